@@ -1,0 +1,21 @@
+//! The first byte of a connection says which protocol it speaks.
+
+/// A protocol that a connection can speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// TLV frames.
+    Tlv,
+    /// The JSON objects of the muduo cluster chat clients.
+    Legacy,
+}
+
+impl Dialect {
+    /// The dialect that a connection's first byte chooses; `None`: neither, the connection is closed.
+    pub fn from_first_byte(byte: u8) -> Option<Dialect> {
+        match byte {
+            0x43 => Some(Dialect::Tlv),
+            b'{' | 0 | b' ' | b'\r' | b'\n' | b'\t' => Some(Dialect::Legacy),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Strict reading of the protocol's JSON values.
+//!
+//! Known fields are typed and come at most once; unknown ones are skipped without recursion (serde_json skips values
+//! with a heap stack of its own), so nesting costs no call stack and linear time.
+
+use crate::limits::INTEGER_MAX;
+use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+
+/// Reads an integer literal from 0 to `max`.
+pub fn integer<'de, D: Deserializer<'de>>(deserializer: D, max: u64) -> Result<u64, D::Error> {
+    struct Bounded(u64);
+
+    impl Visitor<'_> for Bounded {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "an integer from 0 to {}", self.0)
+        }
+
+        fn visit_u64<E: Error>(self, value: u64) -> Result<u64, E> {
+            if value <= self.0 {
+                Ok(value)
+            } else {
+                Err(E::invalid_value(Unexpected::Unsigned(value), &self))
+            }
+        }
+    }
+
+    deserializer.deserialize_u64(Bounded(max))
+}
+
+/// For `#[serde(deserialize_with)]`: a `u64` the protocol can carry.
+pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    integer(deserializer, INTEGER_MAX)
+}
+
+/// For `#[serde(deserialize_with)]` on an optional field: absent is `None`, but `null` is not a value.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Reads a frame's value as one JSON object; nothing at all means `{}`. The sentence names the field at fault.
+pub fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(value).map_err(|_| "the value is not UTF-8".to_owned())?;
+    let text = if text.is_empty() { "{}" } else { text };
+    // A derived struct also reads from an array; the protocol has objects only.
+    if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
+        return Err("the value must be one JSON object".to_owned());
+    }
+    // serde_json checks the escapes of the strings that it keeps; those it skips are checked here.
+    if has_lone_surrogate(text.as_bytes()) {
+        return Err("the value holds a lone surrogate".to_owned());
+    }
+    serde_json::from_str(text).map_err(|_| explain::<T>(text))
+}
+
+/// Reads again, slower, to learn which field is at fault.
+fn explain<T: DeserializeOwned>(text: &str) -> String {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Err(error) => {
+            let path = error.path().to_string();
+            let reason = shorten(error.into_inner().to_string());
+            if path == "." { reason } else { format!("`{path}`: {reason}") }
+        }
+        Ok(_) => "the value must be one JSON object and nothing after it".to_owned(),
+    }
+}
+
+/// Cuts the middle out of a reason: it quotes the value at fault, which may be as long as the frame.
+fn shorten(reason: String) -> String {
+    const BEGINNING: usize = 80;
+    const END: usize = 160;
+    if reason.len() <= BEGINNING + END {
+        return reason;
+    }
+    let beginning = reason.floor_char_boundary(BEGINNING);
+    let end = reason.ceil_char_boundary(reason.len() - END);
+    format!("{}…{}", &reason[..beginning], &reason[end..])
+}
+
+/// Whether an escape `\uD800` to `\uDFFF` stands without its other half. One pass, and only where a backslash occurs.
+fn has_lone_surrogate(text: &[u8]) -> bool {
+    if !text.contains(&b'\\') {
+        return false;
+    }
+    let unit = |at: usize| -> Option<u16> {
+        let digits = text.get(at..at + 6)?;
+        (digits[..2] == *b"\\u").then_some(())?;
+        u16::from_str_radix(std::str::from_utf8(&digits[2..]).ok()?, 16).ok()
+    };
+    let mut at = 0;
+    while at < text.len() {
+        if text[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        match unit(at) {
+            Some(0xD800..=0xDBFF) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
+            Some(0xD800..=0xDFFF) => return true,
+            _ => at += 2,
+        }
+    }
+    false
+}
+
+/// Appends `value` as JSON.
+pub fn write<T: Serialize>(out: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(out, value).expect("protocol values have string keys and a Vec takes every byte");
+}

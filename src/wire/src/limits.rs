@@ -1,0 +1,50 @@
+//! Every bound of the protocol, in one place.
+
+/// Bytes of a frame's header.
+pub const HEADER_BYTES: usize = 12;
+/// Bytes of a frame's value, either way, unless configured otherwise (`limits.frame_bytes`).
+pub const FRAME_BYTES: usize = 262_144;
+/// Bytes of a frame's value before the connection is logged in.
+pub const FRAME_BYTES_BEFORE_LOGIN: usize = 8_192;
+/// The largest integer of the protocol: 2^53 - 1, what every JSON reader holds exactly.
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+/// The largest user or conversation id: 2^31 - 1.
+pub const ID_MAX: u64 = (1 << 31) - 1;
+/// Characters (Unicode scalar values) of a user's name.
+pub const NAME_CHARS: usize = 50;
+/// The shortest password, bytes.
+pub const PASSWORD_BYTES_MIN: usize = 6;
+/// The longest password, bytes.
+pub const PASSWORD_BYTES_MAX: usize = 128;
+/// Bytes of a message's content.
+pub const CONTENT_BYTES: usize = 32_768;
+/// Bytes of a `cid`.
+pub const CID_BYTES: usize = 64;
+/// Bytes of a message's `type`.
+pub const TYPE_BYTES: usize = 32;
+/// Bytes of the `device` of a login.
+pub const DEVICE_BYTES: usize = 64;
+/// Bytes of a login token as text.
+pub const TOKEN_BYTES: usize = 128;
+/// Characters of a group's name.
+pub const GROUP_NAME_CHARS: usize = 50;
+/// Characters of a group's description.
+pub const GROUP_DESC_CHARS: usize = 200;
+/// Characters of the message with a friend request.
+pub const FRIEND_MESSAGE_CHARS: usize = 200;
+/// Bytes of an e-mail address (RFC 5321, 4.5.3.1.3: a path of 256 with its two angle brackets).
+pub const EMAIL_BYTES: usize = 254;
+/// Bytes of a verification code.
+pub const CODE_BYTES: usize = 16;
+/// Rows of a HISTORY or listing page at most.
+pub const PAGE_MAX: u32 = 200;
+/// Rows of a HISTORY or listing page where none is asked for.
+pub const PAGE_DEFAULT: u32 = 50;
+/// Bytes of message JSON after which a HISTORY page ends early (never before its first message).
+pub const HISTORY_BYTES: usize = 200 * 1024;
+/// Messages pushed and not yet acknowledged on one connection, all conversations together.
+pub const UNACKED_MAX: usize = 500;
+
+// A message of the longest content, each byte escaped as \u00XX, must fit a frame with its other fields.
+const _: () = assert!(CONTENT_BYTES * 6 + 8 * 1024 < FRAME_BYTES);
+const _: () = assert!(HISTORY_BYTES < FRAME_BYTES - 32 * 1024);

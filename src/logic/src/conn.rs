@@ -1,0 +1,48 @@
+//! Connection ids: which sub-reactor, which slot there, and which life of that slot.
+
+use std::fmt;
+
+/// A connection. Carries a generation, so a late reply can never reach the next user of a slot.
+///
+/// ```text
+///  63     56 55            32 31             0
+/// +---------+----------------+----------------+
+/// | reactor | slot           | generation     |
+/// +---------+----------------+----------------+
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(u64);
+
+impl ConnId {
+    /// The most sub-reactors there can be.
+    pub const REACTORS_MAX: usize = 1 << 8;
+    /// The most slots of one sub-reactor.
+    pub const SLOTS_MAX: usize = 1 << 24;
+
+    /// The connection in `slot` of sub-reactor `reactor`, in the slot's life `generation`.
+    pub fn new(reactor: usize, slot: usize, generation: u32) -> ConnId {
+        assert!(reactor < Self::REACTORS_MAX && slot < Self::SLOTS_MAX);
+        ConnId((reactor as u64) << 56 | (slot as u64) << 32 | u64::from(generation))
+    }
+
+    /// The index of the sub-reactor that owns it.
+    pub fn reactor(self) -> usize {
+        (self.0 >> 56) as usize
+    }
+
+    /// Its slot there.
+    pub fn slot(self) -> usize {
+        (self.0 >> 32) as usize & (Self::SLOTS_MAX - 1)
+    }
+
+    /// The life of the slot.
+    pub fn generation(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}#{}", self.reactor(), self.slot(), self.generation())
+    }
+}

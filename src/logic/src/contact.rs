@@ -1,0 +1,82 @@
+//! Friends, and who of them is online.
+
+use crate::effect::Effects;
+use crate::parked::{Asked, Stage};
+use crate::state::State;
+use crate::store::Write;
+use crate::{Now, delivery};
+use wire::command::Who;
+use wire::push::{FriendChange, FriendEvent, PresenceChange};
+use wire::reply::{FriendAdded, FriendState, Presence};
+use wire::{Errno, Push, Reply, UserId};
+
+pub(crate) fn add(
+    state: &mut State,
+    now: Now,
+    asked: Asked,
+    user: UserId,
+    who: Who,
+    message: Option<Box<str>>,
+    fx: &mut Effects,
+) {
+    state.write(now, Some(asked), Stage::AddFriend { user, message }, Write::AddFriend { user, who }, fx);
+}
+
+/// Two users are friends now: both see each other's state.
+pub(crate) fn added(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    (user, message): (UserId, Option<Box<str>>),
+    peer: UserId,
+    fx: &mut Effects,
+) {
+    if let Some(asked) = asked {
+        state.answer(now, asked, Reply::FriendAdded(FriendAdded { state: FriendState::Friends }), fx);
+    }
+    if let Some((_, session)) = state.sessions.of_mut(user) {
+        let name = (&*session.name).into();
+        let change = FriendChange { id: user, name, event: FriendEvent::Accepted, message };
+        delivery::push(state, peer, Push::Friend(Box::new(change)), fx);
+        announce(state, user, Presence::Online, &[peer], fx);
+    }
+    if state.sessions.is_online(peer) {
+        announce(state, peer, Presence::Online, &[user], fx);
+    }
+}
+
+/// The friendship was not made, and why.
+pub(crate) fn refused(state: &mut State, now: Now, asked: Option<Asked>, errno: Errno, fx: &mut Effects) {
+    let Some(asked) = asked else { return };
+    let sentence = match errno {
+        Errno::BadRequest => "nobody is their own friend",
+        Errno::Conflict => "you are friends already",
+        _ => "there is no such user",
+    };
+    state.refuse(now, asked, errno, sentence, fx);
+}
+
+/// ANSWER_FRIEND: friendships are made at once, so no request ever waits.
+pub(crate) fn answer_request(state: &mut State, now: Now, asked: Asked, id: UserId, fx: &mut Effects) {
+    state.refuse(now, asked, Errno::NotFound, format!("user {id} has not asked to be your friend"), fx);
+}
+
+/// Tells those of `friends` who are online that `user` came or went.
+pub(crate) fn announce(
+    state: &mut State,
+    user: UserId,
+    presence: Presence,
+    friends: &[UserId],
+    fx: &mut Effects,
+) {
+    for &friend in friends {
+        delivery::push(state, friend, Push::Presence(PresenceChange { id: user, state: presence }), fx);
+    }
+}
+
+/// The friends of a user who went are known. Who came back meanwhile has not gone.
+pub(crate) fn gone(state: &mut State, user: UserId, friends: &[UserId], fx: &mut Effects) {
+    if !state.sessions.is_online(user) {
+        announce(state, user, Presence::Offline, friends, fx);
+    }
+}

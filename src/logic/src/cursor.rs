@@ -1,0 +1,172 @@
+//! Cursors that have moved and are not written yet. Written once a second, in order, many at once.
+//!
+//! Until storage has confirmed a write, its moves are laid over whatever is read, so a member who leaves and comes back
+//! within that second finds the cursors as they were left.
+
+use crate::limits::{CURSOR_BATCH, CURSORS_MAX};
+use crate::map::{Map, map};
+use crate::store::{CursorMove, CursorStep};
+use std::collections::VecDeque;
+use wire::{ConversationId, Seq, UserId};
+
+type Key = (ConversationId, UserId);
+
+#[derive(Debug)]
+pub(crate) struct Cursors {
+    /// Steps of each cursor that wait, in order; nearly always one.
+    waiting: Map<Key, Steps>,
+    /// What is with storage now, in order.
+    writing: VecDeque<CursorMove>,
+    /// The same, by cursor.
+    writing_by_key: Map<Key, Steps>,
+}
+
+type Steps = smallvec::SmallVec<[CursorStep; 1]>;
+
+impl Cursors {
+    pub fn new(seed: u64) -> Cursors {
+        Cursors { waiting: map(seed), writing: VecDeque::new(), writing_by_key: map(seed) }
+    }
+
+    /// The member has received up to `delivered` and read up to `read` (0: nothing new).
+    pub fn reach(&mut self, conversation: ConversationId, user: UserId, delivered: Seq, read: Seq) {
+        self.step(conversation, user, CursorStep::Reach { delivered: delivered.max(read), read });
+    }
+
+    /// The member has sent `seq`.
+    pub fn pass(&mut self, conversation: ConversationId, user: UserId, seq: Seq) {
+        self.step(conversation, user, CursorStep::Pass { first: seq, last: seq });
+    }
+
+    fn step(&mut self, conversation: ConversationId, user: UserId, step: CursorStep) {
+        if self.waiting.len() >= CURSORS_MAX {
+            return;
+        }
+        let steps = self.waiting.entry((conversation, user)).or_default();
+        if let CursorStep::Reach { delivered, read } = step {
+            // Runs that this reach covers are needless.
+            while matches!(steps.last(), Some(CursorStep::Pass { last, .. }) if delivered >= *last && read >= *last)
+            {
+                steps.pop();
+            }
+        }
+        match (steps.last_mut(), step) {
+            (Some(CursorStep::Reach { delivered, read }), CursorStep::Reach { delivered: d, read: r }) => {
+                *delivered = (*delivered).max(d);
+                *read = (*read).max(r);
+            }
+            (Some(CursorStep::Pass { last, .. }), CursorStep::Pass { first, last: new_last })
+                if first == last.next() =>
+            {
+                *last = new_last;
+            }
+            _ => steps.push(step),
+        }
+    }
+
+    /// Where a member's cursors, read from storage as `(delivered, read)`, really stand.
+    pub fn lay_over(&self, conversation: ConversationId, user: UserId, stored: (Seq, Seq)) -> (Seq, Seq) {
+        let key = (conversation, user);
+        let steps = [self.writing_by_key.get(&key), self.waiting.get(&key)];
+        steps.into_iter().flatten().flatten().fold(stored, |cursors, step| step.apply(cursors))
+    }
+
+    /// Takes the moves to write now; none while earlier ones are still with storage.
+    pub fn begin_write(&mut self) -> Option<Vec<CursorMove>> {
+        if !self.writing.is_empty() || self.waiting.is_empty() {
+            return None;
+        }
+        std::mem::swap(&mut self.waiting, &mut self.writing_by_key);
+        for (&(conversation, user), steps) in &self.writing_by_key {
+            self.writing.extend(steps.iter().map(|&step| CursorMove { conversation, user, step }));
+        }
+        // Key order: storage touches each page once.
+        self.writing.make_contiguous().sort_by_key(|m| (m.conversation, m.user));
+        self.next_batch()
+    }
+
+    /// Storage has answered for `written` moves: goes on with the next ones, or, after a failure, with the same.
+    pub fn end_write(&mut self, written: Option<usize>) -> Option<Vec<CursorMove>> {
+        self.writing.drain(..written.unwrap_or(0).min(self.writing.len()));
+        if self.writing.is_empty() {
+            self.writing_by_key.clear();
+            if self.writing_by_key.capacity() > CURSOR_BATCH {
+                self.writing_by_key.shrink_to(CURSOR_BATCH);
+                self.writing.shrink_to(CURSOR_BATCH);
+            }
+            return None;
+        }
+        if written.is_some() { self.next_batch() } else { None }
+    }
+
+    /// The moves that a failed write left, to try again.
+    pub fn retry_write(&self) -> Option<Vec<CursorMove>> {
+        if self.writing.is_empty() { None } else { self.next_batch() }
+    }
+
+    fn next_batch(&self) -> Option<Vec<CursorMove>> {
+        Some(self.writing.iter().take(CURSOR_BATCH).copied().collect())
+    }
+
+    /// Whether every move is written.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.writing.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const C: ConversationId = ConversationId(1);
+    const U: UserId = UserId(2);
+
+    #[test]
+    fn an_own_message_moves_only_a_cursor_that_stands_right_before_it() {
+        let mut cursors = Cursors::new(1);
+        cursors.pass(C, U, Seq(1));
+        cursors.pass(C, U, Seq(3));
+        assert_eq!(cursors.lay_over(C, U, (Seq(0), Seq(0))), (Seq(1), Seq(1)));
+        cursors.reach(C, U, Seq(2), Seq(0));
+        cursors.pass(C, U, Seq(4));
+        assert_eq!(cursors.lay_over(C, U, (Seq(0), Seq(0))), (Seq(2), Seq(1)));
+    }
+
+    proptest! {
+        /// However steps are merged and wherever writes and failures fall, the cursors end where single steps lead.
+        #[test]
+        fn merging_changes_nothing(
+            ops in proptest::collection::vec((0u8..5, 1u64..12, 1u64..12), 0..60),
+            start in (0u64..5, 0u64..5),
+        ) {
+            let mut cursors = Cursors::new(1);
+            let start = (Seq(start.0.max(start.1)), Seq(start.1));
+            let (mut stored, mut truth) = (start, start);
+            let mut sent: Option<Vec<CursorMove>> = None;
+            for (op, a, b) in ops {
+                match op {
+                    0 => {
+                        let (d, r) = (Seq(a.max(b)), Seq(b));
+                        cursors.reach(C, U, d, r);
+                        truth = CursorStep::Reach { delivered: d, read: r }.apply(truth);
+                    }
+                    1 | 2 => {
+                        cursors.pass(C, U, Seq(a));
+                        truth = CursorStep::Pass { first: Seq(a), last: Seq(a) }.apply(truth);
+                    }
+                    3 if sent.is_none() => sent = cursors.retry_write().or_else(|| cursors.begin_write()),
+                    _ => if let Some(moves) = sent.take() {
+                        if a % 3 == 0 {
+                            sent = cursors.end_write(None);
+                        } else {
+                            stored = moves.iter().fold(stored, |at, m| m.step.apply(at));
+                            sent = cursors.end_write(Some(moves.len()));
+                        }
+                    }
+                }
+                prop_assert_eq!(cursors.lay_over(C, U, stored), truth);
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! HISTORY, FRIENDS, MEMBERS, CONVERSATIONS, GROUPS, NODES: questions, answered from storage and from who is online.
+
+use crate::Now;
+use crate::cursor::Cursors;
+use crate::effect::Effects;
+use crate::limits::GROUPS_BYTES;
+use crate::parked::{Asked, Stage};
+use crate::session::Sessions;
+use crate::state::State;
+use crate::store::{Found, Read};
+use wire::reply::{
+    ConversationsPage, Entry, Friend, FriendsPage, Group, GroupsPage, HistoryPage, Member, MembersPage, Node,
+    NodesPage, Presence,
+};
+use wire::{Command, Errno, Reply, UserId};
+
+pub(crate) fn begin(
+    state: &mut State,
+    now: Now,
+    asked: Asked,
+    user: UserId,
+    command: Command,
+    fx: &mut Effects,
+) {
+    let read = match command {
+        Command::History { conversation, direction, limit } => {
+            Read::History { user, conversation, direction, limit }
+        }
+        Command::Friends(page) => Read::Friends { user, page },
+        Command::Members { conversation, page } => Read::Members { user, conversation, page },
+        Command::Conversations { before, limit } => Read::Conversations { user, before, limit },
+        Command::Groups(page) => Read::Groups { user, page },
+        _ => unreachable!("only listings come here"),
+    };
+    state.read(now, Some(asked), Stage::Listing { user }, read, fx);
+}
+
+pub(crate) fn found(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    user: UserId,
+    found: Found,
+    fx: &mut Effects,
+) {
+    let Some(asked) = asked else { return };
+    let sessions = &state.sessions;
+    let reply = match found {
+        Found::History { messages, more, first_seq } => {
+            Reply::History(Box::new(HistoryPage { messages, more, first_seq }))
+        }
+        Found::Friends { friends: rows, more } => Reply::Friends(Box::new(FriendsPage {
+            friends: friends(sessions, rows),
+            requests: Vec::new(),
+            more,
+        })),
+        Found::Members { members, more } => {
+            let member = |(id, name, role)| Member { id, name, state: presence(sessions, id), role };
+            Reply::Members(Box::new(MembersPage { members: members.into_iter().map(member).collect(), more }))
+        }
+        Found::Conversations { mut entries, more } => {
+            for entry in &mut entries {
+                lay_over(&state.cursors, user, entry);
+            }
+            Reply::Conversations(Box::new(ConversationsPage { conversations: entries, more }))
+        }
+        Found::Groups { mut groups, more } => {
+            let more = more | cut_groups(&mut groups, GROUPS_BYTES);
+            Reply::Groups(Box::new(GroupsPage { groups, more }))
+        }
+        Found::Forbidden => {
+            return state.refuse(now, asked, Errno::Forbidden, "only members may see a conversation", fx);
+        }
+        _ => return state.unavailable(now, Some(asked), fx),
+    };
+    state.answer(now, asked, reply, fx);
+}
+
+/// Leaves as many groups as fit `bytes` of JSON; whether some did not. Their descriptions are the one thing in a listing
+/// that could make 200 rows longer than a frame.
+pub(crate) fn cut_groups(groups: &mut Vec<Group>, bytes: usize) -> bool {
+    let escaped = |text: &str| {
+        text.bytes().map(|b| if b < b' ' { 6 } else { 1 + usize::from(b"\"\\".contains(&b)) }).sum()
+    };
+    let mut left = bytes;
+    let fit = groups.iter().position(|group| {
+        let size: usize = [&*group.name, &*group.desc].map(escaped).iter().sum::<usize>() + 80;
+        left = left.saturating_sub(size);
+        left == 0
+    });
+    groups.truncate(fit.unwrap_or(groups.len()));
+    fit.is_some()
+}
+
+/// Friends with their state.
+pub(crate) fn friends(sessions: &Sessions, rows: Vec<(UserId, Box<str>)>) -> Vec<Friend> {
+    rows.into_iter().map(|(id, name)| Friend { id, name, state: presence(sessions, id) }).collect()
+}
+
+fn presence(sessions: &Sessions, user: UserId) -> Presence {
+    if sessions.is_online(user) { Presence::Online } else { Presence::Offline }
+}
+
+/// Lays cursors that are not written yet over an entry that was read.
+pub(crate) fn lay_over(cursors: &Cursors, user: UserId, entry: &mut Entry) {
+    let stored = (entry.delivered_seq, entry.read_seq);
+    (entry.delivered_seq, entry.read_seq) = cursors.lay_over(entry.conversation, user, stored);
+    if let (Some(peer), Some(delivered), Some(read)) =
+        (entry.peer, entry.peer_delivered_seq, entry.peer_read_seq)
+    {
+        let (delivered, read) = cursors.lay_over(entry.conversation, peer, (delivered, read));
+        (entry.peer_delivered_seq, entry.peer_read_seq) = (Some(delivered), Some(read));
+    }
+}
+
+/// NODES: one node knows itself.
+pub(crate) fn nodes(state: &mut State, now: Now, asked: Asked, fx: &mut Effects) {
+    let (node, address) = (state.rules.node.clone(), state.rules.address.clone());
+    let connections = state.connections.len() as u64;
+    let nodes = vec![Node { node, address: address.clone(), connections, alive: !state.draining }];
+    state.answer(now, asked, Reply::Nodes(Box::new(NodesPage { best: address, nodes })), fx);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::ConversationId;
+    use wire::limits::{FRAME_BYTES, GROUP_DESC_CHARS, GROUP_NAME_CHARS, PAGE_MAX};
+    use wire::reply::Role;
+
+    #[test]
+    fn a_page_of_the_longest_groups_fits_a_frame() {
+        for fill in ["\u{1}", "\"", "\u{1F642}", "a"] {
+            let (name, desc) = ("\"".repeat(GROUP_NAME_CHARS).into(), fill.repeat(GROUP_DESC_CHARS).into());
+            let group = Group { conversation: ConversationId(u32::MAX >> 1), name, desc, role: Role::Member };
+            let mut groups = vec![group; PAGE_MAX as usize];
+            let more = cut_groups(&mut groups, GROUPS_BYTES);
+            assert!(groups.len() > 100 && more == (groups.len() < PAGE_MAX as usize));
+            let mut bytes = Vec::new();
+            Reply::Groups(Box::new(GroupsPage { groups, more })).encode(19, 1, &mut bytes);
+            assert!(bytes.len() < FRAME_BYTES, "{}", bytes.len());
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! SEND: accepted, stored, answered, delivered. In that order.
+
+use crate::effect::Effects;
+use crate::limits::{APPEND_BYTES_MAX, APPENDS_MAX, BUSY_RETRY_MS};
+use crate::parked::{Asked, Sending, Stage};
+use crate::session::SessionRef;
+use crate::state::{State, UNAVAILABLE};
+use crate::store::{Append, Write};
+use crate::{Now, delivery};
+use std::sync::Arc;
+use wire::command::{Send, server_cid};
+use wire::reply::Sent;
+use wire::{ConversationId, Errno, Message, Refusal, Reply, Seq, Target, UnixMillis, UserId};
+
+const ONESELF: &str = "`to` may not be oneself";
+
+pub(crate) fn send(
+    state: &mut State,
+    now: Now,
+    asked: Asked,
+    session: SessionRef,
+    send: Send,
+    fx: &mut Effects,
+) {
+    let bytes = send.content.len();
+    if state.parking.appends >= APPENDS_MAX || state.parking.append_bytes + bytes > APPEND_BYTES_MAX {
+        let refusal =
+            Refusal::later(Errno::Busy, "too many messages are waiting to be stored", BUSY_RETRY_MS);
+        return state.answer(now, asked, refusal, fx);
+    }
+    let live = state.sessions.get_mut(session).expect("a connection's session ends with it");
+    if send.target == Target::User(live.user) {
+        return state.refuse(now, asked, Errno::BadRequest, ONESELF, fx);
+    }
+    if let Err(wait) = state.rates.take(&mut live.bucket, now.monotonic) {
+        let refusal = Refusal::later(Errno::RateLimited, "too many messages; slow down", wait);
+        return state.answer(now, asked, refusal, fx);
+    }
+    let (sender, sender_name) = (live.user, Arc::clone(&live.name));
+    let cid = send.cid.unwrap_or_else(|| {
+        state.nameless += 1;
+        server_cid(state.boot, state.nameless)
+    });
+    let stage = Stage::Send(Sending { sender, session, cid: cid.clone(), bytes });
+    let Send { target, content, content_type, .. } = send;
+    let append = Append { sender, sender_name, target, cid, content_type, content };
+    state.write(now, Some(asked), stage, Write::Append(append), fx);
+}
+
+/// The message is durable: the promise first, then everybody gets it.
+pub(crate) fn stored(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    sending: &Sending,
+    message: &Arc<Message>,
+    members: &[UserId],
+    fx: &mut Effects,
+) {
+    let (conversation, seq, time) = (message.conversation, message.seq, message.time);
+    if let Some(asked) = asked {
+        state.answer(now, asked, Reply::Sent(Sent { conversation, seq, time, duplicate: false }), fx);
+    }
+    state.cursors.pass(conversation, sending.sender, seq);
+    delivery::deliver(state, now, message, members, sending.session, fx);
+}
+
+/// The message was stored before; this retry does not count.
+pub(crate) fn duplicate(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    sending: &Sending,
+    (conversation, seq, time): (ConversationId, Seq, UnixMillis),
+    fx: &mut Effects,
+) {
+    put_back(state, sending);
+    if let Some(asked) = asked {
+        state.answer(now, asked, Reply::Sent(Sent { conversation, seq, time, duplicate: true }), fx);
+    }
+}
+
+fn put_back(state: &mut State, sending: &Sending) {
+    if let Some(live) = state.sessions.get_mut(sending.session) {
+        state.rates.put_back(&mut live.bucket);
+    }
+}
+
+/// Nobody knows whether the message is stored: the reply says with which `cid` to ask again.
+pub(crate) fn unknown(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    sending: &Sending,
+    fx: &mut Effects,
+) {
+    put_back(state, sending);
+    if let Some(asked) = asked {
+        overdue(state, now, asked, sending.cid.clone(), fx);
+    }
+}
+
+/// Storage has taken too long over a message. It stays parked: it may be stored yet, and is delivered then.
+pub(crate) fn overdue(state: &mut State, now: Now, asked: Asked, cid: Box<str>, fx: &mut Effects) {
+    let refusal = Refusal::later(Errno::Unavailable, UNAVAILABLE, 1_000);
+    state.answer(now, asked, Refusal { cid: Some(cid), ..refusal }, fx);
+}
+
+/// The message was not stored, and why.
+pub(crate) fn refused(state: &mut State, now: Now, asked: Option<Asked>, errno: Errno, fx: &mut Effects) {
+    let Some(asked) = asked else { return };
+    let sentence = match errno {
+        Errno::BadRequest => ONESELF,
+        Errno::NotFound => "there is no such user",
+        _ => "only members may send to a conversation",
+    };
+    state.refuse(now, asked, errno, sentence, fx);
+}

@@ -1,0 +1,185 @@
+//! Requests that wait for storage or the password thread, parked as data: one table, one deadline rule.
+
+use crate::conn::ConnId;
+use crate::guard::Suspect;
+use crate::limits::ANSWER_MS;
+use crate::session::SessionRef;
+use crate::store::Ticket;
+use slab::Slab;
+use wire::command::{Register, Who};
+use wire::{ConversationId, Seq, UserId};
+
+/// A request as its answer needs it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub conn: ConnId,
+    pub kind: u16,
+    pub request: u32,
+}
+
+/// What a parked request does when its answer comes.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// A message is being stored.
+    Send(Sending),
+    /// LOGIN by password: the account is looked up.
+    LoginAccount(Box<LoginAccount>),
+    /// LOGIN by password: the password is being checked.
+    LoginPassword { user: Option<UserId>, suspect: Suspect, device: Option<Box<str>> },
+    /// LOGIN: the token is being made or extended.
+    LoginToken { device: Option<Box<str>>, made: bool },
+    /// LOGIN: the session exists and what it needs is being read.
+    LoginView { session: SessionRef, back: bool, token: Box<TokenReply> },
+    /// LOGOUT: the token is being revoked.
+    Logout(SessionRef),
+    /// REGISTER: is the name free?
+    RegisterName(Box<Register>),
+    /// REGISTER: the password is being hashed.
+    RegisterPassword(Box<Register>),
+    /// REGISTER: the account is being made.
+    RegisterAccount,
+    /// ADD_FRIEND.
+    AddFriend { user: UserId, message: Option<Box<str>> },
+    /// CREATE_GROUP.
+    CreateGroup,
+    /// JOIN_GROUP.
+    JoinGroup,
+    /// A listing or a page of history.
+    Listing { user: UserId },
+    /// ACK or READ of what this connection was not pushed lately: who may, and how far?
+    Standing { session: SessionRef, conversation: ConversationId, seq: Seq, read: bool },
+    /// Messages for a connection that is behind.
+    Feed { session: SessionRef, conversation: ConversationId },
+    /// Further conversations in which a new session is behind.
+    Unread(SessionRef),
+    /// Who is to know that a user went.
+    Presence(UserId),
+    /// This many cursors are being written.
+    Cursors(usize),
+    /// Nobody waits.
+    Nothing,
+}
+
+/// A message that is being stored.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub sender: UserId,
+    pub session: SessionRef,
+    pub cid: Box<str>,
+    pub bytes: usize,
+}
+
+/// LOGIN by password, before the account is known.
+#[derive(Debug)]
+pub(crate) struct LoginAccount {
+    pub who: Who,
+    pub password: Box<str>,
+    pub device: Option<Box<str>>,
+}
+
+/// What the reply to LOGIN says of the token.
+#[derive(Debug)]
+pub(crate) struct TokenReply {
+    pub text: Box<str>,
+    pub expires: wire::UnixMillis,
+}
+
+/// A parked request.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    /// Who waits for an answer; `None` where nobody does, or no longer.
+    pub asked: Option<Asked>,
+    pub stage: Stage,
+    since: u64,
+    serial: u32,
+}
+
+/// All parked requests.
+#[derive(Debug, Default)]
+pub(crate) struct Parking {
+    slots: Slab<Parked>,
+    serial: u32,
+    /// Passwords with the password thread.
+    pub passwords: usize,
+    /// Messages with storage, and the bytes of their contents.
+    pub appends: usize,
+    pub append_bytes: usize,
+    /// Whether cursors are with storage.
+    pub writes_cursors: bool,
+}
+
+impl Parking {
+    /// Parks a request; its answer will carry the ticket.
+    pub fn park(&mut self, asked: Option<Asked>, stage: Stage, now: u64) -> Ticket {
+        self.serial = self.serial.wrapping_add(1);
+        self.count(&stage, 1);
+        let key = self.slots.insert(Parked { asked, stage, since: now, serial: self.serial });
+        Ticket(u64::from(self.serial) << 32 | key as u64)
+    }
+
+    /// Takes the request that an answer belongs to; `None` for one that was taken before.
+    pub fn take(&mut self, ticket: Ticket) -> Option<Parked> {
+        let key = ticket.0 as u32 as usize;
+        if self.slots.get(key)?.serial != (ticket.0 >> 32) as u32 {
+            return None;
+        }
+        let parked = self.slots.remove(key);
+        self.count(&parked.stage, -1);
+        Some(parked)
+    }
+
+    fn count(&mut self, stage: &Stage, by: isize) {
+        match stage {
+            Stage::Send(sending) => {
+                self.appends = self.appends.wrapping_add_signed(by);
+                self.append_bytes = self.append_bytes.wrapping_add_signed(by * sending.bytes as isize);
+            }
+            Stage::LoginPassword { .. } | Stage::RegisterPassword(_) => {
+                self.passwords = self.passwords.wrapping_add_signed(by);
+            }
+            Stage::Cursors(_) => self.writes_cursors = by > 0,
+            _ => {}
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Those that have waited for storage too long, their `asked` taken. A message stays parked, since it may be
+    /// stored yet; so does a login that has a session, for its caller to end.
+    pub fn overdue(&mut self, now: u64) -> Vec<(Asked, Overdue)> {
+        let mut found = Vec::new();
+        for (_, parked) in &mut self.slots {
+            let hashing = matches!(parked.stage, Stage::LoginPassword { .. } | Stage::RegisterPassword(_));
+            if hashing || parked.since + ANSWER_MS > now {
+                continue;
+            }
+            let Some(asked) = parked.asked.take() else { continue };
+            found.push((
+                asked,
+                match &parked.stage {
+                    Stage::Send(sending) => Overdue::Send(sending.cid.clone()),
+                    Stage::LoginView { session, .. } => Overdue::Login(*session),
+                    _ => Overdue::Other,
+                },
+            ));
+        }
+        found
+    }
+}
+
+/// What has waited too long.
+#[derive(Debug)]
+pub(crate) enum Overdue {
+    /// A message; with its `cid` for the retry.
+    Send(Box<str>),
+    /// A login whose session is to be ended.
+    Login(SessionRef),
+    /// Anything else.
+    Other,
+}

@@ -1,0 +1,87 @@
+//! Where a request goes.
+
+use crate::conn::ConnId;
+use crate::effect::Effects;
+use crate::parked::Asked;
+use crate::state::State;
+use crate::{Now, account, contact, group, listing, login, message, receipt};
+use wire::command::Register;
+use wire::{Command, Errno};
+
+/// A request as it came: LOGIN and LOGOUT wait for all before them.
+pub(crate) fn arrive(
+    state: &mut State,
+    now: Now,
+    conn: ConnId,
+    request: u32,
+    command: Command,
+    fx: &mut Effects,
+) {
+    let kind = command.kind();
+    let Some(connection) = state.connections.get_mut(conn) else { return };
+    // A receipt without a number gets no answer, so nothing waits for it either.
+    if request == 0 && matches!(command, Command::Ack { .. } | Command::Read { .. }) {
+        receipt::arrive(state, now, conn, None, command, fx);
+        return;
+    }
+    let asked = Asked { conn, kind, request };
+    let waits = matches!(command, Command::Login { .. } | Command::Logout);
+    if waits && connection.outstanding > 0 {
+        connection.barrier = Some(Box::new((asked, command)));
+        return;
+    }
+    begin(state, now, asked, command, fx);
+}
+
+/// Begins a request.
+pub(crate) fn begin(state: &mut State, now: Now, asked: Asked, command: Command, fx: &mut Effects) {
+    let Some(connection) = state.connections.get_mut(asked.conn) else { return };
+    connection.outstanding += 1;
+    let session = connection.session;
+    let command = match command {
+        Command::Login { credentials, device } => {
+            return login::begin(state, now, asked, credentials, device, fx);
+        }
+        Command::Register(register) => return register_account(state, now, asked, register, fx),
+        Command::Nodes => return listing::nodes(state, now, asked, fx),
+        other => other,
+    };
+    let Some(session) = session else {
+        return state.refuse(now, asked, Errno::NotLoggedIn, "log in first", fx);
+    };
+    // Receipts keep their place while the server drains: they save pushes that would be repeated.
+    if let Command::Ack { .. } | Command::Read { .. } = command {
+        return receipt::arrive(state, now, asked.conn, Some(asked), command, fx);
+    }
+    if !matches!(command, Command::Logout)
+        && let Some(refusal) = state.refusal_to_begin()
+    {
+        return state.answer(now, asked, refusal, fx);
+    }
+    let user = state.sessions.get(session).expect("a connection's session ends with it").user;
+    match command {
+        Command::Send(send) => message::send(state, now, asked, session, send, fx),
+        Command::Logout => login::logout(state, now, asked, session, fx),
+        Command::AddFriend { who, message } => contact::add(state, now, asked, user, who, message, fx),
+        Command::AnswerFriend { id, .. } => contact::answer_request(state, now, asked, id, fx),
+        Command::CreateGroup { name, desc } => group::create(state, now, asked, user, name, desc, fx),
+        Command::JoinGroup { conversation } => group::join(state, now, asked, user, conversation, fx),
+        Command::History { .. }
+        | Command::Friends(_)
+        | Command::Members { .. }
+        | Command::Conversations { .. }
+        | Command::Groups(_) => listing::begin(state, now, asked, user, command, fx),
+        Command::Login { .. }
+        | Command::Register(_)
+        | Command::Nodes
+        | Command::Ack { .. }
+        | Command::Read { .. } => unreachable!("handled above"),
+    }
+}
+
+fn register_account(state: &mut State, now: Now, asked: Asked, register: Box<Register>, fx: &mut Effects) {
+    match state.refusal_to_begin() {
+        Some(refusal) => state.answer(now, asked, refusal, fx),
+        None => account::register(state, now, asked, register, fx),
+    }
+}

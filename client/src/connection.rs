@@ -1,0 +1,308 @@
+//! The shell around a [`Session`]: one thread, one socket, a clock.
+//!
+//! ```text
+//!   any thread            connection thread
+//!   Client --lock------> Session <---- mio Poll: socket, waker, next_timeout
+//!          --wake------>    |
+//!   Receiver <-- events ----+
+//! ```
+//!
+//! The session is behind a lock that is held for microseconds: commands take it, the thread takes it to handle what
+//! came, and nobody waits for the network inside it.
+
+use crate::event::{Event, Lost};
+use crate::session::{LinkAction, Options, Session};
+use crossbeam_channel::{Receiver, Sender};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const WAKER: Token = Token(0);
+const SOCKET: Token = Token(1);
+/// Bytes read before the session is given time for other things.
+const READ_BYTES: usize = 64 * 1024;
+/// Events that nobody has taken, above which the socket is not read: the server then waits for acknowledgements.
+const EVENTS_HIGH: usize = 4_096;
+/// How often a full event queue is looked at again.
+const EVENTS_LOOK: Duration = Duration::from_millis(50);
+
+/// A session and the thread that drives it. Commands return at once; events tell what came of them.
+#[derive(Debug)]
+pub struct Client {
+    session: Arc<Mutex<Session>>,
+    waker: Arc<Waker>,
+    stop: Arc<AtomicBool>,
+    /// Closes when the thread ends.
+    ended: Receiver<Infallible>,
+    started: Instant,
+}
+
+impl Client {
+    /// Starts the thread. `address` is `host:port`, the host a name or a number; nothing is connected yet.
+    pub fn start(address: impl Into<String>, options: Options) -> io::Result<(Client, Receiver<Event>)> {
+        Client::resume(address, Session::new(options))
+    }
+
+    /// Starts the thread on a session that was restored. Its clock begins at 0, as
+    /// [`Session::restore`] must have been told.
+    pub fn resume(address: impl Into<String>, session: Session) -> io::Result<(Client, Receiver<Event>)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (events, receiver) = crossbeam_channel::unbounded();
+        let (alive, ended) = crossbeam_channel::bounded(0);
+        let client = Client {
+            session: Arc::new(Mutex::new(session)),
+            waker,
+            stop: Arc::new(AtomicBool::new(false)),
+            ended,
+            started: Instant::now(),
+        };
+        let driver = Driver {
+            address: address.into(),
+            session: client.session.clone(),
+            stop: client.stop.clone(),
+            started: client.started,
+            poll,
+            events,
+            link: Link::Down,
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            _alive: alive,
+        };
+        thread::Builder::new().name("connection".to_owned()).spawn(move || driver.run())?;
+        Ok((client, receiver))
+    }
+
+    /// Calls any command or getter of the session with the present time, and lets the thread do what follows of it.
+    ///
+    /// ```no_run
+    /// # use chatclient::{Client, Options};
+    /// let (client, events) = Client::start("127.0.0.1:6000", Options::new(1)).unwrap();
+    /// client.with(|session, now| session.login_token(now, "a token"));
+    /// ```
+    pub fn with<T>(&self, command: impl FnOnce(&mut Session, u64) -> T) -> T {
+        let result = {
+            let mut session = self.session.lock();
+            let now = self.started.elapsed().as_millis() as u64;
+            command(&mut session, now)
+        };
+        // The waker is an eventfd; writing to it fails only when the process is out of memory, and time helps then.
+        let _ = self.waker.wake();
+        result
+    }
+
+    /// Reports what was delivered and read, ends the thread and waits for it, at most `within`.
+    pub fn close(self, within: Duration) {
+        self.with(|session, _| session.report_all());
+        self.stop.store(true, Ordering::Release);
+        let _ = self.waker.wake();
+        let _ = self.ended.recv_timeout(within);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // The thread may be looking up a name, which nothing can interrupt: it ends when it sees the flag.
+        self.stop.store(true, Ordering::Release);
+        let _ = self.waker.wake();
+    }
+}
+
+struct Driver {
+    address: String,
+    session: Arc<Mutex<Session>>,
+    stop: Arc<AtomicBool>,
+    started: Instant,
+    poll: Poll,
+    events: Sender<Event>,
+    link: Link,
+    buffer: Box<[u8]>,
+    /// Dropped with the driver, which [`Client::close`] waits for.
+    _alive: Sender<Infallible>,
+}
+
+enum Link {
+    Down,
+    /// This address is tried; the others follow if it fails.
+    Connecting(TcpStream, VecDeque<SocketAddr>),
+    Open(Socket),
+}
+
+struct Socket {
+    stream: TcpStream,
+    /// Taken from the session, not yet by the kernel.
+    unwritten: Vec<u8>,
+    /// Edge-triggered: there may be more to read although no new event comes.
+    readable: bool,
+}
+
+impl Driver {
+    fn run(mut self) {
+        let mut ready = Events::with_capacity(8);
+        while !self.stop.load(Ordering::Acquire) {
+            self.turn();
+            let timeout = self.timeout();
+            if let Err(error) = self.poll.poll(&mut ready, timeout)
+                && error.kind() != ErrorKind::Interrupted
+            {
+                self.lost(Lost::Broken(error.to_string()));
+            }
+            for event in &ready {
+                if event.token() == SOCKET {
+                    self.handle_ready(event.is_readable() || event.is_read_closed() || event.is_error());
+                }
+            }
+            self.read();
+        }
+        // What was written last, a LOGOUT or an ACK, gets the chance that the kernel gives it.
+        self.turn();
+    }
+
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// Does what the session wants now.
+    fn turn(&mut self) {
+        let now = self.now();
+        self.session.lock().handle_timeout(now);
+        loop {
+            let action = self.session.lock().poll_link();
+            match action {
+                Some(LinkAction::Close) => {
+                    self.write();
+                    self.link = Link::Down;
+                }
+                Some(LinkAction::Connect) => self.connect(),
+                None => break,
+            }
+        }
+        {
+            let mut session = self.session.lock();
+            if let Link::Open(socket) = &mut self.link {
+                session.poll_transmit(&mut socket.unwritten);
+            }
+            while let Some(event) = session.poll_event() {
+                // Whoever dropped the receiver does not want to know.
+                let _ = self.events.send(event);
+            }
+        }
+        self.write();
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let session = self.session.lock().next_timeout();
+        let session = session.map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        match &self.link {
+            Link::Open(socket) if socket.readable && self.may_read() => Some(Duration::ZERO),
+            Link::Open(socket) if socket.readable => Some(session.unwrap_or(EVENTS_LOOK).min(EVENTS_LOOK)),
+            _ => session,
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        self.events.len() < EVENTS_HIGH
+    }
+
+    // ---- the socket ------------------------------------------------------------------------------------------------
+
+    fn connect(&mut self) {
+        match self.address.to_socket_addrs() {
+            Ok(addresses) => self.try_next(addresses.collect(), "the name has no address".to_owned()),
+            Err(error) => self.lost(Lost::Unreachable(error.to_string())),
+        }
+    }
+
+    /// Tries the first of `addresses` that takes a connection at all.
+    fn try_next(&mut self, mut addresses: VecDeque<SocketAddr>, mut why: String) {
+        while let Some(address) = addresses.pop_front() {
+            let attempt = TcpStream::connect(address).and_then(|mut stream| {
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                self.poll.registry().register(&mut stream, SOCKET, interest).map(|()| stream)
+            });
+            match attempt {
+                Ok(stream) => {
+                    self.link = Link::Connecting(stream, addresses);
+                    return;
+                }
+                Err(error) => why = error.to_string(),
+            }
+        }
+        self.lost(Lost::Unreachable(why));
+    }
+
+    fn handle_ready(&mut self, readable: bool) {
+        match std::mem::replace(&mut self.link, Link::Down) {
+            Link::Down => {}
+            Link::Open(mut socket) => {
+                socket.readable |= readable;
+                self.link = Link::Open(socket);
+                self.write();
+            }
+            Link::Connecting(stream, addresses) => match stream.take_error() {
+                Ok(None) if stream.peer_addr().is_ok() => {
+                    // Without it chat lines would wait for each other's ACKs; a socket that refuses still works.
+                    let _ = stream.set_nodelay(true);
+                    self.link = Link::Open(Socket { stream, unwritten: Vec::new(), readable: true });
+                    let now = self.now();
+                    self.session.lock().handle_connected(now);
+                }
+                Ok(None) => self.link = Link::Connecting(stream, addresses),
+                Ok(Some(error)) | Err(error) => self.try_next(addresses, error.to_string()),
+            },
+        }
+    }
+
+    fn read(&mut self) {
+        if !self.may_read() {
+            return;
+        }
+        let Link::Open(socket) = &mut self.link else { return };
+        while socket.readable {
+            match socket.stream.read(&mut self.buffer) {
+                Ok(0) => return self.lost(Lost::Closed),
+                Ok(length) => {
+                    let now = self.started.elapsed().as_millis() as u64;
+                    self.session.lock().handle_bytes(now, &self.buffer[..length]);
+                    return;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => socket.readable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.lost(Lost::Broken(error.to_string())),
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        let Link::Open(socket) = &mut self.link else { return };
+        let mut written = 0;
+        let failed = loop {
+            if written == socket.unwritten.len() {
+                break None;
+            }
+            match socket.stream.write(&socket.unwritten[written..]) {
+                Ok(length) => written += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Some(error),
+            }
+        };
+        socket.unwritten.drain(..written);
+        if let Some(error) = failed {
+            self.lost(Lost::Broken(error.to_string()));
+        }
+    }
+
+    fn lost(&mut self, why: Lost) {
+        self.link = Link::Down;
+        let now = self.now();
+        self.session.lock().handle_disconnected(now, why);
+    }
+}

@@ -1,0 +1,36 @@
+//! A number in large digits.
+
+/// Five rows of the digits 0 to 9, five columns each; `#` is ink.
+const DIGITS: [[&str; 5]; 10] = [
+    ["#####", "#   #", "#   #", "#   #", "#####"],
+    ["  #  ", " ##  ", "  #  ", "  #  ", " ### "],
+    ["#####", "    #", "#####", "#    ", "#####"],
+    ["#####", "    #", " ####", "    #", "#####"],
+    ["#   #", "#   #", "#####", "    #", "    #"],
+    ["#####", "#    ", "#####", "    #", "#####"],
+    ["#####", "#    ", "#####", "#   #", "#####"],
+    ["#####", "    #", "   # ", "  #  ", "  #  "],
+    ["#####", "#   #", "#####", "#   #", "#####"],
+    ["#####", "#   #", "#####", "    #", "#####"],
+];
+
+/// The rows of `number` in block digits.
+pub fn rows(number: u32) -> Vec<String> {
+    let digits: Vec<usize> = number.to_string().bytes().map(|digit| usize::from(digit - b'0')).collect();
+    let row = |row: usize| {
+        let cells: Vec<String> = digits.iter().map(|digit| DIGITS[*digit][row].replace('#', "█")).collect();
+        format!("  {}", cells.join("  ")).trim_end().to_owned()
+    };
+    (0..5).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn digits_stand_side_by_side() {
+        assert_eq!(
+            super::rows(14),
+            ["    █    █   █", "   ██    █   █", "    █    █████", "    █        █", "   ███       █"]
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! Times as a reader in this place and on this day writes them.
+
+use jiff::{Timestamp, Zoned, tz::TimeZone};
+use wire::UnixMillis;
+
+/// `12:03` today, `03-21 12:03` on another day.
+pub fn short(time: UnixMillis) -> String {
+    let zone = TimeZone::system();
+    match i64::try_from(time.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
+        Some(time) => format(&time.to_zoned(zone.clone()), &Timestamp::now().to_zoned(zone)),
+        None => "--:--".to_owned(),
+    }
+}
+
+fn format(time: &Zoned, now: &Zoned) -> String {
+    let pattern = if time.date() == now.date() { "%H:%M" } else { "%m-%d %H:%M" };
+    time.strftime(pattern).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_day_is_named() {
+        let at = |text: &str| text.parse::<Zoned>().unwrap();
+        let time = at("2026-03-21T09:05[UTC]");
+        assert_eq!(format(&time, &at("2026-03-21T23:59[UTC]")), "09:05");
+        assert_eq!(format(&time, &at("2026-03-22T00:01[UTC]")), "03-21 09:05");
+        assert_eq!(short(UnixMillis(u64::MAX)), "--:--");
+    }
+}

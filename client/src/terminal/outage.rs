@@ -1,0 +1,59 @@
+//! What to say while the connection is lost: enough to know, not more.
+
+use chatclient::{Lost, sanitize};
+use std::time::{Duration, Instant};
+
+/// The shortest time between two notices.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// A lost connection, if it is lost.
+#[derive(Debug, Default)]
+pub struct Outage {
+    said: Option<Instant>,
+}
+
+impl Outage {
+    /// Whether the connection is lost.
+    pub fn is_on(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// An attempt failed, or the connection was lost: the notice to show, if it is time for one.
+    pub fn notice(&mut self, now: Instant, why: &Lost, retry_in_ms: u64) -> Option<String> {
+        let first = match self.said {
+            Some(said) if now < said + QUIET => return None,
+            said => said.is_none(),
+        };
+        self.said = Some(now);
+        let why = why.to_string();
+        let why = sanitize::line(&why);
+        let seconds = retry_in_ms.div_ceil(1000);
+        Some(if first {
+            format!("connection lost: {why}; trying again in {seconds} s")
+        } else {
+            format!("still offline: {why}; trying again in {seconds} s")
+        })
+    }
+
+    /// The connection is back. Whether it had been lost.
+    pub fn end(&mut self) -> bool {
+        self.said.take().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_that_fail_do_not_flood_the_screen() {
+        let (start, mut outage) = (Instant::now(), Outage::default());
+        let notices: Vec<_> = (0..60)
+            .filter_map(|second| outage.notice(start + Duration::from_secs(second), &Lost::Closed, 1500))
+            .collect();
+        assert_eq!(notices.len(), 6);
+        assert_eq!(notices[0], "connection lost: the server closed the connection; trying again in 2 s");
+        assert!(notices[1].starts_with("still offline"));
+        assert!(outage.end() && !outage.end());
+    }
+}

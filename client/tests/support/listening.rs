@@ -1,0 +1,61 @@
+//! The fake server behind a real port.
+
+use super::{FakeConnection, FakeServer, Faults};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+pub struct Listening {
+    pub server: Arc<Mutex<FakeServer>>,
+    pub port: u16,
+    /// The connections that were made, to be cut.
+    made: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Listening {
+    /// Serves on a free port until the test ends.
+    pub fn start() -> Listening {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let server = Arc::new(Mutex::new(FakeServer::new(1, Faults::default())));
+        let made = Arc::new(Mutex::new(Vec::new()));
+        let listening = Listening { server: server.clone(), port, made: made.clone() };
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                made.lock().expect("no panic").push(stream.try_clone().expect("descriptors left"));
+                let server = server.clone();
+                thread::spawn(move || serve(&server, stream));
+            }
+        });
+        listening
+    }
+
+    /// Pushes to every connection.
+    pub fn push(&self, push: &wire::Push) {
+        let mut bytes = Vec::new();
+        push.encode(&mut bytes);
+        for mut stream in self.made.lock().expect("no panic").iter() {
+            stream.write_all(&bytes).expect("connected");
+        }
+    }
+
+    /// Cuts every connection.
+    pub fn cut(&self) {
+        for stream in self.made.lock().expect("no panic").drain(..) {
+            // One that the client has closed already is cut well enough.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn serve(server: &Mutex<FakeServer>, mut stream: TcpStream) {
+    let mut connection = FakeConnection::default();
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        server.lock().expect("no panic").receive(&mut connection, &buffer[..length]);
+        if stream.write_all(&std::mem::take(&mut connection.out)).is_err() {
+            return;
+        }
+    }
+}

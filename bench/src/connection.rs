@@ -1,0 +1,233 @@
+//! A connection inside an edge-triggered loop: bytes in, frames out of them, bytes out.
+//!
+//! All connections of a loop share one read buffer, the [`Scratch`]: it stays in the CPU's cache, and a connection on
+//! which nothing happens owns no buffer at all. Only a frame that is half there is kept aside until the rest comes.
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
+use wire::limits::FRAME_BYTES;
+use wire::{Frame, FrameError, split_frame};
+
+/// Bytes that one read asks for.
+const READ_BYTES: usize = 64 * 1024;
+
+/// The read buffer that the connections of one loop share: what one read brought, and how much of it was looked at.
+#[derive(Debug)]
+pub struct Scratch {
+    bytes: Vec<u8>,
+    at: usize,
+    end: usize,
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch { bytes: vec![0; READ_BYTES], at: 0, end: 0 }
+    }
+}
+
+impl Scratch {
+    /// The next complete frame of the last [`Connection::fill`]. `Err`: what came are not frames.
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        let split = split_frame(&self.bytes[self.at..self.end], FRAME_BYTES)?;
+        Ok(split.map(|(frame, taken)| {
+            self.at += taken;
+            frame
+        }))
+    }
+}
+
+/// What a read left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// There may be more to read now.
+    Read,
+    /// The next edge will tell.
+    Wait,
+    /// The other side has closed, or the connection is broken.
+    Closed,
+}
+
+/// One non-blocking connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    /// The beginning of a frame whose rest has not come.
+    partial: Vec<u8>,
+    output: Vec<u8>,
+    /// How much of `output` is written.
+    written: usize,
+    /// The kernel takes no more until an edge says so.
+    is_blocked: bool,
+    /// The other side will send no more: a short read does not mean that all is read.
+    is_ending: bool,
+    is_open: bool,
+}
+
+impl Connection {
+    /// Takes a non-blocking stream, of which `partial` was read already, into a loop.
+    pub fn register(
+        mut stream: TcpStream,
+        partial: Vec<u8>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let (output, written) = (Vec::new(), 0);
+        Ok(Connection {
+            stream,
+            partial,
+            output,
+            written,
+            is_blocked: false,
+            is_ending: false,
+            is_open: true,
+        })
+    }
+
+    /// Whether it can still be used.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Closes it, as far as its user is concerned.
+    pub fn close(&mut self) {
+        self.is_open = false;
+        (self.output, self.partial) = (Vec::new(), Vec::new());
+        // It may be closed already.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Notes what an event says. Whether there is something to read.
+    pub fn handle(&mut self, event: &Event) -> bool {
+        if event.is_writable() {
+            self.is_blocked = false;
+        }
+        self.is_ending |= event.is_read_closed() || event.is_error();
+        self.is_open && (event.is_readable() || self.is_ending)
+    }
+
+    /// Reads once into `scratch`, behind the partial frame that was kept. Take all of [`Scratch::next_frame`] next, then
+    /// [`Self::keep`] the rest.
+    ///
+    /// A read that brings less than was asked for has emptied the socket: see epoll(7), question 9.
+    pub fn fill(&mut self, scratch: &mut Scratch) -> Next {
+        let kept = self.partial.len();
+        if scratch.bytes.len() < kept + READ_BYTES {
+            scratch.bytes.resize(kept + READ_BYTES, 0);
+        }
+        let buffer = &mut scratch.bytes[..kept + READ_BYTES];
+        buffer[..kept].copy_from_slice(&self.partial);
+        (scratch.at, scratch.end) = (0, kept);
+        loop {
+            match self.stream.read(&mut buffer[kept..]) {
+                Ok(0) => return Next::Closed,
+                Ok(count) => {
+                    scratch.end = kept + count;
+                    let may_be_more = count == READ_BYTES || self.is_ending;
+                    return if may_be_more { Next::Read } else { Next::Wait };
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Next::Wait,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Next::Closed,
+            }
+        }
+    }
+
+    /// Keeps the partial frame that is left in `scratch`.
+    pub fn keep(&mut self, scratch: &mut Scratch) {
+        let rest = &scratch.bytes[scratch.at..scratch.end];
+        if rest.is_empty() {
+            self.partial = Vec::new();
+        } else {
+            self.partial.clear();
+            self.partial.extend_from_slice(rest);
+        }
+    }
+
+    /// What is to be written: append frames here, then [`Self::flush`].
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// Whether something waits to be written and the kernel may take it.
+    pub fn can_flush(&self) -> bool {
+        self.is_open && !self.is_blocked && !self.output.is_empty()
+    }
+
+    /// Writes as much as the kernel takes. `Err`: the connection is broken.
+    pub fn flush(&mut self) -> io::Result<()> {
+        while self.can_flush() {
+            match self.stream.write(&self.output[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_blocked = true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if self.written == self.output.len() {
+                self.output.clear();
+                self.written = 0;
+            }
+        }
+        if self.written > READ_BYTES {
+            self.output.drain(..mem::take(&mut self.written));
+        }
+        Ok(())
+    }
+
+    /// Gives back the memory of the output buffer where nothing waits in it.
+    pub fn shrink(&mut self) {
+        if self.output.is_empty() {
+            self.output = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll};
+    use std::time::Duration;
+    use wire::frame::put_frame;
+
+    #[test]
+    fn frames_come_whole_however_they_are_cut_and_the_end_is_seen() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let (mut peer, mut poll) = (listener.accept().unwrap().0, Poll::new().unwrap());
+        let mut bytes = Vec::new();
+        for request in 1..=200 {
+            put_frame(&mut bytes, 6, request, |out| out.resize(out.len() + 1_000, b'x'));
+        }
+        let first = bytes.drain(..30).collect();
+        let stream = TcpStream::from_std(stream);
+        let mut connection = Connection::register(stream, first, poll.registry(), Token(0)).unwrap();
+        let writer = std::thread::spawn(move || {
+            bytes.chunks(7_001).for_each(|chunk| peer.write_all(chunk).unwrap());
+        });
+        let (mut events, mut scratch) = (Events::with_capacity(4), Scratch::default());
+        let (mut seen, mut next) = (Vec::new(), Next::Wait);
+        while next != Next::Closed {
+            poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
+            assert!(!events.is_empty(), "nothing came for 10 s; last was {next:?}");
+            for event in &events {
+                let mut is_readable = connection.handle(event);
+                while is_readable {
+                    next = connection.fill(&mut scratch);
+                    while let Some(frame) = scratch.next_frame().unwrap() {
+                        seen.push(frame.request);
+                    }
+                    connection.keep(&mut scratch);
+                    is_readable = next == Next::Read;
+                }
+            }
+        }
+        writer.join().unwrap();
+        assert_eq!(seen, (1..=200).collect::<Vec<_>>());
+    }
+}

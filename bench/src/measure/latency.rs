@@ -1,0 +1,63 @@
+//! Latencies: recorded in nanoseconds, told in microseconds.
+
+use crate::clock::SECOND;
+use hdrhistogram::Histogram;
+
+/// A distribution of latencies, exact to three digits from 100 ns to 10 minutes; what lies outside counts as the end.
+#[derive(Debug)]
+pub struct Latency(Histogram<u64>);
+
+impl Default for Latency {
+    fn default() -> Latency {
+        Latency(Histogram::new_with_bounds(100, 600 * SECOND, 3).expect("the bounds are in order"))
+    }
+}
+
+/// The quantiles that are told, microseconds; all 0 where nothing was recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quantiles {
+    /// The median.
+    pub p50: f64,
+    /// 99 of 100 are at most this.
+    pub p99: f64,
+    /// 999 of 1,000 are at most this.
+    pub p999: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Latency {
+    /// Records one, ns.
+    #[inline]
+    pub fn record(&mut self, nanoseconds: u64) {
+        self.0.saturating_record(nanoseconds);
+    }
+
+    /// How many were recorded.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The quantiles of what was recorded.
+    pub fn quantiles(&self) -> Quantiles {
+        let us = |nanoseconds: u64| nanoseconds as f64 / 1e3;
+        let at = |quantile| us(self.0.value_at_quantile(quantile));
+        Quantiles { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: us(self.0.max()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_within_a_thousandth() {
+        let mut latency = Latency::default();
+        assert_eq!(latency.quantiles(), Quantiles::default());
+        (1..=1_000_000).for_each(|us| latency.record(us * 1_000));
+        let Quantiles { p50, p99, p999, max } = latency.quantiles();
+        for (is, want) in [(p50, 5e5), (p99, 9.9e5), (p999, 9.99e5), (max, 1e6)] {
+            assert!((is / want - 1.0).abs() < 0.001, "{is} is not {want}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What processes cost: CPU time, memory, context switches, from `/proc` (proc(5)).
+
+use crate::error::Error;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// What one thread has used so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Thread {
+    name: String,
+    /// The first number of `schedstat`, ns on a CPU: the only exact one, `stat` counts in ticks.
+    cpu_ns: u64,
+    /// Context switches because it waited, and because it was made to.
+    switches: [u64; 2],
+}
+
+/// What some processes have used so far.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    threads: BTreeMap<(u32, u32), Thread>,
+    user_ns: u64,
+    system_ns: u64,
+    rss_kib: u64,
+    anonymous_kib: u64,
+}
+
+/// What some processes used between two samples.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// CPU time, ns.
+    pub cpu_ns: u64,
+    /// The part of it that was spent in the processes' own code, 0 to 1 (by the kernel's ticks).
+    pub user_share: f64,
+    /// Resident memory at the second sample, KiB.
+    pub rss_kib: u64,
+    /// The part of it that is not of files.
+    pub anonymous_kib: u64,
+    /// Context switches: waited, was made to.
+    pub switches: [u64; 2],
+    /// CPU time of threads that lived at the second sample, by name, ns, the most first.
+    pub threads: Vec<(String, u64)>,
+}
+
+impl Sample {
+    /// Takes a sample of all of `pids`.
+    pub fn take(pids: &[u32]) -> Result<Sample, Error> {
+        let mut sample = Sample::default();
+        for &pid in pids {
+            sample.add(pid).map_err(|error| Error::io(format!("sample process {pid}"), error))?;
+        }
+        Ok(sample)
+    }
+
+    fn add(&mut self, pid: u32) -> std::io::Result<()> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let [user, system] = times(&stat);
+        let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+        self.user_ns += user * tick;
+        self.system_ns += system * tick;
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        self.rss_kib += field(&status, "VmRSS:");
+        self.anonymous_kib += field(&status, "RssAnon:");
+        for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let path = entry?.path();
+            let Some(tid) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
+            let read = |file: &str| fs::read_to_string(path.join(file));
+            // A thread may end while it is looked at.
+            let (Ok(schedstat), Ok(status)) = (read("schedstat"), read("status")) else { continue };
+            let name = status.lines().find_map(|line| line.strip_prefix("Name:")).unwrap_or_default().trim();
+            let cpu_ns = schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
+            let switches =
+                [field(&status, "voluntary_ctxt_switches:"), field(&status, "nonvoluntary_ctxt_switches:")];
+            self.threads.insert((pid, tid), Thread { name: name.to_owned(), cpu_ns, switches });
+        }
+        Ok(())
+    }
+
+    /// Resident memory, KiB.
+    pub fn rss_kib(&self) -> u64 {
+        self.rss_kib
+    }
+
+    /// Resident memory that is not of files, KiB.
+    pub fn anonymous_kib(&self) -> u64 {
+        self.anonymous_kib
+    }
+
+    /// What was used since `before`.
+    pub fn since(&self, before: &Sample) -> Usage {
+        let fresh = Thread::default();
+        let (mut cpu_ns, mut switches) = (0, [0; 2]);
+        let mut threads = BTreeMap::<&str, u64>::new();
+        for (id, thread) in &self.threads {
+            let earlier = before.threads.get(id).unwrap_or(&fresh);
+            let used = thread.cpu_ns.saturating_sub(earlier.cpu_ns);
+            cpu_ns += used;
+            *threads.entry(&thread.name).or_default() += used;
+            for (sum, (now, then)) in switches.iter_mut().zip(thread.switches.iter().zip(earlier.switches)) {
+                *sum += now.saturating_sub(then);
+            }
+        }
+        let user = self.user_ns.saturating_sub(before.user_ns);
+        let system = self.system_ns.saturating_sub(before.system_ns);
+        // What a thread that has ended used is in the process's ticks only.
+        if before.threads.keys().any(|id| !self.threads.contains_key(id)) {
+            cpu_ns = cpu_ns.max(user + system);
+        }
+        let mut threads: Vec<_> = threads.into_iter().map(|(name, used)| (name.to_owned(), used)).collect();
+        threads.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
+        let user_share = user as f64 / (user + system).max(1) as f64;
+        let (rss_kib, anonymous_kib) = (self.rss_kib, self.anonymous_kib);
+        Usage { cpu_ns, user_share, rss_kib, anonymous_kib, switches, threads }
+    }
+}
+
+/// `utime` and `stime`, fields 14 and 15 of `stat`. The second field is a name and may hold spaces and parentheses.
+fn times(stat: &str) -> [u64; 2] {
+    let behind_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    let mut fields = behind_name.split(' ').skip(11).map(|ticks| ticks.parse().unwrap_or(0));
+    [fields.next().unwrap_or(0), fields.next().unwrap_or(0)]
+}
+
+/// The number behind `name` in a `status` file; 0 where there is none.
+fn field(status: &str, name: &str) -> u64 {
+    let value = status.lines().find_map(|line| line.strip_prefix(name));
+    value.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hint::black_box;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        assert_eq!(times("7 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 111 222 13"), [111, 222]);
+    }
+
+    #[test]
+    fn work_of_this_process_shows() {
+        let pid = std::process::id();
+        let before = Sample::take(&[pid]).unwrap();
+        let until = Instant::now() + Duration::from_millis(120);
+        let mut sum = 0u64;
+        while Instant::now() < until {
+            sum = black_box(sum + 1);
+        }
+        let usage = Sample::take(&[pid]).unwrap().since(&before);
+        assert!(usage.cpu_ns > 10_000_000, "{usage:?}");
+        assert!(usage.rss_kib > 100 && usage.anonymous_kib <= usage.rss_kib);
+        assert!(Sample::take(&[u32::MAX]).is_err());
+    }
+}

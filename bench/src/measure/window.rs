@@ -1,0 +1,133 @@
+//! The measured window: warm-up, measured, drain, and what was used in between.
+
+use super::process::{Sample, Usage};
+use crate::clock::Clock;
+use crate::error::Error;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Load, nothing counts yet.
+    Warmup,
+    /// Load, and it counts.
+    Measured,
+    /// No more load; what is under way may arrive.
+    Drain,
+}
+
+/// What a window measured besides latencies.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// How long it was, ns.
+    pub nanoseconds: u64,
+    /// What the processes named on the command line used.
+    pub server: Option<Usage>,
+    /// What this process used.
+    pub generator: Usage,
+}
+
+/// Leads a run through its phases. Times are the run's clock, ns.
+#[derive(Debug)]
+pub struct Window {
+    phase: Phase,
+    pids: Vec<u32>,
+    length: u64,
+    /// When the measured phase begins, exact once it has, and when it is to end.
+    open: u64,
+    close: u64,
+    before: Option<[Sample; 2]>,
+    measured: Measured,
+}
+
+impl Window {
+    /// Begins at `now` with `warmup` ns; `length` ns are then measured, with what `pids` use.
+    pub fn begin(now: u64, warmup: u64, length: u64, pids: &[u32]) -> Window {
+        let (open, close) = (now + warmup, u64::MAX);
+        let measured = Measured::default();
+        Window { phase: Phase::Warmup, pids: pids.to_vec(), length, open, close, before: None, measured }
+    }
+
+    /// The phase.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// When the phase changes next.
+    pub fn next_change(&self) -> u64 {
+        match self.phase {
+            Phase::Warmup => self.open,
+            Phase::Measured => self.close,
+            Phase::Drain => u64::MAX,
+        }
+    }
+
+    /// When the measured phase is to end; it ends a little later, as what drives it comes to look.
+    pub fn close(&self) -> u64 {
+        self.close
+    }
+
+    /// Whether what counts from `at` belongs to the measured phase, also where it ends later.
+    #[inline]
+    pub fn holds(&self, at: u64) -> bool {
+        self.phase != Phase::Warmup && self.open <= at && at < self.close
+    }
+
+    /// Changes the phase where it is time. Whether it did.
+    pub fn advance(&mut self, clock: &Clock) -> Result<bool, Error> {
+        if clock.now() < self.next_change() {
+            return Ok(false);
+        }
+        let own = [std::process::id()];
+        match self.phase {
+            Phase::Warmup => {
+                self.before = Some([Sample::take(&self.pids)?, Sample::take(&own)?]);
+                // Sampling takes a moment; nothing that was due in it counts.
+                self.open = clock.now();
+                self.close = self.open + self.length;
+                self.phase = Phase::Measured;
+            }
+            Phase::Measured => {
+                let end = clock.now();
+                let [server, generator] = self.before.take().expect("taken when this phase began");
+                self.measured = Measured {
+                    nanoseconds: end - self.open,
+                    server: match &self.pids[..] {
+                        [] => None,
+                        pids => Some(Sample::take(pids)?.since(&server)),
+                    },
+                    generator: Sample::take(&own)?.since(&generator),
+                };
+                self.phase = Phase::Drain;
+            }
+            Phase::Drain => {}
+        }
+        Ok(true)
+    }
+
+    /// What was measured, once the phase is [`Phase::Drain`].
+    pub fn measured(&self) -> &Measured {
+        &self.measured
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_began_while_measuring_counts() {
+        let clock = Clock::start();
+        let mut window = Window::begin(clock.now(), 1_000_000, 5_000_000, &[]);
+        assert!(!window.holds(clock.now()));
+        let mut entered = Vec::new();
+        while window.phase() != Phase::Drain {
+            if window.advance(&clock).unwrap() {
+                entered.push((window.phase(), clock.now()));
+            }
+        }
+        assert_eq!(entered.iter().map(|e| e.0).collect::<Vec<_>>(), [Phase::Measured, Phase::Drain]);
+        assert!(window.holds(entered[0].1));
+        assert!(!window.holds(0) && !window.holds(entered[1].1));
+        assert!(window.measured().nanoseconds >= 5_000_000);
+    }
+}

@@ -1,0 +1,268 @@
+//! Who is where, and what a relay makes of a frame. Accounts and conversations are rows of two vectors; ids count from 1.
+
+use super::fault::{Fault, Wrong};
+use crate::connection::Connection;
+use crate::shape::{Shape, put_integer};
+use slab::Slab;
+use std::collections::HashMap;
+use wire::frame::put_frame;
+use wire::kind::{REPLY, push, request};
+use wire::reply::{LoggedIn, Registered};
+use wire::{Command, Credentials, Errno, Frame, Heartbeat, Refusal, Reply, Target, UnixMillis, UserId};
+
+#[derive(Debug)]
+struct User {
+    name: Box<str>,
+    /// Where it is logged in.
+    connection: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Conversation {
+    members: [u32; 2],
+    last_seq: u64,
+    /// A message that a fault holds back, as a frame.
+    held: Option<Vec<u8>>,
+}
+
+/// A SEND, as far as a relay looks at it.
+struct Parcel<'a> {
+    conversation: u32,
+    content: &'a [u8],
+    cid: Option<&'a [u8]>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    users: Vec<User>,
+    conversations: Vec<Conversation>,
+    /// The conversation of two users, the lower id first.
+    between: HashMap<[u32; 2], u32>,
+    /// Who is logged in on a connection, by its key.
+    logged_in: Vec<Option<u32>>,
+    fault: Option<Fault>,
+    relayed: u64,
+    time: u64,
+}
+
+impl Directory {
+    pub(super) fn new(fault: Option<Fault>) -> Directory {
+        Directory { fault, ..Directory::default() }
+    }
+
+    /// The wall clock of this turn, ms.
+    pub(super) fn set_time(&mut self, time: u64) {
+        self.time = time;
+    }
+
+    /// A connection is closed.
+    pub(super) fn forget(&mut self, key: usize) {
+        if let Some(id) = self.logged_in.get_mut(key).and_then(Option::take)
+            && self.users[id as usize - 1].connection == Some(key)
+        {
+            self.users[id as usize - 1].connection = None;
+        }
+    }
+
+    /// Does what `frame` asks. Whether the connection `key` may go on.
+    pub(super) fn handle(
+        &mut self,
+        key: usize,
+        frame: Frame<'_>,
+        connections: &mut Slab<Connection>,
+        dirty: &mut Vec<usize>,
+    ) -> bool {
+        match frame.kind {
+            request::SEND => return self.send(key, frame, connections, dirty),
+            request::ACK => {}
+            request::HEARTBEAT => {
+                let beat = Heartbeat::decode(frame.value)
+                    .map(|beat| Heartbeat { time: UnixMillis(self.time), ..beat });
+                let Some(beat) = beat else { return false };
+                let out = connections[key].output();
+                put_frame(out, REPLY | frame.kind, frame.request, |out| {
+                    out.extend_from_slice(&beat.encode());
+                });
+            }
+            _ => {
+                let reply = self.command(key, frame).unwrap_or_else(Into::into);
+                reply.encode(frame.kind, frame.request, connections[key].output());
+            }
+        }
+        true
+    }
+
+    fn command(&mut self, key: usize, frame: Frame<'_>) -> Result<Reply, Refusal> {
+        match Command::decode(frame.kind, frame.value)? {
+            Command::Register(new) => {
+                self.users.push(User { name: new.name, connection: None });
+                let id = self.users.len() as u32;
+                let token = id.to_string().into();
+                Ok(Reply::Registered(Box::new(Registered {
+                    id: UserId(id),
+                    token,
+                    token_expires: UnixMillis(0),
+                })))
+            }
+            Command::Login { credentials: Credentials::Token(token), .. } => {
+                let id: Option<u32> = token.parse().ok();
+                let user = id.and_then(|id| Some((id, self.users.get_mut((id as usize).checked_sub(1)?)?)));
+                let (id, user) = user.ok_or(Refusal::new(Errno::TokenInvalid, "no such token"))?;
+                user.connection = Some(key);
+                if self.logged_in.len() <= key {
+                    self.logged_in.resize(key + 1, None);
+                }
+                self.logged_in[key] = Some(id);
+                Ok(Reply::LoggedIn(Box::new(LoggedIn {
+                    id: UserId(id),
+                    name: user.name.clone(),
+                    token,
+                    token_expires: UnixMillis(0),
+                    node: "relay".into(),
+                    resumed: false,
+                    friends: Vec::new(),
+                    groups: Vec::new(),
+                    conversations: Vec::new(),
+                    friends_more: false,
+                    groups_more: false,
+                    conversations_more: false,
+                })))
+            }
+            _ => Err(Refusal::new(
+                Errno::UnknownType,
+                "a relay knows REGISTER, LOGIN by token, SEND, ACK, HEARTBEAT",
+            )),
+        }
+    }
+
+    fn send(
+        &mut self,
+        key: usize,
+        frame: Frame<'_>,
+        connections: &mut Slab<Connection>,
+        dirty: &mut Vec<usize>,
+    ) -> bool {
+        let Some(Some(from)) = self.logged_in.get(key).copied() else { return false };
+        let opening;
+        let parcel = match by_shape(frame.value) {
+            Some(parcel) => parcel,
+            None => match Command::decode(frame.kind, frame.value) {
+                Ok(Command::Send(send)) => {
+                    opening = send;
+                    let conversation = match opening.target {
+                        Target::User(to) => self.open(from, to.0),
+                        Target::Conversation(id) => id.0,
+                        Target::Name(_) => return false,
+                    };
+                    let (content, cid) =
+                        (opening.content.as_bytes(), opening.cid.as_deref().map(str::as_bytes));
+                    Parcel { conversation, content, cid }
+                }
+                _ => return false,
+            },
+        };
+        self.relayed += 1;
+        let wrong = self.fault.filter(|fault| fault.at == self.relayed).map(|fault| fault.wrong);
+        match wrong {
+            Some(Wrong::Disconnect) => return false,
+            Some(Wrong::Refuse) => {
+                let refusal = Refusal::later(Errno::RateLimited, "too fast", 1);
+                Reply::from(refusal).encode(frame.kind, frame.request, connections[key].output());
+                return true;
+            }
+            _ => {}
+        }
+        let time = self.time;
+        let index = (parcel.conversation as usize).wrapping_sub(1);
+        let Some(conversation) = self.conversations.get_mut(index) else { return false };
+        conversation.last_seq += 1;
+        put_sent(connections[key].output(), frame.request, &parcel, conversation.last_seq, time);
+        let to = conversation.members[usize::from(conversation.members[0] == from)];
+        let Some(peer) = self.users.get(to as usize - 1).and_then(|user| user.connection) else {
+            return true;
+        };
+        let out = connections[peer].output();
+        let start = out.len();
+        let name = &self.users[from as usize - 1].name;
+        put_message(out, &parcel, conversation.last_seq, from, name, time);
+        if wrong.is_some() || conversation.held.is_some() {
+            spoil(out, start, wrong, conversation);
+        }
+        dirty.push(peer);
+        true
+    }
+
+    fn open(&mut self, one: u32, other: u32) -> u32 {
+        let members = [one.min(other), one.max(other)];
+        *self.between.entry(members).or_insert_with(|| {
+            self.conversations.push(Conversation { members, last_seq: 0, held: None });
+            self.conversations.len() as u32
+        })
+    }
+}
+
+/// Does something wrong to the MESSAGE that `out` holds from `start` on.
+fn spoil(out: &mut Vec<u8>, start: usize, wrong: Option<Wrong>, conversation: &mut Conversation) {
+    match wrong {
+        Some(Wrong::Drop) => out.truncate(start),
+        Some(Wrong::Duplicate) => out.extend_from_within(start..),
+        Some(Wrong::Corrupt) => {
+            let needle = b"\",\"time\":";
+            if let Some(at) = out[start..].windows(needle.len()).rposition(|window| window == needle) {
+                out[start + at - 1] ^= 1;
+            }
+        }
+        Some(Wrong::Reorder) => conversation.held = Some(out.split_off(start)),
+        Some(Wrong::Refuse | Wrong::Disconnect) => {}
+        None => out.extend(conversation.held.take().unwrap_or_default()),
+    }
+}
+
+/// A SEND to a conversation, as this program and the project's client write it.
+fn by_shape(value: &[u8]) -> Option<Parcel<'_>> {
+    let mut shape = Shape(value);
+    shape.literal(b"{\"conversation\":")?;
+    let conversation = u32::try_from(shape.integer()?).ok()?;
+    shape.literal(b",\"content\":\"")?;
+    let content = shape.text()?;
+    shape.literal(b",\"cid\":\"")?;
+    let cid = Some(shape.text()?);
+    shape.literal(b"}")?;
+    shape.end()?;
+    Some(Parcel { conversation, content, cid })
+}
+
+fn put_sent(out: &mut Vec<u8>, request_number: u32, parcel: &Parcel<'_>, seq: u64, time: u64) {
+    put_frame(out, REPLY | request::SEND, request_number, |out| {
+        out.extend_from_slice(b"{\"errno\":0,\"conversation\":");
+        put_integer(out, u64::from(parcel.conversation));
+        out.extend_from_slice(b",\"seq\":");
+        put_integer(out, seq);
+        out.extend_from_slice(b",\"time\":");
+        put_integer(out, time);
+        out.push(b'}');
+    });
+}
+
+fn put_message(out: &mut Vec<u8>, parcel: &Parcel<'_>, seq: u64, from: u32, name: &str, time: u64) {
+    put_frame(out, push::MESSAGE, 0, |out| {
+        out.extend_from_slice(b"{\"conversation\":");
+        put_integer(out, u64::from(parcel.conversation));
+        out.extend_from_slice(b",\"kind\":\"direct\",\"seq\":");
+        put_integer(out, seq);
+        out.extend_from_slice(b",\"from\":");
+        put_integer(out, u64::from(from));
+        out.extend_from_slice(b",\"name\":\"");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\",\"type\":\"text\",\"content\":\"");
+        out.extend_from_slice(parcel.content);
+        out.extend_from_slice(b"\",\"time\":");
+        put_integer(out, time);
+        if let Some(cid) = parcel.cid {
+            out.extend_from_slice(b",\"cid\":\"");
+            out.extend_from_slice(cid);
+            out.push(b'"');
+        }
+        out.push(b'}');
+    });
+}

@@ -1,0 +1,140 @@
+//! A stand-in for the server: one thread, one poll, one read and two writes a message, nothing stored or checked.
+//!
+//! What it costs a message is what the machine and the protocol cost; what a server costs beyond it is the server's. It
+//! is the double of the tests as well: [`Fault`] makes it do one wrong that a run must notice.
+
+mod direct;
+mod fault;
+
+pub use fault::Fault;
+
+use crate::connection::{Connection, Next, Scratch};
+use crate::error::Error;
+use direct::Directory;
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+const LISTENER: Token = Token(usize::MAX);
+/// How often a relay that nothing happens to looks whether it shall stop.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
+/// A relay that listens.
+#[derive(Debug)]
+pub struct Relay {
+    poll: Poll,
+    listener: TcpListener,
+    address: SocketAddr,
+    connections: Slab<Connection>,
+    directory: Directory,
+    /// Connections that have something to write.
+    dirty: Vec<usize>,
+}
+
+impl Relay {
+    /// Listens on `address`; port 0: any free one.
+    pub fn bind(address: SocketAddr, fault: Option<Fault>) -> Result<Relay, Error> {
+        let bind = || {
+            let poll = Poll::new()?;
+            let mut listener = TcpListener::bind(address)?;
+            poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+            let address = listener.local_addr()?;
+            let (connections, directory) = (Slab::new(), Directory::new(fault));
+            Ok(Relay { poll, listener, address, connections, directory, dirty: Vec::new() })
+        };
+        bind().map_err(|error| Error::io(format!("listen on {address}"), error))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Relays until `stop`.
+    pub fn run(&mut self, stop: &AtomicBool) -> Result<(), Error> {
+        self.turns(stop).map_err(|error| Error::io("relay", error))
+    }
+
+    fn turns(&mut self, stop: &AtomicBool) -> io::Result<()> {
+        let (mut events, mut scratch) = (Events::with_capacity(1024), Scratch::default());
+        while !stop.load(Ordering::Relaxed) {
+            match self.poll.poll(&mut events, Some(LOOK_UP)) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                polled => polled?,
+            }
+            let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.directory.set_time(since_epoch.as_millis() as u64);
+            for event in &events {
+                if event.token() == LISTENER {
+                    self.accept()?;
+                    continue;
+                }
+                let Token(key) = event.token();
+                // It may have been closed in this very turn.
+                let mut is_readable = self.connections.get_mut(key).is_some_and(|c| c.handle(event));
+                while is_readable {
+                    is_readable = self.read(key, &mut scratch);
+                }
+                self.dirty.push(key);
+            }
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // The peer may have gone already.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
+                Err(error) => return Err(error),
+            };
+            let entry = self.connections.vacant_entry();
+            let token = Token(entry.key());
+            entry.insert(Connection::register(stream, Vec::new(), self.poll.registry(), token)?);
+        }
+    }
+
+    /// Reads once from a connection. Whether there may be more.
+    fn read(&mut self, key: usize, scratch: &mut Scratch) -> bool {
+        let next = self.connections[key].fill(scratch);
+        let is_well = loop {
+            match scratch.next_frame() {
+                Ok(Some(frame)) => {
+                    if !self.directory.handle(key, frame, &mut self.connections, &mut self.dirty) {
+                        break false;
+                    }
+                }
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        if next == Next::Closed || !is_well {
+            self.close(key);
+            return false;
+        }
+        self.connections[key].keep(scratch);
+        self.connections[key].shrink();
+        next == Next::Read
+    }
+
+    fn flush(&mut self) {
+        while let Some(key) = self.dirty.pop() {
+            let broken = |c: &mut Connection| c.can_flush() && c.flush().is_err();
+            if self.connections.get_mut(key).is_some_and(broken) {
+                self.close(key);
+            }
+        }
+    }
+
+    fn close(&mut self, key: usize) {
+        self.connections.remove(key).close();
+        self.directory.forget(key);
+    }
+}

@@ -1,0 +1,154 @@
+//! A blocking, typed connection: what sets a run up before the clock starts.
+
+use crate::error::Error;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+use wire::limits::FRAME_BYTES;
+use wire::{Command, Errno, Push, Refusal, Reply, kind, split_frame};
+
+/// How long an answer may take, and how long a server that says "later" is asked again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// When to ask again where the server did not say.
+const RETRY_MS: u64 = 100;
+
+/// Something that the server said.
+#[derive(Debug)]
+pub enum Said {
+    /// The reply to this request.
+    Reply(u32, Reply),
+    /// A push that this version knows.
+    Push(Push),
+}
+
+/// A blocking connection to the server.
+#[derive(Debug)]
+pub struct Session {
+    stream: TcpStream,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Session {
+    /// Connects.
+    pub fn connect(address: SocketAddr) -> Result<Session, Error> {
+        let connect = || {
+            let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        };
+        let stream = connect().map_err(|error| Error::io(format!("connect to {address}"), error))?;
+        Ok(Session { stream, input: Vec::new(), output: Vec::new() })
+    }
+
+    /// Sends a request; 0 asks for no reply.
+    pub fn send(&mut self, command: &Command, request: u32) -> Result<(), Error> {
+        self.output.clear();
+        command.encode(request, &mut self.output);
+        self.stream.write_all(&self.output).map_err(|error| Error::io("write to the server", error))
+    }
+
+    /// Waits for what the server says next.
+    pub fn receive(&mut self) -> Result<Said, Error> {
+        loop {
+            let split = split_frame(&self.input, FRAME_BYTES);
+            if let Some((frame, taken)) = split.map_err(|error| Error::Protocol(error.to_string()))? {
+                let said = if frame.kind & kind::REPLY != 0 {
+                    Reply::decode(frame.kind, frame.value)
+                        .map(|reply| Some(Said::Reply(frame.request, reply)))
+                } else {
+                    Push::decode(frame.kind, frame.value).map(|push| push.map(Said::Push))
+                };
+                self.input.drain(..taken);
+                match said.map_err(Error::Protocol)? {
+                    Some(said) => return Ok(said),
+                    None => continue,
+                }
+            }
+            let mut chunk = [0; 8 * 1024];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => {
+                    return Err(Error::Protocol(
+                        "it closed the connection before it had answered".to_owned(),
+                    ));
+                }
+                Ok(count) => self.input.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("read the server's answer", error)),
+            }
+        }
+    }
+
+    /// Waits for the reply to `command`, which was sent as request 1, and sends it again as long as the server says
+    /// "later". Pushes that come meanwhile are dropped.
+    pub fn answer(&mut self, what: &'static str, command: &Command) -> Result<Reply, Error> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.receive()? {
+                Said::Reply(1, Reply::Refused(refusal)) => {
+                    thread::sleep(pause(what, refusal, deadline)?);
+                    self.send(command, 1)?;
+                }
+                Said::Reply(1, reply) => return Ok(reply),
+                Said::Reply(..) | Said::Push(_) => {}
+            }
+        }
+    }
+
+    /// The socket, and what was read from it and not yet looked at.
+    pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.input)
+    }
+}
+
+/// How long to wait before asking for `what` again; an error where the refusal is final or `deadline` has passed.
+fn pause(what: &'static str, refusal: Box<Refusal>, deadline: Instant) -> Result<Duration, Error> {
+    let is_temporary = matches!(refusal.errno, Errno::Busy | Errno::RateLimited);
+    if !is_temporary || Instant::now() > deadline {
+        return Err(Error::Refused { what, refusal });
+    }
+    Ok(Duration::from_millis(refusal.retry_after_ms.unwrap_or(RETRY_MS).max(1)))
+}
+
+/// Asks for many things over one connection, at most `window` at a time, and again where the server says "later":
+/// what `take` makes of the replies, in the order of `commands`.
+pub fn ask_all<T>(
+    session: &mut Session,
+    what: &'static str,
+    commands: &[Command],
+    window: usize,
+    mut take: impl FnMut(usize, Reply) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut taken: Vec<Option<T>> = commands.iter().map(|_| None).collect();
+    let mut waiting: Vec<usize> = (0..commands.len()).rev().collect();
+    let (mut open, mut done, mut deadline) = (0, 0, Instant::now() + PATIENCE);
+    while done < commands.len() {
+        while open < window
+            && let Some(index) = waiting.pop()
+        {
+            let request = u32::try_from(index + 1).expect("far fewer commands than 2^32");
+            session.send(&commands[index], request)?;
+            open += 1;
+        }
+        let Said::Reply(request, reply) = session.receive()? else { continue };
+        let index = (request as usize).wrapping_sub(1);
+        if taken.get(index).is_none_or(Option::is_some) {
+            return Err(Error::Protocol(format!(
+                "it answered request {request} to {what}, which was not open"
+            )));
+        }
+        open -= 1;
+        if let Reply::Refused(refusal) = reply {
+            thread::sleep(pause(what, refusal, deadline)?);
+            waiting.push(index);
+        } else {
+            taken[index] = Some(take(index, reply)?);
+            done += 1;
+            deadline = Instant::now() + PATIENCE;
+        }
+    }
+    Ok(taken.into_iter().flatten().collect())
+}

@@ -1,0 +1,134 @@
+//! The program against an in-process relay: exit code 0 where all is well, 1 for each single thing that is not.
+
+// What a test cannot go on without may panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
+
+use chatbench::relay::Relay;
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+/// A relay on a thread of this process, until it is dropped.
+struct Running {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(fault: Option<&str>) -> Running {
+        let fault = fault.map(|fault| fault.parse().unwrap());
+        let mut relay = Relay::bind("127.0.0.1:0".parse().unwrap(), fault).unwrap();
+        let (address, stop) = (relay.address(), Arc::new(AtomicBool::new(false)));
+        let thread = thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || relay.run(&stop).unwrap()
+        });
+        Running { address, stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn chatbench(workload: &str, address: SocketAddr, options: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatbench"));
+    command.args([workload, "--address", &address.to_string()]).args(options.split(' '));
+    command.output().unwrap()
+}
+
+/// Runs `pairs` and returns its exit code and its line of JSON.
+fn pairs(fault: Option<&str>, options: &str) -> (Option<i32>, serde_json::Value) {
+    let (relay, folder) = (Running::start(fault), tempfile::tempdir().unwrap());
+    let file = folder.path().join("result.json");
+    let options = format!("{options} --seconds 0.5 --warmup 0.1 --drain 1 --json {}", file.display());
+    let output = chatbench("pairs", relay.address, &options);
+    let line = std::fs::read_to_string(file).unwrap_or_else(|_| panic!("{output:?}"));
+    (output.status.code(), serde_json::from_str(&line).unwrap())
+}
+
+#[test]
+fn a_good_relay_is_a_clean_run_at_a_window_and_at_a_rate() {
+    for options in
+        ["--pairs 3 --window 16", "--pairs 40 --window 1 --size 32", "--pairs 2 --window 4 --size 32768"]
+    {
+        let (code, result) = pairs(None, options);
+        assert_eq!(code, Some(0), "{options}: {result}");
+        assert!(result["delivered"].as_u64().unwrap() > 100, "{options}: {result}");
+    }
+    let (code, result) = pairs(None, "--pairs 7 --rate 2000");
+    assert_eq!(code, Some(0), "{result}");
+    // 0.1 s of warm-up and 0.5 s; a machine that stalls may make either longer, but never send less than the rate.
+    let sent = result["sent"].as_u64().unwrap();
+    assert!((1_200..=2_000).contains(&sent), "{result}");
+    assert!(
+        result["lag_p50_us"].is_number() && result["delivery_p99_us"].as_f64().unwrap() > 0.0,
+        "{result}"
+    );
+}
+
+#[test]
+fn each_single_fault_is_noticed_and_named() {
+    for (fault, count) in [
+        ("drop:100", "lost"),
+        ("duplicate:100", "duplicated"),
+        ("reorder:100", "out_of_order"),
+        ("corrupt:100", "wrong_content"),
+    ] {
+        for load in ["--pairs 2 --window 8", "--pairs 3 --rate 2000"] {
+            let (code, result) = pairs(Some(fault), load);
+            assert_eq!((code, &result[count]), (Some(1), &1.into()), "{fault} {load}: {result}");
+        }
+    }
+}
+
+#[test]
+fn a_loss_with_nothing_behind_it_is_noticed() {
+    // With one outstanding nothing follows the lost message: only the drain's deadline tells.
+    let (code, result) = pairs(Some("drop:100"), "--pairs 1 --window 1");
+    assert_eq!((code, &result["lost"]), (Some(1), &1.into()), "{result}");
+    assert_eq!(result["sent"], 99, "the message that opens the conversation is the relay's first: {result}");
+}
+
+#[test]
+fn refusals_and_lost_connections_fail_a_run_too() {
+    let (code, result) = pairs(Some("refuse:100"), "--pairs 2 --window 8");
+    assert_eq!((code, &result["trouble"]["RATE_LIMITED"]), (Some(1), &1.into()), "{result}");
+    assert_eq!(result["lost"], 0, "what was refused is not lost: {result}");
+    let (code, result) = pairs(Some("disconnect:100"), "--pairs 2 --window 8");
+    assert_eq!((code, &result["trouble"]["disconnected"]), (Some(1), &1.into()), "{result}");
+}
+
+#[test]
+fn idle_connections_are_logged_in_from_a_file_and_beat() {
+    let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
+    let file = folder.path().join("accounts");
+    let made = chatbench("accounts", relay.address, &format!("--count 50 --file {}", file.display()));
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let result = folder.path().join("result.json");
+    let (pid, file, json) = (std::process::id(), file.display(), result.display());
+    let options =
+        format!("--connections 50 --accounts {file} --heartbeat 0.2 --seconds 0.5 --server-pid {pid}");
+    let idle = chatbench("idle", relay.address, &format!("{options} --json {json}"));
+    assert_eq!(idle.status.code(), Some(0), "{idle:?}");
+    let line = std::fs::read_to_string(&result).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert!((100..=150).contains(&result["heartbeats"].as_u64().unwrap()), "{result}");
+    assert!(result["rss_bytes_per_connection"].is_number(), "{result}");
+}
+
+#[test]
+fn what_cannot_be_run_ends_with_2() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = chatbench("pairs", unused, "--pairs 1 --window 1");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot connect to"), "{output:?}");
+    let output = chatbench("pairs", unused, "--pairs 1");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}

@@ -5,6 +5,7 @@ use crate::kind::{REPLY, request};
 use crate::{ConversationId, ConversationKind, Errno, Message, Seq, UnixMillis, UserId, frame};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 /// A reply.
@@ -74,7 +75,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// The reply to LOGIN. The three lists hold at most 200 rows each; `*_more` says there are others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedIn {
     /// Who logged in.
     pub id: UserId,
@@ -195,7 +196,7 @@ pub struct Entry {
 }
 
 /// The reply to REGISTER.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
     /// The new account.
     pub id: UserId,
@@ -414,6 +415,20 @@ fn success<T: Serialize>(out: &mut Vec<u8>, body: &T) {
     json::write(out, body);
     debug_assert!(out[brace] == b'{' && out[brace + 1] != b'}', "every body has fields");
     out[brace] = b',';
+}
+
+// Tokens never reach a log.
+impl fmt::Debug for LoggedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lists = (self.friends.len(), self.groups.len(), self.conversations.len());
+        f.debug_struct("LoggedIn").field("id", &self.id).field("lists", &lists).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// Messages are shared with the timeline that they come from.

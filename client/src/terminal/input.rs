@@ -157,10 +157,11 @@ impl Helper for Mask {}
 // ---- anywhere else -----------------------------------------------------------------------------------------------
 
 fn read_plain(ask: &Ask, screen: &Screen) -> Answer {
+    // Before the prompt: whoever sees it may type.
+    let _quiet = (ask.kind == Kind::Secret).then(NoEcho::begin).flatten();
     if !ask.prompt.trim_end_matches("> ").is_empty() {
         screen.print(ask.prompt.trim_end());
     }
-    let _quiet = (ask.kind == Kind::Secret).then(NoEcho::begin).flatten();
     let mut line = Vec::new();
     match io::stdin().lock().read_until(b'\n', &mut line) {
         Ok(0) => Answer::End,

@@ -3,7 +3,7 @@
 //! Until storage has confirmed a write, its moves are laid over whatever is read, so a member who leaves and comes back
 //! within that second finds the cursors as they were left.
 
-use crate::limits::{CURSOR_BATCH, CURSORS_MAX};
+use crate::limits::{CURSOR_BATCH, CURSORS_KEPT, CURSORS_MAX};
 use crate::map::{Map, map};
 use crate::store::{CursorMove, CursorStep};
 use std::collections::VecDeque;
@@ -90,9 +90,9 @@ impl Cursors {
         self.writing.drain(..written.unwrap_or(0).min(self.writing.len()));
         if self.writing.is_empty() {
             self.writing_by_key.clear();
-            if self.writing_by_key.capacity() > CURSOR_BATCH {
-                self.writing_by_key.shrink_to(CURSOR_BATCH);
-                self.writing.shrink_to(CURSOR_BATCH);
+            if self.writing_by_key.capacity() > CURSORS_KEPT {
+                self.writing_by_key.shrink_to(CURSORS_KEPT);
+                self.writing.shrink_to(CURSORS_KEPT);
             }
             return None;
         }

@@ -18,8 +18,10 @@ pub const WAITING_MAX: usize = 65_536;
 pub const PASSWORDS_MAX: usize = 256;
 /// Moved cursors that wait to be written; further ones are dropped, which only repeats a push.
 pub const CURSORS_MAX: usize = 1 << 20;
-/// Cursors written in one go.
-pub const CURSOR_BATCH: usize = 4_096;
+/// Cursors written in one go: a commit that carries them makes the messages beside them wait, some 8 us each.
+pub const CURSOR_BATCH: usize = 64;
+/// Room for waiting cursors that is kept when none waits.
+pub const CURSORS_KEPT: usize = 4_096;
 /// Messages asked of storage at once for a connection that is behind.
 pub const FEED_MESSAGES: u32 = 200;
 /// Content bytes asked of storage at once for a connection that is behind.

@@ -1,0 +1,176 @@
+//! The assembly: what is started in which order, and how all of it stops.
+//!
+//! Start: storage (lock, migrations, what a crash left behind is filed), listener, threads. Stop: no new connections;
+//! everybody is told; what is in flight finishes; sockets are flushed and closed; storage files what is resident.
+
+use crate::args::Args;
+use crate::config::{Config, StorageUrl};
+use crate::logic_thread::{self, Exits};
+use crate::net::{self, BindError, NetConfig};
+use crate::{password, storage};
+use log::LevelFilter;
+use logic::Rules;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::{self, ExitCode};
+use std::time::Duration;
+
+/// Descriptors that are not clients': database, listener, polls, standard streams.
+const OWN_DESCRIPTORS: u64 = 64;
+/// How long sockets may take what is still to be written to them.
+const FLUSH_TIME: Duration = Duration::from_secs(3);
+
+/// Runs the server until it is told to stop. The exit code: 0 after an orderly stop, 1 where it could not start.
+pub fn run(args: &Args) -> ExitCode {
+    let config = args.config_or_exit();
+    start_log(config.log.level);
+    abort_on_panic();
+    match serve(&config, args.reactors()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            // Whoever closed stderr does not want to know.
+            let _ = writeln!(io::stderr(), "chatserver: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(level: LevelFilter) {
+    env_logger::Builder::new()
+        .filter_level(level)
+        .format(|buffer, record| {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or("?");
+            writeln!(buffer, "{} {:5} {name}: {}", buffer.timestamp(), record.level(), record.args())
+        })
+        .init();
+}
+
+/// A panic is a bug. It ends the whole process, loudly, to be restarted: a server that lost one of its threads would
+/// only look alive.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        process::abort();
+    }));
+}
+
+fn serve(config: &Config, reactors: usize) -> Result<(), String> {
+    // Before any thread exists, so that none can be hit by a signal that nobody waits for.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(sentence)?;
+    let connections = connection_limit(config.limits.connections);
+
+    let StorageUrl::Sqlite(path) = &config.storage.url;
+    let opened = storage::open(path).map_err(sentence)?;
+    let listener = net::bind(config.chat.listen).map_err(bind_sentence)?;
+    let address = listener.local_addr().map_err(sentence)?;
+
+    let rules = Rules {
+        conflict: config.session.conflict,
+        messages_per_second: config.limits.messages_per_second,
+        node: "local".into(),
+        address: address.to_string().into(),
+    };
+    let waiting = logic_thread::spawn(rules).map_err(sentence)?;
+    let doors = waiting.doors().clone();
+    let storage = storage::start(opened, doors.outcomes).map_err(sentence)?;
+    let (jobs, passwords) =
+        password::start(config.password.memory_kib, config.password.iterations, doors.passwords)
+            .map_err(sentence)?;
+    let net_config = NetConfig {
+        threads: reactors,
+        connections,
+        frame_bytes: config.limits.frame_bytes,
+        ..NetConfig::default()
+    };
+    let mut net = net::start(vec![listener], net_config, doors.inputs).map_err(sentence)?;
+    let exits =
+        Exits { reactors: net.orders(), writes: storage.writes(), reads: storage.reads(), passwords: jobs };
+    let logic = waiting.begin(exits);
+    announce(&address, path.display());
+
+    wait_for_stop(&mut signals);
+    net.stop_accepting();
+    logic.drain();
+    net.drain(FLUSH_TIME);
+    net.join();
+    if passwords.stop().is_err() {
+        log::error!("the password thread panicked");
+    }
+    storage.stop();
+    log::info!("stopped");
+    Ok(())
+}
+
+fn announce(address: &impl Display, data: impl Display) {
+    let version = env!("CARGO_PKG_VERSION");
+    let (ip, port) = {
+        let text = address.to_string();
+        text.rsplit_once(':').map_or((text.clone(), String::new()), |(ip, port)| (ip.into(), port.into()))
+    };
+    // Whoever closed stdout does not want to know.
+    let _ = writeln!(
+        io::stdout(),
+        "chatserver {version} listens on {address} (chat)\n\
+         data: {data}\n\
+         talk:  chatclient {ip} {port}\n\
+         stop:  Ctrl-C"
+    );
+}
+
+/// Returns when the server is to stop. A second such signal ends the process at once.
+fn wait_for_stop(signals: &mut Signals) {
+    for signal in signals.forever() {
+        match signal {
+            SIGHUP => log::info!(
+                "SIGHUP: nothing in this version's configuration can be reloaded; it goes on as it is"
+            ),
+            _ => break,
+        }
+    }
+    log::info!("stopping; a second signal ends the server at once");
+    for signal in [SIGTERM, SIGINT] {
+        let armed = signal_hook::flag::register_conditional_shutdown(
+            signal,
+            1,
+            std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true)),
+        );
+        if let Err(error) = armed {
+            log::warn!("a second signal will not end the server: {error}");
+        }
+    }
+}
+
+/// As many connections as are wanted and descriptors allow.
+fn connection_limit(wanted: usize) -> usize {
+    let allowed = match net::raise_fd_limit() {
+        Ok(descriptors) => descriptors.saturating_sub(OWN_DESCRIPTORS).max(descriptors / 2),
+        Err(error) => {
+            log::warn!("the limit of open files cannot be raised: {error}");
+            return wanted;
+        }
+    };
+    if (wanted as u64) > allowed {
+        log::warn!(
+            "limits.connections is {wanted}, but the limit of open files leaves room for {allowed}; raise LimitNOFILE"
+        );
+        return allowed as usize;
+    }
+    wanted
+}
+
+fn bind_sentence(error: BindError) -> String {
+    match &error {
+        BindError::InUseButNext { free, .. } => {
+            format!("{error}: try `chatserver {} {}`", free.ip(), free.port())
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn sentence(error: impl Display) -> String {
+    error.to_string()
+}

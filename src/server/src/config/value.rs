@@ -1,0 +1,168 @@
+//! How values are read from TOML and written back. A reader's error goes on after "`section.key` ".
+
+use log::LevelFilter;
+use logic::Conflict;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use toml::de::DeValue;
+
+/// Where messages and accounts are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageUrl {
+    /// `sqlite:PATH`: an embedded database in this file, relative to the working folder, made where it is missing.
+    Sqlite(PathBuf),
+}
+
+impl StorageUrl {
+    pub(super) fn read(value: &DeValue<'_>) -> Result<StorageUrl, String> {
+        let url = string(value)?;
+        let Some(path) = url.strip_prefix("sqlite:") else {
+            return Err(format!(
+                "must be `sqlite:PATH`, the one kind of storage of this version, not `{url}`"
+            ));
+        };
+        match path {
+            "" => Err("lacks the path after `sqlite:`".to_owned()),
+            ":memory:" => Err("must name a file: what is kept in memory alone is lost at the end".to_owned()),
+            _ if path.starts_with("//") => {
+                Err(format!("has a path that begins with `//`: write `sqlite:{}`", &path[2..]))
+            }
+            _ if path.contains('\0') => Err("has a path with U+0000 in it".to_owned()),
+            _ => Ok(StorageUrl::Sqlite(PathBuf::from(path))),
+        }
+    }
+}
+
+impl fmt::Display for StorageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StorageUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+/// A value that is one of a few words.
+pub(super) trait Choice: Copy + PartialEq + 'static {
+    /// Every word and what it stands for.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+impl Choice for Conflict {
+    const WORDS: &'static [(&'static str, Conflict)] =
+        &[("kick", Conflict::Kick), ("reject", Conflict::Reject)];
+}
+
+impl Choice for LevelFilter {
+    const WORDS: &'static [(&'static str, LevelFilter)] = &[
+        ("off", LevelFilter::Off),
+        ("error", LevelFilter::Error),
+        ("warn", LevelFilter::Warn),
+        ("info", LevelFilter::Info),
+        ("debug", LevelFilter::Debug),
+        ("trace", LevelFilter::Trace),
+    ];
+}
+
+/// Reads one of a few words.
+pub(super) fn choice<T: Choice>(value: &DeValue<'_>) -> Result<T, String> {
+    let word = string(value)?;
+    T::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<_> = T::WORDS.iter().map(|(word, _)| format!("`{word}`")).collect();
+        format!("must be one of {}, not `{word}`", known.join(", "))
+    })
+}
+
+/// Reads `IP:PORT`, an IPv6 address in brackets.
+pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
+    let text = string(value)?;
+    text.parse().map_err(|_| {
+        format!("must be an IP address and a port, like `127.0.0.1:6000` or `[::1]:6000`, not `{text}`")
+    })
+}
+
+/// Reads a boolean.
+pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| format!("must be true or false, not {}", kind(value)))
+}
+
+/// Reads an integer of a range.
+pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Result<T, String>
+where
+    T: TryFrom<i64> + PartialOrd + fmt::Display,
+{
+    move |value| {
+        let DeValue::Integer(integer) = value else {
+            return Err(format!("must be an integer, not {}", kind(value)));
+        };
+        i64::from_str_radix(integer.as_str(), integer.radix())
+            .ok()
+            .and_then(|integer| T::try_from(integer).ok())
+            .filter(|integer| range.contains(integer))
+            .ok_or_else(|| format!("must be from {} to {}, not {integer}", range.start(), range.end()))
+    }
+}
+
+fn string<'a>(value: &'a DeValue<'_>) -> Result<&'a str, String> {
+    value.as_str().ok_or_else(|| format!("must be a string, not {}", kind(value)))
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// A value as it stands in TOML.
+pub(super) trait Literal {
+    /// It.
+    fn literal(&self) -> String;
+}
+
+impl Literal for bool {
+    fn literal(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Literal for u32 {
+    fn literal(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Literal for usize {
+    fn literal(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Literal for SocketAddr {
+    fn literal(&self) -> String {
+        quoted(self.to_string())
+    }
+}
+
+impl Literal for StorageUrl {
+    fn literal(&self) -> String {
+        quoted(self.to_string())
+    }
+}
+
+impl<T: Choice> Literal for T {
+    fn literal(&self) -> String {
+        let word = T::WORDS.iter().find(|(_, value)| value == self).map(|(word, _)| *word);
+        quoted(word.expect("every value has its word").to_owned())
+    }
+}
+
+fn quoted(text: String) -> String {
+    toml::Value::String(text).to_string()
+}

@@ -1,0 +1,12 @@
+//! The shells of the chat server: sockets, storage, threads, configuration.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod args;
+pub mod config;
+pub mod logic_thread;
+pub mod net;
+pub mod password;
+pub mod queue;
+pub mod storage;

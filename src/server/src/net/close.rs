@@ -1,0 +1,61 @@
+//! Why connections end: for the log, and for how much care the end takes.
+
+use thiserror::Error;
+use wire::Dialect;
+
+/// Why a connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CloseReason {
+    /// The peer has sent its last byte.
+    #[error("the peer closed it")]
+    PeerClosed,
+    /// The peer, or the network between, gave up.
+    #[error("the peer reset it")]
+    PeerReset,
+    /// Nobody logged in for too long.
+    #[error("nobody logged in on it in time")]
+    LoginTimeout,
+    /// One of the oldest of too many that wait to log in.
+    #[error("too many connections wait to log in, and this was one of the oldest")]
+    Crowded,
+    /// Silent, and silent again after a probe.
+    #[error("it was silent and did not answer the probe")]
+    Silent,
+    /// The peer does not read what is written to it.
+    #[error("the peer does not read what is written to it")]
+    SlowConsumer,
+    /// What came is no frame, or too large a one.
+    #[error("what it sent cannot be read as frames")]
+    BadFrame,
+    /// The first byte belongs to no protocol.
+    #[error("its first byte belongs to no protocol that is known")]
+    UnknownDialect,
+    /// The first byte belongs to a protocol that is not served here.
+    #[error("it speaks a protocol that is not served: {0:?}")]
+    NotServed(Dialect),
+    /// The rules of the chat server say so.
+    #[error("as ordered: {0:?}")]
+    Ordered(logic::CloseReason),
+    /// The server stops.
+    #[error("the server stops")]
+    Shutdown,
+}
+
+impl CloseReason {
+    /// Whether the peer may still want what was written to it: flush, say goodbye, and only then let go.
+    pub(super) fn is_gentle(self) -> bool {
+        match self {
+            CloseReason::PeerClosed
+            | CloseReason::BadFrame
+            | CloseReason::UnknownDialect
+            | CloseReason::NotServed(_)
+            | CloseReason::Ordered(_)
+            | CloseReason::Shutdown => true,
+            CloseReason::PeerReset
+            | CloseReason::LoginTimeout
+            | CloseReason::Crowded
+            | CloseReason::Silent
+            | CloseReason::SlowConsumer => false,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Listening sockets, and room for the connections that come in by them.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
+use thiserror::Error;
+
+/// Connections that the kernel completes while the acceptor is busy; it takes at most `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// How many of the next ports are tried to name a free one.
+const PORTS_TRIED: u16 = 100;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// Another socket listens there, and nothing near is free.
+    #[error("{address} is already in use by another program; choose another port")]
+    InUse {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Another socket listens there.
+    #[error("{address} is already in use by another program; {free} is free")]
+    InUseButNext {
+        /// Where.
+        address: SocketAddr,
+        /// The next address on which nobody listens.
+        free: SocketAddr,
+    },
+    /// Anything else: no such address here, a port that only root may have, …
+    #[error("cannot listen on {address}: {source}")]
+    Other {
+        /// Where.
+        address: SocketAddr,
+        /// What the kernel says.
+        source: io::Error,
+    },
+}
+
+/// Listens on `address`. Port 0 takes any that is free.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    match listen(address) {
+        Ok(listener) => Ok(listener),
+        Err(source) if source.kind() == ErrorKind::AddrInUse => match next_free(address) {
+            Some(free) => Err(BindError::InUseButNext { address, free }),
+            None => Err(BindError::InUse { address }),
+        },
+        Err(source) => Err(BindError::Other { address, source }),
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A server that restarts must not wait for the connections of its former life to leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn next_free(address: SocketAddr) -> Option<SocketAddr> {
+    let after = address.port().checked_add(1)?;
+    (after..=after.saturating_add(PORTS_TRIED))
+        .map(|port| SocketAddr::new(address.ip(), port))
+        .find(|&next| listen(next).is_ok())
+}
+
+/// Raises the soft limit of open files to the hard one, and says what it is then: the limit of connections.
+pub fn raise_fd_limit() -> io::Result<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    }
+    Ok(maximum.unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_named_together_with_a_free_one() {
+        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = first.local_addr().unwrap();
+        let error = bind(address).unwrap_err();
+        match &error {
+            BindError::InUseButNext { free, .. } => {
+                assert!(free.port() > address.port());
+                assert!(error.to_string().contains(&address.to_string()));
+                assert!(error.to_string().contains(&free.to_string()));
+            }
+            // All of the next hundred are taken, or it was the very last.
+            BindError::InUse { .. } => {}
+            BindError::Other { .. } => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_an_error_with_a_sentence() {
+        let error = bind("192.0.2.1:6000".parse().unwrap()).unwrap_err();
+        assert!(error.to_string().starts_with("cannot listen on 192.0.2.1:6000: "), "{error}");
+    }
+}

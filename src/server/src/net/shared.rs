@@ -1,0 +1,70 @@
+//! What the connections of one loop share: the time, the lists of what is to be done this turn, the limits.
+
+use super::connection::Connection;
+use super::deadline::{Spans, Tick};
+use super::output::Pool;
+use super::wheel::Wheel;
+use logic::{ConnId, Input};
+use mio::Registry;
+
+/// One per sub-reactor, handed to each connection that is worked on.
+pub(super) struct Shared {
+    /// Read once a turn.
+    pub now: Tick,
+    /// What logic is told at the end of the turn.
+    pub inputs: Vec<Input>,
+    /// Whether logic's inbox was full: `inputs` wait, and nothing is read that would add to them.
+    pub stalled: bool,
+    /// Connections with output to flush at the end of the turn, each once.
+    pub dirty: Vec<ConnId>,
+    /// Connections with input to go on with in the next turn, each once.
+    pub ready: Vec<ConnId>,
+    /// One entry for the next deadline of each connection, and some that no longer mean anything.
+    pub wheel: Wheel<ConnId>,
+    /// Output buffers that nobody needs at the moment.
+    pub pool: Pool,
+    /// To watch sockets with.
+    pub registry: Registry,
+    /// What each connection may do.
+    pub limits: Limits,
+}
+
+/// The limits of each connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of a frame's value after login.
+    pub frame_bytes: usize,
+    /// Unwritten bytes past which a connection is not read: its requests would only make more of them.
+    pub high_water: usize,
+    /// Unwritten bytes past which it is closed.
+    pub output_bytes: usize,
+    /// Its time limits.
+    pub spans: Spans,
+}
+
+impl Shared {
+    /// Has the connection's input gone on with in the next turn.
+    pub fn list(&mut self, conn: &mut Connection) {
+        if !conn.listed {
+            conn.listed = true;
+            self.ready.push(conn.id);
+        }
+    }
+
+    /// Has the connection's output flushed at the end of this turn.
+    pub fn mark(&mut self, conn: &mut Connection) {
+        if !conn.dirty {
+            conn.dirty = true;
+            self.dirty.push(conn.id);
+        }
+    }
+
+    /// Makes sure that the connection is looked at by its deadline. A later deadline costs nothing.
+    pub fn arm(&mut self, conn: &mut Connection) {
+        let due = conn.deadline(&self.limits.spans);
+        if due < conn.due {
+            conn.due = due;
+            self.wheel.insert(conn.id, due);
+        }
+    }
+}

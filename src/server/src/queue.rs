@@ -1,0 +1,206 @@
+//! Queues between threads: a bounded channel of *batches* and a bell that is rung only where somebody sleeps.
+//!
+//! Waking a thread that sleeps on another core costs some 40 us a round trip, pushing into a channel some 20 ns. So
+//! a sender pushes a whole turn's work at once and rings afterwards, and a ring reaches the kernel only when the
+//! receiver has said that it is about to sleep:
+//!
+//! ```text
+//!   receiver                          sender
+//!   asleep := true                    push
+//!   queues empty? ---- no: go on      asleep.swap(false)? ---- false: nobody sleeps, done
+//!        | yes                             | true
+//!   sleep  <------------------------- wake
+//! ```
+//!
+//! Both sides use sequentially consistent operations on `asleep`, so at least one of them sees the other.
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+/// Wakes one thread, if it sleeps.
+#[derive(Debug)]
+pub struct Bell {
+    asleep: AtomicBool,
+    sleeper: Sleeper,
+}
+
+#[derive(Debug)]
+enum Sleeper {
+    /// Parked, see [`Bell::wait`].
+    Thread(Thread),
+    /// In its `mio::Poll`.
+    Poll(mio::Waker),
+}
+
+impl Bell {
+    /// A bell for the calling thread, which will sleep in [`Bell::wait`].
+    pub fn for_this_thread() -> Bell {
+        Bell { asleep: AtomicBool::new(false), sleeper: Sleeper::Thread(thread::current()) }
+    }
+
+    /// A bell for the thread that polls the registry of `waker`.
+    pub fn for_poll(waker: mio::Waker) -> Bell {
+        Bell { asleep: AtomicBool::new(false), sleeper: Sleeper::Poll(waker) }
+    }
+
+    /// Wakes the thread if it sleeps or is about to. Call it after the push, once a batch.
+    pub fn ring(&self) {
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::SeqCst) {
+            match &self.sleeper {
+                Sleeper::Thread(thread) => thread.unpark(),
+                Sleeper::Poll(waker) => waker.wake().expect("an eventfd that is open takes a write"),
+            }
+        }
+    }
+
+    /// Says that the receiver is about to sleep. It must look at its queues once more after this.
+    pub fn about_to_sleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Says that the receiver is awake.
+    pub fn awake(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Sleeps until rung, or for at most `timeout`; returns at once when `has_work` finds some.
+    /// Only on the thread that made the bell with [`Bell::for_this_thread`].
+    pub fn wait(&self, timeout: Option<Duration>, has_work: impl Fn() -> bool) {
+        self.about_to_sleep();
+        if !has_work() {
+            match timeout {
+                Some(timeout) => thread::park_timeout(timeout),
+                None => thread::park(),
+            }
+        }
+        self.awake();
+    }
+}
+
+/// The sending end of a queue of batches. Clones share the queue.
+#[derive(Debug)]
+pub struct Outbox<T> {
+    sender: Sender<T>,
+    bell: Arc<Bell>,
+}
+
+impl<T> Clone for Outbox<T> {
+    fn clone(&self) -> Self {
+        Outbox { sender: self.sender.clone(), bell: Arc::clone(&self.bell) }
+    }
+}
+
+/// The receiving end of a queue of batches.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    receiver: Receiver<T>,
+}
+
+/// A queue of at most `batches` batches for the thread that `bell` wakes. One bell may serve several queues.
+pub fn queue<T>(batches: usize, bell: &Arc<Bell>) -> (Outbox<T>, Inbox<T>) {
+    let (sender, receiver) = crossbeam_channel::bounded(batches);
+    (Outbox { sender, bell: Arc::clone(bell) }, Inbox { receiver })
+}
+
+/// The receiver is gone: the server is shutting down.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Gone;
+
+impl<T> Outbox<T> {
+    /// Pushes and rings; waits while the queue is full. Only where the receiver never waits for the caller.
+    pub fn send(&self, batch: T) -> Result<(), Gone> {
+        match self.sender.try_send(batch) {
+            Ok(()) => {}
+            Err(TrySendError::Disconnected(_)) => return Err(Gone),
+            Err(TrySendError::Full(batch)) => {
+                self.bell.ring();
+                self.sender.send(batch).map_err(|_| Gone)?;
+            }
+        }
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// Pushes and rings; gives the batch back when the queue is full.
+    pub fn try_send(&self, batch: T) -> Result<Result<(), T>, Gone> {
+        match self.sender.try_send(batch) {
+            Ok(()) => {
+                self.bell.ring();
+                Ok(Ok(()))
+            }
+            Err(TrySendError::Full(batch)) => Ok(Err(batch)),
+            Err(TrySendError::Disconnected(_)) => Err(Gone),
+        }
+    }
+}
+
+impl<T> Inbox<T> {
+    /// The next batch, if there is one; `Err` when it is empty and every sender is gone.
+    pub fn try_recv(&self) -> Result<Option<T>, Gone> {
+        match self.receiver.try_recv() {
+            Ok(batch) => Ok(Some(batch)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Gone),
+        }
+    }
+
+    /// Whether nothing waits here.
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+}
+
+/// Wakes a poll, for the bell of a thread that sleeps in it.
+pub fn poll_bell(poll: &mio::Poll, token: mio::Token) -> io::Result<Arc<Bell>> {
+    Ok(Arc::new(Bell::for_poll(mio::Waker::new(poll.registry(), token)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two threads hand one token back and forth; a lost wake would hang, so each wait has a far deadline.
+    #[test]
+    fn no_wake_is_lost() {
+        let (to_main, from_thread) = crossbeam_channel::bounded(1);
+        let main_bell = Arc::new(Bell::for_this_thread());
+        let (back, inbox) = queue::<u32>(4, &main_bell);
+        let thread = thread::spawn(move || {
+            let bell = Arc::new(Bell::for_this_thread());
+            let (outbox, inbox) = queue::<u32>(4, &bell);
+            to_main.send(outbox).unwrap();
+            loop {
+                match inbox.try_recv() {
+                    Ok(Some(n)) => back.send(n + 1).unwrap(),
+                    Ok(None) => bell.wait(Some(Duration::from_secs(20)), || !inbox.is_empty()),
+                    Err(Gone) => return,
+                }
+                if inbox.receiver.is_empty() && Arc::strong_count(&bell) == 1 {
+                    return;
+                }
+            }
+        });
+        let outbox = from_thread.recv().unwrap();
+        let started = std::time::Instant::now();
+        for n in 0..20_000 {
+            outbox.send(n).unwrap();
+            loop {
+                if let Some(answer) = inbox.try_recv().unwrap() {
+                    assert_eq!(answer, n + 1);
+                    break;
+                }
+                main_bell.wait(Some(Duration::from_secs(20)), || !inbox.is_empty());
+            }
+        }
+        assert!(started.elapsed() < Duration::from_secs(15), "some wake was lost");
+        drop(outbox);
+        thread.thread().unpark();
+        thread.join().unwrap();
+    }
+}

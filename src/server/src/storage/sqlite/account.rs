@@ -1,0 +1,91 @@
+//! Accounts and their tokens.
+
+use super::super::StoreError;
+use super::super::token;
+use super::{Batch, SqliteStore};
+use logic::store::{Token, TokenHash, Written};
+use rusqlite::OptionalExtension;
+use std::sync::Arc;
+use wire::{UnixMillis, UserId};
+
+impl SqliteStore {
+    /// Carries out [`logic::store::Write::CreateAccount`].
+    pub(super) fn create_account(
+        &mut self,
+        batch: &Batch,
+        name: &str,
+        password: &str,
+        nick: Option<&str>,
+    ) -> Result<Written, StoreError> {
+        let key = wire::name::key(name);
+        if self.conn.prepare_cached("SELECT 1 FROM user WHERE name_key = ?1")?.exists([key.as_bytes()])? {
+            return Ok(Written::NameTaken);
+        }
+        let sql = "INSERT INTO user (name, name_key, password, nick, created_at, last_login) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
+        let mut insert = self.conn.prepare_cached(sql)?;
+        let id = insert.insert((name, key.as_bytes(), password, nick, batch.now.0 as i64))?;
+        drop(insert);
+        let user = UserId(id as u32);
+        let token = self.new_token(batch.now, user, None)?;
+        Ok(Written::AccountCreated { user, token })
+    }
+
+    /// Carries out [`logic::store::Write::CreateToken`].
+    pub(super) fn create_token(
+        &mut self,
+        batch: &Batch,
+        user: UserId,
+        device: Option<&str>,
+    ) -> Result<Written, StoreError> {
+        let Some(name) = self.logged_in(batch.now, user)? else { return Ok(Written::NotFound) };
+        let token = self.new_token(batch.now, user, device)?;
+        Ok(Written::TokenReady { user, name, token })
+    }
+
+    /// Carries out [`logic::store::Write::ExtendToken`].
+    pub(super) fn extend_token(&mut self, batch: &Batch, text: Box<str>) -> Result<Written, StoreError> {
+        let token = token::with_text(text, batch.now);
+        let sql = "UPDATE token SET expires_at = ?2 WHERE hash = ?1 AND expires_at > ?3 RETURNING user_id";
+        let mut update = self.conn.prepare_cached(sql)?;
+        let user: Option<u32> = update
+            .query_row((token.hash, token.expires.0 as i64, batch.now.0 as i64), |row| row.get(0))
+            .optional()?;
+        drop(update);
+        let Some(user) = user.map(UserId) else { return Ok(Written::TokenInvalid) };
+        let Some(name) = self.logged_in(batch.now, user)? else { return Ok(Written::TokenInvalid) };
+        Ok(Written::TokenReady { user, name, token })
+    }
+
+    /// Carries out [`logic::store::Write::RevokeToken`].
+    pub(super) fn revoke_token(&mut self, hash: TokenHash) -> Result<Written, StoreError> {
+        self.conn.prepare_cached("DELETE FROM token WHERE hash = ?1")?.execute([hash])?;
+        Ok(Written::Done)
+    }
+
+    /// Forgets expired tokens; at most `limit`, gives how many.
+    pub(super) fn prune_tokens(&self, now: UnixMillis, limit: u32) -> Result<usize, StoreError> {
+        let sql = "DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE expires_at <= ?1 LIMIT ?2)";
+        Ok(self.conn.prepare_cached(sql)?.execute((now.0 as i64, limit))?)
+    }
+
+    fn new_token(
+        &mut self,
+        now: UnixMillis,
+        user: UserId,
+        device: Option<&str>,
+    ) -> Result<Token, StoreError> {
+        let token = token::make(&mut self.random, now);
+        let sql = "INSERT INTO token (hash, user_id, device, expires_at) VALUES (?1, ?2, ?3, ?4)";
+        self.conn.prepare_cached(sql)?.execute((token.hash, user.0, device, token.expires.0 as i64))?;
+        Ok(token)
+    }
+
+    /// Notes a login; gives the account's name.
+    fn logged_in(&self, now: UnixMillis, user: UserId) -> Result<Option<Arc<str>>, StoreError> {
+        let sql = "UPDATE user SET last_login = ?2 WHERE id = ?1 RETURNING name";
+        let mut update = self.conn.prepare_cached(sql)?;
+        let name: Option<String> = update.query_row((user.0, now.0 as i64), |row| row.get(0)).optional()?;
+        Ok(name.map(Arc::from))
+    }
+}

@@ -1,0 +1,117 @@
+//! Storing a message: validated, numbered and encoded in memory; the journal's row is the batch's, not the message's.
+
+use super::super::StoreError;
+use super::super::calendar;
+use super::codec::{Bytes, Entry};
+use super::filing::Filing;
+use super::run::{SEQ_MAX, parts, place};
+use super::{Batch, SqliteStore, sent, timeline};
+use logic::store::{Append, Written};
+use std::sync::Arc;
+use wire::command::is_server_cid;
+use wire::{ConversationId, Message, Target, UserId};
+
+impl SqliteStore {
+    /// Carries out [`logic::store::Write::Append`].
+    pub(super) fn append(&mut self, batch: &Batch, append: Append) -> Result<Written, StoreError> {
+        let Append { sender, sender_name, target, cid, content_type, content } = append;
+        let hash = self.sent.hash(sender, cid.as_bytes());
+        if self.sent.may_contain(hash)
+            && let Some(duplicate) = self.find_sent(hash, sender, &cid)?
+        {
+            return Ok(duplicate);
+        }
+        let conversation = match target {
+            Target::Conversation(conversation) => conversation,
+            Target::User(user) => match self.open_direct(batch, sender, Some(user))? {
+                Ok(conversation) => conversation,
+                Err(refused) => return Ok(refused),
+            },
+            Target::Name(name) => {
+                let user = self.heads.user(&self.conn, &name)?;
+                match self.open_direct(batch, sender, user)? {
+                    Ok(conversation) => conversation,
+                    Err(refused) => return Ok(refused),
+                }
+            }
+        };
+        let head = match self.heads.get(&self.conn, &self.resident, conversation)? {
+            Some(head) if head.has_member(sender) => head,
+            _ => return Ok(Written::Forbidden),
+        };
+        let seq = head.last.next();
+        if seq.0 > SEQ_MAX {
+            return Ok(Written::Unavailable);
+        }
+        // The wall clock may go back; a conversation does not go back to a month that it has left.
+        let (month, time) = if head.month > batch.month {
+            (head.month, calendar::start_of(head.month))
+        } else {
+            (batch.month, batch.now)
+        };
+        (head.last, head.month) = (seq, month);
+        if head.run.replace(self.run.number()) != Some(self.run.number()) {
+            self.run.note_conversation();
+        }
+        let (kind, members) = (head.kind, Arc::clone(&head.members));
+        let entry = Entry { cid: &cid, sender, time, kind, content_type: &content_type, content: &content };
+        self.run.push(place(conversation, seq), hash, month, &entry);
+        self.sent.insert(batch.today, hash);
+        let message = Arc::new(Message {
+            conversation,
+            kind,
+            seq,
+            from: sender,
+            name: Box::from(&*sender_name),
+            content_type,
+            content,
+            time,
+            cid: (!is_server_cid(&cid)).then_some(cid),
+        });
+        Ok(Written::Appended { message, members })
+    }
+
+    /// The direct conversation with a user, made where there is none; or why there can be none.
+    fn open_direct(
+        &mut self,
+        batch: &Batch,
+        sender: UserId,
+        peer: Option<UserId>,
+    ) -> rusqlite::Result<Result<ConversationId, Written>> {
+        let Some(peer) = peer else { return Ok(Err(Written::NotFound)) };
+        if peer == sender {
+            return Ok(Err(Written::Oneself));
+        }
+        if let Some(conversation) = self.heads.direct(&self.conn, sender, peer)? {
+            return Ok(Ok(conversation));
+        }
+        if !self.conn.prepare_cached("SELECT 1 FROM user WHERE id = ?1")?.exists([peer.0])? {
+            return Ok(Err(Written::NotFound));
+        }
+        let (low, high) = (sender.min(peer), sender.max(peer));
+        let sql = "INSERT INTO conversation (kind, low_id, high_id, updated_at) VALUES (0, ?1, ?2, ?3)";
+        let conversation = self.conn.prepare_cached(sql)?.insert((low.0, high.0, batch.now.0 as i64))?;
+        for user in [low, high] {
+            let sql = "INSERT INTO member (conversation_id, user_id) VALUES (?1, ?2)";
+            self.conn.prepare_cached(sql)?.execute((conversation, user.0))?;
+        }
+        Ok(Ok(ConversationId(conversation as u32)))
+    }
+
+    /// What became of the first message of this `(sender, cid)`, if there was one.
+    fn find_sent(&self, hash: u64, sender: UserId, cid: &str) -> Result<Option<Written>, StoreError> {
+        let filing = self.filing.as_ref().map(Filing::run);
+        for run in [Some(&self.run), filing].into_iter().flatten() {
+            if let Some(slot) = run.find(hash, sender, cid) {
+                let entry = Bytes::entry_of(run.entry(slot))?;
+                let (conversation, seq) = parts(slot.place);
+                return Ok(Some(Written::Duplicate { conversation, seq, time: entry.time }));
+            }
+        }
+        let Some((conversation, seq)) = sent::find(&self.conn, &self.tables, sender, cid)? else {
+            return Ok(None);
+        };
+        let time = timeline::time_of(&self.conn, conversation, seq)?;
+        Ok(Some(Written::Duplicate { conversation, seq, time }))
+    }
+}

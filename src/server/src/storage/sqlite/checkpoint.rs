@@ -1,0 +1,128 @@
+//! Checkpoints: moving the log's pages into the database file beside the writer, and keeping the log bounded.
+//!
+//! A thread of its own copies what it can while the writer goes on ("passive"). As the log can only begin again from
+//! its front when all of it is copied, the writer then finishes the little that came meanwhile. Between two
+//! checkpoints lie many commits, so a page that changes often is copied once for all of them.
+
+use super::super::StoreError;
+use super::PAGE_SIZE;
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+/// Pages of the log above which a checkpoint begins: 32 MiB.
+const BEGIN_PAGES: i64 = (4 << 20) / PAGE_SIZE as i64;
+/// Pages of the log at which the writer checkpoints by itself, whatever the thread does: 128 MiB.
+const LIMIT_PAGES: i64 = (128 << 20) / PAGE_SIZE as i64;
+/// Commits between two looks at the log's length.
+const LOOK_EVERY: u32 = 16;
+
+/// The checkpoint thread, as the writer sees it.
+#[derive(Debug)]
+pub struct Checkpointer {
+    orders: Option<Sender<()>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    commits: u32,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The thread has copied all that was there when it began.
+    finished: AtomicBool,
+    /// An fsync failed: nothing may be acknowledged any more.
+    failed: Mutex<Option<String>>,
+}
+
+impl Checkpointer {
+    /// Starts the thread with a connection of its own.
+    pub fn start(path: &Path) -> Result<Checkpointer, StoreError> {
+        let conn = Connection::open(path)?;
+        super::configure(&conn, 256)?;
+        let shared = Arc::new(Shared::default());
+        let (orders, inbox) = bounded::<()>(1);
+        let threads = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || {
+                for () in inbox {
+                    match run(&conn, "PASSIVE") {
+                        Ok(_) => threads.finished.store(true, Ordering::Release),
+                        Err(error) if error.is_fatal() => {
+                            *threads.failed.lock() = Some(error.to_string());
+                            return;
+                        }
+                        // The next one may do; a disk that is full is spoken of where writes are refused.
+                        Err(error) => log::debug!("a checkpoint has to wait: {error}"),
+                    }
+                }
+            })
+            .map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        Ok(Checkpointer { orders: Some(orders), shared, thread: Some(thread), commits: 0 })
+    }
+
+    /// Fails once the thread has met an error that must end the process.
+    pub fn check(&self) -> Result<(), StoreError> {
+        match &*self.shared.failed.lock() {
+            Some(error) => Err(StoreError::Fatal(error.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// After a commit: keeps the log bounded.
+    pub fn committed(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        if self.shared.finished.swap(false, Ordering::Acquire) {
+            // What came meanwhile is little. Readers are not waited for: with none about, the log begins again.
+            run(conn, "PASSIVE")?;
+            return Ok(());
+        }
+        self.commits += 1;
+        if self.commits < LOOK_EVERY {
+            return Ok(());
+        }
+        self.commits = 0;
+        let log = run(conn, "NOOP")?;
+        if log.pages >= LIMIT_PAGES {
+            run(conn, "RESTART")?;
+        } else if log.pages - log.copied >= BEGIN_PAGES {
+            self.order()?;
+        }
+        Ok(())
+    }
+
+    /// Has all that is in the log copied soon.
+    pub fn order(&self) -> Result<(), StoreError> {
+        let orders = self.orders.as_ref().expect("it is taken on drop only");
+        match orders.try_send(()) {
+            Ok(()) | Err(TrySendError::Full(())) => Ok(()),
+            Err(TrySendError::Disconnected(())) => self.check(),
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the checkpoint thread panicked");
+        }
+    }
+}
+
+/// The state of the log.
+#[derive(Debug)]
+struct Log {
+    pages: i64,
+    copied: i64,
+}
+
+fn run(conn: &Connection, mode: &str) -> Result<Log, StoreError> {
+    let mut pragma = conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+    Ok(pragma.query_row([], |row| Ok(Log { pages: row.get(1)?, copied: row.get(2)? }))?)
+}

@@ -1,0 +1,238 @@
+//! Messages as bytes, the same in the journal and in the pages of the monthly tables.
+//!
+//! ```text
+//!   journal batch   version, then per message: conversation, seq, ENTRY
+//!   page            version, then per message: ENTRY            (conversation and seq follow from the page's key)
+//!   ENTRY           flags u8, cid length u8, cid, sender, time, [type length u8, type], content length, content
+//! ```
+//!
+//! Numbers without a width are LEB128. What is read comes from a disk, so every reader returns errors.
+
+use wire::message::TEXT;
+use wire::{ConversationKind, UnixMillis, UserId};
+
+/// The first byte of whatever holds entries.
+pub const VERSION: u8 = 1;
+
+/// The type is not [`TEXT`] and written out.
+const TYPED: u8 = 1;
+/// The conversation is a group.
+const GROUP: u8 = 2;
+
+/// Stored bytes are not what was written.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stored messages are damaged: {0}")]
+pub struct Damaged(pub &'static str);
+
+/// A message without its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The sender's number for it, or the server's own.
+    pub cid: &'a str,
+    /// Who sent it.
+    pub sender: UserId,
+    /// When it was stored.
+    pub time: UnixMillis,
+    /// What its conversation is.
+    pub kind: ConversationKind,
+    /// What `content` is.
+    pub content_type: &'a str,
+    /// The text.
+    pub content: &'a str,
+}
+
+/// Appends an entry.
+pub fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
+    let typed = entry.content_type != TEXT;
+    let flags = if typed { TYPED } else { 0 } | if entry.kind == ConversationKind::Group { GROUP } else { 0 };
+    out.push(flags);
+    put_short(out, entry.cid);
+    put_number(out, u64::from(entry.sender.0));
+    put_number(out, entry.time.0);
+    if typed {
+        put_short(out, entry.content_type);
+    }
+    put_number(out, entry.content.len() as u64);
+    out.extend_from_slice(entry.content.as_bytes());
+}
+
+/// Appends a text of at most 255 bytes: limits of the protocol keep `cid` and `type` below.
+fn put_short(out: &mut Vec<u8>, text: &str) {
+    out.push(u8::try_from(text.len()).expect("cid and type are at most 64 bytes"));
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends a number, seven bits a byte, the lowest first.
+pub fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// The `cid` of an encoded entry, as bytes, without reading the rest.
+pub fn cid_of(entry: &[u8]) -> &[u8] {
+    &entry[2..2 + usize::from(entry[1])]
+}
+
+/// When the message of an encoded entry was stored.
+pub fn time_of(entry: &[u8]) -> Result<UnixMillis, Damaged> {
+    let mut read = Bytes { rest: &entry[1..] };
+    read.short_bytes()?;
+    read.number()?;
+    Ok(UnixMillis(read.number()?))
+}
+
+/// Reads stored bytes from the front.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Bytes<'a> {
+    /// Begins after the version byte.
+    pub fn open(stored: &'a [u8]) -> Result<Bytes<'a>, Damaged> {
+        match stored.split_first() {
+            Some((&VERSION, rest)) => Ok(Bytes { rest }),
+            Some(_) => Err(Damaged("unknown version")),
+            None => Err(Damaged("empty")),
+        }
+    }
+
+    /// One entry alone.
+    pub fn entry_of(stored: &'a [u8]) -> Result<Entry<'a>, Damaged> {
+        Bytes { rest: stored }.entry()
+    }
+
+    /// Whether all was read.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// An entry.
+    pub fn entry(&mut self) -> Result<Entry<'a>, Damaged> {
+        let flags = self.byte()?;
+        if flags & !(TYPED | GROUP) != 0 {
+            return Err(Damaged("unknown flags"));
+        }
+        let cid = self.short()?;
+        let sender = self.number()?;
+        let sender = UserId(u32::try_from(sender).map_err(|_| Damaged("sender out of range"))?);
+        let time = UnixMillis(self.number()?);
+        let content_type = if flags & TYPED == 0 { TEXT } else { self.short()? };
+        let length = usize::try_from(self.number()?).map_err(|_| Damaged("content too long"))?;
+        let content = self.text(length)?;
+        let kind = if flags & GROUP == 0 { ConversationKind::Direct } else { ConversationKind::Group };
+        Ok(Entry { cid, sender, time, kind, content_type, content })
+    }
+
+    /// A number.
+    pub fn number(&mut self) -> Result<u64, Damaged> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7F);
+            if shift == 63 && bits > 1 {
+                break;
+            }
+            number |= bits << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(Damaged("number too long"))
+    }
+
+    /// As many bytes as the next one says.
+    pub fn short_bytes(&mut self) -> Result<&'a [u8], Damaged> {
+        let length = usize::from(self.byte()?);
+        self.take(length)
+    }
+
+    fn short(&mut self) -> Result<&'a str, Damaged> {
+        let length = usize::from(self.byte()?);
+        self.text(length)
+    }
+
+    fn text(&mut self, length: usize) -> Result<&'a str, Damaged> {
+        std::str::from_utf8(self.take(length)?).map_err(|_| Damaged("text is not UTF-8"))
+    }
+
+    fn byte(&mut self) -> Result<u8, Damaged> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Damaged> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Damaged("cut short"))?;
+        self.rest = rest;
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Fields = (String, u32, u64, bool, String, String);
+
+    fn fields() -> impl Strategy<Value = Fields> {
+        let types = prop_oneof![Just(TEXT.to_owned()), "[a-z]{1,32}"];
+        (".{0,16}", any::<u32>(), any::<u64>(), any::<bool>(), types, ".{0,200}")
+    }
+
+    fn entry((cid, sender, time, group, content_type, content): &Fields) -> Entry<'_> {
+        let kind = if *group { ConversationKind::Group } else { ConversationKind::Direct };
+        Entry { cid, sender: UserId(*sender), time: UnixMillis(*time), kind, content_type, content }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_put_is_taken(all in prop::collection::vec((any::<u64>(), fields()), 0..8)) {
+            let mut out = vec![VERSION];
+            for (number, fields) in &all {
+                put_number(&mut out, *number);
+                let start = out.len();
+                put_entry(&mut out, &entry(fields));
+                prop_assert_eq!(cid_of(&out[start..]), fields.0.as_bytes());
+                prop_assert_eq!(time_of(&out[start..]).unwrap(), UnixMillis(fields.2));
+            }
+            let mut bytes = Bytes::open(&out).unwrap();
+            for (number, fields) in &all {
+                prop_assert_eq!(bytes.number().unwrap(), *number);
+                prop_assert_eq!(bytes.entry().unwrap(), entry(fields));
+            }
+            prop_assert!(bytes.is_empty());
+        }
+
+        #[test]
+        fn damage_is_an_error_and_never_a_panic(
+            mut stored in prop::collection::vec(any::<u8>(), 0..80),
+            good in fields(),
+            at in any::<prop::sample::Index>(),
+            with in any::<u8>(),
+        ) {
+            let read = |stored: &[u8]| -> Result<(), Damaged> {
+                let mut bytes = Bytes::open(stored)?;
+                while !bytes.is_empty() {
+                    bytes.number()?;
+                    bytes.entry()?;
+                }
+                Ok(())
+            };
+            let _ = read(&stored);
+            stored.clear();
+            stored.push(VERSION);
+            put_number(&mut stored, 7);
+            put_entry(&mut stored, &entry(&good));
+            let whole = stored.len();
+            for cut in 2..whole {
+                prop_assert!(read(&stored[..cut]).is_err());
+            }
+            let at = at.index(whole);
+            stored[at] = with;
+            let _ = read(&stored);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! A second, read-only connection, for the thread that answers questions.
+
+use super::super::{Reader, StoreError};
+use super::names::Names;
+use super::resident::Resident;
+use super::view::View;
+use logic::store::{Found, Read};
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Answers questions beside the writer, whose resident tail it shares.
+#[derive(Debug)]
+pub struct SqliteReader {
+    conn: Connection,
+    resident: Arc<Resident>,
+    names: Names,
+}
+
+impl SqliteReader {
+    /// Opens its connection.
+    pub fn open(path: &Path, resident: Arc<Resident>) -> Result<SqliteReader, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags)?;
+        super::configure(&conn, 4096)?;
+        Ok(SqliteReader { conn, resident, names: Names::default() })
+    }
+}
+
+impl Reader for SqliteReader {
+    fn read(&mut self, read: &Read) -> Found {
+        View { conn: &self.conn, resident: &self.resident, names: &mut self.names }.answer(read)
+    }
+}

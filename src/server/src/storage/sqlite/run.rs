@@ -1,0 +1,274 @@
+//! A run: journalled messages that will be filed together, as the very bytes that the journal holds.
+
+use super::super::calendar::{self, Month};
+use super::codec::{self, Bytes, Damaged, Entry, VERSION, put_entry, put_number};
+use foldhash::HashMap;
+use std::sync::Arc;
+use wire::{ConversationId, Seq, UserId};
+
+/// A run is filed at so many messages for each of its conversations: the more of them share a page, the less it costs.
+const DENSITY: usize = 128;
+/// No run of fewer messages is full.
+const MESSAGES_MIN: usize = 1 << 14;
+/// Every run of so many messages is full: they cost memory.
+const MESSAGES_MAX: usize = 1 << 16;
+/// Likewise, encoded bytes.
+const BYTES_MAX: usize = 16 << 20;
+
+/// The bytes of one commit, as its row in the journal has them. Shared with the resident tail.
+pub type Batch = Arc<Vec<u8>>;
+
+/// Messages in journal order, found by place and by `(sender, cid)`.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// What is committed.
+    batches: Vec<Batch>,
+    /// Their bytes together.
+    bytes: usize,
+    /// The batch at hand.
+    open: Vec<u8>,
+    slots: Vec<Slot>,
+    /// By hash of `(sender, cid)`, the slot of the first with that hash.
+    index: HashMap<u64, u32>,
+    /// Slots whose hash another one had before.
+    collided: Vec<u32>,
+    /// The journal's row that holds the last of them.
+    last_row: i64,
+    number: u64,
+    conversations: usize,
+}
+
+/// One message of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// Its place, see [`place`].
+    pub place: u64,
+    /// Hash of `(sender, cid)`.
+    hash: u64,
+    /// Who sent it.
+    pub sender: UserId,
+    /// The month in whose table it belongs.
+    pub month: Month,
+    batch: u32,
+    /// Where its entry begins in its batch.
+    pub start: u32,
+    /// Where its entry ends there.
+    pub end: u32,
+}
+
+/// Conversation and seq as one number that sorts like the pair; also the key of a page. Seqs are below 2^32 here.
+pub fn place(conversation: ConversationId, seq: Seq) -> u64 {
+    debug_assert!(seq.0 <= SEQ_MAX);
+    u64::from(conversation.0) << 32 | seq.0
+}
+
+/// The largest seq that fits a [`place`].
+pub const SEQ_MAX: u64 = u32::MAX as u64;
+
+/// The two halves of a [`place`].
+pub fn parts(place: u64) -> (ConversationId, Seq) {
+    (ConversationId((place >> 32) as u32), Seq(place & SEQ_MAX))
+}
+
+impl Run {
+    /// Messages.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Tells runs apart: no two of one store have the same number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// A message begins a conversation that the run did not have yet.
+    pub fn note_conversation(&mut self) {
+        self.conversations += 1;
+    }
+
+    /// Makes it an empty run with another number; keeps the memory of its lists.
+    pub fn clear(&mut self, number: u64) {
+        self.batches.clear();
+        self.bytes = 0;
+        self.slots.clear();
+        self.index.clear();
+        self.collided.clear();
+        self.conversations = 0;
+        self.number = number;
+    }
+
+    /// Whether it must be filed.
+    pub fn is_full(&self) -> bool {
+        self.fullness() >= 1.0
+    }
+
+    /// How full it is, 0 to 1 and beyond.
+    pub fn fullness(&self) -> f64 {
+        let enough = (self.conversations * DENSITY).clamp(MESSAGES_MIN, MESSAGES_MAX);
+        let messages = self.slots.len() as f64 / enough as f64;
+        messages.max(self.bytes as f64 / BYTES_MAX as f64)
+    }
+
+    /// Begins a batch; gives what [`Run::committed`] and [`Run::truncate`] want.
+    pub fn begin(&mut self) -> usize {
+        let size = self.batches.last().map_or(0, |last| last.len());
+        self.open.clear();
+        self.open.reserve(size);
+        self.open.push(VERSION);
+        self.slots.len()
+    }
+
+    /// Adds a message to the batch that was begun.
+    pub fn push(&mut self, place: u64, hash: u64, month: Month, entry: &Entry<'_>) {
+        let (conversation, seq) = parts(place);
+        put_number(&mut self.open, u64::from(conversation.0));
+        put_number(&mut self.open, seq.0);
+        let start = self.open.len();
+        put_entry(&mut self.open, entry);
+        let end = self.open.len();
+        let fits = |n: usize| u32::try_from(n).expect("a run and one batch are far below 4 GiB");
+        let (batch, start, end) = (fits(self.batches.len()), fits(start), fits(end));
+        let at = fits(self.slots.len());
+        self.slots.push(Slot { place, hash, sender: entry.sender, month, batch, start, end });
+        self.index.entry(hash).and_modify(|_| self.collided.push(at)).or_insert(at);
+    }
+
+    /// What the journal is to hold of the batch at hand; `None` when it has no messages.
+    pub fn open_batch(&self) -> Option<&[u8]> {
+        (self.open.len() > 1).then_some(&*self.open)
+    }
+
+    /// The batch begun at `mark` is in the journal, in this row; gives it with its messages.
+    pub fn committed(&mut self, mark: usize, row: i64) -> Option<(Batch, &[Slot])> {
+        self.open_batch()?;
+        let mut bytes = std::mem::take(&mut self.open);
+        if bytes.capacity() > 2 * bytes.len() {
+            bytes.shrink_to_fit();
+        }
+        self.bytes += bytes.len();
+        let batch = Arc::new(bytes);
+        self.batches.push(Arc::clone(&batch));
+        self.last_row = row;
+        Some((batch, &self.slots[mark..]))
+    }
+
+    /// The batch begun at `mark` never was.
+    pub fn truncate(&mut self, mark: usize) {
+        self.open.clear();
+        self.slots.truncate(mark);
+        self.index.clear();
+        self.collided.clear();
+        for (at, slot) in (0..).zip(&self.slots) {
+            self.index.entry(slot.hash).and_modify(|_| self.collided.push(at)).or_insert(at);
+        }
+    }
+
+    /// Takes a row of the journal in again.
+    pub fn load(
+        &mut self,
+        row: i64,
+        batch: &[u8],
+        mut hash: impl FnMut(UserId, &str) -> u64,
+    ) -> Result<(), Damaged> {
+        let mut read = Bytes::open(batch)?;
+        let mark = self.begin();
+        while !read.is_empty() {
+            let conversation =
+                u32::try_from(read.number()?).map_err(|_| Damaged("conversation out of range"))?;
+            let seq = read.number()?;
+            if seq > SEQ_MAX {
+                return Err(Damaged("seq out of range"));
+            }
+            let entry = read.entry()?;
+            let place = place(ConversationId(conversation), Seq(seq));
+            self.push(place, hash(entry.sender, entry.cid), calendar::month_of(entry.time), &entry);
+        }
+        self.committed(mark, row);
+        Ok(())
+    }
+
+    /// The journal's row that holds the last message.
+    pub fn last_row(&self) -> i64 {
+        self.last_row
+    }
+
+    /// All slots, in journal order.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// A message as it stands in a page.
+    pub fn entry(&self, slot: &Slot) -> &[u8] {
+        let batch = self.batches.get(slot.batch as usize).map_or(&self.open, |batch| &**batch);
+        &batch[slot.start as usize..slot.end as usize]
+    }
+
+    /// A message's `cid`.
+    pub fn cid(&self, slot: &Slot) -> &[u8] {
+        codec::cid_of(self.entry(slot))
+    }
+
+    /// The message that `sender` gave this `cid`.
+    pub fn find(&self, hash: u64, sender: UserId, cid: &str) -> Option<&Slot> {
+        let first = *self.index.get(&hash)?;
+        let others = self.collided.iter();
+        others
+            .chain([&first])
+            .map(|at| &self.slots[*at as usize])
+            .find(|slot| slot.hash == hash && slot.sender == sender && self.cid(slot) == cid.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{ConversationKind, UnixMillis};
+
+    fn entry(sender: u32, cid: &str) -> Entry<'_> {
+        Entry {
+            cid,
+            sender: UserId(sender),
+            time: UnixMillis(1),
+            kind: ConversationKind::Direct,
+            content_type: "text",
+            content: "x",
+        }
+    }
+
+    #[test]
+    fn equal_hashes_are_told_apart_and_a_truncated_batch_is_gone() {
+        let mut run = Run::default();
+        let at = |seq| place(ConversationId(1), Seq(seq));
+        let mark = run.begin();
+        run.push(at(1), 7, 202_601, &entry(1, "a"));
+        run.push(at(2), 7, 202_601, &entry(1, "b"));
+        run.committed(mark, 1).unwrap();
+        let second = run.begin();
+        run.push(at(3), 7, 202_601, &entry(2, "a"));
+        let find = |run: &Run, sender, cid| run.find(7, UserId(sender), cid).map(|slot| slot.place);
+        assert_eq!(find(&run, 1, "a"), Some(at(1)));
+        assert_eq!(find(&run, 1, "b"), Some(at(2)));
+        assert_eq!(find(&run, 2, "a"), Some(at(3)));
+        assert_eq!(find(&run, 2, "b"), None);
+        run.truncate(second);
+        assert_eq!(find(&run, 2, "a"), None);
+        assert_eq!(find(&run, 1, "b"), Some(at(2)));
+    }
+
+    #[test]
+    fn a_journal_row_is_read_back_as_it_was_written() {
+        let mut run = Run::default();
+        let mark = run.begin();
+        run.push(place(ConversationId(9), Seq(4)), 1, 202_601, &entry(3, "c"));
+        let row = run.open_batch().unwrap().to_vec();
+        assert_eq!(run.committed(mark, 1).unwrap().1.len(), 1);
+        let mut again = Run::default();
+        again.load(5, &row, |_, _| 1).unwrap();
+        assert_eq!(
+            again.find(1, UserId(3), "c").map(|slot| parts(slot.place)),
+            Some((ConversationId(9), Seq(4)))
+        );
+        assert_eq!(again.last_row(), 5);
+        assert!(again.load(6, &row[..row.len() - 1], |_, _| 1).is_err());
+    }
+}

@@ -1,0 +1,201 @@
+//! Full disks, refused commits, a second process.
+
+use super::super::super::story::{Play, Stage, append, appended, walk};
+use super::super::super::{Store, StoreError};
+use super::{Hands, InMemory, open};
+use logic::Ticket;
+use logic::store::{Write, Written};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use wire::{ConversationId, Seq, Target, UserId};
+
+fn outcomes_of(store: &mut dyn Store, writes: Vec<Write>) -> (Vec<Written>, Result<(), StoreError>) {
+    let mut outcomes = Vec::new();
+    let batch = (0..).map(Ticket).zip(writes).collect();
+    let result =
+        store.write(batch, &mut |batch| outcomes.extend(batch.into_iter().map(|(_, written)| written)));
+    (outcomes, result)
+}
+
+fn pair(stage: &mut dyn Stage) -> (UserId, UserId, ConversationId) {
+    let mut play = Play::on(stage);
+    let (anna, ben) = (play.user("anna"), play.user("ben"));
+    let conversation = play.say(anna, Target::User(ben), "first", "hi").conversation;
+    (anna, ben, conversation)
+}
+
+#[test]
+fn a_full_disk_refuses_and_recovers() {
+    let mut stage = InMemory::new();
+    let (anna, ben, conversation) = pair(&mut stage);
+    let limit = |stage: &mut InMemory, pages: u32| {
+        stage.sqlite().conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+    };
+    limit(&mut stage, 1);
+    let text = "x".repeat(2000);
+    let mut stored = 1;
+    let mut refused = 0;
+    let mut unknown = Vec::new();
+    for round in 0..40 {
+        if round == 30 {
+            limit(&mut stage, 1 << 30);
+        }
+        let cids: Vec<String> = (0..10).map(|n| format!("{round} {n}")).collect();
+        let texts = cids.iter().map(|cid| append(anna, Target::Conversation(conversation), cid, &text));
+        let (outcomes, result) = outcomes_of(stage.store(), texts.collect());
+        assert_eq!(outcomes.len(), 10);
+        match result {
+            Ok(()) => {
+                for outcome in &outcomes {
+                    stored += 1;
+                    assert_eq!(appended(outcome).seq, Seq(stored));
+                }
+            }
+            Err(error) => {
+                assert!(!error.is_fatal(), "{error}");
+                assert!(outcomes.iter().all(|outcome| matches!(outcome, Written::Unavailable)));
+                refused += 1;
+                unknown.extend(cids);
+            }
+        }
+        // Filing fails as well, or does not; nothing is lost by it.
+        match stage.store().housekeep() {
+            Ok(_) => {}
+            Err(error) => assert!(!error.is_fatal(), "{error}"),
+        }
+        assert_eq!(
+            walk(&mut resume(&mut stage), ben, conversation, 200, true),
+            (1..=stored).collect::<Vec<_>>()
+        );
+    }
+    assert!(refused > 5, "the disk was not full");
+    for cid in unknown {
+        let (outcomes, result) =
+            outcomes_of(stage.store(), vec![append(anna, Target::Conversation(conversation), &cid, "retry")]);
+        result.unwrap();
+        stored += 1;
+        assert_eq!(appended(&outcomes[0]).seq, Seq(stored), "what was refused was not stored");
+    }
+    let mut play = resume(&mut stage);
+    play.look_thrice(|play| {
+        assert_eq!(walk(play, ben, conversation, 200, true), (1..=stored).collect::<Vec<_>>());
+    });
+}
+
+fn resume(stage: &mut InMemory) -> Play<'_> {
+    Play::on(stage)
+}
+
+#[test]
+fn a_refused_commit_leaves_nothing_behind() {
+    let mut stage = InMemory::new();
+    let (anna, ben, conversation) = pair(&mut stage);
+    let refuse = Arc::new(AtomicBool::new(true));
+    let hook = Arc::clone(&refuse);
+    stage.sqlite().conn.commit_hook(Some(move || hook.load(Ordering::Relaxed))).unwrap();
+    let batch = || {
+        vec![
+            Write::CreateAccount { name: "cleo".into(), password: "".into(), nick: None },
+            Write::CreateGroup { owner: anna, name: "g".into(), desc: "".into() },
+            append(anna, Target::User(ben), "again", "x"),
+            append(ben, Target::User(UserId(ben.0 + 1)), "new", "x"),
+        ]
+    };
+    let (outcomes, result) = outcomes_of(stage.store(), batch());
+    assert!(matches!(result, Err(StoreError::Unavailable(_))));
+    assert_eq!(outcomes.len(), 4);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Written::Unavailable)));
+    assert_eq!(walk(&mut resume(&mut stage), ben, conversation, 10, true), [1]);
+    refuse.store(false, Ordering::Relaxed);
+    let (outcomes, result) = outcomes_of(stage.store(), batch());
+    result.unwrap();
+    assert!(matches!(outcomes[0], Written::AccountCreated { .. }));
+    assert_eq!(appended(&outcomes[2]).seq, Seq(2));
+    let opened = appended(&outcomes[3]);
+    assert_eq!(opened.seq, Seq(1));
+    let mut play = resume(&mut stage);
+    play.look_thrice(|play| {
+        assert_eq!(walk(play, ben, conversation, 10, true), [1, 2]);
+        assert_eq!(walk(play, ben, opened.conversation, 10, true), [1]);
+    });
+}
+
+/// Interrupts every statement in turn; whatever is answered afterwards must be what is stored.
+#[test]
+fn any_statement_may_fail() {
+    for budget in (0..600).step_by(7) {
+        let mut stage = InMemory::new();
+        let (anna, ben, conversation) = pair(&mut stage);
+        let left = Arc::new(AtomicU32::new(budget));
+        let countdown = Arc::clone(&left);
+        let spend = move || {
+            let left = countdown.load(Ordering::Relaxed);
+            countdown.store(left.saturating_sub(1), Ordering::Relaxed);
+            left == 0
+        };
+        stage.sqlite().conn.progress_handler(1, Some(spend)).unwrap();
+        let mut stored = vec!["first".to_owned()];
+        let mut unknown = None;
+        for round in 0..6 {
+            let cid = format!("c{round}");
+            let (outcomes, result) =
+                outcomes_of(stage.store(), vec![append(anna, Target::Conversation(conversation), &cid, "x")]);
+            match result {
+                Ok(()) => stored.push(appended(&outcomes[0]).cid.as_deref().unwrap().to_owned()),
+                Err(error) if error.is_fatal() => {
+                    // The process ends without a word about this one: it may be there.
+                    assert!(outcomes.is_empty());
+                    unknown = Some(cid);
+                    break;
+                }
+                Err(_) => assert!(matches!(outcomes[0], Written::Unavailable)),
+            }
+            let _ = stage.store().housekeep();
+            if round == 3 {
+                left.store(u32::MAX, Ordering::Relaxed);
+            }
+        }
+        stage.sqlite().conn.progress_handler(1, None::<fn() -> bool>).unwrap();
+        stage.restart();
+        let mut play = resume(&mut stage);
+        let (messages, more, _) = play.history(ben, conversation, wire::Direction::After(Seq(0)), 50);
+        assert!(!more);
+        let mut found: Vec<_> = messages.iter().map(|message| message.cid.as_deref().unwrap()).collect();
+        if unknown.is_some() && found.last().copied() == unknown.as_deref() {
+            found.pop();
+        }
+        assert_eq!(found, stored, "budget {budget}");
+    }
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data").join("chat.db");
+    let hands = Hands::default();
+    let store = open(&path, &hands);
+    let refused = super::SqliteStore::open(&path, hands.clock(), super::dice()).err().unwrap();
+    let sentence = refused.to_string();
+    assert!(sentence.contains(&format!("pid {}", std::process::id())), "{sentence}");
+    assert!(sentence.contains("chat.db"), "{sentence}");
+    drop(store);
+    drop(open(&path, &hands));
+}
+
+#[test]
+fn its_files_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data").join("chat.db");
+    let mut store = open(&path, &Hands::default());
+    let account = Write::CreateAccount { name: "anna".into(), password: "".into(), nick: None };
+    outcomes_of(&mut store, vec![account]).1.unwrap();
+    let mut files = 0;
+    for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", file.path());
+        files += 1;
+    }
+    assert!(files >= 4, "database, log, index and lock");
+}

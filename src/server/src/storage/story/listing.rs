@@ -1,0 +1,194 @@
+//! Cursors, and the listings that a session begins with.
+
+use super::{Play, append, appended};
+use logic::store::{CursorMove, CursorStep, Found, LoginView, Read, Standing, UNREAD_MAX, Write, Written};
+use wire::command::Who;
+use wire::reply::Entry;
+use wire::{ConversationId, ConversationKind, Seq, Target, UnixMillis, UserId};
+
+fn standing(play: &mut Play<'_>, user: UserId, conversation: ConversationId) -> Standing {
+    match play.read(Read::Standing { user, conversation }) {
+        Found::Standing(Some(standing)) => standing,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn login(play: &mut Play<'_>, user: UserId) -> LoginView {
+    match play.read(Read::Login { user }) {
+        Found::Login(view) => *view,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn cursors_only_go_up(play: &mut Play<'_>) {
+    let (anna, ben, eve) = (play.user("anna"), play.user("ben"), play.user("eve"));
+    let group = play.group(anna, "climbing");
+    play.join(ben, group);
+    for n in 0..20 {
+        play.say(anna, Target::Conversation(group), &format!("{n}"), "x");
+    }
+    let reach = |delivered, read| CursorStep::Reach { delivered: Seq(delivered), read: Seq(read) };
+    let pass = |first, last| CursorStep::Pass { first: Seq(first), last: Seq(last) };
+    let steps = [
+        reach(5, 2),
+        reach(3, 1),
+        pass(6, 8),
+        pass(12, 14),
+        pass(3, 4),
+        pass(8, 9),
+        reach(0, 9),
+        pass(10, 10),
+        reach(20, 0),
+        pass(1, 20),
+    ];
+    let mut expected = (Seq(0), Seq(0));
+    for step in steps {
+        let moves = vec![
+            CursorMove { conversation: group, user: ben, step },
+            CursorMove { conversation: group, user: eve, step },
+            CursorMove { conversation: ConversationId(999), user: ben, step },
+        ];
+        assert!(matches!(play.one(Write::MoveCursors(moves)), Written::Done));
+        expected = step.apply(expected);
+        let now = standing(play, ben, group);
+        assert_eq!((now.delivered, now.read), expected, "{step:?}");
+    }
+    // The same in one write, in order.
+    let group2 = play.group(anna, "running");
+    for n in 0..20 {
+        play.say(anna, Target::Conversation(group2), &format!("r{n}"), "x");
+    }
+    let moves = steps.map(|step| CursorMove { conversation: group2, user: anna, step });
+    play.one(Write::MoveCursors(moves.to_vec()));
+    let found = play.read(Read::Standing { user: eve, conversation: group });
+    assert!(matches!(found, Found::Standing(None)), "who is no member stays none");
+    play.look_thrice(|play| {
+        let now = standing(play, anna, group2);
+        assert_eq!((now.delivered, now.read, now.last), (expected.0, expected.1, Seq(20)));
+    });
+}
+
+pub fn a_login_sees_where_it_is_behind(play: &mut Play<'_>) {
+    let (anna, ben, cleo) = (play.user("anna"), play.user("ben"), play.user("cleo"));
+    play.one(Write::AddFriend { user: anna, who: Who::Id(ben) });
+    let group = play.group(cleo, "climbing");
+    play.join(anna, group);
+    let empty = play.group(anna, "empty");
+    play.wait(1000);
+    let direct = play.say(ben, Target::User(anna), "1", "hi").conversation;
+    play.say(ben, Target::User(anna), "2", "there");
+    let moves = vec![
+        CursorMove {
+            conversation: direct,
+            user: anna,
+            step: CursorStep::Reach { delivered: Seq(1), read: Seq(0) },
+        },
+        CursorMove {
+            conversation: direct,
+            user: ben,
+            step: CursorStep::Reach { delivered: Seq(2), read: Seq(1) },
+        },
+    ];
+    play.one(Write::MoveCursors(moves));
+    play.wait(1000);
+    play.say(cleo, Target::Conversation(group), "3", "all");
+    let began = super::BEGIN;
+    play.look_thrice(|play| {
+        let view = login(play, anna);
+        assert_eq!(view.friends, [(ben, "ben".into())]);
+        assert_eq!(view.friend_ids, [ben]);
+        assert_eq!(view.groups.iter().map(|g| g.conversation).collect::<Vec<_>>(), [group, empty]);
+        assert!(!view.friends_more && !view.groups_more && !view.conversations_more && !view.unread.more);
+        let listed: Vec<_> = view.conversations.iter().map(|entry| entry.conversation).collect();
+        assert_eq!(listed, [group, direct, empty]);
+        let expected = Entry {
+            conversation: direct,
+            kind: ConversationKind::Direct,
+            peer: Some(ben),
+            name: "ben".into(),
+            last_seq: Seq(2),
+            first_seq: Seq(1),
+            delivered_seq: Seq(1),
+            read_seq: Seq(0),
+            time: UnixMillis(began.0 + 1000),
+            peer_delivered_seq: Some(Seq(2)),
+            peer_read_seq: Some(Seq(1)),
+        };
+        assert_eq!(view.conversations[1], expected);
+        assert_eq!((&*view.conversations[0].name, view.conversations[0].peer), ("climbing", None));
+        assert_eq!((view.conversations[2].last_seq, view.conversations[2].time), (Seq(0), began));
+        let unread: Vec<_> = view
+            .unread
+            .rows
+            .iter()
+            .map(|row| (row.conversation, row.peer, row.delivered, row.last))
+            .collect();
+        assert_eq!(unread, [(group, None, Seq(0), Seq(1)), (direct, Some(ben), Seq(1), Seq(2))]);
+        assert!(login(play, ben).unread.rows.is_empty());
+    });
+}
+
+pub fn conversations_come_latest_first(play: &mut Play<'_>) {
+    let anna = play.user("anna");
+    let mut expected = Vec::new();
+    for n in 0..30u64 {
+        let peer = play.user(&format!("peer {n}"));
+        // Several at the same moment: the higher id first.
+        play.wait((n % 3) * 500);
+        let conversation = play.say(peer, Target::User(anna), "1", "hi").conversation;
+        expected.push((play.now, conversation));
+        if n == 10 {
+            play.file();
+        }
+        if n % 4 == 0 {
+            play.wait(10);
+            let moved: (UnixMillis, ConversationId) = expected.remove(expected.len() / 2);
+            play.say(anna, Target::Conversation(moved.1), &format!("again {n}"), "x");
+            expected.push((play.now, moved.1));
+        }
+    }
+    expected.sort_unstable_by(|a, b| b.cmp(a));
+    play.look_thrice(|play| {
+        for limit in [1, 4, 29, 30, 31] {
+            let (mut seen, mut before) = (Vec::new(), None);
+            loop {
+                let (entries, more) = play.conversations(anna, before, limit);
+                seen.extend(entries.iter().map(|entry| (entry.time, entry.conversation)));
+                assert_eq!(more, seen.len() < expected.len());
+                if !more {
+                    break;
+                }
+                before = seen.last().copied();
+            }
+            assert_eq!(seen, expected);
+        }
+    });
+}
+
+pub fn unread_conversations_come_in_pages(play: &mut Play<'_>) {
+    let anna = play.user("anna");
+    let count = UNREAD_MAX + 20;
+    let accounts: Vec<Write> = (0..count)
+        .map(|n| Write::CreateAccount { name: format!("u{n}").into(), password: "".into(), nick: None })
+        .collect();
+    let users: Vec<UserId> = play
+        .all(accounts)
+        .into_iter()
+        .map(|written| match written {
+            Written::AccountCreated { user, .. } => user,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let texts = users.iter().map(|user| append(*user, Target::User(anna), "1", "x")).collect();
+    let mut ids: Vec<_> = play.all(texts).iter().map(|written| appended(written).conversation).collect();
+    ids.sort_unstable();
+    play.look_thrice(|play| {
+        let first = login(play, anna).unread;
+        assert!(first.more && first.rows.len() == UNREAD_MAX);
+        let after = first.rows.last().unwrap().conversation;
+        let Found::Unread(second) = play.read(Read::Unread { user: anna, after }) else { panic!() };
+        assert!(!second.more);
+        let listed: Vec<_> = first.rows.iter().chain(&second.rows).map(|row| row.conversation).collect();
+        assert_eq!(listed, ids);
+    });
+}

@@ -1,0 +1,212 @@
+//! Storing and reading messages.
+
+use super::{DAY_MS, Play, append, appended, seqs, walk};
+use logic::store::{Append, Found, Read, Write, Written};
+use std::borrow::Cow;
+use wire::command::server_cid;
+use wire::limits::{CONTENT_BYTES, FRAME_BYTES, HISTORY_BYTES};
+use wire::reply::HistoryPage;
+use wire::{ConversationId, ConversationKind, Direction, Reply, Seq, Target, UserId};
+
+pub fn a_timeline_has_no_gaps(play: &mut Play<'_>) {
+    let (anna, ben) = (play.user("anna"), play.user("ben"));
+    let group = play.group(anna, "climbing");
+    play.join(ben, group);
+    let mut expected = 1;
+    let mut cid = 0;
+    for round in 0..6 {
+        let writes = (0..40).map(|n| {
+            cid += 1;
+            let sender = if n % 3 == 0 { anna } else { ben };
+            append(sender, Target::Conversation(group), &format!("c{cid}"), &format!("text {cid}"))
+        });
+        for written in play.all(writes.collect()) {
+            let message = appended(&written);
+            assert_eq!((message.conversation, message.seq), (group, Seq(expected)));
+            assert_eq!(message.kind, ConversationKind::Group);
+            expected += 1;
+        }
+        // Some rounds stay resident, some are filed in part.
+        for _ in 0..round {
+            play.stage.store().housekeep().unwrap();
+        }
+    }
+    play.look_thrice(|play| {
+        let all: Vec<u64> = (1..expected).collect();
+        for limit in [1, 7, 50, 200] {
+            assert_eq!(walk(play, ben, group, limit, true), all);
+            let mut back = walk(play, ben, group, limit, false);
+            back.reverse();
+            assert_eq!(back, all);
+        }
+        let feed = Read::Feed { conversation: group, after: Seq(100), limit: 50, bytes: 1 << 20 };
+        let Found::Feed { messages, more: true } = play.read(feed) else { panic!() };
+        assert_eq!(seqs(&messages), (101..=150).collect::<Vec<_>>());
+        let feed = Read::Feed { conversation: group, after: Seq(100), limit: 50, bytes: 16 };
+        let Found::Feed { messages, more: true } = play.read(feed) else { panic!() };
+        assert!(messages.len() < 5 && messages[0].seq == Seq(101));
+        let end = Read::Feed { conversation: group, after: Seq(expected - 1), limit: 50, bytes: 16 };
+        assert!(matches!(play.read(end), Found::Feed { messages, more: false } if messages.is_empty()));
+    });
+}
+
+pub fn only_members_write_and_read(play: &mut Play<'_>) {
+    let (anna, ben, eve) = (play.user("anna"), play.user("ben"), play.user("eve"));
+    let group = play.group(anna, "climbing");
+    let direct = play.say(anna, Target::User(ben), "d", "hi").conversation;
+    for conversation in [group, direct, ConversationId(999)] {
+        let refused = play.one(append(eve, Target::Conversation(conversation), "e", "let me in"));
+        assert!(matches!(refused, Written::Forbidden));
+        let direction = Direction::After(Seq(0));
+        let refused = play.read(Read::History { user: eve, conversation, direction, limit: 5 });
+        assert!(matches!(refused, Found::Forbidden));
+        let standing = play.read(Read::Standing { user: eve, conversation });
+        assert!(matches!(standing, Found::Standing(None)));
+    }
+    // A refused cid is free.
+    assert_eq!(play.say(eve, Target::User(anna), "e", "hi").seq, Seq(1));
+}
+
+pub fn a_direct_chat_is_one_whoever_begins(play: &mut Play<'_>) {
+    let (anna, ben) = (play.user("anna"), play.user("Ben"));
+    let outcomes = play.all(vec![
+        append(anna, Target::User(ben), "1", "hi"),
+        append(ben, Target::User(anna), "1", "hello"),
+        append(anna, Target::Name("BEN".into()), "2", "how are you"),
+        append(anna, Target::User(anna), "3", "me"),
+        append(anna, Target::Name("Anna".into()), "4", "me"),
+        append(anna, Target::User(UserId(999)), "5", "who"),
+        append(anna, Target::Name("nobody".into()), "6", "who"),
+    ]);
+    let conversation = appended(&outcomes[0]).conversation;
+    for (n, outcome) in (1..).zip(&outcomes[..3]) {
+        let message = appended(outcome);
+        assert_eq!((message.conversation, message.seq), (conversation, Seq(n)));
+        assert_eq!(message.kind, ConversationKind::Direct);
+    }
+    assert!(matches!(outcomes[3], Written::Oneself) && matches!(outcomes[4], Written::Oneself));
+    assert!(matches!(outcomes[5], Written::NotFound) && matches!(outcomes[6], Written::NotFound));
+    play.look_thrice(|play| {
+        for (user, peer) in [(anna, ben), (ben, anna)] {
+            let Found::Standing(Some(standing)) = play.read(Read::Standing { user, conversation }) else {
+                panic!()
+            };
+            assert_eq!((standing.peer, standing.last), (Some(peer), Seq(3)));
+        }
+    });
+}
+
+fn duplicate(written: &Written) -> (ConversationId, Seq, u64) {
+    match written {
+        Written::Duplicate { conversation, seq, time } => (*conversation, *seq, time.0),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn a_cid_is_stored_once(play: &mut Play<'_>) {
+    let (anna, ben, cleo) = (play.user("anna"), play.user("ben"), play.user("cleo"));
+    let own = server_cid(7, 1);
+    let outcomes = play.all(vec![
+        append(anna, Target::User(ben), "same", "first"),
+        append(anna, Target::User(cleo), "same", "whatever the second says"),
+        append(anna, Target::User(ben), &own, "the server numbered this one"),
+        append(ben, Target::User(anna), "same", "another sender's"),
+        append(anna, Target::User(ben), "Same", "not the same bytes"),
+    ]);
+    let first = appended(&outcomes[0]);
+    let place = (first.conversation, Seq(1), play.now.0);
+    assert_eq!(first.cid.as_deref(), Some("same"));
+    assert_eq!(duplicate(&outcomes[1]), place);
+    assert_eq!(appended(&outcomes[2]).cid, None);
+    assert_eq!(appended(&outcomes[3]).seq, Seq(3));
+    assert_eq!(appended(&outcomes[4]).seq, Seq(4));
+    let stored = play.now;
+    play.look_thrice(|play| {
+        play.wait(60_000);
+        let again = play.one(append(anna, Target::User(UserId(999)), "same", "again"));
+        assert_eq!(duplicate(&again), place);
+        let again = play.one(append(anna, Target::User(ben), &own, "again"));
+        assert_eq!(duplicate(&again), (first.conversation, Seq(2), stored.0));
+        let (messages, ..) = play.history(anna, first.conversation, Direction::After(Seq(0)), 50);
+        assert_eq!(seqs(&messages), [1, 2, 3, 4]);
+        assert_eq!((messages[0].cid.as_deref(), messages[1].cid.as_deref()), (Some("same"), None));
+    });
+}
+
+pub fn a_cid_is_known_for_a_day(play: &mut Play<'_>) {
+    let (anna, ben) = (play.user("anna"), play.user("ben"));
+    // From the last day of January into February: another day's table, another month's.
+    play.wait(DAY_MS);
+    for n in 0..300 {
+        play.say(anna, Target::User(ben), &format!("c{n}"), "x");
+    }
+    for wait in [1000, DAY_MS / 2, DAY_MS / 2 - 2000] {
+        play.wait(wait);
+        play.look_thrice(|play| {
+            for n in [0, 1, 150, 299] {
+                let again = play.one(append(anna, Target::User(ben), &format!("c{n}"), "x"));
+                assert_eq!(duplicate(&again).1, Seq(n + 1));
+            }
+        });
+    }
+    // Tables and filters go with their days: nothing grows for ever, and old cids are free again.
+    for _ in 0..4 {
+        play.wait(DAY_MS);
+        play.say(anna, Target::User(ben), &format!("at {}", play.now), "x");
+        play.file();
+    }
+    assert_eq!(play.say(anna, Target::User(ben), "c0", "x").seq, Seq(305));
+}
+
+pub fn texts_come_back_as_they_were_sent(play: &mut Play<'_>) {
+    let (anna, ben) = (play.user("anna"), play.user("ben"));
+    let texts = ["a", "张三 🙂", "nul \0 and \"quotes\"\n", &"x".repeat(CONTENT_BYTES), &"宽".repeat(700)];
+    let mut sent = Vec::new();
+    for (n, text) in (0..).zip(texts) {
+        let content_type = if n % 2 == 0 { Cow::Borrowed("text") } else { Cow::Owned(format!("kind/{n}")) };
+        let written = play.one(Write::Append(Append {
+            sender: anna,
+            sender_name: "anna".into(),
+            target: Target::User(ben),
+            cid: format!("c{n}").into(),
+            content_type,
+            content: text.into(),
+        }));
+        sent.push(appended(&written));
+    }
+    let conversation = sent[0].conversation;
+    play.look_thrice(|play| {
+        let (messages, ..) = play.history(ben, conversation, Direction::After(Seq(0)), 50);
+        assert_eq!(messages, sent);
+        let (messages, ..) = play.history(ben, conversation, Direction::Before(Seq(4)), 2);
+        assert_eq!(messages, sent[1..3]);
+    });
+}
+
+pub fn a_page_ends_before_it_is_too_large(play: &mut Play<'_>) {
+    let (anna, ben) = (play.user("anna"), play.user("ben"));
+    // The worst texts: every byte takes six in JSON.
+    let text = "\u{1}".repeat(CONTENT_BYTES);
+    for n in 0..4 {
+        play.say(anna, Target::User(ben), &format!("c{n}"), &text);
+    }
+    let middling = "y".repeat(30_000);
+    let mut conversation = ConversationId(0);
+    for n in 0..20 {
+        conversation = play.say(anna, Target::User(ben), &format!("d{n}"), &middling).conversation;
+    }
+    play.look_thrice(|play| {
+        for direction in [Direction::After(Seq(0)), Direction::After(Seq(4)), Direction::Before(Seq(25))] {
+            let (messages, more, first_seq) = play.history(ben, conversation, direction, 200);
+            assert!(more && !messages.is_empty());
+            if messages.len() > 1 {
+                let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+                assert!(bytes > HISTORY_BYTES / 2, "a page is not small for no reason");
+            }
+            let mut frame = Vec::new();
+            Reply::History(Box::new(HistoryPage { messages, more, first_seq })).encode(13, 1, &mut frame);
+            assert!(frame.len() < FRAME_BYTES);
+        }
+        assert_eq!(walk(play, ben, conversation, 200, true), (1..=24).collect::<Vec<_>>());
+    });
+}

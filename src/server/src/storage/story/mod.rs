@@ -1,0 +1,210 @@
+//! What every store must do, told once and run against each of them.
+
+mod account;
+mod listing;
+mod message;
+mod month;
+mod social;
+
+use super::Store;
+use logic::store::{Append, Found, Read, Ticket, Write, Written};
+use std::sync::Arc;
+use wire::command::Who;
+use wire::reply::Entry;
+use wire::{ConversationId, Direction, Message, Seq, Target, UnixMillis, UserId};
+
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// When stories begin: 2026-01-30, noon.
+pub const BEGIN: UnixMillis = UnixMillis(1_769_774_400_000);
+
+/// A store to play on.
+pub trait Stage {
+    /// The store.
+    fn store(&mut self) -> &mut dyn Store;
+    /// Ends it without warning and opens it again.
+    fn restart(&mut self);
+    /// Sets the clock that it sees.
+    fn set_time(&mut self, time: UnixMillis);
+}
+
+/// A story, told from an empty store on.
+pub type Story = fn(&mut Play<'_>);
+
+/// All stories by name.
+pub const STORIES: &[(&str, Story)] = &[
+    ("names are unique by their key", account::names_are_unique_by_their_key),
+    ("tokens expire, are extended and revoked", account::tokens_expire_are_extended_and_revoked),
+    ("friendship is mutual", social::friendship_is_mutual),
+    ("friends come in pages", social::friends_come_in_pages),
+    ("a group has roles and members", social::a_group_has_roles_and_members),
+    ("who joins sees what comes after", social::who_joins_sees_what_comes_after),
+    ("a timeline has no gaps", message::a_timeline_has_no_gaps),
+    ("only members write and read", message::only_members_write_and_read),
+    ("a direct chat is one, whoever begins", message::a_direct_chat_is_one_whoever_begins),
+    ("a cid is stored once", message::a_cid_is_stored_once),
+    ("a cid is known for a day", message::a_cid_is_known_for_a_day),
+    ("texts come back as they were sent", message::texts_come_back_as_they_were_sent),
+    ("a page ends before it is too large", message::a_page_ends_before_it_is_too_large),
+    ("history pages across months", month::history_pages_across_months),
+    ("a clock that goes back keeps months in order", month::a_clock_that_goes_back_keeps_months_in_order),
+    ("cursors only go up", listing::cursors_only_go_up),
+    ("a login sees where it is behind", listing::a_login_sees_where_it_is_behind),
+    ("conversations come latest first", listing::conversations_come_latest_first),
+    ("unread conversations come in pages", listing::unread_conversations_come_in_pages),
+];
+
+/// A stage with words to act by.
+pub struct Play<'a> {
+    pub stage: &'a mut dyn Stage,
+    pub now: UnixMillis,
+    tickets: u64,
+}
+
+impl Play<'_> {
+    pub fn on(stage: &mut dyn Stage) -> Play<'_> {
+        stage.set_time(BEGIN);
+        Play { stage, now: BEGIN, tickets: 0 }
+    }
+
+    pub fn wait(&mut self, millis: u64) {
+        self.now.0 += millis;
+        self.stage.set_time(self.now);
+    }
+
+    /// Carries out one batch; outcomes come in order.
+    pub fn all(&mut self, writes: Vec<Write>) -> Vec<Written> {
+        let first = self.tickets;
+        self.tickets += writes.len() as u64;
+        let batch = (first..).map(Ticket).zip(writes).collect();
+        let mut outcomes = Vec::new();
+        self.stage.store().write(batch, &mut |batch| outcomes.extend(batch)).unwrap();
+        assert!((first..self.tickets).eq(outcomes.iter().map(|(ticket, _)| ticket.0)));
+        outcomes.into_iter().map(|(_, written)| written).collect()
+    }
+
+    pub fn one(&mut self, write: Write) -> Written {
+        self.all(vec![write]).pop().unwrap()
+    }
+
+    pub fn read(&mut self, read: Read) -> Found {
+        self.stage.store().read(&read)
+    }
+
+    /// Files everything.
+    pub fn file(&mut self) {
+        while self.stage.store().housekeep().unwrap() {}
+    }
+
+    /// Runs `look` three times: on what is resident, on what is filed, and after a restart.
+    pub fn look_thrice(&mut self, mut look: impl FnMut(&mut Self)) {
+        look(self);
+        self.file();
+        look(self);
+        self.stage.restart();
+        look(self);
+    }
+
+    pub fn user(&mut self, name: &str) -> UserId {
+        match self.one(Write::CreateAccount { name: name.into(), password: "$hash".into(), nick: None }) {
+            Written::AccountCreated { user, .. } => user,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn group(&mut self, owner: UserId, name: &str) -> ConversationId {
+        match self.one(Write::CreateGroup { owner, name: name.into(), desc: "about".into() }) {
+            Written::GroupCreated(conversation) => conversation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn join(&mut self, user: UserId, conversation: ConversationId) {
+        let joined = self.one(Write::JoinGroup { user, conversation });
+        assert!(matches!(joined, Written::Done), "{joined:?}");
+    }
+
+    /// Sends, and expects it to be stored.
+    pub fn say(&mut self, sender: UserId, target: Target, cid: &str, content: &str) -> Arc<Message> {
+        appended(&self.one(append(sender, target, cid, content)))
+    }
+
+    pub fn history(
+        &mut self,
+        user: UserId,
+        conversation: ConversationId,
+        direction: Direction,
+        limit: u32,
+    ) -> (Vec<Arc<Message>>, bool, Seq) {
+        match self.read(Read::History { user, conversation, direction, limit }) {
+            Found::History { messages, more, first_seq } => (messages, more, first_seq),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn conversations(
+        &mut self,
+        user: UserId,
+        before: Option<(UnixMillis, ConversationId)>,
+        limit: u32,
+    ) -> (Vec<Entry>, bool) {
+        match self.read(Read::Conversations { user, before, limit }) {
+            Found::Conversations { entries, more } => (entries, more),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub fn append(sender: UserId, target: Target, cid: &str, content: &str) -> Write {
+    Write::Append(Append {
+        sender,
+        sender_name: format!("name of {sender}").into(),
+        target,
+        cid: cid.into(),
+        content_type: "text".into(),
+        content: content.into(),
+    })
+}
+
+pub fn appended(written: &Written) -> Arc<Message> {
+    match written {
+        Written::Appended { message, members } => {
+            assert!(members.contains(&message.from) && members.is_sorted());
+            Arc::clone(message)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn by_name(name: &str) -> Who {
+    Who::Name(name.into())
+}
+
+pub fn seqs(messages: &[Arc<Message>]) -> Vec<u64> {
+    messages.iter().map(|message| message.seq.0).collect()
+}
+
+/// Pages through a whole timeline one way; gives its seqs in the order of the way.
+pub fn walk(
+    play: &mut Play<'_>,
+    user: UserId,
+    conversation: ConversationId,
+    limit: u32,
+    upwards: bool,
+) -> Vec<u64> {
+    let mut all = Vec::new();
+    let mut bound = if upwards { Seq(0) } else { Seq::MAX };
+    loop {
+        let direction = if upwards { Direction::After(bound) } else { Direction::Before(bound) };
+        let (messages, more, _) = play.history(user, conversation, direction, limit);
+        let mut page = seqs(&messages);
+        assert!(page.is_sorted() && page.len() <= limit as usize && (!more || !page.is_empty()));
+        if !upwards {
+            page.reverse();
+        }
+        all.extend(&page);
+        match page.last() {
+            Some(last) if more => bound = Seq(*last),
+            _ => return all,
+        }
+    }
+}

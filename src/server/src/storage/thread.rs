@@ -1,0 +1,312 @@
+//! The threads that drive a store: one writes, one reads.
+//!
+//! The store thread takes all batches that wait and commits them as one. Under load it gathers for a moment first, as
+//! a commit costs the same for one message or a thousand; where nothing else comes, it does not wait. Housekeeping is
+//! done in slices between commits: at once where it falls behind, else within a second.
+
+use super::{Reader, Store, StoreError};
+use crate::queue::{Bell, Gone, Inbox, Outbox, queue};
+use logic::store::{Found, Read, Ticket, Write, Written};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Batches that wait for the store thread or the read thread at most.
+const INBOX_BATCHES: usize = 1024;
+/// Writes of one transaction, about: batches are taken whole.
+const WRITES_MAX: usize = 2048;
+/// A commit of at least so many writes says that there is load.
+const LOAD: usize = 4;
+/// How long writes are gathered under load. Measured: longer saves little more, and each waits that much longer.
+const GATHER: Duration = Duration::from_micros(200);
+/// When housekeeping begins after the last commit.
+const FILE_AFTER: Duration = Duration::from_secs(1);
+/// When it begins at the latest, however many commits follow one another: the more messages are filed together, the
+/// less each costs.
+const FILE_LATEST: Duration = Duration::from_secs(10);
+/// How often an idle store looks for housekeeping: tables ahead of time, expired tokens.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// When housekeeping that could not be done is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// What is not filed so long after the end is left to the next start.
+const FILE_AT_END: Duration = Duration::from_secs(10);
+
+/// What the storage threads tell logic.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Outcomes of writes, in order.
+    Written(Vec<(Ticket, Written)>),
+    /// Answers to reads.
+    Found(Vec<(Ticket, Found)>),
+    /// Nothing may be acknowledged any more: the process must end with an error.
+    Fatal(String),
+}
+
+/// The storage threads.
+#[derive(Debug)]
+pub struct Storage {
+    writes: Outbox<Vec<(Ticket, Write)>>,
+    reads: Outbox<Vec<(Ticket, Read)>>,
+    store: Running,
+    reader: Running,
+}
+
+/// A thread that ends when told to and done.
+#[derive(Debug)]
+struct Running {
+    thread: JoinHandle<()>,
+    bell: Arc<Bell>,
+    stopping: Arc<AtomicBool>,
+}
+
+/// Starts the threads of a store; everything they have to say goes to `outcomes`.
+pub fn start(store: Box<dyn Store>, outcomes: Outbox<Outcome>) -> Result<Storage, StoreError> {
+    let reader = store.reader()?;
+    let to_logic = outcomes.clone();
+    let failed =
+        |source: io::Error| StoreError::Unavailable(format!("a thread could not be started: {source}"));
+    let (store, writes) = spawn("store", move |inbox, bell, stopping| {
+        StoreThread {
+            store,
+            outcomes: to_logic,
+            inbox,
+            bell,
+            stopping,
+            last: 0,
+            due: Instant::now(),
+            latest: None,
+            refuses: false,
+            is_stuck: false,
+        }
+        .run();
+    })
+    .map_err(failed)?;
+    let (reader, reads) = spawn("read", move |inbox, bell, stopping| {
+        answer(reader, &inbox, &outcomes, &bell, &stopping);
+    })
+    .map_err(failed)?;
+    Ok(Storage { writes, reads, store, reader })
+}
+
+impl Storage {
+    /// Where writes go.
+    pub fn writes(&self) -> Outbox<Vec<(Ticket, Write)>> {
+        self.writes.clone()
+    }
+
+    /// Where reads go.
+    pub fn reads(&self) -> Outbox<Vec<(Ticket, Read)>> {
+        self.reads.clone()
+    }
+
+    /// Finishes all that is queued, files what is resident, closes the database. Nobody may send any more.
+    pub fn stop(self) {
+        // The reader first: the last connection to close clears the log away.
+        self.reader.stop("read");
+        self.store.stop("store");
+    }
+}
+
+impl Running {
+    fn stop(self, name: &str) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.bell.ring();
+        if self.thread.join().is_err() {
+            log::error!("the {name} thread panicked");
+        }
+    }
+}
+
+/// Starts a thread with an inbox and a bell of its own.
+fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce(Inbox<T>, Arc<Bell>, Arc<AtomicBool>) + Send + 'static,
+) -> io::Result<(Running, Outbox<T>)> {
+    let (give, take) = crossbeam_channel::bounded(1);
+    let stopping = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stopping);
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // A bell wakes the thread that made it.
+        let bell = Arc::new(Bell::for_this_thread());
+        let (outbox, inbox) = queue(INBOX_BATCHES, &bell);
+        if give.send((outbox, Arc::clone(&bell))).is_ok() {
+            body(inbox, bell, told);
+        }
+    })?;
+    let (outbox, bell) = take.recv().map_err(|_| io::Error::other("it ended at once"))?;
+    Ok((Running { thread, bell, stopping }, outbox))
+}
+
+/// Answers reads until told to stop.
+fn answer(
+    mut reader: Box<dyn Reader>,
+    inbox: &Inbox<Vec<(Ticket, Read)>>,
+    outcomes: &Outbox<Outcome>,
+    bell: &Bell,
+    stopping: &AtomicBool,
+) {
+    loop {
+        match inbox.try_recv() {
+            Ok(Some(batch)) => {
+                for (ticket, read) in batch {
+                    // Each by itself: a quick answer does not wait for a slow one after it.
+                    if outcomes.send(Outcome::Found(vec![(ticket, reader.read(&read))])) == Err(Gone) {
+                        return;
+                    }
+                }
+            }
+            Ok(None) if stopping.load(Ordering::SeqCst) => return,
+            Ok(None) => bell.wait(None, || !inbox.is_empty() || stopping.load(Ordering::SeqCst)),
+            Err(Gone) => return,
+        }
+    }
+}
+
+struct StoreThread {
+    store: Box<dyn Store>,
+    outcomes: Outbox<Outcome>,
+    inbox: Inbox<Vec<(Ticket, Write)>>,
+    bell: Arc<Bell>,
+    stopping: Arc<AtomicBool>,
+    /// Writes of the last commit.
+    last: usize,
+    /// When housekeeping is to be done.
+    due: Instant,
+    /// When it is to be begun at the latest, while something waits for it to begin.
+    latest: Option<Instant>,
+    /// Whether the last batch was refused for lack of storage.
+    refuses: bool,
+    /// Whether the last slice of housekeeping could not be done.
+    is_stuck: bool,
+}
+
+impl StoreThread {
+    fn run(mut self) {
+        if let Err(error) = self.serve() {
+            log::error!("{error}");
+            let _ = self.outcomes.send(Outcome::Fatal(error.to_string()));
+        }
+    }
+
+    /// Serves until told to stop; an error is fatal.
+    fn serve(&mut self) -> Result<(), StoreError> {
+        loop {
+            let mut batch = Vec::new();
+            self.take(&mut batch);
+            if batch.is_empty() {
+                if self.stopping.load(Ordering::SeqCst) && self.inbox.is_empty() {
+                    return self.finish();
+                }
+                match self.due.checked_duration_since(Instant::now()) {
+                    Some(until) if !until.is_zero() => {
+                        let (inbox, stopping) = (&self.inbox, &self.stopping);
+                        self.bell.wait(Some(until), || !inbox.is_empty() || stopping.load(Ordering::SeqCst));
+                    }
+                    _ => self.keep_house()?,
+                }
+                continue;
+            }
+            self.gather(&mut batch);
+            self.last = batch.len();
+            self.write(batch)?;
+            if self.due > Instant::now() {
+                self.postpone();
+            }
+            while self.store.is_behind() && !self.is_stuck {
+                self.keep_house()?;
+            }
+            // In the gaps; what cannot wait was done above.
+            if self.inbox.is_empty() && self.due <= Instant::now() {
+                self.keep_house()?;
+            }
+        }
+    }
+
+    /// Takes what waits, up to a bound.
+    fn take(&self, batch: &mut Vec<(Ticket, Write)>) {
+        while batch.len() < WRITES_MAX
+            && let Ok(Some(more)) = self.inbox.try_recv()
+        {
+            if batch.is_empty() {
+                *batch = more;
+            } else {
+                batch.extend(more);
+            }
+        }
+    }
+
+    /// Under load, waits once for a moment: a commit costs about the same for one message or a hundred.
+    fn gather(&self, batch: &mut Vec<(Ticket, Write)>) {
+        if self.last >= LOAD && batch.len() < (2 * self.last).min(WRITES_MAX) {
+            thread::sleep(GATHER);
+            self.take(batch);
+        }
+    }
+
+    fn write(&mut self, batch: Vec<(Ticket, Write)>) -> Result<(), StoreError> {
+        let outcomes = &self.outcomes;
+        // Logic may be gone at the end: then nobody waits for an answer.
+        let written = self.store.write(batch, &mut |batch| drop(outcomes.send(Outcome::Written(batch))));
+        away(written, &mut self.refuses, "writes are refused")?;
+        Ok(())
+    }
+
+    /// Leaves what has come since the last housekeeping to gather for a while.
+    fn postpone(&mut self) {
+        let now = Instant::now();
+        let latest = *self.latest.get_or_insert(now + FILE_LATEST);
+        self.due = latest.min(now + FILE_AFTER);
+    }
+
+    /// One slice of housekeeping.
+    fn keep_house(&mut self) -> Result<(), StoreError> {
+        let more = away(self.store.housekeep(), &mut self.is_stuck, "filing waits")?;
+        self.latest = None;
+        self.due = Instant::now()
+            + match more {
+                Some(true) => Duration::ZERO,
+                Some(false) => LOOK_EVERY,
+                None => RETRY_AFTER,
+            };
+        if more == Some(false) && self.store.backlog() > 0 {
+            self.postpone();
+        }
+        Ok(())
+    }
+
+    /// Files what is resident, within a bounded time; the next start does what is left.
+    fn finish(&mut self) -> Result<(), StoreError> {
+        let until = Instant::now() + FILE_AT_END;
+        while self.store.backlog() > 0 && Instant::now() < until {
+            if away(self.store.housekeep(), &mut self.is_stuck, "filing waits")?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Passes a result on; `None`: storage is away. Says so once when it goes and once when it is back.
+fn away<T>(
+    result: Result<T, StoreError>,
+    is_away: &mut bool,
+    what_then: &str,
+) -> Result<Option<T>, StoreError> {
+    match result {
+        Ok(done) => {
+            if std::mem::take(is_away) {
+                log::info!("storage is back");
+            }
+            Ok(Some(done))
+        }
+        Err(error) if error.is_fatal() => Err(error),
+        Err(error) => {
+            if !std::mem::replace(is_away, true) {
+                log::error!("{error}; {what_then} until it is back");
+            }
+            Ok(None)
+        }
+    }
+}

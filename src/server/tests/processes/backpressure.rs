@@ -1,0 +1,146 @@
+//! Clients that are away, do not acknowledge, or do not read: nothing is lost, nobody else waits, memory is bounded.
+
+use crate::support::client::{self, text};
+use crate::support::ledger::{Promised, Sender, audit};
+use crate::support::{Account, Client, PATIENCE, Server, process};
+use std::time::{Duration, Instant};
+use wire::command::Who;
+use wire::limits::{CONTENT_BYTES, UNACKED_MAX};
+use wire::reply::Presence;
+use wire::{Command, ConversationId, Push, Reply, Seq, Target, UserId};
+
+const BACKLOG_BYTES: usize = 16 << 20;
+const MESSAGE_BYTES: usize = 8 << 10;
+const BACKLOG: usize = BACKLOG_BYTES / MESSAGE_BYTES;
+/// What the server may hold at its worst here. The journal's resident tail (twice 16 MiB at most), SQLite's caches and
+/// what is on its way to storage are the most of it; the backlogs themselves are not to be.
+const MEMORY_MIB: u64 = 128;
+
+fn content(number: usize, bytes: usize) -> String {
+    format!("{number:0bytes$}")
+}
+
+/// Ann has sent a backlog to Bob, who is away.
+fn backlog(server: &Server) -> (Sender, Account, ConversationId) {
+    let mut ann = Sender::join(server.address, "ann");
+    let bob = Client::connect(server.address).register("bob");
+    let post = |number| (Target::User(bob.id), content(number, MESSAGE_BYTES));
+    ann.stream(32, BACKLOG, &Promised::default(), post).unwrap();
+    let (conversation, last) = ann.posts.last().unwrap().place.expect("every message is stored");
+    assert_eq!(last, Seq(BACKLOG as u64));
+    (ann, bob, conversation)
+}
+
+#[test]
+fn a_backlog_of_16_mib_arrives_whole_and_in_order() {
+    let server = Server::start(&[]);
+    let (ann, bob, conversation) = backlog(&server);
+    let mut bob = Client::login_to(server.address, &bob);
+    let mut arrived = Vec::new();
+    while arrived.len() < BACKLOG {
+        let message = bob.message();
+        if message.seq.0.is_multiple_of(64) {
+            bob.ack(conversation, message.seq).unwrap();
+        }
+        arrived.push(message);
+    }
+    audit(conversation, Seq(0), &arrived, &[&ann]);
+    assert!(bob.take_pushes().is_empty(), "nothing comes after the last");
+    let peak = process::peak_mib(server.pid());
+    assert!(peak <= MEMORY_MIB, "the server took {peak} MiB");
+}
+
+#[test]
+fn a_client_that_never_acknowledges_gets_500_and_is_kept() {
+    let server = Server::start(&[]);
+    let (ann, bob, conversation) = backlog(&server);
+    let mut client = Client::login_to(server.address, &bob);
+    let mut arrived: Vec<_> = (0..UNACKED_MAX).map(|_| client.message()).collect();
+    // Neither time nor new messages bring more; what else is asked is answered.
+    let mut ann_again = Client::login_to(server.address, &ann.account);
+    ann_again.send(Target::User(bob.id), "are you there?");
+    for _ in 0..20 {
+        ann_again.settle();
+        assert_eq!(
+            client.take_pushes(),
+            [],
+            "more than {UNACKED_MAX} were pushed without an acknowledgement"
+        );
+    }
+    assert_eq!(client.history(conversation, Seq(BACKLOG as u64)).len(), 1);
+    // One acknowledgement for some brings as many.
+    client.ack(conversation, Seq(100)).unwrap();
+    arrived.extend((0..100).map(|_| client.message()));
+    assert_eq!(client.take_pushes(), []);
+    for (message, seq) in arrived.iter().zip(1..) {
+        assert_eq!((message.conversation, message.seq), (conversation, Seq(seq)));
+    }
+    let peak = process::peak_mib(server.pid());
+    assert!(peak <= MEMORY_MIB, "the server took {peak} MiB");
+}
+
+#[test]
+fn a_reader_that_stalls_is_closed_after_30_seconds_and_nobody_else_waits() {
+    const STALL: Duration = Duration::from_secs(30);
+    let server = Server::start(&[]);
+    let (mut ann, ann_account) = Client::join(server.address, "ann");
+    let (mut bob, bob_account) = Client::join(server.address, "bob");
+    let slow = Client::connect(server.address).register("slow");
+    let made = ann.ask(&Command::AddFriend { who: Who::Id(slow.id), message: None });
+    assert!(matches!(made, Reply::FriendAdded(_)), "{made:?}");
+
+    let socket = client::log_in_and_never_read(server.address, &slow);
+    assert_eq!(presence(&mut ann, slow.id, PATIENCE), Some(Presence::Online));
+    // Far more than the kernel's buffers for the connection, and than the server's.
+    let posts: Vec<u32> = (0..UNACKED_MAX)
+        .map(|number| {
+            let sender = if number % 2 == 0 { &mut ann } else { &mut bob };
+            sender.post(&text(Target::User(slow.id), &content(number, CONTENT_BYTES), None)).unwrap()
+        })
+        .collect();
+    for (number, request) in posts.into_iter().enumerate() {
+        let sender = if number % 2 == 0 { &mut ann } else { &mut bob };
+        assert!(matches!(sender.reply(request), Reply::Sent(_)));
+    }
+    let begun = Instant::now();
+    let mut slowest = Duration::ZERO;
+    let went = loop {
+        let asked = Instant::now();
+        let question = ann.send(Target::User(bob_account.id), "still there?");
+        assert_eq!(bob.message().seq, question.seq);
+        bob.ack(question.conversation, question.seq).unwrap();
+        let answer = bob.send(Target::User(ann_account.id), "yes");
+        assert_eq!(ann.message().seq, answer.seq);
+        ann.ack(answer.conversation, answer.seq).unwrap();
+        slowest = slowest.max(asked.elapsed());
+        match presence(&mut ann, slow.id, Duration::from_millis(50)) {
+            Some(state) => break state,
+            None => assert!(begun.elapsed() < STALL + PATIENCE, "the reader that stalls is never closed"),
+        }
+    };
+    assert_eq!(went, Presence::Offline);
+    // The stall began some time before the last message was stored.
+    assert!(begun.elapsed() > STALL / 2, "it was closed after {:?} already", begun.elapsed());
+    assert!(slowest < Duration::from_secs(5), "a message between others took {slowest:?}");
+    let peak = process::peak_mib(server.pid());
+    assert!(peak <= MEMORY_MIB, "the server took {peak} MiB");
+
+    drop(socket);
+    let mut slow = Client::login_to(server.address, &slow);
+    let mut last = [Seq(0); 2];
+    for _ in 0..UNACKED_MAX {
+        let message = slow.message();
+        let last = &mut last[usize::from(message.from == bob_account.id)];
+        assert_eq!(message.seq, last.next());
+        *last = message.seq;
+    }
+    assert_eq!(last, [Seq(UNACKED_MAX as u64 / 2); 2]);
+}
+
+/// The next news of a friend's coming and going; `None`: there is none in this time.
+fn presence(client: &mut Client, friend: UserId, within: Duration) -> Option<Presence> {
+    client.try_push(within, |push| match push {
+        Push::Presence(change) if change.id == friend => Some(change.state),
+        _ => None,
+    })
+}

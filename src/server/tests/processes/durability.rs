@@ -1,0 +1,206 @@
+//! kill -9 in the middle of everything: what was acknowledged is there, once, in order.
+
+use crate::support::ledger::{Promised, Sender, audit};
+use crate::support::{Account, Client, Server};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use wire::{Command, ConversationId, Direction, Message, Reply, Seq, Target, UserId};
+
+/// Messages of one sender without an answer at any time.
+const WINDOW: usize = 32;
+/// More than this many bytes of messages and the server files them (`storage/sqlite/run.rs`); so does its next start.
+const FILED_ABOVE_BYTES: usize = 16 << 20;
+
+/// Four who send to a group and to one reader, and all their conversations.
+struct Crowd {
+    senders: Vec<Sender>,
+    reader: Reader,
+    group: ConversationId,
+    /// Up to where each timeline was audited.
+    audited: HashMap<ConversationId, Seq>,
+}
+
+/// A client that comes back after each crash and keeps what it has.
+struct Reader {
+    account: Account,
+    /// The latest message of each conversation that has arrived.
+    has: HashMap<ConversationId, Seq>,
+}
+
+impl Crowd {
+    fn gather(server: &Server) -> Crowd {
+        let mut senders: Vec<Sender> =
+            ["ann", "bob", "cleo", "dan"].map(|name| Sender::join(server.address, name)).into();
+        let group = senders[0].client.create_group("all of us");
+        let (mut reader, account) = Client::join(server.address, "reader");
+        let join = Command::JoinGroup { conversation: group };
+        for client in senders.iter_mut().skip(1).map(|sender| &mut sender.client).chain([&mut reader]) {
+            assert_eq!(client.ask(&join), Reply::Done);
+        }
+        let reader = Reader { account, has: HashMap::new() };
+        Crowd { senders, reader, group, audited: HashMap::new() }
+    }
+
+    /// Everybody sends texts of `bytes` bytes until `kill_at` of them are acknowledged, when the server is killed.
+    fn stream_until_killed(&mut self, server: &mut Server, bytes: usize, kill_at: usize) {
+        let acknowledged = Promised::default();
+        let (group, reader) = (self.group, self.reader.account.id);
+        thread::scope(|scope| {
+            for sender in &mut self.senders {
+                scope.spawn(|| {
+                    let post = |number| (target(group, reader, number), content(number, bytes));
+                    sender.stream(WINDOW, usize::MAX, &acknowledged, post).expect_err("the server is killed");
+                });
+            }
+            acknowledged.wait_for(kill_at);
+            server.kill9();
+        });
+    }
+
+    /// Retries what has no answer, and holds every timeline and what the reader receives against the books.
+    fn audit(&mut self, server: &Server) {
+        for sender in &mut self.senders {
+            sender.retry_all(server.address);
+        }
+        let mut conversations = vec![self.group];
+        for sender in &self.senders {
+            let direct =
+                sender.posts.iter().filter_map(|post| Some(post.place?.0)).find(|&id| id != self.group);
+            conversations.extend(direct);
+        }
+        let mut reader = Client::connect(server.address);
+        reader.login(&self.reader.account);
+        let senders: Vec<&Sender> = self.senders.iter().collect();
+        let mut timelines = HashMap::new();
+        for conversation in conversations {
+            let after = self.audited.get(&conversation).copied().unwrap_or_default();
+            let timeline = reader.history(conversation, after);
+            audit(conversation, after, &timeline, &senders);
+            self.audited.insert(conversation, Seq(after.0 + timeline.len() as u64));
+            timelines.insert(conversation, (after, timeline));
+        }
+        self.reader.receive(&mut reader, &timelines);
+    }
+}
+
+impl Reader {
+    /// Takes the pushes of all conversations, acknowledging them, until it has everything: they must be what the
+    /// timelines say, in order, from what was received before.
+    fn receive(
+        &mut self,
+        client: &mut Client,
+        timelines: &HashMap<ConversationId, (Seq, Vec<Arc<Message>>)>,
+    ) {
+        let mut lacking: usize = timelines.values().map(|(_, timeline)| timeline.len()).sum();
+        let mut pushed: HashMap<ConversationId, Seq> = HashMap::new();
+        while lacking > 0 {
+            let message = client.message();
+            let (conversation, seq) = (message.conversation, message.seq);
+            if let Some(last) = pushed.insert(conversation, seq) {
+                assert_eq!(seq, last.next(), "the pushes of one conversation leave something out");
+            }
+            // What was acknowledged shortly before a crash may come again.
+            let has = self.has.entry(conversation).or_default();
+            if seq > *has {
+                let (after, timeline) = &timelines[&conversation];
+                assert_eq!(seq, has.next(), "the first push leaves something out");
+                assert_eq!(message, timeline[(seq.0 - after.0 - 1) as usize]);
+                *has = seq;
+                lacking -= 1;
+            }
+            client.ack(conversation, seq).unwrap();
+        }
+        client.settle();
+    }
+}
+
+/// Every third goes to the group.
+fn target(group: ConversationId, reader: UserId, number: usize) -> Target {
+    if number.is_multiple_of(3) { Target::Conversation(group) } else { Target::User(reader) }
+}
+
+fn content(number: usize, bytes: usize) -> String {
+    format!("{number:0bytes$}")
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_once_and_in_order() {
+    let mut server = Server::start(&[]);
+    let mut crowd = Crowd::gather(&server);
+    for round in 0..20 {
+        // From the very first acknowledgement on, at another place each round.
+        let kill_at = 1 + round * round * 7 % 613;
+        crowd.stream_until_killed(&mut server, 20 + round * 10, kill_at);
+        server.restart();
+        crowd.audit(&server);
+    }
+}
+
+#[test]
+fn a_crash_while_messages_are_filed_loses_and_doubles_nothing() {
+    let mut server = Server::start(&[]);
+    let mut crowd = Crowd::gather(&server);
+    let (bytes, mut half_filed) = (16_000, 0);
+    for round in 0..8 {
+        // The first messages beyond what is kept in the journal, and then some slices of the filing later each time.
+        let kill_at = FILED_ABOVE_BYTES / bytes + 1 + round * 20;
+        crowd.stream_until_killed(&mut server, bytes, kill_at);
+        let audited: u64 = crowd.audited.values().map(|seq| seq.0).sum();
+        let (filed, journal_bytes) = left_behind(&server);
+        half_filed += usize::from(filed > audited && journal_bytes >= FILED_ABOVE_BYTES);
+        // The next start files what is left; it is killed there, too.
+        for _ in 0..round {
+            server.restart_and_kill9_before_it_listens();
+        }
+        server.restart();
+        crowd.audit(&server);
+    }
+    assert!(
+        half_filed > 4,
+        "only {half_filed} crashes came between the first slice of a filing and the last"
+    );
+}
+
+/// What a crash has left on the disk, seen in a copy: how many messages are filed, and the bytes of the journal.
+fn left_behind(server: &Server) -> (u64, usize) {
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["chat.db", "chat.db-wal"] {
+        std::fs::copy(server.folder().join("data").join(file), copy.path().join(file)).unwrap();
+    }
+    let database = rusqlite::Connection::open(copy.path().join("chat.db")).unwrap();
+    let sum = |sql| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as u64;
+    let filed = sum("SELECT coalesce(sum(last_seq), 0) FROM conversation");
+    (filed, sum("SELECT coalesce(sum(length(batch)), 0) FROM journal") as usize)
+}
+
+#[test]
+fn a_timeline_reads_the_same_in_both_directions_and_after_a_restart() {
+    let mut server = Server::start(&[]);
+    let mut ann = Sender::join(server.address, "ann");
+    let group = ann.client.create_group("notes");
+    let post = |number| (Target::Conversation(group), content(number, 2_000));
+    ann.stream(WINDOW, 450, &Promised::default(), post).unwrap();
+    let forwards = ann.client.history(group, Seq(0));
+    audit(group, Seq(0), &forwards, &[&ann]);
+
+    server.kill9();
+    server.restart();
+    let mut again = Client::login_to(server.address, &ann.account);
+    let (mut backwards, mut before) = (Vec::new(), Seq(451));
+    loop {
+        let direction = Direction::Before(before);
+        let page = match again.ask(&Command::History { conversation: group, direction, limit: 200 }) {
+            Reply::History(page) => page,
+            other => panic!("HISTORY was answered {other:?}"),
+        };
+        assert!(page.messages.is_sorted_by_key(|message| message.seq), "a page is in order of seq");
+        before = page.messages[0].seq;
+        backwards.extend(page.messages.into_iter().rev());
+        if !page.more {
+            break;
+        }
+    }
+    backwards.reverse();
+    assert_eq!(backwards, forwards);
+}

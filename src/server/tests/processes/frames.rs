@@ -1,0 +1,141 @@
+//! Frames in every split and bundle that TCP can make of them.
+
+use crate::support::client::{errno, text};
+use crate::support::{Account, Client, PASSWORD, Server};
+use wire::command::{Page, Register, Who};
+use wire::frame::put_frame;
+use wire::kind::request;
+use wire::limits::CONTENT_BYTES;
+use wire::{
+    Command, ConversationId, Credentials, Direction, Errno, Heartbeat, Push, Reply, Seq, Target, UnixMillis,
+};
+
+/// Every type of request but LOGOUT, HEARTBEAT and those before login, to be sent by Ann, and what it is answered.
+fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) -> Vec<(Command, Errno)> {
+    let page = Page { after: 0, limit: 10 };
+    let direction = Direction::After(Seq(0));
+    vec![
+        (text(Target::User(bob.id), "one byte at a time, 逐字节", Some("cid")), Errno::Ok),
+        (text(Target::Name("bob".into()), "by name", None), Errno::Ok),
+        (text(Target::Conversation(group), "to the group", None), Errno::Ok),
+        (Command::AddFriend { who: Who::Id(bob.id), message: Some("hello".into()) }, Errno::Ok),
+        (Command::AnswerFriend { id: bob.id, accept: true, message: None }, Errno::NotFound),
+        (Command::CreateGroup { name: "another".into(), desc: "with words".into() }, Errno::Ok),
+        (Command::JoinGroup { conversation: bobs_group }, Errno::Ok),
+        (Command::Ack { conversation: group, seq: Seq(1) }, Errno::Ok),
+        (Command::Read { conversation: group, seq: Seq(1) }, Errno::Ok),
+        (Command::History { conversation: group, direction, limit: 10 }, Errno::Ok),
+        (Command::Friends(page), Errno::Ok),
+        (Command::Members { conversation: group, page }, Errno::Ok),
+        (Command::Conversations { before: None, limit: 10 }, Errno::Ok),
+        (Command::Groups(page), Errno::Ok),
+        (Command::Nodes, Errno::Ok),
+    ]
+}
+
+/// Writes a request byte by byte, each in a segment of its own, and waits for the reply.
+fn ask_byte_by_byte(client: &mut Client, command: &Command) -> Reply {
+    let (number, mut bytes) = (client.next_request(), Vec::new());
+    command.encode(number, &mut bytes);
+    for byte in bytes {
+        client.write(&[byte]).unwrap();
+    }
+    client.reply(number)
+}
+
+#[test]
+fn every_request_may_come_one_byte_at_a_time() {
+    let server = Server::start(&[]);
+    let (mut bob, bob_account) = Client::join(server.address, "bob");
+    let bobs_group = bob.create_group("of bob");
+
+    let mut ann = Client::connect(server.address);
+    let (email, code, nick) = (Some("ann@example.org".into()), None, Some("Annie".into()));
+    let register = Register { name: "ann".into(), password: PASSWORD.into(), email, code, nick };
+    let made = match ask_byte_by_byte(&mut ann, &Command::Register(Box::new(register))) {
+        Reply::Registered(made) => *made,
+        other => panic!("REGISTER was answered {other:?}"),
+    };
+    let account = Account { id: made.id, name: "ann".into(), token: made.token };
+    let reply = ask_byte_by_byte(&mut ann, &Client::by_password(&account, "a slow line"));
+    assert!(matches!(reply, Reply::LoggedIn(_)), "{reply:?}");
+    let group = ann.create_group("of ann");
+
+    let mut kinds = vec![request::REGISTER, request::LOGIN];
+    for (command, expected) in requests(group, bobs_group, &bob_account) {
+        let reply = ask_byte_by_byte(&mut ann, &command);
+        assert_eq!(errno(&reply), expected, "{command:?} was answered {reply:?}");
+        kinds.push(command.kind());
+    }
+    assert_eq!(&*bob.message().content, "one byte at a time, 逐字节");
+
+    let beat = Heartbeat { sequence: 1, time: UnixMillis(1), user: account.id };
+    let mut bytes = Vec::new();
+    put_frame(&mut bytes, request::HEARTBEAT, 0, |out| out.extend_from_slice(&beat.encode()));
+    for byte in bytes {
+        ann.write(&[byte]).unwrap();
+    }
+    ann.heartbeat(account.id);
+    assert_eq!(ask_byte_by_byte(&mut ann, &Command::Logout), Reply::Done);
+
+    kinds.extend([request::HEARTBEAT, request::LOGOUT]);
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds, [1, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20], "every type was sent");
+}
+
+#[test]
+fn many_requests_may_come_in_one_write_and_each_has_one_reply() {
+    let server = Server::start(&[]);
+    let mut stranger = Client::connect(server.address);
+    let (ann, bob) = (stranger.register("ann"), stranger.register("bob"));
+    let mut bob_client = Client::login_to(server.address, &bob);
+
+    // The login, everything after it and the logout in one piece.
+    let mut client = Client::connect(server.address);
+    let mut bytes = Vec::new();
+    let mut add = |client: &mut Client, command: &Command| {
+        let number = client.next_request();
+        command.encode(number, &mut bytes);
+        number
+    };
+    let credentials = Credentials::Token(ann.token);
+    let login = add(&mut client, &Command::Login { credentials, device: None });
+    let sends: Vec<u32> =
+        (0..500).map(|at| add(&mut client, &text(Target::User(bob.id), &at.to_string(), None))).collect();
+    let unanswered = text(Target::User(bob.id), "nobody wants a reply", None);
+    let logout = add(&mut client, &Command::Logout);
+    let late = add(&mut client, &text(Target::User(bob.id), "too late", None));
+    unanswered.encode(0, &mut bytes);
+    client.write(&bytes).unwrap();
+
+    assert!(matches!(client.reply(login), Reply::LoggedIn(_)));
+    for (seq, request) in (1..).zip(sends) {
+        match client.reply(request) {
+            Reply::Sent(sent) => assert_eq!(sent.seq, Seq(seq), "in the order of sending"),
+            other => panic!("SEND was answered {other:?}"),
+        }
+    }
+    assert_eq!(client.reply(logout), Reply::Done);
+    assert_eq!(errno(&client.reply(late)), Errno::NotLoggedIn);
+    for at in 0..500 {
+        assert_eq!(*bob_client.message().content, *at.to_string());
+    }
+    assert_eq!(bob_client.take_pushes(), []);
+}
+
+#[test]
+fn the_longest_message_arrives_whole_however_it_is_escaped() {
+    let server = Server::start(&[]);
+    let (mut ann, _) = Client::join(server.address, "ann");
+    let (mut bob, account) = Client::join(server.address, "bob");
+    for letter in ["x", "\u{1}", "\"", "é", "龙", "🦀"] {
+        let content = letter.repeat(CONTENT_BYTES / letter.len());
+        ann.send(Target::User(account.id), &content);
+        assert!(*bob.message().content == *content, "{letter:?} {} times", CONTENT_BYTES / letter.len());
+    }
+    let refusal = ann.refusal(&text(Target::User(account.id), &"x".repeat(CONTENT_BYTES + 1), None));
+    assert_eq!(refusal.errno, Errno::BadRequest);
+    assert!(refusal.errmsg.contains("content"), "{refusal:?}");
+    assert!(bob.take_pushes().iter().all(|push| !matches!(push, Push::Message(_))));
+}

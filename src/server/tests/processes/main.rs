@@ -1,0 +1,17 @@
+//! The built programs as processes, from the outside: what a user, an operator or an attacker would notice.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+
+mod support;
+
+mod backpressure;
+mod benchmark;
+mod command_line;
+mod descriptors;
+mod durability;
+mod frames;
+mod full_disk;
+mod hostile;
+mod session;
+mod shutdown;
+mod terminal;

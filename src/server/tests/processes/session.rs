@@ -1,0 +1,103 @@
+//! One account, one session: logins, kicks, tokens, and who may come after whom.
+
+use crate::support::client::{PASSWORD, errno};
+use crate::support::{Account, Client, Event, PATIENCE, Server};
+use wire::command::Who;
+use wire::push::Kicked;
+use wire::{Command, Credentials, Errno, Push, Reply, Target};
+
+fn by_token(account: &Account) -> Command {
+    Command::Login { credentials: Credentials::Token(account.token.clone()), device: None }
+}
+
+#[track_caller]
+fn kicked(said: &[Event]) -> &Kicked {
+    match said {
+        [Event::Push(Push::Kicked(kicked))] => kicked,
+        other => panic!("instead of KICKED alone came {other:?}"),
+    }
+}
+
+#[test]
+fn a_second_login_kicks_the_first_and_revokes_its_token() {
+    let server = Server::start(&[]);
+    let (mut first, account) = Client::join(server.address, "ann");
+    let mut second = Client::connect(server.address);
+    let reply = match second.ask(&Client::by_password(&account, "the phone")) {
+        Reply::LoggedIn(reply) => *reply,
+        other => panic!("LOGIN was answered {other:?}"),
+    };
+    assert_eq!((reply.id, &*reply.name), (account.id, "ann"));
+    assert_ne!(reply.token, account.token);
+
+    let said = first.wait_closed(PATIENCE);
+    assert_eq!(kicked(&said).device.as_deref(), Some("the phone"));
+    let mut third = Client::connect(server.address);
+    assert_eq!(third.refusal(&by_token(&account)).errno, Errno::TokenInvalid);
+
+    // The newer token is good, and a login by it kicks its own older connection without losing it.
+    let account = Account { token: reply.token, ..account };
+    assert_eq!(third.login(&account).token, account.token);
+    kicked(&second.wait_closed(PATIENCE));
+    drop(third);
+    Client::login_to(server.address, &account);
+}
+
+#[test]
+fn the_policy_reject_keeps_the_first_session_until_it_ends() {
+    let server = Server::start(&["--set", "session.conflict=reject"]);
+    let (mut first, account) = Client::join(server.address, "ann");
+    let mut second = Client::connect(server.address);
+    assert_eq!(second.refusal(&Client::by_password(&account, "the phone")).errno, Errno::AlreadyOnline);
+    assert_eq!(second.refusal(&by_token(&account)).errno, Errno::AlreadyOnline);
+    first.settle();
+    assert_eq!(first.ask(&Command::Logout), Reply::Done);
+    assert!(matches!(second.ask(&Client::by_password(&account, "the phone")), Reply::LoggedIn(_)));
+}
+
+#[test]
+fn after_a_logout_somebody_else_logs_in_on_the_same_connection() {
+    let server = Server::start(&[]);
+    let (mut client, ann) = Client::join(server.address, "ann");
+    let bob = client.register("bob");
+    let (mut cleo, cleo_account) = Client::join(server.address, "cleo");
+    assert_eq!(client.refusal(&by_token(&bob)).errno, Errno::Conflict, "one at a time");
+    assert_eq!(client.ask(&Command::Logout), Reply::Done);
+
+    let send = |content| crate::support::client::text(Target::User(cleo_account.id), content, None);
+    assert_eq!(client.refusal(&send("from nobody")).errno, Errno::NotLoggedIn);
+    assert_eq!(client.refusal(&by_token(&ann)).errno, Errno::TokenInvalid, "LOGOUT revokes the token");
+    client.login(&bob);
+    assert!(matches!(client.ask(&send("from bob")), Reply::Sent(_)));
+    let message = cleo.message();
+    assert_eq!((message.from, &*message.name, &*message.content), (bob.id, "bob", "from bob"));
+    // What was for the one before does not come.
+    cleo.send(Target::User(ann.id), "for ann");
+    cleo.send(Target::User(bob.id), "for bob");
+    assert_eq!(&*client.message().content, "for bob");
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_account_look_the_same() {
+    let server = Server::start(&[]);
+    let mut client = Client::connect(server.address);
+    let ann = client.register("ann");
+    let login = |who, password: &str| {
+        let credentials = Credentials::Password { who, password: password.into() };
+        Command::Login { credentials, device: None }
+    };
+    let wrong = client.refusal(&login(Who::Id(ann.id), "wrong horse"));
+    assert_eq!(wrong.errno, Errno::BadCredentials);
+    assert_eq!(client.refusal(&login(Who::Name("nobody".into()), "wrong horse")), wrong);
+    assert_eq!(errno(&client.ask(&login(Who::Name("ANN".into()), PASSWORD))), Errno::Ok);
+}
+
+#[test]
+fn a_login_by_token_survives_kill_9() {
+    let mut server = Server::start(&[]);
+    let (_client, account) = Client::join(server.address, "ann");
+    server.kill9();
+    server.restart();
+    let mut client = Client::login_to(server.address, &account);
+    client.settle();
+}

@@ -1,0 +1,110 @@
+//! Signals: an orderly stop under load, an impatient one, and what is there after either.
+
+use crate::support::client::log_in_and_never_read;
+use crate::support::ledger::{Promised, Sender, audit};
+use crate::support::{Account, Client, PATIENCE, Server};
+use rustix::process::Signal;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+use wire::{ConversationId, Push, Seq, Target};
+
+const SENDERS: usize = 3;
+
+/// Several who send to Bob, each with much unanswered, until the server is gone; `signal` is sent in the middle.
+fn stream_through(server: &Server, bob: &Account, signal: Signal) -> Vec<Sender> {
+    let mut senders: Vec<Sender> =
+        (0..SENDERS).map(|number| Sender::join(server.address, &format!("sender {number}"))).collect();
+    let promised = Promised::default();
+    thread::scope(|scope| {
+        for sender in &mut senders {
+            scope.spawn(|| {
+                let post = |number| (Target::User(bob.id), format!("message {number}"));
+                let _gone = sender.stream(200, usize::MAX, &promised, post);
+                // What was answered before the end is in the socket, though nothing can be written any more.
+                sender.read_to_the_end();
+            });
+        }
+        promised.wait_for(1_000);
+        server.signal(signal);
+    });
+    senders
+}
+
+/// Every promise is kept after the next start, and what has none can be retried.
+fn audit_after_restart(server: &Server, bob: &Account, senders: &mut [Sender]) {
+    let mut bob = Client::login_to(server.address, bob);
+    for sender in senders {
+        assert!(sender.posts.iter().any(|post| post.place.is_some()));
+        sender.retry_all(server.address);
+        let conversation: ConversationId = sender.posts[0].place.unwrap().0;
+        audit(conversation, Seq(0), &bob.history(conversation, Seq(0)), &[sender]);
+    }
+}
+
+#[test]
+fn a_stop_under_load_warns_everybody_and_loses_nothing_that_was_answered() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Server::start(&[]);
+        let bob = Client::connect(server.address).register("bob");
+        let (mut idle, _) = Client::join(server.address, "idle");
+        let begun = Instant::now();
+        let mut senders = stream_through(&server, &bob, signal);
+        let status = server.wait(Duration::from_secs(10));
+        assert!(status.success(), "{status}: {}", server.stderr());
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        wait_for_going_away(&mut idle);
+        idle.wait_closed(PATIENCE);
+        assert!(senders.iter().all(|sender| sender.was_warned), "a sender was not told");
+        server.restart();
+        audit_after_restart(&server, &bob, &mut senders);
+    }
+}
+
+/// A server with a client that reads nothing of much that is for it; Ann, who has sent all that; and Bob.
+fn server_with_a_stalled_reader() -> (Server, Sender, Account, Client, TcpStream) {
+    let server = Server::start(&[]);
+    let (bob, _) = Client::join(server.address, "bob");
+    let slow = Client::connect(server.address).register("slow");
+    let stalled = log_in_and_never_read(server.address, &slow);
+    let mut ann = Sender::join(server.address, "ann");
+    let post = |number| (Target::User(slow.id), format!("{number:032000}"));
+    ann.stream(20, 400, &Promised::default(), post).unwrap();
+    (server, ann, slow, bob, stalled)
+}
+
+fn wait_for_going_away(client: &mut Client) {
+    client.push(PATIENCE, |push| matches!(push, Push::GoingAway(_)).then_some(()));
+}
+
+#[test]
+fn a_reader_that_stalls_keeps_no_server_from_stopping() {
+    let (mut server, ann, slow, mut bob, _stalled) = server_with_a_stalled_reader();
+    server.signal(Signal::TERM);
+    wait_for_going_away(&mut bob);
+    assert!(server.wait(Duration::from_secs(10)).success(), "{}", server.stderr());
+    server.restart();
+    audit_after_restart(&server, &slow, &mut [ann]);
+}
+
+#[test]
+fn a_second_signal_ends_the_server_at_once_and_loses_nothing_either() {
+    let (mut server, ann, slow, mut bob, _stalled) = server_with_a_stalled_reader();
+    server.signal(Signal::TERM);
+    // From this on the second one counts; the server would wait 3 s for the reader that stalls.
+    wait_for_going_away(&mut bob);
+    server.signal(Signal::TERM);
+    let status = server.wait(Duration::from_secs(2));
+    assert!(!status.success(), "it had time to stop in order");
+    server.restart();
+    audit_after_restart(&server, &slow, &mut [ann]);
+}
+
+#[test]
+fn sighup_changes_nothing() {
+    let mut server = Server::start(&[]);
+    let (mut ann, _) = Client::join(server.address, "ann");
+    server.signal(Signal::HUP);
+    ann.settle();
+    assert!(server.terminate().success());
+}

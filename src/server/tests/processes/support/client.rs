@@ -1,0 +1,404 @@
+//! A client that speaks the protocol and nothing more: no retries, no reconnecting, no acknowledgements by itself.
+
+use super::PATIENCE;
+use socket2::{Domain, Socket, Type};
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use wire::command::{Register, Who};
+use wire::frame::put_frame;
+use wire::kind::{REPLY, request};
+use wire::limits::{FRAME_BYTES, PAGE_MAX};
+use wire::reply::{LoggedIn, Sent};
+use wire::{
+    Command, ConversationId, Credentials, Direction, Errno, Heartbeat, Message, Push, Refusal, Reply, Seq,
+    Target, UnixMillis, UserId, split_frame,
+};
+
+/// Everybody's password.
+pub const PASSWORD: &str = "correct horse";
+
+/// An account and how to log in to it.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub id: UserId,
+    pub name: String,
+    pub token: Box<str>,
+}
+
+/// What the server sends.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The reply to the request of this number.
+    Reply(u32, Reply),
+    /// The answer to a heartbeat.
+    Heartbeat(u32, Heartbeat),
+    Push(Push),
+}
+
+/// The connection is gone: the server closed or reset it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+/// One connection. A thread of its own reads it, so that the server is never kept waiting.
+pub struct Client {
+    stream: TcpStream,
+    events: Receiver<Event>,
+    requests: u32,
+    /// Came while something else was waited for.
+    pushes: VecDeque<Push>,
+    replies: HashMap<u32, Reply>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Client {
+    // ---- connecting --------------------------------------------------------------------------------------------
+
+    /// Connects; nobody is logged in.
+    pub fn connect(address: SocketAddr) -> Client {
+        Client::try_connect(address).expect("the server accepts connections")
+    }
+
+    /// Connects, if the kernel can.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let (reader, (into, events)) = (stream.try_clone()?, mpsc::channel());
+        let reader = Some(thread::spawn(move || read_events(reader, &into)));
+        let (pushes, replies) = (VecDeque::new(), HashMap::new());
+        Ok(Client { stream, events, requests: 0, pushes, replies, reader })
+    }
+
+    /// Makes an account and logs in to it.
+    pub fn join(address: SocketAddr, name: &str) -> (Client, Account) {
+        let mut client = Client::connect(address);
+        let account = client.register(name);
+        client.login(&account);
+        (client, account)
+    }
+
+    /// Connects and logs in by token.
+    pub fn login_to(address: SocketAddr, account: &Account) -> Client {
+        let mut client = Client::connect(address);
+        client.login(account);
+        client
+    }
+
+    /// Makes an account.
+    #[track_caller]
+    pub fn register(&mut self, name: &str) -> Account {
+        let (password, name) = (PASSWORD.into(), name.to_owned());
+        let (email, code, nick) = (None, None, None);
+        let register = Register { name: name.as_str().into(), password, email, code, nick };
+        match self.ask(&Command::Register(Box::new(register))) {
+            Reply::Registered(made) => Account { id: made.id, name, token: made.token },
+            other => panic!("REGISTER was answered {other:?}"),
+        }
+    }
+
+    /// Logs in by token.
+    #[track_caller]
+    pub fn login(&mut self, account: &Account) -> LoggedIn {
+        let credentials = Credentials::Token(account.token.clone());
+        match self.ask(&Command::Login { credentials, device: None }) {
+            Reply::LoggedIn(reply) => *reply,
+            other => panic!("LOGIN was answered {other:?}"),
+        }
+    }
+
+    /// LOGIN by password.
+    pub fn by_password(account: &Account, device: &str) -> Command {
+        let credentials = Credentials::Password { who: Who::Id(account.id), password: PASSWORD.into() };
+        Command::Login { credentials, device: Some(device.into()) }
+    }
+
+    // ---- sending -----------------------------------------------------------------------------------------------
+
+    /// Writes bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Closed> {
+        self.stream.write_all(bytes).map_err(|error| {
+            assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "the server has not read for {PATIENCE:?}");
+            Closed
+        })
+    }
+
+    /// Sends a request and gives its number.
+    pub fn post(&mut self, command: &Command) -> Result<u32, Closed> {
+        let (request, mut bytes) = (self.next_request(), Vec::new());
+        command.encode(request, &mut bytes);
+        self.write(&bytes).map(|()| request)
+    }
+
+    /// Sends a frame of any kind and gives its number.
+    pub fn post_raw(&mut self, kind: u16, value: &[u8]) -> u32 {
+        let (request, mut bytes) = (self.next_request(), Vec::new());
+        put_frame(&mut bytes, kind, request, |out| out.extend_from_slice(value));
+        self.write(&bytes).expect("the connection lives");
+        request
+    }
+
+    /// A number for a request that no other has.
+    pub fn next_request(&mut self) -> u32 {
+        self.requests += 1;
+        self.requests
+    }
+
+    /// Says that all up to `seq` has arrived.
+    pub fn ack(&mut self, conversation: ConversationId, seq: Seq) -> Result<(), Closed> {
+        let mut bytes = Vec::new();
+        Command::Ack { conversation, seq }.encode(0, &mut bytes);
+        self.write(&bytes)
+    }
+
+    // ---- waiting -----------------------------------------------------------------------------------------------
+
+    /// The next thing from the server that was not waited for before. `Ok(None)`: nothing came in this time.
+    pub fn event(&mut self, within: Duration) -> Result<Option<Event>, Closed> {
+        match self.events.recv_timeout(within) {
+            Ok(event) => Ok(Some(event)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                // The connection's end, unless what came could not be read.
+                if let Some(Err(panic)) = self.reader.take().map(JoinHandle::join) {
+                    resume_unwind(panic);
+                }
+                Err(Closed)
+            }
+        }
+    }
+
+    /// The reply to a request that was posted.
+    #[track_caller]
+    pub fn reply(&mut self, request: u32) -> Reply {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(reply) = self.replies.remove(&request) {
+                return reply;
+            }
+            match self.event(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Some(Event::Reply(number, reply))) => drop(self.replies.insert(number, reply)),
+                Ok(Some(Event::Push(push))) => self.pushes.push_back(push),
+                Ok(Some(Event::Heartbeat(..))) => {}
+                other => panic!("instead of the reply to request {request} came {other:?}"),
+            }
+        }
+    }
+
+    /// Sends a request and waits for its reply.
+    #[track_caller]
+    pub fn ask(&mut self, command: &Command) -> Reply {
+        let request = self.post(command).expect("the connection lives");
+        self.reply(request)
+    }
+
+    /// Sends a request that must be refused.
+    #[track_caller]
+    pub fn refusal(&mut self, command: &Command) -> Refusal {
+        match self.ask(command) {
+            Reply::Refused(refusal) => *refusal,
+            other => panic!("instead of a refusal came {other:?}"),
+        }
+    }
+
+    /// The next push for which `wanted` has an answer; others before it are kept for later.
+    #[track_caller]
+    pub fn push<T>(&mut self, within: Duration, wanted: impl Fn(&Push) -> Option<T>) -> T {
+        match self.try_push(within, wanted) {
+            Some(found) => found,
+            None => panic!("the push has not come in {within:?}; others: {:?}", self.pushes),
+        }
+    }
+
+    /// The same; `None`: it has not come in this time.
+    #[track_caller]
+    pub fn try_push<T>(&mut self, within: Duration, wanted: impl Fn(&Push) -> Option<T>) -> Option<T> {
+        let kept = self.pushes.iter().enumerate().find_map(|(at, push)| Some((at, wanted(push)?)));
+        if let Some((at, found)) = kept {
+            self.pushes.remove(at);
+            return Some(found);
+        }
+        let deadline = Instant::now() + within;
+        loop {
+            match self.event(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Some(Event::Push(push))) => match wanted(&push) {
+                    Some(found) => return Some(found),
+                    None => self.pushes.push_back(push),
+                },
+                Ok(Some(Event::Reply(number, reply))) => drop(self.replies.insert(number, reply)),
+                Ok(Some(Event::Heartbeat(..))) => {}
+                Ok(None) => return None,
+                Err(Closed) => {
+                    panic!("the server has closed the connection; before it said {:?}", self.pushes)
+                }
+            }
+        }
+    }
+
+    /// The next message.
+    #[track_caller]
+    pub fn message(&mut self) -> Arc<Message> {
+        self.push(PATIENCE, |push| match push {
+            Push::Message(message) => Some(Arc::clone(message)),
+            _ => None,
+        })
+    }
+
+    /// Everything that was pushed and not waited for, after the server has answered all that was asked before.
+    pub fn take_pushes(&mut self) -> Vec<Push> {
+        self.settle();
+        self.pushes.drain(..).collect()
+    }
+
+    /// Waits for the answer to a request that changes nothing.
+    #[track_caller]
+    pub fn settle(&mut self) {
+        let reply = self.ask(&Command::Nodes);
+        assert!(matches!(reply, Reply::Nodes(_)), "NODES was answered {reply:?}");
+    }
+
+    /// Waits until the server has closed the connection; what it said before.
+    #[track_caller]
+    pub fn wait_closed(&mut self, within: Duration) -> Vec<Event> {
+        let deadline = Instant::now() + within;
+        let mut said: Vec<Event> = self.pushes.drain(..).map(Event::Push).collect();
+        loop {
+            match self.event(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Some(event)) => said.push(event),
+                Ok(None) => panic!("the connection is open after {within:?}"),
+                Err(Closed) => return said,
+            }
+        }
+    }
+
+    // ---- what most tests ask -------------------------------------------------------------------------------------
+
+    /// Sends a text and waits until it is stored.
+    #[track_caller]
+    pub fn send(&mut self, target: Target, content: &str) -> Sent {
+        match self.ask(&text(target, content, None)) {
+            Reply::Sent(sent) => sent,
+            other => panic!("SEND was answered {other:?}"),
+        }
+    }
+
+    /// Makes a group.
+    #[track_caller]
+    pub fn create_group(&mut self, name: &str) -> ConversationId {
+        match self.ask(&Command::CreateGroup { name: name.into(), desc: "".into() }) {
+            Reply::GroupCreated(made) => made.conversation,
+            other => panic!("CREATE_GROUP was answered {other:?}"),
+        }
+    }
+
+    /// The timeline after `after`, all pages of it.
+    #[track_caller]
+    pub fn history(&mut self, conversation: ConversationId, after: Seq) -> Vec<Arc<Message>> {
+        let (mut messages, mut after) = (Vec::<Arc<Message>>::new(), after);
+        loop {
+            let direction = Direction::After(after);
+            match self.ask(&Command::History { conversation, direction, limit: PAGE_MAX }) {
+                Reply::History(page) => {
+                    messages.extend(page.messages);
+                    if !page.more {
+                        return messages;
+                    }
+                }
+                other => panic!("HISTORY was answered {other:?}"),
+            }
+            after = messages.last().expect("a page with more behind it is not empty").seq;
+        }
+    }
+
+    /// Whether a heartbeat is answered; how long that took.
+    #[track_caller]
+    pub fn heartbeat(&mut self, user: UserId) -> Duration {
+        let beat = Heartbeat { sequence: self.requests, time: UnixMillis(0), user };
+        let begun = Instant::now();
+        let request = self.post_raw(request::HEARTBEAT, &beat.encode());
+        loop {
+            match self.event(PATIENCE) {
+                Ok(Some(Event::Heartbeat(number, answer))) if number == request => {
+                    assert_eq!((answer.sequence, answer.user), (beat.sequence, user));
+                    return begun.elapsed();
+                }
+                Ok(Some(Event::Heartbeat(..))) => {}
+                Ok(Some(Event::Push(push))) => self.pushes.push_back(push),
+                Ok(Some(Event::Reply(number, reply))) => drop(self.replies.insert(number, reply)),
+                other => panic!("instead of an answer to the heartbeat came {other:?}"),
+            }
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Ends the reading thread; a connection that is gone already needs no end.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// Logs in with small buffers and reads nothing, not even the reply.
+pub fn log_in_and_never_read(address: SocketAddr, account: &Account) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let (mut stream, mut login) = (TcpStream::from(socket), Vec::new());
+    let credentials = Credentials::Token(account.token.clone());
+    Command::Login { credentials, device: None }.encode(1, &mut login);
+    stream.write_all(&login).unwrap();
+    stream
+}
+
+/// SEND of a text.
+pub fn text(target: Target, content: &str, cid: Option<&str>) -> Command {
+    let (content, cid) = (content.into(), cid.map(Into::into));
+    Command::Send(wire::command::Send { target, content, content_type: wire::message::TEXT.into(), cid })
+}
+
+/// The error number of a reply.
+pub fn errno(reply: &Reply) -> Errno {
+    match reply {
+        Reply::Refused(refusal) => refusal.errno,
+        _ => Errno::Ok,
+    }
+}
+
+fn read_events(mut stream: TcpStream, into: &Sender<Event>) {
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        let count = match stream.read(&mut chunk) {
+            Ok(count) if count > 0 => count,
+            _ => return,
+        };
+        bytes.extend_from_slice(&chunk[..count]);
+        let mut used = 0;
+        while let Some((frame, length)) =
+            split_frame(&bytes[used..], FRAME_BYTES).expect("the server sends frames")
+        {
+            used += length;
+            if into.send(event(frame.kind, frame.request, frame.value)).is_err() {
+                return;
+            }
+        }
+        bytes.drain(..used);
+    }
+}
+
+fn event(kind: u16, number: u32, value: &[u8]) -> Event {
+    if kind & REPLY == 0 {
+        assert_eq!(number, 0, "a push answers no request");
+        return Event::Push(
+            Push::decode(kind, value).unwrap().expect("the server sends what this version knows"),
+        );
+    }
+    match Heartbeat::decode(value).filter(|_| kind == REPLY | request::HEARTBEAT) {
+        Some(beat) => Event::Heartbeat(number, beat),
+        None => Event::Reply(number, Reply::decode(kind, value).unwrap()),
+    }
+}

@@ -1,0 +1,182 @@
+//! The books of what was sent and what was promised, and their audit against a timeline.
+
+use super::client::{Client, Closed, Event, text};
+use super::{Account, PATIENCE};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex};
+use wire::{ConversationId, Message, Push, Reply, Seq, Target, UserId};
+
+/// Pushed messages after which a sender acknowledges.
+const ACK_EVERY: u64 = 64;
+/// Of so many messages that were promised, one is retried all the same.
+const RETRY_EVERY: usize = 16;
+
+/// How many messages were promised, by all senders together.
+#[derive(Debug, Default)]
+pub struct Promised {
+    count: Mutex<usize>,
+    grown: Condvar,
+}
+
+impl Promised {
+    fn add_one(&self) {
+        *self.count.lock().unwrap() += 1;
+        self.grown.notify_one();
+    }
+
+    /// Waits until there are `count`.
+    #[track_caller]
+    pub fn wait_for(&self, count: usize) {
+        let (lock, patience) = (self.count.lock().unwrap(), 3 * PATIENCE);
+        let (promised, _) =
+            self.grown.wait_timeout_while(lock, patience, |promised| *promised < count).unwrap();
+        assert!(*promised >= count, "only {promised} of {count} messages were promised in {patience:?}");
+    }
+}
+
+/// One message and what became of it.
+#[derive(Clone, Debug)]
+pub struct Post {
+    pub cid: String,
+    pub target: Target,
+    pub content: String,
+    /// Where the server said it is.
+    pub place: Option<(ConversationId, Seq)>,
+    /// Whether that promise was given to the first try.
+    pub first_try: bool,
+}
+
+/// Somebody who sends many messages and keeps the books.
+pub struct Sender {
+    pub account: Account,
+    pub posts: Vec<Post>,
+    pub client: Client,
+    waiting: HashMap<u32, usize>,
+    /// Whether the server has said that it goes away.
+    pub was_warned: bool,
+}
+
+impl Sender {
+    /// A new account.
+    pub fn join(address: SocketAddr, name: &str) -> Sender {
+        let (client, account) = Client::join(address, name);
+        Sender { account, posts: Vec::new(), client, waiting: HashMap::new(), was_warned: false }
+    }
+
+    /// Sends message after message, `window` of them unanswered at most, until the connection is gone or `limit` are
+    /// answered. Each promise raises `promised`.
+    pub fn stream(
+        &mut self,
+        window: usize,
+        limit: usize,
+        promised: &Promised,
+        mut next: impl FnMut(usize) -> (Target, String),
+    ) -> Result<(), Closed> {
+        let (begin, mut answered) = (self.posts.len(), 0);
+        while answered < limit {
+            while self.waiting.len() < window && self.posts.len() - begin < limit {
+                let number = self.posts.len();
+                let (target, content) = next(number);
+                let cid = format!("{}-{number}", self.account.name);
+                let command = text(target.clone(), &content, Some(&cid));
+                self.posts.push(Post { cid, target, content, place: None, first_try: true });
+                let request = self.client.post(&command)?;
+                self.waiting.insert(request, number);
+            }
+            answered += self.take_event(promised)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in one event; how many messages it answered.
+    fn take_event(&mut self, promised: &Promised) -> Result<usize, Closed> {
+        match self.client.event(PATIENCE)? {
+            Some(Event::Reply(request, reply)) => {
+                let post = &mut self.posts[self.waiting.remove(&request).expect("only messages wait here")];
+                match reply {
+                    Reply::Sent(sent) => {
+                        post.place = Some((sent.conversation, sent.seq));
+                        promised.add_one();
+                    }
+                    Reply::Refused(_) => {}
+                    other => panic!("SEND was answered {other:?}"),
+                }
+                Ok(1)
+            }
+            Some(Event::Push(Push::Message(message))) => {
+                if message.seq.0.is_multiple_of(ACK_EVERY) {
+                    self.client.ack(message.conversation, message.seq)?;
+                }
+                Ok(0)
+            }
+            Some(Event::Push(Push::GoingAway(_))) => {
+                self.was_warned = true;
+                Ok(0)
+            }
+            Some(_) => Ok(0),
+            None => panic!("the server has said nothing for {PATIENCE:?}"),
+        }
+    }
+
+    /// Reads on until the connection is gone.
+    pub fn read_to_the_end(&mut self) {
+        let promised = Promised::default();
+        while self.take_event(&promised).is_ok() {}
+    }
+
+    /// Logs in again and sends everything that has no promise once more, under the `cid`s of the first try, until each
+    /// has one; some of what has a promise, too, which must be told from new messages.
+    pub fn retry_all(&mut self, address: SocketAddr) {
+        self.client = Client::login_to(address, &self.account);
+        self.waiting.clear();
+        for (number, post) in self.posts.iter_mut().enumerate() {
+            if post.place.is_some() && !number.is_multiple_of(RETRY_EVERY) {
+                continue;
+            }
+            match self.client.ask(&text(post.target.clone(), &post.content, Some(&post.cid))) {
+                Reply::Sent(sent) if post.place.is_none() => {
+                    post.place = Some((sent.conversation, sent.seq));
+                    post.first_try = false;
+                }
+                Reply::Sent(sent) => {
+                    assert!(sent.duplicate, "{} was stored before, and again", post.cid);
+                    assert_eq!(Some((sent.conversation, sent.seq)), post.place, "{} has moved", post.cid);
+                }
+                other => panic!("the retry of {} was answered {other:?}", post.cid),
+            }
+        }
+    }
+}
+
+/// Holds a timeline, or the rest of one that begins after `after`, against what its senders know. Every promise must be
+/// kept: each message is there once, at its place, whole, and one sender's are in the order in which they were sent;
+/// nothing else is there and no number is left out.
+pub fn audit(conversation: ConversationId, after: Seq, timeline: &[Arc<Message>], senders: &[&Sender]) {
+    for (message, seq) in timeline.iter().zip(after.0 + 1..) {
+        assert_eq!((message.conversation, message.seq), (conversation, Seq(seq)), "a number is left out");
+    }
+    let mut places: BTreeMap<Seq, (UserId, &Post)> = BTreeMap::new();
+    for sender in senders {
+        let here = |post: &&Post| post.place.is_none_or(|(place, seq)| place == conversation && seq > after);
+        let mut last_of_first_tries = Seq(0);
+        for post in sender.posts.iter().filter(here) {
+            let (_, seq) = post.place.unwrap_or_else(|| panic!("{} was never promised", post.cid));
+            let other = places.insert(seq, (sender.account.id, post));
+            assert!(other.is_none(), "{} and {other:?} were promised the same place", post.cid);
+            if post.first_try {
+                assert!(seq > last_of_first_tries, "{} overtook one that was sent before it", post.cid);
+                last_of_first_tries = seq;
+            }
+        }
+    }
+    let mut seen = HashSet::new();
+    for message in timeline {
+        let cid = message.cid.as_deref().expect("every message here has a cid");
+        assert!(seen.insert((message.from, cid)), "{cid} is there twice");
+        let (from, post) = places.remove(&message.seq).unwrap_or_else(|| panic!("nobody was promised {cid}"));
+        assert_eq!((from, &*post.cid), (message.from, cid), "another message is at its place");
+        assert!(*post.content == *message.content, "{cid} has other words");
+    }
+    assert!(places.is_empty(), "promised and not there: {:?}", places.keys().collect::<Vec<_>>());
+}

@@ -1,0 +1,18 @@
+//! What tests of whole processes share: the built programs, a server in a folder of its own, a client that speaks the
+//! protocol, a terminal, and the books of what was promised. Everything waits for events, with a deadline.
+
+pub mod client;
+pub mod ledger;
+pub mod process;
+pub mod programs;
+pub mod server;
+pub mod terminal;
+pub mod transcript;
+
+pub use client::{Account, Client, Event, PASSWORD};
+pub use server::Server;
+
+use std::time::Duration;
+
+/// How long anything may take that takes no time: generous, for machines that do much else.
+pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,199 @@
+//! A server as a process, in a folder of its own.
+
+use super::process::signal;
+use super::transcript::Transcript;
+use super::{PATIENCE, programs};
+use rustix::process::Signal;
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Passwords that cost nothing, for tests that are about something else.
+const CHEAP_PASSWORDS: [&str; 4] = ["--set", "password.memory_kib=8", "--set", "password.iterations=1"];
+/// Senders that stand for many.
+const UNLIMITED: [&str; 2] = ["--set", "limits.messages_per_second=0"];
+
+/// What the server says when it is ready.
+const READY: &str = "stop:  Ctrl-C\n";
+
+/// A running server. Dropping it kills it; one that has ended by itself fails the test.
+pub struct Server {
+    launch: Launch,
+    child: Child,
+    stdout: Transcript,
+    stderr: Transcript,
+    /// Where clients connect.
+    pub address: SocketAddr,
+    over: bool,
+}
+
+/// How a server is started.
+#[derive(Clone)]
+struct Launch {
+    folder: Arc<TempDir>,
+    /// A program and its arguments, which ends by executing the server.
+    wrapper: Vec<String>,
+    arguments: Vec<String>,
+    port: u16,
+}
+
+impl Server {
+    /// Starts a server with cheap passwords and without a limit of messages, and these arguments.
+    pub fn start(arguments: &[&str]) -> Server {
+        Server::start_wrapped(&[], 0, arguments)
+    }
+
+    /// Starts one that comes back at the same address when it is restarted.
+    pub fn start_at_fixed_port(arguments: &[&str]) -> Server {
+        Server::start_wrapped(&[], fixed_port(), arguments)
+    }
+
+    /// Starts one through another program, which executes the words after its own.
+    pub fn start_wrapped(wrapper: &[&str], port: u16, arguments: &[&str]) -> Server {
+        let arguments = [&CHEAP_PASSWORDS[..], &UNLIMITED, arguments].concat();
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let (wrapper, arguments) = (words(wrapper), words(&arguments));
+        Server::launch(Launch { folder: Arc::new(tempfile::tempdir().unwrap()), wrapper, arguments, port })
+    }
+
+    fn launch(launch: Launch) -> Server {
+        let mut child = launch.spawn();
+        let stdout = Transcript::of(child.stdout.take().unwrap());
+        let stderr = Transcript::of(child.stderr.take().unwrap());
+        if stdout.find(0, READY, PATIENCE).is_none() {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the server does not start: {}{}", stdout.text(), stderr.text());
+        }
+        let said = stdout.text();
+        let (_, address) = said.split_once(" listens on ").expect("the server says where it listens");
+        let (address, _) = address.split_once(" (chat)").expect("the address stands before what it is for");
+        let address = address.parse().unwrap();
+        Server { launch, child, stdout, stderr, address, over: false }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The folder in which it was started.
+    pub fn folder(&self) -> &Path {
+        self.launch.folder.path()
+    }
+
+    /// Everything it has printed.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// Everything it has logged.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Ends it as a power cut would. It has ended when this returns.
+    pub fn kill9(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.over = true;
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, which: Signal) {
+        signal(self.pid(), which);
+    }
+
+    /// Waits for the end of a process that was told to stop.
+    #[track_caller]
+    pub fn wait(&mut self, within: Duration) -> ExitStatus {
+        // What it prints ends with the process.
+        assert!(
+            self.stdout.wait_for_end(within),
+            "the server has not stopped within {within:?}: {}",
+            self.stderr()
+        );
+        self.over = true;
+        self.child.wait().unwrap()
+    }
+
+    /// Stops it in order.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait(Duration::from_secs(10))
+    }
+
+    /// Starts it again on the same data; it must have ended. Clients made for the old one know only its old address,
+    /// unless the port is fixed.
+    pub fn restart(&mut self) {
+        assert!(self.over, "a server is restarted after its end");
+        *self = Server::launch(self.launch.clone());
+    }
+
+    /// Starts it again on the same data and kills it as soon as it has the database, while it puts in order what the
+    /// last one left.
+    pub fn restart_and_kill9_before_it_listens(&self) {
+        assert!(self.over, "a server is restarted after its end");
+        let mut child = self.launch.spawn();
+        let (lock, mine) = (self.folder().join("data/chat.db.lock"), format!("{}\n", child.id()));
+        let deadline = Instant::now() + PATIENCE;
+        while std::fs::read_to_string(&lock).unwrap() != mine && Instant::now() < deadline {
+            thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// A path of the server's, also where it has file systems of its own.
+    pub fn path_inside(&self, path: &str) -> PathBuf {
+        let inside = self.folder().join(path);
+        Path::new("/proc").join(self.pid().to_string()).join("root").join(inside.strip_prefix("/").unwrap())
+    }
+}
+
+impl Launch {
+    fn spawn(&self) -> Child {
+        let server = programs::chatserver().as_os_str();
+        let mut words: Vec<&OsStr> = self.wrapper.iter().map(OsStr::new).collect();
+        words.push(server);
+        Command::new(words[0])
+            .args(&words[1..])
+            .args(&self.arguments)
+            .args([Ipv4Addr::LOCALHOST.to_string(), self.port.to_string()])
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let ended = self.child.try_wait().unwrap();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("---- the server said ----\n{}{}", self.stdout(), self.stderr());
+        } else if let Some(status) = ended {
+            panic!("the server has ended by itself, {status}: {}", self.stderr());
+        }
+    }
+}
+
+/// A port that is free and stays so: below those that the kernel gives to outgoing connections.
+fn fixed_port() -> u16 {
+    let first = 20_000 + (std::process::id() % 10_000) as u16;
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    (first..first + 2_000).find(free).expect("one of two thousand ports is free")
+}

@@ -1,0 +1,80 @@
+//! Everything that a process has written so far, and waiting for what it will write.
+
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What came out of a stream; a thread of its own reads on.
+#[derive(Clone)]
+pub struct Transcript(Arc<(Mutex<Written>, Condvar)>);
+
+#[derive(Default)]
+struct Written {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Transcript {
+    /// Reads `stream` to its end.
+    pub fn of(mut stream: impl Read + Send + 'static) -> Transcript {
+        let transcript = Transcript(Arc::default());
+        let writer = transcript.clone();
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            loop {
+                // A pty whose other side is gone fails instead of ending.
+                let count = stream.read(&mut chunk).unwrap_or(0);
+                let mut written = writer.lock();
+                written.bytes.extend_from_slice(&chunk[..count]);
+                written.ended = count == 0;
+                writer.0.1.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        transcript
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.0.0.lock().unwrap()
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.lock().bytes.clone()
+    }
+
+    /// All of it, as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.lock().bytes).into_owned()
+    }
+
+    /// Waits until `text` stands after the first `from` bytes: where it ends. `None`: it did not in time, or the
+    /// stream has ended without it.
+    pub fn find(&self, from: usize, text: &str, within: Duration) -> Option<usize> {
+        let (deadline, mut searched) = (Instant::now() + within, from);
+        let mut written = self.lock();
+        loop {
+            let bytes = &written.bytes;
+            let place = (searched..bytes.len()).find(|&at| bytes[at..].starts_with(text.as_bytes()));
+            if let Some(place) = place {
+                return Some(place + text.len());
+            }
+            searched = searched.max((bytes.len() + 1).saturating_sub(text.len()));
+            let left = deadline.saturating_duration_since(Instant::now());
+            if written.ended || left.is_zero() {
+                return None;
+            }
+            written = self.0.1.wait_timeout(written, left).unwrap().0;
+        }
+    }
+
+    /// Waits for the end of the stream; whether it came in time.
+    pub fn wait_for_end(&self, within: Duration) -> bool {
+        let (written, _) =
+            self.0.1.wait_timeout_while(self.lock(), within, |written| !written.ended).unwrap();
+        written.ended
+    }
+}

@@ -1,0 +1,120 @@
+//! A device: the real client core, and everything it has shown its user, also across its own restarts.
+
+use crate::dice::Dice;
+use chatclient::{Event, LinkAction, LogoutReason, Options, SendFailure, Session, Snapshot};
+use std::collections::BTreeMap;
+use wire::command::Who;
+use wire::{ConversationId, Seq, Target, UserId};
+
+pub struct Device {
+    pub user: UserId,
+    pub session: Session,
+    saved: Snapshot,
+    /// What was shown, by conversation and place.
+    pub shown: BTreeMap<ConversationId, BTreeMap<Seq, String>>,
+    /// Own messages: what was written, and where it was said to be stored.
+    pub written: BTreeMap<u64, Written>,
+    /// The link it holds, by index.
+    pub link: Option<usize>,
+    pub wants_link: bool,
+    /// Ended by another device of the same user.
+    pub kicked: bool,
+    /// The first message that came, and the latest.
+    pub first: BTreeMap<ConversationId, Seq>,
+    last: BTreeMap<ConversationId, Seq>,
+}
+
+pub struct Written {
+    pub text: String,
+    pub target: Target,
+    pub sent: Option<(ConversationId, Seq)>,
+}
+
+impl Device {
+    pub fn new(user: UserId, seed: u64) -> Device {
+        Device {
+            user,
+            session: Session::new(Options::new(seed)),
+            saved: Snapshot::default(),
+            shown: BTreeMap::new(),
+            written: BTreeMap::new(),
+            link: None,
+            wants_link: false,
+            kicked: false,
+            first: BTreeMap::new(),
+            last: BTreeMap::new(),
+        }
+    }
+
+    pub fn login(&mut self, now: u64) {
+        self.kicked = false;
+        self.session.login_password(now, Who::Id(self.user), "secret");
+    }
+
+    pub fn write(&mut self, now: u64, target: Target, text: String) {
+        if let Ok(local) = self.session.send(now, target.clone(), &text) {
+            let before = self.written.insert(local.0, Written { text, target, sent: None });
+            assert!(before.is_none(), "a local number is used once");
+        }
+    }
+
+    /// Does what the core asks for; gives what is to be written to its link. Says whether the link is to be closed.
+    pub fn pump(&mut self, now: u64, out: &mut Vec<u8>) -> bool {
+        let mut close = false;
+        while let Some(action) = self.session.poll_link() {
+            match action {
+                LinkAction::Connect => self.wants_link = true,
+                LinkAction::Close => {
+                    self.wants_link = false;
+                    close = true;
+                }
+            }
+        }
+        while let Some(event) = self.session.poll_event() {
+            self.see(event);
+        }
+        // As the core asks: what was shown is remembered before anything is told to the server.
+        self.saved = self.session.snapshot(now);
+        self.session.poll_transmit(out);
+        close
+    }
+
+    fn see(&mut self, event: Event) {
+        match event {
+            Event::Message(message) => {
+                let (conversation, seq) = (message.conversation, message.seq);
+                self.first.entry(conversation).or_insert(seq);
+                let last = self.last.insert(conversation, seq).unwrap_or_default();
+                assert!(last < seq, "{conversation:?}: {seq} was shown after {last} to {:?}", self.user);
+                self.show(conversation, seq, message.content.to_string());
+            }
+            Event::Sent { local, conversation, seq, .. } => {
+                let written = self.written.get_mut(&local.0).expect("only what was written is sent");
+                assert!(written.sent.replace((conversation, seq)).is_none(), "a message is sent once");
+                let text = written.text.clone();
+                self.show(conversation, seq, text);
+            }
+            Event::SendFailed { failure: SendFailure::OtherAccount, .. } => {}
+            Event::SendFailed { failure, .. } => panic!("every message can be stored: {failure}"),
+            Event::LoggedOut(LogoutReason::Kicked(_)) => self.kicked = true,
+            // A session that a newer login ended while its own was under way.
+            Event::LoggedOut(_) | Event::LoginFailed(_) => self.kicked = true,
+            Event::Missing { conversation, from, to } => {
+                panic!("{conversation:?}: the server did not give {from} to {to}");
+            }
+            _ => {}
+        }
+    }
+
+    fn show(&mut self, conversation: ConversationId, seq: Seq, text: String) {
+        let before = self.shown.entry(conversation).or_default().insert(seq, text);
+        assert!(before.is_none(), "{conversation:?} {seq} was shown twice to {:?}", self.user);
+    }
+
+    /// The program is killed and started again: only what was saved is left.
+    pub fn restart(&mut self, now: u64, dice: &mut Dice) {
+        self.session = Session::restore(Options::new(dice.roll()), now, self.saved.clone());
+        self.link = None;
+        self.wants_link = false;
+    }
+}

@@ -1,0 +1,152 @@
+//! A connection between a device and the server, in the place of sockets and a sub-reactor: bytes on their way, the
+//! frame decoder, and a check that what the server sends on one connection keeps the protocol's order.
+
+use logic::ConnId;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use wire::kind::{push, request};
+use wire::limits::{FRAME_BYTES, FRAME_BYTES_BEFORE_LOGIN};
+use wire::{Command, ConversationId, Push, Reply, Seq, UserId, split_frame};
+
+pub struct Link {
+    pub conn: ConnId,
+    pub device: usize,
+    /// On their way to the server.
+    pub up: VecDeque<u8>,
+    /// On their way to the device.
+    pub down: VecDeque<u8>,
+    /// With the server, not yet decoded.
+    partial: Vec<u8>,
+    /// LOGIN or LOGOUT is unanswered: nothing further is decoded.
+    pub held: bool,
+    pub user: Option<UserId>,
+    /// Logic wants to know when `down` is empty.
+    pub notify: bool,
+    /// The server closes it once `down` is empty.
+    pub closing: bool,
+    /// Nothing gets through any more, though neither end may know.
+    pub cut: bool,
+    /// The server knows that it is gone.
+    pub dead_here: bool,
+    /// The device knows that it is gone.
+    pub dead_there: bool,
+    order: Order,
+}
+
+/// What was sent on the connection, for the check.
+#[derive(Default)]
+struct Order {
+    asked: BTreeSet<u32>,
+    pushed: BTreeMap<ConversationId, Seq>,
+    own: BTreeMap<ConversationId, BTreeSet<Seq>>,
+    unacked: BTreeMap<ConversationId, Seq>,
+    logged_in: bool,
+}
+
+/// A message that was left out on a connection; it must be that user's own.
+#[derive(Debug)]
+pub struct LeftOut {
+    pub user: UserId,
+    pub conversation: ConversationId,
+    pub seq: Seq,
+}
+
+impl Link {
+    pub fn new(conn: ConnId, device: usize) -> Link {
+        Link {
+            conn,
+            device,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            partial: Vec::new(),
+            held: false,
+            user: None,
+            notify: false,
+            closing: false,
+            cut: false,
+            dead_here: false,
+            dead_there: false,
+            order: Order::default(),
+        }
+    }
+
+    /// Moves up to `count` bytes to the server and decodes what is complete.
+    pub fn receive(&mut self, count: usize) -> Vec<(u32, Command)> {
+        let count = count.min(self.up.len());
+        self.partial.extend(self.up.drain(..count));
+        self.decode()
+    }
+
+    /// Decodes what is complete, as far as no LOGIN or LOGOUT is unanswered.
+    pub fn decode(&mut self) -> Vec<(u32, Command)> {
+        let mut requests = Vec::new();
+        while !self.held && !self.closing {
+            let max = if self.user.is_some() { FRAME_BYTES } else { FRAME_BYTES_BEFORE_LOGIN };
+            let Some((frame, used)) = split_frame(&self.partial, max).expect("the client frames rightly")
+            else {
+                break;
+            };
+            // A heartbeat is the sub-reactor's affair; a run is too short for one to matter.
+            if frame.kind != request::HEARTBEAT {
+                let command = Command::decode(frame.kind, frame.value).expect("the client asks rightly");
+                self.held = matches!(command, Command::Login { .. } | Command::Logout);
+                if frame.request != 0 {
+                    assert!(self.order.asked.insert(frame.request), "a request number is used once");
+                }
+                requests.push((frame.request, command));
+            }
+            self.partial.drain(..used);
+        }
+        requests
+    }
+
+    pub fn reply(&mut self, kind: u16, request: u32, reply: &Reply) {
+        if matches!(kind, request::LOGIN | request::LOGOUT) {
+            self.held = false;
+        }
+        if self.dead_here {
+            return;
+        }
+        if request != 0 {
+            assert!(self.order.asked.remove(&request), "one reply a request, not more");
+            let mut bytes = Vec::new();
+            reply.encode(kind, request, &mut bytes);
+            self.down.extend(bytes);
+        }
+        match reply {
+            Reply::Sent(sent) => {
+                let pushed = self.order.pushed.get(&sent.conversation).copied().unwrap_or_default();
+                assert!(
+                    sent.duplicate || pushed < sent.seq,
+                    "the reply to an own message comes before any message above it"
+                );
+                self.order.own.entry(sent.conversation).or_default().insert(sent.seq);
+            }
+            Reply::LoggedIn(_) => self.order.logged_in = true,
+            _ => {}
+        }
+    }
+
+    pub fn push(&mut self, push: &Push, left_out: &mut Vec<LeftOut>) {
+        if self.dead_here {
+            return;
+        }
+        if let Push::Message(message) = push {
+            assert!(self.order.logged_in, "the reply to LOGIN comes before any push");
+            let (conversation, seq) = (message.conversation, message.seq);
+            let user = self.user.expect("messages go to who is logged in");
+            if let Some(&last) = self.order.pushed.get(&conversation) {
+                assert!(last < seq, "{conversation:?}: {seq} after {last} on one connection");
+                let own = self.order.own.entry(conversation).or_default();
+                let missing = (last.0 + 1..seq.0).map(Seq).filter(|seq| !own.contains(seq));
+                left_out.extend(missing.map(|seq| LeftOut { user, conversation, seq }));
+            }
+            self.order.pushed.insert(conversation, seq);
+            self.order.unacked.insert(conversation, seq);
+        } else if push.kind() != push::KICKED && push.kind() != push::GOING_AWAY {
+            assert!(self.order.logged_in, "the reply to LOGIN comes before any push");
+        }
+        let mut bytes = Vec::new();
+        push.encode(&mut bytes);
+        self.down.extend(bytes);
+    }
+}

@@ -1,0 +1,203 @@
+//! A seeded simulation: the rules, the real SQLite store on a disk that fails, and the real client core, with delays,
+//! lost connections, crashes and restarts between any two steps. After every run the promises are checked:
+//!
+//! 1. every message that was answered `errno 0` is in the timeline, and on every member's device once and in order;
+//! 2. a message that was not answered is stored at most once, however often it was retried;
+//! 3. timelines have no gaps, and on one connection nothing is left out but that connection's own;
+//! 4. every request gets one reply, and the reply to LOGIN comes before any push.
+//!
+//! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many.
+
+mod device;
+mod dice;
+mod link;
+mod promises;
+mod world;
+
+use dice::Dice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use world::World;
+
+const RUNS: u64 = 3_000;
+
+#[test]
+fn the_promises_hold_whatever_happens() {
+    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
+    if let Some(seed) = number("SIM_SEED") {
+        run(seed);
+        return;
+    }
+    let mut crashes = 0;
+    for seed in 0..number("SIM_RUNS").unwrap_or(RUNS) {
+        match catch_unwind(AssertUnwindSafe(|| run(seed))) {
+            Ok(count) => crashes += u64::from(count),
+            Err(_) => panic!("run {seed} broke a promise; SIM_SEED={seed} replays it"),
+        }
+    }
+    assert!(crashes > 0 || number("SIM_RUNS").is_some(), "crashes are part of this");
+}
+
+/// One run; gives how often the server crashed in it.
+fn run(seed: u64) -> u32 {
+    let mut dice = Dice(seed ^ 0xC4A7);
+    let users = 2 + dice.below(3);
+    // In some runs a user has two devices, and they kick each other.
+    let devices = users + usize::from(dice.once_in(3));
+    let faults =
+        Faults { crash: dice.below(4), drop: dice.below(4), full: dice.below(3), restart: dice.below(3) };
+    let mut world = World::new(seed, users, devices);
+    let steps = 300 + dice.below(900);
+    for _ in 0..steps {
+        step(&mut world, &faults);
+    }
+    settle(&mut world);
+    promises::check(&mut world);
+    world.crashes
+}
+
+/// How often what goes wrong, from 0 (never) up.
+struct Faults {
+    crash: usize,
+    drop: usize,
+    full: usize,
+    restart: usize,
+}
+
+fn step(w: &mut World, faults: &Faults) {
+    let links = w.live_links();
+    let link = w.dice.pick(&links).copied();
+    let device = w.dice.below(w.devices.len());
+    match w.dice.below(100) {
+        0..8 => w.write_text(device),
+        8..12 => {
+            let now = w.ms;
+            if w.devices[device].session.account().is_none() || w.devices[device].kicked {
+                w.devices[device].login(now);
+            }
+            w.pump(device);
+        }
+        12..20 => w.connect(device),
+        20..35 => {
+            if let Some(at) = link {
+                let count = 1 + w.dice.below(400);
+                w.up(at, count);
+            }
+        }
+        35..50 => {
+            if let Some(at) = link {
+                let count = 1 + w.dice.below(600);
+                w.down(at, count);
+            }
+        }
+        50..65 => {
+            let most = 1 + w.dice.below(6);
+            w.logic_turn(most);
+        }
+        65..75 => {
+            let crash = faults.crash > 0 && w.dice.once_in(60 / faults.crash);
+            w.store_step(crash);
+        }
+        75..80 => w.read_step(),
+        80..82 => w.password_step(),
+        82..86 => w.housekeep(),
+        86..94 => {
+            let ms = match w.dice.below(10) {
+                0 => 1_000 + w.dice.roll() % 4_000,
+                _ => w.dice.roll() % 60,
+            };
+            w.advance(ms);
+            w.tick_devices();
+        }
+        94..96 => {
+            if let Some(at) = link
+                && faults.drop > 0
+                && w.dice.once_in(6 / faults.drop)
+            {
+                w.drop_link(at);
+            }
+        }
+        96..97 => {
+            if faults.crash > 0 && w.dice.once_in(9 / faults.crash) {
+                w.crash();
+            }
+        }
+        97..98 => {
+            if faults.full > 0 {
+                let full = w.dice.once_in(3);
+                w.full.store(full, Ordering::Relaxed);
+            }
+        }
+        98..99 => {
+            if faults.restart > 0 && w.dice.once_in(4 / faults.restart) {
+                restart(w, device);
+            }
+        }
+        _ => w.logic_turn(1000),
+    }
+}
+
+fn restart(w: &mut World, device: usize) {
+    if let Some(at) = w.devices[device].link {
+        w.links[at].dead_there = true;
+        w.links[at].up.clear();
+    }
+    let (now, mut dice) = (w.ms, w.dice.clone());
+    w.dice.roll();
+    w.devices[device].restart(now, &mut dice);
+    if w.devices[device].session.account().is_some() {
+        w.devices[device].login(now);
+    }
+    w.pump(device);
+}
+
+/// Everything heals, and time goes on until nothing is left to do.
+fn settle(w: &mut World) {
+    w.full.store(false, Ordering::Relaxed);
+    for at in w.live_links() {
+        if w.links[at].dead_there || w.links[at].cut {
+            w.links[at].up.clear();
+            w.server_notices(at);
+            w.device_notices(at);
+        }
+    }
+    // Of two devices of a user, one at a time: first the one that is in, then each of the others gets its turn.
+    let turns: Vec<usize> = (0..w.devices.len()).rev().chain(0..w.devices.len()).collect();
+    for device in turns {
+        let mut quiet = 0;
+        for round in 0.. {
+            assert!(round < 20_000, "the server does not come to rest: {}", w.describe());
+            // A login may be refused for a while; people try again.
+            if round % 100 == 0 && (w.devices[device].session.account().is_none() || w.devices[device].kicked)
+            {
+                let now = w.ms;
+                w.devices[device].login(now);
+                w.pump(device);
+            }
+            for device in 0..w.devices.len() {
+                w.connect(device);
+            }
+            for at in w.live_links() {
+                w.up(at, usize::MAX);
+                w.down(at, usize::MAX);
+            }
+            w.logic_turn(usize::MAX);
+            w.store_step(false);
+            w.read_step();
+            w.password_step();
+            w.housekeep();
+            let user = w.devices[device].user;
+            let served = w.devices[device].session.is_online() && w.devices[device].session.unsent() == 0;
+            let others = w.devices.iter().all(|d| {
+                d.user == user || d.kicked || d.session.account().is_none() || d.session.is_settled()
+            });
+            // Long enough for every coalesced receipt and every retry.
+            quiet = if w.is_quiet() && served && others { quiet + 1 } else { 0 };
+            if quiet > 200 {
+                break;
+            }
+            w.advance(20);
+            w.tick_devices();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What must be true after every run.
+
+use crate::world::World;
+use logic::{Found, Read};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use wire::{ConversationId, ConversationKind, Message, Seq, Target, UserId};
+
+/// What storage has in the end.
+#[derive(Default)]
+struct Timelines {
+    messages: BTreeMap<ConversationId, Vec<Arc<Message>>>,
+    members: BTreeMap<ConversationId, BTreeSet<UserId>>,
+}
+
+pub fn check(w: &mut World) {
+    let timelines = timelines(w);
+    for (id, timeline) in &timelines.messages {
+        for (message, seq) in timeline.iter().zip(1..) {
+            assert_eq!(message.seq, Seq(seq), "{id:?} is numbered without gaps");
+        }
+    }
+    stored_once(w, &timelines);
+    shown_to_all(w, &timelines);
+    for left_out in w.left_out() {
+        let message = &timelines.messages[&left_out.conversation][left_out.seq.0 as usize - 1];
+        assert_eq!(message.from, left_out.user, "only own messages are left out: {left_out:?}");
+    }
+}
+
+/// Every timeline, whole, as storage has it.
+fn timelines(w: &mut World) -> Timelines {
+    let mut all = Timelines::default();
+    for user in w.users.clone() {
+        let Found::Conversations { entries, more } =
+            w.read_now(&Read::Conversations { user, before: None, limit: 200 })
+        else {
+            panic!("conversations can be read")
+        };
+        assert!(!more);
+        for entry in entries {
+            let mut messages: Vec<Arc<Message>> = Vec::new();
+            loop {
+                let after = messages.last().map_or(Seq(0), |message| message.seq);
+                let read = Read::Feed { conversation: entry.conversation, after, limit: 17, bytes: 1 << 20 };
+                let Found::Feed { messages: page, more } = w.read_now(&read) else {
+                    panic!("a timeline can be read")
+                };
+                messages.extend(page);
+                if !more {
+                    break;
+                }
+            }
+            assert_eq!(
+                entry.last_seq.0,
+                messages.len() as u64,
+                "{:?} ends where it says",
+                entry.conversation
+            );
+            all.messages.insert(entry.conversation, messages);
+            all.members.entry(entry.conversation).or_default().insert(user);
+        }
+    }
+    all
+}
+
+/// Every text is stored once, where it was sent to, and where its sender was told; each sender's in order.
+fn stored_once(w: &World, timelines: &Timelines) {
+    let mut places: BTreeMap<&str, (ConversationId, Seq)> = BTreeMap::new();
+    for message in timelines.messages.values().flatten() {
+        let place = (message.conversation, message.seq);
+        assert!(places.insert(&message.content, place).is_none(), "{} is stored twice", message.content);
+    }
+    for device in &w.devices {
+        let mut last: BTreeMap<ConversationId, Seq> = BTreeMap::new();
+        for written in device.written.values() {
+            let place = places.get(&*written.text).copied();
+            if let Some(sent) = written.sent {
+                assert_eq!(place, Some(sent), "{} is where its sender was told", written.text);
+            } else {
+                // A device that was kicked for good may keep unsent messages; nobody was promised anything.
+                assert!(
+                    device.kicked || device.session.account().is_none(),
+                    "{} was never sent",
+                    written.text
+                );
+            }
+            let Some((conversation, seq)) = place else { continue };
+            let message = &timelines.messages[&conversation][seq.0 as usize - 1];
+            assert_eq!(message.from, device.user);
+            match written.target {
+                Target::Conversation(id) => assert_eq!(id, conversation),
+                _ => assert_eq!(message.kind, ConversationKind::Direct),
+            }
+            let before = last.insert(conversation, seq).unwrap_or_default();
+            assert!(before < seq, "{}: an earlier message to the same place came later", written.text);
+        }
+    }
+}
+
+/// Every member's device shows the timeline: all of it, once, in order, as it was written.
+fn shown_to_all(w: &World, timelines: &Timelines) {
+    for (index, device) in w.devices.iter().enumerate() {
+        let alone = w.devices.iter().enumerate().all(|(other, d)| other == index || d.user != device.user);
+        for (conversation, timeline) in &timelines.messages {
+            let listed = timelines.members[conversation].contains(&device.user);
+            if !listed || device.session.account().is_none() || device.kicked {
+                continue;
+            }
+            let nothing = BTreeMap::new();
+            let shown = device.shown.get(conversation).unwrap_or(&nothing);
+            for (seq, text) in shown {
+                assert_eq!(**text, *timeline[seq.0 as usize - 1].content, "{conversation:?} {seq}");
+            }
+            // A second device begins where the first had come when it logged in first; what it sent itself it has anyway.
+            let first = if alone {
+                1
+            } else {
+                device.first.get(conversation).map_or(timeline.len() as u64 + 1, |seq| seq.0)
+            };
+            let wanted: BTreeSet<Seq> = (first..=timeline.len() as u64).map(Seq).collect();
+            let got: BTreeSet<Seq> = shown.keys().copied().filter(|seq| seq.0 >= first).collect();
+            let lacks: Vec<_> = wanted.difference(&got).collect();
+            assert!(
+                lacks.is_empty(),
+                "{:?} on device {index} lacks {lacks:?} of {conversation:?}",
+                device.user
+            );
+        }
+    }
+}

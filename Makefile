@@ -1,0 +1,44 @@
+# What a person types. `make` alone says what there is.
+
+# Where rustup puts it, also for a shell that was opened before.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+RUSTUP := apt-get install curl; curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+
+.PHONY: help run client test check bench toolchain
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@echo '  Programs take arguments: make run ARGS="127.0.0.1 6001"'
+
+run: toolchain  ## build the server and start it: 127.0.0.1:6000, everything in data/chat.db
+	cargo run --release --package chatserver -- $(ARGS)
+
+client: toolchain  ## build the terminal client and start it
+	cargo run --release --package chatclient -- $(ARGS)
+
+# Tests of whole processes start the programs that lie beside them, so these are built first.
+test: toolchain  ## build all programs and run all tests
+	cargo build --workspace
+	cargo test --workspace
+
+check: toolchain  ## formatting and lints
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { \
+		echo 'rustfmt or clippy is missing: rustup component add rustfmt clippy' >&2; exit 1; }
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: toolchain  ## measure this machine
+	bench/run.sh $(ARGS)
+
+toolchain:
+	@command -v cc >/dev/null || { \
+		echo 'A C compiler is missing (SQLite is built from source): apt-get install build-essential' >&2; exit 1; }
+	@command -v cargo >/dev/null || { \
+		echo "Rust is missing: $(RUSTUP)" >&2; exit 1; }
+	@found=$$(rustc --version | cut -d' ' -f2); \
+	oldest=$$(printf '%s\n' "$(RUST_VERSION)" "$$found" | sort -V | head -n1); \
+	[ "$$oldest" = "$(RUST_VERSION)" ] || { \
+		echo "Rust $$found is older than the $(RUST_VERSION) that is needed: rustup update stable" >&2; \
+		echo "Without rustup: $(RUSTUP)" >&2; exit 1; }

@@ -19,8 +19,9 @@ const INBOX_BATCHES: usize = 1024;
 const WRITES_MAX: usize = 2048;
 /// A commit of at least so many writes says that there is load.
 const LOAD: usize = 4;
-/// How long writes are gathered under load. Measured: longer saves little more, and each waits that much longer.
-const GATHER: Duration = Duration::from_micros(200);
+/// How long writes are gathered under load. Measured with 500 pairs: none costs more processor time a message, four
+/// times as long saves no more and answers later.
+const GATHER: Duration = Duration::from_micros(50);
 /// When housekeeping begins after the last commit.
 const FILE_AFTER: Duration = Duration::from_secs(1);
 /// When it begins at the latest, however many commits follow one another: the more messages are filed together, the

@@ -21,7 +21,8 @@ client: toolchain  ## build the terminal client and start it
 # Tests of whole processes start the programs that lie beside them, so these are built first.
 test: toolchain  ## build all programs and run all tests
 	cargo build --workspace
-	cargo test --workspace
+	cargo test --workspace --doc
+	cargo test --workspace --lib --bins --tests
 
 check: toolchain  ## formatting and lints
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { \

@@ -88,14 +88,9 @@ fn offer(session: &mut Session, message: &Message, peer: Option<UserId>) -> bool
     // Until all unread conversations are listed, one without a track may be behind.
     let listing = session.joining.is_some() || session.unread_after.is_some();
     let full = session.unacked >= UNACKED_MAX as u32 || session.output >= OUTPUT_HARD as u32;
-    let track = session.track_or_insert(conversation, || Track {
-        conversation,
-        peer,
-        pushed: seq.prev(),
-        acked: Seq(0),
-        read: Seq(0),
-        unacked: 0,
-        behind: listing.then(|| Behind { seen: seq, own_above: seq.prev(), guessed: true }),
+    let track = session.track_or_insert(conversation, || {
+        let guess = Behind { seen: seq, own_above: seq.prev(), guessed: true };
+        Track::new(conversation, peer, seq.prev(), listing.then_some(guess))
     });
     track.peer = peer;
     if let Some(behind) = &mut track.behind {
@@ -121,14 +116,9 @@ fn note_own(session: &mut Session, message: &Message, peer: Option<UserId>) {
     let (conversation, seq) = (message.conversation, message.seq);
     let listing = session.unread_after.is_some();
     if listing {
-        session.track_or_insert(conversation, || Track {
-            conversation,
-            peer,
-            pushed: seq.prev(),
-            acked: Seq(0),
-            read: Seq(0),
-            unacked: 0,
-            behind: Some(Behind { seen: seq, own_above: seq.prev(), guessed: true }),
+        session.track_or_insert(conversation, || {
+            let guess = Behind { seen: seq, own_above: seq.prev(), guessed: true };
+            Track::new(conversation, peer, seq.prev(), Some(guess))
         });
     }
     let Some(track) = session.track_mut(conversation) else { return };
@@ -165,14 +155,9 @@ pub(crate) fn unread_known(state: &mut State, now: Now, key: SessionRef, page: U
         if delivered >= row.last && !known {
             continue;
         }
-        let track = session.track_or_insert(row.conversation, || Track {
-            conversation: row.conversation,
-            peer: row.peer,
-            pushed: delivered,
-            acked: delivered,
-            read: Seq(0),
-            unacked: 0,
-            behind: Some(Behind { seen: row.last, own_above: row.last, guessed: true }),
+        let track = session.track_or_insert(row.conversation, || {
+            let guess = Behind { seen: row.last, own_above: row.last, guessed: true };
+            Track::new(row.conversation, row.peer, delivered, Some(guess))
         });
         if let Some(behind) = track.behind.as_mut().filter(|behind| behind.guessed) {
             track.pushed = delivered;

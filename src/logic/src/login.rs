@@ -318,8 +318,3 @@ fn remove(state: &mut State, now: Now, session: SessionRef) -> Option<Session> {
     }
     Some(session)
 }
-
-/// A login whose session must go because storage took too long.
-pub(crate) fn overdue(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
-    end(state, now, session, fx);
-}

@@ -198,10 +198,7 @@ impl Logic {
             for (asked, overdue) in state.parking.overdue(now.monotonic) {
                 match overdue {
                     Overdue::Send(cid) => message::overdue(state, now, asked, cid, fx),
-                    Overdue::Login(session) => {
-                        login::overdue(state, now, session, fx);
-                        state.unavailable(now, Some(asked), fx);
-                    }
+                    Overdue::Login(session) => login::view_failed(state, now, Some(asked), session, fx),
                     Overdue::Other => state.unavailable(now, Some(asked), fx),
                 }
             }

@@ -70,6 +70,18 @@ pub(crate) struct Track {
     pub behind: Option<Behind>,
 }
 
+impl Track {
+    /// A conversation of which everything up to `pushed` is taken for pushed, and nothing is known to be acknowledged.
+    pub fn new(
+        conversation: ConversationId,
+        peer: Option<UserId>,
+        pushed: Seq,
+        behind: Option<Behind>,
+    ) -> Track {
+        Track { conversation, peer, pushed, acked: Seq(0), read: Seq(0), unacked: 0, behind }
+    }
+}
+
 /// Where a conversation that is behind stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Behind {

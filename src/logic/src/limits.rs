@@ -19,7 +19,7 @@ pub const PASSWORDS_MAX: usize = 256;
 /// Moved cursors that wait to be written; further ones are dropped, which only repeats a push.
 pub const CURSORS_MAX: usize = 1 << 20;
 /// Cursors written in one go: a commit that carries them makes the messages beside them wait, some 8 us each.
-pub const CURSOR_BATCH: usize = 64;
+pub const CURSOR_BATCH: usize = 16;
 /// Room for waiting cursors that is kept when none waits.
 pub const CURSORS_KEPT: usize = 4_096;
 /// Messages asked of storage at once for a connection that is behind.

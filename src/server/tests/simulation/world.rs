@@ -6,7 +6,7 @@ use crate::device::Device;
 use crate::dice::Dice;
 use crate::link::{LeftOut, Link};
 use chatclient::Lost;
-use chatserver::storage::{SqliteStore, Store, StoreError};
+use chatserver::storage::{MemoryDisk, SqliteStore, Store, StoreError};
 use logic::{
     Conflict, ConnId, Effects, Found, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules,
     Ticket, Write, Written,
@@ -27,8 +27,10 @@ pub struct World {
     logic: Logic,
     fx: Effects,
     store: Option<SqliteStore>,
-    /// A disk that is full: every commit fails.
-    pub full: Arc<AtomicBool>,
+    /// Whether every commit of tables fails.
+    refuses: Arc<AtomicBool>,
+    /// What holds the journal, through crashes.
+    disk: MemoryDisk,
     writes: VecDeque<(Ticket, Write)>,
     reads: VecDeque<(Ticket, Read)>,
     passwords: VecDeque<(Ticket, PasswordJob)>,
@@ -51,12 +53,13 @@ enum Outcome {
     Password(Ticket, PasswordResult),
 }
 
-fn open(conn: Connection, wall: &Arc<AtomicU64>, seed: u64) -> SqliteStore {
+fn open(conn: Connection, disk: &MemoryDisk, wall: &Arc<AtomicU64>, seed: u64) -> SqliteStore {
     let wall = Arc::clone(wall);
     let mut dice = Dice(seed);
     let random = move |bytes: &mut [u8]| bytes.iter_mut().for_each(|byte| *byte = dice.roll() as u8);
     let clock = move || UnixMillis(wall.load(Ordering::Relaxed));
-    SqliteStore::recover(conn, Box::new(clock), Box::new(random)).expect("recovery succeeds")
+    SqliteStore::recover(conn, Box::new(disk.clone()), Box::new(clock), Box::new(random))
+        .expect("recovery succeeds")
 }
 
 fn rules() -> Rules {
@@ -70,10 +73,11 @@ impl World {
         let mut dice = Dice(seed);
         let wall = Arc::new(AtomicU64::new(BEGIN + dice.roll() % 120_000));
         let mut conn = Connection::open_in_memory().expect("a database in memory");
-        let full = Arc::new(AtomicBool::new(false));
-        let hook = Arc::clone(&full);
+        let refuses = Arc::new(AtomicBool::new(false));
+        let hook = Arc::clone(&refuses);
         conn.commit_hook(Some(move || hook.load(Ordering::Relaxed))).expect("a hook");
-        let store = open(conn, &wall, dice.roll());
+        let disk = MemoryDisk::default();
+        let store = open(conn, &disk, &wall, dice.roll());
         let boot = dice.roll();
         let mut world = World {
             ms: 1_000,
@@ -81,7 +85,8 @@ impl World {
             logic: Logic::new(rules(), boot),
             fx: Effects::new(1),
             store: Some(store),
-            full,
+            refuses,
+            disk,
             writes: VecDeque::new(),
             reads: VecDeque::new(),
             passwords: VecDeque::new(),
@@ -143,6 +148,12 @@ impl World {
     pub fn advance(&mut self, ms: u64) {
         self.ms += ms;
         self.wall.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Whether the disk has no room from now on, for tables, for the journal, or for both.
+    pub fn set_full(&mut self, tables: bool, journal: bool) {
+        self.refuses.store(tables, Ordering::Relaxed);
+        self.disk.set_full(journal);
     }
 
     // ---- the server's threads, a step each ----------------------------------------------------------------------
@@ -224,6 +235,13 @@ impl World {
         }));
     }
 
+    /// The store thread takes some writes, and the power may fail while it syncs them.
+    pub fn store_step_in_a_power_cut(&mut self) {
+        self.disk.set_sync_fails(true);
+        self.store_step(false);
+        self.disk.set_sync_fails(false);
+    }
+
     /// The store thread takes some writes. `crash`: and dies after the commit, before anybody hears of it.
     pub fn store_step(&mut self, crash: bool) {
         let count = (1 + self.dice.below(8)).min(self.writes.len());
@@ -280,10 +298,12 @@ impl World {
     pub fn crash(&mut self) {
         self.crashes += 1;
         // A server that finds its disk full at the start does not start.
-        self.full.store(false, Ordering::Relaxed);
+        self.refuses.store(false, Ordering::Relaxed);
         self.boots += 1;
         let conn = self.store.take().expect("a store").into_connection();
-        self.store = Some(open(conn, &self.wall, self.boots));
+        let dice = &mut self.dice;
+        self.disk.crash(|| dice.once_in(2));
+        self.store = Some(open(conn, &self.disk, &self.wall, self.boots));
         self.logic = Logic::new(rules(), self.boots);
         self.fx = Effects::new(1);
         self.writes.clear();

@@ -30,6 +30,7 @@ fn a_full_disk_refuses_and_recovers() {
     let (anna, ben, conversation) = pair(&mut stage);
     let limit = |stage: &mut InMemory, pages: u32| {
         stage.sqlite().conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        stage.disk.set_full(pages == 1);
     };
     limit(&mut stage, 1);
     let text = "x".repeat(2000);

@@ -2,6 +2,8 @@
 
 /// Milliseconds after which a parked request is answered UNAVAILABLE: with a tick to notice it, still below 2 s.
 pub const ANSWER_MS: u64 = 1_700;
+/// Milliseconds that a message of a legacy client may wait to be stored before its connection closes.
+pub const LINE_MS: u64 = 60_000;
 /// Milliseconds between two looks at the parked requests.
 pub const TICK_MS: u64 = 100;
 /// Milliseconds between two writings of moved cursors.
@@ -32,6 +34,8 @@ pub const OUTPUT_SOFT: usize = 64 << 10;
 pub const OUTPUT_HARD: usize = 512 << 10;
 /// What a frame adds to its content, about; for the two bounds above.
 pub const FRAME_OVERHEAD: usize = 200;
+/// Messages ordered to a legacy connection and not known to be with its kernel: all that a slow reader costs.
+pub const LEGACY_WINDOW: u32 = 64;
 /// Seconds' worth of messages that may be sent at once.
 pub const BURST_SECONDS: u64 = 10;
 /// Password tries that cost nothing.

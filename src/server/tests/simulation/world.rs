@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use wire::{ConversationId, Target, UnixMillis, UserId};
+use wire::{ConversationId, Dialect, Target, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.
 const BEGIN: u64 = 1_795_996_740_000;
@@ -64,7 +64,7 @@ fn open(conn: Connection, disk: &MemoryDisk, wall: &Arc<AtomicU64>, seed: u64) -
 
 fn rules() -> Rules {
     let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-    Rules { conflict: Conflict::Kick, messages_per_second: 0, node, address }
+    Rules { conflict: Conflict::Kick, messages_per_second: 0, legacy_object_bytes: 1_024, node, address }
 }
 
 impl World {
@@ -194,6 +194,7 @@ impl World {
     fn carry_out(&mut self, order: Order) {
         match order {
             Order::Reply { conn, kind, request, reply } => self.link(conn).reply(kind, request, &reply),
+            Order::Welcome { .. } => unreachable!("no device here is a legacy client"),
             Order::Push { conn, push } => {
                 let mut left_out = std::mem::take(&mut self.left_out);
                 self.link(conn).push(&push, &mut left_out);
@@ -405,7 +406,7 @@ impl World {
         self.generation += 1;
         let conn = ConnId::new(0, self.links.len(), self.generation);
         self.links.push(Link::new(conn, device));
-        self.inputs.push_back(Input::Opened { conn, peer: [127, 0, 0, 1].into() });
+        self.inputs.push_back(Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect: Dialect::Tlv });
         let (at, ms) = (self.links.len() - 1, self.ms);
         self.devices[device].link = Some(at);
         self.devices[device].session.handle_connected(ms);

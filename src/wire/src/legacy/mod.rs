@@ -74,6 +74,24 @@ impl MsgIds {
             group_chat,
         }
     }
+
+    /// In their usual order.
+    pub fn to_array(self) -> [i64; Self::COUNT] {
+        let MsgIds { login, login_answer, logout, register, register_answer, .. } = self;
+        let MsgIds { one_chat, add_friend, create_group, add_group, group_chat, .. } = self;
+        [
+            login,
+            login_answer,
+            logout,
+            register,
+            register_answer,
+            one_chat,
+            add_friend,
+            create_group,
+            add_group,
+            group_chat,
+        ]
+    }
 }
 
 impl Default for MsgIds {

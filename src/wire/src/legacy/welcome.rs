@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// What a client is told when it has logged in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
     /// Who logged in.
     pub id: UserId,

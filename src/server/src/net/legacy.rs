@@ -222,8 +222,8 @@ fn put(conn: &mut Connection, text: &[u8], marks: &[Mark], shared: &mut Shared) 
 
 /// Moves the next object to the output, if its turn has come.
 ///
-/// These clients take up to `object_bytes` from their socket and read them as one object. An object that another one waits
-/// behind is filled up to that length with space, so that they do so even where they read late and both are there.
+/// These clients take up to `object_bytes` from their socket and read them as one object. Every object is filled up to that
+/// length with space, so that even one that comes late, and finds two, takes one.
 pub(super) fn load(conn: &mut Connection, shared: &mut Shared) {
     let Some(legacy) = &mut conn.legacy else { return };
     if legacy.turn != Turn::Next {
@@ -234,13 +234,12 @@ pub(super) fn load(conn: &mut Connection, shared: &mut Shared) {
     legacy.note(&object.marks);
     let out = conn.output.tail(&mut shared.pool);
     out.extend_from_slice(&object.text);
+    let space = (shared.style.object_bytes - 1).saturating_sub(object.text.len());
+    out.resize(out.len() + space, b' ');
+    out.push(0);
     if legacy.queue.is_empty() {
         legacy.queue = VecDeque::new();
-    } else {
-        let space = (shared.style.object_bytes - 1).saturating_sub(object.text.len());
-        out.resize(out.len() + space, b' ');
     }
-    out.push(0);
 }
 
 /// The kernel has taken the output: the messages in it count as delivered, and the peer gets its time to read.

@@ -35,7 +35,7 @@ impl<'a> Shape<'a> {
     /// The text up to the next quote, which is taken too; `None` where it holds an escape.
     #[inline]
     pub fn text(&mut self) -> Option<&'a [u8]> {
-        let end = self.0.iter().position(|b| matches!(b, b'"' | b'\\'))?;
+        let end = memchr::memchr2(b'"', b'\\', self.0)?;
         let taken = self.take(end)?;
         self.literal(b"\"")?;
         Some(taken)

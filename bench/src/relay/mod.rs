@@ -95,6 +95,7 @@ impl Relay {
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(error) => return Err(error),
             };
+            stream.set_nodelay(true)?;
             let entry = self.connections.vacant_entry();
             let token = Token(entry.key());
             entry.insert(Connection::register(stream, Vec::new(), self.poll.registry(), token)?);

@@ -71,7 +71,12 @@ pub fn names(prefix: &str, count: u32) -> Vec<String> {
 }
 
 /// Registers `count` accounts.
-pub fn register_many(target: &Target, dialect: Dialect, prefix: &str, count: u32) -> Result<Vec<Account>, Error> {
+pub fn register_many(
+    target: &Target,
+    dialect: Dialect,
+    prefix: &str,
+    count: u32,
+) -> Result<Vec<Account>, Error> {
     in_parallel(names(prefix, count), |names: Vec<String>| {
         let mut session = Session::connect(target, 0)?;
         if dialect == Dialect::Legacy {
@@ -101,12 +106,18 @@ fn register_legacy(session: &mut Session, name: &str) -> Result<Account, Error> 
     let password = password(name);
     session.send_object(&json!({"msgid": msgid::REGISTER, "name": name, "password": password}))?;
     let answer = session.answer_object("REG_MSG", msgid::REGISTER_ACK)?;
-    let id = answer["id"].as_u64().ok_or_else(|| Error::Protocol(format!("it registered nobody: {answer}")))?;
+    let id =
+        answer["id"].as_u64().ok_or_else(|| Error::Protocol(format!("it registered nobody: {answer}")))?;
     Ok(Account { id: UserId(id as u32), token: "".into(), name: name.into(), password })
 }
 
 /// Logs all accounts in, each on a connection of its own, in their order; `first` is the number of the first connection.
-pub fn log_in(target: &Target, dialect: Dialect, first: u64, accounts: &[Account]) -> Result<Vec<Session>, Error> {
+pub fn log_in(
+    target: &Target,
+    dialect: Dialect,
+    first: u64,
+    accounts: &[Account],
+) -> Result<Vec<Session>, Error> {
     let numbered = (first..).zip(accounts.iter().cloned()).collect();
     in_parallel(numbered, |accounts: Vec<(u64, Account)>| {
         in_batches(accounts, |batch| {
@@ -160,7 +171,8 @@ pub fn load(file: &Path, skip: usize, count: usize) -> Result<Vec<Account>, Erro
     };
     let wrong = |line: &str| Error::Usage(format!("{}: `{line}` is not an account", file.display()));
     let lines = text.lines().skip(skip).take(count);
-    let accounts: Vec<_> = lines.map(|line| account(line).ok_or_else(|| wrong(line))).collect::<Result<_, _>>()?;
+    let accounts: Vec<_> =
+        lines.map(|line| account(line).ok_or_else(|| wrong(line))).collect::<Result<_, _>>()?;
     if accounts.len() < count {
         let (file, is, want) = (file.display(), text.lines().count(), skip + count);
         return Err(Error::Usage(format!("{want} accounts are needed; {file} holds {is}")));

@@ -8,7 +8,6 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-
 /// Prints the ratios of all figures that both files hold.
 pub fn run(files: &CompareArgs) -> Result<(), Error> {
     let text = compare(&results(&files.before)?, &results(&files.after)?)?;
@@ -19,7 +18,8 @@ pub fn run(files: &CompareArgs) -> Result<(), Error> {
 
 /// The results in a file: of a suite, or one a line.
 pub fn results(file: &Path) -> Result<Vec<Map<String, Value>>, Error> {
-    let text = fs::read_to_string(file).map_err(|error| Error::io(format!("read {}", file.display()), error))?;
+    let text =
+        fs::read_to_string(file).map_err(|error| Error::io(format!("read {}", file.display()), error))?;
     read(&text).ok_or_else(|| Error::Usage(format!("{} holds no results", file.display())))
 }
 
@@ -50,7 +50,8 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
     for old in before {
         // Of several by one name the last counts: a file of lines grows.
         let Some(new) = after.iter().rfind(|new| name(new) == name(old)) else { continue };
-        if before.iter().rfind(|other| name(other) == name(old)).is_some_and(|last| !std::ptr::eq(last, old)) {
+        if before.iter().rfind(|other| name(other) == name(old)).is_some_and(|last| !std::ptr::eq(last, old))
+        {
             continue;
         }
         let _ = writeln!(text, "{}\n  {:<38} {:>14} {:>14} {:>9}", name(old), "", "before", "after", "ratio");
@@ -60,7 +61,9 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
         }
     }
     if text.is_empty() {
-        return Err(Error::Usage("no run of the one has the name of a run of the other (see --name)".to_owned()));
+        return Err(Error::Usage(
+            "no run of the one has the name of a run of the other (see --name)".to_owned(),
+        ));
     }
     Ok(text)
 }
@@ -75,7 +78,11 @@ fn figures<'a>(
 }
 
 fn shown(figure: f64) -> String {
-    if figure.abs() >= 1_000.0 || figure.fract() == 0.0 { format!("{figure:.0}") } else { format!("{figure:.3}") }
+    if figure.abs() >= 1_000.0 || figure.fract() == 0.0 {
+        format!("{figure:.0}")
+    } else {
+        format!("{figure:.3}")
+    }
 }
 
 #[cfg(test)]
@@ -85,7 +92,8 @@ mod tests {
     #[test]
     fn runs_of_one_name_are_compared_by_ratio() {
         let before = read("{\"name\":\"a\",\"us\":2.0,\"lost\":0,\"text\":\"x\"}\n").unwrap();
-        let after = r#"{"commit":"c","runs":[{"name":"b","us":1.0},{"name":"a","us":3.0,"lost":0,"text":"y"}]}"#;
+        let after =
+            r#"{"commit":"c","runs":[{"name":"b","us":1.0},{"name":"a","us":3.0,"lost":0,"text":"y"}]}"#;
         let text = compare(&before, &read(after).unwrap()).unwrap();
         assert!(text.contains("us") && text.contains("1.500"), "{text}");
         assert!(!text.contains("lost") && !text.contains("text"), "{text}");
@@ -95,7 +103,9 @@ mod tests {
 
     #[test]
     fn the_last_of_a_growing_file_counts() {
-        let lines = |a: f64, b: f64| read(&format!("{{\"name\":\"a\",\"us\":{a}}}\n{{\"name\":\"a\",\"us\":{b}}}\n")).unwrap();
+        let lines = |a: f64, b: f64| {
+            read(&format!("{{\"name\":\"a\",\"us\":{a}}}\n{{\"name\":\"a\",\"us\":{b}}}\n")).unwrap()
+        };
         let text = compare(&lines(9.0, 2.0), &lines(9.0, 1.0)).unwrap();
         assert!(text.contains("0.500") && !text.contains("1.000"), "{text}");
     }

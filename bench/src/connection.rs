@@ -39,6 +39,11 @@ pub enum Unit<'a> {
 }
 
 impl Scratch {
+    /// The first byte of what was not looked at yet.
+    pub fn first_byte(&self) -> Option<u8> {
+        self.bytes[self.at..self.end].first().copied()
+    }
+
     /// The next complete unit of the last [`Connection::fill`]. `Err`: what came is not of this dialect.
     #[inline]
     pub fn next(&mut self, dialect: Dialect) -> Result<Option<Unit<'_>>, FrameError> {

@@ -68,7 +68,8 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
     live.end();
     let mut parts = whole.unwrap_or_default();
     for part in parts.iter_mut().filter(|part| part.base_kib.is_some()) {
-        (part.base_kib, part.beyond) = (Some([before.rss_kib(), before.anonymous_kib()]), workload.connections() as u32);
+        (part.base_kib, part.beyond) =
+            (Some([before.rss_kib(), before.anonymous_kib()]), workload.connections() as u32);
     }
     Ok(parts)
 }
@@ -84,7 +85,9 @@ impl Mate {
     fn start(worker: Worker) -> Result<Mate, Error> {
         let start = || {
             let mut command = Command::new(std::env::current_exe()?);
-            command.args(std::env::args_os().skip(1)).arg(format!("--worker={}/{}", worker.number, worker.of));
+            command
+                .args(std::env::args_os().skip(1))
+                .arg(format!("--worker={}/{}", worker.number, worker.of));
             let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
             let pipes = child.stdin.take().zip(child.stdout.take());
             let (input, output) = pipes.ok_or_else(|| io::Error::other("it has no pipes"))?;
@@ -98,7 +101,8 @@ impl Mate {
         let mut line = String::new();
         self.output.read_line(&mut line).map_err(|error| Error::io("hear from another process", error))?;
         // It says on stderr, which is this process's, what went wrong.
-        read(&line).ok_or_else(|| Error::Usage("one of the processes could not measure; see above".to_owned()))
+        read(&line)
+            .ok_or_else(|| Error::Usage("one of the processes could not measure; see above".to_owned()))
     }
 }
 

@@ -213,7 +213,14 @@ pub struct Making {
 
 impl Lane {
     /// A lane of users who are connected from the rig's connection `first` on. `channels` were made for other lanes.
-    pub fn new(number: u32, first: usize, opened: Opened, specs: &[Spec], padding: &Padding, making: Making) -> Lane {
+    pub fn new(
+        number: u32,
+        first: usize,
+        opened: Opened,
+        specs: &[Spec],
+        padding: &Padding,
+        making: Making,
+    ) -> Lane {
         let Opened { accounts: members, threads: found } = opened;
         let mut lane = Lane {
             number,
@@ -309,7 +316,9 @@ impl Lane {
     #[cold]
     fn is_repeat(&self, member: usize, conversation: u32, seq: u64) -> bool {
         let thread = self.threads.iter().find(|thread| thread.conversation.0 == conversation);
-        thread.map(|thread| &thread.seats[member]).is_some_and(|seat| seq <= seat.last_seq.min(seat.repeats_to))
+        thread
+            .map(|thread| &thread.seats[member])
+            .is_some_and(|seat| seq <= seat.last_seq.min(seat.repeats_to))
     }
 
     /// Where `member` stands in `thread`: conversation and seq.
@@ -328,7 +337,8 @@ impl Lane {
     #[inline]
     pub fn send(&mut self, rig: &mut Rig, sender: usize, at: u64, padding: &Padding) {
         let turn = self.senders[sender].turn;
-        self.senders[sender].turn = if turn + 1 == self.senders[sender].channels.len() { 0 } else { turn + 1 };
+        self.senders[sender].turn =
+            if turn + 1 == self.senders[sender].channels.len() { 0 } else { turn + 1 };
         self.send_in(rig, sender, turn, at, padding);
     }
 
@@ -363,7 +373,9 @@ impl Lane {
         };
         let before = channel.ledger.outstanding();
         match answer(value) {
-            Answer::Stored(conversation, seq) if conversation == self.threads[channel.thread].conversation => {
+            Answer::Stored(conversation, seq)
+                if conversation == self.threads[channel.thread].conversation =>
+            {
                 if let Some(at) = channel.ledger.handle_stored(counter, seq) {
                     rig.meter.record_ack(at, now);
                     self.threads[channel.thread].seats[member].note_own(seq);
@@ -384,7 +396,14 @@ impl Lane {
 
     /// The value of a MESSAGE came to `member`.
     #[inline]
-    pub fn handle_message(&mut self, rig: &mut Rig, common: &mut Common, member: usize, value: &[u8], now: u64) {
+    pub fn handle_message(
+        &mut self,
+        rig: &mut Rig,
+        common: &mut Common,
+        member: usize,
+        value: &[u8],
+        now: u64,
+    ) {
         let size = common.padding.size();
         let heard = hear(value, size, |heard| self.handle_heard(rig, common, member, heard, now));
         if heard.is_none() {
@@ -414,12 +433,20 @@ impl Lane {
     }
 
     #[inline]
-    fn handle_heard(&mut self, rig: &mut Rig, common: &mut Common, member: usize, heard: Heard<'_>, now: u64) {
+    fn handle_heard(
+        &mut self,
+        rig: &mut Rig,
+        common: &mut Common,
+        member: usize,
+        heard: Heard<'_>,
+        now: u64,
+    ) {
         if self.has_returns && heard.seq != 0 && self.is_repeat(member, heard.place, heard.seq) {
             return;
         }
         let stamp = heard.stamp(&common.padding);
-        let number = stamp.map_or(usize::MAX, |stamp| stamp.channel.wrapping_sub(self.first_channel) as usize);
+        let number =
+            stamp.map_or(usize::MAX, |stamp| stamp.channel.wrapping_sub(self.first_channel) as usize);
         let (Some(stamp), Some(channel)) = (stamp, self.channels.get_mut(number)) else {
             self.faults.wrong_content += 1;
             return;
@@ -447,7 +474,14 @@ impl Lane {
 
     /// A message came to `member` as `seq` of `thread`, for the first time.
     #[inline]
-    fn handle_seq(&mut self, rig: &mut Rig, common: &mut Common, (thread, member): (usize, usize), seq: u64, now: u64) {
+    fn handle_seq(
+        &mut self,
+        rig: &mut Rig,
+        common: &mut Common,
+        (thread, member): (usize, usize),
+        seq: u64,
+        now: u64,
+    ) {
         let seat = &mut self.threads[thread].seats[member];
         self.faults.wrong_seq += u64::from(!seat.note_pushed(seq));
         seat.unacknowledged += 1;
@@ -455,7 +489,13 @@ impl Lane {
             self.acknowledge(rig, thread, member);
         } else if seat.unacknowledged == 1 {
             let (at, lane, acks) = (now + ACK_DELAY, self.number, seat.acks);
-            common.acks_due.push_back(AckDue { at, lane, thread: thread as u32, member: member as u32, acks });
+            common.acks_due.push_back(AckDue {
+                at,
+                lane,
+                thread: thread as u32,
+                member: member as u32,
+                acks,
+            });
         }
     }
 

@@ -12,7 +12,9 @@ use std::borrow::Cow;
 use wire::command::Send;
 use wire::frame::MAGIC;
 use wire::limits::HEADER_BYTES;
-use wire::{Command, ConversationId, ConversationKind, Dialect, Message, Push, Refusal, Reply, Target, UserId, kind};
+use wire::{
+    Command, ConversationId, ConversationKind, Dialect, Message, Push, Refusal, Reply, Target, UserId, kind,
+};
 
 const CHANNEL_BYTES: usize = 6;
 const COUNTER_BYTES: usize = 10;
@@ -110,7 +112,8 @@ impl Outgoing {
                 };
                 let content_type = Cow::Borrowed(wire::message::TEXT);
                 let cid = Some(text(&cid));
-                Command::Send(Send { target, content: text(&content), content_type, cid }).encode(0, &mut bytes);
+                Command::Send(Send { target, content: text(&content), content_type, cid })
+                    .encode(0, &mut bytes);
             }
         }
         let find = |what: &[u8]| bytes.windows(what.len()).position(|window| window == what);
@@ -402,7 +405,10 @@ mod tests {
     #[test]
     fn padding_follows_from_channel_and_number() {
         let padding = Padding::new(STAMP_BYTES + 3);
-        assert_eq!((padding.of(1, 1), padding.of(0, 25), padding.size()), (&b"cde"[..], &b"zab"[..], STAMP_BYTES + 3));
+        assert_eq!(
+            (padding.of(1, 1), padding.of(0, 25), padding.size()),
+            (&b"cde"[..], &b"zab"[..], STAMP_BYTES + 3)
+        );
         assert_eq!(Padding::new(STAMP_BYTES).of(7, 7), b"");
     }
 

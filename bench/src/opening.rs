@@ -128,7 +128,9 @@ fn open_direct(
     // Earlier runs by the same accounts may have left something unread.
     let message = loop {
         match sessions[to].receive()? {
-            Said::Push(Push::Message(message)) if message.conversation == sent.conversation && message.seq >= sent.seq => {
+            Said::Push(Push::Message(message))
+                if message.conversation == sent.conversation && message.seq >= sent.seq =>
+            {
                 break message;
             }
             _ => {}
@@ -143,7 +145,8 @@ fn open_direct(
 
 /// Makes a group of all; the first is its owner.
 fn open_group(sessions: &mut [Session], number: usize) -> Result<(ConversationId, u64), Error> {
-    let (owner, others) = sessions.split_first_mut().ok_or_else(|| Error::Usage("a group needs members".to_owned()))?;
+    let (owner, others) =
+        sessions.split_first_mut().ok_or_else(|| Error::Usage("a group needs members".to_owned()))?;
     let create = Command::CreateGroup { name: format!("bench {number}").into(), desc: "".into() };
     owner.send(&create, 1)?;
     let conversation = match owner.answer("CREATE_GROUP", &create)? {

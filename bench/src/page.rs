@@ -92,19 +92,23 @@ fn put_plots(page: &mut String, part: &Part) {
     if moments.is_empty() {
         return;
     }
-    let measured: Vec<f64> = moments.iter().filter(|moment| moment.is_measured).map(|moment| moment.at).collect();
+    let measured: Vec<f64> =
+        moments.iter().filter(|moment| moment.is_measured).map(|moment| moment.at).collect();
     let shade = measured.first().zip(measured.last()).map(|(from, to)| [*from, *to]);
-    let line = |name, class, figure: fn(&Moment) -> f64| Line { name, class, points: over_time(moments, figure) };
+    let line =
+        |name, class, figure: fn(&Moment) -> f64| Line { name, class, points: over_time(moments, figure) };
     let mut section = |title: &str, plot: String| {
         let _ = write!(page, "<h2>{}</h2>{plot}", escape(title));
     };
     let rate = line("a second; the measured part is shaded", "a", |moment| moment.per_second);
     section(&format!("{unit}s a second"), lines(&[rate], shade, "1/s"));
     if latency.count() > 0 {
-        let quantiles = [
+        // Outside the measured part no latency is kept.
+        let mut quantiles = [
             line("median", "a", |moment| moment.latency.p50 / 1e3),
             line("p99", "b", |moment| moment.latency.p99 / 1e3),
         ];
+        quantiles.iter_mut().for_each(|line| line.points.retain(|(_, ms)| *ms > 0.0));
         section("Latency over time", lines(&quantiles, shade, "ms"));
         section("Latency, all of the measured part", bars(&histogram(latency)));
     }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 260.0;
+const WIDTH: f64 = 420.0;
+const HEIGHT: f64 = 220.0;
 /// Room for the numbers at the left, right, top and bottom.
-const MARGIN: [f64; 4] = [62.0, 12.0, 14.0, 34.0];
+const MARGIN: [f64; 4] = [52.0, 14.0, 24.0, 30.0];
 /// Lines across, about.
 const GRID: f64 = 4.0;
 
@@ -57,7 +57,8 @@ pub fn lines(lines: &[Line], shade: Option<[f64; 2]>, unit: &str) -> String {
     grid(&mut svg, &frame, step);
     for part in 0..=4 {
         let value = frame.x[0] + (frame.x[1] - frame.x[0]) * f64::from(part) / 4.0;
-        tick(&mut svg, frame.x(value), &format!("{value:.0} s"));
+        let digits = usize::from(frame.x[1] - frame.x[0] < 8.0);
+        tick(&mut svg, frame.x(value), &format!("{value:.digits$} s"));
     }
     for line in lines {
         let mut path = String::new();
@@ -65,7 +66,11 @@ pub fn lines(lines: &[Line], shade: Option<[f64; 2]>, unit: &str) -> String {
             let move_or_line = if number == 0 { 'M' } else { 'L' };
             let _ = write!(path, "{move_or_line}{:.1} {:.1}", frame.x(*x), frame.y(*y));
         }
-        let _ = write!(svg, "<path class=\"line {}\" d=\"{path}\"><title>{}</title></path>", line.class, line.name);
+        let _ = write!(
+            svg,
+            "<path class=\"line {}\" d=\"{path}\"><title>{}</title></path>",
+            line.class, line.name
+        );
     }
     svg.push_str("</svg>");
     let legend = lines.iter().map(|line| format!("<span class=\"{}\">{}</span>", line.class, line.name));
@@ -80,7 +85,8 @@ pub fn bars(steps: &[(f64, u64)]) -> String {
     let share = |count: u64| count as f64 * 100.0 / whole;
     let step = step(steps.iter().map(|step| share(step.1)).fold(0.0, f64::max));
     let width = 1.0 / 8.0;
-    let frame = Frame { x: [first.0.log2() - width, last.0.log2().max(first.0.log2() + 1.0)], top: step * GRID };
+    let frame =
+        Frame { x: [first.0.log2() - width, last.0.log2().max(first.0.log2() + 1.0)], top: step * GRID };
     grid(&mut svg, &frame, step);
     for (end, count) in steps {
         let (left, right, top) = (frame.x(end.log2() - width), frame.x(end.log2()), frame.y(share(*count)));
@@ -112,8 +118,8 @@ pub fn time(us: f64) -> String {
 }
 
 fn open(unit: &str) -> String {
-    let y = MARGIN[2] - 4.0;
-    format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><text class=\"unit\" x=\"2\" y=\"{y}\">{unit}</text>")
+    let (x, y) = (MARGIN[0], MARGIN[2] - 9.0);
+    format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><text x=\"{x}\" y=\"{y}\">{unit}</text>")
 }
 
 fn grid(svg: &mut String, frame: &Frame, step: f64) {
@@ -121,7 +127,13 @@ fn grid(svg: &mut String, frame: &Frame, step: f64) {
         let value = step * f64::from(line);
         let (y, end) = (frame.y(value), WIDTH - MARGIN[1]);
         let _ = write!(svg, "<path class=\"grid\" d=\"M{} {y:.1}H{end}\"/>", MARGIN[0]);
-        let _ = write!(svg, "<text class=\"left\" x=\"{}\" y=\"{:.1}\">{}</text>", MARGIN[0] - 6.0, y + 4.0, short(value));
+        let _ = write!(
+            svg,
+            "<text class=\"left\" x=\"{}\" y=\"{:.1}\">{}</text>",
+            MARGIN[0] - 6.0,
+            y + 4.0,
+            short(value)
+        );
     }
 }
 
@@ -137,7 +149,11 @@ fn step(top: f64) -> f64 {
     }
     let least = top / GRID;
     let power = 10f64.powf(least.log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|times| times * power).find(|step| *step >= least).unwrap_or(10.0 * power)
+    [1.0, 2.0, 2.5, 5.0, 10.0]
+        .into_iter()
+        .map(|times| times * power)
+        .find(|step| *step >= least)
+        .unwrap_or(10.0 * power)
 }
 
 fn short(value: f64) -> String {

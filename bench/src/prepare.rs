@@ -45,7 +45,12 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
             let Written::AccountCreated { user, token } = outcome else {
                 return Err(Error::Usage(format!("the account {name} could not be made: {outcome:?}")));
             };
-            accounts.push(Account { id: user, token: token.text, name: name.as_str().into(), password: PASSWORD.into() });
+            accounts.push(Account {
+                id: user,
+                token: token.text,
+                name: name.as_str().into(),
+                password: PASSWORD.into(),
+            });
         }
         bar.inc(batch.len() as u64);
     }
@@ -79,7 +84,9 @@ mod tests {
         let mut found = None;
         store.write(vec![(Ticket(1), extend)], &mut |written| found = written.into_iter().next()).unwrap();
         match found {
-            Some((_, Written::TokenReady { user, name, .. })) => assert_eq!((user, &*name), (last.id, &*last.name)),
+            Some((_, Written::TokenReady { user, name, .. })) => {
+                assert_eq!((user, &*name), (last.id, &*last.name))
+            }
             other => panic!("{other:?}"),
         }
         assert!(run(&PrepareArgs { database: "nonsense".to_owned(), ..args }).is_err());

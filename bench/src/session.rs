@@ -72,7 +72,9 @@ impl Session {
         loop {
             match self.stream.read(&mut chunk) {
                 Ok(0) => {
-                    return Err(Error::Protocol("it closed the connection before it had answered".to_owned()));
+                    return Err(Error::Protocol(
+                        "it closed the connection before it had answered".to_owned(),
+                    ));
                 }
                 Ok(count) => {
                     self.input.extend_from_slice(&chunk[..count]);
@@ -100,7 +102,8 @@ impl Session {
             };
             let read = serde_json::from_slice(object);
             self.input.drain(..taken);
-            let object: Value = read.map_err(|error| Error::Protocol(format!("it sent no object: {error}")))?;
+            let object: Value =
+                read.map_err(|error| Error::Protocol(format!("it sent no object: {error}")))?;
             match legacy::errno(&object, ack) {
                 Some(0) => return Ok(object),
                 Some(_) => return Err(Error::Protocol(format!("it answered {what} with {object}"))),

@@ -69,7 +69,9 @@ impl Trouble {
         if has("RATE_LIMITED") {
             Some("RATE_LIMITED: start the server with limits.messages_per_second=0")
         } else if has(Trouble::OVERRUN) {
-            Some("the server could not keep up with this rate: too much was outstanding, and the load was ended")
+            Some(
+                "the server could not keep up with this rate: too much was outstanding, and the load was ended",
+            )
         } else {
             None
         }

@@ -114,8 +114,7 @@ impl Meter {
     fn end_moment(&mut self, now: u64) {
         let elapsed = (now - self.last_moment).max(1) as f64;
         let used = [ticks(self.window.pids()), ticks(&[std::process::id()])];
-        let [server, generator] =
-            [0, 1].map(|who| used[who].saturating_sub(self.used[who]) as f64 / elapsed);
+        let [server, generator] = [0, 1].map(|who| used[who].saturating_sub(self.used[who]) as f64 / elapsed);
         let moment = Moment {
             at: now as f64 / SECOND as f64,
             is_measured: self.window.phase() == Phase::Measured,

@@ -124,7 +124,8 @@ impl Usage {
     /// Adds what other processes used in the same time.
     pub fn add(&mut self, other: Usage) {
         let whole = (self.cpu_ns + other.cpu_ns).max(1) as f64;
-        self.user_share = (self.user_share * self.cpu_ns as f64 + other.user_share * other.cpu_ns as f64) / whole;
+        self.user_share =
+            (self.user_share * self.cpu_ns as f64 + other.user_share * other.cpu_ns as f64) / whole;
         self.cpu_ns += other.cpu_ns;
         self.starved_ns += other.starved_ns;
         self.rss_kib += other.rss_kib;
@@ -138,7 +139,9 @@ impl Usage {
 /// looked at while a run is measured. A process that has ended counts nothing.
 pub fn ticks(pids: &[u32]) -> u64 {
     let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-    let used = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).map_or(0, |stat| times(&stat).iter().sum());
+    let used = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/stat")).map_or(0, |stat| times(&stat).iter().sum())
+    };
     pids.iter().map(used).sum::<u64>() * tick
 }
 

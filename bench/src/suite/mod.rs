@@ -60,7 +60,8 @@ struct Bench<'a> {
 pub fn run(args: &SuiteArgs) -> Result<Outcome, Error> {
     let bench = Bench::new(args)?;
     let is_wanted = |run: &&Run| args.only.is_empty() || args.only.iter().any(|word| run.name.contains(word));
-    let mut placements: Vec<_> = args.mode.map_or(vec![Placement::Pinned, Placement::Free], |mode| vec![mode]);
+    let mut placements: Vec<_> =
+        args.mode.map_or(vec![Placement::Pinned, Placement::Free], |mode| vec![mode]);
     if placements.contains(&Placement::Pinned) && !stand::can_pin() {
         println!("No pinned runs: they need taskset (util-linux) and CPUs 0 and 1.");
         placements.retain(|placement| *placement != Placement::Pinned);
@@ -110,7 +111,10 @@ impl<'a> Bench<'a> {
         let own = std::env::current_exe().map_err(|error| Error::io("find this program", error))?;
         let server = args.server.clone().unwrap_or_else(|| own.with_file_name("chatserver"));
         if !server.exists() {
-            return Err(Error::Usage(format!("there is no server at {}: build it, or say --server", server.display())));
+            return Err(Error::Usage(format!(
+                "there is no server at {}: build it, or say --server",
+                server.display()
+            )));
         }
         let folder = tempfile::Builder::new().prefix("chatbench.").tempdir();
         let folder = folder.map_err(|error| Error::io("make a temporary folder", error))?;
@@ -140,12 +144,19 @@ impl<'a> Bench<'a> {
     }
 
     /// Starts a server on `database`, as `placement` says.
-    fn start_server(&self, placement: Placement, database: &Path, settings: &[&str]) -> Result<Standing, Error> {
+    fn start_server(
+        &self,
+        placement: Placement,
+        database: &Path,
+        settings: &[&str],
+    ) -> Result<Standing, Error> {
         let mut command = stand::server_command(&self.server, placement);
         if placement == Placement::Pinned {
             command.args(["--threads", "1"]);
         }
-        command.arg(format!("--set=storage.url=sqlite:{}", database.display())).arg("--set=http.listen=127.0.0.1:0");
+        command
+            .arg(format!("--set=storage.url=sqlite:{}", database.display()))
+            .arg("--set=http.listen=127.0.0.1:0");
         command.args(SETTINGS.iter().chain(settings).map(|setting| format!("--set={setting}")));
         Standing::start(command)
     }
@@ -159,10 +170,19 @@ impl<'a> Bench<'a> {
     }
 
     /// Makes one run; `None`: it cannot be made with this server, or told nothing.
-    fn run(&self, placement: Placement, run: &Run, outcome: &mut Outcome) -> Result<Option<Map<String, Value>>, Error> {
+    fn run(
+        &self,
+        placement: Placement,
+        run: &Run,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Map<String, Value>>, Error> {
         let mode = format!("{placement:?}").to_lowercase();
         if !self.knows(run.settings) {
-            println!("[{mode}] {}: left out, this server does not know {}\n", run.name, run.settings.join(", "));
+            println!(
+                "[{mode}] {}: left out, this server does not know {}\n",
+                run.name,
+                run.settings.join(", ")
+            );
             return Ok(None);
         }
         let database = self.fresh_data()?;
@@ -191,7 +211,8 @@ impl<'a> Bench<'a> {
         generator.args(["--server-pid", &standing.pid().to_string(), "--threads-table"]);
         generator.args(["--name", &format!("{mode}: {}", run.name), "--json"]).arg(&result);
         let seconds = AT_MOST.iter().find(|(name, _)| *name == run.name);
-        let seconds = seconds.map_or_else(|| self.args.seconds.to_string(), |(_, at_most)| (*at_most).to_owned());
+        let seconds =
+            seconds.map_or_else(|| self.args.seconds.to_string(), |(_, at_most)| (*at_most).to_owned());
         generator.args(["--seconds", &seconds]);
         if run.prepared > 0 {
             generator.arg("--accounts").arg(&accounts);
@@ -210,7 +231,8 @@ impl<'a> Bench<'a> {
         }
         drop(standing);
         let folder = database.parent().unwrap_or(&database);
-        fs::remove_dir_all(folder).map_err(|error| Error::io(format!("remove {}", folder.display()), error))?;
+        fs::remove_dir_all(folder)
+            .map_err(|error| Error::io(format!("remove {}", folder.display()), error))?;
         Ok(if result.exists() { compare::results(&result)?.pop() } else { None })
     }
 
@@ -229,7 +251,8 @@ impl<'a> Bench<'a> {
         }
         runs.extend(counted);
         let commit = said(Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=8"]));
-        let (date, commit) = (jiff::Timestamp::now().to_string(), commit.unwrap_or_else(|| "unknown".to_owned()));
+        let (date, commit) =
+            (jiff::Timestamp::now().to_string(), commit.unwrap_or_else(|| "unknown".to_owned()));
         let suite = json!({
             "date": date,
             "commit": commit,

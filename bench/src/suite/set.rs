@@ -95,11 +95,23 @@ pub struct Goal {
     pub floor: Option<&'static str>,
 }
 
-const fn at_most(title: &'static str, run: &'static str, key: &'static str, goal: f64, unit: &'static str) -> Goal {
+const fn at_most(
+    title: &'static str,
+    run: &'static str,
+    key: &'static str,
+    goal: f64,
+    unit: &'static str,
+) -> Goal {
     Goal { title, run, key, scale: 1.0, unit, relation: Relation::AtMost, goal, floor: None }
 }
 
-const fn at_least(title: &'static str, run: &'static str, key: &'static str, goal: f64, unit: &'static str) -> Goal {
+const fn at_least(
+    title: &'static str,
+    run: &'static str,
+    key: &'static str,
+    goal: f64,
+    unit: &'static str,
+) -> Goal {
     Goal { relation: Relation::AtLeast, ..at_most(title, run, key, goal, unit) }
 }
 
@@ -108,23 +120,47 @@ const PER_SECOND: &str = "delivered_per_second";
 
 /// All figures that are held against something.
 pub const GOALS: &[Goal] = &[
-    Goal { floor: Some("window 64, relay"), ..at_most("50 pairs, window 64: CPU", "window 64", US, 3.0, "us/message") },
+    Goal {
+        floor: Some("window 64, relay"),
+        ..at_most("50 pairs, window 64: CPU", "window 64", US, 3.0, "us/message")
+    },
     Goal {
         floor: Some("window 64, relay"),
         ..at_least("50 pairs, window 64", "window 64", PER_SECOND, 300_000.0, "messages/s")
     },
     at_most("  the same, 1 KiB: CPU", "window 64, 1 KiB", US, 5.0, "us/message"),
     at_most("  the same, 5,000 conversations: CPU", "window 64, 5000 conversations", US, 7.0, "us/message"),
-    Goal { floor: Some("window 1, relay"), ..at_most("500 pairs, window 1: CPU", "window 1", US, 13.0, "us/message") },
-    Goal { floor: Some("window 1, relay"), ..at_least("500 pairs, window 1", "window 1", PER_SECOND, 55_000.0, "messages/s") },
-    Goal { floor: Some("20000/s, relay"), ..at_most("20,000/s: delivery p50", "20000/s", "delivery_p50_us", 400.0, "us") },
+    Goal {
+        floor: Some("window 1, relay"),
+        ..at_most("500 pairs, window 1: CPU", "window 1", US, 13.0, "us/message")
+    },
+    Goal {
+        floor: Some("window 1, relay"),
+        ..at_least("500 pairs, window 1", "window 1", PER_SECOND, 55_000.0, "messages/s")
+    },
+    Goal {
+        floor: Some("20000/s, relay"),
+        ..at_most("20,000/s: delivery p50", "20000/s", "delivery_p50_us", 400.0, "us")
+    },
     Goal {
         floor: Some("20000/s, relay"),
         ..at_most("20,000/s: delivery p99", "20000/s", "delivery_p99_us", 1_000.0, "us")
     },
     Goal { floor: Some("20000/s, relay"), ..at_most("20,000/s: CPU", "20000/s", US, 20.0, "us/message") },
-    at_most("group of 500, window 1: CPU", "group of 500, window 1", "server_us_per_delivery", 3.2, "us/delivery"),
-    at_most("group of 500, window 16: CPU", "group of 500, window 16", "server_us_per_delivery", 0.7, "us/delivery"),
+    at_most(
+        "group of 500, window 1: CPU",
+        "group of 500, window 1",
+        "server_us_per_delivery",
+        3.2,
+        "us/delivery",
+    ),
+    at_most(
+        "group of 500, window 16: CPU",
+        "group of 500, window 16",
+        "server_us_per_delivery",
+        0.7,
+        "us/delivery",
+    ),
     at_most("legacy, 50 pairs, window 1: CPU", "legacy, 50 pairs", US, 14.0, "us/message"),
     at_most("legacy, 500 pairs, window 1: CPU", "legacy, 500 pairs", US, 14.0, "us/message"),
     at_most("legacy, 20,000/s: CPU", "legacy, 20000/s", US, 20.0, "us/message"),
@@ -139,7 +175,10 @@ pub const GOALS: &[Goal] = &[
     Goal { scale: 100.0, ..at_most("19,000 idle: CPU", "idle 19000", "server_of_core", 3.0, "% of a core") },
     at_least("logins by token", "logins", "logins_per_second", 15_000.0, "logins/s"),
     at_most("9,000 reconnect: all back within", "storm", "seconds", 3.0, "s"),
-    Goal { scale: 1e-3, ..at_most("  the others' p99 meanwhile", "storm", "others_delivery_p99_us", 50.0, "ms") },
+    Goal {
+        scale: 1e-3,
+        ..at_most("  the others' p99 meanwhile", "storm", "others_delivery_p99_us", 50.0, "ms")
+    },
     at_least("1,000,000 to absent users: stored", "offline", "store_stored_per_second", 0.0, "messages/s"),
     at_least("  delivered at login", "offline", "deliver_delivered_per_second", 0.0, "messages/s"),
     Goal {
@@ -148,7 +187,13 @@ pub const GOALS: &[Goal] = &[
     },
     Goal {
         floor: Some("100 connections, 10000/s"),
-        ..at_most("10,000 connections, 10,000/s: CPU (beside 100)", "10000 connections, 10000/s", US, f64::INFINITY, "us/message")
+        ..at_most(
+            "10,000 connections, 10,000/s: CPU (beside 100)",
+            "10000 connections, 10000/s",
+            US,
+            f64::INFINITY,
+            "us/message",
+        )
     },
     at_most("a day of chat, 5,000 acts/s: delivery p99", "mixed", "delivery_p99_us", f64::INFINITY, "us"),
 ];
@@ -179,17 +224,22 @@ const fn row(
 
 const CPU_AND_RATE: &[(&str, f64, usize)] = &[(US, 1.0, 1), (PER_SECOND, 1.0, 0)];
 const CPU: &[(&str, f64, usize)] = &[(US, 1.0, 1)];
-const DELIVERY: &[(&str, f64, usize)] =
-    &[("server_us_per_delivery", 1.0, 2), (PER_SECOND, 1.0, 0)];
+const DELIVERY: &[(&str, f64, usize)] = &[("server_us_per_delivery", 1.0, 2), (PER_SECOND, 1.0, 0)];
 const LATENCY: &[(&str, f64, usize)] =
     &[("delivery_p50_us", 1e-3, 2), ("delivery_p99_us", 1e-3, 2), (US, 1.0, 1)];
 
 /// The page's table.
 pub const ROWS: &[Row] = &[
-    Row { floor: Some("window 64, relay"), ..row("50 pairs, 64 outstanding each", "window 64", "{} us, {}/s", CPU_AND_RATE) },
+    Row {
+        floor: Some("window 64, relay"),
+        ..row("50 pairs, 64 outstanding each", "window 64", "{} us, {}/s", CPU_AND_RATE)
+    },
     row("the same, 1 KiB", "window 64, 1 KiB", "{} us, {}/s", CPU_AND_RATE),
     row("the same, over 5,000 conversations", "window 64, 5000 conversations", "{} us, {}/s", CPU_AND_RATE),
-    Row { floor: Some("window 1, relay"), ..row("500 pairs, one outstanding", "window 1", "{} us, {}/s", CPU_AND_RATE) },
+    Row {
+        floor: Some("window 1, relay"),
+        ..row("500 pairs, one outstanding", "window 1", "{} us, {}/s", CPU_AND_RATE)
+    },
     Row {
         floor: Some("20000/s, relay"),
         ..row("500 pairs, 20,000/s: delivery p50, p99", "20000/s", "{} ms, {} ms; {} us", LATENCY)
@@ -207,7 +257,12 @@ pub const ROWS: &[Row] = &[
         "{} KiB each, {} % of a core",
         &[("rss_bytes_per_connection", 1.0 / 1024.0, 2), ("server_of_core", 100.0, 1)],
     ),
-    row("logins by token", "logins", "{}/s, {} us", &[("logins_per_second", 1.0, 0), ("server_us_per_login", 1.0, 0)]),
+    row(
+        "logins by token",
+        "logins",
+        "{}/s, {} us",
+        &[("logins_per_second", 1.0, 0), ("server_us_per_login", 1.0, 0)],
+    ),
     row(
         "9,000 reconnect at once: all back; the others' p99",
         "storm",

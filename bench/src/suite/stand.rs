@@ -65,7 +65,9 @@ impl Standing {
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
             if let Ok(Some(status)) = standing.child.try_wait() {
-                return Err(Error::Usage(format!("what should listen on {address} ended ({status}); see above")));
+                return Err(Error::Usage(format!(
+                    "what should listen on {address} ended ({status}); see above"
+                )));
             }
             if Instant::now() > deadline {
                 return Err(Error::Usage(format!("nothing listens on {address} after {PATIENCE:?}")));

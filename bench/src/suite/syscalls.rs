@@ -39,7 +39,11 @@ pub fn count(bench: &Bench<'_>, placement: Placement) -> Result<Option<Vec<Value
 }
 
 /// Calls of each kind a message, the most first.
-fn count_one(bench: &Bench<'_>, placement: Placement, options: &str) -> Result<Option<Vec<(String, f64)>>, Error> {
+fn count_one(
+    bench: &Bench<'_>,
+    placement: Placement,
+    options: &str,
+) -> Result<Option<Vec<(String, f64)>>, Error> {
     let server = bench.start_server(placement, &bench.fresh_data()?, &[])?;
     let (trace, result) = (bench.folder().join("strace"), bench.folder().join("traced.json"));
     let mut generator = stand::generator_command(bench.own(), placement);
@@ -47,7 +51,10 @@ fn count_one(bench: &Bench<'_>, placement: Placement, options: &str) -> Result<O
     generator.args(["--seconds", "3", "--json"]).arg(&result).stdout(Stdio::null());
     let mut generator = generator.spawn().map_err(|error| Error::io("start the generator", error))?;
     let mut strace = Command::new("strace");
-    strace.args(["-c", "-f", "-q", "-U", "calls,name", "-o"]).arg(&trace).args(["-p", &server.pid().to_string()]);
+    strace
+        .args(["-c", "-f", "-q", "-U", "calls,name", "-o"])
+        .arg(&trace)
+        .args(["-p", &server.pid().to_string()]);
     let tracer = strace.stderr(Stdio::null()).spawn();
     let mut tracer = tracer.map_err(|error| Error::io("start strace", error))?;
     let status = generator.wait().map_err(|error| Error::io("wait for the generator", error))?;
@@ -61,7 +68,9 @@ fn count_one(bench: &Bench<'_>, placement: Placement, options: &str) -> Result<O
         return Ok(None);
     }
     if !status.success() {
-        return Err(Error::Usage("the run whose system calls were to be counted failed; see above".to_owned()));
+        return Err(Error::Usage(
+            "the run whose system calls were to be counted failed; see above".to_owned(),
+        ));
     }
     let results = crate::compare::results(&result)?;
     let sent = results.last().and_then(|result| result.get("sent")?.as_f64()).unwrap_or(0.0).max(1.0);

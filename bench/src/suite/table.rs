@@ -27,7 +27,9 @@ impl Results {
     pub fn on_terminal(&self, placement: Placement) -> String {
         let mut text = String::new();
         for Goal { title, run, key, scale, unit, relation, goal, floor } in GOALS {
-            let Some(figure) = self.figure(placement, run, key).map(|figure| figure * scale) else { continue };
+            let Some(figure) = self.figure(placement, run, key).map(|figure| figure * scale) else {
+                continue;
+            };
             let (sign, is_met) = match relation {
                 Relation::AtMost => ("<=", figure <= *goal),
                 Relation::AtLeast => (">=", figure >= *goal),
@@ -65,7 +67,8 @@ impl Results {
         text.push_str(pieces.next()?);
         for ((key, scale, digits), piece) in row.figures.iter().zip(pieces) {
             let figure = self.figure(placement, run, key)? * scale;
-            let shown = if *digits == 0 { grouped(figure.round() as u64) } else { format!("{figure:.digits$}") };
+            let shown =
+                if *digits == 0 { grouped(figure.round() as u64) } else { format!("{figure:.digits$}") };
             text.push_str(&shown);
             text.push_str(piece);
         }
@@ -79,10 +82,10 @@ fn short(figure: f64) -> String {
 
 /// Puts `table` between the markers of `page`.
 pub fn write_page(page: &Path, table: &str) -> Result<(), Error> {
-    let text = fs::read_to_string(page).map_err(|error| Error::io(format!("read {}", page.display()), error))?;
-    let text = replaced(&text, table).ok_or_else(|| {
-        Error::Usage(format!("{} lacks the lines `{BEGIN}` and `{END}`", page.display()))
-    })?;
+    let text =
+        fs::read_to_string(page).map_err(|error| Error::io(format!("read {}", page.display()), error))?;
+    let text = replaced(&text, table)
+        .ok_or_else(|| Error::Usage(format!("{} lacks the lines `{BEGIN}` and `{END}`", page.display())))?;
     fs::write(page, text).map_err(|error| Error::io(format!("write {}", page.display()), error))
 }
 
@@ -120,7 +123,9 @@ mod tests {
     #[test]
     fn the_page_keeps_all_but_the_table() {
         let table = results().as_markdown();
-        assert!(table.contains("| 50 pairs, 64 outstanding each | 2.9 us, 310,000/s | 3.4 us, 310,000/s | 0.4 us, 310,000/s |"));
+        assert!(table.contains(
+            "| 50 pairs, 64 outstanding each | 2.9 us, 310,000/s | 3.4 us, 310,000/s | 0.4 us, 310,000/s |"
+        ));
         let page = format!("a\n{BEGIN}\nold\n{END}\nb\n");
         let page = replaced(&page, &table).unwrap();
         assert!(page.starts_with("a\n") && page.ends_with("\nb\n") && !page.contains("old"));

@@ -101,10 +101,6 @@ impl Load for Idlers {
     }
 
     fn next_due(&self) -> u64 {
-        u64::MAX
-    }
-
-    fn next_look(&self) -> u64 {
         self.schedule.as_ref().map_or(u64::MAX, Schedule::next_due)
     }
 

@@ -6,12 +6,12 @@ use super::login::{Answer, answer};
 use super::talk::Talk;
 use super::{Part, Stage};
 use crate::accounts::{Account, Means, in_parallel, unexpected};
-use crate::args::workload::{MixedArgs, Mix};
+use crate::args::workload::{Mix, MixedArgs};
 use crate::clock::{MILLISECOND, SECOND, nanoseconds};
 use crate::connection::Unit;
 use crate::dice::Dice;
 use crate::error::Error;
-use crate::measure::{Latency, Phase};
+use crate::measure::{Latency, Phase, Tally};
 use crate::opening::Spec;
 use crate::rig::{Load, Rig};
 use crate::schedule::Schedule;
@@ -78,12 +78,15 @@ struct Day {
 /// Runs the workload.
 pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
     if stage.common.dialect.dialect() == Dialect::Legacy {
-        return Err(Error::Usage("the legacy dialect can neither read nor look back: use --dialect tlv".to_owned()));
+        return Err(Error::Usage(
+            "the legacy dialect can neither read nor look back: use --dialect tlv".to_owned(),
+        ));
     }
     let members = args.members as usize;
     let accounts = stage.accounts(args.circles * args.members)?;
     befriend(&stage.target, &accounts, members)?;
-    let mut specs: Vec<Spec> = (0..members).map(|member| Spec::direct(member, (member + 1) % members)).collect();
+    let mut specs: Vec<Spec> =
+        (0..members).map(|member| Spec::direct(member, (member + 1) % members)).collect();
     specs.push(Spec::group(members));
     let pending = Talk::set_up(stage, &accounts, members, &specs, args.size as usize, false)?;
     stage.ready()?;
@@ -110,8 +113,15 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
     (tally.faults, tally.sent) = day.talk.close();
     let mut part = Part::new("", "delivery", "delivery", tally);
     part.counts.extend(ACTS.iter().zip(day.counts).map(|((_, name), count)| ((*name).into(), count)));
-    part.counts.insert("login p99, us".into(), day.logins.quantiles().p99 as u64);
-    Ok(vec![part])
+    let returns = Tally {
+        nanoseconds: part.tally.nanoseconds,
+        done: day.logins.count(),
+        latency: day.logins,
+        generator: part.tally.generator.clone(),
+        generators: 1,
+        ..Tally::default()
+    };
+    Ok(vec![part, Part::new("returns", "login", "login", returns)])
 }
 
 /// Makes neighbours friends, so that they see each other come and go.
@@ -229,7 +239,7 @@ impl Load for Day {
                 (Some(last), Ok(reply)) => Day::is_page(reply, last),
                 _ => false,
             };
-            return if is_right { } else { rig.meter.trouble.note(Trouble::WRONG_HISTORY) };
+            return rig.meter.trouble.note_many(Trouble::WRONG_HISTORY, u64::from(!is_right));
         }
         if let State::Returning(since) = self.states[number]
             && let Some(answer) = answer(unit)

@@ -70,7 +70,8 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
     let mut clients = Tally {
         done: clients.len() as u64 - missing,
         latency: storm.back,
-        server: others.server.clone(),
+        // What the server used is told once, with what it was used for.
+        server: others.server.take(),
         generator: others.generator.clone(),
         moments: others.moments.clone(),
         generators: 1,
@@ -125,7 +126,9 @@ impl Load for Storm {
     }
 
     fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
-        let Some(client) = number.checked_sub(self.pairs) else { return self.talk.handle(rig, number, unit, now) };
+        let Some(client) = number.checked_sub(self.pairs) else {
+            return self.talk.handle(rig, number, unit, now);
+        };
         match (answer(unit), self.since) {
             (Some(Answer::LoggedIn), Some(since)) if !self.is_back[client] => {
                 self.is_back[client] = true;

@@ -113,8 +113,11 @@ impl Talk {
         let lanes: Vec<Lane> = opened.into_iter().enumerate().map(lane).collect();
         let rounds = lanes.iter().map(|lane| lane.senders.len()).max().unwrap_or(0);
         // First the first sender of every lane, then the second, so that one lane's are far apart in time.
-        let rotation = (0..rounds as u32).flat_map(|sender| (0..lanes.len() as u32).map(move |lane| (lane, sender)));
-        let rotation: Vec<_> = rotation.filter(|&(lane, sender)| (sender as usize) < lanes[lane as usize].senders.len()).collect();
+        let rotation =
+            (0..rounds as u32).flat_map(|sender| (0..lanes.len() as u32).map(move |lane| (lane, sender)));
+        let rotation: Vec<_> = rotation
+            .filter(|&(lane, sender)| (sender as usize) < lanes[lane as usize].senders.len())
+            .collect();
         let (pace, held) = (Pace::Asked, Vec::new());
         let talk = Talk { lanes, common, pace, first: 0, members, rotation, held, has_overrun: false };
         Ok(Pending { talk, sessions })
@@ -220,7 +223,8 @@ impl Talk {
                     if event % 4096 == 0 {
                         now = rig.clock.now();
                         let senders = lanes.iter().flat_map(|lane| &lane.senders);
-                        *has_overrun = senders.map(|sender| sender.outstanding).sum::<usize>() > OUTSTANDING_MAX;
+                        *has_overrun =
+                            senders.map(|sender| sender.outstanding).sum::<usize>() > OUTSTANDING_MAX;
                     }
                     if *has_overrun {
                         // The load ends here; the window goes on, so the report says what was delivered.
@@ -301,9 +305,10 @@ impl Load for Talk {
     }
 
     fn next_look(&self) -> u64 {
-        let held = self.held.iter().map(|&(lane, sender)| {
-            self.lanes[lane as usize].senders[sender as usize].held_until
-        });
+        let held = self
+            .held
+            .iter()
+            .map(|&(lane, sender)| self.lanes[lane as usize].senders[sender as usize].held_until);
         held.chain(iter::once(self.common.next_ack())).min().unwrap_or(u64::MAX)
     }
 

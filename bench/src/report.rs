@@ -16,6 +16,8 @@ const SATURATED: f64 = 0.95;
 /// A generator that was so late itself makes latencies that say nothing of the server: us, and as a part of theirs.
 const LATE_US: f64 = 200.0;
 const LATE_PART: f64 = 0.2;
+/// A thread that used less of a core, in per cent, is not told.
+const TOLD_SHARE: f64 = 0.05;
 /// Steps of a histogram that is written to a file, in each power of two.
 const STEPS: f64 = 8.0;
 
@@ -350,7 +352,9 @@ fn write_server(
     if threads_table {
         for (name, cpu_ns) in &server.threads {
             let (us, share) = (tally.us_each(*cpu_ns), tally.cores(*cpu_ns) * 100.0);
-            writeln!(f, "    {name:<16} {us:>8.2} us a {unit} {share:>6.1} % of a core")?;
+            if share >= TOLD_SHARE {
+                writeln!(f, "    {name:<16} {us:>8.2} us a {unit} {share:>6.1} % of a core")?;
+            }
         }
     }
     let (share, starved) = (tally.cores(server.cpu_ns) * 100.0, tally.cores(server.starved_ns) * 100.0);

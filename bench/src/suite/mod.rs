@@ -36,7 +36,7 @@ const SETTINGS: &[&str] = &[
     // Thousands of accounts are registered before the clock starts.
     "password.memory_kib=8",
     "password.iterations=1",
-    "limits.connections=20000",
+    "limits.connections=19500",
     "log.level=warn",
 ];
 /// Both are told in pictures by `--report`; a suite's file keeps numbers.

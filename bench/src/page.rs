@@ -48,10 +48,10 @@ pub fn render(report: &Report) -> String {
     let brief = json.iter().filter(|(_, value)| !matches!(value, Value::Array(list) if list.len() > 12));
     let brief = serde_json::to_string_pretty(&brief.collect::<std::collections::BTreeMap<_, _>>());
     let (table, brief) = (escape(&report.to_string()), escape(&brief.unwrap_or_default()));
-    let _ = write!(
+    let _ = writeln!(
         page,
         "<details open><summary>As the terminal shows it</summary><pre>{table}</pre></details>\
-         <details><summary>All figures</summary><pre>{brief}</pre></details></body></html>\n"
+         <details><summary>All figures</summary><pre>{brief}</pre></details></body></html>"
     );
     page
 }

@@ -85,7 +85,7 @@ mod tests {
         store.write(vec![(Ticket(1), extend)], &mut |written| found = written.into_iter().next()).unwrap();
         match found {
             Some((_, Written::TokenReady { user, name, .. })) => {
-                assert_eq!((user, &*name), (last.id, &*last.name))
+                assert_eq!((user, &*name), (last.id, &*last.name));
             }
             other => panic!("{other:?}"),
         }

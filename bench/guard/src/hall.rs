@@ -1,6 +1,6 @@
 //! The rules with everybody logged in, and a storage that says yes at once.
 
-use logic::store::{LoginView, Standing, Token};
+use logic::store::{Standing, Token};
 use logic::{Conflict, ConnId, Effects, Found, Input, Logic, Now, Read, Rules, Write, Written};
 use std::sync::Arc;
 use wire::command::Send;
@@ -137,7 +137,7 @@ impl Hall {
 
     fn read(&self, read: &Read) -> Found {
         match read {
-            Read::Login { .. } => Found::Login(Box::new(LoginView::default())),
+            Read::Login { .. } => Found::Login(Box::default()),
             Read::Standing { conversation, .. } => {
                 let last = Seq(self.conversations[conversation.0 as usize - 1].1);
                 let kind = ConversationKind::Group;

@@ -1,13 +1,17 @@
 //! Which system calls the server makes for a message, counted by strace.
 //!
-//! Tracing slows the server down many times, so this is a run of its own, and only the counts are told.
+//! Tracing slows the server down many times, so these are runs of their own, and only the counts are told: the difference of a
+//! long run and a short one, so that setting up counts nothing.
 
 use super::{Bench, stand};
 use crate::args::Placement;
 use crate::error::Error;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
+/// Seconds of the two runs.
+const SECONDS: [&str; 2] = ["1", "4"];
 /// Calls that fewer messages than one in so many make are told together.
 const RARE: f64 = 0.005;
 
@@ -22,7 +26,12 @@ pub fn count(bench: &Bench<'_>, placement: Placement) -> Result<Option<Vec<Value
     let loads = [("window 1", "pairs --pairs 500 --window 1"), ("window 64", "pairs --pairs 50 --window 64")];
     let mut counted = Vec::new();
     for (name, options) in loads {
-        let Some(calls) = count_one(bench, placement, options)? else { return Ok(None) };
+        let mut counts = Vec::new();
+        for seconds in SECONDS {
+            let Some(count) = count_one(bench, placement, options, seconds)? else { return Ok(None) };
+            counts.push(count);
+        }
+        let calls = each(&counts[0], &counts[1]);
         println!("[system calls, {name}] a message, by strace -c -f:");
         let (often, rare): (Vec<_>, Vec<_>) = calls.iter().partition(|(_, each)| *each >= RARE);
         for (call, each) in &often {
@@ -38,17 +47,31 @@ pub fn count(bench: &Bench<'_>, placement: Placement) -> Result<Option<Vec<Value
     Ok(Some(counted))
 }
 
-/// Calls of each kind a message, the most first.
+/// Calls by name, and the messages that they were made for.
+type Count = (BTreeMap<String, u64>, f64);
+
+/// Calls of each kind for each message that the long run has beyond the short one, the most first.
+fn each((short, few): &Count, (long, many): &Count) -> Vec<(String, f64)> {
+    let more = |(call, count): (&String, &u64)| {
+        let beyond = *count as f64 - short.get(call).copied().unwrap_or(0) as f64;
+        (call.clone(), beyond.max(0.0) / (many - few).max(1.0))
+    };
+    let mut calls: Vec<_> = long.iter().map(more).collect();
+    calls.sort_by(|one, other| other.1.total_cmp(&one.1));
+    calls
+}
+
 fn count_one(
     bench: &Bench<'_>,
     placement: Placement,
     options: &str,
-) -> Result<Option<Vec<(String, f64)>>, Error> {
+    seconds: &str,
+) -> Result<Option<Count>, Error> {
     let server = bench.start_server(placement, &bench.fresh_data()?, &[])?;
     let (trace, result) = (bench.folder().join("strace"), bench.folder().join("traced.json"));
     let mut generator = stand::generator_command(bench.own(), placement);
     generator.args(options.split(' ')).args(["--address", &server.address.to_string(), "--warmup", "0"]);
-    generator.args(["--seconds", "3", "--json"]).arg(&result).stdout(Stdio::null());
+    generator.args(["--seconds", seconds, "--json"]).arg(&result).stdout(Stdio::null());
     let mut generator = generator.spawn().map_err(|error| Error::io("start the generator", error))?;
     let mut strace = Command::new("strace");
     strace
@@ -73,20 +96,18 @@ fn count_one(
         ));
     }
     let results = crate::compare::results(&result)?;
-    let sent = results.last().and_then(|result| result.get("sent")?.as_f64()).unwrap_or(0.0).max(1.0);
-    Ok(Some(calls.into_iter().map(|(call, count)| (call, count as f64 / sent)).collect()))
+    let sent = results.last().and_then(|result| result.get("sent")?.as_f64()).unwrap_or(0.0);
+    Ok(Some((calls, sent)))
 }
 
 /// Reads `strace -c -U calls,name`: the count and the name of each call.
-fn parse(table: &str) -> Vec<(String, u64)> {
+fn parse(table: &str) -> BTreeMap<String, u64> {
     let row = |line: &str| {
         let mut fields = line.split_whitespace();
         let (count, name) = (fields.next()?.parse().ok()?, fields.next()?);
         (name != "total").then(|| (name.to_owned(), count))
     };
-    let mut calls: Vec<_> = table.lines().filter_map(row).collect();
-    calls.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    calls
+    table.lines().filter_map(row).collect()
 }
 
 #[cfg(test)]
@@ -96,7 +117,10 @@ mod tests {
     #[test]
     fn the_table_of_strace_is_read() {
         let table = "    calls syscall\n--------- ----------------\n      120 sendto\n      300 futex\n--------- ----------------\n      420 total\n";
-        assert_eq!(parse(table), [("futex".to_owned(), 300), ("sendto".to_owned(), 120)]);
+        let calls = parse(table);
+        assert_eq!((calls.len(), calls["futex"], calls["sendto"]), (2, 300, 120));
+        let short = (BTreeMap::from([("futex".to_owned(), 100)]), 10.0);
+        assert_eq!(each(&short, &(calls, 110.0)), [("futex".to_owned(), 2.0), ("sendto".to_owned(), 1.2)]);
         assert!(parse("strace: attach: ptrace(PTRACE_SEIZE, 1): Operation not permitted\n").is_empty());
     }
 }

@@ -18,6 +18,9 @@ use std::collections::VecDeque;
 /// When a client tries again that was refused or lost; clients of this project wait as long the first time.
 const TRY_AGAIN: u64 = 250 * MILLISECOND;
 
+/// Clients that drop, or connect, in one turn: the others must not wait for the generator.
+const SLICE: usize = 64;
+
 /// Connections are first those of the pairs, then those of the clients.
 struct Storm {
     talk: Talk,
@@ -26,8 +29,11 @@ struct Storm {
     /// Whether each is back.
     is_back: Vec<bool>,
     missing: usize,
-    /// When all dropped.
+    /// When they began to drop.
     since: Option<u64>,
+    /// How many have dropped, and how many of those have begun to connect again.
+    dropped: usize,
+    begun: usize,
     /// Clients that try again: when, who.
     again: VecDeque<(u64, usize)>,
     tries_again: u64,
@@ -58,6 +64,8 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
         missing: clients.len(),
         clients: clients.to_vec(),
         since: None,
+        dropped: 0,
+        begun: 0,
         again: VecDeque::new(),
         tries_again: 0,
         back: Latency::default(),
@@ -85,6 +93,20 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
 }
 
 impl Storm {
+    /// First all drop, then all connect.
+    fn next_slice(&mut self, rig: &mut Rig, now: u64) {
+        let (first, all) = (self.pairs, self.clients.len());
+        if self.dropped < all {
+            let end = all.min(self.dropped + SLICE);
+            (self.dropped..end).for_each(|client| rig.close(first + client));
+            self.dropped = end;
+        } else if self.begun < all {
+            let end = all.min(self.begun + SLICE);
+            (self.begun..end).for_each(|client| self.connect(rig, first + client, now));
+            self.begun = end;
+        }
+    }
+
     /// Client `number` connects anew and logs in.
     fn connect(&mut self, rig: &mut Rig, number: usize, now: u64) {
         if rig.open(number).is_err() {
@@ -107,9 +129,9 @@ impl Load for Storm {
         let phase = rig.meter.window().phase();
         if phase == Phase::Measured && self.since.is_none() {
             self.since = Some(now);
-            let clients = self.pairs..self.pairs + self.clients.len();
-            clients.clone().for_each(|number| rig.close(number));
-            clients.for_each(|number| self.connect(rig, number, now));
+        }
+        if self.since.is_some() {
+            self.next_slice(rig, now);
         }
         while let Some(&(_, number)) = self.again.front().filter(|(at, _)| *at <= now) {
             self.again.pop_front();
@@ -163,6 +185,9 @@ impl Load for Storm {
     }
 
     fn next_look(&self) -> u64 {
+        if self.since.is_some() && self.begun < self.clients.len() {
+            return 0;
+        }
         self.talk.next_look().min(self.again.front().map_or(u64::MAX, |(at, _)| *at))
     }
 

@@ -173,6 +173,7 @@ fn describe(workload: &Workload) -> (String, Map<String, Value>) {
 fn done_word(part: &Part) -> String {
     match (&*part.unit, &*part.latency) {
         (_, "ack") => "stored".into(),
+        (_, "handing over") => "handed_over".into(),
         ("message" | "delivery", _) => "delivered".into(),
         (other, _) => format!("{other}s"),
     }

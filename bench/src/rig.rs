@@ -40,6 +40,11 @@ pub trait Load {
         false
     }
 
+    /// Whether nothing more can come of it: the measured phase ends.
+    fn is_hopeless(&self) -> bool {
+        false
+    }
+
     /// When it has something to do of its own, to the microsecond; `u64::MAX`: never.
     fn next_due(&self) -> u64;
 
@@ -146,6 +151,9 @@ impl Rig {
             }
             let now = self.clock.now();
             load.turn(self, now);
+            if load.is_hopeless() {
+                self.meter.window_mut().finish(now);
+            }
             if self.meter.window().phase() == Phase::Drain {
                 if load.has_open() {
                     quiet_since = None;

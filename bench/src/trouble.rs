@@ -12,6 +12,8 @@ pub struct Trouble(BTreeMap<Cow<'static, str>, u64>);
 impl Trouble {
     /// A connection ended before the run did.
     pub const DISCONNECTED: &'static str = "disconnected";
+    /// A process that `--server-pid` names was gone before the end.
+    pub const SERVER_ENDED: &'static str = "server_ended";
     /// A heartbeat came back wrong.
     pub const WRONG_HEARTBEAT: &'static str = "wrong_heartbeat";
     /// A heartbeat was not answered before the next one was due.

@@ -91,7 +91,7 @@ fn each_single_fault_is_noticed_and_named() {
             ("pairs", "--pairs 3 --rate 2000"),
             ("pairs", "--pairs 2 --window 8 --conversations 5"),
             ("pairs", "--pairs 2 --window 8 --dialect legacy"),
-            ("group", "--members 4 --senders 2 --window 3"),
+            ("group", "--members 4 --window 3"),
         ] {
             let (code, result) = measure(workload, Some(fault), load);
             assert_eq!((code, &result[count]), (Some(1), &1.into()), "{fault} {load}: {result}");

@@ -137,7 +137,11 @@ impl Meter {
     pub fn end(mut self) -> Tally {
         self.latency.add(&self.latency_now);
         self.live.end();
+        let has_server = !self.window.pids().is_empty();
         let measured = self.window.into_measured();
+        if has_server && measured.server.is_none() {
+            self.trouble.note(Trouble::SERVER_ENDED);
+        }
         Tally {
             nanoseconds: measured.nanoseconds,
             done: self.done,

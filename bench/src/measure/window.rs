@@ -105,7 +105,8 @@ impl Window {
                     nanoseconds: end - self.open,
                     server: match &self.pids[..] {
                         [] => None,
-                        pids => Some(Sample::take(pids)?.since(&server)),
+                        // A server that has ended is trouble of the run, which is told, not one of the generator.
+                        pids => Sample::take(pids).ok().map(|now| now.since(&server)),
                     },
                     generator: Sample::take(&own)?.since(&generator),
                 };

@@ -24,8 +24,9 @@ struct Conversation {
     members: Vec<u32>,
     is_group: bool,
     last_seq: u64,
-    /// A message that a fault holds back, as a frame.
+    /// A message that a fault holds back, as a frame, and for whom.
     held: Option<Vec<u8>>,
+    held_for: u32,
 }
 
 /// A SEND, as far as a relay looks at it.
@@ -132,6 +133,7 @@ impl Directory {
                     is_group: true,
                     last_seq: 0,
                     held: None,
+                    held_for: 0,
                 });
                 let conversation = ConversationId(self.conversations.len() as u32);
                 Ok(Reply::GroupCreated(GroupCreated { conversation }))
@@ -234,7 +236,10 @@ impl Directory {
             put_message(out, &parcel, (conversation.last_seq, conversation.is_group), from, name, time);
             // In a group it is done wrong to one member.
             let wrong = wrong.take();
-            if wrong.is_some() || conversation.held.is_some() {
+            if wrong.is_some() {
+                conversation.held_for = *to;
+            }
+            if wrong.is_some() || (conversation.held.is_some() && conversation.held_for == *to) {
                 spoil(out, start, wrong, &mut conversation.held, b"\",\"time\":");
             }
             dirty.push(peer);
@@ -246,7 +251,13 @@ impl Directory {
         let members = [one.min(other), one.max(other)];
         *self.between.entry(members).or_insert_with(|| {
             let members = members.to_vec();
-            self.conversations.push(Conversation { members, is_group: false, last_seq: 0, held: None });
+            self.conversations.push(Conversation {
+                members,
+                is_group: false,
+                last_seq: 0,
+                held: None,
+                held_for: 0,
+            });
             self.conversations.len() as u32
         })
     }

@@ -21,7 +21,7 @@ use crate::trouble::Trouble;
 use std::collections::VecDeque;
 use wire::command::Who;
 use wire::kind::{REPLY, request};
-use wire::{Command, Dialect, Direction, Reply, Seq};
+use wire::{Command, Dialect, Direction, Errno, Reply, Seq};
 
 /// How long one stays away, ns: from this to ten times this.
 const AWAY: u64 = 200 * MILLISECOND;
@@ -137,9 +137,12 @@ fn befriend(target: &Target, accounts: &[Account], members: usize) -> Result<(),
                 let next = circle[(number + 1) % circle.len()].id;
                 let add = Command::AddFriend { who: Who::Id(next), message: None };
                 session.send(&add, 1)?;
-                match session.answer("ADD_FRIEND", &add)? {
-                    Reply::FriendAdded(_) => {}
-                    other => return Err(unexpected("ADD_FRIEND", &other)),
+                match session.answer("ADD_FRIEND", &add) {
+                    Ok(Reply::FriendAdded(_)) => {}
+                    // An earlier run by the same accounts.
+                    Err(Error::Refused { refusal, .. }) if refusal.errno == Errno::Conflict => {}
+                    Ok(other) => return Err(unexpected("ADD_FRIEND", &other)),
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -258,6 +261,10 @@ impl Load for Day {
 
     fn handle_lost(&mut self, rig: &mut Rig, number: usize) -> bool {
         self.talk.handle_lost(rig, number)
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.talk.is_hopeless()
     }
 
     fn next_due(&self) -> u64 {

@@ -12,6 +12,7 @@ use crate::opening::Spec;
 use crate::rig::{Load, Rig};
 use crate::trouble::Trouble;
 use serde_json::Value;
+use wire::Dialect;
 
 /// Member 1 of each lane is absent at first.
 const RECEIVER: usize = 1;
@@ -44,8 +45,9 @@ pub fn run(stage: &Stage<'_>, args: &OfflineArgs) -> Result<Vec<Part>, Error> {
     let mut stored = rig.exchange_meter(meter).end();
     stored.sent = offline.talk.close().1;
     (stored.done, stored.latency) = (stored.ack.count(), stored.ack.clone());
-    if stage.common.dialect.dialect() == wire::Dialect::Legacy {
-        // Nothing says when it is stored, only that the server took it.
+    let is_legacy = rig.dialect() == Dialect::Legacy;
+    if is_legacy {
+        // Nothing says when it is stored, only that the kernel took it.
         stored.done = stored.sent;
     }
     if stored.sent < u64::from(args.messages) {
@@ -56,7 +58,7 @@ pub fn run(stage: &Stage<'_>, args: &OfflineArgs) -> Result<Vec<Part>, Error> {
     let mut delivered = rig.meter.end();
     (delivered.faults, delivered.sent) = offline.talk.close();
     delivered.trouble.note_many(Trouble::NOT_LOGGED_IN, offline.missing as u64);
-    let part = Part::new("store", "message", "ack", stored);
+    let part = Part::new("store", "message", if is_legacy { "handing over" } else { "ack" }, stored);
     Ok(vec![part, Part::new("deliver", "message", "delivery", delivered)])
 }
 
@@ -112,6 +114,10 @@ impl Load for Offline {
 
     fn handle_lost(&mut self, rig: &mut Rig, number: usize) -> bool {
         self.talk.handle_lost(rig, number)
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.talk.is_hopeless()
     }
 
     fn next_due(&self) -> u64 {

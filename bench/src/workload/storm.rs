@@ -180,6 +180,10 @@ impl Load for Storm {
         is_on_its_way
     }
 
+    fn is_hopeless(&self) -> bool {
+        self.talk.is_hopeless()
+    }
+
     fn next_due(&self) -> u64 {
         self.talk.next_due()
     }

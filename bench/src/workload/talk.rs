@@ -297,6 +297,10 @@ impl Load for Talk {
         false
     }
 
+    fn is_hopeless(&self) -> bool {
+        !self.lanes.iter().any(Lane::is_open)
+    }
+
     fn next_due(&self) -> u64 {
         match &self.pace {
             Pace::Rate(schedule) => schedule.next_due(),

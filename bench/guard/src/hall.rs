@@ -5,7 +5,7 @@ use logic::{Conflict, ConnId, Effects, Found, Input, Logic, Now, Read, Rules, Wr
 use std::sync::Arc;
 use wire::command::Send;
 use wire::{
-    Command, ConversationId, ConversationKind, Credentials, Message, Seq, Target, UnixMillis, UserId,
+    Command, ConversationId, ConversationKind, Credentials, Dialect, Message, Seq, Target, UnixMillis, UserId,
 };
 
 /// A receiver acknowledges every so many messages.
@@ -29,7 +29,13 @@ impl Hall {
     /// Logs `users` in, `circle` of them to a conversation.
     pub fn new(users: u32, circle: u32) -> Hall {
         let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-        let rules = Rules { conflict: Conflict::Kick, messages_per_second: 0, node, address };
+        let rules = Rules {
+            conflict: Conflict::Kick,
+            messages_per_second: 0,
+            legacy_object_bytes: 1_024,
+            node,
+            address,
+        };
         let members = |first: u32| (first..first + circle).map(UserId).collect::<Vec<_>>().into();
         let mut hall = Hall {
             logic: Logic::new(rules, 7),
@@ -53,7 +59,7 @@ impl Hall {
     fn log_in(&mut self, number: u32) {
         let conn = ConnId::new(0, number as usize, 1);
         self.connections.push(conn);
-        self.handle(Input::Opened { conn, peer: [127, 0, 0, 1].into() });
+        self.handle(Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect: Dialect::Tlv });
         let credentials = Credentials::Token((number + 1).to_string().into());
         self.handle(Input::Request {
             conn,

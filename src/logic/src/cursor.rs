@@ -5,7 +5,7 @@
 
 use crate::limits::{CURSOR_BATCH, CURSORS_KEPT, CURSORS_MAX};
 use crate::map::{Map, map};
-use crate::store::{CursorMove, CursorStep};
+use crate::store::{CursorMove, CursorStep, Epoch};
 use std::collections::VecDeque;
 use wire::{ConversationId, Seq, UserId};
 
@@ -78,7 +78,8 @@ impl Cursors {
         }
         std::mem::swap(&mut self.waiting, &mut self.writing_by_key);
         for (&(conversation, user), steps) in &self.writing_by_key {
-            self.writing.extend(steps.iter().map(|&step| CursorMove { conversation, user, step }));
+            let epoch = Epoch::NONE;
+            self.writing.extend(steps.iter().map(|&step| CursorMove { conversation, user, epoch, step }));
         }
         // Key order: storage touches each page once.
         self.writing.make_contiguous().sort_by_key(|m| (m.conversation, m.user));

@@ -5,7 +5,7 @@ use crate::limits::{APPEND_BYTES_MAX, APPENDS_MAX, BUSY_RETRY_MS};
 use crate::parked::{Asked, Sending, Stage};
 use crate::session::SessionRef;
 use crate::state::{State, UNAVAILABLE};
-use crate::store::{Append, Write};
+use crate::store::{Append, Epoch, Write};
 use crate::{Now, delivery};
 use std::sync::Arc;
 use wire::command::{Send, server_cid};
@@ -43,7 +43,7 @@ pub(crate) fn send(
     });
     let stage = Stage::Send(Sending { sender, session, cid: cid.clone(), bytes });
     let Send { target, content, content_type, .. } = send;
-    let append = Append { sender, sender_name, target, cid, content_type, content };
+    let append = Append { sender, epoch: Epoch::NONE, sender_name, target, cid, content_type, content };
     state.write(now, Some(asked), stage, Write::Append(append), fx);
 }
 

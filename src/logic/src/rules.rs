@@ -243,7 +243,7 @@ fn sent(
     fx: &mut Effects,
 ) {
     match written {
-        Written::Appended { message, members } => {
+        Written::Appended { message, members, .. } => {
             message::stored(state, now, asked, sending, &message, &members, fx);
         }
         Written::Duplicate { conversation, seq, time } => {

@@ -289,7 +289,8 @@ impl Table {
                     cid: Some(append.cid),
                 });
                 conversation.messages.push(Arc::clone(&message));
-                Written::Appended { message, members: conversation.members.as_slice().into() }
+                let members = conversation.members.as_slice().into();
+                Written::Appended { message, members, member_version: 1 }
             }
             Write::MoveCursors(moves) => {
                 for m in moves {
@@ -323,7 +324,7 @@ impl Table {
                 let Written::TokenReady { token, .. } = self.token(user) else { unreachable!() };
                 Written::AccountCreated { user, token }
             }
-            Write::AddFriend { .. } | Write::CreateGroup { .. } | Write::JoinGroup { .. } => Written::Done,
+            _ => Written::Done,
         }
     }
 

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 use wire::UnixMillis;
 
 /// Every migration in order; the first is version 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../../../../sql/sqlite/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../../../sql/sqlite/0001_init.sql"),
+    include_str!("../../../../../sql/sqlite/0002_session.sql"),
+];
 
 /// Brings the schema up to date, one transaction a step.
 pub fn migrate(conn: &Connection) -> Result<(), StoreError> {

@@ -31,20 +31,22 @@ pub struct View<'a> {
     pub resident: &'a Resident,
     /// Names of senders.
     pub names: &'a mut Names,
+    /// The clock.
+    pub now: UnixMillis,
 }
 
 /// A page of a listing, and whether there are others after it.
 type Rows<T> = (Vec<T>, bool);
 
 /// A conversation as one of its members stands in it.
-struct Overview {
-    conversation: ConversationId,
+pub(super) struct Overview {
+    pub conversation: ConversationId,
     kind: ConversationKind,
     peer: Option<UserId>,
-    last: Seq,
-    time: UnixMillis,
+    pub last: Seq,
+    pub time: UnixMillis,
     first: Seq,
-    delivered: Seq,
+    pub delivered: Seq,
     read: Seq,
 }
 
@@ -96,6 +98,11 @@ impl View<'_> {
                 let (groups, more) = self.groups(*user, *page)?;
                 Found::Groups { groups, more }
             }
+            Read::GroupIds { user } => Found::GroupIds(self.group_ids(*user)?),
+            Read::Online { users, grace } => Found::Online(self.online(users, *grace)?),
+            Read::Claims { node, since } => self.claims(node, *since)?,
+            Read::Changes { node, since } => self.changes(node, *since)?,
+            Read::Roster { conversation } => Found::Roster(self.roster(*conversation)?.map(Box::new)),
         })
     }
 
@@ -138,7 +145,7 @@ impl View<'_> {
     ///
     /// Their ends are taken from the tail before the disk is read, so that a message which is filed meanwhile is seen
     /// here or there. (A conversation that is new since the ids were read is left for the next question.)
-    fn overviews(&self, user: UserId, after: ConversationId) -> Result<Vec<Overview>, StoreError> {
+    pub(super) fn overviews(&self, user: UserId, after: ConversationId) -> Result<Vec<Overview>, StoreError> {
         let sql = "SELECT conversation_id FROM member WHERE user_id = ?1 AND conversation_id > ?2 AND device = 0 \
                    ORDER BY conversation_id";
         let mut select = self.conn.prepare_cached(sql)?;
@@ -361,7 +368,7 @@ fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
     })
 }
 
-fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
+pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
     row.get::<_, i64>(column).map(|seq| Seq(seq as u64))
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn added(
         delivery::push(state, peer, Push::Friend(Box::new(change)), fx);
         announce(state, user, Presence::Online, &[peer], fx);
     }
-    if state.sessions.is_online(peer) {
+    if state.is_present(peer) {
         announce(state, peer, Presence::Online, &[user], fx);
     }
 }
@@ -76,7 +76,7 @@ pub(crate) fn announce(
 
 /// The friends of a user who went are known. Who came back meanwhile has not gone.
 pub(crate) fn gone(state: &mut State, user: UserId, friends: &[UserId], fx: &mut Effects) {
-    if !state.sessions.is_online(user) {
+    if !state.is_present(user) {
         announce(state, user, Presence::Offline, friends, fx);
     }
 }

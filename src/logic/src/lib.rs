@@ -14,6 +14,7 @@ mod contact;
 mod cursor;
 mod delivery;
 pub mod effect;
+mod grace;
 mod group;
 mod guard;
 pub mod limits;
@@ -83,6 +84,8 @@ pub enum Input {
 pub struct Rules {
     /// What a second login of an account does.
     pub conflict: Conflict,
+    /// Milliseconds for which a session outlives its connection; 0: it ends with it.
+    pub grace: u64,
     /// Messages that an account may send each second, with a burst of ten seconds' worth; 0: any number.
     pub messages_per_second: u32,
     /// Name of this node, for replies.

@@ -34,6 +34,8 @@ pub const OUTPUT_HARD: usize = 512 << 10;
 pub const FRAME_OVERHEAD: usize = 200;
 /// Seconds' worth of messages that may be sent at once.
 pub const BURST_SECONDS: u64 = 10;
+/// Sessions without a connection that are kept; beyond, the oldest ends.
+pub const ABSENT_MAX: usize = 1 << 20;
 /// Password tries that cost nothing.
 pub const FREE_TRIES: u32 = 5;
 /// The longest wait between two password tries, seconds.

@@ -5,12 +5,11 @@ use crate::cursor::Cursors;
 use crate::effect::Effects;
 use crate::limits::GROUPS_BYTES;
 use crate::parked::{Asked, Stage};
-use crate::session::Sessions;
 use crate::state::State;
 use crate::store::{Found, Read};
 use wire::reply::{
     ConversationsPage, Entry, Friend, FriendsPage, Group, GroupsPage, HistoryPage, Member, MembersPage, Node,
-    NodesPage, Presence,
+    NodesPage,
 };
 use wire::{Command, Errno, Reply, UserId};
 
@@ -44,18 +43,17 @@ pub(crate) fn found(
     fx: &mut Effects,
 ) {
     let Some(asked) = asked else { return };
-    let sessions = &state.sessions;
     let reply = match found {
         Found::History { messages, more, first_seq } => {
             Reply::History(Box::new(HistoryPage { messages, more, first_seq }))
         }
         Found::Friends { friends: rows, more } => Reply::Friends(Box::new(FriendsPage {
-            friends: friends(sessions, rows),
+            friends: friends(state, rows),
             requests: Vec::new(),
             more,
         })),
         Found::Members { members, more } => {
-            let member = |(id, name, role)| Member { id, name, state: presence(sessions, id), role };
+            let member = |(id, name, role)| Member { id, name, state: state.presence(id), role };
             Reply::Members(Box::new(MembersPage { members: members.into_iter().map(member).collect(), more }))
         }
         Found::Conversations { mut entries, more } => {
@@ -93,12 +91,8 @@ pub(crate) fn cut_groups(groups: &mut Vec<Group>, bytes: usize) -> bool {
 }
 
 /// Friends with their state.
-pub(crate) fn friends(sessions: &Sessions, rows: Vec<(UserId, Box<str>)>) -> Vec<Friend> {
-    rows.into_iter().map(|(id, name)| Friend { id, name, state: presence(sessions, id) }).collect()
-}
-
-fn presence(sessions: &Sessions, user: UserId) -> Presence {
-    if sessions.is_online(user) { Presence::Online } else { Presence::Offline }
+pub(crate) fn friends(state: &State, rows: Vec<(UserId, Box<str>)>) -> Vec<Friend> {
+    rows.into_iter().map(|(id, name)| Friend { id, name, state: state.presence(id) }).collect()
 }
 
 /// Lays cursors that are not written yet over an entry that was read.

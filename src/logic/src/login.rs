@@ -16,7 +16,7 @@ use crate::limits::LOGIN_GROUPS_BYTES;
 use crate::parked::{Asked, LoginAccount, Stage, TokenReply};
 use crate::session::{Joining, Session, SessionRef};
 use crate::state::State;
-use crate::store::{Account, LoginView, Read, Token, Write};
+use crate::store::{Account, LoginView, Read, Token, TokenHash, Write};
 use crate::{Conflict, Now, account, contact, delivery, listing};
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -165,34 +165,35 @@ pub(crate) fn token_ready(
         }
         return;
     };
-    let back = match state.sessions.of(user) {
-        Some(older) => {
-            kick(state, now, older, device, &token, fx);
-            true
-        }
-        None => false,
+    let before = match state.sessions.of(user) {
+        Some(older) => kick(state, now, older, device, fx),
+        None => state.absences.take(user).map(|absent| absent.token),
     };
+    // A client that reconnects with its token must not lose it to its own older connection.
+    let resumed = before == Some(token.hash);
+    if let Some(before) = before.filter(|_| !resumed) {
+        state.write(now, None, Stage::Nothing, Write::RevokeToken(before), fx);
+    }
     let bucket = state.rates.arrive(user, now.monotonic);
     let session = state.sessions.insert(user, asked.conn, name, token.hash, bucket);
     state.connections.get_mut(asked.conn).expect("looked up above").session = Some(session);
     let Token { text, expires, .. } = token;
-    let stage = Stage::LoginView { session, back, token: Box::new(TokenReply { text, expires }) };
+    let stage = Stage::LoginView { session, token: Box::new(TokenReply { text, expires }) };
     let ticket = state.parking.park(Some(asked), stage, now.monotonic);
     state.sessions.get_mut(session).expect("inserted above").joining =
-        Some(Box::new(Joining { ticket, held: Vec::new() }));
+        Some(Box::new(Joining { ticket, held: Vec::new(), back: before.is_some(), resumed }));
     fx.reads.push((ticket, Read::Login { user }));
 }
 
-/// Ends an older session for a newer login; nothing it asked for before is undone.
+/// Ends an older session for a newer login; nothing it asked for before is undone. Gives the token it had.
 fn kick(
     state: &mut State,
     now: Now,
     older: SessionRef,
     device: Option<Box<str>>,
-    token: &Token,
     fx: &mut Effects,
-) {
-    let Some(session) = remove(state, now, older) else { return };
+) -> Option<TokenHash> {
+    let session = remove(state, now, older)?;
     let conn = session.conn;
     if let Some(joining) = session.joining
         && let Some(parked) = state.parking.take(joining.ticket)
@@ -200,14 +201,11 @@ fn kick(
     {
         state.refuse(now, asked, Errno::NotLoggedIn, ENDED, fx);
     }
-    // A client that reconnects with its token must not lose it to its own older connection.
-    if session.token != token.hash {
-        state.write(now, None, Stage::Nothing, Write::RevokeToken(session.token), fx);
-    }
     let reason = "the account logged in on another connection".into();
     let push = Push::Kicked(Box::new(Kicked { reason, device, time: now.wall }));
     fx.order(conn, Order::Push { conn, push });
     fx.order(conn, Order::Close { conn, reason: CloseReason::Kicked });
+    Some(session.token)
 }
 
 /// What the session needs is there: the reply, then whatever it has missed.
@@ -216,19 +214,19 @@ pub(crate) fn view_ready(
     now: Now,
     asked: Option<Asked>,
     session: SessionRef,
-    back: bool,
     token: TokenReply,
     mut view: LoginView,
     fx: &mut Effects,
 ) {
     let Some(live) = state.sessions.get_mut(session) else { return };
     let (user, conn, name) = (live.user, live.conn, live.name.clone());
-    let held = live.joining.take().map(|joining| joining.held).unwrap_or_default();
+    let Some(joining) = live.joining.take() else { return };
+    let Joining { held, back, resumed, .. } = *joining;
     let unread = std::mem::take(&mut view.unread);
     for entry in &mut view.conversations {
         listing::lay_over(&state.cursors, user, entry);
     }
-    let friends = listing::friends(&state.sessions, view.friends);
+    let friends = listing::friends(state, view.friends);
     let groups_more = view.groups_more | listing::cut_groups(&mut view.groups, LOGIN_GROUPS_BYTES);
     let reply = LoggedIn {
         id: user,
@@ -236,7 +234,7 @@ pub(crate) fn view_ready(
         token: token.text,
         token_expires: token.expires,
         node: state.rules.node.clone(),
-        resumed: false,
+        resumed,
         friends,
         groups: view.groups,
         conversations: view.conversations,
@@ -257,7 +255,7 @@ pub(crate) fn view_ready(
     delivery::unread_known(state, now, session, unread, fx);
 }
 
-/// What the session needs could not be read: as if the login had not been.
+/// What the session needs could not be read: as if its connection were lost.
 pub(crate) fn view_failed(
     state: &mut State,
     now: Now,
@@ -265,7 +263,7 @@ pub(crate) fn view_failed(
     session: SessionRef,
     fx: &mut Effects,
 ) {
-    end(state, now, session, fx);
+    lose(state, now, session, fx);
     state.unavailable(now, asked, fx);
 }
 
@@ -298,6 +296,17 @@ pub(crate) fn closed(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects
     if let Some(connection) = state.connections.close(conn)
         && let Some(session) = connection.session
     {
+        lose(state, now, session, fx);
+    }
+}
+
+/// A session has lost its connection: within its grace it can be resumed, and nobody sees it go.
+fn lose(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
+    let Some(live) = state.sessions.get(session) else { return };
+    let came = live.joining.as_ref().is_none_or(|joining| joining.back);
+    if came && state.absences.begin(live.user, live.token, now.monotonic) {
+        remove(state, now, session);
+    } else {
         end(state, now, session, fx);
     }
 }

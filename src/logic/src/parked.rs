@@ -29,7 +29,7 @@ pub(crate) enum Stage {
     /// LOGIN: the token is being made or extended.
     LoginToken { device: Option<Box<str>>, made: bool },
     /// LOGIN: the session exists and what it needs is being read.
-    LoginView { session: SessionRef, back: bool, token: Box<TokenReply> },
+    LoginView { session: SessionRef, token: Box<TokenReply> },
     /// LOGOUT: the token is being revoked.
     Logout(SessionRef),
     /// REGISTER: is the name free?

@@ -2,6 +2,7 @@
 
 use crate::cursor::Cursors;
 use crate::effect::{Effects, Order, PasswordResult};
+use crate::grace::Absences;
 use crate::guard::Guard;
 use crate::limits::{CURSOR_MS, DRAIN_RETRY_MS, SWEEP_MS, TICK_MS};
 use crate::login::{TokenReady, Verified};
@@ -11,7 +12,7 @@ use crate::session::Sessions;
 use crate::state::{Connections, State};
 use crate::store::{Found, Ticket, Write, Written};
 use crate::{
-    Input, Now, Rules, account, contact, delivery, group, listing, login, message, receipt, request,
+    Input, Now, Rules, account, contact, delivery, grace, group, listing, login, message, receipt, request,
 };
 use wire::push::GoingAway;
 use wire::{Errno, Push};
@@ -31,6 +32,7 @@ impl Logic {
     pub fn new(rules: Rules, boot: u64) -> Logic {
         let state = State {
             rates: Rates::new(rules.messages_per_second, boot),
+            absences: Absences::new(rules.grace, boot),
             rules,
             boot,
             nameless: 0,
@@ -135,8 +137,8 @@ impl Logic {
             (Stage::LoginAccount(login), Found::Account(account)) => {
                 login::account_known(state, now, asked, *login, account, fx);
             }
-            (Stage::LoginView { session, back, token }, Found::Login(view)) => {
-                login::view_ready(state, now, asked, session, back, *token, *view, fx);
+            (Stage::LoginView { session, token }, Found::Login(view)) => {
+                login::view_ready(state, now, asked, session, *token, *view, fx);
             }
             (Stage::LoginView { session, .. }, _) => login::view_failed(state, now, asked, session, fx),
             (Stage::RegisterName(register), Found::Account(holder)) => {
@@ -184,6 +186,7 @@ impl Logic {
             ticks.then_some(self.next_tick),
             (!state.cursors.is_empty()).then_some(self.next_cursors),
             sweeps.then_some(self.next_sweep),
+            state.absences.next(),
         ]
         .into_iter()
         .flatten()
@@ -206,6 +209,7 @@ impl Logic {
                 delivery::retry(state, now, session, fx);
             }
         }
+        grace::expire(state, now, fx);
         if now.monotonic >= self.next_cursors {
             self.next_cursors = now.monotonic + CURSOR_MS;
             write_cursors(state, now, fx);

@@ -50,6 +50,10 @@ pub(crate) struct Session {
 pub(crate) struct Joining {
     pub ticket: Ticket,
     pub held: Vec<Push>,
+    /// Whether the user was present already: nobody sees them come.
+    pub back: bool,
+    /// Whether it goes on with the session before it.
+    pub resumed: bool,
 }
 
 /// How far one conversation was pushed to one connection.

@@ -3,6 +3,7 @@
 use crate::conn::ConnId;
 use crate::cursor::Cursors;
 use crate::effect::{Effects, Order};
+use crate::grace::Absences;
 use crate::guard::Guard;
 use crate::limits::{BUSY_RETRY_MS, WAITING_MAX};
 use crate::parked::{Asked, Parking, Stage};
@@ -12,7 +13,8 @@ use crate::store::{Read, Write};
 use crate::{Now, Rules, request};
 use std::borrow::Cow;
 use std::net::IpAddr;
-use wire::{Command, Errno, Refusal, Reply};
+use wire::reply::Presence;
+use wire::{Command, Errno, Refusal, Reply, UserId};
 
 /// All state of the rules.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(crate) struct State {
     pub nameless: u64,
     pub connections: Connections,
     pub sessions: Sessions,
+    pub absences: Absences,
     pub parking: Parking,
     pub cursors: Cursors,
     pub guard: Guard,
@@ -101,6 +104,16 @@ impl State {
     /// The session of a connection that is logged in.
     pub fn session_of(&self, conn: ConnId) -> Option<SessionRef> {
         self.connections.get(conn)?.session
+    }
+
+    /// Whether a user has a session, with a connection or within its grace.
+    pub fn is_present(&self, user: UserId) -> bool {
+        self.sessions.is_online(user) || self.absences.contains(user)
+    }
+
+    /// The same, as its friends see it.
+    pub fn presence(&self, user: UserId) -> Presence {
+        if self.is_present(user) { Presence::Online } else { Presence::Offline }
     }
 
     /// Answers a request, and begins what waited for it.

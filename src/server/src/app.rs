@@ -70,6 +70,7 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
 
     let rules = Rules {
         conflict: config.session.conflict,
+        grace: 1_000 * u64::from(config.session.grace),
         messages_per_second: config.limits.messages_per_second,
         node: "local".into(),
         address: address.to_string().into(),

@@ -52,9 +52,12 @@ pub enum Seen {
     Close,
 }
 
+/// Milliseconds for which a session outlives its connection.
+pub const GRACE: u64 = 300_000;
+
 pub fn rules() -> Rules {
     let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-    Rules { conflict: Conflict::Kick, messages_per_second: 0, node, address }
+    Rules { conflict: Conflict::Kick, grace: GRACE, messages_per_second: 0, node, address }
 }
 
 impl Table {

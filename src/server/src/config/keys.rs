@@ -86,6 +86,8 @@ sections! {
     session: Session {
         /// What a second login of an account does to the first.
         conflict: Conflict = Conflict::Kick, choice;
+        /// Seconds for which a session outlives its connection.
+        grace: u32 = 300, integer(0..=86_400);
     }
     /// Friends.
     contacts: Contacts {

@@ -59,9 +59,12 @@ fn open(conn: Connection, wall: &Arc<AtomicU64>, seed: u64) -> SqliteStore {
     SqliteStore::recover(conn, Box::new(clock), Box::new(random)).expect("recovery succeeds")
 }
 
+/// Short, so that many runs see it end.
+const GRACE: u64 = 3_000;
+
 fn rules() -> Rules {
     let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-    Rules { conflict: Conflict::Kick, messages_per_second: 0, node, address }
+    Rules { conflict: Conflict::Kick, grace: GRACE, messages_per_second: 0, node, address }
 }
 
 impl World {

@@ -7,7 +7,7 @@ use crate::limits::ABSENT_MAX;
 use crate::map::{Map, map};
 use crate::parked::Stage;
 use crate::state::State;
-use crate::store::{Read, TokenHash};
+use crate::store::{Epoch, Read, TokenHash, Write};
 use std::collections::VecDeque;
 use wire::UserId;
 
@@ -16,6 +16,7 @@ use wire::UserId;
 pub(crate) struct Absent {
     /// Of the token that resumes it.
     pub token: TokenHash,
+    epoch: Epoch,
     serial: u32,
 }
 
@@ -36,12 +37,12 @@ impl Absences {
     }
 
     /// A session lost its connection. Whether there is a grace for it.
-    pub fn begin(&mut self, user: UserId, token: TokenHash, now: u64) -> bool {
+    pub fn begin(&mut self, user: UserId, token: TokenHash, epoch: Epoch, now: u64) -> bool {
         if self.grace == 0 {
             return false;
         }
         self.serial = self.serial.wrapping_add(1);
-        self.by_user.insert(user, Absent { token, serial: self.serial });
+        self.by_user.insert(user, Absent { token, epoch, serial: self.serial });
         self.ends.push_back((now + self.grace, user, self.serial));
         true
     }
@@ -49,6 +50,11 @@ impl Absences {
     /// The session is somebody's again, or over.
     pub fn take(&mut self, user: UserId) -> Option<Absent> {
         self.by_user.remove(&user)
+    }
+
+    /// The number of an absent session.
+    pub fn epoch(&self, user: UserId) -> Option<Epoch> {
+        self.by_user.get(&user).map(|absent| absent.epoch)
     }
 
     pub fn contains(&self, user: UserId) -> bool {
@@ -61,15 +67,16 @@ impl Absences {
     }
 
     /// A session whose grace is over, or one too many.
-    fn next_over(&mut self, now: u64) -> Option<UserId> {
+    fn next_over(&mut self, now: u64) -> Option<(UserId, Epoch)> {
         while let Some(&(until, user, serial)) = self.ends.front() {
             if until > now && self.ends.len() <= ABSENT_MAX {
                 return None;
             }
             self.ends.pop_front();
-            if self.by_user.get(&user).is_some_and(|absent| absent.serial == serial) {
+            if let Some(absent) = self.by_user.get(&user).filter(|absent| absent.serial == serial) {
+                let epoch = absent.epoch;
                 self.by_user.remove(&user);
-                return Some(user);
+                return Some((user, epoch));
             }
         }
         None
@@ -78,7 +85,18 @@ impl Absences {
 
 /// Ends the sessions whose grace is over, and has their friends told.
 pub(crate) fn expire(state: &mut State, now: Now, fx: &mut Effects) {
-    while let Some(user) = state.absences.next_over(now.monotonic) {
-        state.read(now, None, Stage::Presence(user), Read::FriendIds { user }, fx);
+    while let Some((user, epoch)) = state.absences.next_over(now.monotonic) {
+        if epoch == Epoch::NONE {
+            over(state, now, user, fx);
+        } else {
+            // It may have been resumed on another node.
+            let write = Write::Release { user, epoch, ended: true };
+            state.write(now, None, Stage::Expire(user), write, fx);
+        }
     }
+}
+
+/// A session is over: its friends are told.
+pub(crate) fn over(state: &mut State, now: Now, user: UserId, fx: &mut Effects) {
+    state.read(now, None, Stage::Presence(user), Read::FriendIds { user }, fx);
 }

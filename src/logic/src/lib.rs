@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod account;
+pub mod bus;
+mod cluster;
 pub mod conn;
 mod contact;
 mod cursor;
@@ -31,12 +33,14 @@ mod session;
 mod state;
 pub mod store;
 
+pub use bus::{BusInput, BusOrder};
 pub use conn::ConnId;
 pub use effect::{CloseReason, Effects, Order, PasswordJob, PasswordResult};
 pub use rules::Logic;
 pub use store::{Found, Read, Ticket, Write, Written};
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use wire::{Command, UnixMillis};
 
 /// The two clocks at the beginning of a turn.
@@ -88,6 +92,8 @@ pub struct Rules {
     pub grace: u64,
     /// Messages that an account may send each second, with a burst of ten seconds' worth; 0: any number.
     pub messages_per_second: u32,
+    /// The name of this run of this node, where it shares its database with others; differs between any two runs.
+    pub cluster: Option<Arc<str>>,
     /// Name of this node, for replies.
     pub node: Box<str>,
     /// Where clients connect, `host:port`, for replies.

@@ -9,6 +9,7 @@
 //! The session begins *before* its cursors are read, so a message that is stored in between is seen one way or the
 //! other: either the read has it, or it is noted as a track to be fed.
 
+use crate::cluster::entry;
 use crate::conn::ConnId;
 use crate::effect::{CloseReason, Effects, Order, PasswordJob};
 use crate::guard::Suspect;
@@ -16,8 +17,8 @@ use crate::limits::LOGIN_GROUPS_BYTES;
 use crate::parked::{Asked, LoginAccount, Stage, TokenReply};
 use crate::session::{Joining, Session, SessionRef};
 use crate::state::State;
-use crate::store::{Account, LoginView, Read, Token, TokenHash, Write};
-use crate::{Conflict, Now, account, contact, delivery, listing};
+use crate::store::{Account, Epoch, LoginView, Read, Ticket, Token, TokenHash, Write};
+use crate::{Conflict, Now, account, cluster, contact, delivery, grace, listing};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use wire::command::Who;
@@ -25,7 +26,9 @@ use wire::push::Kicked;
 use wire::reply::{LoggedIn, Presence};
 use wire::{Credentials, Errno, Push, Refusal, Reply, UserId, name};
 
-const ENDED: &str = "this session was ended by a newer login";
+/// What no answer carries.
+const NOBODY: Ticket = Ticket(u64::MAX);
+pub(crate) const ENDED: &str = "this session was ended by a newer login";
 
 pub(crate) fn begin(
     state: &mut State,
@@ -133,6 +136,7 @@ fn already_online(state: &mut State, now: Now, asked: Asked, fx: &mut Effects) {
 }
 
 /// How a login came to its token.
+#[derive(Debug)]
 pub(crate) struct TokenReady {
     pub device: Option<Box<str>>,
     pub made: bool,
@@ -149,51 +153,109 @@ pub(crate) fn token_ready(
     ready: TokenReady,
     fx: &mut Effects,
 ) {
-    let TokenReady { device, made, user, name, token } = ready;
-    let reject = state.rules.conflict == Conflict::Reject && state.sessions.is_online(user);
-    let alive = asked.filter(|asked| !state.draining && state.connections.get(asked.conn).is_some());
-    let Some(asked) = alive.filter(|_| !reject) else {
-        // Nobody will get to know a token that was just made.
-        if made {
-            state.write(now, None, Stage::Nothing, Write::RevokeToken(token.hash), fx);
-        }
-        if let Some(asked) = asked {
-            match reject {
-                true => already_online(state, now, asked, fx),
-                false => state.refuse(now, asked, Errno::Busy, "the server is going away", fx),
-            }
-        }
-        return;
+    let reject = state.rules.conflict == Conflict::Reject && state.sessions.is_online(ready.user);
+    if reject && state.cluster.is_none() {
+        return give_up(state, now, asked, &ready, Errno::AlreadyOnline, fx);
+    }
+    let Some(asked) = still_asked(state, asked) else {
+        return give_up(state, now, asked, &ready, Errno::Busy, fx);
     };
-    let before = match state.sessions.of(user) {
-        Some(older) => kick(state, now, older, device, fx),
-        None => state.absences.take(user).map(|absent| absent.token),
+    if state.cluster.is_some() {
+        return entry::begin(state, now, Some(asked), ready, fx);
+    }
+    let before = match state.sessions.of(ready.user) {
+        Some(older) => kick(state, now, older, ready.device.clone(), fx),
+        None => state.absences.take(ready.user).map(|absent| absent.token),
     };
+    let begun = Begun { epoch: Epoch::NONE, before };
+    let (session, token) = begin_session(state, now, asked, ready, begun, fx);
+    read_view(state, now, Some(asked), session, token, fx);
+}
+
+/// Who asked, if that connection is still there and may log in.
+pub(crate) fn still_asked(state: &State, asked: Option<Asked>) -> Option<Asked> {
+    asked.filter(|asked| !state.draining && state.connections.get(asked.conn).is_some())
+}
+
+/// A login does not come to be.
+pub(crate) fn give_up(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    ready: &TokenReady,
+    errno: Errno,
+    fx: &mut Effects,
+) {
+    // Nobody will get to know a token that was just made.
+    if ready.made {
+        state.write(now, None, Stage::Nothing, Write::RevokeToken(ready.token.hash), fx);
+    }
+    let Some(asked) = asked else { return };
+    match errno {
+        Errno::AlreadyOnline => already_online(state, now, asked, fx),
+        Errno::Unavailable => state.unavailable(now, Some(asked), fx),
+        _ => state.refuse(now, asked, Errno::Busy, "the server is going away", fx),
+    }
+}
+
+/// What a session begins with.
+pub(crate) struct Begun {
+    pub epoch: Epoch,
+    /// The token of the session that was in force before.
+    pub before: Option<TokenHash>,
+}
+
+/// The account's session is this connection's.
+pub(crate) fn begin_session(
+    state: &mut State,
+    now: Now,
+    asked: Asked,
+    ready: TokenReady,
+    begun: Begun,
+    fx: &mut Effects,
+) -> (SessionRef, Box<TokenReply>) {
+    let TokenReady { user, name, token, .. } = ready;
+    let Begun { epoch, before } = begun;
     // A client that reconnects with its token must not lose it to its own older connection.
     let resumed = before == Some(token.hash);
     if let Some(before) = before.filter(|_| !resumed) {
         state.write(now, None, Stage::Nothing, Write::RevokeToken(before), fx);
     }
     let bucket = state.rates.arrive(user, now.monotonic);
-    let session = state.sessions.insert(user, asked.conn, name, token.hash, bucket);
-    state.connections.get_mut(asked.conn).expect("looked up above").session = Some(session);
+    let claim = (token.hash, epoch);
+    let session = state.sessions.insert(user, asked.conn, name, claim, bucket, now.monotonic);
+    state.connections.get_mut(asked.conn).expect("its caller has looked").session = Some(session);
+    let joining = Joining { ticket: NOBODY, held: Vec::new(), back: before.is_some(), resumed };
+    state.sessions.get_mut(session).expect("inserted above").joining = Some(Box::new(joining));
     let Token { text, expires, .. } = token;
-    let stage = Stage::LoginView { session, token: Box::new(TokenReply { text, expires }) };
-    let ticket = state.parking.park(Some(asked), stage, now.monotonic);
-    state.sessions.get_mut(session).expect("inserted above").joining =
-        Some(Box::new(Joining { ticket, held: Vec::new(), back: before.is_some(), resumed }));
-    fx.reads.push((ticket, Read::Login { user }));
+    (session, Box::new(TokenReply { text, expires }))
+}
+
+/// Reads what the session needs.
+pub(crate) fn read_view(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    session: SessionRef,
+    token: Box<TokenReply>,
+    fx: &mut Effects,
+) {
+    let Some(live) = state.sessions.get(session) else { return };
+    let read = Read::Login { user: live.user };
+    let ticket = state.parking.park(asked, Stage::LoginView { session, token }, now.monotonic);
+    state.joins_by(session, ticket);
+    fx.reads.push((ticket, read));
 }
 
 /// Ends an older session for a newer login; nothing it asked for before is undone. Gives the token it had.
-fn kick(
+pub(crate) fn kick(
     state: &mut State,
     now: Now,
     older: SessionRef,
     device: Option<Box<str>>,
     fx: &mut Effects,
 ) -> Option<TokenHash> {
-    let session = remove(state, now, older)?;
+    let session = remove(state, now, older, fx)?;
     let conn = session.conn;
     if let Some(joining) = session.joining
         && let Some(parked) = state.parking.take(joining.ticket)
@@ -208,14 +270,34 @@ fn kick(
     Some(session.token)
 }
 
-/// What the session needs is there: the reply, then whatever it has missed.
+/// What the session needs is there; of friends elsewhere the database knows whether they are online.
+pub(crate) fn view_read(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    (session, token): (SessionRef, Box<TokenReply>),
+    view: Box<LoginView>,
+    fx: &mut Effects,
+) {
+    let users: Vec<UserId> = view.friends.iter().map(|(friend, _)| *friend).collect();
+    if state.cluster.is_none() || users.is_empty() {
+        return view_ready(state, now, asked, session, *token, (*view, Vec::new()), fx);
+    }
+    let read = Read::Online { users, grace: state.rules.grace };
+    let stage = Stage::LoginFriends { session, token, view };
+    let ticket = state.parking.park(asked, stage, now.monotonic);
+    state.joins_by(session, ticket);
+    fx.reads.push((ticket, read));
+}
+
+/// All that the session needs is there: the reply, then whatever it has missed.
 pub(crate) fn view_ready(
     state: &mut State,
     now: Now,
     asked: Option<Asked>,
     session: SessionRef,
     token: TokenReply,
-    mut view: LoginView,
+    (mut view, online): (LoginView, Vec<UserId>),
     fx: &mut Effects,
 ) {
     let Some(live) = state.sessions.get_mut(session) else { return };
@@ -226,7 +308,8 @@ pub(crate) fn view_ready(
     for entry in &mut view.conversations {
         listing::lay_over(&state.cursors, user, entry);
     }
-    let friends = listing::friends(state, view.friends);
+    let mut friends = listing::friends(state, view.friends);
+    listing::mark_online(&mut friends, &online);
     let groups_more = view.groups_more | listing::cut_groups(&mut view.groups, LOGIN_GROUPS_BYTES);
     let reply = LoggedIn {
         id: user,
@@ -250,7 +333,7 @@ pub(crate) fn view_ready(
         fx.order(conn, Order::Push { conn, push });
     }
     if !back {
-        contact::announce(state, user, Presence::Online, &view.friend_ids, fx);
+        contact::announce(state, now, user, Presence::Online, &view.friend_ids, fx);
     }
     delivery::unread_known(state, now, session, unread, fx);
 }
@@ -304,8 +387,10 @@ pub(crate) fn closed(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects
 fn lose(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
     let Some(live) = state.sessions.get(session) else { return };
     let came = live.joining.as_ref().is_none_or(|joining| joining.back);
-    if came && state.absences.begin(live.user, live.token, now.monotonic) {
-        remove(state, now, session);
+    let claim = (live.user, live.epoch);
+    if came && state.absences.begin(live.user, live.token, live.epoch, now.monotonic) {
+        remove(state, now, session, fx);
+        cluster::release(state, now, claim, false, fx);
     } else {
         end(state, now, session, fx);
     }
@@ -313,17 +398,18 @@ fn lose(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
 
 /// Ends a session for good, and has its friends told.
 fn end(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
-    if let Some(session) = remove(state, now, session) {
-        let user = session.user;
-        state.read(now, None, Stage::Presence(user), Read::FriendIds { user }, fx);
+    if let Some(session) = remove(state, now, session, fx) {
+        cluster::release(state, now, (session.user, session.epoch), true, fx);
+        grace::over(state, now, session.user, fx);
     }
 }
 
-fn remove(state: &mut State, now: Now, session: SessionRef) -> Option<Session> {
+fn remove(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) -> Option<Session> {
     let session = state.sessions.remove(session)?;
     state.rates.leave(session.user, session.bucket, now.monotonic);
     if let Some(connection) = state.connections.get_mut(session.conn) {
         connection.session = None;
     }
+    entry::left(state, session.user, &session.groups, fx);
     Some(session)
 }

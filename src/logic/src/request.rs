@@ -62,10 +62,14 @@ pub(crate) fn begin(state: &mut State, now: Now, asked: Asked, command: Command,
     match command {
         Command::Send(send) => message::send(state, now, asked, session, send, fx),
         Command::Logout => login::logout(state, now, asked, session, fx),
-        Command::AddFriend { who, message } => contact::add(state, now, asked, user, who, message, fx),
+        Command::AddFriend { who, message } => {
+            contact::add(state, now, asked, (user, session), who, message, fx);
+        }
         Command::AnswerFriend { id, .. } => contact::answer_request(state, now, asked, id, fx),
-        Command::CreateGroup { name, desc } => group::create(state, now, asked, user, name, desc, fx),
-        Command::JoinGroup { conversation } => group::join(state, now, asked, user, conversation, fx),
+        Command::CreateGroup { name, desc } => {
+            group::create(state, now, asked, (user, session), name, desc, fx);
+        }
+        Command::JoinGroup { conversation } => group::join(state, now, asked, session, conversation, fx),
         Command::History { .. }
         | Command::Friends(_)
         | Command::Members { .. }

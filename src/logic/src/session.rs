@@ -3,7 +3,7 @@
 use crate::conn::ConnId;
 use crate::map::{Map, map};
 use crate::rate::Bucket;
-use crate::store::{Ticket, TokenHash};
+use crate::store::{Epoch, Ticket, TokenHash};
 use slab::Slab;
 use std::sync::Arc;
 use wire::{ConversationId, Push, Seq, UserId};
@@ -22,6 +22,12 @@ pub(crate) struct Session {
     pub conn: ConnId,
     pub name: Arc<str>,
     pub token: TokenHash,
+    /// Its number, where several nodes share the database.
+    pub epoch: Epoch,
+    /// Groups that its node listens to for it.
+    pub groups: Vec<ConversationId>,
+    /// A cursor that was read before this, monotonic ms, says nothing of where a conversation without a track stands.
+    pub since: u64,
     pub bucket: Bucket,
     /// While the reply to LOGIN is being made: its ticket, and pushes that must come after it.
     pub joining: Option<Box<Joining>>,
@@ -116,8 +122,9 @@ impl Sessions {
         user: UserId,
         conn: ConnId,
         name: Arc<str>,
-        token: TokenHash,
+        (token, epoch): (TokenHash, Epoch),
         bucket: Bucket,
+        now: u64,
     ) -> SessionRef {
         self.serial = self.serial.wrapping_add(1);
         let slot = self.slots.insert(Session {
@@ -125,6 +132,9 @@ impl Sessions {
             conn,
             name,
             token,
+            epoch,
+            groups: Vec::new(),
+            since: now,
             bucket,
             joining: None,
             tracks: Vec::new(),
@@ -178,6 +188,13 @@ impl Sessions {
         self.slots.len()
     }
 
+    /// All of them as they are now.
+    pub fn keys(&self) -> Vec<SessionRef> {
+        let key =
+            |(slot, session): (usize, &Session)| SessionRef { slot: slot as u32, serial: session.serial };
+        self.slots.iter().map(key).collect()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
         self.slots.iter().map(|(_, session)| session)
     }
@@ -221,10 +238,14 @@ impl Session {
         track.acked = track.acked.max(seq);
     }
 
-    /// Drops the tracks that say nothing any more, and their memory.
-    pub fn sweep(&mut self) {
-        self.tracks.retain(|track| track.behind.is_some() || track.unacked > 0);
-        self.tracks.shrink_to_fit();
+    /// Drops the tracks that say nothing any more, and their memory; `says` which say something yet.
+    pub fn sweep(&mut self, now: u64, says: impl Fn(UserId, &Track) -> bool) {
+        let (user, before) = (self.user, self.tracks.len());
+        self.tracks.retain(|track| track.behind.is_some() || track.unacked > 0 || says(user, track));
+        if self.tracks.len() < before {
+            self.since = now;
+            self.tracks.shrink_to_fit();
+        }
     }
 }
 

@@ -72,6 +72,7 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
         conflict: config.session.conflict,
         grace: 1_000 * u64::from(config.session.grace),
         messages_per_second: config.limits.messages_per_second,
+        cluster: None,
         node: "local".into(),
         address: address.to_string().into(),
     };

@@ -57,7 +57,7 @@ pub const GRACE: u64 = 300_000;
 
 pub fn rules() -> Rules {
     let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-    Rules { conflict: Conflict::Kick, grace: GRACE, messages_per_second: 0, node, address }
+    Rules { conflict: Conflict::Kick, grace: GRACE, messages_per_second: 0, cluster: None, node, address }
 }
 
 impl Table {

@@ -2,6 +2,7 @@
 //! frame decoder, and a check that what the server sends on one connection keeps the protocol's order.
 
 use logic::ConnId;
+use logic::store::Epoch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wire::kind::{push, request};
 use wire::limits::{FRAME_BYTES, FRAME_BYTES_BEFORE_LOGIN};
@@ -9,6 +10,8 @@ use wire::{Command, ConversationId, Push, Reply, Seq, UserId, split_frame};
 
 pub struct Link {
     pub conn: ConnId,
+    /// The node that it leads to.
+    pub node: usize,
     pub device: usize,
     /// On their way to the server.
     pub up: VecDeque<u8>,
@@ -19,6 +22,8 @@ pub struct Link {
     /// LOGIN or LOGOUT is unanswered: nothing further is decoded.
     pub held: bool,
     pub user: Option<UserId>,
+    /// The number of that user's session.
+    pub epoch: Epoch,
     /// Logic wants to know when `down` is empty.
     pub notify: bool,
     /// The server closes it once `down` is empty.
@@ -51,15 +56,17 @@ pub struct LeftOut {
 }
 
 impl Link {
-    pub fn new(conn: ConnId, device: usize) -> Link {
+    pub fn new(conn: ConnId, node: usize, device: usize) -> Link {
         Link {
             conn,
+            node,
             device,
             up: VecDeque::new(),
             down: VecDeque::new(),
             partial: Vec::new(),
             held: false,
             user: None,
+            epoch: Epoch::NONE,
             notify: false,
             closing: false,
             cut: false,

@@ -47,6 +47,9 @@ struct Order {
     logged_in: bool,
 }
 
+/// What was ever pushed to a user, on whatever connection.
+pub type Ever = BTreeMap<(UserId, ConversationId), BTreeSet<Seq>>;
+
 /// A message that was left out on a connection; it must be that user's own.
 #[derive(Debug)]
 pub struct LeftOut {
@@ -133,7 +136,7 @@ impl Link {
         }
     }
 
-    pub fn push(&mut self, push: &Push, left_out: &mut Vec<LeftOut>) {
+    pub fn push(&mut self, push: &Push, ever: &mut Ever, left_out: &mut Vec<LeftOut>) {
         if self.dead_here {
             return;
         }
@@ -141,16 +144,26 @@ impl Link {
             assert!(self.order.logged_in, "the reply to LOGIN comes before any push");
             let (conversation, seq) = (message.conversation, message.seq);
             let user = self.user.expect("messages go to who is logged in");
-            if let Some(&last) = self.order.pushed.get(&conversation) {
-                assert!(last < seq, "{conversation:?}: {seq} after {last} on one connection");
-                let own = self.order.own.entry(conversation).or_default();
-                let missing = (last.0 + 1..seq.0).map(Seq).filter(|seq| !own.contains(seq));
-                left_out.extend(missing.map(|seq| LeftOut { user, conversation, seq }));
-            }
+            let ever = ever.entry((user, conversation)).or_default();
+            let own = self.order.own.entry(conversation).or_default();
+            let missing: Vec<Seq> = match self.order.pushed.get(&conversation) {
+                Some(&last) => {
+                    assert!(last < seq, "{conversation:?}: {seq} after {last} on one connection");
+                    (last.0 + 1..seq.0).map(Seq).filter(|seq| !own.contains(seq)).collect()
+                }
+                // It begins where some connection of this user had come.
+                None => (1..seq.0).map(Seq).filter(|seq| !own.contains(seq) && !ever.contains(seq)).collect(),
+            };
+            left_out.extend(missing.into_iter().map(|seq| LeftOut { user, conversation, seq }));
+            ever.insert(seq);
             self.order.pushed.insert(conversation, seq);
             self.order.unacked.insert(conversation, seq);
         } else if push.kind() != push::KICKED && push.kind() != push::GOING_AWAY {
             assert!(self.order.logged_in, "the reply to LOGIN comes before any push");
+        }
+        // A client would ask again for everything, and so mend what is the server's to mend.
+        if push.kind() == push::CHANGED {
+            return;
         }
         let mut bytes = Vec::new();
         push.encode(&mut bytes);

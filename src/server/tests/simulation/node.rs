@@ -116,8 +116,6 @@ impl Node {
     }
 
     pub fn is_quiet(&self) -> bool {
-        self.passwords.is_empty()
-            && self.inputs.is_empty()
-            && self.logic.is_settled()
+        self.passwords.is_empty() && self.inputs.is_empty() && self.logic.is_settled()
     }
 }

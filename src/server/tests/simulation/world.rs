@@ -5,7 +5,7 @@
 use crate::bus::Bus;
 use crate::device::Device;
 use crate::dice::Dice;
-use crate::link::{LeftOut, Link};
+use crate::link::{Ever, LeftOut, Link};
 use crate::node::{Node, Outcome};
 use chatclient::Lost;
 use chatserver::storage::{SqliteStore, Store, StoreError};
@@ -38,6 +38,7 @@ pub struct World {
     pub users: Vec<UserId>,
     pub group: ConversationId,
     left_out: Vec<LeftOut>,
+    ever: Ever,
     pub crashes: u32,
     generation: u32,
     boots: u64,
@@ -75,6 +76,7 @@ impl World {
             users: Vec::new(),
             group: ConversationId(0),
             left_out: Vec::new(),
+            ever: Ever::default(),
             crashes: 0,
             generation: 0,
             boots: 0,
@@ -170,7 +172,7 @@ impl World {
                     self.check_that_it_may_be_pushed_to(conn.slot());
                 }
                 let mut left_out = std::mem::take(&mut self.left_out);
-                self.link(conn).push(&push, &mut left_out);
+                self.links[conn.slot()].push(&push, &mut self.ever, &mut left_out);
                 self.left_out = left_out;
             }
             Order::Deliver { message, to } => {

@@ -118,9 +118,14 @@ impl World {
             assert!(matches!(joined, Written::Done));
         }
         for n in 0..devices {
-            let seed = self.dice.roll();
-            self.devices.push(Device::new(self.users[n % users], seed));
+            self.add_device(self.users[n % users]);
         }
+    }
+
+    /// A device of a user.
+    pub fn add_device(&mut self, user: UserId) {
+        let seed = self.dice.roll();
+        self.devices.push(Device::new(user, seed));
     }
 
     fn write_now(&mut self, write: Write) -> Written {
@@ -394,12 +399,17 @@ impl World {
 
     /// A device that wants a link gets one, to any node.
     pub fn connect(&mut self, device: usize) {
+        let node = self.dice.below(self.nodes.len());
+        self.connect_to(device, node);
+    }
+
+    /// The same, to this node.
+    pub fn connect_to(&mut self, device: usize, node: usize) {
         if !std::mem::take(&mut self.devices[device].wants_link) {
             return;
         }
         self.generation += 1;
         let conn = ConnId::new(0, self.links.len(), self.generation);
-        let node = self.dice.below(self.nodes.len());
         self.links.push(Link::new(conn, node, device));
         self.nodes[node].inputs.push_back(Input::Opened { conn, peer: [127, 0, 0, 1].into() });
         let (at, ms) = (self.links.len() - 1, self.ms);

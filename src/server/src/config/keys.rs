@@ -2,10 +2,11 @@
 //!
 //! A new key is one entry here and one in `conf/chatserver.toml`; a test holds the two equal.
 
-use super::value::{Literal, StorageUrl, address, boolean, choice, integer};
+use super::value::{Literal, StorageUrl, address, boolean, choice, file, integer};
 use log::LevelFilter;
 use logic::Conflict;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use toml::de::DeValue;
 use wire::limits::FRAME_BYTES;
 
@@ -81,6 +82,10 @@ sections! {
     storage: Storage {
         /// The database.
         url: StorageUrl = StorageUrl::Sqlite("data/chat.db".into()), StorageUrl::read;
+        /// A file that holds the password which a `mysql:` URL does not.
+        password_file: Option<PathBuf> = None, file;
+        /// Whether a database server is good enough that may lose, when its machine fails, what it said was stored.
+        accept_weak_durability: bool = false, boolean;
     }
     /// Who is logged in.
     session: Session {

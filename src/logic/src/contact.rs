@@ -2,8 +2,9 @@
 
 use crate::effect::Effects;
 use crate::parked::{Asked, Stage};
+use crate::session::SessionRef;
 use crate::state::State;
-use crate::store::Write;
+use crate::store::{Read, Write};
 use crate::{Now, delivery};
 use wire::command::Who;
 use wire::push::{FriendChange, FriendEvent, PresenceChange};
@@ -14,12 +15,13 @@ pub(crate) fn add(
     state: &mut State,
     now: Now,
     asked: Asked,
-    user: UserId,
+    (user, session): (UserId, SessionRef),
     who: Who,
     message: Option<Box<str>>,
     fx: &mut Effects,
 ) {
-    state.write(now, Some(asked), Stage::AddFriend { user, message }, Write::AddFriend { user, who }, fx);
+    let write = state.fenced(session, Write::AddFriend { user, who });
+    state.write(now, Some(asked), Stage::AddFriend { user, message }, write, fx);
 }
 
 /// Two users are friends now: both see each other's state.
@@ -37,11 +39,14 @@ pub(crate) fn added(
     if let Some((_, session)) = state.sessions.of_mut(user) {
         let name = (&*session.name).into();
         let change = FriendChange { id: user, name, event: FriendEvent::Accepted, message };
-        delivery::push(state, peer, Push::Friend(Box::new(change)), fx);
-        announce(state, user, Presence::Online, &[peer], fx);
+        delivery::push(state, now, peer, Push::Friend(Box::new(change)), fx);
+        announce(state, now, user, Presence::Online, &[peer], fx);
     }
-    if state.sessions.is_online(peer) {
-        announce(state, peer, Presence::Online, &[user], fx);
+    if state.is_present(peer) {
+        announce(state, now, peer, Presence::Online, &[user], fx);
+    } else if state.cluster.is_some() {
+        let read = Read::Online { users: vec![peer], grace: state.rules.grace };
+        state.read(now, None, Stage::FriendOnline { user, peer }, read, fx);
     }
 }
 
@@ -64,19 +69,20 @@ pub(crate) fn answer_request(state: &mut State, now: Now, asked: Asked, id: User
 /// Tells those of `friends` who are online that `user` came or went.
 pub(crate) fn announce(
     state: &mut State,
+    now: Now,
     user: UserId,
     presence: Presence,
     friends: &[UserId],
     fx: &mut Effects,
 ) {
     for &friend in friends {
-        delivery::push(state, friend, Push::Presence(PresenceChange { id: user, state: presence }), fx);
+        delivery::push(state, now, friend, Push::Presence(PresenceChange { id: user, state: presence }), fx);
     }
 }
 
 /// The friends of a user who went are known. Who came back meanwhile has not gone.
-pub(crate) fn gone(state: &mut State, user: UserId, friends: &[UserId], fx: &mut Effects) {
-    if !state.sessions.is_online(user) {
-        announce(state, user, Presence::Offline, friends, fx);
+pub(crate) fn gone(state: &mut State, now: Now, user: UserId, friends: &[UserId], fx: &mut Effects) {
+    if !state.is_present(user) {
+        announce(state, now, user, Presence::Offline, friends, fx);
     }
 }

@@ -5,11 +5,14 @@
 
 use crate::limits::{CURSOR_BATCH, CURSORS_KEPT, CURSORS_MAX};
 use crate::map::{Map, map};
-use crate::store::{CursorMove, CursorStep};
+use crate::store::{CursorMove, CursorStep, Epoch};
 use std::collections::VecDeque;
 use wire::{ConversationId, Seq, UserId};
 
 type Key = (ConversationId, UserId);
+
+/// Whose cursor moves, and in which session.
+pub(crate) type Mover = (UserId, Epoch);
 
 #[derive(Debug)]
 pub(crate) struct Cursors {
@@ -21,7 +24,12 @@ pub(crate) struct Cursors {
     writing_by_key: Map<Key, Steps>,
 }
 
-type Steps = smallvec::SmallVec<[CursorStep; 1]>;
+#[derive(Debug, Default)]
+struct Steps {
+    /// Of the session that moved it last.
+    epoch: Epoch,
+    steps: smallvec::SmallVec<[CursorStep; 1]>,
+}
 
 impl Cursors {
     pub fn new(seed: u64) -> Cursors {
@@ -29,20 +37,22 @@ impl Cursors {
     }
 
     /// The member has received up to `delivered` and read up to `read` (0: nothing new).
-    pub fn reach(&mut self, conversation: ConversationId, user: UserId, delivered: Seq, read: Seq) {
-        self.step(conversation, user, CursorStep::Reach { delivered: delivered.max(read), read });
+    pub fn reach(&mut self, who: Mover, conversation: ConversationId, delivered: Seq, read: Seq) {
+        self.step(who, conversation, CursorStep::Reach { delivered: delivered.max(read), read });
     }
 
     /// The member has sent `seq`.
-    pub fn pass(&mut self, conversation: ConversationId, user: UserId, seq: Seq) {
-        self.step(conversation, user, CursorStep::Pass { first: seq, last: seq });
+    pub fn pass(&mut self, who: Mover, conversation: ConversationId, seq: Seq) {
+        self.step(who, conversation, CursorStep::Pass { first: seq, last: seq });
     }
 
-    fn step(&mut self, conversation: ConversationId, user: UserId, step: CursorStep) {
+    fn step(&mut self, (user, epoch): Mover, conversation: ConversationId, step: CursorStep) {
         if self.waiting.len() >= CURSORS_MAX {
             return;
         }
-        let steps = self.waiting.entry((conversation, user)).or_default();
+        let cursor = self.waiting.entry((conversation, user)).or_default();
+        cursor.epoch = epoch;
+        let steps = &mut cursor.steps;
         if let CursorStep::Reach { delivered, read } = step {
             // Runs that this reach covers are needless.
             while matches!(steps.last(), Some(CursorStep::Pass { last, .. }) if delivered >= *last && read >= *last)
@@ -68,7 +78,17 @@ impl Cursors {
     pub fn lay_over(&self, conversation: ConversationId, user: UserId, stored: (Seq, Seq)) -> (Seq, Seq) {
         let key = (conversation, user);
         let steps = [self.writing_by_key.get(&key), self.waiting.get(&key)];
-        steps.into_iter().flatten().flatten().fold(stored, |cursors, step| step.apply(cursors))
+        steps
+            .into_iter()
+            .flatten()
+            .flat_map(|cursor| &cursor.steps)
+            .fold(stored, |cursors, step| step.apply(cursors))
+    }
+
+    /// Whether a member's cursor has moved and storage has not confirmed it.
+    pub fn is_moving(&self, conversation: ConversationId, user: UserId) -> bool {
+        let key = (conversation, user);
+        self.waiting.contains_key(&key) || self.writing_by_key.contains_key(&key)
     }
 
     /// Takes the moves to write now; none while earlier ones are still with storage.
@@ -77,8 +97,14 @@ impl Cursors {
             return None;
         }
         std::mem::swap(&mut self.waiting, &mut self.writing_by_key);
-        for (&(conversation, user), steps) in &self.writing_by_key {
-            self.writing.extend(steps.iter().map(|&step| CursorMove { conversation, user, step }));
+        for (&(conversation, user), cursor) in &self.writing_by_key {
+            let epoch = cursor.epoch;
+            self.writing.extend(cursor.steps.iter().map(|&step| CursorMove {
+                conversation,
+                user,
+                epoch,
+                step,
+            }));
         }
         // Key order: storage touches each page once.
         self.writing.make_contiguous().sort_by_key(|m| (m.conversation, m.user));
@@ -125,11 +151,11 @@ mod tests {
     #[test]
     fn an_own_message_moves_only_a_cursor_that_stands_right_before_it() {
         let mut cursors = Cursors::new(1);
-        cursors.pass(C, U, Seq(1));
-        cursors.pass(C, U, Seq(3));
+        cursors.pass((U, Epoch::NONE), C, Seq(1));
+        cursors.pass((U, Epoch::NONE), C, Seq(3));
         assert_eq!(cursors.lay_over(C, U, (Seq(0), Seq(0))), (Seq(1), Seq(1)));
-        cursors.reach(C, U, Seq(2), Seq(0));
-        cursors.pass(C, U, Seq(4));
+        cursors.reach((U, Epoch::NONE), C, Seq(2), Seq(0));
+        cursors.pass((U, Epoch::NONE), C, Seq(4));
         assert_eq!(cursors.lay_over(C, U, (Seq(0), Seq(0))), (Seq(2), Seq(1)));
     }
 
@@ -148,11 +174,11 @@ mod tests {
                 match op {
                     0 => {
                         let (d, r) = (Seq(a.max(b)), Seq(b));
-                        cursors.reach(C, U, d, r);
+                        cursors.reach((U, Epoch::NONE), C, d, r);
                         truth = CursorStep::Reach { delivered: d, read: r }.apply(truth);
                     }
                     1 | 2 => {
-                        cursors.pass(C, U, Seq(a));
+                        cursors.pass((U, Epoch::NONE), C, Seq(a));
                         truth = CursorStep::Pass { first: Seq(a), last: Seq(a) }.apply(truth);
                     }
                     3 if sent.is_none() => sent = cursors.retry_write().or_else(|| cursors.begin_write()),

@@ -10,6 +10,7 @@
 //!   ... m m m m | . . . . . . . . . . . . . . . . . . . . . . . . | m <- next message
 //! ```
 
+use crate::bus::{BusOrder, Channel, News};
 use crate::effect::{Effects, Order};
 use crate::limits::{FEED_BYTES, FEED_MESSAGES, OUTPUT_HARD, OUTPUT_SOFT};
 use crate::parked::Stage;
@@ -20,26 +21,29 @@ use crate::{ConnId, Now, welcome};
 use std::sync::Arc;
 use wire::{ConversationId, ConversationKind, Message, Push, Seq, UserId};
 
-/// Delivers a message that was just stored to every member but the connection that sent it.
+/// Delivers a message that is stored to every member here but the connection that sent it.
 pub(crate) fn deliver(
     state: &mut State,
     now: Now,
     message: &Arc<Message>,
     members: &[UserId],
-    sent_by: SessionRef,
+    sent_by: Option<SessionRef>,
     fx: &mut Effects,
 ) {
     let direct = message.kind == ConversationKind::Direct;
+    let may_push = state.may_push(now);
+    // Of a cluster's sessions, one that is in force has sent whatever its user sends.
+    let sent_by = sent_by.or_else(|| state.sessions.of(message.from));
     let mut to: Vec<ConnId> = Vec::new();
     for &member in members {
         let Some((key, session)) = state.sessions.of_mut(member) else { continue };
         let peer = if direct { members.iter().copied().find(|&other| other != member) } else { None };
         // A legacy client has shown what its user sent, also on an earlier connection.
-        if key == sent_by || (session.is_legacy && message.from == member) {
+        if Some(key) == sent_by || (session.is_legacy && message.from == member) {
             note_own(session, message, peer);
             continue;
         }
-        let pushed = offer(session, message, peer);
+        let pushed = offer(session, message, peer, may_push);
         if !session.warm {
             session.warm = true;
             state.warm.push(key);
@@ -83,12 +87,12 @@ fn fan_out(message: &Arc<Message>, mut to: Vec<ConnId>, fx: &mut Effects) {
 }
 
 /// Says whether to push `message` now. If not, it is noted and comes from the timeline.
-fn offer(session: &mut Session, message: &Message, peer: Option<UserId>) -> bool {
+fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, may_push: bool) -> bool {
     let (conversation, seq) = (message.conversation, message.seq);
     // Until all unread conversations are listed, one without a track may be behind.
     let gathers = session.joining.as_ref().is_some_and(|joining| joining.gathers);
     let listing = session.unread_after.is_some() || (session.joining.is_some() && !gathers);
-    let full = session.unacked >= session.window() || session.output >= OUTPUT_HARD as u32;
+    let full = !may_push || session.unacked >= session.window() || session.output >= OUTPUT_HARD as u32;
     let track = session.track_or_insert(conversation, || {
         let guess = Behind { seen: seq, own_above: seq.prev(), guessed: listing };
         Track::new(conversation, peer, seq.prev(), (listing || gathers).then_some(guess))
@@ -127,6 +131,15 @@ fn note_own(session: &mut Session, message: &Message, peer: Option<UserId>) {
         Some(behind) => behind.seen = behind.seen.max(seq),
         None if seq == track.pushed.next() => track.pushed = seq,
         None => {}
+    }
+}
+
+/// Of a message that a session has sent, where nobody else here is a member.
+pub(crate) fn note_sent(state: &mut State, message: &Message, members: &[UserId]) {
+    let direct = message.kind == ConversationKind::Direct;
+    let peer = members.iter().copied().find(|&member| direct && member != message.from);
+    if let Some((_, session)) = state.sessions.of_mut(message.from) {
+        note_own(session, message, peer);
     }
 }
 
@@ -204,6 +217,9 @@ pub(crate) fn retry(state: &mut State, now: Now, key: SessionRef, fx: &mut Effec
 
 /// Asks the timeline for what a session lacks, if it can take it and no such read is under way.
 pub(crate) fn feed(state: &mut State, now: Now, key: SessionRef, fx: &mut Effects) {
+    if !state.may_push(now) {
+        return;
+    }
     let Some(session) = state.sessions.get_mut(key) else { return };
     if session.feeding || session.joining.as_ref().is_some_and(|joining| !joining.gathers) {
         return;
@@ -241,8 +257,12 @@ pub(crate) fn fed(
     more: bool,
     fx: &mut Effects,
 ) {
+    let may_push = state.may_push(now);
     let Some(session) = state.sessions.get_mut(key) else { return };
     session.feeding = false;
+    if !may_push {
+        return;
+    }
     let (user, conn) = (session.user, session.conn);
     let Ok(at) = session.find(conversation) else { return };
     let Some(behind) = session.tracks[at].behind else { return };
@@ -292,10 +312,19 @@ pub(crate) fn feed_failed(state: &mut State, key: SessionRef) {
 
 /// Pushes something other than a message to a user who is online; after the reply to LOGIN, if that is not out yet. A
 /// legacy client would not understand it.
-pub(crate) fn push(state: &mut State, user: UserId, push: Push, fx: &mut Effects) {
-    let Some((_, session)) = state.sessions.of_mut(user).filter(|(_, session)| !session.is_legacy) else {
+pub(crate) fn push(state: &mut State, now: Now, user: UserId, push: Push, fx: &mut Effects) {
+    let may_push = state.may_push(now);
+    let is_alone = state.cluster.is_none();
+    let Some((_, session)) = state.sessions.of_mut(user) else {
+        if !is_alone {
+            let (channel, news) = (Channel::User(user), News::Push { push, member_version: 0 });
+            fx.bus.push(BusOrder::Publish { channel, news });
+        }
         return;
     };
+    if !may_push || session.is_legacy {
+        return;
+    }
     match &mut session.joining {
         Some(joining) => joining.held.push(push),
         None => fx.order(session.conn, Order::Push { conn: session.conn, push }),

@@ -1,5 +1,6 @@
 //! What logic wants done. Collected over a turn, carried out by the shells around it after.
 
+use crate::bus::BusOrder;
 use crate::conn::ConnId;
 use crate::store::{Read, Ticket, Write};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct Effects {
     pub reads: Vec<(Ticket, Read)>,
     /// Work for the password thread.
     pub passwords: Vec<(Ticket, PasswordJob)>,
+    /// What other nodes are to know; nothing where there are none.
+    pub bus: Vec<BusOrder>,
 }
 
 impl Effects {
@@ -27,6 +30,7 @@ impl Effects {
             writes: Vec::new(),
             reads: Vec::new(),
             passwords: Vec::new(),
+            bus: Vec::new(),
         }
     }
 
@@ -36,6 +40,7 @@ impl Effects {
             && self.writes.is_empty()
             && self.reads.is_empty()
             && self.passwords.is_empty()
+            && self.bus.is_empty()
     }
 
     /// Adds an order for the sub-reactor that owns `conn`.

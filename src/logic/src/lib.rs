@@ -9,15 +9,18 @@
 #![forbid(unsafe_code)]
 
 mod account;
+pub mod bus;
+mod cluster;
 pub mod conn;
 mod contact;
 mod cursor;
 mod delivery;
 pub mod effect;
+mod grace;
 mod group;
 mod guard;
 pub mod limits;
-mod line;
+mod waiting_line;
 mod listing;
 mod login;
 mod map;
@@ -32,12 +35,14 @@ mod state;
 pub mod store;
 mod welcome;
 
+pub use bus::{BusInput, BusOrder};
 pub use conn::ConnId;
 pub use effect::{CloseReason, Effects, Order, PasswordJob, PasswordResult};
 pub use rules::Logic;
 pub use store::{Found, Read, Ticket, Write, Written};
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use wire::{Command, Dialect, UnixMillis};
 
 /// The two clocks at the beginning of a turn.
@@ -87,10 +92,14 @@ pub enum Input {
 pub struct Rules {
     /// What a second login of an account does.
     pub conflict: Conflict,
+    /// Milliseconds for which a session outlives its connection; 0: it ends with it.
+    pub grace: u64,
     /// Messages that an account may send each second, with a burst of ten seconds' worth; 0: any number.
     pub messages_per_second: u32,
     /// Bytes of the longest object that a legacy client is sent: how much is worth reading for it.
     pub legacy_object_bytes: usize,
+    /// The name of this run of this node, where it shares its database with others; differs between any two runs.
+    pub cluster: Option<Arc<str>>,
     /// Name of this node, for replies.
     pub node: Box<str>,
     /// Where clients connect, `host:port`, for replies.

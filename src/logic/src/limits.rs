@@ -38,6 +38,35 @@ pub const FRAME_OVERHEAD: usize = 200;
 pub const LEGACY_WINDOW: u32 = 64;
 /// Seconds' worth of messages that may be sent at once.
 pub const BURST_SECONDS: u64 = 10;
+/// Sessions without a connection that are kept; beyond, the oldest ends.
+pub const ABSENT_MAX: usize = 1 << 20;
+/// Milliseconds between two looks at the claims of other nodes, and between two renewals of a lease.
+pub const POLL_MS: u64 = 1_000;
+/// Milliseconds between two looks at the conversations while nothing is known to be missed.
+pub const SAFETY_MS: u64 = 10_000;
+/// Milliseconds for which changed conversations are looked for each second after something may have been missed.
+pub const CATCH_UP_MS: u64 = 6_000;
+/// Milliseconds by which what is asked of the database overlaps what was asked before: longer than a transaction may take
+/// from its first statement to its commit.
+pub const OVERLAP_MS: u64 = 5_000;
+/// Milliseconds after which a node that heard neither bus nor database pushes nothing more.
+pub const TRUST_MS: u64 = 2_000;
+/// Milliseconds between two signs of life in the database.
+pub const SEEN_MS: u64 = 10_000;
+/// The least milliseconds between two reports of load.
+pub const REPORT_LEAST_MS: u64 = 5_000;
+/// What is added at random, at most.
+pub const REPORT_MORE_MS: u64 = 10_000;
+/// Milliseconds that a login waits for an answer of the bus.
+pub const BUS_MS: u64 = 500;
+/// Milliseconds until a lock that is taken is asked for again.
+pub const LOCK_RETRY_MS: u64 = 50;
+/// Milliseconds that a hole in what is heard of a conversation may take to close by itself.
+pub const HOLE_MS: u64 = 20;
+/// Messages of a conversation that are held above a hole; others are read again.
+pub const HELD_MAX: usize = 256;
+/// Milliseconds after which an unused line is forgotten.
+pub const LINE_KEPT_MS: u64 = 60_000;
 /// Password tries that cost nothing.
 pub const FREE_TRIES: u32 = 5;
 /// The longest wait between two password tries, seconds.
@@ -50,6 +79,10 @@ pub const TRIES_MAX: usize = 65_536;
 pub const BUSY_RETRY_MS: u64 = 200;
 /// Milliseconds that a client waits before it connects again while the server drains.
 pub const DRAIN_RETRY_MS: u64 = 1_000;
+/// What is added for each next client.
+pub const DRAIN_STEP_MS: u64 = 7;
+/// What is added at most.
+pub const DRAIN_SPREAD_MS: u64 = 1_000;
 /// Bytes of the groups of one page.
 pub const GROUPS_BYTES: usize = 200 << 10;
 /// Bytes of the groups in the reply to LOGIN; its friends and conversations take at most 60 and 100 KiB.

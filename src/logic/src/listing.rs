@@ -1,16 +1,16 @@
 //! HISTORY, FRIENDS, MEMBERS, CONVERSATIONS, GROUPS, NODES: questions, answered from storage and from who is online.
 
 use crate::Now;
+use crate::cluster::place;
 use crate::cursor::Cursors;
 use crate::effect::Effects;
 use crate::limits::GROUPS_BYTES;
 use crate::parked::{Asked, Stage};
-use crate::session::Sessions;
 use crate::state::State;
 use crate::store::{Found, Read};
 use wire::reply::{
-    ConversationsPage, Entry, Friend, FriendsPage, Group, GroupsPage, HistoryPage, Member, MembersPage, Node,
-    NodesPage, Presence,
+    ConversationsPage, Entry, Friend, FriendsPage, Group, GroupsPage, HistoryPage, Member, MembersPage,
+    Presence,
 };
 use wire::{Command, Errno, Reply, UserId};
 
@@ -44,18 +44,17 @@ pub(crate) fn found(
     fx: &mut Effects,
 ) {
     let Some(asked) = asked else { return };
-    let sessions = &state.sessions;
     let reply = match found {
         Found::History { messages, more, first_seq } => {
             Reply::History(Box::new(HistoryPage { messages, more, first_seq }))
         }
         Found::Friends { friends: rows, more } => Reply::Friends(Box::new(FriendsPage {
-            friends: friends(sessions, rows),
+            friends: friends(state, rows),
             requests: Vec::new(),
             more,
         })),
         Found::Members { members, more } => {
-            let member = |(id, name, role)| Member { id, name, state: presence(sessions, id), role };
+            let member = |(id, name, role)| Member { id, name, state: state.presence(id), role };
             Reply::Members(Box::new(MembersPage { members: members.into_iter().map(member).collect(), more }))
         }
         Found::Conversations { mut entries, more } => {
@@ -73,7 +72,49 @@ pub(crate) fn found(
         }
         _ => return state.unavailable(now, Some(asked), fx),
     };
-    state.answer(now, asked, reply, fx);
+    let absent = match &reply {
+        Reply::Friends(page) => {
+            page.friends.iter().filter(|f| f.state == Presence::Offline).map(|f| f.id).collect()
+        }
+        Reply::Members(page) => {
+            page.members.iter().filter(|m| m.state == Presence::Offline).map(|m| m.id).collect()
+        }
+        _ => Vec::new(),
+    };
+    if state.cluster.is_none() || absent.is_empty() {
+        return state.answer(now, asked, reply, fx);
+    }
+    // Of users elsewhere the database knows.
+    let read = Read::Online { users: absent, grace: state.rules.grace };
+    state.read(now, Some(asked), Stage::ListingOnline(Box::new(reply)), read, fx);
+}
+
+/// Which users of a listing are online elsewhere is known.
+pub(crate) fn online_known(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    mut reply: Reply,
+    online: &[UserId],
+    fx: &mut Effects,
+) {
+    match &mut reply {
+        Reply::Friends(page) => mark_online(&mut page.friends, online),
+        Reply::Members(page) => {
+            let here = page.members.iter_mut().filter(|member| online.binary_search(&member.id).is_ok());
+            here.for_each(|member| member.state = Presence::Online);
+        }
+        _ => {}
+    }
+    if let Some(asked) = asked {
+        state.answer(now, asked, reply, fx);
+    }
+}
+
+/// Marks those of `online`, which is sorted.
+pub(crate) fn mark_online(friends: &mut [Friend], online: &[UserId]) {
+    let here = friends.iter_mut().filter(|friend| online.binary_search(&friend.id).is_ok());
+    here.for_each(|friend| friend.state = Presence::Online);
 }
 
 /// Leaves as many groups as fit `bytes` of JSON; whether some did not. Their descriptions are the one thing in a listing
@@ -93,12 +134,8 @@ pub(crate) fn cut_groups(groups: &mut Vec<Group>, bytes: usize) -> bool {
 }
 
 /// Friends with their state.
-pub(crate) fn friends(sessions: &Sessions, rows: Vec<(UserId, Box<str>)>) -> Vec<Friend> {
-    rows.into_iter().map(|(id, name)| Friend { id, name, state: presence(sessions, id) }).collect()
-}
-
-pub(crate) fn presence(sessions: &Sessions, user: UserId) -> Presence {
-    if sessions.is_online(user) { Presence::Online } else { Presence::Offline }
+pub(crate) fn friends(state: &State, rows: Vec<(UserId, Box<str>)>) -> Vec<Friend> {
+    rows.into_iter().map(|(id, name)| Friend { id, name, state: state.presence(id) }).collect()
 }
 
 /// Lays cursors that are not written yet over an entry that was read.
@@ -113,12 +150,10 @@ pub(crate) fn lay_over(cursors: &Cursors, user: UserId, entry: &mut Entry) {
     }
 }
 
-/// NODES: one node knows itself.
+/// NODES: all nodes that are known, and the best to go to.
 pub(crate) fn nodes(state: &mut State, now: Now, asked: Asked, fx: &mut Effects) {
-    let (node, address) = (state.rules.node.clone(), state.rules.address.clone());
-    let connections = state.connections.len() as u64;
-    let nodes = vec![Node { node, address: address.clone(), connections, alive: !state.draining }];
-    state.answer(now, asked, Reply::Nodes(Box::new(NodesPage { best: address, nodes })), fx);
+    let page = place::page(state);
+    state.answer(now, asked, Reply::Nodes(Box::new(page)), fx);
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! The session begins *before* its cursors are read, so a message that is stored in between is seen one way or the
 //! other: either the read has it, or it is noted as a track to be fed.
 
+use crate::cluster::entry;
 use crate::conn::ConnId;
 use crate::effect::{CloseReason, Effects, Order, PasswordJob};
 use crate::guard::Suspect;
@@ -16,9 +17,9 @@ use crate::limits::LOGIN_GROUPS_BYTES;
 use crate::parked::{Asked, LoginAccount, Stage, TokenReply};
 use crate::session::{Joining, Session, SessionRef};
 use crate::state::State;
-use crate::store::{Account, LoginView, Read, Token, Write};
+use crate::store::{Account, Epoch, LoginView, Read, Ticket, Token, TokenHash, Write};
 use crate::welcome::{self, Welcoming};
-use crate::{Conflict, Now, account, contact, delivery, listing};
+use crate::{Conflict, Now, account, cluster, contact, delivery, grace, listing};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use wire::command::Who;
@@ -26,7 +27,9 @@ use wire::push::Kicked;
 use wire::reply::{LoggedIn, Presence};
 use wire::{Credentials, Errno, Push, Refusal, Reply, UserId, name};
 
-const ENDED: &str = "this session was ended by a newer login";
+/// What no answer carries.
+const NOBODY: Ticket = Ticket(u64::MAX);
+pub(crate) const ENDED: &str = "this session was ended by a newer login";
 
 pub(crate) fn begin(
     state: &mut State,
@@ -134,6 +137,7 @@ fn already_online(state: &mut State, now: Now, asked: Asked, fx: &mut Effects) {
 }
 
 /// How a login came to its token.
+#[derive(Debug)]
 pub(crate) struct TokenReady {
     pub device: Option<Box<str>>,
     pub made: bool,
@@ -150,52 +154,112 @@ pub(crate) fn token_ready(
     ready: TokenReady,
     fx: &mut Effects,
 ) {
-    let TokenReady { device, made, user, name, token } = ready;
-    let reject = state.rules.conflict == Conflict::Reject && state.sessions.is_online(user);
-    let alive = asked.filter(|asked| !state.draining && state.connections.get(asked.conn).is_some());
-    let Some(asked) = alive.filter(|_| !reject) else {
-        // Nobody will get to know a token that was just made.
-        if made {
-            state.write(now, None, Stage::Nothing, Write::RevokeToken(token.hash), fx);
-        }
-        if let Some(asked) = asked {
-            match reject {
-                true => already_online(state, now, asked, fx),
-                false => state.refuse(now, asked, Errno::Busy, "the server is going away", fx),
-            }
-        }
-        return;
+    let reject = state.rules.conflict == Conflict::Reject && state.sessions.is_online(ready.user);
+    if reject && state.cluster.is_none() {
+        return give_up(state, now, asked, &ready, Errno::AlreadyOnline, fx);
+    }
+    let Some(asked) = still_asked(state, asked) else {
+        return give_up(state, now, asked, &ready, Errno::Busy, fx);
     };
-    let back = match state.sessions.of(user) {
-        Some(older) => {
-            kick(state, now, older, device, &token, fx);
-            true
-        }
-        None => false,
+    if state.cluster.is_some() {
+        return entry::begin(state, now, Some(asked), ready, fx);
+    }
+    let before = match state.sessions.of(ready.user) {
+        Some(older) => kick(state, now, older, ready.device.clone(), fx),
+        None => state.absences.take(ready.user).map(|absent| absent.token),
     };
-    let bucket = state.rates.arrive(user, now.monotonic);
-    let connection = state.connections.get_mut(asked.conn).expect("looked up above");
-    let is_legacy = connection.line.is_some();
-    let session = state.sessions.insert(user, asked.conn, name, token.hash, bucket, is_legacy);
-    connection.session = Some(session);
-    let Token { text, expires, .. } = token;
-    let stage = Stage::LoginView { session, back, token: Box::new(TokenReply { text, expires }) };
-    let ticket = state.parking.park(Some(asked), stage, now.monotonic);
-    state.sessions.get_mut(session).expect("inserted above").joining =
-        Some(Box::new(Joining { ticket, held: Vec::new(), gathers: false }));
-    fx.reads.push((ticket, Read::Login { user }));
+    let begun = Begun { epoch: Epoch::NONE, before };
+    let (session, token) = begin_session(state, now, asked, ready, begun, fx);
+    read_view(state, now, Some(asked), session, token, fx);
 }
 
-/// Ends an older session for a newer login; nothing it asked for before is undone.
-fn kick(
+/// Who asked, if that connection is still there and may log in.
+pub(crate) fn still_asked(state: &State, asked: Option<Asked>) -> Option<Asked> {
+    asked.filter(|asked| !state.draining && state.connections.get(asked.conn).is_some())
+}
+
+/// A login does not come to be.
+pub(crate) fn give_up(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    ready: &TokenReady,
+    errno: Errno,
+    fx: &mut Effects,
+) {
+    // Nobody will get to know a token that was just made.
+    if ready.made {
+        state.write(now, None, Stage::Nothing, Write::RevokeToken(ready.token.hash), fx);
+    }
+    let Some(asked) = asked else { return };
+    match errno {
+        Errno::AlreadyOnline => already_online(state, now, asked, fx),
+        Errno::Unavailable => state.unavailable(now, Some(asked), fx),
+        _ => state.refuse(now, asked, Errno::Busy, "the server is going away", fx),
+    }
+}
+
+/// What a session begins with.
+pub(crate) struct Begun {
+    pub epoch: Epoch,
+    /// The token of the session that was in force before.
+    pub before: Option<TokenHash>,
+}
+
+/// The account's session is this connection's.
+pub(crate) fn begin_session(
+    state: &mut State,
+    now: Now,
+    asked: Asked,
+    ready: TokenReady,
+    begun: Begun,
+    fx: &mut Effects,
+) -> (SessionRef, Box<TokenReply>) {
+    let TokenReady { user, name, token, .. } = ready;
+    let Begun { epoch, before } = begun;
+    // A client that reconnects with its token must not lose it to its own older connection.
+    let resumed = before == Some(token.hash);
+    if let Some(before) = before.filter(|_| !resumed) {
+        state.write(now, None, Stage::Nothing, Write::RevokeToken(before), fx);
+    }
+    let bucket = state.rates.arrive(user, now.monotonic);
+    let claim = (token.hash, epoch);
+    let connection = state.connections.get_mut(asked.conn).expect("its caller has looked");
+    let session = state.sessions.insert(user, asked.conn, name, claim, bucket, now.monotonic);
+    connection.session = Some(session);
+    let is_legacy = connection.line.is_some();
+    let joining = Joining { ticket: NOBODY, held: Vec::new(), back: before.is_some(), resumed, gathers: false };
+    let live = state.sessions.get_mut(session).expect("inserted above");
+    (live.is_legacy, live.joining) = (is_legacy, Some(Box::new(joining)));
+    let Token { text, expires, .. } = token;
+    (session, Box::new(TokenReply { text, expires }))
+}
+
+/// Reads what the session needs.
+pub(crate) fn read_view(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    session: SessionRef,
+    token: Box<TokenReply>,
+    fx: &mut Effects,
+) {
+    let Some(live) = state.sessions.get(session) else { return };
+    let read = Read::Login { user: live.user };
+    let ticket = state.parking.park(asked, Stage::LoginView { session, token }, now.monotonic);
+    state.joins_by(session, ticket);
+    fx.reads.push((ticket, read));
+}
+
+/// Ends an older session for a newer login; nothing it asked for before is undone. Gives the token it had.
+pub(crate) fn kick(
     state: &mut State,
     now: Now,
     older: SessionRef,
     device: Option<Box<str>>,
-    token: &Token,
     fx: &mut Effects,
-) {
-    let Some(session) = remove(state, now, older) else { return };
+) -> Option<TokenHash> {
+    let session = remove(state, now, older, fx)?;
     let conn = session.conn;
     if let Some(joining) = session.joining
         && let Some(parked) = state.parking.take(joining.ticket)
@@ -203,38 +267,56 @@ fn kick(
     {
         state.refuse(now, asked, Errno::NotLoggedIn, ENDED, fx);
     }
-    // A client that reconnects with its token must not lose it to its own older connection.
-    if session.token != token.hash {
-        state.write(now, None, Stage::Nothing, Write::RevokeToken(session.token), fx);
-    }
     let reason = "the account logged in on another connection".into();
     let push = Push::Kicked(Box::new(Kicked { reason, device, time: now.wall }));
     fx.order(conn, Order::Push { conn, push });
     fx.order(conn, Order::Close { conn, reason: CloseReason::Kicked });
+    Some(session.token)
 }
 
-/// What the session needs is there: the reply, then whatever it has missed.
+/// What the session needs is there; of friends elsewhere the database knows whether they are online.
+pub(crate) fn view_read(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    (session, token): (SessionRef, Box<TokenReply>),
+    view: Box<LoginView>,
+    fx: &mut Effects,
+) {
+    let users: Vec<UserId> = view.friends.iter().map(|(friend, _)| *friend).collect();
+    if state.cluster.is_none() || users.is_empty() {
+        return view_ready(state, now, asked, session, *token, (*view, Vec::new()), fx);
+    }
+    let read = Read::Online { users, grace: state.rules.grace };
+    let stage = Stage::LoginFriends { session, token, view };
+    let ticket = state.parking.park(asked, stage, now.monotonic);
+    state.joins_by(session, ticket);
+    fx.reads.push((ticket, read));
+}
+
+/// All that the session needs is there: the reply, then whatever it has missed.
 pub(crate) fn view_ready(
     state: &mut State,
     now: Now,
     asked: Option<Asked>,
     session: SessionRef,
-    back: bool,
     token: TokenReply,
-    mut view: LoginView,
+    (mut view, online): (LoginView, Vec<UserId>),
     fx: &mut Effects,
 ) {
     let Some(live) = state.sessions.get_mut(session) else { return };
     if live.is_legacy {
-        return welcome::begin(state, now, asked, Welcoming::new(session, back, view), fx);
+        return welcome::begin(state, now, asked, Welcoming::new(session, view, online), fx);
     }
     let (user, conn, name) = (live.user, live.conn, live.name.clone());
-    let held = live.joining.take().map(|joining| joining.held).unwrap_or_default();
+    let Some(joining) = live.joining.take() else { return };
+    let Joining { held, back, resumed, .. } = *joining;
     let unread = std::mem::take(&mut view.unread);
     for entry in &mut view.conversations {
         listing::lay_over(&state.cursors, user, entry);
     }
-    let friends = listing::friends(&state.sessions, view.friends);
+    let mut friends = listing::friends(state, view.friends);
+    listing::mark_online(&mut friends, &online);
     let groups_more = view.groups_more | listing::cut_groups(&mut view.groups, LOGIN_GROUPS_BYTES);
     let reply = LoggedIn {
         id: user,
@@ -242,7 +324,7 @@ pub(crate) fn view_ready(
         token: token.text,
         token_expires: token.expires,
         node: state.rules.node.clone(),
-        resumed: false,
+        resumed,
         friends,
         groups: view.groups,
         conversations: view.conversations,
@@ -258,12 +340,12 @@ pub(crate) fn view_ready(
         fx.order(conn, Order::Push { conn, push });
     }
     if !back {
-        contact::announce(state, user, Presence::Online, &view.friend_ids, fx);
+        contact::announce(state, now, user, Presence::Online, &view.friend_ids, fx);
     }
     delivery::unread_known(state, now, session, unread, fx);
 }
 
-/// What the session needs could not be read: as if the login had not been.
+/// What the session needs could not be read: as if its connection were lost.
 pub(crate) fn view_failed(
     state: &mut State,
     now: Now,
@@ -271,7 +353,7 @@ pub(crate) fn view_failed(
     session: SessionRef,
     fx: &mut Effects,
 ) {
-    end(state, now, session, fx);
+    lose(state, now, session, fx);
     state.unavailable(now, asked, fx);
 }
 
@@ -308,13 +390,28 @@ pub(crate) fn closed(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects
     if let Some(connection) = state.connections.close(conn)
         && let Some(session) = connection.session
     {
+        lose(state, now, session, fx);
+    }
+}
+
+/// A session has lost its connection: within its grace it can be resumed, and nobody sees it go.
+fn lose(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
+    let Some(live) = state.sessions.get(session) else { return };
+    let came = live.joining.as_ref().is_none_or(|joining| joining.back);
+    let claim = (live.user, live.epoch);
+    // A legacy client has no token to come back with.
+    let may_return = came && !live.is_legacy;
+    if may_return && state.absences.begin(live.user, live.token, live.epoch, now.monotonic) {
+        remove(state, now, session, fx);
+        cluster::release(state, now, claim, false, fx);
+    } else {
         end(state, now, session, fx);
     }
 }
 
 /// Ends a session for good, and has its friends told.
 fn end(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
-    if let Some(session) = remove(state, now, session) {
+    if let Some(session) = remove(state, now, session, fx) {
         if let Some(joining) = session.joining {
             // Nobody waits for its answer any more.
             state.parking.take(joining.ticket);
@@ -323,16 +420,17 @@ fn end(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
             // Its client does not know the token.
             state.write(now, None, Stage::Nothing, Write::RevokeToken(session.token), fx);
         }
-        let user = session.user;
-        state.read(now, None, Stage::Presence(user), Read::FriendIds { user }, fx);
+        cluster::release(state, now, (session.user, session.epoch), true, fx);
+        grace::over(state, now, session.user, fx);
     }
 }
 
-fn remove(state: &mut State, now: Now, session: SessionRef) -> Option<Session> {
+fn remove(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) -> Option<Session> {
     let session = state.sessions.remove(session)?;
     state.rates.leave(session.user, session.bucket, now.monotonic);
     if let Some(connection) = state.connections.get_mut(session.conn) {
         connection.session = None;
     }
+    entry::left(state, session.user, &session.groups, fx);
     Some(session)
 }

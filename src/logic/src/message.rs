@@ -1,12 +1,14 @@
 //! SEND: accepted, stored, answered, delivered. In that order.
 
+use crate::cluster::line::{self, Arrival};
 use crate::effect::Effects;
 use crate::limits::{APPEND_BYTES_MAX, APPENDS_MAX, BUSY_RETRY_MS};
+use crate::login::ENDED;
 use crate::parked::{Asked, Sending, Stage};
 use crate::session::SessionRef;
 use crate::state::{State, UNAVAILABLE};
-use crate::store::{Append, Write};
-use crate::{Now, delivery};
+use crate::store::{Append, Epoch, Write};
+use crate::{Now, cluster, delivery};
 use std::sync::Arc;
 use wire::command::Send;
 use wire::reply::Sent;
@@ -48,11 +50,11 @@ pub(crate) fn store(
     if let Err(wait) = state.rates.take(&mut live.bucket, now.monotonic) {
         return Err(Refusal::later(Errno::RateLimited, "too many messages; slow down", wait));
     }
-    let (sender, sender_name) = (live.user, Arc::clone(&live.name));
+    let (sender, epoch, sender_name) = (live.user, live.epoch, Arc::clone(&live.name));
     let cid = send.cid.unwrap_or_else(|| state.next_cid());
-    let stage = Stage::Send(Sending { sender, session, cid: cid.clone(), bytes, in_line });
+    let stage = Stage::Send(Sending { sender, epoch, session, cid: cid.clone(), bytes, in_line });
     let Send { target, content, content_type, .. } = send;
-    let append = Append { sender, sender_name, target, cid, content_type, content };
+    let append = Append { sender, epoch, sender_name, target, cid, content_type, content };
     state.write(now, Some(asked), stage, Write::Append(append), fx);
     Ok(())
 }
@@ -63,16 +65,23 @@ pub(crate) fn stored(
     now: Now,
     asked: Option<Asked>,
     sending: &Sending,
-    message: &Arc<Message>,
-    members: &[UserId],
+    message: Arc<Message>,
+    (members, member_version): (Arc<[UserId]>, u32),
     fx: &mut Effects,
 ) {
     let (conversation, seq, time) = (message.conversation, message.seq, message.time);
     if let Some(asked) = asked {
         state.answer(now, asked, Reply::Sent(Sent { conversation, seq, time, duplicate: false }), fx);
     }
-    state.cursors.pass(conversation, sending.sender, seq);
-    delivery::deliver(state, now, message, members, sending.session, fx);
+    state.cursors.pass((sending.sender, sending.epoch), conversation, seq);
+    match &mut state.cluster {
+        None => delivery::deliver(state, now, &message, &members, Some(sending.session), fx),
+        Some(cluster) => {
+            cluster.placement.count();
+            let arrival = Arrival { message, members: Some(members), member_version };
+            line::stored(state, now, arrival, fx);
+        }
+    }
 }
 
 /// The message was stored before; this retry does not count.
@@ -115,6 +124,20 @@ pub(crate) fn unknown(
 pub(crate) fn overdue(state: &mut State, now: Now, asked: Asked, cid: Box<str>, fx: &mut Effects) {
     let refusal = Refusal::later(Errno::Unavailable, UNAVAILABLE, 1_000);
     state.answer(now, asked, Refusal { cid: Some(cid), ..refusal }, fx);
+}
+
+/// A newer login has taken over the account: the message was not stored, and the session is over.
+pub(crate) fn superseded(
+    state: &mut State,
+    now: Now,
+    asked: Option<Asked>,
+    sending: &Sending,
+    fx: &mut Effects,
+) {
+    if let Some(asked) = asked {
+        state.refuse(now, asked, Errno::NotLoggedIn, ENDED, fx);
+    }
+    cluster::superseded(state, now, sending.sender, Epoch(sending.epoch.0 + 1), None, fx);
 }
 
 /// The message was not stored, and why.

@@ -1,14 +1,16 @@
 //! Requests that wait for storage or the password thread, parked as data: one table, one deadline rule.
 
+use crate::cluster::channel::Listening;
+use crate::cluster::entry::Entering;
 use crate::conn::ConnId;
 use crate::guard::Suspect;
 use crate::limits::{ANSWER_MS, LINE_MS};
 use crate::session::SessionRef;
-use crate::store::Ticket;
+use crate::store::{Epoch, LoginView, Ticket};
 use crate::welcome::Welcoming;
 use slab::Slab;
 use wire::command::{Register, Who};
-use wire::{ConversationId, Seq, UserId};
+use wire::{ConversationId, Reply, Seq, UserId};
 
 /// A request as its answer needs it.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +32,15 @@ pub(crate) enum Stage {
     /// LOGIN: the token is being made or extended.
     LoginToken { device: Option<Box<str>>, made: bool },
     /// LOGIN: the session exists and what it needs is being read.
-    LoginView { session: SessionRef, back: bool, token: Box<TokenReply> },
+    LoginView { session: SessionRef, token: Box<TokenReply> },
+    /// LOGIN on a node of a cluster: the session is being taken over.
+    Entering(Box<Entering>),
+    /// LOGIN on a node of a cluster: the groups to listen to are being read.
+    LoginGroups { session: SessionRef, token: Box<TokenReply> },
+    /// LOGIN on a node of a cluster: which friends are online?
+    LoginFriends { session: SessionRef, token: Box<TokenReply>, view: Box<LoginView> },
+    /// Something goes on when its channels are listened to.
+    Listening(Box<Listening>),
     /// LOGOUT: the token is being revoked.
     Logout(SessionRef),
     /// REGISTER: is the name free?
@@ -44,33 +54,64 @@ pub(crate) enum Stage {
     /// CREATE_GROUP.
     CreateGroup,
     /// JOIN_GROUP.
-    JoinGroup,
+    JoinGroup { session: SessionRef, conversation: ConversationId },
+    /// CREATE_GROUP: the group exists and is being listened to.
+    GroupReady(ConversationId),
     /// A listing or a page of history.
     Listing { user: UserId },
     /// ACK or READ of what this connection was not pushed lately: who may, and how far?
     Standing { session: SessionRef, conversation: ConversationId, seq: Seq, read: bool },
     /// LOGIN of a legacy client: its groups' members are being read, then what it has missed.
     Welcome(Box<Welcoming>),
+    /// A listing or the reply to LOGIN: which of its users are online?
+    ListingOnline(Box<Reply>),
+    /// ADD_FRIEND: is the new friend online?
+    FriendOnline { user: UserId, peer: UserId },
     /// Messages for a connection that is behind.
     Feed { session: SessionRef, conversation: ConversationId },
     /// Further conversations in which a new session is behind.
     Unread(SessionRef),
     /// Who is to know that a user went.
     Presence(UserId),
+    /// The grace of a user's session is over: is it still this node's?
+    Expire(UserId),
+    /// What a conversation's line lacks.
+    Line { conversation: ConversationId, serial: u32 },
+    /// That this node lives is being written.
+    Seen,
+    /// Claims of other nodes.
+    Claims,
+    /// Conversations that have changed.
+    Changes,
     /// This many cursors are being written.
     Cursors(usize),
     /// Nobody waits.
     Nothing,
 }
 
+impl Stage {
+    /// The session of a login whose reply is being made.
+    pub fn session(&self) -> Option<SessionRef> {
+        match self {
+            Stage::LoginGroups { session, .. }
+            | Stage::LoginView { session, .. }
+            | Stage::LoginFriends { session, .. } => Some(*session),
+            Stage::Welcome(welcoming) => Some(welcoming.session),
+            Stage::Listening(listening) => listening.then.session(),
+            _ => None,
+        }
+    }
+}
+
 /// A message that is being stored.
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub sender: UserId,
+    pub epoch: Epoch,
     pub session: SessionRef,
     pub cid: Box<str>,
     pub bytes: usize,
-    /// Whether it stands in its connection's line (see [`crate::line`]).
+    /// Whether it stands in its connection's line (see [`crate::waiting_line`]).
     pub in_line: bool,
 }
 
@@ -95,7 +136,8 @@ pub(crate) struct Parked {
     /// Who waits for an answer; `None` where nobody does, or no longer.
     pub asked: Option<Asked>,
     pub stage: Stage,
-    since: u64,
+    /// When, monotonic ms.
+    pub since: u64,
     serial: u32,
 }
 
@@ -155,6 +197,13 @@ impl Parking {
         self.slots.is_empty()
     }
 
+    /// Whether nothing is left but what a node of a cluster asks again and again.
+    pub fn is_settled(&self) -> bool {
+        self.slots
+            .iter()
+            .all(|(_, parked)| matches!(parked.stage, Stage::Seen | Stage::Claims | Stage::Changes))
+    }
+
     /// Those that have waited for storage too long, their `asked` taken. A message stays parked, since it may be
     /// stored yet; so does a login that has a session, for its caller to end.
     pub fn overdue(&mut self, now: u64) -> Vec<(Asked, Overdue)> {
@@ -174,9 +223,7 @@ impl Parking {
                 match &parked.stage {
                     Stage::Send(sending) if sending.in_line => Overdue::Line,
                     Stage::Send(sending) => Overdue::Send(sending.cid.clone()),
-                    Stage::LoginView { session, .. } => Overdue::Login(*session),
-                    Stage::Welcome(welcoming) => Overdue::Login(welcoming.session),
-                    _ => Overdue::Other,
+                    stage => stage.session().map_or(Overdue::Other, Overdue::Login),
                 },
             ));
         }

@@ -5,7 +5,7 @@ use crate::effect::Effects;
 use crate::parked::{Asked, Stage};
 use crate::session::SessionRef;
 use crate::state::State;
-use crate::store::{Read, Standing};
+use crate::store::{Epoch, Read, Standing};
 use crate::{Now, delivery};
 use wire::push::Receipt;
 use wire::{Command, ConversationId, Errno, Push, Reply, Seq, UserId};
@@ -75,11 +75,12 @@ fn settle(state: &mut State, now: Now, key: SessionRef, settled: Settled, fx: &m
         }
     }
     if moved {
-        state.cursors.reach(conversation, user, seq, if read { seq } else { Seq(0) });
+        let epoch = state.sessions.get(key).map_or(Epoch::NONE, |session| session.epoch);
+        state.cursors.reach((user, epoch), conversation, seq, if read { seq } else { Seq(0) });
         if let Some(peer) = peer {
             let receipt = Receipt { conversation, id: user, seq };
             let push = if read { Push::ReadReceipt(receipt) } else { Push::Delivered(receipt) };
-            delivery::push(state, peer, push, fx);
+            delivery::push(state, now, peer, push, fx);
         }
     }
     delivery::feed(state, now, key, fx);

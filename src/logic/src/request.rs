@@ -4,7 +4,7 @@ use crate::conn::ConnId;
 use crate::effect::Effects;
 use crate::parked::Asked;
 use crate::state::State;
-use crate::{Now, account, contact, group, line, listing, login, message, receipt};
+use crate::{Now, account, contact, group, listing, login, message, receipt, waiting_line};
 use wire::command::Register;
 use wire::{Command, Errno};
 
@@ -50,7 +50,7 @@ pub(crate) fn begin(state: &mut State, now: Now, asked: Asked, command: Command,
         return state.refuse(now, asked, Errno::NotLoggedIn, "log in first", fx);
     };
     let command = match command {
-        Command::Send(send) if has_line => return line::arrive(state, now, asked.conn, send, fx),
+        Command::Send(send) if has_line => return waiting_line::arrive(state, now, asked.conn, send, fx),
         other => other,
     };
     // Receipts keep their place while the server drains: they save pushes that would be repeated.
@@ -66,10 +66,14 @@ pub(crate) fn begin(state: &mut State, now: Now, asked: Asked, command: Command,
     match command {
         Command::Send(send) => message::send(state, now, asked, session, send, fx),
         Command::Logout => login::logout(state, now, asked, session, fx),
-        Command::AddFriend { who, message } => contact::add(state, now, asked, user, who, message, fx),
+        Command::AddFriend { who, message } => {
+            contact::add(state, now, asked, (user, session), who, message, fx);
+        }
         Command::AnswerFriend { id, .. } => contact::answer_request(state, now, asked, id, fx),
-        Command::CreateGroup { name, desc } => group::create(state, now, asked, user, name, desc, fx),
-        Command::JoinGroup { conversation } => group::join(state, now, asked, user, conversation, fx),
+        Command::CreateGroup { name, desc } => {
+            group::create(state, now, asked, (user, session), name, desc, fx);
+        }
+        Command::JoinGroup { conversation } => group::join(state, now, asked, session, conversation, fx),
         Command::History { .. }
         | Command::Friends(_)
         | Command::Members { .. }

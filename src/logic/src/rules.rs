@@ -1,20 +1,24 @@
 //! [`Logic`]: what drives the rules. Everything it decides is in the files named after its nouns.
 
+use crate::bus::{BusInput, BusOrder};
+use crate::cluster::{Cluster, entry, line, place, watch};
 use crate::cursor::Cursors;
 use crate::effect::{Effects, Order, PasswordResult};
+use crate::grace::Absences;
 use crate::guard::Guard;
-use crate::limits::{CURSOR_MS, DRAIN_RETRY_MS, SWEEP_MS, TICK_MS};
+use crate::limits::{CURSOR_MS, DRAIN_RETRY_MS, DRAIN_SPREAD_MS, DRAIN_STEP_MS, SWEEP_MS, TICK_MS};
 use crate::login::{TokenReady, Verified};
 use crate::parked::{Asked, Overdue, Parked, Parking, Stage};
 use crate::rate::Rates;
 use crate::session::Sessions;
 use crate::state::{Connections, State};
-use crate::store::{Found, Ticket, Write, Written};
+use crate::store::{Epoch, Found, Ticket, Write, Written};
 use crate::{
-    Input, Now, Rules, account, contact, delivery, group, line, listing, login, message, receipt, request,
-    welcome,
+    Input, Now, Rules, account, cluster, contact, delivery, grace, group, listing, login, message, receipt,
+    request, waiting_line, welcome,
 };
 use wire::push::GoingAway;
+use wire::reply::Presence;
 use wire::{Errno, Push};
 
 /// Every rule of the chat server and all state they need.
@@ -30,8 +34,9 @@ impl Logic {
     /// A server that nobody has connected to yet. `boot` must differ between any two runs of any node (random bits):
     /// it seeds the maps, and makes the `cid`s that the server gives unique.
     pub fn new(rules: Rules, boot: u64) -> Logic {
-        let state = State {
+        let mut state = State {
             rates: Rates::new(rules.messages_per_second, boot),
+            absences: Absences::new(rules.grace, boot),
             rules,
             boot,
             nameless: 0,
@@ -44,7 +49,9 @@ impl Logic {
             stuck: Vec::new(),
             lines: Vec::new(),
             draining: false,
+            cluster: None,
         };
+        state.cluster = state.rules.cluster.clone().map(|run| Box::new(Cluster::new(run, boot)));
         Logic { state, next_tick: 0, next_cursors: 0, next_sweep: 0 }
     }
 
@@ -58,9 +65,9 @@ impl Logic {
         self.state.sessions.len()
     }
 
-    /// Whether nothing waits for storage or passwords, and every cursor is written.
+    /// Whether nobody waits for storage or passwords, and every cursor is written.
     pub fn is_settled(&self) -> bool {
-        self.state.parking.is_empty() && self.state.cursors.is_empty()
+        self.state.parking.is_settled() && self.state.cursors.is_empty()
     }
 
     /// Something came from a sub-reactor.
@@ -116,31 +123,55 @@ impl Logic {
                 contact::refused(state, now, asked, Errno::BadRequest, fx);
             }
             (Stage::CreateGroup, Written::GroupCreated(id)) => group::created(state, now, asked, id, fx),
-            (Stage::JoinGroup, Written::Done) => done(state, now, asked, fx),
-            (Stage::JoinGroup, Written::Conflict) => {
-                group::join_refused(state, now, asked, Errno::Conflict, fx);
+            (Stage::JoinGroup { session, conversation }, written) => {
+                let joined = matches!(written, Written::Done);
+                group::join_over(state, session, conversation, joined, fx);
+                match written {
+                    Written::Done => done(state, now, asked, fx),
+                    Written::Conflict => group::join_refused(state, now, asked, Errno::Conflict, fx),
+                    Written::NotFound => group::join_refused(state, now, asked, Errno::NotFound, fx),
+                    other => not_done(state, now, asked, &other, fx),
+                }
             }
-            (Stage::JoinGroup, Written::NotFound) => {
-                group::join_refused(state, now, asked, Errno::NotFound, fx);
+            (Stage::Entering(entering), Written::Claimed { epoch, before }) => {
+                entry::claimed(state, now, asked, *entering, (epoch, before), fx);
             }
-            (Stage::Nothing, _) => {}
-            (_, Written::Unavailable) => state.unavailable(now, asked, fx),
-            (_, _) => internal(state, now, asked, fx),
+            (Stage::Entering(entering), Written::Conflict) => {
+                entry::refused(state, now, asked, *entering, Errno::AlreadyOnline, fx);
+            }
+            (Stage::Entering(entering), _) => {
+                entry::refused(state, now, asked, *entering, Errno::Unavailable, fx);
+            }
+            (Stage::Expire(user), Written::Done) => grace::over(state, now, user, fx),
+            (Stage::Expire(_), _) => {}
+            (Stage::Nothing | Stage::Seen, _) => {}
+            (_, written) => not_done(state, now, asked, &written, fx),
         }
     }
 
     /// A read was answered.
     pub fn handle_found(&mut self, now: Now, ticket: Ticket, found: Found, fx: &mut Effects) {
         let state = &mut self.state;
-        let Some(Parked { asked, stage, .. }) = state.parking.take(ticket) else { return };
+        let Some(Parked { asked, stage, since, .. }) = state.parking.take(ticket) else { return };
         match (stage, found) {
             (Stage::LoginAccount(login), Found::Account(account)) => {
                 login::account_known(state, now, asked, *login, account, fx);
             }
-            (Stage::LoginView { session, back, token }, Found::Login(view)) => {
-                login::view_ready(state, now, asked, session, back, *token, *view, fx);
+            (Stage::LoginView { session, token }, Found::Login(view)) => {
+                login::view_read(state, now, asked, (session, token), view, fx);
             }
-            (Stage::LoginView { session, .. }, _) => login::view_failed(state, now, asked, session, fx),
+            (Stage::LoginFriends { session, token, view }, Found::Online(online)) => {
+                login::view_ready(state, now, asked, session, *token, (*view, online), fx);
+            }
+            (Stage::LoginGroups { session, token }, Found::GroupIds(groups)) => {
+                entry::groups_known(state, now, asked, Stage::LoginView { session, token }, groups, fx);
+            }
+            (
+                Stage::LoginView { session, .. }
+                | Stage::LoginFriends { session, .. }
+                | Stage::LoginGroups { session, .. },
+                _,
+            ) => login::view_failed(state, now, asked, session, fx),
             (Stage::RegisterName(register), Found::Account(holder)) => {
                 account::name_known(state, now, asked, register, holder, fx);
             }
@@ -159,10 +190,41 @@ impl Logic {
                 delivery::unread_known(state, now, session, page, fx);
             }
             (Stage::Unread(session), _) => delivery::unread_failed(state, session),
-            (Stage::Presence(user), Found::FriendIds(friends)) => contact::gone(state, user, &friends, fx),
+            (Stage::Presence(user), Found::FriendIds(friends)) => {
+                contact::gone(state, now, user, &friends, fx);
+            }
+            (Stage::ListingOnline(reply), Found::Online(online)) => {
+                listing::online_known(state, now, asked, *reply, &online, fx);
+            }
+            (Stage::FriendOnline { user, peer }, Found::Online(online)) => {
+                if !online.is_empty() {
+                    contact::announce(state, now, peer, Presence::Online, &[user], fx);
+                }
+            }
+            (Stage::Line { conversation, serial }, Found::Feed { messages, more }) => {
+                line::fed(state, now, (conversation, serial), (messages, more), fx);
+            }
+            (Stage::Line { conversation, serial }, Found::Roster(roster)) => {
+                line::roster_known(state, now, (conversation, serial), since, roster.map(|r| *r), fx);
+            }
+            (Stage::Line { conversation, serial }, _) => {
+                line::read_failed(state, now, (conversation, serial));
+            }
+            (Stage::Claims, Found::Claims { now: at, claims }) => {
+                watch::claims_known(state, now, since, (at, claims), fx);
+            }
+            (Stage::Changes, Found::Changes { upto, more, ends }) => {
+                watch::changes_known(state, now, (upto, more), ends, fx);
+            }
+            (stage @ (Stage::Claims | Stage::Changes), _) => watch::read_failed(state, now, &stage),
             (_, Found::Unavailable) => state.unavailable(now, asked, fx),
             (_, _) => internal(state, now, asked, fx),
         }
+    }
+
+    /// The bus has something to say.
+    pub fn handle_bus(&mut self, now: Now, input: BusInput, fx: &mut Effects) {
+        cluster::handle(&mut self.state, now, input, fx);
     }
 
     /// The password thread is done.
@@ -189,6 +251,8 @@ impl Logic {
             ticks.then_some(self.next_tick),
             (!state.cursors.is_empty()).then_some(self.next_cursors),
             sweeps.then_some(self.next_sweep),
+            state.absences.next(),
+            state.cluster.as_ref().map(|cluster| cluster.next_timeout()),
         ]
         .into_iter()
         .flatten()
@@ -203,7 +267,7 @@ impl Logic {
             for (asked, overdue) in state.parking.overdue(now.monotonic) {
                 match overdue {
                     Overdue::Send(cid) => message::overdue(state, now, asked, cid, fx),
-                    Overdue::Line => line::give_up(state, asked.conn, fx),
+                    Overdue::Line => waiting_line::give_up(state, asked.conn, fx),
                     Overdue::Login(session) => login::view_failed(state, now, Some(asked), session, fx),
                     Overdue::Other => state.unavailable(now, Some(asked), fx),
                 }
@@ -212,8 +276,12 @@ impl Logic {
                 delivery::retry(state, now, session, fx);
             }
             for conn in std::mem::take(&mut state.lines) {
-                line::retry(state, now, conn, fx);
+                waiting_line::retry(state, now, conn, fx);
             }
+        }
+        grace::expire(state, now, fx);
+        if state.cluster.as_ref().is_some_and(|cluster| cluster.next_timeout() <= now.monotonic) {
+            cluster::timeout(state, now, fx);
         }
         if now.monotonic >= self.next_cursors {
             self.next_cursors = now.monotonic + CURSOR_MS;
@@ -229,14 +297,19 @@ impl Logic {
     pub fn drain(&mut self, now: Now, fx: &mut Effects) {
         let state = &mut self.state;
         state.draining = true;
-        let push = GoingAway {
-            reason: "the server is going away".into(),
-            retry_after_ms: DRAIN_RETRY_MS,
-            node: None,
-        };
-        for session in state.sessions.iter().filter(|session| session.joining.is_none()) {
+        let node = place::elsewhere(state);
+        for (nth, session) in (0..).zip(state.sessions.iter().filter(|session| session.joining.is_none())) {
+            // Spread evenly, so that they do not come back all at once.
+            let push = GoingAway {
+                reason: "the server is going away".into(),
+                retry_after_ms: DRAIN_RETRY_MS + nth * DRAIN_STEP_MS % DRAIN_SPREAD_MS,
+                node: node.clone(),
+            };
             let conn = session.conn;
-            fx.order(conn, Order::Push { conn, push: Push::GoingAway(Box::new(push.clone())) });
+            fx.order(conn, Order::Push { conn, push: Push::GoingAway(Box::new(push)) });
+        }
+        if state.cluster.is_some() {
+            fx.bus.push(BusOrder::Leave);
         }
         write_cursors(state, now, fx);
         self.next_cursors = now.monotonic + TICK_MS;
@@ -251,10 +324,10 @@ fn sent(
     written: Written,
     fx: &mut Effects,
 ) {
-    let asked = if sending.in_line { line::answered(state, asked, sending, &written) } else { asked };
+    let asked = if sending.in_line { waiting_line::answered(state, asked, sending, &written) } else { asked };
     match written {
-        Written::Appended { message, members } => {
-            message::stored(state, now, asked, sending, &message, &members, fx);
+        Written::Appended { message, members, member_version } => {
+            message::stored(state, now, asked, sending, message, (members, member_version), fx);
         }
         Written::Duplicate { conversation, seq, time } => {
             message::duplicate(state, now, asked, sending, (conversation, seq, time), fx);
@@ -263,7 +336,25 @@ fn sent(
         Written::Forbidden => message::refused(state, now, asked, Errno::Forbidden, fx),
         Written::Oneself => message::refused(state, now, asked, Errno::BadRequest, fx),
         Written::Unavailable if sending.in_line => message::put_back(state, sending),
+        Written::Superseded => message::superseded(state, now, asked, sending, fx),
         Written::Unavailable => message::unknown(state, now, asked, sending, fx),
+        _ => internal(state, now, asked, fx),
+    }
+}
+
+/// A write that was not carried out.
+fn not_done(state: &mut State, now: Now, asked: Option<Asked>, written: &Written, fx: &mut Effects) {
+    match written {
+        Written::Unavailable => state.unavailable(now, asked, fx),
+        Written::Superseded => {
+            let Some(asked) = asked else { return };
+            let session = state.session_of(asked.conn).and_then(|key| state.sessions.get(key));
+            let held = session.map(|session| (session.user, session.epoch));
+            state.refuse(now, asked, Errno::NotLoggedIn, login::ENDED, fx);
+            if let Some((user, epoch)) = held {
+                cluster::superseded(state, now, user, Epoch(epoch.0 + 1), None, fx);
+            }
+        }
         _ => internal(state, now, asked, fx),
     }
 }
@@ -294,9 +385,15 @@ fn write_cursors(state: &mut State, now: Now, fx: &mut Effects) {
 }
 
 fn sweep(state: &mut State, now: Now) {
+    let lines = state.cluster.is_some();
+    if let Some(cluster) = &mut state.cluster {
+        cluster.lines.sweep(now.monotonic);
+    }
     for key in std::mem::take(&mut state.warm) {
         let Some(session) = state.sessions.get_mut(key) else { continue };
-        session.sweep();
+        // Where lines may begin again, a cursor must be stored before it can stand for a track.
+        session
+            .sweep(now.monotonic, |user, track| lines && state.cursors.is_moving(track.conversation, user));
         session.warm = !session.tracks.is_empty();
         if session.warm {
             state.warm.push(key);

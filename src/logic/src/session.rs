@@ -4,7 +4,7 @@ use crate::conn::ConnId;
 use crate::limits::{FRAME_OVERHEAD, LEGACY_WINDOW};
 use crate::map::{Map, map};
 use crate::rate::Bucket;
-use crate::store::{Ticket, TokenHash};
+use crate::store::{Epoch, Ticket, TokenHash};
 use slab::Slab;
 use std::sync::Arc;
 use wire::limits::UNACKED_MAX;
@@ -24,6 +24,12 @@ pub(crate) struct Session {
     pub conn: ConnId,
     pub name: Arc<str>,
     pub token: TokenHash,
+    /// Its number, where several nodes share the database.
+    pub epoch: Epoch,
+    /// Groups that its node listens to for it.
+    pub groups: Vec<ConversationId>,
+    /// A cursor that was read before this, monotonic ms, says nothing of where a conversation without a track stands.
+    pub since: u64,
     pub bucket: Bucket,
     /// While the reply to LOGIN is being made: its ticket, and pushes that must come after it.
     pub joining: Option<Box<Joining>>,
@@ -56,6 +62,10 @@ pub(crate) struct Joining {
     pub held: Vec<Push>,
     /// Whether what was missed is being read already, to be told with the reply.
     pub gathers: bool,
+    /// Whether the user was present already: nobody sees them come.
+    pub back: bool,
+    /// Whether it goes on with the session before it.
+    pub resumed: bool,
 }
 
 /// How far one conversation was pushed to one connection.
@@ -118,9 +128,9 @@ impl Sessions {
         user: UserId,
         conn: ConnId,
         name: Arc<str>,
-        token: TokenHash,
+        (token, epoch): (TokenHash, Epoch),
         bucket: Bucket,
-        is_legacy: bool,
+        now: u64,
     ) -> SessionRef {
         self.serial = self.serial.wrapping_add(1);
         let slot = self.slots.insert(Session {
@@ -128,6 +138,9 @@ impl Sessions {
             conn,
             name,
             token,
+            epoch,
+            groups: Vec::new(),
+            since: now,
             bucket,
             joining: None,
             tracks: Vec::new(),
@@ -138,7 +151,7 @@ impl Sessions {
             unread_after: None,
             fed: ConversationId(0),
             warm: false,
-            is_legacy,
+            is_legacy: false,
             serial: self.serial,
         }) as u32;
         let before = self.online.insert(user, slot);
@@ -180,6 +193,13 @@ impl Sessions {
 
     pub fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// All of them as they are now.
+    pub fn keys(&self) -> Vec<SessionRef> {
+        let key =
+            |(slot, session): (usize, &Session)| SessionRef { slot: slot as u32, serial: session.serial };
+        self.slots.iter().map(key).collect()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
@@ -237,10 +257,14 @@ impl Session {
         track.acked = track.acked.max(seq);
     }
 
-    /// Drops the tracks that say nothing any more, and their memory.
-    pub fn sweep(&mut self) {
-        self.tracks.retain(|track| track.behind.is_some() || track.unacked > 0);
-        self.tracks.shrink_to_fit();
+    /// Drops the tracks that say nothing any more, and their memory; `says` which say something yet.
+    pub fn sweep(&mut self, now: u64, says: impl Fn(UserId, &Track) -> bool) {
+        let (user, before) = (self.user, self.tracks.len());
+        self.tracks.retain(|track| track.behind.is_some() || track.unacked > 0 || says(user, track));
+        if self.tracks.len() < before {
+            self.since = now;
+            self.tracks.shrink_to_fit();
+        }
     }
 }
 

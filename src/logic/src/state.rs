@@ -1,20 +1,23 @@
 //! All state of the rules, and the few things every rule does with it.
 
+use crate::cluster::Cluster;
 use crate::conn::ConnId;
 use crate::cursor::Cursors;
 use crate::effect::{Effects, Order};
+use crate::grace::Absences;
 use crate::guard::Guard;
 use crate::limits::{BUSY_RETRY_MS, WAITING_MAX};
-use crate::line::Line;
+use crate::waiting_line::Line;
 use crate::parked::{Asked, Parking, Stage};
 use crate::rate::Rates;
 use crate::session::{SessionRef, Sessions};
-use crate::store::{Read, Write};
+use crate::store::{Epoch, Read, Ticket, Write};
 use crate::{Now, Rules, request};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use wire::command::server_cid;
-use wire::{Command, Dialect, Errno, Refusal, Reply};
+use wire::reply::Presence;
+use wire::{Command, Dialect, Errno, Refusal, Reply, UserId};
 
 /// All state of the rules.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub(crate) struct State {
     pub nameless: u64,
     pub connections: Connections,
     pub sessions: Sessions,
+    pub absences: Absences,
     pub parking: Parking,
     pub cursors: Cursors,
     pub guard: Guard,
@@ -37,6 +41,7 @@ pub(crate) struct State {
     /// Connections with messages that could not be stored, to be tried again at the next tick.
     pub lines: Vec<ConnId>,
     pub draining: bool,
+    pub cluster: Option<Box<Cluster>>,
 }
 
 /// What logic knows of a connection.
@@ -114,6 +119,38 @@ impl State {
     pub fn next_cid(&mut self) -> Box<str> {
         self.nameless += 1;
         server_cid(self.boot, self.nameless)
+    }
+
+    /// Whether a user has a session, with a connection or within its grace.
+    pub fn is_present(&self, user: UserId) -> bool {
+        self.sessions.is_online(user) || self.absences.contains(user)
+    }
+
+    /// The same, as its friends see it.
+    pub fn presence(&self, user: UserId) -> Presence {
+        if self.is_present(user) { Presence::Online } else { Presence::Offline }
+    }
+
+    /// A login goes on with another question.
+    pub fn joins_by(&mut self, session: SessionRef, ticket: Ticket) {
+        if let Some(joining) = self.sessions.get_mut(session).and_then(|live| live.joining.as_mut()) {
+            joining.ticket = ticket;
+        }
+    }
+
+    /// A write on behalf of a session: refused if that was superseded.
+    pub fn fenced(&self, session: SessionRef, write: Write) -> Write {
+        match self.sessions.get(session) {
+            Some(live) if live.epoch != Epoch::NONE => {
+                Write::Fenced { user: live.user, epoch: live.epoch, write: Box::new(write) }
+            }
+            _ => write,
+        }
+    }
+
+    /// Whether sessions may be pushed to: a node of a cluster that was cut off may not know what has become of them.
+    pub fn may_push(&mut self, now: Now) -> bool {
+        self.cluster.as_mut().is_none_or(|cluster| cluster.watch.trusts(now.monotonic))
     }
 
     /// Answers a request, and begins what waited for it.

@@ -5,7 +5,11 @@
 //! delivered before the read was issued.
 //!
 //! One more promise holds the delivery rules together: outcomes and read results come back through *one* queue, and a
-//! read can never show a message whose own outcome is not already in that queue before it.
+//! read can never show a message that this node wrote whose own outcome is not already in that queue before it.
+//!
+//! **Several nodes** may share a database. It is then the truth of who is logged in where: a login *claims* the
+//! account's session and raises its [`Epoch`], and a write that carries a lower one is refused in the transaction itself
+//! ([`Written::Superseded`]). All times in these questions and answers are the database's own.
 
 use std::sync::Arc;
 use wire::command::Who;
@@ -18,6 +22,16 @@ pub struct Ticket(pub u64);
 
 /// SHA-256 of a token: all that is kept of one.
 pub type TokenHash = [u8; 32];
+
+/// The number of a session in its account's life: each claim raises it. [`Epoch::NONE`] fences nothing: what a node
+/// that is alone with its database sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub u32);
+
+impl Epoch {
+    /// Below that of every session.
+    pub const NONE: Epoch = Epoch(0);
+}
 
 /// A change to storage.
 #[derive(Clone, Debug)]
@@ -74,13 +88,58 @@ pub enum Write {
         /// Of which.
         conversation: ConversationId,
     },
+    /// One of the three before, or [`Write::RevokeToken`], on behalf of a session. Answer: that write's own, or
+    /// [`Written::Superseded`] where the account's epoch is above this one; then nothing is done.
+    Fenced {
+        /// Whose session.
+        user: UserId,
+        /// Its number.
+        epoch: Epoch,
+        /// What it wants.
+        write: Box<Write>,
+    },
+    /// Take over the account's session for a login: its epoch is raised, it is connected, and it is held by this node.
+    /// Answer: [`Written::Claimed`] or, with `unless_held`, [`Written::Conflict`].
+    Claim {
+        /// Whose.
+        user: UserId,
+        /// By which node.
+        node: Arc<str>,
+        /// Of the token that the login came with.
+        token: TokenHash,
+        /// How long a session outlives its connection or its node, milliseconds.
+        grace: u64,
+        /// Whether to leave it where another token's session is connected to a node that was seen within
+        /// [`NODE_SILENT_MS`].
+        unless_held: bool,
+    },
+    /// The session lost its connection: from now on it is within its grace. With `ended`: it is over. Answer:
+    /// [`Written::Done`], or [`Written::Superseded`] where the account's epoch is above this one.
+    Release {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        epoch: Epoch,
+        /// Whether for good.
+        ended: bool,
+    },
+    /// This node lives. Answer: [`Written::Done`].
+    SeeNode {
+        /// Which.
+        node: Arc<str>,
+    },
 }
+
+/// A node that was not seen for so long is not connected to anybody.
+pub const NODE_SILENT_MS: u64 = 30_000;
 
 /// A message to store.
 #[derive(Clone, Debug)]
 pub struct Append {
     /// Who sends it.
     pub sender: UserId,
+    /// In which session: answered [`Written::Superseded`] where the sender's epoch is above this one.
+    pub epoch: Epoch,
     /// The sender's name, for the message as it is delivered.
     pub sender_name: Arc<str>,
     /// Where to; a direct chat that does not exist is made.
@@ -100,6 +159,8 @@ pub struct CursorMove {
     pub conversation: ConversationId,
     /// Whose.
     pub user: UserId,
+    /// By which session: ignored where the user's epoch is above this one.
+    pub epoch: Epoch,
     /// How.
     pub step: CursorStep,
 }
@@ -148,6 +209,8 @@ pub enum Written {
         message: Arc<Message>,
         /// All members of the conversation, the sender too, as of this commit; shared while nothing changes.
         members: Arc<[UserId]>,
+        /// Raised by every change of the members; a higher one belongs to a newer list.
+        member_version: u32,
     },
     /// The sender stored this `cid` before.
     Duplicate {
@@ -183,6 +246,15 @@ pub enum Written {
     },
     /// The group exists.
     GroupCreated(ConversationId),
+    /// The session is this node's.
+    Claimed {
+        /// Its number, above all before it.
+        epoch: Epoch,
+        /// The session before, if it was still in force: connected, or within its grace.
+        before: Option<Holder>,
+    },
+    /// A newer login has taken over: nothing was done.
+    Superseded,
     /// No such user or group.
     NotFound,
     /// Not a member.
@@ -197,6 +269,15 @@ pub enum Written {
     Oneself,
     /// Storage could not be reached or is full. Nothing is known to be done; what it is may still be found done.
     Unavailable,
+}
+
+/// Who held a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Which node.
+    pub node: Box<str>,
+    /// Of the token that it began with.
+    pub token: TokenHash,
 }
 
 /// A token as its owner gets it.
@@ -301,8 +382,44 @@ pub enum Read {
         /// Which page.
         page: Page,
     },
+    /// Ids of all groups. Answer: [`Found::GroupIds`].
+    GroupIds {
+        /// Whose.
+        user: UserId,
+    },
+    /// Which of these users are online: their session is connected, or lost its connection less than `grace` ago, and
+    /// its node was seen less than `grace` ago. Answer: [`Found::Online`].
+    Online {
+        /// Of whom.
+        users: Vec<UserId>,
+        /// How long a session outlives its connection or its node, milliseconds.
+        grace: u64,
+    },
+    /// Sessions that other nodes claimed at or after a time. Answer: [`Found::Claims`].
+    Claims {
+        /// Not by this node.
+        node: Arc<str>,
+        /// Since when; [`UnixMillis::MAX`] only asks for the time.
+        since: UnixMillis,
+    },
+    /// Conversations that got messages at or after a time and of which a member whose session this node holds has
+    /// undelivered messages, by that time, at most [`CHANGES_MAX`]. Answer: [`Found::Changes`].
+    Changes {
+        /// Which node.
+        node: Arc<str>,
+        /// Since when; [`UnixMillis::MAX`] only asks for the time.
+        since: UnixMillis,
+    },
+    /// A conversation's members and how far each is. Answer: [`Found::Roster`], with `None` where there is no such
+    /// conversation.
+    Roster {
+        /// Of which.
+        conversation: ConversationId,
+    },
 }
 
+/// Rows of one [`Read::Changes`] page.
+pub const CHANGES_MAX: usize = 10_000;
 /// Rows of one [`Read::Unread`] page.
 pub const UNREAD_MAX: usize = 1000;
 /// Rows of each list of the reply to LOGIN.
@@ -365,10 +482,56 @@ pub enum Found {
         /// Whether there are others.
         more: bool,
     },
+    /// Ids of all groups.
+    GroupIds(Vec<ConversationId>),
+    /// Those of the users that are online, by id.
+    Online(Vec<UserId>),
+    /// Sessions that other nodes claimed.
+    Claims {
+        /// The time now. A claim that takes effect later may have begun earlier, by as long as a transaction may take.
+        now: UnixMillis,
+        /// Whose, and the number of the latest.
+        claims: Vec<(UserId, Epoch)>,
+    },
+    /// Conversations that got messages.
+    Changes {
+        /// The time now, or that of the last row where there are others. What holds for claims holds here.
+        upto: UnixMillis,
+        /// Whether there are others.
+        more: bool,
+        /// Which, and where they end.
+        ends: Vec<End>,
+    },
+    /// A conversation's members.
+    Roster(Option<Box<Roster>>),
     /// Not a member.
     Forbidden,
     /// Storage could not be reached.
     Unavailable,
+}
+
+/// Where a conversation ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Its last message.
+    pub last: Seq,
+    /// See [`Written::Appended`].
+    pub member_version: u32,
+}
+
+/// A conversation's members and how far each is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roster {
+    /// What it is.
+    pub kind: ConversationKind,
+    /// Where it ends.
+    pub last: Seq,
+    /// See [`Written::Appended`].
+    pub member_version: u32,
+    /// All members by id, each with what was delivered.
+    pub members: Vec<(UserId, Seq)>,
 }
 
 /// An account, to check a password against.

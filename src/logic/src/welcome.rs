@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use wire::legacy::Welcome;
 use wire::limits::PAGE_MAX;
 use wire::reply::{Group, Member, Presence};
-use wire::{Page, Push, Reply};
+use wire::{Page, Push, Reply, UserId};
 
 /// No row of the answer takes fewer bytes.
 const ROW_BYTES: usize = 64;
@@ -24,18 +24,18 @@ const ROW_BYTES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Welcoming {
     pub session: SessionRef,
-    /// Whether the user was online before, so that nobody needs to be told.
-    back: bool,
     view: LoginView,
+    /// Those of the friends who are online elsewhere.
+    online: Vec<UserId>,
     /// Groups whose members are not read yet; the first one's are being read.
     unread: VecDeque<Group>,
     groups: Vec<(Group, Vec<Member>)>,
 }
 
 impl Welcoming {
-    pub fn new(session: SessionRef, back: bool, mut view: LoginView) -> Welcoming {
+    pub fn new(session: SessionRef, mut view: LoginView, online: Vec<UserId>) -> Welcoming {
         let unread = std::mem::take(&mut view.groups).into();
-        Welcoming { session, back, view, unread, groups: Vec::new() }
+        Welcoming { session, view, online, unread, groups: Vec::new() }
     }
 }
 
@@ -94,8 +94,7 @@ pub(crate) fn members_known(
         _ => return login::view_failed(state, now, asked, welcoming.session, fx),
     };
     if let Some(group) = welcoming.unread.pop_front() {
-        let member =
-            |(id, name, role)| Member { id, name, state: listing::presence(&state.sessions, id), role };
+        let member = |(id, name, role)| Member { id, name, state: state.presence(id), role };
         welcoming.groups.push((group, members.into_iter().map(member).collect()));
     }
     go_on(state, now, asked, welcoming, fx);
@@ -111,9 +110,11 @@ pub(crate) fn complete(state: &mut State, now: Now, session: SessionRef, fx: &mu
         Push::Message(message) => Some(message),
         _ => None,
     };
+    let back = joining.back;
     let missed = joining.held.into_iter().filter_map(message).collect();
-    let Welcoming { back, view, groups, .. } = welcoming;
-    let friends = listing::friends(&state.sessions, view.friends);
+    let Welcoming { view, online, groups, .. } = welcoming;
+    let mut friends = listing::friends(state, view.friends);
+    listing::mark_online(&mut friends, &online);
     let welcome = Welcome { id: user, name, friends, groups, missed };
     fx.order(conn, Order::LoggedIn { conn, user });
     fx.order(conn, Order::Welcome { conn, welcome: Box::new(welcome) });
@@ -121,7 +122,7 @@ pub(crate) fn complete(state: &mut State, now: Now, session: SessionRef, fx: &mu
         state.answer(now, asked, Reply::Done, fx);
     }
     if !back {
-        contact::announce(state, user, Presence::Online, &view.friend_ids, fx);
+        contact::announce(state, now, user, Presence::Online, &view.friend_ids, fx);
     }
     delivery::feed(state, now, session, fx);
 }

@@ -233,7 +233,7 @@ impl Turns {
 
     /// Carries out all effects: at most one push to each thread.
     fn carry_out(&mut self) {
-        let Effects { reactors, writes, reads, passwords } = &mut self.fx;
+        let Effects { reactors, writes, reads, passwords, .. } = &mut self.fx;
         for (orders, exit) in reactors.iter_mut().zip(&self.exits.reactors) {
             if !orders.is_empty() {
                 // A sub-reactor waits for nobody, so this never waits for long; one that is gone needs no orders.

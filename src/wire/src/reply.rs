@@ -326,6 +326,15 @@ pub struct Node {
     /// How many are connected.
     #[serde(deserialize_with = "count")]
     pub connections: u64,
+    /// Processor time, percent of all its processors.
+    #[serde(default, deserialize_with = "count")]
+    pub cpu: u64,
+    /// Messages that it stores each second.
+    #[serde(default, deserialize_with = "count")]
+    pub messages_per_second: u64,
+    /// How busy it is: the lower, the better a place to go.
+    #[serde(default, deserialize_with = "count")]
+    pub score: u64,
     /// Whether it serves.
     pub alive: bool,
 }

@@ -5,7 +5,7 @@ mod table;
 
 use logic::limits::{OUTPUT_HARD, OUTPUT_SOFT};
 use logic::{Conflict, ConnId, Input, Rules, Written};
-use table::{Seen, Table, errno, rules};
+use table::{GRACE, Seen, Table, errno, rules};
 use wire::limits::UNACKED_MAX;
 use wire::push::Receipt;
 use wire::reply::Presence;
@@ -366,7 +366,62 @@ fn friends_see_each_other_come_and_go() {
     assert_eq!(presence(t.take(alice)), []);
     t.input(Input::Closed { conn: again });
     t.settle();
+    assert_eq!(presence(t.take(alice)), [], "a session outlives its connection");
+    t.advance(GRACE - 1);
+    t.settle();
+    assert_eq!(presence(t.take(alice)), []);
+    t.advance(1);
+    t.settle();
     assert_eq!(presence(t.take(alice)), [Presence::Offline]);
+    // LOGOUT is a going at once.
+    let bob = t.login("bob");
+    assert_eq!(presence(t.take(alice)), [Presence::Online]);
+    t.get(bob, Command::Logout);
+    t.settle();
+    assert_eq!(presence(t.take(alice)), [Presence::Offline]);
+}
+
+#[test]
+fn a_session_is_resumed_by_its_token_within_its_grace() {
+    let mut t = table();
+    t.befriend(1, 2);
+    let (alice, bob) = (t.login("alice"), t.login("bob"));
+    t.get(alice, Table::text(TO_BOB, "one"));
+    t.take(bob);
+    t.take(alice);
+    t.input(Input::Closed { conn: bob });
+    t.get(alice, Table::text(TO_BOB, "two"));
+    t.advance(GRACE - 1);
+    t.settle();
+    let by_token = |t: &mut Table, token: &str| {
+        let conn = t.open();
+        let credentials = Credentials::Token(token.into());
+        match t.get(conn, Command::Login { credentials, device: None }) {
+            Reply::LoggedIn(reply) => (conn, reply.resumed),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (bob, resumed) = by_token(&mut t, "2:2");
+    assert!(resumed);
+    assert_eq!(t.texts(bob), ["one", "two"], "what was not acknowledged comes again");
+    assert!(t.texts(alice).is_empty());
+    // Its first grace is no measure for the second.
+    t.advance(GRACE / 2);
+    t.input(Input::Closed { conn: bob });
+    t.advance(GRACE - 1);
+    let (bob, resumed) = by_token(&mut t, "2:2");
+    assert!(resumed && !t.take(alice).iter().any(|s| matches!(s, Seen::Push(Push::Presence(_)))));
+    // Another login ends an absent session, and its token.
+    t.input(Input::Closed { conn: bob });
+    let bob = t.login("bob");
+    assert_eq!(t.revoked, [[2; 32]]);
+    assert!(!t.take(alice).iter().any(|s| matches!(s, Seen::Push(Push::Presence(_)))));
+    t.input(Input::Closed { conn: bob });
+    t.advance(GRACE);
+    t.settle();
+    let (_, resumed) = by_token(&mut t, "2:3");
+    assert!(!resumed, "after the grace it is a session of its own");
+    assert!(t.logic.is_settled());
 }
 
 #[test]

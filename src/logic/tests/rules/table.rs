@@ -57,9 +57,20 @@ pub enum Seen {
     Close,
 }
 
+/// Milliseconds for which a session outlives its connection.
+pub const GRACE: u64 = 300_000;
+
 pub fn rules() -> Rules {
     let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-    Rules { conflict: Conflict::Kick, messages_per_second: 0, legacy_object_bytes: 1_024, node, address }
+    Rules {
+        conflict: Conflict::Kick,
+        grace: GRACE,
+        messages_per_second: 0,
+        legacy_object_bytes: 1_024,
+        cluster: None,
+        node,
+        address,
+    }
 }
 
 impl Table {
@@ -300,7 +311,8 @@ impl Table {
                     cid: Some(append.cid),
                 });
                 conversation.messages.push(Arc::clone(&message));
-                Written::Appended { message, members: conversation.members.as_slice().into() }
+                let members = conversation.members.as_slice().into();
+                Written::Appended { message, members, member_version: 1 }
             }
             Write::MoveCursors(moves) => {
                 for m in moves {
@@ -334,7 +346,7 @@ impl Table {
                 let Written::TokenReady { token, .. } = self.token(user) else { unreachable!() };
                 Written::AccountCreated { user, token }
             }
-            Write::AddFriend { .. } | Write::CreateGroup { .. } | Write::JoinGroup { .. } => Written::Done,
+            _ => Written::Done,
         }
     }
 

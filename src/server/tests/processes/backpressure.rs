@@ -82,7 +82,8 @@ fn a_client_that_never_acknowledges_gets_500_and_is_kept() {
 #[test]
 fn a_reader_that_stalls_is_closed_after_30_seconds_and_nobody_else_waits() {
     const STALL: Duration = Duration::from_secs(30);
-    let server = Server::start(&[]);
+    // Friends see at once that the connection is gone.
+    let server = Server::start(&["--set", "session.grace=0"]);
     let (mut ann, ann_account) = Client::join(server.address, "ann");
     let (mut bob, bob_account) = Client::join(server.address, "bob");
     let slow = Client::connect(server.address).register("slow");

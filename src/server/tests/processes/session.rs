@@ -4,6 +4,7 @@ use crate::support::client::{PASSWORD, errno};
 use crate::support::{Account, Client, Event, PATIENCE, Server};
 use wire::command::Who;
 use wire::push::Kicked;
+use wire::reply::Presence;
 use wire::{Command, Credentials, Errno, Push, Reply, Target};
 
 fn by_token(account: &Account) -> Command {
@@ -41,6 +42,31 @@ fn a_second_login_kicks_the_first_and_revokes_its_token() {
     kicked(&second.wait_closed(PATIENCE));
     drop(third);
     Client::login_to(server.address, &account);
+}
+
+#[test]
+fn friends_do_not_see_a_connection_flicker() {
+    let server = Server::start(&["--set", "session.grace=2"]);
+    let (mut ann, ann_account) = Client::join(server.address, "ann");
+    let (bob, bob_account) = Client::join(server.address, "bob");
+    let made = ann.ask(&Command::AddFriend { who: Who::Id(bob_account.id), message: None });
+    assert!(matches!(made, Reply::FriendAdded(_)), "{made:?}");
+    ann.settle();
+    ann.take_pushes();
+    drop(bob);
+    let mut bob = Client::connect(server.address);
+    assert!(bob.login(&bob_account).resumed);
+    bob.send(Target::User(ann_account.id), "back");
+    assert_eq!(&*ann.message().content, "back");
+    drop(bob);
+    let pushes = ann.take_pushes();
+    assert!(!pushes.iter().any(|push| matches!(push, Push::Presence(_))), "{pushes:?}");
+    let gone = ann.try_push(PATIENCE, |push| match push {
+        Push::Presence(change) => Some((change.id, change.state)),
+        _ => None,
+    });
+    assert_eq!(gone, Some((bob_account.id, Presence::Offline)), "after the grace it is gone");
+    assert!(!Client::connect(server.address).login(&bob_account).resumed);
 }
 
 #[test]

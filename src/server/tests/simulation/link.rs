@@ -2,6 +2,7 @@
 //! frame decoder, and a check that what the server sends on one connection keeps the protocol's order.
 
 use logic::ConnId;
+use logic::store::Epoch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wire::kind::{push, request};
 use wire::limits::{FRAME_BYTES, FRAME_BYTES_BEFORE_LOGIN};
@@ -9,6 +10,8 @@ use wire::{Command, ConversationId, Push, Reply, Seq, UserId, split_frame};
 
 pub struct Link {
     pub conn: ConnId,
+    /// The node that it leads to.
+    pub node: usize,
     pub device: usize,
     /// On their way to the server.
     pub up: VecDeque<u8>,
@@ -19,6 +22,8 @@ pub struct Link {
     /// LOGIN or LOGOUT is unanswered: nothing further is decoded.
     pub held: bool,
     pub user: Option<UserId>,
+    /// The number of that user's session.
+    pub epoch: Epoch,
     /// Logic wants to know when `down` is empty.
     pub notify: bool,
     /// The server closes it once `down` is empty.
@@ -42,6 +47,9 @@ struct Order {
     logged_in: bool,
 }
 
+/// What was ever pushed to a user, on whatever connection.
+pub type Ever = BTreeMap<(UserId, ConversationId), BTreeSet<Seq>>;
+
 /// A message that was left out on a connection; it must be that user's own.
 #[derive(Debug)]
 pub struct LeftOut {
@@ -51,15 +59,17 @@ pub struct LeftOut {
 }
 
 impl Link {
-    pub fn new(conn: ConnId, device: usize) -> Link {
+    pub fn new(conn: ConnId, node: usize, device: usize) -> Link {
         Link {
             conn,
+            node,
             device,
             up: VecDeque::new(),
             down: VecDeque::new(),
             partial: Vec::new(),
             held: false,
             user: None,
+            epoch: Epoch::NONE,
             notify: false,
             closing: false,
             cut: false,
@@ -126,7 +136,7 @@ impl Link {
         }
     }
 
-    pub fn push(&mut self, push: &Push, left_out: &mut Vec<LeftOut>) {
+    pub fn push(&mut self, push: &Push, ever: &mut Ever, left_out: &mut Vec<LeftOut>) {
         if self.dead_here {
             return;
         }
@@ -134,16 +144,26 @@ impl Link {
             assert!(self.order.logged_in, "the reply to LOGIN comes before any push");
             let (conversation, seq) = (message.conversation, message.seq);
             let user = self.user.expect("messages go to who is logged in");
-            if let Some(&last) = self.order.pushed.get(&conversation) {
-                assert!(last < seq, "{conversation:?}: {seq} after {last} on one connection");
-                let own = self.order.own.entry(conversation).or_default();
-                let missing = (last.0 + 1..seq.0).map(Seq).filter(|seq| !own.contains(seq));
-                left_out.extend(missing.map(|seq| LeftOut { user, conversation, seq }));
-            }
+            let ever = ever.entry((user, conversation)).or_default();
+            let own = self.order.own.entry(conversation).or_default();
+            let missing: Vec<Seq> = match self.order.pushed.get(&conversation) {
+                Some(&last) => {
+                    assert!(last < seq, "{conversation:?}: {seq} after {last} on one connection");
+                    (last.0 + 1..seq.0).map(Seq).filter(|seq| !own.contains(seq)).collect()
+                }
+                // It begins where some connection of this user had come.
+                None => (1..seq.0).map(Seq).filter(|seq| !own.contains(seq) && !ever.contains(seq)).collect(),
+            };
+            left_out.extend(missing.into_iter().map(|seq| LeftOut { user, conversation, seq }));
+            ever.insert(seq);
             self.order.pushed.insert(conversation, seq);
             self.order.unacked.insert(conversation, seq);
         } else if push.kind() != push::KICKED && push.kind() != push::GOING_AWAY {
             assert!(self.order.logged_in, "the reply to LOGIN comes before any push");
+        }
+        // A client would ask again for everything, and so mend what is the server's to mend.
+        if push.kind() == push::CHANGED {
+            return;
         }
         let mut bytes = Vec::new();
         push.encode(&mut bytes);

@@ -1,56 +1,50 @@
-//! A whole server on one thread: logic, the real SQLite store on a database in memory, links and devices, and a clock
-//! that moves when the dice say so. Every step that a real server takes on some thread is a step here, taken in any
-//! order; faults fall between any two of them.
+//! Whole servers on one thread: logic, the real SQLite store on a database in memory, which several nodes may share, links and
+//! devices, a bus, and a clock that moves when the dice say so. Every step that a real server takes on some thread is a
+//! step here, taken in any order; faults fall between any two of them.
 
+use crate::bus::Bus;
 use crate::device::Device;
 use crate::dice::Dice;
-use crate::link::{LeftOut, Link};
+use crate::link::{Ever, LeftOut, Link};
+use crate::node::{Node, Outcome};
 use chatclient::Lost;
 use chatserver::storage::{MemoryDisk, SqliteStore, Store, StoreError};
-use logic::{
-    Conflict, ConnId, Effects, Found, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules,
-    Ticket, Write, Written,
-};
+use logic::store::Epoch;
+use logic::{ConnId, Found, Input, Now, Order, Read, Ticket, Write, Written};
 use rusqlite::Connection;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use wire::{ConversationId, Dialect, Target, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.
 const BEGIN: u64 = 1_795_996_740_000;
+/// A node that is cut off from the bus ends what is stale, or stops pushing, within so many milliseconds.
+const STALE_MS: u64 = 2_500;
 
 pub struct World {
     pub dice: Dice,
     pub ms: u64,
     wall: Arc<AtomicU64>,
-    logic: Logic,
-    fx: Effects,
+    pub nodes: Vec<Node>,
+    pub bus: Bus,
     store: Option<SqliteStore>,
     /// Whether every commit of tables fails.
     refuses: Arc<AtomicBool>,
     /// What holds the journal, through crashes.
     disk: MemoryDisk,
-    writes: VecDeque<(Ticket, Write)>,
-    reads: VecDeque<(Ticket, Read)>,
-    passwords: VecDeque<(Ticket, PasswordJob)>,
-    outcomes: VecDeque<Outcome>,
-    inputs: VecDeque<Input>,
+    /// The latest session of each user, and when it was claimed.
+    newest: BTreeMap<UserId, (Epoch, u64)>,
     pub links: Vec<Link>,
     pub devices: Vec<Device>,
     pub users: Vec<UserId>,
     pub group: ConversationId,
     left_out: Vec<LeftOut>,
+    ever: Ever,
     pub crashes: u32,
     generation: u32,
     boots: u64,
     texts: u32,
-}
-
-enum Outcome {
-    Written(Vec<(Ticket, Written)>),
-    Found(Ticket, Found),
-    Password(Ticket, PasswordResult),
 }
 
 fn open(conn: Connection, disk: &MemoryDisk, wall: &Arc<AtomicU64>, seed: u64) -> SqliteStore {
@@ -62,14 +56,9 @@ fn open(conn: Connection, disk: &MemoryDisk, wall: &Arc<AtomicU64>, seed: u64) -
         .expect("recovery succeeds")
 }
 
-fn rules() -> Rules {
-    let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-    Rules { conflict: Conflict::Kick, messages_per_second: 0, legacy_object_bytes: 1_024, node, address }
-}
-
 impl World {
-    /// A server with `users` accounts in one group, and `devices` devices, the first ones one for each user.
-    pub fn new(seed: u64, users: usize, devices: usize) -> World {
+    /// `nodes` nodes with `users` accounts in one group, and `devices` devices, the first ones one for each user.
+    pub fn new(seed: u64, nodes: usize, users: usize, devices: usize) -> World {
         let mut dice = Dice(seed);
         let wall = Arc::new(AtomicU64::new(BEGIN + dice.roll() % 120_000));
         let mut conn = Connection::open_in_memory().expect("a database in memory");
@@ -78,33 +67,44 @@ impl World {
         conn.commit_hook(Some(move || hook.load(Ordering::Relaxed))).expect("a hook");
         let disk = MemoryDisk::default();
         let store = open(conn, &disk, &wall, dice.roll());
-        let boot = dice.roll();
         let mut world = World {
             ms: 1_000,
             wall,
-            logic: Logic::new(rules(), boot),
-            fx: Effects::new(1),
+            nodes: Vec::new(),
+            bus: Bus::default(),
             store: Some(store),
             refuses,
             disk,
-            writes: VecDeque::new(),
-            reads: VecDeque::new(),
-            passwords: VecDeque::new(),
-            outcomes: VecDeque::new(),
-            inputs: VecDeque::new(),
+            newest: BTreeMap::new(),
             links: Vec::new(),
             devices: Vec::new(),
             users: Vec::new(),
             group: ConversationId(0),
             left_out: Vec::new(),
+            ever: Ever::default(),
             crashes: 0,
             generation: 0,
             boots: 0,
             texts: 0,
             dice,
         };
+        for name in 0..nodes {
+            let node = Node::new(name, nodes > 1, world.dice.roll());
+            world.nodes.push(node);
+            world.listen(name);
+        }
         world.people(users, devices);
         world
+    }
+
+    fn listen(&mut self, node: usize) {
+        if let Some(run) = &self.nodes[node].run {
+            self.bus.begin(node, run);
+        }
+    }
+
+    fn is_clustered(&self) -> bool {
+        self.nodes.len() > 1
     }
 
     fn people(&mut self, users: usize, devices: usize) {
@@ -123,9 +123,14 @@ impl World {
             assert!(matches!(joined, Written::Done));
         }
         for n in 0..devices {
-            let seed = self.dice.roll();
-            self.devices.push(Device::new(self.users[n % users], seed));
+            self.add_device(self.users[n % users]);
         }
+    }
+
+    /// A device of a user.
+    pub fn add_device(&mut self, user: UserId) {
+        let seed = self.dice.roll();
+        self.devices.push(Device::new(user, seed));
     }
 
     fn write_now(&mut self, write: Write) -> Written {
@@ -158,35 +163,19 @@ impl World {
 
     // ---- the server's threads, a step each ----------------------------------------------------------------------
 
-    /// One turn of logic: some of what has come, then everything that it wants done.
-    pub fn logic_turn(&mut self, most: usize) {
-        let now = self.now();
-        for _ in 0..most {
-            let Some(outcome) = self.outcomes.pop_front() else { break };
-            match outcome {
-                Outcome::Written(batch) => {
-                    for (ticket, written) in batch {
-                        self.logic.handle_written(now, ticket, written, &mut self.fx);
-                    }
-                }
-                Outcome::Found(ticket, found) => self.logic.handle_found(now, ticket, found, &mut self.fx),
-                Outcome::Password(ticket, result) => {
-                    self.logic.handle_password(now, ticket, result, &mut self.fx);
-                }
-            }
-        }
-        for _ in 0..most {
-            let Some(input) = self.inputs.pop_front() else { break };
-            self.logic.handle_input(now, input, &mut self.fx);
-        }
-        if self.logic.next_timeout().is_some_and(|due| due <= now.monotonic) {
-            self.logic.handle_timeout(now, &mut self.fx);
-        }
-        self.writes.extend(self.fx.writes.drain(..));
-        self.reads.extend(self.fx.reads.drain(..));
-        self.passwords.extend(self.fx.passwords.drain(..));
-        for order in std::mem::take(&mut self.fx.reactors[0]) {
+    /// One turn of a node's logic: some of what has come, then everything that it wants done.
+    pub fn logic_turn(&mut self, node: usize, most: usize) {
+        let (now, is_clustered) = (self.now(), self.is_clustered());
+        let (bus, dice) = (&mut self.bus, &mut self.dice);
+        let heard = || if is_clustered { bus.arrive(node, dice) } else { None };
+        self.nodes[node].turn(now, most, heard);
+        let fx = &mut self.nodes[node].fx;
+        let (orders, said) = (std::mem::take(&mut fx.reactors[0]), std::mem::take(&mut fx.bus));
+        for order in orders {
             self.carry_out(order);
+        }
+        for order in said {
+            self.bus.carry_out(node, order, self.ms, &mut self.dice);
         }
         self.resume_held();
     }
@@ -196,8 +185,11 @@ impl World {
             Order::Reply { conn, kind, request, reply } => self.link(conn).reply(kind, request, &reply),
             Order::Welcome { .. } => unreachable!("no device here is a legacy client"),
             Order::Push { conn, push } => {
+                if matches!(push, wire::Push::Message(_)) {
+                    self.check_that_it_may_be_pushed_to(conn.slot());
+                }
                 let mut left_out = std::mem::take(&mut self.left_out);
-                self.link(conn).push(&push, &mut left_out);
+                self.links[conn.slot()].push(&push, &mut self.ever, &mut left_out);
                 self.left_out = left_out;
             }
             Order::Deliver { message, to } => {
@@ -206,11 +198,29 @@ impl World {
                     self.carry_out(Order::Push { conn, push });
                 }
             }
-            Order::LoggedIn { conn, user } => self.link(conn).user = Some(user),
+            Order::LoggedIn { conn, user } => {
+                let epoch = self.nodes[self.links[conn.slot()].node].claims.get(&user).copied();
+                let link = self.link(conn);
+                (link.user, link.epoch) = (Some(user), epoch.unwrap_or_default());
+            }
             Order::LoggedOut { conn } => self.link(conn).user = None,
             Order::NotifyDrained { conn } => self.link(conn).notify = true,
             Order::Close { conn, .. } => self.link(conn).closing = true,
         }
+    }
+
+    /// Nobody pushes to a session that was superseded, once its node has asked the database; and a node without a bus
+    /// does not go on without asking.
+    fn check_that_it_may_be_pushed_to(&self, at: usize) {
+        let link = &self.links[at];
+        let Some((newest, since)) = link.user.and_then(|user| self.newest.get(&user)) else { return };
+        if link.dead_here || *newest <= link.epoch {
+            return;
+        }
+        let node = &self.nodes[link.node];
+        assert!(node.knows <= *since, "{:?} is pushed to in a session that has ended", link.user);
+        let is_cut_off = self.bus.away_for(link.node, self.ms) > STALE_MS;
+        assert!(!is_cut_off || self.ms <= since + STALE_MS, "{:?} is pushed to much too late", link.user);
     }
 
     /// Links stay on the list when they are dead; a slot is used once.
@@ -228,76 +238,96 @@ impl World {
     }
 
     fn arrived(&mut self, at: usize, requests: Vec<(u32, wire::Command)>) {
-        let conn = self.links[at].conn;
-        self.inputs.extend(requests.into_iter().map(|(request, command)| Input::Request {
-            conn,
-            request,
-            command,
-        }));
+        let (conn, node) = (self.links[at].conn, self.links[at].node);
+        let input = |(request, command)| Input::Request { conn, request, command };
+        self.nodes[node].inputs.extend(requests.into_iter().map(input));
     }
 
-    /// The store thread takes some writes, and the power may fail while it syncs them.
-    pub fn store_step_in_a_power_cut(&mut self) {
+    /// The store thread of a node takes some writes, and the power may fail while it syncs them.
+    pub fn store_step_in_a_power_cut(&mut self, node: usize) {
         self.disk.set_sync_fails(true);
-        self.store_step(false);
+        self.store_step(node, false);
         self.disk.set_sync_fails(false);
     }
 
-    /// The store thread takes some writes. `crash`: and dies after the commit, before anybody hears of it.
-    pub fn store_step(&mut self, crash: bool) {
-        let count = (1 + self.dice.below(8)).min(self.writes.len());
+    /// The store thread of a node takes some writes. `crash`: and the node dies after the commit, before anybody hears of
+    /// it.
+    pub fn store_step(&mut self, node: usize, crash: bool) {
+        let waiting = &mut self.nodes[node].writes;
+        let count = (1 + self.dice.below(8)).min(waiting.len());
         if count == 0 {
             return;
         }
-        let batch: Vec<_> = self.writes.drain(..count).collect();
-        let outcomes = &mut self.outcomes;
+        let batch: Vec<_> = waiting.drain(..count).collect();
+        let sessions: Vec<_> = batch.iter().map(|(_, write)| session_of(write)).collect();
         let store = self.store.as_mut().expect("a store");
-        let result = store.write(batch, &mut |written| {
-            if !crash {
-                outcomes.push_back(Outcome::Written(written));
+        let mut outcomes = Vec::new();
+        let result = store.write(batch, &mut |written| outcomes = written);
+        for ((_, written), session) in outcomes.iter().zip(sessions) {
+            self.check_session(node, written, session);
+        }
+        if !crash {
+            self.nodes[node].outcomes.push_back(Outcome::Written(outcomes));
+        }
+        self.after(node, result.map(|_| ()), crash);
+    }
+
+    /// What an older session writes is never done.
+    fn check_session(&mut self, node: usize, written: &Written, session: Option<(UserId, Epoch)>) {
+        let Some((user, epoch)) = session else { return };
+        let newest = self.newest.entry(user).or_insert((Epoch::NONE, 0));
+        match written {
+            Written::Claimed { epoch, .. } => {
+                assert!(*epoch > newest.0, "{user:?}: a claim raises the epoch");
+                *newest = (*epoch, self.ms);
+                self.nodes[node].claims.insert(user, *epoch);
             }
-        });
-        self.after(result.map(|_| ()), crash);
+            Written::Appended { message, .. } => {
+                assert!(epoch >= newest.0, "{user:?}: {} was written by an older session", message.content);
+            }
+            _ => {}
+        }
     }
 
     /// The store thread files a slice.
     pub fn housekeep(&mut self) {
         let result = self.store.as_mut().expect("a store").housekeep();
-        self.after(result.map(|_| ()), false);
+        self.after(0, result.map(|_| ()), false);
     }
 
-    fn after(&mut self, result: Result<(), StoreError>, crash: bool) {
+    fn after(&mut self, node: usize, result: Result<(), StoreError>, crash: bool) {
         // What is fatal ends the process, and it is started again.
         if result.is_err_and(|error| error.is_fatal()) || crash {
-            self.crash();
+            self.crash(node);
         }
     }
 
-    pub fn read_step(&mut self) {
-        // Reads are answered in any order.
-        if self.reads.is_empty() {
-            return;
-        }
-        let at = self.dice.below(self.reads.len());
-        let (ticket, read) = self.reads.remove(at).expect("within bounds");
+    pub fn read_step(&mut self, node: usize) {
+        let Some((ticket, read, issued)) = self.nodes[node].take_read(&mut self.dice) else { return };
         let found = self.read_now(&read);
-        self.outcomes.push_back(Outcome::Found(ticket, found));
+        self.nodes[node].outcomes.push_back(Outcome::Found(ticket, found, issued));
     }
 
-    pub fn password_step(&mut self) {
-        let Some((ticket, job)) = self.passwords.pop_front() else { return };
-        let result = match job {
-            PasswordJob::Verify { hash, password } => {
-                PasswordResult::Verified(hash.is_some_and(|hash| hash == password))
-            }
-            PasswordJob::Hash { password } => PasswordResult::Hashed(password),
-        };
-        self.outcomes.push_back(Outcome::Password(ticket, result));
+    pub fn password_step(&mut self, node: usize) {
+        self.nodes[node].check_password();
     }
 
-    /// kill -9 and a new start: only the database is left.
-    pub fn crash(&mut self) {
+    /// kill -9 of a node and a new start: only the database is left, which a node alone takes along.
+    pub fn crash(&mut self, node: usize) {
         self.crashes += 1;
+        self.boots += 1;
+        if !self.is_clustered() {
+            self.restart_database();
+        }
+        self.nodes[node] = Node::new(node, self.is_clustered(), self.boots);
+        self.listen(node);
+        for link in self.links.iter_mut().filter(|link| link.node == node) {
+            link.dead_here = true;
+        }
+    }
+
+    /// The database ends without warning, and is started again.
+    pub fn restart_database(&mut self) {
         // A server that finds its disk full at the start does not start.
         self.refuses.store(false, Ordering::Relaxed);
         self.boots += 1;
@@ -305,16 +335,6 @@ impl World {
         let dice = &mut self.dice;
         self.disk.crash(|| dice.once_in(2));
         self.store = Some(open(conn, &self.disk, &self.wall, self.boots));
-        self.logic = Logic::new(rules(), self.boots);
-        self.fx = Effects::new(1);
-        self.writes.clear();
-        self.reads.clear();
-        self.passwords.clear();
-        self.outcomes.clear();
-        self.inputs.clear();
-        for link in &mut self.links {
-            link.dead_here = true;
-        }
     }
 
     // ---- the network ------------------------------------------------------------------------------------------------
@@ -346,8 +366,8 @@ impl World {
         let (device, empty) = (link.device, link.down.is_empty());
         if empty && link.notify && !link.dead_here {
             link.notify = false;
-            let conn = link.conn;
-            self.inputs.push_back(Input::Drained { conn });
+            let (conn, node) = (link.conn, link.node);
+            self.nodes[node].inputs.push_back(Input::Drained { conn });
         }
         if self.links[at].dead_there {
             return;
@@ -369,8 +389,8 @@ impl World {
     pub fn server_notices(&mut self, at: usize) {
         let link = &mut self.links[at];
         if !std::mem::replace(&mut link.dead_here, true) {
-            let conn = link.conn;
-            self.inputs.push_back(Input::Closed { conn });
+            let (conn, node) = (link.conn, link.node);
+            self.nodes[node].inputs.push_back(Input::Closed { conn });
         }
     }
 
@@ -398,15 +418,22 @@ impl World {
         }
     }
 
-    /// A device that wants a link gets one.
+    /// A device that wants a link gets one, to any node.
     pub fn connect(&mut self, device: usize) {
+        let node = self.dice.below(self.nodes.len());
+        self.connect_to(device, node);
+    }
+
+    /// The same, to this node.
+    pub fn connect_to(&mut self, device: usize, node: usize) {
         if !std::mem::take(&mut self.devices[device].wants_link) {
             return;
         }
         self.generation += 1;
         let conn = ConnId::new(0, self.links.len(), self.generation);
-        self.links.push(Link::new(conn, device));
-        self.inputs.push_back(Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect: Dialect::Tlv });
+        self.links.push(Link::new(conn, node, device));
+        let opened = Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect: Dialect::Tlv };
+        self.nodes[node].inputs.push_back(opened);
         let (at, ms) = (self.links.len() - 1, self.ms);
         self.devices[device].link = Some(at);
         self.devices[device].session.handle_connected(ms);
@@ -452,14 +479,9 @@ impl World {
         self.pump(device);
     }
 
-    /// Whether nothing is on its way anywhere.
+    /// Whether nothing is on its way anywhere but what nodes ask again and again.
     pub fn is_quiet(&self) -> bool {
-        self.writes.is_empty()
-            && self.reads.is_empty()
-            && self.passwords.is_empty()
-            && self.outcomes.is_empty()
-            && self.inputs.is_empty()
-            && self.logic.is_settled()
+        self.nodes.iter().all(Node::is_quiet)
             && self.links.iter().all(|link| {
                 (link.dead_here && link.dead_there) || (link.up.is_empty() && link.down.is_empty())
             })
@@ -475,12 +497,23 @@ impl World {
                 d.user, d.kicked
             )
         });
-        let counts = (self.writes.len(), self.reads.len(), self.outcomes.len(), self.inputs.len());
-        let settled = self.logic.is_settled();
-        format!("waiting {counts:?}, logic settled {settled}{}", devices.collect::<String>())
+        let nodes = self.nodes.iter().map(|n| {
+            let counts = (n.writes.len(), n.reads.len(), n.outcomes.len(), n.inputs.len());
+            format!("\n  waiting {counts:?}, logic settled {}", n.logic.is_settled())
+        });
+        format!("{}{}", nodes.collect::<String>(), devices.collect::<String>())
     }
 
     pub fn left_out(&mut self) -> Vec<LeftOut> {
         std::mem::take(&mut self.left_out)
+    }
+}
+
+/// The session on whose behalf a write is.
+fn session_of(write: &Write) -> Option<(UserId, Epoch)> {
+    match write {
+        Write::Append(append) => Some((append.sender, append.epoch)),
+        Write::Claim { user, .. } => Some((*user, Epoch::NONE)),
+        _ => None,
     }
 }

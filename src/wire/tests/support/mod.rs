@@ -275,8 +275,11 @@ pub fn reply() -> impl Strategy<Value = (u16, Reply)> {
         message,
         time,
     });
-    let node = (text(20), text(20), number(), any::<bool>())
-        .prop_map(|(node, address, connections, alive)| Node { node, address, connections, alive });
+    let busy = (number(), number(), number(), number());
+    let node = (text(20), text(20), busy, any::<bool>()).prop_map(|(node, address, busy, alive)| {
+        let (connections, cpu, messages_per_second, score) = busy;
+        Node { node, address, connections, cpu, messages_per_second, score, alive }
+    });
     let of = |kind: u16| move |reply: Reply| (kind, reply);
     prop_oneof![
         select(vec![

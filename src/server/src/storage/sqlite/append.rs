@@ -6,7 +6,7 @@ use super::codec::{Bytes, Entry};
 use super::filing::Filing;
 use super::run::{SEQ_MAX, parts, place};
 use super::{Batch, SqliteStore, Sync, sent, timeline};
-use logic::store::{Append, Written};
+use logic::store::{Append, Epoch, Written};
 use std::sync::Arc;
 use wire::command::is_server_cid;
 use wire::{ConversationId, Message, Target, UserId};
@@ -14,7 +14,10 @@ use wire::{ConversationId, Message, Target, UserId};
 impl SqliteStore {
     /// Carries out [`logic::store::Write::Append`].
     pub(super) fn append(&mut self, batch: &Batch, append: Append) -> Result<Written, StoreError> {
-        let Append { sender, sender_name, target, cid, content_type, content } = append;
+        let Append { sender, epoch, sender_name, target, cid, content_type, content } = append;
+        if epoch != Epoch::NONE && !self.is_in_force(sender, epoch)? {
+            return Ok(Written::Superseded);
+        }
         let hash = self.sent.hash(sender, cid.as_bytes());
         if self.sent.may_contain(hash)
             && let Some(duplicate) = self.find_sent(hash, sender, &cid)?
@@ -50,7 +53,7 @@ impl SqliteStore {
             (batch.month, batch.now)
         };
         (head.last, head.month) = (seq, month);
-        let (kind, members) = (head.kind, Arc::clone(&head.members));
+        let (kind, members, member_version) = (head.kind, Arc::clone(&head.members), head.member_version);
         let entry = Entry { cid: &cid, sender, time, kind, content_type: &content_type, content: &content };
         self.run.push(place(conversation, seq), hash, month, &entry);
         self.sent.insert(batch.today, hash);
@@ -65,7 +68,7 @@ impl SqliteStore {
             time,
             cid: (!is_server_cid(&cid)).then_some(cid),
         });
-        Ok(Written::Appended { message, members })
+        Ok(Written::Appended { message, members, member_version })
     }
 
     /// The direct conversation with a user, made where there is none; or why there can be none.

@@ -2,6 +2,7 @@
 
 use super::super::StoreError;
 use super::super::calendar::{self, Month};
+use super::super::column::kind_of;
 use super::resident::Resident;
 use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension};
@@ -22,6 +23,8 @@ pub struct Head {
     pub month: Month,
     /// All members, by id.
     pub members: Arc<[UserId]>,
+    /// The version of that list.
+    pub member_version: u32,
 }
 
 impl Head {
@@ -119,6 +122,7 @@ impl Heads {
         {
             let (below, above) = head.members.split_at(at);
             head.members = below.iter().chain([&user]).chain(above).copied().collect();
+            head.member_version += 1;
             self.weight += 1;
         }
     }
@@ -129,24 +133,21 @@ fn load(
     resident: &Resident,
     conversation: ConversationId,
 ) -> Result<Option<Head>, StoreError> {
-    let mut select = conn.prepare_cached("SELECT kind, last_seq, month FROM conversation WHERE id = ?1")?;
-    let found: Option<(u8, i64, Month)> =
-        select.query_row([conversation.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let Some((kind, last, month)) = found else { return Ok(None) };
+    let sql = "SELECT kind, last_seq, month, member_version FROM conversation WHERE id = ?1";
+    let mut select = conn.prepare_cached(sql)?;
+    let found: Option<(u8, i64, Month, u32)> =
+        select.query_row([conversation.0], |row| row.try_into()).optional()?;
+    let Some((kind, last, month, member_version)) = found else { return Ok(None) };
     let sql = "SELECT user_id FROM member WHERE conversation_id = ?1 AND device = 0 ORDER BY user_id";
     let mut select = conn.prepare_cached(sql)?;
     let members: rusqlite::Result<Arc<[UserId]>> =
         select.query_map([conversation.0], |row| row.get(0).map(UserId))?.collect();
-    let mut head = Head { kind: kind_of(kind), last: Seq(last as u64), month, members: members? };
+    let (kind, last, members) = (kind_of(kind), Seq(last as u64), members?);
+    let mut head = Head { kind, last, month, members, member_version };
     // The disk says what is filed; the journal is ahead of it.
     if let Some(end) = resident.end(conversation) {
         head.last = head.last.max(end.last);
         head.month = head.month.max(calendar::month_of(end.time));
     }
     Ok(Some(head))
-}
-
-/// What the column `kind` means.
-pub fn kind_of(kind: u8) -> ConversationKind {
-    if kind == 0 { ConversationKind::Direct } else { ConversationKind::Group }
 }

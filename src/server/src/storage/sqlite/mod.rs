@@ -28,6 +28,7 @@ mod resident;
 mod run;
 mod schema;
 mod sent;
+mod session;
 mod social;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use schema::Tables;
 use sent::Sent;
+use session::Claim;
 use std::fs::{DirBuilder, OpenOptions};
 use std::iter::Peekable;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -215,6 +217,12 @@ impl SqliteStore {
             Write::AddFriend { user, who } => self.add_friend(user, &who),
             Write::CreateGroup { owner, name, desc } => self.create_group(batch, owner, &name, &desc),
             Write::JoinGroup { user, conversation } => self.join_group(user, conversation),
+            Write::Fenced { user, epoch, write } => self.fenced(batch, user, epoch, *write),
+            Write::Claim { user, node, token, grace, unless_held } => {
+                self.claim(batch, Claim { user, node: &node, token: &token, grace, unless_held })
+            }
+            Write::Release { user, epoch, ended } => self.release(batch, user, epoch, ended),
+            Write::SeeNode { node } => self.see_node(batch, &node),
         }
     }
 
@@ -365,7 +373,8 @@ impl Store for SqliteStore {
     }
 
     fn read(&mut self, read: &Read) -> Found {
-        View { conn: &self.conn, resident: &self.resident, names: &mut self.names }.answer(read)
+        let now = (self.clock)();
+        View { conn: &self.conn, resident: &self.resident, names: &mut self.names, now }.answer(read)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {

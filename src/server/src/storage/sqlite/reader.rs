@@ -1,6 +1,6 @@
 //! A second, read-only connection, for the thread that answers questions.
 
-use super::super::{Reader, StoreError};
+use super::super::{Clock, Reader, StoreError, wall_clock};
 use super::names::Names;
 use super::resident::Resident;
 use super::view::View;
@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Answers questions beside the writer, whose resident tail it shares.
-#[derive(Debug)]
 pub struct SqliteReader {
     conn: Connection,
     resident: Arc<Resident>,
     names: Names,
+    clock: Clock,
 }
 
 impl SqliteReader {
@@ -23,12 +23,13 @@ impl SqliteReader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags)?;
         super::configure(&conn, 4096)?;
-        Ok(SqliteReader { conn, resident, names: Names::default() })
+        Ok(SqliteReader { conn, resident, names: Names::default(), clock: wall_clock() })
     }
 }
 
 impl Reader for SqliteReader {
     fn read(&mut self, read: &Read) -> Found {
-        View { conn: &self.conn, resident: &self.resident, names: &mut self.names }.answer(read)
+        let now = (self.clock)();
+        View { conn: &self.conn, resident: &self.resident, names: &mut self.names, now }.answer(read)
     }
 }

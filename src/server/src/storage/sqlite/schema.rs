@@ -9,7 +9,7 @@ use wire::UnixMillis;
 /// Every migration in order; the first is version 1.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../../../sql/sqlite/0001_init.sql"),
-    include_str!("../../../../../sql/sqlite/0002_journal_file.sql"),
+    include_str!("../../../../../sql/sqlite/0002_session.sql"),
 ];
 /// The last version that kept its journal in a table.
 const JOURNAL_IN_A_TABLE: u32 = 1;

@@ -1,14 +1,12 @@
 //! Friends, groups, and how far members have come.
 
 use super::super::StoreError;
+use super::super::column::OWNER;
 use super::{Batch, SqliteStore};
-use logic::store::{CursorMove, CursorStep, Written};
+use logic::store::{CursorMove, CursorStep, Epoch, Written};
 use rusqlite::OptionalExtension;
 use wire::command::Who;
 use wire::{ConversationId, ConversationKind, UserId};
-
-/// The column `role` of who made a group.
-const OWNER: u8 = 2;
 
 impl SqliteStore {
     /// Carries out [`logic::store::Write::AddFriend`].
@@ -83,7 +81,10 @@ impl SqliteStore {
                     WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0 \
                     AND (delivered_seq >= ?3 AND delivered_seq < ?4 OR read_seq >= ?3 AND read_seq < ?4)";
         let (mut reach, mut pass) = (self.conn.prepare_cached(reach)?, self.conn.prepare_cached(pass)?);
-        for CursorMove { conversation, user, step } in moves {
+        for CursorMove { conversation, user, epoch, step } in moves {
+            if epoch != Epoch::NONE && !self.is_in_force(user, epoch)? {
+                continue;
+            }
             let (update, a, b) = match step {
                 CursorStep::Reach { delivered, read } => (&mut reach, delivered, read),
                 CursorStep::Pass { first, last } => (&mut pass, first.prev(), last),

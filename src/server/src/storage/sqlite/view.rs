@@ -1,7 +1,8 @@
 //! Answers to questions: what is on the disk, with the resident tail laid over it.
 
 use super::super::StoreError;
-use super::heads::kind_of;
+use super::super::column::{kind_of, role_of};
+use super::super::page::json_bytes;
 use super::names::Names;
 use super::resident::Resident;
 use super::timeline;
@@ -12,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use std::cmp::Reverse;
 use wire::command::Who;
 use wire::limits::HISTORY_BYTES;
-use wire::reply::{Entry, Group, Role};
+use wire::reply::{Entry, Group};
 use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, UnixMillis, UserId};
 
 /// The columns of [`overview_of`], for `?1 = user`.
@@ -31,20 +32,22 @@ pub struct View<'a> {
     pub resident: &'a Resident,
     /// Names of senders.
     pub names: &'a mut Names,
+    /// The clock.
+    pub now: UnixMillis,
 }
 
 /// A page of a listing, and whether there are others after it.
 type Rows<T> = (Vec<T>, bool);
 
 /// A conversation as one of its members stands in it.
-struct Overview {
-    conversation: ConversationId,
+pub(super) struct Overview {
+    pub conversation: ConversationId,
     kind: ConversationKind,
     peer: Option<UserId>,
-    last: Seq,
-    time: UnixMillis,
+    pub last: Seq,
+    pub time: UnixMillis,
     first: Seq,
-    delivered: Seq,
+    pub delivered: Seq,
     read: Seq,
 }
 
@@ -96,6 +99,11 @@ impl View<'_> {
                 let (groups, more) = self.groups(*user, *page)?;
                 Found::Groups { groups, more }
             }
+            Read::GroupIds { user } => Found::GroupIds(self.group_ids(*user)?),
+            Read::Online { users, grace } => Found::Online(self.online(users, *grace)?),
+            Read::Claims { node, since } => self.claims(node, *since)?,
+            Read::Changes { node, since } => self.changes(node, *since)?,
+            Read::Roster { conversation } => Found::Roster(self.roster(*conversation)?.map(Box::new)),
         })
     }
 
@@ -138,7 +146,7 @@ impl View<'_> {
     ///
     /// Their ends are taken from the tail before the disk is read, so that a message which is filed meanwhile is seen
     /// here or there. (A conversation that is new since the ids were read is left for the next question.)
-    fn overviews(&self, user: UserId, after: ConversationId) -> Result<Vec<Overview>, StoreError> {
+    pub(super) fn overviews(&self, user: UserId, after: ConversationId) -> Result<Vec<Overview>, StoreError> {
         let sql = "SELECT conversation_id FROM member WHERE user_id = ?1 AND conversation_id > ?2 AND device = 0 \
                    ORDER BY conversation_id";
         let mut select = self.conn.prepare_cached(sql)?;
@@ -361,16 +369,8 @@ fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
     })
 }
 
-fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
+pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
     row.get::<_, i64>(column).map(|seq| Seq(seq as u64))
-}
-
-fn role_of(role: u8) -> Role {
-    match role {
-        2 => Role::Owner,
-        1 => Role::Admin,
-        _ => Role::Member,
-    }
 }
 
 /// Where the member is behind; the first page of those.
@@ -383,18 +383,4 @@ fn unread(all: &[Overview]) -> UnreadPage {
         last: overview.last,
     });
     UnreadPage { rows: rows.collect(), more: behind.next().is_some() }
-}
-
-/// The most bytes that a message takes as JSON: its field names and numbers, and its texts escaped.
-fn json_bytes(message: &Message) -> usize {
-    let escaped = |text: &str| -> usize {
-        let byte = |byte: u8| match byte {
-            0..0x20 => 6,
-            b'"' | b'\\' => 2,
-            _ => 1,
-        };
-        text.bytes().map(byte).sum()
-    };
-    let cid = message.cid.as_deref().map_or(0, escaped);
-    224 + escaped(&message.content) + escaped(&message.name) + escaped(&message.content_type) + cid
 }

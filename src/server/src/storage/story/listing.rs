@@ -1,7 +1,9 @@
 //! Cursors, and the listings that a session begins with.
 
 use super::{Play, append, appended};
-use logic::store::{CursorMove, CursorStep, Found, LoginView, Read, Standing, UNREAD_MAX, Write, Written};
+use logic::store::{
+    CursorMove, CursorStep, Epoch, Found, LoginView, Read, Standing, UNREAD_MAX, Write, Written,
+};
 use wire::command::Who;
 use wire::reply::Entry;
 use wire::{ConversationId, ConversationKind, Seq, Target, UnixMillis, UserId};
@@ -27,6 +29,7 @@ pub fn cursors_only_go_up(play: &mut Play<'_>) {
     for n in 0..20 {
         play.say(anna, Target::Conversation(group), &format!("{n}"), "x");
     }
+    let epoch = Epoch::NONE;
     let reach = |delivered, read| CursorStep::Reach { delivered: Seq(delivered), read: Seq(read) };
     let pass = |first, last| CursorStep::Pass { first: Seq(first), last: Seq(last) };
     let steps = [
@@ -44,9 +47,9 @@ pub fn cursors_only_go_up(play: &mut Play<'_>) {
     let mut expected = (Seq(0), Seq(0));
     for step in steps {
         let moves = vec![
-            CursorMove { conversation: group, user: ben, step },
-            CursorMove { conversation: group, user: eve, step },
-            CursorMove { conversation: ConversationId(999), user: ben, step },
+            CursorMove { conversation: group, user: ben, epoch, step },
+            CursorMove { conversation: group, user: eve, epoch, step },
+            CursorMove { conversation: ConversationId(999), user: ben, epoch, step },
         ];
         assert!(matches!(play.one(Write::MoveCursors(moves)), Written::Done));
         expected = step.apply(expected);
@@ -58,7 +61,7 @@ pub fn cursors_only_go_up(play: &mut Play<'_>) {
     for n in 0..20 {
         play.say(anna, Target::Conversation(group2), &format!("r{n}"), "x");
     }
-    let moves = steps.map(|step| CursorMove { conversation: group2, user: anna, step });
+    let moves = steps.map(|step| CursorMove { conversation: group2, user: anna, epoch, step });
     play.one(Write::MoveCursors(moves.to_vec()));
     let found = play.read(Read::Standing { user: eve, conversation: group });
     assert!(matches!(found, Found::Standing(None)), "who is no member stays none");
@@ -81,11 +84,13 @@ pub fn a_login_sees_where_it_is_behind(play: &mut Play<'_>) {
         CursorMove {
             conversation: direct,
             user: anna,
+            epoch: Epoch::NONE,
             step: CursorStep::Reach { delivered: Seq(1), read: Seq(0) },
         },
         CursorMove {
             conversation: direct,
             user: ben,
+            epoch: Epoch::NONE,
             step: CursorStep::Reach { delivered: Seq(2), read: Seq(1) },
         },
     ];

@@ -1,7 +1,7 @@
 //! Storing and reading messages.
 
 use super::{DAY_MS, Play, append, appended, seqs, walk};
-use logic::store::{Append, Found, Read, Write, Written};
+use logic::store::{Append, Epoch, Found, Read, Write, Written};
 use std::borrow::Cow;
 use wire::command::server_cid;
 use wire::limits::{CONTENT_BYTES, FRAME_BYTES, HISTORY_BYTES};
@@ -166,6 +166,7 @@ pub fn texts_come_back_as_they_were_sent(play: &mut Play<'_>) {
         let content_type = if n % 2 == 0 { Cow::Borrowed("text") } else { Cow::Owned(format!("kind/{n}")) };
         let written = play.one(Write::Append(Append {
             sender: anna,
+            epoch: Epoch::NONE,
             sender_name: "anna".into(),
             target: Target::User(ben),
             cid: format!("c{n}").into(),

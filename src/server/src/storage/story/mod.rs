@@ -1,13 +1,14 @@
 //! What every store must do, told once and run against each of them.
 
 mod account;
+mod cluster;
 mod listing;
 mod message;
 mod month;
 mod social;
 
 use super::Store;
-use logic::store::{Append, Found, Read, Ticket, Write, Written};
+use logic::store::{Append, Epoch, Found, Read, Ticket, Write, Written};
 use std::sync::Arc;
 use wire::command::Who;
 use wire::reply::Entry;
@@ -51,6 +52,16 @@ pub const STORIES: &[(&str, Story)] = &[
     ("a login sees where it is behind", listing::a_login_sees_where_it_is_behind),
     ("conversations come latest first", listing::conversations_come_latest_first),
     ("unread conversations come in pages", listing::unread_conversations_come_in_pages),
+    ("a claim raises the epoch", cluster::a_claim_raises_the_epoch),
+    ("an older session writes nothing", cluster::an_older_session_writes_nothing),
+    (
+        "a session outlives its connection for its grace",
+        cluster::a_session_outlives_its_connection_for_its_grace,
+    ),
+    ("who is connected can be left alone", cluster::who_is_connected_can_be_left_alone),
+    ("claims of others are listed", cluster::claims_of_others_are_listed),
+    ("changes that a node's members lack are listed", cluster::changes_that_a_nodes_members_lack_are_listed),
+    ("a roster has every member's place", cluster::a_roster_has_every_members_place),
 ];
 
 /// A stage with words to act by.
@@ -157,6 +168,7 @@ impl Play<'_> {
 pub fn append(sender: UserId, target: Target, cid: &str, content: &str) -> Write {
     Write::Append(Append {
         sender,
+        epoch: Epoch::NONE,
         sender_name: format!("name of {sender}").into(),
         target,
         cid: cid.into(),
@@ -167,7 +179,7 @@ pub fn append(sender: UserId, target: Target, cid: &str, content: &str) -> Write
 
 pub fn appended(written: &Written) -> Arc<Message> {
     match written {
-        Written::Appended { message, members } => {
+        Written::Appended { message, members, .. } => {
             assert!(members.contains(&message.from) && members.is_sorted());
             Arc::clone(message)
         }

@@ -1,0 +1,210 @@
+//! Sessions: who is logged in on which node, fenced by epoch.
+//!
+//! One process alone has a file, and keeps its sessions in memory: it asks for none of this. Here it stands for the tests of
+//! several nodes over one database, so that one story is told of every store.
+
+use super::super::StoreError;
+use super::super::column::kind_of;
+use super::view::{View, seq};
+use super::{Batch, SqliteStore};
+use logic::store::{
+    CHANGES_MAX, End, Epoch, Found, Holder, NODE_SILENT_MS, Roster, TokenHash, Write, Written,
+};
+use rusqlite::{OptionalExtension, Row};
+use std::collections::BTreeMap;
+use wire::{ConversationId, UnixMillis, UserId};
+
+/// How long a run of a node that is gone is remembered.
+const NODE_KEPT_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A claim's particulars.
+pub struct Claim<'a> {
+    pub user: UserId,
+    pub node: &'a str,
+    pub token: &'a TokenHash,
+    pub grace: u64,
+    pub unless_held: bool,
+}
+
+/// What a claim finds.
+struct Before {
+    epoch: Epoch,
+    holder: Option<Holder>,
+    connected: bool,
+    lost_at: Option<u64>,
+    node_seen_at: Option<u64>,
+}
+
+impl SqliteStore {
+    /// Carries out [`Write::Claim`].
+    pub(super) fn claim(&self, batch: &Batch, claim: Claim<'_>) -> Result<Written, StoreError> {
+        let sql = "SELECT s.epoch, s.node, s.token_hash, s.lost_at, n.seen_at \
+                   FROM session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1";
+        let row = |row: &Row<'_>| {
+            let (node, lost_at): (Option<Box<str>>, Option<i64>) = (row.get(1)?, row.get(3)?);
+            let token = row.get(2)?;
+            Ok(Before {
+                epoch: Epoch(row.get(0)?),
+                connected: node.is_some() && lost_at.is_none(),
+                holder: node.map(|node| Holder { node, token }),
+                lost_at: lost_at.map(|at| at as u64),
+                node_seen_at: row.get::<_, Option<i64>>(4)?.map(|at| at as u64),
+            })
+        };
+        let before = self.conn.prepare_cached(sql)?.query_row([claim.user.0], row).optional()?;
+        let now = batch.now.0;
+        let seen_within = |before: &Before, ms| before.node_seen_at.is_some_and(|at| at + ms > now);
+        if let Some(before) = &before
+            && claim.unless_held
+            && before.connected
+            && seen_within(before, NODE_SILENT_MS)
+            && before.holder.as_ref().is_some_and(|holder| holder.token != *claim.token)
+        {
+            return Ok(Written::Conflict);
+        }
+        let epoch = Epoch(before.as_ref().map_or(0, |before| before.epoch.0) + 1);
+        let sql = "INSERT OR REPLACE INTO session (user_id, epoch, node, token_hash, lost_at, changed_at) \
+                   VALUES (?1, ?2, ?3, ?4, NULL, ?5)";
+        let values = (claim.user.0, epoch.0, claim.node, claim.token, now as i64);
+        self.conn.prepare_cached(sql)?.execute(values)?;
+        let in_force = |before: &Before| {
+            seen_within(before, claim.grace) && before.lost_at.is_none_or(|at| at + claim.grace > now)
+        };
+        let before = before.filter(in_force).and_then(|before| before.holder);
+        Ok(Written::Claimed { epoch, before })
+    }
+
+    /// Carries out [`Write::Release`].
+    pub(super) fn release(
+        &self,
+        batch: &Batch,
+        user: UserId,
+        epoch: Epoch,
+        ended: bool,
+    ) -> Result<Written, StoreError> {
+        if !self.is_in_force(user, epoch)? {
+            return Ok(Written::Superseded);
+        }
+        let sql = match ended {
+            true => "UPDATE session SET node = NULL, lost_at = coalesce(lost_at, ?2) WHERE user_id = ?1",
+            false => "UPDATE session SET lost_at = coalesce(lost_at, ?2) WHERE user_id = ?1",
+        };
+        self.conn.prepare_cached(sql)?.execute((user.0, batch.now.0 as i64))?;
+        Ok(Written::Done)
+    }
+
+    /// Carries out [`Write::SeeNode`].
+    pub(super) fn see_node(&self, batch: &Batch, node: &str) -> Result<Written, StoreError> {
+        let now = batch.now.0;
+        let sql = "INSERT OR REPLACE INTO node (name, seen_at) VALUES (?1, ?2)";
+        self.conn.prepare_cached(sql)?.execute((node, now as i64))?;
+        let outlived = now.saturating_sub(NODE_KEPT_MS) as i64;
+        self.conn.prepare_cached("DELETE FROM node WHERE seen_at < ?1")?.execute([outlived])?;
+        Ok(Written::Done)
+    }
+
+    /// Carries out [`Write::Fenced`].
+    pub(super) fn fenced(
+        &mut self,
+        batch: &Batch,
+        user: UserId,
+        epoch: Epoch,
+        write: Write,
+    ) -> Result<Written, StoreError> {
+        if self.is_in_force(user, epoch)? { self.execute(batch, write) } else { Ok(Written::Superseded) }
+    }
+
+    /// Whether no later session of the user was claimed.
+    pub(super) fn is_in_force(&self, user: UserId, epoch: Epoch) -> Result<bool, StoreError> {
+        if epoch == Epoch::NONE {
+            return Ok(true);
+        }
+        let sql = "SELECT 1 FROM session WHERE user_id = ?1 AND epoch > ?2";
+        Ok(!self.conn.prepare_cached(sql)?.exists((user.0, epoch.0))?)
+    }
+}
+
+impl View<'_> {
+    /// Answers [`logic::store::Read::GroupIds`].
+    pub(super) fn group_ids(&self, user: UserId) -> Result<Vec<ConversationId>, StoreError> {
+        let sql = "SELECT c.id FROM member m INDEXED BY member_user JOIN conversation c ON c.id = m.conversation_id \
+                   WHERE m.user_id = ?1 AND m.device = 0 AND c.kind = 1 ORDER BY c.id";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let ids = select.query_map([user.0], |row| row.get(0).map(ConversationId))?;
+        Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Answers [`logic::store::Read::Online`].
+    pub(super) fn online(&self, users: &[UserId], grace: u64) -> Result<Vec<UserId>, StoreError> {
+        let sql = "SELECT 1 FROM session s JOIN node n ON n.name = s.node \
+                   WHERE s.user_id = ?1 AND n.seen_at > ?2 AND (s.lost_at IS NULL OR s.lost_at > ?2)";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let after = self.now.0.saturating_sub(grace) as i64;
+        let mut online = Vec::new();
+        for user in users {
+            if select.exists((user.0, after))? {
+                online.push(*user);
+            }
+        }
+        online.sort_unstable();
+        Ok(online)
+    }
+
+    /// Answers [`logic::store::Read::Claims`].
+    pub(super) fn claims(&self, node: &str, since: UnixMillis) -> Result<Found, StoreError> {
+        let sql = "SELECT user_id, epoch FROM session WHERE changed_at >= ?1 AND node IS NOT ?2";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let rows =
+            select.query_map((since.0 as i64, node), |row| Ok((UserId(row.get(0)?), Epoch(row.get(1)?))))?;
+        Ok(Found::Claims { now: self.now, claims: rows.collect::<rusqlite::Result<_>>()? })
+    }
+
+    /// Answers [`logic::store::Read::Changes`].
+    pub(super) fn changes(&mut self, node: &str, since: UnixMillis) -> Result<Found, StoreError> {
+        let mut select = self.conn.prepare_cached("SELECT user_id FROM session WHERE node = ?1")?;
+        let users = select.query_map([node], |row| row.get(0).map(UserId))?;
+        let users: Vec<UserId> = users.collect::<rusqlite::Result<_>>()?;
+        let mut found = BTreeMap::new();
+        for user in users {
+            for overview in self.overviews(user, ConversationId(0))? {
+                if overview.last > overview.delivered && overview.time >= since {
+                    found.insert((overview.time, overview.conversation), overview.last);
+                }
+            }
+        }
+        let more = found.len() > CHANGES_MAX;
+        let mut upto = self.now;
+        let mut ends = Vec::with_capacity(found.len().min(CHANGES_MAX));
+        for ((time, conversation), last) in found.into_iter().take(CHANGES_MAX) {
+            if more {
+                upto = time;
+            }
+            ends.push(End { conversation, last, member_version: self.member_version(conversation)? });
+        }
+        Ok(Found::Changes { upto, more, ends })
+    }
+
+    fn member_version(&self, conversation: ConversationId) -> rusqlite::Result<u32> {
+        let sql = "SELECT member_version FROM conversation WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.query_row([conversation.0], |row| row.get(0))
+    }
+
+    /// Answers [`logic::store::Read::Roster`].
+    pub(super) fn roster(&self, conversation: ConversationId) -> Result<Option<Roster>, StoreError> {
+        let end = self.resident.end(conversation);
+        let sql = "SELECT kind, last_seq, member_version FROM conversation WHERE id = ?1";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let row = |row: &Row<'_>| Ok((row.get::<_, u8>(0)?, seq(row, 1)?, row.get::<_, u32>(2)?));
+        let Some((kind, filed, member_version)) = select.query_row([conversation.0], row).optional()? else {
+            return Ok(None);
+        };
+        let sql = "SELECT user_id, delivered_seq FROM member WHERE conversation_id = ?1 AND device = 0 \
+                   ORDER BY user_id";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let members = select
+            .query_map([conversation.0], |row| Ok((UserId(row.get(0)?), seq(row, 1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let last = end.map_or(filed, |end| end.last.max(filed));
+        Ok(Some(Roster { kind: kind_of(kind), last, member_version, members }))
+    }
+}

@@ -1,0 +1,200 @@
+//! What bounds the delay of a message to another node, each path by itself: the steps are all taken at once, and only
+//! one thing is broken.
+
+use crate::world::World;
+use wire::{Target, UserId};
+
+const STEP_MS: u64 = 20;
+/// Round trips between devices, nodes and the database.
+const SLACK_MS: u64 = 500;
+
+/// Two nodes, and a user connected to each.
+fn two_nodes() -> World {
+    let mut w = World::new(7, 2, 3, 2);
+    for at in 0..2 {
+        log_in(&mut w, at, at);
+    }
+    // Everything has a line, so that nothing is found by a look at who is where.
+    for at in 0..2 {
+        assert!(say(&mut w, at, "begin") < SLACK_MS);
+    }
+    run(&mut w, 3_000);
+    w
+}
+
+fn log_in(w: &mut World, device: usize, node: usize) {
+    let now = w.ms;
+    w.devices[device].login(now);
+    w.pump(device);
+    w.connect_to(device, node);
+    run(w, 500);
+    assert!(w.devices[device].session.is_online());
+}
+
+/// Everything moves, but for the reads of one node.
+fn step(w: &mut World, without_reads: Option<usize>) {
+    for at in w.live_links() {
+        w.up(at, usize::MAX);
+        w.down(at, usize::MAX);
+    }
+    for node in 0..w.nodes.len() {
+        w.logic_turn(node, usize::MAX);
+        w.store_step(node, false);
+        if without_reads != Some(node) {
+            w.read_step(node);
+        }
+        w.password_step(node);
+    }
+    w.advance(STEP_MS);
+    w.tick_devices();
+}
+
+fn run(w: &mut World, ms: u64) {
+    for _ in 0..ms / STEP_MS {
+        step(w, None);
+    }
+}
+
+/// Has one write to the other; gives how long it took to be shown there.
+fn say(w: &mut World, from: usize, text: &str) -> u64 {
+    write(w, from, text);
+    shown(w, 1 - from, text)
+}
+
+fn write(w: &mut World, from: usize, text: &str) {
+    let (now, to) = (w.ms, w.devices[1 - from].user);
+    w.devices[from].write(now, Target::User(to), format!("{text} from {from}"));
+    w.pump(from);
+}
+
+fn shown(w: &mut World, at: usize, text: &str) -> u64 {
+    let (began, text) = (w.ms, format!("{text} from {}", 1 - at));
+    while !w.devices[at].shown.values().any(|timeline| timeline.values().any(|shown| *shown == text)) {
+        assert!(w.ms < began + 60_000, "`{text}` never comes");
+        step(w, None);
+    }
+    w.ms - began
+}
+
+#[test]
+fn with_nothing_lost_it_is_the_bus() {
+    let mut w = two_nodes();
+    let took = say(&mut w, 0, "hello");
+    assert!(took <= 100, "{took} ms");
+}
+
+#[test]
+fn a_lost_hint_with_another_after_it_is_read_at_once() {
+    let mut w = two_nodes();
+    w.bus.loses = 1;
+    write(&mut w, 0, "lost");
+    run(&mut w, 200);
+    w.bus.loses = 0;
+    write(&mut w, 0, "heard");
+    let took = shown(&mut w, 1, "lost");
+    assert!(took <= SLACK_MS, "{took} ms");
+}
+
+#[test]
+fn the_last_hint_is_found_by_the_safety_sweep() {
+    let mut w = two_nodes();
+    w.bus.loses = 1;
+    let took = say(&mut w, 0, "lost");
+    assert!(took > SLACK_MS && took <= 10_000 + SLACK_MS, "{took} ms");
+}
+
+#[test]
+fn without_the_bus_the_database_is_read_each_second() {
+    let mut w = two_nodes();
+    for node in 0..2 {
+        let now = w.ms;
+        w.bus.set_away(node, true, now);
+    }
+    run(&mut w, 300);
+    for n in 0..5 {
+        let took = say(&mut w, 0, &format!("dark {n}"));
+        assert!(took <= 2_500, "{took} ms");
+    }
+    for node in 0..2 {
+        let now = w.ms;
+        w.bus.set_away(node, false, now);
+    }
+    run(&mut w, 300);
+    let took = say(&mut w, 0, "light");
+    assert!(took <= 100, "{took} ms");
+}
+
+#[test]
+fn a_gap_is_closed_at_once() {
+    let mut w = two_nodes();
+    w.bus.loses = 1;
+    write(&mut w, 0, "lost");
+    run(&mut w, 200);
+    w.bus.overflow(1);
+    let took = shown(&mut w, 1, "lost");
+    assert!(took <= SLACK_MS, "{took} ms");
+}
+
+#[test]
+fn a_node_that_dies_between_commit_and_publication_leaves_nothing_stuck() {
+    let mut w = two_nodes();
+    write(&mut w, 0, "committed");
+    for at in w.live_links() {
+        w.up(at, usize::MAX);
+    }
+    w.logic_turn(0, usize::MAX);
+    let links = w.live_links();
+    w.store_step(0, true);
+    assert_eq!(w.crashes, 1);
+    // Its client does not come back.
+    for at in links {
+        if w.links[at].node == 0 {
+            w.links[at].dead_there = true;
+        }
+    }
+    let took = shown(&mut w, 1, "committed");
+    assert!(took > SLACK_MS && took <= 7_000, "{took} ms");
+}
+
+#[test]
+fn a_node_that_is_cut_off_stops_pushing_to_whom_it_may_have_lost() {
+    let mut w = two_nodes();
+    // Somebody on the second node, whose messages it delivers itself.
+    let (writer, stale) = (2, 3);
+    w.add_device(w.users[2]);
+    log_in(&mut w, writer, 1);
+    // Another device of the user who is connected there.
+    w.add_device(w.devices[1].user);
+    log_in(&mut w, stale, 0);
+    run(&mut w, 500);
+    assert!(w.devices[1].kicked, "with the bus, the older session ends at once");
+    let user: UserId = w.devices[stale].user;
+
+    let now = w.ms;
+    w.bus.set_away(1, true, now);
+    w.devices[1].login(now);
+    w.pump(1);
+    w.connect_to(1, 1);
+    run(&mut w, 1_000);
+    assert!(
+        w.devices[stale].kicked,
+        "without the bus on one side the other one's kick comes by the database"
+    );
+    // The newer session begins on the first node, while the second can neither hear nor ask.
+    let now = w.ms;
+    w.devices[stale].login(now);
+    w.pump(stale);
+    w.connect_to(stale, 0);
+    for n in 0..200 {
+        if n % 10 == 0 {
+            let now = w.ms;
+            let text = format!("late {n}");
+            w.devices[writer].write(now, Target::User(user), text);
+            w.pump(writer);
+        }
+        step(&mut w, Some(1));
+    }
+    assert!(w.devices[stale].session.is_online() && !w.devices[1].kicked, "the older one does not know yet");
+    run(&mut w, 1_500);
+    assert!(w.devices[1].kicked, "as soon as it can ask, it ends it");
+}

@@ -1,0 +1,121 @@
+//! One node's threads but for those it shares: logic, and what is on its way to it and from it.
+
+use crate::dice::Dice;
+use logic::store::Epoch;
+use logic::{
+    BusInput, Conflict, Effects, Found, Input, Logic, Now, PasswordJob, PasswordResult, Read, Rules, Ticket,
+    Write, Written,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use wire::UserId;
+
+/// Short, so that many runs see it end.
+pub const GRACE: u64 = 3_000;
+
+pub struct Node {
+    pub logic: Logic,
+    pub fx: Effects,
+    /// Its name in this run, if there are others.
+    pub run: Option<Arc<str>>,
+    pub writes: VecDeque<(Ticket, Write)>,
+    /// Questions, and when they were asked.
+    pub reads: VecDeque<(Ticket, Read, u64)>,
+    pub passwords: VecDeque<(Ticket, PasswordJob)>,
+    pub outcomes: VecDeque<Outcome>,
+    pub inputs: VecDeque<Input>,
+    /// Sessions that it has claimed.
+    pub claims: BTreeMap<UserId, Epoch>,
+    /// It knows all claims that were made before.
+    pub knows: u64,
+}
+
+pub enum Outcome {
+    Written(Vec<(Ticket, Written)>),
+    Found(Ticket, Found, u64),
+    Password(Ticket, PasswordResult),
+}
+
+fn rules(name: usize, run: Option<Arc<str>>) -> Rules {
+    let (node, address) = (format!("n{name}").into(), format!("127.0.0.1:{name}").into());
+    Rules { conflict: Conflict::Kick, grace: GRACE, messages_per_second: 0, cluster: run, node, address }
+}
+
+impl Node {
+    pub fn new(name: usize, clustered: bool, boot: u64) -> Node {
+        let run: Option<Arc<str>> = clustered.then(|| format!("n{name}-{boot:016x}").into());
+        Node {
+            logic: Logic::new(rules(name, run.clone()), boot),
+            fx: Effects::new(1),
+            run,
+            writes: VecDeque::new(),
+            reads: VecDeque::new(),
+            passwords: VecDeque::new(),
+            outcomes: VecDeque::new(),
+            inputs: VecDeque::new(),
+            claims: BTreeMap::new(),
+            knows: 0,
+        }
+    }
+
+    /// Some of what has come, outcomes first, then what is due; all that is wanted is left in `fx`.
+    pub fn turn(&mut self, now: Now, most: usize, mut heard: impl FnMut() -> Option<BusInput>) {
+        for _ in 0..most {
+            let Some(outcome) = self.outcomes.pop_front() else { break };
+            match outcome {
+                Outcome::Written(batch) => {
+                    for (ticket, written) in batch {
+                        self.logic.handle_written(now, ticket, written, &mut self.fx);
+                    }
+                }
+                Outcome::Found(ticket, found, issued) => {
+                    if matches!(found, Found::Claims { .. }) {
+                        self.knows = self.knows.max(issued);
+                    }
+                    self.logic.handle_found(now, ticket, found, &mut self.fx);
+                }
+                Outcome::Password(ticket, result) => {
+                    self.logic.handle_password(now, ticket, result, &mut self.fx);
+                }
+            }
+        }
+        for _ in 0..most {
+            let Some(input) = heard() else { break };
+            self.logic.handle_bus(now, input, &mut self.fx);
+        }
+        for _ in 0..most {
+            let Some(input) = self.inputs.pop_front() else { break };
+            self.logic.handle_input(now, input, &mut self.fx);
+        }
+        if self.logic.next_timeout().is_some_and(|due| due <= now.monotonic) {
+            self.logic.handle_timeout(now, &mut self.fx);
+        }
+        self.writes.extend(self.fx.writes.drain(..));
+        self.reads.extend(self.fx.reads.drain(..).map(|(ticket, read)| (ticket, read, now.monotonic)));
+        self.passwords.extend(self.fx.passwords.drain(..));
+    }
+
+    pub fn check_password(&mut self) {
+        let Some((ticket, job)) = self.passwords.pop_front() else { return };
+        let result = match job {
+            PasswordJob::Verify { hash, password } => {
+                PasswordResult::Verified(hash.is_some_and(|hash| hash == password))
+            }
+            PasswordJob::Hash { password } => PasswordResult::Hashed(password),
+        };
+        self.outcomes.push_back(Outcome::Password(ticket, result));
+    }
+
+    /// A question that waits; in any order.
+    pub fn take_read(&mut self, dice: &mut Dice) -> Option<(Ticket, Read, u64)> {
+        if self.reads.is_empty() {
+            return None;
+        }
+        let at = dice.below(self.reads.len());
+        self.reads.remove(at)
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        self.passwords.is_empty() && self.inputs.is_empty() && self.logic.is_settled()
+    }
+}

@@ -267,8 +267,7 @@ impl Lane {
             _ => Place::Conversation(self.threads[thread].conversation, spec.kind()),
         };
         let number = self.first_channel + channel as u32;
-        let (from, name) = (account.id, account.name.clone());
-        let origin = Origin { channel: number, from, name, place, run: making.run };
+        let origin = Origin::new(number, account.id, &account.name, place, making.run);
         let awaits = match making {
             Making { absent: false, dialect: Dialect::Tlv, .. } => Awaits::Both,
             Making { absent: true, dialect: Dialect::Tlv, .. } => Awaits::Reply,
@@ -451,7 +450,7 @@ impl Lane {
             self.faults.wrong_content += 1;
             return;
         };
-        if !heard.is_from(&channel.origin, &stamp) {
+        if !heard.is_from(&channel.origin) {
             self.faults.wrong_content += 1;
             return;
         }

@@ -4,7 +4,7 @@
 //! everybody is told; what is in flight finishes; sockets are flushed and closed; storage files what is resident.
 
 use crate::args::Args;
-use crate::config::{Config, StorageUrl};
+use crate::config::Config;
 use crate::logic_thread::{self, Exits};
 use crate::net::{self, BindError, NetConfig};
 use crate::{password, storage};
@@ -64,8 +64,7 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(sentence)?;
     let connections = connection_limit(config.limits.connections);
 
-    let StorageUrl::Sqlite(path) = &config.storage.url;
-    let opened = storage::open(path).map_err(sentence)?;
+    let opened = storage::open(&config.storage).map_err(sentence)?;
     let listener = net::bind(config.chat.listen).map_err(bind_sentence)?;
     let address = listener.local_addr().map_err(sentence)?;
 
@@ -94,7 +93,7 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
     let exits =
         Exits { reactors: net.orders(), writes: storage.writes(), reads: storage.reads(), passwords: jobs };
     let logic = waiting.begin(exits);
-    announce(&address, path.display());
+    announce(&address, config.storage.url.data());
 
     wait_for_stop(&mut signals);
     net.stop_accepting();

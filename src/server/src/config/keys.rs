@@ -2,11 +2,12 @@
 //!
 //! A new key is one entry here and one in `conf/chatserver.toml`; a test holds the two equal.
 
-use super::value::{Literal, StorageUrl, address, boolean, choice, integer, msgids};
+use super::value::{Literal, StorageUrl, address, boolean, choice, file, integer, msgids};
 use crate::net::PACE;
 use log::LevelFilter;
 use logic::Conflict;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use toml::de::DeValue;
 use wire::legacy::{MsgIds, Style};
 use wire::limits::FRAME_BYTES;
@@ -83,6 +84,10 @@ sections! {
     storage: Storage {
         /// The database.
         url: StorageUrl = StorageUrl::Sqlite("data/chat.db".into()), StorageUrl::read;
+        /// A file that holds the password which a `mysql:` URL does not.
+        password_file: Option<PathBuf> = None, file;
+        /// Whether a database server is good enough that may lose, when its machine fails, what it said was stored.
+        accept_weak_durability: bool = false, boolean;
     }
     /// Clients of the muduo cluster chat servers.
     legacy: Legacy {

@@ -3,11 +3,13 @@
 //! Without `--config` no file is read: nothing that happens to lie in the working folder changes the server. A key
 //! that is not known is an error which names the nearest that is, so a misspelt one never goes unnoticed.
 
+mod database;
 mod keys;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub use database::Database;
 pub use keys::{Chat, Config, Contacts, Http, Legacy, Limits, Log, Password, Session, Storage};
 pub use value::StorageUrl;
 
@@ -61,7 +63,7 @@ impl Config {
         for setting in &args.set {
             config
                 .apply_setting(setting)
-                .map_err(|sentence| ConfigError::Set { setting: setting.clone(), sentence })?;
+                .map_err(|sentence| ConfigError::Set { setting: setting.to_show(), sentence })?;
         }
         if let Some(listen) = args.listen() {
             config.chat.listen = listen;
@@ -114,6 +116,13 @@ impl Config {
             Some(outcome) => outcome.map_err(|sentence| format!("`{section}.{key}` {sentence}")),
             None => Err(unknown_key(section, key)),
         }
+    }
+}
+
+impl Setting {
+    /// As it may be shown: without a password.
+    fn to_show(&self) -> Setting {
+        Setting { value: database::without_password(&self.value), ..self.clone() }
     }
 }
 

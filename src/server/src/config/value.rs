@@ -1,5 +1,6 @@
 //! How values are read from TOML and written back. A reader's error goes on after "`section.key` ".
 
+use super::database::{Database, without_password};
 use log::LevelFilter;
 use logic::Conflict;
 use std::collections::BTreeSet;
@@ -15,14 +16,24 @@ use wire::legacy::MsgIds;
 pub enum StorageUrl {
     /// `sqlite:PATH`: an embedded database in this file, relative to the working folder, made where it is missing.
     Sqlite(PathBuf),
+    /// `mysql://user:password@host:port/database`: a MySQL or MariaDB server.
+    Mysql(Database),
 }
 
 impl StorageUrl {
     pub(super) fn read(value: &DeValue<'_>) -> Result<StorageUrl, String> {
-        let url = string(value)?;
+        StorageUrl::parse(string(value)?)
+    }
+
+    /// Reads a URL. An error goes on after the key's name.
+    pub fn parse(url: &str) -> Result<StorageUrl, String> {
+        if let Some(rest) = url.strip_prefix("mysql://") {
+            return Database::read(rest).map(StorageUrl::Mysql);
+        }
         let Some(path) = url.strip_prefix("sqlite:") else {
+            let url = without_password(url);
             return Err(format!(
-                "must be `sqlite:PATH`, the one kind of storage of this version, not `{url}`"
+                "must be `sqlite:PATH` or `mysql://user:password@host:port/database`, not `{url}`"
             ));
         };
         match path {
@@ -37,10 +48,21 @@ impl StorageUrl {
     }
 }
 
+impl StorageUrl {
+    /// What the operator is told the data is in: a path, or a server's database.
+    pub fn data(&self) -> String {
+        match self {
+            StorageUrl::Sqlite(path) => path.display().to_string(),
+            StorageUrl::Mysql(database) => database.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for StorageUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StorageUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            StorageUrl::Mysql(database) => write!(f, "{database}"),
         }
     }
 }
@@ -82,6 +104,12 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("must be an IP address and a port, like `127.0.0.1:6000` or `[::1]:6000`, not `{text}`")
     })
+}
+
+/// Reads the path of a file; an empty one is none.
+pub(super) fn file(value: &DeValue<'_>) -> Result<Option<PathBuf>, String> {
+    let path = string(value)?;
+    Ok((!path.is_empty()).then(|| PathBuf::from(path)))
 }
 
 /// Reads a boolean.
@@ -172,6 +200,12 @@ impl Literal for MsgIds {
 impl Literal for SocketAddr {
     fn literal(&self) -> String {
         quoted(self.to_string())
+    }
+}
+
+impl Literal for Option<PathBuf> {
+    fn literal(&self) -> String {
+        quoted(self.as_ref().map_or_else(String::new, |path| path.display().to_string()))
     }
 }
 

@@ -30,6 +30,9 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+    /// The database server is not as it must be. The sentence says what to change.
+    #[error("{0}")]
+    Unsuitable(String),
     /// A newer program wrote the database.
     #[error(
         "the database has schema version {found}, and this program knows {known} at most: run a newer one"

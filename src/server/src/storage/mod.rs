@@ -12,7 +12,10 @@
 //! message becomes visible to readers in the same moment in which its outcome is published, never before.
 
 mod calendar;
+mod column;
 mod error;
+mod mysql;
+mod page;
 mod sqlite;
 #[cfg(test)]
 mod story;
@@ -21,10 +24,12 @@ mod token;
 
 pub use error::StoreError;
 pub use sqlite::{Disk, MemoryDisk, SqliteStore};
-pub use thread::{Outcome, Storage, start};
+pub use thread::Outcome;
 
+use crate::config::{Storage as Settings, StorageUrl};
+use crate::queue::Outbox;
 use logic::store::{Found, Read, Ticket, Write, Written};
-use std::path::Path;
+use mysql::Mysql;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::UnixMillis;
 
@@ -71,10 +76,66 @@ pub trait Reader: Send {
     fn read(&mut self, read: &Read) -> Found;
 }
 
-/// Opens the embedded database at `path`: makes what is missing, brings its schema up to date and repairs what the last
-/// run left half-done.
-pub fn open(path: &Path) -> Result<Box<dyn Store>, StoreError> {
-    Ok(Box::new(SqliteStore::open(path, wall_clock(), system_random())?))
+/// A database that is open, in order, and used by nobody yet.
+pub enum Opened {
+    /// The embedded database.
+    Sqlite(Box<dyn Store>),
+    /// A database server.
+    Mysql(Mysql),
+}
+
+/// A database at work: the threads that drive it.
+#[derive(Debug)]
+pub enum Storage {
+    /// The embedded database.
+    Sqlite(thread::Storage),
+    /// A database server.
+    Mysql(mysql::Threads),
+}
+
+/// Opens the database that the settings name: makes what is missing, brings its schema up to date and repairs what the
+/// last run left half-done.
+pub fn open(settings: &Settings) -> Result<Opened, StoreError> {
+    Ok(match &settings.url {
+        StorageUrl::Sqlite(path) => {
+            Opened::Sqlite(Box::new(SqliteStore::open(path, wall_clock(), system_random())?))
+        }
+        StorageUrl::Mysql(database) => Opened::Mysql(Mysql::open(database, settings)?),
+    })
+}
+
+/// Starts the threads of a database; everything they have to say goes to `outcomes`.
+pub fn start(opened: Opened, outcomes: Outbox<Outcome>) -> Result<Storage, StoreError> {
+    Ok(match opened {
+        Opened::Sqlite(store) => Storage::Sqlite(thread::start(store, outcomes)?),
+        Opened::Mysql(mysql) => Storage::Mysql(mysql.start(&outcomes)?),
+    })
+}
+
+impl Storage {
+    /// Where writes go.
+    pub fn writes(&self) -> Outbox<Vec<(Ticket, Write)>> {
+        match self {
+            Storage::Sqlite(threads) => threads.writes(),
+            Storage::Mysql(threads) => threads.writes(),
+        }
+    }
+
+    /// Where reads go.
+    pub fn reads(&self) -> Outbox<Vec<(Ticket, Read)>> {
+        match self {
+            Storage::Sqlite(threads) => threads.reads(),
+            Storage::Mysql(threads) => threads.reads(),
+        }
+    }
+
+    /// Finishes all that is queued and closes the database. Nobody may send any more.
+    pub fn stop(self) {
+        match self {
+            Storage::Sqlite(threads) => threads.stop(),
+            Storage::Mysql(threads) => threads.stop(),
+        }
+    }
 }
 
 /// The machine's clock.

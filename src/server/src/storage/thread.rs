@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Batches that wait for the store thread or the read thread at most.
-const INBOX_BATCHES: usize = 1024;
+pub(super) const INBOX_BATCHES: usize = 1024;
 /// Writes of one transaction, about: batches are taken whole.
 const WRITES_MAX: usize = 2048;
 /// A commit of at least so many writes says that the load is heavy. Below, waiting only makes answers late: what comes
@@ -55,7 +55,7 @@ pub struct Storage {
 
 /// A thread that ends when told to and done.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
     thread: JoinHandle<()>,
     bell: Arc<Bell>,
     stopping: Arc<AtomicBool>,
@@ -109,7 +109,7 @@ impl Storage {
 }
 
 impl Running {
-    fn stop(self, name: &str) {
+    pub(super) fn stop(self, name: &str) {
         self.stopping.store(true, Ordering::SeqCst);
         self.bell.ring();
         if self.thread.join().is_err() {
@@ -119,7 +119,7 @@ impl Running {
 }
 
 /// Starts a thread with an inbox and a bell of its own.
-fn spawn<T: Send + 'static>(
+pub(super) fn spawn<T: Send + 'static>(
     name: &str,
     body: impl FnOnce(Inbox<T>, Arc<Bell>, Arc<AtomicBool>) + Send + 'static,
 ) -> io::Result<(Running, Outbox<T>)> {

@@ -2,6 +2,7 @@
 
 use super::super::StoreError;
 use super::super::calendar::{self, Month};
+use super::super::column::kind_of;
 use super::resident::Resident;
 use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension};
@@ -144,9 +145,4 @@ fn load(
         head.month = head.month.max(calendar::month_of(end.time));
     }
     Ok(Some(head))
-}
-
-/// What the column `kind` means.
-pub fn kind_of(kind: u8) -> ConversationKind {
-    if kind == 0 { ConversationKind::Direct } else { ConversationKind::Group }
 }

@@ -1,14 +1,12 @@
 //! Friends, groups, and how far members have come.
 
 use super::super::StoreError;
+use super::super::column::OWNER;
 use super::{Batch, SqliteStore};
 use logic::store::{CursorMove, CursorStep, Written};
 use rusqlite::OptionalExtension;
 use wire::command::Who;
 use wire::{ConversationId, ConversationKind, UserId};
-
-/// The column `role` of who made a group.
-const OWNER: u8 = 2;
 
 impl SqliteStore {
     /// Carries out [`logic::store::Write::AddFriend`].

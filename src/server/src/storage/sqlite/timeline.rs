@@ -2,6 +2,7 @@
 
 use super::super::StoreError;
 use super::super::calendar::Month;
+use super::super::page::Page;
 use super::codec::{Bytes, Entry};
 use super::names::Names;
 use super::resident::Resident;
@@ -77,33 +78,6 @@ pub fn before(
         Ok(page.take(message, limit, &mut enough))
     })?;
     Ok(page)
-}
-
-/// What was read, and whether there was more.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// In the order in which it was read.
-    pub messages: Vec<Arc<Message>>,
-    /// Whether one was left out.
-    pub more: bool,
-}
-
-impl Page {
-    /// Takes a message, unless there is no room; the first always finds room.
-    fn take(
-        &mut self,
-        message: Arc<Message>,
-        limit: usize,
-        enough: &mut impl FnMut(&Message) -> bool,
-    ) -> ControlFlow<()> {
-        let full = self.messages.len() >= limit || (enough(&message) && !self.messages.is_empty());
-        if full {
-            self.more = true;
-            return ControlFlow::Break(());
-        }
-        self.messages.push(message);
-        ControlFlow::Continue(())
-    }
 }
 
 /// When a filed message was stored.

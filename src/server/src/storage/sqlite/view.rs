@@ -1,7 +1,8 @@
 //! Answers to questions: what is on the disk, with the resident tail laid over it.
 
 use super::super::StoreError;
-use super::heads::kind_of;
+use super::super::column::{kind_of, role_of};
+use super::super::page::json_bytes;
 use super::names::Names;
 use super::resident::Resident;
 use super::timeline;
@@ -12,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use std::cmp::Reverse;
 use wire::command::Who;
 use wire::limits::HISTORY_BYTES;
-use wire::reply::{Entry, Group, Role};
+use wire::reply::{Entry, Group};
 use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, UnixMillis, UserId};
 
 /// The columns of [`overview_of`], for `?1 = user`.
@@ -365,14 +366,6 @@ fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
     row.get::<_, i64>(column).map(|seq| Seq(seq as u64))
 }
 
-fn role_of(role: u8) -> Role {
-    match role {
-        2 => Role::Owner,
-        1 => Role::Admin,
-        _ => Role::Member,
-    }
-}
-
 /// Where the member is behind; the first page of those.
 fn unread(all: &[Overview]) -> UnreadPage {
     let mut behind = all.iter().filter(|overview| overview.last > overview.delivered);
@@ -383,18 +376,4 @@ fn unread(all: &[Overview]) -> UnreadPage {
         last: overview.last,
     });
     UnreadPage { rows: rows.collect(), more: behind.next().is_some() }
-}
-
-/// The most bytes that a message takes as JSON: its field names and numbers, and its texts escaped.
-fn json_bytes(message: &Message) -> usize {
-    let escaped = |text: &str| -> usize {
-        let byte = |byte: u8| match byte {
-            0..0x20 => 6,
-            b'"' | b'\\' => 2,
-            _ => 1,
-        };
-        text.bytes().map(byte).sum()
-    };
-    let cid = message.cid.as_deref().map_or(0, escaped);
-    224 + escaped(&message.content) + escaped(&message.name) + escaped(&message.content_type) + cid
 }

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Installs what the tests start private instances of: MariaDB, Redis, and nginx with its stream module. What is there
+# already is left alone, and no service that was not there before is left running or enabled.
+#
+# As root directly, else by `sudo -n`, else by `sudo` on a terminal; else it says what to paste.
+set -euo pipefail
+
+# Servers lie in folders that a user's PATH need not have.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+has_stream() {
+    nginx -V 2>&1 | grep -Eq -- '--with-stream( |$)' ||
+        find /usr/lib/nginx/modules /usr/lib64/nginx/modules /usr/share/nginx/modules /etc/nginx/modules \
+            -name ngx_stream_module.so 2>/dev/null | grep -q .
+}
+
+missing=()
+# Without the packages that bring a service. The second has what mariadb-install-db calls.
+if ! command -v mariadbd >/dev/null || ! command -v mariadb-install-db >/dev/null; then
+    missing+=(mariadb-server-core)
+fi
+command -v my_print_defaults >/dev/null || missing+=(mariadb-client-core)
+command -v redis-server >/dev/null || missing+=(redis-server)
+if ! command -v nginx >/dev/null; then
+    missing+=(nginx libnginx-mod-stream)
+elif ! has_stream; then
+    missing+=(libnginx-mod-stream)
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "The tests need mariadbd, redis-server and nginx with its stream module; install with your system's packages:" \
+        "${missing[*]}" >&2
+    exit 1
+fi
+
+# What root does. Packages start their services unless /usr/sbin/policy-rc.d forbids it, and enable them in any case.
+# shellcheck disable=SC2016  # expanded by the shell that root runs
+install='
+    set -eu
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap "rm -f $policy" EXIT
+        printf "#!/bin/sh\nexit 101\n" >"$policy"
+        chmod 755 "$policy"
+    fi
+    new=
+    for service in redis-server nginx; do
+        [ -e "/etc/init.d/$service" ] || new="$new $service"
+    done
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install --yes --no-install-recommends "$@" || {
+        apt-get update
+        apt-get install --yes --no-install-recommends "$@"
+    }
+    for service in $new; do
+        [ ! -e "/etc/init.d/$service" ] || update-rc.d "$service" disable
+    done
+'
+
+echo "installing for the tests: ${missing[*]}"
+if [ "$(id -u)" -eq 0 ]; then
+    sh -c "$install" sh "${missing[@]}"
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    sudo -n sh -c "$install" sh "${missing[@]}"
+elif command -v sudo >/dev/null && [ -t 0 ]; then
+    sudo sh -c "$install" sh "${missing[@]}"
+else
+    echo "The tests need ${missing[*]}, and only root can install them. Paste this:" >&2
+    echo "    sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi

@@ -1,0 +1,21 @@
+//! What small numbers in columns mean, in every database.
+
+use wire::ConversationKind;
+use wire::reply::Role;
+
+/// The column `role` of who made a group.
+pub const OWNER: u8 = 2;
+
+/// What the column `kind` means.
+pub fn kind_of(kind: u8) -> ConversationKind {
+    if kind == 0 { ConversationKind::Direct } else { ConversationKind::Group }
+}
+
+/// What the column `role` means.
+pub fn role_of(role: u8) -> Role {
+    match role {
+        OWNER => Role::Owner,
+        1 => Role::Admin,
+        _ => Role::Member,
+    }
+}

@@ -1,0 +1,90 @@
+//! What the database answers: rows, read as what they must be.
+
+use super::failure::Failure;
+use mysql::{Row, Value};
+use wire::{ConversationId, Seq, UnixMillis, UserId};
+
+/// The answer to one statement.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Its rows, if it has any.
+    pub rows: Vec<Record>,
+    /// How many rows it changed.
+    pub changed: u64,
+    /// The first id that it made.
+    pub made: u64,
+}
+
+/// One row. A column that is not what it must be says that the schema is not ours.
+#[derive(Debug)]
+pub struct Record(pub Row);
+
+impl Record {
+    /// An integer, if there is one.
+    pub fn maybe_number(&self, column: usize) -> Result<Option<i64>, Failure> {
+        match self.0.as_ref(column) {
+            Some(Value::NULL) => Ok(None),
+            Some(Value::Int(number)) => Ok(Some(*number)),
+            Some(Value::UInt(number)) => Ok(i64::try_from(*number).ok()),
+            Some(Value::Bytes(bytes)) => {
+                let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+                number.map(Some).ok_or_else(|| self.unexpected(column))
+            }
+            _ => Err(self.unexpected(column)),
+        }
+    }
+
+    /// An integer.
+    pub fn number(&self, column: usize) -> Result<i64, Failure> {
+        self.maybe_number(column)?.ok_or_else(|| self.unexpected(column))
+    }
+
+    /// Text or bytes, if there are any.
+    pub fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>, Failure> {
+        match self.0.as_ref(column) {
+            Some(Value::NULL) => Ok(None),
+            Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
+            _ => Err(self.unexpected(column)),
+        }
+    }
+
+    /// Bytes.
+    pub fn bytes(&self, column: usize) -> Result<&[u8], Failure> {
+        self.maybe_bytes(column)?.ok_or_else(|| self.unexpected(column))
+    }
+
+    /// Text; empty where there is none.
+    pub fn text(&self, column: usize) -> Result<&str, Failure> {
+        let bytes = self.maybe_bytes(column)?.unwrap_or_default();
+        std::str::from_utf8(bytes).map_err(|_| self.unexpected(column))
+    }
+
+    /// A user.
+    pub fn user(&self, column: usize) -> Result<UserId, Failure> {
+        self.number(column).map(|id| UserId(id as u32))
+    }
+
+    /// A conversation.
+    pub fn conversation(&self, column: usize) -> Result<ConversationId, Failure> {
+        self.number(column).map(|id| ConversationId(id as u32))
+    }
+
+    /// A place in a timeline.
+    pub fn seq(&self, column: usize) -> Result<Seq, Failure> {
+        self.number(column).map(|seq| Seq(seq as u64))
+    }
+
+    /// A moment.
+    pub fn time(&self, column: usize) -> Result<UnixMillis, Failure> {
+        self.number(column).map(|time| UnixMillis(time as u64))
+    }
+
+    fn unexpected(&self, column: usize) -> Failure {
+        let name = self
+            .0
+            .columns_ref()
+            .get(column)
+            .map_or_else(|| "?".into(), |column| column.name_str().into_owned());
+        Failure::refused(format!("the database's column `{name}` holds something else than it should"))
+    }
+}

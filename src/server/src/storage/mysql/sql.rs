@@ -1,0 +1,136 @@
+//! Statements as text. Many go to the server in one packet, so that a batch of any size costs the same few round trips.
+
+use std::fmt::{self, Display, Write};
+
+/// Branches of one `CASE` at most: the server tries them one after another for each row.
+pub const CASE_MAX: usize = 64;
+
+/// Statements that grow; each ends with [`Sql::end`].
+#[derive(Debug, Default)]
+pub struct Sql {
+    text: String,
+    statements: usize,
+}
+
+impl Sql {
+    /// Nothing yet.
+    pub fn new() -> Sql {
+        Sql::default()
+    }
+
+    /// Adds text as it is.
+    pub fn push(&mut self, text: impl Display) -> &mut Sql {
+        write!(self.text, "{text}").expect("a String takes every character");
+        self
+    }
+
+    /// Adds a literal.
+    pub fn text(&mut self, text: &str) -> &mut Sql {
+        self.text.push('\'');
+        let mut rest = text;
+        // In UTF-8 the bytes of these stand for nothing else.
+        while let Some(at) = rest.bytes().position(|byte| matches!(byte, 0 | b'\'' | b'\\')) {
+            self.text.push_str(&rest[..at]);
+            self.text.push_str(match rest.as_bytes()[at] {
+                0 => "\\0",
+                b'\'' => "\\'",
+                _ => "\\\\",
+            });
+            rest = &rest[at + 1..];
+        }
+        self.text.push_str(rest);
+        self.text.push('\'');
+        self
+    }
+
+    /// Adds a literal or NULL.
+    pub fn maybe_text(&mut self, text: Option<&str>) -> &mut Sql {
+        match text {
+            Some(text) => self.text(text),
+            None => self.push("NULL"),
+        }
+    }
+
+    /// Adds bytes as a literal.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Sql {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.text.push_str("x'");
+        for byte in bytes {
+            self.text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            self.text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        self.text.push('\'');
+        self
+    }
+
+    /// Adds what `each` writes of every item, `between` between them.
+    pub fn list<T>(
+        &mut self,
+        between: &str,
+        items: impl IntoIterator<Item = T>,
+        mut each: impl FnMut(&mut Sql, T),
+    ) -> &mut Sql {
+        for (at, item) in items.into_iter().enumerate() {
+            if at > 0 {
+                self.text.push_str(between);
+            }
+            each(self, item);
+        }
+        self
+    }
+
+    /// Adds a list in parentheses.
+    pub fn set<T: Display>(&mut self, items: impl IntoIterator<Item = T>) -> &mut Sql {
+        self.push("(")
+            .list(",", items, |sql, item| {
+                sql.push(item);
+            })
+            .push(")")
+    }
+
+    /// Ends a statement.
+    pub fn end(&mut self) -> &mut Sql {
+        self.text.push(';');
+        self.statements += 1;
+        self
+    }
+
+    /// A whole statement.
+    pub fn statement(&mut self, text: impl Display) -> &mut Sql {
+        self.push(text).end()
+    }
+
+    /// How many statements there are.
+    pub fn statements(&self) -> usize {
+        self.statements
+    }
+
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Display for Sql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_cannot_be_left() {
+        let mut sql = Sql::new();
+        sql.text("it's a \\ and \0 宽'").push(",").bytes(&[0, 0x7f, 0xff]).push(",").maybe_text(None).end();
+        assert_eq!(sql.as_str(), "'it\\'s a \\\\ and \\0 宽\\'',x'007fff',NULL;");
+        assert_eq!(sql.statements(), 1);
+        let mut sql = Sql::new();
+        sql.set([1, 2]).list(" OR ", ["a", "b"], |sql, item| {
+            sql.text(item);
+        });
+        assert_eq!(sql.as_str(), "(1,2)'a' OR 'b'");
+    }
+}

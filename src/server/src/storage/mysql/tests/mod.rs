@@ -1,0 +1,157 @@
+//! The stories of every store, told to the threads of a MySQL store on a real server.
+
+#[path = "../../../../tests/support/mariadb.rs"]
+mod mariadb;
+
+use super::super::story::{BEGIN, Play, STORIES, Stage};
+use super::super::{Outcome, Publish, Reader, Store, StoreError};
+use super::link::{Link, Purpose, Target};
+use super::threads::Threads;
+use super::{Mysql, account, schema};
+use crate::config::StorageUrl;
+use crate::queue::{Bell, Inbox, queue};
+use logic::store::{Found, Read, Ticket, Write, Written};
+use mariadb::MariaDb;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use wire::UnixMillis;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A target on the shared server, in a database that is not there yet, with a clock that the test sets.
+fn target(hands: &Arc<AtomicU64>) -> Target {
+    let server = MariaDb::shared();
+    let StorageUrl::Mysql(database) = StorageUrl::parse(&server.url(&server.new_name())).unwrap() else {
+        panic!()
+    };
+    let password = database.password.clone();
+    Target { database, password, accept_weak_durability: false, hands: Some(Arc::clone(hands)) }
+}
+
+/// A store on that server: all its threads, behind the face of one that is called and answers.
+struct OnServer {
+    target: Target,
+    hands: Arc<AtomicU64>,
+    threads: Option<Threads>,
+    outcomes: Inbox<Outcome>,
+    bell: Arc<Bell>,
+    tickets: u64,
+}
+
+impl OnServer {
+    fn new() -> OnServer {
+        let hands = Arc::new(AtomicU64::new(BEGIN.0));
+        let target = target(&hands);
+        let bell = Arc::new(Bell::for_this_thread());
+        let (_, outcomes) = queue(1, &bell);
+        let mut stage = OnServer { target, hands, threads: None, outcomes, bell, tickets: 0 };
+        stage.open();
+        stage
+    }
+
+    fn open(&mut self) {
+        Mysql::prepare(self.target.clone()).unwrap();
+        let (outbox, inbox) = queue(4096, &self.bell);
+        // One thread for messages: stories ask what comes of a batch whose order counts between conversations.
+        self.threads = Some(Threads::start(&self.target, 1, &outbox).unwrap());
+        self.outcomes = inbox;
+    }
+
+    fn outcome(&self) -> Outcome {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.outcomes.try_recv() {
+                Ok(Some(outcome)) => return outcome,
+                _ => assert!(Instant::now() < until, "no answer in {PATIENCE:?}"),
+            }
+            self.bell.wait(Some(Duration::from_secs(1)), || !self.outcomes.is_empty());
+        }
+    }
+
+    fn threads(&self) -> &Threads {
+        self.threads.as_ref().unwrap()
+    }
+}
+
+impl Store for OnServer {
+    fn write(&mut self, batch: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
+        let tickets: Vec<Ticket> = batch.iter().map(|(ticket, _)| *ticket).collect();
+        // Of all that is no message nothing waits for messages: a batch is cut where one follows the other.
+        let is_change = |write: &Write| !matches!(write, Write::Append(_) | Write::JoinGroup { .. });
+        let mut written: HashMap<Ticket, Written> = HashMap::new();
+        for part in batch.chunk_by(|a, b| is_change(&a.1) == is_change(&b.1)) {
+            let wanted = written.len() + part.len();
+            self.threads().writes().send(part.to_vec()).unwrap();
+            while written.len() < wanted {
+                match self.outcome() {
+                    Outcome::Written(batch) => written.extend(batch),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        publish(tickets.into_iter().map(|ticket| (ticket, written.remove(&ticket).unwrap())).collect());
+        Ok(())
+    }
+
+    fn read(&mut self, read: &Read) -> Found {
+        self.tickets += 1;
+        self.threads().reads().send(vec![(Ticket(u64::MAX - self.tickets), read.clone())]).unwrap();
+        match self.outcome() {
+            Outcome::Found(mut found) if found.len() == 1 => found.pop().unwrap().1,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        unreachable!("reads have their thread")
+    }
+
+    fn housekeep(&mut self) -> Result<bool, StoreError> {
+        let mut link = Link::open(&self.target, Purpose::Schema, true)?;
+        schema::keep_tables(&mut link)?;
+        while account::prune_tokens(&mut link, 2)? > 0 {}
+        Ok(false)
+    }
+
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    fn backlog(&self) -> usize {
+        0
+    }
+}
+
+impl Stage for OnServer {
+    fn store(&mut self) -> &mut dyn Store {
+        self
+    }
+
+    fn restart(&mut self) {
+        self.threads.take().unwrap().stop();
+        self.open();
+    }
+
+    fn set_time(&mut self, time: UnixMillis) {
+        self.hands.store(time.0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OnServer {
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.stop();
+        }
+    }
+}
+
+#[test]
+fn every_story_holds_on_a_server() {
+    for (name, story) in STORIES {
+        println!("{name}");
+        story(&mut Play::on(&mut OnServer::new()));
+    }
+}

@@ -1,0 +1,205 @@
+//! Private MariaDB servers: each in a folder of its own, on a free port, never the system's. A watchdog ends a server
+//! and removes its folder when the test process is gone, however that ended.
+
+use mysql::prelude::Queryable;
+use mysql::{Conn, OptsBuilder};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Who may everything on these servers; the password needs quoting in a URL and in SQL.
+pub const USER: &str = "chat";
+/// That account's password.
+pub const PASSWORD: &str = "p@ss:w/ö'rd";
+
+/// How long a server may take to start or to stop: long, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a server, says its pid, and ends it when its own input ends. Its folder is the first word.
+const WATCHDOG: &str = r#"
+    trap "" INT TERM HUP
+    folder=$1; shift
+    "$@" </dev/null >>"$folder/log" 2>&1 &
+    echo $!
+    read -r _
+    kill -KILL $! 2>/dev/null
+    wait
+    [ "$REPLY" = keep ] || rm -rf "$folder"
+"#;
+
+/// A running server.
+pub struct MariaDb {
+    folder: PathBuf,
+    options: Vec<String>,
+    /// Where it listens.
+    pub port: u16,
+    /// The server's process.
+    pub pid: u32,
+    watchdog: Child,
+}
+
+impl MariaDb {
+    /// The server that all tests of this process share, which must leave it as it is: each has a database of its own.
+    pub fn shared() -> &'static MariaDb {
+        static SHARED: OnceLock<MariaDb> = OnceLock::new();
+        SHARED.get_or_init(|| MariaDb::start(&[]))
+    }
+
+    /// Starts a server with these options.
+    pub fn start(options: &[&str]) -> MariaDb {
+        let folder =
+            std::env::temp_dir().join(format!("chatserver-mariadb-{}-{}", std::process::id(), number()));
+        fs::create_dir(&folder).unwrap();
+        let data = folder.join("data");
+        let installed = server_command("mariadb-install-db")
+            .arg("--no-defaults")
+            .args(run_as())
+            .arg(format!("--datadir={}", data.display()))
+            .args(["--skip-test-db", "--innodb-log-file-size=16M"])
+            .output();
+        let installed = installed.unwrap_or_else(|error| panic!("mariadb-install-db: {error}: {MISSING}"));
+        assert!(installed.status.success(), "{MISSING}\n{}", String::from_utf8_lossy(&installed.stderr));
+        let quoted = PASSWORD.replace('\'', "''");
+        fs::write(
+            folder.join("init.sql"),
+            format!(
+                "CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{quoted}';\n\
+                 GRANT ALL ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION;\n"
+            ),
+        )
+        .unwrap();
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let port = free_port();
+        let (watchdog, pid) = launch(&folder, port, &options);
+        let server = MariaDb { folder, options, port, pid, watchdog };
+        server.wait_until_ready();
+        server
+    }
+
+    /// The URL of a database on this server.
+    pub fn url(&self, database: &str) -> String {
+        self.url_at(self.port, database)
+    }
+
+    /// The same, through another port.
+    pub fn url_at(&self, port: u16, database: &str) -> String {
+        let password: String = PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        format!("mysql://{USER}:{password}@127.0.0.1:{port}/{database}")
+    }
+
+    /// A name that no other database has.
+    pub fn new_name(&self) -> String {
+        format!("test_{}", number())
+    }
+
+    /// Asks the server something.
+    pub fn ask(&self, sql: &str) -> Vec<mysql::Row> {
+        self.connect().unwrap().query(sql).unwrap()
+    }
+
+    fn connect(&self) -> mysql::Result<Conn> {
+        let options = OptsBuilder::new()
+            .ip_or_hostname(Some("127.0.0.1"))
+            .tcp_port(self.port)
+            .user(Some(USER))
+            .pass(Some(PASSWORD))
+            .prefer_socket(false);
+        Conn::new(options)
+    }
+
+    /// Ends it as a power cut would; its data stays.
+    pub fn kill9(&mut self) {
+        self.end("keep\n");
+    }
+
+    /// Starts it again on the same data and port.
+    pub fn restart(&mut self) {
+        (self.watchdog, self.pid) = launch(&self.folder, self.port, &self.options);
+        self.wait_until_ready();
+    }
+
+    fn end(&mut self, word: &str) {
+        use std::io::Write;
+        // A watchdog that was ended already needs no word.
+        if let Some(mut input) = self.watchdog.stdin.take() {
+            let _ = input.write_all(word.as_bytes());
+        }
+        self.watchdog.wait().unwrap();
+    }
+
+    fn wait_until_ready(&self) {
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = self.connect() {
+            let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(Instant::now() < until, "MariaDB does not start ({error}): {}", log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        self.end("");
+    }
+}
+
+const MISSING: &str =
+    "MariaDB's server is missing or cannot be set up: run scripts/test-needs.sh (make test does)";
+
+fn launch(folder: &Path, port: u16, options: &[String]) -> (Child, u32) {
+    let in_folder = |option: &str, name: &str| format!("--{option}={}", folder.join(name).display());
+    let mut watchdog = Command::new("sh")
+        .args(["-c", WATCHDOG, "sh"])
+        .arg(folder)
+        .arg(find("mariadbd"))
+        .arg("--no-defaults")
+        .args(run_as())
+        .args([in_folder("datadir", "data"), in_folder("socket", "socket"), in_folder("pid-file", "pid")])
+        .args([in_folder("init-file", "init.sql"), format!("--port={port}")])
+        .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-log-file-size=16M"])
+        .args(["--innodb-buffer-pool-size=64M", "--performance-schema=OFF"])
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pid = String::new();
+    BufReader::new(watchdog.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+    (watchdog, pid.trim().parse().unwrap())
+}
+
+/// Servers lie in folders that a user's PATH need not have.
+fn find(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let found = folders.map(|folder| folder.join(program)).find(|program| program.exists());
+    found.unwrap_or_else(|| panic!("{program} is missing: {MISSING}"))
+}
+
+fn server_command(program: &str) -> Command {
+    Command::new(find(program))
+}
+
+/// A server that is started by root wants to be told as whom to run.
+fn run_as() -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt;
+    (fs::metadata("/proc/self").unwrap().uid() == 0).then_some("--user=root")
+}
+
+/// A port that is free, below those that the kernel gives to outgoing connections.
+fn free_port() -> u16 {
+    let first = 30_000 + (std::process::id() % 2_000) as u16;
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    (first..first + 700).find(free).expect("one of hundreds of ports is free")
+}
+
+fn number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

@@ -12,6 +12,9 @@ use toml::de::DeTable;
 
 const DOCUMENTED: &str = include_str!("../../../../conf/chatserver.toml");
 
+const MSGIDS: &str = "must be 10 different integers of 32 bits: what login, login answer, logout, register, register \
+                      answer, one chat, add friend, create group, add group and group chat are numbered";
+
 fn load(arguments: &[&str]) -> Result<Config, ConfigError> {
     Config::load(&Args::try_parse_from([&["chatserver"], arguments].concat()).unwrap())
 }
@@ -66,6 +69,9 @@ fn what_is_printed_reads_back() {
         "storage.url=sqlite:a \"b\"\\c/宽\t.db",
         "storage.password_file=/etc/a \"b\"",
         "storage.accept_weak_durability=true",
+        "legacy.msgids=[10, 9, 8, 7, 6, 5, 4, 3, 2, -1]",
+        "legacy.object_bytes=4096",
+        "legacy.pace_ms=0",
         "session.conflict=reject",
         "limits.frame_bytes=204800",
         "limits.connections=5",
@@ -78,6 +84,8 @@ fn what_is_printed_reads_back() {
     assert_eq!(changed.chat.listen.to_string(), "[::1]:7000");
     assert_eq!(changed.storage.url, StorageUrl::Sqlite("a \"b\"\\c/宽\t.db".into()));
     assert_eq!(changed.session.conflict, Conflict::Reject);
+    let msgids = changed.legacy.msgids;
+    assert_eq!((msgids.login, msgids.one_chat, msgids.group_chat, changed.legacy.pace_ms), (10, 5, -1, 0));
     assert_eq!(changed.log.level, LevelFilter::Off);
     for config in [plain, changed] {
         let text = config.to_toml();
@@ -151,6 +159,11 @@ fn a_wrong_value_names_its_key() {
             "contacts.approval=true",
             "cannot be true: the application flow, where the other one is asked first, is not in this version",
         ),
+        ("legacy.msgids=[1,2,3]", MSGIDS),
+        ("legacy.msgids=[1,2,3,4,5,6,7,8,9,1]", MSGIDS),
+        ("legacy.msgids=[1,2,3,4,5,6,7,8,9,4294967296]", MSGIDS),
+        ("legacy.object_bytes=511", "must be from 512 to 65536, not 511"),
+        ("legacy.pace_ms=1001", "must be from 0 to 1000, not 1001"),
         ("chat.listen=6000", "must be a string, not an integer"),
         (
             "chat.listen=localhost:6000",

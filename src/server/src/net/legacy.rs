@@ -78,9 +78,9 @@ impl Legacy {
         self.ahead = 0;
     }
 
-    /// Whoever logged out is told nothing more, and has not received what was not taken.
+    /// Whoever logged out is sent no more messages, and has not received what the kernel has not taken.
     pub fn log_out(&mut self) {
-        self.queue = VecDeque::new();
+        self.queue.retain(|object| object.marks.is_empty());
         self.written = Vec::new();
     }
 }

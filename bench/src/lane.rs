@@ -15,6 +15,7 @@ use crate::legacy::{self, Object};
 use crate::message::{Answer, Heard, Origin, Outgoing, Padding, Place, answer, hear};
 use crate::opening::{Opened, Spec};
 use crate::rig::Rig;
+use crate::seat::Seat;
 use crate::trouble::Trouble;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -121,58 +122,6 @@ pub struct Thread {
     seats: Vec<Seat>,
 }
 
-/// One member's place in a conversation.
-#[derive(Clone, Debug)]
-struct Seat {
-    /// The seq up to which this member has all; its own messages are never pushed to it and count as had.
-    last_seq: u64,
-    /// Its own messages above that, rising.
-    own: Vec<u64>,
-    /// Up to here a login may have pushed again what was not acknowledged.
-    repeats_to: u64,
-    /// Received and not yet acknowledged to the server.
-    unacknowledged: u32,
-    /// Counts the ACKs.
-    acks: u64,
-}
-
-impl Seat {
-    fn new(last_seq: u64) -> Seat {
-        Seat { last_seq, own: Vec::new(), repeats_to: 0, unacknowledged: 0, acks: 0 }
-    }
-
-    /// A message of this member itself is stored at `seq`.
-    #[inline]
-    fn note_own(&mut self, seq: u64) {
-        if seq == self.last_seq + 1 {
-            self.last_seq = seq;
-        } else if seq > self.last_seq {
-            let at = self.own.partition_point(|own| *own < seq);
-            self.own.insert(at, seq);
-        }
-        self.absorb();
-    }
-
-    /// Another's message came as `seq`: whether nothing was left out before it.
-    #[inline]
-    fn note_pushed(&mut self, seq: u64) -> bool {
-        let is_next = seq == self.last_seq + 1;
-        self.last_seq = self.last_seq.max(seq);
-        self.absorb();
-        is_next
-    }
-
-    #[inline]
-    fn absorb(&mut self) {
-        if !self.own.is_empty() {
-            while let Some(&own) = self.own.first().filter(|own| **own <= self.last_seq + 1) {
-                self.last_seq = self.last_seq.max(own);
-                self.own.remove(0);
-            }
-        }
-    }
-}
-
 /// One who says something.
 #[derive(Debug)]
 pub struct Sender {
@@ -267,8 +216,7 @@ impl Lane {
             _ => Place::Conversation(self.threads[thread].conversation, spec.kind()),
         };
         let number = self.first_channel + channel as u32;
-        let (from, name) = (account.id, account.name.clone());
-        let origin = Origin { channel: number, from, name, place, run: making.run };
+        let origin = Origin::new(number, account.id, &account.name, place, making.run);
         let awaits = match making {
             Making { absent: false, dialect: Dialect::Tlv, .. } => Awaits::Both,
             Making { absent: true, dialect: Dialect::Tlv, .. } => Awaits::Reply,
@@ -305,9 +253,7 @@ impl Lane {
     pub fn handle_return(&mut self, member: usize, now: u64) {
         self.back_since[member] = now;
         for thread in &mut self.threads {
-            let seat = &mut thread.seats[member];
-            (seat.unacknowledged, seat.acks) = (0, seat.acks + 1);
-            seat.repeats_to = seat.own.last().copied().unwrap_or(0).max(seat.last_seq);
+            thread.seats[member].note_return();
         }
         self.has_returns = true;
     }
@@ -316,9 +262,7 @@ impl Lane {
     #[cold]
     fn is_repeat(&self, member: usize, conversation: u32, seq: u64) -> bool {
         let thread = self.threads.iter().find(|thread| thread.conversation.0 == conversation);
-        thread
-            .map(|thread| &thread.seats[member])
-            .is_some_and(|seat| seq <= seat.last_seq.min(seat.repeats_to))
+        thread.map(|thread| &thread.seats[member]).is_some_and(|seat| seat.is_repeat(seq))
     }
 
     /// Where `member` stands in `thread`: conversation and seq.
@@ -451,7 +395,7 @@ impl Lane {
             self.faults.wrong_content += 1;
             return;
         };
-        if !heard.is_from(&channel.origin, &stamp) {
+        if !heard.is_from(&channel.origin) {
             self.faults.wrong_content += 1;
             return;
         }
@@ -554,18 +498,5 @@ mod tests {
             assert!(request != 0);
             assert_eq!(parts_of(request), (channel, counter % REQUESTS));
         }
-    }
-
-    #[test]
-    fn own_messages_leave_no_hole_and_others_must_not() {
-        let mut seat = Seat::new(0);
-        // The reply to an own message may come before the messages below it.
-        seat.note_own(3);
-        seat.note_own(2);
-        assert!(seat.note_pushed(1) && seat.last_seq == 3);
-        assert!(seat.note_pushed(4));
-        assert!(!seat.note_pushed(6), "5 was left out");
-        seat.note_own(7);
-        assert_eq!((seat.last_seq, seat.own.len()), (7, 0));
     }
 }

@@ -168,7 +168,7 @@ mod tests {
         let padding = Padding::new(64);
         let group = Place::Conversation(ConversationId(7), ConversationKind::Group);
         for place in [Place::User(UserId(9)), group] {
-            let origin = Origin { channel: 3, from: UserId(8), name: "bench-a".into(), place, run: 1 };
+            let origin = Origin::new(3, UserId(8), "bench-a", place, 1);
             let mut bytes = Vec::new();
             Outgoing::new(&origin, Dialect::Legacy, &padding).encode(0, 5, 600, &padding, &mut bytes);
             let (object, taken) = split_object(&bytes).unwrap();
@@ -176,7 +176,7 @@ mod tests {
             let want = Stamp { channel: 3, counter: 5, at: 600 };
             let check = |heard: Heard<'_>| {
                 assert_eq!(heard.stamp(&padding), Some(want));
-                assert!(heard.is_from(&origin, &want));
+                assert!(heard.is_from(&origin));
             };
             match read(object) {
                 Object::Chat(heard) => check(heard),
@@ -186,8 +186,8 @@ mod tests {
             let other_order = format!(" {{ \"time\" : {}, {}", value["time"], &value.to_string()[1..]);
             let Object::Other(value) = read(other_order.as_bytes()) else { panic!("{other_order}") };
             check(chat_by_type(&value).unwrap());
-            let moved = Origin { from: UserId(1), ..origin };
-            assert!(!chat_by_type(&value).unwrap().is_from(&moved, &want));
+            let moved = Origin::new(3, UserId(1), "bench-a", place, 1);
+            assert!(!chat_by_type(&value).unwrap().is_from(&moved));
         }
     }
 

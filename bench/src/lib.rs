@@ -39,6 +39,7 @@ pub mod relay;
 pub mod report;
 pub mod rig;
 pub mod schedule;
+pub mod seat;
 pub mod session;
 pub mod shape;
 pub mod suite;

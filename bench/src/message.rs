@@ -37,8 +37,18 @@ pub struct Origin {
     pub name: Box<str>,
     /// Where to.
     pub place: Place,
-    /// Sets the `cid`s of this run apart from those of other runs by the same accounts.
-    pub run: u32,
+    /// The beginning of its `cid`s: the channel, and a number that sets this run apart from others by the same accounts.
+    cid_head: [u8; CHANNEL_BYTES + RUN_BYTES],
+}
+
+impl Origin {
+    /// What `from`, called `name`, sends to `place` as channel `channel` in run `run`.
+    pub fn new(channel: u32, from: UserId, name: &str, place: Place, run: u32) -> Origin {
+        let mut cid_head = [0; CHANNEL_BYTES + RUN_BYTES];
+        put_hex(&mut cid_head[..CHANNEL_BYTES], u64::from(channel));
+        put_hex(&mut cid_head[CHANNEL_BYTES..], u64::from(run));
+        Origin { channel, from, name: name.into(), place, cid_head }
+    }
 }
 
 /// Where a message goes.
@@ -99,8 +109,7 @@ impl Outgoing {
         put_hex(&mut content[..CHANNEL_BYTES], u64::from(origin.channel));
         content.extend_from_slice(padding.of(origin.channel, 0));
         let mut cid = vec![b'0'; CID_BYTES];
-        put_hex(&mut cid[..CHANNEL_BYTES], u64::from(origin.channel));
-        put_hex(&mut cid[CHANNEL_BYTES..CHANNEL_BYTES + RUN_BYTES], u64::from(origin.run));
+        cid[..origin.cid_head.len()].copy_from_slice(&origin.cid_head);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned().into_boxed_str();
         let mut bytes = Vec::new();
         match dialect {
@@ -186,16 +195,13 @@ impl Heard<'_> {
         (letters == padding.of(stamp.channel, stamp.counter)).then_some(stamp)
     }
 
-    /// Whether everything around the content is as `origin` sent `stamp`.
+    /// Whether everything around the content, which has a stamp, is as `origin` sent it.
     #[inline]
-    pub fn is_from(&self, origin: &Origin, stamp: &Stamp) -> bool {
+    pub fn is_from(&self, origin: &Origin) -> bool {
+        let counter = &self.content[CHANNEL_BYTES..CHANNEL_BYTES + COUNTER_BYTES];
         let cid_is_right = self.cid.is_none_or(|cid| {
-            let Some((channel, rest)) = cid.split_at_checked(CHANNEL_BYTES) else { return false };
-            let Some((run, counter)) = rest.split_at_checked(RUN_BYTES) else { return false };
-            counter.len() == COUNTER_BYTES
-                && hex(channel) == Some(u64::from(stamp.channel))
-                && hex(run) == Some(u64::from(origin.run))
-                && hex(counter) == Some(stamp.counter)
+            cid.split_at_checked(CHANNEL_BYTES + RUN_BYTES)
+                .is_some_and(|(head, rest)| *head == origin.cid_head && rest == counter)
         });
         let said = (self.place, self.is_group);
         said == origin.place.parts()
@@ -321,7 +327,7 @@ mod tests {
 
     fn origin() -> Origin {
         let place = Place::Conversation(ConversationId(12), ConversationKind::Direct);
-        Origin { channel: 5, from: UserId(31), name: "bench-a".into(), place, run: 0xabcdef }
+        Origin::new(5, UserId(31), "bench-a", place, 0xabcdef)
     }
 
     fn sent(counter: u64, at: u64) -> Send {
@@ -360,7 +366,7 @@ mod tests {
         let padding = Padding::new(SIZE);
         let check = |heard: Heard<'_>| {
             let stamp = heard.stamp(&padding)?;
-            heard.is_from(&origin(), &stamp).then_some((stamp, heard.seq))
+            heard.is_from(&origin()).then_some((stamp, heard.seq))
         };
         hear(value, SIZE, check).flatten()
     }

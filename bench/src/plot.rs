@@ -5,7 +5,7 @@ use std::fmt::Write;
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 220.0;
 /// Room for the numbers at the left, right, top and bottom.
-const MARGIN: [f64; 4] = [52.0, 14.0, 24.0, 30.0];
+const MARGIN: [f64; 4] = [52.0, 26.0, 24.0, 30.0];
 /// Lines across, about.
 const GRID: f64 = 4.0;
 

@@ -6,11 +6,14 @@ use crate::accounts::{Account, names, save};
 use crate::args::PrepareArgs;
 use crate::error::Error;
 use chatserver::args::Args as ServerArgs;
-use chatserver::config::{Config, StorageUrl};
+use chatserver::config::{Config, Storage as Settings};
+use chatserver::queue::{Bell, Gone, Inbox, queue};
+use chatserver::storage::{Outcome, Storage, StoreError};
 use chatserver::{password, storage};
 use clap::Parser;
 use indicatif::ProgressBar;
 use logic::{Ticket, Write, Written};
+use std::sync::Arc;
 
 /// Accounts of one transaction.
 const BATCH: usize = 1_000;
@@ -24,10 +27,9 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
     let setting = format!("--set=storage.url={}", args.database);
     let server = ServerArgs::try_parse_from(["chatserver", &setting]).map_err(|error| usage(&error))?;
     let config = Config::load(&server).map_err(|error| usage(&error))?;
-    let StorageUrl::Sqlite(path) = &config.storage.url;
     let hash = password::hash(PASSWORD, args.password_memory_kib, args.password_iterations);
     let hash = hash.map_err(|error| usage(&error))?;
-    let mut store = storage::open(path).map_err(|error| usage(&error))?;
+    let mut database = Database::open(&config.storage).map_err(|error| usage(&error))?;
 
     let names = names(&args.prefix, args.count);
     let bar = ProgressBar::new(names.len() as u64);
@@ -39,9 +41,7 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
             nick: None,
         };
         let writes = (0..).map(Ticket).zip(batch.iter().map(create)).collect();
-        let mut written = Vec::new();
-        store.write(writes, &mut |outcomes| written = outcomes).map_err(|error| usage(&error))?;
-        for ((_, outcome), name) in written.into_iter().zip(batch) {
+        for (outcome, name) in database.write(writes)?.into_iter().zip(batch) {
             let Written::AccountCreated { user, token } = outcome else {
                 return Err(Error::Usage(format!("the account {name} could not be made: {outcome:?}")));
             };
@@ -55,13 +55,54 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
+    database.close();
     save(&args.file, &accounts)
+}
+
+/// A database at work, as the server has it.
+struct Database {
+    storage: Storage,
+    outcomes: Inbox<Outcome>,
+    bell: Arc<Bell>,
+}
+
+impl Database {
+    fn open(settings: &Settings) -> Result<Database, StoreError> {
+        let bell = Arc::new(Bell::for_this_thread());
+        let (outbox, outcomes) = queue(BATCH, &bell);
+        let storage = storage::start(storage::open(settings)?, outbox)?;
+        Ok(Database { storage, outcomes, bell })
+    }
+
+    /// Has a batch written; gives the outcomes in its order.
+    fn write(&mut self, batch: Vec<(Ticket, Write)>) -> Result<Vec<Written>, Error> {
+        let count = batch.len();
+        let gone = || Error::Usage("the database is gone".to_owned());
+        self.storage.writes().send(batch).map_err(|Gone| gone())?;
+        let mut written = Vec::with_capacity(count);
+        while written.len() < count {
+            match self.outcomes.try_recv().map_err(|Gone| gone())? {
+                Some(Outcome::Written(batch)) => written.extend(batch),
+                Some(Outcome::Fatal(why)) => return Err(Error::Usage(why)),
+                Some(Outcome::Found(_)) => {}
+                None => self.bell.wait(None, || !self.outcomes.is_empty()),
+            }
+        }
+        // Several store threads may have shared the batch.
+        written.sort_by_key(|(ticket, _)| ticket.0);
+        Ok(written.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    fn close(self) {
+        self.storage.stop();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::accounts::load;
+    use chatserver::config::StorageUrl;
 
     #[test]
     fn accounts_are_in_the_database_and_in_the_file() {
@@ -77,18 +118,18 @@ mod tests {
         };
         run(&args).unwrap();
         let accounts = load(&file, 0, 1_001).unwrap();
-        let mut store = storage::open(&database).unwrap();
+        let settings = Settings { url: StorageUrl::Sqlite(database), ..Settings::default() };
+        let mut database = Database::open(&settings).unwrap();
         // The database knows the last of them by its token.
         let last = &accounts[1_000];
         let extend = Write::ExtendToken { token: last.token.clone() };
-        let mut found = None;
-        store.write(vec![(Ticket(1), extend)], &mut |written| found = written.into_iter().next()).unwrap();
-        match found {
-            Some((_, Written::TokenReady { user, name, .. })) => {
+        match database.write(vec![(Ticket(1), extend)]).unwrap().pop() {
+            Some(Written::TokenReady { user, name, .. }) => {
                 assert_eq!((user, &*name), (last.id, &*last.name));
             }
             other => panic!("{other:?}"),
         }
+        database.close();
         assert!(run(&PrepareArgs { database: "nonsense".to_owned(), ..args }).is_err());
     }
 }

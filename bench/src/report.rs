@@ -302,8 +302,13 @@ fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> f
         writeln!(f, "    {name:<10}{p50:>10.1} {p99:>10.1} {p999:>10.1} {max:>10.1}")?;
     }
     if tally.sent > 0 {
-        let faults = tally.faults.named().map(|(name, count)| format!("{} {count}", name.replace('_', " ")));
-        writeln!(f, "  messages    {}", faults.join(", "))?;
+        let faults = tally.faults.named().into_iter().filter(|(_, count)| *count > 0);
+        let faults: Vec<_> =
+            faults.map(|(name, count)| format!("{} {}", name.replace('_', " "), grouped(count))).collect();
+        match &faults[..] {
+            [] => writeln!(f, "  messages    none lost, duplicated, out of order, wrong or unanswered")?,
+            faults => writeln!(f, "  FAULTY: {}", faults.join(", "))?,
+        }
     }
     if let Some(server) = &tally.server {
         write_server(f, part, server, threads_table, unit)?;

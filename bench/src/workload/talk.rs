@@ -39,9 +39,10 @@ pub struct Talk {
     /// What they share.
     pub common: Common,
     pace: Pace,
-    /// The rig's number of the first connection, and how many each lane has.
+    /// The rig's number of the first connection.
     first: usize,
-    members: usize,
+    /// Lane and member of each connection: a look costs less than a division.
+    seats: Vec<(u32, u32)>,
     /// All senders, in the order in which they send at a fixed rate.
     rotation: Vec<(u32, u32)>,
     /// Senders that hold back.
@@ -118,8 +119,9 @@ impl Talk {
         let rotation: Vec<_> = rotation
             .filter(|&(lane, sender)| (sender as usize) < lanes[lane as usize].senders.len())
             .collect();
-        let (pace, held) = (Pace::Asked, Vec::new());
-        let talk = Talk { lanes, common, pace, first: 0, members, rotation, held, has_overrun: false };
+        let seats = (0..accounts.len()).map(|number| ((number / members) as u32, (number % members) as u32));
+        let (pace, held, seats) = (Pace::Asked, Vec::new(), seats.collect());
+        let talk = Talk { lanes, common, pace, first: 0, seats, rotation, held, has_overrun: false };
         Ok(Pending { talk, sessions })
     }
 
@@ -158,8 +160,8 @@ impl Talk {
     /// The lane and the member of connection `number`.
     #[inline]
     pub fn seat_of(&self, number: usize) -> (usize, usize) {
-        let number = number - self.first;
-        (number / self.members, number % self.members)
+        let (lane, member) = self.seats[number - self.first];
+        (lane as usize, member as usize)
     }
 
     /// What went wrong with messages, after the end, and how many were sent.

@@ -78,6 +78,7 @@ pub(crate) fn answered(
 ) -> Option<Asked> {
     let asked = asked?;
     let Some(line) = line_of(state, asked.conn) else { return Some(asked) };
+    // Storage answers in order, so it is the first one, unless an earlier one was given back.
     let is_it = |waiting: &Waiting| waiting.send.cid.as_ref() == Some(&sending.cid);
     let Some(at) = line.messages.iter().position(is_it) else { return Some(asked) };
     line.with_storage -= 1;

@@ -12,6 +12,9 @@ use toml::de::DeTable;
 
 const DOCUMENTED: &str = include_str!("../../../../conf/chatserver.toml");
 
+const MSGIDS: &str = "must be 10 different integers of 32 bits: what login, login answer, logout, register, register \
+                      answer, one chat, add friend, create group, add group and group chat are numbered";
+
 fn load(arguments: &[&str]) -> Result<Config, ConfigError> {
     Config::load(&Args::try_parse_from([&["chatserver"], arguments].concat()).unwrap())
 }
@@ -64,6 +67,11 @@ fn what_is_printed_reads_back() {
         "chat.listen=[::1]:7000",
         "http.listen=0.0.0.0:80",
         "storage.url=sqlite:a \"b\"\\c/宽\t.db",
+        "storage.password_file=/etc/a \"b\"",
+        "storage.accept_weak_durability=true",
+        "legacy.msgids=[10, 9, 8, 7, 6, 5, 4, 3, 2, -1]",
+        "legacy.object_bytes=4096",
+        "legacy.pace_ms=0",
         "session.conflict=reject",
         "limits.frame_bytes=204800",
         "limits.connections=5",
@@ -76,6 +84,8 @@ fn what_is_printed_reads_back() {
     assert_eq!(changed.chat.listen.to_string(), "[::1]:7000");
     assert_eq!(changed.storage.url, StorageUrl::Sqlite("a \"b\"\\c/宽\t.db".into()));
     assert_eq!(changed.session.conflict, Conflict::Reject);
+    let msgids = changed.legacy.msgids;
+    assert_eq!((msgids.login, msgids.one_chat, msgids.group_chat, changed.legacy.pace_ms), (10, 5, -1, 0));
     assert_eq!(changed.log.level, LevelFilter::Off);
     for config in [plain, changed] {
         let text = config.to_toml();
@@ -149,14 +159,20 @@ fn a_wrong_value_names_its_key() {
             "contacts.approval=true",
             "cannot be true: the application flow, where the other one is asked first, is not in this version",
         ),
+        ("legacy.msgids=[1,2,3]", MSGIDS),
+        ("legacy.msgids=[1,2,3,4,5,6,7,8,9,1]", MSGIDS),
+        ("legacy.msgids=[1,2,3,4,5,6,7,8,9,4294967296]", MSGIDS),
+        ("legacy.object_bytes=511", "must be from 512 to 65536, not 511"),
+        ("legacy.pace_ms=1001", "must be from 0 to 1000, not 1001"),
         ("chat.listen=6000", "must be a string, not an integer"),
         (
             "chat.listen=localhost:6000",
             "must be an IP address and a port, like `127.0.0.1:6000` or `[::1]:6000`, not `localhost:6000`",
         ),
+        ("storage.url=mysql://db/chat", "must have the form `mysql://user:password@host:port/database`"),
         (
-            "storage.url=mysql://db/chat",
-            "must be `sqlite:PATH`, the one kind of storage of this version, not `mysql://db/chat`",
+            "storage.url=postgres://db/chat",
+            "must be `sqlite:PATH` or `mysql://user:password@host:port/database`, not `postgres://db/chat`",
         ),
         ("storage.url=sqlite:", "lacks the path after `sqlite:`"),
         (
@@ -180,6 +196,24 @@ fn a_wrong_value_names_its_key() {
     assert!(twice.starts_with("chat.toml:3: this is not TOML: duplicate key"), "{twice}");
     let open = file_error("[log]\nlevel = \"info\n");
     assert!(open.starts_with("chat.toml:2: this is not TOML: "), "{open}");
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let config = set("storage.url=mysql://chat:geheim@db:3307/chat").unwrap();
+    let StorageUrl::Mysql(database) = &config.storage.url else { panic!() };
+    assert_eq!(database.password.as_deref(), Some("geheim"));
+    let printed = config.to_toml();
+    assert!(printed.contains("url = \"mysql://chat@db:3307/chat\"\n"), "{printed}");
+    for shown in [printed, format!("{config:?}"), config.storage.url.data()] {
+        assert!(!shown.contains("geheim"), "{shown}");
+    }
+    for bad in ["mysql://chat:geheim@db", "mysql://chat:geheim@db:x/chat", "maria://chat:geheim@db/chat"] {
+        let sentence = set(&format!("storage.url={bad}")).unwrap_err();
+        assert!(sentence.contains("chat:…@db") && !sentence.contains("geheim"), "{sentence}");
+        let sentence = file_error(&format!("[storage]\nurl = \"{bad}\""));
+        assert!(!sentence.contains("geheim"), "{sentence}");
+    }
 }
 
 #[test]

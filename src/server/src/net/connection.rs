@@ -233,8 +233,7 @@ impl Connection {
         if self.dialect.is_none() {
             self.choose_dialect(bytes[0], shared)?;
         }
-        // A frame that was begun earlier is completed apart; everything behind it is decoded where it was read to. Where a
-        // legacy object ends shows only when it is decoded.
+        // A frame that was begun earlier is completed apart; everything behind it is decoded where it was read to.
         while !self.pending.is_empty() && !bytes.is_empty() && self.gate_is_open(shared) {
             let missing = match self.legacy {
                 None => tlv::missing(&self.pending).min(bytes.len()),
@@ -311,9 +310,7 @@ impl Connection {
         }
         self.weight = self.weight.saturating_sub(weight(kind, request));
         self.throttled &= self.weight > WEIGHT_LOW;
-        if self.weight == 0
-            && let Some(legacy) = &mut self.legacy
-        {
+        if let (0, Some(legacy)) = (self.weight, &mut self.legacy) {
             legacy.caught_up();
         }
         self.unchoke(shared);

@@ -13,6 +13,7 @@
 use super::close::CloseReason;
 use super::connection::Connection;
 use super::shared::Shared;
+use super::taken::{Mark, note};
 use logic::Input;
 use logic::limits::LEGACY_WINDOW;
 use std::collections::VecDeque;
@@ -21,7 +22,7 @@ use wire::legacy::answer::{put_login_refused, put_register_refused, put_register
 use wire::legacy::request::Fault;
 use wire::legacy::{Scan, Scanner, Welcome, message};
 use wire::limits::FRAME_BYTES_BEFORE_LOGIN;
-use wire::{Command, ConversationId, Errno, Message, Push, Reply, Seq};
+use wire::{Command, Errno, Message, Push, Reply};
 
 /// Bytes of requests that logic has not answered past which a connection is not read.
 const AHEAD_BYTES: usize = 16 * 1024;
@@ -29,9 +30,6 @@ const AHEAD_BYTES: usize = 16 * 1024;
 const QUEUE_MAX: usize = 2 * LEGACY_WINDOW as usize;
 /// Objects of one connection that are ignored aloud.
 const COMPLAINTS_MAX: u8 = 8;
-
-/// A message that was written: where, and which.
-type Mark = (ConversationId, Seq);
 
 /// What a legacy connection has beside the others.
 #[derive(Debug, Default)]
@@ -78,9 +76,9 @@ impl Legacy {
         self.ahead = 0;
     }
 
-    /// Whoever logged out is told nothing more, and has not received what was not taken.
+    /// Whoever logged out is sent no more messages, and has not received what the kernel has not taken.
     pub fn log_out(&mut self) {
-        self.queue = VecDeque::new();
+        self.queue.retain(|object| object.marks.is_empty());
         self.written = Vec::new();
     }
 }
@@ -117,6 +115,9 @@ fn handle_object(conn: &mut Connection, object: &[u8], shared: &mut Shared) -> R
             if conn.user().is_none() && !begins {
                 complain(conn, "it sent a request before login, which is ignored");
                 return Ok(());
+            }
+            if matches!(command, Command::Logout) {
+                shared.taken.hurry();
             }
             conn.charge(command.kind(), 0);
             if let Some(legacy) = &mut conn.legacy {
@@ -212,7 +213,7 @@ fn put(conn: &mut Connection, text: &[u8], marks: &[Mark], shared: &mut Shared) 
         legacy.queue.push_back(Object { text: text.into(), marks: marks.into() });
         shared.mark(conn);
     } else {
-        legacy.note(marks);
+        marks.iter().for_each(|&mark| note(&mut legacy.written, mark));
         conn.write(shared, |out| {
             out.extend_from_slice(text);
             out.push(0);
@@ -231,7 +232,7 @@ pub(super) fn load(conn: &mut Connection, shared: &mut Shared) {
     }
     let Some(object) = legacy.queue.pop_front() else { return };
     legacy.turn = Turn::Kernel;
-    legacy.note(&object.marks);
+    object.marks.iter().for_each(|&mark| note(&mut legacy.written, mark));
     let out = conn.output.tail(&mut shared.pool);
     out.extend_from_slice(&object.text);
     let space = (shared.style.object_bytes - 1).saturating_sub(object.text.len());
@@ -261,17 +262,5 @@ pub(super) fn rested(conn: &mut Connection, shared: &mut Shared) {
     legacy.turn = Turn::Next;
     if !legacy.queue.is_empty() {
         shared.mark(conn);
-    }
-}
-
-impl Legacy {
-    /// Remembers what is in the output; the latest message of a conversation stands for those before it.
-    fn note(&mut self, marks: &[Mark]) {
-        for &(conversation, seq) in marks {
-            match self.written.last_mut() {
-                Some(last) if last.0 == conversation => last.1 = seq,
-                _ => self.written.push((conversation, seq)),
-            }
-        }
     }
 }

@@ -199,7 +199,7 @@ fn shared(poll: &Poll, config: &NetConfig) -> io::Result<Shared> {
     Ok(Shared {
         now: Tick(0),
         inputs: Vec::new(),
-        taken: Taken::default(),
+        taken: Taken::new(),
         stalled: false,
         dirty: Vec::new(),
         ready: Vec::new(),

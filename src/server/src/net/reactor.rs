@@ -417,6 +417,9 @@ impl Reactor {
                     Err(_) => log::debug!("{id:?} ends: {reason}"),
                 }
             }
+            if conn.legacy.is_some() {
+                self.shared.taken.hurry();
+            }
             if conn.dialect.is_some() {
                 self.shared.inputs.push(Input::Closed { conn: id });
             }

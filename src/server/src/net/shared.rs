@@ -17,7 +17,7 @@ pub(super) struct Shared {
     pub now: Tick,
     /// What logic is told at the end of the turn.
     pub inputs: Vec<Input>,
-    /// What it is told of messages to legacy connections as soon as it is told anything.
+    /// What it is told of messages to legacy connections before that, when it is time.
     pub taken: Taken,
     /// Whether logic's inbox was full: `inputs` wait, and nothing is read that would add to them.
     pub stalled: bool,

@@ -1,46 +1,86 @@
 //! Messages that the kernel took on connections whose clients acknowledge nothing: logic is told as if they had.
 //!
-//! Nobody waits for it, so it goes with what is told anyway, and alone only where there is much of it or it is a tick old.
+//! They are gathered as those clients would gather theirs, for what logic does with an acknowledgement costs as much as a
+//! delivery: some ticks, or until there is much of one connection, or until it logs out or ends.
 
 use super::deadline::Tick;
+use foldhash::{HashMap, HashMapExt};
 use logic::limits::LEGACY_WINDOW;
 use logic::{ConnId, Input};
 use wire::{Command, ConversationId, Seq};
 
-/// Messages of one loop that are enough to tell logic of nothing else: a reader that is fed must not run dry.
+/// A message: where, and which. It stands for those before it there.
+pub(super) type Mark = (ConversationId, Seq);
+
+/// Messages of one connection that logic is told of at once: a reader that is fed must not run dry.
 const MUCH: u32 = LEGACY_WINDOW / 4;
+/// Ticks until logic is told at the latest.
+const TICKS: u32 = 2;
 
 /// What logic has not been told yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Taken {
-    acks: Vec<Input>,
-    messages: u32,
+    by_connection: HashMap<ConnId, Gathered>,
     since: Tick,
+    is_due: bool,
+}
+
+/// Messages of one connection.
+#[derive(Debug, Default)]
+struct Gathered {
+    count: u32,
+    marks: Vec<Mark>,
 }
 
 impl Taken {
+    /// Nothing.
+    pub fn new() -> Taken {
+        Taken { by_connection: HashMap::new(), since: Tick(0), is_due: false }
+    }
+
     /// The kernel has all bytes of this message.
-    pub fn report(&mut self, conn: ConnId, (conversation, seq): (ConversationId, Seq), now: Tick) {
-        if self.messages == 0 {
+    pub fn report(&mut self, conn: ConnId, mark: Mark, now: Tick) {
+        if self.by_connection.is_empty() {
             self.since = now;
         }
-        self.messages += 1;
-        self.acks.push(Input::Request { conn, request: 0, command: Command::Ack { conversation, seq } });
+        let gathered = self.by_connection.entry(conn).or_default();
+        gathered.count += 1;
+        self.is_due |= gathered.count >= MUCH;
+        note(&mut gathered.marks, mark);
+    }
+
+    /// A connection logs out or ends: what was delivered before must be known before.
+    pub fn hurry(&mut self) {
+        self.is_due = true;
     }
 
     /// When it must be told at the latest.
     pub fn next(&self) -> Option<Tick> {
-        (self.messages > 0).then_some(Tick(self.since.0 + 1))
+        (!self.by_connection.is_empty()).then_some(Tick(self.since.0 + TICKS))
     }
 
-    /// Puts it before `inputs`, if there are any or it is time: what was delivered before a connection logged out or
-    /// ended must be known first.
+    /// Puts it before `inputs`, if it is time.
     pub fn join(&mut self, inputs: &mut Vec<Input>, now: Tick) {
-        let due = self.messages >= MUCH || self.next().is_some_and(|tick| tick <= now);
-        if self.messages > 0 && (due || !inputs.is_empty()) {
-            self.messages = 0;
-            self.acks.append(inputs);
-            std::mem::swap(&mut self.acks, inputs);
+        if !self.is_due && self.next().is_none_or(|tick| tick > now) {
+            return;
         }
+        self.is_due = false;
+        let ack = |conn, (conversation, seq)| Input::Request {
+            conn,
+            request: 0,
+            command: Command::Ack { conversation, seq },
+        };
+        let all = self.by_connection.drain();
+        let acks =
+            all.flat_map(|(conn, gathered)| gathered.marks.into_iter().map(move |mark| ack(conn, mark)));
+        inputs.splice(..0, acks);
+    }
+}
+
+/// Adds a message to those of one connection.
+pub(super) fn note(marks: &mut Vec<Mark>, mark: Mark) {
+    match marks.last_mut() {
+        Some(last) if last.0 == mark.0 => last.1 = mark.1,
+        _ => marks.push(mark),
     }
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 /// Finds one object after another in a stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scanner {
-    /// Bytes of the object begun that were looked at.
+    /// Bytes of the object begun that need not be looked at again.
     seen: u32,
     /// Brackets that are open.
     depth: u32,
@@ -72,8 +72,7 @@ impl Scanner {
                 at += found;
                 match object[at] {
                     b'"' => self.in_string = false,
-                    // Whatever is escaped does not end the string. If it is not there yet, the backslash is seen again.
-                    b'\\' if at + 1 == object.len() => break,
+                    // Whatever is escaped does not end the string, also where it is yet to come.
                     b'\\' => at += 1,
                     _ => return Err(Stream::BrokenOff),
                 }

@@ -2,7 +2,9 @@
 //!
 //! A new key is one entry here and one in `conf/chatserver.toml`; a test holds the two equal.
 
-use super::value::{Literal, StorageUrl, address, boolean, choice, file, integer};
+use super::value::{
+    Literal, RedisUrl, StorageUrl, address, boolean, choice, file, host_and_port, integer, name,
+};
 use log::LevelFilter;
 use logic::Conflict;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -86,6 +88,17 @@ sections! {
         password_file: Option<PathBuf> = None, file;
         /// Whether a database server is good enough that may lose, when its machine fails, what it said was stored.
         accept_weak_durability: bool = false, boolean;
+    }
+    /// Other nodes.
+    cluster: Cluster {
+        /// Where Redis is, which joins the nodes over one database; none: this node is alone.
+        redis: Option<RedisUrl> = None, RedisUrl::read;
+        /// A file that holds the password which Redis asks for.
+        password_file: Option<PathBuf> = None, file;
+        /// The name of this node; empty: made from where its clients connect.
+        node: String = String::new(), name;
+        /// Where clients of other nodes are sent to connect here, `host:port`; empty: where this node listens.
+        advertise: String = String::new(), host_and_port;
     }
     /// Who is logged in.
     session: Session {

@@ -251,9 +251,9 @@ impl Answers {
         for (ticket, read) in reads {
             let answer = self.find(&read);
             if view::shows_messages(&read) {
-                behind.push((ticket, answer))
+                behind.push((ticket, answer));
             } else {
-                found.push((ticket, answer))
+                found.push((ticket, answer));
             }
         }
         self.say(found);

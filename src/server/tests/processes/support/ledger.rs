@@ -25,6 +25,11 @@ impl Promised {
         self.grown.notify_one();
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        *self.count.lock().unwrap()
+    }
+
     /// Waits until there are `count`.
     #[track_caller]
     pub fn wait_for(&self, count: usize) {

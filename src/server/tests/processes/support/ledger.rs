@@ -101,6 +101,7 @@ impl Sender {
                 let post = &mut self.posts[self.waiting.remove(&request).expect("only messages wait here")];
                 match reply {
                     Reply::Sent(sent) => {
+                        assert!(!sent.duplicate, "{} was sent once and is called a duplicate", post.cid);
                         post.place = Some((sent.conversation, sent.seq));
                         promised.add_one();
                     }

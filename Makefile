@@ -19,7 +19,8 @@ client: toolchain  ## build the terminal client and start it
 	cargo run --release --package chatclient -- $(ARGS)
 
 # Tests of whole processes start the programs that lie beside them, so these are built first.
-test: toolchain  ## build all programs and run all tests
+test: toolchain  ## install what tests need (MariaDB, Redis, nginx), build all programs, run all tests
+	scripts/test-needs.sh
 	cargo build --workspace
 	cargo test --workspace --doc
 	cargo test --workspace --lib --bins --tests

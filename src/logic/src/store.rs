@@ -1,7 +1,8 @@
 //! What logic asks of storage, and what storage answers: plain data, no SQL.
 //!
-//! **Writes** are carried out in the order in which they were issued, many in one transaction; their outcomes come back
-//! in the same order, after the commit. **Reads** run beside them, in any order, and see everything whose outcome was
+//! **Writes** are carried out many in one transaction, their outcomes come back after the commit: those of one
+//! conversation in the order in which they were issued, and so those that are about no conversation; between these
+//! there may be no order. **Reads** run beside them, in any order, and see everything whose outcome was
 //! delivered before the read was issued.
 //!
 //! One more promise holds the delivery rules together: outcomes and read results come back through *one* queue, and a

@@ -64,6 +64,8 @@ fn what_is_printed_reads_back() {
         "chat.listen=[::1]:7000",
         "http.listen=0.0.0.0:80",
         "storage.url=sqlite:a \"b\"\\c/宽\t.db",
+        "storage.password_file=/etc/a \"b\"",
+        "storage.accept_weak_durability=true",
         "session.conflict=reject",
         "limits.frame_bytes=204800",
         "limits.connections=5",
@@ -154,9 +156,10 @@ fn a_wrong_value_names_its_key() {
             "chat.listen=localhost:6000",
             "must be an IP address and a port, like `127.0.0.1:6000` or `[::1]:6000`, not `localhost:6000`",
         ),
+        ("storage.url=mysql://db/chat", "must have the form `mysql://user:password@host:port/database`"),
         (
-            "storage.url=mysql://db/chat",
-            "must be `sqlite:PATH`, the one kind of storage of this version, not `mysql://db/chat`",
+            "storage.url=postgres://db/chat",
+            "must be `sqlite:PATH` or `mysql://user:password@host:port/database`, not `postgres://db/chat`",
         ),
         ("storage.url=sqlite:", "lacks the path after `sqlite:`"),
         (
@@ -180,6 +183,24 @@ fn a_wrong_value_names_its_key() {
     assert!(twice.starts_with("chat.toml:3: this is not TOML: duplicate key"), "{twice}");
     let open = file_error("[log]\nlevel = \"info\n");
     assert!(open.starts_with("chat.toml:2: this is not TOML: "), "{open}");
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let config = set("storage.url=mysql://chat:geheim@db:3307/chat").unwrap();
+    let StorageUrl::Mysql(database) = &config.storage.url else { panic!() };
+    assert_eq!(database.password.as_deref(), Some("geheim"));
+    let printed = config.to_toml();
+    assert!(printed.contains("url = \"mysql://chat@db:3307/chat\"\n"), "{printed}");
+    for shown in [printed, format!("{config:?}"), config.storage.url.data()] {
+        assert!(!shown.contains("geheim"), "{shown}");
+    }
+    for bad in ["mysql://chat:geheim@db", "mysql://chat:geheim@db:x/chat", "maria://chat:geheim@db/chat"] {
+        let sentence = set(&format!("storage.url={bad}")).unwrap_err();
+        assert!(sentence.contains("chat:…@db") && !sentence.contains("geheim"), "{sentence}");
+        let sentence = file_error(&format!("[storage]\nurl = \"{bad}\""));
+        assert!(!sentence.contains("geheim"), "{sentence}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Durable state: one synchronous [`Store`] trait, an implementation a database, and the threads that drive it.
+//! Durable state: the embedded database behind the synchronous [`Store`] trait and the threads that drive it, or a
+//! database server ([`mysql`]), which has threads of its own. Both keep the contract of `logic::store`.
 //!
 //! ```text
 //!   logic --writes--> store thread --(one transaction a batch)--> database

@@ -126,9 +126,13 @@ fn content(number: usize, bytes: usize) -> String {
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_once_and_in_order() {
-    let mut server = Server::start(&[]);
+    survives_kill_9(Server::start(&[]), 20);
+}
+
+/// Kills a server in mid-stream, over and over, and audits it each time.
+pub fn survives_kill_9(mut server: Server, rounds: usize) {
     let mut crowd = Crowd::gather(&server);
-    for round in 0..20 {
+    for round in 0..rounds {
         // From the very first acknowledgement on, at another place each round.
         let kill_at = 1 + round * round * 7 % 613;
         crowd.stream_until_killed(&mut server, 20 + round * 10, kill_at);

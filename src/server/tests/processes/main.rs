@@ -7,6 +7,7 @@ mod support;
 mod backpressure;
 mod benchmark;
 mod command_line;
+mod database;
 mod descriptors;
 mod durability;
 mod frames;

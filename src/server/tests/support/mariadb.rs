@@ -27,10 +27,10 @@ const WATCHDOG: &str = r#"
     folder=$1; shift
     "$@" </dev/null >>"$folder/log" 2>&1 &
     echo $!
-    read -r _
+    read -r word
     kill -KILL $! 2>/dev/null
     wait
-    [ "$REPLY" = keep ] || rm -rf "$folder"
+    [ "$word" = keep ] || rm -rf "$folder"
 "#;
 
 /// A running server.
@@ -103,7 +103,8 @@ impl MariaDb {
         self.connect().unwrap().query(sql).unwrap()
     }
 
-    fn connect(&self) -> mysql::Result<Conn> {
+    /// A connection that may do everything.
+    pub fn connect(&self) -> mysql::Result<Conn> {
         let options = OptsBuilder::new()
             .ip_or_hostname(Some("127.0.0.1"))
             .tcp_port(self.port)
@@ -192,11 +193,12 @@ fn run_as() -> Option<&'static str> {
     (fs::metadata("/proc/self").unwrap().uid() == 0).then_some("--user=root")
 }
 
-/// A port that is free, below those that the kernel gives to outgoing connections.
+/// A port that is free and stays so, below those that the kernel gives to outgoing connections; another one each time.
 fn free_port() -> u16 {
-    let first = 30_000 + (std::process::id() % 2_000) as u16;
+    let first = 22_000 + std::process::id() % 10_000;
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    (first..first + 700).find(free).expect("one of hundreds of ports is free")
+    let ports = std::iter::repeat_with(|| (first + number()) as u16).take(500);
+    ports.into_iter().find(|port| free(port)).expect("one of hundreds of ports is free")
 }
 
 fn number() -> u32 {

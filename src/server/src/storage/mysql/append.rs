@@ -150,30 +150,32 @@ impl Plan {
         let mut of_batch: HashMap<(wire::UserId, &str), Place> = HashMap::new();
         for (number, entry) in entries.iter().enumerate() {
             let (sender, cid) = (entry.append.sender, &*entry.append.cid);
-            let verdict = if let Some(place) = sent::place(&found, sender, cid) {
-                if entry.is_in_doubt { Verdict::Stored(place) } else { Verdict::Duplicate(place) }
-            } else if let Some(place) = of_batch.get(&(sender, cid)) {
-                Verdict::Duplicate(*place)
-            } else if let Ok(at) = ends.binary_search_by_key(&entry.conversation, |end| end.conversation) {
-                let end = &mut ends[at];
-                let head = heads.at(end.conversation, end.version).expect("all members were learnt");
-                // Who may write is decided here, after the lock: mute and block have their place here, too.
-                if latest.get(&sender).is_some_and(|latest| *latest > entry.append.epoch) {
-                    Verdict::Superseded
-                } else if head.members.binary_search(&sender).is_err() {
-                    Verdict::Forbidden
-                } else if entry.since.elapsed() > LATE {
-                    Verdict::Late
-                } else {
-                    let place = end.next(now);
-                    of_batch.insert((sender, cid), place);
-                    plan.new.push((number, place));
-                    Verdict::Stored(place)
+            let found = sent::place(&found, sender, cid).or_else(|| of_batch.get(&(sender, cid)).copied());
+            let at = ends.binary_search_by_key(&entry.conversation, |end| end.conversation);
+            let verdict = match (found, at) {
+                // Nobody but us has stored it since it was looked up in vain: what was lost was the answer.
+                (Some(place), Ok(_)) if entry.is_in_doubt => Verdict::Stored(place),
+                (Some(_), Err(_)) if entry.is_in_doubt => Verdict::Elsewhere,
+                (Some(place), _) => Verdict::Duplicate(place),
+                (None, Err(_)) if missing.contains(&entry.conversation) => Verdict::Forbidden,
+                (None, Err(_)) => Verdict::Elsewhere,
+                (None, Ok(at)) => {
+                    let end = &mut ends[at];
+                    let head = heads.at(end.conversation, end.version).expect("all members were learnt");
+                    // Who may write is decided here, after the lock; mute and block have their place here, too.
+                    if latest.get(&sender).is_some_and(|latest| *latest > entry.append.epoch) {
+                        Verdict::Superseded
+                    } else if head.members.binary_search(&sender).is_err() {
+                        Verdict::Forbidden
+                    } else if entry.since.elapsed() > LATE {
+                        Verdict::Late
+                    } else {
+                        let place = end.next(now);
+                        of_batch.insert((sender, cid), place);
+                        plan.new.push((number, place));
+                        Verdict::Stored(place)
+                    }
                 }
-            } else if missing.contains(&entry.conversation) {
-                Verdict::Forbidden
-            } else {
-                Verdict::Elsewhere
             };
             plan.verdicts.push(verdict);
         }
@@ -279,7 +281,7 @@ fn update_conversations(sql: &mut Sql, ends: &[End]) {
         }
         sql.push(" END");
     };
-    sql.push("UPDATE conversation SET ");
+    sql.push("UPDATE conversation FORCE INDEX (PRIMARY) SET ");
     case(sql, "last_seq", &|end| end.last.0);
     // Nearly always the same for all.
     if ends.iter().all(|end| (end.month, end.time) == (ends[0].month, ends[0].time)) {
@@ -293,13 +295,10 @@ fn update_conversations(sql: &mut Sql, ends: &[End]) {
     sql.push(" WHERE id IN ").set(ends.iter().map(|end| end.conversation)).end();
 }
 
-/// An entry's outcome; `None` for one that is to wait.
-#[allow(clippy::result_large_err, reason = "it is the entry itself, which goes on waiting")]
-pub fn outcome(entry: Entry, verdict: Verdict, heads: &Heads) -> Result<(Ticket, Written), Entry> {
-    let Entry { ticket, append, .. } = entry;
+/// An entry's outcome.
+pub fn outcome(Entry { ticket, append, .. }: Entry, verdict: Verdict, heads: &Heads) -> (Ticket, Written) {
     let written = match verdict {
-        Verdict::Elsewhere => return Err(Entry { append, ..entry }),
-        Verdict::Late => Written::Unavailable,
+        Verdict::Late | Verdict::Elsewhere => Written::Unavailable,
         Verdict::Forbidden => Written::Forbidden,
         Verdict::Superseded => Written::Superseded,
         Verdict::Duplicate(Place { conversation, seq, time }) => {
@@ -325,7 +324,7 @@ pub fn outcome(entry: Entry, verdict: Verdict, heads: &Heads) -> Result<(Ticket,
             None => Written::Duplicate { conversation, seq, time },
         },
     };
-    Ok((ticket, written))
+    (ticket, written)
 }
 
 struct Locked {

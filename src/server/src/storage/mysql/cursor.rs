@@ -83,7 +83,7 @@ fn update(sql: &mut Sql, moved: &[((ConversationId, UserId), Stand)]) {
         }
         sql.push(" END");
     };
-    sql.push("UPDATE member SET ");
+    sql.push("UPDATE member FORCE INDEX (PRIMARY) SET ");
     case(sql, "delivered_seq", &|stand| stand.0);
     sql.push(", ");
     case(sql, "read_seq", &|stand| stand.1);

@@ -192,7 +192,8 @@ pub struct Line {
     /// When to try to connect again, and after which pause the time after that.
     again: Instant,
     pause: Duration,
-    is_away: bool,
+    /// Why the database is away, as it was logged.
+    away: Option<String>,
 }
 
 impl Line {
@@ -206,7 +207,7 @@ impl Line {
             used: now,
             again: now,
             pause: PAUSE_MIN,
-            is_away: false,
+            away: None,
         }
     }
 
@@ -253,7 +254,7 @@ impl Line {
             Ok(link) => {
                 self.link = Some(link);
                 self.pause = PAUSE_MIN;
-                if std::mem::take(&mut self.is_away) {
+                if self.away.take().is_some() {
                     log::info!("the database is back");
                 }
                 Ok(())
@@ -261,10 +262,12 @@ impl Line {
             Err(failure) => {
                 self.again = Instant::now() + self.pause;
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
-                if !std::mem::replace(&mut self.is_away, true) {
-                    log::error!("the database is away: {failure}");
+                let why = failure.to_string();
+                if self.away.as_ref() != Some(&why) {
+                    log::error!("the database is away: {why}");
+                    self.away = Some(why.clone());
                 }
-                Err(Failure::lost(failure.to_string()))
+                Err(Failure::lost(why))
             }
         }
     }

@@ -250,9 +250,10 @@ impl Scribe {
     fn publish(&mut self, entries: Vec<Entry>, verdicts: impl IntoIterator<Item = Verdict>) {
         let mut outcomes = Vec::with_capacity(entries.len());
         for (entry, verdict) in entries.into_iter().zip(verdicts) {
-            match append::outcome(entry, verdict, &self.heads) {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(entry) => self.postpone([Job::Append(entry)].into_iter()),
+            if verdict == Verdict::Elsewhere {
+                self.postpone([Job::Append(entry)].into_iter());
+            } else {
+                outcomes.push(append::outcome(entry, verdict, &self.heads));
             }
         }
         self.say(outcomes);

@@ -25,6 +25,11 @@ impl Promised {
         self.grown.notify_one();
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        *self.count.lock().unwrap()
+    }
+
     /// Waits until there are `count`.
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
@@ -96,6 +101,7 @@ impl Sender {
                 let post = &mut self.posts[self.waiting.remove(&request).expect("only messages wait here")];
                 match reply {
                     Reply::Sent(sent) => {
+                        assert!(!sent.duplicate, "{} was sent once and is called a duplicate", post.cid);
                         post.place = Some((sent.conversation, sent.seq));
                         promised.add_one();
                     }

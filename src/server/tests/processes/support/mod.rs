@@ -3,13 +3,17 @@
 
 pub mod client;
 pub mod ledger;
+#[path = "../../support/mariadb.rs"]
+pub mod mariadb;
 pub mod process;
 pub mod programs;
+pub mod proxy;
 pub mod server;
 pub mod terminal;
 pub mod transcript;
 
 pub use client::{Account, Client, Event, PASSWORD};
+pub use mariadb::MariaDb;
 pub use server::Server;
 
 use std::time::Duration;

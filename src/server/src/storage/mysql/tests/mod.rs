@@ -1,5 +1,7 @@
 //! The stories of every store, told to the threads of a MySQL store on a real server.
 
+mod beside;
+#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../../tests/support/mariadb.rs"]
 mod mariadb;
 

@@ -1,0 +1,156 @@
+//! Several threads at once: what order and what reads promise all the same.
+
+use super::super::super::story::{BEGIN, append};
+use super::super::Mysql;
+use super::super::threads::{SCRIBES, Threads};
+use super::{PATIENCE, target};
+use crate::queue::{Bell, Inbox, Outbox, queue};
+use crate::storage::Outcome;
+use logic::store::{Found, Read, Ticket, Write, Written};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+use wire::{ConversationId, Direction, Seq, Target, UserId};
+
+/// All threads of a store, and what they say in the order in which they say it.
+struct Busy {
+    threads: Threads,
+    outcomes: Inbox<Outcome>,
+    bell: Arc<Bell>,
+    writes: Outbox<Vec<(Ticket, Write)>>,
+}
+
+impl Busy {
+    fn new() -> Busy {
+        let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+        Mysql::prepare(target.clone()).unwrap();
+        let bell = Arc::new(Bell::for_this_thread());
+        let (outbox, outcomes) = queue(4096, &bell);
+        let threads = Threads::start(&target, SCRIBES, &outbox).unwrap();
+        Busy { writes: threads.writes(), threads, outcomes, bell }
+    }
+
+    fn outcome(&self) -> Outcome {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.outcomes.try_recv() {
+                Ok(Some(outcome)) => return outcome,
+                _ => assert!(Instant::now() < until, "no answer in {PATIENCE:?}"),
+            }
+            self.bell.wait(Some(Duration::from_secs(1)), || !self.outcomes.is_empty());
+        }
+    }
+
+    fn users(&self, count: u64) -> Vec<UserId> {
+        let create = |number| {
+            let (name, password) = (format!("user {number}").into(), "".into());
+            (Ticket(number), Write::CreateAccount { name, password, nick: None })
+        };
+        self.writes.send((0..count).map(create).collect()).unwrap();
+        match self.outcome() {
+            Outcome::Written(batch) => batch
+                .into_iter()
+                .map(|(_, written)| match written {
+                    Written::AccountCreated { user, .. } => user,
+                    other => panic!("{other:?}"),
+                })
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Everybody writes to everybody else, the first messages of all pairs before any of them has a conversation; later
+/// ones by the conversation's id as soon as that is known. What one sends to another must keep its order.
+#[test]
+fn one_sends_to_another_in_order_while_their_conversation_is_made() {
+    let busy = Busy::new();
+    let users = busy.users(8);
+    let mut tickets: HashMap<u64, (UserId, UserId, u64)> = HashMap::new();
+    let mut places: HashMap<(UserId, UserId), Vec<(u64, Seq)>> = HashMap::new();
+    let mut known: HashMap<(UserId, UserId), ConversationId> = HashMap::new();
+    let rounds = 30;
+    let mut answered = 0;
+    for round in 0..rounds {
+        let mut batch = Vec::new();
+        for &from in &users {
+            for &to in users.iter().filter(|&&to| to != from) {
+                let ticket = 1_000 + tickets.len() as u64;
+                tickets.insert(ticket, (from, to, round));
+                let target = match known.get(&(from, to)) {
+                    Some(conversation) if round % 2 == 0 => Target::Conversation(*conversation),
+                    _ => Target::User(to),
+                };
+                batch.push((Ticket(ticket), append(from, target, &format!("{round} to {to}"), "x")));
+            }
+        }
+        busy.writes.send(batch).unwrap();
+        // Some answers come before the next batch, and some after it.
+        while answered < tickets.len() && (round == rounds - 1 || answered < tickets.len() / 2) {
+            let Outcome::Written(batch) = busy.outcome() else { panic!() };
+            for (ticket, written) in batch {
+                let (from, to, number) = tickets[&ticket.0];
+                let Written::Appended { message, .. } = written else { panic!("{written:?}") };
+                known.insert((from, to), message.conversation);
+                places.entry((from, to)).or_default().push((number, message.seq));
+                answered += 1;
+            }
+        }
+    }
+    for ((from, to), mut places) in places {
+        assert_eq!(places.len() as u64, rounds);
+        places.sort_unstable();
+        assert!(places.is_sorted_by_key(|(_, seq)| *seq), "{from} to {to}: {places:?}");
+    }
+    busy.threads.stop();
+}
+
+/// No read shows a message before its own outcome is in the queue.
+#[test]
+fn no_read_is_ahead_of_the_outcomes() {
+    let busy = Busy::new();
+    let users = busy.users(2);
+    let (anna, ben) = (users[0], users[1]);
+    let reads = busy.threads.reads();
+    busy.writes.send(vec![(Ticket(10), append(anna, Target::User(ben), "first", "x"))]).unwrap();
+    let Outcome::Written(first) = busy.outcome() else { panic!() };
+    let Written::Appended { message, .. } = &first[0].1 else { panic!() };
+    let conversation = message.conversation;
+    let (mut told, mut seen, mut ticket) = (Seq(1), Seq(0), 100);
+    let (mut writing, mut reading) = (0, 0);
+    while told < Seq(1_000) {
+        while writing < 3 {
+            writing += 1;
+            ticket += 1;
+            let message = append(anna, Target::Conversation(conversation), &format!("{ticket}"), "x");
+            busy.writes.send(vec![(Ticket(ticket), message)]).unwrap();
+        }
+        while reading < 2 {
+            reading += 1;
+            let direction = Direction::Before(Seq::MAX);
+            let read = Read::History { user: ben, conversation, direction, limit: 1 };
+            reads.send(vec![(Ticket(1), read)]).unwrap();
+        }
+        match busy.outcome() {
+            Outcome::Written(batch) => {
+                for (_, written) in batch {
+                    let Written::Appended { message, .. } = written else { panic!("{written:?}") };
+                    assert_eq!(message.seq, told.next());
+                    told = message.seq;
+                    writing -= 1;
+                }
+            }
+            Outcome::Found(found) => {
+                reading -= 1;
+                // A machine that stands still for a second may hide a read.
+                let Found::History { messages, .. } = &found[0].1 else { continue };
+                seen = messages[0].seq;
+                assert!(seen <= told, "{seen} is read, and outcomes have come up to {told}");
+            }
+            Outcome::Fatal(why) => panic!("{why}"),
+        }
+    }
+    assert!(seen > Seq(1), "reads came between");
+    busy.threads.stop();
+}

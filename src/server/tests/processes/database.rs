@@ -1,0 +1,273 @@
+//! A database server behind the chat server: what may go wrong with it, and what it must be like.
+
+use crate::durability::survives_kill_9;
+use crate::support::client::{errno, text};
+use crate::support::ledger::{Promised, Sender, audit};
+use crate::support::mariadb::{PASSWORD, USER};
+use crate::support::proxy::{Cut, Proxy};
+use crate::support::{Account, Client, MariaDb, PATIENCE, Server, programs};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use wire::{ConversationId, Errno, Message, Push, Seq, Target};
+
+/// When work must go on after the database is back.
+const RESUMES_WITHIN: Duration = Duration::from_secs(3);
+const SENDERS: usize = 3;
+const WINDOW: usize = 16;
+
+fn url_setting(url: &str) -> String {
+    format!("storage.url={url}")
+}
+
+fn start_on(url: &str) -> Server {
+    Server::start(&["--set", &url_setting(url)])
+}
+
+/// A server that shares a database server with others.
+fn start_on_shared() -> Server {
+    let database = MariaDb::shared();
+    start_on(&database.url(&database.new_name()))
+}
+
+/// Some who send to Bob as clients do that are told to try again later, until `trouble` is over; then all they sent
+/// is retried and audited, and Bob must have been pushed everything once, in order, on the connection that he had.
+fn stream_through_trouble(server: &Server, trouble: impl FnOnce(&Promised)) {
+    let (mut bob, bob_account) = Client::join(server.address, "bob");
+    let mut senders: Vec<Sender> =
+        (0..SENDERS).map(|number| Sender::join(server.address, &format!("sender {number}"))).collect();
+    let (promised, over, read) = (Promised::default(), AtomicBool::new(false), AtomicBool::new(false));
+    let pushed = thread::scope(|scope| {
+        let pushes = scope.spawn(|| receive(&mut bob, &read));
+        let last = Raised(&read);
+        thread::scope(|scope| {
+            for sender in &mut senders {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        let begin = sender.posts.len();
+                        let post = |number| (Target::User(bob_account.id), format!("message {number}"));
+                        sender.stream(WINDOW, 2 * WINDOW, &promised, post).expect("clients stay connected");
+                        if sender.posts[begin..].iter().any(|post| post.place.is_none()) {
+                            // What a refusal asks of a client.
+                            thread::sleep(Duration::from_millis(200));
+                        }
+                    }
+                });
+            }
+            // Also where the trouble is the test's own.
+            let _over = Raised(&over);
+            promised.wait_for(200);
+            trouble(&promised);
+        });
+        for sender in &mut senders {
+            sender.retry_all(server.address);
+        }
+        drop(last);
+        pushes.join().unwrap()
+    });
+    audit_all(&mut bob, &senders, pushed);
+}
+
+/// A flag that is raised in the end, whatever happens.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Takes pushes until there are no more after `read`.
+fn receive(bob: &mut Client, read: &AtomicBool) -> Vec<std::sync::Arc<Message>> {
+    let mut pushed = Vec::new();
+    loop {
+        let last = read.load(Ordering::Relaxed);
+        let message =
+            bob.try_push(Duration::from_millis(if last { 1_000 } else { 100 }), |push| match push {
+                Push::Message(message) => Some(std::sync::Arc::clone(message)),
+                _ => None,
+            });
+        match message {
+            Some(message) => {
+                bob.ack(message.conversation, message.seq).unwrap();
+                pushed.push(message);
+            }
+            None if last => return pushed,
+            None => {}
+        }
+    }
+}
+
+fn audit_all(bob: &mut Client, senders: &[Sender], pushed: Vec<std::sync::Arc<Message>>) {
+    for sender in senders {
+        let conversation: ConversationId = sender.posts[0].place.unwrap().0;
+        let timeline = bob.history(conversation, Seq(0));
+        audit(conversation, Seq(0), &timeline, &[sender]);
+        let of_one: Vec<_> =
+            pushed.iter().filter(|message| message.conversation == conversation).cloned().collect();
+        assert!(of_one == timeline, "{} were pushed of {} that are there", of_one.len(), timeline.len());
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_of_the_server() {
+    survives_kill_9(start_on_shared(), 6);
+}
+
+#[test]
+fn the_database_is_killed_and_comes_back() {
+    let mut database = MariaDb::start(&[]);
+    let mut server = start_on(&database.url("chat"));
+    stream_through_trouble(&server, |promised| {
+        for round in 0..3 {
+            database.kill9();
+            let (mut eve, name) = (Client::connect(server.address), format!("eve {round}"));
+            // Whoever comes now is told, and stays.
+            eve.settle();
+            database.restart();
+            let back = Instant::now();
+            let before = promised.count();
+            promised.wait_for(before + 100);
+            assert!(back.elapsed() < RESUMES_WITHIN, "work went on after {:?}", back.elapsed());
+            eve.register(&name);
+        }
+    });
+    assert!(!server.stderr().contains(PASSWORD), "{}", server.stderr());
+    assert!(server.terminate().success(), "{}", server.stderr());
+}
+
+#[test]
+fn a_send_while_the_database_is_away_is_refused_in_time() {
+    let mut database = MariaDb::start(&[]);
+    let server = start_on(&database.url("chat"));
+    let (mut ann, account) = Client::join(server.address, "ann");
+    let bob = Client::connect(server.address).register("bob");
+    ann.send(Target::User(bob.id), "first");
+    database.kill9();
+    for number in 0..3 {
+        let begun = Instant::now();
+        let reply = ann.ask(&text(Target::User(bob.id), "second", Some(&format!("cid {number}"))));
+        assert_eq!(errno(&reply), Errno::Unavailable);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        ann.heartbeat(account.id);
+    }
+    database.restart();
+    let back = Instant::now();
+    while errno(&ann.ask(&text(Target::User(bob.id), "second", Some("cid 0")))) != Errno::Ok {
+        assert!(back.elapsed() < RESUMES_WITHIN);
+        thread::sleep(Duration::from_millis(50));
+    }
+    let mut bob = Client::login_to(server.address, &bob);
+    assert_eq!([&*bob.message().content, &*bob.message().content], ["first", "second"]);
+}
+
+#[test]
+fn the_answer_to_a_commit_is_lost_and_nothing_else() {
+    let database = MariaDb::shared();
+    let proxy = Proxy::before(database.port);
+    let mut server = start_on(&database.url_at(proxy.port, &database.new_name()));
+    stream_through_trouble(&server, |promised| {
+        for round in 0..60 {
+            proxy.cut([Cut::Answer, Cut::Late, Cut::Question][round % 3]);
+            promised.wait_for(promised.count() + 20);
+        }
+    });
+    assert!(server.terminate().success(), "{}", server.stderr());
+}
+
+#[test]
+fn a_node_that_stands_still_holds_up_its_conversation_for_four_seconds_and_no_other() {
+    let database = MariaDb::shared();
+    let name = database.new_name();
+    let server = start_on(&database.url(&name));
+    let (mut ann, _) = Client::join(server.address, "ann");
+    let others: Vec<Account> =
+        ["bob", "cleo"].map(|name| Client::connect(server.address).register(name)).into();
+    let [bob, cleo] = [&others[0], &others[1]].map(|account| Target::User(account.id));
+    let (held, _) = (ann.send(bob.clone(), "1"), ann.send(cleo.clone(), "1"));
+    // Another node, with the limits that each node sets for itself, is frozen in the middle of its transaction.
+    let mut frozen = database.connect().unwrap();
+    let lock = format!("SELECT id FROM {name}.conversation WHERE id = {} FOR UPDATE", held.conversation);
+    for sql in ["SET SESSION wait_timeout = 3", "START TRANSACTION", &lock] {
+        mysql::prelude::Queryable::query_drop(&mut frozen, sql).unwrap();
+    }
+    let begun = Instant::now();
+    let waiting = ann.post(&text(bob.clone(), "2", Some("waits"))).unwrap();
+    let next = ann.post(&text(bob, "3", Some("waits behind it"))).unwrap();
+    for number in 0..5 {
+        ann.send(cleo.clone(), &number.to_string());
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "others waited for {:?}", begun.elapsed());
+    // Logic answers in time; the messages are stored all the same, in order.
+    assert_eq!([errno(&ann.reply(waiting)), errno(&ann.reply(next))], [Errno::Unavailable; 2]);
+    let mut bob = Client::login_to(server.address, &others[0]);
+    let contents: Vec<String> = (0..3).map(|_| bob.message().content.to_string()).collect();
+    assert_eq!(contents, ["1", "2", "3"]);
+    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_weak_database_is_refused_with_what_to_change_unless_that_is_accepted() {
+    let database = MariaDb::start(&["--innodb-flush-log-at-trx-commit=2"]);
+    let url = url_setting(&database.url("chat"));
+    let refused = refusal(&["--set", &url]);
+    for part in [
+        "innodb_flush_log_at_trx_commit = 2",
+        "set innodb_flush_log_at_trx_commit = 1 in the [mysqld] section",
+        "storage.accept_weak_durability = true",
+    ] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    let accepted = Server::start(&["--set", &url, "--set", "storage.accept_weak_durability=true"]);
+    let warning = accepted.stderr();
+    assert!(warning.contains("WARN") && warning.contains("IT IS USED AS IT IS"), "{warning}");
+    Client::join(accepted.address, "ann");
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_said_without_its_password() {
+    let database = MariaDb::shared();
+    let away = refusal(&["--set", &url_setting(&database.url_at(1, "chat"))]);
+    assert!(away.contains(&format!("mysql://{USER}@127.0.0.1:1/chat cannot be used")), "{away}");
+    let stranger = url_setting(&format!("mysql://stranger:geheim@127.0.0.1:{}/chat", database.port));
+    let denied = refusal(&["--set", &stranger]);
+    assert!(denied.contains("Access denied") && !denied.contains("geheim"), "{denied}");
+    database.ask("CREATE USER poor@'127.0.0.1' IDENTIFIED BY 'geheim'");
+    let poor = url_setting(&format!("mysql://poor:geheim@127.0.0.1:{}/nothing", database.port));
+    let denied = refusal(&["--set", &poor]);
+    assert!(denied.contains("CREATE DATABASE") || denied.contains("Access denied"), "{denied}");
+    assert!(!denied.contains("geheim"), "{denied}");
+    let narrow = database.new_name();
+    database.ask(&format!("CREATE DATABASE {narrow} CHARACTER SET latin1"));
+    let refused = refusal(&["--set", &url_setting(&database.url(&narrow))]);
+    assert!(refused.contains(&format!("ALTER DATABASE `{narrow}` CHARACTER SET utf8mb4")), "{refused}");
+}
+
+#[test]
+fn the_password_can_lie_in_a_file() {
+    let database = MariaDb::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    let url = url_setting(&format!("mysql://{USER}@127.0.0.1:{}/{}", database.port, database.new_name()));
+    let setting = format!("storage.password_file={}", file.display());
+    let server = Server::start(&["--set", &url, "--set", &setting]);
+    Client::join(server.address, "ann");
+    let twice = refusal(&["--set", &url_setting(&database.url("chat")), "--set", &setting]);
+    assert!(twice.contains("remove one of the two"), "{twice}");
+    std::fs::remove_file(&file).unwrap();
+    let missing = refusal(&["--set", &url, "--set", &setting]);
+    assert!(missing.contains(&file.display().to_string()), "{missing}");
+}
+
+/// Starts a server that must refuse to; what it says.
+fn refusal(arguments: &[&str]) -> String {
+    let begun = Instant::now();
+    let output = Command::new(programs::chatserver()).args(arguments).args(["127.0.0.1", "0"]).output();
+    let Output { status, stdout, stderr } = output.unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), &*stdout), (Some(1), &b""[..]), "{said}");
+    assert!(begun.elapsed() < PATIENCE && !said.contains(PASSWORD), "{said}");
+    said
+}

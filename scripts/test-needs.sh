@@ -9,9 +9,15 @@ set -euo pipefail
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 has_stream() {
-    nginx -V 2>&1 | grep -Eq -- '--with-stream( |$)' ||
-        find /usr/lib/nginx/modules /usr/lib64/nginx/modules /usr/share/nginx/modules /etc/nginx/modules \
-            -name ngx_stream_module.so 2>/dev/null | grep -q .
+    # Built in, or as a module where the distributions put it.
+    local built
+    built=$(nginx -V 2>&1)
+    [[ $built =~ --with-stream( |$) ]] && return
+    local folder
+    for folder in /usr/lib/nginx /usr/lib64/nginx /usr/share/nginx /etc/nginx; do
+        [ ! -e "$folder/modules/ngx_stream_module.so" ] || return 0
+    done
+    return 1
 }
 
 missing=()
@@ -38,6 +44,7 @@ fi
 # shellcheck disable=SC2016  # expanded by the shell that root runs
 install='
     set -eu
+    echo "installing for the tests: $*"
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
         trap "rm -f $policy" EXIT
@@ -58,7 +65,6 @@ install='
     done
 '
 
-echo "installing for the tests: ${missing[*]}"
 if [ "$(id -u)" -eq 0 ]; then
     sh -c "$install" sh "${missing[@]}"
 elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then

@@ -23,16 +23,6 @@ CREATE TABLE IF NOT EXISTS user (
     last_login BIGINT
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Who is logged in: the truth, fenced by epoch.
-CREATE TABLE IF NOT EXISTS session (
-    user_id    INT           NOT NULL PRIMARY KEY,
-    epoch      BIGINT        NOT NULL,
-    node       VARBINARY(64),                   -- NULL: nowhere
-    token_hash VARBINARY(32),
-    changed_at BIGINT        NOT NULL,
-    KEY session_changed (changed_at)
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-
 -- Only a hash of a token is stored.
 CREATE TABLE IF NOT EXISTS token (
     hash       VARBINARY(32) NOT NULL PRIMARY KEY,
@@ -74,7 +64,8 @@ CREATE TABLE IF NOT EXISTS conversation (
     month          INT     NOT NULL DEFAULT 0,      -- YYYYMM of last_seq
     member_version BIGINT  NOT NULL DEFAULT 1,
     updated_at     BIGINT  NOT NULL,
-    UNIQUE KEY conversation_pair (low_id, high_id)
+    UNIQUE KEY conversation_pair (low_id, high_id),
+    KEY conversation_updated (updated_at)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS member (

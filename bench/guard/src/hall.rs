@@ -1,7 +1,7 @@
 //! The rules with everybody logged in, and a storage that says yes at once.
 
 use logic::store::{Standing, Token};
-use logic::{Conflict, ConnId, Effects, Found, Input, Logic, Now, Read, Rules, Write, Written};
+use logic::{ConnId, Effects, Found, Input, Logic, Now, Read, Rules, Write, Written};
 use std::sync::Arc;
 use wire::command::Send;
 use wire::{
@@ -28,17 +28,9 @@ pub struct Hall {
 impl Hall {
     /// Logs `users` in, `circle` of them to a conversation.
     pub fn new(users: u32, circle: u32) -> Hall {
-        let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-        let rules = Rules {
-            conflict: Conflict::Kick,
-            messages_per_second: 0,
-            legacy_object_bytes: 1_024,
-            node,
-            address,
-        };
         let members = |first: u32| (first..first + circle).map(UserId).collect::<Vec<_>>().into();
         let mut hall = Hall {
-            logic: Logic::new(rules, 7),
+            logic: Logic::new(Rules::default(), 7),
             fx: Effects::new(1),
             now: Now { monotonic: 1_000, wall: UnixMillis(1_700_000_000_000) },
             connections: Vec::with_capacity(users as usize),
@@ -135,7 +127,11 @@ impl Hall {
                     time: self.now.wall,
                     cid: Some(append.cid),
                 };
-                Written::Appended { message: Arc::new(message), members: Arc::clone(members) }
+                Written::Appended {
+                    message: Arc::new(message),
+                    members: Arc::clone(members),
+                    member_version: 1,
+                }
             }
             _ => Written::Done,
         }

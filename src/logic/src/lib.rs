@@ -20,7 +20,6 @@ mod grace;
 mod group;
 mod guard;
 pub mod limits;
-mod waiting_line;
 mod listing;
 mod login;
 mod map;
@@ -33,6 +32,7 @@ mod rules;
 mod session;
 mod state;
 pub mod store;
+mod waiting_line;
 mod welcome;
 
 pub use bus::{BusInput, BusOrder};
@@ -104,6 +104,21 @@ pub struct Rules {
     pub node: Box<str>,
     /// Where clients connect, `host:port`, for replies.
     pub address: Box<str>,
+}
+
+/// A node alone, as it is configured by default, without a limit of messages.
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            conflict: Conflict::Kick,
+            grace: 300_000,
+            messages_per_second: 0,
+            legacy_object_bytes: 1_024,
+            cluster: None,
+            node: "local".into(),
+            address: "127.0.0.1:6000".into(),
+        }
+    }
 }
 
 /// What a second login of an account does.

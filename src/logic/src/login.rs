@@ -228,7 +228,8 @@ pub(crate) fn begin_session(
     let session = state.sessions.insert(user, asked.conn, name, claim, bucket, now.monotonic);
     connection.session = Some(session);
     let is_legacy = connection.line.is_some();
-    let joining = Joining { ticket: NOBODY, held: Vec::new(), back: before.is_some(), resumed, gathers: false };
+    let joining =
+        Joining { ticket: NOBODY, held: Vec::new(), back: before.is_some(), resumed, gathers: false };
     let live = state.sessions.get_mut(session).expect("inserted above");
     (live.is_legacy, live.joining) = (is_legacy, Some(Box::new(joining)));
     let Token { text, expires, .. } = token;

@@ -4,7 +4,8 @@
 //! everybody is told; what is in flight finishes; sockets are flushed and closed; storage files what is resident.
 
 use crate::args::Args;
-use crate::config::Config;
+use crate::bus::{self, Bus, Member};
+use crate::config::{Config, StorageUrl};
 use crate::logic_thread::{self, Exits};
 use crate::net::{self, BindError, NetConfig};
 use crate::{password, storage};
@@ -13,8 +14,10 @@ use logic::Rules;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write};
 use std::process::{self, ExitCode};
+use std::sync::Arc;
 use std::time::Duration;
 use wire::legacy::Style;
 
@@ -68,16 +71,24 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
     let listener = net::bind(config.chat.listen).map_err(bind_sentence)?;
     let address = listener.local_addr().map_err(sentence)?;
 
+    let mut boot = [0; 8];
+    getrandom::fill(&mut boot).map_err(sentence)?;
+    let boot = u64::from_le_bytes(boot);
+    let advertised = some_or(&config.cluster.advertise, &address);
+    let node = some_or(&config.cluster.node, &address);
+    let redis = redis(config)?;
+    // A node that starts again is another one to those that knew the one before.
+    let member = redis.map(|redis| (redis, Arc::<str>::from(format!("{node}~{boot:016x}"))));
     let rules = Rules {
         conflict: config.session.conflict,
         grace: 1_000 * u64::from(config.session.grace),
         messages_per_second: config.limits.messages_per_second,
         legacy_object_bytes: config.legacy.object_bytes,
-        cluster: None,
-        node: "local".into(),
-        address: address.to_string().into(),
+        cluster: member.as_ref().map(|(_, run)| Arc::clone(run)),
+        node: node.clone(),
+        address: advertised.clone(),
     };
-    let waiting = logic_thread::spawn(rules).map_err(sentence)?;
+    let waiting = logic_thread::spawn(rules, boot).map_err(sentence)?;
     let doors = waiting.doors().clone();
     let storage = storage::start(opened, doors.outcomes).map_err(sentence)?;
     let (jobs, passwords) =
@@ -92,8 +103,18 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
         ..NetConfig::default()
     };
     let mut net = net::start(vec![listener], net_config, doors.inputs).map_err(sentence)?;
-    let exits =
-        Exits { reactors: net.orders(), writes: storage.writes(), reads: storage.reads(), passwords: jobs };
+    let bus = member.map(|(redis, run)| {
+        let member = Member { run, node, address: advertised, started: waiting.started() };
+        bus::start(redis, member, doors.bus)
+    });
+    let bus = bus.transpose().map_err(sentence)?;
+    let exits = Exits {
+        reactors: net.orders(),
+        writes: storage.writes(),
+        reads: storage.reads(),
+        passwords: jobs,
+        bus: bus.as_ref().map(Bus::orders),
+    };
     let logic = waiting.begin(exits);
     announce(&address, config.storage.url.data());
 
@@ -102,12 +123,34 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
     logic.drain();
     net.drain(FLUSH_TIME);
     net.join();
+    if let Some(bus) = bus {
+        bus.stop();
+    }
     if passwords.stop().is_err() {
         log::error!("the password thread panicked");
     }
     storage.stop();
     log::info!("stopped");
     Ok(())
+}
+
+fn some_or(text: &str, address: &impl Display) -> Box<str> {
+    if text.is_empty() { address.to_string().into() } else { text.into() }
+}
+
+/// Where Redis is and how to log in to it, if there is one.
+fn redis(config: &Config) -> Result<Option<redis::ConnectionInfo>, String> {
+    let Some(url) = &config.cluster.redis else { return Ok(None) };
+    if let StorageUrl::Sqlite(_) = config.storage.url {
+        let sentence =
+            "cluster.redis joins nodes that share a database: storage.url must be a `mysql:` one then";
+        return Err(sentence.to_owned());
+    }
+    let info = bus::address(&url.0).map_err(|error| format!("cluster.redis {error}"))?;
+    let Some(path) = &config.cluster.password_file else { return Ok(Some(info)) };
+    let password = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let settings = info.redis_settings().clone().set_password(password.trim_end_matches(['\r', '\n']));
+    Ok(Some(info.set_redis_settings(settings)))
 }
 
 fn announce(address: &impl Display, data: impl Display) {
@@ -141,7 +184,7 @@ fn wait_for_stop(signals: &mut Signals) {
         let armed = signal_hook::flag::register_conditional_shutdown(
             signal,
             1,
-            std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true)),
+            Arc::new(std::sync::atomic::AtomicBool::new(true)),
         );
         if let Err(error) = armed {
             log::warn!("a second signal will not end the server: {error}");

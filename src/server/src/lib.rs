@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod args;
+pub mod bus;
 pub mod config;
 pub mod logic_thread;
 pub mod net;

@@ -5,7 +5,10 @@
 
 use crate::queue::{Bell, Inbox, Outbox, queue};
 use crate::storage::Outcome;
-use logic::{Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules, Ticket, Write};
+use logic::{
+    BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules, Ticket,
+    Write,
+};
 use std::io;
 use std::process;
 use std::sync::Arc;
@@ -17,6 +20,12 @@ use wire::UnixMillis;
 const INPUT_BATCHES: usize = 256;
 /// Batches of outcomes on their way to logic. Storage waits while there are more; logic never waits for storage.
 const OUTCOME_BATCHES: usize = 4_096;
+/// Batches of what the bus has to say; when there are more, its subscriber drops them.
+const BUS_BATCHES: usize = 8_192;
+/// Such batches taken in one turn.
+const TURN_NEWS: usize = 1_024;
+/// Orders that wait for the bus.
+const ORDERS_MAX: usize = 65_536;
 /// Batches of inputs taken in one turn before effects are carried out.
 const TURN_BATCHES: usize = 64;
 /// How long the requests in flight may take to finish when the server stops.
@@ -38,6 +47,8 @@ pub struct Doors {
     pub outcomes: Outbox<Outcome>,
     /// For the password thread.
     pub passwords: Outbox<Vec<(Ticket, PasswordResult)>>,
+    /// For the threads of the bus.
+    pub bus: Outbox<Vec<BusInput>>,
 }
 
 /// The queues out of the logic thread.
@@ -51,12 +62,15 @@ pub struct Exits {
     pub reads: Outbox<Vec<(Ticket, Read)>>,
     /// To the password thread.
     pub passwords: Outbox<Vec<(Ticket, PasswordJob)>>,
+    /// To the bus, where there are other nodes.
+    pub bus: Option<Outbox<Vec<BusOrder>>>,
 }
 
 /// The logic thread, waiting for its exits.
 #[derive(Debug)]
 pub struct Waiting {
     doors: Doors,
+    started: Instant,
     begin: crossbeam_channel::Sender<Exits>,
     control: Outbox<Control>,
     thread: JoinHandle<()>,
@@ -69,13 +83,12 @@ pub struct LogicThread {
     thread: JoinHandle<()>,
 }
 
-/// Starts the thread, so that the others can be given its doors. It works once it has its exits.
+/// Starts the thread, so that the others can be given its doors. It works once it has its exits. `boot` are random bits.
 ///
 /// # Errors
-/// Where the system has no further thread, or no random bits.
-pub fn spawn(rules: Rules) -> io::Result<Waiting> {
-    let mut boot = [0; 8];
-    getrandom::fill(&mut boot).map_err(io::Error::other)?;
+/// Where the system has no further thread.
+pub fn spawn(rules: Rules, boot: u64) -> io::Result<Waiting> {
+    let started = Instant::now();
     let (ready, made) = crossbeam_channel::bounded(1);
     let (begin, exits) = crossbeam_channel::bounded::<Exits>(1);
     let thread = thread::Builder::new().name("logic".into()).spawn(move || {
@@ -83,35 +96,42 @@ pub fn spawn(rules: Rules) -> io::Result<Waiting> {
         let (inputs, inputs_in) = queue(INPUT_BATCHES, &bell);
         let (outcomes, outcomes_in) = queue(OUTCOME_BATCHES, &bell);
         let (passwords, passwords_in) = queue(OUTCOME_BATCHES, &bell);
+        let (bus, bus_in) = queue(BUS_BATCHES, &bell);
         let (control, control_in) = queue(4, &bell);
-        let doors = Doors { inputs, outcomes, passwords };
+        let doors = Doors { inputs, outcomes, passwords, bus };
         if ready.send((doors, control)).is_err() {
             return;
         }
         drop(ready);
         let Ok(exits) = exits.recv() else { return };
         Turns {
-            logic: Logic::new(rules, u64::from_le_bytes(boot)),
+            logic: Logic::new(rules, boot),
             fx: Effects::new(exits.reactors.len()),
             exits,
             bell,
             inputs: inputs_in,
             outcomes: outcomes_in,
             passwords: passwords_in,
+            bus: bus_in,
             control: control_in,
-            started: Instant::now(),
+            started,
             drain_until: None,
         }
         .run();
     })?;
     let (doors, control) = made.recv().map_err(io::Error::other)?;
-    Ok(Waiting { doors, begin, control, thread })
+    Ok(Waiting { doors, started, begin, control, thread })
 }
 
 impl Waiting {
     /// The queues into the thread.
     pub fn doors(&self) -> &Doors {
         &self.doors
+    }
+
+    /// When its monotonic clock began.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// Gives the thread its exits: it begins to work.
@@ -140,6 +160,7 @@ struct Turns {
     inputs: Inbox<Vec<Input>>,
     outcomes: Inbox<Outcome>,
     passwords: Inbox<Vec<(Ticket, PasswordResult)>>,
+    bus: Inbox<Vec<BusInput>>,
     control: Inbox<Control>,
     started: Instant,
     drain_until: Option<u64>,
@@ -151,6 +172,7 @@ impl Turns {
             let now = self.now();
             let mut worked = self.storage_outcomes(now);
             worked |= self.passwords(now);
+            worked |= self.news(now);
             worked |= self.inputs(now);
             while let Ok(Some(Control::Drain)) = self.control.try_recv() {
                 log::info!("draining: {} sessions are told, nothing new begins", self.logic.sessions());
@@ -221,6 +243,16 @@ impl Turns {
         worked
     }
 
+    fn news(&mut self, now: Now) -> bool {
+        for taken in 0..TURN_NEWS {
+            let Ok(Some(batch)) = self.bus.try_recv() else { return taken > 0 };
+            for input in batch {
+                self.logic.handle_bus(now, input, &mut self.fx);
+            }
+        }
+        true
+    }
+
     fn inputs(&mut self, now: Now) -> bool {
         for taken in 0..TURN_BATCHES {
             let Ok(Some(batch)) = self.inputs.try_recv() else { return taken > 0 };
@@ -233,7 +265,7 @@ impl Turns {
 
     /// Carries out all effects: at most one push to each thread.
     fn carry_out(&mut self) {
-        let Effects { reactors, writes, reads, passwords, .. } = &mut self.fx;
+        let Effects { reactors, writes, reads, passwords, bus } = &mut self.fx;
         for (orders, exit) in reactors.iter_mut().zip(&self.exits.reactors) {
             if !orders.is_empty() {
                 // A sub-reactor waits for nobody, so this never waits for long; one that is gone needs no orders.
@@ -243,12 +275,20 @@ impl Turns {
         offer(writes, &self.exits.writes);
         offer(reads, &self.exits.reads);
         offer(passwords, &self.exits.passwords);
+        if let Some(exit) = &self.exits.bus {
+            offer(bus, exit);
+            // Hints only: while the bus does not keep up, others find what they lack in the database.
+            if bus.len() > ORDERS_MAX {
+                bus.retain(|order| !matches!(order, BusOrder::Publish { .. }));
+            }
+        }
     }
 
     fn is_idle(&self) -> bool {
         self.outcomes.is_empty()
             && self.inputs.is_empty()
             && self.passwords.is_empty()
+            && self.bus.is_empty()
             && self.control.is_empty()
     }
 

@@ -61,16 +61,7 @@ pub enum Seen {
 pub const GRACE: u64 = 300_000;
 
 pub fn rules() -> Rules {
-    let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-    Rules {
-        conflict: Conflict::Kick,
-        grace: GRACE,
-        messages_per_second: 0,
-        legacy_object_bytes: 1_024,
-        cluster: None,
-        node,
-        address,
-    }
+    Rules { grace: GRACE, node: "n1".into(), ..Rules::default() }
 }
 
 impl Table {

@@ -2,7 +2,9 @@
 //!
 //! A new key is one entry here and one in `conf/chatserver.toml`; a test holds the two equal.
 
-use super::value::{Literal, StorageUrl, address, boolean, choice, file, integer, msgids};
+use super::value::{
+    Literal, RedisUrl, StorageUrl, address, boolean, choice, file, host_and_port, integer, msgids, name,
+};
 use crate::net::PACE;
 use log::LevelFilter;
 use logic::Conflict;
@@ -99,6 +101,17 @@ sections! {
             integer(Style::OBJECT_BYTES_MIN..=Style::OBJECT_BYTES_MAX);
         /// Milliseconds between two objects to one connection at least; 0: none.
         pace_ms: u32 = PACE.as_millis() as u32, integer(0..=1_000);
+    }
+    /// Other nodes.
+    cluster: Cluster {
+        /// Where Redis is, which joins the nodes over one database; none: this node is alone.
+        redis: Option<RedisUrl> = None, RedisUrl::read;
+        /// A file that holds the password which Redis asks for.
+        password_file: Option<PathBuf> = None, file;
+        /// The name of this node; empty: made from where its clients connect.
+        node: String = String::new(), name;
+        /// Where clients of other nodes are sent to connect here, `host:port`; empty: where this node listens.
+        advertise: String = String::new(), host_and_port;
     }
     /// Who is logged in.
     session: Session {

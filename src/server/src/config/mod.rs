@@ -10,8 +10,8 @@ mod tests;
 mod value;
 
 pub use database::Database;
-pub use keys::{Chat, Config, Contacts, Http, Legacy, Limits, Log, Password, Session, Storage};
-pub use value::StorageUrl;
+pub use keys::{Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Session, Storage};
+pub use value::{RedisUrl, StorageUrl};
 
 use crate::args::{Args, Setting};
 use keys::SECTIONS;

@@ -106,6 +106,60 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     })
 }
 
+/// Where Redis is: `redis://host:port` or `redis://host:port/database`. Its password comes from a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisUrl(pub String);
+
+impl RedisUrl {
+    pub(super) fn read(value: &DeValue<'_>) -> Result<Option<RedisUrl>, String> {
+        const FORM: &str = "must have the form `redis://host:port`";
+        let url = string(value)?;
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let rest = url.strip_prefix("redis://").ok_or(FORM)?;
+        if rest.contains('@') {
+            return Err(
+                "has an account in it: put the password into the file that `cluster.password_file` names"
+                    .to_owned(),
+            );
+        }
+        let (server, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_database = database.is_empty() || database.parse::<u8>().is_ok();
+        if !is_database || !is_host_and_port(server) {
+            return Err(FORM.to_owned());
+        }
+        Ok(Some(RedisUrl(url.to_owned())))
+    }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | '@');
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && host.chars().all(plain) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+/// Reads `host:port`, or nothing.
+pub(super) fn host_and_port(value: &DeValue<'_>) -> Result<String, String> {
+    let text = string(value)?;
+    if text.is_empty() || is_host_and_port(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("must be a host and a port, like `chat.example:6000`, not `{text}`"))
+}
+
+/// Reads the name of a node, or nothing.
+pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
+    const NAME_MAX: usize = 64;
+    let text = string(value)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.len() <= NAME_MAX && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("must be at most {NAME_MAX} of letters, digits, `-`, `_` and `.`, not `{text}`"))
+}
+
 /// Reads the path of a file; an empty one is none.
 pub(super) fn file(value: &DeValue<'_>) -> Result<Option<PathBuf>, String> {
     let path = string(value)?;
@@ -206,6 +260,18 @@ impl Literal for SocketAddr {
 impl Literal for Option<PathBuf> {
     fn literal(&self) -> String {
         quoted(self.as_ref().map_or_else(String::new, |path| path.display().to_string()))
+    }
+}
+
+impl Literal for String {
+    fn literal(&self) -> String {
+        quoted(self.clone())
+    }
+}
+
+impl Literal for Option<RedisUrl> {
+    fn literal(&self) -> String {
+        quoted(self.as_ref().map_or_else(String::new, |url| url.0.clone()))
     }
 }
 

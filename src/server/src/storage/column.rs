@@ -19,3 +19,6 @@ pub fn role_of(role: u8) -> Role {
         _ => Role::Member,
     }
 }
+
+/// How long a run of a node that is gone is remembered, milliseconds.
+pub const NODE_KEPT_MS: u64 = 24 * 60 * 60 * 1000;

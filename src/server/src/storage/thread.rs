@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Batches that wait for the store thread or the read thread at most.
-pub(super) const INBOX_BATCHES: usize = 1024;
+const INBOX_BATCHES: usize = 1024;
 /// Writes of one transaction, about: batches are taken whole.
 const WRITES_MAX: usize = 2048;
 /// A commit of at least so many writes says that the load is heavy. Below, waiting only makes answers late: what comes

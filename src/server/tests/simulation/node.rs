@@ -3,8 +3,8 @@
 use crate::dice::Dice;
 use logic::store::Epoch;
 use logic::{
-    BusInput, Conflict, Effects, Found, Input, Logic, Now, PasswordJob, PasswordResult, Read, Rules, Ticket,
-    Write, Written,
+    BusInput, Effects, Found, Input, Logic, Now, PasswordJob, PasswordResult, Read, Rules, Ticket, Write,
+    Written,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub enum Outcome {
 
 fn rules(name: usize, run: Option<Arc<str>>) -> Rules {
     let (node, address) = (format!("n{name}").into(), format!("127.0.0.1:{name}").into());
-    Rules { conflict: Conflict::Kick, grace: GRACE, messages_per_second: 0, cluster: run, node, address }
+    Rules { grace: GRACE, cluster: run, node, address, ..Rules::default() }
 }
 
 impl Node {

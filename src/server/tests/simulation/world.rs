@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    fn is_clustered(&self) -> bool {
+    pub fn is_clustered(&self) -> bool {
         self.nodes.len() > 1
     }
 

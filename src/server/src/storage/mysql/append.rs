@@ -14,11 +14,12 @@ use super::heads::{Head, Heads};
 use super::link::{Link, NOW, first};
 use super::record::Record;
 use super::sent::{self, Place};
+use super::session;
 use super::sql::{CASE_MAX, Sql};
 use crate::storage::calendar::{self, Month};
 use crate::storage::column::kind_of;
 use foldhash::{HashMap, HashMapExt};
-use logic::store::{Append, Ticket, Written};
+use logic::store::{Append, Epoch, Ticket, Written};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::command::is_server_cid;
@@ -52,6 +53,8 @@ pub enum Verdict {
     Duplicate(Place),
     /// Its sender is no member.
     Forbidden,
+    /// Its sender has a newer session.
+    Superseded,
     /// It has waited too long and is not stored.
     Late,
     /// Its conversation is locked by somebody else.
@@ -102,6 +105,10 @@ impl Plan {
         let mut conversations: Vec<ConversationId> = entries.iter().map(|entry| entry.conversation).collect();
         conversations.sort_unstable();
         conversations.dedup();
+        let of_session = |entry: &Entry| (entry.append.sender, entry.append.epoch);
+        let fenced: Vec<_> =
+            entries.iter().map(of_session).filter(|(_, epoch)| *epoch != Epoch::NONE).collect();
+        let mut latest;
         let (locked, found, now) = loop {
             let days = sent::days(match *clock {
                 Some(time) => time,
@@ -116,8 +123,17 @@ impl Plan {
                 .statement(format_args!("SELECT {NOW}"));
             let cids = entries.iter().map(|entry| (entry.append.sender, &*entry.append.cid));
             sent::ask(&mut sql, days, cids);
+            if !fenced.is_empty() {
+                sql.push(session::superseded(fenced.iter().copied())).end();
+            }
             let answers = link.ask(&sql)?;
-            let [locked, time, sent] = &answers[opening..] else { unreachable!("an answer a statement") };
+            let [locked, time, sent, sessions @ ..] = &answers[opening..] else {
+                unreachable!("an answer a statement")
+            };
+            latest = sessions.first().map_or_else(
+                || Ok(std::collections::HashMap::new()),
+                |answer| session::latest(&answer.rows),
+            )?;
             let now = first(&time.rows)?.time(0)?;
             *clock = Some(now);
             if days[0] == calendar::day_of(now) {
@@ -146,9 +162,10 @@ impl Plan {
                 (None, Ok(at)) => {
                     let end = &mut ends[at];
                     let head = heads.at(end.conversation, end.version).expect("all members were learnt");
-                    // Who may write is decided here, after the lock; mute, block and the session's epoch have their
-                    // place here, too.
-                    if head.members.binary_search(&sender).is_err() {
+                    // Who may write is decided here, after the lock; mute and block have their place here, too.
+                    if latest.get(&sender).is_some_and(|latest| *latest > entry.append.epoch) {
+                        Verdict::Superseded
+                    } else if head.members.binary_search(&sender).is_err() {
                         Verdict::Forbidden
                     } else if entry.since.elapsed() > LATE {
                         Verdict::Late
@@ -283,11 +300,12 @@ pub fn outcome(Entry { ticket, append, .. }: Entry, verdict: Verdict, heads: &He
     let written = match verdict {
         Verdict::Late | Verdict::Elsewhere => Written::Unavailable,
         Verdict::Forbidden => Written::Forbidden,
+        Verdict::Superseded => Written::Superseded,
         Verdict::Duplicate(Place { conversation, seq, time }) => {
             Written::Duplicate { conversation, seq, time }
         }
         Verdict::Stored(Place { conversation, seq, time }) => match heads.get(conversation) {
-            Some(Head { kind, members, .. }) => {
+            Some(Head { kind, members, version }) => {
                 let Append { sender, sender_name, cid, content_type, content, .. } = append;
                 let message = Arc::new(Message {
                     conversation,
@@ -300,7 +318,8 @@ pub fn outcome(Entry { ticket, append, .. }: Entry, verdict: Verdict, heads: &He
                     time,
                     cid: (!is_server_cid(&cid)).then_some(cid),
                 });
-                Written::Appended { message, members: Arc::clone(members) }
+                let (members, member_version) = (Arc::clone(members), *version as u32);
+                Written::Appended { message, members, member_version }
             }
             None => Written::Duplicate { conversation, seq, time },
         },

@@ -2,6 +2,7 @@
 
 use super::failure::{Cause, Failure};
 use super::link::{Line, Link, NOW, first};
+use super::session::{self, Claim};
 use super::sql::Sql;
 use super::{account, cursor, social};
 use crate::queue::{Bell, Inbox, Outbox};
@@ -126,6 +127,16 @@ fn execute(
         Write::AddFriend { user, who } => social::add_friend(link, *user, who),
         Write::CreateGroup { owner, name, desc } => social::create_group(link, now, *owner, name, desc),
         Write::MoveCursors(moves) => cursor::move_all(link, moves),
+        Write::Fenced { user, epoch, write } => match session::is_in_force(link, *user, *epoch)? {
+            true => execute(link, now, random, write),
+            false => Ok(Written::Superseded),
+        },
+        Write::Claim { user, node, token, grace, unless_held } => {
+            let (user, grace, unless_held) = (*user, *grace, *unless_held);
+            session::claim(link, now, &Claim { user, node, token, grace, unless_held })
+        }
+        Write::Release { user, epoch, ended } => session::release(link, now, (*user, *epoch), *ended),
+        Write::SeeNode { node } => session::see_node(link, now, node),
         Write::Append(_) | Write::JoinGroup { .. } => unreachable!("these go to the store threads"),
     }
 }

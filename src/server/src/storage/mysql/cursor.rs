@@ -2,9 +2,10 @@
 
 use super::failure::Failure;
 use super::link::Link;
+use super::session;
 use super::sql::{CASE_MAX, Sql};
-use logic::store::{CursorMove, Written};
-use std::collections::BTreeMap;
+use logic::store::{CursorMove, Epoch, Written};
+use std::collections::{BTreeMap, HashMap};
 use wire::{ConversationId, Seq, UserId};
 
 /// Where a member stands, `(delivered, read)`.
@@ -13,7 +14,16 @@ type Stand = (Seq, Seq);
 /// Carries out [`logic::store::Write::MoveCursors`]: see [`logic::store::CursorStep::apply`]. Updates only, so that who
 /// is no member stays none; in key order, so that two nodes never wait for each other; and never past the end.
 pub fn move_all(link: &mut Link, moves: &[CursorMove]) -> Result<Written, Failure> {
-    let mut sorted: Vec<&CursorMove> = moves.iter().collect();
+    let fenced = moves.iter().filter(|step| step.epoch != Epoch::NONE).map(|step| (step.user, step.epoch));
+    let mut fenced = fenced.peekable();
+    let mut latest = HashMap::new();
+    if fenced.peek().is_some() {
+        let mut sql = Sql::new();
+        sql.push(session::superseded(fenced)).end();
+        latest = session::latest(&link.rows(&sql)?)?;
+    }
+    let in_force = |step: &&CursorMove| latest.get(&step.user).is_none_or(|latest| *latest <= step.epoch);
+    let mut sorted: Vec<&CursorMove> = moves.iter().filter(in_force).collect();
     // Moves of one member stay in their order.
     sorted.sort_by_key(|step| (step.conversation, step.user));
     for of_some in

@@ -22,6 +22,7 @@ mod record;
 mod schema;
 mod scribe;
 mod sent;
+mod session;
 mod social;
 mod sql;
 #[cfg(test)]

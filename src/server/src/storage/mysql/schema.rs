@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 use wire::UnixMillis;
 
 /// Every migration in order; the first is version 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../../../../sql/mysql/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../../../sql/mysql/0001_init.sql"),
+    include_str!("../../../../../sql/mysql/0002_session.sql"),
+];
 
 /// How long to wait for another node that is at the same, seconds.
 const LOCK_S: u32 = 60;

@@ -10,11 +10,12 @@ use super::failure::{Cause, Failure};
 use super::heads::Heads;
 use super::link::Line;
 use super::schema;
+use super::session;
 use super::sql::Sql;
 use crate::queue::{Bell, Inbox, Outbox};
 use crate::storage::Outcome;
 use foldhash::HashSet;
-use logic::store::{Ticket, Written};
+use logic::store::{Epoch, Ticket, Written};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -48,6 +49,8 @@ pub struct Join {
     pub ticket: Ticket,
     /// Who.
     pub user: UserId,
+    /// In which session.
+    pub epoch: Epoch,
     /// Of which group.
     pub conversation: ConversationId,
     /// When it came.
@@ -313,7 +316,7 @@ impl Scribe {
 
 /// Carries out a join; `None`: the group is locked elsewhere.
 fn admit(link: &mut super::link::Link, join: &Join) -> Result<Option<Written>, Failure> {
-    let Join { user, conversation, .. } = join;
+    let Join { user, epoch, conversation, .. } = join;
     let mut sql = link.begin();
     let opening = sql.statements();
     sql.statement(format_args!(
@@ -333,6 +336,7 @@ fn admit(link: &mut super::link::Link, join: &Join) -> Result<Option<Written>, F
             link.ask(sql.statement("ROLLBACK"))?;
             return Ok(None);
         }
+        _ if *epoch != Epoch::NONE && !session::is_in_force(link, *user, *epoch)? => Written::Superseded,
         _ if !member.rows.is_empty() => Written::Conflict,
         (Some(row), _) => {
             let last = row.seq(1)?;

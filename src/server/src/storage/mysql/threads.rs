@@ -22,7 +22,7 @@ use super::{account, schema, view};
 use crate::queue::{Bell, Inbox, Outbox};
 use crate::storage::thread::{Running, spawn};
 use crate::storage::{Outcome, StoreError, system_random};
-use logic::store::{Append, Found, Read, Ticket, Write, Written};
+use logic::store::{Append, Epoch, Found, Read, Ticket, Write, Written};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,9 +176,18 @@ impl Router {
                     }
                 },
                 Write::JoinGroup { user, conversation } => {
-                    let join = Join { ticket, user, conversation, since };
+                    let join = Join { ticket, user, epoch: Epoch::NONE, conversation, since };
                     jobs[self.scribe_of(conversation)].push(Job::Join(join));
                 }
+                Write::Fenced { user, epoch, write } => match *write {
+                    Write::JoinGroup { conversation, .. } => {
+                        let join = Join { ticket, user, epoch, conversation, since };
+                        jobs[self.scribe_of(conversation)].push(Job::Join(join));
+                    }
+                    write => {
+                        changes.push((ticket, Write::Fenced { user, epoch, write: Box::new(write) }));
+                    }
+                },
                 other => changes.push((ticket, other)),
             }
         }

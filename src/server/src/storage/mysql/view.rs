@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::link::Link;
 use super::record::{Answer, Record};
 use super::sql::Sql;
-use super::{social, timeline};
+use super::{session, social, timeline};
 use crate::storage::column::{kind_of, role_of};
 use crate::storage::page::json_bytes;
 use logic::store::{
@@ -26,12 +26,17 @@ pub fn shows_messages(read: &Read) -> bool {
         | Read::Standing { .. }
         | Read::Feed { .. }
         | Read::History { .. }
-        | Read::Conversations { .. } => true,
+        | Read::Conversations { .. }
+        | Read::Changes { .. }
+        | Read::Roster { .. } => true,
         Read::Account(_)
         | Read::FriendIds { .. }
         | Read::Friends { .. }
         | Read::Members { .. }
-        | Read::Groups { .. } => false,
+        | Read::Groups { .. }
+        | Read::GroupIds { .. }
+        | Read::Online { .. }
+        | Read::Claims { .. } => false,
     }
 }
 
@@ -83,6 +88,11 @@ pub fn answer(link: &mut Link, read: &Read) -> Result<Found, Failure> {
             let (groups, more) = groups(&ask_one(link, |sql| ask_groups(sql, *user, *page))?, *page)?;
             Found::Groups { groups, more }
         }
+        Read::GroupIds { user } => Found::GroupIds(session::group_ids(link, *user)?),
+        Read::Online { users, grace } => Found::Online(session::online(link, users, *grace)?),
+        Read::Claims { node, since } => session::claims(link, node, *since)?,
+        Read::Changes { node, since } => session::changes(link, node, *since)?,
+        Read::Roster { conversation } => Found::Roster(session::roster(link, *conversation)?.map(Box::new)),
     })
 }
 

@@ -4,7 +4,7 @@
 //! several nodes over one database, so that one story is told of every store.
 
 use super::super::StoreError;
-use super::super::column::kind_of;
+use super::super::column::{NODE_KEPT_MS, kind_of};
 use super::view::{View, seq};
 use super::{Batch, SqliteStore};
 use logic::store::{
@@ -13,9 +13,6 @@ use logic::store::{
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
 use wire::{ConversationId, UnixMillis, UserId};
-
-/// How long a run of a node that is gone is remembered.
-const NODE_KEPT_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A claim's particulars.
 pub struct Claim<'a> {

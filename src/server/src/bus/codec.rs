@@ -1,0 +1,142 @@
+//! What is published, as bytes: who says it, what it is, and for a push the very frame that clients get.
+//!
+//! ```text
+//!   length of run u8 | run | 0: push | member version u32 | TLV frame
+//!                          | 1: kick | user u32 | epoch u32 | device, if it has a name
+//! ```
+
+use logic::bus::{Channel, News};
+use logic::store::Epoch;
+use wire::limits::FRAME_BYTES;
+use wire::{ConversationId, Push, UserId, split_frame};
+
+const PUSH: u8 = 0;
+const KICK: u8 = 1;
+
+/// A channel's name at Redis.
+pub fn name(channel: &Channel) -> String {
+    match channel {
+        Channel::User(user) => format!("chat:user:{user}"),
+        Channel::Group(group) => format!("chat:conv:{group}"),
+        Channel::Node(run) => format!("chat:node:{run}"),
+    }
+}
+
+/// The channel of a name; `None` for one that this program does not use.
+pub fn channel(name: &[u8]) -> Option<Channel> {
+    let (kind, rest) = std::str::from_utf8(name).ok()?.strip_prefix("chat:")?.split_once(':')?;
+    Some(match kind {
+        "user" => Channel::User(UserId(rest.parse().ok()?)),
+        "conv" => Channel::Group(ConversationId(rest.parse().ok()?)),
+        "node" => Channel::Node(rest.into()),
+        _ => return None,
+    })
+}
+
+/// News as they are published by `run`.
+pub fn encode(run: &str, news: &News) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    out.push(u8::try_from(run.len()).expect("the name of a run is short"));
+    out.extend_from_slice(run.as_bytes());
+    match news {
+        News::Push { push, member_version } => {
+            out.push(PUSH);
+            out.extend_from_slice(&member_version.to_be_bytes());
+            push.encode(&mut out);
+        }
+        News::Kick { user, epoch, device } => {
+            out.push(KICK);
+            out.extend_from_slice(&user.0.to_be_bytes());
+            out.extend_from_slice(&epoch.0.to_be_bytes());
+            out.extend_from_slice(device.as_deref().unwrap_or_default().as_bytes());
+        }
+    }
+    out
+}
+
+/// What was published, unless `run` did it itself; `None` also for what this version does not understand.
+pub fn decode(run: &str, bytes: &[u8]) -> Option<News> {
+    let (length, rest) = bytes.split_first()?;
+    let (from, rest) = rest.split_at_checked(usize::from(*length))?;
+    if from == run.as_bytes() {
+        return None;
+    }
+    let (kind, rest) = rest.split_first()?;
+    let (first, rest) = rest.split_first_chunk()?;
+    let first = u32::from_be_bytes(*first);
+    match *kind {
+        PUSH => {
+            let (frame, _) = split_frame(rest, FRAME_BYTES).ok()??;
+            let push = Push::decode(frame.kind, frame.value).ok()??;
+            Some(News::Push { push, member_version: first })
+        }
+        KICK => {
+            let (epoch, device) = rest.split_first_chunk()?;
+            let device = std::str::from_utf8(device).ok()?;
+            let (user, epoch) = (UserId(first), Epoch(u32::from_be_bytes(*epoch)));
+            Some(News::Kick { user, epoch, device: (!device.is_empty()).then(|| device.into()) })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use wire::{ConversationKind, Message, Seq, UnixMillis};
+
+    fn news() -> [News; 4] {
+        let message = Message {
+            conversation: ConversationId(7),
+            kind: ConversationKind::Group,
+            seq: Seq(9),
+            from: UserId(3),
+            name: "zhang san".into(),
+            content_type: "text".into(),
+            content: "hello \u{1}\u{1F642}".into(),
+            time: UnixMillis(1),
+            cid: Some("c".into()),
+        };
+        let kick = |device: Option<&str>| News::Kick {
+            user: UserId(8),
+            epoch: Epoch(70_000),
+            device: device.map(Into::into),
+        };
+        let push = Push::Message(Arc::new(message));
+        let probe = News::Push { push: Push::Probe, member_version: 0 };
+        [News::Push { push, member_version: 5 }, probe, kick(None), kick(Some("phone"))]
+    }
+
+    #[test]
+    fn what_is_published_is_heard_by_others_only() {
+        for news in news() {
+            let bytes = encode("n1-1", &news);
+            assert_eq!(decode("n2-1", &bytes), Some(news));
+            assert_eq!(decode("n1-1", &bytes), None);
+        }
+    }
+
+    #[test]
+    fn damage_is_ignored() {
+        for news in news() {
+            let bytes = encode("n1-1", &news);
+            for cut in 0..bytes.len() {
+                let _ = decode("n2-1", &bytes[..cut]);
+                let mut bytes = bytes.clone();
+                bytes[cut] ^= 0x55;
+                let _ = decode("n2-1", &bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn channels_have_names() {
+        for each in [Channel::User(UserId(1)), Channel::Group(ConversationId(2)), Channel::Node("n:1".into())]
+        {
+            assert_eq!(channel(name(&each).as_bytes()), Some(each));
+        }
+        assert_eq!(channel(b"chat:other:1"), None);
+        assert_eq!(channel(b"\xff"), None);
+    }
+}

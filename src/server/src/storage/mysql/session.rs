@@ -1,0 +1,214 @@
+//! Sessions: who is logged in on which node, fenced by epoch; and what has changed since a time.
+
+use super::failure::Failure;
+use super::link::{Link, first};
+use super::record::Record;
+use super::sql::Sql;
+use crate::storage::column::{NODE_KEPT_MS, kind_of};
+use logic::store::{CHANGES_MAX, End, Epoch, Found, Holder, NODE_SILENT_MS, Roster, TokenHash, Written};
+use std::collections::HashMap;
+use wire::{ConversationId, Seq, UnixMillis, UserId};
+
+/// A claim's particulars.
+pub struct Claim<'a> {
+    pub user: UserId,
+    pub node: &'a str,
+    pub token: &'a TokenHash,
+    pub grace: u64,
+    pub unless_held: bool,
+}
+
+/// Carries out [`logic::store::Write::Claim`].
+pub fn claim(link: &mut Link, now: UnixMillis, claim: &Claim<'_>) -> Result<Written, Failure> {
+    let (user, now) = (claim.user, now.0);
+    let mut sql = Sql::new();
+    sql.statement(format_args!(
+        "SELECT node, token_hash, lost_at FROM session WHERE user_id = {user} FOR UPDATE"
+    ))
+    .statement(format_args!(
+        "SELECT n.seen_at FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = {user}"
+    ));
+    let answers = link.ask(&sql)?;
+    let [session, seen] = &answers[..] else { unreachable!("an answer a statement") };
+    let seen_at = seen.rows.first().map(|row| row.time(0)).transpose()?.map(|time| time.0);
+    let seen_within = |ms: u64| seen_at.is_some_and(|at| at + ms > now);
+    let mut before = None;
+    if let Some(row) = session.rows.first()
+        && let Some(node) = row.maybe_bytes(0)?
+    {
+        let token =
+            TokenHash::try_from(row.bytes(1)?).map_err(|_| Failure::refused("a token's hash is cut"))?;
+        let lost_at = row.maybe_number(2)?.map(|at| at as u64);
+        let is_held = lost_at.is_none() && token != *claim.token && seen_within(NODE_SILENT_MS);
+        if claim.unless_held && is_held {
+            return Ok(Written::Conflict);
+        }
+        if seen_within(claim.grace) && lost_at.is_none_or(|at| at + claim.grace > now) {
+            let node = String::from_utf8_lossy(node).into_owned().into_boxed_str();
+            before = Some(Holder { node, token });
+        }
+    }
+    let mut sql = Sql::new();
+    sql.push(format_args!(
+        "INSERT INTO session (user_id, epoch, node, token_hash, changed_at) VALUES ({user}, 1, "
+    ))
+    .bytes(claim.node.as_bytes())
+    .push(", ")
+    .bytes(claim.token)
+    .push(format_args!(
+        ", {now}) ON DUPLICATE KEY UPDATE epoch = epoch + 1, node = VALUES(node), \
+             token_hash = VALUES(token_hash), lost_at = NULL, changed_at = VALUES(changed_at)"
+    ))
+    .end()
+    .statement(format_args!("SELECT epoch FROM session WHERE user_id = {user}"));
+    let epoch = Epoch(first(&link.rows(&sql)?)?.number(0)? as u32);
+    Ok(Written::Claimed { epoch, before })
+}
+
+/// Carries out [`logic::store::Write::Release`].
+pub fn release(
+    link: &mut Link,
+    now: UnixMillis,
+    (user, epoch): (UserId, Epoch),
+    ended: bool,
+) -> Result<Written, Failure> {
+    let end = if ended { "node = NULL, " } else { "" };
+    let mut sql = Sql::new();
+    sql.statement(format_args!(
+        "UPDATE session SET {end}lost_at = COALESCE(lost_at, {now}) WHERE user_id = {user} AND epoch <= {epoch}",
+        epoch = epoch.0
+    ))
+    .statement(superseded([(user, epoch)].into_iter()));
+    Ok(if link.rows(&sql)?.is_empty() { Written::Done } else { Written::Superseded })
+}
+
+/// Carries out [`logic::store::Write::SeeNode`].
+pub fn see_node(link: &mut Link, now: UnixMillis, node: &str) -> Result<Written, Failure> {
+    let mut sql = Sql::new();
+    sql.push("INSERT INTO node (name, seen_at) VALUES (")
+        .bytes(node.as_bytes())
+        .push(format_args!(", {now}) ON DUPLICATE KEY UPDATE seen_at = VALUES(seen_at)"))
+        .end()
+        .statement(format_args!("DELETE FROM node WHERE seen_at < {}", now.0.saturating_sub(NODE_KEPT_MS)));
+    link.ask(&sql)?;
+    Ok(Written::Done)
+}
+
+/// Whether no later session of the user was claimed; none can be before this transaction ends.
+pub fn is_in_force(link: &mut Link, user: UserId, epoch: Epoch) -> Result<bool, Failure> {
+    let mut sql = Sql::new();
+    sql.statement(superseded([(user, epoch)].into_iter()));
+    Ok(link.rows(&sql)?.is_empty())
+}
+
+/// The question which of these sessions are superseded: user and the latest epoch. Locks what it looks at, so that it
+/// stays true to the end of the transaction.
+pub fn superseded(sessions: impl Iterator<Item = (UserId, Epoch)>) -> Sql {
+    let mut sessions: Vec<(UserId, Epoch)> = sessions.collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    let mut sql = Sql::new();
+    sql.push("SELECT user_id, epoch FROM session FORCE INDEX (PRIMARY) WHERE ");
+    sql.list(" OR ", sessions, |sql, (user, epoch)| {
+        sql.push(format_args!("user_id = {user} AND epoch > {}", epoch.0));
+    });
+    sql.push(" ORDER BY user_id LOCK IN SHARE MODE");
+    sql
+}
+
+/// The answer to [`superseded`].
+pub fn latest(rows: &[Record]) -> Result<HashMap<UserId, Epoch>, Failure> {
+    rows.iter().map(|row| Ok((row.user(0)?, Epoch(row.number(1)? as u32)))).collect()
+}
+
+/// Answers [`logic::store::Read::GroupIds`].
+pub fn group_ids(link: &mut Link, user: UserId) -> Result<Vec<ConversationId>, Failure> {
+    let mut sql = Sql::new();
+    sql.statement(format_args!(
+        "SELECT c.id FROM member m JOIN conversation c ON c.id = m.conversation_id \
+         WHERE m.user_id = {user} AND m.device = 0 AND c.kind = 1 ORDER BY c.id"
+    ));
+    link.rows(&sql)?.iter().map(|row| row.conversation(0)).collect()
+}
+
+/// Answers [`logic::store::Read::Online`].
+pub fn online(link: &mut Link, users: &[UserId], grace: u64) -> Result<Vec<UserId>, Failure> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let after = link.now()?.0.saturating_sub(grace);
+    let mut sql = Sql::new();
+    sql.push("SELECT s.user_id FROM session s JOIN node n ON n.name = s.node WHERE s.user_id IN ")
+        .set(users)
+        .push(format_args!(
+            " AND n.seen_at > {after} AND (s.lost_at IS NULL OR s.lost_at > {after}) ORDER BY s.user_id"
+        ))
+        .end();
+    link.rows(&sql)?.iter().map(|row| row.user(0)).collect()
+}
+
+/// Answers [`logic::store::Read::Claims`].
+pub fn claims(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, Failure> {
+    let now = link.now()?;
+    let mut sql = Sql::new();
+    sql.push(format_args!(
+        "SELECT user_id, epoch FROM session WHERE changed_at >= {since} AND NOT node <=> "
+    ))
+    .bytes(node.as_bytes())
+    .end();
+    Ok(Found::Claims { now, claims: latest(&link.rows(&sql)?)?.into_iter().collect() })
+}
+
+/// Answers [`logic::store::Read::Changes`].
+pub fn changes(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, Failure> {
+    let now = link.now()?;
+    let mut sql = Sql::new();
+    sql.push(format_args!(
+        "SELECT c.id, c.last_seq, c.member_version, c.updated_at FROM conversation c \
+         FORCE INDEX (conversation_updated) WHERE c.updated_at >= {since} AND EXISTS (SELECT 1 \
+         FROM member m JOIN session s ON s.user_id = m.user_id WHERE m.conversation_id = c.id AND m.device = 0 \
+         AND m.delivered_seq < c.last_seq AND s.node = "
+    ))
+    .bytes(node.as_bytes())
+    .push(format_args!(") ORDER BY c.updated_at, c.id LIMIT {}", CHANGES_MAX + 1))
+    .end();
+    let rows = link.rows(&sql)?;
+    let more = rows.len() > CHANGES_MAX;
+    let rows = &rows[..rows.len().min(CHANGES_MAX)];
+    let end = |row: &Record| {
+        Ok(End {
+            conversation: row.conversation(0)?,
+            last: row.seq(1)?,
+            member_version: row.number(2)? as u32,
+        })
+    };
+    let upto = match rows.last() {
+        Some(last) if more => last.time(3)?,
+        _ => now,
+    };
+    Ok(Found::Changes { upto, more, ends: rows.iter().map(end).collect::<Result<_, Failure>>()? })
+}
+
+/// Answers [`logic::store::Read::Roster`].
+pub fn roster(link: &mut Link, conversation: ConversationId) -> Result<Option<Roster>, Failure> {
+    let mut sql = Sql::new();
+    // The members last: whoever is read here may have more than the end says, and never less than the version.
+    sql.statement(format_args!(
+        "SELECT kind, last_seq, member_version FROM conversation WHERE id = {conversation}"
+    ))
+    .statement(format_args!(
+        "SELECT user_id, delivered_seq FROM member WHERE conversation_id = {conversation} AND device = 0 \
+         ORDER BY user_id"
+    ));
+    let answers = link.ask(&sql)?;
+    let [conversation, members] = &answers[..] else { unreachable!("an answer a statement") };
+    let Some(row) = conversation.rows.first() else { return Ok(None) };
+    let place = |row: &Record| Ok((row.user(0)?, row.seq(1)?));
+    let members = members.rows.iter().map(place).collect::<Result<Vec<(UserId, Seq)>, Failure>>()?;
+    Ok(Some(Roster {
+        kind: kind_of(row.number(0)? as u8),
+        last: row.seq(1)?,
+        member_version: row.number(2)? as u32,
+        members,
+    }))
+}

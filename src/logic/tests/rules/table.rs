@@ -4,8 +4,8 @@
 
 use logic::store::{Account, LoginView, Standing, Token, Unread, UnreadPage};
 use logic::{
-    Conflict, ConnId, Effects, Found, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules,
-    Ticket, Write, Written,
+    ConnId, Effects, Found, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules, Ticket,
+    Write, Written,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -262,7 +262,7 @@ impl World {
         let sessions: Vec<_> = batch.iter().map(|(_, write)| session_of(write)).collect();
         let store = self.store.as_mut().expect("a store");
         let mut outcomes = Vec::new();
-        let result = store.write(batch, &mut |written| outcomes = written);
+        let result = store.write(batch, &mut |written| outcomes.extend(written));
         for ((_, written), session) in outcomes.iter().zip(sessions) {
             self.check_session(node, written, session);
         }

@@ -42,6 +42,9 @@ impl Terminal {
             Event::ServerError(refusal) => {
                 self.say(&format!("the server reports: {}", sentence(&Failure::Refused(refusal))));
             }
+            Event::NotKept(why) => {
+                self.say(&format!("nothing is kept on this machine: {}", sanitize::line(&why)))
+            }
             Event::Missing { conversation, from, to } => {
                 let label = self.directory.conversation(conversation);
                 self.say(&format!("the server has lost messages {from} to {to} of {label}"));

@@ -2,32 +2,41 @@
 
 #![forbid(unsafe_code)]
 
+mod args;
 mod terminal;
 
+use args::Arguments;
+use chatclient::{Folder, Options};
 use clap::Parser;
+use std::io;
 use std::process::ExitCode;
 
-/// Talk to a chat server from the terminal.
-#[derive(Parser)]
-#[command(name = "chatclient", version, after_help = "Exit codes: 0 done, 1 a fault, 2 wrong usage.")]
-struct Arguments {
-    /// The server's address or host name.
-    #[arg(default_value = "127.0.0.1")]
-    ip: String,
-    /// The server's chat port.
-    #[arg(default_value_t = 6000, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
-}
-
 fn main() -> ExitCode {
-    let Arguments { ip, port } = Arguments::parse();
-    // A literal IPv6 address needs brackets before its port.
-    let host = if ip.contains(':') && !ip.starts_with('[') { format!("[{ip}]") } else { ip };
-    match terminal::run(&format!("{host}:{port}")) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = Arguments::parse();
+    match start(&arguments) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("chatclient: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn start(arguments: &Arguments) -> io::Result<ExitCode> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
+    let options = Options { device: Some(device()), ..Options::new(u64::from_ne_bytes(seed)) };
+    let address = arguments.address();
+    let folder = (!arguments.no_store).then(|| Folder::of_user(&address)).flatten();
+    terminal::run(terminal::Setup { address, options, folder, bell: !arguments.no_bell })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the server and one's other devices are told: `chatclient on HOST`.
+fn device() -> Box<str> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut device = format!("chatclient on {host}");
+    let end = (0..=64.min(device.len())).rev().find(|at| device.is_char_boundary(*at));
+    device.truncate(end.unwrap_or_default());
+    device.into()
 }

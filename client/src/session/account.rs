@@ -14,6 +14,13 @@ impl Session {
         self.ensure_link(now);
     }
 
+    /// Tries again at once, where a lost connection waits for its next attempt.
+    pub fn connect_if_wanted(&mut self, now: u64) {
+        if matches!(self.link, Link::Waiting { .. }) {
+            self.connect_now(now);
+        }
+    }
+
     /// Logs in by a password. One attempt: [`Event::LoggedIn`] or [`Event::LoginFailed`] says how it went. Later
     /// connections log in by the token that came of it.
     pub fn login_password(&mut self, now: u64, who: Who, password: &str) {

@@ -41,6 +41,11 @@ impl Folder {
         Folder { path: path.into(), server: server.to_lowercase().chars().map(plain).collect() }
     }
 
+    /// Where lines are remembered that were typed.
+    pub fn input_history(&self) -> PathBuf {
+        self.path.join("input_history")
+    }
+
     /// Opens an account's store, or makes it.
     pub fn open(&self, account: UserId) -> Result<Store, StoreError> {
         let make = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);

@@ -1,7 +1,7 @@
 //! Commands of a user who is logged in, and the replies to them.
 
 use super::command::{self, Command, Mistake, USAGES, Usage};
-use super::directory::{Directory, state};
+use super::directory::state;
 use super::own::Waiting;
 use super::style::{Mark, person};
 use super::{Terminal, Then, clock, sentence};
@@ -10,7 +10,9 @@ use std::fs;
 use std::path::Path;
 use wire::command::Who;
 use wire::push::Listing;
-use wire::reply::{FriendRequest, FriendState, FriendsPage, Group, GroupsPage, Member, MembersPage, Role};
+use wire::reply::{
+    Friend, FriendRequest, FriendState, FriendsPage, Group, GroupsPage, Member, MembersPage, Role,
+};
 use wire::{ConversationId, Errno, Page, Reply, Target, limits};
 
 /// A request whose reply is to be shown.
@@ -47,7 +49,7 @@ impl Terminal {
     pub(super) fn handle_command(&mut self, line: &str) {
         let command = match command::parse(line) {
             Ok(Some(command)) => command,
-            Ok(None) => return self.client.with(|session, now| session.connect_if_wanted(now)),
+            Ok(None) => return self.client.with(Session::connect_if_wanted),
             Err(mistake) => {
                 self.show_typed(line);
                 return self.say(&explain(&mistake));
@@ -297,11 +299,11 @@ impl Terminal {
             }
             (Pending::Friends { show: true, .. }, Err(Failure::Offline)) => {
                 self.say("offline; as it was last:");
-                self.say(&friends(&self.directory, &[]));
+                self.say(&friends(self.directory.friends.values(), &[]));
             }
             (Pending::Groups { show: true, .. }, Err(Failure::Offline)) => {
                 self.say("offline; as it was last:");
-                self.say(&groups(&self.directory));
+                self.say(&groups(self.directory.groups.values()));
             }
             (Pending::Friends { show, requests }, Ok(Reply::Friends(page))) => {
                 self.handle_friends(show, requests, *page);
@@ -330,7 +332,7 @@ impl Terminal {
                 let pending = Pending::Friends { show, requests: Some(requests) };
                 self.request(pending, |session, now| session.friends(now, last));
             }
-            None if show => self.say(&friends(&self.directory, &requests)),
+            None if show => self.say(&friends(self.directory.friends.values(), &requests)),
             None => {}
         }
     }
@@ -348,7 +350,7 @@ impl Terminal {
                     session.groups(now, last)
                 });
             }
-            None if show => self.say(&groups(&self.directory)),
+            None if show => self.say(&groups(self.directory.groups.values())),
             None => {}
         }
     }
@@ -361,16 +363,7 @@ impl Terminal {
         if more {
             return self.ask_members(group, all);
         }
-        let mut lines = format!("members of {} ({}):", self.directory.conversation(group), all.len());
-        for member in &all {
-            let role = match member.role {
-                Role::Owner => "  owner",
-                Role::Admin => "  admin",
-                Role::Member => "",
-            };
-            lines += &row(member.id.0, &member.name, &format!("{}{role}", state(member.state)));
-        }
-        self.say(&lines);
+        self.say(&format!("{}, {}", self.directory.conversation(group), members(&all)));
     }
 }
 
@@ -411,9 +404,9 @@ pub fn help() -> String {
 }
 
 /// The list of friends, and who asks to be one.
-pub fn friends(directory: &Directory, requests: &[FriendRequest]) -> String {
-    let mut lines = format!("friends ({}):", directory.friends.len());
-    for friend in directory.friends.values() {
+pub fn friends<'f>(friends: impl ExactSizeIterator<Item = &'f Friend>, requests: &[FriendRequest]) -> String {
+    let mut lines = format!("friends ({}):", friends.len());
+    for friend in friends {
         lines += &row(friend.id.0, &friend.name, state(friend.state));
     }
     for request in requests {
@@ -425,10 +418,24 @@ pub fn friends(directory: &Directory, requests: &[FriendRequest]) -> String {
 }
 
 /// The list of groups.
-pub fn groups(directory: &Directory) -> String {
-    let mut lines = format!("groups ({}):", directory.groups.len());
-    for group in directory.groups.values() {
+pub fn groups<'g>(groups: impl ExactSizeIterator<Item = &'g Group>) -> String {
+    let mut lines = format!("groups ({}):", groups.len());
+    for group in groups {
         lines += &row(group.conversation.0, &group.name, &sanitize::line(&group.desc));
+    }
+    lines
+}
+
+/// The list of members of a group.
+pub fn members(members: &[Member]) -> String {
+    let mut lines = format!("members ({}):", members.len());
+    for member in members {
+        let role = match member.role {
+            Role::Owner => "  owner",
+            Role::Admin => "  admin",
+            Role::Member => "",
+        };
+        lines += &row(member.id.0, &member.name, &format!("{}{role}", state(member.state)));
     }
     lines
 }

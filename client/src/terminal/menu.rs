@@ -2,6 +2,7 @@
 
 use super::style::person;
 use super::{Mode, Terminal, banner, command, sentence};
+use crate::args::Entry;
 use chatclient::store::KeptAccount;
 use chatclient::{Failure, Folder, LogoutReason, Lost, RequestId, sanitize};
 use std::time::Instant;
@@ -52,6 +53,20 @@ impl Terminal {
             }
             // No line is asked for in the others.
             other => self.mode = other,
+        }
+    }
+
+    /// Logs in by what the command line gave.
+    pub(super) fn enter(&mut self, entry: Entry) {
+        self.mode = Mode::LoggingIn;
+        match (entry.token, entry.password) {
+            (Some(token), _) => self.client.with(|session, now| session.login_token(now, &token)),
+            (None, Some((Who::Name(name), password))) if entry.register => {
+                let request = self.client.with(|session, now| session.register(now, &name, &password));
+                self.mode = Mode::Registering { request, password };
+            }
+            (None, Some((who, password))) => self.log_in(who, &password),
+            (None, None) => self.back_to_menu(),
         }
     }
 

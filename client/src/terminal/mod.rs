@@ -10,8 +10,8 @@
 //! All state is the main thread's; it never waits for the keyboard, the network or the screen.
 
 mod banner;
-mod chat;
-mod clock;
+pub mod chat;
+pub mod clock;
 mod columns;
 pub mod command;
 mod complete;
@@ -25,8 +25,9 @@ mod news;
 mod outage;
 mod own;
 mod screen;
-mod style;
+pub mod style;
 
+use crate::args::Entry;
 use chat::Pending;
 use chatclient::store::KeptAccount;
 use chatclient::{Client, Event, Failure, Folder, Options, RequestId, Session, sanitize};
@@ -67,11 +68,13 @@ pub struct Setup {
     pub folder: Option<Folder>,
     /// Whether a direct message rings.
     pub bell: bool,
+    /// What to log in by at once, without the menu.
+    pub entry: Option<Entry>,
 }
 
 /// Runs the program until the user leaves.
 pub fn run(setup: Setup) -> io::Result<()> {
-    let Setup { address, options, folder, bell } = setup;
+    let Setup { address, options, folder, bell, entry } = setup;
     let (style, names) = (Style::from_environment(), Arc::<Mutex<Names>>::default());
     let (client, events) = Client::start_keeping(&*address, options, folder.clone())?;
     let history = folder.as_ref().map(Folder::input_history);
@@ -99,7 +102,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         bell,
         called: None,
     };
-    let result = terminal.work(&events);
+    let result = terminal.work(&events, entry);
     terminal.client.close(CLOSE);
     terminal.screen.finish();
     result
@@ -175,11 +178,16 @@ enum Then {
 }
 
 impl Terminal {
-    fn work(&mut self, events: &Receiver<Event>) -> io::Result<()> {
+    fn work(&mut self, events: &Receiver<Event>, entry: Option<Entry>) -> io::Result<()> {
         let address = sanitize::line(&self.address).into_owned();
         self.print(&format!("chatclient {}, server {address}", env!("CARGO_PKG_VERSION")));
-        self.client.with(Session::connect);
-        self.show_menu();
+        match entry {
+            Some(entry) => self.enter(entry),
+            None => {
+                self.client.with(Session::connect);
+                self.show_menu();
+            }
+        }
         loop {
             self.settle();
             if self.mode == Mode::Done || self.screen.is_gone() {
@@ -352,7 +360,7 @@ impl Terminal {
 }
 
 /// A failure as a sentence that is safe to show.
-fn sentence(failure: &Failure) -> String {
+pub fn sentence(failure: &Failure) -> String {
     match failure {
         Failure::Refused(refusal) if refusal.errmsg.is_empty() => refusal.errno.to_string(),
         _ => sanitize::line(&failure.to_string()).into_owned(),

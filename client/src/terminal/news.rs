@@ -56,7 +56,7 @@ impl Terminal {
                 self.say(&format!("the server reports: {}", sentence(&Failure::Refused(refusal))));
             }
             Event::NotKept(why) => {
-                self.say(&format!("nothing is kept on this machine: {}", sanitize::line(&why)))
+                self.say(&format!("nothing is kept on this machine: {}", sanitize::line(&why)));
             }
             Event::Missing { conversation, from, to } => {
                 let label = self.directory.conversation(conversation);
@@ -83,8 +83,8 @@ impl Terminal {
         }
         self.mode = Mode::Chat;
         self.say(&format!("logged in as {}", person(&login.name, login.id)));
-        self.say(&chat::friends(&self.directory, &[]));
-        self.say(&chat::groups(&self.directory));
+        self.say(&chat::friends(self.directory.friends.values(), &[]));
+        self.say(&chat::groups(self.directory.groups.values()));
         for entry in &login.conversations {
             let read = entry.read_seq.max(entry.first_seq.prev());
             let unread = entry.last_seq.0.saturating_sub(read.0);

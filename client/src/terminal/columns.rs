@@ -38,6 +38,12 @@ pub fn rows(text: &str, of: usize) -> usize {
 /// Rows of a text that begins `at` this column and leaves the cursor behind itself, which needs a column too.
 pub fn rows_with_cursor(text: &str, at: usize, of: usize) -> usize {
     let of = of.max(2);
+    let (row, column) = end(text, at, of);
+    1 + row + usize::from(column == of)
+}
+
+/// Row and column behind a text that begins `at` this column: the last column's end is not yet the next row.
+pub fn end(text: &str, at: usize, of: usize) -> (usize, usize) {
     let (mut row, mut column) = (at / of, at % of);
     for cluster in text.graphemes(true) {
         let wide = match cluster {
@@ -53,7 +59,7 @@ pub fn rows_with_cursor(text: &str, at: usize, of: usize) -> usize {
             (row, column) = (row + 1, wide);
         }
     }
-    1 + row + usize::from(column == of)
+    (row, column)
 }
 
 fn wraps(line: &str, mut column: usize, of: usize) -> usize {

@@ -204,6 +204,10 @@ impl Pen {
     /// What the editor is to write before its prompt: all that waits, and the status where it is wanted.
     pub fn before_prompt(&mut self, with_status: bool) -> String {
         self.measure();
+        self.draw_prompt(with_status)
+    }
+
+    fn draw_prompt(&mut self, with_status: bool) -> String {
         let mut out = self.draw();
         if with_status {
             out.push_str(&self.status_line());
@@ -225,11 +229,11 @@ impl Pen {
         let taken = std::mem::take(&mut self.edited);
         if keep_line || taken == 0 {
             self.moved(1);
+            self.forget();
             return self.draw();
         }
-        if taken >= self.height {
-            self.above = 0;
-        }
+        // The line end that entered it may have scrolled the screen.
+        self.above = self.above.min(self.height.saturating_sub(taken + 1));
         format!("\x1b[{taken}A\r\x1b[J{}", self.draw())
     }
 

@@ -39,6 +39,8 @@ pub enum Pending {
         show: bool,
         first: bool,
     },
+    /// Who stands behind a conversation that was opened by id.
+    Peers,
     Members {
         group: ConversationId,
         before: Vec<Member>,
@@ -71,7 +73,7 @@ impl Terminal {
                 Some(to) => self.send(to, &text),
                 None => {
                     self.show_typed(line);
-                    self.say("no conversation is open: /msg WHO opens one, chat:WHO:MESSAGE sends at once");
+                    self.say(&self.nowhere());
                 }
             },
             Command::Msg(rest) => self.open_chat(&rest),
@@ -141,7 +143,7 @@ impl Terminal {
 
     fn send_file(&mut self, path: &Path) {
         let Some(to) = self.here.clone() else {
-            return self.say("no conversation is open: /msg WHO opens one");
+            return self.say(&self.nowhere());
         };
         let too_long = format!("is longer than the {} bytes of a message", limits::CONTENT_BYTES);
         let text = match fs::metadata(path) {
@@ -154,6 +156,13 @@ impl Terminal {
             Ok(text) => self.send(to, &text),
             Err(why) => self.say(&format!("{}: {why}", sanitize::line(&path.to_string_lossy()))),
         }
+    }
+
+    /// What to do about text that has nowhere to go.
+    fn nowhere(&self) -> String {
+        let waiting = self.directory.chats.values().find(|chat| chat.unread > 0 && chat.peer.is_some());
+        let who = waiting.and_then(|chat| chat.peer).map_or("WHO".to_owned(), |peer| peer.to_string());
+        format!("no conversation is open: /msg {who} opens one, chat:{who}:MESSAGE sends at once")
     }
 
     fn retry_failed(&mut self) {
@@ -243,6 +252,12 @@ impl Terminal {
         self.request(Pending::Friends { show, requests: None }, |session, now| session.friends(now, 0));
     }
 
+    /// Asks who the peers of the latest conversations are.
+    pub(super) fn ask_peers(&mut self) {
+        let ask = wire::Command::Conversations { before: None, limit: limits::PAGE_MAX };
+        self.request(Pending::Peers, |session, now| session.ask(now, &ask));
+    }
+
     fn ask_groups(&mut self, show: bool) {
         self.request(Pending::Groups { show, first: true }, |session, now| session.groups(now, 0));
     }
@@ -311,8 +326,15 @@ impl Terminal {
             (Pending::Groups { show, first }, Ok(Reply::Groups(page))) => {
                 self.handle_groups(show, first, *page);
             }
+            (Pending::Peers, Ok(Reply::Conversations(page))) => {
+                self.directory.learn_entries(&page.conversations);
+                self.publish_names();
+            }
             // Nobody asked for these.
-            (Pending::Friends { show: false, .. } | Pending::Groups { show: false, .. }, Err(_)) => {}
+            (
+                Pending::Peers | Pending::Friends { show: false, .. } | Pending::Groups { show: false, .. },
+                Err(_),
+            ) => {}
             (pending, Err(failure)) => self.say(&format!("{}: {}", name(&pending), sentence(&failure))),
             // The session passes on only replies of the request's own type.
             (pending, Ok(_)) => self.say(&format!("{}: the server answered something else", name(&pending))),
@@ -377,6 +399,7 @@ fn name(pending: &Pending) -> &'static str {
         Pending::Members { .. } => "members",
         Pending::Friends { .. } => "friends",
         Pending::Groups { .. } => "groups",
+        Pending::Peers => "conversations",
     }
 }
 

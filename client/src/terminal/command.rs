@@ -97,7 +97,12 @@ pub const USAGES: [Usage; 29] = [
     usage("groups", "groups", "groups", "list your groups"),
     usage("loginout", "loginout", "loginout", "log out, back to the menu"),
     usage("quit", "quit", "quit", "leave"),
-    usage("/msg", "/msg WHO [TEXT]", "/msg li si", "open the chat with a user; then plain text goes there"),
+    usage(
+        "/msg",
+        "/msg WHO [TEXT]",
+        "/msg \"li si\" hello",
+        "open the chat with a user; quote a name with spaces",
+    ),
     usage("/join", "/join GROUP", "/join 7", "open a group by id or name; you become a member"),
     usage("/close", "/close", "/close", "leave the open conversation; nothing is deleted"),
     usage("/history", "/history [WHO|#GROUP]", "/history #7", "the latest messages, here or there"),

@@ -180,6 +180,14 @@ impl Terminal {
         let Some(own) = self.own.waiting.remove(&local) else { return };
         self.directory.learn_sent(conversation, &own.to, seq);
         let mark = self.directory.chats.get(&conversation).map_or(Mark::Stored, |chat| chat.mark(seq));
+        if self
+            .directory
+            .chats
+            .get(&conversation)
+            .is_some_and(|chat| chat.peer.is_some() && chat.name.is_empty())
+        {
+            self.ask_peers();
+        }
         self.screen.mark(own.line, mark);
         self.own.watch(conversation, seq, own.line, mark);
         self.say_mark(mark, &format!("sent to {}", self.directory.target_label(&own.to)));

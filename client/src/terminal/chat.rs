@@ -418,12 +418,22 @@ fn explain_usage(usage: &Usage) -> String {
     format!("{}\n  {}\n  for example: {}", usage.form, usage.purpose, usage.example)
 }
 
-/// Every command, a line each.
+/// The classic commands, a line each, and the names of the others: it fits a screen of 24 rows.
 pub fn help() -> String {
-    let rows = USAGES.iter().map(|usage| format!("\n  {:<22} {}", usage.form, usage.purpose));
-    let rows: String = rows.collect();
-    let keys = "Tab completes, Ctrl-R searches what you typed, plain text goes to the open conversation";
-    format!("commands:{rows}\n{keys}")
+    const MARGIN: usize = 76;
+    let (slashed, classic): (Vec<_>, Vec<_>) = USAGES.iter().partition(|usage| usage.name.starts_with('/'));
+    let rows = classic.iter().map(|usage| format!("\n  {:<22} {}", usage.form, usage.purpose));
+    let mut lines = format!("commands:{}\nand:", rows.collect::<String>());
+    let mut column = 4;
+    for usage in slashed {
+        if column + 2 + usage.form.len() > MARGIN {
+            lines += "\n    ";
+            column = 4;
+        }
+        lines += &format!("  {}", usage.form);
+        column += 2 + usage.form.len();
+    }
+    lines + "\nplain text goes to the open conversation; Tab completes, Ctrl-R searches"
 }
 
 /// The list of friends, and who asks to be one.

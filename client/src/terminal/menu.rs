@@ -96,6 +96,7 @@ impl Terminal {
                 self.mode = Mode::Chat;
                 self.say(&format!("you are {}; help lists the commands", person(&name, id)));
                 self.take_up();
+                self.was_online = false;
                 self.outage.begin(Instant::now());
                 self.client.with(|session, now| session.login_token(now, &token));
             }

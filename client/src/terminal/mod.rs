@@ -99,6 +99,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         pending: BTreeMap::new(),
         own: OwnMessages::default(),
         outage: Outage::default(),
+        was_online: false,
         bell,
         called: None,
     };
@@ -132,6 +133,8 @@ struct Terminal {
     pending: BTreeMap<RequestId, Pending>,
     own: OwnMessages,
     outage: Outage,
+    /// Since this account was chosen.
+    was_online: bool,
     /// Whether what is shown is seen: by a person at a terminal, not by a script.
     seen_by_a_person: bool,
     /// Whether what becomes of an own message is said on a line of its own: its line cannot be painted over.

@@ -75,13 +75,14 @@ impl Terminal {
         self.settle_marks();
         if self.outage.end() && !first {
             let counted = if missed > 0 { format!(", {missed} new while away") } else { String::new() };
-            return self.say(&format!("resumed{counted}"));
+            let what = if std::mem::replace(&mut self.was_online, true) { "resumed" } else { "online" };
+            return self.say(&format!("{what}{counted}"));
         }
         // Whoever is leaving is not stopped by a connection that came back.
         if !first {
             return;
         }
-        self.mode = Mode::Chat;
+        (self.mode, self.was_online) = (Mode::Chat, true);
         self.say(&format!("logged in as {}", person(&login.name, login.id)));
         self.say(&chat::friends(self.directory.friends.values(), &[]));
         self.say(&chat::groups(self.directory.groups.values()));
@@ -125,7 +126,8 @@ impl Terminal {
     /// `[12:03] zhang san (1): hello`.
     pub(super) fn show_line(&mut self, message: &Message) {
         let (at, who) = (clock::short(message.time), person(&message.name, message.from));
-        let who = self.style.name(&who, message.from);
+        let own = self.screen.is_live() && message.from == self.directory.me;
+        let who = self.style.name(if own { "you" } else { &who }, message.from);
         let text = sanitize::line(&message.content);
         let place = self.directory.conversation(message.conversation);
         let line = match message.kind {
@@ -178,6 +180,9 @@ impl Terminal {
 
     fn handle_sent(&mut self, local: LocalId, conversation: ConversationId, seq: Seq) {
         let Some(own) = self.own.waiting.remove(&local) else { return };
+        if self.here.as_ref() == Some(&own.to) {
+            self.client.store(|store| store.set_current(Some(conversation)));
+        }
         self.directory.learn_sent(conversation, &own.to, seq);
         let mark = self.directory.chats.get(&conversation).map_or(Mark::Stored, |chat| chat.mark(seq));
         if self

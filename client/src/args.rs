@@ -1,5 +1,6 @@
 //! The command line, and what it means.
 
+use crate::terminal::command::{self, USAGES};
 use clap::{ArgGroup, Parser};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -24,7 +25,7 @@ Exit codes: 0 done, 1 something failed, 2 wrong usage: nothing was done.";
 /// still to be sent are kept under $XDG_DATA_HOME/chatclient (~/.local/share/chatclient), readable by their owner
 /// alone.
 #[derive(Debug, Parser)]
-#[command(name = "chatclient", version, after_help = SCRIPTS, max_term_width = 100)]
+#[command(name = "chatclient", version, after_help = SCRIPTS, after_long_help = manual(), max_term_width = 100)]
 #[command(group = ArgGroup::new("account").args(["user", "token_file"]).multiple(true))]
 pub struct Arguments {
     /// The server's address or host name.
@@ -62,6 +63,12 @@ pub struct Arguments {
     pub no_bell: bool,
 }
 
+/// What `--help` and the manual page say at their end.
+fn manual() -> String {
+    let rows = USAGES.iter().map(|usage| format!("\n  {:<22} {}", usage.form, usage.purpose));
+    format!("Commands:{}\n\n{SCRIPTS}", rows.collect::<String>())
+}
+
 /// What to log in by.
 #[derive(Debug)]
 pub struct Entry {
@@ -84,7 +91,7 @@ impl Arguments {
     pub fn entry(&self) -> Result<Option<Entry>, String> {
         let password = match (&self.user, &self.password_file) {
             (Some(user), Some(file)) => {
-                let who = crate::terminal::command::who(user).ok_or("--user is empty")?;
+                let who = command::who(user).ok_or("--user is empty")?;
                 Some((who, secret(file)?))
             }
             _ => None,
@@ -124,5 +131,29 @@ fn secret(file: &Path) -> Result<String, String> {
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),
         _ => Err(format!("the first line of {} is empty", file.display())),
+    }
+}
+
+#[cfg(test)]
+#[path = "../../man/check.rs"]
+mod check;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_page_is_what_the_arguments_say() {
+        let command = <Arguments as clap::CommandFactory>::command();
+        check::check(command, "1", env!("CARGO_MANIFEST_DIR"));
+    }
+
+    #[test]
+    fn an_ipv6_address_is_told_from_its_port() {
+        let address = |ip| Arguments::parse_from(["chatclient", ip, "6000"]).address();
+        assert_eq!(
+            [address("::1"), address("[::1]"), address("chat")],
+            ["[::1]:6000", "[::1]:6000", "chat:6000"]
+        );
     }
 }

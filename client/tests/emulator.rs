@@ -54,7 +54,7 @@ impl Callbacks for Told {
 }
 
 fn emulator() -> Parser<Told> {
-    let size = |cells| NonZeroU16::new(cells).unwrap();
+    let size = |cells| NonZeroU16::new(cells).expect("not 0");
     Parser::new_with_callbacks(size(ROWS), size(COLUMNS), 0, Told::default())
 }
 

@@ -1,5 +1,7 @@
 //! The program in scripts: what is printed where, and the exit codes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod support;
 
 use serde_json::Value;

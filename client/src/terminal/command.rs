@@ -86,7 +86,7 @@ pub const USAGES: [Usage; 29] = [
     ),
     usage("addgroup", "addgroup:ID", "addgroup:7", "join a group"),
     usage("groupchat", "groupchat:ID:MESSAGE", "groupchat:7:hello all", "send to a group"),
-    usage("history", "history:WHO", "history:2", "the latest messages with a user; older: history:2:SEQ"),
+    usage("history", "history:WHO", "history:2", "messages with a user; older: history:2:SEQ"),
     usage(
         "grouphistory",
         "grouphistory:ID",
@@ -97,13 +97,8 @@ pub const USAGES: [Usage; 29] = [
     usage("groups", "groups", "groups", "list your groups"),
     usage("loginout", "loginout", "loginout", "log out, back to the menu"),
     usage("quit", "quit", "quit", "leave"),
-    usage(
-        "/msg",
-        "/msg WHO [TEXT]",
-        "/msg \"li si\" hello",
-        "open the chat with a user; quote a name with spaces",
-    ),
-    usage("/join", "/join GROUP", "/join 7", "open a group by id or name; you become a member"),
+    usage("/msg", "/msg WHO [TEXT]", "/msg \"li si\" hello", "open a chat; a name with spaces in quotes"),
+    usage("/join", "/join GROUP", "/join 7", "open a group by id or name; join if need be"),
     usage("/close", "/close", "/close", "leave the open conversation; nothing is deleted"),
     usage("/history", "/history [WHO|#GROUP]", "/history #7", "the latest messages, here or there"),
     usage("/older", "/older", "/older", "the messages before those shown last"),
@@ -311,8 +306,8 @@ mod tests {
             assert!(matches!(parse(usage.example), Ok(Some(_))), "{}", usage.example);
             assert!(usage.form.starts_with(usage.name));
             assert!(
-                usage.form.len() <= 22 && usage.purpose.len() <= 54,
-                "{} is wider than 80 columns",
+                usage.form.len() <= 22 && usage.purpose.len() <= 47,
+                "{} is wider than a page of 73 columns",
                 usage.form
             );
         }

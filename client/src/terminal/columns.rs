@@ -62,6 +62,57 @@ pub fn end(text: &str, at: usize, of: usize) -> (usize, usize) {
     (row, column)
 }
 
+/// A line on rows of its own making: broken between words and between wide characters, later rows indented. A word that is
+/// longer than a row, such as an address, is left whole, so that it can be copied.
+pub fn wrap(line: &str, of: usize, indent: usize) -> String {
+    let mut out = String::with_capacity(line.len() + 16);
+    let (mut column, mut spaces) = (0, 0);
+    let mut put = |word: &str, spaces: usize| {
+        let wide = visible(word);
+        if column + spaces + wide > of && column > indent && wide <= of.saturating_sub(indent) {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        } else {
+            out.push_str(&" ".repeat(spaces));
+            column += spaces;
+        }
+        out.push_str(word);
+        column += wide;
+    };
+    let mut word = String::new();
+    for cluster in line.graphemes(true) {
+        let alone = width(cluster) > 1;
+        if cluster == " " || alone {
+            if !word.is_empty() {
+                put(&std::mem::take(&mut word), std::mem::take(&mut spaces));
+            }
+            match alone {
+                true => put(cluster, std::mem::take(&mut spaces)),
+                false => spaces += 1,
+            }
+        } else {
+            word.push_str(cluster);
+        }
+    }
+    put(&word, spaces);
+    out
+}
+
+/// Columns of a text that may hold colours.
+fn visible(text: &str) -> usize {
+    let mut characters = text.chars();
+    let mut wide = 0;
+    while let Some(c) = characters.next() {
+        if c == '\x1b' {
+            characters.by_ref().find(|c| *c == 'm');
+        } else {
+            wide += columns(c);
+        }
+    }
+    wide
+}
+
 fn wraps(line: &str, mut column: usize, of: usize) -> usize {
     let mut wraps = 0;
     let mut characters = line.chars();
@@ -92,6 +143,18 @@ mod tests {
         assert_eq!(rows("a\n123456\n", 5), 4);
         assert_eq!((rows_with_cursor("123", 2, 5), rows_with_cursor("12", 2, 5)), (2, 1));
         assert_eq!(rows_with_cursor("a\nb", 2, 5), 2);
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_and_wide_characters() {
+        assert_eq!(wrap("one two three", 8, 2), "one two\n  three");
+        assert_eq!(wrap("one 你好吗 two", 8, 2), "one 你好\n  吗 two");
+        assert_eq!(
+            wrap("see http://a.very.long/address here", 12, 2),
+            "see http://a.very.long/address\n  here"
+        );
+        assert_eq!(wrap("\x1b[31mone\x1b[39m two", 7, 2), "\x1b[31mone\x1b[39m two");
+        assert_eq!((wrap("", 8, 2), wrap("   indented", 20, 2)), (String::new(), "   indented".to_owned()));
     }
 
     #[test]

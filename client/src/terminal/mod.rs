@@ -326,6 +326,10 @@ impl Terminal {
 
     /// Who is here, what is unread, and whether there is a connection.
     fn status(&self) -> String {
+        // A line that is being typed when one is logged out answers the menu.
+        if self.mode == Mode::Menu {
+            return "logged out; type your choice".to_owned();
+        }
         let mut parts = vec![style::person(&self.directory.my_name, self.directory.me)];
         let unread: Vec<_> = self.directory.chats.iter().filter(|(_, chat)| chat.unread > 0).collect();
         if !unread.is_empty() {

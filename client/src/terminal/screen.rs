@@ -30,6 +30,9 @@ pub struct LineId(pub u64);
 /// Messages whose mark can be painted over: more than any screen has rows.
 const MARKED_MAX: usize = 1_000;
 
+/// Where later rows of a line begin: below its text, beside its mark.
+const INDENT: usize = 3;
+
 /// The terminal, or whatever stdout is.
 #[derive(Clone, Debug)]
 pub enum Screen {
@@ -153,9 +156,12 @@ impl Pen {
     }
 
     fn put(&mut self, out: &mut String, lines: &str) {
-        out.push_str(lines);
-        out.push('\n');
-        self.moved(columns::rows(lines, self.width));
+        for line in lines.split('\n') {
+            let line = columns::wrap(line, self.width, INDENT);
+            out.push_str(&line);
+            out.push('\n');
+            self.moved(columns::rows(&line, self.width));
+        }
     }
 
     fn moved(&mut self, rows: usize) {

@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUSTUP := apt-get install curl; curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
 
-.PHONY: help run client test check bench toolchain
+.PHONY: help run client test check guard bench toolchain
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -24,14 +24,19 @@ test: toolchain  ## build all programs and run all tests
 	cargo test --workspace --doc
 	cargo test --workspace --lib --bins --tests
 
-check: toolchain  ## formatting and lints
+check: toolchain  ## formatting, lints, and what the hot paths cost
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { \
 		echo 'rustfmt or clippy is missing: rustup component add rustfmt clippy' >&2; exit 1; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	@$(MAKE) --no-print-directory guard
 
-bench: toolchain  ## measure this machine
-	bench/run.sh $(ARGS)
+guard: toolchain  ## count the instructions of the hot paths, against bench/guard/figures.txt
+	cargo run --quiet --release --package guard -- $(ARGS)
+
+bench: toolchain  ## measure this machine: the standard set of chatbench (20 minutes; ARGS="--seconds 3": shorter)
+	cargo build --release --package chatserver --package chatbench
+	$${CARGO_TARGET_DIR:-target}/release/chatbench suite $(ARGS)
 
 toolchain:
 	@command -v cc >/dev/null || { \

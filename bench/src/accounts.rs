@@ -1,17 +1,18 @@
-//! Accounts and their logged-in connections: registers, logs in, opens conversations.
+//! Accounts: registers them, logs them in, keeps them in files.
 
 use crate::error::Error;
-use crate::session::{Said, Session, ask_all};
-use std::borrow::Cow;
+use crate::legacy::{self, msgid};
+use crate::session::{Session, ask_all};
+use crate::target::Target;
+use serde_json::json;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
-use wire::command::{Register, Send};
-use wire::{Command, ConversationId, Credentials, Push, Reply, Target, UserId};
+use wire::command::{Register, Who};
+use wire::{Command, Credentials, Dialect, Reply, UserId};
 
-/// Connections that register and log in side by side, and how many requests each has open.
+/// Connections that set up side by side, and how many requests each has open.
 const WORKERS: usize = 4;
 const OPEN: usize = 32;
 
@@ -20,10 +21,47 @@ const OPEN: usize = 32;
 pub struct Account {
     /// Its id.
     pub id: UserId,
-    /// What REGISTER gave to log in by.
+    /// What REGISTER gave to log in by; empty where the dialect has no tokens.
     pub token: Box<str>,
     /// Its name.
     pub name: Box<str>,
+    /// Its password.
+    pub password: Box<str>,
+}
+
+/// By what an account logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Means {
+    /// By the token that registering gave: TLV only.
+    Token,
+    /// By its password, which costs the server an Argon2 hash.
+    Password,
+}
+
+impl Account {
+    /// By what it logs in over TLV most cheaply: who registered over the legacy dialect has no token.
+    pub fn means(&self) -> Means {
+        if self.token.is_empty() { Means::Password } else { Means::Token }
+    }
+
+    /// The LOGIN of this account.
+    pub fn login(&self, means: Means) -> Command {
+        let credentials = match means {
+            Means::Token => Credentials::Token(self.token.clone()),
+            Means::Password => {
+                Credentials::Password { who: Who::Id(self.id), password: self.password.clone() }
+            }
+        };
+        Command::Login { credentials, device: None }
+    }
+
+    /// Appends what logs this account in.
+    pub fn put_login(&self, dialect: Dialect, means: Means, out: &mut Vec<u8>) {
+        match dialect {
+            Dialect::Tlv => self.login(means).encode(1, out),
+            Dialect::Legacy => legacy::put_login(out, self.id.0, &self.password),
+        }
+    }
 }
 
 /// 32 random bits, from what the standard library seeds its hash maps with.
@@ -31,42 +69,80 @@ pub fn random() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
 
-/// Registers `count` accounts, named `prefix`, a random number, and their own number.
-pub fn register_many(address: SocketAddr, prefix: &str, count: u32) -> Result<Vec<Account>, Error> {
+/// Names for `count` accounts: `prefix`, a random number, and their own number.
+pub fn names(prefix: &str, count: u32) -> Vec<String> {
     let random = random();
-    let names = (0..count).map(|number| format!("{prefix}-{random:08x}-{number}")).collect();
-    in_parallel(names, |names: Vec<String>| {
+    (0..count).map(|number| format!("{prefix}-{random:08x}-{number}")).collect()
+}
+
+/// Registers `count` accounts.
+pub fn register_many(
+    target: &Target,
+    dialect: Dialect,
+    prefix: &str,
+    count: u32,
+) -> Result<Vec<Account>, Error> {
+    in_parallel(names(prefix, count), |names: Vec<String>| {
+        let mut session = Session::connect(target, 0)?;
+        if dialect == Dialect::Legacy {
+            return names.iter().map(|name| register_legacy(&mut session, name)).collect();
+        }
         let commands: Vec<Command> = names.iter().map(|name| register(name)).collect();
-        ask_all(&mut Session::connect(address)?, "REGISTER", &commands, OPEN, |index, reply| match reply {
+        ask_all(&mut session, "REGISTER", &commands, OPEN, |index, reply| match reply {
             Reply::Registered(new) => {
-                Ok(Account { id: new.id, token: new.token, name: names[index].as_str().into() })
+                let name = names[index].as_str();
+                Ok(Account { id: new.id, token: new.token, name: name.into(), password: password(name) })
             }
             other => Err(unexpected("REGISTER", &other)),
         })
     })
 }
 
+fn password(name: &str) -> Box<str> {
+    format!("password of {name}").into_boxed_str()
+}
+
 fn register(name: &str) -> Command {
-    let (name, password) = (name.into(), format!("password of {name}").into_boxed_str());
+    let (name, password) = (name.into(), password(name));
     Command::Register(Box::new(Register { name, password, email: None, code: None, nick: None }))
 }
 
-/// Logs all accounts in by their tokens, each on a connection of its own, in their order.
-pub fn log_in(address: SocketAddr, accounts: &[Account]) -> Result<Vec<Session>, Error> {
-    in_parallel(accounts.to_vec(), |accounts: Vec<Account>| {
+fn register_legacy(session: &mut Session, name: &str) -> Result<Account, Error> {
+    let password = password(name);
+    session.send_object(&json!({"msgid": msgid::REGISTER, "name": name, "password": password}))?;
+    let answer = session.answer_object("REG_MSG", msgid::REGISTER_ACK)?;
+    let id =
+        answer["id"].as_u64().ok_or_else(|| Error::Protocol(format!("it registered nobody: {answer}")))?;
+    Ok(Account { id: UserId(id as u32), token: "".into(), name: name.into(), password })
+}
+
+/// Logs all accounts in, each on a connection of its own, in their order; `first` is the number of the first connection.
+pub fn log_in(
+    target: &Target,
+    dialect: Dialect,
+    first: u64,
+    accounts: &[Account],
+) -> Result<Vec<Session>, Error> {
+    let numbered = (first..).zip(accounts.iter().cloned()).collect();
+    in_parallel(numbered, |accounts: Vec<(u64, Account)>| {
         in_batches(accounts, |batch| {
-            let login = |account: &Account| {
-                let credentials = Credentials::Token(account.token.clone());
-                Command::Login { credentials, device: None }
-            };
             let mut sessions = Vec::with_capacity(batch.len());
-            for account in &batch {
-                let mut session = Session::connect(address)?;
-                session.send(&login(account), 1)?;
+            for (number, account) in &batch {
+                let mut session = Session::connect(target, *number)?;
+                match dialect {
+                    Dialect::Tlv => session.send(&account.login(account.means()), 1)?,
+                    Dialect::Legacy => session.send_object(
+                        &json!({"msgid": msgid::LOGIN, "id": account.id.0, "password": &account.password}),
+                    )?,
+                }
                 sessions.push(session);
             }
-            for (session, account) in sessions.iter_mut().zip(&batch) {
-                match session.answer("LOGIN", &login(account))? {
+            for (session, (_, account)) in sessions.iter_mut().zip(&batch) {
+                if dialect == Dialect::Legacy {
+                    session.answer_object("LOGIN_MSG", msgid::LOGIN_ACK)?;
+                    continue;
+                }
+                match session.answer("LOGIN", &account.login(account.means()))? {
                     Reply::LoggedIn(me) if me.id == account.id && me.name == account.name => {}
                     other => return Err(unexpected("LOGIN", &other)),
                 }
@@ -76,88 +152,41 @@ pub fn log_in(address: SocketAddr, accounts: &[Account]) -> Result<Vec<Session>,
     })
 }
 
-/// Two logged-in users and the conversation that they have.
-#[derive(Debug)]
-pub struct OpenPair {
-    /// Where they talk; the last message in it is number 1.
-    pub conversation: ConversationId,
-    /// Who sends.
-    pub sender: (Account, Session),
-    /// Who receives.
-    pub receiver: (Account, Session),
-}
-
-/// The seq of the message that opens a conversation.
-pub const OPENING_SEQ: u64 = 1;
-
-/// Registers and logs in `count` pairs, and opens their conversations with one message each.
-pub fn open_pairs(address: SocketAddr, prefix: &str, count: u32) -> Result<Vec<OpenPair>, Error> {
-    let accounts = register_many(address, prefix, 2 * count)?;
-    let sessions = log_in(address, &accounts)?;
-    let mut users = accounts.into_iter().zip(sessions);
-    let pairs = std::iter::from_fn(|| users.next().zip(users.next())).collect();
-    in_parallel(pairs, |pairs| in_batches(pairs, open))
-}
-
-fn open(batch: Vec<((Account, Session), (Account, Session))>) -> Result<Vec<OpenPair>, Error> {
-    let mut batch = batch;
-    let opening = |receiver: &Account| {
-        let (target, content) = (Target::User(receiver.id), "hello".into());
-        Command::Send(Send {
-            target,
-            content,
-            content_type: Cow::Borrowed("text"),
-            cid: Some("opening".into()),
-        })
-    };
-    for ((_, sender), (to, _)) in &mut batch {
-        sender.send(&opening(to), 1)?;
-    }
-    let mut opened = Vec::with_capacity(batch.len());
-    for (mut sender, mut receiver) in batch {
-        let sent = match sender.1.answer("SEND", &opening(&receiver.0))? {
-            Reply::Sent(sent) if sent.seq.0 == OPENING_SEQ => sent,
-            other => return Err(unexpected("SEND", &other)),
-        };
-        let message = loop {
-            if let Said::Push(Push::Message(message)) = receiver.1.receive()? {
-                break message;
-            }
-        };
-        if (message.conversation, message.seq) != (sent.conversation, sent.seq) {
-            return Err(Error::Protocol(format!("SEND was answered {sent:?} and delivered as {message:?}")));
-        }
-        receiver.1.send(&Command::Ack { conversation: sent.conversation, seq: sent.seq }, 0)?;
-        opened.push(OpenPair { conversation: sent.conversation, sender, receiver });
-    }
-    Ok(opened)
-}
-
-fn unexpected(what: &str, reply: &Reply) -> Error {
+/// What to say of a reply that is no answer to `what`.
+pub fn unexpected(what: &str, reply: &Reply) -> Error {
     Error::Protocol(format!("it answered {what} with {reply:?}"))
 }
 
-/// Saves accounts, one a line: id, token, name.
+/// Saves accounts, one a line: id, token, name, password.
 pub fn save(file: &Path, accounts: &[Account]) -> Result<(), Error> {
-    let lines: String = accounts.iter().map(|a| format!("{}\t{}\t{}\n", a.id, a.token, a.name)).collect();
+    let line = |a: &Account| format!("{}\t{}\t{}\t{}\n", a.id, a.token, a.name, a.password);
+    let lines: String = accounts.iter().map(line).collect();
     fs::write(file, lines).map_err(|error| Error::io(format!("write {}", file.display()), error))
 }
 
-/// Reads what [`save`] wrote.
-pub fn load(file: &Path) -> Result<Vec<Account>, Error> {
+/// Reads `count` of what [`save`] wrote, behind the first `skip`.
+pub fn load(file: &Path, skip: usize, count: usize) -> Result<Vec<Account>, Error> {
     let text =
         fs::read_to_string(file).map_err(|error| Error::io(format!("read {}", file.display()), error))?;
     let account = |line: &str| {
         let mut fields = line.split('\t');
         let id = UserId(fields.next()?.parse().ok()?);
-        Some(Account { id, token: fields.next()?.into(), name: fields.next()?.into() })
+        let mut field = || Some(fields.next()?.into());
+        Some(Account { id, token: field()?, name: field()?, password: field()? })
     };
     let wrong = |line: &str| Error::Usage(format!("{}: `{line}` is not an account", file.display()));
-    text.lines().map(|line| account(line).ok_or_else(|| wrong(line))).collect()
+    let lines = text.lines().skip(skip).take(count);
+    let accounts: Vec<_> =
+        lines.map(|line| account(line).ok_or_else(|| wrong(line))).collect::<Result<_, _>>()?;
+    if accounts.len() < count {
+        let (file, is, want) = (file.display(), text.lines().count(), skip + count);
+        return Err(Error::Usage(format!("{want} accounts are needed; {file} holds {is}")));
+    }
+    Ok(accounts)
 }
 
 /// Has [`WORKERS`] threads each do a part of `items`, and puts the results back in order.
-fn in_parallel<T: std::marker::Send, R: std::marker::Send>(
+pub fn in_parallel<T: Send, R: Send>(
     items: Vec<T>,
     work: impl Fn(Vec<T>) -> Result<Vec<R>, Error> + Sync,
 ) -> Result<Vec<R>, Error> {
@@ -174,7 +203,10 @@ fn in_parallel<T: std::marker::Send, R: std::marker::Send>(
 }
 
 /// Does `work` on at most [`OPEN`] of the items at a time.
-fn in_batches<T, R>(items: Vec<T>, work: impl Fn(Vec<T>) -> Result<Vec<R>, Error>) -> Result<Vec<R>, Error> {
+pub fn in_batches<T, R>(
+    items: Vec<T>,
+    work: impl Fn(Vec<T>) -> Result<Vec<R>, Error>,
+) -> Result<Vec<R>, Error> {
     let mut results = Vec::with_capacity(items.len());
     for batch in split(items, OPEN) {
         results.extend(work(batch)?);
@@ -199,5 +231,19 @@ mod tests {
         assert!(
             in_parallel(vec![1], |_: Vec<u32>| Err::<Vec<()>, _>(Error::Usage("no".to_owned()))).is_err()
         );
+    }
+
+    #[test]
+    fn accounts_come_back_from_their_file() {
+        let (folder, account) = (tempfile::tempdir().unwrap(), |n: u32| Account {
+            id: UserId(n),
+            token: "t".into(),
+            name: "a".into(),
+            password: "p w".into(),
+        });
+        let file = folder.path().join("accounts");
+        save(&file, &[account(1), account(2), account(3)]).unwrap();
+        assert_eq!(load(&file, 1, 2).unwrap(), [account(2), account(3)]);
+        assert!(load(&file, 2, 2).unwrap_err().to_string().contains("holds 3"));
     }
 }

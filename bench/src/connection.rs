@@ -1,15 +1,16 @@
-//! A connection inside an edge-triggered loop: bytes in, frames out of them, bytes out.
+//! A connection inside an edge-triggered loop: bytes in, frames or objects out of them, bytes out.
 //!
 //! All connections of a loop share one read buffer, the [`Scratch`]: it stays in the CPU's cache, and a connection on
 //! which nothing happens owns no buffer at all. Only a frame that is half there is kept aside until the rest comes.
 
+use crate::legacy::split_object;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use wire::limits::FRAME_BYTES;
-use wire::{Frame, FrameError, split_frame};
+use wire::{Dialect, Frame, FrameError, split_frame};
 
 /// Bytes that one read asks for.
 const READ_BYTES: usize = 64 * 1024;
@@ -28,7 +29,36 @@ impl Default for Scratch {
     }
 }
 
+/// What a server says at once.
+#[derive(Clone, Copy, Debug)]
+pub enum Unit<'a> {
+    /// A TLV frame.
+    Frame(Frame<'a>),
+    /// An object of the legacy stream.
+    Object(&'a [u8]),
+}
+
 impl Scratch {
+    /// The first byte of what was not looked at yet.
+    pub fn first_byte(&self) -> Option<u8> {
+        self.bytes[self.at..self.end].first().copied()
+    }
+
+    /// The next complete unit of the last [`Connection::fill`]. `Err`: what came is not of this dialect.
+    #[inline]
+    pub fn next(&mut self, dialect: Dialect) -> Result<Option<Unit<'_>>, FrameError> {
+        match dialect {
+            Dialect::Tlv => Ok(self.next_frame()?.map(Unit::Frame)),
+            Dialect::Legacy => {
+                let split = split_object(&self.bytes[self.at..self.end]);
+                Ok(split.map(|(object, taken)| {
+                    self.at += taken;
+                    Unit::Object(object)
+                }))
+            }
+        }
+    }
+
     /// The next complete frame of the last [`Connection::fill`]. `Err`: what came are not frames.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
@@ -65,6 +95,8 @@ pub struct Connection {
     /// The other side will send no more: a short read does not mean that all is read.
     is_ending: bool,
     is_open: bool,
+    /// Whether the loop knows that there is something to write.
+    is_dirty: bool,
 }
 
 impl Connection {
@@ -75,7 +107,6 @@ impl Connection {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let (output, written) = (Vec::new(), 0);
         Ok(Connection {
@@ -86,7 +117,26 @@ impl Connection {
             is_blocked: false,
             is_ending: false,
             is_open: true,
+            is_dirty: false,
         })
+    }
+
+    /// Takes a stream into a loop that is being connected still: nothing is written before it is.
+    pub fn begin(stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
+        let connection = Connection::register(stream, Vec::new(), registry, token)?;
+        Ok(Connection { is_blocked: true, ..connection })
+    }
+
+    /// Notes that the loop will look whether there is something to write; whether that is new.
+    #[inline]
+    pub fn mark_dirty(&mut self) -> bool {
+        !mem::replace(&mut self.is_dirty, true)
+    }
+
+    /// The loop looks now.
+    #[inline]
+    pub fn clear_dirty(&mut self) {
+        self.is_dirty = false;
     }
 
     /// Whether it can still be used.
@@ -152,6 +202,12 @@ impl Connection {
     /// What is to be written: append frames here, then [`Self::flush`].
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// Bytes that wait to be written.
+    #[inline]
+    pub fn waiting(&self) -> usize {
+        self.output.len() - self.written
     }
 
     /// Whether something waits to be written and the kernel may take it.

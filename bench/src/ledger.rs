@@ -1,16 +1,19 @@
-//! Accounts for every message of one direction: who sees a loss, a double or a wrong order sees it here. Pure.
+//! Accounts for every message of one sender to one conversation: who sees a loss, a double or a wrong order sees it
+//! here. Pure.
 //!
 //! ```text
-//!   base                      expected             sent
-//!    |  outstanding ...          |  outstanding ...   |
-//!    +---------------------------+--------------------+
-//!    below: done with            highest delivered + 1
+//!   base                      expected by a receiver         sent
+//!    |  on the way ...           |  on the way ...            |
+//!    +---------------------------+----------------------------+
+//!    below: done with            highest it has + 1
 //! ```
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Everything that may have gone wrong with messages. A good run is all zeros.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Faults {
     /// Sent, not refused, and never delivered.
     pub lost: u64,
@@ -22,7 +25,7 @@ pub struct Faults {
     pub wrong_content: u64,
     /// Its seq was not the one after the message before, or the reply and the push gave it different ones.
     pub wrong_seq: u64,
-    /// Delivered, but its sender got no reply.
+    /// Delivered to all, but its sender got no reply.
     pub unanswered: u64,
     /// Replies to requests that were not open, and replies that made no sense.
     pub stray_replies: u64,
@@ -61,16 +64,29 @@ impl Faults {
     }
 }
 
+/// What a message must have seen to be no longer outstanding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// Its reply, and its delivery to every receiver.
+    Both,
+    /// Its reply: the receivers are absent.
+    Reply,
+    /// Its delivery: the dialect has no replies.
+    Delivery,
+    /// Nothing: the receivers are absent, and the dialect has no replies.
+    Nothing,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     /// Since when it counts.
     at: u64,
-    /// What the reply or the push said first; 0 before.
+    /// What the reply or a push said first; 0 before.
     seq: u64,
-    /// The sender has its reply.
+    /// Receivers that do not have it yet.
+    awaited: u32,
+    /// The sender has its reply, or will get none.
     is_answered: bool,
-    /// The recipient has it.
-    is_delivered: bool,
     /// It was refused: it need not arrive.
     is_waived: bool,
     /// It was refused and may be stored nevertheless: it may arrive.
@@ -78,51 +94,75 @@ struct Slot {
 }
 
 impl Slot {
-    /// Nothing more is to be waited for.
-    fn is_done(&self) -> bool {
-        self.is_answered && (self.is_delivered || self.is_waived)
+    /// It is no longer outstanding.
+    fn is_done(&self, awaits: Awaits) -> bool {
+        let is_absent = matches!(awaits, Awaits::Reply | Awaits::Nothing);
+        self.is_answered && (is_absent || self.awaited == 0 || self.is_waived)
     }
 
     /// Nothing more may come.
     fn is_over(&self) -> bool {
-        self.is_done() && (self.is_delivered || !self.may_arrive)
+        self.is_answered && (self.awaited == 0 || (self.is_waived && !self.may_arrive))
     }
 }
 
-/// The messages of one direction.
+/// What one receiver has.
+#[derive(Clone, Debug, Default)]
+struct Receiver {
+    /// The counter after the highest that it has.
+    expected: u64,
+    /// What was passed over below that.
+    missing: Vec<Range<u64>>,
+}
+
+impl Receiver {
+    /// It has `counter` now: whether it came behind a later one; `None`: it came before.
+    #[inline]
+    fn take(&mut self, counter: u64) -> Option<bool> {
+        if counter == self.expected {
+            self.expected += 1;
+            return Some(false);
+        }
+        self.take_out_of_order(counter)
+    }
+
+    #[cold]
+    fn take_out_of_order(&mut self, counter: u64) -> Option<bool> {
+        if counter > self.expected {
+            self.missing.push(self.expected..counter);
+            self.expected = counter + 1;
+            return Some(false);
+        }
+        let at = self.missing.iter().position(|gap| gap.contains(&counter))?;
+        let Range { start, end } = self.missing.swap_remove(at);
+        self.missing.extend([start..counter, counter + 1..end].into_iter().filter(|gap| !gap.is_empty()));
+        Some(true)
+    }
+}
+
+/// The messages of one sender to one conversation.
 #[derive(Debug)]
 pub struct Ledger {
+    awaits: Awaits,
     slots: VecDeque<Slot>,
     /// The counter of the first slot.
     base: u64,
     /// How many slots are not done.
     outstanding: usize,
-    /// The counter after the highest that was delivered.
-    expected: u64,
-    /// The seq of the last message that was delivered for the first time.
-    last_seq: u64,
+    receivers: Vec<Receiver>,
+    /// How many receive each message.
+    audience: u32,
     faults: Faults,
 }
 
-/// Request numbers wrap here; 0 stays free, it would ask for no reply.
-const REQUESTS: u64 = 1 << 31;
-
-/// The request number of message `counter`.
-pub fn request_of(counter: u64) -> u32 {
-    (counter % REQUESTS) as u32 + 1
-}
+/// How many messages of one ledger can wait for their replies: request numbers wrap here.
+pub const REQUESTS: u64 = 1 << 21;
 
 impl Ledger {
-    /// A direction in whose conversation `last_seq` was the last message.
-    pub fn new(last_seq: u64) -> Ledger {
-        Ledger {
-            slots: VecDeque::new(),
-            base: 0,
-            outstanding: 0,
-            expected: 0,
-            last_seq,
-            faults: Faults::default(),
-        }
+    /// Nothing sent yet. Receivers are numbered below `receivers`; `audience` of them get each message.
+    pub fn new(awaits: Awaits, receivers: usize, audience: u32) -> Ledger {
+        let (slots, receivers) = (VecDeque::new(), vec![Receiver::default(); receivers]);
+        Ledger { awaits, slots, base: 0, outstanding: 0, receivers, audience, faults: Faults::default() }
     }
 
     /// How many messages were sent.
@@ -130,48 +170,55 @@ impl Ledger {
         self.base + self.slots.len() as u64
     }
 
-    /// How many messages are not yet both answered and delivered.
+    /// How many messages are outstanding.
     pub fn outstanding(&self) -> usize {
         self.outstanding
     }
 
-    /// The seq up to which the recipient has all.
-    pub fn last_seq(&self) -> u64 {
-        self.last_seq
+    /// Whether something may still come.
+    pub fn has_open(&self) -> bool {
+        !self.slots.is_empty()
     }
 
     /// A message is sent, which counts from `at`: its counter.
     #[inline]
     pub fn send(&mut self, at: u64) -> u64 {
         let counter = self.sent();
-        let slot =
-            Slot { at, seq: 0, is_answered: false, is_delivered: false, is_waived: false, may_arrive: false };
-        self.slots.push_back(slot);
-        self.outstanding += 1;
+        self.slots.push_back(Slot {
+            at,
+            seq: 0,
+            awaited: self.audience,
+            is_answered: matches!(self.awaits, Awaits::Delivery | Awaits::Nothing),
+            is_waived: false,
+            may_arrive: false,
+        });
+        self.outstanding += usize::from(self.awaits != Awaits::Nothing);
         counter
     }
 
     /// The reply that it is stored at `seq` has come: since when the message counts, unless the reply is a stray.
+    /// `request` is its counter modulo [`REQUESTS`].
     #[inline]
-    pub fn handle_stored(&mut self, request: u32, seq: u64) -> Option<u64> {
-        let slot = self.open_request(request)?;
+    pub fn handle_stored(&mut self, request: u64, seq: u64) -> Option<u64> {
+        let (counter, slot) = self.open_request(request)?;
         slot.is_answered = true;
         let (at, seq_differs) = (slot.at, slot.seq != 0 && slot.seq != seq);
         slot.seq = seq;
         self.faults.wrong_seq += u64::from(seq_differs);
-        self.settle(counter_of(self.base, request));
+        self.settle(counter);
         Some(at)
     }
 
     /// The reply that it was refused has come. Whether it answered an open request.
-    pub fn handle_refused(&mut self, request: u32, may_be_stored: bool) -> bool {
-        let Some(slot) = self.open_request(request) else { return false };
+    pub fn handle_refused(&mut self, request: u64, may_be_stored: bool) -> bool {
+        let audience = self.audience;
+        let Some((counter, slot)) = self.open_request(request) else { return false };
         slot.is_answered = true;
         slot.is_waived = true;
         slot.may_arrive = may_be_stored;
-        let is_delivered = slot.is_delivered;
-        self.faults.duplicated += u64::from(is_delivered && !may_be_stored);
-        self.settle(counter_of(self.base, request));
+        let arrived = u64::from(audience - slot.awaited);
+        self.faults.duplicated += if may_be_stored { 0 } else { arrived };
+        self.settle(counter);
         true
     }
 
@@ -180,77 +227,70 @@ impl Ledger {
         self.faults.stray_replies += 1;
     }
 
-    /// A message came that is not what was sent.
-    pub fn handle_wrong_content(&mut self) {
-        self.faults.wrong_content += 1;
-    }
-
-    /// Message `counter`, said to count from `at`, was delivered as `seq`: since when it counts, unless it came before.
+    /// Message `counter`, said to count from `at`, was delivered to `receiver` as `seq` (0 in a dialect that has none):
+    /// whether it is the first time. Anything else is noted as a fault.
     #[inline]
-    pub fn handle_delivered(&mut self, counter: u64, at: u64, seq: u64) -> Option<u64> {
-        if counter >= self.sent() {
-            self.faults.wrong_content += 1;
-            return None;
-        }
-        let slot = match counter.checked_sub(self.base) {
-            Some(index) => &mut self.slots[index as usize],
-            None => {
-                self.faults.duplicated += 1;
-                return None;
-            }
+    pub fn handle_delivered(&mut self, receiver: usize, counter: u64, at: u64, seq: u64) -> bool {
+        let sent = self.sent();
+        let mut slot = match counter.checked_sub(self.base) {
+            Some(index) => self.slots.get_mut(index as usize),
+            None => None,
         };
-        if slot.at != at {
+        let is_other = slot.as_ref().is_some_and(|slot| slot.at != at);
+        let Some(taker) = self.receivers.get_mut(receiver).filter(|_| counter < sent && !is_other) else {
             self.faults.wrong_content += 1;
-            return None;
-        }
-        if slot.is_delivered || (slot.is_waived && !slot.may_arrive) {
+            return false;
+        };
+        let is_unwanted = slot.as_ref().is_none_or(|slot| slot.is_waived && !slot.may_arrive);
+        let taken = if is_unwanted { None } else { taker.take(counter) };
+        let (Some(is_late), Some(slot)) = (taken, &mut slot) else {
             self.faults.duplicated += 1;
-            return None;
-        }
-        let was_done = slot.is_done();
-        slot.is_delivered = true;
+            return false;
+        };
+        self.faults.out_of_order += u64::from(is_late);
+        let was_done = slot.is_done(self.awaits);
+        slot.awaited = slot.awaited.saturating_sub(1);
         let seq_differs = slot.seq != 0 && slot.seq != seq;
         slot.seq = seq;
-        self.faults.wrong_seq += u64::from(seq_differs || seq != self.last_seq + 1);
-        self.last_seq = seq;
-        if counter < self.expected {
-            self.faults.out_of_order += 1;
-        } else {
-            self.expected = counter + 1;
+        self.faults.wrong_seq += u64::from(seq_differs);
+        if slot.awaited == 0 {
+            self.retire(counter, was_done);
         }
-        if !was_done {
-            self.settle(counter);
-        }
-        Some(at)
+        true
     }
 
     /// What went wrong, where nothing more is to come: what has not arrived is lost.
     pub fn close(&self) -> Faults {
         let mut faults = self.faults;
         for slot in &self.slots {
-            faults.lost += u64::from(!slot.is_delivered && !slot.is_waived);
-            faults.unanswered += u64::from(slot.is_delivered && !slot.is_answered);
+            faults.lost += if slot.is_waived { 0 } else { u64::from(slot.awaited) };
+            faults.unanswered += u64::from(slot.awaited == 0 && !slot.is_answered);
         }
         faults
     }
 
-    /// The slot that `request` belongs to, where it waits for its reply.
+    /// The slot that `request` belongs to and its counter, where it waits for its reply.
     #[inline]
-    fn open_request(&mut self, request: u32) -> Option<&mut Slot> {
-        let counter = if request == 0 { u64::MAX } else { counter_of(self.base, request) };
-        let slot = self.slots.get_mut(usize::try_from(counter.wrapping_sub(self.base)).unwrap_or(usize::MAX));
-        let open = slot.filter(|slot| !slot.is_answered);
+    fn open_request(&mut self, request: u64) -> Option<(u64, &mut Slot)> {
+        let ahead = (request + REQUESTS - self.base % REQUESTS) % REQUESTS;
+        let open = self.slots.get_mut(ahead as usize).filter(|slot| !slot.is_answered);
         if open.is_none() {
             self.faults.stray_replies += 1;
         }
-        open
+        open.map(|slot| (self.base + ahead, slot))
     }
 
-    /// Forgets the slots at the front that are done with, after the slot of `counter` changed.
+    /// The reply to `counter` has come: counts it, and forgets what is done with.
     #[inline]
     fn settle(&mut self, counter: u64) {
-        let is_done = self.slots[(counter - self.base) as usize].is_done();
-        self.outstanding -= usize::from(is_done);
+        self.retire(counter, false);
+    }
+
+    /// Counts the slot of `counter` as done if it is and was not, and forgets the slots at the front that are over.
+    #[inline]
+    fn retire(&mut self, counter: u64, was_done: bool) {
+        let is_done = self.slots[(counter - self.base) as usize].is_done(self.awaits);
+        self.outstanding -= usize::from(is_done && !was_done);
         while self.slots.front().is_some_and(Slot::is_over) {
             self.slots.pop_front();
             self.base += 1;
@@ -258,28 +298,27 @@ impl Ledger {
     }
 }
 
-/// The counter from `base` on whose request number is `request`.
-fn counter_of(base: u64, request: u32) -> u64 {
-    base + (u64::from(request) + REQUESTS - 1 - base % REQUESTS) % REQUESTS
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn empty() -> Ledger {
+        Ledger::new(Awaits::Both, 1, 1)
+    }
+
     /// `count` messages, sent and answered; message n counts from n * 10 and has seq n + 1.
     fn answered(count: u64) -> Ledger {
-        let mut ledger = Ledger::new(0);
+        let mut ledger = empty();
         for counter in 0..count {
             assert_eq!(ledger.send(counter * 10), counter);
-            assert_eq!(ledger.handle_stored(request_of(counter), counter + 1), Some(counter * 10));
+            assert_eq!(ledger.handle_stored(counter, counter + 1), Some(counter * 10));
         }
         ledger
     }
 
     fn deliver(ledger: &mut Ledger, counters: &[u64]) {
         for &counter in counters {
-            ledger.handle_delivered(counter, counter * 10, counter + 1);
+            ledger.handle_delivered(0, counter, counter * 10, counter + 1);
         }
     }
 
@@ -288,7 +327,7 @@ mod tests {
         let mut ledger = answered(5);
         assert_eq!(ledger.outstanding(), 5);
         deliver(&mut ledger, &[0, 1, 2, 3, 4]);
-        assert_eq!((ledger.outstanding(), ledger.last_seq(), ledger.sent()), (0, 5, 5));
+        assert_eq!((ledger.outstanding(), ledger.has_open(), ledger.sent()), (0, false, 5));
         assert!(ledger.close().are_none());
     }
 
@@ -299,7 +338,6 @@ mod tests {
         assert_eq!(ledger.outstanding(), 2);
         let faults = ledger.close();
         assert_eq!((faults.lost, faults.duplicated, faults.out_of_order), (2, 0, 0));
-        assert_eq!(faults.wrong_seq, 1, "2 came where 1 was to come");
     }
 
     #[test]
@@ -310,6 +348,8 @@ mod tests {
         deliver(&mut ledger, &[2]);
         let faults = ledger.close();
         assert_eq!((faults.lost, faults.duplicated, faults.out_of_order), (0, 2, 1));
+        deliver(&mut ledger, &[2]);
+        assert_eq!(ledger.close().duplicated, 3);
     }
 
     #[test]
@@ -322,24 +362,24 @@ mod tests {
 
     #[test]
     fn a_delivery_may_overtake_its_reply() {
-        let mut ledger = Ledger::new(7);
+        let mut ledger = empty();
         ledger.send(1);
-        assert_eq!(ledger.handle_delivered(0, 1, 8), Some(1));
+        assert!(ledger.handle_delivered(0, 0, 1, 8));
         assert_eq!((ledger.outstanding(), ledger.close().unanswered), (1, 1));
-        assert_eq!(ledger.handle_stored(1, 8), Some(1));
+        assert_eq!(ledger.handle_stored(0, 8), Some(1));
         assert_eq!(ledger.outstanding(), 0);
         assert!(ledger.close().are_none());
     }
 
     #[test]
     fn replies_may_come_in_any_order_but_once() {
-        let mut ledger = Ledger::new(0);
+        let mut ledger = empty();
         (0..3).for_each(|at| assert_eq!(ledger.send(at), at));
-        for request in [3, 1, 2] {
-            assert!(ledger.handle_stored(request, u64::from(request)).is_some());
+        for request in [2, 0, 1] {
+            assert!(ledger.handle_stored(request, request).is_some());
         }
         assert_eq!(ledger.close().stray_replies, 0);
-        for request in [1, 4, 0] {
+        for request in [1, 4, REQUESTS - 1] {
             assert_eq!(ledger.handle_stored(request, 1), None);
         }
         assert_eq!(ledger.close().stray_replies, 3);
@@ -348,45 +388,82 @@ mod tests {
     #[test]
     fn a_reply_and_a_push_must_agree_on_the_seq() {
         let mut ledger = answered(2);
-        ledger.handle_delivered(0, 0, 1);
-        ledger.handle_delivered(1, 10, 3);
-        assert!(ledger.close().wrong_seq > 0);
+        ledger.handle_delivered(0, 0, 0, 1);
+        ledger.handle_delivered(0, 1, 10, 3);
+        assert_eq!(ledger.close().wrong_seq, 1);
     }
 
     #[test]
     fn what_was_refused_is_not_lost_and_must_not_arrive() {
-        let mut ledger = Ledger::new(0);
+        let mut ledger = empty();
         (0..3).for_each(|n| assert_eq!(ledger.send(n * 10), n));
-        assert!(ledger.handle_refused(request_of(1), false));
-        assert!(ledger.handle_refused(request_of(2), true));
+        assert!(ledger.handle_refused(1, false));
+        assert!(ledger.handle_refused(2, true));
         assert_eq!(ledger.outstanding(), 1);
-        ledger.handle_stored(request_of(0), 1);
-        ledger.handle_delivered(0, 0, 1);
+        ledger.handle_stored(0, 1);
+        ledger.handle_delivered(0, 0, 0, 1);
         assert!(ledger.close().are_none());
         // Message 2 may be stored: it may come, once. Message 1 may not.
-        assert!(ledger.handle_delivered(2, 20, 2).is_some());
+        assert!(ledger.handle_delivered(0, 2, 20, 2));
         assert!(ledger.close().are_none());
-        ledger.handle_delivered(1, 10, 3);
+        ledger.handle_delivered(0, 1, 10, 3);
         assert_eq!(ledger.close().duplicated, 1);
     }
 
     #[test]
     fn a_message_that_was_never_sent_or_has_another_time_is_wrong() {
         let mut ledger = answered(1);
-        assert_eq!(ledger.handle_delivered(5, 50, 6), None);
-        assert_eq!(ledger.handle_delivered(0, 1, 1), None);
-        assert_eq!(ledger.close().wrong_content, 2);
-        assert_eq!(ledger.close().lost, 1);
+        assert!(!ledger.handle_delivered(0, 5, 50, 6));
+        assert!(!ledger.handle_delivered(0, 0, 1, 1));
+        assert!(!ledger.handle_delivered(1, 0, 0, 1));
+        assert_eq!((ledger.close().wrong_content, ledger.close().lost), (3, 1));
+    }
+
+    #[test]
+    fn every_receiver_of_a_group_must_have_every_message_once() {
+        // Receiver 0 is the sender.
+        let mut ledger = Ledger::new(Awaits::Both, 4, 3);
+        for counter in 0..3 {
+            ledger.send(counter);
+            ledger.handle_stored(counter, counter + 1);
+        }
+        for (receiver, counter) in [(1, 0), (2, 0), (3, 0), (1, 1), (1, 2), (2, 2), (2, 1), (1, 1), (3, 2)] {
+            ledger.handle_delivered(receiver, counter, counter, counter + 1);
+        }
+        // 3 lacks message 1, 2 had the last two in the wrong order, 1 had message 1 twice.
+        let faults = ledger.close();
+        assert_eq!((faults.lost, faults.out_of_order, faults.duplicated), (1, 1, 1));
+        assert_eq!(ledger.outstanding(), 1);
+    }
+
+    #[test]
+    fn what_is_awaited_decides_what_is_outstanding() {
+        let mut absent = Ledger::new(Awaits::Reply, 1, 1);
+        absent.send(0);
+        absent.handle_stored(0, 1);
+        assert_eq!((absent.outstanding(), absent.has_open(), absent.close().lost), (0, true, 1));
+        absent.handle_delivered(0, 0, 0, 1);
+        assert!(!absent.has_open() && absent.close().are_none());
+        let mut unanswered = Ledger::new(Awaits::Delivery, 1, 1);
+        unanswered.send(0);
+        assert_eq!(unanswered.outstanding(), 1);
+        unanswered.handle_delivered(0, 0, 0, 0);
+        assert!(unanswered.outstanding() == 0 && unanswered.close().are_none());
+        let mut nothing = Ledger::new(Awaits::Nothing, 1, 1);
+        nothing.send(0);
+        assert_eq!((nothing.outstanding(), nothing.close().lost), (0, 1));
+        nothing.handle_delivered(0, 0, 0, 0);
+        assert!(nothing.outstanding() == 0 && nothing.close().are_none());
     }
 
     #[test]
     fn request_numbers_wrap() {
-        for base in [0, 5, REQUESTS - 2, REQUESTS, 3 * REQUESTS + 7] {
-            for counter in base..base + 5 {
-                let request = request_of(counter);
-                assert!(request != 0);
-                assert_eq!(counter_of(base, request), counter);
-            }
+        let mut ledger = empty();
+        for counter in 0..2 * REQUESTS + 7 {
+            ledger.send(counter);
+            assert_eq!(ledger.handle_stored(counter % REQUESTS, counter + 1), Some(counter));
+            assert!(ledger.handle_delivered(0, counter, counter, counter + 1));
         }
+        assert!(ledger.close().are_none());
     }
 }

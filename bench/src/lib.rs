@@ -1,39 +1,58 @@
 //! The load generator of the chat server.
 //!
 //! ```text
-//!   accounts  (blocking, typed)          workload  (one mio loop, one thread, lean)
-//!   register, log in, open   --hand-->   schedule -> message -> connection -> server
-//!                                                                   |
-//!                              report <- measure <- ledger <--------+
+//!   accounts, opening  (blocking, typed)     workload  (one mio loop, one thread, lean)
+//!   register, log in, open     ----hand--->  rig <-> lane -> message, ledger
+//!                                             |
+//!   report, page, compare  <---  tally  <---  meter         several processes: crew
 //! ```
 //!
-//! * [`accounts`] and [`session`] set up: what comes before the clock starts may be slow, so it is simple.
-//! * [`workload`]: one file a workload; each drives its connections from one edge-triggered loop.
-//! * [`ledger`]: every message of every direction is accounted for: lost, duplicated, out of order, wrong content.
-//! * [`measure`]: latencies, the measured window, and what the server's process cost meanwhile.
+//! * [`accounts`], [`opening`] and [`session`] set up: what comes before the clock starts may be slow, so it is simple.
+//! * [`workload`]: one file a workload; each drives its connections from one edge-triggered loop, the [`rig`].
+//! * [`lane`] and [`ledger`]: every message of every sender is accounted for at every receiver: lost, duplicated, out of
+//!   order, wrong content.
+//! * [`measure`]: latencies, the measured window, and what the server's processes cost meanwhile.
 //! * [`relay`]: a stand-in that stores nothing: the floor that a server's cost can be held against, and the tests' double.
+//! * [`suite`]: the standard set, held against the goals.
 
 #![forbid(unsafe_code)]
 
 pub mod accounts;
 pub mod args;
 pub mod clock;
+pub mod compare;
 pub mod connection;
+pub mod crew;
+pub mod dice;
 pub mod error;
+pub mod lane;
 pub mod ledger;
+pub mod legacy;
+pub mod live;
 pub mod measure;
 pub mod message;
+pub mod opening;
+pub mod page;
+pub mod plot;
+pub mod prepare;
 pub mod relay;
 pub mod report;
+pub mod rig;
 pub mod schedule;
+pub mod seat;
 pub mod session;
 pub mod shape;
+pub mod suite;
+pub mod target;
+pub mod trouble;
 pub mod workload;
 
-use args::{Args, Workload};
+use args::{Args, Task};
 use error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use target::Target;
+use wire::Dialect;
 
 /// How a run ended that could be run at all. One that could not ends with exit code 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,29 +72,39 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Does what the command line says, prints what came of it, and appends it to the `--json` file where one is given.
+/// Does what the command line says, prints what came of it, and writes it where that is asked for.
 pub fn run(args: Args) -> Result<Outcome, Error> {
     raise_file_limit();
-    match args.workload {
-        Workload::Pairs(pairs) => {
-            let report = workload::pairs::run(&pairs)?;
-            report::publish(&report, pairs.common.json.as_deref())
+    match args.task {
+        Task::Load(load) => {
+            let parts = crew::run(&load)?;
+            if load.common().worker.is_some() {
+                crew::tell(&parts)?;
+                return Ok(Outcome::Clean);
+            }
+            report::publish(&load, parts)
         }
-        Workload::Idle(idle) => {
-            let report = workload::idle::run(&idle)?;
-            report::publish(&report, idle.common.json.as_deref())
-        }
-        Workload::Accounts(accounts) => {
-            let made = accounts::register_many(accounts.address, &accounts.prefix, accounts.count)?;
+        Task::Accounts(accounts) => {
+            let target = Target::new(&[accounts.address], 0)?;
+            let made = accounts::register_many(&target, Dialect::Tlv, &accounts.prefix, accounts.count)?;
             accounts::save(&accounts.file, &made)?;
             Ok(Outcome::Clean)
         }
-        Workload::Relay(relay) => {
+        Task::Prepare(prepare) => {
+            prepare::run(&prepare)?;
+            Ok(Outcome::Clean)
+        }
+        Task::Relay(relay) => {
             let mut relay = relay::Relay::bind((relay.ip, relay.port).into(), relay.fault)?;
             let mut out = io::stdout();
             let announced = writeln!(out, "listening on {}", relay.address()).and_then(|()| out.flush());
             announced.map_err(|error| Error::io("write to stdout", error))?;
             relay.run(&Default::default())?;
+            Ok(Outcome::Clean)
+        }
+        Task::Suite(suite) => suite::run(&suite),
+        Task::Compare(files) => {
+            compare::run(&files)?;
             Ok(Outcome::Clean)
         }
     }

@@ -1,288 +1,382 @@
 //! What a run says: a table for a person, one line of JSON for a program.
 
 use crate::Outcome;
+use crate::args::workload::{CommonArgs, Workload};
 use crate::error::Error;
-use crate::ledger::Faults;
-use crate::measure::{Measured, Quantiles, Usage};
-use crate::workload::Trouble;
+use crate::measure::{Latency, Moment, Quantiles, Tally, Usage, ratio};
+use crate::page;
+use crate::workload::Part;
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::Path;
 
-/// A generator that used more of a core than this was what bounded the run.
+/// A generator that used, or could have used, more of its cores than this was what bounded the run.
 const SATURATED: f64 = 0.95;
+/// A generator that was so late itself makes latencies that say nothing of the server: us, and as a part of theirs.
+const LATE_US: f64 = 200.0;
+const LATE_PART: f64 = 0.2;
+/// A thread that used less of a core, in per cent, is not told.
+const TOLD_SHARE: f64 = 0.05;
+/// Steps of a histogram that is written to a file, in each power of two.
+const STEPS: f64 = 8.0;
 
-/// A result: `Display` is the table.
-pub trait Report: Display {
-    /// Whether all went well.
-    fn outcome(&self) -> Outcome;
-    /// The result as one flat object; every key occurs once.
-    fn json(&self) -> Map<String, Value>;
+/// What came of a run, with what it was.
+#[derive(Debug)]
+pub struct Report {
+    /// What to call it.
+    pub name: String,
+    /// What was run, in words.
+    pub title: String,
+    /// What was run, as its options say: name and number.
+    pub options: Map<String, Value>,
+    /// What was measured.
+    pub parts: Vec<Part>,
+    threads_table: bool,
 }
 
-/// Prints a report, and appends it to a file where one is given.
-pub fn publish(report: &impl Report, file: Option<&Path>) -> Result<Outcome, Error> {
+/// Prints what came of a run, and writes it where its options say.
+pub fn publish(workload: &Workload, parts: Vec<Part>) -> Result<Outcome, Error> {
+    let common = workload.common();
+    let report = Report::new(workload, parts);
     // A pipe that nobody reads any more is no reason to fail.
     let _ = write!(std::io::stdout(), "{report}");
-    if let Some(file) = file {
+    let result = report.json();
+    if let Some(file) = &common.json {
         let append = || -> std::io::Result<()> {
-            let line = Value::Object(report.json());
+            let line = Value::Object(result.clone());
             writeln!(OpenOptions::new().create(true).append(true).open(file)?, "{line}")
         };
         append().map_err(|error| Error::io(format!("append to {}", file.display()), error))?;
     }
+    if let Some(file) = &common.report {
+        fs::write(file, page::render(&report))
+            .map_err(|error| Error::io(format!("write {}", file.display()), error))?;
+    }
     Ok(report.outcome())
 }
 
-/// What came of the workload `pairs`.
-#[derive(Debug)]
-pub struct PairsReport {
-    /// How many pairs.
-    pub pairs: u32,
-    /// Messages outstanding in each, or ...
-    pub window: Option<u32>,
-    /// ... messages a second in all.
-    pub rate: Option<u32>,
-    /// Bytes of each content.
-    pub size: u32,
-    /// Seconds before the measured ones.
-    pub warmup: f64,
-    /// Messages sent in the whole run.
-    pub sent: u64,
-    /// Messages delivered in the measured window.
-    pub delivered: u64,
-    /// From when a message counts to its reply.
-    pub acknowledgement: Quantiles,
-    /// From when a message counts to its delivery.
-    pub delivery: Quantiles,
-    /// From when a message was due to when it was sent, at a fixed rate.
-    pub lag: Option<Quantiles>,
-    /// What went wrong with messages.
-    pub faults: Faults,
-    /// What else went wrong.
-    pub trouble: Trouble,
-    /// The window, and what was used in it.
-    pub measured: Measured,
-    /// Tell the server's threads apart.
-    pub threads_table: bool,
-}
-
-impl PairsReport {
-    fn per_second(&self) -> f64 {
-        ratio(self.delivered as f64 * 1e9, self.measured.nanoseconds as f64)
+impl Report {
+    /// What came of `workload`.
+    pub fn new(workload: &Workload, parts: Vec<Part>) -> Report {
+        let common = workload.common();
+        let (title, options) = describe(workload);
+        let name = common.name.clone().unwrap_or_else(|| title.clone());
+        Report { name, title, options, parts, threads_table: common.threads_table }
     }
 
-    /// Microseconds of CPU for each message delivered.
-    fn us_per_message(&self, cpu_ns: u64) -> f64 {
-        ratio(cpu_ns as f64 / 1e3, self.delivered as f64)
-    }
-}
-
-impl Report for PairsReport {
-    fn outcome(&self) -> Outcome {
-        let is_clean = self.faults.are_none() && self.trouble.is_none() && self.delivered > 0;
-        if is_clean { Outcome::Clean } else { Outcome::Faulty }
-    }
-
-    fn json(&self) -> Map<String, Value> {
-        let mut line = Map::new();
-        let mut put = |key: String, value: Value| drop(line.insert(key, value));
-        put("workload".into(), json!("pairs"));
-        put("pairs".into(), json!(self.pairs));
-        put("window".into(), json!(self.window));
-        put("rate".into(), json!(self.rate));
-        put("size".into(), json!(self.size));
-        put("sent".into(), json!(self.sent));
-        put("delivered".into(), json!(self.delivered));
-        put("delivered_per_second".into(), json!(self.per_second()));
-        let named =
-            [("ack", Some(self.acknowledgement)), ("delivery", Some(self.delivery)), ("lag", self.lag)];
-        for (name, quantiles) in named.into_iter().filter_map(|(name, quantiles)| Some((name, quantiles?))) {
-            let Quantiles { p50, p99, p999, max } = quantiles;
-            for (quantile, us) in [("p50", p50), ("p99", p99), ("p999", p999), ("max", max)] {
-                put(format!("{name}_{quantile}_us"), json!(us));
-            }
-        }
-        self.faults.named().into_iter().for_each(|(name, count)| put(name.into(), json!(count)));
-        if let Some(server) = &self.measured.server {
-            let us = self.us_per_message(server.cpu_ns);
-            put("server_us_per_message".into(), json!(us));
-            put("server_user_us_per_message".into(), json!(us * server.user_share));
-            put("server_system_us_per_message".into(), json!(us * (1.0 - server.user_share)));
-        }
-        put_common(&mut put, &self.measured, &self.trouble);
-        line
-    }
-}
-
-impl Display for PairsReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let load = match (self.window, self.rate) {
-            (Some(window), _) => format!("window {window}"),
-            (_, rate) => format!("{} messages/s", grouped(u64::from(rate.unwrap_or_default()))),
+    /// Whether all went well.
+    pub fn outcome(&self) -> Outcome {
+        let is_clean = |part: &Part| {
+            let Part { tally, unit, name, .. } = part;
+            // A short run may see no heartbeat, and nobody may have left.
+            let may_be_none = unit == "heartbeat" || name == "returns";
+            tally.faults.are_none() && tally.trouble.is_none() && (tally.done > 0 || may_be_none)
         };
-        let seconds = self.measured.nanoseconds as f64 / 1e9;
-        let Self { pairs, size, warmup, .. } = self;
-        writeln!(
-            f,
-            "{pairs} pairs, {load}, {size} bytes, {seconds:.1} s measured after {warmup:.1} s of warm-up"
-        )?;
-        let per_second = grouped(self.per_second().round() as u64);
-        writeln!(f, "  delivered   {per_second} messages/s ({} in all)", grouped(self.delivered))?;
-        writeln!(f, "  latency, us {:>10} {:>10} {:>10} {:>10}", "p50", "p99", "p99.9", "max")?;
-        let rows =
-            [("ack", Some(self.acknowledgement)), ("delivery", Some(self.delivery)), ("sent late", self.lag)];
-        for (name, Quantiles { p50, p99, p999, max }) in
-            rows.into_iter().filter_map(|(name, q)| Some((name, q?)))
-        {
-            writeln!(f, "    {name:<9} {p50:>10.1} {p99:>10.1} {p999:>10.1} {max:>10.1}")?;
-        }
-        let faults = self.faults.named().map(|(name, count)| format!("{} {count}", name.replace('_', " ")));
-        writeln!(f, "  messages    {}", faults.join(", "))?;
-        if let Some(server) = &self.measured.server {
-            let us = self.us_per_message(server.cpu_ns);
-            let user = us * server.user_share;
-            writeln!(f, "  server      {us:.2} us CPU a message ({user:.2} user, {:.2} system)", us - user)?;
-            if self.threads_table {
-                for (name, cpu_ns) in &server.threads {
-                    let (us, share) =
-                        (self.us_per_message(*cpu_ns), of_core(*cpu_ns, &self.measured) * 100.0);
-                    writeln!(f, "    {name:<16} {us:>8.2} us a message {share:>6.1} % of a core")?;
-                }
-            }
-        }
-        write_common(f, &self.measured, &self.trouble)
-    }
-}
-
-/// What came of the workload `idle`.
-#[derive(Debug)]
-pub struct IdleReport {
-    /// How many connections.
-    pub connections: u32,
-    /// Heartbeats answered in the measured window.
-    pub heartbeats: u64,
-    /// From when a heartbeat was due to its answer.
-    pub heartbeat: Quantiles,
-    /// Resident memory of the server after one login, and its part that is not of files, KiB.
-    pub one_login_kib: [u64; 2],
-    /// What went wrong.
-    pub trouble: Trouble,
-    /// The window, and what was used in it.
-    pub measured: Measured,
-    /// Tell the server's threads apart.
-    pub threads_table: bool,
-}
-
-impl IdleReport {
-    /// Resident bytes, all and those that are not of files, that each connection but the first cost.
-    fn bytes_per_connection(&self, server: &Usage) -> [f64; 2] {
-        let grown =
-            |now: u64, then: u64| (now as f64 - then as f64) * 1024.0 / f64::from(self.connections - 1);
-        [grown(server.rss_kib, self.one_login_kib[0]), grown(server.anonymous_kib, self.one_login_kib[1])]
-    }
-}
-
-impl Report for IdleReport {
-    fn outcome(&self) -> Outcome {
-        if self.trouble.is_none() { Outcome::Clean } else { Outcome::Faulty }
+        if self.parts.iter().all(is_clean) { Outcome::Clean } else { Outcome::Faulty }
     }
 
-    fn json(&self) -> Map<String, Value> {
+    /// The result as one flat object; what belongs to a named part has its name before its own.
+    pub fn json(&self) -> Map<String, Value> {
         let mut line = Map::new();
-        let mut put = |key: String, value: Value| drop(line.insert(key, value));
-        put("workload".into(), json!("idle"));
-        put("connections".into(), json!(self.connections));
-        put("heartbeats".into(), json!(self.heartbeats));
-        put("heartbeat_p50_us".into(), json!(self.heartbeat.p50));
-        put("heartbeat_p99_us".into(), json!(self.heartbeat.p99));
-        if let Some(server) = &self.measured.server {
-            let [all, anonymous] = self.bytes_per_connection(server);
-            put("one_login_rss_kib".into(), json!(self.one_login_kib[0]));
-            put("rss_bytes_per_connection".into(), json!(all));
-            put("anonymous_bytes_per_connection".into(), json!(anonymous));
+        line.insert("name".into(), json!(self.name));
+        line.insert("clean".into(), json!(self.outcome() == Outcome::Clean));
+        line.extend(self.options.clone());
+        for part in &self.parts {
+            let prefix = if part.name.is_empty() { String::new() } else { format!("{}_", part.name) };
+            put_part(&mut |key: &str, value: Value| drop(line.insert(format!("{prefix}{key}"), value)), part);
         }
-        put_common(&mut put, &self.measured, &self.trouble);
         line
     }
 }
 
-impl Display for IdleReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.measured.nanoseconds as f64 / 1e9;
-        let connections = grouped(u64::from(self.connections));
-        writeln!(f, "{connections} idle logged-in connections, {seconds:.1} s measured")?;
-        let Quantiles { p50, p99, .. } = self.heartbeat;
-        writeln!(f, "  heartbeats  {} answered, p50 {p50:.1} us, p99 {p99:.1} us", grouped(self.heartbeats))?;
-        if let Some(server) = &self.measured.server {
-            let [all, anonymous] = self.bytes_per_connection(server).map(|bytes| bytes / 1024.0);
-            let one = self.one_login_kib[0] as f64 / 1024.0;
-            writeln!(f, "  server      {all:.2} KiB resident a connection ({anonymous:.2} not of files)")?;
-            writeln!(f, "              beyond {one:.1} MiB after one login")?;
-            for (name, cpu_ns) in server.threads.iter().filter(|_| self.threads_table) {
-                writeln!(f, "    {name:<16} {:>6.2} % of a core", of_core(*cpu_ns, &self.measured) * 100.0)?;
-            }
+/// What a workload is, in words and in numbers.
+fn describe(workload: &Workload) -> (String, Map<String, Value>) {
+    let pace = |window: Option<u32>, rate: Option<u32>, unit: &str| match (window, rate) {
+        (Some(window), _) => format!("window {window}"),
+        (_, rate) => format!("{} {unit}/s", grouped(u64::from(rate.unwrap_or_default()))),
+    };
+    let (kind, title, options) = match workload {
+        Workload::Pairs(args) => {
+            let over = match args.conversations {
+                1 => String::new(),
+                many => format!(" over {} conversations", grouped(u64::from(many * args.pairs))),
+            };
+            let pace = pace(args.pace.window, args.pace.rate, "messages");
+            let title = format!("{} pairs{over}, {pace}, {} bytes", args.pairs, args.size);
+            let (window, rate) = (args.pace.window, args.pace.rate);
+            let options = json!({"pairs": args.pairs, "conversations": args.conversations, "window": window,
+                "rate": rate, "size": args.size});
+            ("pairs", title, options)
         }
-        write_common(f, &self.measured, &self.trouble)
+        Workload::Group(args) => {
+            let (groups, members, senders) = (args.groups, args.members, args.senders);
+            let pace = pace(args.pace.window, args.pace.rate, "messages");
+            let title =
+                format!("{groups} groups of {members}, {senders} senders, {pace}, {} bytes", args.size);
+            let (window, rate) = (args.pace.window, args.pace.rate);
+            let options = json!({"groups": groups, "members": members, "senders": senders, "window": window,
+                "rate": rate, "size": args.size});
+            ("group", title, options)
+        }
+        Workload::Login(args) => {
+            let by = format!("{:?}", args.by).to_lowercase();
+            let title = format!(
+                "logins of {} accounts by {by}, {}",
+                args.count,
+                pace(args.window, args.rate, "logins")
+            );
+            ("login", title, json!({"count": args.count, "window": args.window, "rate": args.rate, "by": by}))
+        }
+        Workload::Storm(args) => {
+            let title = format!(
+                "{} clients reconnect at once, {} pairs send {} messages/s",
+                grouped(u64::from(args.connections)),
+                args.pairs,
+                grouped(u64::from(args.rate))
+            );
+            ("storm", title, json!({"connections": args.connections, "pairs": args.pairs, "rate": args.rate}))
+        }
+        Workload::Idle(args) => {
+            let title = format!("{} idle logged-in connections", grouped(u64::from(args.connections)));
+            ("idle", title, json!({"connections": args.connections, "heartbeat": args.heartbeat}))
+        }
+        Workload::Offline(args) => {
+            let messages = grouped(u64::from(args.messages));
+            let title = format!("{messages} messages of {} bytes to {} absent users", args.size, args.pairs);
+            let options = json!({"messages": args.messages, "pairs": args.pairs, "window": args.window,
+                "size": args.size});
+            ("offline", title, options)
+        }
+        Workload::Mixed(args) => {
+            let (circles, members, rate) = (args.circles, args.members, grouped(u64::from(args.rate)));
+            let title = format!("{circles} circles of {members} friends, {rate} acts/s, seed {}", args.seed);
+            let options = json!({"circles": circles, "members": members, "rate": args.rate, "seed": args.seed,
+                "mix": args.mix.0, "size": args.size});
+            ("mixed", title, options)
+        }
+    };
+    let CommonArgs { dialect, address, .. } = workload.common();
+    let dialect = format!("{dialect:?}").to_lowercase();
+    let mut all = Map::new();
+    all.insert("workload".into(), json!(kind));
+    all.insert("dialect".into(), json!(dialect));
+    all.insert("addresses".into(), json!(address.len()));
+    if let Value::Object(options) = options {
+        all.extend(options);
+    }
+    let title = if dialect == "legacy" { format!("legacy: {title}") } else { title };
+    (title, all)
+}
+
+/// What a part's units of work are called once they are done.
+fn done_word(part: &Part) -> String {
+    match (&*part.unit, &*part.latency) {
+        (_, "ack") => "stored".into(),
+        (_, "handing over") => "handed_over".into(),
+        ("message" | "delivery", _) => "delivered".into(),
+        (other, _) => format!("{other}s"),
     }
 }
 
-fn put_common(put: &mut impl FnMut(String, Value), measured: &Measured, trouble: &Trouble) {
-    put("seconds".into(), json!(measured.nanoseconds as f64 / 1e9));
-    if let Some(server) = &measured.server {
-        put("server_of_core".into(), json!(of_core(server.cpu_ns, measured)));
-        put("server_rss_kib".into(), json!(server.rss_kib));
-        put("server_voluntary_switches".into(), json!(server.switches[0]));
-        put("server_involuntary_switches".into(), json!(server.switches[1]));
+fn put_part(put: &mut impl FnMut(&str, Value), part: &Part) {
+    let Part { tally, unit, latency, .. } = part;
+    let word = done_word(part);
+    put("seconds", json!(tally.nanoseconds as f64 / 1e9));
+    put(&word, json!(tally.done));
+    put(&format!("{word}_per_second"), json!(tally.per_second()));
+    put("sent", json!(tally.sent));
+    for (name, latency) in [(&**latency, &tally.latency), ("ack", &tally.ack), ("lag", &tally.lag)] {
+        if latency.count() == 0 {
+            continue;
+        }
+        let Quantiles { p50, p99, p999, max } = latency.quantiles();
+        for (quantile, us) in [("p50", p50), ("p99", p99), ("p999", p999), ("max", max)] {
+            put(&format!("{name}_{quantile}_us"), json!(us));
+        }
+    }
+    tally.faults.named().into_iter().for_each(|(name, count)| put(name, json!(count)));
+    if let Some(server) = &tally.server {
+        let us = tally.us_each(server.cpu_ns);
+        put(&format!("server_us_per_{unit}"), json!(us));
+        put(&format!("server_user_us_per_{unit}"), json!(us * server.user_share));
+        put(&format!("server_system_us_per_{unit}"), json!(us * (1.0 - server.user_share)));
+        put("server_of_core", json!(tally.cores(server.cpu_ns)));
+        put("server_starved_of_core", json!(tally.cores(server.starved_ns)));
+        put("server_rss_kib", json!(server.rss_kib));
+        put("server_rss_peak_kib", json!(peak(tally, server)));
+        put("server_voluntary_switches", json!(server.switches[0]));
+        put("server_involuntary_switches", json!(server.switches[1]));
         let threads: Vec<Value> = server.threads.iter().map(|(name, ns)| json!([name, ns])).collect();
-        put("server_threads_cpu_ns".into(), json!(threads));
+        put("server_threads_cpu_ns", json!(threads));
+        if let Some([all, anonymous]) = per_connection(part, server) {
+            put("base_rss_kib", json!(part.base_kib));
+            put("rss_bytes_per_connection", json!(all));
+            put("anonymous_bytes_per_connection", json!(anonymous));
+        }
     }
-    put("generator_of_core".into(), json!(of_core(measured.generator.cpu_ns, measured)));
-    put(
-        "trouble".into(),
-        Value::Object(trouble.iter().map(|(name, n)| (name.to_owned(), json!(n))).collect()),
-    );
+    put("generator_of_core", json!(tally.cores(tally.generator.cpu_ns)));
+    put("generator_starved_of_core", json!(tally.cores(tally.generator.starved_ns)));
+    put("generators", json!(tally.generators));
+    put("generator_was_the_bottleneck", json!(bottleneck(part).is_some()));
+    put("counts", json!(part.counts));
+    put("trouble", json!(tally.trouble));
+    put("moments", json!(tally.moments));
+    put("histogram_us", json!(histogram(&tally.latency)));
 }
 
-fn write_common(f: &mut fmt::Formatter<'_>, measured: &Measured, trouble: &Trouble) -> fmt::Result {
-    if let Some(server) = &measured.server {
-        let share = of_core(server.cpu_ns, measured) * 100.0;
-        let rss = server.rss_kib as f64 / 1024.0;
-        let second = measured.nanoseconds as f64 / 1e9;
-        let [waited, made_to] =
-            server.switches.map(|count| grouped(ratio(count as f64, second).round() as u64));
-        writeln!(f, "              {share:.1} % of a core, {rss:.1} MiB resident")?;
-        writeln!(f, "              {waited} voluntary and {made_to} involuntary context switches/s")?;
+/// The server's largest resident memory that was seen, KiB.
+fn peak(tally: &Tally, server: &Usage) -> u64 {
+    tally.moments.iter().map(|moment| moment.server_rss_kib).max().unwrap_or(0).max(server.rss_kib)
+}
+
+/// Resident bytes, all and those that are not of files, that each connection beyond the first ones cost.
+fn per_connection(part: &Part, server: &Usage) -> Option<[f64; 2]> {
+    let [all, anonymous] = part.base_kib?;
+    let grown = |now: u64, then: u64| ratio((now as f64 - then as f64) * 1024.0, f64::from(part.beyond));
+    Some([grown(server.rss_kib, all), grown(server.anonymous_kib, anonymous)])
+}
+
+/// A histogram with fewer steps: the upper end of each, us, and how many are in it.
+pub fn histogram(latency: &Latency) -> Vec<(f64, u64)> {
+    let mut steps: Vec<(i32, u64)> = Vec::new();
+    for (ns, count) in latency.recorded() {
+        let step = ((ns as f64).log2() * STEPS).ceil() as i32;
+        match steps.last_mut() {
+            Some(last) if last.0 == step => last.1 += count,
+            _ => steps.push((step, count)),
+        }
     }
-    // Where nothing else runs on its core it is never made to wait: what it waits for others is in the latencies.
-    let (share, preempted) = (of_core(measured.generator.cpu_ns, measured), measured.generator.switches[1]);
-    writeln!(f, "  generator   {:.1} % of a core, preempted {} times", share * 100.0, grouped(preempted))?;
-    if share > SATURATED {
-        writeln!(f, "  NOTE: the generator was the bottleneck; the server can do more than this")?;
+    steps.into_iter().map(|(step, count)| ((f64::from(step) / STEPS).exp2() / 1e3, count)).collect()
+}
+
+/// Says so where the generator, not the server, bounded what was measured.
+pub fn bottleneck(part: &Part) -> Option<String> {
+    let Tally { generator, generators, lag, latency, .. } = &part.tally;
+    let (used, starved) = (part.tally.cores(generator.cpu_ns), part.tally.cores(generator.starved_ns));
+    if used > SATURATED * f64::from((*generators).max(1)) {
+        return Some(
+            "the generator was the bottleneck: it used all of its core; the server can do more than this"
+                .into(),
+        );
     }
-    for (name, count) in trouble.iter() {
+    if used + starved > SATURATED * f64::from((*generators).max(1)) && starved > 0.2 * used {
+        return Some(format!(
+            "the generator was the bottleneck: for {:.0} % of the time it had work and no CPU",
+            starved * 100.0
+        ));
+    }
+    let (late, all) = (lag.quantiles().p99, latency.quantiles().p99);
+    (lag.count() > 0 && late > LATE_US && late > LATE_PART * all).then(|| {
+        format!("the generator was the bottleneck: at p99 it sent {late:.0} us late, of the {all:.0} us that are told")
+    })
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.title)?;
+        for part in &self.parts {
+            if !part.name.is_empty() {
+                writeln!(f, "  -- {}", part.name)?;
+            }
+            write_part(f, part, self.threads_table)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> fmt::Result {
+    let Part { tally, unit, latency, .. } = part;
+    let (word, seconds) = (done_word(part), tally.nanoseconds as f64 / 1e9);
+    let (rate, done) = (tally.per_second(), grouped(tally.done));
+    let rate = if rate < 100.0 { format!("{rate:.1}") } else { grouped(rate.round() as u64) };
+    writeln!(f, "  {word:<11} {rate}/s ({done} in {seconds:.2} s)")?;
+    let is_ack = latency == "ack";
+    let rows = [(&**latency, &tally.latency), ("ack", &tally.ack), ("begun late", &tally.lag)];
+    let rows = rows.iter().enumerate().filter(|(at, (_, l))| l.count() > 0 && !(is_ack && *at == 1));
+    for (number, (_, (name, latency))) in rows.enumerate() {
+        if number == 0 {
+            writeln!(f, "  latency, us {:>10} {:>10} {:>10} {:>10}", "p50", "p99", "p99.9", "max")?;
+        }
+        let Quantiles { p50, p99, p999, max } = latency.quantiles();
+        writeln!(f, "    {name:<10}{p50:>10.1} {p99:>10.1} {p999:>10.1} {max:>10.1}")?;
+    }
+    if tally.sent > 0 {
+        let faults = tally.faults.named().into_iter().filter(|(_, count)| *count > 0);
+        let faults: Vec<_> =
+            faults.map(|(name, count)| format!("{} {}", name.replace('_', " "), grouped(count))).collect();
+        match &faults[..] {
+            [] => writeln!(f, "  messages    none lost, duplicated, out of order, wrong or unanswered")?,
+            faults => writeln!(f, "  FAULTY: {}", faults.join(", "))?,
+        }
+    }
+    if let Some(server) = &tally.server {
+        write_server(f, part, server, threads_table, unit)?;
+    }
+    if !part.counts.is_empty() {
+        let counts: Vec<_> =
+            part.counts.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
+        writeln!(f, "  counted     {}", counts.join(", "))?;
+    }
+    let own = &tally.generator;
+    let (share, starved) = (tally.cores(own.cpu_ns) * 100.0, tally.cores(own.starved_ns) * 100.0);
+    let processes =
+        if tally.generators > 1 { format!("{} processes, ", tally.generators) } else { String::new() };
+    let preempted = grouped(own.switches[1]);
+    writeln!(
+        f,
+        "  generator   {processes}{share:.1} % of a core, {starved:.1} % waiting for one, preempted {preempted} times"
+    )?;
+    if let Some(note) = bottleneck(part) {
+        writeln!(f, "  NOTE: {note}")?;
+    }
+    for (name, count) in tally.trouble.iter() {
         writeln!(f, "  TROUBLE: {name} {count}")?;
     }
-    if let Some(hint) = trouble.hint() {
-        writeln!(f, "  {hint}")?;
+    match tally.trouble.hint() {
+        Some(hint) => writeln!(f, "  {hint}"),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// Which part of one core `cpu_ns` is, in the measured window.
-fn of_core(cpu_ns: u64, measured: &Measured) -> f64 {
-    ratio(cpu_ns as f64, measured.nanoseconds as f64)
-}
-
-/// A ratio; 0 where nothing was measured.
-fn ratio(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { part / whole } else { 0.0 }
+fn write_server(
+    f: &mut fmt::Formatter<'_>,
+    part: &Part,
+    server: &Usage,
+    threads_table: bool,
+    unit: &str,
+) -> fmt::Result {
+    let tally = &part.tally;
+    let us = tally.us_each(server.cpu_ns);
+    let user = us * server.user_share;
+    writeln!(f, "  server      {us:.2} us CPU a {unit} ({user:.2} user, {:.2} system)", us - user)?;
+    if let (Some([all, anonymous]), Some(base)) = (per_connection(part, server), part.base_kib) {
+        let (all, anonymous, base) = (all / 1024.0, anonymous / 1024.0, base[0] as f64 / 1024.0);
+        writeln!(f, "              {all:.2} KiB resident a connection ({anonymous:.2} not of files)")?;
+        writeln!(f, "              beyond {base:.1} MiB before {} of them", grouped(u64::from(part.beyond)))?;
+    }
+    if threads_table {
+        for (name, cpu_ns) in &server.threads {
+            let (us, share) = (tally.us_each(*cpu_ns), tally.cores(*cpu_ns) * 100.0);
+            if share >= TOLD_SHARE {
+                writeln!(f, "    {name:<16} {us:>8.2} us a {unit} {share:>6.1} % of a core")?;
+            }
+        }
+    }
+    let (share, starved) = (tally.cores(server.cpu_ns) * 100.0, tally.cores(server.starved_ns) * 100.0);
+    let [rss, peak] = [server.rss_kib, peak(tally, server)].map(|kib| kib as f64 / 1024.0);
+    writeln!(
+        f,
+        "              {share:.1} % of a core, {starved:.1} % waiting for one, {rss:.1} MiB resident, {peak:.1} at most"
+    )?;
+    let [waited, made_to] = server
+        .switches
+        .map(|count| grouped(ratio(count as f64 * 1e9, tally.nanoseconds as f64).round() as u64));
+    writeln!(f, "              {waited} voluntary and {made_to} involuntary context switches/s")
 }
 
 /// A number with its thousands set apart.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -294,42 +388,56 @@ fn grouped(number: u64) -> String {
     out
 }
 
+/// A moment's figures that are drawn over time.
+pub fn over_time(moments: &[Moment], figure: impl Fn(&Moment) -> f64) -> Vec<(f64, f64)> {
+    moments.iter().map(|moment| (moment.at, figure(moment))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::{Args, Task};
+    use crate::ledger::Faults;
+    use clap::Parser;
 
-    fn clean() -> PairsReport {
-        PairsReport {
-            pairs: 2,
-            window: Some(1),
-            rate: None,
-            size: 64,
-            warmup: 0.0,
+    fn tally() -> Tally {
+        let mut tally = Tally {
+            nanoseconds: 2_000_000_000,
             sent: 1_234_567,
-            delivered: 1_000_000,
-            acknowledgement: Quantiles { p50: 10.0, ..Default::default() },
-            delivery: Quantiles::default(),
-            lag: None,
-            faults: Faults::default(),
-            trouble: Trouble::default(),
-            measured: Measured {
-                nanoseconds: 2_000_000_000,
-                server: Some(Usage { cpu_ns: 1_500_000_000, user_share: 0.5, ..Default::default() }),
-                generator: Usage::default(),
-            },
-            threads_table: false,
-        }
+            done: 1_000_000,
+            server: Some(Usage { cpu_ns: 1_500_000_000, user_share: 0.5, ..Usage::default() }),
+            generators: 1,
+            ..Tally::default()
+        };
+        tally.ack.record(10_000);
+        tally
+    }
+
+    fn report(tally: Tally) -> Report {
+        let args = Args::parse_from(["chatbench", "pairs", "--pairs", "2", "--window", "1"]);
+        let Task::Load(load) = args.task else { panic!("a load") };
+        let part = Part {
+            name: "".into(),
+            unit: "message".into(),
+            latency: "delivery".into(),
+            tally,
+            base_kib: None,
+            beyond: 0,
+            counts: Default::default(),
+        };
+        Report::new(&load, vec![part])
     }
 
     #[test]
     fn the_figures_are_those_of_the_window() {
-        let report = clean();
+        let report = report(tally());
         assert_eq!(report.outcome(), Outcome::Clean);
         let json = report.json();
         assert_eq!(json["delivered_per_second"], 500_000.0);
         assert_eq!(json["server_us_per_message"], 1.5);
-        assert_eq!(json["ack_p50_us"], 10.0);
-        assert!(report.to_string().contains("500,000 messages/s (1,000,000 in all)"), "{report}");
+        assert!((9.9..10.1).contains(&json["ack_p50_us"].as_f64().unwrap()));
+        assert_eq!((&json["workload"], &json["pairs"]), (&json!("pairs"), &json!(2)));
+        assert!(report.to_string().contains("500,000/s (1,000,000 in 2.00 s)"), "{report}");
     }
 
     #[test]
@@ -344,21 +452,44 @@ mod tests {
             |f| f.stray_replies = 1,
         ];
         for (fault, name) in faulty.iter().zip(Faults::default().named().map(|named| named.0)) {
-            let mut report = clean();
-            fault(&mut report.faults);
+            let mut tally = tally();
+            fault(&mut tally.faults);
+            let report = report(tally);
             assert_eq!((report.outcome(), &report.json()[name]), (Outcome::Faulty, &json!(1)));
         }
-        let mut report = clean();
-        report.trouble.note("RATE_LIMITED");
-        assert_eq!(report.outcome(), Outcome::Faulty);
-        assert!(report.to_string().contains("limits.messages_per_second=0"));
-        assert_eq!(PairsReport { delivered: 0, ..clean() }.outcome(), Outcome::Faulty);
+        let mut refused = tally();
+        refused.trouble.note("RATE_LIMITED");
+        let report_of_refused = report(refused);
+        assert_eq!(report_of_refused.outcome(), Outcome::Faulty);
+        assert!(report_of_refused.to_string().contains("limits.messages_per_second=0"));
+        assert_eq!(report(Tally { done: 0, ..tally() }).outcome(), Outcome::Faulty);
     }
 
     #[test]
     fn a_generator_at_its_limit_says_so() {
-        let mut report = clean();
-        report.measured.generator.cpu_ns = 1_950_000_000;
-        assert!(report.to_string().contains("the generator was the bottleneck"));
+        let says = |change: fn(&mut Tally)| {
+            let mut tally = tally();
+            change(&mut tally);
+            report(tally).to_string().contains("the generator was the bottleneck")
+        };
+        assert!(!says(|_| {}));
+        assert!(says(|tally| tally.generator.cpu_ns = 1_950_000_000));
+        assert!(says(
+            |tally| (tally.generator.cpu_ns, tally.generator.starved_ns) = (1_200_000_000, 790_000_000)
+        ));
+        assert!(says(|tally| {
+            (0..100).for_each(|_| tally.lag.record(900_000));
+            tally.latency.record(1_000_000);
+        }));
+    }
+
+    #[test]
+    fn a_histogram_is_made_coarse_and_keeps_its_count() {
+        let mut latency = Latency::default();
+        (1..10_000).for_each(|n| latency.record(n * 1_000));
+        let steps = histogram(&latency);
+        assert!(steps.len() < 120, "{}", steps.len());
+        assert_eq!(steps.iter().map(|step| step.1).sum::<u64>(), 9_999);
+        assert!(steps.windows(2).all(|two| two[0].0 < two[1].0));
     }
 }

@@ -6,18 +6,32 @@ pub struct Schedule {
     start: u64,
     events: u64,
     period: u64,
+    /// How long the pace grows evenly to the full one, ns.
+    ramp: u64,
     next: u64,
 }
 
 impl Schedule {
     /// `events` (at least 1) in every `period` nanoseconds, the first at `start`.
     pub fn new(start: u64, events: u64, period: u64) -> Schedule {
-        Schedule { start, events, period, next: 0 }
+        Schedule::ramped(start, events, period, 0)
+    }
+
+    /// The same, but the pace grows evenly from nothing over the first `ramp` ns.
+    pub fn ramped(start: u64, events: u64, period: u64, ramp: u64) -> Schedule {
+        Schedule { start, events, period, ramp, next: 0 }
     }
 
     /// When event `number` is due. Exact to the nanosecond, however many came before.
     fn due(&self, number: u64) -> u64 {
-        self.start + (u128::from(number) * u128::from(self.period) / u128::from(self.events)) as u64
+        let even = (u128::from(number) * u128::from(self.period) / u128::from(self.events)) as u64;
+        // While it grows, half as many are done as at the full pace, so what is done at even pace in half the time.
+        let behind = match self.ramp {
+            0 => 0,
+            ramp if even >= ramp / 2 => ramp.div_ceil(2),
+            ramp => ((2.0 * ramp as f64 * even as f64).sqrt() as u64).saturating_sub(even),
+        };
+        self.start + even + behind
     }
 
     /// When the next one is due.
@@ -58,6 +72,16 @@ mod tests {
         // Each is known by when it was due, so its latency holds the stall.
         assert!(taken.iter().all(|&(number, due)| due == number * 1_000_000));
         assert_eq!(schedule.next_due(), 11_000_000);
+    }
+
+    #[test]
+    fn a_ramp_grows_to_the_full_pace_and_goes_on_evenly() {
+        let schedule = Schedule::ramped(0, 1_000, SECOND, 2 * SECOND);
+        let events_before = |end: u64| (0..).take_while(|number| schedule.due(*number) < end).count();
+        assert_eq!(events_before(2 * SECOND), 1_000);
+        assert!((245..=255).contains(&events_before(SECOND)), "{}", events_before(SECOND));
+        assert_eq!(events_before(3 * SECOND), 2_000);
+        assert!((1..2_000).all(|number| schedule.due(number - 1) <= schedule.due(number)));
     }
 
     #[test]

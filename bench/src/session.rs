@@ -1,8 +1,11 @@
 //! A blocking, typed connection: what sets a run up before the clock starts.
 
 use crate::error::Error;
+use crate::legacy;
+use crate::target::Target;
+use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 use wire::limits::FRAME_BYTES;
@@ -31,17 +34,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects.
-    pub fn connect(address: SocketAddr) -> Result<Session, Error> {
-        let connect = || {
-            let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            Ok(stream)
-        };
-        let stream = connect().map_err(|error| Error::io(format!("connect to {address}"), error))?;
-        Ok(Session { stream, input: Vec::new(), output: Vec::new() })
+    /// Connects to `target`, as its connection `number`.
+    pub fn connect(target: &Target, number: u64) -> Result<Session, Error> {
+        Ok(Session { stream: target.connect(number)?, input: Vec::new(), output: Vec::new() })
     }
 
     /// Sends a request; 0 asks for no reply.
@@ -68,16 +63,51 @@ impl Session {
                     None => continue,
                 }
             }
-            let mut chunk = [0; 8 * 1024];
+            self.read()?;
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Error> {
+        let mut chunk = [0; 8 * 1024];
+        loop {
             match self.stream.read(&mut chunk) {
                 Ok(0) => {
                     return Err(Error::Protocol(
                         "it closed the connection before it had answered".to_owned(),
                     ));
                 }
-                Ok(count) => self.input.extend_from_slice(&chunk[..count]),
+                Ok(count) => {
+                    self.input.extend_from_slice(&chunk[..count]);
+                    return Ok(());
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io("read the server's answer", error)),
+            }
+        }
+    }
+
+    /// Sends an object of the legacy dialect.
+    pub fn send_object(&mut self, object: &Value) -> Result<(), Error> {
+        self.output.clear();
+        legacy::put(&mut self.output, object);
+        self.stream.write_all(&self.output).map_err(|error| Error::io("write to the server", error))
+    }
+
+    /// Waits for the answer `ack` of the legacy dialect to `what`; other objects are dropped.
+    pub fn answer_object(&mut self, what: &'static str, ack: u64) -> Result<Value, Error> {
+        loop {
+            let Some((object, taken)) = legacy::split_object(&self.input) else {
+                self.read()?;
+                continue;
+            };
+            let read = serde_json::from_slice(object);
+            self.input.drain(..taken);
+            let object: Value =
+                read.map_err(|error| Error::Protocol(format!("it sent no object: {error}")))?;
+            match legacy::errno(&object, ack) {
+                Some(0) => return Ok(object),
+                Some(_) => return Err(Error::Protocol(format!("it answered {what} with {object}"))),
+                None => {}
             }
         }
     }

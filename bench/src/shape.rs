@@ -26,16 +26,25 @@ impl<'a> Shape<'a> {
     /// An integer literal of at most 16 digits: every integer of the protocol is below 2^53.
     #[inline]
     pub fn integer(&mut self) -> Option<u64> {
-        let digits = self.0.iter().position(|b| !b.is_ascii_digit())?;
+        let (mut value, mut digits) = (0u64, 0);
+        for &byte in self.0 {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+            digits += 1;
+        }
         let canonical = (1..=16).contains(&digits) && (digits == 1 || self.0[0] != b'0');
-        let taken = self.take(digits)?;
-        canonical.then(|| taken.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
+        // What ends with its digits is cut off: the caller's next literal fails.
+        self.0 = &self.0[digits..];
+        canonical.then_some(value)
     }
 
     /// The text up to the next quote, which is taken too; `None` where it holds an escape.
     #[inline]
     pub fn text(&mut self) -> Option<&'a [u8]> {
-        let end = self.0.iter().position(|b| matches!(b, b'"' | b'\\'))?;
+        let end = memchr::memchr2(b'"', b'\\', self.0)?;
         let taken = self.take(end)?;
         self.literal(b"\"")?;
         Some(taken)

@@ -43,14 +43,19 @@ fn chatbench(workload: &str, address: SocketAddr, options: &str) -> Output {
     command.output().unwrap()
 }
 
-/// Runs `pairs` and returns its exit code and its line of JSON.
-fn pairs(fault: Option<&str>, options: &str) -> (Option<i32>, serde_json::Value) {
+/// Runs a workload and returns its exit code and its line of JSON.
+fn measure(workload: &str, fault: Option<&str>, options: &str) -> (Option<i32>, serde_json::Value) {
     let (relay, folder) = (Running::start(fault), tempfile::tempdir().unwrap());
     let file = folder.path().join("result.json");
     let options = format!("{options} --seconds 0.5 --warmup 0.1 --drain 1 --json {}", file.display());
-    let output = chatbench("pairs", relay.address, &options);
+    let output = chatbench(workload, relay.address, &options);
     let line = std::fs::read_to_string(file).unwrap_or_else(|_| panic!("{output:?}"));
     (output.status.code(), serde_json::from_str(&line).unwrap())
+}
+
+/// Runs `pairs` and returns its exit code and its line of JSON.
+fn pairs(fault: Option<&str>, options: &str) -> (Option<i32>, serde_json::Value) {
+    measure("pairs", fault, options)
 }
 
 #[test]
@@ -81,11 +86,64 @@ fn each_single_fault_is_noticed_and_named() {
         ("reorder:100", "out_of_order"),
         ("corrupt:100", "wrong_content"),
     ] {
-        for load in ["--pairs 2 --window 8", "--pairs 3 --rate 2000"] {
-            let (code, result) = pairs(Some(fault), load);
+        for (workload, load) in [
+            ("pairs", "--pairs 2 --window 8"),
+            ("pairs", "--pairs 3 --rate 2000"),
+            ("pairs", "--pairs 2 --window 8 --conversations 5"),
+            ("pairs", "--pairs 2 --window 8 --dialect legacy"),
+            ("group", "--members 4 --window 3"),
+        ] {
+            let (code, result) = measure(workload, Some(fault), load);
             assert_eq!((code, &result[count]), (Some(1), &1.into()), "{fault} {load}: {result}");
         }
     }
+}
+
+#[test]
+fn every_shape_of_load_is_clean_where_nothing_is_wrong() {
+    for (workload, load) in [
+        ("pairs", "--pairs 3 --window 8 --conversations 7"),
+        ("pairs", "--pairs 3 --window 8 --dialect legacy"),
+        ("pairs", "--pairs 3 --rate 500 --ramp 0.2 --dialect legacy"),
+        ("pairs", "--pairs 6 --window 4 --processes 3"),
+        ("group", "--groups 2 --members 9 --senders 3 --window 2"),
+        ("login", "--count 20 --window 5"),
+        ("login", "--count 20 --rate 200"),
+        ("storm", "--connections 30 --pairs 2 --rate 200"),
+    ] {
+        let (code, result) = measure(workload, None, load);
+        assert_eq!((code, &result["clean"]), (Some(0), &true.into()), "{workload} {load}: {result}");
+    }
+}
+
+#[test]
+fn several_processes_count_as_one() {
+    let (code, result) = measure("pairs", None, "--pairs 4 --rate 2000 --processes 2");
+    assert_eq!((code, &result["generators"]), (Some(0), &2.into()), "{result}");
+    assert!((1_200..=2_000).contains(&result["sent"].as_u64().unwrap()), "{result}");
+    // A fault that one of them saw fails the run.
+    let (code, result) = measure("pairs", Some("drop:100"), "--pairs 4 --window 4 --processes 2");
+    assert_eq!((code, &result["lost"]), (Some(1), &1.into()), "{result}");
+}
+
+#[test]
+fn a_page_and_a_comparison_are_made_of_results() {
+    let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
+    let (page, json) = (folder.path().join("page.html"), folder.path().join("result.json"));
+    let files = format!("--report {} --json {}", page.display(), json.display());
+    let run =
+        chatbench("pairs", relay.address, &format!("--pairs 2 --window 8 --seconds 1 --warmup 0 {files}"));
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("name=\"viewport\"") && page.matches("<svg").count() == 4, "{page}");
+    assert!(!page.contains("http://") && !page.contains("https://"), "it needs nothing else");
+    let mut compare = Command::new(env!("CARGO_BIN_EXE_chatbench"));
+    let output = compare.arg("compare").arg(&json).arg(&json).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("delivered_per_second") && text.contains("1.000"),
+        "{text}"
+    );
 }
 
 #[test]

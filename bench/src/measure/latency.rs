@@ -2,9 +2,10 @@
 
 use crate::clock::SECOND;
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A distribution of latencies, exact to three digits from 100 ns to 10 minutes; what lies outside counts as the end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Latency(Histogram<u64>);
 
 impl Default for Latency {
@@ -14,7 +15,7 @@ impl Default for Latency {
 }
 
 /// The quantiles that are told, microseconds; all 0 where nothing was recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
     /// The median.
     pub p50: f64,
@@ -38,6 +39,21 @@ impl Latency {
         self.0.len()
     }
 
+    /// Adds all of another one.
+    pub fn add(&mut self, other: &Latency) {
+        self.0.add(&other.0).expect("all have the same bounds");
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.0.reset();
+    }
+
+    /// Every latency that occurred, ns, and how often: the upper end of what the histogram does not tell apart.
+    pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value()))
+    }
+
     /// The quantiles of what was recorded.
     pub fn quantiles(&self) -> Quantiles {
         let us = |nanoseconds: u64| nanoseconds as f64 / 1e3;
@@ -46,9 +62,38 @@ impl Latency {
     }
 }
 
+/// Written as what [`Latency::recorded`] gives, so that histograms of several processes can be added up.
+impl Serialize for Latency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.recorded())
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Latency, D::Error> {
+        let mut latency = Latency::default();
+        for (value, count) in Vec::<(u64, u64)>::deserialize(deserializer)? {
+            latency.0.saturating_record_n(value, count);
+        }
+        Ok(latency)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn histograms_of_several_processes_add_up() {
+        let (mut one, mut other, mut both) = (Latency::default(), Latency::default(), Latency::default());
+        for ns in (1..2_000_000u64).step_by(997) {
+            (if ns % 3 == 0 { &mut one } else { &mut other }).record(ns);
+            both.record(ns);
+        }
+        let text = serde_json::to_string(&other).unwrap();
+        one.add(&serde_json::from_str(&text).unwrap());
+        assert_eq!((one.count(), one.quantiles()), (both.count(), both.quantiles()));
+    }
 
     #[test]
     fn quantiles_are_within_a_thousandth() {

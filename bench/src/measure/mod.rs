@@ -1,9 +1,13 @@
 //! What a run measures: latencies, the window in which they count, and what it cost.
 
 pub mod latency;
+pub mod meter;
 pub mod process;
+pub mod tally;
 pub mod window;
 
 pub use latency::{Latency, Quantiles};
+pub use meter::Meter;
 pub use process::{Sample, Usage};
-pub use window::{Measured, Phase, Window};
+pub use tally::{Moment, Tally, ratio};
+pub use window::{Phase, Window};

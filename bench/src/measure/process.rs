@@ -1,6 +1,7 @@
 //! What processes cost: CPU time, memory, context switches, from `/proc` (proc(5)).
 
 use crate::error::Error;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -10,6 +11,8 @@ struct Thread {
     name: String,
     /// The first number of `schedstat`, ns on a CPU: the only exact one, `stat` counts in ticks.
     cpu_ns: u64,
+    /// The second number: ns in which it could run and had no CPU.
+    starved_ns: u64,
     /// Context switches because it waited, and because it was made to.
     switches: [u64; 2],
 }
@@ -25,10 +28,12 @@ pub struct Sample {
 }
 
 /// What some processes used between two samples.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// CPU time, ns.
     pub cpu_ns: u64,
+    /// Time in which a thread could run and had no CPU, ns.
+    pub starved_ns: u64,
     /// The part of it that was spent in the processes' own code, 0 to 1 (by the kernel's ticks).
     pub user_share: f64,
     /// Resident memory at the second sample, KiB.
@@ -67,10 +72,11 @@ impl Sample {
             // A thread may end while it is looked at.
             let (Ok(schedstat), Ok(status)) = (read("schedstat"), read("status")) else { continue };
             let name = status.lines().find_map(|line| line.strip_prefix("Name:")).unwrap_or_default().trim();
-            let cpu_ns = schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
+            let mut times = schedstat.split(' ').map(|ns| ns.trim().parse().unwrap_or(0));
+            let (cpu_ns, starved_ns) = (times.next().unwrap_or(0), times.next().unwrap_or(0));
             let switches =
                 [field(&status, "voluntary_ctxt_switches:"), field(&status, "nonvoluntary_ctxt_switches:")];
-            self.threads.insert((pid, tid), Thread { name: name.to_owned(), cpu_ns, switches });
+            self.threads.insert((pid, tid), Thread { name: name.to_owned(), cpu_ns, starved_ns, switches });
         }
         Ok(())
     }
@@ -88,12 +94,13 @@ impl Sample {
     /// What was used since `before`.
     pub fn since(&self, before: &Sample) -> Usage {
         let fresh = Thread::default();
-        let (mut cpu_ns, mut switches) = (0, [0; 2]);
+        let (mut cpu_ns, mut starved_ns, mut switches) = (0, 0, [0; 2]);
         let mut threads = BTreeMap::<&str, u64>::new();
         for (id, thread) in &self.threads {
             let earlier = before.threads.get(id).unwrap_or(&fresh);
             let used = thread.cpu_ns.saturating_sub(earlier.cpu_ns);
             cpu_ns += used;
+            starved_ns += thread.starved_ns.saturating_sub(earlier.starved_ns);
             *threads.entry(&thread.name).or_default() += used;
             for (sum, (now, then)) in switches.iter_mut().zip(thread.switches.iter().zip(earlier.switches)) {
                 *sum += now.saturating_sub(then);
@@ -109,8 +116,43 @@ impl Sample {
         threads.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
         let user_share = user as f64 / (user + system).max(1) as f64;
         let (rss_kib, anonymous_kib) = (self.rss_kib, self.anonymous_kib);
-        Usage { cpu_ns, user_share, rss_kib, anonymous_kib, switches, threads }
+        Usage { cpu_ns, starved_ns, user_share, rss_kib, anonymous_kib, switches, threads }
     }
+}
+
+impl Usage {
+    /// Adds what other processes used in the same time.
+    pub fn add(&mut self, other: Usage) {
+        let whole = (self.cpu_ns + other.cpu_ns).max(1) as f64;
+        self.user_share =
+            (self.user_share * self.cpu_ns as f64 + other.user_share * other.cpu_ns as f64) / whole;
+        self.cpu_ns += other.cpu_ns;
+        self.starved_ns += other.starved_ns;
+        self.rss_kib += other.rss_kib;
+        self.anonymous_kib += other.anonymous_kib;
+        self.switches.iter_mut().zip(other.switches).for_each(|(sum, more)| *sum += more);
+        self.threads.extend(other.threads);
+    }
+}
+
+/// What some processes have used of all CPUs so far, ns, by the kernel's ticks (10 ms): one read a process, so it may be
+/// looked at while a run is measured. A process that has ended counts nothing.
+pub fn ticks(pids: &[u32]) -> u64 {
+    let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let used = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/stat")).map_or(0, |stat| times(&stat).iter().sum())
+    };
+    pids.iter().map(used).sum::<u64>() * tick
+}
+
+/// Resident memory of some processes, KiB, by one read each.
+pub fn resident(pids: &[u32]) -> u64 {
+    let page = rustix::param::page_size() as u64 / 1024;
+    let pages = |pid: &u32| {
+        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0)
+    };
+    pids.iter().map(pages).sum::<u64>() * page
 }
 
 /// `utime` and `stime`, fields 14 and 15 of `stat`. The second field is a name and may hold spaces and parentheses.

@@ -52,6 +52,11 @@ impl Window {
         self.phase
     }
 
+    /// The processes whose use is measured.
+    pub fn pids(&self) -> &[u32] {
+        &self.pids
+    }
+
     /// When the phase changes next.
     pub fn next_change(&self) -> u64 {
         match self.phase {
@@ -64,6 +69,13 @@ impl Window {
     /// When the measured phase is to end; it ends a little later, as what drives it comes to look.
     pub fn close(&self) -> u64 {
         self.close
+    }
+
+    /// What was to be measured is done: a measured phase that is to end later ends at `now`.
+    pub fn finish(&mut self, now: u64) {
+        if self.phase == Phase::Measured {
+            self.close = self.close.min(now);
+        }
     }
 
     /// Whether what counts from `at` belongs to the measured phase, also where it ends later.
@@ -83,7 +95,7 @@ impl Window {
                 self.before = Some([Sample::take(&self.pids)?, Sample::take(&own)?]);
                 // Sampling takes a moment; nothing that was due in it counts.
                 self.open = clock.now();
-                self.close = self.open + self.length;
+                self.close = self.open.saturating_add(self.length);
                 self.phase = Phase::Measured;
             }
             Phase::Measured => {
@@ -93,7 +105,8 @@ impl Window {
                     nanoseconds: end - self.open,
                     server: match &self.pids[..] {
                         [] => None,
-                        pids => Some(Sample::take(pids)?.since(&server)),
+                        // A server that has ended is trouble of the run, which is told, not one of the generator.
+                        pids => Sample::take(pids).ok().map(|now| now.since(&server)),
                     },
                     generator: Sample::take(&own)?.since(&generator),
                 };
@@ -105,8 +118,8 @@ impl Window {
     }
 
     /// What was measured, once the phase is [`Phase::Drain`].
-    pub fn measured(&self) -> &Measured {
-        &self.measured
+    pub fn into_measured(self) -> Measured {
+        self.measured
     }
 }
 
@@ -128,6 +141,21 @@ mod tests {
         assert_eq!(entered.iter().map(|e| e.0).collect::<Vec<_>>(), [Phase::Measured, Phase::Drain]);
         assert!(window.holds(entered[0].1));
         assert!(!window.holds(0) && !window.holds(entered[1].1));
-        assert!(window.measured().nanoseconds >= 5_000_000);
+        assert!(window.into_measured().nanoseconds >= 5_000_000);
+    }
+
+    #[test]
+    fn what_is_done_before_its_time_ends_the_window() {
+        let clock = Clock::start();
+        let mut window = Window::begin(clock.now(), 0, u64::MAX, &[]);
+        window.finish(0);
+        while window.phase() != Phase::Measured {
+            window.advance(&clock).unwrap();
+        }
+        assert!(!window.advance(&clock).unwrap());
+        window.finish(clock.now());
+        while window.phase() != Phase::Drain {
+            window.advance(&clock).unwrap();
+        }
     }
 }

@@ -7,8 +7,10 @@ use slab::Slab;
 use std::collections::HashMap;
 use wire::frame::put_frame;
 use wire::kind::{REPLY, push, request};
-use wire::reply::{LoggedIn, Registered};
-use wire::{Command, Credentials, Errno, Frame, Heartbeat, Refusal, Reply, Target, UnixMillis, UserId};
+use wire::reply::{GroupCreated, LoggedIn, Registered};
+use wire::{
+    Command, ConversationId, Credentials, Errno, Frame, Heartbeat, Refusal, Reply, Target, UnixMillis, UserId,
+};
 
 #[derive(Debug)]
 struct User {
@@ -19,10 +21,12 @@ struct User {
 
 #[derive(Debug)]
 struct Conversation {
-    members: [u32; 2],
+    members: Vec<u32>,
+    is_group: bool,
     last_seq: u64,
-    /// A message that a fault holds back, as a frame.
+    /// A message that a fault holds back, as a frame, and for whom.
     held: Option<Vec<u8>>,
+    held_for: u32,
 }
 
 /// A SEND, as far as a relay looks at it.
@@ -95,8 +99,7 @@ impl Directory {
     fn command(&mut self, key: usize, frame: Frame<'_>) -> Result<Reply, Refusal> {
         match Command::decode(frame.kind, frame.value)? {
             Command::Register(new) => {
-                self.users.push(User { name: new.name, connection: None });
-                let id = self.users.len() as u32;
+                let id = self.register(new.name);
                 let token = id.to_string().into();
                 Ok(Reply::Registered(Box::new(Registered {
                     id: UserId(id),
@@ -106,16 +109,11 @@ impl Directory {
             }
             Command::Login { credentials: Credentials::Token(token), .. } => {
                 let id: Option<u32> = token.parse().ok();
-                let user = id.and_then(|id| Some((id, self.users.get_mut((id as usize).checked_sub(1)?)?)));
-                let (id, user) = user.ok_or(Refusal::new(Errno::TokenInvalid, "no such token"))?;
-                user.connection = Some(key);
-                if self.logged_in.len() <= key {
-                    self.logged_in.resize(key + 1, None);
-                }
-                self.logged_in[key] = Some(id);
+                let user = id.and_then(|id| Some((id, self.log_in(key, id)?)));
+                let (id, name) = user.ok_or(Refusal::new(Errno::TokenInvalid, "no such token"))?;
                 Ok(Reply::LoggedIn(Box::new(LoggedIn {
                     id: UserId(id),
-                    name: user.name.clone(),
+                    name,
                     token,
                     token_expires: UnixMillis(0),
                     node: "relay".into(),
@@ -128,11 +126,63 @@ impl Directory {
                     conversations_more: false,
                 })))
             }
+            Command::CreateGroup { .. } => {
+                let owner = self.user_of(key).ok_or(Refusal::new(Errno::NotLoggedIn, "log in first"))?;
+                self.conversations.push(Conversation {
+                    members: vec![owner],
+                    is_group: true,
+                    last_seq: 0,
+                    held: None,
+                    held_for: 0,
+                });
+                let conversation = ConversationId(self.conversations.len() as u32);
+                Ok(Reply::GroupCreated(GroupCreated { conversation }))
+            }
+            Command::JoinGroup { conversation } => {
+                let user = self.user_of(key).ok_or(Refusal::new(Errno::NotLoggedIn, "log in first"))?;
+                let group = self.conversations.get_mut((conversation.0 as usize).wrapping_sub(1));
+                let group = group.ok_or(Refusal::new(Errno::NotFound, "no such group"))?;
+                group.members.push(user);
+                Ok(Reply::Done)
+            }
             _ => Err(Refusal::new(
                 Errno::UnknownType,
-                "a relay knows REGISTER, LOGIN by token, SEND, ACK, HEARTBEAT",
+                "a relay knows REGISTER, LOGIN by token, groups, SEND, ACK, HEARTBEAT",
             )),
         }
+    }
+
+    /// Makes an account.
+    pub(super) fn register(&mut self, name: Box<str>) -> u32 {
+        self.users.push(User { name, connection: None });
+        self.users.len() as u32
+    }
+
+    /// User `id` is on connection `key` from here on: the user's name; `None` where there is no such user.
+    pub(super) fn log_in(&mut self, key: usize, id: u32) -> Option<Box<str>> {
+        let user = self.users.get_mut((id as usize).checked_sub(1)?)?;
+        user.connection = Some(key);
+        if self.logged_in.len() <= key {
+            self.logged_in.resize(key + 1, None);
+        }
+        self.logged_in[key] = Some(id);
+        Some(user.name.clone())
+    }
+
+    /// Who is logged in on connection `key`.
+    pub(super) fn user_of(&self, key: usize) -> Option<u32> {
+        self.logged_in.get(key).copied().flatten()
+    }
+
+    /// Where user `id` is logged in.
+    pub(super) fn connection_of(&self, id: u32) -> Option<usize> {
+        self.users.get((id as usize).checked_sub(1)?)?.connection
+    }
+
+    /// One more message is relayed: what is to be done wrong with it.
+    pub(super) fn next_wrong(&mut self) -> Option<Wrong> {
+        self.relayed += 1;
+        self.fault.filter(|fault| fault.at == self.relayed).map(|fault| fault.wrong)
     }
 
     fn send(
@@ -142,7 +192,7 @@ impl Directory {
         connections: &mut Slab<Connection>,
         dirty: &mut Vec<usize>,
     ) -> bool {
-        let Some(Some(from)) = self.logged_in.get(key).copied() else { return false };
+        let Some(from) = self.user_of(key) else { return false };
         let opening;
         let parcel = match by_shape(frame.value) {
             Some(parcel) => parcel,
@@ -161,8 +211,7 @@ impl Directory {
                 _ => return false,
             },
         };
-        self.relayed += 1;
-        let wrong = self.fault.filter(|fault| fault.at == self.relayed).map(|fault| fault.wrong);
+        let mut wrong = self.next_wrong();
         match wrong {
             Some(Wrong::Disconnect) => return false,
             Some(Wrong::Refuse) => {
@@ -177,44 +226,63 @@ impl Directory {
         let Some(conversation) = self.conversations.get_mut(index) else { return false };
         conversation.last_seq += 1;
         put_sent(connections[key].output(), frame.request, &parcel, conversation.last_seq, time);
-        let to = conversation.members[usize::from(conversation.members[0] == from)];
-        let Some(peer) = self.users.get(to as usize - 1).and_then(|user| user.connection) else {
-            return true;
-        };
-        let out = connections[peer].output();
-        let start = out.len();
         let name = &self.users[from as usize - 1].name;
-        put_message(out, &parcel, conversation.last_seq, from, name, time);
-        if wrong.is_some() || conversation.held.is_some() {
-            spoil(out, start, wrong, conversation);
+        for to in conversation.members.iter().filter(|to| **to != from) {
+            let Some(peer) = self.users.get(*to as usize - 1).and_then(|user| user.connection) else {
+                continue;
+            };
+            let out = connections[peer].output();
+            let start = out.len();
+            put_message(out, &parcel, (conversation.last_seq, conversation.is_group), from, name, time);
+            // In a group it is done wrong to one member.
+            let wrong = wrong.take();
+            if wrong.is_some() {
+                conversation.held_for = *to;
+            }
+            if wrong.is_some() || (conversation.held.is_some() && conversation.held_for == *to) {
+                spoil(out, start, wrong, &mut conversation.held, b"\",\"time\":");
+            }
+            dirty.push(peer);
         }
-        dirty.push(peer);
         true
     }
 
     fn open(&mut self, one: u32, other: u32) -> u32 {
         let members = [one.min(other), one.max(other)];
         *self.between.entry(members).or_insert_with(|| {
-            self.conversations.push(Conversation { members, last_seq: 0, held: None });
+            let members = members.to_vec();
+            self.conversations.push(Conversation {
+                members,
+                is_group: false,
+                last_seq: 0,
+                held: None,
+                held_for: 0,
+            });
             self.conversations.len() as u32
         })
     }
 }
 
-/// Does something wrong to the MESSAGE that `out` holds from `start` on.
-fn spoil(out: &mut Vec<u8>, start: usize, wrong: Option<Wrong>, conversation: &mut Conversation) {
+/// Does something wrong to the message that `out` holds from `start` on, whose text ends before `text_end`. `held` is a
+/// message that was held back.
+pub(super) fn spoil(
+    out: &mut Vec<u8>,
+    start: usize,
+    wrong: Option<Wrong>,
+    held: &mut Option<Vec<u8>>,
+    text_end: &[u8],
+) {
     match wrong {
         Some(Wrong::Drop) => out.truncate(start),
         Some(Wrong::Duplicate) => out.extend_from_within(start..),
         Some(Wrong::Corrupt) => {
-            let needle = b"\",\"time\":";
-            if let Some(at) = out[start..].windows(needle.len()).rposition(|window| window == needle) {
+            if let Some(at) = out[start..].windows(text_end.len()).rposition(|window| window == text_end) {
                 out[start + at - 1] ^= 1;
             }
         }
-        Some(Wrong::Reorder) => conversation.held = Some(out.split_off(start)),
+        Some(Wrong::Reorder) => *held = Some(out.split_off(start)),
         Some(Wrong::Refuse | Wrong::Disconnect) => {}
-        None => out.extend(conversation.held.take().unwrap_or_default()),
+        None => out.extend(held.take().unwrap_or_default()),
     }
 }
 
@@ -244,11 +312,20 @@ fn put_sent(out: &mut Vec<u8>, request_number: u32, parcel: &Parcel<'_>, seq: u6
     });
 }
 
-fn put_message(out: &mut Vec<u8>, parcel: &Parcel<'_>, seq: u64, from: u32, name: &str, time: u64) {
+fn put_message(
+    out: &mut Vec<u8>,
+    parcel: &Parcel<'_>,
+    (seq, is_group): (u64, bool),
+    from: u32,
+    name: &str,
+    time: u64,
+) {
     put_frame(out, push::MESSAGE, 0, |out| {
         out.extend_from_slice(b"{\"conversation\":");
         put_integer(out, u64::from(parcel.conversation));
-        out.extend_from_slice(b",\"kind\":\"direct\",\"seq\":");
+        let kind: &[u8] =
+            if is_group { b",\"kind\":\"group\",\"seq\":" } else { b",\"kind\":\"direct\",\"seq\":" };
+        out.extend_from_slice(kind);
         put_integer(out, seq);
         out.extend_from_slice(b",\"from\":");
         put_integer(out, u64::from(from));

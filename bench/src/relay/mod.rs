@@ -1,14 +1,16 @@
-//! A stand-in for the server: one thread, one poll, one read and two writes a message, nothing stored or checked.
+//! A stand-in for the server: one thread, one poll, one read and two writes a message (in the legacy dialect, which has no
+//! acknowledgements, one), nothing stored or checked.
 //!
 //! What it costs a message is what the machine and the protocol cost; what a server costs beyond it is the server's. It
 //! is the double of the tests as well: [`Fault`] makes it do one wrong that a run must notice.
 
 mod direct;
 mod fault;
+mod stream;
 
 pub use fault::Fault;
 
-use crate::connection::{Connection, Next, Scratch};
+use crate::connection::{Connection, Next, Scratch, Unit};
 use crate::error::Error;
 use direct::Directory;
 use mio::net::TcpListener;
@@ -18,6 +20,8 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
+use stream::Held;
+use wire::Dialect;
 
 const LISTENER: Token = Token(usize::MAX);
 /// How often a relay that nothing happens to looks whether it shall stop.
@@ -31,6 +35,9 @@ pub struct Relay {
     address: SocketAddr,
     connections: Slab<Connection>,
     directory: Directory,
+    /// What each connection speaks, by its key, once it has spoken.
+    dialects: Vec<Option<Dialect>>,
+    held: Held,
     /// Connections that have something to write.
     dirty: Vec<usize>,
 }
@@ -44,7 +51,8 @@ impl Relay {
             poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
             let address = listener.local_addr()?;
             let (connections, directory) = (Slab::new(), Directory::new(fault));
-            Ok(Relay { poll, listener, address, connections, directory, dirty: Vec::new() })
+            let (dialects, held, dirty) = (Vec::new(), Held::new(), Vec::new());
+            Ok(Relay { poll, listener, address, connections, directory, dialects, held, dirty })
         };
         bind().map_err(|error| Error::io(format!("listen on {address}"), error))
     }
@@ -95,8 +103,13 @@ impl Relay {
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(error) => return Err(error),
             };
+            stream.set_nodelay(true)?;
             let entry = self.connections.vacant_entry();
             let token = Token(entry.key());
+            if self.dialects.len() <= token.0 {
+                self.dialects.resize(token.0 + 1, None);
+            }
+            self.dialects[token.0] = None;
             entry.insert(Connection::register(stream, Vec::new(), self.poll.registry(), token)?);
         }
     }
@@ -104,15 +117,23 @@ impl Relay {
     /// Reads once from a connection. Whether there may be more.
     fn read(&mut self, key: usize, scratch: &mut Scratch) -> bool {
         let next = self.connections[key].fill(scratch);
+        let dialect = &mut self.dialects[key];
+        if let (None, Some(byte)) = (*dialect, scratch.first_byte()) {
+            *dialect = Dialect::from_first_byte(byte);
+        }
+        let dialect = dialect.unwrap_or(Dialect::Tlv);
+        let (connections, dirty) = (&mut self.connections, &mut self.dirty);
         let is_well = loop {
-            match scratch.next_frame() {
-                Ok(Some(frame)) => {
-                    if !self.directory.handle(key, frame, &mut self.connections, &mut self.dirty) {
-                        break false;
-                    }
+            let goes_on = match scratch.next(dialect) {
+                Ok(Some(Unit::Frame(frame))) => self.directory.handle(key, frame, connections, dirty),
+                Ok(Some(Unit::Object(object))) => {
+                    stream::handle(&mut self.directory, &mut self.held, key, object, connections, dirty)
                 }
                 Ok(None) => break true,
-                Err(_) => break false,
+                Err(_) => false,
+            };
+            if !goes_on {
+                break false;
             }
         };
         if next == Next::Closed || !is_well {

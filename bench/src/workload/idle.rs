@@ -1,21 +1,19 @@
 //! N logged-in connections that say nothing but heartbeats: what does the server keep for each?
 
-use super::{Trouble, handle_push, lose, put_heartbeat};
-use crate::accounts::{load, log_in, register_many};
-use crate::args::IdleArgs;
-use crate::clock::{Clock, SECOND, nanoseconds, timeout};
-use crate::connection::{Connection, Next, Scratch};
+use super::{Part, Stage, handle_push, put_heartbeat};
+use crate::accounts::log_in;
+use crate::args::workload::IdleArgs;
+use crate::clock::nanoseconds;
+use crate::connection::Unit;
 use crate::error::Error;
-use crate::measure::{Latency, Phase, Sample, Window};
-use crate::report::IdleReport;
+use crate::measure::Phase;
+use crate::rig::{Load, Rig};
 use crate::schedule::Schedule;
-use mio::net::TcpStream;
-use mio::{Events, Poll, Token};
-use std::io::{self, ErrorKind};
+use crate::trouble::Trouble;
 use std::thread;
 use std::time::Duration;
 use wire::kind::{REPLY, request};
-use wire::{Frame, Heartbeat, UserId};
+use wire::{Dialect, Frame, Heartbeat, UserId};
 
 /// How long the server may take after a login to come to rest, before its memory is looked at.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -23,162 +21,90 @@ const SETTLE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 struct Idler {
     user: UserId,
-    connection: Connection,
     /// The sequence of the last heartbeat, and when it was due while it is not answered.
     sequence: u32,
     beating_since: Option<u64>,
 }
 
-struct Loop {
-    clock: Clock,
+struct Idlers {
     idlers: Vec<Idler>,
-    schedule: Schedule,
-    window: Window,
-    answered: u64,
-    latency: Latency,
-    trouble: Trouble,
+    schedule: Option<Schedule>,
 }
 
 /// Runs the workload.
-pub fn run(args: &IdleArgs) -> Result<IdleReport, Error> {
-    let common = &args.common;
-    let accounts = match &args.accounts {
-        Some(file) => load(file)?,
-        None => register_many(common.address, &common.prefix, args.connections)?,
-    };
-    let count = args.connections as usize;
-    if accounts.len() < count {
-        return Err(Error::Usage(format!(
-            "{count} connections need as many accounts; there are {}",
-            accounts.len()
-        )));
-    }
-    let (first, others) = accounts[..count].split_at(1);
-    let mut sessions = log_in(common.address, first)?;
+pub fn run(stage: &Stage<'_>, args: &IdleArgs) -> Result<Vec<Part>, Error> {
+    let dialect = stage.common.dialect.dialect();
+    let accounts = stage.accounts(args.connections)?;
+    let (first, others) = accounts.split_at(1);
+    let mut sessions = log_in(&stage.target, dialect, 0, first)?;
     thread::sleep(SETTLE);
-    let one_login = Sample::take(&common.server_pid)?;
-    sessions.extend(log_in(common.address, others)?);
+    let base_kib = stage.memory()?;
+    sessions.extend(log_in(&stage.target, dialect, 1, others)?);
+    stage.ready()?;
 
-    let mut poll = Poll::new().map_err(|error| Error::io("make a poll", error))?;
-    let register = |(number, session): (usize, crate::session::Session)| {
+    let mut rig = stage.rig("heartbeat", stage.warmup(), stage.length())?;
+    let mut idlers = Vec::with_capacity(accounts.len());
+    for (session, account) in sessions.into_iter().zip(&accounts) {
         let (stream, partial) = session.into_parts();
-        stream.set_nonblocking(true)?;
-        let stream = TcpStream::from_std(stream);
-        let connection = Connection::register(stream, partial, poll.registry(), Token(number))?;
-        Ok(Idler { user: accounts[number].id, connection, sequence: 0, beating_since: None })
-    };
-    let idlers: io::Result<Vec<_>> = sessions.into_iter().enumerate().map(register).collect();
-    let clock = Clock::start();
-    let settle = SETTLE.as_nanos() as u64;
-    let mut turns = Loop {
-        idlers: idlers.map_err(|error| Error::io("register a socket", error))?,
-        schedule: Schedule::new(clock.now(), u64::from(args.connections), nanoseconds(args.heartbeat).max(1)),
-        window: Window::begin(clock.now(), settle, nanoseconds(common.seconds), &common.server_pid),
-        clock,
-        answered: 0,
-        latency: Latency::default(),
-        trouble: Trouble::default(),
-    };
-    turns.run(&mut poll)?;
-    Ok(IdleReport {
-        connections: args.connections,
-        heartbeats: turns.answered,
-        heartbeat: turns.latency.quantiles(),
-        one_login_kib: [one_login.rss_kib(), one_login.anonymous_kib()],
-        trouble: turns.trouble,
-        measured: turns.window.measured().clone(),
-        threads_table: common.threads_table,
-    })
+        rig.adopt(stream, partial)?;
+        idlers.push(Idler { user: account.id, sequence: 0, beating_since: None });
+    }
+    let (now, period) = (rig.clock.now(), nanoseconds(args.heartbeat).max(1));
+    let schedule = (dialect == Dialect::Tlv).then(|| Schedule::new(now, u64::from(args.connections), period));
+    rig.run(&mut Idlers { idlers, schedule }, stage.drain())?;
+    let part = Part::new("", "heartbeat", "heartbeat", rig.meter.end());
+    Ok(vec![Part { base_kib, beyond: args.connections - 1, ..part }])
 }
 
-impl Loop {
-    fn run(&mut self, poll: &mut Poll) -> Result<(), Error> {
-        let (mut events, mut scratch) = (Events::with_capacity(1024), Scratch::default());
-        while self.window.phase() != Phase::Drain {
-            self.beat();
-            let now = self.clock.now();
-            let until = self.schedule.next_due().min(self.window.next_change()).min(now + SECOND);
-            match poll.poll(&mut events, Some(timeout(now, until))) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                polled => polled.map_err(|error| Error::io("poll", error))?,
-            }
-            for event in &events {
-                let Token(number) = event.token();
-                let mut is_readable = self.idlers[number].connection.handle(event);
-                while is_readable {
-                    is_readable = self.read(number, &mut scratch);
-                }
-                self.flush(number);
-            }
-            self.window.advance(&self.clock)?;
-        }
-        Ok(())
-    }
-
+impl Load for Idlers {
     /// Sends the heartbeats that are due.
-    fn beat(&mut self) {
-        while let Some((event, due)) = self.schedule.take(self.clock.now()) {
+    fn turn(&mut self, rig: &mut Rig, now: u64) {
+        let Some(schedule) = &mut self.schedule else { return };
+        if rig.meter.window().phase() == Phase::Drain {
+            return;
+        }
+        while let Some((event, due)) = schedule.take(now) {
             let number = (event % self.idlers.len() as u64) as usize;
             let idler = &mut self.idlers[number];
-            if !idler.connection.is_open() {
+            if !rig.connections[number].is_open() {
                 continue;
             }
+            rig.meter.record_lag(due, now);
             if idler.beating_since.replace(due).is_some() {
-                self.trouble.note("heartbeat_unanswered");
+                rig.meter.trouble.note(Trouble::SILENT_HEARTBEAT);
             }
             idler.sequence = idler.sequence.wrapping_add(1).max(1);
-            put_heartbeat(idler.connection.output(), idler.user, idler.sequence);
-            self.flush(number);
+            put_heartbeat(rig.output(number), idler.user, idler.sequence);
         }
     }
 
-    fn flush(&mut self, number: usize) {
-        let connection = &mut self.idlers[number].connection;
-        if connection.can_flush() {
-            if connection.flush().is_err() {
-                lose(connection, &mut self.trouble);
-            }
-            connection.shrink();
-        }
-    }
-
-    /// Reads once from a connection. Whether there may be more.
-    fn read(&mut self, number: usize, scratch: &mut Scratch) -> bool {
-        let next = self.idlers[number].connection.fill(scratch);
-        let now = self.clock.now();
-        let are_frames = loop {
-            match scratch.next_frame() {
-                Ok(Some(frame)) => self.handle(number, frame, now),
-                Ok(None) => break true,
-                Err(_) => break false,
-            }
-        };
-        let connection = &mut self.idlers[number].connection;
-        if next == Next::Closed || !are_frames {
-            lose(connection, &mut self.trouble);
-            return false;
-        }
-        connection.keep(scratch);
-        next == Next::Read
-    }
-
-    fn handle(&mut self, number: usize, frame: Frame<'_>, now: u64) {
+    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
         let idler = &mut self.idlers[number];
-        if frame.kind != REPLY | request::HEARTBEAT {
-            return handle_push(frame, idler.user, idler.connection.output(), &mut self.trouble);
+        let frame = match unit {
+            Unit::Frame(frame) => frame,
+            Unit::Object(_) => return rig.meter.trouble.note(Trouble::UNEXPECTED),
+        };
+        let Frame { kind, value, .. } = frame;
+        if kind != REPLY | request::HEARTBEAT {
+            return handle_push(rig, number, idler.user, frame);
         }
-        match Heartbeat::decode(frame.value) {
+        match Heartbeat::decode(value) {
             Some(beat) if beat.sequence == idler.sequence => {
                 if let Some(due) = idler.beating_since.take() {
-                    self.answered += u64::from(self.window.phase() == Phase::Measured);
-                    if self.window.holds(due) {
-                        self.latency.record(now.saturating_sub(due));
-                    }
+                    rig.meter.record_done(due, now);
                 }
             }
             // The answer to the heartbeat that answered a PROBE.
             Some(_) => {}
-            None => self.trouble.note(Trouble::WRONG_HEARTBEAT),
+            None => rig.meter.trouble.note(Trouble::WRONG_HEARTBEAT),
         }
+    }
+
+    fn next_due(&self) -> u64 {
+        self.schedule.as_ref().map_or(u64::MAX, Schedule::next_due)
+    }
+
+    fn has_open(&self) -> bool {
+        self.idlers.iter().any(|idler| idler.beating_since.is_some())
     }
 }

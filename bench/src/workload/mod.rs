@@ -1,92 +1,180 @@
 //! The workloads, one a file, and what they share.
 
 pub mod idle;
-pub mod pairs;
+pub mod login;
+pub mod mixed;
+pub mod offline;
+pub mod storm;
+pub mod talk;
 
-use crate::connection::Connection;
+use crate::accounts::{Account, load, register_many};
+use crate::args::workload::{CommonArgs, Worker, Workload};
+use crate::clock::{Clock, nanoseconds};
+use crate::error::Error;
+use crate::live::Live;
+use crate::measure::{Meter, Sample, Tally, Window};
+use crate::rig::Rig;
+use crate::target::Target;
+use crate::trouble::Trouble;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
 use std::time::SystemTime;
 use wire::frame::put_frame;
 use wire::kind::{push, request};
-use wire::{Frame, Heartbeat, Push, Refusal, UnixMillis, UserId};
+use wire::{Frame, Heartbeat, Push, UnixMillis, UserId};
 
-/// What went wrong besides messages, by name: refusals by their error, lost connections, pushes that end a session.
-#[derive(Clone, Debug, Default)]
-pub struct Trouble(BTreeMap<&'static str, u64>);
+/// One thing that a workload measures; most measure one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// What it is called where there are several.
+    pub name: Cow<'static, str>,
+    /// What is counted, in the singular: each has its cost.
+    pub unit: Cow<'static, str>,
+    /// What [`Tally::latency`] is the latency of.
+    pub latency: Cow<'static, str>,
+    /// What came of it.
+    pub tally: Tally,
+    /// Resident memory of the server before all connections but `beyond` of them, KiB: all, and what is not of files.
+    pub base_kib: Option<[u64; 2]>,
+    /// How many connections cost what the memory has grown by since.
+    pub beyond: u32,
+    /// What else was counted.
+    pub counts: BTreeMap<Cow<'static, str>, u64>,
+}
 
-impl Trouble {
-    /// A connection ended before the run did.
-    pub const DISCONNECTED: &'static str = "disconnected";
-    /// A heartbeat came back wrong.
-    pub const WRONG_HEARTBEAT: &'static str = "wrong_heartbeat";
-    /// A frame came that this side can make nothing of.
-    pub const UNEXPECTED_FRAME: &'static str = "unexpected_frame";
-    /// More was outstanding than the generator keeps account of.
-    pub const OVERRUN: &'static str = "overrun";
-
-    /// Counts one.
-    pub fn note(&mut self, what: &'static str) {
-        *self.0.entry(what).or_default() += 1;
-    }
-
-    /// Counts a refusal.
-    pub fn note_refusal(&mut self, refusal: &Refusal) {
-        self.note(refusal.errno.name());
-    }
-
-    /// Whether there was none.
-    pub fn is_none(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Each with its count.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.0.iter().map(|(name, count)| (*name, *count))
-    }
-
-    /// A hint for the person at the keyboard, where there is one.
-    pub fn hint(&self) -> Option<&'static str> {
-        let has = |name| self.0.contains_key(name);
-        if has("RATE_LIMITED") {
-            Some("RATE_LIMITED: start the server with limits.messages_per_second=0")
-        } else if has(Trouble::OVERRUN) {
-            Some(
-                "the server could not keep up with this rate: too much was outstanding, and the load was ended",
-            )
-        } else {
-            None
+impl Part {
+    /// Adds what another process of the same run measured.
+    pub fn add(&mut self, other: Part) {
+        self.tally.add(other.tally);
+        self.beyond += other.beyond;
+        for (name, count) in other.counts {
+            *self.counts.entry(name).or_default() += count;
         }
+    }
+
+    fn new(name: &'static str, unit: &'static str, latency: &'static str, tally: Tally) -> Part {
+        let [name, unit, latency] = [name, unit, latency].map(Cow::Borrowed);
+        Part { name, unit, latency, tally, base_kib: None, beyond: 0, counts: BTreeMap::new() }
     }
 }
 
+/// What a workload is set up with.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    common: &'a CommonArgs,
+    title: &'static str,
+    target: Target,
+    /// Accounts of a file that belong to other processes.
+    skip: u32,
+}
+
+/// Runs a workload, or this process's part of one.
+pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
+    let common = workload.common();
+    let worker = common.worker.unwrap_or(Worker { number: 0, of: 1 });
+    let part = if worker.of > 1 { workload.part(worker) } else { workload.clone() };
+    // Far enough apart that no two processes come from one address where ports may run out.
+    let first = u64::from(worker.number) * workload.connections().max(1).next_multiple_of(20_000);
+    let target = Target::new(&common.address, first)?;
+    let skip = worker.part(workload.accounts()).0;
+    let stage = |title| Stage { common: part.common(), title, target: target.clone(), skip };
+    match &part {
+        Workload::Pairs(args) => talk::pairs(&stage("pairs"), args),
+        Workload::Group(args) => talk::group(&stage("group"), args),
+        Workload::Login(args) => login::run(&stage("login"), args),
+        Workload::Storm(args) => storm::run(&stage("storm"), args),
+        Workload::Idle(args) => idle::run(&stage("idle"), args),
+        Workload::Offline(args) => offline::run(&stage("offline"), args),
+        Workload::Mixed(args) => mixed::run(&stage("mixed"), args),
+    }
+}
+
+impl Stage<'_> {
+    /// `count` accounts that can log in.
+    fn accounts(&self, count: u32) -> Result<Vec<Account>, Error> {
+        match &self.common.accounts {
+            Some(file) => load(file, self.skip as usize, count as usize),
+            None => register_many(&self.target, self.common.dialect.dialect(), &self.common.prefix, count),
+        }
+    }
+
+    /// A rig without connections; `length` ns are measured after `warmup` ns.
+    fn rig(&self, unit: &'static str, warmup: u64, length: u64) -> Result<Rig, Error> {
+        let clock = Clock::start();
+        let meter = self.meter(&clock, unit, warmup, length);
+        Rig::new(self.target.clone(), self.common.dialect.dialect(), clock, meter)
+    }
+
+    /// What measures `length` ns after `warmup` ns from now on.
+    fn meter(&self, clock: &Clock, unit: &'static str, warmup: u64, length: u64) -> Meter {
+        let window = Window::begin(clock.now(), warmup, length, &self.common.server_pid);
+        let is_alone = self.common.worker.is_none();
+        let live = if is_alone { Live::begin(self.title, format!("{unit}s")) } else { Live::none() };
+        Meter::begin(clock.now(), window, live)
+    }
+
+    /// How long the load grows and then goes on before it is measured, ns.
+    fn warmup(&self) -> u64 {
+        nanoseconds(self.common.ramp + self.common.warmup)
+    }
+
+    /// How long is measured, ns.
+    fn length(&self) -> u64 {
+        nanoseconds(self.common.seconds)
+    }
+
+    /// How long the drain may take, ns.
+    fn drain(&self) -> u64 {
+        nanoseconds(self.common.drain)
+    }
+
+    /// What the server's memory is now, KiB; `None` where nobody asked.
+    fn memory(&self) -> Result<Option<[u64; 2]>, Error> {
+        let pids = &self.common.server_pid;
+        let sample = Sample::take(pids)?;
+        Ok((!pids.is_empty()).then(|| [sample.rss_kib(), sample.anonymous_kib()]))
+    }
+
+    /// All is set up: where there are several processes, waits until all of them are.
+    fn ready(&self) -> Result<(), Error> {
+        if self.common.worker.is_none() {
+            return Ok(());
+        }
+        let meet = || {
+            let mut out = io::stdout();
+            writeln!(out, "{READY}").and_then(|()| out.flush())?;
+            io::stdin().lock().read_line(&mut String::new())
+        };
+        meet().map(drop).map_err(|error| Error::io("wait for the other processes", error))
+    }
+}
+
+/// What one process of several says when it is set up.
+pub const READY: &str = "ready";
+
 /// Appends a heartbeat of `user`, as a request that wants its answer.
-pub fn put_heartbeat(out: &mut Vec<u8>, user: UserId, sequence: u32) {
+fn put_heartbeat(out: &mut Vec<u8>, user: UserId, sequence: u32) {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let beat = Heartbeat { sequence, time: UnixMillis(since_epoch.as_millis() as u64), user };
     put_frame(out, request::HEARTBEAT, sequence.max(1), |out| out.extend_from_slice(&beat.encode()));
 }
 
 /// Does what a push asks of `user`'s connection that is not a message; counts it where it is trouble.
-fn handle_push(frame: Frame<'_>, user: UserId, connection: &mut Vec<u8>, trouble: &mut Trouble) {
+fn handle_push(rig: &mut Rig, number: usize, user: UserId, frame: Frame<'_>) {
+    let trouble = &mut rig.meter.trouble;
     match frame.kind {
-        push::PROBE => put_heartbeat(connection, user, 1),
+        push::PROBE => put_heartbeat(rig.output(number), user, 1),
         push::KICKED => trouble.note("kicked"),
         push::GOING_AWAY => trouble.note("going_away"),
         push::ERROR => match Push::decode(frame.kind, frame.value) {
             Ok(Some(Push::Error(refusal))) => trouble.note_refusal(&refusal),
-            _ => trouble.note(Trouble::UNEXPECTED_FRAME),
+            _ => trouble.note(Trouble::UNEXPECTED),
         },
         // Receipts and presence are the server's work like any other, and nothing that a load must answer. CHANGED is
         // a hint that something may be missing; whether something is, the ledgers know.
         kind if (push::FIRST..push::ERROR).contains(&kind) && kind != push::MESSAGE => {}
-        _ => trouble.note(Trouble::UNEXPECTED_FRAME),
-    }
-}
-
-/// Gives up a connection that ended before the run did.
-fn lose(connection: &mut Connection, trouble: &mut Trouble) {
-    if connection.is_open() {
-        connection.close();
-        trouble.note(Trouble::DISCONNECTED);
+        _ => trouble.note(Trouble::UNEXPECTED),
     }
 }

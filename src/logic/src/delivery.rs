@@ -11,14 +11,13 @@
 //! ```
 
 use crate::effect::{Effects, Order};
-use crate::limits::{FEED_BYTES, FEED_MESSAGES, FRAME_OVERHEAD, OUTPUT_HARD, OUTPUT_SOFT};
+use crate::limits::{FEED_BYTES, FEED_MESSAGES, OUTPUT_HARD, OUTPUT_SOFT};
 use crate::parked::Stage;
 use crate::session::{Behind, Session, SessionRef, Track};
 use crate::state::State;
 use crate::store::{Read, UnreadPage};
-use crate::{ConnId, Now};
+use crate::{ConnId, Now, welcome};
 use std::sync::Arc;
-use wire::limits::UNACKED_MAX;
 use wire::{ConversationId, ConversationKind, Message, Push, Seq, UserId};
 
 /// Delivers a message that was just stored to every member but the connection that sent it.
@@ -35,7 +34,8 @@ pub(crate) fn deliver(
     for &member in members {
         let Some((key, session)) = state.sessions.of_mut(member) else { continue };
         let peer = if direct { members.iter().copied().find(|&other| other != member) } else { None };
-        if key == sent_by {
+        // A legacy client has shown what its user sent, also on an earlier connection.
+        if key == sent_by || (session.is_legacy && message.from == member) {
             note_own(session, message, peer);
             continue;
         }
@@ -86,11 +86,12 @@ fn fan_out(message: &Arc<Message>, mut to: Vec<ConnId>, fx: &mut Effects) {
 fn offer(session: &mut Session, message: &Message, peer: Option<UserId>) -> bool {
     let (conversation, seq) = (message.conversation, message.seq);
     // Until all unread conversations are listed, one without a track may be behind.
-    let listing = session.joining.is_some() || session.unread_after.is_some();
-    let full = session.unacked >= UNACKED_MAX as u32 || session.output >= OUTPUT_HARD as u32;
+    let gathers = session.joining.as_ref().is_some_and(|joining| joining.gathers);
+    let listing = session.unread_after.is_some() || (session.joining.is_some() && !gathers);
+    let full = session.unacked >= session.window() || session.output >= OUTPUT_HARD as u32;
     let track = session.track_or_insert(conversation, || {
-        let guess = Behind { seen: seq, own_above: seq.prev(), guessed: true };
-        Track::new(conversation, peer, seq.prev(), listing.then_some(guess))
+        let guess = Behind { seen: seq, own_above: seq.prev(), guessed: listing };
+        Track::new(conversation, peer, seq.prev(), (listing || gathers).then_some(guess))
     });
     track.peer = peer;
     if let Some(behind) = &mut track.behind {
@@ -107,7 +108,7 @@ fn offer(session: &mut Session, message: &Message, peer: Option<UserId>) -> bool
     track.pushed = seq;
     track.unacked += 1;
     session.unacked += 1;
-    session.output += (message.content.len() + FRAME_OVERHEAD) as u32;
+    session.count_output(message);
     true
 }
 
@@ -204,20 +205,30 @@ pub(crate) fn retry(state: &mut State, now: Now, key: SessionRef, fx: &mut Effec
 /// Asks the timeline for what a session lacks, if it can take it and no such read is under way.
 pub(crate) fn feed(state: &mut State, now: Now, key: SessionRef, fx: &mut Effects) {
     let Some(session) = state.sessions.get_mut(key) else { return };
-    let room = (UNACKED_MAX as u32).saturating_sub(session.unacked);
-    if session.feeding || room == 0 || session.output >= OUTPUT_SOFT as u32 || session.joining.is_some() {
+    if session.feeding || session.joining.as_ref().is_some_and(|joining| !joining.gathers) {
         return;
     }
-    let ready = |track: &&Track| track.behind.is_some_and(|behind| !behind.guessed);
-    // All in turn, beginning after the one that was fed last.
-    let split = session.tracks.partition_point(|track| track.conversation <= session.fed);
-    let (before, after) = session.tracks.split_at(split);
-    let Some(track) = after.iter().find(ready).or_else(|| before.iter().find(ready)) else { return };
+    let room = session.window().saturating_sub(session.unacked);
+    let takes = room > 0 && session.output < OUTPUT_SOFT as u32;
+    let Some(track) = next_behind(session).filter(|_| takes) else {
+        if session.joining.is_some() {
+            welcome::complete(state, now, key, fx);
+        }
+        return;
+    };
     let (conversation, after) = (track.conversation, track.pushed);
     session.feeding = true;
     session.fed = conversation;
     let read = Read::Feed { conversation, after, limit: room.min(FEED_MESSAGES), bytes: FEED_BYTES };
     state.read(now, None, Stage::Feed { session: key, conversation }, read, fx);
+}
+
+/// Which conversation to feed: all in turn, beginning after the one that was fed last.
+fn next_behind(session: &Session) -> Option<&Track> {
+    let ready = |track: &&Track| track.behind.is_some_and(|behind| !behind.guessed);
+    let split = session.tracks.partition_point(|track| track.conversation <= session.fed);
+    let (before, after) = session.tracks.split_at(split);
+    after.iter().find(ready).or_else(|| before.iter().find(ready))
 }
 
 /// What was asked of the timeline.
@@ -234,23 +245,28 @@ pub(crate) fn fed(
     session.feeding = false;
     let (user, conn) = (session.user, session.conn);
     let Ok(at) = session.find(conversation) else { return };
-    let track = &mut session.tracks[at];
-    let Some(behind) = track.behind else { return };
+    let Some(behind) = session.tracks[at].behind else { return };
     let nothing = messages.is_empty();
     for message in messages {
+        let track = &mut session.tracks[at];
         if message.seq <= track.pushed {
             continue;
         }
         track.pushed = message.seq;
-        let own = message.from == user && message.seq > behind.own_above;
+        let own = message.from == user && (session.is_legacy || message.seq > behind.own_above);
         if own {
             continue;
         }
         track.unacked += 1;
         session.unacked += 1;
-        session.output += (message.content.len() + FRAME_OVERHEAD) as u32;
-        fx.order(conn, Order::Push { conn, push: Push::Message(message) });
+        session.count_output(&message);
+        let push = Push::Message(message);
+        match &mut session.joining {
+            Some(joining) => joining.held.push(push),
+            None => fx.order(conn, Order::Push { conn, push }),
+        }
     }
+    let track = &mut session.tracks[at];
     if !more && track.pushed >= behind.seen {
         track.behind = None;
     } else if nothing {
@@ -274,9 +290,12 @@ pub(crate) fn feed_failed(state: &mut State, key: SessionRef) {
     }
 }
 
-/// Pushes something other than a message to a user who is online; after the reply to LOGIN, if that is not out yet.
+/// Pushes something other than a message to a user who is online; after the reply to LOGIN, if that is not out yet. A
+/// legacy client would not understand it.
 pub(crate) fn push(state: &mut State, user: UserId, push: Push, fx: &mut Effects) {
-    let Some((_, session)) = state.sessions.of_mut(user) else { return };
+    let Some((_, session)) = state.sessions.of_mut(user).filter(|(_, session)| !session.is_legacy) else {
+        return;
+    };
     match &mut session.joining {
         Some(joining) => joining.held.push(push),
         None => fx.order(session.conn, Order::Push { conn: session.conn, push }),

@@ -3,6 +3,7 @@
 use crate::conn::ConnId;
 use crate::store::{Read, Ticket, Write};
 use std::sync::Arc;
+use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};
 
 /// Everything that one turn of logic wants done.
@@ -58,6 +59,14 @@ pub enum Order {
         /// The answer.
         reply: Reply,
     },
+    /// Tell a legacy client that it is logged in, before [`Order::Reply`] says that its request is done. As many of the
+    /// missed messages as fit come with it, the others follow it at once.
+    Welcome {
+        /// Whom.
+        conn: ConnId,
+        /// Everything that may fit.
+        welcome: Box<Welcome>,
+    },
     /// Push to one connection.
     Push {
         /// Whom.
@@ -105,6 +114,8 @@ pub enum CloseReason {
     Kicked,
     /// The server stops.
     Draining,
+    /// A message of a legacy client, which cannot be told so, could not be stored for too long.
+    Unstored,
 }
 
 /// Work for the password thread.

@@ -17,6 +17,7 @@ pub mod effect;
 mod group;
 mod guard;
 pub mod limits;
+mod line;
 mod listing;
 mod login;
 mod map;
@@ -29,6 +30,7 @@ mod rules;
 mod session;
 mod state;
 pub mod store;
+mod welcome;
 
 pub use conn::ConnId;
 pub use effect::{CloseReason, Effects, Order, PasswordJob, PasswordResult};
@@ -36,7 +38,7 @@ pub use rules::Logic;
 pub use store::{Found, Read, Ticket, Write, Written};
 
 use std::net::IpAddr;
-use wire::{Command, UnixMillis};
+use wire::{Command, Dialect, UnixMillis};
 
 /// The two clocks at the beginning of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub enum Input {
         conn: ConnId,
         /// From where.
         peer: IpAddr,
+        /// What its client speaks, and so what it can be told.
+        dialect: Dialect,
     },
     /// A request. After LOGIN and LOGOUT the sub-reactor sends nothing of that connection until it was answered.
     Request {
@@ -85,6 +89,8 @@ pub struct Rules {
     pub conflict: Conflict,
     /// Messages that an account may send each second, with a burst of ten seconds' worth; 0: any number.
     pub messages_per_second: u32,
+    /// Bytes of the longest object that a legacy client is sent: how much is worth reading for it.
+    pub legacy_object_bytes: usize,
     /// Name of this node, for replies.
     pub node: Box<str>,
     /// Where clients connect, `host:port`, for replies.

@@ -2,6 +2,8 @@
 
 /// Milliseconds after which a parked request is answered UNAVAILABLE: with a tick to notice it, still below 2 s.
 pub const ANSWER_MS: u64 = 1_700;
+/// Milliseconds that a message of a legacy client may wait to be stored before its connection closes.
+pub const LINE_MS: u64 = 60_000;
 /// Milliseconds between two looks at the parked requests.
 pub const TICK_MS: u64 = 100;
 /// Milliseconds between two writings of moved cursors.
@@ -19,7 +21,7 @@ pub const PASSWORDS_MAX: usize = 256;
 /// Moved cursors that wait to be written; further ones are dropped, which only repeats a push.
 pub const CURSORS_MAX: usize = 1 << 20;
 /// Cursors written in one go: a commit that carries them makes the messages beside them wait, some 8 us each.
-pub const CURSOR_BATCH: usize = 64;
+pub const CURSOR_BATCH: usize = 16;
 /// Room for waiting cursors that is kept when none waits.
 pub const CURSORS_KEPT: usize = 4_096;
 /// Messages asked of storage at once for a connection that is behind.
@@ -32,6 +34,8 @@ pub const OUTPUT_SOFT: usize = 64 << 10;
 pub const OUTPUT_HARD: usize = 512 << 10;
 /// What a frame adds to its content, about; for the two bounds above.
 pub const FRAME_OVERHEAD: usize = 200;
+/// Messages ordered to a legacy connection and not known to be with its kernel: all that a slow reader costs.
+pub const LEGACY_WINDOW: u32 = 64;
 /// Seconds' worth of messages that may be sent at once.
 pub const BURST_SECONDS: u64 = 10;
 /// Password tries that cost nothing.

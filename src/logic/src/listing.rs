@@ -97,7 +97,7 @@ pub(crate) fn friends(sessions: &Sessions, rows: Vec<(UserId, Box<str>)>) -> Vec
     rows.into_iter().map(|(id, name)| Friend { id, name, state: presence(sessions, id) }).collect()
 }
 
-fn presence(sessions: &Sessions, user: UserId) -> Presence {
+pub(crate) fn presence(sessions: &Sessions, user: UserId) -> Presence {
     if sessions.is_online(user) { Presence::Online } else { Presence::Offline }
 }
 

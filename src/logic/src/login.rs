@@ -17,6 +17,7 @@ use crate::parked::{Asked, LoginAccount, Stage, TokenReply};
 use crate::session::{Joining, Session, SessionRef};
 use crate::state::State;
 use crate::store::{Account, LoginView, Read, Token, Write};
+use crate::welcome::{self, Welcoming};
 use crate::{Conflict, Now, account, contact, delivery, listing};
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -173,13 +174,15 @@ pub(crate) fn token_ready(
         None => false,
     };
     let bucket = state.rates.arrive(user, now.monotonic);
-    let session = state.sessions.insert(user, asked.conn, name, token.hash, bucket);
-    state.connections.get_mut(asked.conn).expect("looked up above").session = Some(session);
+    let connection = state.connections.get_mut(asked.conn).expect("looked up above");
+    let is_legacy = connection.line.is_some();
+    let session = state.sessions.insert(user, asked.conn, name, token.hash, bucket, is_legacy);
+    connection.session = Some(session);
     let Token { text, expires, .. } = token;
     let stage = Stage::LoginView { session, back, token: Box::new(TokenReply { text, expires }) };
     let ticket = state.parking.park(Some(asked), stage, now.monotonic);
     state.sessions.get_mut(session).expect("inserted above").joining =
-        Some(Box::new(Joining { ticket, held: Vec::new() }));
+        Some(Box::new(Joining { ticket, held: Vec::new(), gathers: false }));
     fx.reads.push((ticket, Read::Login { user }));
 }
 
@@ -222,6 +225,9 @@ pub(crate) fn view_ready(
     fx: &mut Effects,
 ) {
     let Some(live) = state.sessions.get_mut(session) else { return };
+    if live.is_legacy {
+        return welcome::begin(state, now, asked, Welcoming::new(session, back, view), fx);
+    }
     let (user, conn, name) = (live.user, live.conn, live.name.clone());
     let held = live.joining.take().map(|joining| joining.held).unwrap_or_default();
     let unread = std::mem::take(&mut view.unread);
@@ -271,6 +277,10 @@ pub(crate) fn view_failed(
 
 pub(crate) fn logout(state: &mut State, now: Now, asked: Asked, session: SessionRef, fx: &mut Effects) {
     let live = state.sessions.get(session).expect("a connection's session ends with it");
+    if live.is_legacy {
+        // It could not be told of a refusal, and its token is not what it logs in by.
+        return revoked(state, now, Some(asked), session, fx);
+    }
     let write = Write::RevokeToken(live.token);
     state.write(now, Some(asked), Stage::Logout(session), write, fx);
 }
@@ -305,6 +315,14 @@ pub(crate) fn closed(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects
 /// Ends a session for good, and has its friends told.
 fn end(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
     if let Some(session) = remove(state, now, session) {
+        if let Some(joining) = session.joining {
+            // Nobody waits for its answer any more.
+            state.parking.take(joining.ticket);
+        }
+        if session.is_legacy {
+            // Its client does not know the token.
+            state.write(now, None, Stage::Nothing, Write::RevokeToken(session.token), fx);
+        }
         let user = session.user;
         state.read(now, None, Stage::Presence(user), Read::FriendIds { user }, fx);
     }

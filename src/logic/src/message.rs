@@ -8,7 +8,7 @@ use crate::state::{State, UNAVAILABLE};
 use crate::store::{Append, Write};
 use crate::{Now, delivery};
 use std::sync::Arc;
-use wire::command::{Send, server_cid};
+use wire::command::Send;
 use wire::reply::Sent;
 use wire::{ConversationId, Errno, Message, Refusal, Reply, Seq, Target, UnixMillis, UserId};
 
@@ -22,29 +22,39 @@ pub(crate) fn send(
     send: Send,
     fx: &mut Effects,
 ) {
+    if let Err(refusal) = store(state, now, asked, session, send, false, fx) {
+        state.answer(now, asked, refusal, fx);
+    }
+}
+
+/// Sends a message to storage, unless it is refused.
+pub(crate) fn store(
+    state: &mut State,
+    now: Now,
+    asked: Asked,
+    session: SessionRef,
+    send: Send,
+    in_line: bool,
+    fx: &mut Effects,
+) -> Result<(), Refusal> {
     let bytes = send.content.len();
     if state.parking.appends >= APPENDS_MAX || state.parking.append_bytes + bytes > APPEND_BYTES_MAX {
-        let refusal =
-            Refusal::later(Errno::Busy, "too many messages are waiting to be stored", BUSY_RETRY_MS);
-        return state.answer(now, asked, refusal, fx);
+        return Err(Refusal::later(Errno::Busy, "too many messages are waiting to be stored", BUSY_RETRY_MS));
     }
     let live = state.sessions.get_mut(session).expect("a connection's session ends with it");
     if send.target == Target::User(live.user) {
-        return state.refuse(now, asked, Errno::BadRequest, ONESELF, fx);
+        return Err(Refusal::new(Errno::BadRequest, ONESELF));
     }
     if let Err(wait) = state.rates.take(&mut live.bucket, now.monotonic) {
-        let refusal = Refusal::later(Errno::RateLimited, "too many messages; slow down", wait);
-        return state.answer(now, asked, refusal, fx);
+        return Err(Refusal::later(Errno::RateLimited, "too many messages; slow down", wait));
     }
     let (sender, sender_name) = (live.user, Arc::clone(&live.name));
-    let cid = send.cid.unwrap_or_else(|| {
-        state.nameless += 1;
-        server_cid(state.boot, state.nameless)
-    });
-    let stage = Stage::Send(Sending { sender, session, cid: cid.clone(), bytes });
+    let cid = send.cid.unwrap_or_else(|| state.next_cid());
+    let stage = Stage::Send(Sending { sender, session, cid: cid.clone(), bytes, in_line });
     let Send { target, content, content_type, .. } = send;
     let append = Append { sender, sender_name, target, cid, content_type, content };
     state.write(now, Some(asked), stage, Write::Append(append), fx);
+    Ok(())
 }
 
 /// The message is durable: the promise first, then everybody gets it.
@@ -80,7 +90,8 @@ pub(crate) fn duplicate(
     }
 }
 
-fn put_back(state: &mut State, sending: &Sending) {
+/// A try to send that did not count.
+pub(crate) fn put_back(state: &mut State, sending: &Sending) {
     if let Some(live) = state.sessions.get_mut(sending.session) {
         state.rates.put_back(&mut live.bucket);
     }

@@ -2,9 +2,10 @@
 
 use crate::conn::ConnId;
 use crate::guard::Suspect;
-use crate::limits::ANSWER_MS;
+use crate::limits::{ANSWER_MS, LINE_MS};
 use crate::session::SessionRef;
 use crate::store::Ticket;
+use crate::welcome::Welcoming;
 use slab::Slab;
 use wire::command::{Register, Who};
 use wire::{ConversationId, Seq, UserId};
@@ -48,6 +49,8 @@ pub(crate) enum Stage {
     Listing { user: UserId },
     /// ACK or READ of what this connection was not pushed lately: who may, and how far?
     Standing { session: SessionRef, conversation: ConversationId, seq: Seq, read: bool },
+    /// LOGIN of a legacy client: its groups' members are being read, then what it has missed.
+    Welcome(Box<Welcoming>),
     /// Messages for a connection that is behind.
     Feed { session: SessionRef, conversation: ConversationId },
     /// Further conversations in which a new session is behind.
@@ -67,6 +70,8 @@ pub(crate) struct Sending {
     pub session: SessionRef,
     pub cid: Box<str>,
     pub bytes: usize,
+    /// Whether it stands in its connection's line (see [`crate::line`]).
+    pub in_line: bool,
 }
 
 /// LOGIN by password, before the account is known.
@@ -155,16 +160,22 @@ impl Parking {
     pub fn overdue(&mut self, now: u64) -> Vec<(Asked, Overdue)> {
         let mut found = Vec::new();
         for (_, parked) in &mut self.slots {
-            let hashing = matches!(parked.stage, Stage::LoginPassword { .. } | Stage::RegisterPassword(_));
-            if hashing || parked.since + ANSWER_MS > now {
+            let patience = match &parked.stage {
+                Stage::LoginPassword { .. } | Stage::RegisterPassword(_) => continue,
+                Stage::Send(sending) if sending.in_line => LINE_MS,
+                _ => ANSWER_MS,
+            };
+            if parked.since + patience > now {
                 continue;
             }
             let Some(asked) = parked.asked.take() else { continue };
             found.push((
                 asked,
                 match &parked.stage {
+                    Stage::Send(sending) if sending.in_line => Overdue::Line,
                     Stage::Send(sending) => Overdue::Send(sending.cid.clone()),
                     Stage::LoginView { session, .. } => Overdue::Login(*session),
+                    Stage::Welcome(welcoming) => Overdue::Login(welcoming.session),
                     _ => Overdue::Other,
                 },
             ));
@@ -178,6 +189,8 @@ impl Parking {
 pub(crate) enum Overdue {
     /// A message; with its `cid` for the retry.
     Send(Box<str>),
+    /// A message that stands in its connection's line.
+    Line,
     /// A login whose session is to be ended.
     Login(SessionRef),
     /// Anything else.

@@ -4,7 +4,7 @@ use crate::conn::ConnId;
 use crate::effect::Effects;
 use crate::parked::Asked;
 use crate::state::State;
-use crate::{Now, account, contact, group, listing, login, message, receipt};
+use crate::{Now, account, contact, group, line, listing, login, message, receipt};
 use wire::command::Register;
 use wire::{Command, Errno};
 
@@ -37,7 +37,7 @@ pub(crate) fn arrive(
 pub(crate) fn begin(state: &mut State, now: Now, asked: Asked, command: Command, fx: &mut Effects) {
     let Some(connection) = state.connections.get_mut(asked.conn) else { return };
     connection.outstanding += 1;
-    let session = connection.session;
+    let (session, has_line) = (connection.session, connection.line.is_some());
     let command = match command {
         Command::Login { credentials, device } => {
             return login::begin(state, now, asked, credentials, device, fx);
@@ -48,6 +48,10 @@ pub(crate) fn begin(state: &mut State, now: Now, asked: Asked, command: Command,
     };
     let Some(session) = session else {
         return state.refuse(now, asked, Errno::NotLoggedIn, "log in first", fx);
+    };
+    let command = match command {
+        Command::Send(send) if has_line => return line::arrive(state, now, asked.conn, send, fx),
+        other => other,
     };
     // Receipts keep their place while the server drains: they save pushes that would be repeated.
     if let Command::Ack { .. } | Command::Read { .. } = command {

@@ -11,7 +11,8 @@ use crate::session::Sessions;
 use crate::state::{Connections, State};
 use crate::store::{Found, Ticket, Write, Written};
 use crate::{
-    Input, Now, Rules, account, contact, delivery, group, listing, login, message, receipt, request,
+    Input, Now, Rules, account, contact, delivery, group, line, listing, login, message, receipt, request,
+    welcome,
 };
 use wire::push::GoingAway;
 use wire::{Errno, Push};
@@ -41,6 +42,7 @@ impl Logic {
             guard: Guard::new(boot),
             warm: Vec::new(),
             stuck: Vec::new(),
+            lines: Vec::new(),
             draining: false,
         };
         Logic { state, next_tick: 0, next_cursors: 0, next_sweep: 0 }
@@ -65,7 +67,7 @@ impl Logic {
     pub fn handle_input(&mut self, now: Now, input: Input, fx: &mut Effects) {
         let state = &mut self.state;
         match input {
-            Input::Opened { conn, peer } => state.connections.open(conn, peer),
+            Input::Opened { conn, peer, dialect } => state.connections.open(conn, peer, dialect),
             Input::Request { conn, request, command } => {
                 request::arrive(state, now, conn, request, command, fx);
             }
@@ -146,6 +148,9 @@ impl Logic {
             (Stage::Standing { session, conversation, seq, read }, Found::Standing(standing)) => {
                 receipt::standing_known(state, now, asked, session, (conversation, seq, read), standing, fx);
             }
+            (Stage::Welcome(welcoming), found) => {
+                welcome::members_known(state, now, asked, *welcoming, found, fx);
+            }
             (Stage::Feed { session, conversation }, Found::Feed { messages, more }) => {
                 delivery::fed(state, now, session, conversation, messages, more, fx);
             }
@@ -178,7 +183,7 @@ impl Logic {
     /// When [`Logic::handle_timeout`] wants to be called, monotonic ms; `None`: not before something else happens.
     pub fn next_timeout(&self) -> Option<u64> {
         let state = &self.state;
-        let ticks = !state.parking.is_empty() || !state.stuck.is_empty();
+        let ticks = !state.parking.is_empty() || !state.stuck.is_empty() || !state.lines.is_empty();
         let sweeps = !state.warm.is_empty() || !state.guard.is_empty() || !state.rates.is_empty();
         [
             ticks.then_some(self.next_tick),
@@ -198,12 +203,16 @@ impl Logic {
             for (asked, overdue) in state.parking.overdue(now.monotonic) {
                 match overdue {
                     Overdue::Send(cid) => message::overdue(state, now, asked, cid, fx),
+                    Overdue::Line => line::give_up(state, asked.conn, fx),
                     Overdue::Login(session) => login::view_failed(state, now, Some(asked), session, fx),
                     Overdue::Other => state.unavailable(now, Some(asked), fx),
                 }
             }
             for session in std::mem::take(&mut state.stuck) {
                 delivery::retry(state, now, session, fx);
+            }
+            for conn in std::mem::take(&mut state.lines) {
+                line::retry(state, now, conn, fx);
             }
         }
         if now.monotonic >= self.next_cursors {
@@ -242,6 +251,7 @@ fn sent(
     written: Written,
     fx: &mut Effects,
 ) {
+    let asked = if sending.in_line { line::answered(state, asked, sending, &written) } else { asked };
     match written {
         Written::Appended { message, members } => {
             message::stored(state, now, asked, sending, &message, &members, fx);
@@ -252,6 +262,7 @@ fn sent(
         Written::NotFound => message::refused(state, now, asked, Errno::NotFound, fx),
         Written::Forbidden => message::refused(state, now, asked, Errno::Forbidden, fx),
         Written::Oneself => message::refused(state, now, asked, Errno::BadRequest, fx),
+        Written::Unavailable if sending.in_line => message::put_back(state, sending),
         Written::Unavailable => message::unknown(state, now, asked, sending, fx),
         _ => internal(state, now, asked, fx),
     }

@@ -1,12 +1,14 @@
 //! Sessions: who is logged in, on which connection, and how far each was served.
 
 use crate::conn::ConnId;
+use crate::limits::{FRAME_OVERHEAD, LEGACY_WINDOW};
 use crate::map::{Map, map};
 use crate::rate::Bucket;
 use crate::store::{Ticket, TokenHash};
 use slab::Slab;
 use std::sync::Arc;
-use wire::{ConversationId, Push, Seq, UserId};
+use wire::limits::UNACKED_MAX;
+use wire::{ConversationId, Message, Push, Seq, UserId};
 
 /// A session, by slot and life of the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +44,8 @@ pub(crate) struct Session {
     pub fed: ConversationId,
     /// Whether it is on the list of those to be swept.
     pub warm: bool,
+    /// Whether its client speaks the legacy dialect: it is told of messages only.
+    pub is_legacy: bool,
     serial: u32,
 }
 
@@ -50,6 +54,8 @@ pub(crate) struct Session {
 pub(crate) struct Joining {
     pub ticket: Ticket,
     pub held: Vec<Push>,
+    /// Whether what was missed is being read already, to be told with the reply.
+    pub gathers: bool,
 }
 
 /// How far one conversation was pushed to one connection.
@@ -114,6 +120,7 @@ impl Sessions {
         name: Arc<str>,
         token: TokenHash,
         bucket: Bucket,
+        is_legacy: bool,
     ) -> SessionRef {
         self.serial = self.serial.wrapping_add(1);
         let slot = self.slots.insert(Session {
@@ -131,6 +138,7 @@ impl Sessions {
             unread_after: None,
             fed: ConversationId(0),
             warm: false,
+            is_legacy,
             serial: self.serial,
         }) as u32;
         let before = self.online.insert(user, slot);
@@ -180,6 +188,18 @@ impl Sessions {
 }
 
 impl Session {
+    /// How many messages may be pushed and not acknowledged.
+    pub fn window(&self) -> u32 {
+        if self.is_legacy { LEGACY_WINDOW } else { UNACKED_MAX as u32 }
+    }
+
+    /// Counts a message that is pushed towards the bounds of output. A legacy client's window alone bounds its output.
+    pub fn count_output(&mut self, message: &Message) {
+        if !self.is_legacy {
+            self.output += (message.content.len() + FRAME_OVERHEAD) as u32;
+        }
+    }
+
     /// The track of a conversation, if there is one.
     pub fn track_mut(&mut self, conversation: ConversationId) -> Option<&mut Track> {
         let at = self.find(conversation).ok()?;

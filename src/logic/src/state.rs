@@ -5,6 +5,7 @@ use crate::cursor::Cursors;
 use crate::effect::{Effects, Order};
 use crate::guard::Guard;
 use crate::limits::{BUSY_RETRY_MS, WAITING_MAX};
+use crate::line::Line;
 use crate::parked::{Asked, Parking, Stage};
 use crate::rate::Rates;
 use crate::session::{SessionRef, Sessions};
@@ -12,7 +13,8 @@ use crate::store::{Read, Write};
 use crate::{Now, Rules, request};
 use std::borrow::Cow;
 use std::net::IpAddr;
-use wire::{Command, Errno, Refusal, Reply};
+use wire::command::server_cid;
+use wire::{Command, Dialect, Errno, Refusal, Reply};
 
 /// All state of the rules.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct State {
     pub warm: Vec<SessionRef>,
     /// Sessions whose reading failed, to be tried again at the next tick.
     pub stuck: Vec<SessionRef>,
+    /// Connections with messages that could not be stored, to be tried again at the next tick.
+    pub lines: Vec<ConnId>,
     pub draining: bool,
 }
 
@@ -44,6 +48,8 @@ pub(crate) struct Connection {
     pub outstanding: u32,
     /// LOGIN or LOGOUT, which wait until nothing is.
     pub barrier: Option<Box<(Asked, Command)>>,
+    /// Messages of a legacy client that are not stored yet; `None` for any other client.
+    pub line: Option<Box<Line>>,
     generation: u32,
 }
 
@@ -55,7 +61,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub fn open(&mut self, conn: ConnId, peer: IpAddr) {
+    pub fn open(&mut self, conn: ConnId, peer: IpAddr, dialect: Dialect) {
         let (reactor, slot) = (conn.reactor(), conn.slot());
         if self.by_reactor.len() <= reactor {
             self.by_reactor.resize_with(reactor + 1, Vec::new);
@@ -70,6 +76,7 @@ impl Connections {
             session: None,
             outstanding: 0,
             barrier: None,
+            line: (dialect == Dialect::Legacy).then(Box::default),
             generation,
         });
         assert!(before.is_none(), "a slot is closed before it is opened again");
@@ -101,6 +108,12 @@ impl State {
     /// The session of a connection that is logged in.
     pub fn session_of(&self, conn: ConnId) -> Option<SessionRef> {
         self.connections.get(conn)?.session
+    }
+
+    /// A `cid` for a message that came without one.
+    pub fn next_cid(&mut self) -> Box<str> {
+        self.nameless += 1;
+        server_cid(self.boot, self.nameless)
     }
 
     /// Answers a request, and begins what waited for it.

@@ -16,6 +16,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::{self, ExitCode};
 use std::time::Duration;
+use wire::legacy::Style;
 
 /// Descriptors that are not clients': database, listener, polls, standard streams.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -71,6 +72,7 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
     let rules = Rules {
         conflict: config.session.conflict,
         messages_per_second: config.limits.messages_per_second,
+        legacy_object_bytes: config.legacy.object_bytes,
         node: "local".into(),
         address: address.to_string().into(),
     };
@@ -84,6 +86,8 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
         threads: reactors,
         connections,
         frame_bytes: config.limits.frame_bytes,
+        style: Style { msgids: config.legacy.msgids, object_bytes: config.legacy.object_bytes },
+        pace: Duration::from_millis(config.legacy.pace_ms.into()),
         ..NetConfig::default()
     };
     let mut net = net::start(vec![listener], net_config, doors.inputs).map_err(sentence)?;

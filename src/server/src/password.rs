@@ -51,6 +51,12 @@ impl PasswordThread {
     }
 }
 
+/// Hashes one password on the calling thread, as the thread would: for accounts that are written without a server.
+pub fn hash(password: &str, memory_kib: u32, iterations: u32) -> Result<Box<str>, String> {
+    let hasher = Hasher::new(memory_kib, iterations).map_err(|error| error.to_string());
+    hasher?.hash(password).map_err(|fault| fault.to_string())
+}
+
 /// Starts the thread. New hashes take `memory_kib` and `iterations`; each result goes to `to_logic` as soon as it is
 /// there, in the order of the jobs.
 ///

@@ -245,7 +245,7 @@ fn need<T>(field: &str, value: Option<T>) -> Result<T, String> {
     value.ok_or_else(|| format!("`{field}` is missing"))
 }
 
-fn sized(field: &str, text: Box<str>, min: usize, max: usize) -> Result<Box<str>, String> {
+pub(crate) fn sized(field: &str, text: Box<str>, min: usize, max: usize) -> Result<Box<str>, String> {
     if (min..=max).contains(&text.len()) {
         Ok(text)
     } else {
@@ -262,7 +262,7 @@ fn sized_option(
     text.map(|text| sized(field, text, min, max)).transpose()
 }
 
-fn short(field: &str, text: Box<str>, characters: usize) -> Result<Box<str>, String> {
+pub(crate) fn short(field: &str, text: Box<str>, characters: usize) -> Result<Box<str>, String> {
     if text.chars().take(characters + 1).count() <= characters {
         Ok(text)
     } else {
@@ -337,7 +337,10 @@ impl Command {
                         let who = who(id, name)?;
                         // A password that no account can have is wrong, not malformed: it must not be told apart.
                         let password = need("password", password)?;
-                        Credentials::Password { who, password: sized("password", password, 0, 4096)? }
+                        Credentials::Password {
+                            who,
+                            password: sized("password", password, 0, limits::PASSWORD_TRIED_BYTES)?,
+                        }
                     }
                 };
                 Ok(Command::Login { credentials, device })

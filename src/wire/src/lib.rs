@@ -9,6 +9,7 @@
 //!
 //! * [`frame`]: the 12-byte header, incremental splitting, length checked before anything is stored.
 //! * [`command`], [`reply`], [`push`]: one typed value each way; JSON lives only inside them.
+//! * [`legacy`]: the JSON objects of the muduo cluster chat clients, from and to the same typed values.
 //! * [`limits`]: every number that bounds anything.
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod heartbeat;
 pub mod ids;
 mod json;
 pub mod kind;
+pub mod legacy;
 pub mod limits;
 pub mod message;
 pub mod name;

@@ -16,6 +16,8 @@ pub const NAME_CHARS: usize = 50;
 pub const PASSWORD_BYTES_MIN: usize = 6;
 /// The longest password, bytes.
 pub const PASSWORD_BYTES_MAX: usize = 128;
+/// The longest password that a login may try, bytes.
+pub const PASSWORD_TRIED_BYTES: usize = 4_096;
 /// Bytes of a message's content.
 pub const CONTENT_BYTES: usize = 32_768;
 /// Bytes of a `cid`.

@@ -1,5 +1,6 @@
 //! The rules, tried one by one.
 
+mod legacy;
 mod table;
 
 use logic::limits::{OUTPUT_HARD, OUTPUT_SOFT};

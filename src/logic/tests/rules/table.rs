@@ -10,9 +10,11 @@ use logic::{
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use wire::command::{Send, Who};
+use wire::legacy::Welcome;
+use wire::reply::{Group, Role};
 use wire::{
-    Command, ConversationId, ConversationKind, Credentials, Errno, Message, Push, Reply, Seq, Target,
-    UnixMillis, UserId,
+    Command, ConversationId, ConversationKind, Credentials, Dialect, Errno, Message, Push, Reply, Seq,
+    Target, UnixMillis, UserId,
 };
 
 pub struct Table {
@@ -24,6 +26,8 @@ pub struct Table {
     pub revoked: Vec<[u8; 32]>,
     /// Whether the sockets take nothing; else `settle` writes everything out.
     pub stalled: bool,
+    /// Whether storage cannot be reached.
+    pub is_away: bool,
     undrained: Vec<ConnId>,
     orders: BTreeMap<ConnId, Vec<Seen>>,
     users: Vec<Arc<str>>,
@@ -44,6 +48,7 @@ pub struct Conversation {
 /// What a connection was sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
+    Welcome(Box<Welcome>),
     Reply(u32, Reply),
     Push(Push),
     LoggedIn(UserId),
@@ -54,7 +59,7 @@ pub enum Seen {
 
 pub fn rules() -> Rules {
     let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-    Rules { conflict: Conflict::Kick, messages_per_second: 0, node, address }
+    Rules { conflict: Conflict::Kick, messages_per_second: 0, legacy_object_bytes: 1_024, node, address }
 }
 
 impl Table {
@@ -68,6 +73,7 @@ impl Table {
             reads: VecDeque::new(),
             revoked: Vec::new(),
             stalled: false,
+            is_away: false,
             undrained: Vec::new(),
             orders: BTreeMap::new(),
             users: users.iter().map(|&name| name.into()).collect(),
@@ -94,9 +100,13 @@ impl Table {
     }
 
     pub fn open(&mut self) -> ConnId {
+        self.open_as(Dialect::Tlv)
+    }
+
+    pub fn open_as(&mut self, dialect: Dialect) -> ConnId {
         let conn = ConnId::new(self.next_slot % 2, self.next_slot, 1);
         self.next_slot += 1;
-        self.input(Input::Opened { conn, peer: [127, 0, 0, 1].into() });
+        self.input(Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect });
         conn
     }
 
@@ -184,7 +194,7 @@ impl Table {
     /// Carries out the next write, if one waits.
     pub fn store_one(&mut self) -> bool {
         let Some((ticket, write)) = self.writes.pop_front() else { return false };
-        let written = self.write(write);
+        let written = if self.is_away { Written::Unavailable } else { self.write(write) };
         self.logic.handle_written(self.now, ticket, written, &mut self.fx);
         self.collect();
         true
@@ -212,6 +222,7 @@ impl Table {
                 };
                 match order {
                     Order::Reply { conn, request, reply, .. } => see(conn, Seen::Reply(request, reply)),
+                    Order::Welcome { conn, welcome } => see(conn, Seen::Welcome(welcome)),
                     Order::Push { conn, push } => see(conn, Seen::Push(push)),
                     Order::Deliver { message, to } => {
                         to.into_iter()
@@ -342,7 +353,8 @@ impl Table {
             Read::Login { user } => {
                 let unread = UnreadPage { rows: self.unread(user), more: false };
                 let friend_ids = self.friend_ids(user);
-                Found::Login(Box::new(LoginView { friend_ids, unread, ..LoginView::default() }))
+                let groups = self.groups(user);
+                Found::Login(Box::new(LoginView { friend_ids, groups, unread, ..LoginView::default() }))
             }
             Read::Unread { user, after } => {
                 let rows = self.unread(user).into_iter().filter(|row| row.conversation > after).collect();
@@ -367,8 +379,22 @@ impl Table {
                 let more = messages.len() < all.len();
                 Found::Feed { messages, more }
             }
+            Read::Members { conversation, .. } => {
+                let members = &self.conversations[conversation.0 as usize - 1].members;
+                let row = |&id: &UserId| (id, (&*self.users[id.0 as usize - 1]).into(), Role::Member);
+                Found::Members { members: members.iter().map(row).collect(), more: false }
+            }
             _ => Found::Unavailable,
         }
+    }
+
+    fn groups(&self, user: UserId) -> Vec<Group> {
+        let is_theirs = |c: &Conversation| c.kind == ConversationKind::Group && c.members.contains(&user);
+        let groups = self.conversations.iter().zip(1..).filter(|(c, _)| is_theirs(c));
+        let (name, desc, role) = (Box::<str>::from("group"), Box::<str>::from(""), Role::Member);
+        let group =
+            |id| Group { conversation: ConversationId(id), name: name.clone(), desc: desc.clone(), role };
+        groups.map(|(_, id)| group(id)).collect()
     }
 
     fn friend_ids(&self, user: UserId) -> Vec<UserId> {

@@ -2,11 +2,13 @@
 //!
 //! A new key is one entry here and one in `conf/chatserver.toml`; a test holds the two equal.
 
-use super::value::{Literal, StorageUrl, address, boolean, choice, integer};
+use super::value::{Literal, StorageUrl, address, boolean, choice, integer, msgids};
+use crate::net::PACE;
 use log::LevelFilter;
 use logic::Conflict;
 use std::net::{Ipv4Addr, SocketAddr};
 use toml::de::DeValue;
+use wire::legacy::{MsgIds, Style};
 use wire::limits::FRAME_BYTES;
 
 macro_rules! sections {
@@ -81,6 +83,17 @@ sections! {
     storage: Storage {
         /// The database.
         url: StorageUrl = StorageUrl::Sqlite("data/chat.db".into()), StorageUrl::read;
+    }
+    /// Clients of the muduo cluster chat servers.
+    legacy: Legacy {
+        /// What they number their messages: login, login answer, logout, register, register answer, one chat, add friend,
+        /// create group, add group, group chat.
+        msgids: MsgIds = MsgIds::default(), msgids;
+        /// Bytes of the longest object that they are sent, its NUL included: what they take from their socket at once.
+        object_bytes: usize = Style::default().object_bytes,
+            integer(Style::OBJECT_BYTES_MIN..=Style::OBJECT_BYTES_MAX);
+        /// Milliseconds between two objects to one connection at least; 0: none.
+        pace_ms: u32 = PACE.as_millis() as u32, integer(0..=1_000);
     }
     /// Who is logged in.
     session: Session {

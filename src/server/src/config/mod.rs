@@ -8,7 +8,7 @@ mod keys;
 mod tests;
 mod value;
 
-pub use keys::{Chat, Config, Contacts, Http, Limits, Log, Password, Session, Storage};
+pub use keys::{Chat, Config, Contacts, Http, Legacy, Limits, Log, Password, Session, Storage};
 pub use value::StorageUrl;
 
 use crate::args::{Args, Setting};

@@ -2,11 +2,13 @@
 
 use log::LevelFilter;
 use logic::Conflict;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use toml::de::DeValue;
+use wire::legacy::MsgIds;
 
 /// Where messages and accounts are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +106,23 @@ where
     }
 }
 
+/// Reads the numbers of the legacy messages.
+pub(super) fn msgids(value: &DeValue<'_>) -> Result<MsgIds, String> {
+    let wrong = || {
+        let count = MsgIds::COUNT;
+        format!(
+            "must be {count} different integers of 32 bits: what login, login answer, logout, register, register \
+                 answer, one chat, add friend, create group, add group and group chat are numbered"
+        )
+    };
+    let list = value.as_array().ok_or_else(wrong)?;
+    let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
+    let ids = list.iter().map(|id| integer(range.clone())(id.get_ref())).collect::<Result<Vec<_>, _>>();
+    let ids: [i64; MsgIds::COUNT] = ids.map_err(|_| wrong())?.try_into().map_err(|_| wrong())?;
+    let distinct: BTreeSet<i64> = ids.into_iter().collect();
+    if distinct.len() < ids.len() { Err(wrong()) } else { Ok(MsgIds::from_array(ids)) }
+}
+
 fn string<'a>(value: &'a DeValue<'_>) -> Result<&'a str, String> {
     value.as_str().ok_or_else(|| format!("must be a string, not {}", kind(value)))
 }
@@ -141,6 +160,12 @@ impl Literal for u32 {
 impl Literal for usize {
     fn literal(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Literal for MsgIds {
+    fn literal(&self) -> String {
+        format!("{:?}", self.to_array())
     }
 }
 

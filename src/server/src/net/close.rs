@@ -1,7 +1,6 @@
 //! Why connections end: for the log, and for how much care the end takes.
 
 use thiserror::Error;
-use wire::Dialect;
 
 /// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -30,9 +29,9 @@ pub enum CloseReason {
     /// The first byte belongs to no protocol.
     #[error("its first byte belongs to no protocol that is known")]
     UnknownDialect,
-    /// The first byte belongs to a protocol that is not served here.
-    #[error("it speaks a protocol that is not served: {0:?}")]
-    NotServed(Dialect),
+    /// What came is no JSON object, or too long a one.
+    #[error("what it sent cannot be read as JSON objects")]
+    BadObject,
     /// The rules of the chat server say so.
     #[error("as ordered: {0:?}")]
     Ordered(logic::CloseReason),
@@ -47,8 +46,8 @@ impl CloseReason {
         match self {
             CloseReason::PeerClosed
             | CloseReason::BadFrame
+            | CloseReason::BadObject
             | CloseReason::UnknownDialect
-            | CloseReason::NotServed(_)
             | CloseReason::Ordered(_)
             | CloseReason::Shutdown => true,
             CloseReason::PeerReset

@@ -11,6 +11,8 @@
 
 use super::close::CloseReason;
 use super::deadline::{Spans, Tick};
+use super::keep_alive::keep_alive;
+use super::legacy::{self, Legacy};
 use super::output::{Output, Progress};
 use super::shared::Shared;
 use super::tlv;
@@ -18,7 +20,7 @@ use logic::{ConnId, Input};
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::io::{self, ErrorKind, Read};
-use std::net::{IpAddr, Shutdown};
+use std::net::Shutdown;
 use wire::kind::request;
 use wire::{Dialect, Push, UserId};
 
@@ -48,9 +50,10 @@ pub(super) enum Stage {
 pub(super) struct Connection {
     pub id: ConnId,
     stream: TcpStream,
-    peer: IpAddr,
     /// Chosen by the first byte; until then logic does not know of the connection.
     pub dialect: Option<Dialect>,
+    /// What a connection of that dialect has beside the others.
+    pub legacy: Option<Box<Legacy>>,
     pub stage: Stage,
     /// Who is logged in.
     user: Option<UserId>,
@@ -95,16 +98,18 @@ pub(super) struct Connection {
     pub due: Tick,
     /// Silence was answered with a PROBE.
     probed: bool,
+    /// The kernel finds its end; no silence does.
+    kept_alive: bool,
 }
 
 impl Connection {
     /// A connection that was just accepted and is watched by the loop under its id.
-    pub fn new(id: ConnId, stream: TcpStream, peer: IpAddr, now: Tick) -> Connection {
+    pub fn new(id: ConnId, stream: TcpStream, now: Tick) -> Connection {
         Connection {
             id,
             stream,
-            peer,
             dialect: None,
+            legacy: None,
             stage: Stage::Open,
             user: None,
             pending: Vec::new(),
@@ -126,6 +131,7 @@ impl Connection {
             stalled: now,
             due: Tick(u32::MAX),
             probed: false,
+            kept_alive: false,
         }
     }
 
@@ -146,6 +152,7 @@ impl Connection {
             && !self.held
             && !self.throttled
             && self.output.len() <= shared.limits.high_water
+            && self.legacy.as_ref().is_none_or(|legacy| legacy.gate_is_open())
     }
 
     // ---- input ------------------------------------------------------------------------------------------------
@@ -226,16 +233,20 @@ impl Connection {
         if self.dialect.is_none() {
             self.choose_dialect(bytes[0], shared)?;
         }
-        // A frame that was begun earlier is completed apart; everything behind it is decoded where it was read to.
+        // A frame that was begun earlier is completed apart; everything behind it is decoded where it was read to. Where a
+        // legacy object ends shows only when it is decoded.
         while !self.pending.is_empty() && !bytes.is_empty() && self.gate_is_open(shared) {
-            let missing = tlv::missing(&self.pending).min(bytes.len());
+            let missing = match self.legacy {
+                None => tlv::missing(&self.pending).min(bytes.len()),
+                Some(_) => bytes.len(),
+            };
             let (head, rest) = bytes.split_at(missing);
             self.pending.extend_from_slice(head);
             bytes = rest;
             self.decode_pending(shared)?;
         }
         if self.pending.is_empty() {
-            let used = tlv::decode(self, bytes, shared)?;
+            let used = self.decode(bytes, shared)?;
             bytes = &bytes[used..];
         }
         self.pending.extend_from_slice(bytes);
@@ -244,7 +255,7 @@ impl Connection {
 
     fn decode_pending(&mut self, shared: &mut Shared) -> Result<(), CloseReason> {
         let mut pending = std::mem::take(&mut self.pending);
-        let used = tlv::decode(self, &pending, shared)?;
+        let used = self.decode(&pending, shared)?;
         if used < pending.len() {
             pending.drain(..used);
             self.pending = pending;
@@ -252,16 +263,38 @@ impl Connection {
         Ok(())
     }
 
-    fn choose_dialect(&mut self, first: u8, shared: &mut Shared) -> Result<(), CloseReason> {
-        match Dialect::from_first_byte(first) {
-            Some(Dialect::Tlv) => {
-                self.dialect = Some(Dialect::Tlv);
-                shared.inputs.push(Input::Opened { conn: self.id, peer: self.peer });
-                Ok(())
-            }
-            Some(dialect @ Dialect::Legacy) => Err(CloseReason::NotServed(dialect)),
-            None => Err(CloseReason::UnknownDialect),
+    fn decode(&mut self, bytes: &[u8], shared: &mut Shared) -> Result<usize, CloseReason> {
+        match self.legacy {
+            None => tlv::decode(self, bytes, shared),
+            Some(_) => legacy::decode(self, bytes, shared),
         }
+    }
+
+    fn choose_dialect(&mut self, first: u8, shared: &mut Shared) -> Result<(), CloseReason> {
+        let dialect = Dialect::from_first_byte(first).ok_or(CloseReason::UnknownDialect)?;
+        // The kernel keeps it for us: of idle connections each byte counts.
+        let peer = self.stream.peer_addr().map_err(|_| CloseReason::PeerReset)?.ip().to_canonical();
+        self.dialect = Some(dialect);
+        match dialect {
+            Dialect::Legacy => {
+                self.legacy = Some(Box::default());
+                self.keep_alive()?;
+            }
+            Dialect::Tlv if self.kept_alive => {
+                self.kept_alive = false;
+                self.since = shared.now;
+                shared.arm(self);
+            }
+            Dialect::Tlv => {}
+        }
+        shared.inputs.push(Input::Opened { conn: self.id, peer, dialect });
+        Ok(())
+    }
+
+    /// Its client may be silent for as long as it likes: the kernel finds out when the peer is gone.
+    fn keep_alive(&mut self) -> Result<(), CloseReason> {
+        self.kept_alive = true;
+        keep_alive(&self.stream).map_err(|_| CloseReason::PeerReset)
     }
 
     /// Counts a request that goes to logic.
@@ -278,6 +311,11 @@ impl Connection {
         }
         self.weight = self.weight.saturating_sub(weight(kind, request));
         self.throttled &= self.weight > WEIGHT_LOW;
+        if self.weight == 0
+            && let Some(legacy) = &mut self.legacy
+        {
+            legacy.caught_up();
+        }
         self.unchoke(shared);
     }
 
@@ -313,6 +351,7 @@ impl Connection {
     /// Writes what is unwritten, with one write. `Err`: nothing more can or need be written.
     pub fn flush(&mut self, shared: &mut Shared) -> Result<(), CloseReason> {
         self.dirty = false;
+        legacy::load(self, shared);
         if !self.output.is_empty() && !self.blocked {
             match self.output.write_to(&mut self.stream, &mut shared.pool) {
                 Ok(Progress::Done) => {}
@@ -346,6 +385,9 @@ impl Connection {
     }
 
     fn flushed(&mut self, shared: &mut Shared) -> Result<(), CloseReason> {
+        if self.stage == Stage::Open {
+            legacy::taken(self, shared);
+        }
         match self.stage {
             Stage::Open if self.notify_drained => {
                 self.notify_drained = false;
@@ -377,6 +419,9 @@ impl Connection {
     /// The connection is nobody's again.
     pub fn log_out(&mut self, shared: &mut Shared) {
         self.user = None;
+        if let Some(legacy) = &mut self.legacy {
+            legacy.log_out();
+        }
         self.since = shared.now;
         shared.arm(self);
     }
@@ -396,6 +441,7 @@ impl Connection {
     pub fn deadline(&self, spans: &Spans) -> Tick {
         let stalled = self.stalled.after(spans.stall);
         let due = match (self.stage, self.user) {
+            (Stage::Open, _) if self.kept_alive => Tick(u32::MAX),
             (Stage::Open, None) => self.since.after(spans.login),
             (Stage::Open, Some(_)) if self.probed => self.heard.after(spans.probe),
             (Stage::Open, Some(_)) => self.heard.after(spans.silence),
@@ -414,6 +460,8 @@ impl Connection {
             return Err(CloseReason::SlowConsumer);
         }
         match (self.stage, self.user) {
+            // Who has said nothing may be a legacy client, whose user sits before its menu.
+            (Stage::Open, None) if self.dialect.is_none() => self.keep_alive(),
             (Stage::Open, None) => Err(CloseReason::LoginTimeout),
             // What we do not read is not the peer's silence.
             (Stage::Open, Some(_)) if self.readable || shared.stalled || !self.gate_is_open(shared) => {

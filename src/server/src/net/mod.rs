@@ -11,8 +11,9 @@
 //! * `acceptor`: one thread; accepts, survives being out of descriptors, hands the sockets out in turn.
 //! * `reactor`: a thread each; reads, decodes, answers heartbeats and malformed requests, carries out orders,
 //!   writes each connection once a turn, keeps the time limits.
-//! * `connection` is one connection there, `tlv` what its bytes mean, `output` what is not written yet,
+//! * `connection` is one connection there, `tlv` or `legacy` what its bytes mean, `output` what is not written yet,
 //!   `shared` what the connections of a loop share.
+//! * `pace`, `taken`, `local_time`, `keep_alive`: what legacy clients need beside that.
 //! * `deadline`, `wheel`, `crowd`: time limits, and how they are kept without touching idle connections.
 //!
 //! Waits-for order: acceptor -> reactor -> nobody.
@@ -22,10 +23,15 @@ mod close;
 mod connection;
 mod crowd;
 mod deadline;
+mod keep_alive;
+mod legacy;
 mod listen;
+mod local_time;
 mod output;
+mod pace;
 mod reactor;
 mod shared;
+mod taken;
 mod tlv;
 mod wheel;
 
@@ -40,9 +46,11 @@ use crate::queue::{Outbox, poll_bell, queue};
 use acceptor::{Acceptor, Reserve};
 use crowd::{Crowd, CrowdLimits};
 use deadline::{Span, Tick};
+use local_time::LocalTime;
 use logic::{ConnId, Input, Order};
 use mio::{Interest, Poll, Token, Waker};
 use output::Pool;
+use pace::Pace;
 use reactor::{Doors, Mail, Reactor, WAKE};
 use shared::{Limits, Shared};
 use std::io;
@@ -52,10 +60,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use taken::Taken;
 use wheel::Wheel;
+use wire::legacy::Style;
 
 /// Batches of orders, and of new sockets, that may wait for one sub-reactor.
 const QUEUE: usize = 64;
+
+/// Time between two objects to one legacy connection.
+pub const PACE: Duration = Duration::from_millis(2);
 
 /// What a deployment decides about the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +87,10 @@ pub struct NetConfig {
     pub crowd: usize,
     /// Every time limit of a connection.
     pub timeouts: Timeouts,
+    /// How legacy objects are written.
+    pub style: Style,
+    /// The least time between two legacy objects to one connection; zero: none.
+    pub pace: Duration,
 }
 
 impl Default for NetConfig {
@@ -86,6 +103,8 @@ impl Default for NetConfig {
             output_bytes: 8 * 1024 * 1024,
             crowd: CROWD,
             timeouts: Timeouts::default(),
+            style: Style::default(),
+            pace: PACE,
         }
     }
 }
@@ -180,11 +199,15 @@ fn shared(poll: &Poll, config: &NetConfig) -> io::Result<Shared> {
     Ok(Shared {
         now: Tick(0),
         inputs: Vec::new(),
+        taken: Taken::default(),
         stalled: false,
         dirty: Vec::new(),
         ready: Vec::new(),
         wheel: Wheel::new(),
         pool: Pool::default(),
+        style: config.style,
+        pace: Pace::new(config.pace),
+        local_time: LocalTime::of_this_machine(),
         registry: poll.registry().try_clone()?,
         limits: Limits {
             frame_bytes: config.frame_bytes,

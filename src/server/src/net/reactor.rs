@@ -15,6 +15,7 @@ use super::close::CloseReason;
 use super::connection::{self, Connection, Stage};
 use super::crowd::Crowd;
 use super::deadline::{Clock, Span, Tick};
+use super::legacy;
 use super::shared::Shared;
 use crate::queue::{Bell, Gone, Inbox, Outbox};
 use logic::{ConnId, Input, Order};
@@ -76,8 +77,10 @@ pub(super) struct Reactor {
     events: Events,
     /// What sockets are read into, one at a time.
     buffer: Box<[u8]>,
-    /// An encoded message on its way to many.
+    /// An encoded message on its way to many, as a frame.
     message: Vec<u8>,
+    /// The same as a legacy object.
+    object: Vec<u8>,
     expired: Vec<(ConnId, Tick)>,
     /// Set while the loop drains: when it ends at the latest.
     drained_by: Option<Tick>,
@@ -104,6 +107,7 @@ impl Reactor {
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             message: Vec::new(),
+            object: Vec::new(),
             expired: Vec::new(),
             drained_by: None,
         }
@@ -119,6 +123,7 @@ impl Reactor {
             self.handle_ready(ready);
             let drain = self.take_mail();
             self.take_orders();
+            self.end_rests();
             if let Some(within) = drain {
                 self.begin_drain(within);
             }
@@ -141,7 +146,8 @@ impl Reactor {
         } else if has_work || !self.doors.orders.is_empty() || !self.doors.mail.is_empty() {
             Some(Duration::ZERO)
         } else {
-            self.next_deadline().map(|due| self.shared.now.until(due))
+            let deadline = self.next_deadline().map(|due| self.shared.now.until(due));
+            [deadline, self.shared.pace.next()].into_iter().flatten().min()
         };
         let polled = if timeout == Some(Duration::ZERO) {
             self.doors.poll.poll(&mut self.events, timeout)
@@ -161,7 +167,8 @@ impl Reactor {
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        let times = [self.shared.wheel.next(), self.crowd.next(self.shared.now), self.drained_by];
+        let Shared { wheel, taken, now, .. } = &self.shared;
+        let times = [wheel.next(), taken.next(), self.crowd.next(*now), self.drained_by];
         times.into_iter().flatten().min()
     }
 
@@ -241,7 +248,7 @@ impl Reactor {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let mut conn = Connection::new(id, stream, peer, self.shared.now);
+        let mut conn = Connection::new(id, stream, self.shared.now);
         self.shared.arm(&mut conn);
         self.crowd.join(id, self.shared.now);
         self.slots.insert(conn);
@@ -259,23 +266,37 @@ impl Reactor {
     }
 
     fn carry_out(&mut self, order: Order) {
-        let Reactor { shared, slots, message: encoded, crowd, .. } = self;
+        let Reactor { shared, slots, message: encoded, object, crowd, .. } = self;
         match order {
             Order::Reply { conn, kind, request, reply } => {
                 let Some(conn) = find_open(slots, conn) else { return };
-                if request != 0 {
+                if conn.legacy.is_some() {
+                    legacy::answer(conn, kind, &reply, shared);
+                } else if request != 0 {
                     conn.write(shared, |out| reply.encode(kind, request, out));
                 }
                 conn.discharge(kind, request, shared);
             }
+            Order::Welcome { conn, welcome } => {
+                let Some(conn) = find_open(slots, conn) else { return };
+                legacy::welcome(conn, &welcome, shared);
+            }
             Order::Push { conn, push } => {
                 let Some(conn) = find_open(slots, conn) else { return };
-                conn.write(shared, |out| push.encode(out));
+                match conn.legacy {
+                    None => conn.write(shared, |out| push.encode(out)),
+                    Some(_) => legacy::push(conn, &push, object, shared),
+                }
             }
             Order::Deliver { message, to } => {
                 encoded.clear();
+                object.clear();
                 for id in to {
                     let Some(conn) = find_open(slots, id) else { continue };
+                    if conn.legacy.is_some() {
+                        legacy::deliver(conn, &message, object, shared);
+                        continue;
+                    }
                     if encoded.is_empty() {
                         wire::Push::Message(Arc::clone(&message)).encode(encoded);
                     }
@@ -301,6 +322,15 @@ impl Reactor {
                 conn.notify_drained(shared);
             }
             Order::Close { conn, reason } => self.end(conn, CloseReason::Ordered(reason)),
+        }
+    }
+
+    /// Goes on with legacy connections whose peers have had their time to read.
+    fn end_rests(&mut self) {
+        while let Some(id) = self.shared.pace.rested() {
+            if let Some(conn) = find(&mut self.slots, id) {
+                legacy::rested(conn, &mut self.shared);
+            }
         }
     }
 
@@ -355,6 +385,7 @@ impl Reactor {
 
     /// Tells logic everything of this turn at once.
     fn push(&mut self) {
+        self.shared.taken.join(&mut self.shared.inputs, self.shared.now);
         if self.shared.inputs.is_empty() {
             return;
         }

@@ -2,10 +2,14 @@
 
 use super::connection::Connection;
 use super::deadline::{Spans, Tick};
+use super::local_time::LocalTime;
 use super::output::Pool;
+use super::pace::Pace;
+use super::taken::Taken;
 use super::wheel::Wheel;
 use logic::{ConnId, Input};
 use mio::Registry;
+use wire::legacy::Style;
 
 /// One per sub-reactor, handed to each connection that is worked on.
 pub(super) struct Shared {
@@ -13,6 +17,8 @@ pub(super) struct Shared {
     pub now: Tick,
     /// What logic is told at the end of the turn.
     pub inputs: Vec<Input>,
+    /// What it is told of messages to legacy connections as soon as it is told anything.
+    pub taken: Taken,
     /// Whether logic's inbox was full: `inputs` wait, and nothing is read that would add to them.
     pub stalled: bool,
     /// Connections with output to flush at the end of the turn, each once.
@@ -23,6 +29,12 @@ pub(super) struct Shared {
     pub wheel: Wheel<ConnId>,
     /// Output buffers that nobody needs at the moment.
     pub pool: Pool,
+    /// How legacy objects are written.
+    pub style: Style,
+    /// How fast legacy objects are written.
+    pub pace: Pace,
+    /// What they say the time is.
+    pub local_time: LocalTime,
     /// To watch sockets with.
     pub registry: Registry,
     /// What each connection may do.

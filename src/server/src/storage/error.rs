@@ -40,6 +40,12 @@ pub enum StoreError {
         /// The program's version.
         known: u32,
     },
+    /// A crash of an older program left messages where only that one finds them.
+    #[error(
+        "the database holds messages that a crash left in the journal of an older version: start the version that \
+         wrote it, stop it with SIGTERM, then start this one"
+    )]
+    Unfiled,
 }
 
 impl From<Damaged> for StoreError {

@@ -8,7 +8,7 @@
 //!     +-----reads----> read thread ---^
 //! ```
 //!
-//! A store carries out writes in order, many in one transaction, and publishes their outcomes after the commit. A
+//! A store carries out writes in order, many in one commit, and publishes their outcomes after it. A
 //! message becomes visible to readers in the same moment in which its outcome is published, never before.
 
 mod calendar;
@@ -20,7 +20,7 @@ mod thread;
 mod token;
 
 pub use error::StoreError;
-pub use sqlite::SqliteStore;
+pub use sqlite::{Disk, MemoryDisk, SqliteStore};
 pub use thread::{Outcome, Storage, start};
 
 use logic::store::{Found, Read, Ticket, Write, Written};
@@ -28,7 +28,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::UnixMillis;
 
-/// Takes the outcomes of one batch, in the order of its writes.
+/// Takes the outcomes of one commit, in the order of its writes.
 pub type Publish<'a> = &'a mut dyn FnMut(Vec<(Ticket, Written)>);
 
 /// The wall clock that a store stamps messages and tokens with.
@@ -39,10 +39,11 @@ pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
 
 /// A database, as the one thread that writes to it sees it.
 pub trait Store: Send {
-    /// Carries out all writes in order in one transaction, commits, then calls `publish` once with every outcome.
+    /// Carries out all writes in order, in as few commits as can be, and calls `publish` after each with the outcomes of
+    /// its writes.
     ///
-    /// [`StoreError::Unavailable`]: nothing of the batch is done, `publish` was called with [`Written::Unavailable`]
-    /// for each, and the store may be used again. [`StoreError::Fatal`]: nothing was published, nothing may be
+    /// [`StoreError::Unavailable`]: from some write on nothing is done, `publish` was called with
+    /// [`Written::Unavailable`] for each of these, and the store may be used again. [`StoreError::Fatal`]: nothing was published, nothing may be
     /// acknowledged any more, the process must end.
     fn write(&mut self, batch: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError>;
 

@@ -2,12 +2,13 @@
 
 use crate::support::client::text;
 use crate::support::ledger::{Post, Sender, audit};
+use crate::support::standin::StandIn;
 use crate::support::{Account, Client, PATIENCE, Server};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use wire::{Errno, Reply, Seq, Target};
+use wire::{Errno, Reply, Seq, Target, UserId};
 
 /// What a send may take to be refused.
 const REFUSED_WITHIN: Duration = Duration::from_secs(2);
@@ -118,6 +119,35 @@ fn a_full_disk_refuses_messages_keeps_everybody_and_heals() {
         assert!(try_send(&mut ann, &bob_account), "there is room");
     }
     audit_without_server_cids(&mut bob, &ann);
+    assert!(server.terminate().success(), "{}", server.stderr());
+}
+
+#[test]
+fn a_legacy_client_which_cannot_be_refused_waits_for_room() {
+    let mut server = server_on_a_small_disk();
+    let (mut reader, id) = StandIn::join(server.address, "reader");
+    let (mut writer, _) = StandIn::join(server.address, "writer");
+    let (mut tlv, account) = Client::join(server.address, "tlv");
+    let target = || Target::User(UserId(id as u32));
+    let ballast = server.path_inside("data/ballast");
+    fill_up(&ballast);
+    let full = Instant::now();
+    while matches!(tlv.ask(&text(target(), &"x".repeat(2_000), None)), Reply::Sent(_)) {
+        assert!(full.elapsed() < PATIENCE, "there is no room, and messages are stored");
+        assert!(reader.shown().text.starts_with("xx"));
+    }
+    for number in 0..50 {
+        writer.chat(id, &format!("{number:0600}"));
+    }
+    // Still no room, and still nobody has been told of anything.
+    assert!(matches!(tlv.ask(&text(target(), &"x".repeat(2_000), None)), Reply::Refused(_)));
+    reader.shows_nothing();
+    std::fs::remove_file(&ballast).unwrap();
+    for number in 0..50 {
+        assert_eq!(reader.shown().text, format!("{number:0600}"));
+    }
+    reader.chat(i64::from(account.id.0), "and on");
+    assert_eq!(&*tlv.message().content, "and on");
     assert!(server.terminate().success(), "{}", server.stderr());
 }
 

@@ -92,7 +92,7 @@ fn what_is_no_frame_is_told_so_and_closed() {
     for bytes in [
         "GET / HTTP/1.1\r\nHost: chat\r\n\r\n",
         "SSH-2.0-OpenSSH_9.2\r\n",
-        "{\"msgid\":1}",
+        "[{\"msgid\":1}]",
         "\u{16}\u{3}\u{1}",
     ] {
         assert!(last_words(stranger(), bytes.as_bytes()).is_empty(), "{bytes}");

@@ -12,6 +12,8 @@ mod durability;
 mod frames;
 mod full_disk;
 mod hostile;
+mod legacy;
+mod legacy_faults;
 mod session;
 mod shutdown;
 mod terminal;

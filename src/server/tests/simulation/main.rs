@@ -16,7 +16,6 @@ mod world;
 
 use dice::Dice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 use world::World;
 
 const RUNS: u64 = 3_000;
@@ -96,7 +95,11 @@ fn step(w: &mut World, faults: &Faults) {
         }
         65..75 => {
             let crash = faults.crash > 0 && w.dice.once_in(60 / faults.crash);
-            w.store_step(crash);
+            if faults.crash > 0 && w.dice.once_in(90 / faults.crash) {
+                w.store_step_in_a_power_cut();
+            } else {
+                w.store_step(crash);
+            }
         }
         75..80 => w.read_step(),
         80..82 => w.password_step(),
@@ -124,8 +127,8 @@ fn step(w: &mut World, faults: &Faults) {
         }
         97..98 => {
             if faults.full > 0 {
-                let full = w.dice.once_in(3);
-                w.full.store(full, Ordering::Relaxed);
+                let (tables, journal) = (w.dice.once_in(3), w.dice.once_in(3));
+                w.set_full(tables, journal);
             }
         }
         98..99 => {
@@ -153,7 +156,7 @@ fn restart(w: &mut World, device: usize) {
 
 /// Everything heals, and time goes on until nothing is left to do.
 fn settle(w: &mut World) {
-    w.full.store(false, Ordering::Relaxed);
+    w.set_full(false, false);
     for at in w.live_links() {
         if w.links[at].dead_there || w.links[at].cut {
             w.links[at].up.clear();

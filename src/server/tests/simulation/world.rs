@@ -6,7 +6,7 @@ use crate::device::Device;
 use crate::dice::Dice;
 use crate::link::{LeftOut, Link};
 use chatclient::Lost;
-use chatserver::storage::{SqliteStore, Store, StoreError};
+use chatserver::storage::{MemoryDisk, SqliteStore, Store, StoreError};
 use logic::{
     Conflict, ConnId, Effects, Found, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules,
     Ticket, Write, Written,
@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use wire::{ConversationId, Target, UnixMillis, UserId};
+use wire::{ConversationId, Dialect, Target, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.
 const BEGIN: u64 = 1_795_996_740_000;
@@ -27,8 +27,10 @@ pub struct World {
     logic: Logic,
     fx: Effects,
     store: Option<SqliteStore>,
-    /// A disk that is full: every commit fails.
-    pub full: Arc<AtomicBool>,
+    /// Whether every commit of tables fails.
+    refuses: Arc<AtomicBool>,
+    /// What holds the journal, through crashes.
+    disk: MemoryDisk,
     writes: VecDeque<(Ticket, Write)>,
     reads: VecDeque<(Ticket, Read)>,
     passwords: VecDeque<(Ticket, PasswordJob)>,
@@ -51,17 +53,18 @@ enum Outcome {
     Password(Ticket, PasswordResult),
 }
 
-fn open(conn: Connection, wall: &Arc<AtomicU64>, seed: u64) -> SqliteStore {
+fn open(conn: Connection, disk: &MemoryDisk, wall: &Arc<AtomicU64>, seed: u64) -> SqliteStore {
     let wall = Arc::clone(wall);
     let mut dice = Dice(seed);
     let random = move |bytes: &mut [u8]| bytes.iter_mut().for_each(|byte| *byte = dice.roll() as u8);
     let clock = move || UnixMillis(wall.load(Ordering::Relaxed));
-    SqliteStore::recover(conn, Box::new(clock), Box::new(random)).expect("recovery succeeds")
+    SqliteStore::recover(conn, Box::new(disk.clone()), Box::new(clock), Box::new(random))
+        .expect("recovery succeeds")
 }
 
 fn rules() -> Rules {
     let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
-    Rules { conflict: Conflict::Kick, messages_per_second: 0, node, address }
+    Rules { conflict: Conflict::Kick, messages_per_second: 0, legacy_object_bytes: 1_024, node, address }
 }
 
 impl World {
@@ -70,10 +73,11 @@ impl World {
         let mut dice = Dice(seed);
         let wall = Arc::new(AtomicU64::new(BEGIN + dice.roll() % 120_000));
         let mut conn = Connection::open_in_memory().expect("a database in memory");
-        let full = Arc::new(AtomicBool::new(false));
-        let hook = Arc::clone(&full);
+        let refuses = Arc::new(AtomicBool::new(false));
+        let hook = Arc::clone(&refuses);
         conn.commit_hook(Some(move || hook.load(Ordering::Relaxed))).expect("a hook");
-        let store = open(conn, &wall, dice.roll());
+        let disk = MemoryDisk::default();
+        let store = open(conn, &disk, &wall, dice.roll());
         let boot = dice.roll();
         let mut world = World {
             ms: 1_000,
@@ -81,7 +85,8 @@ impl World {
             logic: Logic::new(rules(), boot),
             fx: Effects::new(1),
             store: Some(store),
-            full,
+            refuses,
+            disk,
             writes: VecDeque::new(),
             reads: VecDeque::new(),
             passwords: VecDeque::new(),
@@ -145,6 +150,12 @@ impl World {
         self.wall.fetch_add(ms, Ordering::Relaxed);
     }
 
+    /// Whether the disk has no room from now on, for tables, for the journal, or for both.
+    pub fn set_full(&mut self, tables: bool, journal: bool) {
+        self.refuses.store(tables, Ordering::Relaxed);
+        self.disk.set_full(journal);
+    }
+
     // ---- the server's threads, a step each ----------------------------------------------------------------------
 
     /// One turn of logic: some of what has come, then everything that it wants done.
@@ -183,6 +194,7 @@ impl World {
     fn carry_out(&mut self, order: Order) {
         match order {
             Order::Reply { conn, kind, request, reply } => self.link(conn).reply(kind, request, &reply),
+            Order::Welcome { .. } => unreachable!("no device here is a legacy client"),
             Order::Push { conn, push } => {
                 let mut left_out = std::mem::take(&mut self.left_out);
                 self.link(conn).push(&push, &mut left_out);
@@ -222,6 +234,13 @@ impl World {
             request,
             command,
         }));
+    }
+
+    /// The store thread takes some writes, and the power may fail while it syncs them.
+    pub fn store_step_in_a_power_cut(&mut self) {
+        self.disk.set_sync_fails(true);
+        self.store_step(false);
+        self.disk.set_sync_fails(false);
     }
 
     /// The store thread takes some writes. `crash`: and dies after the commit, before anybody hears of it.
@@ -280,10 +299,12 @@ impl World {
     pub fn crash(&mut self) {
         self.crashes += 1;
         // A server that finds its disk full at the start does not start.
-        self.full.store(false, Ordering::Relaxed);
+        self.refuses.store(false, Ordering::Relaxed);
         self.boots += 1;
         let conn = self.store.take().expect("a store").into_connection();
-        self.store = Some(open(conn, &self.wall, self.boots));
+        let dice = &mut self.dice;
+        self.disk.crash(|| dice.once_in(2));
+        self.store = Some(open(conn, &self.disk, &self.wall, self.boots));
         self.logic = Logic::new(rules(), self.boots);
         self.fx = Effects::new(1);
         self.writes.clear();
@@ -385,7 +406,7 @@ impl World {
         self.generation += 1;
         let conn = ConnId::new(0, self.links.len(), self.generation);
         self.links.push(Link::new(conn, device));
-        self.inputs.push_back(Input::Opened { conn, peer: [127, 0, 0, 1].into() });
+        self.inputs.push_back(Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect: Dialect::Tlv });
         let (at, ms) = (self.links.len() - 1, self.ms);
         self.devices[device].link = Some(at);
         self.devices[device].session.handle_connected(ms);

@@ -65,16 +65,14 @@ fn who_does_not_log_in_is_closed_and_who_logs_in_or_out_begins_anew() {
     let patient_after_login = Timeouts { silence: Duration::from_secs(60), ..config.timeouts };
     let mut rig = Rig::start(NetConfig { timeouts: patient_after_login, ..config });
     let started = Instant::now();
-    let mut silent = rig.client();
     let (mut member, conn) = rig.logged_in(3);
     let mut talker = rig.client();
     talker.send(&send(1, "not logged in"));
     let stranger = rig.opened();
     rig.request();
-    silent.end();
     talker.end();
     assert!(started.elapsed() >= config.timeouts.login);
-    assert_eq!(rig.closed(), stranger, "and of the silent one logic never heard");
+    assert_eq!(rig.closed(), stranger);
 
     member.send(&encoded(2, &Command::Logout));
     assert_eq!(rig.request().1, 2);
@@ -84,6 +82,28 @@ fn who_does_not_log_in_is_closed_and_who_logs_in_or_out_begins_anew() {
     member.end();
     assert!(logged_out.elapsed() >= config.timeouts.login);
     assert_eq!(rig.closed(), conn);
+    rig.stop();
+}
+
+#[test]
+fn who_has_said_nothing_may_sit_before_a_menu_for_ever() {
+    let config = hasty();
+    let mut rig = Rig::start(config);
+    let mut silent = [rig.client(), rig.client()];
+    assert!(rig.next_within(3 * config.timeouts.login).is_none());
+    assert_eq!(rig.net.connections(), 2, "the kernel watches over them");
+    let [legacy, tlv] = &mut silent;
+    legacy.send(b"\0");
+    rig.opened();
+    // Who turns out to speak frames has the time of a login from there on.
+    let spoken = Instant::now();
+    tlv.send(&send(1, "not logged in"));
+    let stranger = rig.opened();
+    rig.request();
+    tlv.end();
+    assert!(spoken.elapsed() >= config.timeouts.login);
+    assert_eq!(rig.closed(), stranger);
+    assert_eq!(rig.net.connections(), 1, "and a legacy client has all the time in the world");
     rig.stop();
 }
 

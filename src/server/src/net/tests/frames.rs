@@ -93,7 +93,7 @@ fn a_wrong_version_is_told_and_the_connection_closed() {
 #[test]
 fn a_first_byte_of_no_protocol_closes_unheard() {
     let mut rig = Rig::start(patient());
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01", b"{\"msgid\":1}"] {
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01", b"[{\"msgid\":1}]"] {
         let mut client = rig.client();
         client.send(bytes);
         client.end();

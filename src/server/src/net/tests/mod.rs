@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod frames;
+mod legacy;
 mod life;
 mod pressure;
 
@@ -71,7 +72,7 @@ impl Rig {
 
     fn opened(&mut self) -> ConnId {
         match self.next() {
-            Input::Opened { conn, peer } => {
+            Input::Opened { conn, peer, .. } => {
                 assert!(peer.is_loopback());
                 conn
             }

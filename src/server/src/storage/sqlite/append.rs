@@ -1,11 +1,11 @@
-//! Storing a message: validated, numbered and encoded in memory; the journal's row is the batch's, not the message's.
+//! Storing a message: validated, numbered and encoded in memory; the journal's record is the batch's, not the message's.
 
 use super::super::StoreError;
 use super::super::calendar;
 use super::codec::{Bytes, Entry};
 use super::filing::Filing;
 use super::run::{SEQ_MAX, parts, place};
-use super::{Batch, SqliteStore, sent, timeline};
+use super::{Batch, SqliteStore, Sync, sent, timeline};
 use logic::store::{Append, Written};
 use std::sync::Arc;
 use wire::command::is_server_cid;
@@ -50,9 +50,6 @@ impl SqliteStore {
             (batch.month, batch.now)
         };
         (head.last, head.month) = (seq, month);
-        if head.run.replace(self.run.number()) != Some(self.run.number()) {
-            self.run.note_conversation();
-        }
         let (kind, members) = (head.kind, Arc::clone(&head.members));
         let entry = Entry { cid: &cid, sender, time, kind, content_type: &content_type, content: &content };
         self.run.push(place(conversation, seq), hash, month, &entry);
@@ -88,6 +85,7 @@ impl SqliteStore {
         if !self.conn.prepare_cached("SELECT 1 FROM user WHERE id = ?1")?.exists([peer.0])? {
             return Ok(Err(Written::NotFound));
         }
+        self.begin(Sync::Now)?;
         let (low, high) = (sender.min(peer), sender.max(peer));
         let sql = "INSERT INTO conversation (kind, low_id, high_id, updated_at) VALUES (0, ?1, ?2, ?3)";
         let conversation = self.conn.prepare_cached(sql)?.insert((low.0, high.0, batch.now.0 as i64))?;

@@ -9,12 +9,13 @@ use super::PAGE_SIZE;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// Pages of the log above which a checkpoint begins: 32 MiB.
+/// Pages of the log above which a checkpoint begins: 4 MiB.
 const BEGIN_PAGES: i64 = (4 << 20) / PAGE_SIZE as i64;
 /// Pages of the log at which the writer checkpoints by itself, whatever the thread does: 128 MiB.
 const LIMIT_PAGES: i64 = (128 << 20) / PAGE_SIZE as i64;
@@ -34,15 +35,22 @@ pub struct Checkpointer {
 struct Shared {
     /// The thread has copied all that was there when it began.
     finished: AtomicBool,
+    /// How often the writer asked for what it had committed to be synced.
+    asked: AtomicU64,
+    /// What it committed before it asked for so many syncs is on the disk.
+    synced: AtomicU64,
     /// An fsync failed: nothing may be acknowledged any more.
     failed: Mutex<Option<String>>,
 }
 
 impl Checkpointer {
-    /// Starts the thread with a connection of its own.
+    /// Starts the thread with a connection of its own. The database is in use, so its log is there.
     pub fn start(path: &Path) -> Result<Checkpointer, StoreError> {
         let conn = Connection::open(path)?;
         super::configure(&conn, 256)?;
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let log = File::open(&log).map_err(|source| StoreError::File { path: log.into(), source })?;
         let shared = Arc::new(Shared::default());
         let (orders, inbox) = bounded::<()>(1);
         let threads = Arc::clone(&shared);
@@ -50,6 +58,13 @@ impl Checkpointer {
             .name("checkpoint".to_owned())
             .spawn(move || {
                 for () in inbox {
+                    let asked = threads.asked.load(Ordering::Acquire);
+                    // Commits of filing are not synced one by one. The lock that SQLite holds is not on this file.
+                    if let Err(error) = log.sync_data() {
+                        *threads.failed.lock() = Some(format!("the log of the database: {error}"));
+                        return;
+                    }
+                    threads.synced.store(asked, Ordering::Release);
                     match run(&conn, "PASSIVE") {
                         Ok(_) => threads.finished.store(true, Ordering::Release),
                         Err(error) if error.is_fatal() => {
@@ -71,6 +86,18 @@ impl Checkpointer {
             Some(error) => Err(StoreError::Fatal(error.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Has what was committed so far synced soon: it is when [`Checkpointer::synced`] gives this number or more.
+    pub fn ask(&self) -> Result<u64, StoreError> {
+        let asked = self.shared.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.order()?;
+        Ok(asked)
+    }
+
+    /// What was committed before this many syncs were asked for is on the disk.
+    pub fn synced(&self) -> u64 {
+        self.shared.synced.load(Ordering::Acquire)
     }
 
     /// After a commit: keeps the log bounded.

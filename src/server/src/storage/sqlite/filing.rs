@@ -1,23 +1,23 @@
 //! Filing: moving journalled messages into the monthly tables and the table of sent cids, in key order.
 //!
-//! A run is frozen, sorted, and filed in slices, each a short transaction between two commits:
+//! A run is frozen and filed in slices, each a short transaction between two commits:
 //!
 //! ```text
-//!   run --by (conversation, seq)--> pages of message_YYYYMM; conversation.last_seq moves with them; evicted
-//!       --by (sender, cid)--------> pages of sent_YYYYMMDD
-//!       --> its journal rows are deleted
+//!   run --by conversation, in order of seq--> pages of message_YYYYMM; conversation.last_seq moves with them; evicted
+//!       --by sender, in order of cid--------> pages of sent_YYYYMMDD
+//!       --> journal_filed.number: its records are needed no more
 //! ```
 //!
 //! `conversation.last_seq` says what is filed, in the same transaction as the messages, and `sent` takes a cid twice
-//! without harm; so a run that was filed in part, before a crash, is filed again as a whole. Slices are committed without an fsync: the
-//! log keeps their order, and until they are on the disk the journal's row is.
+//! without harm; so a run that was filed in part, before a crash, is filed again as a whole. Slices are committed
+//! without an fsync: the log keeps their order, and until they are on the disk the journal's records are.
 
 use super::super::StoreError;
 use super::super::calendar::{self, Day};
-use super::SqliteStore;
+use super::chains::Chains;
 use super::codec::{Bytes, VERSION};
 use super::run::{Run, Slot, parts};
-use super::sent;
+use super::{SqliteStore, Sync, sent};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use wire::{ConversationId, Seq, UnixMillis};
 
@@ -35,9 +35,12 @@ const PAGE_BYTES: usize = 2600;
 pub struct Filing {
     run: Run,
     stage: Stage,
-    /// Slots in the order of the stage.
-    order: Vec<u32>,
-    /// How many of them are done.
+    /// Conversations or senders, as the stage files them.
+    keys: Vec<u32>,
+    place: Place,
+    /// The slots of one of the keys, in the order in which they are filed.
+    share: (Option<usize>, Vec<u32>),
+    /// Messages, or cids, that the stage has done.
     done: usize,
     /// Where the cids go.
     day: Day,
@@ -50,12 +53,18 @@ enum Stage {
     Journal,
 }
 
+/// How far a stage is: which of the keys, and how many slots of its share are done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    key: usize,
+    within: usize,
+}
+
 impl Filing {
     fn new(run: Run, today: Day) -> Filing {
-        let mut by_place: Vec<(u64, u32)> = run.slots().iter().map(|slot| slot.place).zip(0..).collect();
-        by_place.sort_unstable();
-        let order = by_place.into_iter().map(|(_, at)| at).collect();
-        Filing { run, stage: Stage::Messages, order, done: 0, day: today }
+        let keys = run.conversations().keys();
+        let (place, share) = (Place::default(), (None, Vec::new()));
+        Filing { run, stage: Stage::Messages, keys, place, share, done: 0, day: today }
     }
 
     /// The messages that are being filed.
@@ -73,8 +82,52 @@ impl Filing {
         }
     }
 
-    fn slot(&self, at: usize) -> &Slot {
-        &self.run.slots()[self.order[at] as usize]
+    /// What is left to do of the key at `place`; `None` when all keys are done.
+    fn share_at(&mut self, place: Place) -> Option<&[u32]> {
+        let key = *self.keys.get(place.key)?;
+        if self.share.0 != Some(place.key) {
+            let chains: &Chains = match self.stage {
+                Stage::Messages => self.run.conversations(),
+                Stage::Sent | Stage::Journal => self.run.senders(),
+            };
+            self.share.1.clear();
+            self.share.1.extend(chains.of(key));
+            if self.stage == Stage::Sent {
+                sent::sort(&self.run, &mut self.share.1);
+            }
+            self.share.0 = Some(place.key);
+        }
+        Some(&self.share.1[place.within..])
+    }
+
+    /// The place `count` slots further.
+    fn after(&self, place: Place, count: usize) -> Place {
+        let within = place.within + count;
+        if within < self.share.1.len() {
+            Place { key: place.key, within }
+        } else {
+            Place { key: place.key + 1, within: 0 }
+        }
+    }
+
+    fn slot(&self, at: u32) -> &Slot {
+        &self.run.slots()[at as usize]
+    }
+
+    /// A slice is done: goes on to the next stage when it was the stage's last; whether all are done.
+    fn advance(&mut self, filed: &Filed) -> bool {
+        self.place = filed.place;
+        self.done += filed.slots;
+        if self.place.key < self.keys.len() {
+            return false;
+        }
+        (self.place, self.share.0, self.done) = (Place::default(), None, 0);
+        (self.stage, self.keys) = match self.stage {
+            Stage::Messages => (Stage::Sent, self.run.senders().keys()),
+            Stage::Sent => (Stage::Journal, Vec::new()),
+            Stage::Journal => return true,
+        };
+        false
     }
 }
 
@@ -88,9 +141,12 @@ impl SqliteStore {
             self.tables.need_month(&self.conn, month)?;
         }
         self.tables.need_day(&self.conn, today)?;
-        self.runs += 1;
+        if let Some(file) = &self.file {
+            self.journal.release(file.checkpointer.synced());
+        }
+        self.journal.rotate();
         let mut next = self.spare.take().unwrap_or_default();
-        next.clear(self.runs);
+        next.clear();
         self.filing = Some(Filing::new(std::mem::replace(&mut self.run, next), today));
         Ok(())
     }
@@ -98,115 +154,109 @@ impl SqliteStore {
     /// Files one slice of the frozen run.
     pub(super) fn file_slice(&mut self) -> Result<(), StoreError> {
         let Some(mut filing) = self.filing.take() else { return Ok(()) };
-        let filed = self.in_filing_transaction(|conn| match filing.stage {
-            Stage::Messages => file_messages(conn, &filing),
-            Stage::Sent => file_sent(conn, &filing).map(Filed::cids),
-            Stage::Journal => {
-                let mut delete = conn.prepare_cached("DELETE FROM journal WHERE id <= ?1")?;
-                delete.execute([filing.run.last_row()])?;
-                Ok(Filed::cids(0))
-            }
-        });
-        let filed = match filed {
+        let filed = match self.commit_slice(&mut filing) {
             Ok(filed) => filed,
             Err(error) => {
                 self.filing = Some(filing);
+                self.roll_back()?;
                 return Err(error);
             }
         };
         self.resident.evict(&filed.ends);
-        filing.done += filed.messages;
-        if filing.done >= filing.run.len() || filing.stage == Stage::Journal {
-            filing.done = 0;
-            filing.stage = match filing.stage {
-                Stage::Messages => {
-                    filing.order = sent::order(&filing.run);
-                    Stage::Sent
-                }
-                Stage::Sent => Stage::Journal,
-                Stage::Journal => {
-                    self.spare = Some(filing.run);
-                    return Ok(());
-                }
-            };
+        if filing.advance(&filed) {
+            self.let_go(filing.run.last())?;
+            self.spare = Some(filing.run);
+        } else {
+            self.filing = Some(filing);
         }
-        self.filing = Some(filing);
         Ok(())
     }
 
-    /// Runs a slice in a transaction of its own that is not synced.
-    fn in_filing_transaction<T>(
-        &mut self,
-        slice: impl FnOnce(&Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.conn.execute_batch("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE")?;
-        let result = slice(&self.conn).and_then(|done| {
-            self.conn.prepare_cached("COMMIT")?.execute([])?;
-            Ok(done)
-        });
-        if result.is_err() {
-            self.roll_back()?;
+    /// A slice in a transaction of its own.
+    fn commit_slice(&mut self, filing: &mut Filing) -> Result<Filed, StoreError> {
+        // Without the thread that syncs the log later, the end of a run is synced here.
+        let is_end = filing.stage == Stage::Journal && self.file.is_none();
+        self.begin(if is_end { Sync::Now } else { Sync::Later })?;
+        let filed = match filing.stage {
+            Stage::Messages => file_messages(&self.conn, filing)?,
+            Stage::Sent => file_sent(&self.conn, filing)?,
+            Stage::Journal => {
+                let mut update = self.conn.prepare_cached("UPDATE journal_filed SET number = ?1")?;
+                update.execute([filing.run.last() as i64])?;
+                Filed::default()
+            }
+        };
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(filed)
+    }
+
+    /// The journal's records up to `last` are filed: their space is used again as soon as that is on the disk.
+    fn let_go(&mut self, last: u64) -> Result<(), StoreError> {
+        match &self.file {
+            Some(file) => self.journal.filed(last, file.checkpointer.ask()?),
+            None => {
+                self.journal.filed(last, 0);
+                self.journal.release(0);
+            }
         }
-        self.conn.execute_batch("PRAGMA synchronous = FULL").map_err(fatal)?;
-        result
+        Ok(())
     }
 }
 
 /// What a slice did.
+#[derive(Debug, Default)]
 struct Filed {
+    /// Where the next one begins.
+    place: Place,
     /// So many messages, or cids.
-    messages: usize,
+    slots: usize,
     /// Conversations whose messages are on the disk up to a seq.
     ends: Vec<(ConversationId, Seq)>,
 }
 
-impl Filed {
-    fn cids(count: usize) -> Filed {
-        Filed { messages: count, ends: Vec::new() }
-    }
-}
-
 /// Files messages, whole conversations as far as the slice's size allows.
-fn file_messages(conn: &Connection, filing: &Filing) -> Result<Filed, StoreError> {
-    let mut filed = Filed::cids(0);
+fn file_messages(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreError> {
+    let mut filed = Filed { place: filing.place, ..Filed::default() };
     let mut writer = PageWriter::new(conn)?;
-    let end = filing.run.len().min(filing.done + SLICE_MESSAGES);
-    let mut at = filing.done;
-    while at < end && writer.rows < SLICE_ROWS {
-        let conversation = parts(filing.slot(at).place).0;
-        let month = filing.slot(at).month;
-        let mut bytes = filing.run.entry(filing.slot(at)).len();
-        let mut to = at + 1;
-        while to < end && bytes < SLICE_BYTES {
-            let slot = filing.slot(to);
-            if parts(slot.place).0 != conversation || slot.month != month {
-                break;
-            }
-            bytes += filing.run.entry(slot).len();
-            to += 1;
-        }
-        writer.file(filing, at..to)?;
-        filed.ends.push(parts(filing.slot(to - 1).place));
-        filed.messages += to - at;
-        at = to;
+    while writer.rows < SLICE_ROWS && filed.slots < SLICE_MESSAGES {
+        let Some(share) = filing.share_at(filed.place) else { break };
+        let most = share.len().min(SLICE_MESSAGES - filed.slots);
+        let count = page_group(filing, filed.place.within, most);
+        let slots = &filing.share.1[filed.place.within..][..count];
+        writer.file(filing, slots)?;
+        filed.ends.push(parts(filing.slot(slots[count - 1]).place));
+        filed.slots += count;
+        filed.place = filing.after(filed.place, count);
     }
     Ok(filed)
 }
 
-/// Files cids, whole senders except where one alone is larger than a slice; gives how many.
-fn file_sent(conn: &Connection, filing: &Filing) -> Result<usize, StoreError> {
-    let (mut at, mut rows) = (filing.done, 0);
-    let end = filing.run.len().min(at + SLICE_MESSAGES);
-    while at < end && rows < SLICE_ROWS {
-        let sender = filing.slot(at).sender;
-        let mut to = at + 1;
-        while to < end && filing.slot(to).sender == sender {
-            to += 1;
-        }
-        rows += sent::file(conn, filing.day, &filing.run, &filing.order[at..to])?;
-        at = to;
+/// How many of the share from `within` are of one month and not too many bytes; one at least.
+fn page_group(filing: &Filing, within: usize, most: usize) -> usize {
+    let share = &filing.share.1[within..][..most];
+    let month = filing.slot(share[0]).month;
+    let mut bytes = 0;
+    let fits = |at: &&u32| {
+        let slot = filing.slot(**at);
+        let had = bytes;
+        bytes += filing.run.entry(slot).len();
+        slot.month == month && had < SLICE_BYTES
+    };
+    share.iter().take_while(fits).count()
+}
+
+/// Files cids, whole senders except where one alone is larger than a slice.
+fn file_sent(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreError> {
+    let mut filed = Filed { place: filing.place, ..Filed::default() };
+    let mut rows = 0;
+    while rows < SLICE_ROWS && filed.slots < SLICE_MESSAGES {
+        let Some(share) = filing.share_at(filed.place) else { break };
+        let count = share.len().min(SLICE_MESSAGES - filed.slots);
+        rows += sent::file(conn, filing.day, &filing.run, &filing.share.1[filed.place.within..][..count])?;
+        filed.slots += count;
+        filed.place = filing.after(filed.place, count);
     }
-    Ok(at - filing.done)
+    Ok(filed)
 }
 
 /// Writes pages of messages and moves the ends of their conversations.
@@ -227,8 +277,8 @@ impl<'a> PageWriter<'a> {
     }
 
     /// Files consecutive messages of one conversation and month.
-    fn file(&mut self, filing: &Filing, range: std::ops::Range<usize>) -> Result<(), StoreError> {
-        let (first, last) = (filing.slot(range.start), filing.slot(range.end - 1));
+    fn file(&mut self, filing: &Filing, slots: &[u32]) -> Result<(), StoreError> {
+        let (first, last) = (filing.slot(slots[0]), filing.slot(slots[slots.len() - 1]));
         let (conversation, first_seq) = parts(first.place);
         let last_seq = parts(last.place).1;
         let month = first.month;
@@ -236,12 +286,12 @@ impl<'a> PageWriter<'a> {
         let (before, id) = (first_seq.prev().0 as i64, conversation.0);
         self.rows += 1;
         let advanced = self.advance.execute((id, last_seq.0 as i64, time.0 as i64, before, month))?;
-        let start = if advanced == 1 {
-            range.start
+        let filed = if advanced == 1 {
+            0
         } else {
-            range.start + self.advance_slowly(conversation, first_seq, last_seq, time, month)?
+            self.advance_slowly(conversation, first_seq, last_seq, time, month)?
         };
-        self.insert_pages(filing, start..range.end)
+        self.insert_pages(filing, &slots[filed..])
     }
 
     /// The same for a conversation that enters a month, or of which a part was filed before a crash; gives how many of
@@ -282,20 +332,19 @@ impl<'a> PageWriter<'a> {
         Ok((filed.next().0 - first.0) as usize)
     }
 
-    fn insert_pages(&mut self, filing: &Filing, range: std::ops::Range<usize>) -> Result<(), StoreError> {
-        let mut at = range.start;
-        while at < range.end {
-            let key = filing.slot(at).place as i64;
-            let month = filing.slot(at).month;
+    fn insert_pages(&mut self, filing: &Filing, mut slots: &[u32]) -> Result<(), StoreError> {
+        while let Some(first) = slots.first() {
+            let key = filing.slot(*first).place as i64;
+            let month = filing.slot(*first).month;
             self.page.clear();
             self.page.push(VERSION);
-            while at < range.end {
-                let entry = filing.run.entry(filing.slot(at));
+            while let Some((next, rest)) = slots.split_first() {
+                let entry = filing.run.entry(filing.slot(*next));
                 if self.page.len() > 1 && self.page.len() + entry.len() > PAGE_BYTES {
                     break;
                 }
                 self.page.extend_from_slice(entry);
-                at += 1;
+                slots = rest;
             }
             let insert = match &mut self.insert {
                 Some((of, insert)) if *of == month => insert,
@@ -310,9 +359,4 @@ impl<'a> PageWriter<'a> {
         }
         Ok(())
     }
-}
-
-/// What must not be gone on after.
-fn fatal(error: rusqlite::Error) -> StoreError {
-    StoreError::Fatal(error.to_string())
 }

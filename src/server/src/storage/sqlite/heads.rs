@@ -22,8 +22,6 @@ pub struct Head {
     pub month: Month,
     /// All members, by id.
     pub members: Arc<[UserId]>,
-    /// The number of the run that holds its last message.
-    pub run: Option<u64>,
 }
 
 impl Head {
@@ -139,7 +137,7 @@ fn load(
     let mut select = conn.prepare_cached(sql)?;
     let members: rusqlite::Result<Arc<[UserId]>> =
         select.query_map([conversation.0], |row| row.get(0).map(UserId))?.collect();
-    let mut head = Head { kind: kind_of(kind), last: Seq(last as u64), month, members: members?, run: None };
+    let mut head = Head { kind: kind_of(kind), last: Seq(last as u64), month, members: members? };
     // The disk says what is filed; the journal is ahead of it.
     if let Some(end) = resident.end(conversation) {
         head.last = head.last.max(end.last);

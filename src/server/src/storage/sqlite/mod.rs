@@ -1,24 +1,26 @@
 //! The embedded database: everything in one SQLite file.
 //!
-//! A commit appends its whole batch of messages as one row to the *journal*; that row is the promise. The messages stay
-//! *resident* and are *filed* into the tables by key later, in slices between commits. Everything else (accounts, tokens,
-//! members, cursors) is written directly, in the same transaction.
+//! A commit appends its whole batch of messages as one record to the *journal*, a file of its own; that record is the
+//! promise. The messages stay *resident* and are *filed* into the tables by key later, in slices between commits.
+//! Everything else (accounts, tokens, members, cursors) is written to its table directly.
 //!
 //! ```text
-//!   writes --> heads: number, check --> run (journal bytes, cids) --COMMIT--> resident tail --> readers
-//!                                          |                                      |  evicted
-//!                                          +--- frozen --> filing: by key --> message_YYYYMM, sent_YYYYMMDD
+//!   writes --> heads: number, check --> run (cids) --> journal record --synced--> resident tail --> readers
+//!                                        |                                           |  evicted
+//!                                        +--- frozen --> filing: by key --> message_YYYYMM, sent_YYYYMMDD
 //! ```
 //!
 //! Opened on a file it holds an exclusive lock, a write-ahead log, and a thread for checkpoints.
 
 mod account;
 mod append;
+mod chains;
 mod checkpoint;
 mod codec;
 mod filing;
 mod filter;
 mod heads;
+mod journal;
 mod lock;
 mod names;
 mod reader;
@@ -35,10 +37,12 @@ mod view;
 use super::calendar::{self, Day, Month};
 use super::{Clock, Publish, Random, Reader, Store, StoreError};
 pub use codec::Damaged;
+pub use journal::{Disk, MemoryDisk};
 
 use checkpoint::Checkpointer;
 use filing::Filing;
 use heads::Heads;
+use journal::{Files, Journal};
 use lock::ProcessLock;
 use logic::store::{Found, Read, Ticket, Write, Written};
 use names::Names;
@@ -50,6 +54,7 @@ use rusqlite::config::DbConfig;
 use schema::Tables;
 use sent::Sent;
 use std::fs::{DirBuilder, OpenOptions};
+use std::iter::Peekable;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,9 +86,9 @@ pub struct SqliteStore {
     filing: Option<Filing>,
     /// The memory of the run before, for the next one.
     spare: Option<Run>,
-    /// Runs that were begun.
-    runs: u64,
-    next_row: i64,
+    journal: Journal,
+    /// What the connection does at a commit.
+    sync: Sync,
     /// The hour in which tables were last made and dropped, and tokens pruned.
     kept_house: Option<u64>,
     file: Option<DataFile>,
@@ -95,6 +100,15 @@ struct DataFile {
     checkpointer: Checkpointer,
     /// Last: the lock is given back when all else is closed.
     _lock: ProcessLock,
+}
+
+/// When a commit of tables reaches the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sync {
+    /// Before it is answered.
+    Now,
+    /// With a later one, or a checkpoint. The log keeps the order of commits.
+    Later,
 }
 
 /// What the writes of one batch share.
@@ -116,17 +130,24 @@ impl SqliteStore {
         let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         made.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let conn = Connection::open(path)?;
-        let mut store = SqliteStore::recover(conn, clock, random)?;
+        let files = Files::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let mut store = SqliteStore::recover(conn, Box::new(files), clock, random)?;
         let checkpointer = Checkpointer::start(path)?;
         store.file = Some(DataFile { path: path.to_owned(), checkpointer, _lock: lock });
         Ok(store)
     }
 
-    /// A store on a connection: brings the schema up to date and files all that the journal holds.
+    /// A store on a connection and a disk for its journal: brings the schema up to date and files all that the journal
+    /// holds.
     ///
-    /// Whatever happened to the store that had the connection before: every message whose outcome was published is
-    /// there, in its place, once.
-    pub fn recover(conn: Connection, clock: Clock, random: Random) -> Result<SqliteStore, StoreError> {
+    /// Whatever happened to the store that had them before: every message whose outcome was published is there, in
+    /// its place, once.
+    pub fn recover(
+        conn: Connection,
+        disk: Box<dyn Disk>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<SqliteStore, StoreError> {
         let (mut clock, mut random) = (clock, random);
         configure(&conn, CACHE_KIB)?;
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -141,6 +162,8 @@ impl SqliteStore {
         random(&mut seed);
         let mut sent = Sent::new(u64::from_le_bytes(seed), calendar::day_of(now));
         sent.load(&conn, &tables)?;
+        let mut run = Run::default();
+        let journal = load_journal(&conn, disk, &mut run, &mut sent, calendar::day_of(now))?;
         let mut store = SqliteStore {
             conn,
             clock,
@@ -150,15 +173,14 @@ impl SqliteStore {
             names: Names::default(),
             sent,
             tables,
-            run: Run::default(),
+            run,
             filing: None,
             spare: None,
-            runs: 0,
-            next_row: 1,
+            journal,
+            sync: Sync::Now,
             kept_house: None,
             file: None,
         };
-        store.load_journal(calendar::day_of(now))?;
         while store.housekeep()? {}
         Ok(store)
     }
@@ -173,33 +195,14 @@ impl SqliteStore {
         conn
     }
 
-    /// Takes what was not filed into memory again. It is not made visible: it is filed before anybody asks.
-    fn load_journal(&mut self, today: Day) -> Result<(), StoreError> {
-        let mut select = self.conn.prepare("SELECT id, batch FROM journal ORDER BY id")?;
-        let mut rows = select.query([])?;
-        let mut commits = 0u64;
-        while let Some(row) = rows.next()? {
-            let id: i64 = row.get(0)?;
-            let batch = row.get_ref(1)?.as_blob()?;
-            let sent = &mut self.sent;
-            self.run.load(id, batch, |sender, cid| {
-                let hash = sent.hash(sender, cid.as_bytes());
-                sent.insert(today, hash);
-                hash
-            })?;
-            self.next_row = id + 1;
-            commits += 1;
-        }
-        if commits > 0 {
-            let messages = self.run.len();
-            log::info!(
-                "filing {messages} messages of {commits} commits that the last run left in the journal"
-            );
-        }
-        Ok(())
-    }
-
     fn execute(&mut self, batch: &Batch, write: Write) -> Result<Written, StoreError> {
+        match &write {
+            // What has an effect beyond the journal begins a transaction itself.
+            Write::Append(_) => {}
+            // A cursor that is lost only repeats a push.
+            Write::MoveCursors(_) => self.begin(Sync::Later)?,
+            _ => self.begin(Sync::Now)?,
+        }
         match write {
             Write::Append(append) => self.append(batch, append),
             Write::MoveCursors(moves) => self.move_cursors(moves),
@@ -215,8 +218,8 @@ impl SqliteStore {
         }
     }
 
-    /// Carries out a batch, commits it and publishes its outcomes. After an error the transaction may still be open, and
-    /// `outcomes` has one for each write that was taken.
+    /// Carries out the writes of one group, commits and publishes their outcomes. After an error a transaction may still
+    /// be open, and `outcomes` has one for each write that was taken.
     fn commit(
         &mut self,
         batch: &Batch,
@@ -224,12 +227,13 @@ impl SqliteStore {
         outcomes: &mut Vec<(Ticket, Written)>,
         publish: Publish<'_>,
     ) -> Result<(), StoreError> {
-        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if let Some(file) = &self.file {
+            file.checkpointer.check()?;
+        }
         let mark = self.run.begin();
-        let row = self.next_row;
         let mut done = Ok(());
         for (ticket, write) in writes {
-            // Its outcome replaces this one, unless the batch ends here.
+            // Its outcome replaces this one, unless the group ends here.
             outcomes.push((ticket, Written::Unavailable));
             match self.execute(batch, write) {
                 Ok(written) => outcomes.last_mut().expect("it was just pushed").1 = written,
@@ -239,30 +243,44 @@ impl SqliteStore {
                 }
             }
         }
-        if let Err(error) = done.and_then(|()| self.journal_and_commit(row)) {
+        if let Err(error) = done.and_then(|()| self.promise()) {
             self.run.truncate(mark);
             return Err(error);
         }
         let outcomes = std::mem::take(outcomes);
-        match self.run.committed(mark, row) {
-            Some((bytes, slots)) => {
-                self.next_row = row + 1;
-                self.resident.publish(&bytes, slots, || publish(outcomes));
-            }
+        match self.run.committed(mark, self.journal.last()) {
+            Some((bytes, slots)) => self.resident.publish(&bytes, slots, || publish(outcomes)),
             None => publish(outcomes),
         }
         Ok(())
     }
 
-    fn journal_and_commit(&self, row: i64) -> Result<(), StoreError> {
-        if let Some(bytes) = self.run.open_batch() {
-            let mut insert = self.conn.prepare_cached("INSERT INTO journal (id, batch) VALUES (?1, ?2)")?;
-            insert.execute((row, bytes))?;
+    /// Makes what was carried out durable: the tables first, as messages need their conversations and nothing in the
+    /// tables needs the messages that follow it.
+    fn promise(&mut self) -> Result<(), StoreError> {
+        if !self.conn.is_autocommit() {
+            self.conn.prepare_cached("COMMIT")?.execute([])?;
         }
-        if let Some(file) = &self.file {
-            file.checkpointer.check()?;
+        match self.run.open_batch() {
+            Some(bytes) => self.journal.append(bytes, &mut self.random),
+            None => Ok(()),
         }
-        self.conn.prepare_cached("COMMIT")?.execute([])?;
+    }
+
+    /// Begins a transaction, where none is open, before something is written to a table.
+    fn begin(&mut self, sync: Sync) -> rusqlite::Result<()> {
+        if !self.conn.is_autocommit() {
+            return Ok(());
+        }
+        if self.sync != sync {
+            let level = match sync {
+                Sync::Now => "FULL",
+                Sync::Later => "NORMAL",
+            };
+            self.conn.pragma_update(None, "synchronous", level)?;
+            self.sync = sync;
+        }
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(())
     }
 
@@ -279,22 +297,6 @@ impl SqliteStore {
             }
         }
         Ok(())
-    }
-
-    /// A commit was refused: makes sure that it did not happen all the same.
-    fn make_sure_of(&self, row: i64) -> Result<(), StoreError> {
-        let sql = "SELECT count(*) FROM journal WHERE id >= ?1";
-        let there = self.conn.prepare_cached(sql)?.query_row([row], |found| found.get::<_, i64>(0));
-        match there {
-            Ok(0) => Ok(()),
-            Ok(_) => Err(StoreError::Fatal("a commit was refused and yet it happened".to_owned())),
-            Err(error) => match StoreError::from(error) {
-                StoreError::Unavailable(error) => {
-                    Err(StoreError::Fatal(format!("nobody knows whether a commit happened: {error}")))
-                }
-                fatal => Err(fatal),
-            },
-        }
     }
 
     /// Makes room in memory: no more than two runs are ever there.
@@ -342,16 +344,16 @@ impl Store for SqliteStore {
         let now = (self.clock)();
         let batch = Batch { now, month: calendar::month_of(now), today: calendar::day_of(now) };
         let mut outcomes = Vec::with_capacity(writes.len());
-        let mut writes = writes.into_iter();
-        let row = self.next_row;
-        let made_room = self.make_room();
-        let done = made_room.and_then(|()| self.commit(&batch, &mut writes, &mut outcomes, &mut *publish));
+        let mut writes = writes.into_iter().peekable();
+        let mut done = self.make_room();
+        while done.is_ok() && writes.peek().is_some() {
+            done = self.commit(&batch, &mut Group::of(&mut writes), &mut outcomes, &mut *publish);
+        }
         match done {
             Ok(()) => self.bound_log(),
             Err(error) if error.is_fatal() => Err(error),
             Err(error) => {
                 self.roll_back()?;
-                self.make_sure_of(row)?;
                 for outcome in &mut outcomes {
                     outcome.1 = Written::Unavailable;
                 }
@@ -381,19 +383,19 @@ impl Store for SqliteStore {
             self.bound_log()?;
             // A run that has just begun to fill is left to fill: few messages of many conversations cost a page each.
             return Ok(self.filing.is_some() || self.run.len() == 0);
-        } else if self.run.len() > 0 {
-            self.begin_filing()?;
-        } else {
-            let now = (self.clock)();
-            if self.kept_house == Some(now.0 / HOUR_MS) || !self.maintain(now)? {
-                // Nothing is left to do: memory that a load took is given back.
-                self.spare = None;
-                self.run = Run::default();
-                self.run.clear(self.runs);
-                return Ok(false);
-            }
         }
-        Ok(true)
+        let now = (self.clock)();
+        if self.kept_house != Some(now.0 / HOUR_MS) && self.maintain(now)? {
+            return Ok(true);
+        }
+        if self.run.len() > 0 {
+            self.begin_filing()?;
+            return Ok(true);
+        }
+        // Nothing is left to do: memory that a load took is given back.
+        self.spare = None;
+        self.run = Run::default();
+        Ok(false)
     }
 
     fn is_behind(&self) -> bool {
@@ -406,6 +408,81 @@ impl Store for SqliteStore {
     fn backlog(&self) -> usize {
         self.run.len() + self.filing.as_ref().map_or(0, |filing| filing.run().len())
     }
+}
+
+/// The writes that are committed together: the longest beginning of a batch of which all parts may become durable in
+/// the order tables, messages. Where somebody joined may point at a message only once that is promised, so what is
+/// written to tables begins a new group after a message. Cursors, which need no sync, make groups of their own.
+struct Group<'a, I: Iterator> {
+    writes: &'a mut Peekable<I>,
+    last: Option<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Cursors,
+    Tables,
+    Messages,
+}
+
+impl Part {
+    fn of(write: &Write) -> Part {
+        match write {
+            Write::MoveCursors(_) => Part::Cursors,
+            Write::Append(_) => Part::Messages,
+            _ => Part::Tables,
+        }
+    }
+
+    fn may_follow(self, last: Option<Part>) -> bool {
+        last.is_none_or(|last| last == self || (last == Part::Tables && self == Part::Messages))
+    }
+}
+
+impl<'a, I: Iterator<Item = (Ticket, Write)>> Group<'a, I> {
+    fn of(writes: &'a mut Peekable<I>) -> Self {
+        Group { writes, last: None }
+    }
+}
+
+impl<I: Iterator<Item = (Ticket, Write)>> Iterator for Group<'_, I> {
+    type Item = (Ticket, Write);
+
+    fn next(&mut self) -> Option<(Ticket, Write)> {
+        let last = self.last;
+        let next = self.writes.next_if(|(_, write)| Part::of(write).may_follow(last))?;
+        self.last = Some(Part::of(&next.1));
+        Some(next)
+    }
+}
+
+/// Opens the journal and takes what was not filed into memory again. It is not made visible: it is filed before
+/// anybody asks.
+fn load_journal(
+    conn: &Connection,
+    disk: Box<dyn Disk>,
+    run: &mut Run,
+    sent: &mut Sent,
+    today: Day,
+) -> Result<Journal, StoreError> {
+    let filed: i64 = conn.query_row("SELECT number FROM journal_filed", [], |row| row.get(0))?;
+    let mut commits = 0u64;
+    let journal = Journal::open(disk, filed as u64, |record| {
+        commits += 1;
+        run.load(record.number, record.payload, |sender, cid| {
+            let hash = sent.hash(sender, cid.as_bytes());
+            sent.insert(today, hash);
+            hash
+        })?;
+        Ok(())
+    })?;
+    if commits > 0 {
+        log::info!(
+            "filing {} messages of {commits} commits that the last run left in the journal",
+            run.len()
+        );
+    }
+    Ok(journal)
 }
 
 /// Sets a connection up.

@@ -1,6 +1,7 @@
 //! A run: journalled messages that will be filed together, as the very bytes that the journal holds.
 
 use super::super::calendar::{self, Month};
+use super::chains::Chains;
 use super::codec::{self, Bytes, Damaged, Entry, VERSION, put_entry, put_number};
 use foldhash::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ const MESSAGES_MAX: usize = 1 << 16;
 /// Likewise, encoded bytes.
 const BYTES_MAX: usize = 16 << 20;
 
-/// The bytes of one commit, as its row in the journal has them. Shared with the resident tail.
+/// The bytes of one commit, as its record in the journal has them. Shared with the resident tail.
 pub type Batch = Arc<Vec<u8>>;
 
 /// Messages in journal order, found by place and by `(sender, cid)`.
@@ -32,10 +33,12 @@ pub struct Run {
     index: HashMap<u64, u32>,
     /// Slots whose hash another one had before.
     collided: Vec<u32>,
-    /// The journal's row that holds the last of them.
-    last_row: i64,
-    number: u64,
-    conversations: usize,
+    /// The journal's record that holds the last of them.
+    last: u64,
+    /// Slots by conversation, in order of seq.
+    conversations: Chains,
+    /// Slots by sender.
+    senders: Chains,
 }
 
 /// One message of a run.
@@ -76,25 +79,15 @@ impl Run {
         self.slots.len()
     }
 
-    /// Tells runs apart: no two of one store have the same number.
-    pub fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// A message begins a conversation that the run did not have yet.
-    pub fn note_conversation(&mut self) {
-        self.conversations += 1;
-    }
-
-    /// Makes it an empty run with another number; keeps the memory of its lists.
-    pub fn clear(&mut self, number: u64) {
+    /// Makes it an empty run; keeps the memory of its lists.
+    pub fn clear(&mut self) {
         self.batches.clear();
         self.bytes = 0;
         self.slots.clear();
         self.index.clear();
         self.collided.clear();
-        self.conversations = 0;
-        self.number = number;
+        self.conversations.clear();
+        self.senders.clear();
     }
 
     /// Whether it must be filed.
@@ -104,7 +97,7 @@ impl Run {
 
     /// How full it is, 0 to 1 and beyond.
     pub fn fullness(&self) -> f64 {
-        let enough = (self.conversations * DENSITY).clamp(MESSAGES_MIN, MESSAGES_MAX);
+        let enough = (self.conversations.len() * DENSITY).clamp(MESSAGES_MIN, MESSAGES_MAX);
         let messages = self.slots.len() as f64 / enough as f64;
         messages.max(self.bytes as f64 / BYTES_MAX as f64)
     }
@@ -128,9 +121,15 @@ impl Run {
         let end = self.open.len();
         let fits = |n: usize| u32::try_from(n).expect("a run and one batch are far below 4 GiB");
         let (batch, start, end) = (fits(self.batches.len()), fits(start), fits(end));
-        let at = fits(self.slots.len());
-        self.slots.push(Slot { place, hash, sender: entry.sender, month, batch, start, end });
-        self.index.entry(hash).and_modify(|_| self.collided.push(at)).or_insert(at);
+        let slot = Slot { place, hash, sender: entry.sender, month, batch, start, end };
+        self.link(fits(self.slots.len()), &slot);
+        self.slots.push(slot);
+    }
+
+    fn link(&mut self, at: u32, slot: &Slot) {
+        self.index.entry(slot.hash).and_modify(|_| self.collided.push(at)).or_insert(at);
+        self.conversations.push(parts(slot.place).0.0);
+        self.senders.push(slot.sender.0);
     }
 
     /// What the journal is to hold of the batch at hand; `None` when it has no messages.
@@ -138,8 +137,8 @@ impl Run {
         (self.open.len() > 1).then_some(&*self.open)
     }
 
-    /// The batch begun at `mark` is in the journal, in this row; gives it with its messages.
-    pub fn committed(&mut self, mark: usize, row: i64) -> Option<(Batch, &[Slot])> {
+    /// The batch begun at `mark` is in the journal, as this record; gives it with its messages.
+    pub fn committed(&mut self, mark: usize, record: u64) -> Option<(Batch, &[Slot])> {
         self.open_batch()?;
         let mut bytes = std::mem::take(&mut self.open);
         if bytes.capacity() > 2 * bytes.len() {
@@ -148,25 +147,29 @@ impl Run {
         self.bytes += bytes.len();
         let batch = Arc::new(bytes);
         self.batches.push(Arc::clone(&batch));
-        self.last_row = row;
+        self.last = record;
         Some((batch, &self.slots[mark..]))
     }
 
     /// The batch begun at `mark` never was.
     pub fn truncate(&mut self, mark: usize) {
         self.open.clear();
-        self.slots.truncate(mark);
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.truncate(mark);
         self.index.clear();
         self.collided.clear();
-        for (at, slot) in (0..).zip(&self.slots) {
-            self.index.entry(slot.hash).and_modify(|_| self.collided.push(at)).or_insert(at);
+        self.conversations.clear();
+        self.senders.clear();
+        for (at, slot) in (0..).zip(&slots) {
+            self.link(at, slot);
         }
+        self.slots = slots;
     }
 
-    /// Takes a row of the journal in again.
+    /// Takes a record of the journal in again.
     pub fn load(
         &mut self,
-        row: i64,
+        record: u64,
         batch: &[u8],
         mut hash: impl FnMut(UserId, &str) -> u64,
     ) -> Result<(), Damaged> {
@@ -183,13 +186,23 @@ impl Run {
             let place = place(ConversationId(conversation), Seq(seq));
             self.push(place, hash(entry.sender, entry.cid), calendar::month_of(entry.time), &entry);
         }
-        self.committed(mark, row);
+        self.committed(mark, record);
         Ok(())
     }
 
-    /// The journal's row that holds the last message.
-    pub fn last_row(&self) -> i64 {
-        self.last_row
+    /// The journal's record that holds the last message.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Its slots by conversation, in order of seq.
+    pub fn conversations(&self) -> &Chains {
+        &self.conversations
+    }
+
+    /// Its slots by sender, in journal order.
+    pub fn senders(&self) -> &Chains {
+        &self.senders
     }
 
     /// All slots, in journal order.
@@ -256,19 +269,19 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_row_is_read_back_as_it_was_written() {
+    fn a_journal_record_is_read_back_as_it_was_written() {
         let mut run = Run::default();
         let mark = run.begin();
         run.push(place(ConversationId(9), Seq(4)), 1, 202_601, &entry(3, "c"));
-        let row = run.open_batch().unwrap().to_vec();
+        let record = run.open_batch().unwrap().to_vec();
         assert_eq!(run.committed(mark, 1).unwrap().1.len(), 1);
         let mut again = Run::default();
-        again.load(5, &row, |_, _| 1).unwrap();
+        again.load(5, &record, |_, _| 1).unwrap();
         assert_eq!(
             again.find(1, UserId(3), "c").map(|slot| parts(slot.place)),
             Some((ConversationId(9), Seq(4)))
         );
-        assert_eq!(again.last_row(), 5);
-        assert!(again.load(6, &row[..row.len() - 1], |_, _| 1).is_err());
+        assert_eq!(again.last(), 5);
+        assert!(again.load(6, &record[..record.len() - 1], |_, _| 1).is_err());
     }
 }

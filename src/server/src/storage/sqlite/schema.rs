@@ -7,7 +7,12 @@ use std::collections::BTreeSet;
 use wire::UnixMillis;
 
 /// Every migration in order; the first is version 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../../../../sql/sqlite/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../../../sql/sqlite/0001_init.sql"),
+    include_str!("../../../../../sql/sqlite/0002_journal_file.sql"),
+];
+/// The last version that kept its journal in a table.
+const JOURNAL_IN_A_TABLE: u32 = 1;
 
 /// Brings the schema up to date, one transaction a step.
 pub fn migrate(conn: &Connection) -> Result<(), StoreError> {
@@ -15,6 +20,11 @@ pub fn migrate(conn: &Connection) -> Result<(), StoreError> {
     let found = version(conn)?;
     if found > known {
         return Err(StoreError::Newer { found, known });
+    }
+    if found == JOURNAL_IN_A_TABLE
+        && conn.query_row("SELECT EXISTS (SELECT 1 FROM journal)", [], |row| row.get(0))?
+    {
+        return Err(StoreError::Unfiled);
     }
     for (at, sql) in MIGRATIONS.iter().enumerate().skip(found as usize) {
         let transaction = conn.unchecked_transaction()?;
@@ -144,6 +154,22 @@ mod tests {
         conn.execute("UPDATE schema_version SET version = 999", []).unwrap();
         let error = migrate(&conn).unwrap_err();
         assert!(error.to_string().contains("999"), "{error}");
+    }
+
+    #[test]
+    fn a_journal_that_a_crash_of_the_first_version_left_is_not_thrown_away() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE schema_version (version INTEGER NOT NULL); INSERT INTO schema_version VALUES (1)",
+        )
+        .unwrap();
+        conn.execute_batch(MIGRATIONS[0]).unwrap();
+        conn.execute("INSERT INTO journal (batch) VALUES (x'01')", []).unwrap();
+        let error = migrate(&conn).unwrap_err();
+        assert!(error.to_string().contains("start the version that wrote it"), "{error}");
+        conn.execute("DELETE FROM journal", []).unwrap();
+        migrate(&conn).unwrap();
+        assert_eq!(version(&conn).unwrap() as usize, MIGRATIONS.len());
     }
 
     #[test]

@@ -160,18 +160,11 @@ fn size(item: Item<'_>) -> usize {
     1 + item.cid.len() + 5 + 5
 }
 
-/// The slots of a run in the order in which they are filed here: by sender and `cid`.
-pub fn order(run: &Run) -> Vec<u32> {
-    let slots = run.slots();
-    let mut by_sender: Vec<u64> =
-        (0u64..).zip(slots).map(|(at, slot)| u64::from(slot.sender.0) << 32 | at).collect();
-    by_sender.sort_unstable();
-    let mut order: Vec<u32> = by_sender.iter().map(|key| *key as u32).collect();
-    // Clients count upwards, so each sender's share is mostly sorted already.
-    for share in order.chunk_by_mut(|a, b| slots[*a as usize].sender == slots[*b as usize].sender) {
-        share.sort_by(|a, b| run.cid(&slots[*a as usize]).cmp(run.cid(&slots[*b as usize])));
-    }
-    order
+/// Puts the slots of one sender in the order in which they are filed here.
+pub fn sort(run: &Run, share: &mut [u32]) {
+    let cid = |at: u32| run.cid(&run.slots()[at as usize]);
+    // Clients count upwards, so it is mostly sorted already.
+    share.sort_by(|a, b| cid(*a).cmp(cid(*b)));
 }
 
 /// Files the cids of one sender, sorted, into a day's table; gives how many rows it wrote. What is there already stays.
@@ -290,6 +283,12 @@ mod tests {
         run
     }
 
+    fn sorted(run: &Run) -> Vec<u32> {
+        let mut share: Vec<u32> = run.senders().of(3).collect();
+        sort(run, &mut share);
+        share
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -307,7 +306,7 @@ mod tests {
                 for (seq, cid) in (1..).zip(&cids) {
                     expected.entry(cid.clone()).or_insert(Seq(seq));
                 }
-                file(&conn, DAY, &run, &order(&run)).unwrap();
+                file(&conn, DAY, &run, &sorted(&run)).unwrap();
             }
             for (cid, seq) in &expected {
                 let found = find(&conn, &tables, UserId(3), cid).unwrap();
@@ -329,7 +328,7 @@ mod tests {
         for round in 0..50 {
             let cids: Vec<String> = (0..20).map(|n| format!("c3f0a1b2-{:06}", round * 20 + n)).collect();
             let run = run_of(&cids);
-            file(&conn, DAY, &run, &order(&run)).unwrap();
+            file(&conn, DAY, &run, &sorted(&run)).unwrap();
         }
         let sql = "SELECT count(*) FROM sent_20260101";
         let rows: i64 = conn.query_row(sql, [], |row| row.get(0)).unwrap();

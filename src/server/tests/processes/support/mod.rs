@@ -6,6 +6,7 @@ pub mod ledger;
 pub mod process;
 pub mod programs;
 pub mod server;
+pub mod standin;
 pub mod terminal;
 pub mod transcript;
 

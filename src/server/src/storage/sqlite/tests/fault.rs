@@ -30,6 +30,7 @@ fn a_full_disk_refuses_and_recovers() {
     let (anna, ben, conversation) = pair(&mut stage);
     let limit = |stage: &mut InMemory, pages: u32| {
         stage.sqlite().conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        stage.disk.set_full(pages == 1);
     };
     limit(&mut stage, 1);
     let text = "x".repeat(2000);
@@ -198,4 +199,28 @@ fn its_files_are_for_their_owner_alone() {
         files += 1;
     }
     assert!(files >= 4, "database, log, index and lock");
+}
+
+/// Who joins after a message of the same batch joins at that message; when the power fails before it is promised,
+/// the next one takes its place and must be seen.
+#[test]
+fn nobody_joins_behind_a_message_that_was_not_promised() {
+    let mut stage = InMemory::new();
+    let (anna, ben, _) = pair(&mut stage);
+    let group = Play::on(&mut stage).group(anna, "all");
+    stage.disk.set_sync_fails(true);
+    let batch = vec![
+        append(anna, Target::Conversation(group), "lost", "lost"),
+        Write::JoinGroup { user: ben, conversation: group },
+    ];
+    let (outcomes, result) = outcomes_of(stage.store(), batch);
+    assert!(result.unwrap_err().is_fatal() && outcomes.is_empty());
+    stage.restart();
+    let mut play = resume(&mut stage);
+    match play.one(Write::JoinGroup { user: ben, conversation: group }) {
+        Written::Done | Written::Conflict => {}
+        other => panic!("{other:?}"),
+    }
+    play.say(anna, Target::Conversation(group), "second", "seen");
+    assert_eq!(walk(&mut play, ben, group, 10, true), [1]);
 }

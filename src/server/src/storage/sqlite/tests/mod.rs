@@ -6,7 +6,7 @@ mod fault;
 
 use super::super::story::{Play, STORIES, Stage};
 use super::super::{Clock, Random, Store};
-use super::SqliteStore;
+use super::{MemoryDisk, SqliteStore};
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,6 +42,7 @@ fn dice() -> Random {
 /// A store in memory, which a restart takes from one life to the next by its connection.
 struct InMemory {
     store: Option<SqliteStore>,
+    disk: MemoryDisk,
     hands: Hands,
 }
 
@@ -49,9 +50,14 @@ impl InMemory {
     fn new() -> InMemory {
         let hands = Hands::default();
         hands.set(super::super::story::BEGIN);
-        let conn = Connection::open_in_memory().unwrap();
-        let store = SqliteStore::recover(conn, hands.clock(), dice()).unwrap();
-        InMemory { store: Some(store), hands }
+        let mut stage = InMemory { store: None, disk: MemoryDisk::default(), hands };
+        stage.open(Connection::open_in_memory().unwrap());
+        stage
+    }
+
+    fn open(&mut self, conn: Connection) {
+        let disk = Box::new(self.disk.clone());
+        self.store = Some(SqliteStore::recover(conn, disk, self.hands.clock(), dice()).unwrap());
     }
 
     fn sqlite(&mut self) -> &mut SqliteStore {
@@ -66,7 +72,8 @@ impl Stage for InMemory {
 
     fn restart(&mut self) {
         let conn = self.store.take().unwrap().into_connection();
-        self.store = Some(SqliteStore::recover(conn, self.hands.clock(), dice()).unwrap());
+        self.disk.crash(|| false);
+        self.open(conn);
     }
 
     fn set_time(&mut self, time: UnixMillis) {

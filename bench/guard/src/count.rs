@@ -1,0 +1,62 @@
+//! Counts the instructions of a process: by valgrind, or by the CPU through perf.
+
+use std::process::{Command, Stdio};
+
+/// What counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// The same figure on every run of the same program.
+    Valgrind,
+    /// Hardware counters: nearly the same.
+    Perf,
+}
+
+impl Counter {
+    /// What is here and works.
+    pub fn find() -> Option<Counter> {
+        let mut valgrind = Command::new("valgrind");
+        valgrind.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        if valgrind.status().is_ok_and(|status| status.success()) {
+            return Some(Counter::Valgrind);
+        }
+        // Many virtual machines have a perf and no counters.
+        Counter::Perf.count_of("true", &[]).is_ok().then_some(Counter::Perf)
+    }
+
+    /// What to call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counter::Valgrind => "valgrind --tool=callgrind",
+            Counter::Perf => "perf stat -e instructions:u",
+        }
+    }
+
+    /// The instructions of this program with `args`.
+    pub fn count(self, args: &[&str]) -> Result<u64, String> {
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        self.count_of(&own.to_string_lossy(), args)
+    }
+
+    fn count_of(self, program: &str, args: &[&str]) -> Result<u64, String> {
+        let mut command = match self {
+            Counter::Valgrind => Command::new("valgrind"),
+            Counter::Perf => Command::new("perf"),
+        };
+        match self {
+            Counter::Valgrind => command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]),
+            Counter::Perf => command.args(["stat", "-x,", "-e", "instructions:u", "--"]),
+        };
+        let output = command.arg(program).args(args).output().map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let count = match self {
+            Counter::Valgrind => {
+                said.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
+            }
+            Counter::Perf => said.lines().find_map(|line| {
+                let (count, rest) = line.split_once(',')?;
+                rest.contains("instructions").then(|| count.parse().ok()).flatten()
+            }),
+        };
+        count.filter(|_| output.status.success()).ok_or_else(|| said.trim().to_owned())
+    }
+}

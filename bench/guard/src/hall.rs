@@ -1,0 +1,155 @@
+//! The rules with everybody logged in, and a storage that says yes at once.
+
+use logic::store::{Standing, Token};
+use logic::{Conflict, ConnId, Effects, Found, Input, Logic, Now, Read, Rules, Write, Written};
+use std::sync::Arc;
+use wire::command::Send;
+use wire::{
+    Command, ConversationId, ConversationKind, Credentials, Dialect, Message, Seq, Target, UnixMillis, UserId,
+};
+
+/// A receiver acknowledges every so many messages.
+const ACK_EVERY: u64 = 64;
+/// Bytes of a message.
+const CONTENT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// Users who are all logged in: user n+1 on connection n.
+pub struct Hall {
+    logic: Logic,
+    fx: Effects,
+    now: Now,
+    connections: Vec<ConnId>,
+    /// Members of each conversation, which are numbered from 1, and the last seq there.
+    conversations: Vec<(Arc<[UserId]>, u64)>,
+    /// Inputs and answers that were handled.
+    pub events: u64,
+}
+
+impl Hall {
+    /// Logs `users` in, `circle` of them to a conversation.
+    pub fn new(users: u32, circle: u32) -> Hall {
+        let (node, address) = ("n1".into(), "127.0.0.1:6000".into());
+        let rules = Rules {
+            conflict: Conflict::Kick,
+            messages_per_second: 0,
+            legacy_object_bytes: 1_024,
+            node,
+            address,
+        };
+        let members = |first: u32| (first..first + circle).map(UserId).collect::<Vec<_>>().into();
+        let mut hall = Hall {
+            logic: Logic::new(rules, 7),
+            fx: Effects::new(1),
+            now: Now { monotonic: 1_000, wall: UnixMillis(1_700_000_000_000) },
+            connections: Vec::with_capacity(users as usize),
+            conversations: (1..=users).step_by(circle as usize).map(|first| (members(first), 0)).collect(),
+            events: 0,
+        };
+        for number in 0..users {
+            hall.log_in(number);
+        }
+        hall
+    }
+
+    /// Sessions in force.
+    pub fn sessions(&self) -> usize {
+        self.logic.sessions()
+    }
+
+    fn log_in(&mut self, number: u32) {
+        let conn = ConnId::new(0, number as usize, 1);
+        self.connections.push(conn);
+        self.handle(Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect: Dialect::Tlv });
+        let credentials = Credentials::Token((number + 1).to_string().into());
+        self.handle(Input::Request {
+            conn,
+            request: 1,
+            command: Command::Login { credentials, device: None },
+        });
+        self.answer();
+    }
+
+    /// The first member of a conversation says something; the others acknowledge from time to time.
+    pub fn say(&mut self, conversation: usize) {
+        let members = Arc::clone(&self.conversations[conversation].0);
+        let (id, content_type) = (ConversationId(conversation as u32 + 1), "text".into());
+        let cid = Some(self.conversations[conversation].1.to_string().into());
+        let send = Send { target: Target::Conversation(id), content: CONTENT.into(), content_type, cid };
+        let conn = self.connections[members[0].0 as usize - 1];
+        self.handle(Input::Request { conn, request: 2, command: Command::Send(send) });
+        self.answer();
+        let last = self.conversations[conversation].1;
+        if last.is_multiple_of(ACK_EVERY) {
+            for member in &members[1..] {
+                let (conn, seq) = (self.connections[member.0 as usize - 1], Seq(last));
+                let command = Command::Ack { conversation: id, seq };
+                self.handle(Input::Request { conn, request: 0, command });
+            }
+            self.answer();
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.events += 1;
+        self.logic.handle_input(self.now, input, &mut self.fx);
+    }
+
+    /// Says yes to all that storage is asked, and drops what is ordered to be written.
+    fn answer(&mut self) {
+        while !self.fx.is_empty() {
+            self.fx.reactors.iter_mut().for_each(Vec::clear);
+            for (ticket, write) in std::mem::take(&mut self.fx.writes) {
+                self.events += 1;
+                let written = self.write(write);
+                self.logic.handle_written(self.now, ticket, written, &mut self.fx);
+            }
+            for (ticket, read) in std::mem::take(&mut self.fx.reads) {
+                self.events += 1;
+                let found = self.read(&read);
+                self.logic.handle_found(self.now, ticket, found, &mut self.fx);
+            }
+        }
+    }
+
+    fn write(&mut self, write: Write) -> Written {
+        match write {
+            Write::ExtendToken { token: text } => {
+                let user = UserId(text.parse().expect("tokens here are ids"));
+                let token = Token { text, hash: [0; 32], expires: UnixMillis(0) };
+                Written::TokenReady { user, name: "somebody".into(), token }
+            }
+            Write::Append(append) => {
+                let Target::Conversation(conversation) = append.target else { return Written::NotFound };
+                let (members, last) = &mut self.conversations[conversation.0 as usize - 1];
+                *last += 1;
+                let kind =
+                    if members.len() == 2 { ConversationKind::Direct } else { ConversationKind::Group };
+                let message = Message {
+                    conversation,
+                    kind,
+                    seq: Seq(*last),
+                    from: append.sender,
+                    name: (&*append.sender_name).into(),
+                    content_type: append.content_type,
+                    content: append.content,
+                    time: self.now.wall,
+                    cid: Some(append.cid),
+                };
+                Written::Appended { message: Arc::new(message), members: Arc::clone(members) }
+            }
+            _ => Written::Done,
+        }
+    }
+
+    fn read(&self, read: &Read) -> Found {
+        match read {
+            Read::Login { .. } => Found::Login(Box::default()),
+            Read::Standing { conversation, .. } => {
+                let last = Seq(self.conversations[conversation.0 as usize - 1].1);
+                let kind = ConversationKind::Group;
+                Found::Standing(Some(Standing { kind, peer: None, last, delivered: Seq(0), read: Seq(0) }))
+            }
+            _ => Found::Unavailable,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The hot paths: what every message passes, apart from sockets and storage.
+
+use crate::hall::Hall;
+use std::hint::black_box;
+use std::sync::Arc;
+use wire::command::Send;
+use wire::limits::FRAME_BYTES;
+use wire::reply::Sent;
+use wire::{
+    Command, ConversationId, ConversationKind, Message, Push, Reply, Seq, Target, UnixMillis, UserId, kind,
+    split_frame,
+};
+
+const CONTENT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const CID: &str = "00000500abcdef000000004d";
+
+/// A hot path.
+#[derive(Clone, Copy, Debug)]
+pub struct Path {
+    /// What it is called.
+    pub name: &'static str,
+    /// What one unit of it is.
+    pub unit: &'static str,
+    /// Does so many.
+    pub run: fn(u64),
+}
+
+/// All of them.
+pub const PATHS: &[Path] = &[
+    Path { name: "decode", unit: "a SEND of 64 bytes, from bytes to a command", run: decode },
+    Path { name: "encode", unit: "its reply and its MESSAGE, to bytes", run: encode },
+    Path { name: "logic", unit: "a message between two: sent, stored, delivered, acknowledged", run: logic },
+    Path { name: "fan-out", unit: "the same in a group of 500", run: fan_out },
+];
+
+fn decode(units: u64) {
+    let mut bytes = Vec::new();
+    let target = Target::Conversation(ConversationId(1234));
+    let (content, content_type, cid) = (CONTENT.into(), "text".into(), Some(CID.into()));
+    Command::Send(Send { target, content, content_type, cid }).encode(77, &mut bytes);
+    for _ in 0..units {
+        let split = split_frame(black_box(&bytes), FRAME_BYTES).expect("it was just encoded");
+        let (frame, _) = split.expect("it is whole");
+        let command = Command::decode(frame.kind, frame.value);
+        assert!(black_box(command).is_ok());
+    }
+}
+
+fn encode(units: u64) {
+    let (conversation, seq, time) = (ConversationId(1234), Seq(567_890), UnixMillis(1_700_000_000_000));
+    let message = Message {
+        conversation,
+        kind: ConversationKind::Direct,
+        seq,
+        from: UserId(4321),
+        name: "zhang san".into(),
+        content_type: "text".into(),
+        content: CONTENT.into(),
+        time,
+        cid: Some(CID.into()),
+    };
+    let (reply, push) =
+        (Reply::Sent(Sent { conversation, seq, time, duplicate: false }), Push::Message(Arc::new(message)));
+    let mut out = Vec::new();
+    for _ in 0..units {
+        out.clear();
+        black_box(&reply).encode(kind::request::SEND, 77, &mut out);
+        black_box(&push).encode(&mut out);
+        black_box(&out);
+    }
+}
+
+fn logic(units: u64) {
+    let mut hall = Hall::new(100, 2);
+    (0..units).for_each(|unit| hall.say((unit % 50) as usize));
+}
+
+fn fan_out(units: u64) {
+    let mut hall = Hall::new(500, 500);
+    (0..units).for_each(|_| hall.say(0));
+}

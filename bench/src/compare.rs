@@ -1,0 +1,112 @@
+//! Holds the results of two runs, or of two suites, against each other.
+
+use crate::args::CompareArgs;
+use crate::error::Error;
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// Prints the ratios of all figures that both files hold.
+pub fn run(files: &CompareArgs) -> Result<(), Error> {
+    let text = compare(&results(&files.before)?, &results(&files.after)?)?;
+    // A pipe that nobody reads any more is no reason to fail.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
+}
+
+/// The results in a file: of a suite, or one a line.
+pub fn results(file: &Path) -> Result<Vec<Map<String, Value>>, Error> {
+    let text =
+        fs::read_to_string(file).map_err(|error| Error::io(format!("read {}", file.display()), error))?;
+    read(&text).ok_or_else(|| Error::Usage(format!("{} holds no results", file.display())))
+}
+
+fn read(text: &str) -> Option<Vec<Map<String, Value>>> {
+    if let Ok(Value::Object(mut suite)) = serde_json::from_str(text)
+        && let Some(Value::Array(runs)) = suite.remove("runs")
+    {
+        return runs.into_iter().map(object).collect();
+    }
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| serde_json::from_str(line).ok().and_then(object)).collect()
+}
+
+fn object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(map) => Some(map),
+        _ => None,
+    }
+}
+
+/// What a result is called: runs of the same name are compared.
+fn name(result: &Map<String, Value>) -> &str {
+    result.get("name").and_then(Value::as_str).unwrap_or("?")
+}
+
+fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Result<String, Error> {
+    let mut text = String::new();
+    for old in before {
+        // Of several by one name the last counts: a file of lines grows.
+        let Some(new) = after.iter().rfind(|new| name(new) == name(old)) else { continue };
+        if before.iter().rfind(|other| name(other) == name(old)).is_some_and(|last| !std::ptr::eq(last, old))
+        {
+            continue;
+        }
+        let _ = writeln!(text, "{}\n  {:<38} {:>14} {:>14} {:>9}", name(old), "", "before", "after", "ratio");
+        for (key, then, now) in figures(old, new) {
+            let ratio = if then == 0.0 { String::new() } else { format!("{:.3}", now / then) };
+            let _ = writeln!(text, "  {key:<38} {:>14} {:>14} {ratio:>9}", shown(then), shown(now));
+        }
+    }
+    if text.is_empty() {
+        return Err(Error::Usage(
+            "no run of the one has the name of a run of the other (see --name)".to_owned(),
+        ));
+    }
+    Ok(text)
+}
+
+/// The figures that both have, but for those that are 0 in both.
+fn figures<'a>(
+    old: &'a Map<String, Value>,
+    new: &'a Map<String, Value>,
+) -> impl Iterator<Item = (&'a String, f64, f64)> {
+    let both = |(key, then): (&'a String, &'a Value)| Some((key, then.as_f64()?, new.get(key)?.as_f64()?));
+    old.iter().filter_map(both).filter(|(_, then, now)| *then != 0.0 || *now != 0.0)
+}
+
+fn shown(figure: f64) -> String {
+    if figure.abs() >= 1_000.0 || figure.fract() == 0.0 {
+        format!("{figure:.0}")
+    } else {
+        format!("{figure:.3}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_one_name_are_compared_by_ratio() {
+        let before = read("{\"name\":\"a\",\"us\":2.0,\"lost\":0,\"text\":\"x\"}\n").unwrap();
+        let after =
+            r#"{"commit":"c","runs":[{"name":"b","us":1.0},{"name":"a","us":3.0,"lost":0,"text":"y"}]}"#;
+        let text = compare(&before, &read(after).unwrap()).unwrap();
+        assert!(text.contains("us") && text.contains("1.500"), "{text}");
+        assert!(!text.contains("lost") && !text.contains("text"), "{text}");
+        assert!(compare(&before, &read("{\"name\":\"c\"}").unwrap()).is_err());
+        assert!(read("no json").is_none());
+    }
+
+    #[test]
+    fn the_last_of_a_growing_file_counts() {
+        let lines = |a: f64, b: f64| {
+            read(&format!("{{\"name\":\"a\",\"us\":{a}}}\n{{\"name\":\"a\",\"us\":{b}}}\n")).unwrap()
+        };
+        let text = compare(&lines(9.0, 2.0), &lines(9.0, 1.0)).unwrap();
+        assert!(text.contains("0.500") && !text.contains("1.000"), "{text}");
+    }
+}

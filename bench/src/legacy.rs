@@ -1,0 +1,201 @@
+//! The JSON stream of the muduo chat servers, as far as a load speaks it: bare objects, told apart by `msgid`.
+//!
+//! Every object that a server sends ends with one NUL; this side ends its own the same way, as those clients do.
+
+use crate::message::{Heard, Origin};
+use crate::shape::Shape;
+use serde_json::{Value, json};
+
+/// What `msgid` says.
+pub mod msgid {
+    /// Log in.
+    pub const LOGIN: u64 = 1;
+    /// The answer to it.
+    pub const LOGIN_ACK: u64 = 2;
+    /// Make an account.
+    pub const REGISTER: u64 = 4;
+    /// The answer to it.
+    pub const REGISTER_ACK: u64 = 5;
+    /// A message to a user.
+    pub const ONE_CHAT: u64 = 6;
+    /// A message to a group.
+    pub const GROUP_CHAT: u64 = 10;
+}
+
+/// Appends a value and its NUL.
+pub fn put(out: &mut Vec<u8>, value: &Value) {
+    out.extend_from_slice(value.to_string().as_bytes());
+    out.push(0);
+}
+
+/// Appends a chat message.
+pub fn put_chat(out: &mut Vec<u8>, origin: &Origin, content: &str) {
+    let (place, is_group) = origin.place.parts();
+    let (msgid, to) = if is_group { (msgid::GROUP_CHAT, "groupid") } else { (msgid::ONE_CHAT, "toid") };
+    let (id, name, time) = (origin.from.0, &*origin.name, "2000-01-01 00:00:00");
+    put(out, &json!({"msgid": msgid, "id": id, "name": name, to: place, "msg": content, "time": time}));
+}
+
+/// Appends a login.
+pub fn put_login(out: &mut Vec<u8>, id: u32, password: &str) {
+    put(out, &json!({"msgid": msgid::LOGIN, "id": id, "password": password}));
+}
+
+/// The first object of `bytes`, without what ends it, and how many bytes it took; `None` while it is incomplete.
+#[inline]
+pub fn split_object(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let mut start = 0;
+    while let Some(length) = memchr::memchr(0, &bytes[start..]) {
+        if length > 0 {
+            return Some((&bytes[start..start + length], start + length + 1));
+        }
+        start += 1;
+    }
+    None
+}
+
+/// What an object of a server is.
+#[derive(Debug, PartialEq)]
+pub enum Object<'a> {
+    /// A chat message, in the server's usual spelling.
+    Chat(Heard<'a>),
+    /// Anything else, and anything in another spelling.
+    Other(Value),
+    /// No object.
+    Broken,
+}
+
+/// Reads an object.
+#[inline]
+pub fn read(object: &[u8]) -> Object<'_> {
+    match chat_by_shape(object) {
+        Some(heard) => Object::Chat(heard),
+        None => serde_json::from_slice(object).map_or(Object::Broken, Object::Other),
+    }
+}
+
+/// Reads a chat message whose strings hold no escapes, its fields in any order.
+#[inline]
+fn chat_by_shape(object: &[u8]) -> Option<Heard<'_>> {
+    let mut shape = Shape(object);
+    let (mut msgid, mut from, mut to, mut group) = (0, None, None, None);
+    let (mut name, mut content) = (None, None);
+    shape.literal(b"{")?;
+    loop {
+        shape.literal(b"\"")?;
+        let key = shape.text()?;
+        shape.literal(b":")?;
+        if shape.literal(b"\"").is_some() {
+            let text = Some(shape.text()?);
+            match key {
+                b"name" => name = text,
+                b"msg" => content = text,
+                _ => {}
+            }
+        } else {
+            let number = shape.integer()?;
+            match key {
+                b"msgid" => msgid = number,
+                b"id" => from = Some(number),
+                b"toid" => to = Some(number),
+                b"groupid" => group = Some(number),
+                _ => {}
+            }
+        }
+        if shape.literal(b",").is_none() {
+            shape.literal(b"}")?;
+            shape.end()?;
+            break;
+        }
+    }
+    let is_group = msgid == msgid::GROUP_CHAT;
+    if !is_group && msgid != msgid::ONE_CHAT {
+        return None;
+    }
+    Some(Heard {
+        place: (if is_group { group } else { to })? as u32,
+        is_group,
+        seq: 0,
+        from: from? as u32,
+        name: name?,
+        content: content?,
+        cid: None,
+    })
+}
+
+/// Reads a chat message in any spelling.
+pub fn chat_by_type(object: &Value) -> Option<Heard<'_>> {
+    let number = |key: &str| object.get(key).and_then(Value::as_u64).map(|number| number as u32);
+    let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::as_bytes);
+    let is_group = match object.get("msgid").and_then(Value::as_u64)? {
+        msgid::ONE_CHAT => false,
+        msgid::GROUP_CHAT => true,
+        _ => return None,
+    };
+    Some(Heard {
+        place: number(if is_group { "groupid" } else { "toid" })?,
+        is_group,
+        seq: 0,
+        from: number("id")?,
+        name: text("name")?,
+        content: text("msg")?,
+        cid: None,
+    })
+}
+
+/// Whether an object is the answer `ack`, and if so its `errno`.
+pub fn errno(object: &Value, ack: u64) -> Option<u64> {
+    (object.get("msgid").and_then(Value::as_u64) == Some(ack))
+        .then(|| object.get("errno").and_then(Value::as_u64).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Outgoing, Padding, Place, Stamp};
+    use wire::{ConversationId, ConversationKind, Dialect, UserId};
+
+    #[test]
+    fn objects_are_told_apart_by_their_nul_however_they_are_cut() {
+        assert_eq!(split_object(b"{\"a\":1}"), None);
+        assert_eq!(split_object(b"{\"a\":1}\0{"), Some((&b"{\"a\":1}"[..], 8)));
+        assert_eq!(split_object(b"\0\0{}\0"), Some((&b"{}"[..], 5)));
+        assert_eq!(split_object(b"\0\0"), None);
+    }
+
+    #[test]
+    fn a_chat_comes_back_as_it_was_sent_in_any_order_of_fields() {
+        let padding = Padding::new(64);
+        let group = Place::Conversation(ConversationId(7), ConversationKind::Group);
+        for place in [Place::User(UserId(9)), group] {
+            let origin = Origin::new(3, UserId(8), "bench-a", place, 1);
+            let mut bytes = Vec::new();
+            Outgoing::new(&origin, Dialect::Legacy, &padding).encode(0, 5, 600, &padding, &mut bytes);
+            let (object, taken) = split_object(&bytes).unwrap();
+            assert_eq!(taken, bytes.len());
+            let want = Stamp { channel: 3, counter: 5, at: 600 };
+            let check = |heard: Heard<'_>| {
+                assert_eq!(heard.stamp(&padding), Some(want));
+                assert!(heard.is_from(&origin));
+            };
+            match read(object) {
+                Object::Chat(heard) => check(heard),
+                other => panic!("{other:?}"),
+            }
+            let value: Value = serde_json::from_slice(object).unwrap();
+            let other_order = format!(" {{ \"time\" : {}, {}", value["time"], &value.to_string()[1..]);
+            let Object::Other(value) = read(other_order.as_bytes()) else { panic!("{other_order}") };
+            check(chat_by_type(&value).unwrap());
+            let moved = Origin::new(3, UserId(1), "bench-a", place, 1);
+            assert!(!chat_by_type(&value).unwrap().is_from(&moved));
+        }
+    }
+
+    #[test]
+    fn answers_and_broken_objects_are_told_apart() {
+        let Object::Other(value) = read(b"{\"msgid\":2,\"errno\":1,\"errmsg\":\"wrong\"}") else { panic!() };
+        assert_eq!((errno(&value, msgid::LOGIN_ACK), errno(&value, msgid::REGISTER_ACK)), (Some(1), None));
+        assert_eq!(read(b"{\"msgid\":2"), Object::Broken);
+        assert_eq!(chat_by_type(&value), None);
+    }
+}

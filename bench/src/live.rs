@@ -1,0 +1,54 @@
+//! The line that a terminal shows while a run lasts. Where stderr is no terminal it says nothing.
+
+use crate::measure::{Moment, Phase};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
+
+/// The live line.
+#[derive(Debug)]
+pub struct Live {
+    bar: ProgressBar,
+    /// What is counted, in the plural.
+    unit: Cow<'static, str>,
+}
+
+impl Live {
+    /// A line that begins with `title` and counts `unit`.
+    pub fn begin(title: impl Into<Cow<'static, str>>, unit: impl Into<Cow<'static, str>>) -> Live {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {msg}");
+        bar.set_style(style.expect("the template is well formed"));
+        bar.set_prefix(title);
+        bar.set_message("setting up");
+        bar.tick();
+        Live { bar, unit: unit.into() }
+    }
+
+    /// No line at all.
+    pub fn none() -> Live {
+        Live { bar: ProgressBar::hidden(), unit: Cow::Borrowed("") }
+    }
+
+    /// Says what the last moment was like.
+    pub fn tell(&self, phase: Phase, moment: &Moment) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let phase = match phase {
+            Phase::Warmup => "warm-up",
+            Phase::Measured => "measuring",
+            Phase::Drain => "draining",
+        };
+        let Moment { per_second, latency, server_cores, .. } = moment;
+        let server = server_cores.map_or(String::new(), |cores| format!(", server {:.0} %", cores * 100.0));
+        let (rate, p99) = (HumanCount(*per_second as u64), latency.p99 / 1e3);
+        let (unit, p50) = (&self.unit, latency.p50 / 1e3);
+        self.bar.set_message(format!("{phase}: {rate} {unit}/s, p50 {p50:.2} ms, p99 {p99:.2} ms{server}"));
+        self.bar.tick();
+    }
+
+    /// The run is over; the line goes.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

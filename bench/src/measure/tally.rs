@@ -1,0 +1,138 @@
+//! What came of a run, as plain data: what one process counted, or several together.
+
+use super::{Latency, Quantiles, Usage};
+use crate::ledger::Faults;
+use crate::trouble::Trouble;
+use serde::{Deserialize, Serialize};
+
+/// One moment of a run: what happened since the moment before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Seconds since the run began.
+    pub at: f64,
+    /// Whether it lies in the measured part.
+    pub is_measured: bool,
+    /// Units of work (messages, deliveries, logins, heartbeats) a second.
+    pub per_second: f64,
+    /// Latencies of those, us.
+    pub latency: Quantiles,
+    /// What the server used, in cores; `None` where no `--server-pid` was given.
+    pub server_cores: Option<f64>,
+    /// What the generator used, in cores.
+    pub generator_cores: f64,
+    /// Resident memory of the server, KiB.
+    pub server_rss_kib: u64,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// How long the measured part was, ns.
+    pub nanoseconds: u64,
+    /// Messages sent in the whole run.
+    pub sent: u64,
+    /// Units of work done in the measured part.
+    pub done: u64,
+    /// From when a unit of work was due, or was begun where nothing was due, to its end.
+    pub latency: Latency,
+    /// From when a message was due to the reply that it is stored.
+    pub ack: Latency,
+    /// How late work that was due was begun: the generator's own part in all latencies.
+    pub lag: Latency,
+    /// What went wrong with messages.
+    pub faults: Faults,
+    /// What else went wrong.
+    pub trouble: Trouble,
+    /// What the processes named on the command line used in the measured part.
+    pub server: Option<Usage>,
+    /// What the generator used in it.
+    pub generator: Usage,
+    /// How many processes the generator was.
+    pub generators: u32,
+    /// The run, moment by moment.
+    pub moments: Vec<Moment>,
+}
+
+impl Tally {
+    /// Adds what another process of the same run counted at the same time.
+    pub fn add(&mut self, other: Tally) {
+        self.nanoseconds = self.nanoseconds.max(other.nanoseconds);
+        self.sent += other.sent;
+        self.done += other.done;
+        self.latency.add(&other.latency);
+        self.ack.add(&other.ack);
+        self.lag.add(&other.lag);
+        self.faults.add(&other.faults);
+        self.trouble.add(&other.trouble);
+        self.server = self.server.take().or(other.server);
+        self.generator.add(other.generator);
+        self.generators += other.generators;
+        for (moment, more) in self.moments.iter_mut().zip(&other.moments) {
+            moment.add(more);
+        }
+    }
+
+    /// Units of work a second.
+    pub fn per_second(&self) -> f64 {
+        ratio(self.done as f64 * 1e9, self.nanoseconds as f64)
+    }
+
+    /// Microseconds of `cpu_ns` for each unit of work.
+    pub fn us_each(&self, cpu_ns: u64) -> f64 {
+        ratio(cpu_ns as f64 / 1e3, self.done as f64)
+    }
+
+    /// How many cores `cpu_ns` is, in the measured part.
+    pub fn cores(&self, cpu_ns: u64) -> f64 {
+        ratio(cpu_ns as f64, self.nanoseconds as f64)
+    }
+}
+
+impl Moment {
+    /// Adds another process's same moment. Quantiles cannot be added: the worse of the two is kept.
+    fn add(&mut self, other: &Moment) {
+        self.per_second += other.per_second;
+        self.generator_cores += other.generator_cores;
+        self.server_rss_kib = self.server_rss_kib.max(other.server_rss_kib);
+        self.server_cores = self.server_cores.or(other.server_cores);
+        let (mine, more) = (&mut self.latency, &other.latency);
+        for (mine, more) in [
+            (&mut mine.p50, more.p50),
+            (&mut mine.p99, more.p99),
+            (&mut mine.p999, more.p999),
+            (&mut mine.max, more.max),
+        ] {
+            *mine = mine.max(more);
+        }
+    }
+}
+
+/// A ratio; 0 where nothing was measured.
+pub fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_processes_counted_is_one_run() {
+        let tally = |done: u64, ns: u64| {
+            let mut tally = Tally { nanoseconds: 2_000_000_000, done, generators: 1, ..Tally::default() };
+            tally.latency.record(ns);
+            tally.faults.lost = 1;
+            tally.trouble.note("BUSY");
+            tally.generator.cpu_ns = 500_000_000;
+            tally.moments = vec![Moment { per_second: 5.0, ..Moment::default() }];
+            tally
+        };
+        let mut one = tally(10, 1_000);
+        let text = serde_json::to_string(&tally(30, 9_000)).unwrap();
+        one.add(serde_json::from_str(&text).unwrap());
+        assert_eq!((one.done, one.faults.lost, one.generators, one.latency.count()), (40, 2, 2, 2));
+        assert_eq!((one.per_second(), one.moments[0].per_second), (20.0, 10.0));
+        assert_eq!(one.trouble.iter().collect::<Vec<_>>(), [("BUSY", 2)]);
+        assert_eq!(one.cores(one.generator.cpu_ns), 0.5);
+    }
+}

@@ -1,0 +1,167 @@
+//! What lanes of users need before the clock starts: accounts, connections, conversations.
+
+use crate::accounts::{Account, in_batches, in_parallel, log_in, unexpected};
+use crate::error::Error;
+use crate::session::{Said, Session};
+use crate::target::Target;
+use std::borrow::Cow;
+use wire::command::Send;
+use wire::{Command, ConversationId, ConversationKind, Dialect, Push, Reply, Target as To};
+
+/// A conversation that each lane is to have.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The two members of a direct chat; `None`: a group of all.
+    pub pair: Option<(usize, usize)>,
+    /// The members who say something there.
+    pub senders: Vec<usize>,
+}
+
+impl Spec {
+    /// A direct chat in which `from` writes to `to`.
+    pub fn direct(from: usize, to: usize) -> Spec {
+        Spec { pair: Some((from, to)), senders: vec![from] }
+    }
+
+    /// A group of all, in which the first `senders` write.
+    pub fn group(senders: usize) -> Spec {
+        Spec { pair: None, senders: (0..senders).collect() }
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> ConversationKind {
+        if self.pair.is_some() { ConversationKind::Direct } else { ConversationKind::Group }
+    }
+}
+
+/// A lane that is ready.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its members.
+    pub accounts: Vec<Account>,
+    /// Its conversations, each with the seq of the last message in it.
+    pub threads: Vec<(ConversationId, u64)>,
+}
+
+/// Logs all accounts in, `members` to a lane, and opens the conversations of each lane. The connections are in the order of
+/// the accounts.
+pub fn open(
+    target: &Target,
+    dialect: Dialect,
+    accounts: &[Account],
+    members: usize,
+    specs: &[Spec],
+) -> Result<(Vec<Opened>, Vec<Session>), Error> {
+    let has_groups = specs.iter().any(|spec| spec.pair.is_none());
+    if dialect == Dialect::Legacy && !has_groups {
+        let thread = |_| (ConversationId(0), 0);
+        let lane = |accounts: &[Account]| Opened {
+            accounts: accounts.to_vec(),
+            threads: specs.iter().map(thread).collect(),
+        };
+        return Ok((accounts.chunks(members).map(lane).collect(), log_in(target, dialect, 0, accounts)?));
+    }
+    let sessions = log_in(target, Dialect::Tlv, 0, accounts)?;
+    let mut users = accounts.iter().cloned().zip(sessions);
+    let lanes = std::iter::from_fn(|| {
+        let lane: Vec<_> = users.by_ref().take(members).collect();
+        (!lane.is_empty()).then_some(lane)
+    });
+    let opened = in_parallel(lanes.collect(), |lanes| {
+        in_batches(lanes, |batch: Vec<Vec<(Account, Session)>>| {
+            batch.into_iter().map(|lane| open_lane(lane, specs)).collect()
+        })
+    })?;
+    let (opened, sessions): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+    if dialect == Dialect::Tlv {
+        return Ok((opened, sessions.into_iter().flatten().collect()));
+    }
+    // The legacy dialect never tells a group's number to who made it, so its groups are made over TLV.
+    drop(sessions);
+    let opened: Vec<_> = opened
+        .into_iter()
+        .map(|lane| Opened {
+            threads: lane
+                .threads
+                .into_iter()
+                .zip(specs)
+                .map(|((id, _), spec)| (if spec.pair.is_some() { ConversationId(0) } else { id }, 0))
+                .collect(),
+            ..lane
+        })
+        .collect();
+    Ok((opened, log_in(target, dialect, accounts.len() as u64, accounts)?))
+}
+
+type OpenLane = (Opened, Vec<Session>);
+
+fn open_lane(lane: Vec<(Account, Session)>, specs: &[Spec]) -> Result<OpenLane, Error> {
+    let (accounts, mut sessions): (Vec<_>, Vec<_>) = lane.into_iter().unzip();
+    let mut threads = Vec::with_capacity(specs.len());
+    for (number, spec) in specs.iter().enumerate() {
+        threads.push(match spec.pair {
+            Some((from, to)) => open_direct(&accounts, &mut sessions, from, to)?,
+            None => open_group(&mut sessions, number)?,
+        });
+    }
+    Ok((Opened { accounts, threads }, sessions))
+}
+
+/// Opens a direct chat by its first message, which the receiver acknowledges.
+fn open_direct(
+    accounts: &[Account],
+    sessions: &mut [Session],
+    from: usize,
+    to: usize,
+) -> Result<(ConversationId, u64), Error> {
+    let opening = Command::Send(Send {
+        target: To::User(accounts[to].id),
+        content: "hello".into(),
+        content_type: Cow::Borrowed(wire::message::TEXT),
+        cid: None,
+    });
+    sessions[from].send(&opening, 1)?;
+    let sent = match sessions[from].answer("SEND", &opening)? {
+        Reply::Sent(sent) => sent,
+        other => return Err(unexpected("SEND", &other)),
+    };
+    // Earlier runs by the same accounts may have left something unread.
+    let message = loop {
+        match sessions[to].receive()? {
+            Said::Push(Push::Message(message))
+                if message.conversation == sent.conversation && message.seq >= sent.seq =>
+            {
+                break message;
+            }
+            _ => {}
+        }
+    };
+    if message.seq != sent.seq {
+        return Err(Error::Protocol(format!("SEND was answered {sent:?} and delivered as {message:?}")));
+    }
+    sessions[to].send(&Command::Ack { conversation: sent.conversation, seq: sent.seq }, 0)?;
+    Ok((sent.conversation, sent.seq.0))
+}
+
+/// Makes a group of all; the first is its owner.
+fn open_group(sessions: &mut [Session], number: usize) -> Result<(ConversationId, u64), Error> {
+    let (owner, others) =
+        sessions.split_first_mut().ok_or_else(|| Error::Usage("a group needs members".to_owned()))?;
+    let create = Command::CreateGroup { name: format!("bench {number}").into(), desc: "".into() };
+    owner.send(&create, 1)?;
+    let conversation = match owner.answer("CREATE_GROUP", &create)? {
+        Reply::GroupCreated(made) => made.conversation,
+        other => return Err(unexpected("CREATE_GROUP", &other)),
+    };
+    let join = Command::JoinGroup { conversation };
+    for session in &mut *others {
+        session.send(&join, 1)?;
+    }
+    for session in others {
+        match session.answer("JOIN_GROUP", &join)? {
+            Reply::Done => {}
+            other => return Err(unexpected("JOIN_GROUP", &other)),
+        }
+    }
+    Ok((conversation, 0))
+}

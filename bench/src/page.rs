@@ -1,0 +1,124 @@
+//! A result as one page that needs nothing else: readable on a phone, in the light and in the dark.
+
+use crate::Outcome;
+use crate::measure::{Moment, Tally};
+use crate::plot::{Line, bars, lines};
+use crate::report::{Report, bottleneck, histogram, over_time};
+use crate::workload::Part;
+use serde_json::Value;
+use std::fmt::Write;
+
+const STYLE: &str = "
+:root{color-scheme:light dark;--ink:#1c2430;--soft:#66707f;--paper:#fff;--line:#e3e7ec;--a:#0b6bcb;--b:#c2410c;--c:#15803d;--shade:#0b6bcb14}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e9ee;--soft:#98a2b3;--paper:#12161c;--line:#2a313b;--a:#6cb6ff;--b:#ffa657;--c:#7ee787;--shade:#6cb6ff1c}}
+*{box-sizing:border-box}
+body{margin:0 auto;padding:16px;max-width:760px;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+h1{font-size:1.3rem;line-height:1.3;margin:.2em 0}h2{font-size:1.05rem;margin:1.6em 0 .3em}
+.verdict{display:inline-block;padding:.1em .6em;border-radius:1em;border:1px solid;font-weight:600}
+.good{color:var(--c)}.bad{color:var(--b)}
+.note{border-left:4px solid var(--b);padding:.3em .8em;margin:.8em 0}
+svg{width:100%;height:auto;display:block}
+svg text{fill:var(--soft);font:13px system-ui,sans-serif}.left{text-anchor:end}.below{text-anchor:middle}
+.grid{stroke:var(--line);fill:none}.shade{fill:var(--shade)}.bar{fill:var(--a)}
+.line{fill:none;stroke-width:2;stroke-linejoin:round}path.a{stroke:var(--a)}path.b{stroke:var(--b)}path.c{stroke:var(--c)}
+.legend{margin:.1em 0;font-size:.9rem}.legend span{margin-right:1em}span.a{color:var(--a)}span.b{color:var(--b)}span.c{color:var(--c)}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:8px;margin:1em 0}
+.figures div{border:1px solid var(--line);border-radius:8px;padding:.5em .7em}
+.figures b{display:block;font-size:1.25rem}.figures span{color:var(--soft);font-size:.85rem}
+details{margin:1.5em 0}pre{overflow-x:auto;font-size:.8rem;border:1px solid var(--line);border-radius:8px;padding:.7em}
+";
+
+/// The page.
+pub fn render(report: &Report) -> String {
+    let (verdict, class) = match report.outcome() {
+        Outcome::Clean => ("every message accounted for", "good"),
+        Outcome::Faulty => ("faulty: see below", "bad"),
+    };
+    let title = escape(&report.title);
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>chatbench: {title}</title><style>{STYLE}</style></head><body>\
+         <h1>{title}</h1><p><span class=\"verdict {class}\">{verdict}</span></p>"
+    );
+    for part in &report.parts {
+        put_part(&mut page, part);
+    }
+    let json = report.json();
+    let brief = json.iter().filter(|(_, value)| !matches!(value, Value::Array(list) if list.len() > 12));
+    let brief = serde_json::to_string_pretty(&brief.collect::<std::collections::BTreeMap<_, _>>());
+    let (table, brief) = (escape(&report.to_string()), escape(&brief.unwrap_or_default()));
+    let _ = writeln!(
+        page,
+        "<details open><summary>As the terminal shows it</summary><pre>{table}</pre></details>\
+         <details><summary>All figures</summary><pre>{brief}</pre></details></body></html>"
+    );
+    page
+}
+
+fn put_part(page: &mut String, part: &Part) {
+    let Part { tally, unit, latency, name, .. } = part;
+    if !name.is_empty() {
+        let _ = write!(page, "<h2>{}</h2>", escape(name));
+    }
+    if let Some(note) = bottleneck(part) {
+        let _ = write!(page, "<p class=\"note\">{}</p>", escape(&note));
+    }
+    for (name, count) in tally.trouble.iter() {
+        let _ = write!(page, "<p class=\"note\">{} {count}</p>", escape(name));
+    }
+    page.push_str("<div class=\"figures\">");
+    let mut figure = |value: String, what: String| {
+        let _ = write!(page, "<div><b>{value}</b><span>{}</span></div>", escape(&what));
+    };
+    figure(crate::report::grouped(tally.per_second() as u64), format!("{unit}s a second"));
+    if tally.latency.count() > 0 {
+        let quantiles = tally.latency.quantiles();
+        figure(crate::plot::time(quantiles.p50), format!("{latency}, median"));
+        figure(crate::plot::time(quantiles.p99), format!("{latency}, p99"));
+    }
+    if let Some(server) = &tally.server {
+        figure(format!("{:.2} us", tally.us_each(server.cpu_ns)), format!("server CPU a {unit}"));
+        figure(format!("{:.0} MiB", server.rss_kib as f64 / 1024.0), "server memory".to_owned());
+    }
+    let faults: u64 = tally.faults.named().iter().map(|(_, count)| count).sum();
+    figure(faults.to_string(), "lost, doubled, out of order, wrong".to_owned());
+    page.push_str("</div>");
+    put_plots(page, part);
+}
+
+fn put_plots(page: &mut String, part: &Part) {
+    let Part { tally: Tally { moments, latency, .. }, unit, .. } = part;
+    if moments.is_empty() {
+        return;
+    }
+    let measured: Vec<f64> =
+        moments.iter().filter(|moment| moment.is_measured).map(|moment| moment.at).collect();
+    let shade = measured.first().zip(measured.last()).map(|(from, to)| [*from, *to]);
+    let line =
+        |name, class, figure: fn(&Moment) -> f64| Line { name, class, points: over_time(moments, figure) };
+    let mut section = |title: &str, plot: String| {
+        let _ = write!(page, "<h2>{}</h2>{plot}", escape(title));
+    };
+    let rate = line("a second; the measured part is shaded", "a", |moment| moment.per_second);
+    section(&format!("{unit}s a second"), lines(&[rate], shade, "1/s"));
+    if latency.count() > 0 {
+        // Outside the measured part no latency is kept.
+        let mut quantiles = [
+            line("median", "a", |moment| moment.latency.p50 / 1e3),
+            line("p99", "b", |moment| moment.latency.p99 / 1e3),
+        ];
+        quantiles.iter_mut().for_each(|line| line.points.retain(|(_, ms)| *ms > 0.0));
+        section("Latency over time", lines(&quantiles, shade, "ms"));
+        section("Latency, all of the measured part", bars(&histogram(latency)));
+    }
+    let mut cores = vec![line("generator", "c", |moment| moment.generator_cores * 100.0)];
+    if moments.iter().any(|moment| moment.server_cores.is_some()) {
+        cores.insert(0, line("server", "a", |moment| moment.server_cores.unwrap_or(0.0) * 100.0));
+    }
+    section("CPU", lines(&cores, shade, "% of a core"));
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

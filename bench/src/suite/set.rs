@@ -1,0 +1,320 @@
+//! The standard set: what is run, and what the figures are held against.
+
+/// What a run is made against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// A fresh server on a fresh database.
+    Server,
+    /// A fresh relay, which stores nothing: the floor.
+    Relay,
+}
+
+/// A run of the set.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// What it is called in results.
+    pub name: &'static str,
+    /// What it is made against.
+    pub against: Against,
+    /// Accounts that are written into the database before the server starts.
+    pub prepared: u32,
+    /// Settings of the server that this run needs beside those of all runs.
+    pub settings: &'static [&'static str],
+    /// The generator's options.
+    pub options: &'static str,
+}
+
+const fn server(name: &'static str, options: &'static str) -> Run {
+    Run { name, against: Against::Server, prepared: 0, settings: &[], options }
+}
+
+const fn relay(name: &'static str, options: &'static str) -> Run {
+    Run { name, against: Against::Relay, prepared: 0, settings: &[], options }
+}
+
+/// The legacy dialect spaces objects for clients that lose a second one; a load loses none.
+const fn legacy(name: &'static str, options: &'static str) -> Run {
+    Run { name, against: Against::Server, prepared: 0, settings: &["legacy.pace_ms=0"], options }
+}
+
+/// All runs, in their order.
+pub const RUNS: &[Run] = &[
+    server("window 64", "pairs --pairs 50 --window 64"),
+    relay("window 64, relay", "pairs --pairs 50 --window 64"),
+    server("window 64, 1 KiB", "pairs --pairs 50 --window 64 --size 1024"),
+    server("window 64, 5000 conversations", "pairs --pairs 50 --window 64 --conversations 100"),
+    server("window 1", "pairs --pairs 500 --window 1"),
+    relay("window 1, relay", "pairs --pairs 500 --window 1"),
+    server("20000/s", "pairs --pairs 500 --rate 20000"),
+    relay("20000/s, relay", "pairs --pairs 500 --rate 20000"),
+    server("group of 500, window 1", "group --members 500 --window 1"),
+    server("group of 500, window 16", "group --members 500 --window 16"),
+    legacy("legacy, 50 pairs", "pairs --dialect legacy --pairs 50 --window 1"),
+    legacy("legacy, 500 pairs", "pairs --dialect legacy --pairs 500 --window 1"),
+    relay("legacy, 500 pairs, relay", "pairs --dialect legacy --pairs 500 --window 1"),
+    legacy("legacy, 20000/s", "pairs --dialect legacy --pairs 500 --rate 20000"),
+    server("100 connections, 10000/s", "pairs --pairs 50 --rate 10000"),
+    server("10000 connections, 10000/s", "pairs --pairs 5000 --rate 10000"),
+    Run { prepared: 9_000, ..server("idle 9000", "idle --connections 9000 --warmup 0.5") },
+    Run { prepared: 19_000, ..server("idle 19000", "idle --connections 19000 --warmup 0.5") },
+    Run { prepared: 4_000, ..server("logins", "login --count 4000 --window 64 --by token") },
+    Run { prepared: 9_100, ..server("storm", "storm --connections 9000 --pairs 50 --rate 1000 --drain 20") },
+    server("offline", "offline --messages 1000000 --pairs 50 --drain 30"),
+    server("mixed", "mixed --circles 50 --rate 5000"),
+];
+
+/// Runs whose length is that of their work: they may take so many seconds at most.
+pub const AT_MOST: &[(&str, &str)] = &[("storm", "60"), ("offline", "300")];
+
+/// Which way a figure is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// It is to be at most the goal.
+    AtMost,
+    /// It is to be at least the goal.
+    AtLeast,
+}
+
+/// A figure and what it is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal {
+    /// What it is.
+    pub title: &'static str,
+    /// Whose.
+    pub run: &'static str,
+    /// By which key of the result.
+    pub key: &'static str,
+    /// What to multiply it by to have it in `unit`.
+    pub scale: f64,
+    /// In what.
+    pub unit: &'static str,
+    /// Which way it is good.
+    pub relation: Relation,
+    /// The goal.
+    pub goal: f64,
+    /// The run whose same figure is the floor.
+    pub floor: Option<&'static str>,
+}
+
+const fn at_most(
+    title: &'static str,
+    run: &'static str,
+    key: &'static str,
+    goal: f64,
+    unit: &'static str,
+) -> Goal {
+    Goal { title, run, key, scale: 1.0, unit, relation: Relation::AtMost, goal, floor: None }
+}
+
+const fn at_least(
+    title: &'static str,
+    run: &'static str,
+    key: &'static str,
+    goal: f64,
+    unit: &'static str,
+) -> Goal {
+    Goal { relation: Relation::AtLeast, ..at_most(title, run, key, goal, unit) }
+}
+
+const US: &str = "server_us_per_message";
+const PER_SECOND: &str = "delivered_per_second";
+
+/// All figures that are held against something.
+pub const GOALS: &[Goal] = &[
+    Goal {
+        floor: Some("window 64, relay"),
+        ..at_most("50 pairs, window 64: CPU", "window 64", US, 3.0, "us/message")
+    },
+    Goal {
+        floor: Some("window 64, relay"),
+        ..at_least("50 pairs, window 64", "window 64", PER_SECOND, 300_000.0, "messages/s")
+    },
+    at_most("  the same, 1 KiB: CPU", "window 64, 1 KiB", US, 5.0, "us/message"),
+    at_most("  the same, 5,000 conversations: CPU", "window 64, 5000 conversations", US, 7.0, "us/message"),
+    Goal {
+        floor: Some("window 1, relay"),
+        ..at_most("500 pairs, window 1: CPU", "window 1", US, 13.0, "us/message")
+    },
+    Goal {
+        floor: Some("window 1, relay"),
+        ..at_least("500 pairs, window 1", "window 1", PER_SECOND, 55_000.0, "messages/s")
+    },
+    Goal {
+        floor: Some("20000/s, relay"),
+        ..at_most("20,000/s: delivery p50", "20000/s", "delivery_p50_us", 400.0, "us")
+    },
+    Goal {
+        floor: Some("20000/s, relay"),
+        ..at_most("20,000/s: delivery p99", "20000/s", "delivery_p99_us", 1_000.0, "us")
+    },
+    Goal { floor: Some("20000/s, relay"), ..at_most("20,000/s: CPU", "20000/s", US, 20.0, "us/message") },
+    at_most(
+        "group of 500, window 1: CPU",
+        "group of 500, window 1",
+        "server_us_per_delivery",
+        3.2,
+        "us/delivery",
+    ),
+    at_most(
+        "group of 500, window 16: CPU",
+        "group of 500, window 16",
+        "server_us_per_delivery",
+        0.7,
+        "us/delivery",
+    ),
+    at_most("legacy, 50 pairs, window 1: CPU", "legacy, 50 pairs", US, 14.0, "us/message"),
+    Goal {
+        floor: Some("legacy, 500 pairs, relay"),
+        ..at_most("legacy, 500 pairs, window 1: CPU", "legacy, 500 pairs", US, 14.0, "us/message")
+    },
+    at_most("legacy, 20,000/s: CPU", "legacy, 20000/s", US, 20.0, "us/message"),
+    Goal {
+        scale: 1.0 / 1024.0,
+        ..at_most("9,000 idle: resident a connection", "idle 9000", "rss_bytes_per_connection", 1.5, "KiB")
+    },
+    Goal {
+        scale: 1.0 / 1024.0,
+        ..at_most("19,000 idle: resident a connection", "idle 19000", "rss_bytes_per_connection", 1.0, "KiB")
+    },
+    Goal { scale: 100.0, ..at_most("19,000 idle: CPU", "idle 19000", "server_of_core", 3.0, "% of a core") },
+    at_least("logins by token", "logins", "logins_per_second", 15_000.0, "logins/s"),
+    at_most("9,000 reconnect: all back within", "storm", "seconds", 3.0, "s"),
+    Goal {
+        scale: 1e-3,
+        ..at_most("  the others' p99 meanwhile", "storm", "others_delivery_p99_us", 50.0, "ms")
+    },
+    at_least("1,000,000 to absent users: stored", "offline", "store_stored_per_second", 0.0, "messages/s"),
+    at_least("  delivered at login", "offline", "deliver_delivered_per_second", 0.0, "messages/s"),
+    Goal {
+        scale: 1.0 / 1024.0,
+        ..at_most("  the server's memory at most", "offline", "deliver_server_rss_peak_kib", 512.0, "MiB")
+    },
+    Goal {
+        floor: Some("100 connections, 10000/s"),
+        ..at_most(
+            "10,000 connections, 10,000/s: CPU (beside 100)",
+            "10000 connections, 10000/s",
+            US,
+            f64::INFINITY,
+            "us/message",
+        )
+    },
+    at_most("a day of chat, 5,000 acts/s: delivery p99", "mixed", "delivery_p99_us", f64::INFINITY, "us"),
+];
+
+/// A row of the page's table: what, and for each mode the figures that are put in the text.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What is measured.
+    pub title: &'static str,
+    /// The run.
+    pub run: &'static str,
+    /// The text, with `{}` for each figure.
+    pub text: &'static str,
+    /// The figures: key, factor, digits behind the point.
+    pub figures: &'static [(&'static str, f64, usize)],
+    /// The run that is the floor, told in the same way.
+    pub floor: Option<&'static str>,
+}
+
+const fn row(
+    title: &'static str,
+    run: &'static str,
+    text: &'static str,
+    figures: &'static [(&'static str, f64, usize)],
+) -> Row {
+    Row { title, run, text, figures, floor: None }
+}
+
+const CPU_AND_RATE: &[(&str, f64, usize)] = &[(US, 1.0, 1), (PER_SECOND, 1.0, 0)];
+const CPU: &[(&str, f64, usize)] = &[(US, 1.0, 1)];
+const DELIVERY: &[(&str, f64, usize)] = &[("server_us_per_delivery", 1.0, 2), (PER_SECOND, 1.0, 0)];
+const LATENCY: &[(&str, f64, usize)] =
+    &[("delivery_p50_us", 1e-3, 2), ("delivery_p99_us", 1e-3, 2), (US, 1.0, 1)];
+
+/// The page's table.
+pub const ROWS: &[Row] = &[
+    Row {
+        floor: Some("window 64, relay"),
+        ..row("50 pairs, 64 outstanding each", "window 64", "{} us, {}/s", CPU_AND_RATE)
+    },
+    row("the same, 1 KiB", "window 64, 1 KiB", "{} us, {}/s", CPU_AND_RATE),
+    row("the same, over 5,000 conversations", "window 64, 5000 conversations", "{} us, {}/s", CPU_AND_RATE),
+    Row {
+        floor: Some("window 1, relay"),
+        ..row("500 pairs, one outstanding", "window 1", "{} us, {}/s", CPU_AND_RATE)
+    },
+    Row {
+        floor: Some("20000/s, relay"),
+        ..row("500 pairs, 20,000/s: delivery p50, p99", "20000/s", "{} ms, {} ms; {} us", LATENCY)
+    },
+    row("group of 500, one outstanding, a delivery", "group of 500, window 1", "{} us, {}/s", DELIVERY),
+    row("group of 500, 16 outstanding, a delivery", "group of 500, window 16", "{} us, {}/s", DELIVERY),
+    row("legacy JSON, 50 pairs, one outstanding", "legacy, 50 pairs", "{} us, {}/s", CPU_AND_RATE),
+    Row {
+        floor: Some("legacy, 500 pairs, relay"),
+        ..row("legacy JSON, 500 pairs, one outstanding", "legacy, 500 pairs", "{} us, {}/s", CPU_AND_RATE)
+    },
+    row("legacy JSON, 500 pairs, 20,000/s", "legacy, 20000/s", "{} us", CPU),
+    row("100 connections, 10,000/s", "100 connections, 10000/s", "{} us", CPU),
+    row("10,000 connections, 10,000/s", "10000 connections, 10000/s", "{} us", CPU),
+    row(
+        "19,000 idle, logged in, heartbeats",
+        "idle 19000",
+        "{} KiB each, {} % of a core",
+        &[("rss_bytes_per_connection", 1.0 / 1024.0, 2), ("server_of_core", 100.0, 1)],
+    ),
+    row(
+        "logins by token",
+        "logins",
+        "{}/s, {} us",
+        &[("logins_per_second", 1.0, 0), ("server_us_per_login", 1.0, 0)],
+    ),
+    row(
+        "9,000 reconnect at once: all back; the others' p99",
+        "storm",
+        "{} s; {} ms",
+        &[("seconds", 1.0, 2), ("others_delivery_p99_us", 1e-3, 1)],
+    ),
+    row(
+        "1,000,000 to absent users: stored; delivered; memory",
+        "offline",
+        "{}/s; {}/s; {} MiB",
+        &[
+            ("store_stored_per_second", 1.0, 0),
+            ("deliver_delivered_per_second", 1.0, 0),
+            ("deliver_server_rss_peak_kib", 1.0 / 1024.0, 0),
+        ],
+    ),
+    row(
+        "a day of chat, 5,000 acts/s: delivery p50, p99",
+        "mixed",
+        "{} ms, {} ms",
+        &[("delivery_p50_us", 1e-3, 2), ("delivery_p99_us", 1e-3, 2)],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Args, Task};
+    use clap::Parser;
+
+    fn has(name: &str) -> bool {
+        RUNS.iter().any(|run| run.name == name)
+    }
+
+    #[test]
+    fn every_figure_is_of_a_run_and_every_run_can_be_read() {
+        for run in RUNS {
+            let line = ["chatbench"].into_iter().chain(run.options.split(' '));
+            let args = Args::try_parse_from(line).unwrap_or_else(|error| panic!("{}: {error}", run.name));
+            let Task::Load(load) = args.task else { panic!("{} is no load", run.name) };
+            assert!(run.prepared == 0 || run.prepared >= load.accounts(), "{}", run.name);
+        }
+        assert!(GOALS.iter().all(|goal| has(goal.run) && goal.floor.is_none_or(has)));
+        assert!(ROWS.iter().all(|row| has(row.run) && row.floor.is_none_or(has)));
+        assert!(ROWS.iter().all(|row| row.text.matches("{}").count() == row.figures.len()));
+        assert!(AT_MOST.iter().all(|(run, _)| has(run)));
+    }
+}

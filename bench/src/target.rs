@@ -1,0 +1,111 @@
+//! Where connections go to, and where they come from.
+//!
+//! One address of this machine has some 28,000 ports for connections to one address of a server, so after every
+//! [`PORTS`] a load goes on from the next address of the loopback network: 127.0.0.2, 127.0.0.3 and so on.
+
+use crate::error::Error;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Connections that come from one address.
+const PORTS: u64 = 20_000;
+/// Loopback addresses that are used in turn.
+const SOURCES: u64 = 200;
+/// How long a connection may take to be made where the caller waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The addresses of the server.
+#[derive(Clone, Debug)]
+pub struct Target {
+    addresses: Vec<SocketAddr>,
+    /// The number of this process's first connection among those of all processes.
+    first: u64,
+}
+
+impl Target {
+    /// All of `addresses`, in turn; `first` is the number of the first connection.
+    pub fn new(addresses: &[SocketAddr], first: u64) -> Result<Target, Error> {
+        if addresses.is_empty() {
+            return Err(Error::Usage("an --address is needed".to_owned()));
+        }
+        Ok(Target { addresses: addresses.to_vec(), first })
+    }
+
+    /// Where connection `number` goes to.
+    pub fn address(&self, number: u64) -> SocketAddr {
+        self.addresses[(number % self.addresses.len() as u64) as usize]
+    }
+
+    /// Where connection `number` comes from; `None`: the system decides.
+    fn source(&self, number: u64) -> Option<SocketAddr> {
+        let block = (self.first + number) / PORTS;
+        (block > 0 && self.address(number).ip().is_loopback() && self.address(number).is_ipv4()).then(|| {
+            let last = 1 + (block - 1) % SOURCES + 1;
+            (IpAddr::V4(Ipv4Addr::new(127, 0, 0, last as u8)), 0).into()
+        })
+    }
+
+    fn socket(&self, number: u64) -> io::Result<Socket> {
+        let domain = Domain::for_address(self.address(number));
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        if let Some(source) = self.source(number) {
+            socket.bind(&source.into())?;
+        }
+        socket.set_tcp_nodelay(true)?;
+        Ok(socket)
+    }
+
+    /// Makes connection `number` and waits until it is there.
+    pub fn connect(&self, number: u64) -> Result<TcpStream, Error> {
+        let connect = || {
+            let socket = self.socket(number)?;
+            socket.connect_timeout(&self.address(number).into(), PATIENCE)?;
+            let stream = TcpStream::from(socket);
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        };
+        connect().map_err(|error| Error::io(format!("connect to {}", self.address(number)), error))
+    }
+
+    /// Begins to make connection `number`; it is there, or has failed, when it becomes writable.
+    pub fn begin(&self, number: u64) -> io::Result<mio::net::TcpStream> {
+        let socket = self.socket(number)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&self.address(number).into()) {
+            Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => return Err(error),
+            _ => {}
+        }
+        Ok(mio::net::TcpStream::from_std(socket.into()))
+    }
+}
+
+/// EINPROGRESS, see connect(2).
+const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_further_loopback_addresses_are_used_when_those_of_one_run_out() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::new(&[server.local_addr().unwrap()], 0).unwrap();
+        for (number, from) in [(0, "127.0.0.1"), (PORTS, "127.0.0.2"), (2 * PORTS + 1, "127.0.0.3")] {
+            let stream = target.connect(number).unwrap();
+            assert_eq!(stream.local_addr().unwrap().ip().to_string(), from);
+        }
+        let other = Target::new(&["192.0.2.1:1".parse().unwrap()], PORTS).unwrap();
+        assert_eq!(other.source(0), None);
+    }
+
+    #[test]
+    fn several_addresses_are_used_in_turn() {
+        let addresses = ["127.0.0.1:1", "127.0.0.1:2"].map(|address| address.parse().unwrap());
+        let target = Target::new(&addresses, 5).unwrap();
+        assert_eq!([0, 1, 2].map(|number| target.address(number).port()), [1, 2, 1]);
+        assert!(Target::new(&[], 0).is_err());
+    }
+}

@@ -1,0 +1,81 @@
+//! What goes wrong in a run besides messages.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use wire::Refusal;
+
+/// What went wrong besides messages, by name: refusals by their error, lost connections, pushes that end a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble(BTreeMap<Cow<'static, str>, u64>);
+
+impl Trouble {
+    /// A connection ended before the run did.
+    pub const DISCONNECTED: &'static str = "disconnected";
+    /// A process that `--server-pid` names was gone before the end.
+    pub const SERVER_ENDED: &'static str = "server_ended";
+    /// A heartbeat came back wrong.
+    pub const WRONG_HEARTBEAT: &'static str = "wrong_heartbeat";
+    /// A heartbeat was not answered before the next one was due.
+    pub const SILENT_HEARTBEAT: &'static str = "heartbeat_unanswered";
+    /// Something came that this side can make nothing of.
+    pub const UNEXPECTED: &'static str = "unexpected_frame";
+    /// More was outstanding than the generator keeps account of.
+    pub const OVERRUN: &'static str = "overrun";
+    /// A client that was to log in never got its answer.
+    pub const NOT_LOGGED_IN: &'static str = "login_unanswered";
+    /// No connection could be begun: no port or descriptor is left.
+    pub const CANNOT_CONNECT: &'static str = "cannot_connect";
+    /// A message that was to be sent was not, for lack of time.
+    pub const NOT_SENT: &'static str = "not_sent";
+    /// A page of a history was not what was asked for.
+    pub const WRONG_HISTORY: &'static str = "wrong_history";
+
+    /// Counts one.
+    pub fn note(&mut self, what: &'static str) {
+        self.note_many(what, 1);
+    }
+
+    /// Counts some.
+    pub fn note_many(&mut self, what: &'static str, count: u64) {
+        if count > 0 {
+            *self.0.entry(Cow::Borrowed(what)).or_default() += count;
+        }
+    }
+
+    /// Counts a refusal.
+    pub fn note_refusal(&mut self, refusal: &Refusal) {
+        self.note(refusal.errno.name());
+    }
+
+    /// Adds another one's counts.
+    pub fn add(&mut self, other: &Trouble) {
+        for (name, count) in &other.0 {
+            *self.0.entry(name.clone()).or_default() += count;
+        }
+    }
+
+    /// Whether there was none.
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map(|(name, count)| (&**name, *count))
+    }
+
+    /// A hint for the person at the keyboard, where there is one.
+    pub fn hint(&self) -> Option<&'static str> {
+        let has = |name| self.0.contains_key(name);
+        if has("RATE_LIMITED") {
+            Some("RATE_LIMITED: start the server with limits.messages_per_second=0")
+        } else if has(Trouble::OVERRUN) {
+            Some(
+                "the server could not keep up with this rate: too much was outstanding, and the load was ended",
+            )
+        } else {
+            None
+        }
+    }
+}

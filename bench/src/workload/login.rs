@@ -1,0 +1,178 @@
+//! Clients that connect, log in and leave: how fast, and how long does each take?
+
+use super::{Part, Stage};
+use crate::accounts::{Account, Means};
+use crate::args::workload::LoginArgs;
+use crate::clock::{SECOND, nanoseconds};
+use crate::connection::Unit;
+use crate::error::Error;
+use crate::legacy::{self, Object, msgid};
+use crate::measure::Phase;
+use crate::rig::{Load, Rig};
+use crate::schedule::Schedule;
+use crate::trouble::Trouble;
+use std::collections::VecDeque;
+use wire::kind::{REPLY, request};
+use wire::{Dialect, Frame, Refusal, Reply};
+
+/// What came of a LOGIN.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is logged in.
+    LoggedIn,
+    /// It is not.
+    Refused(Box<Refusal>),
+    /// The answer makes no sense.
+    Wrong,
+}
+
+/// Reads the answer to a LOGIN; `None` where it is something else.
+pub fn answer(unit: Unit<'_>) -> Option<Answer> {
+    match unit {
+        Unit::Frame(Frame { kind, value, .. }) if kind == REPLY | request::LOGIN => {
+            // The whole answer is long; what matters stands first as the server writes it.
+            if value.starts_with(b"{\"errno\":0,") {
+                return Some(Answer::LoggedIn);
+            }
+            Some(match Reply::decode(kind, value) {
+                Ok(Reply::LoggedIn(_)) => Answer::LoggedIn,
+                Ok(Reply::Refused(refusal)) => Answer::Refused(refusal),
+                _ => Answer::Wrong,
+            })
+        }
+        Unit::Frame(_) => None,
+        Unit::Object(object) => match legacy::read(object) {
+            Object::Other(value) => match legacy::errno(&value, msgid::LOGIN_ACK)? {
+                0 => Some(Answer::LoggedIn),
+                _ => Some(Answer::Wrong),
+            },
+            Object::Chat(_) => None,
+            Object::Broken => Some(Answer::Wrong),
+        },
+    }
+}
+
+#[derive(Debug)]
+enum Pace {
+    Window(usize),
+    Rate(Schedule),
+}
+
+/// Connection n belongs to account n.
+struct Logins {
+    accounts: Vec<Account>,
+    by: Means,
+    pace: Pace,
+    /// Accounts that are not logging in, the longest first.
+    free: VecDeque<usize>,
+    /// Since when each login that is under way counts.
+    since: Vec<Option<u64>>,
+    under_way: usize,
+}
+
+/// Runs the workload.
+pub fn run(stage: &Stage<'_>, args: &LoginArgs) -> Result<Vec<Part>, Error> {
+    let accounts = stage.accounts(args.count)?;
+    if stage.common.dialect.dialect() == Dialect::Tlv
+        && args.by == Means::Token
+        && accounts.iter().any(|account| account.token.is_empty())
+    {
+        return Err(Error::Usage("these accounts have no tokens: use --by password".to_owned()));
+    }
+    stage.ready()?;
+    let mut rig = stage.rig("login", stage.warmup(), stage.length())?;
+    let (now, ramp) = (rig.clock.now(), nanoseconds(stage.common.ramp));
+    let pace = match (args.window, args.rate) {
+        (Some(window), _) => Pace::Window(window.min(args.count) as usize),
+        (_, rate) => Pace::Rate(Schedule::ramped(now, u64::from(rate.unwrap_or(1)), SECOND, ramp)),
+    };
+    let (free, since) = ((0..accounts.len()).collect(), vec![None; accounts.len()]);
+    let mut logins = Logins { accounts, by: args.by, pace, free, since, under_way: 0 };
+    rig.run(&mut logins, stage.drain())?;
+    rig.meter.trouble.note_many(Trouble::NOT_LOGGED_IN, logins.under_way as u64);
+    Ok(vec![Part::new("", "login", "login", rig.meter.end())])
+}
+
+impl Logins {
+    /// Begins a login that counts from `at`. Whether it could be begun.
+    fn begin(&mut self, rig: &mut Rig, number: usize, at: u64) -> bool {
+        if rig.open(number).is_err() {
+            rig.meter.trouble.note(Trouble::CANNOT_CONNECT);
+            self.free.push_front(number);
+            return false;
+        }
+        let dialect = rig.dialect();
+        self.accounts[number].put_login(dialect, self.by, rig.output(number));
+        self.since[number] = Some(at);
+        self.under_way += 1;
+        true
+    }
+
+    /// The login of `number` is over: since when it counted.
+    fn end(&mut self, number: usize) -> Option<u64> {
+        let since = self.since[number].take()?;
+        self.free.push_back(number);
+        self.under_way -= 1;
+        Some(since)
+    }
+}
+
+impl Load for Logins {
+    fn turn(&mut self, rig: &mut Rig, now: u64) {
+        if rig.meter.window().phase() == Phase::Drain {
+            return;
+        }
+        loop {
+            let Some(&number) = self.free.front() else { return };
+            let at = match &mut self.pace {
+                Pace::Window(window) if self.under_way < *window => rig.clock.now(),
+                Pace::Window(_) => return,
+                Pace::Rate(schedule) => {
+                    let Some((_, due)) = schedule.take(now) else { return };
+                    rig.meter.record_lag(due, now);
+                    due
+                }
+            };
+            self.free.pop_front();
+            if !self.begin(rig, number, at) {
+                return;
+            }
+        }
+    }
+
+    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
+        match answer(unit) {
+            Some(Answer::LoggedIn) => match self.end(number) {
+                Some(since) => rig.meter.record_done(since, now),
+                None => rig.meter.trouble.note(Trouble::UNEXPECTED),
+            },
+            Some(Answer::Refused(refusal)) => {
+                rig.meter.trouble.note_refusal(&refusal);
+                self.end(number);
+            }
+            Some(Answer::Wrong) => {
+                rig.meter.trouble.note(Trouble::UNEXPECTED);
+                self.end(number);
+            }
+            // What is pushed after a login is not waited for.
+            None => return,
+        }
+        rig.close(number);
+    }
+
+    fn handle_lost(&mut self, _rig: &mut Rig, number: usize) -> bool {
+        self.end(number);
+        false
+    }
+
+    fn next_due(&self) -> u64 {
+        match &self.pace {
+            Pace::Rate(schedule) if !self.free.is_empty() => schedule.next_due(),
+            _ => u64::MAX,
+        }
+    }
+
+    fn has_open(&self) -> bool {
+        self.under_way > 0
+    }
+}

@@ -1,0 +1,283 @@
+//! A day of chat, in stated proportions: circles of friends who write to one and to all, read, look back, leave and return.
+//!
+//! Whoever leaves and returns is told what was missed; the ledgers hold that against what was said meanwhile.
+
+use super::login::{Answer, answer};
+use super::talk::Talk;
+use super::{Part, Stage};
+use crate::accounts::{Account, Means, in_parallel, unexpected};
+use crate::args::workload::{Mix, MixedArgs};
+use crate::clock::{MILLISECOND, SECOND, nanoseconds};
+use crate::connection::Unit;
+use crate::dice::Dice;
+use crate::error::Error;
+use crate::measure::{Latency, Phase, Tally};
+use crate::opening::Spec;
+use crate::rig::{Load, Rig};
+use crate::schedule::Schedule;
+use crate::session::Session;
+use crate::target::Target;
+use crate::trouble::Trouble;
+use std::collections::VecDeque;
+use wire::command::Who;
+use wire::kind::{REPLY, request};
+use wire::{Command, Dialect, Direction, Errno, Reply, Seq};
+
+/// How long one stays away, ns: from this to ten times this.
+const AWAY: u64 = 200 * MILLISECOND;
+/// Messages of one look into the history.
+const PAGE: u32 = 50;
+/// Who looks back asks by this number.
+const HISTORY_REQUEST: u32 = 1;
+/// A sender's channels: first its own direct chat, then the group.
+const DIRECT: usize = 0;
+const GROUP: usize = 1;
+
+/// What users do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Direct,
+    Group,
+    Read,
+    LookBack,
+    Leave,
+}
+
+const ACTS: [(Act, &str); 5] = [
+    (Act::Direct, "direct messages"),
+    (Act::Group, "group messages"),
+    (Act::Read, "reads"),
+    (Act::LookBack, "looks back"),
+    (Act::Leave, "new logins"),
+];
+
+/// Where a user is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Here,
+    Away,
+    Returning(u64),
+}
+
+struct Day {
+    talk: Talk,
+    members: usize,
+    mix: Mix,
+    dice: Dice,
+    schedule: Schedule,
+    states: Vec<State>,
+    /// Who returns when, in the order of leaving.
+    away: VecDeque<(u64, usize)>,
+    /// Up to which seq a look into the history goes, while it is not answered.
+    looking: Vec<Option<u64>>,
+    counts: [u64; ACTS.len()],
+    logins: Latency,
+    is_ending: bool,
+}
+
+/// Runs the workload.
+pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
+    if stage.common.dialect.dialect() == Dialect::Legacy {
+        return Err(Error::Usage(
+            "the legacy dialect can neither read nor look back: use --dialect tlv".to_owned(),
+        ));
+    }
+    let members = args.members as usize;
+    let accounts = stage.accounts(args.circles * args.members)?;
+    befriend(&stage.target, &accounts, members)?;
+    let mut specs: Vec<Spec> =
+        (0..members).map(|member| Spec::direct(member, (member + 1) % members)).collect();
+    specs.push(Spec::group(members));
+    let pending = Talk::set_up(stage, &accounts, members, &specs, args.size as usize, false)?;
+    stage.ready()?;
+    let mut rig = stage.rig("delivery", stage.warmup(), stage.length())?;
+    let talk = pending.adopt(&mut rig)?;
+    let ramp = nanoseconds(stage.common.ramp);
+    let mut day = Day {
+        talk,
+        members,
+        mix: args.mix,
+        dice: Dice::new(args.seed),
+        schedule: Schedule::ramped(rig.clock.now(), u64::from(args.rate.max(1)), SECOND, ramp),
+        states: vec![State::Here; accounts.len()],
+        away: VecDeque::new(),
+        looking: vec![None; accounts.len()],
+        counts: [0; ACTS.len()],
+        logins: Latency::default(),
+        is_ending: false,
+    };
+    rig.run(&mut day, stage.drain())?;
+    let missing = day.states.iter().filter(|state| **state != State::Here).count();
+    let mut tally = rig.meter.end();
+    tally.trouble.note_many(Trouble::NOT_LOGGED_IN, missing as u64);
+    (tally.faults, tally.sent) = day.talk.close();
+    let mut part = Part::new("", "delivery", "delivery", tally);
+    part.counts.extend(ACTS.iter().zip(day.counts).map(|((_, name), count)| ((*name).into(), count)));
+    let returns = Tally {
+        nanoseconds: part.tally.nanoseconds,
+        done: day.logins.count(),
+        latency: day.logins,
+        generator: part.tally.generator.clone(),
+        generators: 1,
+        ..Tally::default()
+    };
+    Ok(vec![part, Part::new("returns", "login", "login", returns)])
+}
+
+/// Makes neighbours friends, so that they see each other come and go.
+fn befriend(target: &Target, accounts: &[Account], members: usize) -> Result<(), Error> {
+    let circles: Vec<&[Account]> = accounts.chunks(members).collect();
+    in_parallel(circles, |circles| {
+        for circle in circles {
+            for (number, account) in circle.iter().enumerate() {
+                let mut session = Session::connect(target, 0)?;
+                let login = account.login(Means::Token);
+                session.send(&login, 1)?;
+                session.answer("LOGIN", &login)?;
+                let next = circle[(number + 1) % circle.len()].id;
+                let add = Command::AddFriend { who: Who::Id(next), message: None };
+                session.send(&add, 1)?;
+                match session.answer("ADD_FRIEND", &add) {
+                    Ok(Reply::FriendAdded(_)) => {}
+                    // An earlier run by the same accounts.
+                    Err(Error::Refused { refusal, .. }) if refusal.errno == Errno::Conflict => {}
+                    Ok(other) => return Err(unexpected("ADD_FRIEND", &other)),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(Vec::<()>::new())
+    })?;
+    Ok(())
+}
+
+impl Day {
+    /// Somebody does something that was due at `due`.
+    fn act(&mut self, rig: &mut Rig, due: u64, now: u64) {
+        let act = ACTS[self.dice.choose(&self.mix.0)].0;
+        let number = self.dice.below(self.states.len() as u64) as usize;
+        if self.states[number] != State::Here || !rig.connections[number].is_open() {
+            return;
+        }
+        let (lane, member) = (&mut self.talk.lanes[number / self.members], number % self.members);
+        let padding = &self.talk.common.padding;
+        match act {
+            Act::Direct => lane.send_in(rig, member, DIRECT, due, padding),
+            Act::Group => lane.send_in(rig, member, GROUP, due, padding),
+            Act::Read => {
+                // What the neighbour before wrote.
+                let (conversation, seq) = lane.place((member + self.members - 1) % self.members, member);
+                if seq == 0 {
+                    return;
+                }
+                Command::Read { conversation, seq: Seq(seq) }.encode(0, rig.output(number));
+            }
+            Act::LookBack => {
+                if self.looking[number].is_some() {
+                    return;
+                }
+                let (conversation, seq) = lane.place(self.members, member);
+                let (direction, limit) = (Direction::Before(Seq(seq + 1)), PAGE);
+                self.looking[number] = Some(seq);
+                Command::History { conversation, direction, limit }
+                    .encode(HISTORY_REQUEST, rig.output(number));
+            }
+            Act::Leave => {
+                if lane.is_waiting(member) || self.looking[number].is_some() {
+                    return;
+                }
+                rig.close(number);
+                self.states[number] = State::Away;
+                let back = now + AWAY + self.dice.below(9 * AWAY);
+                let at = self.away.partition_point(|(other, _)| *other <= back);
+                self.away.insert(at, (back, number));
+            }
+        }
+        self.counts[ACTS.iter().position(|known| known.0 == act).unwrap_or(0)] += 1;
+    }
+
+    fn come_back(&mut self, rig: &mut Rig, number: usize, now: u64) {
+        if rig.open(number).is_err() {
+            return rig.meter.trouble.note(Trouble::CANNOT_CONNECT);
+        }
+        self.states[number] = State::Returning(now);
+        let (lane, member) = (&mut self.talk.lanes[number / self.members], number % self.members);
+        lane.handle_return(member, now);
+        lane.members[member].put_login(Dialect::Tlv, Means::Token, rig.output(number));
+    }
+
+    /// Whether a page is what the timeline must hold up to `last`.
+    fn is_page(reply: &Reply, last: u64) -> bool {
+        let Reply::History(page) = reply else { return false };
+        let seqs = page.messages.iter().map(|message| message.seq.0);
+        let first = last + 1 - page.messages.len() as u64;
+        seqs.eq(first..=last) && (page.messages.len() as u64) >= last.min(1)
+    }
+}
+
+impl Load for Day {
+    fn turn(&mut self, rig: &mut Rig, now: u64) {
+        if rig.meter.window().phase() != Phase::Drain {
+            while let Some((_, due)) = self.schedule.take(now) {
+                rig.meter.record_lag(due, now);
+                self.act(rig, due, now);
+            }
+        }
+        while let Some(&(_, number)) = self.away.front().filter(|(at, _)| *at <= now || self.is_ending) {
+            self.away.pop_front();
+            self.come_back(rig, number, now);
+        }
+        self.talk.turn(rig, now);
+    }
+
+    fn finish(&mut self, _rig: &mut Rig, _close: u64) {
+        self.is_ending = true;
+    }
+
+    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
+        let Unit::Frame(frame) = unit else { return rig.meter.trouble.note(Trouble::UNEXPECTED) };
+        if frame.kind == REPLY | request::HISTORY {
+            let reply = Reply::decode(frame.kind, frame.value);
+            let is_right = match (self.looking[number].take(), &reply) {
+                (Some(last), Ok(reply)) => Day::is_page(reply, last),
+                _ => false,
+            };
+            return rig.meter.trouble.note_many(Trouble::WRONG_HISTORY, u64::from(!is_right));
+        }
+        if let State::Returning(since) = self.states[number]
+            && let Some(answer) = answer(unit)
+        {
+            return match answer {
+                Answer::LoggedIn => {
+                    self.states[number] = State::Here;
+                    self.logins.record(now - since);
+                }
+                Answer::Refused(refusal) => rig.meter.trouble.note_refusal(&refusal),
+                Answer::Wrong => rig.meter.trouble.note(Trouble::UNEXPECTED),
+            };
+        }
+        self.talk.handle(rig, number, unit, now);
+    }
+
+    fn handle_lost(&mut self, rig: &mut Rig, number: usize) -> bool {
+        self.talk.handle_lost(rig, number)
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.talk.is_hopeless()
+    }
+
+    fn next_due(&self) -> u64 {
+        self.schedule.next_due()
+    }
+
+    fn next_look(&self) -> u64 {
+        self.talk.next_look().min(self.away.front().map_or(u64::MAX, |(at, _)| *at))
+    }
+
+    fn has_open(&self) -> bool {
+        self.states.iter().any(|state| *state != State::Here)
+            || self.looking.iter().any(Option::is_some)
+            || self.talk.has_open()
+    }
+}

@@ -1,0 +1,201 @@
+//! N clients drop and reconnect all at once, while others chat: how long until all are back, and what do the others feel?
+
+use super::login::{Answer, answer};
+use super::talk::Talk;
+use super::{Part, Stage, handle_push};
+use crate::accounts::{Account, Means, log_in};
+use crate::args::workload::{PaceArgs, StormArgs};
+use crate::clock::MILLISECOND;
+use crate::connection::Unit;
+use crate::error::Error;
+use crate::measure::{Latency, Phase, Tally};
+use crate::message::STAMP_BYTES;
+use crate::opening::Spec;
+use crate::rig::{Load, Rig};
+use crate::trouble::Trouble;
+use std::collections::VecDeque;
+
+/// When a client tries again that was refused or lost; clients of this project wait as long the first time.
+const TRY_AGAIN: u64 = 250 * MILLISECOND;
+
+/// Clients that drop, or connect, in one turn: the others must not wait for the generator.
+const SLICE: usize = 64;
+
+/// Connections are first those of the pairs, then those of the clients.
+struct Storm {
+    talk: Talk,
+    pairs: usize,
+    clients: Vec<Account>,
+    /// Whether each is back.
+    is_back: Vec<bool>,
+    missing: usize,
+    /// When they began to drop.
+    since: Option<u64>,
+    /// How many have dropped, and how many of those have begun to connect again.
+    dropped: usize,
+    begun: usize,
+    /// Clients that try again: when, who.
+    again: VecDeque<(u64, usize)>,
+    tries_again: u64,
+    back: Latency,
+    /// When the last one was back.
+    over: Option<u64>,
+}
+
+/// Runs the workload: the clients, then the others.
+pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
+    let accounts = stage.accounts(args.connections + 2 * args.pairs)?;
+    let (others, clients) = accounts.split_at(2 * args.pairs as usize);
+    let pending = Talk::set_up(stage, others, 2, &[Spec::direct(0, 1)], STAMP_BYTES, false)?;
+    let dialect = stage.common.dialect.dialect();
+    let sessions = log_in(&stage.target, dialect, others.len() as u64, clients)?;
+    stage.ready()?;
+    let mut rig = stage.rig("message", stage.warmup(), stage.length())?;
+    let mut talk = pending.adopt(&mut rig)?;
+    for session in sessions {
+        let (stream, partial) = session.into_parts();
+        rig.adopt(stream, partial)?;
+    }
+    talk.begin(&PaceArgs { window: None, rate: Some(args.rate.max(1)) }, rig.clock.now(), 0)?;
+    let mut storm = Storm {
+        talk,
+        pairs: others.len(),
+        is_back: vec![false; clients.len()],
+        missing: clients.len(),
+        clients: clients.to_vec(),
+        since: None,
+        dropped: 0,
+        begun: 0,
+        again: VecDeque::new(),
+        tries_again: 0,
+        back: Latency::default(),
+        over: None,
+    };
+    rig.run(&mut storm, stage.drain())?;
+    let mut others = rig.meter.end();
+    (others.faults, others.sent) = storm.talk.close();
+    let missing = storm.missing as u64;
+    let mut clients = Tally {
+        done: clients.len() as u64 - missing,
+        latency: storm.back,
+        // What the server used is told once, with what it was used for.
+        server: others.server.take(),
+        generator: others.generator.clone(),
+        moments: others.moments.clone(),
+        generators: 1,
+        nanoseconds: storm.over.zip(storm.since).map_or(others.nanoseconds, |(over, since)| over - since),
+        ..Tally::default()
+    };
+    clients.trouble.note_many(Trouble::NOT_LOGGED_IN, missing);
+    let mut back = Part::new("", "login", "back", clients);
+    back.counts.insert("tried again".into(), storm.tries_again);
+    Ok(vec![back, Part::new("others", "message", "delivery", others)])
+}
+
+impl Storm {
+    /// First all drop, then all connect.
+    fn next_slice(&mut self, rig: &mut Rig, now: u64) {
+        let (first, all) = (self.pairs, self.clients.len());
+        if self.dropped < all {
+            let end = all.min(self.dropped + SLICE);
+            (self.dropped..end).for_each(|client| rig.close(first + client));
+            self.dropped = end;
+        } else if self.begun < all {
+            let end = all.min(self.begun + SLICE);
+            (self.begun..end).for_each(|client| self.connect(rig, first + client, now));
+            self.begun = end;
+        }
+    }
+
+    /// Client `number` connects anew and logs in.
+    fn connect(&mut self, rig: &mut Rig, number: usize, now: u64) {
+        if rig.open(number).is_err() {
+            rig.meter.trouble.note(Trouble::CANNOT_CONNECT);
+            return self.again.push_back((now + TRY_AGAIN, number));
+        }
+        let dialect = rig.dialect();
+        self.clients[number - self.pairs].put_login(dialect, Means::Token, rig.output(number));
+    }
+
+    fn try_again(&mut self, number: usize, at: u64) {
+        self.tries_again += 1;
+        self.again.push_back((at, number));
+    }
+}
+
+impl Load for Storm {
+    fn turn(&mut self, rig: &mut Rig, now: u64) {
+        self.talk.turn(rig, now);
+        let phase = rig.meter.window().phase();
+        if phase == Phase::Measured && self.since.is_none() {
+            self.since = Some(now);
+        }
+        if self.since.is_some() {
+            self.next_slice(rig, now);
+        }
+        while let Some(&(_, number)) = self.again.front().filter(|(at, _)| *at <= now) {
+            self.again.pop_front();
+            self.connect(rig, number, now);
+        }
+        if phase == Phase::Measured && self.missing == 0 {
+            self.over.get_or_insert(now);
+            rig.meter.window_mut().finish(now);
+        }
+    }
+
+    fn finish(&mut self, rig: &mut Rig, close: u64) {
+        self.talk.finish(rig, close);
+    }
+
+    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
+        let Some(client) = number.checked_sub(self.pairs) else {
+            return self.talk.handle(rig, number, unit, now);
+        };
+        match (answer(unit), self.since) {
+            (Some(Answer::LoggedIn), Some(since)) if !self.is_back[client] => {
+                self.is_back[client] = true;
+                self.missing -= 1;
+                self.back.record(now - since);
+            }
+            (Some(Answer::Refused(refusal)), _) => {
+                rig.close(number);
+                let pause = refusal.retry_after_ms.map_or(TRY_AGAIN, |ms| ms * MILLISECOND);
+                self.try_again(number, now + pause);
+            }
+            (Some(_), _) => rig.meter.trouble.note(Trouble::UNEXPECTED),
+            (None, _) => {
+                if let Unit::Frame(frame) = unit {
+                    handle_push(rig, number, self.clients[client].id, frame);
+                }
+            }
+        }
+    }
+
+    fn handle_lost(&mut self, rig: &mut Rig, number: usize) -> bool {
+        let Some(client) = number.checked_sub(self.pairs) else { return self.talk.handle_lost(rig, number) };
+        let is_on_its_way = self.since.is_some() && !self.is_back[client];
+        if is_on_its_way {
+            self.try_again(number, rig.clock.now() + TRY_AGAIN);
+        }
+        is_on_its_way
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.talk.is_hopeless()
+    }
+
+    fn next_due(&self) -> u64 {
+        self.talk.next_due()
+    }
+
+    fn next_look(&self) -> u64 {
+        if self.since.is_some() && self.begun < self.clients.len() {
+            return 0;
+        }
+        self.talk.next_look().min(self.again.front().map_or(u64::MAX, |(at, _)| *at))
+    }
+
+    fn has_open(&self) -> bool {
+        self.talk.has_open()
+    }
+}

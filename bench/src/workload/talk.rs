@@ -1,0 +1,324 @@
+//! Users who send to each other as fast as a window allows, or at an even pace: pairs and groups.
+
+use super::{Part, Stage, handle_push};
+use crate::accounts::{Account, random};
+use crate::args::workload::{GroupArgs, PaceArgs, PairsArgs};
+use crate::clock::{SECOND, nanoseconds};
+use crate::connection::Unit;
+use crate::error::Error;
+use crate::lane::{Common, Lane, Making};
+use crate::ledger::Faults;
+use crate::measure::{Phase, Tally};
+use crate::opening::{Spec, open};
+use crate::rig::{Load, Rig};
+use crate::schedule::Schedule;
+use crate::trouble::Trouble;
+use serde_json::Value;
+use std::iter;
+use wire::kind::{REPLY, push, request};
+
+/// At a fixed rate: end the load when this many messages are outstanding, the server does not keep up.
+const OUTSTANDING_MAX: usize = 2_000_000;
+
+/// How fast users send.
+#[derive(Debug)]
+pub enum Pace {
+    /// So many outstanding at each sender.
+    Window(usize),
+    /// At an even pace, the senders in turn.
+    Rate(Schedule),
+    /// Somebody else says when.
+    Asked,
+}
+
+/// Lanes of users who send.
+#[derive(Debug)]
+pub struct Talk {
+    /// The lanes.
+    pub lanes: Vec<Lane>,
+    /// What they share.
+    pub common: Common,
+    pace: Pace,
+    /// The rig's number of the first connection.
+    first: usize,
+    /// Lane and member of each connection: a look costs less than a division.
+    seats: Vec<(u32, u32)>,
+    /// All senders, in the order in which they send at a fixed rate.
+    rotation: Vec<(u32, u32)>,
+    /// Senders that hold back.
+    held: Vec<(u32, u32)>,
+    has_overrun: bool,
+}
+
+/// Runs the workload `pairs`.
+pub fn pairs(stage: &Stage<'_>, args: &PairsArgs) -> Result<Vec<Part>, Error> {
+    let specs = match args.conversations {
+        1 => vec![Spec::direct(0, 1)],
+        many => vec![Spec::group(1); many as usize],
+    };
+    run(stage, &args.pace, 2, &specs, args.pairs, args.size, ["message", "delivery"])
+}
+
+/// Runs the workload `group`.
+pub fn group(stage: &Stage<'_>, args: &GroupArgs) -> Result<Vec<Part>, Error> {
+    let (members, senders) = (args.members as usize, args.senders as usize);
+    if senders > members {
+        return Err(Error::Usage(format!("of {members} members {senders} cannot send")));
+    }
+    let specs = [Spec::group(senders)];
+    run(stage, &args.pace, members, &specs, args.groups, args.size, ["delivery", "delivery"])
+}
+
+fn run(
+    stage: &Stage<'_>,
+    pace: &PaceArgs,
+    members: usize,
+    specs: &[Spec],
+    lanes: u32,
+    size: u32,
+    [unit, latency]: [&'static str; 2],
+) -> Result<Vec<Part>, Error> {
+    let accounts = stage.accounts(lanes * members as u32)?;
+    let pending = Talk::set_up(stage, &accounts, members, specs, size as usize, false)?;
+    stage.ready()?;
+    let mut rig = stage.rig(unit, stage.warmup(), stage.length())?;
+    let mut talk = pending.adopt(&mut rig)?;
+    talk.begin(pace, rig.clock.now(), nanoseconds(stage.common.ramp))?;
+    rig.run(&mut talk, stage.drain())?;
+    let tally = talk.tally(rig);
+    Ok(vec![Part::new("", unit, latency, tally)])
+}
+
+/// Lanes that are set up and have no rig yet.
+pub struct Pending {
+    talk: Talk,
+    sessions: Vec<crate::session::Session>,
+}
+
+impl Talk {
+    /// Logs `accounts` in, `members` to a lane, and opens their conversations. `absent`: nothing will wait for receivers.
+    pub fn set_up(
+        stage: &Stage<'_>,
+        accounts: &[Account],
+        members: usize,
+        specs: &[Spec],
+        size: usize,
+        absent: bool,
+    ) -> Result<Pending, Error> {
+        let dialect = stage.common.dialect.dialect();
+        let (opened, sessions) = open(&stage.target, dialect, accounts, members, specs)?;
+        let (making, common) = (Making { dialect, absent, run: random() }, Common::new(size));
+        let lane = |(number, opened)| {
+            Lane::new(number as u32, number * members, opened, specs, &common.padding, making)
+        };
+        let lanes: Vec<Lane> = opened.into_iter().enumerate().map(lane).collect();
+        let rounds = lanes.iter().map(|lane| lane.senders.len()).max().unwrap_or(0);
+        // First the first sender of every lane, then the second, so that one lane's are far apart in time.
+        let rotation =
+            (0..rounds as u32).flat_map(|sender| (0..lanes.len() as u32).map(move |lane| (lane, sender)));
+        let rotation: Vec<_> = rotation
+            .filter(|&(lane, sender)| (sender as usize) < lanes[lane as usize].senders.len())
+            .collect();
+        let seats = (0..accounts.len()).map(|number| ((number / members) as u32, (number % members) as u32));
+        let (pace, held, seats) = (Pace::Asked, Vec::new(), seats.collect());
+        let talk = Talk { lanes, common, pace, first: 0, seats, rotation, held, has_overrun: false };
+        Ok(Pending { talk, sessions })
+    }
+
+    /// Begins to send at `now`, growing to the full load over `ramp` ns.
+    pub fn begin(&mut self, pace: &PaceArgs, now: u64, ramp: u64) -> Result<(), Error> {
+        self.pace = match (pace.window, pace.rate) {
+            (Some(window), _) => Pace::Window(window as usize),
+            (_, Some(rate)) => Pace::Rate(Schedule::ramped(now, u64::from(rate), SECOND, ramp)),
+            (None, None) => return Err(Error::Usage("a --window or a --rate is needed".to_owned())),
+        };
+        let count = self.rotation.len().max(1) as u64;
+        for (number, &(lane, sender)) in (0..).zip(&self.rotation) {
+            let sender = &mut self.lanes[lane as usize].senders[sender as usize];
+            sender.held_until = now + ramp * number / count;
+            sender.is_ready = true;
+        }
+        self.common.ready.clone_from(&self.rotation);
+        Ok(())
+    }
+
+    /// Lets every sender send as many messages as make `messages` in all.
+    pub fn limit(&mut self, messages: u64) {
+        let count = self.rotation.len().max(1) as u64;
+        for (number, &(lane, sender)) in (0..).zip(&self.rotation) {
+            let left = messages / count + u64::from(number < messages % count);
+            self.lanes[lane as usize].senders[sender as usize].left = left;
+        }
+    }
+
+    /// Whether every sender has sent all it may, and none of that is outstanding.
+    pub fn is_through(&self) -> bool {
+        let mut senders = self.lanes.iter().flat_map(|lane| &lane.senders);
+        senders.all(|sender| sender.left == 0 && sender.outstanding == 0)
+    }
+
+    /// The lane and the member of connection `number`.
+    #[inline]
+    pub fn seat_of(&self, number: usize) -> (usize, usize) {
+        let (lane, member) = self.seats[number - self.first];
+        (lane as usize, member as usize)
+    }
+
+    /// What went wrong with messages, after the end, and how many were sent.
+    pub fn close(&self) -> (Faults, u64) {
+        let mut faults = Faults::default();
+        self.lanes.iter().for_each(|lane| faults.add(&lane.close()));
+        (faults, self.lanes.iter().map(Lane::sent).sum())
+    }
+
+    fn tally(self, rig: Rig) -> Tally {
+        let mut tally = rig.meter.end();
+        if self.has_overrun {
+            tally.trouble.note(Trouble::OVERRUN);
+        }
+        (tally.faults, tally.sent) = self.close();
+        tally
+    }
+
+    /// Sends what the load asks for up to `until`.
+    fn produce(&mut self, rig: &mut Rig, until: u64) {
+        let Talk { lanes, common, pace, held, rotation, has_overrun, .. } = self;
+        match pace {
+            Pace::Asked => {}
+            Pace::Window(window) => {
+                held.retain(|&(lane, sender)| {
+                    let is_over = lanes[lane as usize].senders[sender as usize].held_until <= until;
+                    if is_over {
+                        common.ready.push((lane, sender));
+                    }
+                    !is_over
+                });
+                for (lane, sender) in common.ready.drain(..) {
+                    let (lane, number) = (&mut lanes[lane as usize], sender as usize);
+                    let sender = &mut lane.senders[number];
+                    if sender.held_until > until {
+                        held.push((lane.number(), number as u32));
+                        continue;
+                    }
+                    sender.is_ready = false;
+                    if lane.is_open() && lane.has_room(number, *window) {
+                        let at = rig.clock.now();
+                        while lane.has_room(number, *window) {
+                            if rig.is_full(lane.first + lane.senders[number].member) {
+                                held.push((lane.number(), number as u32));
+                                break;
+                            }
+                            lane.send(rig, number, at, &common.padding);
+                        }
+                    }
+                }
+            }
+            Pace::Rate(schedule) => {
+                let mut now = rig.clock.now();
+                while let Some((event, due)) = schedule.take(until) {
+                    let (lane, sender) = rotation[(event % rotation.len() as u64) as usize];
+                    let lane = &mut lanes[lane as usize];
+                    if lane.is_open() {
+                        lane.send(rig, sender as usize, due, &common.padding);
+                        rig.meter.record_lag(due, now);
+                    }
+                    if event % 4096 == 0 {
+                        now = rig.clock.now();
+                        let senders = lanes.iter().flat_map(|lane| &lane.senders);
+                        *has_overrun =
+                            senders.map(|sender| sender.outstanding).sum::<usize>() > OUTSTANDING_MAX;
+                    }
+                    if *has_overrun {
+                        // The load ends here; the window goes on, so the report says what was delivered.
+                        self.pace = Pace::Asked;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles what came on a connection of these lanes; an object of the legacy dialect that is no chat is given back.
+    #[inline]
+    pub fn receive(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) -> Option<Value> {
+        let (lane, member) = self.seat_of(number);
+        let (lane, common) = (&mut self.lanes[lane], &mut self.common);
+        match unit {
+            Unit::Object(object) => return lane.handle_object(rig, common, member, object, now),
+            Unit::Frame(frame) => match frame.kind {
+                push::MESSAGE => lane.handle_message(rig, common, member, frame.value, now),
+                kind if kind == REPLY | request::SEND => {
+                    lane.handle_reply(rig, common, member, (frame.request, frame.value), now);
+                }
+                // A PROBE was answered, and the answer answered.
+                kind if kind == REPLY | request::HEARTBEAT => {}
+                _ => handle_push(rig, number, lane.members[member].id, frame),
+            },
+        }
+        None
+    }
+}
+
+impl Pending {
+    /// Takes the connections into a rig.
+    pub fn adopt(self, rig: &mut Rig) -> Result<Talk, Error> {
+        let mut talk = self.talk;
+        talk.first = rig.connections.len();
+        talk.lanes.iter_mut().for_each(|lane| lane.first += talk.first);
+        for session in self.sessions {
+            let (stream, partial) = session.into_parts();
+            rig.adopt(stream, partial)?;
+        }
+        Ok(talk)
+    }
+}
+
+impl Load for Talk {
+    fn turn(&mut self, rig: &mut Rig, now: u64) {
+        if rig.meter.window().phase() != Phase::Drain {
+            self.produce(rig, now);
+        }
+        self.common.acknowledge_due(&mut self.lanes, rig, now);
+    }
+
+    fn finish(&mut self, rig: &mut Rig, close: u64) {
+        if let Pace::Rate(_) = self.pace {
+            self.produce(rig, close);
+        }
+    }
+
+    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
+        if self.receive(rig, number, unit, now).is_some() {
+            rig.meter.trouble.note(Trouble::UNEXPECTED);
+        }
+    }
+
+    fn handle_lost(&mut self, _rig: &mut Rig, number: usize) -> bool {
+        let (lane, _) = self.seat_of(number);
+        self.lanes[lane].handle_lost();
+        false
+    }
+
+    fn is_hopeless(&self) -> bool {
+        !self.lanes.iter().any(Lane::is_open)
+    }
+
+    fn next_due(&self) -> u64 {
+        match &self.pace {
+            Pace::Rate(schedule) => schedule.next_due(),
+            Pace::Window(_) | Pace::Asked => u64::MAX,
+        }
+    }
+
+    fn next_look(&self) -> u64 {
+        let held = self
+            .held
+            .iter()
+            .map(|&(lane, sender)| self.lanes[lane as usize].senders[sender as usize].held_until);
+        held.chain(iter::once(self.common.next_ack())).min().unwrap_or(u64::MAX)
+    }
+
+    fn has_open(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.is_open() && lane.has_open())
+    }
+}

@@ -1,0 +1,51 @@
+//! Times as legacy clients show them: of this machine's zone, like the clients' own.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use wire::UnixMillis;
+
+/// Writes times; the last one is kept, for most messages of a moment have the same.
+#[derive(Debug)]
+pub(super) struct LocalTime {
+    zone: TimeZone,
+    second: u64,
+    text: String,
+}
+
+impl LocalTime {
+    /// Times of this machine's zone (`TZ`, else /etc/localtime).
+    pub fn of_this_machine() -> LocalTime {
+        LocalTime::of(TimeZone::system())
+    }
+
+    fn of(zone: TimeZone) -> LocalTime {
+        LocalTime { zone, second: u64::MAX, text: String::new() }
+    }
+
+    /// A time like `2021-01-01 12:00:00`.
+    pub fn text(&mut self, time: UnixMillis) -> &str {
+        let second = time.0 / 1000;
+        if self.second != second {
+            // A clock beyond the year 9999 is shown as its beginning.
+            let timestamp = Timestamp::from_second(second as i64).unwrap_or_default();
+            self.second = second;
+            self.text = timestamp.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        }
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_time_of_the_zone() {
+        let mut utc = LocalTime::of(TimeZone::UTC);
+        assert_eq!(utc.text(UnixMillis(1_609_502_400_999)), "2021-01-01 12:00:00");
+        assert_eq!(utc.text(UnixMillis(1_609_502_401_000)), "2021-01-01 12:00:01");
+        assert_eq!(utc.text(UnixMillis::MAX), "1970-01-01 00:00:00");
+        let mut shanghai = LocalTime::of(TimeZone::fixed(jiff::tz::offset(8)));
+        assert_eq!(shanghai.text(UnixMillis(1_609_502_400_000)), "2021-01-01 20:00:00");
+    }
+}

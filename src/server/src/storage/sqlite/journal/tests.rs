@@ -1,0 +1,131 @@
+//! What a crash may leave of a journal, and what is read back of it.
+
+use super::*;
+use proptest::prelude::*;
+
+fn random() -> Random {
+    let mut salt = 0u8;
+    Box::new(move |bytes| {
+        salt += 1;
+        bytes.fill(salt);
+    })
+}
+
+fn read_back(disk: &MemoryDisk, filed: u64) -> (Journal, Vec<(u64, Vec<u8>)>) {
+    let mut records = Vec::new();
+    let journal = Journal::open(Box::new(disk.clone()), filed, |record| {
+        records.push((record.number, record.payload.to_vec()));
+        Ok(())
+    });
+    (journal.unwrap(), records)
+}
+
+#[test]
+fn a_segment_is_used_again_when_what_filed_it_is_synced_and_not_before() {
+    let disk = MemoryDisk::default();
+    let (mut journal, _) = read_back(&disk, 0);
+    let mut random = random();
+    let mut run = |journal: &mut Journal, count: u64| {
+        for _ in 0..count {
+            let payload = format!("record {}", journal.last() + 1);
+            journal.append(payload.as_bytes(), &mut random).unwrap();
+        }
+        journal.rotate();
+        journal.last()
+    };
+    let first = run(&mut journal, 30);
+    let second = run(&mut journal, 10);
+    journal.filed(first, 1);
+    let third = run(&mut journal, 10);
+    assert_eq!(journal.segments.len(), 3, "what is filed may be lost with the power");
+    journal.filed(second, 2);
+    journal.release(1);
+    let last = run(&mut journal, 5);
+    assert_eq!(journal.segments.len(), 3, "the first segment is used again");
+    journal.release(2);
+    drop(journal);
+    // The first segment has five new records, and behind them twenty-five old ones that are nobody's.
+    for filed in [second, second + 3, third, last] {
+        let (journal, records) = read_back(&disk, filed);
+        assert_eq!(journal.last(), last);
+        let numbers: Vec<u64> = records.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, (filed + 1..=last).collect::<Vec<_>>());
+        assert!(records.iter().all(|(number, payload)| *payload == format!("record {number}").into_bytes()));
+    }
+}
+
+#[test]
+fn a_missing_segment_is_an_error_that_says_what_is_missing() {
+    let disk = MemoryDisk::default();
+    let (mut journal, _) = read_back(&disk, 0);
+    journal.append(b"one", &mut random()).unwrap();
+    drop(journal);
+    assert_eq!(read_back(&disk, 1).0.last(), 1);
+    let gone = MemoryDisk::default();
+    let (mut journal, _) = read_back(&gone, 5);
+    journal.append(b"six", &mut random()).unwrap();
+    drop(journal);
+    let error = Journal::open(Box::new(gone), 3, |_| Ok(())).err().unwrap();
+    assert!(error.is_fatal() && error.to_string().contains("from record 3 to record 6"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever sectors of a record a power cut leaves: those before it are there, and it is there whole or not at all.
+    #[test]
+    fn a_torn_record_is_none(
+        sizes in prop::collection::vec(0usize..5_000, 1..12),
+        rotate in prop::collection::vec(any::<bool>(), 12),
+        kept in prop::collection::vec(any::<bool>(), 64),
+    ) {
+        let disk = MemoryDisk::default();
+        let (mut journal, _) = read_back(&disk, 0);
+        let mut random = random();
+        let payload = |number: u64, size: usize| vec![number as u8; size];
+        let (last, promised) = sizes.split_last().unwrap();
+        for (number, (size, rotate)) in (1..).zip(promised.iter().zip(&rotate)) {
+            journal.append(&payload(number, *size), &mut random).unwrap();
+            if *rotate {
+                journal.rotate();
+            }
+        }
+        disk.set_sync_fails(true);
+        let number = journal.last() + 1;
+        prop_assert!(journal.append(&payload(number, *last), &mut random).unwrap_err().is_fatal());
+        drop(journal);
+        let mut kept = kept.into_iter().cycle();
+        disk.crash(|| kept.next().unwrap());
+        let (mut journal, mut records) = read_back(&disk, 0);
+        if records.len() as u64 == number {
+            prop_assert_eq!(records.pop().unwrap().1, payload(number, *last));
+        }
+        prop_assert_eq!(records.len(), promised.len());
+        for ((number, found), size) in records.iter().zip(promised) {
+            prop_assert_eq!(found, &payload(*number, *size));
+        }
+        // And it goes on from there.
+        let next = journal.last() + 1;
+        journal.append(b"next", &mut random).unwrap();
+        prop_assert_eq!(read_back(&disk, 0).1.pop().unwrap(), (next, b"next".to_vec()));
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_a_record_and_takes_the_next() {
+    let disk = MemoryDisk::default();
+    let (mut journal, _) = read_back(&disk, 0);
+    let mut random = random();
+    disk.set_full(true);
+    assert!(!journal.append(b"no room", &mut random).unwrap_err().is_fatal());
+    disk.set_full(false);
+    journal.append(b"one", &mut random).unwrap();
+    // What is there already is there for records.
+    disk.set_full(true);
+    journal.append(b"two", &mut random).unwrap();
+    assert!(!journal.append(&vec![0; 2 * GROWTH], &mut random).unwrap_err().is_fatal());
+    disk.set_full(false);
+    journal.append(b"three", &mut random).unwrap();
+    let texts: Vec<_> = read_back(&disk, 0).1.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]);
+}

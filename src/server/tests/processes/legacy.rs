@@ -1,0 +1,289 @@
+//! The clients of the muduo cluster chat servers, unchanged: whole conversations, among themselves and with others.
+
+use crate::support::client::text;
+use crate::support::standin::{Answers, SENT_AT, Shown, StandIn};
+use crate::support::{Account, Client, Server};
+use std::net::SocketAddr;
+use wire::{Command, ConversationId, Seq, Target, UserId};
+
+fn user(id: i64) -> Target {
+    Target::User(UserId(id as u32))
+}
+
+fn texts(shown: &[Shown]) -> Vec<&str> {
+    shown.iter().map(|shown| &*shown.text).collect()
+}
+
+/// The next `count` texts that it shows.
+fn next_texts(standin: &mut StandIn, count: usize) -> Vec<String> {
+    (0..count).map(|_| standin.shown().text).collect()
+}
+
+#[test]
+fn a_whole_conversation() {
+    let server = Server::start(&[]);
+    for answers in [Answers::Inline, Answers::InThread] {
+        let [zhang, li] = ["zhang san", "李四"].map(|name| format!("{name} {answers:?}"));
+        let mut first = StandIn::connect(server.address, answers);
+        let zhang_id = first.register(&zhang).expect("the name is free");
+        let mut second = StandIn::connect(server.address, answers);
+        assert_eq!(second.register(&zhang), None, "the name is taken");
+        let li_id = second.register(&li).expect("the name is free");
+        let home = first.login(zhang_id).unwrap();
+        assert_eq!(
+            (&*home.name, home.friends.len(), home.groups.len(), home.missed.len()),
+            (&*zhang, 0, 0, 0)
+        );
+
+        // The other one is away: what is said waits.
+        first.chat(li_id, "are you there?");
+        first.add_friend(li_id);
+        first.create_group("muduo", "one loop a thread");
+        let home = wait_for_home(server.address, zhang_id, li_id, &mut second);
+        assert_eq!(home.friends, [(zhang_id, zhang.clone(), "online".to_owned())]);
+        let [missed] = &home.missed[..] else { panic!("{home:?}") };
+        assert_eq!(
+            (missed.group, missed.from, &*missed.name, &*missed.text),
+            (None, zhang_id, &*zhang, "are you there?")
+        );
+        assert_eq!(missed.time.len(), SENT_AT.len());
+
+        second.chat(zhang_id, "yes: here \"I\" am");
+        assert_eq!(first.shown().text, "yes: here \"I\" am");
+        first.chat(li_id, "再见 🙂");
+        assert_eq!(second.shown().text, "再见 🙂");
+        second.shows_nothing();
+    }
+}
+
+/// Logs `id` in as soon as the other one's requests, which have no answers, are done.
+fn wait_for_home(
+    address: SocketAddr,
+    other: i64,
+    id: i64,
+    standin: &mut StandIn,
+) -> crate::support::standin::Home {
+    // Requests of one connection begin in order, and its last one makes a friend: seen from a third, in frames.
+    let mut witness = Client::connect(address);
+    let account = Account { id: UserId(id as u32), name: String::new(), token: "".into() };
+    let login = Client::by_password(&account, "witness");
+    let begun = std::time::Instant::now();
+    loop {
+        let reply = witness.ask(&login);
+        let wire::Reply::LoggedIn(reply) = reply else { panic!("{reply:?}") };
+        witness.ask(&Command::Logout);
+        if reply.friends.iter().any(|friend| friend.id.0 as i64 == other) && !reply.conversations.is_empty() {
+            break;
+        }
+        assert!(begun.elapsed() < crate::support::PATIENCE);
+    }
+    standin.login(id).unwrap()
+}
+
+#[test]
+fn groups_of_both_dialects() {
+    let server = Server::start(&[]);
+    let (mut tlv, account) = Client::join(server.address, "tlv");
+    let group = tlv.create_group("all");
+    let id = i64::from(group.0);
+    let (mut first, first_id) = StandIn::join(server.address, "first");
+    let (mut second, second_id) = StandIn::join(server.address, "second");
+    for (standin, name) in [(&mut first, "first"), (&mut second, "second")] {
+        standin.add_group(id);
+        standin.group_chat(id, &format!("{name} is here"));
+        let message = tlv.message();
+        assert_eq!((&*message.name, &*message.content), (name, &*format!("{name} is here")));
+        tlv.ack(message.conversation, message.seq).unwrap();
+    }
+    assert_eq!(first.shown().text, "second is here");
+    tlv.send(Target::Conversation(group), "welcome");
+    for standin in [&mut first, &mut second] {
+        let Shown { group, from, name, text, .. } = standin.shown();
+        assert_eq!((group, from, &*name, &*text), (Some(id), i64::from(account.id.0), "tlv", "welcome"));
+    }
+    // And in direct chats, both ways.
+    tlv.send(user(first_id), "only you");
+    assert_eq!(first.shown().text, "only you");
+    first.chat(i64::from(account.id.0), "only you, too");
+    assert_eq!(&*tlv.message().content, "only you, too");
+
+    // Who comes back sees the group and who is in it, and what was said meanwhile, but nothing of their own.
+    second.group_chat(id, "bye");
+    assert_eq!(&*tlv.message().content, "bye");
+    drop(second);
+    assert_eq!(first.shown().text, "bye");
+    first.group_chat(id, "gone?");
+    assert_eq!(&*tlv.message().content, "gone?");
+    let mut second = StandIn::connect(server.address, Answers::Inline);
+    let home = second.login(second_id).unwrap();
+    let [shown] = &home.groups[..] else { panic!("{home:?}") };
+    assert_eq!((shown.id, &*shown.name), (id, "all"));
+    let roles: Vec<_> = shown.users.iter().map(|(_, name, _, role)| (&**name, &**role)).collect();
+    assert_eq!(roles, [("tlv", "creator"), ("first", "normal"), ("second", "normal")]);
+    assert_eq!(texts(&home.missed), ["gone?"]);
+    second.shows_nothing();
+}
+
+#[test]
+fn logging_out_leaves_the_connection_to_somebody_else() {
+    let server = Server::start(&[]);
+    let (mut tlv, _) = Client::join(server.address, "tlv");
+    let (mut standin, first) = StandIn::join(server.address, "first");
+    let second = StandIn::connect(server.address, Answers::Inline).register("second").unwrap();
+    tlv.send(user(first), "one");
+    assert_eq!(standin.shown().text, "one");
+    standin.logout();
+    // Nobody is logged in: this is not sent, and what is sent to the first one waits.
+    standin.chat(second, "unheard");
+    let home = standin.login(second).unwrap();
+    assert!(home.missed.is_empty(), "{home:?}");
+    tlv.send(user(first), "two");
+    tlv.send(user(second), "three");
+    assert_eq!(standin.shown().text, "three");
+    standin.logout();
+    let home = standin.login(first).unwrap();
+    assert_eq!(texts(&home.missed), ["two"]);
+    standin.shows_nothing();
+}
+
+#[test]
+fn logins_that_fail_say_why() {
+    let server = Server::start(&["--set", "session.conflict=reject"]);
+    let (_first, id) = StandIn::join(server.address, "ann");
+    for answers in [Answers::Inline, Answers::InThread] {
+        let mut second = StandIn::connect(server.address, answers);
+        assert_eq!(second.login(id).unwrap_err().0, 2);
+        assert_eq!(second.login(id + 100).unwrap_err().0, 1);
+        let wrong = second.ask(&serde_json::json!({"msgid": 1, "id": id, "password": "wrong password"}));
+        assert_eq!((&wrong["msgid"], &wrong["errno"]), (&2.into(), &1.into()));
+        let without = second.ask(&serde_json::json!({"msgid": 1, "id": id}));
+        assert_eq!((&without["errno"], &without["errmsg"]), (&3.into(), &"`password` is missing".into()));
+        let short = second.ask(&serde_json::json!({"msgid": 4, "name": "x", "password": "12345"}));
+        assert_eq!((&short["msgid"], &short["errno"]), (&5.into(), &1.into()));
+    }
+}
+
+#[test]
+fn a_fork_that_numbers_its_messages_otherwise() {
+    let msgids = "legacy.msgids=[1001,1002,1003,1004,1005,1006,1007,1008,1009,1010]";
+    let server = Server::start(&["--set", msgids]);
+    let (mut tlv, account) = Client::join(server.address, "tlv");
+    let mut fork = StandIn::connect_numbered(server.address, Answers::InThread, 1_000);
+    let id = fork.register("fork").unwrap();
+    fork.login(id).unwrap();
+    fork.chat(i64::from(account.id.0), "a");
+    assert_eq!(&*tlv.message().content, "a");
+    tlv.send(user(id), "b");
+    assert_eq!(fork.shown().text, "b");
+}
+
+#[test]
+fn a_group_of_five_hundred() {
+    let server = Server::start(&[]);
+    let mut host = Client::connect(server.address);
+    let owner = host.register("owner");
+    host.login(&owner);
+    let group = host.create_group("everybody");
+    host.send(Target::Conversation(group), "the first");
+    host.ask(&Command::Logout);
+    for number in 0..498 {
+        let account = host.register(&format!("member number {number}"));
+        host.login(&account);
+        host.ask(&Command::JoinGroup { conversation: group });
+        host.ask(&Command::Logout);
+    }
+    let (mut standin, id) = StandIn::join(server.address, "the five hundredth");
+    standin.add_group(i64::from(group.0));
+    standin.group_chat(i64::from(group.0), "hello, everybody");
+    standin.logout();
+    assert!(matches!(host.ask(&Client::by_password(&owner, "the desk")), wire::Reply::LoggedIn(_)));
+    assert_eq!(&*host.message().content, "hello, everybody");
+    for number in 0..3 {
+        host.send(Target::Conversation(group), &number.to_string());
+    }
+    let home = standin.login(id).unwrap();
+    let [shown] = &home.groups[..] else { panic!("{home:?}") };
+    assert!(shown.users.len() >= 5, "{home:?}");
+    // They take the room of what was missed, which follows.
+    let followed: Vec<_> = (home.missed.len()..3).map(|_| standin.shown()).collect();
+    let missed: Vec<_> = home.missed.into_iter().chain(followed).collect();
+    assert_eq!(texts(&missed), ["0", "1", "2"]);
+    standin.group_chat(i64::from(group.0), "and goodbye");
+    assert_eq!(&*host.message().content, "and goodbye");
+}
+
+#[test]
+fn a_thousand_missed_messages_come_once_and_in_order() {
+    let server = Server::start(&[]);
+    let mut standin = StandIn::connect(server.address, Answers::Inline);
+    let id = standin.register("away").unwrap();
+    let (mut tlv, _) = Client::join(server.address, "tlv");
+    let (mut other, _) = StandIn::join(server.address, "other");
+    let all: Vec<String> = (1..=500).map(|number| format!("message {number}")).collect();
+    let posted: Vec<u32> = all.iter().map(|one| tlv.post(&text(user(id), one, None)).unwrap()).collect();
+    for one in &all {
+        other.chat(id, one);
+    }
+    for request in posted {
+        assert!(matches!(tlv.reply(request), wire::Reply::Sent(_)));
+    }
+    let home = standin.login(id).unwrap();
+    assert!(home.missed.len() > 3, "as many as fit come with the answer: {home:?}");
+    let mut shown = home.missed;
+    while shown.len() < 1_000 {
+        shown.push(standin.shown());
+    }
+    standin.shows_nothing();
+    for name in ["tlv", "other"] {
+        let told: Vec<_> = shown.iter().filter(|one| one.name == name).map(|one| &*one.text).collect();
+        assert_eq!(told, all, "of {name}");
+    }
+    drop(standin);
+    // What was shown is missed no more. (The last ones' places may be on their way still.)
+    let again = StandIn::connect(server.address, Answers::Inline).login(id).unwrap();
+    assert!(again.missed.is_empty(), "{again:?}");
+}
+
+#[test]
+fn any_text_comes_as_it_was_sent_or_cut_at_a_character() {
+    let server = Server::start(&[]);
+    let mut standin = StandIn::connect(server.address, Answers::InThread);
+    let id = standin.register("reader").unwrap();
+    let (mut tlv, _) = Client::join(server.address, "tlv");
+    let long = "长".repeat(10_000);
+    let all = [
+        "say \"hi\"",
+        "C:\\dir\\",
+        "你好，世界",
+        "🙂👍🏽",
+        "a\tb\r\nc\u{1}\u{7f}",
+        &"x".repeat(600),
+        &"\"".repeat(600),
+        &long,
+    ];
+    let check = |told: &str, sent: &str| match told.strip_suffix('…') {
+        None => assert_eq!(told, sent),
+        Some(kept) => assert!(sent.starts_with(kept) && kept.len() > 300 && sent.len() >= 600, "{told}"),
+    };
+    let check = |told: Vec<String>| {
+        assert_eq!(told.len(), all.len());
+        told.iter().zip(all).for_each(|(told, sent)| check(told, sent));
+        assert_eq!(told[..6], all[..6], "what fits is whole");
+    };
+    // While it is away, then while it is there.
+    let mut conversation = ConversationId(0);
+    for one in all {
+        conversation = tlv.send(user(id), one).conversation;
+    }
+    let home = standin.login(id).unwrap();
+    let mut told: Vec<String> = home.missed.into_iter().map(|shown| shown.text).collect();
+    told.extend(next_texts(&mut standin, all.len() - told.len()));
+    check(told);
+    for one in all {
+        tlv.send(user(id), one);
+    }
+    check(next_texts(&mut standin, all.len()));
+    // In the timeline all is whole.
+    let stored = tlv.history(conversation, Seq(0));
+    assert!(stored.iter().map(|message| &*message.content).eq(all.iter().chain(&all).copied()));
+}

@@ -1,0 +1,208 @@
+//! What made the C++ servers of the family fall, lose or stall.
+
+use crate::support::process::descriptors;
+use crate::support::standin::{Answers, StandIn};
+use crate::support::{Client, PATIENCE, Server};
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Instant;
+use wire::{Target, UserId};
+
+fn user(id: i64) -> Target {
+    Target::User(UserId(id as u32))
+}
+
+/// Two who chat across the dialects: whatever went before has harmed nobody.
+fn chat_goes_on(address: SocketAddr, name: &str) {
+    let (mut tlv, account) = Client::join(address, &format!("{name} tlv"));
+    let (mut standin, id) = StandIn::join(address, name);
+    tlv.send(user(id), "ping");
+    assert_eq!(standin.shown().text, "ping");
+    standin.chat(i64::from(account.id.0), "pong");
+    assert_eq!(&*tlv.message().content, "pong");
+}
+
+#[test]
+fn two_objects_in_one_segment_and_one_over_two() {
+    let server = Server::start(&[]);
+    let (mut reader, id) = StandIn::join(server.address, "reader");
+    let (mut writer, _) = StandIn::join(server.address, "writer");
+    let chat = |text: &str| writer.one_chat(id, text).to_string();
+    let [one, two, three, four] = ["one", "two", "three", "four"].map(chat);
+    writer.write(format!("{one}\0{two}\0").as_bytes());
+    writer.write(format!("{three}{four}").as_bytes());
+    for text in ["one", "two", "three", "four"] {
+        assert_eq!(reader.shown().text, text);
+    }
+    // Byte by byte, and in two parts at any place that matters.
+    for byte in format!("{one}\0").bytes() {
+        writer.write(&[byte]);
+    }
+    assert_eq!(reader.shown().text, "one");
+    for at in [1, 8, two.len() / 2, two.len() - 1, two.len()] {
+        let object = format!("{two}\0");
+        writer.write(&object.as_bytes()[..at]);
+        // What was sent is read before the rest comes, for the server answers somebody else after it.
+        assert!(StandIn::connect(server.address, Answers::Inline).login(0).is_err());
+        writer.write(&object.as_bytes()[at..]);
+        assert_eq!(reader.shown().text, "two");
+    }
+}
+
+#[test]
+fn malformed_input_harms_nobody_else() {
+    let server = Server::start(&[]);
+    let (mut reader, id) = StandIn::join(server.address, "reader");
+    // What is no JSON closes the connection, before login and after.
+    for (number, bytes) in [
+        &b"hello\0"[..],
+        b"{\"msgid\":1,\"id\"\0{\"msgid\":3}",
+        b"[{\"msgid\":3}]\0",
+        b"{\"msgid\":6,\"msg\":\"\xff\xfe\",\"toid\":1}\0",
+        b"{msgid:1}\0",
+        b"{\"msgid\":1}}\0",
+        b"GET / HTTP/1.1\r\nHost: chat\r\n\r\n",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut stranger = StandIn::connect(server.address, Answers::Inline);
+        stranger.write(bytes);
+        stranger.wait_closed();
+        let (mut member, _) = StandIn::join(server.address, &format!("member {number}"));
+        member.write(bytes);
+        member.wait_closed();
+    }
+    // What is JSON and means nothing is ignored, and the connection lives on.
+    let (mut member, _) = StandIn::join(server.address, "member");
+    for bytes in [
+        &b"{\"id\":1}\0"[..],
+        b"{\"msgid\":\"1\"}\0",
+        b"{\"msgid\":6,\"msg\":\"a\"}\0",
+        b"{\"msgid\":6,\"msg\":\"a\",\"toid\":\"1\"}\0",
+        b"\0",
+        b"{\"msgid\":4242}\0",
+        b"{\"msgid\":10,\"groupid\":4242,\"msg\":\"a\"}\0",
+    ] {
+        member.write(bytes);
+        member.chat(id, "still here");
+        assert_eq!(reader.shown().text, "still here", "{}", bytes.escape_ascii());
+    }
+    let without_password = member.ask(&serde_json::json!({"msgid": 1, "id": 1}));
+    assert_eq!(without_password["errno"], 3);
+    // Before login nothing else is heard.
+    let mut stranger = StandIn::connect(server.address, Answers::InThread);
+    stranger.chat(id, "from nobody");
+    assert!(stranger.login(4242).is_err());
+    reader.shows_nothing();
+    assert!(server.stderr().contains("before login"), "{}", server.stderr());
+    assert!(server.stderr().contains("msgid 4242, which is unknown"), "{}", server.stderr());
+    chat_goes_on(server.address, "somebody");
+}
+
+#[test]
+fn an_object_that_never_ends_is_not_kept() {
+    let server = Server::start(&[]);
+    for before in [0, 1] {
+        let mut standin = StandIn::connect(server.address, Answers::InThread);
+        if before == 1 {
+            let id = standin.register("endless").unwrap();
+            standin.login(id).unwrap();
+        }
+        let mut begun = b"{\"msgid\":6,\"msg\":\"".to_vec();
+        begun.resize(300_000, b'x');
+        standin.write(&begun);
+        standin.wait_closed();
+    }
+    chat_goes_on(server.address, "somebody");
+}
+
+#[test]
+fn two_thousand_come_and_go_from_sixteen_threads() {
+    let server = Server::start(&[]);
+    let address = server.address;
+    let before = descriptors(server.pid());
+    let threads: Vec<_> = (0..16)
+        .map(|_| {
+            thread::spawn(move || {
+                for round in 0..125 {
+                    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+                    let bytes: &[u8] = match round % 5 {
+                        0 => b"",
+                        1 => b"{\"msgid\":1,\"id\":1,\"password\":\"secret\"}\0",
+                        2 => b"{\"msgid\":1,\"id",
+                        3 => b"\0",
+                        _ => b"{\"msgid\":3}\0",
+                    };
+                    // It may be gone before the bytes are.
+                    let _ = stream.write_all(bytes);
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    chat_goes_on(address, "somebody");
+    let until = Instant::now() + PATIENCE;
+    while descriptors(server.pid()) > before {
+        assert!(Instant::now() < until, "{} descriptors, not {before}", descriptors(server.pid()));
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_reader_that_stops_holds_up_nobody_and_misses_nothing() {
+    let server = Server::start(&[]);
+    let mut standin = StandIn::connect_narrow(server.address);
+    let id = standin.register("stops").unwrap();
+    standin.login_only(id).unwrap();
+    let (mut tlv, _) = Client::join(server.address, "tlv");
+    let all: Vec<String> = (0..4_000).map(|number| format!("{number:0700}")).collect();
+    for chunk in all.chunks(100) {
+        let posted: Vec<u32> = chunk
+            .iter()
+            .map(|one| tlv.post(&crate::support::client::text(user(id), one, None)).unwrap())
+            .collect();
+        posted.into_iter().for_each(|request| drop(tlv.reply(request)));
+    }
+    chat_goes_on(server.address, "somebody");
+    standin.read_on();
+    for one in &all {
+        assert_eq!(&standin.shown().text, one);
+    }
+    tlv.send(user(id), "and on");
+    assert_eq!(standin.shown().text, "and on");
+}
+
+#[test]
+fn after_kill_9_nobody_is_online() {
+    let mut server = Server::start_at_fixed_port(&["--set", "session.conflict=reject"]);
+    let (_standin, id) = StandIn::join(server.address, "ann");
+    assert_eq!(StandIn::connect(server.address, Answers::Inline).login(id).unwrap_err().0, 2);
+    server.kill9();
+    server.restart();
+    let mut again = StandIn::connect(server.address, Answers::Inline);
+    assert_eq!(again.login(id).unwrap().name, "ann");
+}
+
+#[test]
+fn whoever_sends_too_fast_is_slowed_down_and_loses_nothing() {
+    let server = Server::start(&["--set", "limits.messages_per_second=100"]);
+    let (mut reader, id) = StandIn::join(server.address, "reader");
+    let (mut writer, _) = StandIn::join(server.address, "writer");
+    // The burst of ten seconds, and three more.
+    let all: Vec<String> = (0..1_300).map(|number| number.to_string()).collect();
+    let begun = Instant::now();
+    let writing = thread::spawn({
+        let all = all.clone();
+        move || {
+            all.iter().for_each(|one| writer.chat(id, one));
+            writer
+        }
+    });
+    for one in &all {
+        assert_eq!(&reader.shown().text, one);
+    }
+    assert!(begun.elapsed().as_secs_f64() > 2.5, "{:?}", begun.elapsed());
+    drop(writing.join());
+}

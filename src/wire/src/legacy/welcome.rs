@@ -1,0 +1,183 @@
+//! LOGIN_MSG_ACK: who logged in, friends, groups and their users, and what was missed.
+//!
+//! Every list is an array of strings, each of which is JSON again: `"friends":["{\"id\":2,…}"]`. What does not fit is left
+//! out: friends come first, then the groups, each with a user at least, then further users, then what was missed.
+
+use super::{Style, escape, message};
+use crate::reply::{Friend, Group, Member, Presence, Role};
+use crate::{Message, UserId};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What a client is told when it has logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// Who logged in.
+    pub id: UserId,
+    /// The account's name.
+    pub name: Box<str>,
+    /// Friends, as many as are worth trying.
+    pub friends: Vec<Friend>,
+    /// Groups with their members, the same.
+    pub groups: Vec<(Group, Vec<Member>)>,
+    /// The first of what was missed, in order.
+    pub missed: Vec<Arc<Message>>,
+}
+
+#[derive(Serialize)]
+struct FriendFields<'a> {
+    id: UserId,
+    name: &'a str,
+    state: Presence,
+}
+
+#[derive(Serialize)]
+struct GroupFields<'a> {
+    id: u32,
+    groupname: &'a str,
+    groupdesc: &'a str,
+    users: &'a [String],
+}
+
+#[derive(Serialize)]
+struct UserFields<'a> {
+    id: UserId,
+    name: &'a str,
+    state: Presence,
+    role: &'a str,
+}
+
+#[derive(Serialize)]
+struct AnswerFields<'a> {
+    msgid: i64,
+    errno: u8,
+    id: UserId,
+    name: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    friends: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    groups: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    offlinemsg: &'a [String],
+}
+
+impl Welcome {
+    /// Appends the object without its NUL; how many of the missed messages are in it. The others follow as objects of
+    /// their own.
+    pub fn put(&self, out: &mut Vec<u8>, style: &Style, time: &mut dyn FnMut(&Message) -> Box<str>) -> usize {
+        let (friends, groups, offlinemsg) = (&[][..], &[][..], &[][..]);
+        let mut answer = AnswerFields {
+            msgid: style.msgids.login_answer,
+            errno: 0,
+            id: self.id,
+            name: &self.name,
+            friends,
+            groups,
+            offlinemsg,
+        };
+        let mut room = Room(style.room() - escape::object(&answer).len());
+
+        let friends = room.fill(",\"friends\":[]", self.friends.iter().map(friend));
+        let groups = self.groups(&mut room);
+        let mut whole = Vec::new();
+        let missed = self.missed.iter().map_while(|missed| {
+            whole.clear();
+            message::put(&mut whole, style, missed, self.id, &time(missed));
+            String::from_utf8(whole.clone()).ok()
+        });
+        let missed = room.fill_in_order(",\"offlinemsg\":[]", missed);
+        (answer.friends, answer.groups, answer.offlinemsg) = (&friends, &groups, &missed);
+        crate::json::write(out, &answer);
+        missed.len()
+    }
+
+    /// As many groups as fit with one user each, and then their other users.
+    fn groups(&self, room: &mut Room) -> Vec<String> {
+        let mut fitting: Vec<(&Group, Vec<String>, &[Member])> = Vec::new();
+        room.open(",\"groups\":[]", |room| {
+            for (group, members) in &self.groups {
+                let Some((first, others)) = members.split_first() else { continue };
+                let users = vec![user(first)];
+                if room.take(&group_object(group, &users)) {
+                    fitting.push((group, users, others));
+                }
+            }
+        });
+        for (_, users, others) in &mut fitting {
+            for other in *others {
+                let user = user(other);
+                // Within the users it is a string, with a comma; and the group is a string again.
+                let quoted = format!(",{}", escape::object(&user));
+                if !room.take_bytes(escape::length(&quoted)) {
+                    break;
+                }
+                users.push(user);
+            }
+        }
+        fitting.iter().map(|(group, users, _)| group_object(group, users)).collect()
+    }
+}
+
+fn friend(friend: &Friend) -> String {
+    let Friend { id, name, state } = friend;
+    escape::object(&FriendFields { id: *id, name, state: *state })
+}
+
+fn user(member: &Member) -> String {
+    let Member { id, name, state, role } = member;
+    // The family's two words, and one for what it does not have.
+    let role = match role {
+        Role::Owner => "creator",
+        Role::Admin => "admin",
+        Role::Member => "normal",
+    };
+    escape::object(&UserFields { id: *id, name, state: *state, role })
+}
+
+fn group_object(group: &Group, users: &[String]) -> String {
+    let Group { conversation, name, desc, .. } = group;
+    escape::object(&GroupFields { id: conversation.0, groupname: name, groupdesc: desc, users })
+}
+
+/// Bytes that are left.
+struct Room(usize);
+
+impl Room {
+    fn take_bytes(&mut self, bytes: usize) -> bool {
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+
+    /// Takes what a string needs in a list: its quotes, and a comma, which the first of a list does not have.
+    fn take(&mut self, item: &str) -> bool {
+        self.take_bytes(escape::length(item) + "\"\",".len())
+    }
+
+    /// Fills a list, whose brackets cost something as soon as anything is in it.
+    fn open(&mut self, list: &str, fill: impl FnOnce(&mut Room)) {
+        let before = self.0;
+        if self.take_bytes(list.len() - ",".len()) {
+            let empty = self.0;
+            fill(self);
+            if self.0 < empty {
+                return;
+            }
+        }
+        self.0 = before;
+    }
+
+    /// As many as fit.
+    fn fill(&mut self, list: &str, items: impl Iterator<Item = String>) -> Vec<String> {
+        let mut fitting = Vec::new();
+        self.open(list, |room| fitting.extend(items.filter(|item| room.take(item))));
+        fitting
+    }
+
+    /// All before the first that does not fit.
+    fn fill_in_order(&mut self, list: &str, items: impl Iterator<Item = String>) -> Vec<String> {
+        let mut fitting = Vec::new();
+        self.open(list, |room| fitting.extend(items.take_while(|item| room.take(item))));
+        fitting
+    }
+}

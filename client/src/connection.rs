@@ -4,14 +4,17 @@
 //!   any thread            connection thread
 //!   Client --lock------> Session <---- mio Poll: socket, waker, next_timeout
 //!          --wake------>    |
-//!   Receiver <-- events ----+
+//!   Receiver <-- events -- store
 //! ```
 //!
 //! The session is behind a lock that is held for microseconds: commands take it, the thread takes it to handle what
-//! came, and nobody waits for the network inside it.
+//! came, and nobody waits for the network or the disk inside it. What the session tells is written to the store, where there is
+//! one, before it is passed on and before the server learns of it.
 
 use crate::event::{Event, Lost};
+use crate::outbox::{LocalId, SendError};
 use crate::session::{LinkAction, Options, Session};
+use crate::store::{Folder, Shelf, Store, StoreError};
 use crossbeam_channel::{Receiver, Sender};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -24,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use wire::{Target, UserId};
 
 const WAKER: Token = Token(0);
 const SOCKET: Token = Token(1);
@@ -37,41 +41,92 @@ const EVENTS_LOOK: Duration = Duration::from_millis(50);
 /// A session and the thread that drives it. Commands return at once; events tell what came of them.
 #[derive(Debug)]
 pub struct Client {
-    session: Arc<Mutex<Session>>,
+    shared: Arc<Shared>,
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
     /// Closes when the thread ends.
     ended: Receiver<Infallible>,
+}
+
+/// What the thread and the callers share. Whoever takes both locks takes the shelf's first: what the session tells is written
+/// down in the order in which it is told.
+#[derive(Debug)]
+struct Shared {
+    session: Mutex<Session>,
+    shelf: Mutex<Shelf>,
+    events: Sender<Event>,
     started: Instant,
 }
 
-impl Client {
-    /// Starts the thread. `address` is `host:port`, the host a name or a number; nothing is connected yet.
-    pub fn start(address: impl Into<String>, options: Options) -> io::Result<(Client, Receiver<Event>)> {
-        Client::resume(address, Session::new(options))
+impl Shared {
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
     }
 
-    /// Starts the thread on a session that was restored. Its clock begins at 0, as
-    /// [`Session::restore`] must have been told.
-    pub fn resume(address: impl Into<String>, session: Session) -> io::Result<(Client, Receiver<Event>)> {
+    /// Passes on what the session tells, once it is written down; then it may also be told to the server, so what is
+    /// to be transmitted is appended to `out` here.
+    fn keep(&self, mut out: Option<&mut Vec<u8>>) {
+        let mut shelf = self.shelf.lock();
+        loop {
+            let mut events = Vec::new();
+            let (changes, wanted) = {
+                let (mut session, now) = (self.session.lock(), self.now());
+                if let Some(out) = &mut out {
+                    session.poll_transmit(out);
+                }
+                events.extend(std::iter::from_fn(|| session.poll_event()));
+                (session.poll_changes(now), session.poll_recall())
+            };
+            let failure = shelf.save(changes.as_ref(), &events).err();
+            // Whoever dropped the receiver does not want to know.
+            events.into_iter().for_each(|event| drop(self.events.send(event)));
+            self.say_not_kept(failure);
+            let Some(account) = wanted else { return };
+            let memory = shelf.turn_to(account);
+            let (snapshot, failure) =
+                memory.map_or_else(|error| (None, Some(error)), |memory| (memory, None));
+            self.say_not_kept(failure);
+            self.session.lock().handle_recalled(self.now(), snapshot);
+        }
+    }
+
+    fn say_not_kept(&self, why: Option<StoreError>) {
+        if let Some(why) = why {
+            let _ = self.events.send(Event::NotKept(why.to_string()));
+        }
+    }
+}
+
+impl Client {
+    /// Starts the thread. `address` is `host:port`, the host a name or a number; nothing is connected yet, and nothing
+    /// is kept on disk.
+    pub fn start(address: impl Into<String>, options: Options) -> io::Result<(Client, Receiver<Event>)> {
+        Client::start_keeping(address, options, None)
+    }
+
+    /// The same, with a store in this folder for every account that logs in.
+    pub fn start_keeping(
+        address: impl Into<String>,
+        options: Options,
+        folder: Option<Folder>,
+    ) -> io::Result<(Client, Receiver<Event>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (events, receiver) = crossbeam_channel::unbounded();
         let (alive, ended) = crossbeam_channel::bounded(0);
-        let client = Client {
-            session: Arc::new(Mutex::new(session)),
-            waker,
-            stop: Arc::new(AtomicBool::new(false)),
-            ended,
+        let session = Session::new(Options { keeps_memory: folder.is_some(), ..options });
+        let shared = Arc::new(Shared {
+            session: Mutex::new(session),
+            shelf: Mutex::new(Shelf::new(folder)),
+            events,
             started: Instant::now(),
-        };
+        });
+        let client = Client { shared: shared.clone(), waker, stop: Arc::default(), ended };
         let driver = Driver {
             address: address.into(),
-            session: client.session.clone(),
+            shared,
             stop: client.stop.clone(),
-            started: client.started,
             poll,
-            events,
             link: Link::Down,
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             _alive: alive,
@@ -88,14 +143,34 @@ impl Client {
     /// client.with(|session, now| session.login_token(now, "a token"));
     /// ```
     pub fn with<T>(&self, command: impl FnOnce(&mut Session, u64) -> T) -> T {
-        let result = {
-            let mut session = self.session.lock();
-            let now = self.started.elapsed().as_millis() as u64;
-            command(&mut session, now)
-        };
+        let result = command(&mut self.shared.session.lock(), self.shared.now());
         // The waker is an eventfd; writing to it fails only when the process is out of memory, and time helps then.
         let _ = self.waker.wake();
         result
+    }
+
+    /// Writes a message, as [`Session::send`] does. It is in the store when this returns.
+    pub fn send(&self, target: Target, text: &str) -> Result<LocalId, SendError> {
+        let sent = self.shared.session.lock().send(self.shared.now(), target, text);
+        self.shared.keep(None);
+        let _ = self.waker.wake();
+        sent
+    }
+
+    /// Goes on as an account of the store, offline so far. `None` where nothing is kept or somebody is logged in; otherwise
+    /// its token, if it has one.
+    pub fn go_on_as(&self, account: UserId) -> Result<Option<Box<str>>, StoreError> {
+        let mut shelf = self.shared.shelf.lock();
+        let Some(snapshot) = shelf.turn_to(account)? else { return Ok(None) };
+        let token = snapshot.token.clone();
+        let adopted = self.shared.session.lock().adopt(self.shared.now(), snapshot);
+        Ok(token.filter(|_| adopted))
+    }
+
+    /// Reads or writes the open store; `None` where there is none, or where it fails.
+    pub fn store<T>(&self, ask: impl FnOnce(&mut Store) -> Result<T, StoreError>) -> Option<T> {
+        let mut shelf = self.shared.shelf.lock();
+        ask(shelf.store()?).map_err(|error| self.shared.say_not_kept(Some(error))).ok()
     }
 
     /// Reports what was delivered and read, ends the thread and waits for it, at most `within`.
@@ -117,11 +192,9 @@ impl Drop for Client {
 
 struct Driver {
     address: String,
-    session: Arc<Mutex<Session>>,
+    shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
-    started: Instant,
     poll: Poll,
-    events: Sender<Event>,
     link: Link,
     buffer: Box<[u8]>,
     /// Dropped with the driver, which [`Client::close`] waits for.
@@ -165,16 +238,11 @@ impl Driver {
         self.turn();
     }
 
-    fn now(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
-    }
-
     /// Does what the session wants now.
     fn turn(&mut self) {
-        let now = self.now();
-        self.session.lock().handle_timeout(now);
+        self.shared.session.lock().handle_timeout(self.shared.now());
         loop {
-            let action = self.session.lock().poll_link();
+            let action = self.shared.session.lock().poll_link();
             match action {
                 Some(LinkAction::Close) => {
                     self.write();
@@ -184,22 +252,16 @@ impl Driver {
                 None => break,
             }
         }
-        {
-            let mut session = self.session.lock();
-            if let Link::Open(socket) = &mut self.link {
-                session.poll_transmit(&mut socket.unwritten);
-            }
-            while let Some(event) = session.poll_event() {
-                // Whoever dropped the receiver does not want to know.
-                let _ = self.events.send(event);
-            }
-        }
+        self.shared.keep(match &mut self.link {
+            Link::Open(socket) => Some(&mut socket.unwritten),
+            _ => None,
+        });
         self.write();
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let session = self.session.lock().next_timeout();
-        let session = session.map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        let session = self.shared.session.lock().next_timeout();
+        let session = session.map(|at| Duration::from_millis(at.saturating_sub(self.shared.now())));
         match &self.link {
             Link::Open(socket) if socket.readable && self.may_read() => Some(Duration::ZERO),
             Link::Open(socket) if socket.readable => Some(session.unwrap_or(EVENTS_LOOK).min(EVENTS_LOOK)),
@@ -208,13 +270,15 @@ impl Driver {
     }
 
     fn may_read(&self) -> bool {
-        self.events.len() < EVENTS_HIGH
+        self.shared.events.len() < EVENTS_HIGH
     }
 
     // ---- the socket ------------------------------------------------------------------------------------------------
 
     fn connect(&mut self) {
-        match self.address.to_socket_addrs() {
+        // A server that left may have named another; one that does not answer there is looked for at its usual place.
+        let other = self.shared.session.lock().take_other_node();
+        match other.as_deref().unwrap_or(&self.address).to_socket_addrs() {
             Ok(addresses) => self.try_next(addresses.collect(), "the name has no address".to_owned()),
             Err(error) => self.lost(Lost::Unreachable(error.to_string())),
         }
@@ -251,8 +315,7 @@ impl Driver {
                     // Without it chat lines would wait for each other's ACKs; a socket that refuses still works.
                     let _ = stream.set_nodelay(true);
                     self.link = Link::Open(Socket { stream, unwritten: Vec::new(), readable: true });
-                    let now = self.now();
-                    self.session.lock().handle_connected(now);
+                    self.shared.session.lock().handle_connected(self.shared.now());
                 }
                 Ok(None) => self.link = Link::Connecting(stream, addresses),
                 Ok(Some(error)) | Err(error) => self.try_next(addresses, error.to_string()),
@@ -269,8 +332,7 @@ impl Driver {
             match socket.stream.read(&mut self.buffer) {
                 Ok(0) => return self.lost(Lost::Closed),
                 Ok(length) => {
-                    let now = self.started.elapsed().as_millis() as u64;
-                    self.session.lock().handle_bytes(now, &self.buffer[..length]);
+                    self.shared.session.lock().handle_bytes(self.shared.now(), &self.buffer[..length]);
                     return;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => socket.readable = false,
@@ -302,7 +364,6 @@ impl Driver {
 
     fn lost(&mut self, why: Lost) {
         self.link = Link::Down;
-        let now = self.now();
-        self.session.lock().handle_disconnected(now, why);
+        self.shared.session.lock().handle_disconnected(self.shared.now(), why);
     }
 }

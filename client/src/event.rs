@@ -86,6 +86,8 @@ pub enum Event {
         /// A sentence of the server.
         reason: Box<str>,
     },
+    /// Nothing is kept on disk from now on; the sentence says why. Everything else goes on.
+    NotKept(String),
     /// An error of the server that answers no request.
     ServerError(Box<Refusal>),
     /// Messages that the server numbered and has not given, though asked repeatedly. The promise of the server is that

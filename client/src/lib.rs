@@ -12,6 +12,7 @@
 //!   ([`cursors`]), retries what waits in the [`outbox`], and says when to connect again. Time and randomness are
 //!   arguments, so a test drives it on a fake clock and replays it from a seed.
 //! * [`Client`] drives one session over TCP on a thread of its own.
+//! * [`store`] keeps messages, cursors and the outbox in a file, so that all of this also holds across the client's own end.
 //! * [`sanitize`] makes text of others safe to show on a terminal.
 
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ pub mod sanitize;
 pub mod schedule;
 pub mod session;
 pub mod snapshot;
+pub mod store;
 pub mod timeline;
 
 pub use connection::Client;
@@ -35,3 +37,4 @@ pub use outbox::{LocalId, SendError};
 pub use requests::RequestId;
 pub use session::{LinkAction, Options, Session};
 pub use snapshot::Snapshot;
+pub use store::Folder;

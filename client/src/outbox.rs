@@ -73,7 +73,15 @@ struct Entry {
     lane: LaneKey,
     in_flight: bool,
     attempts: u32,
-    first_try: Option<u64>,
+    /// When it was first handed to a connection; below 0 in a life before this one's clock began.
+    first_try: Option<i64>,
+}
+
+impl Entry {
+    fn to_unsent(&self, now: u64, local: LocalId) -> Unsent {
+        let tried_ago_ms = self.first_try.map(|at| since(now, at));
+        Unsent { local, send: self.send.clone(), tried_ago_ms }
+    }
 }
 
 /// The messages that wait, in lanes by target.
@@ -169,17 +177,18 @@ impl Outbox {
     /// Takes back a message from an earlier life of the client.
     pub fn restore(&mut self, now: u64, unsent: Unsent) {
         self.next = self.next.max(unsent.local.0 + 1);
-        let first_try = unsent.tried_ago_ms.map(|ago| now.saturating_sub(ago));
+        let first_try = unsent.tried_ago_ms.map(|ago| (now as i64).saturating_sub_unsigned(ago));
         self.insert(unsent.local, unsent.send, first_try);
     }
 
     /// What waits, to be stored.
     pub fn unsent(&self, now: u64) -> impl Iterator<Item = Unsent> + '_ {
-        self.entries.iter().map(move |(local, entry)| Unsent {
-            local: *local,
-            send: entry.send.clone(),
-            tried_ago_ms: entry.first_try.map(|at| now.saturating_sub(at)),
-        })
+        self.entries.iter().map(move |(local, entry)| entry.to_unsent(now, *local))
+    }
+
+    /// A message that waits, to be stored.
+    pub fn get(&self, now: u64, local: LocalId) -> Option<Unsent> {
+        self.entries.get(&local).map(|entry| entry.to_unsent(now, local))
     }
 
     /// Takes the next message to send; it counts as in flight.
@@ -188,7 +197,7 @@ impl Outbox {
         let entry = self.entries.get_mut(&local).expect("ready messages wait");
         entry.in_flight = true;
         entry.attempts += 1;
-        entry.first_try.get_or_insert(now);
+        entry.first_try.get_or_insert(now as i64);
         let lane = self.lanes.get_mut(&entry.lane).expect("a waiting message has a lane");
         lane.waiting.remove(&local);
         (lane.in_flight, lane.ready) = (lane.in_flight + 1, None);
@@ -251,7 +260,7 @@ impl Outbox {
 
     /// Takes a message out that may no longer be retried, since the server may have forgotten its `cid`.
     pub fn take_expired(&mut self, now: u64) -> Option<LocalId> {
-        let expired = |entry: &Entry| entry.first_try.is_some_and(|at| now.saturating_sub(at) > RETRY_FOR_MS);
+        let expired = |entry: &Entry| entry.first_try.is_some_and(|at| since(now, at) > RETRY_FOR_MS);
         let local = self.entries.iter().find(|(_, entry)| !entry.in_flight && expired(entry))?.0;
         let local = *local;
         self.remove(local, false);
@@ -265,7 +274,7 @@ impl Outbox {
         all
     }
 
-    fn insert(&mut self, local: LocalId, send: Send, first_try: Option<u64>) {
+    fn insert(&mut self, local: LocalId, send: Send, first_try: Option<i64>) {
         let lane = match &send.target {
             Target::User(id) => LaneKey::User(*id),
             Target::Name(who) => LaneKey::Name(name::key(who)),
@@ -294,6 +303,10 @@ impl Outbox {
             self.ready.extend(lane.ready);
         }
     }
+}
+
+fn since(now: u64, at: i64) -> u64 {
+    (now as i64).saturating_sub(at).max(0) as u64
 }
 
 #[cfg(test)]
@@ -372,6 +385,18 @@ mod tests {
         assert_eq!(outbox.take_expired(5 + RETRY_FOR_MS), None);
         assert_eq!(outbox.take_expired(6 + RETRY_FOR_MS), Some(LocalId(0)));
         assert_eq!(outbox.take_expired(6 + RETRY_FOR_MS), None);
+    }
+
+    #[test]
+    fn a_restart_does_not_make_a_message_younger() {
+        let mut outbox = outbox(1);
+        outbox.add(to(2), "tried").unwrap();
+        sent(&mut outbox, 0);
+        let unsent = outbox.get(RETRY_FOR_MS - 10, LocalId(0)).unwrap();
+        let mut restarted = self::outbox(1);
+        restarted.restore(0, unsent);
+        assert_eq!(restarted.take_expired(10), None);
+        assert_eq!(restarted.take_expired(11), Some(LocalId(0)));
     }
 
     #[test]

@@ -5,8 +5,10 @@
 
 mod support;
 
+use chatclient::outbox::Unsent;
 use chatclient::random::Random;
-use chatclient::{Event, LinkAction, Lost, Options, Session};
+use chatclient::snapshot::ConversationSnapshot;
+use chatclient::{Event, LinkAction, Lost, Options, Session, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use support::{FakeConnection, FakeServer, Faults, ME, PASSWORD};
 use wire::command::Who;
@@ -23,6 +25,7 @@ struct Story {
     lives: u64,
     per_target: usize,
     session: Session,
+    memory: Memory,
     server: FakeServer,
     connection: Option<FakeConnection>,
     to_server: Vec<u8>,
@@ -33,6 +36,39 @@ struct Story {
     written: BTreeMap<u32, Vec<String>>,
     texts: u64,
     calm: bool,
+}
+
+/// What a store would hold: put together from what changed.
+#[derive(Default)]
+struct Memory {
+    account: Option<UserId>,
+    token: Option<Box<str>>,
+    next_number: u64,
+    conversations: BTreeMap<wire::ConversationId, ConversationSnapshot>,
+    unsent: BTreeMap<u64, Unsent>,
+}
+
+impl Memory {
+    fn learn(&mut self, changes: Snapshot) {
+        (self.account, self.token, self.next_number) = (changes.account, changes.token, changes.next_number);
+        let conversations = changes.conversations.into_iter().map(|saved| (saved.conversation, saved));
+        self.conversations.extend(conversations);
+        self.unsent.extend(changes.unsent.into_iter().map(|unsent| (unsent.local.0, unsent)));
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            account: self.account,
+            token: self.token.clone(),
+            next_number: self.next_number.max(1),
+            conversations: self.conversations.values().cloned().collect(),
+            unsent: self.unsent.values().cloned().collect(),
+        }
+    }
+}
+
+fn options(per_target: usize, seed: u64) -> Options {
+    Options { per_target, keeps_memory: true, ..Options::new(seed) }
 }
 
 impl Story {
@@ -51,7 +87,8 @@ impl Story {
             now: 0,
             lives: 0,
             per_target,
-            session: Session::new(Options { per_target, ..Options::new(random.next_u64()) }),
+            session: Session::new(options(per_target, random.next_u64())),
+            memory: Memory::default(),
             random,
             server,
             connection: None,
@@ -136,6 +173,9 @@ impl Story {
         let some = self.random.up_to(self.to_client.len() as u64) as usize;
         let bytes: Vec<u8> = self.to_client.drain(..some).collect();
         self.session.handle_bytes(self.now, &bytes);
+        if self.session.poll_recall().is_some() {
+            self.session.handle_recalled(self.now, Some(self.memory.snapshot()));
+        }
     }
 
     /// The network fails: what is under way is lost, the server may have got some of it.
@@ -153,10 +193,16 @@ impl Story {
     fn restart(&mut self) {
         self.look();
         self.lives += 1;
-        let snapshot = self.session.snapshot(self.now);
+        let (mut whole, mut snapshot) = (self.session.snapshot(self.now), self.memory.snapshot());
         let token = snapshot.token.clone();
+        // A conversation that nothing is known of need not be remembered; when a message was tried, the changes say only once.
+        whole.conversations.retain(|saved| self.memory.conversations.contains_key(&saved.conversation));
+        for unsent in whole.unsent.iter_mut().chain(&mut snapshot.unsent) {
+            unsent.tried_ago_ms = unsent.tried_ago_ms.map(|_| 0);
+        }
+        assert_eq!(snapshot, whole, "the changes tell everything");
         (self.connection, self.to_server, self.to_client) = (None, Vec::new(), Vec::new());
-        let options = Options { per_target: self.per_target, ..Options::new(self.random.next_u64()) };
+        let options = options(self.per_target, self.random.next_u64());
         self.session = Session::restore(options, self.now, snapshot);
         match token {
             Some(token) => self.session.login_token(self.now, &token),
@@ -165,6 +211,9 @@ impl Story {
     }
 
     fn look(&mut self) {
+        if let Some(changes) = self.session.poll_changes(self.now) {
+            self.memory.learn(changes);
+        }
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Message(message) => {
@@ -172,6 +221,7 @@ impl Story {
                     self.shown.entry(message.conversation.0).or_default().push(message.seq.0);
                 }
                 Event::Sent { local, conversation, seq, .. } => {
+                    self.memory.unsent.remove(&local.0);
                     let again = self.sent.insert(local.0, (conversation.0, seq.0));
                     assert_eq!(again, None, "confirmed twice");
                 }

@@ -11,8 +11,10 @@ use wire::{Push, UnixMillis, UserId};
 
 /// Runs the program on a script.
 fn run(port: u16, script: &str) -> Output {
+    let home = tempfile::tempdir().expect("a folder");
     let mut program = Command::new(env!("CARGO_BIN_EXE_chatclient"))
         .args(["127.0.0.1", &port.to_string()])
+        .env("XDG_DATA_HOME", home.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -91,7 +93,7 @@ fn a_wrong_password_and_a_missing_server_are_said_in_a_sentence() {
 fn a_kick_says_by_whom_and_returns_to_the_menu() {
     let listening = Listening::start();
     let mut program = Command::new(env!("CARGO_BIN_EXE_chatclient"))
-        .args(["127.0.0.1", &listening.port.to_string()])
+        .args(["127.0.0.1", &listening.port.to_string(), "--no-store"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -2,7 +2,6 @@
 
 use super::{Catalogue, Intent, Link, LinkAction, Open, Phase, STEADY_MS, Session};
 use crate::event::{Event, Failure, LogoutReason, Lost, SendFailure};
-use crate::outbox::Outbox;
 use crate::requests::{Purpose, RequestId};
 use wire::command::{Register, Who};
 use wire::reply::LoggedIn;
@@ -13,6 +12,13 @@ impl Session {
     /// [`Event::Disconnected`] says how it went.
     pub fn connect(&mut self, now: u64) {
         self.ensure_link(now);
+    }
+
+    /// Tries again at once, where a lost connection waits for its next attempt.
+    pub fn connect_if_wanted(&mut self, now: u64) {
+        if matches!(self.link, Link::Waiting { .. }) {
+            self.connect_now(now);
+        }
     }
 
     /// Logs in by a password. One attempt: [`Event::LoggedIn`] or [`Event::LoginFailed`] says how it went. Later
@@ -54,7 +60,7 @@ impl Session {
     /// Logs out, and revokes the token if the server can be reached. [`Event::LoggedOut`] follows; the outbox is kept
     /// until somebody else logs in.
     pub fn logout(&mut self, now: u64) {
-        self.token = None;
+        self.set_token(None);
         self.intent = Intent::Nobody;
         match &mut self.link {
             Link::Open(open) if matches!(open.phase, Phase::Online { .. }) => {
@@ -131,6 +137,7 @@ impl Session {
     fn forget_connection(&mut self, why: &Lost) {
         self.out.clear();
         self.partial.clear();
+        self.memory.recalling = None;
         let asked = self.requests.take_all().filter_map(|purpose| match purpose {
             Purpose::Asked(request) => Some(request),
             _ => None,
@@ -164,6 +171,9 @@ impl Session {
 
     pub(super) fn handle_login_reply(&mut self, now: u64, reply: Result<Box<LoggedIn>, Box<Refusal>>) {
         match (reply, &self.intent) {
+            (Ok(login), _) if self.options.keeps_memory && self.account != Some(login.id) => {
+                self.memory.recalling = Some(login);
+            }
             (Ok(login), _) => self.logged_in(now, login),
             (Err(refusal), Intent::Password(_)) => {
                 self.intent = Intent::Nobody;
@@ -184,14 +194,14 @@ impl Session {
             }
             Errno::AlreadyOnline => self.end(LogoutReason::AlreadyOnline(refusal)),
             Errno::TokenInvalid => {
-                self.token = None;
+                self.set_token(None);
                 self.end(LogoutReason::TokenInvalid(refusal));
             }
             _ => self.end(LogoutReason::Refused(refusal)),
         }
     }
 
-    fn logged_in(&mut self, now: u64, login: Box<LoggedIn>) {
+    pub(super) fn logged_in(&mut self, now: u64, login: Box<LoggedIn>) {
         if self.account != Some(login.id) {
             self.change_account();
             self.account = Some(login.id);
@@ -200,7 +210,7 @@ impl Session {
             self.events.push_back(Event::SendFailed { local, failure: SendFailure::Expired });
         }
         self.intent = Intent::Token(login.token.clone());
-        self.token = Some(login.token.clone());
+        self.set_token(Some(login.token.clone()));
         self.set_phase(Phase::Online { since: now });
         let entries = login.conversations.clone();
         let more = login.conversations_more;
@@ -223,7 +233,7 @@ impl Session {
     }
 
     pub(super) fn handle_kicked(&mut self, kicked: Box<wire::push::Kicked>) {
-        self.token = None;
+        self.set_token(None);
         self.end(LogoutReason::Kicked(kicked));
     }
 
@@ -231,48 +241,5 @@ impl Session {
         if let Link::Open(open) = &mut self.link {
             open.phase = to;
         }
-    }
-}
-
-// ---- across restarts ------------------------------------------------------------------------------------------------
-
-impl Session {
-    /// What to remember for another life of the client.
-    pub fn snapshot(&self, now: u64) -> crate::Snapshot {
-        let conversations =
-            self.conversations.iter().map(|(id, conversation)| crate::snapshot::ConversationSnapshot {
-                conversation: *id,
-                cursor: conversation.timeline.cursor(),
-                read: conversation.cursors.read_here(),
-                own_above: conversation.timeline.own_above().collect(),
-            });
-        crate::Snapshot {
-            account: self.account,
-            token: self.token.clone(),
-            next_number: self.outbox.next_number(),
-            conversations: conversations.collect(),
-            unsent: self.outbox.unsent(now).collect(),
-        }
-    }
-
-    /// A session that goes on where a snapshot was taken. It waits for a login; [`crate::Snapshot::token`] is one way.
-    pub fn restore(options: super::Options, now: u64, snapshot: crate::Snapshot) -> Session {
-        let mut session = Session::new(options);
-        session.account = snapshot.account;
-        session.token = snapshot.token;
-        session.outbox =
-            Outbox::new(session.random.next_u64(), snapshot.next_number.max(1), session.options.per_target);
-        for unsent in snapshot.unsent {
-            session.outbox.restore(now, unsent);
-        }
-        for saved in snapshot.conversations {
-            let conversation = super::Conversation {
-                timeline: crate::timeline::Timeline::restored(saved.cursor, saved.own_above),
-                cursors: crate::cursors::Cursors::restored(saved.read),
-                ..Default::default()
-            };
-            session.conversations.insert(saved.conversation, conversation);
-        }
-        session
     }
 }

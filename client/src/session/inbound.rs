@@ -16,6 +16,9 @@ impl Session {
             return;
         }
         open.heard = now;
+        if self.memory.recalling.is_some() {
+            return self.partial.extend_from_slice(bytes);
+        }
         if self.partial.is_empty() {
             let used = self.handle_frames(now, bytes);
             if matches!(self.link, Link::Open(_)) {
@@ -30,6 +33,20 @@ impl Session {
                 self.partial = partial;
             }
         }
+        self.after_bytes(now);
+    }
+
+    /// Goes on with what came while the memory was asked.
+    pub(super) fn handle_held_bytes(&mut self, now: u64) {
+        let held = std::mem::take(&mut self.partial);
+        let used = self.handle_frames(now, &held);
+        if matches!(self.link, Link::Open(_)) {
+            self.partial = held[used..].to_vec();
+        }
+        self.after_bytes(now);
+    }
+
+    fn after_bytes(&mut self, now: u64) {
         if self.partial.is_empty() {
             // A connection that waits keeps no memory of the longest frame it ever got.
             self.partial = Vec::new();
@@ -41,7 +58,7 @@ impl Session {
     /// Handles all whole frames; returns the bytes they took.
     fn handle_frames(&mut self, now: u64, bytes: &[u8]) -> usize {
         let mut used = 0;
-        while matches!(self.link, Link::Open(_)) {
+        while matches!(self.link, Link::Open(_)) && self.memory.recalling.is_none() {
             match split_frame(&bytes[used..], limits::FRAME_BYTES) {
                 Ok(Some((frame, length))) => {
                     used += length;
@@ -139,6 +156,7 @@ impl Session {
         if let Link::Open(open) = &mut self.link {
             let come_back = now + notice.retry_after_ms.min(super::messages::WAIT_MAX_MS);
             open.leaving = Some((now + LEAVING_MS, come_back));
+            self.other_node = notice.node;
             self.events.push_back(Event::GoingAway { reason: notice.reason });
         }
     }

@@ -21,6 +21,7 @@ impl Session {
             return Err(SendError::NotLoggedIn);
         }
         let local = self.outbox.add(target, text)?;
+        self.note_unsent(local);
         self.pump(now);
         Ok(local)
     }
@@ -30,6 +31,7 @@ impl Session {
         if let Some(state) = self.conversations.get_mut(&conversation) {
             state.cursors.read_up_to(now, seq.min(state.timeline.cursor().unwrap_or_default()));
             self.reports.set(conversation, state.cursors.due());
+            self.note_conversation(conversation);
         }
     }
 
@@ -87,6 +89,7 @@ impl Session {
             let Some((local, send)) = self.outbox.take_ready(now) else { return };
             let number = self.requests.begin(Purpose::Send(local), now + super::REPLY_MS);
             Command::Send(send.clone()).encode(number, &mut self.out);
+            self.note_unsent(local);
         }
     }
 

@@ -25,9 +25,17 @@
 //! ```
 //!
 //! Conversations, the outbox and the token outlive connections; see [`crate::Snapshot`].
+//!
+//! # Memory
+//!
+//! A driver that [keeps a memory](Options::keeps_memory) writes down what [`Session::poll_changes`] gives, with the events of
+//! the same turn, *before* it writes what `poll_transmit` gave: so no message is acknowledged that is not kept, and none is
+//! sent whose `cid` is not. When another account logs in, [`Session::poll_recall`] asks for what is remembered of it,
+//! and nothing that came after the login's reply is looked at until [`Session::handle_recalled`].
 
 mod account;
 mod inbound;
+mod memory;
 mod messages;
 mod outbound;
 mod sync;
@@ -35,13 +43,14 @@ mod sync;
 use crate::backoff::Backoff;
 use crate::cursors::Cursors;
 use crate::event::{Event, Failure, LogoutReason, Lost};
-use crate::outbox::Outbox;
+use crate::outbox::{LocalId, Outbox};
 use crate::random::Random;
 use crate::requests::{Purpose, RequestId, Requests};
 use crate::schedule::Schedule;
 use crate::timeline::Timeline;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use wire::reply::LoggedIn;
 use wire::{Command, ConversationId, Credentials, Seq, UnixMillis, UserId};
 
 /// How long a connection may take to be made, milliseconds.
@@ -72,12 +81,14 @@ pub struct Options {
     pub per_target: usize,
     /// Messages in flight at most.
     pub window: usize,
+    /// Whether the driver keeps a memory: it then answers [`Session::poll_recall`] and takes [`Session::poll_changes`].
+    pub keeps_memory: bool,
 }
 
 impl Options {
-    /// Order before speed; no device name.
+    /// Order before speed; no device name, no memory.
     pub fn new(seed: u64) -> Options {
-        Options { seed, device: None, per_target: 1, window: 64 }
+        Options { seed, device: None, per_target: 1, window: 64, keeps_memory: false }
     }
 }
 
@@ -111,6 +122,8 @@ pub struct Session {
     /// Requests that need no login and wait for a connection.
     greetings: VecDeque<(RequestId, Command)>,
     link: Link,
+    /// Where the next connection goes, if not to the usual address: a server that left said so.
+    other_node: Option<Box<str>>,
     requests: Requests,
     /// Not before this the login is tried (again) on an open connection.
     login_at: u64,
@@ -120,6 +133,7 @@ pub struct Session {
     out: Vec<u8>,
     actions: VecDeque<LinkAction>,
     events: VecDeque<Event>,
+    memory: Memory,
 }
 
 // Passwords and tokens never reach a log, nor do bytes that may hold them.
@@ -187,6 +201,17 @@ struct Conversation {
     fill_not_before: u64,
 }
 
+/// What the driver's memory is to learn, where it keeps one.
+#[derive(Default)]
+struct Memory {
+    /// A login of another account, which waits for what is remembered of that account.
+    recalling: Option<Box<LoggedIn>>,
+    /// The account, its token or the next number.
+    account_changed: bool,
+    conversations: BTreeSet<ConversationId>,
+    unsent: BTreeSet<LocalId>,
+}
+
 /// Reading the conversations page by page.
 #[derive(Debug, Default)]
 enum Catalogue {
@@ -221,6 +246,7 @@ impl Session {
             last_request: 0,
             greetings: VecDeque::new(),
             link: Link::Idle,
+            other_node: None,
             requests: Requests::default(),
             login_at: 0,
             beats: 0,
@@ -228,6 +254,7 @@ impl Session {
             out: Vec::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
+            memory: Memory::default(),
         }
     }
 
@@ -272,6 +299,11 @@ impl Session {
     /// The highest seq up to which a conversation was shown without a gap.
     pub fn cursor(&self, conversation: ConversationId) -> Option<Seq> {
         self.conversations.get(&conversation)?.timeline.cursor()
+    }
+
+    /// Whether somebody is logged in, logs in, or will again.
+    fn has_login(&self) -> bool {
+        !matches!(self.intent, Intent::Nobody)
     }
 
     fn online_since(&self) -> Option<u64> {
@@ -395,6 +427,11 @@ impl Session {
 // ---- what it wants -------------------------------------------------------------------------------------------------
 
 impl Session {
+    /// Where the connection that was asked for shall go, `host:port`; `None`: to the usual address.
+    pub fn take_other_node(&mut self) -> Option<Box<str>> {
+        self.other_node.take()
+    }
+
     /// What to do with the connection next.
     pub fn poll_link(&mut self) -> Option<LinkAction> {
         self.actions.pop_front()

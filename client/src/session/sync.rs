@@ -42,10 +42,12 @@ impl Session {
     pub(super) fn begin_conversation(&mut self, id: ConversationId) {
         let timeline = Timeline::starting_after(Seq(0));
         self.conversations.entry(id).or_insert_with(|| Conversation { timeline, ..Default::default() });
+        self.note_conversation(id);
     }
 
     /// Shows what is next in order, and plans what must be asked or told.
     fn advance(&mut self, now: u64, id: ConversationId) {
+        self.note_conversation(id);
         let Some(state) = self.conversations.get_mut(&id) else { return };
         let mut progress = false;
         while let Some(next) = state.timeline.pop() {

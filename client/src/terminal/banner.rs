@@ -14,11 +14,11 @@ const DIGITS: [[&str; 5]; 10] = [
     ["#####", "#   #", "#####", "    #", "#####"],
 ];
 
-/// The rows of `number` in block digits.
-pub fn rows(number: u32) -> Vec<String> {
+/// The rows of `number` in block digits of this ink.
+pub fn rows(number: u32, ink: &str) -> Vec<String> {
     let digits: Vec<usize> = number.to_string().bytes().map(|digit| usize::from(digit - b'0')).collect();
     let row = |row: usize| {
-        let cells: Vec<String> = digits.iter().map(|digit| DIGITS[*digit][row].replace('#', "█")).collect();
+        let cells: Vec<String> = digits.iter().map(|digit| DIGITS[*digit][row].replace('#', ink)).collect();
         format!("  {}", cells.join("  ")).trim_end().to_owned()
     };
     (0..5).map(row).collect()
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn digits_stand_side_by_side() {
         assert_eq!(
-            super::rows(14),
+            super::rows(14, "█"),
             ["    █    █   █", "   ██    █   █", "    █    █████", "    █        █", "   ███       █"]
         );
     }

@@ -1,16 +1,19 @@
 //! Commands of a user who is logged in, and the replies to them.
 
-use super::command::{self, Command, Mistake, USAGES};
-use super::directory::{Directory, person, state};
-use super::{Own, Terminal, Then, clock, sentence};
+use super::command::{self, Command, Mistake, USAGES, Usage};
+use super::directory::state;
+use super::own::Waiting;
+use super::style::{Mark, person};
+use super::{Terminal, Then, clock, sentence};
 use chatclient::{Failure, RequestId, Session, sanitize};
+use std::fs;
+use std::path::Path;
 use wire::command::Who;
 use wire::push::Listing;
-use wire::reply::{FriendRequest, FriendState, FriendsPage, Group, GroupsPage, HistoryPage, Role};
-use wire::{ConversationId, Direction, Reply, Seq, Target};
-
-/// Messages that `history` shows at once.
-const HISTORY_ROWS: u32 = 20;
+use wire::reply::{
+    Friend, FriendRequest, FriendState, FriendsPage, Group, GroupsPage, Member, MembersPage, Role,
+};
+use wire::{ConversationId, Errno, Page, Reply, Target, limits};
 
 /// A request whose reply is to be shown.
 pub enum Pending {
@@ -21,15 +24,12 @@ pub enum Pending {
         name: String,
         desc: String,
     },
+    /// `open`: it is to be the open conversation.
     AddGroup {
         group: ConversationId,
+        open: bool,
     },
-    /// `command` is what shows older messages, but for the seq.
-    History {
-        conversation: ConversationId,
-        label: String,
-        command: String,
-    },
+    History(super::history::Wanted),
     /// `show`: the user asked; otherwise the server said that it changed. `requests` came with the first page.
     Friends {
         show: bool,
@@ -39,27 +39,49 @@ pub enum Pending {
         show: bool,
         first: bool,
     },
+    /// Who stands behind a conversation that was opened by id.
+    Peers,
+    Members {
+        group: ConversationId,
+        before: Vec<Member>,
+    },
 }
 
 impl Terminal {
     pub(super) fn handle_command(&mut self, line: &str) {
         let command = match command::parse(line) {
             Ok(Some(command)) => command,
-            Ok(None) => return,
-            Err(Mistake::Unknown { word, nearest }) => {
-                let word: String = sanitize::line(&word).chars().take(40).collect();
-                return self.say(&format!(
-                    "unknown command `{word}`; did you mean `{nearest}`? help lists them all"
-                ));
-            }
-            Err(Mistake::Usage(usage)) => {
-                return self.say(&format!("usage: {}    for example {}", usage.form, usage.example));
+            Ok(None) => return self.client.with(Session::connect_if_wanted),
+            Err(mistake) => {
+                self.show_typed(line);
+                return self.say(&explain(&mistake));
             }
         };
+        // What becomes a message is shown as one.
+        if !matches!(
+            command,
+            Command::Chat { .. } | Command::GroupChat { .. } | Command::Say(_) | Command::Msg(_)
+        ) {
+            self.show_typed(line);
+        }
         match command {
-            Command::Help => self.say(&help()),
+            Command::Help(None) => self.say(&help()),
+            Command::Help(Some(usage)) => self.say(&explain_usage(usage)),
             Command::Chat { who, text } => self.send(self.directory.target(&who), &text),
             Command::GroupChat { group, text } => self.send(Target::Conversation(group), &text),
+            Command::Say(text) => match self.here.clone() {
+                Some(to) => self.send(to, &text),
+                None => {
+                    self.show_typed(line);
+                    self.say(&self.nowhere());
+                }
+            },
+            Command::Msg(rest) => self.open_chat(&rest),
+            Command::Join(wanted) => self.open_group(&wanted),
+            Command::Close => self.open(None),
+            Command::File(path) => self.send_file(Path::new(path.trim())),
+            Command::Retry => self.retry_failed(),
+            Command::Drop => self.drop_failed(),
             Command::AddFriend { who } => {
                 let label = self.label(&who);
                 self.request(Pending::AddFriend { label }, |session, now| session.add_friend(now, who));
@@ -68,31 +90,14 @@ impl Terminal {
                 let pending = Pending::CreateGroup { name: name.clone(), desc: desc.clone() };
                 self.request(pending, |session, now| session.create_group(now, &name, &desc));
             }
-            Command::AddGroup { group } => {
-                self.request(Pending::AddGroup { group }, |session, now| session.join_group(now, group));
-            }
-            Command::History { who, before } => {
-                let label = self.label(&who);
-                match self.directory.direct(&who) {
-                    Some(conversation) => {
-                        let who = match who {
-                            Who::Id(id) => id.to_string(),
-                            Who::Name(name) => name.into(),
-                        };
-                        self.history(
-                            conversation,
-                            before,
-                            label,
-                            format!("history:{}", sanitize::line(&who)),
-                        );
-                    }
-                    None => self.say(&format!("no messages with {label} yet")),
-                }
-            }
+            Command::AddGroup { group } => self.join(group, false),
+            Command::History { who, before } => self.history_with(&who, before),
             Command::GroupHistory { group, before } => {
-                let label = self.directory.group(group);
-                self.history(group, before, label, format!("grouphistory:{group}"));
+                self.history(group, before, format!("grouphistory:{group}"));
             }
+            Command::Recent(of) => self.history_of(of.as_deref()),
+            Command::Older => self.older(),
+            Command::Members(group) => self.members(group.as_deref()),
             Command::Groups => self.ask_groups(true),
             Command::Friends => self.ask_friends(true),
             Command::Loginout => self.settle_then(Then::LogOut),
@@ -100,39 +105,157 @@ impl Terminal {
         }
     }
 
-    fn send(&mut self, to: Target, text: &str) {
-        match self.client.with(|session, now| session.send(now, to.clone(), text)) {
+    // ---- sending -------------------------------------------------------------------------------------------------------
+
+    pub(super) fn send(&mut self, to: Target, text: &str) {
+        if self.here.as_ref() != Some(&to) {
+            self.open(Some(to.clone()));
+        }
+        match self.client.send(to.clone(), text) {
             Ok(local) => {
-                if self.outage.is_on() {
+                let line = self.own.new_line();
+                let shown = format!("[{}] {}", clock::now(), self.own_line(&to, text));
+                self.screen.print_marked(line, Mark::Sending, shown);
+                if self.outage.is_on() && !self.screen.is_live() {
                     self.say("offline: it is sent when the connection is back");
                 }
-                self.own.insert(local, Own { to, delayed: false });
+                self.own.waiting.insert(local, Waiting { to, text: text.to_owned(), line, delayed: false });
             }
-            Err(error) => self.say(&format!("not sent: {error}")),
+            Err(error) => {
+                self.show_typed(text);
+                self.say(&format!("not sent: {error}"));
+            }
         }
     }
 
-    fn label(&self, who: &Who) -> String {
+    /// `you → li si (2): hello`, `#7 devs | you: hello`.
+    pub(super) fn own_line(&self, to: &Target, text: &str) -> String {
+        let (style, text) = (self.style, sanitize::line(text));
+        let you = style.name("you", self.directory.me);
+        match to {
+            Target::User(id) => {
+                format!("{you} {} {}: {text}", style.arrow(), style.name(&self.directory.user(*id), *id))
+            }
+            Target::Name(name) => format!("{you} {} {}: {text}", style.arrow(), sanitize::line(name)),
+            Target::Conversation(id) => format!("{} | {you}: {text}", self.directory.conversation(*id)),
+        }
+    }
+
+    fn send_file(&mut self, path: &Path) {
+        let Some(to) = self.here.clone() else {
+            return self.say(&self.nowhere());
+        };
+        let too_long = format!("is longer than the {} bytes of a message", limits::CONTENT_BYTES);
+        let text = match fs::metadata(path) {
+            Ok(file) if !file.is_file() => Err("is no file".to_owned()),
+            Ok(file) if file.len() > limits::CONTENT_BYTES as u64 => Err(too_long),
+            Ok(_) => fs::read_to_string(path).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match text {
+            Ok(text) => self.send(to, &text),
+            Err(why) => self.say(&format!("{}: {why}", sanitize::line(&path.to_string_lossy()))),
+        }
+    }
+
+    /// What to do about text that has nowhere to go.
+    fn nowhere(&self) -> String {
+        let waiting = self.directory.chats.values().find(|chat| chat.unread > 0 && chat.peer.is_some());
+        let who = waiting.and_then(|chat| chat.peer).map_or("WHO".to_owned(), |peer| peer.to_string());
+        format!("no conversation is open: /msg {who} opens one, chat:{who}:MESSAGE sends at once")
+    }
+
+    fn retry_failed(&mut self) {
+        if self.own.failed.is_empty() {
+            return self.say("nothing has failed");
+        }
+        for failed in std::mem::take(&mut self.own.failed) {
+            self.client.store(|store| store.forget_failed(failed.local));
+            self.send(failed.to, &failed.text);
+        }
+    }
+
+    fn drop_failed(&mut self) {
+        let count = self.own.failed.len();
+        for failed in std::mem::take(&mut self.own.failed) {
+            self.client.store(|store| store.forget_failed(failed.local));
+        }
+        self.say(&format!("{count} message(s) dropped"));
+    }
+
+    // ---- conversations ---------------------------------------------------------------------------------------------------
+
+    /// `li si`, or `li si and a text for him`.
+    fn open_chat(&mut self, rest: &str) {
+        let (name, text) = self.directory.split_name(rest);
+        let (who, text) = (command::who(name), text.to_owned());
+        let Some(who) = who else { return };
+        let to = self.directory.target(&who);
+        match text.is_empty() {
+            true => {
+                self.show_typed(&format!("/msg {rest}"));
+                self.open(Some(to));
+            }
+            false => self.send(to, &text),
+        }
+    }
+
+    fn open_group(&mut self, wanted: &str) {
+        match self.directory.group_named(wanted).or_else(|| command::group(wanted)) {
+            Some(group) if self.directory.groups.contains_key(&group) => {
+                self.open(Some(Target::Conversation(group)));
+            }
+            Some(group) => self.join(group, true),
+            None => self
+                .say(&format!("you are in no group called {}; /join ID joins one", sanitize::line(wanted))),
+        }
+    }
+
+    fn join(&mut self, group: ConversationId, open: bool) {
+        self.request(Pending::AddGroup { group, open }, |session, now| session.join_group(now, group));
+    }
+
+    fn members(&mut self, group: Option<&str>) {
+        let open = self.here.as_ref().and_then(|here| self.directory.conversation_of(here));
+        let found = match group {
+            Some(group) => self.directory.group_named(group).or_else(|| command::group(group)),
+            None => open,
+        };
+        match found {
+            Some(group) => self.ask_members(group, Vec::new()),
+            None => self.say("whose members? /members GROUP, by id or name"),
+        }
+    }
+
+    fn ask_members(&mut self, group: ConversationId, before: Vec<Member>) {
+        let after = before.last().map_or(0, |member| member.id.0);
+        let page = Page { after, limit: limits::PAGE_MAX };
+        let ask = wire::Command::Members { conversation: group, page };
+        self.request(Pending::Members { group, before }, |session, now| session.ask(now, &ask));
+    }
+
+    // ---- asking ----------------------------------------------------------------------------------------------------------
+
+    pub(super) fn label(&self, who: &Who) -> String {
         match who {
             Who::Id(id) => self.directory.user(*id),
             Who::Name(name) => sanitize::line(name).into_owned(),
         }
     }
 
-    fn request(&mut self, pending: Pending, command: impl FnOnce(&mut Session, u64) -> RequestId) {
+    pub(super) fn request(&mut self, pending: Pending, command: impl FnOnce(&mut Session, u64) -> RequestId) {
         let request = self.client.with(command);
         self.pending.insert(request, pending);
     }
 
-    fn history(&mut self, conversation: ConversationId, before: Option<Seq>, label: String, command: String) {
-        let direction = Direction::Before(before.unwrap_or(Seq::MAX));
-        self.request(Pending::History { conversation, label, command }, |session, now| {
-            session.history(now, conversation, direction, HISTORY_ROWS)
-        });
-    }
-
     fn ask_friends(&mut self, show: bool) {
         self.request(Pending::Friends { show, requests: None }, |session, now| session.friends(now, 0));
+    }
+
+    /// Asks who the peers of the latest conversations are.
+    pub(super) fn ask_peers(&mut self) {
+        let ask = wire::Command::Conversations { before: None, limit: limits::PAGE_MAX };
+        self.request(Pending::Peers, |session, now| session.ask(now, &ask));
     }
 
     fn ask_groups(&mut self, show: bool) {
@@ -167,14 +290,35 @@ impl Terminal {
                 let id = created.conversation;
                 let (name, desc) = (name.into(), desc.into());
                 self.directory.groups.insert(id, Group { conversation: id, name, desc, role: Role::Owner });
+                self.publish_names();
                 self.say(&format!("group {} made; others join with addgroup:{id}", self.directory.group(id)));
             }
-            (Pending::AddGroup { group }, Ok(_)) => {
+            (Pending::AddGroup { group, open }, Ok(_)) => {
                 self.say(&format!("you joined {}", self.directory.group(group)));
                 self.ask_groups(false);
+                if open {
+                    self.open(Some(Target::Conversation(group)));
+                }
             }
-            (Pending::History { conversation, label, command }, Ok(Reply::History(page))) => {
-                self.show_history(conversation, &label, &command, &page);
+            (Pending::AddGroup { group, open: true }, Err(Failure::Refused(refusal)))
+                if refusal.errno == Errno::Conflict =>
+            {
+                self.open(Some(Target::Conversation(group)));
+            }
+            (Pending::History(wanted), Ok(Reply::History(page))) => self.handle_history(&wanted, &page),
+            (Pending::History(wanted), Err(Failure::Offline | Failure::Lost(_) | Failure::TimedOut)) => {
+                self.history_from_store(&wanted);
+            }
+            (Pending::Members { group, before }, Ok(Reply::Members(page))) => {
+                self.handle_members(group, before, *page);
+            }
+            (Pending::Friends { show: true, .. }, Err(Failure::Offline)) => {
+                self.say("offline; as it was last:");
+                self.say(&friends(self.directory.friends.values(), &[]));
+            }
+            (Pending::Groups { show: true, .. }, Err(Failure::Offline)) => {
+                self.say("offline; as it was last:");
+                self.say(&groups(self.directory.groups.values()));
             }
             (Pending::Friends { show, requests }, Ok(Reply::Friends(page))) => {
                 self.handle_friends(show, requests, *page);
@@ -182,8 +326,15 @@ impl Terminal {
             (Pending::Groups { show, first }, Ok(Reply::Groups(page))) => {
                 self.handle_groups(show, first, *page);
             }
+            (Pending::Peers, Ok(Reply::Conversations(page))) => {
+                self.directory.learn_entries(&page.conversations);
+                self.publish_names();
+            }
             // Nobody asked for these.
-            (Pending::Friends { show: false, .. } | Pending::Groups { show: false, .. }, Err(_)) => {}
+            (
+                Pending::Peers | Pending::Friends { show: false, .. } | Pending::Groups { show: false, .. },
+                Err(_),
+            ) => {}
             (pending, Err(failure)) => self.say(&format!("{}: {}", name(&pending), sentence(&failure))),
             // The session passes on only replies of the request's own type.
             (pending, Ok(_)) => self.say(&format!("{}: the server answered something else", name(&pending))),
@@ -197,12 +348,13 @@ impl Terminal {
         let requests = requests.unwrap_or(page.requests);
         let last = page.friends.last().map(|friend| friend.id.0);
         self.directory.friends.extend(page.friends.into_iter().map(|friend| (friend.id, friend)));
+        self.publish_names();
         match last.filter(|_| page.more) {
             Some(last) => {
                 let pending = Pending::Friends { show, requests: Some(requests) };
                 self.request(pending, |session, now| session.friends(now, last));
             }
-            None if show => self.say(&friends(&self.directory, &requests)),
+            None if show => self.say(&friends(self.directory.friends.values(), &requests)),
             None => {}
         }
     }
@@ -213,34 +365,27 @@ impl Terminal {
         }
         let last = page.groups.last().map(|group| group.conversation.0);
         self.directory.groups.extend(page.groups.into_iter().map(|group| (group.conversation, group)));
+        self.publish_names();
         match last.filter(|_| page.more) {
             Some(last) => {
                 self.request(Pending::Groups { show, first: false }, |session, now| {
                     session.groups(now, last)
                 });
             }
-            None if show => self.say(&groups(&self.directory)),
+            None if show => self.say(&groups(self.directory.groups.values())),
             None => {}
         }
     }
+}
 
-    fn show_history(&mut self, conversation: ConversationId, label: &str, command: &str, page: &HistoryPage) {
-        let mut lines = match page.messages.len() {
-            0 => format!("no messages with {label}"),
-            count => format!("history of {label} ({count}):"),
-        };
-        for message in &page.messages {
-            let (who, text) = (person(&message.name, message.from), sanitize::line(&message.content));
-            lines += &format!("\n  #{} [{}] {who}: {text}", message.seq, clock::short(message.time));
+impl Terminal {
+    fn handle_members(&mut self, group: ConversationId, mut all: Vec<Member>, page: MembersPage) {
+        let more = page.more && !page.members.is_empty();
+        all.extend(page.members);
+        if more {
+            return self.ask_members(group, all);
         }
-        if let (Some(first), true) = (page.messages.first(), page.more) {
-            lines += &format!("\nolder: {command}:{}", first.seq);
-        }
-        self.say(&lines);
-        if let Some(last) = page.messages.last() {
-            let seq = last.seq;
-            self.client.with(|session, now| session.read(now, conversation, seq));
-        }
+        self.say(&format!("{}, {}", self.directory.conversation(group), members(&all)));
     }
 }
 
@@ -250,22 +395,52 @@ fn name(pending: &Pending) -> &'static str {
         Pending::AddFriend { .. } => "addfriend",
         Pending::CreateGroup { .. } => "creategroup",
         Pending::AddGroup { .. } => "addgroup",
-        Pending::History { .. } => "history",
+        Pending::History(_) => "history",
+        Pending::Members { .. } => "members",
         Pending::Friends { .. } => "friends",
         Pending::Groups { .. } => "groups",
+        Pending::Peers => "conversations",
     }
 }
 
-fn help() -> String {
-    let rows = USAGES.iter().map(|usage| format!("\n  {:<22} {}", usage.form, usage.purpose));
-    format!("commands:{}\nfor example: {}", rows.collect::<String>(), USAGES[1].example)
+/// Why a line was not taken.
+pub fn explain(mistake: &Mistake) -> String {
+    match mistake {
+        Mistake::Unknown { word, nearest } => {
+            let word: String = sanitize::line(word).chars().take(40).collect();
+            format!("unknown command `{word}`; did you mean `{nearest}`? help lists them all")
+        }
+        Mistake::Usage(usage) => format!("usage: {}    for example {}", usage.form, usage.example),
+    }
+}
+
+fn explain_usage(usage: &Usage) -> String {
+    format!("{}\n  {}\n  for example: {}", usage.form, usage.purpose, usage.example)
+}
+
+/// The classic commands, a line each, and the names of the others: it fits a screen of 24 rows.
+pub fn help() -> String {
+    const MARGIN: usize = 76;
+    let (slashed, classic): (Vec<_>, Vec<_>) = USAGES.iter().partition(|usage| usage.name.starts_with('/'));
+    let rows = classic.iter().map(|usage| format!("\n  {:<22} {}", usage.form, usage.purpose));
+    let mut lines = format!("commands:{}\nand:", rows.collect::<String>());
+    let mut column = 4;
+    for usage in slashed {
+        if column + 2 + usage.form.len() > MARGIN {
+            lines += "\n    ";
+            column = 4;
+        }
+        lines += &format!("  {}", usage.form);
+        column += 2 + usage.form.len();
+    }
+    lines + "\nplain text goes to the open conversation; Tab completes, Ctrl-R searches"
 }
 
 /// The list of friends, and who asks to be one.
-pub fn friends(directory: &Directory, requests: &[FriendRequest]) -> String {
-    let mut lines = format!("friends ({}):", directory.friends.len());
-    for friend in directory.friends.values() {
-        lines += &format!("\n  {:<6} {}  {}", friend.id, sanitize::line(&friend.name), state(friend.state));
+pub fn friends<'f>(friends: impl ExactSizeIterator<Item = &'f Friend>, requests: &[FriendRequest]) -> String {
+    let mut lines = format!("friends ({}):", friends.len());
+    for friend in friends {
+        lines += &row(friend.id.0, &friend.name, state(friend.state));
     }
     for request in requests {
         let who = person(&request.name, request.id);
@@ -276,11 +451,32 @@ pub fn friends(directory: &Directory, requests: &[FriendRequest]) -> String {
 }
 
 /// The list of groups.
-pub fn groups(directory: &Directory) -> String {
-    let mut lines = format!("groups ({}):", directory.groups.len());
-    for group in directory.groups.values() {
-        let (name, desc) = (sanitize::line(&group.name), sanitize::line(&group.desc));
-        lines += format!("\n  {:<6} {name}  {desc}", group.conversation).trim_end();
+pub fn groups<'g>(groups: impl ExactSizeIterator<Item = &'g Group>) -> String {
+    let mut lines = format!("groups ({}):", groups.len());
+    for group in groups {
+        lines += &row(group.conversation.0, &group.name, &sanitize::line(&group.desc));
     }
     lines
+}
+
+/// The list of members of a group.
+pub fn members(members: &[Member]) -> String {
+    let mut lines = format!("members ({}):", members.len());
+    for member in members {
+        let role = match member.role {
+            Role::Owner => "  owner",
+            Role::Admin => "  admin",
+            Role::Member => "",
+        };
+        lines += &row(member.id.0, &member.name, &format!("{}{role}", state(member.state)));
+    }
+    lines
+}
+
+/// Id, name and something about it, in columns whatever the script of the name.
+fn row(id: u32, name: &str, about: &str) -> String {
+    const NAME: usize = 16;
+    let name = sanitize::line(name);
+    let pad = " ".repeat(NAME.saturating_sub(super::columns::width(&name)));
+    format!("\n  {id:<6} {name}{pad}  {about}").trim_end().to_owned()
 }

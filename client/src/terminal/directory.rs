@@ -1,32 +1,72 @@
-//! Who and what this account knows: names for ids, and the conversation behind a name.
+//! Who and what this account knows: names for ids, the conversation behind a name, what was read and received.
 
+use super::complete::Names;
+use super::style::{Mark, person};
 use chatclient::sanitize;
+use chatclient::store::{KeptConversation, Store, StoreError};
 use std::collections::BTreeMap;
 use wire::command::Who;
 use wire::reply::{Entry, Friend, Group, LoggedIn, Presence};
-use wire::{ConversationId, ConversationKind, Message, Target, UserId, name};
+use wire::{ConversationId, ConversationKind, Message, Seq, Target, UserId, name};
 
-/// What the server told about users, groups and direct chats.
+/// What is known about users, groups and conversations.
 #[derive(Debug, Default)]
 pub struct Directory {
     pub me: UserId,
     pub my_name: String,
     pub friends: BTreeMap<UserId, Friend>,
     pub groups: BTreeMap<ConversationId, Group>,
-    /// The peer of each direct chat.
-    directs: BTreeMap<ConversationId, Peer>,
+    pub chats: BTreeMap<ConversationId, Chat>,
 }
 
-/// One side of a direct chat. A chat that was opened by name has no id until something comes from it.
+/// A conversation as this program has shown it.
 #[derive(Clone, Debug)]
-struct Peer {
-    id: Option<UserId>,
-    name: String,
+pub struct Chat {
+    pub kind: ConversationKind,
+    /// The other one of a direct chat. One that was opened by name has no id until something comes from it.
+    pub peer: Option<UserId>,
+    pub name: String,
+    /// The latest that was shown, or stored from here.
+    pub last: Seq,
+    /// Messages of others that nobody has looked at.
+    pub unread: u64,
+    /// Up to where the peer of a direct chat has received, and read.
+    pub peer_delivered: Seq,
+    pub peer_read: Seq,
+}
+
+impl Chat {
+    fn new(kind: ConversationKind, peer: Option<UserId>, name: &str) -> Chat {
+        let name = name.to_owned();
+        Chat { kind, peer, name, last: Seq(0), unread: 0, peer_delivered: Seq(0), peer_read: Seq(0) }
+    }
+
+    /// How far an own message at `seq` has come.
+    pub fn mark(&self, seq: Seq) -> Mark {
+        match self.kind {
+            ConversationKind::Direct if seq <= self.peer_read => Mark::Read,
+            ConversationKind::Direct if seq <= self.peer_delivered => Mark::Delivered,
+            _ => Mark::Stored,
+        }
+    }
 }
 
 impl Directory {
-    /// Everything that a login reply tells.
-    pub fn learn_login(&mut self, login: &LoggedIn) {
+    /// Everything that the store remembers of an account.
+    pub fn learn_store(&mut self, me: UserId, name: &str, store: &Store) -> Result<(), StoreError> {
+        *self = Directory { me, my_name: name.to_owned(), ..Directory::default() };
+        self.friends = store.friends()?.into_iter().map(|friend| (friend.id, friend)).collect();
+        self.groups = store.groups()?.into_iter().map(|group| (group.conversation, group)).collect();
+        for kept in store.conversations()? {
+            let KeptConversation { id, kind, peer, name, cursor, unread, peer_delivered, peer_read, .. } =
+                kept;
+            self.chats.insert(id, Chat { kind, peer, name, last: cursor, unread, peer_delivered, peer_read });
+        }
+        Ok(())
+    }
+
+    /// Everything that a login reply tells. Messages that came while nobody was here: how many.
+    pub fn learn_login(&mut self, login: &LoggedIn) -> u64 {
         if self.me != login.id {
             *self = Directory::default();
         }
@@ -40,45 +80,117 @@ impl Directory {
         self.friends.extend(login.friends.iter().map(|friend| (friend.id, friend.clone())));
         self.groups.extend(login.groups.iter().map(|group| (group.conversation, group.clone())));
         self.learn_entries(&login.conversations);
+        let missed = |entry: &Entry| entry.last_seq.0.saturating_sub(self.chats[&entry.conversation].last.0);
+        login.conversations.iter().map(missed).sum()
     }
 
     /// What a listing of conversations tells.
     pub fn learn_entries(&mut self, entries: &[Entry]) {
         for entry in entries {
-            if entry.kind == ConversationKind::Direct {
-                let peer = Peer { id: entry.peer, name: entry.name.to_string() };
-                self.directs.insert(entry.conversation, peer);
+            let new = Chat::new(entry.kind, entry.peer, &entry.name);
+            let known = self.chats.contains_key(&entry.conversation);
+            let chat = self.chats.entry(entry.conversation).or_insert(new);
+            (chat.kind, chat.peer) = (entry.kind, entry.peer.or(chat.peer));
+            chat.name = entry.name.to_string();
+            if !known {
+                // What was delivered in another life of this account, and what of it was not read.
+                chat.last = entry.delivered_seq.max(entry.first_seq.prev());
+                chat.unread = chat.last.0.saturating_sub(entry.read_seq.max(entry.first_seq.prev()).0);
+            } else if entry.read_seq >= chat.last {
+                // Read on another device.
+                chat.unread = 0;
             }
+            chat.peer_delivered = chat.peer_delivered.max(entry.peer_delivered_seq.unwrap_or_default());
+            chat.peer_read = chat.peer_read.max(entry.peer_read_seq.unwrap_or_default());
         }
     }
 
     /// What a message tells about who sent it.
     pub fn learn_message(&mut self, message: &Message) {
+        let chat =
+            self.chats.entry(message.conversation).or_insert_with(|| Chat::new(message.kind, None, ""));
+        chat.kind = message.kind;
         if message.kind == ConversationKind::Direct && message.from != self.me {
-            let peer = Peer { id: Some(message.from), name: message.name.to_string() };
-            self.directs.insert(message.conversation, peer);
+            (chat.peer, chat.name) = (Some(message.from), message.name.to_string());
         }
     }
 
     /// What a sent message tells about the conversation that it opened.
-    pub fn learn_sent(&mut self, conversation: ConversationId, to: &Target) {
-        let peer = match to {
+    pub fn learn_sent(&mut self, conversation: ConversationId, to: &Target, seq: Seq) {
+        let new = match to {
             Target::User(id) => {
-                Peer { id: Some(*id), name: self.known_name(*id).unwrap_or_default().to_owned() }
+                Chat::new(ConversationKind::Direct, Some(*id), self.known_name(*id).unwrap_or_default())
             }
-            Target::Name(name) => Peer { id: None, name: name.to_string() },
-            Target::Conversation(_) => return,
+            Target::Name(name) => Chat::new(ConversationKind::Direct, None, name),
+            Target::Conversation(_) => Chat::new(ConversationKind::Group, None, ""),
         };
-        self.directs.entry(conversation).or_insert(peer);
+        let chat = self.chats.entry(conversation).or_insert(new);
+        chat.last = chat.last.max(seq);
     }
 
     /// The direct chat with somebody, if there is one.
     pub fn direct(&self, who: &Who) -> Option<ConversationId> {
-        let found = self.directs.iter().find(|(_, peer)| match who {
-            Who::Id(id) => peer.id == Some(*id),
-            Who::Name(wanted) => name::key(&peer.name) == name::key(wanted),
+        let found = self.chats.iter().find(|(_, chat)| {
+            chat.kind == ConversationKind::Direct
+                && match who {
+                    Who::Id(id) => chat.peer == Some(*id),
+                    Who::Name(wanted) => name::key(&chat.name) == name::key(wanted),
+                }
         });
         found.map(|(conversation, _)| *conversation)
+    }
+
+    /// The conversation that a message to a target belongs to, if there is one yet.
+    pub fn conversation_of(&self, to: &Target) -> Option<ConversationId> {
+        match to {
+            Target::User(id) => self.direct(&Who::Id(*id)),
+            Target::Name(name) => self.direct(&Who::Name(name.clone())),
+            Target::Conversation(id) => Some(*id),
+        }
+    }
+
+    /// Where to write to in a conversation.
+    pub fn target_of(&self, conversation: ConversationId) -> Target {
+        match self.chats.get(&conversation) {
+            Some(Chat { kind: ConversationKind::Direct, peer: Some(peer), .. }) => Target::User(*peer),
+            _ => Target::Conversation(conversation),
+        }
+    }
+
+    /// The group of this name, if one is a member of it.
+    pub fn group_named(&self, wanted: &str) -> Option<ConversationId> {
+        let key = name::key(wanted);
+        self.groups.values().find(|group| name::key(&group.name) == key).map(|group| group.conversation)
+    }
+
+    /// Splits a user's name from what follows it: the longest name that is known, or one in quotes, or one word.
+    pub fn split_name<'t>(&self, text: &'t str) -> (&'t str, &'t str) {
+        if let Some((name, rest)) = text.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+            return (name, rest.trim_start());
+        }
+        let ends = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, _)| at);
+        let known = |name: &str| {
+            let key = name::key(name);
+            self.friends.values().any(|friend| name::key(&friend.name) == key)
+                || self
+                    .chats
+                    .values()
+                    .any(|chat| chat.kind == ConversationKind::Direct && name::key(&chat.name) == key)
+        };
+        let mut ends: Vec<usize> = ends.chain([text.len()]).collect();
+        ends.reverse();
+        let end = ends.iter().find(|end| known(&text[..**end])).or(ends.last());
+        let (name, rest) = text.split_at(end.copied().unwrap_or(text.len()));
+        (name, rest.trim_start())
+    }
+
+    /// Names for completion.
+    pub fn names(&self) -> Names {
+        let peers = self.chats.values().filter(|chat| chat.kind == ConversationKind::Direct);
+        let friends = self.friends.values().map(|friend| friend.name.to_string());
+        let users = friends.chain(peers.map(|chat| chat.name.clone())).filter(|name| !name.is_empty());
+        let groups = self.groups.values().map(|group| (group.conversation.0, group.name.to_string()));
+        Names { users: users.collect(), groups: groups.collect() }
     }
 
     /// Where a message to somebody goes. A friend's name becomes the id, so that all of it keeps one order.
@@ -112,11 +224,11 @@ impl Directory {
 
     /// A conversation, whichever it is.
     pub fn conversation(&self, id: ConversationId) -> String {
-        match self.directs.get(&id) {
-            Some(Peer { id: Some(id), name }) if !name.is_empty() => person(name, *id),
-            Some(Peer { id: Some(id), .. }) => self.user(*id),
-            Some(Peer { id: None, name }) => sanitize::line(name).into_owned(),
-            None => self.group(id),
+        match self.chats.get(&id) {
+            Some(Chat { kind: ConversationKind::Group, .. }) | None => self.group(id),
+            Some(Chat { peer: Some(id), name, .. }) if !name.is_empty() => person(name, *id),
+            Some(Chat { peer: Some(id), .. }) => self.user(*id),
+            Some(Chat { peer: None, name, .. }) => sanitize::line(name).into_owned(),
         }
     }
 
@@ -134,13 +246,8 @@ impl Directory {
             return Some(&self.my_name);
         }
         let friend = self.friends.get(&id).map(|friend| &*friend.name);
-        friend.or_else(|| self.directs.values().find(|peer| peer.id == Some(id)).map(|peer| &*peer.name))
+        friend.or_else(|| self.chats.values().find(|chat| chat.peer == Some(id)).map(|chat| &*chat.name))
     }
-}
-
-/// `zhang san (1)`.
-pub fn person(name: &str, id: UserId) -> String {
-    format!("{} ({id})", sanitize::line(name))
 }
 
 /// `online` or `offline`.
@@ -148,5 +255,72 @@ pub fn state(presence: Presence) -> &'static str {
     match presence {
         Presence::Online => "online",
         Presence::Offline => "offline",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> Directory {
+        let mut directory = Directory::default();
+        for (id, name) in [(2, "li si"), (3, "li")] {
+            let friend = Friend { id: UserId(id), name: name.into(), state: Presence::Online };
+            directory.friends.insert(UserId(id), friend);
+        }
+        directory
+    }
+
+    #[test]
+    fn the_longest_name_that_is_known_is_meant() {
+        let directory = directory();
+        for (text, expected) in [
+            ("li si", ("li si", "")),
+            ("LI SI  hello you", ("LI SI", "hello you")),
+            ("li hello", ("li", "hello")),
+            ("wang wu hello", ("wang", "wu hello")),
+            ("\"wang wu\" hello", ("wang wu", "hello")),
+            ("2 hi", ("2", "hi")),
+        ] {
+            assert_eq!(directory.split_name(text), expected);
+        }
+    }
+
+    #[test]
+    fn what_came_while_nobody_was_here_is_counted() {
+        let entry = |delivered: u64, last: u64| Entry {
+            conversation: ConversationId(9),
+            kind: ConversationKind::Direct,
+            peer: Some(UserId(2)),
+            name: "li si".into(),
+            last_seq: Seq(last),
+            first_seq: Seq(1),
+            delivered_seq: Seq(delivered),
+            read_seq: Seq(1),
+            time: wire::UnixMillis(0),
+            peer_delivered_seq: Some(Seq(2)),
+            peer_read_seq: Some(Seq(1)),
+        };
+        let login = |entry| LoggedIn {
+            id: UserId(1),
+            name: "me".into(),
+            token: "".into(),
+            token_expires: wire::UnixMillis(0),
+            node: "".into(),
+            resumed: false,
+            friends: vec![],
+            groups: vec![],
+            conversations: vec![entry],
+            friends_more: false,
+            groups_more: false,
+            conversations_more: false,
+        };
+        let mut directory = Directory::default();
+        assert_eq!(directory.learn_login(&login(entry(3, 5))), 2);
+        let chat = &directory.chats[&ConversationId(9)];
+        assert_eq!((chat.last, chat.unread), (Seq(3), 2));
+        assert_eq!([1, 2, 3].map(|seq| chat.mark(Seq(seq))), [Mark::Read, Mark::Delivered, Mark::Stored]);
+        directory.learn_sent(ConversationId(9), &Target::User(UserId(2)), Seq(6));
+        assert_eq!(directory.learn_login(&login(entry(6, 9))), 3);
     }
 }

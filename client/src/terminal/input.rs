@@ -3,30 +3,27 @@
 //! A thread waits for the keyboard, so that the program never does. It reads a line when asked to, which is also what
 //! keeps a script in step: the next line is taken when the program is ready for it.
 
-use super::screen::Screen;
+use super::columns;
+use super::complete::Names;
+use super::echo::{self, NoEcho};
+use super::helper::{Disturbing, Prompting};
+use super::screen::{Pen, Plain, Screen, write_out};
+use super::style::Style;
 use crossbeam_channel::{Receiver, Sender};
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
-use rustyline::completion::Completer;
-use rustyline::config::Configurer;
+use parking_lot::Mutex;
+use rustix::termios::tcgetwinsize;
 use rustyline::error::ReadlineError;
-use rustyline::highlight::{CmdKind, Highlighter};
-use rustyline::hint::Hinter;
-use rustyline::history::MemHistory;
-use rustyline::validate::Validator;
-use rustyline::{ColorMode, Config, Editor, Helper};
-use std::borrow::Cow;
+use rustyline::history::FileHistory;
+use rustyline::{ColorMode, CompletionType, Config, Editor, EventHandler, ExternalPrinter, KeyEvent};
 use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
-use unicode_width::UnicodeWidthStr;
-
-/// How long a prompt waits for lines that are still being printed.
-const PRINTED: Duration = Duration::from_millis(200);
 
 /// A line to read.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    pub prompt: &'static str,
+    pub prompt: String,
     pub kind: Kind,
 }
 
@@ -35,7 +32,7 @@ pub struct Ask {
 pub enum Kind {
     /// It is shown while it is typed.
     Answer,
-    /// It is shown, and can be called back by arrow up.
+    /// It is shown until it is entered, and can be called back.
     Command,
     /// It is not shown, nor remembered.
     Secret,
@@ -57,19 +54,37 @@ pub enum Answer {
 pub struct Input {
     asks: Sender<Ask>,
     pub answers: Receiver<Answer>,
+    /// Held while the program runs: what is typed ahead is shown when its turn comes, or never if it is a password.
+    _quiet: Option<NoEcho>,
 }
 
 impl Input {
-    /// Starts reading from stdin; the screen is what fits to it.
-    pub fn start() -> io::Result<(Input, Screen)> {
+    /// Starts reading from stdin; the screen is what fits to it. Typed lines are remembered in `history`.
+    pub fn start(
+        style: Style,
+        names: Arc<Mutex<Names>>,
+        history: Option<PathBuf>,
+    ) -> io::Result<(Input, Screen)> {
+        let quiet = NoEcho::begin();
         let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-        match terminal.then(editor).flatten() {
-            Some((mut editor, screen)) => {
-                Ok((spawn(screen.clone(), move |ask, screen| edit(&mut editor, ask, screen))?, screen))
+        match terminal.then(|| editor(style, names, history.as_ref())).flatten() {
+            Some((mut editor, pen, screen)) => {
+                let read = move |ask: &Ask| edit(&mut editor, &pen, ask, history.as_ref());
+                Ok((spawn(read, quiet)?, screen))
             }
             None => {
-                let screen = Screen::plain();
-                Ok((spawn(screen.clone(), read_plain)?, screen))
+                let plain = Arc::new(Plain::default());
+                let screen = Screen::Plain(plain.clone());
+                match &quiet {
+                    Some(terminal) => {
+                        terminal.by_the_key();
+                        Ok((spawn(move |ask| echo::read_line(ask, &plain), quiet)?, screen))
+                    }
+                    None => {
+                        let shown = screen.clone();
+                        Ok((spawn(move |ask| read_piped(ask, &shown), quiet)?, screen))
+                    }
+                }
             }
         }
     }
@@ -81,45 +96,85 @@ impl Input {
     }
 }
 
-fn spawn(
-    screen: Screen,
-    mut read: impl FnMut(&Ask, &Screen) -> Answer + Send + 'static,
-) -> io::Result<Input> {
+fn spawn(mut read: impl FnMut(&Ask) -> Answer + Send + 'static, quiet: Option<NoEcho>) -> io::Result<Input> {
     let (asks, asked) = crossbeam_channel::unbounded();
     let (given, answers) = crossbeam_channel::unbounded();
     thread::Builder::new().name("input".to_owned()).spawn(move || {
         for ask in asked {
-            if given.send(read(&ask, &screen)).is_err() {
+            if given.send(read(&ask)).is_err() {
                 return;
             }
         }
     })?;
-    Ok(Input { asks, answers })
+    Ok(Input { asks, answers, _quiet: quiet })
 }
 
 // ---- on a terminal -----------------------------------------------------------------------------------------------
 
-type LineEditor = Editor<Mask, MemHistory>;
+type LineEditor = Editor<Prompting, FileHistory>;
 
 /// An editor; `None` on a terminal that cannot move its cursor.
-fn editor() -> Option<(LineEditor, Screen)> {
-    // The mask is a highlighter, so highlighting must not depend on colours being wanted.
-    let config = Config::builder().color_mode(ColorMode::Forced).auto_add_history(false).build();
-    let mut editor = Editor::with_history(config, MemHistory::new()).ok()?;
-    editor.set_helper(Some(Mask { on: false }));
-    let screen = Screen::above(editor.create_external_printer().ok()?).ok()?;
-    Some((editor, screen))
+fn editor(
+    style: Style,
+    names: Arc<Mutex<Names>>,
+    history: Option<&PathBuf>,
+) -> Option<(LineEditor, Arc<Mutex<Pen>>, Screen)> {
+    let size = tcgetwinsize(rustix::stdio::stdout()).ok();
+    let size = size.filter(|size| size.ws_row > 0 && size.ws_col > 0);
+    let (height, width) = size.map_or((24, 80), |size| (size.ws_row.into(), size.ws_col.into()));
+    let pen = Arc::new(Mutex::new(Pen::new(style, height, width)));
+    // The prompt is drawn by the highlighter, so highlighting must not depend on colours being wanted.
+    let config = Config::builder()
+        .color_mode(ColorMode::Forced)
+        .completion_type(CompletionType::Circular)
+        .auto_add_history(false)
+        .build();
+    let mut editor = Editor::with_history(config, FileHistory::new()).ok()?;
+    editor.set_helper(Some(Prompting::new(pen.clone(), names)));
+    for key in [KeyEvent::ctrl('L'), KeyEvent::ctrl('Z')] {
+        editor.bind_sequence(key, EventHandler::Conditional(Box::new(Disturbing(pen.clone()))));
+    }
+    if let Some(history) = history {
+        // There is none before the first line.
+        let _ = editor.load_history(history);
+    }
+    let mut printer = editor.create_external_printer().ok()?;
+    let (wake, wakes) = crossbeam_channel::bounded(1);
+    // A thread of its own, because the printer may have to wait for the editor, and the program must not.
+    let repaint = move || {
+        for () in wakes {
+            // The editor takes its prompt away, prints this, and paints the prompt: up and down again changes nothing.
+            if printer.print("\x1b[A\n".to_owned()).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("screen".to_owned()).spawn(repaint).ok()?;
+    Some((editor, pen.clone(), Screen::Live(pen, wake)))
 }
 
-fn edit(editor: &mut LineEditor, ask: &Ask, screen: &Screen) -> Answer {
-    // The prompt comes after what was said before it.
-    screen.finish(PRINTED);
-    if let Some(mask) = editor.helper_mut() {
-        mask.on = ask.kind == Kind::Secret;
+fn edit(editor: &mut LineEditor, pen: &Mutex<Pen>, ask: &Ask, history: Option<&PathBuf>) -> Answer {
+    let is_command = ask.kind == Kind::Command;
+    if let Some(helper) = editor.helper_mut() {
+        (helper.kind, helper.prompt_columns) = (ask.kind, columns::width(&ask.prompt));
     }
-    editor.set_auto_add_history(ask.kind == Kind::Command);
-    match editor.readline(ask.prompt) {
-        Ok(line) => Answer::Line(line),
+    pen.lock().begin_edit();
+    let read = match is_command {
+        true => editor.readline(&format!("\n{}", ask.prompt)),
+        false => editor.readline(&ask.prompt),
+    };
+    {
+        let mut pen = pen.lock();
+        write_out(&pen.end_edit(!is_command));
+    }
+    match read {
+        Ok(line) => {
+            if is_command && editor.add_history_entry(&line).unwrap_or(false) {
+                // A history that cannot be written is one of this run alone.
+                let _ = history.map(|path| editor.append_history(path));
+            }
+            Answer::Line(line)
+        }
         Err(ReadlineError::Eof) => Answer::End,
         Err(ReadlineError::Interrupted) => Answer::Interrupted,
         Err(ReadlineError::Io(error)) => Answer::Failed(error),
@@ -127,39 +182,10 @@ fn edit(editor: &mut LineEditor, ask: &Ask, screen: &Screen) -> Answer {
     }
 }
 
-/// Shows blanks for a secret.
-struct Mask {
-    on: bool,
-}
-
-impl Highlighter for Mask {
-    fn highlight<'l>(&self, line: &'l str, _pos: usize) -> Cow<'l, str> {
-        if self.on { Cow::Owned(" ".repeat(line.width())) } else { Cow::Borrowed(line) }
-    }
-
-    // Without this a character typed at the end would be written as it is.
-    fn highlight_char(&self, _line: &str, _pos: usize, _kind: CmdKind) -> bool {
-        self.on
-    }
-}
-
-impl Completer for Mask {
-    type Candidate = String;
-}
-
-impl Hinter for Mask {
-    type Hint = String;
-}
-
-impl Validator for Mask {}
-impl Helper for Mask {}
-
 // ---- anywhere else -----------------------------------------------------------------------------------------------
 
-fn read_plain(ask: &Ask, screen: &Screen) -> Answer {
-    // Before the prompt: whoever sees it may type.
-    let _quiet = (ask.kind == Kind::Secret).then(NoEcho::begin).flatten();
-    if !ask.prompt.trim_end_matches("> ").is_empty() {
+fn read_piped(ask: &Ask, screen: &Screen) -> Answer {
+    if ask.kind != Kind::Command {
         screen.print(ask.prompt.trim_end());
     }
     let mut line = Vec::new();
@@ -170,29 +196,5 @@ fn read_plain(ask: &Ask, screen: &Screen) -> Answer {
             Answer::Line(line.trim_end_matches(['\n', '\r']).to_owned())
         }
         Err(error) => Answer::Failed(error),
-    }
-}
-
-/// A terminal that does not echo until this is dropped.
-struct NoEcho(rustix::termios::Termios);
-
-impl NoEcho {
-    /// `None` where stdin is no terminal: there is no echo to begin with.
-    fn begin() -> Option<NoEcho> {
-        let before = tcgetattr(rustix::stdio::stdin()).ok()?;
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        // The end of the line shows, and Ctrl-C does not end the program while nothing is shown.
-        quiet.local_modes.insert(LocalModes::ECHONL);
-        quiet.special_codes[SpecialCodeIndex::VINTR] = 0;
-        tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &quiet).ok()?;
-        Some(NoEcho(before))
-    }
-}
-
-impl Drop for NoEcho {
-    fn drop(&mut self) {
-        // Nothing can be done about a terminal that has gone.
-        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &self.0);
     }
 }

@@ -10,55 +10,102 @@
 //! All state is the main thread's; it never waits for the keyboard, the network or the screen.
 
 mod banner;
-mod chat;
-mod clock;
-mod command;
+pub mod chat;
+pub mod clock;
+mod columns;
+pub mod command;
+mod complete;
 mod directory;
+mod echo;
+mod helper;
+mod history;
 mod input;
 mod menu;
 mod news;
 mod outage;
+mod own;
 mod screen;
+pub mod style;
 
+use crate::args::Entry;
 use chat::Pending;
-use chatclient::{Client, Event, Failure, LocalId, Options, RequestId, Session, sanitize};
+use chatclient::store::KeptAccount;
+use chatclient::{Client, Event, Failure, Folder, Options, RequestId, Session, sanitize};
+use complete::Names;
 use crossbeam_channel::{Receiver, never, select};
 use directory::Directory;
 use input::{Answer, Ask, Input, Kind};
 use outage::Outage;
+use own::OwnMessages;
+use parking_lot::Mutex;
 use screen::Screen;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wire::Target;
+use style::Style;
+use wire::{ConversationId, Seq, Target};
 
 /// How long leaving may wait for messages to be stored and requests to be answered.
 const SETTLE: Duration = Duration::from_secs(2);
 /// How long leaving may wait for the last bytes and lines to get out.
 const CLOSE: Duration = Duration::from_millis(500);
+/// How often a countdown counts.
+const COUNT: Duration = Duration::from_millis(250);
+/// Columns of a name in the prompt, and in the status.
+const PROMPT_NAME: usize = 20;
+const STATUS_NAME: usize = 12;
+/// Conversations with unread messages that the status names.
+const STATUS_UNREAD: usize = 3;
+
+/// What the program is started with.
+#[derive(Debug)]
+pub struct Setup {
+    /// `host:port`.
+    pub address: String,
+    pub options: Options,
+    /// Where to keep what outlives the program; `None`: nowhere.
+    pub folder: Option<Folder>,
+    /// Whether a direct message rings.
+    pub bell: bool,
+    /// What to log in by at once, without the menu.
+    pub entry: Option<Entry>,
+}
 
 /// Runs the program until the user leaves.
-pub fn run(address: &str) -> io::Result<()> {
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
-    let options = Options { device: Some("chatclient".into()), ..Options::new(u64::from_ne_bytes(seed)) };
-    let (client, events) = Client::start(address, options)?;
-    let (input, screen) = Input::start()?;
+pub fn run(setup: Setup) -> io::Result<()> {
+    let Setup { address, options, folder, bell, entry } = setup;
+    let (style, names) = (Style::from_environment(), Arc::<Mutex<Names>>::default());
+    let (client, events) = Client::start_keeping(&*address, options, folder.clone())?;
+    let history = folder.as_ref().map(Folder::input_history);
+    let (input, screen) = Input::start(style, names.clone(), history)?;
+    let seen_by_a_person = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut terminal = Terminal {
-        address: address.to_owned(),
+        address,
         client,
         input,
+        marks_as_lines: seen_by_a_person && !screen.is_live(),
+        seen_by_a_person,
         screen,
+        style,
+        names,
+        folder,
+        kept: Vec::new(),
         mode: Mode::Menu,
         asking: false,
         directory: Directory::default(),
+        here: None,
+        page_shown: None,
         pending: BTreeMap::new(),
-        own: BTreeMap::new(),
+        own: OwnMessages::default(),
         outage: Outage::default(),
+        was_online: false,
+        bell,
+        called: None,
     };
-    let result = terminal.work(&events);
+    let result = terminal.work(&events, entry);
     terminal.client.close(CLOSE);
-    terminal.screen.finish(CLOSE);
+    terminal.screen.finish();
     result
 }
 
@@ -68,15 +115,32 @@ struct Terminal {
     client: Client,
     input: Input,
     screen: Screen,
+    style: Style,
+    /// What the editor completes.
+    names: Arc<Mutex<Names>>,
+    folder: Option<Folder>,
+    /// Accounts that the menu offers to go on with.
+    kept: Vec<KeptAccount>,
     mode: Mode,
     /// A line was asked for and has not come.
     asking: bool,
     directory: Directory,
+    /// The conversation that plain text goes to.
+    here: Option<Target>,
+    /// The page of history that was shown last, and where it begins.
+    page_shown: Option<(ConversationId, Seq)>,
     /// Requests whose reply is to be shown.
     pending: BTreeMap<RequestId, Pending>,
-    /// Own messages that are not yet stored.
-    own: BTreeMap<LocalId, Own>,
+    own: OwnMessages,
     outage: Outage,
+    /// Since this account was chosen.
+    was_online: bool,
+    /// Whether what is shown is seen: by a person at a terminal, not by a script.
+    seen_by_a_person: bool,
+    /// Whether what becomes of an own message is said on a line of its own: its line cannot be painted over.
+    marks_as_lines: bool,
+    bell: bool,
+    called: Option<Instant>,
 }
 
 /// Where the user is.
@@ -116,26 +180,27 @@ enum Then {
     LogOut,
 }
 
-/// An own message under way.
-struct Own {
-    to: Target,
-    /// The user knows that it takes longer.
-    delayed: bool,
-}
-
 impl Terminal {
-    fn work(&mut self, events: &Receiver<Event>) -> io::Result<()> {
-        self.say(&format!("chatclient {}, server {}", env!("CARGO_PKG_VERSION"), self.address));
-        self.client.with(Session::connect);
-        self.show_menu();
+    fn work(&mut self, events: &Receiver<Event>, entry: Option<Entry>) -> io::Result<()> {
+        let address = sanitize::line(&self.address).into_owned();
+        self.print(&format!("chatclient {}, server {address}", env!("CARGO_PKG_VERSION")));
+        match entry {
+            Some(entry) => self.enter(entry),
+            None => {
+                self.client.with(Session::connect);
+                self.show_menu();
+            }
+        }
         loop {
             self.settle();
             if self.mode == Mode::Done || self.screen.is_gone() {
                 return Ok(());
             }
+            self.screen.set_status(self.status());
             self.ask();
             let timeout = match self.mode {
                 Mode::Settling { until, .. } => crossbeam_channel::at(until),
+                _ if self.outage.is_on() => crossbeam_channel::after(COUNT),
                 _ => never(),
             };
             select! {
@@ -163,17 +228,18 @@ impl Terminal {
             return;
         }
         // A script's next line waits for the answer to the one before.
-        let busy = !self.screen.is_interactive() && !self.pending.is_empty();
+        let busy = !self.screen.is_live() && !self.pending.is_empty();
+        let chat_prompt = self.prompt();
         let (prompt, kind) = match &self.mode {
             Mode::Menu => ("choice: ", Kind::Answer),
             Mode::LoginWho => ("id or name: ", Kind::Answer),
             Mode::RegisterName => ("name: ", Kind::Answer),
             Mode::LoginPassword { .. } | Mode::RegisterPassword { .. } => ("password: ", Kind::Secret),
-            Mode::Chat if !busy => ("> ", Kind::Command),
+            Mode::Chat if !busy => (&*chat_prompt, Kind::Command),
             _ => return,
         };
         self.asking = true;
-        self.input.ask(Ask { prompt, kind });
+        self.input.ask(Ask { prompt: prompt.to_owned(), kind });
     }
 
     fn handle_line(&mut self, line: String) {
@@ -207,14 +273,17 @@ impl Terminal {
             return;
         }
         // Events of what was settled just now stand in the queue: the next turn shows them.
-        if settled && !self.own.is_empty() && Instant::now() < until {
+        if settled && !self.own.waiting.is_empty() && Instant::now() < until {
             return;
         }
         match then {
             Then::Quit => {
-                let lost = self.client.with(|session, _| session.unsent());
-                if lost > 0 {
-                    self.say(&format!("{lost} message(s) could not be sent"));
+                let waiting = self.client.with(|session, _| session.unsent());
+                let kept = self.client.store(|_| Ok(())).is_some();
+                match (waiting, kept) {
+                    (0, _) => {}
+                    (_, true) => self.say(&format!("{waiting} message(s) are sent when you are back")),
+                    (_, false) => self.say(&format!("{waiting} message(s) could not be sent")),
                 }
                 self.mode = Mode::Done;
             }
@@ -225,13 +294,80 @@ impl Terminal {
         }
     }
 
+    // ---- what is shown -------------------------------------------------------------------------------------------------
+
+    /// Prints what the program has to say.
     fn say(&self, lines: &str) {
-        self.screen.print(lines);
+        self.screen.print(&self.style.notice(lines));
+    }
+
+    /// Prints what somebody else has said. Own messages have a mark where this has blanks.
+    fn print(&self, lines: &str) {
+        let in_chat = self.screen.is_live() && !matches!(self.mode, Mode::Menu | Mode::LoggingOut);
+        let margin = if in_chat { "   " } else { "" };
+        self.screen.print(&format!("{margin}{lines}"));
+    }
+
+    /// Shows a line that was entered, where the editor took it away.
+    fn show_typed(&self, line: &str) {
+        if self.screen.is_live() {
+            self.say(&format!("> {}", sanitize::line(line)));
+        }
+    }
+
+    /// `li si> `: where plain text goes.
+    fn prompt(&self) -> String {
+        let Some(here) = self.here.as_ref().filter(|_| self.screen.is_live()) else { return "> ".to_owned() };
+        let label = self.directory.target_label(here);
+        // The id is told by every line of the conversation.
+        let name = label.rsplit_once(" (").map_or(&*label, |(name, _)| name);
+        format!("{}> ", columns::cut(name, PROMPT_NAME))
+    }
+
+    /// Who is here, what is unread, and whether there is a connection.
+    fn status(&self) -> String {
+        // A line that is being typed when one is logged out answers the menu.
+        if self.mode == Mode::Menu {
+            return "logged out; type your choice".to_owned();
+        }
+        let mut parts = vec![style::person(&self.directory.my_name, self.directory.me)];
+        let unread: Vec<_> = self.directory.chats.iter().filter(|(_, chat)| chat.unread > 0).collect();
+        if !unread.is_empty() {
+            let all: u64 = unread.iter().map(|(_, chat)| chat.unread).sum();
+            let named = unread.iter().take(STATUS_UNREAD).map(|(id, chat)| {
+                let label = self.directory.conversation(**id);
+                let name = label.rsplit_once(" (").map_or(&*label, |(name, _)| name);
+                format!("{} {}", columns::cut(name, STATUS_NAME), chat.unread)
+            });
+            let named = named.collect::<Vec<_>>().join(", ");
+            let more = if unread.len() > STATUS_UNREAD { ", …" } else { "" };
+            parts.push(format!("{all} unread: {named}{more}"));
+        }
+        if !self.own.failed.is_empty() {
+            parts.push(format!("{} not sent (/retry)", self.own.failed.len()));
+        }
+        parts.extend(self.outage.status(Instant::now()));
+        parts.join(&format!(" {0}{0} ", self.style.rule()))
+    }
+
+    /// Opens a conversation: plain text goes there, and what stands in it is read.
+    fn open(&mut self, to: Option<Target>) {
+        let conversation = to.as_ref().and_then(|to| self.directory.conversation_of(to));
+        self.here = to;
+        self.client.store(|store| store.set_current(conversation));
+        if let Some(conversation) = conversation {
+            self.read_up_to_here(conversation);
+        }
+    }
+
+    /// Names may have changed: the editor completes them.
+    fn publish_names(&self) {
+        *self.names.lock() = self.directory.names();
     }
 }
 
 /// A failure as a sentence that is safe to show.
-fn sentence(failure: &Failure) -> String {
+pub fn sentence(failure: &Failure) -> String {
     match failure {
         Failure::Refused(refusal) if refusal.errmsg.is_empty() => refusal.errno.to_string(),
         _ => sanitize::line(&failure.to_string()).into_owned(),

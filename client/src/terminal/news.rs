@@ -1,17 +1,26 @@
 //! What the session tells, as lines on the screen.
 
-use super::directory::{person, state};
-use super::{Mode, Terminal, chat, clock, sentence};
+use super::directory::state;
+use super::own::{self, Waiting};
+use super::style::{Mark, person};
+use super::{Mode, Terminal, chat, clock, columns, sentence};
+use chatclient::outbox::Unsent;
+use chatclient::store::Failed;
 use chatclient::{Event, Failure, LocalId, SendFailure, sanitize};
-use std::time::Instant;
-use wire::push::{FriendChange, FriendEvent, PresenceChange};
+use std::time::{Duration, Instant};
+use wire::push::{FriendChange, FriendEvent, PresenceChange, Receipt};
 use wire::reply::{Friend, LoggedIn, Presence};
-use wire::{ConversationId, ConversationKind, Message, Refusal};
+use wire::{ConversationId, ConversationKind, Message, Refusal, Seq};
+
+/// The shortest time between two bells.
+const BELL_EVERY: Duration = Duration::from_secs(1);
 
 impl Terminal {
     pub(super) fn handle_event(&mut self, event: Event) {
         match event {
-            Event::Connected | Event::Delivered(_) | Event::Read(_) => {}
+            Event::Connected => {}
+            Event::Delivered(receipt) => self.handle_receipt(receipt, Mark::Delivered),
+            Event::Read(receipt) => self.handle_receipt(receipt, Mark::Read),
             Event::Disconnected { why, retry_in_ms: Some(wait) } => {
                 if let Some(notice) = self.outage.notice(Instant::now(), &why, wait) {
                     self.say(&notice);
@@ -26,13 +35,17 @@ impl Terminal {
             Event::LoggedIn(login) => self.handle_logged_in(&login),
             Event::LoginFailed(failure) => self.handle_entry_failed("login", &failure),
             Event::LoggedOut(reason) => self.handle_logged_out(reason),
-            Event::Message(message) => self.show_message(&message),
-            Event::Sent { local, conversation, .. } => self.handle_sent(local, conversation),
+            Event::Message(message) => self.handle_message(&message),
+            Event::Sent { local, conversation, seq, .. } => self.handle_sent(local, conversation, seq),
             Event::SendDelayed { local, refusal } => self.handle_delayed(local, refusal),
             Event::SendFailed { local, failure } => self.handle_send_failed(local, &failure),
             Event::Reply { request, reply } => self.handle_reply(request, Ok(reply)),
             Event::Failed { request, failure } => self.handle_reply(request, Err(failure)),
-            Event::Conversations(entries) => self.directory.learn_entries(&entries),
+            Event::Conversations(entries) => {
+                self.directory.learn_entries(&entries);
+                self.publish_names();
+                self.settle_marks();
+            }
             Event::Presence(change) => self.handle_presence(change),
             Event::Friend(change) => self.handle_friend(*change),
             Event::Changed(listings) => self.refresh(&listings),
@@ -42,6 +55,9 @@ impl Terminal {
             Event::ServerError(refusal) => {
                 self.say(&format!("the server reports: {}", sentence(&Failure::Refused(refusal))));
             }
+            Event::NotKept(why) => {
+                self.say(&format!("nothing is kept on this machine: {}", sanitize::line(&why)));
+            }
             Event::Missing { conversation, from, to } => {
                 let label = self.directory.conversation(conversation);
                 self.say(&format!("the server has lost messages {from} to {to} of {label}"));
@@ -50,18 +66,26 @@ impl Terminal {
     }
 
     fn handle_logged_in(&mut self, login: &LoggedIn) {
-        self.directory.learn_login(login);
-        if self.outage.end() {
-            return self.say("back online");
+        let first = matches!(self.mode, Mode::LoggingIn);
+        if first {
+            self.learn_store(login.id, &login.name);
+        }
+        let missed = self.directory.learn_login(login);
+        self.publish_names();
+        self.settle_marks();
+        if self.outage.end() && !first {
+            let counted = if missed > 0 { format!(", {missed} new while away") } else { String::new() };
+            let what = if std::mem::replace(&mut self.was_online, true) { "resumed" } else { "online" };
+            return self.say(&format!("{what}{counted}"));
         }
         // Whoever is leaving is not stopped by a connection that came back.
-        if !matches!(self.mode, Mode::LoggingIn) {
+        if !first {
             return;
         }
-        self.mode = Mode::Chat;
+        (self.mode, self.was_online) = (Mode::Chat, true);
         self.say(&format!("logged in as {}", person(&login.name, login.id)));
-        self.say(&chat::friends(&self.directory, &[]));
-        self.say(&chat::groups(&self.directory));
+        self.say(&chat::friends(self.directory.friends.values(), &[]));
+        self.say(&chat::groups(self.directory.groups.values()));
         for entry in &login.conversations {
             let read = entry.read_seq.max(entry.first_seq.prev());
             let unread = entry.last_seq.0.saturating_sub(read.0);
@@ -73,35 +97,126 @@ impl Terminal {
             self.say("there are more: friends and groups list them all");
         }
         self.say("help lists the commands");
+        self.take_up();
     }
 
-    /// `[12:03] zhang san (1): hello`; shown is read.
-    fn show_message(&mut self, message: &Message) {
+    // ---- messages ------------------------------------------------------------------------------------------------------
+
+    fn handle_message(&mut self, message: &Message) {
+        let known = self.directory.chats.get(&message.conversation).map_or(Seq(0), |chat| chat.last);
+        // What the store gave a moment ago was shown then.
+        if message.seq <= known {
+            return;
+        }
         self.directory.learn_message(message);
-        let (at, who) = (clock::short(message.time), person(&message.name, message.from));
-        let text = sanitize::line(&message.content);
-        let place = self.directory.conversation(message.conversation);
-        self.say(&match message.kind {
-            ConversationKind::Group => format!("[{at}] {place} | {who}: {text}"),
-            // Written by this account on another device.
-            ConversationKind::Direct if message.from == self.directory.me => {
-                format!("[{at}] {who} to {place}: {text}")
-            }
-            ConversationKind::Direct => format!("[{at}] {who}: {text}"),
-        });
-        let (conversation, seq) = (message.conversation, message.seq);
-        self.client.with(|session, now| session.read(now, conversation, seq));
-    }
-
-    fn handle_sent(&mut self, local: LocalId, conversation: ConversationId) {
-        if let Some(own) = self.own.remove(&local) {
-            self.directory.learn_sent(conversation, &own.to);
-            self.say(&format!("sent to {}", self.directory.target_label(&own.to)));
+        self.show_line(message);
+        let theirs = message.from != self.directory.me;
+        if let Some(chat) = self.directory.chats.get_mut(&message.conversation) {
+            chat.last = message.seq;
+            chat.unread += u64::from(theirs);
+        }
+        if self.is_open(message.conversation) {
+            self.read_up_to_here(message.conversation);
+        }
+        if theirs && message.kind == ConversationKind::Direct {
+            self.call();
         }
     }
 
+    /// `[12:03] zhang san (1): hello`.
+    pub(super) fn show_line(&mut self, message: &Message) {
+        let (at, who) = (clock::short(message.time), person(&message.name, message.from));
+        let own = self.screen.is_live() && message.from == self.directory.me;
+        let who = self.style.name(if own { "you" } else { &who }, message.from);
+        let text = sanitize::line(&message.content);
+        let place = self.directory.conversation(message.conversation);
+        let line = match message.kind {
+            ConversationKind::Group => format!("[{at}] {place} | {who}: {text}"),
+            // Written by this account, on another device or before.
+            ConversationKind::Direct if message.from == self.directory.me => {
+                format!(
+                    "[{at}] {who} {} {place}: {text}",
+                    if self.screen.is_live() { self.style.arrow() } else { "to" }
+                )
+            }
+            ConversationKind::Direct => format!("[{at}] {who}: {text}"),
+        };
+        match self.mark_of(message) {
+            Some(mark) if self.screen.is_live() => {
+                let id = self.own.new_line();
+                self.screen.print_marked(id, mark, line);
+                self.own.watch(message.conversation, message.seq, id, mark);
+            }
+            _ => self.print(&line),
+        }
+    }
+
+    /// Whether the user looks at a conversation.
+    fn is_open(&self, conversation: ConversationId) -> bool {
+        self.here.as_ref().is_some_and(|here| self.directory.conversation_of(here) == Some(conversation))
+    }
+
+    /// The user sees all of a conversation that is here. A message counts as read when a person at a terminal has its
+    /// conversation open while it is shown, or opens it later; never because a script took it.
+    pub(super) fn read_up_to_here(&mut self, conversation: ConversationId) {
+        let Some(chat) = self.directory.chats.get_mut(&conversation) else { return };
+        if self.seen_by_a_person {
+            chat.unread = 0;
+            let seq = chat.last;
+            self.client.with(|session, now| session.read(now, conversation, seq));
+        }
+    }
+
+    /// The bell, at most once a second: a backlog is one call.
+    fn call(&mut self) {
+        let now = Instant::now();
+        if self.bell && self.called.is_none_or(|called| now >= called + BELL_EVERY) {
+            self.called = Some(now);
+            self.screen.bell();
+        }
+    }
+
+    // ---- own messages ----------------------------------------------------------------------------------------------------
+
+    fn handle_sent(&mut self, local: LocalId, conversation: ConversationId, seq: Seq) {
+        let Some(own) = self.own.waiting.remove(&local) else { return };
+        if self.here.as_ref() == Some(&own.to) {
+            self.client.store(|store| store.set_current(Some(conversation)));
+        }
+        self.directory.learn_sent(conversation, &own.to, seq);
+        let mark = self.directory.chats.get(&conversation).map_or(Mark::Stored, |chat| chat.mark(seq));
+        if self
+            .directory
+            .chats
+            .get(&conversation)
+            .is_some_and(|chat| chat.peer.is_some() && chat.name.is_empty())
+        {
+            self.ask_peers();
+        }
+        self.screen.mark(own.line, mark);
+        self.own.watch(conversation, seq, own.line, mark);
+        self.say_mark(mark, &format!("sent to {}", self.directory.target_label(&own.to)));
+    }
+
+    /// A message from an earlier life of the program, still under way.
+    pub(super) fn show_waiting(&mut self, unsent: Unsent) {
+        let (to, text, line) = (unsent.send.target, unsent.send.content.to_string(), self.own.new_line());
+        let shown = format!("[{}] {}", clock::now(), self.own_line(&to, &text));
+        self.screen.print_marked(line, Mark::Sending, shown);
+        self.own.waiting.insert(unsent.local, Waiting { to, text, line, delayed: false });
+    }
+
+    /// A message that failed in an earlier life of the program.
+    pub(super) fn show_failed(&mut self, failed: Failed) {
+        let Failed { local, target: to, content: text, why } = failed;
+        let line = self.own.new_line();
+        self.screen.print_marked(line, Mark::Failed, self.own_line(&to, &text));
+        self.say(&self.style.alarm(&format!("not sent: {}  (/retry, /drop)", sanitize::line(&why))));
+        self.own.failed.push(own::Failure { local, to, text });
+    }
+
     fn handle_delayed(&mut self, local: LocalId, refusal: Box<Refusal>) {
-        if let Some(own) = self.own.get_mut(&local)
+        if let Some(own) = self.own.waiting.get_mut(&local)
             && !std::mem::replace(&mut own.delayed, true)
         {
             let (label, why) = (self.directory.target_label(&own.to), sentence(&Failure::Refused(refusal)));
@@ -110,14 +225,57 @@ impl Terminal {
     }
 
     fn handle_send_failed(&mut self, local: LocalId, failure: &SendFailure) {
-        if let Some(own) = self.own.remove(&local) {
-            let why = match failure {
-                SendFailure::Refused(refusal) => sentence(&Failure::Refused(refusal.clone())),
-                SendFailure::Expired | SendFailure::OtherAccount => failure.to_string(),
-            };
-            self.say(&format!("not sent to {}: {why}", self.directory.target_label(&own.to)));
+        let Some(own) = self.own.waiting.remove(&local) else { return };
+        let why = match failure {
+            SendFailure::Refused(refusal) => sentence(&Failure::Refused(refusal.clone())),
+            SendFailure::Expired | SendFailure::OtherAccount => failure.to_string(),
+        };
+        self.screen.mark(own.line, Mark::Failed);
+        let label = self.directory.target_label(&own.to);
+        if self.screen.is_live() {
+            let text = columns::cut(&sanitize::line(&own.text), 30);
+            self.say(&self.style.alarm(&format!("not sent to {label}: {why}  [{text}]  /retry, /drop")));
+        } else {
+            self.say_mark(Mark::Failed, &format!("not sent to {label}: {why}"));
+        }
+        self.own.failed.push(own::Failure { local, to: own.to, text: own.text });
+    }
+
+    /// The peer of a direct chat has received, or read.
+    fn handle_receipt(&mut self, receipt: Receipt, mark: Mark) {
+        let Receipt { conversation, seq, .. } = receipt;
+        if let Some(chat) = self.directory.chats.get_mut(&conversation) {
+            chat.peer_delivered = chat.peer_delivered.max(seq);
+            if mark == Mark::Read {
+                chat.peer_read = chat.peer_read.max(seq);
+            }
+        }
+        if self.own.advance(&self.screen, conversation, seq, mark) {
+            let what = if mark == Mark::Read { "read by" } else { "delivered to" };
+            if self.marks_as_lines {
+                self.say_mark(mark, &format!("{what} {}", self.directory.conversation(conversation)));
+            }
         }
     }
+
+    /// Where the peers have come to meanwhile.
+    fn settle_marks(&mut self) {
+        for (id, chat) in &self.directory.chats {
+            self.own.advance(&self.screen, *id, chat.peer_delivered, Mark::Delivered);
+            self.own.advance(&self.screen, *id, chat.peer_read, Mark::Read);
+        }
+    }
+
+    /// What happened to an own message, where its line cannot be painted over.
+    fn say_mark(&self, mark: Mark, what: &str) {
+        if self.marks_as_lines {
+            self.say(&format!("{} {what}", self.style.mark(mark)));
+        } else if !self.screen.is_live() {
+            self.say(what);
+        }
+    }
+
+    // ---- people ------------------------------------------------------------------------------------------------------------
 
     fn handle_presence(&mut self, change: PresenceChange) {
         if let Some(friend) = self.directory.friends.get_mut(&change.id) {
@@ -137,6 +295,7 @@ impl Terminal {
             FriendEvent::Accepted => {
                 self.say(&format!("{who} and you are friends{said}"));
                 self.directory.friends.insert(id, Friend { id, name, state: Presence::Online });
+                self.publish_names();
             }
             FriendEvent::Refused => self.say(&format!("{who} does not want to be friends{said}")),
             FriendEvent::Removed => {

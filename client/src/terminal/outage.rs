@@ -10,6 +10,8 @@ const QUIET: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Outage {
     said: Option<Instant>,
+    /// The next attempt.
+    next: Option<Instant>,
 }
 
 impl Outage {
@@ -18,8 +20,14 @@ impl Outage {
         self.said.is_some()
     }
 
+    /// There is no connection yet, and nothing to say about it.
+    pub fn begin(&mut self, now: Instant) {
+        (self.said, self.next) = (Some(now), Some(now));
+    }
+
     /// An attempt failed, or the connection was lost: the notice to show, if it is time for one.
     pub fn notice(&mut self, now: Instant, why: &Lost, retry_in_ms: u64) -> Option<String> {
+        self.next = Some(now + Duration::from_millis(retry_in_ms));
         let first = match self.said {
             Some(said) if now < said + QUIET => return None,
             said => said.is_none(),
@@ -35,8 +43,19 @@ impl Outage {
         })
     }
 
+    /// What the status says now.
+    pub fn status(&self, now: Instant) -> Option<String> {
+        self.said?;
+        let left = self.next?.saturating_duration_since(now);
+        Some(match left.as_millis().div_ceil(1000) {
+            0 => "offline: connecting".to_owned(),
+            seconds => format!("offline: next try in {seconds} s (Enter: now)"),
+        })
+    }
+
     /// The connection is back. Whether it had been lost.
     pub fn end(&mut self) -> bool {
+        self.next = None;
         self.said.take().is_some()
     }
 }
@@ -55,5 +74,15 @@ mod tests {
         assert_eq!(notices[0], "connection lost: the server closed the connection; trying again in 2 s");
         assert!(notices[1].starts_with("still offline"));
         assert!(outage.end() && !outage.end());
+    }
+
+    #[test]
+    fn the_status_counts_down() {
+        let (start, mut outage) = (Instant::now(), Outage::default());
+        assert_eq!(outage.status(start), None);
+        outage.notice(start, &Lost::Closed, 2_500);
+        let at = |ms| outage.status(start + Duration::from_millis(ms)).unwrap();
+        assert!(at(0).contains("in 3 s") && at(600).contains("in 2 s") && at(2_400).contains("in 1 s"));
+        assert_eq!(at(2_500), "offline: connecting");
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::support::terminal::Terminal;
 use crate::support::{Client, PASSWORD, PATIENCE, Server};
-use wire::{Command, Push, Target};
+use wire::command::Who;
+use wire::{Command, Credentials, Push, Target, UserId};
 
 /// What somebody types who sits down for the first time.
 fn register(terminal: &mut Terminal, name: &str, id: u32) {
@@ -24,6 +25,12 @@ fn two_who_know_each_other(server: &Server) -> (Terminal, Terminal) {
     (zhang, li)
 }
 
+/// The row above the prompt.
+fn status(rows: &[String]) -> &str {
+    let row = rows.iter().rev().find(|row| row.starts_with("──"));
+    row.map_or("", |row| row)
+}
+
 /// How often a text stands on the screen.
 fn count(terminal: &Terminal, text: &str) -> usize {
     terminal.text().matches(text).count()
@@ -35,18 +42,20 @@ fn two_who_never_met_register_and_talk() {
     let (mut zhang, mut li) = two_who_know_each_other(&server);
     zhang.type_line("chat:2:hello, 李四: how are you?");
     li.expect("zhang san (1): hello, 李四: how are you?");
-    zhang.expect("sent to");
     li.type_line("chat:zhang san:well");
     zhang.expect("li si (2): well");
 
     // What is no command is not sent to anybody.
     zhang.type_line("caht:2:a slip of the fingers");
     zhang.expect("unknown command `caht`; did you mean `chat`?");
-    zhang.type_line("a line without any colon");
-    zhang.expect("unknown command");
-    zhang.type_line("chat:2:that was all");
-    li.expect("that was all");
-    assert_eq!(count(&li, "slip") + count(&li, "colon"), 0);
+    zhang.type_line("gruopchat:2:another slip");
+    zhang.expect("did you mean `groupchat`?");
+    zhang.type_line("/mgs li si a slip with a slash");
+    zhang.expect("did you mean `/msg`?");
+    // Plain text goes to the conversation that is open.
+    zhang.type_line("that was all");
+    li.expect("zhang san (1): that was all");
+    assert_eq!(count(&li, "slip"), 0);
 
     for terminal in [&mut zhang, &mut li] {
         terminal.type_line("quit");
@@ -59,7 +68,7 @@ fn two_who_never_met_register_and_talk() {
 fn a_terminal_that_can_do_nothing_shows_no_password_either() {
     let server = Server::start(&[]);
     for id in 1..=10 {
-        let mut terminal = Terminal::open_as("dumb", server.address);
+        let mut terminal = Terminal::open_as(&[("TERM", "dumb"), ("LANG", "C")], server.address);
         terminal.expect("choice:");
         terminal.type_line("2");
         terminal.expect("name:");
@@ -71,6 +80,21 @@ fn a_terminal_that_can_do_nothing_shows_no_password_either() {
         terminal.type_line("quit");
         assert_eq!(terminal.wait(), 0);
         assert_eq!(count(&terminal, PASSWORD), 0, "the password was shown: {:?}", terminal.text());
+        assert!(!terminal.bytes().contains(&0x1b), "it was told to do something: {:?}", terminal.text());
+    }
+}
+
+#[test]
+fn a_password_that_is_typed_before_its_prompt_is_not_shown() {
+    let server = Server::start(&[]);
+    for terminal in [&[("TERM", "dumb")][..], &[("TERM", "xterm")]] {
+        let mut terminal = Terminal::open_as(terminal, server.address);
+        terminal.expect("choice:");
+        let name = format!("user {}", count(&terminal, "choice"));
+        terminal.type_keys(&format!("2\r{name} {}\r{PASSWORD}\r", terminal.text().len()));
+        terminal.expect("your id is");
+        terminal.expect("help lists the commands");
+        assert_eq!(count(&terminal, PASSWORD), 0, "the password was shown: {:?}", terminal.text());
     }
 }
 
@@ -80,18 +104,24 @@ fn both_come_back_after_a_crash_and_what_was_typed_meanwhile_arrives_once() {
     let (mut zhang, mut li) = two_who_know_each_other(&server);
     zhang.type_line("chat:2:before the crash");
     li.expect("before the crash");
-    zhang.expect("sent to");
     server.kill9();
     zhang.expect("connection lost");
     li.expect("connection lost");
+    zhang.expect_to_see("the countdown", |rows| status(rows).contains("offline: next try in"));
     zhang.type_line("chat:2:written in the dark");
-    zhang.expect("offline");
+    zhang.expect_to_see("the waiting message", |rows| {
+        rows.iter().any(|row| row.starts_with(" … ") && row.ends_with("written in the dark"))
+    });
     server.restart();
+    zhang.expect("resumed");
     li.expect("zhang san (1): written in the dark");
-    zhang.expect("sent to");
+    zhang.expect_to_see("the stored message", |rows| {
+        rows.iter().any(|row| row.starts_with("✓✓ ") && row.ends_with("written in the dark"))
+    });
     zhang.type_line("chat:2:after the crash");
     li.expect("after the crash");
     assert_eq!(count(&li, "written in the dark"), 1, "{:?}", li.text());
+    zhang.expect_to_see("no word of an outage", |rows| !status(rows).contains("offline"));
     li.type_line("history:1");
     li.expect("history of ");
     for (number, text) in [(1, "before the crash"), (2, "written in the dark"), (3, "after the crash")] {
@@ -162,11 +192,207 @@ fn somebody_else_logs_in_after_a_logout() {
     zhang.type_line("chat:2:it is me, wang");
     li.expect("wang wu (3): it is me, wang");
     li.type_line("chat:1:zhang, are you there?");
-    li.expect("sent to");
+    li.expect(" ✓\r");
     zhang.type_line("history:1");
     zhang.expect("no messages with");
     zhang.type_line("quit");
     assert_eq!(zhang.wait(), 0);
     assert_eq!(count(&zhang, "are you there"), 0, "what is for another account was shown");
     assert_eq!(count(&zhang, PASSWORD) + count(&zhang, "not the password"), 0, "a password was shown");
+}
+
+#[test]
+fn an_own_message_shows_how_far_it_has_come() {
+    let server = Server::start(&[]);
+    let (mut zhang, mut li) = two_who_know_each_other(&server);
+    zhang.type_line("/msg \"li si\" 你好 🙂");
+    li.expect("zhang san (1): 你好 🙂");
+    let marked = |mark: &str| {
+        let begins = format!("{mark} [");
+        move |rows: &[String]| rows.iter().any(|row| row.starts_with(&begins) && row.ends_with("你好 🙂"))
+    };
+    zhang.expect_to_see("that it was delivered", marked("✓✓"));
+    li.expect_to_see("what is unread", |rows| status(rows).contains("1 unread: zhang san 1"));
+    // It counts as read when somebody opens the conversation in which it stands.
+    li.type_line("/msg zhang san");
+    zhang.expect_to_see("that it was read", marked(" R"));
+    li.expect_to_see("nothing unread", |rows| !status(rows).contains("unread"));
+    // A message to nobody fails, with the reason, and is not forgotten.
+    zhang.type_line("chat:99:anybody?");
+    zhang.expect("not sent to user 99: there is no such user");
+    zhang.expect_to_see("the failure", |rows| {
+        rows.iter().any(|row| row.starts_with(" ! ") && row.ends_with("anybody?"))
+    });
+    zhang.type_line("/retry");
+    zhang.expect("not sent to user 99");
+    zhang.type_line("/drop");
+    zhang.expect("1 message(s) dropped");
+}
+
+#[test]
+fn a_line_that_is_being_typed_is_not_broken_by_what_comes() {
+    let server = Server::start(&[]);
+    let (mut zhang, mut li) = two_who_know_each_other(&server);
+    zhang.type_line("/msg \"li si\"");
+    zhang.expect("li si> ");
+    zhang.type_keys("half a li");
+    zhang.expect("half a li");
+    for number in 1..=5 {
+        li.type_line(&format!("chat:1:message {number} 嗨"));
+        zhang.expect(&format!("li si (2): message {number} 嗨"));
+        zhang.expect_to_see("the line, whole and last", |rows| {
+            rows.iter().rfind(|row| !row.is_empty()).is_some_and(|row| row == "li si> half a li")
+        });
+    }
+    zhang.type_keys("ne\r");
+    li.expect("zhang san (1): half a line");
+}
+
+#[test]
+fn after_kill9_every_message_is_there_once_and_what_was_written_is_sent_once() {
+    const MESSAGES: usize = 120;
+    let mut server = Server::start_at_fixed_port(&[]);
+    let mut li = Terminal::open(server.address);
+    register(&mut li, "li si", 1);
+    let (mut sender, account) = Client::join(server.address, "sender");
+    let text = |number: usize| format!("message-{number:04}.");
+    for number in 1..=MESSAGES {
+        sender.send(Target::Name("li si".into()), &text(number));
+        if number == MESSAGES / 3 {
+            li.expect(&text(5));
+            li.kill9();
+        }
+    }
+    let first_life = li.text();
+    let mut again = li.reopen();
+    again.expect("4. go on as li si (1)");
+    again.type_line("");
+    again.expect(&text(MESSAGES));
+    let second_life = again.text();
+    let mut shown_before = true;
+    for number in 1..=MESSAGES {
+        let (before, after) =
+            (first_life.matches(&text(number)).count(), second_life.matches(&text(number)).count());
+        assert!(before <= 1 && after <= 1, "{} was shown {before} and {after} times", text(number));
+        assert!(before + after > 0, "{} was never shown", text(number));
+        assert!(shown_before || before == 0, "{} came out of order", text(number));
+        shown_before = before == 1;
+    }
+    let places: Vec<_> = (1..=MESSAGES).filter_map(|number| second_life.find(&text(number))).collect();
+    assert!(places.is_sorted(), "in order");
+
+    // Written while there is no server, by a client that dies before there is one.
+    server.kill9();
+    again.expect("connection lost");
+    again.type_line("chat:sender:written and killed");
+    again.expect_to_see("the waiting message", |rows| {
+        rows.iter().any(|row| row.starts_with(" … ") && row.ends_with("written and killed"))
+    });
+    again.kill9();
+    server.restart();
+    let mut third = again.reopen();
+    third.expect("choice: ");
+    third.type_line("4");
+    third.expect_to_see("that it was sent", |rows| {
+        rows.iter().any(|row| row.starts_with(" ✓ ") && row.ends_with("written and killed"))
+    });
+    let mut sender = Client::login_to(server.address, &account);
+    let mut from_li = || {
+        sender.push(PATIENCE, |push| match push {
+            Push::Message(message) if message.from == UserId(1) => Some(message.content.to_string()),
+            _ => None,
+        })
+    };
+    assert_eq!(from_li(), "written and killed");
+    third.type_line("/msg sender and this is the last");
+    assert_eq!(from_li(), "and this is the last", "and nothing a second time");
+
+    // Everything can be read without a server.
+    server.kill9();
+    third.expect("connection lost");
+    third.kill9();
+    let mut offline = third.reopen();
+    offline.expect("choice: ");
+    offline.type_line("4");
+    offline.expect("where you left off");
+    offline.expect("and this is the last");
+    offline.type_line("/history");
+    offline.expect("offline; what is kept on this machine:");
+    offline.expect("written and killed");
+}
+
+#[test]
+fn a_client_that_is_kicked_says_by_whom_and_does_not_fight_back() {
+    let server = Server::start(&[]);
+    let mut li = Terminal::open(server.address);
+    register(&mut li, "li si", 1);
+    let mut phone = Client::connect(server.address);
+    let login = |device: &str| Command::Login {
+        credentials: Credentials::Password { who: Who::Id(UserId(1)), password: PASSWORD.into() },
+        device: Some(device.into()),
+    };
+    assert!(matches!(phone.ask(&login("li's phone")), wire::Reply::LoggedIn(_)));
+    li.expect("you were logged out at ");
+    li.expect(" by a login from li's phone");
+    li.expect("1. login");
+    // Nobody goes on by a token that was revoked, and the phone stays.
+    assert_eq!(count(&li, "go on as"), 0);
+    phone.settle();
+    assert!(phone.take_pushes().is_empty());
+}
+
+#[test]
+fn colours_are_the_terminals_and_the_users_choice() {
+    let server = Server::start(&[]);
+    let (mut sender, _) = Client::join(server.address, "sender");
+    for (number, (environment, colours)) in
+        [(&[("TERM", "xterm-256color")][..], true), (&[("TERM", "xterm-256color"), ("NO_COLOR", "1")], false)]
+            .into_iter()
+            .enumerate()
+    {
+        let mut terminal = Terminal::open_as(environment, server.address);
+        let name = format!("reader {number}");
+        terminal.expect("choice: ");
+        terminal.type_line("2");
+        terminal.expect("name: ");
+        terminal.type_line(&name);
+        terminal.expect("password: ");
+        terminal.type_line(PASSWORD);
+        terminal.expect("help lists the commands");
+        sender.send(Target::Name(name.into()), "in which colour?");
+        terminal.expect("in which colour?");
+        let text = terminal.text();
+        assert_eq!(text.contains("msender (1)\u{1b}[39m: in"), colours, "{text:?}");
+        assert_eq!(text.contains("\u{1b}[3"), colours, "{text:?}");
+    }
+}
+
+#[test]
+fn states_are_said_in_ascii_where_nothing_can_be_painted() {
+    let server = Server::start(&[]);
+    let (mut peer, _) = Client::join(server.address, "peer");
+    let mut dumb = Terminal::open_as(&[("TERM", "dumb"), ("LANG", "C")], server.address);
+    dumb.expect("choice:");
+    dumb.type_line("2");
+    dumb.expect("name:");
+    dumb.type_line("dumb");
+    dumb.expect("password:");
+    dumb.type_line(PASSWORD);
+    dumb.expect("help lists the commands");
+    dumb.type_line("chat:1:hello");
+    dumb.expect(" + sent to");
+    let message = peer.message();
+    peer.ack(message.conversation, message.seq).unwrap();
+    dumb.expect("++ delivered to");
+    let read = Command::Read { conversation: message.conversation, seq: message.seq };
+    peer.post(&read).unwrap();
+    dumb.expect(" R read by");
+    // A line that is half typed is shown again below what came.
+    dumb.type_keys("half a l");
+    dumb.expect("half a l");
+    peer.send(Target::Name("dumb".into()), "an interruption");
+    dumb.expect("an interruption\r\n> half a l");
+    dumb.type_line("ine");
+    assert_eq!(&*peer.message().content, "half a line");
+    assert!(dumb.text().is_ascii(), "{:?}", dumb.text());
 }

@@ -5,6 +5,13 @@ use super::{PATIENCE, programs};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Instant;
+use tempfile::TempDir;
+
+const ROWS: u16 = 40;
+const COLUMNS: u16 = 160;
 
 /// A terminal with the client in it. Dropping it kills the client.
 pub struct Terminal {
@@ -14,31 +21,63 @@ pub struct Terminal {
     /// Up to where the screen was read.
     read: usize,
     over: bool,
+    server: SocketAddr,
+    /// Where the client keeps its store.
+    home: Arc<TempDir>,
     _pty: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
-    /// Starts the client in a terminal as everybody has one.
+    /// Starts the client in a terminal as everybody has one, but for its colours.
     pub fn open(server: SocketAddr) -> Terminal {
-        Terminal::open_as("xterm", server)
+        Terminal::open_as(&[("TERM", "xterm"), ("NO_COLOR", "1")], server)
     }
 
-    /// Starts the client in a terminal of this kind (`TERM`).
-    pub fn open_as(kind: &str, server: SocketAddr) -> Terminal {
-        let size = PtySize { rows: 40, cols: 160, ..PtySize::default() };
+    /// Starts the client in a terminal of this environment.
+    pub fn open_as(environment: &[(&str, &str)], server: SocketAddr) -> Terminal {
+        Terminal::open_at(environment, server, Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    fn open_at(environment: &[(&str, &str)], server: SocketAddr, home: Arc<TempDir>) -> Terminal {
+        let size = PtySize { rows: ROWS, cols: COLUMNS, ..PtySize::default() };
         let pty = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(programs::chatclient());
         command.args([server.ip().to_string(), server.port().to_string()]);
-        command.env("TERM", kind);
+        for variable in ["NO_COLOR", "COLORTERM", "LC_ALL", "LC_CTYPE", "TERM_PROGRAM"] {
+            command.env_remove(variable);
+        }
+        command.env("LANG", "C.UTF-8");
+        command.env("XDG_DATA_HOME", home.path());
+        for (name, value) in environment {
+            command.env(name, value);
+        }
         let child = pty.slave.spawn_command(command).unwrap();
         let (keyboard, reader) = (pty.master.take_writer().unwrap(), pty.master.try_clone_reader().unwrap());
         let screen = Transcript::of(reader);
-        Terminal { child, keyboard, screen, read: 0, over: false, _pty: pty.master }
+        Terminal { child, keyboard, screen, read: 0, over: false, server, home, _pty: pty.master }
+    }
+
+    /// Ends the client as a power cut would.
+    pub fn kill9(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.over = true;
+    }
+
+    /// Starts the client again on what it has kept, in a new terminal; it must have ended.
+    pub fn reopen(&self) -> Terminal {
+        assert!(self.over, "a client is opened again after its end");
+        Terminal::open_at(&[("TERM", "xterm"), ("NO_COLOR", "1")], self.server, self.home.clone())
     }
 
     /// Types a line.
     pub fn type_line(&mut self, line: &str) {
-        self.keyboard.write_all(format!("{line}\r").as_bytes()).unwrap();
+        self.type_keys(&format!("{line}\r"));
+    }
+
+    /// Presses keys.
+    pub fn type_keys(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits until a text appears after what was read so far.
@@ -50,6 +89,31 @@ impl Terminal {
                 let all = self.screen.text();
                 let rest = String::from_utf8_lossy(&self.screen.bytes()[self.read..]).into_owned();
                 panic!("{text:?} does not appear; after what was read came {rest:?}, in all {all:?}");
+            }
+        }
+    }
+
+    /// What a person sees now, row by row.
+    pub fn rows(&self) -> Vec<String> {
+        let size = |cells| NonZeroU16::new(cells).unwrap();
+        let mut emulator = vt100::Parser::new(size(ROWS), size(COLUMNS), 0);
+        emulator.process(&self.screen.bytes());
+        emulator.screen().rows(0, COLUMNS).collect()
+    }
+
+    /// Waits until a person sees what is wanted.
+    #[track_caller]
+    pub fn expect_to_see(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let length = self.screen.bytes().len();
+            let rows = self.rows();
+            if wanted(&rows) {
+                return;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !self.screen.wait_for_more(length, left) {
+                panic!("{what} is not to be seen in {rows:#?}");
             }
         }
     }

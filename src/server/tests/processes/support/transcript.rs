@@ -71,6 +71,13 @@ impl Transcript {
         }
     }
 
+    /// Waits until there are more than `length` bytes; whether there are in time.
+    pub fn wait_for_more(&self, length: usize, within: Duration) -> bool {
+        let waits = |written: &mut Written| written.bytes.len() <= length && !written.ended;
+        let (written, _) = self.0.1.wait_timeout_while(self.lock(), within, waits).unwrap();
+        written.bytes.len() > length
+    }
+
     /// Waits for the end of the stream; whether it came in time.
     pub fn wait_for_end(&self, within: Duration) -> bool {
         let (written, _) =

@@ -23,6 +23,7 @@ pub use files::Files;
 pub use memory::MemoryDisk;
 
 use super::super::{Random, StoreError};
+use rustix::io::Errno;
 use std::io;
 
 /// Where segments lie. What fails for lack of room leaves the segment's synced records as they were.
@@ -44,6 +45,9 @@ pub trait Disk: Send {
 const SECTOR: usize = 512;
 /// A segment grows by so much at once, filled with zeros.
 const GROWTH: usize = 1 << 17;
+/// Segments that are made at the start: one is written to, one filed, two wait for what filed them to be synced. More are
+/// made only when the disk is that slow, so that commits do not need a file descriptor when there is none.
+const SEGMENTS_MIN: usize = 4;
 const MAGIC: &[u8; 8] = b"chatjrnl";
 /// Bytes of a segment's header without its sector's rest.
 const SEGMENT_HEADER: usize = 28;
@@ -127,7 +131,11 @@ impl Journal {
                 take(record)?;
             }
         }
-        Ok(Journal { disk, segments, current: None, next: last + 1, buffer: Vec::new() })
+        let mut journal = Journal { disk, segments, current: None, next: last + 1, buffer: Vec::new() };
+        while journal.segments.len() < SEGMENTS_MIN {
+            journal.add_segment()?;
+        }
+        Ok(journal)
     }
 
     /// The number of the last record.
@@ -184,11 +192,7 @@ impl Journal {
         let free = self.segments.iter().position(|segment| segment.use_ == Use::Free);
         let segment = match free {
             Some(segment) => segment,
-            None => {
-                self.disk.add().map_err(no_room)?;
-                self.segments.push(Segment { length: 0, use_: Use::Free });
-                self.segments.len() - 1
-            }
+            None => self.add_segment()?,
         };
         let mut salt = [0; 8];
         random(&mut salt);
@@ -196,6 +200,12 @@ impl Journal {
         let current = Current { segment, at: 0, salt: u64::from_le_bytes(salt) };
         self.current = Some(current);
         Ok(current)
+    }
+
+    fn add_segment(&mut self) -> Result<usize, StoreError> {
+        self.disk.add().map_err(no_room)?;
+        self.segments.push(Segment { length: 0, use_: Use::Free });
+        Ok(self.segments.len() - 1)
     }
 
     /// Makes room up to `end`, so that a full disk is met here and not in the middle of a record.
@@ -291,12 +301,11 @@ fn fatal(error: io::Error) -> StoreError {
     StoreError::Fatal(format!("the journal: {error}"))
 }
 
-/// A failed write: for lack of room it can be waited for.
+/// A failed write: for lack of room, or of descriptors for a file that has it, it can be waited for.
 fn no_room(error: io::Error) -> StoreError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem => {
-            StoreError::Unavailable(format!("the journal: {error}"))
-        }
-        _ => fatal(error),
-    }
+    let can_be_waited_for = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem => true,
+        _ => matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)),
+    };
+    if can_be_waited_for { StoreError::Unavailable(format!("the journal: {error}")) } else { fatal(error) }
 }

@@ -1,0 +1,166 @@
+//! Columns and rows that a text takes on a terminal.
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthChar;
+
+/// Columns of a character; what takes none joins the one before.
+fn columns(c: char) -> usize {
+    c.width().unwrap_or(0)
+}
+
+/// Columns of a text without control sequences.
+pub fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+/// As much of a text as fits, with `~` where something was left out.
+pub fn cut(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut used = 1;
+    for cluster in text.graphemes(true) {
+        used += width(cluster);
+        if used > most {
+            break;
+        }
+        cut.push_str(cluster);
+    }
+    cut + "~"
+}
+
+/// Rows that lines take which begin in the first column; colours take no room. A line that just fills its row takes one.
+pub fn rows(text: &str, of: usize) -> usize {
+    text.split('\n').map(|line| 1 + wraps(line, 0, of.max(2))).sum()
+}
+
+/// Rows of a text that begins `at` this column and leaves the cursor behind itself, which needs a column too.
+pub fn rows_with_cursor(text: &str, at: usize, of: usize) -> usize {
+    let of = of.max(2);
+    let (row, column) = end(text, at, of);
+    1 + row + usize::from(column == of)
+}
+
+/// Row and column behind a text that begins `at` this column: the last column's end is not yet the next row.
+pub fn end(text: &str, at: usize, of: usize) -> (usize, usize) {
+    let (mut row, mut column) = (at / of, at % of);
+    for cluster in text.graphemes(true) {
+        let wide = match cluster {
+            "\n" | "\r\n" => {
+                (row, column) = (row + 1, 0);
+                continue;
+            }
+            "\t" => 8 - column % 8,
+            _ => width(cluster),
+        };
+        column += wide;
+        if column > of {
+            (row, column) = (row + 1, wide);
+        }
+    }
+    (row, column)
+}
+
+/// A line on rows of its own making: broken between words and between wide characters, later rows indented. A word that is
+/// longer than a row, such as an address, is left whole, so that it can be copied.
+pub fn wrap(line: &str, of: usize, indent: usize) -> String {
+    let mut out = String::with_capacity(line.len() + 16);
+    let (mut column, mut spaces) = (0, 0);
+    let mut put = |word: &str, spaces: usize| {
+        let wide = visible(word);
+        if column + spaces + wide > of && column > indent && wide <= of.saturating_sub(indent) {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        } else {
+            out.push_str(&" ".repeat(spaces));
+            column += spaces;
+        }
+        out.push_str(word);
+        column += wide;
+    };
+    let mut word = String::new();
+    for cluster in line.graphemes(true) {
+        let alone = width(cluster) > 1;
+        if cluster == " " || alone {
+            if !word.is_empty() {
+                put(&std::mem::take(&mut word), std::mem::take(&mut spaces));
+            }
+            match alone {
+                true => put(cluster, std::mem::take(&mut spaces)),
+                false => spaces += 1,
+            }
+        } else {
+            word.push_str(cluster);
+        }
+    }
+    put(&word, spaces);
+    out
+}
+
+/// Columns of a text that may hold colours.
+fn visible(text: &str) -> usize {
+    let mut characters = text.chars();
+    let mut wide = 0;
+    while let Some(c) = characters.next() {
+        if c == '\x1b' {
+            characters.by_ref().find(|c| *c == 'm');
+        } else {
+            wide += columns(c);
+        }
+    }
+    wide
+}
+
+fn wraps(line: &str, mut column: usize, of: usize) -> usize {
+    let mut wraps = 0;
+    let mut characters = line.chars();
+    while let Some(c) = characters.next() {
+        if c == '\x1b' {
+            // The only sequences that this program puts into a line are those of colours: ESC [ … m.
+            characters.by_ref().find(|c| *c == 'm');
+            continue;
+        }
+        column += columns(c);
+        if column > of {
+            (wraps, column) = (wraps + 1, columns(c));
+        }
+    }
+    wraps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_do_not_stand_half_in_a_row() {
+        assert_eq!((width("你好 a"), width("e\u{301}"), width("🙂")), (6, 1, 2));
+        assert_eq!((rows("12345", 5), rows("123456", 5)), (1, 2));
+        assert_eq!((rows("你好", 5), rows("你好吗", 5), rows("1你好", 5)), (1, 2, 1));
+        assert_eq!(rows("\x1b[31m12345\x1b[39m", 5), 1);
+        assert_eq!(rows("a\n123456\n", 5), 4);
+        assert_eq!((rows_with_cursor("123", 2, 5), rows_with_cursor("12", 2, 5)), (2, 1));
+        assert_eq!(rows_with_cursor("a\nb", 2, 5), 2);
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_and_wide_characters() {
+        assert_eq!(wrap("one two three", 8, 2), "one two\n  three");
+        assert_eq!(wrap("one 你好吗 two", 8, 2), "one 你好\n  吗 two");
+        assert_eq!(
+            wrap("see http://a.very.long/address here", 12, 2),
+            "see http://a.very.long/address\n  here"
+        );
+        assert_eq!(wrap("\x1b[31mone\x1b[39m two", 7, 2), "\x1b[31mone\x1b[39m two");
+        assert_eq!((wrap("", 8, 2), wrap("   indented", 20, 2)), (String::new(), "   indented".to_owned()));
+    }
+
+    #[test]
+    fn what_is_cut_says_so_and_fits() {
+        assert_eq!(cut("hello", 5), "hello");
+        assert_eq!(cut("hello!", 5), "hell~");
+        assert_eq!((cut("你好吗", 5), cut("你好吗", 4)), ("你好~".to_owned(), "你~".to_owned()));
+    }
+}

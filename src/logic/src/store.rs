@@ -134,6 +134,13 @@ pub enum Write {
 /// A node that was not seen for so long is not connected to anybody.
 pub const NODE_SILENT_MS: u64 = 30_000;
 
+/// How long the sessions of a node that is not seen any more go on: they are within their grace, but a node says only now
+/// and then that it lives.
+#[must_use]
+pub fn node_grace(grace: u64) -> u64 {
+    grace.max(NODE_SILENT_MS)
+}
+
 /// A message to store.
 #[derive(Clone, Debug)]
 pub struct Append {
@@ -389,7 +396,7 @@ pub enum Read {
         user: UserId,
     },
     /// Which of these users are online: their session is connected, or lost its connection less than `grace` ago, and
-    /// its node was seen less than `grace` ago. Answer: [`Found::Online`].
+    /// its node was seen less than [`node_grace`] ago. Answer: [`Found::Online`].
     Online {
         /// Of whom.
         users: Vec<UserId>,

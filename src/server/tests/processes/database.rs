@@ -6,6 +6,7 @@ use crate::support::ledger::{Promised, Sender, audit};
 use crate::support::mariadb::{PASSWORD, USER};
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::{Account, Client, MariaDb, PATIENCE, Server, programs};
+use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -34,9 +35,14 @@ fn start_on_shared() -> Server {
 /// Some who send to Bob as clients do that are told to try again later, until `trouble` is over; then all they sent
 /// is retried and audited, and Bob must have been pushed everything once, in order, on the connection that he had.
 fn stream_through_trouble(server: &Server, trouble: impl FnOnce(&Promised)) {
-    let (mut bob, bob_account) = Client::join(server.address, "bob");
+    stream_between(server.address, server.address, trouble);
+}
+
+/// The same, from one node to another.
+pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Promised)) {
+    let (mut bob, bob_account) = Client::join(to, "bob");
     let mut senders: Vec<Sender> =
-        (0..SENDERS).map(|number| Sender::join(server.address, &format!("sender {number}"))).collect();
+        (0..SENDERS).map(|number| Sender::join(from, &format!("sender {number}"))).collect();
     let (promised, over, read) = (Promised::default(), AtomicBool::new(false), AtomicBool::new(false));
     let pushed = thread::scope(|scope| {
         let pushes = scope.spawn(|| receive(&mut bob, &read));
@@ -61,7 +67,7 @@ fn stream_through_trouble(server: &Server, trouble: impl FnOnce(&Promised)) {
             trouble(&promised);
         });
         for sender in &mut senders {
-            sender.retry_all(server.address);
+            sender.retry_all(from);
         }
         drop(last);
         pushes.join().unwrap()

@@ -6,6 +6,7 @@ mod support;
 
 mod backpressure;
 mod benchmark;
+mod cluster;
 mod command_line;
 mod database;
 mod descriptors;

@@ -5,7 +5,9 @@ use super::link::{Link, first};
 use super::record::Record;
 use super::sql::Sql;
 use crate::storage::column::{NODE_KEPT_MS, kind_of};
-use logic::store::{CHANGES_MAX, End, Epoch, Found, Holder, NODE_SILENT_MS, Roster, TokenHash, Written};
+use logic::store::{
+    CHANGES_MAX, End, Epoch, Found, Holder, NODE_SILENT_MS, Roster, TokenHash, Written, node_grace,
+};
 use std::collections::HashMap;
 use wire::{ConversationId, Seq, UnixMillis, UserId};
 
@@ -43,7 +45,7 @@ pub fn claim(link: &mut Link, now: UnixMillis, claim: &Claim<'_>) -> Result<Writ
         if claim.unless_held && is_held {
             return Ok(Written::Conflict);
         }
-        if seen_within(claim.grace) && lost_at.is_none_or(|at| at + claim.grace > now) {
+        if seen_within(node_grace(claim.grace)) && lost_at.is_none_or(|at| at + claim.grace > now) {
             let node = String::from_utf8_lossy(node).into_owned().into_boxed_str();
             before = Some(Holder { node, token });
         }
@@ -136,12 +138,13 @@ pub fn online(link: &mut Link, users: &[UserId], grace: u64) -> Result<Vec<UserI
     if users.is_empty() {
         return Ok(Vec::new());
     }
-    let after = link.now()?.0.saturating_sub(grace);
+    let now = link.now()?.0;
+    let (lost_after, seen_after) = (now.saturating_sub(grace), now.saturating_sub(node_grace(grace)));
     let mut sql = Sql::new();
     sql.push("SELECT s.user_id FROM session s JOIN node n ON n.name = s.node WHERE s.user_id IN ")
         .set(users)
         .push(format_args!(
-            " AND n.seen_at > {after} AND (s.lost_at IS NULL OR s.lost_at > {after}) ORDER BY s.user_id"
+            " AND n.seen_at > {seen_after} AND (s.lost_at IS NULL OR s.lost_at > {lost_after}) ORDER BY s.user_id"
         ))
         .end();
     link.rows(&sql)?.iter().map(|row| row.user(0)).collect()

@@ -8,7 +8,7 @@ use super::super::column::{NODE_KEPT_MS, kind_of};
 use super::view::{View, seq};
 use super::{Batch, SqliteStore};
 use logic::store::{
-    CHANGES_MAX, End, Epoch, Found, Holder, NODE_SILENT_MS, Roster, TokenHash, Write, Written,
+    CHANGES_MAX, End, Epoch, Found, Holder, NODE_SILENT_MS, Roster, TokenHash, Write, Written, node_grace,
 };
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
@@ -65,7 +65,8 @@ impl SqliteStore {
         let values = (claim.user.0, epoch.0, claim.node, claim.token, now as i64);
         self.conn.prepare_cached(sql)?.execute(values)?;
         let in_force = |before: &Before| {
-            seen_within(before, claim.grace) && before.lost_at.is_none_or(|at| at + claim.grace > now)
+            seen_within(before, node_grace(claim.grace))
+                && before.lost_at.is_none_or(|at| at + claim.grace > now)
         };
         let before = before.filter(in_force).and_then(|before| before.holder);
         Ok(Written::Claimed { epoch, before })
@@ -134,12 +135,13 @@ impl View<'_> {
     /// Answers [`logic::store::Read::Online`].
     pub(super) fn online(&self, users: &[UserId], grace: u64) -> Result<Vec<UserId>, StoreError> {
         let sql = "SELECT 1 FROM session s JOIN node n ON n.name = s.node \
-                   WHERE s.user_id = ?1 AND n.seen_at > ?2 AND (s.lost_at IS NULL OR s.lost_at > ?2)";
+                   WHERE s.user_id = ?1 AND n.seen_at > ?3 AND (s.lost_at IS NULL OR s.lost_at > ?2)";
         let mut select = self.conn.prepare_cached(sql)?;
-        let after = self.now.0.saturating_sub(grace) as i64;
+        let before = |ms: u64| self.now.0.saturating_sub(ms) as i64;
+        let (lost_after, seen_after) = (before(grace), before(node_grace(grace)));
         let mut online = Vec::new();
         for user in users {
-            if select.exists((user.0, after))? {
+            if select.exists((user.0, lost_after, seen_after))? {
                 online.push(*user);
             }
         }

@@ -8,6 +8,7 @@ pub mod mariadb;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod redis;
 pub mod server;
 pub mod standin;
 pub mod terminal;

@@ -1,0 +1,284 @@
+//! Several nodes over one database, joined by Redis: they act as one, and the loss of anything but the database costs
+//! only time.
+
+use crate::database::stream_between;
+use crate::support::client::{errno, text};
+use crate::support::redis::Redis;
+use crate::support::{Account, Client, Event, MariaDb, PATIENCE, Server};
+use rustix::process::Signal;
+use std::thread;
+use std::time::{Duration, Instant};
+use wire::command::Who;
+use wire::reply::Presence;
+use wire::{Command, Credentials, Errno, Push, Reply, Target, UserId};
+
+/// Nodes over a database of their own.
+struct Nodes {
+    redis: Redis,
+    nodes: Vec<Server>,
+}
+
+impl Nodes {
+    fn start(count: usize, settings: &[&str]) -> Nodes {
+        let (redis, database) = (Redis::start(), MariaDb::shared());
+        let url = database.url(&database.new_name());
+        let mut nodes = Nodes { redis, nodes: Vec::new() };
+        for number in 1..=count {
+            nodes.nodes.push(nodes.node(number, &url, settings));
+        }
+        nodes.wait_for_all();
+        nodes
+    }
+
+    fn node(&self, number: usize, url: &str, settings: &[&str]) -> Server {
+        let (url, redis) = (format!("storage.url={url}"), format!("cluster.redis={}", self.redis.url()));
+        let name = format!("cluster.node=n{number}");
+        let own = ["--set", &url, "--set", &redis, "--set", &name];
+        Server::start(&[&own, settings].concat())
+    }
+
+    /// Until each knows all.
+    fn wait_for_all(&self) {
+        for node in &self.nodes {
+            let mut client = Client::connect(node.address);
+            let until = Instant::now() + PATIENCE;
+            loop {
+                let Reply::Nodes(page) = client.ask(&Command::Nodes) else { panic!("NODES is answered") };
+                if page.nodes.iter().filter(|node| node.alive).count() == self.nodes.len() {
+                    break;
+                }
+                assert!(Instant::now() < until, "the nodes do not find each other: {page:?}");
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+fn befriend(client: &mut Client, other: UserId) {
+    let made = client.ask(&Command::AddFriend { who: Who::Id(other), message: None });
+    assert!(matches!(made, Reply::FriendAdded(_)), "{made:?}");
+}
+
+fn presence(client: &mut Client, friend: UserId) -> Presence {
+    client.push(PATIENCE, |push| match push {
+        Push::Presence(change) if change.id == friend => Some(change.state),
+        _ => None,
+    })
+}
+
+#[test]
+fn users_of_two_nodes_chat_and_see_each_other() {
+    let cluster = Nodes::start(2, &["--set", "session.grace=1"]);
+    let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    let (mut ann, ann_account) = Client::join(one, "ann");
+    let (mut bob, bob_account) = Client::join(two, "bob");
+    befriend(&mut ann, bob_account.id);
+    assert_eq!(presence(&mut ann, bob_account.id), Presence::Online);
+    assert_eq!(presence(&mut bob, ann_account.id), Presence::Online);
+    for n in 0..50 {
+        let begun = Instant::now();
+        let sent = ann.send(Target::User(bob_account.id), &format!("to bob {n}"));
+        assert_eq!(bob.message().seq, sent.seq);
+        let sent = bob.send(Target::User(ann_account.id), &format!("to ann {n}"));
+        assert_eq!(ann.message().seq, sent.seq);
+        assert!(n == 0 || begun.elapsed() < Duration::from_secs(2), "it is not the bus that delivers");
+    }
+    // A group that begins on one node and is joined on the other.
+    let group = ann.create_group("climbing");
+    assert_eq!(bob.ask(&Command::JoinGroup { conversation: group }), Reply::Done);
+    let (mut cleo, _) = Client::join(one, "cleo");
+    assert_eq!(cleo.ask(&Command::JoinGroup { conversation: group }), Reply::Done);
+    for (n, content) in (0..20).map(|n| (n, format!("to all {n}"))) {
+        let sender = if n % 2 == 0 { &mut ann } else { &mut bob };
+        sender.send(Target::Conversation(group), &content);
+        let others = if n % 2 == 0 { [&mut bob, &mut cleo] } else { [&mut ann, &mut cleo] };
+        for other in others {
+            assert_eq!(*other.message().content, *content);
+        }
+    }
+    // Who is online where is told in listings, too; after the grace, not before, bob has gone.
+    let (mut dan, dan_account) = Client::join(one, "dan");
+    befriend(&mut dan, bob_account.id);
+    assert_eq!(presence(&mut dan, bob_account.id), Presence::Online);
+    drop(dan);
+    let listed = Client::connect(two).login(&dan_account).friends;
+    assert_eq!(listed[0].state, Presence::Online);
+    drop(bob);
+    assert_eq!(presence(&mut ann, bob_account.id), Presence::Offline);
+}
+
+#[test]
+fn a_login_on_another_node_kicks_the_first_at_once() {
+    let cluster = Nodes::start(2, &[]);
+    let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    let (mut first, account) = Client::join(one, "ann");
+    let (mut bob, bob_account) = Client::join(one, "bob");
+    for round in 0..10 {
+        let there = if round % 2 == 0 { two } else { one };
+        let begun = Instant::now();
+        let mut second = Client::connect(there);
+        let reply = second.login(&account);
+        assert!(reply.resumed, "it is the session of the same token");
+        // Whatever the first one asks for now is refused, if it gets an answer at all.
+        if let Ok(request) = first.post(&text(Target::User(bob_account.id), "from the dead", None)) {
+            while let Ok(Some(event)) = first.event(PATIENCE) {
+                if let Event::Reply(number, reply) = event
+                    && number == request
+                {
+                    assert_ne!(errno(&reply), Errno::Ok, "an older session has written");
+                }
+            }
+        } else {
+            first.wait_closed(PATIENCE);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "the kick took {:?}", begun.elapsed());
+        second.send(Target::User(bob_account.id), &format!("round {round}"));
+        assert_eq!(*bob.message().content, *format!("round {round}"));
+        first = second;
+    }
+}
+
+#[test]
+fn two_logins_that_race_leave_one_session() {
+    const ROUNDS: usize = 100;
+    let cluster = Nodes::start(2, &[]);
+    let addresses = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    let (ann, account) = Client::join(addresses[0], "ann");
+    let (_bob, bob_account) = Client::join(addresses[1], "bob");
+    drop(ann);
+    for round in 0..ROUNDS {
+        let account = &account;
+        let mut both = thread::scope(|scope| {
+            let login = |address| {
+                scope.spawn(move || {
+                    let mut client = Client::connect(address);
+                    let by_token = Credentials::Token(account.token.clone());
+                    let login = Command::Login { credentials: by_token, device: None };
+                    client.post(&login).map(|request| (client, request))
+                })
+            };
+            addresses.map(login).map(|thread| thread.join().unwrap().unwrap())
+        });
+        // Each was answered, or ended by the other; one is left, and it alone can write.
+        let mut left = 0;
+        for (client, _) in &mut both {
+            let to_bob = text(Target::User(bob_account.id), &format!("round {round}"), None);
+            let Ok(request) = client.post(&to_bob) else { continue };
+            while let Ok(Some(event)) = client.event(PATIENCE) {
+                if let Event::Reply(number, reply) = event
+                    && number == request
+                {
+                    left += usize::from(errno(&reply) == Errno::Ok);
+                    break;
+                }
+            }
+        }
+        assert!(left >= 1, "round {round}: nobody is logged in");
+        // Who wrote first may have been ended after that; now there is one for certain.
+        let writers = both.iter_mut().filter_map(|(client, _)| {
+            let to_bob = text(Target::User(bob_account.id), &format!("again {round}"), None);
+            let request = client.post(&to_bob).ok()?;
+            while let Ok(Some(event)) = client.event(PATIENCE) {
+                if let Event::Reply(number, reply) = event
+                    && number == request
+                {
+                    return (errno(&reply) == Errno::Ok).then_some(());
+                }
+            }
+            None
+        });
+        assert_eq!(writers.count(), 1, "round {round}");
+    }
+}
+
+#[test]
+fn redis_is_killed_flushed_and_frozen_and_nothing_is_lost_doubled_or_reordered() {
+    let mut cluster = Nodes::start(2, &[]);
+    let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    stream_between(one, two, |promised| {
+        promised.wait_for(promised.count() + 100);
+        cluster.redis.kill9();
+        promised.wait_for(promised.count() + 200);
+        cluster.redis.restart();
+        promised.wait_for(promised.count() + 200);
+        cluster.redis.command("FLUSHALL");
+        promised.wait_for(promised.count() + 200);
+        cluster.redis.freeze(true);
+        promised.wait_for(promised.count() + 200);
+        cluster.redis.freeze(false);
+        cluster.redis.command("CLIENT KILL TYPE pubsub");
+        promised.wait_for(promised.count() + 200);
+    });
+}
+
+#[test]
+fn without_redis_a_message_takes_no_longer_than_a_look_at_the_database() {
+    const BOUND: Duration = Duration::from_millis(2_500);
+    let mut cluster = Nodes::start(2, &[]);
+    let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    let (mut ann, _) = Client::join(one, "ann");
+    let (mut bob, bob_account) = Client::join(two, "bob");
+    ann.send(Target::User(bob_account.id), "before");
+    assert_eq!(&*bob.message().content, "before");
+    cluster.redis.kill9();
+    for n in 0..5 {
+        let sent = ann.send(Target::User(bob_account.id), &format!("dark {n}"));
+        let begun = Instant::now();
+        assert_eq!(bob.message().seq, sent.seq);
+        // The bound, and what a machine that does much else adds.
+        assert!(begun.elapsed() < 2 * BOUND, "{:?}", begun.elapsed());
+    }
+    // Logins go on as well, and kick.
+    let (mut cleo, cleo_account) = Client::join(one, "cleo");
+    let begun = Instant::now();
+    Client::login_to(two, &cleo_account);
+    cleo.wait_closed(PATIENCE);
+    assert!(begun.elapsed() < 2 * BOUND, "the older session ended after {:?}", begun.elapsed());
+    cluster.redis.restart();
+    cluster.wait_for_all();
+    let quick = |ann: &mut Client, bob: &mut Client, n: u32| {
+        let sent = ann.send(Target::User(bob_account.id), &format!("light {n}"));
+        let begun = Instant::now();
+        assert_eq!(bob.message().seq, sent.seq);
+        begun.elapsed() < Duration::from_millis(300)
+    };
+    let until = Instant::now() + Duration::from_secs(10);
+    let mut n = 0;
+    while !quick(&mut ann, &mut bob, n) {
+        assert!(Instant::now() < until, "it does not return to normal");
+        n += 1;
+    }
+}
+
+#[test]
+fn a_node_that_is_killed_or_drains_moves_its_clients_elsewhere() {
+    let mut cluster = Nodes::start(3, &[]);
+    let addresses: Vec<_> = cluster.nodes.iter().map(|node| node.address).collect();
+    let (mut ann, ann_account) = Client::join(addresses[0], "ann");
+    let (mut bob, bob_account) = Client::join(addresses[1], "bob");
+    befriend(&mut ann, bob_account.id);
+    assert_eq!(presence(&mut ann, bob_account.id), Presence::Online);
+    ann.take_pushes();
+    // Drained: told where to go, and resumed there.
+    cluster.nodes[1].signal(Signal::TERM);
+    let node = bob.push(PATIENCE, |push| match push {
+        Push::GoingAway(away) => Some(away.node.clone()),
+        _ => None,
+    });
+    assert!(node.is_some_and(|node| *node != *addresses[1].to_string()));
+    let mut bob = Client::connect(addresses[2]);
+    assert!(bob.login(&bob_account).resumed);
+    assert!(cluster.nodes[1].wait(Duration::from_secs(10)).success());
+    bob.send(Target::User(ann_account.id), "from the third");
+    assert_eq!(&*ann.message().content, "from the third");
+    // Killed: the same, and nobody saw anybody go.
+    cluster.nodes[2].kill9();
+    let mut bob = Client::connect(addresses[0]);
+    let account = Account { ..bob_account };
+    assert!(bob.login(&account).resumed);
+    ann.send(Target::User(account.id), "still here");
+    // What he sent himself comes as well, as far as his own cursor was not written yet.
+    while &*bob.message().content != "still here" {}
+    let seen = ann.take_pushes();
+    assert!(!seen.iter().any(|push| matches!(push, Push::Presence(_))), "{seen:?}");
+}

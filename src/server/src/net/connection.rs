@@ -98,8 +98,6 @@ pub(super) struct Connection {
     pub due: Tick,
     /// Silence was answered with a PROBE.
     probed: bool,
-    /// The kernel finds its end; no silence does.
-    kept_alive: bool,
 }
 
 impl Connection {
@@ -131,7 +129,6 @@ impl Connection {
             stalled: now,
             due: Tick(u32::MAX),
             probed: false,
-            kept_alive: false,
         }
     }
 
@@ -277,23 +274,13 @@ impl Connection {
         match dialect {
             Dialect::Legacy => {
                 self.legacy = Some(Box::default());
-                self.keep_alive()?;
-            }
-            Dialect::Tlv if self.kept_alive => {
-                self.kept_alive = false;
-                self.since = shared.now;
-                shared.arm(self);
+                // Its client may be silent for as long as it likes: the kernel finds out when the peer is gone.
+                keep_alive(&self.stream).map_err(|_| CloseReason::PeerReset)?;
             }
             Dialect::Tlv => {}
         }
         shared.inputs.push(Input::Opened { conn: self.id, peer, dialect });
         Ok(())
-    }
-
-    /// Its client may be silent for as long as it likes: the kernel finds out when the peer is gone.
-    fn keep_alive(&mut self) -> Result<(), CloseReason> {
-        self.kept_alive = true;
-        keep_alive(&self.stream).map_err(|_| CloseReason::PeerReset)
     }
 
     /// Counts a request that goes to logic.
@@ -438,7 +425,7 @@ impl Connection {
     pub fn deadline(&self, spans: &Spans) -> Tick {
         let stalled = self.stalled.after(spans.stall);
         let due = match (self.stage, self.user) {
-            (Stage::Open, _) if self.kept_alive => Tick(u32::MAX),
+            (Stage::Open, _) if self.legacy.is_some() => Tick(u32::MAX),
             (Stage::Open, None) => self.since.after(spans.login),
             (Stage::Open, Some(_)) if self.probed => self.heard.after(spans.probe),
             (Stage::Open, Some(_)) => self.heard.after(spans.silence),
@@ -457,8 +444,6 @@ impl Connection {
             return Err(CloseReason::SlowConsumer);
         }
         match (self.stage, self.user) {
-            // Who has said nothing may be a legacy client, whose user sits before its menu.
-            (Stage::Open, None) if self.dialect.is_none() => self.keep_alive(),
             (Stage::Open, None) => Err(CloseReason::LoginTimeout),
             // What we do not read is not the peer's silence.
             (Stage::Open, Some(_)) if self.readable || shared.stalled || !self.gate_is_open(shared) => {

@@ -85,6 +85,7 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
         threads: reactors,
         connections,
         frame_bytes: config.limits.frame_bytes,
+        proxies: config.chat.proxies.clone(),
         style: Style { msgids: config.legacy.msgids, object_bytes: config.legacy.object_bytes },
         pace: Duration::from_millis(config.legacy.pace_ms.into()),
         ..NetConfig::default()

@@ -2,8 +2,9 @@
 //!
 //! A new key is one entry here and one in `conf/chatserver.toml`; a test holds the two equal.
 
-use super::value::{Literal, StorageUrl, address, boolean, choice, file, integer, msgids};
+use super::value::{Literal, StorageUrl, address, boolean, choice, file, integer, msgids, networks};
 use crate::net::PACE;
+use ipnet::IpNet;
 use log::LevelFilter;
 use logic::Conflict;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -74,6 +75,8 @@ sections! {
     chat: Chat {
         /// Where chat clients connect. Port 0 takes a free one, which the log names.
         listen: SocketAddr = loopback(6000), address;
+        /// Who is believed when it says, by the PROXY protocol, whose connection it passes on.
+        proxies: Vec<IpNet> = Vec::new(), networks;
     }
     /// Browsers and operators.
     http: Http {

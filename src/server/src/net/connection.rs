@@ -14,13 +14,14 @@ use super::deadline::{Spans, Tick};
 use super::keep_alive::keep_alive;
 use super::legacy::{self, Legacy};
 use super::output::{Output, Progress};
+use super::proxy::{self, Header, Origin};
 use super::shared::Shared;
 use super::tlv;
 use logic::{ConnId, Input};
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::io::{self, ErrorKind, Read};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use wire::kind::request;
 use wire::{Dialect, Push, UserId};
 
@@ -50,6 +51,8 @@ pub(super) enum Stage {
 pub(super) struct Connection {
     pub id: ConnId,
     stream: TcpStream,
+    /// Who is behind a connection that a proxy made, and has said so or may; for the others the socket knows.
+    origin: Option<Box<Origin>>,
     /// Chosen by the first byte; until then logic does not know of the connection.
     pub dialect: Option<Dialect>,
     /// What a connection of that dialect has beside the others.
@@ -104,10 +107,11 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that was just accepted and is watched by the loop under its id.
-    pub fn new(id: ConnId, stream: TcpStream, now: Tick) -> Connection {
+    pub fn new(id: ConnId, stream: TcpStream, origin: Option<Box<Origin>>, now: Tick) -> Connection {
         Connection {
             id,
             stream,
+            origin,
             dialect: None,
             legacy: None,
             stage: Stage::Open,
@@ -140,9 +144,12 @@ impl Connection {
         self.user
     }
 
-    /// The socket, for the log.
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
+    /// Who is behind it. An error: the kernel has forgotten, for the connection is gone.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        match self.origin.as_deref() {
+            Some(Origin::Stated(source)) => Ok(*source),
+            Some(Origin::Awaited(_)) | None => self.stream.peer_addr(),
+        }
     }
 
     /// Whether what comes from the peer may be taken: nothing changes the meaning of what follows, not too much of
@@ -228,8 +235,38 @@ impl Connection {
         Ok(())
     }
 
+    /// Takes what was read. A connection that a proxy made begins with whose it is.
+    fn take_in(&mut self, bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
+        let Some(Origin::Awaited(begun)) = self.origin.as_deref_mut() else {
+            return self.take_in_chat(bytes, shared);
+        };
+        begun.extend_from_slice(bytes);
+        match proxy::parse(begun) {
+            Ok(Header::Possible | Header::Begun) => Ok(()),
+            Ok(Header::Absent) => self.end_introduction(None, 0, shared),
+            Ok(Header::Whole { source, length }) => self.end_introduction(source, length, shared),
+            Err(proxy::Malformed) => Err(CloseReason::BadProxyHeader),
+        }
+    }
+
+    /// Goes on with what came behind a header of `length` bytes, if there was one.
+    fn end_introduction(
+        &mut self,
+        source: Option<SocketAddr>,
+        length: usize,
+        shared: &mut Shared,
+    ) -> Result<(), CloseReason> {
+        let stated = source.map(|source| Box::new(Origin::Stated(source)));
+        let begun = match std::mem::replace(&mut self.origin, stated).map(|origin| *origin) {
+            Some(Origin::Awaited(begun)) => begun,
+            Some(Origin::Stated(_)) | None => unreachable!("an introduction ends once"),
+        };
+        shared.arm(self);
+        if begun.len() == length { Ok(()) } else { self.take_in_chat(&begun[length..], shared) }
+    }
+
     /// Decodes what was read. What is left over of it is kept.
-    fn take_in(&mut self, mut bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
+    fn take_in_chat(&mut self, mut bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
         if self.dialect.is_none() {
             self.choose_dialect(bytes[0], shared)?;
         }
@@ -272,7 +309,7 @@ impl Connection {
     fn choose_dialect(&mut self, first: u8, shared: &mut Shared) -> Result<(), CloseReason> {
         let dialect = Dialect::from_first_byte(first).ok_or(CloseReason::UnknownDialect)?;
         // The kernel keeps it for us: of idle connections each byte counts.
-        let peer = self.stream.peer_addr().map_err(|_| CloseReason::PeerReset)?.ip().to_canonical();
+        let peer = self.peer().map_err(|_| CloseReason::PeerReset)?.ip().to_canonical();
         self.dialect = Some(dialect);
         match dialect {
             Dialect::Legacy => {
@@ -438,6 +475,7 @@ impl Connection {
     pub fn deadline(&self, spans: &Spans) -> Tick {
         let stalled = self.stalled.after(spans.stall);
         let due = match (self.stage, self.user) {
+            (Stage::Open, _) if self.may_be_introduced() => self.since.after(spans.introduction),
             (Stage::Open, _) if self.kept_alive => Tick(u32::MAX),
             (Stage::Open, None) => self.since.after(spans.login),
             (Stage::Open, Some(_)) if self.probed => self.heard.after(spans.probe),
@@ -457,6 +495,7 @@ impl Connection {
             return Err(CloseReason::SlowConsumer);
         }
         match (self.stage, self.user) {
+            (Stage::Open, None) if self.may_be_introduced() => self.expire_introduction(shared),
             // Who has said nothing may be a legacy client, whose user sits before its menu.
             (Stage::Open, None) if self.dialect.is_none() => self.keep_alive(),
             (Stage::Open, None) => Err(CloseReason::LoginTimeout),
@@ -473,6 +512,20 @@ impl Connection {
                 Ok(())
             }
             (Stage::Flushing | Stage::Lingering, _) => Err(CloseReason::PeerClosed),
+        }
+    }
+
+    fn may_be_introduced(&self) -> bool {
+        matches!(self.origin.as_deref(), Some(Origin::Awaited(_)))
+    }
+
+    /// A proxy introduces a connection at once. Who has not begun to do so by now is no proxy.
+    fn expire_introduction(&mut self, shared: &mut Shared) -> Result<(), CloseReason> {
+        match self.origin.as_deref() {
+            Some(Origin::Awaited(begun)) if proxy::parse(begun) == Ok(Header::Begun) => {
+                Err(CloseReason::ProxyTimeout)
+            }
+            _ => self.end_introduction(None, 0, shared),
         }
     }
 }

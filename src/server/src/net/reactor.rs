@@ -16,6 +16,7 @@ use super::connection::{self, Connection, Stage};
 use super::crowd::Crowd;
 use super::deadline::{Clock, Span, Tick};
 use super::legacy;
+use super::proxy::Origin;
 use super::shared::Shared;
 use crate::queue::{Bell, Gone, Inbox, Outbox};
 use logic::{ConnId, Input, Order};
@@ -248,7 +249,8 @@ impl Reactor {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let mut conn = Connection::new(id, stream, self.shared.now);
+        let origin = self.shared.is_proxy(peer).then(Origin::awaited);
+        let mut conn = Connection::new(id, stream, origin, self.shared.now);
         self.shared.arm(&mut conn);
         self.crowd.join(id, self.shared.now);
         self.slots.insert(conn);
@@ -412,7 +414,7 @@ impl Reactor {
         let Some(conn) = find(&mut self.slots, id) else { return };
         if conn.stage == Stage::Open {
             if log::log_enabled!(log::Level::Debug) {
-                match conn.stream().peer_addr() {
+                match conn.peer() {
                     Ok(peer) => log::debug!("{id:?} of {peer} ends: {reason}"),
                     Err(_) => log::debug!("{id:?} ends: {reason}"),
                 }

@@ -87,10 +87,10 @@ fn who_does_not_log_in_is_closed_and_who_logs_in_or_out_begins_anew() {
 
 #[test]
 fn who_has_said_nothing_may_sit_before_a_menu_for_ever() {
-    let config = hasty();
-    let mut rig = Rig::start(config);
+    let login = hasty().timeouts.login;
+    let mut rig = Rig::start(hasty());
     let mut silent = [rig.client(), rig.client()];
-    assert!(rig.next_within(3 * config.timeouts.login).is_none());
+    assert!(rig.next_within(3 * login).is_none());
     assert_eq!(rig.net.connections(), 2, "the kernel watches over them");
     let [legacy, tlv] = &mut silent;
     legacy.send(b"\0");
@@ -101,7 +101,7 @@ fn who_has_said_nothing_may_sit_before_a_menu_for_ever() {
     let stranger = rig.opened();
     rig.request();
     tlv.end();
-    assert!(spoken.elapsed() >= config.timeouts.login);
+    assert!(spoken.elapsed() >= login);
     assert_eq!(rig.closed(), stranger);
     assert_eq!(rig.net.connections(), 1, "and a legacy client has all the time in the world");
     rig.stop();

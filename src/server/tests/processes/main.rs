@@ -17,4 +17,5 @@ mod legacy;
 mod legacy_faults;
 mod session;
 mod shutdown;
+mod systemd;
 mod terminal;

@@ -15,6 +15,7 @@ mod full_disk;
 mod hostile;
 mod legacy;
 mod legacy_faults;
+mod proxies;
 mod session;
 mod shutdown;
 mod systemd;

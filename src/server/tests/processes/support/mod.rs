@@ -5,6 +5,10 @@ pub mod client;
 pub mod ledger;
 #[path = "../../support/mariadb.rs"]
 pub mod mariadb;
+#[path = "../../support/nginx.rs"]
+pub mod nginx;
+#[path = "../../support/ports.rs"]
+pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod proxy;
@@ -15,6 +19,7 @@ pub mod transcript;
 
 pub use client::{Account, Client, Event, PASSWORD};
 pub use mariadb::MariaDb;
+pub use nginx::Nginx;
 pub use server::Server;
 
 use std::time::Duration;

@@ -20,3 +20,4 @@ mod session;
 mod shutdown;
 mod systemd;
 mod terminal;
+mod units;

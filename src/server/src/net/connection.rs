@@ -11,10 +11,10 @@
 
 use super::close::CloseReason;
 use super::deadline::{Spans, Tick};
+use super::introduction::{self, Origin};
 use super::keep_alive::keep_alive;
 use super::legacy::{self, Legacy};
 use super::output::{Output, Progress};
-use super::proxy::{self, Header, Origin};
 use super::shared::Shared;
 use super::tlv;
 use logic::{ConnId, Input};
@@ -52,7 +52,7 @@ pub(super) struct Connection {
     pub id: ConnId,
     stream: TcpStream,
     /// Who is behind a connection that a proxy made, and has said so or may; for the others the socket knows.
-    origin: Option<Box<Origin>>,
+    pub origin: Option<Box<Origin>>,
     /// Chosen by the first byte; until then logic does not know of the connection.
     pub dialect: Option<Dialect>,
     /// What a connection of that dialect has beside the others.
@@ -148,7 +148,7 @@ impl Connection {
     pub fn peer(&self) -> io::Result<SocketAddr> {
         match self.origin.as_deref() {
             Some(Origin::Stated(source)) => Ok(*source),
-            Some(Origin::Awaited(_)) | None => self.stream.peer_addr(),
+            _ => self.stream.peer_addr(),
         }
     }
 
@@ -190,7 +190,7 @@ impl Connection {
                     self.readable = self.hung_up || length == buffer.len();
                     self.heard = shared.now;
                     self.probed = false;
-                    self.take_in(&buffer[..length], shared)?;
+                    introduction::take_in(self, &buffer[..length], shared)?;
                     if length == buffer.len() {
                         shared.list(self);
                         return Ok(());
@@ -235,38 +235,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what was read. A connection that a proxy made begins with whose it is.
-    fn take_in(&mut self, bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
-        let Some(Origin::Awaited(begun)) = self.origin.as_deref_mut() else {
-            return self.take_in_chat(bytes, shared);
-        };
-        begun.extend_from_slice(bytes);
-        match proxy::parse(begun) {
-            Ok(Header::Possible | Header::Begun) => Ok(()),
-            Ok(Header::Absent) => self.end_introduction(None, 0, shared),
-            Ok(Header::Whole { source, length }) => self.end_introduction(source, length, shared),
-            Err(proxy::Malformed) => Err(CloseReason::BadProxyHeader),
-        }
-    }
-
-    /// Goes on with what came behind a header of `length` bytes, if there was one.
-    fn end_introduction(
-        &mut self,
-        source: Option<SocketAddr>,
-        length: usize,
-        shared: &mut Shared,
-    ) -> Result<(), CloseReason> {
-        let stated = source.map(|source| Box::new(Origin::Stated(source)));
-        let begun = match std::mem::replace(&mut self.origin, stated).map(|origin| *origin) {
-            Some(Origin::Awaited(begun)) => begun,
-            Some(Origin::Stated(_)) | None => unreachable!("an introduction ends once"),
-        };
-        shared.arm(self);
-        if begun.len() == length { Ok(()) } else { self.take_in_chat(&begun[length..], shared) }
-    }
-
     /// Decodes what was read. What is left over of it is kept.
-    fn take_in_chat(&mut self, mut bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
+    pub fn take_in(&mut self, mut bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
         if self.dialect.is_none() {
             self.choose_dialect(bytes[0], shared)?;
         }
@@ -475,7 +445,7 @@ impl Connection {
     pub fn deadline(&self, spans: &Spans) -> Tick {
         let stalled = self.stalled.after(spans.stall);
         let due = match (self.stage, self.user) {
-            (Stage::Open, _) if self.may_be_introduced() => self.since.after(spans.introduction),
+            (Stage::Open, _) if introduction::is_awaited(self) => self.since.after(spans.introduction),
             (Stage::Open, _) if self.kept_alive => Tick(u32::MAX),
             (Stage::Open, None) => self.since.after(spans.login),
             (Stage::Open, Some(_)) if self.probed => self.heard.after(spans.probe),
@@ -495,7 +465,7 @@ impl Connection {
             return Err(CloseReason::SlowConsumer);
         }
         match (self.stage, self.user) {
-            (Stage::Open, None) if self.may_be_introduced() => self.expire_introduction(shared),
+            (Stage::Open, None) if introduction::is_awaited(self) => introduction::expire(self, shared),
             // Who has said nothing may be a legacy client, whose user sits before its menu.
             (Stage::Open, None) if self.dialect.is_none() => self.keep_alive(),
             (Stage::Open, None) => Err(CloseReason::LoginTimeout),
@@ -512,20 +482,6 @@ impl Connection {
                 Ok(())
             }
             (Stage::Flushing | Stage::Lingering, _) => Err(CloseReason::PeerClosed),
-        }
-    }
-
-    fn may_be_introduced(&self) -> bool {
-        matches!(self.origin.as_deref(), Some(Origin::Awaited(_)))
-    }
-
-    /// A proxy introduces a connection at once. Who has not begun to do so by now is no proxy.
-    fn expire_introduction(&mut self, shared: &mut Shared) -> Result<(), CloseReason> {
-        match self.origin.as_deref() {
-            Some(Origin::Awaited(begun)) if proxy::parse(begun) == Ok(Header::Begun) => {
-                Err(CloseReason::ProxyTimeout)
-            }
-            _ => self.end_introduction(None, 0, shared),
         }
     }
 }

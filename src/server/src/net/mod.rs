@@ -13,7 +13,7 @@
 //!   writes each connection once a turn, keeps the time limits.
 //! * `connection` is one connection there, `tlv` or `legacy` what its bytes mean, `output` what is not written yet,
 //!   `shared` what the connections of a loop share.
-//! * `proxy`: who is behind a connection that a proxy made.
+//! * `introduction`, `proxy`: who is behind a connection that a proxy made.
 //! * `pace`, `taken`, `local_time`, `keep_alive`: what legacy clients need beside that.
 //! * `deadline`, `wheel`, `crowd`: time limits, and how they are kept without touching idle connections.
 //!
@@ -24,6 +24,7 @@ mod close;
 mod connection;
 mod crowd;
 mod deadline;
+mod introduction;
 mod keep_alive;
 mod legacy;
 mod listen;

@@ -1,10 +1,8 @@
 //! The PROXY protocol, versions 1 and 2: what a proxy says of a connection before it passes on the first byte
 //! (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>; sections are that document's).
 //!
-//! Only peers that the configuration names are believed, for whoever may say this may claim any address. From them it
-//! may come or not: a client on the proxy's own machine speaks for itself. So the first bytes decide. Version 1 begins
-//! with a letter that no dialect begins with. Version 2 begins with line ends, like a legacy client may, and is told
-//! apart by the first byte that differs.
+//! Version 1 begins with a letter that no dialect begins with. Version 2 begins with line ends, like a legacy stream may,
+//! and is told apart by the first byte that differs.
 //!
 //! Parsed here and not by a library: the one there is (`ppp`) cannot say "this is no header" before it has seen the whole
 //! signature, and brings a second `thiserror`.
@@ -19,15 +17,6 @@ const V1_SIGNATURE: &[u8] = b"PROXY ";
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// That, command, family and length.
 const V2_FIXED: usize = 16;
-
-/// What is known of who is behind a connection that a proxy made.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Nothing yet: what has come may be the beginning of a header.
-    Awaited(Vec<u8>),
-    /// Who it is, as the proxy says.
-    Stated(SocketAddr),
-}
 
 /// What the first bytes of a connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,13 +40,6 @@ pub(super) enum Header {
 /// A header that breaks its own rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
-
-impl Origin {
-    /// For a connection that was just accepted.
-    pub fn awaited() -> Box<Origin> {
-        Box::new(Origin::Awaited(Vec::new()))
-    }
-}
 
 /// Looks at everything that a connection has sent so far.
 pub(super) fn parse(bytes: &[u8]) -> Result<Header, Malformed> {

@@ -162,7 +162,7 @@ fn answer(
             }
             Ok(None) if stopping.load(Ordering::SeqCst) => return,
             Ok(None) => {
-                bell.wait(pulse.within(None), || !inbox.is_empty() || stopping.load(Ordering::SeqCst))
+                bell.wait(pulse.within(None), || !inbox.is_empty() || stopping.load(Ordering::SeqCst));
             }
             Err(Gone) => return,
         }

@@ -1,11 +1,12 @@
 //! A private nginx that balances the chat port with the configuration that is shipped, `conf/nginx/chatserver.conf`: only
-//! addresses are put into it. A shell waits beside it and ends it when the test process is gone, however that ended.
+//! addresses are put into it.
 
+use super::beside::{Beside, is_running};
 use super::ports::free_port;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -20,21 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Where distributions put modules.
 const MODULES: [&str; 3] = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules"];
 
-/// Runs nginx and ends it when its own input ends.
-const BESIDE: &str = r#"
-    trap "" INT TERM HUP
-    "$@" </dev/null &
-    read -r _
-    kill -TERM $!
-    wait
-"#;
-
 /// A running nginx.
 pub struct Nginx {
     folder: TempDir,
     /// Where clients connect.
     pub address: SocketAddr,
-    beside: Child,
+    /// Its master process.
+    pub process: Beside,
 }
 
 impl Nginx {
@@ -43,16 +36,12 @@ impl Nginx {
         let folder = tempfile::tempdir().unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         write_configuration(folder.path(), address, nodes);
-        let beside = Command::new("sh")
-            .args(["-c", BESIDE, "sh"])
-            .args(command(folder.path()))
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let nginx = Nginx { folder, address, beside };
+        let process = Beside::start(&find(), &arguments(folder.path()), &folder.path().join("log"));
+        let nginx = Nginx { folder, address, process };
         let until = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < until, "nginx does not start: {}", nginx.log());
+            let starts = Instant::now() < until && is_running(nginx.process.pid);
+            assert!(starts, "nginx does not start: {}", nginx.log());
             thread::sleep(Duration::from_millis(10));
         }
         nginx
@@ -61,10 +50,8 @@ impl Nginx {
     /// Gives it other nodes, as an operator does: a changed file and `nginx -s reload`.
     pub fn reload(&self, nodes: &[SocketAddr]) {
         write_configuration(self.folder.path(), self.address, nodes);
-        let mut words = command(self.folder.path());
-        words.extend(["-s".into(), "reload".into()]);
-        let told = Command::new(&words[0]).args(&words[1..]).status().unwrap();
-        assert!(told.success(), "nginx -s reload: {}", self.log());
+        let told = Command::new(find()).args(arguments(self.folder.path())).args(["-s", "reload"]).status();
+        assert!(told.unwrap().success(), "nginx -s reload: {}", self.log());
     }
 
     /// What it has logged.
@@ -73,23 +60,9 @@ impl Nginx {
     }
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        drop(self.beside.stdin.take());
-        let _ = self.beside.wait();
-    }
-}
-
-fn command(folder: &Path) -> Vec<PathBuf> {
-    vec![
-        find(),
-        "-p".into(),
-        folder.into(),
-        "-e".into(),
-        folder.join("log"),
-        "-c".into(),
-        folder.join("nginx.conf"),
-    ]
+fn arguments(folder: &Path) -> Vec<String> {
+    let inside = |name: &str| folder.join(name).display().to_string();
+    ["-p".into(), inside(""), "-e".into(), inside("log"), "-c".into(), inside("nginx.conf")].into()
 }
 
 fn write_configuration(folder: &Path, address: SocketAddr, nodes: &[SocketAddr]) {

@@ -1,6 +1,8 @@
 //! What tests of whole processes share: the built programs, a server in a folder of its own, a client that speaks the
 //! protocol, a terminal, and the books of what was promised. Everything waits for events, with a deadline.
 
+#[path = "../../support/beside.rs"]
+pub mod beside;
 pub mod client;
 pub mod ledger;
 #[path = "../../support/mariadb.rs"]

@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUSTUP := apt-get install curl; curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
 
-.PHONY: help run client test check guard bench build install uninstall toolchain
+.PHONY: help run client cluster test check guard bench build install uninstall toolchain
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -17,6 +17,11 @@ run: toolchain  ## build the server and start it: 127.0.0.1:6000, everything in 
 
 client: toolchain  ## build the terminal client and start it
 	cargo run --release --package chatclient -- $(ARGS)
+
+cluster: toolchain  ## start MariaDB, Redis, three nodes and nginx, all private; Ctrl-C stops all (ARGS: a new folder)
+	@scripts/test-needs.sh
+	cargo build --release --package chatserver --package chatclient
+	cargo run --release --package chatserver --example cluster -- $(ARGS)
 
 # Tests of whole processes start the programs that lie beside them, so these are built first.
 test: toolchain  ## install what tests need (MariaDB, Redis, nginx), build all programs, run all tests

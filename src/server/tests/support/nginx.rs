@@ -23,21 +23,28 @@ const MODULES: [&str; 3] = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"
 
 /// A running nginx.
 pub struct Nginx {
-    folder: TempDir,
+    /// Its master process, which ends before its files go.
+    pub process: Beside,
     /// Where clients connect.
     pub address: SocketAddr,
-    /// Its master process.
-    pub process: Beside,
+    folder: PathBuf,
+    _temporary: Option<TempDir>,
 }
 
 impl Nginx {
     /// Starts it before these nodes.
     pub fn start(nodes: &[SocketAddr]) -> Nginx {
-        let folder = tempfile::tempdir().unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let nginx = Nginx::start_in(temporary.path().to_owned(), nodes);
+        Nginx { _temporary: Some(temporary), ..nginx }
+    }
+
+    /// The same, with all its files in this folder.
+    pub fn start_in(folder: PathBuf, nodes: &[SocketAddr]) -> Nginx {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        write_configuration(folder.path(), address, nodes);
-        let process = Beside::start(&find(), &arguments(folder.path()), &folder.path().join("log"));
-        let nginx = Nginx { folder, address, process };
+        write_configuration(&folder, address, nodes);
+        let process = Beside::start(&find(), &arguments(&folder), &folder.join("log"));
+        let nginx = Nginx { folder, _temporary: None, address, process };
         let until = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
             let starts = Instant::now() < until && is_running(nginx.process.pid);
@@ -49,14 +56,14 @@ impl Nginx {
 
     /// Gives it other nodes, as an operator does: a changed file and `nginx -s reload`.
     pub fn reload(&self, nodes: &[SocketAddr]) {
-        write_configuration(self.folder.path(), self.address, nodes);
-        let told = Command::new(find()).args(arguments(self.folder.path())).args(["-s", "reload"]).status();
+        write_configuration(&self.folder, self.address, nodes);
+        let told = Command::new(find()).args(arguments(&self.folder)).args(["-s", "reload"]).status();
         assert!(told.unwrap().success(), "nginx -s reload: {}", self.log());
     }
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 }
 
@@ -66,9 +73,9 @@ fn arguments(folder: &Path) -> Vec<String> {
 }
 
 fn write_configuration(folder: &Path, address: SocketAddr, nodes: &[SocketAddr]) {
-    let module = MODULES.iter().map(|modules| Path::new(modules).join("ngx_stream_module.so"));
+    let mut modules = MODULES.iter().map(|modules| Path::new(modules).join("ngx_stream_module.so"));
     // Where there is none, it may be compiled in; else nginx says that it does not know `stream`.
-    let module = module.into_iter().find(|module| module.exists());
+    let module = modules.find(|module| module.exists());
     let load = module.map_or(String::new(), |module| format!("load_module {};\n", module.display()));
     let user = if is_root() { "user root;\n" } else { "" };
     let main = format!(

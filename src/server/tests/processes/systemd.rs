@@ -115,7 +115,7 @@ impl HeldSocket {
 
     fn start(&self) -> Server {
         let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&{}", self.listener.as_raw_fd());
-        Server::start_wrapped(&["sh", "-c", &script, "sh"], 0, &[])
+        Server::start_wrapped(&["bash", "-c", &script, "bash"], 0, &[])
     }
 }
 
@@ -185,6 +185,6 @@ fn wait_for(event: impl Fn() -> bool) {
 fn sockets_of_another_process_are_not_taken() {
     let socket = HeldSocket::new();
     let script = format!("LISTEN_PID=1 LISTEN_FDS=1 exec \"$@\" 3<&{}", socket.listener.as_raw_fd());
-    let server = Server::start_wrapped(&["sh", "-c", &script, "sh"], 0, &[]);
+    let server = Server::start_wrapped(&["bash", "-c", &script, "bash"], 0, &[]);
     assert_ne!(server.address, socket.listener.local_addr().unwrap());
 }

@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUSTUP := apt-get install curl; curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
 
-.PHONY: help run client test check guard bench toolchain
+.PHONY: help run client cluster test check guard bench build install uninstall toolchain
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -18,10 +18,16 @@ run: toolchain  ## build the server and start it: 127.0.0.1:6000, everything in 
 client: toolchain  ## build the terminal client and start it
 	cargo run --release --package chatclient -- $(ARGS)
 
+cluster: toolchain  ## start MariaDB, Redis, three nodes and nginx, all private; Ctrl-C stops all (ARGS: a new folder)
+	@scripts/test-needs.sh
+	cargo build --release --package chatserver --package chatclient
+	cargo run --release --package chatserver --example cluster -- $(ARGS)
+
 # Tests of whole processes start the programs that lie beside them, so these are built first.
 test: toolchain  ## install what tests need (MariaDB, Redis, nginx), build all programs, run all tests
 	scripts/test-needs.sh
 	cargo build --workspace
+	scripts/install-test.sh $${CARGO_TARGET_DIR:-target}/debug
 	cargo test --workspace --doc
 	cargo test --workspace --lib --bins --tests
 
@@ -38,6 +44,21 @@ guard: toolchain  ## count the instructions of the hot paths, against bench/guar
 bench: toolchain  ## measure this machine: the standard set of chatbench (20 minutes; ARGS="--seconds 3": shorter)
 	cargo build --release --package chatserver --package chatbench
 	$${CARGO_TARGET_DIR:-target}/release/chatbench suite $(ARGS)
+
+build: toolchain  ## build what is installed
+	cargo build --release --package chatserver --package chatclient
+
+# Cargo never runs under sudo: what it writes would be root's.
+install:  ## put programs, units, pages into PREFIX (/usr/local), configuration into /etc
+	@if [ -z "$$SUDO_USER" ]; then \
+		$(MAKE) --no-print-directory build; \
+	elif [ ! -x $${CARGO_TARGET_DIR:-target}/release/chatserver ] || [ ! -x $${CARGO_TARGET_DIR:-target}/release/chatclient ]; then \
+		echo 'Nothing is built yet: `make build` without sudo, then `sudo make install`' >&2; exit 1; \
+	fi
+	scripts/install.sh install $${CARGO_TARGET_DIR:-target}/release
+
+uninstall:  ## take away what install put, except configuration and data
+	scripts/install.sh uninstall $${CARGO_TARGET_DIR:-target}/release
 
 toolchain:
 	@command -v cc >/dev/null || { \

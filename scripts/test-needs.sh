@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests start private instances of: MariaDB, Redis, and nginx with its stream module. What is there
+# Installs what the tests start private instances of: MariaDB, Redis, and nginx with its stream module; and systemd-analyze. What is there
 # already is left alone, and no service that was not there before is left running or enabled.
 #
 # As root directly, else by `sudo -n`, else by `sudo` on a terminal; else it says what to paste.
@@ -32,10 +32,12 @@ if ! command -v nginx >/dev/null; then
 elif ! has_stream; then
     missing+=(libnginx-mod-stream)
 fi
+# What looks at the units; nothing of it is started.
+command -v systemd-analyze >/dev/null || missing+=(systemd)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need mariadbd, redis-server and nginx with its stream module; install with your system's packages:" \
+    echo "The tests need mariadbd, redis-server, nginx with its stream module and systemd-analyze; install with your system's packages:" \
         "${missing[*]}" >&2
     exit 1
 fi

@@ -1,21 +1,21 @@
 //! The assembly: what is started in which order, and how all of it stops.
 //!
-//! Start: storage (lock, migrations, what a crash left behind is filed), listener, threads. Stop: no new connections;
+//! Start: storage (lock, migrations, what a crash left behind is filed), listeners, threads. Stop: no new connections;
 //! everybody is told; what is in flight finishes; sockets are flushed and closed; storage files what is resident.
 
 use crate::args::Args;
 use crate::bus::{self, Bus, Member};
-use crate::config::{Config, StorageUrl};
+use crate::config::{Config, StorageUrl, secret};
 use crate::logic_thread::{self, Exits};
 use crate::net::{self, BindError, NetConfig};
-use crate::{password, storage};
+use crate::{password, storage, systemd};
 use log::LevelFilter;
 use logic::Rules;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fmt::Display;
-use std::fs;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub fn run(args: &Args) -> ExitCode {
     let config = args.config_or_exit();
     start_log(config.log.level);
     abort_on_panic();
-    match serve(&config, args.reactors()) {
+    match serve(&config, args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             // Whoever closed stderr does not want to know.
@@ -43,13 +43,15 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn start_log(level: LevelFilter) {
     env_logger::Builder::new()
-        .filter_level(level)
+        // What is written is decided by `log::set_max_level`, which SIGHUP can change.
+        .filter_level(LevelFilter::Trace)
         .format(|buffer, record| {
             let thread = std::thread::current();
             let name = thread.name().unwrap_or("?");
             writeln!(buffer, "{} {:5} {name}: {}", buffer.timestamp(), record.level(), record.args())
         })
         .init();
+    log::set_max_level(level);
 }
 
 /// A panic is a bug. It ends the whole process, loudly, to be restarted: a server that lost one of its threads would
@@ -62,14 +64,20 @@ fn abort_on_panic() {
     }));
 }
 
-fn serve(config: &Config, reactors: usize) -> Result<(), String> {
+fn serve(config: &Config, args: &Args) -> Result<(), String> {
     // Before any thread exists, so that none can be hit by a signal that nobody waits for.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(sentence)?;
+    let inherited = systemd::listeners()
+        .map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
+    systemd::start_watchdog();
     let connections = connection_limit(config.limits.connections);
 
     let opened = storage::open(&config.storage).map_err(sentence)?;
-    let listener = net::bind(config.chat.listen).map_err(bind_sentence)?;
-    let address = listener.local_addr().map_err(sentence)?;
+    let listeners = match inherited {
+        none if none.is_empty() => vec![net::bind(config.chat.listen).map_err(bind_sentence)?],
+        inherited => inherited,
+    };
+    let address = listeners[0].local_addr().map_err(sentence)?;
 
     let mut boot = [0; 8];
     getrandom::fill(&mut boot).map_err(sentence)?;
@@ -95,14 +103,15 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
         password::start(config.password.memory_kib, config.password.iterations, doors.passwords)
             .map_err(sentence)?;
     let net_config = NetConfig {
-        threads: reactors,
+        threads: args.reactors(),
         connections,
         frame_bytes: config.limits.frame_bytes,
+        proxies: config.chat.proxies.clone(),
         style: Style { msgids: config.legacy.msgids, object_bytes: config.legacy.object_bytes },
         pace: Duration::from_millis(config.legacy.pace_ms.into()),
         ..NetConfig::default()
     };
-    let mut net = net::start(vec![listener], net_config, doors.inputs).map_err(sentence)?;
+    let mut net = net::start(listeners, net_config, doors.inputs).map_err(sentence)?;
     let bus = member.map(|(redis, run)| {
         let member = Member { run, node, address: advertised, started: waiting.started() };
         bus::start(redis, member, doors.bus)
@@ -118,7 +127,9 @@ fn serve(config: &Config, reactors: usize) -> Result<(), String> {
     let logic = waiting.begin(exits);
     announce(&address, config.storage.url.data());
 
-    wait_for_stop(&mut signals);
+    systemd::ready(address);
+    wait_for_stop(&mut signals, || reload(args, address));
+    systemd::stopping();
     net.stop_accepting();
     logic.drain();
     net.drain(FLUSH_TIME);
@@ -148,8 +159,8 @@ fn redis(config: &Config) -> Result<Option<redis::ConnectionInfo>, String> {
     }
     let info = bus::address(&url.0).map_err(|error| format!("cluster.redis {error}"))?;
     let Some(path) = &config.cluster.password_file else { return Ok(Some(info)) };
-    let password = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let settings = info.redis_settings().clone().set_password(password.trim_end_matches(['\r', '\n']));
+    let password = secret(path).map_err(sentence)?;
+    let settings = info.redis_settings().clone().set_password(password);
     Ok(Some(info.set_redis_settings(settings)))
 }
 
@@ -169,13 +180,26 @@ fn announce(address: &impl Display, data: impl Display) {
     );
 }
 
+/// Reads the configuration again. What can change in a server that runs is `log.level`.
+fn reload(args: &Args, address: SocketAddr) {
+    systemd::reloading();
+    match Config::load(args) {
+        Ok(config) => {
+            log::set_max_level(config.log.level);
+            log::info!(
+                "log.level is as configured; any other key that was changed counts from the next start on"
+            );
+        }
+        Err(error) => log::error!("the configuration stays as it was: {error}"),
+    }
+    systemd::ready(address);
+}
+
 /// Returns when the server is to stop. A second such signal ends the process at once.
-fn wait_for_stop(signals: &mut Signals) {
+fn wait_for_stop(signals: &mut Signals, reload: impl Fn()) {
     for signal in signals.forever() {
         match signal {
-            SIGHUP => log::info!(
-                "SIGHUP: nothing in this version's configuration can be reloaded; it goes on as it is"
-            ),
+            SIGHUP => reload(),
             _ => break,
         }
     }

@@ -11,3 +11,4 @@ pub mod net;
 pub mod password;
 pub mod queue;
 pub mod storage;
+pub mod systemd;

@@ -5,6 +5,7 @@
 
 use crate::queue::{Bell, Inbox, Outbox, queue};
 use crate::storage::Outcome;
+use crate::systemd::Pulse;
 use logic::{
     BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules, Ticket,
     Write,
@@ -109,6 +110,7 @@ pub fn spawn(rules: Rules, boot: u64) -> io::Result<Waiting> {
             fx: Effects::new(exits.reactors.len()),
             exits,
             bell,
+            pulse: Pulse::join(),
             inputs: inputs_in,
             outcomes: outcomes_in,
             passwords: passwords_in,
@@ -157,6 +159,7 @@ struct Turns {
     fx: Effects,
     exits: Exits,
     bell: Arc<Bell>,
+    pulse: Pulse,
     inputs: Inbox<Vec<Input>>,
     outcomes: Inbox<Outcome>,
     passwords: Inbox<Vec<(Ticket, PasswordResult)>>,
@@ -169,6 +172,7 @@ struct Turns {
 impl Turns {
     fn run(mut self) {
         loop {
+            self.pulse.beat();
             let now = self.now();
             let mut worked = self.storage_outcomes(now);
             worked |= self.passwords(now);
@@ -296,7 +300,7 @@ impl Turns {
         let due = [self.logic.next_timeout(), self.drain_until].into_iter().flatten().min();
         let now = self.started.elapsed().as_millis() as u64;
         let timeout = due.map(|due| Duration::from_millis(due.saturating_sub(now).max(1)));
-        self.bell.wait(timeout, || !self.is_idle());
+        self.bell.wait(self.pulse.within(timeout), || !self.is_idle());
     }
 }
 

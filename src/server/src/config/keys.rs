@@ -4,8 +4,10 @@
 
 use super::value::{
     Literal, RedisUrl, StorageUrl, address, boolean, choice, file, host_and_port, integer, msgids, name,
+    networks,
 };
 use crate::net::PACE;
+use ipnet::IpNet;
 use log::LevelFilter;
 use logic::Conflict;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -76,6 +78,8 @@ sections! {
     chat: Chat {
         /// Where chat clients connect. Port 0 takes a free one, which the log names.
         listen: SocketAddr = loopback(6000), address;
+        /// Who is believed when it says, by the PROXY protocol, whose connection it passes on.
+        proxies: Vec<IpNet> = Vec::new(), networks;
     }
     /// Browsers and operators.
     http: Http {

@@ -5,12 +5,14 @@
 
 mod database;
 mod keys;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub use database::Database;
 pub use keys::{Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Session, Storage};
+pub use secret::secret;
 pub use value::{RedisUrl, StorageUrl};
 
 use crate::args::{Args, Setting};

@@ -65,6 +65,7 @@ fn what_is_printed_reads_back() {
     let plain = load(&[]).unwrap();
     let changed = [
         "chat.listen=[::1]:7000",
+        "chat.proxies=[\"10.0.0.2\", \"fd00::/8\"]",
         "http.listen=0.0.0.0:80",
         "storage.url=sqlite:a \"b\"\\c/宽\t.db",
         "storage.password_file=/etc/a \"b\"",
@@ -164,6 +165,14 @@ fn a_wrong_value_names_its_key() {
         ("legacy.msgids=[1,2,3,4,5,6,7,8,9,4294967296]", MSGIDS),
         ("legacy.object_bytes=511", "must be from 512 to 65536, not 511"),
         ("legacy.pace_ms=1001", "must be from 0 to 1000, not 1001"),
+        (
+            "chat.proxies=10.0.0.1",
+            "must be a list of IP addresses and networks, like `[\"10.0.0.2\", \"fd00::/8\"]`",
+        ),
+        (
+            "chat.proxies=[\"10.0.0.1/33\"]",
+            "must be a list of IP addresses and networks, like `[\"10.0.0.2\", \"fd00::/8\"]`",
+        ),
         ("chat.listen=6000", "must be a string, not an integer"),
         (
             "chat.listen=localhost:6000",

@@ -1,11 +1,12 @@
 //! How values are read from TOML and written back. A reader's error goes on after "`section.key` ".
 
 use super::database::{Database, without_password};
+use ipnet::IpNet;
 use log::LevelFilter;
 use logic::Conflict;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use toml::de::DeValue;
@@ -166,6 +167,18 @@ pub(super) fn file(value: &DeValue<'_>) -> Result<Option<PathBuf>, String> {
     Ok((!path.is_empty()).then(|| PathBuf::from(path)))
 }
 
+/// Reads a list of addresses and networks.
+pub(super) fn networks(value: &DeValue<'_>) -> Result<Vec<IpNet>, String> {
+    let wrong =
+        || "must be a list of IP addresses and networks, like `[\"10.0.0.2\", \"fd00::/8\"]`".to_owned();
+    let network = |text: &str| match text.parse::<IpAddr>() {
+        Ok(address) => Some(IpNet::from(address)),
+        Err(_) => text.parse().ok(),
+    };
+    let list = value.as_array().ok_or_else(wrong)?;
+    list.iter().map(|item| item.get_ref().as_str().and_then(network).ok_or_else(wrong)).collect()
+}
+
 /// Reads a boolean.
 pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("must be true or false, not {}", kind(value)))
@@ -248,6 +261,13 @@ impl Literal for usize {
 impl Literal for MsgIds {
     fn literal(&self) -> String {
         format!("{:?}", self.to_array())
+    }
+}
+
+impl Literal for Vec<IpNet> {
+    fn literal(&self) -> String {
+        let networks: Vec<_> = self.iter().map(|network| quoted(network.to_string())).collect();
+        format!("[{}]", networks.join(", "))
     }
 }
 

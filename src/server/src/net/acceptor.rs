@@ -6,6 +6,7 @@
 
 use super::reactor::{EVENTS, Mail, WAKE};
 use crate::queue::Outbox;
+use crate::systemd::Pulse;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll};
 use rustix::io::Errno;
@@ -68,8 +69,10 @@ impl Acceptor {
         // With edge triggers, who waits in a listener that was not emptied is not reported again.
         let mut waiting = vec![false; self.listeners.len()];
         let mut timeout = None;
+        let mut pulse = Pulse::join();
         loop {
-            match self.poll.poll(&mut events, timeout) {
+            pulse.beat();
+            match self.poll.poll(&mut events, pulse.within(timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => panic!("epoll_wait on a valid descriptor and buffer: {error}"),

@@ -32,6 +32,12 @@ pub enum CloseReason {
     /// What came is no JSON object, or too long a one.
     #[error("what it sent cannot be read as JSON objects")]
     BadObject,
+    /// A proxy that is believed sent what cannot be believed.
+    #[error("what it sent is no PROXY header that can be read")]
+    BadProxyHeader,
+    /// A proxy that is believed has begun to say whose connection it is, and has not finished.
+    #[error("its PROXY header was not complete in time")]
+    ProxyTimeout,
     /// The rules of the chat server say so.
     #[error("as ordered: {0:?}")]
     Ordered(logic::CloseReason),
@@ -48,10 +54,12 @@ impl CloseReason {
             | CloseReason::BadFrame
             | CloseReason::BadObject
             | CloseReason::UnknownDialect
+            | CloseReason::BadProxyHeader
             | CloseReason::Ordered(_)
             | CloseReason::Shutdown => true,
             CloseReason::PeerReset
             | CloseReason::LoginTimeout
+            | CloseReason::ProxyTimeout
             | CloseReason::Crowded
             | CloseReason::Silent
             | CloseReason::SlowConsumer => false,

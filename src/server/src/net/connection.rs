@@ -11,6 +11,7 @@
 
 use super::close::CloseReason;
 use super::deadline::{Spans, Tick};
+use super::introduction::{self, Origin};
 use super::keep_alive::keep_alive;
 use super::legacy::{self, Legacy};
 use super::output::{Output, Progress};
@@ -20,7 +21,7 @@ use logic::{ConnId, Input};
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::io::{self, ErrorKind, Read};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use wire::kind::request;
 use wire::{Dialect, Push, UserId};
 
@@ -50,6 +51,8 @@ pub(super) enum Stage {
 pub(super) struct Connection {
     pub id: ConnId,
     stream: TcpStream,
+    /// Who is behind a connection that a proxy made, and has said so or may; for the others the socket knows.
+    pub origin: Option<Box<Origin>>,
     /// Chosen by the first byte; until then logic does not know of the connection.
     pub dialect: Option<Dialect>,
     /// What a connection of that dialect has beside the others.
@@ -102,10 +105,11 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that was just accepted and is watched by the loop under its id.
-    pub fn new(id: ConnId, stream: TcpStream, now: Tick) -> Connection {
+    pub fn new(id: ConnId, stream: TcpStream, origin: Option<Box<Origin>>, now: Tick) -> Connection {
         Connection {
             id,
             stream,
+            origin,
             dialect: None,
             legacy: None,
             stage: Stage::Open,
@@ -137,9 +141,12 @@ impl Connection {
         self.user
     }
 
-    /// The socket, for the log.
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
+    /// Who is behind it. An error: the kernel has forgotten, for the connection is gone.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        match self.origin.as_deref() {
+            Some(Origin::Stated(source)) => Ok(*source),
+            _ => self.stream.peer_addr(),
+        }
     }
 
     /// Whether what comes from the peer may be taken: nothing changes the meaning of what follows, not too much of
@@ -180,7 +187,7 @@ impl Connection {
                     self.readable = self.hung_up || length == buffer.len();
                     self.heard = shared.now;
                     self.probed = false;
-                    self.take_in(&buffer[..length], shared)?;
+                    introduction::take_in(self, &buffer[..length], shared)?;
                     if length == buffer.len() {
                         shared.list(self);
                         return Ok(());
@@ -226,7 +233,7 @@ impl Connection {
     }
 
     /// Decodes what was read. What is left over of it is kept.
-    fn take_in(&mut self, mut bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
+    pub fn take_in(&mut self, mut bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
         if self.dialect.is_none() {
             self.choose_dialect(bytes[0], shared)?;
         }
@@ -269,7 +276,7 @@ impl Connection {
     fn choose_dialect(&mut self, first: u8, shared: &mut Shared) -> Result<(), CloseReason> {
         let dialect = Dialect::from_first_byte(first).ok_or(CloseReason::UnknownDialect)?;
         // The kernel keeps it for us: of idle connections each byte counts.
-        let peer = self.stream.peer_addr().map_err(|_| CloseReason::PeerReset)?.ip().to_canonical();
+        let peer = self.peer().map_err(|_| CloseReason::PeerReset)?.ip().to_canonical();
         self.dialect = Some(dialect);
         match dialect {
             Dialect::Legacy => {
@@ -425,6 +432,7 @@ impl Connection {
     pub fn deadline(&self, spans: &Spans) -> Tick {
         let stalled = self.stalled.after(spans.stall);
         let due = match (self.stage, self.user) {
+            (Stage::Open, _) if introduction::is_awaited(self) => self.since.after(spans.introduction),
             (Stage::Open, _) if self.legacy.is_some() => Tick(u32::MAX),
             (Stage::Open, None) => self.since.after(spans.login),
             (Stage::Open, Some(_)) if self.probed => self.heard.after(spans.probe),
@@ -444,6 +452,7 @@ impl Connection {
             return Err(CloseReason::SlowConsumer);
         }
         match (self.stage, self.user) {
+            (Stage::Open, None) if introduction::is_awaited(self) => introduction::expire(self, shared),
             (Stage::Open, None) => Err(CloseReason::LoginTimeout),
             // What we do not read is not the peer's silence.
             (Stage::Open, Some(_)) if self.readable || shared.stalled || !self.gate_is_open(shared) => {

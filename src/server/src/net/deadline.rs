@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+/// How long a proxy may take to say whose connection it is.
+pub const INTRODUCTION: Duration = Duration::from_secs(5);
 /// How long a connection may wait to log in.
 pub const LOGIN: Duration = Duration::from_secs(120);
 /// How long it may wait at least, however many others wait too.
@@ -26,6 +28,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Every time limit of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
+    /// See [`INTRODUCTION`].
+    pub introduction: Duration,
     /// See [`LOGIN`].
     pub login: Duration,
     /// See [`CROWD_AGE`].
@@ -43,6 +47,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
+            introduction: INTRODUCTION,
             login: LOGIN,
             crowd_age: CROWD_AGE,
             silence: SILENCE,
@@ -56,6 +61,7 @@ impl Default for Timeouts {
 /// Those that each connection keeps for itself, in ticks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spans {
+    pub introduction: Span,
     pub login: Span,
     pub silence: Span,
     pub probe: Span,
@@ -66,6 +72,7 @@ pub(super) struct Spans {
 impl From<Timeouts> for Spans {
     fn from(timeouts: Timeouts) -> Spans {
         Spans {
+            introduction: Span::of(timeouts.introduction),
             login: Span::of(timeouts.login),
             silence: Span::of(timeouts.silence),
             probe: Span::of(timeouts.probe),

@@ -13,6 +13,7 @@
 //!   writes each connection once a turn, keeps the time limits.
 //! * `connection` is one connection there, `tlv` or `legacy` what its bytes mean, `output` what is not written yet,
 //!   `shared` what the connections of a loop share.
+//! * `introduction`, `proxy`: who is behind a connection that a proxy made.
 //! * `pace`, `taken`, `local_time`, `keep_alive`: what legacy clients need beside that.
 //! * `deadline`, `wheel`, `crowd`: time limits, and how they are kept without touching idle connections.
 //!
@@ -23,12 +24,14 @@ mod close;
 mod connection;
 mod crowd;
 mod deadline;
+mod introduction;
 mod keep_alive;
 mod legacy;
 mod listen;
 mod local_time;
 mod output;
 mod pace;
+mod proxy;
 mod reactor;
 mod shared;
 mod taken;
@@ -46,6 +49,7 @@ use crate::queue::{Outbox, poll_bell, queue};
 use acceptor::{Acceptor, Reserve};
 use crowd::{Crowd, CrowdLimits};
 use deadline::{Span, Tick};
+use ipnet::IpNet;
 use local_time::LocalTime;
 use logic::{ConnId, Input, Order};
 use mio::{Interest, Poll, Token, Waker};
@@ -71,7 +75,7 @@ const QUEUE: usize = 64;
 pub const PACE: Duration = Duration::from_millis(2);
 
 /// What a deployment decides about the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetConfig {
     /// Sub-reactors, 1 to [`ConnId::REACTORS_MAX`].
     pub threads: usize,
@@ -85,6 +89,8 @@ pub struct NetConfig {
     pub output_bytes: usize,
     /// How many connections may wait to log in before the oldest of them are closed.
     pub crowd: usize,
+    /// Who is believed when it says, by the PROXY protocol, whose connection it passes on.
+    pub proxies: Vec<IpNet>,
     /// Every time limit of a connection.
     pub timeouts: Timeouts,
     /// How legacy objects are written.
@@ -102,6 +108,7 @@ impl Default for NetConfig {
             high_water: 256 * 1024,
             output_bytes: 8 * 1024 * 1024,
             crowd: CROWD,
+            proxies: Vec::new(),
             timeouts: Timeouts::default(),
             style: Style::default(),
             pace: PACE,
@@ -208,6 +215,7 @@ fn shared(poll: &Poll, config: &NetConfig) -> io::Result<Shared> {
         style: config.style,
         pace: Pace::new(config.pace),
         local_time: LocalTime::of_this_machine(),
+        proxies: config.proxies.as_slice().into(),
         registry: poll.registry().try_clone()?,
         limits: Limits {
             frame_bytes: config.frame_bytes,

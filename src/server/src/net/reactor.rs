@@ -15,9 +15,11 @@ use super::close::CloseReason;
 use super::connection::{self, Connection, Stage};
 use super::crowd::Crowd;
 use super::deadline::{Clock, Span, Tick};
+use super::introduction::Origin;
 use super::legacy;
 use super::shared::Shared;
 use crate::queue::{Bell, Gone, Inbox, Outbox};
+use crate::systemd::Pulse;
 use logic::{ConnId, Input, Order};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
@@ -115,9 +117,11 @@ impl Reactor {
 
     /// Runs until it was told to drain, and did.
     pub fn run(mut self) {
+        let mut pulse = Pulse::join();
         while !self.is_drained() {
+            pulse.beat();
             let ready = std::mem::take(&mut self.shared.ready);
-            self.sleep(!ready.is_empty());
+            self.sleep(!ready.is_empty(), &pulse);
             let before = std::mem::replace(&mut self.shared.now, self.clock.tick());
             self.handle_events();
             self.handle_ready(ready);
@@ -140,14 +144,14 @@ impl Reactor {
         self.connections.fetch_sub(left, Ordering::Relaxed);
     }
 
-    fn sleep(&mut self, has_work: bool) {
+    fn sleep(&mut self, has_work: bool, pulse: &Pulse) {
         let timeout = if self.shared.stalled {
             Some(RETRY)
         } else if has_work || !self.doors.orders.is_empty() || !self.doors.mail.is_empty() {
             Some(Duration::ZERO)
         } else {
             let deadline = self.next_deadline().map(|due| self.shared.now.until(due));
-            [deadline, self.shared.pace.next()].into_iter().flatten().min()
+            pulse.within([deadline, self.shared.pace.next()].into_iter().flatten().min())
         };
         let polled = if timeout == Some(Duration::ZERO) {
             self.doors.poll.poll(&mut self.events, timeout)
@@ -248,7 +252,8 @@ impl Reactor {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let mut conn = Connection::new(id, stream, self.shared.now);
+        let origin = self.shared.is_proxy(peer).then(Origin::awaited);
+        let mut conn = Connection::new(id, stream, origin, self.shared.now);
         self.shared.arm(&mut conn);
         self.crowd.join(id, self.shared.now);
         self.slots.insert(conn);
@@ -412,7 +417,7 @@ impl Reactor {
         let Some(conn) = find(&mut self.slots, id) else { return };
         if conn.stage == Stage::Open {
             if log::log_enabled!(log::Level::Debug) {
-                match conn.stream().peer_addr() {
+                match conn.peer() {
                     Ok(peer) => log::debug!("{id:?} of {peer} ends: {reason}"),
                     Err(_) => log::debug!("{id:?} ends: {reason}"),
                 }

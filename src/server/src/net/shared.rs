@@ -7,8 +7,11 @@ use super::output::Pool;
 use super::pace::Pace;
 use super::taken::Taken;
 use super::wheel::Wheel;
+use ipnet::IpNet;
 use logic::{ConnId, Input};
 use mio::Registry;
+use std::net::IpAddr;
+use std::sync::Arc;
 use wire::legacy::Style;
 
 /// One per sub-reactor, handed to each connection that is worked on.
@@ -35,6 +38,8 @@ pub(super) struct Shared {
     pub pace: Pace,
     /// What they say the time is.
     pub local_time: LocalTime,
+    /// Who is believed when it says whose connection it passes on.
+    pub proxies: Arc<[IpNet]>,
     /// To watch sockets with.
     pub registry: Registry,
     /// What each connection may do.
@@ -55,6 +60,11 @@ pub(super) struct Limits {
 }
 
 impl Shared {
+    /// Whether this peer is a proxy that is believed.
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(&peer))
+    }
+
     /// Has the connection's input gone on with in the next turn.
     pub fn list(&mut self, conn: &mut Connection) {
         if !conn.listed {

@@ -5,6 +5,7 @@
 
 use super::{Reader, Store, StoreError};
 use crate::queue::{Bell, Gone, Inbox, Outbox, queue};
+use crate::systemd::Pulse;
 use logic::store::{Found, Read, Ticket, Write, Written};
 use std::io;
 use std::sync::Arc;
@@ -73,6 +74,7 @@ pub fn start(store: Box<dyn Store>, outcomes: Outbox<Outcome>) -> Result<Storage
             outcomes: to_logic,
             inbox,
             bell,
+            pulse: Pulse::join(),
             stopping,
             last: 0,
             due: Instant::now(),
@@ -146,7 +148,9 @@ fn answer(
     bell: &Bell,
     stopping: &AtomicBool,
 ) {
+    let mut pulse = Pulse::join();
     loop {
+        pulse.beat();
         match inbox.try_recv() {
             Ok(Some(batch)) => {
                 for (ticket, read) in batch {
@@ -157,7 +161,9 @@ fn answer(
                 }
             }
             Ok(None) if stopping.load(Ordering::SeqCst) => return,
-            Ok(None) => bell.wait(None, || !inbox.is_empty() || stopping.load(Ordering::SeqCst)),
+            Ok(None) => {
+                bell.wait(pulse.within(None), || !inbox.is_empty() || stopping.load(Ordering::SeqCst));
+            }
             Err(Gone) => return,
         }
     }
@@ -168,6 +174,7 @@ struct StoreThread {
     outcomes: Outbox<Outcome>,
     inbox: Inbox<Vec<(Ticket, Write)>>,
     bell: Arc<Bell>,
+    pulse: Pulse,
     stopping: Arc<AtomicBool>,
     /// Writes of the last commit.
     last: usize,
@@ -190,6 +197,7 @@ impl StoreThread {
     /// Serves until told to stop; an error is fatal.
     fn serve(&mut self) -> Result<(), StoreError> {
         loop {
+            self.pulse.beat();
             let mut batch = Vec::new();
             self.take(&mut batch);
             if batch.is_empty() {
@@ -199,7 +207,9 @@ impl StoreThread {
                 match self.due.checked_duration_since(Instant::now()) {
                     Some(until) if !until.is_zero() => {
                         let (inbox, stopping) = (&self.inbox, &self.stopping);
-                        self.bell.wait(Some(until), || !inbox.is_empty() || stopping.load(Ordering::SeqCst));
+                        self.bell.wait(self.pulse.within(Some(until)), || {
+                            !inbox.is_empty() || stopping.load(Ordering::SeqCst)
+                        });
                     }
                     _ => self.keep_house()?,
                 }

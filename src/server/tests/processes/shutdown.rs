@@ -101,10 +101,33 @@ fn a_second_signal_ends_the_server_at_once_and_loses_nothing_either() {
 }
 
 #[test]
-fn sighup_changes_nothing() {
-    let mut server = Server::start(&[]);
+fn sighup_reads_the_configuration_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.toml");
+    let level = |level| std::fs::write(&path, format!("[log]\nlevel = \"{level}\"\n")).unwrap();
+    level("info");
+    let mut server = Server::start(&["--config", path.to_str().unwrap()]);
     let (mut ann, _) = Client::join(server.address, "ann");
-    server.signal(Signal::HUP);
+    let reload = |server: &Server, outcome: &str| {
+        let before = server.stderr().len();
+        server.signal(Signal::HUP);
+        let until = Instant::now() + PATIENCE;
+        while !server.stderr()[before..].contains(outcome) {
+            assert!(Instant::now() < until, "{}", server.stderr());
+            thread::yield_now();
+        }
+    };
+    level("loud");
+    reload(&server, "the configuration stays as it was");
+    assert!(!server.stderr().contains("DEBUG"));
+    level("debug");
+    reload(&server, "log.level is as configured");
+    drop(Client::join(server.address, "bob"));
+    let until = Instant::now() + PATIENCE;
+    while !server.stderr().contains("DEBUG") {
+        assert!(Instant::now() < until, "{}", server.stderr());
+        thread::yield_now();
+    }
     ann.settle();
     assert!(server.terminate().success());
 }

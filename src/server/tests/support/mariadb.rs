@@ -53,8 +53,12 @@ impl MariaDb {
 
     /// Starts a server with these options.
     pub fn start(options: &[&str]) -> MariaDb {
-        let folder =
-            std::env::temp_dir().join(format!("chatserver-mariadb-{}-{}", std::process::id(), number()));
+        let name = format!("chatserver-mariadb-{}-{}", std::process::id(), number());
+        MariaDb::start_in(std::env::temp_dir().join(name), options)
+    }
+
+    /// Starts a server in a folder that is not there yet, and will not be there afterwards.
+    pub fn start_in(folder: PathBuf, options: &[&str]) -> MariaDb {
         fs::create_dir(&folder).unwrap();
         let data = folder.join("data");
         let installed = server_command("mariadb-install-db")

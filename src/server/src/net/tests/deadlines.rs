@@ -87,15 +87,15 @@ fn who_does_not_log_in_is_closed_and_who_logs_in_or_out_begins_anew() {
 
 #[test]
 fn who_says_nothing_has_the_time_of_a_login_and_a_legacy_client_all_the_time_in_the_world() {
-    let config = hasty();
-    let mut rig = Rig::start(config);
+    let login = hasty().timeouts.login;
+    let mut rig = Rig::start(hasty());
     let connected = Instant::now();
     let (mut silent, mut legacy) = (rig.client(), rig.client());
     legacy.send(b"\0");
     rig.opened();
     silent.end();
-    assert!(connected.elapsed() >= config.timeouts.login);
-    assert!(rig.next_within(2 * config.timeouts.login).is_none());
+    assert!(connected.elapsed() >= login);
+    assert!(rig.next_within(2 * login).is_none());
     assert_eq!(rig.net.connections(), 1, "the kernel watches over it");
     rig.stop();
 }

@@ -5,6 +5,7 @@ mod frames;
 mod legacy;
 mod life;
 mod pressure;
+mod proxy;
 
 use super::*;
 use crate::queue::{Bell, Inbox};

@@ -7,6 +7,7 @@ use super::sql::Sql;
 use super::{account, cursor, social};
 use crate::queue::{Bell, Inbox, Outbox};
 use crate::storage::{Outcome, Random};
+use crate::systemd::Pulse;
 use logic::store::{Ticket, Write, Written};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,7 +34,9 @@ impl Clerk {
     /// Serves until told to stop and done.
     pub fn serve(mut self, inbox: &Inbox<Vec<(Ticket, Write)>>, bell: &Bell, stopping: &AtomicBool) {
         let stops = || stopping.load(Ordering::SeqCst);
+        let mut pulse = Pulse::join();
         loop {
+            pulse.beat();
             let mut batch = Vec::new();
             while batch.len() < WRITES_MAX
                 && let Ok(Some(more)) = inbox.try_recv()
@@ -48,7 +51,7 @@ impl Clerk {
                 return;
             } else {
                 self.line.keep_alive();
-                bell.wait(Some(IDLE), || !inbox.is_empty() || stops());
+                bell.wait(pulse.within(Some(IDLE)), || !inbox.is_empty() || stops());
             }
         }
     }

@@ -34,12 +34,11 @@ mod view;
 pub use threads::Threads;
 
 use super::{Outcome, StoreError};
-use crate::config::{Database, Storage as Settings};
+use crate::config::{self, Database, Storage as Settings};
 use crate::queue::Outbox;
 use failure::{Cause, Failure};
 use link::{Link, Purpose, Target, accept};
 use sql::Sql;
-use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -132,11 +131,9 @@ fn make(target: &Target) -> Result<(), StoreError> {
     }
 }
 
-/// The password that a file holds, without the end of its line.
+/// The password that a file holds.
 fn password_of(path: &Path) -> Result<String, StoreError> {
-    let text =
-        fs::read_to_string(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    config::secret(path).map_err(|source| StoreError::File { path: path.to_owned(), source })
 }
 
 impl From<Failure> for StoreError {

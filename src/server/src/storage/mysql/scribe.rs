@@ -14,6 +14,7 @@ use super::session;
 use super::sql::Sql;
 use crate::queue::{Bell, Inbox, Outbox};
 use crate::storage::Outcome;
+use crate::systemd::Pulse;
 use foldhash::HashSet;
 use logic::store::{Epoch, Ticket, Written};
 use std::sync::Arc;
@@ -109,7 +110,9 @@ impl Scribe {
     pub fn serve(mut self, inbox: &Inbox<Vec<Job>>, bell: &Bell, stopping: &AtomicBool) {
         let stops = || stopping.load(Ordering::SeqCst);
         let mut ends = None;
+        let mut pulse = Pulse::join();
         loop {
+            pulse.beat();
             while self.waiting.len() < MESSAGES_MAX
                 && let Ok(Some(jobs)) = inbox.try_recv()
             {
@@ -120,7 +123,7 @@ impl Scribe {
                     return;
                 }
                 self.line.keep_alive();
-                bell.wait(Some(IDLE), || !inbox.is_empty() || stops());
+                bell.wait(pulse.within(Some(IDLE)), || !inbox.is_empty() || stops());
                 continue;
             }
             self.round();
@@ -136,7 +139,7 @@ impl Scribe {
             }
             let pause =
                 self.line.due().map_or(LOCKED_PAUSE, |due| due.saturating_duration_since(Instant::now()));
-            bell.wait(Some(pause), || !inbox.is_empty());
+            bell.wait(pulse.within(Some(pause)), || !inbox.is_empty());
         }
     }
 

@@ -22,6 +22,7 @@ use super::{account, schema, view};
 use crate::queue::{Bell, Inbox, Outbox};
 use crate::storage::thread::{Running, spawn};
 use crate::storage::{Outcome, StoreError, system_random};
+use crate::systemd::Pulse;
 use logic::store::{Append, Epoch, Found, Read, Ticket, Write, Written};
 use std::io;
 use std::sync::Arc;
@@ -134,13 +135,15 @@ struct Router {
 impl Router {
     fn serve(mut self, inbox: &Inbox<Vec<(Ticket, Write)>>, bell: &Bell, stopping: &AtomicBool) {
         let stops = || stopping.load(Ordering::SeqCst);
+        let mut pulse = Pulse::join();
         loop {
+            pulse.beat();
             match inbox.try_recv() {
                 Ok(Some(batch)) => self.route(batch),
                 Ok(None) if stops() => return,
                 Ok(None) => {
                     self.line.keep_alive();
-                    bell.wait(Some(IDLE), || !inbox.is_empty() || stops());
+                    bell.wait(pulse.within(Some(IDLE)), || !inbox.is_empty() || stops());
                 }
                 Err(_) => return,
             }
@@ -235,7 +238,9 @@ impl Answers {
     fn serve(mut self, inbox: &Inbox<Vec<(Ticket, Read)>>, bell: &Bell, stopping: &AtomicBool) {
         let stops = || stopping.load(Ordering::SeqCst);
         let mut batch: Vec<(Ticket, Read)> = Vec::new();
+        let mut pulse = Pulse::join();
         loop {
+            pulse.beat();
             while batch.len() < READS_MAX
                 && let Ok(Some(more)) = inbox.try_recv()
             {
@@ -245,7 +250,7 @@ impl Answers {
                 if stops() && inbox.is_empty() {
                     return;
                 }
-                bell.wait(None, || !inbox.is_empty() || stops());
+                bell.wait(pulse.within(None), || !inbox.is_empty() || stops());
                 continue;
             }
             // A few at a time: a quick answer does not wait for many slow ones after it.

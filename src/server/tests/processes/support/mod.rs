@@ -1,10 +1,16 @@
 //! What tests of whole processes share: the built programs, a server in a folder of its own, a client that speaks the
 //! protocol, a terminal, and the books of what was promised. Everything waits for events, with a deadline.
 
+#[path = "../../support/beside.rs"]
+pub mod beside;
 pub mod client;
 pub mod ledger;
 #[path = "../../support/mariadb.rs"]
 pub mod mariadb;
+#[path = "../../support/nginx.rs"]
+pub mod nginx;
+#[path = "../../support/ports.rs"]
+pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod proxy;
@@ -16,6 +22,7 @@ pub mod transcript;
 
 pub use client::{Account, Client, Event, PASSWORD};
 pub use mariadb::MariaDb;
+pub use nginx::Nginx;
 pub use server::Server;
 
 use std::time::Duration;

@@ -1,11 +1,12 @@
 //! A server as a process, in a folder of its own.
 
+use super::ports::free_port;
 use super::process::signal;
 use super::transcript::Transcript;
 use super::{PATIENCE, programs};
 use rustix::process::Signal;
 use std::ffi::OsStr;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -50,7 +51,7 @@ impl Server {
 
     /// Starts one that comes back at the same address when it is restarted.
     pub fn start_at_fixed_port(arguments: &[&str]) -> Server {
-        Server::start_wrapped(&[], fixed_port(), arguments)
+        Server::start_wrapped(&[], free_port(), arguments)
     }
 
     /// Starts one through another program, which executes the words after its own.
@@ -189,11 +190,4 @@ impl Drop for Server {
             panic!("the server has ended by itself, {status}: {}", self.stderr());
         }
     }
-}
-
-/// A port that is free and stays so: below those that the kernel gives to outgoing connections.
-fn fixed_port() -> u16 {
-    let first = 20_000 + (std::process::id() % 10_000) as u16;
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    (first..first + 2_000).find(free).expect("one of two thousand ports is free")
 }

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs into an empty folder, looks at every file and its mode, runs what was installed, installs over a configuration that
+# was changed, uninstalls, and looks at what is left. BUILT is the folder of the built programs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+built=$1
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+export DESTDIR=$root PREFIX=/opt/chat SYSCONFDIR=/etc
+
+fail() {
+    echo "install-test: $*" >&2
+    exit 1
+}
+
+listing() {
+    (cd "$root" && find . \( -type f -o -name credentials \) -printf '%m %P\n' | sort -k 2)
+}
+
+expect() {
+    diff <(cat) <(listing) >&2 || fail "$1"
+}
+
+installed='644 etc/chatserver/chatserver.toml
+700 etc/chatserver/credentials
+755 opt/chat/bin/chatclient
+755 opt/chat/bin/chatserver
+644 opt/chat/lib/systemd/system/chatserver@.service
+644 opt/chat/lib/systemd/system/chatserver.service
+644 opt/chat/lib/systemd/system/chatserver.socket
+644 opt/chat/share/doc/chatserver/chatserver.toml
+644 opt/chat/share/doc/chatserver/nginx/chatserver.conf
+644 opt/chat/share/man/man1/chatclient.1
+644 opt/chat/share/man/man8/chatserver.8'
+
+# A strict umask of whoever installs must not hide the files from others.
+(umask 077 && scripts/install.sh install "$built" >/dev/null)
+sort -k 2 <<<"$installed" | expect "other files or modes than these were installed"
+
+"$root/opt/chat/bin/chatserver" --config "$root/etc/chatserver/chatserver.toml" --check-config >/dev/null ||
+    fail "the installed server does not take the installed configuration"
+"$root/opt/chat/bin/chatclient" --version >/dev/null || fail "the installed client does not run"
+unit=$root/opt/chat/lib/systemd/system/chatserver.service
+grep -q '^ExecStart=/opt/chat/bin/chatserver --config /etc/chatserver/chatserver.toml$' "$unit" ||
+    fail "the unit starts something else than what was installed: $(grep ExecStart "$unit")"
+! grep -rq /usr/local "$root/opt/chat/lib" || fail "a unit names /usr/local"
+
+# Another installation changes no configuration, and puts back what was lost.
+echo '# mine' >>"$root/etc/chatserver/chatserver.toml"
+rm "$root/opt/chat/bin/chatclient"
+scripts/install.sh install "$built" >/dev/null
+sort -k 2 <<<"$installed" | expect "a second installation differs"
+tail -n 1 "$root/etc/chatserver/chatserver.toml" | grep -q mine || fail "the configuration was overwritten"
+
+scripts/install.sh uninstall "$built" >/dev/null
+printf '644 etc/chatserver/chatserver.toml\n700 etc/chatserver/credentials\n' | expect "this is left, or gone"
+[ ! -e "$root/opt/chat/share/doc/chatserver" ] || fail "a folder of ours is left"
+echo "install-test: installed, ran, uninstalled"

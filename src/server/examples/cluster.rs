@@ -1,0 +1,180 @@
+//! A whole cluster on this machine, to try things on: MariaDB, Redis, three nodes and nginx before them, all of them private, in
+//! one folder and on free ports. `make cluster` starts it; Ctrl-C ends it, and so does the end of any part.
+//!
+//!     cluster [FOLDER]    a folder that is not there yet; without one, a temporary one that is gone afterwards
+//!
+//! The parts are started as the tests start them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "it lives on what tests live on")]
+
+#[path = "../tests/support/beside.rs"]
+mod beside;
+#[path = "../tests/support/mariadb.rs"]
+#[allow(dead_code, reason = "tests do more with it")]
+mod mariadb;
+#[path = "../tests/support/nginx.rs"]
+#[allow(dead_code, reason = "tests do more with it")]
+mod nginx;
+#[path = "../tests/support/ports.rs"]
+mod ports;
+
+use beside::{Beside, is_running};
+use mariadb::MariaDb;
+use nginx::Nginx;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const NODES: [&str; 3] = ["n1", "n2", "n3"];
+const DATABASE: &str = "chat";
+/// How long a part may take to start, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether every part lives.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Everything, in the order in which it ends.
+struct Cluster {
+    nginx: Nginx,
+    nodes: Vec<Part>,
+    redis: Part,
+    database: MariaDb,
+}
+
+/// A program that listens.
+struct Part {
+    name: &'static str,
+    address: SocketAddr,
+    process: Beside,
+}
+
+fn main() -> ExitCode {
+    // From here on they are noticed, not obeyed: nothing is left behind, whenever they come.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).unwrap();
+    let (folder, _temporary) = folder();
+    println!("starting MariaDB, Redis, {} nodes and nginx in {}", NODES.len(), folder.display());
+    let mut cluster = Cluster::start(&folder);
+    cluster.announce();
+    let outcome = loop {
+        if signals.pending().next().is_some() {
+            println!("stopping");
+            break ExitCode::SUCCESS;
+        }
+        if let Some(part) = cluster.ended() {
+            eprintln!("{part} has ended by itself, stopping the others; its log is in {}", folder.display());
+            break ExitCode::FAILURE;
+        }
+        thread::sleep(LOOK);
+    };
+    cluster.nodes.iter_mut().for_each(|node| node.process.tell_to_end());
+    outcome
+}
+
+/// The folder of everything; one that was made for this run goes when the second value does.
+fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
+    match std::env::args_os().nth(1) {
+        Some(folder) => {
+            fs::create_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+            (fs::canonicalize(folder).unwrap(), None)
+        }
+        None => {
+            let temporary = tempfile::Builder::new().prefix("chatserver-cluster-").tempdir().unwrap();
+            (temporary.path().to_owned(), Some(temporary))
+        }
+    }
+}
+
+impl Cluster {
+    fn start(folder: &Path) -> Cluster {
+        let database = MariaDb::start_in(folder.join("mariadb"), &[]);
+        let redis = Part::start("redis", Path::new("redis-server"), folder, |address| {
+            let (ip, port) = (address.ip().to_string(), address.port().to_string());
+            let dir = folder.to_str().expect("a folder whose name is text");
+            ["--port", &port, "--bind", &ip, "--dir", dir, "--appendonly", "no", "--save", ""]
+                .map(str::to_owned)
+                .into()
+        });
+        // Its account has a password, and arguments are seen by everybody on a machine.
+        let secret = folder.join("password");
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret).unwrap();
+        writeln!(file, "{}", mariadb::PASSWORD).unwrap();
+        let settings = [
+            format!("storage.url={}", url(&database)),
+            format!("storage.password_file={}", secret.display()),
+            format!("cluster.redis=redis://{}", redis.address),
+            r#"chat.proxies=["127.0.0.1"]"#.to_owned(),
+        ];
+        let start = |name| {
+            Part::start(name, &chatserver(), folder, |address| {
+                let node = format!("cluster.node={name}");
+                let settings = settings.iter().chain([&node]);
+                let words = settings.flat_map(|setting| ["--set".to_owned(), setting.clone()]);
+                words.chain([address.ip().to_string(), address.port().to_string()]).collect()
+            })
+        };
+        let nodes: Vec<Part> = NODES.into_iter().map(start).collect();
+        let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.address).collect();
+        let nginx = folder.join("nginx");
+        fs::create_dir(&nginx).unwrap();
+        Cluster { nginx: Nginx::start_in(nginx, &addresses), nodes, redis, database }
+    }
+
+    fn announce(&self) {
+        let talk = |address: SocketAddr| format!("chatclient {} {}", address.ip(), address.port());
+        println!("talk:  {}", talk(self.nginx.address));
+        for node in &self.nodes {
+            println!("{}:    {}", node.name, talk(node.address));
+        }
+        println!("redis: redis://{}", self.redis.address);
+        println!("data:  {}", url(&self.database));
+        println!("stop:  Ctrl-C");
+    }
+
+    /// A part that has ended by itself.
+    fn ended(&self) -> Option<&'static str> {
+        let parts = self.nodes.iter().chain([&self.redis]).map(|part| (part.name, part.process.pid));
+        let others = [("nginx", self.nginx.process.pid), ("mariadb", self.database.pid)];
+        parts.chain(others).find(|&(_, pid)| !is_running(pid)).map(|(name, _)| name)
+    }
+}
+
+impl Part {
+    /// Starts a program with what `arguments` makes of an address, and waits until it listens there.
+    fn start(
+        name: &'static str,
+        program: &Path,
+        folder: &Path,
+        arguments: impl Fn(SocketAddr) -> Vec<String>,
+    ) -> Part {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port()));
+        let log = folder.join(format!("{name}.log"));
+        let process = Beside::start(program, &arguments(address), &log);
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            let starts = Instant::now() < until && is_running(process.pid);
+            assert!(starts, "{name} does not start: {}", fs::read_to_string(&log).unwrap_or_default());
+            thread::sleep(Duration::from_millis(10));
+        }
+        Part { name, address, process }
+    }
+}
+
+/// Where nodes keep everything; the password stands elsewhere.
+fn url(database: &MariaDb) -> String {
+    format!("mysql://{}@127.0.0.1:{}/{DATABASE}", mariadb::USER, database.port)
+}
+
+/// The server that was built beside this program.
+fn chatserver() -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    let program = here.parent().and_then(Path::parent).expect("examples lie in a folder of their own");
+    let program = program.join("chatserver");
+    assert!(program.exists(), "{} is missing: make cluster builds it first", program.display());
+    program
+}

@@ -1,0 +1,302 @@
+//! The PROXY protocol, versions 1 and 2: what a proxy says of a connection before it passes on the first byte
+//! (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>; sections are that document's).
+//!
+//! Version 1 begins with a letter that no dialect begins with. Version 2 begins with line ends, like a legacy stream may,
+//! and is told apart by the first byte that differs.
+//!
+//! Parsed here and not by a library: the one there is (`ppp`) cannot say "this is no header" before it has seen the whole
+//! signature, and brings a second `thiserror`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A whole line of version 1 at most, with its CRLF (section 2.1).
+const V1_BYTES: usize = 107;
+/// What it begins with.
+const V1_SIGNATURE: &[u8] = b"PROXY ";
+/// What version 2 begins with (section 2.2).
+const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// That, command, family and length.
+const V2_FIXED: usize = 16;
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    /// They may be the beginning of a header, or of something else.
+    Possible,
+    /// They are the beginning of a header.
+    Begun,
+    /// There is no header, and none comes.
+    Absent,
+    /// A whole header.
+    Whole {
+        /// Who is behind the connection; `None`: the proxy itself, which asks whether we live, or somebody it cannot
+        /// name by an address of the Internet.
+        source: Option<SocketAddr>,
+        /// Bytes of the header.
+        length: usize,
+    },
+}
+
+/// A header that breaks its own rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// Looks at everything that a connection has sent so far.
+pub(super) fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
+    match bytes.first() {
+        None => Ok(Header::Possible),
+        Some(b'P') => parse_v1(bytes),
+        Some(_) if bytes.starts_with(V2_SIGNATURE) => parse_v2(bytes),
+        Some(_) if V2_SIGNATURE.starts_with(bytes) => Ok(Header::Possible),
+        Some(_) => Ok(Header::Absent),
+    }
+}
+
+/// `PROXY TCP4 192.0.2.7 198.51.100.1 56324 6000\r\n`, or TCP6, or UNKNOWN and anything.
+fn parse_v1(bytes: &[u8]) -> Result<Header, Malformed> {
+    let common = bytes.len().min(V1_SIGNATURE.len());
+    if bytes[..common] != V1_SIGNATURE[..common] {
+        return Err(Malformed);
+    }
+    let line = &bytes[..bytes.len().min(V1_BYTES)];
+    let Some(end) = line.iter().position(|&byte| byte == b'\n') else {
+        return if line.len() < V1_BYTES { Ok(Header::Begun) } else { Err(Malformed) };
+    };
+    let text = line[..end].strip_suffix(b"\r").and_then(|line| line.strip_prefix(V1_SIGNATURE));
+    let text = std::str::from_utf8(text.ok_or(Malformed)?).map_err(|_| Malformed)?;
+    let mut words = text.split(' ');
+    let source = match words.next() {
+        // Whatever follows means nothing.
+        Some("UNKNOWN") => None,
+        Some("TCP4") => Some(v1_addresses::<Ipv4Addr>(words)?),
+        Some("TCP6") => Some(v1_addresses::<Ipv6Addr>(words)?),
+        _ => return Err(Malformed),
+    };
+    Ok(Header::Whole { source, length: end + 1 })
+}
+
+/// Source, destination, and the ports of both; nothing more.
+fn v1_addresses<'a, A: std::str::FromStr + Into<IpAddr>>(
+    mut words: impl Iterator<Item = &'a str>,
+) -> Result<SocketAddr, Malformed> {
+    let mut word = || words.next().ok_or(Malformed);
+    let ip = |word: &str| word.parse().map(A::into).map_err(|_| Malformed);
+    let (source, _) = (ip(word()?)?, ip(word()?)?);
+    let (source_port, _) = (v1_port(word()?)?, v1_port(word()?)?);
+    match words.next() {
+        None => Ok(SocketAddr::new(source.to_canonical(), source_port)),
+        Some(_) => Err(Malformed),
+    }
+}
+
+fn v1_port(word: &str) -> Result<u16, Malformed> {
+    // Rust's integers may have a sign.
+    let has_form = word.bytes().all(|byte| byte.is_ascii_digit());
+    word.parse().ok().filter(|_| has_form).ok_or(Malformed)
+}
+
+/// Signature, version and command, family and protocol, length, addresses, and TLVs, of which we want none.
+fn parse_v2(bytes: &[u8]) -> Result<Header, Malformed> {
+    let Some((fixed, rest)) = bytes.split_at_checked(V2_FIXED) else { return Ok(Header::Begun) };
+    let says_who = match fixed[12] {
+        // LOCAL: the proxy speaks for itself, and the family means nothing.
+        0x20 => false,
+        0x21 => true,
+        _ => return Err(Malformed),
+    };
+    // Families: 0 unspecified, 1 IPv4, 2 IPv6, 3 Unix. Protocols: 0 unspecified, 1 stream.
+    let address_bytes = match fixed[13] {
+        _ if !says_who => 0,
+        0x00 => 0,
+        0x11 => 12,
+        0x21 => 36,
+        0x31 => 216,
+        _ => return Err(Malformed),
+    };
+    let length = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
+    if length < address_bytes {
+        return Err(Malformed);
+    }
+    let Some(rest) = rest.get(..length) else { return Ok(Header::Begun) };
+    let source = match (says_who, fixed[13]) {
+        (true, 0x11) => Some(v2_source::<4>(rest)),
+        (true, 0x21) => Some(v2_source::<16>(rest)),
+        _ => None,
+    };
+    Ok(Header::Whole { source, length: V2_FIXED + length })
+}
+
+/// Source and destination, then the ports of both.
+fn v2_source<const N: usize>(addresses: &[u8]) -> SocketAddr
+where
+    IpAddr: From<[u8; N]>,
+{
+    let ip = addresses.first_chunk::<N>().expect("the length was checked");
+    let port = u16::from_be_bytes([addresses[2 * N], addresses[2 * N + 1]]);
+    SocketAddr::new(IpAddr::from(*ip).to_canonical(), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn whole(source: &str, length: usize) -> Result<Header, Malformed> {
+        Ok(Header::Whole { source: Some(source.parse().unwrap()), length })
+    }
+
+    fn v2(command: u8, family: u8, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u16).to_be_bytes();
+        [&V2_SIGNATURE[..], &[command, family], &length, payload].concat()
+    }
+
+    /// The addresses 192.0.2.7 and 198.51.100.1, the ports 56324 and 6000.
+    const V4: [u8; 12] = [192, 0, 2, 7, 198, 51, 100, 1, 0xdc, 0x04, 0x17, 0x70];
+
+    fn v6(source: &str) -> Vec<u8> {
+        let source = source.parse::<Ipv6Addr>().unwrap().octets();
+        [&source[..], &Ipv6Addr::LOCALHOST.octets(), &[0xdc, 0x04, 0x17, 0x70]].concat()
+    }
+
+    #[test]
+    fn version_1_says_who() {
+        let four = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 6000\r\n";
+        assert_eq!(parse(four), whole("192.0.2.7:56324", four.len()));
+        assert_eq!(parse(&[&four[..], b"{\"msgid\""].concat()), whole("192.0.2.7:56324", four.len()));
+        let six = b"PROXY TCP6 2001:db8::7 2001:db8::1 56324 6000\r\n";
+        assert_eq!(parse(six), whole("[2001:db8::7]:56324", six.len()));
+        let mapped = b"PROXY TCP6 ::ffff:192.0.2.7 ::1 1 2\r\n";
+        assert_eq!(parse(mapped), whole("192.0.2.7:1", mapped.len()));
+        let longest = b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n";
+        assert_eq!(parse(longest), Ok(Header::Whole { source: None, length: longest.len() }));
+        assert_eq!(parse(b"PROXY UNKNOWN\r\n"), Ok(Header::Whole { source: None, length: 15 }));
+    }
+
+    #[test]
+    fn version_1_is_strict() {
+        for bad in [
+            "PING",
+            "PROXY\r\n",
+            "PROXY  TCP4 1.2.3.4 1.2.3.4 1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 \r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 +1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4  2\r\n",
+            "PROXY TCP4 ::1 ::1 1 2\r\n",
+            "PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n",
+            "PROXY TCP4 1.2.3 1.2.3.4 1 2\r\n",
+            "PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1\r2\r\n",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), Err(Malformed), "{bad:?}");
+        }
+        let unknown = |length: usize| {
+            let filling = "x".repeat(length - "PROXY UNKNOWN \r\n".len());
+            parse(format!("PROXY UNKNOWN {filling}\r\n").as_bytes())
+        };
+        assert_eq!(unknown(V1_BYTES), Ok(Header::Whole { source: None, length: V1_BYTES }));
+        assert_eq!(unknown(V1_BYTES + 1), Err(Malformed));
+    }
+
+    #[test]
+    fn version_2_says_who_and_its_tlvs_are_passed_over() {
+        assert_eq!(parse(&v2(0x21, 0x11, &V4)), whole("192.0.2.7:56324", 28));
+        let with_tlvs = v2(0x21, 0x11, &[&V4[..], &[4, 0, 3, 1, 2, 3]].concat());
+        assert_eq!(parse(&[&with_tlvs[..], b"C"].concat()), whole("192.0.2.7:56324", 34));
+        assert_eq!(parse(&v2(0x21, 0x21, &v6("2001:db8::7"))), whole("[2001:db8::7]:56324", 52));
+        assert_eq!(parse(&v2(0x21, 0x21, &v6("::ffff:192.0.2.7"))), whole("192.0.2.7:56324", 52));
+        let longest = v2(0x21, 0x11, &[&V4[..], &[0; 65_535 - 12]].concat());
+        assert_eq!(parse(&longest), whole("192.0.2.7:56324", 65_551));
+    }
+
+    #[test]
+    fn version_2_need_not_say_who() {
+        let nobody = |bytes: &[u8]| {
+            assert_eq!(parse(bytes), Ok(Header::Whole { source: None, length: bytes.len() }));
+        };
+        nobody(&v2(0x20, 0x00, b""));
+        nobody(&v2(0x20, 0x11, &V4));
+        nobody(&v2(0x20, 0xff, b"?"));
+        nobody(&v2(0x21, 0x00, b""));
+        nobody(&v2(0x21, 0x00, b"anything"));
+        nobody(&v2(0x21, 0x31, &[0; 216]));
+    }
+
+    #[test]
+    fn version_2_is_strict() {
+        for (command, family, payload) in [
+            (0x11, 0x11, &V4[..]),
+            (0x22, 0x11, &V4),
+            (0x21, 0x12, &V4),
+            (0x21, 0x41, &V4),
+            (0x21, 0x11, &V4[..11]),
+            (0x21, 0x21, &V4),
+            (0x21, 0x31, &V4),
+        ] {
+            assert_eq!(parse(&v2(command, family, payload)), Err(Malformed), "{command:x} {family:x}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_is_seen_at_once() {
+        for direct in ["C", "CC", "{", "\0", " ", "\r{", "\r\n{", "\r\n\r\n\0\r\nQUIT ", "\r\r"] {
+            assert_eq!(parse(direct.as_bytes()), Ok(Header::Absent), "{direct:?}");
+        }
+        for open in ["", "\r", "\r\n", "\r\n\r\n\0\r\nQUIT"] {
+            assert_eq!(parse(open.as_bytes()), Ok(Header::Possible), "{open:?}");
+        }
+    }
+
+    fn header() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            any::<([u8; 4], u16)>().prop_map(|(ip, port)| {
+                format!("PROXY TCP4 {} 10.0.0.1 {port} 6000\r\n", Ipv4Addr::from(ip)).into_bytes()
+            }),
+            any::<([u8; 16], u16)>().prop_map(|(ip, port)| {
+                format!("PROXY TCP6 {} ::1 {port} 6000\r\n", Ipv6Addr::from(ip)).into_bytes()
+            }),
+            (any::<[u8; 12]>(), proptest::collection::vec(any::<u8>(), 0..300))
+                .prop_map(|(addresses, tlvs)| v2(0x21, 0x11, &[&addresses[..], &tlvs].concat())),
+            proptest::collection::vec(any::<u8>(), 36..300).prop_map(|payload| v2(0x21, 0x21, &payload)),
+            proptest::collection::vec(any::<u8>(), 0..100).prop_map(|payload| v2(0x20, 0x00, &payload)),
+        ]
+    }
+
+    proptest! {
+        /// However a header is cut, it is begun and then whole, and what follows it changes nothing.
+        #[test]
+        fn any_split_is_the_same_header(header in header(), after in any::<Vec<u8>>()) {
+            for cut in 0..header.len() {
+                prop_assert!(matches!(parse(&header[..cut]), Ok(Header::Possible | Header::Begun)), "{}", cut);
+            }
+            let whole = parse(&header);
+            let is_whole = matches!(whole, Ok(Header::Whole { length, .. }) if length == header.len());
+            prop_assert!(is_whole, "{:?}", whole);
+            prop_assert_eq!(parse(&[&header[..], &after].concat()), whole);
+        }
+
+        /// Whatever comes, an answer that was final stays.
+        #[test]
+        fn a_verdict_is_final(start in prop_oneof![
+            Just(vec![]), Just(b"PROXY ".to_vec()), Just(b"PROXY TCP4 1.2.3.4 ".to_vec()), Just(V2_SIGNATURE.to_vec()),
+            Just([&V2_SIGNATURE[..], &[0x21, 0x11, 0]].concat())
+        ], rest in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let bytes = [start, rest].concat();
+            let mut verdict = None;
+            for length in 0..=bytes.len() {
+                let now = parse(&bytes[..length]);
+                if let Ok(Header::Whole { length: used, .. }) = now {
+                    prop_assert!(used <= length);
+                }
+                match verdict {
+                    Some(verdict) => prop_assert_eq!(now, verdict),
+                    None if matches!(now, Ok(Header::Possible | Header::Begun)) => {}
+                    None => verdict = Some(now),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The service manager: what it is told (sd_notify(3)), and the listening sockets it hands over (sd_listen_fds(3)).
+//!
+//! All of it does nothing where there is no such manager: a variable of the environment says that there is one.
+
+mod watchdog;
+
+pub use watchdog::Pulse;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::sockopt::socket_acceptconn;
+use sd_notify::NotifyState;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+/// Takes the listening sockets that the manager holds for this process. They outlive it: who connects between two
+/// lives of the server waits in them. To be called once, before there are threads.
+pub fn listeners() -> io::Result<Vec<TcpListener>> {
+    let inherited = sd_listen_fds::get().map_err(io::Error::other)?;
+    let take = |(_, socket): (Option<String>, sd_listen_fds::OwnedFd)| {
+        let listener = TcpListener::from(socket);
+        fcntl_setfd(&listener, FdFlags::CLOEXEC)?;
+        if socket_acceptconn(&listener)? {
+            Ok(listener)
+        } else {
+            Err(io::Error::other("one of them does not listen"))
+        }
+    };
+    inherited.into_iter().map(take).collect()
+}
+
+/// Prepares the watchdog. Before the threads that feed it start.
+pub fn start_watchdog() {
+    watchdog::start();
+}
+
+/// Everything is up: clients are served at `address`.
+pub fn ready(address: SocketAddr) {
+    notify(&[NotifyState::Ready, NotifyState::Status(&format!("serving chat on {address}"))]);
+}
+
+/// The configuration is read again, until [`ready`].
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => log::warn!("the service manager cannot be told of the reload: {error}"),
+    }
+}
+
+/// The end has begun.
+pub fn stopping() {
+    notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::warn!("the service manager cannot be told: {error}");
+    }
+}

@@ -1,0 +1,64 @@
+//! The units that are shipped, as systemd reads them.
+
+use crate::support::programs;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The worst score that a unit may have, in tenths.
+const EXPOSURE_MAX: &str = "15";
+
+const SERVICES: [&str; 2] = ["chatserver.service", "chatserver@.service"];
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf/systemd")
+}
+
+fn systemd_analyze(arguments: &[&str], units: &[PathBuf]) -> Output {
+    let output = Command::new("systemd-analyze").args(arguments).args(units).output();
+    output.unwrap_or_else(|error| {
+        panic!("systemd-analyze: {error}: run scripts/test-needs.sh (make test does)")
+    })
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = Vec::new();
+    for name in ["chatserver.service", "chatserver@.service", "chatserver.socket"] {
+        // It looks whether the program is there.
+        let text = fs::read_to_string(shipped().join(name)).unwrap();
+        let program = programs::chatserver().to_str().unwrap();
+        fs::write(folder.path().join(name), text.replace("/usr/local/bin/chatserver", program)).unwrap();
+        units.push(folder.path().join(name.replace("@.", "@n1.")));
+    }
+    // The manual pages are not installed here.
+    let output = systemd_analyze(&["verify", "--man=no"], &units);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
+}
+
+#[test]
+fn the_sandbox_is_tight() {
+    for service in SERVICES {
+        let arguments = ["security", "--offline=yes", "--no-pager", "--threshold", EXPOSURE_MAX];
+        let output = systemd_analyze(&arguments, &[shipped().join(service)]);
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(said(&output).contains("Overall exposure level"), "{}", said(&output));
+    }
+}
+
+/// systemd has no way for one unit to include another.
+#[test]
+fn the_template_is_the_service_but_for_its_names() {
+    let [service, template] = SERVICES.map(|name| fs::read_to_string(shipped().join(name)).unwrap());
+    let differences: Vec<_> =
+        service.lines().zip(template.lines()).filter(|(one, other)| one != other).collect();
+    assert_eq!(service.lines().count(), template.lines().count());
+    for (one, other) in differences {
+        assert!(one.starts_with('#') && other.starts_with('#') || other.contains("%i"), "{one}\n{other}");
+    }
+}

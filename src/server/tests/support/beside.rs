@@ -1,0 +1,63 @@
+//! Programs that end with this process, however that ends: beside each a shell waits for the end of its own input.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Runs the words, says the pid, and ends the program in order when its own input ends.
+const SHELL: &str = r#"
+    "$@" </dev/null >&2 &
+    echo $!
+    read -r _
+    kill -TERM $! 2>/dev/null
+    wait $!
+"#;
+
+/// A program and the shell beside it. Dropping it ends both.
+pub struct Beside {
+    /// The program's process.
+    pub pid: u32,
+    shell: Child,
+}
+
+impl Beside {
+    /// Starts a program, which writes into this file.
+    pub fn start(program: &Path, arguments: &[String], log: &Path) -> Beside {
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        let mut shell = Command::new("sh")
+            .args(["-c", SHELL, "sh"])
+            .arg(program)
+            .args(arguments)
+            // What a terminal sends is for this process; the program gets its word from the shell.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut pid = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        Beside { pid: pid.trim().parse().unwrap(), shell }
+    }
+
+    /// Tells the program to end. Dropping it waits for that.
+    pub fn tell_to_end(&mut self) {
+        drop(self.shell.stdin.take());
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.tell_to_end();
+        let _ = self.shell.wait();
+    }
+}
+
+/// Whether the process has not ended yet.
+pub fn is_running(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name of the program, in parentheses, may hold anything; the state stands behind it (proc(5)).
+    stat.rsplit(") ").next().is_some_and(|fields| !fields.is_empty() && !fields.starts_with('Z'))
+}

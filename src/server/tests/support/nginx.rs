@@ -1,0 +1,126 @@
+//! A private nginx that balances the chat port with the configuration that is shipped, `conf/nginx/chatserver.conf`: only
+//! addresses are put into it.
+
+use super::beside::{Beside, is_running};
+use super::ports::free_port;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const SHIPPED: &str = include_str!("../../../../conf/nginx/chatserver.conf");
+
+const MISSING: &str = "nginx or its stream module is missing: run scripts/test-needs.sh (make test does)";
+
+/// How long nginx may take to start, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where distributions put modules.
+const MODULES: [&str; 3] = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules"];
+
+/// A running nginx.
+pub struct Nginx {
+    /// Its master process, which ends before its files go.
+    pub process: Beside,
+    /// Where clients connect.
+    pub address: SocketAddr,
+    folder: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl Nginx {
+    /// Starts it before these nodes.
+    pub fn start(nodes: &[SocketAddr]) -> Nginx {
+        let temporary = tempfile::tempdir().unwrap();
+        let nginx = Nginx::start_in(temporary.path().to_owned(), nodes);
+        Nginx { _temporary: Some(temporary), ..nginx }
+    }
+
+    /// The same, with all its files in this folder.
+    pub fn start_in(folder: PathBuf, nodes: &[SocketAddr]) -> Nginx {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        write_configuration(&folder, address, nodes);
+        let process = Beside::start(&find(), &arguments(&folder), &folder.join("log"));
+        let nginx = Nginx { folder, _temporary: None, address, process };
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            let starts = Instant::now() < until && is_running(nginx.process.pid);
+            assert!(starts, "nginx does not start: {}", nginx.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+        nginx
+    }
+
+    /// Gives it other nodes, as an operator does: a changed file and `nginx -s reload`.
+    pub fn reload(&self, nodes: &[SocketAddr]) {
+        write_configuration(&self.folder, self.address, nodes);
+        let told = Command::new(find()).args(arguments(&self.folder)).args(["-s", "reload"]).status();
+        assert!(told.unwrap().success(), "nginx -s reload: {}", self.log());
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+fn arguments(folder: &Path) -> Vec<String> {
+    let inside = |name: &str| folder.join(name).display().to_string();
+    ["-p".into(), inside(""), "-e".into(), inside("log"), "-c".into(), inside("nginx.conf")].into()
+}
+
+fn write_configuration(folder: &Path, address: SocketAddr, nodes: &[SocketAddr]) {
+    let mut modules = MODULES.iter().map(|modules| Path::new(modules).join("ngx_stream_module.so"));
+    // Where there is none, it may be compiled in; else nginx says that it does not know `stream`.
+    let module = modules.find(|module| module.exists());
+    let load = module.map_or(String::new(), |module| format!("load_module {};\n", module.display()));
+    let user = if is_root() { "user root;\n" } else { "" };
+    let main = format!(
+        "{load}{user}daemon off;\nworker_processes 2;\npid {pid};\nerror_log {log} info;\n\
+         events {{ worker_connections 4096; }}\ninclude {shipped};\n",
+        pid = folder.join("pid").display(),
+        log = folder.join("log").display(),
+        shipped = folder.join("chatserver.conf").display(),
+    );
+    fs::write(folder.join("chatserver.conf"), addressed(address, nodes)).unwrap();
+    fs::write(folder.join("nginx.conf"), main).unwrap();
+}
+
+/// The configuration as it is shipped, with these addresses in the place of the example's.
+fn addressed(address: SocketAddr, nodes: &[SocketAddr]) -> String {
+    let mut nodes = Some(nodes);
+    let mut text = String::new();
+    for line in SHIPPED.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            // The first of them says how all are written.
+            ["server", example, ..] if example != "{" => {
+                for node in nodes.take().into_iter().flatten() {
+                    text += &line.replace(example, &node.to_string());
+                    text.push('\n');
+                }
+            }
+            ["listen", "6000", ..] => text += &line.replace("6000", &address.to_string()),
+            ["listen", ..] => {}
+            _ => text += line,
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// It lies in a folder that a user's PATH need not have.
+fn find() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let found = folders.map(|folder| folder.join("nginx")).find(|program| program.exists());
+    found.expect(MISSING)
+}

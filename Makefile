@@ -26,7 +26,7 @@ cluster: toolchain  ## start MariaDB, Redis, three nodes and nginx, all private;
 # Tests of whole processes start the programs that lie beside them, so these are built first.
 test: toolchain  ## install what tests need (MariaDB, Redis, nginx), build all programs, run all tests
 	scripts/test-needs.sh
-	cargo build --workspace
+	cargo build --workspace --bins --examples
 	scripts/install-test.sh $${CARGO_TARGET_DIR:-target}/debug
 	cargo test --workspace --doc
 	cargo test --workspace --lib --bins --tests

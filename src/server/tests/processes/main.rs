@@ -16,6 +16,7 @@ mod full_disk;
 mod hostile;
 mod legacy;
 mod legacy_faults;
+mod make_cluster;
 mod proxies;
 mod session;
 mod shutdown;

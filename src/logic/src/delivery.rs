@@ -92,7 +92,9 @@ fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, may_pus
     // Until all unread conversations are listed, one without a track may be behind.
     let gathers = session.joining.as_ref().is_some_and(|joining| joining.gathers);
     let listing = session.unread_after.is_some() || (session.joining.is_some() && !gathers);
-    let full = !may_push || session.unacked >= session.window() || session.output >= OUTPUT_HARD as u32;
+    // What comes while the answer to a login gathers what was missed is read like the rest.
+    let full =
+        !may_push || gathers || session.unacked >= session.window() || session.output >= OUTPUT_HARD as u32;
     let track = session.track_or_insert(conversation, || {
         let guess = Behind { seen: seq, own_above: seq.prev(), guessed: listing };
         Track::new(conversation, peer, seq.prev(), (listing || gathers).then_some(guess))

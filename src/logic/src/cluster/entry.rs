@@ -145,6 +145,10 @@ fn unlock(state: &mut State, lock: Option<Ticket>, fx: &mut Effects) {
 }
 
 fn claim(state: &mut State, now: Now, asked: Option<Asked>, mut entering: Entering, fx: &mut Effects) {
+    // A session that nobody waits for must not end the one that is in force.
+    if login::still_asked(state, asked).is_none() {
+        return refused(state, now, asked, entering, Errno::Busy, fx);
+    }
     let Some(cluster) = &state.cluster else { return };
     entering.step = Step::Under;
     let claim = Write::Claim {

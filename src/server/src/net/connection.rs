@@ -410,6 +410,8 @@ impl Connection {
     /// The connection is nobody's again.
     pub fn log_out(&mut self, shared: &mut Shared) {
         self.user = None;
+        // What was delivered was this user's, not the next one's.
+        shared.taken.hurry();
         if let Some(legacy) = &mut self.legacy {
             legacy.log_out();
         }

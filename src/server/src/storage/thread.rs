@@ -218,8 +218,11 @@ impl StoreThread {
             self.gather(&mut batch);
             self.last = batch.len();
             self.write(batch)?;
-            self.due = Instant::now() + CALM;
-            while self.store.is_behind() && !self.is_stuck {
+            // What could not be done is tried again when it is due, also while messages come.
+            if !self.is_stuck {
+                self.due = Instant::now() + CALM;
+            }
+            while self.store.is_behind() && (!self.is_stuck || self.due <= Instant::now()) {
                 self.keep_house()?;
             }
         }

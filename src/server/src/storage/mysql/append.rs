@@ -105,9 +105,8 @@ impl Plan {
         let mut conversations: Vec<ConversationId> = entries.iter().map(|entry| entry.conversation).collect();
         conversations.sort_unstable();
         conversations.dedup();
-        let of_session = |entry: &Entry| (entry.append.sender, entry.append.epoch);
-        let fenced: Vec<_> =
-            entries.iter().map(of_session).filter(|(_, epoch)| *epoch != Epoch::NONE).collect();
+        let is_fenced = |entry: &&Entry| entry.append.epoch != Epoch::NONE;
+        let fenced: Vec<_> = entries.iter().filter(is_fenced).map(|entry| entry.append.sender).collect();
         let mut latest;
         let (locked, found, now) = loop {
             let days = sent::days(match *clock {
@@ -124,7 +123,7 @@ impl Plan {
             let cids = entries.iter().map(|entry| (entry.append.sender, &*entry.append.cid));
             sent::ask(&mut sql, days, cids);
             if !fenced.is_empty() {
-                sql.push(session::superseded(fenced.iter().copied())).end();
+                sql.push(session::epochs(fenced.iter().copied())).end();
             }
             let answers = link.ask(&sql)?;
             let [locked, time, sent, sessions @ ..] = &answers[opening..] else {

@@ -14,12 +14,12 @@ type Stand = (Seq, Seq);
 /// Carries out [`logic::store::Write::MoveCursors`]: see [`logic::store::CursorStep::apply`]. Updates only, so that who
 /// is no member stays none; in key order, so that two nodes never wait for each other; and never past the end.
 pub fn move_all(link: &mut Link, moves: &[CursorMove]) -> Result<Written, Failure> {
-    let fenced = moves.iter().filter(|step| step.epoch != Epoch::NONE).map(|step| (step.user, step.epoch));
+    let fenced = moves.iter().filter(|step| step.epoch != Epoch::NONE).map(|step| step.user);
     let mut fenced = fenced.peekable();
     let mut latest = HashMap::new();
     if fenced.peek().is_some() {
         let mut sql = Sql::new();
-        sql.push(session::superseded(fenced)).end();
+        sql.push(session::epochs(fenced)).end();
         latest = session::latest(&link.rows(&sql)?)?;
     }
     let in_force = |step: &&CursorMove| latest.get(&step.user).is_none_or(|latest| *latest <= step.epoch);

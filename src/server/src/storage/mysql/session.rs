@@ -80,8 +80,9 @@ pub fn release(
         "UPDATE session SET {end}lost_at = COALESCE(lost_at, {now}) WHERE user_id = {user} AND epoch <= {epoch}",
         epoch = epoch.0
     ))
-    .statement(superseded([(user, epoch)].into_iter()));
-    Ok(if link.rows(&sql)?.is_empty() { Written::Done } else { Written::Superseded })
+    .statement(epochs([user].into_iter()));
+    let is_in_force = latest(&link.rows(&sql)?)?.get(&user).is_none_or(|latest| *latest <= epoch);
+    Ok(if is_in_force { Written::Done } else { Written::Superseded })
 }
 
 /// Carries out [`logic::store::Write::SeeNode`].
@@ -99,26 +100,24 @@ pub fn see_node(link: &mut Link, now: UnixMillis, node: &str) -> Result<Written,
 /// Whether no later session of the user was claimed; none can be before this transaction ends.
 pub fn is_in_force(link: &mut Link, user: UserId, epoch: Epoch) -> Result<bool, Failure> {
     let mut sql = Sql::new();
-    sql.statement(superseded([(user, epoch)].into_iter()));
-    Ok(link.rows(&sql)?.is_empty())
+    sql.statement(epochs([user].into_iter()));
+    Ok(latest(&link.rows(&sql)?)?.get(&user).is_none_or(|latest| *latest <= epoch))
 }
 
-/// The question which of these sessions are superseded: user and the latest epoch. Locks what it looks at, so that it
-/// stays true to the end of the transaction.
-pub fn superseded(sessions: impl Iterator<Item = (UserId, Epoch)>) -> Sql {
-    let mut sessions: Vec<(UserId, Epoch)> = sessions.collect();
-    sessions.sort_unstable();
-    sessions.dedup();
+/// The question for the latest epochs of these users. Locks what it looks at, so that it stays true to the end of the
+/// transaction: therefore it names no epoch, as READ COMMITTED gives back the lock of a row that a condition leaves out.
+pub fn epochs(users: impl Iterator<Item = UserId>) -> Sql {
+    let mut users: Vec<UserId> = users.collect();
+    users.sort_unstable();
+    users.dedup();
     let mut sql = Sql::new();
-    sql.push("SELECT user_id, epoch FROM session FORCE INDEX (PRIMARY) WHERE ");
-    sql.list(" OR ", sessions, |sql, (user, epoch)| {
-        sql.push(format_args!("user_id = {user} AND epoch > {}", epoch.0));
-    });
-    sql.push(" ORDER BY user_id LOCK IN SHARE MODE");
+    sql.push("SELECT user_id, epoch FROM session FORCE INDEX (PRIMARY) WHERE user_id IN ")
+        .set(&users)
+        .push(" ORDER BY user_id LOCK IN SHARE MODE");
     sql
 }
 
-/// The answer to [`superseded`].
+/// The answer to [`epochs`].
 pub fn latest(rows: &[Record]) -> Result<HashMap<UserId, Epoch>, Failure> {
     rows.iter().map(|row| Ok((row.user(0)?, Epoch(row.number(1)? as u32)))).collect()
 }

@@ -10,7 +10,8 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::fs::File;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -48,9 +49,8 @@ impl Checkpointer {
     pub fn start(path: &Path) -> Result<Checkpointer, StoreError> {
         let conn = Connection::open(path)?;
         super::configure(&conn, 256)?;
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let log = File::open(&log).map_err(|source| StoreError::File { path: log.into(), source })?;
+        let log = log_of(path);
+        let log = File::open(&log).map_err(|source| StoreError::File { path: log, source })?;
         let shared = Arc::new(Shared::default());
         let (orders, inbox) = bounded::<()>(1);
         let threads = Arc::clone(&shared);
@@ -140,6 +140,24 @@ impl Drop for Checkpointer {
             log::error!("the checkpoint thread panicked");
         }
     }
+}
+
+/// Syncs the log that the last run left, if it left one: what is read from it is believed, and the journal's records that
+/// it says are filed are written over.
+pub fn sync_log(path: &Path) -> Result<(), StoreError> {
+    let log = log_of(path);
+    match File::open(&log).and_then(|file| file.sync_data()) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::File { path: log, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    PathBuf::from(log)
 }
 
 /// The state of the log.

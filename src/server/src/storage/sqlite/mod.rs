@@ -131,6 +131,7 @@ impl SqliteStore {
         // Made here for its mode, which SQLite gives to the log as well.
         let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         made.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        checkpoint::sync_log(path)?;
         let conn = Connection::open(path)?;
         let files = Files::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let mut store = SqliteStore::recover(conn, Box::new(files), clock, random)?;

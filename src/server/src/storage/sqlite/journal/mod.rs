@@ -45,6 +45,8 @@ pub trait Disk: Send {
 const SECTOR: usize = 512;
 /// A segment grows by so much at once, filled with zeros.
 const GROWTH: usize = 1 << 17;
+/// Room that is kept for the next record.
+const BUFFER_KEPT: usize = 1 << 20;
 /// Segments that are made at the start: one is written to, one filed, two wait for what filed them to be synced. More are
 /// made only when the disk is that slow, so that commits do not need a file descriptor when there is none.
 const SEGMENTS_MIN: usize = 4;
@@ -160,6 +162,9 @@ impl Journal {
         self.disk.sync(current.segment).map_err(fatal)?;
         self.current = Some(Current { at: end, ..current });
         self.next += 1;
+        if self.buffer.capacity() > BUFFER_KEPT {
+            self.buffer = Vec::new();
+        }
         Ok(())
     }
 

@@ -2,9 +2,11 @@
 //! protocol, a terminal, and the books of what was promised. Everything waits for events, with a deadline.
 
 pub mod client;
+pub mod crowd;
 pub mod ledger;
 #[path = "../../support/mariadb.rs"]
 pub mod mariadb;
+pub mod nodes;
 pub mod process;
 pub mod programs;
 pub mod proxy;

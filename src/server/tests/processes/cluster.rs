@@ -99,8 +99,8 @@ fn a_login_on_another_node_kicks_the_first_at_once() {
 
 #[test]
 fn two_logins_that_race_leave_one_session() {
-    const RACERS: usize = 4;
-    const ROUNDS: usize = 300;
+    const RACERS: usize = 8;
+    const ROUNDS: usize = 130;
     let cluster = Nodes::start(2, &[]);
     let addresses = [0, 1].map(|at: usize| cluster.nodes[at].address);
     thread::scope(|scope| {

@@ -3,56 +3,15 @@
 
 use crate::database::stream_between;
 use crate::support::client::{errno, text};
-use crate::support::redis::Redis;
-use crate::support::{Account, Client, Event, MariaDb, PATIENCE, Server};
+use crate::support::nodes::Nodes;
+use crate::support::{Account, Client, Event, PATIENCE};
 use rustix::process::Signal;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 use wire::command::Who;
 use wire::reply::Presence;
 use wire::{Command, Credentials, Errno, Push, Reply, Target, UserId};
-
-/// Nodes over a database of their own.
-struct Nodes {
-    redis: Redis,
-    nodes: Vec<Server>,
-}
-
-impl Nodes {
-    fn start(count: usize, settings: &[&str]) -> Nodes {
-        let (redis, database) = (Redis::start(), MariaDb::shared());
-        let url = database.url(&database.new_name());
-        let mut nodes = Nodes { redis, nodes: Vec::new() };
-        for number in 1..=count {
-            nodes.nodes.push(nodes.node(number, &url, settings));
-        }
-        nodes.wait_for_all();
-        nodes
-    }
-
-    fn node(&self, number: usize, url: &str, settings: &[&str]) -> Server {
-        let (url, redis) = (format!("storage.url={url}"), format!("cluster.redis={}", self.redis.url()));
-        let name = format!("cluster.node=n{number}");
-        let own = ["--set", &url, "--set", &redis, "--set", &name];
-        Server::start(&[&own, settings].concat())
-    }
-
-    /// Until each knows all.
-    fn wait_for_all(&self) {
-        for node in &self.nodes {
-            let mut client = Client::connect(node.address);
-            let until = Instant::now() + PATIENCE;
-            loop {
-                let Reply::Nodes(page) = client.ask(&Command::Nodes) else { panic!("NODES is answered") };
-                if page.nodes.iter().filter(|node| node.alive).count() == self.nodes.len() {
-                    break;
-                }
-                assert!(Instant::now() < until, "the nodes do not find each other: {page:?}");
-                thread::sleep(Duration::from_millis(50));
-            }
-        }
-    }
-}
 
 fn befriend(client: &mut Client, other: UserId) {
     let made = client.ask(&Command::AddFriend { who: Who::Id(other), message: None });
@@ -140,54 +99,37 @@ fn a_login_on_another_node_kicks_the_first_at_once() {
 
 #[test]
 fn two_logins_that_race_leave_one_session() {
-    const ROUNDS: usize = 100;
+    const RACERS: usize = 8;
+    const ROUNDS: usize = 130;
     let cluster = Nodes::start(2, &[]);
     let addresses = [0, 1].map(|at: usize| cluster.nodes[at].address);
-    let (ann, account) = Client::join(addresses[0], "ann");
-    let (_bob, bob_account) = Client::join(addresses[1], "bob");
-    drop(ann);
-    for round in 0..ROUNDS {
-        let account = &account;
-        let mut both = thread::scope(|scope| {
-            let login = |address| {
-                scope.spawn(move || {
-                    let mut client = Client::connect(address);
-                    let by_token = Credentials::Token(account.token.clone());
-                    let login = Command::Login { credentials: by_token, device: None };
-                    client.post(&login).map(|request| (client, request))
-                })
-            };
-            addresses.map(login).map(|thread| thread.join().unwrap().unwrap())
-        });
-        // Each was answered, or ended by the other; one is left, and it alone can write.
-        let mut left = 0;
-        for (client, _) in &mut both {
-            let to_bob = text(Target::User(bob_account.id), &format!("round {round}"), None);
-            let Ok(request) = client.post(&to_bob) else { continue };
-            while let Ok(Some(event)) = client.event(PATIENCE) {
-                if let Event::Reply(number, reply) = event
-                    && number == request
-                {
-                    left += usize::from(errno(&reply) == Errno::Ok);
-                    break;
-                }
-            }
+    thread::scope(|scope| {
+        for racer in 0..RACERS {
+            scope.spawn(move || race(addresses, &format!("racer {racer}"), ROUNDS));
         }
-        assert!(left >= 1, "round {round}: nobody is logged in");
-        // Who wrote first may have been ended after that; now there is one for certain.
-        let writers = both.iter_mut().filter_map(|(client, _)| {
-            let to_bob = text(Target::User(bob_account.id), &format!("again {round}"), None);
-            let request = client.post(&to_bob).ok()?;
-            while let Ok(Some(event)) = client.event(PATIENCE) {
-                if let Event::Reply(number, reply) = event
-                    && number == request
-                {
-                    return (errno(&reply) == Errno::Ok).then_some(());
-                }
-            }
-            None
+    });
+}
+
+/// Two logins of one account at once, over and over.
+fn race(addresses: [SocketAddr; 2], name: &str, rounds: usize) {
+    let (racer, account) = Client::join(addresses[0], name);
+    let bob = Client::connect(addresses[1]).register(&format!("bob of {name}"));
+    drop(racer);
+    for round in 0..rounds {
+        // Each is answered, or ended by the other.
+        let mut both = addresses.map(|address| {
+            let mut client = Client::connect(address);
+            let credentials = Credentials::Token(account.token.clone());
+            client.post(&Command::Login { credentials, device: None }).map(|_| client).unwrap()
         });
-        assert_eq!(writers.count(), 1, "round {round}");
+        let mut writers = |content: &str| {
+            let to_bob = text(Target::User(bob.id), &format!("{content} {round}"), None);
+            let mut stored = |client: &mut Client| matches!(client.try_ask(&to_bob), Ok(Reply::Sent(_)));
+            both.iter_mut().map(&mut stored).filter(|&stored| stored).count()
+        };
+        assert!(writers("one") >= 1, "round {round}: nobody is logged in");
+        // Who wrote first may have been ended after that; now there is one for certain, and it alone can write.
+        assert_eq!(writers("again"), 1, "round {round}");
     }
 }
 

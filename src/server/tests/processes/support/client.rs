@@ -210,6 +210,20 @@ impl Client {
         self.reply(request)
     }
 
+    /// The same, of a server that may be killed meanwhile.
+    pub fn try_ask(&mut self, command: &Command) -> Result<Reply, Closed> {
+        let request = self.post(command)?;
+        loop {
+            match self.event(PATIENCE)? {
+                Some(Event::Reply(number, reply)) if number == request => return Ok(reply),
+                Some(Event::Reply(number, reply)) => drop(self.replies.insert(number, reply)),
+                Some(Event::Push(push)) => self.pushes.push_back(push),
+                Some(Event::Heartbeat(..)) => {}
+                None => panic!("no reply to request {request} has come in {PATIENCE:?}"),
+            }
+        }
+    }
+
     /// Sends a request that must be refused.
     #[track_caller]
     pub fn refusal(&mut self, command: &Command) -> Refusal {

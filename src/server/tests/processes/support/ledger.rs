@@ -1,16 +1,20 @@
 //! The books of what was sent and what was promised, and their audit against a timeline.
 
-use super::client::{Client, Closed, Event, text};
+use super::client::{Client, Closed, Event, errno, text};
 use super::{Account, PATIENCE};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
-use wire::{ConversationId, Message, Push, Reply, Seq, Target, UserId};
+use std::thread;
+use std::time::{Duration, Instant};
+use wire::{Command, ConversationId, Credentials, Errno, Message, Push, Reply, Seq, Target, UserId};
 
 /// Pushed messages after which a sender acknowledges.
 const ACK_EVERY: u64 = 64;
 /// Of so many messages that were promised, one is retried all the same.
 const RETRY_EVERY: usize = 16;
+/// When what was refused for now is tried again.
+pub const REFUSED_FOR: Duration = Duration::from_millis(200);
 
 /// How many messages were promised, by all senders together.
 #[derive(Debug, Default)]
@@ -131,8 +135,32 @@ impl Sender {
         while self.take_event(&promised).is_ok() {}
     }
 
-    /// Logs in again and sends everything that has no promise once more, under the `cid`s of the first try, until each
-    /// has one; some of what has a promise, too, which must be told from new messages.
+    /// Logs in again, perhaps at another node, and sends everything that has no promise once more, under the `cid`s of
+    /// the first try, until each has one, or until this connection is gone as well. Whether the session went on.
+    pub fn resume(&mut self, address: SocketAddr) -> Result<bool, Closed> {
+        self.client = Client::try_connect(address).map_err(|_| Closed)?;
+        self.waiting.clear();
+        self.was_warned = false;
+        let credentials = Credentials::Token(self.account.token.clone());
+        let login = Command::Login { credentials, device: None };
+        let session = match until_available(&mut self.client, &login)? {
+            Reply::LoggedIn(session) => session,
+            other => panic!("the login of {} was answered {other:?}", self.account.name),
+        };
+        for post in self.posts.iter_mut().filter(|post| post.place.is_none()) {
+            let again = text(post.target.clone(), &post.content, Some(&post.cid));
+            match until_available(&mut self.client, &again)? {
+                Reply::Sent(sent) => {
+                    post.place = Some((sent.conversation, sent.seq));
+                    post.first_try = false;
+                }
+                other => panic!("the retry of {} was answered {other:?}", post.cid),
+            }
+        }
+        Ok(session.resumed)
+    }
+
+    /// The same at a server that stays; some of what has a promise is sent again, too, and must be told from new messages.
     pub fn retry_all(&mut self, address: SocketAddr) {
         self.client = Client::login_to(address, &self.account);
         self.waiting.clear();
@@ -151,6 +179,19 @@ impl Sender {
                 }
                 other => panic!("the retry of {} was answered {other:?}", post.cid),
             }
+        }
+    }
+}
+
+/// Asks, and asks again as long as the server's database is away. A server that goes away itself is as good as gone.
+pub fn until_available(client: &mut Client, command: &Command) -> Result<Reply, Closed> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let reply = client.try_ask(command)?;
+        match errno(&reply) {
+            Errno::Unavailable if Instant::now() < until => thread::sleep(REFUSED_FOR),
+            Errno::Busy => return Err(Closed),
+            _ => return Ok(reply),
         }
     }
 }

@@ -4,11 +4,13 @@
 #[path = "../../support/beside.rs"]
 pub mod beside;
 pub mod client;
+pub mod crowd;
 pub mod ledger;
 #[path = "../../support/mariadb.rs"]
 pub mod mariadb;
 #[path = "../../support/nginx.rs"]
 pub mod nginx;
+pub mod nodes;
 #[path = "../../support/ports.rs"]
 pub mod ports;
 pub mod process;

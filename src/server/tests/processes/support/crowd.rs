@@ -1,0 +1,261 @@
+//! Many who send to each other over several nodes while those come and go: each finds another node when its own is lost
+//! or goes away, and sends again what has no answer. In the end everything is audited.
+
+use super::client::{Closed, Event};
+use super::ledger::{Promised, REFUSED_FOR, Sender, audit};
+use super::nodes::Doors;
+use super::{Account, Client, PATIENCE};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+use wire::{Command, ConversationId, Credentials, Message, Push, Reply, Seq, Target, UserId};
+
+/// Messages of one sender without an answer at any time.
+const WINDOW: usize = 16;
+/// When everybody has everything after the last trouble: a lease and a look at the database, and what a machine that
+/// does much else adds.
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(15);
+
+/// Senders, two a node, and listeners, one a node, who are all in the same groups.
+pub struct Crowd {
+    doors: Arc<Doors>,
+    nodes: usize,
+    senders: Vec<Sender>,
+    listeners: Vec<Listener>,
+    groups: Vec<ConversationId>,
+}
+
+/// What happened to connections.
+#[derive(Default)]
+pub struct Moves {
+    /// Sessions that went on at another connection.
+    pub resumed: AtomicUsize,
+    /// Senders whose connection ended without GOING_AWAY before.
+    pub unwarned: AtomicUsize,
+}
+
+impl Crowd {
+    /// Makes them and their groups.
+    pub fn gather(doors: &Arc<Doors>, nodes: usize) -> Crowd {
+        let mut senders: Vec<Sender> = (0..2 * nodes)
+            .map(|number| Sender::join(doors.near(number % nodes), &format!("sender {number}")))
+            .collect();
+        let groups: Vec<_> = (0..2).map(|n| senders[n].client.create_group(&format!("group {n}"))).collect();
+        let mut listeners = Vec::new();
+        for number in 0..nodes {
+            let (mut client, account) = Client::join(doors.near(number), &format!("listener {number}"));
+            join_all(&mut client, &groups);
+            listeners.push(Listener { account, received: HashMap::new() });
+        }
+        for (number, sender) in senders.iter_mut().enumerate() {
+            let others: Vec<_> =
+                groups.iter().enumerate().filter(|&(n, _)| n != number).map(|(_, &group)| group).collect();
+            join_all(&mut sender.client, &others);
+        }
+        Crowd { doors: Arc::clone(doors), nodes, senders, listeners, groups }
+    }
+
+    /// Everybody sends and listens until `trouble` is over; then what has no promise is retried, every timeline is
+    /// audited, and each listener must have been pushed all of it, once, in order.
+    pub fn chat_through(mut self, trouble: impl FnOnce(&Promised)) -> Moves {
+        let (moves, promised) = (Moves::default(), Promised::default());
+        let (over, complete) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (doors, groups) = (&*self.doors, &self.groups);
+        let listening: Vec<UserId> = self.listeners.iter().map(|listener| listener.account.id).collect();
+        let counts: Vec<AtomicUsize> = listening.iter().map(|_| AtomicUsize::new(0)).collect();
+        let timelines = thread::scope(|scope| {
+            // Also where the trouble is the test's own.
+            let all_is_complete = Raised(&complete);
+            for (number, listener) in self.listeners.iter_mut().enumerate() {
+                let (count, complete) = (&counts[number], &complete);
+                scope.spawn(move || while listener.listen(doors, number, count, complete).is_err() {});
+            }
+            thread::scope(|scope| {
+                let all_is_over = Raised(&over);
+                for (number, sender) in self.senders.iter_mut().enumerate() {
+                    let home = number % self.nodes;
+                    let listener = listening[(number + 1) % listening.len()];
+                    let post = move |n: usize| (target(groups, listener, n), format!("message {n}"));
+                    let (over, promised, moves) = (&over, &promised, &moves);
+                    scope.spawn(move || {
+                        while !over.load(Relaxed) {
+                            send_some(sender, doors, home, promised, moves, post);
+                        }
+                    });
+                }
+                promised.wait_for(200);
+                trouble(&promised);
+                drop(all_is_over);
+            });
+            let begun = Instant::now();
+            for sender in &mut self.senders {
+                sender.retry_all(doors.near(0));
+            }
+            let timelines = audit_all(&mut self.senders, groups);
+            for (at, listener) in listening.iter().enumerate() {
+                let whole: usize = of_listener(&timelines, *listener, groups).map(|(_, all)| all.len()).sum();
+                while counts[at].load(Relaxed) < whole {
+                    let has = counts[at].load(Relaxed);
+                    let waited = begun.elapsed();
+                    assert!(
+                        waited < CATCHES_UP_WITHIN,
+                        "listener {at} has {has} of {whole} after {waited:?}"
+                    );
+                    thread::sleep(Duration::from_millis(10));
+                }
+            }
+            drop(all_is_complete);
+            timelines
+        });
+        for listener in &self.listeners {
+            let mut received = listener.received.len();
+            for (conversation, timeline) in of_listener(&timelines, listener.account.id, &self.groups) {
+                assert!(listener.received[&conversation] == *timeline, "{conversation} was pushed otherwise");
+                received -= 1;
+            }
+            assert_eq!(received, 0, "conversations that nobody has written in were pushed");
+        }
+        moves
+    }
+}
+
+/// Every timeline, its listener (of two who chat alone), and what is in it.
+type Timelines = Vec<(ConversationId, Option<UserId>, Vec<Arc<Message>>)>;
+
+fn of_listener<'a>(
+    timelines: &'a Timelines,
+    listener: UserId,
+    groups: &'a [ConversationId],
+) -> impl Iterator<Item = (ConversationId, &'a Vec<Arc<Message>>)> {
+    let his = move |&&(id, to, _): &&(ConversationId, Option<UserId>, _)| {
+        groups.contains(&id) || to == Some(listener)
+    };
+    timelines.iter().filter(his).map(|(id, _, timeline)| (*id, timeline))
+}
+
+fn audit_all(senders: &mut [Sender], groups: &[ConversationId]) -> Timelines {
+    let mut timelines = Timelines::new();
+    for &group in groups {
+        let timeline = senders[0].client.history(group, Seq(0));
+        audit(group, Seq(0), &timeline, &senders.iter().collect::<Vec<_>>());
+        timelines.push((group, None, timeline));
+    }
+    for sender in senders {
+        let direct = sender.posts.iter().find_map(|post| match post.target {
+            Target::User(listener) => Some((post.place?.0, listener)),
+            Target::Conversation(_) | Target::Name(_) => None,
+        });
+        let (conversation, listener) = direct.expect("everybody has sent to a listener");
+        let timeline = sender.client.history(conversation, Seq(0));
+        audit(conversation, Seq(0), &timeline, &[sender]);
+        timelines.push((conversation, Some(listener), timeline));
+    }
+    timelines
+}
+
+fn target(groups: &[ConversationId], listener: UserId, number: usize) -> Target {
+    match number % 4 {
+        0 => Target::Conversation(groups[number / 4 % groups.len()]),
+        _ => Target::User(listener),
+    }
+}
+
+fn join_all(client: &mut Client, groups: &[ConversationId]) {
+    for &conversation in groups {
+        assert_eq!(client.ask(&Command::JoinGroup { conversation }), Reply::Done);
+    }
+}
+
+/// Sends some messages; where the node is lost or goes away, goes on at another.
+fn send_some(
+    sender: &mut Sender,
+    doors: &Doors,
+    home: usize,
+    promised: &Promised,
+    moves: &Moves,
+    post: impl FnMut(usize) -> (Target, String),
+) {
+    let begin = sender.posts.len();
+    let end = sender.stream(WINDOW, 2 * WINDOW, promised, post);
+    if end.is_err() || sender.was_warned {
+        moves.unwarned.fetch_add(usize::from(!sender.was_warned), Relaxed);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match sender.resume(doors.near(home)) {
+                Ok(resumed) => {
+                    assert!(resumed, "the session of {} has ended", sender.account.name);
+                    moves.resumed.fetch_add(1, Relaxed);
+                    break;
+                }
+                // That one was killed, too.
+                Err(Closed) => assert!(Instant::now() < until, "no node takes {}", sender.account.name),
+            }
+        }
+    } else if sender.posts[begin..].iter().any(|post| post.place.is_none()) {
+        thread::sleep(REFUSED_FOR);
+    }
+}
+
+/// A flag that is raised in the end, whatever happens.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Somebody who reads, and keeps what was pushed.
+struct Listener {
+    account: Account,
+    received: HashMap<ConversationId, Vec<Arc<Message>>>,
+}
+
+impl Listener {
+    /// Listens on one connection, until all is `complete` or the connection is gone.
+    fn listen(
+        &mut self,
+        doors: &Doors,
+        home: usize,
+        count: &AtomicUsize,
+        complete: &AtomicBool,
+    ) -> Result<(), Closed> {
+        let mut client = Client::try_connect(doors.near(home)).map_err(|_| Closed)?;
+        let credentials = Credentials::Token(self.account.token.clone());
+        client.post(&Command::Login { credentials, device: None })?;
+        // Up to where each conversation was pushed on this connection.
+        let mut pushed: HashMap<ConversationId, Seq> = HashMap::new();
+        loop {
+            match client.event(Duration::from_millis(50))? {
+                Some(Event::Push(Push::Message(message))) => {
+                    let (conversation, seq) = (message.conversation, message.seq);
+                    if let Some(last) = pushed.insert(conversation, seq) {
+                        assert_eq!(seq, last.next(), "pushes of one connection leave something out");
+                    }
+                    let received = self.received.entry(conversation).or_default();
+                    let place = seq.0 as usize - 1;
+                    if place < received.len() {
+                        // What was not acknowledged in time comes again on another connection.
+                        assert_eq!(received[place], message, "another message is at its place");
+                    } else {
+                        assert_eq!(place, received.len(), "the first push leaves something out");
+                        received.push(message);
+                        count.fetch_add(1, Relaxed);
+                    }
+                    client.ack(conversation, seq)?;
+                }
+                Some(Event::Push(Push::GoingAway(_))) => return Err(Closed),
+                // The database is away, or this node goes.
+                Some(Event::Reply(_, Reply::Refused(_))) => {
+                    thread::sleep(REFUSED_FOR);
+                    return Err(Closed);
+                }
+                Some(_) => {}
+                None if complete.load(Relaxed) => return Ok(()),
+                None => {}
+            }
+        }
+    }
+}

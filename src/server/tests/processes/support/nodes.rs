@@ -1,0 +1,100 @@
+//! Several nodes over one database, joined by a Redis of their own.
+
+use super::redis::Redis;
+use super::{Client, MariaDb, PATIENCE, Server};
+use rustix::process::Signal;
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+use wire::{Command, Reply};
+
+/// A cluster.
+pub struct Nodes {
+    pub redis: Redis,
+    pub nodes: Vec<Server>,
+    /// How clients find them.
+    pub doors: Arc<Doors>,
+}
+
+/// Which nodes take clients, as a balancer would know it.
+#[derive(Default)]
+pub struct Doors {
+    addresses: Mutex<Vec<Option<SocketAddr>>>,
+    opened: Condvar,
+}
+
+impl Doors {
+    /// The node of this number, or the next one that is up; waits where none is.
+    pub fn near(&self, number: usize) -> SocketAddr {
+        let all_closed = |addresses: &mut Vec<_>| addresses.iter().all(Option::is_none);
+        let lock = self.addresses.lock().unwrap();
+        let (addresses, _) = self.opened.wait_timeout_while(lock, 3 * PATIENCE, all_closed).unwrap();
+        let mut from_it_on = addresses.iter().cycle().skip(number).take(addresses.len());
+        from_it_on.find_map(|&address| address).expect("some node is started again")
+    }
+
+    /// Closes one, or opens it.
+    pub fn set(&self, number: usize, address: Option<SocketAddr>) {
+        self.addresses.lock().unwrap()[number] = address;
+        self.opened.notify_all();
+    }
+}
+
+impl Nodes {
+    /// Nodes over a database of their own, on the server that tests share.
+    pub fn start(count: usize, settings: &[&str]) -> Nodes {
+        let database = MariaDb::shared();
+        Nodes::over(&database.url(&database.new_name()), count, settings)
+    }
+
+    /// Nodes over this database.
+    pub fn over(url: &str, count: usize, settings: &[&str]) -> Nodes {
+        let redis = Redis::start();
+        let start = |number| {
+            let (url, redis) = (format!("storage.url={url}"), format!("cluster.redis={}", redis.url()));
+            let name = format!("cluster.node=n{number}");
+            let own = ["--set", &url, "--set", &redis, "--set", &name];
+            Server::start(&[&own, settings].concat())
+        };
+        let nodes: Vec<Server> = (1..=count).map(start).collect();
+        let doors = Arc::new(Doors::default());
+        *doors.addresses.lock().unwrap() = nodes.iter().map(|node| Some(node.address)).collect();
+        let nodes = Nodes { redis, nodes, doors };
+        nodes.wait_for_all();
+        nodes
+    }
+
+    /// Until each knows all.
+    pub fn wait_for_all(&self) {
+        for node in &self.nodes {
+            let mut client = Client::connect(node.address);
+            let until = Instant::now() + PATIENCE;
+            loop {
+                let Reply::Nodes(page) = client.ask(&Command::Nodes) else { panic!("NODES is answered") };
+                if page.nodes.iter().filter(|node| node.alive).count() == self.nodes.len() {
+                    break;
+                }
+                assert!(Instant::now() < until, "the nodes do not find each other: {page:?}");
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+
+    /// Ends these as a power cut would, at once.
+    pub fn kill9(&mut self, numbers: &[usize]) {
+        for &number in numbers {
+            self.doors.set(number, None);
+            self.nodes[number].signal(Signal::KILL);
+        }
+        for &number in numbers {
+            self.nodes[number].kill9();
+        }
+    }
+
+    /// Starts one again that has ended.
+    pub fn restart(&mut self, number: usize) {
+        self.nodes[number].restart();
+        self.doors.set(number, Some(self.nodes[number].address));
+    }
+}

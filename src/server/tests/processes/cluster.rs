@@ -13,13 +13,13 @@ use wire::reply::Presence;
 use wire::{Command, Credentials, Errno, Push, Reply, Target, UserId};
 
 /// Nodes over a database of their own.
-struct Nodes {
+pub struct Nodes {
     redis: Redis,
-    nodes: Vec<Server>,
+    pub nodes: Vec<Server>,
 }
 
 impl Nodes {
-    fn start(count: usize, settings: &[&str]) -> Nodes {
+    pub fn start(count: usize, settings: &[&str]) -> Nodes {
         let (redis, database) = (Redis::start(), MariaDb::shared());
         let url = database.url(&database.new_name());
         let mut nodes = Nodes { redis, nodes: Vec::new() };
@@ -34,7 +34,7 @@ impl Nodes {
         let (url, redis) = (format!("storage.url={url}"), format!("cluster.redis={}", self.redis.url()));
         let name = format!("cluster.node=n{number}");
         let own = ["--set", &url, "--set", &redis, "--set", &name];
-        Server::start(&[&own, settings].concat())
+        Server::start_at_fixed_port(&[&own, settings].concat())
     }
 
     /// Until each knows all.

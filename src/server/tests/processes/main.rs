@@ -19,3 +19,4 @@ mod legacy_faults;
 mod session;
 mod shutdown;
 mod terminal;
+mod terminal_cluster;

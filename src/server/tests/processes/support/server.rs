@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -193,7 +194,10 @@ impl Drop for Server {
 
 /// A port that is free and stays so: below those that the kernel gives to outgoing connections.
 fn fixed_port() -> u16 {
+    // Tests run beside each other: none is given the port of one that has not started yet.
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() % 10_000) as u16;
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    (first..first + 2_000).find(free).expect("one of two thousand ports is free")
+    let ports = std::iter::repeat_with(|| first + GIVEN.fetch_add(1, Ordering::Relaxed));
+    ports.take(2_000).find(free).expect("one of two thousand ports is free")
 }

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -128,6 +128,7 @@ impl Client {
             stop: client.stop.clone(),
             poll,
             link: Link::Down,
+            last_peer: None,
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             _alive: alive,
         };
@@ -196,6 +197,8 @@ struct Driver {
     stop: Arc<AtomicBool>,
     poll: Poll,
     link: Link,
+    /// Who was connected last: whoever names a node.
+    last_peer: Option<IpAddr>,
     buffer: Box<[u8]>,
     /// Dropped with the driver, which [`Client::close`] waits for.
     _alive: Sender<Infallible>,
@@ -276,10 +279,14 @@ impl Driver {
     // ---- the socket ------------------------------------------------------------------------------------------------
 
     fn connect(&mut self) {
-        // A server that left may have named another; one that does not answer there is looked for at its usual place.
-        let other = self.shared.session.lock().take_other_node();
-        match other.as_deref().unwrap_or(&self.address).to_socket_addrs() {
-            Ok(addresses) => self.try_next(addresses.collect(), "the name has no address".to_owned()),
+        let node = self.shared.session.lock().take_other_node();
+        let (why, last_peer) = ("there is no address to go to".to_owned(), self.last_peer);
+        match node.as_deref().unwrap_or(&self.address).to_socket_addrs() {
+            Ok(addresses) if node.is_none() => self.try_next(addresses.collect(), why),
+            Ok(addresses) => {
+                let there = addresses.filter(|there| may_follow(last_peer, there.ip()));
+                self.try_next(there.collect(), why);
+            }
             Err(error) => self.lost(Lost::Unreachable(error.to_string())),
         }
     }
@@ -311,7 +318,8 @@ impl Driver {
                 self.write();
             }
             Link::Connecting(stream, addresses) => match stream.take_error() {
-                Ok(None) if stream.peer_addr().is_ok() => {
+                Ok(None) if let Ok(peer) = stream.peer_addr() => {
+                    self.last_peer = Some(peer.ip());
                     // Without it chat lines would wait for each other's ACKs; a socket that refuses still works.
                     let _ = stream.set_nodelay(true);
                     self.link = Link::Open(Socket { stream, unwritten: Vec::new(), readable: true });
@@ -365,5 +373,29 @@ impl Driver {
     fn lost(&mut self, why: Lost) {
         self.link = Link::Down;
         self.shared.session.lock().handle_disconnected(self.shared.now(), why);
+    }
+}
+
+/// Whether a node that this peer told of may be at this address. What is this machine itself to the peer is another machine
+/// to us: a login must not be shown to whatever listens here.
+fn may_follow(peer: Option<IpAddr>, node: IpAddr) -> bool {
+    let is_here = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified();
+    peer.is_some_and(is_here) || !is_here(node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_on_this_machine_sends_us_to_this_machine() {
+        let follows = |peer: &str, node: &str| {
+            may_follow(Some(peer.parse().expect("a number")), node.parse().expect("a number"))
+        };
+        for here in ["127.0.0.1", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"] {
+            assert!(!follows("192.0.2.1", here) && !may_follow(None, here.parse().expect("a number")));
+            assert!(follows("127.0.0.1", here) && follows("::1", here));
+        }
+        assert!(follows("192.0.2.1", "10.0.0.2") && follows("127.0.0.1", "10.0.0.2"));
     }
 }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! * [`Session`] decides everything: it logs in and resumes, keeps each conversation's [`timeline`], acknowledges
-//!   ([`cursors`]), retries what waits in the [`outbox`], and says when to connect again. Time and randomness are
+//!   ([`cursors`]), retries what waits in the [`outbox`], and says when to connect again, and where ([`route`]). Time and randomness are
 //!   arguments, so a test drives it on a fake clock and replays it from a seed.
 //! * [`Client`] drives one session over TCP on a thread of its own.
 //! * [`store`] keeps messages, cursors and the outbox in a file, so that all of this also holds across the client's own end.
@@ -24,6 +24,7 @@ pub mod event;
 pub mod outbox;
 pub mod random;
 pub mod requests;
+pub mod route;
 pub mod sanitize;
 pub mod schedule;
 pub mod session;

@@ -24,6 +24,8 @@ pub enum Purpose {
     Fill(ConversationId),
     /// To learn the cursors of the conversations that the login reply had no room for.
     Catalogue,
+    /// To learn where else to go.
+    Nodes,
     /// A sign of life.
     Heartbeat,
 }

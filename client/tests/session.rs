@@ -2,7 +2,7 @@
 
 mod support;
 
-use chatclient::session::{HEARTBEAT_MS, REPLY_MS, SILENCE_MS};
+use chatclient::session::{HEARTBEAT_MS, NODE_CONNECT_MS, NODES_MS, REPLY_MS, SILENCE_MS};
 use chatclient::{Event, Failure, LinkAction, LogoutReason, Lost, Options, Session};
 use support::{FakeConnection, FakeServer, Faults, ME, PASSWORD};
 use wire::command::Who;
@@ -13,6 +13,10 @@ use wire::*;
 /// A session, a server and the connection between them, without delay.
 struct Pair {
     now: u64,
+    /// The address that was given does not answer.
+    given_is_down: bool,
+    /// Where connections were tried.
+    tried: Vec<Option<Box<str>>>,
     session: Session,
     server: FakeServer,
     connection: Option<FakeConnection>,
@@ -24,6 +28,8 @@ impl Pair {
     fn new() -> Pair {
         Pair {
             now: 1_000,
+            given_is_down: false,
+            tried: Vec::new(),
             session: Session::new(Options::new(7)),
             server: FakeServer::new(1, Faults::default()),
             connection: None,
@@ -45,9 +51,13 @@ impl Pair {
     fn settle(&mut self) {
         loop {
             while let Some(action) = self.session.poll_link() {
+                let asked = matches!(action, LinkAction::Connect);
+                let there = asked.then(|| self.session.take_other_node());
+                let is_up = self.reachable && !(self.given_is_down && there == Some(None));
+                self.tried.extend(there);
                 match action {
                     LinkAction::Close => self.connection = None,
-                    LinkAction::Connect if self.reachable => {
+                    LinkAction::Connect if is_up => {
                         self.connection = Some(FakeConnection::default());
                         self.session.handle_connected(self.now);
                     }
@@ -325,4 +335,121 @@ fn a_message_that_cannot_be_sent_fails_with_the_reason_and_others_go_on() {
     assert!(pair.events.iter().any(|e| matches!(e, Event::SendFailed { local, .. } if *local == bad)));
     assert!(pair.events.iter().any(|e| matches!(e, Event::Sent { local, .. } if *local == good)));
     assert!(pair.session.is_settled());
+}
+
+fn node(name: &str, score: u64) -> reply::Node {
+    reply::Node {
+        node: name.into(),
+        address: format!("{name}:6000").into(),
+        connections: 0,
+        cpu: 0,
+        messages_per_second: 0,
+        score,
+        alive: true,
+    }
+}
+
+/// Online at a server that told of two other nodes.
+fn one_of_three() -> Pair {
+    let mut pair = Pair::new();
+    pair.server.nodes = vec![node("fake", 0), node("busy", 90), node("idle", 10)];
+    pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+    pair.settle();
+    pair.pass(6_000);
+    assert_eq!(pair.requests(request::NODES), 1);
+    pair.tried.clear();
+    pair
+}
+
+#[test]
+fn nodes_are_asked_for_after_a_login_and_now_and_then() {
+    let mut pair = one_of_three();
+    for asked in 1..4 {
+        assert_eq!(pair.requests(request::NODES), asked);
+        pair.pass(NODES_MS);
+    }
+}
+
+#[test]
+fn a_given_address_that_answers_is_not_left() {
+    let mut pair = one_of_three();
+    for _ in 0..5 {
+        pair.lose();
+        pair.pass(10_000);
+        assert!(pair.session.is_online());
+    }
+    assert_eq!(pair.tried, [None, None, None, None, None]);
+}
+
+#[test]
+fn when_the_given_address_is_lost_the_best_node_follows_at_once_and_the_session_goes_on_there() {
+    let mut pair = one_of_three();
+    pair.given_is_down = true;
+    let lost_at = pair.now;
+    pair.lose();
+    let local = pair.session.send(pair.now, Target::User(UserId(2)), "written offline").unwrap();
+    while !pair.session.is_online() {
+        let at = pair.session.next_timeout().expect("it goes on");
+        pair.pass(at - pair.now);
+    }
+    assert!(pair.now - lost_at <= 400, "{} ms", pair.now - lost_at);
+    assert_eq!(pair.tried, [None, Some("idle:6000".into())]);
+    assert!(pair.events.iter().any(|e| matches!(e, Event::Sent { local: sent, .. } if *sent == local)));
+    // Lost there, too: the given address is looked at first.
+    pair.given_is_down = false;
+    pair.lose();
+    pair.pass(10_000);
+    assert_eq!(pair.tried.last(), Some(&None));
+}
+
+#[test]
+fn nodes_out_of_reach_cost_one_attempt_each_between_two_to_the_given_address() {
+    let mut pair = one_of_three();
+    pair.reachable = false;
+    pair.lose();
+    pair.pass(60_000);
+    assert!(pair.tried.len() > 8, "{:?}", pair.tried);
+    for (at, tried) in pair.tried.iter().enumerate() {
+        let node = ["idle:6000", "busy:6000", "fake:6000"][at / 2 % 3];
+        assert_eq!(tried.as_deref(), (at % 2 == 1).then_some(node), "attempt {at}");
+    }
+}
+
+#[test]
+fn a_node_that_swallows_everything_has_a_short_time() {
+    let mut pair = one_of_three();
+    pair.lose();
+    loop {
+        pair.now = pair.session.next_timeout().expect("it goes on");
+        pair.session.handle_timeout(pair.now);
+        assert_eq!(pair.session.poll_link(), Some(LinkAction::Connect));
+        if pair.session.take_other_node().is_some() {
+            break;
+        }
+        pair.session.handle_disconnected(pair.now, Lost::Unreachable("refused".into()));
+    }
+    assert_eq!(pair.session.next_timeout(), Some(pair.now + NODE_CONNECT_MS));
+}
+
+#[test]
+fn a_node_that_is_named_by_one_that_leaves_is_tried_first_and_once() {
+    let mut pair = one_of_three();
+    let notice = GoingAway { reason: "restart".into(), retry_after_ms: 500, node: Some("busy:6000".into()) };
+    pair.push(&Push::GoingAway(Box::new(notice)));
+    pair.reachable = false;
+    pair.pass(5_000);
+    assert_eq!(pair.tried[..3], [Some("busy:6000".into()), None, Some("idle:6000".into())]);
+}
+
+#[test]
+fn a_token_that_only_a_node_does_not_know_is_kept() {
+    let mut pair = one_of_three();
+    let token = pair.server.token.take();
+    pair.given_is_down = true;
+    pair.lose();
+    pair.pass(5_000);
+    assert!(pair.tried.len() > 2 && pair.session.token() == token.as_deref());
+    pair.given_is_down = false;
+    pair.pass(20_000);
+    assert!(matches!(pair.events.last(), Some(Event::LoggedOut(LogoutReason::TokenInvalid(_)))));
 }

@@ -1,6 +1,9 @@
 //! Who is logged in: commands of the account, and what becomes of a connection.
 
-use super::{Catalogue, Intent, Link, LinkAction, Open, Phase, STEADY_MS, Session};
+use super::{
+    CONNECT_MS, Catalogue, Intent, Link, LinkAction, NODE_CONNECT_MS, Open, Phase, STEADY_MS, Session,
+};
+use crate::backoff::BASE_MS;
 use crate::event::{Event, Failure, LogoutReason, Lost, SendFailure};
 use crate::requests::{Purpose, RequestId};
 use wire::command::{Register, Who};
@@ -86,7 +89,9 @@ impl Session {
     }
 
     pub(super) fn connect_now(&mut self, now: u64) {
-        self.link = Link::Connecting { deadline: now + super::CONNECT_MS };
+        self.other_node = self.route.take_next();
+        let patience = if self.route.is_away() { NODE_CONNECT_MS } else { CONNECT_MS };
+        self.link = Link::Connecting { deadline: now + patience };
         self.actions.push_back(LinkAction::Connect);
     }
 
@@ -121,7 +126,12 @@ impl Session {
     fn plan(&mut self, now: u64, why: Lost, at_least: u64) {
         match &self.intent {
             Intent::Token(_) => {
-                let wait = at_least + self.backoff.fail(&mut self.random);
+                // The pause grows with every attempt at the given address; a node is tried soon after it.
+                let pause = match self.route.turns_to_a_node() {
+                    true => self.random.up_to(BASE_MS),
+                    false => self.backoff.fail(&mut self.random),
+                };
+                let wait = at_least + pause;
                 self.link = Link::Waiting { until: now + wait };
                 self.login_at = now;
                 self.events.push_back(Event::Disconnected { why, retry_in_ms: Some(wait) });
@@ -158,6 +168,7 @@ impl Session {
     /// The account is not logged in any more and will not be by itself.
     pub(super) fn end(&mut self, reason: LogoutReason) {
         self.intent = Intent::Nobody;
+        self.route.forget();
         if !matches!(self.link, Link::Idle | Link::Waiting { .. }) {
             self.close_link();
         }
@@ -193,6 +204,8 @@ impl Session {
                 self.set_phase(Phase::Anonymous);
             }
             Errno::AlreadyOnline => self.end(LogoutReason::AlreadyOnline(refusal)),
+            // Its address may lead somewhere else from here: only where the login was made can it end.
+            Errno::TokenInvalid if self.route.is_away() => self.drop_link(now, Lost::SessionEnded),
             Errno::TokenInvalid => {
                 self.set_token(None);
                 self.end(LogoutReason::TokenInvalid(refusal));
@@ -212,6 +225,8 @@ impl Session {
         self.intent = Intent::Token(login.token.clone());
         self.set_token(Some(login.token.clone()));
         self.set_phase(Phase::Online { since: now });
+        self.route.arrived();
+        (self.node, self.nodes_at) = (login.node.clone(), now);
         let entries = login.conversations.clone();
         let more = login.conversations_more;
         self.events.push_back(Event::LoggedIn(login));

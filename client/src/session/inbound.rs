@@ -123,6 +123,9 @@ impl Session {
             (Purpose::Catalogue, Reply::Refused(refusal)) => {
                 self.catalogue_failed(now, refusal.retry_after_ms.unwrap_or(0));
             }
+            (Purpose::Nodes, Reply::Nodes(page)) => self.route.learn(*page, &self.node),
+            // One that does not tell has no others.
+            (Purpose::Nodes, Reply::Refused(_)) => {}
             (purpose, _) => {
                 return Err(format!("a reply of type {} does not answer {purpose:?}", frame.kind & !REPLY));
             }
@@ -156,7 +159,7 @@ impl Session {
         if let Link::Open(open) = &mut self.link {
             let come_back = now + notice.retry_after_ms.min(super::messages::WAIT_MAX_MS);
             open.leaving = Some((now + LEAVING_MS, come_back));
-            self.other_node = notice.node;
+            self.route.go_to(notice.node);
             self.events.push_back(Event::GoingAway { reason: notice.reason });
         }
     }

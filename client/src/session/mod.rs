@@ -46,6 +46,7 @@ use crate::event::{Event, Failure, LogoutReason, Lost};
 use crate::outbox::{LocalId, Outbox};
 use crate::random::Random;
 use crate::requests::{Purpose, RequestId, Requests};
+use crate::route::Route;
 use crate::schedule::Schedule;
 use crate::timeline::Timeline;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -55,6 +56,10 @@ use wire::{Command, ConversationId, Credentials, Seq, UnixMillis, UserId};
 
 /// How long a connection may take to be made, milliseconds.
 pub const CONNECT_MS: u64 = 10_000;
+/// The same for a node that the server told of, which may be out of reach from here.
+pub const NODE_CONNECT_MS: u64 = 3_000;
+/// How often the server is asked for its nodes, milliseconds.
+pub const NODES_MS: u64 = 300_000;
 /// How long a reply may take, milliseconds. The server answers or refuses within 2 s; the rest is the network.
 pub const REPLY_MS: u64 = 15_000;
 /// How long a logout waits for its reply, milliseconds: the user wants to be gone.
@@ -122,8 +127,14 @@ pub struct Session {
     /// Requests that need no login and wait for a connection.
     greetings: VecDeque<(RequestId, Command)>,
     link: Link,
-    /// Where the next connection goes, if not to the usual address: a server that left said so.
+    /// Where connections go.
+    route: Route,
+    /// Where the connection that was asked for goes, if not to the usual address.
     other_node: Option<Box<str>>,
+    /// The node of the present login.
+    node: Box<str>,
+    /// When to ask for nodes.
+    nodes_at: u64,
     requests: Requests,
     /// Not before this the login is tried (again) on an open connection.
     login_at: u64,
@@ -246,7 +257,10 @@ impl Session {
             last_request: 0,
             greetings: VecDeque::new(),
             link: Link::Idle,
+            route: Route::default(),
             other_node: None,
+            node: Box::default(),
+            nodes_at: 0,
             requests: Requests::default(),
             login_at: 0,
             beats: 0,
@@ -350,7 +364,8 @@ impl Session {
             }
             Link::Connecting { deadline } => {
                 if *deadline <= now {
-                    let sentence = format!("no answer within {} seconds", CONNECT_MS / 1000);
+                    let patience = if self.route.is_away() { NODE_CONNECT_MS } else { CONNECT_MS };
+                    let sentence = format!("no answer within {} seconds", patience / 1000);
                     self.drop_link(now, Lost::Unreachable(sentence));
                 }
             }
@@ -392,6 +407,8 @@ impl Session {
             Purpose::Catalogue => self.catalogue_failed(now, 0),
             // Silence as such is judged by every byte, not by this one.
             Purpose::Heartbeat => {}
+            // What was known goes on being tried.
+            Purpose::Nodes => {}
         }
     }
 
@@ -417,6 +434,7 @@ impl Session {
             of_work(self.fills.next().filter(|_| self.fills_in_flight < sync::FILLS_MAX)),
             of_work(self.catalogue_due()),
             of_work(self.outbox.next_retry()),
+            of_work(Some(self.nodes_at)),
         ]
         .into_iter()
         .flatten()

@@ -1,6 +1,6 @@
 //! What goes out: whatever is due, in one place.
 
-use super::{HEARTBEAT_MS, Intent, LOGOUT_MS, Link, Phase, REPLY_MS, Session};
+use super::{HEARTBEAT_MS, Intent, LOGOUT_MS, Link, NODES_MS, Phase, REPLY_MS, Session};
 use crate::requests::Purpose;
 use wire::kind::request;
 use wire::{Command, Credentials, Heartbeat, UnixMillis, UserId, frame};
@@ -22,6 +22,7 @@ impl Session {
                 self.pump_fills(now);
                 self.pump_catalogue(now);
                 self.pump_outbox(now);
+                self.pump_nodes(now);
             }
             _ => {}
         }
@@ -37,6 +38,14 @@ impl Session {
             self.set_phase(Phase::LoggingIn);
             let device = self.options.device.clone();
             self.transmit(now, &Command::Login { credentials, device }, Purpose::Login);
+        }
+    }
+
+    /// Asks where else to go, while there is somebody to ask.
+    fn pump_nodes(&mut self, now: u64) {
+        if self.nodes_at <= now {
+            self.nodes_at = now + NODES_MS;
+            self.transmit(now, &Command::Nodes, Purpose::Nodes);
         }
     }
 

@@ -4,7 +4,7 @@ use super::complete::Names;
 use super::style::{Mark, person};
 use chatclient::sanitize;
 use chatclient::store::{KeptConversation, Store, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::command::Who;
 use wire::reply::{Entry, Friend, Group, LoggedIn, Presence};
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UserId, name};
@@ -28,6 +28,10 @@ pub struct Chat {
     pub name: String,
     /// The latest that was shown, or stored from here.
     pub last: Seq,
+    /// Everything up to here was shown.
+    pub shown: Seq,
+    /// Own messages that were stored above that: messages below them may still come.
+    own_above: BTreeSet<Seq>,
     /// Messages of others that nobody has looked at.
     pub unread: u64,
     /// Up to where the peer of a direct chat has received, and read.
@@ -38,7 +42,34 @@ pub struct Chat {
 impl Chat {
     fn new(kind: ConversationKind, peer: Option<UserId>, name: &str) -> Chat {
         let name = name.to_owned();
-        Chat { kind, peer, name, last: Seq(0), unread: 0, peer_delivered: Seq(0), peer_read: Seq(0) }
+        Chat {
+            kind,
+            peer,
+            name,
+            last: Seq(0),
+            shown: Seq(0),
+            own_above: BTreeSet::new(),
+            unread: 0,
+            peer_delivered: Seq(0),
+            peer_read: Seq(0),
+        }
+    }
+
+    /// The next message is shown: messages come in order.
+    pub fn show(&mut self, seq: Seq) {
+        self.shown = self.shown.max(seq);
+        self.last = self.last.max(seq);
+        while let Some(own) = self.own_above.first().copied().filter(|own| own.prev() <= self.shown) {
+            self.shown = self.shown.max(own);
+            self.own_above.pop_first();
+        }
+    }
+
+    /// An own message was stored, which its line shows.
+    fn store(&mut self, seq: Seq) {
+        self.own_above.insert(seq);
+        self.last = self.last.max(seq);
+        self.show(self.shown);
     }
 
     /// How far an own message at `seq` has come.
@@ -60,13 +91,14 @@ impl Directory {
         for kept in store.conversations()? {
             let KeptConversation { id, kind, peer, name, cursor, unread, peer_delivered, peer_read, .. } =
                 kept;
-            self.chats.insert(id, Chat { kind, peer, name, last: cursor, unread, peer_delivered, peer_read });
+            let seen = Chat { last: cursor, shown: cursor, unread, ..Chat::new(kind, peer, &name) };
+            self.chats.insert(id, Chat { peer_delivered, peer_read, ..seen });
         }
         Ok(())
     }
 
-    /// Everything that a login reply tells. Messages that came while nobody was here: how many.
-    pub fn learn_login(&mut self, login: &LoggedIn) -> u64 {
+    /// Everything that a login reply tells.
+    pub fn learn_login(&mut self, login: &LoggedIn) {
         if self.me != login.id {
             *self = Directory::default();
         }
@@ -80,8 +112,6 @@ impl Directory {
         self.friends.extend(login.friends.iter().map(|friend| (friend.id, friend.clone())));
         self.groups.extend(login.groups.iter().map(|group| (group.conversation, group.clone())));
         self.learn_entries(&login.conversations);
-        let missed = |entry: &Entry| entry.last_seq.0.saturating_sub(self.chats[&entry.conversation].last.0);
-        login.conversations.iter().map(missed).sum()
     }
 
     /// What a listing of conversations tells.
@@ -94,7 +124,7 @@ impl Directory {
             chat.name = entry.name.to_string();
             if !known {
                 // What was delivered in another life of this account, and what of it was not read.
-                chat.last = entry.delivered_seq.max(entry.first_seq.prev());
+                chat.show(entry.delivered_seq.max(entry.first_seq.prev()));
                 chat.unread = chat.last.0.saturating_sub(entry.read_seq.max(entry.first_seq.prev()).0);
             } else if entry.read_seq >= chat.last {
                 // Read on another device.
@@ -124,8 +154,7 @@ impl Directory {
             Target::Name(name) => Chat::new(ConversationKind::Direct, None, name),
             Target::Conversation(_) => Chat::new(ConversationKind::Group, None, ""),
         };
-        let chat = self.chats.entry(conversation).or_insert(new);
-        chat.last = chat.last.max(seq);
+        self.chats.entry(conversation).or_insert(new).store(seq);
     }
 
     /// The direct chat with somebody, if there is one.
@@ -260,6 +289,7 @@ pub fn state(presence: Presence) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::backlog::Backlog;
     use super::*;
 
     fn directory() -> Directory {
@@ -287,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_while_nobody_was_here_is_counted() {
+    fn what_came_while_nobody_was_here_is_counted_without_what_one_wrote() {
         let entry = |delivered: u64, last: u64| Entry {
             conversation: ConversationId(9),
             kind: ConversationKind::Direct,
@@ -316,11 +346,33 @@ mod tests {
             conversations_more: false,
         };
         let mut directory = Directory::default();
-        assert_eq!(directory.learn_login(&login(entry(3, 5))), 2);
+        directory.learn_login(&login(entry(3, 5)));
         let chat = &directory.chats[&ConversationId(9)];
         assert_eq!((chat.last, chat.unread), (Seq(3), 2));
         assert_eq!([1, 2, 3].map(|seq| chat.mark(Seq(seq))), [Mark::Read, Mark::Delivered, Mark::Stored]);
-        directory.learn_sent(ConversationId(9), &Target::User(UserId(2)), Seq(6));
-        assert_eq!(directory.learn_login(&login(entry(6, 9))), 3);
+        // The place of an own message is known before the messages below it are here.
+        let (id, peer) = (ConversationId(9), Target::User(UserId(2)));
+        let found = login(entry(3, 8));
+        directory.learn_login(&found);
+        let mut backlog = Backlog::of(&found, &directory.chats);
+        let mut take = |seq, theirs| {
+            match theirs {
+                true => directory.chats.get_mut(&id).expect("it is there").show(Seq(seq)),
+                false => directory.learn_sent(id, &peer, Seq(seq)),
+            }
+            backlog.take(id, Seq(seq), theirs, &directory.chats[&id])
+        };
+        assert_eq!([(6, false), (9, false), (4, true)].map(|(seq, theirs)| take(seq, theirs)), [None; 3]);
+        assert_eq!(
+            [(5, true), (7, true), (8, true)].map(|(seq, theirs)| take(seq, theirs)),
+            [None, None, Some(4)]
+        );
+        assert_eq!(take(10, true), None, "that came when one was here");
+        assert_eq!(directory.chats[&id].shown, Seq(10));
+        // One's own alone are no news.
+        let found = login(entry(10, 11));
+        let mut backlog = Backlog::of(&found, &directory.chats);
+        directory.learn_sent(id, &peer, Seq(11));
+        assert_eq!(backlog.take(id, Seq(11), false, &directory.chats[&id]), None);
     }
 }

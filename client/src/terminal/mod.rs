@@ -9,6 +9,7 @@
 //!
 //! All state is the main thread's; it never waits for the keyboard, the network or the screen.
 
+mod backlog;
 mod banner;
 pub mod chat;
 pub mod clock;
@@ -25,9 +26,11 @@ mod news;
 mod outage;
 mod own;
 mod screen;
+mod signals;
 pub mod style;
 
 use crate::args::Entry;
+use backlog::Backlog;
 use chat::Pending;
 use chatclient::store::KeptAccount;
 use chatclient::{Client, Event, Failure, Folder, Options, RequestId, Session, sanitize};
@@ -39,6 +42,7 @@ use outage::Outage;
 use own::OwnMessages;
 use parking_lot::Mutex;
 use screen::Screen;
+use signals::Ending;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -76,6 +80,7 @@ pub struct Setup {
 pub fn run(setup: Setup) -> io::Result<()> {
     let Setup { address, options, folder, bell, entry } = setup;
     let (style, names) = (Style::from_environment(), Arc::<Mutex<Names>>::default());
+    let endings = signals::watch()?;
     let (client, events) = Client::start_keeping(&*address, options, folder.clone())?;
     let history = folder.as_ref().map(Folder::input_history);
     let (input, screen) = Input::start(style, names.clone(), history)?;
@@ -100,13 +105,17 @@ pub fn run(setup: Setup) -> io::Result<()> {
         own: OwnMessages::default(),
         outage: Outage::default(),
         was_online: false,
+        backlog: Backlog::default(),
         bell,
         called: None,
+        ending: None,
     };
-    let result = terminal.work(&events, entry);
+    let result = terminal.work(&events, &endings, entry);
     terminal.client.close(CLOSE);
     terminal.screen.finish();
-    result
+    // Now the terminal is as it was.
+    drop(terminal.input);
+    terminal.ending.map_or(result, Ending::obey)
 }
 
 /// The program's state.
@@ -139,8 +148,12 @@ struct Terminal {
     seen_by_a_person: bool,
     /// Whether what becomes of an own message is said on a line of its own: its line cannot be painted over.
     marks_as_lines: bool,
+    /// What came while nobody was here.
+    backlog: Backlog,
     bell: bool,
     called: Option<Instant>,
+    /// The signal that ends the program.
+    ending: Option<Ending>,
 }
 
 /// Where the user is.
@@ -181,7 +194,12 @@ enum Then {
 }
 
 impl Terminal {
-    fn work(&mut self, events: &Receiver<Event>, entry: Option<Entry>) -> io::Result<()> {
+    fn work(
+        &mut self,
+        events: &Receiver<Event>,
+        endings: &Receiver<Ending>,
+        entry: Option<Entry>,
+    ) -> io::Result<()> {
         let address = sanitize::line(&self.address).into_owned();
         self.print(&format!("chatclient {}, server {address}", env!("CARGO_PKG_VERSION")));
         match entry {
@@ -216,6 +234,11 @@ impl Terminal {
                 recv(events) -> event => match event {
                     Ok(event) => self.handle_event(event),
                     Err(_) => return Err(io::Error::other("the connection's thread has ended")),
+                },
+                // Whoever asks twice does not want to wait for anything.
+                recv(endings) -> ending => match self.ending.replace(ending.map_err(io::Error::other)?) {
+                    None => self.quit(),
+                    Some(_) => self.mode = Mode::Done,
                 },
                 recv(timeout) -> _ => {}
             }

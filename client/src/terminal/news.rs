@@ -1,5 +1,6 @@
 //! What the session tells, as lines on the screen.
 
+use super::backlog::Backlog;
 use super::directory::state;
 use super::own::{self, Waiting};
 use super::style::{Mark, person};
@@ -70,18 +71,20 @@ impl Terminal {
         if first {
             self.learn_store(login.id, &login.name);
         }
-        let missed = self.directory.learn_login(login);
+        self.directory.learn_login(login);
+        self.backlog = Backlog::of(login, &self.directory.chats);
         self.publish_names();
         self.settle_marks();
         if self.outage.end() && !first {
-            let counted = if missed > 0 { format!(", {missed} new while away") } else { String::new() };
-            let what = if std::mem::replace(&mut self.was_online, true) { "resumed" } else { "online" };
-            return self.say(&format!("{what}{counted}"));
+            let again = std::mem::replace(&mut self.was_online, true);
+            return self.say(if again { "resumed" } else { "online" });
         }
         // Whoever is leaving is not stopped by a connection that came back.
         if !first {
             return;
         }
+        // What is unread is said for each conversation.
+        self.backlog = Backlog::default();
         (self.mode, self.was_online) = (Mode::Chat, true);
         self.say(&format!("logged in as {}", person(&login.name, login.id)));
         self.say(&chat::friends(self.directory.friends.values(), &[]));
@@ -103,7 +106,7 @@ impl Terminal {
     // ---- messages ------------------------------------------------------------------------------------------------------
 
     fn handle_message(&mut self, message: &Message) {
-        let known = self.directory.chats.get(&message.conversation).map_or(Seq(0), |chat| chat.last);
+        let known = self.directory.chats.get(&message.conversation).map_or(Seq(0), |chat| chat.shown);
         // What the store gave a moment ago was shown then.
         if message.seq <= known {
             return;
@@ -112,14 +115,23 @@ impl Terminal {
         self.show_line(message);
         let theirs = message.from != self.directory.me;
         if let Some(chat) = self.directory.chats.get_mut(&message.conversation) {
-            chat.last = message.seq;
+            chat.show(message.seq);
             chat.unread += u64::from(theirs);
         }
+        self.take_backlog(message.conversation, message.seq, theirs);
         if self.is_open(message.conversation) {
             self.read_up_to_here(message.conversation);
         }
         if theirs && message.kind == ConversationKind::Direct {
             self.call();
+        }
+    }
+
+    /// A message has its place, shown or own: once all that a login found is here, says how much of it was new.
+    fn take_backlog(&mut self, conversation: ConversationId, seq: Seq, theirs: bool) {
+        let Some(chat) = self.directory.chats.get(&conversation) else { return };
+        if let Some(new) = self.backlog.take(conversation, seq, theirs, chat) {
+            self.say(&format!("{new} new while away"));
         }
     }
 
@@ -184,6 +196,7 @@ impl Terminal {
             self.client.store(|store| store.set_current(Some(conversation)));
         }
         self.directory.learn_sent(conversation, &own.to, seq);
+        self.take_backlog(conversation, seq, false);
         let mark = self.directory.chats.get(&conversation).map_or(Mark::Stored, |chat| chat.mark(seq));
         if self
             .directory

@@ -30,6 +30,9 @@ pub struct LineId(pub u64);
 /// Messages whose mark can be painted over: more than any screen has rows.
 const MARKED_MAX: usize = 1_000;
 
+/// Ends what the editor began: to have pasted text told from typed text.
+const UNBRACKETED: &str = "\x1b[?2004l";
+
 /// Where later rows of a line begin: below its text, beside its mark.
 const INDENT: usize = 3;
 
@@ -317,9 +320,9 @@ impl Screen {
     pub fn finish(&self) {
         if let Screen::Live(pen, _) = self {
             let mut pen = pen.lock();
-            if pen.editing && !pen.waiting.is_empty() {
+            if pen.editing {
                 let rest = pen.draw();
-                write_out(&format!("\n{rest}"));
+                write_out(&format!("{UNBRACKETED}\n{rest}"));
             }
         }
     }

@@ -43,6 +43,8 @@ pub struct FakeServer {
     pub token: Option<String>,
     /// Rows of the login reply's list of conversations.
     pub page: usize,
+    /// What NODES tells.
+    pub nodes: Vec<reply::Node>,
     /// Conversations of which the client has a cursor.
     pub known: BTreeSet<u32>,
 }
@@ -79,6 +81,7 @@ impl FakeServer {
             next_token: 0,
             token: None,
             page: 200,
+            nodes: Vec::new(),
             known: BTreeSet::new(),
         }
     }
@@ -184,6 +187,9 @@ impl FakeServer {
                 let more = rest.len() > self.page;
                 rest.truncate(self.page);
                 Reply::Conversations(Box::new(reply::ConversationsPage { conversations: rest, more }))
+            }
+            Command::Nodes => {
+                Reply::Nodes(Box::new(reply::NodesPage { best: "fake:1".into(), nodes: self.nodes.clone() }))
             }
             Command::Friends(_) => Reply::Friends(Box::new(reply::FriendsPage {
                 friends: vec![],

@@ -23,4 +23,5 @@ mod session;
 mod shutdown;
 mod systemd;
 mod terminal;
+mod terminal_cluster;
 mod units;

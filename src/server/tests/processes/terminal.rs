@@ -6,7 +6,7 @@ use wire::command::Who;
 use wire::{Command, Credentials, Push, Target, UserId};
 
 /// What somebody types who sits down for the first time.
-fn register(terminal: &mut Terminal, name: &str, id: u32) {
+pub fn register(terminal: &mut Terminal, name: &str, id: u32) {
     terminal.expect("choice: ");
     terminal.type_line("2");
     terminal.expect("name: ");
@@ -26,13 +26,13 @@ fn two_who_know_each_other(server: &Server) -> (Terminal, Terminal) {
 }
 
 /// The row above the prompt.
-fn status(rows: &[String]) -> &str {
+pub fn status(rows: &[String]) -> &str {
     let row = rows.iter().rev().find(|row| row.starts_with("──"));
     row.map_or("", |row| row)
 }
 
 /// How often a text stands on the screen.
-fn count(terminal: &Terminal, text: &str) -> usize {
+pub fn count(terminal: &Terminal, text: &str) -> usize {
     terminal.text().matches(text).count()
 }
 

@@ -55,7 +55,8 @@ impl Nodes {
             let (url, redis) = (format!("storage.url={url}"), format!("cluster.redis={}", redis.url()));
             let name = format!("cluster.node=n{number}");
             let own = ["--set", &url, "--set", &redis, "--set", &name];
-            Server::start(&[&own, settings].concat())
+            // A node that is started again is where its clients look for it.
+            Server::start_at_fixed_port(&[&own, settings].concat())
         };
         let nodes: Vec<Server> = (1..=count).map(start).collect();
         let doors = Arc::new(Doors::default());

@@ -1,8 +1,10 @@
 //! The terminal client under a pty: typed to and read like a person would.
 
+use super::process::signal;
 use super::transcript::Transcript;
 use super::{PATIENCE, programs};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use rustix::process::Signal;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -24,7 +26,9 @@ pub struct Terminal {
     server: SocketAddr,
     /// Where the client keeps its store.
     home: Arc<TempDir>,
-    _pty: Box<dyn MasterPty + Send>,
+    pty: Box<dyn MasterPty + Send>,
+    /// The terminal's modes before the client was started.
+    found: String,
 }
 
 impl Terminal {
@@ -41,6 +45,7 @@ impl Terminal {
     fn open_at(environment: &[(&str, &str)], server: SocketAddr, home: Arc<TempDir>) -> Terminal {
         let size = PtySize { rows: ROWS, cols: COLUMNS, ..PtySize::default() };
         let pty = native_pty_system().openpty(size).unwrap();
+        let found = modes(&*pty.master);
         let mut command = CommandBuilder::new(programs::chatclient());
         command.args([server.ip().to_string(), server.port().to_string()]);
         for variable in ["NO_COLOR", "COLORTERM", "LC_ALL", "LC_CTYPE", "TERM_PROGRAM"] {
@@ -54,7 +59,17 @@ impl Terminal {
         let child = pty.slave.spawn_command(command).unwrap();
         let (keyboard, reader) = (pty.master.take_writer().unwrap(), pty.master.try_clone_reader().unwrap());
         let screen = Transcript::of(reader);
-        Terminal { child, keyboard, screen, read: 0, over: false, server, home, _pty: pty.master }
+        Terminal { child, keyboard, screen, read: 0, over: false, server, home, pty: pty.master, found }
+    }
+
+    /// Sends the client a signal.
+    pub fn signal(&self, which: Signal) {
+        signal(self.child.process_id().unwrap(), which);
+    }
+
+    /// Whether the terminal's modes are those that the client found.
+    pub fn is_as_found(&self) -> bool {
+        modes(&*self.pty) == self.found
     }
 
     /// Ends the client as a power cut would.
@@ -135,6 +150,10 @@ impl Terminal {
         self.over = true;
         self.child.wait().unwrap().exit_code()
     }
+}
+
+fn modes(pty: &dyn MasterPty) -> String {
+    format!("{:?}", pty.get_termios().unwrap())
 }
 
 impl Drop for Terminal {

@@ -1,0 +1,101 @@
+//! Terminals at nodes that go: the client finds another one by itself, and nothing is lost or doubled.
+
+use crate::support::nodes::Nodes;
+use crate::support::terminal::Terminal;
+use crate::support::{Client, Server};
+use crate::terminal::{count, register, status};
+use rustix::process::Signal;
+use std::time::Duration;
+use wire::{Target, UserId};
+
+const LI: Target = Target::User(UserId(1));
+
+/// A terminal at the first node, a person at the second.
+fn li_and_ann(cluster: &Nodes) -> (Terminal, Client) {
+    let mut li = Terminal::open(cluster.nodes[0].address);
+    register(&mut li, "li si", 1);
+    let (mut ann, _) = Client::join(cluster.nodes[1].address, "ann");
+    ann.send(LI, "before");
+    li.expect("ann (2): before");
+    li.type_line("/msg ann here I am");
+    assert_eq!(&*ann.message().content, "here I am");
+    (li, ann)
+}
+
+/// Each of these once, on the screen and at the other end.
+fn assert_once(li: &Terminal, texts: &[&str]) {
+    for text in texts {
+        assert_eq!(count(li, &format!(": {text}")), 1, "{text:?} in {:?}", li.text());
+    }
+}
+
+#[test]
+fn a_terminal_whose_node_is_killed_goes_on_at_another_one() {
+    let mut cluster = Nodes::start(2, &[]);
+    let (mut li, mut ann) = li_and_ann(&cluster);
+    // A lid that is closed: the node dies, and messages come, while the client does nothing.
+    li.signal(Signal::STOP);
+    cluster.nodes[0].kill9();
+    for text in ["one", "two", "three"] {
+        ann.send(LI, text);
+    }
+    li.signal(Signal::CONT);
+    li.expect("connection lost");
+    li.expect("resumed");
+    for text in ["one", "two", "three"] {
+        li.expect(&format!("ann (2): {text}"));
+    }
+    li.expect("3 new while away");
+    li.type_line("at the other node");
+    assert_eq!(&*ann.message().content, "at the other node");
+    // With no node left it counts down, and keeps what is written.
+    let Server { address, .. } = cluster.nodes[1];
+    cluster.nodes[1].kill9();
+    li.expect("connection lost");
+    li.expect_to_see("the countdown", |rows| status(rows).contains("offline: next try in"));
+    li.type_line("written in the dark");
+    li.expect_to_see("the waiting message", |rows| {
+        rows.iter().any(|row| row.starts_with(" … ") && row.ends_with("written in the dark"))
+    });
+    cluster.nodes[1].restart();
+    assert_eq!(cluster.nodes[1].address, address);
+    li.expect("resumed");
+    li.expect_to_see("the stored message", |rows| {
+        rows.iter().any(|row| row.starts_with(" ✓ ") && row.ends_with("written in the dark"))
+    });
+    li.type_line("history:ann");
+    li.expect("history of ");
+    for text in ["before", "here I am", "one", "two", "three", "at the other node", "written in the dark"] {
+        li.expect(text);
+    }
+    assert_eq!(count(&li, "new while away"), 1, "own messages are no news: {:?}", li.text());
+}
+
+#[test]
+fn a_terminal_whose_node_drains_is_sent_to_another_one() {
+    let mut cluster = Nodes::start(2, &[]);
+    let (mut li, mut ann) = li_and_ann(&cluster);
+    cluster.nodes[0].signal(Signal::TERM);
+    li.expect("the server is going away");
+    li.expect("resumed");
+    assert!(cluster.nodes[0].wait(Duration::from_secs(10)).success());
+    ann.send(LI, "after");
+    li.expect("ann (2): after");
+    li.type_line("still here");
+    assert_eq!(&*ann.message().content, "still here");
+    assert_once(&li, &["before", "here I am", "after", "still here"]);
+}
+
+#[test]
+fn a_terminal_whose_client_is_told_to_end_is_left_as_it_was_found() {
+    let server = Server::start(&[]);
+    for which in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let mut terminal = Terminal::open(server.address);
+        terminal.expect("choice: ");
+        assert!(!terminal.is_as_found(), "the editor has it");
+        terminal.signal(which);
+        terminal.wait();
+        assert!(terminal.is_as_found(), "after {which:?}");
+        assert!(terminal.text().ends_with("\u{1b}[?2004l\r\n"), "{:?}", terminal.text());
+    }
+}

@@ -59,11 +59,16 @@ impl Clerk {
     /// Carries out a batch: all at once, or, where something stands in the way, one by one.
     fn write(&mut self, batch: &[(Ticket, Write)]) -> Vec<(Ticket, Written)> {
         let tickets = batch.iter().map(|(ticket, _)| *ticket);
-        match self.attempt(batch) {
+        let Undone { failure, is_in_doubt } = match self.attempt(batch) {
             Ok(written) => return tickets.zip(written).collect(),
-            Err(Undone { failure, .. }) => log::debug!("writes are tried one by one: {failure}"),
-        }
-        batch.iter().map(|one| (one.0, self.write_one(one))).collect()
+            Err(undone) => undone,
+        };
+        log::debug!("writes are tried one by one: {failure}");
+        let try_one = |one: &(Ticket, Write)| match is_in_doubt && !may_be_repeated(&one.1) {
+            true => (one.0, Written::Unavailable),
+            false => (one.0, self.write_one(one)),
+        };
+        batch.iter().map(try_one).collect()
     }
 
     fn write_one(&mut self, one: &(Ticket, Write)) -> Written {
@@ -103,6 +108,27 @@ impl Clerk {
             Ok(written)
         });
         done.map_err(|failure| Undone { failure, is_in_doubt: commits })
+    }
+}
+
+/// Whether a write that may have happened can be done again without harm. A second group, a second claim that takes the
+/// first for the session before it, or a friendship that is a conflict with itself would be wrong answers.
+fn may_be_repeated(write: &Write) -> bool {
+    match write {
+        Write::Fenced { write, .. } => may_be_repeated(write),
+        // Nobody gets to know a token that was made in vain; it expires.
+        Write::CreateToken { .. }
+        | Write::ExtendToken { .. }
+        | Write::RevokeToken(_)
+        | Write::MoveCursors(_)
+        | Write::Release { .. }
+        | Write::SeeNode { .. } => true,
+        Write::Append(_)
+        | Write::CreateAccount { .. }
+        | Write::AddFriend { .. }
+        | Write::CreateGroup { .. }
+        | Write::JoinGroup { .. }
+        | Write::Claim { .. } => false,
     }
 }
 

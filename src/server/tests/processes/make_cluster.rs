@@ -78,7 +78,7 @@ impl MakeCluster {
 #[test]
 fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing() {
     let mut cluster = MakeCluster::start();
-    assert!(cluster.processes("").len() > 6, "nodes, MariaDB, Redis and nginx");
+    assert!(!cluster.processes("").is_empty(), "what must be gone afterwards is there");
     let (mut ann, account) = Client::join(cluster.address("talk"), "ann");
     for node in ["n1", "n2", "n3"] {
         let (mut friend, _) = Client::join(cluster.address(node), &format!("friend at {node}"));

@@ -65,6 +65,8 @@ impl MariaDb {
             .arg("--no-defaults")
             .args(run_as())
             .arg(format!("--datadir={}", data.display()))
+            // A server that starts removes the temporary tables of another one in the same folder.
+            .arg(format!("--tmpdir={}", folder.display()))
             .args(["--skip-test-db", "--innodb-log-file-size=16M"])
             .output();
         let installed = installed.unwrap_or_else(|error| panic!("mariadb-install-db: {error}: {MISSING}"));
@@ -166,7 +168,7 @@ fn launch(folder: &Path, port: u16, options: &[String]) -> (Child, u32) {
         .arg("--no-defaults")
         .args(run_as())
         .args([in_folder("datadir", "data"), in_folder("socket", "socket"), in_folder("pid-file", "pid")])
-        .args([in_folder("init-file", "init.sql"), format!("--port={port}")])
+        .args([in_folder("init-file", "init.sql"), in_folder("tmpdir", ""), format!("--port={port}")])
         .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-log-file-size=16M"])
         .args(["--innodb-buffer-pool-size=64M", "--performance-schema=OFF"])
         .args(options)

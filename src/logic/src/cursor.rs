@@ -113,7 +113,10 @@ impl Cursors {
 
     /// Storage has answered for `written` moves: goes on with the next ones, or, after a failure, with the same.
     pub fn end_write(&mut self, written: Option<usize>) -> Option<Vec<CursorMove>> {
-        self.writing.drain(..written.unwrap_or(0).min(self.writing.len()));
+        // What is written is laid over nothing any more: an own message passed twice may move a cursor that it did not.
+        for done in self.writing.drain(..written.unwrap_or(0).min(self.writing.len())) {
+            self.writing_by_key.remove(&(done.conversation, done.user));
+        }
         if self.writing.is_empty() {
             self.writing_by_key.clear();
             if self.writing_by_key.capacity() > CURSORS_KEPT {
@@ -131,7 +134,13 @@ impl Cursors {
     }
 
     fn next_batch(&self) -> Option<Vec<CursorMove>> {
-        Some(self.writing.iter().take(CURSOR_BATCH).copied().collect())
+        // All steps of a cursor go together.
+        let key = |at: usize| self.writing.get(at).map(|step| (step.conversation, step.user));
+        let mut count = self.writing.len().min(CURSOR_BATCH);
+        while count > 0 && key(count) == key(count - 1) {
+            count += 1;
+        }
+        Some(self.writing.iter().take(count).copied().collect())
     }
 
     /// Whether every move is written.
@@ -157,6 +166,19 @@ mod tests {
         cursors.reach((U, Epoch::NONE), C, Seq(2), Seq(0));
         cursors.pass((U, Epoch::NONE), C, Seq(4));
         assert_eq!(cursors.lay_over(C, U, (Seq(0), Seq(0))), (Seq(2), Seq(1)));
+    }
+
+    #[test]
+    fn what_is_written_is_not_laid_over_again_while_the_rest_is() {
+        let mut cursors = Cursors::new(1);
+        cursors.pass((U, Epoch::NONE), C, Seq(5));
+        cursors.reach((U, Epoch::NONE), C, Seq(4), Seq(4));
+        for other in 2..40 {
+            cursors.reach((U, Epoch::NONE), ConversationId(other), Seq(1), Seq(1));
+        }
+        let first = cursors.begin_write().unwrap().len();
+        assert!(cursors.end_write(Some(first)).is_some(), "the others are still to be written");
+        assert_eq!(cursors.lay_over(C, U, (Seq(4), Seq(4))), (Seq(4), Seq(4)));
     }
 
     proptest! {

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// Pages of the log above which a checkpoint begins: 4 MiB.
-const BEGIN_PAGES: i64 = (4 << 20) / PAGE_SIZE as i64;
+/// Pages of the log above which a checkpoint begins: 1 MiB. What a checkpoint syncs stands before the commits that
+/// come meanwhile: four times as much at once made p99 half as long again at 20,000 messages a second.
+const BEGIN_PAGES: i64 = (1 << 20) / PAGE_SIZE as i64;
 /// Pages of the log at which the writer checkpoints by itself, whatever the thread does: 128 MiB.
 const LIMIT_PAGES: i64 = (128 << 20) / PAGE_SIZE as i64;
 /// Commits between two looks at the log's length.

@@ -81,7 +81,7 @@ pub(super) struct Connection {
     pub listed: bool,
 
     pub output: Output,
-    /// In [`Shared::dirty`].
+    /// In [`Shared::dirty`] or [`Shared::answered`].
     pub dirty: bool,
     /// The kernel takes nothing until it says that it does.
     blocked: bool,
@@ -323,6 +323,12 @@ impl Connection {
     pub fn write(&mut self, shared: &mut Shared, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(self.output.tail(&mut shared.pool));
         shared.mark(self);
+    }
+
+    /// The same with an answer, which is flushed after what others wait for.
+    pub fn answer(&mut self, shared: &mut Shared, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(self.output.tail(&mut shared.pool));
+        shared.mark_answered(self);
     }
 
     /// The kernel takes bytes again.

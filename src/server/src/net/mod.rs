@@ -209,6 +209,7 @@ fn shared(poll: &Poll, config: &NetConfig) -> io::Result<Shared> {
         taken: Taken::new(),
         stalled: false,
         dirty: Vec::new(),
+        answered: Vec::new(),
         ready: Vec::new(),
         wheel: Wheel::new(),
         pool: Pool::default(),

@@ -278,7 +278,7 @@ impl Reactor {
                 if conn.legacy.is_some() {
                     legacy::answer(conn, kind, &reply, shared);
                 } else if request != 0 {
-                    conn.write(shared, |out| reply.encode(kind, request, out));
+                    conn.answer(shared, |out| reply.encode(kind, request, out));
                 }
                 conn.discharge(kind, request, shared);
             }
@@ -371,8 +371,10 @@ impl Reactor {
 
     // ---- output -----------------------------------------------------------------------------------------------
 
-    /// Writes each connection that has output, once. Ends that this leads to are flushed too.
+    /// Writes each connection that has output, once: first what is delivered, then answers. Ends that this leads to are
+    /// flushed too.
     fn flush(&mut self) {
+        self.shared.dirty.append(&mut self.shared.answered);
         while !self.shared.dirty.is_empty() {
             let mut dirty = std::mem::take(&mut self.shared.dirty);
             for id in dirty.drain(..) {

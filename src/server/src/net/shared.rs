@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub stalled: bool,
     /// Connections with output to flush at the end of the turn, each once.
     pub dirty: Vec<ConnId>,
+    /// The same, where the output is answers: they are flushed after what others wait for.
+    pub answered: Vec<ConnId>,
     /// Connections with input to go on with in the next turn, each once.
     pub ready: Vec<ConnId>,
     /// One entry for the next deadline of each connection, and some that no longer mean anything.
@@ -78,6 +80,15 @@ impl Shared {
         if !conn.dirty {
             conn.dirty = true;
             self.dirty.push(conn.id);
+        }
+    }
+
+    /// Has the connection's output, which is an answer, flushed at the end of this turn, after what is delivered. Somebody
+    /// waits for a message; its sender has seen it already.
+    pub fn mark_answered(&mut self, conn: &mut Connection) {
+        if !conn.dirty {
+            conn.dirty = true;
+            self.answered.push(conn.id);
         }
     }
 

@@ -13,7 +13,7 @@
 //! ([`Written::Superseded`]). All times in these questions and answers are the database's own.
 
 use std::sync::Arc;
-use wire::command::Who;
+use wire::command::{Who, is_server_cid};
 use wire::reply::{Entry, Group, Role};
 use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, Target, UnixMillis, UserId};
 
@@ -158,6 +158,29 @@ pub struct Append {
     pub content_type: std::borrow::Cow<'static, str>,
     /// The text.
     pub content: Box<str>,
+}
+
+impl Append {
+    /// The message as everybody gets it from its place.
+    #[must_use]
+    pub fn stored_at(
+        self,
+        (conversation, kind): (ConversationId, ConversationKind),
+        seq: Seq,
+        time: UnixMillis,
+    ) -> Arc<Message> {
+        Arc::new(Message {
+            conversation,
+            kind,
+            seq,
+            from: self.sender,
+            name: Box::from(&*self.sender_name),
+            content_type: self.content_type,
+            content: self.content,
+            time,
+            cid: (!is_server_cid(&self.cid)).then_some(self.cid),
+        })
+    }
 }
 
 /// One step of a member's two cursors. Neither ever goes down; logic keeps them within the timeline.

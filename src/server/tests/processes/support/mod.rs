@@ -16,6 +16,7 @@ pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod raised;
 pub mod redis;
 pub mod server;
 pub mod standin;
@@ -25,6 +26,7 @@ pub mod transcript;
 pub use client::{Account, Client, Event, PASSWORD};
 pub use mariadb::MariaDb;
 pub use nginx::Nginx;
+pub use raised::Raised;
 pub use server::Server;
 
 use std::time::Duration;

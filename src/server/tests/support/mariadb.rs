@@ -1,11 +1,11 @@
 //! Private MariaDB servers: each in a folder of its own, on a free port, never the system's. A watchdog ends a server
 //! and removes its folder when the test process is gone, however that ended.
 
+use super::ports::free_port;
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -197,14 +197,6 @@ fn server_command(program: &str) -> Command {
 fn run_as() -> Option<&'static str> {
     use std::os::unix::fs::MetadataExt;
     (fs::metadata("/proc/self").unwrap().uid() == 0).then_some("--user=root")
-}
-
-/// A port that is free and stays so, below those that the kernel gives to outgoing connections; another one each time.
-fn free_port() -> u16 {
-    let first = 22_000 + std::process::id() % 10_000;
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let ports = std::iter::repeat_with(|| (first + number()) as u16).take(500);
-    ports.into_iter().find(|port| free(port)).expect("one of hundreds of ports is free")
 }
 
 fn number() -> u32 {

@@ -16,6 +16,7 @@ mod calendar;
 mod column;
 mod error;
 mod mysql;
+mod overview;
 mod page;
 mod sqlite;
 #[cfg(test)]

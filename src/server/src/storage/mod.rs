@@ -13,6 +13,7 @@
 //! message becomes visible to readers in the same moment in which its outcome is published, never before.
 
 mod calendar;
+mod claim;
 mod column;
 mod error;
 mod mysql;

@@ -20,6 +20,8 @@ pub mod raised;
 pub mod redis;
 pub mod server;
 pub mod standin;
+#[path = "../../support/system.rs"]
+pub mod system;
 pub mod terminal;
 pub mod transcript;
 

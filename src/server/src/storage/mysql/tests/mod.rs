@@ -6,6 +6,8 @@ mod beside;
 mod mariadb;
 #[path = "../../../../tests/support/ports.rs"]
 mod ports;
+#[path = "../../../../tests/support/system.rs"]
+mod system;
 
 use super::super::story::{BEGIN, Play, STORIES, Stage};
 use super::super::{Outcome, Publish, Reader, Store, StoreError};

@@ -5,7 +5,7 @@ use logic::{ConnId, Effects, Found, Input, Logic, Now, Read, Rules, Write, Writt
 use std::sync::Arc;
 use wire::command::Send;
 use wire::{
-    Command, ConversationId, ConversationKind, Credentials, Dialect, Message, Seq, Target, UnixMillis, UserId,
+    Command, ConversationId, ConversationKind, Credentials, Dialect, Seq, Target, UnixMillis, UserId,
 };
 
 /// A receiver acknowledges every so many messages.
@@ -116,22 +116,8 @@ impl Hall {
                 *last += 1;
                 let kind =
                     if members.len() == 2 { ConversationKind::Direct } else { ConversationKind::Group };
-                let message = Message {
-                    conversation,
-                    kind,
-                    seq: Seq(*last),
-                    from: append.sender,
-                    name: (&*append.sender_name).into(),
-                    content_type: append.content_type,
-                    content: append.content,
-                    time: self.now.wall,
-                    cid: Some(append.cid),
-                };
-                Written::Appended {
-                    message: Arc::new(message),
-                    members: Arc::clone(members),
-                    member_version: 1,
-                }
+                let message = append.stored_at((conversation, kind), Seq(*last), self.now.wall);
+                Written::Appended { message, members: Arc::clone(members), member_version: 1 }
             }
             _ => Written::Done,
         }

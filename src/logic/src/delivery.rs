@@ -39,7 +39,7 @@ pub(crate) fn deliver(
         let Some((key, session)) = state.sessions.of_mut(member) else { continue };
         let peer = if direct { members.iter().copied().find(|&other| other != member) } else { None };
         // A legacy client has shown what its user sent, also on an earlier connection.
-        if Some(key) == sent_by || (session.is_legacy && message.from == member) {
+        if member == message.from && (session.is_legacy || Some(key) == sent_by) {
             note_own(session, message, peer);
             continue;
         }
@@ -89,13 +89,13 @@ fn fan_out(message: &Arc<Message>, mut to: Vec<ConnId>, fx: &mut Effects) {
 /// Says whether to push `message` now. If not, it is noted and comes from the timeline.
 fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, may_push: bool) -> bool {
     let (conversation, seq) = (message.conversation, message.seq);
-    // Until all unread conversations are listed, one without a track may be behind.
-    let gathers = session.joining.as_ref().is_some_and(|joining| joining.gathers);
-    let listing = session.unread_after.is_some() || (session.joining.is_some() && !gathers);
     // What comes while the answer to a login gathers what was missed is read like the rest.
+    let gathers = session.joining.as_ref().is_some_and(|joining| joining.gathers);
     let full =
         !may_push || gathers || session.unacked >= session.window() || session.output >= OUTPUT_HARD as u32;
-    let track = session.track_or_insert(conversation, || {
+    let track = session.track_or_insert(conversation, |session| {
+        // Until all unread conversations are listed, one without a track may be behind.
+        let listing = session.unread_after.is_some() || (session.joining.is_some() && !gathers);
         let guess = Behind { seen: seq, own_above: seq.prev(), guessed: listing };
         Track::new(conversation, peer, seq.prev(), (listing || gathers).then_some(guess))
     });
@@ -123,7 +123,7 @@ fn note_own(session: &mut Session, message: &Message, peer: Option<UserId>) {
     let (conversation, seq) = (message.conversation, message.seq);
     let listing = session.unread_after.is_some();
     if listing {
-        session.track_or_insert(conversation, || {
+        session.track_or_insert(conversation, |_| {
             let guess = Behind { seen: seq, own_above: seq.prev(), guessed: true };
             Track::new(conversation, peer, seq.prev(), Some(guess))
         });
@@ -171,7 +171,7 @@ pub(crate) fn unread_known(state: &mut State, now: Now, key: SessionRef, page: U
         if delivered >= row.last && !known {
             continue;
         }
-        let track = session.track_or_insert(row.conversation, || {
+        let track = session.track_or_insert(row.conversation, |_| {
             let guess = Behind { seen: row.last, own_above: row.last, guessed: true };
             Track::new(row.conversation, row.peer, delivered, Some(guess))
         });

@@ -227,15 +227,17 @@ impl Session {
     }
 
     /// The track of a conversation, made if there is none.
+    // A message passes here once for each of its receivers, and nearly always finds one.
+    #[inline]
     pub fn track_or_insert(
         &mut self,
         conversation: ConversationId,
-        new: impl FnOnce() -> Track,
+        new: impl FnOnce(&Session) -> Track,
     ) -> &mut Track {
         let at = match self.find(conversation) {
             Ok(at) => at,
             Err(at) => {
-                self.tracks.insert(at, new());
+                self.tracks.insert(at, new(self));
                 at
             }
         };

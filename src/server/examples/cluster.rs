@@ -17,6 +17,8 @@ mod mariadb;
 mod nginx;
 #[path = "../tests/support/ports.rs"]
 mod ports;
+#[path = "../tests/support/system.rs"]
+mod system;
 
 use beside::{Beside, is_running};
 use mariadb::MariaDb;
@@ -25,17 +27,15 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const DATABASE: &str = "chat";
-/// How long a part may take to start, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether every part lives.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -155,12 +155,7 @@ impl Part {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port()));
         let log = folder.join(format!("{name}.log"));
         let process = Beside::start(program, &arguments(address), &log);
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            let starts = Instant::now() < until && is_running(process.pid);
-            assert!(starts, "{name} does not start: {}", fs::read_to_string(&log).unwrap_or_default());
-            thread::sleep(Duration::from_millis(10));
-        }
+        process.wait_for(address);
         Part { name, address, process }
     }
 }

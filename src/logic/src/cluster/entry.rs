@@ -166,33 +166,32 @@ pub(crate) fn claimed(
     state: &mut State,
     now: Now,
     asked: Option<Asked>,
-    entering: Entering,
+    mut entering: Entering,
     (epoch, before): (Epoch, Option<Holder>),
     fx: &mut Effects,
 ) {
-    let Entering { ready, lock, .. } = entering;
-    let user = ready.user;
+    let (user, device) = (entering.ready.user, entering.ready.device.clone());
     let run = state.cluster.as_ref().map(|cluster| cluster.run.clone());
     if let Some(holder) = before.as_ref().filter(|holder| run.as_deref() != Some(&*holder.node)) {
-        let news = News::Kick { user, epoch, device: ready.device.clone() };
+        let news = News::Kick { user, epoch, device: device.clone() };
         fx.bus.push(BusOrder::Publish { channel: Channel::Node((&*holder.node).into()), news });
     }
-    unlock(state, lock, fx);
-    super::superseded(state, now, user, epoch, ready.device.clone(), fx);
+    unlock(state, entering.lock.take(), fx);
+    super::superseded(state, now, user, epoch, device, fx);
     let Some(asked) = login::still_asked(state, asked) else {
-        give_up(state, now, asked, &ready, Errno::Busy, fx);
+        refused(state, now, asked, entering, Errno::Busy, fx);
         // Nobody is behind the connection any more; if there was a session before, it is as if its own were lost.
         return super::release(state, now, (user, epoch), before.is_none(), fx);
     };
     let begun = Begun { epoch, before: before.map(|holder| holder.token) };
-    let (session, token) = login::begin_session(state, now, asked, ready, begun, fx);
+    let (session, token) = login::begin_session(state, now, asked, entering.ready, begun, fx);
     let stage = Stage::LoginGroups { session, token };
     let ticket = state.parking.park(Some(asked), stage, now.monotonic);
     state.joins_by(session, ticket);
     fx.reads.push((ticket, crate::Read::GroupIds { user }));
 }
 
-/// The session stays another's, or the database cannot be reached.
+/// The session stays another's, the database cannot be reached, or nobody waits for it any more.
 pub(crate) fn refused(
     state: &mut State,
     now: Now,
@@ -202,19 +201,8 @@ pub(crate) fn refused(
     fx: &mut Effects,
 ) {
     unlock(state, entering.lock, fx);
-    give_up(state, now, asked, &entering.ready, errno, fx);
-}
-
-fn give_up(
-    state: &mut State,
-    now: Now,
-    asked: Option<Asked>,
-    ready: &TokenReady,
-    errno: Errno,
-    fx: &mut Effects,
-) {
-    channel::drop(state, &[Channel::User(ready.user)], fx);
-    login::give_up(state, now, asked, ready, errno, fx);
+    channel::drop(state, &[Channel::User(entering.ready.user)], fx);
+    login::give_up(state, now, asked, &entering.ready, errno, fx);
 }
 
 /// The groups of the user are known: listens to all of them.

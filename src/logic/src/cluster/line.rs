@@ -417,7 +417,7 @@ fn place(
     // All that earlier sessions sent was delivered to this one, or is in a track: what is above was sent on this one.
     let behind = Behind { seen: roster.last, own_above: delivered, guessed: false };
     let track = session
-        .track_or_insert(conversation, || Track::new(conversation, peer, delivered, far.then_some(behind)));
+        .track_or_insert(conversation, |_| Track::new(conversation, peer, delivered, far.then_some(behind)));
     track.acked = track.acked.max(delivered);
     if !session.warm {
         session.warm = true;

@@ -290,17 +290,8 @@ impl Table {
                     let (conversation, seq, time) = (first.conversation, first.seq, first.time);
                     return Written::Duplicate { conversation, seq, time };
                 }
-                let message = Arc::new(Message {
-                    conversation: ConversationId(at as u32 + 1),
-                    kind: conversation.kind,
-                    seq: Seq(conversation.messages.len() as u64 + 1),
-                    from: append.sender,
-                    name: (&*append.sender_name).into(),
-                    content_type: append.content_type,
-                    content: append.content,
-                    time: self.now.wall,
-                    cid: Some(append.cid),
-                });
+                let (id, seq) = (ConversationId(at as u32 + 1), Seq(conversation.messages.len() as u64 + 1));
+                let message = append.stored_at((id, conversation.kind), seq, self.now.wall);
                 conversation.messages.push(Arc::clone(&message));
                 let members = conversation.members.as_slice().into();
                 Written::Appended { message, members, member_version: 1 }

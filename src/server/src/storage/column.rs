@@ -1,5 +1,6 @@
-//! What small numbers in columns mean, in every database.
+//! What columns mean, in every database.
 
+use std::borrow::Cow;
 use wire::ConversationKind;
 use wire::reply::Role;
 
@@ -9,6 +10,14 @@ pub const OWNER: u8 = 2;
 /// What the column `kind` means.
 pub fn kind_of(kind: u8) -> ConversationKind {
     if kind == 0 { ConversationKind::Direct } else { ConversationKind::Group }
+}
+
+/// What the column `type` means; nearly every message's is the usual one, which costs nothing.
+pub fn content_type_of(text: &str) -> Cow<'static, str> {
+    match text {
+        wire::message::TEXT => wire::message::TEXT.into(),
+        other => other.to_owned().into(),
+    }
 }
 
 /// What the column `role` means.

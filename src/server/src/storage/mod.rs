@@ -13,9 +13,11 @@
 //! message becomes visible to readers in the same moment in which its outcome is published, never before.
 
 mod calendar;
+mod claim;
 mod column;
 mod error;
 mod mysql;
+mod overview;
 mod page;
 mod sqlite;
 #[cfg(test)]

@@ -1,8 +1,12 @@
-//! Pages of messages: how much one holds, whatever it is read from.
+//! Pages: how much one holds, whatever it is read from.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use wire::Message;
+use wire::limits::HISTORY_BYTES;
+
+/// A page of a listing, and whether there are others after it.
+pub type Rows<T> = (Vec<T>, bool);
 
 /// What was read, and whether there was more.
 #[derive(Debug, Default)]
@@ -31,8 +35,27 @@ impl Page {
     }
 }
 
+/// Says of each message of a feed whether there are enough before it: so many bytes of content.
+pub fn is_fed(bytes: usize) -> impl FnMut(&Message) -> bool {
+    let mut taken = 0;
+    move |message| {
+        let enough = taken >= bytes;
+        taken += message.content.len();
+        enough
+    }
+}
+
+/// Says of each message of a history whether the reply would be too long with it.
+pub fn is_too_long() -> impl FnMut(&Message) -> bool {
+    let mut taken = 0;
+    move |message| {
+        taken += json_bytes(message);
+        taken > HISTORY_BYTES
+    }
+}
+
 /// The most bytes that a message takes as JSON: its field names and numbers, and its texts escaped.
-pub fn json_bytes(message: &Message) -> usize {
+fn json_bytes(message: &Message) -> usize {
     let escaped = |text: &str| -> usize {
         let byte = |byte: u8| match byte {
             0..0x20 => 6,

@@ -2,10 +2,10 @@
 
 use crate::durability::survives_kill_9;
 use crate::support::client::{errno, text};
-use crate::support::ledger::{Promised, Sender, audit};
+use crate::support::ledger::{Promised, REFUSED_FOR, Sender, audit};
 use crate::support::mariadb::{PASSWORD, USER};
 use crate::support::proxy::{Cut, Proxy};
-use crate::support::{Account, Client, MariaDb, PATIENCE, Server, programs};
+use crate::support::{Account, Client, MariaDb, PATIENCE, Raised, Server, programs};
 use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,7 +56,7 @@ pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Pr
                         sender.stream(WINDOW, 2 * WINDOW, &promised, post).expect("clients stay connected");
                         if sender.posts[begin..].iter().any(|post| post.place.is_none()) {
                             // What a refusal asks of a client.
-                            thread::sleep(Duration::from_millis(200));
+                            thread::sleep(REFUSED_FOR);
                         }
                     }
                 });
@@ -73,15 +73,6 @@ pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Pr
         pushes.join().unwrap()
     });
     audit_all(&mut bob, &senders, pushed);
-}
-
-/// A flag that is raised in the end, whatever happens.
-struct Raised<'a>(&'a AtomicBool);
-
-impl Drop for Raised<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Takes pushes until there are no more after `read`.

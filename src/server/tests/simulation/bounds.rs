@@ -1,6 +1,7 @@
 //! What bounds the delay of a message to another node, each path by itself: the steps are all taken at once, and only
 //! one thing is broken.
 
+use crate::move_all;
 use crate::world::World;
 use wire::{Target, UserId};
 
@@ -33,18 +34,7 @@ fn log_in(w: &mut World, device: usize, node: usize) {
 
 /// Everything moves, but for the reads of one node.
 fn step(w: &mut World, without_reads: Option<usize>) {
-    for at in w.live_links() {
-        w.up(at, usize::MAX);
-        w.down(at, usize::MAX);
-    }
-    for node in 0..w.nodes.len() {
-        w.logic_turn(node, usize::MAX);
-        w.store_step(node, false);
-        if without_reads != Some(node) {
-            w.read_step(node);
-        }
-        w.password_step(node);
-    }
+    move_all(w, without_reads);
     w.advance(STEP_MS);
     w.tick_devices();
 }

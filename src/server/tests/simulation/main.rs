@@ -183,6 +183,22 @@ fn restart(w: &mut World, device: usize) {
     w.pump(device);
 }
 
+/// All that is on its way arrives, and every node does what it has to do, but for the reads of one.
+fn move_all(w: &mut World, without_reads: Option<usize>) {
+    for at in w.live_links() {
+        w.up(at, usize::MAX);
+        w.down(at, usize::MAX);
+    }
+    for node in 0..w.nodes.len() {
+        w.logic_turn(node, usize::MAX);
+        w.store_step(node, false);
+        if without_reads != Some(node) {
+            w.read_step(node);
+        }
+        w.password_step(node);
+    }
+}
+
 /// Everything heals, and time goes on until nothing is left to do.
 fn settle(w: &mut World) {
     w.set_full(false, false);
@@ -220,16 +236,7 @@ fn settle(w: &mut World) {
             for device in 0..w.devices.len() {
                 w.connect(device);
             }
-            for at in w.live_links() {
-                w.up(at, usize::MAX);
-                w.down(at, usize::MAX);
-            }
-            for node in 0..w.nodes.len() {
-                w.logic_turn(node, usize::MAX);
-                w.store_step(node, false);
-                w.read_step(node);
-                w.password_step(node);
-            }
+            move_all(w, None);
             w.housekeep();
             let user = w.devices[device].user;
             let served = w.devices[device].session.is_online() && w.devices[device].session.unsent() == 0;

@@ -2,9 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a program may take to start, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the words, says the pid, and ends the program in order when its own input ends.
 const SHELL: &str = r#"
@@ -20,12 +26,15 @@ pub struct Beside {
     /// The program's process.
     pub pid: u32,
     shell: Child,
+    name: String,
+    log: PathBuf,
 }
 
 impl Beside {
     /// Starts a program, which writes into this file.
     pub fn start(program: &Path, arguments: &[String], log: &Path) -> Beside {
-        let log = File::options().create(true).append(true).open(log).unwrap();
+        let name = program.display().to_string();
+        let file = File::options().create(true).append(true).open(log).unwrap();
         let mut shell = Command::new("sh")
             .args(["-c", SHELL, "sh"])
             .arg(program)
@@ -34,24 +43,44 @@ impl Beside {
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(file)
             .spawn()
             .unwrap();
         let mut pid = String::new();
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
-        Beside { pid: pid.trim().parse().unwrap(), shell }
+        Beside { pid: pid.trim().parse().unwrap(), shell, name, log: log.to_owned() }
     }
 
-    /// Tells the program to end. Dropping it waits for that.
+    /// Waits until the program listens there.
+    pub fn wait_for(&self, address: SocketAddr) {
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            let starts = Instant::now() < until && is_running(self.pid);
+            assert!(starts, "{} does not start: {}", self.name, self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What the program has written.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Tells the program to end.
     pub fn tell_to_end(&mut self) {
         drop(self.shell.stdin.take());
+    }
+
+    /// Ends the program; with it, the shell beside it.
+    pub fn end(&mut self) {
+        self.tell_to_end();
+        let _ = self.shell.wait();
     }
 }
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        self.tell_to_end();
-        let _ = self.shell.wait();
+        self.end();
     }
 }
 

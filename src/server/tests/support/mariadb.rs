@@ -1,11 +1,12 @@
 //! Private MariaDB servers: each in a folder of its own, on a free port, never the system's. A watchdog ends a server
 //! and removes its folder when the test process is gone, however that ended.
 
+use super::ports::free_port;
+use super::system::{find, is_root};
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -61,7 +62,7 @@ impl MariaDb {
     pub fn start_in(folder: PathBuf, options: &[&str]) -> MariaDb {
         fs::create_dir(&folder).unwrap();
         let data = folder.join("data");
-        let installed = server_command("mariadb-install-db")
+        let installed = Command::new(find("mariadb-install-db", MISSING))
             .arg("--no-defaults")
             .args(run_as())
             .arg(format!("--datadir={}", data.display()))
@@ -164,7 +165,7 @@ fn launch(folder: &Path, port: u16, options: &[String]) -> (Child, u32) {
     let mut watchdog = Command::new("sh")
         .args(["-c", WATCHDOG, "sh"])
         .arg(folder)
-        .arg(find("mariadbd"))
+        .arg(find("mariadbd", MISSING))
         .arg("--no-defaults")
         .args(run_as())
         .args([in_folder("datadir", "data"), in_folder("socket", "socket"), in_folder("pid-file", "pid")])
@@ -181,30 +182,8 @@ fn launch(folder: &Path, port: u16, options: &[String]) -> (Child, u32) {
     (watchdog, pid.trim().parse().unwrap())
 }
 
-/// Servers lie in folders that a user's PATH need not have.
-fn find(program: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = folders.map(|folder| folder.join(program)).find(|program| program.exists());
-    found.unwrap_or_else(|| panic!("{program} is missing: {MISSING}"))
-}
-
-fn server_command(program: &str) -> Command {
-    Command::new(find(program))
-}
-
-/// A server that is started by root wants to be told as whom to run.
 fn run_as() -> Option<&'static str> {
-    use std::os::unix::fs::MetadataExt;
-    (fs::metadata("/proc/self").unwrap().uid() == 0).then_some("--user=root")
-}
-
-/// A port that is free and stays so, below those that the kernel gives to outgoing connections; another one each time.
-fn free_port() -> u16 {
-    let first = 22_000 + std::process::id() % 10_000;
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let ports = std::iter::repeat_with(|| (first + number()) as u16).take(500);
-    ports.into_iter().find(|port| free(port)).expect("one of hundreds of ports is free")
+    is_root().then_some("--user=root")
 }
 
 fn number() -> u32 {

@@ -1,22 +1,18 @@
 //! A private nginx that balances the chat port with the configuration that is shipped, `conf/nginx/chatserver.conf`: only
 //! addresses are put into it.
 
-use super::beside::{Beside, is_running};
+use super::beside::Beside;
 use super::ports::free_port;
+use super::system::{find, is_root};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const SHIPPED: &str = include_str!("../../../../conf/nginx/chatserver.conf");
 
 const MISSING: &str = "nginx or its stream module is missing: run scripts/test-needs.sh (make test does)";
-
-/// How long nginx may take to start, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where distributions put modules.
 const MODULES: [&str; 3] = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules"];
@@ -43,27 +39,24 @@ impl Nginx {
     pub fn start_in(folder: PathBuf, nodes: &[SocketAddr]) -> Nginx {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         write_configuration(&folder, address, nodes);
-        let process = Beside::start(&find(), &arguments(&folder), &folder.join("log"));
-        let nginx = Nginx { folder, _temporary: None, address, process };
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            let starts = Instant::now() < until && is_running(nginx.process.pid);
-            assert!(starts, "nginx does not start: {}", nginx.log());
-            thread::sleep(Duration::from_millis(10));
-        }
-        nginx
+        let process = Beside::start(&find("nginx", MISSING), &arguments(&folder), &folder.join("log"));
+        process.wait_for(address);
+        Nginx { folder, _temporary: None, address, process }
     }
 
     /// Gives it other nodes, as an operator does: a changed file and `nginx -s reload`.
     pub fn reload(&self, nodes: &[SocketAddr]) {
         write_configuration(&self.folder, self.address, nodes);
-        let told = Command::new(find()).args(arguments(&self.folder)).args(["-s", "reload"]).status();
+        let told = Command::new(find("nginx", MISSING))
+            .args(arguments(&self.folder))
+            .args(["-s", "reload"])
+            .status();
         assert!(told.unwrap().success(), "nginx -s reload: {}", self.log());
     }
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        self.process.log()
     }
 }
 
@@ -110,17 +103,4 @@ fn addressed(address: SocketAddr, nodes: &[SocketAddr]) -> String {
         text.push('\n');
     }
     text
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").unwrap().uid() == 0
-}
-
-/// It lies in a folder that a user's PATH need not have.
-fn find() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = folders.map(|folder| folder.join("nginx")).find(|program| program.exists());
-    found.expect(MISSING)
 }

@@ -18,80 +18,53 @@ pub mod welcome;
 pub use scan::{Scan, Scanner, Stream};
 pub use welcome::Welcome;
 
-/// The numbers of the messages; forks of the family number them differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MsgIds {
-    /// LOGIN_MSG.
-    pub login: i64,
-    /// LOGIN_MSG_ACK.
-    pub login_answer: i64,
-    /// LOGINOUT_MSG.
-    pub logout: i64,
-    /// REG_MSG.
-    pub register: i64,
-    /// REG_MSG_ACK.
-    pub register_answer: i64,
-    /// ONE_CHAT_MSG.
-    pub one_chat: i64,
-    /// ADD_FRIEND_MSG.
-    pub add_friend: i64,
-    /// CREATE_GROUP_MSG.
-    pub create_group: i64,
-    /// ADD_GROUP_MSG.
-    pub add_group: i64,
-    /// GROUP_CHAT_MSG.
-    pub group_chat: i64,
+/// Writes the numbers' names once: they are fields, and they have an order.
+macro_rules! msgids {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// The numbers of the messages; forks of the family number them differently.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct MsgIds {
+            $($(#[$doc])* pub $name: i64),*
+        }
+
+        impl MsgIds {
+            /// How many there are.
+            pub const COUNT: usize = [$(stringify!($name)),*].len();
+
+            /// From their usual order.
+            pub fn from_array([$($name),*]: [i64; Self::COUNT]) -> MsgIds {
+                MsgIds { $($name),* }
+            }
+
+            /// In their usual order.
+            pub fn to_array(self) -> [i64; Self::COUNT] {
+                [$(self.$name),*]
+            }
+        }
+    };
 }
 
-impl MsgIds {
-    /// How many there are.
-    pub const COUNT: usize = 10;
-
-    /// From their usual order.
-    pub fn from_array(ids: [i64; Self::COUNT]) -> MsgIds {
-        let [
-            login,
-            login_answer,
-            logout,
-            register,
-            register_answer,
-            one_chat,
-            add_friend,
-            create_group,
-            add_group,
-            group_chat,
-        ] = ids;
-        MsgIds {
-            login,
-            login_answer,
-            logout,
-            register,
-            register_answer,
-            one_chat,
-            add_friend,
-            create_group,
-            add_group,
-            group_chat,
-        }
-    }
-
-    /// In their usual order.
-    pub fn to_array(self) -> [i64; Self::COUNT] {
-        let MsgIds { login, login_answer, logout, register, register_answer, .. } = self;
-        let MsgIds { one_chat, add_friend, create_group, add_group, group_chat, .. } = self;
-        [
-            login,
-            login_answer,
-            logout,
-            register,
-            register_answer,
-            one_chat,
-            add_friend,
-            create_group,
-            add_group,
-            group_chat,
-        ]
-    }
+msgids! {
+    /// LOGIN_MSG.
+    login,
+    /// LOGIN_MSG_ACK.
+    login_answer,
+    /// LOGINOUT_MSG.
+    logout,
+    /// REG_MSG.
+    register,
+    /// REG_MSG_ACK.
+    register_answer,
+    /// ONE_CHAT_MSG.
+    one_chat,
+    /// ADD_FRIEND_MSG.
+    add_friend,
+    /// CREATE_GROUP_MSG.
+    create_group,
+    /// ADD_GROUP_MSG.
+    add_group,
+    /// GROUP_CHAT_MSG.
+    group_chat,
 }
 
 impl Default for MsgIds {

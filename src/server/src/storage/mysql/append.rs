@@ -22,8 +22,7 @@ use foldhash::{HashMap, HashMapExt};
 use logic::store::{Append, Epoch, Ticket, Written};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wire::command::is_server_cid;
-use wire::{ConversationId, Message, Seq, UnixMillis};
+use wire::{ConversationId, Seq, UnixMillis};
 
 /// A message that could not be stored for so long is not stored any more: longer than any other node may stand still
 /// with its conversation locked.
@@ -305,18 +304,7 @@ pub fn outcome(Entry { ticket, append, .. }: Entry, verdict: Verdict, heads: &He
         }
         Verdict::Stored(Place { conversation, seq, time }) => match heads.get(conversation) {
             Some(Head { kind, members, version }) => {
-                let Append { sender, sender_name, cid, content_type, content, .. } = append;
-                let message = Arc::new(Message {
-                    conversation,
-                    kind: *kind,
-                    seq,
-                    from: sender,
-                    name: Box::from(&*sender_name),
-                    content_type,
-                    content,
-                    time,
-                    cid: (!is_server_cid(&cid)).then_some(cid),
-                });
+                let message = append.stored_at((conversation, *kind), seq, time);
                 let (members, member_version) = (Arc::clone(members), *version as u32);
                 Written::Appended { message, members, member_version }
             }

@@ -2,10 +2,10 @@
 
 use super::failure::{Cause, Failure};
 use super::link::{Line, Link, NOW, first};
-use super::session::{self, Claim};
 use super::sql::Sql;
-use super::{account, cursor, social};
+use super::{account, cursor, session, social};
 use crate::queue::{Bell, Inbox, Outbox};
+use crate::storage::claim::Claim;
 use crate::storage::{Outcome, Random};
 use crate::systemd::Pulse;
 use logic::store::{Ticket, Write, Written};

@@ -4,25 +4,15 @@ use super::failure::Failure;
 use super::link::{Link, first};
 use super::record::Record;
 use super::sql::Sql;
+use crate::storage::claim::{Claim, Held};
 use crate::storage::column::{NODE_KEPT_MS, kind_of};
-use logic::store::{
-    CHANGES_MAX, End, Epoch, Found, Holder, NODE_SILENT_MS, Roster, TokenHash, Written, node_grace,
-};
+use logic::store::{CHANGES_MAX, End, Epoch, Found, Holder, Roster, TokenHash, Written, node_grace};
 use std::collections::HashMap;
 use wire::{ConversationId, Seq, UnixMillis, UserId};
 
-/// A claim's particulars.
-pub struct Claim<'a> {
-    pub user: UserId,
-    pub node: &'a str,
-    pub token: &'a TokenHash,
-    pub grace: u64,
-    pub unless_held: bool,
-}
-
 /// Carries out [`logic::store::Write::Claim`].
 pub fn claim(link: &mut Link, now: UnixMillis, claim: &Claim<'_>) -> Result<Written, Failure> {
-    let (user, now) = (claim.user, now.0);
+    let user = claim.user;
     let mut sql = Sql::new();
     sql.statement(format_args!(
         "SELECT node, token_hash, lost_at FROM session WHERE user_id = {user} FOR UPDATE"
@@ -32,24 +22,23 @@ pub fn claim(link: &mut Link, now: UnixMillis, claim: &Claim<'_>) -> Result<Writ
     ));
     let answers = link.ask(&sql)?;
     let [session, seen] = &answers[..] else { unreachable!("an answer a statement") };
-    let seen_at = seen.rows.first().map(|row| row.time(0)).transpose()?.map(|time| time.0);
-    let seen_within = |ms: u64| seen_at.is_some_and(|at| at + ms > now);
-    let mut before = None;
+    let mut held = None;
     if let Some(row) = session.rows.first()
         && let Some(node) = row.maybe_bytes(0)?
     {
         let token =
             TokenHash::try_from(row.bytes(1)?).map_err(|_| Failure::refused("a token's hash is cut"))?;
-        let lost_at = row.maybe_number(2)?.map(|at| at as u64);
-        let is_held = lost_at.is_none() && token != *claim.token && seen_within(NODE_SILENT_MS);
-        if claim.unless_held && is_held {
-            return Ok(Written::Conflict);
-        }
-        if seen_within(node_grace(claim.grace)) && lost_at.is_none_or(|at| at + claim.grace > now) {
-            let node = String::from_utf8_lossy(node).into_owned().into_boxed_str();
-            before = Some(Holder { node, token });
-        }
+        let node = String::from_utf8_lossy(node).into_owned().into_boxed_str();
+        held = Some(Held {
+            holder: Holder { node, token },
+            lost_at: row.maybe_number(2)?.map(|at| UnixMillis(at as u64)),
+            seen_at: seen.rows.first().map(|row| row.time(0)).transpose()?,
+        });
     }
+    let before = match claim.takes_from(held, now) {
+        Ok(before) => before,
+        Err(refused) => return Ok(refused),
+    };
     let mut sql = Sql::new();
     sql.push(format_args!(
         "INSERT INTO session (user_id, epoch, node, token_hash, changed_at) VALUES ({user}, 1, "

@@ -5,8 +5,9 @@ use super::link::Link;
 use super::record::Record;
 use super::sql::Sql;
 use crate::storage::calendar::Month;
-use crate::storage::column::kind_of;
+use crate::storage::column::{content_type_of, kind_of};
 use crate::storage::page::Page;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use wire::command::is_server_cid;
 use wire::{ConversationId, ConversationKind, Message, Seq};
@@ -27,22 +28,11 @@ pub fn after(
     // The last segment that begins at or below the first message wanted; none: the oldest that is kept.
     let from = outline.segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
     let mut after = after;
+    let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
     for segment in &outline.segments[from..] {
-        let mut slice = SLICE_FIRST.min(limit + 1);
-        loop {
-            let rows =
-                outline.slice(link, segment.month, format_args!("m.seq > {after} ORDER BY m.seq"), slice)?;
-            for row in &rows {
-                let message = outline.message(row)?;
-                after = message.seq;
-                if page.take(Arc::new(message), limit, &mut enough).is_break() {
-                    return Ok(page);
-                }
-            }
-            if rows.len() < slice {
-                break;
-            }
-            slice = SLICE_MAX;
+        let rest = |after| Some(format!("m.seq > {after} ORDER BY m.seq"));
+        if outline.read_month(link, segment.month, limit, &mut after, rest, &mut take)?.is_break() {
+            break;
         }
     }
     Ok(page)
@@ -59,22 +49,14 @@ pub fn before(
     let mut page = Page::default();
     let Some(outline) = Outline::read(link, conversation)? else { return Ok(page) };
     let mut before = before;
+    let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
     for segment in outline.segments.iter().rev() {
-        let mut slice = SLICE_FIRST.min(limit + 1);
-        while segment.first < before && before > floor {
-            let bounds = format_args!("m.seq < {before} AND m.seq >= {floor} ORDER BY m.seq DESC");
-            let rows = outline.slice(link, segment.month, bounds, slice)?;
-            for row in &rows {
-                let message = outline.message(row)?;
-                before = message.seq;
-                if page.take(Arc::new(message), limit, &mut enough).is_break() {
-                    return Ok(page);
-                }
-            }
-            if rows.len() < slice {
-                break;
-            }
-            slice = SLICE_MAX;
+        let rest = |before| {
+            let has_more = segment.first < before && before > floor;
+            has_more.then(|| format!("m.seq < {before} AND m.seq >= {floor} ORDER BY m.seq DESC"))
+        };
+        if outline.read_month(link, segment.month, limit, &mut before, rest, &mut take)?.is_break() {
+            break;
         }
     }
     Ok(page)
@@ -110,11 +92,40 @@ impl Outline {
         Ok(Some(Outline { conversation, kind: kind_of(kind.number(0)? as u8), segments }))
     }
 
+    /// Gives the messages of a month slice by slice, until `take` has enough; a page has `limit`. `rest` says which are
+    /// left above or below `place`, and how they are ordered, while there may be some.
+    fn read_month(
+        &self,
+        link: &mut Link,
+        month: Month,
+        limit: usize,
+        place: &mut Seq,
+        rest: impl Fn(Seq) -> Option<String>,
+        take: &mut impl FnMut(Message) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let mut slice = SLICE_FIRST.min(limit + 1);
+        while let Some(which) = rest(*place) {
+            let rows = self.slice(link, month, &which, slice)?;
+            for row in &rows {
+                let message = self.message(row)?;
+                *place = message.seq;
+                if take(message).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            if rows.len() < slice {
+                break;
+            }
+            slice = SLICE_MAX;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
     fn slice(
         &self,
         link: &mut Link,
         month: Month,
-        which: std::fmt::Arguments<'_>,
+        which: &str,
         limit: usize,
     ) -> Result<Vec<Record>, Failure> {
         let mut sql = Sql::new();
@@ -129,17 +140,13 @@ impl Outline {
     /// A row as everybody gets it.
     fn message(&self, row: &Record) -> Result<Message, Failure> {
         let cid = row.text(3)?;
-        let content_type = match row.text(4)? {
-            wire::message::TEXT => wire::message::TEXT.into(),
-            other => other.to_owned().into(),
-        };
         Ok(Message {
             conversation: self.conversation,
             kind: self.kind,
             seq: row.seq(0)?,
             from: row.user(1)?,
             name: row.text(2)?.into(),
-            content_type,
+            content_type: content_type_of(row.text(4)?),
             content: row.text(5)?.into(),
             time: row.time(6)?,
             cid: (!is_server_cid(cid)).then(|| cid.into()),

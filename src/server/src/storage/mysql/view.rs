@@ -6,17 +6,12 @@ use super::record::{Answer, Record};
 use super::sql::Sql;
 use super::{session, social, timeline};
 use crate::storage::column::{kind_of, role_of};
-use crate::storage::page::json_bytes;
-use logic::store::{
-    Account, Found, LOGIN_LIST_MAX, LoginView, Read, Standing, UNREAD_MAX, Unread, UnreadPage,
-};
+use crate::storage::overview::Overview;
+use crate::storage::page::{Rows, is_fed, is_too_long};
+use logic::store::{Account, Found, LOGIN_LIST_MAX, LoginView, Read, UNREAD_MAX, UnreadPage};
 use wire::command::Who;
-use wire::limits::HISTORY_BYTES;
 use wire::reply::{Entry, Group};
-use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, UnixMillis, UserId};
-
-/// A page of a listing, and whether there are others after it.
-type Rows<T> = (Vec<T>, bool);
+use wire::{ConversationId, Direction, Page, Seq, UnixMillis, UserId};
 
 /// Whether an answer may show messages, or how far conversations have come.
 pub fn shows_messages(read: &Read) -> bool {
@@ -51,22 +46,11 @@ pub fn answer(link: &mut Link, read: &Read) -> Result<Found, Failure> {
         Read::FriendIds { user } => Found::FriendIds(ids(&ask_one(link, |sql| ask_friend_ids(sql, *user))?)?),
         Read::Standing { user, conversation } => {
             let overview = overview(link, *user, *conversation)?;
-            Found::Standing(overview.map(|o| Standing {
-                kind: o.kind,
-                peer: o.peer,
-                last: o.last,
-                delivered: o.delivered,
-                read: o.read,
-            }))
+            Found::Standing(overview.map(Overview::standing))
         }
         Read::Feed { conversation, after, limit, bytes } => {
-            let (mut taken, bytes) = (0, *bytes);
-            let from = (*conversation, *after);
-            let page = timeline::after(link, from, (*limit).max(1) as usize, |message| {
-                let enough = taken >= bytes;
-                taken += message.content.len();
-                enough
-            })?;
+            let (from, limit) = ((*conversation, *after), (*limit).max(1) as usize);
+            let page = timeline::after(link, from, limit, is_fed(*bytes))?;
             Found::Feed { messages: page.messages, more: page.more }
         }
         Read::History { user, conversation, direction, limit } => match overview(link, *user, *conversation)?
@@ -135,37 +119,23 @@ fn login(link: &mut Link, user: UserId) -> Result<LoginView, Failure> {
     })
 }
 
-/// A conversation as one of its members stands in it.
-struct Overview {
-    conversation: ConversationId,
-    kind: ConversationKind,
-    peer: Option<UserId>,
-    last: Seq,
-    time: UnixMillis,
-    first: Seq,
-    delivered: Seq,
-    read: Seq,
-}
-
-/// The columns of an [`Overview`], of a conversation `c` and its member `m`.
+/// The columns of [`overview_of`], of a conversation `c` and its member `m`.
 const OVERVIEW: &str = "c.id, c.kind, IF(c.low_id = m.user_id, c.high_id, c.low_id) AS peer, c.last_seq, c.updated_at, \
                         GREATEST(c.first_seq, m.joined_seq + 1), m.delivered_seq, m.read_seq";
 /// A direct conversation begins with a message: before that nobody sees it.
 const IS_VISIBLE: &str = "m.device = 0 AND (c.kind <> 0 OR c.last_seq > 0)";
 
-impl Overview {
-    fn of(row: &Record) -> Result<Overview, Failure> {
-        Ok(Overview {
-            conversation: row.conversation(0)?,
-            kind: kind_of(row.number(1)? as u8),
-            peer: row.maybe_number(2)?.map(|id| UserId(id as u32)),
-            last: row.seq(3)?,
-            time: row.time(4)?,
-            first: row.seq(5)?,
-            delivered: row.seq(6)?,
-            read: row.seq(7)?,
-        })
-    }
+fn overview_of(row: &Record) -> Result<Overview, Failure> {
+    Ok(Overview {
+        conversation: row.conversation(0)?,
+        kind: kind_of(row.number(1)? as u8),
+        peer: row.maybe_number(2)?.map(|id| UserId(id as u32)),
+        last: row.seq(3)?,
+        time: row.time(4)?,
+        first: row.seq(5)?,
+        delivered: row.seq(6)?,
+        read: row.seq(7)?,
+    })
 }
 
 fn overview(
@@ -179,7 +149,7 @@ fn overview(
              WHERE m.conversation_id = {conversation} AND m.user_id = {user} AND m.device = 0"
         ));
     })?;
-    rows.first().map(Overview::of).transpose()
+    rows.first().map(overview_of).transpose()
 }
 
 fn ask_unread(sql: &mut Sql, user: UserId, after: ConversationId) {
@@ -193,10 +163,7 @@ fn ask_unread(sql: &mut Sql, user: UserId, after: ConversationId) {
 
 /// Where the member is behind; the first page of those.
 fn unread(rows: &[Record]) -> Result<UnreadPage, Failure> {
-    let (rows, more) = page_of(rows, UNREAD_MAX, |row| {
-        let Overview { conversation, peer, delivered, last, .. } = Overview::of(row)?;
-        Ok(Unread { conversation, peer, delivered, last })
-    })?;
+    let (rows, more) = page_of(rows, UNREAD_MAX, |row| overview_of(row).map(Overview::unread))?;
     Ok(UnreadPage { rows, more })
 }
 
@@ -217,21 +184,8 @@ fn ask_entries(sql: &mut Sql, user: UserId, before: Option<(UnixMillis, Conversa
 
 fn entries(rows: &[Record], limit: usize) -> Result<Rows<Entry>, Failure> {
     page_of(rows, limit, |row| {
-        let overview = Overview::of(row)?;
         let cursor = |column: usize| Ok(row.maybe_number(column)?.map(|seq| Seq(seq as u64)));
-        Ok(Entry {
-            conversation: overview.conversation,
-            kind: overview.kind,
-            peer: overview.peer,
-            name: row.text(8)?.into(),
-            last_seq: overview.last,
-            first_seq: overview.first,
-            delivered_seq: overview.delivered,
-            read_seq: overview.read,
-            time: overview.time,
-            peer_delivered_seq: cursor(9)?,
-            peer_read_seq: cursor(10)?,
-        })
+        Ok(overview_of(row)?.entry(row.text(8)?.into(), [cursor(9)?, cursor(10)?]))
     })
 }
 
@@ -242,15 +196,12 @@ fn history(
     limit: usize,
 ) -> Result<Found, Failure> {
     let (id, first_seq) = (overview.conversation, overview.first);
-    let mut taken = 0;
-    let enough = |message: &Message| {
-        taken += json_bytes(message);
-        taken > HISTORY_BYTES
-    };
     let page = match direction {
-        Direction::After(bound) => timeline::after(link, (id, bound.max(first_seq.prev())), limit, enough)?,
+        Direction::After(bound) => {
+            timeline::after(link, (id, bound.max(first_seq.prev())), limit, is_too_long())?
+        }
         Direction::Before(bound) => {
-            let mut page = timeline::before(link, (id, bound), first_seq, limit, enough)?;
+            let mut page = timeline::before(link, (id, bound), first_seq, limit, is_too_long())?;
             page.messages.reverse();
             page
         }

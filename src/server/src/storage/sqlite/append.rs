@@ -8,30 +8,29 @@ use super::run::{SEQ_MAX, parts, place};
 use super::{Batch, SqliteStore, Sync, sent, timeline};
 use logic::store::{Append, Epoch, Written};
 use std::sync::Arc;
-use wire::command::is_server_cid;
-use wire::{ConversationId, Message, Target, UserId};
+use wire::{ConversationId, Target, UserId};
 
 impl SqliteStore {
     /// Carries out [`logic::store::Write::Append`].
     pub(super) fn append(&mut self, batch: &Batch, append: Append) -> Result<Written, StoreError> {
-        let Append { sender, epoch, sender_name, target, cid, content_type, content } = append;
+        let (sender, epoch, cid) = (append.sender, append.epoch, &*append.cid);
         if epoch != Epoch::NONE && !self.is_in_force(sender, epoch)? {
             return Ok(Written::Superseded);
         }
         let hash = self.sent.hash(sender, cid.as_bytes());
         if self.sent.may_contain(hash)
-            && let Some(duplicate) = self.find_sent(hash, sender, &cid)?
+            && let Some(duplicate) = self.find_sent(hash, sender, cid)?
         {
             return Ok(duplicate);
         }
-        let conversation = match target {
-            Target::Conversation(conversation) => conversation,
-            Target::User(user) => match self.open_direct(batch, sender, Some(user))? {
+        let conversation = match &append.target {
+            Target::Conversation(conversation) => *conversation,
+            Target::User(user) => match self.open_direct(batch, sender, Some(*user))? {
                 Ok(conversation) => conversation,
                 Err(refused) => return Ok(refused),
             },
             Target::Name(name) => {
-                let user = self.heads.user(&self.conn, &name)?;
+                let user = self.heads.user(&self.conn, name)?;
                 match self.open_direct(batch, sender, user)? {
                     Ok(conversation) => conversation,
                     Err(refused) => return Ok(refused),
@@ -54,20 +53,11 @@ impl SqliteStore {
         };
         (head.last, head.month) = (seq, month);
         let (kind, members, member_version) = (head.kind, Arc::clone(&head.members), head.member_version);
-        let entry = Entry { cid: &cid, sender, time, kind, content_type: &content_type, content: &content };
+        let (content_type, content) = (&*append.content_type, &*append.content);
+        let entry = Entry { cid, sender, time, kind, content_type, content };
         self.run.push(place(conversation, seq), hash, month, &entry);
         self.sent.insert(batch.today, hash);
-        let message = Arc::new(Message {
-            conversation,
-            kind,
-            seq,
-            from: sender,
-            name: Box::from(&*sender_name),
-            content_type,
-            content,
-            time,
-            cid: (!is_server_cid(&cid)).then_some(cid),
-        });
+        let message = append.stored_at((conversation, kind), seq, time);
         Ok(Written::Appended { message, members, member_version })
     }
 

@@ -36,6 +36,7 @@ mod timeline;
 mod view;
 
 use super::calendar::{self, Day, Month};
+use super::claim::Claim;
 use super::{Clock, Publish, Random, Reader, Store, StoreError};
 pub use codec::Damaged;
 pub use journal::{Disk, MemoryDisk};
@@ -54,7 +55,6 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use schema::Tables;
 use sent::Sent;
-use session::Claim;
 use std::fs::{DirBuilder, OpenOptions};
 use std::iter::Peekable;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -4,33 +4,14 @@
 //! several nodes over one database, so that one story is told of every store.
 
 use super::super::StoreError;
+use super::super::claim::{Claim, Held};
 use super::super::column::{NODE_KEPT_MS, kind_of};
 use super::view::{View, seq};
 use super::{Batch, SqliteStore};
-use logic::store::{
-    CHANGES_MAX, End, Epoch, Found, Holder, NODE_SILENT_MS, Roster, TokenHash, Write, Written, node_grace,
-};
+use logic::store::{CHANGES_MAX, End, Epoch, Found, Holder, Roster, TokenHash, Write, Written, node_grace};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
 use wire::{ConversationId, UnixMillis, UserId};
-
-/// A claim's particulars.
-pub struct Claim<'a> {
-    pub user: UserId,
-    pub node: &'a str,
-    pub token: &'a TokenHash,
-    pub grace: u64,
-    pub unless_held: bool,
-}
-
-/// What a claim finds.
-struct Before {
-    epoch: Epoch,
-    holder: Option<Holder>,
-    connected: bool,
-    lost_at: Option<u64>,
-    node_seen_at: Option<u64>,
-}
 
 impl SqliteStore {
     /// Carries out [`Write::Claim`].
@@ -38,37 +19,23 @@ impl SqliteStore {
         let sql = "SELECT s.epoch, s.node, s.token_hash, s.lost_at, n.seen_at \
                    FROM session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1";
         let row = |row: &Row<'_>| {
-            let (node, lost_at): (Option<Box<str>>, Option<i64>) = (row.get(1)?, row.get(3)?);
-            let token = row.get(2)?;
-            Ok(Before {
-                epoch: Epoch(row.get(0)?),
-                connected: node.is_some() && lost_at.is_none(),
-                holder: node.map(|node| Holder { node, token }),
-                lost_at: lost_at.map(|at| at as u64),
-                node_seen_at: row.get::<_, Option<i64>>(4)?.map(|at| at as u64),
-            })
+            let (node, token): (Option<Box<str>>, TokenHash) = (row.get(1)?, row.get(2)?);
+            let (lost_at, seen_at): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+            let [lost_at, seen_at] = [lost_at, seen_at].map(|at| at.map(|at| UnixMillis(at as u64)));
+            let held = node.map(|node| Held { holder: Holder { node, token }, lost_at, seen_at });
+            Ok((row.get::<_, u32>(0)?, held))
         };
-        let before = self.conn.prepare_cached(sql)?.query_row([claim.user.0], row).optional()?;
-        let now = batch.now.0;
-        let seen_within = |before: &Before, ms| before.node_seen_at.is_some_and(|at| at + ms > now);
-        if let Some(before) = &before
-            && claim.unless_held
-            && before.connected
-            && seen_within(before, NODE_SILENT_MS)
-            && before.holder.as_ref().is_some_and(|holder| holder.token != *claim.token)
-        {
-            return Ok(Written::Conflict);
-        }
-        let epoch = Epoch(before.as_ref().map_or(0, |before| before.epoch.0) + 1);
+        let found = self.conn.prepare_cached(sql)?.query_row([claim.user.0], row).optional()?;
+        let (latest, held) = found.unwrap_or_default();
+        let before = match claim.takes_from(held, batch.now) {
+            Ok(before) => before,
+            Err(refused) => return Ok(refused),
+        };
+        let epoch = Epoch(latest + 1);
         let sql = "INSERT OR REPLACE INTO session (user_id, epoch, node, token_hash, lost_at, changed_at) \
                    VALUES (?1, ?2, ?3, ?4, NULL, ?5)";
-        let values = (claim.user.0, epoch.0, claim.node, claim.token, now as i64);
+        let values = (claim.user.0, epoch.0, claim.node, claim.token, batch.now.0 as i64);
         self.conn.prepare_cached(sql)?.execute(values)?;
-        let in_force = |before: &Before| {
-            seen_within(before, node_grace(claim.grace))
-                && before.lost_at.is_none_or(|at| at + claim.grace > now)
-        };
-        let before = before.filter(in_force).and_then(|before| before.holder);
         Ok(Written::Claimed { epoch, before })
     }
 

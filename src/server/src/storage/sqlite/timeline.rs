@@ -2,6 +2,7 @@
 
 use super::super::StoreError;
 use super::super::calendar::Month;
+use super::super::column::content_type_of;
 use super::super::page::Page;
 use super::codec::{Bytes, Entry};
 use super::names::Names;
@@ -190,17 +191,13 @@ pub fn message(
     seq: Seq,
     entry: Entry<'_>,
 ) -> Result<Arc<Message>, StoreError> {
-    let content_type = match entry.content_type {
-        wire::message::TEXT => wire::message::TEXT.into(),
-        other => other.to_owned().into(),
-    };
     Ok(Arc::new(Message {
         conversation,
         kind: entry.kind,
         seq,
         from: entry.sender,
         name: Box::from(&*names.get(conn, entry.sender)?),
-        content_type,
+        content_type: content_type_of(entry.content_type),
         content: entry.content.into(),
         time: entry.time,
         cid: (!is_server_cid(entry.cid)).then(|| entry.cid.into()),

@@ -2,19 +2,17 @@
 
 use super::super::StoreError;
 use super::super::column::{kind_of, role_of};
-use super::super::page::json_bytes;
+use super::super::overview::Overview;
+use super::super::page::{Rows, is_fed, is_too_long};
 use super::names::Names;
-use super::resident::Resident;
+use super::resident::{End, Resident};
 use super::timeline;
-use logic::store::{
-    Account, Found, LOGIN_LIST_MAX, LoginView, Read, Standing, UNREAD_MAX, Unread, UnreadPage,
-};
+use logic::store::{Account, Found, LOGIN_LIST_MAX, LoginView, Read, UNREAD_MAX, UnreadPage};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::cmp::Reverse;
 use wire::command::Who;
-use wire::limits::HISTORY_BYTES;
 use wire::reply::{Entry, Group};
-use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, UnixMillis, UserId};
+use wire::{ConversationId, ConversationKind, Direction, Page, Seq, UnixMillis, UserId};
 
 /// The columns of [`overview_of`], for `?1 = user`.
 macro_rules! overview {
@@ -36,21 +34,6 @@ pub struct View<'a> {
     pub now: UnixMillis,
 }
 
-/// A page of a listing, and whether there are others after it.
-type Rows<T> = (Vec<T>, bool);
-
-/// A conversation as one of its members stands in it.
-pub(super) struct Overview {
-    pub conversation: ConversationId,
-    kind: ConversationKind,
-    peer: Option<UserId>,
-    pub last: Seq,
-    pub time: UnixMillis,
-    first: Seq,
-    pub delivered: Seq,
-    read: Seq,
-}
-
 impl View<'_> {
     /// Answers; what cannot be read is [`Found::Unavailable`], and the log says why.
     pub fn answer(&mut self, read: &Read) -> Found {
@@ -68,13 +51,7 @@ impl View<'_> {
             Read::FriendIds { user } => Found::FriendIds(self.friend_ids(*user)?),
             Read::Standing { user, conversation } => {
                 let overview = self.overview(*user, *conversation)?;
-                Found::Standing(overview.map(|o| Standing {
-                    kind: o.kind,
-                    peer: o.peer,
-                    last: o.last,
-                    delivered: o.delivered,
-                    read: o.read,
-                }))
+                Found::Standing(overview.map(Overview::standing))
             }
             Read::Feed { conversation, after, limit, bytes } => {
                 self.feed((*conversation, *after), *limit as usize, *bytes)?
@@ -163,8 +140,8 @@ impl View<'_> {
             let mut overview = overview_of(row, user)?;
             while known.next_if(|(id, _)| *id < overview.conversation).is_some() {}
             let Some((_, end)) = known.next_if(|(id, _)| *id == overview.conversation) else { continue };
-            overview.lay_over(end);
-            if overview.is_published() {
+            lay_over(&mut overview, end);
+            if is_published(&overview) {
                 all.push(overview);
             }
         }
@@ -177,7 +154,7 @@ impl View<'_> {
         let mut select = self.conn.prepare_cached(sql)?;
         let overview = select.query_row((user.0, conversation.0), |row| overview_of(row, user)).optional()?;
         Ok(overview.map(|mut overview| {
-            overview.lay_over(end);
+            lay_over(&mut overview, end);
             overview
         }))
     }
@@ -213,37 +190,22 @@ impl View<'_> {
                            WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
                 let mut select = self.conn.prepare_cached(sql)?;
                 let cursors =
-                    select.query_row((id, peer.0), |row| Ok((seq(row, 0)?, seq(row, 1)?))).optional()?;
-                (Box::from(&*self.names.get(self.conn, peer)?), cursors)
+                    select.query_row((id, peer.0), |row| Ok([Some(seq(row, 0)?), Some(seq(row, 1)?)]));
+                (Box::from(&*self.names.get(self.conn, peer)?), cursors.optional()?.unwrap_or_default())
             }
             None => {
                 let mut select = self.conn.prepare_cached("SELECT name FROM conversation WHERE id = ?1")?;
-                (select.query_row([id], |row| row.get::<_, Option<Box<str>>>(0))?.unwrap_or_default(), None)
+                let name: Option<Box<str>> = select.query_row([id], |row| row.get(0))?;
+                (name.unwrap_or_default(), [None; 2])
             }
         };
         debug_assert!(overview.peer != Some(user));
-        Ok(Entry {
-            conversation: overview.conversation,
-            kind: overview.kind,
-            peer: overview.peer,
-            name,
-            last_seq: overview.last,
-            first_seq: overview.first,
-            delivered_seq: overview.delivered,
-            read_seq: overview.read,
-            time: overview.time,
-            peer_delivered_seq: peer_cursors.map(|cursors| cursors.0),
-            peer_read_seq: peer_cursors.map(|cursors| cursors.1),
-        })
+        Ok(overview.entry(name, peer_cursors))
     }
 
     fn feed(&mut self, from: (ConversationId, Seq), limit: usize, bytes: usize) -> Result<Found, StoreError> {
-        let mut taken = 0;
-        let page = timeline::after(self.conn, self.resident, self.names, from, limit.max(1), |message| {
-            let enough = taken >= bytes;
-            taken += message.content.len();
-            enough
-        })?;
+        let (limit, is_fed) = (limit.max(1), is_fed(bytes));
+        let page = timeline::after(self.conn, self.resident, self.names, from, limit, is_fed)?;
         Ok(Found::Feed { messages: page.messages, more: page.more })
     }
 
@@ -254,20 +216,16 @@ impl View<'_> {
         limit: usize,
     ) -> Result<Found, StoreError> {
         let first_seq = overview.first;
-        let mut taken = 0;
-        let enough = |message: &Message| {
-            taken += json_bytes(message);
-            taken > HISTORY_BYTES
-        };
         let (conn, resident, names, id) = (self.conn, self.resident, &mut *self.names, overview.conversation);
         let page = match direction {
             Direction::After(bound) => {
                 let from = (id, bound.max(first_seq.prev()));
-                timeline::after(conn, resident, names, from, limit, enough)?
+                timeline::after(conn, resident, names, from, limit, is_too_long())?
             }
             Direction::Before(bound) => {
+                let below = (id, bound);
                 let mut page =
-                    timeline::before(conn, resident, names, (id, bound), first_seq, limit, enough)?;
+                    timeline::before(conn, resident, names, below, first_seq, limit, is_too_long())?;
                 page.messages.reverse();
                 page
             }
@@ -335,21 +293,19 @@ impl View<'_> {
     }
 }
 
-impl Overview {
-    /// The tail knows the end better. Cursors were moved by who had seen what they point at, so the end is not below.
-    fn lay_over(&mut self, end: Option<super::resident::End>) {
-        if let Some(end) = end
-            && end.last >= self.last
-        {
-            (self.last, self.time) = (end.last, end.time);
-        }
-        self.last = self.last.max(self.delivered).max(self.read);
+/// The tail knows the end better. Cursors were moved by who had seen what they point at, so the end is not below.
+fn lay_over(overview: &mut Overview, end: Option<End>) {
+    if let Some(end) = end
+        && end.last >= overview.last
+    {
+        (overview.last, overview.time) = (end.last, end.time);
     }
+    overview.last = overview.last.max(overview.delivered).max(overview.read);
+}
 
-    /// A direct conversation begins with a message; before its outcome is published nobody sees it.
-    fn is_published(&self) -> bool {
-        self.kind == ConversationKind::Group || self.last > Seq(0)
-    }
+/// A direct conversation begins with a message; before its outcome is published nobody sees it.
+fn is_published(overview: &Overview) -> bool {
+    overview.kind == ConversationKind::Group || overview.last > Seq(0)
 }
 
 fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
@@ -376,11 +332,6 @@ pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
 /// Where the member is behind; the first page of those.
 fn unread(all: &[Overview]) -> UnreadPage {
     let mut behind = all.iter().filter(|overview| overview.last > overview.delivered);
-    let rows = behind.by_ref().take(UNREAD_MAX).map(|overview| Unread {
-        conversation: overview.conversation,
-        peer: overview.peer,
-        delivered: overview.delivered,
-        last: overview.last,
-    });
+    let rows = behind.by_ref().take(UNREAD_MAX).map(|overview| overview.unread());
     UnreadPage { rows: rows.collect(), more: behind.next().is_some() }
 }

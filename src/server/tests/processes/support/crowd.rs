@@ -4,7 +4,7 @@
 use super::client::{Closed, Event};
 use super::ledger::{Promised, REFUSED_FOR, Sender, audit};
 use super::nodes::Doors;
-use super::{Account, Client, PATIENCE};
+use super::{Account, Client, PATIENCE, Raised};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -195,15 +195,6 @@ fn send_some(
         }
     } else if sender.posts[begin..].iter().any(|post| post.place.is_none()) {
         thread::sleep(REFUSED_FOR);
-    }
-}
-
-/// A flag that is raised in the end, whatever happens.
-struct Raised<'a>(&'a AtomicBool);
-
-impl Drop for Raised<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
     }
 }
 

@@ -56,6 +56,28 @@ pub struct Post {
     pub first_try: bool,
 }
 
+impl Post {
+    /// The same again, under the same `cid`.
+    fn again(&self) -> Command {
+        text(self.target.clone(), &self.content, Some(&self.cid))
+    }
+
+    /// Enters the answer to [`Post::again`]: what had a promise keeps its place.
+    fn answered_again(&mut self, reply: Reply) {
+        match reply {
+            Reply::Sent(sent) if self.place.is_none() => {
+                self.place = Some((sent.conversation, sent.seq));
+                self.first_try = false;
+            }
+            Reply::Sent(sent) => {
+                assert!(sent.duplicate, "{} was stored before, and again", self.cid);
+                assert_eq!(Some((sent.conversation, sent.seq)), self.place, "{} has moved", self.cid);
+            }
+            other => panic!("the retry of {} was answered {other:?}", self.cid),
+        }
+    }
+}
+
 /// Somebody who sends many messages and keeps the books.
 pub struct Sender {
     pub account: Account,
@@ -138,9 +160,7 @@ impl Sender {
     /// Logs in again, perhaps at another node, and sends everything that has no promise once more, under the `cid`s of
     /// the first try, until each has one, or until this connection is gone as well. Whether the session went on.
     pub fn resume(&mut self, address: SocketAddr) -> Result<bool, Closed> {
-        self.client = Client::try_connect(address).map_err(|_| Closed)?;
-        self.waiting.clear();
-        self.was_warned = false;
+        self.go_on_with(Client::try_connect(address).map_err(|_| Closed)?);
         let credentials = Credentials::Token(self.account.token.clone());
         let login = Command::Login { credentials, device: None };
         let session = match until_available(&mut self.client, &login)? {
@@ -148,38 +168,26 @@ impl Sender {
             other => panic!("the login of {} was answered {other:?}", self.account.name),
         };
         for post in self.posts.iter_mut().filter(|post| post.place.is_none()) {
-            let again = text(post.target.clone(), &post.content, Some(&post.cid));
-            match until_available(&mut self.client, &again)? {
-                Reply::Sent(sent) => {
-                    post.place = Some((sent.conversation, sent.seq));
-                    post.first_try = false;
-                }
-                other => panic!("the retry of {} was answered {other:?}", post.cid),
-            }
+            post.answered_again(until_available(&mut self.client, &post.again())?);
         }
         Ok(session.resumed)
     }
 
     /// The same at a server that stays; some of what has a promise is sent again, too, and must be told from new messages.
     pub fn retry_all(&mut self, address: SocketAddr) {
-        self.client = Client::login_to(address, &self.account);
-        self.waiting.clear();
+        self.go_on_with(Client::login_to(address, &self.account));
         for (number, post) in self.posts.iter_mut().enumerate() {
-            if post.place.is_some() && !number.is_multiple_of(RETRY_EVERY) {
-                continue;
-            }
-            match self.client.ask(&text(post.target.clone(), &post.content, Some(&post.cid))) {
-                Reply::Sent(sent) if post.place.is_none() => {
-                    post.place = Some((sent.conversation, sent.seq));
-                    post.first_try = false;
-                }
-                Reply::Sent(sent) => {
-                    assert!(sent.duplicate, "{} was stored before, and again", post.cid);
-                    assert_eq!(Some((sent.conversation, sent.seq)), post.place, "{} has moved", post.cid);
-                }
-                other => panic!("the retry of {} was answered {other:?}", post.cid),
+            if post.place.is_none() || number.is_multiple_of(RETRY_EVERY) {
+                post.answered_again(self.client.ask(&post.again()));
             }
         }
+    }
+
+    /// What waited for an answer on the connection before will not get it.
+    fn go_on_with(&mut self, client: Client) {
+        self.client = client;
+        self.waiting.clear();
+        self.was_warned = false;
     }
 }
 

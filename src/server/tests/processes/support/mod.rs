@@ -16,15 +16,19 @@ pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod raised;
 pub mod redis;
 pub mod server;
 pub mod standin;
+#[path = "../../support/system.rs"]
+pub mod system;
 pub mod terminal;
 pub mod transcript;
 
 pub use client::{Account, Client, Event, PASSWORD};
 pub use mariadb::MariaDb;
 pub use nginx::Nginx;
+pub use raised::Raised;
 pub use server::Server;
 
 use std::time::Duration;

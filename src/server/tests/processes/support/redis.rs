@@ -1,13 +1,13 @@
 //! Private Redis servers: each in a folder of its own, on a free port, never the system's.
 
 use super::PATIENCE;
+use super::beside::{Beside, is_running};
+use super::ports::free_port;
 use super::process::signal;
+use super::system::find;
 use rustix::process::Signal;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use tempfile::TempDir;
 
 const MISSING: &str = "these tests start redis-server: apt-get install redis-server";
@@ -15,78 +15,66 @@ const MISSING: &str = "these tests start redis-server: apt-get install redis-ser
 /// A running server. Dropping it kills it.
 pub struct Redis {
     folder: TempDir,
-    port: u16,
-    child: Child,
+    address: SocketAddr,
+    process: Beside,
 }
 
 impl Redis {
     /// Starts one that keeps nothing.
     pub fn start() -> Redis {
         let folder = tempfile::tempdir().unwrap();
-        // Taken and given back: another one may take it before Redis does, which then says so.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let child = launch(&folder, port);
-        let mut redis = Redis { folder, port, child };
-        redis.wait_until_ready();
-        redis
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let process = launch(&folder, address);
+        Redis { folder, address, process }
     }
 
     /// Where it is.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address)
     }
 
     /// Ends it as a power cut would.
     pub fn kill9(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        signal(self.process.pid, Signal::KILL);
+        self.process.end();
     }
 
     /// Starts it again, empty.
     pub fn restart(&mut self) {
-        self.child = launch(&self.folder, self.port);
-        self.wait_until_ready();
+        self.process = launch(&self.folder, self.address);
     }
 
     /// Stops it where it stands, or lets it go on.
     pub fn freeze(&self, frozen: bool) {
-        signal(self.child.id(), if frozen { Signal::STOP } else { Signal::CONT });
+        signal(self.process.pid, if frozen { Signal::STOP } else { Signal::CONT });
     }
 
     /// Sends a command; its answer's first bytes.
     pub fn command(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
         let mut answer = [0; 512];
         let length = stream.read(&mut answer).unwrap();
         String::from_utf8_lossy(&answer[..length]).into_owned()
     }
-
-    fn wait_until_ready(&mut self) {
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            assert!(self.child.try_wait().unwrap().is_none(), "redis-server has ended at once");
-            assert!(Instant::now() < until, "redis-server does not start");
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
 }
 
-fn launch(folder: &TempDir, port: u16) -> Child {
-    Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-        .arg("--dir")
-        .arg(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("redis-server: {error}: {MISSING}"))
+fn launch(folder: &TempDir, address: SocketAddr) -> Beside {
+    let (ip, port) = (address.ip().to_string(), address.port().to_string());
+    let dir = folder.path().to_str().expect("a folder whose name is text");
+    let arguments = ["--port", &port, "--bind", &ip, "--dir", dir, "--appendonly", "no", "--save", ""];
+    let log = folder.path().join("log");
+    let process = Beside::start(&find("redis-server", MISSING), &arguments.map(str::to_owned), &log);
+    process.wait_for(address);
+    process
 }
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // One that a test has stopped where it stands hears no other word.
+        if is_running(self.process.pid) {
+            self.kill9();
+        }
     }
 }

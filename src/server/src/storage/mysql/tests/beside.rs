@@ -3,14 +3,13 @@
 use super::super::super::story::{BEGIN, append};
 use super::super::Mysql;
 use super::super::threads::{SCRIBES, Threads};
-use super::{PATIENCE, target};
+use super::{next_outcome, target};
 use crate::queue::{Bell, Inbox, Outbox, queue};
 use crate::storage::Outcome;
 use logic::store::{Found, Read, Ticket, Write, Written};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
 use wire::{ConversationId, Direction, Seq, Target, UserId};
 
 /// All threads of a store, and what they say in the order in which they say it.
@@ -32,14 +31,7 @@ impl Busy {
     }
 
     fn outcome(&self) -> Outcome {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match self.outcomes.try_recv() {
-                Ok(Some(outcome)) => return outcome,
-                _ => assert!(Instant::now() < until, "no answer in {PATIENCE:?}"),
-            }
-            self.bell.wait(Some(Duration::from_secs(1)), || !self.outcomes.is_empty());
-        }
+        next_outcome(&self.outcomes, &self.bell)
     }
 
     fn users(&self, count: u64) -> Vec<UserId> {

@@ -4,6 +4,10 @@ mod beside;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../../tests/support/mariadb.rs"]
 mod mariadb;
+#[path = "../../../../tests/support/ports.rs"]
+mod ports;
+#[path = "../../../../tests/support/system.rs"]
+mod system;
 
 use super::super::story::{BEGIN, Play, STORIES, Stage};
 use super::super::{Outcome, Publish, Reader, Store, StoreError};
@@ -31,6 +35,18 @@ fn target(hands: &Arc<AtomicU64>) -> Target {
     };
     let password = database.password.clone();
     Target { database, password, accept_weak_durability: false, hands: Some(Arc::clone(hands)) }
+}
+
+/// What the threads of a store say next.
+fn next_outcome(outcomes: &Inbox<Outcome>, bell: &Bell) -> Outcome {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match outcomes.try_recv() {
+            Ok(Some(outcome)) => return outcome,
+            _ => assert!(Instant::now() < until, "no answer in {PATIENCE:?}"),
+        }
+        bell.wait(Some(Duration::from_secs(1)), || !outcomes.is_empty());
+    }
 }
 
 /// A store on that server: all its threads, behind the face of one that is called and answers.
@@ -63,14 +79,7 @@ impl OnServer {
     }
 
     fn outcome(&self) -> Outcome {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match self.outcomes.try_recv() {
-                Ok(Some(outcome)) => return outcome,
-                _ => assert!(Instant::now() < until, "no answer in {PATIENCE:?}"),
-            }
-            self.bell.wait(Some(Duration::from_secs(1)), || !self.outcomes.is_empty());
-        }
+        next_outcome(&self.outcomes, &self.bell)
     }
 
     fn threads(&self) -> &Threads {

@@ -1,0 +1,45 @@
+//! Who may take over an account's session, and from whom, in every database.
+
+use logic::store::{Holder, NODE_SILENT_MS, TokenHash, Written, node_grace};
+use wire::{UnixMillis, UserId};
+
+/// The particulars of a [`logic::store::Write::Claim`].
+#[derive(Clone, Copy)]
+pub struct Claim<'a> {
+    /// Whose session.
+    pub user: UserId,
+    /// By which node.
+    pub node: &'a str,
+    /// Of the token that the login came with.
+    pub token: &'a TokenHash,
+    /// How long a session outlives its connection or its node, milliseconds.
+    pub grace: u64,
+    /// Whether to leave it where another token's session is connected.
+    pub unless_held: bool,
+}
+
+/// A session that a claim finds.
+pub struct Held {
+    /// By whom.
+    pub holder: Holder,
+    /// When it lost its connection, if it did.
+    pub lost_at: Option<UnixMillis>,
+    /// When its node was seen last.
+    pub seen_at: Option<UnixMillis>,
+}
+
+impl Claim<'_> {
+    /// Whom it takes the session from, if that one was still in force; or that it leaves the session alone.
+    pub fn takes_from(&self, held: Option<Held>, now: UnixMillis) -> Result<Option<Holder>, Written> {
+        let Some(Held { holder, lost_at, seen_at }) = held else { return Ok(None) };
+        let is_within = |at: UnixMillis, ms: u64| at.0 + ms > now.0;
+        let seen_within = |ms| seen_at.is_some_and(|at| is_within(at, ms));
+        let is_another = lost_at.is_none() && holder.token != *self.token && seen_within(NODE_SILENT_MS);
+        if self.unless_held && is_another {
+            return Err(Written::Conflict);
+        }
+        let is_in_force =
+            seen_within(node_grace(self.grace)) && lost_at.is_none_or(|at| is_within(at, self.grace));
+        Ok(is_in_force.then_some(holder))
+    }
+}

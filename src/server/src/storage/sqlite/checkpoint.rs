@@ -1,8 +1,8 @@
 //! Checkpoints: moving the log's pages into the database file beside the writer, and keeping the log bounded.
 //!
-//! A thread of its own copies what it can while the writer goes on ("passive"). As the log can only begin again from
-//! its front when all of it is copied, the writer then finishes the little that came meanwhile. Between two
-//! checkpoints lie many commits, so a page that changes often is copied once for all of them.
+//! A thread of its own copies what it can while the writer goes on ("passive"). The log can only begin again from its
+//! front when all of it is copied; once it is long enough, and the thread close enough to its end, the writer copies the
+//! rest. Between two checkpoints lie many commits, so a page that changes often is copied once for all of them.
 
 use super::super::StoreError;
 use super::PAGE_SIZE;
@@ -13,12 +13,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// Pages of the log above which a checkpoint begins: 1 MiB. What a checkpoint syncs stands before the commits that
+/// Pages of the log that are not copied yet when the thread begins: 1 MiB. What it syncs stands before the commits that
 /// come meanwhile: four times as much at once made p99 half as long again at 20,000 messages a second.
 const BEGIN_PAGES: i64 = (1 << 20) / PAGE_SIZE as i64;
+/// Pages of a log that is to begin again: 16 MiB. Until then the writer does not wait for the disk to copy a rest.
+const LONG_PAGES: i64 = (16 << 20) / PAGE_SIZE as i64;
 /// Pages of the log at which the writer checkpoints by itself, whatever the thread does: 128 MiB.
 const LIMIT_PAGES: i64 = (128 << 20) / PAGE_SIZE as i64;
 /// Commits between two looks at the log's length.
@@ -35,8 +37,6 @@ pub struct Checkpointer {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The thread has copied all that was there when it began.
-    finished: AtomicBool,
     /// How often the writer asked for what it had committed to be synced.
     asked: AtomicU64,
     /// What it committed before it asked for so many syncs is on the disk.
@@ -66,14 +66,13 @@ impl Checkpointer {
                         return;
                     }
                     threads.synced.store(asked, Ordering::Release);
-                    match run(&conn, "PASSIVE") {
-                        Ok(_) => threads.finished.store(true, Ordering::Release),
-                        Err(error) if error.is_fatal() => {
+                    if let Err(error) = run(&conn, "PASSIVE") {
+                        if error.is_fatal() {
                             *threads.failed.lock() = Some(error.to_string());
                             return;
                         }
                         // The next one may do; a disk that is full is spoken of where writes are refused.
-                        Err(error) => log::debug!("a checkpoint has to wait: {error}"),
+                        log::debug!("a checkpoint has to wait: {error}");
                     }
                 }
             })
@@ -103,21 +102,20 @@ impl Checkpointer {
 
     /// After a commit: keeps the log bounded.
     pub fn committed(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        if self.shared.finished.swap(false, Ordering::Acquire) {
-            // What came meanwhile is little. Readers are not waited for: with none about, the log begins again.
-            run(conn, "PASSIVE")?;
-            return Ok(());
-        }
         self.commits += 1;
         if self.commits < LOOK_EVERY {
             return Ok(());
         }
         self.commits = 0;
         let log = run(conn, "NOOP")?;
+        let rest = log.pages - log.copied;
         if log.pages >= LIMIT_PAGES {
             run(conn, "RESTART")?;
-        } else if log.pages - log.copied >= BEGIN_PAGES {
+        } else if rest >= BEGIN_PAGES {
             self.order()?;
+        } else if log.pages >= LONG_PAGES {
+            // Readers are not waited for: with none about, the log begins again.
+            run(conn, "PASSIVE")?;
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ use chat::Pending;
 use chatclient::store::KeptAccount;
 use chatclient::{Client, Event, Failure, Folder, Options, RequestId, Session, sanitize};
 use complete::Names;
-use crossbeam_channel::{Receiver, never, select};
+use crossbeam_channel::{Receiver, never, select_biased};
 use directory::Directory;
 use input::{Answer, Ask, Input, Kind};
 use outage::Outage;
@@ -221,7 +221,8 @@ impl Terminal {
                 _ if self.outage.is_on() => crossbeam_channel::after(COUNT),
                 _ => never(),
             };
-            select! {
+            // In this order: a line that was entered before a signal came is done before it is obeyed.
+            select_biased! {
                 recv(self.input.answers) -> answer => {
                     self.asking = false;
                     match answer {
@@ -231,14 +232,14 @@ impl Terminal {
                         Ok(Answer::Failed(error)) => return Err(error),
                     }
                 }
-                recv(events) -> event => match event {
-                    Ok(event) => self.handle_event(event),
-                    Err(_) => return Err(io::Error::other("the connection's thread has ended")),
-                },
                 // Whoever asks twice does not want to wait for anything.
                 recv(endings) -> ending => match self.ending.replace(ending.map_err(io::Error::other)?) {
                     None => self.quit(),
                     Some(_) => self.mode = Mode::Done,
+                },
+                recv(events) -> event => match event {
+                    Ok(event) => self.handle_event(event),
+                    Err(_) => return Err(io::Error::other("the connection's thread has ended")),
                 },
                 recv(timeout) -> _ => {}
             }

@@ -355,6 +355,8 @@ impl Terminal {
             return "logged out; type your choice".to_owned();
         }
         let mut parts = vec![style::person(&self.directory.my_name, self.directory.me)];
+        // What is cut off in a narrow terminal should be the least.
+        parts.extend(self.outage.status(Instant::now()));
         let unread: Vec<_> = self.directory.chats.iter().filter(|(_, chat)| chat.unread > 0).collect();
         if !unread.is_empty() {
             let all: u64 = unread.iter().map(|(_, chat)| chat.unread).sum();
@@ -370,7 +372,6 @@ impl Terminal {
         if !self.own.failed.is_empty() {
             parts.push(format!("{} not sent (/retry)", self.own.failed.len()));
         }
-        parts.extend(self.outage.status(Instant::now()));
         parts.join(&format!(" {0}{0} ", self.style.rule()))
     }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs, the systemd units, the manual pages, the nginx example and, where there is none yet, the configuration;
-# or takes away what was installed and leaves configuration and data. `make install` and `make uninstall` call it.
+# or ends and takes away what was installed and leaves configuration and data. `make install` and `make uninstall` call it.
 #
 #     scripts/install.sh install|uninstall BUILT
 #
@@ -55,10 +55,24 @@ take() {
     rm -f "$DESTDIR$3"
 }
 
-# Tells the systemd that runs here, if the installation is for here.
+# Whether the installation is for the systemd that runs here.
+is_for_here() {
+    [ -z "$DESTDIR" ] && [ -d /run/systemd/system ] && [ "$(id -u)" -eq 0 ]
+}
+
 reload_systemd() {
-    if [ -z "$DESTDIR" ] && [ -d /run/systemd/system ] && [ "$(id -u)" -eq 0 ]; then
+    if is_for_here; then
         systemctl daemon-reload
+    fi
+}
+
+# Ends what runs, and that it starts at boot: without its unit nobody could any more.
+end_units() {
+    if is_for_here && [ -e "$units/chatserver.service" ]; then
+        # The socket first, which would start the server again.
+        systemctl disable --now chatserver.socket chatserver.service
+        systemctl disable chatserver@.service
+        systemctl stop 'chatserver@*.service'
     fi
 }
 
@@ -76,6 +90,7 @@ case $1 in
         reload_systemd
         ;;
     uninstall)
+        end_units
         each_file take
         # Folders that are ours alone.
         rmdir "$DESTDIR$documents/nginx" "$DESTDIR$documents" 2>/dev/null || true

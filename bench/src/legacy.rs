@@ -12,6 +12,8 @@ pub mod msgid {
     pub const LOGIN: u64 = 1;
     /// The answer to it.
     pub const LOGIN_ACK: u64 = 2;
+    /// Log out; the connection stays.
+    pub const LOGOUT: u64 = 3;
     /// Make an account.
     pub const REGISTER: u64 = 4;
     /// The answer to it.
@@ -39,6 +41,11 @@ pub fn put_chat(out: &mut Vec<u8>, origin: &Origin, content: &str) {
 /// Appends a login.
 pub fn put_login(out: &mut Vec<u8>, id: u32, password: &str) {
     put(out, &json!({"msgid": msgid::LOGIN, "id": id, "password": password}));
+}
+
+/// Appends a logout.
+pub fn put_logout(out: &mut Vec<u8>, id: u32) {
+    put(out, &json!({"msgid": msgid::LOGOUT, "id": id}));
 }
 
 /// The first object of `bytes`, without what ends it, and how many bytes it took; `None` while it is incomplete.

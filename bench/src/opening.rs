@@ -69,7 +69,7 @@ pub fn open(
     });
     let opened = in_parallel(lanes.collect(), |lanes| {
         in_batches(lanes, |batch: Vec<Vec<(Account, Session)>>| {
-            batch.into_iter().map(|lane| open_lane(lane, specs)).collect()
+            batch.into_iter().map(|lane| open_lane(lane, dialect, specs)).collect()
         })
     })?;
     let (opened, sessions): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
@@ -78,30 +78,20 @@ pub fn open(
     }
     // The legacy dialect never tells a group's number to who made it, so its groups are made over TLV.
     drop(sessions);
-    let opened: Vec<_> = opened
-        .into_iter()
-        .map(|lane| Opened {
-            threads: lane
-                .threads
-                .into_iter()
-                .zip(specs)
-                .map(|((id, _), spec)| (if spec.pair.is_some() { ConversationId(0) } else { id }, 0))
-                .collect(),
-            ..lane
-        })
-        .collect();
     Ok((opened, log_in(target, dialect, accounts.len() as u64, accounts)?))
 }
 
 type OpenLane = (Opened, Vec<Session>);
 
-fn open_lane(lane: Vec<(Account, Session)>, specs: &[Spec]) -> Result<OpenLane, Error> {
+fn open_lane(lane: Vec<(Account, Session)>, dialect: Dialect, specs: &[Spec]) -> Result<OpenLane, Error> {
     let (accounts, mut sessions): (Vec<_>, Vec<_>) = lane.into_iter().unzip();
     let mut threads = Vec::with_capacity(specs.len());
     for (number, spec) in specs.iter().enumerate() {
-        threads.push(match spec.pair {
-            Some((from, to)) => open_direct(&accounts, &mut sessions, from, to)?,
-            None => open_group(&mut sessions, number)?,
+        threads.push(match (spec.pair, dialect) {
+            (Some((from, to)), Dialect::Tlv) => open_direct(&accounts, &mut sessions, from, to)?,
+            // A direct chat of the legacy dialect has no number, and opens itself.
+            (Some(_), Dialect::Legacy) => (ConversationId(0), 0),
+            (None, _) => open_group(&mut sessions, number)?,
         });
     }
     Ok((Opened { accounts, threads }, sessions))

@@ -98,6 +98,33 @@ fn a_day_of_chat_with_people_who_leave_and_return_is_clean() {
 }
 
 #[test]
+fn every_load_is_clean_over_the_legacy_dialect() {
+    let server = Server::fresh();
+    let clean = |options: &str| server.clean(&format!("{options} --dialect legacy"));
+    clean("pairs --pairs 4 --window 4 --seconds 0.5");
+    clean("group --groups 2 --members 12 --senders 4 --window 2 --seconds 0.5");
+    clean("login --count 20 --window 4 --seconds 0.5");
+    clean("idle --connections 40 --seconds 0.5");
+    let storm = clean("storm --connections 60 --pairs 4 --rate 200 --seconds 60");
+    assert_eq!(storm["logins"], 60, "{storm}");
+    let offline = clean("offline --messages 900 --pairs 3 --seconds 120 --drain 60");
+    assert_eq!(offline["deliver_delivered"], 900, "{offline}");
+}
+
+#[test]
+fn a_day_of_chat_over_the_legacy_dialect_is_clean() {
+    let server = Server::fresh();
+    let mixed = "mixed --dialect legacy --circles 3 --members 4 --rate 400 --seconds 3 --drain 60 --seed 5";
+    let result = server.clean(&format!("{mixed} --mix 50:20:10:10:10"));
+    let counts = result["counts"].as_object().unwrap();
+    assert!(counts.values().all(|count| count.as_u64().unwrap() > 0), "{result}");
+    assert!(counts.keys().eq(["direct messages", "group messages", "new logins"]), "{result}");
+    // There is nothing else that it could do.
+    let (mut command, _) = server.generator(&format!("{mixed} --mix 0:0:1:1:0"));
+    assert_eq!(command.output().unwrap().status.code(), Some(2));
+}
+
+#[test]
 fn prepared_accounts_log_in_by_token_and_by_password() {
     let folder = tempfile::tempdir().unwrap();
     let (database, accounts) = (folder.path().join("chat.db"), folder.path().join("accounts"));

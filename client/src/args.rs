@@ -17,13 +17,18 @@ printed counts as delivered, never as read.
   tail -F log | sed -u 's/^/chat:ops:/' | chatclient --user bot --password-file pw
   chatclient --token-file token --json --wait 60
 
-Exit codes: 0 done, 1 something failed, 2 wrong usage: nothing was done.";
+Exit codes: 0 done, 1 something failed, 2 wrong usage: nothing was done. SIGHUP, SIGINT, SIGQUIT and SIGTERM end the \
+program; at a terminal it first sends what was written and puts the terminal in order.";
 
 /// Talk to a chat server from the terminal, or from a script.
 ///
 /// At a terminal a menu offers to log in and to register; `help` then lists the commands. Messages, the login and what is
 /// still to be sent are kept under $XDG_DATA_HOME/chatclient (~/.local/share/chatclient), readable by their owner
 /// alone.
+///
+/// A connection that is lost is made again, in scripts, too. In a cluster the client goes on at another node: every other
+/// attempt goes to the address that was given, the others to the nodes that the server told of, the least loaded first; where
+/// a server that is being stopped names one, there it goes first.
 #[derive(Debug, Parser)]
 #[command(name = "chatclient", version, after_help = SCRIPTS, after_long_help = manual(), max_term_width = 100)]
 #[command(group = ArgGroup::new("account").args(["user", "token_file"]).multiple(true))]

@@ -275,7 +275,9 @@ pub struct MixedArgs {
     /// Decides who does what when: the same seed, the same day.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// How often which is done: direct messages, group messages, reads, looks into the history, drops with a new login.
+    /// How often which is done: direct messages, group messages, reads, looks into the history, drops with a new login. The
+    /// legacy dialect has neither reads nor a history: their parts fall to the others; and there one logs out and in again
+    /// instead of dropping the connection, because what is on its way over that is lost.
     #[arg(long, value_name = "D:G:R:H:L", default_value = "60:10:20:8:2")]
     pub mix: Mix,
     /// Bytes of each message's content.

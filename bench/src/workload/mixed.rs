@@ -1,6 +1,8 @@
 //! A day of chat, in stated proportions: circles of friends who write to one and to all, read, look back, leave and return.
 //!
-//! Whoever leaves and returns is told what was missed; the ledgers hold that against what was said meanwhile.
+//! Whoever leaves and returns is told what was missed; the ledgers hold that against what was said meanwhile. Over TLV one
+//! leaves by dropping the connection. The legacy dialect acknowledges nothing, so what was on its way over a connection
+//! that drops would be nobody's fault; there one logs out, as those clients do, and logs in again on the same connection.
 
 use super::login::{Answer, answer};
 use super::talk::Talk;
@@ -11,6 +13,7 @@ use crate::clock::{MILLISECOND, SECOND, nanoseconds};
 use crate::connection::Unit;
 use crate::dice::Dice;
 use crate::error::Error;
+use crate::legacy;
 use crate::measure::{Latency, Phase, Tally};
 use crate::opening::Spec;
 use crate::rig::{Load, Rig};
@@ -51,6 +54,9 @@ const ACTS: [(Act, &str); 5] = [
     (Act::Leave, "new logins"),
 ];
 
+/// What nobody can do over the legacy dialect.
+const ONLY_TLV: [Act; 2] = [Act::Read, Act::LookBack];
+
 /// Where a user is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -77,11 +83,7 @@ struct Day {
 
 /// Runs the workload.
 pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
-    if stage.common.dialect.dialect() == Dialect::Legacy {
-        return Err(Error::Usage(
-            "the legacy dialect can neither read nor look back: use --dialect tlv".to_owned(),
-        ));
-    }
+    let mix = possible(args.mix, stage.common.dialect.dialect())?;
     let members = args.members as usize;
     let accounts = stage.accounts(args.circles * args.members)?;
     befriend(&stage.target, &accounts, members)?;
@@ -96,7 +98,7 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
     let mut day = Day {
         talk,
         members,
-        mix: args.mix,
+        mix,
         dice: Dice::new(args.seed),
         schedule: Schedule::ramped(rig.clock.now(), u64::from(args.rate.max(1)), SECOND, ramp),
         states: vec![State::Here; accounts.len()],
@@ -112,7 +114,8 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
     tally.trouble.note_many(Trouble::NOT_LOGGED_IN, missing as u64);
     (tally.faults, tally.sent) = day.talk.close();
     let mut part = Part::new("", "delivery", "delivery", tally);
-    part.counts.extend(ACTS.iter().zip(day.counts).map(|((_, name), count)| ((*name).into(), count)));
+    let counts = ACTS.iter().zip(mix.0).zip(day.counts).filter(|((_, part), _)| *part > 0);
+    part.counts.extend(counts.map(|(((_, name), _), count)| ((*name).into(), count)));
     let returns = Tally {
         nanoseconds: part.tally.nanoseconds,
         done: day.logins.count(),
@@ -124,14 +127,29 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
     Ok(vec![part, Part::new("returns", "login", "login", returns)])
 }
 
-/// Makes neighbours friends, so that they see each other come and go.
+/// The proportions of what can be done over `dialect`.
+fn possible(Mix(mut parts): Mix, dialect: Dialect) -> Result<Mix, Error> {
+    if dialect == Dialect::Legacy {
+        for (part, (act, _)) in parts.iter_mut().zip(ACTS) {
+            *part = if ONLY_TLV.contains(&act) { 0 } else { *part };
+        }
+    }
+    if parts.iter().all(|part| *part == 0) {
+        return Err(Error::Usage(
+            "the legacy dialect can neither read nor look back: --mix needs something else".to_owned(),
+        ));
+    }
+    Ok(Mix(parts))
+}
+
+/// Makes neighbours friends, so that they see each other come and go. Over TLV, which says when it is done.
 fn befriend(target: &Target, accounts: &[Account], members: usize) -> Result<(), Error> {
     let circles: Vec<&[Account]> = accounts.chunks(members).collect();
     in_parallel(circles, |circles| {
         for circle in circles {
             for (number, account) in circle.iter().enumerate() {
                 let mut session = Session::connect(target, 0)?;
-                let login = account.login(Means::Token);
+                let login = account.login(account.means());
                 session.send(&login, 1)?;
                 session.answer("LOGIN", &login)?;
                 let next = circle[(number + 1) % circle.len()].id;
@@ -183,10 +201,12 @@ impl Day {
                     .encode(HISTORY_REQUEST, rig.output(number));
             }
             Act::Leave => {
-                if lane.is_waiting(member) || self.looking[number].is_some() {
-                    return;
+                match rig.dialect() {
+                    // What is still to be answered would be lost.
+                    Dialect::Tlv if lane.is_waiting(member) || self.looking[number].is_some() => return,
+                    Dialect::Tlv => rig.close(number),
+                    Dialect::Legacy => legacy::put_logout(rig.output(number), lane.members[member].id.0),
                 }
-                rig.close(number);
                 self.states[number] = State::Away;
                 let back = now + AWAY + self.dice.below(9 * AWAY);
                 let at = self.away.partition_point(|(other, _)| *other <= back);
@@ -197,13 +217,14 @@ impl Day {
     }
 
     fn come_back(&mut self, rig: &mut Rig, number: usize, now: u64) {
-        if rig.open(number).is_err() {
+        let dialect = rig.dialect();
+        if dialect == Dialect::Tlv && rig.open(number).is_err() {
             return rig.meter.trouble.note(Trouble::CANNOT_CONNECT);
         }
         self.states[number] = State::Returning(now);
         let (lane, member) = (&mut self.talk.lanes[number / self.members], number % self.members);
         lane.handle_return(member, now);
-        lane.members[member].put_login(Dialect::Tlv, Means::Token, rig.output(number));
+        lane.members[member].put_login(dialect, Means::Token, rig.output(number));
     }
 
     /// Whether a page is what the timeline must hold up to `last`.
@@ -235,8 +256,9 @@ impl Load for Day {
     }
 
     fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
-        let Unit::Frame(frame) = unit else { return rig.meter.trouble.note(Trouble::UNEXPECTED) };
-        if frame.kind == REPLY | request::HISTORY {
+        if let Unit::Frame(frame) = unit
+            && frame.kind == REPLY | request::HISTORY
+        {
             let reply = Reply::decode(frame.kind, frame.value);
             let is_right = match (self.looking[number].take(), &reply) {
                 (Some(last), Ok(reply)) => Day::is_page(reply, last),
@@ -251,6 +273,7 @@ impl Load for Day {
                 Answer::LoggedIn => {
                     self.states[number] = State::Here;
                     self.logins.record(now - since);
+                    self.talk.receive_missed(rig, number, unit, now);
                 }
                 Answer::Refused(refusal) => rig.meter.trouble.note_refusal(&refusal),
                 Answer::Wrong => rig.meter.trouble.note(Trouble::UNEXPECTED),

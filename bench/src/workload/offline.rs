@@ -11,7 +11,6 @@ use crate::measure::Phase;
 use crate::opening::Spec;
 use crate::rig::{Load, Rig};
 use crate::trouble::Trouble;
-use serde_json::Value;
 use wire::Dialect;
 
 /// Member 1 of each lane is absent at first.
@@ -70,14 +69,7 @@ impl Offline {
             Some(Answer::Refused(refusal)) => rig.meter.trouble.note_refusal(&refusal),
             Some(Answer::Wrong) => rig.meter.trouble.note(Trouble::UNEXPECTED),
         }
-        // The legacy dialect brings the first messages in the answer itself, each as the text of an object.
-        if let Unit::Object(object) = unit
-            && let Ok(answer) = serde_json::from_slice::<Value>(object)
-        {
-            for message in answer["offlinemsg"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                self.talk.handle(rig, number, Unit::Object(message.as_bytes()), now);
-            }
-        }
+        self.talk.receive_missed(rig, number, unit, now);
         true
     }
 }

@@ -257,6 +257,16 @@ impl Talk {
         }
         None
     }
+
+    /// Handles what connection `number` missed: the answer to a login of the legacy dialect brings the first messages
+    /// itself, each as the text of an object.
+    pub fn receive_missed(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
+        let Unit::Object(object) = unit else { return };
+        let answer: Value = serde_json::from_slice(object).unwrap_or_default();
+        for message in answer["offlinemsg"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            self.handle(rig, number, Unit::Object(message.as_bytes()), now);
+        }
+    }
 }
 
 impl Pending {

@@ -35,7 +35,7 @@ use chat::Pending;
 use chatclient::store::KeptAccount;
 use chatclient::{Client, Event, Failure, Folder, Options, RequestId, Session, sanitize};
 use complete::Names;
-use crossbeam_channel::{Receiver, never, select};
+use crossbeam_channel::{Receiver, never, select_biased};
 use directory::Directory;
 use input::{Answer, Ask, Input, Kind};
 use outage::Outage;
@@ -221,7 +221,8 @@ impl Terminal {
                 _ if self.outage.is_on() => crossbeam_channel::after(COUNT),
                 _ => never(),
             };
-            select! {
+            // In this order: a line that was entered before a signal came is done before it is obeyed.
+            select_biased! {
                 recv(self.input.answers) -> answer => {
                     self.asking = false;
                     match answer {
@@ -231,14 +232,14 @@ impl Terminal {
                         Ok(Answer::Failed(error)) => return Err(error),
                     }
                 }
-                recv(events) -> event => match event {
-                    Ok(event) => self.handle_event(event),
-                    Err(_) => return Err(io::Error::other("the connection's thread has ended")),
-                },
                 // Whoever asks twice does not want to wait for anything.
                 recv(endings) -> ending => match self.ending.replace(ending.map_err(io::Error::other)?) {
                     None => self.quit(),
                     Some(_) => self.mode = Mode::Done,
+                },
+                recv(events) -> event => match event {
+                    Ok(event) => self.handle_event(event),
+                    Err(_) => return Err(io::Error::other("the connection's thread has ended")),
                 },
                 recv(timeout) -> _ => {}
             }
@@ -354,6 +355,8 @@ impl Terminal {
             return "logged out; type your choice".to_owned();
         }
         let mut parts = vec![style::person(&self.directory.my_name, self.directory.me)];
+        // What is cut off in a narrow terminal should be the least.
+        parts.extend(self.outage.status(Instant::now()));
         let unread: Vec<_> = self.directory.chats.iter().filter(|(_, chat)| chat.unread > 0).collect();
         if !unread.is_empty() {
             let all: u64 = unread.iter().map(|(_, chat)| chat.unread).sum();
@@ -369,7 +372,6 @@ impl Terminal {
         if !self.own.failed.is_empty() {
             parts.push(format!("{} not sent (/retry)", self.own.failed.len()));
         }
-        parts.extend(self.outage.status(Instant::now()));
         parts.join(&format!(" {0}{0} ", self.style.rule()))
     }
 

@@ -1,13 +1,13 @@
 //! Signals that end the program: the terminal gets back what it was first.
 
 use crossbeam_channel::Receiver;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use std::io;
 use std::thread;
 
-/// A signal that asks the program to end. Ctrl-C at the keyboard is a key, not one of these.
+/// A signal that asks the program to end. Ctrl-C and Ctrl-\ at the keyboard are keys, not some of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending(i32);
 
@@ -20,7 +20,7 @@ impl Ending {
 
 /// From now on these signals come here.
 pub fn watch() -> io::Result<Receiver<Ending>> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
     let (given, taken) = crossbeam_channel::unbounded();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in &mut signals {

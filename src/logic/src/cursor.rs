@@ -1,7 +1,8 @@
 //! Cursors that have moved and are not written yet. Written once a second, in order, many at once.
 //!
 //! Until storage has confirmed a write, its moves are laid over whatever is read, so a member who leaves and comes back
-//! within that second finds the cursors as they were left.
+//! within that second finds the cursors as they were left. How far it got stays so a while longer, for a read that began
+//! before the write may be answered after it.
 
 use crate::limits::{CURSOR_BATCH, CURSORS_KEPT, CURSORS_MAX};
 use crate::map::{Map, map};
@@ -22,6 +23,8 @@ pub(crate) struct Cursors {
     writing: VecDeque<CursorMove>,
     /// The same, by cursor.
     writing_by_key: Map<Key, Steps>,
+    /// Where storage has confirmed cursors to stand, since this round of writes began, and in the one before.
+    confirmed: [Map<Key, CursorStep>; 2],
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +36,8 @@ struct Steps {
 
 impl Cursors {
     pub fn new(seed: u64) -> Cursors {
-        Cursors { waiting: map(seed), writing: VecDeque::new(), writing_by_key: map(seed) }
+        let confirmed = [map(seed), map(seed)];
+        Cursors { waiting: map(seed), writing: VecDeque::new(), writing_by_key: map(seed), confirmed }
     }
 
     /// The member has received up to `delivered` and read up to `read` (0: nothing new).
@@ -77,12 +81,10 @@ impl Cursors {
     /// Where a member's cursors, read from storage as `(delivered, read)`, really stand.
     pub fn lay_over(&self, conversation: ConversationId, user: UserId, stored: (Seq, Seq)) -> (Seq, Seq) {
         let key = (conversation, user);
+        let confirmed = self.confirmed.iter().filter_map(|round| round.get(&key));
         let steps = [self.writing_by_key.get(&key), self.waiting.get(&key)];
-        steps
-            .into_iter()
-            .flatten()
-            .flat_map(|cursor| &cursor.steps)
-            .fold(stored, |cursors, step| step.apply(cursors))
+        let steps = steps.into_iter().flatten().flat_map(|cursor| &cursor.steps);
+        confirmed.chain(steps).fold(stored, |cursors, step| step.apply(cursors))
     }
 
     /// Whether a member's cursor has moved and storage has not confirmed it.
@@ -97,6 +99,8 @@ impl Cursors {
             return None;
         }
         std::mem::swap(&mut self.waiting, &mut self.writing_by_key);
+        self.confirmed.swap(0, 1);
+        empty(&mut self.confirmed[0]);
         for (&(conversation, user), cursor) in &self.writing_by_key {
             let epoch = cursor.epoch;
             self.writing.extend(cursor.steps.iter().map(|&step| CursorMove {
@@ -114,15 +118,18 @@ impl Cursors {
     /// Storage has answered for `written` moves: goes on with the next ones, or, after a failure, with the same.
     pub fn end_write(&mut self, written: Option<usize>) -> Option<Vec<CursorMove>> {
         // What is written is laid over nothing any more: an own message passed twice may move a cursor that it did not.
+        // Where it has got to is, because a cursor never goes down.
         for done in self.writing.drain(..written.unwrap_or(0).min(self.writing.len())) {
-            self.writing_by_key.remove(&(done.conversation, done.user));
+            let key = (done.conversation, done.user);
+            self.writing_by_key.remove(&key);
+            if let CursorStep::Reach { .. } = done.step {
+                // Of one cursor the last reach is the highest.
+                self.confirmed[0].insert(key, done.step);
+            }
         }
         if self.writing.is_empty() {
-            self.writing_by_key.clear();
-            if self.writing_by_key.capacity() > CURSORS_KEPT {
-                self.writing_by_key.shrink_to(CURSORS_KEPT);
-                self.writing.shrink_to(CURSORS_KEPT);
-            }
+            empty(&mut self.writing_by_key);
+            self.writing.shrink_to(CURSORS_KEPT);
             return None;
         }
         if written.is_some() { self.next_batch() } else { None }
@@ -147,6 +154,12 @@ impl Cursors {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.writing.is_empty()
     }
+}
+
+/// Forgets everything, and gives most of the room back that a flood took.
+fn empty<V>(map: &mut Map<Key, V>) {
+    map.clear();
+    map.shrink_to(CURSORS_KEPT);
 }
 
 #[cfg(test)]
@@ -179,6 +192,27 @@ mod tests {
         let first = cursors.begin_write().unwrap().len();
         assert!(cursors.end_write(Some(first)).is_some(), "the others are still to be written");
         assert_eq!(cursors.lay_over(C, U, (Seq(4), Seq(4))), (Seq(4), Seq(4)));
+    }
+
+    #[test]
+    fn a_read_that_began_before_a_write_finds_what_was_written() {
+        let mut cursors = Cursors::new(1);
+        let before = (Seq(1), Seq(1));
+        let write = |cursors: &mut Cursors, delivered, read| {
+            cursors.reach((U, Epoch::NONE), C, Seq(delivered), Seq(read));
+            let moves = cursors.begin_write().unwrap().len();
+            assert_eq!(cursors.end_write(Some(moves)), None);
+            cursors.lay_over(C, U, before)
+        };
+        assert_eq!(write(&mut cursors, 7, 0), (Seq(7), Seq(1)));
+        assert_eq!(write(&mut cursors, 8, 2), (Seq(8), Seq(2)));
+        // Not for ever.
+        for _ in 0..2 {
+            cursors.reach((U, Epoch::NONE), ConversationId(9), Seq(1), Seq(1));
+            let moves = cursors.begin_write().unwrap().len();
+            cursors.end_write(Some(moves));
+        }
+        assert_eq!(cursors.lay_over(C, U, before), before);
     }
 
     proptest! {

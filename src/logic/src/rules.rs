@@ -301,7 +301,7 @@ impl Logic {
         for (nth, session) in (0..).zip(state.sessions.iter().filter(|session| session.joining.is_none())) {
             // Spread evenly, so that they do not come back all at once.
             let push = GoingAway {
-                reason: "the server is going away".into(),
+                reason: "it is being stopped".into(),
                 retry_after_ms: DRAIN_RETRY_MS + nth * DRAIN_STEP_MS % DRAIN_SPREAD_MS,
                 node: node.clone(),
             };

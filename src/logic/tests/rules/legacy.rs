@@ -5,7 +5,7 @@ use super::{ALICE_BOB, TO_BOB, ack, table, texts};
 use logic::limits::{LEGACY_WINDOW, LINE_MS};
 use logic::{Conflict, ConnId, Input, Rules};
 use wire::legacy::Welcome;
-use wire::{Command, Dialect, Errno, Push, Reply, Target, UserId};
+use wire::{Command, Dialect, Errno, Push, Reply, Seq, Target, UserId};
 
 impl Table {
     /// As a legacy connection asks.
@@ -129,6 +129,37 @@ fn a_message_that_comes_while_what_was_missed_is_read_is_neither_lost_nor_double
         }
         told.sort();
         assert_eq!(told, ["0", "1", "2", "2"], "after {steps} steps");
+    }
+}
+
+#[test]
+fn what_the_kernel_took_is_missed_no_more_whenever_that_is_written() {
+    // However far the login has come when the cursors are.
+    for steps in 0..14 {
+        let mut t = table();
+        let alice = t.login("alice");
+        let (bob, _) = t.welcome("bob");
+        t.get(alice, Table::text(TO_BOB, "1"));
+        let group = t.group(&[1, 2]);
+        t.get(alice, Table::text(Target::Conversation(group), "1"));
+        assert_eq!(t.texts(bob), ["1", "1"]);
+        for conversation in [ALICE_BOB, group] {
+            t.say(bob, Command::Ack { conversation, seq: Seq(1) });
+        }
+        t.say(bob, Command::Logout);
+        t.say(bob, Table::login_command("bob"));
+        for _ in 0..steps {
+            let _ = t.store_one() || t.find_one();
+        }
+        t.advance(1_000);
+        while t.store_one() {}
+        t.settle();
+        let seen = t.take(bob);
+        let welcome = seen.iter().find_map(|seen| match seen {
+            Seen::Welcome(welcome) => Some(missed(welcome)),
+            _ => None,
+        });
+        assert_eq!(welcome, Some(vec![]), "after {steps} steps");
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Legacy {
     ahead: usize,
     /// Objects that were ignored, up to [`COMPLAINTS_MAX`].
     complaints: u8,
+    /// Its user has asked to be logged out.
+    leaves: bool,
 }
 
 /// Whose turn it is, where there is a pace.
@@ -76,10 +78,16 @@ impl Legacy {
         self.ahead = 0;
     }
 
-    /// Whoever logged out is sent no more messages, and has not received what the kernel has not taken.
-    pub fn log_out(&mut self) {
+    /// Whoever logs out is sent no more messages from here on: logic would not hear any more that the kernel took them.
+    fn begin_log_out(&mut self) {
         self.queue.retain(|object| object.marks.is_empty());
+        self.leaves = true;
+    }
+
+    /// Whoever logged out has not received what the kernel has not taken.
+    pub fn log_out(&mut self) {
         self.written = Vec::new();
+        self.leaves = false;
     }
 }
 
@@ -116,12 +124,13 @@ fn handle_object(conn: &mut Connection, object: &[u8], shared: &mut Shared) -> R
                 complain(conn, "it sent a request before login, which is ignored");
                 return Ok(());
             }
-            if matches!(command, Command::Logout) {
-                shared.taken.hurry();
-            }
             conn.charge(command.kind(), 0);
             if let Some(legacy) = &mut conn.legacy {
                 legacy.ahead += object.len();
+                if matches!(command, Command::Logout) {
+                    legacy.begin_log_out();
+                    shared.taken.hurry();
+                }
             }
             shared.inputs.push(Input::Request { conn: conn.id, request: 0, command });
         }
@@ -200,6 +209,9 @@ pub(super) fn push(conn: &mut Connection, push: &Push, object: &mut Vec<u8>, sha
 /// Sends a message, encoded into `object` unless it is there already.
 pub(super) fn deliver(conn: &mut Connection, message: &Message, object: &mut Vec<u8>, shared: &mut Shared) {
     let Some(user) = conn.user() else { return };
+    if conn.legacy.as_ref().is_some_and(|legacy| legacy.leaves) {
+        return;
+    }
     if object.is_empty() {
         message::put(object, &shared.style, message, user, shared.local_time.text(message.time));
     }

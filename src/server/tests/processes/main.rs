@@ -24,4 +24,5 @@ mod shutdown;
 mod systemd;
 mod terminal;
 mod terminal_cluster;
+mod terminal_signals;
 mod units;

@@ -85,17 +85,3 @@ fn a_terminal_whose_node_drains_is_sent_to_another_one() {
     assert_eq!(&*ann.message().content, "still here");
     assert_once(&li, &["before", "here I am", "after", "still here"]);
 }
-
-#[test]
-fn a_terminal_whose_client_is_told_to_end_is_left_as_it_was_found() {
-    let server = Server::start(&[]);
-    for which in [Signal::TERM, Signal::HUP, Signal::INT] {
-        let mut terminal = Terminal::open(server.address);
-        terminal.expect("choice: ");
-        assert!(!terminal.is_as_found(), "the editor has it");
-        terminal.signal(which);
-        terminal.wait();
-        assert!(terminal.is_as_found(), "after {which:?}");
-        assert!(terminal.text().ends_with("\u{1b}[?2004l\r\n"), "{:?}", terminal.text());
-    }
-}

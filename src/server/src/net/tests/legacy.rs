@@ -198,3 +198,26 @@ fn who_logs_out_is_told_nothing_more_and_may_log_in_again() {
     assert_eq!(object, r#"{"msgid":2,"errno":1,"errmsg":"wrong"}"#);
     rig.stop();
 }
+
+#[test]
+fn between_a_logout_and_its_answer_nothing_is_told_that_could_not_be_acknowledged() {
+    for pace in [Duration::ZERO, Duration::from_millis(1)] {
+        let mut rig = Rig::start(NetConfig { pace, ..patient() });
+        let (mut client, conn) = rig.legacy(1);
+        rig.push(conn, Push::Message(numbered(1, "before")));
+        assert!(client.object().contains("before"));
+        client.send(b"{\"msgid\":3}\0{\"msgid\":1,\"id\":1,\"password\":\"secret\"}\0");
+        assert_eq!(ack_of(rig.next()).1, Seq(1), "before the logout that ends the session");
+        assert!(matches!(rig.request(), (_, 0, Command::Logout)));
+        // Logic has not seen the logout yet.
+        rig.push(conn, Push::Message(numbered(2, "late")));
+        rig.order(conn, vec![Order::LoggedOut { conn }, done(conn, request::LOGOUT, 0)]);
+        assert!(matches!(rig.request(), (_, 0, Command::Login { .. })), "and no acknowledgement before it");
+        let (friends, groups, missed) = (Vec::new(), Vec::new(), vec![numbered(2, "late")]);
+        let welcome = Box::new(Welcome { id: UserId(1), name: "a".into(), friends, groups, missed });
+        rig.order(conn, vec![Order::LoggedIn { conn, user: UserId(1) }, Order::Welcome { conn, welcome }]);
+        let answer = client.object();
+        assert!(answer.contains("\"msgid\":2") && answer.contains("late"), "once, with the answer: {answer}");
+        rig.stop();
+    }
+}

@@ -3,7 +3,7 @@
 use super::process::signal;
 use super::transcript::Transcript;
 use super::{PATIENCE, programs};
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use rustix::process::Signal;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -53,6 +53,7 @@ impl Terminal {
         }
         command.env("LANG", "C.UTF-8");
         command.env("XDG_DATA_HOME", home.path());
+        command.cwd(home.path());
         for (name, value) in environment {
             command.env(name, value);
         }
@@ -143,12 +144,20 @@ impl Terminal {
         self.screen.text()
     }
 
-    /// Waits for the end of the client; its exit code.
+    /// Waits for the end of the client, which no signal may be; its exit code.
     #[track_caller]
     pub fn wait(&mut self) -> u32 {
+        let status = self.wait_status();
+        assert_eq!(status.signal(), None, "{:?}", self.screen.text());
+        status.exit_code()
+    }
+
+    /// Waits for the end of the client; how it came.
+    #[track_caller]
+    pub fn wait_status(&mut self) -> ExitStatus {
         assert!(self.screen.wait_for_end(PATIENCE), "the client runs on: {:?}", self.screen.text());
         self.over = true;
-        self.child.wait().unwrap().exit_code()
+        self.child.wait().unwrap()
     }
 }
 

@@ -128,6 +128,8 @@ pub enum Write {
     SeeNode {
         /// Which.
         node: Arc<str>,
+        /// Whether something that it published may not have been heard.
+        unheard: bool,
     },
 }
 
@@ -140,6 +142,12 @@ pub const NODE_SILENT_MS: u64 = 30_000;
 pub fn node_grace(grace: u64) -> u64 {
     grace.max(NODE_SILENT_MS)
 }
+
+/// Messages of one connection that keep their order also where storage gives some of them back: after one was answered
+/// [`Written::Unavailable`], so is every later one of its flight that goes to the same conversation. Each flight has a higher
+/// number than those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flight(pub u64);
 
 /// A message to store.
 #[derive(Clone, Debug)]
@@ -158,6 +166,8 @@ pub struct Append {
     pub content_type: std::borrow::Cow<'static, str>,
     /// The text.
     pub content: Box<str>,
+    /// With which others it keeps its order.
+    pub flight: Option<Flight>,
 }
 
 /// One step of a member's two cursors. Neither ever goes down; logic keeps them within the timeline.
@@ -403,7 +413,7 @@ pub enum Read {
         /// How long a session outlives its connection or its node, milliseconds.
         grace: u64,
     },
-    /// Sessions that other nodes claimed at or after a time. Answer: [`Found::Claims`].
+    /// Sessions that other nodes claimed at or after a time, and whether these were heard. Answer: [`Found::Claims`].
     Claims {
         /// Not by this node.
         node: Arc<str>,
@@ -500,6 +510,8 @@ pub enum Found {
         now: UnixMillis,
         /// Whose, and the number of the latest.
         claims: Vec<(UserId, Epoch)>,
+        /// When another node said last that it may not have been heard; 0: never.
+        unheard: UnixMillis,
     },
     /// Conversations that got messages.
     Changes {

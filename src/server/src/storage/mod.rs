@@ -15,6 +15,7 @@
 mod calendar;
 mod column;
 mod error;
+mod grounded;
 mod mysql;
 mod page;
 mod sqlite;

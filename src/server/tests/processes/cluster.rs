@@ -4,6 +4,7 @@
 use crate::database::stream_between;
 use crate::support::client::{errno, text};
 use crate::support::nodes::Nodes;
+use crate::support::standin::{Answers, StandIn};
 use crate::support::{Account, Client, Event, PATIENCE};
 use rustix::process::Signal;
 use std::net::SocketAddr;
@@ -134,6 +135,27 @@ fn race(addresses: [SocketAddr; 2], name: &str, rounds: usize) {
 }
 
 #[test]
+fn clients_of_the_legacy_dialect_see_who_is_online_at_another_node() {
+    let cluster = Nodes::start(2, &[]);
+    let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    let (mut ann, _) = Client::join(two, "ann");
+    let group = ann.create_group("climbing");
+    let (mut bob, _) = Client::join(one, "bob");
+    assert_eq!(bob.ask(&Command::JoinGroup { conversation: group }), Reply::Done);
+    bob.ask(&Command::Logout);
+    let mut standin = StandIn::connect(one, Answers::Inline);
+    let id = standin.register("zhang san").unwrap();
+    standin.login(id).unwrap();
+    standin.add_group(i64::from(group.0));
+    standin.group_chat(i64::from(group.0), "joined");
+    assert_eq!(&*ann.message().content, "joined");
+    standin.logout();
+    let home = standin.login(id).unwrap();
+    let states: Vec<_> = home.groups[0].users.iter().map(|(_, name, state, _)| (&**name, &**state)).collect();
+    assert_eq!(states, [("ann", "online"), ("bob", "offline"), ("zhang san", "online")]);
+}
+
+#[test]
 fn redis_is_killed_flushed_and_frozen_and_nothing_is_lost_doubled_or_reordered() {
     let mut cluster = Nodes::start(2, &[]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
@@ -190,6 +212,30 @@ fn without_redis_a_message_takes_no_longer_than_a_look_at_the_database() {
         assert!(Instant::now() < until, "it does not return to normal");
         n += 1;
     }
+}
+
+#[test]
+fn a_node_that_hears_and_cannot_speak_is_found_in_the_database() {
+    const BOUND: Duration = Duration::from_millis(2_500);
+    let cluster = Nodes::start(2, &[]);
+    let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    let (mut ann, _) = Client::join(one, "ann");
+    let (mut bob, bob_account) = Client::join(two, "bob");
+    ann.send(Target::User(bob_account.id), "before");
+    assert_eq!(&*bob.message().content, "before");
+    // Commanders are cut off and find no room again; subscribers stay.
+    cluster.redis.command("CONFIG SET maxclients 2");
+    cluster.redis.command("CLIENT KILL TYPE normal");
+    for n in 0..8 {
+        let sent = ann.send(Target::User(bob_account.id), &format!("unheard {n}"));
+        let begun = Instant::now();
+        assert_eq!(bob.message().seq, sent.seq);
+        // The bound, and what a machine that does much else adds.
+        assert!(begun.elapsed() < 2 * BOUND, "{:?}", begun.elapsed());
+        // In the end also long after the lease of each is over.
+        thread::sleep(Duration::from_millis(1_100));
+    }
+    assert!(!cluster.nodes.iter().any(|node| node.stderr().contains("Redis is away")), "they hear it");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::durability::survives_kill_9;
 use crate::support::client::{errno, text};
 use crate::support::ledger::{Promised, Sender, audit};
 use crate::support::mariadb::{PASSWORD, USER};
-use crate::support::proxy::{Cut, Proxy};
+use crate::support::proxy::{Cut, JOIN, Proxy};
 use crate::support::{Account, Client, MariaDb, PATIENCE, Server, programs};
 use std::net::SocketAddr;
 use std::process::{Command, Output};
@@ -180,6 +180,25 @@ fn the_answer_to_a_commit_is_lost_and_nothing_else() {
         }
     });
     assert!(server.terminate().success(), "{}", server.stderr());
+}
+
+#[test]
+fn a_join_whose_commit_was_not_answered_is_told_as_it_is() {
+    let database = MariaDb::shared();
+    let proxy = Proxy::before(database.port);
+    let server = start_on(&database.url_at(proxy.port, &database.new_name()));
+    let (mut ann, _) = Client::join(server.address, "ann");
+    let (mut bob, _) = Client::join(server.address, "bob");
+    for round in 0..15 {
+        let conversation = ann.create_group(&format!("group {round}"));
+        let join = wire::Command::JoinGroup { conversation };
+        proxy.arm([Cut::Answer, Cut::Late, Cut::Question][round % 3], JOIN);
+        assert_eq!(bob.ask(&join), wire::Reply::Done);
+        proxy.wait_until_cut();
+        assert_eq!(errno(&bob.ask(&join)), Errno::Conflict);
+        ann.send(Target::Conversation(conversation), "welcome");
+        assert_eq!(&*bob.message().content, "welcome");
+    }
 }
 
 #[test]

@@ -125,6 +125,21 @@ fn without_the_bus_the_database_is_read_each_second() {
 }
 
 #[test]
+fn what_a_node_could_not_publish_is_found_in_the_database() {
+    let mut w = two_nodes();
+    w.bus.set_mute(0, true);
+    for n in 0..5 {
+        // Also long after its lease has ended.
+        let took = say(&mut w, 0, &format!("unheard {n}"));
+        assert!(took <= 2_500, "{took} ms");
+        run(&mut w, 7_000);
+    }
+    w.bus.set_mute(0, false);
+    let took = say(&mut w, 0, "heard");
+    assert!(took <= 100, "{took} ms");
+}
+
+#[test]
 fn a_gap_is_closed_at_once() {
     let mut w = two_nodes();
     w.bus.loses = 1;

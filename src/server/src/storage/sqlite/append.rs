@@ -14,7 +14,7 @@ use wire::{ConversationId, Message, Target, UserId};
 impl SqliteStore {
     /// Carries out [`logic::store::Write::Append`].
     pub(super) fn append(&mut self, batch: &Batch, append: Append) -> Result<Written, StoreError> {
-        let Append { sender, epoch, sender_name, target, cid, content_type, content } = append;
+        let Append { sender, epoch, sender_name, target, cid, content_type, content, .. } = append;
         if epoch != Epoch::NONE && !self.is_in_force(sender, epoch)? {
             return Ok(Written::Superseded);
         }

@@ -45,12 +45,7 @@ impl Nginx {
         write_configuration(&folder, address, nodes);
         let process = Beside::start(&find(), &arguments(&folder), &folder.join("log"));
         let nginx = Nginx { folder, _temporary: None, address, process };
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            let starts = Instant::now() < until && is_running(nginx.process.pid);
-            assert!(starts, "nginx does not start: {}", nginx.log());
-            thread::sleep(Duration::from_millis(10));
-        }
+        nginx.wait_until_ready();
         nginx
     }
 
@@ -61,10 +56,47 @@ impl Nginx {
         assert!(told.unwrap().success(), "nginx -s reload: {}", self.log());
     }
 
+    /// Ends it as a power cut would, with its workers, which would serve on without their master.
+    pub fn kill9(&mut self) {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.process.pid)).unwrap();
+        let workers = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        let all: Vec<u32> = [self.process.pid].into_iter().chain(workers).collect();
+        assert!(all.len() > 1, "nginx has workers");
+        for &pid in &all {
+            kill(pid);
+        }
+        let until = Instant::now() + PATIENCE;
+        while all.iter().any(|&pid| is_running(pid)) {
+            assert!(Instant::now() < until, "nginx is not gone");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Starts it again at the same address; it must have ended.
+    pub fn restart(&mut self) {
+        self.process = Beside::start(&find(), &arguments(&self.folder), &self.folder.join("log"));
+        self.wait_until_ready();
+    }
+
+    fn wait_until_ready(&self) {
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address).is_err() {
+            let starts = Instant::now() < until && is_running(self.process.pid);
+            assert!(starts, "nginx does not start: {}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
+}
+
+fn kill(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process};
+    // One that has just ended is as good.
+    let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL);
 }
 
 fn arguments(folder: &Path) -> Vec<String> {

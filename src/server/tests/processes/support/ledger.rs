@@ -168,7 +168,8 @@ impl Sender {
             if post.place.is_some() && !number.is_multiple_of(RETRY_EVERY) {
                 continue;
             }
-            match self.client.ask(&text(post.target.clone(), &post.content, Some(&post.cid))) {
+            let again = text(post.target.clone(), &post.content, Some(&post.cid));
+            match until_available(&mut self.client, &again).expect("the server stays") {
                 Reply::Sent(sent) if post.place.is_none() => {
                     post.place = Some((sent.conversation, sent.seq));
                     post.first_try = false;

@@ -6,10 +6,10 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUSTUP := apt-get install curl; curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
 
-.PHONY: help run client cluster test check guard bench build install uninstall toolchain
+.PHONY: help run client cluster test check guard bench bench-cluster build install uninstall toolchain
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 	@echo '  Programs take arguments: make run ARGS="127.0.0.1 6001"'
 
 run: toolchain  ## build the server and start it: 127.0.0.1:6000, everything in data/chat.db
@@ -44,6 +44,11 @@ guard: toolchain  ## count the instructions of the hot paths, against bench/guar
 bench: toolchain  ## measure this machine: the standard set of chatbench (20 minutes; ARGS="--seconds 3": shorter)
 	cargo build --release --package chatserver --package chatbench
 	$${CARGO_TARGET_DIR:-target}/release/chatbench suite $(ARGS)
+
+bench-cluster: toolchain  ## measure two nodes over a private MariaDB and Redis (2 minutes; ARGS="--seconds 3 --dry-run")
+	@scripts/test-needs.sh
+	cargo build --release --package chatserver --package chatbench
+	cargo run --release --package chatbench --example cluster_figures -- $(ARGS)
 
 build: toolchain  ## build what is installed
 	cargo build --release --package chatserver --package chatclient

@@ -215,6 +215,10 @@ fn put_part(put: &mut impl FnMut(&str, Value), part: &Part) {
             put("anonymous_bytes_per_connection", json!(anonymous));
         }
     }
+    for (name, used) in &tally.beside {
+        put(&format!("{name}_us_per_{unit}"), json!(tally.us_each(used.cpu_ns)));
+        put(&format!("{name}_of_core"), json!(tally.cores(used.cpu_ns)));
+    }
     put("generator_of_core", json!(tally.cores(tally.generator.cpu_ns)));
     put("generator_starved_of_core", json!(tally.cores(tally.generator.starved_ns)));
     put("generators", json!(tally.generators));
@@ -312,6 +316,10 @@ fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> f
     }
     if let Some(server) = &tally.server {
         write_server(f, part, server, threads_table, unit)?;
+    }
+    for (name, used) in &tally.beside {
+        let (us, share) = (tally.us_each(used.cpu_ns), tally.cores(used.cpu_ns) * 100.0);
+        writeln!(f, "  {name:<11} {us:.2} us CPU a {unit}, {share:.1} % of a core")?;
     }
     if !part.counts.is_empty() {
         let counts: Vec<_> =

@@ -54,6 +54,10 @@ pub struct CommonArgs {
     /// A process whose CPU time and memory to report; again for each further one.
     #[arg(long, value_name = "PID")]
     pub server_pid: Vec<u32>,
+    /// A process that the server works with, whose CPU time to report beside the server's, as `mariadb=4711`; again for
+    /// each further one.
+    #[arg(long, value_name = "NAME=PID", value_parser = named_pid)]
+    pub beside: Vec<(String, u32)>,
     /// Also tell the server's threads apart.
     #[arg(long, requires = "server_pid")]
     pub threads_table: bool,
@@ -391,8 +395,19 @@ impl Workload {
         common.worker = Some(worker);
         if worker.number > 0 {
             common.server_pid.clear();
+            common.beside.clear();
         }
         part
+    }
+}
+
+/// Reads a name and a process.
+fn named_pid(text: &str) -> Result<(String, u32), String> {
+    let (name, pid) = text.split_once('=').ok_or("must be NAME=PID")?;
+    let is_plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
+    match pid.parse() {
+        Ok(pid) if is_plain => Ok((name.to_owned(), pid)),
+        _ => Err("must be small letters, `=` and the number of a process".to_owned()),
     }
 }
 

@@ -150,6 +150,7 @@ impl Meter {
             lag: self.lag,
             trouble: self.trouble,
             server: measured.server,
+            beside: measured.beside,
             generator: measured.generator,
             generators: 1,
             moments: self.moments,

@@ -45,6 +45,8 @@ pub struct Tally {
     pub trouble: Trouble,
     /// What the processes named on the command line used in the measured part.
     pub server: Option<Usage>,
+    /// What those that stand beside them used, by name.
+    pub beside: Vec<(String, Usage)>,
     /// What the generator used in it.
     pub generator: Usage,
     /// How many processes the generator was.
@@ -65,6 +67,7 @@ impl Tally {
         self.faults.add(&other.faults);
         self.trouble.add(&other.trouble);
         self.server = self.server.take().or(other.server);
+        self.beside.extend(other.beside);
         self.generator.add(other.generator);
         self.generators += other.generators;
         for (moment, more) in self.moments.iter_mut().zip(&other.moments) {

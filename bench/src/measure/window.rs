@@ -22,6 +22,8 @@ pub struct Measured {
     pub nanoseconds: u64,
     /// What the processes named on the command line used.
     pub server: Option<Usage>,
+    /// What those that stand beside it used, by name.
+    pub beside: Vec<(String, Usage)>,
     /// What this process used.
     pub generator: Usage,
 }
@@ -31,11 +33,12 @@ pub struct Measured {
 pub struct Window {
     phase: Phase,
     pids: Vec<u32>,
+    beside: Vec<(String, u32)>,
     length: u64,
     /// When the measured phase begins, exact once it has, and when it is to end.
     open: u64,
     close: u64,
-    before: Option<[Sample; 2]>,
+    before: Option<([Sample; 2], Vec<Sample>)>,
     measured: Measured,
 }
 
@@ -44,7 +47,13 @@ impl Window {
     pub fn begin(now: u64, warmup: u64, length: u64, pids: &[u32]) -> Window {
         let (open, close) = (now + warmup, u64::MAX);
         let measured = Measured::default();
-        Window { phase: Phase::Warmup, pids: pids.to_vec(), length, open, close, before: None, measured }
+        let (phase, pids, beside, before) = (Phase::Warmup, pids.to_vec(), Vec::new(), None);
+        Window { phase, pids, beside, length, open, close, before, measured }
+    }
+
+    /// Measures what these use as well, each by itself.
+    pub fn with_beside(self, beside: &[(String, u32)]) -> Window {
+        Window { beside: beside.to_vec(), ..self }
     }
 
     /// The phase.
@@ -92,7 +101,8 @@ impl Window {
         let own = [std::process::id()];
         match self.phase {
             Phase::Warmup => {
-                self.before = Some([Sample::take(&self.pids)?, Sample::take(&own)?]);
+                let beside: Result<_, _> = self.beside.iter().map(|(_, pid)| Sample::take(&[*pid])).collect();
+                self.before = Some(([Sample::take(&self.pids)?, Sample::take(&own)?], beside?));
                 // Sampling takes a moment; nothing that was due in it counts.
                 self.open = clock.now();
                 self.close = self.open.saturating_add(self.length);
@@ -100,7 +110,10 @@ impl Window {
             }
             Phase::Measured => {
                 let end = clock.now();
-                let [server, generator] = self.before.take().expect("taken when this phase began");
+                let ([server, generator], beside) = self.before.take().expect("taken when this phase began");
+                let used = |((name, pid), before): (&(String, u32), Sample)| {
+                    Sample::take(&[*pid]).ok().map(|now| (name.clone(), now.since(&before)))
+                };
                 self.measured = Measured {
                     nanoseconds: end - self.open,
                     server: match &self.pids[..] {
@@ -108,6 +121,7 @@ impl Window {
                         // A server that has ended is trouble of the run, which is told, not one of the generator.
                         pids => Sample::take(pids).ok().map(|now| now.since(&server)),
                     },
+                    beside: self.beside.iter().zip(beside).filter_map(used).collect(),
                     generator: Sample::take(&own)?.since(&generator),
                 };
                 self.phase = Phase::Drain;

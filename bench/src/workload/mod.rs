@@ -110,6 +110,7 @@ impl Stage<'_> {
     /// What measures `length` ns after `warmup` ns from now on.
     fn meter(&self, clock: &Clock, unit: &'static str, warmup: u64, length: u64) -> Meter {
         let window = Window::begin(clock.now(), warmup, length, &self.common.server_pid);
+        let window = window.with_beside(&self.common.beside);
         let is_alone = self.common.worker.is_none();
         let live = if is_alone { Live::begin(self.title, format!("{unit}s")) } else { Live::none() };
         Meter::begin(clock.now(), window, live)

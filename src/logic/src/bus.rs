@@ -152,6 +152,8 @@ pub enum BusInput {
     Down,
     /// Something was missed.
     Gap,
+    /// Something that this node published may not have been heard, though it may hear the others.
+    Unheard,
     /// All that was published before `at`, monotonic ms, has been told.
     Heard {
         /// When it was there at the latest.

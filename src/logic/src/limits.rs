@@ -53,6 +53,8 @@ pub const OVERLAP_MS: u64 = 5_000;
 pub const TRUST_MS: u64 = 2_000;
 /// Milliseconds between two signs of life in the database.
 pub const SEEN_MS: u64 = 10_000;
+/// Milliseconds for which failures to publish are gathered before the database is told of them.
+pub const UNHEARD_MS: u64 = 100;
 /// The least milliseconds between two reports of load.
 pub const REPORT_LEAST_MS: u64 = 5_000;
 /// What is added at random, at most.

@@ -100,10 +100,7 @@ pub(crate) fn online_known(
 ) {
     match &mut reply {
         Reply::Friends(page) => mark_online(&mut page.friends, online),
-        Reply::Members(page) => {
-            let here = page.members.iter_mut().filter(|member| online.binary_search(&member.id).is_ok());
-            here.for_each(|member| member.state = Presence::Online);
-        }
+        Reply::Members(page) => mark_members_online(&mut page.members, online),
         _ => {}
     }
     if let Some(asked) = asked {
@@ -115,6 +112,12 @@ pub(crate) fn online_known(
 pub(crate) fn mark_online(friends: &mut [Friend], online: &[UserId]) {
     let here = friends.iter_mut().filter(|friend| online.binary_search(&friend.id).is_ok());
     here.for_each(|friend| friend.state = Presence::Online);
+}
+
+/// The same of members.
+pub(crate) fn mark_members_online(members: &mut [Member], online: &[UserId]) {
+    let here = members.iter_mut().filter(|member| online.binary_search(&member.id).is_ok());
+    here.for_each(|member| member.state = Presence::Online);
 }
 
 /// Leaves as many groups as fit `bytes` of JSON; whether some did not. Their descriptions are the one thing in a listing

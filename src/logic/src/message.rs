@@ -7,7 +7,7 @@ use crate::login::ENDED;
 use crate::parked::{Asked, Sending, Stage};
 use crate::session::SessionRef;
 use crate::state::{State, UNAVAILABLE};
-use crate::store::{Append, Epoch, Write};
+use crate::store::{Append, Epoch, Flight, Write};
 use crate::{Now, cluster, delivery};
 use std::sync::Arc;
 use wire::command::Send;
@@ -24,19 +24,19 @@ pub(crate) fn send(
     send: Send,
     fx: &mut Effects,
 ) {
-    if let Err(refusal) = store(state, now, asked, session, send, false, fx) {
+    if let Err(refusal) = store(state, now, asked, session, send, None, fx) {
         state.answer(now, asked, refusal, fx);
     }
 }
 
-/// Sends a message to storage, unless it is refused.
+/// Sends a message to storage, unless it is refused; in a flight if it stands in its connection's line.
 pub(crate) fn store(
     state: &mut State,
     now: Now,
     asked: Asked,
     session: SessionRef,
     send: Send,
-    in_line: bool,
+    flight: Option<Flight>,
     fx: &mut Effects,
 ) -> Result<(), Refusal> {
     let bytes = send.content.len();
@@ -52,9 +52,10 @@ pub(crate) fn store(
     }
     let (sender, epoch, sender_name) = (live.user, live.epoch, Arc::clone(&live.name));
     let cid = send.cid.unwrap_or_else(|| state.next_cid());
+    let in_line = flight.is_some();
     let stage = Stage::Send(Sending { sender, epoch, session, cid: cid.clone(), bytes, in_line });
     let Send { target, content, content_type, .. } = send;
-    let append = Append { sender, epoch, sender_name, target, cid, content_type, content };
+    let append = Append { sender, epoch, sender_name, target, cid, content_type, content, flight };
     state.write(now, Some(asked), stage, Write::Append(append), fx);
     Ok(())
 }

@@ -77,8 +77,8 @@ pub(crate) enum Stage {
     Expire(UserId),
     /// What a conversation's line lacks.
     Line { conversation: ConversationId, serial: u32 },
-    /// That this node lives is being written.
-    Seen,
+    /// That this node lives is being written, and whether it may not have been heard.
+    Seen { unheard: bool },
     /// Claims of other nodes.
     Claims,
     /// Conversations that have changed.
@@ -201,7 +201,7 @@ impl Parking {
     pub fn is_settled(&self) -> bool {
         self.slots
             .iter()
-            .all(|(_, parked)| matches!(parked.stage, Stage::Seen | Stage::Claims | Stage::Changes))
+            .all(|(_, parked)| matches!(parked.stage, Stage::Seen { .. } | Stage::Claims | Stage::Changes))
     }
 
     /// Those that have waited for storage too long, their `asked` taken. A message stays parked, since it may be

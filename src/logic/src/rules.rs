@@ -40,6 +40,7 @@ impl Logic {
             rules,
             boot,
             nameless: 0,
+            flights: 0,
             connections: Connections::default(),
             sessions: Sessions::new(boot),
             parking: Parking::default(),
@@ -144,7 +145,8 @@ impl Logic {
             }
             (Stage::Expire(user), Written::Done) => grace::over(state, now, user, fx),
             (Stage::Expire(_), _) => {}
-            (Stage::Nothing | Stage::Seen, _) => {}
+            (Stage::Seen { unheard: true }, Written::Unavailable) => watch::unheard(state, now),
+            (Stage::Nothing | Stage::Seen { .. }, _) => {}
             (_, written) => not_done(state, now, asked, &written, fx),
         }
     }
@@ -210,8 +212,8 @@ impl Logic {
             (Stage::Line { conversation, serial }, _) => {
                 line::read_failed(state, now, (conversation, serial));
             }
-            (Stage::Claims, Found::Claims { now: at, claims }) => {
-                watch::claims_known(state, now, since, (at, claims), fx);
+            (Stage::Claims, Found::Claims { now: at, claims, unheard }) => {
+                watch::claims_known(state, now, since, (at, claims), unheard, fx);
             }
             (Stage::Changes, Found::Changes { upto, more, ends }) => {
                 watch::changes_known(state, now, (upto, more), ends, fx);

@@ -10,7 +10,7 @@ use crate::limits::{BUSY_RETRY_MS, WAITING_MAX};
 use crate::parked::{Asked, Parking, Stage};
 use crate::rate::Rates;
 use crate::session::{SessionRef, Sessions};
-use crate::store::{Epoch, Read, Ticket, Write};
+use crate::store::{Epoch, Flight, Read, Ticket, Write};
 use crate::waiting_line::Line;
 use crate::{Now, Rules, request};
 use std::borrow::Cow;
@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub boot: u64,
     /// Messages that came without a `cid`.
     pub nameless: u64,
+    /// Flights that have begun.
+    pub flights: u64,
     pub connections: Connections,
     pub sessions: Sessions,
     pub absences: Absences,
@@ -119,6 +121,12 @@ impl State {
     pub fn next_cid(&mut self) -> Box<str> {
         self.nameless += 1;
         server_cid(self.boot, self.nameless)
+    }
+
+    /// A flight that begins.
+    pub fn next_flight(&mut self) -> Flight {
+        self.flights += 1;
+        Flight(self.flights)
     }
 
     /// Whether a user has a session, with a connection or within its grace.

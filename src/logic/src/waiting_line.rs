@@ -7,7 +7,7 @@ use crate::effect::{CloseReason, Effects, Order};
 use crate::limits::LINE_MS;
 use crate::parked::{Asked, Sending};
 use crate::state::State;
-use crate::store::Written;
+use crate::store::{Flight, Written};
 use crate::{Now, message};
 use std::collections::VecDeque;
 use wire::command::Send;
@@ -22,8 +22,10 @@ const ROOM_KEPT: usize = 4;
 pub(crate) struct Line {
     messages: VecDeque<Waiting>,
     with_storage: usize,
-    /// Storage gave one back. Those that are still with it come first, so nothing is tried until it has answered all,
-    /// and then everything again in order.
+    /// Of those that are with storage: it gives back all that follow one that it gave back.
+    flight: Option<Flight>,
+    /// Storage gave one back. Nothing is tried until it has answered all, and then everything again in order, in
+    /// another flight.
     failed: bool,
     /// On the list of those to be tried again at the next tick.
     listed: bool,
@@ -50,16 +52,17 @@ fn go_on(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects) {
     let Some(session) = state.session_of(conn) else { return };
     let asked = Asked { conn, kind: request::SEND, request: 0 };
     while let Some(line) = line_of(state, conn) {
-        let (at, failed) = (line.with_storage, line.failed);
+        let (at, failed, flight) = (line.with_storage, line.failed, line.flight);
         let Some(waiting) = line.messages.get(at) else { return };
         let send = waiting.send.clone();
         if failed || state.refusal_to_begin().is_some() {
             return list(state, conn);
         }
-        let refused = message::store(state, now, asked, session, send, true, fx).err();
+        let flight = flight.unwrap_or_else(|| state.next_flight());
+        let refused = message::store(state, now, asked, session, send, Some(flight), fx).err();
         let Some(line) = line_of(state, conn) else { return };
         match refused {
-            None => line.with_storage += 1,
+            None => (line.with_storage, line.flight) = (at + 1, Some(flight)),
             Some(refusal) if refusal.retry_after_ms.is_some() => return list(state, conn),
             Some(refusal) => {
                 line.messages.remove(at);
@@ -102,7 +105,9 @@ pub(crate) fn retry(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects)
     if oldest.since + LINE_MS <= now.monotonic {
         return give_up(state, conn, fx);
     }
-    line.failed &= line.with_storage > 0;
+    if line.failed && line.with_storage == 0 {
+        (line.failed, line.flight) = (false, None);
+    }
     go_on(state, now, conn, fx);
 }
 

@@ -1,7 +1,8 @@
 //! LOGIN of a legacy client: its answer holds the members of groups and what was missed, so these are read before it.
 //!
 //! ```text
-//! session begins -> what it needs is read -> members of each group -> the timelines where it is behind -> answer
+//! session begins -> what it needs is read -> members of each group -> which of them are online elsewhere
+//!                                                    -> the timelines where it is behind -> answer
 //! ```
 
 use crate::Now;
@@ -30,12 +31,24 @@ pub(crate) struct Welcoming {
     /// Groups whose members are not read yet; the first one's are being read.
     unread: VecDeque<Group>,
     groups: Vec<(Group, Vec<Member>)>,
+    /// Whether it is known which of the members are online elsewhere.
+    members_online: bool,
 }
 
 impl Welcoming {
     pub fn new(session: SessionRef, mut view: LoginView, online: Vec<UserId>) -> Welcoming {
         let unread = std::mem::take(&mut view.groups).into();
-        Welcoming { session, view, online, unread, groups: Vec::new() }
+        Welcoming { session, view, online, unread, groups: Vec::new(), members_online: false }
+    }
+
+    /// The members who are not online here, each once.
+    fn absent(&self) -> Vec<UserId> {
+        let members = self.groups.iter().flat_map(|(_, members)| members);
+        let absent = members.filter(|member| member.state == Presence::Offline);
+        let mut absent: Vec<UserId> = absent.map(|member| member.id).collect();
+        absent.sort_unstable();
+        absent.dedup();
+        absent
     }
 }
 
@@ -60,6 +73,8 @@ fn go_on(state: &mut State, now: Now, asked: Option<Asked>, welcoming: Welcoming
     let session = welcoming.session;
     let Some(user) = state.sessions.get(session).map(|live| live.user) else { return };
     let next = welcoming.unread.front().map(|group| group.conversation);
+    let is_asked = state.cluster.is_none() || welcoming.members_online || next.is_some();
+    let absent = if is_asked { Vec::new() } else { welcoming.absent() };
     let unread = welcoming.view.unread.clone();
     let ticket = state.parking.park(asked, Stage::Welcome(Box::new(welcoming)), now.monotonic);
     let live = state.sessions.get_mut(session).expect("looked up above");
@@ -70,6 +85,9 @@ fn go_on(state: &mut State, now: Now, asked: Option<Asked>, welcoming: Welcoming
             let page = Page { after: 0, limit: rows(state) as u32 };
             fx.reads.push((ticket, Read::Members { user, conversation, page }));
         }
+        None if !absent.is_empty() => {
+            fx.reads.push((ticket, Read::Online { users: absent, grace: state.rules.grace }));
+        }
         // Nothing outside answers this ticket: it is taken when what was missed is read.
         None => {
             joining.gathers = true;
@@ -78,7 +96,7 @@ fn go_on(state: &mut State, now: Now, asked: Option<Asked>, welcoming: Welcoming
     }
 }
 
-/// The members of a group are known.
+/// The members of a group are known, or which of all members are online elsewhere.
 pub(crate) fn members_known(
     state: &mut State,
     now: Now,
@@ -91,6 +109,12 @@ pub(crate) fn members_known(
         Found::Members { members, .. } => members,
         // Left the group meanwhile.
         Found::Forbidden => Vec::new(),
+        Found::Online(online) => {
+            let lists = welcoming.groups.iter_mut();
+            lists.for_each(|(_, members)| listing::mark_members_online(members, &online));
+            welcoming.members_online = true;
+            return go_on(state, now, asked, welcoming, fx);
+        }
         _ => return login::view_failed(state, now, asked, welcoming.session, fx),
     };
     if let Some(group) = welcoming.unread.pop_front() {

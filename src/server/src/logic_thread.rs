@@ -186,7 +186,7 @@ impl Turns {
             if self.logic.next_timeout().is_some_and(|due| due <= now.monotonic) {
                 self.logic.handle_timeout(now, &mut self.fx);
             }
-            self.carry_out();
+            self.carry_out(now);
             if let Some(until) = self.drain_until {
                 let late = now.monotonic >= until;
                 if late || (!worked && self.logic.is_settled() && self.is_idle()) {
@@ -268,7 +268,7 @@ impl Turns {
     }
 
     /// Carries out all effects: at most one push to each thread.
-    fn carry_out(&mut self) {
+    fn carry_out(&mut self, now: Now) {
         let Effects { reactors, writes, reads, passwords, bus } = &mut self.fx;
         for (orders, exit) in reactors.iter_mut().zip(&self.exits.reactors) {
             if !orders.is_empty() {
@@ -284,6 +284,7 @@ impl Turns {
             // Hints only: while the bus does not keep up, others find what they lack in the database.
             if bus.len() > ORDERS_MAX {
                 bus.retain(|order| !matches!(order, BusOrder::Publish { .. }));
+                self.logic.handle_bus(now, BusInput::Unheard, &mut self.fx);
             }
         }
     }

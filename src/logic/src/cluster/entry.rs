@@ -177,7 +177,11 @@ pub(crate) fn claimed(
         fx.bus.push(BusOrder::Publish { channel: Channel::Node((&*holder.node).into()), news });
     }
     unlock(state, entering.lock.take(), fx);
-    super::superseded(state, now, user, epoch, device, fx);
+    // Whatever its number: a database that was set back numbers anew, and this claim is its latest.
+    state.absences.take(user);
+    if let Some(older) = state.sessions.of(user) {
+        login::kick(state, now, older, device, fx);
+    }
     let Some(asked) = login::still_asked(state, asked) else {
         refused(state, now, asked, entering, Errno::Busy, fx);
         // Nobody is behind the connection any more; if there was a session before, it is as if its own were lost.

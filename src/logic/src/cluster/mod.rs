@@ -11,7 +11,8 @@
 //!
 //! What bounds the delay of a message to another node: nothing lost, the bus itself. A hint lost with a later one after
 //! it, [`HOLE_MS`](crate::limits::HOLE_MS) and a read. Bus away, or a node died between commit and publication, or
-//! the subscriber saw a gap: a look at the database each second. Anything else, [`SAFETY_MS`](crate::limits::SAFETY_MS).
+//! the subscriber saw a gap: a look at the database each second. A node that cannot publish says so in the database, where
+//! the others look each second. Anything else, [`SAFETY_MS`](crate::limits::SAFETY_MS).
 
 pub(crate) mod channel;
 pub(crate) mod entry;
@@ -96,6 +97,7 @@ pub(crate) fn handle(state: &mut State, now: Now, input: BusInput, fx: &mut Effe
             cluster.bus = false;
             watch::missed(state, now);
         }
+        BusInput::Unheard => watch::unheard(state, now),
         BusInput::Heard { at } => watch::heard(state, now, at, fx),
         BusInput::Nodes(nodes) => place::known(state, now, nodes),
     }

@@ -1,5 +1,6 @@
 //! What the bus may not have said: claims of other nodes, each second, and conversations that have changed, each second
-//! while something may have been missed, else now and then.
+//! while something may have been missed, else now and then. A node that could not publish says so in the database,
+//! where the others see it with the claims.
 //!
 //! A node that neither heard the bus nor could read the claims for [`TRUST_MS`] does not know any more whose sessions
 //! its sessions are: it pushes nothing until it does.
@@ -8,7 +9,7 @@ use super::{line, superseded};
 use crate::Now;
 use crate::delivery;
 use crate::effect::{Effects, Order};
-use crate::limits::{CATCH_UP_MS, OVERLAP_MS, POLL_MS, SAFETY_MS, SEEN_MS, TRUST_MS};
+use crate::limits::{CATCH_UP_MS, OVERLAP_MS, POLL_MS, SAFETY_MS, SEEN_MS, TRUST_MS, UNHEARD_MS};
 use crate::parked::Stage;
 use crate::state::State;
 use crate::store::{End, Epoch, Read, Write};
@@ -24,6 +25,10 @@ pub(crate) struct Watch {
     next_claims: u64,
     next_changes: u64,
     next_seen: u64,
+    /// What this node published may not have been heard, and the others do not know.
+    unheard: bool,
+    /// When others said so last, by the database's clock.
+    others_unheard: UnixMillis,
     reads_claims: bool,
     reads_changes: bool,
     /// Until when changes are looked for each second.
@@ -42,6 +47,8 @@ impl Default for Watch {
             next_claims: 0,
             next_changes: 0,
             next_seen: 0,
+            unheard: false,
+            others_unheard: UnixMillis(0),
             reads_claims: false,
             reads_changes: false,
             catch_up_until: 0,
@@ -69,7 +76,7 @@ impl Watch {
 pub(crate) fn timeout(state: &mut State, now: Now, fx: &mut Effects) {
     let Some(cluster) = &mut state.cluster else { return };
     let (watch, run, at) = (&mut cluster.watch, cluster.run.clone(), now.monotonic);
-    let (mut claims, mut changes, mut seen) = (None, None, false);
+    let (mut claims, mut changes, mut seen) = (None, None, None);
     if at >= watch.next_claims {
         watch.next_claims = at + POLL_MS;
         if !std::mem::replace(&mut watch.reads_claims, true) {
@@ -85,7 +92,7 @@ pub(crate) fn timeout(state: &mut State, now: Now, fx: &mut Effects) {
     }
     if at >= watch.next_seen {
         watch.next_seen = at + SEEN_MS;
-        seen = true;
+        seen = Some(std::mem::take(&mut watch.unheard));
     }
     if let Some(read) = claims {
         state.read(now, None, Stage::Claims, read, fx);
@@ -93,8 +100,8 @@ pub(crate) fn timeout(state: &mut State, now: Now, fx: &mut Effects) {
     if let Some(read) = changes {
         state.read(now, None, Stage::Changes, read, fx);
     }
-    if seen {
-        state.write(now, None, Stage::Seen, Write::SeeNode { node: run }, fx);
+    if let Some(unheard) = seen {
+        state.write(now, None, Stage::Seen { unheard }, Write::SeeNode { node: run, unheard }, fx);
     }
 }
 
@@ -103,6 +110,15 @@ pub(crate) fn missed(state: &mut State, now: Now) {
     if let Some(cluster) = &mut state.cluster {
         cluster.watch.catch_up_until = now.monotonic + CATCH_UP_MS;
         cluster.watch.next_changes = now.monotonic;
+    }
+}
+
+/// What this node published may not have been heard: the others get to know it by the database.
+pub(crate) fn unheard(state: &mut State, now: Now) {
+    if let Some(cluster) = &mut state.cluster
+        && !std::mem::replace(&mut cluster.watch.unheard, true)
+    {
+        cluster.watch.next_seen = cluster.watch.next_seen.min(now.monotonic + UNHEARD_MS);
     }
 }
 
@@ -133,6 +149,7 @@ pub(crate) fn claims_known(
     now: Now,
     issued: u64,
     (at, claims): (UnixMillis, Vec<(UserId, Epoch)>),
+    unheard: UnixMillis,
     fx: &mut Effects,
 ) {
     let Some(cluster) = &mut state.cluster else { return };
@@ -144,6 +161,10 @@ pub(crate) fn claims_known(
     if first {
         watch.next_claims = now.monotonic;
         return;
+    }
+    if unheard > watch.others_unheard {
+        watch.others_unheard = unheard;
+        missed(state, now);
     }
     for (user, epoch) in claims {
         superseded(state, now, user, epoch, None, fx);

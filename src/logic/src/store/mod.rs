@@ -19,7 +19,7 @@ pub use read::{
     Account, CHANGES_MAX, End, Found, LOGIN_LIST_MAX, LoginView, Read, Roster, Standing, UNREAD_MAX, Unread,
     UnreadPage,
 };
-pub use write::{Append, CursorMove, CursorStep, Write, Written};
+pub use write::{Append, CursorMove, CursorStep, Flight, Write, Written};
 
 use wire::UnixMillis;
 

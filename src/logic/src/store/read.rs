@@ -104,7 +104,7 @@ pub enum Read {
         /// How long a session outlives its connection or its node, milliseconds.
         grace: u64,
     },
-    /// Sessions that other nodes claimed at or after a time. Answer: [`Found::Claims`].
+    /// Sessions that other nodes claimed at or after a time, and whether these were heard. Answer: [`Found::Claims`].
     Claims {
         /// Not by this node.
         node: Arc<str>,
@@ -201,6 +201,8 @@ pub enum Found {
         now: UnixMillis,
         /// Whose, and the number of the latest.
         claims: Vec<(UserId, Epoch)>,
+        /// When another node said last that it may not have been heard; 0: never.
+        unheard: UnixMillis,
     },
     /// Conversations that got messages.
     Changes {

@@ -99,8 +99,16 @@ pub enum Write {
     SeeNode {
         /// Which.
         node: Arc<str>,
+        /// Whether something that it published may not have been heard.
+        unheard: bool,
     },
 }
+
+/// Messages of one connection that keep their order also where storage gives some of them back: after one was answered
+/// [`Written::Unavailable`], so is every later one of its flight that goes to the same conversation. Each flight has a higher
+/// number than those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flight(pub u64);
 
 /// A message to store.
 #[derive(Clone, Debug)]
@@ -119,6 +127,8 @@ pub struct Append {
     pub content_type: std::borrow::Cow<'static, str>,
     /// The text.
     pub content: Box<str>,
+    /// With which others it keeps its order.
+    pub flight: Option<Flight>,
 }
 
 impl Append {

@@ -3,8 +3,9 @@
 use super::table::{Seen, Table, errno, rules};
 use super::{ALICE_BOB, TO_BOB, ack, table, texts};
 use logic::limits::{LEGACY_WINDOW, LINE_MS};
-use logic::{Conflict, ConnId, Input, Rules};
+use logic::{Conflict, ConnId, Input, Rules, Write};
 use wire::legacy::Welcome;
+use wire::reply::{Member, Presence};
 use wire::{Command, Dialect, Errno, Push, Reply, Seq, Target, UserId};
 
 impl Table {
@@ -45,12 +46,30 @@ fn a_welcome_has_the_members_of_groups_and_what_was_missed() {
     assert_eq!((welcome.id, &*welcome.name), (UserId(2), "bob"));
     let [(known, members)] = &welcome.groups[..] else { panic!("{welcome:?}") };
     assert_eq!((known.conversation, members.len()), (group, 3));
-    assert_eq!(members[0].state, wire::reply::Presence::Online);
+    assert_eq!(members[0].state, Presence::Online);
     let mut told = missed(&welcome);
     told.sort();
     assert_eq!(told, ["1", "2", "3"]);
     let came = |seen: &Seen| matches!(seen, Seen::Push(Push::Presence(change)) if change.id == UserId(2));
     assert!(t.take(alice).iter().any(came), "friends are told");
+}
+
+#[test]
+fn a_welcome_says_who_is_online_at_another_node() {
+    let mut t =
+        Table::new(Rules { cluster: Some("n1-1".into()), ..rules() }, &["alice", "bob", "carol", "dan"]);
+    let groups = [t.group(&[1, 2, 3]), t.group(&[1, 3, 4])];
+    t.login("bob");
+    t.elsewhere = vec![UserId(3)];
+    let (_, welcome) = t.welcome("alice");
+    let state = |member: &Member| (member.id.0, member.state == Presence::Online);
+    let told: Vec<_> = welcome
+        .groups
+        .iter()
+        .map(|(group, members)| (group.conversation, members.iter().map(state).collect::<Vec<_>>()))
+        .collect();
+    let expected = [[(1, true), (2, true), (3, true)], [(1, true), (3, true), (4, false)]];
+    assert_eq!(told, groups.into_iter().zip(expected.map(Vec::from)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -260,6 +279,35 @@ fn what_storage_gives_back_is_tried_again_in_order_and_stored_once() {
     let told = t.take(alice);
     let is_sent = |seen: &Seen| matches!(seen, Seen::Reply(0, Reply::Sent(sent)) if !sent.duplicate);
     assert!(told.len() == 4 && told.iter().all(is_sent), "{told:?}");
+}
+
+#[test]
+fn what_follows_a_message_that_was_given_back_can_be_told_from_what_comes_after_it() {
+    let mut t = table();
+    let (alice, _) = t.welcome("alice");
+    let flights = |t: &Table| -> Vec<_> {
+        let flight = |write: &Write| match write {
+            Write::Append(append) => append.flight.expect("a flight"),
+            other => panic!("{other:?}"),
+        };
+        t.writes.iter().map(|(_, write)| flight(write)).collect()
+    };
+    for content in texts(1..=3) {
+        t.say(alice, Table::text(TO_BOB, &content));
+    }
+    let first = flights(&t);
+    assert!(first.iter().all(|flight| *flight == first[0]), "{first:?}");
+    t.is_away = true;
+    t.settle();
+    t.is_away = false;
+    t.advance(200);
+    let again = flights(&t);
+    assert!(again.len() == 3 && again.iter().all(|flight| *flight == again[0]), "{again:?}");
+    assert!(again[0] > first[0], "they are sent again in order, in another flight");
+    // Each connection flies by itself.
+    let (bob, _) = t.welcome("bob");
+    t.say(bob, Table::text(Target::User(UserId(1)), "x"));
+    assert!(flights(&t).last().is_some_and(|flight| *flight > again[0]));
 }
 
 #[test]

@@ -96,6 +96,28 @@ fn two_logins_at_once_leave_one_session_and_two_answers() {
 }
 
 #[test]
+fn a_session_is_claimed_below_the_one_before_it_and_is_the_one() {
+    // As by a database that was restored from a backup.
+    let mut t = Table::new(Rules { cluster: Some("n1-1".into()), ..rules() }, &["alice", "bob"]);
+    t.next_epoch = 7;
+    let mut before = t.login("alice");
+    for epoch in [7, 3, 4] {
+        t.next_epoch = epoch;
+        let next = t.login("alice");
+        assert_eq!(t.take(before).last(), Some(&Seen::Close));
+        assert_eq!(t.logic.sessions(), 1);
+        assert!(matches!(t.get(next, Table::text(TO_BOB, "now")), Reply::Sent(_)));
+        before = next;
+    }
+    // Nor do what is absent and what comes back stand in each other's way.
+    t.input(Input::Closed { conn: before });
+    t.settle();
+    t.next_epoch = 1;
+    t.login("alice");
+    assert_eq!(t.logic.sessions(), 1);
+}
+
+#[test]
 fn reject_refuses_the_second() {
     let mut t = Table::new(Rules { conflict: Conflict::Reject, ..rules() }, &["alice", "bob"]);
     let first = t.login("alice");

@@ -2,10 +2,10 @@
 //!
 //! Nothing is answered by itself: [`Table::settle`] answers all that waits, so a test can look in between.
 
-use logic::store::{Account, LoginView, Standing, Token, Unread, UnreadPage};
+use logic::store::{Account, Epoch, LoginView, Standing, Token, Unread, UnreadPage};
 use logic::{
-    ConnId, Effects, Found, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules, Ticket,
-    Write, Written,
+    BusInput, BusOrder, ConnId, Effects, Found, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read,
+    Rules, Ticket, Write, Written,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,6 +28,10 @@ pub struct Table {
     pub stalled: bool,
     /// Whether storage cannot be reached.
     pub is_away: bool,
+    /// The number of the session that is claimed next, where there are several nodes.
+    pub next_epoch: u32,
+    /// Who is online at another node.
+    pub elsewhere: Vec<UserId>,
     undrained: Vec<ConnId>,
     orders: BTreeMap<ConnId, Vec<Seen>>,
     users: Vec<Arc<str>>,
@@ -76,6 +80,8 @@ impl Table {
             revoked: Vec::new(),
             stalled: false,
             is_away: false,
+            next_epoch: 1,
+            elsewhere: Vec::new(),
             undrained: Vec::new(),
             orders: BTreeMap::new(),
             users: users.iter().map(|&name| name.into()).collect(),
@@ -182,9 +188,24 @@ impl Table {
         self.collect();
     }
 
-    /// Answers everything that waits for storage, passwords or sockets.
+    /// Answers everything that waits for storage, passwords, sockets or the bus.
     pub fn settle(&mut self) {
-        while self.store_one() || self.find_one() || self.drain_one() {}
+        while self.store_one() || self.find_one() || self.hear_one() || self.drain_one() {}
+    }
+
+    /// The bus is there, and lets everybody in.
+    fn hear_one(&mut self) -> bool {
+        if self.fx.bus.is_empty() {
+            return false;
+        }
+        let input = match self.fx.bus.remove(0) {
+            BusOrder::Subscribe { ticket, .. } => BusInput::Subscribed(ticket),
+            BusOrder::Lock { ticket, user } => BusInput::Locked { ticket, user, held: true },
+            _ => return true,
+        };
+        self.logic.handle_bus(self.now, input, &mut self.fx);
+        self.collect();
+        true
     }
 
     fn drain_one(&mut self) -> bool {
@@ -305,6 +326,10 @@ impl Table {
                 Written::Done
             }
             Write::CreateToken { user, .. } => self.token(user),
+            Write::Claim { .. } => {
+                self.next_epoch += 1;
+                Written::Claimed { epoch: Epoch(self.next_epoch - 1), before: None }
+            }
             Write::ExtendToken { token } => match token.split_once(':') {
                 Some((user, number)) => {
                     let user = UserId(user.parse().expect("a number"));
@@ -377,6 +402,12 @@ impl Table {
                 let members = &self.conversations[conversation.0 as usize - 1].members;
                 let row = |&id: &UserId| (id, (&*self.users[id.0 as usize - 1]).into(), Role::Member);
                 Found::Members { members: members.iter().map(row).collect(), more: false }
+            }
+            Read::GroupIds { user } => {
+                Found::GroupIds(self.groups(user).into_iter().map(|group| group.conversation).collect())
+            }
+            Read::Online { users, .. } => {
+                Found::Online(users.into_iter().filter(|user| self.elsewhere.contains(user)).collect())
             }
             _ => Found::Unavailable,
         }

@@ -31,6 +31,8 @@ const ALL_NODES: &str = "chat:nodes";
 #[derive(Clone, Copy, Debug)]
 enum Awaits {
     Nothing,
+    /// A publication: how many heard it.
+    Heard,
     Lock(Ticket, UserId),
     Nodes,
 }
@@ -106,7 +108,7 @@ impl Commander {
             BusOrder::Publish { channel, news } => {
                 let mut publish = cmd("PUBLISH");
                 publish.arg(codec::name(&channel)).arg(codec::encode(&run, &news));
-                (publish, Awaits::Nothing)
+                (publish, Awaits::Heard)
             }
             BusOrder::Subscribe { ticket, channels } => {
                 if let Some(answer) = self.link.subscribe(ticket, &channels) {
@@ -179,10 +181,12 @@ impl Commander {
             answers = self.send(&bytes, commands.len());
         }
         let mut answers = answers.unwrap_or_default().into_iter();
+        let mut unheard = false;
         for (_, awaits) in commands {
             let answer = answers.next();
             match *awaits {
                 Awaits::Nothing => {}
+                Awaits::Heard => unheard |= !matches!(answer, Some(Value::Int(_))),
                 Awaits::Lock(ticket, user) => {
                     let held = matches!(answer, Some(Value::Okay));
                     self.tell(BusInput::Locked { ticket, user, held });
@@ -193,6 +197,9 @@ impl Commander {
                     }
                 }
             }
+        }
+        if unheard {
+            self.tell(BusInput::Unheard);
         }
     }
 

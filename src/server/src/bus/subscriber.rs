@@ -5,6 +5,7 @@ use super::link::Link;
 use crate::queue::Outbox;
 use logic::BusInput;
 use redis::{Parser, Value};
+use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -41,8 +42,8 @@ pub fn run(link: &Link, run: &str, started: Instant, inputs: &Outbox<Vec<BusInpu
 }
 
 /// Reads until the connection is lost; why.
-fn listen(link: &Link, run: &str, mut stream: &TcpStream, teller: &mut Teller<'_>) -> String {
-    let mut parser = Parser::new();
+fn listen(link: &Link, run: &str, stream: &TcpStream, teller: &mut Teller<'_>) -> String {
+    let (mut parser, mut stream) = (Parser::new(), Steady(stream));
     loop {
         let value = match parser.parse_value(&mut stream) {
             Ok(value) => value,
@@ -66,6 +67,21 @@ fn listen(link: &Link, run: &str, mut stream: &TcpStream, teller: &mut Teller<'_
                 }
             }
             Said::Refused(why) => return why,
+        }
+    }
+}
+
+/// A stream that goes on after an interruption: a process that stood still is interrupted where it waits with a deadline
+/// (signal(7)), and has lost nothing.
+struct Steady<'a>(&'a TcpStream);
+
+impl Read for Steady<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                done => return done,
+            }
         }
     }
 }

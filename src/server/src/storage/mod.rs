@@ -16,6 +16,7 @@ mod calendar;
 mod claim;
 mod column;
 mod error;
+mod grounded;
 mod mysql;
 mod overview;
 mod page;

@@ -3,10 +3,12 @@
 //! The store thread takes all batches that wait and commits them as one. Under heavy load it gathers for a moment first, as
 //! a commit costs the same for one message or a thousand; else it does not wait. Housekeeping is done in slices between commits: as many as keep it up with what comes in, and all of them when nothing does.
 
+use super::grounded::Grounded;
 use super::{Reader, Store, StoreError};
 use crate::queue::{Bell, Gone, Inbox, Outbox, queue};
 use crate::systemd::Pulse;
-use logic::store::{Found, Read, Ticket, Write, Written};
+use foldhash::HashMap;
+use logic::store::{Flight, Found, Read, Ticket, Write, Written};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,6 +82,7 @@ pub fn start(store: Box<dyn Store>, outcomes: Outbox<Outcome>) -> Result<Storage
             due: Instant::now(),
             refuses: false,
             is_stuck: false,
+            grounded: Grounded::default(),
         }
         .run();
     })
@@ -184,6 +187,7 @@ struct StoreThread {
     refuses: bool,
     /// Whether the last slice of housekeeping could not be done.
     is_stuck: bool,
+    grounded: Grounded,
 }
 
 impl StoreThread {
@@ -249,10 +253,25 @@ impl StoreThread {
         }
     }
 
-    fn write(&mut self, batch: Vec<(Ticket, Write)>) -> Result<(), StoreError> {
-        let outcomes = &self.outcomes;
+    fn write(&mut self, mut batch: Vec<(Ticket, Write)>) -> Result<(), StoreError> {
+        let (outcomes, grounded) = (&self.outcomes, &mut self.grounded);
         // Logic may be gone at the end: then nobody waits for an answer.
-        let written = self.store.write(batch, &mut |batch| drop(outcomes.send(Outcome::Written(batch))));
+        let say = |written| drop(outcomes.send(Outcome::Written(written)));
+        let given_back = batch.extract_if(.., |(_, write)| grounded.has(flight_of(write)));
+        let given_back: Vec<_> = given_back.map(|(ticket, _)| (ticket, Written::Unavailable)).collect();
+        if !given_back.is_empty() {
+            say(given_back);
+        }
+        let flights = batch.iter().filter_map(|(ticket, write)| Some((*ticket, flight_of(write)?)));
+        let flights: HashMap<Ticket, Flight> = flights.collect();
+        let written = self.store.write(batch, &mut |written| {
+            if !flights.is_empty() {
+                for (ticket, written) in &written {
+                    grounded.learn(flights.get(ticket).copied(), written);
+                }
+            }
+            say(written);
+        });
         away(written, &mut self.refuses, "writes are refused")?;
         Ok(())
     }
@@ -282,6 +301,13 @@ impl StoreThread {
     }
 }
 
+fn flight_of(write: &Write) -> Option<Flight> {
+    match write {
+        Write::Append(append) => append.flight,
+        _ => None,
+    }
+}
+
 /// Passes a result on; `None`: storage is away. Says so once when it goes and once when it is back.
 fn away<T>(
     result: Result<T, StoreError>,
@@ -302,5 +328,89 @@ fn away<T>(
             }
             Ok(None)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Publish;
+    use super::super::story::append;
+    use super::*;
+    use logic::store::Append;
+    use std::collections::BTreeMap;
+    use wire::{Target, UserId};
+
+    /// Refuses its first batch, and is there again for the next one.
+    struct Fickle(bool);
+
+    impl Store for Fickle {
+        fn write(&mut self, writes: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
+            let refuses = !std::mem::replace(&mut self.0, true);
+            let written = || if refuses { Written::Unavailable } else { Written::Done };
+            publish(writes.into_iter().map(|(ticket, _)| (ticket, written())).collect());
+            match refuses {
+                true => Err(StoreError::Unavailable("the disk is full".to_owned())),
+                false => Ok(()),
+            }
+        }
+
+        fn read(&mut self, _: &Read) -> Found {
+            Found::Unavailable
+        }
+
+        fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+            Ok(Box::new(Mute))
+        }
+
+        fn housekeep(&mut self) -> Result<bool, StoreError> {
+            Ok(false)
+        }
+
+        fn is_behind(&self) -> bool {
+            false
+        }
+
+        fn backlog(&self) -> usize {
+            0
+        }
+    }
+
+    struct Mute;
+
+    impl Reader for Mute {
+        fn read(&mut self, _: &Read) -> Found {
+            Found::Unavailable
+        }
+    }
+
+    #[test]
+    fn what_follows_a_message_that_was_given_back_is_given_back() {
+        let bell = Arc::new(Bell::for_this_thread());
+        let (outbox, outcomes) = queue(64, &bell);
+        let storage = start(Box::new(Fickle(false)), outbox).unwrap();
+        let say = |ticket: u64, flight| match append(UserId(1), Target::User(UserId(2)), "", "x") {
+            Write::Append(append) => (Ticket(ticket), Write::Append(Append { flight, ..append })),
+            _ => unreachable!(),
+        };
+        let answers = |writes: Vec<(Ticket, Write)>| {
+            let wanted = writes.len();
+            storage.writes().send(writes).unwrap();
+            let (mut told, until) = (BTreeMap::new(), Instant::now() + Duration::from_secs(60));
+            while told.len() < wanted {
+                match outcomes.try_recv() {
+                    Ok(Some(Outcome::Written(batch))) => {
+                        told.extend(batch.into_iter().map(|(t, w)| (t.0, matches!(w, Written::Done))));
+                    }
+                    _ => assert!(Instant::now() < until, "no answer"),
+                }
+                bell.wait(Some(Duration::from_secs(1)), || !outcomes.is_empty());
+            }
+            told.into_values().collect::<Vec<_>>()
+        };
+        let (first, again) = (Some(Flight(1)), Some(Flight(2)));
+        assert_eq!(answers(vec![say(1, first)]), [false]);
+        assert_eq!(answers(vec![say(2, first), say(3, None), say(4, first)]), [false, true, false]);
+        assert_eq!(answers(vec![say(1, again), say(2, again), say(4, again)]), [true; 3]);
+        storage.stop();
     }
 }

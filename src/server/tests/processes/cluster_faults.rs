@@ -1,14 +1,16 @@
 //! Nodes that are killed, drained and frozen under load, and their database: nothing is lost, doubled, reordered or made
 //! up, and nobody waits for a node that is gone.
 
+use crate::database::RESUMES_WITHIN;
 use crate::support::client::{errno, text};
 use crate::support::crowd::Crowd;
 use crate::support::ledger::until_available;
-use crate::support::nodes::Nodes;
-use crate::support::{Client, Event, MariaDb, PATIENCE};
+use crate::support::nodes::{Doors, Nodes};
+use crate::support::{Client, Event, MariaDb, Nginx, PATIENCE};
 use rustix::process::Signal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::{Duration, Instant};
 use wire::{Command, Errno, Push, Reply, Seq, Target};
 
@@ -16,6 +18,14 @@ use wire::{Command, Errno, Push, Reply, Seq, Target};
 const DRAINS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a frozen node may hold up a conversation, and what a machine that does much else adds.
 const FROZEN_HOLDS_UP: Duration = Duration::from_millis(4_000 + 1_500);
+/// When a send is answered while the database is away.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// How long the long freeze lasts.
+const LONG: Duration = Duration::from_secs(30);
+/// When a message comes to another node without Redis, and what a machine that does much else adds.
+const DARK_WITHIN: Duration = Duration::from_millis(2_500 + 2_500);
+/// When all is as before once Redis is back.
+const NORMAL_WITHIN: Duration = Duration::from_secs(5);
 /// After a node's death: the end of its lease and a look at the database, and the same addition.
 const NOTICED_WITHIN: Duration = Duration::from_millis(5_500 + 1_500);
 
@@ -38,6 +48,118 @@ fn nodes_are_killed_one_by_one_and_all_at_once() {
         promised.wait_for(promised.count() + 200);
     });
     assert!(moves.resumed.load(Relaxed) >= 12 + 2, "{}", moves.resumed.load(Relaxed));
+}
+
+#[test]
+fn nginx_is_killed_and_its_clients_come_back_by_it_or_directly() {
+    let cluster = Nodes::start(2, &["--set", r#"chat.proxies=["127.0.0.1"]"#]);
+    let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    let mut nginx = Nginx::start(&[one, two]);
+    // Half of them come through nginx, and directly while its door is closed.
+    let doors = Doors::to(&[nginx.address, one, nginx.address, two]);
+    let crowd = Crowd::gather(&doors, 4);
+    let came = |nginx: &Nginx| nginx.log().matches(" connected to ").count();
+    let came_before = came(&nginx);
+    let moves = crowd.chat_through(|promised| {
+        for round in 0..4 {
+            promised.wait_for(promised.count() + 100 + round * 37);
+            // Three times it is the only way for whoever is to move; in the end the nodes are open, and it is not.
+            let is_only_way = round < 3;
+            let closed = if is_only_way { &[0, 1, 2, 3][..] } else { &[0, 2] };
+            closed.iter().for_each(|&door| doors.set(door, None));
+            nginx.kill9();
+            if !is_only_way {
+                return promised.wait_for(promised.count() + 500);
+            }
+            nginx.restart();
+            for (door, address) in [(0, nginx.address), (2, nginx.address), (1, one), (3, two)] {
+                doors.set(door, Some(address));
+            }
+            promised.wait_for(promised.count() + 200);
+        }
+    });
+    // Four senders and two listeners came through it.
+    assert!(moves.resumed.load(Relaxed) >= 4, "{}", moves.resumed.load(Relaxed));
+    assert!(came(&nginx) >= came_before + 6, "nobody comes back by it");
+}
+
+#[test]
+fn nodes_and_redis_stand_still_for_a_moment() {
+    let cluster = Nodes::start(3, &[]);
+    Crowd::gather(&cluster.doors, 3).chat_through(|promised| {
+        for (round, ms) in [1_000, 2_000, 5_000].into_iter().enumerate() {
+            let freezes: [&dyn Fn(bool); 2] = [&|frozen| cluster.redis.freeze(frozen), &|frozen| {
+                cluster.nodes[round].signal(if frozen { Signal::STOP } else { Signal::CONT });
+            }];
+            for freeze in freezes {
+                promised.wait_for(promised.count() + 100);
+                freeze(true);
+                // As long as the fault is to last.
+                thread::sleep(Duration::from_millis(ms));
+                freeze(false);
+                promised.wait_for(promised.count() + 100);
+            }
+        }
+    });
+}
+
+/// All of it in the dark: also sessions and leases that end meanwhile. Little is sent, so that others are not disturbed.
+#[test]
+fn redis_and_a_node_stand_still_for_long() {
+    let cluster = Nodes::start(3, &[]);
+    let addresses: Vec<_> = cluster.nodes.iter().map(|node| node.address).collect();
+    let (mut ghost, account) = Client::join(addresses[2], "ghost");
+    let (mut bob, bob_account) = Client::join(addresses[0], "bob");
+    let to_bob = Target::User(bob_account.id);
+    let conversation = ghost.send(to_bob.clone(), "before").conversation;
+    let (mut sent, mut pushed) = (vec!["before".to_owned()], vec![bob.message().content.to_string()]);
+    cluster.redis.freeze(true);
+    cluster.nodes[2].signal(Signal::STOP);
+    let frozen = Instant::now();
+    let in_the_dark = text(to_bob.clone(), "sent to the frozen one", Some("dark"));
+    let dead = ghost.post(&in_the_dark).unwrap();
+    let mut moved = Client::connect(addresses[1]);
+    assert!(moved.login(&account).resumed);
+    assert_eq!(errno(&moved.ask(&in_the_dark)), Errno::Ok);
+    sent.push("sent to the frozen one".into());
+    pushed.push(bob.message().content.to_string());
+    while frozen.elapsed() < LONG {
+        let content = format!("dark {}", sent.len());
+        moved.send(to_bob.clone(), &content);
+        let begun = Instant::now();
+        pushed.push(bob.message().content.to_string());
+        assert!(begun.elapsed() < DARK_WITHIN, "{:?}", begun.elapsed());
+        sent.push(content);
+    }
+    cluster.nodes[2].signal(Signal::CONT);
+    cluster.redis.freeze(false);
+    for event in ghost.wait_closed(PATIENCE) {
+        if let Event::Reply(number, reply) = event {
+            assert!(number != dead || errno(&reply) != Errno::Ok, "an older session has written");
+        }
+    }
+    let thawed = Instant::now();
+    loop {
+        let content = format!("light {}", sent.len());
+        moved.send(to_bob.clone(), &content);
+        let begun = Instant::now();
+        pushed.push(bob.message().content.to_string());
+        sent.push(content);
+        if begun.elapsed() < Duration::from_millis(300) {
+            break;
+        }
+        assert!(thawed.elapsed() < 2 * NORMAL_WITHIN, "it does not return to normal");
+    }
+    cluster.wait_for_all();
+    let mut back = Client::connect(addresses[2]);
+    assert!(back.login(&account).resumed);
+    back.send(to_bob, "back");
+    pushed.push(bob.message().content.to_string());
+    sent.push("back".into());
+    assert_eq!(pushed, sent);
+    let timeline = bob.history(conversation, Seq(0));
+    assert_eq!(timeline.iter().map(|message| &*message.content).collect::<Vec<_>>(), sent);
+    assert!(bob.take_pushes().iter().all(|push| !matches!(push, Push::Message(_))), "something came twice");
 }
 
 #[test]
@@ -119,12 +241,11 @@ fn a_frozen_node_holds_up_nobody_and_thaws_to_find_its_sessions_elsewhere() {
     crowd.chat_through(|promised| {
         for round in 0..2 {
             promised.wait_for(promised.count() + 100 + round * 37);
-            for number in 0..500 {
-                ghost.post(&text(group.clone(), &number.to_string(), None)).unwrap();
-            }
-            // In the middle of some of them.
-            eve.message();
-            cluster.nodes[2].signal(Signal::STOP);
+            cluster.freeze_in_a_transaction(2, || {
+                for number in 0..500 {
+                    ghost.post(&text(group.clone(), &number.to_string(), None)).unwrap();
+                }
+            });
             let frozen = Instant::now();
             let by_eve = text(group.clone(), "by eve", Some(&round.to_string()));
             let sent = until_available(&mut eve, &by_eve).unwrap();
@@ -154,13 +275,32 @@ fn a_frozen_node_holds_up_nobody_and_thaws_to_find_its_sessions_elsewhere() {
 fn the_database_of_two_nodes_is_killed_and_comes_back() {
     let mut database = MariaDb::start(&[]);
     let cluster = Nodes::over(&database.url("chat"), 2, &[]);
+    // One at each node, who stay connected.
+    let mut witnesses =
+        [0, 1].map(|at: usize| Client::join(cluster.nodes[at].address, &format!("witness {at}")).0);
+    let conversation = witnesses[0].create_group("witnesses");
+    assert_eq!(witnesses[1].ask(&Command::JoinGroup { conversation }), Reply::Done);
+    let group = Target::Conversation(conversation);
     let moves = Crowd::gather(&cluster.doors, 2).chat_through(|promised| {
         for round in 0..2 {
             promised.wait_for(promised.count() + 200 + round * 37);
             database.kill9();
+            for (number, client) in witnesses.iter_mut().enumerate() {
+                let begun = Instant::now();
+                let reply = client.ask(&text(group.clone(), "dark", Some(&format!("{round} of {number}"))));
+                assert_eq!(errno(&reply), Errno::Unavailable);
+                assert!(begun.elapsed() < ANSWERS_WITHIN, "{:?}", begun.elapsed());
+            }
             database.restart();
+            let back = Instant::now();
+            for (number, client) in witnesses.iter_mut().enumerate() {
+                let again = text(group.clone(), "dark", Some(&format!("{round} of {number}")));
+                assert_eq!(errno(&until_available(client, &again).unwrap()), Errno::Ok);
+                assert!(back.elapsed() < RESUMES_WITHIN, "work went on after {:?}", back.elapsed());
+            }
             promised.wait_for(promised.count() + 300);
         }
     });
+    assert_eq!(witnesses[0].history(conversation, Seq(0)).len(), 2 * 2, "each once");
     assert_eq!(moves.resumed.load(Relaxed), 0, "clients stay connected");
 }

@@ -4,8 +4,9 @@ use crate::durability::survives_kill_9;
 use crate::support::client::{errno, text};
 use crate::support::ledger::{Promised, REFUSED_FOR, Sender, audit};
 use crate::support::mariadb::{PASSWORD, USER};
-use crate::support::proxy::{Cut, Proxy};
+use crate::support::proxy::{Cut, JOIN, Proxy};
 use crate::support::{Account, Client, MariaDb, PATIENCE, Raised, Server, programs};
+use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use wire::{ConversationId, Errno, Message, Push, Seq, Target};
 
 /// When work must go on after the database is back.
-const RESUMES_WITHIN: Duration = Duration::from_secs(3);
+pub const RESUMES_WITHIN: Duration = Duration::from_secs(3);
 const SENDERS: usize = 3;
 const WINDOW: usize = 16;
 
@@ -174,6 +175,25 @@ fn the_answer_to_a_commit_is_lost_and_nothing_else() {
 }
 
 #[test]
+fn a_join_whose_commit_was_not_answered_is_told_as_it_is() {
+    let database = MariaDb::shared();
+    let proxy = Proxy::before(database.port);
+    let server = start_on(&database.url_at(proxy.port, &database.new_name()));
+    let (mut ann, _) = Client::join(server.address, "ann");
+    let (mut bob, _) = Client::join(server.address, "bob");
+    for round in 0..15 {
+        let conversation = ann.create_group(&format!("group {round}"));
+        let join = wire::Command::JoinGroup { conversation };
+        proxy.arm([Cut::Answer, Cut::Late, Cut::Question][round % 3], JOIN);
+        assert_eq!(bob.ask(&join), wire::Reply::Done);
+        proxy.wait_until_cut();
+        assert_eq!(errno(&bob.ask(&join)), Errno::Conflict);
+        ann.send(Target::Conversation(conversation), "welcome");
+        assert_eq!(&*bob.message().content, "welcome");
+    }
+}
+
+#[test]
 fn a_node_that_stands_still_holds_up_its_conversation_for_four_seconds_and_no_other() {
     let database = MariaDb::shared();
     let name = database.new_name();
@@ -202,6 +222,29 @@ fn a_node_that_stands_still_holds_up_its_conversation_for_four_seconds_and_no_ot
     let contents: Vec<String> = (0..3).map(|_| bob.message().content.to_string()).collect();
     assert_eq!(contents, ["1", "2", "3"]);
     assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+}
+
+#[test]
+fn what_is_in_flight_when_a_server_is_told_to_end_is_finished_and_answered() {
+    let database = MariaDb::shared();
+    let name = database.new_name();
+    let mut server = start_on(&database.url(&name));
+    let (mut ann, _) = Client::join(server.address, "ann");
+    let bob = Target::User(Client::connect(server.address).register("bob").id);
+    let held = ann.send(bob.clone(), "1");
+    let mut holder = database.connect().unwrap();
+    let lock = format!("SELECT id FROM {name}.conversation WHERE id = {} FOR UPDATE", held.conversation);
+    for sql in ["START TRANSACTION", &lock] {
+        mysql::prelude::Queryable::query_drop(&mut holder, sql).unwrap();
+    }
+    let waiting = ann.post(&text(bob, "2", None)).unwrap();
+    // What was asked before this has begun.
+    ann.settle();
+    server.signal(Signal::TERM);
+    ann.push(PATIENCE, |push| matches!(push, Push::GoingAway(_)).then_some(()));
+    mysql::prelude::Queryable::query_drop(&mut holder, "ROLLBACK").unwrap();
+    assert!(matches!(ann.reply(waiting), wire::Reply::Sent(sent) if sent.seq == held.seq.next()));
+    assert!(server.wait(PATIENCE).success(), "{}", server.stderr());
 }
 
 #[test]

@@ -115,6 +115,21 @@ fn without_the_bus_the_database_is_read_each_second() {
 }
 
 #[test]
+fn what_a_node_could_not_publish_is_found_in_the_database() {
+    let mut w = two_nodes();
+    w.bus.set_mute(0, true);
+    for n in 0..5 {
+        // Also long after its lease has ended.
+        let took = say(&mut w, 0, &format!("unheard {n}"));
+        assert!(took <= 2_500, "{took} ms");
+        run(&mut w, 7_000);
+    }
+    w.bus.set_mute(0, false);
+    let took = say(&mut w, 0, "heard");
+    assert!(took <= 100, "{took} ms");
+}
+
+#[test]
 fn a_gap_is_closed_at_once() {
     let mut w = two_nodes();
     w.bus.loses = 1;
@@ -127,7 +142,15 @@ fn a_gap_is_closed_at_once() {
 
 #[test]
 fn a_node_that_dies_between_commit_and_publication_leaves_nothing_stuck() {
+    // Whenever the safety sweep was last there: it is not what finds it.
+    for second in 0..10 {
+        dies_between_commit_and_publication(second * 1_000);
+    }
+}
+
+fn dies_between_commit_and_publication(after: u64) {
     let mut w = two_nodes();
+    run(&mut w, after);
     write(&mut w, 0, "committed");
     for at in w.live_links() {
         w.up(at, usize::MAX);
@@ -144,6 +167,27 @@ fn a_node_that_dies_between_commit_and_publication_leaves_nothing_stuck() {
     }
     let took = shown(&mut w, 1, "committed");
     assert!(took > SLACK_MS && took <= 7_000, "{took} ms");
+}
+
+#[test]
+fn with_the_bus_an_older_session_ends_at_once() {
+    let mut w = two_nodes();
+    w.add_device(w.devices[1].user);
+    // The two devices of a user take turns, whenever the database was last asked.
+    for (turn, (device, node)) in [(2, 0), (1, 1)].into_iter().cycle().take(8).enumerate() {
+        run(&mut w, 130 * turn as u64);
+        let now = w.ms;
+        w.devices[device].login(now);
+        w.pump(device);
+        w.connect_to(device, node);
+        while !w.devices[device].session.is_online() {
+            assert!(w.ms < now + SLACK_MS, "no login in turn {turn}");
+            step(&mut w, None);
+        }
+        run(&mut w, 60);
+        let other = 3 - device;
+        assert!(w.devices[other].kicked, "not after {} ms in turn {turn}", w.ms - now);
+    }
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct Bus {
 struct End {
     run: Arc<str>,
     is_away: bool,
+    /// Whether it can listen only.
+    is_mute: bool,
     /// When it went away.
     away_since: u64,
     listens: BTreeSet<Channel>,
@@ -35,11 +37,11 @@ impl Bus {
         if self.ends.len() <= node {
             self.ends.resize_with(node + 1, End::default);
         }
-        let is_away = self.ends[node].is_away;
+        let (is_away, is_mute) = (self.ends[node].is_away, self.ends[node].is_mute);
         let listens = BTreeSet::from([Channel::Node(Arc::clone(run))]);
         let flying = if is_away { Vec::new() } else { vec![BusInput::Up] };
         let away_since = self.ends[node].away_since;
-        self.ends[node] = End { run: Arc::clone(run), is_away, away_since, listens, flying };
+        self.ends[node] = End { run: Arc::clone(run), is_away, is_mute, away_since, listens, flying };
     }
 
     /// How long a node has had no bus.
@@ -64,6 +66,11 @@ impl Bus {
         });
         end.flying = waiting.collect();
         end.flying.push(if is_away { BusInput::Down } else { BusInput::Up });
+    }
+
+    /// A node's commands do not come through, or do again; what it listens to does.
+    pub fn set_mute(&mut self, node: usize, is_mute: bool) {
+        self.ends[node].is_mute = is_mute;
     }
 
     /// All that it holds is forgotten.
@@ -92,13 +99,17 @@ impl Bus {
             }),
             BusOrder::Lock { ticket, user } => {
                 let is_free = self.locks.get(&user).is_none_or(|(_, _, until)| *until <= now);
-                let held = is_free && !end.is_away;
+                let held = is_free && !end.is_away && !end.is_mute;
                 if held {
                     self.locks.insert(user, (node, ticket, now + LOCK_MS));
                 }
                 end.flying.push(BusInput::Locked { ticket, user, held });
             }
+            BusOrder::Publish { .. } if end.is_away || end.is_mute => end.flying.push(BusInput::Unheard),
             _ if end.is_away => {}
+            // That it hears needs no command.
+            BusOrder::Lease if end.is_mute => end.flying.push(BusInput::Heard { at: now }),
+            _ if end.is_mute => {}
             BusOrder::Publish { channel, news } => self.publish(node, &channel, &news, dice),
             BusOrder::Renew { ticket, user } => {
                 if let Some(lock) =

@@ -159,12 +159,14 @@ fn step(w: &mut World, faults: &Faults) {
 
 fn bus_fault(w: &mut World, node: usize) {
     let ms = w.ms;
-    match w.dice.below(6) {
+    match w.dice.below(8) {
         0 => w.bus.flush(),
         1 => w.bus.overflow(node),
         2 => (0..w.nodes.len()).for_each(|node| w.bus.set_away(node, true, ms)),
         3 => w.bus.set_away(node, true, ms),
         4 => w.restart_database(),
+        5 => w.bus.set_mute(node, true),
+        6 => w.bus.set_mute(node, false),
         _ => (0..w.nodes.len()).for_each(|node| w.bus.set_away(node, false, ms)),
     }
 }
@@ -207,6 +209,7 @@ fn settle(w: &mut World) {
         if w.nodes.len() > 1 {
             let ms = w.ms;
             w.bus.set_away(node, false, ms);
+            w.bus.set_mute(node, false);
         }
     }
     for at in w.live_links() {

@@ -1,13 +1,15 @@
 //! A private nginx that balances the chat port with the configuration that is shipped, `conf/nginx/chatserver.conf`: only
 //! addresses are put into it.
 
-use super::beside::Beside;
+use super::beside::{Beside, PATIENCE, is_running};
 use super::ports::free_port;
 use super::system::{find, is_root};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const SHIPPED: &str = include_str!("../../../../conf/nginx/chatserver.conf");
@@ -54,10 +56,39 @@ impl Nginx {
         assert!(told.unwrap().success(), "nginx -s reload: {}", self.log());
     }
 
+    /// Ends it as a power cut would, with its workers, which would serve on without their master.
+    pub fn kill9(&mut self) {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.process.pid)).unwrap();
+        let workers = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        let all: Vec<u32> = [self.process.pid].into_iter().chain(workers).collect();
+        assert!(all.len() > 1, "nginx has workers");
+        for &pid in &all {
+            kill(pid);
+        }
+        let until = Instant::now() + PATIENCE;
+        while all.iter().any(|&pid| is_running(pid)) {
+            assert!(Instant::now() < until, "nginx is not gone");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Starts it again at the same address; it must have ended.
+    pub fn restart(&mut self) {
+        self.process =
+            Beside::start(&find("nginx", MISSING), &arguments(&self.folder), &self.folder.join("log"));
+        self.process.wait_for(self.address);
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.process.log()
     }
+}
+
+fn kill(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process};
+    // One that has just ended is as good.
+    let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL);
 }
 
 fn arguments(folder: &Path) -> Vec<String> {

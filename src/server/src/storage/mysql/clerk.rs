@@ -165,7 +165,7 @@ fn execute(
             session::claim(link, now, &Claim { user, node, token, grace, unless_held })
         }
         Write::Release { user, epoch, ended } => session::release(link, now, (*user, *epoch), *ended),
-        Write::SeeNode { node } => session::see_node(link, now, node),
+        Write::SeeNode { node, unheard } => session::see_node(link, now, node, *unheard),
         Write::Append(_) | Write::JoinGroup { .. } => unreachable!("these go to the store threads"),
     }
 }

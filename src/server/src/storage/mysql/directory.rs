@@ -58,19 +58,20 @@ impl Directory {
         self.learn_pairs(link, &wanted)
     }
 
-    /// The refusal of a message whose target does not exist, or what became of it when it was sent before.
-    pub fn refusal(&self, link: &mut Link, append: &Append) -> Result<Written, Failure> {
+    /// The refusals of messages whose targets do not exist, or what became of those that were sent before.
+    pub fn refusals(&self, link: &mut Link, appends: &[&Append]) -> Result<Vec<Written>, Failure> {
         let mut sql = Sql::new();
         let days = sent::days(link.now()?);
-        sent::ask(&mut sql, days, [(append.sender, &*append.cid)].into_iter());
+        sent::ask(&mut sql, days, appends.iter().map(|append| (append.sender, &*append.cid)));
         let found = sent::found(&link.rows(&sql)?)?;
-        Ok(match sent::place(&found, append.sender, &append.cid) {
+        let refusal = |append: &&Append| match sent::place(&found, append.sender, &append.cid) {
             Some(place) => {
                 Written::Duplicate { conversation: place.conversation, seq: place.seq, time: place.time }
             }
             None if self.peer(&append.target) == Some(append.sender) => Written::Oneself,
             None => Written::NotFound,
-        })
+        };
+        Ok(appends.iter().map(refusal).collect())
     }
 
     fn peer(&self, target: &Target) -> Option<UserId> {

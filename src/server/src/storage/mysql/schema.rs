@@ -12,6 +12,7 @@ use wire::UnixMillis;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../../../sql/mysql/0001_init.sql"),
     include_str!("../../../../../sql/mysql/0002_session.sql"),
+    include_str!("../../../../../sql/mysql/0003_unheard.sql"),
 ];
 
 /// How long to wait for another node that is at the same, seconds.

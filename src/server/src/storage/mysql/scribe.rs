@@ -14,6 +14,7 @@ use super::session;
 use super::sql::Sql;
 use crate::queue::{Bell, Inbox, Outbox};
 use crate::storage::Outcome;
+use crate::storage::grounded::Grounded;
 use crate::systemd::Pulse;
 use foldhash::HashSet;
 use logic::store::{Epoch, Ticket, Written};
@@ -56,6 +57,21 @@ pub struct Join {
     pub conversation: ConversationId,
     /// When it came.
     pub since: Instant,
+    /// A commit that had it was not answered: it may be done.
+    pub is_in_doubt: bool,
+}
+
+impl Join {
+    /// One that has just come.
+    pub fn new(
+        ticket: Ticket,
+        session: (UserId, Epoch),
+        conversation: ConversationId,
+        since: Instant,
+    ) -> Join {
+        let (user, epoch) = session;
+        Join { ticket, user, epoch, conversation, since, is_in_doubt: false }
+    }
 }
 
 impl Job {
@@ -67,7 +83,10 @@ impl Job {
     }
 
     fn is_in_doubt(&self) -> bool {
-        matches!(self, Job::Append(entry) if entry.is_in_doubt)
+        match self {
+            Job::Append(entry) => entry.is_in_doubt,
+            Job::Join(join) => join.is_in_doubt,
+        }
     }
 }
 
@@ -84,6 +103,7 @@ pub struct Scribe {
     waiting: Vec<Job>,
     /// The conversations in which something waits.
     held: HashSet<ConversationId>,
+    grounded: Grounded,
     /// Whether the database was away when it was last needed.
     is_away: bool,
     refuses: bool,
@@ -101,6 +121,7 @@ impl Scribe {
             outcomes,
             waiting: Vec::new(),
             held: HashSet::default(),
+            grounded: Grounded::default(),
             is_away: false,
             refuses: false,
         }
@@ -171,9 +192,12 @@ impl Scribe {
 
     /// Stores messages, or has them wait.
     fn store(&mut self, entries: Vec<Entry>) {
-        let (held, mut entries): (Vec<_>, Vec<_>) =
+        let (held, entries): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| self.is_away || self.held.contains(&entry.conversation));
         self.postpone(held.into_iter().map(Job::Append));
+        let follows = |entry: &Entry| !entry.is_in_doubt && self.grounded.has(entry.append.flight);
+        let (grounded, mut entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(follows);
+        self.publish(grounded, std::iter::repeat(Verdict::Late));
         if entries.is_empty() {
             return;
         }
@@ -256,7 +280,10 @@ impl Scribe {
             if verdict == Verdict::Elsewhere {
                 self.postpone([Job::Append(entry)].into_iter());
             } else {
-                outcomes.push(append::outcome(entry, verdict, &self.heads));
+                let flight = entry.append.flight;
+                let (ticket, written) = append::outcome(entry, verdict, &self.heads);
+                self.grounded.learn(flight, &written);
+                outcomes.push((ticket, written));
             }
         }
         self.say(outcomes);
@@ -274,6 +301,9 @@ impl Scribe {
         let mut outcomes = Vec::new();
         for job in jobs {
             if self.is_away && !job.is_in_doubt() {
+                if let Job::Append(entry) = &job {
+                    self.grounded.learn(entry.append.flight, &Written::Unavailable);
+                }
                 let (Job::Append(Entry { ticket, .. }) | Job::Join(Join { ticket, .. })) = job;
                 outcomes.push((ticket, Written::Unavailable));
             } else {
@@ -286,29 +316,33 @@ impl Scribe {
 
     /// Lets readers see what this thread has committed, unless some of it has no outcome yet.
     fn open_curtain(&self) {
-        if !self.waiting.iter().any(Job::is_in_doubt) {
+        let hides = |job: &Job| matches!(job, Job::Append(entry) if entry.is_in_doubt);
+        if !self.waiting.iter().any(hides) {
             self.curtains.open(self.number);
         }
     }
 
     /// Makes a user a member; what was said before stays unseen.
-    fn let_in(&mut self, join: Join) {
+    fn let_in(&mut self, mut join: Join) {
         if self.is_away || self.held.contains(&join.conversation) {
             return self.postpone([Job::Join(join)].into_iter());
         }
         let mut tries = 0;
         let outcome = loop {
             tries += 1;
-            match self.line.with(|link| admit(link, &join)) {
+            let mut commits = false;
+            let done = self.line.with(|link| admit(link, &join, &mut commits));
+            join.is_in_doubt |= commits && done.is_err();
+            match done {
                 Ok(Some(written)) => break written,
-                Ok(None) if join.since.elapsed() < LATE => {
-                    return self.postpone([Job::Join(join)].into_iter());
-                }
                 Err(Failure { cause: Cause::Conflict | Cause::Lost, .. })
                     if tries < TRIES && self.line.due().is_none() => {}
-                Ok(None) => break Written::Unavailable,
-                Err(failure) => {
-                    self.is_away = failure.cause == Cause::Lost;
+                undone => {
+                    self.is_away |= matches!(undone, Err(Failure { cause: Cause::Lost, .. }));
+                    let is_locked = undone.is_ok() && join.since.elapsed() < LATE;
+                    if is_locked || join.is_in_doubt {
+                        return self.postpone([Job::Join(join)].into_iter());
+                    }
                     break Written::Unavailable;
                 }
             }
@@ -317,8 +351,8 @@ impl Scribe {
     }
 }
 
-/// Carries out a join; `None`: the group is locked elsewhere.
-fn admit(link: &mut super::link::Link, join: &Join) -> Result<Option<Written>, Failure> {
+/// Carries out a join; `None`: the group is locked elsewhere. `commits`: whether it came so far that it may be done.
+fn admit(link: &mut super::link::Link, join: &Join, commits: &mut bool) -> Result<Option<Written>, Failure> {
     let Join { user, epoch, conversation, .. } = join;
     let mut sql = link.begin();
     let opening = sql.statements();
@@ -339,6 +373,8 @@ fn admit(link: &mut super::link::Link, join: &Join) -> Result<Option<Written>, F
             link.ask(sql.statement("ROLLBACK"))?;
             return Ok(None);
         }
+        // Behind the lock nothing of a lost commit is to come: what is there now is what it has done.
+        _ if join.is_in_doubt && !member.rows.is_empty() => Written::Done,
         _ if *epoch != Epoch::NONE && !session::is_in_force(link, *user, *epoch)? => Written::Superseded,
         _ if !member.rows.is_empty() => Written::Conflict,
         (Some(row), _) => {
@@ -350,6 +386,7 @@ fn admit(link: &mut super::link::Link, join: &Join) -> Result<Option<Written>, F
             .statement(format_args!(
                 "UPDATE conversation SET member_version = member_version + 1 WHERE id = {conversation}"
             ));
+            *commits = true;
             Written::Done
         }
     };

@@ -75,11 +75,15 @@ pub fn release(
 }
 
 /// Carries out [`logic::store::Write::SeeNode`].
-pub fn see_node(link: &mut Link, now: UnixMillis, node: &str) -> Result<Written, Failure> {
+pub fn see_node(link: &mut Link, now: UnixMillis, node: &str, unheard: bool) -> Result<Written, Failure> {
+    let unheard_at = if unheard { now.0 } else { 0 };
     let mut sql = Sql::new();
-    sql.push("INSERT INTO node (name, seen_at) VALUES (")
+    sql.push("INSERT INTO node (name, seen_at, unheard_at) VALUES (")
         .bytes(node.as_bytes())
-        .push(format_args!(", {now}) ON DUPLICATE KEY UPDATE seen_at = VALUES(seen_at)"))
+        .push(format_args!(
+            ", {now}, {unheard_at}) ON DUPLICATE KEY UPDATE seen_at = VALUES(seen_at), \
+             unheard_at = GREATEST(unheard_at, VALUES(unheard_at))"
+        ))
         .end()
         .statement(format_args!("DELETE FROM node WHERE seen_at < {}", now.0.saturating_sub(NODE_KEPT_MS)));
     link.ask(&sql)?;
@@ -146,8 +150,14 @@ pub fn claims(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, F
         "SELECT user_id, epoch FROM session WHERE changed_at >= {since} AND NOT node <=> "
     ))
     .bytes(node.as_bytes())
+    .end()
+    .push("SELECT COALESCE(MAX(unheard_at), 0) FROM node WHERE name <> ")
+    .bytes(node.as_bytes())
     .end();
-    Ok(Found::Claims { now, claims: latest(&link.rows(&sql)?)?.into_iter().collect() })
+    let answers = link.ask(&sql)?;
+    let [claims, unheard] = &answers[..] else { unreachable!("an answer a statement") };
+    let claims = latest(&claims.rows)?.into_iter().collect();
+    Ok(Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? })
 }
 
 /// Answers [`logic::store::Read::Changes`].

@@ -20,6 +20,7 @@ use super::link::{Line, Purpose, Target};
 use super::scribe::{Job, Join, Scribe};
 use super::{account, schema, view};
 use crate::queue::{Bell, Inbox, Outbox};
+use crate::storage::grounded::Grounded;
 use crate::storage::thread::{Running, spawn};
 use crate::storage::{Outcome, StoreError, system_random};
 use crate::systemd::Pulse;
@@ -82,6 +83,7 @@ impl Threads {
         let router = Router {
             line: line(Purpose::Writing),
             directory: Directory::new(),
+            grounded: Grounded::default(),
             scribes: doors,
             clerk: changes,
             outcomes: outcomes.clone(),
@@ -127,6 +129,7 @@ impl Threads {
 struct Router {
     line: Line,
     directory: Directory,
+    grounded: Grounded,
     scribes: Vec<Outbox<Vec<Job>>>,
     clerk: Outbox<Vec<(Ticket, Write)>>,
     outcomes: Outbox<Outcome>,
@@ -161,30 +164,24 @@ impl Router {
         let learnt =
             if unknown.is_empty() { Ok(()) } else { learn(&mut self.line, &mut self.directory, &unknown) };
         let mut jobs: Vec<Vec<Job>> = self.scribes.iter().map(|_| Vec::new()).collect();
-        let (mut changes, mut refused) = (Vec::new(), Vec::new());
+        let (mut changes, mut lost) = (Vec::new(), Vec::new());
         let since = Instant::now();
         for (ticket, write) in batch {
             match write {
                 Write::Append(append) => match self.directory.conversation(&append) {
-                    Some(conversation) => {
+                    Some(conversation) if !self.grounded.has(append.flight) => {
                         let entry = Entry { ticket, conversation, append, since, is_in_doubt: false };
                         jobs[self.scribe_of(conversation)].push(Job::Append(entry));
                     }
-                    None => {
-                        let refusal = match learnt {
-                            Ok(()) => self.line.with(|link| self.directory.refusal(link, &append)),
-                            Err(_) => Ok(Written::Unavailable),
-                        };
-                        refused.push((ticket, refusal.unwrap_or(Written::Unavailable)));
-                    }
+                    _ => lost.push((ticket, append)),
                 },
                 Write::JoinGroup { user, conversation } => {
-                    let join = Join { ticket, user, epoch: Epoch::NONE, conversation, since };
+                    let join = Join::new(ticket, (user, Epoch::NONE), conversation, since);
                     jobs[self.scribe_of(conversation)].push(Job::Join(join));
                 }
                 Write::Fenced { user, epoch, write } => match *write {
                     Write::JoinGroup { conversation, .. } => {
-                        let join = Join { ticket, user, epoch, conversation, since };
+                        let join = Join::new(ticket, (user, epoch), conversation, since);
                         jobs[self.scribe_of(conversation)].push(Job::Join(join));
                     }
                     write => {
@@ -201,9 +198,31 @@ impl Router {
         if !changes.is_empty() {
             let _ = self.clerk.send(changes);
         }
-        if !refused.is_empty() {
+        if !lost.is_empty() {
+            let refused = self.refuse(lost, learnt.is_ok());
             let _ = self.outcomes.send(Outcome::Written(refused));
         }
+    }
+
+    /// What becomes of messages that have no conversation to go to, in one look; `is_certain`: because there is none.
+    fn refuse(&mut self, lost: Vec<(Ticket, Append)>, is_certain: bool) -> Vec<(Ticket, Written)> {
+        let Router { line, directory, grounded, .. } = self;
+        let (stays, certain): (Vec<_>, Vec<_>) =
+            lost.into_iter().partition(|(_, append)| !is_certain || grounded.has(append.flight));
+        let appends: Vec<&Append> = certain.iter().map(|(_, append)| append).collect();
+        let refusals = match appends.is_empty() {
+            true => Vec::new(),
+            false => line.with(|link| directory.refusals(link, &appends)).unwrap_or_default(),
+        };
+        let refusals = refusals.into_iter().chain(std::iter::repeat(Written::Unavailable));
+        let written = certain.into_iter().zip(refusals);
+        let written = written.chain(stays.into_iter().map(|append| (append, Written::Unavailable)));
+        let mut told = Vec::new();
+        for ((ticket, append), written) in written {
+            grounded.learn(append.flight, &written);
+            told.push((ticket, written));
+        }
+        told
     }
 
     fn scribe_of(&self, conversation: ConversationId) -> usize {

@@ -223,7 +223,7 @@ impl SqliteStore {
                 self.claim(batch, Claim { user, node: &node, token: &token, grace, unless_held })
             }
             Write::Release { user, epoch, ended } => self.release(batch, user, epoch, ended),
-            Write::SeeNode { node } => self.see_node(batch, &node),
+            Write::SeeNode { node, unheard } => self.see_node(batch, &node, unheard),
         }
     }
 

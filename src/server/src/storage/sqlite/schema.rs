@@ -10,6 +10,7 @@ use wire::UnixMillis;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../../../sql/sqlite/0001_init.sql"),
     include_str!("../../../../../sql/sqlite/0002_session.sql"),
+    include_str!("../../../../../sql/sqlite/0003_unheard.sql"),
 ];
 /// The last version that kept its journal in a table.
 const JOURNAL_IN_A_TABLE: u32 = 1;

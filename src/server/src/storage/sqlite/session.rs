@@ -59,10 +59,12 @@ impl SqliteStore {
     }
 
     /// Carries out [`Write::SeeNode`].
-    pub(super) fn see_node(&self, batch: &Batch, node: &str) -> Result<Written, StoreError> {
+    pub(super) fn see_node(&self, batch: &Batch, node: &str, unheard: bool) -> Result<Written, StoreError> {
         let now = batch.now.0;
-        let sql = "INSERT OR REPLACE INTO node (name, seen_at) VALUES (?1, ?2)";
-        self.conn.prepare_cached(sql)?.execute((node, now as i64))?;
+        let unheard_at = if unheard { now } else { 0 };
+        let sql = "INSERT INTO node (name, seen_at, unheard_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) \
+                   DO UPDATE SET seen_at = excluded.seen_at, unheard_at = max(unheard_at, excluded.unheard_at)";
+        self.conn.prepare_cached(sql)?.execute((node, now as i64, unheard_at as i64))?;
         let outlived = now.saturating_sub(NODE_KEPT_MS) as i64;
         self.conn.prepare_cached("DELETE FROM node WHERE seen_at < ?1")?.execute([outlived])?;
         Ok(Written::Done)
@@ -122,7 +124,10 @@ impl View<'_> {
         let mut select = self.conn.prepare_cached(sql)?;
         let rows =
             select.query_map((since.0 as i64, node), |row| Ok((UserId(row.get(0)?), Epoch(row.get(1)?))))?;
-        Ok(Found::Claims { now: self.now, claims: rows.collect::<rusqlite::Result<_>>()? })
+        let claims = rows.collect::<rusqlite::Result<_>>()?;
+        let sql = "SELECT coalesce(max(unheard_at), 0) FROM node WHERE name <> ?1";
+        let unheard = self.conn.prepare_cached(sql)?.query_row([node], |row| row.get::<_, i64>(0))?;
+        Ok(Found::Claims { now: self.now, claims, unheard: UnixMillis(unheard as u64) })
     }
 
     /// Answers [`logic::store::Read::Changes`].

@@ -13,7 +13,7 @@ const LAPTOP: TokenHash = [1; 32];
 const PHONE: TokenHash = [2; 32];
 
 fn see(play: &mut Play<'_>, node: &str) {
-    assert!(matches!(play.one(Write::SeeNode { node: node.into() }), Written::Done));
+    assert!(matches!(play.one(Write::SeeNode { node: node.into(), unheard: false }), Written::Done));
 }
 
 fn claim(user: UserId, node: &str, token: TokenHash) -> Write {
@@ -155,7 +155,7 @@ pub fn who_is_connected_can_be_left_alone(play: &mut Play<'_>) {
 pub fn claims_of_others_are_listed(play: &mut Play<'_>) {
     let (anna, ben, cleo) = (play.user("anna"), play.user("ben"), play.user("cleo"));
     let claims = |play: &mut Play<'_>, since| match play.read(Read::Claims { node: "n1".into(), since }) {
-        Found::Claims { now, mut claims } => {
+        Found::Claims { now, mut claims, .. } => {
             claims.sort_unstable();
             (now, claims)
         }
@@ -172,6 +172,24 @@ pub fn claims_of_others_are_listed(play: &mut Play<'_>) {
     assert_eq!(claims(play, begin).1.len(), 2);
     assert!(matches!(play.one(release(ben, bens, true)), Written::Done));
     assert_eq!(claims(play, play.now).1.len(), 1, "that it has ended does not undo that it was claimed");
+}
+
+pub fn whoever_was_not_heard_tells_the_others(play: &mut Play<'_>) {
+    let unheard = |play: &mut Play<'_>, node: &str| match play
+        .read(Read::Claims { node: node.into(), since: UnixMillis::MAX })
+    {
+        Found::Claims { unheard, .. } => unheard,
+        other => panic!("{other:?}"),
+    };
+    see(play, "n1");
+    see(play, "n2");
+    assert_eq!(unheard(play, "n2"), UnixMillis(0));
+    assert!(matches!(play.one(Write::SeeNode { node: "n1".into(), unheard: true }), Written::Done));
+    let at = play.now;
+    play.wait(1_000);
+    see(play, "n1");
+    assert_eq!(unheard(play, "n2"), at, "that it lives does not undo it");
+    assert_eq!(unheard(play, "n1"), UnixMillis(0), "it is not told of itself");
 }
 
 pub fn changes_that_a_nodes_members_lack_are_listed(play: &mut Play<'_>) {

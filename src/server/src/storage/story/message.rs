@@ -172,6 +172,7 @@ pub fn texts_come_back_as_they_were_sent(play: &mut Play<'_>) {
             cid: format!("c{n}").into(),
             content_type,
             content: text.into(),
+            flight: None,
         }));
         sent.push(appended(&written));
     }

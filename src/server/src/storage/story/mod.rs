@@ -60,6 +60,7 @@ pub const STORIES: &[(&str, Story)] = &[
     ),
     ("who is connected can be left alone", cluster::who_is_connected_can_be_left_alone),
     ("claims of others are listed", cluster::claims_of_others_are_listed),
+    ("whoever was not heard tells the others", cluster::whoever_was_not_heard_tells_the_others),
     ("changes that a node's members lack are listed", cluster::changes_that_a_nodes_members_lack_are_listed),
     ("a roster has every member's place", cluster::a_roster_has_every_members_place),
 ];
@@ -174,6 +175,7 @@ pub fn append(sender: UserId, target: Target, cid: &str, content: &str) -> Write
         cid: cid.into(),
         content_type: "text".into(),
         content: content.into(),
+        flight: None,
     })
 }
 

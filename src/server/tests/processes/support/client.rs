@@ -213,6 +213,15 @@ impl Client {
     /// The same, of a server that may be killed meanwhile.
     pub fn try_ask(&mut self, command: &Command) -> Result<Reply, Closed> {
         let request = self.post(command)?;
+        self.try_reply(request)
+    }
+
+    /// The reply to a request that was posted to such a server.
+    #[track_caller]
+    pub fn try_reply(&mut self, request: u32) -> Result<Reply, Closed> {
+        if let Some(reply) = self.replies.remove(&request) {
+            return Ok(reply);
+        }
         loop {
             match self.event(PATIENCE)? {
                 Some(Event::Reply(number, reply)) if number == request => return Ok(reply),

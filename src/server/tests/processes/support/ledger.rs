@@ -178,7 +178,8 @@ impl Sender {
         self.go_on_with(Client::login_to(address, &self.account));
         for (number, post) in self.posts.iter_mut().enumerate() {
             if post.place.is_none() || number.is_multiple_of(RETRY_EVERY) {
-                post.answered_again(self.client.ask(&post.again()));
+                let reply = until_available(&mut self.client, &post.again());
+                post.answered_again(reply.expect("the server stays"));
             }
         }
     }

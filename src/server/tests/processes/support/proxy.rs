@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What happens to the next COMMIT of messages.
+/// What happens to the next COMMIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// The server carries it out, and its answer is lost.
@@ -27,13 +27,17 @@ pub struct Proxy {
 
 #[derive(Default)]
 struct State {
-    armed: Mutex<Option<Cut>>,
+    /// What, and what stands in that transaction.
+    armed: Mutex<Option<(Cut, &'static str)>>,
     done: Condvar,
 }
 
-/// How a batch of messages ends, and what stands in every one.
+/// How the last question of a transaction ends.
 const COMMIT: &[u8] = b";COMMIT;";
-const MESSAGES: &[u8] = b"INSERT INTO message_";
+/// What stands in that of every batch of messages.
+pub const MESSAGES: &str = "INSERT INTO message_";
+/// What stands in that of a join.
+pub const JOIN: &str = "INSERT INTO member ";
 
 impl Proxy {
     /// Starts one before the server at this port.
@@ -59,14 +63,25 @@ impl Proxy {
         Proxy { port, state }
     }
 
-    /// Cuts the connection of the next COMMIT of messages, and returns when that is done.
+    /// Cuts the connection of the next COMMIT of a transaction in which this stands.
+    pub fn arm(&self, cut: Cut, what: &'static str) {
+        *self.state.armed.lock().unwrap() = Some((cut, what));
+    }
+
+    /// The same for one of messages, and returns when that is done.
     #[track_caller]
     pub fn cut(&self, cut: Cut) {
-        *self.state.armed.lock().unwrap() = Some(cut);
+        self.arm(cut, MESSAGES);
+        self.wait_until_cut();
+    }
+
+    /// Waits until it is done.
+    #[track_caller]
+    pub fn wait_until_cut(&self) {
         let armed = self.state.armed.lock().unwrap();
         let (armed, _) =
             self.state.done.wait_timeout_while(armed, PATIENCE, |armed| armed.is_some()).unwrap();
-        assert!(armed.is_none(), "no message was committed in {PATIENCE:?}");
+        assert!(armed.is_none(), "nothing of the kind was committed in {PATIENCE:?}");
     }
 }
 
@@ -80,9 +95,10 @@ fn questions(mut client: TcpStream, mut server: TcpStream, state: &State, muted:
             tail.clear();
         }
         tail.extend_from_slice(&chunk[..count]);
-        if tail.ends_with(COMMIT) && tail.windows(MESSAGES.len()).any(|part| part == MESSAGES) {
-            let armed = state.armed.lock().unwrap().take();
-            if let Some(cut) = armed {
+        if tail.ends_with(COMMIT) {
+            let has = |what: &str| tail.windows(what.len()).any(|part| part == what.as_bytes());
+            let armed = state.armed.lock().unwrap().take_if(|(_, what)| has(what));
+            if let Some((cut, _)) = armed {
                 *muted.lock().unwrap() = true;
                 match cut {
                     Cut::Answer => {

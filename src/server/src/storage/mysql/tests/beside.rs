@@ -3,11 +3,12 @@
 use super::super::super::story::{BEGIN, append};
 use super::super::Mysql;
 use super::super::threads::{SCRIBES, Threads};
+use super::mariadb::MariaDb;
 use super::{next_outcome, target};
 use crate::queue::{Bell, Inbox, Outbox, queue};
 use crate::storage::Outcome;
-use logic::store::{Found, Read, Ticket, Write, Written};
-use std::collections::HashMap;
+use logic::store::{Append, Flight, Found, Read, Ticket, Write, Written};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use wire::{ConversationId, Direction, Seq, Target, UserId};
@@ -18,16 +19,26 @@ struct Busy {
     outcomes: Inbox<Outcome>,
     bell: Arc<Bell>,
     writes: Outbox<Vec<(Ticket, Write)>>,
+    database: String,
 }
 
 impl Busy {
     fn new() -> Busy {
         let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+        let database = target.database.name.clone();
         Mysql::prepare(target.clone()).unwrap();
         let bell = Arc::new(Bell::for_this_thread());
         let (outbox, outcomes) = queue(4096, &bell);
         let threads = Threads::start(&target, SCRIBES, &outbox).unwrap();
-        Busy { writes: threads.writes(), threads, outcomes, bell }
+        Busy { writes: threads.writes(), threads, outcomes, bell, database }
+    }
+
+    /// Asks the database something by itself.
+    fn ask(&self, sql: &str) {
+        let mut conn = MariaDb::shared().connect().unwrap();
+        for sql in [&format!("USE {}", self.database), sql] {
+            mysql::prelude::Queryable::query_drop(&mut conn, sql).unwrap();
+        }
     }
 
     fn outcome(&self) -> Outcome {
@@ -95,6 +106,60 @@ fn one_sends_to_another_in_order_while_their_conversation_is_made() {
         places.sort_unstable();
         assert!(places.is_sorted_by_key(|(_, seq)| *seq), "{from} to {to}: {places:?}");
     }
+    busy.threads.stop();
+}
+
+/// A batch that finds the database away is given back; one of the same flight that finds it there again must be, too.
+#[test]
+fn what_flies_together_is_stored_in_order_or_not_at_all() {
+    let busy = Busy::new();
+    let users = busy.users(3);
+    let (anna, ben, stranger) = (users[0], users[1], UserId(999_999));
+    let say = |ticket: u64, to: Target, flight: u64| match append(anna, to, &ticket.to_string(), "x") {
+        Write::Append(append) => {
+            (Ticket(ticket), Write::Append(Append { flight: Some(Flight(flight)), ..append }))
+        }
+        _ => unreachable!(),
+    };
+    let answers = |writes: Vec<(Ticket, Write)>| {
+        let wanted = writes.len();
+        busy.writes.send(writes).unwrap();
+        let mut told: BTreeMap<u64, Written> = BTreeMap::new();
+        while told.len() < wanted {
+            let Outcome::Written(batch) = busy.outcome() else { panic!() };
+            told.extend(batch.into_iter().map(|(ticket, written)| (ticket.0, written)));
+        }
+        told.into_values().collect::<Vec<_>>()
+    };
+    let seqs = |answers: Vec<Written>| -> Vec<Option<u64>> {
+        let seq = |written| match written {
+            Written::Appended { message, .. } => Some(message.seq.0),
+            Written::Unavailable => None,
+            other => panic!("{other:?}"),
+        };
+        answers.into_iter().map(seq).collect()
+    };
+    let to_ben = || Target::User(ben);
+    assert_eq!(seqs(answers(vec![say(10, to_ben(), 1)])), [Some(1)]);
+    for (round, flight) in [(0, 2), (1, 4), (2, 6)] {
+        // With the table renamed the database refuses each message, and nothing else.
+        busy.ask("RENAME TABLE conversation TO away");
+        let ticket = 100 * (round + 1);
+        assert_eq!(seqs(answers(vec![say(ticket, to_ben(), flight)])), [None]);
+        busy.ask("RENAME TABLE away TO conversation");
+        let late = vec![say(ticket + 1, to_ben(), flight), say(ticket + 2, to_ben(), flight)];
+        assert_eq!(seqs(answers(late)), [None, None], "they would overtake the one that was given back");
+        let again = vec![
+            say(ticket, to_ben(), flight + 1),
+            say(ticket + 1, to_ben(), flight + 1),
+            say(ticket + 2, to_ben(), flight + 1),
+        ];
+        let first = 2 + 3 * round;
+        assert_eq!(seqs(answers(again)), [Some(first), Some(first + 1), Some(first + 2)]);
+    }
+    // Who sends to nobody is told so, many in one look, and nobody else waits.
+    let nobody = (1..=50).map(|ticket| say(1_000 + ticket, Target::User(stranger), 8)).collect();
+    assert!(answers(nobody).iter().all(|written| matches!(written, Written::NotFound)));
     busy.threads.stop();
 }
 

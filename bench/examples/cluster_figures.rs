@@ -1,0 +1,224 @@
+//! What messages between two nodes cost: a private MariaDB and Redis, two nodes and the generator, all on this machine.
+//! `make bench-cluster` measures and writes the table in `bench/README.md`.
+//!
+//!     cluster_figures [--seconds D] [--dry-run]    measured seconds of each run (10); write no table
+//!
+//! The parts are started as the tests start them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "it lives on what tests live on")]
+
+#[path = "../../src/server/tests/support/beside.rs"]
+#[allow(dead_code, reason = "tests do more with it")]
+mod beside;
+#[path = "../../src/server/tests/support/mariadb.rs"]
+#[allow(dead_code, reason = "tests do more with it")]
+mod mariadb;
+#[path = "../../src/server/tests/support/ports.rs"]
+mod ports;
+#[path = "../../src/server/tests/support/system.rs"]
+mod system;
+
+use beside::{Beside, is_running};
+use mariadb::MariaDb;
+use serde_json::{Map, Value};
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A run, and what its figures are held against.
+struct Run {
+    title: &'static str,
+    options: &'static str,
+    /// What the keys of its figures begin with.
+    part: &'static str,
+    unit: &'static str,
+    rate: &'static str,
+    /// At least so many a second, and at most so many microseconds of the nodes' processor time each.
+    goals: (Option<f64>, Option<f64>),
+}
+
+const RUNS: [Run; 3] = [
+    Run {
+        title: "50 pairs, 64 outstanding each, every pair over both nodes",
+        options: "pairs --pairs 50 --window 64",
+        part: "",
+        unit: "message",
+        rate: "delivered_per_second",
+        goals: (Some(30_000.0), Some(12.0)),
+    },
+    Run {
+        title: "group of 500 over both nodes, 16 outstanding, a delivery",
+        options: "group --members 500 --window 16",
+        part: "",
+        unit: "delivery",
+        rate: "delivered_per_second",
+        goals: (None, Some(4.0)),
+    },
+    Run {
+        title: "to absent users, stored",
+        options: "offline --messages 500000 --pairs 50 --drain 120",
+        part: "store_",
+        unit: "message",
+        rate: "stored_per_second",
+        goals: (Some(40_000.0), None),
+    },
+];
+/// The offline run ends when all is delivered.
+const AT_MOST: &str = "300";
+/// What is set otherwise than by default: a sender here is many users, and hundreds register before the clock starts.
+const SETTINGS: [&str; 4] =
+    ["limits.messages_per_second=0", "password.memory_kib=8", "password.iterations=1", "log.level=warn"];
+/// A database of some size; what it promises is the default.
+const DATABASE: [&str; 2] = ["--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M"];
+/// How long a part may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+const BEGIN: &str = "<!-- cluster figures: written by `make bench-cluster` -->";
+const END: &str = "<!-- cluster figures: end -->";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let seconds = arguments.iter().position(|word| word == "--seconds");
+    let seconds = seconds.map_or("10", |at| &*arguments[at + 1]);
+    let folder = tempfile::Builder::new().prefix("chatbench-cluster-").tempdir().unwrap();
+    let database = MariaDb::start_in(folder.path().join("mariadb"), &DATABASE);
+    let redis = start("redis", Path::new("redis-server"), folder.path(), |address| {
+        let (ip, port, dir) =
+            (address.ip().to_string(), address.port().to_string(), folder.path().display().to_string());
+        ["--port", &port, "--bind", &ip, "--dir", &dir, "--appendonly", "no", "--save", ""]
+            .map(str::to_owned)
+            .into()
+    });
+    let (mut table, mut is_faulty) = (String::new(), false);
+    for run in &RUNS {
+        let figures = measure(run, seconds, folder.path(), &database, &redis);
+        is_faulty |= figures.is_none();
+        table += &row(run, &figures.unwrap_or_default());
+    }
+    let head = "| | a second | both nodes, each | MariaDB, each | Redis, each | goals |\n|---|---|---|---|---|---|\n";
+    println!("{head}{table}");
+    if is_faulty {
+        return ExitCode::FAILURE;
+    }
+    if !arguments.iter().any(|word| word == "--dry-run") {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let text = fs::read_to_string(&page).unwrap();
+        let (before, rest) = text.split_once(BEGIN).expect("the page has a place for the table");
+        let (_, after) = rest.split_once(END).expect("the place has an end");
+        fs::write(&page, format!("{before}{BEGIN}\n\n{head}{table}\n{END}{after}")).unwrap();
+        println!("The table in {} is written anew.", page.display());
+    }
+    ExitCode::SUCCESS
+}
+
+/// Makes a run with two fresh nodes on a fresh database; `None` where the generator was not content with it.
+fn measure(
+    run: &Run,
+    seconds: &str,
+    folder: &Path,
+    database: &MariaDb,
+    redis: &(Beside, SocketAddr),
+) -> Option<Map<String, Value>> {
+    let name = database.new_name();
+    let nodes = ["n1", "n2"].map(|node| {
+        start(node, &program("chatserver"), folder, |address| {
+            let own = [
+                format!("storage.url={}", database.url(&name)),
+                format!("cluster.redis=redis://{}", redis.1),
+                format!("cluster.node={node}"),
+            ];
+            let settings = SETTINGS.map(str::to_owned);
+            let words = own.into_iter().chain(settings).flat_map(|setting| ["--set".to_owned(), setting]);
+            words.chain([address.ip().to_string(), address.port().to_string()]).collect()
+        })
+    });
+    let result = folder.join("result.json");
+    let _ = fs::remove_file(&result);
+    let mut generator = Command::new(program("chatbench"));
+    generator.args(run.options.split(' ')).args(["--name", run.title, "--threads-table"]);
+    generator.args(["--seconds", if run.part.is_empty() { seconds } else { AT_MOST }]);
+    for (process, address) in &nodes {
+        let (address, pid) = (address.to_string(), process.pid.to_string());
+        generator.args(["--address", &address, "--server-pid", &pid]);
+    }
+    for (name, pid) in [("mariadb", database.pid), ("redis", redis.0.pid)] {
+        generator.args(["--beside", &format!("{name}={pid}")]);
+    }
+    let status = generator.arg("--json").arg(&result).status().unwrap();
+    // Who was absent comes back wherever it is their turn.
+    if run.part.is_empty() {
+        check_that_pairs_span_nodes(database, &name);
+    }
+    if !status.success() {
+        return None;
+    }
+    let line = fs::read_to_string(&result).unwrap();
+    match serde_json::from_str(line.lines().next_back()?).unwrap() {
+        Value::Object(figures) => Some(figures),
+        _ => None,
+    }
+}
+
+/// Whoever chats alone with somebody does so from another node.
+fn check_that_pairs_span_nodes(database: &MariaDb, name: &str) {
+    let pairs = |and: &str| -> u64 {
+        let sql = format!(
+            "SELECT COUNT(*) FROM {name}.conversation c JOIN {name}.session a ON a.user_id = c.low_id \
+             JOIN {name}.session b ON b.user_id = c.high_id WHERE c.kind = 0 {and}"
+        );
+        mysql::from_row(database.ask(&sql).remove(0))
+    };
+    let (all, spanning) = (pairs(""), pairs("AND a.node <> b.node"));
+    assert_eq!(all, spanning, "some pairs are at one node");
+    println!("{spanning} of {all} pairs have each of the two at another node\n");
+}
+
+fn row(run: &Run, figures: &Map<String, Value>) -> String {
+    let figure =
+        |key: String| figures.get(&format!("{}{key}", run.part)).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    let rate = figure(run.rate.to_owned());
+    let each = |who: &str| figure(format!("{who}_us_per_{}", run.unit));
+    let [nodes, mariadb, redis] = ["server", "mariadb", "redis"].map(each);
+    let word = |is_met| if is_met { "met" } else { "missed" };
+    let (at_least, at_most) = run.goals;
+    let goals = [
+        at_least.map(|goal| format!("{goal:.0}/s: {}", word(rate >= goal))),
+        at_most.map(|goal| format!("{goal:.0} us: {}", word(nodes <= goal))),
+    ];
+    let goals: Vec<String> = goals.into_iter().flatten().collect();
+    let title = run.title;
+    format!(
+        "| {title} | {rate:.0} | {nodes:.2} us | {mariadb:.2} us | {redis:.2} us | {} |\n",
+        goals.join(", ")
+    )
+}
+
+/// Starts a program with what `arguments` makes of an address, and waits until it listens there.
+fn start(
+    name: &str,
+    program: &Path,
+    folder: &Path,
+    arguments: impl Fn(SocketAddr) -> Vec<String>,
+) -> (Beside, SocketAddr) {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port()));
+    let log = folder.join(format!("{name}.log"));
+    let process = Beside::start(program, &arguments(address), &log);
+    let until = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_err() {
+        let starts = Instant::now() < until && is_running(process.pid);
+        assert!(starts, "{name} does not start: {}", fs::read_to_string(&log).unwrap_or_default());
+        thread::sleep(Duration::from_millis(10));
+    }
+    (process, address)
+}
+
+/// A program that was built beside this one.
+fn program(name: &str) -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    let program =
+        here.parent().and_then(Path::parent).expect("examples lie in a folder of their own").join(name);
+    assert!(program.exists(), "{} is missing: make bench-cluster builds it first", program.display());
+    program
+}

@@ -63,19 +63,24 @@ pub fn create_token(
 pub fn extend_token(link: &mut Link, now: UnixMillis, text: &str) -> Result<Written, Failure> {
     let token = token::with_text(text.into(), now);
     let mut sql = Sql::new();
-    sql.push(format_args!("UPDATE token SET expires_at = {} WHERE expires_at > {now} AND hash = ", token.expires))
-        .bytes(&token.hash)
-        .end()
-        .push(format_args!(
-            "SELECT u.id, u.name FROM token t JOIN user u ON u.id = t.user_id WHERE t.expires_at > {now} AND t.hash = "
-        ))
-        .bytes(&token.hash)
-        .end();
+    sql.push(
+        "SELECT u.id, u.name, t.expires_at FROM token t JOIN user u ON u.id = t.user_id WHERE t.hash = ",
+    )
+    .bytes(&token.hash)
+    .push(format_args!(" AND t.expires_at > {now}"))
+    .end();
     let rows = link.rows(&sql)?;
     let Some(row) = rows.first() else { return Ok(Written::TokenInvalid) };
-    let (user, name) = (row.user(0)?, Arc::from(row.text(1)?));
+    let (user, name, expires) = (row.user(0)?, Arc::from(row.text(1)?), UnixMillis(row.number(2)? as u64));
+    if token::is_fresh(expires, now) {
+        return Ok(Written::TokenReady { user, name, token: Token { expires, ..token } });
+    }
     let mut sql = Sql::new();
-    link.ask(sql.statement(format_args!("UPDATE user SET last_login = {now} WHERE id = {user}")))?;
+    sql.push(format_args!("UPDATE token SET expires_at = {} WHERE hash = ", token.expires))
+        .bytes(&token.hash)
+        .end()
+        .statement(format_args!("UPDATE user SET last_login = {now} WHERE id = {user}"));
+    link.ask(&sql)?;
     Ok(Written::TokenReady { user, name, token })
 }
 

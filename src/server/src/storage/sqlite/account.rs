@@ -45,15 +45,20 @@ impl SqliteStore {
 
     /// Carries out [`logic::store::Write::ExtendToken`].
     pub(super) fn extend_token(&mut self, batch: &Batch, text: Box<str>) -> Result<Written, StoreError> {
-        let token = token::with_text(text, batch.now);
-        let sql = "UPDATE token SET expires_at = ?2 WHERE hash = ?1 AND expires_at > ?3 RETURNING user_id";
-        let mut update = self.conn.prepare_cached(sql)?;
-        let user: Option<u32> = update
-            .query_row((token.hash, token.expires.0 as i64, batch.now.0 as i64), |row| row.get(0))
-            .optional()?;
-        drop(update);
-        let Some(user) = user.map(UserId) else { return Ok(Written::TokenInvalid) };
-        let Some(name) = self.logged_in(batch.now, user)? else { return Ok(Written::TokenInvalid) };
+        let (now, token) = (batch.now, token::with_text(text, batch.now));
+        let sql = "SELECT user_id, expires_at, name FROM token JOIN user ON id = user_id \
+                   WHERE hash = ?1 AND expires_at > ?2";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let found: Option<(u32, i64, String)> =
+            select.query_row((token.hash, now.0 as i64), |row| row.try_into()).optional()?;
+        let Some((user, expires, name)) = found else { return Ok(Written::TokenInvalid) };
+        let (user, name, expires) = (UserId(user), name.into(), UnixMillis(expires as u64));
+        if token::is_fresh(expires, now) {
+            return Ok(Written::TokenReady { user, name, token: Token { expires, ..token } });
+        }
+        let sql = "UPDATE token SET expires_at = ?2 WHERE hash = ?1";
+        self.conn.prepare_cached(sql)?.execute((token.hash, token.expires.0 as i64))?;
+        self.logged_in(now, user)?;
         Ok(Written::TokenReady { user, name, token })
     }
 

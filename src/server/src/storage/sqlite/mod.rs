@@ -422,15 +422,19 @@ impl Store for SqliteStore {
 
 /// The writes that are committed together: the longest beginning of a batch of which all parts may become durable in
 /// the order tables, messages. Where somebody joined may point at a message only once that is promised, so what is
-/// written to tables begins a new group after a message. Cursors, which need no sync, make groups of their own.
+/// written to tables begins a new group after a message, unless it is about accounts: a storm of logins does not take
+/// the messages between them apart. Cursors, which need no sync, make groups of their own.
 struct Group<'a, I: Iterator> {
     writes: &'a mut Peekable<I>,
-    last: Option<Part>,
+    /// The highest part in it.
+    highest: Option<Part>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Cursors,
+    /// About no conversation, so about no message.
+    Accounts,
     Tables,
     Messages,
 }
@@ -439,19 +443,28 @@ impl Part {
     fn of(write: &Write) -> Part {
         match write {
             Write::MoveCursors(_) => Part::Cursors,
+            Write::CreateAccount { .. }
+            | Write::CreateToken { .. }
+            | Write::ExtendToken { .. }
+            | Write::RevokeToken(_) => Part::Accounts,
             Write::Append(_) => Part::Messages,
             _ => Part::Tables,
         }
     }
 
-    fn may_follow(self, last: Option<Part>) -> bool {
-        last.is_none_or(|last| last == self || (last == Part::Tables && self == Part::Messages))
+    /// Whether it may stand in a group of which `highest` is the highest part so far.
+    fn may_join(self, highest: Option<Part>) -> bool {
+        match highest {
+            None => true,
+            Some(Part::Cursors) => self == Part::Cursors,
+            Some(highest) => self >= highest || self == Part::Accounts,
+        }
     }
 }
 
 impl<'a, I: Iterator<Item = (Ticket, Write)>> Group<'a, I> {
     fn of(writes: &'a mut Peekable<I>) -> Self {
-        Group { writes, last: None }
+        Group { writes, highest: None }
     }
 }
 
@@ -459,9 +472,9 @@ impl<I: Iterator<Item = (Ticket, Write)>> Iterator for Group<'_, I> {
     type Item = (Ticket, Write);
 
     fn next(&mut self) -> Option<(Ticket, Write)> {
-        let last = self.last;
-        let next = self.writes.next_if(|(_, write)| Part::of(write).may_follow(last))?;
-        self.last = Some(Part::of(&next.1));
+        let highest = self.highest;
+        let next = self.writes.next_if(|(_, write)| Part::of(write).may_join(highest))?;
+        self.highest = highest.max(Some(Part::of(&next.1)));
         Some(next)
     }
 }

@@ -33,6 +33,8 @@ use std::time::Duration;
 pub(super) const WAKE: Token = Token(usize::MAX);
 /// Events that one poll takes.
 pub(super) const EVENTS: usize = 1024;
+/// Connections that wait for a turn, because they have more to read or have ended, that one turn goes on with.
+const READY: usize = 128;
 /// What one connection may read in a turn.
 const READ_BYTES: usize = 64 * 1024;
 /// Batches of orders that are carried out before output is flushed.
@@ -190,37 +192,37 @@ impl Reactor {
         let id = connection::id(self.index, event.token());
         let Some(conn) = find(&mut self.slots, id) else { return };
         let is_broken = event.is_error() || event.is_write_closed();
+        let is_over = is_broken || event.is_read_closed();
         if event.is_writable() {
             conn.writable(&mut self.shared);
         }
-        if is_broken || event.is_read_closed() {
-            conn.hung_up = true;
-            conn.readable = true;
-        }
-        if event.is_readable() {
-            conn.readable = true;
-        }
+        conn.hung_up |= is_over;
+        conn.readable |= is_over || event.is_readable();
         if !conn.readable {
             return;
         }
         // A peer that reset the connection may have sent requests before; they are read, if anything is now.
         if is_broken && !conn.gate_is_open(&self.shared) {
             self.end(id, CloseReason::PeerReset);
+        } else if is_over {
+            // Where thousands leave at once, those who talk do not wait for them.
+            self.shared.list(conn);
         } else if !conn.listed {
             self.service(id);
         }
     }
 
+    /// Goes on with the first of the connections that have waited for this turn.
     fn handle_ready(&mut self, mut ready: Vec<ConnId>) {
-        for id in ready.drain(..) {
+        let first = ready.len().min(READY);
+        for id in ready.drain(..first) {
             if let Some(conn) = find(&mut self.slots, id) {
                 conn.listed = false;
                 self.service(id);
             }
         }
-        if self.shared.ready.is_empty() {
-            self.shared.ready = ready;
-        }
+        ready.append(&mut self.shared.ready);
+        self.shared.ready = ready;
     }
 
     fn service(&mut self, id: ConnId) {

@@ -107,6 +107,14 @@ impl Stage<'_> {
         Rig::new(self.target.clone(), self.common.dialect.dialect(), clock, meter)
     }
 
+    /// The same for those who are beside the load that is told of: it shows nothing and measures no server.
+    fn rig_beside(&self, warmup: u64, length: u64) -> Result<Rig, Error> {
+        let clock = Clock::start();
+        let window = Window::begin(clock.now(), warmup, length, &[]);
+        let meter = Meter::begin(clock.now(), window, Live::none());
+        Rig::new(self.target.clone(), self.common.dialect.dialect(), clock, meter)
+    }
+
     /// What measures `length` ns after `warmup` ns from now on.
     fn meter(&self, clock: &Clock, unit: &'static str, warmup: u64, length: u64) -> Meter {
         let window = Window::begin(clock.now(), warmup, length, &self.common.server_pid);

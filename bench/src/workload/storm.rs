@@ -8,23 +8,25 @@ use crate::args::workload::{PaceArgs, StormArgs};
 use crate::clock::MILLISECOND;
 use crate::connection::Unit;
 use crate::error::Error;
-use crate::measure::{Latency, Phase, Tally};
+use crate::measure::{Latency, Phase};
 use crate::message::STAMP_BYTES;
 use crate::opening::Spec;
 use crate::rig::{Load, Rig};
 use crate::trouble::Trouble;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 /// When a client tries again that was refused or lost; clients of this project wait as long the first time.
 const TRY_AGAIN: u64 = 250 * MILLISECOND;
 
-/// Clients that drop, or connect, in one turn: the others must not wait for the generator.
+/// Clients that drop, or connect, in one turn: what is answered is taken in between.
 const SLICE: usize = 64;
 
-/// Connections are first those of the pairs, then those of the clients.
+/// The clients. Those who chat meanwhile are a load of their own, on a thread of their own: the generator's work of
+/// connecting thousands must not stand between them and what they are told.
 struct Storm {
-    talk: Talk,
-    pairs: usize,
     clients: Vec<Account>,
     /// Whether each is back.
     is_back: Vec<bool>,
@@ -40,6 +42,8 @@ struct Storm {
     back: Latency,
     /// When the last one was back.
     over: Option<u64>,
+    /// The same for the others, who end then.
+    is_over: Arc<AtomicBool>,
 }
 
 /// Runs the workload: the clients, then the others.
@@ -50,16 +54,16 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
     let dialect = stage.common.dialect.dialect();
     let sessions = log_in(&stage.target, dialect, others.len() as u64, clients)?;
     stage.ready()?;
-    let mut rig = stage.rig("message", stage.warmup(), stage.length())?;
-    let mut talk = pending.adopt(&mut rig)?;
+    let mut rig = stage.rig("login", stage.warmup(), stage.length())?;
+    let mut beside = stage.rig_beside(stage.warmup(), stage.length())?;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut talk = pending.adopt(&mut beside)?.until(Arc::clone(&is_over));
     for session in sessions {
         let (stream, partial) = session.into_parts();
         rig.adopt(stream, partial)?;
     }
-    talk.begin(&PaceArgs { window: None, rate: Some(args.rate.max(1)) }, rig.clock.now(), 0)?;
+    talk.begin(&PaceArgs { window: None, rate: Some(args.rate.max(1)) }, beside.clock.now(), 0)?;
     let mut storm = Storm {
-        talk,
-        pairs: others.len(),
         is_back: vec![false; clients.len()],
         missing: clients.len(),
         clients: clients.to_vec(),
@@ -70,22 +74,23 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
         tries_again: 0,
         back: Latency::default(),
         over: None,
+        is_over: Arc::clone(&is_over),
     };
-    rig.run(&mut storm, stage.drain())?;
-    let mut others = rig.meter.end();
-    (others.faults, others.sent) = storm.talk.close();
+    let others = thread::scope(|scope| {
+        let others = scope.spawn(|| beside.run(&mut talk, stage.drain()).map(|()| talk.tally(beside)));
+        let ran = rig.run(&mut storm, stage.drain());
+        is_over.store(true, Ordering::Relaxed);
+        let others =
+            others.join().map_err(|_| Error::Usage("a thread of the generator panicked".to_owned()))?;
+        ran.and(others)
+    })?;
     let missing = storm.missing as u64;
-    let mut clients = Tally {
-        done: clients.len() as u64 - missing,
-        latency: storm.back,
-        // What the server used is told once, with what it was used for.
-        server: others.server.take(),
-        generator: others.generator.clone(),
-        moments: others.moments.clone(),
-        generators: 1,
-        nanoseconds: storm.over.zip(storm.since).map_or(others.nanoseconds, |(over, since)| over - since),
-        ..Tally::default()
-    };
+    let mut clients = rig.meter.end();
+    clients.done = storm.clients.len() as u64 - missing;
+    clients.latency = storm.back;
+    if let Some((over, since)) = storm.over.zip(storm.since) {
+        clients.nanoseconds = over - since;
+    }
     clients.trouble.note_many(Trouble::NOT_LOGGED_IN, missing);
     let mut back = Part::new("", "login", "back", clients);
     back.counts.insert("tried again".into(), storm.tries_again);
@@ -95,14 +100,14 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
 impl Storm {
     /// First all drop, then all connect.
     fn next_slice(&mut self, rig: &mut Rig, now: u64) {
-        let (first, all) = (self.pairs, self.clients.len());
+        let all = self.clients.len();
         if self.dropped < all {
             let end = all.min(self.dropped + SLICE);
-            (self.dropped..end).for_each(|client| rig.close(first + client));
+            (self.dropped..end).for_each(|client| rig.close(client));
             self.dropped = end;
         } else if self.begun < all {
             let end = all.min(self.begun + SLICE);
-            (self.begun..end).for_each(|client| self.connect(rig, first + client, now));
+            (self.begun..end).for_each(|client| self.connect(rig, client, now));
             self.begun = end;
         }
     }
@@ -114,7 +119,7 @@ impl Storm {
             return self.again.push_back((now + TRY_AGAIN, number));
         }
         let dialect = rig.dialect();
-        self.clients[number - self.pairs].put_login(dialect, Means::Token, rig.output(number));
+        self.clients[number].put_login(dialect, Means::Token, rig.output(number));
     }
 
     fn try_again(&mut self, number: usize, at: u64) {
@@ -125,7 +130,6 @@ impl Storm {
 
 impl Load for Storm {
     fn turn(&mut self, rig: &mut Rig, now: u64) {
-        self.talk.turn(rig, now);
         let phase = rig.meter.window().phase();
         if phase == Phase::Measured && self.since.is_none() {
             self.since = Some(now);
@@ -139,18 +143,12 @@ impl Load for Storm {
         }
         if phase == Phase::Measured && self.missing == 0 {
             self.over.get_or_insert(now);
+            self.is_over.store(true, Ordering::Relaxed);
             rig.meter.window_mut().finish(now);
         }
     }
 
-    fn finish(&mut self, rig: &mut Rig, close: u64) {
-        self.talk.finish(rig, close);
-    }
-
-    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
-        let Some(client) = number.checked_sub(self.pairs) else {
-            return self.talk.handle(rig, number, unit, now);
-        };
+    fn handle(&mut self, rig: &mut Rig, client: usize, unit: Unit<'_>, now: u64) {
         match (answer(unit), self.since) {
             (Some(Answer::LoggedIn), Some(since)) if !self.is_back[client] => {
                 self.is_back[client] = true;
@@ -158,44 +156,39 @@ impl Load for Storm {
                 self.back.record(now - since);
             }
             (Some(Answer::Refused(refusal)), _) => {
-                rig.close(number);
+                rig.close(client);
                 let pause = refusal.retry_after_ms.map_or(TRY_AGAIN, |ms| ms * MILLISECOND);
-                self.try_again(number, now + pause);
+                self.try_again(client, now + pause);
             }
             (Some(_), _) => rig.meter.trouble.note(Trouble::UNEXPECTED),
             (None, _) => {
                 if let Unit::Frame(frame) = unit {
-                    handle_push(rig, number, self.clients[client].id, frame);
+                    handle_push(rig, client, self.clients[client].id, frame);
                 }
             }
         }
     }
 
-    fn handle_lost(&mut self, rig: &mut Rig, number: usize) -> bool {
-        let Some(client) = number.checked_sub(self.pairs) else { return self.talk.handle_lost(rig, number) };
+    fn handle_lost(&mut self, rig: &mut Rig, client: usize) -> bool {
         let is_on_its_way = self.since.is_some() && !self.is_back[client];
         if is_on_its_way {
-            self.try_again(number, rig.clock.now() + TRY_AGAIN);
+            self.try_again(client, rig.clock.now() + TRY_AGAIN);
         }
         is_on_its_way
     }
 
-    fn is_hopeless(&self) -> bool {
-        self.talk.is_hopeless()
-    }
-
     fn next_due(&self) -> u64 {
-        self.talk.next_due()
+        u64::MAX
     }
 
     fn next_look(&self) -> u64 {
         if self.since.is_some() && self.begun < self.clients.len() {
             return 0;
         }
-        self.talk.next_look().min(self.again.front().map_or(u64::MAX, |(at, _)| *at))
+        self.again.front().map_or(u64::MAX, |(at, _)| *at)
     }
 
     fn has_open(&self) -> bool {
-        self.talk.has_open()
+        false
     }
 }

@@ -15,6 +15,8 @@ use crate::schedule::Schedule;
 use crate::trouble::Trouble;
 use serde_json::Value;
 use std::iter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wire::kind::{REPLY, push, request};
 
 /// At a fixed rate: end the load when this many messages are outstanding, the server does not keep up.
@@ -48,6 +50,8 @@ pub struct Talk {
     /// Senders that hold back.
     held: Vec<(u32, u32)>,
     has_overrun: bool,
+    /// Set by a load that this one is beside, when that is over.
+    is_over: Option<Arc<AtomicBool>>,
 }
 
 /// Runs the workload `pairs`.
@@ -121,7 +125,8 @@ impl Talk {
             .collect();
         let seats = (0..accounts.len()).map(|number| ((number / members) as u32, (number % members) as u32));
         let (pace, held, seats) = (Pace::Asked, Vec::new(), seats.collect());
-        let talk = Talk { lanes, common, pace, first: 0, seats, rotation, held, has_overrun: false };
+        let talk =
+            Talk { lanes, common, pace, first: 0, seats, rotation, held, has_overrun: false, is_over: None };
         Ok(Pending { talk, sessions })
     }
 
@@ -140,6 +145,11 @@ impl Talk {
         }
         self.common.ready.clone_from(&self.rotation);
         Ok(())
+    }
+
+    /// Ends the measured phase when this is set.
+    pub fn until(self, is_over: Arc<AtomicBool>) -> Talk {
+        Talk { is_over: Some(is_over), ..self }
     }
 
     /// Lets every sender send as many messages as make `messages` in all.
@@ -171,7 +181,8 @@ impl Talk {
         (faults, self.lanes.iter().map(Lane::sent).sum())
     }
 
-    fn tally(self, rig: Rig) -> Tally {
+    /// What the run has come to.
+    pub fn tally(self, rig: Rig) -> Tally {
         let mut tally = rig.meter.end();
         if self.has_overrun {
             tally.trouble.note(Trouble::OVERRUN);
@@ -285,6 +296,9 @@ impl Pending {
 
 impl Load for Talk {
     fn turn(&mut self, rig: &mut Rig, now: u64) {
+        if self.is_over.as_ref().is_some_and(|is_over| is_over.load(Ordering::Relaxed)) {
+            rig.meter.window_mut().finish(now);
+        }
         if rig.meter.window().phase() != Phase::Drain {
             self.produce(rig, now);
         }

@@ -30,7 +30,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A target on the shared server, in a database that is not there yet, with a clock that the test sets.
 fn target(hands: &Arc<AtomicU64>) -> Target {
-    let server = MariaDb::shared();
+    target_on(MariaDb::shared(), hands)
+}
+
+/// The same on another server.
+fn target_on(server: &MariaDb, hands: &Arc<AtomicU64>) -> Target {
     let StorageUrl::Mysql(database) = StorageUrl::parse(&server.url(&server.new_name())).unwrap() else {
         panic!()
     };

@@ -56,4 +56,29 @@ tail -n 1 "$root/etc/chatserver/chatserver.toml" | grep -q mine || fail "the con
 scripts/install.sh uninstall "$built" >/dev/null
 printf '644 etc/chatserver/chatserver.toml\n700 etc/chatserver/credentials\n' | expect "this is left, or gone"
 [ ! -e "$root/opt/chat/share/doc/chatserver" ] || fail "a folder of ours is left"
+# Where systemd runs: one unit that cannot be taken out of the boot, or stopped, keeps none from its end, and no file in its place.
+mkdir "$root/stubs"
+cat >"$root/stubs/systemctl" <<'END'
+#!/bin/sh
+echo "$*" >>"$ASKED"
+case $* in *.socket) echo "Unit chatserver.socket is masked." >&2; exit 1 ;; esac
+END
+printf '#!/bin/sh\necho 0\n' >"$root/stubs/id"
+chmod 755 "$root/stubs/"*
+(
+    export DESTDIR='' PREFIX=$root/here SYSCONFDIR=$root/here/etc SYSTEMD=$root ASKED=$root/asked PATH=$root/stubs:$PATH
+    scripts/install.sh install "$built" >/dev/null
+    scripts/install.sh uninstall "$built" >/dev/null 2>&1
+) || fail "a masked unit keeps the rest from being uninstalled"
+diff - "$root/asked" >&2 <<'END' || fail "other units were ended than there are"
+daemon-reload
+disable chatserver.socket
+disable chatserver.service
+disable chatserver@.service
+stop chatserver.socket
+stop chatserver.service
+stop chatserver@*.service
+daemon-reload
+END
+[ ! -e "$root/here/bin/chatserver" ] || fail "the server is still installed"
 echo "install-test: installed, ran, uninstalled"

@@ -13,6 +13,8 @@ PREFIX=${PREFIX:-/usr/local}
 SYSCONFDIR=${SYSCONFDIR:-/etc}
 DESTDIR=${DESTDIR:-}
 built=$2
+# It is there where systemd runs; a test names another folder.
+SYSTEMD=${SYSTEMD:-/run/systemd/system}
 
 # systemd looks for units in the lib of /usr and of /usr/local.
 units=$PREFIX/lib/systemd/system
@@ -57,7 +59,7 @@ take() {
 
 # Whether the installation is for the systemd that runs here.
 is_for_here() {
-    [ -z "$DESTDIR" ] && [ -d /run/systemd/system ] && [ "$(id -u)" -eq 0 ]
+    [ -z "$DESTDIR" ] && [ -d "$SYSTEMD" ] && [ "$(id -u)" -eq 0 ]
 }
 
 reload_systemd() {
@@ -69,10 +71,15 @@ reload_systemd() {
 # Ends what runs, and that it starts at boot: without its unit nobody could any more.
 end_units() {
     if is_for_here && [ -e "$units/chatserver.service" ]; then
+        local unit
+        # Each by itself: one that is masked or not there says so, and keeps no other from its end.
+        for unit in chatserver.socket chatserver.service chatserver@.service; do
+            systemctl disable "$unit" || true
+        done
         # The socket first, which would start the server again.
-        systemctl disable --now chatserver.socket chatserver.service
-        systemctl disable chatserver@.service
-        systemctl stop 'chatserver@*.service'
+        for unit in chatserver.socket chatserver.service 'chatserver@*.service'; do
+            systemctl stop "$unit" || true
+        done
     fi
 }
 

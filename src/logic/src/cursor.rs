@@ -1,8 +1,8 @@
 //! Cursors that have moved and are not written yet. Written once a second, in order, many at once.
 //!
 //! Until storage has confirmed a write, its moves are laid over whatever is read, so a member who leaves and comes back
-//! within that second finds the cursors as they were left. How far it got stays so a while longer, for a read that began
-//! before the write may be answered after it.
+//! within that second finds the cursors as they were left. How far it got stays so for one to two seconds more, for a read
+//! that began before the write may be answered after it.
 
 use crate::limits::{CURSOR_BATCH, CURSORS_KEPT, CURSORS_MAX};
 use crate::map::{Map, map};
@@ -23,8 +23,8 @@ pub(crate) struct Cursors {
     writing: VecDeque<CursorMove>,
     /// The same, by cursor.
     writing_by_key: Map<Key, Steps>,
-    /// Where storage has confirmed cursors to stand, since this round of writes began, and in the one before.
-    confirmed: [Map<Key, CursorStep>; 2],
+    /// Up to where storage has confirmed `(delivered, read)` to stand, in this round and in the one before.
+    confirmed: [Map<Key, (Seq, Seq)>; 2],
 }
 
 #[derive(Debug, Default)]
@@ -82,9 +82,10 @@ impl Cursors {
     pub fn lay_over(&self, conversation: ConversationId, user: UserId, stored: (Seq, Seq)) -> (Seq, Seq) {
         let key = (conversation, user);
         let confirmed = self.confirmed.iter().filter_map(|round| round.get(&key));
+        let reached = confirmed.fold(stored, |reached, &there| higher(reached, there));
         let steps = [self.writing_by_key.get(&key), self.waiting.get(&key)];
         let steps = steps.into_iter().flatten().flat_map(|cursor| &cursor.steps);
-        confirmed.chain(steps).fold(stored, |cursors, step| step.apply(cursors))
+        steps.fold(reached, |cursors, step| step.apply(cursors))
     }
 
     /// Whether a member's cursor has moved and storage has not confirmed it.
@@ -99,8 +100,6 @@ impl Cursors {
             return None;
         }
         std::mem::swap(&mut self.waiting, &mut self.writing_by_key);
-        self.confirmed.swap(0, 1);
-        empty(&mut self.confirmed[0]);
         for (&(conversation, user), cursor) in &self.writing_by_key {
             let epoch = cursor.epoch;
             self.writing.extend(cursor.steps.iter().map(|&step| CursorMove {
@@ -115,16 +114,25 @@ impl Cursors {
         self.next_batch()
     }
 
-    /// Storage has answered for `written` moves: goes on with the next ones, or, after a failure, with the same.
-    pub fn end_write(&mut self, written: Option<usize>) -> Option<Vec<CursorMove>> {
+    /// A second has passed: what was confirmed before the last one is known to every read that is still answered.
+    pub fn begin_round(&mut self) {
+        self.confirmed.swap(0, 1);
+        empty(&mut self.confirmed[0]);
+    }
+
+    /// Storage has answered for `written` moves, of which it left those of some cursors out: goes on with the next ones.
+    /// `None`: it failed.
+    pub fn end_write(&mut self, written: Option<usize>, left_out: &[Key]) -> Option<Vec<CursorMove>> {
         // What is written is laid over nothing any more: an own message passed twice may move a cursor that it did not.
         // Where it has got to is, because a cursor never goes down.
         for done in self.writing.drain(..written.unwrap_or(0).min(self.writing.len())) {
             let key = (done.conversation, done.user);
             self.writing_by_key.remove(&key);
-            if let CursorStep::Reach { .. } = done.step {
-                // Of one cursor the last reach is the highest.
-                self.confirmed[0].insert(key, done.step);
+            if let CursorStep::Reach { delivered, read } = done.step
+                && !left_out.contains(&key)
+            {
+                let reached = self.confirmed[0].entry(key).or_default();
+                *reached = higher(*reached, (delivered, read));
             }
         }
         if self.writing.is_empty() {
@@ -154,6 +162,16 @@ impl Cursors {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.writing.is_empty()
     }
+
+    /// Whether time changes nothing here: every move is written, and nothing is laid over what is read.
+    pub fn is_still(&self) -> bool {
+        self.is_empty() && self.confirmed.iter().all(Map::is_empty)
+    }
+}
+
+/// The higher of each cursor.
+fn higher(one: (Seq, Seq), other: (Seq, Seq)) -> (Seq, Seq) {
+    (one.0.max(other.0), one.1.max(other.1))
 }
 
 /// Forgets everything, and gives most of the room back that a flood took.
@@ -190,7 +208,7 @@ mod tests {
             cursors.reach((U, Epoch::NONE), ConversationId(other), Seq(1), Seq(1));
         }
         let first = cursors.begin_write().unwrap().len();
-        assert!(cursors.end_write(Some(first)).is_some(), "the others are still to be written");
+        assert!(cursors.end_write(Some(first), &[]).is_some(), "the others are still to be written");
         assert_eq!(cursors.lay_over(C, U, (Seq(4), Seq(4))), (Seq(4), Seq(4)));
     }
 
@@ -201,18 +219,34 @@ mod tests {
         let write = |cursors: &mut Cursors, delivered, read| {
             cursors.reach((U, Epoch::NONE), C, Seq(delivered), Seq(read));
             let moves = cursors.begin_write().unwrap().len();
-            assert_eq!(cursors.end_write(Some(moves)), None);
+            assert_eq!(cursors.end_write(Some(moves), &[]), None);
             cursors.lay_over(C, U, before)
         };
         assert_eq!(write(&mut cursors, 7, 0), (Seq(7), Seq(1)));
         assert_eq!(write(&mut cursors, 8, 2), (Seq(8), Seq(2)));
-        // Not for ever.
-        for _ in 0..2 {
-            cursors.reach((U, Epoch::NONE), ConversationId(9), Seq(1), Seq(1));
-            let moves = cursors.begin_write().unwrap().len();
-            cursors.end_write(Some(moves));
-        }
+        // Whatever order they come in: the highest stays.
+        assert_eq!(write(&mut cursors, 6, 5), (Seq(8), Seq(5)));
+        // Not for ever, also where nothing else moves.
+        cursors.begin_round();
+        assert_eq!(cursors.lay_over(C, U, before), (Seq(8), Seq(5)));
+        assert!(!cursors.is_still());
+        cursors.begin_round();
         assert_eq!(cursors.lay_over(C, U, before), before);
+        assert!(cursors.is_still());
+    }
+
+    #[test]
+    fn what_storage_left_out_is_laid_over_nothing() {
+        let mut cursors = Cursors::new(1);
+        let other = UserId(3);
+        for user in [U, other] {
+            cursors.reach((user, Epoch(1)), C, Seq(7), Seq(7));
+        }
+        let moves = cursors.begin_write().unwrap().len();
+        assert_eq!(cursors.end_write(Some(moves), &[(C, U)]), None);
+        let before = (Seq(1), Seq(1));
+        assert_eq!(cursors.lay_over(C, U, before), before);
+        assert_eq!(cursors.lay_over(C, other, before), (Seq(7), Seq(7)));
     }
 
     proptest! {
@@ -240,10 +274,10 @@ mod tests {
                     3 if sent.is_none() => sent = cursors.retry_write().or_else(|| cursors.begin_write()),
                     _ => if let Some(moves) = sent.take() {
                         if a % 3 == 0 {
-                            sent = cursors.end_write(None);
+                            sent = cursors.end_write(None, &[]);
                         } else {
                             stored = moves.iter().fold(stored, |at, m| m.step.apply(at));
-                            sent = cursors.end_write(Some(moves.len()));
+                            sent = cursors.end_write(Some(moves.len()), &[]);
                         }
                     }
                 }

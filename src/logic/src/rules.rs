@@ -91,8 +91,11 @@ impl Logic {
         match (stage, written) {
             (Stage::Send(sending), written) => sent(state, now, asked, &sending, written, fx),
             (Stage::Cursors(count), written) => {
-                let done = (!matches!(written, Written::Unavailable)).then_some(count);
-                if let Some(moves) = state.cursors.end_write(done) {
+                let (done, left_out) = match written {
+                    Written::CursorsMoved { left_out } => (Some(count), left_out),
+                    _ => (None, Vec::new()),
+                };
+                if let Some(moves) = state.cursors.end_write(done, &left_out) {
                     let stage = Stage::Cursors(moves.len());
                     state.write(now, None, stage, Write::MoveCursors(moves), fx);
                 }
@@ -251,7 +254,7 @@ impl Logic {
         let sweeps = !state.warm.is_empty() || !state.guard.is_empty() || !state.rates.is_empty();
         [
             ticks.then_some(self.next_tick),
-            (!state.cursors.is_empty()).then_some(self.next_cursors),
+            (!state.cursors.is_still()).then_some(self.next_cursors),
             sweeps.then_some(self.next_sweep),
             state.absences.next(),
             state.cluster.as_ref().map(|cluster| cluster.next_timeout()),
@@ -287,6 +290,7 @@ impl Logic {
         }
         if now.monotonic >= self.next_cursors {
             self.next_cursors = now.monotonic + CURSOR_MS;
+            state.cursors.begin_round();
             write_cursors(state, now, fx);
         }
         if now.monotonic >= self.next_sweep {

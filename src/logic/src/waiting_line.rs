@@ -22,7 +22,8 @@ const ROOM_KEPT: usize = 4;
 pub(crate) struct Line {
     messages: VecDeque<Waiting>,
     with_storage: usize,
-    /// Of those that are with storage: it gives back all that follow one that it gave back.
+    /// Of those that are with storage, `None` where none is: it gives back all that follow one that it gave back, and
+    /// remembers those flights for a while only.
     flight: Option<Flight>,
     /// Storage gave one back. Nothing is tried until it has answered all, and then everything again in order, in
     /// another flight.
@@ -85,6 +86,9 @@ pub(crate) fn answered(
     let is_it = |waiting: &Waiting| waiting.send.cid.as_ref() == Some(&sending.cid);
     let Some(at) = line.messages.iter().position(is_it) else { return Some(asked) };
     line.with_storage -= 1;
+    if line.with_storage == 0 {
+        line.flight = None;
+    }
     if matches!(written, Written::Unavailable) {
         line.failed = true;
         list(state, asked.conn);
@@ -106,7 +110,7 @@ pub(crate) fn retry(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects)
         return give_up(state, conn, fx);
     }
     if line.failed && line.with_storage == 0 {
-        (line.failed, line.flight) = (false, None);
+        line.failed = false;
     }
     go_on(state, now, conn, fx);
 }

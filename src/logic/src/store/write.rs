@@ -10,7 +10,8 @@ use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, U
 pub enum Write {
     /// Store a message. Answer: [`Written::Appended`], [`Written::Duplicate`], or a refusal.
     Append(Append),
-    /// Move cursors, in this order. Those of who is not (any more) a member are ignored. Answer: [`Written::Done`].
+    /// Move cursors, in this order. Those of who is not (any more) a member are ignored. Answer:
+    /// [`Written::CursorsMoved`].
     MoveCursors(Vec<CursorMove>),
     /// Make an account and a first token. Answer: [`Written::AccountCreated`] or [`Written::NameTaken`].
     CreateAccount {
@@ -222,6 +223,11 @@ pub enum Written {
         seq: Seq,
         /// When it was stored.
         time: UnixMillis,
+    },
+    /// The cursors are where they were moved to.
+    CursorsMoved {
+        /// But these, at least one of whose moves came from a session that is over.
+        left_out: Vec<(ConversationId, UserId)>,
     },
     /// The account exists.
     AccountCreated {

@@ -346,6 +346,28 @@ fn cursors_are_written_once_a_second_and_are_right_before_that() {
 }
 
 #[test]
+fn what_was_confirmed_is_believed_for_two_seconds_also_where_nothing_else_happens() {
+    // What storage says may be older than the write, or true because the write was undone.
+    for (seconds, missed) in [(1, 0), (2, 3)] {
+        let mut t = table();
+        let (alice, bob) = (t.login("alice"), t.login("bob"));
+        for n in 1..=3 {
+            t.get(alice, Table::text(TO_BOB, &n.to_string()));
+            t.input(ack(bob, n));
+        }
+        t.advance(1_000);
+        t.settle();
+        t.input(Input::Closed { conn: bob });
+        for _ in 0..seconds {
+            t.advance(1_000);
+        }
+        t.conversations[0].cursors.insert(UserId(2), (Seq(0), Seq(0)));
+        let bob = t.login("bob");
+        assert_eq!(t.texts(bob).len(), missed, "after {seconds} s");
+    }
+}
+
+#[test]
 fn cursors_that_could_not_be_written_are_written_later() {
     let mut t = table();
     let (alice, bob) = (t.login("alice"), t.login("bob"));

@@ -323,7 +323,7 @@ impl Table {
                     let cursor = cursors.get_mut(&m.user).expect("a member");
                     *cursor = m.step.apply(*cursor);
                 }
-                Written::Done
+                Written::CursorsMoved { left_out: Vec::new() }
             }
             Write::CreateToken { user, .. } => self.token(user),
             Write::Claim { .. } => {

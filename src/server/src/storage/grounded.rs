@@ -3,28 +3,36 @@
 
 use logic::limits::APPENDS_MAX;
 use logic::store::{Flight, Written};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-/// What is remembered: no more flights than messages can be on their way, the latest ones. Of a flight that is forgotten,
-/// nothing is on its way any more.
+/// What is remembered: no more flights than messages can be on their way, those that something was given back of last. Of a
+/// flight that is forgotten nothing is on its way any more.
 const KEPT_MAX: usize = APPENDS_MAX;
 
 /// The flights that nothing of may be stored any more.
 #[derive(Debug, Default)]
-pub struct Grounded(BTreeSet<Flight>);
+pub struct Grounded {
+    flights: BTreeSet<Flight>,
+    /// The same as they came: the number says when a flight began, and an old connection may fly by a low one for long.
+    in_order: VecDeque<Flight>,
+}
 
 impl Grounded {
     /// Whether a message must be given back, because one before it was.
     pub fn has(&self, flight: Option<Flight>) -> bool {
-        flight.is_some_and(|flight| self.0.contains(&flight))
+        flight.is_some_and(|flight| self.flights.contains(&flight))
     }
 
     /// A message was answered.
     pub fn learn(&mut self, flight: Option<Flight>, written: &Written) {
-        if let (Some(flight), Written::Unavailable) = (flight, written) {
-            self.0.insert(flight);
-            if self.0.len() > KEPT_MAX {
-                self.0.pop_first();
+        if let (Some(flight), Written::Unavailable) = (flight, written)
+            && self.flights.insert(flight)
+        {
+            self.in_order.push_back(flight);
+            if self.in_order.len() > KEPT_MAX
+                && let Some(first) = self.in_order.pop_front()
+            {
+                self.flights.remove(&first);
             }
         }
     }
@@ -43,9 +51,15 @@ mod tests {
         assert!(!grounded.has(one) && !grounded.has(None));
         grounded.learn(one, &Written::Unavailable);
         assert!(grounded.has(one) && !grounded.has(other) && !grounded.has(None));
-        for number in 0..=KEPT_MAX as u64 {
-            grounded.learn(Some(Flight(number)), &Written::Unavailable);
+        // As many as are remembered, with higher numbers; then one that began long before them.
+        for number in 0..KEPT_MAX as u64 {
+            grounded.learn(Some(Flight(1_000 + number)), &Written::Unavailable);
         }
-        assert!(grounded.0.len() == KEPT_MAX && !grounded.has(Some(Flight(0))));
+        assert!(!grounded.has(one), "the first that was given back is forgotten");
+        grounded.learn(other, &Written::Unavailable);
+        assert!(
+            grounded.has(other) && !grounded.has(Some(Flight(1_000))) && grounded.has(Some(Flight(1_001)))
+        );
+        assert!(grounded.flights.len() == KEPT_MAX && grounded.in_order.len() == KEPT_MAX);
     }
 }

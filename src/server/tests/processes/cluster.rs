@@ -240,8 +240,8 @@ fn a_node_that_hears_and_cannot_speak_is_found_in_the_database() {
     ann.send(Target::User(bob_account.id), "before");
     assert_eq!(&*bob.message().content, "before");
     // Commanders are cut off and find no room again; subscribers stay.
-    cluster.redis.command("CONFIG SET maxclients 2");
-    cluster.redis.command("CLIENT KILL TYPE normal");
+    let answers = cluster.redis.commands(["CONFIG SET maxclients 2", "CLIENT KILL TYPE normal"]);
+    assert_eq!(answers, ["+OK", ":2"], "the commanders of both");
     for n in 0..8 {
         let sent = ann.send(Target::User(bob_account.id), &format!("unheard {n}"));
         let begun = Instant::now();

@@ -47,7 +47,7 @@ impl Client {
                 return String::from_utf8(object).unwrap().trim_end_matches(['\0', ' ']).to_owned();
             }
             let mut buffer = [0; 65_536];
-            let length = self.stream.read(&mut buffer).unwrap();
+            let length = self.read(&mut buffer).unwrap();
             assert_ne!(length, 0, "the server closed the connection");
             self.bytes.extend_from_slice(&buffer[..length]);
         }
@@ -108,7 +108,7 @@ fn objects_are_paced_and_acknowledged_when_the_kernel_took_them() {
     let mut buffer = [0; 65_536];
     for seq in 1..=20 {
         // Whoever takes 1,024 bytes at once takes one object, also where it comes too late to find it alone.
-        let length = client.stream.read(&mut buffer[..1_024]).unwrap();
+        let length = client.read(&mut buffer[..1_024]).unwrap();
         assert_eq!(buffer[length - 1], 0);
         let text = std::str::from_utf8(&buffer[..length - 1]).unwrap();
         assert!(text.trim_end().ends_with(&format!("\"msg\":\"{seq}\"}}")), "{text}");

@@ -10,7 +10,7 @@ mod proxy;
 use super::*;
 use crate::queue::{Bell, Inbox};
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 use wire::kind::request;
@@ -151,6 +151,16 @@ impl Client {
         self.stream.write_all(bytes).unwrap();
     }
 
+    /// What comes next, if anything does. A read with a deadline is not begun again by the kernel after a signal.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
     /// The next frame: its type, number and value.
     fn frame(&mut self) -> (u16, u32, Vec<u8>) {
         loop {
@@ -160,7 +170,7 @@ impl Client {
                 return frame;
             }
             let mut buffer = [0; 65_536];
-            let length = self.stream.read(&mut buffer).unwrap();
+            let length = self.read(&mut buffer).unwrap();
             assert_ne!(length, 0, "the server closed the connection");
             self.bytes.extend_from_slice(&buffer[..length]);
         }
@@ -195,14 +205,14 @@ impl Client {
     /// Waits for the end, and that it is an orderly one with nothing before it.
     fn end(&mut self) {
         assert!(self.bytes.is_empty());
-        assert_eq!(self.stream.read(&mut [0; 64]).expect("an orderly end"), 0, "more came before the end");
+        assert_eq!(self.read(&mut [0; 64]).expect("an orderly end"), 0, "more came before the end");
     }
 
     /// Waits for an end of any kind.
     fn gone(&mut self) {
         let mut buffer = [0; 65_536];
         loop {
-            match self.stream.read(&mut buffer) {
+            match self.read(&mut buffer) {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) => {

@@ -23,7 +23,7 @@ pub fn move_all(link: &mut Link, moves: &[CursorMove]) -> Result<Written, Failur
         latest = session::latest(&link.rows(&sql)?)?;
     }
     let in_force = |step: &&CursorMove| latest.get(&step.user).is_none_or(|latest| *latest <= step.epoch);
-    let mut sorted: Vec<&CursorMove> = moves.iter().filter(in_force).collect();
+    let (mut sorted, left_out): (Vec<&CursorMove>, Vec<_>) = moves.iter().partition(in_force);
     // Moves of one member stay in their order.
     sorted.sort_by_key(|step| (step.conversation, step.user));
     for of_some in
@@ -31,7 +31,8 @@ pub fn move_all(link: &mut Link, moves: &[CursorMove]) -> Result<Written, Failur
     {
         move_some(link, of_some)?;
     }
-    Ok(Written::Done)
+    let left_out = left_out.into_iter().map(|step| (step.conversation, step.user)).collect();
+    Ok(Written::CursorsMoved { left_out })
 }
 
 fn move_some(link: &mut Link, moves: &[&[&CursorMove]]) -> Result<(), Failure> {

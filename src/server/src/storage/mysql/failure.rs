@@ -21,6 +21,8 @@ pub enum Cause {
     Conflict,
     /// A key is there already.
     Duplicate,
+    /// A column is there already.
+    DuplicateColumn,
     /// A month's or a day's table is not there yet.
     NoTable,
     /// There is no such database on the server.
@@ -31,6 +33,7 @@ pub enum Cause {
 
 // The server's error numbers (MySQL Server Error Message Reference; MariaDB Error Codes).
 const ER_DUP_ENTRY: u16 = 1062;
+const ER_DUP_FIELDNAME: u16 = 1060;
 const ER_BAD_DB: u16 = 1049;
 const ER_NO_SUCH_TABLE: u16 = 1146;
 const ER_SERVER_SHUTDOWN: u16 = 1053;
@@ -72,6 +75,7 @@ impl Failure {
 fn cause_of(code: u16) -> Cause {
     match code {
         ER_DUP_ENTRY => Cause::Duplicate,
+        ER_DUP_FIELDNAME => Cause::DuplicateColumn,
         ER_LOCK_WAIT_TIMEOUT | ER_LOCK_DEADLOCK | ER_CHECKREAD => Cause::Conflict,
         ER_NO_SUCH_TABLE => Cause::NoTable,
         ER_BAD_DB => Cause::NoDatabase,

@@ -20,6 +20,8 @@ const CONNECT_TIME: Duration = Duration::from_secs(1);
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// How long changing the schema may take: tables may be large.
 const SCHEMA_TIME: Duration = Duration::from_secs(3600);
+/// How long changing a table waits for transactions that use it: whoever comes after it waits behind it. Seconds.
+pub const SCHEMA_WAIT_S: u32 = 5;
 /// Pauses between tries to connect: work goes on soon after the server is back.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
@@ -174,12 +176,14 @@ fn habits(purpose: Purpose) -> Sql {
              SESSION innodb_lock_wait_timeout = 1",
         )
         .statement("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
-    if purpose == Purpose::Writing {
-        sql.statement(
+    match purpose {
+        Purpose::Writing => sql.statement(
             "SET SESSION wait_timeout = 3, SESSION net_read_timeout = 3, SESSION net_write_timeout = 3, \
              SESSION lock_wait_timeout = 3",
-        );
-    }
+        ),
+        Purpose::Schema => sql.statement(format_args!("SET SESSION lock_wait_timeout = {SCHEMA_WAIT_S}")),
+        Purpose::Reading => &mut sql,
+    };
     sql
 }
 

@@ -1,7 +1,7 @@
 //! The tables: numbered migrations, and those that are made a month or a day at a time.
 
-use super::failure::Failure;
-use super::link::{Link, first};
+use super::failure::{Cause, Failure};
+use super::link::{Link, SCHEMA_WAIT_S, first};
 use super::sql::Sql;
 use crate::storage::StoreError;
 use crate::storage::calendar::{self, Day, Month};
@@ -47,14 +47,31 @@ fn migrate_alone(link: &mut Link) -> Result<(), StoreError> {
         return Err(StoreError::Newer { found, known });
     }
     for (version, text) in (1..).zip(MIGRATIONS).skip(found as usize) {
-        let mut sql = Sql::new();
         for statement in statements(text) {
-            sql.statement(statement);
+            change(link, &statement)?;
         }
+        let mut sql = Sql::new();
         sql.statement(format_args!("INSERT INTO schema_version (version) VALUES ({version})"));
         link.ask(&sql)?;
     }
     Ok(())
+}
+
+/// Carries out one statement of a migration, which may have been carried out before: each commits by itself, so a start
+/// that was cut off may leave it done without the version that says so.
+fn change(link: &mut Link, statement: &str) -> Result<(), StoreError> {
+    let mut sql = Sql::new();
+    sql.statement(statement);
+    match link.ask(&sql) {
+        Ok(_) => Ok(()),
+        // There is no ADD COLUMN IF NOT EXISTS that both servers know.
+        Err(failure) if failure.cause == Cause::DuplicateColumn => Ok(()),
+        Err(failure) if failure.cause == Cause::Conflict => Err(StoreError::Unavailable(format!(
+            "a table that has to be changed has been in use for {SCHEMA_WAIT_S} s: end the transaction that holds it (SHOW \
+             PROCESSLIST names it) and start again ({failure})"
+        ))),
+        Err(failure) => Err(failure.into()),
+    }
 }
 
 /// The statements of a migration: comments end with their line, statements with a semicolon at the end of one.
@@ -167,9 +184,6 @@ mod tests {
         let text = "-- a; b\nCREATE TABLE a (x INT); -- c\n\nCREATE TABLE b (\n y INT -- why; not\n);\n";
         let cut: Vec<String> = statements(text).collect();
         assert_eq!(cut, ["CREATE TABLE a (x INT)", "CREATE TABLE b (\n y INT\n)"]);
-        assert!(
-            statements(MIGRATIONS[0]).all(|statement| statement.starts_with("CREATE TABLE IF NOT EXISTS "))
-        );
     }
 
     #[test]

@@ -81,8 +81,10 @@ impl SqliteStore {
                     WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0 \
                     AND (delivered_seq >= ?3 AND delivered_seq < ?4 OR read_seq >= ?3 AND read_seq < ?4)";
         let (mut reach, mut pass) = (self.conn.prepare_cached(reach)?, self.conn.prepare_cached(pass)?);
+        let mut left_out = Vec::new();
         for CursorMove { conversation, user, epoch, step } in moves {
             if epoch != Epoch::NONE && !self.is_in_force(user, epoch)? {
+                left_out.push((conversation, user));
                 continue;
             }
             let (update, a, b) = match step {
@@ -91,6 +93,6 @@ impl SqliteStore {
             };
             update.execute((conversation.0, user.0, a.0 as i64, b.0 as i64))?;
         }
-        Ok(Written::Done)
+        Ok(Written::CursorsMoved { left_out })
     }
 }

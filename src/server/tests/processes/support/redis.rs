@@ -6,7 +6,7 @@ use super::ports::free_port;
 use super::process::signal;
 use super::system::find;
 use rustix::process::Signal;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use tempfile::TempDir;
 
@@ -49,14 +49,24 @@ impl Redis {
         signal(self.process.pid, if frozen { Signal::STOP } else { Signal::CONT });
     }
 
-    /// Sends a command; its answer's first bytes.
+    /// Sends a command; the first line of its answer.
     pub fn command(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        let [answer] = self.commands([command]);
+        answer
+    }
+
+    /// Sends some on one connection, each when the one before is answered; the first line of each answer.
+    pub fn commands<const N: usize>(&self, commands: [&str; N]) -> [String; N] {
+        let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
-        let mut answer = [0; 512];
-        let length = stream.read(&mut answer).unwrap();
-        String::from_utf8_lossy(&answer[..length]).into_owned()
+        let mut stream = BufReader::new(stream);
+        commands.map(|command| {
+            stream.get_mut().write_all(format!("{command}\r\n").as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_line(&mut answer).unwrap();
+            assert!(answer.ends_with("\r\n") && !answer.starts_with('-'), "{command}: {answer:?}");
+            answer.trim_end().to_owned()
+        })
     }
 }
 

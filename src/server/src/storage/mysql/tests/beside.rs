@@ -4,7 +4,7 @@ use super::super::super::story::{BEGIN, append};
 use super::super::Mysql;
 use super::super::threads::{SCRIBES, Threads};
 use super::mariadb::MariaDb;
-use super::{next_outcome, target};
+use super::{next_outcome, target_on};
 use crate::queue::{Bell, Inbox, Outbox, queue};
 use crate::storage::Outcome;
 use logic::store::{Append, Flight, Found, Read, Ticket, Write, Written};
@@ -24,7 +24,11 @@ struct Busy {
 
 impl Busy {
     fn new() -> Busy {
-        let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+        Busy::on(MariaDb::shared())
+    }
+
+    fn on(server: &MariaDb) -> Busy {
+        let target = target_on(server, &Arc::new(AtomicU64::new(BEGIN.0)));
         let database = target.database.name.clone();
         Mysql::prepare(target.clone()).unwrap();
         let bell = Arc::new(Bell::for_this_thread());
@@ -160,6 +164,27 @@ fn what_flies_together_is_stored_in_order_or_not_at_all() {
     // Who sends to nobody is told so, many in one look, and nobody else waits.
     let nobody = (1..=50).map(|ticket| say(1_000 + ticket, Target::User(stranger), 8)).collect();
     assert!(answers(nobody).iter().all(|written| matches!(written, Written::NotFound)));
+    busy.threads.stop();
+}
+
+/// A batch as large as ever, with the longest names and `cid`s, on a server that takes the least that one must.
+#[test]
+fn whoever_is_unknown_is_looked_up_in_packets_that_a_server_takes() {
+    const MANY: u64 = 14_000;
+    let server = MariaDb::start(&["--max-allowed-packet=4M"]);
+    let busy = Busy::on(&server);
+    let anna = busy.users(1)[0];
+    let name = |number: u64| Target::Name(format!("{number:0>10}{}", "\u{20000}".repeat(40)).into());
+    let user = |number: u64| Target::User(UserId(1_000_000 + number as u32));
+    for target in [&name as &dyn Fn(u64) -> Target, &user] {
+        let say = |number| (Ticket(number), append(anna, target(number), &format!("{number:0>64}"), "x"));
+        busy.writes.send((0..MANY).map(say).collect()).unwrap();
+        let Outcome::Written(batch) = busy.outcome() else { panic!() };
+        assert_eq!(batch.len() as u64, MANY);
+        for (_, written) in batch {
+            assert!(matches!(written, Written::NotFound), "{written:?}");
+        }
+    }
     busy.threads.stop();
 }
 

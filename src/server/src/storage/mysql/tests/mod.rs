@@ -11,7 +11,8 @@ mod system;
 
 use super::super::story::{BEGIN, Play, STORIES, Stage};
 use super::super::{Outcome, Publish, Reader, Store, StoreError};
-use super::link::{Link, Purpose, Target};
+use super::link::{Link, Purpose, Target, first};
+use super::sql::Sql;
 use super::threads::Threads;
 use super::{Mysql, account, schema};
 use crate::config::StorageUrl;
@@ -29,7 +30,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A target on the shared server, in a database that is not there yet, with a clock that the test sets.
 fn target(hands: &Arc<AtomicU64>) -> Target {
-    let server = MariaDb::shared();
+    target_on(MariaDb::shared(), hands)
+}
+
+/// The same on another server.
+fn target_on(server: &MariaDb, hands: &Arc<AtomicU64>) -> Target {
     let StorageUrl::Mysql(database) = StorageUrl::parse(&server.url(&server.new_name())).unwrap() else {
         panic!()
     };
@@ -165,4 +170,42 @@ fn every_story_holds_on_a_server() {
         println!("{name}");
         story(&mut Play::on(&mut OnServer::new()));
     }
+}
+
+#[test]
+fn every_migration_can_be_repeated() {
+    let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+    Mysql::prepare(target.clone()).unwrap();
+    let mut link = Link::open(&target, Purpose::Schema, true).unwrap();
+    let version = |link: &mut Link| {
+        let mut sql = Sql::new();
+        sql.statement("SELECT MAX(version) FROM schema_version");
+        first(&link.rows(&sql).unwrap()).unwrap().number(0).unwrap()
+    };
+    let newest = version(&mut link);
+    for done in 0..newest {
+        // As if the node had been cut off behind the last statement of a migration.
+        let mut sql = Sql::new();
+        sql.statement(format_args!("DELETE FROM schema_version WHERE version > {done}"));
+        link.ask(&sql).unwrap();
+        Mysql::prepare(target.clone()).unwrap();
+        assert_eq!(version(&mut link), newest);
+    }
+}
+
+#[test]
+fn a_table_in_use_is_waited_for_and_named_as_the_reason() {
+    let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+    Mysql::prepare(target.clone()).unwrap();
+    let mut sql = Sql::new();
+    sql.statement("ALTER TABLE node DROP COLUMN unheard_at")
+        .statement("DELETE FROM schema_version WHERE version = 3")
+        .statement("START TRANSACTION")
+        .statement("SELECT * FROM node");
+    let mut user = Link::open(&target, Purpose::Reading, true).unwrap();
+    user.ask(&sql).unwrap();
+    let refused = Mysql::prepare(target.clone()).err().expect("the table is in use").to_string();
+    assert!(refused.contains("has been in use for 5 s: end the transaction"), "{refused}");
+    drop(user);
+    Mysql::prepare(target).unwrap();
 }

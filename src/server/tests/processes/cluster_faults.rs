@@ -21,7 +21,7 @@ const FROZEN_HOLDS_UP: Duration = Duration::from_millis(4_000 + 1_500);
 /// When a send is answered while the database is away, and what a machine that does much else adds.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(2_000 + 2_000);
 /// How long the long freeze lasts.
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(60);
 /// When a message comes to another node without Redis, and what a machine that does much else adds.
 const DARK_WITHIN: Duration = Duration::from_millis(2_500 + 2_500);
 /// When all is as before once Redis is back.

@@ -62,6 +62,8 @@ fn a_key_is_no_signal() {
     register(&mut terminal, "li si", 1);
     terminal.type_keys("\u{3}");
     terminal.expect("quit or Ctrl-D leaves");
+    // Only an editor that is at work again takes the next key for itself.
+    terminal.expect("> ");
     terminal.type_keys("\u{4}");
     assert_eq!(terminal.wait(), 0);
     let mut terminal = terminal.reopen();

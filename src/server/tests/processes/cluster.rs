@@ -159,7 +159,7 @@ fn clients_of_the_legacy_dialect_see_who_is_online_at_another_node() {
     let (mut bob, _) = Client::join(one, "bob");
     assert_eq!(bob.ask(&Command::JoinGroup { conversation: group }), Reply::Done);
     bob.ask(&Command::Logout);
-    let mut standin = StandIn::connect(one, Answers::Inline);
+    let mut standin = StandIn::connect(one, Answers::InThread);
     let id = standin.register("zhang san").unwrap();
     standin.login(id).unwrap();
     standin.add_group(i64::from(group.0));

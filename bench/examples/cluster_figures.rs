@@ -13,20 +13,19 @@ mod beside;
 #[path = "../../src/server/tests/support/mariadb.rs"]
 #[allow(dead_code, reason = "tests do more with it")]
 mod mariadb;
+#[path = "../../src/server/tests/support/part.rs"]
+mod part;
 #[path = "../../src/server/tests/support/ports.rs"]
 mod ports;
 #[path = "../../src/server/tests/support/system.rs"]
 mod system;
 
-use beside::{Beside, is_running};
 use mariadb::MariaDb;
+use part::{Part, built};
 use serde_json::{Map, Value};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::thread;
-use std::time::{Duration, Instant};
 
 /// A run, and what its figures are held against.
 struct Run {
@@ -73,8 +72,6 @@ const SETTINGS: [&str; 4] =
     ["limits.messages_per_second=0", "password.memory_kib=8", "password.iterations=1", "log.level=warn"];
 /// A database of some size; what it promises is the default.
 const DATABASE: [&str; 2] = ["--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M"];
-/// How long a part may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
 const BEGIN: &str = "<!-- cluster figures: written by `make bench-cluster` -->";
 const END: &str = "<!-- cluster figures: end -->";
 
@@ -84,13 +81,7 @@ fn main() -> ExitCode {
     let seconds = seconds.map_or("10", |at| &*arguments[at + 1]);
     let folder = tempfile::Builder::new().prefix("chatbench-cluster-").tempdir().unwrap();
     let database = MariaDb::start_in(folder.path().join("mariadb"), &DATABASE);
-    let redis = start("redis", Path::new("redis-server"), folder.path(), |address| {
-        let (ip, port, dir) =
-            (address.ip().to_string(), address.port().to_string(), folder.path().display().to_string());
-        ["--port", &port, "--bind", &ip, "--dir", &dir, "--appendonly", "no", "--save", ""]
-            .map(str::to_owned)
-            .into()
-    });
+    let redis = Part::redis(folder.path());
     let (mut table, mut is_faulty) = (String::new(), false);
     for run in &RUNS {
         let figures = measure(run, seconds, folder.path(), &database, &redis);
@@ -119,14 +110,14 @@ fn measure(
     seconds: &str,
     folder: &Path,
     database: &MariaDb,
-    redis: &(Beside, SocketAddr),
+    redis: &Part,
 ) -> Option<Map<String, Value>> {
     let name = database.new_name();
     let nodes = ["n1", "n2"].map(|node| {
-        start(node, &program("chatserver"), folder, |address| {
+        Part::start(node, &built("chatserver"), folder, |address| {
             let own = [
                 format!("storage.url={}", database.url(&name)),
-                format!("cluster.redis=redis://{}", redis.1),
+                format!("cluster.redis=redis://{}", redis.address),
                 format!("cluster.node={node}"),
             ];
             let settings = SETTINGS.map(str::to_owned);
@@ -136,14 +127,14 @@ fn measure(
     });
     let result = folder.join("result.json");
     let _ = fs::remove_file(&result);
-    let mut generator = Command::new(program("chatbench"));
+    let mut generator = Command::new(built("chatbench"));
     generator.args(run.options.split(' ')).args(["--name", run.title, "--threads-table"]);
     generator.args(["--seconds", if run.part.is_empty() { seconds } else { AT_MOST }]);
-    for (process, address) in &nodes {
-        let (address, pid) = (address.to_string(), process.pid.to_string());
+    for node in &nodes {
+        let (address, pid) = (node.address.to_string(), node.process.pid.to_string());
         generator.args(["--address", &address, "--server-pid", &pid]);
     }
-    for (name, pid) in [("mariadb", database.pid), ("redis", redis.0.pid)] {
+    for (name, pid) in [("mariadb", database.pid), ("redis", redis.process.pid)] {
         generator.args(["--beside", &format!("{name}={pid}")]);
     }
     let status = generator.arg("--json").arg(&result).status().unwrap();
@@ -193,32 +184,4 @@ fn row(run: &Run, figures: &Map<String, Value>) -> String {
         "| {title} | {rate:.0} | {nodes:.2} us | {mariadb:.2} us | {redis:.2} us | {} |\n",
         goals.join(", ")
     )
-}
-
-/// Starts a program with what `arguments` makes of an address, and waits until it listens there.
-fn start(
-    name: &str,
-    program: &Path,
-    folder: &Path,
-    arguments: impl Fn(SocketAddr) -> Vec<String>,
-) -> (Beside, SocketAddr) {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port()));
-    let log = folder.join(format!("{name}.log"));
-    let process = Beside::start(program, &arguments(address), &log);
-    let until = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).is_err() {
-        let starts = Instant::now() < until && is_running(process.pid);
-        assert!(starts, "{name} does not start: {}", fs::read_to_string(&log).unwrap_or_default());
-        thread::sleep(Duration::from_millis(10));
-    }
-    (process, address)
-}
-
-/// A program that was built beside this one.
-fn program(name: &str) -> PathBuf {
-    let here = std::env::current_exe().unwrap();
-    let program =
-        here.parent().and_then(Path::parent).expect("examples lie in a folder of their own").join(name);
-    assert!(program.exists(), "{} is missing: make bench-cluster builds it first", program.display());
-    program
 }

@@ -15,19 +15,22 @@ mod mariadb;
 #[path = "../tests/support/nginx.rs"]
 #[allow(dead_code, reason = "tests do more with it")]
 mod nginx;
+#[path = "../tests/support/part.rs"]
+mod part;
 #[path = "../tests/support/ports.rs"]
 mod ports;
 #[path = "../tests/support/system.rs"]
 mod system;
 
-use beside::{Beside, is_running};
+use beside::is_running;
 use mariadb::MariaDb;
 use nginx::Nginx;
+use part::{Part, built};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,13 +48,6 @@ struct Cluster {
     nodes: Vec<Part>,
     redis: Part,
     database: MariaDb,
-}
-
-/// A program that listens.
-struct Part {
-    name: &'static str,
-    address: SocketAddr,
-    process: Beside,
 }
 
 fn main() -> ExitCode {
@@ -93,13 +89,7 @@ fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
 impl Cluster {
     fn start(folder: &Path) -> Cluster {
         let database = MariaDb::start_in(folder.join("mariadb"), &[]);
-        let redis = Part::start("redis", Path::new("redis-server"), folder, |address| {
-            let (ip, port) = (address.ip().to_string(), address.port().to_string());
-            let dir = folder.to_str().expect("a folder whose name is text");
-            ["--port", &port, "--bind", &ip, "--dir", dir, "--appendonly", "no", "--save", ""]
-                .map(str::to_owned)
-                .into()
-        });
+        let redis = Part::redis(folder);
         // Its account has a password, and arguments are seen by everybody on a machine.
         let secret = folder.join("password");
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret).unwrap();
@@ -111,7 +101,7 @@ impl Cluster {
             r#"chat.proxies=["127.0.0.1"]"#.to_owned(),
         ];
         let start = |name| {
-            Part::start(name, &chatserver(), folder, |address| {
+            Part::start(name, &built("chatserver"), folder, |address| {
                 let node = format!("cluster.node={name}");
                 let settings = settings.iter().chain([&node]);
                 let words = settings.flat_map(|setting| ["--set".to_owned(), setting.clone()]);
@@ -144,32 +134,7 @@ impl Cluster {
     }
 }
 
-impl Part {
-    /// Starts a program with what `arguments` makes of an address, and waits until it listens there.
-    fn start(
-        name: &'static str,
-        program: &Path,
-        folder: &Path,
-        arguments: impl Fn(SocketAddr) -> Vec<String>,
-    ) -> Part {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port()));
-        let log = folder.join(format!("{name}.log"));
-        let process = Beside::start(program, &arguments(address), &log);
-        process.wait_for(address);
-        Part { name, address, process }
-    }
-}
-
 /// Where nodes keep everything; the password stands elsewhere.
 fn url(database: &MariaDb) -> String {
     format!("mysql://{}@127.0.0.1:{}/{DATABASE}", mariadb::USER, database.port)
-}
-
-/// The server that was built beside this program.
-fn chatserver() -> PathBuf {
-    let here = std::env::current_exe().unwrap();
-    let program = here.parent().and_then(Path::parent).expect("examples lie in a folder of their own");
-    let program = program.join("chatserver");
-    assert!(program.exists(), "{} is missing: make cluster builds it first", program.display());
-    program
 }

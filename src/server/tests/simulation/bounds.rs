@@ -66,6 +66,12 @@ fn shown(w: &mut World, at: usize, text: &str) -> u64 {
     w.ms - began
 }
 
+/// Takes the bus away from both nodes, or gives it back.
+fn set_away(w: &mut World, away: bool) {
+    let now = w.ms;
+    (0..2).for_each(|node| w.bus.set_away(node, away, now));
+}
+
 #[test]
 fn with_nothing_lost_it_is_the_bus() {
     let mut w = two_nodes();
@@ -96,19 +102,13 @@ fn the_last_hint_is_found_by_the_safety_sweep() {
 #[test]
 fn without_the_bus_the_database_is_read_each_second() {
     let mut w = two_nodes();
-    for node in 0..2 {
-        let now = w.ms;
-        w.bus.set_away(node, true, now);
-    }
+    set_away(&mut w, true);
     run(&mut w, 300);
     for n in 0..5 {
         let took = say(&mut w, 0, &format!("dark {n}"));
         assert!(took <= 2_500, "{took} ms");
     }
-    for node in 0..2 {
-        let now = w.ms;
-        w.bus.set_away(node, false, now);
-    }
+    set_away(&mut w, false);
     run(&mut w, 300);
     let took = say(&mut w, 0, "light");
     assert!(took <= 100, "{took} ms");

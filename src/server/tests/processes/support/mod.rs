@@ -11,6 +11,9 @@ pub mod mariadb;
 #[path = "../../support/nginx.rs"]
 pub mod nginx;
 pub mod nodes;
+#[path = "../../support/part.rs"]
+#[allow(dead_code, reason = "examples do more with it")]
+pub mod part;
 #[path = "../../support/ports.rs"]
 pub mod ports;
 pub mod process;

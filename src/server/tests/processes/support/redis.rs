@@ -2,15 +2,13 @@
 
 use super::PATIENCE;
 use super::beside::{Beside, is_running};
+use super::part;
 use super::ports::free_port;
 use super::process::signal;
-use super::system::find;
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use tempfile::TempDir;
-
-const MISSING: &str = "these tests start redis-server: apt-get install redis-server";
 
 /// A running server. Dropping it kills it.
 pub struct Redis {
@@ -24,7 +22,7 @@ impl Redis {
     pub fn start() -> Redis {
         let folder = tempfile::tempdir().unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let process = launch(&folder, address);
+        let process = part::redis(folder.path(), address);
         Redis { folder, address, process }
     }
 
@@ -41,7 +39,7 @@ impl Redis {
 
     /// Starts it again, empty.
     pub fn restart(&mut self) {
-        self.process = launch(&self.folder, self.address);
+        self.process = part::redis(self.folder.path(), self.address);
     }
 
     /// Stops it where it stands, or lets it go on.
@@ -68,16 +66,6 @@ impl Redis {
             answer.trim_end().to_owned()
         })
     }
-}
-
-fn launch(folder: &TempDir, address: SocketAddr) -> Beside {
-    let (ip, port) = (address.ip().to_string(), address.port().to_string());
-    let dir = folder.path().to_str().expect("a folder whose name is text");
-    let arguments = ["--port", &port, "--bind", &ip, "--dir", dir, "--appendonly", "no", "--save", ""];
-    let log = folder.path().join("log");
-    let process = Beside::start(&find("redis-server", MISSING), &arguments.map(str::to_owned), &log);
-    process.wait_for(address);
-    process
 }
 
 impl Drop for Redis {

@@ -222,12 +222,12 @@ impl StoreThread {
             self.gather(&mut batch);
             self.last = batch.len();
             self.write(batch)?;
+            while self.store.is_behind() && (!self.is_stuck || self.due <= Instant::now()) {
+                self.keep_house()?;
+            }
             // What could not be done is tried again when it is due, also while messages come.
             if !self.is_stuck {
                 self.due = Instant::now() + CALM;
-            }
-            while self.store.is_behind() && (!self.is_stuck || self.due <= Instant::now()) {
-                self.keep_house()?;
             }
         }
     }
@@ -338,14 +338,22 @@ mod tests {
     use super::*;
     use logic::store::Append;
     use std::collections::BTreeMap;
+    use std::sync::atomic::AtomicUsize;
     use wire::{Target, UserId};
 
-    /// Refuses its first batch, and is there again for the next one.
-    struct Fickle(bool);
+    /// Refuses its first batch, and is there again for the next one. Falls behind with every batch, and has no end of
+    /// housekeeping.
+    #[derive(Default)]
+    struct Fickle {
+        has_refused: bool,
+        is_behind: bool,
+        slices: Arc<AtomicUsize>,
+    }
 
     impl Store for Fickle {
         fn write(&mut self, writes: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
-            let refuses = !std::mem::replace(&mut self.0, true);
+            let refuses = !std::mem::replace(&mut self.has_refused, true);
+            self.is_behind = true;
             let written = || if refuses { Written::Unavailable } else { Written::Done };
             publish(writes.into_iter().map(|(ticket, _)| (ticket, written())).collect());
             match refuses {
@@ -363,11 +371,14 @@ mod tests {
         }
 
         fn housekeep(&mut self) -> Result<bool, StoreError> {
-            Ok(false)
+            self.is_behind = false;
+            self.slices.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(1));
+            Ok(true)
         }
 
         fn is_behind(&self) -> bool {
-            false
+            self.is_behind
         }
 
         fn backlog(&self) -> usize {
@@ -384,10 +395,38 @@ mod tests {
     }
 
     #[test]
+    fn while_messages_come_housekeeping_only_keeps_up() {
+        let bell = Arc::new(Bell::for_this_thread());
+        let (outbox, outcomes) = queue(64, &bell);
+        let slices = Arc::new(AtomicUsize::new(0));
+        let storage =
+            start(Box::new(Fickle { slices: Arc::clone(&slices), ..Fickle::default() }), outbox).unwrap();
+        let mut checked = 0;
+        for ticket in 0..20 {
+            let written = Instant::now();
+            let write = append(UserId(1), Target::User(UserId(2)), "", "x");
+            storage.writes().send(vec![(Ticket(ticket), write)]).unwrap();
+            while outcomes.try_recv().unwrap().is_none() {
+                bell.wait(Some(Duration::from_secs(1)), || !outcomes.is_empty());
+            }
+            let before = slices.load(Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(20));
+            let more = slices.load(Ordering::SeqCst) - before;
+            // A machine that stood still gave the store time to be idle.
+            if written.elapsed() < CALM {
+                assert!(more <= 1, "{more} slices behind one write");
+                checked += 1;
+            }
+        }
+        assert!(checked > 0, "this machine is too slow to tell");
+        storage.stop();
+    }
+
+    #[test]
     fn what_follows_a_message_that_was_given_back_is_given_back() {
         let bell = Arc::new(Bell::for_this_thread());
         let (outbox, outcomes) = queue(64, &bell);
-        let storage = start(Box::new(Fickle(false)), outbox).unwrap();
+        let storage = start(Box::<Fickle>::default(), outbox).unwrap();
         let say = |ticket: u64, flight| match append(UserId(1), Target::User(UserId(2)), "", "x") {
             Write::Append(append) => (Ticket(ticket), Write::Append(Append { flight, ..append })),
             _ => unreachable!(),

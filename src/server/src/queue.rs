@@ -6,73 +6,82 @@
 //!
 //! ```text
 //!   receiver                          sender
-//!   asleep := true                    push
-//!   queues empty? ---- no: go on      asleep.swap(false)? ---- false: nobody sleeps, done
-//!        | yes                             | true
+//!   state := asleep                   push
+//!   queues empty? ---- no: go on      state.swap(awake)? ---- awake: nobody sleeps, done
+//!        | yes                             | asleep
 //!   sleep  <------------------------- wake
 //! ```
 //!
-//! Both sides use sequentially consistent operations on `asleep`, so at least one of them sees the other.
+//! Both sides use sequentially consistent operations on `state`, so at least one of them sees the other.
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 /// Wakes one thread, if it sleeps.
 #[derive(Debug)]
 pub struct Bell {
-    asleep: AtomicBool,
-    sleeper: Sleeper,
+    /// [`AWAKE`], or where it sleeps.
+    state: AtomicU8,
+    /// The thread, known from when it first parked at the latest.
+    thread: OnceLock<Thread>,
+    /// Ends its poll, where it has one.
+    waker: Option<mio::Waker>,
 }
 
-#[derive(Debug)]
-enum Sleeper {
-    /// Parked, see [`Bell::wait`].
-    Thread(Thread),
-    /// In its `mio::Poll`.
-    Poll(mio::Waker),
-}
+const AWAKE: u8 = 0;
+/// See [`Bell::wait`].
+const PARKED: u8 = 1;
+/// In its `mio::Poll`, see [`Bell::about_to_poll`].
+const POLLING: u8 = 2;
 
 impl Bell {
     /// A bell for the calling thread, which will sleep in [`Bell::wait`].
     pub fn for_this_thread() -> Bell {
-        Bell { asleep: AtomicBool::new(false), sleeper: Sleeper::Thread(thread::current()) }
+        Bell { state: AtomicU8::new(AWAKE), thread: thread::current().into(), waker: None }
     }
 
-    /// A bell for the thread that polls the registry of `waker`.
+    /// A bell for the thread that polls the registry of `waker`, and may sleep in [`Bell::wait`] as well.
     pub fn for_poll(waker: mio::Waker) -> Bell {
-        Bell { asleep: AtomicBool::new(false), sleeper: Sleeper::Poll(waker) }
+        Bell { state: AtomicU8::new(AWAKE), thread: OnceLock::new(), waker: Some(waker) }
     }
 
     /// Wakes the thread if it sleeps or is about to. Call it after the push, once a batch.
     pub fn ring(&self) {
         fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::SeqCst) {
-            match &self.sleeper {
-                Sleeper::Thread(thread) => thread.unpark(),
-                Sleeper::Poll(waker) => waker.wake().expect("an eventfd that is open takes a write"),
-            }
+        if self.state.load(Ordering::Relaxed) == AWAKE {
+            return;
+        }
+        match (self.state.swap(AWAKE, Ordering::SeqCst), self.thread.get(), &self.waker) {
+            (PARKED, Some(thread), _) => thread.unpark(),
+            (POLLING, _, Some(waker)) => waker.wake().expect("an eventfd that is open takes a write"),
+            _ => {}
         }
     }
 
-    /// Says that the receiver is about to sleep. It must look at its queues once more after this.
-    pub fn about_to_sleep(&self) {
-        self.asleep.store(true, Ordering::SeqCst);
+    /// Says that the receiver is about to sleep in its poll. It must look at its queues once more after this.
+    pub fn about_to_poll(&self) {
+        self.about_to(POLLING);
+    }
+
+    fn about_to(&self, sleep: u8) {
+        self.state.store(sleep, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
 
     /// Says that the receiver is awake.
     pub fn awake(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.state.store(AWAKE, Ordering::SeqCst);
     }
 
     /// Sleeps until rung, or for at most `timeout`; returns at once when `has_work` finds some.
-    /// Only on the thread that made the bell with [`Bell::for_this_thread`].
+    /// Always on the same thread: the one that made the bell with [`Bell::for_this_thread`], or that polls.
     pub fn wait(&self, timeout: Option<Duration>, has_work: impl Fn() -> bool) {
-        self.about_to_sleep();
+        self.thread.get_or_init(thread::current);
+        self.about_to(PARKED);
         if !has_work() {
             match timeout {
                 Some(timeout) => thread::park_timeout(timeout),
@@ -165,12 +174,15 @@ pub fn poll_bell(poll: &mio::Poll, token: mio::Token) -> io::Result<Arc<Bell>> {
 mod tests {
     use super::*;
 
-    /// Two threads hand one token back and forth; a lost wake would hang, so each wait has a far deadline.
+    /// Two threads hand one token back and forth, one of them now parked, now in its poll; a lost wake would hang, so each
+    /// wait has a far deadline.
     #[test]
     fn no_wake_is_lost() {
         let (to_main, from_thread) = crossbeam_channel::bounded(1);
-        let main_bell = Arc::new(Bell::for_this_thread());
+        let (mut poll, mut events) = (mio::Poll::new().unwrap(), mio::Events::with_capacity(4));
+        let main_bell = poll_bell(&poll, mio::Token(0)).unwrap();
         let (back, inbox) = queue::<u32>(4, &main_bell);
+        let far = Some(Duration::from_secs(20));
         let thread = thread::spawn(move || {
             let bell = Arc::new(Bell::for_this_thread());
             let (outbox, inbox) = queue::<u32>(4, &bell);
@@ -178,7 +190,7 @@ mod tests {
             loop {
                 match inbox.try_recv() {
                     Ok(Some(n)) => back.send(n + 1).unwrap(),
-                    Ok(None) => bell.wait(Some(Duration::from_secs(20)), || !inbox.is_empty()),
+                    Ok(None) => bell.wait(far, || !inbox.is_empty()),
                     Err(Gone) => return,
                 }
                 if inbox.receiver.is_empty() && Arc::strong_count(&bell) == 1 {
@@ -195,7 +207,14 @@ mod tests {
                     assert_eq!(answer, n + 1);
                     break;
                 }
-                main_bell.wait(Some(Duration::from_secs(20)), || !inbox.is_empty());
+                if n % 2 == 0 {
+                    main_bell.wait(far, || !inbox.is_empty());
+                } else {
+                    main_bell.about_to_poll();
+                    let timeout = if inbox.is_empty() { far } else { Some(Duration::ZERO) };
+                    poll.poll(&mut events, timeout).unwrap();
+                    main_bell.awake();
+                }
             }
         }
         assert!(started.elapsed() < Duration::from_secs(15), "some wake was lost");

@@ -14,7 +14,6 @@ use super::close::CloseReason;
 use super::connection::Connection;
 use super::shared::Shared;
 use super::taken::{Mark, note};
-use logic::Input;
 use logic::limits::LEGACY_WINDOW;
 use std::collections::VecDeque;
 use wire::kind::request;
@@ -132,7 +131,7 @@ fn handle_object(conn: &mut Connection, object: &[u8], shared: &mut Shared) -> R
                     shared.taken.hurry();
                 }
             }
-            shared.inputs.push(Input::Request { conn: conn.id, request: 0, command });
+            shared.request(conn.id, 0, command);
         }
         Err(fault @ Fault::Broken(_)) => {
             complain(conn, &fault.to_string());

@@ -29,6 +29,7 @@ mod keep_alive;
 mod legacy;
 mod listen;
 mod local_time;
+mod moderation;
 mod output;
 mod pace;
 mod proxy;
@@ -53,6 +54,7 @@ use ipnet::IpNet;
 use local_time::LocalTime;
 use logic::{ConnId, Input, Order};
 use mio::{Interest, Poll, Token, Waker};
+use moderation::Moderation;
 use output::Pool;
 use pace::Pace;
 use reactor::{Doors, Mail, Reactor, WAKE};
@@ -63,7 +65,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use taken::Taken;
 use wheel::Wheel;
 use wire::legacy::Style;
@@ -206,6 +208,7 @@ fn shared(poll: &Poll, config: &NetConfig) -> io::Result<Shared> {
     Ok(Shared {
         now: Tick(0),
         inputs: Vec::new(),
+        moderation: Moderation::new(Instant::now()),
         taken: Taken::new(),
         stalled: false,
         dirty: Vec::new(),

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! It waits for nobody: the one queue that it pushes into may be full, and then it keeps what it has, reads no
-//! socket, and goes on carrying out orders, so whoever waits for it is served.
+//! socket, and goes on carrying out orders, so whoever waits for it is served. Under load it sleeps for a moment before it
+//! looks at events, where orders wake it (`moderation`).
 
 use super::acceptor::Accepted;
 use super::close::CloseReason;
@@ -27,7 +28,7 @@ use slab::Slab;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The token of the waker; no connection's, whose slots are fewer.
 pub(super) const WAKE: Token = Token(usize::MAX);
@@ -147,6 +148,9 @@ impl Reactor {
     }
 
     fn sleep(&mut self, has_work: bool, pulse: &Pulse) {
+        if !self.shared.stalled && self.rest(has_work) {
+            return self.events.clear();
+        }
         let timeout = if self.shared.stalled {
             Some(RETRY)
         } else if has_work || !self.doors.orders.is_empty() || !self.doors.mail.is_empty() {
@@ -158,18 +162,29 @@ impl Reactor {
         let polled = if timeout == Some(Duration::ZERO) {
             self.doors.poll.poll(&mut self.events, timeout)
         } else {
-            self.doors.bell.about_to_sleep();
+            self.doors.bell.about_to_poll();
             let rung = !self.doors.orders.is_empty() || !self.doors.mail.is_empty();
             let timeout = if rung { Some(Duration::ZERO) } else { timeout };
             let polled = self.doors.poll.poll(&mut self.events, timeout);
             self.doors.bell.awake();
             polled
         };
+        self.shared.moderation.polled(Instant::now());
         match polled {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
             Err(error) => panic!("epoll_wait on a valid descriptor and buffer: {error}"),
         }
+    }
+
+    /// Where sockets are to be left alone, sleeps while they are and there is nothing else to do; whether they still are.
+    fn rest(&self, has_work: bool) -> bool {
+        let Some(rest) = self.shared.moderation.rest(Instant::now()) else { return false };
+        let Doors { bell, orders, mail, .. } = &self.doors;
+        if !has_work {
+            bell.wait(Some(rest), || !orders.is_empty() || !mail.is_empty());
+        }
+        self.shared.moderation.rest(Instant::now()).is_some()
     }
 
     fn next_deadline(&self) -> Option<Tick> {

@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::deadline::{Spans, Tick};
 use super::local_time::LocalTime;
+use super::moderation::Moderation;
 use super::output::Pool;
 use super::pace::Pace;
 use super::taken::Taken;
@@ -12,6 +13,7 @@ use logic::{ConnId, Input};
 use mio::Registry;
 use std::net::IpAddr;
 use std::sync::Arc;
+use wire::Command;
 use wire::legacy::Style;
 
 /// One per sub-reactor, handed to each connection that is worked on.
@@ -20,6 +22,8 @@ pub(super) struct Shared {
     pub now: Tick,
     /// What logic is told at the end of the turn.
     pub inputs: Vec<Input>,
+    /// When sockets are looked at.
+    pub moderation: Moderation,
     /// What it is told of messages to legacy connections before that, when it is time.
     pub taken: Taken,
     /// Whether logic's inbox was full: `inputs` wait, and nothing is read that would add to them.
@@ -65,6 +69,15 @@ impl Shared {
     /// Whether this peer is a proxy that is believed.
     pub fn is_proxy(&self, peer: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(&peer))
+    }
+
+    /// Tells logic of a request at the end of this turn.
+    pub fn request(&mut self, conn: ConnId, request: u32, command: Command) {
+        // Receipts lead to nothing that anybody waits for.
+        if !matches!(command, Command::Ack { .. } | Command::Read { .. }) {
+            self.moderation.count(request != 0);
+        }
+        self.inputs.push(Input::Request { conn, request, command });
     }
 
     /// Has the connection's input gone on with in the next turn.

@@ -4,7 +4,6 @@
 use super::close::CloseReason;
 use super::connection::Connection;
 use super::shared::Shared;
-use logic::Input;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::frame::put_frame;
 use wire::kind::{REPLY, request};
@@ -52,7 +51,7 @@ fn handle_frame(conn: &mut Connection, frame: Frame<'_>, shared: &mut Shared) {
     match Command::decode(kind, value) {
         Ok(command) => {
             conn.charge(kind, request);
-            shared.inputs.push(Input::Request { conn: conn.id, request, command });
+            shared.request(conn.id, request, command);
         }
         Err(bad) => refuse(conn, kind, request, bad.into(), shared),
     }

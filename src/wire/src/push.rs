@@ -144,7 +144,7 @@ impl Push {
     /// Appends the push as one frame to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         frame::put_frame(out, self.kind(), 0, |out| match self {
-            Push::Message(body) => json::write(out, &**body),
+            Push::Message(body) => body.write(out),
             Push::Presence(body) => json::write(out, body),
             Push::Kicked(body) => json::write(out, body),
             Push::ReadReceipt(body) | Push::Delivered(body) => json::write(out, body),

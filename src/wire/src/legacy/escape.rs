@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// Appends `text` as a JSON string, with its quotes.
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
-    crate::json::write(out, &text);
+    crate::json::write_string(out, text);
 }
 
 /// An object, as text.

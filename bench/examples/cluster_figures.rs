@@ -14,6 +14,7 @@ mod beside;
 #[allow(dead_code, reason = "tests do more with it")]
 mod mariadb;
 #[path = "../../src/server/tests/support/part.rs"]
+#[allow(dead_code, reason = "the cluster to try out does more with it")]
 mod part;
 #[path = "../../src/server/tests/support/ports.rs"]
 mod ports;

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wire::command::Who;
 use wire::reply::Presence;
-use wire::{Command, Credentials, Errno, Push, Reply, Target, UserId};
+use wire::{Command, Errno, Push, Reply, Target, UserId};
 
 fn befriend(client: &mut Client, other: UserId) {
     let made = client.ask(&Command::AddFriend { who: Who::Id(other), message: None });
@@ -122,8 +122,7 @@ fn race(addresses: [SocketAddr; 2], name: &str, rounds: usize) {
         // Each is answered, or ended by the other.
         let posted = addresses.map(|address| {
             let mut client = Client::connect(address);
-            let credentials = Credentials::Token(account.token.clone());
-            let request = client.post(&Command::Login { credentials, device: None }).unwrap();
+            let request = client.post(&Client::by_token(&account)).unwrap();
             (client, request)
         });
         let mut is_late = false;

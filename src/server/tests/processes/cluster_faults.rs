@@ -6,6 +6,7 @@ use crate::support::client::{errno, text};
 use crate::support::crowd::Crowd;
 use crate::support::ledger::until_available;
 use crate::support::nodes::{Doors, Nodes};
+use crate::support::proxy::{Cut, Proxy};
 use crate::support::{Client, Event, MariaDb, Nginx, PATIENCE};
 use rustix::process::Signal;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ const LONG: Duration = Duration::from_secs(60);
 const DARK_WITHIN: Duration = Duration::from_millis(2_500 + 2_500);
 /// When all is as before once Redis is back.
 const NORMAL_WITHIN: Duration = Duration::from_secs(5);
+/// What the frozen node has not committed.
+const HELD: &str = "held by the frozen one";
 /// After a node's death: the end of its lease and a look at the database, and the same addition.
 const NOTICED_WITHIN: Duration = Duration::from_millis(5_500 + 1_500);
 
@@ -119,8 +122,14 @@ fn redis_and_a_node_stand_still_for_long() {
     let in_the_dark = text(to_bob.clone(), "sent to the frozen one", Some("dark"));
     let dead = ghost.post(&in_the_dark).unwrap();
     let mut moved = Client::connect(addresses[1]);
-    assert!(moved.login(&account).resumed);
-    assert_eq!(errno(&moved.ask(&in_the_dark)), Errno::Ok);
+    // The frozen one may hold what is to be written, until the database breaks its transaction.
+    match until_available(&mut moved, &Client::by_token(&account)) {
+        Ok(Reply::LoggedIn(session)) => assert!(session.resumed),
+        other => panic!("LOGIN was answered {other:?}"),
+    }
+    let again = until_available(&mut moved, &in_the_dark).unwrap();
+    assert_eq!(errno(&again), Errno::Ok, "{again:?}");
+    assert!(frozen.elapsed() < FROZEN_HOLDS_UP, "others waited for {:?}", frozen.elapsed());
     sent.push("sent to the frozen one".into());
     pushed.push(bob.message().content.to_string());
     while frozen.elapsed() < LONG {
@@ -229,7 +238,9 @@ fn a_node_that_dies_between_commit_and_publish_leaves_nothing_stuck() {
 
 #[test]
 fn a_frozen_node_holds_up_nobody_and_thaws_to_find_its_sessions_elsewhere() {
-    let cluster = Nodes::start(3, &[]);
+    let database = MariaDb::shared();
+    let proxy = Proxy::before(database.port);
+    let cluster = Nodes::over(&database.url_at(proxy.port, &database.new_name()), 3, &[]);
     let crowd = Crowd::gather(&cluster.doors, 3);
     let (mut ghost, account) = Client::join(cluster.nodes[2].address, "ghost");
     let (mut bob, bob_account) = Client::join(cluster.nodes[0].address, "bob");
@@ -241,11 +252,11 @@ fn a_frozen_node_holds_up_nobody_and_thaws_to_find_its_sessions_elsewhere() {
     crowd.chat_through(|promised| {
         for round in 0..2 {
             promised.wait_for(promised.count() + 100 + round * 37);
-            cluster.freeze_in_a_transaction(2, || {
-                for number in 0..500 {
-                    ghost.post(&text(group.clone(), &number.to_string(), None)).unwrap();
-                }
-            });
+            // It has written everything but its COMMIT, and holds the locks.
+            proxy.arm(Cut::Silence, HELD);
+            ghost.post(&text(group.clone(), HELD, None)).unwrap();
+            proxy.wait_until_cut();
+            cluster.nodes[2].signal(Signal::STOP);
             let frozen = Instant::now();
             let by_eve = text(group.clone(), "by eve", Some(&round.to_string()));
             let sent = until_available(&mut eve, &by_eve).unwrap();
@@ -269,6 +280,8 @@ fn a_frozen_node_holds_up_nobody_and_thaws_to_find_its_sessions_elsewhere() {
     let contents: Vec<String> = (0..3).map(|_| bob.message().content.to_string()).collect();
     assert_eq!(contents, ["alive", "moved 0", "moved 1"]);
     assert!(bob.take_pushes().is_empty(), "an older session has written");
+    let timeline = eve.history(conversation, Seq(0));
+    assert!(timeline.iter().all(|message| &*message.content == "by eve"), "{timeline:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::durability::survives_kill_9;
 use crate::support::client::{errno, text};
-use crate::support::ledger::{Promised, REFUSED_FOR, Sender, audit, until_available};
+use crate::support::ledger::{Promised, Sender, audit, until_available};
 use crate::support::mariadb::{PASSWORD, USER};
 use crate::support::proxy::{Cut, JOIN, Proxy};
 use crate::support::{Account, Client, MariaDb, PATIENCE, Raised, Server, programs};
@@ -55,10 +55,7 @@ pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Pr
                         let begin = sender.posts.len();
                         let post = |number| (Target::User(bob_account.id), format!("message {number}"));
                         sender.stream(WINDOW, 2 * WINDOW, &promised, post).expect("clients stay connected");
-                        if sender.posts[begin..].iter().any(|post| post.place.is_none()) {
-                            // What a refusal asks of a client.
-                            thread::sleep(REFUSED_FOR);
-                        }
+                        sender.heed_refusals(begin);
                     }
                 });
             }

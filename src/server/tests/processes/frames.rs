@@ -6,9 +6,7 @@ use wire::command::{Page, Register, Who};
 use wire::frame::put_frame;
 use wire::kind::request;
 use wire::limits::CONTENT_BYTES;
-use wire::{
-    Command, ConversationId, Credentials, Direction, Errno, Heartbeat, Push, Reply, Seq, Target, UnixMillis,
-};
+use wire::{Command, ConversationId, Direction, Errno, Heartbeat, Push, Reply, Seq, Target, UnixMillis};
 
 /// Every type of request but LOGOUT, HEARTBEAT and those before login, to be sent by Ann, and what it is answered.
 fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) -> Vec<(Command, Errno)> {
@@ -99,8 +97,7 @@ fn many_requests_may_come_in_one_write_and_each_has_one_reply() {
         command.encode(number, &mut bytes);
         number
     };
-    let credentials = Credentials::Token(ann.token);
-    let login = add(&mut client, &Command::Login { credentials, device: None });
+    let login = add(&mut client, &Client::by_token(&ann));
     let sends: Vec<u32> =
         (0..500).map(|at| add(&mut client, &text(Target::User(bob.id), &at.to_string(), None))).collect();
     let unanswered = text(Target::User(bob.id), "nobody wants a reply", None);

@@ -7,10 +7,6 @@ use wire::push::Kicked;
 use wire::reply::Presence;
 use wire::{Command, Credentials, Errno, Push, Reply, Target};
 
-fn by_token(account: &Account) -> Command {
-    Command::Login { credentials: Credentials::Token(account.token.clone()), device: None }
-}
-
 #[track_caller]
 fn kicked(said: &[Event]) -> &Kicked {
     match said {
@@ -34,7 +30,7 @@ fn a_second_login_kicks_the_first_and_revokes_its_token() {
     let said = first.wait_closed(PATIENCE);
     assert_eq!(kicked(&said).device.as_deref(), Some("the phone"));
     let mut third = Client::connect(server.address);
-    assert_eq!(third.refusal(&by_token(&account)).errno, Errno::TokenInvalid);
+    assert_eq!(third.refusal(&Client::by_token(&account)).errno, Errno::TokenInvalid);
 
     // The newer token is good, and a login by it kicks its own older connection without losing it.
     let account = Account { token: reply.token, ..account };
@@ -75,7 +71,7 @@ fn the_policy_reject_keeps_the_first_session_until_it_ends() {
     let (mut first, account) = Client::join(server.address, "ann");
     let mut second = Client::connect(server.address);
     assert_eq!(second.refusal(&Client::by_password(&account, "the phone")).errno, Errno::AlreadyOnline);
-    assert_eq!(second.refusal(&by_token(&account)).errno, Errno::AlreadyOnline);
+    assert_eq!(second.refusal(&Client::by_token(&account)).errno, Errno::AlreadyOnline);
     first.settle();
     assert_eq!(first.ask(&Command::Logout), Reply::Done);
     assert!(matches!(second.ask(&Client::by_password(&account, "the phone")), Reply::LoggedIn(_)));
@@ -87,12 +83,16 @@ fn after_a_logout_somebody_else_logs_in_on_the_same_connection() {
     let (mut client, ann) = Client::join(server.address, "ann");
     let bob = client.register("bob");
     let (mut cleo, cleo_account) = Client::join(server.address, "cleo");
-    assert_eq!(client.refusal(&by_token(&bob)).errno, Errno::Conflict, "one at a time");
+    assert_eq!(client.refusal(&Client::by_token(&bob)).errno, Errno::Conflict, "one at a time");
     assert_eq!(client.ask(&Command::Logout), Reply::Done);
 
     let send = |content| crate::support::client::text(Target::User(cleo_account.id), content, None);
     assert_eq!(client.refusal(&send("from nobody")).errno, Errno::NotLoggedIn);
-    assert_eq!(client.refusal(&by_token(&ann)).errno, Errno::TokenInvalid, "LOGOUT revokes the token");
+    assert_eq!(
+        client.refusal(&Client::by_token(&ann)).errno,
+        Errno::TokenInvalid,
+        "LOGOUT revokes the token"
+    );
     client.login(&bob);
     assert!(matches!(client.ask(&send("from bob")), Reply::Sent(_)));
     let message = cleo.message();

@@ -118,11 +118,15 @@ impl Client {
     /// Logs in by token.
     #[track_caller]
     pub fn login(&mut self, account: &Account) -> LoggedIn {
-        let credentials = Credentials::Token(account.token.clone());
-        match self.ask(&Command::Login { credentials, device: None }) {
+        match self.ask(&Client::by_token(account)) {
             Reply::LoggedIn(reply) => *reply,
             other => panic!("LOGIN was answered {other:?}"),
         }
+    }
+
+    /// LOGIN by token.
+    pub fn by_token(account: &Account) -> Command {
+        Command::Login { credentials: Credentials::Token(account.token.clone()), device: None }
     }
 
     /// LOGIN by password.
@@ -385,8 +389,7 @@ pub fn log_in_and_never_read(address: SocketAddr, account: &Account) -> TcpStrea
     socket.set_recv_buffer_size(16 << 10).unwrap();
     socket.connect(&address.into()).unwrap();
     let (mut stream, mut login) = (TcpStream::from(socket), Vec::new());
-    let credentials = Credentials::Token(account.token.clone());
-    Command::Login { credentials, device: None }.encode(1, &mut login);
+    Client::by_token(account).encode(1, &mut login);
     stream.write_all(&login).unwrap();
     stream
 }

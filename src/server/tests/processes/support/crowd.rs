@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
-use wire::{Command, ConversationId, Credentials, Message, Push, Reply, Seq, Target, UserId};
+use wire::{Command, ConversationId, Message, Push, Reply, Seq, Target, UserId};
 
 /// Messages of one sender without an answer at any time.
 const WINDOW: usize = 16;
@@ -193,8 +193,8 @@ fn send_some(
                 Err(Closed) => assert!(Instant::now() < until, "no node takes {}", sender.account.name),
             }
         }
-    } else if sender.posts[begin..].iter().any(|post| post.place.is_none()) {
-        thread::sleep(REFUSED_FOR);
+    } else {
+        sender.heed_refusals(begin);
     }
 }
 
@@ -214,8 +214,7 @@ impl Listener {
         complete: &AtomicBool,
     ) -> Result<(), Closed> {
         let mut client = Client::try_connect(doors.near(home)).map_err(|_| Closed)?;
-        let credentials = Credentials::Token(self.account.token.clone());
-        client.post(&Command::Login { credentials, device: None })?;
+        client.post(&Client::by_token(&self.account))?;
         // Up to where each conversation was pushed on this connection.
         let mut pushed: HashMap<ConversationId, Seq> = HashMap::new();
         loop {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-use wire::{Command, ConversationId, Credentials, Errno, Message, Push, Reply, Seq, Target, UserId};
+use wire::{Command, ConversationId, Errno, Message, Push, Reply, Seq, Target, UserId};
 
 /// Pushed messages after which a sender acknowledges.
 const ACK_EVERY: u64 = 64;
@@ -120,6 +120,13 @@ impl Sender {
         Ok(())
     }
 
+    /// Waits as a refusal asks a client to, where one of the messages from `begin` on was refused.
+    pub fn heed_refusals(&self, begin: usize) {
+        if self.posts[begin..].iter().any(|post| post.place.is_none()) {
+            thread::sleep(REFUSED_FOR);
+        }
+    }
+
     /// Takes in one event; how many messages it answered.
     fn take_event(&mut self, promised: &Promised) -> Result<usize, Closed> {
         match self.client.event(PATIENCE)? {
@@ -161,9 +168,7 @@ impl Sender {
     /// the first try, until each has one, or until this connection is gone as well. Whether the session went on.
     pub fn resume(&mut self, address: SocketAddr) -> Result<bool, Closed> {
         self.go_on_with(Client::try_connect(address).map_err(|_| Closed)?);
-        let credentials = Credentials::Token(self.account.token.clone());
-        let login = Command::Login { credentials, device: None };
-        let session = match until_available(&mut self.client, &login)? {
+        let session = match until_available(&mut self.client, &Client::by_token(&self.account))? {
             Reply::LoggedIn(session) => session,
             other => panic!("the login of {} was answered {other:?}", self.account.name),
         };

@@ -3,7 +3,6 @@
 use super::redis::Redis;
 use super::{Client, MariaDb, PATIENCE, Server};
 use rustix::process::Signal;
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -16,8 +15,6 @@ pub struct Nodes {
     pub nodes: Vec<Server>,
     /// How clients find them.
     pub doors: Arc<Doors>,
-    /// The name of their database.
-    pub database: String,
 }
 
 /// Which nodes take clients, as a balancer would know it.
@@ -68,8 +65,7 @@ impl Nodes {
         };
         let nodes: Vec<Server> = (1..=count).map(start).collect();
         let doors = Doors::to(&nodes.iter().map(|node| node.address).collect::<Vec<_>>());
-        let database = url.rsplit('/').next().unwrap_or_default().to_owned();
-        let nodes = Nodes { redis, nodes, doors, database };
+        let nodes = Nodes { redis, nodes, doors };
         nodes.wait_for_all();
         nodes
     }
@@ -98,37 +94,6 @@ impl Nodes {
         }
         for &number in numbers {
             self.nodes[number].kill9();
-        }
-    }
-
-    /// Stops a node where it stands, in the middle of a transaction that holds locks; `feed` gives it something to do.
-    pub fn freeze_in_a_transaction(&self, number: usize, mut feed: impl FnMut()) {
-        let holding = || -> HashSet<u64> {
-            let rows = MariaDb::shared().ask(&format!(
-                "SELECT t.trx_id FROM information_schema.innodb_trx t JOIN information_schema.processlist p \
-                 ON p.id = t.trx_mysql_thread_id WHERE p.db = '{}' AND t.trx_rows_locked > 0",
-                self.database
-            ));
-            rows.into_iter().map(mysql::from_row).collect()
-        };
-        let until = Instant::now() + 3 * PATIENCE;
-        for run in (10..50).cycle().step_by(13) {
-            feed();
-            // At no moment in particular.
-            thread::sleep(Duration::from_millis(run));
-            self.nodes[number].signal(Signal::STOP);
-            // What stays there while the others go on is the frozen one's.
-            let mut held = holding();
-            for _ in 0..5 {
-                thread::sleep(Duration::from_millis(30));
-                let now = holding();
-                held.retain(|id| now.contains(id));
-            }
-            if !held.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < until, "the node is never in the middle of a transaction");
-            self.nodes[number].signal(Signal::CONT);
         }
     }
 

@@ -1,4 +1,4 @@
-//! A TCP proxy before a database server, which cuts connections where it hurts: between a COMMIT and its answer.
+//! A TCP proxy before a database server, which cuts connections where it hurts: around a COMMIT.
 
 use super::PATIENCE;
 use std::io::{Read, Write};
@@ -16,6 +16,8 @@ pub enum Cut {
     Late,
     /// It never arrives.
     Question,
+    /// It never arrives, and nobody is told: the transaction stays as it is until the server breaks it.
+    Silence,
 }
 
 /// A running proxy.
@@ -112,9 +114,13 @@ fn questions(mut client: TcpStream, mut server: TcpStream, state: &State, muted:
                         let _ = server.write_all(&chunk[..count]);
                         let _ = server.peek(&mut [0]);
                     }
-                    Cut::Question => {}
+                    Cut::Question | Cut::Silence => {}
                 }
                 state.done.notify_all();
+                if cut == Cut::Silence {
+                    // Whoever passes answers on ends the connection when the server does.
+                    return;
+                }
                 break;
             }
         }

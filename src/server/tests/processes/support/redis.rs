@@ -2,12 +2,11 @@
 
 use super::PATIENCE;
 use super::beside::{Beside, is_running};
-use super::part;
-use super::ports::free_port;
+use super::part::{self, Part};
 use super::process::signal;
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use tempfile::TempDir;
 
 /// A running server. Dropping it kills it.
@@ -21,8 +20,7 @@ impl Redis {
     /// Starts one that keeps nothing.
     pub fn start() -> Redis {
         let folder = tempfile::tempdir().unwrap();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let process = part::redis(folder.path(), address);
+        let Part { address, process, .. } = Part::redis(folder.path());
         Redis { folder, address, process }
     }
 

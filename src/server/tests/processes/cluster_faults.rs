@@ -29,6 +29,8 @@ const DARK_WITHIN: Duration = Duration::from_millis(2_500 + 2_500);
 const NORMAL_WITHIN: Duration = Duration::from_secs(5);
 /// What the frozen node has not committed.
 const HELD: &str = "held by the frozen one";
+/// How often a node writes that it lives.
+const SAYS_THAT_IT_LIVES: Duration = Duration::from_secs(10);
 /// After a node's death: the end of its lease and a look at the database, and the same addition.
 const NOTICED_WITHIN: Duration = Duration::from_millis(5_500 + 1_500);
 
@@ -282,6 +284,27 @@ fn a_frozen_node_holds_up_nobody_and_thaws_to_find_its_sessions_elsewhere() {
     assert!(bob.take_pushes().is_empty(), "an older session has written");
     let timeline = eve.history(conversation, Seq(0));
     assert!(timeline.iter().all(|message| &*message.content == "by eve"), "{timeline:?}");
+}
+
+#[test]
+fn a_node_that_stands_still_while_it_says_that_it_lives_holds_up_nobody() {
+    let database = MariaDb::shared();
+    let name = database.new_name();
+    let cluster = Nodes::over(&database.url(&name), 1, &[]);
+    let address = cluster.nodes[0].address;
+    let (_, account) = Client::join(address, "ann");
+    let mut frozen = database.connect().unwrap();
+    let row = format!("INSERT INTO {name}.node (name, seen_at) VALUES ('n2', UNIX_TIMESTAMP() * 1000)");
+    for sql in ["START TRANSACTION", &row] {
+        mysql::prelude::Queryable::query_drop(&mut frozen, sql).unwrap();
+    }
+    // This node says the same meanwhile, on the connection that also writes logins.
+    let begun = Instant::now();
+    while begun.elapsed() < SAYS_THAT_IT_LIVES + Duration::from_secs(2) {
+        let login = Instant::now();
+        drop(Client::login_to(address, &account));
+        assert!(login.elapsed() < Duration::from_secs(1), "a login waited for {:?}", login.elapsed());
+    }
 }
 
 #[test]

@@ -74,9 +74,11 @@ pub fn release(
     Ok(if is_in_force { Written::Done } else { Written::Superseded })
 }
 
-/// Carries out [`logic::store::Write::SeeNode`].
+/// Carries out [`logic::store::Write::SeeNode`]. Touches no row of another node that may be alive: one that stands still
+/// in the middle of this would hold up all the others.
 pub fn see_node(link: &mut Link, now: UnixMillis, node: &str, unheard: bool) -> Result<Written, Failure> {
     let unheard_at = if unheard { now.0 } else { 0 };
+    let kept_from = now.0.saturating_sub(NODE_KEPT_MS);
     let mut sql = Sql::new();
     sql.push("INSERT INTO node (name, seen_at, unheard_at) VALUES (")
         .bytes(node.as_bytes())
@@ -85,8 +87,20 @@ pub fn see_node(link: &mut Link, now: UnixMillis, node: &str, unheard: bool) -> 
              unheard_at = GREATEST(unheard_at, VALUES(unheard_at))"
         ))
         .end()
-        .statement(format_args!("DELETE FROM node WHERE seen_at < {}", now.0.saturating_sub(NODE_KEPT_MS)));
-    link.ask(&sql)?;
+        // A DELETE by time would wait for every row on its way.
+        .statement(format_args!("SELECT name FROM node WHERE seen_at < {kept_from}"));
+    let gone = link.rows(&sql)?;
+    if !gone.is_empty() {
+        let names = gone.iter().map(|row| row.bytes(0)).collect::<Result<Vec<_>, Failure>>()?;
+        let mut sql = Sql::new();
+        sql.push("DELETE FROM node WHERE name IN (")
+            .list(",", names, |sql, name| {
+                sql.bytes(name);
+            })
+            .push(format_args!(") AND seen_at < {kept_from}"))
+            .end();
+        link.ask(&sql)?;
+    }
     Ok(Written::Done)
 }
 

@@ -1,6 +1,7 @@
 //! Answers to login and registration that are no welcome.
 
 use super::{Style, escape};
+use crate::json;
 use crate::{Errno, UserId};
 use std::io::Write;
 
@@ -31,8 +32,8 @@ fn put_refused(out: &mut Vec<u8>, style: &Style, msgid: i64, errno: u8, errmsg: 
     // A sentence that quotes what came may be long.
     let room = style.object_bytes / 2;
     match escape::length(errmsg) <= room {
-        true => escape::string(out, errmsg),
-        false => escape::string(out, &escape::cut(errmsg, room)),
+        true => json::write_string(out, errmsg),
+        false => json::write_string(out, &escape::cut(errmsg, room)),
     }
     out.push(b'}');
 }

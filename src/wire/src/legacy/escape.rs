@@ -2,11 +2,6 @@
 
 use serde::Serialize;
 
-/// Appends `text` as a JSON string, with its quotes.
-pub(super) fn string(out: &mut Vec<u8>, text: &str) {
-    crate::json::write_string(out, text);
-}
-
 /// An object, as text.
 pub(super) fn object<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("structs of numbers and strings are JSON")
@@ -43,13 +38,14 @@ pub(super) fn cut(text: &str, room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::write_string;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn lengths_are_those_of_the_writer(text in any::<String>(), room in 3usize..40) {
             let mut bytes = Vec::new();
-            string(&mut bytes, &text);
+            write_string(&mut bytes, &text);
             prop_assert_eq!(bytes.len(), length(&text) + 2);
 
             let cut = cut(&text, room);

@@ -1,6 +1,7 @@
 //! A message as it is forwarded: ONE_CHAT_MSG or GROUP_CHAT_MSG, whichever dialect its sender speaks.
 
 use super::{Style, escape};
+use crate::json;
 use crate::{ConversationKind, Message, UserId};
 use std::io::Write;
 
@@ -19,18 +20,18 @@ pub fn put(out: &mut Vec<u8>, style: &Style, message: &Message, to: UserId, time
         }
     };
     head.expect("a Vec takes every byte");
-    escape::string(out, &message.name);
+    json::write_string(out, &message.name);
     out.extend_from_slice(b",\"time\":");
-    escape::string(out, time);
+    json::write_string(out, time);
     out.extend_from_slice(b",\"msg\":");
     let text = out.len();
-    escape::string(out, &message.content);
+    json::write_string(out, &message.content);
     out.push(b'}');
     let too_long = (out.len() - start).saturating_sub(style.room());
     if too_long > 0 {
         let length = out.len() - text - "\"\"}".len();
         out.truncate(text);
-        escape::string(out, &escape::cut(&message.content, length.saturating_sub(too_long)));
+        json::write_string(out, &escape::cut(&message.content, length.saturating_sub(too_long)));
         out.push(b'}');
     }
 }

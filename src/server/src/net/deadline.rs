@@ -122,9 +122,9 @@ impl Clock {
         Clock { started: Instant::now() }
     }
 
-    /// The time now.
-    pub fn tick(&self) -> Tick {
-        Tick((self.started.elapsed().as_millis() / TICK.as_millis()) as u32)
+    /// The tick of a time since the clock started.
+    pub fn tick(&self, now: Instant) -> Tick {
+        Tick((now.duration_since(self.started).as_millis() / TICK.as_millis()) as u32)
     }
 }
 

@@ -51,9 +51,14 @@ impl Moderation {
         self.answered += f32::from(u8::from(is_answered));
     }
 
+    /// Whether there are so many requests that sockets are left alone between two looks.
+    pub fn is_loaded(&self) -> bool {
+        self.recent >= LOAD
+    }
+
     /// How long the sockets are still to be left alone; `None`: not at all.
     pub fn rest(&self, now: Instant) -> Option<Duration> {
-        if self.recent < LOAD {
+        if !self.is_loaded() {
             return None;
         }
         let most = if self.answered > self.recent / 4.0 { ANSWERED } else { UNANSWERED };

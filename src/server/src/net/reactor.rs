@@ -66,6 +66,13 @@ pub(super) struct Doors {
     pub to_logic: Outbox<Vec<Input>>,
 }
 
+impl Doors {
+    /// Whether orders or mail wait.
+    fn have_news(&self) -> bool {
+        !self.orders.is_empty() || !self.mail.is_empty()
+    }
+}
+
 /// One loop and everything in it.
 pub(super) struct Reactor {
     /// Which one; part of the connections' ids.
@@ -124,8 +131,12 @@ impl Reactor {
         while !self.is_drained() {
             pulse.beat();
             let ready = std::mem::take(&mut self.shared.ready);
-            self.sleep(!ready.is_empty(), &pulse);
-            let before = std::mem::replace(&mut self.shared.now, self.clock.tick());
+            let has_looked = self.sleep(!ready.is_empty(), &pulse);
+            let now = Instant::now();
+            let before = std::mem::replace(&mut self.shared.now, self.clock.tick(now));
+            if has_looked {
+                self.shared.moderation.polled(now);
+            }
             self.handle_events();
             self.handle_ready(ready);
             let drain = self.take_mail();
@@ -147,13 +158,15 @@ impl Reactor {
         self.connections.fetch_sub(left, Ordering::Relaxed);
     }
 
-    fn sleep(&mut self, has_work: bool, pulse: &Pulse) {
+    /// Sleeps until there is something to do; whether sockets were looked at.
+    fn sleep(&mut self, has_work: bool, pulse: &Pulse) -> bool {
         if !self.shared.stalled && self.rest(has_work) {
-            return self.events.clear();
+            self.events.clear();
+            return false;
         }
         let timeout = if self.shared.stalled {
             Some(RETRY)
-        } else if has_work || !self.doors.orders.is_empty() || !self.doors.mail.is_empty() {
+        } else if has_work || self.doors.have_news() {
             Some(Duration::ZERO)
         } else {
             let deadline = self.next_deadline().map(|due| self.shared.now.until(due));
@@ -163,28 +176,31 @@ impl Reactor {
             self.doors.poll.poll(&mut self.events, timeout)
         } else {
             self.doors.bell.about_to_poll();
-            let rung = !self.doors.orders.is_empty() || !self.doors.mail.is_empty();
-            let timeout = if rung { Some(Duration::ZERO) } else { timeout };
+            let timeout = if self.doors.have_news() { Some(Duration::ZERO) } else { timeout };
             let polled = self.doors.poll.poll(&mut self.events, timeout);
             self.doors.bell.awake();
             polled
         };
-        self.shared.moderation.polled(Instant::now());
         match polled {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
             Err(error) => panic!("epoll_wait on a valid descriptor and buffer: {error}"),
         }
+        true
     }
 
     /// Where sockets are to be left alone, sleeps while they are and there is nothing else to do; whether they still are.
     fn rest(&self, has_work: bool) -> bool {
-        let Some(rest) = self.shared.moderation.rest(Instant::now()) else { return false };
-        let Doors { bell, orders, mail, .. } = &self.doors;
-        if !has_work {
-            bell.wait(Some(rest), || !orders.is_empty() || !mail.is_empty());
+        let (moderation, doors) = (&self.shared.moderation, &self.doors);
+        if !moderation.is_loaded() {
+            return false;
         }
-        self.shared.moderation.rest(Instant::now()).is_some()
+        let Some(rest) = moderation.rest(Instant::now()) else { return false };
+        if has_work {
+            return true;
+        }
+        doors.bell.wait(Some(rest), || doors.have_news());
+        moderation.rest(Instant::now()).is_some()
     }
 
     fn next_deadline(&self) -> Option<Tick> {

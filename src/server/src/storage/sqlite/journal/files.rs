@@ -12,24 +12,17 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// What memory must be aligned to when it is written past the page cache; no device asks for more.
-const ALIGNMENT: usize = 4096;
-/// Room that is kept for the next write.
-const ALIGNED_KEPT: usize = 1 << 20;
-
 /// The segments of one database.
 #[derive(Debug)]
 pub struct Files {
     database: PathBuf,
     files: Vec<File>,
-    /// What is being written, aligned.
-    aligned: Vec<u8>,
 }
 
 impl Files {
     /// Opens those that are there.
     pub fn open(database: &Path) -> io::Result<Files> {
-        let mut files = Files { database: database.to_owned(), files: Vec::new(), aligned: Vec::new() };
+        let mut files = Files { database: database.to_owned(), files: Vec::new() };
         loop {
             let path = files.path(files.files.len());
             match OpenOptions::new().read(true).write(true).open(path) {
@@ -72,23 +65,13 @@ impl Disk for Files {
 
     fn write(&mut self, segment: usize, at: u64, bytes: &[u8]) -> io::Result<()> {
         let file = &self.files[segment];
-        let aligned = &mut self.aligned;
-        aligned.clear();
-        aligned.reserve(ALIGNMENT + bytes.len());
-        let start = aligned.as_ptr().align_offset(ALIGNMENT);
-        aligned.resize(start, 0);
-        aligned.extend_from_slice(bytes);
-        let written = match file.write_all_at(&aligned[start..], at) {
+        match file.write_all_at(bytes, at) {
             // A device of larger sectors, or a file system that must see what is written.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) && set_direct(file, false) => {
                 file.write_all_at(bytes, at)
             }
             written => written,
-        };
-        if aligned.capacity() > ALIGNED_KEPT {
-            self.aligned = Vec::new();
         }
-        written
     }
 
     fn sync(&mut self, segment: usize) -> io::Result<()> {

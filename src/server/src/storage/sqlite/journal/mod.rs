@@ -34,7 +34,8 @@ pub trait Disk: Send {
     /// Makes another segment, empty and there for good; its number is the count of those before.
     fn add(&mut self) -> io::Result<()>;
 
-    /// Writes into a segment, also beyond its end. Nothing is promised until it is synced.
+    /// Writes into a segment, also beyond its end. Nothing is promised until it is synced. Bytes that lie at a multiple of
+    /// [`ALIGNMENT`] take the shortest way.
     fn write(&mut self, segment: usize, at: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes what was written to a segment survive a power cut. After an error nobody knows what does.
@@ -43,6 +44,8 @@ pub trait Disk: Send {
 
 /// A record begins at a multiple of this, so that writing one never touches a sector of another.
 const SECTOR: usize = 512;
+/// What memory must be aligned to when it is written past the page cache; no device asks for more.
+const ALIGNMENT: usize = 4096;
 /// A segment grows by so much at once, filled with zeros.
 const GROWTH: usize = 1 << 17;
 /// Room that is kept for the next record.
@@ -152,13 +155,16 @@ impl Journal {
             None => self.begin_segment(random)?,
         };
         self.buffer.clear();
+        self.buffer.reserve(ALIGNMENT + 2 * SECTOR + RECORD_HEADER + payload.len());
+        let start = self.buffer.as_ptr().align_offset(ALIGNMENT);
+        self.buffer.resize(start, 0);
         if current.at == 0 {
             put_segment_header(&mut self.buffer, current.salt, self.next);
         }
         put_record(&mut self.buffer, current.salt, self.next, payload);
-        let end = current.at + self.buffer.len() as u64;
+        let end = current.at + (self.buffer.len() - start) as u64;
         self.grow(current.segment, end)?;
-        self.disk.write(current.segment, current.at, &self.buffer).map_err(no_room)?;
+        self.disk.write(current.segment, current.at, &self.buffer[start..]).map_err(no_room)?;
         self.disk.sync(current.segment).map_err(fatal)?;
         self.current = Some(Current { at: end, ..current });
         self.next += 1;
@@ -215,10 +221,12 @@ impl Journal {
 
     /// Makes room up to `end`, so that a full disk is met here and not in the middle of a record.
     fn grow(&mut self, segment: usize, end: u64) -> Result<(), StoreError> {
-        static ZEROS: [u8; GROWTH] = [0; GROWTH];
+        #[repr(align(4096))]
+        struct Aligned([u8; GROWTH]);
+        static ZEROS: Aligned = Aligned([0; GROWTH]);
         let length = &mut self.segments[segment].length;
         while *length < end {
-            self.disk.write(segment, *length, &ZEROS).map_err(no_room)?;
+            self.disk.write(segment, *length, &ZEROS.0).map_err(no_room)?;
             *length += GROWTH as u64;
         }
         Ok(())
@@ -232,16 +240,22 @@ fn put_segment_header(out: &mut Vec<u8>, salt: u64, first: u64) {
     out.extend_from_slice(&first.to_le_bytes());
     let sum = crc32fast::hash(&out[start..]);
     out.extend_from_slice(&sum.to_le_bytes());
-    out.resize(out.len().next_multiple_of(SECTOR), 0);
+    fill_sector(out, start);
 }
 
 fn put_record(out: &mut Vec<u8>, salt: u64, number: u64, payload: &[u8]) {
+    let start = out.len();
     let length = u32::try_from(payload.len()).expect("a batch is far below 4 GiB");
     out.extend_from_slice(&number.to_le_bytes());
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(&checksum(salt, number, payload).to_le_bytes());
     out.extend_from_slice(payload);
-    out.resize(out.len().next_multiple_of(SECTOR), 0);
+    fill_sector(out, start);
+}
+
+/// Fills the last of the sectors that begin at `start`.
+fn fill_sector(out: &mut Vec<u8>, start: usize) {
+    out.resize(start + (out.len() - start).next_multiple_of(SECTOR), 0);
 }
 
 fn checksum(salt: u64, number: u64, payload: &[u8]) -> u32 {

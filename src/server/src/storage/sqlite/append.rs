@@ -5,21 +5,21 @@ use super::super::calendar;
 use super::codec::{Bytes, Entry};
 use super::filing::Filing;
 use super::run::{SEQ_MAX, parts, place};
-use super::{Batch, SqliteStore, Sync, sent, timeline};
+use super::sent::{self, Met};
+use super::{Batch, SqliteStore, Sync, timeline};
 use logic::store::{Append, Epoch, Written};
 use std::sync::Arc;
 use wire::{ConversationId, Target, UserId};
 
 impl SqliteStore {
-    /// Carries out [`logic::store::Write::Append`].
-    pub(super) fn append(&mut self, batch: &Batch, append: Append) -> Result<Written, StoreError> {
+    /// Carries out [`logic::store::Write::Append`], whose cid was met.
+    pub(super) fn append(&mut self, batch: &Batch, append: Append, met: Met) -> Result<Written, StoreError> {
         let (sender, epoch, cid) = (append.sender, append.epoch, &*append.cid);
         if epoch != Epoch::NONE && !self.is_in_force(sender, epoch)? {
             return Ok(Written::Superseded);
         }
-        let hash = self.sent.hash(sender, cid.as_bytes());
-        if self.sent.may_contain(hash)
-            && let Some(duplicate) = self.find_sent(hash, sender, cid)?
+        if met.may_be_sent
+            && let Some(duplicate) = self.find_sent(met.hash, sender, cid)?
         {
             return Ok(duplicate);
         }
@@ -55,8 +55,7 @@ impl SqliteStore {
         let (kind, members, member_version) = (head.kind, Arc::clone(&head.members), head.member_version);
         let (content_type, content) = (&*append.content_type, &*append.content);
         let entry = Entry { cid, sender, time, kind, content_type, content };
-        self.run.push(place(conversation, seq), hash, month, &entry);
-        self.sent.insert(batch.today, hash);
+        self.run.push(place(conversation, seq), met.hash, month, &entry);
         let message = append.stored_at((conversation, kind), seq, time);
         Ok(Written::Appended { message, members, member_version })
     }

@@ -12,9 +12,8 @@ const GROWTH: usize = 16;
 const LAYERS: usize = 3;
 
 const KEYS_PER_BLOCK: usize = 32;
-
-/// 512 bits.
-type Block = [u64; 8];
+/// Words of a block: a cache line.
+const BLOCK: usize = 8;
 
 /// The keys of one day.
 #[derive(Debug)]
@@ -24,7 +23,11 @@ pub struct Filter {
 
 #[derive(Debug)]
 struct Layer {
-    blocks: Vec<Block>,
+    /// Words before the first block and behind the last are there for alignment: pages of zeros that nobody has written to
+    /// yet cost nothing, and only memory of no particular alignment comes from the allocator in that way.
+    words: Vec<u64>,
+    first: usize,
+    blocks: usize,
     keys: usize,
 }
 
@@ -34,42 +37,56 @@ impl Filter {
         Filter { layers: vec![Layer::new(FIRST_KEYS)] }
     }
 
-    /// Remembers a key by its hash, 64 even bits.
-    pub fn insert(&mut self, hash: u64) {
+    /// Remembers a key by its hash, 64 even bits. False: it was never inserted before.
+    ///
+    /// Neither this nor [`Filter::may_contain`] has branches that depend on what memory says, so that the processor has many of
+    /// them under way at once.
+    pub fn insert(&mut self, hash: u64) -> bool {
         let last = self.layers.last().expect("there is a first layer");
-        if last.keys >= last.blocks.len() * KEYS_PER_BLOCK && self.layers.len() < LAYERS {
-            let keys = last.blocks.len() * KEYS_PER_BLOCK * GROWTH;
+        if last.keys >= last.blocks * KEYS_PER_BLOCK && self.layers.len() < LAYERS {
+            let keys = last.blocks * KEYS_PER_BLOCK * GROWTH;
             self.layers.push(Layer::new(keys));
         }
-        self.layers.last_mut().expect("there is a first layer").insert(hash);
+        let (last, full) = self.layers.split_last_mut().expect("there is a first layer");
+        last.insert(hash) | may_contain(full, hash)
     }
 
     /// False: the key was never inserted.
     pub fn may_contain(&self, hash: u64) -> bool {
-        self.layers.iter().any(|layer| layer.may_contain(hash))
+        may_contain(&self.layers, hash)
     }
+}
+
+fn may_contain(layers: &[Layer], hash: u64) -> bool {
+    layers.iter().fold(false, |may, layer| may | layer.may_contain(hash))
 }
 
 impl Layer {
     fn new(keys: usize) -> Layer {
-        Layer { blocks: vec![[0; 8]; keys / KEYS_PER_BLOCK], keys: 0 }
+        let blocks = keys / KEYS_PER_BLOCK;
+        let words = vec![0; (blocks + 1) * BLOCK];
+        let first = words.as_ptr().align_offset(BLOCK * size_of::<u64>());
+        Layer { words, first, blocks, keys: 0 }
     }
 
-    fn insert(&mut self, hash: u64) {
-        let at = self.block_of(hash);
-        for (word, bit) in self.blocks[at].iter_mut().zip(bits(hash)) {
+    fn insert(&mut self, hash: u64) -> bool {
+        let (at, mut missing) = (self.block_of(hash), 0);
+        for (word, bit) in self.words[at..][..BLOCK].iter_mut().zip(bits(hash)) {
+            missing |= !*word & bit;
             *word |= bit;
         }
-        self.keys += 1;
+        self.keys += usize::from(missing != 0);
+        missing == 0
     }
 
     fn may_contain(&self, hash: u64) -> bool {
-        let block = &self.blocks[self.block_of(hash)];
-        block.iter().zip(bits(hash)).all(|(word, bit)| word & bit != 0)
+        let block = &self.words[self.block_of(hash)..][..BLOCK];
+        block.iter().zip(bits(hash)).fold(0, |missing, (word, bit)| missing | (!word & bit)) == 0
     }
 
+    /// Where its block begins.
     fn block_of(&self, hash: u64) -> usize {
-        ((u128::from(hash) * self.blocks.len() as u128) >> 64) as usize
+        self.first + BLOCK * ((u128::from(hash) * self.blocks as u128) >> 64) as usize
     }
 }
 

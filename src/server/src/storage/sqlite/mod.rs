@@ -54,7 +54,7 @@ use run::Run;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use schema::Tables;
-use sent::Sent;
+use sent::{Met, Sent};
 use std::fs::{DirBuilder, OpenOptions};
 use std::iter::Peekable;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -112,6 +112,9 @@ enum Sync {
     /// With a later one, or a checkpoint. The log keeps the order of commits.
     Later,
 }
+
+/// A write, and what was known of its cid when it was met.
+type WriteMet = ((Ticket, Write), Met);
 
 /// What the writes of one batch share.
 struct Batch {
@@ -198,7 +201,15 @@ impl SqliteStore {
         conn
     }
 
-    fn execute(&mut self, batch: &Batch, write: Write) -> Result<Written, StoreError> {
+    /// Meets the cid of a message. It need not be stored in the end: then its next try costs a look at the disk.
+    fn meet(&mut self, batch: &Batch, write: &Write) -> Met {
+        match write {
+            Write::Append(append) => self.sent.meet(batch.today, append.sender, append.cid.as_bytes()),
+            _ => Met::default(),
+        }
+    }
+
+    fn execute(&mut self, batch: &Batch, write: Write, met: Met) -> Result<Written, StoreError> {
         match &write {
             // What has an effect beyond the journal begins a transaction itself.
             Write::Append(_) => {}
@@ -207,7 +218,7 @@ impl SqliteStore {
             _ => self.begin(Sync::Now)?,
         }
         match write {
-            Write::Append(append) => self.append(batch, append),
+            Write::Append(append) => self.append(batch, append, met),
             Write::MoveCursors(moves) => self.move_cursors(moves),
             Write::CreateAccount { name, password, nick } => {
                 self.create_account(batch, &name, &password, nick.as_deref())
@@ -232,7 +243,7 @@ impl SqliteStore {
     fn commit(
         &mut self,
         batch: &Batch,
-        writes: &mut dyn Iterator<Item = (Ticket, Write)>,
+        writes: &mut dyn Iterator<Item = WriteMet>,
         outcomes: &mut Vec<(Ticket, Written)>,
         publish: Publish<'_>,
     ) -> Result<(), StoreError> {
@@ -241,10 +252,10 @@ impl SqliteStore {
         }
         let mark = self.run.begin();
         let mut done = Ok(());
-        for (ticket, write) in writes {
+        for ((ticket, write), met) in writes {
             // Its outcome replaces this one, unless the group ends here.
             outcomes.push((ticket, Written::Unavailable));
-            match self.execute(batch, write) {
+            match self.execute(batch, write, met) {
                 Ok(written) => outcomes.last_mut().expect("it was just pushed").1 = written,
                 Err(error) => {
                     done = Err(error);
@@ -353,8 +364,10 @@ impl Store for SqliteStore {
         let now = (self.clock)();
         let batch = Batch { now, month: calendar::month_of(now), today: calendar::day_of(now) };
         let mut outcomes = Vec::with_capacity(writes.len());
-        let mut writes = writes.into_iter().peekable();
         let mut done = self.make_room();
+        // All at once: the memory that this looks at is large, and each alone would wait for it.
+        let met: Vec<Met> = writes.iter().map(|(_, write)| self.meet(&batch, write)).collect();
+        let mut writes = writes.into_iter().zip(met).peekable();
         while done.is_ok() && writes.peek().is_some() {
             done = self.commit(&batch, &mut Group::of(&mut writes), &mut outcomes, &mut *publish);
         }
@@ -366,7 +379,7 @@ impl Store for SqliteStore {
                 for outcome in &mut outcomes {
                     outcome.1 = Written::Unavailable;
                 }
-                outcomes.extend(writes.map(|(ticket, _)| (ticket, Written::Unavailable)));
+                outcomes.extend(writes.map(|((ticket, _), _)| (ticket, Written::Unavailable)));
                 publish(outcomes);
                 Err(error)
             }
@@ -462,19 +475,19 @@ impl Part {
     }
 }
 
-impl<'a, I: Iterator<Item = (Ticket, Write)>> Group<'a, I> {
+impl<'a, I: Iterator<Item = WriteMet>> Group<'a, I> {
     fn of(writes: &'a mut Peekable<I>) -> Self {
         Group { writes, highest: None }
     }
 }
 
-impl<I: Iterator<Item = (Ticket, Write)>> Iterator for Group<'_, I> {
-    type Item = (Ticket, Write);
+impl<I: Iterator<Item = WriteMet>> Iterator for Group<'_, I> {
+    type Item = WriteMet;
 
-    fn next(&mut self) -> Option<(Ticket, Write)> {
+    fn next(&mut self) -> Option<WriteMet> {
         let highest = self.highest;
-        let next = self.writes.next_if(|(_, write)| Part::of(write).may_join(highest))?;
-        self.highest = highest.max(Some(Part::of(&next.1)));
+        let next = self.writes.next_if(|((_, write), _)| Part::of(write).may_join(highest))?;
+        self.highest = highest.max(Some(Part::of(&next.0.1)));
         Some(next)
     }
 }
@@ -492,11 +505,7 @@ fn load_journal(
     let mut commits = 0u64;
     let journal = Journal::open(disk, filed as u64, |record| {
         commits += 1;
-        run.load(record.number, record.payload, |sender, cid| {
-            let hash = sent.hash(sender, cid.as_bytes());
-            sent.insert(today, hash);
-            hash
-        })?;
+        run.load(record.number, record.payload, |sender, cid| sent.meet(today, sender, cid.as_bytes()).hash)?;
         Ok(())
     })?;
     if commits > 0 {

@@ -34,6 +34,15 @@ pub struct Sent {
     filters: Vec<(Day, Filter)>,
 }
 
+/// What is known of a cid that is met, without a look at the disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Met {
+    /// See [`Sent::hash`].
+    pub hash: u64,
+    /// False: it was surely not sent before.
+    pub may_be_sent: bool,
+}
+
 impl Sent {
     /// Nothing sent yet. The seed keeps clients from choosing colliding cids.
     pub fn new(seed: u64, today: Day) -> Sent {
@@ -45,24 +54,18 @@ impl Sent {
         self.hasher.hash_one((sender.0, cid))
     }
 
-    /// Remembers a hash. Filters follow the day and never go back.
-    pub fn insert(&mut self, today: Day, hash: u64) {
-        let newest = self.filters.last_mut().expect("there is a filter for the first day");
-        if newest.0 >= today {
-            newest.1.insert(hash);
-            return;
+    /// Looks for a cid and remembers it. Filters follow the day and never go back.
+    pub fn meet(&mut self, today: Day, sender: UserId, cid: &[u8]) -> Met {
+        if self.filters.last().is_none_or(|(newest, _)| *newest < today) {
+            self.filters.push((today, Filter::new()));
+            if self.filters.len() > DAYS {
+                self.filters.remove(0);
+            }
         }
-        let mut filter = Filter::new();
-        filter.insert(hash);
-        self.filters.push((today, filter));
-        if self.filters.len() > DAYS {
-            self.filters.remove(0);
-        }
-    }
-
-    /// False: it was surely not sent.
-    pub fn may_contain(&self, hash: u64) -> bool {
-        self.filters.iter().any(|(_, filter)| filter.may_contain(hash))
+        let hash = self.hash(sender, cid);
+        let (newest, older) = self.filters.split_last_mut().expect("there is one for this day");
+        let is_older = older.iter().fold(false, |may, (_, filter)| may | filter.may_contain(hash));
+        Met { hash, may_be_sent: newest.1.insert(hash) | is_older }
     }
 
     /// Remembers all that the tables hold.
@@ -316,7 +319,7 @@ mod tests {
             prop_assert_eq!(find(&conn, &tables, UserId(3), "e").unwrap(), None);
             let mut sent = Sent::new(1, DAY);
             sent.load(&conn, &tables).unwrap();
-            prop_assert!(expected.keys().all(|cid| sent.may_contain(sent.hash(UserId(3), cid.as_bytes()))));
+            prop_assert!(expected.keys().all(|cid| sent.meet(DAY, UserId(3), cid.as_bytes()).may_be_sent));
         }
     }
 

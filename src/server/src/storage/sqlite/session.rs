@@ -78,7 +78,11 @@ impl SqliteStore {
         epoch: Epoch,
         write: Write,
     ) -> Result<Written, StoreError> {
-        if self.is_in_force(user, epoch)? { self.execute(batch, write) } else { Ok(Written::Superseded) }
+        if !self.is_in_force(user, epoch)? {
+            return Ok(Written::Superseded);
+        }
+        let met = self.meet(batch, &write);
+        self.execute(batch, write, met)
     }
 
     /// Whether no later session of the user was claimed.

@@ -96,7 +96,7 @@ impl Pool {
     /// What a new buffer holds: some replies.
     const FIRST_BYTES: usize = 1024;
     /// A larger buffer is given back to the allocator.
-    const BUFFER_BYTES_MAX: usize = 64 * 1024;
+    const BUFFER_BYTES_MAX: usize = 256 * 1024;
     /// What all of them may hold.
     const BYTES_MAX: usize = 1024 * 1024;
 

@@ -4,6 +4,7 @@ use crate::json::{self, present};
 use crate::{ConversationId, Seq, UnixMillis, UserId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What a conversation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct Message {
     /// Who sent it.
     pub from: UserId,
     /// The sender's name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// What `content` is.
     #[serde(rename = "type")]
     pub content_type: Cow<'static, str>,

@@ -146,7 +146,7 @@ impl Append {
             kind,
             seq,
             from: self.sender,
-            name: Box::from(&*self.sender_name),
+            name: self.sender_name,
             content_type: self.content_type,
             content: self.content,
             time,

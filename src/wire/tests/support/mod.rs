@@ -188,7 +188,7 @@ pub fn message() -> impl Strategy<Value = Message> {
             kind,
             seq,
             from,
-            name,
+            name: name.into(),
             content_type,
             content,
             time,

@@ -196,7 +196,7 @@ pub fn message(
         kind: entry.kind,
         seq,
         from: entry.sender,
-        name: Box::from(&*names.get(conn, entry.sender)?),
+        name: names.get(conn, entry.sender)?,
         content_type: content_type_of(entry.content_type),
         content: entry.content.into(),
         time: entry.time,

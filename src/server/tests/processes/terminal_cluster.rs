@@ -83,5 +83,7 @@ fn a_terminal_whose_node_drains_is_sent_to_another_one() {
     li.expect("ann (2): after");
     li.type_line("still here");
     assert_eq!(&*ann.message().content, "still here");
+    // It is shown when it is sent, and that may be seen after it has come.
+    li.expect(": still here");
     assert_once(&li, &["before", "here I am", "after", "still here"]);
 }

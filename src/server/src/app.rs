@@ -42,13 +42,17 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn start_log(level: LevelFilter) {
+    let is_journal = systemd::has_journal();
     env_logger::Builder::new()
         // What is written is decided by `log::set_max_level`, which SIGHUP can change.
         .filter_level(LevelFilter::Trace)
-        .format(|buffer, record| {
+        .format(move |buffer, record| {
             let thread = std::thread::current();
-            let name = thread.name().unwrap_or("?");
-            writeln!(buffer, "{} {:5} {name}: {}", buffer.timestamp(), record.level(), record.args())
+            let (level, name, said) = (record.level(), thread.name().unwrap_or("?"), record.args());
+            match is_journal {
+                true => writeln!(buffer, "<{}>{name}: {said}", systemd::priority(level)),
+                false => writeln!(buffer, "{} {level:5} {name}: {said}", buffer.timestamp()),
+            }
         })
         .init();
     log::set_max_level(level);

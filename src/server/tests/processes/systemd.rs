@@ -62,6 +62,19 @@ impl Manager {
 }
 
 #[test]
+fn the_journal_is_told_how_bad_it_is_and_no_time() {
+    let own = "JOURNAL_STREAM=$(stat -Lc %d:%i /dev/stderr) exec \"$@\"";
+    for (stream, is_journal) in [(own, true), ("JOURNAL_STREAM=8:12345 exec \"$@\"", false)] {
+        let mut server = Server::start_wrapped(&["sh", "-c", stream, "sh"], 0, &[]);
+        assert!(server.terminate().success());
+        let said = server.stderr();
+        let has_line = |begin: &str| said.lines().any(|line| line.starts_with(begin));
+        assert_eq!(has_line("<6>logic: draining: "), is_journal, "{said}");
+        assert_eq!(said.contains(" INFO  logic: draining: "), !is_journal, "{said}");
+    }
+}
+
+#[test]
 fn it_says_when_it_is_up_when_it_reloads_and_when_its_end_begins() {
     let manager = Manager::listen();
     let mut server = manager.start(Duration::from_secs(60));

@@ -44,17 +44,17 @@ impl Script {
     }
 
     /// Runs it on these lines of stdin: exit code, stdout, stderr.
-    fn run(&self, arguments: &[&str], stdin: &str) -> (i32, String, String) {
+    fn run(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> (i32, String, String) {
         let mut child = self.command(arguments).spawn().unwrap();
         // One that reads nothing may have ended already.
-        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_ref());
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (status.code().expect("no signal"), text(stdout), text(stderr))
     }
 
     /// The same as `me`, with JSON.
-    fn json(&self, arguments: &[&str], stdin: &str) -> (i32, Vec<Value>) {
+    fn json(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> (i32, Vec<Value>) {
         let me = ["--user", "1", "--password-file", "password", "--json"];
         let (code, stdout, stderr) = self.run(&[&me, arguments].concat(), stdin);
         assert_eq!(stderr, "");
@@ -109,11 +109,13 @@ fn json_holds_nothing_that_a_terminal_obeys() {
 #[test]
 fn lines_of_stdin_are_commands_and_one_that_is_none_fails_the_script_but_not_the_others() {
     let script = Script::new();
-    let (code, objects) = script.json(&[], "chat:2:one\n\nchta:2:no\njust text\nchat:2:two\n");
+    let (code, objects) =
+        script.json(&[], b"chat:2:one\n\nchta:2:no\njust text\nchat:2:cut \xe4\xbd\nchat:2:two\r\n");
     assert_eq!(code, 1);
     let ok: Vec<_> = results(&objects).iter().map(|result| result["ok"] == true).collect();
-    assert_eq!(ok, [true, false, false, true]);
-    assert!(results(&objects)[1]["error"].as_str().unwrap().contains("did you mean `chat`?"));
+    assert_eq!(ok, [true, false, false, false, true]);
+    let error = |at: usize| results(&objects)[at]["error"].as_str().unwrap();
+    assert!(error(1).contains("did you mean `chat`?") && error(3).contains("not UTF-8"), "{objects:#?}");
     assert_eq!(script.texts(), ["one", "two"]);
 }
 

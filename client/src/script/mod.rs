@@ -8,6 +8,7 @@ use crate::terminal::command::{self, Command};
 use chatclient::{Client, Event, Failure, LogoutReason, Options, RequestId, SendFailure, Session};
 use crossbeam_channel::{Receiver, RecvTimeoutError, after, never, select};
 use report::{Outcome, Report};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 use std::thread;
@@ -117,15 +118,21 @@ impl Script {
         self.listen(wait)
     }
 
-    fn do_lines(&mut self, lines: &Receiver<String>) -> io::Result<bool> {
+    fn do_lines(&mut self, lines: &Receiver<io::Result<Vec<u8>>>) -> io::Result<bool> {
         while !self.over {
             select! {
                 recv(lines) -> line => {
                     let Ok(line) = line else { return Ok(true) };
+                    let line = line.map_err(|error| io::Error::other(format!("stdin: {error}")))?;
+                    let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line));
                     if line.trim().is_empty() {
                         continue;
                     }
-                    match read_command(&line) {
+                    let command = match &line {
+                        Cow::Borrowed(line) => read_command(line),
+                        Cow::Owned(_) => Err("the line is not UTF-8".to_owned()),
+                    };
+                    match command {
                         Ok(command) => if !self.do_command(&line, command)? {
                             return Ok(false);
                         },
@@ -399,16 +406,17 @@ fn outcome(answer: Result<Reply, Failure>) -> Done {
     answer.map(Outcome::Reply)
 }
 
-fn refused(sentence: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
+fn refused(sentence: impl Into<Cow<'static, str>>) -> Failure {
     Failure::Refused(Box::new(Refusal::new(Errno::BadRequest, sentence)))
 }
 
-/// Lines of stdin; the next is read while one is worked on.
-fn stdin_lines() -> io::Result<Receiver<String>> {
+/// Lines of stdin, whatever is in them; the next is read while one is worked on.
+fn stdin_lines() -> io::Result<Receiver<io::Result<Vec<u8>>>> {
     let (lines, received) = crossbeam_channel::bounded(1);
     thread::Builder::new().name("input".to_owned()).spawn(move || {
-        for line in io::stdin().lock().lines() {
-            if line.is_err() || line.is_ok_and(|line| lines.send(line).is_err()) {
+        for line in io::stdin().lock().split(b'\n') {
+            let is_over = line.is_err();
+            if lines.send(line).is_err() || is_over {
                 return;
             }
         }

@@ -27,6 +27,8 @@ pub struct KeptConversation {
     pub read: Seq,
     /// Messages of others above that.
     pub unread: u64,
+    /// Messages above it that are not here: another device took them, before this one knew the conversation.
+    pub elsewhere: u64,
     /// Up to where the peer of a direct chat has received.
     pub peer_delivered: Seq,
     /// Up to where the peer of a direct chat has read.
@@ -158,7 +160,9 @@ impl Store {
             .prepare(
                 "SELECT c.id, kind, peer, coalesce(m.name, c.name, ''), coalesce(cursor, 0), read_seq, peer_delivered,
                  peer_read, (SELECT count(*) FROM message WHERE conversation = c.id AND seq > read_seq
-                    AND seq <= coalesce(cursor, 0) AND sender <> ?1)
+                    AND seq <= coalesce(cursor, 0) AND sender <> ?1),
+                 max(0, coalesce(cursor, 0) - read_seq - (SELECT count(*) FROM message WHERE conversation = c.id
+                    AND seq > read_seq AND seq <= coalesce(cursor, 0)))
                  FROM conversation c LEFT JOIN membership m ON m.conversation = c.id WHERE kind IS NOT NULL",
             )
             .map_err(|error| self.failure(&error))?;
@@ -173,6 +177,7 @@ impl Store {
                 peer_delivered: seq(row, 6)?,
                 peer_read: seq(row, 7)?,
                 unread: row.get::<_, i64>(8)? as u64,
+                elsewhere: row.get::<_, i64>(9)? as u64,
             })
         });
         rows.and_then(Iterator::collect).map_err(|error| self.failure(&error))

@@ -152,8 +152,9 @@ fn write_group(t: &Transaction<'_>, group: &Group) -> rusqlite::Result<()> {
 
 fn write_entry(t: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
     t.prepare_cached(
-        "INSERT INTO conversation (id, kind, peer, name, peer_delivered, peer_read) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (id) DO UPDATE SET kind = ?2, peer = ?3, name = ?4,
+        "INSERT INTO conversation (id, kind, peer, name, peer_delivered, peer_read, read_seq)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (id) DO UPDATE SET kind = ?2, peer = ?3, name = ?4, read_seq = max(read_seq, ?7),
          peer_delivered = max(peer_delivered, ?5), peer_read = max(peer_read, ?6)",
     )?
     .execute(params![
@@ -163,6 +164,7 @@ fn write_entry(t: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
         entry.name,
         entry.peer_delivered_seq.unwrap_or_default().0 as i64,
         entry.peer_read_seq.unwrap_or_default().0 as i64,
+        entry.read_seq.max(entry.first_seq.prev()).0 as i64,
     ])?;
     Ok(())
 }

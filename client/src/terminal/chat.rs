@@ -6,8 +6,8 @@ use super::own::Waiting;
 use super::style::{Mark, person};
 use super::{Terminal, Then, clock, sentence};
 use chatclient::{Failure, RequestId, Session, sanitize};
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 use wire::command::Who;
 use wire::push::Listing;
 use wire::reply::{
@@ -79,7 +79,7 @@ impl Terminal {
             Command::Msg(rest) => self.open_chat(&rest),
             Command::Join(wanted) => self.open_group(&wanted),
             Command::Close => self.open(None),
-            Command::File(path) => self.send_file(Path::new(path.trim())),
+            Command::File(path) => self.send_file(&path_of(&path, env::home_dir())),
             Command::Retry => self.retry_failed(),
             Command::Drop => self.drop_failed(),
             Command::AddFriend { who } => {
@@ -107,10 +107,15 @@ impl Terminal {
 
     // ---- sending -------------------------------------------------------------------------------------------------------
 
+    /// Sends a message, and opens its conversation.
     pub(super) fn send(&mut self, to: Target, text: &str) {
         if self.here.as_ref() != Some(&to) {
             self.open(Some(to.clone()));
         }
+        self.send_there(to, text);
+    }
+
+    fn send_there(&mut self, to: Target, text: &str) {
         match self.client.send(to.clone(), text) {
             Ok(local) => {
                 let line = self.own.new_line();
@@ -171,7 +176,7 @@ impl Terminal {
         }
         for failed in std::mem::take(&mut self.own.failed) {
             self.client.store(|store| store.forget_failed(failed.local));
-            self.send(failed.to, &failed.text);
+            self.send_there(failed.to, &failed.text);
         }
     }
 
@@ -389,6 +394,28 @@ impl Terminal {
     }
 }
 
+/// A path as it is typed: completion puts a backslash before what is special to a shell, people put quotes around it all,
+/// and `~/` is their home.
+fn path_of(typed: &str, home: Option<PathBuf>) -> PathBuf {
+    let typed = typed.trim();
+    let quoted = |mark: char| typed.strip_prefix(mark)?.strip_suffix(mark);
+    let path = match quoted('"').or_else(|| quoted('\'')) {
+        Some(inside) => inside.to_owned(),
+        None => {
+            let mut characters = typed.chars();
+            std::iter::from_fn(|| match characters.next()? {
+                '\\' => Some(characters.next().unwrap_or('\\')),
+                c => Some(c),
+            })
+            .collect()
+        }
+    };
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => path.into(),
+    }
+}
+
 /// What a request is called when it fails.
 fn name(pending: &Pending) -> &'static str {
     match pending {
@@ -479,4 +506,24 @@ fn row(id: u32, name: &str, about: &str) -> String {
     let name = sanitize::line(name);
     let pad = " ".repeat(NAME.saturating_sub(super::columns::width(&name)));
     format!("\n  {id:<6} {name}{pad}  {about}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_what_completion_and_people_write() {
+        for (typed, path) in [
+            ("notes.txt", "notes.txt"),
+            (" ./my\\ file\\(1\\).txt ", "./my file(1).txt"),
+            ("\"my file.txt\"", "my file.txt"),
+            ("'a\\b'", "a\\b"),
+            ("~/notes", "/home/li/notes"),
+            ("~li/notes", "~li/notes"),
+            ("ends\\", "ends\\"),
+        ] {
+            assert_eq!(path_of(typed, Some("/home/li".into())), Path::new(path), "{typed}");
+        }
+    }
 }

@@ -150,6 +150,14 @@ pub fn parse(line: &str) -> Result<Option<Command>, Mistake> {
     if let Some(usage) = USAGES.iter().find(|usage| usage.name == word && !word.starts_with('/')) {
         return classic(usage.name, rest).map(Some).ok_or(Mistake::Usage(usage));
     }
+    if let Some(about) = word.strip_prefix("help ").filter(|_| rest.is_none())
+        && let Some(usage) = USAGES.iter().find(|usage| usage.name == about.trim())
+    {
+        return Ok(Some(Command::Help(Some(usage))));
+    }
+    if let Some(usage) = complete::divided_otherwise(line) {
+        return Err(Mistake::Usage(usage));
+    }
     match complete::slip(word, rest) {
         Some(nearest) => Err(Mistake::Unknown { word: word.to_owned(), nearest }),
         None => Ok(Some(Command::Say(line.to_owned()))),
@@ -329,12 +337,17 @@ mod tests {
             "嗨",
             " chat is fine",
             "ok",
+            "chat with me",
+            "history repeats itself",
+            "help me with this",
+            "groups of 7",
         ] {
             assert_eq!(ok(text), Command::Say(text.to_owned()), "{text}");
         }
         assert_eq!(ok("//etc"), Command::Say("/etc".to_owned()));
         assert_eq!(ok("/msg li si hello"), Command::Msg("li si hello".to_owned()));
         assert_eq!((ok("/history"), ok("/older")), (Command::Recent(None), Command::Older));
+        assert_eq!(ok("help chat"), ok("/help chat"));
     }
 
     #[test]
@@ -349,6 +362,14 @@ mod tests {
             ("history:2:x", "history"),
             ("quit:now", "quit"),
             ("creategroup:x", "creategroup"),
+            ("addfriend 2", "addfriend"),
+            ("addfriend li si", "addfriend"),
+            ("history 2", "history"),
+            ("chat 2 hi: there", "chat"),
+            ("groupchat 7 hi", "groupchat"),
+            ("chat：2：hello", "chat"),
+            ("chat:2：hello", "chat"),
+            ("addgroup：7", "addgroup"),
             ("/msg", "/msg"),
             ("/quit now", "/quit"),
         ] {

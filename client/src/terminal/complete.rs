@@ -1,6 +1,6 @@
 //! Words that are not whole, or not right: what they may become.
 
-use super::command::USAGES;
+use super::command::{USAGES, Usage};
 use std::collections::BTreeSet;
 
 /// Names that a command may be about.
@@ -52,6 +52,23 @@ pub fn slip(word: &str, rest: Option<&str>) -> Option<&'static str> {
         }
         None => (synonym || distance == 1).then_some(nearest),
     }
+}
+
+/// The command that was meant where it stands in front and its fields are divided by a space, or by the colon of a Chinese
+/// keyboard. What begins an English sentence is one only before an id.
+pub fn divided_otherwise(line: &str) -> Option<&'static Usage> {
+    let at = line.find(|c: char| c.is_whitespace() || matches!(c, ':' | '：'))?;
+    let (word, rest) = line.split_at(at);
+    let usage = USAGES.iter().find(|usage| usage.name == word && usage.form.contains(':'))?;
+    let mut rest = rest.chars();
+    let divider = rest.next()?;
+    let field = rest.as_str().split_whitespace().next()?;
+    let meant = match word {
+        _ if divider == '：' => true,
+        "chat" | "history" => field.bytes().all(|byte| byte.is_ascii_digit()),
+        _ => true,
+    };
+    (meant && divider != ':').then_some(usage)
 }
 
 /// Where the path begins in a line whose command takes one.

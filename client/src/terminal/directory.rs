@@ -34,6 +34,8 @@ pub struct Chat {
     own_above: BTreeSet<Seq>,
     /// Messages of others that nobody has looked at.
     pub unread: u64,
+    /// Some of them came to another device, and were never shown here.
+    pub elsewhere: bool,
     /// Up to where the peer of a direct chat has received, and read.
     pub peer_delivered: Seq,
     pub peer_read: Seq,
@@ -50,6 +52,7 @@ impl Chat {
             shown: Seq(0),
             own_above: BTreeSet::new(),
             unread: 0,
+            elsewhere: false,
             peer_delivered: Seq(0),
             peer_read: Seq(0),
         }
@@ -89,9 +92,10 @@ impl Directory {
         self.friends = store.friends()?.into_iter().map(|friend| (friend.id, friend)).collect();
         self.groups = store.groups()?.into_iter().map(|group| (group.conversation, group)).collect();
         for kept in store.conversations()? {
-            let KeptConversation { id, kind, peer, name, cursor, unread, peer_delivered, peer_read, .. } =
-                kept;
-            let seen = Chat { last: cursor, shown: cursor, unread, ..Chat::new(kind, peer, &name) };
+            let KeptConversation { id, cursor, peer_delivered, peer_read, .. } = kept;
+            let (unread, elsewhere) = (kept.unread + kept.elsewhere, kept.elsewhere > 0);
+            let chat = Chat::new(kept.kind, kept.peer, &kept.name);
+            let seen = Chat { last: cursor, shown: cursor, unread, elsewhere, ..chat };
             self.chats.insert(id, Chat { peer_delivered, peer_read, ..seen });
         }
         Ok(())
@@ -126,6 +130,7 @@ impl Directory {
                 // What was delivered in another life of this account, and what of it was not read.
                 chat.show(entry.delivered_seq.max(entry.first_seq.prev()));
                 chat.unread = chat.last.0.saturating_sub(entry.read_seq.max(entry.first_seq.prev()).0);
+                chat.elsewhere = chat.unread > 0;
             } else if entry.read_seq >= chat.last {
                 // Read on another device.
                 chat.unread = 0;

@@ -20,6 +20,11 @@ impl NoEcho {
         Some(NoEcho(before))
     }
 
+    /// The terminal's modes as they were.
+    pub fn found(&self) -> &Termios {
+        &self.0
+    }
+
     /// Also gives every key at once, not line by line.
     pub fn by_the_key(&self) {
         set(&self.0, LocalModes::ECHO | LocalModes::ISIG | LocalModes::ICANON);

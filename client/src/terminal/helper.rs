@@ -2,8 +2,11 @@
 
 use super::complete::{self, Names};
 use super::input::Kind;
-use super::screen::Pen;
+use super::screen::{Pen, write_out};
+use super::signals;
 use parking_lot::Mutex;
+use rustix::stdio::stdin;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
@@ -104,8 +107,31 @@ impl Hinter for Prompting {
 impl Validator for Prompting {}
 impl Helper for Prompting {}
 
-/// Keys after which nobody knows what stands on the screen: Ctrl-L clears it, Ctrl-Z lends it to the shell.
+/// Ctrl-L, after which nobody knows what stands on the screen.
 pub struct Disturbing(pub Arc<Mutex<Pen>>);
+
+/// Ctrl-Z, which lends the terminal to the shell. The editor's own way takes the terminal back before a process of several
+/// threads has stopped, and the shell then has the last word about its modes.
+pub struct Suspending {
+    pub pen: Arc<Mutex<Pen>>,
+    /// The terminal's modes before the program.
+    pub found: Termios,
+}
+
+impl ConditionalEventHandler for Suspending {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        self.pen.lock().forget();
+        if let Ok(own) = tcgetattr(stdin()) {
+            write_out("\x1b[?2004l\r\n");
+            // What cannot be set or stopped is gone, and the next read says so.
+            let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.found);
+            let _ = signals::stop_until_continued();
+            let _ = tcsetattr(stdin(), OptionalActions::Drain, &own);
+            write_out("\x1b[?2004h");
+        }
+        Some(Cmd::Repaint)
+    }
+}
 
 impl ConditionalEventHandler for Disturbing {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {

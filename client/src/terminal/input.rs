@@ -6,12 +6,12 @@
 use super::columns;
 use super::complete::Names;
 use super::echo::{self, NoEcho};
-use super::helper::{Disturbing, Prompting};
+use super::helper::{Disturbing, Prompting, Suspending};
 use super::screen::{Pen, Plain, Screen, write_out};
 use super::style::Style;
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
-use rustix::termios::tcgetwinsize;
+use rustix::termios::{Termios, tcgetwinsize};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{ColorMode, CompletionType, Config, Editor, EventHandler, ExternalPrinter, KeyEvent};
@@ -67,7 +67,8 @@ impl Input {
     ) -> io::Result<(Input, Screen)> {
         let quiet = NoEcho::begin();
         let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-        match terminal.then(|| editor(style, names, history.as_ref())).flatten() {
+        let found = quiet.as_ref().filter(|_| terminal).map(NoEcho::found);
+        match found.and_then(|found| editor(style, names, history.as_ref(), found)) {
             Some((mut editor, pen, screen)) => {
                 let read = move |ask: &Ask| edit(&mut editor, &pen, ask, history.as_ref());
                 Ok((spawn(read, quiet)?, screen))
@@ -118,6 +119,7 @@ fn editor(
     style: Style,
     names: Arc<Mutex<Names>>,
     history: Option<&PathBuf>,
+    found: &Termios,
 ) -> Option<(LineEditor, Arc<Mutex<Pen>>, Screen)> {
     let size = tcgetwinsize(rustix::stdio::stdout()).ok();
     let size = size.filter(|size| size.ws_row > 0 && size.ws_col > 0);
@@ -131,9 +133,10 @@ fn editor(
         .build();
     let mut editor = Editor::with_history(config, FileHistory::new()).ok()?;
     editor.set_helper(Some(Prompting::new(pen.clone(), names)));
-    for key in [KeyEvent::ctrl('L'), KeyEvent::ctrl('Z')] {
-        editor.bind_sequence(key, EventHandler::Conditional(Box::new(Disturbing(pen.clone()))));
-    }
+    let disturbing = Disturbing(pen.clone());
+    editor.bind_sequence(KeyEvent::ctrl('L'), EventHandler::Conditional(Box::new(disturbing)));
+    let suspending = Suspending { pen: pen.clone(), found: found.clone() };
+    editor.bind_sequence(KeyEvent::ctrl('Z'), EventHandler::Conditional(Box::new(suspending)));
     if let Some(history) = history {
         // There is none before the first line.
         let _ = editor.load_history(history);

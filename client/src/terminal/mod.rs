@@ -251,8 +251,12 @@ impl Terminal {
         if self.asking {
             return;
         }
-        // A script's next line waits for the answer to the one before.
-        let busy = !self.screen.is_live() && !self.pending.is_empty();
+        // A script's next line waits for the answer to the one before, a person's until it is known where it goes.
+        let opening = |pending: &Pending| matches!(pending, Pending::AddGroup { open: true, .. });
+        let busy = match self.screen.is_live() {
+            true => self.pending.values().any(opening),
+            false => !self.pending.is_empty(),
+        };
         let chat_prompt = self.prompt();
         let (prompt, kind) = match &self.mode {
             Mode::Menu => ("choice: ", Kind::Answer),
@@ -381,6 +385,10 @@ impl Terminal {
         self.here = to;
         self.client.store(|store| store.set_current(conversation));
         if let Some(conversation) = conversation {
+            let chat = self.directory.chats.get_mut(&conversation);
+            if chat.is_some_and(|chat| std::mem::take(&mut chat.elsewhere)) {
+                self.history(conversation, None, "/history".to_owned());
+            }
             self.read_up_to_here(conversation);
         }
     }

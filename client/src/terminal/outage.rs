@@ -3,13 +3,15 @@
 use chatclient::{Lost, sanitize};
 use std::time::{Duration, Instant};
 
-/// The shortest time between two notices.
+/// The time between the first two notices; it doubles with each, as the status says the rest.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// A lost connection, if it is lost.
 #[derive(Debug, Default)]
 pub struct Outage {
     said: Option<Instant>,
+    /// How often.
+    times: u32,
     /// The next attempt.
     next: Option<Instant>,
 }
@@ -28,11 +30,12 @@ impl Outage {
     /// An attempt failed, or the connection was lost: the notice to show, if it is time for one.
     pub fn notice(&mut self, now: Instant, why: &Lost, retry_in_ms: u64) -> Option<String> {
         self.next = Some(now + Duration::from_millis(retry_in_ms));
+        let quiet = QUIET * 2u32.pow(self.times.saturating_sub(1).min(12));
         let first = match self.said {
-            Some(said) if now < said + QUIET => return None,
+            Some(said) if now < said + quiet => return None,
             said => said.is_none(),
         };
-        self.said = Some(now);
+        (self.said, self.times) = (Some(now), self.times + 1);
         let why = why.to_string();
         let why = sanitize::line(&why);
         let seconds = retry_in_ms.div_ceil(1000);
@@ -55,7 +58,7 @@ impl Outage {
 
     /// The connection is back. Whether it had been lost.
     pub fn end(&mut self) -> bool {
-        self.next = None;
+        (self.next, self.times) = (None, 0);
         self.said.take().is_some()
     }
 }
@@ -67,10 +70,9 @@ mod tests {
     #[test]
     fn attempts_that_fail_do_not_flood_the_screen() {
         let (start, mut outage) = (Instant::now(), Outage::default());
-        let notices: Vec<_> = (0..60)
-            .filter_map(|second| outage.notice(start + Duration::from_secs(second), &Lost::Closed, 1500))
-            .collect();
-        assert_eq!(notices.len(), 6);
+        let mut notice = |second| outage.notice(start + Duration::from_secs(second), &Lost::Closed, 1500);
+        let notices: Vec<_> = (0..10 * 60 * 60).filter_map(&mut notice).collect();
+        assert_eq!(notices.len(), 12, "in a night");
         assert_eq!(notices[0], "connection lost: the server closed the connection; trying again in 2 s");
         assert!(notices[1].starts_with("still offline"));
         assert!(outage.end() && !outage.end());

@@ -230,6 +230,47 @@ fn an_own_message_shows_how_far_it_has_come() {
 }
 
 #[test]
+fn what_another_device_took_is_unread_and_shown_when_its_conversation_is_opened() {
+    let server = Server::start(&[]);
+    let (mut script, _) = Client::join(server.address, "li si");
+    let (mut ann, _) = Client::join(server.address, "ann");
+    for text in ["for the script", "for the script, too"] {
+        let sent = ann.send(Target::User(UserId(1)), text);
+        assert_eq!(&*script.message().content, text);
+        script.ack(sent.conversation, sent.seq).unwrap();
+    }
+    script.settle();
+    let mut li = Terminal::open(server.address);
+    for (asked, answer) in [("choice: ", "1"), ("id or name: ", "li si"), ("password: ", PASSWORD)] {
+        li.expect(asked);
+        li.type_line(answer);
+    }
+    li.expect_to_see("what is unread", |rows| status(rows).contains("2 unread: ann 2"));
+    li.type_line("/msg ann");
+    li.expect("ann (2): for the script, too");
+    li.expect_to_see("nothing unread", |rows| !status(rows).contains("unread"));
+    // What was read is not unread again when it is taken up.
+    li.type_line("quit");
+    assert_eq!(li.wait(), 0);
+    let mut again = li.reopen();
+    again.type_line("");
+    again.expect("online");
+    assert_eq!(count(&again, "unread"), 0, "{:?}", again.text());
+}
+
+#[test]
+fn a_line_that_follows_a_join_goes_to_the_group() {
+    let server = Server::start(&[]);
+    let (mut zhang, mut li) = two_who_know_each_other(&server);
+    li.type_line("creategroup:devs:");
+    li.expect("group #1 devs made");
+    zhang.type_line("/msg \"li si\" hello");
+    li.expect("zhang san (1): hello");
+    zhang.type_keys("/join 1\rhello, all\r");
+    li.expect("#1 devs | zhang san (1): hello, all");
+}
+
+#[test]
 fn a_line_that_is_being_typed_is_not_broken_by_what_comes() {
     let server = Server::start(&[]);
     let (mut zhang, mut li) = two_who_know_each_other(&server);

@@ -46,7 +46,15 @@ impl Terminal {
                 None => self.back_to_menu(),
             },
             Mode::RegisterName if text.is_empty() => self.back_to_menu(),
-            Mode::RegisterName => self.mode = Mode::RegisterPassword { name: text },
+            Mode::RegisterName => match command::who(&text) {
+                Some(Who::Name(_)) if !text.contains(':') => {
+                    self.mode = Mode::RegisterPassword { name: text };
+                }
+                _ => {
+                    self.say("commands tell names from ids and texts: more than digits, and no colon");
+                    self.mode = Mode::RegisterName;
+                }
+            },
             Mode::RegisterPassword { name } => {
                 let request = self.client.with(|session, now| session.register(now, &name, &line));
                 self.mode = Mode::Registering { request, password: line };
@@ -74,7 +82,7 @@ impl Terminal {
         match choice {
             "1" | "login" => self.mode = Mode::LoginWho,
             "2" | "register" => self.mode = Mode::RegisterName,
-            "3" | "quit" => self.quit(),
+            "3" | "quit" | "/quit" => self.quit(),
             "" => self.choose_kept(0),
             number => {
                 let kept = number.parse::<usize>().ok().and_then(|number| number.checked_sub(FIRST_KEPT));

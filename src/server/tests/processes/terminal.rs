@@ -259,6 +259,24 @@ fn what_another_device_took_is_unread_and_shown_when_its_conversation_is_opened(
 }
 
 #[test]
+fn a_name_that_commands_would_not_know_is_not_registered() {
+    let server = Server::start(&[]);
+    let mut li = Terminal::open(server.address);
+    li.expect("choice: ");
+    li.type_line("2");
+    for name in ["12345", "li:si"] {
+        li.expect("name: ");
+        li.type_line(name);
+        li.expect("commands tell names from ids and texts");
+    }
+    li.expect("name: ");
+    li.type_line("li 4");
+    li.expect("password: ");
+    li.type_line(PASSWORD);
+    li.expect("your id is 1");
+}
+
+#[test]
 fn a_line_that_follows_a_join_goes_to_the_group() {
     let server = Server::start(&[]);
     let (mut zhang, mut li) = two_who_know_each_other(&server);

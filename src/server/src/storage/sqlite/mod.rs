@@ -130,10 +130,12 @@ impl SqliteStore {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
         }
-        let lock = ProcessLock::take(path)?;
         // Made here for its mode, which SQLite gives to the log as well.
         let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-        made.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        // Whatever lies beside it lies beside the file, not beside a link to it.
+        let found = made.and_then(|_| path.canonicalize());
+        let path = &*found.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let lock = ProcessLock::take(path)?;
         checkpoint::sync_log(path)?;
         let conn = Connection::open(path)?;
         let files = Files::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;

@@ -5,8 +5,10 @@ use crate::legacy::{self, msgid};
 use crate::session::{Session, ask_all};
 use crate::target::Target;
 use serde_json::json;
-use std::fs;
+use std::fs::{self, OpenOptions, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
 use wire::command::{Register, Who};
@@ -157,11 +159,17 @@ pub fn unexpected(what: &str, reply: &Reply) -> Error {
     Error::Protocol(format!("it answered {what} with {reply:?}"))
 }
 
-/// Saves accounts, one a line: id, token, name, password.
+/// Saves accounts, one a line: id, token, name, password. For this user's eyes only.
 pub fn save(file: &Path, accounts: &[Account]) -> Result<(), Error> {
     let line = |a: &Account| format!("{}\t{}\t{}\t{}\n", a.id, a.token, a.name, a.password);
     let lines: String = accounts.iter().map(line).collect();
-    fs::write(file, lines).map_err(|error| Error::io(format!("write {}", file.display()), error))
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        // Also one that was there before.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(lines.as_bytes())
+    };
+    write().map_err(|error| Error::io(format!("write {}", file.display()), error))
 }
 
 /// Reads `count` of what [`save`] wrote, behind the first `skip`.

@@ -3,6 +3,7 @@
 use crate::args::CompareArgs;
 use crate::error::Error;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
@@ -55,6 +56,11 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
             continue;
         }
         let _ = writeln!(text, "{}\n  {:<38} {:>14} {:>14} {:>9}", name(old), "", "before", "after", "ratio");
+        for (which, result) in [("before", old), ("after", new)] {
+            for doubt in doubts(result) {
+                let _ = writeln!(text, "  NOTE: {which}: {doubt}");
+            }
+        }
         for (key, then, now) in figures(old, new) {
             let ratio = if then == 0.0 { String::new() } else { format!("{:.3}", now / then) };
             let _ = writeln!(text, "  {key:<38} {:>14} {:>14} {ratio:>9}", shown(then), shown(now));
@@ -65,7 +71,30 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
             "no run of the one has the name of a run of the other (see --name)".to_owned(),
         ));
     }
+    for (one, other, which) in [(before, after, "before"), (after, before, "after")] {
+        let alone = one.iter().filter(|result| !other.iter().any(|other| name(other) == name(result)));
+        let names: BTreeSet<&str> = alone.map(name).collect();
+        if !names.is_empty() {
+            let names: Vec<&str> = names.into_iter().collect();
+            let _ = writeln!(text, "only {which}: {}", names.join("; "));
+        }
+    }
     Ok(text)
+}
+
+/// Why a result's figures may not mean what they seem to.
+fn doubts(result: &Map<String, Value>) -> Vec<&'static str> {
+    let says = |end: &str, value: bool| {
+        result.iter().any(|(key, said)| key.ends_with(end) && said.as_bool() == Some(value))
+    };
+    let mut doubts = Vec::new();
+    if says("clean", false) {
+        doubts.push("the run was not clean: its figures are of something that failed");
+    }
+    if says("generator_was_the_bottleneck", true) {
+        doubts.push("the generator was the bottleneck");
+    }
+    doubts
 }
 
 /// The figures that both have, but for those that are 0 in both.
@@ -98,6 +127,9 @@ mod tests {
         assert!(text.contains("us") && text.contains("1.500"), "{text}");
         assert!(!text.contains("lost") && !text.contains("text"), "{text}");
         assert!(compare(&before, &read("{\"name\":\"c\"}").unwrap()).is_err());
+        assert!(text.contains("only after: b\n") && !text.contains("only before"), "{text}");
+        let broken = read("{\"name\":\"a\",\"us\":0.1,\"clean\":false}").unwrap();
+        assert!(compare(&before, &broken).unwrap().contains("NOTE: after: the run was not clean"));
         assert!(read("no json").is_none());
     }
 

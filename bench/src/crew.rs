@@ -26,7 +26,15 @@ pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
     }
     let room = descriptors().saturating_sub(OWN_DESCRIPTORS).max(1);
     let needed = workload.connections().div_ceil(room).max(1) as u32;
-    match common.processes.unwrap_or(needed).max(needed) {
+    let most = workload.processes_max();
+    if needed > most {
+        return Err(Error::Usage(format!(
+            "{} connections need {needed} processes of {room} descriptors, and this load cannot be parted into more \
+             than {most}: raise the limit (ulimit -n)",
+            workload.connections()
+        )));
+    }
+    match common.processes.unwrap_or(needed).clamp(needed, most) {
         1 => workload::run(workload),
         many => lead(many, workload),
     }

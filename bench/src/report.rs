@@ -68,10 +68,7 @@ impl Report {
     /// Whether all went well.
     pub fn outcome(&self) -> Outcome {
         let is_clean = |part: &Part| {
-            let Part { tally, unit, name, .. } = part;
-            // A short run may see no heartbeat, nobody may have left, and a storm may be over before the others were due.
-            let may_be_none = unit == "heartbeat" || name == "returns" || name == "others";
-            tally.faults.are_none() && tally.trouble.is_none() && (tally.done > 0 || may_be_none)
+            part.tally.faults.are_none() && part.tally.trouble.is_none() && !measured_nothing(part)
         };
         if self.parts.iter().all(is_clean) { Outcome::Clean } else { Outcome::Faulty }
     }
@@ -88,6 +85,12 @@ impl Report {
         }
         line
     }
+}
+
+/// Whether nothing was done that ought to have been.
+fn measured_nothing(Part { tally, unit, name, .. }: &Part) -> bool {
+    // A short run may see no heartbeat, nobody may have left, and a storm may be over before the others were due.
+    tally.done == 0 && !(unit == "heartbeat" || name == "returns" || name == "others")
 }
 
 /// What a workload is, in words and in numbers.
@@ -340,6 +343,12 @@ fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> f
     }
     for (name, count) in tally.trouble.iter() {
         writeln!(f, "  TROUBLE: {name} {count}")?;
+    }
+    if measured_nothing(part) {
+        writeln!(
+            f,
+            "  TROUBLE: in the measured time no {unit} was done: measure for longer, or give the load some"
+        )?;
     }
     match tally.trouble.hint() {
         Some(hint) => writeln!(f, "  {hint}"),

@@ -356,6 +356,20 @@ impl Workload {
         }
     }
 
+    /// The largest number of processes of which each has something to do.
+    pub fn processes_max(&self) -> u32 {
+        match self {
+            Workload::Pairs(args) => args.pairs.min(args.pace.rate.unwrap_or(u32::MAX)),
+            Workload::Group(args) => args.groups.min(args.pace.rate.unwrap_or(u32::MAX)),
+            Workload::Login(args) => args.count.min(args.window.or(args.rate).unwrap_or(u32::MAX)),
+            Workload::Storm(args) => args.connections.min(args.pairs).min(args.rate),
+            Workload::Idle(args) => args.connections,
+            Workload::Offline(args) => args.pairs.min(args.messages),
+            Workload::Mixed(args) => args.circles.min(args.rate),
+        }
+        .max(1)
+    }
+
     /// The part of it that `worker` does.
     pub fn part(&self, worker: Worker) -> Workload {
         let mut part = self.clone();
@@ -394,7 +408,6 @@ impl Workload {
         let common = part.common_mut();
         common.worker = Some(worker);
         if worker.number > 0 {
-            common.server_pid.clear();
             common.beside.clear();
         }
         part

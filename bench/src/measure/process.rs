@@ -44,6 +44,39 @@ pub struct Usage {
     pub switches: [u64; 2],
     /// CPU time of threads that lived at the second sample, by name, ns, the most first.
     pub threads: Vec<(String, u64)>,
+    /// What the processes had used in all at the two samples.
+    pub(crate) totals: [Totals; 2],
+}
+
+/// What some processes have used since they began; sums only, so that two windows can be put together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Totals {
+    cpu_ns: u64,
+    starved_ns: u64,
+    switches: [u64; 2],
+    user_ns: u64,
+    system_ns: u64,
+    threads: BTreeMap<String, u64>,
+}
+
+impl Totals {
+    fn of(sample: &Sample) -> Totals {
+        let (user_ns, system_ns) = (sample.user_ns, sample.system_ns);
+        let mut totals = Totals { user_ns, system_ns, ..Totals::default() };
+        for Thread { name, cpu_ns, starved_ns, switches } in sample.threads.values() {
+            totals.cpu_ns += cpu_ns;
+            totals.starved_ns += starved_ns;
+            totals.switches.iter_mut().zip(switches).for_each(|(sum, more)| *sum += more);
+            *totals.threads.entry(name.clone()).or_default() += cpu_ns;
+        }
+        totals
+    }
+
+    /// The one that was taken earlier, or later: all of it only grows, but for threads that have ended.
+    fn first<'a>(&'a self, other: &'a Totals) -> [&'a Totals; 2] {
+        let ticks = |totals: &Totals| totals.user_ns + totals.system_ns + totals.cpu_ns;
+        if ticks(self) <= ticks(other) { [self, other] } else { [other, self] }
+    }
 }
 
 impl Sample {
@@ -116,11 +149,40 @@ impl Sample {
         threads.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
         let user_share = user as f64 / (user + system).max(1) as f64;
         let (rss_kib, anonymous_kib) = (self.rss_kib, self.anonymous_kib);
-        Usage { cpu_ns, starved_ns, user_share, rss_kib, anonymous_kib, switches, threads }
+        let totals = [Totals::of(before), Totals::of(self)];
+        Usage { cpu_ns, starved_ns, user_share, rss_kib, anonymous_kib, switches, threads, totals }
     }
 }
 
 impl Usage {
+    /// What the same processes used from the earlier beginning of two windows to the later end.
+    #[must_use]
+    pub fn widened(self, other: Usage) -> Usage {
+        let begin = self.totals[0].first(&other.totals[0])[0].clone();
+        let end = self.totals[1].first(&other.totals[1])[1].clone();
+        let [user, system, cpu_ns, starved_ns] = [
+            end.user_ns.saturating_sub(begin.user_ns),
+            end.system_ns.saturating_sub(begin.system_ns),
+            end.cpu_ns.saturating_sub(begin.cpu_ns).max(self.cpu_ns).max(other.cpu_ns),
+            end.starved_ns.saturating_sub(begin.starved_ns),
+        ];
+        let used =
+            |name: &String, now: u64| now.saturating_sub(begin.threads.get(name).copied().unwrap_or(0));
+        let mut threads: Vec<_> =
+            end.threads.iter().map(|(name, now)| (name.clone(), used(name, *now))).collect();
+        threads.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
+        Usage {
+            cpu_ns,
+            starved_ns,
+            user_share: user as f64 / (user + system).max(1) as f64,
+            rss_kib: self.rss_kib.max(other.rss_kib),
+            anonymous_kib: self.anonymous_kib.max(other.anonymous_kib),
+            switches: [0, 1].map(|at: usize| end.switches[at].saturating_sub(begin.switches[at])),
+            threads,
+            totals: [begin, end],
+        }
+    }
+
     /// Adds what other processes used in the same time.
     pub fn add(&mut self, other: Usage) {
         let whole = (self.cpu_ns + other.cpu_ns).max(1) as f64;
@@ -192,5 +254,20 @@ mod tests {
         assert!(usage.cpu_ns > 10_000_000, "{usage:?}");
         assert!(usage.rss_kib > 100 && usage.anonymous_kib <= usage.rss_kib);
         assert!(Sample::take(&[u32::MAX]).is_err());
+    }
+
+    #[test]
+    fn windows_of_several_processes_are_one_that_holds_all_of_them() {
+        let at = |cpu_ns: u64| {
+            let thread =
+                Thread { name: "loop".into(), cpu_ns, starved_ns: 2 * cpu_ns, switches: [cpu_ns, 1] };
+            Sample { threads: [((1, 1), thread)].into(), user_ns: cpu_ns, rss_kib: 7, ..Sample::default() }
+        };
+        let (early, late) = (at(200).since(&at(100)), at(450).since(&at(150)));
+        for whole in [early.clone().widened(late.clone()), late.widened(early)] {
+            assert_eq!((whole.cpu_ns, whole.starved_ns, whole.switches), (350, 700, [350, 0]));
+            assert_eq!((whole.rss_kib, whole.user_share), (7, 1.0));
+            assert_eq!(whole.threads, [("loop".to_owned(), 350)]);
+        }
     }
 }

@@ -66,7 +66,10 @@ impl Tally {
         self.lag.add(&other.lag);
         self.faults.add(&other.faults);
         self.trouble.add(&other.trouble);
-        self.server = self.server.take().or(other.server);
+        self.server = match (self.server.take(), other.server) {
+            (Some(one), Some(other)) => Some(one.widened(other)),
+            (one, other) => one.or(other),
+        };
         self.beside.extend(other.beside);
         self.generator.add(other.generator);
         self.generators += other.generators;

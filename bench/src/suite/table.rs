@@ -23,7 +23,16 @@ impl Results {
         of_run.next_back()?.2.get(key)?.as_f64()
     }
 
-    /// All figures beside their goals.
+    /// Whether the generator bounded what was measured.
+    fn is_bounded(&self, placement: Placement, run: &str) -> bool {
+        let mut of_run = self.0.iter().filter(|(mode, name, _)| *mode == placement && name == run);
+        let is_bounded = |(key, value): (&String, &Value)| {
+            key.ends_with("generator_was_the_bottleneck") && value.as_bool() == Some(true)
+        };
+        of_run.next_back().is_some_and(|(_, _, result)| result.iter().any(is_bounded))
+    }
+
+    /// All figures beside their goals; `*`: the generator was the bottleneck.
     pub fn on_terminal(&self, placement: Placement) -> String {
         let mut text = String::new();
         for Goal { title, run, key, scale, unit, relation, goal, floor } in GOALS {
@@ -39,12 +48,14 @@ impl Results {
             let verdict = if has_goal { format!("{sign} {:<8} {met}", short(*goal)) } else { String::new() };
             let floor = floor.and_then(|run| self.figure(placement, run, key)).map(|floor| floor * scale);
             let floor = floor.map_or(String::new(), |floor| format!("beside {}", short(floor)));
-            let _ = writeln!(text, "  {title:<48} {:>10} {unit:<12} {verdict:<20} {floor}", short(figure));
+            let mark = if self.is_bounded(placement, run) { "*" } else { "" };
+            let line = format!("  {title:<48} {:>10} {unit:<12} {verdict:<20} {floor} {mark}", short(figure));
+            let _ = writeln!(text, "{}", line.trim_end());
         }
         text
     }
 
-    /// The page's table, as Markdown.
+    /// The page's table, as Markdown; `\*`: the generator was the bottleneck.
     pub fn as_markdown(&self) -> String {
         let mut text = String::from(
             "| | server on one core, generator on the other | unpinned | relay, pinned |\n|---|---|---|---|\n",
@@ -71,6 +82,9 @@ impl Results {
                 if *digits == 0 { grouped(figure.round() as u64) } else { format!("{figure:.digits$}") };
             text.push_str(&shown);
             text.push_str(piece);
+        }
+        if self.is_bounded(placement, run) {
+            text.push_str(" \\*");
         }
         Some(text)
     }

@@ -34,6 +34,9 @@ struct Idlers {
 /// Runs the workload.
 pub fn run(stage: &Stage<'_>, args: &IdleArgs) -> Result<Vec<Part>, Error> {
     let dialect = stage.common.dialect.dialect();
+    if args.heartbeat <= 0.0 {
+        return Err(Error::Usage("--heartbeat must be more than 0".to_owned()));
+    }
     let accounts = stage.accounts(args.connections)?;
     let (first, others) = accounts.split_at(1);
     let mut sessions = log_in(&stage.target, dialect, 0, first)?;

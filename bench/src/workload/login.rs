@@ -65,6 +65,8 @@ struct Logins {
     pace: Pace,
     /// Accounts that are not logging in, the longest first.
     free: VecDeque<usize>,
+    /// Since when logins count that are due and for which no account was free: the server is slow, and that counts.
+    owed: VecDeque<u64>,
     /// Since when each login that is under way counts.
     since: Vec<Option<u64>>,
     under_way: usize,
@@ -87,9 +89,11 @@ pub fn run(stage: &Stage<'_>, args: &LoginArgs) -> Result<Vec<Part>, Error> {
         (_, rate) => Pace::Rate(Schedule::ramped(now, u64::from(rate.unwrap_or(1)), SECOND, ramp)),
     };
     let (free, since) = ((0..accounts.len()).collect(), vec![None; accounts.len()]);
-    let mut logins = Logins { accounts, by: args.by, pace, free, since, under_way: 0 };
+    let owed = VecDeque::new();
+    let mut logins = Logins { accounts, by: args.by, pace, free, owed, since, under_way: 0 };
     rig.run(&mut logins, stage.drain())?;
-    rig.meter.trouble.note_many(Trouble::NOT_LOGGED_IN, logins.under_way as u64);
+    let missing = logins.under_way + logins.owed.len();
+    rig.meter.trouble.note_many(Trouble::NOT_LOGGED_IN, missing as u64);
     Ok(vec![Part::new("", "login", "login", rig.meter.end())])
 }
 
@@ -108,6 +112,16 @@ impl Logins {
         true
     }
 
+    /// Takes in what is due until then, whether or not it can be begun.
+    fn owe(&mut self, rig: &mut Rig, until: u64) {
+        if let Pace::Rate(schedule) = &mut self.pace {
+            while let Some((_, due)) = schedule.take(until) {
+                rig.meter.record_lag(due, until);
+                self.owed.push_back(due);
+            }
+        }
+    }
+
     /// The login of `number` is over: since when it counted.
     fn end(&mut self, number: usize) -> Option<u64> {
         let since = self.since[number].take()?;
@@ -119,25 +133,29 @@ impl Logins {
 
 impl Load for Logins {
     fn turn(&mut self, rig: &mut Rig, now: u64) {
-        if rig.meter.window().phase() == Phase::Drain {
-            return;
+        let is_over = rig.meter.window().phase() == Phase::Drain;
+        if !is_over {
+            self.owe(rig, now);
         }
         loop {
             let Some(&number) = self.free.front() else { return };
-            let at = match &mut self.pace {
-                Pace::Window(window) if self.under_way < *window => rig.clock.now(),
+            let at = match &self.pace {
+                Pace::Window(window) if self.under_way < *window && !is_over => rig.clock.now(),
                 Pace::Window(_) => return,
-                Pace::Rate(schedule) => {
-                    let Some((_, due)) = schedule.take(now) else { return };
-                    rig.meter.record_lag(due, now);
-                    due
-                }
+                Pace::Rate(_) => match self.owed.pop_front() {
+                    Some(due) => due,
+                    None => return,
+                },
             };
             self.free.pop_front();
             if !self.begin(rig, number, at) {
                 return;
             }
         }
+    }
+
+    fn finish(&mut self, rig: &mut Rig, close: u64) {
+        self.owe(rig, close);
     }
 
     fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
@@ -167,12 +185,12 @@ impl Load for Logins {
 
     fn next_due(&self) -> u64 {
         match &self.pace {
-            Pace::Rate(schedule) if !self.free.is_empty() => schedule.next_due(),
-            _ => u64::MAX,
+            Pace::Rate(schedule) => schedule.next_due(),
+            Pace::Window(_) => u64::MAX,
         }
     }
 
     fn has_open(&self) -> bool {
-        self.under_way > 0
+        self.under_way > 0 || !self.owed.is_empty()
     }
 }

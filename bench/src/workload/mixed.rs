@@ -171,9 +171,11 @@ fn befriend(target: &Target, accounts: &[Account], members: usize) -> Result<(),
 
 impl Day {
     /// Somebody does something that was due at `due`.
-    fn act(&mut self, rig: &mut Rig, due: u64, now: u64) {
+    fn act(&mut self, rig: &mut Rig, due: u64) {
         let act = ACTS[self.dice.choose(&self.mix.0)].0;
         let number = self.dice.below(self.states.len() as u64) as usize;
+        // Rolled for every act, so that what comes later does not depend on what could be done.
+        let away = AWAY + self.dice.below(9 * AWAY);
         if self.states[number] != State::Here || !rig.connections[number].is_open() {
             return;
         }
@@ -208,12 +210,13 @@ impl Day {
                     Dialect::Legacy => legacy::put_logout(rig.output(number), lane.members[member].id.0),
                 }
                 self.states[number] = State::Away;
-                let back = now + AWAY + self.dice.below(9 * AWAY);
+                let back = due + away;
                 let at = self.away.partition_point(|(other, _)| *other <= back);
                 self.away.insert(at, (back, number));
             }
         }
-        self.counts[ACTS.iter().position(|known| known.0 == act).unwrap_or(0)] += 1;
+        let counts = rig.meter.window().holds(due);
+        self.counts[ACTS.iter().position(|known| known.0 == act).unwrap_or(0)] += u64::from(counts);
     }
 
     fn come_back(&mut self, rig: &mut Rig, number: usize, now: u64) {
@@ -241,7 +244,7 @@ impl Load for Day {
         if rig.meter.window().phase() != Phase::Drain {
             while let Some((_, due)) = self.schedule.take(now) {
                 rig.meter.record_lag(due, now);
-                self.act(rig, due, now);
+                self.act(rig, due);
             }
         }
         while let Some(&(_, number)) = self.away.front().filter(|(at, _)| *at <= now || self.is_ending) {
@@ -272,7 +275,9 @@ impl Load for Day {
             return match answer {
                 Answer::LoggedIn => {
                     self.states[number] = State::Here;
-                    self.logins.record(now - since);
+                    if rig.meter.window().holds(since) {
+                        self.logins.record(now - since);
+                    }
                     self.talk.receive_missed(rig, number, unit, now);
                 }
                 Answer::Refused(refusal) => rig.meter.trouble.note_refusal(&refusal),

@@ -8,7 +8,7 @@ use crate::args::workload::{PaceArgs, StormArgs};
 use crate::clock::MILLISECOND;
 use crate::connection::Unit;
 use crate::error::Error;
-use crate::measure::{Latency, Phase};
+use crate::measure::Phase;
 use crate::message::STAMP_BYTES;
 use crate::opening::Spec;
 use crate::rig::{Load, Rig};
@@ -39,7 +39,6 @@ struct Storm {
     /// Clients that try again: when, who.
     again: VecDeque<(u64, usize)>,
     tries_again: u64,
-    back: Latency,
     /// When the last one was back.
     over: Option<u64>,
     /// The same for the others, who end then.
@@ -72,7 +71,6 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
         begun: 0,
         again: VecDeque::new(),
         tries_again: 0,
-        back: Latency::default(),
         over: None,
         is_over: Arc::clone(&is_over),
     };
@@ -87,7 +85,6 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
     let missing = storm.missing as u64;
     let mut clients = rig.meter.end();
     clients.done = storm.clients.len() as u64 - missing;
-    clients.latency = storm.back;
     if let Some((over, since)) = storm.over.zip(storm.since) {
         clients.nanoseconds = over - since;
     }
@@ -153,7 +150,7 @@ impl Load for Storm {
             (Some(Answer::LoggedIn), Some(since)) if !self.is_back[client] => {
                 self.is_back[client] = true;
                 self.missing -= 1;
-                self.back.record(now - since);
+                rig.meter.record_done(since, now);
             }
             (Some(Answer::Refused(refusal)), _) => {
                 rig.close(client);

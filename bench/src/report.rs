@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use std::fmt::{self, Display};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use wire::Dialect;
 
 /// A generator that used, or could have used, more of its cores than this was what bounded the run.
 const SATURATED: f64 = 0.95;
@@ -123,7 +124,11 @@ fn describe(workload: &Workload) -> (String, Map<String, Value>) {
             ("group", title, options)
         }
         Workload::Login(args) => {
-            let by = format!("{:?}", args.by).to_lowercase();
+            let by = match args.common.dialect.dialect() {
+                Dialect::Tlv => format!("{:?}", args.by).to_lowercase(),
+                // It knows no tokens.
+                Dialect::Legacy => "password".to_owned(),
+            };
             let title = format!(
                 "logins of {} accounts by {by}, {}",
                 args.count,

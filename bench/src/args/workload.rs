@@ -348,6 +348,17 @@ impl Workload {
         u64::from(count) * u64::from(each)
     }
 
+    /// Bytes of each message's content; 0 where there are none, or none of a size to choose.
+    pub fn message_size(&self) -> u32 {
+        match self {
+            Workload::Pairs(args) => args.size,
+            Workload::Group(args) => args.size,
+            Workload::Offline(args) => args.size,
+            Workload::Mixed(args) => args.size,
+            Workload::Login(_) | Workload::Storm(_) | Workload::Idle(_) => 0,
+        }
+    }
+
     /// Accounts that it uses.
     pub fn accounts(&self) -> u32 {
         match self {

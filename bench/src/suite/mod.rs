@@ -60,6 +60,15 @@ struct Bench<'a> {
 pub fn run(args: &SuiteArgs) -> Result<Outcome, Error> {
     let bench = Bench::new(args)?;
     let is_wanted = |run: &&Run| args.only.is_empty() || args.only.iter().any(|word| run.name.contains(word));
+    let counts_calls =
+        args.only.is_empty() || args.only.iter().any(|word| "system calls".contains(word.as_str()));
+    if !counts_calls && !RUNS.iter().any(|run| is_wanted(&run)) {
+        let names: Vec<&str> = RUNS.iter().map(|run| run.name).collect();
+        return Err(Error::Usage(format!(
+            "no run has one of these words in its name; there are: {}",
+            names.join("; ")
+        )));
+    }
     let mut placements: Vec<_> =
         args.mode.map_or(vec![Placement::Pinned, Placement::Free], |mode| vec![mode]);
     if placements.contains(&Placement::Pinned) && !stand::can_pin() {
@@ -76,7 +85,7 @@ pub fn run(args: &SuiteArgs) -> Result<Outcome, Error> {
         }
     }
     if let Some(placement) = placements.first()
-        && (args.only.is_empty() || args.only.iter().any(|word| "system calls".contains(word.as_str())))
+        && counts_calls
     {
         counted = syscalls::count(&bench, *placement)?;
     }

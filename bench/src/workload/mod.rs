@@ -23,7 +23,7 @@ use std::io::{self, BufRead, Write};
 use std::time::SystemTime;
 use wire::frame::put_frame;
 use wire::kind::{push, request};
-use wire::{Frame, Heartbeat, Push, UnixMillis, UserId};
+use wire::{Dialect, Frame, Heartbeat, Push, UnixMillis, UserId};
 
 /// One thing that a workload measures; most measure one.
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,11 +70,20 @@ pub struct Stage<'a> {
     skip: u32,
 }
 
+/// What fits an object of the legacy dialect beside its other fields.
+const LEGACY_SIZE_MAX: u32 = 900;
+
 /// Runs a workload, or this process's part of one.
 pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
     let common = workload.common();
     let worker = common.worker.unwrap_or(Worker { number: 0, of: 1 });
     let part = if worker.of > 1 { workload.part(worker) } else { workload.clone() };
+    if common.dialect.dialect() == Dialect::Legacy && part.message_size() > LEGACY_SIZE_MAX {
+        return Err(Error::Usage(format!(
+            "legacy clients are sent objects of at most 1,024 bytes, longer texts are cut: --size up to \
+             {LEGACY_SIZE_MAX} over the legacy dialect"
+        )));
+    }
     // Far enough apart that no two processes come from one address where ports may run out.
     let first = u64::from(worker.number) * workload.connections().max(1).next_multiple_of(20_000);
     let target = Target::new(&common.address, first)?;

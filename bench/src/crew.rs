@@ -57,6 +57,7 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
     let pids = &workload.common().server_pid;
     let before = Sample::take(pids)?;
     let live = Live::begin(format!("{of} processes"), "");
+    live.say("setting up");
     let mates: Result<Vec<Mate>, Error> = (0..of).map(|number| Mate::start(Worker { number, of })).collect();
     let mut mates = mates?;
     for mate in &mut mates {
@@ -65,6 +66,7 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
     for mate in &mut mates {
         writeln!(mate.input).map_err(|error| Error::io("tell a process to begin", error))?;
     }
+    live.say("warm-up, then measuring");
     let mut whole: Option<Vec<Part>> = None;
     for mate in &mut mates {
         let parts: Vec<Part> = mate.line(|line| serde_json::from_str(line).ok())?;

@@ -3,6 +3,10 @@
 use crate::measure::{Moment, Phase};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::borrow::Cow;
+use std::time::Duration;
+
+/// How often a line changes that is told nothing.
+const TICK: Duration = Duration::from_millis(200);
 
 /// The live line.
 #[derive(Debug)]
@@ -45,6 +49,12 @@ impl Live {
         let (unit, p50) = (&self.unit, latency.p50 / 1e3);
         self.bar.set_message(format!("{phase}: {rate} {unit}/s, p50 {p50:.2} ms, p99 {p99:.2} ms{server}"));
         self.bar.tick();
+    }
+
+    /// Says what goes on where no moments are told: the time goes on by itself.
+    pub fn say(&self, what: &'static str) {
+        self.bar.set_message(what);
+        self.bar.enable_steady_tick(TICK);
     }
 
     /// The run is over; the line goes.

@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::measure::{Moment, Tally};
 use crate::plot::{Line, bars, lines};
 use crate::report::{Report, bottleneck, histogram, over_time};
-use crate::workload::Part;
+use crate::workload::{Part, plural};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -71,7 +71,7 @@ fn put_part(page: &mut String, part: &Part) {
     let mut figure = |value: String, what: String| {
         let _ = write!(page, "<div><b>{value}</b><span>{}</span></div>", escape(&what));
     };
-    figure(crate::report::grouped(tally.per_second() as u64), format!("{unit}s a second"));
+    figure(crate::report::grouped(tally.per_second() as u64), format!("{} a second", plural(unit)));
     if tally.latency.count() > 0 {
         let quantiles = tally.latency.quantiles();
         figure(crate::plot::time(quantiles.p50), format!("{latency}, median"));
@@ -101,7 +101,7 @@ fn put_plots(page: &mut String, part: &Part) {
         let _ = write!(page, "<h2>{}</h2>{plot}", escape(title));
     };
     let rate = line("a second; the measured part is shaded", "a", |moment| moment.per_second);
-    section(&format!("{unit}s a second"), lines(&[rate], shade, "1/s"));
+    section(&format!("{} a second", plural(unit)), lines(&[rate], shade, "1/s"));
     if latency.count() > 0 {
         // Outside the measured part no latency is kept.
         let mut quantiles = [

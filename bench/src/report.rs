@@ -5,7 +5,7 @@ use crate::args::workload::{CommonArgs, Workload};
 use crate::error::Error;
 use crate::measure::{Latency, Moment, Quantiles, Tally, Usage, ratio};
 use crate::page;
-use crate::workload::Part;
+use crate::workload::{Part, plural};
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display};
 use std::fs::{self, OpenOptions};
@@ -183,7 +183,7 @@ fn done_word(part: &Part) -> String {
         (_, "ack") => "stored".into(),
         (_, "handing over") => "handed_over".into(),
         ("message" | "delivery", _) => "delivered".into(),
-        (other, _) => format!("{other}s"),
+        (other, _) => plural(other),
     }
 }
 

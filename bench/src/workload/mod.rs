@@ -129,7 +129,7 @@ impl Stage<'_> {
         let window = Window::begin(clock.now(), warmup, length, &self.common.server_pid);
         let window = window.with_beside(&self.common.beside);
         let is_alone = self.common.worker.is_none();
-        let live = if is_alone { Live::begin(self.title, format!("{unit}s")) } else { Live::none() };
+        let live = if is_alone { Live::begin(self.title, plural(unit)) } else { Live::none() };
         Meter::begin(clock.now(), window, live)
     }
 
@@ -166,6 +166,14 @@ impl Stage<'_> {
             io::stdin().lock().read_line(&mut String::new())
         };
         meet().map(drop).map_err(|error| Error::io("wait for the other processes", error))
+    }
+}
+
+/// `deliveries`, of several of a unit of work.
+pub fn plural(unit: &str) -> String {
+    match unit.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{unit}s"),
     }
 }
 

@@ -9,17 +9,17 @@
 //! The session begins *before* its cursors are read, so a message that is stored in between is seen one way or the
 //! other: either the read has it, or it is noted as a track to be fed.
 
-use crate::cluster::entry;
+use crate::cluster::{entry, place};
 use crate::conn::ConnId;
 use crate::effect::{CloseReason, Effects, Order, PasswordJob};
 use crate::guard::Suspect;
-use crate::limits::LOGIN_GROUPS_BYTES;
+use crate::limits::{DRAIN_RETRY_MS, LOGIN_GROUPS_BYTES};
 use crate::parked::{Asked, LoginAccount, Stage, TokenReply};
 use crate::session::{Joining, Session, SessionRef};
 use crate::state::State;
 use crate::store::{Account, Epoch, LoginView, Read, Ticket, Token, TokenHash, Write};
 use crate::welcome::{self, Welcoming};
-use crate::{Conflict, Now, account, cluster, contact, delivery, grace, listing};
+use crate::{Conflict, Now, account, cluster, contact, delivery, grace, listing, rules};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use wire::command::Who;
@@ -339,6 +339,9 @@ pub(crate) fn view_ready(
     }
     for push in held {
         fx.order(conn, Order::Push { conn, push });
+    }
+    if state.draining {
+        rules::go_away(conn, DRAIN_RETRY_MS, place::elsewhere(state), fx);
     }
     if !back {
         contact::announce(state, now, user, Presence::Online, &view.friend_ids, fx);

@@ -2,6 +2,7 @@
 
 use crate::bus::{BusInput, BusOrder};
 use crate::cluster::{Cluster, entry, line, place, watch};
+use crate::conn::ConnId;
 use crate::cursor::Cursors;
 use crate::effect::{Effects, Order, PasswordResult};
 use crate::grace::Absences;
@@ -304,15 +305,11 @@ impl Logic {
         let state = &mut self.state;
         state.draining = true;
         let node = place::elsewhere(state);
+        // Whoever is still logging in is told after the reply.
         for (nth, session) in (0..).zip(state.sessions.iter().filter(|session| session.joining.is_none())) {
             // Spread evenly, so that they do not come back all at once.
-            let push = GoingAway {
-                reason: "it is being stopped".into(),
-                retry_after_ms: DRAIN_RETRY_MS + nth * DRAIN_STEP_MS % DRAIN_SPREAD_MS,
-                node: node.clone(),
-            };
-            let conn = session.conn;
-            fx.order(conn, Order::Push { conn, push: Push::GoingAway(Box::new(push)) });
+            let wait = DRAIN_RETRY_MS + nth * DRAIN_STEP_MS % DRAIN_SPREAD_MS;
+            go_away(session.conn, wait, node.clone(), fx);
         }
         if state.cluster.is_some() {
             fx.bus.push(BusOrder::Leave);
@@ -320,6 +317,12 @@ impl Logic {
         write_cursors(state, now, fx);
         self.next_cursors = now.monotonic + TICK_MS;
     }
+}
+
+/// Tells a client that the server stops: when to come again, and where.
+pub(crate) fn go_away(conn: ConnId, retry_after_ms: u64, node: Option<Box<str>>, fx: &mut Effects) {
+    let push = GoingAway { reason: "it is being stopped".into(), retry_after_ms, node };
+    fx.order(conn, Order::Push { conn, push: Push::GoingAway(Box::new(push)) });
 }
 
 fn sent(

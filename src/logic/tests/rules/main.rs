@@ -498,6 +498,22 @@ fn a_draining_server_finishes_and_begins_nothing() {
 }
 
 #[test]
+fn a_login_that_ends_while_the_server_drains_is_told_so() {
+    let mut t = table();
+    let conn = t.open();
+    t.ask(conn, Table::login_command("alice"));
+    // It has a session then, and no answer yet.
+    while t.logic.sessions() == 0 {
+        assert!(t.step(), "there is something to wait for");
+    }
+    t.logic.drain(t.now, &mut t.fx);
+    t.settle();
+    let seen = t.take(conn);
+    assert!(matches!(seen[..], [.., Seen::Push(Push::GoingAway(_))]), "{seen:?}");
+    assert!(matches!(seen[1], Seen::Reply(..)), "{seen:?}");
+}
+
+#[test]
 fn an_answer_after_the_connection_went_reaches_nobody() {
     let mut t = table();
     let alice = t.login("alice");

@@ -190,7 +190,12 @@ impl Table {
 
     /// Answers everything that waits for storage, passwords, sockets or the bus.
     pub fn settle(&mut self) {
-        while self.store_one() || self.find_one() || self.hear_one() || self.drain_one() {}
+        while self.step() {}
+    }
+
+    /// Answers one of these; whether there was one.
+    pub fn step(&mut self) -> bool {
+        self.store_one() || self.find_one() || self.hear_one() || self.drain_one()
     }
 
     /// The bus is there, and lets everybody in.

@@ -2,6 +2,7 @@
 
 use crate::args::CompareArgs;
 use crate::error::Error;
+use crate::report::is_bounded;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -84,14 +85,11 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
 
 /// Why a result's figures may not mean what they seem to.
 fn doubts(result: &Map<String, Value>) -> Vec<&'static str> {
-    let says = |end: &str, value: bool| {
-        result.iter().any(|(key, said)| key.ends_with(end) && said.as_bool() == Some(value))
-    };
     let mut doubts = Vec::new();
-    if says("clean", false) {
+    if result.get("clean").and_then(Value::as_bool) == Some(false) {
         doubts.push("the run was not clean: its figures are of something that failed");
     }
-    if says("generator_was_the_bottleneck", true) {
+    if is_bounded(result) {
         doubts.push("the generator was the bottleneck");
     }
     doubts

@@ -12,6 +12,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use wire::Dialect;
 
+/// Where a result says that the generator bounded a part, behind that part's name.
+const BOTTLENECK: &str = "generator_was_the_bottleneck";
 /// A generator that used, or could have used, more of its cores than this was what bounded the run.
 const SATURATED: f64 = 0.95;
 /// A generator that was so late itself makes latencies that say nothing of the server: us, and as a part of theirs.
@@ -230,7 +232,7 @@ fn put_part(put: &mut impl FnMut(&str, Value), part: &Part) {
     put("generator_of_core", json!(tally.cores(tally.generator.cpu_ns)));
     put("generator_starved_of_core", json!(tally.cores(tally.generator.starved_ns)));
     put("generators", json!(tally.generators));
-    put("generator_was_the_bottleneck", json!(bottleneck(part).is_some()));
+    put(BOTTLENECK, json!(bottleneck(part).is_some()));
     put("counts", json!(part.counts));
     put("trouble", json!(tally.trouble));
     put("moments", json!(tally.moments));
@@ -260,6 +262,11 @@ pub fn histogram(latency: &Latency) -> Vec<(f64, u64)> {
         }
     }
     steps.into_iter().map(|(step, count)| ((f64::from(step) / STEPS).exp2() / 1e3, count)).collect()
+}
+
+/// Whether a result says that the generator bounded it, in whichever of its parts.
+pub fn is_bounded(result: &Map<String, Value>) -> bool {
+    result.iter().any(|(key, value)| key.ends_with(BOTTLENECK) && value.as_bool() == Some(true))
 }
 
 /// Says so where the generator, not the server, bounded what was measured.

@@ -72,10 +72,9 @@ impl Totals {
         totals
     }
 
-    /// The one that was taken earlier, or later: all of it only grows, but for threads that have ended.
-    fn first<'a>(&'a self, other: &'a Totals) -> [&'a Totals; 2] {
-        let ticks = |totals: &Totals| totals.user_ns + totals.system_ns + totals.cpu_ns;
-        if ticks(self) <= ticks(other) { [self, other] } else { [other, self] }
+    /// What tells which of two was taken earlier: all of it only grows, but for threads that have ended.
+    fn used(&self) -> u64 {
+        self.user_ns + self.system_ns + self.cpu_ns
     }
 }
 
@@ -145,8 +144,7 @@ impl Sample {
         if before.threads.keys().any(|id| !self.threads.contains_key(id)) {
             cpu_ns = cpu_ns.max(user + system);
         }
-        let mut threads: Vec<_> = threads.into_iter().map(|(name, used)| (name.to_owned(), used)).collect();
-        threads.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
+        let threads = busiest_first(threads.into_iter().map(|(name, used)| (name.to_owned(), used)));
         let user_share = user as f64 / (user + system).max(1) as f64;
         let (rss_kib, anonymous_kib) = (self.rss_kib, self.anonymous_kib);
         let totals = [Totals::of(before), Totals::of(self)];
@@ -158,22 +156,18 @@ impl Usage {
     /// What the same processes used from the earlier beginning of two windows to the later end.
     #[must_use]
     pub fn widened(self, other: Usage) -> Usage {
-        let begin = self.totals[0].first(&other.totals[0])[0].clone();
-        let end = self.totals[1].first(&other.totals[1])[1].clone();
-        let [user, system, cpu_ns, starved_ns] = [
-            end.user_ns.saturating_sub(begin.user_ns),
-            end.system_ns.saturating_sub(begin.system_ns),
-            end.cpu_ns.saturating_sub(begin.cpu_ns).max(self.cpu_ns).max(other.cpu_ns),
-            end.starved_ns.saturating_sub(begin.starved_ns),
-        ];
-        let used =
-            |name: &String, now: u64| now.saturating_sub(begin.threads.get(name).copied().unwrap_or(0));
-        let mut threads: Vec<_> =
-            end.threads.iter().map(|(name, now)| (name.clone(), used(name, *now))).collect();
-        threads.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
+        let ([one, end], [another, other_end]) = (self.totals, other.totals);
+        let begin = if another.used() < one.used() { another } else { one };
+        let end = if other_end.used() > end.used() { other_end } else { end };
+        let user = end.user_ns.saturating_sub(begin.user_ns);
+        let system = end.system_ns.saturating_sub(begin.system_ns);
+        let threads = busiest_first(end.threads.iter().map(|(name, now)| {
+            let before = begin.threads.get(name).copied().unwrap_or(0);
+            (name.clone(), now.saturating_sub(before))
+        }));
         Usage {
-            cpu_ns,
-            starved_ns,
+            cpu_ns: end.cpu_ns.saturating_sub(begin.cpu_ns).max(self.cpu_ns).max(other.cpu_ns),
+            starved_ns: end.starved_ns.saturating_sub(begin.starved_ns),
             user_share: user as f64 / (user + system).max(1) as f64,
             rss_kib: self.rss_kib.max(other.rss_kib),
             anonymous_kib: self.anonymous_kib.max(other.anonymous_kib),
@@ -195,6 +189,12 @@ impl Usage {
         self.switches.iter_mut().zip(other.switches).for_each(|(sum, more)| *sum += more);
         self.threads.extend(other.threads);
     }
+}
+
+fn busiest_first(threads: impl Iterator<Item = (String, u64)>) -> Vec<(String, u64)> {
+    let mut threads: Vec<_> = threads.collect();
+    threads.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
+    threads
 }
 
 /// What some processes have used of all CPUs so far, ns, by the kernel's ticks (10 ms): one read a process, so it may be

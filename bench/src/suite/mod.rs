@@ -59,10 +59,9 @@ struct Bench<'a> {
 /// Runs the suite.
 pub fn run(args: &SuiteArgs) -> Result<Outcome, Error> {
     let bench = Bench::new(args)?;
-    let is_wanted = |run: &&Run| args.only.is_empty() || args.only.iter().any(|word| run.name.contains(word));
-    let counts_calls =
-        args.only.is_empty() || args.only.iter().any(|word| "system calls".contains(word.as_str()));
-    if !counts_calls && !RUNS.iter().any(|run| is_wanted(&run)) {
+    let has_word = |name: &str| args.only.is_empty() || args.only.iter().any(|word| name.contains(word));
+    let (is_wanted, counts_calls) = (|run: &&Run| has_word(run.name), has_word("system calls"));
+    if !counts_calls && RUNS.iter().find(is_wanted).is_none() {
         let names: Vec<&str> = RUNS.iter().map(|run| run.name).collect();
         return Err(Error::Usage(format!(
             "no run has one of these words in its name; there are: {}",

@@ -3,7 +3,7 @@
 use super::set::{GOALS, Goal, ROWS, Relation, Row};
 use crate::args::Placement;
 use crate::error::Error;
-use crate::report::grouped;
+use crate::report::{grouped, is_bounded};
 use serde_json::{Map, Value};
 use std::fmt::Write;
 use std::fs;
@@ -19,17 +19,17 @@ pub struct Results(pub Vec<(Placement, String, Map<String, Value>)>);
 
 impl Results {
     fn figure(&self, placement: Placement, run: &str, key: &str) -> Option<f64> {
+        self.result(placement, run)?.get(key)?.as_f64()
+    }
+
+    fn result(&self, placement: Placement, run: &str) -> Option<&Map<String, Value>> {
         let mut of_run = self.0.iter().filter(|(mode, name, _)| *mode == placement && name == run);
-        of_run.next_back()?.2.get(key)?.as_f64()
+        of_run.next_back().map(|(_, _, result)| result)
     }
 
     /// Whether the generator bounded what was measured.
     fn is_bounded(&self, placement: Placement, run: &str) -> bool {
-        let mut of_run = self.0.iter().filter(|(mode, name, _)| *mode == placement && name == run);
-        let is_bounded = |(key, value): (&String, &Value)| {
-            key.ends_with("generator_was_the_bottleneck") && value.as_bool() == Some(true)
-        };
-        of_run.next_back().is_some_and(|(_, _, result)| result.iter().any(is_bounded))
+        self.result(placement, run).is_some_and(is_bounded)
     }
 
     /// All figures beside their goals; `*`: the generator was the bottleneck.

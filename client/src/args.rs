@@ -10,8 +10,8 @@ use wire::command::Who;
 
 const SCRIPTS: &str = "\
 Scripts: with --user or --token-file, and --exec, --json, --wait or lines on a stdin that is no terminal, nothing is asked. \
-Commands are those of `help`, one a line, but for those about an open conversation. Every command waits for its answer before the next begins. Nothing is kept on this machine, and what is \
-printed counts as delivered, never as read.
+Commands are those of `help`, one a line, but for those about an open conversation. Every command waits for its answer \
+before the next begins. Nothing is kept on this machine, and what is printed counts as delivered, never as read.
 
   chatclient --user li --password-file pw --exec 'chat:2:hello'
   tail -F log | sed -u 's/^/chat:ops:/' | chatclient --user bot --password-file pw

@@ -125,6 +125,11 @@ const fn usage(
     Usage { name, form, example, purpose }
 }
 
+/// How the command of this name is written.
+pub fn usage_of(name: &str) -> Option<&'static Usage> {
+    USAGES.iter().find(|usage| usage.name == name)
+}
+
 /// Why a line is no command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Mistake {
@@ -147,11 +152,11 @@ pub fn parse(line: &str) -> Result<Option<Command>, Mistake> {
         Some((word, rest)) => (word.trim(), Some(rest)),
         None => (line.trim(), None),
     };
-    if let Some(usage) = USAGES.iter().find(|usage| usage.name == word && !word.starts_with('/')) {
+    if let Some(usage) = usage_of(word).filter(|_| !word.starts_with('/')) {
         return classic(usage.name, rest).map(Some).ok_or(Mistake::Usage(usage));
     }
     if let Some(about) = word.strip_prefix("help ").filter(|_| rest.is_none())
-        && let Some(usage) = USAGES.iter().find(|usage| usage.name == about.trim())
+        && let Some(usage) = usage_of(about.trim())
     {
         return Ok(Some(Command::Help(Some(usage))));
     }
@@ -203,7 +208,7 @@ fn slash(line: &str) -> Result<Command, Mistake> {
     }
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
-    let Some(usage) = USAGES.iter().find(|usage| usage.name == word) else {
+    let Some(usage) = usage_of(word) else {
         return Err(Mistake::Unknown { word: word.to_owned(), nearest: complete::nearest(word) });
     };
     let command = match (word, some(rest)) {
@@ -219,8 +224,7 @@ fn slash(line: &str) -> Result<Command, Mistake> {
         ("/file", Some(rest)) => Some(Command::File(rest)),
         ("/help", None) => Some(Command::Help(None)),
         ("/help", Some(word)) => {
-            let named = |name: &str| USAGES.iter().find(|usage| usage.name == name);
-            let usage = named(&word).or_else(|| named(&format!("/{word}")));
+            let usage = usage_of(&word).or_else(|| usage_of(&format!("/{word}")));
             Some(Command::Help(Some(usage.ok_or_else(|| {
                 let nearest = complete::nearest(&word);
                 Mistake::Unknown { word, nearest }

@@ -1,6 +1,6 @@
 //! Words that are not whole, or not right: what they may become.
 
-use super::command::{USAGES, Usage};
+use super::command::{USAGES, Usage, usage_of};
 use std::collections::BTreeSet;
 
 /// Names that a command may be about.
@@ -59,16 +59,17 @@ pub fn slip(word: &str, rest: Option<&str>) -> Option<&'static str> {
 pub fn divided_otherwise(line: &str) -> Option<&'static Usage> {
     let at = line.find(|c: char| c.is_whitespace() || matches!(c, ':' | '：'))?;
     let (word, rest) = line.split_at(at);
-    let usage = USAGES.iter().find(|usage| usage.name == word && usage.form.contains(':'))?;
+    let usage = usage_of(word).filter(|usage| usage.form.contains(':'))?;
     let mut rest = rest.chars();
     let divider = rest.next()?;
     let field = rest.as_str().split_whitespace().next()?;
-    let meant = match word {
-        _ if divider == '：' => true,
-        "chat" | "history" => field.bytes().all(|byte| byte.is_ascii_digit()),
-        _ => true,
+    let is_english = matches!(word, "chat" | "history");
+    let meant = match divider {
+        ':' => false,
+        '：' => true,
+        _ => !is_english || field.bytes().all(|byte| byte.is_ascii_digit()),
     };
-    (meant && divider != ':').then_some(usage)
+    meant.then_some(usage)
 }
 
 /// Where the path begins in a line whose command takes one.

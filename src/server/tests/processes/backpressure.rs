@@ -1,7 +1,7 @@
 //! Clients that are away, do not acknowledge, or do not read: nothing is lost, nobody else waits, memory is bounded.
 
 use crate::support::client::{self, text};
-use crate::support::ledger::{Promised, Sender, audit};
+use crate::support::ledger::{Counter, Sender, audit};
 use crate::support::{Account, Client, PATIENCE, Server, process};
 use std::time::{Duration, Instant};
 use wire::command::Who;
@@ -25,7 +25,7 @@ fn backlog(server: &Server) -> (Sender, Account, ConversationId) {
     let mut ann = Sender::join(server.address, "ann");
     let bob = Client::connect(server.address).register("bob");
     let post = |number| (Target::User(bob.id), content(number, MESSAGE_BYTES));
-    ann.stream(32, BACKLOG, &Promised::default(), post).unwrap();
+    ann.stream(32, BACKLOG, &Counter::default(), post).unwrap();
     let (conversation, last) = ann.posts.last().unwrap().place.expect("every message is stored");
     assert_eq!(last, Seq(BACKLOG as u64));
     (ann, bob, conversation)

@@ -1,7 +1,7 @@
 //! Nodes that are killed, drained and frozen under load, and their database: nothing is lost, doubled, reordered or made
 //! up, and nobody waits for a node that is gone.
 
-use crate::database::RESUMES_WITHIN;
+use crate::database::{RESUMES_WITHIN, told};
 use crate::support::client::{errno, text};
 use crate::support::crowd::Crowd;
 use crate::support::ledger::until_available;
@@ -295,11 +295,8 @@ fn a_node_that_stands_still_while_it_says_that_it_lives_holds_up_nobody() {
     let cluster = Nodes::over(&database.url(&name), 1, &[]);
     let address = cluster.nodes[0].address;
     let (_, account) = Client::join(address, "ann");
-    let mut frozen = database.connect().unwrap();
     let row = format!("INSERT INTO {name}.node (name, seen_at) VALUES ('n2', UNIX_TIMESTAMP() * 1000)");
-    for sql in ["START TRANSACTION", &row] {
-        mysql::prelude::Queryable::query_drop(&mut frozen, sql).unwrap();
-    }
+    let _frozen = told(database, &["START TRANSACTION", &row]);
     // This node says the same meanwhile, on the connection that also writes logins.
     let begun = Instant::now();
     while begun.elapsed() < SAYS_THAT_IT_LIVES + Duration::from_secs(2) {

@@ -2,10 +2,11 @@
 
 use crate::durability::survives_kill_9;
 use crate::support::client::{errno, text};
-use crate::support::ledger::{Promised, Sender, audit, until_available};
+use crate::support::ledger::{Counter, Sender, audit, until_available};
 use crate::support::mariadb::{PASSWORD, USER};
 use crate::support::proxy::{Cut, JOIN, Proxy};
 use crate::support::{Account, Client, MariaDb, PATIENCE, Raised, Server, programs};
+use mysql::prelude::Queryable;
 use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
@@ -27,6 +28,13 @@ fn start_on(url: &str) -> Server {
     Server::start(&["--set", &url_setting(url)])
 }
 
+/// A connection to the database that was told this: with a transaction in it, it holds what that holds.
+pub fn told(database: &MariaDb, statements: &[&str]) -> mysql::Conn {
+    let mut connection = database.connect().unwrap();
+    statements.iter().for_each(|sql| connection.query_drop(sql).unwrap());
+    connection
+}
+
 /// A server that shares a database server with others.
 fn start_on_shared() -> Server {
     let database = MariaDb::shared();
@@ -35,16 +43,16 @@ fn start_on_shared() -> Server {
 
 /// Some who send to Bob as clients do that are told to try again later, until `trouble` is over; then all they sent
 /// is retried and audited, and Bob must have been pushed everything once, in order, on the connection that he had.
-fn stream_through_trouble(server: &Server, trouble: impl FnOnce(&Promised)) {
+fn stream_through_trouble(server: &Server, trouble: impl FnOnce(&Counter)) {
     stream_between(server.address, server.address, trouble);
 }
 
 /// The same, from one node to another.
-pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Promised)) {
+pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Counter)) {
     let (mut bob, bob_account) = Client::join(to, "bob");
     let mut senders: Vec<Sender> =
         (0..SENDERS).map(|number| Sender::join(from, &format!("sender {number}"))).collect();
-    let (promised, over, read) = (Promised::default(), AtomicBool::new(false), AtomicBool::new(false));
+    let (promised, over, read) = (Counter::default(), AtomicBool::new(false), AtomicBool::new(false));
     let pushed = thread::scope(|scope| {
         let pushes = scope.spawn(|| receive(&mut bob, &read));
         let last = Raised(&read);
@@ -200,11 +208,8 @@ fn a_node_that_stands_still_holds_up_its_conversation_for_four_seconds_and_no_ot
     let [bob, cleo] = [&others[0], &others[1]].map(|account| Target::User(account.id));
     let (held, _) = (ann.send(bob.clone(), "1"), ann.send(cleo.clone(), "1"));
     // Another node, with the limits that each node sets for itself, is frozen in the middle of its transaction.
-    let mut frozen = database.connect().unwrap();
     let lock = format!("SELECT id FROM {name}.conversation WHERE id = {} FOR UPDATE", held.conversation);
-    for sql in ["SET SESSION wait_timeout = 3", "START TRANSACTION", &lock] {
-        mysql::prelude::Queryable::query_drop(&mut frozen, sql).unwrap();
-    }
+    let _frozen = told(database, &["SET SESSION wait_timeout = 3", "START TRANSACTION", &lock]);
     let begun = Instant::now();
     let waiting = ann.post(&text(bob.clone(), "2", Some("waits"))).unwrap();
     let next = ann.post(&text(bob, "3", Some("waits behind it"))).unwrap();
@@ -228,17 +233,14 @@ fn what_is_in_flight_when_a_server_is_told_to_end_is_finished_and_answered() {
     let (mut ann, _) = Client::join(server.address, "ann");
     let bob = Target::User(Client::connect(server.address).register("bob").id);
     let held = ann.send(bob.clone(), "1");
-    let mut holder = database.connect().unwrap();
     let lock = format!("SELECT id FROM {name}.conversation WHERE id = {} FOR UPDATE", held.conversation);
-    for sql in ["START TRANSACTION", &lock] {
-        mysql::prelude::Queryable::query_drop(&mut holder, sql).unwrap();
-    }
+    let mut holder = told(database, &["START TRANSACTION", &lock]);
     let waiting = ann.post(&text(bob, "2", None)).unwrap();
     // What was asked before this has begun.
     ann.settle();
     server.signal(Signal::TERM);
     ann.push(PATIENCE, |push| matches!(push, Push::GoingAway(_)).then_some(()));
-    mysql::prelude::Queryable::query_drop(&mut holder, "ROLLBACK").unwrap();
+    holder.query_drop("ROLLBACK").unwrap();
     assert!(matches!(ann.reply(waiting), wire::Reply::Sent(sent) if sent.seq == held.seq.next()));
     assert!(server.wait(PATIENCE).success(), "{}", server.stderr());
 }

@@ -1,6 +1,6 @@
 //! kill -9 in the middle of everything: what was acknowledged is there, once, in order.
 
-use crate::support::ledger::{Promised, Sender, audit};
+use crate::support::ledger::{Counter, Sender, audit};
 use crate::support::{Account, Client, Server};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Crowd {
 
     /// Everybody sends texts of `bytes` bytes until `kill_at` of them are acknowledged, when the server is killed.
     fn stream_until_killed(&mut self, server: &mut Server, bytes: usize, kill_at: usize) {
-        let acknowledged = Promised::default();
+        let acknowledged = Counter::default();
         let (group, reader) = (self.group, self.reader.account.id);
         thread::scope(|scope| {
             for sender in &mut self.senders {
@@ -186,7 +186,7 @@ fn a_timeline_reads_the_same_in_both_directions_and_after_a_restart() {
     let mut ann = Sender::join(server.address, "ann");
     let group = ann.client.create_group("notes");
     let post = |number| (Target::Conversation(group), content(number, 2_000));
-    ann.stream(WINDOW, 450, &Promised::default(), post).unwrap();
+    ann.stream(WINDOW, 450, &Counter::default(), post).unwrap();
     let forwards = ann.client.history(group, Seq(0));
     audit(group, Seq(0), &forwards, &[&ann]);
 

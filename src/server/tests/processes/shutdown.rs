@@ -1,7 +1,7 @@
 //! Signals: an orderly stop under load, an impatient one, and what is there after either.
 
 use crate::support::client::log_in_and_never_read;
-use crate::support::ledger::{Promised, Sender, audit};
+use crate::support::ledger::{Counter, Sender, audit};
 use crate::support::{Account, Client, PATIENCE, Server};
 use rustix::process::Signal;
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ const SENDERS: usize = 3;
 fn stream_through(server: &Server, bob: &Account, signal: Signal) -> Vec<Sender> {
     let mut senders: Vec<Sender> =
         (0..SENDERS).map(|number| Sender::join(server.address, &format!("sender {number}"))).collect();
-    let promised = Promised::default();
+    let promised = Counter::default();
     thread::scope(|scope| {
         for sender in &mut senders {
             scope.spawn(|| {
@@ -69,7 +69,7 @@ fn server_with_a_stalled_reader() -> (Server, Sender, Account, Client, TcpStream
     let stalled = log_in_and_never_read(server.address, &slow);
     let mut ann = Sender::join(server.address, "ann");
     let post = |number| (Target::User(slow.id), format!("{number:032000}"));
-    ann.stream(20, 400, &Promised::default(), post).unwrap();
+    ann.stream(20, 400, &Counter::default(), post).unwrap();
     (server, ann, slow, bob, stalled)
 }
 

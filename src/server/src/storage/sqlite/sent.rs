@@ -37,7 +37,7 @@ pub struct Sent {
 /// What is known of a cid that is met, without a look at the disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Met {
-    /// See [`Sent::hash`].
+    /// What `(sender, cid)` is known by in a [`Run`].
     pub hash: u64,
     /// False: it was surely not sent before.
     pub may_be_sent: bool,
@@ -49,8 +49,8 @@ impl Sent {
         Sent { hasher: FixedState::with_seed(seed), filters: vec![(today, Filter::new())] }
     }
 
-    /// What `(sender, cid)` is known by here and in a [`Run`].
-    pub fn hash(&self, sender: UserId, cid: &[u8]) -> u64 {
+    /// See [`Met::hash`].
+    fn hash(&self, sender: UserId, cid: &[u8]) -> u64 {
         self.hasher.hash_one((sender.0, cid))
     }
 

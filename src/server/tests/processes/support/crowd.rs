@@ -2,7 +2,7 @@
 //! or goes away, and sends again what has no answer. In the end everything is audited.
 
 use super::client::{Closed, Event};
-use super::ledger::{Promised, REFUSED_FOR, Sender, audit};
+use super::ledger::{Counter, REFUSED_FOR, Sender, audit};
 use super::nodes::Doors;
 use super::{Account, Client, PATIENCE, Raised};
 use std::collections::HashMap;
@@ -59,12 +59,12 @@ impl Crowd {
 
     /// Everybody sends and listens until `trouble` is over; then what has no promise is retried, every timeline is
     /// audited, and each listener must have been pushed all of it, once, in order.
-    pub fn chat_through(mut self, trouble: impl FnOnce(&Promised)) -> Moves {
-        let (moves, promised) = (Moves::default(), Promised::default());
+    pub fn chat_through(mut self, trouble: impl FnOnce(&Counter)) -> Moves {
+        let (moves, promised) = (Moves::default(), Counter::default());
         let (over, complete) = (AtomicBool::new(false), AtomicBool::new(false));
         let (doors, groups) = (&*self.doors, &self.groups);
         let listening: Vec<UserId> = self.listeners.iter().map(|listener| listener.account.id).collect();
-        let counts: Vec<AtomicUsize> = listening.iter().map(|_| AtomicUsize::new(0)).collect();
+        let counts: Vec<Counter> = listening.iter().map(|_| Counter::default()).collect();
         let timelines = thread::scope(|scope| {
             // Also where the trouble is the test's own.
             let all_is_complete = Raised(&complete);
@@ -94,17 +94,9 @@ impl Crowd {
                 sender.retry_all(doors.near(0));
             }
             let timelines = audit_all(&mut self.senders, groups);
-            for (at, listener) in listening.iter().enumerate() {
+            for (count, listener) in counts.iter().zip(&listening) {
                 let whole: usize = of_listener(&timelines, *listener, groups).map(|(_, all)| all.len()).sum();
-                while counts[at].load(Relaxed) < whole {
-                    let has = counts[at].load(Relaxed);
-                    let waited = begun.elapsed();
-                    assert!(
-                        waited < CATCHES_UP_WITHIN,
-                        "listener {at} has {has} of {whole} after {waited:?}"
-                    );
-                    thread::sleep(Duration::from_millis(10));
-                }
+                count.wait_within(whole, CATCHES_UP_WITHIN.saturating_sub(begun.elapsed()));
             }
             drop(all_is_complete);
             timelines
@@ -173,7 +165,7 @@ fn send_some(
     sender: &mut Sender,
     doors: &Doors,
     home: usize,
-    promised: &Promised,
+    promised: &Counter,
     moves: &Moves,
     post: impl FnMut(usize) -> (Target, String),
 ) {
@@ -210,7 +202,7 @@ impl Listener {
         &mut self,
         doors: &Doors,
         home: usize,
-        count: &AtomicUsize,
+        count: &Counter,
         complete: &AtomicBool,
     ) -> Result<(), Closed> {
         let mut client = Client::try_connect(doors.near(home)).map_err(|_| Closed)?;
@@ -232,7 +224,7 @@ impl Listener {
                     } else {
                         assert_eq!(place, received.len(), "the first push leaves something out");
                         received.push(message);
-                        count.fetch_add(1, Relaxed);
+                        count.add_one();
                     }
                     client.ack(conversation, seq)?;
                 }

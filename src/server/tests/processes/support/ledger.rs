@@ -16,15 +16,16 @@ const RETRY_EVERY: usize = 16;
 /// When what was refused for now is tried again.
 pub const REFUSED_FOR: Duration = Duration::from_millis(200);
 
-/// How many messages were promised, by all senders together.
+/// How many messages there are of a kind, such as those that were promised by all senders together.
 #[derive(Debug, Default)]
-pub struct Promised {
+pub struct Counter {
     count: Mutex<usize>,
     grown: Condvar,
 }
 
-impl Promised {
-    fn add_one(&self) {
+impl Counter {
+    /// There is one more.
+    pub fn add_one(&self) {
         *self.count.lock().unwrap() += 1;
         self.grown.notify_one();
     }
@@ -37,10 +38,15 @@ impl Promised {
     /// Waits until there are `count`.
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
-        let (lock, patience) = (self.count.lock().unwrap(), 3 * PATIENCE);
-        let (promised, _) =
-            self.grown.wait_timeout_while(lock, patience, |promised| *promised < count).unwrap();
-        assert!(*promised >= count, "only {promised} of {count} messages were promised in {patience:?}");
+        self.wait_within(count, 3 * PATIENCE);
+    }
+
+    /// The same, for no longer than this.
+    #[track_caller]
+    pub fn wait_within(&self, count: usize, patience: Duration) {
+        let lock = self.count.lock().unwrap();
+        let (found, _) = self.grown.wait_timeout_while(lock, patience, |found| *found < count).unwrap();
+        assert!(*found >= count, "there are only {found} of {count} messages after {patience:?}");
     }
 }
 
@@ -101,7 +107,7 @@ impl Sender {
         &mut self,
         window: usize,
         limit: usize,
-        promised: &Promised,
+        promised: &Counter,
         mut next: impl FnMut(usize) -> (Target, String),
     ) -> Result<(), Closed> {
         let (begin, mut answered) = (self.posts.len(), 0);
@@ -128,7 +134,7 @@ impl Sender {
     }
 
     /// Takes in one event; how many messages it answered.
-    fn take_event(&mut self, promised: &Promised) -> Result<usize, Closed> {
+    fn take_event(&mut self, promised: &Counter) -> Result<usize, Closed> {
         match self.client.event(PATIENCE)? {
             Some(Event::Reply(request, reply)) => {
                 let post = &mut self.posts[self.waiting.remove(&request).expect("only messages wait here")];
@@ -160,7 +166,7 @@ impl Sender {
 
     /// Reads on until the connection is gone.
     pub fn read_to_the_end(&mut self) {
-        let promised = Promised::default();
+        let promised = Counter::default();
         while self.take_event(&promised).is_ok() {}
     }
 

@@ -5,14 +5,14 @@ use crate::legacy::{self, msgid};
 use crate::session::{Session, ask_all};
 use crate::target::Target;
 use serde_json::json;
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
 use wire::command::{Register, Who};
-use wire::{Command, Credentials, Dialect, Reply, UserId};
+use wire::{Command, Credentials, Dialect, Errno, Reply, UserId};
 
 /// Connections that set up side by side, and how many requests each has open.
 const WORKERS: usize = 4;
@@ -144,9 +144,16 @@ pub fn log_in(
                     session.answer_object("LOGIN_MSG", msgid::LOGIN_ACK)?;
                     continue;
                 }
-                match session.answer("LOGIN", &account.login(account.means()))? {
-                    Reply::LoggedIn(me) if me.id == account.id && me.name == account.name => {}
-                    other => return Err(unexpected("LOGIN", &other)),
+                match session.answer("LOGIN", &account.login(account.means())) {
+                    Ok(Reply::LoggedIn(me)) if me.id == account.id && me.name == account.name => {}
+                    Ok(other) => return Err(unexpected("LOGIN", &other)),
+                    Err(Error::Refused { refusal, .. }) if refusal.errno == Errno::TokenInvalid => {
+                        return Err(Error::Usage(format!(
+                            "the token of {} is no longer good, as after a login by password: make the accounts anew",
+                            account.name
+                        )));
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             Ok(sessions)
@@ -159,20 +166,42 @@ pub fn unexpected(what: &str, reply: &Reply) -> Error {
     Error::Protocol(format!("it answered {what} with {reply:?}"))
 }
 
-/// Saves accounts, one a line: id, token, name, password. For this user's eyes only.
-pub fn save(file: &Path, accounts: &[Account]) -> Result<(), Error> {
-    let line = |a: &Account| format!("{}\t{}\t{}\t{}\n", a.id, a.token, a.name, a.password);
-    let lines: String = accounts.iter().map(line).collect();
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
-        // Also one that was there before.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.write_all(lines.as_bytes())
-    };
-    write().map_err(|error| Error::io(format!("write {}", file.display()), error))
+/// A file of accounts that can be written, for this user's eyes only: opened before they are made, which takes long and
+/// cannot be undone.
+#[derive(Debug)]
+pub struct List<'a> {
+    path: &'a Path,
+    file: File,
 }
 
-/// Reads `count` of what [`save`] wrote, behind the first `skip`.
+impl List<'_> {
+    /// Opens `path`, or makes it. What it holds stays until [`Self::write`].
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn open(path: &Path) -> Result<List<'_>, Error> {
+        let open = || {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            // Also one that was there before.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            Ok(List { path, file })
+        };
+        open().map_err(|error| Error::io(format!("write {}", path.display()), error))
+    }
+
+    /// Writes the accounts, one a line: id, token, name, password.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn write(mut self, accounts: &[Account]) -> Result<(), Error> {
+        let line = |a: &Account| format!("{}\t{}\t{}\t{}\n", a.id, a.token, a.name, a.password);
+        let lines: String = accounts.iter().map(line).collect();
+        let written = self.file.set_len(0).and_then(|()| self.file.write_all(lines.as_bytes()));
+        written.map_err(|error| Error::io(format!("write {}", self.path.display()), error))
+    }
+}
+
+/// Reads `count` of what a [`List`] wrote, behind the first `skip`.
 pub fn load(file: &Path, skip: usize, count: usize) -> Result<Vec<Account>, Error> {
     let text =
         fs::read_to_string(file).map_err(|error| Error::io(format!("read {}", file.display()), error))?;
@@ -250,7 +279,9 @@ mod tests {
             password: "p w".into(),
         });
         let file = folder.path().join("accounts");
-        save(&file, &[account(1), account(2), account(3)]).unwrap();
+        fs::write(&file, "longer than what is written now").unwrap();
+        List::open(&file).unwrap().write(&[account(1), account(2), account(3)]).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(load(&file, 1, 2).unwrap(), [account(2), account(3)]);
         assert!(load(&file, 2, 2).unwrap_err().to_string().contains("holds 3"));
     }

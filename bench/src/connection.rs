@@ -84,7 +84,8 @@ pub enum Next {
 /// One non-blocking connection.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    /// `None` once it is closed: its descriptor is free for another.
+    stream: Option<TcpStream>,
     /// The beginning of a frame whose rest has not come.
     partial: Vec<u8>,
     output: Vec<u8>,
@@ -94,7 +95,6 @@ pub struct Connection {
     is_blocked: bool,
     /// The other side will send no more: a short read does not mean that all is read.
     is_ending: bool,
-    is_open: bool,
     /// Whether the loop knows that there is something to write.
     is_dirty: bool,
 }
@@ -110,13 +110,12 @@ impl Connection {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let (output, written) = (Vec::new(), 0);
         Ok(Connection {
-            stream,
+            stream: Some(stream),
             partial,
             output,
             written,
             is_blocked: false,
             is_ending: false,
-            is_open: true,
             is_dirty: false,
         })
     }
@@ -141,15 +140,13 @@ impl Connection {
 
     /// Whether it can still be used.
     pub fn is_open(&self) -> bool {
-        self.is_open
+        self.stream.is_some()
     }
 
-    /// Closes it, as far as its user is concerned.
+    /// Closes it; nothing that is not written yet is written.
     pub fn close(&mut self) {
-        self.is_open = false;
+        (self.stream, self.written) = (None, 0);
         (self.output, self.partial) = (Vec::new(), Vec::new());
-        // It may be closed already.
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
 
     /// Notes what an event says. Whether there is something to read.
@@ -158,7 +155,7 @@ impl Connection {
             self.is_blocked = false;
         }
         self.is_ending |= event.is_read_closed() || event.is_error();
-        self.is_open && (event.is_readable() || self.is_ending)
+        self.is_open() && (event.is_readable() || self.is_ending)
     }
 
     /// Reads once into `scratch`, behind the partial frame that was kept. Take all of [`Scratch::next_frame`] next, then
@@ -173,8 +170,9 @@ impl Connection {
         let buffer = &mut scratch.bytes[..kept + READ_BYTES];
         buffer[..kept].copy_from_slice(&self.partial);
         (scratch.at, scratch.end) = (0, kept);
+        let Some(stream) = &mut self.stream else { return Next::Closed };
         loop {
-            match self.stream.read(&mut buffer[kept..]) {
+            match stream.read(&mut buffer[kept..]) {
                 Ok(0) => return Next::Closed,
                 Ok(count) => {
                     scratch.end = kept + count;
@@ -212,13 +210,16 @@ impl Connection {
 
     /// Whether something waits to be written and the kernel may take it.
     pub fn can_flush(&self) -> bool {
-        self.is_open && !self.is_blocked && !self.output.is_empty()
+        self.is_open() && !self.is_blocked && !self.output.is_empty()
     }
 
     /// Writes as much as the kernel takes. `Err`: the connection is broken.
     pub fn flush(&mut self) -> io::Result<()> {
-        while self.can_flush() {
-            match self.stream.write(&self.output[self.written..]) {
+        while let Some(stream) = &mut self.stream
+            && !self.is_blocked
+            && !self.output.is_empty()
+        {
+            match stream.write(&self.output[self.written..]) {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_blocked = true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

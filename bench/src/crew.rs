@@ -9,9 +9,10 @@
 
 use crate::args::workload::{Worker, Workload};
 use crate::error::Error;
+use crate::interrupt;
 use crate::live::Live;
-use crate::measure::Sample;
-use crate::workload::{self, Part, READY};
+use crate::workload::{self, Base, Part, READY};
+use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -20,10 +21,6 @@ const OWN_DESCRIPTORS: u64 = 64;
 
 /// Runs a workload in as many processes as it asks for or needs.
 pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
-    let common = workload.common();
-    if common.worker.is_some() {
-        return workload::run(workload);
-    }
     let room = descriptors().saturating_sub(OWN_DESCRIPTORS).max(1);
     let needed = workload.connections().div_ceil(room).max(1) as u32;
     let most = workload.processes_max();
@@ -34,14 +31,13 @@ pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
             workload.connections()
         )));
     }
-    match common.processes.unwrap_or(needed).clamp(needed, most) {
+    match workload.common().processes.unwrap_or(needed).clamp(needed, most) {
         1 => workload::run(workload),
         many => lead(many, workload),
     }
 }
 
 fn descriptors() -> u64 {
-    use rustix::process::{Resource, getrlimit};
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
@@ -55,9 +51,8 @@ struct Mate {
 fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
     // Before any of them connects; after that each sees only its own connections.
     let pids = &workload.common().server_pid;
-    let before = Sample::take(pids)?;
-    let live = Live::begin(format!("{of} processes"), "");
-    live.say("setting up");
+    let base = Base::of(pids, workload.connections() as u32)?;
+    let live = Live::begin(format!("{of} processes"));
     let mates: Result<Vec<Mate>, Error> = (0..of).map(|number| Mate::start(Worker { number, of })).collect();
     let mut mates = mates?;
     for mate in &mut mates {
@@ -66,6 +61,7 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
     for mate in &mut mates {
         writeln!(mate.input).map_err(|error| Error::io("tell a process to begin", error))?;
     }
+    interrupt::listen()?;
     live.say("warm-up, then measuring");
     let mut whole: Option<Vec<Part>> = None;
     for mate in &mut mates {
@@ -77,17 +73,17 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
     }
     live.end();
     let mut parts = whole.unwrap_or_default();
-    for part in parts.iter_mut().filter(|part| part.base_kib.is_some()) {
-        (part.base_kib, part.beyond) =
-            (Some([before.rss_kib(), before.anonymous_kib()]), workload.connections() as u32);
-    }
+    parts.iter_mut().filter(|part| part.base.is_some()).for_each(|part| part.base = base);
     Ok(parts)
 }
 
-/// Prints what a worker measured, for its parent.
-pub fn tell(parts: &[Part]) -> Result<(), Error> {
+/// Does a worker's part, and prints what it measured for its parent, whose end it does not outlive.
+pub fn work(workload: &Workload) -> Result<(), Error> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| Error::io("follow the first process", error.into()))?;
+    let parts = workload::run(workload)?;
     let mut out = io::stdout();
-    let line = serde_json::to_string(parts).map_err(|error| Error::Usage(error.to_string()))?;
+    let line = serde_json::to_string(&parts).map_err(|error| Error::Usage(error.to_string()))?;
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| Error::io("write to stdout", error))
 }
 

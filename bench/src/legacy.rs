@@ -43,9 +43,9 @@ pub fn put_login(out: &mut Vec<u8>, id: u32, password: &str) {
     put(out, &json!({"msgid": msgid::LOGIN, "id": id, "password": password}));
 }
 
-/// Appends a logout.
-pub fn put_logout(out: &mut Vec<u8>, id: u32) {
-    put(out, &json!({"msgid": msgid::LOGOUT, "id": id}));
+/// A logout.
+pub fn logout(id: u32) -> Value {
+    json!({"msgid": msgid::LOGOUT, "id": id})
 }
 
 /// The first object of `bytes`, without what ends it, and how many bytes it took; `None` while it is incomplete.

@@ -25,6 +25,7 @@ pub mod connection;
 pub mod crew;
 pub mod dice;
 pub mod error;
+pub mod interrupt;
 pub mod lane;
 pub mod ledger;
 pub mod legacy;
@@ -77,17 +78,19 @@ pub fn run(args: Args) -> Result<Outcome, Error> {
     raise_file_limit();
     match args.task {
         Task::Load(load) => {
-            let parts = crew::run(&load)?;
+            let load = load.checked()?;
             if load.common().worker.is_some() {
-                crew::tell(&parts)?;
+                crew::work(&load)?;
                 return Ok(Outcome::Clean);
             }
+            report::check_files(load.common())?;
+            let parts = crew::run(&load)?;
             report::publish(&load, parts)
         }
         Task::Accounts(accounts) => {
             let target = Target::new(&[accounts.address], 0)?;
-            let made = accounts::register_many(&target, Dialect::Tlv, &accounts.prefix, accounts.count)?;
-            accounts::save(&accounts.file, &made)?;
+            let list = accounts::List::open(&accounts.file)?;
+            list.write(&accounts::register_many(&target, Dialect::Tlv, &accounts.prefix, accounts.count)?)?;
             Ok(Outcome::Clean)
         }
         Task::Prepare(prepare) => {

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// How often a line changes that is told nothing.
 const TICK: Duration = Duration::from_millis(200);
 
-/// The live line.
-#[derive(Debug)]
+/// The live line; its clones are the same line.
+#[derive(Clone, Debug)]
 pub struct Live {
     bar: ProgressBar,
     /// What is counted, in the plural.
@@ -17,15 +17,21 @@ pub struct Live {
 }
 
 impl Live {
-    /// A line that begins with `title` and counts `unit`.
-    pub fn begin(title: impl Into<Cow<'static, str>>, unit: impl Into<Cow<'static, str>>) -> Live {
+    /// A line that begins with `title`, of a run that is being set up.
+    pub fn begin(title: impl Into<Cow<'static, str>>) -> Live {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {msg}");
         bar.set_style(style.expect("the template is well formed"));
         bar.set_prefix(title);
-        bar.set_message("setting up");
-        bar.tick();
-        Live { bar, unit: unit.into() }
+        let live = Live { bar, unit: Cow::Borrowed("") };
+        live.say("setting up");
+        live
+    }
+
+    /// The line, counting `unit`.
+    #[must_use]
+    pub fn counting(&self, unit: impl Into<Cow<'static, str>>) -> Live {
+        Live { bar: self.bar.clone(), unit: unit.into() }
     }
 
     /// No line at all.
@@ -47,7 +53,10 @@ impl Live {
         let server = server_cores.map_or(String::new(), |cores| format!(", server {:.0} %", cores * 100.0));
         let (rate, p99) = (HumanCount(*per_second as u64), latency.p99 / 1e3);
         let (unit, p50) = (&self.unit, latency.p50 / 1e3);
-        self.bar.set_message(format!("{phase}: {rate} {unit}/s, p50 {p50:.2} ms, p99 {p99:.2} ms{server}"));
+        // Latencies are kept in the measured part only.
+        let times = if p99 > 0.0 { format!(", p50 {p50:.2} ms, p99 {p99:.2} ms") } else { String::new() };
+        self.bar.set_message(format!("{phase}: {rate} {unit}/s{times}{server}"));
+        self.bar.disable_steady_tick();
         self.bar.tick();
     }
 

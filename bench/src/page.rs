@@ -2,8 +2,8 @@
 
 use crate::Outcome;
 use crate::measure::{Moment, Tally};
-use crate::plot::{Line, bars, lines};
-use crate::report::{Report, bottleneck, histogram, over_time};
+use crate::plot::{Line, Step, bars, lines};
+use crate::report::{Report, VERSION, bottleneck, histogram};
 use crate::workload::{Part, plural};
 use serde_json::Value;
 use std::fmt::Write;
@@ -39,7 +39,9 @@ pub fn render(report: &Report) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>chatbench: {title}</title><style>{STYLE}</style></head><body>\
-         <h1>{title}</h1><p><span class=\"verdict {class}\">{verdict}</span></p>"
+         <h1>{title}</h1><p><span class=\"verdict {class}\">{verdict}</span></p>\
+         <p class=\"legend\">{} · chatbench {VERSION}</p>",
+        escape(&report.date)
     );
     for part in &report.parts {
         put_part(&mut page, part);
@@ -89,34 +91,36 @@ fn put_part(page: &mut String, part: &Part) {
 
 fn put_plots(page: &mut String, part: &Part) {
     let Part { tally: Tally { moments, latency, .. }, unit, .. } = part;
-    if moments.is_empty() {
-        return;
-    }
-    let measured: Vec<f64> =
-        moments.iter().filter(|moment| moment.is_measured).map(|moment| moment.at).collect();
-    let shade = measured.first().zip(measured.last()).map(|(from, to)| [*from, *to]);
-    let line =
-        |name, class, figure: fn(&Moment) -> f64| Line { name, class, points: over_time(moments, figure) };
+    let reach = |moments: &mut dyn Iterator<Item = &Moment>| {
+        moments.map(|moment| [moment.at - moment.seconds, moment.at]).reduce(|all, this| [all[0], this[1]])
+    };
+    let Some(whole) = reach(&mut moments.iter()) else { return };
+    let shade = reach(&mut moments.iter().filter(|moment| moment.is_measured));
+    let line = |name, class, figure: fn(&Moment) -> f64| {
+        let step =
+            |moment: &Moment| Step { from: moment.at - moment.seconds, to: moment.at, value: figure(moment) };
+        Line { name, class, steps: moments.iter().map(step).collect() }
+    };
     let mut section = |title: &str, plot: String| {
         let _ = write!(page, "<h2>{}</h2>{plot}", escape(title));
     };
     let rate = line("a second; the measured part is shaded", "a", |moment| moment.per_second);
-    section(&format!("{} a second", plural(unit)), lines(&[rate], shade, "1/s"));
+    section(&format!("{} a second", plural(unit)), lines(&[rate], whole, shade, "1/s"));
     if latency.count() > 0 {
-        // Outside the measured part no latency is kept.
+        // Outside the measured part no latency is kept, and where nothing was done there is none.
         let mut quantiles = [
             line("median", "a", |moment| moment.latency.p50 / 1e3),
             line("p99", "b", |moment| moment.latency.p99 / 1e3),
         ];
-        quantiles.iter_mut().for_each(|line| line.points.retain(|(_, ms)| *ms > 0.0));
-        section("Latency over time", lines(&quantiles, shade, "ms"));
+        quantiles.iter_mut().for_each(|line| line.steps.retain(|step| step.value > 0.0));
+        section("Latency over time", lines(&quantiles, whole, shade, "ms"));
         section("Latency, all of the measured part", bars(&histogram(latency)));
     }
     let mut cores = vec![line("generator", "c", |moment| moment.generator_cores * 100.0)];
     if moments.iter().any(|moment| moment.server_cores.is_some()) {
         cores.insert(0, line("server", "a", |moment| moment.server_cores.unwrap_or(0.0) * 100.0));
     }
-    section("CPU", lines(&cores, shade, "% of a core"));
+    section("CPU", lines(&cores, whole, shade, "% of a core"));
 }
 
 fn escape(text: &str) -> String {

@@ -16,8 +16,19 @@ pub struct Line {
     pub name: &'static str,
     /// The class of its colour.
     pub class: &'static str,
-    /// Where it goes, from left to right.
-    pub points: Vec<(f64, f64)>,
+    /// What it shows when, from left to right.
+    pub steps: Vec<Step>,
+}
+
+/// A figure that stands for some time.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// When that begins, seconds.
+    pub from: f64,
+    /// When it ends.
+    pub to: f64,
+    /// The figure.
+    pub value: f64,
 }
 
 /// How far a plot reaches.
@@ -37,12 +48,11 @@ impl Frame {
     }
 }
 
-/// Lines over time; `shade` is the part that was measured, seconds. `unit` names what goes up.
-pub fn lines(lines: &[Line], shade: Option<[f64; 2]>, unit: &str) -> String {
-    let points = || lines.iter().flat_map(|line| &line.points);
-    let ends = points().fold([f64::MAX, f64::MIN], |[low, high], (x, _)| [low.min(*x), high.max(*x)]);
-    let step = step(points().fold(0.0, |top: f64, (_, y)| top.max(*y)));
-    let frame = Frame { x: if ends[0] <= ends[1] { ends } else { [0.0, 1.0] }, top: step * GRID };
+/// Lines over the time `reach`; `shade` is the part of it that was measured, all in seconds. `unit` names what goes up.
+pub fn lines(lines: &[Line], reach: [f64; 2], shade: Option<[f64; 2]>, unit: &str) -> String {
+    let values = lines.iter().flat_map(|line| &line.steps).map(|step| step.value);
+    let step = step(values.fold(0.0, f64::max));
+    let frame = Frame { x: reach, top: step * GRID };
     let mut svg = open(unit);
     if let Some([from, to]) = shade {
         let (left, right) = (frame.x(from.max(frame.x[0])), frame.x(to.min(frame.x[1])));
@@ -55,16 +65,24 @@ pub fn lines(lines: &[Line], shade: Option<[f64; 2]>, unit: &str) -> String {
         );
     }
     grid(&mut svg, &frame, step);
-    for part in 0..=4 {
-        let value = frame.x[0] + (frame.x[1] - frame.x[0]) * f64::from(part) / 4.0;
-        let digits = usize::from(frame.x[1] - frame.x[0] < 8.0);
-        tick(&mut svg, frame.x(value), &format!("{value:.digits$} s"));
+    let every = self::step(reach[1] - reach[0]);
+    let first = (reach[0] / every).ceil();
+    for value in (0..=GRID as u32).map(|number| (first + f64::from(number)) * every) {
+        if value <= reach[1] {
+            tick(&mut svg, frame.x(value), &format!("{} s", short(value)));
+        }
     }
     for line in lines {
-        let mut path = String::new();
-        for (number, (x, y)) in line.points.iter().enumerate() {
-            let move_or_line = if number == 0 { 'M' } else { 'L' };
-            let _ = write!(path, "{move_or_line}{:.1} {:.1}", frame.x(*x), frame.y(*y));
+        let (mut path, mut end) = (String::new(), f64::NEG_INFINITY);
+        for Step { from, to, value } in &line.steps {
+            let (left, right, y) = (frame.x(*from), frame.x(*to), frame.y(*value));
+            // It goes on from the step before, but for a gap: a slope would show what never was.
+            let _ = if (left - end).abs() < 0.5 {
+                write!(path, "V{y:.1}H{right:.1}")
+            } else {
+                write!(path, "M{left:.1} {y:.1}H{right:.1}")
+            };
+            end = right;
         }
         let _ = write!(
             svg,
@@ -161,7 +179,7 @@ fn short(value: f64) -> String {
         value if value >= 1e6 => format!("{:.2} M", value / 1e6),
         value if value >= 1e4 => format!("{:.0} k", value / 1e3),
         value if value >= 1e3 => format!("{:.1} k", value / 1e3),
-        value if value >= 10.0 || value == 0.0 => format!("{value:.0}"),
+        value if value >= 10.0 || value.fract() == 0.0 => format!("{value:.0}"),
         value => format!("{value:.2}"),
     };
     text.replace(".00 M", " M").replace(".0 k", " k")
@@ -181,11 +199,18 @@ mod tests {
 
     #[test]
     fn plots_are_drawn_from_anything() {
-        let line = |points| Line { name: "a", class: "a", points };
-        for points in [vec![], vec![(1.0, 0.0)], vec![(0.0, 1.0), (1.0, 3.0)]] {
-            let svg = lines(&[line(points)], Some([0.0, 9.0]), "us");
+        let line = |steps| Line { name: "a", class: "a", steps };
+        let step = |from, value| Step { from, to: from + 1.0, value };
+        for steps in [vec![], vec![step(1.0, 0.0)], vec![step(0.0, 1.0), step(1.0, 3.0)]] {
+            let svg = lines(&[line(steps)], [0.0, 2.0], Some([0.0, 9.0]), "us");
             assert!(svg.starts_with("<svg") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
+        // One that stood still is level, and where nothing is known there is a gap.
+        let svg =
+            lines(&[line(vec![step(0.0, 4.0), step(1.0, 2.0), step(5.0, 2.0)])], [0.0, 6.0], None, "us");
+        let path = svg.split("class=\"line a\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!(path.matches('M').count(), 2, "{path}");
+        assert_eq!((path.matches('V').count(), path.matches('L').count()), (1, 0), "{path}");
         for steps in [vec![], vec![(1.0, 5)], vec![(1.0, 5), (2.0, 0), (1e6, 1)]] {
             let svg = bars(&steps);
             assert!(svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");

@@ -2,7 +2,7 @@
 //!
 //! Registering through a server costs an Argon2 hash each, 79 a second; these all have one password and one hash of it.
 
-use crate::accounts::{Account, names, save};
+use crate::accounts::{Account, List, names};
 use crate::args::PrepareArgs;
 use crate::error::Error;
 use chatserver::args::Args as ServerArgs;
@@ -27,6 +27,7 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
     let setting = format!("--set=storage.url={}", args.database);
     let server = ServerArgs::try_parse_from(["chatserver", &setting]).map_err(|error| usage(&error))?;
     let config = Config::load(&server).map_err(|error| usage(&error))?;
+    let list = List::open(&args.file)?;
     let hash = password::hash(PASSWORD, args.password_memory_kib, args.password_iterations);
     let hash = hash.map_err(|error| usage(&error))?;
     let mut database = Database::open(&config.storage).map_err(|error| usage(&error))?;
@@ -56,7 +57,7 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
     }
     bar.finish_and_clear();
     database.close();
-    save(&args.file, &accounts)
+    list.write(&accounts)
 }
 
 /// A database at work, as the server has it.

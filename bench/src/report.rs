@@ -3,9 +3,11 @@
 use crate::Outcome;
 use crate::args::workload::{CommonArgs, Workload};
 use crate::error::Error;
-use crate::measure::{Latency, Moment, Quantiles, Tally, Usage, ratio};
+use crate::interrupt;
+use crate::measure::{Latency, Quantiles, Tally, Usage, ratio};
 use crate::page;
-use crate::workload::{Part, plural};
+use crate::workload::{Base, Part, plural};
+use jiff::{Timestamp, Unit};
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display};
 use std::fs::{self, OpenOptions};
@@ -24,6 +26,9 @@ const TOLD_SHARE: f64 = 0.05;
 /// Steps of a histogram that is written to a file, in each power of two.
 const STEPS: f64 = 8.0;
 
+/// The version of the generator.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// What came of a run, with what it was.
 #[derive(Debug)]
 pub struct Report {
@@ -35,7 +40,23 @@ pub struct Report {
     pub options: Map<String, Value>,
     /// What was measured.
     pub parts: Vec<Part>,
+    /// When, as RFC 3339 writes it.
+    pub date: String,
+    /// Whether Ctrl-C ended it before its time.
+    has_ended_early: bool,
     threads_table: bool,
+}
+
+/// Looks whether results can be written to where the options say, before a run that might be long.
+///
+/// # Errors
+/// They cannot.
+pub fn check_files(common: &CommonArgs) -> Result<(), Error> {
+    for file in [&common.json, &common.report].into_iter().flatten() {
+        let opened = OpenOptions::new().create(true).append(true).open(file);
+        opened.map_err(|error| Error::io(format!("write {}", file.display()), error))?;
+    }
+    Ok(())
 }
 
 /// Prints what came of a run, and writes it where its options say.
@@ -65,7 +86,9 @@ impl Report {
         let common = workload.common();
         let (title, options) = describe(workload);
         let name = common.name.clone().unwrap_or_else(|| title.clone());
-        Report { name, title, options, parts, threads_table: common.threads_table }
+        let date = Timestamp::now().round(Unit::Second).unwrap_or_default().to_string();
+        let (has_ended_early, threads_table) = (interrupt::is_asked(), common.threads_table);
+        Report { name, title, options, parts, date, has_ended_early, threads_table }
     }
 
     /// Whether all went well.
@@ -81,6 +104,9 @@ impl Report {
         let mut line = Map::new();
         line.insert("name".into(), json!(self.name));
         line.insert("clean".into(), json!(self.outcome() == Outcome::Clean));
+        line.insert("date".into(), json!(self.date));
+        line.insert("chatbench".into(), json!(VERSION));
+        line.insert("ended_early".into(), json!(self.has_ended_early));
         line.extend(self.options.clone());
         for part in &self.parts {
             let prefix = if part.name.is_empty() { String::new() } else { format!("{}_", part.name) };
@@ -166,12 +192,14 @@ fn describe(workload: &Workload) -> (String, Map<String, Value>) {
             ("mixed", title, options)
         }
     };
-    let CommonArgs { dialect, address, .. } = workload.common();
+    let CommonArgs { dialect, address, ramp, warmup, .. } = workload.common();
     let dialect = format!("{dialect:?}").to_lowercase();
     let mut all = Map::new();
     all.insert("workload".into(), json!(kind));
     all.insert("dialect".into(), json!(dialect));
     all.insert("addresses".into(), json!(address.len()));
+    all.insert("ramp".into(), json!(ramp));
+    all.insert("warmup".into(), json!(warmup));
     if let Value::Object(options) = options {
         all.extend(options);
     }
@@ -219,8 +247,9 @@ fn put_part(put: &mut impl FnMut(&str, Value), part: &Part) {
         put("server_involuntary_switches", json!(server.switches[1]));
         let threads: Vec<Value> = server.threads.iter().map(|(name, ns)| json!([name, ns])).collect();
         put("server_threads_cpu_ns", json!(threads));
-        if let Some([all, anonymous]) = per_connection(part, server) {
-            put("base_rss_kib", json!(part.base_kib));
+        if let Some(base) = &part.base {
+            let [all, anonymous] = grown(base, server).map(|kib| per_connection(base, kib));
+            put("base_rss_kib", json!([base.rss_kib, base.anonymous_kib]));
             put("rss_bytes_per_connection", json!(all));
             put("anonymous_bytes_per_connection", json!(anonymous));
         }
@@ -244,11 +273,15 @@ fn peak(tally: &Tally, server: &Usage) -> u64 {
     tally.moments.iter().map(|moment| moment.server_rss_kib).max().unwrap_or(0).max(server.rss_kib)
 }
 
-/// Resident bytes, all and those that are not of files, that each connection beyond the first ones cost.
-fn per_connection(part: &Part, server: &Usage) -> Option<[f64; 2]> {
-    let [all, anonymous] = part.base_kib?;
-    let grown = |now: u64, then: u64| ratio((now as f64 - then as f64) * 1024.0, f64::from(part.beyond));
-    Some([grown(server.rss_kib, all), grown(server.anonymous_kib, anonymous)])
+/// By how much the server's resident memory, all and what is not of files, has grown, KiB.
+fn grown(base: &Base, server: &Usage) -> [f64; 2] {
+    [(server.rss_kib, base.rss_kib), (server.anonymous_kib, base.anonymous_kib)]
+        .map(|(now, then)| now as f64 - then as f64)
+}
+
+/// Bytes that each connection since `base` has of `kib`.
+fn per_connection(base: &Base, kib: f64) -> f64 {
+    ratio(kib * 1024.0, f64::from(base.connections))
 }
 
 /// A histogram with fewer steps: the upper end of each, us, and how many are in it.
@@ -272,17 +305,20 @@ pub fn is_bounded(result: &Map<String, Value>) -> bool {
 /// Says so where the generator, not the server, bounded what was measured.
 pub fn bottleneck(part: &Part) -> Option<String> {
     let Tally { generator, generators, lag, latency, .. } = &part.tally;
+    let processes = f64::from((*generators).max(1));
     let (used, starved) = (part.tally.cores(generator.cpu_ns), part.tally.cores(generator.starved_ns));
-    if used > SATURATED * f64::from((*generators).max(1)) {
+    // A thread is on one core at a time, and one of them that can do no more is enough.
+    if used > SATURATED * processes || part.tally.cores(generator.busiest_ns()) > SATURATED {
         return Some(
             "the generator was the bottleneck: it used all of its core; the server can do more than this"
                 .into(),
         );
     }
-    if used + starved > SATURATED * f64::from((*generators).max(1)) && starved > 0.2 * used {
+    if used + starved > SATURATED * processes && starved > 0.2 * used {
+        let seconds = part.tally.nanoseconds as f64 / 1e9;
         return Some(format!(
-            "the generator was the bottleneck: for {:.0} % of the time it had work and no CPU",
-            starved * 100.0
+            "the generator was the bottleneck: of {seconds:.1} s it had work and no CPU for {:.1} s",
+            starved * seconds / processes
         ));
     }
     let (late, all) = (lag.quantiles().p99, latency.quantiles().p99);
@@ -294,6 +330,9 @@ pub fn bottleneck(part: &Part) -> Option<String> {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
+        if self.has_ended_early {
+            writeln!(f, "  NOTE: ended by Ctrl-C before its time")?;
+        }
         for part in &self.parts {
             if !part.name.is_empty() {
                 writeln!(f, "  -- {}", part.name)?;
@@ -362,10 +401,7 @@ fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> f
             "  TROUBLE: in the measured time no {unit} was done: measure for longer, or give the load some"
         )?;
     }
-    match tally.trouble.hint() {
-        Some(hint) => writeln!(f, "  {hint}"),
-        None => Ok(()),
-    }
+    tally.trouble.hints().try_for_each(|hint| writeln!(f, "  {hint}"))
 }
 
 fn write_server(
@@ -379,10 +415,18 @@ fn write_server(
     let us = tally.us_each(server.cpu_ns);
     let user = us * server.user_share;
     writeln!(f, "  server      {us:.2} us CPU a {unit} ({user:.2} user, {:.2} system)", us - user)?;
-    if let (Some([all, anonymous]), Some(base)) = (per_connection(part, server), part.base_kib) {
-        let (all, anonymous, base) = (all / 1024.0, anonymous / 1024.0, base[0] as f64 / 1024.0);
-        writeln!(f, "              {all:.2} KiB resident a connection ({anonymous:.2} not of files)")?;
-        writeln!(f, "              beyond {base:.1} MiB before {} of them", grouped(u64::from(part.beyond)))?;
+    if let Some(base) = &part.base {
+        let [all, anonymous] = grown(base, server).map(|kib| per_connection(base, kib) / 1024.0);
+        let (mib, connections) = (base.rss_kib as f64 / 1024.0, grouped(u64::from(base.connections)));
+        if all > 0.0 {
+            writeln!(f, "              {all:.2} KiB resident a connection ({anonymous:.2} not of files)")?;
+            writeln!(f, "              beyond {mib:.1} MiB before {connections} of them")?;
+        } else {
+            writeln!(
+                f,
+                "              no more memory than before its {connections} connections, {mib:.1} MiB"
+            )?;
+        }
     }
     if threads_table {
         for (name, cpu_ns) in &server.threads {
@@ -417,11 +461,6 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// A moment's figures that are drawn over time.
-pub fn over_time(moments: &[Moment], figure: impl Fn(&Moment) -> f64) -> Vec<(f64, f64)> {
-    moments.iter().map(|moment| (moment.at, figure(moment))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -450,8 +489,7 @@ mod tests {
             unit: "message".into(),
             latency: "delivery".into(),
             tally,
-            base_kib: None,
-            beyond: 0,
+            base: None,
             counts: Default::default(),
         };
         Report::new(&load, vec![part])
@@ -503,6 +541,10 @@ mod tests {
         };
         assert!(!says(|_| {}));
         assert!(says(|tally| tally.generator.cpu_ns = 1_950_000_000));
+        assert!(says(|tally| {
+            (tally.generators, tally.generator.cpu_ns) = (4, 4_000_000_000);
+            tally.generator.threads = vec![("chatbench".into(), 1_950_000_000)];
+        }));
         assert!(says(
             |tally| (tally.generator.cpu_ns, tally.generator.starved_ns) = (1_200_000_000, 790_000_000)
         ));

@@ -6,6 +6,7 @@
 use crate::clock::{Alarm, Clock, MILLISECOND, SECOND, timeout};
 use crate::connection::{Connection, Next, Scratch, Unit};
 use crate::error::Error;
+use crate::interrupt;
 use crate::measure::{Meter, Phase};
 use crate::target::Target;
 use crate::trouble::Trouble;
@@ -140,6 +141,7 @@ impl Rig {
 
     /// Runs `load` through the phases of the meter's window; then what is under way may take `drain` ns to arrive.
     pub fn run(&mut self, load: &mut impl Load, drain: u64) -> Result<(), Error> {
+        interrupt::listen()?;
         let alarm = Alarm::new(self.poll.registry(), ALARM);
         let mut alarm = alarm.map_err(|error| Error::io("make a timer", error))?;
         let (mut events, mut scratch) = (Events::with_capacity(1024), Scratch::default());
@@ -151,7 +153,11 @@ impl Rig {
             }
             let now = self.clock.now();
             load.turn(self, now);
-            if load.is_hopeless() {
+            let is_asked_to_end = interrupt::is_asked();
+            if is_asked_to_end && self.meter.window().phase() == Phase::Warmup {
+                return Err(Error::Usage("ended before anything was measured".to_owned()));
+            }
+            if is_asked_to_end || load.is_hopeless() {
                 self.meter.window_mut().finish(now);
             }
             if self.meter.window().phase() == Phase::Drain {

@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::legacy;
 use crate::target::Target;
 use serde_json::Value;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 use wire::limits::FRAME_BYTES;
@@ -44,6 +44,18 @@ impl Session {
         self.output.clear();
         command.encode(request, &mut self.output);
         self.stream.write_all(&self.output).map_err(|error| Error::io("write to the server", error))
+    }
+
+    /// Says that nothing more will come.
+    pub fn hang_up(&self) -> Result<(), Error> {
+        self.stream.shutdown(Shutdown::Write).map_err(|error| Error::io("close a connection", error))
+    }
+
+    /// Waits until the server has closed the connection in turn: it has taken all that was sent then. What it said last
+    /// is dropped.
+    pub fn wait_for_end(&self) -> Result<(), Error> {
+        let heard = io::copy(&mut &self.stream, &mut io::sink());
+        heard.map(drop).map_err(|error| Error::io("wait until the server closes a connection", error))
     }
 
     /// Waits for what the server says next.

@@ -9,6 +9,25 @@ use wire::Refusal;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble(BTreeMap<Cow<'static, str>, u64>);
 
+/// What some of it means, and what to do about it.
+const HINTS: &[(&str, &str)] = &[
+    ("RATE_LIMITED", "RATE_LIMITED: start the server with limits.messages_per_second=0"),
+    ("TOKEN_INVALID", "TOKEN_INVALID: a login by password makes the tokens of a file of accounts invalid"),
+    (
+        Trouble::OVERRUN,
+        "overrun: the server could not keep up with this rate; too much was outstanding, and the load was ended",
+    ),
+    (Trouble::SERVER_ENDED, "server_ended: a process of --server-pid has ended; what it used is not known"),
+    (
+        Trouble::DISCONNECTED,
+        "disconnected: the server has closed connections, or has ended: its log says why",
+    ),
+    (
+        Trouble::CANNOT_CONNECT,
+        "cannot_connect: this machine has no port or descriptor left for the generator (ulimit -n, --processes)",
+    ),
+];
+
 impl Trouble {
     /// A connection ended before the run did.
     pub const DISCONNECTED: &'static str = "disconnected";
@@ -65,17 +84,8 @@ impl Trouble {
         self.0.iter().map(|(name, count)| (&**name, *count))
     }
 
-    /// A hint for the person at the keyboard, where there is one.
-    pub fn hint(&self) -> Option<&'static str> {
-        let has = |name| self.0.contains_key(name);
-        if has("RATE_LIMITED") {
-            Some("RATE_LIMITED: start the server with limits.messages_per_second=0")
-        } else if has(Trouble::OVERRUN) {
-            Some(
-                "the server could not keep up with this rate: too much was outstanding, and the load was ended",
-            )
-        } else {
-            None
-        }
+    /// Hints for the person at the keyboard.
+    pub fn hints(&self) -> impl Iterator<Item = &'static str> {
+        HINTS.iter().filter(|(name, _)| self.0.contains_key(*name)).map(|(_, hint)| *hint)
     }
 }

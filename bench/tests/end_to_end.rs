@@ -4,11 +4,15 @@
 #![allow(clippy::unwrap_used)]
 
 use chatbench::relay::Relay;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::net::SocketAddr;
-use std::process::{Command, Output};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// A relay on a thread of this process, until it is dropped.
 struct Running {
@@ -37,10 +41,14 @@ impl Drop for Running {
     }
 }
 
-fn chatbench(workload: &str, address: SocketAddr, options: &str) -> Output {
+fn command(workload: &str, address: SocketAddr, options: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatbench"));
     command.args([workload, "--address", &address.to_string()]).args(options.split(' '));
-    command.output().unwrap()
+    command
+}
+
+fn chatbench(workload: &str, address: SocketAddr, options: &str) -> Output {
+    command(workload, address, options).output().unwrap()
 }
 
 /// Runs a workload and returns its exit code and its line of JSON.
@@ -188,6 +196,128 @@ fn what_cannot_be_run_ends_with_2() {
     let output = chatbench("pairs", unused, "--pairs 1 --window 1");
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot connect to"), "{output:?}");
-    let output = chatbench("pairs", unused, "--pairs 1");
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    for (workload, options, why) in [
+        ("pairs", "--pairs 1", "required"),
+        ("storm", "--connections 9 --ramp 1", "--ramp"),
+        ("group", "--members 3 --senders 4 --window 1", "of 3 members 4 cannot send"),
+        ("idle", "--connections 9 --heartbeat 0", "--heartbeat"),
+        ("pairs", "--pairs 1 --window 1 --size 901 --dialect legacy", "900"),
+        // Known before a run that may take hours, and before anything is written into a database.
+        ("pairs", "--pairs 1 --window 1 --json /nowhere/a.json", "cannot write /nowhere/a.json"),
+        ("pairs", "--pairs 1 --window 1 --report /nowhere/a.html", "cannot write /nowhere/a.html"),
+        ("accounts", "--count 1 --file /nowhere/accounts", "cannot write /nowhere/accounts"),
+    ] {
+        let output = chatbench(workload, unused, options);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(why), "{output:?}");
+    }
+}
+
+/// Waits until `is_so`.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        thread::yield_now();
+    }
+}
+
+/// The processes that `pid` has started.
+fn children(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// What a process's `status` says of `what`.
+fn status(pid: u32, what: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix(what)).unwrap_or("0").trim().to_owned()
+}
+
+fn catches_ctrl_c(pid: u32) -> bool {
+    u64::from_str_radix(&status(pid, "SigCgt:"), 16).unwrap() & 1 << (Signal::INT.as_raw() - 1) != 0
+}
+
+/// How often a process has slept: at an even pace, once for each message.
+fn sleeps(pid: u32) -> u64 {
+    status(pid, "voluntary_ctxt_switches:").parse().unwrap()
+}
+
+#[test]
+fn no_process_of_a_run_outlives_the_first() {
+    let relay = Running::start(None);
+    let mut run = command("pairs", relay.address, "--pairs 4 --rate 1000 --seconds 3600 --processes 3")
+        .spawn()
+        .unwrap();
+    let mut workers = Vec::new();
+    until("it has started three", || {
+        workers = children(run.id());
+        workers.len() == 3
+    });
+    // One that was only just started must not be caught between its start and its first step.
+    until("they are at work", || workers.iter().all(|pid| catches_ctrl_c(*pid)));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    until("they are gone", || workers.iter().all(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists()));
+}
+
+#[test]
+fn a_client_that_has_logged_in_gives_its_descriptor_back() {
+    let relay = Running::start(None);
+    let mut shell = Command::new("sh");
+    // Not one in a hundred may be open at once.
+    let load = "--count 3000 --window 4 --seconds 1 --warmup 0 --drain 5";
+    shell.args(["-c", &format!("ulimit -n 120 && exec \"$0\" login --address {} {load}", relay.address)]);
+    let output = shell.arg(env!("CARGO_BIN_EXE_chatbench")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn a_process_that_is_named_twice_is_counted_once() {
+    let mut server = Command::new("sleep").arg("600").spawn().unwrap();
+    let pid = server.id();
+    let rss = |pids: &str| {
+        let (code, result) = pairs(None, &format!("--pairs 2 --window 4 {pids}"));
+        assert_eq!(code, Some(0), "{result}");
+        assert!(result["rss_bytes_per_connection"].is_number(), "{result}");
+        result["server_rss_kib"].as_f64().unwrap()
+    };
+    let (once, twice) =
+        (rss(&format!("--server-pid {pid}")), rss(&format!("--server-pid {pid} --server-pid {pid}")));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(once > 0.0 && twice < 1.5 * once, "{once} {twice}");
+}
+
+#[test]
+fn ctrl_c_ends_a_run_early_and_what_was_measured_is_told() {
+    let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
+    for processes in [1, 2] {
+        let file = folder.path().join("result.json");
+        let load = format!(
+            "--pairs 4 --rate 1000 --seconds 3600 --warmup 0 --processes {processes} --json {}",
+            file.display()
+        );
+        let mut command = command("pairs", relay.address, &load);
+        let run = command.stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+        // What comes earlier just ends it.
+        until("all of it listens", || {
+            let workers = children(run.id());
+            (processes == 1 || workers.len() == processes)
+                && workers.iter().chain([&run.id()]).all(|pid| catches_ctrl_c(*pid))
+        });
+        let at_work = if processes == 1 { vec![run.id()] } else { children(run.id()) };
+        let before: Vec<_> = at_work.iter().map(|pid| sleeps(*pid)).collect();
+        until("each has sent something", || {
+            at_work.iter().zip(&before).all(|(pid, before)| sleeps(*pid) > before + 50)
+        });
+        kill_process_group(Pid::from_child(&run), Signal::INT).unwrap();
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("ended by Ctrl-C"), "{output:?}");
+        let line = std::fs::read_to_string(&file).unwrap();
+        let result: serde_json::Value = serde_json::from_str(line.lines().next_back().unwrap()).unwrap();
+        assert_eq!((&result["ended_early"], &result["lost"]), (&true.into(), &0.into()), "{result}");
+        assert!(result["sent"].as_u64().unwrap() > 0, "{result}");
+    }
 }

@@ -165,4 +165,7 @@ fn a_server_that_is_killed_under_load_fails_the_run() {
     let text = std::fs::read_to_string(result).unwrap();
     let result: Value = serde_json::from_str(&text).unwrap();
     assert!(result["trouble"]["disconnected"].as_u64().unwrap() > 0, "{result}");
+    // It waits for this test, its parent, and has nothing any more that could be measured.
+    assert!(result["trouble"]["server_ended"].as_u64().unwrap() > 0, "{result}");
+    assert!(result["server_rss_kib"].is_null(), "{result}");
 }

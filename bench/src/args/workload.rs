@@ -2,6 +2,7 @@
 
 use super::prefix;
 use crate::accounts::Means;
+use crate::error::Error;
 use crate::lane::CHANNELS_MAX;
 use crate::message::STAMP_BYTES;
 use clap::{Args as Group, Subcommand, ValueEnum};
@@ -10,6 +11,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use wire::Dialect;
 use wire::limits::CONTENT_BYTES;
+
+/// What fits an object of the legacy dialect beside its other fields.
+const LEGACY_SIZE_MAX: u32 = 900;
 
 /// A load.
 #[derive(Clone, Debug, Subcommand)]
@@ -42,10 +46,10 @@ pub struct CommonArgs {
     /// Measured seconds.
     #[arg(long, value_name = "D", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
-    /// Seconds over which the load grows to its full size, before the warm-up.
+    /// Seconds over which the load grows to its full size, before the warm-up. `storm`, `idle` and `offline` have none.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
     pub ramp: f64,
-    /// Seconds of full load before the measured ones.
+    /// Seconds of full load before the measured ones; `offline` has none.
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
     pub warmup: f64,
     /// Seconds after the load that messages may take to arrive; then they are lost.
@@ -322,6 +326,39 @@ impl Workload {
         }
     }
 
+    /// What the options ask for, where they fit together.
+    ///
+    /// # Errors
+    /// Those that do not.
+    pub fn checked(mut self) -> Result<Workload, Error> {
+        let wrong = |why: String| Err(Error::Usage(why));
+        let common = self.common();
+        if common.dialect.dialect() == Dialect::Legacy && self.message_size() > LEGACY_SIZE_MAX {
+            return wrong(format!(
+                "legacy clients are sent objects of at most 1,024 bytes, longer texts are cut: --size up to \
+                 {LEGACY_SIZE_MAX} over the legacy dialect"
+            ));
+        }
+        let has_ramp = !matches!(self, Workload::Storm(_) | Workload::Idle(_) | Workload::Offline(_));
+        if common.ramp > 0.0 && !has_ramp {
+            return wrong("--ramp: this load has no rate and no window that could grow".to_owned());
+        }
+        match &self {
+            Workload::Group(args) if args.senders > args.members => {
+                return wrong(format!("of {} members {} cannot send", args.members, args.senders));
+            }
+            Workload::Idle(args) if args.heartbeat <= 0.0 => {
+                return wrong("--heartbeat must be more than 0".to_owned());
+            }
+            _ => {}
+        }
+        // Who is named twice has used what it has used once.
+        let pids = &mut self.common_mut().server_pid;
+        pids.sort_unstable();
+        pids.dedup();
+        Ok(self)
+    }
+
     fn common_mut(&mut self) -> &mut CommonArgs {
         match self {
             Workload::Pairs(args) => &mut args.common,
@@ -416,11 +453,7 @@ impl Workload {
                 args.seed = args.seed.wrapping_add(u64::from(worker.number));
             }
         }
-        let common = part.common_mut();
-        common.worker = Some(worker);
-        if worker.number > 0 {
-            common.beside.clear();
-        }
+        part.common_mut().worker = Some(worker);
         part
     }
 }

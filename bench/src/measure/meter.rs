@@ -29,6 +29,8 @@ pub struct Meter {
     moments: Vec<Moment>,
     next_moment: u64,
     last_moment: u64,
+    /// Whether the measured phase had begun by then.
+    is_measured: bool,
     /// What server and generator had used at the last moment, ns.
     used: [u64; 2],
     live: Live,
@@ -50,6 +52,7 @@ impl Meter {
             moments: Vec::new(),
             next_moment: now + MOMENT,
             last_moment: now,
+            is_measured: false,
             used,
             live,
         }
@@ -117,7 +120,8 @@ impl Meter {
         let [server, generator] = [0, 1].map(|who| used[who].saturating_sub(self.used[who]) as f64 / elapsed);
         let moment = Moment {
             at: now as f64 / SECOND as f64,
-            is_measured: self.window.phase() == Phase::Measured,
+            seconds: elapsed / SECOND as f64,
+            is_measured: self.is_measured,
             per_second: self.done_now as f64 * SECOND as f64 / elapsed,
             latency: self.latency_now.quantiles(),
             server_cores: (!self.window.pids().is_empty()).then_some(server),
@@ -129,6 +133,7 @@ impl Meter {
         self.latency.add(&self.latency_now);
         self.latency_now.clear();
         (self.done_now, self.used, self.last_moment) = (0, used, now);
+        self.is_measured = self.window.phase() == Phase::Measured;
         // A stall skips moments; it does not make them shorter.
         self.next_moment = now + MOMENT;
     }
@@ -136,7 +141,6 @@ impl Meter {
     /// The run is over: what came of it, but for what the ledgers know.
     pub fn end(mut self) -> Tally {
         self.latency.add(&self.latency_now);
-        self.live.end();
         let has_server = !self.window.pids().is_empty();
         let measured = self.window.into_measured();
         if has_server && measured.server.is_none() {

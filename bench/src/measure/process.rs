@@ -4,6 +4,7 @@ use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, ErrorKind};
 
 /// What one thread has used so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +81,9 @@ impl Totals {
 
 impl Sample {
     /// Takes a sample of all of `pids`.
+    ///
+    /// # Errors
+    /// There is no such process, or it has ended and only waits for its parent to hear of it.
     pub fn take(pids: &[u32]) -> Result<Sample, Error> {
         let mut sample = Sample::default();
         for &pid in pids {
@@ -88,15 +92,17 @@ impl Sample {
         Ok(sample)
     }
 
-    fn add(&mut self, pid: u32) -> std::io::Result<()> {
+    fn add(&mut self, pid: u32) -> io::Result<()> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let ended = || io::Error::new(ErrorKind::NotFound, "it has ended");
+        // A process gives its memory back first and is then counted among the dead.
+        self.rss_kib += find(&status, "VmRSS:").ok_or_else(ended)?;
+        self.anonymous_kib += field(&status, "RssAnon:");
         let [user, system] = times(&stat);
         let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
         self.user_ns += user * tick;
         self.system_ns += system * tick;
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        self.rss_kib += field(&status, "VmRSS:");
-        self.anonymous_kib += field(&status, "RssAnon:");
         for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
             let path = entry?.path();
             let Some(tid) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
@@ -177,6 +183,11 @@ impl Usage {
         }
     }
 
+    /// CPU time of the busiest of the threads, ns.
+    pub fn busiest_ns(&self) -> u64 {
+        self.threads.iter().map(|(_, used)| *used).max().unwrap_or(0)
+    }
+
     /// Adds what other processes used in the same time.
     pub fn add(&mut self, other: Usage) {
         let whole = (self.cpu_ns + other.cpu_ns).max(1) as f64;
@@ -224,10 +235,15 @@ fn times(stat: &str) -> [u64; 2] {
     [fields.next().unwrap_or(0), fields.next().unwrap_or(0)]
 }
 
-/// The number behind `name` in a `status` file; 0 where there is none.
+/// The number behind `name` in a `status` file.
+fn find(status: &str, name: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    value.split_whitespace().next()?.parse().ok()
+}
+
+/// The same; 0 where there is none.
 fn field(status: &str, name: &str) -> u64 {
-    let value = status.lines().find_map(|line| line.strip_prefix(name));
-    value.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    find(status, name).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -254,6 +270,17 @@ mod tests {
         assert!(usage.cpu_ns > 10_000_000, "{usage:?}");
         assert!(usage.rss_kib > 100 && usage.anonymous_kib <= usage.rss_kib);
         assert!(Sample::take(&[u32::MAX]).is_err());
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_not_sampled_also_while_nobody_has_heard_of_it() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while Sample::take(&[child.id()]).is_ok() {
+            assert!(Instant::now() < until, "it ended and is sampled");
+        }
+        assert!(fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(" Z "));
+        child.wait().unwrap();
     }
 
     #[test]

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 /// One moment of a run: what happened since the moment before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Moment {
-    /// Seconds since the run began.
+    /// When it ended, seconds since the run began.
     pub at: f64,
-    /// Whether it lies in the measured part.
+    /// How long it was, seconds: longer than others where the generator itself stood still.
+    pub seconds: f64,
+    /// Whether it began in the measured part.
     pub is_measured: bool,
     /// Units of work (messages, deliveries, logins, heartbeats) a second.
     pub per_second: f64,
@@ -70,7 +72,12 @@ impl Tally {
             (Some(one), Some(other)) => Some(one.widened(other)),
             (one, other) => one.or(other),
         };
-        self.beside.extend(other.beside);
+        for (name, used) in other.beside {
+            match self.beside.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = std::mem::take(known).widened(used),
+                None => self.beside.push((name, used)),
+            }
+        }
         self.generator.add(other.generator);
         self.generators += other.generators;
         for (moment, more) in self.moments.iter_mut().zip(&other.moments) {

@@ -33,7 +33,7 @@ pub struct Measured {
 pub struct Window {
     phase: Phase,
     pids: Vec<u32>,
-    beside: Vec<(String, u32)>,
+    beside: Vec<(String, Vec<u32>)>,
     length: u64,
     /// When the measured phase begins, exact once it has, and when it is to end.
     open: u64,
@@ -51,9 +51,15 @@ impl Window {
         Window { phase, pids, beside, length, open, close, before, measured }
     }
 
-    /// Measures what these use as well, each by itself.
-    pub fn with_beside(self, beside: &[(String, u32)]) -> Window {
-        Window { beside: beside.to_vec(), ..self }
+    /// Measures what these use as well, those of one name together.
+    pub fn with_beside(mut self, beside: &[(String, u32)]) -> Window {
+        for (name, pid) in beside {
+            match self.beside.iter_mut().find(|(known, _)| known == name) {
+                Some((_, pids)) => pids.push(*pid),
+                None => self.beside.push((name.clone(), vec![*pid])),
+            }
+        }
+        self
     }
 
     /// The phase.
@@ -101,7 +107,7 @@ impl Window {
         let own = [std::process::id()];
         match self.phase {
             Phase::Warmup => {
-                let beside: Result<_, _> = self.beside.iter().map(|(_, pid)| Sample::take(&[*pid])).collect();
+                let beside: Result<_, _> = self.beside.iter().map(|(_, pids)| Sample::take(pids)).collect();
                 self.before = Some(([Sample::take(&self.pids)?, Sample::take(&own)?], beside?));
                 // Sampling takes a moment; nothing that was due in it counts.
                 self.open = clock.now();
@@ -111,8 +117,8 @@ impl Window {
             Phase::Measured => {
                 let end = clock.now();
                 let ([server, generator], beside) = self.before.take().expect("taken when this phase began");
-                let used = |((name, pid), before): (&(String, u32), Sample)| {
-                    Sample::take(&[*pid]).ok().map(|now| (name.clone(), now.since(&before)))
+                let used = |((name, pids), before): (&(String, Vec<u32>), Sample)| {
+                    Sample::take(pids).ok().map(|now| (name.clone(), now.since(&before)))
                 };
                 self.measured = Measured {
                     nanoseconds: end - self.open,

@@ -34,14 +34,11 @@ struct Idlers {
 /// Runs the workload.
 pub fn run(stage: &Stage<'_>, args: &IdleArgs) -> Result<Vec<Part>, Error> {
     let dialect = stage.common.dialect.dialect();
-    if args.heartbeat <= 0.0 {
-        return Err(Error::Usage("--heartbeat must be more than 0".to_owned()));
-    }
     let accounts = stage.accounts(args.connections)?;
     let (first, others) = accounts.split_at(1);
     let mut sessions = log_in(&stage.target, dialect, 0, first)?;
     thread::sleep(SETTLE);
-    let base_kib = stage.memory()?;
+    let base = stage.base(args.connections - 1)?;
     sessions.extend(log_in(&stage.target, dialect, 1, others)?);
     stage.ready()?;
 
@@ -56,7 +53,7 @@ pub fn run(stage: &Stage<'_>, args: &IdleArgs) -> Result<Vec<Part>, Error> {
     let schedule = (dialect == Dialect::Tlv).then(|| Schedule::new(now, u64::from(args.connections), period));
     rig.run(&mut Idlers { idlers, schedule }, stage.drain())?;
     let part = Part::new("", "heartbeat", "heartbeat", rig.meter.end());
-    Ok(vec![Part { base_kib, beyond: args.connections - 1, ..part }])
+    Ok(vec![Part { base, ..part }])
 }
 
 impl Load for Idlers {

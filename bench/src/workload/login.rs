@@ -54,8 +54,26 @@ pub fn answer(unit: Unit<'_>) -> Option<Answer> {
 
 #[derive(Debug)]
 enum Pace {
-    Window(usize),
+    /// So many under way; one after another at first, `step` ns apart.
+    Window {
+        full: usize,
+        begin: u64,
+        step: u64,
+    },
     Rate(Schedule),
+}
+
+impl Pace {
+    /// How many may be under way at `now`.
+    fn window(&self, now: u64) -> usize {
+        match *self {
+            Pace::Window { full, begin, step } => {
+                let grown = now.saturating_sub(begin).checked_div(step).unwrap_or(u64::MAX);
+                full.min(usize::try_from(grown).unwrap_or(usize::MAX).saturating_add(1))
+            }
+            Pace::Rate(_) => usize::MAX,
+        }
+    }
 }
 
 /// Connection n belongs to account n.
@@ -63,6 +81,8 @@ struct Logins {
     accounts: Vec<Account>,
     by: Means,
     pace: Pace,
+    /// How many may be under way now.
+    window: usize,
     /// Accounts that are not logging in, the longest first.
     free: VecDeque<usize>,
     /// Since when logins count that are due and for which no account was free: the server is slow, and that counts.
@@ -85,12 +105,15 @@ pub fn run(stage: &Stage<'_>, args: &LoginArgs) -> Result<Vec<Part>, Error> {
     let mut rig = stage.rig("login", stage.warmup(), stage.length())?;
     let (now, ramp) = (rig.clock.now(), nanoseconds(stage.common.ramp));
     let pace = match (args.window, args.rate) {
-        (Some(window), _) => Pace::Window(window.min(args.count) as usize),
+        (Some(window), _) => {
+            let full = window.min(args.count) as usize;
+            Pace::Window { full, begin: now, step: ramp / full as u64 }
+        }
         (_, rate) => Pace::Rate(Schedule::ramped(now, u64::from(rate.unwrap_or(1)), SECOND, ramp)),
     };
     let (free, since) = ((0..accounts.len()).collect(), vec![None; accounts.len()]);
     let owed = VecDeque::new();
-    let mut logins = Logins { accounts, by: args.by, pace, free, owed, since, under_way: 0 };
+    let mut logins = Logins { accounts, by: args.by, pace, window: 0, free, owed, since, under_way: 0 };
     rig.run(&mut logins, stage.drain())?;
     let missing = logins.under_way + logins.owed.len();
     rig.meter.trouble.note_many(Trouble::NOT_LOGGED_IN, missing as u64);
@@ -137,11 +160,12 @@ impl Load for Logins {
         if !is_over {
             self.owe(rig, now);
         }
+        self.window = self.pace.window(now);
         loop {
             let Some(&number) = self.free.front() else { return };
             let at = match &self.pace {
-                Pace::Window(window) if self.under_way < *window && !is_over => rig.clock.now(),
-                Pace::Window(_) => return,
+                Pace::Window { .. } if self.under_way < self.window && !is_over => rig.clock.now(),
+                Pace::Window { .. } => return,
                 Pace::Rate(_) => match self.owed.pop_front() {
                     Some(due) => due,
                     None => return,
@@ -186,7 +210,14 @@ impl Load for Logins {
     fn next_due(&self) -> u64 {
         match &self.pace {
             Pace::Rate(schedule) => schedule.next_due(),
-            Pace::Window(_) => u64::MAX,
+            Pace::Window { .. } => u64::MAX,
+        }
+    }
+
+    fn next_look(&self) -> u64 {
+        match self.pace {
+            Pace::Window { full, begin, step } if self.window < full => begin + step * self.window as u64,
+            _ => u64::MAX,
         }
     }
 

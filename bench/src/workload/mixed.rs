@@ -87,6 +87,7 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
     let members = args.members as usize;
     let accounts = stage.accounts(args.circles * args.members)?;
     befriend(&stage.target, &accounts, members)?;
+    let base = stage.base(accounts.len() as u32)?;
     let mut specs: Vec<Spec> =
         (0..members).map(|member| Spec::direct(member, (member + 1) % members)).collect();
     specs.push(Spec::group(members));
@@ -113,7 +114,7 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
     let mut tally = rig.meter.end();
     tally.trouble.note_many(Trouble::NOT_LOGGED_IN, missing as u64);
     (tally.faults, tally.sent) = day.talk.close();
-    let mut part = Part::new("", "delivery", "delivery", tally);
+    let mut part = Part { base, ..Part::new("", "delivery", "delivery", tally) };
     let counts = ACTS.iter().zip(mix.0).zip(day.counts).filter(|((_, part), _)| *part > 0);
     part.counts.extend(counts.map(|(((_, name), _), count)| ((*name).into(), count)));
     let returns = Tally {
@@ -207,7 +208,9 @@ impl Day {
                     // What is still to be answered would be lost.
                     Dialect::Tlv if lane.is_waiting(member) || self.looking[number].is_some() => return,
                     Dialect::Tlv => rig.close(number),
-                    Dialect::Legacy => legacy::put_logout(rig.output(number), lane.members[member].id.0),
+                    Dialect::Legacy => {
+                        legacy::put(rig.output(number), &legacy::logout(lane.members[member].id.0));
+                    }
                 }
                 self.states[number] = State::Away;
                 let back = due + away;

@@ -23,7 +23,7 @@ use std::io::{self, BufRead, Write};
 use std::time::SystemTime;
 use wire::frame::put_frame;
 use wire::kind::{push, request};
-use wire::{Dialect, Frame, Heartbeat, Push, UnixMillis, UserId};
+use wire::{Frame, Heartbeat, Push, UnixMillis, UserId};
 
 /// One thing that a workload measures; most measure one.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,10 +36,8 @@ pub struct Part {
     pub latency: Cow<'static, str>,
     /// What came of it.
     pub tally: Tally,
-    /// Resident memory of the server before all connections but `beyond` of them, KiB: all, and what is not of files.
-    pub base_kib: Option<[u64; 2]>,
-    /// How many connections cost what the memory has grown by since.
-    pub beyond: u32,
+    /// What the server's memory was before most of the connections.
+    pub base: Option<Base>,
     /// What else was counted.
     pub counts: BTreeMap<Cow<'static, str>, u64>,
 }
@@ -48,7 +46,6 @@ impl Part {
     /// Adds what another process of the same run measured.
     pub fn add(&mut self, other: Part) {
         self.tally.add(other.tally);
-        self.beyond += other.beyond;
         for (name, count) in other.counts {
             *self.counts.entry(name).or_default() += count;
         }
@@ -56,7 +53,30 @@ impl Part {
 
     fn new(name: &'static str, unit: &'static str, latency: &'static str, tally: Tally) -> Part {
         let [name, unit, latency] = [name, unit, latency].map(Cow::Borrowed);
-        Part { name, unit, latency, tally, base_kib: None, beyond: 0, counts: BTreeMap::new() }
+        Part { name, unit, latency, tally, base: None, counts: BTreeMap::new() }
+    }
+}
+
+/// What the server's memory is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// Its resident memory before `connections` were made, KiB.
+    pub rss_kib: u64,
+    /// The part of it that is not of files.
+    pub anonymous_kib: u64,
+    /// How many connections were made since.
+    pub connections: u32,
+}
+
+impl Base {
+    /// What the memory of `pids` is now, before `connections` are made; `None` where there are no such processes.
+    ///
+    /// # Errors
+    /// One of them cannot be looked at.
+    pub fn of(pids: &[u32], connections: u32) -> Result<Option<Base>, Error> {
+        let sample = Sample::take(pids)?;
+        let (rss_kib, anonymous_kib) = (sample.rss_kib(), sample.anonymous_kib());
+        Ok((!pids.is_empty()).then_some(Base { rss_kib, anonymous_kib, connections }))
     }
 }
 
@@ -64,31 +84,34 @@ impl Part {
 #[derive(Debug)]
 pub struct Stage<'a> {
     common: &'a CommonArgs,
-    title: &'static str,
     target: Target,
     /// Accounts of a file that belong to other processes.
     skip: u32,
+    /// The line of the whole run; where there are several processes, the one that leads them has it.
+    live: Live,
 }
 
-/// What fits an object of the legacy dialect beside its other fields.
-const LEGACY_SIZE_MAX: u32 = 900;
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        self.live.end();
+    }
+}
 
 /// Runs a workload, or this process's part of one.
 pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
     let common = workload.common();
     let worker = common.worker.unwrap_or(Worker { number: 0, of: 1 });
     let part = if worker.of > 1 { workload.part(worker) } else { workload.clone() };
-    if common.dialect.dialect() == Dialect::Legacy && part.message_size() > LEGACY_SIZE_MAX {
-        return Err(Error::Usage(format!(
-            "legacy clients are sent objects of at most 1,024 bytes, longer texts are cut: --size up to \
-             {LEGACY_SIZE_MAX} over the legacy dialect"
-        )));
-    }
     // Far enough apart that no two processes come from one address where ports may run out.
     let first = u64::from(worker.number) * workload.connections().max(1).next_multiple_of(20_000);
     let target = Target::new(&common.address, first)?;
     let skip = worker.part(workload.accounts()).0;
-    let stage = |title| Stage { common: part.common(), title, target: target.clone(), skip };
+    let stage = |title| Stage {
+        common: part.common(),
+        target: target.clone(),
+        skip,
+        live: if common.worker.is_none() { Live::begin(title) } else { Live::none() },
+    };
     match &part {
         Workload::Pairs(args) => talk::pairs(&stage("pairs"), args),
         Workload::Group(args) => talk::group(&stage("group"), args),
@@ -128,9 +151,7 @@ impl Stage<'_> {
     fn meter(&self, clock: &Clock, unit: &'static str, warmup: u64, length: u64) -> Meter {
         let window = Window::begin(clock.now(), warmup, length, &self.common.server_pid);
         let window = window.with_beside(&self.common.beside);
-        let is_alone = self.common.worker.is_none();
-        let live = if is_alone { Live::begin(self.title, plural(unit)) } else { Live::none() };
-        Meter::begin(clock.now(), window, live)
+        Meter::begin(clock.now(), window, self.live.counting(plural(unit)))
     }
 
     /// How long the load grows and then goes on before it is measured, ns.
@@ -148,11 +169,9 @@ impl Stage<'_> {
         nanoseconds(self.common.drain)
     }
 
-    /// What the server's memory is now, KiB; `None` where nobody asked.
-    fn memory(&self) -> Result<Option<[u64; 2]>, Error> {
-        let pids = &self.common.server_pid;
-        let sample = Sample::take(pids)?;
-        Ok((!pids.is_empty()).then(|| [sample.rss_kib(), sample.anonymous_kib()]))
+    /// What the server's memory is, before `connections` are made.
+    fn base(&self, connections: u32) -> Result<Option<Base>, Error> {
+        Base::of(&self.common.server_pid, connections)
     }
 
     /// All is set up: where there are several processes, waits until all of them are.

@@ -28,7 +28,8 @@ struct Offline {
 /// Runs the workload: storing, then delivering.
 pub fn run(stage: &Stage<'_>, args: &OfflineArgs) -> Result<Vec<Part>, Error> {
     let accounts = stage.accounts(2 * args.pairs)?;
-    let pending = Talk::set_up(stage, &accounts, 2, &[Spec::direct(0, 1)], args.size as usize, true)?;
+    let mut pending = Talk::set_up(stage, &accounts, 2, &[Spec::direct(0, 1)], args.size as usize, true)?;
+    pending.dismiss(RECEIVER, stage.common.dialect.dialect())?;
     stage.ready()?;
     let mut rig = stage.rig("message", 0, stage.length())?;
     let mut talk = pending.adopt(&mut rig)?;

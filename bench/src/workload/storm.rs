@@ -48,6 +48,7 @@ struct Storm {
 /// Runs the workload: the clients, then the others.
 pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
     let accounts = stage.accounts(args.connections + 2 * args.pairs)?;
+    let base = stage.base(accounts.len() as u32)?;
     let (others, clients) = accounts.split_at(2 * args.pairs as usize);
     let pending = Talk::set_up(stage, others, 2, &[Spec::direct(0, 1)], STAMP_BYTES, false)?;
     let dialect = stage.common.dialect.dialect();
@@ -75,7 +76,11 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
         is_over: Arc::clone(&is_over),
     };
     let others = thread::scope(|scope| {
-        let others = scope.spawn(|| beside.run(&mut talk, stage.drain()).map(|()| talk.tally(beside)));
+        // Of a name of its own, so that what each of the two threads uses is told apart.
+        let others = thread::Builder::new()
+            .name("others".to_owned())
+            .spawn_scoped(scope, || beside.run(&mut talk, stage.drain()).map(|()| talk.tally(beside)))
+            .map_err(|error| Error::io("start a thread", error))?;
         let ran = rig.run(&mut storm, stage.drain());
         is_over.store(true, Ordering::Relaxed);
         let others =
@@ -89,7 +94,7 @@ pub fn run(stage: &Stage<'_>, args: &StormArgs) -> Result<Vec<Part>, Error> {
         clients.nanoseconds = over - since;
     }
     clients.trouble.note_many(Trouble::NOT_LOGGED_IN, missing);
-    let mut back = Part::new("", "login", "back", clients);
+    let mut back = Part { base, ..Part::new("", "login", "back", clients) };
     back.counts.insert("tried again".into(), storm.tries_again);
     Ok(vec![back, Part::new("others", "message", "delivery", others)])
 }

@@ -8,15 +8,18 @@ use crate::connection::Unit;
 use crate::error::Error;
 use crate::lane::{Common, Lane, Making};
 use crate::ledger::Faults;
+use crate::legacy;
 use crate::measure::{Phase, Tally};
 use crate::opening::{Spec, open};
 use crate::rig::{Load, Rig};
 use crate::schedule::Schedule;
+use crate::session::Session;
 use crate::trouble::Trouble;
 use serde_json::Value;
 use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use wire::Dialect;
 use wire::kind::{REPLY, push, request};
 
 /// At a fixed rate: end the load when this many messages are outstanding, the server does not keep up.
@@ -66,9 +69,6 @@ pub fn pairs(stage: &Stage<'_>, args: &PairsArgs) -> Result<Vec<Part>, Error> {
 /// Runs the workload `group`.
 pub fn group(stage: &Stage<'_>, args: &GroupArgs) -> Result<Vec<Part>, Error> {
     let (members, senders) = (args.members as usize, args.senders as usize);
-    if senders > members {
-        return Err(Error::Usage(format!("of {members} members {senders} cannot send")));
-    }
     let specs = [Spec::group(senders)];
     run(stage, &args.pace, members, &specs, args.groups, args.size, ["delivery", "delivery"])
 }
@@ -83,6 +83,7 @@ fn run(
     [unit, latency]: [&'static str; 2],
 ) -> Result<Vec<Part>, Error> {
     let accounts = stage.accounts(lanes * members as u32)?;
+    let base = stage.base(accounts.len() as u32)?;
     let pending = Talk::set_up(stage, &accounts, members, specs, size as usize, false)?;
     stage.ready()?;
     let mut rig = stage.rig(unit, stage.warmup(), stage.length())?;
@@ -90,13 +91,13 @@ fn run(
     talk.begin(pace, rig.clock.now(), nanoseconds(stage.common.ramp))?;
     rig.run(&mut talk, stage.drain())?;
     let tally = talk.tally(rig);
-    Ok(vec![Part::new("", unit, latency, tally)])
+    Ok(vec![Part { base, ..Part::new("", unit, latency, tally) }])
 }
 
 /// Lanes that are set up and have no rig yet.
 pub struct Pending {
     talk: Talk,
-    sessions: Vec<crate::session::Session>,
+    sessions: Vec<Session>,
 }
 
 impl Talk {
@@ -281,6 +282,21 @@ impl Talk {
 }
 
 impl Pending {
+    /// Has one member of each lane leave, and waits until the server has seen them go: what is sent then is sent to absent
+    /// users. The legacy dialect acknowledges nothing, so there one logs out first, as those clients do: what is on its
+    /// way over a connection that just ends would be nobody's fault.
+    pub fn dismiss(&mut self, member: usize, dialect: Dialect) -> Result<(), Error> {
+        let leaving = self.talk.lanes.iter().map(|lane| (lane.first + member, lane.members[member].id));
+        let leaving: Vec<_> = leaving.collect();
+        for &(number, user) in &leaving {
+            if dialect == Dialect::Legacy {
+                self.sessions[number].send_object(&legacy::logout(user.0))?;
+            }
+            self.sessions[number].hang_up()?;
+        }
+        leaving.iter().try_for_each(|&(number, _)| self.sessions[number].wait_for_end())
+    }
+
     /// Takes the connections into a rig.
     pub fn adopt(self, rig: &mut Rig) -> Result<Talk, Error> {
         let mut talk = self.talk;

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::live::Live;
 use crate::measure::{Meter, Sample, Tally, Window};
 use crate::rig::Rig;
-use crate::target::Target;
+use crate::target::{PORTS, Target};
 use crate::trouble::Trouble;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -103,7 +103,7 @@ pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
     let worker = common.worker.unwrap_or(Worker { number: 0, of: 1 });
     let part = if worker.of > 1 { workload.part(worker) } else { workload.clone() };
     // Far enough apart that no two processes come from one address where ports may run out.
-    let first = u64::from(worker.number) * workload.connections().max(1).next_multiple_of(20_000);
+    let first = u64::from(worker.number) * workload.connections().max(1).next_multiple_of(PORTS);
     let target = Target::new(&common.address, first)?;
     let skip = worker.part(workload.accounts()).0;
     let stage = |title| Stage {

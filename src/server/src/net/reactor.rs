@@ -36,6 +36,9 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 pub(super) const EVENTS: usize = 1024;
 /// Connections that wait for a turn, because they have more to read or have ended, that one turn goes on with.
 const READY: usize = 128;
+/// Connections of which nobody has logged in that are read in a turn; others wait for the next, and those who talk do not
+/// wait for them where thousands come at once.
+const NEWCOMERS: usize = 64;
 /// What one connection may read in a turn.
 const READ_BYTES: usize = 64 * 1024;
 /// Batches of orders that are carried out before output is flushed.
@@ -213,13 +216,15 @@ impl Reactor {
 
     fn handle_events(&mut self) {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let mut newcomers = 0;
         for event in events.iter().filter(|event| event.token() != WAKE) {
-            self.handle_event(event);
+            self.handle_event(event, &mut newcomers);
         }
         self.events = events;
     }
 
-    fn handle_event(&mut self, event: &Event) {
+    /// Handles an event; `newcomers` were read in this turn.
+    fn handle_event(&mut self, event: &Event, newcomers: &mut usize) {
         let id = connection::id(self.index, event.token());
         let Some(conn) = find(&mut self.slots, id) else { return };
         let is_broken = event.is_error() || event.is_write_closed();
@@ -239,7 +244,12 @@ impl Reactor {
             // Where thousands leave at once, those who talk do not wait for them.
             self.shared.list(conn);
         } else if !conn.listed {
-            self.service(id);
+            *newcomers += usize::from(conn.user().is_none());
+            if conn.user().is_none() && *newcomers > NEWCOMERS {
+                self.shared.list(conn);
+            } else {
+                self.service(id);
+            }
         }
     }
 
@@ -265,14 +275,14 @@ impl Reactor {
 
     /// Takes new connections; whether the loop is to drain, and within which time.
     fn take_mail(&mut self) -> Option<Duration> {
-        let mut drain = None;
-        while let Ok(Some(mail)) = self.doors.mail.try_recv() {
-            match mail {
-                Mail::Accepted(accepted) => accepted.into_iter().for_each(|accepted| self.adopt(accepted)),
-                Mail::Drain(within) => drain = Some(within),
+        match self.doors.mail.try_recv() {
+            Ok(Some(Mail::Accepted(accepted))) => {
+                accepted.into_iter().for_each(|accepted| self.adopt(accepted));
+                None
             }
+            Ok(Some(Mail::Drain(within))) => Some(within),
+            Ok(None) | Err(Gone) => None,
         }
-        drain
     }
 
     fn adopt(&mut self, Accepted { mut stream, peer }: Accepted) {

@@ -35,10 +35,10 @@ impl Results {
     /// All figures beside their goals; `*`: the generator was the bottleneck.
     pub fn on_terminal(&self, placement: Placement) -> String {
         let mut text = String::new();
-        for Goal { title, run, key, scale, unit, relation, goal, floor } in GOALS {
-            let Some(figure) = self.figure(placement, run, key).map(|figure| figure * scale) else {
-                continue;
-            };
+        for Goal { title, run, key, scale, unit, relation, goal, floor, divisor } in GOALS {
+            let divisor = divisor.map_or(Some(1.0), |run| self.figure(placement, run, key));
+            let Some((figure, divisor)) = self.figure(placement, run, key).zip(divisor) else { continue };
+            let figure = figure * scale / divisor;
             let (sign, is_met) = match relation {
                 Relation::AtMost => ("<=", figure <= *goal),
                 Relation::AtLeast => (">=", figure >= *goal),

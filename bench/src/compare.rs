@@ -2,7 +2,7 @@
 
 use crate::args::CompareArgs;
 use crate::error::Error;
-use crate::report::is_bounded;
+use crate::report::{ENDED_EARLY, is_bounded};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -44,12 +44,12 @@ fn object(value: Value) -> Option<Map<String, Value>> {
 
 /// What a result is called: runs of the same name are compared.
 fn name(result: &Map<String, Value>) -> &str {
-    result.get("name").and_then(Value::as_str).unwrap_or("?")
+    result.get("name").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Result<String, Error> {
     let mut text = String::new();
-    for old in before {
+    for old in before.iter().filter(|old| !name(old).is_empty()) {
         // Of several by one name the last counts: a file of lines grows.
         let Some(new) = after.iter().rfind(|new| name(new) == name(old)) else { continue };
         if before.iter().rfind(|other| name(other) == name(old)).is_some_and(|last| !std::ptr::eq(last, old))
@@ -57,6 +57,9 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
             continue;
         }
         let _ = writeln!(text, "{}\n  {:<38} {:>14} {:>14} {:>9}", name(old), "", "before", "after", "ratio");
+        for (key, then, now) in differences(old, new) {
+            let _ = writeln!(text, "  NOTE: two loads: {key} was {then} and is {now}");
+        }
         for (which, result) in [("before", old), ("after", new)] {
             for doubt in doubts(result) {
                 let _ = writeln!(text, "  NOTE: {which}: {doubt}");
@@ -83,11 +86,46 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
     Ok(text)
 }
 
+/// What says which load a result is of.
+const LOAD: [&str; 19] = [
+    "workload",
+    "dialect",
+    "addresses",
+    "ramp",
+    "warmup",
+    "pairs",
+    "conversations",
+    "window",
+    "rate",
+    "size",
+    "groups",
+    "members",
+    "senders",
+    "count",
+    "by",
+    "connections",
+    "messages",
+    "circles",
+    "mix",
+];
+
+/// In what two results are not of the same load, where both say so.
+fn differences<'a>(
+    old: &'a Map<String, Value>,
+    new: &'a Map<String, Value>,
+) -> impl Iterator<Item = (&'static str, &'a Value, &'a Value)> {
+    let both = |key: &&'static str| Some((*key, old.get(*key)?, new.get(*key)?));
+    LOAD.iter().filter_map(both).filter(|(_, then, now)| then != now)
+}
+
 /// Why a result's figures may not mean what they seem to.
 fn doubts(result: &Map<String, Value>) -> Vec<&'static str> {
     let mut doubts = Vec::new();
     if result.get("clean").and_then(Value::as_bool) == Some(false) {
         doubts.push("the run was not clean: its figures are of something that failed");
+    }
+    if result.get(ENDED_EARLY).and_then(Value::as_bool) == Some(true) {
+        doubts.push("the run was ended before its time");
     }
     if is_bounded(result) {
         doubts.push("the generator was the bottleneck");
@@ -138,5 +176,19 @@ mod tests {
         };
         let text = compare(&lines(9.0, 2.0), &lines(9.0, 1.0)).unwrap();
         assert!(text.contains("0.500") && !text.contains("1.000"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_said() {
+        let read = |text: &str| read(text).unwrap();
+        let slow = read(r#"{"name":"a","workload":"pairs","rate":1000,"us":1.0}"#);
+        let text = compare(
+            &slow,
+            &read(r#"{"name":"a","workload":"pairs","rate":null,"ended_early":true,"us":2.0}"#),
+        );
+        let text = text.unwrap();
+        assert!(text.contains("NOTE: two loads: rate was 1000 and is null\n"), "{text}");
+        assert!(text.contains("NOTE: after: the run was ended before its time\n"), "{text}");
+        assert!(compare(&read(r#"{"us":1.0}"#), &read(r#"{"us":1.0}"#)).is_err(), "two runs without a name");
     }
 }

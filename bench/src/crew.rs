@@ -1,20 +1,26 @@
 //! Several processes as one generator: a process can hold only so many connections open.
 //!
 //! ```text
-//!   parent ----starts----> workers: set up, say "ready"
+//!   parent: registers accounts
+//!          ----starts----> workers: set up, say "ready"
 //!          <---ready------          wait
-//!          ----go--------->         measure, print what came of it as JSON
+//!          ----go--------->         measure, once or (`Workload::rounds`) again; print what came of it as JSON
 //!          <---result-----
 //! ```
 
-use crate::args::workload::{Worker, Workload};
+use crate::accounts::{List, register_many};
+use crate::args::workload::{CommonArgs, Worker, Workload};
 use crate::error::Error;
 use crate::interrupt;
 use crate::live::Live;
+use crate::target::Target;
 use crate::workload::{self, Base, Part, READY};
-use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal};
+use rustix::process::{Pid, Resource, Signal, getrlimit, set_parent_process_death_signal};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use tempfile::NamedTempFile;
 
 /// Descriptors that are not connections.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -49,20 +55,28 @@ struct Mate {
 }
 
 fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
-    // Before any of them connects; after that each sees only its own connections.
-    let pids = &workload.common().server_pid;
-    let base = Base::of(pids, workload.connections() as u32)?;
+    let common = workload.common();
     let live = Live::begin(format!("{of} processes"));
-    let mates: Result<Vec<Mate>, Error> = (0..of).map(|number| Mate::start(Worker { number, of })).collect();
+    let made = match common.accounts {
+        Some(_) => None,
+        None => Some(register(workload)?),
+    };
+    // Before any of them connects; after that each sees only its own connections.
+    let base = Base::of(&common.server_pid, workload.connections() as u32)?;
+    let accounts = made.as_ref().map(NamedTempFile::path);
+    let mates: Result<Vec<Mate>, Error> =
+        (0..of).map(|number| Mate::start(Worker { number, of }, accounts)).collect();
     let mut mates = mates?;
-    for mate in &mut mates {
-        mate.line(|line| (line.trim() == READY).then_some(()))?;
+    for _ in 0..workload.rounds() {
+        for mate in &mut mates {
+            mate.line(|line| (line.trim() == READY).then_some(()))?;
+        }
+        interrupt::listen(mates.iter().map(|mate| Pid::from_child(&mate.child)).collect())?;
+        for mate in &mut mates {
+            writeln!(mate.input).map_err(|error| Error::io("tell a process to begin", error))?;
+        }
+        live.say("warm-up, then measuring");
     }
-    for mate in &mut mates {
-        writeln!(mate.input).map_err(|error| Error::io("tell a process to begin", error))?;
-    }
-    interrupt::listen()?;
-    live.say("warm-up, then measuring");
     let mut whole: Option<Vec<Part>> = None;
     for mate in &mut mates {
         let parts: Vec<Part> = mate.line(|line| serde_json::from_str(line).ok())?;
@@ -77,6 +91,16 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
     Ok(parts)
 }
 
+/// Registers the accounts of all processes, and names them in a file.
+fn register(workload: &Workload) -> Result<NamedTempFile, Error> {
+    let CommonArgs { address, dialect, prefix, .. } = workload.common();
+    let file = NamedTempFile::new().map_err(|error| Error::io("make a temporary file", error))?;
+    let target = Target::new(address, 0)?;
+    let made = register_many(&target, dialect.dialect(), prefix, workload.accounts())?;
+    List::open(file.path())?.write(&made)?;
+    Ok(file)
+}
+
 /// Does a worker's part, and prints what it measured for its parent, whose end it does not outlive.
 pub fn work(workload: &Workload) -> Result<(), Error> {
     set_parent_process_death_signal(Some(Signal::KILL))
@@ -88,12 +112,18 @@ pub fn work(workload: &Workload) -> Result<(), Error> {
 }
 
 impl Mate {
-    fn start(worker: Worker) -> Result<Mate, Error> {
+    /// Starts one that takes its accounts from `accounts`, or from where all do.
+    fn start(worker: Worker, accounts: Option<&Path>) -> Result<Mate, Error> {
         let start = || {
             let mut command = Command::new(std::env::current_exe()?);
             command
                 .args(std::env::args_os().skip(1))
-                .arg(format!("--worker={}/{}", worker.number, worker.of));
+                .arg(format!("--worker={}/{}", worker.number, worker.of))
+                // A terminal tells a whole group of Ctrl-C; this one is told by its parent.
+                .process_group(0);
+            if let Some(accounts) = accounts {
+                command.arg("--accounts").arg(accounts);
+            }
             let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
             let pipes = child.stdin.take().zip(child.stdout.take());
             let (input, output) = pipes.ok_or_else(|| io::Error::other("it has no pipes"))?;
@@ -106,9 +136,12 @@ impl Mate {
     fn line<T>(&mut self, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
         let mut line = String::new();
         self.output.read_line(&mut line).map_err(|error| Error::io("hear from another process", error))?;
-        // It says on stderr, which is this process's, what went wrong.
-        read(&line)
-            .ok_or_else(|| Error::Usage("one of the processes could not measure; see above".to_owned()))
+        if let Some(read) = read(&line) {
+            return Ok(read);
+        }
+        let status = self.child.wait().map_err(|error| Error::io("wait for another process", error))?;
+        // What went wrong it says on stderr, which is this process's.
+        Err(Error::Usage(format!("one of the processes could not measure ({status})")))
     }
 }
 

@@ -1,36 +1,51 @@
-//! Ctrl-C while a load runs: it ends early, and what was measured until then is told. A second one ends the program.
+//! Ctrl-C while a load runs: the first ends what is measured, the next the wait for what is under way, and what was
+//! measured is told. The third ends the program.
 
 use crate::error::Error;
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::SIGINT;
-use signal_hook::flag;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use signal_hook::iterator::Signals;
+use std::process;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 /// The exit code of a program that Ctrl-C has ended, as a shell tells it.
 const ENDED: i32 = 130;
+/// How many end the program.
+const ENOUGH: u32 = 3;
 
-static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+static COUNT: AtomicU32 = AtomicU32::new(0);
+static BEGUN: Once = Once::new();
 
-/// From here on a Ctrl-C is noted; before, it ends the program.
+/// From here on a Ctrl-C is counted, and passed on to `others`; before, it ends the program.
 ///
 /// # Errors
-/// The system takes no handler.
-pub fn listen() -> Result<(), Error> {
-    let mut heard = Ok(());
-    ASKED.get_or_init(|| {
-        let asked = Arc::new(AtomicBool::new(false));
-        // The second one finds the flag set by the first.
-        heard = flag::register_conditional_shutdown(SIGINT, ENDED, Arc::clone(&asked))
-            .and_then(|_| flag::register(SIGINT, Arc::clone(&asked)))
-            .map(drop)
-            .map_err(|error| Error::io("watch for signals", error));
-        asked
+/// The system takes no handler, or has no thread.
+pub fn listen(others: Vec<Pid>) -> Result<(), Error> {
+    let mut begun = Ok(());
+    BEGUN.call_once(|| {
+        let listen = || {
+            let mut signals = Signals::new([SIGINT])?;
+            thread::Builder::new().name("signals".to_owned()).spawn(move || {
+                for _ in signals.forever() {
+                    if COUNT.fetch_add(1, Ordering::Relaxed) + 1 == ENOUGH {
+                        process::exit(ENDED);
+                    }
+                    for other in &others {
+                        // It may have ended.
+                        let _ = kill_process(*other, Signal::INT);
+                    }
+                }
+            })
+        };
+        begun = listen().map(drop).map_err(|error| Error::io("watch for Ctrl-C", error));
     });
-    heard
+    begun
 }
 
-/// Whether the run is to end early.
+/// How many there were.
 #[inline]
-pub fn is_asked() -> bool {
-    ASKED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
+pub fn count() -> u32 {
+    COUNT.load(Ordering::Relaxed)
 }

@@ -60,7 +60,7 @@ use wire::Dialect;
 pub enum Outcome {
     /// Every message was accounted for: exit code 0.
     Clean,
-    /// Something was lost, doubled, reordered, wrong or refused: exit code 1.
+    /// Something was lost, doubled, reordered, wrong or refused, or the results could not be written: exit code 1.
     Faulty,
 }
 
@@ -83,9 +83,9 @@ pub fn run(args: Args) -> Result<Outcome, Error> {
                 crew::work(&load)?;
                 return Ok(Outcome::Clean);
             }
-            report::check_files(load.common())?;
+            report::check(load.common())?;
             let parts = crew::run(&load)?;
-            report::publish(&load, parts)
+            Ok(report::publish(&load, parts))
         }
         Task::Accounts(accounts) => {
             let target = Target::new(&[accounts.address], 0)?;

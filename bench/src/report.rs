@@ -2,20 +2,26 @@
 
 use crate::Outcome;
 use crate::args::workload::{CommonArgs, Workload};
+use crate::clock::MILLISECOND;
 use crate::error::Error;
-use crate::interrupt;
-use crate::measure::{Latency, Quantiles, Tally, Usage, ratio};
+use crate::measure::{Cut, Latency, Quantiles, Sample, Tally, Usage, ratio};
 use crate::page;
 use crate::workload::{Base, Part, plural};
 use jiff::{Timestamp, Unit};
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display};
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use wire::Dialect;
 
 /// Where a result says that the generator bounded a part, behind that part's name.
 const BOTTLENECK: &str = "generator_was_the_bottleneck";
+/// Where a result says that it was cut short.
+pub const ENDED_EARLY: &str = "ended_early";
+/// A measured part that is shorter, ns, says nothing of what bounded it.
+const TELLING: u64 = 100 * MILLISECOND;
+/// A generator that stood still for longer, ns, has measured itself.
+const STOOD_STILL: u64 = 200 * MILLISECOND;
 /// A generator that used, or could have used, more of its cores than this was what bounded the run.
 const SATURATED: f64 = 0.95;
 /// A generator that was so late itself makes latencies that say nothing of the server: us, and as a part of theirs.
@@ -42,16 +48,18 @@ pub struct Report {
     pub parts: Vec<Part>,
     /// When, as RFC 3339 writes it.
     pub date: String,
-    /// Whether Ctrl-C ended it before its time.
-    has_ended_early: bool,
     threads_table: bool,
 }
 
-/// Looks whether results can be written to where the options say, before a run that might be long.
+/// Looks whether the processes are there that the options name, and whether results can be written to where they say:
+/// before a run that might be long.
 ///
 /// # Errors
-/// They cannot.
-pub fn check_files(common: &CommonArgs) -> Result<(), Error> {
+/// Something is not so.
+pub fn check(common: &CommonArgs) -> Result<(), Error> {
+    let beside = common.beside.iter().map(|(_, pid)| *pid);
+    let processes: Vec<u32> = common.server_pid.iter().copied().chain(beside).collect();
+    Sample::take(&processes)?;
     for file in [&common.json, &common.report].into_iter().flatten() {
         let opened = OpenOptions::new().create(true).append(true).open(file);
         opened.map_err(|error| Error::io(format!("write {}", file.display()), error))?;
@@ -59,25 +67,30 @@ pub fn check_files(common: &CommonArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints what came of a run, and writes it where its options say.
-pub fn publish(workload: &Workload, parts: Vec<Part>) -> Result<Outcome, Error> {
+/// Prints what came of a run, and writes it where its options say. What cannot be written is told, and no clean outcome.
+pub fn publish(workload: &Workload, parts: Vec<Part>) -> Outcome {
     let common = workload.common();
     let report = Report::new(workload, parts);
-    // A pipe that nobody reads any more is no reason to fail.
-    let _ = write!(std::io::stdout(), "{report}");
-    let result = report.json();
+    let mut outcome = report.outcome();
+    let mut note = |what: &str, written: io::Result<()>| match written {
+        // A pipe that nobody reads any more is no reason to fail.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("chatbench: cannot write {what}: {error}");
+            outcome = Outcome::Faulty;
+        }
+        _ => {}
+    };
+    // Each by itself: what cannot be written to one place may be written to the other.
+    note("to stdout", write!(io::stdout(), "{report}"));
     if let Some(file) = &common.json {
-        let append = || -> std::io::Result<()> {
-            let line = Value::Object(result.clone());
-            writeln!(OpenOptions::new().create(true).append(true).open(file)?, "{line}")
-        };
-        append().map_err(|error| Error::io(format!("append to {}", file.display()), error))?;
+        let line = Value::Object(report.json());
+        let append = || writeln!(OpenOptions::new().create(true).append(true).open(file)?, "{line}");
+        note(&file.display().to_string(), append());
     }
     if let Some(file) = &common.report {
-        fs::write(file, page::render(&report))
-            .map_err(|error| Error::io(format!("write {}", file.display()), error))?;
+        note(&file.display().to_string(), fs::write(file, page::render(&report)));
     }
-    Ok(report.outcome())
+    outcome
 }
 
 impl Report {
@@ -87,8 +100,7 @@ impl Report {
         let (title, options) = describe(workload);
         let name = common.name.clone().unwrap_or_else(|| title.clone());
         let date = Timestamp::now().round(Unit::Second).unwrap_or_default().to_string();
-        let (has_ended_early, threads_table) = (interrupt::is_asked(), common.threads_table);
-        Report { name, title, options, parts, date, has_ended_early, threads_table }
+        Report { name, title, options, parts, date, threads_table: common.threads_table }
     }
 
     /// Whether all went well.
@@ -106,7 +118,8 @@ impl Report {
         line.insert("clean".into(), json!(self.outcome() == Outcome::Clean));
         line.insert("date".into(), json!(self.date));
         line.insert("chatbench".into(), json!(VERSION));
-        line.insert("ended_early".into(), json!(self.has_ended_early));
+        let ended_early = self.parts.iter().any(|part| part.tally.cut != Cut::default());
+        line.insert(ENDED_EARLY.into(), json!(ended_early));
         line.extend(self.options.clone());
         for part in &self.parts {
             let prefix = if part.name.is_empty() { String::new() } else { format!("{}_", part.name) };
@@ -211,7 +224,6 @@ fn describe(workload: &Workload) -> (String, Map<String, Value>) {
 fn done_word(part: &Part) -> String {
     match (&*part.unit, &*part.latency) {
         (_, "ack") => "stored".into(),
-        (_, "handing over") => "handed_over".into(),
         ("message" | "delivery", _) => "delivered".into(),
         (other, _) => plural(other),
     }
@@ -304,7 +316,16 @@ pub fn is_bounded(result: &Map<String, Value>) -> bool {
 
 /// Says so where the generator, not the server, bounded what was measured.
 pub fn bottleneck(part: &Part) -> Option<String> {
-    let Tally { generator, generators, lag, latency, .. } = &part.tally;
+    let Tally { generator, generators, lag, latency, nanoseconds, stood_still, .. } = &part.tally;
+    if *nanoseconds < TELLING {
+        return None;
+    }
+    if *stood_still > STOOD_STILL {
+        return Some(format!(
+            "the generator was the bottleneck: it stood still itself, for {:.1} s",
+            *stood_still as f64 / 1e9
+        ));
+    }
     let processes = f64::from((*generators).max(1));
     let (used, starved) = (part.tally.cores(generator.cpu_ns), part.tally.cores(generator.starved_ns));
     // A thread is on one core at a time, and one of them that can do no more is enough.
@@ -315,7 +336,7 @@ pub fn bottleneck(part: &Part) -> Option<String> {
         );
     }
     if used + starved > SATURATED * processes && starved > 0.2 * used {
-        let seconds = part.tally.nanoseconds as f64 / 1e9;
+        let seconds = *nanoseconds as f64 / 1e9;
         return Some(format!(
             "the generator was the bottleneck: of {seconds:.1} s it had work and no CPU for {:.1} s",
             starved * seconds / processes
@@ -330,9 +351,6 @@ pub fn bottleneck(part: &Part) -> Option<String> {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
-        if self.has_ended_early {
-            writeln!(f, "  NOTE: ended by Ctrl-C before its time")?;
-        }
         for part in &self.parts {
             if !part.name.is_empty() {
                 writeln!(f, "  -- {}", part.name)?;
@@ -349,6 +367,12 @@ fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> f
     let (rate, done) = (tally.per_second(), grouped(tally.done));
     let rate = if rate < 100.0 { format!("{rate:.1}") } else { grouped(rate.round() as u64) };
     writeln!(f, "  {word:<11} {rate}/s ({done} in {seconds:.2} s)")?;
+    if tally.cut.measured {
+        writeln!(f, "  NOTE: ended by Ctrl-C before its time")?;
+    }
+    if tally.cut.drain {
+        writeln!(f, "  NOTE: Ctrl-C ended the wait for what was under way, which counts as lost")?;
+    }
     let is_ack = latency == "ack";
     let rows = [(&**latency, &tally.latency), ("ack", &tally.ack), ("begun late", &tally.lag)];
     let rows = rows.iter().enumerate().filter(|(at, (_, l))| l.count() > 0 && !(is_ack && *at == 1));

@@ -141,7 +141,8 @@ impl Rig {
 
     /// Runs `load` through the phases of the meter's window; then what is under way may take `drain` ns to arrive.
     pub fn run(&mut self, load: &mut impl Load, drain: u64) -> Result<(), Error> {
-        interrupt::listen()?;
+        interrupt::listen(Vec::new())?;
+        let mut interrupts = interrupt::count();
         let alarm = Alarm::new(self.poll.registry(), ALARM);
         let mut alarm = alarm.map_err(|error| Error::io("make a timer", error))?;
         let (mut events, mut scratch) = (Events::with_capacity(1024), Scratch::default());
@@ -153,12 +154,21 @@ impl Rig {
             }
             let now = self.clock.now();
             load.turn(self, now);
-            let is_asked_to_end = interrupt::is_asked();
-            if is_asked_to_end && self.meter.window().phase() == Phase::Warmup {
-                return Err(Error::Usage("ended before anything was measured".to_owned()));
-            }
-            if is_asked_to_end || load.is_hopeless() {
+            if load.is_hopeless() {
                 self.meter.window_mut().finish(now);
+            }
+            if interrupt::count() > interrupts {
+                interrupts = interrupt::count();
+                match self.meter.window().phase() {
+                    Phase::Warmup => {
+                        return Err(Error::Usage("ended before anything was measured".to_owned()));
+                    }
+                    Phase::Measured => self.meter.cut_short(now),
+                    Phase::Drain => {
+                        self.meter.note_end_of_drain();
+                        deadline = now;
+                    }
+                }
             }
             if self.meter.window().phase() == Phase::Drain {
                 if load.has_open() {

@@ -15,9 +15,10 @@ const HINTS: &[(&str, &str)] = &[
     ("TOKEN_INVALID", "TOKEN_INVALID: a login by password makes the tokens of a file of accounts invalid"),
     (
         Trouble::OVERRUN,
-        "overrun: the server could not keep up with this rate; too much was outstanding, and the load was ended",
+        "overrun: too much was outstanding, and the load was ended: the server, or this generator, cannot keep up with this rate",
     ),
     (Trouble::SERVER_ENDED, "server_ended: a process of --server-pid has ended; what it used is not known"),
+    (Trouble::BESIDE_ENDED, "beside_ended: a process of --beside has ended; what it used is not known"),
     (
         Trouble::DISCONNECTED,
         "disconnected: the server has closed connections, or has ended: its log says why",
@@ -33,6 +34,8 @@ impl Trouble {
     pub const DISCONNECTED: &'static str = "disconnected";
     /// A process that `--server-pid` names was gone before the end.
     pub const SERVER_ENDED: &'static str = "server_ended";
+    /// A process that `--beside` names was gone before the end.
+    pub const BESIDE_ENDED: &'static str = "beside_ended";
     /// A heartbeat came back wrong.
     pub const WRONG_HEARTBEAT: &'static str = "wrong_heartbeat";
     /// A heartbeat was not answered before the next one was due.
@@ -41,8 +44,10 @@ impl Trouble {
     pub const UNEXPECTED: &'static str = "unexpected_frame";
     /// More was outstanding than the generator keeps account of.
     pub const OVERRUN: &'static str = "overrun";
-    /// A client that was to log in never got its answer.
-    pub const NOT_LOGGED_IN: &'static str = "login_unanswered";
+    /// A client that was to log in is not.
+    pub const NOT_LOGGED_IN: &'static str = "not_logged_in";
+    /// A sender of the legacy dialect was not answered behind what it had sent.
+    pub const NOT_CONFIRMED: &'static str = "not_confirmed";
     /// No connection could be begun: no port or descriptor is left.
     pub const CANNOT_CONNECT: &'static str = "cannot_connect";
     /// A message that was to be sent was not, for lack of time.

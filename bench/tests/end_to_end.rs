@@ -4,9 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use chatbench::relay::Relay;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -203,6 +202,8 @@ fn what_cannot_be_run_ends_with_2() {
         ("idle", "--connections 9 --heartbeat 0", "--heartbeat"),
         ("pairs", "--pairs 1 --window 1 --size 901 --dialect legacy", "900"),
         // Known before a run that may take hours, and before anything is written into a database.
+        ("pairs", "--pairs 1 --window 1 --json a --report a", "two files"),
+        ("pairs", "--pairs 1 --window 1 --beside db=99999999", "sample process 99999999"),
         ("pairs", "--pairs 1 --window 1 --json /nowhere/a.json", "cannot write /nowhere/a.json"),
         ("pairs", "--pairs 1 --window 1 --report /nowhere/a.html", "cannot write /nowhere/a.html"),
         ("accounts", "--count 1 --file /nowhere/accounts", "cannot write /nowhere/accounts"),
@@ -241,6 +242,59 @@ fn catches_ctrl_c(pid: u32) -> bool {
 /// How often a process has slept: at an even pace, once for each message.
 fn sleeps(pid: u32) -> u64 {
     status(pid, "voluntary_ctxt_switches:").parse().unwrap()
+}
+
+#[test]
+fn several_processes_share_a_file_of_accounts_and_what_each_lane_does() {
+    let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
+    let file = folder.path().join("accounts");
+    let made = chatbench("accounts", relay.address, &format!("--count 12 --file {}", file.display()));
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    // Five pairs are two and three: no account may be in both processes, the relay would say so.
+    let load = format!(
+        "--pairs 5 --rate 1000 --processes 2 --seconds 0.5 --warmup 0.1 --accounts {}",
+        file.display()
+    );
+    let run = chatbench("pairs", relay.address, &load);
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+}
+
+#[test]
+fn a_slow_drain_is_ended_by_ctrl_c_and_what_was_measured_is_told() {
+    // The message that is dropped is waited for.
+    let (relay, folder) = (Running::start(Some("drop:20")), tempfile::tempdir().unwrap());
+    let file = folder.path().join("result.json");
+    let load = "--pairs 1 --window 1 --seconds 0.5 --warmup 0 --drain 3600 --json";
+    let mut run = command("pairs", relay.address, &format!("{load} {}", file.display())).spawn().unwrap();
+    until("it listens", || catches_ctrl_c(run.id()));
+    // Half a second is measured. On a machine that stands still for so long the first ends that, and the next the drain.
+    let mut status = None;
+    for _ in 0..2 {
+        let asked = Instant::now();
+        while status.is_none() && asked.elapsed() < Duration::from_secs(2) {
+            thread::sleep(Duration::from_millis(10));
+            status = run.try_wait().unwrap();
+        }
+        if status.is_none() {
+            kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+        }
+    }
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    let result: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!((&result["lost"], &result["ended_early"]), (&1.into(), &true.into()), "{result}");
+    assert_eq!(result["delivered"], 18, "{result}");
+}
+
+#[test]
+fn a_run_whose_results_cannot_be_written_is_no_clean_run() {
+    let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
+    let page = folder.path().join("page.html");
+    let load =
+        format!("--pairs 1 --window 1 --seconds 0.2 --warmup 0 --json /dev/full --report {}", page.display());
+    let run = chatbench("pairs", relay.address, &load);
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    assert!(String::from_utf8_lossy(&run.stderr).contains("cannot write /dev/full"), "{run:?}");
+    assert!(std::fs::read_to_string(page).unwrap().contains("</html>"));
 }
 
 #[test]
@@ -299,7 +353,7 @@ fn ctrl_c_ends_a_run_early_and_what_was_measured_is_told() {
             file.display()
         );
         let mut command = command("pairs", relay.address, &load);
-        let run = command.stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+        let run = command.stdout(Stdio::piped()).spawn().unwrap();
         // What comes earlier just ends it.
         until("all of it listens", || {
             let workers = children(run.id());
@@ -311,7 +365,8 @@ fn ctrl_c_ends_a_run_early_and_what_was_measured_is_told() {
         until("each has sent something", || {
             at_work.iter().zip(&before).all(|(pid, before)| sleeps(*pid) > before + 50)
         });
-        kill_process_group(Pid::from_child(&run), Signal::INT).unwrap();
+        // The first one only, as by kill: it tells the others.
+        kill_process(Pid::from_child(&run), Signal::INT).unwrap();
         let output = run.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("ended by Ctrl-C"), "{output:?}");

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 /// Load generator of the chat server.
 ///
-/// Exit code 0: every message was accounted for. 1: some were lost, duplicated, out of order, wrong or refused, or a
-/// connection was lost. 2: nothing could be measured.
+/// Exit code 0: every message was accounted for. 1: some were lost, duplicated, out of order, wrong or refused, a
+/// connection was lost, or the results could not be written. 2: nothing could be measured.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {

@@ -15,6 +15,9 @@ use wire::limits::CONTENT_BYTES;
 /// What fits an object of the legacy dialect beside its other fields.
 const LEGACY_SIZE_MAX: u32 = 900;
 
+/// The shortest time between two heartbeats of one connection, seconds.
+const HEARTBEAT_LEAST: f64 = 0.01;
+
 /// A load.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Workload {
@@ -129,6 +132,13 @@ impl FromStr for Worker {
 }
 
 impl Worker {
+    /// Its part of `total` that falls on its part of `lanes`: each lane has as much, but for the rounding.
+    pub fn share(self, total: u32, lanes: u32) -> u32 {
+        let (first, count) = self.part(lanes);
+        let upto = |lane: u32| (u64::from(total) * u64::from(lane) / u64::from(lanes.max(1))) as u32;
+        upto(first + count) - upto(first)
+    }
+
     /// Its part of `total` things: how many come before them, and how many they are.
     pub fn part(self, total: u32) -> (u32, u32) {
         let (each, rest) = (total / self.of, total % self.of);
@@ -347,10 +357,13 @@ impl Workload {
             Workload::Group(args) if args.senders > args.members => {
                 return wrong(format!("of {} members {} cannot send", args.members, args.senders));
             }
-            Workload::Idle(args) if args.heartbeat <= 0.0 => {
-                return wrong("--heartbeat must be more than 0".to_owned());
+            Workload::Idle(args) if args.heartbeat < HEARTBEAT_LEAST => {
+                return wrong(format!("--heartbeat must be at least {HEARTBEAT_LEAST}"));
             }
             _ => {}
+        }
+        if common.json.is_some() && common.json == common.report {
+            return wrong("--json and --report must be two files".to_owned());
         }
         // Who is named twice has used what it has used once.
         let pids = &mut self.common_mut().server_pid;
@@ -418,38 +431,50 @@ impl Workload {
         .max(1)
     }
 
+    /// How often all processes wait for each other: before each of the times that something is measured.
+    pub fn rounds(&self) -> u32 {
+        if let Workload::Offline(_) = self { 2 } else { 1 }
+    }
+
+    /// Accounts that the processes before `worker` use.
+    pub fn accounts_before(&self, worker: Worker) -> u32 {
+        (0..worker.number).map(|number| self.part(Worker { number, ..worker }).accounts()).sum()
+    }
+
     /// The part of it that `worker` does.
     pub fn part(&self, worker: Worker) -> Workload {
         let mut part = self.clone();
         let cut = |number: &mut u32| *number = worker.part(*number).1;
-        let cut_some = |number: &mut Option<u32>| *number = number.map(|number| worker.part(number).1);
+        // Whoever sends sends as much, whichever process they are in; and none is told to do nothing.
+        let share = |number: &mut u32, lanes: u32| *number = worker.share(*number, lanes).max(1);
+        let share_some = |number: &mut Option<u32>, lanes| number.iter_mut().for_each(|it| share(it, lanes));
         match &mut part {
             Workload::Pairs(args) => {
+                share_some(&mut args.pace.rate, args.pairs);
                 cut(&mut args.pairs);
-                cut_some(&mut args.pace.rate);
             }
             Workload::Group(args) => {
+                share_some(&mut args.pace.rate, args.groups);
                 cut(&mut args.groups);
-                cut_some(&mut args.pace.rate);
             }
             Workload::Login(args) => {
+                share_some(&mut args.window, args.count);
+                share_some(&mut args.rate, args.count);
                 cut(&mut args.count);
-                cut_some(&mut args.window);
-                cut_some(&mut args.rate);
             }
             Workload::Storm(args) => {
+                share(&mut args.rate, args.pairs);
                 cut(&mut args.connections);
                 cut(&mut args.pairs);
-                cut(&mut args.rate);
             }
             Workload::Idle(args) => cut(&mut args.connections),
             Workload::Offline(args) => {
+                share(&mut args.messages, args.pairs);
                 cut(&mut args.pairs);
-                cut(&mut args.messages);
             }
             Workload::Mixed(args) => {
+                share(&mut args.rate, args.circles);
                 cut(&mut args.circles);
-                cut(&mut args.rate);
                 args.seed = args.seed.wrapping_add(u64::from(worker.number));
             }
         }
@@ -490,6 +515,16 @@ mod tests {
             let parts: Vec<_> = (0..of).map(|number| Worker { number, of }.part(20)).collect();
             assert_eq!(parts.iter().map(|part| part.1).sum::<u32>(), 20);
             assert!(parts.windows(2).all(|two| two[0].0 + two[0].1 == two[1].0));
+        }
+        for (total, lanes, of) in [(900, 3, 2), (7, 5, 4), (1_000, 64, 7), (3, 3, 3)] {
+            let shares: Vec<_> = (0..of).map(|number| Worker { number, of }.share(total, lanes)).collect();
+            assert_eq!(shares.iter().sum::<u32>(), total);
+            // Each of the lanes has the same, but for the rounding.
+            for (number, share) in (0..).zip(shares) {
+                let each =
+                    f64::from(Worker { number, of }.part(lanes).1) * f64::from(total) / f64::from(lanes);
+                assert!((f64::from(share) - each).abs() < 1.0 + 1e-9, "{total} {lanes} {of}");
+            }
         }
         assert!("3/3".parse::<Worker>().is_err() && "x".parse::<Worker>().is_err());
         assert_eq!("1/3".parse(), Ok(Worker { number: 1, of: 3 }));

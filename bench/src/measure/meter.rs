@@ -2,7 +2,7 @@
 
 use super::process::{resident, ticks};
 use super::window::{Phase, Window};
-use super::{Latency, Moment, Tally};
+use super::{Cut, Latency, Moment, Tally};
 use crate::clock::{Clock, MILLISECOND, SECOND};
 use crate::error::Error;
 use crate::live::Live;
@@ -33,6 +33,9 @@ pub struct Meter {
     is_measured: bool,
     /// What server and generator had used at the last moment, ns.
     used: [u64; 2],
+    /// How long the generator stood still in the measured phase, at most.
+    stood_still: u64,
+    cut: Cut,
     live: Live,
 }
 
@@ -54,6 +57,8 @@ impl Meter {
             last_moment: now,
             is_measured: false,
             used,
+            stood_still: 0,
+            cut: Cut::default(),
             live,
         }
     }
@@ -66,6 +71,17 @@ impl Meter {
     /// The window, to end it.
     pub fn window_mut(&mut self) -> &mut Window {
         &mut self.window
+    }
+
+    /// Somebody has asked to end: what is measured ends at `now`.
+    pub fn cut_short(&mut self, now: u64) {
+        self.cut.measured = true;
+        self.window.finish(now);
+    }
+
+    /// Somebody has asked not to wait for what is under way.
+    pub fn note_end_of_drain(&mut self) {
+        self.cut.drain = true;
     }
 
     /// A unit of work that counts from `at` is done at `now`.
@@ -109,9 +125,21 @@ impl Meter {
     pub fn advance(&mut self, clock: &Clock) -> Result<bool, Error> {
         let now = clock.now();
         if now >= self.next_moment {
+            if self.is_measured {
+                self.stood_still = self.stood_still.max(now - self.next_moment);
+            }
             self.end_moment(now);
         }
-        self.window.advance(clock)
+        let has_changed = self.window.advance(clock)?;
+        if has_changed {
+            // A phase begins with a moment, but for one so short that its rates would say nothing.
+            let now = clock.now();
+            if now - self.last_moment >= MOMENT / 10 {
+                self.end_moment(now);
+            }
+            self.is_measured = self.window.phase() == Phase::Measured;
+        }
+        Ok(has_changed)
     }
 
     fn end_moment(&mut self, now: u64) {
@@ -146,6 +174,7 @@ impl Meter {
         if has_server && measured.server.is_none() {
             self.trouble.note(Trouble::SERVER_ENDED);
         }
+        self.trouble.note_many(Trouble::BESIDE_ENDED, measured.beside_ended);
         Tally {
             nanoseconds: measured.nanoseconds,
             done: self.done,
@@ -157,6 +186,8 @@ impl Meter {
             beside: measured.beside,
             generator: measured.generator,
             generators: 1,
+            stood_still: self.stood_still,
+            cut: self.cut,
             moments: self.moments,
             ..Tally::default()
         }

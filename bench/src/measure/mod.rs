@@ -9,5 +9,5 @@ pub mod window;
 pub use latency::{Latency, Quantiles};
 pub use meter::Meter;
 pub use process::{Sample, Usage};
-pub use tally::{Moment, Tally, ratio};
+pub use tally::{Cut, Moment, Tally, ratio};
 pub use window::{Phase, Window};

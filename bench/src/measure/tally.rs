@@ -26,6 +26,15 @@ pub struct Moment {
     pub server_rss_kib: u64,
 }
 
+/// What of a run was cut short by Ctrl-C.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// What was measured.
+    pub measured: bool,
+    /// The wait for what was under way: what had not arrived counts as lost.
+    pub drain: bool,
+}
+
 /// What came of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
@@ -53,6 +62,10 @@ pub struct Tally {
     pub generator: Usage,
     /// How many processes the generator was.
     pub generators: u32,
+    /// How long a process of the generator stood still in the measured part, at most, ns.
+    pub stood_still: u64,
+    /// What of the run somebody has cut short.
+    pub cut: Cut,
     /// The run, moment by moment.
     pub moments: Vec<Moment>,
 }
@@ -80,9 +93,12 @@ impl Tally {
         }
         self.generator.add(other.generator);
         self.generators += other.generators;
-        for (moment, more) in self.moments.iter_mut().zip(&other.moments) {
-            moment.add(more);
-        }
+        self.stood_still = self.stood_still.max(other.stood_still);
+        self.cut.measured |= other.cut.measured;
+        self.cut.drain |= other.cut.drain;
+        let shared = self.moments.len().min(other.moments.len());
+        self.moments.iter_mut().zip(&other.moments).for_each(|(moment, more)| moment.add(more));
+        self.moments.extend(&other.moments[shared..]);
     }
 
     /// Units of work a second.

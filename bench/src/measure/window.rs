@@ -24,6 +24,8 @@ pub struct Measured {
     pub server: Option<Usage>,
     /// What those that stand beside it used, by name.
     pub beside: Vec<(String, Usage)>,
+    /// How many of those, by name, have ended.
+    pub beside_ended: u64,
     /// What this process used.
     pub generator: Usage,
 }
@@ -120,6 +122,7 @@ impl Window {
                 let used = |((name, pids), before): (&(String, Vec<u32>), Sample)| {
                     Sample::take(pids).ok().map(|now| (name.clone(), now.since(&before)))
                 };
+                let used: Vec<_> = self.beside.iter().zip(beside).filter_map(used).collect();
                 self.measured = Measured {
                     nanoseconds: end - self.open,
                     server: match &self.pids[..] {
@@ -127,7 +130,8 @@ impl Window {
                         // A server that has ended is trouble of the run, which is told, not one of the generator.
                         pids => Sample::take(pids).ok().map(|now| now.since(&server)),
                     },
-                    beside: self.beside.iter().zip(beside).filter_map(used).collect(),
+                    beside_ended: (self.beside.len() - used.len()) as u64,
+                    beside: used,
                     generator: Sample::take(&own)?.since(&generator),
                 };
                 self.phase = Phase::Drain;

@@ -13,15 +13,15 @@ use crate::schedule::Schedule;
 use crate::trouble::Trouble;
 use std::collections::VecDeque;
 use wire::kind::{REPLY, request};
-use wire::{Dialect, Frame, Refusal, Reply};
+use wire::{Dialect, Frame, Reply};
 
 /// What came of a LOGIN.
 #[derive(Debug)]
 pub enum Answer {
     /// It is logged in.
     LoggedIn,
-    /// It is not.
-    Refused(Box<Refusal>),
+    /// It is not: why, and after how many milliseconds to ask again, if the server says so.
+    Refused(&'static str, Option<u64>),
     /// The answer makes no sense.
     Wrong,
 }
@@ -36,7 +36,7 @@ pub fn answer(unit: Unit<'_>) -> Option<Answer> {
             }
             Some(match Reply::decode(kind, value) {
                 Ok(Reply::LoggedIn(_)) => Answer::LoggedIn,
-                Ok(Reply::Refused(refusal)) => Answer::Refused(refusal),
+                Ok(Reply::Refused(refusal)) => Answer::Refused(refusal.errno.name(), refusal.retry_after_ms),
                 _ => Answer::Wrong,
             })
         }
@@ -44,7 +44,10 @@ pub fn answer(unit: Unit<'_>) -> Option<Answer> {
         Unit::Object(object) => match legacy::read(object) {
             Object::Other(value) => match legacy::errno(&value, msgid::LOGIN_ACK)? {
                 0 => Some(Answer::LoggedIn),
-                _ => Some(Answer::Wrong),
+                1 => Some(Answer::Refused("BAD_CREDENTIALS", None)),
+                2 => Some(Answer::Refused("ALREADY_ONLINE", None)),
+                // This dialect does not tell one reason from the other.
+                _ => Some(Answer::Refused("REFUSED", None)),
             },
             Object::Chat(_) => None,
             Object::Broken => Some(Answer::Wrong),
@@ -188,8 +191,8 @@ impl Load for Logins {
                 Some(since) => rig.meter.record_done(since, now),
                 None => rig.meter.trouble.note(Trouble::UNEXPECTED),
             },
-            Some(Answer::Refused(refusal)) => {
-                rig.meter.trouble.note_refusal(&refusal);
+            Some(Answer::Refused(why, _)) => {
+                rig.meter.trouble.note(why);
                 self.end(number);
             }
             Some(Answer::Wrong) => {

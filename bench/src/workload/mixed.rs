@@ -77,6 +77,8 @@ struct Day {
     /// Up to which seq a look into the history goes, while it is not answered.
     looking: Vec<Option<u64>>,
     counts: [u64; ACTS.len()],
+    /// Acts that could not be done.
+    left_out: u64,
     logins: Latency,
     is_ending: bool,
 }
@@ -106,6 +108,7 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
         away: VecDeque::new(),
         looking: vec![None; accounts.len()],
         counts: [0; ACTS.len()],
+        left_out: 0,
         logins: Latency::default(),
         is_ending: false,
     };
@@ -117,6 +120,7 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
     let mut part = Part { base, ..Part::new("", "delivery", "delivery", tally) };
     let counts = ACTS.iter().zip(mix.0).zip(day.counts).filter(|((_, part), _)| *part > 0);
     part.counts.extend(counts.map(|(((_, name), _), count)| ((*name).into(), count)));
+    part.counts.insert("left out".into(), day.left_out);
     let returns = Tally {
         nanoseconds: part.tally.nanoseconds,
         done: day.logins.count(),
@@ -178,7 +182,7 @@ impl Day {
         // Rolled for every act, so that what comes later does not depend on what could be done.
         let away = AWAY + self.dice.below(9 * AWAY);
         if self.states[number] != State::Here || !rig.connections[number].is_open() {
-            return;
+            return self.leave_out(rig, due);
         }
         let (lane, member) = (&mut self.talk.lanes[number / self.members], number % self.members);
         let padding = &self.talk.common.padding;
@@ -189,13 +193,13 @@ impl Day {
                 // What the neighbour before wrote.
                 let (conversation, seq) = lane.place((member + self.members - 1) % self.members, member);
                 if seq == 0 {
-                    return;
+                    return self.leave_out(rig, due);
                 }
                 Command::Read { conversation, seq: Seq(seq) }.encode(0, rig.output(number));
             }
             Act::LookBack => {
                 if self.looking[number].is_some() {
-                    return;
+                    return self.leave_out(rig, due);
                 }
                 let (conversation, seq) = lane.place(self.members, member);
                 let (direction, limit) = (Direction::Before(Seq(seq + 1)), PAGE);
@@ -206,7 +210,9 @@ impl Day {
             Act::Leave => {
                 match rig.dialect() {
                     // What is still to be answered would be lost.
-                    Dialect::Tlv if lane.is_waiting(member) || self.looking[number].is_some() => return,
+                    Dialect::Tlv if lane.is_waiting(member) || self.looking[number].is_some() => {
+                        return self.leave_out(rig, due);
+                    }
                     Dialect::Tlv => rig.close(number),
                     Dialect::Legacy => {
                         legacy::put(rig.output(number), &legacy::logout(lane.members[member].id.0));
@@ -220,6 +226,11 @@ impl Day {
         }
         let counts = rig.meter.window().holds(due);
         self.counts[ACTS.iter().position(|known| known.0 == act).unwrap_or(0)] += u64::from(counts);
+    }
+
+    /// What was due at `due` cannot be done by who was to do it: they are away, say, or have not been answered yet.
+    fn leave_out(&mut self, rig: &Rig, due: u64) {
+        self.left_out += u64::from(rig.meter.window().holds(due));
     }
 
     fn come_back(&mut self, rig: &mut Rig, number: usize, now: u64) {
@@ -283,7 +294,7 @@ impl Load for Day {
                     }
                     self.talk.receive_missed(rig, number, unit, now);
                 }
-                Answer::Refused(refusal) => rig.meter.trouble.note_refusal(&refusal),
+                Answer::Refused(why, _) => rig.meter.trouble.note(why),
                 Answer::Wrong => rig.meter.trouble.note(Trouble::UNEXPECTED),
             };
         }

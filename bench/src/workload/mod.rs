@@ -105,7 +105,7 @@ pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
     // Far enough apart that no two processes come from one address where ports may run out.
     let first = u64::from(worker.number) * workload.connections().max(1).next_multiple_of(PORTS);
     let target = Target::new(&common.address, first)?;
-    let skip = worker.part(workload.accounts()).0;
+    let skip = workload.accounts_before(worker);
     let stage = |title| Stage {
         common: part.common(),
         target: target.clone(),
@@ -174,7 +174,7 @@ impl Stage<'_> {
         Base::of(&self.common.server_pid, connections)
     }
 
-    /// All is set up: where there are several processes, waits until all of them are.
+    /// All is ready to be measured: where there are several processes, waits until all of them are.
     fn ready(&self) -> Result<(), Error> {
         if self.common.worker.is_none() {
             return Ok(());
@@ -196,7 +196,7 @@ pub fn plural(unit: &str) -> String {
     }
 }
 
-/// What one process of several says when it is set up.
+/// What one process of several says when it is ready.
 pub const READY: &str = "ready";
 
 /// Appends a heartbeat of `user`, as a request that wants its answer.

@@ -1,4 +1,7 @@
 //! Messages to absent users, who then log in: how fast are they stored, and how fast and how completely delivered?
+//!
+//! The legacy dialect answers no message. There each sender, when it has sent all, asks for something that is answered,
+//! and behind all that it asked before: a login, which is refused, as it is logged in. Then all of it is stored.
 
 use super::login::{Answer, answer};
 use super::talk::Talk;
@@ -13,7 +16,8 @@ use crate::rig::{Load, Rig};
 use crate::trouble::Trouble;
 use wire::Dialect;
 
-/// Member 1 of each lane is absent at first.
+/// The members of each lane; the second is absent at first.
+const SENDER: usize = 0;
 const RECEIVER: usize = 1;
 
 struct Offline {
@@ -23,6 +27,16 @@ struct Offline {
     /// Receivers that are to connect in the next turn.
     to_come: Vec<usize>,
     missing: usize,
+    /// Over the legacy dialect, how far each lane's sender is with asking whether all is stored.
+    asked: Vec<Asked>,
+}
+
+/// How far a sender is with asking whether all is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    NotYet,
+    Waiting,
+    Answered,
 }
 
 /// Runs the workload: storing, then delivering.
@@ -38,19 +52,23 @@ pub fn run(stage: &Stage<'_>, args: &OfflineArgs) -> Result<Vec<Part>, Error> {
     let receivers: Vec<usize> = talk.lanes.iter().map(|lane| lane.first + RECEIVER).collect();
     receivers.iter().for_each(|number| rig.close(*number));
     let missing = receivers.len();
-    let mut offline = Offline { talk, is_delivery: false, to_come: Vec::new(), missing };
+    let is_legacy = rig.dialect() == Dialect::Legacy;
+    let asked = vec![Asked::NotYet; if is_legacy { talk.lanes.len() } else { 0 }];
+    let mut offline = Offline { talk, is_delivery: false, to_come: Vec::new(), missing, asked };
     rig.run(&mut offline, stage.drain())?;
+    stage.ready()?;
 
     let meter = stage.meter(&rig.clock, "message", 0, stage.length());
     let mut stored = rig.exchange_meter(meter).end();
     stored.sent = offline.talk.close().1;
     (stored.done, stored.latency) = (stored.ack.count(), stored.ack.clone());
-    let is_legacy = rig.dialect() == Dialect::Legacy;
     if is_legacy {
-        // Nothing says when it is stored, only that the kernel took it.
-        stored.done = stored.sent;
+        let answered =
+            offline.talk.lanes.iter().zip(&offline.asked).filter(|(_, asked)| **asked == Asked::Answered);
+        stored.done = answered.map(|(lane, _)| lane.sent()).sum();
+        stored.trouble.note_many(Trouble::NOT_CONFIRMED, stored.sent - stored.done);
     }
-    if stored.sent < u64::from(args.messages) {
+    if stored.sent < u64::from(args.messages) && !stored.cut.measured {
         stored.trouble.note_many(Trouble::NOT_SENT, u64::from(args.messages) - stored.sent);
     }
     (offline.is_delivery, offline.to_come) = (true, receivers);
@@ -58,16 +76,40 @@ pub fn run(stage: &Stage<'_>, args: &OfflineArgs) -> Result<Vec<Part>, Error> {
     let mut delivered = rig.meter.end();
     (delivered.faults, delivered.sent) = offline.talk.close();
     delivered.trouble.note_many(Trouble::NOT_LOGGED_IN, offline.missing as u64);
-    let part = Part::new("store", "message", if is_legacy { "handing over" } else { "ack" }, stored);
+    let part = Part::new("store", "message", "ack", stored);
     Ok(vec![part, Part::new("deliver", "message", "delivery", delivered)])
 }
 
 impl Offline {
+    /// Has senders that have sent all ask whether it is stored.
+    fn ask(&mut self, rig: &mut Rig) {
+        for (lane, asked) in self.talk.lanes.iter().zip(&mut self.asked) {
+            if *asked == Asked::NotYet && lane.senders.iter().all(|sender| sender.left == 0) {
+                *asked = Asked::Waiting;
+                let sender = &lane.members[SENDER];
+                sender.put_login(Dialect::Legacy, Means::Password, rig.output(lane.first + SENDER));
+            }
+        }
+    }
+
+    /// Whether it was the answer to that.
+    fn handle_answer(&mut self, number: usize, unit: Unit<'_>) -> bool {
+        let (lane, _) = self.talk.seat_of(number);
+        let is_answer = self.asked.get(lane) == Some(&Asked::Waiting) && answer(unit).is_some();
+        if is_answer {
+            self.asked[lane] = Asked::Answered;
+        }
+        is_answer
+    }
+
     fn handle_login(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) -> bool {
+        if self.talk.seat_of(number).1 != RECEIVER {
+            return false;
+        }
         match answer(unit) {
             None => return false,
             Some(Answer::LoggedIn) => self.missing -= 1,
-            Some(Answer::Refused(refusal)) => rig.meter.trouble.note_refusal(&refusal),
+            Some(Answer::Refused(why, _)) => rig.meter.trouble.note(why),
             Some(Answer::Wrong) => rig.meter.trouble.note(Trouble::UNEXPECTED),
         }
         self.talk.receive_missed(rig, number, unit, now);
@@ -93,14 +135,24 @@ impl Load for Offline {
         if !self.is_delivery || phase != Phase::Warmup {
             self.talk.turn(rig, now);
         }
-        let is_over = if self.is_delivery { !self.talk.has_open() } else { self.talk.is_through() };
+        if !self.is_delivery {
+            self.ask(rig);
+        }
+        let is_over = match self.is_delivery {
+            true => !self.talk.has_open(),
+            false => self.talk.is_through() && self.asked.iter().all(|asked| *asked == Asked::Answered),
+        };
         if is_over && phase == Phase::Measured {
             rig.meter.window_mut().finish(now);
         }
     }
 
     fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
-        if !self.is_delivery || !self.handle_login(rig, number, unit, now) {
+        let is_taken = match self.is_delivery {
+            true => self.handle_login(rig, number, unit, now),
+            false => self.handle_answer(number, unit),
+        };
+        if !is_taken {
             self.talk.handle(rig, number, unit, now);
         }
     }
@@ -122,6 +174,6 @@ impl Load for Offline {
     }
 
     fn has_open(&self) -> bool {
-        self.is_delivery && self.talk.has_open()
+        if self.is_delivery { self.talk.has_open() } else { self.asked.contains(&Asked::Waiting) }
     }
 }

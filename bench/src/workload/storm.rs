@@ -157,9 +157,9 @@ impl Load for Storm {
                 self.missing -= 1;
                 rig.meter.record_done(since, now);
             }
-            (Some(Answer::Refused(refusal)), _) => {
+            (Some(Answer::Refused(_, retry_after_ms)), _) => {
                 rig.close(client);
-                let pause = refusal.retry_after_ms.map_or(TRY_AGAIN, |ms| ms * MILLISECOND);
+                let pause = retry_after_ms.map_or(TRY_AGAIN, |ms| ms * MILLISECOND);
                 self.try_again(client, now + pause);
             }
             (Some(_), _) => rig.meter.trouble.note(Trouble::UNEXPECTED),

@@ -241,7 +241,7 @@ impl Talk {
                             senders.map(|sender| sender.outstanding).sum::<usize>() > OUTSTANDING_MAX;
                     }
                     if *has_overrun {
-                        // The load ends here; the window goes on, so the report says what was delivered.
+                        // The load ends here, and what is measured with it.
                         self.pace = Pace::Asked;
                         return;
                     }
@@ -340,7 +340,7 @@ impl Load for Talk {
     }
 
     fn is_hopeless(&self) -> bool {
-        !self.lanes.iter().any(Lane::is_open)
+        self.has_overrun || !self.lanes.iter().any(Lane::is_open)
     }
 
     fn next_due(&self) -> u64 {

@@ -7,7 +7,7 @@ use crate::config::Config;
 use clap::Parser;
 use logic::ConnId;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process;
@@ -105,9 +105,14 @@ impl Args {
         if self.check_config || self.print_config {
             let text =
                 if self.print_config { config.to_toml() } else { "The configuration is good.\n".to_owned() };
-            // Whoever closes the pipe early has read enough.
-            let _ = io::stdout().write_all(text.as_bytes());
-            process::exit(0)
+            match io::stdout().write_all(text.as_bytes()) {
+                // Whoever closes the pipe early has read enough.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    let _ = writeln!(io::stderr(), "chatserver: cannot write to stdout: {error}");
+                    process::exit(1)
+                }
+                _ => process::exit(0),
+            }
         }
         config
     }

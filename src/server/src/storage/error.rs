@@ -30,7 +30,7 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
-    /// The database server is not as it must be. The sentence says what to change.
+    /// The database is not as it must be. The sentence says what to change.
     #[error("{0}")]
     Unsuitable(String),
     /// A newer program wrote the database.

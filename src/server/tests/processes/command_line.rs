@@ -91,6 +91,13 @@ fn what_is_only_asked_for_is_answered() {
         stdout.contains("listen = \"[::1]:7000\"\n") && stdout.contains("level = \"warn\"\n"),
         "{stdout}"
     );
+
+    // A script that keeps it must not take half of it for all.
+    let mut command = Command::new(programs::chatserver());
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let Output { status, stderr, .. } = command.arg("--print-config").stdout(full).output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stderr.contains("cannot write to stdout")), (Some(1), true), "{stderr}");
 }
 
 #[test]
@@ -154,6 +161,17 @@ fn a_second_server_on_the_same_data_says_who_has_it() {
     assert_eq!((code, &*stdout), (1, ""), "{stderr}");
     let sentence = format!("{} is in use by another process (pid {})", data.display(), server.pid());
     assert!(stderr.contains(&sentence), "{stderr}");
+    // By whatever name.
+    let folder = tempfile::tempdir_in(server.folder()).unwrap();
+    let other = folder.path().join("other.db");
+    let setting = format!("storage.url=sqlite:{}", other.display());
+    std::os::unix::fs::symlink(&data, &other).unwrap();
+    let (code, _, stderr) = chatserver_with_data(&["--set", &setting, "127.0.0.1", "0"]);
+    assert_eq!((code, stderr.contains(&sentence)), (1, true), "{stderr}");
+    std::fs::remove_file(&other).unwrap();
+    std::fs::hard_link(&data, &other).unwrap();
+    let (code, _, stderr) = chatserver_with_data(&["--set", &setting, "127.0.0.1", "0"]);
+    assert_eq!((code, stderr.contains("has 2 names (hard links)")), (1, true), "{stderr}");
     // The first one does not notice.
     Client::join(server.address, "ann");
 }

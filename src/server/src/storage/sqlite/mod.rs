@@ -57,7 +57,7 @@ use schema::Tables;
 use sent::{Met, Sent};
 use std::fs::{DirBuilder, OpenOptions};
 use std::iter::Peekable;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,8 +133,15 @@ impl SqliteStore {
         // Made here for its mode, which SQLite gives to the log as well.
         let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         // Whatever lies beside it lies beside the file, not beside a link to it.
-        let found = made.and_then(|_| path.canonicalize());
-        let path = &*found.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let found = made.and_then(|file| Ok((path.canonicalize()?, file.metadata()?.nlink())));
+        let (path, names) = found.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let path = &*path;
+        if names > 1 {
+            return Err(StoreError::Unsuitable(format!(
+                "{} has {names} names (hard links), and what lies beside a database goes by one: leave it one name",
+                path.display()
+            )));
+        }
         let lock = ProcessLock::take(path)?;
         checkpoint::sync_log(path)?;
         let conn = Connection::open(path)?;

@@ -58,7 +58,7 @@ use moderation::Moderation;
 use output::Pool;
 use pace::Pace;
 use reactor::{Doors, Mail, Reactor, WAKE};
-use shared::{Limits, Shared};
+use shared::{Limits, Ready, Shared};
 use std::io;
 use std::net::TcpListener;
 use std::panic::resume_unwind;
@@ -213,7 +213,7 @@ fn shared(poll: &Poll, config: &NetConfig) -> io::Result<Shared> {
         stalled: false,
         dirty: Vec::new(),
         answered: Vec::new(),
-        ready: Vec::new(),
+        ready: Ready::default(),
         wheel: Wheel::new(),
         pool: Pool::default(),
         style: config.style,

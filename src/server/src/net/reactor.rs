@@ -18,7 +18,7 @@ use super::crowd::Crowd;
 use super::deadline::{Clock, Span, Tick};
 use super::introduction::Origin;
 use super::legacy;
-use super::shared::Shared;
+use super::shared::{PASSING, Shared};
 use crate::queue::{Bell, Gone, Inbox, Outbox};
 use crate::systemd::Pulse;
 use logic::{ConnId, Input, Order};
@@ -34,11 +34,6 @@ use std::time::{Duration, Instant};
 pub(super) const WAKE: Token = Token(usize::MAX);
 /// Events that one poll takes.
 pub(super) const EVENTS: usize = 1024;
-/// Connections that wait for a turn, because they have more to read or have ended, that one turn goes on with.
-const READY: usize = 128;
-/// Connections of which nobody has logged in that are read in a turn; others wait for the next, and those who talk do not
-/// wait for them where thousands come at once.
-const NEWCOMERS: usize = 64;
 /// What one connection may read in a turn.
 const READ_BYTES: usize = 64 * 1024;
 /// Batches of orders that are carried out before output is flushed.
@@ -133,7 +128,7 @@ impl Reactor {
         let mut pulse = Pulse::join();
         while !self.is_drained() {
             pulse.beat();
-            let ready = std::mem::take(&mut self.shared.ready);
+            let ready = self.shared.ready.take_turn();
             let has_looked = self.sleep(!ready.is_empty(), &pulse);
             let now = Instant::now();
             let before = std::mem::replace(&mut self.shared.now, self.clock.tick(now));
@@ -141,7 +136,7 @@ impl Reactor {
                 self.shared.moderation.polled(now);
             }
             self.handle_events();
-            self.handle_ready(ready);
+            self.handle_ready(&ready);
             let drain = self.take_mail();
             self.take_orders();
             self.end_rests();
@@ -241,11 +236,10 @@ impl Reactor {
         if is_broken && !conn.gate_is_open(&self.shared) {
             self.end(id, CloseReason::PeerReset);
         } else if is_over {
-            // Where thousands leave at once, those who talk do not wait for them.
             self.shared.list(conn);
         } else if !conn.listed {
             *newcomers += usize::from(conn.user().is_none());
-            if conn.user().is_none() && *newcomers > NEWCOMERS {
+            if conn.user().is_none() && *newcomers > PASSING {
                 self.shared.list(conn);
             } else {
                 self.service(id);
@@ -253,17 +247,14 @@ impl Reactor {
         }
     }
 
-    /// Goes on with the first of the connections that have waited for this turn.
-    fn handle_ready(&mut self, mut ready: Vec<ConnId>) {
-        let first = ready.len().min(READY);
-        for id in ready.drain(..first) {
+    /// Goes on with the connections that have waited for this turn.
+    fn handle_ready(&mut self, ready: &[ConnId]) {
+        for &id in ready {
             if let Some(conn) = find(&mut self.slots, id) {
                 conn.listed = false;
                 self.service(id);
             }
         }
-        ready.append(&mut self.shared.ready);
-        self.shared.ready = ready;
     }
 
     fn service(&mut self, id: ConnId) {

@@ -11,10 +11,16 @@ use super::wheel::Wheel;
 use ipnet::IpNet;
 use logic::{ConnId, Input};
 use mio::Registry;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use wire::Command;
 use wire::legacy::Style;
+
+/// Connections of those who are logged in that one turn goes on with, where they wait for one.
+const TALKING: usize = 128;
+/// The same of those that nobody has logged in on, or that have ended.
+pub(super) const PASSING: usize = 64;
 
 /// One per sub-reactor, handed to each connection that is worked on.
 pub(super) struct Shared {
@@ -32,8 +38,8 @@ pub(super) struct Shared {
     pub dirty: Vec<ConnId>,
     /// The same, where the output is answers: they are flushed after what others wait for.
     pub answered: Vec<ConnId>,
-    /// Connections with input to go on with in the next turn, each once.
-    pub ready: Vec<ConnId>,
+    /// Connections with input to go on with in the next turns, each once.
+    pub ready: Ready,
     /// One entry for the next deadline of each connection, and some that no longer mean anything.
     pub wheel: Wheel<ConnId>,
     /// Output buffers that nobody needs at the moment.
@@ -50,6 +56,27 @@ pub(super) struct Shared {
     pub registry: Registry,
     /// What each connection may do.
     pub limits: Limits,
+}
+
+/// Connections that wait for a turn: they have more to read, say, or have ended. Where thousands come or go at once, those who talk do not wait for them.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    /// Those of users who are there.
+    talking: VecDeque<ConnId>,
+    /// Those that nobody has logged in on yet, and those that have ended.
+    passing: VecDeque<ConnId>,
+}
+
+impl Ready {
+    fn push(&mut self, id: ConnId, is_talking: bool) {
+        if is_talking { self.talking.push_back(id) } else { self.passing.push_back(id) }
+    }
+
+    /// Those whose turn is next, the longest waiting first; empty only where none waits.
+    pub fn take_turn(&mut self) -> Vec<ConnId> {
+        let talking = self.talking.drain(..self.talking.len().min(TALKING));
+        talking.chain(self.passing.drain(..self.passing.len().min(PASSING))).collect()
+    }
 }
 
 /// The limits of each connection.
@@ -84,7 +111,7 @@ impl Shared {
     pub fn list(&mut self, conn: &mut Connection) {
         if !conn.listed {
             conn.listed = true;
-            self.ready.push(conn.id);
+            self.ready.push(conn.id, conn.user().is_some() && !conn.hung_up);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::guard::Suspect;
 use crate::limits::{DRAIN_RETRY_MS, LOGIN_GROUPS_BYTES};
 use crate::parked::{Asked, LoginAccount, Stage, TokenReply};
 use crate::session::{Joining, Session, SessionRef};
-use crate::state::State;
+use crate::state::{GOING_AWAY, State};
 use crate::store::{Account, Epoch, LoginView, Read, Ticket, Token, TokenHash, Write};
 use crate::welcome::{self, Welcoming};
 use crate::{Conflict, Now, account, cluster, contact, delivery, grace, listing, rules};
@@ -195,7 +195,7 @@ pub(crate) fn give_up(
     match errno {
         Errno::AlreadyOnline => already_online(state, now, asked, fx),
         Errno::Unavailable => state.unavailable(now, Some(asked), fx),
-        _ => state.refuse(now, asked, Errno::Busy, "the server is going away", fx),
+        _ => state.refuse(now, asked, Errno::Busy, GOING_AWAY, fx),
     }
 }
 

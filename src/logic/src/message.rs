@@ -47,7 +47,10 @@ pub(crate) fn store(
     if send.target == Target::User(live.user) {
         return Err(Refusal::new(Errno::BadRequest, ONESELF));
     }
-    if let Err(wait) = state.rates.take(&mut live.bucket, now.monotonic) {
+    // While the server stops, what comes here has waited in a line, and would be lost with it.
+    if !state.draining
+        && let Err(wait) = state.rates.take(&mut live.bucket, now.monotonic)
+    {
         return Err(Refusal::later(Errno::RateLimited, "too many messages; slow down", wait));
     }
     let (sender, epoch, sender_name) = (live.user, live.epoch, Arc::clone(&live.name));

@@ -67,9 +67,10 @@ impl Logic {
         self.state.sessions.len()
     }
 
-    /// Whether nobody waits for storage or passwords, and every cursor is written.
+    /// Whether nobody and no message waits for storage or passwords, and every cursor is written.
     pub fn is_settled(&self) -> bool {
-        self.state.parking.is_settled() && self.state.cursors.is_empty()
+        let state = &self.state;
+        state.parking.is_settled() && state.lines.is_empty() && state.cursors.is_empty()
     }
 
     /// Something came from a sub-reactor.
@@ -311,6 +312,7 @@ impl Logic {
             let wait = DRAIN_RETRY_MS + nth * DRAIN_STEP_MS % DRAIN_SPREAD_MS;
             go_away(session.conn, wait, node.clone(), fx);
         }
+        waiting_line::drain(state, now, fx);
         if state.cluster.is_some() {
             fx.bus.push(BusOrder::Leave);
         }

@@ -209,12 +209,14 @@ impl State {
     /// Why nothing new can be begun now, if so.
     pub fn refusal_to_begin(&self) -> Option<Refusal> {
         if self.draining {
-            return Some(Refusal::later(Errno::Busy, "the server is going away", BUSY_RETRY_MS));
+            return Some(Refusal::later(Errno::Busy, GOING_AWAY, BUSY_RETRY_MS));
         }
         (self.parking.len() - self.parking.appends >= WAITING_MAX)
             .then(|| Refusal::later(Errno::Busy, "too many requests are waiting", BUSY_RETRY_MS))
     }
 }
 
+/// What a client is told while the server stops.
+pub(crate) const GOING_AWAY: &str = "the server is going away";
 /// What a client is told when storage cannot be reached.
 pub(crate) const UNAVAILABLE: &str = "storage cannot be reached now; try again";

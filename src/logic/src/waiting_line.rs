@@ -6,10 +6,11 @@ use crate::conn::ConnId;
 use crate::effect::{CloseReason, Effects, Order};
 use crate::limits::LINE_MS;
 use crate::parked::{Asked, Sending};
-use crate::state::State;
+use crate::state::{GOING_AWAY, State};
 use crate::store::{Flight, Written};
 use crate::{Now, message};
 use std::collections::VecDeque;
+use wire::Errno;
 use wire::command::Send;
 use wire::kind::request;
 
@@ -41,6 +42,11 @@ struct Waiting {
 
 /// A message has come.
 pub(crate) fn arrive(state: &mut State, now: Now, conn: ConnId, send: Send, fx: &mut Effects) {
+    if state.draining {
+        // As if it had come after the end: otherwise that would never be.
+        let asked = Asked { conn, kind: request::SEND, request: 0 };
+        return state.refuse(now, asked, Errno::Busy, GOING_AWAY, fx);
+    }
     let send = Send { cid: Some(state.next_cid()), ..send };
     let Some(line) = line_of(state, conn) else { return };
     line.messages.push_back(Waiting { send, since: now.monotonic });
@@ -56,7 +62,7 @@ fn go_on(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects) {
         let (at, failed, flight) = (line.with_storage, line.failed, line.flight);
         let Some(waiting) = line.messages.get(at) else { return };
         let send = waiting.send.clone();
-        if failed || state.refusal_to_begin().is_some() {
+        if failed || (!state.draining && state.refusal_to_begin().is_some()) {
             return list(state, conn);
         }
         let flight = flight.unwrap_or_else(|| state.next_flight());
@@ -70,6 +76,13 @@ fn go_on(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects) {
                 state.answer(now, asked, refusal, fx);
             }
         }
+    }
+}
+
+/// The server stops: what waits is stored at once, as it would be lost with its line.
+pub(crate) fn drain(state: &mut State, now: Now, fx: &mut Effects) {
+    for conn in std::mem::take(&mut state.lines) {
+        retry(state, now, conn, fx);
     }
 }
 

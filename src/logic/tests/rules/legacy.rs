@@ -2,7 +2,7 @@
 
 use super::table::{Seen, Table, errno, rules};
 use super::{ALICE_BOB, TO_BOB, ack, table, texts};
-use logic::limits::{LEGACY_WINDOW, LINE_MS};
+use logic::limits::{LEGACY_WINDOW, LINE_MS, TICK_MS};
 use logic::{Conflict, ConnId, Input, Rules, Write};
 use wire::legacy::Welcome;
 use wire::reply::{Member, Presence};
@@ -386,4 +386,36 @@ fn after_a_minute_the_connection_closes() {
     t.settle();
     assert_eq!(t.texts(bob), ["1"]);
     assert_eq!(t.conversations[ALICE_BOB.0 as usize - 1].messages.len(), 1);
+}
+
+#[test]
+fn what_waits_in_a_line_is_stored_when_the_server_stops() {
+    let mut t = Table::new(Rules { messages_per_second: 1, ..rules() }, &["alice", "bob", "carol"]);
+    let (alice, _) = t.welcome("alice");
+    let (bob, _) = t.welcome("bob");
+    for content in texts(1..=50) {
+        t.say(alice, Table::text(TO_BOB, &content));
+    }
+    t.settle();
+    let mut told = t.texts(bob);
+    assert!(told.len() < 50, "a burst at most");
+    t.logic.drain(t.now, &mut t.fx);
+    assert!(!t.logic.is_settled(), "it does not end before they are stored");
+    // What comes now is as if it had come too late.
+    t.say(alice, Table::text(TO_BOB, "51"));
+    t.input(ack(bob, told.len() as u64));
+    t.settle();
+    while told.len() < 50 {
+        let more = t.texts(bob);
+        assert!(!more.is_empty(), "{told:?}");
+        told.extend(more);
+        t.input(ack(bob, told.len() as u64));
+        t.settle();
+    }
+    assert_eq!(told, texts(1..=50));
+    assert_eq!(t.texts(bob), [""; 0]);
+    while !t.logic.is_settled() {
+        t.advance(TICK_MS);
+        t.settle();
+    }
 }

@@ -74,13 +74,16 @@ pub struct Rig {
     opened: u64,
     /// Connections that have something to write.
     dirty: Vec<usize>,
+    /// How many Ctrl-C it has heeded.
+    interrupts: u32,
 }
 
 impl Rig {
     /// A rig without connections.
     pub fn new(target: Target, dialect: Dialect, clock: Clock, meter: Meter) -> Result<Rig, Error> {
         let poll = Poll::new().map_err(|error| Error::io("make a poll", error))?;
-        Ok(Rig { poll, clock, meter, connections: Vec::new(), dialect, target, opened: 0, dirty: Vec::new() })
+        let (connections, dirty) = (Vec::new(), Vec::new());
+        Ok(Rig { poll, clock, meter, connections, dialect, target, opened: 0, dirty, interrupts: 0 })
     }
 
     /// Which dialect is spoken.
@@ -142,7 +145,6 @@ impl Rig {
     /// Runs `load` through the phases of the meter's window; then what is under way may take `drain` ns to arrive.
     pub fn run(&mut self, load: &mut impl Load, drain: u64) -> Result<(), Error> {
         interrupt::listen(Vec::new())?;
-        let mut interrupts = interrupt::count();
         let alarm = Alarm::new(self.poll.registry(), ALARM);
         let mut alarm = alarm.map_err(|error| Error::io("make a timer", error))?;
         let (mut events, mut scratch) = (Events::with_capacity(1024), Scratch::default());
@@ -157,8 +159,8 @@ impl Rig {
             if load.is_hopeless() {
                 self.meter.window_mut().finish(now);
             }
-            if interrupt::count() > interrupts {
-                interrupts = interrupt::count();
+            if interrupt::count() > self.interrupts {
+                self.interrupts = interrupt::count();
                 match self.meter.window().phase() {
                     Phase::Warmup => {
                         return Err(Error::Usage("ended before anything was measured".to_owned()));

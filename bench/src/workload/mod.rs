@@ -11,6 +11,7 @@ use crate::accounts::{Account, load, register_many};
 use crate::args::workload::{CommonArgs, Worker, Workload};
 use crate::clock::{Clock, nanoseconds};
 use crate::error::Error;
+use crate::interrupt;
 use crate::live::Live;
 use crate::measure::{Meter, Sample, Tally, Window};
 use crate::rig::Rig;
@@ -179,6 +180,8 @@ impl Stage<'_> {
         if self.common.worker.is_none() {
             return Ok(());
         }
+        // Its parent may pass on a Ctrl-C from now on.
+        interrupt::listen(Vec::new())?;
         let meet = || {
             let mut out = io::stdout();
             writeln!(out, "{READY}").and_then(|()| out.flush())?;

@@ -36,8 +36,9 @@ pub(super) struct Legacy {
     scanner: Scanner,
     /// Objects that wait for their turn; none where there is no pace.
     queue: VecDeque<Object>,
-    /// Messages in the output that the kernel has not taken.
+    /// Messages in the output that the kernel has not taken, and how many they are.
     written: Vec<Mark>,
+    count: u32,
     turn: Turn,
     /// Bytes of the requests that logic has not answered.
     ahead: usize,
@@ -67,6 +68,12 @@ struct Object {
 }
 
 impl Legacy {
+    /// Messages are in the output.
+    fn note(&mut self, marks: &[Mark]) {
+        self.count += marks.len() as u32;
+        marks.iter().for_each(|&mark| note(&mut self.written, mark));
+    }
+
     /// Whether its requests may be read: not too much of what came is unanswered, or waits to be written.
     pub fn gate_is_open(&self) -> bool {
         self.queue.len() < QUEUE_MAX && self.ahead <= AHEAD_BYTES
@@ -85,7 +92,7 @@ impl Legacy {
 
     /// Whoever logged out has not received what the kernel has not taken.
     pub fn log_out(&mut self) {
-        self.written = Vec::new();
+        (self.written, self.count) = (Vec::new(), 0);
         self.leaves = false;
     }
 }
@@ -224,7 +231,7 @@ fn put(conn: &mut Connection, text: &[u8], marks: &[Mark], shared: &mut Shared) 
         legacy.queue.push_back(Object { text: text.into(), marks: marks.into() });
         shared.mark(conn);
     } else {
-        marks.iter().for_each(|&mark| note(&mut legacy.written, mark));
+        legacy.note(marks);
         conn.write(shared, |out| {
             out.extend_from_slice(text);
             out.push(0);
@@ -243,7 +250,7 @@ pub(super) fn load(conn: &mut Connection, shared: &mut Shared) {
     }
     let Some(object) = legacy.queue.pop_front() else { return };
     legacy.turn = Turn::Kernel;
-    object.marks.iter().for_each(|&mark| note(&mut legacy.written, mark));
+    legacy.note(&object.marks);
     let out = conn.output.tail(&mut shared.pool);
     out.extend_from_slice(&object.text);
     let space = (shared.style.object_bytes - 1).saturating_sub(object.text.len());
@@ -257,9 +264,8 @@ pub(super) fn load(conn: &mut Connection, shared: &mut Shared) {
 /// The kernel has taken the output: the messages in it count as delivered, and the peer gets its time to read.
 pub(super) fn taken(conn: &mut Connection, shared: &mut Shared) {
     let Some(legacy) = &mut conn.legacy else { return };
-    for mark in legacy.written.drain(..) {
-        shared.taken.report(conn.id, mark, shared.now);
-    }
+    let count = std::mem::take(&mut legacy.count);
+    shared.taken.report(conn.id, legacy.written.drain(..), count, shared.now);
     legacy.written.shrink_to(1);
     if legacy.turn == Turn::Kernel {
         legacy.turn = Turn::Peer;

@@ -38,15 +38,18 @@ impl Taken {
         Taken { by_connection: HashMap::new(), since: Tick(0), is_due: false }
     }
 
-    /// The kernel has all bytes of this message.
-    pub fn report(&mut self, conn: ConnId, mark: Mark, now: Tick) {
+    /// The kernel has all bytes of `count` messages, for which `marks` stand.
+    pub fn report(&mut self, conn: ConnId, marks: impl Iterator<Item = Mark>, count: u32, now: Tick) {
+        if count == 0 {
+            return;
+        }
         if self.by_connection.is_empty() {
             self.since = now;
         }
         let gathered = self.by_connection.entry(conn).or_default();
-        gathered.count += 1;
+        gathered.count += count;
         self.is_due |= gathered.count >= MUCH;
-        note(&mut gathered.marks, mark);
+        marks.for_each(|mark| note(&mut gathered.marks, mark));
     }
 
     /// A connection logs out or ends: what was delivered before must be known before.
@@ -82,5 +85,29 @@ pub(super) fn note(marks: &mut Vec<Mark>, mark: Mark) {
     match marks.last_mut() {
         Some(last) if last.0 == mark.0 => last.1 = mark.1,
         _ => marks.push(mark),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn much_of_one_connection_is_told_at_once_however_few_marks_it_has() {
+        let conn = ConnId::new(0, 1, 1);
+        let (mut taken, mut inputs) = (Taken::new(), Vec::new());
+        let mark = |seq| std::iter::once((ConversationId(1), Seq(seq)));
+        taken.report(conn, mark(1), 1, Tick(5));
+        taken.join(&mut inputs, Tick(5));
+        assert!(inputs.is_empty(), "one message waits for others");
+        taken.report(conn, mark(u64::from(MUCH)), MUCH - 1, Tick(5));
+        taken.join(&mut inputs, Tick(5));
+        let told = Command::Ack { conversation: ConversationId(1), seq: Seq(u64::from(MUCH)) };
+        let [Input::Request { command, .. }] = &inputs[..] else { panic!("{inputs:?}") };
+        assert_eq!(*command, told);
+        // And what is left is told in time.
+        taken.report(conn, mark(99), 1, Tick(6));
+        taken.join(&mut inputs, Tick(6 + TICKS));
+        assert_eq!((inputs.len(), taken.next()), (2, None));
     }
 }

@@ -88,6 +88,17 @@ fn absent_users_get_everything_at_login_in_order() {
 }
 
 #[test]
+fn what_absent_users_were_not_sent_in_time_is_told_and_the_rest_delivered() {
+    let load = "offline --messages 50000000 --pairs 3 --seconds 0.5 --drain 120";
+    let (code, result) = Server::fresh().measure(load);
+    assert_eq!((code, &result["deliver_lost"]), (Some(1), &0.into()), "{result}");
+    assert!(result["store_trouble"]["not_sent"].as_u64().unwrap() > 0, "{result}");
+    assert!(result["store_stored"].as_u64().unwrap() > 0, "{result}");
+    // Nothing more is sent while it is delivered.
+    assert_eq!(result["deliver_sent"], result["store_sent"], "{result}");
+}
+
+#[test]
 fn a_day_of_chat_with_people_who_leave_and_return_is_clean() {
     let options =
         "mixed --circles 3 --members 4 --rate 400 --mix 50:20:10:10:10 --seconds 3 --drain 60 --seed 5";

@@ -29,6 +29,8 @@ struct Offline {
     missing: usize,
     /// Over the legacy dialect, how far each lane's sender is with asking whether all is stored.
     asked: Vec<Asked>,
+    /// When the last of them was answered.
+    answered_at: u64,
 }
 
 /// How far a sender is with asking whether all is stored.
@@ -47,15 +49,19 @@ pub fn run(stage: &Stage<'_>, args: &OfflineArgs) -> Result<Vec<Part>, Error> {
     stage.ready()?;
     let mut rig = stage.rig("message", 0, stage.length())?;
     let mut talk = pending.adopt(&mut rig)?;
-    talk.begin(&PaceArgs { window: Some(args.window), rate: None }, rig.clock.now(), 0)?;
+    let begun_at = rig.clock.now();
+    talk.begin(&PaceArgs { window: Some(args.window), rate: None }, begun_at, 0)?;
     talk.limit(u64::from(args.messages));
     let receivers: Vec<usize> = talk.lanes.iter().map(|lane| lane.first + RECEIVER).collect();
     receivers.iter().for_each(|number| rig.close(*number));
     let missing = receivers.len();
     let is_legacy = rig.dialect() == Dialect::Legacy;
     let asked = vec![Asked::NotYet; if is_legacy { talk.lanes.len() } else { 0 }];
-    let mut offline = Offline { talk, is_delivery: false, to_come: Vec::new(), missing, asked };
+    let to_come = Vec::new();
+    let mut offline = Offline { talk, is_delivery: false, to_come, missing, asked, answered_at: begun_at };
     rig.run(&mut offline, stage.drain())?;
+    // What was not sent in its time is not sent at all.
+    offline.talk.limit(0);
     stage.ready()?;
 
     let meter = stage.meter(&rig.clock, "message", 0, stage.length());
@@ -66,6 +72,7 @@ pub fn run(stage: &Stage<'_>, args: &OfflineArgs) -> Result<Vec<Part>, Error> {
         let answered =
             offline.talk.lanes.iter().zip(&offline.asked).filter(|(_, asked)| **asked == Asked::Answered);
         stored.done = answered.map(|(lane, _)| lane.sent()).sum();
+        stored.nanoseconds = offline.answered_at - begun_at;
         stored.trouble.note_many(Trouble::NOT_CONFIRMED, stored.sent - stored.done);
     }
     if stored.sent < u64::from(args.messages) && !stored.cut.measured {
@@ -81,10 +88,11 @@ pub fn run(stage: &Stage<'_>, args: &OfflineArgs) -> Result<Vec<Part>, Error> {
 }
 
 impl Offline {
-    /// Has senders that have sent all ask whether it is stored.
-    fn ask(&mut self, rig: &mut Rig) {
+    /// Has senders ask whether all is stored that they have sent: those that have sent all, or `everybody`.
+    fn ask(&mut self, rig: &mut Rig, everybody: bool) {
         for (lane, asked) in self.talk.lanes.iter().zip(&mut self.asked) {
-            if *asked == Asked::NotYet && lane.senders.iter().all(|sender| sender.left == 0) {
+            let is_through = everybody || lane.senders.iter().all(|sender| sender.left == 0);
+            if *asked == Asked::NotYet && is_through {
                 *asked = Asked::Waiting;
                 let sender = &lane.members[SENDER];
                 sender.put_login(Dialect::Legacy, Means::Password, rig.output(lane.first + SENDER));
@@ -93,11 +101,11 @@ impl Offline {
     }
 
     /// Whether it was the answer to that.
-    fn handle_answer(&mut self, number: usize, unit: Unit<'_>) -> bool {
+    fn handle_answer(&mut self, number: usize, unit: Unit<'_>, now: u64) -> bool {
         let (lane, _) = self.talk.seat_of(number);
         let is_answer = self.asked.get(lane) == Some(&Asked::Waiting) && answer(unit).is_some();
         if is_answer {
-            self.asked[lane] = Asked::Answered;
+            (self.asked[lane], self.answered_at) = (Asked::Answered, now);
         }
         is_answer
     }
@@ -136,7 +144,7 @@ impl Load for Offline {
             self.talk.turn(rig, now);
         }
         if !self.is_delivery {
-            self.ask(rig);
+            self.ask(rig, false);
         }
         let is_over = match self.is_delivery {
             true => !self.talk.has_open(),
@@ -147,10 +155,16 @@ impl Load for Offline {
         }
     }
 
+    fn finish(&mut self, rig: &mut Rig, _close: u64) {
+        if !self.is_delivery {
+            self.ask(rig, true);
+        }
+    }
+
     fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
         let is_taken = match self.is_delivery {
             true => self.handle_login(rig, number, unit, now),
-            false => self.handle_answer(number, unit),
+            false => self.handle_answer(number, unit, now),
         };
         if !is_taken {
             self.talk.handle(rig, number, unit, now);

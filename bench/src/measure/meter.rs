@@ -10,6 +10,8 @@ use crate::trouble::Trouble;
 
 /// How long a moment is.
 const MOMENT: u64 = 500 * MILLISECOND;
+/// Moments that are kept of a run; of a longer one two at a time become one.
+const MOMENTS_MAX: usize = 2_400;
 
 /// Counts and times what a run does.
 #[derive(Debug)]
@@ -158,6 +160,9 @@ impl Meter {
         };
         self.live.tell(self.window.phase(), &moment);
         self.moments.push(moment);
+        if self.moments.len() == MOMENTS_MAX {
+            self.moments = self.moments.chunks(2).map(|two| two[0].joined(&two[1])).collect();
+        }
         self.latency.add(&self.latency_now);
         self.latency_now.clear();
         (self.done_now, self.used, self.last_moment) = (0, used, now);

@@ -118,12 +118,29 @@ impl Tally {
 }
 
 impl Moment {
-    /// Adds another process's same moment. Quantiles cannot be added: the worse of the two is kept.
+    /// Adds another process's same moment.
     fn add(&mut self, other: &Moment) {
         self.per_second += other.per_second;
         self.generator_cores += other.generator_cores;
-        self.server_rss_kib = self.server_rss_kib.max(other.server_rss_kib);
         self.server_cores = self.server_cores.or(other.server_cores);
+        self.keep_worse(other);
+    }
+
+    /// This moment and the one that follows it as one.
+    #[must_use]
+    pub fn joined(mut self, next: &Moment) -> Moment {
+        let seconds = self.seconds + next.seconds;
+        let mean = |this: f64, that: f64| ratio(this * self.seconds + that * next.seconds, seconds);
+        self.per_second = mean(self.per_second, next.per_second);
+        self.generator_cores = mean(self.generator_cores, next.generator_cores);
+        self.server_cores = self.server_cores.zip(next.server_cores).map(|(this, that)| mean(this, that));
+        self.keep_worse(next);
+        Moment { at: next.at, seconds, ..self }
+    }
+
+    /// Quantiles cannot be added: the worse of two is kept, and so is the larger memory.
+    fn keep_worse(&mut self, other: &Moment) {
+        self.server_rss_kib = self.server_rss_kib.max(other.server_rss_kib);
         let (mine, more) = (&mut self.latency, &other.latency);
         for (mine, more) in [
             (&mut mine.p50, more.p50),
@@ -144,6 +161,21 @@ pub fn ratio(part: f64, whole: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_moments_are_one_of_their_length() {
+        let moment = |at: f64, seconds: f64, per_second: f64, p99: f64| Moment {
+            at,
+            seconds,
+            per_second,
+            latency: Quantiles { p99, ..Quantiles::default() },
+            server_cores: Some(per_second / 100.0),
+            ..Moment::default()
+        };
+        let joined = moment(2.5, 0.5, 100.0, 9.0).joined(&moment(4.0, 1.5, 20.0, 3.0));
+        assert_eq!((joined.at, joined.seconds, joined.per_second), (4.0, 2.0, 40.0));
+        assert_eq!((joined.latency.p99, joined.server_cores), (9.0, Some(0.4)));
+    }
 
     #[test]
     fn what_two_processes_counted_is_one_run() {

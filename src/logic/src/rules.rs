@@ -282,9 +282,7 @@ impl Logic {
             for session in std::mem::take(&mut state.stuck) {
                 delivery::retry(state, now, session, fx);
             }
-            for conn in std::mem::take(&mut state.lines) {
-                waiting_line::retry(state, now, conn, fx);
-            }
+            waiting_line::retry_all(state, now, fx);
         }
         grace::expire(state, now, fx);
         if state.cluster.as_ref().is_some_and(|cluster| cluster.next_timeout() <= now.monotonic) {
@@ -312,7 +310,8 @@ impl Logic {
             let wait = DRAIN_RETRY_MS + nth * DRAIN_STEP_MS % DRAIN_SPREAD_MS;
             go_away(session.conn, wait, node.clone(), fx);
         }
-        waiting_line::drain(state, now, fx);
+        // What waits in a line would be lost with it.
+        waiting_line::retry_all(state, now, fx);
         if state.cluster.is_some() {
             fx.bus.push(BusOrder::Leave);
         }

@@ -44,8 +44,7 @@ struct Waiting {
 pub(crate) fn arrive(state: &mut State, now: Now, conn: ConnId, send: Send, fx: &mut Effects) {
     if state.draining {
         // As if it had come after the end: otherwise that would never be.
-        let asked = Asked { conn, kind: request::SEND, request: 0 };
-        return state.refuse(now, asked, Errno::Busy, GOING_AWAY, fx);
+        return state.refuse(now, asked(conn), Errno::Busy, GOING_AWAY, fx);
     }
     let send = Send { cid: Some(state.next_cid()), ..send };
     let Some(line) = line_of(state, conn) else { return };
@@ -57,7 +56,7 @@ pub(crate) fn arrive(state: &mut State, now: Now, conn: ConnId, send: Send, fx: 
 fn go_on(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects) {
     // Without a session its connection is about to close.
     let Some(session) = state.session_of(conn) else { return };
-    let asked = Asked { conn, kind: request::SEND, request: 0 };
+    let asked = asked(conn);
     while let Some(line) = line_of(state, conn) {
         let (at, failed, flight) = (line.with_storage, line.failed, line.flight);
         let Some(waiting) = line.messages.get(at) else { return };
@@ -79,8 +78,8 @@ fn go_on(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects) {
     }
 }
 
-/// The server stops: what waits is stored at once, as it would be lost with its line.
-pub(crate) fn drain(state: &mut State, now: Now, fx: &mut Effects) {
+/// Tries all lines again that could not go on.
+pub(crate) fn retry_all(state: &mut State, now: Now, fx: &mut Effects) {
     for conn in std::mem::take(&mut state.lines) {
         retry(state, now, conn, fx);
     }
@@ -114,8 +113,7 @@ pub(crate) fn answered(
     Some(asked)
 }
 
-/// Tries a line again that could not go on.
-pub(crate) fn retry(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects) {
+fn retry(state: &mut State, now: Now, conn: ConnId, fx: &mut Effects) {
     let Some(line) = line_of(state, conn) else { return };
     line.listed = false;
     let Some(oldest) = line.messages.front() else { return };
@@ -142,6 +140,11 @@ fn list(state: &mut State, conn: ConnId) {
     {
         state.lines.push(conn);
     }
+}
+
+/// A message of a legacy client, as an answer that it never sees needs it.
+fn asked(conn: ConnId) -> Asked {
+    Asked { conn, kind: request::SEND, request: 0 }
 }
 
 fn line_of(state: &mut State, conn: ConnId) -> Option<&mut Line> {

@@ -238,8 +238,9 @@ impl Reactor {
         } else if is_over {
             self.shared.list(conn);
         } else if !conn.listed {
-            *newcomers += usize::from(conn.user().is_none());
-            if conn.user().is_none() && *newcomers > PASSING {
+            let is_new = conn.user().is_none();
+            *newcomers += usize::from(is_new);
+            if is_new && *newcomers > PASSING {
                 self.shared.list(conn);
             } else {
                 self.service(id);
@@ -264,7 +265,7 @@ impl Reactor {
         }
     }
 
-    /// Takes new connections; whether the loop is to drain, and within which time.
+    /// Takes one batch of new connections; whether the loop is to drain, and within which time.
     fn take_mail(&mut self) -> Option<Duration> {
         match self.doors.mail.try_recv() {
             Ok(Some(Mail::Accepted(accepted))) => {

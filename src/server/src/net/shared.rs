@@ -58,7 +58,8 @@ pub(super) struct Shared {
     pub limits: Limits,
 }
 
-/// Connections that wait for a turn: they have more to read, say, or have ended. Where thousands come or go at once, those who talk do not wait for them.
+/// Connections that wait for a turn: they have more to read, say, or have ended. Where thousands come or go at once,
+/// those who talk do not wait for them.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     /// Those of users who are there.

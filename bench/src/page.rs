@@ -91,14 +91,10 @@ fn put_part(page: &mut String, part: &Part) {
 
 fn put_plots(page: &mut String, part: &Part) {
     let Part { tally: Tally { moments, latency, .. }, unit, .. } = part;
-    let reach = |moments: &mut dyn Iterator<Item = &Moment>| {
-        moments.map(|moment| [moment.at - moment.seconds, moment.at]).reduce(|all, this| [all[0], this[1]])
-    };
-    let Some(whole) = reach(&mut moments.iter()) else { return };
-    let shade = reach(&mut moments.iter().filter(|moment| moment.is_measured));
+    let Some(whole) = reach(moments.iter()) else { return };
+    let shade = reach(moments.iter().filter(|moment| moment.is_measured));
     let line = |name, class, figure: fn(&Moment) -> f64| {
-        let step =
-            |moment: &Moment| Step { from: moment.at - moment.seconds, to: moment.at, value: figure(moment) };
+        let step = |moment: &Moment| Step { from: moment.began(), to: moment.at, value: figure(moment) };
         Line { name, class, steps: moments.iter().map(step).collect() }
     };
     let mut section = |title: &str, plot: String| {
@@ -121,6 +117,11 @@ fn put_plots(page: &mut String, part: &Part) {
         cores.insert(0, line("server", "a", |moment| moment.server_cores.unwrap_or(0.0) * 100.0));
     }
     section("CPU", lines(&cores, whole, shade, "% of a core"));
+}
+
+/// When the first of these moments began, and when the last ended.
+fn reach<'a>(moments: impl Iterator<Item = &'a Moment>) -> Option<[f64; 2]> {
+    moments.map(|moment| [moment.began(), moment.at]).reduce(|all, this| [all[0], this[1]])
 }
 
 fn escape(text: &str) -> String {

@@ -260,7 +260,7 @@ fn put_part(put: &mut impl FnMut(&str, Value), part: &Part) {
         let threads: Vec<Value> = server.threads.iter().map(|(name, ns)| json!([name, ns])).collect();
         put("server_threads_cpu_ns", json!(threads));
         if let Some(base) = &part.base {
-            let [all, anonymous] = grown(base, server).map(|kib| per_connection(base, kib));
+            let [all, anonymous] = per_connection(base, server);
             put("base_rss_kib", json!([base.rss_kib, base.anonymous_kib]));
             put("rss_bytes_per_connection", json!(all));
             put("anonymous_bytes_per_connection", json!(anonymous));
@@ -285,15 +285,10 @@ fn peak(tally: &Tally, server: &Usage) -> u64 {
     tally.moments.iter().map(|moment| moment.server_rss_kib).max().unwrap_or(0).max(server.rss_kib)
 }
 
-/// By how much the server's resident memory, all and what is not of files, has grown, KiB.
-fn grown(base: &Base, server: &Usage) -> [f64; 2] {
+/// Resident bytes, all and those that are not of files, that each connection since `base` has cost.
+fn per_connection(base: &Base, server: &Usage) -> [f64; 2] {
     [(server.rss_kib, base.rss_kib), (server.anonymous_kib, base.anonymous_kib)]
-        .map(|(now, then)| now as f64 - then as f64)
-}
-
-/// Bytes that each connection since `base` has of `kib`.
-fn per_connection(base: &Base, kib: f64) -> f64 {
-    ratio(kib * 1024.0, f64::from(base.connections))
+        .map(|(now, then)| ratio((now as f64 - then as f64) * 1024.0, f64::from(base.connections)))
 }
 
 /// A histogram with fewer steps: the upper end of each, us, and how many are in it.
@@ -425,7 +420,7 @@ fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> f
             "  TROUBLE: in the measured time no {unit} was done: measure for longer, or give the load some"
         )?;
     }
-    tally.trouble.hints().try_for_each(|hint| writeln!(f, "  {hint}"))
+    tally.trouble.hints().try_for_each(|(name, hint)| writeln!(f, "  {name}: {hint}"))
 }
 
 fn write_server(
@@ -440,7 +435,7 @@ fn write_server(
     let user = us * server.user_share;
     writeln!(f, "  server      {us:.2} us CPU a {unit} ({user:.2} user, {:.2} system)", us - user)?;
     if let Some(base) = &part.base {
-        let [all, anonymous] = grown(base, server).map(|kib| per_connection(base, kib) / 1024.0);
+        let [all, anonymous] = per_connection(base, server).map(|bytes| bytes / 1024.0);
         let (mib, connections) = (base.rss_kib as f64 / 1024.0, grouped(u64::from(base.connections)));
         if all > 0.0 {
             writeln!(f, "              {all:.2} KiB resident a connection ({anonymous:.2} not of files)")?;

@@ -144,7 +144,6 @@ impl Rig {
 
     /// Runs `load` through the phases of the meter's window; then what is under way may take `drain` ns to arrive.
     pub fn run(&mut self, load: &mut impl Load, drain: u64) -> Result<(), Error> {
-        interrupt::listen(Vec::new())?;
         let alarm = Alarm::new(self.poll.registry(), ALARM);
         let mut alarm = alarm.map_err(|error| Error::io("make a timer", error))?;
         let (mut events, mut scratch) = (Events::with_capacity(1024), Scratch::default());
@@ -160,7 +159,8 @@ impl Rig {
                 self.meter.window_mut().finish(now);
             }
             if interrupt::count() > self.interrupts {
-                self.interrupts = interrupt::count();
+                // One after another: two that come together end what is measured and the drain.
+                self.interrupts += 1;
                 match self.meter.window().phase() {
                     Phase::Warmup => {
                         return Err(Error::Usage("ended before anything was measured".to_owned()));

@@ -9,23 +9,20 @@ use wire::Refusal;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble(BTreeMap<Cow<'static, str>, u64>);
 
-/// What some of it means, and what to do about it.
+/// What some of it means, and what to do about it: by name.
 const HINTS: &[(&str, &str)] = &[
-    ("RATE_LIMITED", "RATE_LIMITED: start the server with limits.messages_per_second=0"),
-    ("TOKEN_INVALID", "TOKEN_INVALID: a login by password makes the tokens of a file of accounts invalid"),
+    ("RATE_LIMITED", "start the server with limits.messages_per_second=0"),
+    ("TOKEN_INVALID", "a login by password makes the tokens of a file of accounts invalid"),
     (
         Trouble::OVERRUN,
-        "overrun: too much was outstanding, and the load was ended: the server, or this generator, cannot keep up with this rate",
+        "too much was outstanding, and the load was ended: the server, or this generator, cannot keep up with this rate",
     ),
-    (Trouble::SERVER_ENDED, "server_ended: a process of --server-pid has ended; what it used is not known"),
-    (Trouble::BESIDE_ENDED, "beside_ended: a process of --beside has ended; what it used is not known"),
-    (
-        Trouble::DISCONNECTED,
-        "disconnected: the server has closed connections, or has ended: its log says why",
-    ),
+    (Trouble::SERVER_ENDED, "a process of --server-pid has ended; what it used is not known"),
+    (Trouble::BESIDE_ENDED, "a process of --beside has ended; what it used is not known"),
+    (Trouble::DISCONNECTED, "the server has closed connections, or has ended: its log says why"),
     (
         Trouble::CANNOT_CONNECT,
-        "cannot_connect: this machine has no port or descriptor left for the generator (ulimit -n, --processes)",
+        "this machine has no port or descriptor left for the generator (ulimit -n, --processes)",
     ),
 ];
 
@@ -89,8 +86,8 @@ impl Trouble {
         self.0.iter().map(|(name, count)| (&**name, *count))
     }
 
-    /// Hints for the person at the keyboard.
-    pub fn hints(&self) -> impl Iterator<Item = &'static str> {
-        HINTS.iter().filter(|(name, _)| self.0.contains_key(*name)).map(|(_, hint)| *hint)
+    /// Hints for the person at the keyboard, each behind what it is about.
+    pub fn hints(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        HINTS.iter().filter(|(name, _)| self.0.contains_key(*name))
     }
 }

@@ -6,7 +6,7 @@
 use chatbench::relay::Relay;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +48,20 @@ fn command(workload: &str, address: SocketAddr, options: &str) -> Command {
 
 fn chatbench(workload: &str, address: SocketAddr, options: &str) -> Output {
     command(workload, address, options).output().unwrap()
+}
+
+/// Registers so many accounts: the file that names them.
+fn accounts(relay: &Running, folder: &Path, count: u32) -> PathBuf {
+    let file = folder.join("accounts");
+    let made = chatbench("accounts", relay.address, &format!("--count {count} --file {}", file.display()));
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    file
+}
+
+/// The last result in a file.
+fn result_of(file: &Path) -> serde_json::Value {
+    let lines = std::fs::read_to_string(file).unwrap();
+    serde_json::from_str(lines.lines().next_back().unwrap()).unwrap()
 }
 
 /// Runs a workload and returns its exit code and its line of JSON.
@@ -174,17 +188,14 @@ fn refusals_and_lost_connections_fail_a_run_too() {
 #[test]
 fn idle_connections_are_logged_in_from_a_file_and_beat() {
     let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
-    let file = folder.path().join("accounts");
-    let made = chatbench("accounts", relay.address, &format!("--count 50 --file {}", file.display()));
-    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let file = accounts(&relay, folder.path(), 50);
     let result = folder.path().join("result.json");
     let (pid, file, json) = (std::process::id(), file.display(), result.display());
     let options =
         format!("--connections 50 --accounts {file} --heartbeat 0.2 --seconds 0.5 --server-pid {pid}");
     let idle = chatbench("idle", relay.address, &format!("{options} --json {json}"));
     assert_eq!(idle.status.code(), Some(0), "{idle:?}");
-    let line = std::fs::read_to_string(&result).unwrap();
-    let result: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let result = result_of(&result);
     assert!((100..=150).contains(&result["heartbeats"].as_u64().unwrap()), "{result}");
     assert!(result["rss_bytes_per_connection"].is_number(), "{result}");
 }
@@ -214,13 +225,21 @@ fn what_cannot_be_run_ends_with_2() {
     }
 }
 
-/// Waits until `is_so`.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+/// Waits until `is_so`; whether that was in time.
+fn is_within(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
     while !is_so() {
-        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         thread::yield_now();
     }
+    true
+}
+
+/// The same, for what must come.
+fn until(what: &str, is_so: impl FnMut() -> bool) {
+    assert!(is_within(Duration::from_secs(60), is_so), "not within a minute: {what}");
 }
 
 /// The processes that `pid` has started.
@@ -247,9 +266,7 @@ fn sleeps(pid: u32) -> u64 {
 #[test]
 fn several_processes_share_a_file_of_accounts_and_what_each_lane_does() {
     let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
-    let file = folder.path().join("accounts");
-    let made = chatbench("accounts", relay.address, &format!("--count 12 --file {}", file.display()));
-    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let file = accounts(&relay, folder.path(), 12);
     // Five pairs are two and three: no account may be in both processes, the relay would say so.
     let load = format!(
         "--pairs 5 --rate 1000 --processes 2 --seconds 0.5 --warmup 0.1 --accounts {}",
@@ -268,19 +285,13 @@ fn a_slow_drain_is_ended_by_ctrl_c_and_what_was_measured_is_told() {
     let mut run = command("pairs", relay.address, &format!("{load} {}", file.display())).spawn().unwrap();
     until("it listens", || catches_ctrl_c(run.id()));
     // Half a second is measured. On a machine that stands still for so long the first ends that, and the next the drain.
-    let mut status = None;
     for _ in 0..2 {
-        let asked = Instant::now();
-        while status.is_none() && asked.elapsed() < Duration::from_secs(2) {
-            thread::sleep(Duration::from_millis(10));
-            status = run.try_wait().unwrap();
-        }
-        if status.is_none() {
+        if !is_within(Duration::from_secs(2), || run.try_wait().unwrap().is_some()) {
             kill_process(Pid::from_child(&run), Signal::INT).unwrap();
         }
     }
     assert_eq!(run.wait().unwrap().code(), Some(1));
-    let result: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let result = result_of(&file);
     assert_eq!((&result["lost"], &result["ended_early"]), (&1.into(), &true.into()), "{result}");
     assert_eq!(result["delivered"], 18, "{result}");
 }
@@ -370,8 +381,7 @@ fn ctrl_c_ends_a_run_early_and_what_was_measured_is_told() {
         let output = run.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("ended by Ctrl-C"), "{output:?}");
-        let line = std::fs::read_to_string(&file).unwrap();
-        let result: serde_json::Value = serde_json::from_str(line.lines().next_back().unwrap()).unwrap();
+        let result = result_of(&file);
         assert_eq!((&result["ended_early"], &result["lost"]), (&true.into(), &0.into()), "{result}");
         assert!(result["sent"].as_u64().unwrap() > 0, "{result}");
     }

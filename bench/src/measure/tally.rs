@@ -126,6 +126,11 @@ impl Moment {
         self.keep_worse(other);
     }
 
+    /// When it began, seconds since the run began.
+    pub fn began(&self) -> f64 {
+        self.at - self.seconds
+    }
+
     /// This moment and the one that follows it as one.
     #[must_use]
     pub fn joined(mut self, next: &Moment) -> Moment {

@@ -13,7 +13,7 @@ use crate::schedule::Schedule;
 use crate::trouble::Trouble;
 use std::collections::VecDeque;
 use wire::kind::{REPLY, request};
-use wire::{Dialect, Frame, Reply};
+use wire::{Dialect, Errno, Frame, Reply};
 
 /// What came of a LOGIN.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ pub fn answer(unit: Unit<'_>) -> Option<Answer> {
         Unit::Object(object) => match legacy::read(object) {
             Object::Other(value) => match legacy::errno(&value, msgid::LOGIN_ACK)? {
                 0 => Some(Answer::LoggedIn),
-                1 => Some(Answer::Refused("BAD_CREDENTIALS", None)),
-                2 => Some(Answer::Refused("ALREADY_ONLINE", None)),
+                1 => Some(Answer::Refused(Errno::BadCredentials.name(), None)),
+                2 => Some(Answer::Refused(Errno::AlreadyOnline.name(), None)),
                 // This dialect does not tell one reason from the other.
                 _ => Some(Answer::Refused("REFUSED", None)),
             },

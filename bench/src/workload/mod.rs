@@ -177,11 +177,11 @@ impl Stage<'_> {
 
     /// All is ready to be measured: where there are several processes, waits until all of them are.
     fn ready(&self) -> Result<(), Error> {
+        // Until now a Ctrl-C has ended the program; from now on a parent may pass one on.
+        interrupt::listen(Vec::new())?;
         if self.common.worker.is_none() {
             return Ok(());
         }
-        // Its parent may pass on a Ctrl-C from now on.
-        interrupt::listen(Vec::new())?;
         let meet = || {
             let mut out = io::stdout();
             writeln!(out, "{READY}").and_then(|()| out.flush())?;

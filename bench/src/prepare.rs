@@ -5,15 +5,13 @@
 use crate::accounts::{Account, List, names};
 use crate::args::PrepareArgs;
 use crate::error::Error;
-use chatserver::args::Args as ServerArgs;
-use chatserver::config::{Config, Storage as Settings};
-use chatserver::queue::{Bell, Gone, Inbox, queue};
-use chatserver::storage::{Outcome, Storage, StoreError};
-use chatserver::{password, storage};
-use clap::Parser;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use indicatif::ProgressBar;
 use logic::{Ticket, Write, Written};
+use runtime::queue::{Bell, Gone, Inbox, queue};
 use std::sync::Arc;
+use storage::{Outcome, Settings, Storage, StorageUrl, StoreError};
 
 /// Accounts of one transaction.
 const BATCH: usize = 1_000;
@@ -23,14 +21,12 @@ const PASSWORD: &str = "password of all";
 /// Writes the accounts and the file that names them.
 pub fn run(args: &PrepareArgs) -> Result<(), Error> {
     let usage = |error: &dyn std::fmt::Display| Error::Usage(error.to_string());
-    // Read as the server reads it, so that what it would take is taken here.
-    let setting = format!("--set=storage.url={}", args.database);
-    let server = ServerArgs::try_parse_from(["chatserver", &setting]).map_err(|error| usage(&error))?;
-    let config = Config::load(&server).map_err(|error| usage(&error))?;
+    let url = StorageUrl::parse(&args.database).map_err(|error| usage(&format!("the database {error}")))?;
+    let settings = Settings { url, password: None, accept_weak_durability: false };
     let list = List::open(&args.file)?;
-    let hash = password::hash(PASSWORD, args.password_memory_kib, args.password_iterations);
+    let hash = hash(PASSWORD, args.password_memory_kib, args.password_iterations);
     let hash = hash.map_err(|error| usage(&error))?;
-    let mut database = Database::open(&config.storage).map_err(|error| usage(&error))?;
+    let mut database = Database::open(&settings).map_err(|error| usage(&error))?;
 
     let names = names(&args.prefix, args.count);
     let bar = ProgressBar::new(names.len() as u64);
@@ -58,6 +54,16 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
     bar.finish_and_clear();
     database.close();
     list.write(&accounts)
+}
+
+/// An Argon2id hash that the server accepts, as a PHC string.
+fn hash(password: &str, memory_kib: u32, iterations: u32) -> Result<Box<str>, argon2::password_hash::Error> {
+    let params = Params::new(memory_kib, iterations, 1, None)?;
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|_| argon2::password_hash::Error::Crypto)?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash: PasswordHash = argon2.hash_password_with_salt(password.as_bytes(), &salt)?;
+    Ok(hash.to_string().into())
 }
 
 /// A database at work, as the server has it.
@@ -103,7 +109,6 @@ impl Database {
 mod tests {
     use super::*;
     use crate::accounts::load;
-    use chatserver::config::StorageUrl;
 
     #[test]
     fn accounts_are_in_the_database_and_in_the_file() {
@@ -119,7 +124,8 @@ mod tests {
         };
         run(&args).unwrap();
         let accounts = load(&file, 0, 1_001).unwrap();
-        let settings = Settings { url: StorageUrl::Sqlite(database), ..Settings::default() };
+        let settings =
+            Settings { url: StorageUrl::Sqlite(database), password: None, accept_weak_durability: false };
         let mut database = Database::open(&settings).unwrap();
         // The database knows the last of them by its token.
         let last = &accounts[1_000];

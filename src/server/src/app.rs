@@ -5,12 +5,13 @@
 
 use crate::args::Args;
 use crate::bus::{self, Bus, Member};
-use crate::config::{Config, StorageUrl, secret};
+use crate::config::{Config, secret};
 use crate::logic_thread::{self, Exits};
-use crate::net::{self, BindError, NetConfig};
-use crate::{password, storage, systemd};
+use crate::{password, systemd};
 use log::LevelFilter;
 use logic::Rules;
+use net::{BindError, NetConfig};
+use runtime::watchdog;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fmt::Display;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
+use storage::StorageUrl;
 use wire::legacy::Style;
 
 /// Descriptors that are not clients': database, listener, polls, standard streams.
@@ -73,10 +75,10 @@ fn serve(config: &Config, args: &Args) -> Result<(), String> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(sentence)?;
     let inherited = systemd::listeners()
         .map_err(|error| format!("the service manager's sockets cannot be used: {error}"))?;
-    systemd::start_watchdog();
+    watchdog::start();
     let connections = connection_limit(config.limits.connections);
 
-    let opened = storage::open(&config.storage).map_err(sentence)?;
+    let opened = storage::open(&config.storage.settings()?).map_err(sentence)?;
     let listeners = match inherited {
         none if none.is_empty() => vec![net::bind(config.chat.listen).map_err(bind_sentence)?],
         inherited => inherited,

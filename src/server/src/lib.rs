@@ -7,8 +7,5 @@ pub mod args;
 pub mod bus;
 pub mod config;
 pub mod logic_thread;
-pub mod net;
 pub mod password;
-pub mod queue;
-pub mod storage;
 pub mod systemd;

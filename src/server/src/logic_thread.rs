@@ -3,18 +3,18 @@
 //! A turn drains everything there is, storage outcomes first (a flood of commands must not starve completions), then
 //! carries out all effects with one push to each thread concerned, then sleeps until its bell rings.
 
-use crate::queue::{Bell, Inbox, Outbox, queue};
-use crate::storage::Outcome;
-use crate::systemd::Pulse;
 use logic::{
     BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules, Ticket,
     Write,
 };
+use runtime::queue::{Bell, Inbox, Outbox, queue};
+use runtime::watchdog::Pulse;
 use std::io;
 use std::process;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use storage::Outcome;
 use wire::UnixMillis;
 
 /// Batches of inputs on their way to logic; when there are more, the sub-reactors stop reading.

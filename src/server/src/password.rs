@@ -5,10 +5,10 @@
 //!
 //! A check costs the same whether or not there is such an account, so that the time of an answer tells nothing.
 
-use crate::queue::{Bell, Gone, Inbox, Outbox, queue};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use logic::{PasswordJob, PasswordResult, Ticket};
+use runtime::queue::{Bell, Gone, Inbox, Outbox, queue};
 use std::collections::TryReserveError;
 use std::io;
 use std::sync::Arc;
@@ -49,12 +49,6 @@ impl PasswordThread {
         self.bell.ring();
         self.thread.join()
     }
-}
-
-/// Hashes one password on the calling thread, as the thread would: for accounts that are written without a server.
-pub fn hash(password: &str, memory_kib: u32, iterations: u32) -> Result<Box<str>, String> {
-    let hasher = Hasher::new(memory_kib, iterations).map_err(|error| error.to_string());
-    hasher?.hash(password).map_err(|fault| fault.to_string())
 }
 
 /// Starts the thread. New hashes take `memory_kib` and `iterations`; each result goes to `to_logic` as soon as it is

@@ -2,10 +2,10 @@
 
 use super::link::{self, Link};
 use super::{Member, PING_EVERY, RETRY_AFTER, SILENCE, codec};
-use crate::queue::{Bell, Inbox, Outbox};
 use logic::Ticket;
 use logic::bus::{BusInput, BusOrder, LEASE_MS, LOCK_MS, Load, NodeState, REPORT_MS, Report};
 use redis::{Client, Cmd, Connection, ConnectionLike, Value, cmd};
+use runtime::queue::{Bell, Inbox, Outbox};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

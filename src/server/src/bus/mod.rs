@@ -16,9 +16,9 @@ mod commander;
 mod link;
 mod subscriber;
 
-use crate::queue::{Bell, Inbox, Outbox, queue};
 use logic::{BusInput, BusOrder};
 use redis::{ConnectionInfo, IntoConnectionInfo};
+use runtime::queue::{Bell, Inbox, Outbox, queue};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

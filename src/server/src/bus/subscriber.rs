@@ -2,9 +2,9 @@
 
 use super::codec;
 use super::link::Link;
-use crate::queue::Outbox;
 use logic::BusInput;
 use redis::{Parser, Value};
+use runtime::queue::Outbox;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};

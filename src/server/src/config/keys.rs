@@ -3,15 +3,16 @@
 //! A new key is one entry here and one in `conf/chatserver.toml`; a test holds the two equal.
 
 use super::value::{
-    Literal, RedisUrl, StorageUrl, address, boolean, choice, file, host_and_port, integer, msgids, name,
-    networks,
+    Literal, RedisUrl, address, boolean, choice, file, host_and_port, integer, msgids, name, networks,
+    storage_url,
 };
-use crate::net::PACE;
 use ipnet::IpNet;
 use log::LevelFilter;
 use logic::Conflict;
+use net::PACE;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use storage::StorageUrl;
 use toml::de::DeValue;
 use wire::legacy::{MsgIds, Style};
 use wire::limits::FRAME_BYTES;
@@ -89,7 +90,7 @@ sections! {
     /// What must not be lost.
     storage: Storage {
         /// The database.
-        url: StorageUrl = StorageUrl::Sqlite("data/chat.db".into()), StorageUrl::read;
+        url: StorageUrl = StorageUrl::Sqlite("data/chat.db".into()), storage_url;
         /// A file that holds the password which a `mysql:` URL does not.
         password_file: Option<PathBuf> = None, file;
         /// Whether a database server is good enough that may lose, when its machine fails, what it said was stored.

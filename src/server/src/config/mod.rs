@@ -3,23 +3,22 @@
 //! Without `--config` no file is read: nothing that happens to lie in the working folder changes the server. A key
 //! that is not known is an error which names the nearest that is, so a misspelt one never goes unnoticed.
 
-mod database;
 mod keys;
 mod secret;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub use database::Database;
 pub use keys::{Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Session, Storage};
 pub use secret::secret;
-pub use value::{RedisUrl, StorageUrl};
+pub use value::RedisUrl;
 
 use crate::args::{Args, Setting};
 use keys::SECTIONS;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+use storage::{Database, StorageUrl};
 use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -121,10 +120,29 @@ impl Config {
     }
 }
 
+impl Storage {
+    /// What storage is opened with; the password is read from its file. An error is a sentence for the operator.
+    pub fn settings(&self) -> Result<storage::Settings, String> {
+        let password = match (&self.url, &self.password_file) {
+            (StorageUrl::Mysql(Database { password: Some(_), .. }), Some(_)) => {
+                let sentence = "storage.url has a password, and storage.password_file names another: \
+                                remove one of the two";
+                return Err(sentence.to_owned());
+            }
+            (StorageUrl::Mysql(_), Some(path)) => {
+                Some(secret(path).map_err(|error| format!("{}: {error}", path.display()))?)
+            }
+            _ => None,
+        };
+        let accept_weak_durability = self.accept_weak_durability;
+        Ok(storage::Settings { url: self.url.clone(), password, accept_weak_durability })
+    }
+}
+
 impl Setting {
     /// As it may be shown: without a password.
     fn to_show(&self) -> Setting {
-        Setting { value: database::without_password(&self.value), ..self.clone() }
+        Setting { value: storage::without_password(&self.value), ..self.clone() }
     }
 }
 

@@ -1,13 +1,14 @@
 //! What an operator meets: precedence, strictness, sentences, and the documented file.
 
 use super::keys::SECTIONS;
-use super::{Config, ConfigError, StorageUrl};
+use super::{Config, ConfigError};
 use crate::args::Args;
 use clap::Parser;
 use log::LevelFilter;
 use logic::Conflict;
 use std::collections::BTreeSet;
 use std::path::Path;
+use storage::StorageUrl;
 use toml::de::DeTable;
 
 const DOCUMENTED: &str = include_str!("../../../../conf/chatserver.toml");

@@ -8,13 +8,13 @@ use crate::dice::Dice;
 use crate::link::{Ever, LeftOut, Link};
 use crate::node::{Node, Outcome};
 use chatclient::Lost;
-use chatserver::storage::{MemoryDisk, SqliteStore, Store, StoreError};
 use logic::store::Epoch;
 use logic::{ConnId, Found, Input, Now, Order, Read, Ticket, Write, Written};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use storage::{MemoryDisk, SqliteStore, Store, StoreError};
 use wire::{ConversationId, Dialect, Target, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.

@@ -1,0 +1,121 @@
+//! What can go wrong in storage, by what is left to do about it.
+
+use crate::sqlite::Damaged;
+use rusqlite::ErrorCode;
+use rusqlite::types::FromSqlError;
+use std::path::PathBuf;
+
+/// A failure of storage, as a sentence a human can act on.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was done; it may work again later (no room, locked, read-only).
+    #[error("storage is unavailable: {0}")]
+    Unavailable(String),
+    /// What is on the disk is no longer known. The process must end; the next start reads what is true.
+    #[error("storage failed: {0}")]
+    Fatal(String),
+    /// Another process has the database.
+    #[error("{} is in use by another process (pid {pid})", path.display())]
+    Locked {
+        /// The database.
+        path: PathBuf,
+        /// Who, as that process wrote it.
+        pid: String,
+    },
+    /// A file or folder cannot be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database is not as it must be. The sentence says what to change.
+    #[error("{0}")]
+    Unsuitable(String),
+    /// A newer program wrote the database.
+    #[error(
+        "the database has schema version {found}, and this program knows {known} at most: run a newer one"
+    )]
+    Newer {
+        /// The database's version.
+        found: u32,
+        /// The program's version.
+        known: u32,
+    },
+    /// A crash of an older program left messages where only that one finds them.
+    #[error(
+        "the database holds messages that a crash left in the journal of an older version: start the version that \
+         wrote it, stop it with SIGTERM, then start this one"
+    )]
+    Unfiled,
+}
+
+impl From<Damaged> for StoreError {
+    fn from(damaged: Damaged) -> StoreError {
+        StoreError::Fatal(damaged.to_string())
+    }
+}
+
+impl From<FromSqlError> for StoreError {
+    fn from(error: FromSqlError) -> StoreError {
+        StoreError::Fatal(error.to_string())
+    }
+}
+
+impl StoreError {
+    /// Whether the process must end.
+    pub fn is_fatal(&self) -> bool {
+        !matches!(self, StoreError::Unavailable(_))
+    }
+}
+
+// The extended codes of SQLite (sqlite3.h) for its shared-memory index, which is rebuilt from the log at will: a full
+// disk can make it fail, and nothing is lost with it.
+const IOERR_SHMOPEN: i32 = 10 | 18 << 8;
+const IOERR_SHMSIZE: i32 = 10 | 19 << 8;
+const IOERR_SHMLOCK: i32 = 10 | 20 << 8;
+const IOERR_SHMMAP: i32 = 10 | 21 << 8;
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        let fatal = match &error {
+            rusqlite::Error::SqliteFailure(cause, _) => match cause.code {
+                ErrorCode::SystemIoFailure => !matches!(
+                    cause.extended_code,
+                    IOERR_SHMOPEN | IOERR_SHMSIZE | IOERR_SHMLOCK | IOERR_SHMMAP
+                ),
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
+                _ => false,
+            },
+            // What is stored is not what was written.
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..) => true,
+            _ => false,
+        };
+        if fatal { StoreError::Fatal(error.to_string()) } else { StoreError::Unavailable(error.to_string()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(code: i32) -> StoreError {
+        rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None).into()
+    }
+
+    #[test]
+    fn a_full_or_locked_disk_can_be_waited_for_and_a_failed_fsync_cannot() {
+        let (busy, readonly, full, cantopen) = (5, 8, 13, 14);
+        for code in [busy, readonly, full, cantopen, IOERR_SHMSIZE] {
+            assert!(!failure(code).is_fatal(), "{code}");
+        }
+        let (ioerr_fsync, ioerr_write, corrupt, notadb) = (10 | 4 << 8, 10 | 3 << 8, 11, 26);
+        for code in [ioerr_fsync, ioerr_write, corrupt, notadb] {
+            assert!(failure(code).is_fatal(), "{code}");
+        }
+    }
+}

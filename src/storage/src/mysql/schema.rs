@@ -1,0 +1,195 @@
+//! The tables: numbered migrations, and those that are made a month or a day at a time.
+
+use super::failure::{Cause, Failure};
+use super::link::{Link, SCHEMA_WAIT_S, first};
+use super::sql::Sql;
+use crate::StoreError;
+use crate::calendar::{self, Day, Month};
+use std::collections::BTreeSet;
+use wire::UnixMillis;
+
+/// Every migration in order; the first is version 1.
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../../sql/mysql/0001_init.sql"),
+    include_str!("../../../../sql/mysql/0002_session.sql"),
+    include_str!("../../../../sql/mysql/0003_unheard.sql"),
+];
+
+/// How long to wait for another node that is at the same, seconds.
+const LOCK_S: u32 = 60;
+
+/// Brings the schema up to date; one node at a time.
+pub fn migrate(link: &mut Link) -> Result<(), StoreError> {
+    let lock = "CONCAT('chatserver schema ', DATABASE())";
+    let mut sql = Sql::new();
+    sql.statement(format_args!("SELECT GET_LOCK({lock}, {LOCK_S})"));
+    if first(&link.rows(&sql)?)?.maybe_number(0)? != Some(1) {
+        return Err(StoreError::Unavailable(
+            "another node has been changing the schema for a minute".to_owned(),
+        ));
+    }
+    let migrated = migrate_alone(link);
+    let mut sql = Sql::new();
+    sql.statement(format_args!("DO RELEASE_LOCK({lock})"));
+    link.ask(&sql)?;
+    migrated
+}
+
+fn migrate_alone(link: &mut Link) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len() as u32;
+    let mut sql = Sql::new();
+    sql.statement(
+        "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB",
+    );
+    sql.statement("SELECT COALESCE(MAX(version), 0) FROM schema_version");
+    let found = first(&link.rows(&sql)?)?.number(0)? as u32;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for (version, text) in (1..).zip(MIGRATIONS).skip(found as usize) {
+        for statement in statements(text) {
+            change(link, &statement)?;
+        }
+        let mut sql = Sql::new();
+        sql.statement(format_args!("INSERT INTO schema_version (version) VALUES ({version})"));
+        link.ask(&sql)?;
+    }
+    Ok(())
+}
+
+/// Carries out one statement of a migration, which may have been carried out before: each commits by itself, so a start
+/// that was cut off may leave it done without the version that says so.
+fn change(link: &mut Link, statement: &str) -> Result<(), StoreError> {
+    let mut sql = Sql::new();
+    sql.statement(statement);
+    match link.ask(&sql) {
+        Ok(_) => Ok(()),
+        // There is no ADD COLUMN IF NOT EXISTS that both servers know.
+        Err(failure) if failure.cause == Cause::DuplicateColumn => Ok(()),
+        Err(failure) if failure.cause == Cause::Conflict => Err(StoreError::Unavailable(format!(
+            "a table that has to be changed has been in use for {SCHEMA_WAIT_S} s: end the transaction that holds it (SHOW \
+             PROCESSLIST names it) and start again ({failure})"
+        ))),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// The statements of a migration: comments end with their line, statements with a semicolon at the end of one.
+fn statements(text: &str) -> impl Iterator<Item = String> {
+    let code: String = text.lines().map(|line| line.split("--").next().unwrap_or_default().trim_end()).fold(
+        String::new(),
+        |mut code, line| {
+            code += line;
+            code.push('\n');
+            code
+        },
+    );
+    let whole: Vec<String> =
+        code.split(";\n").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
+    whole.into_iter()
+}
+
+/// Says which tables are not what they were made as; `Ok` where all are InnoDB and hold all of Unicode.
+pub fn inspect(link: &mut Link) -> Result<(), StoreError> {
+    let mut sql = Sql::new();
+    sql.statement(
+        "SELECT table_name, engine, table_collation FROM information_schema.tables WHERE table_schema = DATABASE() \
+         AND table_type = 'BASE TABLE' AND (engine <> 'InnoDB' OR table_collation NOT LIKE 'utf8mb4%')",
+    );
+    match link.rows(&sql)?.first() {
+        None => Ok(()),
+        Some(row) => Err(StoreError::Unsuitable(format!(
+            "the table `{0}` is {1} with the collation {2}; change it: ALTER TABLE `{0}` ENGINE = InnoDB, CONVERT TO \
+             CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            row.text(0)?,
+            row.text(1)?,
+            row.text(2)?
+        ))),
+    }
+}
+
+/// The monthly and daily tables that exist.
+#[derive(Debug, Default)]
+struct Tables {
+    months: BTreeSet<Month>,
+    days: BTreeSet<Day>,
+}
+
+impl Tables {
+    fn load(link: &mut Link) -> Result<Tables, Failure> {
+        let mut tables = Tables::default();
+        let mut sql = Sql::new();
+        sql.statement(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+             AND (table_name LIKE 'message\\_%' OR table_name LIKE 'sent\\_%')",
+        );
+        for row in link.rows(&sql)? {
+            let name = row.text(0)?;
+            if let Some(month) = name.strip_prefix("message_").and_then(|month| month.parse().ok()) {
+                tables.months.insert(month);
+            } else if let Some(day) = name.strip_prefix("sent_").and_then(|day| day.parse().ok()) {
+                tables.days.insert(day);
+            }
+        }
+        Ok(tables)
+    }
+}
+
+/// Makes the tables of this month and two ahead, of yesterday, this day and two ahead, where they are missing, and
+/// drops those of days that have gone by. None that a transaction may be using: those end within seconds.
+pub fn keep_tables(link: &mut Link) -> Result<(), Failure> {
+    let now = link.now()?;
+    let tables = Tables::load(link)?;
+    let mut sql = Sql::new();
+    for month in months_from(now).into_iter().filter(|month| !tables.months.contains(month)) {
+        sql.statement(format_args!(
+            "CREATE TABLE IF NOT EXISTS message_{month:06} (conversation_id INT NOT NULL, seq BIGINT NOT NULL, \
+             sender_id INT NOT NULL, cid VARBINARY(64) NOT NULL, type VARCHAR(32) NOT NULL, content TEXT NOT NULL, \
+             status TINYINT NOT NULL DEFAULT 0, created_at BIGINT NOT NULL, PRIMARY KEY (conversation_id, seq)) \
+             ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        ));
+    }
+    let days = days_from(now);
+    for day in days.into_iter().filter(|day| !tables.days.contains(day)) {
+        sql.statement(format_args!(
+            "CREATE TABLE IF NOT EXISTS sent_{day:08} (sender_id INT NOT NULL, cid VARBINARY(64) NOT NULL, \
+             conversation_id INT NOT NULL, seq BIGINT NOT NULL, created_at BIGINT NOT NULL, \
+             PRIMARY KEY (sender_id, cid)) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        ));
+    }
+    for day in tables.days.range(..days[0]) {
+        sql.statement(format_args!("DROP TABLE IF EXISTS sent_{day:08}"));
+    }
+    if sql.statements() > 0 { link.ask(&sql).map(drop) } else { Ok(()) }
+}
+
+fn months_from(now: UnixMillis) -> [Month; 3] {
+    let this = calendar::month_of(now);
+    let next = calendar::next_month(this);
+    [this, next, calendar::next_month(next)]
+}
+
+/// Yesterday, today, and two days ahead.
+fn days_from(now: UnixMillis) -> [Day; 4] {
+    let [today, yesterday] = super::sent::days(now);
+    [yesterday, today, calendar::day_after(now, 1), calendar::day_after(now, 2)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_is_cut_into_its_statements() {
+        let text = "-- a; b\nCREATE TABLE a (x INT); -- c\n\nCREATE TABLE b (\n y INT -- why; not\n);\n";
+        let cut: Vec<String> = statements(text).collect();
+        assert_eq!(cut, ["CREATE TABLE a (x INT)", "CREATE TABLE b (\n y INT\n)"]);
+    }
+
+    #[test]
+    fn days_are_kept_for_a_day() {
+        let noon = UnixMillis(1_769_774_400_000);
+        assert_eq!(days_from(noon), [20_260_129, 20_260_130, 20_260_131, 20_260_201]);
+        assert_eq!(months_from(noon), [202_601, 202_602, 202_603]);
+    }
+}

@@ -1,0 +1,395 @@
+//! A store thread: stores the messages of the conversations that fall to it, and lets members in.
+//!
+//! What may not overtake it waits with it: behind a message that waits (its conversation is locked elsewhere, or it is
+//! in doubt), whatever goes to the same conversation waits, too. Nothing is said of a message in doubt before the
+//! database has been looked at, however long that takes; logic answers its sender in time by itself.
+
+use super::append::{self, Entry, LATE, Plan, Undone, Verdict};
+use super::curtain::Curtains;
+use super::failure::{Cause, Failure};
+use super::heads::Heads;
+use super::link::Line;
+use super::schema;
+use super::session;
+use super::sql::Sql;
+use crate::Outcome;
+use crate::grounded::Grounded;
+use foldhash::HashSet;
+use logic::store::{Epoch, Ticket, Written};
+use runtime::queue::{Bell, Inbox, Outbox};
+use runtime::watchdog::Pulse;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use wire::{ConversationId, UnixMillis, UserId};
+
+/// Messages and content bytes of one transaction.
+const MESSAGES_MAX: usize = 2048;
+const BYTES_MAX: usize = super::link::PACKET / 4;
+/// Tries of one message by itself.
+const TRIES: usize = 5;
+/// Pause before what is locked elsewhere is tried again.
+const LOCKED_PAUSE: Duration = Duration::from_millis(10);
+/// How often an idle connection is used.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long what is in doubt may stay so when the server stops.
+const END: Duration = Duration::from_secs(5);
+
+/// Something for a store thread to do, in the order of its conversation.
+#[derive(Debug)]
+pub enum Job {
+    /// Store a message.
+    Append(Entry),
+    /// Let a user into a group.
+    Join(Join),
+}
+
+/// A user who wants to become a member.
+#[derive(Debug)]
+pub struct Join {
+    /// Whose outcome this is.
+    pub ticket: Ticket,
+    /// Who.
+    pub user: UserId,
+    /// In which session.
+    pub epoch: Epoch,
+    /// Of which group.
+    pub conversation: ConversationId,
+    /// When it came.
+    pub since: Instant,
+    /// A commit that had it was not answered: it may be done.
+    pub is_in_doubt: bool,
+}
+
+impl Join {
+    /// One that has just come.
+    pub fn new(
+        ticket: Ticket,
+        session: (UserId, Epoch),
+        conversation: ConversationId,
+        since: Instant,
+    ) -> Join {
+        let (user, epoch) = session;
+        Join { ticket, user, epoch, conversation, since, is_in_doubt: false }
+    }
+}
+
+impl Job {
+    fn conversation(&self) -> ConversationId {
+        match self {
+            Job::Append(entry) => entry.conversation,
+            Job::Join(join) => join.conversation,
+        }
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        match self {
+            Job::Append(entry) => entry.is_in_doubt,
+            Job::Join(join) => join.is_in_doubt,
+        }
+    }
+}
+
+/// The state of one store thread.
+pub struct Scribe {
+    number: usize,
+    line: Line,
+    heads: Heads,
+    /// What the database's clock said last.
+    clock: Option<UnixMillis>,
+    curtains: Arc<Curtains>,
+    outcomes: Outbox<Outcome>,
+    /// In order.
+    waiting: Vec<Job>,
+    /// The conversations in which something waits.
+    held: HashSet<ConversationId>,
+    grounded: Grounded,
+    /// Whether the database was away when it was last needed.
+    is_away: bool,
+    refuses: bool,
+}
+
+impl Scribe {
+    /// The `number`th of those that share the curtains.
+    pub fn new(number: usize, line: Line, curtains: Arc<Curtains>, outcomes: Outbox<Outcome>) -> Scribe {
+        Scribe {
+            number,
+            line,
+            heads: Heads::default(),
+            clock: None,
+            curtains,
+            outcomes,
+            waiting: Vec::new(),
+            held: HashSet::default(),
+            grounded: Grounded::default(),
+            is_away: false,
+            refuses: false,
+        }
+    }
+
+    /// Serves until told to stop and done.
+    pub fn serve(mut self, inbox: &Inbox<Vec<Job>>, bell: &Bell, stopping: &AtomicBool) {
+        let stops = || stopping.load(Ordering::SeqCst);
+        let mut ends = None;
+        let mut pulse = Pulse::join();
+        loop {
+            pulse.beat();
+            while self.waiting.len() < MESSAGES_MAX
+                && let Ok(Some(jobs)) = inbox.try_recv()
+            {
+                self.waiting.extend(jobs);
+            }
+            if self.waiting.is_empty() {
+                if stops() && inbox.is_empty() {
+                    return;
+                }
+                self.line.keep_alive();
+                bell.wait(pulse.within(Some(IDLE)), || !inbox.is_empty() || stops());
+                continue;
+            }
+            self.round();
+            if self.waiting.is_empty() {
+                continue;
+            }
+            if stops() && Instant::now() > *ends.get_or_insert_with(|| Instant::now() + END) {
+                log::warn!(
+                    "the server stops without knowing of {} messages whether they are stored",
+                    self.waiting.len()
+                );
+                return;
+            }
+            let pause =
+                self.line.due().map_or(LOCKED_PAUSE, |due| due.saturating_duration_since(Instant::now()));
+            bell.wait(pulse.within(Some(pause)), || !inbox.is_empty());
+        }
+    }
+
+    /// Tries everything that waits once.
+    fn round(&mut self) {
+        self.heads.bound();
+        self.held.clear();
+        self.is_away = self.line.due().is_some();
+        let (mut run, mut bytes) = (Vec::new(), 0);
+        for job in std::mem::take(&mut self.waiting) {
+            match job {
+                Job::Append(entry) => {
+                    bytes += entry.append.content.len();
+                    run.push(entry);
+                    if run.len() >= MESSAGES_MAX || bytes >= BYTES_MAX {
+                        bytes = 0;
+                        self.store(std::mem::take(&mut run));
+                    }
+                }
+                Job::Join(join) => {
+                    bytes = 0;
+                    self.store(std::mem::take(&mut run));
+                    self.let_in(join);
+                }
+            }
+        }
+        self.store(run);
+    }
+
+    /// Stores messages, or has them wait.
+    fn store(&mut self, entries: Vec<Entry>) {
+        let (held, entries): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| self.is_away || self.held.contains(&entry.conversation));
+        self.postpone(held.into_iter().map(Job::Append));
+        let follows = |entry: &Entry| !entry.is_in_doubt && self.grounded.has(entry.append.flight);
+        let (grounded, mut entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(follows);
+        self.publish(grounded, std::iter::repeat(Verdict::Late));
+        if entries.is_empty() {
+            return;
+        }
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let failure = match self.attempt(&mut entries) {
+                Ok(plan) => {
+                    self.refuses = false;
+                    self.publish(entries, plan.verdicts);
+                    break;
+                }
+                Err(failure) => failure,
+            };
+            let is_alone = entries.len() == 1;
+            match failure.cause {
+                // On a new connection, if one can be made at once.
+                Cause::Lost if tries < 3 && self.line.due().is_none() => {}
+                Cause::Lost => {
+                    self.is_away = true;
+                    self.postpone(entries.into_iter().map(Job::Append));
+                    break;
+                }
+                Cause::NoTable if tries < TRIES => {
+                    // Its failure is that of the next try.
+                    let _ = self.line.with(schema::keep_tables);
+                }
+                Cause::Conflict | Cause::Duplicate if tries == 1 || (is_alone && tries < TRIES) => {}
+                Cause::Conflict if is_alone => {
+                    self.publish(entries, [Verdict::Elsewhere]);
+                    break;
+                }
+                // By halves, down to one, so that none costs the others.
+                Cause::Conflict | Cause::Duplicate if !is_alone => {
+                    let rest = entries.split_off(entries.len() / 2);
+                    self.store(entries);
+                    self.store(rest);
+                    break;
+                }
+                _ => {
+                    if !std::mem::replace(&mut self.refuses, true) {
+                        log::error!("the database refuses messages: {failure}");
+                    }
+                    let (in_doubt, refused): (Vec<_>, Vec<_>) =
+                        entries.into_iter().partition(|entry| entry.is_in_doubt);
+                    self.publish(refused, std::iter::repeat(Verdict::Late));
+                    self.postpone(in_doubt.into_iter().map(Job::Append));
+                    break;
+                }
+            }
+        }
+        self.open_curtain();
+    }
+
+    /// Tries once. After a failure those entries are in doubt that may have been stored.
+    fn attempt(&mut self, entries: &mut [Entry]) -> Result<Plan, Failure> {
+        let Scribe { heads, clock, curtains, number, .. } = self;
+        let mut in_doubt = None;
+        let done = self.line.with(|link| {
+            let plan = Plan::make(link, heads, clock, entries)?;
+            curtains.draw(*number);
+            match plan.carry_out(link, entries) {
+                Ok(()) => Ok(plan),
+                Err(Undone { failure, is_in_doubt }) => {
+                    in_doubt = is_in_doubt.then_some(plan);
+                    Err(failure)
+                }
+            }
+        });
+        for (entry, verdict) in entries.iter_mut().zip(in_doubt.iter().flat_map(|plan| &plan.verdicts)) {
+            entry.is_in_doubt |= matches!(verdict, Verdict::Stored(_));
+        }
+        done
+    }
+
+    /// Queues the outcomes; what is locked elsewhere waits.
+    fn publish(&mut self, entries: Vec<Entry>, verdicts: impl IntoIterator<Item = Verdict>) {
+        let mut outcomes = Vec::with_capacity(entries.len());
+        for (entry, verdict) in entries.into_iter().zip(verdicts) {
+            if verdict == Verdict::Elsewhere {
+                self.postpone([Job::Append(entry)].into_iter());
+            } else {
+                let flight = entry.append.flight;
+                let (ticket, written) = append::outcome(entry, verdict, &self.heads);
+                self.grounded.learn(flight, &written);
+                outcomes.push((ticket, written));
+            }
+        }
+        self.say(outcomes);
+    }
+
+    fn say(&self, outcomes: Vec<(Ticket, Written)>) {
+        if !outcomes.is_empty() {
+            // Logic may be gone at the end: then nobody waits for an answer.
+            let _ = self.outcomes.send(Outcome::Written(outcomes));
+        }
+    }
+
+    /// Has jobs wait for the next round. While the database is away only what is in doubt may.
+    fn postpone(&mut self, jobs: impl Iterator<Item = Job>) {
+        let mut outcomes = Vec::new();
+        for job in jobs {
+            if self.is_away && !job.is_in_doubt() {
+                if let Job::Append(entry) = &job {
+                    self.grounded.learn(entry.append.flight, &Written::Unavailable);
+                }
+                let (Job::Append(Entry { ticket, .. }) | Job::Join(Join { ticket, .. })) = job;
+                outcomes.push((ticket, Written::Unavailable));
+            } else {
+                self.held.insert(job.conversation());
+                self.waiting.push(job);
+            }
+        }
+        self.say(outcomes);
+    }
+
+    /// Lets readers see what this thread has committed, unless some of it has no outcome yet.
+    fn open_curtain(&self) {
+        let hides = |job: &Job| matches!(job, Job::Append(entry) if entry.is_in_doubt);
+        if !self.waiting.iter().any(hides) {
+            self.curtains.open(self.number);
+        }
+    }
+
+    /// Makes a user a member; what was said before stays unseen.
+    fn let_in(&mut self, mut join: Join) {
+        if self.is_away || self.held.contains(&join.conversation) {
+            return self.postpone([Job::Join(join)].into_iter());
+        }
+        let mut tries = 0;
+        let outcome = loop {
+            tries += 1;
+            let mut commits = false;
+            let done = self.line.with(|link| admit(link, &join, &mut commits));
+            join.is_in_doubt |= commits && done.is_err();
+            match done {
+                Ok(Some(written)) => break written,
+                Err(Failure { cause: Cause::Conflict | Cause::Lost, .. })
+                    if tries < TRIES && self.line.due().is_none() => {}
+                undone => {
+                    self.is_away |= matches!(undone, Err(Failure { cause: Cause::Lost, .. }));
+                    let is_locked = undone.is_ok() && join.since.elapsed() < LATE;
+                    if is_locked || join.is_in_doubt {
+                        return self.postpone([Job::Join(join)].into_iter());
+                    }
+                    break Written::Unavailable;
+                }
+            }
+        };
+        self.say(vec![(join.ticket, outcome)]);
+    }
+}
+
+/// Carries out a join; `None`: the group is locked elsewhere. `commits`: whether it came so far that it may be done.
+fn admit(link: &mut super::link::Link, join: &Join, commits: &mut bool) -> Result<Option<Written>, Failure> {
+    let Join { user, epoch, conversation, .. } = join;
+    let mut sql = link.begin();
+    let opening = sql.statements();
+    sql.statement(format_args!(
+        "SELECT kind, last_seq FROM conversation WHERE id = {conversation} FOR UPDATE SKIP LOCKED"
+    ))
+    .statement(format_args!("SELECT kind FROM conversation WHERE id = {conversation}"))
+    .statement(format_args!(
+        "SELECT 1 FROM member WHERE conversation_id = {conversation} AND user_id = {user}"
+    ));
+    let answers = link.ask(&sql)?;
+    let [locked, there, member] = &answers[opening..] else { unreachable!("an answer a statement") };
+    let mut sql = Sql::new();
+    let written = match (locked.rows.first(), there.rows.first()) {
+        (_, None) => Written::NotFound,
+        (_, Some(row)) if row.number(0)? == 0 => Written::NotFound,
+        (None, Some(_)) => {
+            link.ask(sql.statement("ROLLBACK"))?;
+            return Ok(None);
+        }
+        // Behind the lock nothing of a lost commit is to come: what is there now is what it has done.
+        _ if join.is_in_doubt && !member.rows.is_empty() => Written::Done,
+        _ if *epoch != Epoch::NONE && !session::is_in_force(link, *user, *epoch)? => Written::Superseded,
+        _ if !member.rows.is_empty() => Written::Conflict,
+        (Some(row), _) => {
+            let last = row.seq(1)?;
+            sql.statement(format_args!(
+                "INSERT INTO member (conversation_id, user_id, joined_seq, delivered_seq, read_seq) \
+                 VALUES ({conversation}, {user}, {last}, {last}, {last})"
+            ))
+            .statement(format_args!(
+                "UPDATE conversation SET member_version = member_version + 1 WHERE id = {conversation}"
+            ));
+            *commits = true;
+            Written::Done
+        }
+    };
+    link.ask(sql.statement("COMMIT"))?;
+    Ok(Some(written))
+}

@@ -1,0 +1,65 @@
+//! Which messages of a sender are stored, by their `cid`s: one table a day, today's and yesterday's looked at.
+
+use super::failure::Failure;
+use super::record::Record;
+use super::sql::Sql;
+use crate::calendar::{self, Day};
+use foldhash::HashMap;
+use wire::{ConversationId, Seq, UnixMillis, UserId};
+
+/// Where a message is and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In which conversation.
+    pub conversation: ConversationId,
+    /// Its place there.
+    pub seq: Seq,
+    /// When it was stored.
+    pub time: UnixMillis,
+}
+
+/// What was found of the `cid`s that were asked for.
+pub type Found = HashMap<(UserId, Box<[u8]>), Place>;
+
+/// The days whose tables are looked at when this is the time.
+pub fn days(now: UnixMillis) -> [Day; 2] {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    [calendar::day_of(now), calendar::day_of(UnixMillis(now.0.saturating_sub(DAY_MS)))]
+}
+
+/// Adds the question for the places of these `cid`s.
+pub fn ask<'a>(sql: &mut Sql, days: [Day; 2], cids: impl Iterator<Item = (UserId, &'a str)>) {
+    let mut cids: Vec<(UserId, &str)> = cids.collect();
+    // One range of the key a sender.
+    cids.sort_unstable();
+    sql.list(" UNION ALL ", days, |sql, day| {
+        sql.push(format_args!(
+            "SELECT sender_id, cid, conversation_id, seq, created_at FROM sent_{day:08} WHERE "
+        ));
+        sql.list(" OR ", cids.chunk_by(|a, b| a.0 == b.0), |sql, of_one| {
+            sql.push(format_args!("sender_id = {} AND cid IN (", of_one[0].0));
+            sql.list(",", of_one, |sql, (_, cid)| {
+                sql.bytes(cid.as_bytes());
+            })
+            .push(")");
+        });
+    });
+    sql.end();
+}
+
+/// Reads the answer.
+pub fn found(rows: &[Record]) -> Result<Found, Failure> {
+    let read = |row: &Record| {
+        let place = Place { conversation: row.conversation(2)?, seq: row.seq(3)?, time: row.time(4)? };
+        Ok(((row.user(0)?, Box::from(row.bytes(1)?)), place))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Where a `cid` is, of those that were found.
+pub fn place(found: &Found, sender: UserId, cid: &str) -> Option<Place> {
+    if found.is_empty() {
+        return None;
+    }
+    found.get(&(sender, Box::from(cid.as_bytes()))).copied()
+}

@@ -1,0 +1,238 @@
+//! Several threads at once: what order and what reads promise all the same.
+
+use super::super::super::story::{BEGIN, append};
+use super::super::Mysql;
+use super::super::threads::{SCRIBES, Threads};
+use super::mariadb::MariaDb;
+use super::{next_outcome, target_on};
+use crate::Outcome;
+use logic::store::{Append, Flight, Found, Read, Ticket, Write, Written};
+use runtime::queue::{Bell, Inbox, Outbox, queue};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use wire::{ConversationId, Direction, Seq, Target, UserId};
+
+/// All threads of a store, and what they say in the order in which they say it.
+struct Busy {
+    threads: Threads,
+    outcomes: Inbox<Outcome>,
+    bell: Arc<Bell>,
+    writes: Outbox<Vec<(Ticket, Write)>>,
+    database: String,
+}
+
+impl Busy {
+    fn new() -> Busy {
+        Busy::on(MariaDb::shared())
+    }
+
+    fn on(server: &MariaDb) -> Busy {
+        let target = target_on(server, &Arc::new(AtomicU64::new(BEGIN.0)));
+        let database = target.database.name.clone();
+        Mysql::prepare(target.clone()).unwrap();
+        let bell = Arc::new(Bell::for_this_thread());
+        let (outbox, outcomes) = queue(4096, &bell);
+        let threads = Threads::start(&target, SCRIBES, &outbox).unwrap();
+        Busy { writes: threads.writes(), threads, outcomes, bell, database }
+    }
+
+    /// Asks the database something by itself.
+    fn ask(&self, sql: &str) {
+        let mut conn = MariaDb::shared().connect().unwrap();
+        for sql in [&format!("USE {}", self.database), sql] {
+            mysql::prelude::Queryable::query_drop(&mut conn, sql).unwrap();
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        next_outcome(&self.outcomes, &self.bell)
+    }
+
+    fn users(&self, count: u64) -> Vec<UserId> {
+        let create = |number| {
+            let (name, password) = (format!("user {number}").into(), "".into());
+            (Ticket(number), Write::CreateAccount { name, password, nick: None })
+        };
+        self.writes.send((0..count).map(create).collect()).unwrap();
+        match self.outcome() {
+            Outcome::Written(batch) => batch
+                .into_iter()
+                .map(|(_, written)| match written {
+                    Written::AccountCreated { user, .. } => user,
+                    other => panic!("{other:?}"),
+                })
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Everybody writes to everybody else, the first messages of all pairs before any of them has a conversation; later
+/// ones by the conversation's id as soon as that is known. What one sends to another must keep its order.
+#[test]
+fn one_sends_to_another_in_order_while_their_conversation_is_made() {
+    let busy = Busy::new();
+    let users = busy.users(8);
+    let mut tickets: HashMap<u64, (UserId, UserId, u64)> = HashMap::new();
+    let mut places: HashMap<(UserId, UserId), Vec<(u64, Seq)>> = HashMap::new();
+    let mut known: HashMap<(UserId, UserId), ConversationId> = HashMap::new();
+    let rounds = 30;
+    let mut answered = 0;
+    for round in 0..rounds {
+        let mut batch = Vec::new();
+        for &from in &users {
+            for &to in users.iter().filter(|&&to| to != from) {
+                let ticket = 1_000 + tickets.len() as u64;
+                tickets.insert(ticket, (from, to, round));
+                let target = match known.get(&(from, to)) {
+                    Some(conversation) if round % 2 == 0 => Target::Conversation(*conversation),
+                    _ => Target::User(to),
+                };
+                batch.push((Ticket(ticket), append(from, target, &format!("{round} to {to}"), "x")));
+            }
+        }
+        busy.writes.send(batch).unwrap();
+        // Some answers come before the next batch, and some after it.
+        while answered < tickets.len() && (round == rounds - 1 || answered < tickets.len() / 2) {
+            let Outcome::Written(batch) = busy.outcome() else { panic!() };
+            for (ticket, written) in batch {
+                let (from, to, number) = tickets[&ticket.0];
+                let Written::Appended { message, .. } = written else { panic!("{written:?}") };
+                known.insert((from, to), message.conversation);
+                places.entry((from, to)).or_default().push((number, message.seq));
+                answered += 1;
+            }
+        }
+    }
+    for ((from, to), mut places) in places {
+        assert_eq!(places.len() as u64, rounds);
+        places.sort_unstable();
+        assert!(places.is_sorted_by_key(|(_, seq)| *seq), "{from} to {to}: {places:?}");
+    }
+    busy.threads.stop();
+}
+
+/// A batch that finds the database away is given back; one of the same flight that finds it there again must be, too.
+#[test]
+fn what_flies_together_is_stored_in_order_or_not_at_all() {
+    let busy = Busy::new();
+    let users = busy.users(3);
+    let (anna, ben, stranger) = (users[0], users[1], UserId(999_999));
+    let say = |ticket: u64, to: Target, flight: u64| match append(anna, to, &ticket.to_string(), "x") {
+        Write::Append(append) => {
+            (Ticket(ticket), Write::Append(Append { flight: Some(Flight(flight)), ..append }))
+        }
+        _ => unreachable!(),
+    };
+    let answers = |writes: Vec<(Ticket, Write)>| {
+        let wanted = writes.len();
+        busy.writes.send(writes).unwrap();
+        let mut told: BTreeMap<u64, Written> = BTreeMap::new();
+        while told.len() < wanted {
+            let Outcome::Written(batch) = busy.outcome() else { panic!() };
+            told.extend(batch.into_iter().map(|(ticket, written)| (ticket.0, written)));
+        }
+        told.into_values().collect::<Vec<_>>()
+    };
+    let seqs = |answers: Vec<Written>| -> Vec<Option<u64>> {
+        let seq = |written| match written {
+            Written::Appended { message, .. } => Some(message.seq.0),
+            Written::Unavailable => None,
+            other => panic!("{other:?}"),
+        };
+        answers.into_iter().map(seq).collect()
+    };
+    let to_ben = || Target::User(ben);
+    assert_eq!(seqs(answers(vec![say(10, to_ben(), 1)])), [Some(1)]);
+    for (round, flight) in [(0, 2), (1, 4), (2, 6)] {
+        // With the table renamed the database refuses each message, and nothing else.
+        busy.ask("RENAME TABLE conversation TO away");
+        let ticket = 100 * (round + 1);
+        assert_eq!(seqs(answers(vec![say(ticket, to_ben(), flight)])), [None]);
+        busy.ask("RENAME TABLE away TO conversation");
+        let late = vec![say(ticket + 1, to_ben(), flight), say(ticket + 2, to_ben(), flight)];
+        assert_eq!(seqs(answers(late)), [None, None], "they would overtake the one that was given back");
+        let again = vec![
+            say(ticket, to_ben(), flight + 1),
+            say(ticket + 1, to_ben(), flight + 1),
+            say(ticket + 2, to_ben(), flight + 1),
+        ];
+        let first = 2 + 3 * round;
+        assert_eq!(seqs(answers(again)), [Some(first), Some(first + 1), Some(first + 2)]);
+    }
+    // Who sends to nobody is told so, many in one look, and nobody else waits.
+    let nobody = (1..=50).map(|ticket| say(1_000 + ticket, Target::User(stranger), 8)).collect();
+    assert!(answers(nobody).iter().all(|written| matches!(written, Written::NotFound)));
+    busy.threads.stop();
+}
+
+/// A batch as large as ever, with the longest names and `cid`s, on a server that takes the least that one must.
+#[test]
+fn whoever_is_unknown_is_looked_up_in_packets_that_a_server_takes() {
+    const MANY: u64 = 14_000;
+    let server = MariaDb::start(&["--max-allowed-packet=4M"]);
+    let busy = Busy::on(&server);
+    let anna = busy.users(1)[0];
+    let name = |number: u64| Target::Name(format!("{number:0>10}{}", "\u{20000}".repeat(40)).into());
+    let user = |number: u64| Target::User(UserId(1_000_000 + number as u32));
+    for target in [&name as &dyn Fn(u64) -> Target, &user] {
+        let say = |number| (Ticket(number), append(anna, target(number), &format!("{number:0>64}"), "x"));
+        busy.writes.send((0..MANY).map(say).collect()).unwrap();
+        let Outcome::Written(batch) = busy.outcome() else { panic!() };
+        assert_eq!(batch.len() as u64, MANY);
+        for (_, written) in batch {
+            assert!(matches!(written, Written::NotFound), "{written:?}");
+        }
+    }
+    busy.threads.stop();
+}
+
+/// No read shows a message before its own outcome is in the queue.
+#[test]
+fn no_read_is_ahead_of_the_outcomes() {
+    let busy = Busy::new();
+    let users = busy.users(2);
+    let (anna, ben) = (users[0], users[1]);
+    let reads = busy.threads.reads();
+    busy.writes.send(vec![(Ticket(10), append(anna, Target::User(ben), "first", "x"))]).unwrap();
+    let Outcome::Written(first) = busy.outcome() else { panic!() };
+    let Written::Appended { message, .. } = &first[0].1 else { panic!() };
+    let conversation = message.conversation;
+    let (mut told, mut seen, mut ticket) = (Seq(1), Seq(0), 100);
+    let (mut writing, mut reading) = (0, 0);
+    while told < Seq(1_000) {
+        while writing < 3 {
+            writing += 1;
+            ticket += 1;
+            let message = append(anna, Target::Conversation(conversation), &format!("{ticket}"), "x");
+            busy.writes.send(vec![(Ticket(ticket), message)]).unwrap();
+        }
+        while reading < 2 {
+            reading += 1;
+            let direction = Direction::Before(Seq::MAX);
+            let read = Read::History { user: ben, conversation, direction, limit: 1 };
+            reads.send(vec![(Ticket(1), read)]).unwrap();
+        }
+        match busy.outcome() {
+            Outcome::Written(batch) => {
+                for (_, written) in batch {
+                    let Written::Appended { message, .. } = written else { panic!("{written:?}") };
+                    assert_eq!(message.seq, told.next());
+                    told = message.seq;
+                    writing -= 1;
+                }
+            }
+            Outcome::Found(found) => {
+                reading -= 1;
+                // A machine that stands still for a second may hide a read.
+                let Found::History { messages, .. } = &found[0].1 else { continue };
+                seen = messages[0].seq;
+                assert!(seen <= told, "{seen} is read, and outcomes have come up to {told}");
+            }
+            Outcome::Fatal(why) => panic!("{why}"),
+        }
+    }
+    assert!(seen > Seq(1), "reads came between");
+    busy.threads.stop();
+}

@@ -1,0 +1,211 @@
+//! The stories of every store, told to the threads of a MySQL store on a real server.
+
+mod beside;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../../../../server/tests/support/mariadb.rs"]
+mod mariadb;
+#[path = "../../../../server/tests/support/ports.rs"]
+mod ports;
+#[path = "../../../../server/tests/support/system.rs"]
+mod system;
+
+use super::super::story::{BEGIN, Play, STORIES, Stage};
+use super::super::{Outcome, Publish, Reader, Store, StoreError};
+use super::link::{Link, Purpose, Target, first};
+use super::sql::Sql;
+use super::threads::Threads;
+use super::{Mysql, account, schema};
+use crate::StorageUrl;
+use logic::store::{Found, Read, Ticket, Write, Written};
+use mariadb::MariaDb;
+use runtime::queue::{Bell, Inbox, queue};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use wire::UnixMillis;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A target on the shared server, in a database that is not there yet, with a clock that the test sets.
+fn target(hands: &Arc<AtomicU64>) -> Target {
+    target_on(MariaDb::shared(), hands)
+}
+
+/// The same on another server.
+fn target_on(server: &MariaDb, hands: &Arc<AtomicU64>) -> Target {
+    let StorageUrl::Mysql(database) = StorageUrl::parse(&server.url(&server.new_name())).unwrap() else {
+        panic!()
+    };
+    let password = database.password.clone();
+    Target { database, password, accept_weak_durability: false, hands: Some(Arc::clone(hands)) }
+}
+
+/// What the threads of a store say next.
+fn next_outcome(outcomes: &Inbox<Outcome>, bell: &Bell) -> Outcome {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match outcomes.try_recv() {
+            Ok(Some(outcome)) => return outcome,
+            _ => assert!(Instant::now() < until, "no answer in {PATIENCE:?}"),
+        }
+        bell.wait(Some(Duration::from_secs(1)), || !outcomes.is_empty());
+    }
+}
+
+/// A store on that server: all its threads, behind the face of one that is called and answers.
+struct OnServer {
+    target: Target,
+    hands: Arc<AtomicU64>,
+    threads: Option<Threads>,
+    outcomes: Inbox<Outcome>,
+    bell: Arc<Bell>,
+    tickets: u64,
+}
+
+impl OnServer {
+    fn new() -> OnServer {
+        let hands = Arc::new(AtomicU64::new(BEGIN.0));
+        let target = target(&hands);
+        let bell = Arc::new(Bell::for_this_thread());
+        let (_, outcomes) = queue(1, &bell);
+        let mut stage = OnServer { target, hands, threads: None, outcomes, bell, tickets: 0 };
+        stage.open();
+        stage
+    }
+
+    fn open(&mut self) {
+        Mysql::prepare(self.target.clone()).unwrap();
+        let (outbox, inbox) = queue(4096, &self.bell);
+        // One thread for messages: stories ask what comes of a batch whose order counts between conversations.
+        self.threads = Some(Threads::start(&self.target, 1, &outbox).unwrap());
+        self.outcomes = inbox;
+    }
+
+    fn outcome(&self) -> Outcome {
+        next_outcome(&self.outcomes, &self.bell)
+    }
+
+    fn threads(&self) -> &Threads {
+        self.threads.as_ref().unwrap()
+    }
+}
+
+impl Store for OnServer {
+    fn write(&mut self, batch: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
+        let tickets: Vec<Ticket> = batch.iter().map(|(ticket, _)| *ticket).collect();
+        // Of all that is no message nothing waits for messages: a batch is cut where one follows the other.
+        let is_change = |write: &Write| !matches!(write, Write::Append(_) | Write::JoinGroup { .. });
+        let mut written: HashMap<Ticket, Written> = HashMap::new();
+        for part in batch.chunk_by(|a, b| is_change(&a.1) == is_change(&b.1)) {
+            let wanted = written.len() + part.len();
+            self.threads().writes().send(part.to_vec()).unwrap();
+            while written.len() < wanted {
+                match self.outcome() {
+                    Outcome::Written(batch) => written.extend(batch),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        publish(tickets.into_iter().map(|ticket| (ticket, written.remove(&ticket).unwrap())).collect());
+        Ok(())
+    }
+
+    fn read(&mut self, read: &Read) -> Found {
+        self.tickets += 1;
+        self.threads().reads().send(vec![(Ticket(u64::MAX - self.tickets), read.clone())]).unwrap();
+        match self.outcome() {
+            Outcome::Found(mut found) if found.len() == 1 => found.pop().unwrap().1,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        unreachable!("reads have their thread")
+    }
+
+    fn housekeep(&mut self) -> Result<bool, StoreError> {
+        let mut link = Link::open(&self.target, Purpose::Schema, true)?;
+        schema::keep_tables(&mut link)?;
+        while account::prune_tokens(&mut link, 2)? > 0 {}
+        Ok(false)
+    }
+
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    fn backlog(&self) -> usize {
+        0
+    }
+}
+
+impl Stage for OnServer {
+    fn store(&mut self) -> &mut dyn Store {
+        self
+    }
+
+    fn restart(&mut self) {
+        self.threads.take().unwrap().stop();
+        self.open();
+    }
+
+    fn set_time(&mut self, time: UnixMillis) {
+        self.hands.store(time.0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OnServer {
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.stop();
+        }
+    }
+}
+
+#[test]
+fn every_story_holds_on_a_server() {
+    for (name, story) in STORIES {
+        println!("{name}");
+        story(&mut Play::on(&mut OnServer::new()));
+    }
+}
+
+#[test]
+fn every_migration_can_be_repeated() {
+    let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+    Mysql::prepare(target.clone()).unwrap();
+    let mut link = Link::open(&target, Purpose::Schema, true).unwrap();
+    let version = |link: &mut Link| {
+        let mut sql = Sql::new();
+        sql.statement("SELECT MAX(version) FROM schema_version");
+        first(&link.rows(&sql).unwrap()).unwrap().number(0).unwrap()
+    };
+    let newest = version(&mut link);
+    for done in 0..newest {
+        // As if the node had been cut off behind the last statement of a migration.
+        let mut sql = Sql::new();
+        sql.statement(format_args!("DELETE FROM schema_version WHERE version > {done}"));
+        link.ask(&sql).unwrap();
+        Mysql::prepare(target.clone()).unwrap();
+        assert_eq!(version(&mut link), newest);
+    }
+}
+
+#[test]
+fn a_table_in_use_is_waited_for_and_named_as_the_reason() {
+    let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+    Mysql::prepare(target.clone()).unwrap();
+    let mut sql = Sql::new();
+    sql.statement("ALTER TABLE node DROP COLUMN unheard_at")
+        .statement("DELETE FROM schema_version WHERE version = 3")
+        .statement("START TRANSACTION")
+        .statement("SELECT * FROM node");
+    let mut user = Link::open(&target, Purpose::Reading, true).unwrap();
+    user.ask(&sql).unwrap();
+    let refused = Mysql::prepare(target.clone()).err().expect("the table is in use").to_string();
+    assert!(refused.contains("has been in use for 5 s: end the transaction"), "{refused}");
+    drop(user);
+    Mysql::prepare(target).unwrap();
+}

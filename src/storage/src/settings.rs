@@ -1,0 +1,68 @@
+//! Which database to use, and how to log in to it.
+
+use crate::database::{Database, without_password};
+use std::fmt;
+use std::path::PathBuf;
+
+/// What a deployment decides about storage.
+#[derive(Clone)]
+pub struct Settings {
+    /// The database.
+    pub url: StorageUrl,
+    /// The password of a database server, where it does not stand in the URL.
+    pub password: Option<String>,
+    /// Whether a database server may be used although it can lose acknowledged messages when its machine fails.
+    pub accept_weak_durability: bool,
+}
+
+/// Where messages and accounts are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageUrl {
+    /// `sqlite:PATH`: an embedded database in this file, relative to the working folder, made where it is missing.
+    Sqlite(PathBuf),
+    /// `mysql://user:password@host:port/database`: a MySQL or MariaDB server.
+    Mysql(Database),
+}
+
+impl StorageUrl {
+    /// Reads a URL. An error goes on after the key's name.
+    pub fn parse(url: &str) -> Result<StorageUrl, String> {
+        if let Some(rest) = url.strip_prefix("mysql://") {
+            return Database::read(rest).map(StorageUrl::Mysql);
+        }
+        let Some(path) = url.strip_prefix("sqlite:") else {
+            let url = without_password(url);
+            return Err(format!(
+                "must be `sqlite:PATH` or `mysql://user:password@host:port/database`, not `{url}`"
+            ));
+        };
+        match path {
+            "" => Err("lacks the path after `sqlite:`".to_owned()),
+            ":memory:" => Err("must name a file: what is kept in memory alone is lost at the end".to_owned()),
+            _ if path.starts_with("//") => {
+                Err(format!("has a path that begins with `//`: write `sqlite:{}`", &path[2..]))
+            }
+            _ if path.contains('\0') => Err("has a path with U+0000 in it".to_owned()),
+            _ => Ok(StorageUrl::Sqlite(PathBuf::from(path))),
+        }
+    }
+}
+
+impl StorageUrl {
+    /// What the operator is told the data is in: a path, or a server's database.
+    pub fn data(&self) -> String {
+        match self {
+            StorageUrl::Sqlite(path) => path.display().to_string(),
+            StorageUrl::Mysql(database) => database.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for StorageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StorageUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            StorageUrl::Mysql(database) => write!(f, "{database}"),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The tables: numbered migrations, and those that are made a month or a day at a time.
+
+use super::super::StoreError;
+use super::super::calendar::{self, Day, Month};
+use rusqlite::Connection;
+use std::collections::BTreeSet;
+use wire::UnixMillis;
+
+/// Every migration in order; the first is version 1.
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../../sql/sqlite/0001_init.sql"),
+    include_str!("../../../../sql/sqlite/0002_session.sql"),
+    include_str!("../../../../sql/sqlite/0003_unheard.sql"),
+];
+/// The last version that kept its journal in a table.
+const JOURNAL_IN_A_TABLE: u32 = 1;
+
+/// Brings the schema up to date, one transaction a step.
+pub fn migrate(conn: &Connection) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len() as u32;
+    let found = version(conn)?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    if found == JOURNAL_IN_A_TABLE
+        && conn.query_row("SELECT EXISTS (SELECT 1 FROM journal)", [], |row| row.get(0))?
+    {
+        return Err(StoreError::Unfiled);
+    }
+    for (at, sql) in MIGRATIONS.iter().enumerate().skip(found as usize) {
+        let transaction = conn.unchecked_transaction()?;
+        if at == 0 {
+            conn.execute_batch("CREATE TABLE schema_version (version INTEGER NOT NULL)")?;
+            conn.execute("INSERT INTO schema_version VALUES (0)", [])?;
+        }
+        conn.execute_batch(sql)?;
+        conn.execute("UPDATE schema_version SET version = ?1", [at as i64 + 1])?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<u32> {
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'";
+    let exists: i64 = conn.query_row(tables, [], |row| row.get(0))?;
+    if exists == 0 {
+        return Ok(0);
+    }
+    conn.query_row("SELECT version FROM schema_version", [], |row| row.get(0))
+}
+
+/// The monthly and daily tables that exist.
+#[derive(Debug, Default)]
+pub struct Tables {
+    months: BTreeSet<Month>,
+    days: BTreeSet<Day>,
+}
+
+impl Tables {
+    /// Reads which there are.
+    pub fn load(conn: &Connection) -> rusqlite::Result<Tables> {
+        let mut tables = Tables::default();
+        let mut names = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+        let mut rows = names.query([])?;
+        while let Some(row) = rows.next()? {
+            let name: String = row.get(0)?;
+            if let Some(month) = name.strip_prefix("message_").and_then(|month| month.parse().ok()) {
+                tables.months.insert(month);
+            } else if let Some(day) = name.strip_prefix("sent_").and_then(|day| day.parse().ok()) {
+                tables.days.insert(day);
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Days that have a table.
+    pub fn days(&self) -> impl DoubleEndedIterator<Item = Day> + '_ {
+        self.days.iter().copied()
+    }
+
+    /// Whether nothing is to be made at this moment.
+    pub fn are_ahead_of(&self, now: UnixMillis) -> bool {
+        months_from(now).iter().all(|month| self.months.contains(month))
+            && days_from(now).iter().all(|day| self.days.contains(day))
+    }
+
+    /// Makes the tables of this month and two ahead, of this day and two ahead.
+    pub fn make_ahead(&mut self, conn: &Connection, now: UnixMillis) -> rusqlite::Result<()> {
+        for month in months_from(now) {
+            self.need_month(conn, month)?;
+        }
+        for day in days_from(now) {
+            self.need_day(conn, day)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a month's table where there is none.
+    pub fn need_month(&mut self, conn: &Connection, month: Month) -> rusqlite::Result<()> {
+        if !self.months.contains(&month) {
+            conn.execute_batch(&format!(
+                "CREATE TABLE IF NOT EXISTS message_{month:06} (id INTEGER PRIMARY KEY, page BLOB NOT NULL)"
+            ))?;
+            self.months.insert(month);
+        }
+        Ok(())
+    }
+
+    /// Makes a day's table where there is none.
+    pub fn need_day(&mut self, conn: &Connection, day: Day) -> rusqlite::Result<()> {
+        if !self.days.contains(&day) {
+            conn.execute_batch(&format!(
+                "CREATE TABLE IF NOT EXISTS sent_{day:08} (sender_id INTEGER NOT NULL, first_cid BLOB NOT NULL, \
+                 page BLOB NOT NULL, PRIMARY KEY (sender_id, first_cid)) WITHOUT ROWID"
+            ))?;
+            self.days.insert(day);
+        }
+        Ok(())
+    }
+
+    /// A day whose table nobody needs any more: two later ones have come.
+    pub fn outlived_day(&self, now: UnixMillis) -> Option<Day> {
+        let today = calendar::day_of(now);
+        let oldest = *self.days.first()?;
+        (self.days.range(..=today).count() > 2).then_some(oldest)
+    }
+
+    /// Drops a day's table.
+    pub fn drop_day(&mut self, conn: &Connection, day: Day) -> rusqlite::Result<()> {
+        conn.execute_batch(&format!("DROP TABLE IF EXISTS sent_{day:08}"))?;
+        self.days.remove(&day);
+        Ok(())
+    }
+}
+
+fn months_from(now: UnixMillis) -> [Month; 3] {
+    let this = calendar::month_of(now);
+    let next = calendar::next_month(this);
+    [this, next, calendar::next_month(next)]
+}
+
+fn days_from(now: UnixMillis) -> [Day; 3] {
+    [0, 1, 2].map(|ahead| calendar::day_after(now, ahead))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_schema_is_refused_with_a_sentence() {
+        let conn = Connection::open_in_memory().unwrap();
+        migrate(&conn).unwrap();
+        migrate(&conn).unwrap();
+        conn.execute("UPDATE schema_version SET version = 999", []).unwrap();
+        let error = migrate(&conn).unwrap_err();
+        assert!(error.to_string().contains("999"), "{error}");
+    }
+
+    #[test]
+    fn a_journal_that_a_crash_of_the_first_version_left_is_not_thrown_away() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE schema_version (version INTEGER NOT NULL); INSERT INTO schema_version VALUES (1)",
+        )
+        .unwrap();
+        conn.execute_batch(MIGRATIONS[0]).unwrap();
+        conn.execute("INSERT INTO journal (batch) VALUES (x'01')", []).unwrap();
+        let error = migrate(&conn).unwrap_err();
+        assert!(error.to_string().contains("start the version that wrote it"), "{error}");
+        conn.execute("DELETE FROM journal", []).unwrap();
+        migrate(&conn).unwrap();
+        assert_eq!(version(&conn).unwrap() as usize, MIGRATIONS.len());
+    }
+
+    #[test]
+    fn a_day_is_kept_until_two_later_ones_have_come() {
+        let conn = Connection::open_in_memory().unwrap();
+        let mut tables = Tables::load(&conn).unwrap();
+        let noon = |day: u64| UnixMillis((20_000 + day) * 86_400_000 + 43_200_000);
+        for day in 0..5 {
+            tables.make_ahead(&conn, noon(day)).unwrap();
+            while let Some(old) = tables.outlived_day(noon(day)) {
+                tables.drop_day(&conn, old).unwrap();
+            }
+            let days: Vec<Day> = tables.days().collect();
+            assert_eq!(days.first().copied(), Some(calendar::day_of(noon(day.saturating_sub(1)))));
+            assert_eq!(Tables::load(&conn).unwrap().days, tables.days);
+        }
+    }
+}

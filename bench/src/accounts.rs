@@ -21,13 +21,10 @@ const OPEN: usize = 32;
 /// An account that can log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Its id.
     pub id: UserId,
     /// What REGISTER gave to log in by; empty where the dialect has no tokens.
     pub token: Box<str>,
-    /// Its name.
     pub name: Box<str>,
-    /// Its password.
     pub password: Box<str>,
 }
 

@@ -17,12 +17,7 @@ pub enum Error {
     },
     /// The server refused a request of the set-up, and waiting does not mend it.
     #[error("the server refused {what}: {errno} ({errmsg})", errno = refusal.errno, errmsg = refusal.errmsg)]
-    Refused {
-        /// Which request.
-        what: &'static str,
-        /// Its answer.
-        refusal: Box<Refusal>,
-    },
+    Refused { what: &'static str, refusal: Box<Refusal> },
     /// The server said something that the protocol does not allow.
     #[error("the server broke the protocol: {0}")]
     Protocol(String),

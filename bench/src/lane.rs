@@ -92,13 +92,11 @@ impl Common {
 /// A few users who talk with each other.
 #[derive(Debug)]
 pub struct Lane {
-    /// Its own number.
     number: u32,
     /// The rig's number of its first member's connection.
     pub first: usize,
     /// Its members, in the order of their connections.
     pub members: Vec<Account>,
-    /// Its conversations.
     pub threads: Vec<Thread>,
     /// Those who say something.
     pub senders: Vec<Sender>,
@@ -114,7 +112,6 @@ pub struct Lane {
     making: Making,
 }
 
-/// A conversation.
 #[derive(Debug)]
 pub struct Thread {
     /// Its id; 0 in a direct chat of the legacy dialect.
@@ -125,7 +122,6 @@ pub struct Thread {
 /// One who says something.
 #[derive(Debug)]
 pub struct Sender {
-    /// Which member.
     pub member: usize,
     channels: Vec<usize>,
     /// The channel that has its turn.
@@ -152,7 +148,6 @@ struct Channel {
 /// How lanes are made.
 #[derive(Clone, Copy, Debug)]
 pub struct Making {
-    /// What is spoken.
     pub dialect: Dialect,
     /// Whether the receivers are absent: nothing waits for them.
     pub absent: bool,
@@ -234,7 +229,6 @@ impl Lane {
         self.senders[sender].channels.push(channel);
     }
 
-    /// Its own number.
     pub fn number(&self) -> u32 {
         self.number
     }

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 /// What `msgid` says.
 pub mod msgid {
-    /// Log in.
     pub const LOGIN: u64 = 1;
     /// The answer to it.
     pub const LOGIN_ACK: u64 = 2;
@@ -43,7 +42,6 @@ pub fn put_login(out: &mut Vec<u8>, id: u32, password: &str) {
     put(out, &json!({"msgid": msgid::LOGIN, "id": id, "password": password}));
 }
 
-/// A logout.
 pub fn logout(id: u32) -> Value {
     json!({"msgid": msgid::LOGOUT, "id": id})
 }
@@ -68,7 +66,6 @@ pub enum Object<'a> {
     Chat(Heard<'a>),
     /// Anything else, and anything in another spelling.
     Other(Value),
-    /// No object.
     Broken,
 }
 

@@ -33,9 +33,7 @@ pub struct Origin {
     pub channel: u32,
     /// The sending account.
     pub from: UserId,
-    /// Its name.
     pub name: Box<str>,
-    /// Where to.
     pub place: Place,
     /// The beginning of its `cid`s: the channel, and a number that sets this run apart from others by the same accounts.
     cid_head: [u8; CHANNEL_BYTES + RUN_BYTES],
@@ -163,11 +161,9 @@ pub struct Heard<'a> {
     pub is_group: bool,
     /// Its place in the timeline; 0 in the legacy dialect.
     pub seq: u64,
-    /// Who sent it.
     pub from: u32,
     /// The sender's name.
     pub name: &'a [u8],
-    /// The text.
     pub content: &'a [u8],
     /// The sender's number for it.
     pub cid: Option<&'a [u8]>,

@@ -28,7 +28,6 @@ impl Spec {
         Spec { pair: None, senders: (0..senders).collect() }
     }
 
-    /// What it is.
     pub fn kind(&self) -> ConversationKind {
         if self.pair.is_some() { ConversationKind::Direct } else { ConversationKind::Group }
     }
@@ -37,7 +36,6 @@ impl Spec {
 /// A lane that is ready.
 #[derive(Debug)]
 pub struct Opened {
-    /// Its members.
     pub accounts: Vec<Account>,
     /// Its conversations, each with the seq of the last message in it.
     pub threads: Vec<(ConversationId, u64)>,

@@ -28,7 +28,6 @@ svg text{fill:var(--soft);font:13px system-ui,sans-serif}.left{text-anchor:end}.
 details{margin:1.5em 0}pre{overflow-x:auto;font-size:.8rem;border:1px solid var(--line);border-radius:8px;padding:.7em}
 ";
 
-/// The page.
 pub fn render(report: &Report) -> String {
     let (verdict, class) = match report.outcome() {
         Outcome::Clean => ("every message accounted for", "good"),

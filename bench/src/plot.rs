@@ -12,7 +12,6 @@ const GRID: f64 = 4.0;
 /// A line of a plot.
 #[derive(Debug)]
 pub struct Line {
-    /// What it shows.
     pub name: &'static str,
     /// The class of its colour.
     pub class: &'static str,
@@ -25,9 +24,7 @@ pub struct Line {
 pub struct Step {
     /// When that begins, seconds.
     pub from: f64,
-    /// When it ends.
     pub to: f64,
-    /// The figure.
     pub value: f64,
 }
 

@@ -44,7 +44,6 @@ pub struct Report {
     pub title: String,
     /// What was run, as its options say: name and number.
     pub options: Map<String, Value>,
-    /// What was measured.
     pub parts: Vec<Part>,
     /// When, as RFC 3339 writes it.
     pub date: String,

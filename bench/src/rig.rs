@@ -64,9 +64,7 @@ pub struct Rig {
     poll: Poll,
     /// The run's clock.
     pub clock: Clock,
-    /// What is measured.
     pub meter: Meter,
-    /// All connections.
     pub connections: Vec<Connection>,
     dialect: Dialect,
     target: Target,

@@ -52,12 +52,10 @@ impl Trouble {
     /// A page of a history was not what was asked for.
     pub const WRONG_HISTORY: &'static str = "wrong_history";
 
-    /// Counts one.
     pub fn note(&mut self, what: &'static str) {
         self.note_many(what, 1);
     }
 
-    /// Counts some.
     pub fn note_many(&mut self, what: &'static str, count: u64) {
         if count > 0 {
             *self.0.entry(Cow::Borrowed(what)).or_default() += count;

@@ -16,7 +16,6 @@ pub enum Event {
     Connected,
     /// The connection is gone, or could not be made.
     Disconnected {
-        /// Why.
         why: Lost,
         /// After how many milliseconds the session tries again by itself; `None`: it does not, nobody is logged in.
         retry_in_ms: Option<u64>,
@@ -32,43 +31,24 @@ pub enum Event {
     Message(Arc<Message>),
     /// An own message is stored: it has its place in the timeline. Once for each message.
     Sent {
-        /// Which.
         local: LocalId,
-        /// Where it is.
         conversation: ConversationId,
-        /// Its place there.
         seq: Seq,
         /// When it was stored.
         time: UnixMillis,
     },
     /// An own message was refused for now; it will be sent again by itself.
-    SendDelayed {
-        /// Which.
-        local: LocalId,
-        /// Why.
-        refusal: Box<Refusal>,
-    },
+    SendDelayed { local: LocalId, refusal: Box<Refusal> },
     /// An own message will not be stored (by this session); it has left the outbox.
-    SendFailed {
-        /// Which.
-        local: LocalId,
-        /// Why.
-        failure: SendFailure,
-    },
+    SendFailed { local: LocalId, failure: SendFailure },
     /// The reply to a request; never [`Reply::Refused`].
     Reply {
-        /// Which.
         request: RequestId,
         /// What the server says.
         reply: Reply,
     },
     /// A request did not succeed.
-    Failed {
-        /// Which.
-        request: RequestId,
-        /// Why.
-        failure: Failure,
-    },
+    Failed { request: RequestId, failure: Failure },
     /// Conversations that the login reply had no room for, or that may have changed.
     Conversations(Vec<Entry>),
     /// A friend came or went.
@@ -93,7 +73,6 @@ pub enum Event {
     /// Messages that the server numbered and has not given, though asked repeatedly. The promise of the server is that
     /// this never happens.
     Missing {
-        /// Where.
         conversation: ConversationId,
         /// The first one.
         from: Seq,

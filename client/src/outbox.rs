@@ -39,7 +39,6 @@ pub enum SendError {
 /// A message that waits, as it can be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsent {
-    /// Its number here.
     pub local: LocalId,
     /// The message with its `cid`.
     pub send: Send,
@@ -119,7 +118,6 @@ impl Outbox {
         self.entries.len()
     }
 
-    /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

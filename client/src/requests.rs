@@ -12,9 +12,7 @@ pub struct RequestId(pub u64);
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To log in.
     Login,
-    /// To log out.
     Logout,
     /// The user of the session asked.
     Asked(RequestId),

@@ -47,7 +47,6 @@ impl<K: Ord + Clone> Schedule<K> {
         Some(key)
     }
 
-    /// Forgets all.
     pub fn clear(&mut self) {
         self.times.clear();
         self.by_time.clear();

@@ -26,7 +26,6 @@ pub struct Snapshot {
 /// One conversation's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversationSnapshot {
-    /// Which.
     pub conversation: ConversationId,
     /// Up to where it was shown; `None`: not known where this client begins.
     pub cursor: Option<Seq>,

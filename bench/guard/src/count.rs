@@ -2,7 +2,6 @@
 
 use std::process::{Command, Stdio};
 
-/// What counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// The same figure on every run of the same program.

@@ -17,13 +17,11 @@ impl Default for Latency {
 /// The quantiles that are told, microseconds; all 0 where nothing was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
-    /// The median.
     pub p50: f64,
     /// 99 of 100 are at most this.
     pub p99: f64,
     /// 999 of 1,000 are at most this.
     pub p999: f64,
-    /// The largest.
     pub max: f64,
 }
 
@@ -44,7 +42,6 @@ impl Latency {
         self.0.add(&other.0).expect("all have the same bounds");
     }
 
-    /// Forgets everything.
     pub fn clear(&mut self) {
         self.0.reset();
     }

@@ -65,7 +65,6 @@ impl Meter {
         }
     }
 
-    /// The window.
     pub fn window(&self) -> &Window {
         &self.window
     }

@@ -29,7 +29,6 @@ pub struct Moment {
 /// What of a run was cut short by Ctrl-C.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
-    /// What was measured.
     pub measured: bool,
     /// The wait for what was under way: what had not arrived counts as lost.
     pub drain: bool,

@@ -64,7 +64,6 @@ impl Window {
         self
     }
 
-    /// The phase.
     pub fn phase(&self) -> Phase {
         self.phase
     }

@@ -57,7 +57,6 @@ impl Relay {
         bind().map_err(|error| Error::io(format!("listen on {address}"), error))
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -81,19 +81,15 @@ pub enum Relation {
 /// A figure and what it is held against.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
-    /// What it is.
     pub title: &'static str,
-    /// Whose.
     pub run: &'static str,
     /// By which key of the result.
     pub key: &'static str,
     /// What to multiply it by to have it in `unit`.
     pub scale: f64,
-    /// In what.
     pub unit: &'static str,
     /// Which way it is good.
     pub relation: Relation,
-    /// The goal.
     pub goal: f64,
     /// The run whose same figure is the floor.
     pub floor: Option<&'static str>,
@@ -200,9 +196,7 @@ pub const GOALS: &[Goal] = &[
 /// A row of the page's table: what, and for each mode the figures that are put in the text.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// What is measured.
     pub title: &'static str,
-    /// The run.
     pub run: &'static str,
     /// The text, with `{}` for each figure.
     pub text: &'static str,

@@ -20,7 +20,6 @@ const GENERATOR_CPU: &str = "1";
 #[derive(Debug)]
 pub struct Standing {
     child: Child,
-    /// Where it listens.
     pub address: SocketAddr,
 }
 
@@ -77,7 +76,6 @@ impl Standing {
         Ok(standing)
     }
 
-    /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

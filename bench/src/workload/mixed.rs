@@ -36,7 +36,6 @@ const HISTORY_REQUEST: u32 = 1;
 const DIRECT: usize = 0;
 const GROUP: usize = 1;
 
-/// What users do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     Direct,

@@ -39,9 +39,7 @@ pub enum Pace {
 /// Lanes of users who send.
 #[derive(Debug)]
 pub struct Talk {
-    /// The lanes.
     pub lanes: Vec<Lane>,
-    /// What they share.
     pub common: Common,
     pace: Pace,
     /// The rig's number of the first connection.

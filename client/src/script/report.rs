@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use wire::{ConversationId, ConversationKind, Message, Reply, Seq, UnixMillis};
 
-/// Where results go.
 pub struct Report {
     json: bool,
 }

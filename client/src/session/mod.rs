@@ -100,9 +100,7 @@ impl Options {
 /// What to do with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkAction {
-    /// Open one.
     Connect,
-    /// Drop it.
     Close,
 }
 
@@ -127,7 +125,6 @@ pub struct Session {
     /// Requests that need no login and wait for a connection.
     greetings: VecDeque<(RequestId, Command)>,
     link: Link,
-    /// Where connections go.
     route: Route,
     /// Where the connection that was asked for goes, if not to the usual address.
     other_node: Option<Box<str>>,
@@ -462,7 +459,6 @@ impl Session {
         some
     }
 
-    /// What happened next.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

@@ -18,9 +18,7 @@ pub struct Folder {
 /// An account that can be gone on with, without a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptAccount {
-    /// Which.
     pub id: UserId,
-    /// Its name.
     pub name: String,
     /// When it was used last, Unix milliseconds.
     pub used_at: i64,
@@ -35,7 +33,6 @@ impl Folder {
         data.map(|data| Folder::new(data.join("chatclient"), server))
     }
 
-    /// Any folder.
     pub fn new(path: impl Into<PathBuf>, server: &str) -> Folder {
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
         Folder { path: path.into(), server: server.to_lowercase().chars().map(plain).collect() }

@@ -42,36 +42,16 @@ pub enum StoreError {
     /// A later version wrote it.
     #[error("{} was written by a newer chatclient (version {found}, this one knows {known})", path.display(),
         known = MIGRATIONS.len())]
-    Newer {
-        /// Which file.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-    },
+    Newer { path: PathBuf, found: i64 },
     /// It is no store, or a broken one.
     #[error("{} is damaged ({why}); move it away and a new one is begun", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What SQLite says.
-        why: String,
-    },
+    Damaged { path: PathBuf, why: String },
     /// SQLite cannot read or write it.
     #[error("{}: {why}", path.display())]
-    Failed {
-        /// Which file.
-        path: PathBuf,
-        /// What SQLite says.
-        why: String,
-    },
+    Failed { path: PathBuf, why: String },
     /// The folder or the file cannot be made.
     #[error("{}: {source}", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Folder { path: PathBuf, source: io::Error },
 }
 
 /// The open store of one account. No other process can open it meanwhile.
@@ -119,7 +99,6 @@ impl Store {
         Ok(store)
     }
 
-    /// Whose it is.
     pub fn account(&self) -> UserId {
         self.account
     }

@@ -13,7 +13,6 @@ use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, U
 /// A conversation as it was left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptConversation {
-    /// Which.
     pub id: ConversationId,
     /// Direct or group.
     pub kind: ConversationKind,
@@ -38,11 +37,9 @@ pub struct KeptConversation {
 /// An own message that will not be stored by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
-    /// Its number here.
     pub local: LocalId,
     /// Where it was to go.
     pub target: Target,
-    /// Its text.
     pub content: String,
     /// Why, a sentence.
     pub why: String,

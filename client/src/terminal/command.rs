@@ -4,7 +4,6 @@ use super::complete;
 use wire::command::Who;
 use wire::{ConversationId, Seq, UserId};
 
-/// A command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// All commands, or this one.

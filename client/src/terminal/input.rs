@@ -38,7 +38,6 @@ pub enum Kind {
     Secret,
 }
 
-/// What came.
 #[derive(Debug)]
 pub enum Answer {
     Line(String),
@@ -49,7 +48,6 @@ pub enum Answer {
     Failed(io::Error),
 }
 
-/// The keyboard.
 #[derive(Debug)]
 pub struct Input {
     asks: Sender<Ask>,

@@ -65,7 +65,6 @@ const STATUS_UNREAD: usize = 3;
 /// What the program is started with.
 #[derive(Debug)]
 pub struct Setup {
-    /// `host:port`.
     pub address: String,
     pub options: Options,
     /// Where to keep what outlives the program; `None`: nowhere.

@@ -10,7 +10,6 @@ const QUIET: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Outage {
     said: Option<Instant>,
-    /// How often.
     times: u32,
     /// The next attempt.
     next: Option<Instant>,

@@ -45,7 +45,6 @@ impl Style {
         }
     }
 
-    /// Two columns.
     pub fn mark(self, mark: Mark) -> &'static str {
         match (mark, self.unicode) {
             (Mark::Sending, true) => " …",

@@ -43,7 +43,6 @@ pub struct FakeServer {
     pub token: Option<String>,
     /// Rows of the login reply's list of conversations.
     pub page: usize,
-    /// What NODES tells.
     pub nodes: Vec<reply::Node>,
     /// Conversations of which the client has a cursor.
     pub known: BTreeSet<u32>,

@@ -16,19 +16,16 @@ pub enum Channel {
     Node(Arc<str>),
 }
 
-/// What is published.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
     /// For the channel's user, or, if it is a message, for the members of its conversation.
     Push {
-        /// What.
         push: Push,
         /// Of the conversation of a message, see [`crate::Written::Appended`]; else 0.
         member_version: u32,
     },
     /// A session on that node has ended: the account was claimed for a newer one.
     Kick {
-        /// Whose.
         user: UserId,
         /// The number of the newer one.
         epoch: Epoch,
@@ -41,40 +38,27 @@ pub enum News {
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusOrder {
     /// Tell all who listen, this node not.
-    Publish {
-        /// Where.
-        channel: Channel,
-        /// What.
-        news: News,
-    },
+    Publish { channel: Channel, news: News },
     /// Listen, also after the bus was away. Answer: [`BusInput::Subscribed`].
-    Subscribe {
-        /// For the answer.
-        ticket: Ticket,
-        /// To what.
-        channels: Vec<Channel>,
-    },
+    Subscribe { ticket: Ticket, channels: Vec<Channel> },
     /// Listen no more.
     Unsubscribe(Vec<Channel>),
     /// Take the lock on a user's logins if it is free, for [`LOCK_MS`]. Answer: [`BusInput::Locked`].
     Lock {
         /// For the answer; also says whose lock it is.
         ticket: Ticket,
-        /// Whose logins.
         user: UserId,
     },
     /// Hold a lock for another [`LOCK_MS`].
     Renew {
         /// As it was taken.
         ticket: Ticket,
-        /// Whose logins.
         user: UserId,
     },
     /// Give a lock back, if it is still this one's.
     Unlock {
         /// As it was taken.
         ticket: Ticket,
-        /// Whose logins.
         user: UserId,
     },
     /// This node lives: its lease lasts [`LEASE_MS`] from now. Answer: [`BusInput::Nodes`].
@@ -95,7 +79,6 @@ pub const REPORT_MS: u64 = 45_000;
 /// How busy a node is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Clients connected.
     pub connections: u64,
     /// Messages stored each second.
     pub messages_per_second: u64,
@@ -115,7 +98,6 @@ pub struct NodeState {
 /// What a node reports of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Its name.
     pub node: Box<str>,
     /// Where its clients connect, `host:port`.
     pub address: Box<str>,
@@ -129,19 +111,13 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusInput {
     /// Another node published something.
-    News {
-        /// Where.
-        channel: Channel,
-        /// What.
-        news: News,
-    },
+    News { channel: Channel, news: News },
     /// The channels of that ticket are listened to, or the bus is away.
     Subscribed(Ticket),
     /// Whether the lock was free; `false` also where nobody knows.
     Locked {
         /// As it was asked.
         ticket: Ticket,
-        /// Whose logins.
         user: UserId,
         /// Whether it is taken now.
         held: bool,

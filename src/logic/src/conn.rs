@@ -30,7 +30,6 @@ impl ConnId {
         (self.0 >> 56) as usize
     }
 
-    /// Its slot there.
     pub fn slot(self) -> usize {
         (self.0 >> 32) as usize & (Self::SLOTS_MAX - 1)
     }

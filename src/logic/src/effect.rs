@@ -55,57 +55,32 @@ pub enum Order {
     /// Answer a request. Comes once for each [`crate::Input::Request`], also for number 0, which writes nothing: it
     /// says that the request no longer counts against its connection. (ACK and READ with number 0 have no answer.)
     Reply {
-        /// Whose request.
         conn: ConnId,
         /// The request's type.
         kind: u16,
         /// The request's number.
         request: u32,
-        /// The answer.
         reply: Reply,
     },
     /// Tell a legacy client that it is logged in, before [`Order::Reply`] says that its request is done. As many of the
     /// missed messages as fit come with it, the others follow it at once.
     Welcome {
-        /// Whom.
         conn: ConnId,
         /// Everything that may fit.
         welcome: Box<Welcome>,
     },
     /// Push to one connection.
-    Push {
-        /// Whom.
-        conn: ConnId,
-        /// What.
-        push: Push,
-    },
+    Push { conn: ConnId, push: Push },
     /// Push one message to many: encoded once, in the order of orders.
-    Deliver {
-        /// What.
-        message: Arc<Message>,
-        /// Whom.
-        to: Vec<ConnId>,
-    },
+    Deliver { message: Arc<Message>, to: Vec<ConnId> },
     /// The connection is this user's from here on: larger frames, heartbeats with this id, silence is probed.
-    LoggedIn {
-        /// Which.
-        conn: ConnId,
-        /// Whose.
-        user: UserId,
-    },
+    LoggedIn { conn: ConnId, user: UserId },
     /// The connection is nobody's again: back to the limits before login.
-    LoggedOut {
-        /// Which.
-        conn: ConnId,
-    },
+    LoggedOut { conn: ConnId },
     /// Say [`crate::Input::Drained`] as soon as nothing is left to be written to it.
-    NotifyDrained {
-        /// Which.
-        conn: ConnId,
-    },
+    NotifyDrained { conn: ConnId },
     /// Write what is there, then close.
     Close {
-        /// Which.
         conn: ConnId,
         /// Why, for the log.
         reason: CloseReason,

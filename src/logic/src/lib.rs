@@ -59,32 +59,22 @@ pub struct Now {
 pub enum Input {
     /// A connection has spoken its first byte. Comes before anything else about it.
     Opened {
-        /// Which.
         conn: ConnId,
-        /// From where.
         peer: IpAddr,
         /// What its client speaks, and so what it can be told.
         dialect: Dialect,
     },
     /// A request. After LOGIN and LOGOUT the sub-reactor sends nothing of that connection until it was answered.
     Request {
-        /// From whom.
         conn: ConnId,
         /// Its number; 0 wants no reply.
         request: u32,
-        /// What.
         command: Command,
     },
     /// All that was ordered to be written to it is with the kernel; answers [`Order::NotifyDrained`].
-    Drained {
-        /// Which.
-        conn: ConnId,
-    },
+    Drained { conn: ConnId },
     /// The connection is gone. Nothing comes from it after.
-    Closed {
-        /// Which.
-        conn: ConnId,
-    },
+    Closed { conn: ConnId },
 }
 
 /// What a deployment decides about the rules.
@@ -126,6 +116,5 @@ impl Default for Rules {
 pub enum Conflict {
     /// Ends the first session.
     Kick,
-    /// Is refused.
     Reject,
 }

@@ -28,17 +28,34 @@ pub(crate) enum Stage {
     /// LOGIN by password: the account is looked up.
     LoginAccount(Box<LoginAccount>),
     /// LOGIN by password: the password is being checked.
-    LoginPassword { user: Option<UserId>, suspect: Suspect, device: Option<Box<str>> },
+    LoginPassword {
+        user: Option<UserId>,
+        suspect: Suspect,
+        device: Option<Box<str>>,
+    },
     /// LOGIN: the token is being made or extended.
-    LoginToken { device: Option<Box<str>>, made: bool },
+    LoginToken {
+        device: Option<Box<str>>,
+        made: bool,
+    },
     /// LOGIN: the session exists and what it needs is being read.
-    LoginView { session: SessionRef, token: Box<TokenReply> },
+    LoginView {
+        session: SessionRef,
+        token: Box<TokenReply>,
+    },
     /// LOGIN on a node of a cluster: the session is being taken over.
     Entering(Box<Entering>),
     /// LOGIN on a node of a cluster: the groups to listen to are being read.
-    LoginGroups { session: SessionRef, token: Box<TokenReply> },
+    LoginGroups {
+        session: SessionRef,
+        token: Box<TokenReply>,
+    },
     /// LOGIN on a node of a cluster: which friends are online?
-    LoginFriends { session: SessionRef, token: Box<TokenReply>, view: Box<LoginView> },
+    LoginFriends {
+        session: SessionRef,
+        token: Box<TokenReply>,
+        view: Box<LoginView>,
+    },
     /// Something goes on when its channels are listened to.
     Listening(Box<Listening>),
     /// LOGOUT: the token is being revoked.
@@ -49,26 +66,42 @@ pub(crate) enum Stage {
     RegisterPassword(Box<Register>),
     /// REGISTER: the account is being made.
     RegisterAccount,
-    /// ADD_FRIEND.
-    AddFriend { user: UserId, message: Option<Box<str>> },
-    /// CREATE_GROUP.
+    AddFriend {
+        user: UserId,
+        message: Option<Box<str>>,
+    },
     CreateGroup,
-    /// JOIN_GROUP.
-    JoinGroup { session: SessionRef, conversation: ConversationId },
+    JoinGroup {
+        session: SessionRef,
+        conversation: ConversationId,
+    },
     /// CREATE_GROUP: the group exists and is being listened to.
     GroupReady(ConversationId),
     /// A listing or a page of history.
-    Listing { user: UserId },
+    Listing {
+        user: UserId,
+    },
     /// ACK or READ of what this connection was not pushed lately: who may, and how far?
-    Standing { session: SessionRef, conversation: ConversationId, seq: Seq, read: bool },
+    Standing {
+        session: SessionRef,
+        conversation: ConversationId,
+        seq: Seq,
+        read: bool,
+    },
     /// LOGIN of a legacy client: its groups' members are being read, then what it has missed.
     Welcome(Box<Welcoming>),
     /// A listing or the reply to LOGIN: which of its users are online?
     ListingOnline(Box<Reply>),
     /// ADD_FRIEND: is the new friend online?
-    FriendOnline { user: UserId, peer: UserId },
+    FriendOnline {
+        user: UserId,
+        peer: UserId,
+    },
     /// Messages for a connection that is behind.
-    Feed { session: SessionRef, conversation: ConversationId },
+    Feed {
+        session: SessionRef,
+        conversation: ConversationId,
+    },
     /// Further conversations in which a new session is behind.
     Unread(SessionRef),
     /// Who is to know that a user went.
@@ -76,16 +109,20 @@ pub(crate) enum Stage {
     /// The grace of a user's session is over: is it still this node's?
     Expire(UserId),
     /// What a conversation's line lacks.
-    Line { conversation: ConversationId, serial: u32 },
+    Line {
+        conversation: ConversationId,
+        serial: u32,
+    },
     /// That this node lives is being written, and whether it may not have been heard.
-    Seen { unheard: bool },
+    Seen {
+        unheard: bool,
+    },
     /// Claims of other nodes.
     Claims,
     /// Conversations that have changed.
     Changes,
     /// This many cursors are being written.
     Cursors(usize),
-    /// Nobody waits.
     Nothing,
 }
 
@@ -136,7 +173,6 @@ pub(crate) struct Parked {
     /// Who waits for an answer; `None` where nobody does, or no longer.
     pub asked: Option<Asked>,
     pub stage: Stage,
-    /// When, monotonic ms.
     pub since: u64,
     serial: u32,
 }
@@ -240,6 +276,5 @@ pub(crate) enum Overdue {
     Line,
     /// A login whose session is to be ended.
     Login(SessionRef),
-    /// Anything else.
     Other,
 }

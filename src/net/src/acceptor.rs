@@ -56,7 +56,6 @@ enum Attempt {
     Accepted(Accepted),
     /// A peer came, and is gone or was sent away.
     Wasted,
-    /// Nobody waits.
     Empty,
     /// Somebody may wait, and there is no room.
     NoRoom,
@@ -163,7 +162,6 @@ impl Acceptor {
 pub(super) struct Reserve(Option<File>);
 
 impl Reserve {
-    /// Takes one.
     pub fn open() -> io::Result<Reserve> {
         Ok(Reserve(Some(File::open("/dev/null")?)))
     }

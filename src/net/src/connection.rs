@@ -38,7 +38,6 @@ const _: () = assert!(cfg!(debug_assertions) || size_of::<Connection>() <= 128);
 /// How far the end of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Not begun.
     Open,
     /// What is unwritten is still written; what comes is thrown away.
     Flushing,
@@ -46,7 +45,6 @@ pub(super) enum Stage {
     Lingering,
 }
 
-/// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub id: ConnId,
@@ -77,7 +75,6 @@ pub(super) struct Connection {
     pub hung_up: bool,
     /// The end was read.
     pub ended: bool,
-    /// In [`Shared::ready`].
     pub listed: bool,
 
     pub output: Output,

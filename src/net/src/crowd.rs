@@ -32,7 +32,6 @@ pub(super) struct CrowdLimits {
 }
 
 impl Crowd {
-    /// Nobody here.
     pub fn new(everywhere: Arc<AtomicUsize>, limits: CrowdLimits) -> Crowd {
         Crowd { queue: VecDeque::new(), here: 0, everywhere, limits }
     }

@@ -22,25 +22,17 @@ pub const STALL: Duration = Duration::from_secs(30);
 /// How long a connection that was said goodbye to is still read, so that a reset cannot destroy the goodbye.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// One tick.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Every time limit of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// See [`INTRODUCTION`].
     pub introduction: Duration,
-    /// See [`LOGIN`].
     pub login: Duration,
-    /// See [`CROWD_AGE`].
     pub crowd_age: Duration,
-    /// See [`SILENCE`].
     pub silence: Duration,
-    /// See [`PROBE`].
     pub probe: Duration,
-    /// See [`STALL`].
     pub stall: Duration,
-    /// See [`LINGER`].
     pub linger: Duration,
 }
 

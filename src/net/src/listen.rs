@@ -17,14 +17,10 @@ const PORTS_TRIED: u16 = 100;
 pub enum BindError {
     /// Another socket listens there, and nothing near is free.
     #[error("{address} is already in use by another program; choose another port")]
-    InUse {
-        /// Where.
-        address: SocketAddr,
-    },
+    InUse { address: SocketAddr },
     /// Another socket listens there.
     #[error("{address} is already in use by another program; {free} is free")]
     InUseButNext {
-        /// Where.
         address: SocketAddr,
         /// The next address on which nobody listens.
         free: SocketAddr,
@@ -32,7 +28,6 @@ pub enum BindError {
     /// Anything else: no such address here, a port that only root may have, …
     #[error("cannot listen on {address}: {source}")]
     Other {
-        /// Where.
         address: SocketAddr,
         /// What the kernel says.
         source: io::Error,

@@ -44,7 +44,6 @@ impl Output {
         self.len() == 0
     }
 
-    /// Where to append.
     pub fn tail(&mut self, pool: &mut Pool) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
             self.bytes = pool.take();

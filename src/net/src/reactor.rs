@@ -44,7 +44,6 @@ const RETRY: Duration = Duration::from_millis(1);
 /// What the acceptor and the owner of the net say to a sub-reactor.
 #[derive(Debug)]
 pub(super) enum Mail {
-    /// New connections.
     Accepted(Vec<Accepted>),
     /// Write what is unwritten, close everything, end; within this time.
     Drain(Duration),
@@ -52,15 +51,12 @@ pub(super) enum Mail {
 
 /// What joins a loop to the other threads.
 pub(super) struct Doors {
-    /// Where it sleeps.
     pub poll: Poll,
     /// What wakes it there.
     pub bell: Arc<Bell>,
     /// From the acceptor and the owner of the net.
     pub mail: Inbox<Mail>,
-    /// From logic.
     pub orders: Inbox<Vec<Order>>,
-    /// To logic.
     pub to_logic: Outbox<Vec<Input>>,
 }
 

@@ -89,7 +89,6 @@ pub(super) struct Limits {
     pub high_water: usize,
     /// Unwritten bytes past which it is closed.
     pub output_bytes: usize,
-    /// Its time limits.
     pub spans: Spans,
 }
 

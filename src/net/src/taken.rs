@@ -33,7 +33,6 @@ struct Gathered {
 }
 
 impl Taken {
-    /// Nothing.
     pub fn new() -> Taken {
         Taken { by_connection: HashMap::new(), since: Tick(0), is_due: false }
     }

@@ -42,7 +42,6 @@ enum Control {
 /// The queues into the logic thread.
 #[derive(Debug, Clone)]
 pub struct Doors {
-    /// For the sub-reactors.
     pub inputs: Outbox<Vec<Input>>,
     /// For the storage threads.
     pub outcomes: Outbox<Outcome>,

@@ -6,9 +6,7 @@ use wire::{UnixMillis, UserId};
 /// The particulars of a [`logic::store::Write::Claim`].
 #[derive(Clone, Copy)]
 pub struct Claim<'a> {
-    /// Whose session.
     pub user: UserId,
-    /// By which node.
     pub node: &'a str,
     /// Of the token that the login came with.
     pub token: &'a TokenHash,
@@ -20,7 +18,6 @@ pub struct Claim<'a> {
 
 /// A session that a claim finds.
 pub struct Held {
-    /// By whom.
     pub holder: Holder,
     /// When it lost its connection, if it did.
     pub lost_at: Option<UnixMillis>,

@@ -11,13 +11,11 @@ const NAME_MAX: usize = 64;
 /// A database of a MySQL or MariaDB server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Database {
-    /// Who logs in.
     pub user: String,
     /// With what; `None`: nothing was said.
     pub password: Option<String>,
     /// A name or an IP address.
     pub host: String,
-    /// Its port.
     pub port: u16,
     /// The database on that server.
     pub name: String,

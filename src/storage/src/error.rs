@@ -17,19 +17,13 @@ pub enum StoreError {
     /// Another process has the database.
     #[error("{} is in use by another process (pid {pid})", path.display())]
     Locked {
-        /// The database.
         path: PathBuf,
         /// Who, as that process wrote it.
         pid: String,
     },
     /// A file or folder cannot be used.
     #[error("{}: {source}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: std::io::Error },
     /// The database is not as it must be. The sentence says what to change.
     #[error("{0}")]
     Unsuitable(String),

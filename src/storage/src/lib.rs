@@ -120,7 +120,6 @@ pub fn start(opened: Opened, outcomes: Outbox<Outcome>) -> Result<Storage, Store
 }
 
 impl Storage {
-    /// Where writes go.
     pub fn writes(&self) -> Outbox<Vec<(Ticket, Write)>> {
         match self {
             Storage::Sqlite(threads) => threads.writes(),
@@ -128,7 +127,6 @@ impl Storage {
         }
     }
 
-    /// Where reads go.
     pub fn reads(&self) -> Outbox<Vec<(Ticket, Read)>> {
         match self {
             Storage::Sqlite(threads) => threads.reads(),

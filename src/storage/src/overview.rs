@@ -7,9 +7,7 @@ use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 /// A conversation as one of its members stands in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Overview {
-    /// Which.
     pub conversation: ConversationId,
-    /// What it is.
     pub kind: ConversationKind,
     /// The peer of a direct chat.
     pub peer: Option<UserId>,

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 /// What a deployment decides about storage.
 #[derive(Clone)]
 pub struct Settings {
-    /// The database.
     pub url: StorageUrl,
     /// The password of a database server, where it does not stand in the URL.
     pub password: Option<String>,

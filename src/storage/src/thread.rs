@@ -95,12 +95,10 @@ pub fn start(store: Box<dyn Store>, outcomes: Outbox<Outcome>) -> Result<Storage
 }
 
 impl Storage {
-    /// Where writes go.
     pub fn writes(&self) -> Outbox<Vec<(Ticket, Write)>> {
         self.writes.clone()
     }
 
-    /// Where reads go.
     pub fn reads(&self) -> Outbox<Vec<(Ticket, Read)>> {
         self.reads.clone()
     }

@@ -11,12 +11,10 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
-/// A request.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Command {
     /// Log in on this connection.
     Login {
-        /// By what.
         credentials: Credentials,
         /// What the client calls the device it runs on.
         device: Option<Box<str>>,
@@ -29,40 +27,24 @@ pub enum Command {
     Send(Send),
     /// Make, or ask for, a friendship.
     AddFriend {
-        /// With whom.
         who: Who,
         /// What to say with the request.
         message: Option<Box<str>>,
     },
     /// Make a group and be its owner.
     CreateGroup {
-        /// Its name.
         name: Box<str>,
         /// Its description, maybe empty.
         desc: Box<str>,
     },
     /// Become a member of a group.
-    JoinGroup {
-        /// The group.
-        conversation: ConversationId,
-    },
+    JoinGroup { conversation: ConversationId },
     /// All up to `seq` has reached this client.
-    Ack {
-        /// Where.
-        conversation: ConversationId,
-        /// Up to where.
-        seq: Seq,
-    },
+    Ack { conversation: ConversationId, seq: Seq },
     /// All up to `seq` has been read; implies [`Command::Ack`].
-    Read {
-        /// Where.
-        conversation: ConversationId,
-        /// Up to where.
-        seq: Seq,
-    },
+    Read { conversation: ConversationId, seq: Seq },
     /// A page of a timeline.
     History {
-        /// Whose.
         conversation: ConversationId,
         /// From where, and which way.
         direction: Direction,
@@ -71,7 +53,6 @@ pub enum Command {
     },
     /// Accept or refuse a friend request.
     AnswerFriend {
-        /// Who asked.
         id: UserId,
         /// Whether to be friends.
         accept: bool,
@@ -81,12 +62,7 @@ pub enum Command {
     /// A page of one's friends.
     Friends(Page),
     /// A page of a conversation's members.
-    Members {
-        /// Of which.
-        conversation: ConversationId,
-        /// Which page.
-        page: Page,
-    },
+    Members { conversation: ConversationId, page: Page },
     /// A page of one's conversations, latest first.
     Conversations {
         /// Below this time and, at the same time, below this id; from the latest where absent.
@@ -104,12 +80,7 @@ pub enum Command {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// An account and its password.
-    Password {
-        /// The account.
-        who: Who,
-        /// Its password.
-        password: Box<str>,
-    },
+    Password { who: Who, password: Box<str> },
     /// A token that an earlier login gave.
     Token(Box<str>),
 }
@@ -117,7 +88,6 @@ pub enum Credentials {
 /// A user, by id or by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// By id.
     Id(UserId),
     /// By name, compared as [`name::key`] does.
     Name(Box<str>),
@@ -126,9 +96,7 @@ pub enum Who {
 /// A new account.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Register {
-    /// Its name, unique.
     pub name: Box<str>,
-    /// Its password.
     pub password: Box<str>,
     /// The e-mail address to verify.
     pub email: Option<Box<str>>,
@@ -141,9 +109,7 @@ pub struct Register {
 /// A message to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Send {
-    /// Where to.
     pub target: Target,
-    /// The text.
     pub content: Box<str>,
     /// What `content` is.
     pub content_type: Cow<'static, str>,

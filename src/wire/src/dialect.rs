@@ -3,7 +3,6 @@
 /// A protocol that a connection can speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// TLV frames.
     Tlv,
     /// The JSON objects of the muduo cluster chat clients.
     Legacy,

@@ -45,7 +45,6 @@ pub const REPLY: u16 = 0x8000;
 pub mod push {
     /// The first push type.
     pub const FIRST: u16 = 0x4000;
-    /// A message.
     pub const MESSAGE: u16 = 0x4001;
     /// A friend came or went.
     pub const PRESENCE: u16 = 0x4002;

@@ -12,7 +12,6 @@ use std::sync::Arc;
 pub enum ConversationKind {
     /// A chat of two.
     Direct,
-    /// A group.
     Group,
 }
 
@@ -22,13 +21,10 @@ pub const TEXT: &str = "text";
 /// A message: one row `(conversation, seq)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Whose timeline.
     pub conversation: ConversationId,
     /// What that conversation is.
     pub kind: ConversationKind,
-    /// Its place there.
     pub seq: Seq,
-    /// Who sent it.
     pub from: UserId,
     /// The sender's name.
     pub name: Arc<str>,

@@ -7,7 +7,6 @@ use crate::{ConversationId, Message, Refusal, Seq, UnixMillis, UserId, frame};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A push.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Push {
     /// A message for every member but the connection that sent it.
@@ -35,43 +34,33 @@ pub enum Push {
 /// The state of a friend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresenceChange {
-    /// Who.
     pub id: UserId,
-    /// Whether connected now.
     pub state: Presence,
 }
 
 /// Who ended this session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kicked {
-    /// A sentence.
     pub reason: Box<str>,
     /// What the newer login called its device.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub device: Option<Box<str>>,
-    /// When.
     pub time: UnixMillis,
 }
 
 /// How far the peer of a direct chat has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// Where.
     pub conversation: ConversationId,
-    /// The peer.
     pub id: UserId,
-    /// Up to where.
     pub seq: Seq,
 }
 
 /// A change to a friendship.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FriendChange {
-    /// Who did it.
     pub id: UserId,
-    /// That account's name.
     pub name: Box<str>,
-    /// What was done.
     pub event: FriendEvent,
     /// What they said with it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
@@ -95,7 +84,6 @@ pub enum FriendEvent {
 /// The server drains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoingAway {
-    /// A sentence.
     pub reason: Box<str>,
     /// When to connect again.
     #[serde(deserialize_with = "count")]
@@ -116,11 +104,8 @@ pub struct Changed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Listing {
-    /// FRIENDS.
     Friends,
-    /// GROUPS.
     Groups,
-    /// CONVERSATIONS.
     Conversations,
 }
 

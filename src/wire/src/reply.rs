@@ -8,32 +8,21 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// A reply.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// `errno` 0 and nothing else.
     Done,
-    /// To LOGIN.
     LoggedIn(Box<LoggedIn>),
-    /// To REGISTER.
     Registered(Box<Registered>),
     /// To SEND: the message is durable.
     Sent(Sent),
-    /// To ADD_FRIEND.
     FriendAdded(FriendAdded),
-    /// To CREATE_GROUP.
     GroupCreated(GroupCreated),
-    /// To HISTORY.
     History(Box<HistoryPage>),
-    /// To FRIENDS.
     Friends(Box<FriendsPage>),
-    /// To MEMBERS.
     Members(Box<MembersPage>),
-    /// To CONVERSATIONS.
     Conversations(Box<ConversationsPage>),
-    /// To GROUPS.
     Groups(Box<GroupsPage>),
-    /// To NODES.
     Nodes(Box<NodesPage>),
     /// To any: it was not done, and why.
     Refused(Box<Refusal>),
@@ -77,7 +66,6 @@ fn is_false(value: &bool) -> bool {
 /// The reply to LOGIN. The three lists hold at most 200 rows each; `*_more` says there are others.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedIn {
-    /// Who logged in.
     pub id: UserId,
     /// The account's name.
     pub name: Box<str>,
@@ -110,29 +98,22 @@ pub struct LoggedIn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
-    /// Connected.
     Online,
-    /// Not connected.
     Offline,
 }
 
-/// A friend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Friend {
-    /// Who.
     pub id: UserId,
     /// The account's name.
     pub name: Box<str>,
-    /// Whether connected.
     pub state: Presence,
 }
 
 /// A group that one is a member of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    /// Its id.
     pub conversation: ConversationId,
-    /// Its name.
     pub name: Box<str>,
     /// Its description, maybe empty.
     pub desc: Box<str>,
@@ -148,18 +129,15 @@ pub enum Role {
     Owner,
     /// Helps the owner.
     Admin,
-    /// Talks.
     Member,
 }
 
 /// A member of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Who.
     pub id: UserId,
     /// The account's name.
     pub name: Box<str>,
-    /// Whether connected.
     pub state: Presence,
     /// What they may do.
     pub role: Role,
@@ -168,7 +146,6 @@ pub struct Member {
 /// A member's view of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its id.
     pub conversation: ConversationId,
     /// Direct or group.
     pub kind: ConversationKind,
@@ -211,7 +188,6 @@ pub struct Registered {
 pub struct Sent {
     /// Where the message is.
     pub conversation: ConversationId,
-    /// Its place there.
     pub seq: Seq,
     /// When it was stored.
     pub time: UnixMillis,
@@ -259,7 +235,6 @@ pub struct HistoryPage {
 /// The reply to FRIENDS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FriendsPage {
-    /// By id.
     pub friends: Vec<Friend>,
     /// Requests that wait for an answer, with the first page.
     pub requests: Vec<FriendRequest>,
@@ -270,20 +245,16 @@ pub struct FriendsPage {
 /// A friend request that waits for an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FriendRequest {
-    /// Who asks.
     pub id: UserId,
     /// The account's name.
     pub name: Box<str>,
-    /// What they say.
     pub message: Box<str>,
-    /// When they asked.
     pub time: UnixMillis,
 }
 
 /// The reply to MEMBERS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembersPage {
-    /// By id.
     pub members: Vec<Member>,
     /// Whether there are others.
     pub more: bool,
@@ -292,7 +263,6 @@ pub struct MembersPage {
 /// The reply to CONVERSATIONS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversationsPage {
-    /// Latest first.
     pub conversations: Vec<Entry>,
     /// Whether there are others.
     pub more: bool,
@@ -301,7 +271,6 @@ pub struct ConversationsPage {
 /// The reply to GROUPS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupsPage {
-    /// By id.
     pub groups: Vec<Group>,
     /// Whether there are others.
     pub more: bool,
@@ -319,7 +288,6 @@ pub struct NodesPage {
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// Its name.
     pub node: Box<str>,
     /// Where its clients connect, `host:port`.
     pub address: Box<str>,
@@ -335,7 +303,6 @@ pub struct Node {
     /// How busy it is: the lower, the better a place to go.
     #[serde(default, deserialize_with = "count")]
     pub score: u64,
-    /// Whether it serves.
     pub alive: bool,
 }
 

@@ -58,7 +58,6 @@ enum Reading {
     Timeline,
 }
 
-/// All lines.
 #[derive(Debug)]
 pub(crate) struct Lines {
     lines: Map<ConversationId, Line>,

@@ -53,7 +53,6 @@ pub fn node_grace(grace: u64) -> u64 {
 /// Who held a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Which node.
     pub node: Box<str>,
     /// Of the token that it began with.
     pub token: TokenHash,

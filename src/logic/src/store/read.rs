@@ -12,36 +12,18 @@ pub enum Read {
     /// Answer: [`Found::Account`], with `None` where there is none.
     Account(Who),
     /// What a session needs to begin. Answer: [`Found::Login`].
-    Login {
-        /// Whose.
-        user: UserId,
-    },
+    Login { user: UserId },
     /// Conversations with undelivered messages, by id, above `after`, at most [`UNREAD_MAX`]. Answer:
     /// [`Found::Unread`].
-    Unread {
-        /// Whose.
-        user: UserId,
-        /// From where on.
-        after: ConversationId,
-    },
+    Unread { user: UserId, after: ConversationId },
     /// Ids of all friends. Answer: [`Found::FriendIds`].
-    FriendIds {
-        /// Whose.
-        user: UserId,
-    },
+    FriendIds { user: UserId },
     /// A member's standing. Answer: [`Found::Standing`], with `None` for who is no member.
-    Standing {
-        /// Whose.
-        user: UserId,
-        /// Where.
-        conversation: ConversationId,
-    },
+    Standing { user: UserId, conversation: ConversationId },
     /// Messages to push to a member who is behind: those above `after`, in order, until `limit` or about `bytes` of
     /// content, never empty while there are some. Answer: [`Found::Feed`].
     Feed {
-        /// Where.
         conversation: ConversationId,
-        /// Above which.
         after: Seq,
         /// At most how many.
         limit: u32,
@@ -50,9 +32,7 @@ pub enum Read {
     },
     /// A page of a timeline as its member may see it. Answer: [`Found::History`] or [`Found::Forbidden`].
     History {
-        /// For whom.
         user: UserId,
-        /// Where.
         conversation: ConversationId,
         /// From where, which way.
         direction: Direction,
@@ -60,24 +40,11 @@ pub enum Read {
         limit: u32,
     },
     /// A page of friends by id. Answer: [`Found::Friends`].
-    Friends {
-        /// Whose.
-        user: UserId,
-        /// Which page.
-        page: Page,
-    },
+    Friends { user: UserId, page: Page },
     /// A page of members by id. Answer: [`Found::Members`] or [`Found::Forbidden`].
-    Members {
-        /// For whom.
-        user: UserId,
-        /// Of which.
-        conversation: ConversationId,
-        /// Which page.
-        page: Page,
-    },
+    Members { user: UserId, conversation: ConversationId, page: Page },
     /// A page of conversations, latest first. Answer: [`Found::Conversations`].
     Conversations {
-        /// Whose.
         user: UserId,
         /// Below this time and id.
         before: Option<(UnixMillis, ConversationId)>,
@@ -85,21 +52,12 @@ pub enum Read {
         limit: u32,
     },
     /// A page of groups by id. Answer: [`Found::Groups`].
-    Groups {
-        /// Whose.
-        user: UserId,
-        /// Which page.
-        page: Page,
-    },
+    Groups { user: UserId, page: Page },
     /// Ids of all groups. Answer: [`Found::GroupIds`].
-    GroupIds {
-        /// Whose.
-        user: UserId,
-    },
+    GroupIds { user: UserId },
     /// Which of these users are online: their session is connected, or lost its connection less than `grace` ago, and
     /// its node was seen less than [`super::node_grace`] ago. Answer: [`Found::Online`].
     Online {
-        /// Of whom.
         users: Vec<UserId>,
         /// How long a session outlives its connection or its node, milliseconds.
         grace: u64,
@@ -114,17 +72,13 @@ pub enum Read {
     /// Conversations that got messages at or after a time and of which a member whose session this node holds has
     /// undelivered messages, by that time, at most [`CHANGES_MAX`]. Answer: [`Found::Changes`].
     Changes {
-        /// Which node.
         node: Arc<str>,
         /// Since when; [`UnixMillis::MAX`] only asks for the time.
         since: UnixMillis,
     },
     /// A conversation's members and how far each is. Answer: [`Found::Roster`], with `None` where there is no such
     /// conversation.
-    Roster {
-        /// Of which.
-        conversation: ConversationId,
-    },
+    Roster { conversation: ConversationId },
 }
 
 /// Rows of one [`Read::Changes`] page.
@@ -156,7 +110,6 @@ pub enum Found {
     },
     /// A page of a timeline.
     History {
-        /// In seq order.
         messages: Vec<Arc<Message>>,
         /// Whether there are others in the direction asked.
         more: bool,
@@ -186,7 +139,6 @@ pub enum Found {
     },
     /// Groups by id.
     Groups {
-        /// The groups.
         groups: Vec<Group>,
         /// Whether there are others.
         more: bool,
@@ -224,22 +176,16 @@ pub enum Found {
 /// Where a conversation ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// Which.
     pub conversation: ConversationId,
-    /// Its last message.
     pub last: Seq,
-    /// See [`super::Written::Appended`].
     pub member_version: u32,
 }
 
 /// A conversation's members and how far each is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
-    /// What it is.
     pub kind: ConversationKind,
-    /// Where it ends.
     pub last: Seq,
-    /// See [`super::Written::Appended`].
     pub member_version: u32,
     /// All members by id, each with what was delivered.
     pub members: Vec<(UserId, Seq)>,
@@ -248,7 +194,6 @@ pub struct Roster {
 /// An account, to check a password against.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Its id.
     pub user: UserId,
     /// Its password's hash, a PHC string.
     pub password: Box<str>,
@@ -287,7 +232,6 @@ pub struct UnreadPage {
 /// A conversation in which a member is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread {
-    /// Which.
     pub conversation: ConversationId,
     /// The peer of a direct chat.
     pub peer: Option<UserId>,
@@ -300,7 +244,6 @@ pub struct Unread {
 /// A member's standing in a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// What it is.
     pub kind: ConversationKind,
     /// The peer of a direct chat.
     pub peer: Option<UserId>,

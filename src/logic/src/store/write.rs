@@ -23,12 +23,7 @@ pub enum Write {
         nick: Option<Box<str>>,
     },
     /// Make a token for a password login. Answer: [`Written::TokenReady`].
-    CreateToken {
-        /// Whose.
-        user: UserId,
-        /// On which device.
-        device: Option<Box<str>>,
-    },
+    CreateToken { user: UserId, device: Option<Box<str>> },
     /// Log in by token: look it up and extend it. Answer: [`Written::TokenReady`] or [`Written::TokenInvalid`].
     ExtendToken {
         /// As the client sent it.
@@ -38,45 +33,19 @@ pub enum Write {
     RevokeToken(TokenHash),
     /// Make two users friends. Answer: [`Written::Friends`], [`Written::NotFound`], [`Written::Conflict`] (they are
     /// already) or [`Written::Oneself`].
-    AddFriend {
-        /// Who asks.
-        user: UserId,
-        /// Whom.
-        who: Who,
-    },
+    AddFriend { user: UserId, who: Who },
     /// Make a group. Answer: [`Written::GroupCreated`].
-    CreateGroup {
-        /// Its first member.
-        owner: UserId,
-        /// Its name.
-        name: Box<str>,
-        /// Its description.
-        desc: Box<str>,
-    },
+    CreateGroup { owner: UserId, name: Box<str>, desc: Box<str> },
     /// Become a member of a group. Answer: [`Written::Done`], [`Written::NotFound`] (also for a direct chat) or
     /// [`Written::Conflict`] (is already).
-    JoinGroup {
-        /// Who.
-        user: UserId,
-        /// Of which.
-        conversation: ConversationId,
-    },
+    JoinGroup { user: UserId, conversation: ConversationId },
     /// One of the three before, or [`Write::RevokeToken`], on behalf of a session. Answer: that write's own, or
     /// [`Written::Superseded`] where the account's epoch is above this one; then nothing is done.
-    Fenced {
-        /// Whose session.
-        user: UserId,
-        /// Its number.
-        epoch: Epoch,
-        /// What it wants.
-        write: Box<Write>,
-    },
+    Fenced { user: UserId, epoch: Epoch, write: Box<Write> },
     /// Take over the account's session for a login: its epoch is raised, it is connected, and it is held by this node.
     /// Answer: [`Written::Claimed`] or, with `unless_held`, [`Written::Conflict`].
     Claim {
-        /// Whose.
         user: UserId,
-        /// By which node.
         node: Arc<str>,
         /// Of the token that the login came with.
         token: TokenHash,
@@ -88,17 +57,9 @@ pub enum Write {
     },
     /// The session lost its connection: from now on it is within its grace. With `ended`: it is over. Answer:
     /// [`Written::Done`], or [`Written::Superseded`] where the account's epoch is above this one.
-    Release {
-        /// Whose.
-        user: UserId,
-        /// Which.
-        epoch: Epoch,
-        /// Whether for good.
-        ended: bool,
-    },
+    Release { user: UserId, epoch: Epoch, ended: bool },
     /// This node lives. Answer: [`Written::Done`].
     SeeNode {
-        /// Which.
         node: Arc<str>,
         /// Whether something that it published may not have been heard.
         unheard: bool,
@@ -114,7 +75,6 @@ pub struct Flight(pub u64);
 /// A message to store.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// Who sends it.
     pub sender: UserId,
     /// In which session: answered [`Written::Superseded`] where the sender's epoch is above this one.
     pub epoch: Epoch,
@@ -126,7 +86,6 @@ pub struct Append {
     pub cid: Box<str>,
     /// What `content` is.
     pub content_type: std::borrow::Cow<'static, str>,
-    /// The text.
     pub content: Box<str>,
     /// With which others it keeps its order.
     pub flight: Option<Flight>,
@@ -158,26 +117,17 @@ impl Append {
 /// One step of a member's two cursors. Neither ever goes down; logic keeps them within the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CursorMove {
-    /// Where.
     pub conversation: ConversationId,
-    /// Whose.
     pub user: UserId,
     /// By which session: ignored where the user's epoch is above this one.
     pub epoch: Epoch,
-    /// How.
     pub step: CursorStep,
 }
 
-/// How cursors move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorStep {
     /// Each up to at least this.
-    Reach {
-        /// For `delivered_seq`.
-        delivered: Seq,
-        /// For `read_seq`.
-        read: Seq,
-    },
+    Reach { delivered: Seq, read: Seq },
     /// The member sent all of `first..=last`: a cursor that stands in `first - 1 .. last` goes to `last`, others stay.
     Pass {
         /// The first of the run.
@@ -219,7 +169,6 @@ pub enum Written {
     Duplicate {
         /// Where that message is.
         conversation: ConversationId,
-        /// Its place there.
         seq: Seq,
         /// When it was stored.
         time: UnixMillis,
@@ -231,25 +180,19 @@ pub enum Written {
     },
     /// The account exists.
     AccountCreated {
-        /// Its id.
         user: UserId,
-        /// Its first token.
         token: Token,
     },
     /// The token may be used.
     TokenReady {
-        /// Whose it is.
         user: UserId,
-        /// That account's name.
         name: Arc<str>,
-        /// The token.
         token: Token,
     },
     /// Two users are friends now.
     Friends {
         /// The other one.
         peer: UserId,
-        /// That account's name.
         name: Box<str>,
     },
     /// The group exists.
@@ -271,7 +214,6 @@ pub enum Written {
     NameTaken,
     /// The token is expired, revoked or unknown.
     TokenInvalid,
-    /// Already so.
     Conflict,
     /// The other one would be the same user.
     Oneself,

@@ -39,7 +39,6 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
 pub struct Member {
     /// The name of this run.
     pub run: Arc<str>,
-    /// Its name.
     pub node: Box<str>,
     /// Where its clients connect, `host:port`.
     pub address: Box<str>,
@@ -97,7 +96,6 @@ pub fn start(redis: ConnectionInfo, member: Member, inputs: Outbox<Vec<BusInput>
 }
 
 impl Bus {
-    /// Where orders go.
     pub fn orders(&self) -> Outbox<Vec<BusOrder>> {
         self.orders.clone()
     }

@@ -28,16 +28,10 @@ use toml::de::{DeString, DeTable, DeValue};
 pub enum ConfigError {
     /// The file that `--config` names cannot be read.
     #[error("cannot read the configuration {}: {error}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
+    Unreadable { path: PathBuf, error: io::Error },
     /// A line of the file is wrong.
     #[error("{}:{line}: {sentence}", .path.display())]
     File {
-        /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,

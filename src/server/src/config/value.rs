@@ -185,7 +185,6 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 
 /// A value as it stands in TOML.
 pub(super) trait Literal {
-    /// It.
     fn literal(&self) -> String;
 }
 

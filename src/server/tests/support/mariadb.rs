@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 /// Who may everything on these servers; the password needs quoting in a URL and in SQL.
 pub const USER: &str = "chat";
-/// That account's password.
 pub const PASSWORD: &str = "p@ss:w/ö'rd";
 
 /// How long a server may take to start or to stop: long, on a machine that does much else.
@@ -38,7 +37,6 @@ const WATCHDOG: &str = r#"
 pub struct MariaDb {
     folder: PathBuf,
     options: Vec<String>,
-    /// Where it listens.
     pub port: u16,
     /// The server's process.
     pub pid: u32,

@@ -23,7 +23,6 @@ const MODULES: [&str; 3] = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"
 pub struct Nginx {
     /// Its master process, which ends before its files go.
     pub process: Beside,
-    /// Where clients connect.
     pub address: SocketAddr,
     folder: PathBuf,
     _temporary: Option<TempDir>,

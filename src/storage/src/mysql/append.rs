@@ -35,9 +35,7 @@ pub struct Entry {
     pub ticket: Ticket,
     /// Where it goes; not yet known whether that exists.
     pub conversation: ConversationId,
-    /// The message.
     pub append: Append,
-    /// When it came.
     pub since: Instant,
     /// A commit that had it was not answered: it may be stored, by nobody but us.
     pub is_in_doubt: bool,
@@ -74,7 +72,6 @@ pub struct Plan {
 /// Why a plan was not carried out.
 #[derive(Debug)]
 pub struct Undone {
-    /// What happened.
     pub failure: Failure,
     /// Whether it may have been carried out all the same.
     pub is_in_doubt: bool,

@@ -10,7 +10,6 @@ const WEIGHT_MAX: usize = 1 << 20;
 /// A conversation as it was last seen.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// What it is.
     pub kind: ConversationKind,
     /// The version of its members. Whoever changes them raises it under the row's lock.
     pub version: i64,

@@ -29,9 +29,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// A database, how to log in to it, and what is accepted of it.
 #[derive(Clone)]
 pub struct Target {
-    /// Where it is.
     pub database: Database,
-    /// The password.
     pub password: Option<String>,
     /// Whether one will do that may lose what it acknowledged.
     pub accept_weak_durability: bool,
@@ -45,7 +43,6 @@ pub struct Target {
 pub enum Purpose {
     /// Transactions, which the server breaks where they stand still.
     Writing,
-    /// Questions.
     Reading,
     /// Making and changing tables.
     Schema,

@@ -34,7 +34,6 @@ impl Record {
         }
     }
 
-    /// An integer.
     pub fn number(&self, column: usize) -> Result<i64, Failure> {
         self.maybe_number(column)?.ok_or_else(|| self.unexpected(column))
     }
@@ -48,7 +47,6 @@ impl Record {
         }
     }
 
-    /// Bytes.
     pub fn bytes(&self, column: usize) -> Result<&[u8], Failure> {
         self.maybe_bytes(column)?.ok_or_else(|| self.unexpected(column))
     }
@@ -59,12 +57,10 @@ impl Record {
         std::str::from_utf8(bytes).map_err(|_| self.unexpected(column))
     }
 
-    /// A user.
     pub fn user(&self, column: usize) -> Result<UserId, Failure> {
         self.number(column).map(|id| UserId(id as u32))
     }
 
-    /// A conversation.
     pub fn conversation(&self, column: usize) -> Result<ConversationId, Failure> {
         self.number(column).map(|id| ConversationId(id as u32))
     }
@@ -74,7 +70,6 @@ impl Record {
         self.number(column).map(|seq| Seq(seq as u64))
     }
 
-    /// A moment.
     pub fn time(&self, column: usize) -> Result<UnixMillis, Failure> {
         self.number(column).map(|time| UnixMillis(time as u64))
     }

@@ -49,13 +49,9 @@ pub enum Job {
 pub struct Join {
     /// Whose outcome this is.
     pub ticket: Ticket,
-    /// Who.
     pub user: UserId,
-    /// In which session.
     pub epoch: Epoch,
-    /// Of which group.
     pub conversation: ConversationId,
-    /// When it came.
     pub since: Instant,
     /// A commit that had it was not answered: it may be done.
     pub is_in_doubt: bool,
@@ -99,7 +95,6 @@ pub struct Scribe {
     clock: Option<UnixMillis>,
     curtains: Arc<Curtains>,
     outcomes: Outbox<Outcome>,
-    /// In order.
     waiting: Vec<Job>,
     /// The conversations in which something waits.
     held: HashSet<ConversationId>,

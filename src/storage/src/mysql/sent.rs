@@ -10,9 +10,7 @@ use wire::{ConversationId, Seq, UnixMillis, UserId};
 /// Where a message is and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// In which conversation.
     pub conversation: ConversationId,
-    /// Its place there.
     pub seq: Seq,
     /// When it was stored.
     pub time: UnixMillis,

@@ -129,7 +129,6 @@ pub fn latest(rows: &[Record]) -> Result<HashMap<UserId, Epoch>, Failure> {
     rows.iter().map(|row| Ok((row.user(0)?, Epoch(row.number(1)? as u32)))).collect()
 }
 
-/// Answers [`logic::store::Read::GroupIds`].
 pub fn group_ids(link: &mut Link, user: UserId) -> Result<Vec<ConversationId>, Failure> {
     let mut sql = Sql::new();
     sql.statement(format_args!(
@@ -139,7 +138,6 @@ pub fn group_ids(link: &mut Link, user: UserId) -> Result<Vec<ConversationId>, F
     link.rows(&sql)?.iter().map(|row| row.conversation(0)).collect()
 }
 
-/// Answers [`logic::store::Read::Online`].
 pub fn online(link: &mut Link, users: &[UserId], grace: u64) -> Result<Vec<UserId>, Failure> {
     if users.is_empty() {
         return Ok(Vec::new());
@@ -156,7 +154,6 @@ pub fn online(link: &mut Link, users: &[UserId], grace: u64) -> Result<Vec<UserI
     link.rows(&sql)?.iter().map(|row| row.user(0)).collect()
 }
 
-/// Answers [`logic::store::Read::Claims`].
 pub fn claims(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, Failure> {
     let now = link.now()?;
     let mut sql = Sql::new();
@@ -174,7 +171,6 @@ pub fn claims(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, F
     Ok(Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? })
 }
 
-/// Answers [`logic::store::Read::Changes`].
 pub fn changes(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, Failure> {
     let now = link.now()?;
     let mut sql = Sql::new();
@@ -204,7 +200,6 @@ pub fn changes(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, 
     Ok(Found::Changes { upto, more, ends: rows.iter().map(end).collect::<Result<_, Failure>>()? })
 }
 
-/// Answers [`logic::store::Read::Roster`].
 pub fn roster(link: &mut Link, conversation: ConversationId) -> Result<Option<Roster>, Failure> {
     let mut sql = Sql::new();
     // The members last: whoever is read here may have more than the end says, and never less than the version.

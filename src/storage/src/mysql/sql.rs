@@ -13,7 +13,6 @@ pub struct Sql {
 }
 
 impl Sql {
-    /// Nothing yet.
     pub fn new() -> Sql {
         Sql::default()
     }

@@ -103,12 +103,10 @@ impl Threads {
         Ok(Threads { writes, reads, router, scribes: running, clerk, reader, keeper })
     }
 
-    /// Where writes go.
     pub fn writes(&self) -> Outbox<Vec<(Ticket, Write)>> {
         self.writes.clone()
     }
 
-    /// Where reads go.
     pub fn reads(&self) -> Outbox<Vec<(Ticket, Read)>> {
         self.reads.clone()
     }

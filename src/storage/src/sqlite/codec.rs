@@ -29,7 +29,6 @@ pub struct Damaged(pub &'static str);
 pub struct Entry<'a> {
     /// The sender's number for it, or the server's own.
     pub cid: &'a str,
-    /// Who sent it.
     pub sender: UserId,
     /// When it was stored.
     pub time: UnixMillis,
@@ -37,7 +36,6 @@ pub struct Entry<'a> {
     pub kind: ConversationKind,
     /// What `content` is.
     pub content_type: &'a str,
-    /// The text.
     pub content: &'a str,
 }
 
@@ -110,7 +108,6 @@ impl<'a> Bytes<'a> {
         self.rest.is_empty()
     }
 
-    /// An entry.
     pub fn entry(&mut self) -> Result<Entry<'a>, Damaged> {
         let flags = self.byte()?;
         if flags & !(TYPED | GROUP) != 0 {
@@ -127,7 +124,6 @@ impl<'a> Bytes<'a> {
         Ok(Entry { cid, sender, time, kind, content_type, content })
     }
 
-    /// A number.
     pub fn number(&mut self) -> Result<u64, Damaged> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {

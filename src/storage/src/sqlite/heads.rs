@@ -15,9 +15,7 @@ const WEIGHT_MAX: usize = 1 << 20;
 /// The end of a conversation, the writer's view: what was journalled counts, also of the batch at hand.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// What it is.
     pub kind: ConversationKind,
-    /// Its last message.
     pub last: Seq,
     /// The month of that message; 0 when there is none.
     pub month: Month,

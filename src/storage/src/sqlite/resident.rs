@@ -38,9 +38,7 @@ impl Resting {
 /// Where a timeline ends, if its end is resident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// Its last message.
     pub last: Seq,
-    /// That message's time.
     pub time: UnixMillis,
 }
 

@@ -22,7 +22,6 @@ pub type Batch = Arc<Vec<u8>>;
 /// Messages in journal order, found by place and by `(sender, cid)`.
 #[derive(Debug, Default)]
 pub struct Run {
-    /// What is committed.
     batches: Vec<Batch>,
     /// Their bytes together.
     bytes: usize,
@@ -48,7 +47,6 @@ pub struct Slot {
     pub place: u64,
     /// Hash of `(sender, cid)`.
     hash: u64,
-    /// Who sent it.
     pub sender: UserId,
     /// The month in whose table it belongs.
     pub month: Month,
@@ -74,7 +72,6 @@ pub fn parts(place: u64) -> (ConversationId, Seq) {
 }
 
 impl Run {
-    /// Messages.
     pub fn len(&self) -> usize {
         self.slots.len()
     }

@@ -49,7 +49,6 @@ impl Sent {
         Sent { hasher: FixedState::with_seed(seed), filters: vec![(today, Filter::new())] }
     }
 
-    /// See [`Met::hash`].
     fn hash(&self, sender: UserId, cid: &[u8]) -> u64 {
         self.hasher.hash_one((sender.0, cid))
     }

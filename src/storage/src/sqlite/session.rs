@@ -96,7 +96,6 @@ impl SqliteStore {
 }
 
 impl View<'_> {
-    /// Answers [`logic::store::Read::GroupIds`].
     pub(super) fn group_ids(&self, user: UserId) -> Result<Vec<ConversationId>, StoreError> {
         let sql = "SELECT c.id FROM member m INDEXED BY member_user JOIN conversation c ON c.id = m.conversation_id \
                    WHERE m.user_id = ?1 AND m.device = 0 AND c.kind = 1 ORDER BY c.id";
@@ -105,7 +104,6 @@ impl View<'_> {
         Ok(ids.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Answers [`logic::store::Read::Online`].
     pub(super) fn online(&self, users: &[UserId], grace: u64) -> Result<Vec<UserId>, StoreError> {
         let sql = "SELECT 1 FROM session s JOIN node n ON n.name = s.node \
                    WHERE s.user_id = ?1 AND n.seen_at > ?3 AND (s.lost_at IS NULL OR s.lost_at > ?2)";
@@ -122,7 +120,6 @@ impl View<'_> {
         Ok(online)
     }
 
-    /// Answers [`logic::store::Read::Claims`].
     pub(super) fn claims(&self, node: &str, since: UnixMillis) -> Result<Found, StoreError> {
         let sql = "SELECT user_id, epoch FROM session WHERE changed_at >= ?1 AND node IS NOT ?2";
         let mut select = self.conn.prepare_cached(sql)?;
@@ -134,7 +131,6 @@ impl View<'_> {
         Ok(Found::Claims { now: self.now, claims, unheard: UnixMillis(unheard as u64) })
     }
 
-    /// Answers [`logic::store::Read::Changes`].
     pub(super) fn changes(&mut self, node: &str, since: UnixMillis) -> Result<Found, StoreError> {
         let mut select = self.conn.prepare_cached("SELECT user_id FROM session WHERE node = ?1")?;
         let users = select.query_map([node], |row| row.get(0).map(UserId))?;
@@ -164,7 +160,6 @@ impl View<'_> {
         self.conn.prepare_cached(sql)?.query_row([conversation.0], |row| row.get(0))
     }
 
-    /// Answers [`logic::store::Read::Roster`].
     pub(super) fn roster(&self, conversation: ConversationId) -> Result<Option<Roster>, StoreError> {
         let end = self.resident.end(conversation);
         let sql = "SELECT kind, last_seq, member_version FROM conversation WHERE id = ?1";

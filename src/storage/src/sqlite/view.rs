@@ -24,13 +24,11 @@ macro_rules! overview {
 }
 /// One question's way to what it needs.
 pub struct View<'a> {
-    /// The disk.
     pub conn: &'a Connection,
     /// What is not filed yet.
     pub resident: &'a Resident,
     /// Names of senders.
     pub names: &'a mut Names,
-    /// The clock.
     pub now: UnixMillis,
 }
 

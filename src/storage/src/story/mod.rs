@@ -20,7 +20,6 @@ pub const BEGIN: UnixMillis = UnixMillis(1_769_774_400_000);
 
 /// A store to play on.
 pub trait Stage {
-    /// The store.
     fn store(&mut self) -> &mut dyn Store;
     /// Ends it without warning and opens it again.
     fn restart(&mut self);
@@ -102,7 +101,6 @@ impl Play<'_> {
         self.stage.store().read(&read)
     }
 
-    /// Files everything.
     pub fn file(&mut self) {
         while self.stage.store().housekeep().unwrap() {}
     }

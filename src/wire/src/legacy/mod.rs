@@ -45,25 +45,15 @@ macro_rules! msgids {
 }
 
 msgids! {
-    /// LOGIN_MSG.
     login,
-    /// LOGIN_MSG_ACK.
     login_answer,
-    /// LOGINOUT_MSG.
     logout,
-    /// REG_MSG.
     register,
-    /// REG_MSG_ACK.
     register_answer,
-    /// ONE_CHAT_MSG.
     one_chat,
-    /// ADD_FRIEND_MSG.
     add_friend,
-    /// CREATE_GROUP_MSG.
     create_group,
-    /// ADD_GROUP_MSG.
     add_group,
-    /// GROUP_CHAT_MSG.
     group_chat,
 }
 

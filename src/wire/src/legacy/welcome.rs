@@ -12,7 +12,6 @@ use std::sync::Arc;
 /// What a client is told when it has logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// Who logged in.
     pub id: UserId,
     /// The account's name.
     pub name: Box<str>,

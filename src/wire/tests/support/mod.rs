@@ -118,7 +118,6 @@ fn message_to_friend() -> impl Strategy<Value = Option<Box<str>>> {
     option::of(text(limits::FRIEND_MESSAGE_CHARS))
 }
 
-/// Any request.
 pub fn command() -> impl Strategy<Value = Command> {
     let credentials = prop_oneof![
         (who(), text(130)).prop_map(|(who, password)| Credentials::Password { who, password }),
@@ -179,7 +178,6 @@ fn role() -> impl Strategy<Value = Role> {
     select(vec![Role::Owner, Role::Admin, Role::Member])
 }
 
-/// Any message.
 pub fn message() -> impl Strategy<Value = Message> {
     let place = (conversation(), conversation_kind(), seq(), time());
     (place, user(), a_name(), content_type(), bytes(1, 300), option::of(cid())).prop_map(
@@ -337,7 +335,6 @@ pub fn reply() -> impl Strategy<Value = (u16, Reply)> {
     ]
 }
 
-/// Any push.
 pub fn push() -> impl Strategy<Value = Push> {
     let receipt = || {
         (conversation(), user(), seq()).prop_map(|(conversation, id, seq)| Receipt { conversation, id, seq })

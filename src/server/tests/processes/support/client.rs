@@ -20,7 +20,6 @@ use wire::{
     Target, UnixMillis, UserId, split_frame,
 };
 
-/// Everybody's password.
 pub const PASSWORD: &str = "correct horse";
 
 /// An account and how to log in to it.

@@ -9,7 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wire::{Command, Reply};
 
-/// A cluster.
 pub struct Nodes {
     pub redis: Redis,
     pub nodes: Vec<Server>,

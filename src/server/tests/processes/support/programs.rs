@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-/// The server.
 pub fn chatserver() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_chatserver"))
 }

@@ -22,7 +22,6 @@ pub enum Cut {
 
 /// A running proxy.
 pub struct Proxy {
-    /// Where it listens.
     pub port: u16,
     state: Arc<State>,
 }

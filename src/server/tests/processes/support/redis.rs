@@ -24,7 +24,6 @@ impl Redis {
         Redis { folder, address, process }
     }
 
-    /// Where it is.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }

@@ -28,7 +28,6 @@ pub struct Server {
     child: Child,
     stdout: Transcript,
     stderr: Transcript,
-    /// Where clients connect.
     pub address: SocketAddr,
     over: bool,
 }
@@ -78,7 +77,6 @@ impl Server {
         Server { launch, child, stdout, stderr, address, over: false }
     }
 
-    /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

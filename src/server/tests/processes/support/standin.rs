@@ -57,7 +57,6 @@ pub struct Group {
     pub users: Vec<(i64, String, String, String)>,
 }
 
-/// What was read.
 #[derive(Debug)]
 enum Came {
     /// An answer to login or registration.
@@ -203,7 +202,6 @@ impl StandIn {
         self.write(format!("{object}\0").as_bytes());
     }
 
-    /// Sends bytes.
     pub fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server reads");
     }

@@ -91,7 +91,6 @@ impl Terminal {
         self.type_keys(&format!("{line}\r"));
     }
 
-    /// Presses keys.
     pub fn type_keys(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }

@@ -97,7 +97,6 @@ struct Current {
 
 /// One record as it was read back.
 pub struct Record<'a> {
-    /// Its number.
     pub number: u64,
     /// What [`Journal::append`] was given.
     pub payload: &'a [u8],

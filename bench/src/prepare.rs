@@ -75,7 +75,7 @@ struct Database {
 
 impl Database {
     fn open(settings: &Settings) -> Result<Database, StoreError> {
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(BATCH, &bell);
         let storage = storage::start(storage::open(settings)?, outbox)?;
         Ok(Database { storage, outcomes, bell })

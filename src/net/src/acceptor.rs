@@ -8,7 +8,7 @@ use crate::reactor::{EVENTS, Mail, WAKE};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll};
 use runtime::queue::Outbox;
-use runtime::watchdog::Pulse;
+use runtime::watchdog::{Pulse, Role};
 use rustix::io::Errno;
 use std::fmt::Display;
 use std::fs::File;
@@ -68,7 +68,7 @@ impl Acceptor {
         // With edge triggers, who waits in a listener that was not emptied is not reported again.
         let mut waiting = vec![false; self.listeners.len()];
         let mut timeout = None;
-        let mut pulse = Pulse::join();
+        let mut pulse = Pulse::of(Role::Acceptor);
         loop {
             pulse.beat();
             match self.poll.poll(&mut events, pulse.within(timeout)) {

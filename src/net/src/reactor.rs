@@ -23,7 +23,7 @@ use logic::{ConnId, Input, Order};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use runtime::queue::{Bell, Gone, Inbox, Outbox};
-use runtime::watchdog::Pulse;
+use runtime::watchdog::{Pulse, Role};
 use slab::Slab;
 use std::io;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ impl Reactor {
 
     /// Runs until it was told to drain, and did.
     pub fn run(mut self) {
-        let mut pulse = Pulse::join();
+        let mut pulse = Pulse::of(Role::Reactor);
         while !self.is_drained() {
             pulse.beat();
             let ready = self.shared.ready.take_turn();

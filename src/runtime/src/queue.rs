@@ -1,13 +1,14 @@
-//! Queues between threads: a bounded channel of *batches* and a bell that is rung only where somebody sleeps.
+//! Queues between threads: a bounded channel of *batches*, and a bell that makes a system call only for a sleeping
+//! receiver.
 //!
-//! Waking a thread that sleeps on another core costs some 40 us a round trip, pushing into a channel some 20 ns. So
-//! a sender pushes a whole turn's work at once and rings afterwards, and a ring reaches the kernel only when the
-//! receiver has said that it is about to sleep:
+//! Waking a thread that sleeps on another core takes about 40 us for the round trip, a push into a channel about 20 ns.
+//! A sender therefore pushes the work of a whole turn at once and rings afterwards, and a ring reaches the kernel only
+//! if the receiver has announced that it is about to sleep:
 //!
 //! ```text
 //!   receiver                          sender
 //!   state := asleep                   push
-//!   queues empty? ---- no: go on      state.swap(awake)? ---- awake: nobody sleeps, done
+//!   queues empty? ---- no: go on      state.swap(awake)? ---- awake: done
 //!        | yes                             | asleep
 //!   sleep  <------------------------- wake
 //! ```
@@ -22,34 +23,34 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 /// Wakes one thread, if it sleeps.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Bell {
-    /// [`AWAKE`], or where it sleeps.
+    /// [`AWAKE`], [`PARKED`] or [`POLLING`].
     state: AtomicU8,
-    /// The thread, known from when it first parked at the latest.
+    /// Set when the thread first waits.
     thread: OnceLock<Thread>,
-    /// Ends its poll, where it has one.
+    /// Ends the thread's poll, if it sleeps in one.
     waker: Option<mio::Waker>,
 }
 
 const AWAKE: u8 = 0;
-/// See [`Bell::wait`].
+/// In [`Bell::wait`].
 const PARKED: u8 = 1;
 /// In its `mio::Poll`, see [`Bell::about_to_poll`].
 const POLLING: u8 = 2;
 
 impl Bell {
-    /// A bell for the calling thread, which will sleep in [`Bell::wait`].
-    pub fn for_this_thread() -> Bell {
-        Bell { state: AtomicU8::new(AWAKE), thread: thread::current().into(), waker: None }
+    /// A bell for the one thread that will sleep in [`Bell::wait`].
+    pub fn new() -> Bell {
+        Bell::default()
     }
 
-    /// A bell for the thread that polls the registry of `waker`, and may sleep in [`Bell::wait`] as well.
+    /// A bell for the thread that polls the registry of `waker`; that thread may sleep in [`Bell::wait`] too.
     pub fn for_poll(waker: mio::Waker) -> Bell {
-        Bell { state: AtomicU8::new(AWAKE), thread: OnceLock::new(), waker: Some(waker) }
+        Bell { waker: Some(waker), ..Bell::default() }
     }
 
-    /// Wakes the thread if it sleeps or is about to. Call it after the push, once a batch.
+    /// Wakes the thread if it sleeps or is about to. Call it once a batch, after the push.
     pub fn ring(&self) {
         fence(Ordering::SeqCst);
         if self.state.load(Ordering::Relaxed) == AWAKE {
@@ -62,7 +63,7 @@ impl Bell {
         }
     }
 
-    /// Says that the receiver is about to sleep in its poll. It must look at its queues once more after this.
+    /// Announces that the receiver is about to sleep in its poll. It must look at its queues once more after this.
     pub fn about_to_poll(&self) {
         self.about_to(POLLING);
     }
@@ -72,13 +73,12 @@ impl Bell {
         fence(Ordering::SeqCst);
     }
 
-    /// Says that the receiver is awake.
     pub fn awake(&self) {
         self.state.store(AWAKE, Ordering::SeqCst);
     }
 
-    /// Sleeps until rung, or for at most `timeout`; returns at once when `has_work` finds some.
-    /// Always on the same thread: the one that made the bell with [`Bell::for_this_thread`], or that polls.
+    /// Sleeps until rung, or for at most `timeout`. Returns at once if `has_work` finds some.
+    /// Every call must come from the same thread, which is also the one that polls.
     pub fn wait(&self, timeout: Option<Duration>, has_work: impl Fn() -> bool) {
         self.thread.get_or_init(thread::current);
         self.about_to(PARKED);
@@ -117,12 +117,12 @@ pub fn queue<T>(batches: usize, bell: &Arc<Bell>) -> (Outbox<T>, Inbox<T>) {
     (Outbox { sender, bell: Arc::clone(bell) }, Inbox { receiver })
 }
 
-/// The receiver is gone: the server is shutting down.
+/// The other end was dropped: the server is shutting down.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gone;
 
 impl<T> Outbox<T> {
-    /// Pushes and rings; waits while the queue is full. Only where the receiver never waits for the caller.
+    /// Pushes and rings; waits while the queue is full. Use it only if the receiver never waits for the caller.
     pub fn send(&self, batch: T) -> Result<(), Gone> {
         match self.sender.try_send(batch) {
             Ok(()) => {}
@@ -136,7 +136,7 @@ impl<T> Outbox<T> {
         Ok(())
     }
 
-    /// Pushes and rings; gives the batch back when the queue is full.
+    /// Pushes and rings; returns the batch if the queue is full.
     pub fn try_send(&self, batch: T) -> Result<Result<(), T>, Gone> {
         match self.sender.try_send(batch) {
             Ok(()) => {
@@ -150,7 +150,7 @@ impl<T> Outbox<T> {
 }
 
 impl<T> Inbox<T> {
-    /// The next batch, if there is one; `Err` when it is empty and every sender is gone.
+    /// The next batch, if there is one; `Err` if the queue is empty and every sender is gone.
     pub fn try_recv(&self) -> Result<Option<T>, Gone> {
         match self.receiver.try_recv() {
             Ok(batch) => Ok(Some(batch)),
@@ -159,13 +159,12 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Whether nothing waits here.
     pub fn is_empty(&self) -> bool {
         self.receiver.is_empty()
     }
 }
 
-/// Wakes a poll, for the bell of a thread that sleeps in it.
+/// A bell for the thread that sleeps in `poll`. Its wake-ups carry `token`.
 pub fn poll_bell(poll: &mio::Poll, token: mio::Token) -> io::Result<Arc<Bell>> {
     Ok(Arc::new(Bell::for_poll(mio::Waker::new(poll.registry(), token)?)))
 }
@@ -174,8 +173,8 @@ pub fn poll_bell(poll: &mio::Poll, token: mio::Token) -> io::Result<Arc<Bell>> {
 mod tests {
     use super::*;
 
-    /// Two threads hand one token back and forth, one of them now parked, now in its poll; a lost wake would hang, so each
-    /// wait has a far deadline.
+    /// Two threads pass a number back and forth; one of them sleeps in `wait` and in its poll by turns. A lost wake
+    /// would hang, so each wait has a far deadline.
     #[test]
     fn no_wake_is_lost() {
         let (to_main, from_thread) = crossbeam_channel::bounded(1);
@@ -184,7 +183,7 @@ mod tests {
         let (back, inbox) = queue::<u32>(4, &main_bell);
         let far = Some(Duration::from_secs(20));
         let thread = thread::spawn(move || {
-            let bell = Arc::new(Bell::for_this_thread());
+            let bell = Arc::new(Bell::new());
             let (outbox, inbox) = queue::<u32>(4, &bell);
             to_main.send(outbox).unwrap();
             loop {
@@ -217,7 +216,7 @@ mod tests {
                 }
             }
         }
-        assert!(started.elapsed() < Duration::from_secs(15), "some wake was lost");
+        assert!(started.elapsed() < Duration::from_secs(15), "a wake was lost");
         drop(outbox);
         thread.thread().unpark();
         thread.join().unwrap();

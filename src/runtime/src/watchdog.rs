@@ -1,38 +1,66 @@
-//! The watchdog: systemd restarts a server that has not said for a while (`WatchdogSec=`) that it lives.
+//! The watchdog: systemd restarts the server if it stays silent for longer than `WatchdogSec=`.
 //!
-//! No thread says so for others, for that one would go on when another hangs. The loops stand in a circle: each notes
-//! that it has turned, and whichever completes the circle feeds the watchdog. A single loop that hangs, any of them, is
-//! no feed.
+//! No thread speaks for others, because it would go on speaking while another one hangs. Every watched loop notes each of
+//! its turns, and whichever completes the circle, that is, turns last, feeds the watchdog. If any single loop hangs, the
+//! feed stops. [`Role::is_watched`] lists the loops that take part.
 //!
-//! It costs a look at the clock a turn, and a lock and maybe a datagram every few seconds; where nothing watches, nothing.
+//! The cost is one look at the clock a turn, and a lock and perhaps a datagram every few seconds; nothing at all where
+//! systemd does not watch.
 
 use parking_lot::Mutex;
 use sd_notify::NotifyState;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// How often each loop notes its turn in the time after which it counts as hung. The circle is complete after one such
-/// span at most, two if it has just been completed, so half of the time is to spare.
+/// A loop notes its turns this many times within `WatchdogSec=`. A circle takes one such span, or two if it has just
+/// been completed, which leaves half of the time in reserve.
 const TURNS: u32 = 4;
 
-/// One for the process, like the manager that watches it; like the logger, it is there for whoever needs it.
+/// One a process, because systemd watches the process.
 static CIRCLE: OnceLock<Arc<Circle>> = OnceLock::new();
 
-/// Prepares the circle, if somebody watches.
+/// Prepares the circle if systemd watches this process. Call it before any watched thread starts.
 pub fn start() {
-    if let Some(patience) = sd_notify::watchdog_enabled() {
-        log::debug!("a loop that hangs for {} s ends the server", patience.as_secs());
-        // Whoever calls this twice gets the first.
-        CIRCLE.get_or_init(|| Arc::new(Circle::new(patience / TURNS)));
+    if let Some(timeout) = sd_notify::watchdog_enabled() {
+        log::debug!("watchdog: systemd restarts the server if a loop hangs for {} s", timeout.as_secs());
+        // A second call changes nothing.
+        CIRCLE.get_or_init(|| Arc::new(Circle::new(timeout / TURNS)));
+    }
+}
+
+/// What a thread does, which decides whether the watchdog waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Logic,
+    Reactor,
+    Acceptor,
+    /// Carries out writes or reads of the database.
+    Storage,
+    /// Creates and drops tables ahead of time.
+    Housekeeping,
+    Password,
+    Bus,
+}
+
+impl Role {
+    /// Whether the server is to be restarted when a loop of this role hangs.
+    pub const fn is_watched(self) -> bool {
+        match self {
+            // Clients wait for each of these, and each of their turns is short.
+            Role::Logic | Role::Reactor | Role::Acceptor | Role::Storage => true,
+            // One hash may take as long as the operator configured. Redis and housekeeping may wait for another
+            // machine, and the server serves its clients without them.
+            Role::Password | Role::Bus | Role::Housekeeping => false,
+        }
     }
 }
 
 /// The loops that feed the watchdog.
 #[derive(Debug)]
 struct Circle {
-    /// How often each notes its turn.
+    /// The time between two notes of one loop.
     every: Duration,
-    /// Whether each has turned since the last feed; `None`: it has ended.
+    /// Whether each loop has turned since the last feed; `None`: it has ended.
     turned: Mutex<Vec<Option<bool>>>,
 }
 
@@ -41,13 +69,13 @@ impl Circle {
         Circle { every, turned: Mutex::default() }
     }
 
-    fn join(&self) -> usize {
+    fn enter(&self) -> usize {
         let mut turned = self.turned.lock();
         turned.push(Some(false));
         turned.len() - 1
     }
 
-    /// Whether that completes the circle; if so a new one begins.
+    /// Notes a turn. Returns whether that completes the circle; if so, a new one begins.
     fn turn(&self, place: usize) -> bool {
         let mut turned = self.turned.lock();
         turned[place] = Some(true);
@@ -63,12 +91,12 @@ impl Circle {
     }
 }
 
-/// A loop's place in the circle, which it leaves by its end.
+/// A loop's membership of the circle, which ends with the loop. Does nothing for a loop that is not watched.
 #[derive(Debug)]
-pub struct Pulse(Option<Place>);
+pub struct Pulse(Option<Watched>);
 
 #[derive(Debug)]
-struct Place {
+struct Watched {
     circle: Arc<Circle>,
     index: usize,
     /// When to note the next turn.
@@ -76,34 +104,34 @@ struct Place {
 }
 
 impl Pulse {
-    /// Takes a place for a loop. From here on its turns are waited for.
-    pub fn join() -> Pulse {
-        Pulse(CIRCLE.get().map(Place::of))
+    /// The pulse of a loop of this role. If it is watched, the circle waits for its turns from here on.
+    pub fn of(role: Role) -> Pulse {
+        Pulse(CIRCLE.get().filter(|_| role.is_watched()).map(Watched::enter))
     }
 
-    /// The loop turns. To be called in every turn, also in those that find nothing to do.
+    /// Notes a turn. Call it every turn, also if there was nothing to do.
     pub fn beat(&mut self) {
-        let Some(place) = &mut self.0 else { return };
-        if place.beat(Instant::now())
+        let Some(watched) = &mut self.0 else { return };
+        if watched.beat(Instant::now())
             && let Err(error) = sd_notify::notify(&[NotifyState::Watchdog])
         {
-            log::warn!("the watchdog cannot be fed: {error}");
+            log::warn!("cannot feed the systemd watchdog: {error}");
         }
     }
 
-    /// How long the loop may sleep: as long as it wants to, but not past its next beat.
+    /// How long the loop may sleep: `sleep`, but not past its next beat.
     pub fn within(&self, sleep: Option<Duration>) -> Option<Duration> {
-        let beat = self.0.as_ref().map(|place| place.due.saturating_duration_since(Instant::now()));
+        let beat = self.0.as_ref().map(|watched| watched.due.saturating_duration_since(Instant::now()));
         [sleep, beat].into_iter().flatten().min()
     }
 }
 
-impl Place {
-    fn of(circle: &Arc<Circle>) -> Place {
-        Place { circle: Arc::clone(circle), index: circle.join(), due: Instant::now() }
+impl Watched {
+    fn enter(circle: &Arc<Circle>) -> Watched {
+        Watched { circle: Arc::clone(circle), index: circle.enter(), due: Instant::now() }
     }
 
-    /// Whether the watchdog is to be fed.
+    /// Notes a turn if one is due. Returns whether to feed the watchdog.
     fn beat(&mut self, now: Instant) -> bool {
         if now < self.due {
             return false;
@@ -113,7 +141,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Watched {
     fn drop(&mut self) {
         self.circle.leave(self.index);
     }
@@ -126,10 +154,10 @@ mod tests {
     const EVERY: Duration = Duration::from_secs(5);
 
     #[test]
-    fn one_that_hangs_is_no_feed_whichever_it_is() {
+    fn a_single_hanging_loop_stops_the_feed() {
         for hangs in 0..3 {
             let circle = Arc::new(Circle::new(EVERY));
-            let mut loops: Vec<Place> = (0..3).map(|_| Place::of(&circle)).collect();
+            let mut loops: Vec<Watched> = (0..3).map(|_| Watched::enter(&circle)).collect();
             let mut now = loops[2].due;
             let fed = loops.iter_mut().filter_map(|each| each.beat(now).then_some(())).count();
             assert_eq!(fed, 1, "the last completes the circle");
@@ -139,23 +167,23 @@ mod tests {
                 let fed = others.filter_map(|(_, each)| each.beat(now).then_some(())).count();
                 assert_eq!(fed, 0, "{hangs} hangs");
             }
-            assert!(loops[hangs].beat(now), "it goes on");
+            assert!(loops[hangs].beat(now), "it turns again");
         }
     }
 
     #[test]
-    fn a_busy_loop_beats_no_more_often_than_one_that_sleeps() {
+    fn a_busy_loop_feeds_no_more_often_than_a_sleeping_one() {
         let circle = Arc::new(Circle::new(EVERY));
-        let mut alone = Place::of(&circle);
+        let mut alone = Watched::enter(&circle);
         let start = alone.due;
         let fed = (0..1_000).filter(|&step| alone.beat(start + EVERY * step / 100)).count();
         assert_eq!(fed, 10);
     }
 
     #[test]
-    fn who_has_ended_is_not_waited_for() {
+    fn the_circle_does_not_wait_for_a_loop_that_ended() {
         let circle = Arc::new(Circle::new(EVERY));
-        let (mut stays, ends) = (Place::of(&circle), Place::of(&circle));
+        let (mut stays, ends) = (Watched::enter(&circle), Watched::enter(&circle));
         let now = ends.due;
         assert!(!stays.beat(now));
         drop(ends);
@@ -163,15 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn nobody_sleeps_past_its_beat_and_where_nobody_watches_everybody_does() {
+    fn a_watched_loop_sleeps_until_its_next_beat_and_an_unwatched_one_as_long_as_it_likes() {
         let circle = Arc::new(Circle::new(EVERY));
-        let mut place = Place::of(&circle);
-        place.beat(Instant::now());
-        let pulse = Pulse(Some(place));
+        let mut watched = Watched::enter(&circle);
+        watched.beat(Instant::now());
+        let pulse = Pulse(Some(watched));
         let sleep = pulse.within(None).unwrap();
         assert!(sleep <= EVERY && sleep > EVERY / 2, "{sleep:?}");
         assert_eq!(pulse.within(Some(Duration::ZERO)), Some(Duration::ZERO));
-        let unwatched = Pulse::join();
+        let unwatched = Pulse::of(Role::Password);
         assert_eq!(unwatched.within(None), None);
         assert_eq!(unwatched.within(Some(EVERY * 100)), Some(EVERY * 100));
     }

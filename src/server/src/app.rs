@@ -8,10 +8,9 @@ use crate::bus::{self, Bus, Member};
 use crate::config::{Config, secret};
 use crate::logic_thread::{self, Exits};
 use crate::{password, systemd};
-use log::LevelFilter;
 use logic::Rules;
 use net::{BindError, NetConfig};
-use runtime::watchdog;
+use runtime::{log_writer, watchdog};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fmt::Display;
@@ -31,7 +30,7 @@ const FLUSH_TIME: Duration = Duration::from_secs(3);
 /// Runs the server until it is told to stop. The exit code: 0 after an orderly stop, 1 where it could not start.
 pub fn run(args: &Args) -> ExitCode {
     let config = args.config_or_exit();
-    start_log(config.log.level);
+    log_writer::start(config.log.level);
     abort_on_panic();
     match serve(&config, args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,23 +40,6 @@ pub fn run(args: &Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn start_log(level: LevelFilter) {
-    let is_journal = systemd::has_journal();
-    env_logger::Builder::new()
-        // What is written is decided by `log::set_max_level`, which SIGHUP can change.
-        .filter_level(LevelFilter::Trace)
-        .format(move |buffer, record| {
-            let thread = std::thread::current();
-            let (level, name, said) = (record.level(), thread.name().unwrap_or("?"), record.args());
-            match is_journal {
-                true => writeln!(buffer, "<{}>{name}: {said}", systemd::priority(level)),
-                false => writeln!(buffer, "{} {level:5} {name}: {said}", buffer.timestamp()),
-            }
-        })
-        .init();
-    log::set_max_level(level);
 }
 
 /// A panic is a bug. It ends the whole process, loudly, to be restarted: a server that lost one of its threads would

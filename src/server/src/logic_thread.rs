@@ -8,7 +8,7 @@ use logic::{
     Write,
 };
 use runtime::queue::{Bell, Inbox, Outbox, queue};
-use runtime::watchdog::Pulse;
+use runtime::watchdog::{Pulse, Role};
 use std::io;
 use std::process;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ pub fn spawn(rules: Rules, boot: u64) -> io::Result<Waiting> {
     let (ready, made) = crossbeam_channel::bounded(1);
     let (begin, exits) = crossbeam_channel::bounded::<Exits>(1);
     let thread = thread::Builder::new().name("logic".into()).spawn(move || {
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (inputs, inputs_in) = queue(INPUT_BATCHES, &bell);
         let (outcomes, outcomes_in) = queue(OUTCOME_BATCHES, &bell);
         let (passwords, passwords_in) = queue(OUTCOME_BATCHES, &bell);
@@ -109,7 +109,7 @@ pub fn spawn(rules: Rules, boot: u64) -> io::Result<Waiting> {
             fx: Effects::new(exits.reactors.len()),
             exits,
             bell,
-            pulse: Pulse::join(),
+            pulse: Pulse::of(Role::Logic),
             inputs: inputs_in,
             outcomes: outcomes_in,
             passwords: passwords_in,

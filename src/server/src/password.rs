@@ -67,7 +67,7 @@ pub fn start(
         let stop = Arc::clone(&stop);
         move || {
             // The bell must be made on the thread that it wakes.
-            let bell = Arc::new(Bell::for_this_thread());
+            let bell = Arc::new(Bell::new());
             let (outbox, inbox) = queue(QUEUE_BATCHES, &bell);
             if hand_over.send((outbox, Arc::clone(&bell))).is_ok() {
                 run(hasher, &bell, &stop, &inbox, &to_logic);
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn the_thread_answers_in_order_and_stops_also_while_it_sleeps() {
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (to_logic, results) = queue(8, &bell);
         let (jobs, thread) = start(8, 1, to_logic).unwrap();
         let batch = |tickets: std::ops::Range<u64>| -> Vec<_> {
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn stopping_does_not_wait_for_the_queue() {
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (to_logic, _results) = queue(10_000, &bell);
         let (jobs, thread) = start(8 * 1024, 2, to_logic).unwrap();
         let job = || PasswordJob::Verify { hash: None, password: "secret".into() };

@@ -1,14 +1,10 @@
-//! The service manager: what it is told (sd_notify(3)), the listening sockets it hands over (sd_listen_fds(3)), and how its
-//! journal is written to (sd-daemon(3)).
+//! The service manager: notifications to it (sd_notify(3)) and the listening sockets it passes in (sd_listen_fds(3)).
 //!
-//! All of it does nothing where there is no such manager: a variable of the environment says that there is one.
+//! Without a service manager all of this does nothing; environment variables announce one.
 
-use log::Level;
-use rustix::fs::fstat;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::sockopt::socket_acceptconn;
 use sd_notify::NotifyState;
-use std::env;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
@@ -26,23 +22,6 @@ pub fn listeners() -> io::Result<Vec<TcpListener>> {
         }
     };
     inherited.into_iter().map(take).collect()
-}
-
-/// Whether stderr leads to the journal, which knows the time of each line and is told how bad it is (`JOURNAL_STREAM` in
-/// systemd.exec(5)).
-pub fn has_journal() -> bool {
-    let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
-    fstat(io::stderr()).is_ok_and(|stderr| stream == format!("{}:{}", stderr.st_dev, stderr.st_ino))
-}
-
-/// What stands as `<N>` before a line in the journal (syslog(3)).
-pub fn priority(level: Level) -> u8 {
-    match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 6,
-        Level::Debug | Level::Trace => 7,
-    }
 }
 
 /// Everything is up: clients are served at `address`.

@@ -8,7 +8,7 @@ use crate::{Reader, Store, StoreError};
 use foldhash::HashMap;
 use logic::store::{Flight, Found, Read, Ticket, Write, Written};
 use runtime::queue::{Bell, Gone, Inbox, Outbox, queue};
-use runtime::watchdog::Pulse;
+use runtime::watchdog::{Pulse, Role};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,7 +76,7 @@ pub fn start(store: Box<dyn Store>, outcomes: Outbox<Outcome>) -> Result<Storage
             outcomes: to_logic,
             inbox,
             bell,
-            pulse: Pulse::join(),
+            pulse: Pulse::of(Role::Storage),
             stopping,
             last: 0,
             due: Instant::now(),
@@ -131,7 +131,7 @@ pub(super) fn spawn<T: Send + 'static>(
     let told = Arc::clone(&stopping);
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         // A bell wakes the thread that made it.
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (outbox, inbox) = queue(INBOX_BATCHES, &bell);
         if give.send((outbox, Arc::clone(&bell))).is_ok() {
             body(inbox, bell, told);
@@ -149,7 +149,7 @@ fn answer(
     bell: &Bell,
     stopping: &AtomicBool,
 ) {
-    let mut pulse = Pulse::join();
+    let mut pulse = Pulse::of(Role::Storage);
     loop {
         pulse.beat();
         match inbox.try_recv() {
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn while_messages_come_housekeeping_only_keeps_up() {
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(64, &bell);
         let slices = Arc::new(AtomicUsize::new(0));
         let storage =
@@ -422,7 +422,7 @@ mod tests {
 
     #[test]
     fn what_follows_a_message_that_was_given_back_is_given_back() {
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(64, &bell);
         let storage = start(Box::<Fickle>::default(), outbox).unwrap();
         let say = |ticket: u64, flight| match append(UserId(1), Target::User(UserId(2)), "", "x") {

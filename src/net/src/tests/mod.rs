@@ -43,7 +43,7 @@ impl Rig {
     fn with_inbox(config: NetConfig, batches: usize) -> Rig {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (to_logic, inbox) = queue(batches, &bell);
         let net = start(vec![listener], config, to_logic).unwrap();
         let orders = net.orders();

@@ -84,7 +84,7 @@ pub fn start(redis: ConnectionInfo, member: Member, inputs: Outbox<Vec<BusInput>
     let commander = {
         let (link, stopping) = (Arc::clone(&link), Arc::clone(&stopping));
         thread::Builder::new().name("bus-out".into()).spawn(move || {
-            let bell = Arc::new(Bell::for_this_thread());
+            let bell = Arc::new(Bell::new());
             let (orders, inbox): (Outbox<Vec<BusOrder>>, Inbox<Vec<BusOrder>>) = queue(ORDER_BATCHES, &bell);
             if ready.send((orders, Arc::clone(&bell))).is_ok() {
                 commander::Commander::new(link, member, inputs).run(&inbox, &bell, &stopping);

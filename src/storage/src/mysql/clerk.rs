@@ -8,7 +8,7 @@ use crate::claim::Claim;
 use crate::{Outcome, Random};
 use logic::store::{Ticket, Write, Written};
 use runtime::queue::{Bell, Inbox, Outbox};
-use runtime::watchdog::Pulse;
+use runtime::watchdog::{Pulse, Role};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Clerk {
     /// Serves until told to stop and done.
     pub fn serve(mut self, inbox: &Inbox<Vec<(Ticket, Write)>>, bell: &Bell, stopping: &AtomicBool) {
         let stops = || stopping.load(Ordering::SeqCst);
-        let mut pulse = Pulse::join();
+        let mut pulse = Pulse::of(Role::Storage);
         loop {
             pulse.beat();
             let mut batch = Vec::new();

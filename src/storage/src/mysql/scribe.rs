@@ -17,7 +17,7 @@ use crate::grounded::Grounded;
 use foldhash::HashSet;
 use logic::store::{Epoch, Ticket, Written};
 use runtime::queue::{Bell, Inbox, Outbox};
-use runtime::watchdog::Pulse;
+use runtime::watchdog::{Pulse, Role};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -126,7 +126,7 @@ impl Scribe {
     pub fn serve(mut self, inbox: &Inbox<Vec<Job>>, bell: &Bell, stopping: &AtomicBool) {
         let stops = || stopping.load(Ordering::SeqCst);
         let mut ends = None;
-        let mut pulse = Pulse::join();
+        let mut pulse = Pulse::of(Role::Storage);
         loop {
             pulse.beat();
             while self.waiting.len() < MESSAGES_MAX

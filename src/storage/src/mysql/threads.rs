@@ -24,7 +24,7 @@ use crate::thread::{Running, spawn};
 use crate::{Outcome, StoreError, system_random};
 use logic::store::{Append, Epoch, Found, Read, Ticket, Write, Written};
 use runtime::queue::{Bell, Inbox, Outbox};
-use runtime::watchdog::Pulse;
+use runtime::watchdog::{Pulse, Role};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -136,7 +136,7 @@ struct Router {
 impl Router {
     fn serve(mut self, inbox: &Inbox<Vec<(Ticket, Write)>>, bell: &Bell, stopping: &AtomicBool) {
         let stops = || stopping.load(Ordering::SeqCst);
-        let mut pulse = Pulse::join();
+        let mut pulse = Pulse::of(Role::Storage);
         loop {
             pulse.beat();
             match inbox.try_recv() {
@@ -255,7 +255,7 @@ impl Answers {
     fn serve(mut self, inbox: &Inbox<Vec<(Ticket, Read)>>, bell: &Bell, stopping: &AtomicBool) {
         let stops = || stopping.load(Ordering::SeqCst);
         let mut batch: Vec<(Ticket, Read)> = Vec::new();
-        let mut pulse = Pulse::join();
+        let mut pulse = Pulse::of(Role::Storage);
         loop {
             pulse.beat();
             while batch.len() < READS_MAX

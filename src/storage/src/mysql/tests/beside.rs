@@ -31,7 +31,7 @@ impl Busy {
         let target = target_on(server, &Arc::new(AtomicU64::new(BEGIN.0)));
         let database = target.database.name.clone();
         Mysql::prepare(target.clone()).unwrap();
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(4096, &bell);
         let threads = Threads::start(&target, SCRIBES, &outbox).unwrap();
         Busy { writes: threads.writes(), threads, outcomes, bell, database }

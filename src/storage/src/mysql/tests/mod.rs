@@ -68,7 +68,7 @@ impl OnServer {
     fn new() -> OnServer {
         let hands = Arc::new(AtomicU64::new(BEGIN.0));
         let target = target(&hands);
-        let bell = Arc::new(Bell::for_this_thread());
+        let bell = Arc::new(Bell::new());
         let (_, outcomes) = queue(1, &bell);
         let mut stage = OnServer { target, hands, threads: None, outcomes, bell, tickets: 0 };
         stage.open();

@@ -96,7 +96,7 @@ fn next(inbox: &Inbox<Outcome>, bell: &Bell) -> Outcome {
 fn the_threads_answer_in_order_and_stop_clean() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chat.db");
-    let bell = Arc::new(Bell::for_this_thread());
+    let bell = Arc::new(Bell::new());
     let (outbox, inbox) = queue(64, &bell);
     let hands = Hands::default();
     hands.set(story::BEGIN);

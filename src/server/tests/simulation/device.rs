@@ -1,7 +1,7 @@
 //! A device: the real client core, and everything it has shown its user, also across its own restarts.
 
 use crate::dice::Dice;
-use chatclient::{Event, LinkAction, LogoutReason, Options, SendFailure, Session, Snapshot};
+use chatclient_core::{Event, LinkAction, LogoutReason, Options, SendFailure, Session, Snapshot};
 use std::collections::BTreeMap;
 use wire::command::Who;
 use wire::{ConversationId, Seq, Target, UserId};

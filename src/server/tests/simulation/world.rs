@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::dice::Dice;
 use crate::link::{Ever, LeftOut, Link};
 use crate::node::{Node, Outcome};
-use chatclient::Lost;
+use chatclient_core::Lost;
 use logic::store::Epoch;
 use logic::{ConnId, Found, Input, Now, Order, Read, Ticket, Write, Written};
 use rusqlite::Connection;

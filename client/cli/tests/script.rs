@@ -1,0 +1,230 @@
+//! The program in scripts: what is printed where, and the exit codes.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+#[path = "../../core/tests/support/mod.rs"]
+mod support;
+
+use serde_json::Value;
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use support::listening::Listening;
+use support::{ME, PASSWORD};
+use tempfile::TempDir;
+use wire::push::Kicked;
+use wire::{Push, UnixMillis, UserId};
+
+struct Script {
+    listening: Listening,
+    folder: TempDir,
+}
+
+impl Script {
+    fn new() -> Script {
+        let folder = tempfile::tempdir().unwrap();
+        let password = folder.path().join("password");
+        fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+        fs::set_permissions(&password, Permissions::from_mode(0o600)).unwrap();
+        Script { listening: Listening::start(), folder }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatclient"));
+        command
+            .args(["127.0.0.1", &self.listening.port.to_string()])
+            .args(arguments)
+            .env("XDG_DATA_HOME", self.folder.path())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs it on these lines of stdin: exit code, stdout, stderr.
+    fn run(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> (i32, String, String) {
+        let mut child = self.command(arguments).spawn().unwrap();
+        // One that reads nothing may have ended already.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_ref());
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code().expect("no signal"), text(stdout), text(stderr))
+    }
+
+    /// The same as `me`, with JSON.
+    fn json(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> (i32, Vec<Value>) {
+        let me = ["--user", "1", "--password-file", "password", "--json"];
+        let (code, stdout, stderr) = self.run(&[&me, arguments].concat(), stdin);
+        assert_eq!(stderr, "");
+        (code, stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect())
+    }
+
+    fn texts(&self) -> Vec<String> {
+        self.listening.server.lock().unwrap().texts(2, ME)
+    }
+}
+
+fn results(objects: &[Value]) -> Vec<&Value> {
+    objects.iter().filter(|object| object["event"] == "result").collect()
+}
+
+#[test]
+fn commands_are_done_in_order_and_told_one_object_a_line() {
+    let script = Script::new();
+    script.listening.server.lock().unwrap().store(2, UserId(2), "evil \u{1b}[2J\u{9b}\u{202e}", None);
+    let (code, objects) =
+        script.json(&["--exec", "chat:2:one", "--exec", "chat:2:two: 你好", "--exec", "history:2"], "");
+    assert_eq!(code, 0, "{objects:#?}");
+    assert_eq!((&objects[0]["event"], &objects[0]["id"]), (&"login".into(), &1.into()));
+    let results = results(&objects);
+    assert_eq!(results.len(), 3);
+    assert!(results.iter().all(|result| result["ok"] == true));
+    assert_eq!((&results[1]["seq"], &results[1]["command"]), (&3.into(), &"chat:2:two: 你好".into()));
+    assert_eq!(results[2]["messages"][2]["content"], "two: 你好");
+    let came = objects.iter().find(|object| object["event"] == "message").expect("what was waiting");
+    assert_eq!(came["content"], "evil \u{1b}[2J\u{9b}\u{202e}", "the text itself is whole");
+    assert_eq!(script.texts(), ["one", "two: 你好"]);
+    // Nothing is kept by a script.
+    assert_eq!(fs::read_dir(script.folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn json_holds_nothing_that_a_terminal_obeys() {
+    let script = Script::new();
+    script.listening.server.lock().unwrap().store(
+        2,
+        UserId(2),
+        "\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\u{202e}\u{e0041}",
+        None,
+    );
+    let me = ["--user", "1", "--password-file", "password", "--json", "--wait", "1"];
+    let (code, stdout, _) = script.run(&me, "");
+    assert_eq!(code, 0);
+    assert!(stdout.contains("\\u202e") && stdout.contains("\\udb40\\udc41"), "{stdout}");
+    assert!(stdout.chars().all(|c| c == '\n' || !chatclient_core::sanitize::is_unsafe(c)), "{stdout:?}");
+}
+
+#[test]
+fn lines_of_stdin_are_commands_and_one_that_is_none_fails_the_script_but_not_the_others() {
+    let script = Script::new();
+    let (code, objects) =
+        script.json(&[], b"chat:2:one\n\nchta:2:no\njust text\nchat:2:cut \xe4\xbd\nchat:2:two\r\n");
+    assert_eq!(code, 1);
+    let ok: Vec<_> = results(&objects).iter().map(|result| result["ok"] == true).collect();
+    assert_eq!(ok, [true, false, false, false, true]);
+    let error = |at: usize| results(&objects)[at]["error"].as_str().unwrap();
+    assert!(error(1).contains("did you mean `chat`?") && error(3).contains("not UTF-8"), "{objects:#?}");
+    assert_eq!(script.texts(), ["one", "two"]);
+}
+
+#[test]
+fn lines_for_people_say_what_came_and_what_failed() {
+    let script = Script::new();
+    script.listening.server.lock().unwrap().store(2, UserId(2), "while you were away", None);
+    let arguments =
+        ["--user", "1", "--password-file", "password", "--exec", "chat:nobody:x", "--exec", "chat:2:hi"];
+    let (code, stdout, stderr) = script.run(&arguments, "");
+    assert_eq!((code, stderr.as_str()), (1, "chatclient: chat:nobody:x: there is no such user\n"));
+    assert!(stdout.ends_with("] user 2 (2): while you were away\n"), "{stdout}");
+}
+
+#[test]
+fn a_token_is_kept_where_one_was_asked_for_and_used_alone_later() {
+    let script = Script::new();
+    let both =
+        ["--user", "1", "--password-file", "password", "--token-file", "token", "--exec", "chat:2:one"];
+    assert_eq!(script.run(&both, "").0, 0);
+    let token = script.folder.path().join("token");
+    assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+    let alone = ["--token-file", "token", "--exec", "chat:2:two"];
+    assert_eq!(script.run(&alone, ""), (0, String::new(), String::new()));
+    fs::write(&token, "an old one\n").unwrap();
+    let (code, _, stderr) = script.run(&alone, "");
+    assert_eq!((code, stderr.as_str()), (1, "chatclient: login failed: the token is not valid\n"));
+    // With a password beside it, a token that is no longer valid is made anew.
+    assert_eq!(script.run(&both, "").0, 0);
+    assert_eq!(script.run(&alone, "").0, 0);
+    assert_eq!(script.texts(), ["one", "two", "one", "two"]);
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_nothing_is_done() {
+    let script = Script::new();
+    for arguments in [
+        &["--exec", "chat:2:x"][..],
+        &["--json"],
+        &["--wait", "1"],
+        &["--user", "1"],
+        &["--password-file", "password"],
+        &["--user", "1", "--password-file", "missing"],
+        &["--token-file", "missing"],
+        &["--user", "1", "--password-file", "password", "--wait", "x"],
+        &["--user", "1", "--password-file", "password", "--exec", "chat:2:x", "--exec", "chta:2:x"],
+        &["--user", "1", "--password-file", "password", "--exec", "hello"],
+    ] {
+        let (code, stdout, stderr) = script.run(arguments, "");
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
+        assert!(!stderr.is_empty());
+    }
+    assert_eq!(script.texts(), Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_password_is_exit_code_1_and_a_loose_file_a_warning() {
+    let script = Script::new();
+    fs::write(script.folder.path().join("wrong"), "not the one\n").unwrap();
+    fs::set_permissions(script.folder.path().join("wrong"), Permissions::from_mode(0o644)).unwrap();
+    let (code, _, stderr) =
+        script.run(&["--user", "1", "--password-file", "wrong", "--exec", "chat:2:x"], "");
+    assert_eq!(code, 1);
+    assert!(stderr.contains("others can read wrong: chmod 600 wrong"), "{stderr}");
+    assert!(stderr.contains("login failed: id, name or password is wrong"), "{stderr}");
+}
+
+#[test]
+fn a_script_that_is_kicked_says_by_whom_and_fails() {
+    let script = Script::new();
+    let mut child = script
+        .command(&["--user", "1", "--password-file", "password", "--json", "--wait", "60"])
+        .spawn()
+        .unwrap();
+    // The end of its lines: from now on it only listens.
+    drop(child.stdin.take());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.next().unwrap().contains("\"login\""));
+    script.listening.push(&Push::Kicked(Box::new(Kicked {
+        reason: "another login".into(),
+        device: Some("phone".into()),
+        time: UnixMillis(0),
+    })));
+    let kicked: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    assert_eq!((&kicked["event"], &kicked["device"]), (&"kicked".into(), &"phone".into()));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_named_and_the_program_goes_on_without() {
+    let run = |prepare: &dyn Fn(&Path)| {
+        let script = Script::new();
+        let folder = script.folder.path().join("chatclient");
+        fs::create_dir(&folder).unwrap();
+        prepare(&folder.join(format!("127.0.0.1_{}_1.db", script.listening.port)));
+        let menu = format!("1\n{ME}\n{PASSWORD}\nchat:2:one\nquit\n");
+        let (code, stdout, _) = script.run(&[], &menu);
+        assert_eq!(code, 0, "{stdout}");
+        assert_eq!(script.texts(), ["one"]);
+        stdout
+    };
+    let damaged = run(&|store| fs::write(store, "no database, and never was one".repeat(100)).unwrap());
+    assert!(
+        damaged.contains("nothing is kept on this machine: ") && damaged.contains("is damaged"),
+        "{damaged}"
+    );
+    let folder = run(&|store| fs::create_dir(store).unwrap());
+    assert!(folder.contains("nothing is kept on this machine: "), "{folder}");
+    let good = run(&|_| ());
+    assert!(!good.contains("nothing is kept"), "{good}");
+}

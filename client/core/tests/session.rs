@@ -1,0 +1,455 @@
+//! The session on a fake clock, one behaviour a test.
+
+mod support;
+
+use chatclient_core::session::{HEARTBEAT_MS, NODE_CONNECT_MS, NODES_MS, REPLY_MS, SILENCE_MS};
+use chatclient_core::{Event, Failure, LinkAction, LogoutReason, Lost, Options, Session};
+use support::{FakeConnection, FakeServer, Faults, ME, PASSWORD};
+use wire::command::Who;
+use wire::kind::request;
+use wire::push::{GoingAway, Kicked};
+use wire::*;
+
+/// A session, a server and the connection between them, without delay.
+struct Pair {
+    now: u64,
+    /// The address that was given does not answer.
+    given_is_down: bool,
+    /// Where connections were tried.
+    tried: Vec<Option<Box<str>>>,
+    session: Session,
+    server: FakeServer,
+    connection: Option<FakeConnection>,
+    reachable: bool,
+    events: Vec<Event>,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        Pair {
+            now: 1_000,
+            given_is_down: false,
+            tried: Vec::new(),
+            session: Session::new(Options::new(7)),
+            server: FakeServer::new(1, Faults::default()),
+            connection: None,
+            reachable: true,
+            events: Vec::new(),
+        }
+    }
+
+    fn online() -> Pair {
+        let mut pair = Pair::new();
+        pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+        pair.settle();
+        assert!(pair.session.is_online());
+        pair.events.clear();
+        pair
+    }
+
+    /// Carries everything there is to carry.
+    fn settle(&mut self) {
+        loop {
+            while let Some(action) = self.session.poll_link() {
+                let asked = matches!(action, LinkAction::Connect);
+                let there = asked.then(|| self.session.take_other_node());
+                let is_up = self.reachable && !(self.given_is_down && there == Some(None));
+                self.tried.extend(there);
+                match action {
+                    LinkAction::Close => self.connection = None,
+                    LinkAction::Connect if is_up => {
+                        self.connection = Some(FakeConnection::default());
+                        self.session.handle_connected(self.now);
+                    }
+                    LinkAction::Connect => {
+                        self.session.handle_disconnected(self.now, Lost::Unreachable("refused".into()));
+                    }
+                }
+            }
+            let mut bytes = Vec::new();
+            self.session.poll_transmit(&mut bytes);
+            if let Some(connection) = &mut self.connection {
+                self.server.receive(connection, &bytes);
+                let answer = std::mem::take(&mut connection.out);
+                self.session.handle_bytes(self.now, &answer);
+            }
+            let before = self.events.len();
+            while let Some(event) = self.session.poll_event() {
+                self.events.push(event);
+            }
+            if bytes.is_empty() && self.events.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass, at the session's own steps.
+    fn pass(&mut self, ms: u64) {
+        let end = self.now + ms;
+        while let Some(at) = self.session.next_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.session.handle_timeout(self.now);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn lose(&mut self) {
+        self.connection = None;
+        self.session.handle_disconnected(self.now, Lost::Closed);
+        self.settle();
+    }
+
+    fn push(&mut self, push: &Push) {
+        let mut bytes = Vec::new();
+        push.encode(&mut bytes);
+        self.session.handle_bytes(self.now, &bytes);
+        self.settle();
+    }
+
+    fn shown(&self) -> Vec<u64> {
+        let seq = |event: &Event| match event {
+            Event::Message(message) => Some(message.seq.0),
+            _ => None,
+        };
+        self.events.iter().filter_map(seq).collect()
+    }
+
+    fn requests(&self, kind: u16) -> usize {
+        let log = &self.connection.as_ref().expect("connected").log;
+        log.iter().filter(|logged| **logged == kind).count()
+    }
+}
+
+#[test]
+fn a_wrong_password_is_said_once_and_not_tried_again() {
+    let mut pair = Pair::new();
+    pair.session.login_password(pair.now, Who::Id(ME), "wrong pass");
+    pair.settle();
+    assert!(matches!(&pair.events[..], [Event::Connected, Event::LoginFailed(Failure::Refused(_))]));
+    pair.pass(20_000);
+    assert_eq!(pair.requests(request::LOGIN), 1);
+    pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+    pair.settle();
+    assert!(pair.session.is_online());
+}
+
+#[test]
+fn a_server_out_of_reach_is_said_and_a_later_command_tries_again() {
+    let mut pair = Pair::new();
+    pair.reachable = false;
+    pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+    let register = pair.session.register(pair.now, "somebody", PASSWORD);
+    pair.settle();
+    let lost = || Failure::Lost(Lost::Unreachable("refused".into()));
+    assert_eq!(
+        pair.events,
+        [Event::Failed { request: register, failure: lost() }, Event::LoginFailed(lost())]
+    );
+    assert_eq!(pair.session.next_timeout(), None);
+    pair.reachable = true;
+    pair.session.register(pair.now, "somebody", PASSWORD);
+    pair.settle();
+    assert!(matches!(pair.events.last(), Some(Event::Reply { reply: Reply::Registered(_), .. })));
+}
+
+#[test]
+fn a_lost_connection_comes_back_by_token_and_sends_what_waits() {
+    let mut pair = Pair::online();
+    pair.pass(6_000);
+    pair.reachable = false;
+    pair.lose();
+    let local = pair.session.send(pair.now, Target::User(UserId(2)), "written offline").unwrap();
+    pair.pass(60_000);
+    assert!(pair.session.wants_connection() && pair.session.reconnect_at().is_some());
+    let attempts = pair.events.iter().filter(|e| matches!(e, Event::Disconnected { .. })).count();
+    assert!((6..60).contains(&attempts), "backed off: {attempts} attempts in a minute");
+    pair.reachable = true;
+    pair.pass(10_000);
+    assert!(pair.events.iter().any(|event| matches!(event, Event::LoggedIn(_))));
+    assert!(
+        pair.events.iter().any(|event| matches!(event, Event::Sent { local: sent, .. } if *sent == local))
+    );
+    assert_eq!(pair.server.texts(2, ME), ["written offline"]);
+}
+
+#[test]
+fn after_a_kick_nothing_is_tried_until_the_user_asks() {
+    let mut pair = Pair::online();
+    let kicked = Kicked { reason: "a newer login".into(), device: Some("phone".into()), time: UnixMillis(1) };
+    pair.push(&Push::Kicked(Box::new(kicked.clone())));
+    assert_eq!(pair.events, [Event::LoggedOut(LogoutReason::Kicked(Box::new(kicked)))]);
+    assert!(pair.connection.is_none() && pair.session.token().is_none());
+    assert_eq!(pair.session.next_timeout(), None);
+}
+
+#[test]
+fn an_invalid_token_ends_it_and_the_outbox_waits_for_the_same_account() {
+    let mut pair = Pair::online();
+    pair.server.token = None;
+    pair.lose();
+    pair.session.send(pair.now, Target::User(UserId(2)), "kept").unwrap();
+    pair.pass(20_000);
+    assert!(matches!(pair.events.last(), Some(Event::LoggedOut(LogoutReason::TokenInvalid(_)))));
+    assert_eq!((pair.session.unsent(), pair.session.next_timeout()), (1, None));
+    pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+    pair.settle();
+    assert_eq!(pair.server.texts(2, ME), ["kept"]);
+}
+
+#[test]
+fn logging_out_revokes_the_token_and_closes() {
+    let mut pair = Pair::online();
+    pair.session.logout(pair.now);
+    pair.settle();
+    assert_eq!(pair.events, [Event::LoggedOut(LogoutReason::Asked)]);
+    assert!(pair.server.token.is_none() && pair.connection.is_none());
+}
+
+#[test]
+fn going_away_is_obeyed() {
+    let mut pair = Pair::online();
+    pair.push(&Push::GoingAway(Box::new(GoingAway {
+        reason: "restart".into(),
+        retry_after_ms: 5_000,
+        node: None,
+    })));
+    assert!(pair.connection.is_none() && !pair.session.is_online());
+    let at = pair.session.reconnect_at().expect("comes back");
+    assert!(at >= pair.now + 5_000, "not before it may");
+    pair.pass(at - pair.now);
+    assert!(pair.session.is_online());
+}
+
+#[test]
+fn acks_are_coalesced_and_heartbeats_sent() {
+    let mut pair = Pair::online();
+    for _ in 0..10 {
+        pair.server.store(2, UserId(2), "hello", None);
+    }
+    let mut connection = pair.connection.take().expect("online");
+    pair.server.push(&mut connection);
+    let bytes = std::mem::take(&mut connection.out);
+    pair.connection = Some(connection);
+    for byte in bytes.chunks(1) {
+        pair.session.handle_bytes(pair.now, byte);
+    }
+    pair.pass(1_000);
+    assert_eq!(pair.shown(), (1..=10).collect::<Vec<_>>());
+    assert_eq!(pair.requests(request::ACK), 1);
+    assert_eq!(pair.server.conversations[&2].delivered, 10);
+    pair.pass(HEARTBEAT_MS * 3);
+    assert_eq!(pair.requests(request::HEARTBEAT), 3);
+    pair.session.read(pair.now, ConversationId(2), Seq(99));
+    pair.pass(1_000);
+    assert_eq!(pair.requests(request::READ), 1);
+}
+
+#[test]
+fn a_probe_is_answered_and_silence_ends_the_connection() {
+    let mut pair = Pair::online();
+    pair.push(&Push::Probe);
+    assert_eq!(pair.requests(request::HEARTBEAT), 1);
+    // From now on the server takes bytes and says nothing.
+    let start = pair.now;
+    while pair.session.is_online() {
+        pair.now = pair.session.next_timeout().expect("a deadline");
+        pair.session.handle_timeout(pair.now);
+        pair.session.poll_transmit(&mut Vec::new());
+    }
+    assert_eq!(pair.now - start, SILENCE_MS);
+    assert!(matches!(pair.session.poll_event(), Some(Event::Disconnected { why: Lost::Silent, .. })));
+    assert_eq!(pair.session.poll_link(), Some(LinkAction::Close));
+}
+
+#[test]
+fn a_request_without_an_answer_times_out_as_an_event() {
+    let mut pair = Pair::online();
+    let request = pair.session.friends(pair.now, 0);
+    pair.session.poll_transmit(&mut Vec::new());
+    pair.now += REPLY_MS;
+    pair.session.handle_timeout(pair.now);
+    assert_eq!(pair.session.poll_event(), Some(Event::Failed { request, failure: Failure::TimedOut }));
+    assert!(pair.session.is_online());
+}
+
+#[test]
+fn bytes_that_are_not_the_protocol_end_the_connection_with_a_sentence() {
+    for bad in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"\x43\x01\x40\x01\0\0\0\0\0\0\0\x02[]"] {
+        let mut pair = Pair::online();
+        pair.session.handle_bytes(pair.now, bad);
+        let Some(Event::Disconnected { why: Lost::Malformed(_), retry_in_ms: Some(_) }) =
+            pair.session.poll_event()
+        else {
+            panic!("{bad:?} was taken")
+        };
+    }
+    let mut pair = Pair::online();
+    pair.session.handle_bytes(pair.now, b"\x43\x01\x40\x7f\0\0\0\0\0\0\0\x02{}");
+    pair.settle();
+    assert!(pair.session.is_online() && pair.events.is_empty(), "unknown pushes are ignored");
+}
+
+#[test]
+fn what_another_device_acknowledged_is_fetched() {
+    let mut pair = Pair::online();
+    pair.server.store(2, UserId(2), "one", None);
+    pair.server.push(pair.connection.as_mut().expect("online"));
+    pair.settle();
+    pair.pass(1_000);
+    pair.reachable = false;
+    pair.lose();
+    for text in ["two", "three"] {
+        pair.server.store(2, UserId(2), text, None);
+    }
+    pair.server.conversations.get_mut(&2).expect("there").delivered = 3;
+    pair.reachable = true;
+    pair.pass(10_000);
+    assert_eq!(pair.shown(), [1, 2, 3]);
+}
+
+#[test]
+fn a_new_client_begins_where_the_account_left_off_and_below_first_seq_nothing_is_missing() {
+    let mut pair = Pair::new();
+    for id in [2, 3] {
+        for _ in 0..10 {
+            pair.server.store(id, UserId(id), "x", None);
+        }
+    }
+    pair.server.conversations.get_mut(&2).expect("there").delivered = 7;
+    pair.server.conversations.get_mut(&3).expect("there").first = 9;
+    pair.server.page = 1; // The other one comes with the catalogue.
+    pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+    pair.settle();
+    assert_eq!(pair.shown(), [8, 9, 10, 9, 10]);
+    assert_eq!(pair.requests(request::HISTORY), 0);
+    assert_eq!(pair.requests(request::CONVERSATIONS), 1);
+}
+
+#[test]
+fn a_message_that_cannot_be_sent_fails_with_the_reason_and_others_go_on() {
+    let mut pair = Pair::online();
+    let bad = pair.session.send(pair.now, Target::Name("nobody".into()), "x").unwrap();
+    let good = pair.session.send(pair.now, Target::User(UserId(2)), "y").unwrap();
+    pair.settle();
+    assert!(pair.events.iter().any(|e| matches!(e, Event::SendFailed { local, .. } if *local == bad)));
+    assert!(pair.events.iter().any(|e| matches!(e, Event::Sent { local, .. } if *local == good)));
+    assert!(pair.session.is_settled());
+}
+
+fn node(name: &str, score: u64) -> reply::Node {
+    reply::Node {
+        node: name.into(),
+        address: format!("{name}:6000").into(),
+        connections: 0,
+        cpu: 0,
+        messages_per_second: 0,
+        score,
+        alive: true,
+    }
+}
+
+/// Online at a server that told of two other nodes.
+fn one_of_three() -> Pair {
+    let mut pair = Pair::new();
+    pair.server.nodes = vec![node("fake", 0), node("busy", 90), node("idle", 10)];
+    pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+    pair.settle();
+    pair.pass(6_000);
+    assert_eq!(pair.requests(request::NODES), 1);
+    pair.tried.clear();
+    pair
+}
+
+#[test]
+fn nodes_are_asked_for_after_a_login_and_now_and_then() {
+    let mut pair = one_of_three();
+    for asked in 1..4 {
+        assert_eq!(pair.requests(request::NODES), asked);
+        pair.pass(NODES_MS);
+    }
+}
+
+#[test]
+fn a_given_address_that_answers_is_not_left() {
+    let mut pair = one_of_three();
+    for _ in 0..5 {
+        pair.lose();
+        pair.pass(10_000);
+        assert!(pair.session.is_online());
+    }
+    assert_eq!(pair.tried, [None, None, None, None, None]);
+}
+
+#[test]
+fn when_the_given_address_is_lost_the_best_node_follows_at_once_and_the_session_goes_on_there() {
+    let mut pair = one_of_three();
+    pair.given_is_down = true;
+    let lost_at = pair.now;
+    pair.lose();
+    let local = pair.session.send(pair.now, Target::User(UserId(2)), "written offline").unwrap();
+    while !pair.session.is_online() {
+        let at = pair.session.next_timeout().expect("it goes on");
+        pair.pass(at - pair.now);
+    }
+    assert!(pair.now - lost_at <= 400, "{} ms", pair.now - lost_at);
+    assert_eq!(pair.tried, [None, Some("idle:6000".into())]);
+    assert!(pair.events.iter().any(|e| matches!(e, Event::Sent { local: sent, .. } if *sent == local)));
+    // Lost there, too: the given address is looked at first.
+    pair.given_is_down = false;
+    pair.lose();
+    pair.pass(10_000);
+    assert_eq!(pair.tried.last(), Some(&None));
+}
+
+#[test]
+fn nodes_out_of_reach_cost_one_attempt_each_between_two_to_the_given_address() {
+    let mut pair = one_of_three();
+    pair.reachable = false;
+    pair.lose();
+    pair.pass(60_000);
+    assert!(pair.tried.len() > 8, "{:?}", pair.tried);
+    for (at, tried) in pair.tried.iter().enumerate() {
+        let node = ["idle:6000", "busy:6000", "fake:6000"][at / 2 % 3];
+        assert_eq!(tried.as_deref(), (at % 2 == 1).then_some(node), "attempt {at}");
+    }
+}
+
+#[test]
+fn a_node_that_swallows_everything_has_a_short_time() {
+    let mut pair = one_of_three();
+    pair.lose();
+    loop {
+        pair.now = pair.session.next_timeout().expect("it goes on");
+        pair.session.handle_timeout(pair.now);
+        assert_eq!(pair.session.poll_link(), Some(LinkAction::Connect));
+        if pair.session.take_other_node().is_some() {
+            break;
+        }
+        pair.session.handle_disconnected(pair.now, Lost::Unreachable("refused".into()));
+    }
+    assert_eq!(pair.session.next_timeout(), Some(pair.now + NODE_CONNECT_MS));
+}
+
+#[test]
+fn a_node_that_is_named_by_one_that_leaves_is_tried_first_and_once() {
+    let mut pair = one_of_three();
+    let notice = GoingAway { reason: "restart".into(), retry_after_ms: 500, node: Some("busy:6000".into()) };
+    pair.push(&Push::GoingAway(Box::new(notice)));
+    pair.reachable = false;
+    pair.pass(5_000);
+    assert_eq!(pair.tried[..3], [Some("busy:6000".into()), None, Some("idle:6000".into())]);
+}
+
+#[test]
+fn a_token_that_only_a_node_does_not_know_is_kept() {
+    let mut pair = one_of_three();
+    let token = pair.server.token.take();
+    pair.given_is_down = true;
+    pair.lose();
+    pair.pass(5_000);
+    assert!(pair.tried.len() > 2 && pair.session.token() == token.as_deref());
+    pair.given_is_down = false;
+    pair.pass(20_000);
+    assert!(matches!(pair.events.last(), Some(Event::LoggedOut(LogoutReason::TokenInvalid(_)))));
+}

@@ -1,0 +1,332 @@
+//! A chat server of one account in memory, pure like the session it talks to.
+//!
+//! It keeps the promises of the protocol, as far as [`Faults`] lets it: every message gets a place, the same `cid`
+//! gives back the first one, what was not acknowledged is pushed again at the next login.
+
+#![allow(dead_code)] // Each test uses its part.
+
+pub mod listening;
+
+use chatclient_core::random::Random;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use wire::frame::split_frame;
+use wire::kind::{REPLY, request};
+use wire::reply::{Entry, HistoryPage, LoggedIn, Registered, Sent};
+use wire::*;
+
+/// The account that logs in.
+pub const ME: UserId = UserId(1);
+pub const PASSWORD: &str = "secret1";
+/// As the protocol has it.
+const UNACKED_MAX: usize = 500;
+
+/// Chances in a hundred that the server does worse than it should.
+#[derive(Clone, Copy, Default)]
+pub struct Faults {
+    /// A SEND or HISTORY is refused for now.
+    pub refuse: u64,
+    /// A push is left out, which the protocol forbids; the client asks the history.
+    pub skip_push: u64,
+    /// An ACK is not written down.
+    pub forget_ack: u64,
+    /// Pushes come later than they could.
+    pub hold_push: u64,
+}
+
+pub struct FakeServer {
+    pub random: Random,
+    pub faults: Faults,
+    pub conversations: BTreeMap<u32, Conversation>,
+    by_cid: HashMap<String, (u32, u64)>,
+    next_token: u32,
+    pub token: Option<String>,
+    /// Rows of the login reply's list of conversations.
+    pub page: usize,
+    pub nodes: Vec<reply::Node>,
+    /// Conversations of which the client has a cursor.
+    pub known: BTreeSet<u32>,
+}
+
+pub struct Conversation {
+    pub kind: ConversationKind,
+    pub messages: Vec<Arc<Message>>,
+    pub first: u64,
+    pub delivered: u64,
+    pub read: u64,
+}
+
+/// The server's side of one connection.
+#[derive(Default)]
+pub struct FakeConnection {
+    input: Vec<u8>,
+    pub out: Vec<u8>,
+    pub logged_in: bool,
+    /// The highest seq written, per conversation.
+    pushed: BTreeMap<u32, u64>,
+    own: BTreeSet<(u32, u64)>,
+    pub closed: bool,
+    /// Every request that came, by type.
+    pub log: Vec<u16>,
+}
+
+impl FakeServer {
+    pub fn new(seed: u64, faults: Faults) -> FakeServer {
+        FakeServer {
+            random: Random::new(seed),
+            faults,
+            conversations: BTreeMap::new(),
+            by_cid: HashMap::new(),
+            next_token: 0,
+            token: None,
+            page: 200,
+            nodes: Vec::new(),
+            known: BTreeSet::new(),
+        }
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.random.up_to(99) < percent
+    }
+
+    /// Stores a message; a `cid` that is known gives back the first one.
+    pub fn store(&mut self, id: u32, from: UserId, text: &str, cid: Option<&str>) -> Sent {
+        let place = cid.and_then(|cid| self.by_cid.get(cid).copied());
+        let duplicate = place.is_some();
+        let (id, seq) = place.unwrap_or_else(|| {
+            let conversation = self.conversations.entry(id).or_insert_with(|| Conversation {
+                kind: ConversationKind::Direct,
+                messages: Vec::new(),
+                first: 1,
+                delivered: 0,
+                read: 0,
+            });
+            let seq = conversation.messages.len() as u64 + 1;
+            conversation.messages.push(Arc::new(Message {
+                conversation: ConversationId(id),
+                kind: conversation.kind,
+                seq: Seq(seq),
+                from,
+                name: format!("user {from}").into(),
+                content_type: "text".into(),
+                content: text.into(),
+                time: UnixMillis(seq),
+                cid: cid.map(Into::into),
+            }));
+            (id, seq)
+        });
+        if let (Some(cid), false) = (cid, duplicate) {
+            self.by_cid.insert(cid.to_owned(), (id, seq));
+        }
+        Sent { conversation: ConversationId(id), seq: Seq(seq), time: UnixMillis(seq), duplicate }
+    }
+
+    pub fn texts(&self, id: u32, from: UserId) -> Vec<String> {
+        let messages = self.conversations.get(&id).map_or(&[][..], |conversation| &conversation.messages);
+        messages.iter().filter(|m| m.from == from).map(|m| m.content.to_string()).collect()
+    }
+
+    /// Takes bytes from the client; answers stand in `connection.out`.
+    pub fn receive(&mut self, connection: &mut FakeConnection, bytes: &[u8]) {
+        connection.input.extend_from_slice(bytes);
+        let input = std::mem::take(&mut connection.input);
+        let mut used = 0;
+        while let Ok(Some((frame, length))) = split_frame(&input[used..], limits::FRAME_BYTES) {
+            used += length;
+            connection.log.push(frame.kind);
+            if frame.kind == request::HEARTBEAT {
+                let beat = Heartbeat::decode(frame.value).expect("a good heartbeat");
+                assert!(beat.user == if connection.logged_in { ME } else { UserId(0) });
+                frame::put_frame(&mut connection.out, REPLY | frame.kind, frame.request, |out| {
+                    out.extend_from_slice(frame.value);
+                });
+                continue;
+            }
+            let command = Command::decode(frame.kind, frame.value).expect("the client asks what is allowed");
+            let reply = self.answer(connection, command);
+            if frame.request != 0 {
+                reply.encode(frame.kind, frame.request, &mut connection.out);
+            }
+        }
+        connection.input = input[used..].to_vec();
+        self.push(connection);
+    }
+
+    fn answer(&mut self, connection: &mut FakeConnection, command: Command) -> Reply {
+        match command {
+            Command::Login { credentials, .. } => self.login(connection, credentials),
+            Command::Register(_) => Reply::Registered(Box::new(Registered {
+                id: UserId(7),
+                token: "registered".into(),
+                token_expires: UnixMillis(0),
+            })),
+            _ if !connection.logged_in => Refusal::new(Errno::NotLoggedIn, "log in first").into(),
+            Command::Logout => {
+                self.token = None;
+                connection.logged_in = false;
+                Reply::Done
+            }
+            Command::Send(send) => self.send(connection, &send),
+            Command::Ack { conversation, seq } | Command::Read { conversation, seq } => {
+                if !self.chance(self.faults.forget_ack)
+                    && let Some(conversation) = self.conversations.get_mut(&conversation.0)
+                {
+                    assert!(seq.0 <= conversation.messages.len() as u64, "acknowledged what does not exist");
+                    conversation.delivered = conversation.delivered.max(seq.0);
+                }
+                Reply::Done
+            }
+            Command::History { conversation, direction, limit } => {
+                self.history(conversation.0, direction, limit as usize)
+            }
+            Command::Conversations { before, .. } => {
+                let entries: Vec<_> = self.entries().into_iter().rev().collect();
+                let rest = entries.into_iter().filter(|e| before.is_none_or(|(_, id)| e.conversation < id));
+                let mut rest: Vec<_> = rest.collect();
+                let more = rest.len() > self.page;
+                rest.truncate(self.page);
+                Reply::Conversations(Box::new(reply::ConversationsPage { conversations: rest, more }))
+            }
+            Command::Nodes => {
+                Reply::Nodes(Box::new(reply::NodesPage { best: "fake:1".into(), nodes: self.nodes.clone() }))
+            }
+            Command::Friends(_) => Reply::Friends(Box::new(reply::FriendsPage {
+                friends: vec![],
+                requests: vec![],
+                more: false,
+            })),
+            _ => Reply::Done,
+        }
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let entry = |(id, c): (&u32, &Conversation)| Entry {
+            conversation: ConversationId(*id),
+            kind: c.kind,
+            peer: Some(UserId(*id)),
+            name: format!("user {id}").into(),
+            last_seq: Seq(c.messages.len() as u64),
+            first_seq: Seq(c.first),
+            delivered_seq: Seq(c.delivered),
+            read_seq: Seq(c.read),
+            time: UnixMillis(0),
+            peer_delivered_seq: None,
+            peer_read_seq: None,
+        };
+        self.conversations.iter().map(entry).collect()
+    }
+
+    fn login(&mut self, connection: &mut FakeConnection, credentials: Credentials) -> Reply {
+        match credentials {
+            Credentials::Password { password, .. } if *password == *PASSWORD => {
+                self.next_token += 1;
+                self.token = Some(format!("token {}", self.next_token));
+            }
+            Credentials::Password { .. } => {
+                return Refusal::new(Errno::BadCredentials, "id, name or password is wrong").into();
+            }
+            Credentials::Token(token) if self.token.as_deref() == Some(&token) => {}
+            Credentials::Token(_) => {
+                return Refusal::new(Errno::TokenInvalid, "the token is not valid").into();
+            }
+        }
+        connection.logged_in = true;
+        let mut conversations: Vec<_> = self.entries().into_iter().rev().collect();
+        let conversations_more = conversations.len() > self.page;
+        conversations.truncate(self.page);
+        connection.pushed = self.conversations.iter().map(|(id, c)| (*id, c.delivered)).collect();
+        Reply::LoggedIn(Box::new(LoggedIn {
+            id: ME,
+            name: "me".into(),
+            token: self.token.clone().unwrap_or_default().into(),
+            token_expires: UnixMillis(0),
+            node: "fake".into(),
+            resumed: false,
+            friends: vec![],
+            groups: vec![],
+            conversations,
+            friends_more: false,
+            groups_more: false,
+            conversations_more,
+        }))
+    }
+
+    fn send(&mut self, connection: &mut FakeConnection, send: &command::Send) -> Reply {
+        let id = match &send.target {
+            Target::User(id) => id.0,
+            Target::Conversation(id) => id.0,
+            Target::Name(_) => return Refusal::new(Errno::NotFound, "there is no such user").into(),
+        };
+        let refuse = self.chance(self.faults.refuse);
+        if refuse && self.chance(50) {
+            let errno = if self.chance(50) { Errno::Busy } else { Errno::RateLimited };
+            return Refusal::later(errno, "later", self.random.up_to(300)).into();
+        }
+        let sent = self.store(id, ME, &send.content, send.cid.as_deref());
+        if refuse {
+            return Refusal {
+                cid: send.cid.clone(),
+                ..Refusal::later(Errno::Unavailable, "storage is away", 50)
+            }
+            .into();
+        }
+        let conversation = self.conversations.get_mut(&id).expect("just stored");
+        if !sent.duplicate {
+            connection.own.insert((id, sent.seq.0));
+            if conversation.delivered == sent.seq.0 - 1 {
+                conversation.delivered = sent.seq.0;
+            }
+        }
+        Reply::Sent(sent)
+    }
+
+    fn history(&mut self, id: u32, direction: Direction, limit: usize) -> Reply {
+        if self.chance(self.faults.refuse) {
+            return Refusal::later(Errno::Busy, "later", 20).into();
+        }
+        let Some(conversation) = self.conversations.get(&id) else {
+            return Refusal::new(Errno::Forbidden, "not a member").into();
+        };
+        let seen = conversation.messages.iter().filter(|m| m.seq.0 >= conversation.first);
+        let (messages, more): (Vec<_>, bool) = match direction {
+            Direction::After(seq) => {
+                let all: Vec<_> = seen.filter(|m| m.seq > seq).cloned().collect();
+                (all.iter().take(limit).cloned().collect(), all.len() > limit)
+            }
+            Direction::Before(seq) => {
+                let all: Vec<_> = seen.filter(|m| m.seq < seq).cloned().collect();
+                (all[all.len().saturating_sub(limit)..].to_vec(), all.len() > limit)
+            }
+        };
+        Reply::History(Box::new(HistoryPage { messages, more, first_seq: Seq(conversation.first) }))
+    }
+
+    /// Writes the messages that the connection lacks, oldest first.
+    pub fn push(&mut self, connection: &mut FakeConnection) {
+        if !connection.logged_in || self.chance(self.faults.hold_push) {
+            return;
+        }
+        let faults = self.faults;
+        let mut unacked: usize = self
+            .conversations
+            .iter()
+            .map(|(id, c)| {
+                connection.pushed.get(id).copied().unwrap_or(0).saturating_sub(c.delivered) as usize
+            })
+            .sum();
+        for (id, conversation) in &self.conversations {
+            let pushed = connection.pushed.entry(*id).or_insert(0);
+            while *pushed < conversation.messages.len() as u64 && unacked < UNACKED_MAX {
+                let message = &conversation.messages[*pushed as usize];
+                *pushed += 1;
+                let own = connection.own.contains(&(*id, message.seq.0));
+                // A client that never heard of a conversation can only believe its first push.
+                let skip = self.known.contains(id) && self.random.up_to(99) < faults.skip_push;
+                if message.seq.0 >= conversation.first && !own && !skip {
+                    unacked += 1;
+                    Push::Message(message.clone()).encode(&mut connection.out);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+use crate::*;
+use chatclient_core::outbox::{LocalId, Unsent};
+use chatclient_core::snapshot::ConversationSnapshot;
+use chatclient_core::{Event, SendFailure, Snapshot};
+use std::sync::Arc;
+use tempfile::TempDir;
+use wire::command::Send;
+use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis};
+
+const ME: UserId = UserId(1);
+const CHAT: ConversationId = ConversationId(7);
+
+fn folder() -> (TempDir, Folder) {
+    let home = tempfile::tempdir().unwrap();
+    let folder = Folder::new(home.path().join("chatclient"), "127.0.0.1:6000");
+    (home, folder)
+}
+
+fn message(seq: u64, from: u32, text: &str) -> Event {
+    Event::Message(Arc::new(Message {
+        conversation: CHAT,
+        kind: ConversationKind::Direct,
+        seq: Seq(seq),
+        from: UserId(from),
+        name: format!("user {from}").into(),
+        content_type: "text".into(),
+        content: text.into(),
+        time: UnixMillis(seq),
+        cid: None,
+    }))
+}
+
+fn unsent(local: u64, to: Target) -> Unsent {
+    let send =
+        Send { target: to, content: format!("text {local}").into(), content_type: "text".into(), cid: None };
+    Unsent { local: LocalId(local), send, tried_ago_ms: None }
+}
+
+fn at(cursor: u64) -> ConversationSnapshot {
+    ConversationSnapshot { conversation: CHAT, cursor: Some(Seq(cursor)), read: Seq(0), own_above: vec![] }
+}
+
+fn changes(conversations: Vec<ConversationSnapshot>, unsent: Vec<Unsent>) -> Snapshot {
+    Snapshot { account: Some(ME), token: Some("a token".into()), next_number: 9, conversations, unsent }
+}
+
+#[test]
+fn what_was_saved_is_there_after_the_end_of_the_process() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME).unwrap();
+    let waits = [unsent(7, Target::Name("li si".into())), unsent(8, Target::Conversation(CHAT))];
+    let own_above = vec![Seq(5), Seq(9)];
+    let conversation = ConversationSnapshot { own_above, read: Seq(1), ..at(2) };
+    let saved = changes(vec![conversation], waits.to_vec());
+    store.save(Some(&saved), &[message(1, 2, "one"), message(2, 2, "two")]).unwrap();
+    drop(store);
+    let store = folder.open(ME).unwrap();
+    assert_eq!(store.snapshot().unwrap(), saved);
+    let texts: Vec<_> = store
+        .history(CHAT, Seq::MAX, 10)
+        .unwrap()
+        .iter()
+        .map(|message| message.content.to_string())
+        .collect();
+    assert_eq!(texts, ["one", "two"]);
+    let [chat] = &store.conversations().unwrap()[..] else { panic!("one conversation") };
+    assert_eq!((chat.peer, &*chat.name, chat.unread, chat.cursor), (Some(UserId(2)), "user 2", 1, Seq(2)));
+    assert_eq!(store.unread(9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_sent_message_moves_from_the_outbox_to_its_place_and_a_failed_one_waits_for_a_word() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME).unwrap();
+    let to = Target::User(UserId(2));
+    store.save(Some(&changes(vec![], vec![unsent(1, to.clone()), unsent(2, to.clone())])), &[]).unwrap();
+    let sent = Event::Sent { local: LocalId(1), conversation: CHAT, seq: Seq(3), time: UnixMillis(5) };
+    let failed = Event::SendFailed { local: LocalId(2), failure: SendFailure::Expired };
+    store.save(None, &[sent, failed]).unwrap();
+    assert_eq!(store.snapshot().unwrap().unsent, []);
+    let page = store.history(CHAT, Seq::MAX, 10).unwrap();
+    assert_eq!((page.len(), page[0].from, &*page[0].content), (1, ME, "text 1"));
+    let [failed] = &store.failed().unwrap()[..] else { panic!("one has failed") };
+    assert_eq!((failed.local, &failed.target, &*failed.content), (LocalId(2), &to, "text 2"));
+    store.forget_failed(LocalId(2)).unwrap();
+    assert_eq!(store.failed().unwrap(), []);
+}
+
+#[test]
+fn only_the_owner_can_read_it_and_only_one_client_has_it() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME).unwrap();
+    store.save(Some(&changes(vec![at(1)], vec![])), &[message(1, 2, "secret")]).unwrap();
+    let mut files = 0;
+    for file in fs::read_dir(folder_path(&store)).unwrap() {
+        let mode = file.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        files += 1;
+    }
+    assert!(files >= 2, "the write-ahead log lies beside it");
+    let error = folder.open(ME).unwrap_err();
+    assert!(matches!(error, StoreError::InUse(_)), "{error}");
+    assert_eq!(folder.accounts(), []);
+    drop(store);
+    assert!(folder.open(ME).is_ok());
+}
+
+fn folder_path(store: &Store) -> PathBuf {
+    let folder = store.path.parent().unwrap();
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    folder.to_owned()
+}
+
+#[test]
+fn files_that_are_no_stores_are_named_and_left_alone() {
+    let (home, folder) = folder();
+    let path = home.path().join("chatclient/127.0.0.1_6000_1.db");
+    drop(folder.open(ME).unwrap());
+    let good = fs::read(&path).unwrap();
+
+    fs::write(&path, "this is a shopping list, and long enough to be one\n".repeat(100)).unwrap();
+    let error = folder.open(ME).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("127.0.0.1_6000_1.db is damaged"), "{error}");
+    assert!(fs::read_to_string(&path).unwrap().starts_with("this is a shopping list"));
+
+    fs::write(&path, &good).unwrap();
+    let later = MIGRATIONS.len() as i64 + 1;
+    folder.open(ME).unwrap().db.pragma_update(None, "user_version", later).unwrap();
+    let error = folder.open(ME).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+}
+
+#[test]
+fn accounts_that_can_be_gone_on_with_are_listed_for_their_server_alone() {
+    let (home, folder) = folder();
+    let mut store = folder.open(ME).unwrap();
+    assert_eq!(store.kept_account().unwrap(), None);
+    store.save(Some(&changes(vec![], vec![])), &[]).unwrap();
+    store.db.execute("UPDATE account SET name = 'zhang san', used_at = 5", []).unwrap();
+    drop(store);
+    let kept = KeptAccount { id: ME, name: "zhang san".into(), used_at: 5 };
+    assert_eq!(folder.accounts(), [kept]);
+    assert_eq!(Folder::new(home.path().join("chatclient"), "127.0.0.1:6001").accounts(), []);
+    let mut store = folder.open(ME).unwrap();
+    store.save(Some(&Snapshot { token: None, ..changes(vec![], vec![]) }), &[]).unwrap();
+    drop(store);
+    assert_eq!(folder.accounts(), [], "logged out");
+}
+
+#[test]
+fn a_transaction_that_fails_leaves_nothing() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME).unwrap();
+    store.db.execute_batch("CREATE TRIGGER full BEFORE INSERT ON message WHEN NEW.seq = 2 BEGIN SELECT RAISE(ABORT, 'full'); END").unwrap();
+    let error =
+        store.save(Some(&changes(vec![at(2)], vec![])), &[message(1, 2, "one"), message(2, 2, "two")]);
+    assert!(error.unwrap_err().to_string().contains("full"));
+    assert_eq!(store.snapshot().unwrap().conversations, []);
+    assert_eq!(store.history(CHAT, Seq::MAX, 10).unwrap(), []);
+}

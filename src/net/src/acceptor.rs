@@ -4,7 +4,7 @@
 //! would stay readable for ever. So one descriptor is kept in reserve: it is given up for a moment, each that waits
 //! is accepted with it and closed at once, and after a pause accepting is tried again.
 
-use crate::reactor::{EVENTS, Mail, WAKE};
+use crate::reactor::{Control, EVENTS, WAKE};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll};
 use runtime::queue::Outbox;
@@ -27,18 +27,18 @@ const BATCH: usize = 128;
 
 /// A new connection.
 #[derive(Debug)]
-pub(super) struct Accepted {
+pub(crate) struct Accepted {
     pub stream: TcpStream,
     pub peer: IpAddr,
 }
 
 /// One loop and everything in it.
-pub(super) struct Acceptor {
+pub(crate) struct Acceptor {
     pub poll: Poll,
     /// The listeners; their tokens are their places here.
     pub listeners: Vec<TcpListener>,
     /// The sub-reactors.
-    pub reactors: Vec<Outbox<Mail>>,
+    pub reactors: Vec<Outbox<Control>>,
     /// Whose turn it is.
     pub next: usize,
     /// Open connections of the whole server, and how many there may be.
@@ -112,7 +112,7 @@ impl Acceptor {
         for (reactor, batch) in self.reactors.iter().zip(batches).filter(|(_, batch)| !batch.is_empty()) {
             let count = batch.len();
             // A sub-reactor waits for nobody, so waiting for it ends. One that is gone takes no more.
-            if reactor.send(Mail::Accepted(batch)).is_err() {
+            if reactor.send(Control::Adopt(batch)).is_err() {
                 self.connections.fetch_sub(count, Ordering::Relaxed);
             }
         }
@@ -159,7 +159,7 @@ impl Acceptor {
 }
 
 /// A descriptor to give up when there is no other.
-pub(super) struct Reserve(Option<File>);
+pub(crate) struct Reserve(Option<File>);
 
 impl Reserve {
     pub fn open() -> io::Result<Reserve> {

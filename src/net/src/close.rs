@@ -16,7 +16,7 @@ pub enum CloseReason {
     LoginTimeout,
     /// One of the oldest of too many that wait to log in.
     #[error("too many connections wait to log in, and this was one of the oldest")]
-    Crowded,
+    TooManyPendingLogins,
     /// Silent, and silent again after a probe.
     #[error("it was silent and did not answer the probe")]
     Silent,
@@ -48,7 +48,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Whether the peer may still want what was written to it: flush, say goodbye, and only then let go.
-    pub(super) fn is_gentle(self) -> bool {
+    pub(crate) fn is_gentle(self) -> bool {
         match self {
             CloseReason::PeerClosed
             | CloseReason::BadFrame
@@ -60,7 +60,7 @@ impl CloseReason {
             CloseReason::PeerReset
             | CloseReason::LoginTimeout
             | CloseReason::ProxyTimeout
-            | CloseReason::Crowded
+            | CloseReason::TooManyPendingLogins
             | CloseReason::Silent
             | CloseReason::SlowConsumer => false,
         }

@@ -10,13 +10,13 @@
 //! closed waits, some in `pending`, the rest in the kernel, where it pushes back on the peer.
 
 use crate::close::CloseReason;
+use crate::codec::legacy::{self, Legacy};
+use crate::codec::tlv;
+use crate::context::Context;
 use crate::deadline::{Spans, Tick};
-use crate::introduction::{self, Origin};
-use crate::keep_alive::keep_alive;
-use crate::legacy::{self, Legacy};
 use crate::output::{Output, Progress};
-use crate::shared::Shared;
-use crate::tlv;
+use crate::transport::keep_alive::keep_alive;
+use crate::transport::proxy_handshake::{self, ProxiedPeer};
 use logic::{ConnId, Input};
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -37,7 +37,7 @@ const _: () = assert!(cfg!(debug_assertions) || size_of::<Connection>() <= 128);
 
 /// How far the end of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Phase {
     Open,
     /// What is unwritten is still written; what comes is thrown away.
     Flushing,
@@ -46,16 +46,16 @@ pub(super) enum Stage {
 }
 
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     pub id: ConnId,
     stream: TcpStream,
     /// Who is behind a connection that a proxy made, and has said so or may; for the others the socket knows.
-    pub origin: Option<Box<Origin>>,
+    pub origin: Option<Box<ProxiedPeer>>,
     /// Chosen by the first byte; until then logic does not know of the connection.
     pub dialect: Option<Dialect>,
     /// What a connection of that dialect has beside the others.
     pub legacy: Option<Box<Legacy>>,
-    pub stage: Stage,
+    pub phase: Phase,
     /// Who is logged in.
     user: Option<UserId>,
 
@@ -78,7 +78,7 @@ pub(super) struct Connection {
     pub listed: bool,
 
     pub output: Output,
-    /// In [`Shared::dirty`] or [`Shared::answered`].
+    /// In [`Context::dirty`] or [`Context::answered`].
     pub dirty: bool,
     /// The kernel takes nothing until it says that it does.
     blocked: bool,
@@ -102,14 +102,14 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that was just accepted and is watched by the loop under its id.
-    pub fn new(id: ConnId, stream: TcpStream, origin: Option<Box<Origin>>, now: Tick) -> Connection {
+    pub fn new(id: ConnId, stream: TcpStream, origin: Option<Box<ProxiedPeer>>, now: Tick) -> Connection {
         Connection {
             id,
             stream,
             origin,
             dialect: None,
             legacy: None,
-            stage: Stage::Open,
+            phase: Phase::Open,
             user: None,
             pending: Vec::new(),
             weight: 0,
@@ -141,18 +141,18 @@ impl Connection {
     /// Who is behind it. An error: the kernel has forgotten, for the connection is gone.
     pub fn peer(&self) -> io::Result<SocketAddr> {
         match self.origin.as_deref() {
-            Some(Origin::Stated(source)) => Ok(*source),
+            Some(ProxiedPeer::Known(source)) => Ok(*source),
             _ => self.stream.peer_addr(),
         }
     }
 
     /// Whether what comes from the peer may be taken: nothing changes the meaning of what follows, not too much of
     /// what came is unanswered, not too much of the answers unread.
-    pub fn gate_is_open(&self, shared: &Shared) -> bool {
-        self.stage == Stage::Open
+    pub fn gate_is_open(&self, context: &Context) -> bool {
+        self.phase == Phase::Open
             && !self.held
             && !self.throttled
-            && self.output.len() <= shared.limits.high_water
+            && self.output.len() <= context.limits.high_water
             && self.legacy.as_ref().is_none_or(|legacy| legacy.gate_is_open())
     }
 
@@ -163,18 +163,18 @@ impl Connection {
     ///
     /// A read that does not fill the buffer has emptied the socket, so no second read asks: with edge triggers
     /// whatever comes later is a new event (epoll(7)). Only the end of the stream has to be read for.
-    pub fn service(&mut self, shared: &mut Shared, buffer: &mut [u8]) -> Result<(), CloseReason> {
-        if self.stage != Stage::Open {
-            return self.discard(shared, buffer);
+    pub fn service(&mut self, context: &mut Context, buffer: &mut [u8]) -> Result<(), CloseReason> {
+        if self.phase != Phase::Open {
+            return self.discard(context, buffer);
         }
-        if shared.stalled {
-            shared.list(self);
+        if context.stalled {
+            context.list(self);
             return Ok(());
         }
-        if !self.pending.is_empty() && self.gate_is_open(shared) {
-            self.decode_pending(shared)?;
+        if !self.pending.is_empty() && self.gate_is_open(context) {
+            self.decode_pending(context)?;
         }
-        while self.readable && self.gate_is_open(shared) {
+        while self.readable && self.gate_is_open(context) {
             match self.stream.read(buffer) {
                 Ok(0) => {
                     self.ended = true;
@@ -182,35 +182,35 @@ impl Connection {
                 }
                 Ok(length) => {
                     self.readable = self.hung_up || length == buffer.len();
-                    self.heard = shared.now;
+                    self.heard = context.now;
                     self.probed = false;
-                    introduction::take_in(self, &buffer[..length], shared)?;
+                    proxy_handshake::take_in(self, &buffer[..length], context)?;
                     if length == buffer.len() {
-                        shared.list(self);
+                        context.list(self);
                         return Ok(());
                     }
                 }
                 Err(error) => self.read_failed(&error)?,
             }
         }
-        self.choked = !self.gate_is_open(shared) && (self.readable || !self.pending.is_empty());
+        self.choked = !self.gate_is_open(context) && (self.readable || !self.pending.is_empty());
         Ok(())
     }
 
     /// Reads and throws away, a buffer a turn: unread bytes would make the kernel reset the connection when it is
     /// closed, and the reset would destroy what the peer has not read yet (RFC 1122, 4.2.2.13).
-    fn discard(&mut self, shared: &mut Shared, buffer: &mut [u8]) -> Result<(), CloseReason> {
+    fn discard(&mut self, context: &mut Context, buffer: &mut [u8]) -> Result<(), CloseReason> {
         while self.readable {
             match self.stream.read(buffer) {
                 Ok(0) => {
                     self.readable = false;
                     self.ended = true;
-                    if self.stage == Stage::Lingering {
+                    if self.phase == Phase::Lingering {
                         return Err(CloseReason::PeerClosed);
                     }
                 }
                 Ok(length) if length == buffer.len() => {
-                    shared.list(self);
+                    context.list(self);
                     break;
                 }
                 Ok(_) => self.readable = self.hung_up,
@@ -230,12 +230,12 @@ impl Connection {
     }
 
     /// Decodes what was read. What is left over of it is kept.
-    pub fn take_in(&mut self, mut bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
+    pub fn take_in(&mut self, mut bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
         if self.dialect.is_none() {
-            self.choose_dialect(bytes[0], shared)?;
+            self.choose_dialect(bytes[0], context)?;
         }
         // A frame that was begun earlier is completed apart; everything behind it is decoded where it was read to.
-        while !self.pending.is_empty() && !bytes.is_empty() && self.gate_is_open(shared) {
+        while !self.pending.is_empty() && !bytes.is_empty() && self.gate_is_open(context) {
             let missing = match self.legacy {
                 None => tlv::missing(&self.pending).min(bytes.len()),
                 Some(_) => bytes.len(),
@@ -243,19 +243,19 @@ impl Connection {
             let (head, rest) = bytes.split_at(missing);
             self.pending.extend_from_slice(head);
             bytes = rest;
-            self.decode_pending(shared)?;
+            self.decode_pending(context)?;
         }
         if self.pending.is_empty() {
-            let used = self.decode(bytes, shared)?;
+            let used = self.decode(bytes, context)?;
             bytes = &bytes[used..];
         }
         self.pending.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn decode_pending(&mut self, shared: &mut Shared) -> Result<(), CloseReason> {
+    fn decode_pending(&mut self, context: &mut Context) -> Result<(), CloseReason> {
         let mut pending = std::mem::take(&mut self.pending);
-        let used = self.decode(&pending, shared)?;
+        let used = self.decode(&pending, context)?;
         if used < pending.len() {
             pending.drain(..used);
             self.pending = pending;
@@ -263,14 +263,14 @@ impl Connection {
         Ok(())
     }
 
-    fn decode(&mut self, bytes: &[u8], shared: &mut Shared) -> Result<usize, CloseReason> {
+    fn decode(&mut self, bytes: &[u8], context: &mut Context) -> Result<usize, CloseReason> {
         match self.legacy {
-            None => tlv::decode(self, bytes, shared),
-            Some(_) => legacy::decode(self, bytes, shared),
+            None => tlv::decode(self, bytes, context),
+            Some(_) => legacy::decode(self, bytes, context),
         }
     }
 
-    fn choose_dialect(&mut self, first: u8, shared: &mut Shared) -> Result<(), CloseReason> {
+    fn choose_dialect(&mut self, first: u8, context: &mut Context) -> Result<(), CloseReason> {
         let dialect = Dialect::from_first_byte(first).ok_or(CloseReason::UnknownDialect)?;
         // The kernel keeps it for us: of idle connections each byte counts.
         let peer = self.peer().map_err(|_| CloseReason::PeerReset)?.ip().to_canonical();
@@ -283,7 +283,7 @@ impl Connection {
             }
             Dialect::Tlv => {}
         }
-        shared.inputs.push(Input::Opened { conn: self.id, peer, dialect });
+        context.inputs.push(Input::Opened { conn: self.id, peer, dialect });
         Ok(())
     }
 
@@ -295,7 +295,7 @@ impl Connection {
     }
 
     /// Counts the answer to a request.
-    pub fn discharge(&mut self, kind: u16, request: u32, shared: &mut Shared) {
+    pub fn discharge(&mut self, kind: u16, request: u32, context: &mut Context) {
         if matches!(kind, request::LOGIN | request::LOGOUT) {
             self.held = false;
         }
@@ -304,98 +304,98 @@ impl Connection {
         if let (0, Some(legacy)) = (self.weight, &mut self.legacy) {
             legacy.caught_up();
         }
-        self.unchoke(shared);
+        self.unchoke(context);
     }
 
-    fn unchoke(&mut self, shared: &mut Shared) {
-        if self.choked && self.gate_is_open(shared) {
+    fn unchoke(&mut self, context: &mut Context) {
+        if self.choked && self.gate_is_open(context) {
             self.choked = false;
-            shared.list(self);
+            context.list(self);
         }
     }
 
     // ---- output -----------------------------------------------------------------------------------------------
 
     /// Appends what `encode` writes to the output, to be flushed at the end of the turn.
-    pub fn write(&mut self, shared: &mut Shared, encode: impl FnOnce(&mut Vec<u8>)) {
-        encode(self.output.tail(&mut shared.pool));
-        shared.mark(self);
+    pub fn write(&mut self, context: &mut Context, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(self.output.tail(&mut context.pool));
+        context.mark(self);
     }
 
     /// The same with an answer, which is flushed after what others wait for.
-    pub fn answer(&mut self, shared: &mut Shared, encode: impl FnOnce(&mut Vec<u8>)) {
-        encode(self.output.tail(&mut shared.pool));
-        shared.mark_answered(self);
+    pub fn answer(&mut self, context: &mut Context, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(self.output.tail(&mut context.pool));
+        context.mark_answered(self);
     }
 
     /// The kernel takes bytes again.
-    pub fn writable(&mut self, shared: &mut Shared) {
+    pub fn writable(&mut self, context: &mut Context) {
         self.blocked = false;
         if !self.output.is_empty() {
-            shared.mark(self);
+            context.mark(self);
         }
     }
 
     /// Asks for [`Input::Drained`] as soon as nothing is left to be written.
-    pub fn notify_drained(&mut self, shared: &mut Shared) {
+    pub fn notify_drained(&mut self, context: &mut Context) {
         self.notify_drained = true;
-        shared.mark(self);
+        context.mark(self);
     }
 
     /// Writes what is unwritten, with one write. `Err`: nothing more can or need be written.
-    pub fn flush(&mut self, shared: &mut Shared) -> Result<(), CloseReason> {
+    pub fn flush(&mut self, context: &mut Context) -> Result<(), CloseReason> {
         self.dirty = false;
-        legacy::load(self, shared);
+        legacy::load(self, context);
         if !self.output.is_empty() && !self.blocked {
-            match self.output.write_to(&mut self.stream, &mut shared.pool) {
+            match self.output.write_to(&mut self.stream, &mut context.pool) {
                 Ok(Progress::Done) => {}
-                Ok(progress) => self.block(progress, shared)?,
+                Ok(progress) => self.block(progress, context)?,
                 Err(_) => return Err(CloseReason::PeerReset),
             }
         }
         if self.output.is_empty() {
-            self.flushed(shared)?;
-        } else if self.output.len() > shared.limits.output_bytes {
+            self.flushed(context)?;
+        } else if self.output.len() > context.limits.output_bytes {
             return Err(CloseReason::SlowConsumer);
         }
-        self.unchoke(shared);
+        self.unchoke(context);
         Ok(())
     }
 
-    fn block(&mut self, progress: Progress, shared: &mut Shared) -> Result<(), CloseReason> {
+    fn block(&mut self, progress: Progress, context: &mut Context) -> Result<(), CloseReason> {
         // A write that was tried follows either a write that took all or news from the kernel that it takes bytes;
         // the peer has moved in both.
         debug_assert!(progress != Progress::Done);
         self.blocked = true;
-        self.stalled = shared.now;
+        self.stalled = context.now;
         if !self.watched {
             self.watched = true;
             let both = Interest::READABLE | Interest::WRITABLE;
             let token = token(self.id);
-            shared.registry.reregister(&mut self.stream, token, both).map_err(|_| CloseReason::PeerReset)?;
+            context.registry.reregister(&mut self.stream, token, both).map_err(|_| CloseReason::PeerReset)?;
         }
-        shared.arm(self);
+        context.arm(self);
         Ok(())
     }
 
-    fn flushed(&mut self, shared: &mut Shared) -> Result<(), CloseReason> {
-        if self.stage == Stage::Open {
-            legacy::taken(self, shared);
+    fn flushed(&mut self, context: &mut Context) -> Result<(), CloseReason> {
+        if self.phase == Phase::Open {
+            legacy::taken(self, context);
         }
-        match self.stage {
-            Stage::Open if self.notify_drained => {
+        match self.phase {
+            Phase::Open if self.notify_drained => {
                 self.notify_drained = false;
-                shared.inputs.push(Input::Drained { conn: self.id });
+                context.inputs.push(Input::Drained { conn: self.id });
             }
-            Stage::Flushing => {
+            Phase::Flushing => {
                 if self.ended || self.stream.shutdown(Shutdown::Write).is_err() {
                     return Err(CloseReason::PeerClosed);
                 }
-                self.stage = Stage::Lingering;
-                self.since = shared.now;
-                shared.arm(self);
+                self.phase = Phase::Lingering;
+                self.since = context.now;
+                context.arm(self);
             }
-            Stage::Open | Stage::Lingering => {}
+            Phase::Open | Phase::Lingering => {}
         }
         Ok(())
     }
@@ -403,75 +403,77 @@ impl Connection {
     // ---- life -------------------------------------------------------------------------------------------------
 
     /// The connection is this user's from here on.
-    pub fn log_in(&mut self, user: UserId, shared: &mut Shared) {
+    pub fn log_in(&mut self, user: UserId, context: &mut Context) {
         self.user = Some(user);
-        self.heard = shared.now;
+        self.heard = context.now;
         self.probed = false;
-        shared.arm(self);
+        context.arm(self);
     }
 
     /// The connection is nobody's again.
-    pub fn log_out(&mut self, shared: &mut Shared) {
+    pub fn log_out(&mut self, context: &mut Context) {
         self.user = None;
         // What was delivered was this user's, not the next one's.
-        shared.taken.hurry();
+        context.synthetic_acks.hurry();
         if let Some(legacy) = &mut self.legacy {
             legacy.log_out();
         }
-        self.since = shared.now;
-        shared.arm(self);
+        self.since = context.now;
+        context.arm(self);
     }
 
     /// Begins an end that delivers what was written: nothing more is taken from the peer, or written.
-    pub fn begin_end(&mut self, shared: &mut Shared) {
-        self.stage = Stage::Flushing;
+    pub fn begin_end(&mut self, context: &mut Context) {
+        self.phase = Phase::Flushing;
         self.pending = Vec::new();
         if !self.blocked {
-            self.stalled = shared.now;
+            self.stalled = context.now;
         }
-        shared.mark(self);
-        shared.list(self);
+        context.mark(self);
+        context.list(self);
     }
 
     /// When to look at it again. Never later than any time limit that applies now.
     pub fn deadline(&self, spans: &Spans) -> Tick {
         let stalled = self.stalled.after(spans.stall);
-        let due = match (self.stage, self.user) {
-            (Stage::Open, _) if introduction::is_awaited(self) => self.since.after(spans.introduction),
-            (Stage::Open, _) if self.legacy.is_some() => Tick(u32::MAX),
-            (Stage::Open, None) => self.since.after(spans.login),
-            (Stage::Open, Some(_)) if self.probed => self.heard.after(spans.probe),
-            (Stage::Open, Some(_)) => self.heard.after(spans.silence),
-            (Stage::Flushing, _) => stalled,
-            (Stage::Lingering, _) => self.since.after(spans.linger),
+        let due = match (self.phase, self.user) {
+            (Phase::Open, _) if proxy_handshake::is_awaited(self) => self.since.after(spans.proxy_handshake),
+            (Phase::Open, _) if self.legacy.is_some() => Tick(u32::MAX),
+            (Phase::Open, None) => self.since.after(spans.login),
+            (Phase::Open, Some(_)) if self.probed => self.heard.after(spans.probe),
+            (Phase::Open, Some(_)) => self.heard.after(spans.silence),
+            (Phase::Flushing, _) => stalled,
+            (Phase::Lingering, _) => self.since.after(spans.linger),
         };
         if self.blocked { due.min(stalled) } else { due }
     }
 
     /// Looks at it: `Err` where a time limit has passed.
-    pub fn expire(&mut self, shared: &mut Shared) -> Result<(), CloseReason> {
-        if self.deadline(&shared.limits.spans) > shared.now {
+    pub fn expire(&mut self, context: &mut Context) -> Result<(), CloseReason> {
+        if self.deadline(&context.limits.spans) > context.now {
             return Ok(());
         }
-        if self.blocked && self.stalled.after(shared.limits.spans.stall) <= shared.now {
+        if self.blocked && self.stalled.after(context.limits.spans.stall) <= context.now {
             return Err(CloseReason::SlowConsumer);
         }
-        match (self.stage, self.user) {
-            (Stage::Open, None) if introduction::is_awaited(self) => introduction::expire(self, shared),
-            (Stage::Open, None) => Err(CloseReason::LoginTimeout),
+        match (self.phase, self.user) {
+            (Phase::Open, None) if proxy_handshake::is_awaited(self) => {
+                proxy_handshake::expire(self, context)
+            }
+            (Phase::Open, None) => Err(CloseReason::LoginTimeout),
             // What we do not read is not the peer's silence.
-            (Stage::Open, Some(_)) if self.readable || shared.stalled || !self.gate_is_open(shared) => {
-                self.heard = shared.now;
+            (Phase::Open, Some(_)) if self.readable || context.stalled || !self.gate_is_open(context) => {
+                self.heard = context.now;
                 Ok(())
             }
-            (Stage::Open, Some(_)) if self.probed => Err(CloseReason::Silent),
-            (Stage::Open, Some(_)) => {
-                self.write(shared, |out| Push::Probe.encode(out));
+            (Phase::Open, Some(_)) if self.probed => Err(CloseReason::Silent),
+            (Phase::Open, Some(_)) => {
+                self.write(context, |out| Push::Probe.encode(out));
                 self.probed = true;
-                self.heard = shared.now;
+                self.heard = context.now;
                 Ok(())
             }
-            (Stage::Flushing | Stage::Lingering, _) => Err(CloseReason::PeerClosed),
+            (Phase::Flushing | Phase::Lingering, _) => Err(CloseReason::PeerClosed),
         }
     }
 }
@@ -488,11 +490,11 @@ fn weight(kind: u16, request: u32) -> u32 {
 }
 
 /// The connection's name in its loop's poll: its slot there and the generation, like in its id.
-pub(super) fn token(id: ConnId) -> Token {
+pub(crate) fn token(id: ConnId) -> Token {
     Token(id.slot() << 32 | id.generation() as usize)
 }
 
 /// The other way.
-pub(super) fn id(reactor: usize, token: Token) -> ConnId {
+pub(crate) fn id(reactor: usize, token: Token) -> ConnId {
     ConnId::new(reactor, token.0 >> 32, token.0 as u32)
 }

@@ -6,13 +6,13 @@
 use std::time::{Duration, Instant};
 
 /// How long a proxy may take to say whose connection it is.
-pub const INTRODUCTION: Duration = Duration::from_secs(5);
+pub const PROXY_HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection may wait to log in.
 pub const LOGIN: Duration = Duration::from_secs(120);
 /// How long it may wait at least, however many others wait too.
-pub const CROWD_AGE: Duration = Duration::from_secs(10);
+pub const PENDING_LOGIN_AGE: Duration = Duration::from_secs(10);
 /// How many may wait to log in before the oldest of them are closed.
-pub const CROWD: usize = 1_000;
+pub const PENDING_LOGINS: usize = 1_000;
 /// After how long a silence of a logged-in connection it is probed.
 pub const SILENCE: Duration = Duration::from_secs(60);
 /// How long a probe may go unanswered.
@@ -27,9 +27,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// Every time limit of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    pub introduction: Duration,
+    pub proxy_handshake: Duration,
     pub login: Duration,
-    pub crowd_age: Duration,
+    pub pending_login_age: Duration,
     pub silence: Duration,
     pub probe: Duration,
     pub stall: Duration,
@@ -39,9 +39,9 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
-            introduction: INTRODUCTION,
+            proxy_handshake: PROXY_HANDSHAKE,
             login: LOGIN,
-            crowd_age: CROWD_AGE,
+            pending_login_age: PENDING_LOGIN_AGE,
             silence: SILENCE,
             probe: PROBE,
             stall: STALL,
@@ -52,8 +52,8 @@ impl Default for Timeouts {
 
 /// Those that each connection keeps for itself, in ticks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spans {
-    pub introduction: Span,
+pub(crate) struct Spans {
+    pub proxy_handshake: Span,
     pub login: Span,
     pub silence: Span,
     pub probe: Span,
@@ -64,7 +64,7 @@ pub(super) struct Spans {
 impl From<Timeouts> for Spans {
     fn from(timeouts: Timeouts) -> Spans {
         Spans {
-            introduction: Span::of(timeouts.introduction),
+            proxy_handshake: Span::of(timeouts.proxy_handshake),
             login: Span::of(timeouts.login),
             silence: Span::of(timeouts.silence),
             probe: Span::of(timeouts.probe),
@@ -76,11 +76,11 @@ impl From<Timeouts> for Spans {
 
 /// A point in time: ticks since the loop started, enough for 13 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Tick(pub u32);
+pub(crate) struct Tick(pub u32);
 
 /// A number of ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Span(u32);
+pub(crate) struct Span(u32);
 
 impl Tick {
     /// The time `span` after this one.
@@ -104,7 +104,7 @@ impl Span {
 
 /// Where ticks come from.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     started: Instant,
 }
 

@@ -11,54 +11,48 @@
 //! * `acceptor`: one thread; accepts, survives being out of descriptors, hands the sockets out in turn.
 //! * `reactor`: a thread each; reads, decodes, answers heartbeats and malformed requests, carries out orders,
 //!   writes each connection once a turn, keeps the time limits.
-//! * `connection` is one connection there, `tlv` or `legacy` what its bytes mean, `output` what is not written yet,
-//!   `shared` what the connections of a loop share.
-//! * `introduction`, `proxy`: who is behind a connection that a proxy made.
-//! * `pace`, `taken`, `local_time`, `keep_alive`: what legacy clients need beside that.
-//! * `deadline`, `wheel`, `crowd`: time limits, and how they are kept without touching idle connections.
+//! * `connection`: one connection; `codec`: what its bytes mean; `transport`: what carries them, and the PROXY header
+//!   that a trusted proxy puts before them; `output`: bytes that are not written yet.
+//! * `context`: the state that all connections of one reactor share.
+//! * `deadline`, `wheel`, `pending_logins`: time limits, and how they are kept without touching idle connections.
 //!
 //! Waits-for order: acceptor -> reactor -> nobody.
 
 mod acceptor;
 mod close;
+mod codec;
 mod connection;
-mod crowd;
+mod context;
 mod deadline;
-mod introduction;
-mod keep_alive;
-mod legacy;
 mod listen;
-mod local_time;
 mod moderation;
 mod output;
-mod pace;
-mod proxy;
+mod pending_logins;
 mod reactor;
-mod shared;
-mod taken;
-mod tlv;
+mod transport;
 mod wheel;
 
 #[cfg(test)]
 mod tests;
 
 pub use close::CloseReason;
-pub use deadline::{CROWD, Timeouts};
+pub use deadline::{PENDING_LOGINS, Timeouts};
 pub use listen::{BindError, bind, raise_fd_limit};
 
 use acceptor::{Acceptor, Reserve};
-use crowd::{Crowd, CrowdLimits};
+use context::legacy::local_time::LocalTime;
+use context::legacy::pace::Pace;
+use context::legacy::synthetic_acks::SyntheticAcks;
+use context::{Context, Limits, Ready};
 use deadline::{Span, Tick};
 use ipnet::IpNet;
-use local_time::LocalTime;
 use logic::{ConnId, Input, Order};
 use mio::{Interest, Poll, Token, Waker};
 use moderation::Moderation;
 use output::Pool;
-use pace::Pace;
-use reactor::{Doors, Mail, Reactor, WAKE};
+use pending_logins::{PendingLoginLimits, PendingLogins};
+use reactor::{Control, Endpoints, Reactor, WAKE};
 use runtime::queue::{Outbox, poll_bell, queue};
-use shared::{Limits, Ready, Shared};
 use std::io;
 use std::net::TcpListener;
 use std::panic::resume_unwind;
@@ -66,7 +60,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use taken::Taken;
 use wheel::Wheel;
 use wire::legacy::Style;
 
@@ -90,7 +83,7 @@ pub struct NetConfig {
     /// Unwritten bytes of a connection past which it is closed.
     pub output_bytes: usize,
     /// How many connections may wait to log in before the oldest of them are closed.
-    pub crowd: usize,
+    pub pending_logins: usize,
     /// Who is believed when it says, by the PROXY protocol, whose connection it passes on.
     pub proxies: Vec<IpNet>,
     /// Every time limit of a connection.
@@ -109,7 +102,7 @@ impl Default for NetConfig {
             frame_bytes: wire::limits::FRAME_BYTES,
             high_water: 256 * 1024,
             output_bytes: 8 * 1024 * 1024,
-            crowd: CROWD,
+            pending_logins: PENDING_LOGINS,
             proxies: Vec::new(),
             timeouts: Timeouts::default(),
             style: Style::default(),
@@ -137,7 +130,7 @@ struct AcceptorHandle {
 #[derive(Debug)]
 struct ReactorHandle {
     orders: Outbox<Vec<Order>>,
-    mail: Outbox<Mail>,
+    controls: Outbox<Control>,
     thread: JoinHandle<()>,
 }
 
@@ -149,23 +142,23 @@ pub fn start(
 ) -> io::Result<Net> {
     assert!((1..=ConnId::REACTORS_MAX).contains(&config.threads), "the configuration was checked");
     let connections = Arc::new(AtomicUsize::new(0));
-    let strangers = Arc::new(AtomicUsize::new(0));
+    let unauthenticated = Arc::new(AtomicUsize::new(0));
 
     let mut reactors = Vec::new();
     for index in 0..config.threads {
         let poll = Poll::new()?;
         let bell = poll_bell(&poll, WAKE)?;
-        let (mail_to, mail) = queue(QUEUE, &bell);
+        let (mail_to, controls) = queue(QUEUE, &bell);
         let (orders_to, orders) = queue(QUEUE, &bell);
-        let limits = CrowdLimits {
-            threshold: config.crowd,
-            age: Span::of(config.timeouts.crowd_age),
+        let limits = PendingLoginLimits {
+            threshold: config.pending_logins,
+            age: Span::of(config.timeouts.pending_login_age),
             reactors: config.threads,
         };
-        let crowd = Crowd::new(Arc::clone(&strangers), limits);
-        let shared = shared(&poll, &config)?;
-        let doors = Doors { poll, bell, mail, orders, to_logic: to_logic.clone() };
-        let reactor = Reactor::new(index, doors, Arc::clone(&connections), crowd, shared);
+        let pending_logins = PendingLogins::new(Arc::clone(&unauthenticated), limits);
+        let context = context(&poll, &config)?;
+        let endpoints = Endpoints { poll, bell, controls, orders, to_logic: to_logic.clone() };
+        let reactor = Reactor::new(index, endpoints, Arc::clone(&connections), pending_logins, context);
         reactors.push((reactor, mail_to, orders_to));
     }
 
@@ -182,7 +175,7 @@ pub fn start(
     let acceptor = Acceptor {
         poll,
         listeners: watched,
-        reactors: reactors.iter().map(|(_, mail, _)| mail.clone()).collect(),
+        reactors: reactors.iter().map(|(_, controls, _)| controls.clone()).collect(),
         next: 0,
         connections: Arc::clone(&connections),
         connections_max: config.connections,
@@ -194,22 +187,22 @@ pub fn start(
     let reactors = reactors
         .into_iter()
         .enumerate()
-        .map(|(index, (reactor, mail, orders))| {
+        .map(|(index, (reactor, controls, orders))| {
             let name = format!("reactor-{index}");
             let thread = thread::Builder::new().name(name).spawn(|| reactor.run())?;
-            Ok(ReactorHandle { orders, mail, thread })
+            Ok(ReactorHandle { orders, controls, thread })
         })
         .collect::<io::Result<_>>()?;
     let thread = thread::Builder::new().name("acceptor".to_owned()).spawn(|| acceptor.run())?;
     Ok(Net { acceptor: Some(AcceptorHandle { stop, waker, thread }), reactors, connections })
 }
 
-fn shared(poll: &Poll, config: &NetConfig) -> io::Result<Shared> {
-    Ok(Shared {
+fn context(poll: &Poll, config: &NetConfig) -> io::Result<Context> {
+    Ok(Context {
         now: Tick(0),
         inputs: Vec::new(),
         moderation: Moderation::new(Instant::now()),
-        taken: Taken::new(),
+        synthetic_acks: SyntheticAcks::new(),
         stalled: false,
         dirty: Vec::new(),
         answered: Vec::new(),
@@ -257,7 +250,7 @@ impl Net {
         self.stop_accepting();
         for reactor in &self.reactors {
             // One that is gone already has panicked; joining it says so.
-            let _ = reactor.mail.send(Mail::Drain(within));
+            let _ = reactor.controls.send(Control::Drain(within));
         }
     }
 

@@ -22,7 +22,7 @@ const LOAD: f32 = 56.0;
 
 /// When one loop looks at its sockets.
 #[derive(Debug)]
-pub(super) struct Moderation {
+pub(crate) struct Moderation {
     polled: Instant,
     /// Requests of late: those before count the less, the longer ago they came.
     recent: f32,

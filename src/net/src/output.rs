@@ -17,14 +17,14 @@ const WORTH_MOVING: usize = 64 * 1024;
 
 /// The unwritten output of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     bytes: Vec<u8>,
     written: u32,
 }
 
 /// How far a write came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// Everything is with the kernel.
     Done,
     /// The kernel took some, and takes no more for now.
@@ -85,7 +85,7 @@ impl Output {
 
 /// Output buffers of one loop that no connection needs at the moment.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     spare: Vec<Vec<u8>>,
     /// The sum of their capacities.
     bytes: usize,

@@ -13,12 +13,12 @@
 
 use crate::acceptor::Accepted;
 use crate::close::CloseReason;
-use crate::connection::{self, Connection, Stage};
-use crate::crowd::Crowd;
+use crate::codec::legacy;
+use crate::connection::{self, Connection, Phase};
+use crate::context::{Context, PASSING};
 use crate::deadline::{Clock, Span, Tick};
-use crate::introduction::Origin;
-use crate::legacy;
-use crate::shared::{PASSING, Shared};
+use crate::pending_logins::PendingLogins;
+use crate::transport::proxy_handshake::ProxiedPeer;
 use logic::{ConnId, Input, Order};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
@@ -31,9 +31,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The token of the waker; no connection's, whose slots are fewer.
-pub(super) const WAKE: Token = Token(usize::MAX);
+pub(crate) const WAKE: Token = Token(usize::MAX);
 /// Events that one poll takes.
-pub(super) const EVENTS: usize = 1024;
+pub(crate) const EVENTS: usize = 1024;
 /// What one connection may read in a turn.
 const READ_BYTES: usize = 64 * 1024;
 /// Batches of orders that are carried out before output is flushed.
@@ -43,39 +43,39 @@ const RETRY: Duration = Duration::from_millis(1);
 
 /// What the acceptor and the owner of the net say to a sub-reactor.
 #[derive(Debug)]
-pub(super) enum Mail {
-    Accepted(Vec<Accepted>),
+pub(crate) enum Control {
+    Adopt(Vec<Accepted>),
     /// Write what is unwritten, close everything, end; within this time.
     Drain(Duration),
 }
 
 /// What joins a loop to the other threads.
-pub(super) struct Doors {
+pub(crate) struct Endpoints {
     pub poll: Poll,
     /// What wakes it there.
     pub bell: Arc<Bell>,
     /// From the acceptor and the owner of the net.
-    pub mail: Inbox<Mail>,
+    pub controls: Inbox<Control>,
     pub orders: Inbox<Vec<Order>>,
     pub to_logic: Outbox<Vec<Input>>,
 }
 
-impl Doors {
-    /// Whether orders or mail wait.
+impl Endpoints {
+    /// Whether orders or controls wait.
     fn have_news(&self) -> bool {
-        !self.orders.is_empty() || !self.mail.is_empty()
+        !self.orders.is_empty() || !self.controls.is_empty()
     }
 }
 
 /// One loop and everything in it.
-pub(super) struct Reactor {
+pub(crate) struct Reactor {
     /// Which one; part of the connections' ids.
     index: usize,
-    doors: Doors,
+    endpoints: Endpoints,
     /// Open connections of the whole server.
     connections: Arc<AtomicUsize>,
-    crowd: Crowd,
-    shared: Shared,
+    pending_logins: PendingLogins,
+    context: Context,
     slots: Slab<Connection>,
     /// Given out to connections one after another, so that no two users of a slot share an id.
     generation: u32,
@@ -96,17 +96,17 @@ impl Reactor {
     /// A loop without connections.
     pub fn new(
         index: usize,
-        doors: Doors,
+        endpoints: Endpoints,
         connections: Arc<AtomicUsize>,
-        crowd: Crowd,
-        shared: Shared,
+        pending_logins: PendingLogins,
+        context: Context,
     ) -> Reactor {
         Reactor {
             index,
-            doors,
+            endpoints,
             connections,
-            crowd,
-            shared,
+            pending_logins,
+            context,
             slots: Slab::new(),
             generation: 0,
             clock: Clock::start(),
@@ -124,12 +124,12 @@ impl Reactor {
         let mut pulse = Pulse::of(Role::Reactor);
         while !self.is_drained() {
             pulse.beat();
-            let ready = self.shared.ready.take_turn();
+            let ready = self.context.ready.take_turn();
             let has_looked = self.sleep(!ready.is_empty(), &pulse);
             let now = Instant::now();
-            let before = std::mem::replace(&mut self.shared.now, self.clock.tick(now));
+            let before = std::mem::replace(&mut self.context.now, self.clock.tick(now));
             if has_looked {
-                self.shared.moderation.polled(now);
+                self.context.moderation.polled(now);
             }
             self.handle_events();
             self.handle_ready(&ready);
@@ -139,7 +139,7 @@ impl Reactor {
             if let Some(within) = drain {
                 self.begin_drain(within);
             }
-            if self.shared.now > before {
+            if self.context.now > before {
                 self.check_deadlines();
             }
             self.flush();
@@ -154,25 +154,25 @@ impl Reactor {
 
     /// Sleeps until there is something to do; whether sockets were looked at.
     fn sleep(&mut self, has_work: bool, pulse: &Pulse) -> bool {
-        if !self.shared.stalled && self.rest(has_work) {
+        if !self.context.stalled && self.rest(has_work) {
             self.events.clear();
             return false;
         }
-        let timeout = if self.shared.stalled {
+        let timeout = if self.context.stalled {
             Some(RETRY)
-        } else if has_work || self.doors.have_news() {
+        } else if has_work || self.endpoints.have_news() {
             Some(Duration::ZERO)
         } else {
-            let deadline = self.next_deadline().map(|due| self.shared.now.until(due));
-            pulse.within([deadline, self.shared.pace.next()].into_iter().flatten().min())
+            let deadline = self.next_deadline().map(|due| self.context.now.until(due));
+            pulse.within([deadline, self.context.pace.next()].into_iter().flatten().min())
         };
         let polled = if timeout == Some(Duration::ZERO) {
-            self.doors.poll.poll(&mut self.events, timeout)
+            self.endpoints.poll.poll(&mut self.events, timeout)
         } else {
-            self.doors.bell.about_to_poll();
-            let timeout = if self.doors.have_news() { Some(Duration::ZERO) } else { timeout };
-            let polled = self.doors.poll.poll(&mut self.events, timeout);
-            self.doors.bell.awake();
+            self.endpoints.bell.about_to_poll();
+            let timeout = if self.endpoints.have_news() { Some(Duration::ZERO) } else { timeout };
+            let polled = self.endpoints.poll.poll(&mut self.events, timeout);
+            self.endpoints.bell.awake();
             polled
         };
         match polled {
@@ -185,7 +185,7 @@ impl Reactor {
 
     /// Where sockets are to be left alone, sleeps while they are and there is nothing else to do; whether they still are.
     fn rest(&self, has_work: bool) -> bool {
-        let (moderation, doors) = (&self.shared.moderation, &self.doors);
+        let (moderation, endpoints) = (&self.context.moderation, &self.endpoints);
         if !moderation.is_loaded() {
             return false;
         }
@@ -193,13 +193,13 @@ impl Reactor {
         if has_work {
             return true;
         }
-        doors.bell.wait(Some(rest), || doors.have_news());
+        endpoints.bell.wait(Some(rest), || endpoints.have_news());
         moderation.rest(Instant::now()).is_some()
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        let Shared { wheel, taken, now, .. } = &self.shared;
-        let times = [wheel.next(), taken.next(), self.crowd.next(*now), self.drained_by];
+        let Context { wheel, synthetic_acks, now, .. } = &self.context;
+        let times = [wheel.next(), synthetic_acks.next(), self.pending_logins.next(*now), self.drained_by];
         times.into_iter().flatten().min()
     }
 
@@ -221,7 +221,7 @@ impl Reactor {
         let is_broken = event.is_error() || event.is_write_closed();
         let is_over = is_broken || event.is_read_closed();
         if event.is_writable() {
-            conn.writable(&mut self.shared);
+            conn.writable(&mut self.context);
         }
         conn.hung_up |= is_over;
         conn.readable |= is_over || event.is_readable();
@@ -229,15 +229,15 @@ impl Reactor {
             return;
         }
         // A peer that reset the connection may have sent requests before; they are read, if anything is now.
-        if is_broken && !conn.gate_is_open(&self.shared) {
+        if is_broken && !conn.gate_is_open(&self.context) {
             self.end(id, CloseReason::PeerReset);
         } else if is_over {
-            self.shared.list(conn);
+            self.context.list(conn);
         } else if !conn.listed {
             let is_new = conn.user().is_none();
             *newcomers += usize::from(is_new);
             if is_new && *newcomers > PASSING {
-                self.shared.list(conn);
+                self.context.list(conn);
             } else {
                 self.service(id);
             }
@@ -256,19 +256,19 @@ impl Reactor {
 
     fn service(&mut self, id: ConnId) {
         let Some(conn) = find(&mut self.slots, id) else { return };
-        if let Err(reason) = conn.service(&mut self.shared, &mut self.buffer) {
+        if let Err(reason) = conn.service(&mut self.context, &mut self.buffer) {
             self.end(id, reason);
         }
     }
 
     /// Takes one batch of new connections; whether the loop is to drain, and within which time.
     fn take_mail(&mut self) -> Option<Duration> {
-        match self.doors.mail.try_recv() {
-            Ok(Some(Mail::Accepted(accepted))) => {
+        match self.endpoints.controls.try_recv() {
+            Ok(Some(Control::Adopt(accepted))) => {
                 accepted.into_iter().for_each(|accepted| self.adopt(accepted));
                 None
             }
-            Ok(Some(Mail::Drain(within))) => Some(within),
+            Ok(Some(Control::Drain(within))) => Some(within),
             Ok(None) | Err(Gone) => None,
         }
     }
@@ -278,15 +278,15 @@ impl Reactor {
         self.generation = self.generation.wrapping_add(1);
         let id = ConnId::new(self.index, slot, self.generation);
         let token = connection::token(id);
-        if let Err(error) = self.doors.poll.registry().register(&mut stream, token, Interest::READABLE) {
+        if let Err(error) = self.endpoints.poll.registry().register(&mut stream, token, Interest::READABLE) {
             log::warn!("a connection from {peer} cannot be watched: {error}");
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let origin = self.shared.is_proxy(peer).then(Origin::awaited);
-        let mut conn = Connection::new(id, stream, origin, self.shared.now);
-        self.shared.arm(&mut conn);
-        self.crowd.join(id, self.shared.now);
+        let origin = self.context.is_proxy(peer).then(ProxiedPeer::awaited);
+        let mut conn = Connection::new(id, stream, origin, self.context.now);
+        self.context.arm(&mut conn);
+        self.pending_logins.join(id, self.context.now);
         self.slots.insert(conn);
     }
 
@@ -294,7 +294,7 @@ impl Reactor {
 
     fn take_orders(&mut self) {
         for _ in 0..BATCHES {
-            match self.doors.orders.try_recv() {
+            match self.endpoints.orders.try_recv() {
                 Ok(Some(batch)) => batch.into_iter().for_each(|order| self.carry_out(order)),
                 Ok(None) | Err(Gone) => break,
             }
@@ -302,26 +302,26 @@ impl Reactor {
     }
 
     fn carry_out(&mut self, order: Order) {
-        let Reactor { shared, slots, message: encoded, object, crowd, .. } = self;
+        let Reactor { context, slots, message: encoded, object, pending_logins, .. } = self;
         match order {
             Order::Reply { conn, kind, request, reply } => {
                 let Some(conn) = find_open(slots, conn) else { return };
                 if conn.legacy.is_some() {
-                    legacy::answer(conn, kind, &reply, shared);
+                    legacy::answer(conn, kind, &reply, context);
                 } else if request != 0 {
-                    conn.answer(shared, |out| reply.encode(kind, request, out));
+                    conn.answer(context, |out| reply.encode(kind, request, out));
                 }
-                conn.discharge(kind, request, shared);
+                conn.discharge(kind, request, context);
             }
             Order::Welcome { conn, welcome } => {
                 let Some(conn) = find_open(slots, conn) else { return };
-                legacy::welcome(conn, &welcome, shared);
+                legacy::welcome(conn, &welcome, context);
             }
             Order::Push { conn, push } => {
                 let Some(conn) = find_open(slots, conn) else { return };
                 match conn.legacy {
-                    None => conn.write(shared, |out| push.encode(out)),
-                    Some(_) => legacy::push(conn, &push, object, shared),
+                    None => conn.write(context, |out| push.encode(out)),
+                    Some(_) => legacy::push(conn, &push, object, context),
                 }
             }
             Order::Deliver { message, to } => {
@@ -330,32 +330,32 @@ impl Reactor {
                 for id in to {
                     let Some(conn) = find_open(slots, id) else { continue };
                     if conn.legacy.is_some() {
-                        legacy::deliver(conn, &message, object, shared);
+                        legacy::deliver(conn, &message, object, context);
                         continue;
                     }
                     if encoded.is_empty() {
                         wire::Push::Message(Arc::clone(&message)).encode(encoded);
                     }
-                    conn.write(shared, |out| out.extend_from_slice(encoded));
+                    conn.write(context, |out| out.extend_from_slice(encoded));
                 }
             }
             Order::LoggedIn { conn, user } => {
                 let Some(conn) = find_open(slots, conn) else { return };
                 if conn.user().is_none() {
-                    crowd.leave();
+                    pending_logins.leave();
                 }
-                conn.log_in(user, shared);
+                conn.log_in(user, context);
             }
             Order::LoggedOut { conn } => {
                 let Some(conn) = find_open(slots, conn) else { return };
                 if conn.user().is_some() {
-                    conn.log_out(shared);
-                    crowd.join(conn.id, shared.now);
+                    conn.log_out(context);
+                    pending_logins.join(conn.id, context.now);
                 }
             }
             Order::NotifyDrained { conn } => {
                 let Some(conn) = find_open(slots, conn) else { return };
-                conn.notify_drained(shared);
+                conn.notify_drained(context);
             }
             Order::Close { conn, reason } => self.end(conn, CloseReason::Ordered(reason)),
         }
@@ -363,9 +363,9 @@ impl Reactor {
 
     /// Goes on with legacy connections whose peers have had their time to read.
     fn end_rests(&mut self) {
-        while let Some(id) = self.shared.pace.rested() {
+        while let Some(id) = self.context.pace.rested() {
             if let Some(conn) = find(&mut self.slots, id) {
-                legacy::rested(conn, &mut self.shared);
+                legacy::rested(conn, &mut self.context);
             }
         }
     }
@@ -373,17 +373,17 @@ impl Reactor {
     // ---- time -------------------------------------------------------------------------------------------------
 
     fn check_deadlines(&mut self) {
-        let now = self.shared.now;
+        let now = self.context.now;
         let mut expired = std::mem::take(&mut self.expired);
-        self.shared.wheel.expire(now, &mut expired);
+        self.context.wheel.expire(now, &mut expired);
         for (id, due) in expired.drain(..) {
             let Some(conn) = find(&mut self.slots, id) else { continue };
             if conn.due != due {
                 continue;
             }
             conn.due = Tick(u32::MAX);
-            match conn.expire(&mut self.shared) {
-                Ok(()) => self.shared.arm(conn),
+            match conn.expire(&mut self.context) {
+                Ok(()) => self.context.arm(conn),
                 Err(reason) => self.end(id, reason),
             }
         }
@@ -392,11 +392,11 @@ impl Reactor {
         let slots = &self.slots;
         let waits = |id: ConnId, since| {
             slots.get(id.slot()).is_some_and(|conn| {
-                conn.id == id && conn.stage == Stage::Open && conn.user().is_none() && conn.since == since
+                conn.id == id && conn.phase == Phase::Open && conn.user().is_none() && conn.since == since
             })
         };
-        for id in self.crowd.surplus(now, waits) {
-            self.end(id, CloseReason::Crowded);
+        for id in self.pending_logins.surplus(now, waits) {
+            self.end(id, CloseReason::TooManyPendingLogins);
         }
     }
 
@@ -405,17 +405,17 @@ impl Reactor {
     /// Writes each connection that has output, once: first what is delivered, then answers. Ends that this leads to are
     /// flushed too.
     fn flush(&mut self) {
-        self.shared.dirty.append(&mut self.shared.answered);
-        while !self.shared.dirty.is_empty() {
-            let mut dirty = std::mem::take(&mut self.shared.dirty);
+        self.context.dirty.append(&mut self.context.answered);
+        while !self.context.dirty.is_empty() {
+            let mut dirty = std::mem::take(&mut self.context.dirty);
             for id in dirty.drain(..) {
                 let Some(conn) = find(&mut self.slots, id) else { continue };
-                if let Err(reason) = conn.flush(&mut self.shared) {
+                if let Err(reason) = conn.flush(&mut self.context) {
                     self.end(id, reason);
                 }
             }
-            if self.shared.dirty.is_empty() {
-                self.shared.dirty = dirty;
+            if self.context.dirty.is_empty() {
+                self.context.dirty = dirty;
                 break;
             }
         }
@@ -423,23 +423,23 @@ impl Reactor {
 
     /// Tells logic everything of this turn at once.
     fn push(&mut self) {
-        self.shared.taken.join(&mut self.shared.inputs, self.shared.now);
-        if self.shared.inputs.is_empty() {
+        self.context.synthetic_acks.join(&mut self.context.inputs, self.context.now);
+        if self.context.inputs.is_empty() {
             return;
         }
         // Most turns are like the one before.
-        let next = Vec::with_capacity(self.shared.inputs.len().min(EVENTS));
-        let inputs = std::mem::replace(&mut self.shared.inputs, next);
-        let was_stalled = self.shared.stalled;
-        match self.doors.to_logic.try_send(inputs) {
+        let next = Vec::with_capacity(self.context.inputs.len().min(EVENTS));
+        let inputs = std::mem::replace(&mut self.context.inputs, next);
+        let was_stalled = self.context.stalled;
+        match self.endpoints.to_logic.try_send(inputs) {
             // Without logic there is nobody to tell: the server stops.
-            Ok(Ok(())) | Err(Gone) => self.shared.stalled = false,
+            Ok(Ok(())) | Err(Gone) => self.context.stalled = false,
             Ok(Err(inputs)) => {
-                self.shared.inputs = inputs;
-                self.shared.stalled = true;
+                self.context.inputs = inputs;
+                self.context.stalled = true;
             }
         }
-        if self.shared.stalled && !was_stalled {
+        if self.context.stalled && !was_stalled {
             log::debug!("reactor {}: logic's inbox is full, nothing is read until it is not", self.index);
         }
     }
@@ -448,7 +448,7 @@ impl Reactor {
 
     fn end(&mut self, id: ConnId, reason: CloseReason) {
         let Some(conn) = find(&mut self.slots, id) else { return };
-        if conn.stage == Stage::Open {
+        if conn.phase == Phase::Open {
             if log::log_enabled!(log::Level::Debug) {
                 match conn.peer() {
                     Ok(peer) => log::debug!("{id:?} of {peer} ends: {reason}"),
@@ -456,26 +456,26 @@ impl Reactor {
                 }
             }
             if conn.legacy.is_some() {
-                self.shared.taken.hurry();
+                self.context.synthetic_acks.hurry();
             }
             if conn.dialect.is_some() {
-                self.shared.inputs.push(Input::Closed { conn: id });
+                self.context.inputs.push(Input::Closed { conn: id });
             }
             if conn.user().is_none() {
-                self.crowd.leave();
+                self.pending_logins.leave();
             }
             let all_said = conn.ended && conn.output.is_empty();
             if reason.is_gentle() && !all_said {
-                return conn.begin_end(&mut self.shared);
+                return conn.begin_end(&mut self.context);
             }
         }
         let mut conn = self.slots.remove(id.slot());
-        conn.output.recycle(&mut self.shared.pool);
+        conn.output.recycle(&mut self.context.pool);
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn begin_drain(&mut self, within: Duration) {
-        self.drained_by = Some(self.shared.now.after(Span::of(within)));
+        self.drained_by = Some(self.context.now.after(Span::of(within)));
         let open: Vec<ConnId> = self.slots.iter().map(|(_, conn)| conn.id).collect();
         for id in open {
             if find_open(&mut self.slots, id).is_some() {
@@ -485,7 +485,7 @@ impl Reactor {
     }
 
     fn is_drained(&self) -> bool {
-        self.drained_by.is_some_and(|by| self.slots.is_empty() || by <= self.shared.now)
+        self.drained_by.is_some_and(|by| self.slots.is_empty() || by <= self.context.now)
     }
 }
 
@@ -496,5 +496,5 @@ fn find(slots: &mut Slab<Connection>, id: ConnId) -> Option<&mut Connection> {
 
 /// The same, for orders: a connection whose end has begun takes none.
 fn find_open(slots: &mut Slab<Connection>, id: ConnId) -> Option<&mut Connection> {
-    find(slots, id).filter(|conn| conn.stage == Stage::Open)
+    find(slots, id).filter(|conn| conn.phase == Phase::Open)
 }

@@ -18,7 +18,7 @@ const BUCKETS: usize = 1024;
 
 /// Keys that come out when they are due.
 #[derive(Debug)]
-pub(super) struct Wheel<K> {
+pub(crate) struct Wheel<K> {
     buckets: Box<[Vec<(K, Tick)>]>,
     /// One bit for each bucket that is not empty, so that an idle loop sleeps until the next of them.
     occupied: [u64; BUCKETS / 64],

@@ -6,7 +6,7 @@ use wire::{Heartbeat, UnixMillis};
 fn hasty() -> NetConfig {
     let timeouts = Timeouts {
         login: Duration::from_millis(1_000),
-        crowd_age: Duration::from_millis(1_000),
+        pending_login_age: Duration::from_millis(1_000),
         silence: Duration::from_millis(400),
         probe: Duration::from_millis(800),
         ..Timeouts::default()
@@ -106,10 +106,10 @@ fn of_too_many_that_wait_to_log_in_the_oldest_go() {
         let config = hasty();
         let timeouts =
             Timeouts { login: Duration::from_secs(60), silence: Duration::from_secs(60), ..config.timeouts };
-        let mut rig = Rig::start(NetConfig { threads, crowd: 5, timeouts, ..config });
+        let mut rig = Rig::start(NetConfig { threads, pending_logins: 5, timeouts, ..config });
         let (mut member, _) = rig.logged_in(1);
         let started = Instant::now();
-        let mut strangers: Vec<Client> = (0..40).map(|_| rig.client()).collect();
+        let mut unauthenticated: Vec<Client> = (0..40).map(|_| rig.client()).collect();
         rig.wait_for_connections(41);
         // Which sub-reactor looks first may cost or spare one each.
         let until = Instant::now() + PATIENCE;
@@ -117,13 +117,13 @@ fn of_too_many_that_wait_to_log_in_the_oldest_go() {
             assert!(Instant::now() < until, "{} are left", rig.net.connections());
             thread::yield_now();
         }
-        assert!(started.elapsed() >= config.timeouts.crowd_age);
+        assert!(started.elapsed() >= config.timeouts.pending_login_age);
         let left = rig.net.connections();
         assert!((6 - threads..=6).contains(&left), "{left} are left");
-        strangers[0].end();
+        unauthenticated[0].end();
         if threads == 1 {
-            strangers[34].end();
-            for survivor in &mut strangers[35..] {
+            unauthenticated[34].end();
+            for survivor in &mut unauthenticated[35..] {
                 survivor.send(&send(1, "here"));
                 rig.opened();
                 assert_eq!(rig.request().1, 1);

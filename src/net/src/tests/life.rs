@@ -183,7 +183,7 @@ fn stopping_does_not_wait_for_a_peer_that_does_not_read() {
 fn out_of_descriptors_those_inside_are_served_and_others_turned_away() {
     const CHILD: &str = "CHATSERVER_TEST_OUT_OF_DESCRIPTORS";
     if env::var_os(CHILD).is_none() {
-        let test = "net::tests::life::out_of_descriptors_those_inside_are_served_and_others_turned_away";
+        let test = "tests::life::out_of_descriptors_those_inside_are_served_and_others_turned_away";
         let output = process::Command::new(env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(CHILD, "1")

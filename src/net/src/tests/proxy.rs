@@ -109,7 +109,7 @@ fn a_malformed_header_closes_only_that_connection() {
 
 #[test]
 fn a_header_that_was_begun_must_be_finished_in_time() {
-    let timeouts = Timeouts { introduction: Duration::from_millis(300), ..Timeouts::default() };
+    let timeouts = Timeouts { proxy_handshake: Duration::from_millis(300), ..Timeouts::default() };
     let mut rig = Rig::start(NetConfig { timeouts, threads: 1, ..believing(&["127.0.0.1/32"]) });
     let mut silent = rig.client();
     let mut blank = rig.client();

@@ -6,7 +6,7 @@ use wire::UnixMillis;
 
 /// Writes times; the last one is kept, for most messages of a moment have the same.
 #[derive(Debug)]
-pub(super) struct LocalTime {
+pub(crate) struct LocalTime {
     zone: TimeZone,
     second: u64,
     text: String,

@@ -18,7 +18,7 @@ const TIMES: u32 = 6;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// Watches over a connection from here on.
-pub(super) fn keep_alive(socket: impl AsFd) -> Result<()> {
+pub(crate) fn keep_alive(socket: impl AsFd) -> Result<()> {
     let socket = socket.as_fd();
     set_tcp_keepidle(socket, IDLE)?;
     set_tcp_keepintvl(socket, INTERVAL)?;

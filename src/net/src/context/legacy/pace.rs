@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// Connections whose peers have time to read. All rest equally long, so they stand in the order in which it ends.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     gap: Duration,
     resting: VecDeque<(Instant, ConnId)>,
 }

@@ -20,7 +20,7 @@ const V2_FIXED: usize = 16;
 
 /// What the first bytes of a connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Header {
+pub(crate) enum Header {
     /// They may be the beginning of a header, or of something else.
     Possible,
     /// They are the beginning of a header.
@@ -39,10 +39,10 @@ pub(super) enum Header {
 
 /// A header that breaks its own rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// Looks at everything that a connection has sent so far.
-pub(super) fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
     match bytes.first() {
         None => Ok(Header::Possible),
         Some(b'P') => parse_v1(bytes),

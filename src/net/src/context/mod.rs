@@ -1,12 +1,14 @@
 //! What the connections of one loop share: the time, the lists of what is to be done this turn, the limits.
 
+pub(crate) mod legacy;
+
 use crate::connection::Connection;
+use crate::context::legacy::local_time::LocalTime;
+use crate::context::legacy::pace::Pace;
+use crate::context::legacy::synthetic_acks::SyntheticAcks;
 use crate::deadline::{Spans, Tick};
-use crate::local_time::LocalTime;
 use crate::moderation::Moderation;
 use crate::output::Pool;
-use crate::pace::Pace;
-use crate::taken::Taken;
 use crate::wheel::Wheel;
 use ipnet::IpNet;
 use logic::{ConnId, Input};
@@ -20,10 +22,10 @@ use wire::legacy::Style;
 /// Connections of those who are logged in that one turn goes on with, where they wait for one.
 const TALKING: usize = 128;
 /// The same of those that nobody has logged in on, or that have ended.
-pub(super) const PASSING: usize = 64;
+pub(crate) const PASSING: usize = 64;
 
 /// One per sub-reactor, handed to each connection that is worked on.
-pub(super) struct Shared {
+pub(crate) struct Context {
     /// Read once a turn.
     pub now: Tick,
     /// What logic is told at the end of the turn.
@@ -31,7 +33,7 @@ pub(super) struct Shared {
     /// When sockets are looked at.
     pub moderation: Moderation,
     /// What it is told of messages to legacy connections before that, when it is time.
-    pub taken: Taken,
+    pub synthetic_acks: SyntheticAcks,
     /// Whether logic's inbox was full: `inputs` wait, and nothing is read that would add to them.
     pub stalled: bool,
     /// Connections with output to flush at the end of the turn, each once.
@@ -61,7 +63,7 @@ pub(super) struct Shared {
 /// Connections that wait for a turn: they have more to read, say, or have ended. Where thousands come or go at once,
 /// those who talk do not wait for them.
 #[derive(Debug, Default)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     /// Those of users who are there.
     talking: VecDeque<ConnId>,
     /// Those that nobody has logged in on yet, and those that have ended.
@@ -82,7 +84,7 @@ impl Ready {
 
 /// The limits of each connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Bytes of a frame's value after login.
     pub frame_bytes: usize,
     /// Unwritten bytes past which a connection is not read: its requests would only make more of them.
@@ -92,7 +94,7 @@ pub(super) struct Limits {
     pub spans: Spans,
 }
 
-impl Shared {
+impl Context {
     /// Whether this peer is a proxy that is believed.
     pub fn is_proxy(&self, peer: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(&peer))

@@ -6,50 +6,52 @@
 
 use crate::close::CloseReason;
 use crate::connection::Connection;
-use crate::proxy::{self, Header, Malformed};
-use crate::shared::Shared;
+use crate::context::Context;
+use crate::transport::proxy_header::{self, Header, Malformed};
 use std::net::SocketAddr;
 
 /// What is known of who is behind a connection that a proxy made.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum ProxiedPeer {
     /// Nothing yet: what has come may be the beginning of a header.
     Awaited(Vec<u8>),
     /// Who it is, as the proxy says.
-    Stated(SocketAddr),
+    Known(SocketAddr),
 }
 
-impl Origin {
+impl ProxiedPeer {
     /// For a connection that was just accepted.
-    pub fn awaited() -> Box<Origin> {
-        Box::new(Origin::Awaited(Vec::new()))
+    pub fn awaited() -> Box<ProxiedPeer> {
+        Box::new(ProxiedPeer::Awaited(Vec::new()))
     }
 }
 
 /// Whether the proxy may still say whose connection it is.
-pub(super) fn is_awaited(conn: &Connection) -> bool {
-    matches!(conn.origin.as_deref(), Some(Origin::Awaited(_)))
+pub(crate) fn is_awaited(conn: &Connection) -> bool {
+    matches!(conn.origin.as_deref(), Some(ProxiedPeer::Awaited(_)))
 }
 
 /// Takes what was read.
-pub(super) fn take_in(conn: &mut Connection, bytes: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
-    let Some(Origin::Awaited(begun)) = conn.origin.as_deref_mut() else { return conn.take_in(bytes, shared) };
+pub(crate) fn take_in(conn: &mut Connection, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
+    let Some(ProxiedPeer::Awaited(begun)) = conn.origin.as_deref_mut() else {
+        return conn.take_in(bytes, context);
+    };
     begun.extend_from_slice(bytes);
-    match proxy::parse(begun) {
+    match proxy_header::parse(begun) {
         Ok(Header::Possible | Header::Begun) => Ok(()),
-        Ok(Header::Absent) => end(conn, None, 0, shared),
-        Ok(Header::Whole { source, length }) => end(conn, source, length, shared),
+        Ok(Header::Absent) => end(conn, None, 0, context),
+        Ok(Header::Whole { source, length }) => end(conn, source, length, context),
         Err(Malformed) => Err(CloseReason::BadProxyHeader),
     }
 }
 
 /// The time for it is over.
-pub(super) fn expire(conn: &mut Connection, shared: &mut Shared) -> Result<(), CloseReason> {
+pub(crate) fn expire(conn: &mut Connection, context: &mut Context) -> Result<(), CloseReason> {
     match conn.origin.as_deref() {
-        Some(Origin::Awaited(begun)) if proxy::parse(begun) == Ok(Header::Begun) => {
+        Some(ProxiedPeer::Awaited(begun)) if proxy_header::parse(begun) == Ok(Header::Begun) => {
             Err(CloseReason::ProxyTimeout)
         }
-        _ => end(conn, None, 0, shared),
+        _ => end(conn, None, 0, context),
     }
 }
 
@@ -58,13 +60,13 @@ fn end(
     conn: &mut Connection,
     source: Option<SocketAddr>,
     length: usize,
-    shared: &mut Shared,
+    context: &mut Context,
 ) -> Result<(), CloseReason> {
-    let stated = source.map(|source| Box::new(Origin::Stated(source)));
+    let stated = source.map(|source| Box::new(ProxiedPeer::Known(source)));
     let before = std::mem::replace(&mut conn.origin, stated);
-    shared.arm(conn);
+    context.arm(conn);
     match before.as_deref() {
-        Some(Origin::Awaited(begun)) if begun.len() > length => conn.take_in(&begun[length..], shared),
+        Some(ProxiedPeer::Awaited(begun)) if begun.len() > length => conn.take_in(&begun[length..], context),
         _ => Ok(()),
     }
 }

@@ -12,8 +12,8 @@
 
 use crate::close::CloseReason;
 use crate::connection::Connection;
-use crate::shared::Shared;
-use crate::taken::{Mark, note};
+use crate::context::Context;
+use crate::context::legacy::synthetic_acks::{Mark, note};
 use logic::limits::LEGACY_WINDOW;
 use std::collections::VecDeque;
 use wire::kind::request;
@@ -32,7 +32,7 @@ const COMPLAINTS_MAX: u8 = 8;
 
 /// What a legacy connection has beside the others.
 #[derive(Debug, Default)]
-pub(super) struct Legacy {
+pub(crate) struct Legacy {
     scanner: Scanner,
     /// Objects that wait for their turn; none where there is no pace.
     queue: VecDeque<Object>,
@@ -101,15 +101,19 @@ impl Legacy {
 
 /// Decodes the objects at the beginning of `bytes`, as long as the connection's gate is open; how many bytes they took.
 /// `Err`: the stream cannot be read any further.
-pub(super) fn decode(conn: &mut Connection, bytes: &[u8], shared: &mut Shared) -> Result<usize, CloseReason> {
+pub(crate) fn decode(
+    conn: &mut Connection,
+    bytes: &[u8],
+    context: &mut Context,
+) -> Result<usize, CloseReason> {
     let mut used = 0;
-    while used < bytes.len() && conn.gate_is_open(shared) {
-        let max = if conn.user().is_some() { shared.limits.frame_bytes } else { FRAME_BYTES_BEFORE_LOGIN };
+    while used < bytes.len() && conn.gate_is_open(context) {
+        let max = if conn.user().is_some() { context.limits.frame_bytes } else { FRAME_BYTES_BEFORE_LOGIN };
         let Some(legacy) = &mut conn.legacy else { break };
         match legacy.scanner.scan(&bytes[used..], max) {
             Ok(Scan::Object(object)) => {
                 let end = used + object.end;
-                handle_object(conn, &bytes[used + object.start..end], shared)?;
+                handle_object(conn, &bytes[used + object.start..end], context)?;
                 used = end;
             }
             Ok(Scan::Begun(begin)) => return Ok(used + begin),
@@ -122,8 +126,8 @@ pub(super) fn decode(conn: &mut Connection, bytes: &[u8], shared: &mut Shared) -
     Ok(used)
 }
 
-fn handle_object(conn: &mut Connection, object: &[u8], shared: &mut Shared) -> Result<(), CloseReason> {
-    match wire::legacy::request::decode(object, &shared.style.msgids) {
+fn handle_object(conn: &mut Connection, object: &[u8], context: &mut Context) -> Result<(), CloseReason> {
+    match wire::legacy::request::decode(object, &context.style.msgids) {
         Ok(command) => {
             let begins = matches!(command, Command::Login { .. } | Command::Register(_));
             if conn.user().is_none() && !begins {
@@ -135,18 +139,18 @@ fn handle_object(conn: &mut Connection, object: &[u8], shared: &mut Shared) -> R
                 legacy.ahead += object.len();
                 if matches!(command, Command::Logout) {
                     legacy.begin_log_out();
-                    shared.taken.hurry();
+                    context.synthetic_acks.hurry();
                 }
             }
-            shared.request(conn.id, 0, command);
+            context.request(conn.id, 0, command);
         }
         Err(fault @ Fault::Broken(_)) => {
             complain(conn, &fault.to_string());
             return Err(CloseReason::BadObject);
         }
-        Err(Fault::Login(sentence)) => refuse(conn, request::LOGIN, Errno::BadRequest, &sentence, shared),
+        Err(Fault::Login(sentence)) => refuse(conn, request::LOGIN, Errno::BadRequest, &sentence, context),
         Err(Fault::Register(sentence)) => {
-            refuse(conn, request::REGISTER, Errno::BadRequest, &sentence, shared);
+            refuse(conn, request::REGISTER, Errno::BadRequest, &sentence, context);
         }
         Err(Fault::Ignored(sentence)) => complain(conn, &format!("it sent {sentence}; ignored")),
     }
@@ -168,71 +172,71 @@ fn complain(conn: &mut Connection, sentence: &str) {
 // ---- output ---------------------------------------------------------------------------------------------------------
 
 /// Tells the client what became of its request, where it expects to hear.
-pub(super) fn answer(conn: &mut Connection, kind: u16, reply: &Reply, shared: &mut Shared) {
+pub(crate) fn answer(conn: &mut Connection, kind: u16, reply: &Reply, context: &mut Context) {
     match reply {
-        Reply::Refused(refusal) => refuse(conn, kind, refusal.errno, &refusal.errmsg, shared),
+        Reply::Refused(refusal) => refuse(conn, kind, refusal.errno, &refusal.errmsg, context),
         Reply::Registered(made) => {
             let mut object = Vec::new();
-            put_registered(&mut object, &shared.style, made.id);
-            put(conn, &object, &[], shared);
+            put_registered(&mut object, &context.style, made.id);
+            put(conn, &object, &[], context);
         }
         _ => {}
     }
 }
 
-fn refuse(conn: &mut Connection, kind: u16, errno: Errno, errmsg: &str, shared: &mut Shared) {
+fn refuse(conn: &mut Connection, kind: u16, errno: Errno, errmsg: &str, context: &mut Context) {
     let mut object = Vec::new();
     match kind {
-        request::LOGIN => put_login_refused(&mut object, &shared.style, errno, errmsg),
-        request::REGISTER => put_register_refused(&mut object, &shared.style, errmsg),
+        request::LOGIN => put_login_refused(&mut object, &context.style, errno, errmsg),
+        request::REGISTER => put_register_refused(&mut object, &context.style, errmsg),
         _ => return complain(conn, &format!("a request of it was refused: {errmsg}")),
     }
-    put(conn, &object, &[], shared);
+    put(conn, &object, &[], context);
 }
 
 /// Tells the client that it is logged in, and what it has missed.
-pub(super) fn welcome(conn: &mut Connection, welcome: &Welcome, shared: &mut Shared) {
-    let Shared { style, local_time, .. } = shared;
+pub(crate) fn welcome(conn: &mut Connection, welcome: &Welcome, context: &mut Context) {
+    let Context { style, local_time, .. } = context;
     let mut object = Vec::new();
     let told = welcome.put(&mut object, style, &mut |message| local_time.text(message.time).into());
     let (told, untold) = welcome.missed.split_at(told);
     let marks: Vec<Mark> = told.iter().map(|message| (message.conversation, message.seq)).collect();
-    put(conn, &object, &marks, shared);
+    put(conn, &object, &marks, context);
     for message in untold {
         object.clear();
-        deliver(conn, message, &mut object, shared);
+        deliver(conn, message, &mut object, context);
     }
 }
 
 /// Pushes what these clients understand: messages. `object` is for use in between.
-pub(super) fn push(conn: &mut Connection, push: &Push, object: &mut Vec<u8>, shared: &mut Shared) {
+pub(crate) fn push(conn: &mut Connection, push: &Push, object: &mut Vec<u8>, context: &mut Context) {
     if let Push::Message(message) = push {
         object.clear();
-        deliver(conn, message, object, shared);
+        deliver(conn, message, object, context);
     }
 }
 
 /// Sends a message, encoded into `object` unless it is there already.
-pub(super) fn deliver(conn: &mut Connection, message: &Message, object: &mut Vec<u8>, shared: &mut Shared) {
+pub(crate) fn deliver(conn: &mut Connection, message: &Message, object: &mut Vec<u8>, context: &mut Context) {
     let Some(user) = conn.user() else { return };
     if conn.legacy.as_ref().is_some_and(|legacy| legacy.leaves) {
         return;
     }
     if object.is_empty() {
-        message::put(object, &shared.style, message, user, shared.local_time.text(message.time));
+        message::put(object, &context.style, message, user, context.local_time.text(message.time));
     }
-    put(conn, object, &[(message.conversation, message.seq)], shared);
+    put(conn, object, &[(message.conversation, message.seq)], context);
 }
 
 /// Has an object written: now, or when its turn has come.
-fn put(conn: &mut Connection, text: &[u8], marks: &[Mark], shared: &mut Shared) {
+fn put(conn: &mut Connection, text: &[u8], marks: &[Mark], context: &mut Context) {
     let Some(legacy) = &mut conn.legacy else { return };
-    if shared.pace.is_on() {
+    if context.pace.is_on() {
         legacy.queue.push_back(Object { text: text.into(), marks: marks.into() });
-        shared.mark(conn);
+        context.mark(conn);
     } else {
         legacy.note(marks);
-        conn.write(shared, |out| {
+        conn.write(context, |out| {
             out.extend_from_slice(text);
             out.push(0);
         });
@@ -243,7 +247,7 @@ fn put(conn: &mut Connection, text: &[u8], marks: &[Mark], shared: &mut Shared) 
 ///
 /// These clients take up to `object_bytes` from their socket and read them as one object. Every object is filled up to that
 /// length with space, so that even one that comes late, and finds two, takes one.
-pub(super) fn load(conn: &mut Connection, shared: &mut Shared) {
+pub(crate) fn load(conn: &mut Connection, context: &mut Context) {
     let Some(legacy) = &mut conn.legacy else { return };
     if legacy.turn != Turn::Next {
         return;
@@ -251,9 +255,9 @@ pub(super) fn load(conn: &mut Connection, shared: &mut Shared) {
     let Some(object) = legacy.queue.pop_front() else { return };
     legacy.turn = Turn::Kernel;
     legacy.note(&object.marks);
-    let out = conn.output.tail(&mut shared.pool);
+    let out = conn.output.tail(&mut context.pool);
     out.extend_from_slice(&object.text);
-    let space = (shared.style.object_bytes - 1).saturating_sub(object.text.len());
+    let space = (context.style.object_bytes - 1).saturating_sub(object.text.len());
     out.resize(out.len() + space, b' ');
     out.push(0);
     if legacy.queue.is_empty() {
@@ -262,22 +266,22 @@ pub(super) fn load(conn: &mut Connection, shared: &mut Shared) {
 }
 
 /// The kernel has taken the output: the messages in it count as delivered, and the peer gets its time to read.
-pub(super) fn taken(conn: &mut Connection, shared: &mut Shared) {
+pub(crate) fn taken(conn: &mut Connection, context: &mut Context) {
     let Some(legacy) = &mut conn.legacy else { return };
     let count = std::mem::take(&mut legacy.count);
-    shared.taken.report(conn.id, legacy.written.drain(..), count, shared.now);
+    context.synthetic_acks.report(conn.id, legacy.written.drain(..), count, context.now);
     legacy.written.shrink_to(1);
     if legacy.turn == Turn::Kernel {
         legacy.turn = Turn::Peer;
-        shared.pace.rest(conn.id);
+        context.pace.rest(conn.id);
     }
 }
 
 /// The peer has had its time.
-pub(super) fn rested(conn: &mut Connection, shared: &mut Shared) {
+pub(crate) fn rested(conn: &mut Connection, context: &mut Context) {
     let Some(legacy) = &mut conn.legacy else { return };
     legacy.turn = Turn::Next;
     if !legacy.queue.is_empty() {
-        shared.mark(conn);
+        context.mark(conn);
     }
 }

@@ -10,7 +10,7 @@ use logic::{ConnId, Input};
 use wire::{Command, ConversationId, Seq};
 
 /// A message: where, and which. It stands for those before it there.
-pub(super) type Mark = (ConversationId, Seq);
+pub(crate) type Mark = (ConversationId, Seq);
 
 /// Messages of one connection that logic is told of at once: a reader that is fed must not run dry.
 const MUCH: u32 = LEGACY_WINDOW / 4;
@@ -19,7 +19,7 @@ const TICKS: u32 = 2;
 
 /// What logic has not been told yet.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(crate) struct SyntheticAcks {
     by_connection: HashMap<ConnId, Gathered>,
     since: Tick,
     is_due: bool,
@@ -32,9 +32,9 @@ struct Gathered {
     marks: Vec<Mark>,
 }
 
-impl Taken {
-    pub fn new() -> Taken {
-        Taken { by_connection: HashMap::new(), since: Tick(0), is_due: false }
+impl SyntheticAcks {
+    pub fn new() -> SyntheticAcks {
+        SyntheticAcks { by_connection: HashMap::new(), since: Tick(0), is_due: false }
     }
 
     /// The kernel has all bytes of `count` messages, for which `marks` stand.
@@ -80,7 +80,7 @@ impl Taken {
 }
 
 /// Adds a message to those of one connection.
-pub(super) fn note(marks: &mut Vec<Mark>, mark: Mark) {
+pub(crate) fn note(marks: &mut Vec<Mark>, mark: Mark) {
     match marks.last_mut() {
         Some(last) if last.0 == mark.0 => last.1 = mark.1,
         _ => marks.push(mark),
@@ -94,19 +94,19 @@ mod tests {
     #[test]
     fn much_of_one_connection_is_told_at_once_however_few_marks_it_has() {
         let conn = ConnId::new(0, 1, 1);
-        let (mut taken, mut inputs) = (Taken::new(), Vec::new());
+        let (mut acks, mut inputs) = (SyntheticAcks::new(), Vec::new());
         let mark = |seq| std::iter::once((ConversationId(1), Seq(seq)));
-        taken.report(conn, mark(1), 1, Tick(5));
-        taken.join(&mut inputs, Tick(5));
+        acks.report(conn, mark(1), 1, Tick(5));
+        acks.join(&mut inputs, Tick(5));
         assert!(inputs.is_empty(), "one message waits for others");
-        taken.report(conn, mark(u64::from(MUCH)), MUCH - 1, Tick(5));
-        taken.join(&mut inputs, Tick(5));
+        acks.report(conn, mark(u64::from(MUCH)), MUCH - 1, Tick(5));
+        acks.join(&mut inputs, Tick(5));
         let told = Command::Ack { conversation: ConversationId(1), seq: Seq(u64::from(MUCH)) };
         let [Input::Request { command, .. }] = &inputs[..] else { panic!("{inputs:?}") };
         assert_eq!(*command, told);
         // And what is left is told in time.
-        taken.report(conn, mark(99), 1, Tick(6));
-        taken.join(&mut inputs, Tick(6 + TICKS));
-        assert_eq!((inputs.len(), taken.next()), (2, None));
+        acks.report(conn, mark(99), 1, Tick(6));
+        acks.join(&mut inputs, Tick(6 + TICKS));
+        assert_eq!((inputs.len(), acks.next()), (2, None));
     }
 }

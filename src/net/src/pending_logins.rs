@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The connections of one sub-reactor that wait to log in, and how many wait in the whole server.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(crate) struct PendingLogins {
     /// Oldest first; those that have logged in or gone are still here until they come to the front, or until they
     /// are more than those that wait.
     queue: VecDeque<(ConnId, Tick)>,
@@ -17,23 +17,23 @@ pub(super) struct Crowd {
     here: usize,
     /// How many wait in the server.
     everywhere: Arc<AtomicUsize>,
-    limits: CrowdLimits,
+    limits: PendingLoginLimits,
 }
 
-/// When a crowd is too large.
+/// When a pending_logins is too large.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CrowdLimits {
+pub(crate) struct PendingLoginLimits {
     /// How many may wait in the server, however long.
     pub threshold: usize,
     /// How long each may wait in any case.
     pub age: Span,
-    /// Among how many sub-reactors the surplus is shared.
+    /// Among how many sub-reactors the surplus is context.
     pub reactors: usize,
 }
 
-impl Crowd {
-    pub fn new(everywhere: Arc<AtomicUsize>, limits: CrowdLimits) -> Crowd {
-        Crowd { queue: VecDeque::new(), here: 0, everywhere, limits }
+impl PendingLogins {
+    pub fn new(everywhere: Arc<AtomicUsize>, limits: PendingLoginLimits) -> PendingLogins {
+        PendingLogins { queue: VecDeque::new(), here: 0, everywhere, limits }
     }
 
     /// `conn` waits from now on.
@@ -73,7 +73,7 @@ impl Crowd {
         gone
     }
 
-    /// When to look again; `None`: nobody waits here. While there is no crowd that is once a second, for another
+    /// When to look again; `None`: nobody waits here. While there is no pending_logins that is once a second, for another
     /// sub-reactor may make one.
     pub fn next(&self, now: Tick) -> Option<Tick> {
         let &(_, since) = self.queue.front().filter(|_| self.here > 0)?;
@@ -93,33 +93,33 @@ mod tests {
 
     #[test]
     fn the_oldest_go_when_they_are_old_enough_and_too_many() {
-        let limits = CrowdLimits { threshold: 3, age: Span::of(Duration::from_secs(1)), reactors: 1 };
+        let limits = PendingLoginLimits { threshold: 3, age: Span::of(Duration::from_secs(1)), reactors: 1 };
         let everywhere = Arc::new(AtomicUsize::new(0));
-        let mut crowd = Crowd::new(Arc::clone(&everywhere), limits);
+        let mut pending_logins = PendingLogins::new(Arc::clone(&everywhere), limits);
         let conn = |slot| ConnId::new(0, slot, 1);
         for slot in 0..6 {
-            crowd.join(conn(slot), Tick(slot as u32));
+            pending_logins.join(conn(slot), Tick(slot as u32));
         }
-        crowd.leave();
+        pending_logins.leave();
         let still_waits = |id: ConnId, _| id.slot() != 1;
-        assert!(crowd.surplus(Tick(10), still_waits).is_empty(), "none is old enough");
-        assert_eq!(crowd.surplus(Tick(13), still_waits), [conn(0), conn(2)]);
-        crowd.leave();
-        crowd.leave();
-        assert!(crowd.surplus(Tick(999), still_waits).is_empty(), "three may stay");
+        assert!(pending_logins.surplus(Tick(10), still_waits).is_empty(), "none is old enough");
+        assert_eq!(pending_logins.surplus(Tick(13), still_waits), [conn(0), conn(2)]);
+        pending_logins.leave();
+        pending_logins.leave();
+        assert!(pending_logins.surplus(Tick(999), still_waits).is_empty(), "three may stay");
         assert_eq!(everywhere.load(Ordering::Relaxed), 3);
     }
 
     #[test]
     fn those_that_logged_in_take_no_room_behind_one_that_did_not() {
-        let limits = CrowdLimits { threshold: 3, age: Span::of(Duration::from_secs(1)), reactors: 1 };
-        let mut crowd = Crowd::new(Arc::default(), limits);
-        crowd.join(ConnId::new(0, 0, 0), Tick(0));
+        let limits = PendingLoginLimits { threshold: 3, age: Span::of(Duration::from_secs(1)), reactors: 1 };
+        let mut pending_logins = PendingLogins::new(Arc::default(), limits);
+        pending_logins.join(ConnId::new(0, 0, 0), Tick(0));
         for slot in 1..10_000 {
-            crowd.join(ConnId::new(0, slot, 0), Tick(0));
-            crowd.leave();
-            crowd.surplus(Tick(0), |id, _| id.slot() == 0);
+            pending_logins.join(ConnId::new(0, slot, 0), Tick(0));
+            pending_logins.leave();
+            pending_logins.surplus(Tick(0), |id, _| id.slot() == 0);
         }
-        assert!(crowd.queue.len() < 100);
+        assert!(pending_logins.queue.len() < 100);
     }
 }

@@ -1,0 +1,2 @@
+pub(crate) mod legacy;
+pub(crate) mod tlv;

@@ -2,44 +2,18 @@
 
 use crate::args::CompareArgs;
 use crate::error::Error;
-use crate::report::{ENDED_EARLY, is_bounded};
+use crate::results::{ENDED_EARLY, is_generator_bound, load};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::Write;
-use std::path::Path;
 
 /// Prints the ratios of all figures that both files hold.
 pub fn run(files: &CompareArgs) -> Result<(), Error> {
-    let text = compare(&results(&files.before)?, &results(&files.after)?)?;
+    let text = compare(&load(&files.before)?, &load(&files.after)?)?;
     // A pipe that nobody reads any more is no reason to fail.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
-}
-
-/// The results in a file: of a suite, or one a line.
-pub fn results(file: &Path) -> Result<Vec<Map<String, Value>>, Error> {
-    let text =
-        fs::read_to_string(file).map_err(|error| Error::io(format!("read {}", file.display()), error))?;
-    read(&text).ok_or_else(|| Error::Usage(format!("{} holds no results", file.display())))
-}
-
-fn read(text: &str) -> Option<Vec<Map<String, Value>>> {
-    if let Ok(Value::Object(mut suite)) = serde_json::from_str(text)
-        && let Some(Value::Array(runs)) = suite.remove("runs")
-    {
-        return runs.into_iter().map(object).collect();
-    }
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    lines.map(|line| serde_json::from_str(line).ok().and_then(object)).collect()
-}
-
-fn object(value: Value) -> Option<Map<String, Value>> {
-    match value {
-        Value::Object(map) => Some(map),
-        _ => None,
-    }
 }
 
 /// What a result is called: runs of the same name are compared.
@@ -127,7 +101,7 @@ fn doubts(result: &Map<String, Value>) -> Vec<&'static str> {
     if result.get(ENDED_EARLY).and_then(Value::as_bool) == Some(true) {
         doubts.push("the run was ended before its time");
     }
-    if is_bounded(result) {
+    if is_generator_bound(result) {
         doubts.push("the generator was the bottleneck");
     }
     doubts
@@ -153,34 +127,35 @@ fn shown(figure: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::parse;
 
     #[test]
-    fn runs_of_one_name_are_compared_by_ratio() {
-        let before = read("{\"name\":\"a\",\"us\":2.0,\"lost\":0,\"text\":\"x\"}\n").unwrap();
+    fn runs_with_the_same_name_are_compared_by_ratio() {
+        let before = parse("{\"name\":\"a\",\"us\":2.0,\"lost\":0,\"text\":\"x\"}\n").unwrap();
         let after =
             r#"{"commit":"c","runs":[{"name":"b","us":1.0},{"name":"a","us":3.0,"lost":0,"text":"y"}]}"#;
-        let text = compare(&before, &read(after).unwrap()).unwrap();
+        let text = compare(&before, &parse(after).unwrap()).unwrap();
         assert!(text.contains("us") && text.contains("1.500"), "{text}");
         assert!(!text.contains("lost") && !text.contains("text"), "{text}");
-        assert!(compare(&before, &read("{\"name\":\"c\"}").unwrap()).is_err());
+        assert!(compare(&before, &parse("{\"name\":\"c\"}").unwrap()).is_err());
         assert!(text.contains("only after: b\n") && !text.contains("only before"), "{text}");
-        let broken = read("{\"name\":\"a\",\"us\":0.1,\"clean\":false}").unwrap();
+        let broken = parse("{\"name\":\"a\",\"us\":0.1,\"clean\":false}").unwrap();
         assert!(compare(&before, &broken).unwrap().contains("NOTE: after: the run was not clean"));
-        assert!(read("no json").is_none());
+        assert!(parse("no json").is_none());
     }
 
     #[test]
-    fn the_last_of_a_growing_file_counts() {
+    fn the_last_result_of_a_name_counts() {
         let lines = |a: f64, b: f64| {
-            read(&format!("{{\"name\":\"a\",\"us\":{a}}}\n{{\"name\":\"a\",\"us\":{b}}}\n")).unwrap()
+            parse(&format!("{{\"name\":\"a\",\"us\":{a}}}\n{{\"name\":\"a\",\"us\":{b}}}\n")).unwrap()
         };
         let text = compare(&lines(9.0, 2.0), &lines(9.0, 1.0)).unwrap();
         assert!(text.contains("0.500") && !text.contains("1.000"), "{text}");
     }
 
     #[test]
-    fn what_cannot_be_compared_is_said() {
-        let read = |text: &str| read(text).unwrap();
+    fn differing_loads_and_incomplete_runs_are_noted() {
+        let read = |text: &str| parse(text).unwrap();
         let slow = read(r#"{"name":"a","workload":"pairs","rate":1000,"us":1.0}"#);
         let text = compare(
             &slow,

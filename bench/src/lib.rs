@@ -21,6 +21,7 @@ pub mod accounts;
 pub mod args;
 pub mod clock;
 pub mod compare;
+pub mod compare_servers;
 pub mod connection;
 pub mod crew;
 pub mod dice;
@@ -38,6 +39,7 @@ pub mod plot;
 pub mod prepare;
 pub mod relay;
 pub mod report;
+pub mod results;
 pub mod rig;
 pub mod schedule;
 pub mod seat;
@@ -45,6 +47,7 @@ pub mod session;
 pub mod shape;
 pub mod suite;
 pub mod target;
+pub mod testbed;
 pub mod trouble;
 pub mod workload;
 
@@ -106,6 +109,7 @@ pub fn run(args: Args) -> Result<Outcome, Error> {
             Ok(Outcome::Clean)
         }
         Task::Suite(suite) => suite::run(&suite),
+        Task::CompareServers(servers) => compare_servers::run(&servers),
         Task::Compare(files) => {
             compare::run(&files)?;
             Ok(Outcome::Clean)

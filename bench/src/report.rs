@@ -6,6 +6,7 @@ use crate::clock::MILLISECOND;
 use crate::error::Error;
 use crate::measure::{Cut, Latency, Quantiles, Sample, Tally, Usage, ratio};
 use crate::page;
+use crate::results::{BOTTLENECK, ENDED_EARLY};
 use crate::workload::{Base, Part, plural};
 use jiff::{Timestamp, Unit};
 use serde_json::{Map, Value, json};
@@ -14,10 +15,6 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use wire::Dialect;
 
-/// Where a result says that the generator bounded a part, behind that part's name.
-const BOTTLENECK: &str = "generator_was_the_bottleneck";
-/// Where a result says that it was cut short.
-pub const ENDED_EARLY: &str = "ended_early";
 /// A measured part that is shorter, ns, says nothing of what bounded it.
 const TELLING: u64 = 100 * MILLISECOND;
 /// A generator that stood still for longer, ns, has measured itself.
@@ -301,11 +298,6 @@ pub fn histogram(latency: &Latency) -> Vec<(f64, u64)> {
         }
     }
     steps.into_iter().map(|(step, count)| ((f64::from(step) / STEPS).exp2() / 1e3, count)).collect()
-}
-
-/// Whether a result says that the generator bounded it, in whichever of its parts.
-pub fn is_bounded(result: &Map<String, Value>) -> bool {
-    result.iter().any(|(key, value)| key.ends_with(BOTTLENECK) && value.as_bool() == Some(true))
 }
 
 /// Says so where the generator, not the server, bounded what was measured.

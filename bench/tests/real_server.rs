@@ -184,3 +184,25 @@ fn a_server_that_is_killed_under_load_fails_the_run() {
     assert!(result["trouble"]["server_ended"].as_u64().unwrap() > 0, "{result}");
     assert!(result["server_rss_kib"].is_null(), "{result}");
 }
+
+#[test]
+fn two_servers_are_compared_by_interleaved_runs() {
+    let server = PathBuf::from(env!("CARGO_BIN_EXE_chatbench")).with_file_name("chatserver");
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatbench"));
+    command.arg("compare-servers").args([&server, &server]).args(["--pairs", "2", "--seconds", "0.2"]);
+    let output = command.arg("--json").arg(&results).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let table = text.lines().filter(|line| line.contains("CPU us a message") && !line.contains("->"));
+    assert_eq!(table.count(), 2, "{text}");
+    let names: Vec<String> = std::fs::read_to_string(&results).unwrap().lines().map(name_of).collect();
+    let want = ["old: window 64", "new: window 64", "old: window 1", "new: window 1"];
+    assert_eq!(names, [want, want].concat(), "{text}");
+}
+
+fn name_of(line: &str) -> String {
+    let result: Value = serde_json::from_str(line).unwrap();
+    result["name"].as_str().unwrap().to_owned()
+}

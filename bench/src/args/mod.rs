@@ -38,6 +38,12 @@ pub enum Task {
     Suite(SuiteArgs),
     /// Compare the results of two runs, or of two suites.
     Compare(CompareArgs),
+    /// Compare what two servers cost, by interleaved pairs of runs.
+    ///
+    /// Each run starts its server on a free port with a fresh database in a temporary folder. The table shows
+    /// the medians of the server's CPU time for each message, their ratio, and the difference beside its interquartile range:
+    /// a difference below that range is noise.
+    CompareServers(CompareServersArgs),
 }
 
 /// Options of `accounts`.
@@ -134,6 +140,30 @@ pub struct CompareArgs {
     pub before: PathBuf,
     /// The ones to compare.
     pub after: PathBuf,
+}
+
+/// Options of `compare-servers`.
+#[derive(Debug, Group)]
+pub struct CompareServersArgs {
+    /// The program of the server to compare with.
+    pub old: PathBuf,
+    /// The program of the server to compare.
+    pub new: PathBuf,
+    /// Pairs of runs; the two servers alternate in going first.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub pairs: u32,
+    /// Measured seconds of each run.
+    #[arg(long, value_name = "D", default_value_t = 5.0, value_parser = workload::seconds)]
+    pub seconds: f64,
+    /// A run of the suite, by its full name; repeat for several.
+    #[arg(long, value_name = "NAME", default_values_t = ["window 64".to_owned(), "window 1".to_owned()])]
+    pub run: Vec<String>,
+    /// Pin the server to CPU 0, with one sub-reactor, and the generator to CPU 1.
+    #[arg(long)]
+    pub pin: bool,
+    /// Append the result of every run to this file as one line of JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// A prefix leaves room for `-`, 8 digits, `-` and the account's number within a name's 50 characters.

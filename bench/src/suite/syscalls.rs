@@ -3,11 +3,13 @@
 //! Tracing slows the server down many times, so these are runs of their own, and only the counts are told: the difference of a
 //! long run and a short one, so that setting up counts nothing.
 
-use super::{Bench, stand};
 use crate::args::Placement;
 use crate::error::Error;
+use crate::results;
+use crate::testbed::Testbed;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Seconds of the two runs.
@@ -17,7 +19,7 @@ const RARE: f64 = 0.005;
 
 /// Counts while 500 pairs send one message each at a time, and while 50 pairs have 64 outstanding each. `None`: there is no
 /// strace here, or it may not trace.
-pub fn count(bench: &Bench<'_>, placement: Placement) -> Result<Option<Vec<Value>>, Error> {
+pub fn count(testbed: &Testbed, server: &Path, placement: Placement) -> Result<Option<Vec<Value>>, Error> {
     let has_strace = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !has_strace.is_ok_and(|status| status.success()) {
         println!("[system calls] not counted: strace is not installed (apt-get install strace)");
@@ -28,7 +30,9 @@ pub fn count(bench: &Bench<'_>, placement: Placement) -> Result<Option<Vec<Value
     for (name, options) in loads {
         let mut counts = Vec::new();
         for seconds in SECONDS {
-            let Some(count) = count_one(bench, placement, options, seconds)? else { return Ok(None) };
+            let Some(count) = count_one(testbed, server, placement, options, seconds)? else {
+                return Ok(None);
+            };
             counts.push(count);
         }
         let calls = each(&counts[0], &counts[1]);
@@ -62,27 +66,28 @@ fn each((short, few): &Count, (long, many): &Count) -> Vec<(String, f64)> {
 }
 
 fn count_one(
-    bench: &Bench<'_>,
+    testbed: &Testbed,
+    server: &Path,
     placement: Placement,
     options: &str,
     seconds: &str,
 ) -> Result<Option<Count>, Error> {
-    let server = bench.start_server(placement, &bench.fresh_data()?, &[])?;
-    let (trace, result) = (bench.folder().join("strace"), bench.folder().join("traced.json"));
-    let mut generator = stand::generator_command(bench.own(), placement);
-    generator.args(options.split(' ')).args(["--address", &server.address.to_string(), "--warmup", "0"]);
+    let launched = testbed.start_server(server, placement, &testbed.fresh_database()?, &[])?;
+    let (trace, result) = (testbed.folder().join("strace"), testbed.folder().join("traced.json"));
+    let mut generator = testbed.generator(placement);
+    generator.args(options.split(' ')).args(["--address", &launched.address.to_string(), "--warmup", "0"]);
     generator.args(["--seconds", seconds, "--json"]).arg(&result).stdout(Stdio::null());
     let mut generator = generator.spawn().map_err(|error| Error::io("start the generator", error))?;
     let mut strace = Command::new("strace");
     strace
         .args(["-c", "-f", "-q", "-U", "calls,name", "-o"])
         .arg(&trace)
-        .args(["-p", &server.pid().to_string()]);
+        .args(["-p", &launched.pid().to_string()]);
     let tracer = strace.stderr(Stdio::null()).spawn();
     let mut tracer = tracer.map_err(|error| Error::io("start strace", error))?;
     let status = generator.wait().map_err(|error| Error::io("wait for the generator", error))?;
     // It ends with the server, and writes its table then.
-    drop(server);
+    drop(launched);
     tracer.wait().map_err(|error| Error::io("wait for strace", error))?;
     let table = std::fs::read_to_string(&trace).unwrap_or_default();
     let calls = parse(&table);
@@ -95,7 +100,7 @@ fn count_one(
             "the run whose system calls were to be counted failed; see above".to_owned(),
         ));
     }
-    let results = crate::compare::results(&result)?;
+    let results = results::load(&result)?;
     let sent = results.last().and_then(|result| result.get("sent")?.as_f64()).unwrap_or(0.0);
     Ok(Some((calls, sent)))
 }

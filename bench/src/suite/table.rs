@@ -1,9 +1,10 @@
 //! The suite's figures as tables: on a terminal beside their goals, and in the page that describes the project.
 
-use super::set::{GOALS, Goal, ROWS, Relation, Row};
+use super::goals::{GOALS, Goal, ROWS, Relation, Row};
 use crate::args::Placement;
 use crate::error::Error;
-use crate::report::{grouped, is_bounded};
+use crate::report::grouped;
+use crate::results::is_generator_bound;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 use std::fs;
@@ -29,7 +30,7 @@ impl Results {
 
     /// Whether the generator bounded what was measured.
     fn is_bounded(&self, placement: Placement, run: &str) -> bool {
-        self.result(placement, run).is_some_and(is_bounded)
+        self.result(placement, run).is_some_and(is_generator_bound)
     }
 
     /// All figures beside their goals; `*`: the generator was the bottleneck.

@@ -1,73 +1,4 @@
-//! The standard set: what is run, and what the figures are held against.
-
-/// What a run is made against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Against {
-    /// A fresh server on a fresh database.
-    Server,
-    /// A fresh relay, which stores nothing: the floor.
-    Relay,
-}
-
-/// A run of the set.
-#[derive(Clone, Copy, Debug)]
-pub struct Run {
-    /// What it is called in results.
-    pub name: &'static str,
-    /// What it is made against.
-    pub against: Against,
-    /// Accounts that are written into the database before the server starts.
-    pub prepared: u32,
-    /// Settings of the server that this run needs beside those of all runs.
-    pub settings: &'static [&'static str],
-    /// The generator's options.
-    pub options: &'static str,
-}
-
-const fn server(name: &'static str, options: &'static str) -> Run {
-    Run { name, against: Against::Server, prepared: 0, settings: &[], options }
-}
-
-const fn relay(name: &'static str, options: &'static str) -> Run {
-    Run { name, against: Against::Relay, prepared: 0, settings: &[], options }
-}
-
-/// The legacy dialect spaces objects for clients that lose a second one; a load loses none.
-const fn legacy(name: &'static str, options: &'static str) -> Run {
-    Run { name, against: Against::Server, prepared: 0, settings: &["legacy.pace_ms=0"], options }
-}
-
-/// All runs, in their order.
-pub const RUNS: &[Run] = &[
-    server("window 64", "pairs --pairs 50 --window 64"),
-    relay("window 64, relay", "pairs --pairs 50 --window 64"),
-    server("window 64, 1 KiB", "pairs --pairs 50 --window 64 --size 1024"),
-    server("window 64, 5000 conversations", "pairs --pairs 50 --window 64 --conversations 100"),
-    server("window 1", "pairs --pairs 500 --window 1"),
-    relay("window 1, relay", "pairs --pairs 500 --window 1"),
-    server("20000/s", "pairs --pairs 500 --rate 20000"),
-    relay("20000/s, relay", "pairs --pairs 500 --rate 20000"),
-    server("group of 500, window 1", "group --members 500 --window 1"),
-    relay("group of 500, window 1, relay", "group --members 500 --window 1"),
-    server("group of 500, window 16", "group --members 500 --window 16"),
-    legacy("legacy, 50 pairs", "pairs --dialect legacy --pairs 50 --window 1"),
-    legacy("legacy, 500 pairs", "pairs --dialect legacy --pairs 500 --window 1"),
-    relay("legacy, 500 pairs, relay", "pairs --dialect legacy --pairs 500 --window 1"),
-    legacy("legacy, 20000/s", "pairs --dialect legacy --pairs 500 --rate 20000"),
-    server("100 connections, 10000/s", "pairs --pairs 50 --rate 10000"),
-    relay("100 connections, 10000/s, relay", "pairs --pairs 50 --rate 10000"),
-    server("10000 connections, 10000/s", "pairs --pairs 5000 --rate 10000"),
-    relay("10000 connections, 10000/s, relay", "pairs --pairs 5000 --rate 10000"),
-    Run { prepared: 9_000, ..server("idle 9000", "idle --connections 9000 --warmup 0.5") },
-    Run { prepared: 19_000, ..server("idle 19000", "idle --connections 19000 --warmup 0.5") },
-    Run { prepared: 4_000, ..server("logins", "login --count 4000 --window 64 --by token") },
-    Run { prepared: 9_100, ..server("storm", "storm --connections 9000 --pairs 50 --rate 1000 --drain 20") },
-    server("offline", "offline --messages 1000000 --pairs 50 --drain 30"),
-    server("mixed", "mixed --circles 50 --rate 5000"),
-];
-
-/// Runs whose length is that of their work: they may take so many seconds at most.
-pub const AT_MOST: &[(&str, &str)] = &[("storm", "60"), ("offline", "300")];
+//! What the suite's figures are held against, and the rows of the README's table.
 
 /// Which way a figure is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,28 +217,15 @@ pub const ROWS: &[Row] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{Args, Task};
-    use clap::Parser;
-
-    fn has(name: &str) -> bool {
-        RUNS.iter().any(|run| run.name == name)
-    }
+    use crate::testbed::runs::RUNS;
 
     #[test]
-    fn every_figure_is_of_a_run_and_every_run_can_be_read() {
-        for run in RUNS {
-            let line = ["chatbench"].into_iter().chain(run.options.split(' '));
-            let args = Args::try_parse_from(line).unwrap_or_else(|error| panic!("{}: {error}", run.name));
-            let Task::Load(load) = args.task else { panic!("{} is no load", run.name) };
-            assert!(run.prepared == 0 || run.prepared >= load.accounts(), "{}", run.name);
-        }
-        assert!(
-            GOALS
-                .iter()
-                .all(|goal| { has(goal.run) && goal.floor.is_none_or(has) && goal.divisor.is_none_or(has) })
-        );
-        assert!(ROWS.iter().all(|row| has(row.run) && row.floor.is_none_or(has)));
+    fn every_goal_and_every_row_names_a_run() {
+        let exists = |name: &str| RUNS.iter().any(|run| run.name == name);
+        assert!(GOALS.iter().all(|goal| {
+            exists(goal.run) && goal.floor.is_none_or(exists) && goal.divisor.is_none_or(exists)
+        }));
+        assert!(ROWS.iter().all(|row| exists(row.run) && row.floor.is_none_or(exists)));
         assert!(ROWS.iter().all(|row| row.text.matches("{}").count() == row.figures.len()));
-        assert!(AT_MOST.iter().all(|(run, _)| has(run)));
     }
 }

@@ -1,4 +1,4 @@
-//! What the suite starts: servers and relays, each on a port of its own, gone when dropped.
+//! Starts servers and relays, each on a free port; dropping one stops it.
 
 use crate::args::Placement;
 use crate::error::Error;
@@ -9,21 +9,21 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a program may take until it listens, or until it has stopped.
+/// How long a program may take to listen, and to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The CPUs of a pinned run.
 const SERVER_CPU: &str = "0";
 const GENERATOR_CPU: &str = "1";
 
-/// A program that listens, until it is dropped.
+/// A running program that listens on `address`.
 #[derive(Debug)]
-pub struct Standing {
+pub struct Launched {
     child: Child,
     pub address: SocketAddr,
 }
 
-/// Whether programs can be pinned here: it takes taskset (util-linux) and two CPUs.
+/// Whether programs can be pinned: that needs taskset (util-linux) and two CPUs.
 pub fn can_pin() -> bool {
     let runs = |cpu| {
         let mut command = Command::new("taskset");
@@ -33,12 +33,12 @@ pub fn can_pin() -> bool {
     runs(SERVER_CPU) && runs(GENERATOR_CPU)
 }
 
-/// A command that runs where the server belongs.
+/// A command that runs `program` on the server's CPU.
 pub fn server_command(program: &Path, placement: Placement) -> Command {
     command(program.as_os_str(), placement, SERVER_CPU)
 }
 
-/// A command that runs where the generator belongs.
+/// A command that runs `program` on the generator's CPU.
 pub fn generator_command(program: &Path, placement: Placement) -> Command {
     command(program.as_os_str(), placement, GENERATOR_CPU)
 }
@@ -54,26 +54,26 @@ fn command(program: &OsStr, placement: Placement, cpu: &str) -> Command {
     }
 }
 
-impl Standing {
-    /// Starts `command` with an address to listen on behind its arguments, and waits until it listens there.
-    pub fn start(mut command: Command) -> Result<Standing, Error> {
+impl Launched {
+    /// Starts `command` with IP and port appended to its arguments, and waits until it accepts connections there.
+    pub fn start(mut command: Command) -> Result<Launched, Error> {
         let address = free_address()?;
         command.arg(address.ip().to_string()).arg(address.port().to_string()).stdout(Stdio::null());
         let child = command.spawn().map_err(|error| Error::io(format!("start {command:?}"), error))?;
-        let mut standing = Standing { child, address };
+        let mut launched = Launched { child, address };
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
-            if let Ok(Some(status)) = standing.child.try_wait() {
+            if let Ok(Some(status)) = launched.child.try_wait() {
                 return Err(Error::Usage(format!(
-                    "what should listen on {address} ended ({status}); see above"
+                    "the program that was to listen on {address} exited ({status}); see above"
                 )));
             }
             if Instant::now() > deadline {
                 return Err(Error::Usage(format!("nothing listens on {address} after {PATIENCE:?}")));
             }
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(POLL_INTERVAL);
         }
-        Ok(standing)
+        Ok(launched)
     }
 
     pub fn pid(&self) -> u32 {
@@ -81,7 +81,7 @@ impl Standing {
     }
 }
 
-impl Drop for Standing {
+impl Drop for Launched {
     fn drop(&mut self) {
         use rustix::process::{Pid, Signal, kill_process};
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
@@ -93,15 +93,14 @@ impl Drop for Standing {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(POLL_INTERVAL);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A port that nobody listens on, below those that the kernel gives to outgoing connections: one of those could be taken by
-/// a connection of the run before.
+/// A free port below the ephemeral range: a port within it could be taken by a connection of the run before.
 fn free_address() -> Result<SocketAddr, Error> {
     let first = 20_000 + crate::accounts::random() % 8_000;
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port as u16));

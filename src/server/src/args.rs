@@ -1,92 +1,59 @@
-//! The command line: as it was typed ([`Args`]), resolved once into a [`Config`].
+//! The command line: as typed ([`Args`]), resolved once into a [`Config`].
 //!
-//! Exit codes: 2 for a command line that cannot be read, 1 for a configuration that is wrong, 0 for all that was only
-//! asked for.
+//! Exit codes: 2 for an invalid command line, 1 for an invalid configuration, 0 after `--help`, `--version`,
+//! `--check-config` and `--print-config`.
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError, Setting};
 use clap::Parser;
 use logic::ConnId;
-use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process;
-use std::str::FromStr;
 use std::thread;
 
 const USAGE: &str = "chatserver [OPTIONS] [IP PORT]
  Example: chatserver 127.0.0.1 6000";
 
-/// A chat server: one loop a thread, everything in an embedded database.
+/// A chat server for one machine or a cluster, with SQLite or MySQL behind it.
 #[derive(Debug, Parser)]
 #[command(name = "chatserver", version, override_usage = USAGE)]
 pub struct Args {
-    /// Read the configuration from this TOML file; without it no file is read
+    /// Read the configuration from this TOML file. Without it no file is read
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
 
-    /// Set one key of the configuration, over the file; may be given many times
+    /// Set one key, overriding the file. May be repeated
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
-    pub set: Vec<Setting>,
+    set: Vec<Setting>,
 
-    /// Threads that serve connections [default: one less than there are cores]
+    /// Number of threads that serve connections [default: cores minus one]
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 
     /// Check the configuration and exit
     #[arg(long)]
-    pub check_config: bool,
+    check_config: bool,
 
-    /// Print the configuration as it takes effect, as TOML, and exit
+    /// Print the effective configuration as TOML and exit
     #[arg(long)]
-    pub print_config: bool,
+    print_config: bool,
 
-    /// Where chat clients connect: an IPv4 or IPv6 address, over all configuration
+    /// Listen for chat clients on this IPv4 or IPv6 address, overriding all configuration
     #[arg(value_name = "IP", requires = "port", value_parser = ip)]
     ip: Option<IpAddr>,
 
-    /// The port there; 0 takes a free one
+    /// Listen on this port; 0 picks a free one
     #[arg(value_name = "PORT", value_parser = port)]
     port: Option<u16>,
 }
 
-/// One `--set`: a key and its value as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// Before the dot.
-    pub section: String,
-    /// Between dot and `=`.
-    pub key: String,
-    /// After the first `=`.
-    pub value: String,
-}
-
-impl FromStr for Setting {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Setting, Self::Err> {
-        let form = "the form is SECTION.KEY=VALUE, like log.level=debug";
-        let (name, value) = text.split_once('=').ok_or(form)?;
-        let (section, key) = name.trim().split_once('.').ok_or(form)?;
-        if section.is_empty() || key.is_empty() {
-            return Err(form);
-        }
-        Ok(Setting { section: section.to_owned(), key: key.to_owned(), value: value.trim().to_owned() })
-    }
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}={}", self.section, self.key, self.value)
-    }
-}
-
 impl Args {
-    /// Reads the process's command line. `--help` and `--version` print and exit 0; what cannot be read exits 2 with
+    /// Parses the process's command line. `--help` and `--version` print and exit 0; an invalid command line exits 2 with
     /// the usage.
     pub fn parse_or_exit() -> Args {
         Args::try_parse().unwrap_or_else(|error| {
-            // A closed stdout or stderr changes nothing.
+            // A closed stdout or stderr is not an error.
             let _ = error.print();
             if error.use_stderr() && !error.to_string().contains(USAGE) {
                 let _ = writeln!(io::stderr(), "\nUsage: {USAGE}");
@@ -95,10 +62,18 @@ impl Args {
         })
     }
 
-    /// The configuration to run with. `--check-config` and `--print-config` are carried out here and exit 0; a
-    /// configuration that is wrong exits 1 and says why.
+    /// The configuration that these arguments ask for.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the file or a `--set` is invalid.
+    pub fn load_config(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), &self.set, self.listen())
+    }
+
+    /// The configuration to run with. `--check-config` and `--print-config` are carried out here and exit 0; an invalid
+    /// configuration is reported and exits 1.
     pub fn config_or_exit(&self) -> Config {
-        let config = Config::load(self).unwrap_or_else(|error| {
+        let config = self.load_config().unwrap_or_else(|error| {
             let _ = writeln!(io::stderr(), "chatserver: {error}");
             process::exit(1)
         });
@@ -106,7 +81,7 @@ impl Args {
             let text =
                 if self.print_config { config.to_toml() } else { "The configuration is good.\n".to_owned() };
             match io::stdout().write_all(text.as_bytes()) {
-                // Whoever closes the pipe early has read enough.
+                // A reader may close the pipe when it has seen enough.
                 Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                     let _ = writeln!(io::stderr(), "chatserver: cannot write to stdout: {error}");
                     process::exit(1)
@@ -117,12 +92,12 @@ impl Args {
         config
     }
 
-    /// The address that `IP PORT` gives.
-    pub fn listen(&self) -> Option<SocketAddr> {
+    /// The address given as `IP PORT`.
+    fn listen(&self) -> Option<SocketAddr> {
         Some(SocketAddr::new(self.ip?, self.port?))
     }
 
-    /// How many threads serve connections, 1 to [`ConnId::REACTORS_MAX`].
+    /// The number of threads that serve connections, 1 to [`ConnId::REACTORS_MAX`].
     pub fn reactors(&self) -> usize {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         self.threads.unwrap_or_else(|| (cores() - 1).clamp(1, ConnId::REACTORS_MAX))
@@ -131,16 +106,16 @@ impl Args {
 
 fn threads(text: &str) -> Result<usize, String> {
     let threads = text.parse().ok().filter(|threads| (1..=ConnId::REACTORS_MAX).contains(threads));
-    threads.ok_or_else(|| format!("threads are a number from 1 to {}", ConnId::REACTORS_MAX))
+    threads.ok_or_else(|| format!("must be a number from 1 to {}", ConnId::REACTORS_MAX))
 }
 
 fn ip(text: &str) -> Result<IpAddr, &'static str> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    bare.parse().map_err(|_| "this is not an IPv4 or IPv6 address")
+    bare.parse().map_err(|_| "must be an IPv4 or IPv6 address")
 }
 
 fn port(text: &str) -> Result<u16, &'static str> {
-    text.parse().map_err(|_| "a port is a number from 0 to 65535")
+    text.parse().map_err(|_| "must be a number from 0 to 65535")
 }
 
 #[cfg(test)]
@@ -152,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn ip_and_port_come_together_and_are_checked() {
+    fn ip_and_port_are_given_together_and_validated() {
         let listen = |line| parse(line).unwrap().listen().map(|address| address.to_string());
         assert_eq!(listen(""), None);
         assert_eq!(listen("127.0.0.1 6000").as_deref(), Some("127.0.0.1:6000"));
@@ -175,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_and_threads_are_checked_for_form() {
+    fn settings_and_threads_are_validated() {
         let args = parse("--set a.b=c=d --set x.y=").unwrap();
         let setting = |section: &str, key: &str, value: &str| Setting {
             section: section.into(),

@@ -1,219 +1,154 @@
-//! The logic thread: one owner of every session, presence and conversation state, and no locks anywhere.
+//! The logic thread: the only owner of session, presence and conversation state, so none of it needs a lock.
 //!
-//! A turn drains everything there is, storage outcomes first (a flood of commands must not starve completions), then
-//! carries out all effects with one push to each thread concerned, then sleeps until its bell rings.
+//! Each turn drains the inboxes, storage outcomes first, so that a flood of commands cannot starve completions. It then
+//! sends all effects, at most one batch to each thread, and sleeps until its bell rings.
 
 use logic::{
-    BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules, Ticket,
-    Write,
+    BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Ticket, Write,
 };
 use runtime::queue::{Bell, Inbox, Outbox, queue};
-use runtime::watchdog::{Pulse, Role};
+use runtime::watchdog::Role;
+use runtime::worker::{Control, Worker};
 use std::io;
 use std::process;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use storage::Outcome;
 use wire::UnixMillis;
 
-/// Batches of inputs on their way to logic; when there are more, the sub-reactors stop reading.
+/// Batches of inputs; when this many wait, the sub-reactors stop reading.
 const INPUT_BATCHES: usize = 256;
-/// Batches of outcomes on their way to logic. Storage waits while there are more; logic never waits for storage.
+/// Batches of outcomes. Storage waits while this many are queued; logic never waits for storage.
 const OUTCOME_BATCHES: usize = 4_096;
-/// Batches of what the bus has to say; when there are more, its subscriber drops them.
+/// Batches from the bus; when this many wait, its subscriber drops hints.
 const BUS_BATCHES: usize = 8_192;
-/// Such batches taken in one turn.
-const TURN_NEWS: usize = 1_024;
-/// Orders that wait for the bus.
-const ORDERS_MAX: usize = 65_536;
-/// Batches of inputs taken in one turn before effects are carried out.
-const TURN_BATCHES: usize = 64;
-/// How long the requests in flight may take to finish when the server stops.
+/// Batches of inputs handled in one turn before its effects are sent.
+const INPUT_BATCHES_A_TURN: usize = 64;
+/// Batches from the bus handled in one turn.
+const BUS_BATCHES_A_TURN: usize = 1_024;
+/// Orders kept for a bus that does not keep up. Beyond it publications are dropped.
+const BUS_ORDERS_MAX: usize = 65_536;
+/// How long requests in flight may take to finish when the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// What the main thread tells logic.
-#[derive(Debug)]
-enum Control {
-    /// Tell everybody, begin nothing new, finish what is in flight, then end.
-    Drain,
-}
-
-/// The queues into the logic thread.
+/// The sending ends of the queues into the logic thread.
 #[derive(Debug, Clone)]
-pub struct Doors {
+pub struct Inlets {
     pub inputs: Outbox<Vec<Input>>,
-    /// For the storage threads.
     pub outcomes: Outbox<Outcome>,
-    /// For the password thread.
     pub passwords: Outbox<Vec<(Ticket, PasswordResult)>>,
-    /// For the threads of the bus.
     pub bus: Outbox<Vec<BusInput>>,
 }
 
-/// The queues out of the logic thread.
+/// The receiving ends of the same queues, and the bell that they all ring.
 #[derive(Debug)]
-pub struct Exits {
-    /// One for each sub-reactor.
-    pub reactors: Vec<Outbox<Vec<Order>>>,
-    /// To the store thread.
-    pub writes: Outbox<Vec<(Ticket, Write)>>,
-    /// To the read thread.
-    pub reads: Outbox<Vec<(Ticket, Read)>>,
-    /// To the password thread.
-    pub passwords: Outbox<Vec<(Ticket, PasswordJob)>>,
-    /// To the bus, where there are other nodes.
-    pub bus: Option<Outbox<Vec<BusOrder>>>,
-}
-
-/// The logic thread, waiting for its exits.
-#[derive(Debug)]
-pub struct Waiting {
-    doors: Doors,
-    started: Instant,
-    begin: crossbeam_channel::Sender<Exits>,
-    control: Outbox<Control>,
-    thread: JoinHandle<()>,
-}
-
-/// The logic thread at work.
-#[derive(Debug)]
-pub struct LogicThread {
-    control: Outbox<Control>,
-    thread: JoinHandle<()>,
-}
-
-/// Starts the thread, so that the others can be given its doors. It works once it has its exits. `boot` are random bits.
-///
-/// # Errors
-/// Where the system has no further thread.
-pub fn spawn(rules: Rules, boot: u64) -> io::Result<Waiting> {
-    let started = Instant::now();
-    let (ready, made) = crossbeam_channel::bounded(1);
-    let (begin, exits) = crossbeam_channel::bounded::<Exits>(1);
-    let thread = thread::Builder::new().name("logic".into()).spawn(move || {
-        let bell = Arc::new(Bell::new());
-        let (inputs, inputs_in) = queue(INPUT_BATCHES, &bell);
-        let (outcomes, outcomes_in) = queue(OUTCOME_BATCHES, &bell);
-        let (passwords, passwords_in) = queue(OUTCOME_BATCHES, &bell);
-        let (bus, bus_in) = queue(BUS_BATCHES, &bell);
-        let (control, control_in) = queue(4, &bell);
-        let doors = Doors { inputs, outcomes, passwords, bus };
-        if ready.send((doors, control)).is_err() {
-            return;
-        }
-        drop(ready);
-        let Ok(exits) = exits.recv() else { return };
-        Turns {
-            logic: Logic::new(rules, boot),
-            fx: Effects::new(exits.reactors.len()),
-            exits,
-            bell,
-            pulse: Pulse::of(Role::Logic),
-            inputs: inputs_in,
-            outcomes: outcomes_in,
-            passwords: passwords_in,
-            bus: bus_in,
-            control: control_in,
-            started,
-            drain_until: None,
-        }
-        .run();
-    })?;
-    let (doors, control) = made.recv().map_err(io::Error::other)?;
-    Ok(Waiting { doors, started, begin, control, thread })
-}
-
-impl Waiting {
-    /// The queues into the thread.
-    pub fn doors(&self) -> &Doors {
-        &self.doors
-    }
-
-    /// When its monotonic clock began.
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-
-    /// Gives the thread its exits: it begins to work.
-    pub fn begin(self, exits: Exits) -> LogicThread {
-        self.begin.send(exits).expect("the logic thread waits for this");
-        LogicThread { control: self.control, thread: self.thread }
-    }
-}
-
-impl LogicThread {
-    /// Tells everybody that the server goes away and finishes what is in flight; returns when the thread has ended.
-    pub fn drain(self) {
-        // A thread that is gone already has nothing in flight.
-        let _ = self.control.send(Control::Drain);
-        if self.thread.join().is_err() {
-            log::error!("the logic thread panicked");
-        }
-    }
-}
-
-struct Turns {
-    logic: Logic,
-    fx: Effects,
-    exits: Exits,
+pub struct Inboxes {
     bell: Arc<Bell>,
-    pulse: Pulse,
     inputs: Inbox<Vec<Input>>,
     outcomes: Inbox<Outcome>,
     passwords: Inbox<Vec<(Ticket, PasswordResult)>>,
     bus: Inbox<Vec<BusInput>>,
-    control: Inbox<Control>,
-    started: Instant,
+}
+
+/// The sending ends of the queues from the logic thread to all others.
+#[derive(Debug)]
+pub struct Outlets {
+    /// By [`logic::ConnId::reactor`].
+    pub reactors: Vec<Outbox<Vec<Order>>>,
+    pub writes: Outbox<Vec<(Ticket, Write)>>,
+    pub reads: Outbox<Vec<(Ticket, Read)>>,
+    pub passwords: Outbox<Vec<(Ticket, PasswordJob)>>,
+    /// `None` on a single node.
+    pub bus: Option<Outbox<Vec<BusOrder>>>,
+}
+
+/// Makes the queues into the logic thread before it starts, because the threads it sends to need them first.
+pub fn queues() -> (Inlets, Inboxes) {
+    let bell = Arc::new(Bell::new());
+    let (inputs, inputs_in) = queue(INPUT_BATCHES, &bell);
+    let (outcomes, outcomes_in) = queue(OUTCOME_BATCHES, &bell);
+    let (passwords, passwords_in) = queue(OUTCOME_BATCHES, &bell);
+    let (bus, bus_in) = queue(BUS_BATCHES, &bell);
+    let inboxes =
+        Inboxes { bell, inputs: inputs_in, outcomes: outcomes_in, passwords: passwords_in, bus: bus_in };
+    (Inlets { inputs, outcomes, passwords, bus }, inboxes)
+}
+
+/// Starts the thread. [`Worker::stop`] announces the shutdown to all sessions, starts nothing new, and returns when the
+/// requests in flight have finished, after at most [`DRAIN_TIME`].
+///
+/// `clock_start` is the zero of logic's monotonic clock.
+///
+/// # Errors
+/// If the system cannot start another thread.
+pub fn start(logic: Logic, clock_start: Instant, inboxes: Inboxes, outlets: Outlets) -> io::Result<Worker> {
+    let bell = Arc::clone(&inboxes.bell);
+    Worker::spawn(Role::Logic, "logic", bell, move |control| {
+        let fx = Effects::new(outlets.reactors.len());
+        LogicThread { logic, fx, inboxes, outlets, control, clock_start, drain_until: None }.run();
+    })
+}
+
+struct LogicThread {
+    logic: Logic,
+    fx: Effects,
+    inboxes: Inboxes,
+    outlets: Outlets,
+    control: Control,
+    clock_start: Instant,
+    /// When the thread ends at the latest, monotonic ms; `None` until it is to stop.
     drain_until: Option<u64>,
 }
 
-impl Turns {
+impl LogicThread {
     fn run(mut self) {
         loop {
-            self.pulse.beat();
+            self.control.beat();
             let now = self.now();
-            let mut worked = self.storage_outcomes(now);
-            worked |= self.passwords(now);
-            worked |= self.news(now);
-            worked |= self.inputs(now);
-            while let Ok(Some(Control::Drain)) = self.control.try_recv() {
-                log::info!("draining: {} sessions are told, nothing new begins", self.logic.sessions());
+            let mut has_worked = self.handle_outcomes(now);
+            has_worked |= self.handle_passwords(now);
+            has_worked |= self.handle_bus(now);
+            has_worked |= self.handle_inputs(now);
+            if self.is_to_drain() {
+                log::info!("draining: notifying {} sessions, accepting no requests", self.logic.sessions());
                 self.logic.drain(now, &mut self.fx);
                 self.drain_until = Some(now.monotonic + DRAIN_TIME.as_millis() as u64);
+                has_worked = true;
             }
             if self.logic.next_timeout().is_some_and(|due| due <= now.monotonic) {
                 self.logic.handle_timeout(now, &mut self.fx);
             }
-            self.carry_out(now);
+            self.send_effects(now);
             if let Some(until) = self.drain_until {
-                let late = now.monotonic >= until;
-                if late || (!worked && self.logic.is_settled() && self.is_idle()) {
-                    if late {
-                        log::warn!("some requests were still in flight when the server stopped");
-                    }
+                if now.monotonic >= until {
+                    log::warn!(
+                        "shutting down with requests in flight: draining took longer than {DRAIN_TIME:?}"
+                    );
+                    return;
+                }
+                if !has_worked && self.logic.is_settled() && self.is_idle() {
                     return;
                 }
             }
-            if !worked {
+            if !has_worked {
                 self.sleep();
             }
         }
     }
 
     fn now(&self) -> Now {
-        // The wall clock may be anything, also before 1970: it is only shown.
+        // The wall clock may show any time, even before 1970; it is only displayed.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now {
-            monotonic: self.started.elapsed().as_millis() as u64,
+            monotonic: self.clock_start.elapsed().as_millis() as u64,
             wall: UnixMillis(wall.as_millis() as u64),
         }
     }
 
-    fn storage_outcomes(&mut self, now: Now) -> bool {
-        let mut worked = false;
-        while let Ok(Some(outcome)) = self.outcomes.try_recv() {
-            worked = true;
+    fn handle_outcomes(&mut self, now: Now) -> bool {
+        let mut has_worked = false;
+        while let Ok(Some(outcome)) = self.inboxes.outcomes.try_recv() {
+            has_worked = true;
             match outcome {
                 Outcome::Written(batch) => {
                     for (ticket, written) in batch {
@@ -225,30 +160,30 @@ impl Turns {
                         self.logic.handle_found(now, ticket, found, &mut self.fx);
                     }
                 }
-                Outcome::Fatal(why) => {
-                    // Nothing may be acknowledged any more; what is on disk is read again at the next start.
-                    log::error!("storage has failed, the server ends at once: {why}");
+                Outcome::Fatal(error) => {
+                    // No message may be acknowledged any more. The next start recovers from what is on disk.
+                    log::error!("exiting because storage failed: {error}");
                     process::exit(1);
                 }
             }
         }
-        worked
+        has_worked
     }
 
-    fn passwords(&mut self, now: Now) -> bool {
-        let mut worked = false;
-        while let Ok(Some(batch)) = self.passwords.try_recv() {
-            worked = true;
+    fn handle_passwords(&mut self, now: Now) -> bool {
+        let mut has_worked = false;
+        while let Ok(Some(batch)) = self.inboxes.passwords.try_recv() {
+            has_worked = true;
             for (ticket, result) in batch {
                 self.logic.handle_password(now, ticket, result, &mut self.fx);
             }
         }
-        worked
+        has_worked
     }
 
-    fn news(&mut self, now: Now) -> bool {
-        for taken in 0..TURN_NEWS {
-            let Ok(Some(batch)) = self.bus.try_recv() else { return taken > 0 };
+    fn handle_bus(&mut self, now: Now) -> bool {
+        for batches in 0..BUS_BATCHES_A_TURN {
+            let Ok(Some(batch)) = self.inboxes.bus.try_recv() else { return batches > 0 };
             for input in batch {
                 self.logic.handle_bus(now, input, &mut self.fx);
             }
@@ -256,9 +191,9 @@ impl Turns {
         true
     }
 
-    fn inputs(&mut self, now: Now) -> bool {
-        for taken in 0..TURN_BATCHES {
-            let Ok(Some(batch)) = self.inputs.try_recv() else { return taken > 0 };
+    fn handle_inputs(&mut self, now: Now) -> bool {
+        for batches in 0..INPUT_BATCHES_A_TURN {
+            let Ok(Some(batch)) = self.inboxes.inputs.try_recv() else { return batches > 0 };
             for input in batch {
                 self.logic.handle_input(now, input, &mut self.fx);
             }
@@ -266,56 +201,57 @@ impl Turns {
         true
     }
 
-    /// Carries out all effects: at most one push to each thread.
-    fn carry_out(&mut self, now: Now) {
+    /// Sends at most one batch to each thread.
+    fn send_effects(&mut self, now: Now) {
         let Effects { reactors, writes, reads, passwords, bus } = &mut self.fx;
-        for (orders, exit) in reactors.iter_mut().zip(&self.exits.reactors) {
+        for (orders, outlet) in reactors.iter_mut().zip(&self.outlets.reactors) {
             if !orders.is_empty() {
-                // A sub-reactor waits for nobody, so this never waits for long; one that is gone needs no orders.
-                let _ = exit.send(fresh(orders));
+                // A sub-reactor never waits, so a full queue drains soon. One that has ended needs no orders.
+                let _ = outlet.send(take(orders));
             }
         }
-        offer(writes, &self.exits.writes);
-        offer(reads, &self.exits.reads);
-        offer(passwords, &self.exits.passwords);
-        if let Some(exit) = &self.exits.bus {
-            offer(bus, exit);
-            // Hints only: while the bus does not keep up, others find what they lack in the database.
-            if bus.len() > ORDERS_MAX {
+        offer(writes, &self.outlets.writes);
+        offer(reads, &self.outlets.reads);
+        offer(passwords, &self.outlets.passwords);
+        if let Some(outlet) = &self.outlets.bus {
+            offer(bus, outlet);
+            // Publications are only hints: the other nodes find in the database what they missed.
+            if bus.len() > BUS_ORDERS_MAX {
                 bus.retain(|order| !matches!(order, BusOrder::Publish { .. }));
                 self.logic.handle_bus(now, BusInput::Unheard, &mut self.fx);
             }
         }
     }
 
+    fn is_to_drain(&self) -> bool {
+        self.drain_until.is_none() && self.control.is_stopping()
+    }
+
     fn is_idle(&self) -> bool {
-        self.outcomes.is_empty()
-            && self.inputs.is_empty()
-            && self.passwords.is_empty()
-            && self.bus.is_empty()
-            && self.control.is_empty()
+        let Inboxes { bell: _, inputs, outcomes, passwords, bus } = &self.inboxes;
+        outcomes.is_empty() && inputs.is_empty() && passwords.is_empty() && bus.is_empty()
     }
 
     fn sleep(&self) {
         let due = [self.logic.next_timeout(), self.drain_until].into_iter().flatten().min();
-        let now = self.started.elapsed().as_millis() as u64;
+        let now = self.clock_start.elapsed().as_millis() as u64;
         let timeout = due.map(|due| Duration::from_millis(due.saturating_sub(now).max(1)));
-        self.bell.wait(self.pulse.within(timeout), || !self.is_idle());
+        self.control.wait(timeout, || !self.is_idle() || self.is_to_drain());
     }
 }
 
-/// Pushes the batch where there is room; else it stays and grows, in order, until there is. Logic never waits for
-/// storage, and what may be in there at all is bounded by the rules.
-fn offer<T>(batch: &mut Vec<T>, exit: &Outbox<Vec<T>>) {
+/// Sends the batch if there is room; otherwise it stays and grows, in order. Logic never waits for these threads, and its
+/// rules bound how much a batch can hold.
+fn offer<T>(batch: &mut Vec<T>, outlet: &Outbox<Vec<T>>) {
     if !batch.is_empty()
-        && let Ok(Err(back)) = exit.try_send(fresh(batch))
+        && let Ok(Err(back)) = outlet.try_send(take(batch))
     {
         *batch = back;
     }
 }
 
-/// Takes the batch and leaves an empty one with about as much room.
-fn fresh<T>(batch: &mut Vec<T>) -> Vec<T> {
-    let room = Vec::with_capacity(batch.len().min(1024));
-    std::mem::replace(batch, room)
+/// Takes the batch and leaves an empty one of about the same capacity.
+fn take<T>(batch: &mut Vec<T>) -> Vec<T> {
+    let empty = Vec::with_capacity(batch.len().min(1024));
+    std::mem::replace(batch, empty)
 }

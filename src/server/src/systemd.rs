@@ -8,8 +8,8 @@ use sd_notify::NotifyState;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-/// Takes the listening sockets that the manager holds for this process. They outlive it: who connects between two
-/// lives of the server waits in them. To be called once, before there are threads.
+/// Takes the listening sockets that the service manager holds for this process. They survive a restart, so that clients
+/// that connect meanwhile are not refused. Call it once, before any thread starts.
 pub fn listeners() -> io::Result<Vec<TcpListener>> {
     let inherited = sd_listen_fds::get().map_err(io::Error::other)?;
     let take = |(_, socket): (Option<String>, sd_listen_fds::OwnedFd)| {
@@ -18,32 +18,31 @@ pub fn listeners() -> io::Result<Vec<TcpListener>> {
         if socket_acceptconn(&listener)? {
             Ok(listener)
         } else {
-            Err(io::Error::other("one of them does not listen"))
+            Err(io::Error::other("one of them is not a listening socket"))
         }
     };
     inherited.into_iter().map(take).collect()
 }
 
-/// Everything is up: clients are served at `address`.
+/// Announces that the server is up, serving clients at `address`.
 pub fn ready(address: SocketAddr) {
     notify(&[NotifyState::Ready, NotifyState::Status(&format!("serving chat on {address}"))]);
 }
 
-/// The configuration is read again, until [`ready`].
+/// Announces a reload, which ends with [`ready`].
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => log::warn!("the service manager cannot be told of the reload: {error}"),
+        Err(error) => log::warn!("cannot notify the service manager of the reload: {error}"),
     }
 }
 
-/// The end has begun.
 pub fn stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        log::warn!("the service manager cannot be told: {error}");
+        log::warn!("cannot notify the service manager: {error}");
     }
 }

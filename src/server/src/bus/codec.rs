@@ -1,8 +1,8 @@
-//! What is published, as bytes: who says it, what it is, and for a push the very frame that clients get.
+//! Publications as bytes: the run that published, the kind, and for a push the very frame that clients receive.
 //!
 //! ```text
 //!   length of run u8 | run | 0: push | member version u32 | TLV frame
-//!                          | 1: kick | user u32 | epoch u32 | device, if it has a name
+//!                          | 1: kick | user u32 | epoch u32 | device name, if there is one
 //! ```
 
 use logic::bus::{Channel, News};
@@ -13,7 +13,7 @@ use wire::{ConversationId, Push, UserId, split_frame};
 const PUSH: u8 = 0;
 const KICK: u8 = 1;
 
-/// A channel's name at Redis.
+/// The name of the Redis channel.
 pub fn name(channel: &Channel) -> String {
     match channel {
         Channel::User(user) => format!("chat:user:{user}"),
@@ -22,7 +22,7 @@ pub fn name(channel: &Channel) -> String {
     }
 }
 
-/// The channel of a name; `None` for one that this program does not use.
+/// The channel with this name; `None` if this program does not use it.
 pub fn channel(name: &[u8]) -> Option<Channel> {
     let (kind, rest) = std::str::from_utf8(name).ok()?.strip_prefix("chat:")?.split_once(':')?;
     Some(match kind {
@@ -33,10 +33,13 @@ pub fn channel(name: &[u8]) -> Option<Channel> {
     })
 }
 
-/// News as they are published by `run`.
+/// Encodes a publication by `run`.
 pub fn encode(run: &str, news: &News) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    out.push(u8::try_from(run.len()).expect("the name of a run is short"));
+    out.push(
+        u8::try_from(run.len())
+            .expect("a run is shorter than 256 bytes: a name of at most 64 and a random suffix of 17"),
+    );
     out.extend_from_slice(run.as_bytes());
     match news {
         News::Push { push, member_version } => {
@@ -54,7 +57,8 @@ pub fn encode(run: &str, news: &News) -> Vec<u8> {
     out
 }
 
-/// What was published, unless `run` did it itself; `None` also for what this version does not understand.
+/// Decodes a publication. `None` if `run` published it itself, or if it is malformed or of a kind this version does
+/// not know.
 pub fn decode(run: &str, bytes: &[u8]) -> Option<News> {
     let (length, rest) = bytes.split_first()?;
     let (from, rest) = rest.split_at_checked(usize::from(*length))?;
@@ -109,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_is_heard_by_others_only() {
+    fn a_node_ignores_its_own_publications() {
         for news in news() {
             let bytes = encode("n1-1", &news);
             assert_eq!(decode("n2-1", &bytes), Some(news));
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_ignored() {
+    fn malformed_publications_are_ignored() {
         for news in news() {
             let bytes = encode("n1-1", &news);
             for cut in 0..bytes.len() {
@@ -131,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_have_names() {
+    fn channel_names_round_trip() {
         for each in [Channel::User(UserId(1)), Channel::Group(ConversationId(2)), Channel::Node("n:1".into())]
         {
             assert_eq!(channel(name(&each).as_bytes()), Some(each));

@@ -1,22 +1,27 @@
-//! The thread that speaks: all orders of a turn in one pipeline, and the answers back to logic.
+//! The thread that sends: all orders of a turn in one pipeline, and the replies back to logic.
 
-use super::link::{self, Link};
-use super::{Member, PING_EVERY, RETRY_AFTER, SILENCE, codec};
+use super::codec;
+use super::connection::{RETRY_AFTER, SILENCE, SubscriberConnection};
+use super::identity::NodeIdentity;
 use logic::Ticket;
 use logic::bus::{BusInput, BusOrder, LEASE_MS, LOCK_MS, Load, NodeState, REPORT_MS, Report};
 use redis::{Client, Cmd, Connection, ConnectionLike, Value, cmd};
-use runtime::queue::{Bell, Inbox, Outbox};
+use runtime::queue::Outbox;
+use runtime::worker::{Mailbox, Next};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 use wire::UserId;
 
-/// Gives a lock another life, or back, only if it is still its holder's.
+/// How often the subscriber's connection is tested.
+const PING_EVERY: Duration = Duration::from_millis(500);
+/// Renews a lock if the caller still holds it.
 const RENEW: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
+/// Releases a lock if the caller still holds it.
 const UNLOCK: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
-/// All runs that have a lease or a report: name, whether it has a lease, report. Those that have neither are forgotten.
+/// Lists (run, whether it has a lease, report) of all runs, and forgets those that have neither lease nor report.
 const NODES: &str = "local out = {} \
     for _, run in ipairs(redis.call('SMEMBERS', KEYS[1])) do \
       local alive = redis.call('EXISTS', 'chat:lease:' .. run) \
@@ -27,62 +32,87 @@ const NODES: &str = "local out = {} \
     return out";
 const ALL_NODES: &str = "chat:nodes";
 
-/// What the answer to a command is for.
+/// What a command's reply tells logic.
 #[derive(Clone, Copy, Debug)]
-enum Awaits {
-    Nothing,
-    /// A publication: how many heard it.
-    Heard,
-    Lock(Ticket, UserId),
+enum ReplyUse {
+    Ignored,
+    /// Whether Redis took a publication.
+    Published,
+    /// Whether the lock was free.
+    Lock {
+        ticket: Ticket,
+        user: UserId,
+    },
     Nodes,
 }
 
-/// The commander's state.
-pub struct Commander {
-    link: Arc<Link>,
-    member: Member,
+/// Sends commands on a connection of its own.
+pub(super) struct Commander {
+    subscriptions: Arc<SubscriberConnection>,
+    identity: NodeIdentity,
     inputs: Outbox<Vec<BusInput>>,
-    conn: Option<Connection>,
-    /// When a connection is tried again.
+    connection: Option<Connection>,
+    /// When connecting may be tried again.
     retry_at: Instant,
     next_ping: Instant,
-    /// Processor time of this process when it was last looked at, and when that was.
-    cpu: (Duration, Instant),
+    cpu: CpuSample,
+}
+
+/// Processor time that this process had used, and when it was measured.
+#[derive(Clone, Copy, Debug)]
+struct CpuSample {
+    used: Duration,
+    at: Instant,
 }
 
 impl Commander {
-    /// One that is not connected.
-    pub fn new(link: Arc<Link>, member: Member, inputs: Outbox<Vec<BusInput>>) -> Commander {
+    /// Not connected yet.
+    pub fn new(
+        subscriptions: Arc<SubscriberConnection>,
+        identity: NodeIdentity,
+        inputs: Outbox<Vec<BusInput>>,
+    ) -> Commander {
         let now = Instant::now();
-        Commander { link, member, inputs, conn: None, retry_at: now, next_ping: now, cpu: (cpu_time(), now) }
+        Commander {
+            subscriptions,
+            identity,
+            inputs,
+            connection: None,
+            retry_at: now,
+            next_ping: now,
+            cpu: CpuSample::now(),
+        }
     }
 
-    /// Carries out orders until told to stop; gives the lease back then.
-    pub fn run(mut self, inbox: &Inbox<Vec<BusOrder>>, bell: &Bell, stopping: &AtomicBool) {
+    /// Carries out orders until it is to stop, and withdraws the node's lease at the end.
+    pub fn run(mut self, mut mailbox: Mailbox<Vec<BusOrder>>) {
         loop {
-            let mut orders = Vec::new();
-            while let Ok(Some(more)) = inbox.try_recv() {
-                orders.extend(more);
-            }
-            if !orders.is_empty() {
-                self.carry_out(orders);
-            } else if stopping.load(Ordering::SeqCst) {
-                let (lease, report) = (self.key("lease"), self.key("report"));
-                let mut gone = cmd("SREM");
-                gone.arg(ALL_NODES).arg(&*self.member.run);
-                let mut del = cmd("DEL");
-                del.arg(lease).arg(report);
-                self.exchange(&[(gone, Awaits::Nothing), (del, Awaits::Nothing)]);
-                return;
-            }
             let now = Instant::now();
             if now >= self.next_ping {
                 self.next_ping = now + PING_EVERY;
-                self.link.ping(now.duration_since(self.member.started).as_millis() as u64);
+                let since_start = now.duration_since(self.identity.clock_start);
+                self.subscriptions.ping(since_start.as_millis() as u64);
             }
-            let until = self.next_ping.saturating_duration_since(Instant::now());
-            bell.wait(Some(until), || !inbox.is_empty() || stopping.load(Ordering::SeqCst));
+            match mailbox.next(Some(self.next_ping.saturating_duration_since(now))) {
+                Next::Batch(mut orders) => {
+                    while let Some(more) = mailbox.try_next() {
+                        orders.extend(more);
+                    }
+                    self.carry_out(orders);
+                }
+                Next::Idle => {}
+                Next::Stop => return self.leave(),
+            }
         }
+    }
+
+    /// Withdraws the lease and the report of this run.
+    fn leave(&mut self) {
+        let mut forget = cmd("SREM");
+        forget.arg(ALL_NODES).arg(&*self.identity.run);
+        let mut delete = cmd("DEL");
+        delete.arg(self.key("lease")).arg(self.key("report"));
+        self.exchange(&[(forget, ReplyUse::Ignored), (delete, ReplyUse::Ignored)]);
     }
 
     fn carry_out(&mut self, orders: Vec<BusOrder>) {
@@ -95,8 +125,9 @@ impl Commander {
         }
     }
 
-    fn command(&mut self, order: BusOrder, commands: &mut Vec<(Cmd, Awaits)>) {
-        let run = Arc::clone(&self.member.run);
+    /// Appends the commands that carry out one order.
+    fn command(&mut self, order: BusOrder, commands: &mut Vec<(Cmd, ReplyUse)>) {
+        let run = Arc::clone(&self.identity.run);
         let lock = |user: UserId| format!("chat:lock:{user}");
         let owner = |ticket: Ticket| format!("{run}:{}", ticket.0);
         let script = |text: &str, key: String| {
@@ -104,142 +135,148 @@ impl Commander {
             eval.arg(text).arg(1).arg(key);
             eval
         };
-        let (command, awaits) = match order {
+        let (command, reply_use) = match order {
             BusOrder::Publish { channel, news } => {
                 let mut publish = cmd("PUBLISH");
                 publish.arg(codec::name(&channel)).arg(codec::encode(&run, &news));
-                (publish, Awaits::Heard)
+                (publish, ReplyUse::Published)
             }
             BusOrder::Subscribe { ticket, channels } => {
-                if let Some(answer) = self.link.subscribe(ticket, &channels) {
+                if let Some(answer) = self.subscriptions.subscribe(ticket, &channels) {
                     self.tell(answer);
                 }
                 return;
             }
-            BusOrder::Unsubscribe(channels) => return self.link.unsubscribe(&channels),
+            BusOrder::Unsubscribe(channels) => return self.subscriptions.unsubscribe(&channels),
             BusOrder::Lock { ticket, user } => {
                 let mut set = cmd("SET");
                 set.arg(lock(user)).arg(owner(ticket)).arg("NX").arg("PX").arg(LOCK_MS);
-                (set, Awaits::Lock(ticket, user))
+                (set, ReplyUse::Lock { ticket, user })
             }
             BusOrder::Renew { ticket, user } => {
                 let mut renew = script(RENEW, lock(user));
                 renew.arg(owner(ticket)).arg(LOCK_MS);
-                (renew, Awaits::Nothing)
+                (renew, ReplyUse::Ignored)
             }
             BusOrder::Unlock { ticket, user } => {
                 let mut unlock = script(UNLOCK, lock(user));
                 unlock.arg(owner(ticket));
-                (unlock, Awaits::Nothing)
+                (unlock, ReplyUse::Ignored)
             }
             BusOrder::Lease => {
                 let mut lease = cmd("SET");
                 lease.arg(self.key("lease")).arg("1").arg("PX").arg(LEASE_MS);
                 let mut known = cmd("SADD");
                 known.arg(ALL_NODES).arg(&*run);
-                commands.push((lease, Awaits::Nothing));
-                commands.push((known, Awaits::Nothing));
-                (script(NODES, ALL_NODES.to_owned()), Awaits::Nodes)
+                commands.push((lease, ReplyUse::Ignored));
+                commands.push((known, ReplyUse::Ignored));
+                (script(NODES, ALL_NODES.to_owned()), ReplyUse::Nodes)
             }
             BusOrder::Report(load) => {
                 let mut report = cmd("SET");
                 report.arg(self.key("report")).arg(self.report(load)).arg("PX").arg(REPORT_MS);
-                (report, Awaits::Nothing)
+                (report, ReplyUse::Ignored)
             }
             BusOrder::Leave => {
                 let mut leave = cmd("DEL");
                 leave.arg(self.key("report"));
-                (leave, Awaits::Nothing)
+                (leave, ReplyUse::Ignored)
             }
         };
-        commands.push((command, awaits));
+        commands.push((command, reply_use));
     }
 
     fn key(&self, what: &str) -> String {
-        format!("chat:{what}:{}", self.member.run)
+        format!("chat:{what}:{}", self.identity.run)
     }
 
-    /// `connections messages/s cpu address node`, the last one with whatever is in it.
+    /// `connections messages/s cpu address node`, separated by spaces. The name of the node may contain some.
     fn report(&mut self, load: Load) -> String {
-        let (before, then) = self.cpu;
-        self.cpu = (cpu_time(), Instant::now());
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let elapsed = self.cpu.1.duration_since(then).max(Duration::from_millis(1));
-        let cpu = self.cpu.0.saturating_sub(before).as_micros() * 100 / elapsed.as_micros() / cores as u128;
-        let Member { address, node, .. } = &self.member;
+        let before = std::mem::replace(&mut self.cpu, CpuSample::now());
+        let cpu = self.cpu.percent_since(before);
+        let NodeIdentity { address, node, .. } = &self.identity;
         format!("{} {} {cpu} {address} {node}", load.connections, load.messages_per_second)
     }
 
-    /// Sends all commands at once and tells logic what came of them. A connection that turns out to be lost is made
-    /// once more: what is sent twice does no harm.
-    fn exchange(&mut self, commands: &[(Cmd, Awaits)]) {
+    /// Sends all commands at once and passes their replies to logic. A connection that turns out to be lost is replaced
+    /// once; every command may be sent twice without harm.
+    fn exchange(&mut self, commands: &[(Cmd, ReplyUse)]) {
         let bytes: Vec<u8> = commands.iter().flat_map(|(command, _)| command.get_packed_command()).collect();
-        let had = self.conn.is_some();
+        let was_connected = self.connection.is_some();
         let mut answers = self.send(&bytes, commands.len());
-        if answers.is_none() && had {
+        if answers.is_none() && was_connected {
             self.retry_at = Instant::now();
             answers = self.send(&bytes, commands.len());
         }
         let mut answers = answers.unwrap_or_default().into_iter();
-        let mut unheard = false;
-        for (_, awaits) in commands {
+        let mut is_unheard = false;
+        for (_, reply_use) in commands {
             let answer = answers.next();
-            match *awaits {
-                Awaits::Nothing => {}
-                Awaits::Heard => unheard |= !matches!(answer, Some(Value::Int(_))),
-                Awaits::Lock(ticket, user) => {
+            match *reply_use {
+                ReplyUse::Ignored => {}
+                ReplyUse::Published => is_unheard |= !matches!(answer, Some(Value::Int(_))),
+                ReplyUse::Lock { ticket, user } => {
                     let held = matches!(answer, Some(Value::Okay));
                     self.tell(BusInput::Locked { ticket, user, held });
                 }
-                Awaits::Nodes => {
+                ReplyUse::Nodes => {
                     if let Some(Value::Array(words)) = answer {
                         self.tell(BusInput::Nodes(nodes(&words)));
                     }
                 }
             }
         }
-        if unheard {
+        if is_unheard {
             self.tell(BusInput::Unheard);
         }
     }
 
+    /// Sends `count` packed commands and returns their replies; `None` without a working connection.
     fn send(&mut self, bytes: &[u8], count: usize) -> Option<Vec<Value>> {
-        if self.conn.is_none() && Instant::now() >= self.retry_at {
+        if self.connection.is_none() && Instant::now() >= self.retry_at {
             self.retry_at = Instant::now() + RETRY_AFTER;
-            self.conn = connect(self.link.redis());
+            self.connection = connect(self.subscriptions.redis());
         }
-        let answers = self.conn.as_mut()?.req_packed_commands(bytes, 0, count);
+        let answers = self.connection.as_mut()?.req_packed_commands(bytes, 0, count);
         if let Err(error) = &answers {
-            log::debug!("an exchange with Redis failed: {error}");
-            self.conn = None;
+            log::debug!("lost the Redis command connection: {error}");
+            self.connection = None;
             self.retry_at = Instant::now() + RETRY_AFTER;
         }
         answers.ok()
     }
 
     fn tell(&self, input: BusInput) {
-        // Logic never waits for this thread; at the end it may be gone.
+        // Waiting is safe, since logic never waits for this thread. Logic may have ended already.
         let _ = self.inputs.send(vec![input]);
     }
 }
 
 fn connect(redis: &redis::ConnectionInfo) -> Option<Connection> {
-    let conn =
-        Client::open(redis.clone()).and_then(|client| client.get_connection_with_timeout(link::CONNECT));
+    let conn = Client::open(redis.clone()).and_then(|client| client.get_connection_with_timeout(SILENCE));
     let conn = conn.and_then(|conn| {
         conn.set_read_timeout(Some(SILENCE))?;
         conn.set_write_timeout(Some(SILENCE))?;
         Ok(conn)
     });
-    conn.inspect_err(|error| log::debug!("Redis cannot be reached: {error}")).ok()
+    conn.inspect_err(|error| log::debug!("cannot connect to Redis: {error}")).ok()
 }
 
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+impl CpuSample {
+    fn now() -> CpuSample {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        CpuSample { used: Duration::new(time.tv_sec as u64, time.tv_nsec as u32), at: Instant::now() }
+    }
+
+    /// Processor time used since then, percent of all cores.
+    fn percent_since(self, before: CpuSample) -> u128 {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let elapsed = self.at.duration_since(before.at).max(Duration::from_millis(1));
+        self.used.saturating_sub(before.used).as_micros() * 100 / elapsed.as_micros() / cores as u128
+    }
 }
 
-/// The answer to [`NODES`].
+/// Parses the reply to [`NODES`].
 fn nodes(words: &[Value]) -> Vec<NodeState> {
     let text = |value: &Value| match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
@@ -269,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_are_read_and_others_ignored() {
+    fn malformed_reports_are_ignored() {
         let report = parse_report("3 40 7 127.0.0.1:6000 a node").unwrap();
         assert_eq!((report.load.connections, report.load.messages_per_second, report.cpu), (3, 40, 7));
         assert_eq!((&*report.address, &*report.node), ("127.0.0.1:6000", "a node"));

@@ -5,94 +5,70 @@
 //!                         |     SUBSCRIBE and PING, written to connection 2 ------^
 //! ```
 //!
-//! The commander owns one connection and sends all orders of a turn at once. The subscriber blocks on reading the other
-//! one and never stops: where logic's inbox is full it drops what it read and says that there is a gap. What is
-//! subscribed to is written by the commander to that second connection, whose stream both share; the answers come back
-//! in order, so the subscriber knows when a channel is listened to. A PING there, twice a second, shows that it lives:
-//! silence for longer than that is a bus that is away.
+//! The commander owns one connection and sends all orders of a turn in one pipeline. The subscriber reads a second
+//! connection and never stops reading: if logic's inbox is full, it drops hints and reports a gap. The commander writes
+//! SUBSCRIBE and PING to that second connection. Their replies come back in order, so the subscriber knows when a channel
+//! is active. A PING twice a second shows that the connection is alive; after [`connection::SILENCE`] without any data it
+//! counts as lost.
 
 mod codec;
 mod commander;
-mod link;
+mod connection;
+mod identity;
 mod subscriber;
 
+pub use identity::NodeIdentity;
+
+use commander::Commander;
+use connection::SubscriberConnection;
 use logic::{BusInput, BusOrder};
 use redis::{ConnectionInfo, IntoConnectionInfo};
-use runtime::queue::{Bell, Inbox, Outbox, queue};
+use runtime::queue::{Bell, Outbox};
+use runtime::watchdog::Role;
+use runtime::worker::Worker;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
-/// Batches of orders on their way to the commander; when there are more, they are dropped.
+/// Batches of orders that wait for the commander; beyond this logic keeps them and drops publications.
 const ORDER_BATCHES: usize = 1_024;
-/// How long Redis may take to answer, or be silent, before it counts as away.
-pub(crate) const SILENCE: Duration = Duration::from_millis(1_500);
-/// How often the subscriber's connection is asked whether it lives.
-pub(crate) const PING_EVERY: Duration = Duration::from_millis(500);
-/// When a connection that was lost is tried again.
-pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
-
-/// What this node is to the others.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// The name of this run.
-    pub run: Arc<str>,
-    pub node: Box<str>,
-    /// Where its clients connect, `host:port`.
-    pub address: Box<str>,
-    /// When logic's monotonic clock began.
-    pub started: Instant,
-}
 
 /// The threads of the bus.
 #[derive(Debug)]
 pub struct Bus {
     orders: Outbox<Vec<BusOrder>>,
-    bell: Arc<Bell>,
-    stopping: Arc<AtomicBool>,
-    commander: JoinHandle<()>,
-    subscriber: JoinHandle<()>,
-    link: Arc<link::Link>,
+    commander: Worker,
+    subscriber: Worker,
+    connection: Arc<SubscriberConnection>,
 }
 
-/// Reads where Redis is: `redis://[user:password@]host[:port][/db]`.
+/// Parses `redis://[user:password@]host[:port][/db]`.
 ///
 /// # Errors
-/// A sentence on what is wrong with it.
-pub fn address(url: &str) -> Result<ConnectionInfo, String> {
+/// The rest of a sentence that starts with the name of the key.
+pub fn parse_url(url: &str) -> Result<ConnectionInfo, String> {
     url.into_connection_info().map_err(|error| format!("must be `redis://HOST:PORT`: {error}"))
 }
 
-/// Starts the threads; they connect, and connect again, by themselves.
+/// Starts the threads. They connect by themselves, and reconnect whenever a connection is lost.
 ///
 /// # Errors
-/// Where the system has no further thread.
-pub fn start(redis: ConnectionInfo, member: Member, inputs: Outbox<Vec<BusInput>>) -> io::Result<Bus> {
-    let stopping = Arc::new(AtomicBool::new(false));
-    let link = Arc::new(link::Link::new(redis, member.run.clone()));
+/// If the system cannot start another thread.
+pub fn start(
+    redis: ConnectionInfo,
+    identity: NodeIdentity,
+    inputs: Outbox<Vec<BusInput>>,
+) -> io::Result<Bus> {
+    let connection = Arc::new(SubscriberConnection::new(redis, identity.run.clone()));
     let subscriber = {
-        let (link, stopping, inputs, started) =
-            (Arc::clone(&link), Arc::clone(&stopping), inputs.clone(), member.started);
-        let run = member.run.clone();
-        thread::Builder::new()
-            .name("bus-in".into())
-            .spawn(move || subscriber::run(&link, &run, started, &inputs, &stopping))?
-    };
-    let (ready, made) = crossbeam_channel::bounded(1);
-    let commander = {
-        let (link, stopping) = (Arc::clone(&link), Arc::clone(&stopping));
-        thread::Builder::new().name("bus-out".into()).spawn(move || {
-            let bell = Arc::new(Bell::new());
-            let (orders, inbox): (Outbox<Vec<BusOrder>>, Inbox<Vec<BusOrder>>) = queue(ORDER_BATCHES, &bell);
-            if ready.send((orders, Arc::clone(&bell))).is_ok() {
-                commander::Commander::new(link, member, inputs).run(&inbox, &bell, &stopping);
-            }
+        let (connection, run, inputs) = (Arc::clone(&connection), identity.run.clone(), inputs.clone());
+        Worker::spawn(Role::Bus, "bus-in", Arc::new(Bell::new()), move |_| {
+            subscriber::run(&connection, &run, &inputs);
         })?
     };
-    let (orders, bell) = made.recv().map_err(io::Error::other)?;
-    Ok(Bus { orders, bell, stopping, commander, subscriber, link })
+    let commander = Commander::new(Arc::clone(&connection), identity, inputs);
+    let (commander, orders) =
+        Worker::with_mailbox(Role::Bus, "bus-out", ORDER_BATCHES, move |orders| commander.run(orders))?;
+    Ok(Bus { orders, commander, subscriber, connection })
 }
 
 impl Bus {
@@ -100,16 +76,10 @@ impl Bus {
         self.orders.clone()
     }
 
-    /// Gives the lease back and ends.
+    /// Sends what is queued, withdraws this node's lease, and ends both threads.
     pub fn stop(self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.bell.ring();
-        if self.commander.join().is_err() {
-            log::error!("the bus-out thread panicked");
-        }
-        self.link.close();
-        if self.subscriber.join().is_err() {
-            log::error!("the bus-in thread panicked");
-        }
+        self.commander.stop();
+        self.connection.close();
+        self.subscriber.stop();
     }
 }

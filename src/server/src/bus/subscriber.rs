@@ -1,81 +1,83 @@
-//! The thread that listens. It never stops reading Redis: what logic cannot take is dropped, and it is told of the gap.
+//! The thread that receives. It never stops reading from Redis: if logic's inbox is full, it drops hints and reports a gap.
 
 use super::codec;
-use super::link::Link;
+use super::connection::SubscriberConnection;
 use logic::BusInput;
 use redis::{Parser, Value};
 use runtime::queue::Outbox;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
-/// Listens until told to stop, connecting again whenever the connection is lost.
-pub fn run(link: &Link, run: &str, started: Instant, inputs: &Outbox<Vec<BusInput>>, stopping: &AtomicBool) {
-    let mut teller = Teller { inputs, kept: Vec::new(), is_up: false };
+/// Receives until the connection is closed for good, and reconnects whenever it is lost.
+pub(super) fn run(connection: &SubscriberConnection, run: &str, inputs: &Outbox<Vec<BusInput>>) {
+    let mut logic = LogicInbox { inputs, backlog: Vec::new(), is_up: false };
     let mut is_away = false;
-    while !stopping.load(Ordering::SeqCst) {
-        let end = match link.connect() {
+    loop {
+        let error = match connection.connect() {
             Ok(stream) => {
                 is_away = false;
-                listen(link, run, &stream, &mut teller)
+                receive(connection, run, &stream, &mut logic)
             }
             Err(error) => error.to_string(),
         };
-        let (waited, goes_on) = link.lost();
-        for input in waited {
-            teller.tell(input);
+        for answer in connection.reset() {
+            logic.push(answer);
         }
-        if std::mem::take(&mut teller.is_up) {
-            teller.tell(BusInput::Down);
+        if std::mem::take(&mut logic.is_up) {
+            logic.push(BusInput::Down);
         }
-        if !goes_on {
+        if !connection.wait_to_retry() {
             return;
         }
         if !std::mem::replace(&mut is_away, true) {
-            let after = started.elapsed().as_secs();
             log::warn!(
-                "Redis is away after {after} s of this run: {end}; messages reach other nodes by the database"
+                "lost the Redis subscriber connection ({error}); messages to other nodes now go through the database \
+                 and take up to 2.5 s longer"
             );
         }
     }
 }
 
-/// Reads until the connection is lost; why.
-fn listen(link: &Link, run: &str, stream: &TcpStream, teller: &mut Teller<'_>) -> String {
-    let (mut parser, mut stream) = (Parser::new(), Steady(stream));
+/// Receives until the connection is lost. Returns the reason.
+fn receive(
+    connection: &SubscriberConnection,
+    run: &str,
+    stream: &TcpStream,
+    logic: &mut LogicInbox<'_>,
+) -> String {
+    let (mut parser, mut stream) = (Parser::new(), Uninterrupted(stream));
     loop {
         let value = match parser.parse_value(&mut stream) {
             Ok(value) => value,
             Err(error) => return error.to_string(),
         };
-        let Some(said) = read(run, value) else { continue };
-        match said {
-            Said::News(input) => teller.tell(input),
-            Said::Confirmed => {
-                if let Some(input) = link.confirmed() {
+        match parse(run, value) {
+            Some(Event::News(input)) => logic.push(input),
+            Some(Event::Confirmed) => {
+                if let Some(input) = connection.handle_confirmation() {
                     if input == BusInput::Up {
-                        teller.is_up = true;
-                        log::info!("Redis is there; this node is {run}");
+                        logic.is_up = true;
+                        log::info!("connected to Redis as {run}");
                     }
-                    teller.tell(input);
+                    logic.push(input);
                 }
             }
-            Said::Pong => {
-                if let Some(at) = link.ponged() {
-                    teller.tell(BusInput::Heard { at });
+            Some(Event::Pong) => {
+                if let Some(at) = connection.handle_pong() {
+                    logic.push(BusInput::Heard { at });
                 }
             }
-            Said::Refused(why) => return why,
+            Some(Event::Refused(error)) => return error,
+            None => {}
         }
     }
 }
 
-/// A stream that goes on after an interruption: a process that stood still is interrupted where it waits with a deadline
-/// (signal(7)), and has lost nothing.
-struct Steady<'a>(&'a TcpStream);
+/// Retries interrupted reads. A process that was stopped and continued gets EINTR from a read with a timeout (signal(7)),
+/// though nothing was lost.
+struct Uninterrupted<'a>(&'a TcpStream);
 
-impl Read for Steady<'_> {
+impl Read for Uninterrupted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.0.read(buffer) {
@@ -86,19 +88,19 @@ impl Read for Steady<'_> {
     }
 }
 
-/// What Redis says on a subscriber's connection.
-enum Said {
+/// What Redis sends to a subscriber.
+enum Event {
     News(BusInput),
     Confirmed,
     Pong,
     Refused(String),
 }
 
-fn read(run: &str, value: Value) -> Option<Said> {
+fn parse(run: &str, value: Value) -> Option<Event> {
     let words = match value {
         Value::Array(words) => words,
-        Value::SimpleString(word) if word == "PONG" => return Some(Said::Pong),
-        Value::ServerError(error) => return Some(Said::Refused(format!("{error:?}"))),
+        Value::SimpleString(word) if word == "PONG" => return Some(Event::Pong),
+        Value::ServerError(error) => return Some(Event::Refused(format!("{error:?}"))),
         _ => return None,
     };
     let bytes = |at: usize| match words.get(at) {
@@ -108,34 +110,34 @@ fn read(run: &str, value: Value) -> Option<Said> {
     match bytes(0)? {
         b"message" => {
             let (channel, news) = (codec::channel(bytes(1)?)?, codec::decode(run, bytes(2)?)?);
-            Some(Said::News(BusInput::News { channel, news }))
+            Some(Event::News(BusInput::News { channel, news }))
         }
-        b"subscribe" => Some(Said::Confirmed),
-        b"pong" => Some(Said::Pong),
+        b"subscribe" => Some(Event::Confirmed),
+        b"pong" => Some(Event::Pong),
         _ => None,
     }
 }
 
-/// Tells logic without ever waiting for it.
-struct Teller<'a> {
+/// Passes inputs to logic without ever waiting for it.
+struct LogicInbox<'a> {
     inputs: &'a Outbox<Vec<BusInput>>,
-    /// What must not be lost, for when there is room again.
-    kept: Vec<BusInput>,
-    /// Whether logic was told that the bus is there.
+    /// Inputs that must not be lost and found no room yet.
+    backlog: Vec<BusInput>,
+    /// Whether logic knows the bus to be up.
     is_up: bool,
 }
 
-impl Teller<'_> {
-    fn tell(&mut self, input: BusInput) {
-        let mut batch = std::mem::take(&mut self.kept);
+impl LogicInbox<'_> {
+    fn push(&mut self, input: BusInput) {
+        let mut batch = std::mem::take(&mut self.backlog);
         batch.push(input);
-        if let Ok(Err(mut back)) = self.inputs.try_send(batch) {
-            let before = back.len();
-            back.retain(|input| !matches!(input, BusInput::News { .. } | BusInput::Heard { .. }));
-            if back.len() < before && !back.contains(&BusInput::Gap) {
-                back.insert(0, BusInput::Gap);
+        if let Ok(Err(mut batch)) = self.inputs.try_send(batch) {
+            let count = batch.len();
+            batch.retain(|input| !matches!(input, BusInput::News { .. } | BusInput::Heard { .. }));
+            if batch.len() < count && !batch.contains(&BusInput::Gap) {
+                batch.insert(0, BusInput::Gap);
             }
-            self.kept = back;
+            self.backlog = batch;
         }
     }
 }

@@ -1,20 +1,22 @@
-//! The configuration: a strict TOML file, `--set` on the command line, and `IP PORT`, each over the one before it.
+//! The configuration: defaults, a strict TOML file, `--set` and `IP PORT`, each overriding the one before it.
 //!
-//! Without `--config` no file is read: nothing that happens to lie in the working folder changes the server. A key
-//! that is not known is an error which names the nearest that is, so a misspelt one never goes unnoticed.
+//! Without `--config` no file is read, so a stray file in the working directory changes nothing. An unknown key is an
+//! error that suggests the nearest known one, so a misspelt key never goes unnoticed.
 
 mod keys;
 mod secret;
+mod setting;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub use keys::{Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Session, Storage};
 pub use secret::secret;
+pub use setting::Setting;
 pub use value::RedisUrl;
 
-use crate::args::{Args, Setting};
 use keys::SECTIONS;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -23,44 +25,49 @@ use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-/// Why there is no configuration. A sentence for the operator.
+/// Why the configuration was rejected.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file that `--config` names cannot be read.
     #[error("cannot read the configuration {}: {error}", .path.display())]
     Unreadable { path: PathBuf, error: io::Error },
-    /// A line of the file is wrong.
     #[error("{}:{line}: {sentence}", .path.display())]
     File {
         path: PathBuf,
-        /// The line, from 1.
+        /// From 1.
         line: usize,
-        /// What is wrong with it.
         sentence: String,
     },
-    /// A `--set` is wrong.
     #[error("--set {setting}: {sentence}")]
     Set {
-        /// As it was typed.
+        /// Without a password.
         setting: Setting,
-        /// What is wrong with it.
         sentence: String,
     },
 }
 
+/// Which bytes of the file are wrong, and why.
+type TextError = (Range<usize>, String);
+
 impl Config {
-    /// The defaults, the file over them, each `--set` over that in its order, and `IP PORT` over all.
-    pub fn load(args: &Args) -> Result<Config, ConfigError> {
+    /// The defaults, overridden by the file at `path`, then by each setting in its order, then by `listen`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a key or value is invalid.
+    pub fn load(
+        path: Option<&Path>,
+        settings: &[Setting],
+        listen: Option<SocketAddr>,
+    ) -> Result<Config, ConfigError> {
         let mut config = Config::default();
-        if let Some(path) = &args.config {
+        if let Some(path) = path {
             config.read_file(path)?;
         }
-        for setting in &args.set {
+        for setting in settings {
             config
                 .apply_setting(setting)
-                .map_err(|sentence| ConfigError::Set { setting: setting.to_show(), sentence })?;
+                .map_err(|sentence| ConfigError::Set { setting: setting.redacted(), sentence })?;
         }
-        if let Some(listen) = args.listen() {
+        if let Some(listen) = listen {
             config.chat.listen = listen;
         }
         Ok(config)
@@ -75,10 +82,10 @@ impl Config {
         })
     }
 
-    /// Lays a TOML document over what is set. An error says which bytes it is about.
-    fn apply_text(&mut self, text: &str) -> Result<(), (Range<usize>, String)> {
+    /// Applies a TOML document.
+    fn apply_text(&mut self, text: &str) -> Result<(), TextError> {
         let document = DeTable::parse(text).map_err(|error| {
-            (error.span().unwrap_or_default(), format!("this is not TOML: {}", error.message()))
+            (error.span().unwrap_or_default(), format!("invalid TOML: {}", error.message()))
         })?;
         for (section, value) in document.get_ref() {
             let at = |sentence| (section.span(), sentence);
@@ -99,7 +106,7 @@ impl Config {
         Ok(())
     }
 
-    /// Lays one `--set` over what is set. Its value is TOML or, where it is not, a string as it stands.
+    /// Applies one `--set`. A value that is not valid TOML is taken as a string.
     fn apply_setting(&mut self, setting: &Setting) -> Result<(), String> {
         let bare = || DeValue::String(DeString::Borrowed(&setting.value));
         let value = DeValue::parse(&setting.value).map_or_else(|_| bare(), Spanned::into_inner);
@@ -115,11 +122,14 @@ impl Config {
 }
 
 impl Storage {
-    /// What storage is opened with; the password is read from its file. An error is a sentence for the operator.
+    /// What storage is opened with. Reads the password file, if there is one.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
     pub fn settings(&self) -> Result<storage::Settings, String> {
         let password = match (&self.url, &self.password_file) {
             (StorageUrl::Mysql(Database { password: Some(_), .. }), Some(_)) => {
-                let sentence = "storage.url has a password, and storage.password_file names another: \
+                let sentence = "storage.url contains a password and storage.password_file names a file with one: \
                                 remove one of the two";
                 return Err(sentence.to_owned());
             }
@@ -130,13 +140,6 @@ impl Storage {
         };
         let accept_weak_durability = self.accept_weak_durability;
         Ok(storage::Settings { url: self.url.clone(), password, accept_weak_durability })
-    }
-}
-
-impl Setting {
-    /// As it may be shown: without a password.
-    fn to_show(&self) -> Setting {
-        Setting { value: storage::without_password(&self.value), ..self.clone() }
     }
 }
 

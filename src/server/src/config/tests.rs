@@ -1,4 +1,4 @@
-//! What an operator meets: precedence, strictness, sentences, and the documented file.
+//! Precedence, strictness, error messages, and the documented file.
 
 use super::keys::SECTIONS;
 use super::{Config, ConfigError};
@@ -17,7 +17,7 @@ const MSGIDS: &str = "must be 10 different integers of 32 bits: what login, logi
                       answer, one chat, add friend, create group, add group and group chat are numbered";
 
 fn load(arguments: &[&str]) -> Result<Config, ConfigError> {
-    Config::load(&Args::try_parse_from([&["chatserver"], arguments].concat()).unwrap())
+    Args::try_parse_from([&["chatserver"], arguments].concat()).unwrap().load_config()
 }
 
 fn set(setting: &str) -> Result<Config, String> {
@@ -203,9 +203,9 @@ fn a_wrong_value_names_its_key() {
         "chat.toml:3: `limits.connections` must be an integer, not a string"
     );
     let twice = file_error("[log]\nlevel = \"info\"\nlevel = \"warn\"\n");
-    assert!(twice.starts_with("chat.toml:3: this is not TOML: duplicate key"), "{twice}");
+    assert!(twice.starts_with("chat.toml:3: invalid TOML: duplicate key"), "{twice}");
     let open = file_error("[log]\nlevel = \"info\n");
-    assert!(open.starts_with("chat.toml:2: this is not TOML: "), "{open}");
+    assert!(open.starts_with("chat.toml:2: invalid TOML: "), "{open}");
 }
 
 #[test]

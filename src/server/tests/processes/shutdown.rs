@@ -118,10 +118,10 @@ fn sighup_reads_the_configuration_again() {
         }
     };
     level("loud");
-    reload(&server, "the configuration stays as it was");
+    reload(&server, "kept the old configuration");
     assert!(!server.stderr().contains("DEBUG"));
     level("debug");
-    reload(&server, "log.level is as configured");
+    reload(&server, "reloaded log.level");
     drop(Client::join(server.address, "bob"));
     let until = Instant::now() + PATIENCE;
     while !server.stderr().contains("DEBUG") {

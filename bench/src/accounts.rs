@@ -11,7 +11,8 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
-use wire::command::{Register, Who};
+use wire::account;
+use wire::account::{Register, Who};
 use wire::{Command, Credentials, Dialect, Errno, Reply, UserId};
 
 /// Connections that set up side by side, and how many requests each has open.
@@ -51,7 +52,7 @@ impl Account {
                 Credentials::Password { who: Who::Id(self.id), password: self.password.clone() }
             }
         };
-        Command::Login { credentials, device: None }
+        Command::Session(wire::session::Request::Login(wire::session::Login { credentials, device: None }))
     }
 
     /// Appends what logs this account in.
@@ -88,7 +89,7 @@ pub fn register_many(
         }
         let commands: Vec<Command> = names.iter().map(|name| register(name)).collect();
         ask_all(&mut session, "REGISTER", &commands, OPEN, |index, reply| match reply {
-            Reply::Registered(new) => {
+            Reply::Account(account::Reply::Registered(new)) => {
                 let name = names[index].as_str();
                 Ok(Account { id: new.id, token: new.token, name: name.into(), password: password(name) })
             }
@@ -103,7 +104,13 @@ fn password(name: &str) -> Box<str> {
 
 fn register(name: &str) -> Command {
     let (name, password) = (name.into(), password(name));
-    Command::Register(Box::new(Register { name, password, email: None, code: None, nick: None }))
+    Command::Account(account::Request::Register(Box::new(Register {
+        name,
+        password,
+        email: None,
+        code: None,
+        nick: None,
+    })))
 }
 
 fn register_legacy(session: &mut Session, name: &str) -> Result<Account, Error> {
@@ -142,7 +149,8 @@ pub fn log_in(
                     continue;
                 }
                 match session.answer("LOGIN", &account.login(account.means())) {
-                    Ok(Reply::LoggedIn(me)) if me.id == account.id && me.name == account.name => {}
+                    Ok(Reply::Session(wire::session::Reply::LoggedIn(me)))
+                        if me.id == account.id && me.name == account.name => {}
                     Ok(other) => return Err(unexpected("LOGIN", &other)),
                     Err(Error::Refused { refusal, .. }) if refusal.errno == Errno::TokenInvalid => {
                         return Err(Error::Usage(format!(

@@ -19,6 +19,7 @@ use crate::seat::Seat;
 use crate::trouble::Trouble;
 use serde_json::Value;
 use std::collections::VecDeque;
+use wire::timeline;
 use wire::{Command, ConversationId, Dialect, Errno, Seq};
 
 /// A client acknowledges every this many messages, or ...
@@ -455,7 +456,8 @@ impl Lane {
         let seat = &mut self.threads[thread].seats[member];
         let seq = Seq(seat.last_seq);
         (seat.unacknowledged, seat.acks) = (0, seat.acks + 1);
-        Command::Ack { conversation, seq }.encode(0, rig.output(self.first + member));
+        Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq }))
+            .encode(0, rig.output(self.first + member));
     }
 
     /// Whether something may still come.

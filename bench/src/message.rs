@@ -9,9 +9,10 @@
 use crate::legacy;
 use crate::shape::{Shape, hex, put_hex};
 use std::borrow::Cow;
-use wire::command::Send;
 use wire::frame::MAGIC;
 use wire::limits::HEADER_BYTES;
+use wire::message;
+use wire::message::Send;
 use wire::{
     Command, ConversationId, ConversationKind, Dialect, Message, Push, Refusal, Reply, Target, UserId, kind,
 };
@@ -117,10 +118,15 @@ impl Outgoing {
                     Place::Conversation(id, _) => Target::Conversation(id),
                     Place::User(id) => Target::User(id),
                 };
-                let content_type = Cow::Borrowed(wire::message::TEXT);
+                let content_type = Cow::Borrowed(message::TEXT);
                 let cid = Some(text(&cid));
-                Command::Send(Send { target, content: text(&content), content_type, cid })
-                    .encode(0, &mut bytes);
+                Command::Message(message::Request::Send(Send {
+                    target,
+                    content: text(&content),
+                    content_type,
+                    cid,
+                }))
+                .encode(0, &mut bytes);
             }
         }
         let find = |what: &[u8]| bytes.windows(what.len()).position(|window| window == what);
@@ -251,9 +257,12 @@ fn hear_by_shape(value: &[u8], size: usize) -> Option<Heard<'_>> {
 
 #[cold]
 fn hear_by_type<R>(value: &[u8], then: impl FnOnce(Heard<'_>) -> R) -> Option<R> {
-    let Ok(Some(Push::Message(message))) = Push::decode(kind::push::MESSAGE, value) else { return None };
+    let Ok(Some(Push::Message(message::Push::New(message)))) = Push::decode(kind::push::MESSAGE, value)
+    else {
+        return None;
+    };
     let Message { conversation, kind, seq, from, name, content_type, content, cid, .. } = &*message;
-    (content_type == wire::message::TEXT).then(|| {
+    (content_type == message::TEXT).then(|| {
         then(Heard {
             place: conversation.0,
             is_group: *kind == ConversationKind::Group,
@@ -304,7 +313,9 @@ fn answer_by_shape(value: &[u8]) -> Option<(ConversationId, u64)> {
 fn answer_by_type(value: &[u8]) -> Answer {
     match Reply::decode(kind::request::SEND, value) {
         // Each `cid` is sent once: one that "was stored before" is somebody else's message.
-        Ok(Reply::Sent(sent)) if !sent.duplicate => Answer::Stored(sent.conversation, sent.seq.0),
+        Ok(Reply::Message(message::Reply::Sent(sent))) if !sent.duplicate => {
+            Answer::Stored(sent.conversation, sent.seq.0)
+        }
         Ok(Reply::Refused(refusal)) => Answer::Refused(refusal),
         _ => Answer::Wrong,
     }
@@ -332,7 +343,7 @@ mod tests {
         let (frame, taken) = split_frame(&bytes, 1 << 16).unwrap().unwrap();
         assert_eq!((frame.request, taken), (9, bytes.len()));
         match Command::decode(frame.kind, frame.value).unwrap() {
-            Command::Send(send) => send,
+            Command::Message(message::Request::Send(send)) => send,
             other => panic!("{other:?}"),
         }
     }
@@ -353,7 +364,7 @@ mod tests {
 
     fn value(message: &Message) -> Vec<u8> {
         let mut bytes = Vec::new();
-        Push::Message(Arc::new(message.clone())).encode(&mut bytes);
+        Push::Message(message::Push::New(Arc::new(message.clone()))).encode(&mut bytes);
         bytes.split_off(HEADER_BYTES)
     }
 
@@ -421,7 +432,8 @@ mod tests {
         assert_eq!(answer_by_shape(fast), Some((ConversationId(12), 8)));
         let (conversation, seq, time) = (ConversationId(12), Seq(8), UnixMillis(1_700_000_000_000));
         let mut reply = Vec::new();
-        Reply::Sent(wire::reply::Sent { conversation, seq, time, duplicate: false }).encode(6, 1, &mut reply);
+        Reply::Message(message::Reply::Sent(message::Sent { conversation, seq, time, duplicate: false }))
+            .encode(6, 1, &mut reply);
         assert_eq!(&reply[HEADER_BYTES..], fast, "the server's own spelling takes the fast path");
         assert_eq!(answer(br#"{"seq":8,"errno":0,"conversation":12,"time":1}"#), stored);
         let again = br#"{"errno":0,"conversation":12,"seq":8,"time":1,"duplicate":true}"#;

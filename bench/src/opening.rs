@@ -5,8 +5,9 @@ use crate::error::Error;
 use crate::session::{Said, Session};
 use crate::target::Target;
 use std::borrow::Cow;
-use wire::command::Send;
+use wire::message::Send;
 use wire::{Command, ConversationId, ConversationKind, Dialect, Push, Reply, Target as To};
+use wire::{group, message, timeline};
 
 /// A conversation that each lane is to have.
 #[derive(Clone, Debug)]
@@ -102,21 +103,21 @@ fn open_direct(
     from: usize,
     to: usize,
 ) -> Result<(ConversationId, u64), Error> {
-    let opening = Command::Send(Send {
+    let opening = Command::Message(message::Request::Send(Send {
         target: To::User(accounts[to].id),
         content: "hello".into(),
-        content_type: Cow::Borrowed(wire::message::TEXT),
+        content_type: Cow::Borrowed(message::TEXT),
         cid: None,
-    });
+    }));
     sessions[from].send(&opening, 1)?;
     let sent = match sessions[from].answer("SEND", &opening)? {
-        Reply::Sent(sent) => sent,
+        Reply::Message(message::Reply::Sent(sent)) => sent,
         other => return Err(unexpected("SEND", &other)),
     };
     // Earlier runs by the same accounts may have left something unread.
     let message = loop {
         match sessions[to].receive()? {
-            Said::Push(Push::Message(message))
+            Said::Push(Push::Message(message::Push::New(message)))
                 if message.conversation == sent.conversation && message.seq >= sent.seq =>
             {
                 break message;
@@ -127,7 +128,13 @@ fn open_direct(
     if message.seq != sent.seq {
         return Err(Error::Protocol(format!("SEND was answered {sent:?} and delivered as {message:?}")));
     }
-    sessions[to].send(&Command::Ack { conversation: sent.conversation, seq: sent.seq }, 0)?;
+    sessions[to].send(
+        &Command::Timeline(timeline::Request::Ack(timeline::Cursor {
+            conversation: sent.conversation,
+            seq: sent.seq,
+        })),
+        0,
+    )?;
     Ok((sent.conversation, sent.seq.0))
 }
 
@@ -135,13 +142,16 @@ fn open_direct(
 fn open_group(sessions: &mut [Session], number: usize) -> Result<(ConversationId, u64), Error> {
     let (owner, others) =
         sessions.split_first_mut().ok_or_else(|| Error::Usage("a group needs members".to_owned()))?;
-    let create = Command::CreateGroup { name: format!("bench {number}").into(), desc: "".into() };
+    let create = Command::Group(group::Request::Create(group::Create {
+        name: format!("bench {number}").into(),
+        desc: "".into(),
+    }));
     owner.send(&create, 1)?;
     let conversation = match owner.answer("CREATE_GROUP", &create)? {
-        Reply::GroupCreated(made) => made.conversation,
+        Reply::Group(group::Reply::Created(made)) => made.conversation,
         other => return Err(unexpected("CREATE_GROUP", &other)),
     };
-    let join = Command::JoinGroup { conversation };
+    let join = Command::Group(group::Request::Join(group::Join { conversation }));
     for session in &mut *others {
         session.send(&join, 1)?;
     }

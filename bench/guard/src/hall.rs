@@ -3,10 +3,11 @@
 use logic::store::{Standing, Token};
 use logic::{ConnId, Effects, Found, Input, Logic, Now, Read, Rules, Write, Written};
 use std::sync::Arc;
-use wire::command::Send;
+use wire::message::Send;
 use wire::{
     Command, ConversationId, ConversationKind, Credentials, Dialect, Seq, Target, UnixMillis, UserId,
 };
+use wire::{message, session, timeline};
 
 /// A receiver acknowledges every so many messages.
 const ACK_EVERY: u64 = 64;
@@ -56,7 +57,7 @@ impl Hall {
         self.handle(Input::Request {
             conn,
             request: 1,
-            command: Command::Login { credentials, device: None },
+            command: Command::Session(session::Request::Login(session::Login { credentials, device: None })),
         });
         self.answer();
     }
@@ -68,13 +69,18 @@ impl Hall {
         let cid = Some(self.conversations[conversation].1.to_string().into());
         let send = Send { target: Target::Conversation(id), content: CONTENT.into(), content_type, cid };
         let conn = self.connections[members[0].0 as usize - 1];
-        self.handle(Input::Request { conn, request: 2, command: Command::Send(send) });
+        self.handle(Input::Request {
+            conn,
+            request: 2,
+            command: Command::Message(message::Request::Send(send)),
+        });
         self.answer();
         let last = self.conversations[conversation].1;
         if last.is_multiple_of(ACK_EVERY) {
             for member in &members[1..] {
                 let (conn, seq) = (self.connections[member.0 as usize - 1], Seq(last));
-                let command = Command::Ack { conversation: id, seq };
+                let command =
+                    Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation: id, seq }));
                 self.handle(Input::Request { conn, request: 0, command });
             }
             self.answer();

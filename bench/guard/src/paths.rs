@@ -3,9 +3,10 @@
 use crate::hall::Hall;
 use std::hint::black_box;
 use std::sync::Arc;
-use wire::command::Send;
 use wire::limits::FRAME_BYTES;
-use wire::reply::Sent;
+use wire::message;
+use wire::message::Send;
+use wire::message::Sent;
 use wire::{
     Command, ConversationId, ConversationKind, Message, Push, Reply, Seq, Target, UnixMillis, UserId, kind,
     split_frame,
@@ -37,7 +38,8 @@ fn decode(units: u64) {
     let mut bytes = Vec::new();
     let target = Target::Conversation(ConversationId(1234));
     let (content, content_type, cid) = (CONTENT.into(), "text".into(), Some(CID.into()));
-    Command::Send(Send { target, content, content_type, cid }).encode(77, &mut bytes);
+    Command::Message(message::Request::Send(Send { target, content, content_type, cid }))
+        .encode(77, &mut bytes);
     for _ in 0..units {
         let split = split_frame(black_box(&bytes), FRAME_BYTES).expect("it was just encoded");
         let (frame, _) = split.expect("it is whole");
@@ -59,8 +61,10 @@ fn encode(units: u64) {
         time,
         cid: Some(CID.into()),
     };
-    let (reply, push) =
-        (Reply::Sent(Sent { conversation, seq, time, duplicate: false }), Push::Message(Arc::new(message)));
+    let (reply, push) = (
+        Reply::Message(message::Reply::Sent(Sent { conversation, seq, time, duplicate: false })),
+        Push::Message(message::Push::New(Arc::new(message))),
+    );
     let mut out = Vec::new();
     for _ in 0..units {
         out.clear();

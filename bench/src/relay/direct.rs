@@ -5,12 +5,15 @@ use crate::connection::Connection;
 use crate::shape::{Shape, put_integer};
 use slab::Slab;
 use std::collections::HashMap;
+use wire::account::Registered;
 use wire::frame::put_frame;
+use wire::group::Created;
 use wire::kind::{REPLY, push, request};
-use wire::reply::{GroupCreated, LoggedIn, Registered};
+use wire::session::LoggedIn;
 use wire::{
     Command, ConversationId, Credentials, Errno, Frame, Heartbeat, Refusal, Reply, Target, UnixMillis, UserId,
 };
+use wire::{account, group, message, session};
 
 #[derive(Debug)]
 struct User {
@@ -98,20 +101,23 @@ impl Directory {
 
     fn command(&mut self, key: usize, frame: Frame<'_>) -> Result<Reply, Refusal> {
         match Command::decode(frame.kind, frame.value)? {
-            Command::Register(new) => {
+            Command::Account(account::Request::Register(new)) => {
                 let id = self.register(new.name);
                 let token = id.to_string().into();
-                Ok(Reply::Registered(Box::new(Registered {
+                Ok(Reply::Account(account::Reply::Registered(Box::new(Registered {
                     id: UserId(id),
                     token,
                     token_expires: UnixMillis(0),
-                })))
+                }))))
             }
-            Command::Login { credentials: Credentials::Token(token), .. } => {
+            Command::Session(session::Request::Login(session::Login {
+                credentials: Credentials::Token(token),
+                ..
+            })) => {
                 let id: Option<u32> = token.parse().ok();
                 let user = id.and_then(|id| Some((id, self.log_in(key, id)?)));
                 let (id, name) = user.ok_or(Refusal::new(Errno::TokenInvalid, "no such token"))?;
-                Ok(Reply::LoggedIn(Box::new(LoggedIn {
+                Ok(Reply::Session(session::Reply::LoggedIn(Box::new(LoggedIn {
                     id: UserId(id),
                     name,
                     token,
@@ -124,9 +130,9 @@ impl Directory {
                     friends_more: false,
                     groups_more: false,
                     conversations_more: false,
-                })))
+                }))))
             }
-            Command::CreateGroup { .. } => {
+            Command::Group(group::Request::Create(_)) => {
                 let owner = self.user_of(key).ok_or(Refusal::new(Errno::NotLoggedIn, "log in first"))?;
                 self.conversations.push(Conversation {
                     members: vec![owner],
@@ -136,9 +142,9 @@ impl Directory {
                     held_for: 0,
                 });
                 let conversation = ConversationId(self.conversations.len() as u32);
-                Ok(Reply::GroupCreated(GroupCreated { conversation }))
+                Ok(Reply::Group(group::Reply::Created(Created { conversation })))
             }
-            Command::JoinGroup { conversation } => {
+            Command::Group(group::Request::Join(group::Join { conversation })) => {
                 let user = self.user_of(key).ok_or(Refusal::new(Errno::NotLoggedIn, "log in first"))?;
                 let group = self.conversations.get_mut((conversation.0 as usize).wrapping_sub(1));
                 let group = group.ok_or(Refusal::new(Errno::NotFound, "no such group"))?;
@@ -197,7 +203,7 @@ impl Directory {
         let parcel = match by_shape(frame.value) {
             Some(parcel) => parcel,
             None => match Command::decode(frame.kind, frame.value) {
-                Ok(Command::Send(send)) => {
+                Ok(Command::Message(message::Request::Send(send))) => {
                     opening = send;
                     let conversation = match opening.target {
                         Target::User(to) => self.open(from, to.0),

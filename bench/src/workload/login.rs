@@ -13,6 +13,7 @@ use crate::schedule::Schedule;
 use crate::trouble::Trouble;
 use std::collections::VecDeque;
 use wire::kind::{REPLY, request};
+use wire::session;
 use wire::{Dialect, Errno, Frame, Reply};
 
 /// What came of a LOGIN.
@@ -35,7 +36,7 @@ pub fn answer(unit: Unit<'_>) -> Option<Answer> {
                 return Some(Answer::LoggedIn);
             }
             Some(match Reply::decode(kind, value) {
-                Ok(Reply::LoggedIn(_)) => Answer::LoggedIn,
+                Ok(Reply::Session(session::Reply::LoggedIn(_))) => Answer::LoggedIn,
                 Ok(Reply::Refused(refusal)) => Answer::Refused(refusal.errno.name(), refusal.retry_after_ms),
                 _ => Answer::Wrong,
             })

@@ -22,9 +22,10 @@ use crate::session::Session;
 use crate::target::Target;
 use crate::trouble::Trouble;
 use std::collections::VecDeque;
-use wire::command::Who;
+use wire::account::Who;
 use wire::kind::{REPLY, request};
 use wire::{Command, Dialect, Direction, Errno, Reply, Seq};
+use wire::{contact, timeline};
 
 /// How long one stays away, ns: from this to ten times this.
 const AWAY: u64 = 200 * MILLISECOND;
@@ -157,10 +158,13 @@ fn befriend(target: &Target, accounts: &[Account], members: usize) -> Result<(),
                 session.send(&login, 1)?;
                 session.answer("LOGIN", &login)?;
                 let next = circle[(number + 1) % circle.len()].id;
-                let add = Command::AddFriend { who: Who::Id(next), message: None };
+                let add = Command::Contact(contact::Request::Add(contact::Add {
+                    who: Who::Id(next),
+                    message: None,
+                }));
                 session.send(&add, 1)?;
                 match session.answer("ADD_FRIEND", &add) {
-                    Ok(Reply::FriendAdded(_)) => {}
+                    Ok(Reply::Contact(contact::Reply::Added(_))) => {}
                     // An earlier run by the same accounts.
                     Err(Error::Refused { refusal, .. }) if refusal.errno == Errno::Conflict => {}
                     Ok(other) => return Err(unexpected("ADD_FRIEND", &other)),
@@ -194,7 +198,8 @@ impl Day {
                 if seq == 0 {
                     return self.leave_out(rig, due);
                 }
-                Command::Read { conversation, seq: Seq(seq) }.encode(0, rig.output(number));
+                Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation, seq: Seq(seq) }))
+                    .encode(0, rig.output(number));
             }
             Act::LookBack => {
                 if self.looking[number].is_some() {
@@ -203,8 +208,12 @@ impl Day {
                 let (conversation, seq) = lane.place(self.members, member);
                 let (direction, limit) = (Direction::Before(Seq(seq + 1)), PAGE);
                 self.looking[number] = Some(seq);
-                Command::History { conversation, direction, limit }
-                    .encode(HISTORY_REQUEST, rig.output(number));
+                Command::Timeline(timeline::Request::History(timeline::History {
+                    conversation,
+                    direction,
+                    limit,
+                }))
+                .encode(HISTORY_REQUEST, rig.output(number));
             }
             Act::Leave => {
                 match rig.dialect() {
@@ -245,7 +254,7 @@ impl Day {
 
     /// Whether a page is what the timeline must hold up to `last`.
     fn is_page(reply: &Reply, last: u64) -> bool {
-        let Reply::History(page) = reply else { return false };
+        let Reply::Timeline(timeline::Reply::History(page)) = reply else { return false };
         let seqs = page.messages.iter().map(|message| message.seq.0);
         let first = last + 1 - page.messages.len() as u64;
         seqs.eq(first..=last) && (page.messages.len() as u64) >= last.min(1)

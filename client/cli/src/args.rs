@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use wire::command::Who;
+use wire::account::Who;
 
 const SCRIPTS: &str = "\
 Scripts: with --user or --token-file, and --exec, --json, --wait or lines on a stdin that is no terminal, nothing is asked. \

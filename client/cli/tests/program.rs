@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 use support::listening::Listening;
 use support::{ME, PASSWORD};
-use wire::push::Kicked;
+use wire::session;
+use wire::session::Kicked;
 use wire::{Push, UnixMillis, UserId};
 
 /// Runs the program on a script.
@@ -103,11 +104,11 @@ fn a_kick_says_by_whom_and_returns_to_the_menu() {
     let mut lines = BufReader::new(program.stdout.take().expect("piped")).lines().map_while(Result::ok);
     write!(input, "1\n{ME}\n{PASSWORD}\n").expect("it reads");
     assert!(lines.any(|line| line == "help lists the commands"));
-    listening.push(&Push::Kicked(Box::new(Kicked {
+    listening.push(&Push::Session(session::Push::Kicked(Box::new(Kicked {
         reason: "another login".into(),
         device: Some("phone\u{1b}c".into()),
         time: UnixMillis(0),
-    })));
+    }))));
     let said = lines.find(|line| line.starts_with("you were logged out")).expect("it says so");
     assert!(said.ends_with("by a login from phone␛c: another login"), "{said}");
     assert!(lines.any(|line| line == "3. quit"));

@@ -14,7 +14,8 @@ use std::process::{Command, Output, Stdio};
 use support::listening::Listening;
 use support::{ME, PASSWORD};
 use tempfile::TempDir;
-use wire::push::Kicked;
+use wire::session;
+use wire::session::Kicked;
 use wire::{Push, UnixMillis, UserId};
 
 struct Script {
@@ -195,11 +196,11 @@ fn a_script_that_is_kicked_says_by_whom_and_fails() {
     drop(child.stdin.take());
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.next().unwrap().contains("\"login\""));
-    script.listening.push(&Push::Kicked(Box::new(Kicked {
+    script.listening.push(&Push::Session(session::Push::Kicked(Box::new(Kicked {
         reason: "another login".into(),
         device: Some("phone".into()),
         time: UnixMillis(0),
-    })));
+    }))));
     let kicked: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
     assert_eq!((&kicked["event"], &kicked["device"]), (&"kicked".into(), &"phone".into()));
     assert_eq!(child.wait().unwrap().code(), Some(1));

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use support::listening::Listening;
 use support::{ME, PASSWORD};
-use wire::command::Who;
+use wire::account::Who;
 use wire::{Target, UserId};
 
 fn expect(events: &Receiver<Event>, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {

@@ -5,8 +5,12 @@ use crate::requests::RequestId;
 use crate::session::SILENCE_MS;
 use std::sync::Arc;
 use thiserror::Error;
-use wire::push::{FriendChange, Kicked, Listing, PresenceChange, Receipt};
-use wire::reply::{Entry, LoggedIn};
+use wire::contact::FriendChange;
+use wire::presence::PresenceChange;
+use wire::session::LoggedIn;
+use wire::session::{Kicked, Listing};
+use wire::timeline::ConversationSummary;
+use wire::timeline::Receipt;
 use wire::{ConversationId, Message, Refusal, Reply, Seq, UnixMillis};
 
 /// Something that happened.
@@ -50,7 +54,7 @@ pub enum Event {
     /// A request did not succeed.
     Failed { request: RequestId, failure: Failure },
     /// Conversations that the login reply had no room for, or that may have changed.
-    Conversations(Vec<Entry>),
+    Conversations(Vec<ConversationSummary>),
     /// A friend came or went.
     Presence(PresenceChange),
     /// Something happened to a friendship.

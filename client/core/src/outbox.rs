@@ -6,7 +6,7 @@
 use crate::schedule::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
-use wire::command::Send;
+use wire::message::Send;
 use wire::{ConversationId, Target, UserId, limits, name};
 
 /// The most messages that wait at once.

@@ -1,7 +1,7 @@
 //! Where to connect: the address that was given, and, while that does not answer, the nodes that the server told of.
 
 use std::collections::VecDeque;
-use wire::reply::NodesPage;
+use wire::node::NodesPage;
 
 /// Nodes that are remembered at most.
 pub const NODES_MAX: usize = 16;
@@ -75,7 +75,7 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::reply::Node;
+    use wire::node::Node;
 
     fn page(nodes: &[(&str, u64, bool)], best: &str) -> NodesPage {
         let node = |(name, score, alive): &(&str, u64, bool)| Node {

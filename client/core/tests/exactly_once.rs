@@ -11,7 +11,7 @@ use chatclient_core::snapshot::ConversationSnapshot;
 use chatclient_core::{Event, LinkAction, Lost, Options, Session, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use support::{FakeConnection, FakeServer, Faults, ME, PASSWORD};
-use wire::command::Who;
+use wire::account::Who;
 use wire::{Target, UserId};
 
 const SEEDS: u64 = 400;

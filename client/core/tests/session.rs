@@ -5,10 +5,11 @@ mod support;
 use chatclient_core::session::{HEARTBEAT_MS, NODE_CONNECT_MS, NODES_MS, REPLY_MS, SILENCE_MS};
 use chatclient_core::{Event, Failure, LinkAction, LogoutReason, Lost, Options, Session};
 use support::{FakeConnection, FakeServer, Faults, ME, PASSWORD};
-use wire::command::Who;
+use wire::account::Who;
 use wire::kind::request;
-use wire::push::{GoingAway, Kicked};
+use wire::session::{GoingAway, Kicked};
 use wire::*;
+use wire::{account, session};
 
 /// A session, a server and the connection between them, without delay.
 struct Pair {
@@ -150,7 +151,10 @@ fn a_server_out_of_reach_is_said_and_a_later_command_tries_again() {
     pair.reachable = true;
     pair.session.register(pair.now, "somebody", PASSWORD);
     pair.settle();
-    assert!(matches!(pair.events.last(), Some(Event::Reply { reply: Reply::Registered(_), .. })));
+    assert!(matches!(
+        pair.events.last(),
+        Some(Event::Reply { reply: Reply::Account(account::Reply::Registered(_)), .. })
+    ));
 }
 
 #[test]
@@ -177,7 +181,7 @@ fn a_lost_connection_comes_back_by_token_and_sends_what_waits() {
 fn after_a_kick_nothing_is_tried_until_the_user_asks() {
     let mut pair = Pair::online();
     let kicked = Kicked { reason: "a newer login".into(), device: Some("phone".into()), time: UnixMillis(1) };
-    pair.push(&Push::Kicked(Box::new(kicked.clone())));
+    pair.push(&Push::Session(session::Push::Kicked(Box::new(kicked.clone()))));
     assert_eq!(pair.events, [Event::LoggedOut(LogoutReason::Kicked(Box::new(kicked)))]);
     assert!(pair.connection.is_none() && pair.session.token().is_none());
     assert_eq!(pair.session.next_timeout(), None);
@@ -209,11 +213,11 @@ fn logging_out_revokes_the_token_and_closes() {
 #[test]
 fn going_away_is_obeyed() {
     let mut pair = Pair::online();
-    pair.push(&Push::GoingAway(Box::new(GoingAway {
+    pair.push(&Push::Session(session::Push::GoingAway(Box::new(GoingAway {
         reason: "restart".into(),
         retry_after_ms: 5_000,
         node: None,
-    })));
+    }))));
     assert!(pair.connection.is_none() && !pair.session.is_online());
     let at = pair.session.reconnect_at().expect("comes back");
     assert!(at >= pair.now + 5_000, "not before it may");
@@ -248,7 +252,7 @@ fn acks_are_coalesced_and_heartbeats_sent() {
 #[test]
 fn a_probe_is_answered_and_silence_ends_the_connection() {
     let mut pair = Pair::online();
-    pair.push(&Push::Probe);
+    pair.push(&Push::Session(session::Push::Probe));
     assert_eq!(pair.requests(request::HEARTBEAT), 1);
     // From now on the server takes bytes and says nothing.
     let start = pair.now;
@@ -337,8 +341,8 @@ fn a_message_that_cannot_be_sent_fails_with_the_reason_and_others_go_on() {
     assert!(pair.session.is_settled());
 }
 
-fn node(name: &str, score: u64) -> reply::Node {
-    reply::Node {
+fn node(name: &str, score: u64) -> node::Node {
+    node::Node {
         node: name.into(),
         address: format!("{name}:6000").into(),
         connections: 0,
@@ -435,7 +439,7 @@ fn a_node_that_swallows_everything_has_a_short_time() {
 fn a_node_that_is_named_by_one_that_leaves_is_tried_first_and_once() {
     let mut pair = one_of_three();
     let notice = GoingAway { reason: "restart".into(), retry_after_ms: 500, node: Some("busy:6000".into()) };
-    pair.push(&Push::GoingAway(Box::new(notice)));
+    pair.push(&Push::Session(session::Push::GoingAway(Box::new(notice))));
     pair.reachable = false;
     pair.pass(5_000);
     assert_eq!(pair.tried[..3], [Some("busy:6000".into()), None, Some("idle:6000".into())]);

@@ -6,8 +6,10 @@ use chatclient_core::outbox::{LocalId, Unsent};
 use chatclient_core::snapshot::ConversationSnapshot;
 use rusqlite::{OptionalExtension, Row, params};
 use std::sync::Arc;
-use wire::command::Send;
-use wire::reply::{Friend, Group, Presence, Role};
+use wire::contact::Friend;
+use wire::group::{Group, Role};
+use wire::message::Send;
+use wire::presence::Presence;
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
 
 /// A conversation as it was left.

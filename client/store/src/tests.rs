@@ -4,7 +4,7 @@ use chatclient_core::snapshot::ConversationSnapshot;
 use chatclient_core::{Event, SendFailure, Snapshot};
 use std::sync::Arc;
 use tempfile::TempDir;
-use wire::command::Send;
+use wire::message::Send;
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis};
 
 const ME: UserId = UserId(1);

@@ -5,9 +5,14 @@ use chatclient_core::outbox::{LocalId, Unsent};
 use chatclient_core::snapshot::ConversationSnapshot;
 use chatclient_core::{Event, Snapshot};
 use rusqlite::{Transaction, params};
-use wire::push::{FriendEvent, Receipt};
-use wire::reply::{Entry, Friend, Group, LoggedIn, Role};
+use wire::contact::Friend;
+use wire::contact::FriendEvent;
+use wire::group::{Group, Role};
+use wire::session::LoggedIn;
+use wire::timeline::ConversationSummary;
+use wire::timeline::Receipt;
 use wire::{ConversationId, ConversationKind, Message, Reply, Seq, Target, UnixMillis};
+use wire::{contact, group, timeline};
 
 impl Store {
     /// Writes what changed in the session and what it told, all or nothing.
@@ -100,13 +105,13 @@ fn write_event(t: &Transaction<'_>, account: u32, event: &Event) -> rusqlite::Re
         }
         Event::Delivered(receipt) => write_receipt(t, receipt, Seq(0)),
         Event::Read(receipt) => write_receipt(t, receipt, receipt.seq),
-        Event::Reply { reply: Reply::History(page), .. } => {
+        Event::Reply { reply: Reply::Timeline(timeline::Reply::History(page)), .. } => {
             page.messages.iter().try_for_each(|message| write_message(t, message))
         }
-        Event::Reply { reply: Reply::Friends(page), .. } => {
+        Event::Reply { reply: Reply::Contact(contact::Reply::Friends(page)), .. } => {
             page.friends.iter().try_for_each(|friend| write_friend(t, friend))
         }
-        Event::Reply { reply: Reply::Groups(page), .. } => {
+        Event::Reply { reply: Reply::Group(group::Reply::Groups(page)), .. } => {
             page.groups.iter().try_for_each(|group| write_group(t, group))
         }
         Event::Friend(change) if change.event == FriendEvent::Removed => {
@@ -150,7 +155,7 @@ fn write_group(t: &Transaction<'_>, group: &Group) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn write_entry(t: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
+fn write_entry(t: &Transaction<'_>, entry: &ConversationSummary) -> rusqlite::Result<()> {
     t.prepare_cached(
         "INSERT INTO conversation (id, kind, peer, name, peer_delivered, peer_read, read_seq)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

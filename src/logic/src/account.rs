@@ -6,8 +6,9 @@ use crate::limits::{BUSY_RETRY_MS, PASSWORDS_MAX};
 use crate::parked::{Asked, Stage};
 use crate::state::State;
 use crate::store::{Account, Read, Token, Write};
-use wire::command::{Register, Who};
-use wire::reply::Registered;
+use wire::account;
+use wire::account::Registered;
+use wire::account::{Register, Who};
 use wire::{Errno, Refusal, Reply, UserId};
 
 const TAKEN: &str = "`name` is taken";
@@ -67,7 +68,7 @@ pub(crate) fn made(
     let Some(asked) = asked else { return };
     let Token { text, expires, .. } = token;
     let reply = Registered { id: user, token: text, token_expires: expires };
-    state.answer(now, asked, Reply::Registered(Box::new(reply)), fx);
+    state.answer(now, asked, Reply::Account(account::Reply::Registered(Box::new(reply))), fx);
 }
 
 pub(crate) fn taken(state: &mut State, now: Now, asked: Option<Asked>, fx: &mut Effects) {

@@ -6,10 +6,13 @@ use crate::session::SessionRef;
 use crate::state::State;
 use crate::store::{Read, Write};
 use crate::{Now, delivery};
-use wire::command::Who;
-use wire::push::{FriendChange, FriendEvent, PresenceChange};
-use wire::reply::{FriendAdded, FriendState, Presence};
+use wire::account::Who;
+use wire::contact::{Added, FriendState};
+use wire::contact::{FriendChange, FriendEvent};
+use wire::presence::Presence;
+use wire::presence::PresenceChange;
 use wire::{Errno, Push, Reply, UserId};
+use wire::{contact, presence};
 
 pub(crate) fn add(
     state: &mut State,
@@ -34,12 +37,17 @@ pub(crate) fn added(
     fx: &mut Effects,
 ) {
     if let Some(asked) = asked {
-        state.answer(now, asked, Reply::FriendAdded(FriendAdded { state: FriendState::Friends }), fx);
+        state.answer(
+            now,
+            asked,
+            Reply::Contact(contact::Reply::Added(Added { state: FriendState::Friends })),
+            fx,
+        );
     }
     if let Some((_, session)) = state.sessions.of_mut(user) {
         let name = (&*session.name).into();
         let change = FriendChange { id: user, name, event: FriendEvent::Accepted, message };
-        delivery::push(state, now, peer, Push::Friend(Box::new(change)), fx);
+        delivery::push(state, now, peer, Push::Contact(contact::Push::Friend(Box::new(change))), fx);
         announce(state, now, user, Presence::Online, &[peer], fx);
     }
     if state.is_present(peer) {
@@ -76,7 +84,13 @@ pub(crate) fn announce(
     fx: &mut Effects,
 ) {
     for &friend in friends {
-        delivery::push(state, now, friend, Push::Presence(PresenceChange { id: user, state: presence }), fx);
+        delivery::push(
+            state,
+            now,
+            friend,
+            Push::Presence(presence::Push::Changed(PresenceChange { id: user, state: presence })),
+            fx,
+        );
     }
 }
 

@@ -19,6 +19,7 @@ use crate::state::State;
 use crate::store::{Read, UnreadPage};
 use crate::{ConnId, Now, welcome};
 use std::sync::Arc;
+use wire::message;
 use wire::{ConversationId, ConversationKind, Message, Push, Seq, UserId};
 
 /// Delivers a message that is stored to every member here but the connection that sent it.
@@ -53,7 +54,10 @@ pub(crate) fn deliver(
         } else if direct {
             fx.order(
                 session.conn,
-                Order::Push { conn: session.conn, push: Push::Message(Arc::clone(message)) },
+                Order::Push {
+                    conn: session.conn,
+                    push: Push::Message(message::Push::New(Arc::clone(message))),
+                },
             );
             ask_drained(session, fx);
         } else {
@@ -63,7 +67,10 @@ pub(crate) fn deliver(
                 to.pop();
                 fx.order(
                     session.conn,
-                    Order::Push { conn: session.conn, push: Push::Message(Arc::clone(message)) },
+                    Order::Push {
+                        conn: session.conn,
+                        push: Push::Message(message::Push::New(Arc::clone(message))),
+                    },
                 );
                 ask_drained(session, fx);
             }
@@ -282,7 +289,7 @@ pub(crate) fn fed(
         track.unacked += 1;
         session.unacked += 1;
         session.count_output(&message);
-        let push = Push::Message(message);
+        let push = Push::Message(message::Push::New(message));
         match &mut session.joining {
             Some(joining) => joining.held.push(push),
             None => fx.order(conn, Order::Push { conn, push }),

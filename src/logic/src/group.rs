@@ -9,7 +9,8 @@ use crate::parked::{Asked, Stage};
 use crate::session::SessionRef;
 use crate::state::State;
 use crate::store::Write;
-use wire::reply::GroupCreated;
+use wire::group;
+use wire::group::Created;
 use wire::{ConversationId, Errno, Reply, UserId};
 
 pub(crate) fn create(
@@ -52,7 +53,7 @@ pub(crate) fn ready(
     fx: &mut Effects,
 ) {
     if let Some(asked) = asked {
-        state.answer(now, asked, Reply::GroupCreated(GroupCreated { conversation }), fx);
+        state.answer(now, asked, Reply::Group(group::Reply::Created(Created { conversation })), fx);
     }
 }
 

@@ -8,11 +8,12 @@ use crate::limits::GROUPS_BYTES;
 use crate::parked::{Asked, Stage};
 use crate::state::State;
 use crate::store::{Found, Read};
-use wire::reply::{
-    ConversationsPage, Entry, Friend, FriendsPage, Group, GroupsPage, HistoryPage, Member, MembersPage,
-    Presence,
-};
+use wire::contact::{Friend, FriendsPage};
+use wire::group::{Group, GroupsPage, Member, MembersPage};
+use wire::presence::Presence;
+use wire::timeline::{ConversationSummary, ConversationsPage, HistoryPage};
 use wire::{Command, Errno, Reply, UserId};
+use wire::{contact, group, node, timeline};
 
 pub(crate) fn begin(
     state: &mut State,
@@ -23,13 +24,19 @@ pub(crate) fn begin(
     fx: &mut Effects,
 ) {
     let read = match command {
-        Command::History { conversation, direction, limit } => {
-            Read::History { user, conversation, direction, limit }
+        Command::Timeline(timeline::Request::History(timeline::History {
+            conversation,
+            direction,
+            limit,
+        })) => Read::History { user, conversation, direction, limit },
+        Command::Contact(contact::Request::Friends(page)) => Read::Friends { user, page },
+        Command::Group(group::Request::Members(group::Members { conversation, page })) => {
+            Read::Members { user, conversation, page }
         }
-        Command::Friends(page) => Read::Friends { user, page },
-        Command::Members { conversation, page } => Read::Members { user, conversation, page },
-        Command::Conversations { before, limit } => Read::Conversations { user, before, limit },
-        Command::Groups(page) => Read::Groups { user, page },
+        Command::Timeline(timeline::Request::Conversations(timeline::Conversations { before, limit })) => {
+            Read::Conversations { user, before, limit }
+        }
+        Command::Group(group::Request::Groups(page)) => Read::Groups { user, page },
         _ => unreachable!("only listings come here"),
     };
     state.read(now, Some(asked), Stage::Listing { user }, read, fx);
@@ -46,26 +53,34 @@ pub(crate) fn found(
     let Some(asked) = asked else { return };
     let reply = match found {
         Found::History { messages, more, first_seq } => {
-            Reply::History(Box::new(HistoryPage { messages, more, first_seq }))
+            Reply::Timeline(timeline::Reply::History(Box::new(HistoryPage { messages, more, first_seq })))
         }
-        Found::Friends { friends: rows, more } => Reply::Friends(Box::new(FriendsPage {
-            friends: friends(state, rows),
-            requests: Vec::new(),
-            more,
-        })),
+        Found::Friends { friends: rows, more } => {
+            Reply::Contact(contact::Reply::Friends(Box::new(FriendsPage {
+                friends: friends(state, rows),
+                requests: Vec::new(),
+                more,
+            })))
+        }
         Found::Members { members, more } => {
             let member = |(id, name, role)| Member { id, name, state: state.presence(id), role };
-            Reply::Members(Box::new(MembersPage { members: members.into_iter().map(member).collect(), more }))
+            Reply::Group(group::Reply::Members(Box::new(MembersPage {
+                members: members.into_iter().map(member).collect(),
+                more,
+            })))
         }
         Found::Conversations { mut entries, more } => {
             for entry in &mut entries {
                 lay_over(&state.cursors, user, entry);
             }
-            Reply::Conversations(Box::new(ConversationsPage { conversations: entries, more }))
+            Reply::Timeline(timeline::Reply::Conversations(Box::new(ConversationsPage {
+                conversations: entries,
+                more,
+            })))
         }
         Found::Groups { mut groups, more } => {
             let more = more | cut_groups(&mut groups, GROUPS_BYTES);
-            Reply::Groups(Box::new(GroupsPage { groups, more }))
+            Reply::Group(group::Reply::Groups(Box::new(GroupsPage { groups, more })))
         }
         Found::Forbidden => {
             return state.refuse(now, asked, Errno::Forbidden, "only members may see a conversation", fx);
@@ -73,10 +88,10 @@ pub(crate) fn found(
         _ => return state.unavailable(now, Some(asked), fx),
     };
     let absent = match &reply {
-        Reply::Friends(page) => {
+        Reply::Contact(contact::Reply::Friends(page)) => {
             page.friends.iter().filter(|f| f.state == Presence::Offline).map(|f| f.id).collect()
         }
-        Reply::Members(page) => {
+        Reply::Group(group::Reply::Members(page)) => {
             page.members.iter().filter(|m| m.state == Presence::Offline).map(|m| m.id).collect()
         }
         _ => Vec::new(),
@@ -99,8 +114,8 @@ pub(crate) fn online_known(
     fx: &mut Effects,
 ) {
     match &mut reply {
-        Reply::Friends(page) => mark_online(&mut page.friends, online),
-        Reply::Members(page) => mark_members_online(&mut page.members, online),
+        Reply::Contact(contact::Reply::Friends(page)) => mark_online(&mut page.friends, online),
+        Reply::Group(group::Reply::Members(page)) => mark_members_online(&mut page.members, online),
         _ => {}
     }
     if let Some(asked) = asked {
@@ -142,7 +157,7 @@ pub(crate) fn friends(state: &State, rows: Vec<(UserId, Box<str>)>) -> Vec<Frien
 }
 
 /// Lays cursors that are not written yet over an entry that was read.
-pub(crate) fn lay_over(cursors: &Cursors, user: UserId, entry: &mut Entry) {
+pub(crate) fn lay_over(cursors: &Cursors, user: UserId, entry: &mut ConversationSummary) {
     let stored = (entry.delivered_seq, entry.read_seq);
     (entry.delivered_seq, entry.read_seq) = cursors.lay_over(entry.conversation, user, stored);
     if let (Some(peer), Some(delivered), Some(read)) =
@@ -156,15 +171,15 @@ pub(crate) fn lay_over(cursors: &Cursors, user: UserId, entry: &mut Entry) {
 /// NODES: all nodes that are known, and the best to go to.
 pub(crate) fn nodes(state: &mut State, now: Now, asked: Asked, fx: &mut Effects) {
     let page = place::page(state);
-    state.answer(now, asked, Reply::Nodes(Box::new(page)), fx);
+    state.answer(now, asked, Reply::Node(node::Reply::Nodes(Box::new(page))), fx);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use wire::ConversationId;
+    use wire::group::Role;
     use wire::limits::{FRAME_BYTES, GROUP_DESC_CHARS, GROUP_NAME_CHARS, PAGE_MAX};
-    use wire::reply::Role;
 
     #[test]
     fn a_page_of_the_longest_groups_fits_a_frame() {
@@ -175,7 +190,8 @@ mod tests {
             let more = cut_groups(&mut groups, GROUPS_BYTES);
             assert!(groups.len() > 100 && more == (groups.len() < PAGE_MAX as usize));
             let mut bytes = Vec::new();
-            Reply::Groups(Box::new(GroupsPage { groups, more })).encode(19, 1, &mut bytes);
+            Reply::Group(group::Reply::Groups(Box::new(GroupsPage { groups, more })))
+                .encode(19, 1, &mut bytes);
             assert!(bytes.len() < FRAME_BYTES, "{}", bytes.len());
         }
     }

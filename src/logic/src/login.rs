@@ -22,9 +22,10 @@ use crate::welcome::{self, Welcoming};
 use crate::{Conflict, Now, account, cluster, contact, delivery, grace, listing, rules};
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use wire::command::Who;
-use wire::push::Kicked;
-use wire::reply::{LoggedIn, Presence};
+use wire::account::Who;
+use wire::presence::Presence;
+use wire::session::Kicked;
+use wire::session::LoggedIn;
 use wire::{Credentials, Errno, Push, Refusal, Reply, UserId, name};
 
 /// What no answer carries.
@@ -269,7 +270,8 @@ pub(crate) fn kick(
         state.refuse(now, asked, Errno::NotLoggedIn, ENDED, fx);
     }
     let reason = "the account logged in on another connection".into();
-    let push = Push::Kicked(Box::new(Kicked { reason, device, time: now.wall }));
+    let push =
+        Push::Session(wire::session::Push::Kicked(Box::new(Kicked { reason, device, time: now.wall })));
     fx.order(conn, Order::Push { conn, push });
     fx.order(conn, Order::Close { conn, reason: CloseReason::Kicked });
     Some(session.token)
@@ -335,7 +337,7 @@ pub(crate) fn view_ready(
     };
     fx.order(conn, Order::LoggedIn { conn, user });
     if let Some(asked) = asked {
-        state.answer(now, asked, Reply::LoggedIn(Box::new(reply)), fx);
+        state.answer(now, asked, Reply::Session(wire::session::Reply::LoggedIn(Box::new(reply))), fx);
     }
     for push in held {
         fx.order(conn, Order::Push { conn, push });

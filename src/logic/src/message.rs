@@ -10,8 +10,9 @@ use crate::state::{State, UNAVAILABLE};
 use crate::store::{Append, Epoch, Flight, Write};
 use crate::{Now, cluster, delivery};
 use std::sync::Arc;
-use wire::command::Send;
-use wire::reply::Sent;
+use wire::message;
+use wire::message::Send;
+use wire::message::Sent;
 use wire::{ConversationId, Errno, Message, Refusal, Reply, Seq, Target, UnixMillis, UserId};
 
 const ONESELF: &str = "`to` may not be oneself";
@@ -75,7 +76,12 @@ pub(crate) fn stored(
 ) {
     let (conversation, seq, time) = (message.conversation, message.seq, message.time);
     if let Some(asked) = asked {
-        state.answer(now, asked, Reply::Sent(Sent { conversation, seq, time, duplicate: false }), fx);
+        state.answer(
+            now,
+            asked,
+            Reply::Message(message::Reply::Sent(Sent { conversation, seq, time, duplicate: false })),
+            fx,
+        );
     }
     state.cursors.pass((sending.sender, sending.epoch), conversation, seq);
     match &mut state.cluster {
@@ -99,7 +105,12 @@ pub(crate) fn duplicate(
 ) {
     put_back(state, sending);
     if let Some(asked) = asked {
-        state.answer(now, asked, Reply::Sent(Sent { conversation, seq, time, duplicate: true }), fx);
+        state.answer(
+            now,
+            asked,
+            Reply::Message(message::Reply::Sent(Sent { conversation, seq, time, duplicate: true })),
+            fx,
+        );
     }
 }
 

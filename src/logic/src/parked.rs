@@ -9,7 +9,7 @@ use crate::session::SessionRef;
 use crate::store::{Epoch, LoginView, Ticket};
 use crate::welcome::Welcoming;
 use slab::Slab;
-use wire::command::{Register, Who};
+use wire::account::{Register, Who};
 use wire::{ConversationId, Reply, Seq, UserId};
 
 /// A request as its answer needs it.

@@ -7,7 +7,8 @@ use crate::session::SessionRef;
 use crate::state::State;
 use crate::store::{Epoch, Read, Standing};
 use crate::{Now, delivery};
-use wire::push::Receipt;
+use wire::timeline;
+use wire::timeline::Receipt;
 use wire::{Command, ConversationId, Errno, Push, Reply, Seq, UserId};
 
 /// A receipt from a connection. Moves at once what was pushed there lately; anything else is looked up first.
@@ -20,8 +21,12 @@ pub(crate) fn arrive(
     fx: &mut Effects,
 ) {
     let (conversation, seq, read) = match command {
-        Command::Ack { conversation, seq } => (conversation, seq, false),
-        Command::Read { conversation, seq } => (conversation, seq, true),
+        Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq })) => {
+            (conversation, seq, false)
+        }
+        Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation, seq })) => {
+            (conversation, seq, true)
+        }
         _ => unreachable!("only receipts come here"),
     };
     let Some(key) = state.session_of(conn) else {
@@ -79,7 +84,11 @@ fn settle(state: &mut State, now: Now, key: SessionRef, settled: Settled, fx: &m
         state.cursors.reach((user, epoch), conversation, seq, if read { seq } else { Seq(0) });
         if let Some(peer) = peer {
             let receipt = Receipt { conversation, id: user, seq };
-            let push = if read { Push::ReadReceipt(receipt) } else { Push::Delivered(receipt) };
+            let push = if read {
+                Push::Timeline(timeline::Push::ReadReceipt(receipt))
+            } else {
+                Push::Timeline(timeline::Push::Delivered(receipt))
+            };
             delivery::push(state, now, peer, push, fx);
         }
     }

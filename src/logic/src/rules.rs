@@ -18,8 +18,8 @@ use crate::{
     Input, Now, Rules, account, cluster, contact, delivery, grace, group, listing, login, message, receipt,
     request, waiting_line, welcome,
 };
-use wire::push::GoingAway;
-use wire::reply::Presence;
+use wire::presence::Presence;
+use wire::session::GoingAway;
 use wire::{Errno, Push};
 
 /// Every rule of the chat server and all state they need.
@@ -323,7 +323,7 @@ impl Logic {
 /// Tells a client that the server stops: when to come again, and where.
 pub(crate) fn go_away(conn: ConnId, retry_after_ms: u64, node: Option<Box<str>>, fx: &mut Effects) {
     let push = GoingAway { reason: "it is being stopped".into(), retry_after_ms, node };
-    fx.order(conn, Order::Push { conn, push: Push::GoingAway(Box::new(push)) });
+    fx.order(conn, Order::Push { conn, push: Push::Session(wire::session::Push::GoingAway(Box::new(push))) });
 }
 
 fn sent(

@@ -15,8 +15,8 @@ use crate::waiting_line::Line;
 use crate::{Now, Rules, request};
 use std::borrow::Cow;
 use std::net::IpAddr;
-use wire::command::server_cid;
-use wire::reply::Presence;
+use wire::message::server_cid;
+use wire::presence::Presence;
 use wire::{Command, Dialect, Errno, Refusal, Reply, UserId};
 
 /// All state of the rules.

@@ -11,8 +11,8 @@ use crate::store::{Flight, Written};
 use crate::{Now, message};
 use std::collections::VecDeque;
 use wire::Errno;
-use wire::command::Send;
 use wire::kind::request;
+use wire::message::Send;
 
 /// Room that an empty line keeps.
 const ROOM_KEPT: usize = 4;

@@ -13,9 +13,11 @@ use crate::state::State;
 use crate::store::{Found, LoginView, Read, Ticket};
 use crate::{contact, delivery, listing, login};
 use std::collections::VecDeque;
+use wire::group::{Group, Member};
 use wire::legacy::Welcome;
 use wire::limits::PAGE_MAX;
-use wire::reply::{Group, Member, Presence};
+use wire::message;
+use wire::presence::Presence;
 use wire::{Page, Push, Reply, UserId};
 
 /// No row of the answer takes fewer bytes.
@@ -131,7 +133,7 @@ pub(crate) fn complete(state: &mut State, now: Now, session: SessionRef, fx: &mu
     let Some(joining) = live.joining.take() else { return };
     let Some((asked, welcoming)) = taken(state, joining.ticket) else { return };
     let message = |push| match push {
-        Push::Message(message) => Some(message),
+        Push::Message(message::Push::New(message)) => Some(message),
         _ => None,
     };
     let back = joining.back;

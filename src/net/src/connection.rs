@@ -23,6 +23,7 @@ use mio::{Interest, Token};
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr};
 use wire::kind::request;
+use wire::session;
 use wire::{Dialect, Push, UserId};
 
 /// What the requests of one connection that are not answered yet may weigh together; at this it is not read.
@@ -468,7 +469,7 @@ impl Connection {
             }
             (Phase::Open, Some(_)) if self.probed => Err(CloseReason::Silent),
             (Phase::Open, Some(_)) => {
-                self.write(context, |out| Push::Probe.encode(out));
+                self.write(context, |out| Push::Session(session::Push::Probe).encode(out));
                 self.probed = true;
                 self.heard = context.now;
                 Ok(())

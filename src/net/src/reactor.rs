@@ -29,6 +29,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use wire::message;
 
 /// The token of the waker; no connection's, whose slots are fewer.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -334,7 +335,7 @@ impl Reactor {
                         continue;
                     }
                     if encoded.is_empty() {
-                        wire::Push::Message(Arc::clone(&message)).encode(encoded);
+                        wire::Push::Message(message::Push::New(Arc::clone(&message))).encode(encoded);
                     }
                     conn.write(context, |out| out.extend_from_slice(encoded));
                 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use wire::ConversationKind;
-use wire::reply::Role;
+use wire::group::Role;
 
 /// The column `role` of who made a group.
 pub const OWNER: u8 = 2;

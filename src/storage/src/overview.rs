@@ -1,7 +1,7 @@
 //! A conversation as one of its members stands in it, whatever it is read from.
 
 use logic::store::{Standing, Unread};
-use wire::reply::Entry;
+use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 
 /// A conversation as one of its members stands in it.
@@ -37,9 +37,9 @@ impl Overview {
     }
 
     /// As it stands in a listing, under this name; with the peer's cursors in a direct chat.
-    pub fn entry(self, name: Box<str>, peer_cursors: [Option<Seq>; 2]) -> Entry {
+    pub fn entry(self, name: Box<str>, peer_cursors: [Option<Seq>; 2]) -> ConversationSummary {
         let [peer_delivered_seq, peer_read_seq] = peer_cursors;
-        Entry {
+        ConversationSummary {
             conversation: self.conversation,
             kind: self.kind,
             peer: self.peer,

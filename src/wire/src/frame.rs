@@ -13,6 +13,8 @@ use thiserror::Error;
 
 /// The first two bytes of every frame: `C` and the protocol version.
 pub const MAGIC: [u8; 2] = [0x43, 0x01];
+/// The type of a reply is this bit and the type of its request.
+pub const REPLY: u16 = 0x8000;
 
 /// One complete frame, borrowed from the bytes it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,8 @@
 use crate::{UnixMillis, UserId};
 use md5::{Digest, Md5};
 
+/// The type of a heartbeat's frame.
+pub const HEARTBEAT: u16 = 14;
 /// Bytes of a heartbeat.
 pub const HEARTBEAT_BYTES: usize = 40;
 const MAGIC: [u8; 4] = *b"HBEA";

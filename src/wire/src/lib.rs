@@ -7,17 +7,24 @@
 //!   bytes --> dialect --> frame --> Command --> (logic) --> Reply / Push --> frame --> bytes
 //! ```
 //!
-//! * [`frame`]: the 12-byte header, incremental splitting, length checked before anything is stored.
-//! * [`command`], [`reply`], [`push`]: one typed value each way; JSON lives only inside them.
+//! * [`frame`]: the 12-byte header; splits a stream incrementally and checks the length before anything is stored.
+//! * One module a noun ([`session`], [`account`], [`contact`], [`group`], [`message`], [`timeline`], [`presence`],
+//!   [`node`]): its requests, replies and pushes, their fields and bounds, decoding and encoding. JSON stays inside
+//!   these modules. A table at the head of each module lists its verbs; a new verb changes no other module.
+//! * [`command`], [`reply`], [`push`]: the sums of the nouns. [`kind`]: the type numbers of all nouns.
 //! * [`legacy`]: the JSON objects of the muduo cluster chat clients, from and to the same typed values.
 //! * [`limits`]: every number that bounds anything.
 
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod command;
+pub mod contact;
 pub mod dialect;
 pub mod errno;
+mod fields;
 pub mod frame;
+pub mod group;
 pub mod heartbeat;
 pub mod ids;
 mod json;
@@ -26,15 +33,25 @@ pub mod legacy;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod node;
+pub mod presence;
 pub mod push;
+mod refusal;
 pub mod reply;
+pub mod session;
+mod table;
+pub mod timeline;
 
-pub use command::{BadRequest, Command, Credentials, Direction, Page, Target};
+pub use command::Command;
 pub use dialect::Dialect;
 pub use errno::Errno;
+pub use fields::Page;
 pub use frame::{Frame, FrameError, split_frame};
 pub use heartbeat::Heartbeat;
 pub use ids::{ConversationId, Seq, UnixMillis, UserId};
-pub use message::{ConversationKind, Message};
+pub use message::{ConversationKind, Message, Target};
 pub use push::Push;
-pub use reply::{Refusal, Reply};
+pub use refusal::{BadRequest, Refusal};
+pub use reply::Reply;
+pub use session::Credentials;
+pub use timeline::Direction;

@@ -1,10 +1,22 @@
-//! A message as it stands in a timeline.
+//! Messages: sending them, and how they stand in a timeline.
 
+use crate::fields::{Value, fields, is_false, need, sized, sized_option};
 use crate::json::{self, present};
-use crate::{ConversationId, Seq, UnixMillis, UserId};
+use crate::table::{Body, pushes, requests};
+use crate::{ConversationId, Seq, UnixMillis, UserId, limits, name};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
+
+requests! {
+    /// Stores a message and delivers it.
+    6 SEND Send(Send) -> Sent(Sent),
+}
+
+pushes! {
+    /// A message, for every member of its conversation but the connection that sent it.
+    0x4001 MESSAGE New(Arc<Message>),
+}
 
 /// What a conversation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,34 +27,133 @@ pub enum ConversationKind {
     Group,
 }
 
-/// The `type` of a message that does not say another.
+/// The `type` of a message that names no other.
 pub const TEXT: &str = "text";
 
-/// A message: one row `(conversation, seq)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    pub target: Target,
+    /// 1 to 32,768 bytes.
+    pub content: Box<str>,
+    /// The type of `content`, 1 to 32 bytes without control characters.
+    pub content_type: Cow<'static, str>,
+    /// The sender's identifier for the message, 1 to 64 bytes: sent again, it returns the first message's place.
+    pub cid: Option<Box<str>>,
+}
+
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The direct chat with this user, which is opened where there is none yet.
+    User(UserId),
+    /// The same, with the user's name.
+    Name(Box<str>),
+    /// A conversation that the sender is a member of.
+    Conversation(ConversationId),
+}
+
+fields! {
+    SendFields {
+        to: UserId, to_name: Box<str>, conversation: ConversationId, content: Box<str>,
+        content_type as "type": Cow<'static, str>, cid: Box<str>,
+    }
+}
+
+impl Value for Send {
+    fn decode(value: &[u8]) -> Result<Send, String> {
+        let f: SendFields = json::read(value)?;
+        let target = match (f.to, f.to_name, f.conversation) {
+            (Some(id), None, None) => Target::User(id),
+            (None, Some(name), None) => Target::Name(name),
+            (None, None, Some(id)) => Target::Conversation(id),
+            _ => return Err("exactly one of `to`, `to_name` and `conversation` is needed".to_owned()),
+        };
+        let content = sized("content", need("content", f.content)?, 1, limits::CONTENT_BYTES)?;
+        let content_type = match f.content_type {
+            None => Cow::Borrowed(TEXT),
+            Some(t) if t == TEXT => Cow::Borrowed(TEXT),
+            Some(t) if t.is_empty() || t.len() > limits::TYPE_BYTES => {
+                return Err(format!("`type` must be 1 to {} bytes long", limits::TYPE_BYTES));
+            }
+            Some(t) if t.chars().any(name::is_hidden) => {
+                return Err("`type` may not hold control characters".to_owned());
+            }
+            Some(t) => t,
+        };
+        Ok(Send { target, content, content_type, cid: check_cid(f.cid)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let content_type = (self.content_type != TEXT).then(|| self.content_type.clone());
+        let (content, cid) = (Some(self.content.clone()), self.cid.clone());
+        let mut f = SendFields { content, content_type, cid, ..Default::default() };
+        match &self.target {
+            Target::User(id) => f.to = Some(*id),
+            Target::Name(name) => f.to_name = Some(name.clone()),
+            Target::Conversation(id) => f.conversation = Some(*id),
+        }
+        json::write(out, &f);
+    }
+}
+
+/// Checks a `cid`. One that begins with U+0000 must be the server's own ([`server_cid`]), given back for a retry.
+fn check_cid(cid: Option<Box<str>>) -> Result<Option<Box<str>>, String> {
+    let cid = sized_option("cid", cid, 1, limits::CID_BYTES)?;
+    match cid.as_deref().and_then(|cid| cid.strip_prefix('\0')) {
+        Some(rest) if rest.len() != 32 || !rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) => {
+            Err("`cid` may not begin with U+0000".to_owned())
+        }
+        _ => Ok(cid),
+    }
+}
+
+/// The `cid` that the server gives to a message that came without one: U+0000 and 32 hexadecimal digits.
+///
+/// `boot` must differ between any two runs of any node, `count` between any two messages of one run.
+pub fn server_cid(boot: u64, count: u64) -> Box<str> {
+    format!("\0{boot:016x}{count:016x}").into_boxed_str()
+}
+
+/// Whether the server made this `cid`.
+pub fn is_server_cid(cid: &str) -> bool {
+    cid.starts_with('\0')
+}
+
+/// The reply to SEND: the message is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    pub conversation: ConversationId,
+    pub seq: Seq,
+    /// When the message was stored.
+    pub time: UnixMillis,
+    /// Whether a message with this `cid` had been stored before; the reply gives the place of that one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub duplicate: bool,
+}
+
+/// A message as it stands in a timeline: one row `(conversation, seq)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub conversation: ConversationId,
-    /// What that conversation is.
     pub kind: ConversationKind,
     pub seq: Seq,
     pub from: UserId,
     /// The sender's name.
     pub name: Arc<str>,
-    /// What `content` is.
     #[serde(rename = "type")]
     pub content_type: Cow<'static, str>,
-    /// The text, 1 to 32,768 bytes.
+    /// 1 to 32,768 bytes.
     pub content: Box<str>,
-    /// When it was stored.
+    /// When the message was stored.
     pub time: UnixMillis,
-    /// The sender's own number for it; absent where the sender gave none.
+    /// The sender's identifier for the message; absent where the sender gave none.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub cid: Option<Box<str>>,
 }
 
-impl Message {
-    /// Appends it as JSON: what its `Serialize` gives, in half the instructions for a text of 64 bytes.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+impl Body for Message {
+    /// Writes the same bytes as `Serialize`, in half the instructions for a text of 64 bytes.
+    fn encode(&self, out: &mut Vec<u8>) {
         let Message { conversation, kind, seq, from, name, content_type, content, time, cid } = self;
         put(out, b"{\"conversation\":", conversation);
         put(out, b",\"kind\":", kind);
@@ -99,7 +210,7 @@ mod tests {
                 cid: cid.map(Into::into),
             };
             let mut written = Vec::new();
-            message.write(&mut written);
+            message.encode(&mut written);
             prop_assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&message).unwrap());
         }
     }

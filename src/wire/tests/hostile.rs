@@ -7,8 +7,9 @@ mod support;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::thread;
-use support::{KINDS, command, push, reply};
+use support::{command, kinds, push, reply};
 use wire::limits::{FRAME_BYTES, HEADER_BYTES};
+use wire::message;
 use wire::{BadRequest, Command, Heartbeat, Push, Reply, split_frame};
 
 /// A refusal must fit a reply whatever it is about, and a person must want to read it.
@@ -20,7 +21,7 @@ fn assert_short(sentence: &str) {
 
 /// Decodes as every type; a command that comes out must be one that can be sent again.
 fn decode_as_all(value: &[u8]) {
-    for kind in KINDS {
+    for kind in kinds() {
         match Command::decode(kind, value) {
             Ok(command) => {
                 let mut bytes = Vec::new();
@@ -249,7 +250,10 @@ fn nesting_costs_no_stack() {
         let fields = ",\"to\":5,\"content\":\"hi\"";
         for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":[0,", "]}]")] {
             let value = deep(open, "0", close, fields);
-            assert!(matches!(Command::decode(6, &value), Ok(Command::Send(_))), "{open}");
+            assert!(
+                matches!(Command::decode(6, &value), Ok(Command::Message(message::Request::Send(_)))),
+                "{open}"
+            );
             // Wrong only behind it, so that the reason is looked for through all of it.
             let value = deep(open, "0", close, ",\"to\":-5,\"content\":\"hi\"");
             let Err(BadRequest::Value(sentence)) = Command::decode(6, &value) else { panic!("{open}") };

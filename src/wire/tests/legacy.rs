@@ -6,10 +6,12 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use wire::contact::Friend;
+use wire::group::{Group, Member, Role};
 use wire::legacy::request::{Fault, decode};
 use wire::legacy::{MsgIds, Scan, Scanner, Stream, Style, Welcome};
 use wire::limits::FRAME_BYTES;
-use wire::reply::{Friend, Group, Member, Presence, Role};
+use wire::presence::Presence;
 use wire::{ConversationId, ConversationKind, Message, Seq, UnixMillis, UserId};
 
 /// Reads a stream that comes in these parts as the server does: what is not whole is kept, nothing else.

@@ -1,9 +1,11 @@
 //! What a request's value may and may not be, field by field and at the edges of every limit.
 
-use wire::command::{Register, Send, Who};
+use wire::account::{Register, Who};
 use wire::kind::request::*;
 use wire::limits::*;
+use wire::message::Send;
 use wire::{BadRequest, Command, Credentials, Direction, Target, UserId};
+use wire::{account, contact, message, session, timeline};
 
 fn decode(kind: u16, value: &str) -> Result<Command, BadRequest> {
     Command::decode(kind, value.as_bytes())
@@ -19,7 +21,7 @@ fn refusal(kind: u16, value: &[u8]) -> String {
 
 fn content(value: &str) -> Box<str> {
     match decode(SEND, value) {
-        Ok(Command::Send(send)) => send.content,
+        Ok(Command::Message(message::Request::Send(send))) => send.content,
         other => panic!("{value} gave {other:?}"),
     }
 }
@@ -112,8 +114,8 @@ fn other_fields_have_one_type() {
 #[test]
 fn the_value_is_one_object() {
     for empty in ["", "{}", " \t\r\n{ } \n"] {
-        assert_eq!(decode(LOGOUT, empty), Ok(Command::Logout));
-        assert!(matches!(decode(FRIENDS, empty), Ok(Command::Friends(_))));
+        assert_eq!(decode(LOGOUT, empty), Ok(Command::Session(session::Request::Logout)));
+        assert!(matches!(decode(FRIENDS, empty), Ok(Command::Contact(contact::Request::Friends(_)))));
     }
     for bad in [
         "[]",
@@ -308,35 +310,37 @@ fn names_types_and_cids_hide_nothing() {
     assert!(refusal(SEND, br#"{"to":1,"content":"x","type":"a\u0000"}"#).contains("`type`"));
     // Only what the server itself made begins with U+0000.
     assert!(refusal(SEND, br#"{"to":1,"content":"x","cid":"\u0000a"}"#).contains("`cid`"));
-    let own = wire::command::server_cid(7, 8);
+    let own = message::server_cid(7, 8);
     let value = format!("{{\"to\":1,\"content\":\"x\",\"cid\":\"\\u0000{}\"}}", &own[1..]);
-    assert!(matches!(decode(SEND, &value), Ok(Command::Send(send)) if send.cid.as_ref() == Some(&own)));
+    assert!(
+        matches!(decode(SEND, &value), Ok(Command::Message(message::Request::Send(send))) if send.cid.as_ref() == Some(&own))
+    );
 }
 
 #[test]
 fn what_comes_out_is_what_was_asked() {
     assert_eq!(
         decode(SEND, r#"{"to_name":"bob","content":"hi","type":"image","cid":"c1"}"#),
-        Ok(Command::Send(Send {
+        Ok(Command::Message(message::Request::Send(Send {
             target: Target::Name("bob".into()),
             content: "hi".into(),
             content_type: "image".into(),
             cid: Some("c1".into()),
-        }))
+        })))
     );
     assert!(matches!(
         decode(LOGIN, r#"{"id":7,"password":"x"}"#),
-        Ok(Command::Login {
+        Ok(Command::Session(session::Request::Login(session::Login {
             credentials: Credentials::Password { who: Who::Id(UserId(7)), .. },
             device: None
-        })
+        })))
     ));
     assert!(matches!(
         decode(HISTORY, r#"{"conversation":7,"before":9}"#),
-        Ok(Command::History { direction: Direction::Before(seq), limit: PAGE_DEFAULT, .. }) if seq.0 == 9
+        Ok(Command::Timeline(timeline::Request::History(timeline::History { direction: Direction::Before(seq), limit: PAGE_DEFAULT, .. }))) if seq.0 == 9
     ));
     let register = decode(REGISTER, r#"{"name":"张三","password":"secret","email":"a@b"}"#);
-    let Ok(Command::Register(register)) = register else { panic!("{register:?}") };
+    let Ok(Command::Account(account::Request::Register(register))) = register else { panic!("{register:?}") };
     let expected = Register {
         name: "张三".into(),
         password: "secret".into(),

@@ -14,11 +14,14 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 use std::thread;
 use std::time::{Duration, Instant};
-use wire::command::Who;
-use wire::reply::{Entry as Conversation, FriendsPage, GroupsPage, HistoryPage, MembersPage};
+use wire::account::Who;
+use wire::contact::FriendsPage;
+use wire::group::{GroupsPage, MembersPage};
+use wire::timeline::{ConversationSummary, HistoryPage};
 use wire::{
     ConversationId, ConversationKind, Direction, Errno, Page, Refusal, Reply, Seq, Target, limits, name,
 };
+use wire::{contact, group, timeline};
 
 /// How long anything may take: a message is sent again meanwhile, over as many connections as it takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,7 +93,7 @@ struct Script {
     client: Client,
     events: Receiver<Event>,
     report: Report,
-    conversations: BTreeMap<ConversationId, Conversation>,
+    conversations: BTreeMap<ConversationId, ConversationSummary>,
     /// Direct chats that this script has opened.
     opened: Vec<(Target, ConversationId)>,
     /// Logged out, by the script or by somebody else: nothing more can be done.
@@ -203,7 +206,7 @@ impl Script {
         self.report.event(&event)
     }
 
-    fn learn(&mut self, entries: &[Conversation]) {
+    fn learn(&mut self, entries: &[ConversationSummary]) {
         self.conversations.extend(entries.iter().map(|entry| (entry.conversation, entry.clone())));
     }
 
@@ -273,11 +276,13 @@ impl Script {
             Command::GroupHistory { group, before } => self.history(group, before)?,
             Command::History { who, before } => match self.direct(&who) {
                 Some(conversation) => self.history(conversation, before)?,
-                None => Ok(Outcome::Reply(Reply::History(Box::new(HistoryPage {
-                    messages: vec![],
-                    more: false,
-                    first_seq: Seq(1),
-                })))),
+                None => {
+                    Ok(Outcome::Reply(Reply::Timeline(timeline::Reply::History(Box::new(HistoryPage {
+                        messages: vec![],
+                        more: false,
+                        first_seq: Seq(1),
+                    })))))
+                }
             },
             Command::Friends => self.all_friends()?,
             Command::Groups => self.all_groups()?,
@@ -334,14 +339,16 @@ impl Script {
         loop {
             let last = all.friends.last().map_or(0, |friend| friend.id.0);
             match self.ask(|session, now| session.friends(now, last))? {
-                Ok(Reply::Friends(page)) => {
+                Ok(Reply::Contact(contact::Reply::Friends(page))) => {
                     let more = page.more && !page.friends.is_empty();
                     all.friends.extend(page.friends);
                     if last == 0 {
                         all.requests = page.requests;
                     }
                     if !more {
-                        return Ok(Ok(Outcome::Reply(Reply::Friends(Box::new(all)))));
+                        return Ok(Ok(Outcome::Reply(Reply::Contact(contact::Reply::Friends(Box::new(
+                            all,
+                        ))))));
                     }
                 }
                 other => return Ok(outcome(other)),
@@ -354,11 +361,11 @@ impl Script {
         loop {
             let last = all.groups.last().map_or(0, |group| group.conversation.0);
             match self.ask(|session, now| session.groups(now, last))? {
-                Ok(Reply::Groups(page)) => {
+                Ok(Reply::Group(group::Reply::Groups(page))) => {
                     let more = page.more && !page.groups.is_empty();
                     all.groups.extend(page.groups);
                     if !more {
-                        return Ok(Ok(Outcome::Reply(Reply::Groups(Box::new(all)))));
+                        return Ok(Ok(Outcome::Reply(Reply::Group(group::Reply::Groups(Box::new(all))))));
                     }
                 }
                 other => return Ok(outcome(other)),
@@ -373,13 +380,16 @@ impl Script {
         let mut all = MembersPage { members: vec![], more: false };
         loop {
             let after = all.members.last().map_or(0, |member| member.id.0);
-            let ask = wire::Command::Members { conversation, page: Page { after, limit: limits::PAGE_MAX } };
+            let ask = wire::Command::Group(group::Request::Members(group::Members {
+                conversation,
+                page: Page { after, limit: limits::PAGE_MAX },
+            }));
             match self.ask(|session, now| session.ask(now, &ask))? {
-                Ok(Reply::Members(page)) => {
+                Ok(Reply::Group(group::Reply::Members(page))) => {
                     let more = page.more && !page.members.is_empty();
                     all.members.extend(page.members);
                     if !more {
-                        return Ok(Ok(Outcome::Reply(Reply::Members(Box::new(all)))));
+                        return Ok(Ok(Outcome::Reply(Reply::Group(group::Reply::Members(Box::new(all))))));
                     }
                 }
                 other => return Ok(outcome(other)),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use wire::{ConversationId, ConversationKind, Message, Reply, Seq, UnixMillis};
+use wire::{contact, group, timeline};
 
 pub struct Report {
     json: bool,
@@ -152,12 +153,14 @@ fn fields(outcome: &Outcome) -> Value {
         Outcome::Sent { conversation, seq, time } => {
             json!({ "conversation": conversation, "seq": seq, "time": time })
         }
-        Outcome::Reply(Reply::FriendAdded(added)) => json!(added),
-        Outcome::Reply(Reply::GroupCreated(created)) => json!(created),
-        Outcome::Reply(Reply::History(page)) => json!(page),
-        Outcome::Reply(Reply::Friends(page)) => json!({ "friends": page.friends, "requests": page.requests }),
-        Outcome::Reply(Reply::Groups(page)) => json!({ "groups": page.groups }),
-        Outcome::Reply(Reply::Members(page)) => json!({ "members": page.members }),
+        Outcome::Reply(Reply::Contact(contact::Reply::Added(added))) => json!(added),
+        Outcome::Reply(Reply::Group(group::Reply::Created(created))) => json!(created),
+        Outcome::Reply(Reply::Timeline(timeline::Reply::History(page))) => json!(page),
+        Outcome::Reply(Reply::Contact(contact::Reply::Friends(page))) => {
+            json!({ "friends": page.friends, "requests": page.requests })
+        }
+        Outcome::Reply(Reply::Group(group::Reply::Groups(page))) => json!({ "groups": page.groups }),
+        Outcome::Reply(Reply::Group(group::Reply::Members(page))) => json!({ "members": page.members }),
         Outcome::Reply(_) => json!({}),
     }
 }
@@ -175,14 +178,18 @@ fn explain(failure: &Failure) -> Value {
 fn lines(outcome: &Outcome) -> Option<String> {
     Some(match outcome {
         Outcome::Help => chat::help(),
-        Outcome::Reply(Reply::GroupCreated(created)) => created.conversation.to_string(),
-        Outcome::Reply(Reply::History(page)) if page.messages.is_empty() => return None,
-        Outcome::Reply(Reply::History(page)) => {
+        Outcome::Reply(Reply::Group(group::Reply::Created(created))) => created.conversation.to_string(),
+        Outcome::Reply(Reply::Timeline(timeline::Reply::History(page))) if page.messages.is_empty() => {
+            return None;
+        }
+        Outcome::Reply(Reply::Timeline(timeline::Reply::History(page))) => {
             page.messages.iter().map(|message| message_line(message)).collect::<Vec<_>>().join("\n")
         }
-        Outcome::Reply(Reply::Friends(page)) => chat::friends(page.friends.iter(), &page.requests),
-        Outcome::Reply(Reply::Groups(page)) => chat::groups(page.groups.iter()),
-        Outcome::Reply(Reply::Members(page)) => chat::members(&page.members),
+        Outcome::Reply(Reply::Contact(contact::Reply::Friends(page))) => {
+            chat::friends(page.friends.iter(), &page.requests)
+        }
+        Outcome::Reply(Reply::Group(group::Reply::Groups(page))) => chat::groups(page.groups.iter()),
+        Outcome::Reply(Reply::Group(group::Reply::Members(page))) => chat::members(&page.members),
         Outcome::Sent { .. } | Outcome::Reply(_) => return None,
     })
 }

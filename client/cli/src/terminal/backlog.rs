@@ -2,7 +2,7 @@
 
 use super::directory::Chat;
 use std::collections::BTreeMap;
-use wire::reply::LoggedIn;
+use wire::session::LoggedIn;
 use wire::{ConversationId, Seq};
 
 /// The messages that a login found and that are not all here yet.

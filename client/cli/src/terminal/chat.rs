@@ -8,12 +8,12 @@ use super::{Terminal, Then, clock, sentence};
 use chatclient_core::{Failure, RequestId, Session, sanitize};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
-use wire::command::Who;
-use wire::push::Listing;
-use wire::reply::{
-    Friend, FriendRequest, FriendState, FriendsPage, Group, GroupsPage, Member, MembersPage, Role,
-};
+use wire::account::Who;
+use wire::contact::{Friend, FriendRequest, FriendState, FriendsPage};
+use wire::group::{Group, GroupsPage, Member, MembersPage, Role};
+use wire::session::Listing;
 use wire::{ConversationId, Errno, Page, Reply, Target, limits};
+use wire::{contact, group, timeline};
 
 /// A request whose reply is to be shown.
 pub enum Pending {
@@ -235,7 +235,7 @@ impl Terminal {
     fn ask_members(&mut self, group: ConversationId, before: Vec<Member>) {
         let after = before.last().map_or(0, |member| member.id.0);
         let page = Page { after, limit: limits::PAGE_MAX };
-        let ask = wire::Command::Members { conversation: group, page };
+        let ask = wire::Command::Group(group::Request::Members(group::Members { conversation: group, page }));
         self.request(Pending::Members { group, before }, |session, now| session.ask(now, &ask));
     }
 
@@ -259,7 +259,10 @@ impl Terminal {
 
     /// Asks who the peers of the latest conversations are.
     pub(super) fn ask_peers(&mut self) {
-        let ask = wire::Command::Conversations { before: None, limit: limits::PAGE_MAX };
+        let ask = wire::Command::Timeline(timeline::Request::Conversations(timeline::Conversations {
+            before: None,
+            limit: limits::PAGE_MAX,
+        }));
         self.request(Pending::Peers, |session, now| session.ask(now, &ask));
     }
 
@@ -284,14 +287,16 @@ impl Terminal {
             return self.handle_registered(request, result);
         };
         match (pending, result) {
-            (Pending::AddFriend { label }, Ok(Reply::FriendAdded(added))) => match added.state {
-                FriendState::Requested => self.say(&format!("{label} was asked to be friends")),
-                FriendState::Friends => {
-                    self.say(&format!("{label} and you are friends"));
-                    self.ask_friends(false);
+            (Pending::AddFriend { label }, Ok(Reply::Contact(contact::Reply::Added(added)))) => {
+                match added.state {
+                    FriendState::Requested => self.say(&format!("{label} was asked to be friends")),
+                    FriendState::Friends => {
+                        self.say(&format!("{label} and you are friends"));
+                        self.ask_friends(false);
+                    }
                 }
-            },
-            (Pending::CreateGroup { name, desc }, Ok(Reply::GroupCreated(created))) => {
+            }
+            (Pending::CreateGroup { name, desc }, Ok(Reply::Group(group::Reply::Created(created)))) => {
                 let id = created.conversation;
                 let (name, desc) = (name.into(), desc.into());
                 self.directory.groups.insert(id, Group { conversation: id, name, desc, role: Role::Owner });
@@ -310,11 +315,13 @@ impl Terminal {
             {
                 self.open(Some(Target::Conversation(group)));
             }
-            (Pending::History(wanted), Ok(Reply::History(page))) => self.handle_history(&wanted, &page),
+            (Pending::History(wanted), Ok(Reply::Timeline(timeline::Reply::History(page)))) => {
+                self.handle_history(&wanted, &page);
+            }
             (Pending::History(wanted), Err(Failure::Offline | Failure::Lost(_) | Failure::TimedOut)) => {
                 self.history_from_store(&wanted);
             }
-            (Pending::Members { group, before }, Ok(Reply::Members(page))) => {
+            (Pending::Members { group, before }, Ok(Reply::Group(group::Reply::Members(page)))) => {
                 self.handle_members(group, before, *page);
             }
             (Pending::Friends { show: true, .. }, Err(Failure::Offline)) => {
@@ -325,13 +332,13 @@ impl Terminal {
                 self.say("offline; as it was last:");
                 self.say(&groups(self.directory.groups.values()));
             }
-            (Pending::Friends { show, requests }, Ok(Reply::Friends(page))) => {
+            (Pending::Friends { show, requests }, Ok(Reply::Contact(contact::Reply::Friends(page)))) => {
                 self.handle_friends(show, requests, *page);
             }
-            (Pending::Groups { show, first }, Ok(Reply::Groups(page))) => {
+            (Pending::Groups { show, first }, Ok(Reply::Group(group::Reply::Groups(page)))) => {
                 self.handle_groups(show, first, *page);
             }
-            (Pending::Peers, Ok(Reply::Conversations(page))) => {
+            (Pending::Peers, Ok(Reply::Timeline(timeline::Reply::Conversations(page)))) => {
                 self.directory.learn_entries(&page.conversations);
                 self.publish_names();
             }

@@ -1,7 +1,7 @@
 //! What a typed line means.
 
 use super::complete;
-use wire::command::Who;
+use wire::account::Who;
 use wire::{ConversationId, Seq, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,12 @@ use super::style::{Mark, person};
 use chatclient_core::sanitize;
 use chatclient_store::{KeptConversation, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
-use wire::command::Who;
-use wire::reply::{Entry, Friend, Group, LoggedIn, Presence};
+use wire::account::Who;
+use wire::contact::Friend;
+use wire::group::Group;
+use wire::presence::Presence;
+use wire::session::LoggedIn;
+use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UserId, name};
 
 /// What is known about users, groups and conversations.
@@ -119,7 +123,7 @@ impl Directory {
     }
 
     /// What a listing of conversations tells.
-    pub fn learn_entries(&mut self, entries: &[Entry]) {
+    pub fn learn_entries(&mut self, entries: &[ConversationSummary]) {
         for entry in entries {
             let new = Chat::new(entry.kind, entry.peer, &entry.name);
             let known = self.chats.contains_key(&entry.conversation);
@@ -323,7 +327,7 @@ mod tests {
 
     #[test]
     fn what_came_while_nobody_was_here_is_counted_without_what_one_wrote() {
-        let entry = |delivered: u64, last: u64| Entry {
+        let entry = |delivered: u64, last: u64| ConversationSummary {
             conversation: ConversationId(9),
             kind: ConversationKind::Direct,
             peer: Some(UserId(2)),

@@ -5,8 +5,8 @@ use super::style::{Mark, person};
 use super::{Terminal, clock, command};
 use chatclient_core::sanitize;
 use std::sync::Arc;
-use wire::command::Who;
-use wire::reply::HistoryPage;
+use wire::account::Who;
+use wire::timeline::HistoryPage;
 use wire::{ConversationId, Direction, Message, Seq};
 
 /// Messages that a page shows.

@@ -6,7 +6,8 @@ use crate::args::Entry;
 use chatclient_core::{Failure, LogoutReason, Lost, RequestId, sanitize};
 use chatclient_store::{Folder, KeptAccount};
 use std::time::Instant;
-use wire::command::Who;
+use wire::account;
+use wire::account::Who;
 use wire::{Reply, UserId};
 
 const RULE: &str = "========================";
@@ -134,7 +135,7 @@ impl Terminal {
         }
         let password = password.clone();
         match result {
-            Ok(Reply::Registered(registered)) => {
+            Ok(Reply::Account(account::Reply::Registered(registered))) => {
                 let id = registered.id;
                 self.say(&format!(
                     "\n{}\n\nyour id is {id}",

@@ -9,8 +9,12 @@ use chatclient_core::outbox::Unsent;
 use chatclient_core::{Event, Failure, LocalId, SendFailure, sanitize};
 use chatclient_store::Failed;
 use std::time::{Duration, Instant};
-use wire::push::{FriendChange, FriendEvent, PresenceChange, Receipt};
-use wire::reply::{Friend, LoggedIn, Presence};
+use wire::contact::Friend;
+use wire::contact::{FriendChange, FriendEvent};
+use wire::presence::Presence;
+use wire::presence::PresenceChange;
+use wire::session::LoggedIn;
+use wire::timeline::Receipt;
 use wire::{ConversationId, ConversationKind, Message, Refusal, Seq};
 
 /// The shortest time between two bells.

@@ -6,9 +6,10 @@ use super::{
 use crate::backoff::BASE_MS;
 use crate::event::{Event, Failure, LogoutReason, Lost, SendFailure};
 use crate::requests::{Purpose, RequestId};
-use wire::command::{Register, Who};
-use wire::reply::LoggedIn;
+use wire::account::{Register, Who};
+use wire::session::LoggedIn;
 use wire::{Command, Credentials, Errno, Refusal};
+use wire::{account, session};
 
 impl Session {
     /// Asks for a connection although nobody logs in yet. One attempt: [`Event::Connected`] or
@@ -49,12 +50,12 @@ impl Session {
         self.pump(now);
     }
 
-    /// Makes an account. The reply comes as [`wire::Reply::Registered`]; it logs nobody in.
+    /// Makes an account. The reply comes as [`wire::Reply::Account`]; it logs nobody in.
     pub fn register(&mut self, now: u64, name: &str, password: &str) -> RequestId {
         let request = self.next_request();
         let register =
             Register { name: name.into(), password: password.into(), email: None, code: None, nick: None };
-        self.greetings.push_back((request, Command::Register(Box::new(register))));
+        self.greetings.push_back((request, Command::Account(account::Request::Register(Box::new(register)))));
         self.ensure_link(now);
         self.pump(now);
         request
@@ -69,7 +70,7 @@ impl Session {
             Link::Open(open) if matches!(open.phase, Phase::Online { .. }) => {
                 open.phase = Phase::LoggingOut;
                 self.report_all();
-                self.transmit(now, &Command::Logout, Purpose::Logout);
+                self.transmit(now, &Command::Session(session::Request::Logout), Purpose::Logout);
             }
             _ => self.end(LogoutReason::Asked),
         }
@@ -247,7 +248,7 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_kicked(&mut self, kicked: Box<wire::push::Kicked>) {
+    pub(super) fn handle_kicked(&mut self, kicked: Box<session::Kicked>) {
         self.set_token(None);
         self.end(LogoutReason::Kicked(kicked));
     }

@@ -5,8 +5,9 @@ use crate::event::{Event, Failure, LogoutReason, Lost};
 use crate::requests::Purpose;
 use wire::frame::{Frame, split_frame};
 use wire::kind::{self, REPLY};
-use wire::push::{GoingAway, Listing};
+use wire::session::{GoingAway, Listing};
 use wire::{Errno, Push, Reply, limits};
+use wire::{contact, group, message, node, presence, session, timeline};
 
 impl Session {
     /// Bytes came from the open connection, split anywhere.
@@ -94,7 +95,9 @@ impl Session {
         }
         let reply = Reply::decode(frame.kind, frame.value)?;
         match (purpose, reply) {
-            (Purpose::Login, Reply::LoggedIn(login)) => self.handle_login_reply(now, Ok(login)),
+            (Purpose::Login, Reply::Session(session::Reply::LoggedIn(login))) => {
+                self.handle_login_reply(now, Ok(login));
+            }
             (Purpose::Login, Reply::Refused(refusal)) => self.handle_login_reply(now, Err(refusal)),
             (Purpose::Logout, _) => self.end(LogoutReason::Asked),
             // A newer login ended this session; whether it may come back, the token says.
@@ -108,22 +111,28 @@ impl Session {
                 self.events.push_back(Event::Failed { request, failure: Failure::Refused(refusal) });
             }
             (Purpose::Asked(request), reply) => {
-                if let Reply::GroupCreated(group) = &reply {
+                if let Reply::Group(group::Reply::Created(group)) = &reply {
                     self.begin_conversation(group.conversation);
                 }
                 self.events.push_back(Event::Reply { request, reply });
             }
-            (Purpose::Send(local), Reply::Sent(sent)) => self.handle_sent(now, local, &sent),
+            (Purpose::Send(local), Reply::Message(message::Reply::Sent(sent))) => {
+                self.handle_sent(now, local, &sent);
+            }
             (Purpose::Send(local), Reply::Refused(refusal)) => self.handle_send_refused(now, local, refusal),
-            (Purpose::Fill(conversation), Reply::History(page)) => self.handle_fill(now, conversation, *page),
+            (Purpose::Fill(conversation), Reply::Timeline(timeline::Reply::History(page))) => {
+                self.handle_fill(now, conversation, *page);
+            }
             (Purpose::Fill(conversation), Reply::Refused(refusal)) => {
                 self.fill_refused(now, conversation, &refusal);
             }
-            (Purpose::Catalogue, Reply::Conversations(page)) => self.handle_catalogue(now, *page),
+            (Purpose::Catalogue, Reply::Timeline(timeline::Reply::Conversations(page))) => {
+                self.handle_catalogue(now, *page);
+            }
             (Purpose::Catalogue, Reply::Refused(refusal)) => {
                 self.catalogue_failed(now, refusal.retry_after_ms.unwrap_or(0));
             }
-            (Purpose::Nodes, Reply::Nodes(page)) => self.route.learn(*page, &self.node),
+            (Purpose::Nodes, Reply::Node(node::Reply::Nodes(page))) => self.route.learn(*page, &self.node),
             // One that does not tell has no others.
             (Purpose::Nodes, Reply::Refused(_)) => {}
             (purpose, _) => {
@@ -136,16 +145,22 @@ impl Session {
     fn handle_push(&mut self, now: u64, push: Push) {
         match push {
             // Before login there is nobody to whom a message could be.
-            Push::Message(message) if self.is_online() => self.handle_message(now, message),
-            Push::Message(_) => {}
-            Push::Presence(change) => self.events.push_back(Event::Presence(change)),
-            Push::Kicked(kicked) => self.handle_kicked(kicked),
-            Push::ReadReceipt(receipt) => self.events.push_back(Event::Read(receipt)),
-            Push::Delivered(receipt) => self.events.push_back(Event::Delivered(receipt)),
-            Push::Friend(change) => self.events.push_back(Event::Friend(change)),
-            Push::Probe => self.beat(now),
-            Push::GoingAway(notice) => self.handle_going_away(now, *notice),
-            Push::Changed(changed) => {
+            Push::Message(message::Push::New(message)) if self.is_online() => {
+                self.handle_message(now, message);
+            }
+            Push::Message(message::Push::New(_)) => {}
+            Push::Presence(presence::Push::Changed(change)) => self.events.push_back(Event::Presence(change)),
+            Push::Session(session::Push::Kicked(kicked)) => self.handle_kicked(kicked),
+            Push::Timeline(timeline::Push::ReadReceipt(receipt)) => {
+                self.events.push_back(Event::Read(receipt));
+            }
+            Push::Timeline(timeline::Push::Delivered(receipt)) => {
+                self.events.push_back(Event::Delivered(receipt));
+            }
+            Push::Contact(contact::Push::Friend(change)) => self.events.push_back(Event::Friend(change)),
+            Push::Session(session::Push::Probe) => self.beat(now),
+            Push::Session(session::Push::GoingAway(notice)) => self.handle_going_away(now, *notice),
+            Push::Session(session::Push::Changed(changed)) => {
                 if changed.what.contains(&Listing::Conversations) {
                     self.read_catalogue_again(now);
                 }

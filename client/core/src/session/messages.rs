@@ -4,9 +4,10 @@ use super::{Link, Open, Phase, Session};
 use crate::event::{Event, Failure, SendFailure};
 use crate::outbox::{LocalId, SendError};
 use crate::requests::{Purpose, RequestId};
-use wire::command::Who;
-use wire::reply::Sent;
+use wire::account::Who;
+use wire::message::Sent;
 use wire::{Command, ConversationId, Direction, Errno, Page, Refusal, Seq, Target, UserId, limits};
+use wire::{contact, group, message, timeline};
 
 /// The longest wait that a refusal can ask for, milliseconds: as long as the server's own longest.
 pub const WAIT_MAX_MS: u64 = 300_000;
@@ -50,45 +51,55 @@ impl Session {
     pub fn history(&mut self, now: u64, of: ConversationId, direction: Direction, limit: u32) -> RequestId {
         self.ask(
             now,
-            &Command::History { conversation: of, direction, limit: limit.clamp(1, limits::PAGE_MAX) },
+            &Command::Timeline(timeline::Request::History(timeline::History {
+                conversation: of,
+                direction,
+                limit: limit.clamp(1, limits::PAGE_MAX),
+            })),
         )
     }
 
     /// Asks for the friends whose id is above `after`, and the requests that wait.
     pub fn friends(&mut self, now: u64, after: u32) -> RequestId {
-        self.ask(now, &Command::Friends(Page { after, limit: limits::PAGE_MAX }))
+        self.ask(now, &Command::Contact(contact::Request::Friends(Page { after, limit: limits::PAGE_MAX })))
     }
 
     /// Asks for the groups whose id is above `after`.
     pub fn groups(&mut self, now: u64, after: u32) -> RequestId {
-        self.ask(now, &Command::Groups(Page { after, limit: limits::PAGE_MAX }))
+        self.ask(now, &Command::Group(group::Request::Groups(Page { after, limit: limits::PAGE_MAX })))
     }
 
     /// Asks to be friends.
     pub fn add_friend(&mut self, now: u64, who: Who) -> RequestId {
-        self.ask(now, &Command::AddFriend { who, message: None })
+        self.ask(now, &Command::Contact(contact::Request::Add(contact::Add { who, message: None })))
     }
 
     /// Accepts or refuses a friend request.
     pub fn answer_friend(&mut self, now: u64, id: UserId, accept: bool) -> RequestId {
-        self.ask(now, &Command::AnswerFriend { id, accept, message: None })
+        self.ask(
+            now,
+            &Command::Contact(contact::Request::Answer(contact::Answer { id, accept, message: None })),
+        )
     }
 
     /// Makes a group.
     pub fn create_group(&mut self, now: u64, name: &str, desc: &str) -> RequestId {
-        self.ask(now, &Command::CreateGroup { name: name.into(), desc: desc.into() })
+        self.ask(
+            now,
+            &Command::Group(group::Request::Create(group::Create { name: name.into(), desc: desc.into() })),
+        )
     }
 
     /// Joins a group.
     pub fn join_group(&mut self, now: u64, group: ConversationId) -> RequestId {
-        self.ask(now, &Command::JoinGroup { conversation: group })
+        self.ask(now, &Command::Group(group::Request::Join(group::Join { conversation: group })))
     }
 
     pub(super) fn pump_outbox(&mut self, now: u64) {
         while self.outbox.has_ready() && self.outbox.in_flight() < self.options.window {
             let Some((local, send)) = self.outbox.take_ready(now) else { return };
             let number = self.requests.begin(Purpose::Send(local), now + super::REPLY_MS);
-            Command::Send(send.clone()).encode(number, &mut self.out);
+            Command::Message(message::Request::Send(send.clone())).encode(number, &mut self.out);
             self.note_unsent(local);
         }
     }

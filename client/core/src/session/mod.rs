@@ -51,7 +51,7 @@ use crate::schedule::Schedule;
 use crate::timeline::Timeline;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use wire::reply::LoggedIn;
+use wire::session::LoggedIn;
 use wire::{Command, ConversationId, Credentials, Seq, UnixMillis, UserId};
 
 /// How long a connection may take to be made, milliseconds.

@@ -4,6 +4,7 @@ use super::{HEARTBEAT_MS, Intent, LOGOUT_MS, Link, NODES_MS, Phase, REPLY_MS, Se
 use crate::requests::Purpose;
 use wire::kind::request;
 use wire::{Command, Credentials, Heartbeat, UnixMillis, UserId, frame};
+use wire::{node, session};
 
 impl Session {
     /// Writes what may be written now. Called after everything that may have changed that.
@@ -37,7 +38,11 @@ impl Session {
         if self.login_at <= now {
             self.set_phase(Phase::LoggingIn);
             let device = self.options.device.clone();
-            self.transmit(now, &Command::Login { credentials, device }, Purpose::Login);
+            self.transmit(
+                now,
+                &Command::Session(session::Request::Login(session::Login { credentials, device })),
+                Purpose::Login,
+            );
         }
     }
 
@@ -45,7 +50,7 @@ impl Session {
     fn pump_nodes(&mut self, now: u64) {
         if self.nodes_at <= now {
             self.nodes_at = now + NODES_MS;
-            self.transmit(now, &Command::Nodes, Purpose::Nodes);
+            self.transmit(now, &Command::Node(node::Request::Nodes), Purpose::Nodes);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::requests::Purpose;
 use crate::timeline::{Next, Timeline};
 use std::sync::Arc;
-use wire::reply::{ConversationsPage, Entry, HistoryPage};
+use wire::timeline::{ConversationSummary, ConversationsPage, HistoryPage};
 use wire::{Command, ConversationId, Direction, Errno, Message, Refusal, Seq, limits};
 
 /// Gaps that are filled at once.
@@ -81,7 +81,7 @@ impl Session {
     }
 
     /// The server's word on a conversation, from a login or a listing.
-    pub(super) fn learn_entry(&mut self, now: u64, entry: &Entry) {
+    pub(super) fn learn_entry(&mut self, now: u64, entry: &ConversationSummary) {
         let state = self.conversations.entry(entry.conversation).or_default();
         state.timeline.learn(entry.first_seq, entry.delivered_seq);
         state.cursors.learn(now, entry.delivered_seq, entry.read_seq, state.timeline.cursor());
@@ -98,7 +98,11 @@ impl Session {
             state.filling = true;
             self.fills_in_flight += 1;
             let direction = Direction::After(cursor);
-            let ask = Command::History { conversation: id, direction, limit: limits::PAGE_MAX };
+            let ask = Command::Timeline(wire::timeline::Request::History(wire::timeline::History {
+                conversation: id,
+                direction,
+                limit: limits::PAGE_MAX,
+            }));
             self.transmit(now, &ask, Purpose::Fill(id));
         }
     }
@@ -176,7 +180,11 @@ impl Session {
             && at <= now
         {
             self.catalogue = Catalogue::Asked(before);
-            let ask = Command::Conversations { before, limit: limits::PAGE_MAX };
+            let ask =
+                Command::Timeline(wire::timeline::Request::Conversations(wire::timeline::Conversations {
+                    before,
+                    limit: limits::PAGE_MAX,
+                }));
             self.transmit(now, &ask, Purpose::Catalogue);
         }
     }
@@ -214,8 +222,18 @@ impl Session {
             let Some(state) = self.conversations.get_mut(&conversation) else { continue };
             for report in state.cursors.report(state.timeline.cursor().unwrap_or_default()) {
                 let command = match report {
-                    Report::Ack(seq) => Command::Ack { conversation, seq },
-                    Report::Read(seq) => Command::Read { conversation, seq },
+                    Report::Ack(seq) => {
+                        Command::Timeline(wire::timeline::Request::Ack(wire::timeline::Cursor {
+                            conversation,
+                            seq,
+                        }))
+                    }
+                    Report::Read(seq) => {
+                        Command::Timeline(wire::timeline::Request::Read(wire::timeline::Cursor {
+                            conversation,
+                            seq,
+                        }))
+                    }
                 };
                 command.encode(0, &mut self.out);
             }

@@ -10,9 +10,12 @@ pub mod listening;
 use chatclient_core::random::Random;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use wire::account::Registered;
 use wire::frame::split_frame;
 use wire::kind::{REPLY, request};
-use wire::reply::{Entry, HistoryPage, LoggedIn, Registered, Sent};
+use wire::message::Sent;
+use wire::session::LoggedIn;
+use wire::timeline::{ConversationSummary, HistoryPage};
 use wire::*;
 
 /// The account that logs in.
@@ -43,7 +46,7 @@ pub struct FakeServer {
     pub token: Option<String>,
     /// Rows of the login reply's list of conversations.
     pub page: usize,
-    pub nodes: Vec<reply::Node>,
+    pub nodes: Vec<node::Node>,
     /// Conversations of which the client has a cursor.
     pub known: BTreeSet<u32>,
 }
@@ -154,20 +157,25 @@ impl FakeServer {
 
     fn answer(&mut self, connection: &mut FakeConnection, command: Command) -> Reply {
         match command {
-            Command::Login { credentials, .. } => self.login(connection, credentials),
-            Command::Register(_) => Reply::Registered(Box::new(Registered {
-                id: UserId(7),
-                token: "registered".into(),
-                token_expires: UnixMillis(0),
-            })),
+            Command::Session(session::Request::Login(session::Login { credentials, .. })) => {
+                self.login(connection, credentials)
+            }
+            Command::Account(account::Request::Register(_)) => {
+                Reply::Account(account::Reply::Registered(Box::new(Registered {
+                    id: UserId(7),
+                    token: "registered".into(),
+                    token_expires: UnixMillis(0),
+                })))
+            }
             _ if !connection.logged_in => Refusal::new(Errno::NotLoggedIn, "log in first").into(),
-            Command::Logout => {
+            Command::Session(session::Request::Logout) => {
                 self.token = None;
                 connection.logged_in = false;
                 Reply::Done
             }
-            Command::Send(send) => self.send(connection, &send),
-            Command::Ack { conversation, seq } | Command::Read { conversation, seq } => {
+            Command::Message(message::Request::Send(send)) => self.send(connection, &send),
+            Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq }))
+            | Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation, seq })) => {
                 if !self.chance(self.faults.forget_ack)
                     && let Some(conversation) = self.conversations.get_mut(&conversation.0)
                 {
@@ -176,31 +184,43 @@ impl FakeServer {
                 }
                 Reply::Done
             }
-            Command::History { conversation, direction, limit } => {
-                self.history(conversation.0, direction, limit as usize)
-            }
-            Command::Conversations { before, .. } => {
+            Command::Timeline(timeline::Request::History(timeline::History {
+                conversation,
+                direction,
+                limit,
+            })) => self.history(conversation.0, direction, limit as usize),
+            Command::Timeline(timeline::Request::Conversations(timeline::Conversations {
+                before, ..
+            })) => {
                 let entries: Vec<_> = self.entries().into_iter().rev().collect();
                 let rest = entries.into_iter().filter(|e| before.is_none_or(|(_, id)| e.conversation < id));
                 let mut rest: Vec<_> = rest.collect();
                 let more = rest.len() > self.page;
                 rest.truncate(self.page);
-                Reply::Conversations(Box::new(reply::ConversationsPage { conversations: rest, more }))
+                Reply::Timeline(timeline::Reply::Conversations(Box::new(timeline::ConversationsPage {
+                    conversations: rest,
+                    more,
+                })))
             }
-            Command::Nodes => {
-                Reply::Nodes(Box::new(reply::NodesPage { best: "fake:1".into(), nodes: self.nodes.clone() }))
+            Command::Node(node::Request::Nodes) => {
+                Reply::Node(node::Reply::Nodes(Box::new(node::NodesPage {
+                    best: "fake:1".into(),
+                    nodes: self.nodes.clone(),
+                })))
             }
-            Command::Friends(_) => Reply::Friends(Box::new(reply::FriendsPage {
-                friends: vec![],
-                requests: vec![],
-                more: false,
-            })),
+            Command::Contact(contact::Request::Friends(_)) => {
+                Reply::Contact(contact::Reply::Friends(Box::new(contact::FriendsPage {
+                    friends: vec![],
+                    requests: vec![],
+                    more: false,
+                })))
+            }
             _ => Reply::Done,
         }
     }
 
-    fn entries(&self) -> Vec<Entry> {
-        let entry = |(id, c): (&u32, &Conversation)| Entry {
+    fn entries(&self) -> Vec<ConversationSummary> {
+        let entry = |(id, c): (&u32, &Conversation)| ConversationSummary {
             conversation: ConversationId(*id),
             kind: c.kind,
             peer: Some(UserId(*id)),
@@ -235,7 +255,7 @@ impl FakeServer {
         let conversations_more = conversations.len() > self.page;
         conversations.truncate(self.page);
         connection.pushed = self.conversations.iter().map(|(id, c)| (*id, c.delivered)).collect();
-        Reply::LoggedIn(Box::new(LoggedIn {
+        Reply::Session(session::Reply::LoggedIn(Box::new(LoggedIn {
             id: ME,
             name: "me".into(),
             token: self.token.clone().unwrap_or_default().into(),
@@ -248,10 +268,10 @@ impl FakeServer {
             friends_more: false,
             groups_more: false,
             conversations_more,
-        }))
+        })))
     }
 
-    fn send(&mut self, connection: &mut FakeConnection, send: &command::Send) -> Reply {
+    fn send(&mut self, connection: &mut FakeConnection, send: &message::Send) -> Reply {
         let id = match &send.target {
             Target::User(id) => id.0,
             Target::Conversation(id) => id.0,
@@ -277,7 +297,7 @@ impl FakeServer {
                 conversation.delivered = sent.seq.0;
             }
         }
-        Reply::Sent(sent)
+        Reply::Message(message::Reply::Sent(sent))
     }
 
     fn history(&mut self, id: u32, direction: Direction, limit: usize) -> Reply {
@@ -298,7 +318,11 @@ impl FakeServer {
                 (all[all.len().saturating_sub(limit)..].to_vec(), all.len() > limit)
             }
         };
-        Reply::History(Box::new(HistoryPage { messages, more, first_seq: Seq(conversation.first) }))
+        Reply::Timeline(timeline::Reply::History(Box::new(HistoryPage {
+            messages,
+            more,
+            first_seq: Seq(conversation.first),
+        })))
     }
 
     /// Writes the messages that the connection lacks, oldest first.
@@ -324,7 +348,7 @@ impl FakeServer {
                 let skip = self.known.contains(id) && self.random.up_to(99) < faults.skip_push;
                 if message.seq.0 >= conversation.first && !own && !skip {
                     unacked += 1;
-                    Push::Message(message.clone()).encode(&mut connection.out);
+                    Push::Message(message::Push::New(message.clone())).encode(&mut connection.out);
                 }
             }
         }

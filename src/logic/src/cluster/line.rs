@@ -21,6 +21,7 @@ use crate::state::State;
 use crate::store::{End, Read, Roster};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use wire::message;
 use wire::{ConversationId, ConversationKind, Message, Push, Seq, UserId};
 
 /// A message on its way to the members here.
@@ -111,7 +112,8 @@ pub(crate) fn stored(state: &mut State, now: Now, arrival: Arrival, fx: &mut Eff
         }
     };
     if let Some(channel) = channel {
-        let (push, member_version) = (Push::Message(Arc::clone(message)), *member_version);
+        let (push, member_version) =
+            (Push::Message(message::Push::New(Arc::clone(message))), *member_version);
         fx.bus.push(BusOrder::Publish { channel, news: News::Push { push, member_version } });
     }
     heard(state, now, arrival, fx);

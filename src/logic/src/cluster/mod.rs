@@ -31,6 +31,7 @@ use line::Lines;
 use place::Placement;
 use std::sync::Arc;
 use watch::Watch;
+use wire::message;
 use wire::{Push, UserId};
 
 /// What a node of a cluster knows beyond a node alone.
@@ -105,14 +106,20 @@ pub(crate) fn handle(state: &mut State, now: Now, input: BusInput, fx: &mut Effe
 
 fn told(state: &mut State, now: Now, channel: Channel, news: News, fx: &mut Effects) {
     match (channel, news) {
-        (Channel::User(user), News::Push { push: Push::Message(message), member_version }) => {
+        (
+            Channel::User(user),
+            News::Push { push: Push::Message(message::Push::New(message)), member_version },
+        ) => {
             // A direct chat has two members: who sent it and whose channel this is.
             let mut members = [user, message.from];
             members.sort_unstable();
             let members = Some(Arc::from(members));
             line::heard(state, now, line::Arrival { message, members, member_version }, fx);
         }
-        (Channel::Group(_), News::Push { push: Push::Message(message), member_version }) => {
+        (
+            Channel::Group(_),
+            News::Push { push: Push::Message(message::Push::New(message)), member_version },
+        ) => {
             line::heard(state, now, line::Arrival { message, members: None, member_version }, fx);
         }
         (Channel::User(user), News::Push { push, .. }) => {

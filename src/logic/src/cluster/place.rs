@@ -12,7 +12,7 @@ use crate::state::State;
 use foldhash::fast::FixedState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
-use wire::reply::{Node, NodesPage};
+use wire::node::{Node, NodesPage};
 
 /// What is known of all nodes.
 #[derive(Debug)]

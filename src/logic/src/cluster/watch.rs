@@ -13,7 +13,8 @@ use crate::limits::{CATCH_UP_MS, OVERLAP_MS, POLL_MS, SAFETY_MS, SEEN_MS, TRUST_
 use crate::parked::Stage;
 use crate::state::State;
 use crate::store::{End, Epoch, Read, Write};
-use wire::push::{Changed, Listing};
+use wire::session;
+use wire::session::{Changed, Listing};
 use wire::{Push, UnixMillis, UserId};
 
 /// When the database was asked, and is to be asked.
@@ -210,7 +211,8 @@ pub(crate) fn read_failed(state: &mut State, now: Now, stage: &Stage) {
 pub(crate) fn changed(state: &mut State, fx: &mut Effects) {
     let what = vec![Listing::Friends, Listing::Conversations];
     for session in state.sessions.iter().filter(|session| session.joining.is_none()) {
-        let (conn, push) = (session.conn, Push::Changed(Box::new(Changed { what: what.clone() })));
+        let (conn, push) =
+            (session.conn, Push::Session(session::Push::Changed(Box::new(Changed { what: what.clone() }))));
         fx.order(conn, Order::Push { conn, push });
     }
 }

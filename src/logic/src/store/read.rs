@@ -2,8 +2,9 @@
 
 use super::Epoch;
 use std::sync::Arc;
-use wire::command::Who;
-use wire::reply::{Entry, Group, Role};
+use wire::account::Who;
+use wire::group::{Group, Role};
+use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, UnixMillis, UserId};
 
 /// A question to storage.
@@ -133,7 +134,7 @@ pub enum Found {
     /// Conversations, latest first.
     Conversations {
         /// Cursors as stored: logic lays what it has not written yet over them.
-        entries: Vec<Entry>,
+        entries: Vec<ConversationSummary>,
         /// Whether there are others.
         more: bool,
     },
@@ -213,7 +214,7 @@ pub struct LoginView {
     /// Whether there are others.
     pub groups_more: bool,
     /// The latest [`LOGIN_LIST_MAX`] conversations.
-    pub conversations: Vec<Entry>,
+    pub conversations: Vec<ConversationSummary>,
     /// Whether there are others.
     pub conversations_more: bool,
     /// The first page of conversations with undelivered messages.

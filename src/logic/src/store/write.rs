@@ -2,7 +2,8 @@
 
 use super::{Epoch, Holder, Token, TokenHash};
 use std::sync::Arc;
-use wire::command::{Who, is_server_cid};
+use wire::account::Who;
+use wire::message::is_server_cid;
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
 
 /// A change to storage.

@@ -4,9 +4,11 @@ use super::table::{Seen, Table, errno, rules};
 use super::{ALICE_BOB, TO_BOB, ack, table, texts};
 use logic::limits::{LEGACY_WINDOW, LINE_MS, TICK_MS};
 use logic::{Conflict, ConnId, Input, Rules, Write};
+use wire::group::Member;
 use wire::legacy::Welcome;
-use wire::reply::{Member, Presence};
+use wire::presence::Presence;
 use wire::{Command, Dialect, Errno, Push, Reply, Seq, Target, UserId};
+use wire::{message, presence, session, timeline};
 
 impl Table {
     /// As a legacy connection asks.
@@ -50,7 +52,7 @@ fn a_welcome_has_the_members_of_groups_and_what_was_missed() {
     let mut told = missed(&welcome);
     told.sort();
     assert_eq!(told, ["1", "2", "3"]);
-    let came = |seen: &Seen| matches!(seen, Seen::Push(Push::Presence(change)) if change.id == UserId(2));
+    let came = |seen: &Seen| matches!(seen, Seen::Push(Push::Presence(presence::Push::Changed(change))) if change.id == UserId(2));
     assert!(t.take(alice).iter().any(came), "friends are told");
 }
 
@@ -86,7 +88,7 @@ fn what_the_kernel_took_is_missed_no_more_and_what_it_did_not_is() {
     t.settle();
     let (_, welcome) = t.welcome("bob");
     assert_eq!(missed(&welcome), ["3"]);
-    let delivered = |seen: &Seen| matches!(seen, Seen::Push(Push::Delivered(_)));
+    let delivered = |seen: &Seen| matches!(seen, Seen::Push(Push::Timeline(timeline::Push::Delivered(_))));
     assert!(t.take(alice).iter().any(delivered), "the sender sees it");
 }
 
@@ -142,7 +144,9 @@ fn a_message_that_comes_while_what_was_missed_is_read_is_neither_lost_nor_double
                     told.extend(missed(&welcome));
                 }
                 // Before the answer to its login a client takes nothing.
-                Seen::Push(Push::Message(message)) if is_welcome => told.push(message.content.to_string()),
+                Seen::Push(Push::Message(message::Push::New(message))) if is_welcome => {
+                    told.push(message.content.to_string());
+                }
                 _ => {}
             }
         }
@@ -163,9 +167,12 @@ fn what_the_kernel_took_is_missed_no_more_whenever_that_is_written() {
         t.get(alice, Table::text(Target::Conversation(group), "1"));
         assert_eq!(t.texts(bob), ["1", "1"]);
         for conversation in [ALICE_BOB, group] {
-            t.say(bob, Command::Ack { conversation, seq: Seq(1) });
+            t.say(
+                bob,
+                Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq: Seq(1) })),
+            );
         }
-        t.say(bob, Command::Logout);
+        t.say(bob, Command::Session(session::Request::Logout));
         t.say(bob, Table::login_command("bob"));
         for _ in 0..steps {
             let _ = t.store_one() || t.find_one();
@@ -194,8 +201,8 @@ fn nothing_but_messages_is_pushed_and_nothing_of_its_own() {
     t.input(Input::Closed { conn: bob });
     t.settle();
     let told = t.take(alice);
-    assert!(matches!(&told[..], [Seen::Reply(0, Reply::Sent(_))]), "{told:?}");
-    t.say(alice, Command::Logout);
+    assert!(matches!(&told[..], [Seen::Reply(0, Reply::Message(message::Reply::Sent(_)))]), "{told:?}");
+    t.say(alice, Command::Session(session::Request::Logout));
     t.settle();
     let (_, welcome) = t.welcome("alice");
     assert!(welcome.missed.is_empty());
@@ -206,7 +213,7 @@ fn a_logout_needs_no_storage_and_frees_the_connection() {
     let mut t = table();
     let (conn, _) = t.welcome("alice");
     t.is_away = true;
-    t.say(conn, Command::Logout);
+    t.say(conn, Command::Session(session::Request::Logout));
     assert_eq!(t.take(conn), [Seen::LoggedOut, Seen::Reply(0, Reply::Done)]);
     t.is_away = false;
     t.settle();
@@ -277,7 +284,7 @@ fn what_storage_gives_back_is_tried_again_in_order_and_stored_once() {
     t.settle();
     assert_eq!(t.texts(bob), texts(1..=4));
     let told = t.take(alice);
-    let is_sent = |seen: &Seen| matches!(seen, Seen::Reply(0, Reply::Sent(sent)) if !sent.duplicate);
+    let is_sent = |seen: &Seen| matches!(seen, Seen::Reply(0, Reply::Message(message::Reply::Sent(sent))) if !sent.duplicate);
     assert!(told.len() == 4 && told.iter().all(is_sent), "{told:?}");
 }
 

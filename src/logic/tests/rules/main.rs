@@ -7,9 +7,10 @@ use logic::limits::{OUTPUT_HARD, OUTPUT_SOFT};
 use logic::{Conflict, ConnId, Input, Rules, Written};
 use table::{GRACE, Seen, Table, errno, rules};
 use wire::limits::UNACKED_MAX;
-use wire::push::Receipt;
-use wire::reply::Presence;
+use wire::presence::Presence;
+use wire::timeline::Receipt;
 use wire::{Command, ConversationId, Credentials, Errno, Push, Reply, Seq, Target, UserId};
+use wire::{group, message, node, presence, session, timeline};
 
 const TO_BOB: Target = Target::User(UserId(2));
 const ALICE_BOB: ConversationId = ConversationId(1);
@@ -19,7 +20,14 @@ fn table() -> Table {
 }
 
 fn ack(conn: ConnId, seq: u64) -> Input {
-    Input::Request { conn, request: 0, command: Command::Ack { conversation: ALICE_BOB, seq: Seq(seq) } }
+    Input::Request {
+        conn,
+        request: 0,
+        command: Command::Timeline(timeline::Request::Ack(timeline::Cursor {
+            conversation: ALICE_BOB,
+            seq: Seq(seq),
+        })),
+    }
 }
 
 fn texts(range: std::ops::RangeInclusive<u32>) -> Vec<String> {
@@ -36,7 +44,7 @@ fn the_promise_comes_after_the_commit_and_before_the_delivery() {
     assert!(t.take(bob).is_empty());
     t.settle();
     assert!(
-        matches!(t.reply(alice, request), Some(Reply::Sent(sent)) if sent.seq == Seq(1) && !sent.duplicate)
+        matches!(t.reply(alice, request), Some(Reply::Message(message::Reply::Sent(sent))) if sent.seq == Seq(1) && !sent.duplicate)
     );
     assert_eq!(t.texts(bob), ["hello"]);
     assert!(t.texts(alice).is_empty(), "not to the connection that sent it");
@@ -46,14 +54,16 @@ fn the_promise_comes_after_the_commit_and_before_the_delivery() {
 fn nothing_but_login_and_register_before_login() {
     let mut t = table();
     let conn = t.open();
-    for command in
-        [Table::text(TO_BOB, "x"), Command::Logout, Command::Groups(wire::Page { after: 0, limit: 1 })]
-    {
+    for command in [
+        Table::text(TO_BOB, "x"),
+        Command::Session(session::Request::Logout),
+        Command::Group(group::Request::Groups(wire::Page { after: 0, limit: 1 })),
+    ] {
         let reply = t.get(conn, command);
         assert_eq!(errno(&reply), Errno::NotLoggedIn);
     }
     t.input(ack(conn, 1));
-    assert!(matches!(t.get(conn, Command::Nodes), Reply::Nodes(_)));
+    assert!(matches!(t.get(conn, Command::Node(node::Request::Nodes)), Reply::Node(node::Reply::Nodes(_))));
 }
 
 #[test]
@@ -63,12 +73,12 @@ fn a_second_login_kicks_the_first_and_revokes_its_token() {
     let second = t.login("alice");
     let seen = t.take(first);
     assert!(
-        seen.iter().any(|s| matches!(s, Seen::Push(Push::Kicked(k)) if k.device.as_deref() == Some("phone")))
+        seen.iter().any(|s| matches!(s, Seen::Push(Push::Session(session::Push::Kicked(k))) if k.device.as_deref() == Some("phone")))
     );
     assert_eq!(seen.last(), Some(&Seen::Close));
     assert_eq!(t.revoked, [[1; 32]]);
     assert_eq!(errno(&t.get(first, Table::text(TO_BOB, "late"))), Errno::NotLoggedIn);
-    assert!(matches!(t.get(second, Table::text(TO_BOB, "now")), Reply::Sent(_)));
+    assert!(matches!(t.get(second, Table::text(TO_BOB, "now")), Reply::Message(message::Reply::Sent(_))));
 }
 
 #[test]
@@ -77,8 +87,9 @@ fn a_reconnect_by_token_keeps_the_token() {
     let first = t.login("alice");
     let second = t.open();
     let credentials = Credentials::Token("1:1".into());
-    let reply = t.get(second, Command::Login { credentials, device: None });
-    assert!(matches!(reply, Reply::LoggedIn(l) if &*l.token == "1:1"));
+    let reply = t
+        .get(second, Command::Session(session::Request::Login(session::Login { credentials, device: None })));
+    assert!(matches!(reply, Reply::Session(session::Reply::LoggedIn(l)) if &*l.token == "1:1"));
     assert!(t.take(first).contains(&Seen::Close));
     assert!(t.revoked.is_empty());
 }
@@ -91,7 +102,7 @@ fn two_logins_at_once_leave_one_session_and_two_answers() {
     let b = t.ask(second, Table::login_command("alice"));
     t.settle();
     assert_eq!(errno(&t.reply(first, a).unwrap()), Errno::NotLoggedIn);
-    assert!(matches!(t.reply(second, b), Some(Reply::LoggedIn(_))));
+    assert!(matches!(t.reply(second, b), Some(Reply::Session(session::Reply::LoggedIn(_)))));
     assert_eq!(t.logic.sessions(), 1);
 }
 
@@ -106,7 +117,7 @@ fn a_session_is_claimed_below_the_one_before_it_and_is_the_one() {
         let next = t.login("alice");
         assert_eq!(t.take(before).last(), Some(&Seen::Close));
         assert_eq!(t.logic.sessions(), 1);
-        assert!(matches!(t.get(next, Table::text(TO_BOB, "now")), Reply::Sent(_)));
+        assert!(matches!(t.get(next, Table::text(TO_BOB, "now")), Reply::Message(message::Reply::Sent(_))));
         before = next;
     }
     // Nor do what is absent and what comes back stand in each other's way.
@@ -126,18 +137,23 @@ fn reject_refuses_the_second() {
     assert!(!t.take(first).contains(&Seen::Close));
     t.input(Input::Closed { conn: first });
     t.settle();
-    assert!(matches!(t.get(second, Table::login_command("alice")), Reply::LoggedIn(_)));
+    assert!(matches!(
+        t.get(second, Table::login_command("alice")),
+        Reply::Session(session::Reply::LoggedIn(_))
+    ));
 }
 
 #[test]
 fn wrong_passwords_and_unknown_names_get_the_same_answers() {
     let mut t = table();
-    let wrong = |name: &str| Command::Login {
-        credentials: Credentials::Password {
-            who: wire::command::Who::Name(name.into()),
-            password: "wrong!".into(),
-        },
-        device: None,
+    let wrong = |name: &str| {
+        Command::Session(session::Request::Login(session::Login {
+            credentials: Credentials::Password {
+                who: wire::account::Who::Name(name.into()),
+                password: "wrong!".into(),
+            },
+            device: None,
+        }))
     };
     let conn = t.open();
     let answers =
@@ -149,7 +165,10 @@ fn wrong_passwords_and_unknown_names_get_the_same_answers() {
     // From the same address also the right one must wait now; a token need not.
     assert_eq!(errno(&t.get(conn, Table::login_command("alice"))), Errno::RateLimited);
     let credentials = Credentials::Token("1:9".into());
-    assert!(matches!(t.get(conn, Command::Login { credentials, device: None }), Reply::LoggedIn(_)));
+    assert!(matches!(
+        t.get(conn, Command::Session(session::Request::Login(session::Login { credentials, device: None }))),
+        Reply::Session(session::Reply::LoggedIn(_))
+    ));
 }
 
 #[test]
@@ -157,7 +176,7 @@ fn logout_waits_for_what_was_asked_before() {
     let mut t = table();
     let alice = t.login("alice");
     let send = t.ask(alice, Table::text(TO_BOB, "first"));
-    let logout = t.ask(alice, Command::Logout);
+    let logout = t.ask(alice, Command::Session(session::Request::Logout));
     assert_eq!(t.writes.len(), 1, "the logout has not begun");
     t.settle();
     let seen = t.take(alice);
@@ -166,7 +185,7 @@ fn logout_waits_for_what_was_asked_before() {
     assert!(seen.contains(&Seen::LoggedOut));
     assert_eq!(t.revoked.len(), 1);
     assert_eq!(errno(&t.get(alice, Table::text(TO_BOB, "after"))), Errno::NotLoggedIn);
-    assert!(matches!(t.get(alice, Table::login_command("bob")), Reply::LoggedIn(_)));
+    assert!(matches!(t.get(alice, Table::login_command("bob")), Reply::Session(session::Reply::LoggedIn(_))));
 }
 
 #[test]
@@ -193,7 +212,7 @@ fn what_is_stored_while_a_login_reads_its_view_is_not_lost_and_not_doubled() {
         let got: Vec<_> = seen
             .iter()
             .filter_map(|s| match s {
-                Seen::Push(Push::Message(m)) => Some(m.content.to_string()),
+                Seen::Push(Push::Message(message::Push::New(m))) => Some(m.content.to_string()),
                 _ => None,
             })
             .collect();
@@ -233,7 +252,9 @@ fn who_does_not_read_falls_behind_and_is_fed_when_output_drains() {
         t.get(alice, Table::text(TO_BOB, &long));
     }
     let seen = t.take(bob);
-    let messages = |seen: &[Seen]| seen.iter().filter(|s| matches!(s, Seen::Push(Push::Message(_)))).count();
+    let messages = |seen: &[Seen]| {
+        seen.iter().filter(|s| matches!(s, Seen::Push(Push::Message(message::Push::New(_))))).count()
+    };
     let mut got = messages(&seen);
     assert!(got * long.len() >= OUTPUT_SOFT && got * long.len() <= OUTPUT_HARD + long.len());
     assert_eq!(seen.iter().filter(|s| **s == Seen::NotifyDrained).count(), 1);
@@ -286,15 +307,17 @@ fn the_rate_is_per_account_and_a_duplicate_does_not_count() {
     let mut t = Table::new(Rules { messages_per_second: 1, ..rules() }, &["alice", "bob"]);
     let alice = t.login("alice");
     let with_cid = |cid: &str| {
-        let Command::Send(mut send) = Table::text(TO_BOB, "x") else { unreachable!() };
+        let Command::Message(message::Request::Send(mut send)) = Table::text(TO_BOB, "x") else {
+            unreachable!()
+        };
         send.cid = Some(cid.into());
-        Command::Send(send)
+        Command::Message(message::Request::Send(send))
     };
     for _ in 0..50 {
         t.get(alice, with_cid("same"));
     }
     for n in 0..9 {
-        assert!(matches!(t.get(alice, with_cid(&n.to_string())), Reply::Sent(_)));
+        assert!(matches!(t.get(alice, with_cid(&n.to_string())), Reply::Message(message::Reply::Sent(_))));
     }
     let Reply::Refused(refusal) = t.get(alice, with_cid("new")) else { panic!("the burst is used up") };
     assert_eq!((refusal.errno, refusal.retry_after_ms), (Errno::RateLimited, Some(1000)));
@@ -302,7 +325,7 @@ fn the_rate_is_per_account_and_a_duplicate_does_not_count() {
     let alice = t.login("alice");
     assert_eq!(errno(&t.get(alice, with_cid("new"))), Errno::RateLimited, "coming back does not help");
     t.advance(1000);
-    assert!(matches!(t.get(alice, with_cid("new")), Reply::Sent(_)));
+    assert!(matches!(t.get(alice, with_cid("new")), Reply::Message(message::Reply::Sent(_))));
 }
 
 #[test]
@@ -313,16 +336,39 @@ fn receipts_reach_the_peer_once_and_never_pass_the_end() {
     t.take(alice);
     t.input(ack(bob, 1));
     t.input(ack(bob, 1));
-    let delivered = Push::Delivered(Receipt { conversation: ALICE_BOB, id: UserId(2), seq: Seq(1) });
+    let delivered = Push::Timeline(timeline::Push::Delivered(Receipt {
+        conversation: ALICE_BOB,
+        id: UserId(2),
+        seq: Seq(1),
+    }));
     assert_eq!(t.take(alice), [Seen::Push(delivered)]);
-    let reply = t.get(bob, Command::Read { conversation: ALICE_BOB, seq: Seq(77) });
+    let reply = t.get(
+        bob,
+        Command::Timeline(timeline::Request::Read(timeline::Cursor {
+            conversation: ALICE_BOB,
+            seq: Seq(77),
+        })),
+    );
     assert_eq!(reply, Reply::Done);
-    let read = Push::ReadReceipt(Receipt { conversation: ALICE_BOB, id: UserId(2), seq: Seq(1) });
+    let read = Push::Timeline(timeline::Push::ReadReceipt(Receipt {
+        conversation: ALICE_BOB,
+        id: UserId(2),
+        seq: Seq(1),
+    }));
     assert_eq!(t.take(alice), [Seen::Push(read)]);
     let carol = t.login("carol");
-    let reply = t.get(carol, Command::Read { conversation: ALICE_BOB, seq: Seq(1) });
+    let reply = t.get(
+        carol,
+        Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation: ALICE_BOB, seq: Seq(1) })),
+    );
     assert_eq!(errno(&reply), Errno::Forbidden);
-    let reply = t.get(carol, Command::Ack { conversation: ConversationId(99), seq: Seq(1) });
+    let reply = t.get(
+        carol,
+        Command::Timeline(timeline::Request::Ack(timeline::Cursor {
+            conversation: ConversationId(99),
+            seq: Seq(1),
+        })),
+    );
     assert_eq!(errno(&reply), Errno::Forbidden);
 }
 
@@ -395,7 +441,7 @@ fn friends_see_each_other_come_and_go() {
     let presence = |seen: Vec<Seen>| -> Vec<Presence> {
         seen.into_iter()
             .filter_map(|s| match s {
-                Seen::Push(Push::Presence(p)) => Some(p.state),
+                Seen::Push(Push::Presence(presence::Push::Changed(p))) => Some(p.state),
                 _ => None,
             })
             .collect()
@@ -420,7 +466,7 @@ fn friends_see_each_other_come_and_go() {
     // LOGOUT is a going at once.
     let bob = t.login("bob");
     assert_eq!(presence(t.take(alice)), [Presence::Online]);
-    t.get(bob, Command::Logout);
+    t.get(bob, Command::Session(session::Request::Logout));
     t.settle();
     assert_eq!(presence(t.take(alice)), [Presence::Offline]);
 }
@@ -440,8 +486,11 @@ fn a_session_is_resumed_by_its_token_within_its_grace() {
     let by_token = |t: &mut Table, token: &str| {
         let conn = t.open();
         let credentials = Credentials::Token(token.into());
-        match t.get(conn, Command::Login { credentials, device: None }) {
-            Reply::LoggedIn(reply) => (conn, reply.resumed),
+        match t.get(
+            conn,
+            Command::Session(session::Request::Login(session::Login { credentials, device: None })),
+        ) {
+            Reply::Session(session::Reply::LoggedIn(reply)) => (conn, reply.resumed),
             other => panic!("{other:?}"),
         }
     };
@@ -454,12 +503,20 @@ fn a_session_is_resumed_by_its_token_within_its_grace() {
     t.input(Input::Closed { conn: bob });
     t.advance(GRACE - 1);
     let (bob, resumed) = by_token(&mut t, "2:2");
-    assert!(resumed && !t.take(alice).iter().any(|s| matches!(s, Seen::Push(Push::Presence(_)))));
+    assert!(
+        resumed
+            && !t
+                .take(alice)
+                .iter()
+                .any(|s| matches!(s, Seen::Push(Push::Presence(presence::Push::Changed(_)))))
+    );
     // Another login ends an absent session, and its token.
     t.input(Input::Closed { conn: bob });
     let bob = t.login("bob");
     assert_eq!(t.revoked, [[2; 32]]);
-    assert!(!t.take(alice).iter().any(|s| matches!(s, Seen::Push(Push::Presence(_)))));
+    assert!(
+        !t.take(alice).iter().any(|s| matches!(s, Seen::Push(Push::Presence(presence::Push::Changed(_)))))
+    );
     t.input(Input::Closed { conn: bob });
     t.advance(GRACE);
     t.settle();
@@ -487,13 +544,13 @@ fn a_draining_server_finishes_and_begins_nothing() {
     let request = t.ask(alice, Table::text(TO_BOB, "in flight"));
     t.logic.drain(t.now, &mut t.fx);
     t.settle();
-    assert!(matches!(t.reply(alice, request), Some(Reply::Sent(_))));
+    assert!(matches!(t.reply(alice, request), Some(Reply::Message(message::Reply::Sent(_)))));
     assert_eq!(errno(&t.get(alice, Table::text(TO_BOB, "new"))), Errno::Busy);
     t.input(ack(bob, 1));
     t.advance(200);
     t.settle();
     assert!(t.logic.is_settled());
-    assert!(t.take(bob).iter().any(|s| matches!(s, Seen::Push(Push::GoingAway(_)))));
+    assert!(t.take(bob).iter().any(|s| matches!(s, Seen::Push(Push::Session(session::Push::GoingAway(_))))));
     assert_eq!(t.conversations[0].cursors[&UserId(2)].0, Seq(1), "cursors are written before the end");
 }
 
@@ -509,7 +566,7 @@ fn a_login_that_ends_while_the_server_drains_is_told_so() {
     t.logic.drain(t.now, &mut t.fx);
     t.settle();
     let seen = t.take(conn);
-    assert!(matches!(seen[..], [.., Seen::Push(Push::GoingAway(_))]), "{seen:?}");
+    assert!(matches!(seen[..], [.., Seen::Push(Push::Session(session::Push::GoingAway(_)))]), "{seen:?}");
     assert!(matches!(seen[1], Seen::Reply(..)), "{seen:?}");
 }
 

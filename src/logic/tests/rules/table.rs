@@ -9,13 +9,15 @@ use logic::{
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use wire::command::{Send, Who};
+use wire::account::Who;
+use wire::group::{Group, Role};
 use wire::legacy::Welcome;
-use wire::reply::{Group, Role};
+use wire::message::Send;
 use wire::{
     Command, ConversationId, ConversationKind, Credentials, Dialect, Errno, Message, Push, Reply, Seq,
     Target, UnixMillis, UserId,
 };
+use wire::{message, session};
 
 pub struct Table {
     pub logic: Logic,
@@ -150,18 +152,29 @@ impl Table {
 
     pub fn login_command(name: &str) -> Command {
         let credentials = Credentials::Password { who: Who::Name(name.into()), password: "secret".into() };
-        Command::Login { credentials, device: Some("phone".into()) }
+        Command::Session(session::Request::Login(session::Login {
+            credentials,
+            device: Some("phone".into()),
+        }))
     }
 
     /// Opens a connection and logs in on it.
     pub fn login(&mut self, name: &str) -> ConnId {
         let conn = self.open();
-        assert!(matches!(self.get(conn, Table::login_command(name)), Reply::LoggedIn(_)));
+        assert!(matches!(
+            self.get(conn, Table::login_command(name)),
+            Reply::Session(session::Reply::LoggedIn(_))
+        ));
         conn
     }
 
     pub fn text(target: Target, content: &str) -> Command {
-        Command::Send(Send { target, content: content.into(), content_type: "text".into(), cid: None })
+        Command::Message(message::Request::Send(Send {
+            target,
+            content: content.into(),
+            content_type: "text".into(),
+            cid: None,
+        }))
     }
 
     /// All that `conn` was sent since this was asked before.
@@ -173,7 +186,7 @@ impl Table {
     pub fn texts(&mut self, conn: ConnId) -> Vec<String> {
         let seen = self.take(conn).into_iter();
         seen.filter_map(|seen| match seen {
-            Seen::Push(Push::Message(message)) => Some(message.content.to_string()),
+            Seen::Push(Push::Message(message::Push::New(message))) => Some(message.content.to_string()),
             _ => None,
         })
         .collect()
@@ -253,8 +266,9 @@ impl Table {
                     Order::Welcome { conn, welcome } => see(conn, Seen::Welcome(welcome)),
                     Order::Push { conn, push } => see(conn, Seen::Push(push)),
                     Order::Deliver { message, to } => {
-                        to.into_iter()
-                            .for_each(|conn| see(conn, Seen::Push(Push::Message(Arc::clone(&message)))));
+                        to.into_iter().for_each(|conn| {
+                            see(conn, Seen::Push(Push::Message(message::Push::New(Arc::clone(&message)))));
+                        });
                     }
                     Order::LoggedIn { conn, user } => see(conn, Seen::LoggedIn(user)),
                     Order::LoggedOut { conn } => see(conn, Seen::LoggedOut),

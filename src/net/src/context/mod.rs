@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use wire::Command;
 use wire::legacy::Style;
+use wire::timeline;
 
 /// Connections of those who are logged in that one turn goes on with, where they wait for one.
 const TALKING: usize = 128;
@@ -103,7 +104,10 @@ impl Context {
     /// Tells logic of a request at the end of this turn.
     pub fn request(&mut self, conn: ConnId, request: u32, command: Command) {
         // Receipts lead to nothing that anybody waits for.
-        if !matches!(command, Command::Ack { .. } | Command::Read { .. }) {
+        if !matches!(
+            command,
+            Command::Timeline(timeline::Request::Ack(_)) | Command::Timeline(timeline::Request::Read(_))
+        ) {
             self.moderation.count(request != 0);
         }
         self.inputs.push(Input::Request { conn, request, command });

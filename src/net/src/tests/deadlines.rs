@@ -1,6 +1,7 @@
 //! Silence, before and after login.
 
 use super::*;
+use wire::session;
 use wire::{Heartbeat, UnixMillis};
 
 fn hasty() -> NetConfig {
@@ -22,7 +23,7 @@ fn silence_is_probed_and_silence_after_the_probe_closes() {
     });
     let (mut client, conn) = rig.logged_in(3);
     let started = Instant::now();
-    assert_eq!(client.push(), Push::Probe);
+    assert_eq!(client.push(), Push::Session(session::Push::Probe));
     assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
     // Any byte is life, also one that completes nothing; then it is silent again.
     let beat = Heartbeat { sequence: 1, time: UnixMillis(1), user: UserId(3) }.encode();
@@ -30,11 +31,11 @@ fn silence_is_probed_and_silence_after_the_probe_closes() {
     wire::frame::put_frame(&mut frame, request::HEARTBEAT, 1, |out| out.extend_from_slice(&beat));
     client.send(&frame[..1]);
     let answered = Instant::now();
-    assert_eq!(client.push(), Push::Probe);
+    assert_eq!(client.push(), Push::Session(session::Push::Probe));
     assert!(answered.elapsed() >= Duration::from_millis(400));
     client.send(&frame[1..]);
     assert_eq!(client.frame().1, 1);
-    assert_eq!(client.push(), Push::Probe);
+    assert_eq!(client.push(), Push::Session(session::Push::Probe));
     let probed = Instant::now();
     client.end();
     assert!(probed.elapsed() >= Duration::from_millis(700));
@@ -51,7 +52,7 @@ fn a_connection_that_we_do_not_read_is_not_silent() {
     });
     let (mut client, conn) = rig.logged_in(3);
     // Held until the LOGOUT is answered, far longer than silence and probe together.
-    client.send(&encoded(2, &Command::Logout));
+    client.send(&encoded(2, &Command::Session(session::Request::Logout)));
     assert_eq!(rig.request().1, 2);
     assert!(rig.next_within(Duration::from_millis(1_500)).is_none(), "it lives on");
     rig.order(conn, vec![done(conn, request::LOGOUT, 2)]);
@@ -74,7 +75,7 @@ fn who_does_not_log_in_is_closed_and_who_logs_in_or_out_begins_anew() {
     assert!(started.elapsed() >= config.timeouts.login);
     assert_eq!(rig.closed(), stranger);
 
-    member.send(&encoded(2, &Command::Logout));
+    member.send(&encoded(2, &Command::Session(session::Request::Logout)));
     assert_eq!(rig.request().1, 2);
     let logged_out = Instant::now();
     rig.order(conn, vec![done(conn, request::LOGOUT, 2), Order::LoggedOut { conn }]);

@@ -4,6 +4,7 @@ use super::*;
 use wire::frame::put_frame;
 use wire::kind::REPLY;
 use wire::limits::{FRAME_BYTES, FRAME_BYTES_BEFORE_LOGIN};
+use wire::session;
 use wire::{Heartbeat, UnixMillis};
 
 fn raw(kind: u16, number: u32, value: &[u8]) -> Vec<u8> {
@@ -199,7 +200,7 @@ fn what_is_pipelined_behind_a_login_waits_for_its_answer_and_gets_its_limits() {
     for (client, user_first) in clients.iter_mut().zip([true, false]) {
         client.send(&[login(1), send(2, &large), beat(3, 7), send(4, "after")].concat());
         let conn = rig.opened();
-        assert!(matches!(rig.request(), (_, 1, Command::Login { .. })));
+        assert!(matches!(rig.request(), (_, 1, Command::Session(session::Request::Login(_)))));
         assert!(rig.next_within(Duration::from_millis(50)).is_none(), "held");
         let mut orders = vec![Order::LoggedIn { conn, user: UserId(7) }, done(conn, request::LOGIN, 1)];
         if !user_first {
@@ -228,7 +229,9 @@ fn what_is_pipelined_behind_a_failed_login_or_a_logout_has_the_limits_before_log
     assert_eq!(rig.closed(), conn);
 
     let (mut client, conn) = rig.logged_in(7);
-    client.send(&[encoded(2, &Command::Logout), beat(3, 0), send(4, &large)].concat());
+    client.send(
+        &[encoded(2, &Command::Session(session::Request::Logout)), beat(3, 0), send(4, &large)].concat(),
+    );
     assert_eq!(rig.request().1, 2);
     rig.order(conn, vec![done(conn, request::LOGOUT, 2), Order::LoggedOut { conn }]);
     client.answered(2);

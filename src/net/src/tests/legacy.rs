@@ -3,11 +3,16 @@
 use super::*;
 use wire::legacy::Welcome;
 use wire::{ConversationId, Seq};
+use wire::{message, session, timeline};
 
 /// What the kernel takes is acknowledged, so these are not waited for one by one.
 fn ack_of(input: Input) -> (ConversationId, Seq) {
     match input {
-        Input::Request { request: 0, command: Command::Ack { conversation, seq }, .. } => (conversation, seq),
+        Input::Request {
+            request: 0,
+            command: Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq })),
+            ..
+        } => (conversation, seq),
         other => panic!("expected an acknowledgement, got {other:?}"),
     }
 }
@@ -24,7 +29,7 @@ impl Rig {
         let mut client = self.client();
         client.send(b"{\"msgid\":1,\"id\":1,\"password\":\"secret\"}\0");
         let conn = self.opened();
-        assert!(matches!(self.request(), (_, 0, Command::Login { .. })));
+        assert!(matches!(self.request(), (_, 0, Command::Session(session::Request::Login(_)))));
         let (friends, groups, missed) = (Vec::new(), Vec::new(), Vec::new());
         let welcome = Box::new(Welcome { id: UserId(user), name: "a".into(), friends, groups, missed });
         let orders = vec![
@@ -128,7 +133,7 @@ fn without_a_pace_objects_follow_at_once_and_what_is_not_taken_is_not_acknowledg
     let mut rig = Rig::start(NetConfig { pace: Duration::ZERO, ..patient() });
     let (mut client, conn) = rig.legacy(1);
     for seq in 1..=64 {
-        rig.push(conn, Push::Message(numbered(seq, &"x".repeat(30_000))));
+        rig.push(conn, Push::Message(message::Push::New(numbered(seq, &"x".repeat(30_000)))));
     }
     for _ in 0..64 {
         let object = client.object();
@@ -139,8 +144,8 @@ fn without_a_pace_objects_follow_at_once_and_what_is_not_taken_is_not_acknowledg
         acknowledged = ack_of(rig.next()).1;
     }
     // Everything else that is pushed means nothing to it.
-    rig.push(conn, Push::Probe);
-    rig.push(conn, Push::Message(numbered(65, "last")));
+    rig.push(conn, Push::Session(session::Push::Probe));
+    rig.push(conn, Push::Message(message::Push::New(numbered(65, "last"))));
     assert!(client.object().ends_with("\"msg\":\"last\"}"));
     rig.stop();
 }
@@ -156,7 +161,7 @@ fn a_reader_that_stops_is_not_acknowledged_and_closed_in_the_end() {
         loop {
             while ordered < acknowledged + u64::from(logic::limits::LEGACY_WINDOW) {
                 ordered += 1;
-                rig.push(conn, Push::Message(numbered(ordered, &"x".repeat(900))));
+                rig.push(conn, Push::Message(message::Push::New(numbered(ordered, &"x".repeat(900)))));
             }
             match rig.next() {
                 Input::Closed { conn: closed } => break assert_eq!(closed, conn),
@@ -173,19 +178,19 @@ fn who_logs_out_is_told_nothing_more_and_may_log_in_again() {
     let mut rig = Rig::start(NetConfig { pace: Duration::from_millis(200), ..patient() });
     let (mut client, conn) = rig.legacy(1);
     for seq in 1..=3 {
-        rig.push(conn, Push::Message(numbered(seq, "for the first")));
+        rig.push(conn, Push::Message(message::Push::New(numbered(seq, "for the first"))));
     }
     client.send(b"{\"msgid\":3}\0{\"msgid\":1,\"id\":2,\"password\":\"secret\"}\0");
     loop {
         match rig.next() {
-            Input::Request { command: Command::Logout, .. } => break,
+            Input::Request { command: Command::Session(session::Request::Logout), .. } => break,
             input => drop(ack_of(input)),
         }
     }
     rig.order(conn, vec![Order::LoggedOut { conn }, done(conn, request::LOGOUT, 0)]);
     loop {
         match rig.next() {
-            Input::Request { command: Command::Login { .. }, .. } => break,
+            Input::Request { command: Command::Session(session::Request::Login(_)), .. } => break,
             input => drop(ack_of(input)),
         }
     }
@@ -204,15 +209,18 @@ fn between_a_logout_and_its_answer_nothing_is_told_that_could_not_be_acknowledge
     for pace in [Duration::ZERO, Duration::from_millis(1)] {
         let mut rig = Rig::start(NetConfig { pace, ..patient() });
         let (mut client, conn) = rig.legacy(1);
-        rig.push(conn, Push::Message(numbered(1, "before")));
+        rig.push(conn, Push::Message(message::Push::New(numbered(1, "before"))));
         assert!(client.object().contains("before"));
         client.send(b"{\"msgid\":3}\0{\"msgid\":1,\"id\":1,\"password\":\"secret\"}\0");
         assert_eq!(ack_of(rig.next()).1, Seq(1), "before the logout that ends the session");
-        assert!(matches!(rig.request(), (_, 0, Command::Logout)));
+        assert!(matches!(rig.request(), (_, 0, Command::Session(session::Request::Logout))));
         // Logic has not seen the logout yet.
-        rig.push(conn, Push::Message(numbered(2, "late")));
+        rig.push(conn, Push::Message(message::Push::New(numbered(2, "late"))));
         rig.order(conn, vec![Order::LoggedOut { conn }, done(conn, request::LOGOUT, 0)]);
-        assert!(matches!(rig.request(), (_, 0, Command::Login { .. })), "and no acknowledgement before it");
+        assert!(
+            matches!(rig.request(), (_, 0, Command::Session(session::Request::Login(_)))),
+            "and no acknowledgement before it"
+        );
         let (friends, groups, missed) = (Vec::new(), Vec::new(), vec![numbered(2, "late")]);
         let welcome = Box::new(Welcome { id: UserId(1), name: "a".into(), friends, groups, missed });
         rig.order(conn, vec![Order::LoggedIn { conn, user: UserId(1) }, Order::Welcome { conn, welcome }]);

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Seek;
 use std::net::Shutdown;
 use std::process;
+use wire::{message, session};
 
 #[test]
 fn a_peer_that_closes_or_resets_is_gone_once() {
@@ -16,7 +17,7 @@ fn a_peer_that_closes_or_resets_is_gone_once() {
 
     // Its last requests count also when it leaves without reading.
     let (mut client, conn) = rig.logged_in(2);
-    rig.push(conn, Push::Probe);
+    rig.push(conn, Push::Session(session::Push::Probe));
     assert_eq!(client.stream.peek(&mut [0; 1]).unwrap(), 1);
     client.send(&send(7, "last words"));
     drop(client);
@@ -43,7 +44,7 @@ fn an_order_for_a_connection_that_is_gone_never_reaches_the_next_in_its_slot() {
     rig.order(
         new,
         vec![
-            Order::Push { conn: old, push: Push::Probe },
+            Order::Push { conn: old, push: Push::Session(session::Push::Probe) },
             done(old, request::SEND, 1),
             Order::Deliver { message: message("for the old"), to: vec![old] },
             Order::LoggedOut { conn: old },
@@ -52,7 +53,7 @@ fn an_order_for_a_connection_that_is_gone_never_reaches_the_next_in_its_slot() {
             Order::Deliver { message: message("for the new"), to: vec![old, new] },
         ],
     );
-    assert_eq!(client.push(), Push::Message(message("for the new")));
+    assert_eq!(client.push(), Push::Message(message::Push::New(message("for the new"))));
     client.send(&send(1, "x"));
     assert_eq!(rig.request(), (new, 1, send_command("x".to_owned())));
     rig.stop();
@@ -70,8 +71,8 @@ fn a_message_reaches_all_of_many_on_all_sub_reactors_in_order() {
         rig.orders[reactor].send(orders.into()).unwrap();
     }
     for (client, _) in &mut clients {
-        assert_eq!(client.push(), Push::Message(message("one")));
-        assert_eq!(client.push(), Push::Message(message("two")));
+        assert_eq!(client.push(), Push::Message(message::Push::New(message("one"))));
+        assert_eq!(client.push(), Push::Message(message::Push::New(message("two"))));
     }
     rig.stop();
 }
@@ -81,9 +82,9 @@ fn an_ordered_close_comes_after_what_was_written_and_nothing_after_it() {
     let mut rig = Rig::start(patient());
     let (mut client, conn) = rig.logged_in(1);
     let close = Order::Close { conn, reason: logic::CloseReason::Kicked };
-    let bulk = Push::Message(message(&"b".repeat(100_000)));
+    let bulk = Push::Message(message::Push::New(message(&"b".repeat(100_000))));
     let mut orders: Vec<Order> = (0..70).map(|_| Order::Push { conn, push: bulk.clone() }).collect();
-    orders.extend([close, Order::Push { conn, push: Push::Probe }]);
+    orders.extend([close, Order::Push { conn, push: Push::Session(session::Push::Probe) }]);
     rig.order(conn, orders);
     assert_eq!(rig.closed(), conn);
     for _ in 0..70 {
@@ -149,11 +150,11 @@ fn stopping_writes_what_is_unwritten_and_takes_nobody_in() {
     rig.wait_for_connections(3);
     rig.net.stop_accepting();
     assert!(TcpStream::connect(rig.address).is_err());
-    let bulk = Push::Message(message(&"b".repeat(100_000)));
+    let bulk = Push::Message(message::Push::New(message(&"b".repeat(100_000))));
     rig.order(one_conn, (0..50).map(|_| Order::Push { conn: one_conn, push: bulk.clone() }).collect());
-    rig.push(two_conn, Push::Probe);
+    rig.push(two_conn, Push::Session(session::Push::Probe));
     rig.net.drain(Duration::from_secs(20));
-    assert_eq!(two.push(), Push::Probe);
+    assert_eq!(two.push(), Push::Session(session::Push::Probe));
     two.end();
     for _ in 0..50 {
         assert_eq!(one.push(), bulk);
@@ -170,7 +171,7 @@ fn stopping_writes_what_is_unwritten_and_takes_nobody_in() {
 fn stopping_does_not_wait_for_a_peer_that_does_not_read() {
     let mut rig = Rig::start(patient());
     let (_stuck, conn) = rig.logged_in(1);
-    let bulk = Push::Message(message(&"b".repeat(100_000)));
+    let bulk = Push::Message(message::Push::New(message(&"b".repeat(100_000))));
     rig.order(conn, (0..70).map(|_| Order::Push { conn, push: bulk.clone() }).collect());
     let started = Instant::now();
     rig.net.drain(Duration::from_millis(300));

@@ -15,6 +15,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 use wire::kind::request;
 use wire::{Command, Credentials, Errno, Message, Push, Reply, Target, UserId};
+use wire::{message, session};
 
 /// Whatever a test waits for comes within this time, or the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -234,16 +235,22 @@ fn encoded(number: u32, command: &Command) -> Vec<u8> {
 }
 
 fn login(number: u32) -> Vec<u8> {
-    encoded(number, &Command::Login { credentials: Credentials::Token("t".into()), device: None })
+    encoded(
+        number,
+        &Command::Session(session::Request::Login(session::Login {
+            credentials: Credentials::Token("t".into()),
+            device: None,
+        })),
+    )
 }
 
 fn send_command(content: String) -> Command {
-    Command::Send(wire::command::Send {
+    Command::Message(message::Request::Send(message::Send {
         target: Target::User(UserId(2)),
         content: content.into(),
         content_type: "text".into(),
         cid: None,
-    })
+    }))
 }
 
 fn send(number: u32, content: &str) -> Vec<u8> {

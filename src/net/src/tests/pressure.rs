@@ -1,10 +1,11 @@
 //! Peers that do not read, peers that ask too much, and a logic that is slow.
 
 use super::*;
+use wire::{contact, message, session, timeline};
 
 /// A frame of about 100 KiB.
 fn bulk() -> Push {
-    Push::Message(message(&"b".repeat(100_000)))
+    Push::Message(message::Push::New(message(&"b".repeat(100_000))))
 }
 
 #[test]
@@ -18,8 +19,8 @@ fn a_reader_that_stalls_is_closed_and_nobody_else_waits() {
         rig.push(slow_conn, bulk());
     }
     for number in 0..100 {
-        rig.push(other_conn, Push::Probe);
-        assert_eq!(other.push(), Push::Probe);
+        rig.push(other_conn, Push::Session(session::Push::Probe));
+        assert_eq!(other.push(), Push::Session(session::Push::Probe));
         other.send(&send(number, "x"));
         assert_eq!(rig.request().1, number);
     }
@@ -129,12 +130,15 @@ fn too_many_unanswered_requests_stop_the_reading_until_they_are_answered() {
 fn pages_weigh_more_and_cursors_without_a_number_nothing() {
     let mut rig = Rig::start(patient());
     let (mut client, conn) = rig.logged_in(1);
-    let ack = Command::Ack { conversation: wire::ConversationId(1), seq: wire::Seq(1) };
+    let ack = Command::Timeline(timeline::Request::Ack(timeline::Cursor {
+        conversation: wire::ConversationId(1),
+        seq: wire::Seq(1),
+    }));
     client.send(&encoded(0, &ack).repeat(2000));
     for _ in 0..2000 {
         rig.request();
     }
-    let page = Command::Friends(wire::Page { after: 0, limit: 50 });
+    let page = Command::Contact(contact::Request::Friends(wire::Page { after: 0, limit: 50 }));
     client.send(&encoded(0, &page).repeat(40));
     for _ in 0..32 {
         rig.request();
@@ -176,8 +180,8 @@ fn while_logic_is_behind_nothing_is_read_and_orders_are_carried_out() {
     }
     one.stream.set_nonblocking(false).unwrap();
     two.send(&send(5, "x"));
-    rig.push(two_conn, Push::Probe);
-    assert_eq!(two.push(), Push::Probe);
+    rig.push(two_conn, Push::Session(session::Push::Probe));
+    assert_eq!(two.push(), Push::Session(session::Push::Probe));
     // Now logic goes on: everything comes, each of it once.
     let tail = bytes[at..].to_vec();
     let mut writer = one.stream.try_clone().unwrap();

@@ -3,6 +3,7 @@
 use super::*;
 use std::net::IpAddr;
 use wire::Dialect;
+use wire::message;
 
 const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 6000\r\n";
 const V2: &[u8] =
@@ -38,7 +39,7 @@ fn a_proxy_says_who_is_behind_however_it_is_cut() {
             client.send(&bytes[..cut]);
             client.send(&bytes[cut..]);
             assert_eq!(rig.opened_by(), (address("192.0.2.7"), Dialect::Tlv));
-            assert!(matches!(rig.request().2, Command::Send { .. }));
+            assert!(matches!(rig.request().2, Command::Message(message::Request::Send(_))));
             drop(client);
             rig.closed();
         }

@@ -89,6 +89,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use wire::{ConversationKind, Message, Seq, UnixMillis};
+    use wire::{message, session};
 
     fn news() -> [News; 4] {
         let message = Message {
@@ -107,8 +108,8 @@ mod tests {
             epoch: Epoch(70_000),
             device: device.map(Into::into),
         };
-        let push = Push::Message(Arc::new(message));
-        let probe = News::Push { push: Push::Probe, member_version: 0 };
+        let push = Push::Message(message::Push::New(Arc::new(message)));
+        let probe = News::Push { push: Push::Session(session::Push::Probe), member_version: 0 };
         [News::Push { push, member_version: 5 }, probe, kick(None), kick(Some("phone"))]
     }
 

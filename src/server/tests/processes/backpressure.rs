@@ -4,10 +4,11 @@ use crate::support::client::{self, text};
 use crate::support::ledger::{Counter, Sender, audit};
 use crate::support::{Account, Client, PATIENCE, Server, process};
 use std::time::{Duration, Instant};
-use wire::command::Who;
+use wire::account::Who;
 use wire::limits::{CONTENT_BYTES, UNACKED_MAX};
-use wire::reply::Presence;
+use wire::presence::Presence;
 use wire::{Command, ConversationId, Push, Reply, Seq, Target, UserId};
+use wire::{contact, message, presence};
 
 const BACKLOG_BYTES: usize = 16 << 20;
 const MESSAGE_BYTES: usize = 8 << 10;
@@ -87,8 +88,9 @@ fn a_reader_that_stalls_is_closed_after_30_seconds_and_nobody_else_waits() {
     let (mut ann, ann_account) = Client::join(server.address, "ann");
     let (mut bob, bob_account) = Client::join(server.address, "bob");
     let slow = Client::connect(server.address).register("slow");
-    let made = ann.ask(&Command::AddFriend { who: Who::Id(slow.id), message: None });
-    assert!(matches!(made, Reply::FriendAdded(_)), "{made:?}");
+    let made = ann
+        .ask(&Command::Contact(contact::Request::Add(contact::Add { who: Who::Id(slow.id), message: None })));
+    assert!(matches!(made, Reply::Contact(contact::Reply::Added(_))), "{made:?}");
 
     let socket = client::log_in_and_never_read(server.address, &slow);
     assert_eq!(presence(&mut ann, slow.id, PATIENCE), Some(Presence::Online));
@@ -101,7 +103,7 @@ fn a_reader_that_stalls_is_closed_after_30_seconds_and_nobody_else_waits() {
         .collect();
     for (number, request) in posts.into_iter().enumerate() {
         let sender = if number % 2 == 0 { &mut ann } else { &mut bob };
-        assert!(matches!(sender.reply(request), Reply::Sent(_)));
+        assert!(matches!(sender.reply(request), Reply::Message(message::Reply::Sent(_))));
     }
     let begun = Instant::now();
     let mut slowest = Duration::ZERO;
@@ -141,7 +143,7 @@ fn a_reader_that_stalls_is_closed_after_30_seconds_and_nobody_else_waits() {
 /// The next news of a friend's coming and going; `None`: there is none in this time.
 fn presence(client: &mut Client, friend: UserId, within: Duration) -> Option<Presence> {
     client.try_push(within, |push| match push {
-        Push::Presence(change) if change.id == friend => Some(change.state),
+        Push::Presence(presence::Push::Changed(change)) if change.id == friend => Some(change.state),
         _ => None,
     })
 }

@@ -11,18 +11,20 @@ use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
-use wire::command::Who;
-use wire::reply::Presence;
+use wire::account::Who;
+use wire::presence::Presence;
 use wire::{Command, Errno, Push, Reply, Target, UserId};
+use wire::{contact, group, message, presence, session};
 
 fn befriend(client: &mut Client, other: UserId) {
-    let made = client.ask(&Command::AddFriend { who: Who::Id(other), message: None });
-    assert!(matches!(made, Reply::FriendAdded(_)), "{made:?}");
+    let made = client
+        .ask(&Command::Contact(contact::Request::Add(contact::Add { who: Who::Id(other), message: None })));
+    assert!(matches!(made, Reply::Contact(contact::Reply::Added(_))), "{made:?}");
 }
 
 fn presence(client: &mut Client, friend: UserId) -> Presence {
     client.push(PATIENCE, |push| match push {
-        Push::Presence(change) if change.id == friend => Some(change.state),
+        Push::Presence(presence::Push::Changed(change)) if change.id == friend => Some(change.state),
         _ => None,
     })
 }
@@ -46,9 +48,15 @@ fn users_of_two_nodes_chat_and_see_each_other() {
     }
     // A group that begins on one node and is joined on the other.
     let group = ann.create_group("climbing");
-    assert_eq!(bob.ask(&Command::JoinGroup { conversation: group }), Reply::Done);
+    assert_eq!(
+        bob.ask(&Command::Group(group::Request::Join(group::Join { conversation: group }))),
+        Reply::Done
+    );
     let (mut cleo, _) = Client::join(one, "cleo");
-    assert_eq!(cleo.ask(&Command::JoinGroup { conversation: group }), Reply::Done);
+    assert_eq!(
+        cleo.ask(&Command::Group(group::Request::Join(group::Join { conversation: group }))),
+        Reply::Done
+    );
     for (n, content) in (0..20).map(|n| (n, format!("to all {n}"))) {
         let sender = if n % 2 == 0 { &mut ann } else { &mut bob };
         sender.send(Target::Conversation(group), &content);
@@ -138,8 +146,9 @@ fn race(addresses: [SocketAddr; 2], name: &str, rounds: usize) {
         }
         let mut writers = |content: &str| {
             let to_bob = text(Target::User(bob.id), &format!("{content} {round}"), None);
-            let mut stored =
-                |client: &mut Client| matches!(until_available(client, &to_bob), Ok(Reply::Sent(_)));
+            let mut stored = |client: &mut Client| {
+                matches!(until_available(client, &to_bob), Ok(Reply::Message(message::Reply::Sent(_))))
+            };
             both.iter_mut().map(&mut stored).filter(|&stored| stored).count()
         };
         assert!(writers("one") >= 1, "round {round}: nobody is logged in");
@@ -156,8 +165,11 @@ fn clients_of_the_legacy_dialect_see_who_is_online_at_another_node() {
     let (mut ann, _) = Client::join(two, "ann");
     let group = ann.create_group("climbing");
     let (mut bob, _) = Client::join(one, "bob");
-    assert_eq!(bob.ask(&Command::JoinGroup { conversation: group }), Reply::Done);
-    bob.ask(&Command::Logout);
+    assert_eq!(
+        bob.ask(&Command::Group(group::Request::Join(group::Join { conversation: group }))),
+        Reply::Done
+    );
+    bob.ask(&Command::Session(session::Request::Logout));
     let mut standin = StandIn::connect(one, Answers::InThread);
     let id = standin.register("zhang san").unwrap();
     standin.login(id).unwrap();
@@ -269,7 +281,7 @@ fn a_node_that_is_killed_or_drains_moves_its_clients_elsewhere() {
     // Drained: told where to go, and resumed there.
     cluster.nodes[1].signal(Signal::TERM);
     let node = bob.push(PATIENCE, |push| match push {
-        Push::GoingAway(away) => Some(away.node.clone()),
+        Push::Session(session::Push::GoingAway(away)) => Some(away.node.clone()),
         _ => None,
     });
     assert!(node.is_some_and(|node| *node != *addresses[1].to_string()));
@@ -287,5 +299,5 @@ fn a_node_that_is_killed_or_drains_moves_its_clients_elsewhere() {
     // What he sent himself comes as well, as far as his own cursor was not written yet.
     while &*bob.message().content != "still here" {}
     let seen = ann.take_pushes();
-    assert!(!seen.iter().any(|push| matches!(push, Push::Presence(_))), "{seen:?}");
+    assert!(!seen.iter().any(|push| matches!(push, Push::Presence(presence::Push::Changed(_)))), "{seen:?}");
 }

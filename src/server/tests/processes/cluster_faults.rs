@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 use wire::{Command, Errno, Push, Reply, Seq, Target};
+use wire::{group, message, session};
 
 /// How long a node may take from SIGTERM to its end.
 const DRAINS_WITHIN: Duration = Duration::from_secs(10);
@@ -126,7 +127,7 @@ fn redis_and_a_node_stand_still_for_long() {
     let mut moved = Client::connect(addresses[1]);
     // The frozen one may hold what is to be written, until the database breaks its transaction.
     match until_available(&mut moved, &Client::by_token(&account)) {
-        Ok(Reply::LoggedIn(session)) => assert!(session.resumed),
+        Ok(Reply::Session(session::Reply::LoggedIn(session))) => assert!(session.resumed),
         other => panic!("LOGIN was answered {other:?}"),
     }
     let again = until_available(&mut moved, &in_the_dark).unwrap();
@@ -147,7 +148,7 @@ fn redis_and_a_node_stand_still_for_long() {
     for event in ghost.wait_closed(PATIENCE) {
         if let Event::Reply(number, reply) = event {
             // It may be told that the message is there, which another session has sent meanwhile.
-            let has_written = matches!(&reply, Reply::Sent(sent) if !sent.duplicate);
+            let has_written = matches!(&reply, Reply::Message(message::Reply::Sent(sent)) if !sent.duplicate);
             assert!(number != dead || !has_written, "an older session has written");
         }
     }
@@ -172,7 +173,10 @@ fn redis_and_a_node_stand_still_for_long() {
     assert_eq!(pushed, sent);
     let timeline = bob.history(conversation, Seq(0));
     assert_eq!(timeline.iter().map(|message| &*message.content).collect::<Vec<_>>(), sent);
-    assert!(bob.take_pushes().iter().all(|push| !matches!(push, Push::Message(_))), "something came twice");
+    assert!(
+        bob.take_pushes().iter().all(|push| !matches!(push, Push::Message(message::Push::New(_)))),
+        "something came twice"
+    );
 }
 
 #[test]
@@ -214,7 +218,7 @@ fn a_node_that_dies_between_commit_and_publish_leaves_nothing_stuck() {
     // Some are acknowledged, most are not, and some of those are in the database all the same.
     let mut acknowledged = 0;
     while acknowledged < 300 {
-        if let Some(Event::Reply(_, Reply::Sent(_))) = ann.event(PATIENCE).unwrap() {
+        if let Some(Event::Reply(_, Reply::Message(message::Reply::Sent(_)))) = ann.event(PATIENCE).unwrap() {
             acknowledged += 1;
         }
     }
@@ -225,7 +229,7 @@ fn a_node_that_dies_between_commit_and_publish_leaves_nothing_stuck() {
         loop {
             // What was on its way to the database is there once the others have noticed.
             while let Some(message) = reader.try_push(Duration::from_millis(50), |push| match push {
-                Push::Message(message) => Some(Arc::clone(message)),
+                Push::Message(message::Push::New(message)) => Some(Arc::clone(message)),
                 _ => None,
             }) {
                 assert_eq!((message.conversation, message.seq), (conversation, Seq(next)));
@@ -251,7 +255,7 @@ fn a_frozen_node_holds_up_nobody_and_thaws_to_find_its_sessions_elsewhere() {
     let (mut eve, _) = Client::join(cluster.nodes[1].address, "eve");
     ghost.send(Target::User(bob_account.id), "alive");
     let conversation = ghost.create_group("of both");
-    assert_eq!(eve.ask(&Command::JoinGroup { conversation }), Reply::Done);
+    assert_eq!(eve.ask(&Command::Group(group::Request::Join(group::Join { conversation }))), Reply::Done);
     let group = Target::Conversation(conversation);
     crowd.chat_through(|promised| {
         for round in 0..2 {
@@ -314,7 +318,10 @@ fn the_database_of_two_nodes_is_killed_and_comes_back() {
     let mut witnesses =
         [0, 1].map(|at: usize| Client::join(cluster.nodes[at].address, &format!("witness {at}")).0);
     let conversation = witnesses[0].create_group("witnesses");
-    assert_eq!(witnesses[1].ask(&Command::JoinGroup { conversation }), Reply::Done);
+    assert_eq!(
+        witnesses[1].ask(&Command::Group(group::Request::Join(group::Join { conversation }))),
+        Reply::Done
+    );
     let group = Target::Conversation(conversation);
     let moves = Crowd::gather(&cluster.doors, 2).chat_through(|promised| {
         for round in 0..2 {

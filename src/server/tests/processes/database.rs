@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wire::{ConversationId, Errno, Message, Push, Seq, Target};
+use wire::{group, message, session};
 
 /// When work must go on after the database is back, and what a machine that does much else adds.
 pub const RESUMES_WITHIN: Duration = Duration::from_millis(3_000 + 2_000);
@@ -88,7 +89,7 @@ fn receive(bob: &mut Client, read: &AtomicBool) -> Vec<std::sync::Arc<Message>> 
         let last = read.load(Ordering::Relaxed);
         let message =
             bob.try_push(Duration::from_millis(if last { 1_000 } else { 100 }), |push| match push {
-                Push::Message(message) => Some(std::sync::Arc::clone(message)),
+                Push::Message(message::Push::New(message)) => Some(std::sync::Arc::clone(message)),
                 _ => None,
             });
         match message {
@@ -187,7 +188,7 @@ fn a_join_whose_commit_was_not_answered_is_told_as_it_is() {
     let (mut bob, _) = Client::join(server.address, "bob");
     for round in 0..15 {
         let conversation = ann.create_group(&format!("group {round}"));
-        let join = wire::Command::JoinGroup { conversation };
+        let join = wire::Command::Group(group::Request::Join(group::Join { conversation }));
         proxy.arm([Cut::Answer, Cut::Late, Cut::Question][round % 3], JOIN);
         assert_eq!(bob.ask(&join), wire::Reply::Done);
         proxy.wait_until_cut();
@@ -239,9 +240,11 @@ fn what_is_in_flight_when_a_server_is_told_to_end_is_finished_and_answered() {
     // What was asked before this has begun.
     ann.settle();
     server.signal(Signal::TERM);
-    ann.push(PATIENCE, |push| matches!(push, Push::GoingAway(_)).then_some(()));
+    ann.push(PATIENCE, |push| matches!(push, Push::Session(session::Push::GoingAway(_))).then_some(()));
     holder.query_drop("ROLLBACK").unwrap();
-    assert!(matches!(ann.reply(waiting), wire::Reply::Sent(sent) if sent.seq == held.seq.next()));
+    assert!(
+        matches!(ann.reply(waiting), wire::Reply::Message(message::Reply::Sent(sent)) if sent.seq == held.seq.next())
+    );
     assert!(server.wait(PATIENCE).success(), "{}", server.stderr());
 }
 

@@ -4,6 +4,7 @@ use crate::support::{Client, PATIENCE, Server, process};
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+use wire::node;
 use wire::{Command, Target};
 
 /// Two who chat while others press for connections.
@@ -31,7 +32,7 @@ impl Pair {
 /// Whether the server serves a new connection.
 fn is_served(address: SocketAddr) -> Option<Client> {
     let mut client = Client::try_connect(address).ok()?;
-    client.post(&Command::Nodes).ok()?;
+    client.post(&Command::Node(node::Request::Nodes)).ok()?;
     matches!(client.event(PATIENCE), Ok(Some(_))).then_some(client)
 }
 

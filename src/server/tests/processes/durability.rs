@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 use wire::{Command, ConversationId, Direction, Message, Reply, Seq, Target, UserId};
+use wire::{group, timeline};
 
 /// Messages of one sender without an answer at any time.
 const WINDOW: usize = 32;
@@ -34,7 +35,7 @@ impl Crowd {
             ["ann", "bob", "cleo", "dan"].map(|name| Sender::join(server.address, name)).into();
         let group = senders[0].client.create_group("all of us");
         let (mut reader, account) = Client::join(server.address, "reader");
-        let join = Command::JoinGroup { conversation: group };
+        let join = Command::Group(group::Request::Join(group::Join { conversation: group }));
         for client in senders.iter_mut().skip(1).map(|sender| &mut sender.client).chain([&mut reader]) {
             assert_eq!(client.ask(&join), Reply::Done);
         }
@@ -196,8 +197,12 @@ fn a_timeline_reads_the_same_in_both_directions_and_after_a_restart() {
     let (mut backwards, mut before) = (Vec::new(), Seq(451));
     loop {
         let direction = Direction::Before(before);
-        let page = match again.ask(&Command::History { conversation: group, direction, limit: 200 }) {
-            Reply::History(page) => page,
+        let page = match again.ask(&Command::Timeline(timeline::Request::History(timeline::History {
+            conversation: group,
+            direction,
+            limit: 200,
+        }))) {
+            Reply::Timeline(timeline::Reply::History(page)) => page,
             other => panic!("HISTORY was answered {other:?}"),
         };
         assert!(page.messages.is_sorted_by_key(|message| message.seq), "a page is in order of seq");

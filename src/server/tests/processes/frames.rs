@@ -2,11 +2,13 @@
 
 use crate::support::client::{errno, text};
 use crate::support::{Account, Client, PASSWORD, Server};
-use wire::command::{Page, Register, Who};
+use wire::Page;
+use wire::account::{Register, Who};
 use wire::frame::put_frame;
 use wire::kind::request;
 use wire::limits::CONTENT_BYTES;
 use wire::{Command, ConversationId, Direction, Errno, Heartbeat, Push, Reply, Seq, Target, UnixMillis};
+use wire::{account, contact, group, message, node, session, timeline};
 
 /// Every type of request but LOGOUT, HEARTBEAT and those before login, to be sent by Ann, and what it is answered.
 fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) -> Vec<(Command, Errno)> {
@@ -16,18 +18,56 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
         (text(Target::User(bob.id), "one byte at a time, 逐字节", Some("cid")), Errno::Ok),
         (text(Target::Name("bob".into()), "by name", None), Errno::Ok),
         (text(Target::Conversation(group), "to the group", None), Errno::Ok),
-        (Command::AddFriend { who: Who::Id(bob.id), message: Some("hello".into()) }, Errno::Ok),
-        (Command::AnswerFriend { id: bob.id, accept: true, message: None }, Errno::NotFound),
-        (Command::CreateGroup { name: "another".into(), desc: "with words".into() }, Errno::Ok),
-        (Command::JoinGroup { conversation: bobs_group }, Errno::Ok),
-        (Command::Ack { conversation: group, seq: Seq(1) }, Errno::Ok),
-        (Command::Read { conversation: group, seq: Seq(1) }, Errno::Ok),
-        (Command::History { conversation: group, direction, limit: 10 }, Errno::Ok),
-        (Command::Friends(page), Errno::Ok),
-        (Command::Members { conversation: group, page }, Errno::Ok),
-        (Command::Conversations { before: None, limit: 10 }, Errno::Ok),
-        (Command::Groups(page), Errno::Ok),
-        (Command::Nodes, Errno::Ok),
+        (
+            Command::Contact(contact::Request::Add(contact::Add {
+                who: Who::Id(bob.id),
+                message: Some("hello".into()),
+            })),
+            Errno::Ok,
+        ),
+        (
+            Command::Contact(contact::Request::Answer(contact::Answer {
+                id: bob.id,
+                accept: true,
+                message: None,
+            })),
+            Errno::NotFound,
+        ),
+        (
+            Command::Group(group::Request::Create(group::Create {
+                name: "another".into(),
+                desc: "with words".into(),
+            })),
+            Errno::Ok,
+        ),
+        (Command::Group(group::Request::Join(group::Join { conversation: bobs_group })), Errno::Ok),
+        (
+            Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation: group, seq: Seq(1) })),
+            Errno::Ok,
+        ),
+        (
+            Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation: group, seq: Seq(1) })),
+            Errno::Ok,
+        ),
+        (
+            Command::Timeline(timeline::Request::History(timeline::History {
+                conversation: group,
+                direction,
+                limit: 10,
+            })),
+            Errno::Ok,
+        ),
+        (Command::Contact(contact::Request::Friends(page)), Errno::Ok),
+        (Command::Group(group::Request::Members(group::Members { conversation: group, page })), Errno::Ok),
+        (
+            Command::Timeline(timeline::Request::Conversations(timeline::Conversations {
+                before: None,
+                limit: 10,
+            })),
+            Errno::Ok,
+        ),
+        (Command::Group(group::Request::Groups(page)), Errno::Ok),
+        (Command::Node(node::Request::Nodes), Errno::Ok),
     ]
 }
 
@@ -50,13 +90,14 @@ fn every_request_may_come_one_byte_at_a_time() {
     let mut ann = Client::connect(server.address);
     let (email, code, nick) = (Some("ann@example.org".into()), None, Some("Annie".into()));
     let register = Register { name: "ann".into(), password: PASSWORD.into(), email, code, nick };
-    let made = match ask_byte_by_byte(&mut ann, &Command::Register(Box::new(register))) {
-        Reply::Registered(made) => *made,
-        other => panic!("REGISTER was answered {other:?}"),
-    };
+    let made =
+        match ask_byte_by_byte(&mut ann, &Command::Account(account::Request::Register(Box::new(register)))) {
+            Reply::Account(account::Reply::Registered(made)) => *made,
+            other => panic!("REGISTER was answered {other:?}"),
+        };
     let account = Account { id: made.id, name: "ann".into(), token: made.token };
     let reply = ask_byte_by_byte(&mut ann, &Client::by_password(&account, "a slow line"));
-    assert!(matches!(reply, Reply::LoggedIn(_)), "{reply:?}");
+    assert!(matches!(reply, Reply::Session(session::Reply::LoggedIn(_))), "{reply:?}");
     let group = ann.create_group("of ann");
 
     let mut kinds = vec![request::REGISTER, request::LOGIN];
@@ -74,7 +115,7 @@ fn every_request_may_come_one_byte_at_a_time() {
         ann.write(&[byte]).unwrap();
     }
     ann.heartbeat(account.id);
-    assert_eq!(ask_byte_by_byte(&mut ann, &Command::Logout), Reply::Done);
+    assert_eq!(ask_byte_by_byte(&mut ann, &Command::Session(session::Request::Logout)), Reply::Done);
 
     kinds.extend([request::HEARTBEAT, request::LOGOUT]);
     kinds.sort_unstable();
@@ -101,15 +142,17 @@ fn many_requests_may_come_in_one_write_and_each_has_one_reply() {
     let sends: Vec<u32> =
         (0..500).map(|at| add(&mut client, &text(Target::User(bob.id), &at.to_string(), None))).collect();
     let unanswered = text(Target::User(bob.id), "nobody wants a reply", None);
-    let logout = add(&mut client, &Command::Logout);
+    let logout = add(&mut client, &Command::Session(session::Request::Logout));
     let late = add(&mut client, &text(Target::User(bob.id), "too late", None));
     unanswered.encode(0, &mut bytes);
     client.write(&bytes).unwrap();
 
-    assert!(matches!(client.reply(login), Reply::LoggedIn(_)));
+    assert!(matches!(client.reply(login), Reply::Session(session::Reply::LoggedIn(_))));
     for (seq, request) in (1..).zip(sends) {
         match client.reply(request) {
-            Reply::Sent(sent) => assert_eq!(sent.seq, Seq(seq), "in the order of sending"),
+            Reply::Message(message::Reply::Sent(sent)) => {
+                assert_eq!(sent.seq, Seq(seq), "in the order of sending");
+            }
             other => panic!("SEND was answered {other:?}"),
         }
     }
@@ -134,5 +177,5 @@ fn the_longest_message_arrives_whole_however_it_is_escaped() {
     let refusal = ann.refusal(&text(Target::User(account.id), &"x".repeat(CONTENT_BYTES + 1), None));
     assert_eq!(refusal.errno, Errno::BadRequest);
     assert!(refusal.errmsg.contains("content"), "{refusal:?}");
-    assert!(bob.take_pushes().iter().all(|push| !matches!(push, Push::Message(_))));
+    assert!(bob.take_pushes().iter().all(|push| !matches!(push, Push::Message(message::Push::New(_)))));
 }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use wire::message;
 use wire::{Errno, Reply, Seq, Target, UserId};
 
 /// What a send may take to be refused.
@@ -55,7 +56,7 @@ fn try_send(ann: &mut Sender, bob: &Account) -> bool {
     let begun = Instant::now();
     let reply = ann.client.ask(&text(target.clone(), &content, Some(&cid)));
     let place = match reply {
-        Reply::Sent(sent) => Some((sent.conversation, sent.seq)),
+        Reply::Message(message::Reply::Sent(sent)) => Some((sent.conversation, sent.seq)),
         Reply::Refused(refusal) => {
             assert_eq!(refusal.errno, Errno::Unavailable, "{refusal:?}");
             assert_eq!(refusal.cid.as_deref(), Some(&*cid), "the reply says how to retry");
@@ -139,7 +140,10 @@ fn a_legacy_client_which_cannot_be_refused_waits_for_room() {
     let ballast = server.path_inside("data/ballast");
     fill_up(&ballast);
     let full = Instant::now();
-    while matches!(tlv.ask(&text(target(), &"x".repeat(2_000), None)), Reply::Sent(_)) {
+    while matches!(
+        tlv.ask(&text(target(), &"x".repeat(2_000), None)),
+        Reply::Message(message::Reply::Sent(_))
+    ) {
         assert!(full.elapsed() < PATIENCE, "there is no room, and messages are stored");
         assert!(reader.shown().text.starts_with("xx"));
     }

@@ -5,6 +5,7 @@ use crate::support::standin::{Answers, SENT_AT, Shown, StandIn};
 use crate::support::{Account, Client, Server};
 use std::net::SocketAddr;
 use wire::{Command, ConversationId, Seq, Target, UserId};
+use wire::{group, message, session};
 
 fn user(id: i64) -> Target {
     Target::User(UserId(id as u32))
@@ -70,8 +71,8 @@ fn wait_for_home(
     let begun = std::time::Instant::now();
     loop {
         let reply = witness.ask(&login);
-        let wire::Reply::LoggedIn(reply) = reply else { panic!("{reply:?}") };
-        witness.ask(&Command::Logout);
+        let wire::Reply::Session(session::Reply::LoggedIn(reply)) = reply else { panic!("{reply:?}") };
+        witness.ask(&Command::Session(session::Request::Logout));
         if reply.friends.iter().any(|friend| friend.id.0 as i64 == other) && !reply.conversations.is_empty() {
             break;
         }
@@ -185,18 +186,21 @@ fn a_group_of_five_hundred() {
     host.login(&owner);
     let group = host.create_group("everybody");
     host.send(Target::Conversation(group), "the first");
-    host.ask(&Command::Logout);
+    host.ask(&Command::Session(session::Request::Logout));
     for number in 0..498 {
         let account = host.register(&format!("member number {number}"));
         host.login(&account);
-        host.ask(&Command::JoinGroup { conversation: group });
-        host.ask(&Command::Logout);
+        host.ask(&Command::Group(group::Request::Join(group::Join { conversation: group })));
+        host.ask(&Command::Session(session::Request::Logout));
     }
     let (mut standin, id) = StandIn::join(server.address, "the five hundredth");
     standin.add_group(i64::from(group.0));
     standin.group_chat(i64::from(group.0), "hello, everybody");
     standin.logout();
-    assert!(matches!(host.ask(&Client::by_password(&owner, "the desk")), wire::Reply::LoggedIn(_)));
+    assert!(matches!(
+        host.ask(&Client::by_password(&owner, "the desk")),
+        wire::Reply::Session(session::Reply::LoggedIn(_))
+    ));
     assert_eq!(&*host.message().content, "hello, everybody");
     for number in 0..3 {
         host.send(Target::Conversation(group), &number.to_string());
@@ -225,7 +229,7 @@ fn a_thousand_missed_messages_come_once_and_in_order() {
         other.chat(id, one);
     }
     for request in posted {
-        assert!(matches!(tlv.reply(request), wire::Reply::Sent(_)));
+        assert!(matches!(tlv.reply(request), wire::Reply::Message(message::Reply::Sent(_))));
     }
     let home = standin.login(id).unwrap();
     assert!(home.missed.len() > 3, "as many as fit come with the answer: {home:?}");

@@ -5,7 +5,8 @@ use crate::support::{Account, Client, Nginx, PASSWORD, PATIENCE, Server};
 use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
-use wire::command::Who;
+use wire::account::Who;
+use wire::session;
 use wire::{Command, Credentials, Reply, Target};
 
 /// A server that believes a proxy on this machine.
@@ -15,7 +16,7 @@ fn node() -> Server {
 
 fn by_password(account: &Account, password: &str) -> Command {
     let credentials = Credentials::Password { who: Who::Id(account.id), password: password.into() };
-    Command::Login { credentials, device: None }
+    Command::Session(session::Request::Login(session::Login { credentials, device: None }))
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -54,7 +55,7 @@ fn guessing_passwords_is_slowed_for_the_address_of_the_client() {
     let wait_of_refusal = |from: &str, secret: &str| {
         let (mut client, _) = Client::connect_from(ip(from), nginx.address);
         match client.ask(&by_password(&ann, secret)) {
-            Reply::LoggedIn(_) => None,
+            Reply::Session(session::Reply::LoggedIn(_)) => None,
             Reply::Refused(refusal) => Some(refusal.retry_after_ms.unwrap_or(0)),
             other => panic!("LOGIN was answered {other:?}"),
         }

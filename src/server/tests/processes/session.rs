@@ -2,15 +2,16 @@
 
 use crate::support::client::{PASSWORD, errno};
 use crate::support::{Account, Client, Event, PATIENCE, Server};
-use wire::command::Who;
-use wire::push::Kicked;
-use wire::reply::Presence;
+use wire::account::Who;
+use wire::presence::Presence;
+use wire::session::Kicked;
 use wire::{Command, Credentials, Errno, Push, Reply, Target};
+use wire::{contact, message, presence, session};
 
 #[track_caller]
 fn kicked(said: &[Event]) -> &Kicked {
     match said {
-        [Event::Push(Push::Kicked(kicked))] => kicked,
+        [Event::Push(Push::Session(session::Push::Kicked(kicked)))] => kicked,
         other => panic!("instead of KICKED alone came {other:?}"),
     }
 }
@@ -21,7 +22,7 @@ fn a_second_login_kicks_the_first_and_revokes_its_token() {
     let (mut first, account) = Client::join(server.address, "ann");
     let mut second = Client::connect(server.address);
     let reply = match second.ask(&Client::by_password(&account, "the phone")) {
-        Reply::LoggedIn(reply) => *reply,
+        Reply::Session(session::Reply::LoggedIn(reply)) => *reply,
         other => panic!("LOGIN was answered {other:?}"),
     };
     assert_eq!((reply.id, &*reply.name), (account.id, "ann"));
@@ -45,8 +46,11 @@ fn friends_do_not_see_a_connection_flicker() {
     let server = Server::start(&["--set", "session.grace=2"]);
     let (mut ann, ann_account) = Client::join(server.address, "ann");
     let (bob, bob_account) = Client::join(server.address, "bob");
-    let made = ann.ask(&Command::AddFriend { who: Who::Id(bob_account.id), message: None });
-    assert!(matches!(made, Reply::FriendAdded(_)), "{made:?}");
+    let made = ann.ask(&Command::Contact(contact::Request::Add(contact::Add {
+        who: Who::Id(bob_account.id),
+        message: None,
+    })));
+    assert!(matches!(made, Reply::Contact(contact::Reply::Added(_))), "{made:?}");
     ann.settle();
     ann.take_pushes();
     drop(bob);
@@ -56,9 +60,12 @@ fn friends_do_not_see_a_connection_flicker() {
     assert_eq!(&*ann.message().content, "back");
     drop(bob);
     let pushes = ann.take_pushes();
-    assert!(!pushes.iter().any(|push| matches!(push, Push::Presence(_))), "{pushes:?}");
+    assert!(
+        !pushes.iter().any(|push| matches!(push, Push::Presence(presence::Push::Changed(_)))),
+        "{pushes:?}"
+    );
     let gone = ann.try_push(PATIENCE, |push| match push {
-        Push::Presence(change) => Some((change.id, change.state)),
+        Push::Presence(presence::Push::Changed(change)) => Some((change.id, change.state)),
         _ => None,
     });
     assert_eq!(gone, Some((bob_account.id, Presence::Offline)), "after the grace it is gone");
@@ -73,8 +80,11 @@ fn the_policy_reject_keeps_the_first_session_until_it_ends() {
     assert_eq!(second.refusal(&Client::by_password(&account, "the phone")).errno, Errno::AlreadyOnline);
     assert_eq!(second.refusal(&Client::by_token(&account)).errno, Errno::AlreadyOnline);
     first.settle();
-    assert_eq!(first.ask(&Command::Logout), Reply::Done);
-    assert!(matches!(second.ask(&Client::by_password(&account, "the phone")), Reply::LoggedIn(_)));
+    assert_eq!(first.ask(&Command::Session(session::Request::Logout)), Reply::Done);
+    assert!(matches!(
+        second.ask(&Client::by_password(&account, "the phone")),
+        Reply::Session(session::Reply::LoggedIn(_))
+    ));
 }
 
 #[test]
@@ -84,7 +94,7 @@ fn after_a_logout_somebody_else_logs_in_on_the_same_connection() {
     let bob = client.register("bob");
     let (mut cleo, cleo_account) = Client::join(server.address, "cleo");
     assert_eq!(client.refusal(&Client::by_token(&bob)).errno, Errno::Conflict, "one at a time");
-    assert_eq!(client.ask(&Command::Logout), Reply::Done);
+    assert_eq!(client.ask(&Command::Session(session::Request::Logout)), Reply::Done);
 
     let send = |content| crate::support::client::text(Target::User(cleo_account.id), content, None);
     assert_eq!(client.refusal(&send("from nobody")).errno, Errno::NotLoggedIn);
@@ -94,7 +104,7 @@ fn after_a_logout_somebody_else_logs_in_on_the_same_connection() {
         "LOGOUT revokes the token"
     );
     client.login(&bob);
-    assert!(matches!(client.ask(&send("from bob")), Reply::Sent(_)));
+    assert!(matches!(client.ask(&send("from bob")), Reply::Message(message::Reply::Sent(_))));
     let message = cleo.message();
     assert_eq!((message.from, &*message.name, &*message.content), (bob.id, "bob", "from bob"));
     // What was for the one before does not come.
@@ -110,7 +120,7 @@ fn a_wrong_password_and_an_unknown_account_look_the_same() {
     let ann = client.register("ann");
     let login = |who, password: &str| {
         let credentials = Credentials::Password { who, password: password.into() };
-        Command::Login { credentials, device: None }
+        Command::Session(session::Request::Login(session::Login { credentials, device: None }))
     };
     let wrong = client.refusal(&login(Who::Id(ann.id), "wrong horse"));
     assert_eq!(wrong.errno, Errno::BadCredentials);

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
+use wire::session;
 use wire::{ConversationId, Push, Seq, Target};
 
 const SENDERS: usize = 3;
@@ -74,7 +75,7 @@ fn server_with_a_stalled_reader() -> (Server, Sender, Account, Client, TcpStream
 }
 
 fn wait_for_going_away(client: &mut Client) {
-    client.push(PATIENCE, |push| matches!(push, Push::GoingAway(_)).then_some(()));
+    client.push(PATIENCE, |push| matches!(push, Push::Session(session::Push::GoingAway(_))).then_some(()));
 }
 
 #[test]

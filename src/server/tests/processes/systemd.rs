@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wire::Command;
+use wire::node;
 
 /// The socket that a unit of `Type=notify` is given.
 struct Manager {
@@ -175,7 +176,7 @@ fn a_restart_refuses_no_connection() {
 
 /// Whether somebody answers on this connection.
 fn is_served(client: &mut Client) -> bool {
-    let Ok(request) = client.post(&Command::Nodes) else { return false };
+    let Ok(request) = client.post(&Command::Node(node::Request::Nodes)) else { return false };
     loop {
         match client.event(PATIENCE) {
             Ok(Some(Event::Reply(number, _))) if number == request => return true,

@@ -2,8 +2,9 @@
 
 use crate::support::terminal::Terminal;
 use crate::support::{Client, PASSWORD, PATIENCE, Server};
-use wire::command::Who;
+use wire::account::Who;
 use wire::{Command, Credentials, Push, Target, UserId};
+use wire::{group, message, session, timeline};
 
 /// What somebody types who sits down for the first time.
 pub fn register(terminal: &mut Terminal, name: &str, id: u32) {
@@ -141,9 +142,10 @@ fn text_of_others_cannot_control_the_terminal() {
     mallory.send(Target::Name("li si".into()), &attack("END OF MESSAGE"));
     li.expect("END OF MESSAGE");
     let desc = attack("END OF DESCRIPTION").into();
-    let made = mallory.ask(&Command::CreateGroup { name: "trap".into(), desc });
+    let made =
+        mallory.ask(&Command::Group(group::Request::Create(group::Create { name: "trap".into(), desc })));
     let group = match made {
-        wire::Reply::GroupCreated(made) => made.conversation,
+        wire::Reply::Group(group::Reply::Created(made)) => made.conversation,
         other => panic!("CREATE_GROUP was answered {other:?}"),
     };
     li.type_line(&format!("addgroup:{group}"));
@@ -157,7 +159,9 @@ fn text_of_others_cannot_control_the_terminal() {
     li.expect("END OF MESSAGE");
     // In the terminal of somebody who only has it in the history, too.
     zhang.type_line("chat:3:hello");
-    mallory.push(PATIENCE, |push| matches!(push, Push::Message(m) if &*m.name == "zhang san").then_some(()));
+    mallory.push(PATIENCE, |push| {
+        matches!(push, Push::Message(message::Push::New(m)) if &*m.name == "zhang san").then_some(())
+    });
     for terminal in [&zhang, &li] {
         let text = terminal.text();
         for control in ["\u{1b}]", "owned\u{7}", "\u{202e}", "\u{202c}", "\u{2066}", "\u{1b}[2J", "\u{9b}"] {
@@ -358,7 +362,9 @@ fn after_kill9_every_message_is_there_once_and_what_was_written_is_sent_once() {
     let mut sender = Client::login_to(server.address, &account);
     let mut from_li = || {
         sender.push(PATIENCE, |push| match push {
-            Push::Message(message) if message.from == UserId(1) => Some(message.content.to_string()),
+            Push::Message(message::Push::New(message)) if message.from == UserId(1) => {
+                Some(message.content.to_string())
+            }
             _ => None,
         })
     };
@@ -386,11 +392,13 @@ fn a_client_that_is_kicked_says_by_whom_and_does_not_fight_back() {
     let mut li = Terminal::open(server.address);
     register(&mut li, "li si", 1);
     let mut phone = Client::connect(server.address);
-    let login = |device: &str| Command::Login {
-        credentials: Credentials::Password { who: Who::Id(UserId(1)), password: PASSWORD.into() },
-        device: Some(device.into()),
+    let login = |device: &str| {
+        Command::Session(session::Request::Login(session::Login {
+            credentials: Credentials::Password { who: Who::Id(UserId(1)), password: PASSWORD.into() },
+            device: Some(device.into()),
+        }))
     };
-    assert!(matches!(phone.ask(&login("li's phone")), wire::Reply::LoggedIn(_)));
+    assert!(matches!(phone.ask(&login("li's phone")), wire::Reply::Session(session::Reply::LoggedIn(_))));
     li.expect("you were logged out at ");
     li.expect(" by a login from li's phone");
     li.expect("1. login");
@@ -443,7 +451,10 @@ fn states_are_said_in_ascii_where_nothing_can_be_painted() {
     let message = peer.message();
     peer.ack(message.conversation, message.seq).unwrap();
     dumb.expect("++ delivered to");
-    let read = Command::Read { conversation: message.conversation, seq: message.seq };
+    let read = Command::Timeline(timeline::Request::Read(timeline::Cursor {
+        conversation: message.conversation,
+        seq: message.seq,
+    }));
     peer.post(&read).unwrap();
     dumb.expect(" R read by");
     // A line that is half typed is shown again below what came.

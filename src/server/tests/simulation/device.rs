@@ -3,7 +3,7 @@
 use crate::dice::Dice;
 use chatclient_core::{Event, LinkAction, LogoutReason, Options, SendFailure, Session, Snapshot};
 use std::collections::BTreeMap;
-use wire::command::Who;
+use wire::account::Who;
 use wire::{ConversationId, Seq, Target, UserId};
 
 pub struct Device {

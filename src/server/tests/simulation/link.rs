@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wire::kind::{push, request};
 use wire::limits::{FRAME_BYTES, FRAME_BYTES_BEFORE_LOGIN};
 use wire::{Command, ConversationId, Push, Reply, Seq, UserId, split_frame};
+use wire::{message, session};
 
 pub struct Link {
     pub conn: ConnId,
@@ -98,7 +99,10 @@ impl Link {
             // A heartbeat is the sub-reactor's affair; a run is too short for one to matter.
             if frame.kind != request::HEARTBEAT {
                 let command = Command::decode(frame.kind, frame.value).expect("the client asks rightly");
-                self.held = matches!(command, Command::Login { .. } | Command::Logout);
+                self.held = matches!(
+                    command,
+                    Command::Session(session::Request::Login(_)) | Command::Session(session::Request::Logout)
+                );
                 if frame.request != 0 {
                     assert!(self.order.asked.insert(frame.request), "a request number is used once");
                 }
@@ -123,7 +127,7 @@ impl Link {
             self.down.extend(bytes);
         }
         match reply {
-            Reply::Sent(sent) => {
+            Reply::Message(message::Reply::Sent(sent)) => {
                 let pushed = self.order.pushed.get(&sent.conversation).copied().unwrap_or_default();
                 assert!(
                     sent.duplicate || pushed < sent.seq,
@@ -131,7 +135,7 @@ impl Link {
                 );
                 self.order.own.entry(sent.conversation).or_default().insert(sent.seq);
             }
-            Reply::LoggedIn(_) => self.order.logged_in = true,
+            Reply::Session(session::Reply::LoggedIn(_)) => self.order.logged_in = true,
             _ => {}
         }
     }
@@ -140,7 +144,7 @@ impl Link {
         if self.dead_here {
             return;
         }
-        if let Push::Message(message) = push {
+        if let Push::Message(message::Push::New(message)) = push {
             assert!(self.order.logged_in, "the reply to LOGIN comes before any push");
             let (conversation, seq) = (message.conversation, message.seq);
             let user = self.user.expect("messages go to who is logged in");

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use storage::{MemoryDisk, SqliteStore, Store, StoreError};
+use wire::message;
 use wire::{ConversationId, Dialect, Target, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.
@@ -185,7 +186,7 @@ impl World {
             Order::Reply { conn, kind, request, reply } => self.link(conn).reply(kind, request, &reply),
             Order::Welcome { .. } => unreachable!("no device here is a legacy client"),
             Order::Push { conn, push } => {
-                if matches!(push, wire::Push::Message(_)) {
+                if matches!(push, wire::Push::Message(message::Push::New(_))) {
                     self.check_that_it_may_be_pushed_to(conn.slot());
                 }
                 let mut left_out = std::mem::take(&mut self.left_out);
@@ -194,7 +195,7 @@ impl World {
             }
             Order::Deliver { message, to } => {
                 for conn in to {
-                    let push = wire::Push::Message(Arc::clone(&message));
+                    let push = wire::Push::Message(message::Push::New(Arc::clone(&message)));
                     self.carry_out(Order::Push { conn, push });
                 }
             }

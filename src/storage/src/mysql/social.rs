@@ -5,7 +5,7 @@ use super::link::Link;
 use super::sql::Sql;
 use crate::column::OWNER;
 use logic::store::Written;
-use wire::command::Who;
+use wire::account::Who;
 use wire::{ConversationId, UnixMillis, UserId};
 
 /// Carries out [`logic::store::Write::AddFriend`].

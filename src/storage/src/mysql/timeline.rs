@@ -9,7 +9,7 @@ use crate::column::{content_type_of, kind_of};
 use crate::page::Page;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use wire::command::is_server_cid;
+use wire::message::is_server_cid;
 use wire::{ConversationId, ConversationKind, Message, Seq};
 
 /// Messages that are read at first, and at most, in one round trip: they may be long, and few of them enough.

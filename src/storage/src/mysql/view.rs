@@ -9,8 +9,9 @@ use crate::column::{kind_of, role_of};
 use crate::overview::Overview;
 use crate::page::{Rows, is_fed, is_too_long};
 use logic::store::{Account, Found, LOGIN_LIST_MAX, LoginView, Read, UNREAD_MAX, UnreadPage};
-use wire::command::Who;
-use wire::reply::{Entry, Group};
+use wire::account::Who;
+use wire::group::Group;
+use wire::timeline::ConversationSummary;
 use wire::{ConversationId, Direction, Page, Seq, UnixMillis, UserId};
 
 /// Whether an answer may show messages, or how far conversations have come.
@@ -182,7 +183,7 @@ fn ask_entries(sql: &mut Sql, user: UserId, before: Option<(UnixMillis, Conversa
     sql.push(format_args!(" ORDER BY c.updated_at DESC, c.id DESC LIMIT {}", limit + 1)).end();
 }
 
-fn entries(rows: &[Record], limit: usize) -> Result<Rows<Entry>, Failure> {
+fn entries(rows: &[Record], limit: usize) -> Result<Rows<ConversationSummary>, Failure> {
     page_of(rows, limit, |row| {
         let cursor = |column: usize| Ok(row.maybe_number(column)?.map(|seq| Seq(seq as u64)));
         Ok(overview_of(row)?.entry(row.text(8)?.into(), [cursor(9)?, cursor(10)?]))

@@ -5,7 +5,7 @@ use super::super::column::OWNER;
 use super::{Batch, SqliteStore};
 use logic::store::{CursorMove, CursorStep, Epoch, Written};
 use rusqlite::OptionalExtension;
-use wire::command::Who;
+use wire::account::Who;
 use wire::{ConversationId, ConversationKind, UserId};
 
 impl SqliteStore {

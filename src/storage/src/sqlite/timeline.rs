@@ -11,7 +11,7 @@ use super::run::{SEQ_MAX, parts, place};
 use rusqlite::Connection;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use wire::command::is_server_cid;
+use wire::message::is_server_cid;
 use wire::{ConversationId, Message, Seq, UnixMillis};
 
 /// Messages above `after`, in order, until `enough` says so of one (which is left out) or the end.

@@ -10,8 +10,9 @@ use super::timeline;
 use logic::store::{Account, Found, LOGIN_LIST_MAX, LoginView, Read, UNREAD_MAX, UnreadPage};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::cmp::Reverse;
-use wire::command::Who;
-use wire::reply::{Entry, Group};
+use wire::account::Who;
+use wire::group::Group;
+use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Direction, Page, Seq, UnixMillis, UserId};
 
 /// The columns of [`overview_of`], for `?1 = user`.
@@ -164,7 +165,7 @@ impl View<'_> {
         mut all: Vec<Overview>,
         before: Option<(UnixMillis, ConversationId)>,
         limit: usize,
-    ) -> Result<Rows<Entry>, StoreError> {
+    ) -> Result<Rows<ConversationSummary>, StoreError> {
         let place = |overview: &Overview| (overview.time, overview.conversation);
         if let Some(before) = before {
             all.retain(|overview| place(overview) < before);
@@ -180,7 +181,7 @@ impl View<'_> {
         Ok((entries, more))
     }
 
-    fn entry(&mut self, user: UserId, overview: &Overview) -> Result<Entry, StoreError> {
+    fn entry(&mut self, user: UserId, overview: &Overview) -> Result<ConversationSummary, StoreError> {
         let id = overview.conversation.0;
         let (name, peer_cursors) = match overview.peer {
             Some(peer) => {

@@ -3,7 +3,7 @@
 use super::{DAY_MS, Play, by_name};
 use logic::store::{Found, Read, Token, Write, Written};
 use wire::UserId;
-use wire::command::Who;
+use wire::account::Who;
 
 fn create(name: &str) -> Write {
     Write::CreateAccount { name: name.into(), password: "$hash".into(), nick: Some("nick".into()) }

@@ -5,7 +5,7 @@ use logic::store::{
     Append, CursorMove, CursorStep, Epoch, Found, Holder, NODE_SILENT_MS, Read, Roster, TokenHash, Write,
     Written,
 };
-use wire::command::Who;
+use wire::account::Who;
 use wire::{ConversationId, ConversationKind, Seq, Target, UnixMillis, UserId};
 
 const GRACE: u64 = 300_000;

@@ -4,8 +4,8 @@ use super::{Play, append, appended};
 use logic::store::{
     CursorMove, CursorStep, Epoch, Found, LoginView, Read, Standing, UNREAD_MAX, Write, Written,
 };
-use wire::command::Who;
-use wire::reply::Entry;
+use wire::account::Who;
+use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Seq, Target, UnixMillis, UserId};
 
 fn standing(play: &mut Play<'_>, user: UserId, conversation: ConversationId) -> Standing {
@@ -107,7 +107,7 @@ pub fn a_login_sees_where_it_is_behind(play: &mut Play<'_>) {
         assert!(!view.friends_more && !view.groups_more && !view.conversations_more && !view.unread.more);
         let listed: Vec<_> = view.conversations.iter().map(|entry| entry.conversation).collect();
         assert_eq!(listed, [group, direct, empty]);
-        let expected = Entry {
+        let expected = ConversationSummary {
             conversation: direct,
             kind: ConversationKind::Direct,
             peer: Some(ben),

@@ -3,9 +3,10 @@
 use super::{DAY_MS, Play, append, appended, seqs, walk};
 use logic::store::{Append, Epoch, Found, Read, Write, Written};
 use std::borrow::Cow;
-use wire::command::server_cid;
 use wire::limits::{CONTENT_BYTES, FRAME_BYTES, HISTORY_BYTES};
-use wire::reply::HistoryPage;
+use wire::message::server_cid;
+use wire::timeline;
+use wire::timeline::HistoryPage;
 use wire::{ConversationId, ConversationKind, Direction, Reply, Seq, Target, UserId};
 
 pub fn a_timeline_has_no_gaps(play: &mut Play<'_>) {
@@ -206,7 +207,8 @@ pub fn a_page_ends_before_it_is_too_large(play: &mut Play<'_>) {
                 assert!(bytes > HISTORY_BYTES / 2, "a page is not small for no reason");
             }
             let mut frame = Vec::new();
-            Reply::History(Box::new(HistoryPage { messages, more, first_seq })).encode(13, 1, &mut frame);
+            Reply::Timeline(timeline::Reply::History(Box::new(HistoryPage { messages, more, first_seq })))
+                .encode(13, 1, &mut frame);
             assert!(frame.len() < FRAME_BYTES);
         }
         assert_eq!(walk(play, ben, conversation, 200, true), (1..=24).collect::<Vec<_>>());

@@ -10,8 +10,8 @@ mod social;
 use super::Store;
 use logic::store::{Append, Epoch, Found, Read, Ticket, Write, Written};
 use std::sync::Arc;
-use wire::command::Who;
-use wire::reply::Entry;
+use wire::account::Who;
+use wire::timeline::ConversationSummary;
 use wire::{ConversationId, Direction, Message, Seq, Target, UnixMillis, UserId};
 
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -156,7 +156,7 @@ impl Play<'_> {
         user: UserId,
         before: Option<(UnixMillis, ConversationId)>,
         limit: u32,
-    ) -> (Vec<Entry>, bool) {
+    ) -> (Vec<ConversationSummary>, bool) {
         match self.read(Read::Conversations { user, before, limit }) {
             Found::Conversations { entries, more } => (entries, more),
             other => panic!("{other:?}"),

@@ -2,8 +2,8 @@
 
 use super::{Play, append, appended, by_name, seqs, walk};
 use logic::store::{Found, Read, Write, Written};
-use wire::command::Who;
-use wire::reply::Role;
+use wire::account::Who;
+use wire::group::Role;
 use wire::{ConversationId, Direction, Page, Seq, Target, UserId};
 
 pub fn friendship_is_mutual(play: &mut Play<'_>) {

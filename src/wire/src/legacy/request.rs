@@ -1,9 +1,11 @@
 //! One object to a typed command: the same commands, with the same bounds, that frames give.
 
 use super::MsgIds;
-use crate::command::{Register, Send, Who, short, sized};
-use crate::message::TEXT;
-use crate::{Command, ConversationId, Credentials, Target, UserId, limits, name};
+use crate::account::{self, Register, Who};
+use crate::fields::{short, sized};
+use crate::message::{self, Send, TEXT};
+use crate::session::{self, Login};
+use crate::{Command, ConversationId, Credentials, Target, UserId, contact, group, limits, name};
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
@@ -72,15 +74,18 @@ pub fn decode(object: &[u8], msgids: &MsgIds) -> Result<Command, Fault> {
     } else if msgid == msgids.register {
         register(fields).map_err(Fault::Register)
     } else if msgid == msgids.logout {
-        Ok(Command::Logout)
+        Ok(session::Request::Logout.into())
     } else if msgid == msgids.add_friend {
         let id = fields.friendid.user("friendid");
-        id.map(|id| Command::AddFriend { who: Who::Id(id), message: None }).map_err(Fault::Ignored)
+        id.map(|id| contact::Request::Add(contact::Add { who: Who::Id(id), message: None }).into())
+            .map_err(Fault::Ignored)
     } else if msgid == msgids.create_group {
         create_group(fields).map_err(Fault::Ignored)
     } else if msgid == msgids.add_group {
         let group = fields.groupid.conversation("groupid");
-        group.map(|conversation| Command::JoinGroup { conversation }).map_err(Fault::Ignored)
+        group
+            .map(|conversation| group::Request::Join(group::Join { conversation }).into())
+            .map_err(Fault::Ignored)
     } else {
         Err(Fault::Ignored(format!("msgid {msgid}, which is unknown")))
     }
@@ -89,7 +94,8 @@ pub fn decode(object: &[u8], msgids: &MsgIds) -> Result<Command, Fault> {
 fn chat(target: Result<Target, String>, msg: Field<'_>) -> Result<Command, Fault> {
     let read = || {
         let content = sized("msg", msg.text("msg")?, 1, limits::CONTENT_BYTES)?;
-        Ok(Command::Send(Send { target: target?, content, content_type: TEXT.into(), cid: None }))
+        let send = Send { target: target?, content, content_type: TEXT.into(), cid: None };
+        Ok(message::Request::Send(send).into())
     };
     read().map_err(Fault::Ignored)
 }
@@ -98,7 +104,8 @@ fn login(fields: Fields<'_>) -> Result<Command, String> {
     let who = Who::Id(fields.id.user("id")?);
     // As in a frame: a password that no account can have is wrong, not malformed.
     let password = sized("password", fields.password.text("password")?, 0, limits::PASSWORD_TRIED_BYTES)?;
-    Ok(Command::Login { credentials: Credentials::Password { who, password }, device: None })
+    let login = Login { credentials: Credentials::Password { who, password }, device: None };
+    Ok(session::Request::Login(login).into())
 }
 
 fn register(fields: Fields<'_>) -> Result<Command, String> {
@@ -106,7 +113,8 @@ fn register(fields: Fields<'_>) -> Result<Command, String> {
     name::check("name", &name, limits::NAME_CHARS)?;
     let password = fields.password.text("password")?;
     let password = sized("password", password, limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX)?;
-    Ok(Command::Register(Box::new(Register { name, password, email: None, code: None, nick: None })))
+    let register = Register { name, password, email: None, code: None, nick: None };
+    Ok(account::Request::Register(Box::new(register)).into())
 }
 
 fn create_group(fields: Fields<'_>) -> Result<Command, String> {
@@ -116,7 +124,7 @@ fn create_group(fields: Fields<'_>) -> Result<Command, String> {
         Field::Absent => "".into(),
         desc => short("groupdesc", desc.text("groupdesc")?, limits::GROUP_DESC_CHARS)?,
     };
-    Ok(Command::CreateGroup { name, desc })
+    Ok(group::Request::Create(group::Create { name, desc }).into())
 }
 
 /// JSON that says nothing we understand, or no JSON.
@@ -226,7 +234,8 @@ mod tests {
     #[test]
     fn every_message_is_its_command() {
         let text = |target, content: &str| {
-            Command::Send(Send { target, content: content.into(), content_type: TEXT.into(), cid: None })
+            let send = Send { target, content: content.into(), content_type: TEXT.into(), cid: None };
+            Command::from(message::Request::Send(send))
         };
         let password = Credentials::Password { who: Who::Id(UserId(1)), password: "123456".into() };
         let (email, code, nick) = (None, None, None);
@@ -234,23 +243,29 @@ mod tests {
         for (object, command) in [
             (
                 r#"{"id":1,"msgid":1,"password":"123456"}"#,
-                Command::Login { credentials: password, device: None },
+                session::Request::Login(Login { credentials: password, device: None }).into(),
             ),
-            (r#"{"id":1,"msgid":3}"#, Command::Logout),
-            (r#"{"msgid":4,"name":"zhang","password":"123456"}"#, Command::Register(Box::new(register))),
+            (r#"{"id":1,"msgid":3}"#, session::Request::Logout.into()),
+            (
+                r#"{"msgid":4,"name":"zhang","password":"123456"}"#,
+                account::Request::Register(Box::new(register)).into(),
+            ),
             (
                 r#"{"id":"who cares","msg":"a\"\\\u5bbd\u0000","msgid":6,"name":7,"time":"2021-01-01 12:00:00","toid":2}"#,
                 text(Target::User(UserId(2)), "a\"\\宽\0"),
             ),
             (
                 r#"{"friendid":2,"id":1,"msgid":7}"#,
-                Command::AddFriend { who: Who::Id(UserId(2)), message: None },
+                contact::Request::Add(contact::Add { who: Who::Id(UserId(2)), message: None }).into(),
             ),
             (
                 r#"{"groupdesc":"d","groupname":"g","id":1,"msgid":8}"#,
-                Command::CreateGroup { name: "g".into(), desc: "d".into() },
+                group::Request::Create(group::Create { name: "g".into(), desc: "d".into() }).into(),
             ),
-            (r#"{"groupid":5,"id":1,"msgid":9}"#, Command::JoinGroup { conversation: ConversationId(5) }),
+            (
+                r#"{"groupid":5,"id":1,"msgid":9}"#,
+                group::Request::Join(group::Join { conversation: ConversationId(5) }).into(),
+            ),
             (r#"{"groupid":5,"msg":"b","msgid":10}"#, text(Target::Conversation(ConversationId(5)), "b")),
         ] {
             assert!(read(object).unwrap() == command, "{object}");
@@ -260,7 +275,10 @@ mod tests {
     #[test]
     fn forks_number_them_otherwise() {
         let msgids = MsgIds::from_array([1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1010]);
-        assert_eq!(decode(br#"{"msgid":1003}"#, &msgids).map_err(|e| e.to_string()), Ok(Command::Logout));
+        assert_eq!(
+            decode(br#"{"msgid":1003}"#, &msgids).map_err(|e| e.to_string()),
+            Ok(session::Request::Logout.into())
+        );
         assert!(matches!(decode(br#"{"msgid":3}"#, &msgids), Err(Fault::Ignored(_))));
     }
 

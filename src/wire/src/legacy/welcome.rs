@@ -4,7 +4,9 @@
 //! out: friends come first, then the groups, each with a user at least, then further users, then what was missed.
 
 use super::{Style, escape, message};
-use crate::reply::{Friend, Group, Member, Presence, Role};
+use crate::contact::Friend;
+use crate::group::{Group, Member, Role};
+use crate::presence::Presence;
 use crate::{Message, UserId};
 use serde::Serialize;
 use std::sync::Arc;

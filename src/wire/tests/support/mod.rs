@@ -8,35 +8,27 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::borrow::Cow;
 use std::sync::Arc;
-use wire::command::{Register, Send, Who};
+use wire::account::{Register, Registered, Who};
+use wire::contact::{Friend, FriendChange, FriendEvent, FriendRequest, FriendState, FriendsPage};
+use wire::group::{Group, GroupsPage, Member, MembersPage, Role};
 use wire::kind::request;
-use wire::push::{Changed, FriendChange, FriendEvent, GoingAway, Kicked, Listing, PresenceChange, Receipt};
-use wire::reply::*;
+use wire::message::{Send, Sent};
+use wire::node::{Node, NodesPage};
+use wire::presence::{Presence, PresenceChange};
+
+use wire::session::{Changed, GoingAway, Kicked, Listing, LoggedIn};
+use wire::timeline::{ConversationSummary, ConversationsPage, HistoryPage, Receipt};
 use wire::{
     Command, ConversationId, ConversationKind, Credentials, Direction, Errno, Message, Page, Push, Refusal,
     Reply, Seq, Target, UnixMillis, UserId, limits, name,
 };
+use wire::{account, contact, group, message, node, presence, session, timeline};
 
-/// Every request type that [`Command::decode`] knows.
-pub const KINDS: [u16; 17] = [
-    request::LOGIN,
-    request::LOGOUT,
-    request::REGISTER,
-    request::SEND,
-    request::ADD_FRIEND,
-    request::CREATE_GROUP,
-    request::JOIN_GROUP,
-    request::ACK,
-    request::READ,
-    request::HISTORY,
-    request::ANSWER_FRIEND,
-    request::FRIENDS,
-    request::MEMBERS,
-    request::CONVERSATIONS,
-    request::GROUPS,
-    request::NODES,
-    99,
-];
+/// Every type of request with a JSON value, and one that the protocol does not have.
+pub fn kinds() -> Vec<u16> {
+    let all = wire::kind::REQUESTS.iter().copied().flatten().map(|&(kind, _)| kind);
+    all.filter(|&kind| kind != request::HEARTBEAT).chain([99]).collect()
+}
 
 /// Text of at most `characters`: ASCII, what JSON escapes, and the far ends of Unicode.
 pub fn text(characters: usize) -> impl Strategy<Value = Box<str>> {
@@ -96,7 +88,7 @@ fn who() -> impl Strategy<Value = Who> {
 
 fn cid() -> impl Strategy<Value = Box<str>> {
     let own = bytes(1, limits::CID_BYTES).prop_filter("the server's", |cid| !cid.starts_with('\0'));
-    prop_oneof![own, any::<(u64, u64)>().prop_map(|(boot, count)| wire::command::server_cid(boot, count))]
+    prop_oneof![own, any::<(u64, u64)>().prop_map(|(boot, count)| message::server_cid(boot, count))]
 }
 
 fn content_type() -> impl Strategy<Value = Cow<'static, str>> {
@@ -137,32 +129,34 @@ pub fn command() -> impl Strategy<Value = Command> {
         conversation().prop_map(Target::Conversation),
     ];
     let send = (target, bytes(1, 300), content_type(), option::of(cid())).prop_map(
-        |(target, content, content_type, cid)| Command::Send(Send { target, content, content_type, cid }),
+        |(target, content, content_type, cid)| {
+            Command::Message(message::Request::Send(Send { target, content, content_type, cid }))
+        },
     );
     let direction = prop_oneof![seq().prop_map(Direction::After), seq().prop_map(Direction::Before)];
     prop_oneof![
         4 => send,
         2 => (credentials, option::of(bytes(0, limits::DEVICE_BYTES)))
-            .prop_map(|(credentials, device)| Command::Login { credentials, device }),
-        1 => Just(Command::Logout),
-        2 => register.prop_map(|register| Command::Register(Box::new(register))),
-        1 => (who(), message_to_friend()).prop_map(|(who, message)| Command::AddFriend { who, message }),
+            .prop_map(|(credentials, device)| Command::Session(session::Request::Login(session::Login { credentials, device }))),
+        1 => Just(Command::Session(session::Request::Logout)),
+        2 => register.prop_map(|register| Command::Account(account::Request::Register(Box::new(register)))),
+        1 => (who(), message_to_friend()).prop_map(|(who, message)| Command::Contact(contact::Request::Add(contact::Add { who, message }))),
         1 => (a_name(), text(limits::GROUP_DESC_CHARS))
-            .prop_map(|(name, desc)| Command::CreateGroup { name, desc }),
-        1 => conversation().prop_map(|conversation| Command::JoinGroup { conversation }),
-        1 => (conversation(), seq()).prop_map(|(conversation, seq)| Command::Ack { conversation, seq }),
-        1 => (conversation(), seq()).prop_map(|(conversation, seq)| Command::Read { conversation, seq }),
+            .prop_map(|(name, desc)| Command::Group(group::Request::Create(group::Create { name, desc }))),
+        1 => conversation().prop_map(|conversation| Command::Group(group::Request::Join(group::Join { conversation }))),
+        1 => (conversation(), seq()).prop_map(|(conversation, seq)| Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq }))),
+        1 => (conversation(), seq()).prop_map(|(conversation, seq)| Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation, seq }))),
         1 => (conversation(), direction, rows()).prop_map(|(conversation, direction, limit)| {
-            Command::History { conversation, direction, limit }
+            Command::Timeline(timeline::Request::History(timeline::History { conversation, direction, limit }))
         }),
         1 => (user(), any::<bool>(), message_to_friend())
-            .prop_map(|(id, accept, message)| Command::AnswerFriend { id, accept, message }),
-        1 => page().prop_map(Command::Friends),
-        1 => (conversation(), page()).prop_map(|(conversation, page)| Command::Members { conversation, page }),
+            .prop_map(|(id, accept, message)| Command::Contact(contact::Request::Answer(contact::Answer { id, accept, message }))),
+        1 => page().prop_map(|page| Command::Contact(contact::Request::Friends(page))),
+        1 => (conversation(), page()).prop_map(|(conversation, page)| Command::Group(group::Request::Members(group::Members { conversation, page }))),
         1 => (option::of((time(), conversation())), rows())
-            .prop_map(|(before, limit)| Command::Conversations { before, limit }),
-        1 => page().prop_map(Command::Groups),
-        1 => Just(Command::Nodes),
+            .prop_map(|(before, limit)| Command::Timeline(timeline::Request::Conversations(timeline::Conversations { before, limit }))),
+        1 => page().prop_map(|page| Command::Group(group::Request::Groups(page))),
+        1 => Just(Command::Node(node::Request::Nodes)),
     ]
 }
 
@@ -208,10 +202,10 @@ fn group() -> impl Strategy<Value = Group> {
     })
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
+fn summary() -> impl Strategy<Value = ConversationSummary> {
     let seqs = (seq(), seq(), seq(), seq(), option::of(seq()), option::of(seq()));
     (conversation(), conversation_kind(), option::of(user()), a_name(), seqs, time()).prop_map(
-        |(conversation, kind, peer, name, seqs, time)| Entry {
+        |(conversation, kind, peer, name, seqs, time)| ConversationSummary {
             conversation,
             kind,
             peer,
@@ -241,7 +235,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
 
 fn logged_in() -> impl Strategy<Value = LoggedIn> {
     let account = (user(), a_name(), text(40), time(), text(20), any::<bool>());
-    let lists = (vec(friend(), 0..4), vec(group(), 0..4), vec(entry(), 0..4));
+    let lists = (vec(friend(), 0..4), vec(group(), 0..4), vec(summary(), 0..4));
     (account, lists, any::<(bool, bool, bool)>()).prop_map(|(account, lists, more)| LoggedIn {
         id: account.0,
         name: account.1,
@@ -288,50 +282,59 @@ pub fn reply() -> impl Strategy<Value = (u16, Reply)> {
             request::ANSWER_FRIEND
         ])
         .prop_map(|kind| (kind, Reply::Done)),
-        logged_in().prop_map(|body| Reply::LoggedIn(Box::new(body))).prop_map(of(request::LOGIN)),
+        logged_in()
+            .prop_map(|body| Reply::Session(session::Reply::LoggedIn(Box::new(body))))
+            .prop_map(of(request::LOGIN)),
         (user(), text(40), time())
             .prop_map(|(id, token, token_expires)| {
-                Reply::Registered(Box::new(Registered { id, token, token_expires }))
+                Reply::Account(account::Reply::Registered(Box::new(Registered { id, token, token_expires })))
             })
             .prop_map(of(request::REGISTER)),
         (conversation(), seq(), time(), any::<bool>())
             .prop_map(|(conversation, seq, time, duplicate)| {
-                Reply::Sent(Sent { conversation, seq, time, duplicate })
+                Reply::Message(message::Reply::Sent(Sent { conversation, seq, time, duplicate }))
             })
             .prop_map(of(request::SEND)),
         select(vec![FriendState::Requested, FriendState::Friends])
-            .prop_map(|state| Reply::FriendAdded(FriendAdded { state }))
+            .prop_map(|state| Reply::Contact(contact::Reply::Added(contact::Added { state })))
             .prop_map(of(request::ADD_FRIEND)),
         conversation()
-            .prop_map(|conversation| Reply::GroupCreated(GroupCreated { conversation }))
+            .prop_map(|conversation| Reply::Group(group::Reply::Created(group::Created { conversation })))
             .prop_map(of(request::CREATE_GROUP)),
         (vec(message().prop_map(Arc::new), 0..4), more(), seq())
             .prop_map(|(messages, more, first_seq)| {
-                Reply::History(Box::new(HistoryPage { messages, more, first_seq }))
+                Reply::Timeline(timeline::Reply::History(Box::new(HistoryPage { messages, more, first_seq })))
             })
             .prop_map(of(request::HISTORY)),
         (vec(friend(), 0..4), vec(asks, 0..4), more())
-            .prop_map(|(friends, requests, more)| Reply::Friends(Box::new(FriendsPage {
-                friends,
-                requests,
-                more
-            })))
+            .prop_map(|(friends, requests, more)| Reply::Contact(contact::Reply::Friends(Box::new(
+                FriendsPage { friends, requests, more }
+            ))))
             .prop_map(of(request::FRIENDS)),
         (vec(member, 0..4), more())
-            .prop_map(|(members, more)| Reply::Members(Box::new(MembersPage { members, more })))
+            .prop_map(|(members, more)| Reply::Group(group::Reply::Members(Box::new(MembersPage {
+                members,
+                more
+            }))))
             .prop_map(of(request::MEMBERS)),
-        (vec(entry(), 0..4), more())
+        (vec(summary(), 0..4), more())
             .prop_map(|(conversations, more)| {
-                Reply::Conversations(Box::new(ConversationsPage { conversations, more }))
+                Reply::Timeline(timeline::Reply::Conversations(Box::new(ConversationsPage {
+                    conversations,
+                    more,
+                })))
             })
             .prop_map(of(request::CONVERSATIONS)),
         (vec(group(), 0..4), more())
-            .prop_map(|(groups, more)| Reply::Groups(Box::new(GroupsPage { groups, more })))
+            .prop_map(|(groups, more)| Reply::Group(group::Reply::Groups(Box::new(GroupsPage {
+                groups,
+                more
+            }))))
             .prop_map(of(request::GROUPS)),
         (text(20), vec(node, 0..4))
-            .prop_map(|(best, nodes)| Reply::Nodes(Box::new(NodesPage { best, nodes })))
+            .prop_map(|(best, nodes)| Reply::Node(node::Reply::Nodes(Box::new(NodesPage { best, nodes }))))
             .prop_map(of(request::NODES)),
-        (select(KINDS.to_vec()), refusal()).prop_map(|(kind, refusal)| (kind, refusal.into())),
+        (select(kinds()), refusal()).prop_map(|(kind, refusal)| (kind, refusal.into())),
     ]
 }
 
@@ -347,20 +350,22 @@ pub fn push() -> impl Strategy<Value = Push> {
     ]);
     let listing = select(vec![Listing::Friends, Listing::Groups, Listing::Conversations]);
     prop_oneof![
-        message().prop_map(|message| Push::Message(Arc::new(message))),
-        (user(), presence()).prop_map(|(id, state)| Push::Presence(PresenceChange { id, state })),
-        (text(40), option::of(text(20)), time())
-            .prop_map(|(reason, device, time)| Push::Kicked(Box::new(Kicked { reason, device, time }))),
-        receipt().prop_map(Push::ReadReceipt),
-        receipt().prop_map(Push::Delivered),
-        (user(), a_name(), event, option::of(text(40))).prop_map(|(id, name, event, message)| Push::Friend(
-            Box::new(FriendChange { id, name, event, message })
+        message().prop_map(|message| Push::Message(message::Push::New(Arc::new(message)))),
+        (user(), presence())
+            .prop_map(|(id, state)| Push::Presence(presence::Push::Changed(PresenceChange { id, state }))),
+        (text(40), option::of(text(20)), time()).prop_map(|(reason, device, time)| Push::Session(
+            session::Push::Kicked(Box::new(Kicked { reason, device, time }))
         )),
-        Just(Push::Probe),
+        receipt().prop_map(|body| Push::Timeline(timeline::Push::ReadReceipt(body))),
+        receipt().prop_map(|body| Push::Timeline(timeline::Push::Delivered(body))),
+        (user(), a_name(), event, option::of(text(40))).prop_map(|(id, name, event, message)| Push::Contact(
+            contact::Push::Friend(Box::new(FriendChange { id, name, event, message }))
+        )),
+        Just(Push::Session(session::Push::Probe)),
         (text(40), number(), option::of(text(20))).prop_map(|(reason, retry_after_ms, node)| {
-            Push::GoingAway(Box::new(GoingAway { reason, retry_after_ms, node }))
+            Push::Session(session::Push::GoingAway(Box::new(GoingAway { reason, retry_after_ms, node })))
         }),
-        vec(listing, 0..4).prop_map(|what| Push::Changed(Box::new(Changed { what }))),
+        vec(listing, 0..4).prop_map(|what| Push::Session(session::Push::Changed(Box::new(Changed { what })))),
         refusal().prop_map(|refusal| Push::Error(Box::new(refusal))),
     ]
 }

@@ -22,6 +22,7 @@ use wire::legacy::request::Fault;
 use wire::legacy::{Scan, Scanner, Welcome, message};
 use wire::limits::FRAME_BYTES_BEFORE_LOGIN;
 use wire::{Command, Errno, Message, Push, Reply};
+use wire::{account, session};
 
 /// Bytes of requests that logic has not answered past which a connection is not read.
 const AHEAD_BYTES: usize = 16 * 1024;
@@ -129,7 +130,11 @@ pub(crate) fn decode(
 fn handle_object(conn: &mut Connection, object: &[u8], context: &mut Context) -> Result<(), CloseReason> {
     match wire::legacy::request::decode(object, &context.style.msgids) {
         Ok(command) => {
-            let begins = matches!(command, Command::Login { .. } | Command::Register(_));
+            let begins = matches!(
+                command,
+                Command::Session(session::Request::Login(_))
+                    | Command::Account(account::Request::Register(_))
+            );
             if conn.user().is_none() && !begins {
                 complain(conn, "it sent a request before login, which is ignored");
                 return Ok(());
@@ -137,7 +142,7 @@ fn handle_object(conn: &mut Connection, object: &[u8], context: &mut Context) ->
             conn.charge(command.kind(), 0);
             if let Some(legacy) = &mut conn.legacy {
                 legacy.ahead += object.len();
-                if matches!(command, Command::Logout) {
+                if matches!(command, Command::Session(session::Request::Logout)) {
                     legacy.begin_log_out();
                     context.synthetic_acks.hurry();
                 }
@@ -175,7 +180,7 @@ fn complain(conn: &mut Connection, sentence: &str) {
 pub(crate) fn answer(conn: &mut Connection, kind: u16, reply: &Reply, context: &mut Context) {
     match reply {
         Reply::Refused(refusal) => refuse(conn, kind, refusal.errno, &refusal.errmsg, context),
-        Reply::Registered(made) => {
+        Reply::Account(account::Reply::Registered(made)) => {
             let mut object = Vec::new();
             put_registered(&mut object, &context.style, made.id);
             put(conn, &object, &[], context);
@@ -210,7 +215,7 @@ pub(crate) fn welcome(conn: &mut Connection, welcome: &Welcome, context: &mut Co
 
 /// Pushes what these clients understand: messages. `object` is for use in between.
 pub(crate) fn push(conn: &mut Connection, push: &Push, object: &mut Vec<u8>, context: &mut Context) {
-    if let Push::Message(message) = push {
+    if let Push::Message(wire::message::Push::New(message)) = push {
         object.clear();
         deliver(conn, message, object, context);
     }

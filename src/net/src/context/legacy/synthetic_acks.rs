@@ -7,6 +7,7 @@ use crate::deadline::Tick;
 use foldhash::{HashMap, HashMapExt};
 use logic::limits::LEGACY_WINDOW;
 use logic::{ConnId, Input};
+use wire::timeline;
 use wire::{Command, ConversationId, Seq};
 
 /// A message: where, and which. It stands for those before it there.
@@ -70,7 +71,7 @@ impl SyntheticAcks {
         let ack = |conn, (conversation, seq)| Input::Request {
             conn,
             request: 0,
-            command: Command::Ack { conversation, seq },
+            command: Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq })),
         };
         let all = self.by_connection.drain();
         let acks =
@@ -101,7 +102,10 @@ mod tests {
         assert!(inputs.is_empty(), "one message waits for others");
         acks.report(conn, mark(u64::from(MUCH)), MUCH - 1, Tick(5));
         acks.join(&mut inputs, Tick(5));
-        let told = Command::Ack { conversation: ConversationId(1), seq: Seq(u64::from(MUCH)) };
+        let told = Command::Timeline(timeline::Request::Ack(timeline::Cursor {
+            conversation: ConversationId(1),
+            seq: Seq(u64::from(MUCH)),
+        }));
         let [Input::Request { command, .. }] = &inputs[..] else { panic!("{inputs:?}") };
         assert_eq!(*command, told);
         // And what is left is told in time.

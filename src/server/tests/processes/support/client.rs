@@ -10,15 +10,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use wire::command::{Register, Who};
+use wire::account::{Register, Who};
 use wire::frame::put_frame;
 use wire::kind::{REPLY, request};
 use wire::limits::{FRAME_BYTES, PAGE_MAX};
-use wire::reply::{LoggedIn, Sent};
+use wire::message::Sent;
+use wire::session::LoggedIn;
 use wire::{
     Command, ConversationId, Credentials, Direction, Errno, Heartbeat, Message, Push, Refusal, Reply, Seq,
     Target, UnixMillis, UserId, split_frame,
 };
+use wire::{account, group, message, node, session, timeline};
 
 pub const PASSWORD: &str = "correct horse";
 
@@ -108,8 +110,10 @@ impl Client {
         let (password, name) = (PASSWORD.into(), name.to_owned());
         let (email, code, nick) = (None, None, None);
         let register = Register { name: name.as_str().into(), password, email, code, nick };
-        match self.ask(&Command::Register(Box::new(register))) {
-            Reply::Registered(made) => Account { id: made.id, name, token: made.token },
+        match self.ask(&Command::Account(account::Request::Register(Box::new(register)))) {
+            Reply::Account(account::Reply::Registered(made)) => {
+                Account { id: made.id, name, token: made.token }
+            }
             other => panic!("REGISTER was answered {other:?}"),
         }
     }
@@ -118,20 +122,23 @@ impl Client {
     #[track_caller]
     pub fn login(&mut self, account: &Account) -> LoggedIn {
         match self.ask(&Client::by_token(account)) {
-            Reply::LoggedIn(reply) => *reply,
+            Reply::Session(session::Reply::LoggedIn(reply)) => *reply,
             other => panic!("LOGIN was answered {other:?}"),
         }
     }
 
     /// LOGIN by token.
     pub fn by_token(account: &Account) -> Command {
-        Command::Login { credentials: Credentials::Token(account.token.clone()), device: None }
+        Command::Session(session::Request::Login(session::Login {
+            credentials: Credentials::Token(account.token.clone()),
+            device: None,
+        }))
     }
 
     /// LOGIN by password.
     pub fn by_password(account: &Account, device: &str) -> Command {
         let credentials = Credentials::Password { who: Who::Id(account.id), password: PASSWORD.into() };
-        Command::Login { credentials, device: Some(device.into()) }
+        Command::Session(session::Request::Login(session::Login { credentials, device: Some(device.into()) }))
     }
 
     // ---- sending -----------------------------------------------------------------------------------------------
@@ -168,7 +175,8 @@ impl Client {
     /// Says that all up to `seq` has arrived.
     pub fn ack(&mut self, conversation: ConversationId, seq: Seq) -> Result<(), Closed> {
         let mut bytes = Vec::new();
-        Command::Ack { conversation, seq }.encode(0, &mut bytes);
+        Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq }))
+            .encode(0, &mut bytes);
         self.write(&bytes)
     }
 
@@ -283,7 +291,7 @@ impl Client {
     #[track_caller]
     pub fn message(&mut self) -> Arc<Message> {
         self.push(PATIENCE, |push| match push {
-            Push::Message(message) => Some(Arc::clone(message)),
+            Push::Message(message::Push::New(message)) => Some(Arc::clone(message)),
             _ => None,
         })
     }
@@ -297,8 +305,8 @@ impl Client {
     /// Waits for the answer to a request that changes nothing.
     #[track_caller]
     pub fn settle(&mut self) {
-        let reply = self.ask(&Command::Nodes);
-        assert!(matches!(reply, Reply::Nodes(_)), "NODES was answered {reply:?}");
+        let reply = self.ask(&Command::Node(node::Request::Nodes));
+        assert!(matches!(reply, Reply::Node(node::Reply::Nodes(_))), "NODES was answered {reply:?}");
     }
 
     /// Waits until the server has closed the connection; what it said before.
@@ -321,7 +329,7 @@ impl Client {
     #[track_caller]
     pub fn send(&mut self, target: Target, content: &str) -> Sent {
         match self.ask(&text(target, content, None)) {
-            Reply::Sent(sent) => sent,
+            Reply::Message(message::Reply::Sent(sent)) => sent,
             other => panic!("SEND was answered {other:?}"),
         }
     }
@@ -329,8 +337,11 @@ impl Client {
     /// Makes a group.
     #[track_caller]
     pub fn create_group(&mut self, name: &str) -> ConversationId {
-        match self.ask(&Command::CreateGroup { name: name.into(), desc: "".into() }) {
-            Reply::GroupCreated(made) => made.conversation,
+        match self.ask(&Command::Group(group::Request::Create(group::Create {
+            name: name.into(),
+            desc: "".into(),
+        }))) {
+            Reply::Group(group::Reply::Created(made)) => made.conversation,
             other => panic!("CREATE_GROUP was answered {other:?}"),
         }
     }
@@ -341,8 +352,12 @@ impl Client {
         let (mut messages, mut after) = (Vec::<Arc<Message>>::new(), after);
         loop {
             let direction = Direction::After(after);
-            match self.ask(&Command::History { conversation, direction, limit: PAGE_MAX }) {
-                Reply::History(page) => {
+            match self.ask(&Command::Timeline(timeline::Request::History(timeline::History {
+                conversation,
+                direction,
+                limit: PAGE_MAX,
+            }))) {
+                Reply::Timeline(timeline::Reply::History(page)) => {
                     messages.extend(page.messages);
                     if !page.more {
                         return messages;
@@ -396,7 +411,12 @@ pub fn log_in_and_never_read(address: SocketAddr, account: &Account) -> TcpStrea
 /// SEND of a text.
 pub fn text(target: Target, content: &str, cid: Option<&str>) -> Command {
     let (content, cid) = (content.into(), cid.map(Into::into));
-    Command::Send(wire::command::Send { target, content, content_type: wire::message::TEXT.into(), cid })
+    Command::Message(message::Request::Send(message::Send {
+        target,
+        content,
+        content_type: message::TEXT.into(),
+        cid,
+    }))
 }
 
 /// The error number of a reply.

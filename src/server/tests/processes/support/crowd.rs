@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 use wire::{Command, ConversationId, Message, Push, Reply, Seq, Target, UserId};
+use wire::{group, message, session};
 
 /// Messages of one sender without an answer at any time.
 const WINDOW: usize = 16;
@@ -156,7 +157,10 @@ fn target(groups: &[ConversationId], listener: UserId, number: usize) -> Target 
 
 fn join_all(client: &mut Client, groups: &[ConversationId]) {
     for &conversation in groups {
-        assert_eq!(client.ask(&Command::JoinGroup { conversation }), Reply::Done);
+        assert_eq!(
+            client.ask(&Command::Group(group::Request::Join(group::Join { conversation }))),
+            Reply::Done
+        );
     }
 }
 
@@ -211,7 +215,7 @@ impl Listener {
         let mut pushed: HashMap<ConversationId, Seq> = HashMap::new();
         loop {
             match client.event(Duration::from_millis(50))? {
-                Some(Event::Push(Push::Message(message))) => {
+                Some(Event::Push(Push::Message(message::Push::New(message)))) => {
                     let (conversation, seq) = (message.conversation, message.seq);
                     if let Some(last) = pushed.insert(conversation, seq) {
                         assert_eq!(seq, last.next(), "pushes of one connection leave something out");
@@ -228,7 +232,7 @@ impl Listener {
                     }
                     client.ack(conversation, seq)?;
                 }
-                Some(Event::Push(Push::GoingAway(_))) => return Err(Closed),
+                Some(Event::Push(Push::Session(session::Push::GoingAway(_)))) => return Err(Closed),
                 // The database is away, or this node goes.
                 Some(Event::Reply(_, Reply::Refused(_))) => {
                     thread::sleep(REFUSED_FOR);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use wire::{Command, ConversationId, Errno, Message, Push, Reply, Seq, Target, UserId};
+use wire::{message, session};
 
 /// Pushed messages after which a sender acknowledges.
 const ACK_EVERY: u64 = 64;
@@ -71,11 +72,11 @@ impl Post {
     /// Enters the answer to [`Post::again`]: what had a promise keeps its place.
     fn answered_again(&mut self, reply: Reply) {
         match reply {
-            Reply::Sent(sent) if self.place.is_none() => {
+            Reply::Message(message::Reply::Sent(sent)) if self.place.is_none() => {
                 self.place = Some((sent.conversation, sent.seq));
                 self.first_try = false;
             }
-            Reply::Sent(sent) => {
+            Reply::Message(message::Reply::Sent(sent)) => {
                 assert!(sent.duplicate, "{} was stored before, and again", self.cid);
                 assert_eq!(Some((sent.conversation, sent.seq)), self.place, "{} has moved", self.cid);
             }
@@ -139,7 +140,7 @@ impl Sender {
             Some(Event::Reply(request, reply)) => {
                 let post = &mut self.posts[self.waiting.remove(&request).expect("only messages wait here")];
                 match reply {
-                    Reply::Sent(sent) => {
+                    Reply::Message(message::Reply::Sent(sent)) => {
                         assert!(!sent.duplicate, "{} was sent once and is called a duplicate", post.cid);
                         post.place = Some((sent.conversation, sent.seq));
                         promised.add_one();
@@ -149,13 +150,13 @@ impl Sender {
                 }
                 Ok(1)
             }
-            Some(Event::Push(Push::Message(message))) => {
+            Some(Event::Push(Push::Message(message::Push::New(message)))) => {
                 if message.seq.0.is_multiple_of(ACK_EVERY) {
                     self.client.ack(message.conversation, message.seq)?;
                 }
                 Ok(0)
             }
-            Some(Event::Push(Push::GoingAway(_))) => {
+            Some(Event::Push(Push::Session(session::Push::GoingAway(_)))) => {
                 self.was_warned = true;
                 Ok(0)
             }
@@ -175,7 +176,7 @@ impl Sender {
     pub fn resume(&mut self, address: SocketAddr) -> Result<bool, Closed> {
         self.go_on_with(Client::try_connect(address).map_err(|_| Closed)?);
         let session = match until_available(&mut self.client, &Client::by_token(&self.account))? {
-            Reply::LoggedIn(session) => session,
+            Reply::Session(session::Reply::LoggedIn(session)) => session,
             other => panic!("the login of {} was answered {other:?}", self.account.name),
         };
         for post in self.posts.iter_mut().filter(|post| post.place.is_none()) {

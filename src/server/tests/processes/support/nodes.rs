@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+use wire::node;
 use wire::{Command, Reply};
 
 pub struct Nodes {
@@ -75,7 +76,10 @@ impl Nodes {
             let mut client = Client::connect(node.address);
             let until = Instant::now() + PATIENCE;
             loop {
-                let Reply::Nodes(page) = client.ask(&Command::Nodes) else { panic!("NODES is answered") };
+                let Reply::Node(node::Reply::Nodes(page)) = client.ask(&Command::Node(node::Request::Nodes))
+                else {
+                    panic!("NODES is answered")
+                };
                 if page.nodes.iter().filter(|node| node.alive).count() == self.nodes.len() {
                     break;
                 }

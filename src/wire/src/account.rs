@@ -1,0 +1,99 @@
+//! Accounts: registration, and how a request names a user.
+
+use crate::fields::{Value, fields, need, sized, sized_option};
+use crate::table::requests;
+use crate::{UnixMillis, UserId, json, limits, name};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+requests! {
+    /// Creates an account.
+    4 REGISTER Register(Box<Register>) -> Registered(Box<Registered>) [BeforeLogin],
+}
+
+/// A user, by id or by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    Id(UserId),
+    /// Names are compared as [`name::key`] defines.
+    Name(Box<str>),
+}
+
+impl Who {
+    pub(crate) fn from_fields(id: Option<UserId>, name: Option<Box<str>>) -> Result<Who, String> {
+        match (id, name) {
+            (Some(id), None) => Ok(Who::Id(id)),
+            (None, Some(name)) => Ok(Who::Name(name)),
+            _ => Err("exactly one of `id` and `name` is needed".to_owned()),
+        }
+    }
+
+    pub(crate) fn to_fields(&self) -> (Option<UserId>, Option<Box<str>>) {
+        match self {
+            Who::Id(id) => (Some(*id), None),
+            Who::Name(name) => (None, Some(name.clone())),
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Register {
+    /// 1 to 50 characters.
+    pub name: Box<str>,
+    /// 6 to 128 bytes.
+    pub password: Box<str>,
+    /// The e-mail address to verify, 3 to 254 bytes.
+    pub email: Option<Box<str>>,
+    /// The verification code sent to that address, 1 to 16 bytes.
+    pub code: Option<Box<str>>,
+    /// The name to display, 1 to 50 characters.
+    pub nick: Option<Box<str>>,
+}
+
+fields! {
+    RegisterFields { name: Box<str>, password: Box<str>, email: Box<str>, code: Box<str>, nick: Box<str>, }
+}
+
+impl Value for Register {
+    fn decode(value: &[u8]) -> Result<Register, String> {
+        let f: RegisterFields = json::read(value)?;
+        let name = need("name", f.name)?;
+        name::check("name", &name, limits::NAME_CHARS)?;
+        let password = need("password", f.password)?;
+        let password = sized("password", password, limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX)?;
+        let email = sized_option("email", f.email, 3, limits::EMAIL_BYTES)?;
+        let code = sized_option("code", f.code, 1, limits::CODE_BYTES)?;
+        if let Some(nick) = &f.nick {
+            name::check("nick", nick, limits::NAME_CHARS)?;
+        }
+        Ok(Register { name, password, email, code, nick: f.nick })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Register { name, password, email, code, nick } = self.clone();
+        let (name, password) = (Some(name), Some(password));
+        json::write(out, &RegisterFields { name, password, email, code, nick });
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    pub id: UserId,
+    /// Credentials for a login.
+    pub token: Box<str>,
+    /// When the token expires, unless it is used before.
+    pub token_expires: UnixMillis,
+}
+
+// Passwords and tokens must not reach a log.
+impl fmt::Debug for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Register({:?})", self.name)
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! Contacts: friendships and the requests for them.
+
+use crate::account::Who;
+use crate::fields::{Page, Value, fields, need, short_option};
+use crate::json::{self, present};
+use crate::presence::Presence;
+use crate::table::{Body, pushes, requests};
+use crate::{UnixMillis, UserId, limits};
+use serde::{Deserialize, Serialize};
+
+requests! {
+    /// Makes a friendship, or asks for one.
+    7 ADD_FRIEND Add(Add) -> Added(Added),
+    /// Accepts or refuses a friend request.
+    15 ANSWER_FRIEND Answer(Answer),
+    /// Lists one's friends.
+    16 FRIENDS Friends(Page) -> Friends(Box<FriendsPage>),
+}
+
+pushes! {
+    /// A friendship was asked for, made, refused or ended.
+    0x4005 FRIEND Friend(Box<FriendChange>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Add {
+    pub who: Who,
+    /// Shown with the request, at most 200 characters.
+    pub message: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub id: UserId,
+    pub accept: bool,
+    /// Shown with the answer, at most 200 characters.
+    pub message: Option<Box<str>>,
+}
+
+fields! {
+    AddFields { id: UserId, name: Box<str>, message: Box<str>, }
+    AnswerFields { id: UserId, accept: bool, message: Box<str>, }
+}
+
+impl Value for Add {
+    fn decode(value: &[u8]) -> Result<Add, String> {
+        let f: AddFields = json::read(value)?;
+        let who = Who::from_fields(f.id, f.name)?;
+        Ok(Add { who, message: short_option("message", f.message, limits::FRIEND_MESSAGE_CHARS)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (id, name) = self.who.to_fields();
+        json::write(out, &AddFields { id, name, message: self.message.clone() });
+    }
+}
+
+impl Value for Answer {
+    fn decode(value: &[u8]) -> Result<Answer, String> {
+        let f: AnswerFields = json::read(value)?;
+        let message = short_option("message", f.message, limits::FRIEND_MESSAGE_CHARS)?;
+        Ok(Answer { id: need("id", f.id)?, accept: need("accept", f.accept)?, message })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (id, accept) = (Some(self.id), Some(self.accept));
+        json::write(out, &AnswerFields { id, accept, message: self.message.clone() });
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    pub state: FriendState,
+}
+
+/// The result of ADD_FRIEND.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FriendState {
+    /// The other user has yet to accept.
+    Requested,
+    Friends,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FriendsPage {
+    /// By id.
+    pub friends: Vec<Friend>,
+    /// Requests from others that are not answered yet; only in the first page.
+    pub requests: Vec<FriendRequest>,
+    /// Whether there are friends after this page.
+    pub more: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Friend {
+    pub id: UserId,
+    pub name: Box<str>,
+    pub state: Presence,
+}
+
+/// A request from another user that is not answered yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FriendRequest {
+    pub id: UserId,
+    pub name: Box<str>,
+    pub message: Box<str>,
+    pub time: UnixMillis,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FriendChange {
+    pub id: UserId,
+    pub name: Box<str>,
+    pub event: FriendEvent,
+    /// What the other user wrote with it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub message: Option<Box<str>>,
+}
+
+impl Body for FriendChange {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FriendEvent {
+    /// The other user asks to be friends.
+    Requested,
+    /// The two are friends now.
+    Accepted,
+    /// The other user refused the request.
+    Refused,
+    /// The two are no longer friends.
+    Removed,
+}

@@ -1,0 +1,91 @@
+//! Why a request was not carried out: the error part of every reply, and the value of an ERROR push.
+
+use crate::Errno;
+use crate::json::{self, present};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Never `Ok`.
+    pub errno: Errno,
+    /// A sentence that names the field or the limit.
+    pub errmsg: Cow<'static, str>,
+    /// When to try again, where waiting helps.
+    pub retry_after_ms: Option<u64>,
+    /// The `cid` to retry with, where the message may have been stored.
+    pub cid: Option<Box<str>>,
+}
+
+impl Refusal {
+    /// A refusal that does not pass by waiting.
+    pub fn new(errno: Errno, errmsg: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { errno, errmsg: errmsg.into(), retry_after_ms: None, cid: None }
+    }
+
+    /// A refusal that may be over after `retry_after_ms`.
+    pub fn later(errno: Errno, errmsg: impl Into<Cow<'static, str>>, retry_after_ms: u64) -> Refusal {
+        Refusal { retry_after_ms: Some(retry_after_ms), ..Refusal::new(errno, errmsg) }
+    }
+
+    /// Appends the refusal as a JSON object.
+    pub(crate) fn encode_value(&self, out: &mut Vec<u8>) {
+        let Refusal { errno, errmsg, retry_after_ms, cid } = self;
+        let (errno, errmsg) = (errno.number(), errmsg.as_ref().into());
+        json::write(out, &Envelope { errno, errmsg, retry_after_ms: *retry_after_ms, cid: cid.clone() });
+    }
+
+    /// Reads a refusal; `None` where `errno` is 0.
+    pub(crate) fn decode_value(value: &[u8]) -> Result<Option<Refusal>, String> {
+        let Envelope { errno, errmsg, retry_after_ms, cid } = json::read(value)?;
+        match Errno::from_number(errno) {
+            Some(Errno::Ok) => Ok(None),
+            // A newer server may use error numbers that this client does not know.
+            known => Ok(Some(Refusal {
+                errno: known.unwrap_or(Errno::Internal),
+                errmsg: Cow::Owned(errmsg.into_string()),
+                retry_after_ms,
+                cid,
+            })),
+        }
+    }
+}
+
+/// The fields of a refusal; the value of every reply begins with these.
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    errno: u8,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    errmsg: Box<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    retry_after_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    cid: Option<Box<str>>,
+}
+
+/// A well-framed request that is invalid. It is answered, and the connection stays open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadRequest {
+    /// The protocol has no request of this type.
+    UnknownType(u16),
+    /// The value is invalid; the sentence names the field or the limit.
+    Value(String),
+}
+
+impl From<BadRequest> for Refusal {
+    fn from(bad: BadRequest) -> Refusal {
+        match bad {
+            BadRequest::UnknownType(kind) => {
+                Refusal::new(Errno::UnknownType, format!("there is no request of type {kind}"))
+            }
+            BadRequest::Value(sentence) => Refusal::new(Errno::BadRequest, sentence),
+        }
+    }
+}
+
+impl From<String> for BadRequest {
+    fn from(sentence: String) -> BadRequest {
+        BadRequest::Value(sentence)
+    }
+}

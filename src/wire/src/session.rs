@@ -1,0 +1,173 @@
+//! Sessions: logging in and out, and what the server reports about the session itself.
+
+use crate::account::Who;
+use crate::contact::Friend;
+use crate::fields::{Value, fields, is_false, need, sized, sized_option};
+use crate::group::Group;
+use crate::json::{self, count, present};
+use crate::table::{Body, pushes, requests};
+use crate::timeline::ConversationSummary;
+use crate::{UnixMillis, UserId, limits};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+requests! {
+    /// Logs in on this connection.
+    1 LOGIN Login(Login) -> LoggedIn(Box<LoggedIn>) [BeforeLogin Barrier],
+    /// Ends the session and revokes its token.
+    3 LOGOUT Logout [Barrier],
+}
+
+pushes! {
+    /// Another login ended this session; the connection closes.
+    0x4003 KICKED Kicked(Box<Kicked>),
+    /// To be answered with a heartbeat.
+    0x4006 PROBE Probe,
+    /// The server drains: connect to another node, or again.
+    0x4007 GOING_AWAY GoingAway(Box<GoingAway>),
+    /// Updates may have been missed: ask for the listings again.
+    0x4009 CHANGED Changed(Box<Changed>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    pub credentials: Credentials,
+    /// The client's name for the device it runs on, at most 64 bytes.
+    pub device: Option<Box<str>>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    Password {
+        who: Who,
+        password: Box<str>,
+    },
+    /// A token from an earlier login.
+    Token(Box<str>),
+}
+
+fields! {
+    LoginFields { id: UserId, name: Box<str>, password: Box<str>, token: Box<str>, device: Box<str>, }
+}
+
+impl Value for Login {
+    fn decode(value: &[u8]) -> Result<Login, String> {
+        let f: LoginFields = json::read(value)?;
+        let device = sized_option("device", f.device, 0, limits::DEVICE_BYTES)?;
+        let credentials = match (f.token, f.id, f.name, f.password) {
+            (Some(token), None, None, None) => {
+                Credentials::Token(sized("token", token, 1, limits::TOKEN_BYTES)?)
+            }
+            (Some(_), ..) => {
+                return Err("`token` stands alone, without `id`, `name` and `password`".to_owned());
+            }
+            (None, id, name, password) => {
+                let who = Who::from_fields(id, name)?;
+                let password = need("password", password)?;
+                // A password outside the bounds of REGISTER is answered like any other wrong one.
+                let password = sized("password", password, 0, limits::PASSWORD_TRIED_BYTES)?;
+                Credentials::Password { who, password }
+            }
+        };
+        Ok(Login { credentials, device })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut f = LoginFields { device: self.device.clone(), ..Default::default() };
+        match &self.credentials {
+            Credentials::Password { who, password } => {
+                (f.id, f.name) = who.to_fields();
+                f.password = Some(password.clone());
+            }
+            Credentials::Token(token) => f.token = Some(token.clone()),
+        }
+        json::write(out, &f);
+    }
+}
+
+/// The reply to LOGIN. Each list holds at most 200 rows; its `*_more` says whether there are others.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedIn {
+    pub id: UserId,
+    pub name: Box<str>,
+    /// Credentials for the next login.
+    pub token: Box<str>,
+    /// When the token expires, unless it is used before.
+    pub token_expires: UnixMillis,
+    /// The node that serves the connection.
+    pub node: Box<str>,
+    /// Whether this login continues an interrupted session.
+    pub resumed: bool,
+    /// By id.
+    pub friends: Vec<Friend>,
+    /// By id.
+    pub groups: Vec<Group>,
+    /// Latest first.
+    pub conversations: Vec<ConversationSummary>,
+    /// FRIENDS lists the others.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub friends_more: bool,
+    /// GROUPS lists the others.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub groups_more: bool,
+    /// CONVERSATIONS lists the others.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub conversations_more: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kicked {
+    pub reason: Box<str>,
+    /// The device of the login that ended this session.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub device: Option<Box<str>>,
+    pub time: UnixMillis,
+}
+
+impl Body for Kicked {}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoingAway {
+    pub reason: Box<str>,
+    /// How long to wait before connecting again.
+    #[serde(deserialize_with = "count")]
+    pub retry_after_ms: u64,
+    /// The node to connect to, `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub node: Option<Box<str>>,
+}
+
+impl Body for GoingAway {}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    pub what: Vec<Listing>,
+}
+
+impl Body for Changed {}
+
+/// A listing that may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Listing {
+    Friends,
+    Groups,
+    Conversations,
+}
+
+// Passwords and tokens must not reach a log.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Credentials::Password { who, .. } => write!(f, "Password({who:?})"),
+            Credentials::Token(_) => f.write_str("Token"),
+        }
+    }
+}
+
+impl fmt::Debug for LoggedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lists = (self.friends.len(), self.groups.len(), self.conversations.len());
+        f.debug_struct("LoggedIn").field("id", &self.id).field("lists", &lists).finish_non_exhaustive()
+    }
+}

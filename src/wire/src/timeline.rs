@@ -1,0 +1,184 @@
+//! Timelines: the messages of a conversation in order, and how far its members have received and read them.
+
+use crate::fields::{Value, fields, need, rows, rows_field};
+use crate::json::{self, present};
+use crate::message::{ConversationKind, Message};
+use crate::table::{Body, pushes, requests};
+use crate::{ConversationId, Seq, UnixMillis, UserId};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+requests! {
+    /// Every message up to a seq has reached this client.
+    11 ACK Ack(Cursor) [Receipt],
+    /// Every message up to a seq has been read; implies ACK.
+    12 READ Read(Cursor) [Receipt],
+    /// Reads a page of a timeline.
+    13 HISTORY History(History) -> History(Box<HistoryPage>),
+    /// Lists one's conversations, latest first.
+    18 CONVERSATIONS Conversations(Conversations) -> Conversations(Box<ConversationsPage>),
+}
+
+pushes! {
+    /// The peer of a direct chat has read up to a seq.
+    0x4004 READ_RECEIPT ReadReceipt(Receipt),
+    /// The peer of a direct chat has received up to a seq.
+    0x4008 DELIVERED Delivered(Receipt),
+}
+
+/// A position in a timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub conversation: ConversationId,
+    pub seq: Seq,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    pub conversation: ConversationId,
+    pub direction: Direction,
+    /// At most this many messages, 1 to 200.
+    pub limit: u32,
+}
+
+/// Which messages of a timeline to read. The bound itself is excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The nearest ones after this seq.
+    After(Seq),
+    /// The nearest ones before this seq.
+    Before(Seq),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conversations {
+    /// Only conversations that stand after this `(time, id)` in the list; `None` for the first page.
+    pub before: Option<(UnixMillis, ConversationId)>,
+    /// At most this many rows, 1 to 200.
+    pub limit: u32,
+}
+
+fields! {
+    CursorFields { conversation: ConversationId, seq: Seq, }
+    HistoryFields { conversation: ConversationId, after: Seq, before: Seq, limit: Seq, }
+    ConversationsFields { before: UnixMillis, before_id: ConversationId, limit: Seq, }
+}
+
+impl Value for Cursor {
+    fn decode(value: &[u8]) -> Result<Cursor, String> {
+        let f: CursorFields = json::read(value)?;
+        Ok(Cursor { conversation: need("conversation", f.conversation)?, seq: need("seq", f.seq)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        json::write(out, &CursorFields { conversation: Some(self.conversation), seq: Some(self.seq) });
+    }
+}
+
+impl Value for History {
+    fn decode(value: &[u8]) -> Result<History, String> {
+        let f: HistoryFields = json::read(value)?;
+        let direction = match (f.after, f.before) {
+            (Some(seq), None) => Direction::After(seq),
+            (None, Some(seq)) => Direction::Before(seq),
+            _ => return Err("exactly one of `after` and `before` is needed".to_owned()),
+        };
+        let conversation = need("conversation", f.conversation)?;
+        Ok(History { conversation, direction, limit: rows(f.limit)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (after, before) = match self.direction {
+            Direction::After(seq) => (Some(seq), None),
+            Direction::Before(seq) => (None, Some(seq)),
+        };
+        let conversation = Some(self.conversation);
+        json::write(out, &HistoryFields { conversation, after, before, limit: rows_field(self.limit) });
+    }
+}
+
+impl Value for Conversations {
+    fn decode(value: &[u8]) -> Result<Conversations, String> {
+        let f: ConversationsFields = json::read(value)?;
+        let before = match (f.before, f.before_id) {
+            (Some(time), Some(id)) => Some((time, id)),
+            (None, None) => None,
+            _ => return Err("`before` and `before_id` come together".to_owned()),
+        };
+        Ok(Conversations { before, limit: rows(f.limit)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (before, before_id) = self.before.unzip();
+        json::write(out, &ConversationsFields { before, before_id, limit: rows_field(self.limit) });
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// In the order of their seqs.
+    #[serde(with = "shared")]
+    pub messages: Vec<Arc<Message>>,
+    /// Whether there are more in the direction asked for.
+    pub more: bool,
+    /// The first message that this member can see.
+    pub first_seq: Seq,
+}
+
+/// A history page shares its messages with the timeline they come from.
+mod shared {
+    use super::{Arc, Message};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(messages: &[Arc<Message>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(messages.iter().map(|message| &**message))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arc<Message>>, D::Error> {
+        Vec::<Message>::deserialize(deserializer).map(|messages| messages.into_iter().map(Arc::new).collect())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationsPage {
+    pub conversations: Vec<ConversationSummary>,
+    /// Whether there are conversations after this page.
+    pub more: bool,
+}
+
+/// A conversation as one of its members sees it, without its messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationSummary {
+    pub conversation: ConversationId,
+    pub kind: ConversationKind,
+    /// The other user of a direct chat.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub peer: Option<UserId>,
+    /// The peer's name or the group's.
+    pub name: Box<str>,
+    /// The latest message; 0 where there is none.
+    pub last_seq: Seq,
+    /// The first message that this member can see.
+    pub first_seq: Seq,
+    pub delivered_seq: Seq,
+    pub read_seq: Seq,
+    /// When the conversation last changed.
+    pub time: UnixMillis,
+    /// In a direct chat, up to which message the peer has received.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub peer_delivered_seq: Option<Seq>,
+    /// In a direct chat, up to which message the peer has read.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub peer_read_seq: Option<Seq>,
+}
+
+/// How far the peer of a direct chat has received or read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    pub conversation: ConversationId,
+    /// The peer.
+    pub id: UserId,
+    pub seq: Seq,
+}
+
+impl Body for Receipt {}

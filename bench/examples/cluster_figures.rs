@@ -7,23 +7,23 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it lives on what tests live on")]
 
-#[path = "../../src/server/tests/support/beside.rs"]
-#[allow(dead_code, reason = "tests do more with it")]
-mod beside;
 #[path = "../../src/server/tests/support/mariadb.rs"]
 #[allow(dead_code, reason = "tests do more with it")]
 mod mariadb;
-#[path = "../../src/server/tests/support/part.rs"]
-#[allow(dead_code, reason = "the cluster to try out does more with it")]
-mod part;
 #[path = "../../src/server/tests/support/ports.rs"]
 mod ports;
+#[path = "../../src/server/tests/support/service.rs"]
+#[allow(dead_code, reason = "the cluster to try out does more with it")]
+mod service;
+#[path = "../../src/server/tests/support/supervised.rs"]
+#[allow(dead_code, reason = "tests do more with it")]
+mod supervised;
 #[path = "../../src/server/tests/support/system.rs"]
 mod system;
 
 use mariadb::MariaDb;
-use part::{Part, built};
 use serde_json::{Map, Value};
+use service::{Service, built};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     let seconds = seconds.map_or("10", |at| &*arguments[at + 1]);
     let folder = tempfile::Builder::new().prefix("chatbench-cluster-").tempdir().unwrap();
     let database = MariaDb::start_in(folder.path().join("mariadb"), &DATABASE);
-    let redis = Part::redis(folder.path());
+    let redis = Service::redis(folder.path());
     let (mut table, mut is_faulty) = (String::new(), false);
     for run in &RUNS {
         let figures = measure(run, seconds, folder.path(), &database, &redis);
@@ -111,11 +111,11 @@ fn measure(
     seconds: &str,
     folder: &Path,
     database: &MariaDb,
-    redis: &Part,
+    redis: &Service,
 ) -> Option<Map<String, Value>> {
     let name = database.new_name();
     let nodes = ["n1", "n2"].map(|node| {
-        Part::start(node, &built("chatserver"), folder, |address| {
+        Service::start(node, &built("chatserver"), folder, |address| {
             let own = [
                 format!("storage.url={}", database.url(&name)),
                 format!("cluster.redis=redis://{}", redis.address),

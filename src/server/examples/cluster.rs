@@ -7,25 +7,24 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it lives on what tests live on")]
 
-#[path = "../tests/support/beside.rs"]
-mod beside;
 #[path = "../tests/support/mariadb.rs"]
 #[allow(dead_code, reason = "tests do more with it")]
 mod mariadb;
 #[path = "../tests/support/nginx.rs"]
 #[allow(dead_code, reason = "tests do more with it")]
 mod nginx;
-#[path = "../tests/support/part.rs"]
-mod part;
 #[path = "../tests/support/ports.rs"]
 mod ports;
+#[path = "../tests/support/service.rs"]
+mod service;
+#[path = "../tests/support/supervised.rs"]
+mod supervised;
 #[path = "../tests/support/system.rs"]
 mod system;
 
-use beside::is_running;
 use mariadb::MariaDb;
 use nginx::Nginx;
-use part::{Part, built};
+use service::{Service, built};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fs::{self, OpenOptions};
@@ -36,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
+use supervised::is_running;
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const DATABASE: &str = "chat";
@@ -45,8 +45,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Everything, in the order in which it ends.
 struct Cluster {
     nginx: Nginx,
-    nodes: Vec<Part>,
-    redis: Part,
+    nodes: Vec<Service>,
+    redis: Service,
     database: MariaDb,
 }
 
@@ -89,7 +89,7 @@ fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
 impl Cluster {
     fn start(folder: &Path) -> Cluster {
         let database = MariaDb::start_in(folder.join("mariadb"), &[]);
-        let redis = Part::redis(folder);
+        let redis = Service::redis(folder);
         // Its account has a password, and arguments are seen by everybody on a machine.
         let secret = folder.join("password");
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret).unwrap();
@@ -101,14 +101,14 @@ impl Cluster {
             r#"chat.proxies=["127.0.0.1"]"#.to_owned(),
         ];
         let start = |name| {
-            Part::start(name, &built("chatserver"), folder, |address| {
+            Service::start(name, &built("chatserver"), folder, |address| {
                 let node = format!("cluster.node={name}");
                 let settings = settings.iter().chain([&node]);
                 let words = settings.flat_map(|setting| ["--set".to_owned(), setting.clone()]);
                 words.chain([address.ip().to_string(), address.port().to_string()]).collect()
             })
         };
-        let nodes: Vec<Part> = NODES.into_iter().map(start).collect();
+        let nodes: Vec<Service> = NODES.into_iter().map(start).collect();
         let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.address).collect();
         let nginx = folder.join("nginx");
         fs::create_dir(&nginx).unwrap();

@@ -4,7 +4,7 @@
 mod check;
 
 #[test]
-fn the_manual_page_is_what_the_arguments_say() {
+fn the_manual_page_lists_the_arguments() {
     let command = <chatserver::args::Args as clap::CommandFactory>::command();
     check::check(command, "8", env!("CARGO_MANIFEST_DIR"));
 }

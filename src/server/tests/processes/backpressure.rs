@@ -1,14 +1,14 @@
 //! Clients that are away, do not acknowledge, or do not read: nothing is lost, nobody else waits, memory is bounded.
 
+use crate::support::busy::slack;
 use crate::support::client::{self, text};
-use crate::support::ledger::{Counter, Sender, audit};
+use crate::support::ledger::{Sender, audit};
 use crate::support::{Account, Client, PATIENCE, Server, process};
 use std::time::{Duration, Instant};
-use wire::account::Who;
 use wire::limits::{CONTENT_BYTES, UNACKED_MAX};
 use wire::presence::Presence;
-use wire::{Command, ConversationId, Push, Reply, Seq, Target, UserId};
-use wire::{contact, message, presence};
+use wire::{ConversationId, Push, Reply, Seq, Target, UserId};
+use wire::{message, presence};
 
 const BACKLOG_BYTES: usize = 16 << 20;
 const MESSAGE_BYTES: usize = 8 << 10;
@@ -26,8 +26,9 @@ fn backlog(server: &Server) -> (Sender, Account, ConversationId) {
     let mut ann = Sender::join(server.address, "ann");
     let bob = Client::connect(server.address).register("bob");
     let post = |number| (Target::User(bob.id), content(number, MESSAGE_BYTES));
-    ann.stream(32, BACKLOG, &Counter::default(), post).unwrap();
-    let (conversation, last) = ann.posts.last().unwrap().place.expect("every message is stored");
+    ann.store(32, BACKLOG, post);
+    let (conversation, last) =
+        ann.posts.iter().filter_map(|post| post.place).max().expect("messages were stored");
     assert_eq!(last, Seq(BACKLOG as u64));
     (ann, bob, conversation)
 }
@@ -52,7 +53,7 @@ fn a_backlog_of_16_mib_arrives_whole_and_in_order() {
 }
 
 #[test]
-fn a_client_that_never_acknowledges_gets_500_and_is_kept() {
+fn a_client_that_never_acknowledges_gets_500_messages_and_stays_connected() {
     let server = Server::start(&[]);
     let (ann, bob, conversation) = backlog(&server);
     let mut client = Client::login_to(server.address, &bob);
@@ -81,29 +82,35 @@ fn a_client_that_never_acknowledges_gets_500_and_is_kept() {
 }
 
 #[test]
-fn a_reader_that_stalls_is_closed_after_30_seconds_and_nobody_else_waits() {
+fn a_stalled_reader_is_closed_after_30_seconds_and_delays_nobody() {
     const STALL: Duration = Duration::from_secs(30);
     // Friends see at once that the connection is gone.
     let server = Server::start(&["--set", "session.grace=0"]);
     let (mut ann, ann_account) = Client::join(server.address, "ann");
     let (mut bob, bob_account) = Client::join(server.address, "bob");
     let slow = Client::connect(server.address).register("slow");
-    let made = ann
-        .ask(&Command::Contact(contact::Request::Add(contact::Add { who: Who::Id(slow.id), message: None })));
-    assert!(matches!(made, Reply::Contact(contact::Reply::Added(_))), "{made:?}");
+    ann.befriend(slow.id);
 
     let socket = client::log_in_and_never_read(server.address, &slow);
     assert_eq!(presence(&mut ann, slow.id, PATIENCE), Some(Presence::Online));
+    let before_the_stall = Instant::now();
     // Far more than the kernel's buffers for the connection, and than the server's.
+    let large = |number: usize| {
+        let cid = number.to_string();
+        text(Target::User(slow.id), &content(number, CONTENT_BYTES), Some(&cid))
+    };
     let posts: Vec<u32> = (0..UNACKED_MAX)
         .map(|number| {
             let sender = if number % 2 == 0 { &mut ann } else { &mut bob };
-            sender.post(&text(Target::User(slow.id), &content(number, CONTENT_BYTES), None)).unwrap()
+            sender.post(&large(number)).unwrap()
         })
         .collect();
     for (number, request) in posts.into_iter().enumerate() {
         let sender = if number % 2 == 0 { &mut ann } else { &mut bob };
-        assert!(matches!(sender.reply(request), Reply::Message(message::Reply::Sent(_))));
+        let is_stored = matches!(sender.reply(request), Reply::Message(message::Reply::Sent(_)));
+        assert!(
+            is_stored || matches!(sender.ask_again(&large(number)), Reply::Message(message::Reply::Sent(_)))
+        );
     }
     let begun = Instant::now();
     let mut slowest = Duration::ZERO;
@@ -122,9 +129,12 @@ fn a_reader_that_stalls_is_closed_after_30_seconds_and_nobody_else_waits() {
         }
     };
     assert_eq!(went, Presence::Offline);
-    // The stall began some time before the last message was stored.
-    assert!(begun.elapsed() > STALL / 2, "it was closed after {:?} already", begun.elapsed());
-    assert!(slowest < Duration::from_secs(5), "a message between others took {slowest:?}");
+    let stalled_at_most = before_the_stall.elapsed();
+    assert!(
+        stalled_at_most > STALL - Duration::from_secs(1),
+        "it was closed after {stalled_at_most:?} already"
+    );
+    assert!(slowest < slack(Duration::from_secs(5)), "a message between others took {slowest:?}");
     let peak = process::peak_mib(server.pid());
     assert!(peak <= MEMORY_MIB, "the server took {peak} MiB");
 

@@ -1,26 +1,22 @@
 //! Several nodes over one database, joined by Redis: they act as one, and the loss of anything but the database costs
 //! only time.
 
+use crate::cluster_faults::{arrives_without_redis_within, recovers_within};
 use crate::database::stream_between;
+use crate::support::busy::slack;
 use crate::support::client::{errno, text};
-use crate::support::ledger::until_available;
+use crate::support::effort::effort;
+use crate::support::legacy_client::{Answers, LegacyClient};
 use crate::support::nodes::Nodes;
-use crate::support::standin::{Answers, StandIn};
+use crate::support::setup::until_available;
 use crate::support::{Account, Client, Event, PATIENCE};
 use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
-use wire::account::Who;
 use wire::presence::Presence;
 use wire::{Command, Errno, Push, Reply, Target, UserId};
-use wire::{contact, group, message, presence, session};
-
-fn befriend(client: &mut Client, other: UserId) {
-    let made = client
-        .ask(&Command::Contact(contact::Request::Add(contact::Add { who: Who::Id(other), message: None })));
-    assert!(matches!(made, Reply::Contact(contact::Reply::Added(_))), "{made:?}");
-}
+use wire::{message, presence, session};
 
 fn presence(client: &mut Client, friend: UserId) -> Presence {
     client.push(PATIENCE, |push| match push {
@@ -30,12 +26,12 @@ fn presence(client: &mut Client, friend: UserId) -> Presence {
 }
 
 #[test]
-fn users_of_two_nodes_chat_and_see_each_other() {
+fn users_of_two_nodes_chat_and_see_each_other_online() {
     let cluster = Nodes::start(2, &["--set", "session.grace=1"]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
     let (mut ann, ann_account) = Client::join(one, "ann");
     let (mut bob, bob_account) = Client::join(two, "bob");
-    befriend(&mut ann, bob_account.id);
+    ann.befriend(bob_account.id);
     assert_eq!(presence(&mut ann, bob_account.id), Presence::Online);
     assert_eq!(presence(&mut bob, ann_account.id), Presence::Online);
     for n in 0..50 {
@@ -44,19 +40,13 @@ fn users_of_two_nodes_chat_and_see_each_other() {
         assert_eq!(bob.message().seq, sent.seq);
         let sent = bob.send(Target::User(ann_account.id), &format!("to ann {n}"));
         assert_eq!(ann.message().seq, sent.seq);
-        assert!(n == 0 || begun.elapsed() < Duration::from_secs(2), "it is not the bus that delivers");
+        assert!(n == 0 || begun.elapsed() < slack(Duration::from_secs(2)), "it is not the bus that delivers");
     }
     // A group that begins on one node and is joined on the other.
     let group = ann.create_group("climbing");
-    assert_eq!(
-        bob.ask(&Command::Group(group::Request::Join(group::Join { conversation: group }))),
-        Reply::Done
-    );
+    bob.join_group(group);
     let (mut cleo, _) = Client::join(one, "cleo");
-    assert_eq!(
-        cleo.ask(&Command::Group(group::Request::Join(group::Join { conversation: group }))),
-        Reply::Done
-    );
+    cleo.join_group(group);
     for (n, content) in (0..20).map(|n| (n, format!("to all {n}"))) {
         let sender = if n % 2 == 0 { &mut ann } else { &mut bob };
         sender.send(Target::Conversation(group), &content);
@@ -67,7 +57,7 @@ fn users_of_two_nodes_chat_and_see_each_other() {
     }
     // Who is online where is told in listings, too; after the grace, not before, bob has gone.
     let (mut dan, dan_account) = Client::join(one, "dan");
-    befriend(&mut dan, bob_account.id);
+    dan.befriend(bob_account.id);
     assert_eq!(presence(&mut dan, bob_account.id), Presence::Online);
     drop(dan);
     let listed = Client::connect(two).login(&dan_account).friends;
@@ -77,7 +67,7 @@ fn users_of_two_nodes_chat_and_see_each_other() {
 }
 
 #[test]
-fn a_login_on_another_node_kicks_the_first_at_once() {
+fn a_login_on_another_node_ends_the_first_session_at_once() {
     let cluster = Nodes::start(2, &[]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
     let (mut first, account) = Client::join(one, "ann");
@@ -100,7 +90,7 @@ fn a_login_on_another_node_kicks_the_first_at_once() {
         } else {
             first.wait_closed(PATIENCE);
         }
-        assert!(begun.elapsed() < Duration::from_secs(5), "the kick took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < slack(Duration::from_secs(5)), "the kick took {:?}", begun.elapsed());
         second.send(Target::User(bob_account.id), &format!("round {round}"));
         assert_eq!(*bob.message().content, *format!("round {round}"));
         first = second;
@@ -108,14 +98,14 @@ fn a_login_on_another_node_kicks_the_first_at_once() {
 }
 
 #[test]
-fn two_logins_that_race_leave_one_session() {
+fn concurrent_logins_of_one_account_leave_one_session() {
     const RACERS: usize = 8;
-    const ROUNDS: usize = 260;
+    let rounds = effort(80, 260);
     let cluster = Nodes::start(2, &[]);
     let addresses = [0, 1].map(|at: usize| cluster.nodes[at].address);
     thread::scope(|scope| {
         for racer in 0..RACERS {
-            scope.spawn(move || race(addresses, &format!("racer {racer}"), ROUNDS));
+            scope.spawn(move || race(addresses, &format!("racer {racer}"), rounds));
         }
     });
 }
@@ -159,31 +149,28 @@ fn race(addresses: [SocketAddr; 2], name: &str, rounds: usize) {
 }
 
 #[test]
-fn clients_of_the_legacy_dialect_see_who_is_online_at_another_node() {
+fn legacy_clients_see_who_is_online_on_another_node() {
     let cluster = Nodes::start(2, &[]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
     let (mut ann, _) = Client::join(two, "ann");
     let group = ann.create_group("climbing");
     let (mut bob, _) = Client::join(one, "bob");
-    assert_eq!(
-        bob.ask(&Command::Group(group::Request::Join(group::Join { conversation: group }))),
-        Reply::Done
-    );
-    bob.ask(&Command::Session(session::Request::Logout));
-    let mut standin = StandIn::connect(one, Answers::InThread);
-    let id = standin.register("zhang san").unwrap();
-    standin.login(id).unwrap();
-    standin.add_group(i64::from(group.0));
-    standin.group_chat(i64::from(group.0), "joined");
+    bob.join_group(group);
+    assert_eq!(bob.ask_again(&Command::Session(session::Request::Logout)), Reply::Done);
+    let mut legacy = LegacyClient::connect(one, Answers::InThread);
+    let id = legacy.register("zhang san").unwrap();
+    legacy.login(id).unwrap();
+    legacy.add_group(i64::from(group.0));
+    legacy.group_chat(i64::from(group.0), "joined");
     assert_eq!(&*ann.message().content, "joined");
-    standin.logout();
-    let home = standin.login(id).unwrap();
+    legacy.logout();
+    let home = legacy.login(id).unwrap();
     let states: Vec<_> = home.groups[0].users.iter().map(|(_, name, state, _)| (&**name, &**state)).collect();
     assert_eq!(states, [("ann", "online"), ("bob", "offline"), ("zhang san", "online")]);
 }
 
 #[test]
-fn redis_is_killed_flushed_and_frozen_and_nothing_is_lost_doubled_or_reordered() {
+fn messages_survive_redis_being_killed_flushed_and_frozen() {
     let mut cluster = Nodes::start(2, &[]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
     stream_between(one, two, |promised| {
@@ -194,17 +181,16 @@ fn redis_is_killed_flushed_and_frozen_and_nothing_is_lost_doubled_or_reordered()
         promised.wait_for(promised.count() + 200);
         cluster.redis.command("FLUSHALL");
         promised.wait_for(promised.count() + 200);
-        cluster.redis.freeze(true);
+        cluster.redis.freeze();
         promised.wait_for(promised.count() + 200);
-        cluster.redis.freeze(false);
+        cluster.redis.thaw();
         cluster.redis.command("CLIENT KILL TYPE pubsub");
         promised.wait_for(promised.count() + 200);
     });
 }
 
 #[test]
-fn without_redis_a_message_takes_no_longer_than_a_look_at_the_database() {
-    const BOUND: Duration = Duration::from_millis(2_500);
+fn without_redis_messages_arrive_by_database_polling() {
     let mut cluster = Nodes::start(2, &[]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
     let (mut ann, _) = Client::join(one, "ann");
@@ -216,34 +202,36 @@ fn without_redis_a_message_takes_no_longer_than_a_look_at_the_database() {
         let sent = ann.send(Target::User(bob_account.id), &format!("dark {n}"));
         let begun = Instant::now();
         assert_eq!(bob.message().seq, sent.seq);
-        // The bound, and what a machine that does much else adds.
-        assert!(begun.elapsed() < 2 * BOUND, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < arrives_without_redis_within(), "{:?}", begun.elapsed());
     }
     // Logins go on as well, and kick.
     let (mut cleo, cleo_account) = Client::join(one, "cleo");
     let begun = Instant::now();
     Client::login_to(two, &cleo_account);
     cleo.wait_closed(PATIENCE);
-    assert!(begun.elapsed() < 2 * BOUND, "the older session ended after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < arrives_without_redis_within(),
+        "the older session ended after {:?}",
+        begun.elapsed()
+    );
     cluster.redis.restart();
     cluster.wait_for_all();
     let quick = |ann: &mut Client, bob: &mut Client, n: u32| {
         let sent = ann.send(Target::User(bob_account.id), &format!("light {n}"));
         let begun = Instant::now();
         assert_eq!(bob.message().seq, sent.seq);
-        begun.elapsed() < Duration::from_millis(300)
+        begun.elapsed() < slack(Duration::from_millis(300))
     };
-    let until = Instant::now() + Duration::from_secs(10);
+    let back = Instant::now();
     let mut n = 0;
     while !quick(&mut ann, &mut bob, n) {
-        assert!(Instant::now() < until, "it does not return to normal");
+        assert!(back.elapsed() < recovers_within(), "it does not return to normal");
         n += 1;
     }
 }
 
 #[test]
-fn a_node_that_hears_and_cannot_speak_is_found_in_the_database() {
-    const BOUND: Duration = Duration::from_millis(2_500);
+fn messages_of_a_node_that_cannot_publish_are_found_in_the_database() {
     const UNHEARD: Duration = Duration::from_secs(17);
     let cluster = Nodes::start(2, &[]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
@@ -260,8 +248,7 @@ fn a_node_that_hears_and_cannot_speak_is_found_in_the_database() {
         let sent = ann.send(Target::User(bob_account.id), "unheard");
         let begun = Instant::now();
         assert_eq!(bob.message().seq, sent.seq);
-        // The bound, and what a machine that does much else adds.
-        assert!(begun.elapsed() < 2 * BOUND, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < arrives_without_redis_within(), "{:?}", begun.elapsed());
     }
     assert!(
         !cluster.nodes.iter().any(|node| node.stderr().contains("lost the Redis subscriber connection")),
@@ -270,12 +257,12 @@ fn a_node_that_hears_and_cannot_speak_is_found_in_the_database() {
 }
 
 #[test]
-fn a_node_that_is_killed_or_drains_moves_its_clients_elsewhere() {
+fn clients_of_a_killed_or_draining_node_move_to_another_node() {
     let mut cluster = Nodes::start(3, &[]);
     let addresses: Vec<_> = cluster.nodes.iter().map(|node| node.address).collect();
     let (mut ann, ann_account) = Client::join(addresses[0], "ann");
     let (mut bob, bob_account) = Client::join(addresses[1], "bob");
-    befriend(&mut ann, bob_account.id);
+    ann.befriend(bob_account.id);
     assert_eq!(presence(&mut ann, bob_account.id), Presence::Online);
     ann.take_pushes();
     // Drained: told where to go, and resumed there.
@@ -287,7 +274,7 @@ fn a_node_that_is_killed_or_drains_moves_its_clients_elsewhere() {
     assert!(node.is_some_and(|node| *node != *addresses[1].to_string()));
     let mut bob = Client::connect(addresses[2]);
     assert!(bob.login(&bob_account).resumed);
-    assert!(cluster.nodes[1].wait(Duration::from_secs(10)).success());
+    assert!(cluster.nodes[1].wait(PATIENCE).success());
     bob.send(Target::User(ann_account.id), "from the third");
     assert_eq!(&*ann.message().content, "from the third");
     // Killed: the same, and nobody saw anybody go.

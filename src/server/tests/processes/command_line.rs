@@ -30,7 +30,7 @@ fn chatserver_in(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[test]
-fn a_command_line_that_cannot_be_read_shows_the_usage() {
+fn an_invalid_command_line_shows_the_usage() {
     for arguments in [
         &["--wrong"][..],
         &["127.0.0.1"],
@@ -50,7 +50,7 @@ fn a_command_line_that_cannot_be_read_shows_the_usage() {
 }
 
 #[test]
-fn a_wrong_configuration_is_one_sentence() {
+fn an_invalid_configuration_is_reported_in_one_sentence() {
     for (arguments, sentence) in [
         (
             &["--config", "none.toml"][..],
@@ -70,7 +70,7 @@ fn a_wrong_configuration_is_one_sentence() {
 }
 
 #[test]
-fn what_is_only_asked_for_is_answered() {
+fn version_help_check_and_print_exit_without_serving() {
     let (code, stdout, stderr) = chatserver(&["--version"]);
     assert_eq!((code, &*stderr), (0, ""));
     assert_eq!(stdout, format!("chatserver {}\n", env!("CARGO_PKG_VERSION")));
@@ -101,7 +101,7 @@ fn what_is_only_asked_for_is_answered() {
 }
 
 #[test]
-fn the_nearest_key_is_named_wherever_the_wrong_one_stands() {
+fn a_misspelt_key_in_a_file_is_reported_with_the_nearest_one() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("chat.toml");
     std::fs::write(&file, "[limits]\nmesages_per_second = 5\n").unwrap();
@@ -124,7 +124,7 @@ fn the_printed_configuration_can_be_read_again() {
 }
 
 #[test]
-fn the_first_start_says_where_everything_is_and_makes_it() {
+fn the_first_start_creates_its_data_and_prints_where() {
     let mut server = Server::start(&[]);
     let (said, address) = (server.stdout(), server.address);
     assert!(said.contains(&format!("listens on {address} (chat)\n")), "{said}");
@@ -140,7 +140,7 @@ fn the_first_start_says_where_everything_is_and_makes_it() {
 }
 
 #[test]
-fn a_port_in_use_is_said_with_one_that_is_free() {
+fn a_port_in_use_is_reported_with_a_free_one() {
     let server = Server::start(&[]);
     let port = server.address.port();
     let (code, stdout, stderr) = chatserver_with_data(&["127.0.0.1", &port.to_string()]);
@@ -153,7 +153,7 @@ fn a_port_in_use_is_said_with_one_that_is_free() {
 }
 
 #[test]
-fn a_second_server_on_the_same_data_says_who_has_it() {
+fn a_second_server_on_the_same_data_names_the_first() {
     let server = Server::start(&[]);
     let data = server.folder().join("data/chat.db");
     let setting = format!("storage.url=sqlite:{}", data.display());

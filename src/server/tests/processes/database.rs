@@ -1,25 +1,37 @@
 //! A database server behind the chat server: what may go wrong with it, and what it must be like.
 
 use crate::durability::survives_kill_9;
+use crate::support::busy::slack;
 use crate::support::client::{errno, text};
-use crate::support::ledger::{Counter, Sender, audit, until_available};
+use crate::support::effort::effort;
+use crate::support::ledger::{Counter, Sender, audit};
 use crate::support::mariadb::{PASSWORD, USER};
 use crate::support::proxy::{Cut, JOIN, Proxy};
-use crate::support::{Account, Client, MariaDb, PATIENCE, Raised, Server, programs};
+use crate::support::setup::until_available;
+use crate::support::{Account, Client, MariaDb, PATIENCE, RaiseOnDrop, Server, programs};
 use mysql::prelude::Queryable;
 use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wire::{ConversationId, Errno, Message, Push, Seq, Target};
 use wire::{group, message, session};
 
-/// When work must go on after the database is back, and what a machine that does much else adds.
-pub const RESUMES_WITHIN: Duration = Duration::from_millis(3_000 + 2_000);
 const SENDERS: usize = 3;
 const WINDOW: usize = 16;
+
+/// When work must go on after the database is back.
+pub fn resumes_within() -> Duration {
+    Duration::from_secs(3) + slack(Duration::from_secs(2))
+}
+
+/// When a request is answered while the database is away.
+pub fn answers_within() -> Duration {
+    Duration::from_secs(2) + slack(Duration::from_secs(2))
+}
 
 fn url_setting(url: &str) -> String {
     format!("storage.url={url}")
@@ -29,8 +41,8 @@ fn start_on(url: &str) -> Server {
     Server::start(&["--set", &url_setting(url)])
 }
 
-/// A connection to the database that was told this: with a transaction in it, it holds what that holds.
-pub fn told(database: &MariaDb, statements: &[&str]) -> mysql::Conn {
+/// A connection on which these statements were executed: while it lives, it holds the locks of its open transaction.
+pub fn connection_holding(database: &MariaDb, statements: &[&str]) -> mysql::Conn {
     let mut connection = database.connect().unwrap();
     statements.iter().for_each(|sql| connection.query_drop(sql).unwrap());
     connection
@@ -56,7 +68,7 @@ pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Co
     let (promised, over, read) = (Counter::default(), AtomicBool::new(false), AtomicBool::new(false));
     let pushed = thread::scope(|scope| {
         let pushes = scope.spawn(|| receive(&mut bob, &read));
-        let last = Raised(&read);
+        let all_is_sent = RaiseOnDrop(&read);
         thread::scope(|scope| {
             for sender in &mut senders {
                 scope.spawn(|| {
@@ -69,41 +81,47 @@ pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Co
                 });
             }
             // Also where the trouble is the test's own.
-            let _over = Raised(&over);
+            let _over = RaiseOnDrop(&over);
             promised.wait_for(200);
             trouble(&promised);
         });
         for sender in &mut senders {
             sender.retry_all(from);
         }
-        drop(last);
+        drop(all_is_sent);
         pushes.join().unwrap()
     });
     audit_all(&mut bob, &senders, pushed);
 }
 
-/// Takes pushes until there are no more after `read`.
-fn receive(bob: &mut Client, read: &AtomicBool) -> Vec<std::sync::Arc<Message>> {
+/// Takes and acknowledges pushes as they come, until all is `sent`.
+fn receive(bob: &mut Client, sent: &AtomicBool) -> Vec<Arc<Message>> {
     let mut pushed = Vec::new();
-    loop {
-        let last = read.load(Ordering::Relaxed);
-        let message =
-            bob.try_push(Duration::from_millis(if last { 1_000 } else { 100 }), |push| match push {
-                Push::Message(message::Push::New(message)) => Some(std::sync::Arc::clone(message)),
-                _ => None,
-            });
-        match message {
-            Some(message) => {
-                bob.ack(message.conversation, message.seq).unwrap();
-                pushed.push(message);
-            }
-            None if last => return pushed,
-            None => {}
-        }
+    while !sent.load(Ordering::Relaxed) {
+        pushed.extend(next_message(bob, Duration::from_millis(100)));
     }
+    pushed
 }
 
-fn audit_all(bob: &mut Client, senders: &[Sender], pushed: Vec<std::sync::Arc<Message>>) {
+fn next_message(bob: &mut Client, within: Duration) -> Option<Arc<Message>> {
+    let message = bob.try_push(within, |push| match push {
+        Push::Message(message::Push::New(message)) => Some(Arc::clone(message)),
+        _ => None,
+    })?;
+    bob.ack(message.conversation, message.seq).unwrap();
+    Some(message)
+}
+
+fn audit_all(bob: &mut Client, senders: &[Sender], mut pushed: Vec<Arc<Message>>) {
+    let all: usize = senders.iter().map(|sender| sender.posts.len()).sum();
+    while pushed.len() < all {
+        let message = next_message(bob, PATIENCE);
+        pushed.push(message.unwrap_or_else(|| panic!("{} were pushed of {all}", pushed.len())));
+    }
+    assert!(
+        bob.take_pushes().iter().all(|push| !matches!(push, Push::Message(message::Push::New(_)))),
+        "something came twice"
+    );
     for sender in senders {
         let conversation: ConversationId = sender.posts[0].place.unwrap().0;
         let timeline = bob.history(conversation, Seq(0));
@@ -115,12 +133,12 @@ fn audit_all(bob: &mut Client, senders: &[Sender], pushed: Vec<std::sync::Arc<Me
 }
 
 #[test]
-fn what_was_acknowledged_survives_kill_9_of_the_server() {
-    survives_kill_9(start_on_shared(), 6);
+fn acknowledged_messages_survive_kill_9_with_mysql() {
+    survives_kill_9(start_on_shared(), effort(6, 60));
 }
 
 #[test]
-fn the_database_is_killed_and_comes_back() {
+fn messages_survive_a_database_crash() {
     let mut database = MariaDb::start(&[]);
     let mut server = start_on(&database.url("chat"));
     stream_through_trouble(&server, |promised| {
@@ -133,7 +151,7 @@ fn the_database_is_killed_and_comes_back() {
             let back = Instant::now();
             let before = promised.count();
             promised.wait_for(before + 100);
-            assert!(back.elapsed() < RESUMES_WITHIN, "work went on after {:?}", back.elapsed());
+            assert!(back.elapsed() < resumes_within(), "work went on after {:?}", back.elapsed());
             eve.register(&name);
         }
     });
@@ -142,7 +160,7 @@ fn the_database_is_killed_and_comes_back() {
 }
 
 #[test]
-fn a_send_while_the_database_is_away_is_refused_in_time() {
+fn a_send_during_a_database_outage_is_refused_in_time() {
     let mut database = MariaDb::start(&[]);
     let server = start_on(&database.url("chat"));
     let (mut ann, account) = Client::join(server.address, "ann");
@@ -153,25 +171,25 @@ fn a_send_while_the_database_is_away_is_refused_in_time() {
         let begun = Instant::now();
         let reply = ann.ask(&text(Target::User(bob.id), "second", Some(&format!("cid {number}"))));
         assert_eq!(errno(&reply), Errno::Unavailable);
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < answers_within(), "{:?}", begun.elapsed());
         ann.heartbeat(account.id);
     }
     database.restart();
     let back = Instant::now();
     let reply = until_available(&mut ann, &text(Target::User(bob.id), "second", Some("cid 0")));
     assert_eq!(errno(&reply.expect("the server stays")), Errno::Ok);
-    assert!(back.elapsed() < RESUMES_WITHIN, "{:?}", back.elapsed());
+    assert!(back.elapsed() < resumes_within(), "{:?}", back.elapsed());
     let mut bob = Client::login_to(server.address, &bob);
     assert_eq!([&*bob.message().content, &*bob.message().content], ["first", "second"]);
 }
 
 #[test]
-fn the_answer_to_a_commit_is_lost_and_nothing_else() {
+fn a_commit_with_a_lost_answer_is_neither_lost_nor_repeated() {
     let database = MariaDb::shared();
     let proxy = Proxy::before(database.port);
     let mut server = start_on(&database.url_at(proxy.port, &database.new_name()));
     stream_through_trouble(&server, |promised| {
-        for round in 0..60 {
+        for round in 0..effort(60, 600) {
             proxy.cut([Cut::Answer, Cut::Late, Cut::Question][round % 3]);
             promised.wait_for(promised.count() + 20);
         }
@@ -180,7 +198,7 @@ fn the_answer_to_a_commit_is_lost_and_nothing_else() {
 }
 
 #[test]
-fn a_join_whose_commit_was_not_answered_is_told_as_it_is() {
+fn a_join_with_a_lost_commit_answer_is_reported_as_it_was_stored() {
     let database = MariaDb::shared();
     let proxy = Proxy::before(database.port);
     let server = start_on(&database.url_at(proxy.port, &database.new_name()));
@@ -192,14 +210,14 @@ fn a_join_whose_commit_was_not_answered_is_told_as_it_is() {
         proxy.arm([Cut::Answer, Cut::Late, Cut::Question][round % 3], JOIN);
         assert_eq!(bob.ask(&join), wire::Reply::Done);
         proxy.wait_until_cut();
-        assert_eq!(errno(&bob.ask(&join)), Errno::Conflict);
+        assert_eq!(errno(&bob.ask_again(&join)), Errno::Conflict);
         ann.send(Target::Conversation(conversation), "welcome");
         assert_eq!(&*bob.message().content, "welcome");
     }
 }
 
 #[test]
-fn a_node_that_stands_still_holds_up_its_conversation_for_four_seconds_and_no_other() {
+fn a_frozen_transaction_delays_its_own_conversation_for_four_seconds_and_no_other() {
     let database = MariaDb::shared();
     let name = database.new_name();
     let server = start_on(&database.url(&name));
@@ -210,24 +228,28 @@ fn a_node_that_stands_still_holds_up_its_conversation_for_four_seconds_and_no_ot
     let (held, _) = (ann.send(bob.clone(), "1"), ann.send(cleo.clone(), "1"));
     // Another node, with the limits that each node sets for itself, is frozen in the middle of its transaction.
     let lock = format!("SELECT id FROM {name}.conversation WHERE id = {} FOR UPDATE", held.conversation);
-    let _frozen = told(database, &["SET SESSION wait_timeout = 3", "START TRANSACTION", &lock]);
+    let _frozen = connection_holding(database, &["SET SESSION wait_timeout = 3", "START TRANSACTION", &lock]);
     let begun = Instant::now();
     let waiting = ann.post(&text(bob.clone(), "2", Some("waits"))).unwrap();
     let next = ann.post(&text(bob, "3", Some("waits behind it"))).unwrap();
     for number in 0..5 {
         ann.send(cleo.clone(), &number.to_string());
     }
-    assert!(begun.elapsed() < Duration::from_secs(2), "others waited for {:?}", begun.elapsed());
+    assert!(begun.elapsed() < slack(Duration::from_secs(2)), "others waited for {:?}", begun.elapsed());
     // Logic answers in time; the messages are stored all the same, in order.
     assert_eq!([errno(&ann.reply(waiting)), errno(&ann.reply(next))], [Errno::Unavailable; 2]);
     let mut bob = Client::login_to(server.address, &others[0]);
     let contents: Vec<String> = (0..3).map(|_| bob.message().content.to_string()).collect();
     assert_eq!(contents, ["1", "2", "3"]);
-    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(4) + slack(Duration::from_secs(1)),
+        "it took {:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
-fn what_is_in_flight_when_a_server_is_told_to_end_is_finished_and_answered() {
+fn appends_in_flight_at_sigterm_are_finished_and_answered() {
     let database = MariaDb::shared();
     let name = database.new_name();
     let mut server = start_on(&database.url(&name));
@@ -235,7 +257,7 @@ fn what_is_in_flight_when_a_server_is_told_to_end_is_finished_and_answered() {
     let bob = Target::User(Client::connect(server.address).register("bob").id);
     let held = ann.send(bob.clone(), "1");
     let lock = format!("SELECT id FROM {name}.conversation WHERE id = {} FOR UPDATE", held.conversation);
-    let mut holder = told(database, &["START TRANSACTION", &lock]);
+    let mut holder = connection_holding(database, &["START TRANSACTION", &lock]);
     let waiting = ann.post(&text(bob, "2", None)).unwrap();
     // What was asked before this has begun.
     ann.settle();
@@ -249,7 +271,7 @@ fn what_is_in_flight_when_a_server_is_told_to_end_is_finished_and_answered() {
 }
 
 #[test]
-fn a_weak_database_is_refused_with_what_to_change_unless_that_is_accepted() {
+fn a_database_with_weak_durability_is_refused_unless_accepted() {
     let database = MariaDb::start(&["--innodb-flush-log-at-trx-commit=2"]);
     let url = url_setting(&database.url("chat"));
     let refused = refusal(&["--set", &url]);
@@ -267,7 +289,7 @@ fn a_weak_database_is_refused_with_what_to_change_unless_that_is_accepted() {
 }
 
 #[test]
-fn a_database_that_cannot_be_used_is_said_without_its_password() {
+fn an_unusable_database_is_reported_without_its_password() {
     let database = MariaDb::shared();
     let away = refusal(&["--set", &url_setting(&database.url_at(1, "chat"))]);
     assert!(away.contains(&format!("mysql://{USER}@127.0.0.1:1/chat cannot be used")), "{away}");
@@ -286,7 +308,7 @@ fn a_database_that_cannot_be_used_is_said_without_its_password() {
 }
 
 #[test]
-fn the_password_can_lie_in_a_file() {
+fn the_database_password_can_be_read_from_a_file() {
     let database = MariaDb::shared();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");

@@ -1,5 +1,6 @@
 //! More connections than there is room for, and connections that wait to log in for ever.
 
+use crate::support::busy::slack;
 use crate::support::{Client, PATIENCE, Server, process};
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
@@ -69,7 +70,7 @@ fn hold(server: &Server, pair: &mut Pair, stranger: SocketAddr) {
 }
 
 #[test]
-fn a_low_limit_of_open_files_bounds_connections_and_harms_nobody_who_is_there() {
+fn a_low_limit_of_open_files_bounds_connections_and_affects_no_existing_one() {
     let limited = ["sh", "-c", "ulimit -n 96 && exec \"$0\" \"$@\""];
     let server = Server::start_wrapped(&limited, 0, &["--set", "limits.connections=10000"]);
     assert!(server.stderr().contains("raise LimitNOFILE"), "{}", server.stderr());
@@ -120,7 +121,8 @@ fn of_1300_silent_connections_the_oldest_300_are_closed_after_10_seconds() {
             assert!(begun.elapsed() > Duration::from_secs(9), "closed after {:?} already", begun.elapsed());
         }
     }
-    assert!(begun.elapsed() < Duration::from_secs(16), "it took {:?}", begun.elapsed());
+    let within = Duration::from_secs(10) + slack(Duration::from_secs(6));
+    assert!(begun.elapsed() < within, "it took {:?}", begun.elapsed());
     pair.chat();
     let open = silent[surplus..].iter_mut().filter_map(|stream| {
         stream.set_nonblocking(true).unwrap();

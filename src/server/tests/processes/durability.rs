@@ -1,12 +1,13 @@
 //! kill -9 in the middle of everything: what was acknowledged is there, once, in order.
 
+use crate::support::effort::effort;
 use crate::support::ledger::{Counter, Sender, audit};
 use crate::support::{Account, Client, Server};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
+use wire::timeline;
 use wire::{Command, ConversationId, Direction, Message, Reply, Seq, Target, UserId};
-use wire::{group, timeline};
 
 /// Messages of one sender without an answer at any time.
 const WINDOW: usize = 32;
@@ -14,7 +15,7 @@ const WINDOW: usize = 32;
 const FILED_ABOVE_BYTES: usize = 16 << 20;
 
 /// Four who send to a group and to one reader, and all their conversations.
-struct Crowd {
+struct Members {
     senders: Vec<Sender>,
     reader: Reader,
     group: ConversationId,
@@ -29,18 +30,17 @@ struct Reader {
     has: HashMap<ConversationId, Seq>,
 }
 
-impl Crowd {
-    fn gather(server: &Server) -> Crowd {
+impl Members {
+    fn join(server: &Server) -> Members {
         let mut senders: Vec<Sender> =
             ["ann", "bob", "cleo", "dan"].map(|name| Sender::join(server.address, name)).into();
         let group = senders[0].client.create_group("all of us");
         let (mut reader, account) = Client::join(server.address, "reader");
-        let join = Command::Group(group::Request::Join(group::Join { conversation: group }));
         for client in senders.iter_mut().skip(1).map(|sender| &mut sender.client).chain([&mut reader]) {
-            assert_eq!(client.ask(&join), Reply::Done);
+            client.join_group(group);
         }
         let reader = Reader { account, has: HashMap::new() };
-        Crowd { senders, reader, group, audited: HashMap::new() }
+        Members { senders, reader, group, audited: HashMap::new() }
     }
 
     /// Everybody sends texts of `bytes` bytes until `kill_at` of them are acknowledged, when the server is killed.
@@ -126,33 +126,33 @@ fn content(number: usize, bytes: usize) -> String {
 }
 
 #[test]
-fn what_was_acknowledged_survives_kill_9_once_and_in_order() {
-    survives_kill_9(Server::start(&[]), 20);
+fn acknowledged_messages_survive_kill_9_once_and_in_order() {
+    survives_kill_9(Server::start(&[]), effort(20, 150));
 }
 
 /// Kills a server in mid-stream, over and over, and audits it each time.
 pub fn survives_kill_9(mut server: Server, rounds: usize) {
-    let mut crowd = Crowd::gather(&server);
+    let mut members = Members::join(&server);
     for round in 0..rounds {
         // From the very first acknowledgement on, at another place each round.
         let kill_at = 1 + round * round * 7 % 613;
-        crowd.stream_until_killed(&mut server, 20 + round * 10, kill_at);
+        members.stream_until_killed(&mut server, 20 + round * 10, kill_at);
         server.restart();
-        crowd.audit(&server);
+        members.audit(&server);
     }
 }
 
 #[test]
 fn a_crash_while_messages_are_filed_loses_and_doubles_nothing() {
     let mut server = Server::start(&[]);
-    let mut crowd = Crowd::gather(&server);
+    let mut members = Members::join(&server);
     let (bytes, mut half_filed) = (16_000, 0);
     let mut records_before = 0;
     for round in 0..8 {
         // The first messages beyond what is kept in the journal, and then some slices of the filing later each time.
         let kill_at = FILED_ABOVE_BYTES / bytes + 1 + round * 20;
-        crowd.stream_until_killed(&mut server, bytes, kill_at);
-        let audited: u64 = crowd.audited.values().map(|seq| seq.0).sum();
+        members.stream_until_killed(&mut server, bytes, kill_at);
+        let audited: u64 = members.audited.values().map(|seq| seq.0).sum();
         let (filed, records) = left_behind(&server);
         half_filed += usize::from(filed > audited && records == records_before);
         // The next start files what is left; it is killed there, too.
@@ -160,7 +160,7 @@ fn a_crash_while_messages_are_filed_loses_and_doubles_nothing() {
             server.restart_and_kill9_before_it_listens();
         }
         server.restart();
-        crowd.audit(&server);
+        members.audit(&server);
         records_before = left_behind(&server).1;
     }
     assert!(
@@ -187,7 +187,7 @@ fn a_timeline_reads_the_same_in_both_directions_and_after_a_restart() {
     let mut ann = Sender::join(server.address, "ann");
     let group = ann.client.create_group("notes");
     let post = |number| (Target::Conversation(group), content(number, 2_000));
-    ann.stream(WINDOW, 450, &Counter::default(), post).unwrap();
+    ann.store(WINDOW, 450, post);
     let forwards = ann.client.history(group, Seq(0));
     audit(group, Seq(0), &forwards, &[&ann]);
 
@@ -197,7 +197,7 @@ fn a_timeline_reads_the_same_in_both_directions_and_after_a_restart() {
     let (mut backwards, mut before) = (Vec::new(), Seq(451));
     loop {
         let direction = Direction::Before(before);
-        let page = match again.ask(&Command::Timeline(timeline::Request::History(timeline::History {
+        let page = match again.ask_again(&Command::Timeline(timeline::Request::History(timeline::History {
             conversation: group,
             direction,
             limit: 200,

@@ -82,7 +82,7 @@ fn ask_byte_by_byte(client: &mut Client, command: &Command) -> Reply {
 }
 
 #[test]
-fn every_request_may_come_one_byte_at_a_time() {
+fn every_request_can_arrive_one_byte_at_a_time() {
     let server = Server::start(&[]);
     let (mut bob, bob_account) = Client::join(server.address, "bob");
     let bobs_group = bob.create_group("of bob");
@@ -124,7 +124,7 @@ fn every_request_may_come_one_byte_at_a_time() {
 }
 
 #[test]
-fn many_requests_may_come_in_one_write_and_each_has_one_reply() {
+fn requests_written_at_once_get_one_reply_each() {
     let server = Server::start(&[]);
     let mut stranger = Client::connect(server.address);
     let (ann, bob) = (stranger.register("ann"), stranger.register("bob"));
@@ -165,7 +165,7 @@ fn many_requests_may_come_in_one_write_and_each_has_one_reply() {
 }
 
 #[test]
-fn the_longest_message_arrives_whole_however_it_is_escaped() {
+fn a_message_of_maximum_length_arrives_whole_however_it_is_escaped() {
     let server = Server::start(&[]);
     let (mut ann, _) = Client::join(server.address, "ann");
     let (mut bob, account) = Client::join(server.address, "bob");

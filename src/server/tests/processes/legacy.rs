@@ -1,11 +1,11 @@
 //! The clients of the muduo cluster chat servers, unchanged: whole conversations, among themselves and with others.
 
 use crate::support::client::text;
-use crate::support::standin::{Answers, SENT_AT, Shown, StandIn};
+use crate::support::legacy_client::{Answers, LegacyClient, SENT_AT, Shown};
 use crate::support::{Account, Client, Server};
 use std::net::SocketAddr;
-use wire::{Command, ConversationId, Seq, Target, UserId};
-use wire::{group, message, session};
+use wire::{Command, ConversationId, Reply, Seq, Target, UserId};
+use wire::{message, session};
 
 fn user(id: i64) -> Target {
     Target::User(UserId(id as u32))
@@ -16,18 +16,18 @@ fn texts(shown: &[Shown]) -> Vec<&str> {
 }
 
 /// The next `count` texts that it shows.
-fn next_texts(standin: &mut StandIn, count: usize) -> Vec<String> {
-    (0..count).map(|_| standin.shown().text).collect()
+fn next_texts(legacy: &mut LegacyClient, count: usize) -> Vec<String> {
+    (0..count).map(|_| legacy.shown().text).collect()
 }
 
 #[test]
-fn a_whole_conversation() {
+fn legacy_clients_register_befriend_and_chat() {
     let server = Server::start(&[]);
     for answers in [Answers::Inline, Answers::InThread] {
         let [zhang, li] = ["zhang san", "李四"].map(|name| format!("{name} {answers:?}"));
-        let mut first = StandIn::connect(server.address, answers);
+        let mut first = LegacyClient::connect(server.address, answers);
         let zhang_id = first.register(&zhang).expect("the name is free");
-        let mut second = StandIn::connect(server.address, answers);
+        let mut second = LegacyClient::connect(server.address, answers);
         assert_eq!(second.register(&zhang), None, "the name is taken");
         let li_id = second.register(&li).expect("the name is free");
         let home = first.login(zhang_id).unwrap();
@@ -62,44 +62,44 @@ fn wait_for_home(
     address: SocketAddr,
     other: i64,
     id: i64,
-    standin: &mut StandIn,
-) -> crate::support::standin::Home {
+    legacy: &mut LegacyClient,
+) -> crate::support::legacy_client::Home {
     // Requests of one connection begin in order, and its last one makes a friend: seen from a third, in frames.
     let mut witness = Client::connect(address);
     let account = Account { id: UserId(id as u32), name: String::new(), token: "".into() };
     let login = Client::by_password(&account, "witness");
     let begun = std::time::Instant::now();
     loop {
-        let reply = witness.ask(&login);
-        let wire::Reply::Session(session::Reply::LoggedIn(reply)) = reply else { panic!("{reply:?}") };
-        witness.ask(&Command::Session(session::Request::Logout));
+        let reply = witness.ask_again(&login);
+        let Reply::Session(session::Reply::LoggedIn(reply)) = reply else { panic!("{reply:?}") };
+        assert_eq!(witness.ask_again(&Command::Session(session::Request::Logout)), Reply::Done);
         if reply.friends.iter().any(|friend| friend.id.0 as i64 == other) && !reply.conversations.is_empty() {
             break;
         }
         assert!(begun.elapsed() < crate::support::PATIENCE);
     }
-    standin.login(id).unwrap()
+    legacy.login(id).unwrap()
 }
 
 #[test]
-fn groups_of_both_dialects() {
+fn both_dialects_share_groups() {
     let server = Server::start(&[]);
     let (mut tlv, account) = Client::join(server.address, "tlv");
     let group = tlv.create_group("all");
     let id = i64::from(group.0);
-    let (mut first, first_id) = StandIn::join(server.address, "first");
-    let (mut second, second_id) = StandIn::join(server.address, "second");
-    for (standin, name) in [(&mut first, "first"), (&mut second, "second")] {
-        standin.add_group(id);
-        standin.group_chat(id, &format!("{name} is here"));
+    let (mut first, first_id) = LegacyClient::join(server.address, "first");
+    let (mut second, second_id) = LegacyClient::join(server.address, "second");
+    for (legacy, name) in [(&mut first, "first"), (&mut second, "second")] {
+        legacy.add_group(id);
+        legacy.group_chat(id, &format!("{name} is here"));
         let message = tlv.message();
         assert_eq!((&*message.name, &*message.content), (name, &*format!("{name} is here")));
         tlv.ack(message.conversation, message.seq).unwrap();
     }
     assert_eq!(first.shown().text, "second is here");
     tlv.send(Target::Conversation(group), "welcome");
-    for standin in [&mut first, &mut second] {
-        let Shown { group, from, name, text, .. } = standin.shown();
+    for legacy in [&mut first, &mut second] {
+        let Shown { group, from, name, text, .. } = legacy.shown();
         assert_eq!((group, from, &*name, &*text), (Some(id), i64::from(account.id.0), "tlv", "welcome"));
     }
     // And in direct chats, both ways.
@@ -115,7 +115,7 @@ fn groups_of_both_dialects() {
     assert_eq!(first.shown().text, "bye");
     first.group_chat(id, "gone?");
     assert_eq!(&*tlv.message().content, "gone?");
-    let mut second = StandIn::connect(server.address, Answers::Inline);
+    let mut second = LegacyClient::connect(server.address, Answers::Inline);
     let home = second.login(second_id).unwrap();
     let [shown] = &home.groups[..] else { panic!("{home:?}") };
     assert_eq!((shown.id, &*shown.name), (id, "all"));
@@ -126,33 +126,33 @@ fn groups_of_both_dialects() {
 }
 
 #[test]
-fn logging_out_leaves_the_connection_to_somebody_else() {
+fn another_account_can_log_in_on_the_connection_of_a_legacy_logout() {
     let server = Server::start(&[]);
     let (mut tlv, _) = Client::join(server.address, "tlv");
-    let (mut standin, first) = StandIn::join(server.address, "first");
-    let second = StandIn::connect(server.address, Answers::Inline).register("second").unwrap();
+    let (mut legacy, first) = LegacyClient::join(server.address, "first");
+    let second = LegacyClient::connect(server.address, Answers::Inline).register("second").unwrap();
     tlv.send(user(first), "one");
-    assert_eq!(standin.shown().text, "one");
-    standin.logout();
+    assert_eq!(legacy.shown().text, "one");
+    legacy.logout();
     // Nobody is logged in: this is not sent, and what is sent to the first one waits.
-    standin.chat(second, "unheard");
-    let home = standin.login(second).unwrap();
+    legacy.chat(second, "unheard");
+    let home = legacy.login(second).unwrap();
     assert!(home.missed.is_empty(), "{home:?}");
     tlv.send(user(first), "two");
     tlv.send(user(second), "three");
-    assert_eq!(standin.shown().text, "three");
-    standin.logout();
-    let home = standin.login(first).unwrap();
+    assert_eq!(legacy.shown().text, "three");
+    legacy.logout();
+    let home = legacy.login(first).unwrap();
     assert_eq!(texts(&home.missed), ["two"]);
-    standin.shows_nothing();
+    legacy.shows_nothing();
 }
 
 #[test]
-fn logins_that_fail_say_why() {
+fn failed_legacy_logins_get_an_error_and_a_reason() {
     let server = Server::start(&["--set", "session.conflict=reject"]);
-    let (_first, id) = StandIn::join(server.address, "ann");
+    let (_first, id) = LegacyClient::join(server.address, "ann");
     for answers in [Answers::Inline, Answers::InThread] {
-        let mut second = StandIn::connect(server.address, answers);
+        let mut second = LegacyClient::connect(server.address, answers);
         assert_eq!(second.login(id).unwrap_err().0, 2);
         assert_eq!(second.login(id + 100).unwrap_err().0, 1);
         let wrong = second.ask(&serde_json::json!({"msgid": 1, "id": id, "password": "wrong password"}));
@@ -165,11 +165,11 @@ fn logins_that_fail_say_why() {
 }
 
 #[test]
-fn a_fork_that_numbers_its_messages_otherwise() {
+fn a_fork_with_other_message_numbers_is_served() {
     let msgids = "legacy.msgids=[1001,1002,1003,1004,1005,1006,1007,1008,1009,1010]";
     let server = Server::start(&["--set", msgids]);
     let (mut tlv, account) = Client::join(server.address, "tlv");
-    let mut fork = StandIn::connect_numbered(server.address, Answers::InThread, 1_000);
+    let mut fork = LegacyClient::connect_numbered(server.address, Answers::InThread, 1_000);
     let id = fork.register("fork").unwrap();
     fork.login(id).unwrap();
     fork.chat(i64::from(account.id.0), "a");
@@ -179,80 +179,80 @@ fn a_fork_that_numbers_its_messages_otherwise() {
 }
 
 #[test]
-fn a_group_of_five_hundred() {
+fn a_legacy_login_to_a_group_of_500_fits_its_object_and_misses_nothing() {
     let server = Server::start(&[]);
     let mut host = Client::connect(server.address);
     let owner = host.register("owner");
     host.login(&owner);
     let group = host.create_group("everybody");
     host.send(Target::Conversation(group), "the first");
-    host.ask(&Command::Session(session::Request::Logout));
+    assert_eq!(host.ask_again(&Command::Session(session::Request::Logout)), Reply::Done);
     for number in 0..498 {
         let account = host.register(&format!("member number {number}"));
         host.login(&account);
-        host.ask(&Command::Group(group::Request::Join(group::Join { conversation: group })));
-        host.ask(&Command::Session(session::Request::Logout));
+        host.join_group(group);
+        assert_eq!(host.ask_again(&Command::Session(session::Request::Logout)), Reply::Done);
     }
-    let (mut standin, id) = StandIn::join(server.address, "the five hundredth");
-    standin.add_group(i64::from(group.0));
-    standin.group_chat(i64::from(group.0), "hello, everybody");
-    standin.logout();
+    let (mut legacy, id) = LegacyClient::join(server.address, "the five hundredth");
+    legacy.add_group(i64::from(group.0));
+    legacy.group_chat(i64::from(group.0), "hello, everybody");
+    legacy.logout();
     assert!(matches!(
-        host.ask(&Client::by_password(&owner, "the desk")),
-        wire::Reply::Session(session::Reply::LoggedIn(_))
+        host.ask_again(&Client::by_password(&owner, "the desk")),
+        Reply::Session(session::Reply::LoggedIn(_))
     ));
     assert_eq!(&*host.message().content, "hello, everybody");
     for number in 0..3 {
         host.send(Target::Conversation(group), &number.to_string());
     }
-    let home = standin.login(id).unwrap();
+    let home = legacy.login(id).unwrap();
     let [shown] = &home.groups[..] else { panic!("{home:?}") };
     assert!(shown.users.len() >= 5, "{home:?}");
     // They take the room of what was missed, which follows.
-    let followed: Vec<_> = (home.missed.len()..3).map(|_| standin.shown()).collect();
+    let followed: Vec<_> = (home.missed.len()..3).map(|_| legacy.shown()).collect();
     let missed: Vec<_> = home.missed.into_iter().chain(followed).collect();
     assert_eq!(texts(&missed), ["0", "1", "2"]);
-    standin.group_chat(i64::from(group.0), "and goodbye");
+    legacy.group_chat(i64::from(group.0), "and goodbye");
     assert_eq!(&*host.message().content, "and goodbye");
 }
 
 #[test]
-fn a_thousand_missed_messages_come_once_and_in_order() {
+fn a_thousand_missed_messages_reach_a_legacy_client_once_and_in_order() {
     let server = Server::start(&[]);
-    let mut standin = StandIn::connect(server.address, Answers::Inline);
-    let id = standin.register("away").unwrap();
+    let mut legacy = LegacyClient::connect(server.address, Answers::Inline);
+    let id = legacy.register("away").unwrap();
     let (mut tlv, _) = Client::join(server.address, "tlv");
-    let (mut other, _) = StandIn::join(server.address, "other");
+    let (mut other, _) = LegacyClient::join(server.address, "other");
     let all: Vec<String> = (1..=500).map(|number| format!("message {number}")).collect();
     let posted: Vec<u32> = all.iter().map(|one| tlv.post(&text(user(id), one, None)).unwrap()).collect();
     for one in &all {
         other.chat(id, one);
     }
     for request in posted {
-        assert!(matches!(tlv.reply(request), wire::Reply::Message(message::Reply::Sent(_))));
+        assert!(matches!(tlv.reply(request), Reply::Message(message::Reply::Sent(_))));
     }
-    let home = standin.login(id).unwrap();
+    let home = legacy.login(id).unwrap();
     assert!(home.missed.len() > 3, "as many as fit come with the answer: {home:?}");
     let mut shown = home.missed;
     while shown.len() < 1_000 {
-        shown.push(standin.shown());
+        shown.push(legacy.shown());
     }
-    standin.shows_nothing();
+    legacy.shows_nothing();
     for name in ["tlv", "other"] {
         let told: Vec<_> = shown.iter().filter(|one| one.name == name).map(|one| &*one.text).collect();
         assert_eq!(told, all, "of {name}");
     }
-    drop(standin);
+    drop(legacy);
     // What was shown is missed no more. (The last ones' places may be on their way still.)
-    let again = StandIn::connect(server.address, Answers::Inline).login(id).unwrap();
+    let again = LegacyClient::connect(server.address, Answers::Inline).login(id).unwrap();
     assert!(again.missed.is_empty(), "{again:?}");
 }
 
 #[test]
-fn any_text_comes_as_it_was_sent_or_cut_at_a_character() {
+fn legacy_clients_get_any_text_whole_or_cut_at_a_character() {
     let server = Server::start(&[]);
-    let mut standin = StandIn::connect(server.address, Answers::InThread);
-    let id = standin.register("reader").unwrap();
+    let mut legacy = LegacyClient::connect(server.address, Answers::InThread);
+    let id = legacy.register("reader").unwrap();
     let (mut tlv, _) = Client::join(server.address, "tlv");
     let long = "长".repeat(10_000);
     let all = [
@@ -279,14 +279,14 @@ fn any_text_comes_as_it_was_sent_or_cut_at_a_character() {
     for one in all {
         conversation = tlv.send(user(id), one).conversation;
     }
-    let home = standin.login(id).unwrap();
+    let home = legacy.login(id).unwrap();
     let mut told: Vec<String> = home.missed.into_iter().map(|shown| shown.text).collect();
-    told.extend(next_texts(&mut standin, all.len() - told.len()));
+    told.extend(next_texts(&mut legacy, all.len() - told.len()));
     check(told);
     for one in all {
         tlv.send(user(id), one);
     }
-    check(next_texts(&mut standin, all.len()));
+    check(next_texts(&mut legacy, all.len()));
     // In the timeline all is whole.
     let stored = tlv.history(conversation, Seq(0));
     assert!(stored.iter().map(|message| &*message.content).eq(all.iter().chain(&all).copied()));

@@ -1,7 +1,7 @@
 //! What made the C++ servers of the family fall, lose or stall.
 
+use crate::support::legacy_client::{Answers, LegacyClient};
 use crate::support::process::descriptors;
-use crate::support::standin::{Answers, StandIn};
 use crate::support::{Client, PATIENCE, Server};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -16,18 +16,18 @@ fn user(id: i64) -> Target {
 /// Two who chat across the dialects: whatever went before has harmed nobody.
 fn chat_goes_on(address: SocketAddr, name: &str) {
     let (mut tlv, account) = Client::join(address, &format!("{name} tlv"));
-    let (mut standin, id) = StandIn::join(address, name);
+    let (mut legacy, id) = LegacyClient::join(address, name);
     tlv.send(user(id), "ping");
-    assert_eq!(standin.shown().text, "ping");
-    standin.chat(i64::from(account.id.0), "pong");
+    assert_eq!(legacy.shown().text, "ping");
+    legacy.chat(i64::from(account.id.0), "pong");
     assert_eq!(&*tlv.message().content, "pong");
 }
 
 #[test]
-fn two_objects_in_one_segment_and_one_over_two() {
+fn legacy_objects_may_share_a_segment_or_span_several() {
     let server = Server::start(&[]);
-    let (mut reader, id) = StandIn::join(server.address, "reader");
-    let (mut writer, _) = StandIn::join(server.address, "writer");
+    let (mut reader, id) = LegacyClient::join(server.address, "reader");
+    let (mut writer, _) = LegacyClient::join(server.address, "writer");
     let chat = |text: &str| writer.one_chat(id, text).to_string();
     let [one, two, three, four] = ["one", "two", "three", "four"].map(chat);
     writer.write(format!("{one}\0{two}\0").as_bytes());
@@ -44,16 +44,16 @@ fn two_objects_in_one_segment_and_one_over_two() {
         let object = format!("{two}\0");
         writer.write(&object.as_bytes()[..at]);
         // What was sent is read before the rest comes, for the server answers somebody else after it.
-        assert!(StandIn::connect(server.address, Answers::Inline).login(0).is_err());
+        assert!(LegacyClient::connect(server.address, Answers::Inline).login(0).is_err());
         writer.write(&object.as_bytes()[at..]);
         assert_eq!(reader.shown().text, "two");
     }
 }
 
 #[test]
-fn malformed_input_harms_nobody_else() {
+fn malformed_legacy_input_affects_no_other_connection() {
     let server = Server::start(&[]);
-    let (mut reader, id) = StandIn::join(server.address, "reader");
+    let (mut reader, id) = LegacyClient::join(server.address, "reader");
     // What is no JSON closes the connection, before login and after.
     for (number, bytes) in [
         &b"hello\0"[..],
@@ -67,15 +67,15 @@ fn malformed_input_harms_nobody_else() {
     .into_iter()
     .enumerate()
     {
-        let mut stranger = StandIn::connect(server.address, Answers::Inline);
+        let mut stranger = LegacyClient::connect(server.address, Answers::Inline);
         stranger.write(bytes);
         stranger.wait_closed();
-        let (mut member, _) = StandIn::join(server.address, &format!("member {number}"));
+        let (mut member, _) = LegacyClient::join(server.address, &format!("member {number}"));
         member.write(bytes);
         member.wait_closed();
     }
     // What is JSON and means nothing is ignored, and the connection lives on.
-    let (mut member, _) = StandIn::join(server.address, "member");
+    let (mut member, _) = LegacyClient::join(server.address, "member");
     for bytes in [
         &b"{\"id\":1}\0"[..],
         b"{\"msgid\":\"1\"}\0",
@@ -92,7 +92,7 @@ fn malformed_input_harms_nobody_else() {
     let without_password = member.ask(&serde_json::json!({"msgid": 1, "id": 1}));
     assert_eq!(without_password["errno"], 3);
     // Before login nothing else is heard.
-    let mut stranger = StandIn::connect(server.address, Answers::InThread);
+    let mut stranger = LegacyClient::connect(server.address, Answers::InThread);
     stranger.chat(id, "from nobody");
     assert!(stranger.login(4242).is_err());
     reader.shows_nothing();
@@ -102,24 +102,24 @@ fn malformed_input_harms_nobody_else() {
 }
 
 #[test]
-fn an_object_that_never_ends_is_not_kept() {
+fn an_endless_legacy_object_closes_the_connection() {
     let server = Server::start(&[]);
     for before in [0, 1] {
-        let mut standin = StandIn::connect(server.address, Answers::InThread);
+        let mut legacy = LegacyClient::connect(server.address, Answers::InThread);
         if before == 1 {
-            let id = standin.register("endless").unwrap();
-            standin.login(id).unwrap();
+            let id = legacy.register("endless").unwrap();
+            legacy.login(id).unwrap();
         }
         let mut begun = b"{\"msgid\":6,\"msg\":\"".to_vec();
         begun.resize(300_000, b'x');
-        standin.write(&begun);
-        standin.wait_closed();
+        legacy.write(&begun);
+        legacy.wait_closed();
     }
     chat_goes_on(server.address, "somebody");
 }
 
 #[test]
-fn two_thousand_come_and_go_from_sixteen_threads() {
+fn two_thousand_short_legacy_connections_leave_no_descriptor_open() {
     let server = Server::start(&[]);
     let address = server.address;
     let before = descriptors(server.pid());
@@ -151,11 +151,11 @@ fn two_thousand_come_and_go_from_sixteen_threads() {
 }
 
 #[test]
-fn a_reader_that_stops_holds_up_nobody_and_misses_nothing() {
+fn a_stalled_legacy_reader_delays_nobody_and_misses_nothing() {
     let server = Server::start(&[]);
-    let mut standin = StandIn::connect_narrow(server.address);
-    let id = standin.register("stops").unwrap();
-    standin.login_only(id).unwrap();
+    let mut legacy = LegacyClient::connect_narrow(server.address);
+    let id = legacy.register("stops").unwrap();
+    legacy.login_only(id).unwrap();
     let (mut tlv, _) = Client::join(server.address, "tlv");
     let all: Vec<String> = (0..4_000).map(|number| format!("{number:0700}")).collect();
     for chunk in all.chunks(100) {
@@ -166,30 +166,30 @@ fn a_reader_that_stops_holds_up_nobody_and_misses_nothing() {
         posted.into_iter().for_each(|request| drop(tlv.reply(request)));
     }
     chat_goes_on(server.address, "somebody");
-    standin.read_on();
+    legacy.read_on();
     for one in &all {
-        assert_eq!(&standin.shown().text, one);
+        assert_eq!(&legacy.shown().text, one);
     }
     tlv.send(user(id), "and on");
-    assert_eq!(standin.shown().text, "and on");
+    assert_eq!(legacy.shown().text, "and on");
 }
 
 #[test]
-fn after_kill_9_nobody_is_online() {
+fn no_legacy_session_survives_kill_9() {
     let mut server = Server::start_at_fixed_port(&["--set", "session.conflict=reject"]);
-    let (_standin, id) = StandIn::join(server.address, "ann");
-    assert_eq!(StandIn::connect(server.address, Answers::Inline).login(id).unwrap_err().0, 2);
+    let (_standin, id) = LegacyClient::join(server.address, "ann");
+    assert_eq!(LegacyClient::connect(server.address, Answers::Inline).login(id).unwrap_err().0, 2);
     server.kill9();
     server.restart();
-    let mut again = StandIn::connect(server.address, Answers::Inline);
+    let mut again = LegacyClient::connect(server.address, Answers::Inline);
     assert_eq!(again.login(id).unwrap().name, "ann");
 }
 
 #[test]
-fn whoever_sends_too_fast_is_slowed_down_and_loses_nothing() {
+fn a_legacy_client_over_its_rate_is_slowed_down_and_loses_nothing() {
     let server = Server::start(&["--set", "limits.messages_per_second=100"]);
-    let (mut reader, id) = StandIn::join(server.address, "reader");
-    let (mut writer, _) = StandIn::join(server.address, "writer");
+    let (mut reader, id) = LegacyClient::join(server.address, "reader");
+    let (mut writer, _) = LegacyClient::join(server.address, "writer");
     // The burst of ten seconds, and three more.
     let all: Vec<String> = (0..1_300).map(|number| number.to_string()).collect();
     let begun = Instant::now();

@@ -76,7 +76,7 @@ impl MakeCluster {
 }
 
 #[test]
-fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing() {
+fn ctrl_c_ends_every_process_of_make_cluster() {
     let mut cluster = MakeCluster::start();
     assert!(!cluster.processes("").is_empty(), "what must be gone afterwards is there");
     let (mut ann, account) = Client::join(cluster.address("talk"), "ann");
@@ -90,7 +90,7 @@ fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing() {
 }
 
 #[test]
-fn the_end_of_a_part_ends_all_and_names_it() {
+fn make_cluster_ends_with_the_name_of_the_process_that_failed() {
     let mut cluster = MakeCluster::start();
     let node = cluster.processes("cluster.node=n2");
     assert_eq!(node.len(), 1);

@@ -48,7 +48,7 @@ fn logs_name_the_client_and_not_the_proxy() {
 }
 
 #[test]
-fn guessing_passwords_is_slowed_for_the_address_of_the_client() {
+fn password_guessing_is_throttled_by_the_client_address() {
     let node = node();
     let nginx = Nginx::start(&[node.address]);
     let ann = Client::connect(nginx.address).register("ann");
@@ -78,7 +78,7 @@ fn guessing_passwords_is_slowed_for_the_address_of_the_client() {
 }
 
 #[test]
-fn a_node_that_dies_is_passed_over() {
+fn nginx_passes_over_a_dead_node() {
     let (mut first, second) = (node(), node());
     let nginx = Nginx::start(&[first.address, second.address]);
     // Connections that stay, so that the least loaded node is not always the same.
@@ -101,7 +101,7 @@ fn a_node_that_dies_is_passed_over() {
 }
 
 #[test]
-fn adding_a_node_moves_nobody() {
+fn adding_a_node_moves_no_client() {
     let (first, second) = (node(), node());
     let nginx = Nginx::start(&[first.address]);
     let (mut ann, account) = Client::join(nginx.address, "ann");

@@ -1,5 +1,6 @@
 //! Signals: an orderly stop under load, an impatient one, and what is there after either.
 
+use crate::support::busy::slack;
 use crate::support::client::log_in_and_never_read;
 use crate::support::ledger::{Counter, Sender, audit};
 use crate::support::{Account, Client, PATIENCE, Server};
@@ -51,9 +52,9 @@ fn a_stop_under_load_warns_everybody_and_loses_nothing_that_was_answered() {
         let (mut idle, _) = Client::join(server.address, "idle");
         let begun = Instant::now();
         let mut senders = stream_through(&server, &bob, signal);
-        let status = server.wait(Duration::from_secs(10));
+        let status = server.wait(PATIENCE);
         assert!(status.success(), "{status}: {}", server.stderr());
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(begun.elapsed() < slack(Duration::from_secs(20)), "it took {:?}", begun.elapsed());
         wait_for_going_away(&mut idle);
         idle.wait_closed(PATIENCE);
         assert!(senders.iter().all(|sender| sender.was_warned), "a sender was not told");
@@ -70,7 +71,7 @@ fn server_with_a_stalled_reader() -> (Server, Sender, Account, Client, TcpStream
     let stalled = log_in_and_never_read(server.address, &slow);
     let mut ann = Sender::join(server.address, "ann");
     let post = |number| (Target::User(slow.id), format!("{number:032000}"));
-    ann.stream(20, 400, &Counter::default(), post).unwrap();
+    ann.store(20, 400, post);
     (server, ann, slow, bob, stalled)
 }
 
@@ -79,30 +80,30 @@ fn wait_for_going_away(client: &mut Client) {
 }
 
 #[test]
-fn a_reader_that_stalls_keeps_no_server_from_stopping() {
+fn a_stalled_reader_does_not_prevent_a_stop() {
     let (mut server, ann, slow, mut bob, _stalled) = server_with_a_stalled_reader();
     server.signal(Signal::TERM);
     wait_for_going_away(&mut bob);
-    assert!(server.wait(Duration::from_secs(10)).success(), "{}", server.stderr());
+    assert!(server.wait(PATIENCE).success(), "{}", server.stderr());
     server.restart();
     audit_after_restart(&server, &slow, &mut [ann]);
 }
 
 #[test]
-fn a_second_signal_ends_the_server_at_once_and_loses_nothing_either() {
+fn a_second_signal_ends_the_server_at_once_and_loses_nothing() {
     let (mut server, ann, slow, mut bob, _stalled) = server_with_a_stalled_reader();
     server.signal(Signal::TERM);
     // From this on the second one counts; the server would wait 3 s for the reader that stalls.
     wait_for_going_away(&mut bob);
     server.signal(Signal::TERM);
-    let status = server.wait(Duration::from_secs(2));
+    let status = server.wait(PATIENCE);
     assert!(!status.success(), "it had time to stop in order");
     server.restart();
     audit_after_restart(&server, &slow, &mut [ann]);
 }
 
 #[test]
-fn sighup_reads_the_configuration_again() {
+fn sighup_reloads_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chat.toml");
     let level = |level| std::fs::write(&path, format!("[log]\nlevel = \"{level}\"\n")).unwrap();

@@ -38,7 +38,7 @@ pub fn count(terminal: &Terminal, text: &str) -> usize {
 }
 
 #[test]
-fn two_who_never_met_register_and_talk() {
+fn two_new_users_register_and_chat() {
     let server = Server::start(&[]);
     let (mut zhang, mut li) = two_who_know_each_other(&server);
     zhang.type_line("chat:2:hello, 李四: how are you?");
@@ -66,7 +66,7 @@ fn two_who_never_met_register_and_talk() {
 }
 
 #[test]
-fn a_terminal_that_can_do_nothing_shows_no_password_either() {
+fn a_dumb_terminal_shows_no_password() {
     let server = Server::start(&[]);
     for id in 1..=10 {
         let mut terminal = Terminal::open_as(&[("TERM", "dumb"), ("LANG", "C")], server.address);
@@ -86,7 +86,7 @@ fn a_terminal_that_can_do_nothing_shows_no_password_either() {
 }
 
 #[test]
-fn a_password_that_is_typed_before_its_prompt_is_not_shown() {
+fn a_password_typed_ahead_of_its_prompt_is_not_shown() {
     let server = Server::start(&[]);
     for terminal in [&[("TERM", "dumb")][..], &[("TERM", "xterm")]] {
         let mut terminal = Terminal::open_as(terminal, server.address);
@@ -100,7 +100,7 @@ fn a_password_that_is_typed_before_its_prompt_is_not_shown() {
 }
 
 #[test]
-fn both_come_back_after_a_crash_and_what_was_typed_meanwhile_arrives_once() {
+fn terminals_resume_after_a_crash_and_send_once_what_was_typed_meanwhile() {
     let mut server = Server::start_at_fixed_port(&[]);
     let (mut zhang, mut li) = two_who_know_each_other(&server);
     zhang.type_line("chat:2:before the crash");
@@ -132,7 +132,7 @@ fn both_come_back_after_a_crash_and_what_was_typed_meanwhile_arrives_once() {
 }
 
 #[test]
-fn text_of_others_cannot_control_the_terminal() {
+fn text_from_others_cannot_control_the_terminal() {
     const TITLE: &str = "\u{1b}]0;owned\u{7}";
     const BACKWARDS: &str = "\u{202e}gnp.exe\u{202c}\u{2066}";
     let server = Server::start(&[]);
@@ -142,8 +142,8 @@ fn text_of_others_cannot_control_the_terminal() {
     mallory.send(Target::Name("li si".into()), &attack("END OF MESSAGE"));
     li.expect("END OF MESSAGE");
     let desc = attack("END OF DESCRIPTION").into();
-    let made =
-        mallory.ask(&Command::Group(group::Request::Create(group::Create { name: "trap".into(), desc })));
+    let made = mallory
+        .ask_again(&Command::Group(group::Request::Create(group::Create { name: "trap".into(), desc })));
     let group = match made {
         wire::Reply::Group(group::Reply::Created(made)) => made.conversation,
         other => panic!("CREATE_GROUP was answered {other:?}"),
@@ -172,7 +172,7 @@ fn text_of_others_cannot_control_the_terminal() {
 }
 
 #[test]
-fn somebody_else_logs_in_after_a_logout() {
+fn another_account_can_log_in_on_the_terminal_after_a_logout() {
     let server = Server::start(&[]);
     let (mut zhang, mut li) = two_who_know_each_other(&server);
     zhang.type_line("loginout");
@@ -206,7 +206,7 @@ fn somebody_else_logs_in_after_a_logout() {
 }
 
 #[test]
-fn an_own_message_shows_how_far_it_has_come() {
+fn a_sent_message_shows_its_delivery_state() {
     let server = Server::start(&[]);
     let (mut zhang, mut li) = two_who_know_each_other(&server);
     zhang.type_line("/msg \"li si\" 你好 🙂");
@@ -234,7 +234,7 @@ fn an_own_message_shows_how_far_it_has_come() {
 }
 
 #[test]
-fn what_another_device_took_is_unread_and_shown_when_its_conversation_is_opened() {
+fn messages_taken_by_another_device_are_unread_until_their_conversation_is_opened() {
     let server = Server::start(&[]);
     let (mut script, _) = Client::join(server.address, "li si");
     let (mut ann, _) = Client::join(server.address, "ann");
@@ -263,7 +263,7 @@ fn what_another_device_took_is_unread_and_shown_when_its_conversation_is_opened(
 }
 
 #[test]
-fn a_name_that_commands_would_not_know_is_not_registered() {
+fn a_name_that_commands_could_not_address_is_refused() {
     let server = Server::start(&[]);
     let mut li = Terminal::open(server.address);
     li.expect("choice: ");
@@ -281,7 +281,7 @@ fn a_name_that_commands_would_not_know_is_not_registered() {
 }
 
 #[test]
-fn a_line_that_follows_a_join_goes_to_the_group() {
+fn a_line_typed_after_a_join_goes_to_the_group() {
     let server = Server::start(&[]);
     let (mut zhang, mut li) = two_who_know_each_other(&server);
     li.type_line("creategroup:devs:");
@@ -293,7 +293,7 @@ fn a_line_that_follows_a_join_goes_to_the_group() {
 }
 
 #[test]
-fn a_line_that_is_being_typed_is_not_broken_by_what_comes() {
+fn incoming_messages_do_not_break_the_line_being_typed() {
     let server = Server::start(&[]);
     let (mut zhang, mut li) = two_who_know_each_other(&server);
     zhang.type_line("/msg \"li si\"");
@@ -312,7 +312,7 @@ fn a_line_that_is_being_typed_is_not_broken_by_what_comes() {
 }
 
 #[test]
-fn after_kill9_every_message_is_there_once_and_what_was_written_is_sent_once() {
+fn after_kill_9_of_the_client_every_message_is_shown_once_and_sent_once() {
     const MESSAGES: usize = 120;
     let mut server = Server::start_at_fixed_port(&[]);
     let mut li = Terminal::open(server.address);
@@ -387,7 +387,7 @@ fn after_kill9_every_message_is_there_once_and_what_was_written_is_sent_once() {
 }
 
 #[test]
-fn a_client_that_is_kicked_says_by_whom_and_does_not_fight_back() {
+fn a_kicked_client_names_the_other_device_and_does_not_reconnect() {
     let server = Server::start(&[]);
     let mut li = Terminal::open(server.address);
     register(&mut li, "li si", 1);
@@ -398,7 +398,10 @@ fn a_client_that_is_kicked_says_by_whom_and_does_not_fight_back() {
             device: Some(device.into()),
         }))
     };
-    assert!(matches!(phone.ask(&login("li's phone")), wire::Reply::Session(session::Reply::LoggedIn(_))));
+    assert!(matches!(
+        phone.ask_again(&login("li's phone")),
+        wire::Reply::Session(session::Reply::LoggedIn(_))
+    ));
     li.expect("you were logged out at ");
     li.expect(" by a login from li's phone");
     li.expect("1. login");
@@ -409,7 +412,7 @@ fn a_client_that_is_kicked_says_by_whom_and_does_not_fight_back() {
 }
 
 #[test]
-fn colours_are_the_terminals_and_the_users_choice() {
+fn colours_follow_the_terminal_and_no_color() {
     let server = Server::start(&[]);
     let (mut sender, _) = Client::join(server.address, "sender");
     for (number, (environment, colours)) in
@@ -435,7 +438,7 @@ fn colours_are_the_terminals_and_the_users_choice() {
 }
 
 #[test]
-fn states_are_said_in_ascii_where_nothing_can_be_painted() {
+fn a_dumb_terminal_shows_delivery_states_in_ascii() {
     let server = Server::start(&[]);
     let (mut peer, _) = Client::join(server.address, "peer");
     let mut dumb = Terminal::open_as(&[("TERM", "dumb"), ("LANG", "C")], server.address);

@@ -2,10 +2,9 @@
 
 use crate::support::nodes::Nodes;
 use crate::support::terminal::Terminal;
-use crate::support::{Client, Server};
+use crate::support::{Client, PATIENCE, Server};
 use crate::terminal::{count, register, status};
 use rustix::process::Signal;
-use std::time::Duration;
 use wire::{Target, UserId};
 
 const LI: Target = Target::User(UserId(1));
@@ -30,16 +29,16 @@ fn assert_once(li: &Terminal, texts: &[&str]) {
 }
 
 #[test]
-fn a_terminal_whose_node_is_killed_goes_on_at_another_one() {
+fn a_terminal_resumes_on_another_node_when_its_node_is_killed() {
     let mut cluster = Nodes::start(2, &[]);
     let (mut li, mut ann) = li_and_ann(&cluster);
     // A lid that is closed: the node dies, and messages come, while the client does nothing.
-    li.signal(Signal::STOP);
+    li.freeze();
     cluster.nodes[0].kill9();
     for text in ["one", "two", "three"] {
         ann.send(LI, text);
     }
-    li.signal(Signal::CONT);
+    li.thaw();
     li.expect("connection lost");
     li.expect("resumed");
     for text in ["one", "two", "three"] {
@@ -72,13 +71,13 @@ fn a_terminal_whose_node_is_killed_goes_on_at_another_one() {
 }
 
 #[test]
-fn a_terminal_whose_node_drains_is_sent_to_another_one() {
+fn a_terminal_resumes_on_another_node_when_its_node_drains() {
     let mut cluster = Nodes::start(2, &[]);
     let (mut li, mut ann) = li_and_ann(&cluster);
     cluster.nodes[0].signal(Signal::TERM);
     li.expect("the server is going away");
     li.expect("resumed");
-    assert!(cluster.nodes[0].wait(Duration::from_secs(10)).success());
+    assert!(cluster.nodes[0].wait(PATIENCE).success());
     ann.send(LI, "after");
     li.expect("ann (2): after");
     li.type_line("still here");

@@ -25,7 +25,7 @@ fn end(mut terminal: Terminal, (which, name): (Signal, &str)) -> Terminal {
 }
 
 #[test]
-fn at_the_menu_it_ends_by_the_signal() {
+fn at_the_menu_a_signal_ends_the_client_and_restores_the_terminal() {
     let server = Server::start(&[]);
     for ending in ENDINGS {
         let mut terminal = Terminal::open(server.address);
@@ -41,7 +41,7 @@ fn at_the_menu_it_ends_by_the_signal() {
 }
 
 #[test]
-fn in_a_chat_it_stores_what_was_written_first() {
+fn in_a_chat_a_signal_ends_the_client_after_the_last_message_is_stored() {
     let server = Server::start(&[]);
     let (mut ann, _) = Client::join(server.address, "ann");
     for (ending, id) in ENDINGS.into_iter().zip(2..) {
@@ -56,7 +56,7 @@ fn in_a_chat_it_stores_what_was_written_first() {
 }
 
 #[test]
-fn a_key_is_no_signal() {
+fn ctrl_c_as_a_key_clears_the_line_and_ctrl_d_quits() {
     let server = Server::start(&[]);
     let mut terminal = Terminal::open(server.address);
     register(&mut terminal, "li si", 1);

@@ -26,7 +26,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn systemd_finds_nothing_wrong_with_them() {
+fn systemd_verifies_the_units() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = Vec::new();
     for name in ["chatserver.service", "chatserver@.service", "chatserver.socket"] {
@@ -42,7 +42,7 @@ fn systemd_finds_nothing_wrong_with_them() {
 }
 
 #[test]
-fn the_sandbox_is_tight() {
+fn the_units_are_tightly_sandboxed() {
     for service in SERVICES {
         let arguments = ["security", "--offline=yes", "--no-pager", "--threshold", EXPOSURE_MAX];
         let output = systemd_analyze(&arguments, &[shipped().join(service)]);
@@ -53,7 +53,7 @@ fn the_sandbox_is_tight() {
 
 /// systemd has no way for one unit to include another.
 #[test]
-fn the_template_is_the_service_but_for_its_names() {
+fn the_template_unit_differs_from_the_service_in_names_only() {
     let [service, template] = SERVICES.map(|name| fs::read_to_string(shipped().join(name)).unwrap());
     let differences: Vec<_> =
         service.lines().zip(template.lines()).filter(|(one, other)| one != other).collect();

@@ -73,14 +73,14 @@ fn set_away(w: &mut World, away: bool) {
 }
 
 #[test]
-fn with_nothing_lost_it_is_the_bus() {
+fn without_faults_messages_arrive_by_the_bus() {
     let mut w = two_nodes();
     let took = say(&mut w, 0, "hello");
     assert!(took <= 100, "{took} ms");
 }
 
 #[test]
-fn a_lost_hint_with_another_after_it_is_read_at_once() {
+fn a_lost_hint_is_found_by_the_next_one() {
     let mut w = two_nodes();
     w.bus.loses = 1;
     write(&mut w, 0, "lost");
@@ -92,7 +92,7 @@ fn a_lost_hint_with_another_after_it_is_read_at_once() {
 }
 
 #[test]
-fn the_last_hint_is_found_by_the_safety_sweep() {
+fn a_lost_last_hint_is_found_by_the_periodic_reconciliation() {
     let mut w = two_nodes();
     w.bus.loses = 1;
     let took = say(&mut w, 0, "lost");
@@ -100,7 +100,7 @@ fn the_last_hint_is_found_by_the_safety_sweep() {
 }
 
 #[test]
-fn without_the_bus_the_database_is_read_each_second() {
+fn without_the_bus_the_database_is_polled_every_second() {
     let mut w = two_nodes();
     set_away(&mut w, true);
     run(&mut w, 300);
@@ -115,7 +115,7 @@ fn without_the_bus_the_database_is_read_each_second() {
 }
 
 #[test]
-fn what_a_node_could_not_publish_is_found_in_the_database() {
+fn unpublished_messages_are_found_in_the_database() {
     let mut w = two_nodes();
     w.bus.set_mute(0, true);
     for n in 0..5 {
@@ -130,7 +130,7 @@ fn what_a_node_could_not_publish_is_found_in_the_database() {
 }
 
 #[test]
-fn a_gap_is_closed_at_once() {
+fn a_gap_is_filled_at_once() {
     let mut w = two_nodes();
     w.bus.loses = 1;
     write(&mut w, 0, "lost");
@@ -191,7 +191,7 @@ fn with_the_bus_an_older_session_ends_at_once() {
 }
 
 #[test]
-fn a_node_that_is_cut_off_stops_pushing_to_whom_it_may_have_lost() {
+fn a_node_without_the_bus_stops_pushing_to_sessions_it_may_have_lost() {
     let mut w = two_nodes();
     // Somebody on the second node, whose messages it delivers itself.
     let (writer, stale) = (2, 3);

@@ -8,32 +8,37 @@
 //! 4. every request gets one reply, and the reply to LOGIN comes before any push;
 //! 5. a session writes nothing once a newer one was claimed, and gets nothing once its node can know.
 //!
-//! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many.
+//! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make test-long`
+//! makes thousands.
 
 mod bounds;
 mod bus;
 mod device;
 mod dice;
+#[path = "../support/effort.rs"]
+mod effort;
 mod link;
 mod node;
 mod promises;
 mod world;
 
 use dice::Dice;
+use effort::effort;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
-const RUNS: u64 = 3_000;
+const RUNS: u64 = 600;
+const RUNS_LONG: u64 = 20_000;
 
 #[test]
-fn the_promises_hold_whatever_happens() {
+fn the_promises_hold_under_random_faults() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
     if let Some(seed) = number("SIM_SEED") {
         run(seed);
         return;
     }
     let mut crashes = 0;
-    for seed in 0..number("SIM_RUNS").unwrap_or(RUNS) {
+    for seed in 0..number("SIM_RUNS").unwrap_or_else(|| effort(RUNS, RUNS_LONG)) {
         match catch_unwind(AssertUnwindSafe(|| run(seed))) {
             Ok(count) => crashes += u64::from(count),
             Err(_) => panic!("run {seed} broke a promise; SIM_SEED={seed} replays it"),

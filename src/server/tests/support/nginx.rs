@@ -1,8 +1,8 @@
 //! A private nginx that balances the chat port with the configuration that is shipped, `conf/nginx/chatserver.conf`: only
 //! addresses are put into it.
 
-use super::beside::{Beside, PATIENCE, is_running};
 use super::ports::free_port;
+use super::supervised::{PATIENCE, Supervised, is_running};
 use super::system::{find, is_root};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +22,7 @@ const MODULES: [&str; 3] = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"
 /// A running nginx.
 pub struct Nginx {
     /// Its master process, which ends before its files go.
-    pub process: Beside,
+    pub process: Supervised,
     pub address: SocketAddr,
     folder: PathBuf,
     _temporary: Option<TempDir>,
@@ -40,7 +40,7 @@ impl Nginx {
     pub fn start_in(folder: PathBuf, nodes: &[SocketAddr]) -> Nginx {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         write_configuration(&folder, address, nodes);
-        let process = Beside::start(&find("nginx", MISSING), &arguments(&folder), &folder.join("log"));
+        let process = Supervised::start(&find("nginx", MISSING), &arguments(&folder), &folder.join("log"));
         process.wait_for(address);
         Nginx { folder, _temporary: None, address, process }
     }
@@ -74,7 +74,7 @@ impl Nginx {
     /// Starts it again at the same address; it must have ended.
     pub fn restart(&mut self) {
         self.process =
-            Beside::start(&find("nginx", MISSING), &arguments(&self.folder), &self.folder.join("log"));
+            Supervised::start(&find("nginx", MISSING), &arguments(&self.folder), &self.folder.join("log"));
         self.process.wait_for(self.address);
     }
 

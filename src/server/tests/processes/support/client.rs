@@ -1,4 +1,5 @@
-//! A client that speaks the protocol and nothing more: no retries, no reconnecting, no acknowledgements by itself.
+//! A client that speaks the protocol and nothing more: no reconnecting and no acknowledgements by itself. It answers PROBE,
+//! so that a test may wait for long. What it asks on the way to what a test is about ([`super::setup`]) it asks again.
 
 use super::PATIENCE;
 use socket2::{Domain, Socket, Type};
@@ -6,21 +7,19 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use wire::account::{Register, Who};
+use wire::account::Who;
 use wire::frame::put_frame;
 use wire::kind::{REPLY, request};
-use wire::limits::{FRAME_BYTES, PAGE_MAX};
-use wire::message::Sent;
-use wire::session::LoggedIn;
+use wire::limits::FRAME_BYTES;
 use wire::{
-    Command, ConversationId, Credentials, Direction, Errno, Heartbeat, Message, Push, Refusal, Reply, Seq,
-    Target, UnixMillis, UserId, split_frame,
+    Command, ConversationId, Credentials, Errno, Heartbeat, Message, Push, Refusal, Reply, Seq, Target,
+    UnixMillis, UserId, split_frame,
 };
-use wire::{account, group, message, node, session, timeline};
+use wire::{message, session, timeline};
 
 pub const PASSWORD: &str = "correct horse";
 
@@ -49,6 +48,8 @@ pub struct Closed;
 /// One connection. A thread of its own reads it, so that the server is never kept waiting.
 pub struct Client {
     stream: TcpStream,
+    /// What is written to: also by the thread that reads, when it answers PROBE.
+    writer: Arc<Mutex<TcpStream>>,
     events: Receiver<Event>,
     requests: u32,
     /// Came while something else was waited for.
@@ -83,48 +84,11 @@ impl Client {
     fn over(stream: TcpStream) -> io::Result<Client> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let (reader, (into, events)) = (stream.try_clone()?, mpsc::channel());
-        let reader = Some(thread::spawn(move || read_events(reader, &into)));
+        let (reader, writer) = (stream.try_clone()?, Arc::new(Mutex::new(stream.try_clone()?)));
+        let ((into, events), answers) = (mpsc::channel(), Arc::clone(&writer));
+        let reader = Some(thread::spawn(move || read_events(reader, &answers, &into)));
         let (pushes, replies) = (VecDeque::new(), HashMap::new());
-        Ok(Client { stream, events, requests: 0, pushes, replies, reader })
-    }
-
-    /// Makes an account and logs in to it.
-    pub fn join(address: SocketAddr, name: &str) -> (Client, Account) {
-        let mut client = Client::connect(address);
-        let account = client.register(name);
-        client.login(&account);
-        (client, account)
-    }
-
-    /// Connects and logs in by token.
-    pub fn login_to(address: SocketAddr, account: &Account) -> Client {
-        let mut client = Client::connect(address);
-        client.login(account);
-        client
-    }
-
-    /// Makes an account.
-    #[track_caller]
-    pub fn register(&mut self, name: &str) -> Account {
-        let (password, name) = (PASSWORD.into(), name.to_owned());
-        let (email, code, nick) = (None, None, None);
-        let register = Register { name: name.as_str().into(), password, email, code, nick };
-        match self.ask(&Command::Account(account::Request::Register(Box::new(register)))) {
-            Reply::Account(account::Reply::Registered(made)) => {
-                Account { id: made.id, name, token: made.token }
-            }
-            other => panic!("REGISTER was answered {other:?}"),
-        }
-    }
-
-    /// Logs in by token.
-    #[track_caller]
-    pub fn login(&mut self, account: &Account) -> LoggedIn {
-        match self.ask(&Client::by_token(account)) {
-            Reply::Session(session::Reply::LoggedIn(reply)) => *reply,
-            other => panic!("LOGIN was answered {other:?}"),
-        }
+        Ok(Client { stream, writer, events, requests: 0, pushes, replies, reader })
     }
 
     /// LOGIN by token.
@@ -141,11 +105,16 @@ impl Client {
         Command::Session(session::Request::Login(session::Login { credentials, device: Some(device.into()) }))
     }
 
+    /// The server's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.stream.peer_addr().unwrap()
+    }
+
     // ---- sending -----------------------------------------------------------------------------------------------
 
     /// Writes bytes as they are.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Closed> {
-        self.stream.write_all(bytes).map_err(|error| {
+        self.writer.lock().unwrap().write_all(bytes).map_err(|error| {
             assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "the server has not read for {PATIENCE:?}");
             Closed
         })
@@ -247,7 +216,7 @@ impl Client {
     /// Sends a request that must be refused.
     #[track_caller]
     pub fn refusal(&mut self, command: &Command) -> Refusal {
-        match self.ask(command) {
+        match self.ask_again(command) {
             Reply::Refused(refusal) => *refusal,
             other => panic!("instead of a refusal came {other:?}"),
         }
@@ -302,13 +271,6 @@ impl Client {
         self.pushes.drain(..).collect()
     }
 
-    /// Waits for the answer to a request that changes nothing.
-    #[track_caller]
-    pub fn settle(&mut self) {
-        let reply = self.ask(&Command::Node(node::Request::Nodes));
-        assert!(matches!(reply, Reply::Node(node::Reply::Nodes(_))), "NODES was answered {reply:?}");
-    }
-
     /// Waits until the server has closed the connection; what it said before.
     #[track_caller]
     pub fn wait_closed(&mut self, within: Duration) -> Vec<Event> {
@@ -320,52 +282,6 @@ impl Client {
                 Ok(None) => panic!("the connection is open after {within:?}"),
                 Err(Closed) => return said,
             }
-        }
-    }
-
-    // ---- what most tests ask -------------------------------------------------------------------------------------
-
-    /// Sends a text and waits until it is stored.
-    #[track_caller]
-    pub fn send(&mut self, target: Target, content: &str) -> Sent {
-        match self.ask(&text(target, content, None)) {
-            Reply::Message(message::Reply::Sent(sent)) => sent,
-            other => panic!("SEND was answered {other:?}"),
-        }
-    }
-
-    /// Makes a group.
-    #[track_caller]
-    pub fn create_group(&mut self, name: &str) -> ConversationId {
-        match self.ask(&Command::Group(group::Request::Create(group::Create {
-            name: name.into(),
-            desc: "".into(),
-        }))) {
-            Reply::Group(group::Reply::Created(made)) => made.conversation,
-            other => panic!("CREATE_GROUP was answered {other:?}"),
-        }
-    }
-
-    /// The timeline after `after`, all pages of it.
-    #[track_caller]
-    pub fn history(&mut self, conversation: ConversationId, after: Seq) -> Vec<Arc<Message>> {
-        let (mut messages, mut after) = (Vec::<Arc<Message>>::new(), after);
-        loop {
-            let direction = Direction::After(after);
-            match self.ask(&Command::Timeline(timeline::Request::History(timeline::History {
-                conversation,
-                direction,
-                limit: PAGE_MAX,
-            }))) {
-                Reply::Timeline(timeline::Reply::History(page)) => {
-                    messages.extend(page.messages);
-                    if !page.more {
-                        return messages;
-                    }
-                }
-                other => panic!("HISTORY was answered {other:?}"),
-            }
-            after = messages.last().expect("a page with more behind it is not empty").seq;
         }
     }
 
@@ -427,8 +343,8 @@ pub fn errno(reply: &Reply) -> Errno {
     }
 }
 
-fn read_events(mut stream: TcpStream, into: &Sender<Event>) {
-    let (mut bytes, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
+fn read_events(mut stream: TcpStream, answers: &Mutex<TcpStream>, into: &Sender<Event>) {
+    let (mut bytes, mut chunk, mut user) = (Vec::new(), vec![0; 64 * 1024], UserId(0));
     loop {
         let count = match stream.read(&mut chunk) {
             Ok(count) if count > 0 => count,
@@ -440,12 +356,28 @@ fn read_events(mut stream: TcpStream, into: &Sender<Event>) {
             split_frame(&bytes[used..], FRAME_BYTES).expect("the server sends frames")
         {
             used += length;
-            if into.send(event(frame.kind, frame.request, frame.value)).is_err() {
+            let event = event(frame.kind, frame.request, frame.value);
+            match &event {
+                Event::Push(Push::Session(session::Push::Probe)) => {
+                    // A connection that is gone ends this thread at the next read.
+                    let _ = answers.lock().unwrap().write_all(&heartbeat_without_reply(user));
+                    continue;
+                }
+                Event::Reply(_, Reply::Session(session::Reply::LoggedIn(session))) => user = session.id,
+                _ => {}
+            }
+            if into.send(event).is_err() {
                 return;
             }
         }
         bytes.drain(..used);
     }
+}
+
+fn heartbeat_without_reply(user: UserId) -> Vec<u8> {
+    let (beat, mut bytes) = (Heartbeat { sequence: 0, time: UnixMillis(0), user }, Vec::new());
+    put_frame(&mut bytes, request::HEARTBEAT, 0, |out| out.extend_from_slice(&beat.encode()));
+    bytes
 }
 
 fn event(kind: u16, number: u32, value: &[u8]) -> Event {

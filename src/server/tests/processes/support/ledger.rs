@@ -1,21 +1,20 @@
 //! The books of what was sent and what was promised, and their audit against a timeline.
 
-use super::client::{Client, Closed, Event, errno, text};
+use super::client::{Client, Closed, Event, text};
+use super::setup::{UNAVAILABLE_FOR, until_available};
 use super::{Account, PATIENCE};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
-use wire::{Command, ConversationId, Errno, Message, Push, Reply, Seq, Target, UserId};
+use std::time::Duration;
+use wire::{Command, ConversationId, Message, Push, Reply, Seq, Target, UserId};
 use wire::{message, session};
 
 /// Pushed messages after which a sender acknowledges.
 const ACK_EVERY: u64 = 64;
 /// Of so many messages that were promised, one is retried all the same.
 const RETRY_EVERY: usize = 16;
-/// When what was refused for now is tried again.
-pub const REFUSED_FOR: Duration = Duration::from_millis(200);
 
 /// How many messages there are of a kind, such as those that were promised by all senders together.
 #[derive(Debug, Default)]
@@ -127,10 +126,19 @@ impl Sender {
         Ok(())
     }
 
+    /// Sends this many messages, and those that were refused again until they are stored.
+    #[track_caller]
+    pub fn store(&mut self, window: usize, count: usize, next: impl FnMut(usize) -> (Target, String)) {
+        self.stream(window, count, &Counter::default(), next).expect("the server stays");
+        for post in self.posts.iter_mut().filter(|post| post.place.is_none()) {
+            post.answered_again(self.client.ask_again(&post.again()));
+        }
+    }
+
     /// Waits as a refusal asks a client to, where one of the messages from `begin` on was refused.
     pub fn heed_refusals(&self, begin: usize) {
         if self.posts[begin..].iter().any(|post| post.place.is_none()) {
-            thread::sleep(REFUSED_FOR);
+            thread::sleep(UNAVAILABLE_FOR);
         }
     }
 
@@ -201,19 +209,6 @@ impl Sender {
         self.client = client;
         self.waiting.clear();
         self.was_warned = false;
-    }
-}
-
-/// Asks, and asks again as long as the server's database is away. A server that goes away itself is as good as gone.
-pub fn until_available(client: &mut Client, command: &Command) -> Result<Reply, Closed> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let reply = client.try_ask(command)?;
-        match errno(&reply) {
-            Errno::Unavailable if Instant::now() < until => thread::sleep(REFUSED_FOR),
-            Errno::Busy => return Err(Closed),
-            _ => return Ok(reply),
-        }
     }
 }
 

@@ -14,24 +14,24 @@ pub struct Nodes {
     pub redis: Redis,
     pub nodes: Vec<Server>,
     /// How clients find them.
-    pub doors: Arc<Doors>,
+    pub balancer: Arc<Balancer>,
 }
 
 /// Which nodes take clients, as a balancer would know it.
-pub struct Doors {
+pub struct Balancer {
     addresses: Mutex<Vec<Option<SocketAddr>>>,
     opened: Condvar,
 }
 
-impl Doors {
-    /// Doors that are open.
-    pub fn to(addresses: &[SocketAddr]) -> Arc<Doors> {
+impl Balancer {
+    /// Balancer that are open.
+    pub fn over(addresses: &[SocketAddr]) -> Arc<Balancer> {
         let addresses = addresses.iter().copied().map(Some).collect();
-        Arc::new(Doors { addresses: Mutex::new(addresses), opened: Condvar::new() })
+        Arc::new(Balancer { addresses: Mutex::new(addresses), opened: Condvar::new() })
     }
 
     /// The node of this number, or the next one that is up; waits where none is.
-    pub fn near(&self, number: usize) -> SocketAddr {
+    pub fn address_near(&self, number: usize) -> SocketAddr {
         let all_closed = |addresses: &mut Vec<_>| addresses.iter().all(Option::is_none);
         let lock = self.addresses.lock().unwrap();
         let (addresses, _) = self.opened.wait_timeout_while(lock, 3 * PATIENCE, all_closed).unwrap();
@@ -64,8 +64,8 @@ impl Nodes {
             Server::start_at_fixed_port(&[&own, settings].concat())
         };
         let nodes: Vec<Server> = (1..=count).map(start).collect();
-        let doors = Doors::to(&nodes.iter().map(|node| node.address).collect::<Vec<_>>());
-        let nodes = Nodes { redis, nodes, doors };
+        let balancer = Balancer::over(&nodes.iter().map(|node| node.address).collect::<Vec<_>>());
+        let nodes = Nodes { redis, nodes, balancer };
         nodes.wait_for_all();
         nodes
     }
@@ -92,7 +92,7 @@ impl Nodes {
     /// Ends these as a power cut would, at once.
     pub fn kill9(&mut self, numbers: &[usize]) {
         for &number in numbers {
-            self.doors.set(number, None);
+            self.balancer.set(number, None);
             self.nodes[number].signal(Signal::KILL);
         }
         for &number in numbers {
@@ -103,6 +103,6 @@ impl Nodes {
     /// Starts one again that has ended.
     pub fn restart(&mut self, number: usize) {
         self.nodes[number].restart();
-        self.doors.set(number, Some(self.nodes[number].address));
+        self.balancer.set(number, Some(self.nodes[number].address));
     }
 }

@@ -1,8 +1,10 @@
 //! What the kernel says about a process (proc(5)).
 
+use super::PATIENCE;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
 use std::fs;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Clock ticks a second of the times in `/proc/PID/stat`: fixed in the kernel's interface to programs.
 const TICKS: u64 = 100;
@@ -47,6 +49,31 @@ pub fn need_descriptors(count: u64) {
 /// Sends a signal to a process that this test has started and not yet waited for.
 pub fn signal(pid: u32, signal: Signal) {
     kill_process(id(pid), signal).unwrap();
+}
+
+/// Stops a process and returns when every thread of it stands still: until then it may go on with what it reads.
+#[track_caller]
+pub fn freeze(pid: u32) {
+    signal(pid, Signal::STOP);
+    let deadline = Instant::now() + PATIENCE;
+    while !is_frozen(pid) {
+        assert!(Instant::now() < deadline, "process {pid} has not stopped within {PATIENCE:?}");
+        thread::yield_now();
+    }
+}
+
+/// Lets a stopped process go on.
+pub fn thaw(pid: u32) {
+    signal(pid, Signal::CONT);
+}
+
+/// Whether every thread of the process is stopped. A thread may end meanwhile, and no stopped process starts one.
+fn is_frozen(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
+    threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok()).all(|stat| {
+        let (_, fields) = stat.rsplit_once(") ").expect("the state stands behind the name");
+        fields.starts_with('T')
+    })
 }
 
 fn id(pid: u32) -> Pid {

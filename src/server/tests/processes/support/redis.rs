@@ -1,9 +1,9 @@
 //! Private Redis servers: each in a folder of its own, on a free port, never the system's.
 
 use super::PATIENCE;
-use super::beside::{Beside, is_running};
-use super::part::{self, Part};
-use super::process::signal;
+use super::process;
+use super::service::{self, Service};
+use super::supervised::{Supervised, is_running};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,14 +13,14 @@ use tempfile::TempDir;
 pub struct Redis {
     folder: TempDir,
     address: SocketAddr,
-    process: Beside,
+    process: Supervised,
 }
 
 impl Redis {
     /// Starts one that keeps nothing.
     pub fn start() -> Redis {
         let folder = tempfile::tempdir().unwrap();
-        let Part { address, process, .. } = Part::redis(folder.path());
+        let Service { address, process, .. } = Service::redis(folder.path());
         Redis { folder, address, process }
     }
 
@@ -30,18 +30,28 @@ impl Redis {
 
     /// Ends it as a power cut would.
     pub fn kill9(&mut self) {
-        signal(self.process.pid, Signal::KILL);
+        process::signal(self.process.pid, Signal::KILL);
         self.process.end();
     }
 
     /// Starts it again, empty.
     pub fn restart(&mut self) {
-        self.process = part::redis(self.folder.path(), self.address);
+        self.process = service::redis(self.folder.path(), self.address);
     }
 
-    /// Stops it where it stands, or lets it go on.
-    pub fn freeze(&self, frozen: bool) {
-        signal(self.process.pid, if frozen { Signal::STOP } else { Signal::CONT });
+    pub fn pid(&self) -> u32 {
+        self.process.pid
+    }
+
+    /// Stops it where it stands. It has stopped when this returns.
+    #[track_caller]
+    pub fn freeze(&self) {
+        process::freeze(self.process.pid);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        process::thaw(self.process.pid);
     }
 
     /// Sends a command; the first line of its answer.

@@ -1,9 +1,8 @@
 //! A server as a process, in a folder of its own.
 
 use super::ports::free_port;
-use super::process::signal;
 use super::transcript::Transcript;
-use super::{PATIENCE, programs};
+use super::{PATIENCE, process, programs};
 use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -105,7 +104,18 @@ impl Server {
 
     /// Sends a signal.
     pub fn signal(&self, which: Signal) {
-        signal(self.pid(), which);
+        process::signal(self.pid(), which);
+    }
+
+    /// Stops it where it stands. It has stopped when this returns.
+    #[track_caller]
+    pub fn freeze(&self) {
+        process::freeze(self.pid());
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        process::thaw(self.pid());
     }
 
     /// Waits for the end of a process that was told to stop.
@@ -125,7 +135,7 @@ impl Server {
     #[track_caller]
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        self.wait(Duration::from_secs(10))
+        self.wait(PATIENCE)
     }
 
     /// Starts it again on the same data; it must have ended. Clients made for the old one know only its old address,

@@ -1,8 +1,7 @@
 //! The terminal client under a pty: typed to and read like a person would.
 
-use super::process::signal;
 use super::transcript::Transcript;
-use super::{PATIENCE, programs};
+use super::{PATIENCE, process, programs};
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use rustix::process::Signal;
 use std::io::Write;
@@ -65,7 +64,22 @@ impl Terminal {
 
     /// Sends the client a signal.
     pub fn signal(&self, which: Signal) {
-        signal(self.child.process_id().unwrap(), which);
+        process::signal(self.pid(), which);
+    }
+
+    /// Stops the client where it stands. It has stopped when this returns.
+    #[track_caller]
+    pub fn freeze(&self) {
+        process::freeze(self.pid());
+    }
+
+    /// Lets the client go on.
+    pub fn thaw(&self) {
+        process::thaw(self.pid());
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.process_id().unwrap()
     }
 
     /// Whether the terminal's modes are those that the client found.

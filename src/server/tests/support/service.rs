@@ -1,7 +1,7 @@
 //! Parts of a cluster: programs that listen, each in a folder of its own or a common one, on a free port.
 
-use super::beside::Beside;
 use super::ports::free_port;
+use super::supervised::Supervised;
 use super::system::find;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,41 +9,41 @@ use std::path::{Path, PathBuf};
 const REDIS_MISSING: &str = "these tests start redis-server: apt-get install redis-server";
 
 /// A program that listens.
-pub struct Part {
+pub struct Service {
     pub name: &'static str,
     pub address: SocketAddr,
-    pub process: Beside,
+    pub process: Supervised,
 }
 
-impl Part {
+impl Service {
     /// Starts a program with what `arguments` makes of an address, and waits until it listens there.
     pub fn start(
         name: &'static str,
         program: &Path,
         folder: &Path,
         arguments: impl Fn(SocketAddr) -> Vec<String>,
-    ) -> Part {
+    ) -> Service {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let log = folder.join(format!("{name}.log"));
-        let process = Beside::start(program, &arguments(address), &log);
+        let process = Supervised::start(program, &arguments(address), &log);
         process.wait_for(address);
-        Part { name, address, process }
+        Service { name, address, process }
     }
 
     /// A Redis that keeps nothing.
-    pub fn redis(folder: &Path) -> Part {
+    pub fn redis(folder: &Path) -> Service {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        Part { name: "redis", address, process: redis(folder, address) }
+        Service { name: "redis", address, process: redis(folder, address) }
     }
 }
 
 /// Starts a Redis that keeps nothing, and waits until it listens at this address.
-pub fn redis(folder: &Path, address: SocketAddr) -> Beside {
+pub fn redis(folder: &Path, address: SocketAddr) -> Supervised {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     let dir = folder.to_str().expect("a folder whose name is text");
     let arguments = ["--port", &port, "--bind", &ip, "--dir", dir, "--appendonly", "no", "--save", ""];
     let program = find("redis-server", REDIS_MISSING);
-    let process = Beside::start(&program, &arguments.map(str::to_owned), &folder.join("redis.log"));
+    let process = Supervised::start(&program, &arguments.map(str::to_owned), &folder.join("redis.log"));
     process.wait_for(address);
     process
 }

@@ -1,27 +1,31 @@
 //! Many who send to each other over several nodes while those come and go: each finds another node when its own is lost
 //! or goes away, and sends again what has no answer. In the end everything is audited.
 
+use super::busy::slack;
 use super::client::{Closed, Event};
-use super::ledger::{Counter, REFUSED_FOR, Sender, audit};
-use super::nodes::Doors;
-use super::{Account, Client, PATIENCE, Raised};
+use super::ledger::{Counter, Sender, audit};
+use super::nodes::Balancer;
+use super::setup::UNAVAILABLE_FOR;
+use super::{Account, Client, PATIENCE, RaiseOnDrop};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
-use wire::{Command, ConversationId, Message, Push, Reply, Seq, Target, UserId};
-use wire::{group, message, session};
+use wire::{ConversationId, Message, Push, Reply, Seq, Target, UserId};
+use wire::{message, session};
 
 /// Messages of one sender without an answer at any time.
 const WINDOW: usize = 16;
-/// When everybody has everything after the last trouble: a lease and a look at the database, and what a machine that
-/// does much else adds.
-const CATCHES_UP_WITHIN: Duration = Duration::from_secs(15);
+
+/// When everybody has everything after the last trouble: a lease and a look at the database.
+fn catches_up_within() -> Duration {
+    Duration::from_millis(5_500) + slack(Duration::from_millis(9_500))
+}
 
 /// Senders, two a node, and listeners, one a node, who are all in the same groups.
-pub struct Crowd {
-    doors: Arc<Doors>,
+pub struct Members {
+    balancer: Arc<Balancer>,
     nodes: usize,
     senders: Vec<Sender>,
     listeners: Vec<Listener>,
@@ -37,16 +41,17 @@ pub struct Moves {
     pub unwarned: AtomicUsize,
 }
 
-impl Crowd {
+impl Members {
     /// Makes them and their groups.
-    pub fn gather(doors: &Arc<Doors>, nodes: usize) -> Crowd {
+    pub fn join(balancer: &Arc<Balancer>, nodes: usize) -> Members {
         let mut senders: Vec<Sender> = (0..2 * nodes)
-            .map(|number| Sender::join(doors.near(number % nodes), &format!("sender {number}")))
+            .map(|number| Sender::join(balancer.address_near(number % nodes), &format!("sender {number}")))
             .collect();
         let groups: Vec<_> = (0..2).map(|n| senders[n].client.create_group(&format!("group {n}"))).collect();
         let mut listeners = Vec::new();
         for number in 0..nodes {
-            let (mut client, account) = Client::join(doors.near(number), &format!("listener {number}"));
+            let (mut client, account) =
+                Client::join(balancer.address_near(number), &format!("listener {number}"));
             join_all(&mut client, &groups);
             listeners.push(Listener { account, received: HashMap::new() });
         }
@@ -55,7 +60,7 @@ impl Crowd {
                 groups.iter().enumerate().filter(|&(n, _)| n != number).map(|(_, &group)| group).collect();
             join_all(&mut sender.client, &others);
         }
-        Crowd { doors: Arc::clone(doors), nodes, senders, listeners, groups }
+        Members { balancer: Arc::clone(balancer), nodes, senders, listeners, groups }
     }
 
     /// Everybody sends and listens until `trouble` is over; then what has no promise is retried, every timeline is
@@ -63,18 +68,18 @@ impl Crowd {
     pub fn chat_through(mut self, trouble: impl FnOnce(&Counter)) -> Moves {
         let (moves, promised) = (Moves::default(), Counter::default());
         let (over, complete) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (doors, groups) = (&*self.doors, &self.groups);
+        let (balancer, groups) = (&*self.balancer, &self.groups);
         let listening: Vec<UserId> = self.listeners.iter().map(|listener| listener.account.id).collect();
         let counts: Vec<Counter> = listening.iter().map(|_| Counter::default()).collect();
         let timelines = thread::scope(|scope| {
             // Also where the trouble is the test's own.
-            let all_is_complete = Raised(&complete);
+            let all_is_complete = RaiseOnDrop(&complete);
             for (number, listener) in self.listeners.iter_mut().enumerate() {
                 let (count, complete) = (&counts[number], &complete);
-                scope.spawn(move || while listener.listen(doors, number, count, complete).is_err() {});
+                scope.spawn(move || while listener.listen(balancer, number, count, complete).is_err() {});
             }
             thread::scope(|scope| {
-                let all_is_over = Raised(&over);
+                let all_is_over = RaiseOnDrop(&over);
                 for (number, sender) in self.senders.iter_mut().enumerate() {
                     let home = number % self.nodes;
                     let listener = listening[(number + 1) % listening.len()];
@@ -82,7 +87,7 @@ impl Crowd {
                     let (over, promised, moves) = (&over, &promised, &moves);
                     scope.spawn(move || {
                         while !over.load(Relaxed) {
-                            send_some(sender, doors, home, promised, moves, post);
+                            send_some(sender, balancer, home, promised, moves, post);
                         }
                     });
                 }
@@ -92,12 +97,12 @@ impl Crowd {
             });
             let begun = Instant::now();
             for sender in &mut self.senders {
-                sender.retry_all(doors.near(0));
+                sender.retry_all(balancer.address_near(0));
             }
             let timelines = audit_all(&mut self.senders, groups);
             for (count, listener) in counts.iter().zip(&listening) {
                 let whole: usize = of_listener(&timelines, *listener, groups).map(|(_, all)| all.len()).sum();
-                count.wait_within(whole, CATCHES_UP_WITHIN.saturating_sub(begun.elapsed()));
+                count.wait_within(whole, catches_up_within().saturating_sub(begun.elapsed()));
             }
             drop(all_is_complete);
             timelines
@@ -156,18 +161,13 @@ fn target(groups: &[ConversationId], listener: UserId, number: usize) -> Target 
 }
 
 fn join_all(client: &mut Client, groups: &[ConversationId]) {
-    for &conversation in groups {
-        assert_eq!(
-            client.ask(&Command::Group(group::Request::Join(group::Join { conversation }))),
-            Reply::Done
-        );
-    }
+    groups.iter().for_each(|&group| client.join_group(group));
 }
 
 /// Sends some messages; where the node is lost or goes away, goes on at another.
 fn send_some(
     sender: &mut Sender,
-    doors: &Doors,
+    balancer: &Balancer,
     home: usize,
     promised: &Counter,
     moves: &Moves,
@@ -179,7 +179,7 @@ fn send_some(
         moves.unwarned.fetch_add(usize::from(!sender.was_warned), Relaxed);
         let until = Instant::now() + PATIENCE;
         loop {
-            match sender.resume(doors.near(home)) {
+            match sender.resume(balancer.address_near(home)) {
                 Ok(resumed) => {
                     assert!(resumed, "the session of {} has ended", sender.account.name);
                     moves.resumed.fetch_add(1, Relaxed);
@@ -204,12 +204,12 @@ impl Listener {
     /// Listens on one connection, until all is `complete` or the connection is gone.
     fn listen(
         &mut self,
-        doors: &Doors,
+        balancer: &Balancer,
         home: usize,
         count: &Counter,
         complete: &AtomicBool,
     ) -> Result<(), Closed> {
-        let mut client = Client::try_connect(doors.near(home)).map_err(|_| Closed)?;
+        let mut client = Client::try_connect(balancer.address_near(home)).map_err(|_| Closed)?;
         client.post(&Client::by_token(&self.account))?;
         // Up to where each conversation was pushed on this connection.
         let mut pushed: HashMap<ConversationId, Seq> = HashMap::new();
@@ -235,7 +235,7 @@ impl Listener {
                 Some(Event::Push(Push::Session(session::Push::GoingAway(_)))) => return Err(Closed),
                 // The database is away, or this node goes.
                 Some(Event::Reply(_, Reply::Refused(_))) => {
-                    thread::sleep(REFUSED_FOR);
+                    thread::sleep(UNAVAILABLE_FOR);
                     return Err(Closed);
                 }
                 Some(_) => {}

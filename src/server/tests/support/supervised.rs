@@ -22,7 +22,7 @@ const SHELL: &str = r#"
 "#;
 
 /// A program and the shell beside it. Dropping it ends both.
-pub struct Beside {
+pub struct Supervised {
     /// The program's process.
     pub pid: u32,
     shell: Child,
@@ -30,9 +30,9 @@ pub struct Beside {
     log: PathBuf,
 }
 
-impl Beside {
+impl Supervised {
     /// Starts a program, which writes into this file.
-    pub fn start(program: &Path, arguments: &[String], log: &Path) -> Beside {
+    pub fn start(program: &Path, arguments: &[String], log: &Path) -> Supervised {
         let name = program.display().to_string();
         let file = File::options().create(true).append(true).open(log).unwrap();
         let mut shell = Command::new("sh")
@@ -48,7 +48,7 @@ impl Beside {
             .unwrap();
         let mut pid = String::new();
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
-        Beside { pid: pid.trim().parse().unwrap(), shell, name, log: log.to_owned() }
+        Supervised { pid: pid.trim().parse().unwrap(), shell, name, log: log.to_owned() }
     }
 
     /// Waits until the program listens there.
@@ -78,7 +78,7 @@ impl Beside {
     }
 }
 
-impl Drop for Beside {
+impl Drop for Supervised {
     fn drop(&mut self) {
         self.end();
     }

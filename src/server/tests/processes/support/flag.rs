@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A flag that is raised in the end, whatever happens.
-pub struct Raised<'a>(pub &'a AtomicBool);
+pub struct RaiseOnDrop<'a>(pub &'a AtomicBool);
 
-impl Drop for Raised<'_> {
+impl Drop for RaiseOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -65,7 +65,7 @@ enum Came {
 }
 
 /// The client. Its messages are numbered `base + 1` and so on.
-pub struct StandIn {
+pub struct LegacyClient {
     stream: TcpStream,
     answers: Answers,
     base: i64,
@@ -77,35 +77,35 @@ pub struct StandIn {
     me: (i64, String),
 }
 
-impl StandIn {
-    pub fn connect(address: SocketAddr, answers: Answers) -> StandIn {
-        StandIn::connect_numbered(address, answers, 0)
+impl LegacyClient {
+    pub fn connect(address: SocketAddr, answers: Answers) -> LegacyClient {
+        LegacyClient::connect_numbered(address, answers, 0)
     }
 
     /// One of a fork that numbers its messages otherwise.
-    pub fn connect_numbered(address: SocketAddr, answers: Answers, base: i64) -> StandIn {
+    pub fn connect_numbered(address: SocketAddr, answers: Answers, base: i64) -> LegacyClient {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.connect_timeout(&address.into(), PATIENCE).expect("the server accepts connections");
-        StandIn::on(socket.into(), answers, base)
+        LegacyClient::on(socket.into(), answers, base)
     }
 
     /// One whose kernel takes little that it does not read.
-    pub fn connect_narrow(address: SocketAddr) -> StandIn {
+    pub fn connect_narrow(address: SocketAddr) -> LegacyClient {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(8 << 10).unwrap();
         socket.connect_timeout(&address.into(), PATIENCE).expect("the server accepts connections");
-        StandIn::on(socket.into(), Answers::Inline, 0)
+        LegacyClient::on(socket.into(), Answers::Inline, 0)
     }
 
-    fn on(stream: TcpStream, answers: Answers, base: i64) -> StandIn {
+    fn on(stream: TcpStream, answers: Answers, base: i64) -> LegacyClient {
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         let (into, came) = mpsc::channel();
         let me = (0, String::new());
-        let mut standin = StandIn { stream, answers, base, came, into: Some(into), reader: None, me };
+        let mut legacy = LegacyClient { stream, answers, base, came, into: Some(into), reader: None, me };
         if answers == Answers::InThread {
-            standin.read_on();
+            legacy.read_on();
         }
-        standin
+        legacy
     }
 
     /// Has a thread read everything from here on.
@@ -155,11 +155,11 @@ impl StandIn {
 
     /// Makes an account and logs in to it.
     #[track_caller]
-    pub fn join(address: SocketAddr, name: &str) -> (StandIn, i64) {
-        let mut standin = StandIn::connect(address, Answers::InThread);
-        let id = standin.register(name).expect("the name is free");
-        standin.login(id).expect("the password is right");
-        (standin, id)
+    pub fn join(address: SocketAddr, name: &str) -> (LegacyClient, i64) {
+        let mut legacy = LegacyClient::connect(address, Answers::InThread);
+        let id = legacy.register(name).expect("the name is free");
+        legacy.login(id).expect("the password is right");
+        (legacy, id)
     }
 
     pub fn logout(&mut self) {
@@ -273,7 +273,7 @@ impl StandIn {
     }
 }
 
-impl Drop for StandIn {
+impl Drop for LegacyClient {
     fn drop(&mut self) {
         // Ends the thread; a connection that is gone needs no end.
         let _ = self.stream.shutdown(Shutdown::Both);

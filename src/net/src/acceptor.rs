@@ -1,11 +1,13 @@
-//! The acceptor: takes connections from the listeners and hands them out to the sub-reactors in turn.
+//! The acceptor: takes connections from the listeners and hands them to the reactors in turn.
 //!
-//! When the process is out of descriptors, waiting peers would neither be served nor refused, and the listener
-//! would stay readable for ever. So one descriptor is kept in reserve: it is given up for a moment, each that waits
-//! is accepted with it and closed at once, and after a pause accepting is tried again.
+//! When the process is out of file descriptors, waiting peers could neither be served nor refused, and the listener would
+//! stay readable for ever. So one descriptor is kept in reserve: it is closed for a moment, a waiting peer is accepted in
+//! its place and disconnected at once, and so on for each that waits.
 
-use crate::reactor::{Control, EVENTS, WAKE};
-use mio::net::{TcpListener, TcpStream};
+use crate::control::{Accepted, Control};
+use crate::token::WAKE;
+use crate::transport::{AnyTransport, Tcp};
+use mio::net::TcpListener;
 use mio::{Events, Poll};
 use runtime::queue::Outbox;
 use runtime::watchdog::{Pulse, Role};
@@ -13,51 +15,44 @@ use rustix::io::Errno;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long accepting rests when there is no room for a connection.
+/// Time before accepting is tried again when there are no resources for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long nobody must have been turned away before it is news again.
+/// Time without a refused connection after which the next one is logged again.
 const EPISODE: Duration = Duration::from_secs(10);
-/// How many accepted connections are handed out at once.
+/// Connections that are accepted before they are handed out.
 const BATCH: usize = 128;
+/// Events that one poll returns at most; there are few listeners.
+const EVENTS: usize = 64;
 
-/// A new connection.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    pub stream: TcpStream,
-    pub peer: IpAddr,
-}
-
-/// One loop and everything in it.
 pub(crate) struct Acceptor {
     pub poll: Poll,
-    /// The listeners; their tokens are their places here.
+    /// Their tokens are their indexes here.
     pub listeners: Vec<TcpListener>,
-    /// The sub-reactors.
     pub reactors: Vec<Outbox<Control>>,
-    /// Whose turn it is.
+    /// The reactor that gets the next connection.
     pub next: usize,
-    /// Open connections of the whole server, and how many there may be.
+    /// Open connections of the whole server.
     pub connections: Arc<AtomicUsize>,
     pub connections_max: usize,
-    /// Set when it is to end; its poll is woken then.
+    /// Set, before the poll is woken, when the acceptor is to end.
     pub stop: Arc<AtomicBool>,
     pub reserve: Reserve,
-    /// When a connection was last turned away.
-    pub turned_away: Option<Instant>,
+    /// When a connection was last refused.
+    pub refused: Option<Instant>,
 }
 
-/// What became of one attempt to accept.
+/// The outcome of one attempt to accept.
 enum Attempt {
     Accepted(Accepted),
-    /// A peer came, and is gone or was sent away.
+    /// A peer came and is gone or was refused.
     Wasted,
+    /// No peer waits.
     Empty,
-    /// Somebody may wait, and there is no room.
+    /// A peer may wait, and there are no resources to accept it.
     NoRoom,
 }
 
@@ -65,7 +60,7 @@ impl Acceptor {
     /// Runs until it is to stop, and closes the listeners.
     pub fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        // With edge triggers, who waits in a listener that was not emptied is not reported again.
+        // With edge triggers, peers in a listener that was not emptied are not reported again.
         let mut waiting = vec![false; self.listeners.len()];
         let mut timeout = None;
         let mut pulse = Pulse::of(Role::Acceptor);
@@ -74,7 +69,7 @@ impl Acceptor {
             match self.poll.poll(&mut events, pulse.within(timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => panic!("epoll_wait on a valid descriptor and buffer: {error}"),
+                Err(error) => panic!("epoll_wait failed on a valid descriptor and buffer: {error}"),
             }
             if self.stop.load(Ordering::SeqCst) {
                 return;
@@ -93,7 +88,7 @@ impl Acceptor {
         }
     }
 
-    /// Accepts up to a batch and hands it out; how the last attempt went.
+    /// Accepts up to a batch and hands it out. Returns the outcome of the last attempt.
     fn accept_batch(&mut self, listener: usize) -> Attempt {
         let mut batches: Vec<Vec<Accepted>> = self.reactors.iter().map(|_| Vec::new()).collect();
         let mut last = Attempt::Wasted;
@@ -111,7 +106,7 @@ impl Acceptor {
         }
         for (reactor, batch) in self.reactors.iter().zip(batches).filter(|(_, batch)| !batch.is_empty()) {
             let count = batch.len();
-            // A sub-reactor waits for nobody, so waiting for it ends. One that is gone takes no more.
+            // A reactor waits for no other thread, so this wait ends. A reactor that has ended takes nothing.
             if reactor.send(Control::Adopt(batch)).is_err() {
                 self.connections.fetch_sub(count, Ordering::Relaxed);
             }
@@ -124,41 +119,42 @@ impl Acceptor {
             Ok((stream, peer)) => {
                 if self.connections.fetch_add(1, Ordering::Relaxed) >= self.connections_max {
                     self.connections.fetch_sub(1, Ordering::Relaxed);
-                    self.report_full(&"there are as many as there may be");
+                    let limit = self.connections_max;
+                    self.report_refused(&format_args!(
+                        "all {limit} connections are in use (first refused peer: {peer})"
+                    ));
                     return Attempt::Wasted;
                 }
-                // Replies are written whole, once a turn; holding them back could only delay them. It fails only
-                // for a peer that is gone, which the first read will tell.
-                let _ = stream.set_nodelay(true);
-                Attempt::Accepted(Accepted { stream, peer: peer.ip().to_canonical() })
+                let transport = AnyTransport::Tcp(Tcp::accepted(stream));
+                Attempt::Accepted(Accepted { transport, peer: peer.ip().to_canonical() })
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Attempt::Empty,
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::MFILE | Errno::NFILE) => {
-                    self.report_full(&error);
+                    self.report_refused(&error);
                     self.reserve.refuse_one(&self.listeners[listener])
                 }
                 // accept(2): that one connection is gone again, or a signal came.
                 Some(Errno::CONNABORTED | Errno::INTR) => Attempt::Wasted,
                 _ => {
-                    self.report_full(&error);
+                    self.report_refused(&error);
                     Attempt::NoRoom
                 }
             },
         }
     }
 
-    /// Logs once an episode: it is over when nobody was turned away for a while.
-    fn report_full(&mut self, why: &dyn Display) {
+    /// Logs once an episode, which ends when no connection was refused for a while.
+    fn report_refused(&mut self, why: &dyn Display) {
         let now = Instant::now();
-        if self.turned_away.is_none_or(|last| now - last > EPISODE) {
-            log::warn!("new connections are turned away: {why}");
+        if self.refused.is_none_or(|last| now - last > EPISODE) {
+            log::warn!("refusing new connections: {why}");
         }
-        self.turned_away = Some(now);
+        self.refused = Some(now);
     }
 }
 
-/// A descriptor to give up when there is no other.
+/// A descriptor to close when there is no other.
 pub(crate) struct Reserve(Option<File>);
 
 impl Reserve {
@@ -166,7 +162,7 @@ impl Reserve {
         Ok(Reserve(Some(File::open("/dev/null")?)))
     }
 
-    /// Uses it to accept and close one connection.
+    /// Uses the descriptor to accept and disconnect one peer.
     fn refuse_one(&mut self, listener: &TcpListener) -> Attempt {
         drop(self.0.take());
         let accepted = listener.accept();

@@ -1,53 +1,41 @@
-//! Why connections end: for the log, and for how much care the end takes.
+//! Why connections are closed: for the log, and for whether output is still flushed.
 
 use thiserror::Error;
 
-/// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CloseReason {
-    /// The peer has sent its last byte.
-    #[error("the peer closed it")]
+    #[error("the peer closed the connection")]
     PeerClosed,
-    /// The peer, or the network between, gave up.
-    #[error("the peer reset it")]
+    /// Also when the network in between reported a failure.
+    #[error("the connection was reset")]
     PeerReset,
-    /// Nobody logged in for too long.
-    #[error("nobody logged in on it in time")]
+    #[error("the client did not log in in time")]
     LoginTimeout,
-    /// One of the oldest of too many that wait to log in.
-    #[error("too many connections wait to log in, and this was one of the oldest")]
+    #[error("too many connections are waiting to log in, and this was one of the oldest")]
     TooManyPendingLogins,
-    /// Silent, and silent again after a probe.
-    #[error("it was silent and did not answer the probe")]
+    #[error("the client was silent and did not answer a probe")]
     Silent,
-    /// The peer does not read what is written to it.
-    #[error("the peer does not read what is written to it")]
+    #[error("the client does not read its output")]
     SlowConsumer,
-    /// What came is no frame, or too large a one.
-    #[error("what it sent cannot be read as frames")]
+    #[error("the client sent a malformed or oversized frame")]
     BadFrame,
-    /// The first byte belongs to no protocol.
-    #[error("its first byte belongs to no protocol that is known")]
+    #[error("the first byte belongs to no supported protocol")]
     UnknownDialect,
-    /// What came is no JSON object, or too long a one.
-    #[error("what it sent cannot be read as JSON objects")]
+    #[error("the client sent malformed JSON or an oversized object")]
     BadObject,
-    /// A proxy that is believed sent what cannot be believed.
-    #[error("what it sent is no PROXY header that can be read")]
+    #[error("a trusted proxy sent a malformed PROXY header")]
     BadProxyHeader,
-    /// A proxy that is believed has begun to say whose connection it is, and has not finished.
-    #[error("its PROXY header was not complete in time")]
+    #[error("a trusted proxy did not complete its PROXY header in time")]
     ProxyTimeout,
-    /// The rules of the chat server say so.
-    #[error("as ordered: {0:?}")]
+    /// Ordered by logic.
+    #[error("closed by the server: {0:?}")]
     Ordered(logic::CloseReason),
-    /// The server stops.
-    #[error("the server stops")]
+    #[error("the server is shutting down")]
     Shutdown,
 }
 
 impl CloseReason {
-    /// Whether the peer may still want what was written to it: flush, say goodbye, and only then let go.
+    /// Whether output is flushed and FIN sent before the socket is closed.
     pub(crate) fn is_gentle(self) -> bool {
         match self {
             CloseReason::PeerClosed

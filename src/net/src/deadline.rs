@@ -1,56 +1,13 @@
-//! How long anything may take, and the coarse clock that says so.
+//! Deadlines, and the coarse clock that they are counted on.
 //!
-//! Deadlines are counted in ticks of 100 ms: the clock is read once a turn, a connection's times cost four bytes
-//! each, and no deadline comes early.
+//! A tick is 100 ms: the clock is read once a turn, each time of a connection costs four bytes, and no deadline is early.
 
+use crate::config::Timeouts;
 use std::time::{Duration, Instant};
-
-/// How long a proxy may take to say whose connection it is.
-pub const PROXY_HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long a connection may wait to log in.
-pub const LOGIN: Duration = Duration::from_secs(120);
-/// How long it may wait at least, however many others wait too.
-pub const PENDING_LOGIN_AGE: Duration = Duration::from_secs(10);
-/// How many may wait to log in before the oldest of them are closed.
-pub const PENDING_LOGINS: usize = 1_000;
-/// After how long a silence of a logged-in connection it is probed.
-pub const SILENCE: Duration = Duration::from_secs(60);
-/// How long a probe may go unanswered.
-pub const PROBE: Duration = Duration::from_secs(10);
-/// How long a peer may take nothing of what is to be written to it.
-pub const STALL: Duration = Duration::from_secs(30);
-/// How long a connection that was said goodbye to is still read, so that a reset cannot destroy the goodbye.
-pub const LINGER: Duration = Duration::from_secs(2);
 
 const TICK: Duration = Duration::from_millis(100);
 
-/// Every time limit of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    pub proxy_handshake: Duration,
-    pub login: Duration,
-    pub pending_login_age: Duration,
-    pub silence: Duration,
-    pub probe: Duration,
-    pub stall: Duration,
-    pub linger: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Timeouts {
-        Timeouts {
-            proxy_handshake: PROXY_HANDSHAKE,
-            login: LOGIN,
-            pending_login_age: PENDING_LOGIN_AGE,
-            silence: SILENCE,
-            probe: PROBE,
-            stall: STALL,
-            linger: LINGER,
-        }
-    }
-}
-
-/// Those that each connection keeps for itself, in ticks.
+/// The time limits that each connection keeps for itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spans {
     pub proxy_handshake: Span,
@@ -74,7 +31,7 @@ impl From<Timeouts> for Spans {
     }
 }
 
-/// A point in time: ticks since the loop started, enough for 13 years.
+/// A point in time: ticks since the reactor started, enough for 13 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(pub u32);
 
@@ -83,33 +40,30 @@ pub(crate) struct Tick(pub u32);
 pub(crate) struct Span(u32);
 
 impl Tick {
-    /// The time `span` after this one.
     pub fn after(self, span: Span) -> Tick {
         Tick(self.0.saturating_add(span.0))
     }
 
-    /// How long it is from this time until `later`.
     pub fn until(self, later: Tick) -> Duration {
         TICK * later.0.saturating_sub(self.0)
     }
 }
 
 impl Span {
-    /// At least this long: the tick in which a span begins has partly gone by.
+    /// At least this long: one tick more, because the tick in which a span begins has partly passed.
     pub fn of(duration: Duration) -> Span {
         let ticks = duration.as_millis().div_ceil(TICK.as_millis()) + 1;
         Span(u32::try_from(ticks).unwrap_or(u32::MAX))
     }
 }
 
-/// Where ticks come from.
+/// The source of ticks.
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
 }
 
 impl Clock {
-    /// A clock at tick 0.
     pub fn start() -> Clock {
         Clock { started: Instant::now() }
     }

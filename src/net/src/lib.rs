@@ -1,4 +1,4 @@
-//! The network: sockets, and nothing of what is said over them but how it is framed.
+//! The network: sockets, and the framing of what is sent over them. It knows no rule of the chat server.
 //!
 //! ```text
 //!                       sockets, batches             Vec<Input>, one a turn
@@ -8,27 +8,35 @@
 //! ```
 //!
 //! * `listen`: listening sockets, the limit of open files.
-//! * `acceptor`: one thread; accepts, survives being out of descriptors, hands the sockets out in turn.
-//! * `reactor`: a thread each; reads, decodes, answers heartbeats and malformed requests, carries out orders,
-//!   writes each connection once a turn, keeps the time limits.
-//! * `connection`: one connection; `codec`: what its bytes mean; `transport`: what carries them, and the PROXY header
-//!   that a trusted proxy puts before them; `output`: bytes that are not written yet.
-//! * `context`: the state that all connections of one reactor share.
-//! * `deadline`, `wheel`, `pending_logins`: time limits, and how they are kept without touching idle connections.
+//! * `acceptor`: one thread; accepts, survives running out of descriptors, hands connections to the reactors in turn.
+//! * `reactor`: a thread each; reads, decodes, carries out orders (`orders`), writes each connection once a turn, enforces
+//!   time limits. It owns the connections (`table`) and their shared state (`context`).
+//! * `connection`: one connection, made of
+//!   * a `transport`, which carries bytes, and the PROXY header that a trusted proxy may send before them;
+//!   * a `codec`, which turns bytes into inputs and orders into bytes;
+//!   * a `channel`: identity, flow control (`flow`) and `output` that is not written yet.
+//! * `deadline`, `wheel`, `pending_logins`: time limits, enforced without touching idle connections.
 //!
 //! Waits-for order: acceptor -> reactor -> nobody.
 
 mod acceptor;
+mod channel;
 mod close;
 mod codec;
+mod config;
 mod connection;
 mod context;
+mod control;
 mod deadline;
+mod flow;
 mod listen;
 mod moderation;
+mod orders;
 mod output;
 mod pending_logins;
 mod reactor;
+mod table;
+mod token;
 mod transport;
 mod wheel;
 
@@ -36,22 +44,17 @@ mod wheel;
 mod tests;
 
 pub use close::CloseReason;
-pub use deadline::{PENDING_LOGINS, Timeouts};
+pub use config::{NetConfig, PACE, Timeouts};
 pub use listen::{BindError, bind, raise_fd_limit};
 
 use acceptor::{Acceptor, Reserve};
-use context::legacy::local_time::LocalTime;
-use context::legacy::pace::Pace;
-use context::legacy::synthetic_acks::SyntheticAcks;
-use context::{Context, Limits, Ready};
-use deadline::{Span, Tick};
-use ipnet::IpNet;
+use context::Context;
+use control::Control;
+use deadline::Span;
 use logic::{ConnId, Input, Order};
 use mio::{Interest, Poll, Token, Waker};
-use moderation::Moderation;
-use output::Pool;
 use pending_logins::{PendingLoginLimits, PendingLogins};
-use reactor::{Control, Endpoints, Reactor, WAKE};
+use reactor::{Endpoints, Reactor};
 use runtime::queue::{Outbox, poll_bell, queue};
 use std::io;
 use std::net::TcpListener;
@@ -59,57 +62,12 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-use wheel::Wheel;
-use wire::legacy::Style;
+use std::time::Duration;
+use table::ConnectionTable;
+use token::WAKE;
 
-/// Batches of orders, and of new sockets, that may wait for one sub-reactor.
+/// Batches of orders, and of new connections, that may wait for one reactor.
 const QUEUE: usize = 64;
-
-/// Time between two objects to one legacy connection.
-pub const PACE: Duration = Duration::from_millis(2);
-
-/// What a deployment decides about the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetConfig {
-    /// Sub-reactors, 1 to [`ConnId::REACTORS_MAX`].
-    pub threads: usize,
-    /// Open connections; those above it are closed as they come.
-    pub connections: usize,
-    /// Bytes of a frame's value after login.
-    pub frame_bytes: usize,
-    /// Unwritten bytes of a connection past which it is not read.
-    pub high_water: usize,
-    /// Unwritten bytes of a connection past which it is closed.
-    pub output_bytes: usize,
-    /// How many connections may wait to log in before the oldest of them are closed.
-    pub pending_logins: usize,
-    /// Who is believed when it says, by the PROXY protocol, whose connection it passes on.
-    pub proxies: Vec<IpNet>,
-    /// Every time limit of a connection.
-    pub timeouts: Timeouts,
-    /// How legacy objects are written.
-    pub style: Style,
-    /// The least time between two legacy objects to one connection; zero: none.
-    pub pace: Duration,
-}
-
-impl Default for NetConfig {
-    fn default() -> NetConfig {
-        NetConfig {
-            threads: 1,
-            connections: 100_000,
-            frame_bytes: wire::limits::FRAME_BYTES,
-            high_water: 256 * 1024,
-            output_bytes: 8 * 1024 * 1024,
-            pending_logins: PENDING_LOGINS,
-            proxies: Vec::new(),
-            timeouts: Timeouts::default(),
-            style: Style::default(),
-            pace: PACE,
-        }
-    }
-}
 
 /// The running threads.
 #[derive(Debug)]
@@ -134,7 +92,7 @@ struct ReactorHandle {
     thread: JoinHandle<()>,
 }
 
-/// Serves `listeners`. Everything that can fail is made before the first thread starts.
+/// Serves `listeners`. Everything that can fail but the start of a thread happens before the first thread starts.
 pub fn start(
     listeners: Vec<TcpListener>,
     config: NetConfig,
@@ -148,7 +106,7 @@ pub fn start(
     for index in 0..config.threads {
         let poll = Poll::new()?;
         let bell = poll_bell(&poll, WAKE)?;
-        let (mail_to, controls) = queue(QUEUE, &bell);
+        let (controls_to, controls) = queue(QUEUE, &bell);
         let (orders_to, orders) = queue(QUEUE, &bell);
         let limits = PendingLoginLimits {
             threshold: config.pending_logins,
@@ -156,10 +114,10 @@ pub fn start(
             reactors: config.threads,
         };
         let pending_logins = PendingLogins::new(Arc::clone(&unauthenticated), limits);
-        let context = context(&poll, &config)?;
+        let table = ConnectionTable::new(index, Arc::clone(&connections), pending_logins);
+        let context = Context::new(poll.registry().try_clone()?, &config);
         let endpoints = Endpoints { poll, bell, controls, orders, to_logic: to_logic.clone() };
-        let reactor = Reactor::new(index, endpoints, Arc::clone(&connections), pending_logins, context);
-        reactors.push((reactor, mail_to, orders_to));
+        reactors.push((Reactor::new(index, endpoints, table, context), controls_to, orders_to));
     }
 
     let poll = Poll::new()?;
@@ -181,7 +139,7 @@ pub fn start(
         connections_max: config.connections,
         stop: Arc::clone(&stop),
         reserve: Reserve::open()?,
-        turned_away: None,
+        refused: None,
     };
 
     let reactors = reactors
@@ -197,45 +155,19 @@ pub fn start(
     Ok(Net { acceptor: Some(AcceptorHandle { stop, waker, thread }), reactors, connections })
 }
 
-fn context(poll: &Poll, config: &NetConfig) -> io::Result<Context> {
-    Ok(Context {
-        now: Tick(0),
-        inputs: Vec::new(),
-        moderation: Moderation::new(Instant::now()),
-        synthetic_acks: SyntheticAcks::new(),
-        stalled: false,
-        dirty: Vec::new(),
-        answered: Vec::new(),
-        ready: Ready::default(),
-        wheel: Wheel::new(),
-        pool: Pool::default(),
-        style: config.style,
-        pace: Pace::new(config.pace),
-        local_time: LocalTime::of_this_machine(),
-        proxies: config.proxies.as_slice().into(),
-        registry: poll.registry().try_clone()?,
-        limits: Limits {
-            frame_bytes: config.frame_bytes,
-            high_water: config.high_water,
-            output_bytes: config.output_bytes,
-            spans: config.timeouts.into(),
-        },
-    })
-}
-
 impl Net {
-    /// Where orders for each sub-reactor go, by [`ConnId::reactor`]. Sending waits while the queue is full, which
-    /// ends, for a sub-reactor waits for nobody.
+    /// The queues of orders, by [`ConnId::reactor`]. Sending waits while a queue is full. That wait ends, because a
+    /// reactor waits for no other thread.
     pub fn orders(&self) -> Vec<Outbox<Vec<Order>>> {
         self.reactors.iter().map(|reactor| reactor.orders.clone()).collect()
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Closes the listeners. When it returns, no connection comes in any more; those that are open live on.
+    /// Closes the listeners. When it returns, no new connection is accepted; open ones are served on.
     pub fn stop_accepting(&mut self) {
         if let Some(AcceptorHandle { stop, waker, thread }) = self.acceptor.take() {
             stop.store(true, Ordering::SeqCst);
@@ -244,17 +176,17 @@ impl Net {
         }
     }
 
-    /// Has every sub-reactor carry out the orders that were sent before, write what is unwritten, close its
-    /// connections and end, all within this time. [`Net::join`] waits for that.
+    /// Has every reactor carry out the orders that were sent before, write its output, close its connections and end, all
+    /// within this time. [`Net::join`] waits for that.
     pub fn drain(&mut self, within: Duration) {
         self.stop_accepting();
         for reactor in &self.reactors {
-            // One that is gone already has panicked; joining it says so.
+            // A reactor that has ended already has panicked, which joining it reports.
             let _ = reactor.controls.send(Control::Drain(within));
         }
     }
 
-    /// Waits for all threads to end, which [`Net::drain`] makes them do. A panic in one of them goes on here.
+    /// Waits for all threads to end, which [`Net::drain`] makes them do. A panic in one of them is resumed here.
     pub fn join(mut self) {
         self.stop_accepting();
         for reactor in self.reactors {

@@ -1,4 +1,4 @@
-//! Listening sockets, and room for the connections that come in by them.
+//! Listening sockets, and the limit of open files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -6,35 +6,26 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use thiserror::Error;
 
-/// Connections that the kernel completes while the acceptor is busy; it takes at most `net.core.somaxconn`.
+/// Connections that the kernel completes while the acceptor is busy; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// How many of the next ports are tried to name a free one.
+/// Following ports that are tried in order to suggest a free one.
 const PORTS_TRIED: u16 = 100;
 
 /// Why an address cannot be listened on.
 #[derive(Debug, Error)]
 pub enum BindError {
-    /// Another socket listens there, and nothing near is free.
+    /// There is no free port near it.
     #[error("{address} is already in use by another program; choose another port")]
     InUse { address: SocketAddr },
-    /// Another socket listens there.
     #[error("{address} is already in use by another program; {free} is free")]
-    InUseButNext {
-        address: SocketAddr,
-        /// The next address on which nobody listens.
-        free: SocketAddr,
-    },
-    /// Anything else: no such address here, a port that only root may have, …
+    InUseButNext { address: SocketAddr, free: SocketAddr },
+    /// For example, the address is not one of this machine, or the port is reserved for root.
     #[error("cannot listen on {address}: {source}")]
-    Other {
-        address: SocketAddr,
-        /// What the kernel says.
-        source: io::Error,
-    },
+    Other { address: SocketAddr, source: io::Error },
 }
 
-/// Listens on `address`. Port 0 takes any that is free.
+/// Listens on `address`; port 0 means any free port.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     match listen(address) {
         Ok(listener) => Ok(listener),
@@ -48,7 +39,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A server that restarts must not wait for the connections of its former life to leave TIME_WAIT.
+    // A restarted server must not wait for the connections of its previous run to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -63,7 +54,7 @@ fn next_free(address: SocketAddr) -> Option<SocketAddr> {
         .find(|&next| listen(next).is_ok())
 }
 
-/// Raises the soft limit of open files to the hard one, and says what it is then: the limit of connections.
+/// Raises the soft limit of open files to the hard one and returns it. It bounds the number of connections.
 pub fn raise_fd_limit() -> io::Result<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
@@ -77,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_in_use_is_named_together_with_a_free_one() {
+    fn the_error_for_a_port_in_use_suggests_a_free_one() {
         let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = first.local_addr().unwrap();
         let error = bind(address).unwrap_err();
@@ -87,14 +78,14 @@ mod tests {
                 assert!(error.to_string().contains(&address.to_string()));
                 assert!(error.to_string().contains(&free.to_string()));
             }
-            // All of the next hundred are taken, or it was the very last.
+            // All of the next hundred ports are in use, or it was the last one.
             BindError::InUse { .. } => {}
             BindError::Other { .. } => panic!("{error}"),
         }
     }
 
     #[test]
-    fn an_address_of_another_machine_is_an_error_with_a_sentence() {
+    fn an_address_of_another_machine_is_refused_with_its_name() {
         let error = bind("192.0.2.1:6000".parse().unwrap()).unwrap_err();
         assert!(error.to_string().starts_with("cannot listen on 192.0.2.1:6000: "), "{error}");
     }

@@ -1,36 +1,25 @@
-//! What is still to be written to a connection.
+//! The unwritten output of a connection.
 //!
 //! ```text
 //!   +----------------+------------------+-----------+
-//!   | with the kernel|     unwritten    |  (spare)  |
+//!   |    written     |     unwritten    |  (spare)  |
 //!   +----------------+------------------+-----------+
 //!   0             written             len       capacity
 //! ```
 //!
-//! The buffer comes from the loop's pool with the first byte and goes back with the last: a connection that has
-//! nothing to say holds no memory for it.
+//! The buffer comes from the reactor's pool with the first byte and goes back with the last: an idle connection holds no
+//! memory for output.
 
 use std::io::{self, ErrorKind, Write};
 
-/// Past this many written bytes at its front, a buffer that is full is moved together before it grows.
-const WORTH_MOVING: usize = 64 * 1024;
+/// A buffer with more written bytes than this at its front, and more than half of it, is compacted before it grows.
+const COMPACTION_MIN: usize = 64 * 1024;
 
-/// The unwritten output of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
+    /// Bytes at the front that the kernel has taken.
     written: u32,
-}
-
-/// How far a write came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// Everything is with the kernel.
-    Done,
-    /// The kernel took some, and takes no more for now.
-    Some,
-    /// The kernel took nothing.
-    None,
 }
 
 impl Output {
@@ -39,29 +28,29 @@ impl Output {
         self.bytes.len() - self.written as usize
     }
 
-    /// Whether the kernel has taken everything.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// The buffer, for appending.
     pub fn tail(&mut self, pool: &mut Pool) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
             self.bytes = pool.take();
         }
         let written = self.written as usize;
-        if written > WORTH_MOVING && written > self.bytes.len() / 2 {
+        if written > COMPACTION_MIN && written > self.bytes.len() / 2 {
             self.bytes.drain(..written);
             self.written = 0;
         }
         &mut self.bytes
     }
 
-    /// One write. A write that falls short says the same as `WouldBlock` (epoll(7), on edge triggers), so there is
-    /// no second one to hear it.
-    pub fn write_to(&mut self, socket: &mut impl Write, pool: &mut Pool) -> io::Result<Progress> {
+    /// Writes once. A write that falls short means the same as `WouldBlock` (epoll(7) on edge triggers), so it is not
+    /// followed by another.
+    pub fn write_to(&mut self, transport: &mut impl Write, pool: &mut Pool) -> io::Result<()> {
         let unwritten = &self.bytes[self.written as usize..];
         let taken = loop {
-            match socket.write(unwritten) {
+            match transport.write(unwritten) {
                 Ok(taken) => break taken,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break 0,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -70,20 +59,20 @@ impl Output {
         };
         if taken == unwritten.len() {
             self.recycle(pool);
-            return Ok(Progress::Done);
+        } else {
+            self.written += taken as u32;
         }
-        self.written += taken as u32;
-        Ok(if taken > 0 { Progress::Some } else { Progress::None })
+        Ok(())
     }
 
-    /// Forgets what is unwritten.
+    /// Discards what is unwritten.
     pub fn recycle(&mut self, pool: &mut Pool) {
         self.written = 0;
         pool.give(std::mem::take(&mut self.bytes));
     }
 }
 
-/// Output buffers of one loop that no connection needs at the moment.
+/// Output buffers of one reactor that no connection needs at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     spare: Vec<Vec<u8>>,
@@ -92,11 +81,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// What a new buffer holds: some replies.
+    /// Capacity of a new buffer: some replies.
     const FIRST_BYTES: usize = 1024;
-    /// A larger buffer is given back to the allocator.
+    /// A larger buffer is freed.
     const BUFFER_BYTES_MAX: usize = 256 * 1024;
-    /// What all of them may hold.
+    /// Capacity of all spare buffers.
     const BYTES_MAX: usize = 1024 * 1024;
 
     fn take(&mut self) -> Vec<u8> {
@@ -123,7 +112,7 @@ impl Pool {
 mod tests {
     use super::*;
 
-    /// Takes `room` bytes, then would block.
+    /// Takes `room` bytes in all, then would block.
     struct Narrow {
         room: usize,
         taken: Vec<u8>,
@@ -153,12 +142,14 @@ mod tests {
             output.tail(&mut pool).extend_from_slice(&[round; 5_000]);
             expected.extend_from_slice(&[round; 5_000]);
             socket.room += 4_800;
-            assert_eq!(output.write_to(&mut socket, &mut pool).unwrap(), Progress::Some);
-            assert_eq!(output.write_to(&mut socket, &mut pool).unwrap(), Progress::None);
+            output.write_to(&mut socket, &mut pool).unwrap();
+            assert_eq!(output.len(), 200 * (usize::from(round) + 1));
+            output.write_to(&mut socket, &mut pool).unwrap();
+            assert_eq!(output.len(), 200 * (usize::from(round) + 1), "nothing was taken");
         }
         assert_eq!(output.len(), 200 * 200);
         socket.room += output.len();
-        assert_eq!(output.write_to(&mut socket, &mut pool).unwrap(), Progress::Done);
+        output.write_to(&mut socket, &mut pool).unwrap();
         assert!(output.is_empty() && socket.taken == expected);
         assert_eq!(output.bytes.capacity(), 0, "an idle connection keeps no buffer");
     }

@@ -1,5 +1,5 @@
-//! Connections that wait to log in. They cost nothing to make, so there is a bound on how many may sit there:
-//! beyond it the oldest go, though each may stay some seconds, which is all that an honest client needs.
+//! Connections that wait to log in. They cost a client nothing, so their number is bounded: above the bound the oldest are
+//! closed, though each may stay some seconds, which is all that an honest client needs.
 
 use crate::deadline::{Span, Tick};
 use logic::ConnId;
@@ -7,79 +7,84 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The connections of one sub-reactor that wait to log in, and how many wait in the whole server.
+/// The pending logins of one reactor, and their number in the whole server.
 #[derive(Debug)]
 pub(crate) struct PendingLogins {
-    /// Oldest first; those that have logged in or gone are still here until they come to the front, or until they
-    /// are more than those that wait.
-    queue: VecDeque<(ConnId, Tick)>,
-    /// How many of them wait here.
-    here: usize,
-    /// How many wait in the server.
-    everywhere: Arc<AtomicUsize>,
+    /// Oldest first. A connection that has logged in or closed stays here until it comes to the front, or until such
+    /// entries outnumber the others.
+    queue: VecDeque<Pending>,
+    /// Of this reactor.
+    count: usize,
+    /// Of the server.
+    total: Arc<AtomicUsize>,
     limits: PendingLoginLimits,
 }
 
-/// When a pending_logins is too large.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    conn: ConnId,
+    since: Tick,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PendingLoginLimits {
-    /// How many may wait in the server, however long.
+    /// How many the server may have, however old.
     pub threshold: usize,
-    /// How long each may wait in any case.
+    /// The age before which none is closed.
     pub age: Span,
-    /// Among how many sub-reactors the surplus is context.
+    /// The number of reactors, which share the surplus.
     pub reactors: usize,
 }
 
 impl PendingLogins {
-    pub fn new(everywhere: Arc<AtomicUsize>, limits: PendingLoginLimits) -> PendingLogins {
-        PendingLogins { queue: VecDeque::new(), here: 0, everywhere, limits }
+    pub fn new(total: Arc<AtomicUsize>, limits: PendingLoginLimits) -> PendingLogins {
+        PendingLogins { queue: VecDeque::new(), count: 0, total, limits }
     }
 
     /// `conn` waits from now on.
     pub fn join(&mut self, conn: ConnId, now: Tick) {
-        self.queue.push_back((conn, now));
-        self.here += 1;
-        self.everywhere.fetch_add(1, Ordering::Relaxed);
+        self.queue.push_back(Pending { conn, since: now });
+        self.count += 1;
+        self.total.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One that waited here has logged in or gone.
+    /// A connection that has waited here has logged in or closed.
     pub fn leave(&mut self) {
-        self.here -= 1;
-        self.everywhere.fetch_sub(1, Ordering::Relaxed);
+        self.count -= 1;
+        self.total.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Those that must go now, oldest first. `waits` says whether a connection still waits since that time.
+    /// Removes the connections that must be closed now, oldest first. `is_pending` says whether a connection has waited
+    /// since that time.
     ///
-    /// Each sub-reactor takes its share of the surplus a tick, so that which one looks first does not decide whose
-    /// connections go.
-    pub fn surplus(&mut self, now: Tick, waits: impl Fn(ConnId, Tick) -> bool) -> Vec<ConnId> {
-        if self.queue.len() > 2 * self.here + 64 {
-            self.queue.retain(|&(conn, since)| waits(conn, since));
-            self.queue.shrink_to(2 * self.here);
+    /// Each reactor takes its share of the surplus a tick, so that it does not matter which one checks first.
+    pub fn surplus(&mut self, now: Tick, is_pending: impl Fn(ConnId, Tick) -> bool) -> Vec<ConnId> {
+        if self.queue.len() > 2 * self.count + 64 {
+            self.queue.retain(|&Pending { conn, since }| is_pending(conn, since));
+            self.queue.shrink_to(2 * self.count);
         }
-        let surplus = self.everywhere.load(Ordering::Relaxed).saturating_sub(self.limits.threshold);
+        let surplus = self.total.load(Ordering::Relaxed).saturating_sub(self.limits.threshold);
         let share = surplus.div_ceil(self.limits.reactors);
-        let mut gone = Vec::new();
-        while let Some(&(conn, since)) = self.queue.front() {
-            if waits(conn, since) {
-                if gone.len() == share || since.after(self.limits.age) > now {
+        let mut removed = Vec::new();
+        while let Some(&Pending { conn, since }) = self.queue.front() {
+            if is_pending(conn, since) {
+                if removed.len() == share || since.after(self.limits.age) > now {
                     break;
                 }
-                gone.push(conn);
+                removed.push(conn);
             }
             self.queue.pop_front();
         }
-        gone
+        removed
     }
 
-    /// When to look again; `None`: nobody waits here. While there is no pending_logins that is once a second, for another
-    /// sub-reactor may make one.
+    /// When to look for a surplus again; `None`: no connection waits here. Below the threshold that is once a second,
+    /// because connections of another reactor may exceed it.
     pub fn next(&self, now: Tick) -> Option<Tick> {
-        let &(_, since) = self.queue.front().filter(|_| self.here > 0)?;
+        let oldest = self.queue.front().filter(|_| self.count > 0)?;
         let soon = Tick(now.0 + 1);
-        if self.everywhere.load(Ordering::Relaxed) > self.limits.threshold {
-            Some(since.after(self.limits.age).max(soon))
+        if self.total.load(Ordering::Relaxed) > self.limits.threshold {
+            Some(oldest.since.after(self.limits.age).max(soon))
         } else {
             Some(Tick(now.0 + 10))
         }
@@ -91,35 +96,37 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    #[test]
-    fn the_oldest_go_when_they_are_old_enough_and_too_many() {
-        let limits = PendingLoginLimits { threshold: 3, age: Span::of(Duration::from_secs(1)), reactors: 1 };
-        let everywhere = Arc::new(AtomicUsize::new(0));
-        let mut pending_logins = PendingLogins::new(Arc::clone(&everywhere), limits);
-        let conn = |slot| ConnId::new(0, slot, 1);
-        for slot in 0..6 {
-            pending_logins.join(conn(slot), Tick(slot as u32));
-        }
-        pending_logins.leave();
-        let still_waits = |id: ConnId, _| id.slot() != 1;
-        assert!(pending_logins.surplus(Tick(10), still_waits).is_empty(), "none is old enough");
-        assert_eq!(pending_logins.surplus(Tick(13), still_waits), [conn(0), conn(2)]);
-        pending_logins.leave();
-        pending_logins.leave();
-        assert!(pending_logins.surplus(Tick(999), still_waits).is_empty(), "three may stay");
-        assert_eq!(everywhere.load(Ordering::Relaxed), 3);
+    fn limits() -> PendingLoginLimits {
+        PendingLoginLimits { threshold: 3, age: Span::of(Duration::from_secs(1)), reactors: 1 }
     }
 
     #[test]
-    fn those_that_logged_in_take_no_room_behind_one_that_did_not() {
-        let limits = PendingLoginLimits { threshold: 3, age: Span::of(Duration::from_secs(1)), reactors: 1 };
-        let mut pending_logins = PendingLogins::new(Arc::default(), limits);
-        pending_logins.join(ConnId::new(0, 0, 0), Tick(0));
-        for slot in 1..10_000 {
-            pending_logins.join(ConnId::new(0, slot, 0), Tick(0));
-            pending_logins.leave();
-            pending_logins.surplus(Tick(0), |id, _| id.slot() == 0);
+    fn the_oldest_are_closed_above_the_threshold_once_they_are_old_enough() {
+        let total = Arc::new(AtomicUsize::new(0));
+        let mut pending = PendingLogins::new(Arc::clone(&total), limits());
+        let conn = |slot| ConnId::new(0, slot, 1);
+        for slot in 0..6 {
+            pending.join(conn(slot), Tick(slot as u32));
         }
-        assert!(pending_logins.queue.len() < 100);
+        pending.leave();
+        let is_pending = |id: ConnId, _| id.slot() != 1;
+        assert!(pending.surplus(Tick(10), is_pending).is_empty(), "none is old enough");
+        assert_eq!(pending.surplus(Tick(13), is_pending), [conn(0), conn(2)]);
+        pending.leave();
+        pending.leave();
+        assert!(pending.surplus(Tick(999), is_pending).is_empty(), "three may stay");
+        assert_eq!(total.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn logins_behind_one_that_is_still_pending_take_no_memory() {
+        let mut pending = PendingLogins::new(Arc::default(), limits());
+        pending.join(ConnId::new(0, 0, 0), Tick(0));
+        for slot in 1..10_000 {
+            pending.join(ConnId::new(0, slot, 0), Tick(0));
+            pending.leave();
+            pending.surplus(Tick(0), |id, _| id.slot() == 0);
+        }
+        assert!(pending.queue.len() < 100);
     }
 }

@@ -1,28 +1,27 @@
-//! A hashed timer wheel (Varghese and Lauck, SOSP 1987, scheme 6): one bucket a tick, turned over and over.
+//! A hashed timer wheel (Varghese and Lauck, SOSP 1987, scheme 6): one bucket a tick.
 //!
 //! ```text
 //!            at
 //!             v
 //!   +---+---+---+---+---+-- ... --+---+
-//!   |   |   |   | 5 |   |         |   |   bucket = due mod 1024; what is due in a later
-//!   +---+---+---+---+---+-- ... --+---+   round stays when its bucket comes by
+//!   |   |   |   | 5 |   |         |   |   bucket = due mod 1024; entries of a later
+//!   +---+---+---+---+---+-- ... --+---+   round stay when their bucket expires
 //!                 `- (key, due), (key, due)
 //! ```
 //!
-//! There is no removal: whoever put a key in looks, when it comes out, whether it still means anything. That makes
-//! a deadline that moves with every byte received free: it is looked at when the old one comes out.
+//! There is no removal: when a key expires, its owner checks whether the entry is still valid. So a deadline that moves
+//! back with every byte received costs nothing: it is checked when the old entry expires.
 
 use crate::deadline::Tick;
 
 const BUCKETS: usize = 1024;
 
-/// Keys that come out when they are due.
 #[derive(Debug)]
 pub(crate) struct Wheel<K> {
     buckets: Box<[Vec<(K, Tick)>]>,
-    /// One bit for each bucket that is not empty, so that an idle loop sleeps until the next of them.
+    /// One bit for each bucket that is not empty, so that an idle reactor sleeps until the next of them.
     occupied: [u64; BUCKETS / 64],
-    /// Everything due up to here has come out.
+    /// Everything due up to here has expired.
     at: Tick,
 }
 
@@ -33,7 +32,7 @@ impl<K> Wheel<K> {
         Wheel { buckets, occupied: [0; BUCKETS / 64], at: Tick(0) }
     }
 
-    /// Puts `key` in, to come out with `due` once that time has come; at the next tick where it is already past.
+    /// Inserts `key`, to expire at `due`, or at the next tick where that is past.
     pub fn insert(&mut self, key: K, due: Tick) {
         let bucket = due.max(Tick(self.at.0 + 1)).0 as usize % BUCKETS;
         self.buckets[bucket].push((key, due));
@@ -48,7 +47,7 @@ impl<K> Wheel<K> {
             let bucket = &mut self.buckets[index];
             out.extend(bucket.extract_if(.., |(_, due)| *due <= now));
             if bucket.is_empty() {
-                // Its memory goes too: many that were due together would leave a trail of large buckets.
+                // Its memory is freed too: keys that are due together would leave a trail of large buckets.
                 *bucket = Vec::new();
                 self.occupied[index / 64] &= !(1 << (index % 64));
             }
@@ -56,10 +55,10 @@ impl<K> Wheel<K> {
         self.at = self.at.max(now);
     }
 
-    /// Nothing comes out before this time; `None`: the wheel is empty.
+    /// Nothing expires before this time; `None`: the wheel is empty.
     pub fn next(&self) -> Option<Tick> {
         let first = (self.at.0 as usize + 1) % BUCKETS;
-        // The word of the first bucket is looked at twice: from that bucket on, and at last up to it.
+        // The word of the first bucket is checked twice: from that bucket on, and at last up to it.
         for step in 0..=self.occupied.len() {
             let index = (first / 64 + step) % self.occupied.len();
             let mut word = self.occupied[index];
@@ -96,7 +95,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain list: the same keys come out at the same times, and `next` never oversleeps.
+        /// Against a plain list: the same keys expire at the same times, and `next` is never too late.
         #[test]
         fn agrees_with_a_plain_list(steps in proptest::collection::vec(step(), 1..200)) {
             let (mut wheel, mut list, mut now, mut keys) = (Wheel::new(), Vec::new(), Tick(0), 0u32);
@@ -104,7 +103,7 @@ mod tests {
                 match step {
                     Step::Insert { ahead } => {
                         wheel.insert(keys, Tick(now.0 + ahead));
-                        // What is past already comes out with the next tick.
+                        // What is past already expires at the next tick.
                         list.push((keys, Tick(now.0 + ahead)));
                         keys += 1;
                     }

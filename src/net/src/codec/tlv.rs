@@ -1,109 +1,178 @@
-//! Frames in, requests out. What needs no rule of the chat server is answered right here: heartbeats, and requests
-//! that are wrong in themselves.
+//! The server's own protocol: frames in, typed requests out. What needs no rule of logic is answered here: heartbeats,
+//! and requests that are malformed.
 
+use super::{Codec, FanOut, Liveness};
+use crate::channel::Channel;
 use crate::close::CloseReason;
-use crate::connection::Connection;
 use crate::context::Context;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::frame::put_frame;
 use wire::kind::{REPLY, request};
-use wire::limits::{FRAME_BYTES_BEFORE_LOGIN, HEADER_BYTES};
-use wire::{Command, Errno, Frame, FrameError, Heartbeat, Push, Refusal, Reply, UnixMillis, UserId};
+use wire::legacy::Welcome;
+use wire::limits::HEADER_BYTES;
+use wire::{
+    Command, Dialect, Errno, Frame, FrameError, Heartbeat, Message, Push, Refusal, Reply, UnixMillis, UserId,
+    message,
+};
 
-/// Decodes the frames at the beginning of `bytes`, as long as the connection's gate is open; how many bytes they
-/// took. `Err`: the stream cannot be read any further, which the peer has been told.
-pub(crate) fn decode(
-    conn: &mut Connection,
-    bytes: &[u8],
-    context: &mut Context,
-) -> Result<usize, CloseReason> {
-    let mut used = 0;
-    while used < bytes.len() && conn.gate_is_open(context) {
-        let max = if conn.user().is_some() { context.limits.frame_bytes } else { FRAME_BYTES_BEFORE_LOGIN };
-        match wire::split_frame(&bytes[used..], max) {
-            Ok(Some((frame, length))) => {
-                used += length;
-                handle_frame(conn, frame, context);
+#[derive(Debug, Default)]
+pub(crate) struct Tlv {
+    pending: Vec<u8>,
+}
+
+impl Codec for Tlv {
+    fn dialect(&self) -> Dialect {
+        Dialect::Tlv
+    }
+
+    fn liveness(&self) -> Liveness {
+        Liveness::Deadlines
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn pending(&mut self) -> &mut Vec<u8> {
+        &mut self.pending
+    }
+
+    /// The rest of the frame's header, or of its value.
+    fn missing(&self) -> usize {
+        let whole = match self.pending.first_chunk::<HEADER_BYTES>() {
+            None => HEADER_BYTES,
+            Some(header) => {
+                HEADER_BYTES + u32::from_be_bytes([header[8], header[9], header[10], header[11]]) as usize
             }
-            Ok(None) => break,
-            Err(error) => {
-                refuse_stream(conn, error, context);
-                return Err(CloseReason::BadFrame);
+        };
+        debug_assert!(self.pending.len() < whole, "a complete frame was decoded");
+        whole.saturating_sub(self.pending.len())
+    }
+
+    fn decode(
+        &mut self,
+        bytes: &[u8],
+        channel: &mut Channel,
+        context: &mut Context,
+    ) -> Result<usize, CloseReason> {
+        let mut used = 0;
+        while used < bytes.len() && channel.gate_is_open(context) {
+            match wire::split_frame(&bytes[used..], channel.request_bytes(context)) {
+                Ok(Some((frame, length))) => {
+                    used += length;
+                    handle_frame(frame, channel, context);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    refuse_stream(error, channel, context);
+                    return Err(CloseReason::BadFrame);
+                }
             }
+        }
+        Ok(used)
+    }
+
+    fn reply(
+        &mut self,
+        kind: u16,
+        request: u32,
+        reply: &Reply,
+        channel: &mut Channel,
+        context: &mut Context,
+    ) {
+        if request != 0 {
+            channel.answer(context, |out| reply.encode(kind, request, out));
         }
     }
-    Ok(used)
-}
 
-/// How many bytes the incomplete frame `begun` lacks at least: the rest of its header, or of its value.
-pub(crate) fn missing(begun: &[u8]) -> usize {
-    let whole = match begun.first_chunk::<HEADER_BYTES>() {
-        None => HEADER_BYTES,
-        Some(header) => {
-            HEADER_BYTES + u32::from_be_bytes([header[8], header[9], header[10], header[11]]) as usize
+    /// Nothing: the reply to LOGIN says it all.
+    fn welcome(&mut self, _welcome: &Welcome, _channel: &mut Channel, _context: &mut Context) {}
+
+    fn push(&mut self, push: &Push, _fan_out: &mut FanOut, channel: &mut Channel, context: &mut Context) {
+        channel.write(context, |out| push.encode(out));
+    }
+
+    fn deliver(
+        &mut self,
+        message: &Arc<Message>,
+        FanOut { frame, .. }: &mut FanOut,
+        channel: &mut Channel,
+        context: &mut Context,
+    ) {
+        if frame.is_empty() {
+            Push::Message(message::Push::New(Arc::clone(message))).encode(frame);
         }
-    };
-    debug_assert!(begun.len() < whole, "a frame that is complete was decoded");
-    whole.saturating_sub(begun.len())
+        channel.write(context, |out| out.extend_from_slice(frame));
+    }
+
+    fn fill(&mut self, _channel: &mut Channel, _context: &mut Context) {}
+
+    fn flushed(&mut self, _channel: &mut Channel, _context: &mut Context) {}
+
+    fn gap_elapsed(&mut self, _channel: &mut Channel, _context: &mut Context) {}
+
+    fn log_out(&mut self, _context: &mut Context) {}
+
+    fn end(&mut self, _context: &mut Context) {
+        self.pending = Vec::new();
+    }
 }
 
-fn handle_frame(conn: &mut Connection, frame: Frame<'_>, context: &mut Context) {
+fn handle_frame(frame: Frame<'_>, channel: &mut Channel, context: &mut Context) {
     let Frame { kind, request, value } = frame;
     if kind == request::HEARTBEAT {
-        return answer_heartbeat(conn, frame, context);
+        return answer_heartbeat(frame, channel, context);
     }
     match Command::decode(kind, value) {
-        Ok(command) => {
-            conn.charge(kind, request);
-            context.request(conn.id, request, command);
-        }
-        Err(bad) => refuse(conn, kind, request, bad.into(), context),
+        Ok(command) => channel.submit(kind, request, command, context),
+        Err(bad) => refuse(kind, request, bad.into(), channel, context),
     }
 }
 
-fn answer_heartbeat(conn: &mut Connection, frame: Frame<'_>, context: &mut Context) {
+fn answer_heartbeat(frame: Frame<'_>, channel: &mut Channel, context: &mut Context) {
     let Frame { kind, request, value } = frame;
-    let user = conn.user().unwrap_or(UserId(0));
+    let user = channel.user.unwrap_or(UserId(0));
     match Heartbeat::decode(value) {
         Some(beat) if beat.user == user => {
             if request != 0 {
                 let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let answer = Heartbeat { time: UnixMillis(time.as_millis() as u64), ..beat };
-                conn.write(context, |out| {
+                channel.write(context, |out| {
                     put_frame(out, REPLY | kind, request, |out| out.extend_from_slice(&answer.encode()));
                 });
             }
         }
         Some(_) => {
-            let sentence = "the heartbeat's user id is not the one that is logged in (0 before login)";
-            refuse(conn, kind, request, Refusal::new(Errno::BadRequest, sentence), context);
+            let errmsg = "the heartbeat's user id is not the account that is logged in (0 before login)";
+            refuse(kind, request, Refusal::new(Errno::BadRequest, errmsg), channel, context);
         }
         None => {
-            let sentence = "the heartbeat's length, magic, digest or user id is wrong";
-            refuse(conn, kind, request, Refusal::new(Errno::BadRequest, sentence), context);
+            let errmsg = "the heartbeat has a wrong length, magic, digest or user id";
+            refuse(kind, request, Refusal::new(Errno::BadRequest, errmsg), channel, context);
         }
     }
 }
 
-fn refuse(conn: &mut Connection, kind: u16, request: u32, refusal: Refusal, context: &mut Context) {
+fn refuse(kind: u16, request: u32, refusal: Refusal, channel: &mut Channel, context: &mut Context) {
     if request != 0 {
-        conn.write(context, |out| Reply::from(refusal).encode(kind, request, out));
+        channel.write(context, |out| Reply::from(refusal).encode(kind, request, out));
     }
 }
 
-/// Tells the peer why nothing more is read from it.
-fn refuse_stream(conn: &mut Connection, error: FrameError, context: &mut Context) {
+/// Tells the peer why its stream is not read any further.
+fn refuse_stream(error: FrameError, channel: &mut Channel, context: &mut Context) {
     match error {
         FrameError::TooLarge { kind, request, .. } if request != 0 => {
-            refuse(conn, kind, request, Refusal::new(Errno::TooLarge, error.to_string()), context);
+            refuse(kind, request, Refusal::new(Errno::TooLarge, error.to_string()), channel, context);
         }
         FrameError::TooLarge { .. } => {
             let refusal = Refusal::new(Errno::TooLarge, error.to_string());
-            conn.write(context, |out| Push::Error(Box::new(refusal)).encode(out));
+            channel.write(context, |out| Push::Error(Box::new(refusal)).encode(out));
         }
         FrameError::Magic => {
             let refusal = Refusal::new(Errno::BadRequest, error.to_string());
-            conn.write(context, |out| Push::Error(Box::new(refusal)).encode(out));
+            channel.write(context, |out| Push::Error(Box::new(refusal)).encode(out));
         }
     }
 }

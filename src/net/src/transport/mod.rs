@@ -1,3 +1,34 @@
-pub(crate) mod keep_alive;
+//! What carries a connection's bytes. TCP is the only transport; TLS would be another variant of [`AnyTransport`].
+//!
+//! The header of the PROXY protocol is read from the transport before any codec exists: [`proxy_handshake`].
+
+mod any;
 pub(crate) mod proxy_handshake;
 pub(crate) mod proxy_header;
+mod tcp;
+
+pub(crate) use any::AnyTransport;
+pub(crate) use tcp::Tcp;
+
+use mio::event::Source;
+use std::io::{Read, Result, Write};
+use std::net::SocketAddr;
+
+/// A non-blocking byte stream, watched by an edge-triggered poll.
+///
+/// A `read` that does not fill its buffer has emptied the stream, and a `write` that falls short means that the kernel
+/// takes no more: whatever becomes possible later is a new event (epoll(7)). `write` of nothing continues with what is
+/// [`Transport::unsent`].
+pub(crate) trait Transport: Read + Write + Source {
+    /// The address of the other end of the socket; an error when the connection is gone and the kernel has forgotten it.
+    fn peer(&self) -> Result<SocketAddr>;
+
+    /// Bytes that `write` has taken and that the transport has not passed to the kernel yet.
+    fn unsent(&self) -> usize;
+
+    /// Ends the output: the peer reads end of stream after everything that was written.
+    fn close_write(&mut self) -> Result<()>;
+
+    /// Has the kernel detect a peer that is gone, where no deadline does.
+    fn keep_alive(&self) -> Result<()>;
+}

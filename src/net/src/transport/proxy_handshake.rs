@@ -1,72 +1,60 @@
-//! How a connection from a proxy begins: the proxy says whose it is, by the PROXY protocol, before anything else.
+//! The phase before the codec on a connection from a trusted proxy: the proxy may first send a header of the PROXY
+//! protocol, which names the client.
 //!
-//! Only peers that the configuration names are believed, for whoever may say this may claim any address. From them it
-//! may come or not: a client on the proxy's own machine speaks for itself. So the first bytes decide, and who has begun
-//! nothing that could be a header in time is no proxy.
+//! Only addresses in the configuration are trusted, because a header can claim any address. The header is optional: a
+//! client on the proxy's own machine connects directly. So the first bytes decide, and a connection that has not begun
+//! anything that could be a header when the time is over is taken for a direct one.
 
-use crate::close::CloseReason;
-use crate::connection::Connection;
-use crate::context::Context;
-use crate::transport::proxy_header::{self, Header, Malformed};
+use super::proxy_header::{self, Header, Malformed};
+use std::mem;
 use std::net::SocketAddr;
 
-/// What is known of who is behind a connection that a proxy made.
-#[derive(Debug, PartialEq, Eq)]
+/// The client behind a connection that a trusted proxy has made.
+#[derive(Debug)]
 pub(crate) enum ProxiedPeer {
-    /// Nothing yet: what has come may be the beginning of a header.
-    Awaited(Vec<u8>),
-    /// Who it is, as the proxy says.
-    Known(SocketAddr),
+    Handshake(ProxyHandshake),
+    /// The client's address, from the header.
+    Source(SocketAddr),
 }
 
-impl ProxiedPeer {
-    /// For a connection that was just accepted.
-    pub fn awaited() -> Box<ProxiedPeer> {
-        Box::new(ProxiedPeer::Awaited(Vec::new()))
+/// A header that may still come or be completed.
+#[derive(Debug, Default)]
+pub(crate) struct ProxyHandshake {
+    /// Everything received so far.
+    received: Vec<u8>,
+}
+
+/// The handshake is over.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// `None`: there was no header, or it names nobody.
+    pub source: Option<SocketAddr>,
+    /// What was received behind the header.
+    pub rest: Vec<u8>,
+}
+
+impl ProxyHandshake {
+    /// `None`: more bytes decide.
+    pub fn take_in(&mut self, bytes: &[u8]) -> Result<Option<Finished>, Malformed> {
+        self.received.extend_from_slice(bytes);
+        Ok(match proxy_header::parse(&self.received)? {
+            Header::Possible | Header::Begun => None,
+            Header::Absent => Some(self.finish(None, 0)),
+            Header::Whole { source, length } => Some(self.finish(source, length)),
+        })
     }
-}
 
-/// Whether the proxy may still say whose connection it is.
-pub(crate) fn is_awaited(conn: &Connection) -> bool {
-    matches!(conn.origin.as_deref(), Some(ProxiedPeer::Awaited(_)))
-}
-
-/// Takes what was read.
-pub(crate) fn take_in(conn: &mut Connection, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
-    let Some(ProxiedPeer::Awaited(begun)) = conn.origin.as_deref_mut() else {
-        return conn.take_in(bytes, context);
-    };
-    begun.extend_from_slice(bytes);
-    match proxy_header::parse(begun) {
-        Ok(Header::Possible | Header::Begun) => Ok(()),
-        Ok(Header::Absent) => end(conn, None, 0, context),
-        Ok(Header::Whole { source, length }) => end(conn, source, length, context),
-        Err(Malformed) => Err(CloseReason::BadProxyHeader),
-    }
-}
-
-/// The time for it is over.
-pub(crate) fn expire(conn: &mut Connection, context: &mut Context) -> Result<(), CloseReason> {
-    match conn.origin.as_deref() {
-        Some(ProxiedPeer::Awaited(begun)) if proxy_header::parse(begun) == Ok(Header::Begun) => {
-            Err(CloseReason::ProxyTimeout)
+    /// The time for the header is over. `None`: it was begun and is not complete.
+    pub fn expire(&mut self) -> Option<Finished> {
+        match proxy_header::parse(&self.received) {
+            Ok(Header::Begun) => None,
+            _ => Some(self.finish(None, 0)),
         }
-        _ => end(conn, None, 0, context),
     }
-}
 
-/// Goes on with what came behind a header of `length` bytes, if there was one.
-fn end(
-    conn: &mut Connection,
-    source: Option<SocketAddr>,
-    length: usize,
-    context: &mut Context,
-) -> Result<(), CloseReason> {
-    let stated = source.map(|source| Box::new(ProxiedPeer::Known(source)));
-    let before = std::mem::replace(&mut conn.origin, stated);
-    context.arm(conn);
-    match before.as_deref() {
-        Some(ProxiedPeer::Awaited(begun)) if begun.len() > length => conn.take_in(&begun[length..], context),
-        _ => Ok(()),
+    fn finish(&mut self, source: Option<SocketAddr>, length: usize) -> Finished {
+        let mut rest = mem::take(&mut self.received);
+        rest.drain(..length);
+        Finished { source, rest }
     }
 }

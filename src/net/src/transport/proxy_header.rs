@@ -1,47 +1,45 @@
-//! The PROXY protocol, versions 1 and 2: what a proxy says of a connection before it passes on the first byte
-//! (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>; sections are that document's).
+//! The header of the PROXY protocol, versions 1 and 2, which a proxy sends before the client's first byte
+//! (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>; section numbers refer to that document).
 //!
-//! Version 1 begins with a letter that no dialect begins with. Version 2 begins with line ends, like a legacy stream may,
-//! and is told apart by the first byte that differs.
+//! Version 1 begins with a letter with which no codec's stream begins. Version 2 begins with line ends, as a legacy stream
+//! may; the first byte that differs tells them apart.
 //!
-//! Parsed here and not by a library: the one there is (`ppp`) cannot say "this is no header" before it has seen the whole
-//! signature, and brings a second `thiserror`.
+//! It is not parsed by a library, because the one there is (`ppp`) cannot tell "no header" before it has seen a whole
+//! signature, and depends on a second version of `thiserror`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A whole line of version 1 at most, with its CRLF (section 2.1).
+/// The longest line of version 1, with its CRLF (section 2.1).
 const V1_BYTES: usize = 107;
-/// What it begins with.
 const V1_SIGNATURE: &[u8] = b"PROXY ";
-/// What version 2 begins with (section 2.2).
+/// Section 2.2.
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// That, command, family and length.
+/// Signature, version and command, family and protocol, length.
 const V2_FIXED: usize = 16;
 
-/// What the first bytes of a connection are.
+/// What the bytes that a connection has sent so far are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
-    /// They may be the beginning of a header, or of something else.
+    /// The beginning of a header or of something else.
     Possible,
-    /// They are the beginning of a header.
+    /// The beginning of a header.
     Begun,
-    /// There is no header, and none comes.
+    /// No header.
     Absent,
-    /// A whole header.
+    /// A complete header.
     Whole {
-        /// Who is behind the connection; `None`: the proxy itself, which asks whether we live, or somebody it cannot
-        /// name by an address of the Internet.
+        /// The client; `None`: the proxy itself, for example for a health check, or a client without an Internet address.
         source: Option<SocketAddr>,
-        /// Bytes of the header.
+        /// Of the header, in bytes.
         length: usize,
     },
 }
 
-/// A header that breaks its own rules.
+/// The bytes cannot be a header and are nothing else either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Looks at everything that a connection has sent so far.
+/// Parses everything that a connection has sent so far.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
     match bytes.first() {
         None => Ok(Header::Possible),
@@ -66,7 +64,7 @@ fn parse_v1(bytes: &[u8]) -> Result<Header, Malformed> {
     let text = std::str::from_utf8(text.ok_or(Malformed)?).map_err(|_| Malformed)?;
     let mut words = text.split(' ');
     let source = match words.next() {
-        // Whatever follows means nothing.
+        // The rest of the line is to be ignored.
         Some("UNKNOWN") => None,
         Some("TCP4") => Some(v1_addresses::<Ipv4Addr>(words)?),
         Some("TCP6") => Some(v1_addresses::<Ipv6Addr>(words)?),
@@ -75,7 +73,7 @@ fn parse_v1(bytes: &[u8]) -> Result<Header, Malformed> {
     Ok(Header::Whole { source, length: end + 1 })
 }
 
-/// Source, destination, and the ports of both; nothing more.
+/// Source and destination address, source and destination port, and nothing more.
 fn v1_addresses<'a, A: std::str::FromStr + Into<IpAddr>>(
     mut words: impl Iterator<Item = &'a str>,
 ) -> Result<SocketAddr, Malformed> {
@@ -90,23 +88,23 @@ fn v1_addresses<'a, A: std::str::FromStr + Into<IpAddr>>(
 }
 
 fn v1_port(word: &str) -> Result<u16, Malformed> {
-    // Rust's integers may have a sign.
+    // `parse` would accept a sign.
     let has_form = word.bytes().all(|byte| byte.is_ascii_digit());
     word.parse().ok().filter(|_| has_form).ok_or(Malformed)
 }
 
-/// Signature, version and command, family and protocol, length, addresses, and TLVs, of which we want none.
+/// The fixed part, addresses, and TLVs, which are ignored.
 fn parse_v2(bytes: &[u8]) -> Result<Header, Malformed> {
     let Some((fixed, rest)) = bytes.split_at_checked(V2_FIXED) else { return Ok(Header::Begun) };
-    let says_who = match fixed[12] {
-        // LOCAL: the proxy speaks for itself, and the family means nothing.
+    let has_source = match fixed[12] {
+        // LOCAL: the connection is the proxy's own, and the family is to be ignored.
         0x20 => false,
         0x21 => true,
         _ => return Err(Malformed),
     };
     // Families: 0 unspecified, 1 IPv4, 2 IPv6, 3 Unix. Protocols: 0 unspecified, 1 stream.
     let address_bytes = match fixed[13] {
-        _ if !says_who => 0,
+        _ if !has_source => 0,
         0x00 => 0,
         0x11 => 12,
         0x21 => 36,
@@ -118,7 +116,7 @@ fn parse_v2(bytes: &[u8]) -> Result<Header, Malformed> {
         return Err(Malformed);
     }
     let Some(rest) = rest.get(..length) else { return Ok(Header::Begun) };
-    let source = match (says_who, fixed[13]) {
+    let source = match (has_source, fixed[13]) {
         (true, 0x11) => Some(v2_source::<4>(rest)),
         (true, 0x21) => Some(v2_source::<16>(rest)),
         _ => None,
@@ -126,7 +124,7 @@ fn parse_v2(bytes: &[u8]) -> Result<Header, Malformed> {
     Ok(Header::Whole { source, length: V2_FIXED + length })
 }
 
-/// Source and destination, then the ports of both.
+/// Source and destination address, then source and destination port.
 fn v2_source<const N: usize>(addresses: &[u8]) -> SocketAddr
 where
     IpAddr: From<[u8; N]>,
@@ -159,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_says_who() {
+    fn version_1_names_the_source() {
         let four = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 6000\r\n";
         assert_eq!(parse(four), whole("192.0.2.7:56324", four.len()));
         assert_eq!(parse(&[&four[..], b"{\"msgid\""].concat()), whole("192.0.2.7:56324", four.len()));
@@ -202,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_says_who_and_its_tlvs_are_passed_over() {
+    fn version_2_names_the_source_and_its_tlvs_are_skipped() {
         assert_eq!(parse(&v2(0x21, 0x11, &V4)), whole("192.0.2.7:56324", 28));
         let with_tlvs = v2(0x21, 0x11, &[&V4[..], &[4, 0, 3, 1, 2, 3]].concat());
         assert_eq!(parse(&[&with_tlvs[..], b"C"].concat()), whole("192.0.2.7:56324", 34));
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_need_not_say_who() {
+    fn version_2_may_name_no_source() {
         let nobody = |bytes: &[u8]| {
             assert_eq!(parse(bytes), Ok(Header::Whole { source: None, length: bytes.len() }));
         };
@@ -241,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_seen_at_once() {
+    fn other_streams_are_recognised_at_their_first_different_byte() {
         for direct in ["C", "CC", "{", "\0", " ", "\r{", "\r\n{", "\r\n\r\n\0\r\nQUIT ", "\r\r"] {
             assert_eq!(parse(direct.as_bytes()), Ok(Header::Absent), "{direct:?}");
         }
@@ -266,7 +264,7 @@ mod tests {
     }
 
     proptest! {
-        /// However a header is cut, it is begun and then whole, and what follows it changes nothing.
+        /// However a header is split, it is begun until it is complete, and what follows it changes nothing.
         #[test]
         fn any_split_is_the_same_header(header in header(), after in any::<Vec<u8>>()) {
             for cut in 0..header.len() {
@@ -278,7 +276,7 @@ mod tests {
             prop_assert_eq!(parse(&[&header[..], &after].concat()), whole);
         }
 
-        /// Whatever comes, an answer that was final stays.
+        /// More bytes never change a final verdict.
         #[test]
         fn a_verdict_is_final(start in prop_oneof![
             Just(vec![]), Just(b"PROXY ".to_vec()), Just(b"PROXY TCP4 1.2.3.4 ".to_vec()), Just(V2_SIGNATURE.to_vec()),

@@ -1,10 +1,10 @@
-//! Times as legacy clients show them: of this machine's zone, like the clients' own.
+//! Times as legacy clients show them: in this machine's zone, as those clients' own servers do.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use wire::UnixMillis;
 
-/// Writes times; the last one is kept, for most messages of a moment have the same.
+/// Formats times. The last one is cached, because most messages of a moment have the same.
 #[derive(Debug)]
 pub(crate) struct LocalTime {
     zone: TimeZone,
@@ -13,7 +13,7 @@ pub(crate) struct LocalTime {
 }
 
 impl LocalTime {
-    /// Times of this machine's zone (`TZ`, else /etc/localtime).
+    /// The zone of this machine: `TZ`, else /etc/localtime.
     pub fn of_this_machine() -> LocalTime {
         LocalTime::of(TimeZone::system())
     }
@@ -22,11 +22,10 @@ impl LocalTime {
         LocalTime { zone, second: u64::MAX, text: String::new() }
     }
 
-    /// A time like `2021-01-01 12:00:00`.
+    /// The time as `2021-01-01 12:00:00`; a time beyond the year 9999 as that of the epoch.
     pub fn text(&mut self, time: UnixMillis) -> &str {
         let second = time.0 / 1000;
         if self.second != second {
-            // A clock beyond the year 9999 is shown as its beginning.
             let timestamp = Timestamp::from_second(second as i64).unwrap_or_default();
             self.second = second;
             self.text = timestamp.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
@@ -40,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_time_of_the_zone() {
+    fn times_are_formatted_in_the_zone() {
         let mut utc = LocalTime::of(TimeZone::UTC);
         assert_eq!(utc.text(UnixMillis(1_609_502_400_999)), "2021-01-01 12:00:00");
         assert_eq!(utc.text(UnixMillis(1_609_502_401_000)), "2021-01-01 12:00:01");

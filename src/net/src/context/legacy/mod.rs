@@ -1,3 +1,31 @@
-pub(crate) mod local_time;
-pub(crate) mod pace;
-pub(crate) mod synthetic_acks;
+//! What the legacy connections of one reactor share.
+
+mod local_time;
+mod pacer;
+mod synthetic_acks;
+
+pub(crate) use local_time::LocalTime;
+pub(crate) use pacer::Pacer;
+pub(crate) use synthetic_acks::{Mark, SyntheticAcks, Unacknowledged};
+
+use std::time::Duration;
+use wire::legacy::Style;
+
+pub(crate) struct LegacyContext {
+    pub style: Style,
+    pub pacer: Pacer,
+    /// For the times in objects.
+    pub local_time: LocalTime,
+    pub synthetic_acks: SyntheticAcks,
+}
+
+impl LegacyContext {
+    pub fn new(style: Style, pace: Duration) -> LegacyContext {
+        LegacyContext {
+            style,
+            pacer: Pacer::new(pace),
+            local_time: LocalTime::of_this_machine(),
+            synthetic_acks: SyntheticAcks::new(),
+        }
+    }
+}

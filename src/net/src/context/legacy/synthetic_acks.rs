@@ -1,36 +1,69 @@
-//! Messages that the kernel took on connections whose clients acknowledge nothing: logic is told as if they had.
+//! Acknowledgements on behalf of legacy clients, which send none: messages that the kernel took count as received.
 //!
-//! They are gathered as those clients would gather theirs, for what logic does with an acknowledgement costs as much as a
-//! delivery: some ticks, or until there is much of one connection, or until it logs out or ends.
+//! They are batched, because an acknowledgement costs logic as much as a delivery: until some ticks have passed, until one
+//! connection has many, or until a connection logs out or closes.
 
 use crate::deadline::Tick;
 use foldhash::{HashMap, HashMapExt};
 use logic::limits::LEGACY_WINDOW;
 use logic::{ConnId, Input};
-use wire::timeline;
-use wire::{Command, ConversationId, Seq};
+use wire::{Command, ConversationId, Message, Seq, timeline};
 
-/// A message: where, and which. It stands for those before it there.
-pub(crate) type Mark = (ConversationId, Seq);
+/// Messages to one connection that logic is told of at once: a client that is being fed must not run dry.
+const BATCH_MAX: u32 = LEGACY_WINDOW / 4;
+/// Ticks after which logic is told at the latest.
+const TICKS_MAX: u32 = 2;
 
-/// Messages of one connection that logic is told of at once: a reader that is fed must not run dry.
-const MUCH: u32 = LEGACY_WINDOW / 4;
-/// Ticks until logic is told at the latest.
-const TICKS: u32 = 2;
-
-/// What logic has not been told yet.
-#[derive(Debug)]
-pub(crate) struct SyntheticAcks {
-    by_connection: HashMap<ConnId, Gathered>,
-    since: Tick,
-    is_due: bool,
+/// A message. It stands for those before it in its conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    conversation: ConversationId,
+    seq: Seq,
 }
 
-/// Messages of one connection.
+impl Mark {
+    pub fn of(message: &Message) -> Mark {
+        Mark { conversation: message.conversation, seq: message.seq }
+    }
+}
+
+/// Messages to one connection that logic has no acknowledgement of.
 #[derive(Debug, Default)]
-struct Gathered {
-    count: u32,
+pub(crate) struct Unacknowledged {
+    /// At most one in a row for each conversation.
     marks: Vec<Mark>,
+    /// Messages that the marks stand for.
+    count: u32,
+}
+
+impl Unacknowledged {
+    pub fn add_all(&mut self, marks: &[Mark]) {
+        self.count += marks.len() as u32;
+        marks.iter().for_each(|&mark| self.add(mark));
+    }
+
+    fn add(&mut self, mark: Mark) {
+        match self.marks.last_mut() {
+            Some(last) if last.conversation == mark.conversation => last.seq = mark.seq,
+            _ => self.marks.push(mark),
+        }
+    }
+
+    /// Moves everything from `other`, whose memory is kept for a single mark.
+    fn append(&mut self, other: &mut Unacknowledged) {
+        self.count += std::mem::take(&mut other.count);
+        other.marks.drain(..).for_each(|mark| self.add(mark));
+        other.marks.shrink_to(1);
+    }
+}
+
+/// The acknowledgements that logic has not been told of yet.
+#[derive(Debug)]
+pub(crate) struct SyntheticAcks {
+    by_connection: HashMap<ConnId, Unacknowledged>,
+    /// When the first of them was recorded.
+    since: Tick,
+    is_due: bool,
 }
 
 impl SyntheticAcks {
@@ -38,53 +71,43 @@ impl SyntheticAcks {
         SyntheticAcks { by_connection: HashMap::new(), since: Tick(0), is_due: false }
     }
 
-    /// The kernel has all bytes of `count` messages, for which `marks` stand.
-    pub fn report(&mut self, conn: ConnId, marks: impl Iterator<Item = Mark>, count: u32, now: Tick) {
-        if count == 0 {
+    /// Moves `taken` here: the kernel has all bytes of these messages.
+    pub fn record(&mut self, conn: ConnId, taken: &mut Unacknowledged, now: Tick) {
+        if taken.count == 0 {
             return;
         }
         if self.by_connection.is_empty() {
             self.since = now;
         }
-        let gathered = self.by_connection.entry(conn).or_default();
-        gathered.count += count;
-        self.is_due |= gathered.count >= MUCH;
-        marks.for_each(|mark| note(&mut gathered.marks, mark));
+        let acks = self.by_connection.entry(conn).or_default();
+        acks.append(taken);
+        self.is_due |= acks.count >= BATCH_MAX;
     }
 
-    /// A connection logs out or ends: what was delivered before must be known before.
-    pub fn hurry(&mut self) {
+    /// Makes everything due: a connection logs out or closes, and logic must know first what it received.
+    pub fn expedite(&mut self) {
         self.is_due = true;
     }
 
-    /// When it must be told at the latest.
+    /// When logic must be told at the latest.
     pub fn next(&self) -> Option<Tick> {
-        (!self.by_connection.is_empty()).then_some(Tick(self.since.0 + TICKS))
+        (!self.by_connection.is_empty()).then_some(Tick(self.since.0 + TICKS_MAX))
     }
 
-    /// Puts it before `inputs`, if it is time.
-    pub fn join(&mut self, inputs: &mut Vec<Input>, now: Tick) {
+    /// Moves the acknowledgements to the front of `inputs`, if they are due.
+    pub fn prepend_due(&mut self, inputs: &mut Vec<Input>, now: Tick) {
         if !self.is_due && self.next().is_none_or(|tick| tick > now) {
             return;
         }
         self.is_due = false;
-        let ack = |conn, (conversation, seq)| Input::Request {
+        let ack = |conn, Mark { conversation, seq }| Input::Request {
             conn,
             request: 0,
             command: Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq })),
         };
         let all = self.by_connection.drain();
-        let acks =
-            all.flat_map(|(conn, gathered)| gathered.marks.into_iter().map(move |mark| ack(conn, mark)));
+        let acks = all.flat_map(|(conn, acks)| acks.marks.into_iter().map(move |mark| ack(conn, mark)));
         inputs.splice(..0, acks);
-    }
-}
-
-/// Adds a message to those of one connection.
-pub(crate) fn note(marks: &mut Vec<Mark>, mark: Mark) {
-    match marks.last_mut() {
-        Some(last) if last.0 == mark.0 => last.1 = mark.1,
-        _ => marks.push(mark),
     }
 }
 
@@ -92,25 +115,25 @@ pub(crate) fn note(marks: &mut Vec<Mark>, mark: Mark) {
 mod tests {
     use super::*;
 
+    fn unacknowledged(seq: u64, count: u32) -> Unacknowledged {
+        Unacknowledged { marks: vec![Mark { conversation: ConversationId(1), seq: Seq(seq) }], count }
+    }
+
     #[test]
-    fn much_of_one_connection_is_told_at_once_however_few_marks_it_has() {
+    fn a_full_batch_of_one_connection_is_due_at_once_and_a_small_one_in_time() {
         let conn = ConnId::new(0, 1, 1);
         let (mut acks, mut inputs) = (SyntheticAcks::new(), Vec::new());
-        let mark = |seq| std::iter::once((ConversationId(1), Seq(seq)));
-        acks.report(conn, mark(1), 1, Tick(5));
-        acks.join(&mut inputs, Tick(5));
+        acks.record(conn, &mut unacknowledged(1, 1), Tick(5));
+        acks.prepend_due(&mut inputs, Tick(5));
         assert!(inputs.is_empty(), "one message waits for others");
-        acks.report(conn, mark(u64::from(MUCH)), MUCH - 1, Tick(5));
-        acks.join(&mut inputs, Tick(5));
-        let told = Command::Timeline(timeline::Request::Ack(timeline::Cursor {
-            conversation: ConversationId(1),
-            seq: Seq(u64::from(MUCH)),
-        }));
+        acks.record(conn, &mut unacknowledged(u64::from(BATCH_MAX), BATCH_MAX - 1), Tick(5));
+        acks.prepend_due(&mut inputs, Tick(5));
+        let last = timeline::Cursor { conversation: ConversationId(1), seq: Seq(u64::from(BATCH_MAX)) };
+        let expected = Command::Timeline(timeline::Request::Ack(last));
         let [Input::Request { command, .. }] = &inputs[..] else { panic!("{inputs:?}") };
-        assert_eq!(*command, told);
-        // And what is left is told in time.
-        acks.report(conn, mark(99), 1, Tick(6));
-        acks.join(&mut inputs, Tick(6 + TICKS));
+        assert_eq!(*command, expected);
+        acks.record(conn, &mut unacknowledged(99, 1), Tick(6));
+        acks.prepend_due(&mut inputs, Tick(6 + TICKS_MAX));
         assert_eq!((inputs.len(), acks.next()), (2, None));
     }
 }

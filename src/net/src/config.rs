@@ -1,0 +1,82 @@
+//! What a deployment decides about the network.
+
+use ipnet::IpNet;
+use std::time::Duration;
+use wire::legacy::Style;
+
+/// Time between two objects written to one legacy connection.
+pub const PACE: Duration = Duration::from_millis(2);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetConfig {
+    /// Reactor threads, 1 to [`logic::ConnId::REACTORS_MAX`].
+    pub threads: usize,
+    /// Open connections; a connection accepted above this is closed at once.
+    pub connections: usize,
+    /// Bytes of a frame's value after login.
+    pub frame_bytes: usize,
+    /// Unwritten bytes of a connection above which it is not read.
+    pub high_water: usize,
+    /// Unwritten bytes of a connection above which it is closed.
+    pub output_bytes: usize,
+    /// Connections without a login above which the oldest of them are closed.
+    pub pending_logins: usize,
+    /// Addresses whose PROXY headers are trusted.
+    pub proxies: Vec<IpNet>,
+    pub timeouts: Timeouts,
+    /// How legacy objects are written.
+    pub style: Style,
+    /// Minimum time between two legacy objects to one connection; zero disables pacing.
+    pub pace: Duration,
+}
+
+impl Default for NetConfig {
+    fn default() -> NetConfig {
+        NetConfig {
+            threads: 1,
+            connections: 100_000,
+            frame_bytes: wire::limits::FRAME_BYTES,
+            high_water: 256 * 1024,
+            output_bytes: 8 * 1024 * 1024,
+            pending_logins: 1_000,
+            proxies: Vec::new(),
+            timeouts: Timeouts::default(),
+            style: Style::default(),
+            pace: PACE,
+        }
+    }
+}
+
+/// Every time limit of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a trusted proxy to complete its PROXY header.
+    pub proxy_handshake: Duration,
+    /// For a client to log in.
+    pub login: Duration,
+    /// What a connection without a login always has, even above [`NetConfig::pending_logins`].
+    pub pending_login_age: Duration,
+    /// Silence of a logged-in connection after which it is probed.
+    pub silence: Duration,
+    /// For a client to answer a probe.
+    pub probe: Duration,
+    /// For a peer to take at least one byte of its unwritten output.
+    pub stall: Duration,
+    /// How long input is still discarded after FIN was sent: closing a socket with unread input makes the kernel send
+    /// a reset, which may destroy output that the peer has not read yet.
+    pub linger: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            proxy_handshake: Duration::from_secs(5),
+            login: Duration::from_secs(120),
+            pending_login_age: Duration::from_secs(10),
+            silence: Duration::from_secs(60),
+            probe: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Reading: from the transport through the PROXY handshake to the codec.
+
+use super::{Connection, Phase};
+use crate::close::CloseReason;
+use crate::codec::{AnyCodec, Codec, Liveness};
+use crate::context::Context;
+use crate::transport::Transport;
+use crate::transport::proxy_handshake::{Finished, ProxiedPeer};
+use logic::Input;
+use mio::event::Event;
+use std::io::{self, ErrorKind, Read};
+
+/// What is to be done with the input of a connection after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// Nothing in this turn: there is none, or the connection is listed for a later turn.
+    Idle,
+    /// It can be read now.
+    Readable,
+    /// The connection was reset and cannot be read now, so it is closed.
+    Reset,
+}
+
+impl Connection {
+    /// Whether requests may be taken from the peer; see [`crate::channel::Channel::gate_is_open`].
+    pub(super) fn gate_is_open(&self, context: &Context) -> bool {
+        self.phase == Phase::Open
+            && self.channel.gate_is_open(context)
+            && self.codec.as_ref().is_none_or(Codec::has_room)
+    }
+
+    /// Notes an event of the poll.
+    pub fn handle_event(&mut self, event: &Event, context: &mut Context) -> Readiness {
+        let is_broken = event.is_error() || event.is_write_closed();
+        let is_over = is_broken || event.is_read_closed();
+        if event.is_writable() {
+            self.writable(context);
+        }
+        self.channel.hung_up |= is_over;
+        self.readable |= is_over || event.is_readable();
+        // A peer that reset the connection may have sent requests before; they are read, if anything is now.
+        if is_broken && !self.gate_is_open(context) {
+            return Readiness::Reset;
+        }
+        if is_over {
+            self.channel.list(context);
+        }
+        if self.readable && !self.channel.listed { Readiness::Readable } else { Readiness::Idle }
+    }
+
+    /// Leaves the input to the next turn.
+    pub fn postpone(&mut self, context: &mut Context) {
+        self.channel.list(context);
+    }
+
+    /// Its turn in [`Context::ready`] has come.
+    pub fn unlist(&mut self) {
+        self.channel.listed = false;
+    }
+
+    /// Continues with the input: decodes what is pending, then reads at most one buffer. That is the connection's share
+    /// of a turn; where there is more, it is listed for the next.
+    ///
+    /// A read that does not fill the buffer has emptied the transport, so there is no second read, except for the end of
+    /// the stream.
+    pub fn service(&mut self, context: &mut Context, buffer: &mut [u8]) -> Result<(), CloseReason> {
+        if self.phase != Phase::Open {
+            return self.discard(context, buffer);
+        }
+        if context.stalled {
+            self.channel.list(context);
+            return Ok(());
+        }
+        if self.has_pending() && self.gate_is_open(context) {
+            self.resume(context)?;
+        }
+        while self.readable && self.gate_is_open(context) {
+            match self.transport.read(buffer) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Err(CloseReason::PeerClosed);
+                }
+                Ok(length) => {
+                    self.readable = self.channel.hung_up || length == buffer.len();
+                    self.heard = context.now;
+                    self.probed = false;
+                    self.take_in(&buffer[..length], context)?;
+                    if length == buffer.len() {
+                        self.channel.list(context);
+                        return Ok(());
+                    }
+                }
+                Err(error) => self.read_failed(&error)?,
+            }
+        }
+        self.choked = !self.gate_is_open(context) && (self.readable || self.has_pending());
+        Ok(())
+    }
+
+    /// Reads and discards, a buffer a turn: unread bytes would make the kernel reset the connection when it is closed,
+    /// and the reset would destroy what the peer has not read yet (RFC 1122, 4.2.2.13).
+    fn discard(&mut self, context: &mut Context, buffer: &mut [u8]) -> Result<(), CloseReason> {
+        while self.readable {
+            match self.transport.read(buffer) {
+                Ok(0) => {
+                    self.readable = false;
+                    self.ended = true;
+                    if self.phase == Phase::Lingering {
+                        return Err(CloseReason::PeerClosed);
+                    }
+                }
+                Ok(length) if length == buffer.len() => {
+                    self.channel.list(context);
+                    break;
+                }
+                Ok(_) => self.readable = self.channel.hung_up,
+                Err(error) => self.read_failed(&error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_failed(&mut self, error: &io::Error) -> Result<(), CloseReason> {
+        match error.kind() {
+            ErrorKind::WouldBlock => self.readable = false,
+            ErrorKind::Interrupted => {}
+            _ => return Err(CloseReason::PeerReset),
+        }
+        Ok(())
+    }
+
+    fn has_pending(&mut self) -> bool {
+        self.codec.as_mut().is_some_and(|codec| !codec.pending().is_empty())
+    }
+
+    fn resume(&mut self, context: &mut Context) -> Result<(), CloseReason> {
+        match &mut self.codec {
+            Some(codec) => codec.resume(&mut self.channel, context),
+            None => Ok(()),
+        }
+    }
+
+    fn take_in(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
+        match &mut self.codec {
+            Some(codec) => codec.take_in(bytes, &mut self.channel, context),
+            None => self.begin(bytes, context),
+        }
+    }
+
+    /// Takes the bytes before the codec.
+    fn begin(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
+        let Some(ProxiedPeer::Handshake(handshake)) = self.proxied.as_deref_mut() else {
+            return self.choose_codec(bytes, context);
+        };
+        match handshake.take_in(bytes).map_err(|_malformed| CloseReason::BadProxyHeader)? {
+            Some(finished) => self.finish_handshake(finished, context),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn finish_handshake(
+        &mut self,
+        Finished { source, rest }: Finished,
+        context: &mut Context,
+    ) -> Result<(), CloseReason> {
+        self.proxied = source.map(|source| Box::new(ProxiedPeer::Source(source)));
+        self.arm(context);
+        if rest.is_empty() { Ok(()) } else { self.choose_codec(&rest, context) }
+    }
+
+    /// Takes the first bytes of the client.
+    fn choose_codec(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
+        // Not kept: of idle connections each byte counts, and the kernel knows the address.
+        let peer = self.peer().map_err(|_| CloseReason::PeerReset)?.ip().to_canonical();
+        let codec = AnyCodec::for_first_byte(bytes[0], peer).ok_or(CloseReason::UnknownDialect)?;
+        if codec.liveness() == Liveness::KeepAlive {
+            self.transport.keep_alive().map_err(|_| CloseReason::PeerReset)?;
+        }
+        context.inputs.push(Input::Opened { conn: self.channel.id, peer, dialect: codec.dialect() });
+        self.codec.insert(codec).take_in(bytes, &mut self.channel, context)
+    }
+
+    /// Has waiting input continued, if the gate has opened.
+    pub(super) fn unchoke(&mut self, context: &mut Context) {
+        if self.choked && self.gate_is_open(context) {
+            self.choked = false;
+            self.channel.list(context);
+        }
+    }
+}

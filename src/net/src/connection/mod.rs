@@ -1,0 +1,209 @@
+//! One connection: a transport, a codec and a channel with the output between them.
+//!
+//! ```text
+//!   Open ---- error reply, order, shutdown ----> Flushing ---- all written, FIN ----> Lingering ---- EOF, 2 s ----> gone
+//!    |                                              |
+//!    `--- reset, EOF, silence, stall, ... ----------+----> gone
+//! ```
+//!
+//! A connection is read only while its *gate* is open, see [`Connection::gate_is_open`]. What arrives after the gate closed
+//! stays pending in the codec and in the kernel, whose window pushes back on the peer.
+
+mod deadlines;
+mod input;
+mod output;
+
+pub(crate) use input::Readiness;
+
+use crate::channel::Channel;
+use crate::codec::{AnyCodec, Codec, FanOut};
+use crate::context::Context;
+use crate::deadline::Tick;
+use crate::transport::proxy_handshake::{ProxiedPeer, ProxyHandshake};
+use crate::transport::{AnyTransport, Transport};
+use logic::{ConnId, Input};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use wire::legacy::Welcome;
+use wire::{Message, Push, Reply, UserId};
+
+// There are many idle connections. A socket has 4 bytes; in debug builds mio adds the id of its selector.
+const _: () = assert!(size_of::<Connection>() <= 116 + size_of::<AnyTransport>());
+
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Output is still written, input is discarded.
+    Flushing,
+    /// FIN was sent; input is discarded until the peer closes its side too.
+    Lingering,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    channel: Channel,
+    transport: AnyTransport,
+    /// `None` until the first byte, with which logic learns of the connection.
+    codec: Option<AnyCodec>,
+    /// Only on connections from a trusted proxy. For any other the kernel knows the peer.
+    proxied: Option<Box<ProxiedPeer>>,
+    phase: Phase,
+
+    /// The kernel may have input.
+    readable: bool,
+    /// The end of the input was read.
+    ended: bool,
+    /// Input waits for the gate to open.
+    choked: bool,
+
+    /// The kernel takes no output until an event says so.
+    blocked: bool,
+    /// That event was asked for. It is asked for with the first write that would block and never taken back: most
+    /// connections never ask, and a socket that is watched for both causes spurious wake-ups.
+    watched: bool,
+    /// Logic waits for [`Input::Drained`].
+    notify_drained: bool,
+
+    /// When it was accepted, logged out, or sent FIN.
+    since: Tick,
+    /// When the last byte came or the probe was sent.
+    heard: Tick,
+    /// When the kernel last took a byte of the output that it does not take now.
+    stalled: Tick,
+    /// The time of its valid entry in [`Context::wheel`]; any other entry is outdated.
+    due: Tick,
+    /// Silence was answered with a probe.
+    probed: bool,
+}
+
+impl Connection {
+    /// A connection that was just accepted. The transport is registered with the reactor's poll under the token of `id`.
+    pub fn new(id: ConnId, transport: AnyTransport, is_from_proxy: bool, now: Tick) -> Connection {
+        let handshake = || Box::new(ProxiedPeer::Handshake(ProxyHandshake::default()));
+        Connection {
+            channel: Channel::new(id),
+            transport,
+            codec: None,
+            proxied: is_from_proxy.then(handshake),
+            phase: Phase::Open,
+            readable: false,
+            ended: false,
+            choked: false,
+            blocked: false,
+            watched: false,
+            notify_drained: false,
+            since: now,
+            heard: now,
+            stalled: now,
+            due: Tick(u32::MAX),
+            probed: false,
+        }
+    }
+
+    pub fn id(&self) -> ConnId {
+        self.channel.id
+    }
+
+    pub fn is_logged_in(&self) -> bool {
+        self.channel.user.is_some()
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Whether it has waited for a login since that time.
+    pub fn awaits_login_since(&self, since: Tick) -> bool {
+        self.is_open() && !self.is_logged_in() && self.since == since
+    }
+
+    /// The client's address. An error: the connection is gone and the kernel has forgotten it.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        match self.proxied.as_deref() {
+            Some(ProxiedPeer::Source(source)) => Ok(*source),
+            _ => self.transport.peer(),
+        }
+    }
+
+    // ---- orders ---------------------------------------------------------------------------------------------------
+
+    pub fn reply(&mut self, kind: u16, request: u32, reply: &Reply, context: &mut Context) {
+        self.channel.flow.discharge(kind, request);
+        if let Some(codec) = &mut self.codec {
+            codec.reply(kind, request, reply, &mut self.channel, context);
+        }
+        self.unchoke(context);
+    }
+
+    pub fn welcome(&mut self, welcome: &Welcome, context: &mut Context) {
+        if let Some(codec) = &mut self.codec {
+            codec.welcome(welcome, &mut self.channel, context);
+        }
+    }
+
+    pub fn push(&mut self, push: &Push, fan_out: &mut FanOut, context: &mut Context) {
+        if let Some(codec) = &mut self.codec {
+            codec.push(push, fan_out, &mut self.channel, context);
+        }
+    }
+
+    pub fn deliver(&mut self, message: &Arc<Message>, fan_out: &mut FanOut, context: &mut Context) {
+        if let Some(codec) = &mut self.codec {
+            codec.deliver(message, fan_out, &mut self.channel, context);
+        }
+    }
+
+    pub fn log_in(&mut self, user: UserId, context: &mut Context) {
+        self.channel.user = Some(user);
+        self.heard = context.now;
+        self.probed = false;
+        self.arm(context);
+    }
+
+    pub fn log_out(&mut self, context: &mut Context) {
+        self.channel.user = None;
+        if let Some(codec) = &mut self.codec {
+            codec.log_out(context);
+        }
+        self.since = context.now;
+        self.arm(context);
+    }
+
+    /// Has logic told as soon as nothing is left to be written.
+    pub fn notify_drained(&mut self, context: &mut Context) {
+        self.notify_drained = true;
+        self.channel.mark(context);
+    }
+
+    // ---- the end --------------------------------------------------------------------------------------------------
+
+    /// Ends the connection for logic: no input and no order follow.
+    pub fn end(&mut self, context: &mut Context) {
+        if let Some(codec) = &mut self.codec {
+            codec.end(context);
+            context.inputs.push(Input::Closed { conn: self.channel.id });
+        }
+    }
+
+    /// Whether the peer has closed its side and was sent everything.
+    pub fn is_finished(&self) -> bool {
+        self.ended && self.channel.output.is_empty()
+    }
+
+    /// Begins to flush output before the transport is closed.
+    pub fn begin_flush(&mut self, context: &mut Context) {
+        self.phase = Phase::Flushing;
+        if !self.blocked {
+            self.stalled = context.now;
+        }
+        self.channel.mark(context);
+        self.channel.list(context);
+    }
+
+    /// Gives its memory back.
+    pub fn recycle(mut self, context: &mut Context) {
+        self.channel.output.recycle(&mut context.pool);
+    }
+}

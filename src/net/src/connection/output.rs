@@ -1,0 +1,95 @@
+//! Writing: from the codec and the channel to the transport.
+
+use super::{Connection, Phase};
+use crate::close::CloseReason;
+use crate::codec::Codec;
+use crate::context::Context;
+use crate::token;
+use crate::transport::Transport;
+use logic::Input;
+use mio::Interest;
+
+impl Connection {
+    /// The kernel takes output again.
+    pub(super) fn writable(&mut self, context: &mut Context) {
+        self.blocked = false;
+        if self.unwritten() > 0 {
+            self.channel.mark(context);
+        }
+    }
+
+    /// Bytes that the kernel has not taken.
+    fn unwritten(&self) -> usize {
+        self.channel.output.len() + self.transport.unsent()
+    }
+
+    /// Writes all output with one write. An error: nothing more can or need be written.
+    pub fn flush(&mut self, context: &mut Context) -> Result<(), CloseReason> {
+        self.channel.unmark();
+        if let Some(codec) = &mut self.codec {
+            codec.fill(&mut self.channel, context);
+        }
+        if self.unwritten() > 0 && !self.blocked {
+            let written = self.channel.output.write_to(&mut self.transport, &mut context.pool);
+            if written.is_err() {
+                return Err(CloseReason::PeerReset);
+            }
+            if self.unwritten() > 0 {
+                self.block(context)?;
+            }
+        }
+        if self.unwritten() == 0 {
+            self.flushed(context)?;
+        } else if self.unwritten() > context.limits.output_bytes {
+            return Err(CloseReason::SlowConsumer);
+        }
+        self.unchoke(context);
+        Ok(())
+    }
+
+    /// A write fell short. It followed either a write that took everything or an event, so the peer has just moved.
+    fn block(&mut self, context: &mut Context) -> Result<(), CloseReason> {
+        self.blocked = true;
+        self.stalled = context.now;
+        if !self.watched {
+            self.watched = true;
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let token = token::of(self.channel.id);
+            let watched = context.registry.reregister(&mut self.transport, token, both);
+            watched.map_err(|_| CloseReason::PeerReset)?;
+        }
+        self.arm(context);
+        Ok(())
+    }
+
+    fn flushed(&mut self, context: &mut Context) -> Result<(), CloseReason> {
+        match self.phase {
+            Phase::Open => {
+                if let Some(codec) = &mut self.codec {
+                    codec.flushed(&mut self.channel, context);
+                }
+                if self.notify_drained {
+                    self.notify_drained = false;
+                    context.inputs.push(Input::Drained { conn: self.channel.id });
+                }
+            }
+            Phase::Flushing => {
+                if self.ended || self.transport.close_write().is_err() {
+                    return Err(CloseReason::PeerClosed);
+                }
+                self.phase = Phase::Lingering;
+                self.since = context.now;
+                self.arm(context);
+            }
+            Phase::Lingering => {}
+        }
+        Ok(())
+    }
+
+    /// The gap between two paced objects is over.
+    pub fn gap_elapsed(&mut self, context: &mut Context) {
+        if let Some(codec) = &mut self.codec {
+            codec.gap_elapsed(&mut self.channel, context);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Flow control by requests: how many of a connection's requests logic may hold before the connection is not read.
+
+use wire::kind::request;
+
+/// Total weight of unanswered requests at which a connection is not read.
+const WEIGHT_MAX: u16 = 1024;
+/// Weight at which it is read again: well below the maximum, so that a deep pipeline advances in strides.
+const WEIGHT_LOW: u16 = WEIGHT_MAX / 2;
+/// Weight of a request that reads a page from storage; any other weighs 1.
+const WEIGHT_PAGE: u16 = 32;
+
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// Weight of the requests that logic has not answered: below `WEIGHT_MAX + WEIGHT_PAGE`.
+    weight: u16,
+    /// Logic has a LOGIN or LOGOUT, whose answer decides what the following bytes mean.
+    held: bool,
+    /// `weight` has reached its maximum and not yet fallen to [`WEIGHT_LOW`].
+    throttled: bool,
+}
+
+impl Flow {
+    pub fn is_open(&self) -> bool {
+        !self.held && !self.throttled
+    }
+
+    /// Whether every request was answered.
+    pub fn is_idle(&self) -> bool {
+        self.weight == 0
+    }
+
+    /// Counts a request that goes to logic.
+    pub fn charge(&mut self, kind: u16, request: u32) {
+        self.held = matches!(kind, request::LOGIN | request::LOGOUT);
+        self.weight += weight(kind, request);
+        self.throttled = self.weight >= WEIGHT_MAX;
+    }
+
+    /// Counts the answer to a request.
+    pub fn discharge(&mut self, kind: u16, request: u32) {
+        if matches!(kind, request::LOGIN | request::LOGOUT) {
+            self.held = false;
+        }
+        self.weight = self.weight.saturating_sub(weight(kind, request));
+        self.throttled &= self.weight > WEIGHT_LOW;
+    }
+}
+
+/// ACK and READ with number 0 weigh nothing, because they are never answered.
+fn weight(kind: u16, request: u32) -> u16 {
+    match kind {
+        request::ACK | request::READ if request == 0 => 0,
+        request::HISTORY | request::FRIENDS | request::MEMBERS | request::CONVERSATIONS | request::GROUPS => {
+            WEIGHT_PAGE
+        }
+        _ => 1,
+    }
+}

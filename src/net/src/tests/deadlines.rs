@@ -1,10 +1,10 @@
-//! Silence, before and after login.
+//! Time limits before and after login.
 
 use super::*;
 use wire::session;
 use wire::{Heartbeat, UnixMillis};
 
-fn hasty() -> NetConfig {
+fn short_timeouts() -> NetConfig {
     let timeouts = Timeouts {
         login: Duration::from_millis(1_000),
         pending_login_age: Duration::from_millis(1_000),
@@ -16,16 +16,16 @@ fn hasty() -> NetConfig {
 }
 
 #[test]
-fn silence_is_probed_and_silence_after_the_probe_closes() {
-    let mut rig = Rig::start(NetConfig {
-        timeouts: Timeouts { login: Duration::from_secs(60), ..hasty().timeouts },
-        ..hasty()
+fn a_silent_client_is_probed_and_closed_if_it_stays_silent() {
+    let mut harness = Harness::start(NetConfig {
+        timeouts: Timeouts { login: Duration::from_secs(60), ..short_timeouts().timeouts },
+        ..short_timeouts()
     });
-    let (mut client, conn) = rig.logged_in(3);
+    let (mut client, conn) = harness.logged_in(3);
     let started = Instant::now();
     assert_eq!(client.push(), Push::Session(session::Push::Probe));
     assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
-    // Any byte is life, also one that completes nothing; then it is silent again.
+    // A single byte proves that the client lives; then it is silent again.
     let beat = Heartbeat { sequence: 1, time: UnixMillis(1), user: UserId(3) }.encode();
     let mut frame = Vec::new();
     wire::frame::put_frame(&mut frame, request::HEARTBEAT, 1, |out| out.extend_from_slice(&beat));
@@ -39,99 +39,99 @@ fn silence_is_probed_and_silence_after_the_probe_closes() {
     let probed = Instant::now();
     client.end();
     assert!(probed.elapsed() >= Duration::from_millis(700));
-    assert_eq!(rig.closed(), conn);
-    rig.stop();
+    assert_eq!(harness.closed(), conn);
+    harness.stop();
 }
 
 #[test]
-fn a_connection_that_we_do_not_read_is_not_silent() {
-    let config = hasty();
-    let mut rig = Rig::start(NetConfig {
+fn a_client_that_is_not_read_does_not_count_as_silent() {
+    let config = short_timeouts();
+    let mut harness = Harness::start(NetConfig {
         timeouts: Timeouts { login: Duration::from_secs(60), ..config.timeouts },
         ..config
     });
-    let (mut client, conn) = rig.logged_in(3);
-    // Held until the LOGOUT is answered, far longer than silence and probe together.
+    let (mut client, conn) = harness.logged_in(3);
+    // Not read until LOGOUT is answered, which takes far longer than silence and probe together.
     client.send(&encoded(2, &Command::Session(session::Request::Logout)));
-    assert_eq!(rig.request().1, 2);
-    assert!(rig.next_within(Duration::from_millis(1_500)).is_none(), "it lives on");
-    rig.order(conn, vec![done(conn, request::LOGOUT, 2)]);
+    assert_eq!(harness.request().1, 2);
+    assert!(harness.next_within(Duration::from_millis(1_500)).is_none(), "the connection stays open");
+    harness.order(conn, vec![done(conn, request::LOGOUT, 2)]);
     client.answered(2);
-    rig.stop();
+    harness.stop();
 }
 
 #[test]
-fn who_does_not_log_in_is_closed_and_who_logs_in_or_out_begins_anew() {
-    let config = hasty();
+fn the_time_for_login_begins_with_the_connection_and_again_with_a_logout() {
+    let config = short_timeouts();
     let patient_after_login = Timeouts { silence: Duration::from_secs(60), ..config.timeouts };
-    let mut rig = Rig::start(NetConfig { timeouts: patient_after_login, ..config });
+    let mut harness = Harness::start(NetConfig { timeouts: patient_after_login, ..config });
     let started = Instant::now();
-    let (mut member, conn) = rig.logged_in(3);
-    let mut talker = rig.client();
+    let (mut member, conn) = harness.logged_in(3);
+    let mut talker = harness.client();
     talker.send(&send(1, "not logged in"));
-    let stranger = rig.opened();
-    rig.request();
+    let unauthenticated = harness.opened();
+    harness.request();
     talker.end();
     assert!(started.elapsed() >= config.timeouts.login);
-    assert_eq!(rig.closed(), stranger);
+    assert_eq!(harness.closed(), unauthenticated);
 
     member.send(&encoded(2, &Command::Session(session::Request::Logout)));
-    assert_eq!(rig.request().1, 2);
+    assert_eq!(harness.request().1, 2);
     let logged_out = Instant::now();
-    rig.order(conn, vec![done(conn, request::LOGOUT, 2), Order::LoggedOut { conn }]);
+    harness.order(conn, vec![done(conn, request::LOGOUT, 2), Order::LoggedOut { conn }]);
     member.answered(2);
     member.end();
     assert!(logged_out.elapsed() >= config.timeouts.login);
-    assert_eq!(rig.closed(), conn);
-    rig.stop();
+    assert_eq!(harness.closed(), conn);
+    harness.stop();
 }
 
 #[test]
-fn who_says_nothing_has_the_time_of_a_login_and_a_legacy_client_all_the_time_in_the_world() {
-    let login = hasty().timeouts.login;
-    let mut rig = Rig::start(hasty());
+fn a_silent_connection_has_the_time_of_a_login_and_a_legacy_client_has_no_deadline() {
+    let login = short_timeouts().timeouts.login;
+    let mut harness = Harness::start(short_timeouts());
     let connected = Instant::now();
-    let (mut silent, mut legacy) = (rig.client(), rig.client());
+    let (mut silent, mut legacy) = (harness.client(), harness.client());
     legacy.send(b"\0");
-    rig.opened();
+    harness.opened();
     silent.end();
     assert!(connected.elapsed() >= login);
-    assert!(rig.next_within(2 * login).is_none());
-    assert_eq!(rig.net.connections(), 1, "the kernel watches over it");
-    rig.stop();
+    assert!(harness.next_within(2 * login).is_none());
+    assert_eq!(harness.net.connections(), 1, "the legacy connection is left to keep-alive");
+    harness.stop();
 }
 
 #[test]
-fn of_too_many_that_wait_to_log_in_the_oldest_go() {
+fn the_oldest_of_too_many_pending_logins_are_closed() {
     for threads in [1, 3] {
-        let config = hasty();
+        let config = short_timeouts();
         let timeouts =
             Timeouts { login: Duration::from_secs(60), silence: Duration::from_secs(60), ..config.timeouts };
-        let mut rig = Rig::start(NetConfig { threads, pending_logins: 5, timeouts, ..config });
-        let (mut member, _) = rig.logged_in(1);
+        let mut harness = Harness::start(NetConfig { threads, pending_logins: 5, timeouts, ..config });
+        let (mut member, _) = harness.logged_in(1);
         let started = Instant::now();
-        let mut unauthenticated: Vec<Client> = (0..40).map(|_| rig.client()).collect();
-        rig.wait_for_connections(41);
-        // Which sub-reactor looks first may cost or spare one each.
+        let mut unauthenticated: Vec<Client> = (0..40).map(|_| harness.client()).collect();
+        harness.wait_for_connections(41);
+        // Each reactor may close one more or one less, depending on which checks first.
         let until = Instant::now() + PATIENCE;
-        while rig.net.connections() > 6 {
-            assert!(Instant::now() < until, "{} are left", rig.net.connections());
+        while harness.net.connections() > 6 {
+            assert!(Instant::now() < until, "{} connections are left", harness.net.connections());
             thread::yield_now();
         }
         assert!(started.elapsed() >= config.timeouts.pending_login_age);
-        let left = rig.net.connections();
-        assert!((6 - threads..=6).contains(&left), "{left} are left");
+        let left = harness.net.connections();
+        assert!((6 - threads..=6).contains(&left), "{left} connections are left");
         unauthenticated[0].end();
         if threads == 1 {
             unauthenticated[34].end();
             for survivor in &mut unauthenticated[35..] {
                 survivor.send(&send(1, "here"));
-                rig.opened();
-                assert_eq!(rig.request().1, 1);
+                harness.opened();
+                assert_eq!(harness.request().1, 1);
             }
         }
         member.send(&send(9, "untouched"));
-        while !matches!(rig.next(), Input::Request { request: 9, .. }) {}
-        rig.stop();
+        while !matches!(harness.next(), Input::Request { request: 9, .. }) {}
+        harness.stop();
     }
 }

@@ -9,39 +9,39 @@ use std::process;
 use wire::{message, session};
 
 #[test]
-fn a_peer_that_closes_or_resets_is_gone_once() {
-    let mut rig = Rig::start(patient());
-    let (client, conn) = rig.logged_in(1);
+fn a_peer_that_closes_or_resets_is_reported_once() {
+    let mut harness = Harness::start(patient());
+    let (client, conn) = harness.logged_in(1);
     drop(client);
-    assert_eq!(rig.closed(), conn);
+    assert_eq!(harness.closed(), conn);
 
-    // Its last requests count also when it leaves without reading.
-    let (mut client, conn) = rig.logged_in(2);
-    rig.push(conn, Push::Session(session::Push::Probe));
+    // Its last requests are read even if it leaves without reading its output.
+    let (mut client, conn) = harness.logged_in(2);
+    harness.push(conn, Push::Session(session::Push::Probe));
     assert_eq!(client.stream.peek(&mut [0; 1]).unwrap(), 1);
     client.send(&send(7, "last words"));
     drop(client);
-    assert_eq!(rig.request().1, 7);
-    assert_eq!(rig.closed(), conn);
+    assert_eq!(harness.request().1, 7);
+    assert_eq!(harness.closed(), conn);
 
-    let (client, conn) = rig.logged_in(3);
+    let (client, conn) = harness.logged_in(3);
     client.stream.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(rig.closed(), conn);
-    rig.wait_for_connections(0);
-    assert!(rig.next_within(Duration::from_millis(50)).is_none());
-    rig.stop();
+    assert_eq!(harness.closed(), conn);
+    harness.wait_for_connections(0);
+    assert!(harness.next_within(Duration::from_millis(50)).is_none());
+    harness.stop();
 }
 
 #[test]
-fn an_order_for_a_connection_that_is_gone_never_reaches_the_next_in_its_slot() {
-    let mut rig = Rig::start(patient());
-    let (client, old) = rig.logged_in(1);
+fn an_order_for_a_closed_connection_never_reaches_the_next_one_in_its_slot() {
+    let mut harness = Harness::start(patient());
+    let (client, old) = harness.logged_in(1);
     drop(client);
-    assert_eq!(rig.closed(), old);
-    rig.wait_for_connections(0);
-    let (mut client, new) = rig.logged_in(2);
+    assert_eq!(harness.closed(), old);
+    harness.wait_for_connections(0);
+    let (mut client, new) = harness.logged_in(2);
     assert_eq!((old.reactor(), old.slot()), (new.reactor(), new.slot()), "the slot is used again");
-    rig.order(
+    harness.order(
         new,
         vec![
             Order::Push { conn: old, push: Push::Session(session::Push::Probe) },
@@ -55,53 +55,53 @@ fn an_order_for_a_connection_that_is_gone_never_reaches_the_next_in_its_slot() {
     );
     assert_eq!(client.push(), Push::Message(message::Push::New(message("for the new"))));
     client.send(&send(1, "x"));
-    assert_eq!(rig.request(), (new, 1, send_command("x".to_owned())));
-    rig.stop();
+    assert_eq!(harness.request(), (new, 1, send_command("x".to_owned())));
+    harness.stop();
 }
 
 #[test]
-fn a_message_reaches_all_of_many_on_all_sub_reactors_in_order() {
-    let mut rig = Rig::start(NetConfig { threads: 3, ..patient() });
-    let mut clients: Vec<(Client, ConnId)> = (1..=12).map(|user| rig.logged_in(user)).collect();
+fn messages_reach_all_receivers_on_all_reactors_in_order() {
+    let mut harness = Harness::start(NetConfig { threads: 3, ..patient() });
+    let mut clients: Vec<(Client, ConnId)> = (1..=12).map(|user| harness.logged_in(user)).collect();
     for reactor in 0..3 {
         let to: Vec<ConnId> =
             clients.iter().map(|(_, conn)| *conn).filter(|conn| conn.reactor() == reactor).collect();
         assert_eq!(to.len(), 4, "handed out in turn");
         let orders = ["one", "two"].map(|text| Order::Deliver { message: message(text), to: to.clone() });
-        rig.orders[reactor].send(orders.into()).unwrap();
+        harness.orders[reactor].send(orders.into()).unwrap();
     }
     for (client, _) in &mut clients {
         assert_eq!(client.push(), Push::Message(message::Push::New(message("one"))));
         assert_eq!(client.push(), Push::Message(message::Push::New(message("two"))));
     }
-    rig.stop();
+    harness.stop();
 }
 
 #[test]
-fn an_ordered_close_comes_after_what_was_written_and_nothing_after_it() {
-    let mut rig = Rig::start(patient());
-    let (mut client, conn) = rig.logged_in(1);
+fn a_close_follows_all_output_before_it_and_nothing_is_written_after_it() {
+    let mut harness = Harness::start(patient());
+    let (mut client, conn) = harness.logged_in(1);
     let close = Order::Close { conn, reason: logic::CloseReason::Kicked };
     let bulk = Push::Message(message::Push::New(message(&"b".repeat(100_000))));
     let mut orders: Vec<Order> = (0..70).map(|_| Order::Push { conn, push: bulk.clone() }).collect();
     orders.extend([close, Order::Push { conn, push: Push::Session(session::Push::Probe) }]);
-    rig.order(conn, orders);
-    assert_eq!(rig.closed(), conn);
+    harness.order(conn, orders);
+    assert_eq!(harness.closed(), conn);
     for _ in 0..70 {
         assert_eq!(client.push(), bulk);
     }
     client.end();
-    rig.wait_for_connections(1);
+    harness.wait_for_connections(1);
     drop(client);
-    rig.wait_for_connections(0);
-    rig.stop();
+    harness.wait_for_connections(0);
+    harness.stop();
 }
 
 #[test]
-fn an_error_reply_survives_the_close_though_more_was_on_its_way() {
-    let mut rig = Rig::start(patient());
+fn an_error_reply_arrives_before_the_close_though_more_input_was_on_its_way() {
+    let mut harness = Harness::start(patient());
     for _ in 0..20 {
-        let mut client = rig.client();
+        let mut client = harness.client();
         let mut bytes = send(3, "x");
         bytes[8..12].copy_from_slice(&u32::MAX.to_be_bytes());
         // Far more than one read takes, and more after the reply was written.
@@ -111,49 +111,49 @@ fn an_error_reply_survives_the_close_though_more_was_on_its_way() {
         client.send(&bytes);
         assert_eq!(client.refusal(3), Errno::TooLarge);
         client.end();
-        let conn = rig.opened();
-        assert_eq!(rig.closed(), conn);
+        let conn = harness.opened();
+        assert_eq!(harness.closed(), conn);
     }
-    rig.stop();
+    harness.stop();
 }
 
 #[test]
-fn a_peer_that_ignores_the_goodbye_is_let_go() {
+fn a_peer_that_does_not_answer_a_fin_is_dropped() {
     let timeouts = Timeouts { linger: Duration::from_millis(200), ..Timeouts::default() };
-    let mut rig = Rig::start(NetConfig { timeouts, ..patient() });
-    let (mut client, conn) = rig.logged_in(1);
-    rig.order(conn, vec![Order::Close { conn, reason: logic::CloseReason::Kicked }]);
+    let mut harness = Harness::start(NetConfig { timeouts, ..patient() });
+    let (mut client, conn) = harness.logged_in(1);
+    harness.order(conn, vec![Order::Close { conn, reason: logic::CloseReason::Kicked }]);
     client.end();
-    rig.wait_for_connections(0);
-    rig.stop();
+    harness.wait_for_connections(0);
+    harness.stop();
 }
 
 #[test]
-fn those_above_the_limit_are_closed_and_room_is_used_again() {
-    let mut rig = Rig::start(NetConfig { connections: 2, ..patient() });
-    let (one, conn) = rig.logged_in(1);
-    let (_two, _) = rig.logged_in(2);
-    rig.client().gone();
+fn connections_above_the_limit_are_closed_and_free_room_is_used_again() {
+    let mut harness = Harness::start(NetConfig { connections: 2, ..patient() });
+    let (one, conn) = harness.logged_in(1);
+    let (_two, _) = harness.logged_in(2);
+    harness.client().gone();
     drop(one);
-    assert_eq!(rig.closed(), conn);
-    rig.wait_for_connections(1);
-    rig.logged_in(3);
-    rig.stop();
+    assert_eq!(harness.closed(), conn);
+    harness.wait_for_connections(1);
+    harness.logged_in(3);
+    harness.stop();
 }
 
 #[test]
-fn stopping_writes_what_is_unwritten_and_takes_nobody_in() {
-    let mut rig = Rig::start(NetConfig { threads: 2, ..patient() });
-    let (mut one, one_conn) = rig.logged_in(1);
-    let (mut two, two_conn) = rig.logged_in(2);
-    let silent = rig.client();
-    rig.wait_for_connections(3);
-    rig.net.stop_accepting();
-    assert!(TcpStream::connect(rig.address).is_err());
+fn shutdown_writes_all_output_and_accepts_no_connection() {
+    let mut harness = Harness::start(NetConfig { threads: 2, ..patient() });
+    let (mut one, one_conn) = harness.logged_in(1);
+    let (mut two, two_conn) = harness.logged_in(2);
+    let silent = harness.client();
+    harness.wait_for_connections(3);
+    harness.net.stop_accepting();
+    assert!(TcpStream::connect(harness.address).is_err());
     let bulk = Push::Message(message::Push::New(message(&"b".repeat(100_000))));
-    rig.order(one_conn, (0..50).map(|_| Order::Push { conn: one_conn, push: bulk.clone() }).collect());
-    rig.push(two_conn, Push::Session(session::Push::Probe));
-    rig.net.drain(Duration::from_secs(20));
+    harness.order(one_conn, (0..50).map(|_| Order::Push { conn: one_conn, push: bulk.clone() }).collect());
+    harness.push(two_conn, Push::Session(session::Push::Probe));
+    harness.net.drain(Duration::from_secs(20));
     assert_eq!(two.push(), Push::Session(session::Push::Probe));
     two.end();
     for _ in 0..50 {
@@ -161,71 +161,71 @@ fn stopping_writes_what_is_unwritten_and_takes_nobody_in() {
     }
     one.end();
     drop((one, two, silent));
-    let mut closed = [rig.closed(), rig.closed()];
+    let mut closed = [harness.closed(), harness.closed()];
     closed.sort();
     assert_eq!(closed, [one_conn, two_conn]);
-    rig.net.join();
+    harness.net.join();
 }
 
 #[test]
-fn stopping_does_not_wait_for_a_peer_that_does_not_read() {
-    let mut rig = Rig::start(patient());
-    let (_stuck, conn) = rig.logged_in(1);
+fn shutdown_does_not_wait_for_a_peer_that_does_not_read() {
+    let mut harness = Harness::start(patient());
+    let (_stuck, conn) = harness.logged_in(1);
     let bulk = Push::Message(message::Push::New(message(&"b".repeat(100_000))));
-    rig.order(conn, (0..70).map(|_| Order::Push { conn, push: bulk.clone() }).collect());
+    harness.order(conn, (0..70).map(|_| Order::Push { conn, push: bulk.clone() }).collect());
     let started = Instant::now();
-    rig.net.drain(Duration::from_millis(300));
-    rig.net.join();
+    harness.net.drain(Duration::from_millis(300));
+    harness.net.join();
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
-/// The limit of open files is the process's, so this test runs itself in a process of its own.
+/// The limit of open files is one of the process, so this test runs itself in a process of its own.
 #[test]
-fn out_of_descriptors_those_inside_are_served_and_others_turned_away() {
+fn without_descriptors_open_connections_are_served_and_new_ones_refused() {
     const CHILD: &str = "CHATSERVER_TEST_OUT_OF_DESCRIPTORS";
     if env::var_os(CHILD).is_none() {
-        let test = "tests::life::out_of_descriptors_those_inside_are_served_and_others_turned_away";
+        let test = "tests::life::without_descriptors_open_connections_are_served_and_new_ones_refused";
         let output = process::Command::new(env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(CHILD, "1")
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{stderr}");
         return;
     }
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let mut rig = Rig::start(patient());
-    let (mut inside, conn) = rig.logged_in(1);
+    let mut harness = Harness::start(patient());
+    let (mut inside, conn) = harness.logged_in(1);
     let full = getrlimit(Resource::Nofile);
     let mut stat = File::open("/proc/self/stat").unwrap();
-    // The client's sockets are this process's too: make them before the limit falls, let them wait unconnected.
+    // The clients' sockets belong to this process too: they are made before the limit is lowered and connected later.
     let sockets: Vec<socket2::Socket> = (0..20)
         .map(|_| socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap())
         .collect();
     setrlimit(Resource::Nofile, Rlimit { current: Some(100), ..full }).unwrap();
     let hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     let busy_before = cpu_time(&mut stat);
-    let mut turned_away = Vec::new();
+    let mut refused = Vec::new();
     for socket in sockets {
-        socket.connect(&rig.address.into()).unwrap();
+        socket.connect(&harness.address.into()).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        turned_away.push(Client { stream: socket.into(), bytes: Vec::new() });
+        refused.push(Client { stream: socket.into(), bytes: Vec::new() });
     }
-    for client in &mut turned_away {
+    for client in &mut refused {
         client.gone();
     }
     inside.send(&send(1, "x"));
-    assert_eq!(rig.request(), (conn, 1, send_command("x".to_owned())));
-    assert!(rig.next_within(Duration::from_millis(500)).is_none());
-    assert!(cpu_time(&mut stat) - busy_before < Duration::from_millis(250), "it must not spin");
+    assert_eq!(harness.request(), (conn, 1, send_command("x".to_owned())));
+    assert!(harness.next_within(Duration::from_millis(500)).is_none());
+    assert!(cpu_time(&mut stat) - busy_before < Duration::from_millis(250), "the acceptor must not spin");
     drop(hoard);
-    rig.logged_in(2);
-    rig.stop();
+    harness.logged_in(2);
+    harness.stop();
 }
 
-/// What this process has used of the processors.
+/// The processor time that this process has used.
 fn cpu_time(stat: &mut File) -> Duration {
     let mut line = String::new();
     stat.rewind().unwrap();

@@ -1,4 +1,4 @@
-//! The net over real sockets, with the test in the place of logic.
+//! The net over real sockets, with the test in place of logic.
 
 mod deadlines;
 mod frames;
@@ -17,16 +17,16 @@ use wire::kind::request;
 use wire::{Command, Credentials, Errno, Message, Push, Reply, Target, UserId};
 use wire::{message, session};
 
-/// Whatever a test waits for comes within this time, or the test fails.
+/// How long a test waits for anything before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Deadlines that no test runs into by accident.
+/// Deadlines that no test reaches by accident.
 fn patient() -> NetConfig {
     NetConfig::default()
 }
 
-/// A net on a free port, and the test's end of its queues.
-struct Rig {
+/// A net on a free port, and the test's ends of its queues.
+struct Harness {
     net: Net,
     orders: Vec<Outbox<Vec<Order>>>,
     inbox: Inbox<Vec<Input>>,
@@ -35,23 +35,23 @@ struct Rig {
     address: SocketAddr,
 }
 
-impl Rig {
-    fn start(config: NetConfig) -> Rig {
-        Rig::with_inbox(config, 1024)
+impl Harness {
+    fn start(config: NetConfig) -> Harness {
+        Harness::with_inbox(config, 1024)
     }
 
-    /// With room for so many batches in logic's inbox.
-    fn with_inbox(config: NetConfig, batches: usize) -> Rig {
+    /// With an inbox of logic that holds `batches` batches.
+    fn with_inbox(config: NetConfig, batches: usize) -> Harness {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let bell = Arc::new(Bell::new());
         let (to_logic, inbox) = queue(batches, &bell);
         let net = start(vec![listener], config, to_logic).unwrap();
         let orders = net.orders();
-        Rig { net, orders, inbox, bell, seen: VecDeque::new(), address }
+        Harness { net, orders, inbox, bell, seen: VecDeque::new(), address }
     }
 
-    /// The next input, or `None` when none comes within `patience`.
+    /// The next input; `None` if none comes within `patience`.
     fn next_within(&mut self, patience: Duration) -> Option<Input> {
         let until = Instant::now() + patience;
         loop {
@@ -69,7 +69,7 @@ impl Rig {
     }
 
     fn next(&mut self) -> Input {
-        self.next_within(PATIENCE).expect("an input comes in time")
+        self.next_within(PATIENCE).expect("no input came in time")
     }
 
     fn opened(&mut self) -> ConnId {
@@ -104,7 +104,7 @@ impl Rig {
         self.order(conn, vec![Order::Push { conn, push }]);
     }
 
-    /// A connection on which `user` is logged in; its LOGIN was answered.
+    /// A connection on which `user` is logged in; the reply to LOGIN was read.
     fn logged_in(&mut self, user: u32) -> (Client, ConnId) {
         let mut client = self.client();
         client.send(&login(1));
@@ -119,7 +119,7 @@ impl Rig {
         Client::connect(self.address)
     }
 
-    /// Waits until so many connections are open.
+    /// Waits until `count` connections are open.
     fn wait_for_connections(&self, count: usize) {
         let until = Instant::now() + PATIENCE;
         while self.net.connections() != count {
@@ -152,7 +152,7 @@ impl Client {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// What comes next, if anything does. A read with a deadline is not begun again by the kernel after a signal.
+    /// Reads, again after a signal: the kernel does not restart a read that has a timeout.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.stream.read(buffer) {
@@ -162,7 +162,7 @@ impl Client {
         }
     }
 
-    /// The next frame: its type, number and value.
+    /// The type, number and value of the next frame.
     fn frame(&mut self) -> (u16, u32, Vec<u8>) {
         loop {
             if let Some((frame, used)) = wire::split_frame(&self.bytes, usize::MAX).unwrap() {
@@ -183,7 +183,7 @@ impl Client {
         Reply::decode(kind, &value).unwrap()
     }
 
-    /// The next frame is the answer to this request, and the one that [`done`] orders.
+    /// Expects the reply that [`done`] orders for this request.
     fn answered(&mut self, number: u32) {
         let (kind, request, value) = self.frame();
         assert_eq!((kind & wire::kind::REPLY, request), (wire::kind::REPLY, number));
@@ -203,13 +203,17 @@ impl Client {
         }
     }
 
-    /// Waits for the end, and that it is an orderly one with nothing before it.
+    /// Expects an orderly end with nothing before it.
     fn end(&mut self) {
         assert!(self.bytes.is_empty());
-        assert_eq!(self.read(&mut [0; 64]).expect("an orderly end"), 0, "more came before the end");
+        assert_eq!(
+            self.read(&mut [0; 64]).expect("the end is orderly"),
+            0,
+            "there was output before the end"
+        );
     }
 
-    /// Waits for an end of any kind.
+    /// Waits for the end, orderly or not.
     fn gone(&mut self) {
         let mut buffer = [0; 65_536];
         loop {

@@ -1,4 +1,4 @@
-//! Connections that a proxy makes, and who is behind them.
+//! Connections from trusted proxies.
 
 use super::*;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ const V2: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0f\xc0\x00\x02\x07\xc6\x33\x64\x01\xdc\x04\x17\x70\x04\x00\x00";
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
 
-fn believing(proxies: &[&str]) -> NetConfig {
+fn trusting(proxies: &[&str]) -> NetConfig {
     let proxies = proxies.iter().map(|network| network.parse().unwrap()).collect();
     NetConfig { proxies, ..NetConfig::default() }
 }
@@ -19,8 +19,8 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-impl Rig {
-    /// A connection was opened; who is behind it, and what is spoken on it.
+impl Harness {
+    /// The client's address and the dialect of the next connection that is opened.
     fn opened_by(&mut self) -> (IpAddr, Dialect) {
         match self.next() {
             Input::Opened { peer, dialect, .. } => (peer, dialect),
@@ -30,109 +30,109 @@ impl Rig {
 }
 
 #[test]
-fn a_proxy_says_who_is_behind_however_it_is_cut() {
-    let mut rig = Rig::start(believing(&["10.0.0.0/8", "127.0.0.0/8"]));
+fn a_header_names_the_client_however_it_is_split() {
+    let mut harness = Harness::start(trusting(&["10.0.0.0/8", "127.0.0.0/8"]));
     for header in [V1, V2] {
         let bytes = [header, &send(1, "hi")].concat();
         for cut in [1, 2, 6, 12, 16, header.len() - 1, header.len(), header.len() + 1, bytes.len()] {
-            let mut client = rig.client();
+            let mut client = harness.client();
             client.send(&bytes[..cut]);
             client.send(&bytes[cut..]);
-            assert_eq!(rig.opened_by(), (address("192.0.2.7"), Dialect::Tlv));
-            assert!(matches!(rig.request().2, Command::Message(message::Request::Send(_))));
+            assert_eq!(harness.opened_by(), (address("192.0.2.7"), Dialect::Tlv));
+            assert!(matches!(harness.request().2, Command::Message(message::Request::Send(_))));
             drop(client);
-            rig.closed();
+            harness.closed();
         }
-        let mut client = rig.client();
+        let mut client = harness.client();
         for byte in &bytes {
             client.send(std::slice::from_ref(byte));
         }
-        assert_eq!(rig.opened_by().0, address("192.0.2.7"));
-        assert_eq!(rig.request().1, 1);
+        assert_eq!(harness.opened_by().0, address("192.0.2.7"));
+        assert_eq!(harness.request().1, 1);
         drop(client);
-        rig.closed();
+        harness.closed();
     }
-    rig.stop();
+    harness.stop();
 }
 
 #[test]
-fn a_proxy_may_speak_for_itself() {
-    let mut rig = Rig::start(believing(&["127.0.0.1/32"]));
+fn a_trusted_proxy_may_send_no_header_or_one_that_names_no_client() {
+    let mut harness = Harness::start(trusting(&["127.0.0.1/32"]));
     for (bytes, dialect) in [
         (send(1, "hi"), Dialect::Tlv),
         ([LOCAL, &send(1, "hi")].concat(), Dialect::Tlv),
         ([b"PROXY UNKNOWN\r\n", &send(1, "hi")[..]].concat(), Dialect::Tlv),
-        // A legacy client that begins like version 2, and one behind a proxy.
+        // A legacy client whose stream begins like version 2, and one behind a proxy.
         (b"\r\n\r\n{}".to_vec(), Dialect::Legacy),
         ([LOCAL, b"\r\n{}"].concat(), Dialect::Legacy),
     ] {
-        let mut client = rig.client();
+        let mut client = harness.client();
         client.send(&bytes);
-        assert_eq!(rig.opened_by(), (address("127.0.0.1"), dialect));
+        assert_eq!(harness.opened_by(), (address("127.0.0.1"), dialect));
         drop(client);
-        while !matches!(rig.next(), Input::Closed { .. }) {}
+        while !matches!(harness.next(), Input::Closed { .. }) {}
     }
-    // A health check: nothing but the header, and it is gone again.
-    let mut check = rig.client();
+    // A health check sends nothing but the header.
+    let mut check = harness.client();
     check.send(LOCAL);
     drop(check);
-    rig.wait_for_connections(0);
-    rig.stop();
+    harness.wait_for_connections(0);
+    harness.stop();
 }
 
 #[test]
-fn who_is_no_proxy_is_not_believed() {
-    let mut rig = Rig::start(believing(&["127.0.0.2/32", "::1/128"]));
-    let mut client = rig.client();
+fn a_header_from_an_untrusted_address_is_not_accepted() {
+    let mut harness = Harness::start(trusting(&["127.0.0.2/32", "::1/128"]));
+    let mut client = harness.client();
     client.send(V1);
     client.end();
-    // Version 2 begins like a legacy stream, and is none.
-    let mut client = rig.client();
+    // Version 2 begins like a legacy stream and is malformed as one.
+    let mut client = harness.client();
     client.send(V2);
-    assert_eq!(rig.opened_by(), (address("127.0.0.1"), Dialect::Legacy));
-    rig.closed();
+    assert_eq!(harness.opened_by(), (address("127.0.0.1"), Dialect::Legacy));
+    harness.closed();
     client.gone();
-    rig.stop();
+    harness.stop();
 }
 
 #[test]
 fn a_malformed_header_closes_only_that_connection() {
-    let mut rig = Rig::start(believing(&["127.0.0.1/32"]));
+    let mut harness = Harness::start(trusting(&["127.0.0.1/32"]));
     for bad in [&b"PROXY TCP4 1.2.3.4\r\n"[..], b"PING", b"\r\n\r\n\0\r\nQUIT\n\x31\x11\x00\x0c"] {
-        let mut client = rig.client();
+        let mut client = harness.client();
         client.send(bad);
         client.end();
     }
-    assert!(rig.next_within(Duration::ZERO).is_none(), "logic knows nothing of them");
-    rig.logged_in(3);
-    rig.stop();
+    assert!(harness.next_within(Duration::ZERO).is_none(), "logic does not learn of them");
+    harness.logged_in(3);
+    harness.stop();
 }
 
 #[test]
-fn a_header_that_was_begun_must_be_finished_in_time() {
+fn a_header_that_was_begun_must_be_completed_in_time() {
     let timeouts = Timeouts { proxy_handshake: Duration::from_millis(300), ..Timeouts::default() };
-    let mut rig = Rig::start(NetConfig { timeouts, threads: 1, ..believing(&["127.0.0.1/32"]) });
-    let mut silent = rig.client();
-    let mut blank = rig.client();
+    let mut harness = Harness::start(NetConfig { timeouts, threads: 1, ..trusting(&["127.0.0.1/32"]) });
+    let mut silent = harness.client();
+    let mut blank = harness.client();
     blank.send(b"\r\n");
     let begun = Instant::now();
     for part in [&V1[..20], &V2[..20]] {
-        let mut client = rig.client();
+        let mut client = harness.client();
         client.send(part);
         client.gone();
     }
     assert!(begun.elapsed() >= Duration::from_millis(300));
-    // What was no header yet is a legacy client's, and the other one may still say who it is, but for itself only.
-    assert_eq!(rig.opened_by(), (address("127.0.0.1"), Dialect::Legacy));
-    let mut late = rig.client();
-    // The same sub-reactor ends who came later and has begun a header: then the time of both is over.
-    let mut witness = rig.client();
+    // Line ends alone become a legacy stream. The silent connection is a direct one from now on.
+    assert_eq!(harness.opened_by(), (address("127.0.0.1"), Dialect::Legacy));
+    let mut late = harness.client();
+    // The same reactor closes the witness, which came later and has begun a header: then the time of both is over.
+    let mut witness = harness.client();
     witness.send(&V1[..20]);
     witness.gone();
-    rig.wait_for_connections(3);
+    harness.wait_for_connections(3);
     late.send(V1);
     late.end();
     silent.send(&send(1, "hi"));
-    assert_eq!(rig.opened_by(), (address("127.0.0.1"), Dialect::Tlv));
-    rig.stop();
+    assert_eq!(harness.opened_by(), (address("127.0.0.1"), Dialect::Tlv));
+    harness.stop();
 }

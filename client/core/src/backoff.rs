@@ -1,34 +1,34 @@
-//! How long to wait before trying again.
+//! [`Backoff`]: how long to wait before the next attempt.
 
 use crate::random::Random;
 
-/// The longest first wait, milliseconds.
+/// The upper bound of the first wait, milliseconds.
 pub const BASE_MS: u64 = 200;
-/// The longest wait of all, milliseconds.
+/// The upper bound of every wait, milliseconds.
 pub const CAP_MS: u64 = 10_000;
 
 /// Exponential backoff with full jitter: each wait is drawn from 0 to a bound that doubles, so that the clients of a
-/// node that died do not come back all at once (Brooker, "Exponential Backoff And Jitter", AWS 2015).
+/// failed node do not reconnect all at once (Brooker, "Exponential Backoff And Jitter", AWS 2015).
 #[derive(Clone, Debug, Default)]
 pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// Counts one more failure and draws the wait after it, milliseconds.
+    /// Counts a failure and draws the wait after it, milliseconds.
     pub fn fail(&mut self, random: &mut Random) -> u64 {
         let wait = random.up_to(bound(self.failures));
         self.failures = self.failures.saturating_add(1);
         wait
     }
 
-    /// Begins anew after a success.
+    /// Starts over after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
-/// The longest wait after `failures` earlier ones, milliseconds.
+/// The upper bound of the wait after `failures` earlier failures, milliseconds.
 pub fn bound(failures: u32) -> u64 {
     CAP_MS.min(BASE_MS << failures.min(16))
 }
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_are_spread_from_nothing_to_the_bound() {
+    fn waits_are_spread_from_zero_to_the_bound() {
         let mut random = Random::new(1);
         let mut backoff = Backoff::default();
         let waits: Vec<u64> = (0..1000).map(|_| backoff.fail(&mut random)).collect();

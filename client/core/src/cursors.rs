@@ -1,48 +1,45 @@
-//! What this client has told the server about one conversation: ACK and READ, coalesced.
+//! [`Cursors`]: what the server knows about this client's progress in one conversation, and when to send ACK and READ.
 
 use wire::Seq;
 
-/// The longest that an ACK or READ waits for others to join it, milliseconds.
+/// How long an ACK or READ is delayed so that one request covers several messages, milliseconds.
 pub const DELAY_MS: u64 = 200;
-/// Messages after which an ACK goes out at once.
+/// The number of messages after which an ACK is sent without delay.
 pub const BATCH: u32 = 64;
 
-/// The two cursors as the server knows them, and what it shall learn next.
 #[derive(Clone, Debug, Default)]
 pub struct Cursors {
-    /// What the server counts as delivered, as far as this client knows.
+    /// The server's delivered cursor, as far as this client knows.
     acked: Seq,
-    /// What the server counts as read, as far as this client knows.
+    /// The server's read cursor, as far as this client knows.
     read: Seq,
-    /// What the reader of this client has read.
+    /// Everything up to here was read on this device.
     read_here: Seq,
-    /// Since when something waits to be told.
+    /// When the oldest unsent update arose.
     waiting_since: Option<u64>,
     /// Messages since the last ACK.
     messages: u32,
 }
 
-/// What to tell the server now. READ implies ACK.
+/// A cursor to send to the server. READ implies ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// All up to here has reached this client.
+pub enum CursorUpdate {
     Ack(Seq),
-    /// All up to here has been read.
     Read(Seq),
 }
 
 impl Cursors {
-    /// Cursors of which the reader had read up to `read_here` in an earlier life.
+    /// The cursors of an earlier session.
     pub fn restored(read_here: Seq) -> Cursors {
         Cursors { read_here, ..Cursors::default() }
     }
 
-    /// What the reader of this client has read.
+    /// Everything up to here was read on this device.
     pub fn read_here(&self) -> Seq {
         self.read_here
     }
 
-    /// Takes the server's word for its cursors after a login.
+    /// Learns the server's cursors after a login; `cursor` is how far this client has the timeline.
     pub fn learn(&mut self, now: u64, delivered_seq: Seq, read_seq: Seq, cursor: Option<Seq>) {
         (self.acked, self.read) = (delivered_seq, read_seq);
         if cursor.is_some_and(|cursor| cursor > delivered_seq) || self.read_here > read_seq {
@@ -50,19 +47,19 @@ impl Cursors {
         }
     }
 
-    /// A message arrived.
+    /// A message was delivered.
     pub fn arrived(&mut self, now: u64) {
         self.messages += 1;
         self.wait(now);
     }
 
-    /// The message at `seq` arrived though it was here already: the server missed its ACK.
+    /// A message arrived again: the server did not get its ACK.
     pub fn repeated(&mut self, now: u64, seq: Seq) {
         self.acked = self.acked.min(seq.prev());
         self.arrived(now);
     }
 
-    /// An own message took its place at `seq`: the server moves its cursors over it if they stood right below.
+    /// An own message was stored at `seq`. The server moves its cursors past it if they were directly below.
     pub fn own(&mut self, now: u64, seq: Seq) {
         if self.acked == seq.prev() {
             self.acked = seq;
@@ -74,7 +71,7 @@ impl Cursors {
         }
     }
 
-    /// The reader has read up to `seq`.
+    /// The user has read up to `seq`.
     pub fn read_up_to(&mut self, now: u64, seq: Seq) {
         if seq > self.read_here {
             self.read_here = seq;
@@ -84,13 +81,13 @@ impl Cursors {
         }
     }
 
-    /// When to report, milliseconds.
+    /// When to send an update, milliseconds.
     pub fn due(&self) -> Option<u64> {
         self.waiting_since.map(|since| if self.messages >= BATCH { since } else { since + DELAY_MS })
     }
 
-    /// What to report now that `cursor` is the highest contiguous seq; forgets that it was due.
-    pub fn report(&mut self, cursor: Seq) -> impl Iterator<Item = Report> + use<> {
+    /// What to send when the timeline is complete up to `cursor`; nothing is due afterwards.
+    pub fn take_updates(&mut self, cursor: Seq) -> impl Iterator<Item = CursorUpdate> + use<> {
         (self.waiting_since, self.messages) = (None, 0);
         let read = self.read_here.min(cursor);
         let read = (read > self.read).then_some(read);
@@ -99,7 +96,7 @@ impl Cursors {
         }
         let ack = (cursor > self.acked).then_some(cursor);
         self.acked = self.acked.max(cursor);
-        read.map(Report::Read).into_iter().chain(ack.map(Report::Ack))
+        read.map(CursorUpdate::Read).into_iter().chain(ack.map(CursorUpdate::Ack))
     }
 
     fn wait(&mut self, now: u64) {
@@ -112,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn acks_join_until_the_delay_or_the_batch() {
+    fn acks_are_coalesced_up_to_the_delay_or_the_batch_size() {
         let mut cursors = Cursors::default();
         for at in 0..BATCH as u64 - 1 {
             cursors.arrived(at);
@@ -120,23 +117,26 @@ mod tests {
         assert_eq!(cursors.due(), Some(DELAY_MS));
         cursors.arrived(63);
         assert_eq!(cursors.due(), Some(0));
-        assert_eq!(cursors.report(Seq(64)).collect::<Vec<_>>(), [Report::Ack(Seq(64))]);
+        assert_eq!(cursors.take_updates(Seq(64)).collect::<Vec<_>>(), [CursorUpdate::Ack(Seq(64))]);
         assert_eq!(cursors.due(), None);
     }
 
     #[test]
-    fn read_stands_for_the_ack_as_far_as_it_goes() {
+    fn read_replaces_ack_up_to_its_seq() {
         let mut cursors = Cursors::default();
         cursors.arrived(0);
         cursors.read_up_to(1, Seq(5));
-        assert_eq!(cursors.report(Seq(5)).collect::<Vec<_>>(), [Report::Read(Seq(5))]);
+        assert_eq!(cursors.take_updates(Seq(5)).collect::<Vec<_>>(), [CursorUpdate::Read(Seq(5))]);
         cursors.arrived(2);
         cursors.read_up_to(3, Seq(6));
-        assert_eq!(cursors.report(Seq(8)).collect::<Vec<_>>(), [Report::Read(Seq(6)), Report::Ack(Seq(8))]);
+        assert_eq!(
+            cursors.take_updates(Seq(8)).collect::<Vec<_>>(),
+            [CursorUpdate::Read(Seq(6)), CursorUpdate::Ack(Seq(8))]
+        );
     }
 
     #[test]
-    fn an_own_message_needs_no_ack_where_the_server_moves_by_itself() {
+    fn an_own_message_needs_no_ack_if_the_server_moved_its_cursor() {
         let mut cursors = Cursors::default();
         cursors.learn(0, Seq(4), Seq(4), Some(Seq(4)));
         cursors.own(0, Seq(5));
@@ -149,10 +149,10 @@ mod tests {
     fn a_repeated_push_is_acknowledged_again_after_login() {
         let mut cursors = Cursors::default();
         cursors.arrived(0);
-        let _ = cursors.report(Seq(3));
+        let _ = cursors.take_updates(Seq(3));
         cursors.learn(10, Seq(0), Seq(0), Some(Seq(3)));
-        assert_eq!(cursors.report(Seq(3)).collect::<Vec<_>>(), [Report::Ack(Seq(3))]);
+        assert_eq!(cursors.take_updates(Seq(3)).collect::<Vec<_>>(), [CursorUpdate::Ack(Seq(3))]);
         cursors.repeated(11, Seq(2));
-        assert_eq!(cursors.report(Seq(3)).collect::<Vec<_>>(), [Report::Ack(Seq(3))]);
+        assert_eq!(cursors.take_updates(Seq(3)).collect::<Vec<_>>(), [CursorUpdate::Ack(Seq(3))]);
     }
 }

@@ -1,135 +1,99 @@
-//! What a session tells its user.
+//! [`Event`]: what a session reports to its caller.
 
 use crate::outbox::LocalId;
 use crate::requests::RequestId;
-use crate::session::SILENCE_MS;
+use crate::timing::SILENCE_MS;
 use std::sync::Arc;
 use thiserror::Error;
-use wire::contact::FriendChange;
-use wire::presence::PresenceChange;
-use wire::session::LoggedIn;
-use wire::session::{Kicked, Listing};
+use wire::session::{Kicked, LoggedIn};
 use wire::timeline::ConversationSummary;
-use wire::timeline::Receipt;
-use wire::{ConversationId, Message, Refusal, Reply, Seq, UnixMillis};
+use wire::{ConversationId, Message, Push, Refusal, Reply, Seq, UnixMillis};
 
-/// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A connection stands; nobody is logged in on it yet.
+    /// A connection is established; no account is logged in on it yet.
     Connected,
-    /// The connection is gone, or could not be made.
+    /// The connection is lost, or could not be established.
     Disconnected {
         why: Lost,
-        /// After how many milliseconds the session tries again by itself; `None`: it does not, nobody is logged in.
+        /// The time until the session reconnects, milliseconds; `None`: it does not, because no account is logged in.
         retry_in_ms: Option<u64>,
     },
     /// Logged in, for the first time or again after a lost connection.
     LoggedIn(Box<LoggedIn>),
-    /// A password login did not succeed; it is not tried again.
+    /// A login by password failed. The session does not retry it.
     LoginFailed(Failure),
-    /// The account is no longer logged in here, and the session does not log in again by itself.
+    /// The account is no longer logged in, and the session does not log in again by itself.
     LoggedOut(LogoutReason),
-    /// The next message of its conversation: each once, in order of `seq`, with nothing left out. Own messages that
-    /// were sent from here come as [`Event::Sent`] instead.
+    /// The next message of its conversation: each message once, in the order of `seq`, without gaps. For own messages
+    /// sent from here there is [`Event::Sent`] instead.
     Message(Arc<Message>),
-    /// An own message is stored: it has its place in the timeline. Once for each message.
-    Sent {
-        local: LocalId,
-        conversation: ConversationId,
-        seq: Seq,
-        /// When it was stored.
-        time: UnixMillis,
-    },
-    /// An own message was refused for now; it will be sent again by itself.
+    /// An own message was stored. Reported once per message.
+    Sent { local: LocalId, conversation: ConversationId, seq: Seq, time: UnixMillis },
+    /// An own message was refused for now; the session sends it again.
     SendDelayed { local: LocalId, refusal: Box<Refusal> },
-    /// An own message will not be stored (by this session); it has left the outbox.
+    /// An own message has left the outbox without being stored.
     SendFailed { local: LocalId, failure: SendFailure },
-    /// The reply to a request; never [`Reply::Refused`].
-    Reply {
-        request: RequestId,
-        /// What the server says.
-        reply: Reply,
-    },
-    /// A request did not succeed.
+    /// The reply to a request of the caller; never [`Reply::Refused`].
+    Reply { request: RequestId, reply: Reply },
+    /// A request of the caller failed.
     Failed { request: RequestId, failure: Failure },
     /// Conversations that the login reply had no room for, or that may have changed.
     Conversations(Vec<ConversationSummary>),
-    /// A friend came or went.
-    Presence(PresenceChange),
-    /// Something happened to a friendship.
-    Friend(Box<FriendChange>),
-    /// The peer of a direct chat has received.
-    Delivered(Receipt),
-    /// The peer of a direct chat has read.
-    Read(Receipt),
-    /// Listings that may have changed.
-    Changed(Vec<Listing>),
-    /// The server drains; the session reconnects by itself.
-    GoingAway {
-        /// A sentence of the server.
-        reason: Box<str>,
-    },
-    /// Nothing is kept on disk from now on; the sentence says why. Everything else goes on.
-    NotKept(String),
-    /// An error of the server that answers no request.
-    ServerError(Box<Refusal>),
-    /// Messages that the server numbered and has not given, though asked repeatedly. The promise of the server is that
-    /// this never happens.
+    /// A push that the session passes on: of contacts, presence and receipts, and the notice of changed listings.
+    Push(Push),
+    /// The server is about to close the connection; the session reconnects by itself.
+    GoingAway { reason: Box<str> },
+    /// The store failed, so nothing is saved from now on. Everything else works.
+    StoreFailed(String),
+    /// Messages that the server numbered but did not deliver when asked repeatedly. The server promises that this never
+    /// happens.
     Missing {
         conversation: ConversationId,
-        /// The first one.
+        /// The first missing message.
         from: Seq,
-        /// The last one.
+        /// The last missing message.
         to: Seq,
     },
 }
 
-/// Why a connection is gone.
+/// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Lost {
-    /// No connection could be made.
     #[error("cannot connect: {0}")]
     Unreachable(String),
-    /// The server closed it.
     #[error("the server closed the connection")]
     Closed,
-    /// The network failed.
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// Nothing came for too long.
     #[error("the server has been silent for {} seconds", SILENCE_MS / 1000)]
     Silent,
-    /// A request that must be answered was not.
     #[error("the server does not answer")]
     NoAnswer,
-    /// What came is not the protocol.
-    #[error("the server sent something that is not the chat protocol: {0}")]
+    /// The bytes received are not the chat protocol.
+    #[error("the server does not speak the chat protocol: {0}")]
     Malformed(String),
-    /// The server no longer takes this connection as logged in.
+    /// The server no longer accepts this connection as logged in.
     #[error("the server ended the session")]
     SessionEnded,
-    /// The server announced that it would close.
-    #[error("the server is going away")]
+    /// The server had announced that it would close the connection.
+    #[error("the server is shutting down")]
     GoingAway,
-    /// The program ended it.
-    #[error("the connection was closed here")]
+    /// The caller logged out or closed the session.
+    #[error("the connection was closed by this client")]
     ByUser,
 }
 
-/// Why a request did not succeed.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Failure {
-    /// The server refused.
     #[error("{}", .0.errmsg)]
     Refused(Box<Refusal>),
-    /// No answer came in time.
     #[error("the server did not answer in time")]
     TimedOut,
-    /// The connection was lost before the answer, so it may or may not have been done; or there is none.
+    /// The connection was lost before the reply arrived: the request may or may not have been carried out.
     #[error("{0}")]
     Lost(Lost),
-    /// There is no connection at present.
     #[error("not connected")]
     Offline,
 }
@@ -137,13 +101,13 @@ pub enum Failure {
 /// Why a message left the outbox without being stored.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SendFailure {
-    /// The server refused for good.
+    /// The server refused it for good.
     #[error("{}", .0.errmsg)]
     Refused(Box<Refusal>),
-    /// It could not be confirmed for so long that the server may have forgotten its `cid`: it may or may not be stored.
-    #[error("it could not be confirmed for a day")]
+    /// After this long the server may have forgotten the `cid`, so a retry could store the message twice. It may or may
+    /// not have been stored.
+    #[error("could not be confirmed for a day")]
     Expired,
-    /// Somebody else has logged in.
     #[error("another account has logged in")]
     OtherAccount,
 }
@@ -151,14 +115,14 @@ pub enum SendFailure {
 /// Why an account is no longer logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogoutReason {
-    /// The user logged out.
+    /// The caller logged out.
     Asked,
     /// A newer login ended the session.
     Kicked(Box<Kicked>),
     /// The account is online elsewhere, and that session stays.
     AlreadyOnline(Box<Refusal>),
-    /// The token expired or was revoked.
+    /// The token has expired or was revoked.
     TokenInvalid(Box<Refusal>),
-    /// The server refused the login for another reason that waiting does not mend.
+    /// The server refused the login for another permanent reason.
     Refused(Box<Refusal>),
 }

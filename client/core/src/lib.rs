@@ -1,37 +1,55 @@
-//! The chat client as a library: a connection that stays, messages that arrive once and in order, and an outbox that
-//! loses nothing.
+//! The pure part of the chat client: it connects, logs in and reconnects, delivers each message once and in order, and
+//! retries outgoing messages until the server has stored them.
 //!
 //! ```text
-//!    user ---- commands ----> +---------+ <---- bytes, time ---- +------------+
-//!                             | Session |                        | connection | <----> server
-//!    user <---- events ------ +---------+ ----- bytes ---------> +------------+
-//!                             pure: no socket, clock, thread      one thread, one socket
+//!    caller --- commands ---> +---------+ <--- bytes, time --- +------------+
+//!                             | Session |                      | connection | <----> server
+//!    caller <--- events ----- +---------+ ----- bytes -------> +------------+
+//!                             this crate: pure                  crate chatclient-connection
 //! ```
 //!
-//! * [`Session`] decides everything: it logs in and resumes, keeps each conversation's [`timeline`], acknowledges
-//!   ([`cursors`]), retries what waits in the [`outbox`], and says when to connect again, and where ([`route`]). Time and randomness are
-//!   arguments, so a test drives it on a fake clock and replays it from a seed.
-//! * The crates on top of this one drive a session over TCP (`chatclient-connection`) and keep messages, cursors and the
-//!   outbox in a file (`chatclient-store`).
-//! * [`sanitize`] makes text of others safe to show on a terminal.
+//! [`Session`] is a state machine without a socket, clock, file or terminal; see [`state`] for how to drive it. Time and
+//! randomness are arguments, so a test runs it on a fake clock and replays it from a seed.
+//!
+//! * One module per noun ([`session`], [`account`], [`contact`], [`group`], [`message`], [`timeline`], [`presence`],
+//!   [`node`]): the requests a caller can make, and how replies and pushes are handled. A new request belongs there and
+//!   nowhere else: its reply reaches the caller as [`Event::Reply`], and a push as [`Event::Push`].
+//! * Machinery: [`driver`], [`inbound`], [`outbound`], [`connecting`], [`persistence`].
+//! * Plain data structures below them: [`reorder`], [`cursors`], [`outbox`], [`requests`], [`route`], [`schedule`],
+//!   [`backoff`], [`random`].
+//! * [`sanitize`] makes text from other users safe to print on a terminal.
 
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod backoff;
+pub mod connecting;
+pub mod contact;
 pub mod cursors;
+pub mod driver;
 pub mod event;
+pub mod group;
+pub mod inbound;
+pub mod message;
+pub mod node;
+pub mod outbound;
 pub mod outbox;
+pub mod persistence;
+pub mod presence;
 pub mod random;
+pub mod reorder;
 pub mod requests;
 pub mod route;
 pub mod sanitize;
 pub mod schedule;
 pub mod session;
 pub mod snapshot;
+pub mod state;
 pub mod timeline;
+pub mod timing;
 
 pub use event::{Event, Failure, LogoutReason, Lost, SendFailure};
 pub use outbox::{LocalId, SendError};
 pub use requests::RequestId;
-pub use session::{LinkAction, Options, Session};
 pub use snapshot::Snapshot;
+pub use state::{ConnectionAction, Options, Session};

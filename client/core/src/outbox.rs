@@ -1,7 +1,7 @@
-//! Messages that are not yet known to be stored.
+//! [`Outbox`]: outgoing messages that are not known to be stored.
 //!
-//! A message stays here from the moment it is written until the server says that it is durable (errno 0) or will
-//! never be. It keeps its `cid` through every retry, so it can be sent again without ever appearing twice.
+//! A message stays from the moment it is written until the server has stored it (errno 0) or refused it for good. It keeps
+//! its `cid` through every retry, so it never appears twice.
 
 use crate::schedule::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,56 +9,51 @@ use thiserror::Error;
 use wire::message::Send;
 use wire::{ConversationId, Target, UserId, limits, name};
 
-/// The most messages that wait at once.
+/// The most messages in an outbox.
 pub const MESSAGES_MAX: usize = 10_000;
-/// How long after its first attempt a message may be sent again, milliseconds: an hour less than the day for which
-/// the server remembers a `cid`.
+/// How long after its first attempt a message may be retried, milliseconds: one hour less than the day for which the
+/// server remembers a `cid`.
 pub const RETRY_FOR_MS: u64 = 23 * 3_600_000;
 
-/// A message of this client, by the order in which it was written. Never used twice, also across restarts.
+/// The number of an outgoing message, in the order of writing. Never reused, not even across restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalId(pub u64);
 
-/// Why a message was not taken.
+/// Why a message was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SendError {
-    /// There is no text.
     #[error("a message cannot be empty")]
     Empty,
-    /// There is too much text.
-    #[error("a message can be {max} bytes long, this one has {0}", max = limits::CONTENT_BYTES)]
+    #[error("a message can be at most {max} bytes long; this one has {0}", max = limits::CONTENT_BYTES)]
     TooLong(usize),
-    /// Too many wait already.
-    #[error("{MESSAGES_MAX} messages wait to be sent already")]
+    #[error("{MESSAGES_MAX} messages are already waiting to be sent")]
     Full,
-    /// Nobody is logged in.
-    #[error("nobody is logged in")]
+    #[error("not logged in")]
     NotLoggedIn,
 }
 
-/// A message that waits, as it can be stored.
+/// An unsent message in the form in which a store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsent {
     pub local: LocalId,
-    /// The message with its `cid`.
     pub send: Send,
-    /// How long ago it was first handed to a connection, milliseconds; `None`: never, so it cannot be stored.
+    /// How long ago it was first sent, milliseconds; `None`: never, so the server cannot have it.
     pub tried_ago_ms: Option<u64>,
 }
 
-/// Messages to one target go in order: a later one never overtakes one that is being retried.
+/// The messages to one target. They are sent in order: none overtakes one that is being retried.
 #[derive(Clone, Debug, Default)]
 struct Lane {
-    /// To be sent, or sent again.
+    /// To be sent, for the first time or again.
     waiting: BTreeSet<LocalId>,
     in_flight: usize,
-    /// One at a time after a refusal, until one was stored.
+    /// After a refusal: one message at a time until one is stored.
     one_by_one: bool,
-    /// The message that stands in `Outbox::ready` for this lane.
+    /// This lane's message in `Outbox::ready`.
     ready: Option<LocalId>,
 }
 
-/// [`Target`] with an order.
+/// A [`Target`] that can be a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum LaneKey {
     User(UserId),
@@ -67,45 +62,44 @@ enum LaneKey {
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct Queued {
     send: Send,
     lane: LaneKey,
     in_flight: bool,
     attempts: u32,
-    /// When it was first handed to a connection; below 0 in a life before this one's clock began.
+    /// When it was first sent; below 0 if that was before this session's clock started.
     first_try: Option<i64>,
 }
 
-impl Entry {
+impl Queued {
     fn to_unsent(&self, now: u64, local: LocalId) -> Unsent {
         let tried_ago_ms = self.first_try.map(|at| since(now, at));
         Unsent { local, send: self.send.clone(), tried_ago_ms }
     }
 }
 
-/// The messages that wait, in lanes by target.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     prefix: u64,
     next: u64,
     per_target: usize,
-    entries: BTreeMap<LocalId, Entry>,
+    messages: BTreeMap<LocalId, Queued>,
     lanes: BTreeMap<LaneKey, Lane>,
-    /// The first waiting message of each lane that may send.
+    /// The first waiting message of every lane that may send.
     ready: BTreeSet<LocalId>,
-    /// Lanes that wait until a refusal's time is over.
+    /// Lanes that pause after a refusal.
     delayed: Schedule<LaneKey>,
     in_flight: usize,
 }
 
 impl Outbox {
-    /// An empty outbox. `prefix` must differ between any two sessions of an account; `next` is the first number.
+    /// An empty outbox. `prefix` must be unique to the session; `next` is the first number.
     pub fn new(prefix: u64, next: u64, per_target: usize) -> Outbox {
         Outbox {
             prefix,
             next,
             per_target: per_target.max(1),
-            entries: BTreeMap::new(),
+            messages: BTreeMap::new(),
             lanes: BTreeMap::new(),
             ready: BTreeSet::new(),
             delayed: Schedule::default(),
@@ -113,54 +107,51 @@ impl Outbox {
         }
     }
 
-    /// How many messages wait.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.messages.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.messages.is_empty()
     }
 
-    /// The number that the next message gets.
     pub fn next_number(&self) -> u64 {
         self.next
     }
 
-    /// How many were sent and not answered.
+    /// Messages that were sent and not answered.
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Whether a message may be sent now.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// When a message that was refused may go again, milliseconds.
+    /// When the next refused message may be retried, milliseconds.
     pub fn next_retry(&self) -> Option<u64> {
         self.delayed.next()
     }
 
-    /// The message of this `cid`, if it waits here.
+    /// The queued message with this `cid`.
     pub fn by_cid(&self, cid: &str) -> Option<LocalId> {
         let local = LocalId(cid.rsplit_once('-')?.1.parse().ok()?);
-        (self.entries.get(&local)?.send.cid.as_deref() == Some(cid)).then_some(local)
+        (self.messages.get(&local)?.send.cid.as_deref() == Some(cid)).then_some(local)
     }
 
-    /// How often a message was sent.
+    /// How often a message has been sent.
     pub fn attempts(&self, local: LocalId) -> u32 {
-        self.entries.get(&local).map_or(0, |entry| entry.attempts)
+        self.messages.get(&local).map_or(0, |queued| queued.attempts)
     }
 
-    /// Takes a text message and gives it its `cid`.
+    /// Adds a text message and assigns its `cid`.
     pub fn add(&mut self, target: Target, text: &str) -> Result<LocalId, SendError> {
         match text.len() {
             0 => return Err(SendError::Empty),
             1..=limits::CONTENT_BYTES => {}
             length => return Err(SendError::TooLong(length)),
         }
-        if self.entries.len() >= MESSAGES_MAX {
+        if self.messages.len() >= MESSAGES_MAX {
             return Err(SendError::Full);
         }
         let local = LocalId(self.next);
@@ -172,102 +163,100 @@ impl Outbox {
         Ok(local)
     }
 
-    /// Takes back a message from an earlier life of the client.
+    /// Adds a message of an earlier session.
     pub fn restore(&mut self, now: u64, unsent: Unsent) {
         self.next = self.next.max(unsent.local.0 + 1);
         let first_try = unsent.tried_ago_ms.map(|ago| (now as i64).saturating_sub_unsigned(ago));
         self.insert(unsent.local, unsent.send, first_try);
     }
 
-    /// What waits, to be stored.
     pub fn unsent(&self, now: u64) -> impl Iterator<Item = Unsent> + '_ {
-        self.entries.iter().map(move |(local, entry)| entry.to_unsent(now, *local))
+        self.messages.iter().map(move |(local, queued)| queued.to_unsent(now, *local))
     }
 
-    /// A message that waits, to be stored.
     pub fn get(&self, now: u64, local: LocalId) -> Option<Unsent> {
-        self.entries.get(&local).map(|entry| entry.to_unsent(now, local))
+        self.messages.get(&local).map(|queued| queued.to_unsent(now, local))
     }
 
-    /// Takes the next message to send; it counts as in flight.
+    /// Takes the next message to send; it is in flight from now on.
     pub fn take_ready(&mut self, now: u64) -> Option<(LocalId, &Send)> {
         let local = self.ready.pop_first()?;
-        let entry = self.entries.get_mut(&local).expect("ready messages wait");
-        entry.in_flight = true;
-        entry.attempts += 1;
-        entry.first_try.get_or_insert(now as i64);
-        let lane = self.lanes.get_mut(&entry.lane).expect("a waiting message has a lane");
+        let queued = self.messages.get_mut(&local).expect("ready messages are queued");
+        queued.in_flight = true;
+        queued.attempts += 1;
+        queued.first_try.get_or_insert(now as i64);
+        let lane = self.lanes.get_mut(&queued.lane).expect("a waiting message has a lane");
         lane.waiting.remove(&local);
         (lane.in_flight, lane.ready) = (lane.in_flight + 1, None);
         self.in_flight += 1;
-        let key = entry.lane.clone();
-        self.refile(&key);
-        self.entries.get(&local).map(|entry| (local, &entry.send))
+        let key = queued.lane.clone();
+        self.update_lane(&key);
+        self.messages.get(&local).map(|queued| (local, &queued.send))
     }
 
-    /// Ends a message's stay: it is stored, or never will be. `false` where it had left before.
+    /// Removes a message that is stored or never will be. Returns `false` if it is not in the outbox.
     pub fn remove(&mut self, local: LocalId, stored: bool) -> bool {
-        let Some(entry) = self.entries.remove(&local) else { return false };
-        let lane = self.lanes.get_mut(&entry.lane).expect("a message has a lane");
+        let Some(queued) = self.messages.remove(&local) else { return false };
+        let lane = self.lanes.get_mut(&queued.lane).expect("every message has a lane");
         lane.waiting.remove(&local);
-        if entry.in_flight {
+        if queued.in_flight {
             lane.in_flight -= 1;
             self.in_flight -= 1;
         }
         lane.one_by_one &= !stored;
-        self.refile(&entry.lane);
+        self.update_lane(&queued.lane);
         true
     }
 
-    /// A message was refused for now: its lane goes on at `at`, this message first.
+    /// A message was refused for now: its lane continues at `at`, with this message first.
     pub fn retry(&mut self, local: LocalId, at: u64) {
-        let Some(entry) = self.entries.get_mut(&local).filter(|entry| entry.in_flight) else { return };
-        entry.in_flight = false;
-        let key = entry.lane.clone();
-        let lane = self.lanes.get_mut(&key).expect("a message has a lane");
+        let Some(queued) = self.messages.get_mut(&local).filter(|queued| queued.in_flight) else { return };
+        queued.in_flight = false;
+        let key = queued.lane.clone();
+        let lane = self.lanes.get_mut(&key).expect("every message has a lane");
         lane.in_flight -= 1;
         self.in_flight -= 1;
         lane.one_by_one = true;
         lane.waiting.insert(local);
         self.delayed.set(key.clone(), Some(self.delayed.get(&key).unwrap_or(0).max(at)));
-        self.refile(&key);
+        self.update_lane(&key);
     }
 
-    /// Lets go on the lanes whose wait is over.
+    /// Resumes the lanes whose pause is over.
     pub fn handle_timeout(&mut self, now: u64) {
         while let Some(key) = self.delayed.pop_due(now) {
-            self.refile(&key);
+            self.update_lane(&key);
         }
     }
 
-    /// Nothing is in flight any more; all of it is sent again, in order.
+    /// Nothing is in flight any more: every message is sent again, in order.
     pub fn connection_lost(&mut self) {
         self.delayed.clear();
-        for (local, entry) in &mut self.entries {
-            if std::mem::take(&mut entry.in_flight) {
-                let lane = self.lanes.get_mut(&entry.lane).expect("a message has a lane");
+        for (local, queued) in &mut self.messages {
+            if std::mem::take(&mut queued.in_flight) {
+                let lane = self.lanes.get_mut(&queued.lane).expect("every message has a lane");
                 lane.waiting.insert(*local);
                 lane.in_flight = 0;
             }
         }
         self.in_flight = 0;
         for key in self.lanes.keys().cloned().collect::<Vec<_>>() {
-            self.refile(&key);
+            self.update_lane(&key);
         }
     }
 
-    /// Takes a message out that may no longer be retried, since the server may have forgotten its `cid`.
+    /// Removes a message that may no longer be retried because the server may have forgotten its `cid`.
     pub fn take_expired(&mut self, now: u64) -> Option<LocalId> {
-        let expired = |entry: &Entry| entry.first_try.is_some_and(|at| since(now, at) > RETRY_FOR_MS);
-        let local = self.entries.iter().find(|(_, entry)| !entry.in_flight && expired(entry))?.0;
+        let expired = |queued: &Queued| queued.first_try.is_some_and(|at| since(now, at) > RETRY_FOR_MS);
+        let local = self.messages.iter().find(|(_, queued)| !queued.in_flight && expired(queued))?.0;
         let local = *local;
         self.remove(local, false);
         Some(local)
     }
 
-    /// Empties the outbox.
+    /// Removes every message.
     pub fn take_all(&mut self) -> Vec<LocalId> {
-        let all = self.entries.keys().copied().collect();
+        let all = self.messages.keys().copied().collect();
         *self = Outbox::new(self.prefix, self.next, self.per_target);
         all
     }
@@ -279,13 +268,13 @@ impl Outbox {
             Target::Conversation(id) => LaneKey::Conversation(*id),
         };
         self.lanes.entry(lane.clone()).or_default().waiting.insert(local);
-        let entry = Entry { send, lane: lane.clone(), in_flight: false, attempts: 0, first_try };
-        self.entries.insert(local, entry);
-        self.refile(&lane);
+        let queued = Queued { send, lane: lane.clone(), in_flight: false, attempts: 0, first_try };
+        self.messages.insert(local, queued);
+        self.update_lane(&lane);
     }
 
-    /// Finds out anew whether a lane may send, and drops it when it is empty.
-    fn refile(&mut self, key: &LaneKey) {
+    /// Determines whether a lane may send, and drops it if it is empty.
+    fn update_lane(&mut self, key: &LaneKey) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         if let Some(old) = lane.ready.take() {
             self.ready.remove(&old);
@@ -328,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn one_target_waits_for_its_answer_while_others_go_on() {
+    fn a_target_waits_for_its_reply_while_others_continue() {
         let mut outbox = outbox(1);
         for user in [2, 2, 3, 2] {
             outbox.add(to(user), "x").unwrap();
@@ -339,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_overtakes_a_message_that_is_retried() {
+    fn nothing_overtakes_a_message_that_is_being_retried() {
         let mut outbox = outbox(64);
         for _ in 0..4 {
             outbox.add(to(2), "x").unwrap();
@@ -358,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_sends_again_in_order_with_the_same_cids() {
+    fn after_a_lost_connection_messages_are_sent_again_in_order_with_their_cids() {
         let mut outbox = outbox(64);
         for _ in 0..3 {
             outbox.add(to(2), "x").unwrap();
@@ -374,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_tried_for_a_day_is_given_up() {
+    fn a_message_retried_for_a_day_expires() {
         let mut outbox = outbox(1);
         outbox.add(to(2), "tried").unwrap();
         outbox.add(to(2), "never tried").unwrap();
@@ -386,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_does_not_make_a_message_younger() {
+    fn a_restart_does_not_reset_the_age_of_a_message() {
         let mut outbox = outbox(1);
         outbox.add(to(2), "tried").unwrap();
         sent(&mut outbox, 0);
@@ -398,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_out_of_bounds_are_refused_here() {
+    fn texts_out_of_bounds_are_refused_locally() {
         let mut outbox = outbox(1);
         assert_eq!(outbox.add(to(2), ""), Err(SendError::Empty));
         assert_eq!(outbox.add(to(2), &"x".repeat(32_769)), Err(SendError::TooLong(32_769)));

@@ -1,18 +1,16 @@
-//! A small seeded generator, so that a session's choices repeat from its seed.
+//! A small seeded generator, so that a session replays exactly from its seed.
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014).
 ///
-/// For jitter and for telling installations apart; nothing secret comes from it.
+/// For jitter and unique prefixes, not for secrets.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// A generator whose whole sequence follows from `seed`.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
-    /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -20,7 +18,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to `most`, both included. The bias of the modulo is far below what jitter needs.
+    /// A number from 0 to `most`, inclusive. The modulo bias does not matter for jitter.
     pub fn up_to(&mut self, most: u64) -> u64 {
         match most.checked_add(1) {
             Some(range) => self.next_u64() % range,
@@ -34,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_and_bounds_hold() {
+    fn a_seed_repeats_its_sequence_and_bounds_hold() {
         let draw = |seed| {
             let mut random = Random::new(seed);
             (0..100).map(|_| random.up_to(9)).collect::<Vec<_>>()

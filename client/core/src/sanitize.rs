@@ -1,24 +1,24 @@
-//! Text of others made safe to show on a terminal.
+//! Makes text from other users safe to print on a terminal.
 //!
-//! A message, a name and an error sentence of the server are bytes that somebody else chose. On a terminal some of
-//! them would be commands (escape sequences), some would reorder what stands beside them (bidirectional overrides),
-//! some would hide. All of those are shown as what they are; everything else is left alone, in every script.
+//! Messages, names and the server's error texts are chosen by others. A terminal would execute some characters (escape
+//! sequences), reorder the text around others (bidirectional overrides), and hide others. Those are replaced by a visible
+//! form; everything else stays, in every script.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 use unicode_normalization::char::is_combining_mark;
 use wire::name::is_hidden;
 
-/// Marks on one character at most: more than any script needs, few enough to stay on their line.
+/// The most combining marks on one character: more than any script needs, few enough to stay within the line.
 pub const MARKS_MAX: usize = 8;
 
-/// One line of text without anything that a terminal obeys or that hides or reorders.
+/// The text as one line without control, hidden or reordering characters.
 ///
-/// * A line end becomes `⏎`, a tab four spaces, other C0 controls and DEL their pictures (`␛`).
-/// * C1 controls, bidirectional and line separators, and invisible characters become `\u{202e}`.
-/// * Of more than [`MARKS_MAX`] combining marks and joiners in a row the rest is dropped.
+/// * A line end becomes `⏎`, a tab four spaces, any other C0 control or DEL its picture (`␛`).
+/// * C1 controls, bidirectional and line separators, and invisible characters are escaped: `\u{202e}`.
+/// * After [`MARKS_MAX`] combining marks and joiners in a row further ones are dropped.
 ///
-/// Takes linear time; sanitising twice changes nothing more.
+/// Takes linear time and is idempotent.
 pub fn line(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(text);
@@ -42,7 +42,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
             '\0'..='\u{1F}' => safe.push(picture(c as u32)),
             '\u{7F}' => safe.push('␡'),
             _ if is_unsafe(c) => {
-                write!(safe, "\\u{{{:x}}}", u32::from(c)).expect("a String takes everything");
+                write!(safe, "\\u{{{:x}}}", u32::from(c)).expect("writing to a String succeeds");
             }
             _ => safe.push(c),
         }
@@ -50,12 +50,12 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Whether a character may not reach a terminal as it is.
+/// Whether a character must not reach a terminal unchanged.
 pub fn is_unsafe(c: char) -> bool {
     is_hidden(c) || is_invisible(c)
 }
 
-/// Unicode's pictures of the C0 controls.
+/// Unicode's picture of a C0 control.
 fn picture(c0: u32) -> char {
     char::from_u32(0x2400 + c0).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
@@ -65,8 +65,8 @@ fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}' | '\u{200D}')
 }
 
-/// Characters that take no room and could hide text or tell two equal-looking texts apart: the format characters
-/// (Cf) that are no joiners and not bidirectional, and the tags.
+/// Characters without width that can hide text or make equal-looking texts differ: format characters (Cf) other than
+/// joiners and bidirectional ones, and tags.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{AD}' | '\u{180E}' | '\u{200B}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}' | '\u{FEFF}'
@@ -80,7 +80,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_shown_instead() {
+    fn control_characters_become_visible() {
         assert_eq!(line("\u{1b}[2J\u{7}\u{7f}"), "␛[2J␇␡");
         assert_eq!(line("a\u{9b}31m"), "a\\u{9b}31m");
         assert_eq!(line("one\r\ntwo\nthree\rfour\tfive"), "one⏎two⏎three⏎four    five");
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_text_of_any_script_is_left_alone() {
+    fn ordinary_text_of_any_script_is_unchanged() {
         for text in [
             "hello, world",
             "你好，张三",
@@ -103,12 +103,12 @@ mod tests {
     }
 
     #[test]
-    fn marks_do_not_pile_up() {
+    fn combining_marks_are_limited() {
         let zalgo = format!("z{}o", "\u{301}\u{200d}".repeat(1000));
         assert_eq!(line(&zalgo).chars().count(), 2 + MARKS_MAX);
     }
 
-    /// Any characters, with those that matter far above their share.
+    /// Arbitrary characters, with unsafe ones overrepresented.
     fn hostile() -> impl Strategy<Value = String> {
         let special = prop_oneof![
             (0u32..0xA0).prop_map(|c| char::from_u32(c).unwrap_or('x')),
@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_unsafe_passes(text in hostile()) {
+        fn no_unsafe_character_passes(text in hostile()) {
             let safe = line(&text).into_owned();
             prop_assert!(!safe.chars().any(|c| is_unsafe(c) || c.is_control()));
             let mut marks = 0;

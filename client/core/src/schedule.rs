@@ -1,8 +1,8 @@
-//! Things that are due at a time.
+//! [`Schedule`]: due times by key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// At most one due time for each key, found by key or by time. Ordered throughout, so that a seed replays exactly.
+/// At most one due time per key, found by key or by time. All orders are deterministic, so that a seed replays exactly.
 #[derive(Clone, Debug)]
 pub struct Schedule<K> {
     times: BTreeMap<K, u64>,
@@ -16,7 +16,6 @@ impl<K: Ord + Clone> Default for Schedule<K> {
 }
 
 impl<K: Ord + Clone> Schedule<K> {
-    /// When `key` is due.
     pub fn get(&self, key: &K) -> Option<u64> {
         self.times.get(key).copied()
     }
@@ -26,7 +25,7 @@ impl<K: Ord + Clone> Schedule<K> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// Makes `key` due at `at`, or never.
+    /// Sets the due time of `key`; `None` removes it.
     pub fn set(&mut self, key: K, at: Option<u64>) {
         if let Some(old) = self.times.remove(&key) {
             self.by_time.remove(&(old, key.clone()));
@@ -37,7 +36,7 @@ impl<K: Ord + Clone> Schedule<K> {
         }
     }
 
-    /// Takes one key that is due.
+    /// Removes and returns one key that is due.
     pub fn pop_due(&mut self, now: u64) -> Option<K> {
         if self.next()? > now {
             return None;
@@ -58,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_time_set_counts() {
+    fn setting_a_key_again_replaces_its_time() {
         let mut schedule = Schedule::default();
         schedule.set('a', Some(10));
         schedule.set('b', Some(20));

@@ -1,247 +1,250 @@
-//! One conversation's timeline as this client has it: what was shown, what waits behind a gap.
+//! Timelines: delivers every message once and in order, fetches missing ones, and reports cursors.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use wire::{Message, Seq};
+use crate::cursors::CursorUpdate;
+use crate::event::Event;
+use crate::reorder::Next;
+use crate::requests::{Purpose, RequestId};
+use crate::state::{Connection, ListingState, Open, Phase, Session};
+use crate::timing::WAIT_MAX_MS;
+use wire::timeline::{
+    ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage, Reply,
+    Request,
+};
+use wire::{Command, ConversationId, Errno, Message, Refusal, Seq, limits};
 
-/// Messages held behind a gap at most. More are dropped and come again with the history that fills the gap; the
-/// server itself has at most 500 unacknowledged on their way.
-pub const HELD_MAX: usize = 1_000;
+/// The most backfills in flight.
+pub const BACKFILLS_MAX: usize = 4;
+/// How long an own message may wait for pushes below it before HISTORY is asked, milliseconds.
+const STALL_MS: u64 = 5_000;
+/// The pause after a HISTORY reply that did not help, milliseconds.
+const BACKFILL_AGAIN_MS: u64 = 1_000;
+/// Consecutive HISTORY replies without a new message after which a gap is given up.
+const EMPTY_BACKFILLS: u32 = 3;
 
-/// What comes next in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// A message to show.
-    Message(Arc<Message>),
-    /// An own message whose reply was seen before: already shown as sent.
-    Own,
-}
-
-/// The highest contiguous seq and what lies above it.
-///
-/// ```text
-///   1 … cursor            shown, in order, each once
-///   cursor+1 … known      a gap: something above it was pushed, so HISTORY `after` cursor is asked
-///   held                  above the cursor: messages that wait, and own ones that were confirmed already
-/// ```
-///
-/// An own message is not pushed to the connection that sent it; its reply takes its place and may overtake the pushes
-/// below it. So an own seq above the cursor is no gap yet, while a push above the cursor's successor is one.
-#[derive(Clone, Debug, Default)]
-pub struct Timeline {
-    /// Unknown until the server's cursor, or the first push, says where this client begins.
-    cursor: Option<Seq>,
-    /// The highest seq that the server pushed or counts as delivered.
-    known: Seq,
-    held: BTreeMap<Seq, Option<Arc<Message>>>,
-}
-
-impl Timeline {
-    /// A timeline of which everything up to `cursor` was shown.
-    pub fn starting_after(cursor: Seq) -> Timeline {
-        Timeline { cursor: Some(cursor), ..Timeline::default() }
-    }
-
-    /// A timeline from an earlier life of the client.
-    pub fn restored(cursor: Option<Seq>, own_above: impl IntoIterator<Item = Seq>) -> Timeline {
-        Timeline { cursor, known: Seq(0), held: own_above.into_iter().map(|seq| (seq, None)).collect() }
-    }
-
-    /// The highest contiguous seq that was shown.
-    pub fn cursor(&self) -> Option<Seq> {
-        self.cursor
-    }
-
-    /// Whether something that the server has pushed already is missing below what it pushed.
-    pub fn has_gap(&self) -> bool {
-        self.cursor.is_some_and(|cursor| self.known > cursor)
-    }
-
-    /// Whether anything waits above the cursor.
-    pub fn holds(&self) -> bool {
-        !self.held.is_empty()
-    }
-
-    /// Own messages above the cursor that were confirmed.
-    pub fn own_above(&self) -> impl Iterator<Item = Seq> + '_ {
-        self.held.iter().filter(|(_, message)| message.is_none()).map(|(seq, _)| *seq)
-    }
-
-    /// Takes the server's word for where this member's view begins and up to where it was delivered.
-    ///
-    /// A client that knows its own cursor keeps it: another device may have acknowledged what this one never saw.
-    pub fn learn(&mut self, first_seq: Seq, delivered_seq: Seq) {
-        self.raise(first_seq.prev());
-        if self.cursor.is_none() {
-            self.cursor = Some(delivered_seq.max(first_seq.prev()));
+impl Session {
+    /// The user has read a conversation up to `seq`.
+    pub fn read(&mut self, now: u64, conversation: ConversationId, seq: Seq) {
+        if let Some(state) = self.conversations.get_mut(&conversation) {
+            state.cursors.read_up_to(now, seq.min(state.buffer.cursor().unwrap_or_default()));
+            self.cursor_updates.set(conversation, state.cursors.due());
+            self.note_conversation(conversation);
         }
-        self.known = self.known.max(delivered_seq);
-        self.prune();
     }
 
-    /// Below `first_seq` nothing is missing.
-    pub fn learn_first(&mut self, first_seq: Seq) {
-        self.raise(first_seq.prev());
-        self.prune();
+    /// Asks for a page of a timeline, at most 200 messages.
+    pub fn history(&mut self, now: u64, of: ConversationId, direction: Direction, limit: u32) -> RequestId {
+        let limit = limit.clamp(1, limits::PAGE_MAX);
+        self.ask(now, Request::History(History { conversation: of, direction, limit }))
     }
 
-    /// Takes a message that was pushed or read from the history. `false` where this client has it.
-    pub fn accept(&mut self, message: Arc<Message>) -> bool {
-        let seq = message.seq;
-        let cursor = *self.cursor.get_or_insert_with(|| {
-            // The first push of a conversation follows the server's cursor, own messages aside.
-            self.held.keys().next().map_or(seq, |own| seq.min(*own)).prev()
-        });
-        if seq <= cursor {
-            return false;
+    /// Asks for the latest conversations, at most 200.
+    pub fn latest_conversations(&mut self, now: u64) -> RequestId {
+        self.ask(now, Request::Conversations(Conversations { before: None, limit: limits::PAGE_MAX }))
+    }
+
+    // ---- order -----------------------------------------------------------------------------------------------------
+
+    /// An own message was stored at `seq`.
+    pub(crate) fn take_own(&mut self, now: u64, id: ConversationId, seq: Seq) {
+        let state = self.conversations.entry(id).or_default();
+        state.buffer.own(seq);
+        state.cursors.own(now, seq);
+        self.advance(now, id);
+    }
+
+    /// Delivers what is next in order, then schedules cursor updates and backfills.
+    pub(crate) fn advance(&mut self, now: u64, id: ConversationId) {
+        self.note_conversation(id);
+        let Some(state) = self.conversations.get_mut(&id) else { return };
+        let mut progress = false;
+        while let Some(next) = state.buffer.pop() {
+            progress = true;
+            let Next::Message(message) = next else { continue };
+            state.cursors.arrived(now);
+            let own = message.cid.as_deref().filter(|_| Some(message.from) == self.account);
+            // An own message whose reply was lost with an earlier connection.
+            match own.and_then(|cid| self.outbox.by_cid(cid)) {
+                Some(local) => {
+                    self.outbox.remove(local, true);
+                    let Message { conversation, seq, time, .. } = *message;
+                    self.events.push_back(Event::Sent { local, conversation, seq, time });
+                }
+                None => self.events.push_back(Event::Message(message)),
+            }
         }
-        self.known = self.known.max(seq);
-        if self.held.contains_key(&seq) || (self.held.len() >= HELD_MAX && seq != cursor.next()) {
-            return false;
+        self.cursor_updates.set(id, state.cursors.due());
+        if state.backfilling {
+            return;
         }
-        self.held.insert(seq, Some(message));
+        let is_waiting = state.buffer.has_gap() || state.buffer.holds();
+        let backfill_at = if state.buffer.cursor().is_none() || !is_waiting {
+            None
+        } else if state.buffer.has_gap() {
+            Some(now.max(state.backfill_not_before))
+        } else {
+            Some(self.backfills.get(&id).filter(|_| !progress).unwrap_or(now + STALL_MS))
+        };
+        self.backfills.set(id, backfill_at);
+    }
+
+    /// Takes the server's view of a conversation, from a login or from CONVERSATIONS.
+    pub(crate) fn learn_conversation(&mut self, now: u64, summary: &ConversationSummary) {
+        let state = self.conversations.entry(summary.conversation).or_default();
+        state.buffer.learn(summary.first_seq, summary.delivered_seq);
+        state.cursors.learn(now, summary.delivered_seq, summary.read_seq, state.buffer.cursor());
+        self.advance(now, summary.conversation);
+    }
+
+    // ---- backfill --------------------------------------------------------------------------------------------------
+
+    pub(crate) fn pump_backfills(&mut self, now: u64) {
+        while self.backfills_in_flight < BACKFILLS_MAX {
+            let Some(id) = self.backfills.pop_due(now) else { return };
+            let Some(state) = self.conversations.get_mut(&id) else { continue };
+            let Some(cursor) = state.buffer.cursor() else { continue };
+            state.backfilling = true;
+            self.backfills_in_flight += 1;
+            let direction = Direction::After(cursor);
+            let history = History { conversation: id, direction, limit: limits::PAGE_MAX };
+            self.transmit(now, &Command::Timeline(Request::History(history)), Purpose::Backfill(id));
+        }
+    }
+
+    pub(crate) fn handle_backfill_reply(&mut self, now: u64, id: ConversationId, reply: wire::Reply) -> bool {
+        match reply {
+            wire::Reply::Timeline(Reply::History(page)) => self.handle_backfill(now, id, *page),
+            wire::Reply::Refused(refusal) => self.handle_backfill_refused(now, id, &refusal),
+            _ => return false,
+        }
         true
     }
 
-    /// Takes the seq of an own message whose reply has come.
-    pub fn own(&mut self, seq: Seq) {
-        if self.cursor.is_none() && seq == Seq(1) {
-            self.cursor = Some(Seq(0));
-        }
-        if self.cursor.is_none_or(|cursor| seq > cursor) {
-            self.held.insert(seq, None);
-        }
-    }
-
-    /// Takes what comes next in order, and moves the cursor over it.
-    pub fn pop(&mut self) -> Option<Next> {
-        let next = self.cursor?.next();
-        let held = self.held.remove(&next)?;
-        self.cursor = Some(next);
-        Some(held.map_or(Next::Own, Next::Message))
-    }
-
-    /// Gives up on what is missing next: the cursor moves to where something is held. Returns the missing ones.
-    pub fn skip_hole(&mut self) -> Option<(Seq, Seq)> {
-        let from = self.cursor?.next();
-        let to = self.held.keys().next().map_or(self.known, |held| held.prev());
-        (from <= to).then(|| {
-            self.cursor = Some(to);
-            (from, to)
-        })
-    }
-
-    /// Drops what waits: it was not acknowledged, so the next connection brings it again.
-    pub fn connection_lost(&mut self) {
-        self.held.retain(|_, message| message.is_none());
-        self.known = Seq(0);
-    }
-
-    fn raise(&mut self, to: Seq) {
-        if let Some(cursor) = &mut self.cursor {
-            *cursor = (*cursor).max(to);
-        }
-    }
-
-    fn prune(&mut self) {
-        if let Some(cursor) = self.cursor {
-            self.held = self.held.split_off(&cursor.next());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wire::{ConversationId, ConversationKind, UnixMillis, UserId};
-
-    fn message(seq: u64) -> Arc<Message> {
-        Arc::new(Message {
-            conversation: ConversationId(1),
-            kind: ConversationKind::Direct,
-            seq: Seq(seq),
-            from: UserId(2),
-            name: "a".into(),
-            content_type: "text".into(),
-            content: "x".into(),
-            time: UnixMillis(0),
-            cid: None,
-        })
-    }
-
-    fn drain(timeline: &mut Timeline) -> Vec<u64> {
-        let mut shown = Vec::new();
-        while let Some(next) = timeline.pop() {
-            if let Next::Message(message) = next {
-                shown.push(message.seq.0);
+    fn handle_backfill(&mut self, now: u64, id: ConversationId, page: HistoryPage) {
+        self.backfills_in_flight -= 1;
+        let Some(state) = self.conversations.get_mut(&id) else { return };
+        state.backfilling = false;
+        let before = state.buffer.cursor();
+        state.buffer.learn_first(page.first_seq);
+        for message in page.messages {
+            if message.conversation == id {
+                state.buffer.accept(message);
             }
         }
-        shown
-    }
-
-    #[test]
-    fn the_first_push_says_where_an_unknown_conversation_begins() {
-        let mut timeline = Timeline::default();
-        assert!(timeline.accept(message(7)));
-        assert_eq!(drain(&mut timeline), [7]);
-        assert!(!timeline.accept(message(7)) && !timeline.accept(message(6)));
-    }
-
-    #[test]
-    fn an_own_reply_may_overtake_pushes_below_it() {
-        let mut timeline = Timeline::starting_after(Seq(4));
-        timeline.own(Seq(7));
-        assert!(!timeline.has_gap() && timeline.holds());
-        timeline.accept(message(5));
-        timeline.accept(message(6));
-        assert_eq!(drain(&mut timeline), [5, 6]);
-        assert_eq!(timeline.cursor(), Some(Seq(7)));
-        assert!(!timeline.accept(message(7)), "an own message is not shown again");
-    }
-
-    #[test]
-    fn an_own_reply_in_an_unknown_conversation_waits_for_pushes_on_either_side() {
-        let mut timeline = Timeline::default();
-        timeline.own(Seq(9));
-        timeline.accept(message(8));
-        assert_eq!((drain(&mut timeline), timeline.cursor()), (vec![8], Some(Seq(9))));
-
-        let mut timeline = Timeline::default();
-        timeline.own(Seq(9));
-        timeline.accept(message(10));
-        assert_eq!((drain(&mut timeline), timeline.cursor()), (vec![10], Some(Seq(10))));
-    }
-
-    #[test]
-    fn a_push_beyond_the_next_is_held_until_the_gap_is_filled() {
-        let mut timeline = Timeline::starting_after(Seq(1));
-        timeline.accept(message(4));
-        assert!(timeline.has_gap());
-        assert_eq!(drain(&mut timeline), Vec::<u64>::new());
-        timeline.accept(message(2));
-        timeline.accept(message(3));
-        assert_eq!(drain(&mut timeline), [2, 3, 4]);
-        assert!(!timeline.has_gap());
-    }
-
-    #[test]
-    fn another_devices_cursor_shows_a_gap_and_first_seq_closes_one() {
-        let mut timeline = Timeline::starting_after(Seq(5));
-        timeline.learn(Seq(1), Seq(9));
-        assert!(timeline.has_gap());
-        timeline.learn_first(Seq(10));
-        assert!(!timeline.has_gap());
-        assert_eq!(timeline.cursor(), Some(Seq(9)));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_known_to_be_missing() {
-        let mut timeline = Timeline::starting_after(Seq(0));
-        for seq in 2..HELD_MAX as u64 + 100 {
-            timeline.accept(message(seq));
+        self.advance(now, id);
+        let Some(state) = self.conversations.get_mut(&id) else { return };
+        if state.buffer.cursor() != before {
+            state.empty_backfills = 0;
+        } else if state.buffer.has_gap() || state.buffer.holds() {
+            state.empty_backfills += 1;
+            if state.empty_backfills < EMPTY_BACKFILLS {
+                state.backfill_not_before = now + BACKFILL_AGAIN_MS;
+                self.backfills.set(id, Some(state.backfill_not_before));
+            } else {
+                self.give_up_gap(now, id);
+            }
         }
-        timeline.accept(message(1));
-        assert_eq!(drain(&mut timeline).len(), HELD_MAX + 1);
-        assert!(timeline.has_gap());
+    }
+
+    fn handle_backfill_refused(&mut self, now: u64, id: ConversationId, refusal: &Refusal) {
+        match refusal.errno {
+            // No longer a member: nothing but what was pushed can be seen.
+            Errno::Forbidden | Errno::NotFound => {
+                self.backfills_in_flight -= 1;
+                if let Some(state) = self.conversations.get_mut(&id) {
+                    state.backfilling = false;
+                }
+                self.give_up_gap(now, id);
+            }
+            _ => self.backfill_failed(now, id, refusal.retry_after_ms.unwrap_or(0)),
+        }
+    }
+
+    pub(crate) fn backfill_failed(&mut self, now: u64, id: ConversationId, wait: u64) {
+        self.backfills_in_flight -= 1;
+        if let Some(state) = self.conversations.get_mut(&id) {
+            state.backfilling = false;
+            state.backfill_not_before = now + wait.clamp(BACKFILL_AGAIN_MS, WAIT_MAX_MS);
+            self.backfills.set(id, Some(state.backfill_not_before));
+        }
+    }
+
+    fn give_up_gap(&mut self, now: u64, id: ConversationId) {
+        let Some(state) = self.conversations.get_mut(&id) else { return };
+        state.empty_backfills = 0;
+        if let Some((from, to)) = state.buffer.skip_gap() {
+            self.events.push_back(Event::Missing { conversation: id, from, to });
+        }
+        self.advance(now, id);
+    }
+
+    // ---- the conversation list -------------------------------------------------------------------------------------
+
+    pub(crate) fn pump_listing(&mut self, now: u64) {
+        if let ListingState::Due { at, page } = self.listing
+            && at <= now
+        {
+            self.listing = ListingState::Requested(page);
+            let request = Request::Conversations(Conversations { before: page, limit: limits::PAGE_MAX });
+            self.transmit(now, &Command::Timeline(request), Purpose::Listing);
+        }
+    }
+
+    pub(crate) fn handle_listing_reply(&mut self, now: u64, reply: wire::Reply) -> bool {
+        match reply {
+            wire::Reply::Timeline(Reply::Conversations(page)) => self.handle_listing(now, *page),
+            wire::Reply::Refused(refusal) => self.listing_failed(now, refusal.retry_after_ms.unwrap_or(0)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn handle_listing(&mut self, now: u64, page: ConversationsPage) {
+        let last = page.conversations.last().map(|summary| (summary.time, summary.conversation));
+        self.listing = match (page.more, last) {
+            (true, Some(_)) => ListingState::Due { at: now, page: last },
+            _ => ListingState::Complete,
+        };
+        for summary in &page.conversations {
+            self.learn_conversation(now, summary);
+        }
+        self.events.push_back(Event::Conversations(page.conversations));
+    }
+
+    pub(crate) fn listing_failed(&mut self, now: u64, wait: u64) {
+        if let ListingState::Requested(page) = self.listing {
+            let wait = wait.clamp(BACKFILL_AGAIN_MS, WAIT_MAX_MS);
+            self.listing = ListingState::Due { at: now + wait, page };
+        }
+    }
+
+    /// Reads the whole list again: conversations may have changed.
+    pub(crate) fn restart_listing(&mut self, now: u64) {
+        if !matches!(self.listing, ListingState::Requested(_)) {
+            self.listing = ListingState::Due { at: now, page: None };
+        }
+    }
+
+    // ---- cursors ---------------------------------------------------------------------------------------------------
+
+    pub(crate) fn pump_cursor_updates(&mut self, now: u64) {
+        while let Some(conversation) = self.cursor_updates.pop_due(now) {
+            let Some(state) = self.conversations.get_mut(&conversation) else { continue };
+            for update in state.cursors.take_updates(state.buffer.cursor().unwrap_or_default()) {
+                let request = match update {
+                    CursorUpdate::Ack(seq) => Request::Ack(Cursor { conversation, seq }),
+                    CursorUpdate::Read(seq) => Request::Read(Cursor { conversation, seq }),
+                };
+                Command::Timeline(request).encode(0, &mut self.out);
+            }
+        }
+    }
+
+    /// Sends every pending ACK and READ at once, to be called before leaving.
+    pub fn flush_cursor_updates(&mut self) {
+        if let Connection::Open(Open { phase: Phase::Online { .. } | Phase::LoggingOut, .. }) =
+            &self.connection
+        {
+            self.pump_cursor_updates(u64::MAX);
+        }
     }
 }

@@ -8,7 +8,7 @@ mod support;
 use chatclient_core::outbox::Unsent;
 use chatclient_core::random::Random;
 use chatclient_core::snapshot::ConversationSnapshot;
-use chatclient_core::{Event, LinkAction, Lost, Options, Session, Snapshot};
+use chatclient_core::{ConnectionAction, Event, Lost, Options, Session, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use support::{FakeConnection, FakeServer, Faults, ME, PASSWORD};
 use wire::account::Who;
@@ -68,7 +68,7 @@ impl Memory {
 }
 
 fn options(per_target: usize, seed: u64) -> Options {
-    Options { per_target, keeps_memory: true, ..Options::new(seed) }
+    Options { per_target, persistent: true, ..Options::new(seed) }
 }
 
 impl Story {
@@ -145,11 +145,11 @@ impl Story {
     }
 
     fn links(&mut self) {
-        while let Some(action) = self.session.poll_link() {
+        while let Some(action) = self.session.poll_connection() {
             self.to_server.clear();
             self.to_client.clear();
             self.connection = None;
-            if action == LinkAction::Connect {
+            if action == ConnectionAction::Connect {
                 if !self.calm && self.random.up_to(3) == 0 {
                     self.session.handle_disconnected(self.now, Lost::Unreachable("refused".into()));
                 } else {
@@ -173,8 +173,8 @@ impl Story {
         let some = self.random.up_to(self.to_client.len() as u64) as usize;
         let bytes: Vec<u8> = self.to_client.drain(..some).collect();
         self.session.handle_bytes(self.now, &bytes);
-        if self.session.poll_recall().is_some() {
-            self.session.handle_recalled(self.now, Some(self.memory.snapshot()));
+        if self.session.poll_load().is_some() {
+            self.session.handle_loaded(self.now, Some(self.memory.snapshot()));
         }
     }
 

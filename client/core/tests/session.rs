@@ -2,8 +2,8 @@
 
 mod support;
 
-use chatclient_core::session::{HEARTBEAT_MS, NODE_CONNECT_MS, NODES_MS, REPLY_MS, SILENCE_MS};
-use chatclient_core::{Event, Failure, LinkAction, LogoutReason, Lost, Options, Session};
+use chatclient_core::timing::{HEARTBEAT_MS, NODE_CONNECT_MS, NODES_MS, REPLY_MS, SILENCE_MS};
+use chatclient_core::{ConnectionAction, Event, Failure, LogoutReason, Lost, Options, Session};
 use support::{FakeConnection, FakeServer, Faults, ME, PASSWORD};
 use wire::account::Who;
 use wire::kind::request;
@@ -51,18 +51,18 @@ impl Pair {
     /// Carries everything there is to carry.
     fn settle(&mut self) {
         loop {
-            while let Some(action) = self.session.poll_link() {
-                let asked = matches!(action, LinkAction::Connect);
+            while let Some(action) = self.session.poll_connection() {
+                let asked = matches!(action, ConnectionAction::Connect);
                 let there = asked.then(|| self.session.take_other_node());
                 let is_up = self.reachable && !(self.given_is_down && there == Some(None));
                 self.tried.extend(there);
                 match action {
-                    LinkAction::Close => self.connection = None,
-                    LinkAction::Connect if is_up => {
+                    ConnectionAction::Close => self.connection = None,
+                    ConnectionAction::Connect if is_up => {
                         self.connection = Some(FakeConnection::default());
                         self.session.handle_connected(self.now);
                     }
-                    LinkAction::Connect => {
+                    ConnectionAction::Connect => {
                         self.session.handle_disconnected(self.now, Lost::Unreachable("refused".into()));
                     }
                 }
@@ -263,7 +263,7 @@ fn a_probe_is_answered_and_silence_ends_the_connection() {
     }
     assert_eq!(pair.now - start, SILENCE_MS);
     assert!(matches!(pair.session.poll_event(), Some(Event::Disconnected { why: Lost::Silent, .. })));
-    assert_eq!(pair.session.poll_link(), Some(LinkAction::Close));
+    assert_eq!(pair.session.poll_connection(), Some(ConnectionAction::Close));
 }
 
 #[test]
@@ -426,7 +426,7 @@ fn a_node_that_swallows_everything_has_a_short_time() {
     loop {
         pair.now = pair.session.next_timeout().expect("it goes on");
         pair.session.handle_timeout(pair.now);
-        assert_eq!(pair.session.poll_link(), Some(LinkAction::Connect));
+        assert_eq!(pair.session.poll_connection(), Some(ConnectionAction::Connect));
         if pair.session.take_other_node().is_some() {
             break;
         }

@@ -1,11 +1,15 @@
-use crate::*;
+use crate::database::MIGRATIONS;
+use crate::{Folder, Store, StoreError, StoredAccount};
 use chatclient_core::outbox::{LocalId, Unsent};
 use chatclient_core::snapshot::ConversationSnapshot;
 use chatclient_core::{Event, SendFailure, Snapshot};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use wire::message::Send;
-use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis};
+use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
 
 const ME: UserId = UserId(1);
 const CHAT: ConversationId = ConversationId(7);
@@ -69,7 +73,7 @@ fn what_was_saved_is_there_after_the_end_of_the_process() {
 }
 
 #[test]
-fn a_sent_message_moves_from_the_outbox_to_its_place_and_a_failed_one_waits_for_a_word() {
+fn a_sent_message_moves_to_its_timeline_and_a_failed_one_stays_until_forgotten() {
     let (_home, folder) = folder();
     let mut store = folder.open(ME).unwrap();
     let to = Target::User(UserId(2));
@@ -87,7 +91,7 @@ fn a_sent_message_moves_from_the_outbox_to_its_place_and_a_failed_one_waits_for_
 }
 
 #[test]
-fn only_the_owner_can_read_it_and_only_one_client_has_it() {
+fn only_the_owner_can_read_the_files_and_only_one_client_can_open_them() {
     let (_home, folder) = folder();
     let mut store = folder.open(ME).unwrap();
     store.save(Some(&changes(vec![at(1)], vec![])), &[message(1, 2, "secret")]).unwrap();
@@ -112,7 +116,7 @@ fn folder_path(store: &Store) -> PathBuf {
 }
 
 #[test]
-fn files_that_are_no_stores_are_named_and_left_alone() {
+fn foreign_files_are_reported_and_left_alone() {
     let (home, folder) = folder();
     let path = home.path().join("chatclient/127.0.0.1_6000_1.db");
     drop(folder.open(ME).unwrap());
@@ -132,14 +136,14 @@ fn files_that_are_no_stores_are_named_and_left_alone() {
 }
 
 #[test]
-fn accounts_that_can_be_gone_on_with_are_listed_for_their_server_alone() {
+fn accounts_with_a_token_are_listed_per_server() {
     let (home, folder) = folder();
     let mut store = folder.open(ME).unwrap();
-    assert_eq!(store.kept_account().unwrap(), None);
+    assert_eq!(store.stored_account().unwrap(), None);
     store.save(Some(&changes(vec![], vec![])), &[]).unwrap();
     store.db.execute("UPDATE account SET name = 'zhang san', used_at = 5", []).unwrap();
     drop(store);
-    let kept = KeptAccount { id: ME, name: "zhang san".into(), used_at: 5 };
+    let kept = StoredAccount { id: ME, name: "zhang san".into(), used_at: 5 };
     assert_eq!(folder.accounts(), [kept]);
     assert_eq!(Folder::new(home.path().join("chatclient"), "127.0.0.1:6001").accounts(), []);
     let mut store = folder.open(ME).unwrap();
@@ -149,7 +153,7 @@ fn accounts_that_can_be_gone_on_with_are_listed_for_their_server_alone() {
 }
 
 #[test]
-fn a_transaction_that_fails_leaves_nothing() {
+fn a_failed_transaction_leaves_nothing() {
     let (_home, folder) = folder();
     let mut store = folder.open(ME).unwrap();
     store.db.execute_batch("CREATE TRIGGER full BEFORE INSERT ON message WHEN NEW.seq = 2 BEGIN SELECT RAISE(ABORT, 'full'); END").unwrap();

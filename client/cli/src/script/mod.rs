@@ -18,9 +18,7 @@ use wire::account::Who;
 use wire::contact::FriendsPage;
 use wire::group::{GroupsPage, MembersPage};
 use wire::timeline::{ConversationSummary, HistoryPage};
-use wire::{
-    ConversationId, ConversationKind, Direction, Errno, Page, Refusal, Reply, Seq, Target, limits, name,
-};
+use wire::{ConversationId, ConversationKind, Direction, Errno, Refusal, Reply, Seq, Target, name};
 use wire::{contact, group, timeline};
 
 /// How long anything may take: a message is sent again meanwhile, over as many connections as it takes.
@@ -380,11 +378,7 @@ impl Script {
         let mut all = MembersPage { members: vec![], more: false };
         loop {
             let after = all.members.last().map_or(0, |member| member.id.0);
-            let ask = wire::Command::Group(group::Request::Members(group::Members {
-                conversation,
-                page: Page { after, limit: limits::PAGE_MAX },
-            }));
-            match self.ask(|session, now| session.ask(now, &ask))? {
+            match self.ask(|session, now| session.members(now, conversation, after))? {
                 Ok(Reply::Group(group::Reply::Members(page))) => {
                     let more = page.more && !page.members.is_empty();
                     all.members.extend(page.members);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use wire::{ConversationId, ConversationKind, Message, Reply, Seq, UnixMillis};
-use wire::{contact, group, timeline};
+use wire::{Push, contact, group, presence, timeline};
 
 pub struct Report {
     json: bool,
@@ -122,10 +122,10 @@ fn object(event: &Event) -> Option<Value> {
     let (name, fields) = match event {
         Event::LoggedIn(login) => ("login", json!({ "ok": true, "id": login.id, "name": login.name })),
         Event::Message(message) => ("message", json!(**message)),
-        Event::Presence(change) => ("presence", json!(change)),
-        Event::Friend(change) => ("friend", json!(change)),
-        Event::Delivered(receipt) => ("delivered", json!(receipt)),
-        Event::Read(receipt) => ("read", json!(receipt)),
+        Event::Push(Push::Presence(presence::Push::Changed(change))) => ("presence", json!(change)),
+        Event::Push(Push::Contact(contact::Push::Friend(change))) => ("friend", json!(change)),
+        Event::Push(Push::Timeline(timeline::Push::Delivered(receipt))) => ("delivered", json!(receipt)),
+        Event::Push(Push::Timeline(timeline::Push::ReadReceipt(receipt))) => ("read", json!(receipt)),
         Event::LoggedOut(LogoutReason::Kicked(kicked)) => ("kicked", json!(kicked)),
         Event::LoggedOut(LogoutReason::Asked) => ("logout", json!({})),
         Event::Disconnected { why, retry_in_ms } => {

@@ -12,7 +12,7 @@ use wire::account::Who;
 use wire::contact::{Friend, FriendRequest, FriendState, FriendsPage};
 use wire::group::{Group, GroupsPage, Member, MembersPage, Role};
 use wire::session::Listing;
-use wire::{ConversationId, Errno, Page, Reply, Target, limits};
+use wire::{ConversationId, Errno, Reply, Target, limits};
 use wire::{contact, group, timeline};
 
 /// A request whose reply is to be shown.
@@ -234,9 +234,7 @@ impl Terminal {
 
     fn ask_members(&mut self, group: ConversationId, before: Vec<Member>) {
         let after = before.last().map_or(0, |member| member.id.0);
-        let page = Page { after, limit: limits::PAGE_MAX };
-        let ask = wire::Command::Group(group::Request::Members(group::Members { conversation: group, page }));
-        self.request(Pending::Members { group, before }, |session, now| session.ask(now, &ask));
+        self.request(Pending::Members { group, before }, |session, now| session.members(now, group, after));
     }
 
     // ---- asking ----------------------------------------------------------------------------------------------------------
@@ -259,11 +257,7 @@ impl Terminal {
 
     /// Asks who the peers of the latest conversations are.
     pub(super) fn ask_peers(&mut self) {
-        let ask = wire::Command::Timeline(timeline::Request::Conversations(timeline::Conversations {
-            before: None,
-            limit: limits::PAGE_MAX,
-        }));
-        self.request(Pending::Peers, |session, now| session.ask(now, &ask));
+        self.request(Pending::Peers, Session::latest_conversations);
     }
 
     fn ask_groups(&mut self, show: bool) {

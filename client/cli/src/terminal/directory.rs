@@ -3,7 +3,7 @@
 use super::complete::Names;
 use super::style::{Mark, person};
 use chatclient_core::sanitize;
-use chatclient_store::{KeptConversation, Store, StoreError};
+use chatclient_store::{Store, StoreError, StoredConversation};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::account::Who;
 use wire::contact::Friend;
@@ -96,7 +96,7 @@ impl Directory {
         self.friends = store.friends()?.into_iter().map(|friend| (friend.id, friend)).collect();
         self.groups = store.groups()?.into_iter().map(|group| (group.conversation, group)).collect();
         for kept in store.conversations()? {
-            let KeptConversation { id, cursor, peer_delivered, peer_read, .. } = kept;
+            let StoredConversation { id, cursor, peer_delivered, peer_read, .. } = kept;
             let (unread, elsewhere) = (kept.unread + kept.elsewhere, kept.elsewhere > 0);
             let chat = Chat::new(kept.kind, kept.peer, &kept.name);
             let seen = Chat { last: cursor, shown: cursor, unread, elsewhere, ..chat };

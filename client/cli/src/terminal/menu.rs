@@ -4,7 +4,7 @@ use super::style::person;
 use super::{Mode, Terminal, banner, command, sentence};
 use crate::args::Entry;
 use chatclient_core::{Failure, LogoutReason, Lost, RequestId, sanitize};
-use chatclient_store::{Folder, KeptAccount};
+use chatclient_store::{Folder, StoredAccount};
 use std::time::Instant;
 use wire::account;
 use wire::account::Who;
@@ -98,8 +98,8 @@ impl Terminal {
     /// Goes on as an account of the store: its conversations are there at once, and it logs in by its token as soon as
     /// the server can be reached.
     fn choose_kept(&mut self, kept: usize) {
-        let Some(KeptAccount { id, name, .. }) = self.kept.get(kept).cloned() else { return };
-        match self.client.go_on_as(id) {
+        let Some(StoredAccount { id, name, .. }) = self.kept.get(kept).cloned() else { return };
+        match self.client.continue_as(id) {
             Ok(Some(token)) => {
                 self.learn_store(id, &name);
                 self.mode = Mode::Chat;

@@ -34,7 +34,7 @@ use backlog::Backlog;
 use chat::Pending;
 use chatclient_connection::Client;
 use chatclient_core::{Event, Failure, Options, RequestId, Session, sanitize};
-use chatclient_store::{Folder, KeptAccount};
+use chatclient_store::{Folder, StoredAccount};
 use complete::Names;
 use crossbeam_channel::{Receiver, never, select_biased};
 use directory::Directory;
@@ -81,7 +81,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
     let Setup { address, options, folder, bell, entry } = setup;
     let (style, names) = (Style::from_environment(), Arc::<Mutex<Names>>::default());
     let endings = signals::watch()?;
-    let (client, events) = Client::start_keeping(&*address, options, folder.clone())?;
+    let (client, events) = Client::start_with_store(&*address, options, folder.clone())?;
     let history = folder.as_ref().map(Folder::input_history);
     let (input, screen) = Input::start(style, names.clone(), history)?;
     let seen_by_a_person = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -129,7 +129,7 @@ struct Terminal {
     names: Arc<Mutex<Names>>,
     folder: Option<Folder>,
     /// Accounts that the menu offers to go on with.
-    kept: Vec<KeptAccount>,
+    kept: Vec<StoredAccount>,
     mode: Mode,
     /// A line was asked for and has not come.
     asking: bool,

@@ -7,7 +7,7 @@ use super::style::{Mark, person};
 use super::{Mode, Terminal, chat, clock, columns, sentence};
 use chatclient_core::outbox::Unsent;
 use chatclient_core::{Event, Failure, LocalId, SendFailure, sanitize};
-use chatclient_store::Failed;
+use chatclient_store::FailedMessage;
 use std::time::{Duration, Instant};
 use wire::contact::Friend;
 use wire::contact::{FriendChange, FriendEvent};
@@ -16,6 +16,7 @@ use wire::presence::PresenceChange;
 use wire::session::LoggedIn;
 use wire::timeline::Receipt;
 use wire::{ConversationId, ConversationKind, Message, Refusal, Seq};
+use wire::{Push, contact, presence, session, timeline};
 
 /// The shortest time between two bells.
 const BELL_EVERY: Duration = Duration::from_secs(1);
@@ -24,8 +25,6 @@ impl Terminal {
     pub(super) fn handle_event(&mut self, event: Event) {
         match event {
             Event::Connected => {}
-            Event::Delivered(receipt) => self.handle_receipt(receipt, Mark::Delivered),
-            Event::Read(receipt) => self.handle_receipt(receipt, Mark::Read),
             Event::Disconnected { why, retry_in_ms: Some(wait) } => {
                 if let Some(notice) = self.outage.notice(Instant::now(), &why, wait) {
                     self.say(&notice);
@@ -51,21 +50,33 @@ impl Terminal {
                 self.publish_names();
                 self.settle_marks();
             }
-            Event::Presence(change) => self.handle_presence(change),
-            Event::Friend(change) => self.handle_friend(*change),
-            Event::Changed(listings) => self.refresh(&listings),
+            Event::Push(push) => self.handle_push(push),
             Event::GoingAway { reason } => {
                 self.say(&format!("the server is going away: {}", sanitize::line(&reason)));
             }
-            Event::ServerError(refusal) => {
-                self.say(&format!("the server reports: {}", sentence(&Failure::Refused(refusal))));
-            }
-            Event::NotKept(why) => {
+            Event::StoreFailed(why) => {
                 self.say(&format!("nothing is kept on this machine: {}", sanitize::line(&why)));
             }
             Event::Missing { conversation, from, to } => {
                 let label = self.directory.conversation(conversation);
                 self.say(&format!("the server has lost messages {from} to {to} of {label}"));
+            }
+        }
+    }
+
+    fn handle_push(&mut self, push: Push) {
+        match push {
+            Push::Timeline(timeline::Push::Delivered(receipt)) => {
+                self.handle_receipt(receipt, Mark::Delivered);
+            }
+            Push::Timeline(timeline::Push::ReadReceipt(receipt)) => self.handle_receipt(receipt, Mark::Read),
+            Push::Presence(presence::Push::Changed(change)) => self.handle_presence(change),
+            Push::Contact(contact::Push::Friend(change)) => self.handle_friend(*change),
+            Push::Session(session::Push::Changed(changed)) => self.refresh(&changed.what),
+            // The session handles these itself.
+            Push::Session(_) | Push::Message(_) => {}
+            Push::Error(refusal) => {
+                self.say(&format!("the server reports: {}", sentence(&Failure::Refused(refusal))));
             }
         }
     }
@@ -224,8 +235,8 @@ impl Terminal {
     }
 
     /// A message that failed in an earlier life of the program.
-    pub(super) fn show_failed(&mut self, failed: Failed) {
-        let Failed { local, target: to, content: text, why } = failed;
+    pub(super) fn show_failed(&mut self, failed: FailedMessage) {
+        let FailedMessage { local, target: to, content: text, why } = failed;
         let line = self.own.new_line();
         self.screen.print_marked(line, Mark::Failed, self.own_line(&to, &text));
         self.say(&self.style.alarm(&format!("not sent: {}  (/retry, /drop)", sanitize::line(&why))));

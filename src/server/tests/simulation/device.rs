@@ -1,7 +1,7 @@
 //! A device: the real client core, and everything it has shown its user, also across its own restarts.
 
 use crate::dice::Dice;
-use chatclient_core::{Event, LinkAction, LogoutReason, Options, SendFailure, Session, Snapshot};
+use chatclient_core::{ConnectionAction, Event, LogoutReason, Options, SendFailure, Session, Snapshot};
 use std::collections::BTreeMap;
 use wire::account::Who;
 use wire::{ConversationId, Seq, Target, UserId};
@@ -61,10 +61,10 @@ impl Device {
     /// Does what the core asks for; gives what is to be written to its link. Says whether the link is to be closed.
     pub fn pump(&mut self, now: u64, out: &mut Vec<u8>) -> bool {
         let mut close = false;
-        while let Some(action) = self.session.poll_link() {
+        while let Some(action) = self.session.poll_connection() {
             match action {
-                LinkAction::Connect => self.wants_link = true,
-                LinkAction::Close => {
+                ConnectionAction::Connect => self.wants_link = true,
+                ConnectionAction::Close => {
                     self.wants_link = false;
                     close = true;
                 }

@@ -1,29 +1,28 @@
-//! The store that is open at present, if any: a failing one is said once and let go.
+//! [`ActiveStore`]: the store of the account that is logged in, if there is one.
 
-use crate::{Folder, Store, StoreError};
+use crate::database::{Store, StoreError};
+use crate::folder::Folder;
 use chatclient_core::{Event, Snapshot};
 use wire::UserId;
 
-/// The folder, and the store of the account that is logged in.
+/// Without a folder, and after a failure, nothing is saved.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct ActiveStore {
     folder: Option<Folder>,
     store: Option<Store>,
 }
 
-impl Shelf {
-    /// A shelf that opens stores of this folder; without one nothing is kept.
-    pub fn new(folder: Option<Folder>) -> Shelf {
-        Shelf { folder, store: None }
+impl ActiveStore {
+    pub fn new(folder: Option<Folder>) -> ActiveStore {
+        ActiveStore { folder, store: None }
     }
 
-    /// The open store.
     pub fn store(&mut self) -> Option<&mut Store> {
         self.store.as_mut()
     }
 
-    /// Opens the store of an account in place of the present one, and reads it.
-    pub fn turn_to(&mut self, account: UserId) -> Result<Option<Snapshot>, StoreError> {
+    /// Opens and reads the store of another account; `None` without a folder.
+    pub fn switch_to(&mut self, account: UserId) -> Result<Option<Snapshot>, StoreError> {
         self.store = None;
         let Some(folder) = &self.folder else { return Ok(None) };
         let store = folder.open(account)?;
@@ -32,10 +31,10 @@ impl Shelf {
         Ok(Some(snapshot))
     }
 
-    /// Writes down a turn. An error means that nothing is kept from now on.
+    /// Saves a turn. After an error the store is closed: nothing is saved from then on.
     pub fn save(&mut self, changes: Option<&Snapshot>, events: &[Event]) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else { return Ok(()) };
-        // What is left of another account is in its own store already.
+        // Changes of another account are in that account's store already.
         let changes = changes.filter(|changes| changes.account == Some(store.account()));
         if changes.is_none() && events.is_empty() {
             return Ok(());

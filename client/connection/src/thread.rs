@@ -1,0 +1,259 @@
+//! The connection's thread: one socket, driven by the session.
+
+use crate::shared_session::SharedSession;
+use chatclient_core::{ConnectionAction, Lost};
+use crossbeam_channel::Sender;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+const WAKER: Token = Token(0);
+const SOCKET: Token = Token(1);
+/// The most bytes read before the session gets time for other work.
+const READ_BYTES: usize = 64 * 1024;
+/// With more undelivered events than this the socket is not read; the server then waits for acknowledgements.
+const EVENTS_HIGH: usize = 4_096;
+/// How often a full event queue is checked.
+const EVENTS_CHECK: Duration = Duration::from_millis(50);
+
+/// Starts the thread. It drops `alive` at its end.
+pub(crate) fn spawn(
+    address: String,
+    shared: Arc<SharedSession>,
+    stop: Arc<AtomicBool>,
+    alive: Sender<Infallible>,
+) -> io::Result<Arc<Waker>> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let driver = Driver {
+        address,
+        shared,
+        stop,
+        poll,
+        transport: Transport::Down,
+        last_peer: None,
+        buffer: vec![0; READ_BYTES].into_boxed_slice(),
+        _alive: alive,
+    };
+    thread::Builder::new().name("connection".to_owned()).spawn(move || driver.run())?;
+    Ok(waker)
+}
+
+struct Driver {
+    address: String,
+    shared: Arc<SharedSession>,
+    stop: Arc<AtomicBool>,
+    poll: Poll,
+    transport: Transport,
+    /// The peer of the last connection: the node that named the other nodes.
+    last_peer: Option<IpAddr>,
+    buffer: Box<[u8]>,
+    /// Dropped at the end of the thread, which `Client::close` waits for.
+    _alive: Sender<Infallible>,
+}
+
+enum Transport {
+    Down,
+    /// The stream is being connected; the addresses follow if it fails.
+    Connecting(TcpStream, VecDeque<SocketAddr>),
+    Open(Socket),
+}
+
+struct Socket {
+    stream: TcpStream,
+    /// Bytes of the session that the kernel has not taken yet.
+    unwritten: Vec<u8>,
+    /// Events are edge-triggered: there may be more to read without a new event.
+    readable: bool,
+}
+
+impl Driver {
+    fn run(mut self) {
+        let mut ready = Events::with_capacity(8);
+        while !self.stop.load(Ordering::Acquire) {
+            self.turn();
+            let timeout = self.timeout();
+            if let Err(error) = self.poll.poll(&mut ready, timeout)
+                && error.kind() != ErrorKind::Interrupted
+            {
+                self.lost(Lost::Broken(error.to_string()));
+            }
+            for event in &ready {
+                if event.token() == SOCKET {
+                    self.handle_ready(event.is_readable() || event.is_read_closed() || event.is_error());
+                }
+            }
+            self.read();
+        }
+        // A last LOGOUT or ACK is written if the kernel has room for it.
+        self.turn();
+    }
+
+    /// Carries out the session's connection actions, commits, and writes.
+    fn turn(&mut self) {
+        self.shared.session.lock().handle_timeout(self.shared.now());
+        loop {
+            let action = self.shared.session.lock().poll_connection();
+            match action {
+                Some(ConnectionAction::Close) => {
+                    self.write();
+                    self.transport = Transport::Down;
+                }
+                Some(ConnectionAction::Connect) => self.connect(),
+                None => break,
+            }
+        }
+        self.shared.commit(match &mut self.transport {
+            Transport::Open(socket) => Some(&mut socket.unwritten),
+            _ => None,
+        });
+        self.write();
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let session = self.shared.session.lock().next_timeout();
+        let session = session.map(|at| Duration::from_millis(at.saturating_sub(self.shared.now())));
+        match &self.transport {
+            Transport::Open(socket) if socket.readable && self.may_read() => Some(Duration::ZERO),
+            Transport::Open(socket) if socket.readable => {
+                Some(session.unwrap_or(EVENTS_CHECK).min(EVENTS_CHECK))
+            }
+            _ => session,
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        self.shared.events.len() < EVENTS_HIGH
+    }
+
+    // ---- the socket ------------------------------------------------------------------------------------------------
+
+    fn connect(&mut self) {
+        let node = self.shared.session.lock().take_other_node();
+        let (why, last_peer) = ("the host has no usable address".to_owned(), self.last_peer);
+        match node.as_deref().unwrap_or(&self.address).to_socket_addrs() {
+            Ok(addresses) if node.is_none() => self.try_next(addresses.collect(), why),
+            Ok(addresses) => {
+                let there = addresses.filter(|there| may_follow(last_peer, there.ip()));
+                self.try_next(there.collect(), why);
+            }
+            Err(error) => self.lost(Lost::Unreachable(error.to_string())),
+        }
+    }
+
+    /// Begins a connection to the first of `addresses` for which that does not fail at once.
+    fn try_next(&mut self, mut addresses: VecDeque<SocketAddr>, mut why: String) {
+        while let Some(address) = addresses.pop_front() {
+            let attempt = TcpStream::connect(address).and_then(|mut stream| {
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                self.poll.registry().register(&mut stream, SOCKET, interest).map(|()| stream)
+            });
+            match attempt {
+                Ok(stream) => {
+                    self.transport = Transport::Connecting(stream, addresses);
+                    return;
+                }
+                Err(error) => why = error.to_string(),
+            }
+        }
+        self.lost(Lost::Unreachable(why));
+    }
+
+    fn handle_ready(&mut self, readable: bool) {
+        match std::mem::replace(&mut self.transport, Transport::Down) {
+            Transport::Down => {}
+            Transport::Open(mut socket) => {
+                socket.readable |= readable;
+                self.transport = Transport::Open(socket);
+                self.write();
+            }
+            Transport::Connecting(stream, addresses) => match stream.take_error() {
+                Ok(None) if let Ok(peer) = stream.peer_addr() => {
+                    self.last_peer = Some(peer.ip());
+                    // Without TCP_NODELAY short messages wait for ACKs. A socket that refuses it still works.
+                    let _ = stream.set_nodelay(true);
+                    self.transport =
+                        Transport::Open(Socket { stream, unwritten: Vec::new(), readable: true });
+                    self.shared.session.lock().handle_connected(self.shared.now());
+                }
+                Ok(None) => self.transport = Transport::Connecting(stream, addresses),
+                Ok(Some(error)) | Err(error) => self.try_next(addresses, error.to_string()),
+            },
+        }
+    }
+
+    fn read(&mut self) {
+        if !self.may_read() {
+            return;
+        }
+        let Transport::Open(socket) = &mut self.transport else { return };
+        while socket.readable {
+            match socket.stream.read(&mut self.buffer) {
+                Ok(0) => return self.lost(Lost::Closed),
+                Ok(length) => {
+                    self.shared.session.lock().handle_bytes(self.shared.now(), &self.buffer[..length]);
+                    return;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => socket.readable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.lost(Lost::Broken(error.to_string())),
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        let Transport::Open(socket) = &mut self.transport else { return };
+        let mut written = 0;
+        let failed = loop {
+            if written == socket.unwritten.len() {
+                break None;
+            }
+            match socket.stream.write(&socket.unwritten[written..]) {
+                Ok(length) => written += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Some(error),
+            }
+        };
+        socket.unwritten.drain(..written);
+        if let Some(error) = failed {
+            self.lost(Lost::Broken(error.to_string()));
+        }
+    }
+
+    fn lost(&mut self, why: Lost) {
+        self.transport = Transport::Down;
+        self.shared.session.lock().handle_disconnected(self.shared.now(), why);
+    }
+}
+
+/// Whether a node named by this peer may be at this address. A loopback address of a remote peer means the peer's machine:
+/// the token must not be sent to a local program that happens to listen there.
+fn may_follow(peer: Option<IpAddr>, node: IpAddr) -> bool {
+    let is_here = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified();
+    peer.is_some_and(is_here) || !is_here(node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_local_server_can_name_a_loopback_address() {
+        let follows = |peer: &str, node: &str| {
+            may_follow(Some(peer.parse().expect("an IP address")), node.parse().expect("an IP address"))
+        };
+        for here in ["127.0.0.1", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"] {
+            assert!(!follows("192.0.2.1", here) && !may_follow(None, here.parse().expect("an IP address")));
+            assert!(follows("127.0.0.1", here) && follows("::1", here));
+        }
+        assert!(follows("192.0.2.1", "10.0.0.2") && follows("127.0.0.1", "10.0.0.2"));
+    }
+}

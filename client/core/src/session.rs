@@ -1,0 +1,183 @@
+//! Logging in and out, heartbeats, and pushes about the session itself.
+
+use crate::event::{Event, Failure, LogoutReason, Lost, SendFailure};
+use crate::requests::Purpose;
+use crate::state::{Connection, Intent, Leaving, ListingState, Open, Phase, Session};
+use crate::timing::{HEARTBEAT_MS, LEAVING_MS, REPLY_MS, WAIT_MAX_MS};
+use wire::account::Who;
+use wire::kind::request;
+use wire::session::{GoingAway, Listing, LoggedIn, Login, Push, Reply, Request};
+use wire::{Command, Credentials, Errno, Heartbeat, Refusal, UnixMillis, UserId, frame};
+
+impl Session {
+    /// Logs in by password. One attempt: [`Event::LoggedIn`] or [`Event::LoginFailed`] reports the result. Later
+    /// connections log in by the token of the reply.
+    pub fn login_password(&mut self, now: u64, who: Who, password: &str) {
+        self.login(now, Intent::Password(Credentials::Password { who, password: password.into() }));
+    }
+
+    /// Logs in by token, and retries until the server's answer is final: [`Event::LoggedIn`], or [`Event::LoggedOut`]
+    /// with the reason.
+    pub fn login_token(&mut self, now: u64, token: &str) {
+        self.login(now, Intent::Token(token.into()));
+    }
+
+    fn login(&mut self, now: u64, intent: Intent) {
+        let busy = matches!(&self.connection, Connection::Open(open) if open.phase != Phase::Anonymous);
+        if busy {
+            let refusal = Refusal::new(Errno::Conflict, "log out before another login");
+            let failure = Failure::Refused(Box::new(refusal));
+            return self.events.push_back(Event::LoginFailed(failure));
+        }
+        self.intent = intent;
+        self.login_at = now;
+        self.ensure_connection(now);
+        self.pump(now);
+    }
+
+    /// Logs out, and revokes the token if the server can be reached. [`Event::LoggedOut`] follows. The outbox is kept
+    /// until another account logs in.
+    pub fn logout(&mut self, now: u64) {
+        self.set_token(None);
+        self.intent = Intent::Nobody;
+        match &mut self.connection {
+            Connection::Open(open) if matches!(open.phase, Phase::Online { .. }) => {
+                open.phase = Phase::LoggingOut;
+                self.flush_cursor_updates();
+                self.transmit(now, &Command::Session(Request::Logout), Purpose::Logout);
+            }
+            _ => self.end(LogoutReason::Asked),
+        }
+    }
+
+    pub(crate) fn pump_login(&mut self, now: u64) {
+        let credentials = match &self.intent {
+            Intent::Nobody => return,
+            Intent::Password(credentials) => credentials.clone(),
+            Intent::Token(token) => Credentials::Token(token.clone()),
+        };
+        if self.login_at <= now {
+            self.set_phase(Phase::LoggingIn);
+            let login = Login { credentials, device: self.options.device.clone() };
+            self.transmit(now, &Command::Session(Request::Login(login)), Purpose::Login);
+        }
+    }
+
+    /// Sends a heartbeat. Its time is on the driver's clock: nothing but this session reads it.
+    pub(crate) fn send_heartbeat(&mut self, now: u64) {
+        let Connection::Open(open) = &mut self.connection else { return };
+        open.next_heartbeat = now + HEARTBEAT_MS;
+        let user = match open.phase {
+            Phase::Online { .. } => self.account.unwrap_or_default(),
+            _ => UserId(0),
+        };
+        self.heartbeats = self.heartbeats.wrapping_add(1);
+        let heartbeat = Heartbeat { sequence: self.heartbeats, time: UnixMillis(now), user };
+        let number = self.requests.begin(Purpose::Heartbeat, now + REPLY_MS);
+        frame::put_frame(&mut self.out, request::HEARTBEAT, number, |out| {
+            out.extend_from_slice(&heartbeat.encode());
+        });
+    }
+
+    // ---- replies ---------------------------------------------------------------------------------------------------
+
+    pub(crate) fn handle_session_reply(&mut self, now: u64, purpose: Purpose, reply: wire::Reply) -> bool {
+        match (purpose, reply) {
+            (Purpose::Logout, _) => self.end(LogoutReason::Asked),
+            (Purpose::Login, wire::Reply::Session(Reply::LoggedIn(login))) => {
+                if self.options.persistent && self.account != Some(login.id) {
+                    self.unsaved.loading = Some(login);
+                } else {
+                    self.logged_in(now, login);
+                }
+            }
+            (Purpose::Login, wire::Reply::Refused(refusal)) => self.handle_login_refused(now, refusal),
+            _ => return false,
+        }
+        true
+    }
+
+    fn handle_login_refused(&mut self, now: u64, refusal: Box<Refusal>) {
+        if matches!(self.intent, Intent::Password(_)) {
+            self.intent = Intent::Nobody;
+            self.set_phase(Phase::Anonymous);
+            return self.events.push_back(Event::LoginFailed(Failure::Refused(refusal)));
+        }
+        match refusal.errno {
+            Errno::Busy | Errno::RateLimited | Errno::Unavailable | Errno::Internal => {
+                let backoff = self.backoff.fail(&mut self.random);
+                self.login_at = now + refusal.retry_after_ms.unwrap_or(0).min(WAIT_MAX_MS) + backoff;
+                self.set_phase(Phase::Anonymous);
+            }
+            Errno::AlreadyOnline => self.end(LogoutReason::AlreadyOnline(refusal)),
+            // From here the node's address may lead to another server. Only the configured address can end the login.
+            Errno::TokenInvalid if self.route.is_away() => self.drop_connection(now, Lost::SessionEnded),
+            Errno::TokenInvalid => {
+                self.set_token(None);
+                self.end(LogoutReason::TokenInvalid(refusal));
+            }
+            _ => self.end(LogoutReason::Refused(refusal)),
+        }
+    }
+
+    pub(crate) fn logged_in(&mut self, now: u64, login: Box<LoggedIn>) {
+        if self.account != Some(login.id) {
+            self.change_account();
+            self.account = Some(login.id);
+        }
+        while let Some(local) = self.outbox.take_expired(now) {
+            self.events.push_back(Event::SendFailed { local, failure: SendFailure::Expired });
+        }
+        self.intent = Intent::Token(login.token.clone());
+        self.set_token(Some(login.token.clone()));
+        self.set_phase(Phase::Online { since: now });
+        self.route.arrived();
+        (self.node, self.nodes_at) = (login.node.clone(), now);
+        let conversations = login.conversations.clone();
+        let more = login.conversations_more;
+        self.events.push_back(Event::LoggedIn(login));
+        for summary in &conversations {
+            self.learn_conversation(now, summary);
+        }
+        if let (true, Some(last)) = (more, conversations.last()) {
+            self.listing = ListingState::Due { at: now, page: Some((last.time, last.conversation)) };
+        }
+    }
+
+    /// Forgets the state of the previous account.
+    fn change_account(&mut self) {
+        self.conversations.clear();
+        self.cursor_updates.clear();
+        for local in self.outbox.take_all() {
+            self.events.push_back(Event::SendFailed { local, failure: SendFailure::OtherAccount });
+        }
+    }
+
+    // ---- pushes ----------------------------------------------------------------------------------------------------
+
+    pub(crate) fn handle_session_push(&mut self, now: u64, push: Push) {
+        match push {
+            Push::Kicked(kicked) => {
+                self.set_token(None);
+                self.end(LogoutReason::Kicked(kicked));
+            }
+            Push::Probe => self.send_heartbeat(now),
+            Push::GoingAway(notice) => self.handle_going_away(now, *notice),
+            Push::Changed(changed) => {
+                if changed.what.contains(&Listing::Conversations) {
+                    self.restart_listing(now);
+                }
+                self.events.push_back(Event::Push(Push::Changed(changed).into()));
+            }
+        }
+    }
+
+    fn handle_going_away(&mut self, now: u64, notice: GoingAway) {
+        if let Connection::Open(Open { leaving, .. }) = &mut self.connection {
+            let return_at = now + notice.retry_after_ms.min(WAIT_MAX_MS);
+            *leaving = Some(Leaving { close_at: now + LEAVING_MS, return_at });
+            self.route.go_to(notice.node);
+            self.events.push_back(Event::GoingAway { reason: notice.reason });
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The tables `message` and `outbox`: delivered messages, unsent ones and failed ones.
+
+use crate::database::{Store, StoreError, wall_clock};
+use chatclient_core::outbox::{LocalId, Unsent};
+use rusqlite::{Row, Transaction, params};
+use std::sync::Arc;
+use wire::message::Send;
+use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
+
+/// An own message that failed; it is sent again only if the user asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedMessage {
+    pub local: LocalId,
+    pub target: Target,
+    pub content: String,
+    /// The reason, a sentence.
+    pub why: String,
+}
+
+impl Store {
+    /// The latest `limit` messages of a conversation below `before`, in order.
+    pub fn history(
+        &self,
+        conversation: ConversationId,
+        before: Seq,
+        limit: u32,
+    ) -> Result<Vec<Arc<Message>>, StoreError> {
+        let mut page = self.messages(
+            "SELECT conversation, seq, kind, sender, name, type, content, time FROM message
+             WHERE conversation = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+            [conversation.0.into(), before.0 as i64, limit.into()],
+        )?;
+        page.reverse();
+        Ok(page)
+    }
+
+    /// The latest `limit` messages of others, over all conversations, that were not read here; oldest first.
+    pub fn unread(&self, limit: u32) -> Result<Vec<Arc<Message>>, StoreError> {
+        let mut page = self.messages(
+            "SELECT conversation, seq, message.kind, sender, message.name, type, content, time
+             FROM message JOIN conversation ON id = conversation
+             WHERE sender <> ?1 AND seq > read_seq AND seq <= coalesce(cursor, 0)
+             ORDER BY time DESC, conversation DESC, seq DESC LIMIT ?2",
+            [i64::from(self.account.0), limit.into()],
+        )?;
+        page.reverse();
+        Ok(page)
+    }
+
+    fn messages<const N: usize>(&self, sql: &str, with: [i64; N]) -> Result<Vec<Arc<Message>>, StoreError> {
+        let read = || {
+            let mut query = self.db.prepare_cached(sql)?;
+            let rows = query.query_map(rusqlite::params_from_iter(with), message)?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|error| self.failure(&error))
+    }
+
+    /// In the order in which they were written.
+    pub fn failed(&self) -> Result<Vec<FailedMessage>, StoreError> {
+        let sql = "SELECT local, to_user, to_name, to_conversation, content, failure FROM outbox
+             WHERE failure IS NOT NULL ORDER BY local";
+        self.rows(sql, |row| {
+            Ok(FailedMessage {
+                local: local(row)?,
+                target: target(row)?,
+                content: row.get(4)?,
+                why: row.get(5)?,
+            })
+        })
+    }
+
+    /// Deletes a failed message: the user dropped it or has written it anew.
+    pub fn forget_failed(&mut self, local: LocalId) -> Result<(), StoreError> {
+        let forget = "DELETE FROM outbox WHERE local = ?1 AND failure IS NOT NULL";
+        let done = self.db.execute(forget, [local.0 as i64]);
+        done.map(|_| ()).map_err(|error| self.failure(&error))
+    }
+
+    pub(crate) fn unsent(&self) -> Result<Vec<Unsent>, StoreError> {
+        let sql = "SELECT local, to_user, to_name, to_conversation, content, type, cid, first_try FROM outbox
+             WHERE failure IS NULL ORDER BY local";
+        self.rows(sql, |row| {
+            let first_try: Option<i64> = row.get(7)?;
+            let send = Send {
+                target: target(row)?,
+                content: row.get::<_, String>(4)?.into(),
+                content_type: row.get::<_, String>(5)?.into(),
+                cid: row.get::<_, Option<String>>(6)?.map(Into::into),
+            };
+            // If the clock was set back, the message looks new; if it was set forward, the message expires early.
+            let tried_ago_ms = first_try.map(|at| wall_clock().saturating_sub(at).max(0) as u64);
+            Ok(Unsent { local: local(row)?, send, tried_ago_ms })
+        })
+    }
+}
+
+pub(crate) fn write_message(t: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
+    t.prepare_cached("INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
+        params![
+            message.conversation.0,
+            message.seq.0 as i64,
+            kind_text(message.kind),
+            message.from.0,
+            message.name,
+            message.content_type,
+            message.content,
+            message.time.0 as i64,
+        ],
+    )?;
+    Ok(())
+}
+
+pub(crate) fn write_unsent(t: &Transaction<'_>, unsent: &Unsent) -> rusqlite::Result<()> {
+    let (user, name, conversation) = match &unsent.send.target {
+        Target::User(id) => (Some(id.0), None, None),
+        Target::Name(name) => (None, Some(name), None),
+        Target::Conversation(id) => (None, None, Some(id.0)),
+    };
+    let first_try = unsent.tried_ago_ms.map(|ago| wall_clock().saturating_sub_unsigned(ago));
+    t.prepare_cached(
+        "INSERT INTO outbox (local, to_user, to_name, to_conversation, type, content, cid, first_try)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (local) DO UPDATE SET first_try = ?8",
+    )?
+    .execute(params![
+        unsent.local.0 as i64,
+        user,
+        name,
+        conversation,
+        unsent.send.content_type,
+        unsent.send.content,
+        unsent.send.cid,
+        first_try
+    ])?;
+    Ok(())
+}
+
+/// Moves a stored own message from the outbox to its place in the timeline.
+pub(crate) fn write_sent(
+    t: &Transaction<'_>,
+    local: LocalId,
+    conversation: ConversationId,
+    seq: Seq,
+    time: UnixMillis,
+) -> rusqlite::Result<()> {
+    t.prepare_cached(
+        "INSERT OR IGNORE INTO message SELECT ?2, ?3, CASE WHEN to_conversation = ?2 AND NOT EXISTS
+         (SELECT 1 FROM conversation WHERE id = ?2 AND kind = 'direct') THEN 'group' ELSE 'direct' END,
+         account.id, account.name, outbox.type, content, ?4 FROM outbox, account WHERE local = ?1",
+    )?
+    .execute(params![local.0 as i64, conversation.0, seq.0 as i64, time.0 as i64])?;
+    t.prepare_cached(
+        "INSERT INTO conversation (id, kind, peer, name)
+         SELECT ?2, 'direct', to_user, coalesce(to_name, (SELECT name FROM friend WHERE friend.id = to_user))
+         FROM outbox WHERE local = ?1 AND to_conversation IS NULL ON CONFLICT (id)
+         DO UPDATE SET kind = 'direct', peer = coalesce(peer, excluded.peer), name = coalesce(name, excluded.name)",
+    )?
+    .execute(params![local.0 as i64, conversation.0])?;
+    t.prepare_cached("DELETE FROM outbox WHERE local = ?1")?.execute([local.0 as i64])?;
+    Ok(())
+}
+
+pub(crate) fn write_failed(t: &Transaction<'_>, local: LocalId, why: &str) -> rusqlite::Result<()> {
+    t.prepare_cached("UPDATE outbox SET failure = ?2 WHERE local = ?1")?
+        .execute(params![local.0 as i64, why])?;
+    Ok(())
+}
+
+// ---- columns -------------------------------------------------------------------------------------------------------
+
+fn message(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
+    Ok(Arc::new(Message {
+        conversation: ConversationId(row.get(0)?),
+        seq: seq(row, 1)?,
+        kind: kind(row, 2)?,
+        from: UserId(row.get(3)?),
+        name: row.get::<_, String>(4)?.into(),
+        content_type: row.get::<_, String>(5)?.into(),
+        content: row.get::<_, String>(6)?.into(),
+        time: UnixMillis(row.get::<_, i64>(7)? as u64),
+        cid: None,
+    }))
+}
+
+pub(crate) fn seq(row: &Row<'_>, at: usize) -> rusqlite::Result<Seq> {
+    Ok(Seq(row.get::<_, i64>(at)? as u64))
+}
+
+fn local(row: &Row<'_>) -> rusqlite::Result<LocalId> {
+    Ok(LocalId(row.get::<_, i64>(0)? as u64))
+}
+
+pub(crate) fn kind(row: &Row<'_>, at: usize) -> rusqlite::Result<ConversationKind> {
+    let direct = row.get_ref(at)?.as_str()? == "direct";
+    Ok(if direct { ConversationKind::Direct } else { ConversationKind::Group })
+}
+
+pub(crate) fn kind_text(kind: ConversationKind) -> &'static str {
+    match kind {
+        ConversationKind::Direct => "direct",
+        ConversationKind::Group => "group",
+    }
+}
+
+/// Reads the columns `to_user`, `to_name` and `to_conversation`, which must be the second to fourth.
+fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
+    if let Some(id) = row.get::<_, Option<u32>>(1)? {
+        return Ok(Target::User(UserId(id)));
+    }
+    match row.get::<_, Option<String>>(2)? {
+        Some(name) => Ok(Target::Name(name.into())),
+        None => Ok(Target::Conversation(ConversationId(row.get(3)?))),
+    }
+}

@@ -1,0 +1,89 @@
+//! Saving and loading a session: one transaction per turn, one row per noun.
+
+use crate::database::{Store, StoreError};
+use crate::{account, contact, group, message, timeline};
+use chatclient_core::{Event, Snapshot};
+use rusqlite::Transaction;
+use wire::session::LoggedIn;
+use wire::{Push, Reply, UserId};
+
+impl Store {
+    /// Writes the changes and the events of a turn, all or nothing.
+    pub fn save(&mut self, changes: Option<&Snapshot>, events: &[Event]) -> Result<(), StoreError> {
+        let account = self.account;
+        let write = |transaction: &Transaction<'_>| {
+            if let Some(changes) = changes {
+                write_changes(transaction, changes)?;
+            }
+            events.iter().try_for_each(|event| write_event(transaction, account, event))
+        };
+        let done = self
+            .db
+            .transaction()
+            .and_then(|transaction| write(&transaction).and_then(|()| transaction.commit()));
+        done.map_err(|error| self.failure(&error))
+    }
+
+    /// The state from which a session continues.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let row = self.db.query_row("SELECT token, next_number FROM account", [], |row| {
+            Ok((row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?))
+        });
+        let (token, next_number) = row.map_err(|error| self.failure(&error))?;
+        Ok(Snapshot {
+            account: Some(self.account),
+            token: token.map(Into::into),
+            next_number: next_number as u64,
+            conversations: self.conversation_snapshots()?,
+            unsent: self.unsent()?,
+        })
+    }
+}
+
+fn write_changes(t: &Transaction<'_>, changes: &Snapshot) -> rusqlite::Result<()> {
+    account::write_token(t, changes.token.as_deref(), changes.next_number)?;
+    changes.conversations.iter().try_for_each(|snapshot| timeline::write_snapshot(t, snapshot))?;
+    changes.unsent.iter().try_for_each(|unsent| message::write_unsent(t, unsent))
+}
+
+fn write_event(t: &Transaction<'_>, account: UserId, event: &Event) -> rusqlite::Result<()> {
+    match event {
+        Event::LoggedIn(login) => write_login(t, login),
+        Event::Conversations(rows) => rows.iter().try_for_each(|row| timeline::write_summary(t, row)),
+        Event::Message(message) => {
+            message::write_message(t, message)?;
+            timeline::write_kind(t, account, message)
+        }
+        Event::Sent { local, conversation, seq, time } => {
+            message::write_sent(t, *local, *conversation, *seq, *time)
+        }
+        Event::SendFailed { local, failure } => message::write_failed(t, *local, &failure.to_string()),
+        Event::Reply { reply, .. } => write_reply(t, reply),
+        Event::Push(push) => write_push(t, push),
+        _ => Ok(()),
+    }
+}
+
+fn write_login(t: &Transaction<'_>, login: &LoggedIn) -> rusqlite::Result<()> {
+    account::write_login(t, login)?;
+    contact::write_login(t, login)?;
+    group::write_login(t, login)?;
+    login.conversations.iter().try_for_each(|row| timeline::write_summary(t, row))
+}
+
+fn write_reply(t: &Transaction<'_>, reply: &Reply) -> rusqlite::Result<()> {
+    match reply {
+        Reply::Contact(reply) => contact::write_reply(t, reply),
+        Reply::Group(reply) => group::write_reply(t, reply),
+        Reply::Timeline(reply) => timeline::write_reply(t, reply),
+        _ => Ok(()),
+    }
+}
+
+fn write_push(t: &Transaction<'_>, push: &Push) -> rusqlite::Result<()> {
+    match push {
+        Push::Contact(push) => contact::write_push(t, push),
+        Push::Timeline(push) => timeline::write_push(t, push),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,141 @@
+//! The table `conversation`: cursors, names, and what of each conversation is stored here.
+
+use crate::database::{Store, StoreError};
+use crate::message::{kind, kind_text, seq, write_message};
+use chatclient_core::snapshot::ConversationSnapshot;
+use rusqlite::{Transaction, params};
+use wire::timeline::{ConversationSummary, Push, Receipt, Reply};
+use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
+
+/// A conversation as the last session left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredConversation {
+    pub id: ConversationId,
+    pub kind: ConversationKind,
+    /// The other user of a direct chat.
+    pub peer: Option<UserId>,
+    /// The peer's name or the group's.
+    pub name: String,
+    /// Every message up to here was delivered.
+    pub cursor: Seq,
+    pub read: Seq,
+    /// Stored messages of others above `read`.
+    pub unread: u64,
+    /// Messages above `read` that are not stored here, because another device received them first.
+    pub elsewhere: u64,
+    /// Up to where the peer of a direct chat has received.
+    pub peer_delivered: Seq,
+    /// Up to where the peer of a direct chat has read.
+    pub peer_read: Seq,
+}
+
+impl Store {
+    /// Every conversation whose kind is known.
+    pub fn conversations(&self) -> Result<Vec<StoredConversation>, StoreError> {
+        let sql = "SELECT c.id, kind, peer, coalesce(m.name, c.name, ''), coalesce(cursor, 0), read_seq, peer_delivered,
+             peer_read, (SELECT count(*) FROM message, account WHERE conversation = c.id AND seq > read_seq
+                AND seq <= coalesce(cursor, 0) AND sender <> account.id),
+             max(0, coalesce(cursor, 0) - read_seq - (SELECT count(*) FROM message WHERE conversation = c.id
+                AND seq > read_seq AND seq <= coalesce(cursor, 0)))
+             FROM conversation c LEFT JOIN membership m ON m.conversation = c.id WHERE kind IS NOT NULL";
+        self.rows(sql, |row| {
+            Ok(StoredConversation {
+                id: ConversationId(row.get(0)?),
+                kind: kind(row, 1)?,
+                peer: row.get::<_, Option<u32>>(2)?.map(UserId),
+                name: row.get(3)?,
+                cursor: seq(row, 4)?,
+                read: seq(row, 5)?,
+                peer_delivered: seq(row, 6)?,
+                peer_read: seq(row, 7)?,
+                unread: row.get::<_, i64>(8)? as u64,
+                elsewhere: row.get::<_, i64>(9)? as u64,
+            })
+        })
+    }
+
+    pub(crate) fn conversation_snapshots(&self) -> Result<Vec<ConversationSnapshot>, StoreError> {
+        let sql = "SELECT id, cursor, read_seq, own_above FROM conversation
+             WHERE cursor IS NOT NULL OR own_above <> '[]'";
+        self.rows(sql, |row| {
+            let own_above: String = row.get(3)?;
+            let own_above: Vec<u64> = serde_json::from_str(&own_above).unwrap_or_default();
+            Ok(ConversationSnapshot {
+                conversation: ConversationId(row.get(0)?),
+                cursor: row.get::<_, Option<i64>>(1)?.map(|seq| Seq(seq as u64)),
+                read: seq(row, 2)?,
+                own_above: own_above.into_iter().map(Seq).collect(),
+            })
+        })
+    }
+}
+
+pub(crate) fn write_snapshot(t: &Transaction<'_>, snapshot: &ConversationSnapshot) -> rusqlite::Result<()> {
+    let ConversationSnapshot { conversation, cursor, read, own_above } = snapshot;
+    let own_above: Vec<u64> = own_above.iter().map(|seq| seq.0).collect();
+    t.prepare_cached(
+        "INSERT INTO conversation (id, cursor, read_seq, own_above) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id)
+         DO UPDATE SET cursor = ?2, read_seq = max(read_seq, ?3), own_above = ?4",
+    )?
+    .execute(params![
+        conversation.0,
+        cursor.map(|seq| seq.0 as i64),
+        read.0 as i64,
+        serde_json::to_string(&own_above).expect("numbers serialise"),
+    ])?;
+    Ok(())
+}
+
+pub(crate) fn write_summary(t: &Transaction<'_>, summary: &ConversationSummary) -> rusqlite::Result<()> {
+    t.prepare_cached(
+        "INSERT INTO conversation (id, kind, peer, name, peer_delivered, peer_read, read_seq)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (id) DO UPDATE SET kind = ?2, peer = ?3, name = ?4, read_seq = max(read_seq, ?7),
+         peer_delivered = max(peer_delivered, ?5), peer_read = max(peer_read, ?6)",
+    )?
+    .execute(params![
+        summary.conversation.0,
+        kind_text(summary.kind),
+        summary.peer.map(|peer| peer.0),
+        summary.name,
+        summary.peer_delivered_seq.unwrap_or_default().0 as i64,
+        summary.peer_read_seq.unwrap_or_default().0 as i64,
+        summary.read_seq.max(summary.first_seq.prev()).0 as i64,
+    ])?;
+    Ok(())
+}
+
+/// Writes the kind of a delivered message's conversation and, for a direct chat, its peer.
+pub(crate) fn write_kind(t: &Transaction<'_>, account: UserId, message: &Message) -> rusqlite::Result<()> {
+    let from_peer = message.kind == ConversationKind::Direct && message.from != account;
+    let (peer, name) = (from_peer.then_some(message.from.0), from_peer.then_some(&message.name));
+    t.prepare_cached(
+        "INSERT INTO conversation (id, kind, peer, name) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id)
+         DO UPDATE SET kind = ?2, peer = coalesce(?3, peer), name = coalesce(?4, name)",
+    )?
+    .execute(params![message.conversation.0, kind_text(message.kind), peer, name])?;
+    Ok(())
+}
+
+pub(crate) fn write_reply(t: &Transaction<'_>, reply: &Reply) -> rusqlite::Result<()> {
+    match reply {
+        Reply::History(page) => page.messages.iter().try_for_each(|message| write_message(t, message)),
+        Reply::Conversations(_) => Ok(()),
+    }
+}
+
+pub(crate) fn write_push(t: &Transaction<'_>, push: &Push) -> rusqlite::Result<()> {
+    match push {
+        Push::Delivered(receipt) => write_receipt(t, receipt, Seq(0)),
+        Push::ReadReceipt(receipt) => write_receipt(t, receipt, receipt.seq),
+    }
+}
+
+fn write_receipt(t: &Transaction<'_>, receipt: &Receipt, read: Seq) -> rusqlite::Result<()> {
+    t.prepare_cached(
+        "UPDATE conversation SET peer_delivered = max(peer_delivered, ?2), peer_read = max(peer_read, ?3)
+         WHERE id = ?1",
+    )?
+    .execute(params![receipt.conversation.0, receipt.seq.0 as i64, read.0 as i64])?;
+    Ok(())
+}

@@ -13,7 +13,7 @@ macro_rules! command {
         }
 
         impl Command {
-            /// Reads the value of a request of type `kind`. HEARTBEAT is none of these (see [`crate::Heartbeat`]).
+            /// Reads the value of a request of type `kind`. HEARTBEAT has no command (see [`crate::Heartbeat`]).
             pub fn decode(kind: u16, value: &[u8]) -> Result<Command, BadRequest> {
                 $(
                     if $noun::Request::has_kind(kind) {
@@ -78,13 +78,13 @@ impl Command {
         !self.has(Property::BeforeLogin)
     }
 
-    /// Whether it begins only after every earlier request of its connection has been answered.
+    /// Whether it waits until every earlier request of its connection has been answered.
     #[inline]
     pub fn is_barrier(&self) -> bool {
         self.has(Property::Barrier)
     }
 
-    /// Whether it moves a cursor: with request number 0 no result of it is reported to anybody.
+    /// Whether it only moves a cursor, so that nobody waits for it where its request number is 0.
     #[inline]
     pub fn is_receipt(&self) -> bool {
         self.has(Property::Receipt)

@@ -13,7 +13,7 @@ requests! {
     7 ADD_FRIEND Add(Add) -> Added(Added),
     /// Accepts or refuses a friend request.
     15 ANSWER_FRIEND Answer(Answer),
-    /// Lists one's friends.
+    /// Lists the user's friends.
     16 FRIENDS Friends(Page) -> Friends(Box<FriendsPage>),
 }
 

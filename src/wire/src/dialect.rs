@@ -1,6 +1,5 @@
-//! The first byte of a connection says which protocol it speaks.
+//! The protocols that a connection can speak; its first byte selects one.
 
-/// A protocol that a connection can speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     Tlv,
@@ -9,7 +8,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The dialect that a connection's first byte chooses; `None`: neither, the connection is closed.
+    /// The dialect that a connection's first byte selects; `None` where no dialect begins with it.
     pub fn from_first_byte(byte: u8) -> Option<Dialect> {
         match byte {
             0x43 => Some(Dialect::Tlv),

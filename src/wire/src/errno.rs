@@ -4,26 +4,24 @@ use std::fmt;
 
 macro_rules! errnos {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
-        /// What a reply's `errno` says.
+        /// The result of a request: the `errno` of its reply.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Errno { $($(#[$doc])* $name = $number,)* }
 
         impl Errno {
-            /// Every error number there is.
             pub const ALL: &[Errno] = &[$(Errno::$name,)*];
 
-            /// The number on the wire.
             pub fn number(self) -> u8 {
                 self as u8
             }
 
-            /// The error of this number, if the protocol has one.
+            /// `None` for a number that the protocol does not have.
             pub fn from_number(number: u8) -> Option<Errno> {
                 match number { $($number => Some(Errno::$name),)* _ => None }
             }
 
-            /// The name in capitals, as the protocol's table has it.
+            /// The name in PROTOCOL.md, in capitals.
             pub fn name(self) -> &'static str {
                 match self { $(Errno::$name => $text,)* }
             }
@@ -32,41 +30,41 @@ macro_rules! errnos {
 }
 
 errnos! {
-    /// All is well.
+    /// The request was carried out.
     Ok = 0, "OK";
-    /// id/name or password is wrong (never says which).
+    /// The user or the password is wrong; the reply never tells which.
     BadCredentials = 1, "BAD_CREDENTIALS";
-    /// The account is online elsewhere and the policy is `reject`.
+    /// The account is logged in elsewhere and the server's policy is `reject`.
     AlreadyOnline = 2, "ALREADY_ONLINE";
-    /// Log in first; also: this session was ended by a newer login.
+    /// The connection is not logged in, or a newer login ended its session.
     NotLoggedIn = 3, "NOT_LOGGED_IN";
-    /// Malformed JSON, a missing or ill-typed field, a value outside its bounds.
+    /// The value is not valid JSON, a field is missing or has a wrong type, or a value exceeds its bounds.
     BadRequest = 4, "BAD_REQUEST";
-    /// No such request type.
+    /// The protocol has no request of this type.
     UnknownType = 5, "UNKNOWN_TYPE";
-    /// The frame is longer than allowed.
+    /// The frame is longer than its limit.
     TooLarge = 6, "TOO_LARGE";
-    /// Too fast; nothing was done; try after `retry_after_ms`.
+    /// The client exceeded a rate. Nothing was done; try again after `retry_after_ms`.
     RateLimited = 7, "RATE_LIMITED";
-    /// The server sheds load or drains; nothing was done; try after `retry_after_ms`.
+    /// The server sheds load or drains. Nothing was done; try again after `retry_after_ms`.
     Busy = 8, "BUSY";
-    /// No such user, group or message.
+    /// The user, group or message does not exist.
     NotFound = 9, "NOT_FOUND";
-    /// Not a member (whether the conversation exists or not), not your role.
+    /// The user is no member of the conversation (which may not exist), or the user's role does not permit it.
     Forbidden = 10, "FORBIDDEN";
-    /// The name is taken.
+    /// Another account or group has the name.
     NameTaken = 11, "NAME_TAKEN";
-    /// Verification code wrong or expired.
+    /// The verification code is wrong or expired.
     CodeWrong = 12, "CODE_WRONG";
-    /// Token expired, revoked or unknown.
+    /// The token is expired, revoked or unknown.
     TokenInvalid = 13, "TOKEN_INVALID";
-    /// Already done, already a member, already friends, already logged in on this connection.
+    /// What was asked for is already so: a membership, a friendship, a login on this connection.
     Conflict = 14, "CONFLICT";
-    /// The recipient does not take messages from you.
+    /// The recipient does not accept messages from the user.
     Blocked = 15, "BLOCKED";
-    /// Storage cannot be reached; the message may or may not be stored: retry with the same `cid`.
+    /// Storage cannot be reached. The message may or may not be stored: retry with the same `cid`.
     Unavailable = 16, "UNAVAILABLE";
-    /// A fault of the server; the log has it.
+    /// The server has a fault, which its log reports.
     Internal = 20, "INTERNAL";
 }
 

@@ -19,38 +19,38 @@ pub const REPLY: u16 = 0x8000;
 /// One complete frame, borrowed from the bytes it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What it is: see [`crate::kind`].
+    /// The frame's type (see [`crate::kind`]).
     pub kind: u16,
-    /// The client's number for it; 0 wants no reply.
+    /// The client's number for the request; 0 asks for no reply, and pushes carry 0.
     pub request: u32,
-    /// JSON, except in heartbeats.
+    /// UTF-8 JSON, except in heartbeats.
     pub value: &'a [u8],
 }
 
-/// Why a stream can no longer be read as frames. Either closes the connection.
+/// Why a stream can no longer be read as frames. Each of these closes the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
-    /// The bytes at a frame's beginning are not the magic of this version.
-    #[error("this is not a frame of protocol version 1")]
+    /// A frame does not begin with [`MAGIC`].
+    #[error("the connection does not send frames of protocol version 1")]
     Magic,
-    /// The header announces more than is allowed; nothing of the value was stored.
-    #[error("a frame of {length} bytes is longer than the {max} that are allowed here")]
+    /// The header announces a value that is longer than allowed. Nothing of the value was stored.
+    #[error("the frame's value of {length} bytes is longer than the limit of {max} bytes")]
     TooLarge {
-        /// The frame's type, for the error reply.
+        /// For the error reply.
         kind: u16,
-        /// The frame's request number, for the error reply.
+        /// For the error reply.
         request: u32,
-        /// What the header announced, bytes.
+        /// The announced length, bytes.
         length: u32,
-        /// What is allowed, bytes.
+        /// The longest length allowed, bytes.
         max: usize,
     },
 }
 
-/// Splits the first frame off `bytes`: the frame and how many bytes it took, or `None` while it is incomplete.
+/// Splits the first frame off `bytes`. Returns the frame and its length in bytes, or `None` while it is incomplete.
 ///
-/// Constant work until the frame is complete, so a stream that arrives byte by byte costs linear time. `max` bounds
-/// the value's length and is checked as soon as the header is there.
+/// An incomplete frame costs constant work, so that a stream that arrives byte by byte costs linear time. `max` bounds
+/// the value's length; it is checked as soon as the header is complete.
 pub fn split_frame(bytes: &[u8], max: usize) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
     let seen = bytes.len().min(MAGIC.len());
     if bytes[..seen] != MAGIC[..seen] {
@@ -66,7 +66,7 @@ pub fn split_frame(bytes: &[u8], max: usize) -> Result<Option<(Frame<'_>, usize)
     Ok(rest.get(..length as usize).map(|value| (Frame { kind, request, value }, HEADER_BYTES + value.len())))
 }
 
-/// Appends one frame to `out`, its value written by `value`.
+/// Appends one frame to `out`; `value` appends the frame's value.
 pub fn put_frame(out: &mut Vec<u8>, kind: u16, request: u32, value: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&MAGIC);
@@ -84,7 +84,7 @@ mod tests {
     use crate::limits::FRAME_BYTES;
 
     #[test]
-    fn length_is_refused_before_the_value_arrives() {
+    fn an_excessive_length_is_refused_before_the_value_arrives() {
         let mut bytes = Vec::new();
         put_frame(&mut bytes, 6, 9, |out| out.extend_from_slice(&[b'x'; 101]));
         assert_eq!(
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_magic_shows_at_its_first_byte() {
+    fn a_wrong_magic_is_refused_at_its_first_wrong_byte() {
         assert_eq!(split_frame(b"G", FRAME_BYTES), Err(FrameError::Magic));
         assert_eq!(split_frame(&[0x43], FRAME_BYTES), Ok(None));
         assert_eq!(split_frame(&[0x43, 0x02], FRAME_BYTES), Err(FrameError::Magic));

@@ -7,13 +7,13 @@ use crate::{ConversationId, Seq, UserId, json, limits, name};
 use serde::{Deserialize, Serialize};
 
 requests! {
-    /// Creates a group, whose owner one is.
+    /// Creates a group; the user becomes its owner.
     8 CREATE_GROUP Create(Create) -> Created(Created),
-    /// Makes one a member of a group.
+    /// Joins a group.
     9 JOIN_GROUP Join(Join),
     /// Lists the members of a conversation.
     17 MEMBERS Members(Members) -> Members(Box<MembersPage>),
-    /// Lists one's groups.
+    /// Lists the user's groups.
     19 GROUPS Groups(Page) -> Groups(Box<GroupsPage>),
 }
 
@@ -110,14 +110,14 @@ pub struct GroupsPage {
     pub more: bool,
 }
 
-/// A group that one is a member of.
+/// A group that the user is a member of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     pub conversation: ConversationId,
     pub name: Box<str>,
     /// May be empty.
     pub desc: Box<str>,
-    /// One's own role in it.
+    /// The user's own role.
     pub role: Role,
 }
 

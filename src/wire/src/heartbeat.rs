@@ -1,4 +1,4 @@
-//! HEARTBEAT: the one binary value of the protocol, 40 bytes each way.
+//! HEARTBEAT: the only binary value of the protocol, 40 bytes in either direction, big-endian.
 //!
 //! ```text
 //! 0            4            8                16               24              40
@@ -17,19 +17,18 @@ pub const HEARTBEAT_BYTES: usize = 40;
 const MAGIC: [u8; 4] = *b"HBEA";
 const DIGESTED: usize = 24;
 
-/// A heartbeat, either way. The digest guards against garbled bytes, not against anybody.
+/// A heartbeat or its reply. The digest detects damaged bytes; it authenticates nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// The client's counter; the answer repeats it.
+    /// The client's counter, which the reply repeats.
     pub sequence: u32,
     /// The sender's clock.
     pub time: UnixMillis,
-    /// Who is logged in; 0 before login.
+    /// The user who is logged in; 0 before login.
     pub user: UserId,
 }
 
 impl Heartbeat {
-    /// The value of the frame.
     pub fn encode(self) -> [u8; HEARTBEAT_BYTES] {
         let mut bytes = [0; HEARTBEAT_BYTES];
         bytes[..4].copy_from_slice(&MAGIC);
@@ -41,7 +40,7 @@ impl Heartbeat {
         bytes
     }
 
-    /// Reads a frame's value; `None` for a wrong length, magic, digest or an id outside its bounds.
+    /// Reads a frame's value; `None` for a wrong length, magic or digest, or a user id of 2^31 or more.
     pub fn decode(value: &[u8]) -> Option<Heartbeat> {
         let bytes: &[u8; HEARTBEAT_BYTES] = value.try_into().ok()?;
         if bytes[..4] != MAGIC || Md5::digest(&bytes[..DIGESTED])[..] != bytes[DIGESTED..] {
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
+    fn every_flipped_bit_is_detected() {
         let beat = Heartbeat { sequence: 7, time: UnixMillis(1_700_000_000_000), user: UserId(42) };
         let bytes = beat.encode();
         assert_eq!(Heartbeat::decode(&bytes), Some(beat));

@@ -1,4 +1,4 @@
-//! The identifiers and numbers of the protocol, each a type of its own.
+//! The identifiers and numbers of the protocol, each with a type of its own.
 
 use crate::limits;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -12,7 +12,7 @@ macro_rules! number {
         pub struct $name(pub $inner);
 
         impl $name {
-            /// The largest value the protocol carries.
+            /// The largest value that the protocol carries.
             pub const MAX: $name = $name($max as $inner);
         }
 
@@ -31,30 +31,30 @@ macro_rules! number {
 }
 
 number! {
-    /// An account. Below 2^31.
+    /// The id of an account. Below 2^31.
     UserId(u32), max limits::ID_MAX
 }
 number! {
-    /// A conversation: a direct chat or a group, whose id it is. Below 2^31.
+    /// The id of a conversation, which is a direct chat or a group; also the id of that group. Below 2^31.
     ConversationId(u32), max limits::ID_MAX
 }
 number! {
-    /// The place of a message in its conversation's timeline: 1, 2, 3 … without gaps. 0 is "before the first".
+    /// The position of a message in its conversation's timeline: 1, 2, 3 … without gaps. 0 stands before the first
+    /// message. Below 2^53.
     Seq(u64), max limits::INTEGER_MAX
 }
 number! {
-    /// Wall-clock time, milliseconds since 1970-01-01 UTC. For show only: nothing is ordered by it.
+    /// Wall-clock time, milliseconds since 1970-01-01 UTC. It is for display; messages are ordered by their seq.
     UnixMillis(u64), max limits::INTEGER_MAX
 }
 
 impl Seq {
-    /// The seq after this one.
     #[must_use]
     pub fn next(self) -> Seq {
         Seq(self.0 + 1)
     }
 
-    /// The seq before this one; 0 stays 0.
+    /// 0 stays 0.
     #[must_use]
     pub fn prev(self) -> Seq {
         Seq(self.0.saturating_sub(1))

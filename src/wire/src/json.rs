@@ -1,14 +1,14 @@
-//! Strict reading of the protocol's JSON values.
+//! Strict reading of the protocol's JSON values, and writing them.
 //!
-//! Known fields are typed and come at most once; unknown ones are skipped without recursion (serde_json skips values
-//! with a heap stack of its own), so nesting costs no call stack and linear time.
+//! Known fields are typed and occur at most once. Unknown fields are skipped without recursion (serde_json keeps its
+//! own stack on the heap for that), so nesting costs linear time and no call stack.
 
 use crate::limits::INTEGER_MAX;
 use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
-/// Reads an integer literal from 0 to `max`.
+/// Reads an integer literal from 0 to `max`; fractions and exponents are refused.
 pub fn integer<'de, D: Deserializer<'de>>(deserializer: D, max: u64) -> Result<u64, D::Error> {
     struct Bounded(u64);
 
@@ -31,34 +31,34 @@ pub fn integer<'de, D: Deserializer<'de>>(deserializer: D, max: u64) -> Result<u
     deserializer.deserialize_u64(Bounded(max))
 }
 
-/// For `#[serde(deserialize_with)]`: a `u64` the protocol can carry.
+/// For `#[serde(deserialize_with)]`: an integer from 0 to 2^53 - 1.
 pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     integer(deserializer, INTEGER_MAX)
 }
 
-/// For `#[serde(deserialize_with)]` on an optional field: absent is `None`, but `null` is not a value.
+/// For `#[serde(deserialize_with)]` on an optional field: an absent field is `None`, and `null` is refused.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// Reads a frame's value as one JSON object; nothing at all means `{}`. The sentence names the field at fault.
+/// Reads a frame's value as one JSON object; an empty value means `{}`. The error is a sentence that names the field.
 pub fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(value).map_err(|_| "the value is not UTF-8".to_owned())?;
     let text = if text.is_empty() { "{}" } else { text };
-    // A derived struct also reads from an array; the protocol has objects only.
+    // Derived structs accept arrays as well; the protocol has objects only.
     if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
         return Err("the value must be one JSON object".to_owned());
     }
-    // serde_json checks the escapes of the strings that it keeps; those it skips are checked here.
+    // serde_json checks the escapes of strings that it keeps, but not of strings that it skips.
     if has_lone_surrogate(text.as_bytes()) {
-        return Err("the value holds a lone surrogate".to_owned());
+        return Err("the value contains a lone surrogate".to_owned());
     }
     serde_json::from_str(text).map_err(|_| explain::<T>(text))
 }
 
-/// Reads again, slower, to learn which field is at fault.
+/// Reads a value that failed once more, slower, to find the field at fault.
 fn explain<T: DeserializeOwned>(text: &str) -> String {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
@@ -71,7 +71,7 @@ fn explain<T: DeserializeOwned>(text: &str) -> String {
     }
 }
 
-/// Cuts the middle out of a reason: it quotes the value at fault, which may be as long as the frame.
+/// Cuts the middle out of a long reason: it may quote the value at fault, which is as long as the frame in the worst case.
 fn shorten(reason: String) -> String {
     const BEGINNING: usize = 80;
     const END: usize = 160;
@@ -83,7 +83,7 @@ fn shorten(reason: String) -> String {
     format!("{}…{}", &reason[..beginning], &reason[end..])
 }
 
-/// Whether an escape `\uD800` to `\uDFFF` stands without its other half. One pass, and only where a backslash occurs.
+/// Whether an escape from `\uD800` to `\uDFFF` lacks its other half. One pass; texts without a backslash are skipped.
 fn has_lone_surrogate(text: &[u8]) -> bool {
     if !text.contains(&b'\\') {
         return false;
@@ -108,9 +108,9 @@ fn has_lone_surrogate(text: &[u8]) -> bool {
     false
 }
 
-/// Appends `text` as a JSON string, with its quotes.
+/// Appends `text` as a JSON string with its quotes.
 ///
-/// Most texts are copied as they are; serde_json looks at each byte for itself.
+/// A text without escapes, as most are, is copied as a whole; serde_json inspects every byte on its own.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     if is_plain(text.as_bytes()) {
         out.reserve(text.len() + 2);
@@ -122,12 +122,12 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Whether a JSON string has these bytes as they are.
+/// Whether a JSON string holds these bytes without escapes.
 fn is_plain(text: &[u8]) -> bool {
-    // Without an exit inside it the loop over a chunk is compiled to vector instructions.
+    // The loop over a chunk has no early exit, so that it compiles to vector instructions.
     let is_plain = |chunk: &[u8]| {
-        let marked = |marked, &byte: &u8| marked | (byte < b' ') | (byte == b'"') | (byte == b'\\');
-        !chunk.iter().fold(false, marked)
+        let escaped = |escaped, &byte: &u8| escaped | (byte < b' ') | (byte == b'"') | (byte == b'\\');
+        !chunk.iter().fold(false, escaped)
     };
     text.chunks(64).all(is_plain)
 }

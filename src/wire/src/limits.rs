@@ -2,11 +2,11 @@
 
 /// Bytes of a frame's header.
 pub const HEADER_BYTES: usize = 12;
-/// Bytes of a frame's value, either way, unless configured otherwise (`limits.frame_bytes`).
+/// Bytes of a frame's value in either direction; `limits.frame_bytes` in the configuration changes it.
 pub const FRAME_BYTES: usize = 262_144;
 /// Bytes of a frame's value before the connection is logged in.
 pub const FRAME_BYTES_BEFORE_LOGIN: usize = 8_192;
-/// The largest integer of the protocol: 2^53 - 1, what every JSON reader holds exactly.
+/// The largest integer of the protocol: 2^53 - 1, up to which every JSON reader is exact.
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// The largest user or conversation id: 2^31 - 1.
 pub const ID_MAX: u64 = (1 << 31) - 1;
@@ -16,7 +16,7 @@ pub const NAME_CHARS: usize = 50;
 pub const PASSWORD_BYTES_MIN: usize = 6;
 /// The longest password, bytes.
 pub const PASSWORD_BYTES_MAX: usize = 128;
-/// The longest password that a login may try, bytes.
+/// The longest password that LOGIN accepts, bytes. Longer than any account's, so that a wrong one is answered as such.
 pub const PASSWORD_TRIED_BYTES: usize = 4_096;
 /// Bytes of a message's content.
 pub const CONTENT_BYTES: usize = 32_768;
@@ -38,15 +38,15 @@ pub const FRIEND_MESSAGE_CHARS: usize = 200;
 pub const EMAIL_BYTES: usize = 254;
 /// Bytes of a verification code.
 pub const CODE_BYTES: usize = 16;
-/// Rows of a HISTORY or listing page at most.
+/// Rows of a HISTORY page or listing at most.
 pub const PAGE_MAX: u32 = 200;
-/// Rows of a HISTORY or listing page where none is asked for.
+/// Rows of a HISTORY page or listing where the request has no `limit`.
 pub const PAGE_DEFAULT: u32 = 50;
-/// Bytes of message JSON after which a HISTORY page ends early (never before its first message).
+/// Bytes of message JSON after which a HISTORY page ends early; it always contains one message where there is one.
 pub const HISTORY_BYTES: usize = 200 * 1024;
-/// Messages pushed and not yet acknowledged on one connection, all conversations together.
+/// Messages that may be pushed on one connection without being acknowledged, all conversations together.
 pub const UNACKED_MAX: usize = 500;
 
-// A message of the longest content, each byte escaped as \u00XX, must fit a frame with its other fields.
+// A message with the longest content must fit into a frame, even where every byte is escaped as \u00XX.
 const _: () = assert!(CONTENT_BYTES * 6 + 8 * 1024 < FRAME_BYTES);
 const _: () = assert!(HISTORY_BYTES < FRAME_BYTES - 32 * 1024);

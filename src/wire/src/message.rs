@@ -76,7 +76,7 @@ impl Value for Send {
                 return Err(format!("`type` must be 1 to {} bytes long", limits::TYPE_BYTES));
             }
             Some(t) if t.chars().any(name::is_hidden) => {
-                return Err("`type` may not hold control characters".to_owned());
+                return Err("`type` must not contain control characters".to_owned());
             }
             Some(t) => t,
         };
@@ -101,7 +101,7 @@ fn check_cid(cid: Option<Box<str>>) -> Result<Option<Box<str>>, String> {
     let cid = sized_option("cid", cid, 1, limits::CID_BYTES)?;
     match cid.as_deref().and_then(|cid| cid.strip_prefix('\0')) {
         Some(rest) if rest.len() != 32 || !rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) => {
-            Err("`cid` may not begin with U+0000".to_owned())
+            Err("`cid` must not begin with U+0000".to_owned())
         }
         _ => Ok(cid),
     }
@@ -185,14 +185,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Texts of all lengths around a chunk's, some with what must be escaped somewhere.
+    /// Texts of lengths around a chunk of the encoder, some with a character that must be escaped.
     fn text() -> impl Strategy<Value = String> {
         prop_oneof![any::<String>(), "[a-z]{0,200}", "[a-z]{0,130}[\\x00-\\x1f\"\\\\][a-zß汉]{0,130}"]
     }
 
     proptest! {
         #[test]
-        fn is_written_as_serde_writes_it(
+        fn the_fast_encoder_writes_what_serde_writes(
             (conversation, seq, from, time) in any::<(u32, u64, u32, u64)>(),
             is_group in any::<bool>(),
             (name, content_type, content) in (text(), text(), text()),

@@ -19,12 +19,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal that does not pass by waiting.
+    /// A refusal that waiting does not change.
     pub fn new(errno: Errno, errmsg: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal { errno, errmsg: errmsg.into(), retry_after_ms: None, cid: None }
     }
 
-    /// A refusal that may be over after `retry_after_ms`.
+    /// A refusal that may not be repeated after `retry_after_ms`.
     pub fn later(errno: Errno, errmsg: impl Into<Cow<'static, str>>, retry_after_ms: u64) -> Refusal {
         Refusal { retry_after_ms: Some(retry_after_ms), ..Refusal::new(errno, errmsg) }
     }

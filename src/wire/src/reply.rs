@@ -1,8 +1,7 @@
 //! [`Reply`]: the answer to a request of any noun. A request with a non-zero number gets exactly one.
 
 use crate::frame::{self, REPLY};
-use crate::{Refusal, account, contact, group, json, message, node, session, timeline};
-use serde::Serialize;
+use crate::{Refusal, account, contact, group, message, node, session, timeline};
 
 macro_rules! reply {
     ($($Noun:ident($noun:ident),)*) => {
@@ -66,13 +65,4 @@ impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Reply {
         Reply::Refused(Box::new(refusal))
     }
-}
-
-/// Appends `{"errno":0,…the fields of body…}`.
-pub(crate) fn encode_success<T: Serialize>(out: &mut Vec<u8>, body: &T) {
-    out.extend_from_slice(b"{\"errno\":0");
-    let brace = out.len();
-    json::write(out, body);
-    debug_assert!(out[brace] == b'{' && out[brace + 1] != b'}', "every body has fields");
-    out[brace] = b',';
 }

@@ -1,4 +1,5 @@
-//! The tables of the nouns: [`requests!`] and [`pushes!`] turn one row a verb into types, numbers and both directions.
+//! The tables of the nouns: [`requests!`] and [`pushes!`] generate types, numbers, decoding and encoding from one row a
+//! verb.
 //!
 //! ```text
 //! requests! {
@@ -8,8 +9,9 @@
 //! }
 //! ```
 //!
-//! A row holds the number and the name of PROTOCOL.md, the variant of the noun's `Request` with the type of its value
-//! (none: the value has no fields), the variant of its `Reply` (none: the reply is `Reply::Done`), and its properties.
+//! A row holds the number and the name in PROTOCOL.md, the variant of the noun's `Request` with the type of its value
+//! (without one the value has no fields), the variant of its `Reply` (without one the reply is `Reply::Done`), and the
+//! request's properties.
 
 use crate::json;
 use serde::Serialize;
@@ -20,11 +22,11 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Property {
-    /// It is served before login too.
+    /// It is also served before login.
     BeforeLogin = 1,
-    /// It begins only after every earlier request of its connection has been answered.
+    /// It waits until every earlier request of its connection has been answered.
     Barrier = 2,
-    /// It moves a cursor and reports nothing: ACK and READ.
+    /// It moves a cursor and has no other result: with request number 0 nobody waits for it.
     Receipt = 4,
 }
 
@@ -115,12 +117,12 @@ macro_rules! requests {
             #[inline]
             pub(crate) fn encode_value(&self, out: &mut Vec<u8>) {
                 match self {
-                    $($(Reply::$reply(body) => $crate::reply::encode_success::<$reply_body>(out, body),)?)*
+                    $($(Reply::$reply(body) => $crate::table::encode_success::<$reply_body>(out, body),)?)*
                 }
             }
 
-            /// Reads the value of a reply to a request of type `kind`; `None` where none of this noun's replies with
-            /// fields answers it.
+            /// Reads the value of a reply to a request of type `kind`; `None` where this noun has no reply with fields
+            /// for it.
             pub(crate) fn decode(kind: u16, value: &[u8]) -> Result<Option<Reply>, String> {
                 Ok(Some(match kind {
                     $($($number => Reply::$reply($crate::json::read(value)?),)?)*
@@ -174,7 +176,7 @@ macro_rules! pushes {
                 }
             }
 
-            /// Reads the value of a push of type `kind`; `None` where the type is none of this noun's.
+            /// Reads the value of a push of type `kind`; `None` where the type belongs to another noun.
             pub(crate) fn decode(kind: u16, value: &[u8]) -> Result<Option<Push>, String> {
                 Ok(Some(match kind {
                     $($number => $crate::table::pushes!(@decode value $verb $(($body))?),)*
@@ -187,7 +189,16 @@ macro_rules! pushes {
 
 pub(crate) use {pushes, requests};
 
-/// The value of a push, as its serde implementation gives it unless a type knows a faster way.
+/// Appends the value of a successful reply: `{"errno":0,` and the fields of `body`.
+pub(crate) fn encode_success<T: Serialize>(out: &mut Vec<u8>, body: &T) {
+    out.extend_from_slice(b"{\"errno\":0");
+    let brace = out.len();
+    json::write(out, body);
+    debug_assert!(out[brace] == b'{' && out[brace + 1] != b'}', "every body has fields");
+    out[brace] = b',';
+}
+
+/// The value of a push, both ways: by serde, unless a type has a faster encoder.
 pub(crate) trait Body: Serialize + DeserializeOwned {
     fn encode(&self, out: &mut Vec<u8>) {
         json::write(out, self);

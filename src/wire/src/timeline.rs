@@ -15,7 +15,7 @@ requests! {
     12 READ Read(Cursor) [Receipt],
     /// Reads a page of a timeline.
     13 HISTORY History(History) -> History(Box<HistoryPage>),
-    /// Lists one's conversations, latest first.
+    /// Lists the user's conversations, latest first.
     18 CONVERSATIONS Conversations(Conversations) -> Conversations(Box<ConversationsPage>),
 }
 

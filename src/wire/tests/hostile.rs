@@ -1,6 +1,6 @@
-//! No bytes hurt: nothing panics, nothing grows with nesting, every refusal is a short sentence.
+//! Hostile values: decoding never panics, nesting costs no stack, and every refusal is a short sentence.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test support")]
 
 mod support;
 
@@ -12,14 +12,14 @@ use wire::limits::{FRAME_BYTES, HEADER_BYTES};
 use wire::message;
 use wire::{BadRequest, Command, Heartbeat, Push, Reply, split_frame};
 
-/// A refusal must fit a reply whatever it is about, and a person must want to read it.
+/// The longest sentence of a refusal: it must fit into a reply and be readable.
 const SENTENCE_BYTES: usize = 400;
 
 fn assert_short(sentence: &str) {
     assert!(sentence.len() <= SENTENCE_BYTES, "{} bytes: {:.100}", sentence.len(), sentence);
 }
 
-/// Decodes as every type; a command that comes out must be one that can be sent again.
+/// Decodes a value as every type. A decoded command must survive another round trip.
 fn decode_as_all(value: &[u8]) {
     for kind in kinds() {
         match Command::decode(kind, value) {
@@ -46,9 +46,9 @@ fn decode_as_all(value: &[u8]) {
     let _ = Heartbeat::decode(value);
 }
 
-/// One way to spoil bytes.
+/// One way to corrupt bytes.
 #[derive(Clone, Debug)]
-enum Harm {
+enum Corruption {
     Set(Index, u8),
     Flip(Index, u8),
     Insert(Index, Vec<u8>),
@@ -57,9 +57,9 @@ enum Harm {
     Cut(Index),
 }
 
-fn harm() -> impl Strategy<Value = Harm> {
+fn corruption() -> impl Strategy<Value = Corruption> {
     let length = 1..40usize;
-    // What means something to a JSON reader does more harm than chance.
+    // Tokens with a meaning in JSON reach more code than random bytes.
     let token = select(vec![
         "\"",
         "\\",
@@ -87,36 +87,37 @@ fn harm() -> impl Strategy<Value = Harm> {
     .prop_map(|token| token.as_bytes().to_vec());
     let junk = prop::collection::vec(any::<u8>(), 1..8);
     prop_oneof![
-        (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Harm::Set(at, byte)),
-        (any::<Index>(), 0..8u8).prop_map(|(at, bit)| Harm::Flip(at, bit)),
-        (any::<Index>(), prop_oneof![3 => token, 1 => junk]).prop_map(|(at, bytes)| Harm::Insert(at, bytes)),
-        (any::<Index>(), length.clone()).prop_map(|(at, length)| Harm::Remove(at, length)),
-        (any::<Index>(), length).prop_map(|(at, length)| Harm::Repeat(at, length)),
-        any::<Index>().prop_map(Harm::Cut),
+        (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Corruption::Set(at, byte)),
+        (any::<Index>(), 0..8u8).prop_map(|(at, bit)| Corruption::Flip(at, bit)),
+        (any::<Index>(), prop_oneof![3 => token, 1 => junk])
+            .prop_map(|(at, bytes)| Corruption::Insert(at, bytes)),
+        (any::<Index>(), length.clone()).prop_map(|(at, length)| Corruption::Remove(at, length)),
+        (any::<Index>(), length).prop_map(|(at, length)| Corruption::Repeat(at, length)),
+        any::<Index>().prop_map(Corruption::Cut),
     ]
 }
 
-fn spoil(bytes: &mut Vec<u8>, harm: &Harm) {
+fn corrupt(bytes: &mut Vec<u8>, corruption: &Corruption) {
     if bytes.is_empty() {
         return;
     }
     let run =
         |at: &Index, length: usize| at.index(bytes.len())..(at.index(bytes.len()) + length).min(bytes.len());
-    match harm {
-        Harm::Set(at, byte) => *at.get_mut(bytes) = *byte,
-        Harm::Flip(at, bit) => *at.get_mut(bytes) ^= 1 << bit,
-        Harm::Insert(at, new) => drop(bytes.splice(run(at, 0), new.iter().copied())),
-        Harm::Remove(at, length) => drop(bytes.drain(run(at, *length))),
-        Harm::Repeat(at, length) => {
+    match corruption {
+        Corruption::Set(at, byte) => *at.get_mut(bytes) = *byte,
+        Corruption::Flip(at, bit) => *at.get_mut(bytes) ^= 1 << bit,
+        Corruption::Insert(at, new) => drop(bytes.splice(run(at, 0), new.iter().copied())),
+        Corruption::Remove(at, length) => drop(bytes.drain(run(at, *length))),
+        Corruption::Repeat(at, length) => {
             let run = run(at, *length);
             let (again, end) = (bytes[run.clone()].to_vec(), run.end);
             drop(bytes.splice(end..end, again));
         }
-        Harm::Cut(at) => bytes.truncate(at.index(bytes.len())),
+        Corruption::Cut(at) => bytes.truncate(at.index(bytes.len())),
     }
 }
 
-/// Fields that some request knows, with values of every JSON type.
+/// Objects of known fields with values of every JSON type.
 fn object() -> impl Strategy<Value = String> {
     let name = select(vec![
         "id",
@@ -202,14 +203,14 @@ proptest! {
     }
 
     #[test]
-    fn spoilt_requests(command in command(), harms in prop::collection::vec(harm(), 1..6)) {
+    fn corrupted_requests(command in command(), corruptions in prop::collection::vec(corruption(), 1..6)) {
         let mut bytes = Vec::new();
         command.encode(1, &mut bytes);
         let mut value = bytes[HEADER_BYTES..].to_vec();
-        harms.iter().for_each(|harm| spoil(&mut value, harm));
+        corruptions.iter().for_each(|one| corrupt(&mut value, one));
         decode_as_all(&value);
 
-        harms.iter().for_each(|harm| spoil(&mut bytes, harm));
+        corruptions.iter().for_each(|one| corrupt(&mut bytes, one));
         if let Ok(Some((frame, taken))) = split_frame(&bytes, FRAME_BYTES) {
             prop_assert_eq!(taken, HEADER_BYTES + frame.value.len());
             decode_as_all(frame.value);
@@ -217,23 +218,23 @@ proptest! {
     }
 
     #[test]
-    fn spoilt_replies_and_pushes(
+    fn corrupted_replies_and_pushes(
         (kind, reply) in reply(),
         push in push(),
-        harms in prop::collection::vec(harm(), 1..6),
+        corruptions in prop::collection::vec(corruption(), 1..6),
     ) {
         let (mut first, mut second) = (Vec::new(), Vec::new());
         reply.encode(kind, 1, &mut first);
         push.encode(&mut second);
         for bytes in [first, second] {
             let mut value = bytes[HEADER_BYTES..].to_vec();
-            harms.iter().for_each(|harm| spoil(&mut value, harm));
+            corruptions.iter().for_each(|one| corrupt(&mut value, one));
             decode_as_all(&value);
         }
     }
 }
 
-/// Runs `test` where a frame a level of nesting would overflow at once.
+/// Runs `test` on a stack that recursion into nested values would overflow.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     thread::Builder::new().stack_size(128 * 1024).spawn(test).unwrap().join().unwrap();
 }
@@ -254,14 +255,14 @@ fn nesting_costs_no_stack() {
                 matches!(Command::decode(6, &value), Ok(Command::Message(message::Request::Send(_)))),
                 "{open}"
             );
-            // Wrong only behind it, so that the reason is looked for through all of it.
+            // The fault follows the nesting, so that looking for it passes through all levels.
             let value = deep(open, "0", close, ",\"to\":-5,\"content\":\"hi\"");
             let Err(BadRequest::Value(sentence)) = Command::decode(6, &value) else { panic!("{open}") };
             assert!(sentence.starts_with("`to`: "), "{sentence}");
             decode_as_all(&value);
             // Never closed.
             decode_as_all(&deep(open, "0", "", fields));
-            // In the place of a known field.
+            // As the value of a known field.
             for field in ["content", "to", "accept", "messages", "friends", "what", "errno"] {
                 decode_as_all(format!("{{\"{field}\":{}", open.repeat(40_000)).as_bytes());
             }
@@ -270,7 +271,7 @@ fn nesting_costs_no_stack() {
 }
 
 #[test]
-fn long_values_of_the_wrong_type_make_no_long_sentence() {
+fn long_values_of_a_wrong_type_give_short_sentences() {
     let long = "\\\"".repeat(100_000);
     for field in ["to", "id", "conversation", "seq", "accept", "limit", "kind", "errno", "what", "state"] {
         decode_as_all(format!("{{\"{field}\":\"{long}\"}}").as_bytes());

@@ -1,6 +1,6 @@
-//! The legacy stream in every shape: any split and any coalescing gives the same objects, no bytes hurt.
+//! The legacy stream: every split and coalescing gives the same objects, and hostile bytes do no harm.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test support")]
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use wire::contact::Friend;
 use wire::group::{Group, Member, Role};
 use wire::legacy::request::{Fault, decode};
-use wire::legacy::{MsgIds, Scan, Scanner, Stream, Style, Welcome};
+use wire::legacy::{MsgIds, Scan, Scanner, StreamError, Style, Welcome};
 use wire::limits::FRAME_BYTES;
 use wire::presence::Presence;
 use wire::{ConversationId, ConversationKind, Message, Seq, UnixMillis, UserId};
 
-/// Reads a stream that comes in these parts as the server does: what is not whole is kept, nothing else.
-fn objects(parts: &[&[u8]], max: usize) -> (Vec<Vec<u8>>, Option<Stream>) {
+/// Reads a stream that arrives in parts as the server does, keeping only the incomplete object.
+fn objects(parts: &[&[u8]], max: usize) -> (Vec<Vec<u8>>, Option<StreamError>) {
     let (mut scanner, mut kept, mut found) = (Scanner::default(), Vec::new(), Vec::new());
     for part in parts {
         kept.extend_from_slice(part);
@@ -26,12 +26,12 @@ fn objects(parts: &[&[u8]], max: usize) -> (Vec<Vec<u8>>, Option<Stream>) {
                     found.push(kept[used..][object.clone()].to_vec());
                     used += object.end;
                 }
-                Ok(Scan::Begun(begin)) => break used += begin,
+                Ok(Scan::Incomplete(begin)) => break used += begin,
                 Err(error) => return (found, Some(error)),
             }
         }
         kept.drain(..used);
-        assert!(kept.len() <= max, "no more than one object is kept");
+        assert!(kept.len() <= max, "only one object is kept");
     }
     (found, None)
 }
@@ -61,7 +61,7 @@ fn object() -> impl Strategy<Value = Value> {
     prop::collection::btree_map(text, inner, 0..5).prop_map(|map| json!(map))
 }
 
-/// Something that the clients send, or nearly so.
+/// Requests of the clients, valid or nearly so.
 fn request() -> impl Strategy<Value = Value> {
     let value = prop_oneof![
         (-1..30i64).prop_map(Value::from),
@@ -92,7 +92,7 @@ fn request() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn any_split_and_any_coalescing_gives_the_same_objects(
+    fn every_split_and_coalescing_gives_the_same_objects(
         sent in prop::collection::vec((object(), "[\u{0} \r\n\t]{0,3}"), 0..8),
         cuts in prop::collection::vec(any::<Index>(), 0..20),
         byte_by_byte in any::<bool>(),
@@ -104,21 +104,20 @@ proptest! {
         };
         let (found, error) = objects(&parts, FRAME_BYTES);
         prop_assert_eq!(error, None);
-        // What a reader of the whole stream would find.
         let whole: Vec<Value> = found.iter().map(|object| serde_json::from_slice(object).unwrap()).collect();
         let expected: Vec<Value> = sent.into_iter().map(|(object, _)| object).collect();
         prop_assert_eq!(whole, expected);
     }
 
     #[test]
-    fn spoilt_streams_end_alike_in_any_split(
+    fn corrupted_streams_end_alike_in_every_split(
         sent in prop::collection::vec(object(), 1..4),
-        harm in prop::collection::vec((any::<Index>(), select(b"\0\"\\{}[]x \xff".to_vec())), 1..6),
+        corruption in prop::collection::vec((any::<Index>(), select(b"\0\"\\{}[]x \xff".to_vec())), 1..6),
         cuts in prop::collection::vec(any::<Index>(), 0..12),
         max in 8..200usize,
     ) {
         let mut stream: Vec<u8> = sent.iter().flat_map(|object| format!("{object}\0").into_bytes()).collect();
-        for (at, byte) in harm {
+        for (at, byte) in corruption {
             *at.get_mut(&mut stream) = byte;
         }
         let (found, error) = objects(&cut_at(&stream, &cuts), max);
@@ -130,14 +129,14 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_do_nothing(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         objects(&[&[b"{".as_slice(), &bytes].concat()], 64);
         let _ = decode(&bytes, &MsgIds::default());
     }
 
-    /// Whatever is well-formed never closes a connection, and a command that comes out is one that a frame could carry.
+    /// Well-formed JSON never closes a connection, and a decoded command is one that a frame could carry.
     #[test]
-    fn a_request_is_a_command_or_ignored(request in request()) {
+    fn a_request_gives_a_command_or_is_ignored(request in request()) {
         match decode(request.to_string().as_bytes(), &MsgIds::default()) {
             Ok(command) => {
                 let mut frame = Vec::new();
@@ -150,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn a_welcome_always_fits_and_is_read_as_it_was_meant(
+    fn a_welcome_always_fits_and_holds_what_has_room(
         friends in prop::collection::vec("[a\"\\\\宽🙂]{1,50}", 0..30),
         groups in prop::collection::vec(("[a\"宽]{1,50}", "[a\\\\🙂\u{1}]{0,200}", 0..40usize), 0..10),
         missed in prop::collection::vec("[a\"\\\\宽\n]{1,400}", 0..20),
@@ -181,17 +180,17 @@ proptest! {
             }.into()).collect(),
         };
         let mut bytes = Vec::new();
-        let told = welcome.put(&mut bytes, &style, &mut |_| "2021-01-01 12:00:00".into());
+        let included = welcome.put(&mut bytes, &style, &mut |_| "2021-01-01 12:00:00".into());
         prop_assert!(bytes.len() < object_bytes, "{} of {}", bytes.len(), object_bytes);
         let answer: Value = serde_json::from_slice(&bytes).unwrap();
         let list = |of: &Value, field: &str| -> Vec<Value> {
             let Some(list) = of.get(field) else { return Vec::new() };
             let list = list.as_array().unwrap();
-            assert!(!list.is_empty(), "an empty list is left out");
+            assert!(!list.is_empty(), "empty lists are left out");
             list.iter().map(|item| serde_json::from_str(item.as_str().unwrap()).unwrap()).collect()
         };
-        let told_friends = list(&answer, "friends");
-        prop_assert!(told_friends.iter().all(|friend| friends.contains(&friend["name"].as_str().unwrap().to_owned())));
+        let shown_friends = list(&answer, "friends");
+        prop_assert!(shown_friends.iter().all(|friend| friends.contains(&friend["name"].as_str().unwrap().to_owned())));
         for group in list(&answer, "groups") {
             let (name, desc, users) = &groups[group["id"].as_u64().unwrap() as usize - 1];
             prop_assert_eq!((group["groupname"].as_str().unwrap(), group["groupdesc"].as_str().unwrap()), (&**name, &**desc));
@@ -199,17 +198,17 @@ proptest! {
             prop_assert!((1..=*users).contains(&shown.len()) && shown[0]["role"] == "creator");
         }
         let texts: Vec<Value> = list(&answer, "offlinemsg");
-        prop_assert_eq!(texts.len(), told);
+        prop_assert_eq!(texts.len(), included);
         for (shown, sent) in texts.iter().zip(&missed) {
             let shown = shown["msg"].as_str().unwrap();
             prop_assert!(shown == sent || sent.starts_with(shown.strip_suffix('…').unwrap()));
         }
-        // Nothing was left out that had room.
+        // Whatever had room is included.
         let room = object_bytes - 1 - bytes.len();
-        if told_friends.len() < friends.len() {
+        if shown_friends.len() < friends.len() {
             prop_assert!(room < 50 * 8 + 100);
         }
-        if told < missed.len() && missed.iter().all(|text| text.len() < 50) {
+        if included < missed.len() && missed.iter().all(|text| text.len() < 50) {
             prop_assert!(room < 1_000);
         }
     }
@@ -222,7 +221,7 @@ fn length_and_nesting_cost_linear_time() {
     for object in [nested(FRAME_BYTES / 2 - 10), escaped(FRAME_BYTES - 20)] {
         let begun = Instant::now();
         let parts: Vec<&[u8]> = object.as_bytes().chunks(1).collect();
-        // (The server keeps what is not whole, and adds to it: only the scanner must not look twice.)
+        // The server appends to the incomplete object; only the scanner must not examine bytes twice.
         let mut scanner = Scanner::default();
         for length in 1..=parts.len() {
             let scan = scanner.scan(&object.as_bytes()[..length], FRAME_BYTES).unwrap();

@@ -1,27 +1,30 @@
-//! Whatever one end encodes, the other reads as the same, in any split of the stream.
+//! What one end encodes the other decodes to the same value, however the stream is split.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test support")]
 
 mod support;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeSet;
 use support::{command, push, reply};
-use wire::kind::REPLY;
+use wire::kind::{PUSHES, REPLY, REQUESTS, request};
 use wire::limits::{FRAME_BYTES, HEADER_BYTES};
 use wire::{Command, Frame, Heartbeat, Push, Reply, UnixMillis, UserId, split_frame};
 
-/// The one frame that `bytes` is.
+/// Splits the only frame off `bytes`.
 fn only_frame(bytes: &[u8]) -> Frame<'_> {
     let (frame, taken) = split_frame(bytes, FRAME_BYTES).unwrap().expect("a whole frame");
     assert_eq!(taken, bytes.len());
     frame
 }
 
-/// A frame that does not borrow what it came in.
-type Kept = (u16, u32, Vec<u8>);
+/// A frame as `(type, request, value)`.
+type OwnedFrame = (u16, u32, Vec<u8>);
 
-/// Reads a stream that arrives in pieces, the way a connection does.
-fn read_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Kept> {
+/// Reads a stream that arrives in pieces as a connection does.
+fn read_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<OwnedFrame> {
     let mut frames = Vec::new();
     let mut waiting = Vec::new();
     for piece in pieces {
@@ -31,7 +34,7 @@ fn read_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Kept> {
             waiting.drain(..taken);
         }
     }
-    assert!(waiting.is_empty(), "half a frame is left");
+    assert!(waiting.is_empty(), "an incomplete frame is left");
     frames
 }
 
@@ -94,4 +97,26 @@ proptest! {
         prop_assert_eq!(&read_pieces(stream.chunks(1)), &sent);
         prop_assert_eq!(&read_pieces(std::iter::once(&stream[..])), &sent);
     }
+}
+
+/// The types among 2,000 values of a strategy.
+fn types_of<T>(strategy: &impl Strategy<Value = T>, kind: impl Fn(T) -> u16) -> BTreeSet<u16> {
+    let mut runner = TestRunner::deterministic();
+    let mut value = || strategy.new_tree(&mut runner).expect("the strategy gives a value").current();
+    (0..2_000).map(|_| kind(value())).collect()
+}
+
+/// A new request or push without a strategy fails here.
+#[test]
+fn the_strategies_cover_every_type() {
+    let all = |tables: &[&[(u16, &str)]]| -> BTreeSet<u16> {
+        tables.iter().copied().flatten().map(|&(kind, _)| kind).collect()
+    };
+    let mut requests = all(REQUESTS);
+    requests.remove(&request::HEARTBEAT);
+    assert_eq!(types_of(&command(), |command| command.kind()), requests);
+    assert_eq!(types_of(&push(), |push| push.kind()), all(PUSHES));
+    let successful = |(kind, reply)| if matches!(reply, Reply::Refused(_)) { 0 } else { kind };
+    requests.insert(0);
+    assert_eq!(types_of(&reply(), successful), requests);
 }

@@ -1,4 +1,4 @@
-//! What a request's value may and may not be, field by field and at the edges of every limit.
+//! Strict decoding of requests: every field's type, and every limit at its edges.
 
 use wire::account::{Register, Who};
 use wire::kind::request::*;
@@ -11,7 +11,7 @@ fn decode(kind: u16, value: &str) -> Result<Command, BadRequest> {
     Command::decode(kind, value.as_bytes())
 }
 
-/// The sentence of a refusal.
+/// The sentence of the refusal that the value causes.
 fn refusal(kind: u16, value: &[u8]) -> String {
     match Command::decode(kind, value) {
         Err(BadRequest::Value(sentence)) => sentence,
@@ -26,7 +26,7 @@ fn content(value: &str) -> Box<str> {
     }
 }
 
-/// Every integer field of every request, in a value that is otherwise good.
+/// Integer fields: the request, the field, its greatest value, and the other fields of a valid value.
 const INTEGERS: &[(u16, &str, u64, &str)] = &[
     (LOGIN, "id", ID_MAX, r#""password":"secret","#),
     (SEND, "to", ID_MAX, r#""content":"hi","#),
@@ -51,7 +51,7 @@ const INTEGERS: &[(u16, &str, u64, &str)] = &[
 ];
 
 #[test]
-fn integers_are_literals_within_their_bounds() {
+fn integers_must_be_literals_within_their_bounds() {
     for &(kind, field, max, rest) in INTEGERS {
         let with = |literal: &str| format!("{{{rest}\"{field}\":{literal}}}");
         for good in [1, max] {
@@ -85,7 +85,7 @@ fn integers_are_literals_within_their_bounds() {
 }
 
 #[test]
-fn other_fields_have_one_type() {
+fn texts_and_flags_must_have_their_type() {
     for (kind, field, rest) in [
         (LOGIN, "name", r#""password":"secret","#),
         (LOGIN, "password", r#""id":1,"#),
@@ -112,7 +112,7 @@ fn other_fields_have_one_type() {
 }
 
 #[test]
-fn the_value_is_one_object() {
+fn a_value_must_be_one_object() {
     for empty in ["", "{}", " \t\r\n{ } \n"] {
         assert_eq!(decode(LOGOUT, empty), Ok(Command::Session(session::Request::Logout)));
         assert!(matches!(decode(FRIENDS, empty), Ok(Command::Contact(contact::Request::Friends(_)))));
@@ -155,10 +155,10 @@ fn the_value_is_one_object() {
 }
 
 #[test]
-fn unknown_fields_are_ignored_and_known_ones_come_once() {
+fn unknown_fields_are_ignored_and_repeated_ones_are_refused() {
     let value = r#"{"x":1,"x":{"to":[null,-1.5e3,"\u00e9"]},"to":5,"Content":"no","content":"hi","errno":0}"#;
     assert_eq!(&*content(value), "hi");
-    // An escaped name is the same name.
+    // An escaped field name is the same name.
     assert_eq!(&*content(r#"{"to":5,"c\u006fntent":"hi"}"#), "hi");
     for (kind, value, field) in [
         (SEND, r#"{"to":5,"content":"hi","to":5}"#, "to"),
@@ -174,7 +174,7 @@ fn unknown_fields_are_ignored_and_known_ones_come_once() {
 }
 
 #[test]
-fn lone_surrogates_are_refused_wherever_they_are() {
+fn lone_surrogates_are_refused_everywhere() {
     for lone in [
         "\\ud800",
         "\\uDFFF",
@@ -195,19 +195,19 @@ fn lone_surrogates_are_refused_wherever_they_are() {
         }
     }
     assert_eq!(&*content(r#"{"to":5,"content":"\ud83d\ude00","\uD83D\uDE00":"\uDBFF\uDFFF"}"#), "😀");
-    // A backslash that is itself escaped begins nothing.
+    // An escaped backslash does not begin an escape.
     assert_eq!(&*content(r#"{"to":5,"content":"\\ud800","u":"\\\\udc00"}"#), "\\ud800");
 }
 
 #[test]
-fn text_is_kept_as_it_is() {
+fn texts_are_kept_unchanged() {
     assert_eq!(&*content(r#"{"to":5,"content":"\u0000"}"#), "\0");
     assert_eq!(&*content("{\"to\":5,\"content\":\" \u{7f}\u{202e}e\u{301} \"}"), " \u{7f}\u{202e}e\u{301} ");
     assert_eq!(&*content(r#"{"to":5,"content":"\"\\\/\b\f\n\r\t\u00e9"}"#), "\"\\/\u{8}\u{c}\n\r\té");
 }
 
 #[test]
-fn exactly_one_of_the_alternatives() {
+fn exactly_one_of_the_alternatives_must_be_present() {
     for (kind, value) in [
         (SEND, r#"{"content":"hi"}"#),
         (SEND, r#"{"content":"hi","to":1,"conversation":1}"#),
@@ -244,7 +244,7 @@ fn exactly_one_of_the_alternatives() {
     assert_eq!(decode(0x8006, "{}"), Err(BadRequest::UnknownType(0x8006)));
 }
 
-/// Checks that a field takes `min` to `max` times `unit` and not one less or more.
+/// Checks that a field accepts `min` to `max` times `unit`, and neither one less nor one more.
 fn edges(kind: u16, field: &str, rest: &str, unit: &str, min: usize, max: usize) {
     let with = |units: usize| format!("{{{rest}\"{field}\":\"{}\"}}", unit.repeat(units));
     for units in [min, max] {
@@ -273,12 +273,12 @@ fn limits_hold_at_their_edges() {
             edges(ADD_FRIEND, "message", r#""id":1,"#, unit, 0, FRIEND_MESSAGE_CHARS);
             edges(ANSWER_FRIEND, "message", r#""id":1,"accept":true,"#, unit, 0, FRIEND_MESSAGE_CHARS);
         } else {
-            // Scalar values are counted, not what a reader sees as one character.
+            // Scalar values are counted, not grapheme clusters.
             assert!(decode(CREATE_GROUP, &format!("{{\"name\":\"{}\"}}", unit.repeat(25))).is_ok());
             refusal(CREATE_GROUP, format!("{{\"name\":\"{}\"}}", unit.repeat(26)).as_bytes());
         }
     }
-    // In bytes of UTF-8, also where they come escaped.
+    // In bytes of UTF-8, escaped or not.
     for unit in ["x", "\\u0000", "\\n"] {
         edges(SEND, "content", r#""to":1,"#, unit, 1, CONTENT_BYTES);
         edges(REGISTER, "password", r#""name":"a","#, unit, PASSWORD_BYTES_MIN, PASSWORD_BYTES_MAX);
@@ -299,7 +299,7 @@ fn limits_hold_at_their_edges() {
 }
 
 #[test]
-fn names_types_and_cids_hide_nothing() {
+fn names_types_and_cids_must_not_contain_hidden_characters() {
     for bad in ["\\u0000", "a\\nb", "\u{202e}a", " a", "a ", "a\u{3000}", "\u{200f}"] {
         assert!(
             refusal(REGISTER, format!("{{\"name\":\"{bad}\",\"password\":\"secret\"}}").as_bytes())
@@ -308,7 +308,7 @@ fn names_types_and_cids_hide_nothing() {
         assert!(refusal(CREATE_GROUP, format!("{{\"name\":\"{bad}\"}}").as_bytes()).contains("`name`"));
     }
     assert!(refusal(SEND, br#"{"to":1,"content":"x","type":"a\u0000"}"#).contains("`type`"));
-    // Only what the server itself made begins with U+0000.
+    // Only a `cid` made by the server begins with U+0000.
     assert!(refusal(SEND, br#"{"to":1,"content":"x","cid":"\u0000a"}"#).contains("`cid`"));
     let own = message::server_cid(7, 8);
     let value = format!("{{\"to\":1,\"content\":\"x\",\"cid\":\"\\u0000{}\"}}", &own[1..]);
@@ -318,7 +318,7 @@ fn names_types_and_cids_hide_nothing() {
 }
 
 #[test]
-fn what_comes_out_is_what_was_asked() {
+fn decoded_requests_hold_the_values_sent() {
     assert_eq!(
         decode(SEND, r#"{"to_name":"bob","content":"hi","type":"image","cid":"c1"}"#),
         Ok(Command::Message(message::Request::Send(Send {

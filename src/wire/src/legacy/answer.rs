@@ -1,13 +1,14 @@
-//! Answers to login and registration that are no welcome.
+//! Answers to a refused login and to a registration.
 
-use super::{Style, escape};
+use super::escape;
+use super::style::Style;
 use crate::json;
 use crate::{Errno, UserId};
 use std::io::Write;
 
-/// Appends LOGIN_MSG_ACK for a login that failed.
+/// Appends LOGIN_MSG_ACK for a login that was refused.
 pub fn put_login_refused(out: &mut Vec<u8>, style: &Style, errno: Errno, errmsg: &str) {
-    // The clients know of three: wrong, already online, and anything else.
+    // The clients know three numbers: wrong credentials, already online, anything else.
     let errno = match errno {
         Errno::BadCredentials => 1,
         Errno::AlreadyOnline => 2,
@@ -16,20 +17,20 @@ pub fn put_login_refused(out: &mut Vec<u8>, style: &Style, errno: Errno, errmsg:
     put_refused(out, style, style.msgids.login_answer, errno, errmsg);
 }
 
-/// Appends REG_MSG_ACK for an account that was made.
+/// Appends REG_MSG_ACK for an account that was created.
 pub fn put_registered(out: &mut Vec<u8>, style: &Style, id: UserId) {
     let msgid = style.msgids.register_answer;
-    write!(out, "{{\"msgid\":{msgid},\"errno\":0,\"id\":{id}}}").expect("a Vec takes every byte");
+    write!(out, "{{\"msgid\":{msgid},\"errno\":0,\"id\":{id}}}").expect("writing to a Vec cannot fail");
 }
 
-/// Appends REG_MSG_ACK for an account that was not made.
+/// Appends REG_MSG_ACK for an account that was not created.
 pub fn put_register_refused(out: &mut Vec<u8>, style: &Style, errmsg: &str) {
     put_refused(out, style, style.msgids.register_answer, 1, errmsg);
 }
 
 fn put_refused(out: &mut Vec<u8>, style: &Style, msgid: i64, errno: u8, errmsg: &str) {
-    write!(out, "{{\"msgid\":{msgid},\"errno\":{errno},\"errmsg\":").expect("a Vec takes every byte");
-    // A sentence that quotes what came may be long.
+    write!(out, "{{\"msgid\":{msgid},\"errno\":{errno},\"errmsg\":").expect("writing to a Vec cannot fail");
+    // A sentence that quotes the request may be long.
     let room = style.object_bytes / 2;
     match escape::length(errmsg) <= room {
         true => json::write_string(out, errmsg),
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_what_the_clients_read() {
+    fn answers_have_the_form_that_the_clients_read() {
         let (mut out, style) = (Vec::new(), Style::default());
         put_login_refused(&mut out, &style, Errno::AlreadyOnline, "the account is online elsewhere");
         put_registered(&mut out, &style, UserId(7));

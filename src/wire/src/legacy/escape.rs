@@ -1,13 +1,13 @@
-//! Strings of JSON, and how long they become.
+//! The length of texts inside JSON strings.
 
 use serde::Serialize;
 
-/// An object, as text.
+/// A value as JSON text.
 pub(super) fn object<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("structs of numbers and strings are JSON")
+    serde_json::to_string(value).expect("structs of numbers and strings serialize")
 }
 
-/// Bytes of a character inside a JSON string.
+/// The length of a character inside a JSON string, bytes.
 pub(super) fn width(c: char) -> usize {
     match c {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
@@ -16,12 +16,12 @@ pub(super) fn width(c: char) -> usize {
     }
 }
 
-/// Bytes of a text inside a JSON string, without the quotes.
+/// The length of a text inside a JSON string without the quotes, bytes.
 pub(super) fn length(text: &str) -> usize {
     text.chars().map(width).sum()
 }
 
-/// The beginning of `text` that, with `…` behind it, takes at most `room` bytes inside a JSON string.
+/// The longest beginning of `text` that, followed by `…`, takes at most `room` bytes inside a JSON string.
 pub(super) fn cut(text: &str, room: usize) -> String {
     const ELLIPSIS: &str = "…";
     let mut left = room.saturating_sub(ELLIPSIS.len());
@@ -43,7 +43,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lengths_are_those_of_the_writer(text in any::<String>(), room in 3usize..40) {
+        fn lengths_agree_with_the_writer(text in any::<String>(), room in 3usize..40) {
             let mut bytes = Vec::new();
             write_string(&mut bytes, &text);
             prop_assert_eq!(bytes.len(), length(&text) + 2);
@@ -52,7 +52,7 @@ mod tests {
             let kept = cut.strip_suffix('…').unwrap();
             prop_assert!(length(&cut) <= room && text.starts_with(kept));
             let next = text[kept.len()..].chars().next();
-            prop_assert!(next.is_none_or(|next| length(&cut) + width(next) > room), "no more would have fitted");
+            prop_assert!(next.is_none_or(|next| length(&cut) + width(next) > room), "one more character would have fitted");
         }
     }
 }

@@ -1,12 +1,13 @@
-//! A message as it is forwarded: ONE_CHAT_MSG or GROUP_CHAT_MSG, whichever dialect its sender speaks.
+//! A message as it is forwarded: ONE_CHAT_MSG or GROUP_CHAT_MSG. The dialect of its sender makes no difference.
 
-use super::{Style, escape};
+use super::escape;
+use super::style::Style;
 use crate::json;
 use crate::{ConversationKind, Message, UserId};
 use std::io::Write;
 
-/// Appends the message as one object without its NUL, for `to`, with `time` as its time. A text that would make the
-/// object too long is cut at a character; it stays whole in the timeline.
+/// Appends the message as one object without its NUL, addressed to `to`; `time` is its formatted time. A text that would
+/// make the object too long is cut after a character and ends with `…`; the timeline keeps the whole text.
 pub fn put(out: &mut Vec<u8>, style: &Style, message: &Message, to: UserId, time: &str) {
     let start = out.len();
     let Message { conversation, from, .. } = message;
@@ -19,7 +20,7 @@ pub fn put(out: &mut Vec<u8>, style: &Style, message: &Message, to: UserId, time
             write!(out, "{{\"msgid\":{group_chat},\"id\":{from},\"groupid\":{conversation},\"name\":")
         }
     };
-    head.expect("a Vec takes every byte");
+    head.expect("writing to a Vec cannot fail");
     json::write_string(out, &message.name);
     out.extend_from_slice(b",\"time\":");
     json::write_string(out, time);
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_the_clients_read() {
+    fn messages_have_the_form_that_the_clients_read() {
         let style = Style::default();
         assert_eq!(
             object(&message(ConversationKind::Direct, "张三", "a \"b\"\\"), &style),
@@ -77,7 +78,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_always_fits_and_is_whole_where_it_can_be(
+        fn an_object_always_fits_and_its_text_is_cut_no_more_than_needed(
             content in prop_oneof!["\\PC{0,300}", "[\"\\\\\\n\u{1}é宽🙂]{1,600}", "[a宽]{8000,9000}"],
             name in "[\"宽🙂]{1,50}",
             object_bytes in Style::OBJECT_BYTES_MIN..2_000,
@@ -89,7 +90,7 @@ mod tests {
             let text = read["msg"].as_str().unwrap();
             if text != content {
                 prop_assert!(content.starts_with(text.strip_suffix('…').unwrap()));
-                prop_assert!(object.len() + 6 + 3 >= object_bytes, "it was cut more than it had to be");
+                prop_assert!(object.len() + 6 + 3 >= object_bytes, "the text was cut more than needed");
             }
         }
     }

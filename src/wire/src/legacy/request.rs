@@ -1,6 +1,6 @@
-//! One object to a typed command: the same commands, with the same bounds, that frames give.
+//! Decodes one object to a command: the same commands, with the same bounds, as frames give.
 
-use super::MsgIds;
+use super::style::MsgIds;
 use crate::account::{self, Register, Who};
 use crate::fields::{short, sized};
 use crate::message::{self, Send, TEXT};
@@ -12,24 +12,24 @@ use std::borrow::Cow;
 use std::fmt;
 use thiserror::Error;
 
-/// Why an object is no command.
+/// Why an object gives no command.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
-    /// It is not JSON: the stream cannot be trusted any further.
-    #[error("it is not JSON: {0}")]
+    /// The object is not JSON, so that the rest of the stream cannot be trusted. Closes the connection.
+    #[error("the object is not valid JSON: {0}")]
     Broken(String),
-    /// A login that cannot be right; its client waits for an answer.
-    #[error("a login that cannot be right: {0}")]
+    /// The login is invalid. The client waits for an answer.
+    #[error("the login is invalid: {0}")]
     Login(String),
-    /// A registration that cannot be right; its client waits for an answer.
-    #[error("a registration that cannot be right: {0}")]
+    /// The registration is invalid. The client waits for an answer.
+    #[error("the registration is invalid: {0}")]
     Register(String),
-    /// Anything else that cannot be served; there is no answer that could say so.
+    /// Any other object that cannot be served. The protocol has no answer for it.
     #[error("{0}")]
     Ignored(String),
 }
 
-/// A field's value. What the clients put into fields that nobody reads may be anything.
+/// A field's value. A field that its message does not use may hold anything.
 #[derive(Debug, Default)]
 enum Field<'a> {
     #[default]
@@ -39,7 +39,7 @@ enum Field<'a> {
     Other,
 }
 
-/// Every field that some message has.
+/// The fields of all messages.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Fields<'a> {
@@ -56,14 +56,14 @@ struct Fields<'a> {
     msg: Field<'a>,
 }
 
-/// Reads one object, its braces included.
+/// Decodes one object with its braces.
 pub fn decode(object: &[u8], msgids: &MsgIds) -> Result<Command, Fault> {
-    let text = std::str::from_utf8(object).map_err(|_| Fault::Broken("it is not UTF-8".to_owned()))?;
+    let text = std::str::from_utf8(object).map_err(|_| Fault::Broken("not UTF-8".to_owned()))?;
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| fault(text, &error))?;
     let msgid = match fields.msgid {
         Field::Number(msgid) => msgid,
-        Field::Absent => return Err(Fault::Ignored("an object without `msgid`".to_owned())),
-        _ => return Err(Fault::Ignored("an object whose `msgid` is no integer".to_owned())),
+        Field::Absent => return Err(Fault::Ignored("the object has no `msgid`".to_owned())),
+        _ => return Err(Fault::Ignored("the `msgid` of the object is not an integer".to_owned())),
     };
     if msgid == msgids.one_chat {
         chat(fields.toid.user("toid").map(Target::User), fields.msg)
@@ -87,7 +87,7 @@ pub fn decode(object: &[u8], msgids: &MsgIds) -> Result<Command, Fault> {
             .map(|conversation| group::Request::Join(group::Join { conversation }).into())
             .map_err(Fault::Ignored)
     } else {
-        Err(Fault::Ignored(format!("msgid {msgid}, which is unknown")))
+        Err(Fault::Ignored(format!("msgid {msgid} is unknown")))
     }
 }
 
@@ -102,7 +102,7 @@ fn chat(target: Result<Target, String>, msg: Field<'_>) -> Result<Command, Fault
 
 fn login(fields: Fields<'_>) -> Result<Command, String> {
     let who = Who::Id(fields.id.user("id")?);
-    // As in a frame: a password that no account can have is wrong, not malformed.
+    // As in LOGIN: a password outside the bounds of a registration is answered like any other wrong one.
     let password = sized("password", fields.password.text("password")?, 0, limits::PASSWORD_TRIED_BYTES)?;
     let login = Login { credentials: Credentials::Password { who, password }, device: None };
     Ok(session::Request::Login(login).into())
@@ -127,10 +127,10 @@ fn create_group(fields: Fields<'_>) -> Result<Command, String> {
     Ok(group::Request::Create(group::Create { name, desc }).into())
 }
 
-/// JSON that says nothing we understand, or no JSON.
+/// Tells JSON with invalid fields from text that is not JSON.
 fn fault(text: &str, error: &serde_json::Error) -> Fault {
     match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(IgnoredAny) => Fault::Ignored(format!("an object that cannot be read: {error}")),
+        Ok(IgnoredAny) => Fault::Ignored(format!("the object is invalid: {error}")),
         Err(error) => Fault::Broken(error.to_string()),
     }
 }
@@ -200,7 +200,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
                 Ok(Field::Other)
             }
 
-            // Whatever lies inside is skipped without recursion.
+            // The content is skipped without recursion.
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field<'de>, A::Error> {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Field::Other)
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn every_message_is_its_command() {
+    fn every_message_gives_its_command() {
         let text = |target, content: &str| {
             let send = Send { target, content: content.into(), content_type: TEXT.into(), cid: None };
             Command::from(message::Request::Send(send))
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn forks_number_them_otherwise() {
+    fn message_numbers_can_be_configured() {
         let msgids = MsgIds::from_array([1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1010]);
         assert_eq!(
             decode(br#"{"msgid":1003}"#, &msgids).map_err(|e| e.to_string()),
@@ -283,11 +283,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_json_but_no_message_is_ignored() {
-        assert_eq!(ignored("{}"), "an object without `msgid`");
-        assert_eq!(ignored(r#"{"msgid":"1"}"#), "an object whose `msgid` is no integer");
-        assert_eq!(ignored(r#"{"msgid":[{"a":[]}]}"#), "an object whose `msgid` is no integer");
-        assert_eq!(ignored(r#"{"msgid":11}"#), "msgid 11, which is unknown");
+    fn json_that_is_no_valid_message_is_ignored() {
+        assert_eq!(ignored("{}"), "the object has no `msgid`");
+        assert_eq!(ignored(r#"{"msgid":"1"}"#), "the `msgid` of the object is not an integer");
+        assert_eq!(ignored(r#"{"msgid":[{"a":[]}]}"#), "the `msgid` of the object is not an integer");
+        assert_eq!(ignored(r#"{"msgid":11}"#), "msgid 11 is unknown");
         assert_eq!(ignored(r#"{"msgid":6,"msg":"a"}"#), "`toid` is missing");
         assert_eq!(
             ignored(r#"{"msgid":6,"msg":"a","toid":"2"}"#),
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_broken() {
+    fn text_that_is_not_json_is_broken() {
         for object in [
             &b"{msgid:1}"[..],
             b"{\"msgid\":1,}",

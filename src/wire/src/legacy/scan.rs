@@ -1,53 +1,53 @@
-//! Where the objects of a stream begin and end.
+//! Finds where the objects of a stream begin and end.
 //!
-//! No byte is looked at twice, so an object that arrives byte by byte costs linear time. What lies inside is looked at
-//! only as far as brackets and strings go; whether it is JSON, the reader of the object says.
+//! No byte is examined twice, so an object that arrives byte by byte costs linear time. The scanner follows only brackets
+//! and strings; whether an object is valid JSON is left to its decoder.
 
 use std::ops::Range;
 use thiserror::Error;
 
-/// Finds one object after another in a stream.
+/// The state of a scan between two arrivals of bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scanner {
-    /// Bytes of the object begun that need not be looked at again.
+    /// Bytes of the incomplete object that have been examined.
     seen: u32,
-    /// Brackets that are open.
+    /// Open brackets.
     depth: u32,
-    /// Whether those bytes end inside a string.
+    /// Whether the examined bytes end inside a string.
     in_string: bool,
 }
 
-/// What is at the beginning of some bytes.
+/// The result of a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// An object, whole, with its braces.
+    /// A complete object with its braces.
     Object(Range<usize>),
-    /// The object that begins here is not whole; what is before it, or everything where nothing begins, can be dropped.
-    Begun(usize),
+    /// No object is complete. So many bytes before the one that has begun (all bytes where none has) can be dropped.
+    Incomplete(usize),
 }
 
-/// Why a stream can no longer be read as objects.
+/// Why a stream can no longer be read as objects. Each of these closes the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Stream {
-    /// What stands between objects is neither NUL nor space.
-    #[error("between two objects stands something that is no JSON object")]
-    NoObject,
-    /// A NUL, which no JSON text holds, or a bracket that closes nothing.
-    #[error("an object is broken off")]
-    BrokenOff,
-    /// More bytes than are allowed, without an end.
-    #[error("an object is longer than the {0} bytes that are allowed here")]
+pub enum StreamError {
+    /// Bytes between two objects are neither NUL nor white space.
+    #[error("expected a JSON object, found something else")]
+    NotAnObject,
+    /// An object contains a NUL, which JSON excludes.
+    #[error("a JSON object ends before its last bracket is closed")]
+    Truncated,
+    /// An object is longer than so many bytes.
+    #[error("a JSON object is longer than the limit of {0} bytes")]
     TooLong(usize),
 }
 
 impl Scanner {
-    /// Looks at `bytes` from where the last object ended: the same bytes as last time without those that were dropped,
-    /// and more behind them. `max` bounds an object's length.
-    pub fn scan(&mut self, bytes: &[u8], max: usize) -> Result<Scan, Stream> {
+    /// Scans for the next object. `bytes` are those of the last call, without the object it found and the bytes it
+    /// allowed to drop, followed by what arrived since. `max` bounds an object's length.
+    pub fn scan(&mut self, bytes: &[u8], max: usize) -> Result<Scan, StreamError> {
         let begin = match bytes.iter().position(|byte| !matches!(byte, 0 | b' ' | b'\r' | b'\n' | b'\t')) {
             Some(begin) if bytes[begin] == b'{' => begin,
-            Some(_) => return Err(Stream::NoObject),
-            None => return Ok(Scan::Begun(bytes.len())),
+            Some(_) => return Err(StreamError::NotAnObject),
+            None => return Ok(Scan::Incomplete(bytes.len())),
         };
         let object = &bytes[begin..];
         match self.end_of(&object[..object.len().min(max)])? {
@@ -55,13 +55,13 @@ impl Scanner {
                 *self = Scanner::default();
                 Ok(Scan::Object(begin..begin + end))
             }
-            None if object.len() > max => Err(Stream::TooLong(max)),
-            None => Ok(Scan::Begun(begin)),
+            None if object.len() > max => Err(StreamError::TooLong(max)),
+            None => Ok(Scan::Incomplete(begin)),
         }
     }
 
-    /// How long the object is, if its end is there. An object that was begun begins where it began before.
-    fn end_of(&mut self, object: &[u8]) -> Result<Option<usize>, Stream> {
+    /// The length of the object that `object` begins with, if its end has arrived.
+    fn end_of(&mut self, object: &[u8]) -> Result<Option<usize>, StreamError> {
         let mut at = self.seen as usize;
         while at < object.len() {
             if self.in_string {
@@ -72,9 +72,9 @@ impl Scanner {
                 at += found;
                 match object[at] {
                     b'"' => self.in_string = false,
-                    // Whatever is escaped does not end the string, also where it is yet to come.
+                    // The escaped byte does not end the string, even where it has yet to arrive.
                     b'\\' => at += 1,
-                    _ => return Err(Stream::BrokenOff),
+                    _ => return Err(StreamError::Truncated),
                 }
             } else {
                 match object[at] {
@@ -86,7 +86,7 @@ impl Scanner {
                             return Ok(Some(at + 1));
                         }
                     }
-                    0 => return Err(Stream::BrokenOff),
+                    0 => return Err(StreamError::Truncated),
                     _ => {}
                 }
             }
@@ -101,7 +101,7 @@ impl Scanner {
 mod tests {
     use super::*;
 
-    fn scan_all(bytes: &[u8]) -> Result<Vec<String>, Stream> {
+    fn scan_all(bytes: &[u8]) -> Result<Vec<String>, StreamError> {
         let (mut scanner, mut at, mut found) = (Scanner::default(), 0, Vec::new());
         loop {
             match scanner.scan(&bytes[at..], 100)? {
@@ -109,13 +109,13 @@ mod tests {
                     found.push(String::from_utf8(bytes[at..][object.clone()].to_vec()).expect("UTF-8"));
                     at += object.end;
                 }
-                Scan::Begun(_) => return Ok(found),
+                Scan::Incomplete(_) => return Ok(found),
             }
         }
     }
 
     #[test]
-    fn objects_stand_apart_or_not() {
+    fn objects_are_found_with_and_without_separators() {
         let whole = |bytes: &[u8]| scan_all(bytes).expect("a stream of objects");
         assert_eq!(
             whole(b"{}{\"a\":[{}]}\0\0 \r\n\t{\"}\":\"{\\\"\\\\\"}{"),
@@ -125,26 +125,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_shows_where_it_begins() {
+    fn anything_but_an_object_is_refused_at_its_first_byte() {
         for (bytes, error) in [
-            (&b"{}x"[..], Stream::NoObject),
-            (b"[{}]", Stream::NoObject),
-            (b"{} }", Stream::NoObject),
-            (b"{\"msgid\":1\0{}", Stream::BrokenOff),
-            (b"{\"msgid\0", Stream::BrokenOff),
+            (&b"{}x"[..], StreamError::NotAnObject),
+            (b"[{}]", StreamError::NotAnObject),
+            (b"{} }", StreamError::NotAnObject),
+            (b"{\"msgid\":1\0{}", StreamError::Truncated),
+            (b"{\"msgid\0", StreamError::Truncated),
         ] {
             assert_eq!(scan_all(bytes), Err(error), "{}", bytes.escape_ascii());
         }
     }
 
     #[test]
-    fn length_is_bounded_with_and_without_an_end() {
+    fn complete_and_incomplete_objects_are_bounded_alike() {
         let of = |length: usize| [b"{\"", "x".repeat(length - 4).as_bytes(), b"\"}"].concat();
         let mut scanner = Scanner::default();
         assert_eq!(scanner.scan(&of(100), 100), Ok(Scan::Object(0..100)));
-        assert_eq!(scanner.scan(&of(101), 100), Err(Stream::TooLong(100)));
+        assert_eq!(scanner.scan(&of(101), 100), Err(StreamError::TooLong(100)));
         let mut scanner = Scanner::default();
-        assert_eq!(scanner.scan(&of(101)[..100], 100), Ok(Scan::Begun(0)));
-        assert_eq!(scanner.scan(&of(101), 100), Err(Stream::TooLong(100)));
+        assert_eq!(scanner.scan(&of(101)[..100], 100), Ok(Scan::Incomplete(0)));
+        assert_eq!(scanner.scan(&of(101), 100), Err(StreamError::TooLong(100)));
     }
 }

@@ -1,9 +1,10 @@
-//! LOGIN_MSG_ACK: who logged in, friends, groups and their users, and what was missed.
+//! LOGIN_MSG_ACK: the user who logged in, friends, groups with their users, and offline messages.
 //!
-//! Every list is an array of strings, each of which is JSON again: `"friends":["{\"id\":2,…}"]`. What does not fit is left
-//! out: friends come first, then the groups, each with a user at least, then further users, then what was missed.
+//! Every list is an array of strings, each of which is JSON again: `"friends":["{\"id\":2,…}"]`. Rows that do not fit are
+//! left out. Friends take their room first, then groups with one user each, then further users, then messages.
 
-use super::{Style, escape, message};
+use super::style::Style;
+use super::{escape, message};
 use crate::contact::Friend;
 use crate::group::{Group, Member, Role};
 use crate::presence::Presence;
@@ -11,17 +12,16 @@ use crate::{Message, UserId};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// What a client is told when it has logged in.
+/// The answer to a login that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
     pub id: UserId,
-    /// The account's name.
     pub name: Box<str>,
-    /// Friends, as many as are worth trying.
+    /// Candidates; those that fit are sent.
     pub friends: Vec<Friend>,
-    /// Groups with their members, the same.
+    /// Candidates with their members; those that fit are sent.
     pub groups: Vec<(Group, Vec<Member>)>,
-    /// The first of what was missed, in order.
+    /// The oldest unacknowledged messages, in order; those that fit are sent.
     pub missed: Vec<Arc<Message>>,
 }
 
@@ -63,8 +63,8 @@ struct AnswerFields<'a> {
 }
 
 impl Welcome {
-    /// Appends the object without its NUL; how many of the missed messages are in it. The others follow as objects of
-    /// their own.
+    /// Appends the object without its NUL. Returns how many of the missed messages it contains; the others follow as
+    /// objects of their own. `time` formats the time of a message.
     pub fn put(&self, out: &mut Vec<u8>, style: &Style, time: &mut dyn FnMut(&Message) -> Box<str>) -> usize {
         let (friends, groups, offlinemsg) = (&[][..], &[][..], &[][..]);
         let mut answer = AnswerFields {
@@ -92,7 +92,7 @@ impl Welcome {
         missed.len()
     }
 
-    /// As many groups as fit with one user each, and then their other users.
+    /// The groups that fit with one user each, then as many of their other users as fit.
     fn groups(&self, room: &mut Room) -> Vec<String> {
         let mut fitting: Vec<(&Group, Vec<String>, &[Member])> = Vec::new();
         room.open(",\"groups\":[]", |room| {
@@ -107,7 +107,7 @@ impl Welcome {
         for (_, users, others) in &mut fitting {
             for other in *others {
                 let user = user(other);
-                // Within the users it is a string, with a comma; and the group is a string again.
+                // A user is a string within `users`, with a comma, and its group is a string again.
                 let quoted = format!(",{}", escape::object(&user));
                 if !room.take_bytes(escape::length(&quoted)) {
                     break;
@@ -126,7 +126,7 @@ fn friend(friend: &Friend) -> String {
 
 fn user(member: &Member) -> String {
     let Member { id, name, state, role } = member;
-    // The family's two words, and one for what it does not have.
+    // The clients know `creator` and `normal`; they show any other word as it is.
     let role = match role {
         Role::Owner => "creator",
         Role::Admin => "admin",
@@ -140,7 +140,7 @@ fn group_object(group: &Group, users: &[String]) -> String {
     escape::object(&GroupFields { id: conversation.0, groupname: name, groupdesc: desc, users })
 }
 
-/// Bytes that are left.
+/// Bytes that are left for lists.
 struct Room(usize);
 
 impl Room {
@@ -150,12 +150,12 @@ impl Room {
         left.is_some()
     }
 
-    /// Takes what a string needs in a list: its quotes, and a comma, which the first of a list does not have.
+    /// Takes what a string needs in a list: its quotes, and a comma, although the first string has none.
     fn take(&mut self, item: &str) -> bool {
         self.take_bytes(escape::length(item) + "\"\",".len())
     }
 
-    /// Fills a list, whose brackets cost something as soon as anything is in it.
+    /// Fills a list. Its name and brackets take room only where it is not empty.
     fn open(&mut self, list: &str, fill: impl FnOnce(&mut Room)) {
         let before = self.0;
         if self.take_bytes(list.len() - ",".len()) {
@@ -168,14 +168,14 @@ impl Room {
         self.0 = before;
     }
 
-    /// As many as fit.
+    /// The items that fit; an item that does not fit is skipped.
     fn fill(&mut self, list: &str, items: impl Iterator<Item = String>) -> Vec<String> {
         let mut fitting = Vec::new();
         self.open(list, |room| fitting.extend(items.filter(|item| room.take(item))));
         fitting
     }
 
-    /// All before the first that does not fit.
+    /// The items before the first one that does not fit.
     fn fill_in_order(&mut self, list: &str, items: impl Iterator<Item = String>) -> Vec<String> {
         let mut fitting = Vec::new();
         self.open(list, |room| fitting.extend(items.take_while(|item| room.take(item))));

@@ -1,6 +1,6 @@
-//! Strategies for every value that the protocol carries.
+//! Strategies for every value of the protocol.
 
-#![allow(dead_code, reason = "each test file uses some of them")]
+#![allow(dead_code, reason = "each test file uses some strategies")]
 
 use proptest::collection::vec;
 use proptest::option;
@@ -30,7 +30,7 @@ pub fn kinds() -> Vec<u16> {
     all.filter(|&kind| kind != request::HEARTBEAT).chain([99]).collect()
 }
 
-/// Text of at most `characters`: ASCII, what JSON escapes, and the far ends of Unicode.
+/// Text of at most `characters`: ASCII, characters that JSON escapes, and the limits of Unicode.
 pub fn text(characters: usize) -> impl Strategy<Value = Box<str>> {
     let odd = select(vec![
         '\0',
@@ -87,7 +87,7 @@ fn who() -> impl Strategy<Value = Who> {
 }
 
 fn cid() -> impl Strategy<Value = Box<str>> {
-    let own = bytes(1, limits::CID_BYTES).prop_filter("the server's", |cid| !cid.starts_with('\0'));
+    let own = bytes(1, limits::CID_BYTES).prop_filter("made by the server", |cid| !cid.starts_with('\0'));
     prop_oneof![own, any::<(u64, u64)>().prop_map(|(boot, count)| message::server_cid(boot, count))]
 }
 

@@ -102,7 +102,7 @@ impl Codec for Legacy {
                     self.handle_object(&bytes[used + object.start..end], channel, context)?;
                     used = end;
                 }
-                Ok(Scan::Begun(begin)) => return Ok(used + begin),
+                Ok(Scan::Incomplete(begin)) => return Ok(used + begin),
                 Err(error) => {
                     self.warn(channel, format_args!("closed: {error}"));
                     return Err(CloseReason::BadObject);
@@ -229,7 +229,7 @@ impl Legacy {
             Err(Fault::Register(errmsg)) => {
                 self.refuse(request::REGISTER, Errno::BadRequest, &errmsg, channel, context);
             }
-            Err(Fault::Ignored(what)) => self.warn(channel, format_args!("ignored {what}")),
+            Err(Fault::Ignored(what)) => self.warn(channel, format_args!("ignored a request: {what}")),
         }
         Ok(())
     }

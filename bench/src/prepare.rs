@@ -8,6 +8,7 @@ use crate::error::Error;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use indicatif::ProgressBar;
+use logic::contract::account;
 use logic::{Ticket, Write, Written};
 use runtime::queue::{Bell, Gone, Inbox, queue};
 use std::sync::Arc;
@@ -32,14 +33,16 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
     let bar = ProgressBar::new(names.len() as u64);
     let mut accounts = Vec::with_capacity(names.len());
     for batch in names.chunks(BATCH) {
-        let create = |name: &String| Write::CreateAccount {
-            name: name.as_str().into(),
-            password: hash.clone(),
-            nick: None,
+        let create = |name: &String| {
+            Write::Account(account::Write::Create {
+                name: name.as_str().into(),
+                password: hash.clone(),
+                nick: None,
+            })
         };
         let writes = (0..).map(Ticket).zip(batch.iter().map(create)).collect();
         for (outcome, name) in database.write(writes)?.into_iter().zip(batch) {
-            let Written::AccountCreated { user, token } = outcome else {
+            let Written::Account(account::Written::Created { user, token }) = outcome else {
                 return Err(Error::Usage(format!("the account {name} could not be made: {outcome:?}")));
             };
             accounts.push(Account {
@@ -109,6 +112,7 @@ impl Database {
 mod tests {
     use super::*;
     use crate::accounts::load;
+    use logic::contract::session;
 
     #[test]
     fn accounts_are_in_the_database_and_in_the_file() {
@@ -129,9 +133,9 @@ mod tests {
         let mut database = Database::open(&settings).unwrap();
         // The database knows the last of them by its token.
         let last = &accounts[1_000];
-        let extend = Write::ExtendToken { token: last.token.clone() };
+        let extend = Write::Session(session::Write::ExtendToken { token: last.token.clone() });
         match database.write(vec![(Ticket(1), extend)]).unwrap().pop() {
-            Some(Written::TokenReady { user, name, .. }) => {
+            Some(Written::Session(session::Written::TokenReady { user, name, .. })) => {
                 assert_eq!((user, &*name), (last.id, &*last.name));
             }
             other => panic!("{other:?}"),

@@ -1,6 +1,8 @@
 //! The rules with everybody logged in, and a storage that says yes at once.
 
-use logic::store::{Standing, Token};
+use logic::contract::message::Stored;
+use logic::contract::timeline::Standing;
+use logic::contract::{self, Denial, Token};
 use logic::{ConnId, Effects, Found, Input, Logic, Now, Read, Rules, Write, Written};
 use std::sync::Arc;
 use wire::message::Send;
@@ -111,19 +113,30 @@ impl Hall {
 
     fn write(&mut self, write: Write) -> Written {
         match write {
-            Write::ExtendToken { token: text } => {
+            Write::Session(contract::session::Write::ExtendToken { token: text }) => {
                 let user = UserId(text.parse().expect("tokens here are ids"));
                 let token = Token { text, hash: [0; 32], expires: UnixMillis(0) };
-                Written::TokenReady { user, name: "somebody".into(), token }
+                Written::Session(contract::session::Written::TokenReady {
+                    user,
+                    name: "somebody".into(),
+                    token,
+                })
             }
-            Write::Append(append) => {
-                let Target::Conversation(conversation) = append.target else { return Written::NotFound };
+            Write::Message(contract::message::Write::Append(append)) => {
+                let Target::Conversation(conversation) = append.target else {
+                    return Written::Denied(Denial::NotFound);
+                };
                 let (members, last) = &mut self.conversations[conversation.0 as usize - 1];
                 *last += 1;
                 let kind =
                     if members.len() == 2 { ConversationKind::Direct } else { ConversationKind::Group };
-                let message = append.stored_at((conversation, kind), Seq(*last), self.now.wall);
-                Written::Appended { message, members: Arc::clone(members), member_version: 1 }
+                let message =
+                    append.into_message(kind, Stored { conversation, seq: Seq(*last), time: self.now.wall });
+                Written::Message(contract::message::Written::Appended {
+                    message,
+                    members: Arc::clone(members),
+                    member_version: 1,
+                })
             }
             _ => Written::Done,
         }
@@ -131,11 +144,19 @@ impl Hall {
 
     fn read(&self, read: &Read) -> Found {
         match read {
-            Read::Login { .. } => Found::Login(Box::default()),
-            Read::Standing { conversation, .. } => {
+            Read::Session(contract::session::Read::LoginView { .. }) => {
+                Found::Session(contract::session::Found::LoginView(Box::default()))
+            }
+            Read::Timeline(contract::timeline::Read::Standing { conversation, .. }) => {
                 let last = Seq(self.conversations[conversation.0 as usize - 1].1);
                 let kind = ConversationKind::Group;
-                Found::Standing(Some(Standing { kind, peer: None, last, delivered: Seq(0), read: Seq(0) }))
+                Found::Timeline(contract::timeline::Found::Standing(Some(Standing {
+                    kind,
+                    peer: None,
+                    last,
+                    delivered: Seq(0),
+                    read: Seq(0),
+                })))
             }
             _ => Found::Unavailable,
         }

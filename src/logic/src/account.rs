@@ -1,11 +1,12 @@
 //! REGISTER: is the name free, hash the password, make the account.
 
 use crate::Now;
+use crate::contract::account::Password;
+use crate::contract::{self, Read, Token, Write};
 use crate::effect::{Effects, PasswordJob};
 use crate::limits::{BUSY_RETRY_MS, PASSWORDS_MAX};
 use crate::parked::{Asked, Stage};
 use crate::state::State;
-use crate::store::{Account, Read, Token, Write};
 use wire::account;
 use wire::account::Registered;
 use wire::account::{Register, Who};
@@ -15,7 +16,7 @@ const TAKEN: &str = "`name` is taken";
 
 pub(crate) fn register(state: &mut State, now: Now, asked: Asked, register: Box<Register>, fx: &mut Effects) {
     // Asked first, because hashing is what costs: a taken name is refused at once.
-    let read = Read::Account(Who::Name(register.name.clone()));
+    let read = Read::Account(contract::account::Read::Password(Who::Name(register.name.clone())));
     state.read(now, Some(asked), Stage::RegisterName(register), read, fx);
 }
 
@@ -24,7 +25,7 @@ pub(crate) fn name_known(
     now: Now,
     asked: Option<Asked>,
     register: Box<Register>,
-    holder: Option<Account>,
+    holder: Option<Password>,
     fx: &mut Effects,
 ) {
     let Some(asked) = asked else { return };
@@ -54,7 +55,13 @@ pub(crate) fn hashed(
     fx: &mut Effects,
 ) {
     let Register { name, nick, .. } = register;
-    state.write(now, asked, Stage::RegisterAccount, Write::CreateAccount { name, password, nick }, fx);
+    state.write(
+        now,
+        asked,
+        Stage::RegisterAccount,
+        Write::Account(contract::account::Write::Create { name, password, nick }),
+        fx,
+    );
 }
 
 pub(crate) fn made(

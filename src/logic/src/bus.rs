@@ -1,7 +1,7 @@
 //! What nodes tell one another: plain data. Everything on the bus is a hint that may be lost, late or out of order; the
 //! database is the truth.
 
-use crate::store::{Epoch, Ticket};
+use crate::contract::{Epoch, Ticket};
 use std::sync::Arc;
 use wire::{ConversationId, Push, UserId};
 
@@ -21,7 +21,7 @@ pub enum News {
     /// For the channel's user, or, if it is a message, for the members of its conversation.
     Push {
         push: Push,
-        /// Of the conversation of a message, see [`crate::Written::Appended`]; else 0.
+        /// Of the conversation of a message, see [`contract::message::Written::Appended`]; else 0.
         member_version: u32,
     },
     /// A session on that node has ended: the account was claimed for a newer one.

@@ -1,10 +1,10 @@
 //! Friends, and who of them is online.
 
+use crate::contract::{self, Read, Write};
 use crate::effect::Effects;
 use crate::parked::{Asked, Stage};
 use crate::session::SessionRef;
 use crate::state::State;
-use crate::store::{Read, Write};
 use crate::{Now, delivery};
 use wire::account::Who;
 use wire::contact::{Added, FriendState};
@@ -23,7 +23,7 @@ pub(crate) fn add(
     message: Option<Box<str>>,
     fx: &mut Effects,
 ) {
-    let write = state.fenced(session, Write::AddFriend { user, who });
+    let write = state.fenced(session, Write::Contact(contract::contact::Write::Add { user, who }));
     state.write(now, Some(asked), Stage::AddFriend { user, message }, write, fx);
 }
 
@@ -53,7 +53,8 @@ pub(crate) fn added(
     if state.is_present(peer) {
         announce(state, now, peer, Presence::Online, &[user], fx);
     } else if state.cluster.is_some() {
-        let read = Read::Online { users: vec![peer], grace: state.rules.grace };
+        let read =
+            Read::Presence(contract::presence::Read::Online { users: vec![peer], grace: state.rules.grace });
         state.read(now, None, Stage::FriendOnline { user, peer }, read, fx);
     }
 }

@@ -4,9 +4,10 @@
 //! within that second finds the cursors as they were left. How far it got stays so for one to two seconds more, for a read
 //! that began before the write may be answered after it.
 
+use crate::contract::Epoch;
+use crate::contract::timeline::{CursorMove, CursorStep};
 use crate::limits::{CURSOR_BATCH, CURSORS_KEPT, CURSORS_MAX};
 use crate::map::{Map, map};
-use crate::store::{CursorMove, CursorStep, Epoch};
 use std::collections::VecDeque;
 use wire::{ConversationId, Seq, UserId};
 

@@ -11,12 +11,13 @@
 //! ```
 
 use crate::bus::{BusOrder, Channel, News};
+use crate::contract::timeline::UnreadPage;
+use crate::contract::{self, Read};
 use crate::effect::{Effects, Order};
 use crate::limits::{FEED_BYTES, FEED_MESSAGES, OUTPUT_HARD, OUTPUT_SOFT};
 use crate::parked::Stage;
 use crate::session::{Behind, Session, SessionRef, Track};
 use crate::state::State;
-use crate::store::{Read, UnreadPage};
 use crate::{ConnId, Now, welcome};
 use std::sync::Arc;
 use wire::message;
@@ -194,7 +195,13 @@ pub(crate) fn unread_known(state: &mut State, now: Now, key: SessionRef, page: U
         Some(last) if page.more => {
             let after = last.conversation;
             session.unread_after = Some(after);
-            state.read(now, None, Stage::Unread(key), Read::Unread { user, after }, fx);
+            state.read(
+                now,
+                None,
+                Stage::Unread(key),
+                Read::Timeline(contract::timeline::Read::Unread { user, after }),
+                fx,
+            );
         }
         _ => {
             session.unread_after = None;
@@ -219,7 +226,13 @@ pub(crate) fn retry(state: &mut State, now: Now, key: SessionRef, fx: &mut Effec
     let Some(session) = state.sessions.get(key) else { return };
     let user = session.user;
     if let Some(after) = session.unread_after {
-        state.read(now, None, Stage::Unread(key), Read::Unread { user, after }, fx);
+        state.read(
+            now,
+            None,
+            Stage::Unread(key),
+            Read::Timeline(contract::timeline::Read::Unread { user, after }),
+            fx,
+        );
     }
     feed(state, now, key, fx);
 }
@@ -244,7 +257,12 @@ pub(crate) fn feed(state: &mut State, now: Now, key: SessionRef, fx: &mut Effect
     let (conversation, after) = (track.conversation, track.pushed);
     session.feeding = true;
     session.fed = conversation;
-    let read = Read::Feed { conversation, after, limit: room.min(FEED_MESSAGES), bytes: FEED_BYTES };
+    let read = Read::Timeline(contract::timeline::Read::Feed {
+        conversation,
+        after,
+        limit: room.min(FEED_MESSAGES),
+        bytes: FEED_BYTES,
+    });
     state.read(now, None, Stage::Feed { session: key, conversation }, read, fx);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::bus::BusOrder;
 use crate::conn::ConnId;
-use crate::store::{Read, Ticket, Write};
+use crate::contract::{Read, Ticket, Write};
 use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};

@@ -2,12 +2,12 @@
 //! resumes them.
 
 use crate::Now;
+use crate::contract::{self, Epoch, Fence, Read, TokenHash, Write};
 use crate::effect::Effects;
 use crate::limits::ABSENT_MAX;
 use crate::map::{Map, map};
 use crate::parked::Stage;
 use crate::state::State;
-use crate::store::{Epoch, Read, TokenHash, Write};
 use std::collections::VecDeque;
 use wire::UserId;
 
@@ -90,7 +90,10 @@ pub(crate) fn expire(state: &mut State, now: Now, fx: &mut Effects) {
             over(state, now, user, fx);
         } else {
             // It may have been resumed on another node.
-            let write = Write::Release { user, epoch, ended: true };
+            let write = Write::Session(contract::session::Write::Release {
+                fence: Fence { user, epoch },
+                ended: true,
+            });
             state.write(now, None, Stage::Expire(user), write, fx);
         }
     }
@@ -98,5 +101,11 @@ pub(crate) fn expire(state: &mut State, now: Now, fx: &mut Effects) {
 
 /// A session is over: its friends are told.
 pub(crate) fn over(state: &mut State, now: Now, user: UserId, fx: &mut Effects) {
-    state.read(now, None, Stage::Presence(user), Read::FriendIds { user }, fx);
+    state.read(
+        now,
+        None,
+        Stage::Presence(user),
+        Read::Contact(contract::contact::Read::FriendIds { user }),
+        fx,
+    );
 }

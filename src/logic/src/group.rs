@@ -3,12 +3,12 @@
 use crate::Now;
 use crate::bus::Channel;
 use crate::cluster::channel;
+use crate::contract::{self, Write};
 use crate::effect::Effects;
 use crate::login::ENDED;
 use crate::parked::{Asked, Stage};
 use crate::session::SessionRef;
 use crate::state::State;
-use crate::store::Write;
 use wire::group;
 use wire::group::Created;
 use wire::{ConversationId, Errno, Reply, UserId};
@@ -22,7 +22,7 @@ pub(crate) fn create(
     desc: Box<str>,
     fx: &mut Effects,
 ) {
-    let write = state.fenced(session, Write::CreateGroup { owner, name, desc });
+    let write = state.fenced(session, Write::Group(contract::group::Write::Create { owner, name, desc }));
     state.write(now, Some(asked), Stage::CreateGroup, write, fx);
 }
 
@@ -85,7 +85,8 @@ pub(crate) fn join_now(
         channel::drop(state, &[Channel::Group(conversation)], fx);
         return superseded_or_gone(state, now, asked, fx);
     };
-    let write = state.fenced(session, Write::JoinGroup { user: live.user, conversation });
+    let write =
+        state.fenced(session, Write::Group(contract::group::Write::Join { user: live.user, conversation }));
     state.write(now, asked, Stage::JoinGroup { session, conversation }, write, fx);
 }
 

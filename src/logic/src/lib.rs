@@ -13,6 +13,7 @@ pub mod bus;
 mod cluster;
 pub mod conn;
 mod contact;
+pub mod contract;
 mod cursor;
 mod delivery;
 pub mod effect;
@@ -31,15 +32,14 @@ mod request;
 mod rules;
 mod session;
 mod state;
-pub mod store;
 mod waiting_line;
 mod welcome;
 
 pub use bus::{BusInput, BusOrder};
 pub use conn::ConnId;
+pub use contract::{Found, Read, Ticket, Write, Written};
 pub use effect::{CloseReason, Effects, Order, PasswordJob, PasswordResult};
 pub use rules::Logic;
-pub use store::{Found, Read, Ticket, Write, Written};
 
 use std::net::IpAddr;
 use std::sync::Arc;

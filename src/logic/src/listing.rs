@@ -2,12 +2,12 @@
 
 use crate::Now;
 use crate::cluster::place;
+use crate::contract::{self, Denial, Found, Read};
 use crate::cursor::Cursors;
 use crate::effect::Effects;
 use crate::limits::GROUPS_BYTES;
 use crate::parked::{Asked, Stage};
 use crate::state::State;
-use crate::store::{Found, Read};
 use wire::contact::{Friend, FriendsPage};
 use wire::group::{Group, GroupsPage, Member, MembersPage};
 use wire::presence::Presence;
@@ -28,15 +28,19 @@ pub(crate) fn begin(
             conversation,
             direction,
             limit,
-        })) => Read::History { user, conversation, direction, limit },
-        Command::Contact(contact::Request::Friends(page)) => Read::Friends { user, page },
+        })) => Read::Timeline(contract::timeline::Read::History { user, conversation, direction, limit }),
+        Command::Contact(contact::Request::Friends(page)) => {
+            Read::Contact(contract::contact::Read::Friends { user, page })
+        }
         Command::Group(group::Request::Members(group::Members { conversation, page })) => {
-            Read::Members { user, conversation, page }
+            Read::Group(contract::group::Read::Members { user, conversation, page })
         }
         Command::Timeline(timeline::Request::Conversations(timeline::Conversations { before, limit })) => {
-            Read::Conversations { user, before, limit }
+            Read::Timeline(contract::timeline::Read::Conversations { user, before, limit })
         }
-        Command::Group(group::Request::Groups(page)) => Read::Groups { user, page },
+        Command::Group(group::Request::Groups(page)) => {
+            Read::Group(contract::group::Read::Groups { user, page })
+        }
         _ => unreachable!("only listings come here"),
     };
     state.read(now, Some(asked), Stage::Listing { user }, read, fx);
@@ -52,24 +56,29 @@ pub(crate) fn found(
 ) {
     let Some(asked) = asked else { return };
     let reply = match found {
-        Found::History { messages, more, first_seq } => {
+        Found::Timeline(contract::timeline::Found::History { messages, more, first_seq }) => {
             Reply::Timeline(timeline::Reply::History(Box::new(HistoryPage { messages, more, first_seq })))
         }
-        Found::Friends { friends: rows, more } => {
+        Found::Contact(contract::contact::Found::Friends { friends: rows, more }) => {
             Reply::Contact(contact::Reply::Friends(Box::new(FriendsPage {
                 friends: friends(state, rows),
                 requests: Vec::new(),
                 more,
             })))
         }
-        Found::Members { members, more } => {
-            let member = |(id, name, role)| Member { id, name, state: state.presence(id), role };
+        Found::Group(contract::group::Found::Members { members, more }) => {
+            let member = |row: contract::group::Member| Member {
+                id: row.user,
+                name: row.name,
+                state: state.presence(row.user),
+                role: row.role,
+            };
             Reply::Group(group::Reply::Members(Box::new(MembersPage {
                 members: members.into_iter().map(member).collect(),
                 more,
             })))
         }
-        Found::Conversations { mut entries, more } => {
+        Found::Timeline(contract::timeline::Found::Conversations { mut entries, more }) => {
             for entry in &mut entries {
                 lay_over(&state.cursors, user, entry);
             }
@@ -78,11 +87,11 @@ pub(crate) fn found(
                 more,
             })))
         }
-        Found::Groups { mut groups, more } => {
+        Found::Group(contract::group::Found::Groups { mut groups, more }) => {
             let more = more | cut_groups(&mut groups, GROUPS_BYTES);
             Reply::Group(group::Reply::Groups(Box::new(GroupsPage { groups, more })))
         }
-        Found::Forbidden => {
+        Found::Denied(Denial::Forbidden) => {
             return state.refuse(now, asked, Errno::Forbidden, "only members may see a conversation", fx);
         }
         _ => return state.unavailable(now, Some(asked), fx),
@@ -100,7 +109,7 @@ pub(crate) fn found(
         return state.answer(now, asked, reply, fx);
     }
     // Of users elsewhere the database knows.
-    let read = Read::Online { users: absent, grace: state.rules.grace };
+    let read = Read::Presence(contract::presence::Read::Online { users: absent, grace: state.rules.grace });
     state.read(now, Some(asked), Stage::ListingOnline(Box::new(reply)), read, fx);
 }
 
@@ -152,8 +161,13 @@ pub(crate) fn cut_groups(groups: &mut Vec<Group>, bytes: usize) -> bool {
 }
 
 /// Friends with their state.
-pub(crate) fn friends(state: &State, rows: Vec<(UserId, Box<str>)>) -> Vec<Friend> {
-    rows.into_iter().map(|(id, name)| Friend { id, name, state: state.presence(id) }).collect()
+pub(crate) fn friends(state: &State, rows: Vec<contract::contact::Friend>) -> Vec<Friend> {
+    let friend = |row: contract::contact::Friend| Friend {
+        id: row.user,
+        name: row.name,
+        state: state.presence(row.user),
+    };
+    rows.into_iter().map(friend).collect()
 }
 
 /// Lays cursors that are not written yet over an entry that was read.

@@ -11,13 +11,14 @@
 
 use crate::cluster::{entry, place};
 use crate::conn::ConnId;
+use crate::contract::session::LoginView;
+use crate::contract::{self, Epoch, Read, Ticket, Token, TokenHash, Write};
 use crate::effect::{CloseReason, Effects, Order, PasswordJob};
 use crate::guard::Suspect;
 use crate::limits::{DRAIN_RETRY_MS, LOGIN_GROUPS_BYTES};
 use crate::parked::{Asked, LoginAccount, Stage, TokenReply};
 use crate::session::{Joining, Session, SessionRef};
 use crate::state::{GOING_AWAY, State};
-use crate::store::{Account, Epoch, LoginView, Read, Ticket, Token, TokenHash, Write};
 use crate::welcome::{self, Welcoming};
 use crate::{Conflict, Now, account, cluster, contact, delivery, grace, listing, rules};
 use std::hash::BuildHasher;
@@ -49,10 +50,16 @@ pub(crate) fn begin(
     match credentials {
         Credentials::Token(token) => {
             let stage = Stage::LoginToken { device, made: false };
-            state.write(now, Some(asked), stage, Write::ExtendToken { token }, fx);
+            state.write(
+                now,
+                Some(asked),
+                stage,
+                Write::Session(contract::session::Write::ExtendToken { token }),
+                fx,
+            );
         }
         Credentials::Password { who, password } => {
-            let read = Read::Account(who.clone());
+            let read = Read::Account(contract::account::Read::Password(who.clone()));
             let stage = Stage::LoginAccount(Box::new(LoginAccount { who, password, device }));
             state.read(now, Some(asked), stage, read, fx);
         }
@@ -65,7 +72,7 @@ pub(crate) fn account_known(
     now: Now,
     asked: Option<Asked>,
     login: LoginAccount,
-    account: Option<Account>,
+    account: Option<contract::account::Password>,
     fx: &mut Effects,
 ) {
     let Some(asked) = asked else { return };
@@ -81,13 +88,13 @@ pub(crate) fn account_known(
             Refusal::later(Errno::RateLimited, "too many wrong passwords; wait before the next try", wait);
         return state.answer(now, asked, refusal, fx);
     }
-    let (user, hash) = account.map_or((None, None), |account| (Some(account.user), Some(account.password)));
+    let (user, hash) = account.map_or((None, None), |account| (Some(account.user), Some(account.hash)));
     let stage = Stage::LoginPassword { user, suspect, device };
     let ticket = state.parking.park(Some(asked), stage, now.monotonic);
     fx.passwords.push((ticket, PasswordJob::Verify { hash, password }));
 }
 
-fn suspect(seed: u64, who: &Who, account: Option<&Account>) -> Suspect {
+fn suspect(seed: u64, who: &Who, account: Option<&contract::account::Password>) -> Suspect {
     const UNKNOWN: u64 = 1 << 63;
     Suspect(match (account, who) {
         (Some(account), _) => u64::from(account.user.0),
@@ -129,7 +136,7 @@ pub(crate) fn password_checked(
     if state.rules.conflict == Conflict::Reject && state.sessions.is_online(user) {
         return already_online(state, now, asked, fx);
     }
-    let write = Write::CreateToken { user, device: device.clone() };
+    let write = Write::Session(contract::session::Write::CreateToken { user, device: device.clone() });
     state.write(now, Some(asked), Stage::LoginToken { device, made: true }, write, fx);
 }
 
@@ -190,7 +197,13 @@ pub(crate) fn give_up(
 ) {
     // Nobody will get to know a token that was just made.
     if ready.made {
-        state.write(now, None, Stage::Nothing, Write::RevokeToken(ready.token.hash), fx);
+        state.write(
+            now,
+            None,
+            Stage::Nothing,
+            Write::Session(contract::session::Write::RevokeToken(ready.token.hash)),
+            fx,
+        );
     }
     let Some(asked) = asked else { return };
     match errno {
@@ -221,7 +234,13 @@ pub(crate) fn begin_session(
     // A client that reconnects with its token must not lose it to its own older connection.
     let resumed = before == Some(token.hash);
     if let Some(before) = before.filter(|_| !resumed) {
-        state.write(now, None, Stage::Nothing, Write::RevokeToken(before), fx);
+        state.write(
+            now,
+            None,
+            Stage::Nothing,
+            Write::Session(contract::session::Write::RevokeToken(before)),
+            fx,
+        );
     }
     let bucket = state.rates.arrive(user, now.monotonic);
     let claim = (token.hash, epoch);
@@ -247,7 +266,7 @@ pub(crate) fn read_view(
     fx: &mut Effects,
 ) {
     let Some(live) = state.sessions.get(session) else { return };
-    let read = Read::Login { user: live.user };
+    let read = Read::Session(contract::session::Read::LoginView { user: live.user });
     let ticket = state.parking.park(asked, Stage::LoginView { session, token }, now.monotonic);
     state.joins_by(session, ticket);
     fx.reads.push((ticket, read));
@@ -286,11 +305,11 @@ pub(crate) fn view_read(
     view: Box<LoginView>,
     fx: &mut Effects,
 ) {
-    let users: Vec<UserId> = view.friends.iter().map(|(friend, _)| *friend).collect();
+    let users: Vec<UserId> = view.friends.iter().map(|friend| friend.user).collect();
     if state.cluster.is_none() || users.is_empty() {
         return view_ready(state, now, asked, session, *token, (*view, Vec::new()), fx);
     }
-    let read = Read::Online { users, grace: state.rules.grace };
+    let read = Read::Presence(contract::presence::Read::Online { users, grace: state.rules.grace });
     let stage = Stage::LoginFriends { session, token, view };
     let ticket = state.parking.park(asked, stage, now.monotonic);
     state.joins_by(session, ticket);
@@ -369,7 +388,7 @@ pub(crate) fn logout(state: &mut State, now: Now, asked: Asked, session: Session
         // It could not be told of a refusal, and its token is not what it logs in by.
         return revoked(state, now, Some(asked), session, fx);
     }
-    let write = Write::RevokeToken(live.token);
+    let write = Write::Session(contract::session::Write::RevokeToken(live.token));
     state.write(now, Some(asked), Stage::Logout(session), write, fx);
 }
 
@@ -424,7 +443,13 @@ fn end(state: &mut State, now: Now, session: SessionRef, fx: &mut Effects) {
         }
         if session.is_legacy {
             // Its client does not know the token.
-            state.write(now, None, Stage::Nothing, Write::RevokeToken(session.token), fx);
+            state.write(
+                now,
+                None,
+                Stage::Nothing,
+                Write::Session(contract::session::Write::RevokeToken(session.token)),
+                fx,
+            );
         }
         cluster::release(state, now, (session.user, session.epoch), true, fx);
         grace::over(state, now, session.user, fx);

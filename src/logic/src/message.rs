@@ -1,13 +1,14 @@
 //! SEND: accepted, stored, answered, delivered. In that order.
 
 use crate::cluster::line::{self, Arrival};
+use crate::contract::message::{Append, StreamId};
+use crate::contract::{self, Epoch, Write};
 use crate::effect::Effects;
 use crate::limits::{APPEND_BYTES_MAX, APPENDS_MAX, BUSY_RETRY_MS};
 use crate::login::ENDED;
 use crate::parked::{Asked, Sending, Stage};
 use crate::session::SessionRef;
 use crate::state::{State, UNAVAILABLE};
-use crate::store::{Append, Epoch, Flight, Write};
 use crate::{Now, cluster, delivery};
 use std::sync::Arc;
 use wire::message;
@@ -37,7 +38,7 @@ pub(crate) fn store(
     asked: Asked,
     session: SessionRef,
     send: Send,
-    flight: Option<Flight>,
+    flight: Option<StreamId>,
     fx: &mut Effects,
 ) -> Result<(), Refusal> {
     let bytes = send.content.len();
@@ -59,8 +60,8 @@ pub(crate) fn store(
     let in_line = flight.is_some();
     let stage = Stage::Send(Sending { sender, epoch, session, cid: cid.clone(), bytes, in_line });
     let Send { target, content, content_type, .. } = send;
-    let append = Append { sender, epoch, sender_name, target, cid, content_type, content, flight };
-    state.write(now, Some(asked), stage, Write::Append(append), fx);
+    let append = Append { sender, epoch, sender_name, target, cid, content_type, content, stream: flight };
+    state.write(now, Some(asked), stage, Write::Message(contract::message::Write::Append(append)), fx);
     Ok(())
 }
 

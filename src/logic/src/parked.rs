@@ -3,10 +3,11 @@
 use crate::cluster::channel::Listening;
 use crate::cluster::entry::Entering;
 use crate::conn::ConnId;
+use crate::contract::session::LoginView;
+use crate::contract::{Epoch, Ticket};
 use crate::guard::Suspect;
 use crate::limits::{ANSWER_MS, LINE_MS};
 use crate::session::SessionRef;
-use crate::store::{Epoch, LoginView, Ticket};
 use crate::welcome::Welcoming;
 use slab::Slab;
 use wire::account::{Register, Who};

@@ -1,11 +1,12 @@
 //! ACK and READ: a member's cursors move, and the peer of a direct chat is told.
 
 use crate::conn::ConnId;
+use crate::contract::timeline::Standing;
+use crate::contract::{self, Epoch, Read};
 use crate::effect::Effects;
 use crate::parked::{Asked, Stage};
 use crate::session::SessionRef;
 use crate::state::State;
-use crate::store::{Epoch, Read, Standing};
 use crate::{Now, delivery};
 use wire::timeline;
 use wire::timeline::Receipt;
@@ -54,7 +55,13 @@ pub(crate) fn arrive(
         return;
     }
     let stage = Stage::Standing { session: key, conversation, seq, read };
-    state.read(now, asked, stage, Read::Standing { user, conversation }, fx);
+    state.read(
+        now,
+        asked,
+        stage,
+        Read::Timeline(contract::timeline::Read::Standing { user, conversation }),
+        fx,
+    );
 }
 
 /// A receipt that may be applied.

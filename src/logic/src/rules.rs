@@ -3,6 +3,7 @@
 use crate::bus::{BusInput, BusOrder};
 use crate::cluster::{Cluster, entry, line, place, watch};
 use crate::conn::ConnId;
+use crate::contract::{self, Denial, Epoch, Found, Ticket, Write, Written};
 use crate::cursor::Cursors;
 use crate::effect::{Effects, Order, PasswordResult};
 use crate::grace::Absences;
@@ -13,7 +14,6 @@ use crate::parked::{Asked, Overdue, Parked, Parking, Stage};
 use crate::rate::Rates;
 use crate::session::Sessions;
 use crate::state::{Connections, State};
-use crate::store::{Epoch, Found, Ticket, Write, Written};
 use crate::{
     Input, Now, Rules, account, cluster, contact, delivery, grace, group, listing, login, message, receipt,
     request, waiting_line, welcome,
@@ -94,55 +94,83 @@ impl Logic {
             (Stage::Send(sending), written) => sent(state, now, asked, &sending, written, fx),
             (Stage::Cursors(count), written) => {
                 let (done, left_out) = match written {
-                    Written::CursorsMoved { left_out } => (Some(count), left_out),
+                    Written::Timeline(contract::timeline::Written::CursorsMoved { left_out }) => {
+                        (Some(count), left_out)
+                    }
                     _ => (None, Vec::new()),
                 };
                 if let Some(moves) = state.cursors.end_write(done, &left_out) {
                     let stage = Stage::Cursors(moves.len());
-                    state.write(now, None, stage, Write::MoveCursors(moves), fx);
+                    state.write(
+                        now,
+                        None,
+                        stage,
+                        Write::Timeline(contract::timeline::Write::MoveCursors(moves)),
+                        fx,
+                    );
                 }
             }
-            (Stage::LoginToken { device, made }, Written::TokenReady { user, name, token }) => {
+            (
+                Stage::LoginToken { device, made },
+                Written::Session(contract::session::Written::TokenReady { user, name, token }),
+            ) => {
                 login::token_ready(state, now, asked, TokenReady { device, made, user, name, token }, fx);
             }
-            (Stage::LoginToken { .. }, Written::TokenInvalid) => {
+            (Stage::LoginToken { .. }, Written::Denied(Denial::TokenInvalid)) => {
                 if let Some(asked) = asked {
                     let sentence = "the token is expired, revoked or unknown; log in by password";
                     state.refuse(now, asked, Errno::TokenInvalid, sentence, fx);
                 }
             }
             (Stage::Logout(session), Written::Done) => login::revoked(state, now, asked, session, fx),
-            (Stage::RegisterAccount, Written::AccountCreated { user, token }) => {
+            (
+                Stage::RegisterAccount,
+                Written::Account(contract::account::Written::Created { user, token }),
+            ) => {
                 account::made(state, now, asked, user, token, fx);
             }
-            (Stage::RegisterAccount, Written::NameTaken) => account::taken(state, now, asked, fx),
-            (Stage::AddFriend { user, message }, Written::Friends { peer, .. }) => {
+            (Stage::RegisterAccount, Written::Denied(Denial::NameTaken)) => {
+                account::taken(state, now, asked, fx);
+            }
+            (
+                Stage::AddFriend { user, message },
+                Written::Contact(contract::contact::Written::Friends { peer, .. }),
+            ) => {
                 contact::added(state, now, asked, (user, message), peer, fx);
             }
-            (Stage::AddFriend { .. }, Written::NotFound) => {
+            (Stage::AddFriend { .. }, Written::Denied(Denial::NotFound)) => {
                 contact::refused(state, now, asked, Errno::NotFound, fx);
             }
-            (Stage::AddFriend { .. }, Written::Conflict) => {
+            (Stage::AddFriend { .. }, Written::Denied(Denial::Conflict)) => {
                 contact::refused(state, now, asked, Errno::Conflict, fx);
             }
-            (Stage::AddFriend { .. }, Written::Oneself) => {
+            (Stage::AddFriend { .. }, Written::Denied(Denial::Oneself)) => {
                 contact::refused(state, now, asked, Errno::BadRequest, fx);
             }
-            (Stage::CreateGroup, Written::GroupCreated(id)) => group::created(state, now, asked, id, fx),
+            (Stage::CreateGroup, Written::Group(contract::group::Written::Created(id))) => {
+                group::created(state, now, asked, id, fx);
+            }
             (Stage::JoinGroup { session, conversation }, written) => {
                 let joined = matches!(written, Written::Done);
                 group::join_over(state, session, conversation, joined, fx);
                 match written {
                     Written::Done => done(state, now, asked, fx),
-                    Written::Conflict => group::join_refused(state, now, asked, Errno::Conflict, fx),
-                    Written::NotFound => group::join_refused(state, now, asked, Errno::NotFound, fx),
+                    Written::Denied(Denial::Conflict) => {
+                        group::join_refused(state, now, asked, Errno::Conflict, fx);
+                    }
+                    Written::Denied(Denial::NotFound) => {
+                        group::join_refused(state, now, asked, Errno::NotFound, fx);
+                    }
                     other => not_done(state, now, asked, &other, fx),
                 }
             }
-            (Stage::Entering(entering), Written::Claimed { epoch, before }) => {
+            (
+                Stage::Entering(entering),
+                Written::Session(contract::session::Written::Claimed { epoch, before }),
+            ) => {
                 entry::claimed(state, now, asked, *entering, (epoch, before), fx);
             }
-            (Stage::Entering(entering), Written::Conflict) => {
+            (Stage::Entering(entering), Written::Denied(Denial::Conflict)) => {
                 entry::refused(state, now, asked, *entering, Errno::AlreadyOnline, fx);
             }
             (Stage::Entering(entering), _) => {
@@ -161,16 +189,25 @@ impl Logic {
         let state = &mut self.state;
         let Some(Parked { asked, stage, since, .. }) = state.parking.take(ticket) else { return };
         match (stage, found) {
-            (Stage::LoginAccount(login), Found::Account(account)) => {
+            (Stage::LoginAccount(login), Found::Account(contract::account::Found::Password(account))) => {
                 login::account_known(state, now, asked, *login, account, fx);
             }
-            (Stage::LoginView { session, token }, Found::Login(view)) => {
+            (
+                Stage::LoginView { session, token },
+                Found::Session(contract::session::Found::LoginView(view)),
+            ) => {
                 login::view_read(state, now, asked, (session, token), view, fx);
             }
-            (Stage::LoginFriends { session, token, view }, Found::Online(online)) => {
+            (
+                Stage::LoginFriends { session, token, view },
+                Found::Presence(contract::presence::Found::Online(online)),
+            ) => {
                 login::view_ready(state, now, asked, session, *token, (*view, online), fx);
             }
-            (Stage::LoginGroups { session, token }, Found::GroupIds(groups)) => {
+            (
+                Stage::LoginGroups { session, token },
+                Found::Group(contract::group::Found::GroupIds(groups)),
+            ) => {
                 entry::groups_known(state, now, asked, Stage::LoginView { session, token }, groups, fx);
             }
             (
@@ -179,49 +216,61 @@ impl Logic {
                 | Stage::LoginGroups { session, .. },
                 _,
             ) => login::view_failed(state, now, asked, session, fx),
-            (Stage::RegisterName(register), Found::Account(holder)) => {
+            (Stage::RegisterName(register), Found::Account(contract::account::Found::Password(holder))) => {
                 account::name_known(state, now, asked, register, holder, fx);
             }
             (Stage::Listing { user }, found) => listing::found(state, now, asked, user, found, fx),
-            (Stage::Standing { session, conversation, seq, read }, Found::Standing(standing)) => {
+            (
+                Stage::Standing { session, conversation, seq, read },
+                Found::Timeline(contract::timeline::Found::Standing(standing)),
+            ) => {
                 receipt::standing_known(state, now, asked, session, (conversation, seq, read), standing, fx);
             }
             (Stage::Welcome(welcoming), found) => {
                 welcome::members_known(state, now, asked, *welcoming, found, fx);
             }
-            (Stage::Feed { session, conversation }, Found::Feed { messages, more }) => {
+            (
+                Stage::Feed { session, conversation },
+                Found::Timeline(contract::timeline::Found::Feed { messages, more }),
+            ) => {
                 delivery::fed(state, now, session, conversation, messages, more, fx);
             }
             (Stage::Feed { session, .. }, _) => delivery::feed_failed(state, session),
-            (Stage::Unread(session), Found::Unread(page)) => {
+            (Stage::Unread(session), Found::Timeline(contract::timeline::Found::Unread(page))) => {
                 delivery::unread_known(state, now, session, page, fx);
             }
             (Stage::Unread(session), _) => delivery::unread_failed(state, session),
-            (Stage::Presence(user), Found::FriendIds(friends)) => {
+            (Stage::Presence(user), Found::Contact(contract::contact::Found::FriendIds(friends))) => {
                 contact::gone(state, now, user, &friends, fx);
             }
-            (Stage::ListingOnline(reply), Found::Online(online)) => {
+            (Stage::ListingOnline(reply), Found::Presence(contract::presence::Found::Online(online))) => {
                 listing::online_known(state, now, asked, *reply, &online, fx);
             }
-            (Stage::FriendOnline { user, peer }, Found::Online(online)) => {
+            (
+                Stage::FriendOnline { user, peer },
+                Found::Presence(contract::presence::Found::Online(online)),
+            ) => {
                 if !online.is_empty() {
                     contact::announce(state, now, peer, Presence::Online, &[user], fx);
                 }
             }
-            (Stage::Line { conversation, serial }, Found::Feed { messages, more }) => {
+            (
+                Stage::Line { conversation, serial },
+                Found::Timeline(contract::timeline::Found::Feed { messages, more }),
+            ) => {
                 line::fed(state, now, (conversation, serial), (messages, more), fx);
             }
-            (Stage::Line { conversation, serial }, Found::Roster(roster)) => {
+            (Stage::Line { conversation, serial }, Found::Node(contract::node::Found::Roster(roster))) => {
                 line::roster_known(state, now, (conversation, serial), since, roster.map(|r| *r), fx);
             }
             (Stage::Line { conversation, serial }, _) => {
                 line::read_failed(state, now, (conversation, serial));
             }
-            (Stage::Claims, Found::Claims { now: at, claims, unheard }) => {
+            (Stage::Claims, Found::Node(contract::node::Found::Claims { now: at, claims, unheard })) => {
                 watch::claims_known(state, now, since, (at, claims), unheard, fx);
             }
-            (Stage::Changes, Found::Changes { upto, more, ends }) => {
-                watch::changes_known(state, now, (upto, more), ends, fx);
+            (Stage::Changes, Found::Node(contract::node::Found::Changes(changes))) => {
+                watch::changes_known(state, now, *changes, fx);
             }
             (stage @ (Stage::Claims | Stage::Changes), _) => watch::read_failed(state, now, &stage),
             (_, Found::Unavailable) => state.unavailable(now, asked, fx),
@@ -336,15 +385,19 @@ fn sent(
 ) {
     let asked = if sending.in_line { waiting_line::answered(state, asked, sending, &written) } else { asked };
     match written {
-        Written::Appended { message, members, member_version } => {
+        Written::Message(contract::message::Written::Appended { message, members, member_version }) => {
             message::stored(state, now, asked, sending, message, (members, member_version), fx);
         }
-        Written::Duplicate { conversation, seq, time } => {
+        Written::Message(contract::message::Written::Duplicate(contract::message::Stored {
+            conversation,
+            seq,
+            time,
+        })) => {
             message::duplicate(state, now, asked, sending, (conversation, seq, time), fx);
         }
-        Written::NotFound => message::refused(state, now, asked, Errno::NotFound, fx),
-        Written::Forbidden => message::refused(state, now, asked, Errno::Forbidden, fx),
-        Written::Oneself => message::refused(state, now, asked, Errno::BadRequest, fx),
+        Written::Denied(Denial::NotFound) => message::refused(state, now, asked, Errno::NotFound, fx),
+        Written::Denied(Denial::Forbidden) => message::refused(state, now, asked, Errno::Forbidden, fx),
+        Written::Denied(Denial::Oneself) => message::refused(state, now, asked, Errno::BadRequest, fx),
         Written::Unavailable if sending.in_line => message::put_back(state, sending),
         Written::Superseded => message::superseded(state, now, asked, sending, fx),
         Written::Unavailable => message::unknown(state, now, asked, sending, fx),
@@ -390,7 +443,13 @@ fn write_cursors(state: &mut State, now: Now, fx: &mut Effects) {
         None => None,
     };
     if let Some(moves) = moves {
-        state.write(now, None, Stage::Cursors(moves.len()), Write::MoveCursors(moves), fx);
+        state.write(
+            now,
+            None,
+            Stage::Cursors(moves.len()),
+            Write::Timeline(contract::timeline::Write::MoveCursors(moves)),
+            fx,
+        );
     }
 }
 

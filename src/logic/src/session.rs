@@ -1,10 +1,10 @@
 //! Sessions: who is logged in, on which connection, and how far each was served.
 
 use crate::conn::ConnId;
+use crate::contract::{Epoch, Ticket, TokenHash};
 use crate::limits::{FRAME_OVERHEAD, LEGACY_WINDOW};
 use crate::map::{Map, map};
 use crate::rate::Bucket;
-use crate::store::{Epoch, Ticket, TokenHash};
 use slab::Slab;
 use std::sync::Arc;
 use wire::limits::UNACKED_MAX;

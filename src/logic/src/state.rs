@@ -2,6 +2,8 @@
 
 use crate::cluster::Cluster;
 use crate::conn::ConnId;
+use crate::contract::message::StreamId;
+use crate::contract::{Epoch, Fence, Read, Ticket, Write};
 use crate::cursor::Cursors;
 use crate::effect::{Effects, Order};
 use crate::grace::Absences;
@@ -10,7 +12,6 @@ use crate::limits::{BUSY_RETRY_MS, WAITING_MAX};
 use crate::parked::{Asked, Parking, Stage};
 use crate::rate::Rates;
 use crate::session::{SessionRef, Sessions};
-use crate::store::{Epoch, Flight, Read, Ticket, Write};
 use crate::waiting_line::Line;
 use crate::{Now, Rules, request};
 use std::borrow::Cow;
@@ -124,9 +125,9 @@ impl State {
     }
 
     /// A flight that begins.
-    pub fn next_flight(&mut self) -> Flight {
+    pub fn next_flight(&mut self) -> StreamId {
         self.flights += 1;
-        Flight(self.flights)
+        StreamId(self.flights)
     }
 
     /// Whether a user has a session, with a connection or within its grace.
@@ -150,7 +151,7 @@ impl State {
     pub fn fenced(&self, session: SessionRef, write: Write) -> Write {
         match self.sessions.get(session) {
             Some(live) if live.epoch != Epoch::NONE => {
-                Write::Fenced { user: live.user, epoch: live.epoch, write: Box::new(write) }
+                Write::Fenced(Fence { user: live.user, epoch: live.epoch }, Box::new(write))
             }
             _ => write,
         }

@@ -3,11 +3,12 @@
 //! closes, which is the only refusal that such a client understands.
 
 use crate::conn::ConnId;
+use crate::contract::Written;
+use crate::contract::message::StreamId;
 use crate::effect::{CloseReason, Effects, Order};
 use crate::limits::LINE_MS;
 use crate::parked::{Asked, Sending};
 use crate::state::{GOING_AWAY, State};
-use crate::store::{Flight, Written};
 use crate::{Now, message};
 use std::collections::VecDeque;
 use wire::Errno;
@@ -25,7 +26,7 @@ pub(crate) struct Line {
     with_storage: usize,
     /// Of those that are with storage, `None` where none is: it gives back all that follow one that it gave back, and
     /// remembers those flights for a while only.
-    flight: Option<Flight>,
+    flight: Option<StreamId>,
     /// Storage gave one back. Nothing is tried until it has answered all, and then everything again in order, in
     /// another flight.
     failed: bool,

@@ -6,11 +6,12 @@
 //! ```
 
 use crate::Now;
+use crate::contract::session::LoginView;
+use crate::contract::{self, Denial, Found, Read, Ticket};
 use crate::effect::{Effects, Order};
 use crate::parked::{Asked, Parked, Stage};
 use crate::session::SessionRef;
 use crate::state::State;
-use crate::store::{Found, LoginView, Read, Ticket};
 use crate::{contact, delivery, listing, login};
 use std::collections::VecDeque;
 use wire::group::{Group, Member};
@@ -85,10 +86,13 @@ fn go_on(state: &mut State, now: Now, asked: Option<Asked>, welcoming: Welcoming
     match next {
         Some(conversation) => {
             let page = Page { after: 0, limit: rows(state) as u32 };
-            fx.reads.push((ticket, Read::Members { user, conversation, page }));
+            fx.reads.push((ticket, Read::Group(contract::group::Read::Members { user, conversation, page })));
         }
         None if !absent.is_empty() => {
-            fx.reads.push((ticket, Read::Online { users: absent, grace: state.rules.grace }));
+            fx.reads.push((
+                ticket,
+                Read::Presence(contract::presence::Read::Online { users: absent, grace: state.rules.grace }),
+            ));
         }
         // Nothing outside answers this ticket: it is taken when what was missed is read.
         None => {
@@ -108,10 +112,10 @@ pub(crate) fn members_known(
     fx: &mut Effects,
 ) {
     let members = match found {
-        Found::Members { members, .. } => members,
+        Found::Group(contract::group::Found::Members { members, .. }) => members,
         // Left the group meanwhile.
-        Found::Forbidden => Vec::new(),
-        Found::Online(online) => {
+        Found::Denied(Denial::Forbidden) => Vec::new(),
+        Found::Presence(contract::presence::Found::Online(online)) => {
             let lists = welcoming.groups.iter_mut();
             lists.for_each(|(_, members)| listing::mark_members_online(members, &online));
             welcoming.members_online = true;
@@ -120,7 +124,12 @@ pub(crate) fn members_known(
         _ => return login::view_failed(state, now, asked, welcoming.session, fx),
     };
     if let Some(group) = welcoming.unread.pop_front() {
-        let member = |(id, name, role)| Member { id, name, state: state.presence(id), role };
+        let member = |contract::group::Member { user: id, name, role }| Member {
+            id,
+            name,
+            state: state.presence(id),
+            role,
+        };
         welcoming.groups.push((group, members.into_iter().map(member).collect()));
     }
     go_on(state, now, asked, welcoming, fx);

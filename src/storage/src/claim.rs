@@ -1,9 +1,11 @@
 //! Who may take over an account's session, and from whom, in every database.
 
-use logic::store::{Holder, NODE_SILENT_MS, TokenHash, Written, node_grace};
+use logic::contract::node::{SILENT_MS, node_grace};
+use logic::contract::session::Holder;
+use logic::contract::{Denial, TokenHash, Written};
 use wire::{UnixMillis, UserId};
 
-/// The particulars of a [`logic::store::Write::Claim`].
+/// The particulars of a [`logic::contract::session::Write::Claim`].
 #[derive(Clone, Copy)]
 pub struct Claim<'a> {
     pub user: UserId,
@@ -31,9 +33,9 @@ impl Claim<'_> {
         let Some(Held { holder, lost_at, seen_at }) = held else { return Ok(None) };
         let is_within = |at: UnixMillis, ms: u64| at.0 + ms > now.0;
         let seen_within = |ms| seen_at.is_some_and(|at| is_within(at, ms));
-        let is_another = lost_at.is_none() && holder.token != *self.token && seen_within(NODE_SILENT_MS);
+        let is_another = lost_at.is_none() && holder.token != *self.token && seen_within(SILENT_MS);
         if self.unless_held && is_another {
-            return Err(Written::Conflict);
+            return Err(Written::Denied(Denial::Conflict));
         }
         let is_in_force =
             seen_within(node_grace(self.grace)) && lost_at.is_none_or(|at| is_within(at, self.grace));

@@ -1,38 +1,39 @@
 //! Flights of messages of which one was given back: what was sent after it is given back as well, so that all of them
-//! are tried again in order (see [`logic::store::Flight`]).
+//! are tried again in order (see [`logic::contract::StreamId`]).
 
+use logic::contract::Written;
+use logic::contract::message::StreamId;
 use logic::limits::APPENDS_MAX;
-use logic::store::{Flight, Written};
 use std::collections::{BTreeSet, VecDeque};
 
-/// What is remembered: no more flights than messages can be on their way, those that something was given back of last. Of a
-/// flight that is forgotten nothing is on its way any more.
+/// What is remembered: no more streams than messages can be on their way, those that something was given back of last. Of a
+/// stream that is forgotten nothing is on its way any more.
 const KEPT_MAX: usize = APPENDS_MAX;
 
-/// The flights that nothing of may be stored any more.
+/// The streams that nothing of may be stored any more.
 #[derive(Debug, Default)]
 pub struct Grounded {
-    flights: BTreeSet<Flight>,
-    /// The same as they came: the number says when a flight began, and an old connection may fly by a low one for long.
-    in_order: VecDeque<Flight>,
+    streams: BTreeSet<StreamId>,
+    /// The same as they came: the number says when a stream began, and an old connection may fly by a low one for long.
+    in_order: VecDeque<StreamId>,
 }
 
 impl Grounded {
     /// Whether a message must be given back, because one before it was.
-    pub fn has(&self, flight: Option<Flight>) -> bool {
-        flight.is_some_and(|flight| self.flights.contains(&flight))
+    pub fn has(&self, stream: Option<StreamId>) -> bool {
+        stream.is_some_and(|stream| self.streams.contains(&stream))
     }
 
     /// A message was answered.
-    pub fn learn(&mut self, flight: Option<Flight>, written: &Written) {
-        if let (Some(flight), Written::Unavailable) = (flight, written)
-            && self.flights.insert(flight)
+    pub fn learn(&mut self, stream: Option<StreamId>, written: &Written) {
+        if let (Some(stream), Written::Unavailable) = (stream, written)
+            && self.streams.insert(stream)
         {
-            self.in_order.push_back(flight);
+            self.in_order.push_back(stream);
             if self.in_order.len() > KEPT_MAX
                 && let Some(first) = self.in_order.pop_front()
             {
-                self.flights.remove(&first);
+                self.streams.remove(&first);
             }
         }
     }
@@ -45,7 +46,7 @@ mod tests {
     #[test]
     fn what_follows_one_that_was_given_back_is_given_back() {
         let mut grounded = Grounded::default();
-        let [one, other] = [1, 2].map(|number| Some(Flight(number)));
+        let [one, other] = [1, 2].map(|number| Some(StreamId(number)));
         grounded.learn(one, &Written::Done);
         grounded.learn(None, &Written::Unavailable);
         assert!(!grounded.has(one) && !grounded.has(None));
@@ -53,13 +54,15 @@ mod tests {
         assert!(grounded.has(one) && !grounded.has(other) && !grounded.has(None));
         // As many as are remembered, with higher numbers; then one that began long before them.
         for number in 0..KEPT_MAX as u64 {
-            grounded.learn(Some(Flight(1_000 + number)), &Written::Unavailable);
+            grounded.learn(Some(StreamId(1_000 + number)), &Written::Unavailable);
         }
         assert!(!grounded.has(one), "the first that was given back is forgotten");
         grounded.learn(other, &Written::Unavailable);
         assert!(
-            grounded.has(other) && !grounded.has(Some(Flight(1_000))) && grounded.has(Some(Flight(1_001)))
+            grounded.has(other)
+                && !grounded.has(Some(StreamId(1_000)))
+                && grounded.has(Some(StreamId(1_001)))
         );
-        assert!(grounded.flights.len() == KEPT_MAX && grounded.in_order.len() == KEPT_MAX);
+        assert!(grounded.streams.len() == KEPT_MAX && grounded.in_order.len() == KEPT_MAX);
     }
 }

@@ -1,5 +1,5 @@
 //! Durable state: the embedded database behind the synchronous [`Store`] trait and the threads that drive it, or a
-//! database server ([`mysql`]), which has threads of its own. Both keep the contract of `logic::store`.
+//! database server ([`mysql`]), which has threads of its own. Both keep the contract of `logic::contract`.
 //!
 //! ```text
 //!   logic --writes--> store thread --(one transaction a batch)--> database
@@ -34,7 +34,7 @@ pub use settings::{Settings, StorageUrl};
 pub use sqlite::{Disk, MemoryDisk, SqliteStore};
 pub use thread::Outcome;
 
-use logic::store::{Found, Read, Ticket, Write, Written};
+use logic::contract::{Found, Read, Ticket, Write, Written};
 use mysql::Mysql;
 use runtime::queue::Outbox;
 use std::time::{SystemTime, UNIX_EPOCH};

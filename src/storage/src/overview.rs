@@ -1,6 +1,6 @@
 //! A conversation as one of its members stands in it, whatever it is read from.
 
-use logic::store::{Standing, Unread};
+use logic::contract::timeline::{Standing, Unread};
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 

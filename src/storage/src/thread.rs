@@ -6,7 +6,8 @@
 use crate::grounded::Grounded;
 use crate::{Reader, Store, StoreError};
 use foldhash::HashMap;
-use logic::store::{Flight, Found, Read, Ticket, Write, Written};
+use logic::contract::message::StreamId;
+use logic::contract::{Found, Read, Ticket, Write, Written, message};
 use runtime::queue::{Bell, Gone, Inbox, Outbox, queue};
 use runtime::watchdog::{Pulse, Role};
 use std::io;
@@ -255,17 +256,17 @@ impl StoreThread {
         let (outcomes, grounded) = (&self.outcomes, &mut self.grounded);
         // Logic may be gone at the end: then nobody waits for an answer.
         let say = |written| drop(outcomes.send(Outcome::Written(written)));
-        let given_back = batch.extract_if(.., |(_, write)| grounded.has(flight_of(write)));
+        let given_back = batch.extract_if(.., |(_, write)| grounded.has(stream_of(write)));
         let given_back: Vec<_> = given_back.map(|(ticket, _)| (ticket, Written::Unavailable)).collect();
         if !given_back.is_empty() {
             say(given_back);
         }
-        let flights = batch.iter().filter_map(|(ticket, write)| Some((*ticket, flight_of(write)?)));
-        let flights: HashMap<Ticket, Flight> = flights.collect();
+        let streams = batch.iter().filter_map(|(ticket, write)| Some((*ticket, stream_of(write)?)));
+        let streams: HashMap<Ticket, StreamId> = streams.collect();
         let written = self.store.write(batch, &mut |written| {
-            if !flights.is_empty() {
+            if !streams.is_empty() {
                 for (ticket, written) in &written {
-                    grounded.learn(flights.get(ticket).copied(), written);
+                    grounded.learn(streams.get(ticket).copied(), written);
                 }
             }
             say(written);
@@ -299,9 +300,9 @@ impl StoreThread {
     }
 }
 
-fn flight_of(write: &Write) -> Option<Flight> {
+fn stream_of(write: &Write) -> Option<StreamId> {
     match write {
-        Write::Append(append) => append.flight,
+        Write::Message(message::Write::Append(append)) => append.stream,
         _ => None,
     }
 }
@@ -334,7 +335,7 @@ mod tests {
     use super::super::Publish;
     use super::super::story::append;
     use super::*;
-    use logic::store::Append;
+    use logic::contract::message::Append;
     use std::collections::BTreeMap;
     use std::sync::atomic::AtomicUsize;
     use wire::{Target, UserId};
@@ -425,8 +426,10 @@ mod tests {
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(64, &bell);
         let storage = start(Box::<Fickle>::default(), outbox).unwrap();
-        let say = |ticket: u64, flight| match append(UserId(1), Target::User(UserId(2)), "", "x") {
-            Write::Append(append) => (Ticket(ticket), Write::Append(Append { flight, ..append })),
+        let say = |ticket: u64, stream| match append(UserId(1), Target::User(UserId(2)), "", "x") {
+            Write::Message(message::Write::Append(append)) => {
+                (Ticket(ticket), Write::Message(message::Write::Append(Append { stream, ..append })))
+            }
             _ => unreachable!(),
         };
         let answers = |writes: Vec<(Ticket, Write)>| {
@@ -444,7 +447,7 @@ mod tests {
             }
             told.into_values().collect::<Vec<_>>()
         };
-        let (first, again) = (Some(Flight(1)), Some(Flight(2)));
+        let (first, again) = (Some(StreamId(1)), Some(StreamId(2)));
         assert_eq!(answers(vec![say(1, first)]), [false]);
         assert_eq!(answers(vec![say(2, first), say(3, None), say(4, first)]), [false, true, false]);
         assert_eq!(answers(vec![say(1, again), say(2, again), say(4, again)]), [true; 3]);

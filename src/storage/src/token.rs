@@ -1,7 +1,7 @@
 //! Login tokens: 256 random bits as text for their owner, a hash for the database.
 
 use crate::Random;
-use logic::store::{Token, TokenHash};
+use logic::contract::{Token, TokenHash};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use wire::UnixMillis;

@@ -3,12 +3,12 @@
 use super::entry;
 use crate::Now;
 use crate::bus::{BusOrder, Channel};
+use crate::contract::Ticket;
 use crate::effect::Effects;
 use crate::limits::BUS_MS;
 use crate::map::{Map, map};
 use crate::parked::{Asked, Stage};
 use crate::state::State;
-use crate::store::Ticket;
 use std::collections::VecDeque;
 
 /// All subscriptions, and who waits for one.

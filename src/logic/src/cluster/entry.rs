@@ -12,12 +12,13 @@
 
 use super::channel;
 use crate::bus::{BusOrder, Channel, LOCK_MS, News};
+use crate::contract::session::Holder;
+use crate::contract::{self, Epoch, Ticket, Write};
 use crate::effect::Effects;
 use crate::limits::{BUS_MS, LOCK_RETRY_MS};
 use crate::login::{self, Begun, TokenReady};
 use crate::parked::{Asked, Stage};
 use crate::state::State;
-use crate::store::{Epoch, Holder, Ticket, Write};
 use crate::{Conflict, Now, group};
 use wire::{ConversationId, Errno, UserId};
 
@@ -151,13 +152,13 @@ fn claim(state: &mut State, now: Now, asked: Option<Asked>, mut entering: Enteri
     }
     let Some(cluster) = &state.cluster else { return };
     entering.step = Step::Under;
-    let claim = Write::Claim {
+    let claim = Write::Session(contract::session::Write::Claim {
         user: entering.ready.user,
         node: cluster.run.clone(),
         token: entering.ready.token.hash,
         grace: state.rules.grace,
         unless_held: state.rules.conflict == Conflict::Reject,
-    };
+    });
     state.write(now, asked, Stage::Entering(Box::new(entering)), claim, fx);
 }
 
@@ -192,7 +193,7 @@ pub(crate) fn claimed(
     let stage = Stage::LoginGroups { session, token };
     let ticket = state.parking.park(Some(asked), stage, now.monotonic);
     state.joins_by(session, ticket);
-    fx.reads.push((ticket, crate::Read::GroupIds { user }));
+    fx.reads.push((ticket, crate::Read::Group(contract::group::Read::GroupIds { user })));
 }
 
 /// The session stays another's, the database cannot be reached, or nobody waits for it any more.

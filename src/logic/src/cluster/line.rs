@@ -11,6 +11,8 @@
 
 use crate::Now;
 use crate::bus::{BusOrder, Channel, News};
+use crate::contract::node::{End, Roster};
+use crate::contract::{self, Read};
 use crate::delivery;
 use crate::effect::Effects;
 use crate::limits::{FEED_BYTES, FEED_MESSAGES, HELD_MAX, HOLE_MS, LINE_KEPT_MS, TICK_MS};
@@ -18,7 +20,6 @@ use crate::map::{Map, map};
 use crate::parked::Stage;
 use crate::session::{Behind, Track};
 use crate::state::State;
-use crate::store::{End, Read, Roster};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::message;
@@ -277,8 +278,13 @@ fn read(state: &mut State, now: Now, conversation: ConversationId, reading: Read
     (line.reading, line.serial) = (reading, lines.serial);
     let (after, serial) = (line.settled, line.serial);
     let read = match reading {
-        Reading::Roster => Read::Roster { conversation },
-        _ => Read::Feed { conversation, after, limit: FEED_MESSAGES, bytes: FEED_BYTES },
+        Reading::Roster => Read::Node(contract::node::Read::Roster { conversation }),
+        _ => Read::Timeline(contract::timeline::Read::Feed {
+            conversation,
+            after,
+            limit: FEED_MESSAGES,
+            bytes: FEED_BYTES,
+        }),
     };
     state.read(now, None, Stage::Line { conversation, serial }, read, fx);
 }

@@ -21,10 +21,10 @@ pub(crate) mod place;
 pub(crate) mod watch;
 
 use crate::bus::{BusInput, Channel, News};
+use crate::contract::{self, Epoch, Fence, Write};
 use crate::effect::Effects;
 use crate::parked::Stage;
 use crate::state::State;
-use crate::store::{Epoch, Write};
 use crate::{Now, delivery, login};
 use channel::Channels;
 use line::Lines;
@@ -161,6 +161,12 @@ pub(crate) fn release(
     fx: &mut Effects,
 ) {
     if state.cluster.is_some() && epoch != Epoch::NONE {
-        state.write(now, None, Stage::Nothing, Write::Release { user, epoch, ended }, fx);
+        state.write(
+            now,
+            None,
+            Stage::Nothing,
+            Write::Session(contract::session::Write::Release { fence: Fence { user, epoch }, ended }),
+            fx,
+        );
     }
 }

@@ -7,15 +7,16 @@
 
 use super::{line, superseded};
 use crate::Now;
+use crate::contract::node::{Changes, Claim};
+use crate::contract::{self, Read, Write};
 use crate::delivery;
 use crate::effect::{Effects, Order};
 use crate::limits::{CATCH_UP_MS, OVERLAP_MS, POLL_MS, SAFETY_MS, SEEN_MS, TRUST_MS, UNHEARD_MS};
 use crate::parked::Stage;
 use crate::state::State;
-use crate::store::{End, Epoch, Read, Write};
 use wire::session;
 use wire::session::{Changed, Listing};
-use wire::{Push, UnixMillis, UserId};
+use wire::{Push, UnixMillis};
 
 /// When the database was asked, and is to be asked.
 #[derive(Debug)]
@@ -81,14 +82,20 @@ pub(crate) fn timeout(state: &mut State, now: Now, fx: &mut Effects) {
     if at >= watch.next_claims {
         watch.next_claims = at + POLL_MS;
         if !std::mem::replace(&mut watch.reads_claims, true) {
-            claims = Some(Read::Claims { node: run.clone(), since: watch.claims_since });
+            claims = Some(Read::Node(contract::node::Read::Claims {
+                node: run.clone(),
+                since: watch.claims_since,
+            }));
         }
     }
     if at >= watch.next_changes {
         let may_miss = !cluster.bus || at < watch.catch_up_until;
         watch.next_changes = at + if may_miss { POLL_MS } else { SAFETY_MS };
         if !std::mem::replace(&mut watch.reads_changes, true) {
-            changes = Some(Read::Changes { node: run.clone(), since: watch.changes_since });
+            changes = Some(Read::Node(contract::node::Read::Changes {
+                node: run.clone(),
+                since: watch.changes_since,
+            }));
         }
     }
     if at >= watch.next_seen {
@@ -102,7 +109,13 @@ pub(crate) fn timeout(state: &mut State, now: Now, fx: &mut Effects) {
         state.read(now, None, Stage::Changes, read, fx);
     }
     if let Some(unheard) = seen {
-        state.write(now, None, Stage::Seen { unheard }, Write::SeeNode { node: run, unheard }, fx);
+        state.write(
+            now,
+            None,
+            Stage::Seen { unheard },
+            Write::Node(contract::node::Write::See { node: run, unheard }),
+            fx,
+        );
     }
 }
 
@@ -149,7 +162,7 @@ pub(crate) fn claims_known(
     state: &mut State,
     now: Now,
     issued: u64,
-    (at, claims): (UnixMillis, Vec<(UserId, Epoch)>),
+    (at, claims): (UnixMillis, Vec<Claim>),
     unheard: UnixMillis,
     fx: &mut Effects,
 ) {
@@ -167,7 +180,7 @@ pub(crate) fn claims_known(
         watch.others_unheard = unheard;
         missed(state, now);
     }
-    for (user, epoch) in claims {
+    for Claim { user, epoch } in claims {
         superseded(state, now, user, epoch, None, fx);
     }
     heard(state, now, issued, fx);
@@ -177,8 +190,7 @@ pub(crate) fn claims_known(
 pub(crate) fn changes_known(
     state: &mut State,
     now: Now,
-    (upto, more): (UnixMillis, bool),
-    ends: Vec<End>,
+    Changes { upto, more, ends }: Changes,
     fx: &mut Effects,
 ) {
     let Some(cluster) = &mut state.cluster else { return };

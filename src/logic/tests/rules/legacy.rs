@@ -2,6 +2,7 @@
 
 use super::table::{Seen, Table, errno, rules};
 use super::{ALICE_BOB, TO_BOB, ack, table, texts};
+use logic::contract;
 use logic::limits::{LEGACY_WINDOW, LINE_MS, TICK_MS};
 use logic::{Conflict, ConnId, Input, Rules, Write};
 use wire::group::Member;
@@ -294,7 +295,7 @@ fn what_follows_a_message_that_was_given_back_can_be_told_from_what_comes_after_
     let (alice, _) = t.welcome("alice");
     let flights = |t: &Table| -> Vec<_> {
         let flight = |write: &Write| match write {
-            Write::Append(append) => append.flight.expect("a flight"),
+            Write::Message(contract::message::Write::Append(append)) => append.stream.expect("a flight"),
             other => panic!("{other:?}"),
         };
         t.writes.iter().map(|(_, write)| flight(write)).collect()

@@ -2,7 +2,10 @@
 //!
 //! Nothing is answered by itself: [`Table::settle`] answers all that waits, so a test can look in between.
 
-use logic::store::{Account, Epoch, LoginView, Standing, Token, Unread, UnreadPage};
+use logic::contract::message::Stored;
+use logic::contract::session::LoginView;
+use logic::contract::timeline::{Standing, Unread, UnreadPage};
+use logic::contract::{self, Denial, Epoch, Token};
 use logic::{
     BusInput, BusOrder, ConnId, Effects, Found, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read,
     Rules, Ticket, Write, Written,
@@ -298,17 +301,21 @@ impl Table {
         self.tokens += 1;
         let text = format!("{}:{}", user.0, self.tokens).into();
         let token = Token { text, hash: [self.tokens; 32], expires: UnixMillis(0) };
-        Written::TokenReady { user, name: Arc::clone(&self.users[user.0 as usize - 1]), token }
+        Written::Session(contract::session::Written::TokenReady {
+            user,
+            name: Arc::clone(&self.users[user.0 as usize - 1]),
+            token,
+        })
     }
 
     fn write(&mut self, write: Write) -> Written {
         match write {
-            Write::Append(append) => {
+            Write::Message(contract::message::Write::Append(append)) => {
                 let at = match append.target {
                     Target::Conversation(id) => id.0 as usize - 1,
                     Target::User(peer) => {
                         if peer.0 as usize > self.users.len() {
-                            return Written::NotFound;
+                            return Written::Denied(Denial::NotFound);
                         }
                         let pair = [append.sender.min(peer), append.sender.max(peer)];
                         let direct =
@@ -318,59 +325,67 @@ impl Table {
                             None => self.conversation(ConversationKind::Direct, pair.to_vec()).0 as usize - 1,
                         }
                     }
-                    Target::Name(_) => return Written::NotFound,
+                    Target::Name(_) => return Written::Denied(Denial::NotFound),
                 };
                 let conversation = &mut self.conversations[at];
                 if !conversation.members.contains(&append.sender) {
-                    return Written::Forbidden;
+                    return Written::Denied(Denial::Forbidden);
                 }
                 let stored =
                     |m: &&Arc<Message>| m.from == append.sender && m.cid.as_ref() == Some(&append.cid);
                 if let Some(first) = conversation.messages.iter().find(stored) {
                     let (conversation, seq, time) = (first.conversation, first.seq, first.time);
-                    return Written::Duplicate { conversation, seq, time };
+                    let first = Stored { conversation, seq, time };
+                    return Written::Message(contract::message::Written::Duplicate(first));
                 }
                 let (id, seq) = (ConversationId(at as u32 + 1), Seq(conversation.messages.len() as u64 + 1));
-                let message = append.stored_at((id, conversation.kind), seq, self.now.wall);
+                let message = append
+                    .into_message(conversation.kind, Stored { conversation: id, seq, time: self.now.wall });
                 conversation.messages.push(Arc::clone(&message));
                 let members = conversation.members.as_slice().into();
-                Written::Appended { message, members, member_version: 1 }
+                Written::Message(contract::message::Written::Appended { message, members, member_version: 1 })
             }
-            Write::MoveCursors(moves) => {
+            Write::Timeline(contract::timeline::Write::MoveCursors(moves)) => {
                 for m in moves {
                     let cursors = &mut self.conversations[m.conversation.0 as usize - 1].cursors;
                     let cursor = cursors.get_mut(&m.user).expect("a member");
                     *cursor = m.step.apply(*cursor);
                 }
-                Written::CursorsMoved { left_out: Vec::new() }
+                Written::Timeline(contract::timeline::Written::CursorsMoved { left_out: Vec::new() })
             }
-            Write::CreateToken { user, .. } => self.token(user),
-            Write::Claim { .. } => {
+            Write::Session(contract::session::Write::CreateToken { user, .. }) => self.token(user),
+            Write::Session(contract::session::Write::Claim { .. }) => {
                 self.next_epoch += 1;
-                Written::Claimed { epoch: Epoch(self.next_epoch - 1), before: None }
+                Written::Session(contract::session::Written::Claimed {
+                    epoch: Epoch(self.next_epoch - 1),
+                    before: None,
+                })
             }
-            Write::ExtendToken { token } => match token.split_once(':') {
+            Write::Session(contract::session::Write::ExtendToken { token }) => match token.split_once(':') {
                 Some((user, number)) => {
                     let user = UserId(user.parse().expect("a number"));
                     let hash = [number.parse().expect("a number"); 32];
                     let name = Arc::clone(&self.users[user.0 as usize - 1]);
-                    Written::TokenReady {
+                    Written::Session(contract::session::Written::TokenReady {
                         user,
                         name,
                         token: Token { text: token, hash, expires: UnixMillis(0) },
-                    }
+                    })
                 }
-                None => Written::TokenInvalid,
+                None => Written::Denied(Denial::TokenInvalid),
             },
-            Write::RevokeToken(hash) => {
+            Write::Session(contract::session::Write::RevokeToken(hash)) => {
                 self.revoked.push(hash);
                 Written::Done
             }
-            Write::CreateAccount { name, .. } => {
+            Write::Account(contract::account::Write::Create { name, .. }) => {
                 self.users.push((&*name).into());
                 let user = UserId(self.users.len() as u32);
-                let Written::TokenReady { token, .. } = self.token(user) else { unreachable!() };
-                Written::AccountCreated { user, token }
+                let Written::Session(contract::session::Written::TokenReady { token, .. }) = self.token(user)
+                else {
+                    unreachable!()
+                };
+                Written::Account(contract::account::Written::Created { user, token })
             }
             _ => Written::Done,
         }
@@ -378,55 +393,78 @@ impl Table {
 
     fn find(&mut self, read: Read) -> Found {
         match read {
-            Read::Account(who) => Found::Account(
-                self.users
-                    .iter()
-                    .zip(1..)
-                    .find(|(name, id)| match &who {
-                        Who::Id(user) => user.0 == *id,
-                        Who::Name(text) => **text == ***name,
-                    })
-                    .map(|(_, id)| Account { user: UserId(id), password: "secret".into() }),
-            ),
-            Read::Login { user } => {
+            Read::Account(contract::account::Read::Password(who)) => {
+                Found::Account(contract::account::Found::Password(
+                    self.users
+                        .iter()
+                        .zip(1..)
+                        .find(|(name, id)| match &who {
+                            Who::Id(user) => user.0 == *id,
+                            Who::Name(text) => **text == ***name,
+                        })
+                        .map(|(_, id)| contract::account::Password {
+                            user: UserId(id),
+                            hash: "secret".into(),
+                        }),
+                ))
+            }
+            Read::Session(contract::session::Read::LoginView { user }) => {
                 let unread = UnreadPage { rows: self.unread(user), more: false };
                 let friend_ids = self.friend_ids(user);
                 let groups = self.groups(user);
-                Found::Login(Box::new(LoginView { friend_ids, groups, unread, ..LoginView::default() }))
+                Found::Session(contract::session::Found::LoginView(Box::new(LoginView {
+                    friend_ids,
+                    groups,
+                    unread,
+                    ..LoginView::default()
+                })))
             }
-            Read::Unread { user, after } => {
+            Read::Timeline(contract::timeline::Read::Unread { user, after }) => {
                 let rows = self.unread(user).into_iter().filter(|row| row.conversation > after).collect();
-                Found::Unread(UnreadPage { rows, more: false })
+                Found::Timeline(contract::timeline::Found::Unread(UnreadPage { rows, more: false }))
             }
-            Read::FriendIds { user } => Found::FriendIds(self.friend_ids(user)),
-            Read::Standing { user, conversation } => {
+            Read::Contact(contract::contact::Read::FriendIds { user }) => {
+                Found::Contact(contract::contact::Found::FriendIds(self.friend_ids(user)))
+            }
+            Read::Timeline(contract::timeline::Read::Standing { user, conversation }) => {
                 let id = conversation.0 as usize - 1;
-                Found::Standing(self.conversations.get(id).filter(|c| c.members.contains(&user)).map(|c| {
-                    Standing {
+                Found::Timeline(contract::timeline::Found::Standing(
+                    self.conversations.get(id).filter(|c| c.members.contains(&user)).map(|c| Standing {
                         kind: c.kind,
                         peer: peer(c, user),
                         last: Seq(c.messages.len() as u64),
                         delivered: c.cursors[&user].0,
                         read: c.cursors[&user].1,
-                    }
-                }))
+                    }),
+                ))
             }
-            Read::Feed { conversation, after, limit, .. } => {
+            Read::Timeline(contract::timeline::Read::Feed { conversation, after, limit, .. }) => {
                 let all = &self.conversations[conversation.0 as usize - 1].messages[after.0 as usize..];
                 let messages: Vec<_> = all.iter().take(limit as usize).cloned().collect();
                 let more = messages.len() < all.len();
-                Found::Feed { messages, more }
+                Found::Timeline(contract::timeline::Found::Feed { messages, more })
             }
-            Read::Members { conversation, .. } => {
+            Read::Group(contract::group::Read::Members { conversation, .. }) => {
                 let members = &self.conversations[conversation.0 as usize - 1].members;
-                let row = |&id: &UserId| (id, (&*self.users[id.0 as usize - 1]).into(), Role::Member);
-                Found::Members { members: members.iter().map(row).collect(), more: false }
+                let row = |&user: &UserId| contract::group::Member {
+                    user,
+                    name: (&*self.users[user.0 as usize - 1]).into(),
+                    role: Role::Member,
+                };
+                Found::Group(contract::group::Found::Members {
+                    members: members.iter().map(row).collect(),
+                    more: false,
+                })
             }
-            Read::GroupIds { user } => {
-                Found::GroupIds(self.groups(user).into_iter().map(|group| group.conversation).collect())
+            Read::Group(contract::group::Read::GroupIds { user }) => {
+                Found::Group(contract::group::Found::GroupIds(
+                    self.groups(user).into_iter().map(|group| group.conversation).collect(),
+                ))
             }
-            Read::Online { users, .. } => {
-                Found::Online(users.into_iter().filter(|user| self.elsewhere.contains(user)).collect())
+            Read::Presence(contract::presence::Read::Online { users, .. }) => {
+                Found::Presence(contract::presence::Found::Online(
+                    users.into_iter().filter(|user| self.elsewhere.contains(user)).collect(),
+                ))
             }
             _ => Found::Unavailable,
         }

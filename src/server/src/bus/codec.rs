@@ -6,7 +6,7 @@
 //! ```
 
 use logic::bus::{Channel, News};
-use logic::store::Epoch;
+use logic::contract::Epoch;
 use wire::limits::FRAME_BYTES;
 use wire::{ConversationId, Push, UserId, split_frame};
 

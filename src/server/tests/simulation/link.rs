@@ -2,7 +2,7 @@
 //! frame decoder, and a check that what the server sends on one connection keeps the protocol's order.
 
 use logic::ConnId;
-use logic::store::Epoch;
+use logic::contract::Epoch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wire::kind::{push, request};
 use wire::limits::{FRAME_BYTES, FRAME_BYTES_BEFORE_LOGIN};

@@ -1,7 +1,7 @@
 //! One node's threads but for those it shares: logic, and what is on its way to it and from it.
 
 use crate::dice::Dice;
-use logic::store::Epoch;
+use logic::contract::{Epoch, node};
 use logic::{
     BusInput, Effects, Found, Input, Logic, Now, PasswordJob, PasswordResult, Read, Rules, Ticket, Write,
     Written,
@@ -69,7 +69,7 @@ impl Node {
                     }
                 }
                 Outcome::Found(ticket, found, issued) => {
-                    if matches!(found, Found::Claims { .. }) {
+                    if matches!(found, Found::Node(node::Found::Claims { .. })) {
                         self.knows = self.knows.max(issued);
                     }
                     self.logic.handle_found(now, ticket, found, &mut self.fx);

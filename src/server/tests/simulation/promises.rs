@@ -1,6 +1,7 @@
 //! What must be true after every run.
 
 use crate::world::World;
+use logic::contract::timeline;
 use logic::{Found, Read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ pub fn check(w: &mut World) {
 fn timelines(w: &mut World) -> Timelines {
     let mut all = Timelines::default();
     for user in w.users.clone() {
-        let Found::Conversations { entries, more } =
-            w.read_now(&Read::Conversations { user, before: None, limit: 200 })
+        let Found::Timeline(timeline::Found::Conversations { entries, more }) =
+            w.read_now(&Read::Timeline(timeline::Read::Conversations { user, before: None, limit: 200 }))
         else {
             panic!("conversations can be read")
         };
@@ -42,8 +43,14 @@ fn timelines(w: &mut World) -> Timelines {
             let mut messages: Vec<Arc<Message>> = Vec::new();
             loop {
                 let after = messages.last().map_or(Seq(0), |message| message.seq);
-                let read = Read::Feed { conversation: entry.conversation, after, limit: 17, bytes: 1 << 20 };
-                let Found::Feed { messages: page, more } = w.read_now(&read) else {
+                let read = Read::Timeline(timeline::Read::Feed {
+                    conversation: entry.conversation,
+                    after,
+                    limit: 17,
+                    bytes: 1 << 20,
+                });
+                let Found::Timeline(timeline::Found::Feed { messages: page, more }) = w.read_now(&read)
+                else {
                     panic!("a timeline can be read")
                 };
                 messages.extend(page);

@@ -8,14 +8,13 @@ use crate::dice::Dice;
 use crate::link::{Ever, LeftOut, Link};
 use crate::node::{Node, Outcome};
 use chatclient_core::Lost;
-use logic::store::Epoch;
+use logic::contract::{Epoch, account, group, message, session};
 use logic::{ConnId, Found, Input, Now, Order, Read, Ticket, Write, Written};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use storage::{MemoryDisk, SqliteStore, Store, StoreError};
-use wire::message;
 use wire::{ConversationId, Dialect, Target, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.
@@ -111,16 +110,22 @@ impl World {
     fn people(&mut self, users: usize, devices: usize) {
         for n in 0..users {
             let name = format!("user{n}").into();
-            let made = self.write_now(Write::CreateAccount { name, password: "secret".into(), nick: None });
-            let Written::AccountCreated { user, .. } = made else { panic!("an account: {made:?}") };
+            let made = self.write_now(Write::Account(account::Write::Create {
+                name,
+                password: "secret".into(),
+                nick: None,
+            }));
+            let Written::Account(account::Written::Created { user, .. }) = made else {
+                panic!("an account: {made:?}")
+            };
             self.users.push(user);
         }
         let (name, desc) = ("all".into(), "".into());
-        let made = self.write_now(Write::CreateGroup { owner: self.users[0], name, desc });
-        let Written::GroupCreated(group) = made else { panic!("a group: {made:?}") };
+        let made = self.write_now(Write::Group(group::Write::Create { owner: self.users[0], name, desc }));
+        let Written::Group(group::Written::Created(group)) = made else { panic!("a group: {made:?}") };
         self.group = group;
         for user in self.users.clone().into_iter().skip(1) {
-            let joined = self.write_now(Write::JoinGroup { user, conversation: group });
+            let joined = self.write_now(Write::Group(group::Write::Join { user, conversation: group }));
             assert!(matches!(joined, Written::Done));
         }
         for n in 0..devices {
@@ -186,7 +191,7 @@ impl World {
             Order::Reply { conn, kind, request, reply } => self.link(conn).reply(kind, request, &reply),
             Order::Welcome { .. } => unreachable!("no device here is a legacy client"),
             Order::Push { conn, push } => {
-                if matches!(push, wire::Push::Message(message::Push::New(_))) {
+                if matches!(push, wire::Push::Message(wire::message::Push::New(_))) {
                     self.check_that_it_may_be_pushed_to(conn.slot());
                 }
                 let mut left_out = std::mem::take(&mut self.left_out);
@@ -195,7 +200,7 @@ impl World {
             }
             Order::Deliver { message, to } => {
                 for conn in to {
-                    let push = wire::Push::Message(message::Push::New(Arc::clone(&message)));
+                    let push = wire::Push::Message(wire::message::Push::New(Arc::clone(&message)));
                     self.carry_out(Order::Push { conn, push });
                 }
             }
@@ -278,12 +283,12 @@ impl World {
         let Some((user, epoch)) = session else { return };
         let newest = self.newest.entry(user).or_insert((Epoch::NONE, 0));
         match written {
-            Written::Claimed { epoch, .. } => {
+            Written::Session(session::Written::Claimed { epoch, .. }) => {
                 assert!(*epoch > newest.0, "{user:?}: a claim raises the epoch");
                 *newest = (*epoch, self.ms);
                 self.nodes[node].claims.insert(user, *epoch);
             }
-            Written::Appended { message, .. } => {
+            Written::Message(message::Written::Appended { message, .. }) => {
                 assert!(epoch >= newest.0, "{user:?}: {} was written by an older session", message.content);
             }
             _ => {}
@@ -513,8 +518,8 @@ impl World {
 /// The session on whose behalf a write is.
 fn session_of(write: &Write) -> Option<(UserId, Epoch)> {
     match write {
-        Write::Append(append) => Some((append.sender, append.epoch)),
-        Write::Claim { user, .. } => Some((*user, Epoch::NONE)),
+        Write::Message(message::Write::Append(append)) => Some((append.sender, append.epoch)),
+        Write::Session(session::Write::Claim { user, .. }) => Some((*user, Epoch::NONE)),
         _ => None,
     }
 }

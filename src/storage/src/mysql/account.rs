@@ -4,11 +4,11 @@ use super::failure::{Cause, Failure};
 use super::link::Link;
 use super::sql::Sql;
 use crate::{Random, token};
-use logic::store::{Token, TokenHash, Written};
+use logic::contract::{Denial, Token, TokenHash, Written, account, session};
 use std::sync::Arc;
 use wire::{UnixMillis, UserId};
 
-/// Carries out [`logic::store::Write::CreateAccount`].
+/// Carries out [`logic::contract::account::Write::Create`].
 pub fn create(
     link: &mut Link,
     now: UnixMillis,
@@ -31,14 +31,16 @@ pub fn create(
         .end();
     insert_token(&mut sql, "LAST_INSERT_ID()", &token, None);
     match link.ask(&sql) {
-        Ok(answers) => Ok(Written::AccountCreated { user: UserId(answers[0].made as u32), token }),
+        Ok(answers) => {
+            Ok(Written::Account(account::Written::Created { user: UserId(answers[0].made as u32), token }))
+        }
         // The statement alone was undone, not the transaction.
-        Err(Failure { cause: Cause::Duplicate, after: 0, .. }) => Ok(Written::NameTaken),
+        Err(Failure { cause: Cause::Duplicate, after: 0, .. }) => Ok(Written::Denied(Denial::NameTaken)),
         Err(failure) => Err(failure),
     }
 }
 
-/// Carries out [`logic::store::Write::CreateToken`].
+/// Carries out [`logic::contract::session::Write::CreateToken`].
 pub fn create_token(
     link: &mut Link,
     now: UnixMillis,
@@ -50,16 +52,16 @@ pub fn create_token(
     let mut sql = Sql::new();
     sql.statement(format_args!("SELECT name FROM user WHERE id = {user}"));
     let rows = link.rows(&sql)?;
-    let Some(row) = rows.first() else { return Ok(Written::NotFound) };
+    let Some(row) = rows.first() else { return Ok(Written::Denied(Denial::NotFound)) };
     let name = Arc::from(row.text(0)?);
     let mut sql = Sql::new();
     sql.statement(format_args!("UPDATE user SET last_login = {now} WHERE id = {user}"));
     insert_token(&mut sql, &user.to_string(), &token, device);
     link.ask(&sql)?;
-    Ok(Written::TokenReady { user, name, token })
+    Ok(Written::Session(session::Written::TokenReady { user, name, token }))
 }
 
-/// Carries out [`logic::store::Write::ExtendToken`].
+/// Carries out [`logic::contract::session::Write::ExtendToken`].
 pub fn extend_token(link: &mut Link, now: UnixMillis, text: &str) -> Result<Written, Failure> {
     let token = token::with_text(text.into(), now);
     let mut sql = Sql::new();
@@ -70,10 +72,14 @@ pub fn extend_token(link: &mut Link, now: UnixMillis, text: &str) -> Result<Writ
     .push(format_args!(" AND t.expires_at > {now}"))
     .end();
     let rows = link.rows(&sql)?;
-    let Some(row) = rows.first() else { return Ok(Written::TokenInvalid) };
+    let Some(row) = rows.first() else { return Ok(Written::Denied(Denial::TokenInvalid)) };
     let (user, name, expires) = (row.user(0)?, Arc::from(row.text(1)?), UnixMillis(row.number(2)? as u64));
     if token::is_fresh(expires, now) {
-        return Ok(Written::TokenReady { user, name, token: Token { expires, ..token } });
+        return Ok(Written::Session(session::Written::TokenReady {
+            user,
+            name,
+            token: Token { expires, ..token },
+        }));
     }
     let mut sql = Sql::new();
     sql.push(format_args!("UPDATE token SET expires_at = {} WHERE hash = ", token.expires))
@@ -81,10 +87,10 @@ pub fn extend_token(link: &mut Link, now: UnixMillis, text: &str) -> Result<Writ
         .end()
         .statement(format_args!("UPDATE user SET last_login = {now} WHERE id = {user}"));
     link.ask(&sql)?;
-    Ok(Written::TokenReady { user, name, token })
+    Ok(Written::Session(session::Written::TokenReady { user, name, token }))
 }
 
-/// Carries out [`logic::store::Write::RevokeToken`].
+/// Carries out [`logic::contract::session::Write::RevokeToken`].
 pub fn revoke_token(link: &mut Link, hash: &TokenHash) -> Result<Written, Failure> {
     let mut sql = Sql::new();
     link.ask(sql.push("DELETE FROM token WHERE hash = ").bytes(hash).end())?;

@@ -13,13 +13,14 @@ use super::failure::{Cause, Failure};
 use super::heads::{Head, Heads};
 use super::link::{Link, NOW, first};
 use super::record::Record;
-use super::sent::{self, Place};
+use super::sent;
 use super::session;
 use super::sql::{CASE_MAX, Sql};
 use crate::calendar::{self, Month};
 use crate::column::kind_of;
 use foldhash::{HashMap, HashMapExt};
-use logic::store::{Append, Epoch, Ticket, Written};
+use logic::contract::message::{Append, Stored};
+use logic::contract::{Denial, Epoch, Ticket, Written, message};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::{ConversationId, Seq, UnixMillis};
@@ -45,9 +46,9 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It has its place: from now on, or in truth since a commit whose answer was lost.
-    Stored(Place),
+    Stored(Stored),
     /// It was stored before.
-    Duplicate(Place),
+    Duplicate(Stored),
     /// Its sender is no member.
     Forbidden,
     /// Its sender has a newer session.
@@ -64,7 +65,7 @@ pub struct Plan {
     /// What becomes of each entry, once the plan is carried out.
     pub verdicts: Vec<Verdict>,
     /// The entries that are to be written.
-    new: Vec<(usize, Place)>,
+    new: Vec<(usize, Stored)>,
     ends: Vec<End>,
     now: UnixMillis,
 }
@@ -142,7 +143,7 @@ impl Plan {
         let missing = missing(link, heads, &conversations, &ends)?;
 
         let mut plan = Plan { now, ..Plan::default() };
-        let mut of_batch: HashMap<(wire::UserId, &str), Place> = HashMap::new();
+        let mut of_batch: HashMap<(wire::UserId, &str), Stored> = HashMap::new();
         for (number, entry) in entries.iter().enumerate() {
             let (sender, cid) = (entry.append.sender, &*entry.append.cid);
             let found = sent::place(&found, sender, cid).or_else(|| of_batch.get(&(sender, cid)).copied());
@@ -195,7 +196,7 @@ impl Plan {
     /// The second round trip.
     fn statements(&self, entries: &[Entry]) -> Sql {
         let mut sql = Sql::new();
-        let mut by_month: Vec<(Month, Place, &Append)> = self
+        let mut by_month: Vec<(Month, Stored, &Append)> = self
             .new
             .iter()
             .map(|&(number, place)| (calendar::month_of(place.time), place, &entries[number].append))
@@ -235,7 +236,7 @@ impl Plan {
     }
 
     fn insert_sent(&self, sql: &mut Sql, entries: &[Entry]) {
-        let mut by_key: Vec<(&Append, Place)> =
+        let mut by_key: Vec<(&Append, Stored)> =
             self.new.iter().map(|&(number, place)| (&entries[number].append, place)).collect();
         by_key.sort_unstable_by_key(|(append, _)| (append.sender, &*append.cid));
         sql.push(format_args!(
@@ -253,7 +254,7 @@ impl Plan {
 
 impl End {
     /// The place of the next message. The clock may go back; a conversation does not go back to a month it has left.
-    fn next(&mut self, now: UnixMillis) -> Place {
+    fn next(&mut self, now: UnixMillis) -> Stored {
         self.last = self.last.next();
         let month = calendar::month_of(now);
         self.time = now;
@@ -263,7 +264,7 @@ impl End {
             std::cmp::Ordering::Greater => self.time = calendar::start_of(self.month),
         }
         self.is_changed = true;
-        Place { conversation: self.conversation, seq: self.last, time: self.time }
+        Stored { conversation: self.conversation, seq: self.last, time: self.time }
     }
 }
 
@@ -294,18 +295,16 @@ fn update_conversations(sql: &mut Sql, ends: &[End]) {
 pub fn outcome(Entry { ticket, append, .. }: Entry, verdict: Verdict, heads: &Heads) -> (Ticket, Written) {
     let written = match verdict {
         Verdict::Late | Verdict::Elsewhere => Written::Unavailable,
-        Verdict::Forbidden => Written::Forbidden,
+        Verdict::Forbidden => Written::Denied(Denial::Forbidden),
         Verdict::Superseded => Written::Superseded,
-        Verdict::Duplicate(Place { conversation, seq, time }) => {
-            Written::Duplicate { conversation, seq, time }
-        }
-        Verdict::Stored(Place { conversation, seq, time }) => match heads.get(conversation) {
+        Verdict::Duplicate(stored) => Written::Message(message::Written::Duplicate(stored)),
+        Verdict::Stored(stored) => match heads.get(stored.conversation) {
             Some(Head { kind, members, version }) => {
-                let message = append.stored_at((conversation, *kind), seq, time);
+                let message = append.into_message(*kind, stored);
                 let (members, member_version) = (Arc::clone(members), *version as u32);
-                Written::Appended { message, members, member_version }
+                Written::Message(message::Written::Appended { message, members, member_version })
             }
-            None => Written::Duplicate { conversation, seq, time },
+            None => Written::Message(message::Written::Duplicate(stored)),
         },
     };
     (ticket, written)

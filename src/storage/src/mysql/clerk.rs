@@ -6,7 +6,7 @@ use super::sql::Sql;
 use super::{account, cursor, session, social};
 use crate::claim::Claim;
 use crate::{Outcome, Random};
-use logic::store::{Ticket, Write, Written};
+use logic::contract::{self, Ticket, Write, Written, contact, group, message, node, timeline};
 use runtime::queue::{Bell, Inbox, Outbox};
 use runtime::watchdog::{Pulse, Role};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,20 +115,20 @@ impl Clerk {
 /// first for the session before it, or a friendship that is a conflict with itself would be wrong answers.
 fn may_be_repeated(write: &Write) -> bool {
     match write {
-        Write::Fenced { write, .. } => may_be_repeated(write),
+        Write::Fenced(_, write) => may_be_repeated(write),
         // Nobody gets to know a token that was made in vain; it expires.
-        Write::CreateToken { .. }
-        | Write::ExtendToken { .. }
-        | Write::RevokeToken(_)
-        | Write::MoveCursors(_)
-        | Write::Release { .. }
-        | Write::SeeNode { .. } => true,
-        Write::Append(_)
-        | Write::CreateAccount { .. }
-        | Write::AddFriend { .. }
-        | Write::CreateGroup { .. }
-        | Write::JoinGroup { .. }
-        | Write::Claim { .. } => false,
+        Write::Session(contract::session::Write::CreateToken { .. })
+        | Write::Session(contract::session::Write::ExtendToken { .. })
+        | Write::Session(contract::session::Write::RevokeToken(_))
+        | Write::Timeline(timeline::Write::MoveCursors(_))
+        | Write::Session(contract::session::Write::Release { .. })
+        | Write::Node(node::Write::See { .. }) => true,
+        Write::Message(message::Write::Append(_))
+        | Write::Account(contract::account::Write::Create { .. })
+        | Write::Contact(contact::Write::Add { .. })
+        | Write::Group(group::Write::Create { .. })
+        | Write::Group(group::Write::Join { .. })
+        | Write::Session(contract::session::Write::Claim { .. }) => false,
     }
 }
 
@@ -145,27 +145,35 @@ fn execute(
     write: &Write,
 ) -> Result<Written, Failure> {
     match write {
-        Write::CreateAccount { name, password, nick } => {
+        Write::Account(contract::account::Write::Create { name, password, nick }) => {
             account::create(link, now, random, name, password, nick.as_deref())
         }
-        Write::CreateToken { user, device } => {
+        Write::Session(contract::session::Write::CreateToken { user, device }) => {
             account::create_token(link, now, random, *user, device.as_deref())
         }
-        Write::ExtendToken { token } => account::extend_token(link, now, token),
-        Write::RevokeToken(hash) => account::revoke_token(link, hash),
-        Write::AddFriend { user, who } => social::add_friend(link, *user, who),
-        Write::CreateGroup { owner, name, desc } => social::create_group(link, now, *owner, name, desc),
-        Write::MoveCursors(moves) => cursor::move_all(link, moves),
-        Write::Fenced { user, epoch, write } => match session::is_in_force(link, *user, *epoch)? {
+        Write::Session(contract::session::Write::ExtendToken { token }) => {
+            account::extend_token(link, now, token)
+        }
+        Write::Session(contract::session::Write::RevokeToken(hash)) => account::revoke_token(link, hash),
+        Write::Contact(contact::Write::Add { user, who }) => social::add_friend(link, *user, who),
+        Write::Group(group::Write::Create { owner, name, desc }) => {
+            social::create_group(link, now, *owner, name, desc)
+        }
+        Write::Timeline(timeline::Write::MoveCursors(moves)) => cursor::move_all(link, moves),
+        Write::Fenced(fence, write) => match session::is_in_force(link, *fence)? {
             true => execute(link, now, random, write),
             false => Ok(Written::Superseded),
         },
-        Write::Claim { user, node, token, grace, unless_held } => {
+        Write::Session(contract::session::Write::Claim { user, node, token, grace, unless_held }) => {
             let (user, grace, unless_held) = (*user, *grace, *unless_held);
             session::claim(link, now, &Claim { user, node, token, grace, unless_held })
         }
-        Write::Release { user, epoch, ended } => session::release(link, now, (*user, *epoch), *ended),
-        Write::SeeNode { node, unheard } => session::see_node(link, now, node, *unheard),
-        Write::Append(_) | Write::JoinGroup { .. } => unreachable!("these go to the store threads"),
+        Write::Session(contract::session::Write::Release { fence, ended }) => {
+            session::release(link, now, *fence, *ended)
+        }
+        Write::Node(node::Write::See { node, unheard }) => session::see_node(link, now, node, *unheard),
+        Write::Message(message::Write::Append(_)) | Write::Group(group::Write::Join { .. }) => {
+            unreachable!("these go to the store threads")
+        }
     }
 }

@@ -4,14 +4,15 @@ use super::failure::Failure;
 use super::link::Link;
 use super::session;
 use super::sql::{CASE_MAX, Sql};
-use logic::store::{CursorMove, Epoch, Written};
+use logic::contract::timeline::CursorMove;
+use logic::contract::{Epoch, Written, timeline};
 use std::collections::{BTreeMap, HashMap};
 use wire::{ConversationId, Seq, UserId};
 
 /// Where a member stands, `(delivered, read)`.
 type Stand = (Seq, Seq);
 
-/// Carries out [`logic::store::Write::MoveCursors`]: see [`logic::store::CursorStep::apply`]. Updates only, so that who
+/// Carries out [`logic::contract::timeline::Write::MoveCursors`]: see [`logic::contract::CursorStep::apply`]. Updates only, so that who
 /// is no member stays none; in key order, so that two nodes never wait for each other; and never past the end.
 pub fn move_all(link: &mut Link, moves: &[CursorMove]) -> Result<Written, Failure> {
     let fenced = moves.iter().filter(|step| step.epoch != Epoch::NONE).map(|step| step.user);
@@ -32,7 +33,7 @@ pub fn move_all(link: &mut Link, moves: &[CursorMove]) -> Result<Written, Failur
         move_some(link, of_some)?;
     }
     let left_out = left_out.into_iter().map(|step| (step.conversation, step.user)).collect();
-    Ok(Written::CursorsMoved { left_out })
+    Ok(Written::Timeline(timeline::Written::CursorsMoved { left_out }))
 }
 
 fn move_some(link: &mut Link, moves: &[&[&CursorMove]]) -> Result<(), Failure> {

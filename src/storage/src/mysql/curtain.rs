@@ -1,7 +1,7 @@
 //! What no read may show yet: messages that are committed and whose outcomes logic does not have.
 //!
 //! The database shows a message from its commit on; logic has its outcome a moment later, and must have it first (see
-//! `logic::store`). So each store thread draws its curtain before it sends a COMMIT, and opens it when the outcomes are
+//! `logic::contract`). So each store thread draws its curtain before it sends a COMMIT, and opens it when the outcomes are
 //! queued. A reader that has read waits for every curtain that is drawn *then*: what it may have seen was committed
 //! behind one of those, or its outcomes are queued already.
 

@@ -6,7 +6,8 @@ use super::link::{Link, NOW};
 use super::sent;
 use super::sql::Sql;
 use foldhash::{HashMap, HashMapExt, HashSet};
-use logic::store::{Append, Written};
+use logic::contract::message::Append;
+use logic::contract::{Denial, Written, message};
 use wire::{ConversationId, Target, UserId};
 
 /// Names and pairs that are kept at most, each.
@@ -76,11 +77,9 @@ impl Directory {
             found.extend(sent::found(&link.rows(&sql)?)?);
         }
         let refusal = |append: &&Append| match sent::place(&found, append.sender, &append.cid) {
-            Some(place) => {
-                Written::Duplicate { conversation: place.conversation, seq: place.seq, time: place.time }
-            }
-            None if self.peer(&append.target) == Some(append.sender) => Written::Oneself,
-            None => Written::NotFound,
+            Some(stored) => Written::Message(message::Written::Duplicate(stored)),
+            None if self.peer(&append.target) == Some(append.sender) => Written::Denied(Denial::Oneself),
+            None => Written::Denied(Denial::NotFound),
         };
         Ok(appends.iter().map(refusal).collect())
     }

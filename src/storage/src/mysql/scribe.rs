@@ -15,13 +15,13 @@ use super::sql::Sql;
 use crate::Outcome;
 use crate::grounded::Grounded;
 use foldhash::HashSet;
-use logic::store::{Epoch, Ticket, Written};
+use logic::contract::{Denial, Epoch, Fence, Ticket, Written};
 use runtime::queue::{Bell, Inbox, Outbox};
 use runtime::watchdog::{Pulse, Role};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use wire::{ConversationId, UnixMillis, UserId};
+use wire::{ConversationId, UnixMillis};
 
 /// Messages and content bytes of one transaction.
 const MESSAGES_MAX: usize = 2048;
@@ -49,8 +49,8 @@ pub enum Job {
 pub struct Join {
     /// Whose outcome this is.
     pub ticket: Ticket,
-    pub user: UserId,
-    pub epoch: Epoch,
+    /// Who joins; [`Epoch::NONE`] where the write is not fenced.
+    pub fence: Fence,
     pub conversation: ConversationId,
     pub since: Instant,
     /// A commit that had it was not answered: it may be done.
@@ -59,14 +59,8 @@ pub struct Join {
 
 impl Join {
     /// One that has just come.
-    pub fn new(
-        ticket: Ticket,
-        session: (UserId, Epoch),
-        conversation: ConversationId,
-        since: Instant,
-    ) -> Join {
-        let (user, epoch) = session;
-        Join { ticket, user, epoch, conversation, since, is_in_doubt: false }
+    pub fn new(ticket: Ticket, fence: Fence, conversation: ConversationId, since: Instant) -> Join {
+        Join { ticket, fence, conversation, since, is_in_doubt: false }
     }
 }
 
@@ -190,7 +184,7 @@ impl Scribe {
         let (held, entries): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| self.is_away || self.held.contains(&entry.conversation));
         self.postpone(held.into_iter().map(Job::Append));
-        let follows = |entry: &Entry| !entry.is_in_doubt && self.grounded.has(entry.append.flight);
+        let follows = |entry: &Entry| !entry.is_in_doubt && self.grounded.has(entry.append.stream);
         let (grounded, mut entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(follows);
         self.publish(grounded, std::iter::repeat(Verdict::Late));
         if entries.is_empty() {
@@ -275,9 +269,9 @@ impl Scribe {
             if verdict == Verdict::Elsewhere {
                 self.postpone([Job::Append(entry)].into_iter());
             } else {
-                let flight = entry.append.flight;
+                let stream = entry.append.stream;
                 let (ticket, written) = append::outcome(entry, verdict, &self.heads);
-                self.grounded.learn(flight, &written);
+                self.grounded.learn(stream, &written);
                 outcomes.push((ticket, written));
             }
         }
@@ -297,7 +291,7 @@ impl Scribe {
         for job in jobs {
             if self.is_away && !job.is_in_doubt() {
                 if let Job::Append(entry) = &job {
-                    self.grounded.learn(entry.append.flight, &Written::Unavailable);
+                    self.grounded.learn(entry.append.stream, &Written::Unavailable);
                 }
                 let (Job::Append(Entry { ticket, .. }) | Job::Join(Join { ticket, .. })) = job;
                 outcomes.push((ticket, Written::Unavailable));
@@ -348,7 +342,8 @@ impl Scribe {
 
 /// Carries out a join; `None`: the group is locked elsewhere. `commits`: whether it came so far that it may be done.
 fn admit(link: &mut super::link::Link, join: &Join, commits: &mut bool) -> Result<Option<Written>, Failure> {
-    let Join { user, epoch, conversation, .. } = join;
+    let Join { fence, conversation, .. } = join;
+    let user = fence.user;
     let mut sql = link.begin();
     let opening = sql.statements();
     sql.statement(format_args!(
@@ -362,16 +357,16 @@ fn admit(link: &mut super::link::Link, join: &Join, commits: &mut bool) -> Resul
     let [locked, there, member] = &answers[opening..] else { unreachable!("an answer a statement") };
     let mut sql = Sql::new();
     let written = match (locked.rows.first(), there.rows.first()) {
-        (_, None) => Written::NotFound,
-        (_, Some(row)) if row.number(0)? == 0 => Written::NotFound,
+        (_, None) => Written::Denied(Denial::NotFound),
+        (_, Some(row)) if row.number(0)? == 0 => Written::Denied(Denial::NotFound),
         (None, Some(_)) => {
             link.ask(sql.statement("ROLLBACK"))?;
             return Ok(None);
         }
         // Behind the lock nothing of a lost commit is to come: what is there now is what it has done.
         _ if join.is_in_doubt && !member.rows.is_empty() => Written::Done,
-        _ if *epoch != Epoch::NONE && !session::is_in_force(link, *user, *epoch)? => Written::Superseded,
-        _ if !member.rows.is_empty() => Written::Conflict,
+        _ if fence.epoch != Epoch::NONE && !session::is_in_force(link, *fence)? => Written::Superseded,
+        _ if !member.rows.is_empty() => Written::Denied(Denial::Conflict),
         (Some(row), _) => {
             let last = row.seq(1)?;
             sql.statement(format_args!(

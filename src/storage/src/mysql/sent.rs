@@ -5,19 +5,11 @@ use super::record::Record;
 use super::sql::Sql;
 use crate::calendar::{self, Day};
 use foldhash::HashMap;
-use wire::{ConversationId, Seq, UnixMillis, UserId};
-
-/// Where a message is and since when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub conversation: ConversationId,
-    pub seq: Seq,
-    /// When it was stored.
-    pub time: UnixMillis,
-}
+use logic::contract::message::Stored;
+use wire::{UnixMillis, UserId};
 
 /// What was found of the `cid`s that were asked for.
-pub type Found = HashMap<(UserId, Box<[u8]>), Place>;
+pub type Found = HashMap<(UserId, Box<[u8]>), Stored>;
 
 /// The days whose tables are looked at when this is the time.
 pub fn days(now: UnixMillis) -> [Day; 2] {
@@ -48,14 +40,14 @@ pub fn ask<'a>(sql: &mut Sql, days: [Day; 2], cids: impl Iterator<Item = (UserId
 /// Reads the answer.
 pub fn found(rows: &[Record]) -> Result<Found, Failure> {
     let read = |row: &Record| {
-        let place = Place { conversation: row.conversation(2)?, seq: row.seq(3)?, time: row.time(4)? };
+        let place = Stored { conversation: row.conversation(2)?, seq: row.seq(3)?, time: row.time(4)? };
         Ok(((row.user(0)?, Box::from(row.bytes(1)?)), place))
     };
     rows.iter().map(read).collect()
 }
 
 /// Where a `cid` is, of those that were found.
-pub fn place(found: &Found, sender: UserId, cid: &str) -> Option<Place> {
+pub fn place(found: &Found, sender: UserId, cid: &str) -> Option<Stored> {
     if found.is_empty() {
         return None;
     }

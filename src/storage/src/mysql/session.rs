@@ -6,11 +6,14 @@ use super::record::Record;
 use super::sql::Sql;
 use crate::claim::{Claim, Held};
 use crate::column::{NODE_KEPT_MS, kind_of};
-use logic::store::{CHANGES_MAX, End, Epoch, Found, Holder, Roster, TokenHash, Written, node_grace};
+use logic::contract::node::{self, Changes};
+use logic::contract::node::{CHANGES_MAX, End, Roster, node_grace};
+use logic::contract::session::Holder;
+use logic::contract::{Epoch, Fence, Found, TokenHash, Written, session};
 use std::collections::HashMap;
 use wire::{ConversationId, Seq, UnixMillis, UserId};
 
-/// Carries out [`logic::store::Write::Claim`].
+/// Carries out [`logic::contract::session::Write::Claim`].
 pub fn claim(link: &mut Link, now: UnixMillis, claim: &Claim<'_>) -> Result<Written, Failure> {
     let user = claim.user;
     let mut sql = Sql::new();
@@ -53,14 +56,14 @@ pub fn claim(link: &mut Link, now: UnixMillis, claim: &Claim<'_>) -> Result<Writ
     .end()
     .statement(format_args!("SELECT epoch FROM session WHERE user_id = {user}"));
     let epoch = Epoch(first(&link.rows(&sql)?)?.number(0)? as u32);
-    Ok(Written::Claimed { epoch, before })
+    Ok(Written::Session(session::Written::Claimed { epoch, before }))
 }
 
-/// Carries out [`logic::store::Write::Release`].
+/// Carries out [`logic::contract::session::Write::Release`].
 pub fn release(
     link: &mut Link,
     now: UnixMillis,
-    (user, epoch): (UserId, Epoch),
+    Fence { user, epoch }: Fence,
     ended: bool,
 ) -> Result<Written, Failure> {
     let end = if ended { "node = NULL, " } else { "" };
@@ -74,7 +77,7 @@ pub fn release(
     Ok(if is_in_force { Written::Done } else { Written::Superseded })
 }
 
-/// Carries out [`logic::store::Write::SeeNode`]. Touches no row of another node that may be alive: one that stands still
+/// Carries out [`logic::contract::node::Write::See`]. Touches no row of another node that may be alive: one that stands still
 /// in the middle of this would hold up all the others.
 pub fn see_node(link: &mut Link, now: UnixMillis, node: &str, unheard: bool) -> Result<Written, Failure> {
     let unheard_at = if unheard { now.0 } else { 0 };
@@ -105,7 +108,7 @@ pub fn see_node(link: &mut Link, now: UnixMillis, node: &str, unheard: bool) -> 
 }
 
 /// Whether no later session of the user was claimed; none can be before this transaction ends.
-pub fn is_in_force(link: &mut Link, user: UserId, epoch: Epoch) -> Result<bool, Failure> {
+pub fn is_in_force(link: &mut Link, Fence { user, epoch }: Fence) -> Result<bool, Failure> {
     let mut sql = Sql::new();
     sql.statement(epochs([user].into_iter()));
     Ok(latest(&link.rows(&sql)?)?.get(&user).is_none_or(|latest| *latest <= epoch))
@@ -167,8 +170,8 @@ pub fn claims(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, F
     .end();
     let answers = link.ask(&sql)?;
     let [claims, unheard] = &answers[..] else { unreachable!("an answer a statement") };
-    let claims = latest(&claims.rows)?.into_iter().collect();
-    Ok(Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? })
+    let claims = latest(&claims.rows)?.into_iter().map(|(user, epoch)| node::Claim { user, epoch }).collect();
+    Ok(Found::Node(node::Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? }))
 }
 
 pub fn changes(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, Failure> {
@@ -197,7 +200,8 @@ pub fn changes(link: &mut Link, node: &str, since: UnixMillis) -> Result<Found, 
         Some(last) if more => last.time(3)?,
         _ => now,
     };
-    Ok(Found::Changes { upto, more, ends: rows.iter().map(end).collect::<Result<_, Failure>>()? })
+    let ends = rows.iter().map(end).collect::<Result<_, Failure>>()?;
+    Ok(Found::Node(node::Found::Changes(Box::new(Changes { upto, more, ends }))))
 }
 
 pub fn roster(link: &mut Link, conversation: ConversationId) -> Result<Option<Roster>, Failure> {

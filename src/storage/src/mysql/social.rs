@@ -4,19 +4,19 @@ use super::failure::Failure;
 use super::link::Link;
 use super::sql::Sql;
 use crate::column::OWNER;
-use logic::store::Written;
+use logic::contract::{Denial, Written, contact, group};
 use wire::account::Who;
 use wire::{ConversationId, UnixMillis, UserId};
 
-/// Carries out [`logic::store::Write::AddFriend`].
+/// Carries out [`logic::contract::contact::Write::Add`].
 pub fn add_friend(link: &mut Link, user: UserId, who: &Who) -> Result<Written, Failure> {
     let mut sql = Sql::new();
     sql.push("SELECT id, name FROM user WHERE ").push(of(who)).end();
     let rows = link.rows(&sql)?;
-    let Some(row) = rows.first() else { return Ok(Written::NotFound) };
+    let Some(row) = rows.first() else { return Ok(Written::Denied(Denial::NotFound)) };
     let (peer, name) = (row.user(0)?, Box::from(row.text(1)?));
     if peer == user {
-        return Ok(Written::Oneself);
+        return Ok(Written::Denied(Denial::Oneself));
     }
     let (low, high) = (user.min(peer), user.max(peer));
     let mut sql = Sql::new();
@@ -24,12 +24,12 @@ pub fn add_friend(link: &mut Link, user: UserId, who: &Who) -> Result<Written, F
         "INSERT IGNORE INTO friend (user_id, friend_id) VALUES ({low}, {high}), ({high}, {low})"
     ));
     match link.ask(&sql)?[0].changed {
-        0 => Ok(Written::Conflict),
-        _ => Ok(Written::Friends { peer, name }),
+        0 => Ok(Written::Denied(Denial::Conflict)),
+        _ => Ok(Written::Contact(contact::Written::Friends { peer, name })),
     }
 }
 
-/// Carries out [`logic::store::Write::CreateGroup`].
+/// Carries out [`logic::contract::group::Write::Create`].
 pub fn create_group(
     link: &mut Link,
     now: UnixMillis,
@@ -47,7 +47,7 @@ pub fn create_group(
         .statement(format_args!(
             "INSERT INTO member (conversation_id, user_id, role) VALUES (LAST_INSERT_ID(), {owner}, {OWNER})"
         ));
-    Ok(Written::GroupCreated(ConversationId(link.ask(&sql)?[0].made as u32)))
+    Ok(Written::Group(group::Written::Created(ConversationId(link.ask(&sql)?[0].made as u32))))
 }
 
 /// The condition of being this user.

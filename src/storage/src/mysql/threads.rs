@@ -22,7 +22,8 @@ use super::{account, schema, view};
 use crate::grounded::Grounded;
 use crate::thread::{Running, spawn};
 use crate::{Outcome, StoreError, system_random};
-use logic::store::{Append, Epoch, Found, Read, Ticket, Write, Written};
+use logic::contract::message::Append;
+use logic::contract::{Epoch, Fence, Found, Read, Ticket, Write, Written, group, message};
 use runtime::queue::{Bell, Inbox, Outbox};
 use runtime::watchdog::{Pulse, Role};
 use std::io;
@@ -155,7 +156,11 @@ impl Router {
         let unknown: Vec<&Append> = batch
             .iter()
             .filter_map(|(_, write)| match write {
-                Write::Append(append) if self.directory.conversation(append).is_none() => Some(append),
+                Write::Message(message::Write::Append(append))
+                    if self.directory.conversation(append).is_none() =>
+                {
+                    Some(append)
+                }
                 _ => None,
             })
             .collect();
@@ -166,24 +171,26 @@ impl Router {
         let since = Instant::now();
         for (ticket, write) in batch {
             match write {
-                Write::Append(append) => match self.directory.conversation(&append) {
-                    Some(conversation) if !self.grounded.has(append.flight) => {
-                        let entry = Entry { ticket, conversation, append, since, is_in_doubt: false };
-                        jobs[self.scribe_of(conversation)].push(Job::Append(entry));
+                Write::Message(message::Write::Append(append)) => {
+                    match self.directory.conversation(&append) {
+                        Some(conversation) if !self.grounded.has(append.stream) => {
+                            let entry = Entry { ticket, conversation, append, since, is_in_doubt: false };
+                            jobs[self.scribe_of(conversation)].push(Job::Append(entry));
+                        }
+                        _ => lost.push((ticket, append)),
                     }
-                    _ => lost.push((ticket, append)),
-                },
-                Write::JoinGroup { user, conversation } => {
-                    let join = Join::new(ticket, (user, Epoch::NONE), conversation, since);
+                }
+                Write::Group(group::Write::Join { user, conversation }) => {
+                    let join = Join::new(ticket, Fence { user, epoch: Epoch::NONE }, conversation, since);
                     jobs[self.scribe_of(conversation)].push(Job::Join(join));
                 }
-                Write::Fenced { user, epoch, write } => match *write {
-                    Write::JoinGroup { conversation, .. } => {
-                        let join = Join::new(ticket, (user, epoch), conversation, since);
+                Write::Fenced(fence, write) => match *write {
+                    Write::Group(group::Write::Join { conversation, .. }) => {
+                        let join = Join::new(ticket, fence, conversation, since);
                         jobs[self.scribe_of(conversation)].push(Job::Join(join));
                     }
                     write => {
-                        changes.push((ticket, Write::Fenced { user, epoch, write: Box::new(write) }));
+                        changes.push((ticket, Write::Fenced(fence, Box::new(write))));
                     }
                 },
                 other => changes.push((ticket, other)),
@@ -206,7 +213,7 @@ impl Router {
     fn refuse(&mut self, lost: Vec<(Ticket, Append)>, is_certain: bool) -> Vec<(Ticket, Written)> {
         let Router { line, directory, grounded, .. } = self;
         let (stays, certain): (Vec<_>, Vec<_>) =
-            lost.into_iter().partition(|(_, append)| !is_certain || grounded.has(append.flight));
+            lost.into_iter().partition(|(_, append)| !is_certain || grounded.has(append.stream));
         let appends: Vec<&Append> = certain.iter().map(|(_, append)| append).collect();
         let refusals = match appends.is_empty() {
             true => Vec::new(),
@@ -217,7 +224,7 @@ impl Router {
         let written = written.chain(stays.into_iter().map(|append| (append, Written::Unavailable)));
         let mut told = Vec::new();
         for ((ticket, append), written) in written {
-            grounded.learn(append.flight, &written);
+            grounded.learn(append.stream, &written);
             told.push((ticket, written));
         }
         told

@@ -8,7 +8,12 @@ use super::{session, social, timeline};
 use crate::column::{kind_of, role_of};
 use crate::overview::Overview;
 use crate::page::{Rows, is_fed, is_too_long};
-use logic::store::{Account, Found, LOGIN_LIST_MAX, LoginView, Read, UNREAD_MAX, UnreadPage};
+use logic::contract::account::Password;
+use logic::contract::contact::Friend;
+use logic::contract::group::Member;
+use logic::contract::session::{LOGIN_LIST_MAX, LoginView};
+use logic::contract::timeline::{UNREAD_MAX, UnreadPage};
+use logic::contract::{self, Denial, Found, Read, account, contact, group, node, presence};
 use wire::account::Who;
 use wire::group::Group;
 use wire::timeline::ConversationSummary;
@@ -17,67 +22,84 @@ use wire::{ConversationId, Direction, Page, Seq, UnixMillis, UserId};
 /// Whether an answer may show messages, or how far conversations have come.
 pub fn shows_messages(read: &Read) -> bool {
     match read {
-        Read::Login { .. }
-        | Read::Unread { .. }
-        | Read::Standing { .. }
-        | Read::Feed { .. }
-        | Read::History { .. }
-        | Read::Conversations { .. }
-        | Read::Changes { .. }
-        | Read::Roster { .. } => true,
-        Read::Account(_)
-        | Read::FriendIds { .. }
-        | Read::Friends { .. }
-        | Read::Members { .. }
-        | Read::Groups { .. }
-        | Read::GroupIds { .. }
-        | Read::Online { .. }
-        | Read::Claims { .. } => false,
+        Read::Session(contract::session::Read::LoginView { .. })
+        | Read::Timeline(contract::timeline::Read::Unread { .. })
+        | Read::Timeline(contract::timeline::Read::Standing { .. })
+        | Read::Timeline(contract::timeline::Read::Feed { .. })
+        | Read::Timeline(contract::timeline::Read::History { .. })
+        | Read::Timeline(contract::timeline::Read::Conversations { .. })
+        | Read::Node(node::Read::Changes { .. })
+        | Read::Node(node::Read::Roster { .. }) => true,
+        Read::Account(account::Read::Password(_))
+        | Read::Contact(contact::Read::FriendIds { .. })
+        | Read::Contact(contact::Read::Friends { .. })
+        | Read::Group(group::Read::Members { .. })
+        | Read::Group(group::Read::Groups { .. })
+        | Read::Group(group::Read::GroupIds { .. })
+        | Read::Presence(presence::Read::Online { .. })
+        | Read::Node(node::Read::Claims { .. }) => false,
     }
 }
 
 /// Answers a question.
 pub fn answer(link: &mut Link, read: &Read) -> Result<Found, Failure> {
     Ok(match read {
-        Read::Account(who) => Found::Account(account(link, who)?),
-        Read::Login { user } => Found::Login(Box::new(login(link, *user)?)),
-        Read::Unread { user, after } => {
-            Found::Unread(unread(&ask_one(link, |sql| ask_unread(sql, *user, *after))?)?)
+        Read::Account(account::Read::Password(who)) => {
+            Found::Account(account::Found::Password(account(link, who)?))
         }
-        Read::FriendIds { user } => Found::FriendIds(ids(&ask_one(link, |sql| ask_friend_ids(sql, *user))?)?),
-        Read::Standing { user, conversation } => {
+        Read::Session(contract::session::Read::LoginView { user }) => {
+            Found::Session(contract::session::Found::LoginView(Box::new(login(link, *user)?)))
+        }
+        Read::Timeline(contract::timeline::Read::Unread { user, after }) => {
+            Found::Timeline(contract::timeline::Found::Unread(unread(&ask_one(link, |sql| {
+                ask_unread(sql, *user, *after);
+            })?)?))
+        }
+        Read::Contact(contact::Read::FriendIds { user }) => {
+            Found::Contact(contact::Found::FriendIds(ids(&ask_one(link, |sql| ask_friend_ids(sql, *user))?)?))
+        }
+        Read::Timeline(contract::timeline::Read::Standing { user, conversation }) => {
             let overview = overview(link, *user, *conversation)?;
-            Found::Standing(overview.map(Overview::standing))
+            Found::Timeline(contract::timeline::Found::Standing(overview.map(Overview::standing)))
         }
-        Read::Feed { conversation, after, limit, bytes } => {
+        Read::Timeline(contract::timeline::Read::Feed { conversation, after, limit, bytes }) => {
             let (from, limit) = ((*conversation, *after), (*limit).max(1) as usize);
             let page = timeline::after(link, from, limit, is_fed(*bytes))?;
-            Found::Feed { messages: page.messages, more: page.more }
+            Found::Timeline(contract::timeline::Found::Feed { messages: page.messages, more: page.more })
         }
-        Read::History { user, conversation, direction, limit } => match overview(link, *user, *conversation)?
-        {
-            Some(overview) => history(link, &overview, *direction, *limit as usize)?,
-            None => Found::Forbidden,
-        },
-        Read::Friends { user, page } => {
+        Read::Timeline(contract::timeline::Read::History { user, conversation, direction, limit }) => {
+            match overview(link, *user, *conversation)? {
+                Some(overview) => history(link, &overview, *direction, *limit as usize)?,
+                None => Found::Denied(Denial::Forbidden),
+            }
+        }
+        Read::Contact(contact::Read::Friends { user, page }) => {
             let (friends, more) = friends(&ask_one(link, |sql| ask_friends(sql, *user, *page))?, *page)?;
-            Found::Friends { friends, more }
+            Found::Contact(contact::Found::Friends { friends, more })
         }
-        Read::Members { user, conversation, page } => members(link, *user, *conversation, *page)?,
-        Read::Conversations { user, before, limit } => {
+        Read::Group(group::Read::Members { user, conversation, page }) => {
+            members(link, *user, *conversation, *page)?
+        }
+        Read::Timeline(contract::timeline::Read::Conversations { user, before, limit }) => {
             let rows = ask_one(link, |sql| ask_entries(sql, *user, *before, *limit as usize))?;
             let (entries, more) = entries(&rows, *limit as usize)?;
-            Found::Conversations { entries, more }
+            Found::Timeline(contract::timeline::Found::Conversations { entries, more })
         }
-        Read::Groups { user, page } => {
+        Read::Group(group::Read::Groups { user, page }) => {
             let (groups, more) = groups(&ask_one(link, |sql| ask_groups(sql, *user, *page))?, *page)?;
-            Found::Groups { groups, more }
+            Found::Group(group::Found::Groups { groups, more })
         }
-        Read::GroupIds { user } => Found::GroupIds(session::group_ids(link, *user)?),
-        Read::Online { users, grace } => Found::Online(session::online(link, users, *grace)?),
-        Read::Claims { node, since } => session::claims(link, node, *since)?,
-        Read::Changes { node, since } => session::changes(link, node, *since)?,
-        Read::Roster { conversation } => Found::Roster(session::roster(link, *conversation)?.map(Box::new)),
+        Read::Group(group::Read::GroupIds { user }) => {
+            Found::Group(group::Found::GroupIds(session::group_ids(link, *user)?))
+        }
+        Read::Presence(presence::Read::Online { users, grace }) => {
+            Found::Presence(presence::Found::Online(session::online(link, users, *grace)?))
+        }
+        Read::Node(node::Read::Claims { node, since }) => session::claims(link, node, *since)?,
+        Read::Node(node::Read::Changes { node, since }) => session::changes(link, node, *since)?,
+        Read::Node(node::Read::Roster { conversation }) => {
+            Found::Node(node::Found::Roster(session::roster(link, *conversation)?.map(Box::new)))
+        }
     })
 }
 
@@ -87,11 +109,11 @@ fn ask_one(link: &mut Link, question: impl FnOnce(&mut Sql)) -> Result<Vec<Recor
     link.rows(&sql)
 }
 
-fn account(link: &mut Link, who: &Who) -> Result<Option<Account>, Failure> {
+fn account(link: &mut Link, who: &Who) -> Result<Option<Password>, Failure> {
     let rows = ask_one(link, |sql| {
         sql.push("SELECT id, password FROM user WHERE ").push(social::of(who)).end();
     })?;
-    rows.first().map(|row| Ok(Account { user: row.user(0)?, password: row.text(1)?.into() })).transpose()
+    rows.first().map(|row| Ok(Password { user: row.user(0)?, hash: row.text(1)?.into() })).transpose()
 }
 
 /// Everything in one round trip.
@@ -207,7 +229,11 @@ fn history(
             page
         }
     };
-    Ok(Found::History { messages: page.messages, more: page.more, first_seq })
+    Ok(Found::Timeline(contract::timeline::Found::History {
+        messages: page.messages,
+        more: page.more,
+        first_seq,
+    }))
 }
 
 fn ask_friend_ids(sql: &mut Sql, user: UserId) {
@@ -227,8 +253,8 @@ fn ask_friends(sql: &mut Sql, user: UserId, page: Page) {
     ));
 }
 
-fn friends(rows: &[Record], page: Page) -> Result<Rows<(UserId, Box<str>)>, Failure> {
-    page_of(rows, page.limit as usize, |row| Ok((row.user(0)?, row.text(1)?.into())))
+fn friends(rows: &[Record], page: Page) -> Result<Rows<Friend>, Failure> {
+    page_of(rows, page.limit as usize, |row| Ok(Friend { user: row.user(0)?, name: row.text(1)?.into() }))
 }
 
 fn members(
@@ -250,11 +276,13 @@ fn members(
     let answers = link.ask(&sql)?;
     let [asker, rows] = &answers[..] else { unreachable!("an answer a statement") };
     if asker.rows.is_empty() {
-        return Ok(Found::Forbidden);
+        return Ok(Found::Denied(Denial::Forbidden));
     }
-    let member = |row: &Record| Ok((row.user(0)?, Box::from(row.text(1)?), role_of(row.number(2)? as u8)));
+    let member = |row: &Record| {
+        Ok(Member { user: row.user(0)?, name: row.text(1)?.into(), role: role_of(row.number(2)? as u8) })
+    };
     let (members, more) = page_of(&rows.rows, page.limit as usize, member)?;
-    Ok(Found::Members { members, more })
+    Ok(Found::Group(group::Found::Members { members, more }))
 }
 
 fn ask_groups(sql: &mut Sql, user: UserId, page: Page) {

@@ -3,13 +3,13 @@
 use super::super::StoreError;
 use super::super::token;
 use super::{Batch, SqliteStore};
-use logic::store::{Token, TokenHash, Written};
+use logic::contract::{Denial, Token, TokenHash, Written, account, session};
 use rusqlite::OptionalExtension;
 use std::sync::Arc;
 use wire::{UnixMillis, UserId};
 
 impl SqliteStore {
-    /// Carries out [`logic::store::Write::CreateAccount`].
+    /// Carries out [`logic::contract::account::Write::Create`].
     pub(super) fn create_account(
         &mut self,
         batch: &Batch,
@@ -19,7 +19,7 @@ impl SqliteStore {
     ) -> Result<Written, StoreError> {
         let key = wire::name::key(name);
         if self.conn.prepare_cached("SELECT 1 FROM user WHERE name_key = ?1")?.exists([key.as_bytes()])? {
-            return Ok(Written::NameTaken);
+            return Ok(Written::Denied(Denial::NameTaken));
         }
         let sql = "INSERT INTO user (name, name_key, password, nick, created_at, last_login) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
@@ -28,22 +28,24 @@ impl SqliteStore {
         drop(insert);
         let user = UserId(id as u32);
         let token = self.new_token(batch.now, user, None)?;
-        Ok(Written::AccountCreated { user, token })
+        Ok(Written::Account(account::Written::Created { user, token }))
     }
 
-    /// Carries out [`logic::store::Write::CreateToken`].
+    /// Carries out [`logic::contract::session::Write::CreateToken`].
     pub(super) fn create_token(
         &mut self,
         batch: &Batch,
         user: UserId,
         device: Option<&str>,
     ) -> Result<Written, StoreError> {
-        let Some(name) = self.logged_in(batch.now, user)? else { return Ok(Written::NotFound) };
+        let Some(name) = self.logged_in(batch.now, user)? else {
+            return Ok(Written::Denied(Denial::NotFound));
+        };
         let token = self.new_token(batch.now, user, device)?;
-        Ok(Written::TokenReady { user, name, token })
+        Ok(Written::Session(session::Written::TokenReady { user, name, token }))
     }
 
-    /// Carries out [`logic::store::Write::ExtendToken`].
+    /// Carries out [`logic::contract::session::Write::ExtendToken`].
     pub(super) fn extend_token(&mut self, batch: &Batch, text: Box<str>) -> Result<Written, StoreError> {
         let (now, token) = (batch.now, token::with_text(text, batch.now));
         let sql = "SELECT user_id, expires_at, name FROM token JOIN user ON id = user_id \
@@ -51,18 +53,22 @@ impl SqliteStore {
         let mut select = self.conn.prepare_cached(sql)?;
         let found: Option<(u32, i64, String)> =
             select.query_row((token.hash, now.0 as i64), |row| row.try_into()).optional()?;
-        let Some((user, expires, name)) = found else { return Ok(Written::TokenInvalid) };
+        let Some((user, expires, name)) = found else { return Ok(Written::Denied(Denial::TokenInvalid)) };
         let (user, name, expires) = (UserId(user), name.into(), UnixMillis(expires as u64));
         if token::is_fresh(expires, now) {
-            return Ok(Written::TokenReady { user, name, token: Token { expires, ..token } });
+            return Ok(Written::Session(session::Written::TokenReady {
+                user,
+                name,
+                token: Token { expires, ..token },
+            }));
         }
         let sql = "UPDATE token SET expires_at = ?2 WHERE hash = ?1";
         self.conn.prepare_cached(sql)?.execute((token.hash, token.expires.0 as i64))?;
         self.logged_in(now, user)?;
-        Ok(Written::TokenReady { user, name, token })
+        Ok(Written::Session(session::Written::TokenReady { user, name, token }))
     }
 
-    /// Carries out [`logic::store::Write::RevokeToken`].
+    /// Carries out [`logic::contract::session::Write::RevokeToken`].
     pub(super) fn revoke_token(&mut self, hash: TokenHash) -> Result<Written, StoreError> {
         self.conn.prepare_cached("DELETE FROM token WHERE hash = ?1")?.execute([hash])?;
         Ok(Written::Done)

@@ -7,15 +7,16 @@ use super::filing::Filing;
 use super::run::{SEQ_MAX, parts, place};
 use super::sent::{self, Met};
 use super::{Batch, SqliteStore, Sync, timeline};
-use logic::store::{Append, Epoch, Written};
+use logic::contract::message::{Append, Stored};
+use logic::contract::{Denial, Epoch, Fence, Written, message};
 use std::sync::Arc;
 use wire::{ConversationId, Target, UserId};
 
 impl SqliteStore {
-    /// Carries out [`logic::store::Write::Append`], whose cid was met.
+    /// Carries out [`logic::contract::message::Write::Append`], whose cid was met.
     pub(super) fn append(&mut self, batch: &Batch, append: Append, met: Met) -> Result<Written, StoreError> {
         let (sender, epoch, cid) = (append.sender, append.epoch, &*append.cid);
-        if epoch != Epoch::NONE && !self.is_in_force(sender, epoch)? {
+        if epoch != Epoch::NONE && !self.is_in_force(Fence { user: sender, epoch })? {
             return Ok(Written::Superseded);
         }
         if met.may_be_sent
@@ -39,7 +40,7 @@ impl SqliteStore {
         };
         let head = match self.heads.get(&self.conn, &self.resident, conversation)? {
             Some(head) if head.has_member(sender) => head,
-            _ => return Ok(Written::Forbidden),
+            _ => return Ok(Written::Denied(Denial::Forbidden)),
         };
         let seq = head.last.next();
         if seq.0 > SEQ_MAX {
@@ -56,8 +57,8 @@ impl SqliteStore {
         let (content_type, content) = (&*append.content_type, &*append.content);
         let entry = Entry { cid, sender, time, kind, content_type, content };
         self.run.push(place(conversation, seq), met.hash, month, &entry);
-        let message = append.stored_at((conversation, kind), seq, time);
-        Ok(Written::Appended { message, members, member_version })
+        let message = append.into_message(kind, Stored { conversation, seq, time });
+        Ok(Written::Message(message::Written::Appended { message, members, member_version }))
     }
 
     /// The direct conversation with a user, made where there is none; or why there can be none.
@@ -67,15 +68,15 @@ impl SqliteStore {
         sender: UserId,
         peer: Option<UserId>,
     ) -> rusqlite::Result<Result<ConversationId, Written>> {
-        let Some(peer) = peer else { return Ok(Err(Written::NotFound)) };
+        let Some(peer) = peer else { return Ok(Err(Written::Denied(Denial::NotFound))) };
         if peer == sender {
-            return Ok(Err(Written::Oneself));
+            return Ok(Err(Written::Denied(Denial::Oneself)));
         }
         if let Some(conversation) = self.heads.direct(&self.conn, sender, peer)? {
             return Ok(Ok(conversation));
         }
         if !self.conn.prepare_cached("SELECT 1 FROM user WHERE id = ?1")?.exists([peer.0])? {
-            return Ok(Err(Written::NotFound));
+            return Ok(Err(Written::Denied(Denial::NotFound)));
         }
         self.begin(Sync::Now)?;
         let (low, high) = (sender.min(peer), sender.max(peer));
@@ -95,13 +96,15 @@ impl SqliteStore {
             if let Some(slot) = run.find(hash, sender, cid) {
                 let entry = Bytes::entry_of(run.entry(slot))?;
                 let (conversation, seq) = parts(slot.place);
-                return Ok(Some(Written::Duplicate { conversation, seq, time: entry.time }));
+                let stored = Stored { conversation, seq, time: entry.time };
+                return Ok(Some(Written::Message(message::Written::Duplicate(stored))));
             }
         }
         let Some((conversation, seq)) = sent::find(&self.conn, &self.tables, sender, cid)? else {
             return Ok(None);
         };
         let time = timeline::time_of(&self.conn, conversation, seq)?;
-        Ok(Some(Written::Duplicate { conversation, seq, time }))
+        let stored = Stored { conversation, seq, time };
+        Ok(Some(Written::Message(message::Written::Duplicate(stored))))
     }
 }

@@ -46,7 +46,7 @@ use filing::Filing;
 use heads::Heads;
 use journal::{Files, Journal};
 use lock::ProcessLock;
-use logic::store::{Found, Read, Ticket, Write, Written};
+use logic::contract::{self, Found, Read, Ticket, Write, Written, contact, group, message, node};
 use names::Names;
 use reader::SqliteReader;
 use resident::Resident;
@@ -213,7 +213,9 @@ impl SqliteStore {
     /// Meets the cid of a message. It need not be stored in the end: then its next try costs a look at the disk.
     fn meet(&mut self, batch: &Batch, write: &Write) -> Met {
         match write {
-            Write::Append(append) => self.sent.meet(batch.today, append.sender, append.cid.as_bytes()),
+            Write::Message(message::Write::Append(append)) => {
+                self.sent.meet(batch.today, append.sender, append.cid.as_bytes())
+            }
             _ => Met::default(),
         }
     }
@@ -221,29 +223,37 @@ impl SqliteStore {
     fn execute(&mut self, batch: &Batch, write: Write, met: Met) -> Result<Written, StoreError> {
         match &write {
             // What has an effect beyond the journal begins a transaction itself.
-            Write::Append(_) => {}
+            Write::Message(message::Write::Append(_)) => {}
             // A cursor that is lost only repeats a push.
-            Write::MoveCursors(_) => self.begin(Sync::Later)?,
+            Write::Timeline(contract::timeline::Write::MoveCursors(_)) => self.begin(Sync::Later)?,
             _ => self.begin(Sync::Now)?,
         }
         match write {
-            Write::Append(append) => self.append(batch, append, met),
-            Write::MoveCursors(moves) => self.move_cursors(moves),
-            Write::CreateAccount { name, password, nick } => {
+            Write::Message(message::Write::Append(append)) => self.append(batch, append, met),
+            Write::Timeline(contract::timeline::Write::MoveCursors(moves)) => self.move_cursors(moves),
+            Write::Account(contract::account::Write::Create { name, password, nick }) => {
                 self.create_account(batch, &name, &password, nick.as_deref())
             }
-            Write::CreateToken { user, device } => self.create_token(batch, user, device.as_deref()),
-            Write::ExtendToken { token } => self.extend_token(batch, token),
-            Write::RevokeToken(hash) => self.revoke_token(hash),
-            Write::AddFriend { user, who } => self.add_friend(user, &who),
-            Write::CreateGroup { owner, name, desc } => self.create_group(batch, owner, &name, &desc),
-            Write::JoinGroup { user, conversation } => self.join_group(user, conversation),
-            Write::Fenced { user, epoch, write } => self.fenced(batch, user, epoch, *write),
-            Write::Claim { user, node, token, grace, unless_held } => {
+            Write::Session(contract::session::Write::CreateToken { user, device }) => {
+                self.create_token(batch, user, device.as_deref())
+            }
+            Write::Session(contract::session::Write::ExtendToken { token }) => {
+                self.extend_token(batch, token)
+            }
+            Write::Session(contract::session::Write::RevokeToken(hash)) => self.revoke_token(hash),
+            Write::Contact(contact::Write::Add { user, who }) => self.add_friend(user, &who),
+            Write::Group(group::Write::Create { owner, name, desc }) => {
+                self.create_group(batch, owner, &name, &desc)
+            }
+            Write::Group(group::Write::Join { user, conversation }) => self.join_group(user, conversation),
+            Write::Fenced(fence, write) => self.fenced(batch, fence, *write),
+            Write::Session(contract::session::Write::Claim { user, node, token, grace, unless_held }) => {
                 self.claim(batch, Claim { user, node: &node, token: &token, grace, unless_held })
             }
-            Write::Release { user, epoch, ended } => self.release(batch, user, epoch, ended),
-            Write::SeeNode { node, unheard } => self.see_node(batch, &node, unheard),
+            Write::Session(contract::session::Write::Release { fence, ended }) => {
+                self.release(batch, fence, ended)
+            }
+            Write::Node(node::Write::See { node, unheard }) => self.see_node(batch, &node, unheard),
         }
     }
 
@@ -464,12 +474,12 @@ enum Part {
 impl Part {
     fn of(write: &Write) -> Part {
         match write {
-            Write::MoveCursors(_) => Part::Cursors,
-            Write::CreateAccount { .. }
-            | Write::CreateToken { .. }
-            | Write::ExtendToken { .. }
-            | Write::RevokeToken(_) => Part::Accounts,
-            Write::Append(_) => Part::Messages,
+            Write::Timeline(contract::timeline::Write::MoveCursors(_)) => Part::Cursors,
+            Write::Account(contract::account::Write::Create { .. })
+            | Write::Session(contract::session::Write::CreateToken { .. })
+            | Write::Session(contract::session::Write::ExtendToken { .. })
+            | Write::Session(contract::session::Write::RevokeToken(_)) => Part::Accounts,
+            Write::Message(message::Write::Append(_)) => Part::Messages,
             _ => Part::Tables,
         }
     }

@@ -4,7 +4,7 @@ use super::super::{Clock, Reader, StoreError, wall_clock};
 use super::names::Names;
 use super::resident::Resident;
 use super::view::View;
-use logic::store::{Found, Read};
+use logic::contract::{Found, Read};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::Arc;

@@ -8,13 +8,16 @@ use super::super::claim::{Claim, Held};
 use super::super::column::{NODE_KEPT_MS, kind_of};
 use super::view::{View, seq};
 use super::{Batch, SqliteStore};
-use logic::store::{CHANGES_MAX, End, Epoch, Found, Holder, Roster, TokenHash, Write, Written, node_grace};
+use logic::contract::node::{self, Changes};
+use logic::contract::node::{CHANGES_MAX, End, Roster, node_grace};
+use logic::contract::session::Holder;
+use logic::contract::{Epoch, Fence, Found, TokenHash, Write, Written, session};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
 use wire::{ConversationId, UnixMillis, UserId};
 
 impl SqliteStore {
-    /// Carries out [`Write::Claim`].
+    /// Carries out [`session::Write::Claim`].
     pub(super) fn claim(&self, batch: &Batch, claim: Claim<'_>) -> Result<Written, StoreError> {
         let sql = "SELECT s.epoch, s.node, s.token_hash, s.lost_at, n.seen_at \
                    FROM session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1";
@@ -36,29 +39,23 @@ impl SqliteStore {
                    VALUES (?1, ?2, ?3, ?4, NULL, ?5)";
         let values = (claim.user.0, epoch.0, claim.node, claim.token, batch.now.0 as i64);
         self.conn.prepare_cached(sql)?.execute(values)?;
-        Ok(Written::Claimed { epoch, before })
+        Ok(Written::Session(session::Written::Claimed { epoch, before }))
     }
 
-    /// Carries out [`Write::Release`].
-    pub(super) fn release(
-        &self,
-        batch: &Batch,
-        user: UserId,
-        epoch: Epoch,
-        ended: bool,
-    ) -> Result<Written, StoreError> {
-        if !self.is_in_force(user, epoch)? {
+    /// Carries out [`session::Write::Release`].
+    pub(super) fn release(&self, batch: &Batch, fence: Fence, ended: bool) -> Result<Written, StoreError> {
+        if !self.is_in_force(fence)? {
             return Ok(Written::Superseded);
         }
         let sql = match ended {
             true => "UPDATE session SET node = NULL, lost_at = coalesce(lost_at, ?2) WHERE user_id = ?1",
             false => "UPDATE session SET lost_at = coalesce(lost_at, ?2) WHERE user_id = ?1",
         };
-        self.conn.prepare_cached(sql)?.execute((user.0, batch.now.0 as i64))?;
+        self.conn.prepare_cached(sql)?.execute((fence.user.0, batch.now.0 as i64))?;
         Ok(Written::Done)
     }
 
-    /// Carries out [`Write::SeeNode`].
+    /// Carries out [`node::Write::See`].
     pub(super) fn see_node(&self, batch: &Batch, node: &str, unheard: bool) -> Result<Written, StoreError> {
         let now = batch.now.0;
         let unheard_at = if unheard { now } else { 0 };
@@ -74,11 +71,10 @@ impl SqliteStore {
     pub(super) fn fenced(
         &mut self,
         batch: &Batch,
-        user: UserId,
-        epoch: Epoch,
+        fence: Fence,
         write: Write,
     ) -> Result<Written, StoreError> {
-        if !self.is_in_force(user, epoch)? {
+        if !self.is_in_force(fence)? {
             return Ok(Written::Superseded);
         }
         let met = self.meet(batch, &write);
@@ -86,7 +82,7 @@ impl SqliteStore {
     }
 
     /// Whether no later session of the user was claimed.
-    pub(super) fn is_in_force(&self, user: UserId, epoch: Epoch) -> Result<bool, StoreError> {
+    pub(super) fn is_in_force(&self, Fence { user, epoch }: Fence) -> Result<bool, StoreError> {
         if epoch == Epoch::NONE {
             return Ok(true);
         }
@@ -123,12 +119,13 @@ impl View<'_> {
     pub(super) fn claims(&self, node: &str, since: UnixMillis) -> Result<Found, StoreError> {
         let sql = "SELECT user_id, epoch FROM session WHERE changed_at >= ?1 AND node IS NOT ?2";
         let mut select = self.conn.prepare_cached(sql)?;
-        let rows =
-            select.query_map((since.0 as i64, node), |row| Ok((UserId(row.get(0)?), Epoch(row.get(1)?))))?;
+        let rows = select.query_map((since.0 as i64, node), |row| {
+            Ok(node::Claim { user: UserId(row.get(0)?), epoch: Epoch(row.get(1)?) })
+        })?;
         let claims = rows.collect::<rusqlite::Result<_>>()?;
         let sql = "SELECT coalesce(max(unheard_at), 0) FROM node WHERE name <> ?1";
         let unheard = self.conn.prepare_cached(sql)?.query_row([node], |row| row.get::<_, i64>(0))?;
-        Ok(Found::Claims { now: self.now, claims, unheard: UnixMillis(unheard as u64) })
+        Ok(Found::Node(node::Found::Claims { now: self.now, claims, unheard: UnixMillis(unheard as u64) }))
     }
 
     pub(super) fn changes(&mut self, node: &str, since: UnixMillis) -> Result<Found, StoreError> {
@@ -152,7 +149,7 @@ impl View<'_> {
             }
             ends.push(End { conversation, last, member_version: self.member_version(conversation)? });
         }
-        Ok(Found::Changes { upto, more, ends })
+        Ok(Found::Node(node::Found::Changes(Box::new(Changes { upto, more, ends }))))
     }
 
     fn member_version(&self, conversation: ConversationId) -> rusqlite::Result<u32> {

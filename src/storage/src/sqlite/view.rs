@@ -7,7 +7,12 @@ use super::super::page::{Rows, is_fed, is_too_long};
 use super::names::Names;
 use super::resident::{End, Resident};
 use super::timeline;
-use logic::store::{Account, Found, LOGIN_LIST_MAX, LoginView, Read, UNREAD_MAX, UnreadPage};
+use logic::contract::account::Password;
+use logic::contract::contact::Friend;
+use logic::contract::group::Member;
+use logic::contract::session::{LOGIN_LIST_MAX, LoginView};
+use logic::contract::timeline::{UNREAD_MAX, UnreadPage};
+use logic::contract::{self, Denial, Found, Read, account, contact, group, node, presence, session};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::cmp::Reverse;
 use wire::account::Who;
@@ -44,47 +49,63 @@ impl View<'_> {
 
     fn find(&mut self, read: &Read) -> Result<Found, StoreError> {
         Ok(match read {
-            Read::Account(who) => Found::Account(self.account(who)?),
-            Read::Login { user } => Found::Login(Box::new(self.login(*user)?)),
-            Read::Unread { user, after } => Found::Unread(unread(&self.overviews(*user, *after)?)),
-            Read::FriendIds { user } => Found::FriendIds(self.friend_ids(*user)?),
-            Read::Standing { user, conversation } => {
-                let overview = self.overview(*user, *conversation)?;
-                Found::Standing(overview.map(Overview::standing))
+            Read::Account(account::Read::Password(who)) => {
+                Found::Account(account::Found::Password(self.account(who)?))
             }
-            Read::Feed { conversation, after, limit, bytes } => {
+            Read::Session(session::Read::LoginView { user }) => {
+                Found::Session(session::Found::LoginView(Box::new(self.login(*user)?)))
+            }
+            Read::Timeline(contract::timeline::Read::Unread { user, after }) => {
+                Found::Timeline(contract::timeline::Found::Unread(unread(&self.overviews(*user, *after)?)))
+            }
+            Read::Contact(contact::Read::FriendIds { user }) => {
+                Found::Contact(contact::Found::FriendIds(self.friend_ids(*user)?))
+            }
+            Read::Timeline(contract::timeline::Read::Standing { user, conversation }) => {
+                let overview = self.overview(*user, *conversation)?;
+                Found::Timeline(contract::timeline::Found::Standing(overview.map(Overview::standing)))
+            }
+            Read::Timeline(contract::timeline::Read::Feed { conversation, after, limit, bytes }) => {
                 self.feed((*conversation, *after), *limit as usize, *bytes)?
             }
-            Read::History { user, conversation, direction, limit } => {
+            Read::Timeline(contract::timeline::Read::History { user, conversation, direction, limit }) => {
                 match self.overview(*user, *conversation)? {
                     Some(overview) => self.history(&overview, *direction, *limit as usize)?,
-                    None => Found::Forbidden,
+                    None => Found::Denied(Denial::Forbidden),
                 }
             }
-            Read::Friends { user, page } => {
+            Read::Contact(contact::Read::Friends { user, page }) => {
                 let (friends, more) = self.friends(*user, *page)?;
-                Found::Friends { friends, more }
+                Found::Contact(contact::Found::Friends { friends, more })
             }
-            Read::Members { user, conversation, page } => self.members(*user, *conversation, *page)?,
-            Read::Conversations { user, before, limit } => {
+            Read::Group(group::Read::Members { user, conversation, page }) => {
+                self.members(*user, *conversation, *page)?
+            }
+            Read::Timeline(contract::timeline::Read::Conversations { user, before, limit }) => {
                 let all = self.overviews(*user, ConversationId(0))?;
                 let (entries, more) = self.entries(*user, all, *before, *limit as usize)?;
-                Found::Conversations { entries, more }
+                Found::Timeline(contract::timeline::Found::Conversations { entries, more })
             }
-            Read::Groups { user, page } => {
+            Read::Group(group::Read::Groups { user, page }) => {
                 let (groups, more) = self.groups(*user, *page)?;
-                Found::Groups { groups, more }
+                Found::Group(group::Found::Groups { groups, more })
             }
-            Read::GroupIds { user } => Found::GroupIds(self.group_ids(*user)?),
-            Read::Online { users, grace } => Found::Online(self.online(users, *grace)?),
-            Read::Claims { node, since } => self.claims(node, *since)?,
-            Read::Changes { node, since } => self.changes(node, *since)?,
-            Read::Roster { conversation } => Found::Roster(self.roster(*conversation)?.map(Box::new)),
+            Read::Group(group::Read::GroupIds { user }) => {
+                Found::Group(group::Found::GroupIds(self.group_ids(*user)?))
+            }
+            Read::Presence(presence::Read::Online { users, grace }) => {
+                Found::Presence(presence::Found::Online(self.online(users, *grace)?))
+            }
+            Read::Node(node::Read::Claims { node, since }) => self.claims(node, *since)?,
+            Read::Node(node::Read::Changes { node, since }) => self.changes(node, *since)?,
+            Read::Node(node::Read::Roster { conversation }) => {
+                Found::Node(node::Found::Roster(self.roster(*conversation)?.map(Box::new)))
+            }
         })
     }
 
-    fn account(&self, who: &Who) -> Result<Option<Account>, StoreError> {
-        let account = |row: &Row<'_>| Ok(Account { user: UserId(row.get(0)?), password: row.get(1)? });
+    fn account(&self, who: &Who) -> Result<Option<Password>, StoreError> {
+        let account = |row: &Row<'_>| Ok(Password { user: UserId(row.get(0)?), hash: row.get(1)? });
         Ok(match who {
             Who::Id(id) => {
                 let mut select = self.conn.prepare_cached("SELECT id, password FROM user WHERE id = ?1")?;
@@ -205,7 +226,7 @@ impl View<'_> {
     fn feed(&mut self, from: (ConversationId, Seq), limit: usize, bytes: usize) -> Result<Found, StoreError> {
         let (limit, is_fed) = (limit.max(1), is_fed(bytes));
         let page = timeline::after(self.conn, self.resident, self.names, from, limit, is_fed)?;
-        Ok(Found::Feed { messages: page.messages, more: page.more })
+        Ok(Found::Timeline(contract::timeline::Found::Feed { messages: page.messages, more: page.more }))
     }
 
     fn history(
@@ -229,7 +250,11 @@ impl View<'_> {
                 page
             }
         };
-        Ok(Found::History { messages: page.messages, more: page.more, first_seq })
+        Ok(Found::Timeline(contract::timeline::Found::History {
+            messages: page.messages,
+            more: page.more,
+            first_seq,
+        }))
     }
 
     fn friend_ids(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
@@ -239,23 +264,25 @@ impl View<'_> {
         Ok(ids.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn friends(&self, user: UserId, page: Page) -> Result<Rows<(UserId, Box<str>)>, StoreError> {
+    fn friends(&self, user: UserId, page: Page) -> Result<Rows<Friend>, StoreError> {
         let sql = "SELECT u.id, u.name FROM friend f JOIN user u ON u.id = f.friend_id \
                    WHERE f.user_id = ?1 AND f.friend_id > ?2 ORDER BY f.friend_id LIMIT ?3";
-        let row = |row: &Row<'_>| Ok((UserId(row.get(0)?), row.get(1)?));
+        let row = |row: &Row<'_>| Ok(Friend { user: UserId(row.get(0)?), name: row.get(1)? });
         self.page(sql, user.0, page, row)
     }
 
     fn members(&self, user: UserId, conversation: ConversationId, page: Page) -> Result<Found, StoreError> {
         let sql = "SELECT 1 FROM member WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
         if !self.conn.prepare_cached(sql)?.exists((conversation.0, user.0))? {
-            return Ok(Found::Forbidden);
+            return Ok(Found::Denied(Denial::Forbidden));
         }
         let sql = "SELECT u.id, u.name, m.role FROM member m JOIN user u ON u.id = m.user_id \
                    WHERE m.conversation_id = ?1 AND m.user_id > ?2 AND m.device = 0 ORDER BY m.user_id LIMIT ?3";
-        let row = |row: &Row<'_>| Ok((UserId(row.get(0)?), row.get(1)?, role_of(row.get(2)?)));
+        let row = |row: &Row<'_>| {
+            Ok(Member { user: UserId(row.get(0)?), name: row.get(1)?, role: role_of(row.get(2)?) })
+        };
         let (members, more) = self.page(sql, conversation.0, page, row)?;
-        Ok(Found::Members { members, more })
+        Ok(Found::Group(group::Found::Members { members, more }))
     }
 
     fn groups(&self, user: UserId, page: Page) -> Result<Rows<Group>, StoreError> {

@@ -1,9 +1,13 @@
 //! Several nodes over one database: sessions and their fences, and what has changed since.
 
 use super::{Play, append, appended};
-use logic::store::{
-    Append, CursorMove, CursorStep, Epoch, Found, Holder, NODE_SILENT_MS, Read, Roster, TokenHash, Write,
-    Written,
+use logic::contract::message::Append;
+use logic::contract::node::{Roster, SILENT_MS};
+use logic::contract::session::Holder;
+use logic::contract::timeline::{CursorMove, CursorStep};
+use logic::contract::{
+    Denial, Epoch, Fence, Found, Read, TokenHash, Write, Written, contact, group, message, node, presence,
+    session, timeline,
 };
 use wire::account::Who;
 use wire::{ConversationId, ConversationKind, Seq, Target, UnixMillis, UserId};
@@ -13,29 +17,32 @@ const LAPTOP: TokenHash = [1; 32];
 const PHONE: TokenHash = [2; 32];
 
 fn see(play: &mut Play<'_>, node: &str) {
-    assert!(matches!(play.one(Write::SeeNode { node: node.into(), unheard: false }), Written::Done));
+    assert!(matches!(
+        play.one(Write::Node(node::Write::See { node: node.into(), unheard: false })),
+        Written::Done
+    ));
 }
 
 fn claim(user: UserId, node: &str, token: TokenHash) -> Write {
-    Write::Claim { user, node: node.into(), token, grace: GRACE, unless_held: false }
+    Write::Session(session::Write::Claim { user, node: node.into(), token, grace: GRACE, unless_held: false })
 }
 
 fn claimed(written: &Written) -> (Epoch, Option<Holder>) {
     match written {
-        Written::Claimed { epoch, before } => (*epoch, before.clone()),
+        Written::Session(session::Written::Claimed { epoch, before }) => (*epoch, before.clone()),
         other => panic!("{other:?}"),
     }
 }
 
 fn online(play: &mut Play<'_>, users: &[UserId]) -> Vec<UserId> {
-    match play.read(Read::Online { users: users.to_vec(), grace: GRACE }) {
-        Found::Online(online) => online,
+    match play.read(Read::Presence(presence::Read::Online { users: users.to_vec(), grace: GRACE })) {
+        Found::Presence(presence::Found::Online(online)) => online,
         other => panic!("{other:?}"),
     }
 }
 
 fn release(user: UserId, epoch: Epoch, ended: bool) -> Write {
-    Write::Release { user, epoch, ended }
+    Write::Session(session::Write::Release { fence: Fence { user, epoch }, ended })
 }
 
 pub fn a_claim_raises_the_epoch(play: &mut Play<'_>) {
@@ -64,10 +71,12 @@ pub fn an_older_session_writes_nothing(play: &mut Play<'_>) {
     see(play, "n1");
     let (old, _) = claimed(&play.one(claim(anna, "n1", LAPTOP)));
     let say = |epoch, cid: &str| match append(anna, Target::User(ben), cid, "x") {
-        Write::Append(append) => Write::Append(Append { epoch, ..append }),
+        Write::Message(message::Write::Append(append)) => {
+            Write::Message(message::Write::Append(Append { epoch, ..append }))
+        }
         _ => unreachable!(),
     };
-    let fenced = |epoch, write| Write::Fenced { user: anna, epoch, write: Box::new(write) };
+    let fenced = |epoch, write| Write::Fenced(Fence { user: anna, epoch }, Box::new(write));
     let first = appended(&play.one(say(old, "1")));
     play.say(ben, Target::User(anna), "b", "hello");
     // The claim is in the same batch: what stands before it is done, what stands after it is not.
@@ -75,11 +84,14 @@ pub fn an_older_session_writes_nothing(play: &mut Play<'_>) {
     assert_eq!(appended(&outcomes[0]).seq, Seq(3));
     let (new, _) = claimed(&outcomes[1]);
     assert!(matches!(outcomes[2], Written::Superseded));
-    assert!(matches!(outcomes[3], Written::Superseded | Written::Duplicate { .. }));
+    assert!(matches!(
+        outcomes[3],
+        Written::Superseded | Written::Message(message::Written::Duplicate { .. })
+    ));
     for write in [
-        Write::AddFriend { user: anna, who: Who::Id(ben) },
-        Write::JoinGroup { user: anna, conversation: group },
-        Write::CreateGroup { owner: anna, name: "x".into(), desc: "".into() },
+        Write::Contact(contact::Write::Add { user: anna, who: Who::Id(ben) }),
+        Write::Group(group::Write::Join { user: anna, conversation: group }),
+        Write::Group(group::Write::Create { owner: anna, name: "x".into(), desc: "".into() }),
     ] {
         assert!(matches!(play.one(fenced(old, write)), Written::Superseded));
     }
@@ -87,16 +99,16 @@ pub fn an_older_session_writes_nothing(play: &mut Play<'_>) {
     let step = CursorStep::Reach { delivered: Seq(3), read: Seq(3) };
     let reach = |epoch| {
         let (conversation, user) = (first.conversation, anna);
-        Write::MoveCursors(vec![CursorMove { conversation, user, epoch, step }])
+        Write::Timeline(timeline::Write::MoveCursors(vec![CursorMove { conversation, user, epoch, step }]))
     };
     let delivered = |play: &mut Play<'_>| match play
-        .read(Read::Standing { user: anna, conversation: first.conversation })
+        .read(Read::Timeline(timeline::Read::Standing { user: anna, conversation: first.conversation }))
     {
-        Found::Standing(Some(standing)) => standing.delivered,
+        Found::Timeline(timeline::Found::Standing(Some(standing))) => standing.delivered,
         other => panic!("{other:?}"),
     };
     let left_out = |written| match written {
-        Written::CursorsMoved { left_out } => left_out,
+        Written::Timeline(timeline::Written::CursorsMoved { left_out }) => left_out,
         other => panic!("{other:?}"),
     };
     assert_eq!(left_out(play.one(reach(old))), [(first.conversation, anna)]);
@@ -106,9 +118,11 @@ pub fn an_older_session_writes_nothing(play: &mut Play<'_>) {
     play.stage.restart();
     assert!(matches!(play.one(say(old, "4")), Written::Superseded));
     assert_eq!(appended(&play.one(say(new, "3"))).seq, Seq(4));
-    let joined = play.one(fenced(new, Write::JoinGroup { user: anna, conversation: group }));
+    let joined = play.one(fenced(new, Write::Group(group::Write::Join { user: anna, conversation: group })));
     assert!(matches!(joined, Written::Done));
-    assert!(matches!(play.read(Read::GroupIds { user: anna }), Found::GroupIds(ids) if ids == [group]));
+    assert!(
+        matches!(play.read(Read::Group(group::Read::GroupIds { user: anna })), Found::Group(group::Found::GroupIds(ids)) if ids == [group])
+    );
 }
 
 pub fn a_session_outlives_its_connection_for_its_grace(play: &mut Play<'_>) {
@@ -143,24 +157,33 @@ pub fn a_session_outlives_its_connection_for_its_grace(play: &mut Play<'_>) {
 pub fn who_is_connected_can_be_left_alone(play: &mut Play<'_>) {
     let anna = play.user("anna");
     see(play, "n1");
-    let politely =
-        |token| Write::Claim { user: anna, node: "n2".into(), token, grace: GRACE, unless_held: true };
+    let politely = |token| {
+        Write::Session(session::Write::Claim {
+            user: anna,
+            node: "n2".into(),
+            token,
+            grace: GRACE,
+            unless_held: true,
+        })
+    };
     let (epoch, _) = claimed(&play.one(claim(anna, "n1", LAPTOP)));
-    assert!(matches!(play.one(politely(PHONE)), Written::Conflict));
+    assert!(matches!(play.one(politely(PHONE)), Written::Denied(Denial::Conflict)));
     assert!(matches!(play.one(release(anna, epoch, false)), Written::Done), "nothing was claimed");
     claimed(&play.one(politely(PHONE)));
     see(play, "n2");
-    assert!(matches!(play.one(politely(LAPTOP)), Written::Conflict));
+    assert!(matches!(play.one(politely(LAPTOP)), Written::Denied(Denial::Conflict)));
     claimed(&play.one(politely(PHONE)));
-    play.wait(NODE_SILENT_MS);
+    play.wait(SILENT_MS);
     claimed(&play.one(politely(LAPTOP)));
 }
 
 pub fn claims_of_others_are_listed(play: &mut Play<'_>) {
     let (anna, ben, cleo) = (play.user("anna"), play.user("ben"), play.user("cleo"));
-    let claims = |play: &mut Play<'_>, since| match play.read(Read::Claims { node: "n1".into(), since }) {
-        Found::Claims { now, mut claims, .. } => {
-            claims.sort_unstable();
+    let claims = |play: &mut Play<'_>, since| match play
+        .read(Read::Node(node::Read::Claims { node: "n1".into(), since }))
+    {
+        Found::Node(node::Found::Claims { now, mut claims, .. }) => {
+            claims.sort_unstable_by_key(|claim| claim.user);
             (now, claims)
         }
         other => panic!("{other:?}"),
@@ -172,7 +195,7 @@ pub fn claims_of_others_are_listed(play: &mut Play<'_>) {
     play.one(claim(ben, "n1", LAPTOP));
     let (bens, _) = claimed(&play.one(claim(ben, "n2", LAPTOP)));
     play.one(claim(cleo, "n1", LAPTOP));
-    assert_eq!(claims(play, play.now), (play.now, vec![(ben, bens)]));
+    assert_eq!(claims(play, play.now), (play.now, vec![node::Claim { user: ben, epoch: bens }]));
     assert_eq!(claims(play, begin).1.len(), 2);
     assert!(matches!(play.one(release(ben, bens, true)), Written::Done));
     assert_eq!(claims(play, play.now).1.len(), 1, "that it has ended does not undo that it was claimed");
@@ -180,15 +203,18 @@ pub fn claims_of_others_are_listed(play: &mut Play<'_>) {
 
 pub fn whoever_was_not_heard_tells_the_others(play: &mut Play<'_>) {
     let unheard = |play: &mut Play<'_>, node: &str| match play
-        .read(Read::Claims { node: node.into(), since: UnixMillis::MAX })
+        .read(Read::Node(node::Read::Claims { node: node.into(), since: UnixMillis::MAX }))
     {
-        Found::Claims { unheard, .. } => unheard,
+        Found::Node(node::Found::Claims { unheard, .. }) => unheard,
         other => panic!("{other:?}"),
     };
     see(play, "n1");
     see(play, "n2");
     assert_eq!(unheard(play, "n2"), UnixMillis(0));
-    assert!(matches!(play.one(Write::SeeNode { node: "n1".into(), unheard: true }), Written::Done));
+    assert!(matches!(
+        play.one(Write::Node(node::Write::See { node: "n1".into(), unheard: true })),
+        Written::Done
+    ));
     let at = play.now;
     play.wait(1_000);
     see(play, "n1");
@@ -200,10 +226,12 @@ pub fn changes_that_a_nodes_members_lack_are_listed(play: &mut Play<'_>) {
     let (anna, ben, cleo) = (play.user("anna"), play.user("ben"), play.user("cleo"));
     play.one(claim(ben, "n1", LAPTOP));
     play.one(claim(cleo, "n2", LAPTOP));
-    let changes = |play: &mut Play<'_>, since| match play.read(Read::Changes { node: "n1".into(), since }) {
-        Found::Changes { upto, more, ends } => {
-            assert!(!more);
-            (upto, ends.iter().map(|end| (end.conversation, end.last)).collect::<Vec<_>>())
+    let changes = |play: &mut Play<'_>, since| match play
+        .read(Read::Node(node::Read::Changes { node: "n1".into(), since }))
+    {
+        Found::Node(node::Found::Changes(changes)) => {
+            assert!(!changes.more);
+            (changes.upto, changes.ends.iter().map(|end| (end.conversation, end.last)).collect::<Vec<_>>())
         }
         other => panic!("{other:?}"),
     };
@@ -223,7 +251,7 @@ pub fn changes_that_a_nodes_members_lack_are_listed(play: &mut Play<'_>) {
         assert_eq!(changes(play, later).1, [(group, Seq(1))]);
         assert_eq!(changes(play, UnixMillis(later.0 + 1)).1, []);
     });
-    play.one(Write::MoveCursors(vec![acked]));
+    play.one(Write::Timeline(timeline::Write::MoveCursors(vec![acked])));
     assert_eq!(changes(play, begin).1, [(group, Seq(1))], "what was delivered is not lacked");
 }
 
@@ -231,19 +259,29 @@ pub fn a_roster_has_every_members_place(play: &mut Play<'_>) {
     let (anna, ben) = (play.user("anna"), play.user("ben"));
     let group = play.group(anna, "climbing");
     let outcome = play.one(append(anna, Target::Conversation(group), "1", "x"));
-    let Written::Appended { member_version: version, .. } = outcome else { panic!("{outcome:?}") };
+    let Written::Message(message::Written::Appended { member_version: version, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
     play.join(ben, group);
     let outcome = play.one(append(anna, Target::Conversation(group), "2", "x"));
-    let Written::Appended { member_version, .. } = outcome else { panic!("{outcome:?}") };
+    let Written::Message(message::Written::Appended { member_version, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
     assert!(member_version > version, "a newer list has a higher version");
     play.look_thrice(|play| {
-        let Found::Roster(Some(roster)) = play.read(Read::Roster { conversation: group }) else { panic!() };
+        let Found::Node(node::Found::Roster(Some(roster))) =
+            play.read(Read::Node(node::Read::Roster { conversation: group }))
+        else {
+            panic!()
+        };
         let members = vec![(anna, Seq(0)), (ben, Seq(1))];
         let kind = ConversationKind::Group;
         assert_eq!(*roster, Roster { kind, last: Seq(2), member_version, members });
-        let nowhere = Read::Roster { conversation: ConversationId(999) };
-        assert!(matches!(play.read(nowhere), Found::Roster(None)));
+        let nowhere = Read::Node(node::Read::Roster { conversation: ConversationId(999) });
+        assert!(matches!(play.read(nowhere), Found::Node(node::Found::Roster(None))));
     });
     let outcome = play.one(append(anna, Target::Conversation(group), "3", "x"));
-    assert!(matches!(outcome, Written::Appended { member_version: same, .. } if same == member_version));
+    assert!(
+        matches!(outcome, Written::Message(message::Written::Appended { member_version: same, .. }) if same == member_version)
+    );
 }

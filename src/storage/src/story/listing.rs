@@ -1,23 +1,24 @@
 //! Cursors, and the listings that a session begins with.
 
 use super::{Play, append, appended};
-use logic::store::{
-    CursorMove, CursorStep, Epoch, Found, LoginView, Read, Standing, UNREAD_MAX, Write, Written,
-};
+use logic::contract::contact::Friend;
+use logic::contract::session::LoginView;
+use logic::contract::timeline::{CursorMove, CursorStep, Standing, UNREAD_MAX};
+use logic::contract::{Epoch, Found, Read, Write, Written, account, contact, session, timeline};
 use wire::account::Who;
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Seq, Target, UnixMillis, UserId};
 
 fn standing(play: &mut Play<'_>, user: UserId, conversation: ConversationId) -> Standing {
-    match play.read(Read::Standing { user, conversation }) {
-        Found::Standing(Some(standing)) => standing,
+    match play.read(Read::Timeline(timeline::Read::Standing { user, conversation })) {
+        Found::Timeline(timeline::Found::Standing(Some(standing))) => standing,
         other => panic!("{other:?}"),
     }
 }
 
 fn login(play: &mut Play<'_>, user: UserId) -> LoginView {
-    match play.read(Read::Login { user }) {
-        Found::Login(view) => *view,
+    match play.read(Read::Session(session::Read::LoginView { user })) {
+        Found::Session(session::Found::LoginView(view)) => *view,
         other => panic!("{other:?}"),
     }
 }
@@ -51,8 +52,10 @@ pub fn cursors_only_go_up(play: &mut Play<'_>) {
             CursorMove { conversation: group, user: eve, epoch, step },
             CursorMove { conversation: ConversationId(999), user: ben, epoch, step },
         ];
-        let moved = play.one(Write::MoveCursors(moves));
-        assert!(matches!(moved, Written::CursorsMoved { left_out } if left_out.is_empty()));
+        let moved = play.one(Write::Timeline(timeline::Write::MoveCursors(moves)));
+        assert!(
+            matches!(moved, Written::Timeline(timeline::Written::CursorsMoved { left_out }) if left_out.is_empty())
+        );
         expected = step.apply(expected);
         let now = standing(play, ben, group);
         assert_eq!((now.delivered, now.read), expected, "{step:?}");
@@ -63,9 +66,9 @@ pub fn cursors_only_go_up(play: &mut Play<'_>) {
         play.say(anna, Target::Conversation(group2), &format!("r{n}"), "x");
     }
     let moves = steps.map(|step| CursorMove { conversation: group2, user: anna, epoch, step });
-    play.one(Write::MoveCursors(moves.to_vec()));
-    let found = play.read(Read::Standing { user: eve, conversation: group });
-    assert!(matches!(found, Found::Standing(None)), "who is no member stays none");
+    play.one(Write::Timeline(timeline::Write::MoveCursors(moves.to_vec())));
+    let found = play.read(Read::Timeline(timeline::Read::Standing { user: eve, conversation: group }));
+    assert!(matches!(found, Found::Timeline(timeline::Found::Standing(None))), "who is no member stays none");
     play.look_thrice(|play| {
         let now = standing(play, anna, group2);
         assert_eq!((now.delivered, now.read, now.last), (expected.0, expected.1, Seq(20)));
@@ -74,7 +77,7 @@ pub fn cursors_only_go_up(play: &mut Play<'_>) {
 
 pub fn a_login_sees_where_it_is_behind(play: &mut Play<'_>) {
     let (anna, ben, cleo) = (play.user("anna"), play.user("ben"), play.user("cleo"));
-    play.one(Write::AddFriend { user: anna, who: Who::Id(ben) });
+    play.one(Write::Contact(contact::Write::Add { user: anna, who: Who::Id(ben) }));
     let group = play.group(cleo, "climbing");
     play.join(anna, group);
     let empty = play.group(anna, "empty");
@@ -95,13 +98,13 @@ pub fn a_login_sees_where_it_is_behind(play: &mut Play<'_>) {
             step: CursorStep::Reach { delivered: Seq(2), read: Seq(1) },
         },
     ];
-    play.one(Write::MoveCursors(moves));
+    play.one(Write::Timeline(timeline::Write::MoveCursors(moves)));
     play.wait(1000);
     play.say(cleo, Target::Conversation(group), "3", "all");
     let began = super::BEGIN;
     play.look_thrice(|play| {
         let view = login(play, anna);
-        assert_eq!(view.friends, [(ben, "ben".into())]);
+        assert_eq!(view.friends, [Friend { user: ben, name: "ben".into() }]);
         assert_eq!(view.friend_ids, [ben]);
         assert_eq!(view.groups.iter().map(|g| g.conversation).collect::<Vec<_>>(), [group, empty]);
         assert!(!view.friends_more && !view.groups_more && !view.conversations_more && !view.unread.more);
@@ -175,13 +178,19 @@ pub fn unread_conversations_come_in_pages(play: &mut Play<'_>) {
     let anna = play.user("anna");
     let count = UNREAD_MAX + 20;
     let accounts: Vec<Write> = (0..count)
-        .map(|n| Write::CreateAccount { name: format!("u{n}").into(), password: "".into(), nick: None })
+        .map(|n| {
+            Write::Account(account::Write::Create {
+                name: format!("u{n}").into(),
+                password: "".into(),
+                nick: None,
+            })
+        })
         .collect();
     let users: Vec<UserId> = play
         .all(accounts)
         .into_iter()
         .map(|written| match written {
-            Written::AccountCreated { user, .. } => user,
+            Written::Account(account::Written::Created { user, .. }) => user,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -192,7 +201,11 @@ pub fn unread_conversations_come_in_pages(play: &mut Play<'_>) {
         let first = login(play, anna).unread;
         assert!(first.more && first.rows.len() == UNREAD_MAX);
         let after = first.rows.last().unwrap().conversation;
-        let Found::Unread(second) = play.read(Read::Unread { user: anna, after }) else { panic!() };
+        let Found::Timeline(timeline::Found::Unread(second)) =
+            play.read(Read::Timeline(timeline::Read::Unread { user: anna, after }))
+        else {
+            panic!()
+        };
         assert!(!second.more);
         let listed: Vec<_> = first.rows.iter().chain(&second.rows).map(|row| row.conversation).collect();
         assert_eq!(listed, ids);

@@ -1,11 +1,12 @@
 //! Storing and reading messages.
 
 use super::{DAY_MS, Play, append, appended, seqs, walk};
-use logic::store::{Append, Epoch, Found, Read, Write, Written};
+use logic::contract::message::Append;
+use logic::contract::message::Stored;
+use logic::contract::{Denial, Epoch, Found, Read, Write, Written, message, timeline};
 use std::borrow::Cow;
 use wire::limits::{CONTENT_BYTES, FRAME_BYTES, HISTORY_BYTES};
 use wire::message::server_cid;
-use wire::timeline;
 use wire::timeline::HistoryPage;
 use wire::{ConversationId, ConversationKind, Direction, Reply, Seq, Target, UserId};
 
@@ -40,14 +41,14 @@ pub fn a_timeline_has_no_gaps(play: &mut Play<'_>) {
             back.reverse();
             assert_eq!(back, all);
         }
-        let feed = Read::Feed { conversation: group, after: Seq(100), limit: 50, bytes: 1 << 20 };
-        let Found::Feed { messages, more: true } = play.read(feed) else { panic!() };
+        let feed = Read::Timeline(timeline::Read::Feed { conversation: group, after: Seq(100), limit: 50, bytes: 1 << 20 });
+        let Found::Timeline(timeline::Found::Feed { messages, more: true }) = play.read(feed) else { panic!() };
         assert_eq!(seqs(&messages), (101..=150).collect::<Vec<_>>());
-        let feed = Read::Feed { conversation: group, after: Seq(100), limit: 50, bytes: 16 };
-        let Found::Feed { messages, more: true } = play.read(feed) else { panic!() };
+        let feed = Read::Timeline(timeline::Read::Feed { conversation: group, after: Seq(100), limit: 50, bytes: 16 });
+        let Found::Timeline(timeline::Found::Feed { messages, more: true }) = play.read(feed) else { panic!() };
         assert!(messages.len() < 5 && messages[0].seq == Seq(101));
-        let end = Read::Feed { conversation: group, after: Seq(expected - 1), limit: 50, bytes: 16 };
-        assert!(matches!(play.read(end), Found::Feed { messages, more: false } if messages.is_empty()));
+        let end = Read::Timeline(timeline::Read::Feed { conversation: group, after: Seq(expected - 1), limit: 50, bytes: 16 });
+        assert!(matches!(play.read(end), Found::Timeline(timeline::Found::Feed { messages, more: false }) if messages.is_empty()));
     });
 }
 
@@ -57,12 +58,17 @@ pub fn only_members_write_and_read(play: &mut Play<'_>) {
     let direct = play.say(anna, Target::User(ben), "d", "hi").conversation;
     for conversation in [group, direct, ConversationId(999)] {
         let refused = play.one(append(eve, Target::Conversation(conversation), "e", "let me in"));
-        assert!(matches!(refused, Written::Forbidden));
+        assert!(matches!(refused, Written::Denied(Denial::Forbidden)));
         let direction = Direction::After(Seq(0));
-        let refused = play.read(Read::History { user: eve, conversation, direction, limit: 5 });
-        assert!(matches!(refused, Found::Forbidden));
-        let standing = play.read(Read::Standing { user: eve, conversation });
-        assert!(matches!(standing, Found::Standing(None)));
+        let refused = play.read(Read::Timeline(timeline::Read::History {
+            user: eve,
+            conversation,
+            direction,
+            limit: 5,
+        }));
+        assert!(matches!(refused, Found::Denied(Denial::Forbidden)));
+        let standing = play.read(Read::Timeline(timeline::Read::Standing { user: eve, conversation }));
+        assert!(matches!(standing, Found::Timeline(timeline::Found::Standing(None))));
     }
     // A refused cid is free.
     assert_eq!(play.say(eve, Target::User(anna), "e", "hi").seq, Seq(1));
@@ -85,11 +91,19 @@ pub fn a_direct_chat_is_one_whoever_begins(play: &mut Play<'_>) {
         assert_eq!((message.conversation, message.seq), (conversation, Seq(n)));
         assert_eq!(message.kind, ConversationKind::Direct);
     }
-    assert!(matches!(outcomes[3], Written::Oneself) && matches!(outcomes[4], Written::Oneself));
-    assert!(matches!(outcomes[5], Written::NotFound) && matches!(outcomes[6], Written::NotFound));
+    assert!(
+        matches!(outcomes[3], Written::Denied(Denial::Oneself))
+            && matches!(outcomes[4], Written::Denied(Denial::Oneself))
+    );
+    assert!(
+        matches!(outcomes[5], Written::Denied(Denial::NotFound))
+            && matches!(outcomes[6], Written::Denied(Denial::NotFound))
+    );
     play.look_thrice(|play| {
         for (user, peer) in [(anna, ben), (ben, anna)] {
-            let Found::Standing(Some(standing)) = play.read(Read::Standing { user, conversation }) else {
+            let Found::Timeline(timeline::Found::Standing(Some(standing))) =
+                play.read(Read::Timeline(timeline::Read::Standing { user, conversation }))
+            else {
                 panic!()
             };
             assert_eq!((standing.peer, standing.last), (Some(peer), Seq(3)));
@@ -99,7 +113,9 @@ pub fn a_direct_chat_is_one_whoever_begins(play: &mut Play<'_>) {
 
 fn duplicate(written: &Written) -> (ConversationId, Seq, u64) {
     match written {
-        Written::Duplicate { conversation, seq, time } => (*conversation, *seq, time.0),
+        Written::Message(message::Written::Duplicate(Stored { conversation, seq, time })) => {
+            (*conversation, *seq, time.0)
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -165,7 +181,7 @@ pub fn texts_come_back_as_they_were_sent(play: &mut Play<'_>) {
     let mut sent = Vec::new();
     for (n, text) in (0..).zip(texts) {
         let content_type = if n % 2 == 0 { Cow::Borrowed("text") } else { Cow::Owned(format!("kind/{n}")) };
-        let written = play.one(Write::Append(Append {
+        let written = play.one(Write::Message(message::Write::Append(Append {
             sender: anna,
             epoch: Epoch::NONE,
             sender_name: "anna".into(),
@@ -173,8 +189,8 @@ pub fn texts_come_back_as_they_were_sent(play: &mut Play<'_>) {
             cid: format!("c{n}").into(),
             content_type,
             content: text.into(),
-            flight: None,
-        }));
+            stream: None,
+        })));
         sent.push(appended(&written));
     }
     let conversation = sent[0].conversation;
@@ -207,8 +223,12 @@ pub fn a_page_ends_before_it_is_too_large(play: &mut Play<'_>) {
                 assert!(bytes > HISTORY_BYTES / 2, "a page is not small for no reason");
             }
             let mut frame = Vec::new();
-            Reply::Timeline(timeline::Reply::History(Box::new(HistoryPage { messages, more, first_seq })))
-                .encode(13, 1, &mut frame);
+            Reply::Timeline(wire::timeline::Reply::History(Box::new(HistoryPage {
+                messages,
+                more,
+                first_seq,
+            })))
+            .encode(13, 1, &mut frame);
             assert!(frame.len() < FRAME_BYTES);
         }
         assert_eq!(walk(play, ben, conversation, 200, true), (1..=24).collect::<Vec<_>>());

@@ -8,7 +8,8 @@ mod month;
 mod social;
 
 use super::Store;
-use logic::store::{Append, Epoch, Found, Read, Ticket, Write, Written};
+use logic::contract::message::Append;
+use logic::contract::{self, Epoch, Found, Read, Ticket, Write, Written, group, timeline};
 use std::sync::Arc;
 use wire::account::Who;
 use wire::timeline::ConversationSummary;
@@ -115,21 +116,26 @@ impl Play<'_> {
     }
 
     pub fn user(&mut self, name: &str) -> UserId {
-        match self.one(Write::CreateAccount { name: name.into(), password: "$hash".into(), nick: None }) {
-            Written::AccountCreated { user, .. } => user,
+        match self.one(Write::Account(contract::account::Write::Create {
+            name: name.into(),
+            password: "$hash".into(),
+            nick: None,
+        })) {
+            Written::Account(contract::account::Written::Created { user, .. }) => user,
             other => panic!("{other:?}"),
         }
     }
 
     pub fn group(&mut self, owner: UserId, name: &str) -> ConversationId {
-        match self.one(Write::CreateGroup { owner, name: name.into(), desc: "about".into() }) {
-            Written::GroupCreated(conversation) => conversation,
+        match self.one(Write::Group(group::Write::Create { owner, name: name.into(), desc: "about".into() }))
+        {
+            Written::Group(group::Written::Created(conversation)) => conversation,
             other => panic!("{other:?}"),
         }
     }
 
     pub fn join(&mut self, user: UserId, conversation: ConversationId) {
-        let joined = self.one(Write::JoinGroup { user, conversation });
+        let joined = self.one(Write::Group(group::Write::Join { user, conversation }));
         assert!(matches!(joined, Written::Done), "{joined:?}");
     }
 
@@ -145,8 +151,10 @@ impl Play<'_> {
         direction: Direction,
         limit: u32,
     ) -> (Vec<Arc<Message>>, bool, Seq) {
-        match self.read(Read::History { user, conversation, direction, limit }) {
-            Found::History { messages, more, first_seq } => (messages, more, first_seq),
+        match self.read(Read::Timeline(timeline::Read::History { user, conversation, direction, limit })) {
+            Found::Timeline(timeline::Found::History { messages, more, first_seq }) => {
+                (messages, more, first_seq)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -157,15 +165,15 @@ impl Play<'_> {
         before: Option<(UnixMillis, ConversationId)>,
         limit: u32,
     ) -> (Vec<ConversationSummary>, bool) {
-        match self.read(Read::Conversations { user, before, limit }) {
-            Found::Conversations { entries, more } => (entries, more),
+        match self.read(Read::Timeline(timeline::Read::Conversations { user, before, limit })) {
+            Found::Timeline(timeline::Found::Conversations { entries, more }) => (entries, more),
             other => panic!("{other:?}"),
         }
     }
 }
 
 pub fn append(sender: UserId, target: Target, cid: &str, content: &str) -> Write {
-    Write::Append(Append {
+    Write::Message(contract::message::Write::Append(Append {
         sender,
         epoch: Epoch::NONE,
         sender_name: format!("name of {sender}").into(),
@@ -173,13 +181,13 @@ pub fn append(sender: UserId, target: Target, cid: &str, content: &str) -> Write
         cid: cid.into(),
         content_type: "text".into(),
         content: content.into(),
-        flight: None,
-    })
+        stream: None,
+    }))
 }
 
 pub fn appended(written: &Written) -> Arc<Message> {
     match written {
-        Written::Appended { message, members, .. } => {
+        Written::Message(contract::message::Written::Appended { message, members, .. }) => {
             assert!(members.contains(&message.from) && members.is_sorted());
             Arc::clone(message)
         }

@@ -1,7 +1,7 @@
 //! Timelines that span months.
 
 use super::{DAY_MS, Play, append, appended, walk};
-use logic::store::Write;
+use logic::contract::{Write, session};
 use wire::{Direction, Seq, Target, UnixMillis};
 
 pub fn history_pages_across_months(play: &mut Play<'_>) {
@@ -64,7 +64,7 @@ pub fn a_clock_that_goes_back_keeps_months_in_order(play: &mut Play<'_>) {
     play.stage.restart();
     let outcomes = play.all(vec![
         append(anna, Target::User(ben), "4", "x"),
-        Write::RevokeToken([0; 32]),
+        Write::Session(session::Write::RevokeToken([0; 32])),
         append(ben, Target::User(anna), "5", "x"),
     ]);
     assert_eq!(appended(&outcomes[2]).seq, Seq(5));

@@ -1,25 +1,31 @@
 //! Friends and groups.
 
 use super::{Play, append, appended, by_name, seqs, walk};
-use logic::store::{Found, Read, Write, Written};
+use logic::contract::{Denial, Found, Read, Write, Written, contact, group, message};
 use wire::account::Who;
 use wire::group::Role;
 use wire::{ConversationId, Direction, Page, Seq, Target, UserId};
 
 pub fn friendship_is_mutual(play: &mut Play<'_>) {
     let (anna, ben) = (play.user("anna"), play.user("ben"));
-    let add = |user, who| Write::AddFriend { user, who };
+    let add = |user, who| Write::Contact(contact::Write::Add { user, who });
     match play.one(add(anna, by_name("BEN"))) {
-        Written::Friends { peer, name } => assert_eq!((peer, &*name), (ben, "ben")),
+        Written::Contact(contact::Written::Friends { peer, name }) => {
+            assert_eq!((peer, &*name), (ben, "ben"));
+        }
         other => panic!("{other:?}"),
     }
-    assert!(matches!(play.one(add(ben, Who::Id(anna))), Written::Conflict));
-    assert!(matches!(play.one(add(ben, Who::Id(ben))), Written::Oneself));
-    assert!(matches!(play.one(add(ben, Who::Id(UserId(99)))), Written::NotFound));
-    assert!(matches!(play.one(add(ben, by_name("nobody"))), Written::NotFound));
+    assert!(matches!(play.one(add(ben, Who::Id(anna))), Written::Denied(Denial::Conflict)));
+    assert!(matches!(play.one(add(ben, Who::Id(ben))), Written::Denied(Denial::Oneself)));
+    assert!(matches!(play.one(add(ben, Who::Id(UserId(99)))), Written::Denied(Denial::NotFound)));
+    assert!(matches!(play.one(add(ben, by_name("nobody"))), Written::Denied(Denial::NotFound)));
     play.look_thrice(|play| {
         for (user, friend) in [(anna, ben), (ben, anna)] {
-            let Found::FriendIds(ids) = play.read(Read::FriendIds { user }) else { panic!() };
+            let Found::Contact(contact::Found::FriendIds(ids)) =
+                play.read(Read::Contact(contact::Read::FriendIds { user }))
+            else {
+                panic!()
+            };
             assert_eq!(ids, [friend]);
         }
     });
@@ -29,18 +35,20 @@ pub fn friends_come_in_pages(play: &mut Play<'_>) {
     let anna = play.user("anna");
     let others: Vec<UserId> = (0..7).map(|n| play.user(&format!("friend {n}"))).collect();
     for other in others.iter().rev() {
-        play.one(Write::AddFriend { user: anna, who: Who::Id(*other) });
+        play.one(Write::Contact(contact::Write::Add { user: anna, who: Who::Id(*other) }));
     }
     let mut after = 0;
     let mut seen = Vec::new();
     loop {
         let page = Page { after, limit: 3 };
-        let Found::Friends { friends, more } = play.read(Read::Friends { user: anna, page }) else {
+        let Found::Contact(contact::Found::Friends { friends, more }) =
+            play.read(Read::Contact(contact::Read::Friends { user: anna, page }))
+        else {
             panic!()
         };
-        after = friends.last().unwrap().0.0;
+        after = friends.last().unwrap().user.0;
         assert_eq!(more, seen.len() + friends.len() < others.len());
-        seen.extend(friends.into_iter().map(|(id, name)| (id, name.to_string())));
+        seen.extend(friends.into_iter().map(|friend| (friend.user, friend.name.to_string())));
         if !more {
             break;
         }
@@ -53,20 +61,30 @@ pub fn a_group_has_roles_and_members(play: &mut Play<'_>) {
     let (anna, ben, cleo) = (play.user("anna"), play.user("ben"), play.user("cleo"));
     let group = play.group(anna, "climbing");
     play.join(ben, group);
-    assert!(matches!(play.one(Write::JoinGroup { user: ben, conversation: group }), Written::Conflict));
+    assert!(matches!(
+        play.one(Write::Group(group::Write::Join { user: ben, conversation: group })),
+        Written::Denied(Denial::Conflict)
+    ));
     let direct = play.say(anna, Target::User(ben), "d", "hi").conversation;
     for conversation in [direct, ConversationId(999)] {
-        assert!(matches!(play.one(Write::JoinGroup { user: cleo, conversation }), Written::NotFound));
+        assert!(matches!(
+            play.one(Write::Group(group::Write::Join { user: cleo, conversation })),
+            Written::Denied(Denial::NotFound)
+        ));
     }
     play.look_thrice(|play| {
         let page = Page { after: 0, limit: 50 };
-        let members = Read::Members { user: ben, conversation: group, page };
-        let Found::Members { members, more: false } = play.read(members) else { panic!() };
-        let members: Vec<_> = members.iter().map(|(id, name, role)| (*id, &**name, *role)).collect();
+        let members = Read::Group(group::Read::Members { user: ben, conversation: group, page });
+        let Found::Group(group::Found::Members { members, more: false }) = play.read(members) else {
+            panic!()
+        };
+        let members: Vec<_> = members.iter().map(|m| (m.user, &*m.name, m.role)).collect();
         assert_eq!(members, [(anna, "anna", Role::Owner), (ben, "ben", Role::Member)]);
-        let stranger = Read::Members { user: cleo, conversation: group, page };
-        assert!(matches!(play.read(stranger), Found::Forbidden));
-        let Found::Groups { groups, more: false } = play.read(Read::Groups { user: ben, page }) else {
+        let stranger = Read::Group(group::Read::Members { user: cleo, conversation: group, page });
+        assert!(matches!(play.read(stranger), Found::Denied(Denial::Forbidden)));
+        let Found::Group(group::Found::Groups { groups, more: false }) =
+            play.read(Read::Group(group::Read::Groups { user: ben, page }))
+        else {
             panic!()
         };
         assert_eq!(groups.len(), 1, "a direct chat is no group");
@@ -76,8 +94,11 @@ pub fn a_group_has_roles_and_members(play: &mut Play<'_>) {
         );
         assert_eq!(groups[0].role, Role::Member);
         let first = Page { after: 0, limit: 1 };
-        let found = play.read(Read::Members { user: ben, conversation: group, page: first });
-        assert!(matches!(found, Found::Members { members, more: true } if members.len() == 1));
+        let found =
+            play.read(Read::Group(group::Read::Members { user: ben, conversation: group, page: first }));
+        assert!(
+            matches!(found, Found::Group(group::Found::Members { members, more: true }) if members.len() == 1)
+        );
     });
 }
 
@@ -91,12 +112,12 @@ pub fn who_joins_sees_what_comes_after(play: &mut Play<'_>) {
     // In one batch: what is sent before the join is not seen, what is sent after it is.
     let outcomes = play.all(vec![
         append(anna, to(), "x", "just before"),
-        Write::JoinGroup { user: ben, conversation: group },
+        Write::Group(group::Write::Join { user: ben, conversation: group }),
         append(anna, to(), "y", "just after"),
     ]);
-    let Written::Appended { members, .. } = &outcomes[0] else { panic!() };
+    let Written::Message(message::Written::Appended { members, .. }) = &outcomes[0] else { panic!() };
     assert_eq!(**members, [anna]);
-    let Written::Appended { members, .. } = &outcomes[2] else { panic!() };
+    let Written::Message(message::Written::Appended { members, .. }) = &outcomes[2] else { panic!() };
     assert_eq!(**members, [anna, ben]);
     assert_eq!(appended(&outcomes[2]).seq, Seq(7));
     play.file();

@@ -6,7 +6,8 @@ use super::super::threads::{SCRIBES, Threads};
 use super::mariadb::MariaDb;
 use super::{next_outcome, target_on};
 use crate::Outcome;
-use logic::store::{Append, Flight, Found, Read, Ticket, Write, Written};
+use logic::contract::message::{Append, StreamId};
+use logic::contract::{Denial, Found, Read, Ticket, Write, Written, account, message, timeline};
 use runtime::queue::{Bell, Inbox, Outbox, queue};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -52,14 +53,14 @@ impl Busy {
     fn users(&self, count: u64) -> Vec<UserId> {
         let create = |number| {
             let (name, password) = (format!("user {number}").into(), "".into());
-            (Ticket(number), Write::CreateAccount { name, password, nick: None })
+            (Ticket(number), Write::Account(account::Write::Create { name, password, nick: None }))
         };
         self.writes.send((0..count).map(create).collect()).unwrap();
         match self.outcome() {
             Outcome::Written(batch) => batch
                 .into_iter()
                 .map(|(_, written)| match written {
-                    Written::AccountCreated { user, .. } => user,
+                    Written::Account(account::Written::Created { user, .. }) => user,
                     other => panic!("{other:?}"),
                 })
                 .collect(),
@@ -98,7 +99,9 @@ fn one_sends_to_another_in_order_while_their_conversation_is_made() {
             let Outcome::Written(batch) = busy.outcome() else { panic!() };
             for (ticket, written) in batch {
                 let (from, to, number) = tickets[&ticket.0];
-                let Written::Appended { message, .. } = written else { panic!("{written:?}") };
+                let Written::Message(message::Written::Appended { message, .. }) = written else {
+                    panic!("{written:?}")
+                };
                 known.insert((from, to), message.conversation);
                 places.entry((from, to)).or_default().push((number, message.seq));
                 answered += 1;
@@ -113,16 +116,17 @@ fn one_sends_to_another_in_order_while_their_conversation_is_made() {
     busy.threads.stop();
 }
 
-/// A batch that finds the database away is given back; one of the same flight that finds it there again must be, too.
+/// A batch that finds the database away is given back; one of the same stream that finds it there again must be, too.
 #[test]
 fn what_flies_together_is_stored_in_order_or_not_at_all() {
     let busy = Busy::new();
     let users = busy.users(3);
     let (anna, ben, stranger) = (users[0], users[1], UserId(999_999));
-    let say = |ticket: u64, to: Target, flight: u64| match append(anna, to, &ticket.to_string(), "x") {
-        Write::Append(append) => {
-            (Ticket(ticket), Write::Append(Append { flight: Some(Flight(flight)), ..append }))
-        }
+    let say = |ticket: u64, to: Target, stream: u64| match append(anna, to, &ticket.to_string(), "x") {
+        Write::Message(message::Write::Append(append)) => (
+            Ticket(ticket),
+            Write::Message(message::Write::Append(Append { stream: Some(StreamId(stream)), ..append })),
+        ),
         _ => unreachable!(),
     };
     let answers = |writes: Vec<(Ticket, Write)>| {
@@ -137,7 +141,7 @@ fn what_flies_together_is_stored_in_order_or_not_at_all() {
     };
     let seqs = |answers: Vec<Written>| -> Vec<Option<u64>> {
         let seq = |written| match written {
-            Written::Appended { message, .. } => Some(message.seq.0),
+            Written::Message(message::Written::Appended { message, .. }) => Some(message.seq.0),
             Written::Unavailable => None,
             other => panic!("{other:?}"),
         };
@@ -145,25 +149,25 @@ fn what_flies_together_is_stored_in_order_or_not_at_all() {
     };
     let to_ben = || Target::User(ben);
     assert_eq!(seqs(answers(vec![say(10, to_ben(), 1)])), [Some(1)]);
-    for (round, flight) in [(0, 2), (1, 4), (2, 6)] {
+    for (round, stream) in [(0, 2), (1, 4), (2, 6)] {
         // With the table renamed the database refuses each message, and nothing else.
         busy.ask("RENAME TABLE conversation TO away");
         let ticket = 100 * (round + 1);
-        assert_eq!(seqs(answers(vec![say(ticket, to_ben(), flight)])), [None]);
+        assert_eq!(seqs(answers(vec![say(ticket, to_ben(), stream)])), [None]);
         busy.ask("RENAME TABLE away TO conversation");
-        let late = vec![say(ticket + 1, to_ben(), flight), say(ticket + 2, to_ben(), flight)];
+        let late = vec![say(ticket + 1, to_ben(), stream), say(ticket + 2, to_ben(), stream)];
         assert_eq!(seqs(answers(late)), [None, None], "they would overtake the one that was given back");
         let again = vec![
-            say(ticket, to_ben(), flight + 1),
-            say(ticket + 1, to_ben(), flight + 1),
-            say(ticket + 2, to_ben(), flight + 1),
+            say(ticket, to_ben(), stream + 1),
+            say(ticket + 1, to_ben(), stream + 1),
+            say(ticket + 2, to_ben(), stream + 1),
         ];
         let first = 2 + 3 * round;
         assert_eq!(seqs(answers(again)), [Some(first), Some(first + 1), Some(first + 2)]);
     }
     // Who sends to nobody is told so, many in one look, and nobody else waits.
     let nobody = (1..=50).map(|ticket| say(1_000 + ticket, Target::User(stranger), 8)).collect();
-    assert!(answers(nobody).iter().all(|written| matches!(written, Written::NotFound)));
+    assert!(answers(nobody).iter().all(|written| matches!(written, Written::Denied(Denial::NotFound))));
     busy.threads.stop();
 }
 
@@ -182,7 +186,7 @@ fn whoever_is_unknown_is_looked_up_in_packets_that_a_server_takes() {
         let Outcome::Written(batch) = busy.outcome() else { panic!() };
         assert_eq!(batch.len() as u64, MANY);
         for (_, written) in batch {
-            assert!(matches!(written, Written::NotFound), "{written:?}");
+            assert!(matches!(written, Written::Denied(Denial::NotFound)), "{written:?}");
         }
     }
     busy.threads.stop();
@@ -197,7 +201,7 @@ fn no_read_is_ahead_of_the_outcomes() {
     let reads = busy.threads.reads();
     busy.writes.send(vec![(Ticket(10), append(anna, Target::User(ben), "first", "x"))]).unwrap();
     let Outcome::Written(first) = busy.outcome() else { panic!() };
-    let Written::Appended { message, .. } = &first[0].1 else { panic!() };
+    let Written::Message(message::Written::Appended { message, .. }) = &first[0].1 else { panic!() };
     let conversation = message.conversation;
     let (mut told, mut seen, mut ticket) = (Seq(1), Seq(0), 100);
     let (mut writing, mut reading) = (0, 0);
@@ -211,13 +215,16 @@ fn no_read_is_ahead_of_the_outcomes() {
         while reading < 2 {
             reading += 1;
             let direction = Direction::Before(Seq::MAX);
-            let read = Read::History { user: ben, conversation, direction, limit: 1 };
+            let read =
+                Read::Timeline(timeline::Read::History { user: ben, conversation, direction, limit: 1 });
             reads.send(vec![(Ticket(1), read)]).unwrap();
         }
         match busy.outcome() {
             Outcome::Written(batch) => {
                 for (_, written) in batch {
-                    let Written::Appended { message, .. } = written else { panic!("{written:?}") };
+                    let Written::Message(message::Written::Appended { message, .. }) = written else {
+                        panic!("{written:?}")
+                    };
                     assert_eq!(message.seq, told.next());
                     told = message.seq;
                     writing -= 1;
@@ -226,7 +233,9 @@ fn no_read_is_ahead_of_the_outcomes() {
             Outcome::Found(found) => {
                 reading -= 1;
                 // A machine that stands still for a second may hide a read.
-                let Found::History { messages, .. } = &found[0].1 else { continue };
+                let Found::Timeline(timeline::Found::History { messages, .. }) = &found[0].1 else {
+                    continue;
+                };
                 seen = messages[0].seq;
                 assert!(seen <= told, "{seen} is read, and outcomes have come up to {told}");
             }

@@ -16,7 +16,7 @@ use super::sql::Sql;
 use super::threads::Threads;
 use super::{Mysql, account, schema};
 use crate::StorageUrl;
-use logic::store::{Found, Read, Ticket, Write, Written};
+use logic::contract::{Found, Read, Ticket, Write, Written, group, message};
 use mariadb::MariaDb;
 use runtime::queue::{Bell, Inbox, queue};
 use std::collections::HashMap;
@@ -96,7 +96,12 @@ impl Store for OnServer {
     fn write(&mut self, batch: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
         let tickets: Vec<Ticket> = batch.iter().map(|(ticket, _)| *ticket).collect();
         // Of all that is no message nothing waits for messages: a batch is cut where one follows the other.
-        let is_change = |write: &Write| !matches!(write, Write::Append(_) | Write::JoinGroup { .. });
+        let is_change = |write: &Write| {
+            !matches!(
+                write,
+                Write::Message(message::Write::Append(_)) | Write::Group(group::Write::Join { .. })
+            )
+        };
         let mut written: HashMap<Ticket, Written> = HashMap::new();
         for part in batch.chunk_by(|a, b| is_change(&a.1) == is_change(&b.1)) {
             let wanted = written.len() + part.len();

@@ -5,7 +5,7 @@ use super::super::super::thread::{Outcome, start};
 use super::super::super::{Store, story};
 use super::{Hands, open};
 use logic::Ticket;
-use logic::store::{Found, Read, Write, Written};
+use logic::contract::{Found, Read, Write, Written, account, timeline};
 use runtime::queue::{Bell, Inbox, queue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,10 +19,8 @@ fn a_reader_beside_the_writer_never_sees_a_gap() {
     let hands = Hands::default();
     hands.set(story::BEGIN);
     let mut store = open(&folder.path().join("chat.db"), &hands);
-    let names = ["anna", "ben"].map(|name| Write::CreateAccount {
-        name: name.into(),
-        password: "".into(),
-        nick: None,
+    let names = ["anna", "ben"].map(|name| {
+        Write::Account(account::Write::Create { name: name.into(), password: "".into(), nick: None })
     });
     store.write((0..).map(Ticket).zip(names).collect(), &mut |_| {}).unwrap();
     let (anna, ben) = (UserId(1), UserId(2));
@@ -38,19 +36,31 @@ fn a_reader_beside_the_writer_never_sees_a_gap() {
         while !is_done.load(Ordering::SeqCst) {
             let before = seen_published.load(Ordering::SeqCst);
             let direction = Direction::Before(Seq::MAX);
-            let found = reader.read(&Read::History { user: ben, conversation, direction, limit: 60 });
-            let standing = reader.read(&Read::Standing { user: ben, conversation });
-            let after = Read::Feed { conversation, after: Seq(before - 1), limit: 200, bytes: 1 << 20 };
+            let found = reader.read(&Read::Timeline(timeline::Read::History {
+                user: ben,
+                conversation,
+                direction,
+                limit: 60,
+            }));
+            let standing = reader.read(&Read::Timeline(timeline::Read::Standing { user: ben, conversation }));
+            let after = Read::Timeline(timeline::Read::Feed {
+                conversation,
+                after: Seq(before - 1),
+                limit: 200,
+                bytes: 1 << 20,
+            });
             let feed = reader.read(&after);
             let now = seen_published.load(Ordering::SeqCst);
-            let Found::History { messages, .. } = found else { panic!("{found:?}") };
+            let Found::Timeline(timeline::Found::History { messages, .. }) = found else {
+                panic!("{found:?}")
+            };
             let last = messages.last().unwrap().seq.0;
             assert!(last >= before && last <= now + 1, "{before} {last} {now}");
             assert!(messages.windows(2).all(|two| two[0].seq.next() == two[1].seq));
             assert_eq!(messages.len() as u64, last.min(60));
-            let Found::Standing(Some(standing)) = standing else { panic!() };
+            let Found::Timeline(timeline::Found::Standing(Some(standing))) = standing else { panic!() };
             assert!(standing.last.0 >= last);
-            let Found::Feed { messages, .. } = feed else { panic!() };
+            let Found::Timeline(timeline::Found::Feed { messages, .. }) = feed else { panic!() };
             assert_eq!(messages[0].seq, Seq(before));
             looks += 1;
         }
@@ -102,7 +112,9 @@ fn the_threads_answer_in_order_and_stop_clean() {
     hands.set(story::BEGIN);
     let storage = start(Box::new(open(&path, &hands)), outbox).unwrap();
     let (writes, reads) = (storage.writes(), storage.reads());
-    let account = |name: &str| Write::CreateAccount { name: name.into(), password: "".into(), nick: None };
+    let account = |name: &str| {
+        Write::Account(account::Write::Create { name: name.into(), password: "".into(), nick: None })
+    };
     writes.send(vec![(Ticket(1), account("anna")), (Ticket(2), account("ben"))]).unwrap();
     let mut tickets = Vec::new();
     let mut take = |outcome: Outcome| match outcome {

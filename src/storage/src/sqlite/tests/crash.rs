@@ -2,7 +2,8 @@
 
 use super::super::super::story::{Play, append, appended, walk};
 use super::InMemory;
-use logic::store::Written;
+use logic::contract::message::Stored;
+use logic::contract::{Written, message};
 use wire::{Seq, Target};
 
 /// Ends the store after `steps` slices of housekeeping, with messages before, between and after.
@@ -42,7 +43,10 @@ fn crash_after(steps: usize) -> bool {
         let from =
             users.iter().map(|user| append(*user, Target::Conversation(group), &format!("c{n}"), "again"));
         let outcomes = play.all(from.collect());
-        let known = outcomes.iter().filter(|outcome| matches!(outcome, Written::Duplicate { .. })).count();
+        let known = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Written::Message(message::Written::Duplicate { .. })))
+            .count();
         assert_eq!(known, 1, "c{n} is known of its sender alone");
     }
     more
@@ -68,7 +72,7 @@ fn an_outcome_that_nobody_heard_is_found_again() {
     play.stage.store().write(writes, &mut |_| {}).unwrap();
     play.stage.restart();
     match play.one(append(anna, Target::User(ben), "2", "again")) {
-        Written::Duplicate { conversation, seq, .. } => {
+        Written::Message(message::Written::Duplicate(Stored { conversation, seq, .. })) => {
             assert_eq!((conversation, seq), (first.conversation, Seq(2)));
         }
         other => panic!("{other:?}"),

@@ -4,7 +4,7 @@ use super::super::super::story::{Play, Stage, append, appended, walk};
 use super::super::super::{Store, StoreError};
 use super::{Hands, InMemory, open};
 use logic::Ticket;
-use logic::store::{Write, Written};
+use logic::contract::{Denial, Write, Written, account, group};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use wire::{ConversationId, Seq, Target, UserId};
@@ -96,8 +96,8 @@ fn a_refused_commit_leaves_nothing_behind() {
     stage.sqlite().conn.commit_hook(Some(move || hook.load(Ordering::Relaxed))).unwrap();
     let batch = || {
         vec![
-            Write::CreateAccount { name: "cleo".into(), password: "".into(), nick: None },
-            Write::CreateGroup { owner: anna, name: "g".into(), desc: "".into() },
+            Write::Account(account::Write::Create { name: "cleo".into(), password: "".into(), nick: None }),
+            Write::Group(group::Write::Create { owner: anna, name: "g".into(), desc: "".into() }),
             append(anna, Target::User(ben), "again", "x"),
             append(ben, Target::User(UserId(ben.0 + 1)), "new", "x"),
         ]
@@ -110,7 +110,7 @@ fn a_refused_commit_leaves_nothing_behind() {
     refuse.store(false, Ordering::Relaxed);
     let (outcomes, result) = outcomes_of(stage.store(), batch());
     result.unwrap();
-    assert!(matches!(outcomes[0], Written::AccountCreated { .. }));
+    assert!(matches!(outcomes[0], Written::Account(account::Written::Created { .. })));
     assert_eq!(appended(&outcomes[2]).seq, Seq(2));
     let opened = appended(&outcomes[3]);
     assert_eq!(opened.seq, Seq(1));
@@ -189,7 +189,8 @@ fn its_files_are_for_their_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data").join("chat.db");
     let mut store = open(&path, &Hands::default());
-    let account = Write::CreateAccount { name: "anna".into(), password: "".into(), nick: None };
+    let account =
+        Write::Account(account::Write::Create { name: "anna".into(), password: "".into(), nick: None });
     outcomes_of(&mut store, vec![account]).1.unwrap();
     let mut files = 0;
     for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
@@ -211,14 +212,14 @@ fn nobody_joins_behind_a_message_that_was_not_promised() {
     stage.disk.set_sync_fails(true);
     let batch = vec![
         append(anna, Target::Conversation(group), "lost", "lost"),
-        Write::JoinGroup { user: ben, conversation: group },
+        Write::Group(group::Write::Join { user: ben, conversation: group }),
     ];
     let (outcomes, result) = outcomes_of(stage.store(), batch);
     assert!(result.unwrap_err().is_fatal() && outcomes.is_empty());
     stage.restart();
     let mut play = resume(&mut stage);
-    match play.one(Write::JoinGroup { user: ben, conversation: group }) {
-        Written::Done | Written::Conflict => {}
+    match play.one(Write::Group(group::Write::Join { user: ben, conversation: group })) {
+        Written::Done | Written::Denied(Denial::Conflict) => {}
         other => panic!("{other:?}"),
     }
     play.say(anna, Target::Conversation(group), "second", "seen");

@@ -1,0 +1,42 @@
+//! Friends.
+
+use wire::account::Who;
+use wire::{Page, UserId};
+
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Makes two users friends. Outcome: [`Written::Friends`], or denied with `NotFound`, `Conflict` (they are friends
+    /// already) or `Oneself`.
+    Add { user: UserId, who: Who },
+}
+
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// The two users are friends now.
+    Friends { peer: UserId, name: Box<str> },
+}
+
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// A page of friends by id. Answer: [`Found::Friends`].
+    Friends { user: UserId, page: Page },
+    /// The ids of all friends. Answer: [`Found::FriendIds`].
+    FriendIds { user: UserId },
+}
+
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// Friends by id.
+    Friends {
+        friends: Vec<Friend>,
+        /// Whether there are friends with higher ids.
+        more: bool,
+    },
+    FriendIds(Vec<UserId>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Friend {
+    pub user: UserId,
+    pub name: Box<str>,
+}

@@ -1,0 +1,113 @@
+//! The contract between logic and storage: plain data, no SQL. One file a noun, each with its verbs and outcomes.
+//!
+//! **Writes** are executed many in one transaction. Their outcomes arrive after the commit: those of one conversation
+//! in the order in which the writes were issued, and likewise those that concern no conversation; between the two
+//! groups there is no order. **Reads** run concurrently, in any order, and observe every write whose outcome
+//! was delivered before the read was issued.
+//!
+//! The delivery rules rely on one more guarantee: outcomes and read results arrive through *one* queue, and a read never
+//! returns a message written by this node whose outcome does not precede it in that queue.
+//!
+//! **Several nodes** may share a database, which is then the authority on who is logged in where. A login *claims* the
+//! account's session and raises its [`Epoch`]; a write with an older epoch is rejected inside its own transaction
+//! ([`Written::Superseded`]). All times in reads and results are the database's own.
+
+pub mod account;
+pub mod contact;
+mod epoch;
+pub mod group;
+pub mod message;
+pub mod node;
+pub mod presence;
+pub mod session;
+mod ticket;
+pub mod timeline;
+mod token;
+
+pub use epoch::{Epoch, Fence};
+pub use ticket::Ticket;
+pub use token::{Token, TokenHash};
+
+/// A change to storage. The outcome is the noun's own, or one of the common outcomes of [`Written`].
+#[derive(Clone, Debug)]
+pub enum Write {
+    Account(account::Write),
+    Session(session::Write),
+    Contact(contact::Write),
+    Group(group::Write),
+    Message(message::Write),
+    Timeline(timeline::Write),
+    Node(node::Write),
+    /// Executes the inner write on behalf of a session, unless the session is superseded: then nothing is done.
+    Fenced(Fence, Box<Write>),
+}
+
+/// The outcome of a [`Write`].
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// Success, for verbs that return nothing.
+    Done,
+    Account(account::Written),
+    Session(session::Written),
+    Contact(contact::Written),
+    Group(group::Written),
+    Message(message::Written),
+    Timeline(timeline::Written),
+    /// A newer login has claimed the session; nothing was done.
+    Superseded,
+    /// The write is not allowed or not possible; nothing was done.
+    Denied(Denial),
+    /// Storage is unreachable or full. The write may still turn out to have been executed.
+    Unavailable,
+}
+
+/// A question to storage. The answer is the noun's own, or one of the common answers of [`Found`].
+#[derive(Clone, Debug)]
+pub enum Read {
+    Account(account::Read),
+    Session(session::Read),
+    Contact(contact::Read),
+    Group(group::Read),
+    Timeline(timeline::Read),
+    Presence(presence::Read),
+    Node(node::Read),
+}
+
+/// The answer to a [`Read`].
+#[derive(Clone, Debug)]
+pub enum Found {
+    Account(account::Found),
+    Session(session::Found),
+    Contact(contact::Found),
+    Group(group::Found),
+    Timeline(timeline::Found),
+    Presence(presence::Found),
+    Node(node::Found),
+    Denied(Denial),
+    /// Storage could not answer; its log says why.
+    Unavailable,
+}
+
+/// Why storage rejects a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// There is no such user or conversation.
+    NotFound,
+    /// The user is not a member of the conversation.
+    Forbidden,
+    /// The state asked for exists already, or another session holds the account.
+    Conflict,
+    /// The target is the user itself.
+    Oneself,
+    NameTaken,
+    /// The token is unknown, expired or revoked.
+    TokenInvalid,
+}
+
+// These pass through queues by value, in large numbers.
+const _: () = {
+    assert!(size_of::<Write>() <= 120);
+    assert!(size_of::<Written>() <= 80);
+    assert!(size_of::<Read>() <= 40);
+    assert!(size_of::<Found>() <= 48);
+};

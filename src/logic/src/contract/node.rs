@@ -1,0 +1,100 @@
+//! The nodes that share a database, and what they learn of one another through it.
+
+use super::epoch::Epoch;
+use std::sync::Arc;
+use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
+
+/// A node that was not seen for this long is considered gone, milliseconds.
+pub const SILENT_MS: u64 = 30_000;
+
+/// How long the sessions of a node that is not seen any more go on, milliseconds: for their grace, and at least for as long
+/// as a live node may go without being seen.
+#[must_use]
+pub fn node_grace(grace: u64) -> u64 {
+    grace.max(SILENT_MS)
+}
+
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Records that this node is alive. Outcome: done.
+    See {
+        node: Arc<str>,
+        /// Whether other nodes may have missed something that it published.
+        unheard: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// Sessions that other nodes claimed at or after a time. Answer: [`Found::Claims`].
+    Claims {
+        /// The node that asks; its own claims are omitted.
+        node: Arc<str>,
+        /// [`UnixMillis::MAX`] only asks for the time.
+        since: UnixMillis,
+    },
+    /// Conversations that received messages at or after a time and in which a member whose session this node holds is
+    /// behind, by that time, at most [`CHANGES_MAX`]. Answer: [`Found::Changes`].
+    Changes {
+        node: Arc<str>,
+        /// [`UnixMillis::MAX`] only asks for the time.
+        since: UnixMillis,
+    },
+    /// The members of a conversation and how far each is. Answer: [`Found::Roster`].
+    Roster { conversation: ConversationId },
+}
+
+/// Rows of one [`Read::Changes`] page.
+pub const CHANGES_MAX: usize = 10_000;
+
+#[derive(Clone, Debug)]
+pub enum Found {
+    Claims {
+        /// The current time. A claim that takes effect later may carry an earlier time, by as much as a transaction may
+        /// last.
+        now: UnixMillis,
+        claims: Vec<Claim>,
+        /// When another node last reported that it may not have been heard; 0: never.
+        unheard: UnixMillis,
+    },
+    /// Boxed, as it would make every answer larger.
+    Changes(Box<Changes>),
+    /// `None`: there is no such conversation.
+    Roster(Option<Box<Roster>>),
+}
+
+/// The latest claim of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub user: UserId,
+    pub epoch: Epoch,
+}
+
+/// Conversations that received messages.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// The current time, or that of the last row where there are more. As for claims, rows that appear later may carry an
+    /// earlier time.
+    pub upto: UnixMillis,
+    /// Whether there are others.
+    pub more: bool,
+    pub ends: Vec<End>,
+}
+
+/// The end of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    pub conversation: ConversationId,
+    pub last: Seq,
+    pub member_version: u32,
+}
+
+/// A conversation's members and how far each is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roster {
+    pub kind: ConversationKind,
+    pub last: Seq,
+    pub member_version: u32,
+    /// All members by id, each with its `delivered` cursor.
+    pub members: Vec<(UserId, Seq)>,
+}

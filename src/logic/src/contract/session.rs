@@ -1,0 +1,97 @@
+//! Sessions: their tokens, who holds them, and what a client needs to begin one.
+
+use super::contact::Friend;
+use super::epoch::{Epoch, Fence};
+use super::timeline::UnreadPage;
+use super::token::{Token, TokenHash};
+use std::sync::Arc;
+use wire::UserId;
+use wire::group::Group;
+use wire::timeline::ConversationSummary;
+
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Issues a token after a login by password. Outcome: [`Written::TokenReady`].
+    CreateToken { user: UserId, device: Option<Box<str>> },
+    /// Looks a token up and extends it. Outcome: [`Written::TokenReady`], or denied with `TokenInvalid`.
+    ExtendToken {
+        /// As the client sent it.
+        token: Box<str>,
+    },
+    /// Revokes a token. Outcome: done, also where there is none.
+    RevokeToken(TokenHash),
+    /// Takes over the account's session for a login: raises its epoch and records this node as its holder, connected.
+    /// Outcome: [`Written::Claimed`], or with `unless_held` denied with `Conflict`.
+    Claim {
+        user: UserId,
+        node: Arc<str>,
+        /// Of the token that the login came with.
+        token: TokenHash,
+        /// How long a session outlives its connection or its node, milliseconds.
+        grace: u64,
+        /// Whether to refuse where a session with another token is connected to a node that was seen within
+        /// [`super::node::SILENT_MS`].
+        unless_held: bool,
+    },
+    /// Records that the session lost its connection, so that its grace begins. Outcome: done, or superseded.
+    Release {
+        fence: Fence,
+        /// Whether the session is over at once.
+        ended: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum Written {
+    TokenReady {
+        user: UserId,
+        name: Arc<str>,
+        token: Token,
+    },
+    /// The session belongs to this node.
+    Claimed {
+        epoch: Epoch,
+        /// The holder of the previous session, if that was still connected or within its grace.
+        before: Option<Holder>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// What a client needs to begin a session. Answer: [`Found::LoginView`].
+    LoginView { user: UserId },
+}
+
+#[derive(Clone, Debug)]
+pub enum Found {
+    LoginView(Box<LoginView>),
+}
+
+/// Who held a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub node: Box<str>,
+    /// Of the token that the session began with.
+    pub token: TokenHash,
+}
+
+/// Rows of each list of the reply to LOGIN.
+pub const LOGIN_LIST_MAX: usize = 200;
+
+/// What a client needs to begin a session: the first page of each listing, and where it is behind.
+#[derive(Clone, Debug, Default)]
+pub struct LoginView {
+    /// The first [`LOGIN_LIST_MAX`] friends by id.
+    pub friends: Vec<Friend>,
+    pub friends_more: bool,
+    /// The ids of all friends, for presence.
+    pub friend_ids: Vec<UserId>,
+    /// The first [`LOGIN_LIST_MAX`] groups by id.
+    pub groups: Vec<Group>,
+    pub groups_more: bool,
+    /// The latest [`LOGIN_LIST_MAX`] conversations.
+    pub conversations: Vec<ConversationSummary>,
+    pub conversations_more: bool,
+    /// The first page of conversations with undelivered messages.
+    pub unread: UnreadPage,
+}

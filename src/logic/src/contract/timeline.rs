@@ -1,0 +1,142 @@
+//! Timelines as their members see them: cursors, unread messages, pages.
+
+use super::epoch::Epoch;
+use std::sync::Arc;
+use wire::timeline::ConversationSummary;
+use wire::{ConversationId, ConversationKind, Direction, Message, Seq, UnixMillis, UserId};
+
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Moves cursors, in this order. Moves of users who are not members (any more) are ignored. Outcome:
+    /// [`Written::CursorsMoved`].
+    MoveCursors(Vec<CursorMove>),
+}
+
+#[derive(Clone, Debug)]
+pub enum Written {
+    CursorsMoved {
+        /// The cursors of which at least one move was ignored because its session is superseded.
+        left_out: Vec<(ConversationId, UserId)>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// A member's standing. Answer: [`Found::Standing`].
+    Standing { user: UserId, conversation: ConversationId },
+    /// Conversations with undelivered messages by id, above `after`, at most [`UNREAD_MAX`]. Answer: [`Found::Unread`].
+    Unread { user: UserId, after: ConversationId },
+    /// Messages to push to a member that is behind: those above `after`, in order, until `limit` messages or about
+    /// `bytes` of content; never empty while there are some. Answer: [`Found::Feed`].
+    Feed {
+        conversation: ConversationId,
+        after: Seq,
+        limit: u32,
+        /// Content bytes after which to stop.
+        bytes: usize,
+    },
+    /// A page of a timeline as its member may see it. Answer: [`Found::History`], or denied with `Forbidden`.
+    History { user: UserId, conversation: ConversationId, direction: Direction, limit: u32 },
+    /// A page of conversations, latest first. Answer: [`Found::Conversations`].
+    Conversations {
+        user: UserId,
+        /// Only conversations below this time and id.
+        before: Option<(UnixMillis, ConversationId)>,
+        limit: u32,
+    },
+}
+
+/// Rows of one [`Read::Unread`] page.
+pub const UNREAD_MAX: usize = 1000;
+
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// `None`: not a member.
+    Standing(Option<Standing>),
+    Unread(UnreadPage),
+    Feed {
+        /// In seq order, contiguous, the first directly above the bound or above what retention has dropped.
+        messages: Vec<Arc<Message>>,
+        /// Whether there were messages above these at the time.
+        more: bool,
+    },
+    History {
+        messages: Vec<Arc<Message>>,
+        /// Whether there are others in the direction asked for.
+        more: bool,
+        /// The first message that this member may see.
+        first_seq: Seq,
+    },
+    /// Conversations, latest first.
+    Conversations {
+        /// With cursors as stored: logic overlays the moves that are not written yet.
+        entries: Vec<ConversationSummary>,
+        /// Whether there are earlier ones.
+        more: bool,
+    },
+}
+
+/// One step of a member's two cursors. Neither ever decreases; logic keeps them within the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CursorMove {
+    pub conversation: ConversationId,
+    pub user: UserId,
+    /// Of the session that moves them: the move is ignored once the user's epoch is higher.
+    pub epoch: Epoch,
+    pub step: CursorStep,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorStep {
+    /// Raises each cursor to at least this value.
+    Reach { delivered: Seq, read: Seq },
+    /// The member sent all of `first..=last`: a cursor in `first - 1 .. last` moves to `last`, others stay.
+    Pass { first: Seq, last: Seq },
+}
+
+impl CursorStep {
+    /// The pair `(delivered, read)` after this step.
+    #[must_use]
+    pub fn apply(self, (delivered, read): (Seq, Seq)) -> (Seq, Seq) {
+        match self {
+            CursorStep::Reach { delivered: d, read: r } => (delivered.max(d), read.max(r)),
+            CursorStep::Pass { first, last } => {
+                let pass = |cursor: Seq| if cursor >= first.prev() && cursor < last { last } else { cursor };
+                (pass(delivered), pass(read))
+            }
+        }
+    }
+}
+
+/// Conversations with undelivered messages, by id.
+#[derive(Clone, Debug, Default)]
+pub struct UnreadPage {
+    pub rows: Vec<Unread>,
+    /// Whether there are others with higher ids.
+    pub more: bool,
+}
+
+/// A conversation in which a member is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    pub conversation: ConversationId,
+    /// The peer of a direct conversation.
+    pub peer: Option<UserId>,
+    /// The member's cursor.
+    pub delivered: Seq,
+    /// The end of the timeline.
+    pub last: Seq,
+}
+
+/// A member's standing in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub kind: ConversationKind,
+    /// The peer of a direct conversation.
+    pub peer: Option<UserId>,
+    /// The end of the timeline.
+    pub last: Seq,
+    /// The member's cursors, as stored.
+    pub delivered: Seq,
+    pub read: Seq,
+}

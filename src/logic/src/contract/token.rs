@@ -1,0 +1,22 @@
+//! Login tokens.
+
+use wire::UnixMillis;
+
+/// The SHA-256 of a token. Storage keeps nothing else of it.
+pub type TokenHash = [u8; 32];
+
+/// A token as its owner receives it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// The secret: 256 random bits as text.
+    pub text: Box<str>,
+    pub hash: TokenHash,
+    pub expires: UnixMillis,
+}
+
+/// Omits the secret.
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Token(expires {})", self.expires)
+    }
+}

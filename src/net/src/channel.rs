@@ -1,5 +1,5 @@
-//! The part of a connection that its codec works on: identity, flow control, output, and places in the work lists of
-//! the current turn.
+//! The part of a connection that its codec works on: identity, flow control, output, and whether it waits in a work list
+//! of the reactor.
 
 use crate::context::Context;
 use crate::flow::Flow;
@@ -15,12 +15,12 @@ pub(crate) struct Channel {
     pub user: Option<UserId>,
     pub flow: Flow,
     pub output: Output,
-    /// In [`Context::ready`].
-    pub listed: bool,
+    /// It is in [`Context::ready`].
+    pub input_queued: bool,
     /// The peer has closed or reset its side, so the socket is read to its end.
     pub hung_up: bool,
-    /// In [`Context::deliveries`] or [`Context::answers`].
-    dirty: bool,
+    /// It is in [`Context::deliveries`] or [`Context::answers`].
+    flush_queued: bool,
 }
 
 impl Channel {
@@ -30,9 +30,9 @@ impl Channel {
             user: None,
             flow: Flow::default(),
             output: Output::default(),
-            listed: false,
+            input_queued: false,
             hung_up: false,
-            dirty: false,
+            flush_queued: false,
         }
     }
 
@@ -42,7 +42,7 @@ impl Channel {
         self.flow.is_open() && self.output.len() <= context.limits.high_water
     }
 
-    /// Bytes that a request may have now.
+    /// The maximum length of a request: it depends on whether the client is logged in.
     pub fn request_bytes(&self, context: &Context) -> usize {
         if self.user.is_some() { context.limits.frame_bytes } else { FRAME_BYTES_BEFORE_LOGIN }
     }
@@ -50,7 +50,7 @@ impl Channel {
     /// Passes a request to logic at the end of this turn.
     pub fn submit(&mut self, kind: u16, request: u32, command: Command, context: &mut Context) {
         self.flow.charge(kind, request);
-        // Nobody waits for the effects of a receipt.
+        // No client waits for the effect of a receipt.
         if !matches!(command, Command::Timeline(timeline::Request::Ack(_) | timeline::Request::Read(_))) {
             context.moderation.count(request != 0);
         }
@@ -60,36 +60,36 @@ impl Channel {
     /// Appends what `encode` writes to the output, which is flushed at the end of this turn.
     pub fn write(&mut self, context: &mut Context, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(self.output.tail(&mut context.pool));
-        self.mark(context);
+        self.queue_flush(context);
     }
 
-    /// Like [`Channel::write`], for an answer: answers are flushed after deliveries, because the sender of a message
-    /// already knows it and its receiver waits for it.
+    /// Like [`Channel::write`], for an answer. Answers are flushed after deliveries: the receiver of a message waits for
+    /// it, its sender only for the confirmation.
     pub fn answer(&mut self, context: &mut Context, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(self.output.tail(&mut context.pool));
-        if !self.dirty {
-            self.dirty = true;
+        if !self.flush_queued {
+            self.flush_queued = true;
             context.answers.push(self.id);
         }
     }
 
-    /// Has the output flushed at the end of this turn.
-    pub fn mark(&mut self, context: &mut Context) {
-        if !self.dirty {
-            self.dirty = true;
+    /// Queues the output for the flush at the end of this turn.
+    pub fn queue_flush(&mut self, context: &mut Context) {
+        if !self.flush_queued {
+            self.flush_queued = true;
             context.deliveries.push(self.id);
         }
     }
 
-    /// The flush that a mark asked for begins.
-    pub fn unmark(&mut self) {
-        self.dirty = false;
+    /// The queued flush is being carried out.
+    pub fn begin_flush(&mut self) {
+        self.flush_queued = false;
     }
 
-    /// Has the input continued in the next turn.
-    pub fn list(&mut self, context: &mut Context) {
-        if !self.listed {
-            self.listed = true;
+    /// Queues the input for one of the next turns.
+    pub fn queue_input(&mut self, context: &mut Context) {
+        if !self.input_queued {
+            self.input_queued = true;
             context.ready.push(self.id, self.user.is_some() && !self.hung_up);
         }
     }

@@ -56,3 +56,28 @@ fn weight(kind: u16, request: u32) -> u16 {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_throttled_connection_is_read_again_well_below_the_maximum() {
+        let mut flow = Flow::default();
+        (0..WEIGHT_MAX).for_each(|_| flow.charge(request::SEND, 1));
+        assert!(!flow.is_open());
+        (WEIGHT_LOW + 1..WEIGHT_MAX).for_each(|_| flow.discharge(request::SEND, 1));
+        assert!(!flow.is_open());
+        flow.discharge(request::SEND, 1);
+        assert!(flow.is_open() && !flow.is_idle());
+    }
+
+    #[test]
+    fn a_login_closes_the_gate_until_its_reply() {
+        let mut flow = Flow::default();
+        flow.charge(request::LOGIN, 0);
+        assert!(!flow.is_open());
+        flow.discharge(request::LOGIN, 0);
+        assert!(flow.is_open() && flow.is_idle());
+    }
+}

@@ -135,11 +135,11 @@ impl Reactor {
 
     /// Sleeps until there is something to do. Returns whether sockets were polled.
     fn sleep(&mut self, has_work: bool, pulse: &Pulse) -> bool {
-        if !self.context.stalled && self.pause(has_work) {
+        if !self.context.inbox_full && self.pause(has_work) {
             self.events.clear();
             return false;
         }
-        let timeout = if self.context.stalled {
+        let timeout = if self.context.inbox_full {
             Some(RETRY)
         } else if has_work || self.endpoints.have_news() {
             Some(Duration::ZERO)
@@ -211,7 +211,7 @@ impl Reactor {
             Readiness::Readable => {
                 *unauthenticated += usize::from(!conn.is_logged_in());
                 if !conn.is_logged_in() && *unauthenticated > TRANSIENT_PER_TURN {
-                    conn.postpone(&mut self.context);
+                    conn.queue_input(&mut self.context);
                 } else {
                     self.service(id);
                 }
@@ -223,7 +223,7 @@ impl Reactor {
     fn handle_ready(&mut self, ready: &[ConnId]) {
         for &id in ready {
             if let Some(conn) = self.connections.find(id) {
-                conn.unlist();
+                conn.begin_turn();
                 self.service(id);
             }
         }
@@ -238,7 +238,7 @@ impl Reactor {
 
     // ---- other threads ----------------------------------------------------------------------------------------
 
-    /// Takes one batch of new connections. Returns the time for draining, once it was ordered.
+    /// Takes one control message. Returns the time for draining if it orders that.
     fn take_control(&mut self) -> Option<Duration> {
         match self.endpoints.controls.try_recv() {
             Ok(Some(Control::Adopt(batch))) => {
@@ -264,9 +264,9 @@ impl Reactor {
         }
     }
 
-    /// Tells logic everything of this turn at once.
+    /// Sends all inputs of this turn to logic in one batch.
     fn push_inputs(&mut self) {
-        let Context { inputs, legacy, stalled, now, .. } = &mut self.context;
+        let Context { inputs, legacy, inbox_full, now, .. } = &mut self.context;
         legacy.synthetic_acks.prepend_due(inputs, *now);
         if inputs.is_empty() {
             return;
@@ -274,16 +274,16 @@ impl Reactor {
         // Most turns have about as many inputs as the one before.
         let next = Vec::with_capacity(inputs.len().min(EVENTS));
         let batch = mem::replace(inputs, next);
-        let was_stalled = *stalled;
+        let was_full = *inbox_full;
         match self.endpoints.to_logic.try_send(batch) {
-            // Without logic there is nobody to tell: the server is stopping.
-            Ok(Ok(())) | Err(Gone) => *stalled = false,
+            // Logic has ended, because the server is stopping.
+            Ok(Ok(())) | Err(Gone) => *inbox_full = false,
             Ok(Err(batch)) => {
                 *inputs = batch;
-                *stalled = true;
+                *inbox_full = true;
             }
         }
-        if *stalled && !was_stalled {
+        if *inbox_full && !was_full {
             log::debug!("reactor {}: logic's inbox is full; pausing all reads", self.index);
         }
     }
@@ -319,15 +319,15 @@ impl Reactor {
     fn flush(&mut self) {
         self.context.deliveries.append(&mut self.context.answers);
         while !self.context.deliveries.is_empty() {
-            let mut dirty = mem::take(&mut self.context.deliveries);
-            for id in dirty.drain(..) {
+            let mut queued = mem::take(&mut self.context.deliveries);
+            for id in queued.drain(..) {
                 let Some(conn) = self.connections.find(id) else { continue };
                 if let Err(reason) = conn.flush(&mut self.context) {
                     self.connections.close(id, reason, &mut self.context);
                 }
             }
             if self.context.deliveries.is_empty() {
-                self.context.deliveries = dirty;
+                self.context.deliveries = queued;
                 break;
             }
         }

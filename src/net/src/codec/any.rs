@@ -11,7 +11,7 @@ use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Dialect, Message, Push, Reply};
 
-/// Matched once for each read and order; the loops over requests are the codecs' own.
+/// Dispatched once for each read and order: the loops over requests are inside the codecs.
 #[derive(Debug)]
 pub(crate) enum AnyCodec {
     Tlv(Tlv),
@@ -20,7 +20,7 @@ pub(crate) enum AnyCodec {
 }
 
 impl AnyCodec {
-    /// The codec that the first byte from `peer` chooses; `None`: the byte belongs to no supported protocol.
+    /// The codec for a connection from `peer` with this first byte; `None`: the byte belongs to no supported protocol.
     pub fn for_first_byte(byte: u8, peer: IpAddr) -> Option<AnyCodec> {
         Some(match Dialect::from_first_byte(byte)? {
             Dialect::Tlv => AnyCodec::Tlv(Tlv::default()),

@@ -22,10 +22,10 @@ use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Dialect, Message, Push, Reply};
 
-/// How a peer that is gone is found out.
+/// How a dead peer is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Liveness {
-    /// By deadlines: for logging in, and for silence, which is answered with a probe first.
+    /// By deadlines for login and silence; a silent client is probed first.
     Deadlines,
     /// By the kernel: the client may be silent for as long as it likes.
     KeepAlive,
@@ -119,7 +119,7 @@ pub(crate) trait Codec {
     /// Writes a push, if the peer understands it. `fan_out` serves as scratch memory.
     fn push(&mut self, push: &Push, fan_out: &mut FanOut, channel: &mut Channel, context: &mut Context);
 
-    /// Writes a message that `fan_out` is used for.
+    /// Writes a message. `fan_out` holds its encodings for earlier receivers.
     fn deliver(
         &mut self,
         message: &Arc<Message>,
@@ -134,7 +134,7 @@ pub(crate) trait Codec {
     /// The kernel has taken all output of an open connection.
     fn flushed(&mut self, channel: &mut Channel, context: &mut Context);
 
-    /// The gap that the codec asked [`crate::context::legacy::Pacer`] for is over.
+    /// The gap that the codec began in [`crate::context::legacy::Pacer`] is over.
     fn gap_elapsed(&mut self, channel: &mut Channel, context: &mut Context);
 
     // ---- life -----------------------------------------------------------------------------------------------------

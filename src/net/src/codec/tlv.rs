@@ -86,7 +86,7 @@ impl Codec for Tlv {
         }
     }
 
-    /// Nothing: the reply to LOGIN says it all.
+    /// Nothing: logic sends a welcome to legacy clients only.
     fn welcome(&mut self, _welcome: &Welcome, _channel: &mut Channel, _context: &mut Context) {}
 
     fn push(&mut self, push: &Push, _fan_out: &mut FanOut, channel: &mut Channel, context: &mut Context) {

@@ -9,7 +9,7 @@ use crate::transport::proxy_handshake::ProxiedPeer;
 use wire::{Push, session};
 
 impl Connection {
-    /// Has the connection checked by its deadline. Costs nothing where the deadline has only moved back.
+    /// Makes sure that the wheel has an entry at the deadline or before. Free where the deadline has only moved back.
     pub fn arm(&mut self, context: &mut Context) {
         let due = self.deadline(&context.limits.spans);
         if due < self.due {
@@ -31,7 +31,7 @@ impl Connection {
 
     /// When to check next: not later than any time limit that applies now.
     fn deadline(&self, spans: &Spans) -> Tick {
-        let stalled = self.stalled.after(spans.stall);
+        let stalled = self.blocked_since.after(spans.stall);
         let due = match (self.phase, self.channel.user) {
             (Phase::Open, _) if self.is_in_handshake() => self.since.after(spans.proxy_handshake),
             (Phase::Open, _) if self.is_kept_alive() => Tick(u32::MAX),
@@ -48,7 +48,7 @@ impl Connection {
         if self.deadline(&context.limits.spans) > context.now {
             return Ok(());
         }
-        if self.blocked && self.stalled.after(context.limits.spans.stall) <= context.now {
+        if self.blocked && self.blocked_since.after(context.limits.spans.stall) <= context.now {
             return Err(CloseReason::SlowConsumer);
         }
         match (self.phase, self.channel.user) {
@@ -60,7 +60,7 @@ impl Connection {
                 _ => Err(CloseReason::LoginTimeout),
             },
             // The peer is not silent while it is not read.
-            (Phase::Open, Some(_)) if self.readable || context.stalled || !self.gate_is_open(context) => {
+            (Phase::Open, Some(_)) if self.readable || context.inbox_full || !self.gate_is_open(context) => {
                 self.heard = context.now;
                 Ok(())
             }

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Read};
 /// What is to be done with the input of a connection after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// Nothing in this turn: there is none, or the connection is listed for a later turn.
+    /// Nothing in this turn: there is none, or it is queued for a later turn.
     Idle,
     /// It can be read now.
     Readable,
@@ -43,23 +43,23 @@ impl Connection {
             return Readiness::Reset;
         }
         if is_over {
-            self.channel.list(context);
+            self.channel.queue_input(context);
         }
-        if self.readable && !self.channel.listed { Readiness::Readable } else { Readiness::Idle }
+        if self.readable && !self.channel.input_queued { Readiness::Readable } else { Readiness::Idle }
     }
 
-    /// Leaves the input to the next turn.
-    pub fn postpone(&mut self, context: &mut Context) {
-        self.channel.list(context);
+    /// Leaves the input to one of the next turns.
+    pub fn queue_input(&mut self, context: &mut Context) {
+        self.channel.queue_input(context);
     }
 
     /// Its turn in [`Context::ready`] has come.
-    pub fn unlist(&mut self) {
-        self.channel.listed = false;
+    pub fn begin_turn(&mut self) {
+        self.channel.input_queued = false;
     }
 
     /// Continues with the input: decodes what is pending, then reads at most one buffer. That is the connection's share
-    /// of a turn; where there is more, it is listed for the next.
+    /// of a turn; where there is more, it is queued for the next.
     ///
     /// A read that does not fill the buffer has emptied the transport, so there is no second read, except for the end of
     /// the stream.
@@ -67,8 +67,8 @@ impl Connection {
         if self.phase != Phase::Open {
             return self.discard(context, buffer);
         }
-        if context.stalled {
-            self.channel.list(context);
+        if context.inbox_full {
+            self.channel.queue_input(context);
             return Ok(());
         }
         if self.has_pending() && self.gate_is_open(context) {
@@ -86,7 +86,7 @@ impl Connection {
                     self.probed = false;
                     self.take_in(&buffer[..length], context)?;
                     if length == buffer.len() {
-                        self.channel.list(context);
+                        self.channel.queue_input(context);
                         return Ok(());
                     }
                 }
@@ -110,7 +110,7 @@ impl Connection {
                     }
                 }
                 Ok(length) if length == buffer.len() => {
-                    self.channel.list(context);
+                    self.channel.queue_input(context);
                     break;
                 }
                 Ok(_) => self.readable = self.channel.hung_up,
@@ -147,7 +147,7 @@ impl Connection {
         }
     }
 
-    /// Takes the bytes before the codec.
+    /// Handles bytes that arrive before there is a codec.
     fn begin(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
         let Some(ProxiedPeer::Handshake(handshake)) = self.proxied.as_deref_mut() else {
             return self.choose_codec(bytes, context);
@@ -168,9 +168,9 @@ impl Connection {
         if rest.is_empty() { Ok(()) } else { self.choose_codec(&rest, context) }
     }
 
-    /// Takes the first bytes of the client.
+    /// Handles the first bytes of the client.
     fn choose_codec(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
-        // Not kept: of idle connections each byte counts, and the kernel knows the address.
+        // Read from the kernel whenever it is needed: storing it would enlarge every idle connection.
         let peer = self.peer().map_err(|_| CloseReason::PeerReset)?.ip().to_canonical();
         let codec = AnyCodec::for_first_byte(bytes[0], peer).ok_or(CloseReason::UnknownDialect)?;
         if codec.liveness() == Liveness::KeepAlive {
@@ -180,11 +180,11 @@ impl Connection {
         self.codec.insert(codec).take_in(bytes, &mut self.channel, context)
     }
 
-    /// Has waiting input continued, if the gate has opened.
+    /// Queues waiting input, if the gate has opened.
     pub(super) fn unchoke(&mut self, context: &mut Context) {
         if self.choked && self.gate_is_open(context) {
             self.choked = false;
-            self.channel.list(context);
+            self.channel.queue_input(context);
         }
     }
 }

@@ -66,12 +66,12 @@ pub(crate) struct Connection {
     /// Logic waits for [`Input::Drained`].
     notify_drained: bool,
 
-    /// When it was accepted, logged out, or sent FIN.
+    /// When it was accepted, its user logged out, or FIN was sent; whichever was last.
     since: Tick,
     /// When the last byte came or the probe was sent.
     heard: Tick,
     /// When the kernel last took a byte of the output that it does not take now.
-    stalled: Tick,
+    blocked_since: Tick,
     /// The time of its valid entry in [`Context::wheel`]; any other entry is outdated.
     due: Tick,
     /// Silence was answered with a probe.
@@ -96,7 +96,7 @@ impl Connection {
             notify_drained: false,
             since: now,
             heard: now,
-            stalled: now,
+            blocked_since: now,
             due: Tick(u32::MAX),
             probed: false,
         }
@@ -171,10 +171,10 @@ impl Connection {
         self.arm(context);
     }
 
-    /// Has logic told as soon as nothing is left to be written.
+    /// Sends [`Input::Drained`] to logic as soon as all output is written.
     pub fn notify_drained(&mut self, context: &mut Context) {
         self.notify_drained = true;
-        self.channel.mark(context);
+        self.channel.queue_flush(context);
     }
 
     // ---- the end --------------------------------------------------------------------------------------------------
@@ -196,13 +196,13 @@ impl Connection {
     pub fn begin_flush(&mut self, context: &mut Context) {
         self.phase = Phase::Flushing;
         if !self.blocked {
-            self.stalled = context.now;
+            self.blocked_since = context.now;
         }
-        self.channel.mark(context);
-        self.channel.list(context);
+        self.channel.queue_flush(context);
+        self.channel.queue_input(context);
     }
 
-    /// Gives its memory back.
+    /// Returns its buffer to the pool.
     pub fn recycle(mut self, context: &mut Context) {
         self.channel.output.recycle(&mut context.pool);
     }

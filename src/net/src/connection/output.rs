@@ -14,7 +14,7 @@ impl Connection {
     pub(super) fn writable(&mut self, context: &mut Context) {
         self.blocked = false;
         if self.unwritten() > 0 {
-            self.channel.mark(context);
+            self.channel.queue_flush(context);
         }
     }
 
@@ -25,7 +25,7 @@ impl Connection {
 
     /// Writes all output with one write. An error: nothing more can or need be written.
     pub fn flush(&mut self, context: &mut Context) -> Result<(), CloseReason> {
-        self.channel.unmark();
+        self.channel.begin_flush();
         if let Some(codec) = &mut self.codec {
             codec.fill(&mut self.channel, context);
         }
@@ -47,10 +47,11 @@ impl Connection {
         Ok(())
     }
 
-    /// A write fell short. It followed either a write that took everything or an event, so the peer has just moved.
+    /// A write fell short. Either the write before it took everything or an event came in between, so the peer read
+    /// something just now.
     fn block(&mut self, context: &mut Context) -> Result<(), CloseReason> {
         self.blocked = true;
-        self.stalled = context.now;
+        self.blocked_since = context.now;
         if !self.watched {
             self.watched = true;
             let both = Interest::READABLE | Interest::WRITABLE;

@@ -27,7 +27,7 @@ pub(crate) struct Context {
     /// When sockets are polled next.
     pub moderation: Moderation,
     /// Logic's inbox was full: `inputs` wait, and nothing is read that would add to them.
-    pub stalled: bool,
+    pub inbox_full: bool,
     /// Connections with output to flush at the end of the turn, each once.
     pub deliveries: Vec<ConnId>,
     /// The same where the output is answers, which are flushed after deliveries.
@@ -63,7 +63,7 @@ impl Context {
             now: Tick(0),
             inputs: Vec::new(),
             moderation: Moderation::new(Instant::now()),
-            stalled: false,
+            inbox_full: false,
             deliveries: Vec::new(),
             answers: Vec::new(),
             ready: ReadyQueue::default(),

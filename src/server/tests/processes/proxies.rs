@@ -39,12 +39,12 @@ fn logs_name_the_client_and_not_the_proxy() {
     let (mut ann, source) = Client::connect_from(ip("127.0.0.9"), nginx.address);
     ann.register("ann");
     drop(ann);
-    wait_for_log(&node, &format!(" of {source} ends"));
+    wait_for_log(&node, &format!(" from {source}: "));
     // Without nginx, from an address that is believed to be a proxy: as ever.
     let (mut bob, source) = Client::connect_from(ip("127.0.0.1"), node.address);
     bob.register("bob");
     drop(bob);
-    wait_for_log(&node, &format!(" of {source} ends"));
+    wait_for_log(&node, &format!(" from {source}: "));
 }
 
 #[test]

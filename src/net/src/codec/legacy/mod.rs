@@ -112,7 +112,7 @@ impl Codec for Legacy {
         Ok(used)
     }
 
-    /// Only the outcome of REGISTER and a refused LOGIN can be told.
+    /// These clients know answers to REGISTER, and refusals of LOGIN. Nothing else is written.
     fn reply(
         &mut self,
         kind: u16,
@@ -190,12 +190,12 @@ impl Codec for Legacy {
     fn gap_elapsed(&mut self, channel: &mut Channel, context: &mut Context) {
         self.queue.gap_elapsed();
         if !self.queue.is_empty() {
-            channel.mark(context);
+            channel.queue_flush(context);
         }
     }
 
     fn log_out(&mut self, context: &mut Context) {
-        // What was delivered was the account's that logs out, not the next one's.
+        // What was delivered was delivered to this account, not to the next one that logs in.
         context.legacy.synthetic_acks.expedite();
         // What the kernel has not taken was not delivered.
         self.in_output = Unacknowledged::default();
@@ -250,7 +250,7 @@ impl Legacy {
         }
         self.unanswered_bytes += bytes;
         if matches!(command, Command::Session(session::Request::Logout)) {
-            // From here on logic no longer hears what the kernel took.
+            // Logic no longer accepts acknowledgements after a LOGOUT, so no message may be written that needs one.
             self.queue.drop_messages();
             self.logging_out = true;
             context.legacy.synthetic_acks.expedite();
@@ -258,7 +258,7 @@ impl Legacy {
         channel.submit(command.kind(), 0, command, context);
     }
 
-    /// Logs what the client cannot be told; only a few times for one connection.
+    /// Logs what the client cannot be told, a few times for each connection.
     fn warn(&mut self, channel: &Channel, what: std::fmt::Arguments<'_>) {
         if self.warnings < WARNINGS_MAX {
             self.warnings += 1;
@@ -311,11 +311,11 @@ impl Legacy {
         self.put(object, &[Mark::of(message)], channel, context);
     }
 
-    /// Writes an object: now, or when its turn has come.
+    /// Writes an object: at once, or paced.
     fn put(&mut self, text: &[u8], marks: &[Mark], channel: &mut Channel, context: &mut Context) {
         if context.legacy.pacer.is_enabled() {
             self.queue.push(Object { text: text.into(), marks: marks.into() });
-            channel.mark(context);
+            channel.queue_flush(context);
         } else {
             self.in_output.add_all(marks);
             channel.write(context, |out| {

@@ -77,3 +77,28 @@ impl ObjectQueue {
         self.objects.retain(|object| object.marks.is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(text: &str) -> Object {
+        Object { text: text.as_bytes().into(), marks: [].into() }
+    }
+
+    #[test]
+    fn objects_are_written_one_at_a_time_with_a_gap_after_each() {
+        let mut queue = ObjectQueue::default();
+        assert!(!queue.written(), "nothing was written");
+        queue.push(object("one"));
+        queue.push(object("two"));
+        assert_eq!(&*queue.pop().unwrap().text, b"one");
+        assert!(queue.pop().is_none(), "the kernel has not taken the first object");
+        assert!(queue.written());
+        assert!(!queue.written(), "the gap has begun already");
+        assert!(queue.pop().is_none(), "the gap is not over");
+        queue.gap_elapsed();
+        assert_eq!(&*queue.pop().unwrap().text, b"two");
+        assert!(queue.is_empty());
+    }
+}

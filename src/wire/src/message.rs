@@ -153,6 +153,7 @@ pub struct Message {
 
 impl Body for Message {
     /// Writes the same bytes as `Serialize`, in half the instructions for a text of 64 bytes.
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         let Message { conversation, kind, seq, from, name, content_type, content, time, cid } = self;
         put(out, b"{\"conversation\":", conversation);

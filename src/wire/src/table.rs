@@ -190,6 +190,7 @@ macro_rules! pushes {
 pub(crate) use {pushes, requests};
 
 /// Appends the value of a successful reply: `{"errno":0,` and the fields of `body`.
+#[inline]
 pub(crate) fn encode_success<T: Serialize>(out: &mut Vec<u8>, body: &T) {
     out.extend_from_slice(b"{\"errno\":0");
     let brace = out.len();
@@ -210,12 +211,14 @@ pub(crate) trait Body: Serialize + DeserializeOwned {
 }
 
 impl<T: Body> Body for Box<T> {
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         (**self).encode(out);
     }
 }
 
 impl<T: Body> Body for Arc<T> {
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         (**self).encode(out);
     }

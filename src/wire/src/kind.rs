@@ -55,27 +55,30 @@ pub const PUSHES: &[&[(u16, &str)]] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Errno;
 
     const PROTOCOL: &str = include_str!("../../../PROTOCOL.md");
 
-    /// The first two columns of the table in the section whose heading contains `heading`.
-    fn documented(heading: &str) -> Vec<(u16, String)> {
-        let section =
-            PROTOCOL.split("\n## ").find(|section| section.lines().next().unwrap().contains(heading));
+    /// The first two columns, a number and a name, of the tables below the heading that contains `heading`.
+    fn documented(heading: &str) -> Vec<(u16, &'static str)> {
+        let sections = PROTOCOL.split("\n#").map(|section| section.trim_start_matches('#'));
+        let section = sections.into_iter().find(|section| section.lines().next().unwrap().contains(heading));
         let rows = section.expect("the section exists").lines().filter_map(|line| line.strip_prefix("| "));
-        let cells = rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>());
         let number = |text: &str| match text.strip_prefix("0x") {
             Some(digits) => u16::from_str_radix(digits, 16).ok(),
             None => text.parse().ok(),
         };
-        cells.filter_map(|cells| Some((number(cells[0])?, cells[1].to_owned()))).collect()
+        rows.filter_map(|row| {
+            let mut cells = row.split(" | ");
+            Some((number(cells.next()?)?, cells.next()?))
+        })
+        .collect()
     }
 
-    fn implemented(tables: &[&[(u16, &str)]]) -> Vec<(u16, String)> {
-        let mut all: Vec<_> =
-            tables.iter().copied().flatten().map(|&(kind, name)| (kind, name.to_owned())).collect();
-        all.sort();
-        all
+    fn implemented(tables: &[&[(u16, &'static str)]]) -> Vec<(u16, &'static str)> {
+        let mut rows: Vec<_> = tables.iter().copied().flatten().copied().collect();
+        rows.sort_unstable();
+        rows
     }
 
     #[test]
@@ -86,5 +89,12 @@ mod tests {
     #[test]
     fn the_protocol_document_lists_exactly_the_pushes() {
         assert_eq!(documented("Pushes"), implemented(PUSHES));
+    }
+
+    #[test]
+    fn the_protocol_document_lists_exactly_the_errors() {
+        let errors: Vec<_> =
+            Errno::ALL.iter().map(|errno| (u16::from(errno.number()), errno.name())).collect();
+        assert_eq!(documented("Errors"), errors);
     }
 }

@@ -1,6 +1,6 @@
-//! The table of all keys: what each means, its default, and what it may be.
+//! The table of all keys: meaning, default, and allowed values.
 //!
-//! A new key is one entry here and one in `conf/chatserver.toml`; a test holds the two equal.
+//! A new key is one entry here and one in `conf/chatserver.toml`; a test compares the two.
 
 use super::value::{
     Literal, RedisUrl, address, boolean, choice, file, host_and_port, integer, msgids, name, networks,
@@ -24,7 +24,7 @@ macro_rules! sections {
             $($(#[$doc:meta])* $key:ident: $type:ty = $default:expr, $read:expr;)*
         }
     )*) => {
-        /// What the server was told: every value typed, within its bounds, ready for use.
+        /// The configuration: every value typed and within its bounds.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Config {
             $($(#[$section_doc])* pub $section: $Section,)*
@@ -44,12 +44,12 @@ macro_rules! sections {
             }
         )*
 
-        /// Every section and its keys.
+        /// Every section with its keys.
         pub(super) const SECTIONS: &[(&str, &[&str])] =
             &[$((stringify!($section), &[$(stringify!($key),)*]),)*];
 
         impl Config {
-            /// Sets one key. The sentence says what the value must be; `None`: there is no such key.
+            /// Sets one key. The error says what the value must be; `None` if there is no such key.
             pub(super) fn set(&mut self, section: &str, key: &str, value: &DeValue<'_>) -> Option<Result<(), String>> {
                 match (section, key) {
                     $($((stringify!($section), stringify!($key)) => {
@@ -59,7 +59,7 @@ macro_rules! sections {
                 }
             }
 
-            /// All of it as TOML that [`Config::load`] reads back.
+            /// The configuration as TOML that [`Config::load`] reads back.
             pub fn to_toml(&self) -> String {
                 let mut text = String::new();
                 $(
@@ -75,82 +75,81 @@ macro_rules! sections {
 }
 
 sections! {
-    /// Chat clients.
+    /// Connections of chat clients.
     chat: Chat {
-        /// Where chat clients connect. Port 0 takes a free one, which the log names.
+        /// Where chat clients connect. Port 0 picks a free port, which is printed at the start.
         listen: SocketAddr = loopback(6000), address;
-        /// Who is believed when it says, by the PROXY protocol, whose connection it passes on.
+        /// Proxies whose PROXY protocol header is trusted to name the client.
         proxies: Vec<IpNet> = Vec::new(), networks;
     }
-    /// Browsers and operators.
+    /// Connections of browsers and operators.
     http: Http {
-        /// Reserved for HTTP and WebSocket; this version does not open it.
+        /// Reserved for HTTP and WebSocket; not used by this version.
         listen: SocketAddr = loopback(6080), address;
     }
-    /// What must not be lost.
+    /// Accounts and messages.
     storage: Storage {
-        /// The database.
+        /// Where the database is.
         url: StorageUrl = StorageUrl::Sqlite("data/chat.db".into()), storage_url;
-        /// A file that holds the password which a `mysql:` URL does not.
+        /// A file with the password for a `mysql:` URL that contains none.
         password_file: Option<PathBuf> = None, file;
-        /// Whether a database server is good enough that may lose, when its machine fails, what it said was stored.
+        /// Whether to accept a database server that may lose committed data when its machine fails.
         accept_weak_durability: bool = false, boolean;
     }
-    /// Clients of the muduo cluster chat servers.
+    /// Clients of the muduo chat servers.
     legacy: Legacy {
-        /// What they number their messages: login, login answer, logout, register, register answer, one chat, add friend,
-        /// create group, add group, group chat.
+        /// Their message numbers: login, login answer, logout, register, register answer, one chat, add friend, create
+        /// group, add group, group chat.
         msgids: MsgIds = MsgIds::default(), msgids;
-        /// Bytes of the longest object that they are sent, its NUL included: what they take from their socket at once.
+        /// The longest object sent to them, bytes including its NUL: as much as they read from their socket at once.
         object_bytes: usize = Style::default().object_bytes,
             integer(Style::OBJECT_BYTES_MIN..=Style::OBJECT_BYTES_MAX);
-        /// Milliseconds between two objects to one connection at least; 0: none.
+        /// The least time between two objects to one connection, milliseconds; 0: none.
         pace_ms: u32 = PACE.as_millis() as u32, integer(0..=1_000);
     }
-    /// Other nodes.
+    /// The other nodes of a cluster.
     cluster: Cluster {
-        /// Where Redis is, which joins the nodes over one database; none: this node is alone.
+        /// Where Redis is, which connects the nodes of a cluster; `None` on a single node.
         redis: Option<RedisUrl> = None, RedisUrl::read;
-        /// A file that holds the password which Redis asks for.
+        /// A file with the password of Redis.
         password_file: Option<PathBuf> = None, file;
-        /// The name of this node; empty: made from where its clients connect.
+        /// The name of this node; empty: its listening address.
         node: String = String::new(), name;
-        /// Where clients of other nodes are sent to connect here, `host:port`; empty: where this node listens.
+        /// The `host:port` at which clients of other nodes can reach this one; empty: its listening address.
         advertise: String = String::new(), host_and_port;
     }
-    /// Who is logged in.
+    /// Sessions of logged-in accounts.
     session: Session {
-        /// What a second login of an account does to the first.
+        /// What happens to a session when its account logs in again.
         conflict: Conflict = Conflict::Kick, choice;
-        /// Seconds for which a session outlives its connection.
+        /// How long a session outlives its connection, seconds.
         grace: u32 = 300, integer(0..=86_400);
     }
-    /// Friends.
+    /// Friends of an account.
     contacts: Contacts {
-        /// Whether a friendship waits for the other one's consent; this version refuses `true`.
+        /// Whether a friend request needs the other user's consent; this version refuses `true`.
         approval: bool = false, approval;
     }
-    /// What clients may use up.
+    /// Limits on what clients may use.
     limits: Limits {
-        /// Bytes of a frame's value that a client may send; before login at most 8,192 in any case. Below 204,800 the
-        /// longest messages may not fit where each character must be escaped.
+        /// The largest frame value that a client may send, bytes; before login at most 8,192. Below 204,800 a message of
+        /// the greatest length may not fit if each of its characters must be escaped.
         frame_bytes: usize = FRAME_BYTES, integer(1_024..=FRAME_BYTES);
-        /// Clients connected at once, on all threads together; each takes a file descriptor.
+        /// Open client connections, on all threads together; each takes a file descriptor.
         connections: usize = 18_000, integer(1..=1_000_000);
-        /// Messages that an account may send each second, in bursts of up to ten seconds' worth; 0: any number.
+        /// Messages an account may send per second, in bursts of up to ten seconds' worth; 0: unlimited.
         messages_per_second: u32 = 100, integer(0..=1_000_000);
     }
-    /// How passwords are hashed (Argon2id, one lane, RFC 9106). Hashes that exist keep the cost they were made with.
+    /// The cost of new password hashes (Argon2id, one lane, RFC 9106). Existing hashes keep theirs.
     password: Password {
-        /// Memory of one hash, KiB. The least is what Argon2 needs, the default what OWASP's Password Storage Cheat
-        /// Sheet asks for with two iterations.
+        /// Memory of one hash, KiB. The default is what OWASP's Password Storage Cheat Sheet asks for with two iterations.
         memory_kib: u32 = 19_456, integer(argon2::Params::MIN_M_COST..=4_194_304);
-        /// Passes over that memory.
+        /// Passes over the memory.
         iterations: u32 = 2, integer(argon2::Params::MIN_T_COST..=1_000);
     }
-    /// What the server says about itself.
+    /// The log on stderr.
     log: Log {
-        /// The least severe lines that are written.
+        /// The least severe level that is written.
         level: LevelFilter = LevelFilter::Info, choice;
     }
 }
@@ -161,9 +160,7 @@ fn loopback(port: u16) -> SocketAddr {
 
 fn approval(value: &DeValue<'_>) -> Result<bool, String> {
     if boolean(value)? {
-        return Err(
-            "cannot be true: the application flow, where the other one is asked first, is not in this version".to_owned()
-        );
+        return Err("cannot be true: this version has no friend requests that wait for consent".to_owned());
     }
     Ok(false)
 }

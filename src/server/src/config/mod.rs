@@ -33,7 +33,7 @@ pub enum ConfigError {
     #[error("{}:{line}: {sentence}", .path.display())]
     File {
         path: PathBuf,
-        /// From 1.
+        /// Counts from 1.
         line: usize,
         sentence: String,
     },

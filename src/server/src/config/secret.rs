@@ -1,4 +1,4 @@
-//! Secrets stand in files of their own, which others cannot read, and never in arguments, which everybody can.
+//! Secrets: read from files, which can be private, and never from arguments, which every local user can see.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,10 +6,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How a path begins that names a credential of systemd (systemd.exec(5), `LoadCredential=`).
+/// The start of a path to a systemd credential (systemd.exec(5), `LoadCredential=`).
 const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY";
 
-/// The only line of a file, without its end. The file may be a credential: `$CREDENTIALS_DIRECTORY/NAME`.
+/// The only line of a file, without its line break. The path may be `$CREDENTIALS_DIRECTORY/NAME`.
 pub fn secret(path: &Path) -> io::Result<String> {
     let text = fs::read_to_string(located(path, env::var_os(&CREDENTIALS[1..]))?)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
@@ -21,7 +21,7 @@ fn located(path: &Path, credentials: Option<OsString>) -> io::Result<PathBuf> {
         (Ok(name), Some(folder)) => Ok(Path::new(&folder).join(name)),
         (Ok(_), None) => Err(io::Error::new(
             io::ErrorKind::NotFound,
-            "systemd has given no credentials: they come with LoadCredential= of the unit",
+            "systemd passed no credentials: add LoadCredential= to the unit",
         )),
     }
 }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_or_a_credential() {
+    fn a_secret_is_a_file_or_a_credential() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mysql");
         fs::write(&path, "geheim \r\n").unwrap();

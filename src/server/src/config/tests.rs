@@ -13,8 +13,8 @@ use toml::de::DeTable;
 
 const DOCUMENTED: &str = include_str!("../../../../conf/chatserver.toml");
 
-const MSGIDS: &str = "must be 10 different integers of 32 bits: what login, login answer, logout, register, register \
-                      answer, one chat, add friend, create group, add group and group chat are numbered";
+const MSGIDS: &str = "must be 10 different 32-bit integers: the numbers of login, login answer, logout, register, \
+                      register answer, one chat, add friend, create group, add group and group chat";
 
 fn load(arguments: &[&str]) -> Result<Config, ConfigError> {
     Args::try_parse_from([&["chatserver"], arguments].concat()).unwrap().load_config()
@@ -159,7 +159,7 @@ fn a_wrong_value_names_its_key() {
         ("contacts.approval=no", "must be true or false, not a string"),
         (
             "contacts.approval=true",
-            "cannot be true: the application flow, where the other one is asked first, is not in this version",
+            "cannot be true: this version has no friend requests that wait for consent",
         ),
         ("legacy.msgids=[1,2,3]", MSGIDS),
         ("legacy.msgids=[1,2,3,4,5,6,7,8,9,1]", MSGIDS),

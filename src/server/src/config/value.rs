@@ -1,4 +1,4 @@
-//! How values are read from TOML and written back. A reader's error goes on after "`section.key` ".
+//! Reading values from TOML and writing them back. An error is the end of a sentence that starts with "`section.key` ".
 
 use ipnet::IpNet;
 use log::LevelFilter;
@@ -12,14 +12,13 @@ use storage::StorageUrl;
 use toml::de::DeValue;
 use wire::legacy::MsgIds;
 
-/// Reads where messages and accounts are kept.
 pub(super) fn storage_url(value: &DeValue<'_>) -> Result<StorageUrl, String> {
     StorageUrl::parse(string(value)?)
 }
 
-/// A value that is one of a few words.
+/// A value that is one of several words.
 pub(super) trait Choice: Copy + PartialEq + 'static {
-    /// Every word and what it stands for.
+    /// Every word and its value.
     const WORDS: &'static [(&'static str, Self)];
 }
 
@@ -39,7 +38,6 @@ impl Choice for LevelFilter {
     ];
 }
 
-/// Reads one of a few words.
 pub(super) fn choice<T: Choice>(value: &DeValue<'_>) -> Result<T, String> {
     let word = string(value)?;
     T::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value).ok_or_else(|| {
@@ -48,7 +46,7 @@ pub(super) fn choice<T: Choice>(value: &DeValue<'_>) -> Result<T, String> {
     })
 }
 
-/// Reads `IP:PORT`, an IPv6 address in brackets.
+/// Reads `IP:PORT`, with an IPv6 address in brackets.
 pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     let text = string(value)?;
     text.parse().map_err(|_| {
@@ -56,7 +54,7 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     })
 }
 
-/// Where Redis is: `redis://host:port` or `redis://host:port/database`. Its password comes from a file.
+/// `redis://host:port` or `redis://host:port/database`, without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisUrl(pub String);
 
@@ -70,7 +68,7 @@ impl RedisUrl {
         let rest = url.strip_prefix("redis://").ok_or(FORM)?;
         if rest.contains('@') {
             return Err(
-                "has an account in it: put the password into the file that `cluster.password_file` names"
+                "must not contain credentials: put the password into the file that `cluster.password_file` names"
                     .to_owned(),
             );
         }
@@ -90,7 +88,7 @@ fn is_host_and_port(text: &str) -> bool {
     })
 }
 
-/// Reads `host:port`, or nothing.
+/// Reads `host:port` or an empty string.
 pub(super) fn host_and_port(value: &DeValue<'_>) -> Result<String, String> {
     let text = string(value)?;
     if text.is_empty() || is_host_and_port(text) {
@@ -99,7 +97,7 @@ pub(super) fn host_and_port(value: &DeValue<'_>) -> Result<String, String> {
     Err(format!("must be a host and a port, like `chat.example:6000`, not `{text}`"))
 }
 
-/// Reads the name of a node, or nothing.
+/// Reads the name of a node or an empty string.
 pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
     const NAME_MAX: usize = 64;
     let text = string(value)?;
@@ -107,16 +105,15 @@ pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
     if text.len() <= NAME_MAX && text.chars().all(plain) {
         return Ok(text.to_owned());
     }
-    Err(format!("must be at most {NAME_MAX} of letters, digits, `-`, `_` and `.`, not `{text}`"))
+    Err(format!("must be at most {NAME_MAX} letters, digits, `-`, `_` and `.`, not `{text}`"))
 }
 
-/// Reads the path of a file; an empty one is none.
+/// Reads a path; an empty string is none.
 pub(super) fn file(value: &DeValue<'_>) -> Result<Option<PathBuf>, String> {
     let path = string(value)?;
     Ok((!path.is_empty()).then(|| PathBuf::from(path)))
 }
 
-/// Reads a list of addresses and networks.
 pub(super) fn networks(value: &DeValue<'_>) -> Result<Vec<IpNet>, String> {
     let wrong =
         || "must be a list of IP addresses and networks, like `[\"10.0.0.2\", \"fd00::/8\"]`".to_owned();
@@ -128,12 +125,11 @@ pub(super) fn networks(value: &DeValue<'_>) -> Result<Vec<IpNet>, String> {
     list.iter().map(|item| item.get_ref().as_str().and_then(network).ok_or_else(wrong)).collect()
 }
 
-/// Reads a boolean.
 pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("must be true or false, not {}", kind(value)))
 }
 
-/// Reads an integer of a range.
+/// Reads an integer in a range.
 pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Result<T, String>
 where
     T: TryFrom<i64> + PartialOrd + fmt::Display,
@@ -150,13 +146,12 @@ where
     }
 }
 
-/// Reads the numbers of the legacy messages.
 pub(super) fn msgids(value: &DeValue<'_>) -> Result<MsgIds, String> {
     let wrong = || {
         let count = MsgIds::COUNT;
         format!(
-            "must be {count} different integers of 32 bits: what login, login answer, logout, register, register \
-                 answer, one chat, add friend, create group, add group and group chat are numbered"
+            "must be {count} different 32-bit integers: the numbers of login, login answer, logout, register, \
+             register answer, one chat, add friend, create group, add group and group chat"
         )
     };
     let list = value.as_array().ok_or_else(wrong)?;
@@ -183,7 +178,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// A value as it stands in TOML.
+/// A value written as TOML.
 pub(super) trait Literal {
     fn literal(&self) -> String;
 }

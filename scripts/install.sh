@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs the programs, the systemd units, the manual pages, the nginx example and, where there is none yet, the configuration;
-# or ends and takes away what was installed and leaves configuration and data. `make install` and `make uninstall` call it.
+# Installs the programs, the systemd units, the manual pages, the nginx example and, if there is none yet, the configuration;
+# or stops the server and removes all of that except for configuration and data. Called by `make install` and `make uninstall`.
 #
 #     scripts/install.sh install|uninstall BUILT
 #
-# BUILT is the folder of the built programs. From the environment: PREFIX (/usr/local), SYSCONFDIR (/etc), and DESTDIR, a
-# folder that stands for the root of a file system, for packages.
+# BUILT is the directory of the built programs. Environment: PREFIX (/usr/local), SYSCONFDIR (/etc), and for packages DESTDIR,
+# a directory that stands for the root of the file system.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,15 +13,15 @@ PREFIX=${PREFIX:-/usr/local}
 SYSCONFDIR=${SYSCONFDIR:-/etc}
 DESTDIR=${DESTDIR:-}
 built=$2
-# It is there where systemd runs; a test names another folder.
+# Exists if systemd runs. Tests set another directory.
 SYSTEMD=${SYSTEMD:-/run/systemd/system}
 
-# systemd looks for units in the lib of /usr and of /usr/local.
+# systemd finds units below /usr/lib and /usr/local/lib.
 units=$PREFIX/lib/systemd/system
 documents=$PREFIX/share/doc/chatserver
 configuration=$SYSCONFDIR/chatserver
 
-# Calls "$1" with mode, source and place of each file that is replaced by an installation and taken away again.
+# Calls "$1" with the mode, source and destination of each file that an installation replaces and a removal deletes.
 each_file() {
     local file
     for file in chatserver chatclient; do
@@ -33,7 +33,7 @@ each_file() {
     "$1" 644 man/chatserver.8 "$PREFIX/share/man/man8/chatserver.8"
     "$1" 644 man/chatclient.1 "$PREFIX/share/man/man1/chatclient.1"
     "$1" 644 conf/nginx/chatserver.conf "$documents/nginx/chatserver.conf"
-    # Every key at its default, also beside a configuration that was changed.
+    # Documents every key, also beside a configuration that was changed.
     "$1" 644 conf/chatserver.toml "$documents/chatserver.toml"
 }
 
@@ -42,13 +42,13 @@ put() {
     mkdir -p "$(dirname "$place")"
     case $source in
         conf/systemd/*)
-            # The units name the program and the configuration where these are.
+            # The units must name the program and the configuration at their installed paths.
             sed "s|/usr/local/bin/|$PREFIX/bin/|; s|/etc/chatserver|$configuration|g" "$source" >"$place.new"
             chmod "$mode" "$place.new"
             ;;
         *) install -m "$mode" "$source" "$place.new" ;;
     esac
-    # In one step: a program that runs keeps its file, and nobody ever sees half of one.
+    # Renaming is atomic: a running program keeps its file, and no one sees a partial one.
     mv -f "$place.new" "$place"
     echo "$place"
 }
@@ -57,7 +57,7 @@ take() {
     rm -f "$DESTDIR$3"
 }
 
-# Whether the installation is for the systemd that runs here.
+# Whether the installation is for the running systemd.
 is_for_here() {
     [ -z "$DESTDIR" ] && [ -d "$SYSTEMD" ] && [ "$(id -u)" -eq 0 ]
 }
@@ -68,15 +68,15 @@ reload_systemd() {
     fi
 }
 
-# Ends what runs, and that it starts at boot: without its unit nobody could any more.
+# Stops and disables the units before they are removed, because systemctl could not do it afterwards.
 end_units() {
     if is_for_here && [ -e "$units/chatserver.service" ]; then
         local unit
-        # Each by itself: one that is masked or not there says so, and keeps no other from its end.
+        # One by one, so that a masked or missing unit does not keep the others from being stopped.
         for unit in chatserver.socket chatserver.service chatserver@.service; do
             systemctl disable "$unit" || true
         done
-        # The socket first, which would start the server again.
+        # The socket first, because it would start the server again.
         for unit in chatserver.socket chatserver.service 'chatserver@*.service'; do
             systemctl stop "$unit" || true
         done
@@ -92,18 +92,18 @@ case $1 in
             install -m 644 conf/chatserver.toml "$DESTDIR$configuration/chatserver.toml"
             echo "$DESTDIR$configuration/chatserver.toml"
         fi
-        # What is in here, only root may read; units hand it to the server.
+        # Readable by root only. The units pass the files in it to the server.
         [ -d "$DESTDIR$configuration/credentials" ] || install -d -m 700 "$DESTDIR$configuration/credentials"
         reload_systemd
         ;;
     uninstall)
         end_units
         each_file take
-        # Folders that are ours alone.
+        # Directories that belong to this package alone.
         rmdir "$DESTDIR$documents/nginx" "$DESTDIR$documents" 2>/dev/null || true
         reload_systemd
         if [ -d "$DESTDIR$configuration" ]; then
-            echo "left as it is: $DESTDIR$configuration; so is the data, in /var/lib/chatserver under systemd"
+            echo "kept: $DESTDIR$configuration, and the data (under systemd in /var/lib/chatserver)"
         fi
         ;;
     *)

@@ -1,17 +1,17 @@
-//! A whole cluster on this machine, to try things on: MariaDB, Redis, three nodes and nginx before them, all of them private, in
-//! one folder and on free ports. `make cluster` starts it; Ctrl-C ends it, and so does the end of any part.
+//! A complete cluster on this machine, for trying things out: MariaDB, Redis, three nodes and nginx in front of them, all
+//! private, in one directory and on free ports. `make cluster` starts it. Ctrl-C stops it, and so does the end of any part.
 //!
-//!     cluster [FOLDER]    a folder that is not there yet; without one, a temporary one that is gone afterwards
+//!     cluster [DIRECTORY]    a directory to create; without one, a temporary one that is deleted afterwards
 //!
-//! The parts are started as the tests start them.
+//! The parts are started in the same way as in the tests.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "it lives on what tests live on")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "built on test support")]
 
 #[path = "../tests/support/mariadb.rs"]
-#[allow(dead_code, reason = "tests do more with it")]
+#[allow(dead_code, reason = "tests use the rest")]
 mod mariadb;
 #[path = "../tests/support/nginx.rs"]
-#[allow(dead_code, reason = "tests do more with it")]
+#[allow(dead_code, reason = "tests use the rest")]
 mod nginx;
 #[path = "../tests/support/ports.rs"]
 mod ports;
@@ -39,10 +39,10 @@ use supervised::is_running;
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const DATABASE: &str = "chat";
-/// How often it is looked whether every part lives.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often the parts are checked.
+const CHECK_EVERY: Duration = Duration::from_millis(200);
 
-/// Everything, in the order in which it ends.
+/// All parts, in the order in which they stop.
 struct Cluster {
     nginx: Nginx,
     nodes: Vec<Service>,
@@ -51,7 +51,7 @@ struct Cluster {
 }
 
 fn main() -> ExitCode {
-    // From here on they are noticed, not obeyed: nothing is left behind, whenever they come.
+    // From here on a signal does not end this process, so that every part is stopped whenever it arrives.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).unwrap();
     let (folder, _temporary) = folder();
     println!("starting MariaDB, Redis, {} nodes and nginx in {}", NODES.len(), folder.display());
@@ -63,16 +63,16 @@ fn main() -> ExitCode {
             break ExitCode::SUCCESS;
         }
         if let Some(part) = cluster.ended() {
-            eprintln!("{part} has ended by itself, stopping the others; its log is in {}", folder.display());
+            eprintln!("{part} exited unexpectedly; stopping the others. Its log is in {}", folder.display());
             break ExitCode::FAILURE;
         }
-        thread::sleep(LOOK);
+        thread::sleep(CHECK_EVERY);
     };
     cluster.nodes.iter_mut().for_each(|node| node.process.tell_to_end());
     outcome
 }
 
-/// The folder of everything; one that was made for this run goes when the second value does.
+/// The directory for all parts. Dropping the second value deletes a temporary one.
 fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
     match std::env::args_os().nth(1) {
         Some(folder) => {
@@ -90,7 +90,7 @@ impl Cluster {
     fn start(folder: &Path) -> Cluster {
         let database = MariaDb::start_in(folder.join("mariadb"), &[]);
         let redis = Service::redis(folder);
-        // Its account has a password, and arguments are seen by everybody on a machine.
+        // Not in an argument, which every local user can see.
         let secret = folder.join("password");
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret).unwrap();
         writeln!(file, "{}", mariadb::PASSWORD).unwrap();
@@ -126,7 +126,7 @@ impl Cluster {
         println!("stop:  Ctrl-C");
     }
 
-    /// A part that has ended by itself.
+    /// A part that exited.
     fn ended(&self) -> Option<&'static str> {
         let parts = self.nodes.iter().chain([&self.redis]).map(|part| (part.name, part.process.pid));
         let others = [("nginx", self.nginx.process.pid), ("mariadb", self.database.pid)];
@@ -134,7 +134,7 @@ impl Cluster {
     }
 }
 
-/// Where nodes keep everything; the password stands elsewhere.
+/// The value of `storage.url`, without the password.
 fn url(database: &MariaDb) -> String {
     format!("mysql://{}@127.0.0.1:{}/{DATABASE}", mariadb::USER, database.port)
 }

@@ -96,5 +96,5 @@ fn make_cluster_ends_with_the_name_of_the_process_that_failed() {
     assert_eq!(node.len(), 1);
     signal(node[0], Signal::KILL);
     assert!(!cluster.wait());
-    assert!(cluster.stderr.text().contains("n2 has ended by itself"), "{}", cluster.stderr.text());
+    assert!(cluster.stderr.text().contains("n2 exited unexpectedly"), "{}", cluster.stderr.text());
 }

@@ -1,4 +1,6 @@
-//! The shells of the chat server: sockets, storage, threads, configuration.
+//! The chat server's program: configuration, start and stop, the logic and password threads, and the bus between nodes.
+//!
+//! Rules are in `logic`, sockets in `net`, databases in `storage`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The chat server's program. See the library for everything.
+//! The entry point; everything is in the library.
 
 use chatserver::args::Args;
 use std::process::ExitCode;

@@ -6,11 +6,13 @@
 //! ```text
 //!   package (Cargo.toml) -> modules (files, parsed by syn) -> paths (who uses whose items) -> circles
 //!                        \-> prose (//! and /// as text)
+//!   pages (*.md) -> document (links, and the paths they name)
 //! ```
 
 #![forbid(unsafe_code)]
 
 pub mod circle;
+pub mod document;
 pub mod module;
 pub mod package;
 pub mod path;

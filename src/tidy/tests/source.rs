@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tidy::circle::{circles, edges};
+use tidy::document::dead_references;
 use tidy::module::Crate;
 use tidy::package::{Package, packages};
 use tidy::path::{Uses, uses};
@@ -152,6 +153,22 @@ fn packages_depend_on_each_other_in_one_direction() {
     }
     for (name, _) in DEPENDENCIES.iter().filter(|(name, _)| !names.contains(name)) {
         faults.push(format!("{name}: no such package; remove it from the list in tests/source.rs"));
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn pages_name_only_what_exists() {
+    let root = root();
+    let folders = ["", "docs", "docs/zh", "bench"].map(|folder| root.join(folder));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let pages =
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension() == Some("md".as_ref()));
+    let mut faults = Vec::new();
+    for page in pages {
+        let name = page.strip_prefix(&root).unwrap().display().to_string();
+        let dead = dead_references(&root, &page, &fs::read_to_string(&page).unwrap());
+        faults.extend(dead.into_iter().map(|fault| format!("{name}: {fault}")));
     }
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }

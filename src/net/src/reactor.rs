@@ -66,7 +66,7 @@ pub(crate) struct Reactor {
     /// What transports are read into, one at a time.
     buffer: Box<[u8]>,
     fan_out: FanOut,
-    /// Scratch memory.
+    /// Reused by each check of deadlines.
     expired: Vec<(ConnId, Tick)>,
     /// Set while the reactor drains: when it ends at the latest.
     drained_by: Option<Tick>,

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The longest line of version 1, with its CRLF (section 2.1).
 const V1_BYTES: usize = 107;
 const V1_SIGNATURE: &[u8] = b"PROXY ";
-/// Section 2.2.
+/// The first bytes of version 2 (section 2.2).
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and protocol, length.
 const V2_FIXED: usize = 16;
@@ -24,7 +24,7 @@ pub(crate) enum Header {
     Possible,
     /// The beginning of a header.
     Begun,
-    /// No header.
+    /// Something else, so no header follows.
     Absent,
     /// A complete header.
     Whole {

@@ -1,6 +1,5 @@
 //! What can go wrong in storage, by what is left to do about it.
 
-use crate::sqlite::Damaged;
 use rusqlite::ErrorCode;
 use rusqlite::types::FromSqlError;
 use std::path::PathBuf;
@@ -45,9 +44,10 @@ pub enum StoreError {
     Unfiled,
 }
 
-impl From<Damaged> for StoreError {
-    fn from(damaged: Damaged) -> StoreError {
-        StoreError::Fatal(damaged.to_string())
+/// From a thread that could not be started.
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> StoreError {
+        StoreError::Unavailable(error.to_string())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Login tokens: 256 random bits as text for their owner, a hash for the database.
 
-use crate::Random;
+use crate::machine::Random;
 use logic::contract::{Token, TokenHash};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;

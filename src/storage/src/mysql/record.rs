@@ -1,6 +1,7 @@
 //! What the database answers: rows, read as what they must be.
 
 use super::failure::Failure;
+use crate::page::Rows;
 use mysql::{Row, Value};
 use wire::{ConversationId, Seq, UnixMillis, UserId};
 
@@ -82,4 +83,19 @@ impl Record {
             .map_or_else(|| "?".into(), |column| column.name_str().into_owned());
         Failure::refused(format!("the database's column `{name}` holds something else than it should"))
     }
+}
+
+/// The only row of an answer that always has one.
+pub fn first(rows: &[Record]) -> Result<&Record, Failure> {
+    rows.first().ok_or_else(|| Failure::refused("the database has no answer where it must have one"))
+}
+
+/// At most `limit` rows; one more tells whether there are others.
+pub fn page_of<'a, T>(
+    rows: &'a [Record],
+    limit: usize,
+    each: impl FnMut(&'a Record) -> Result<T, Failure>,
+) -> Result<Rows<T>, Failure> {
+    let page = rows.iter().take(limit).map(each).collect::<Result<_, _>>()?;
+    Ok((page, rows.len() > limit))
 }

@@ -1,10 +1,11 @@
 //! The tables: numbered migrations, and those that are made a month or a day at a time.
 
+use super::connection::{Connection, SCHEMA_WAIT_S};
 use super::failure::{Cause, Failure};
-use super::link::{Link, SCHEMA_WAIT_S, first};
+use super::record::first;
 use super::sql::Sql;
-use crate::StoreError;
 use crate::calendar::{self, Day, Month};
+use crate::error::StoreError;
 use std::collections::BTreeSet;
 use wire::UnixMillis;
 
@@ -19,50 +20,50 @@ const MIGRATIONS: &[&str] = &[
 const LOCK_S: u32 = 60;
 
 /// Brings the schema up to date; one node at a time.
-pub fn migrate(link: &mut Link) -> Result<(), StoreError> {
+pub fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     let lock = "CONCAT('chatserver schema ', DATABASE())";
     let mut sql = Sql::new();
     sql.statement(format_args!("SELECT GET_LOCK({lock}, {LOCK_S})"));
-    if first(&link.rows(&sql)?)?.maybe_number(0)? != Some(1) {
+    if first(&conn.rows(&sql)?)?.maybe_number(0)? != Some(1) {
         return Err(StoreError::Unavailable(
             "another node has been changing the schema for a minute".to_owned(),
         ));
     }
-    let migrated = migrate_alone(link);
+    let migrated = migrate_alone(conn);
     let mut sql = Sql::new();
     sql.statement(format_args!("DO RELEASE_LOCK({lock})"));
-    link.ask(&sql)?;
+    conn.ask(&sql)?;
     migrated
 }
 
-fn migrate_alone(link: &mut Link) -> Result<(), StoreError> {
+fn migrate_alone(conn: &mut Connection) -> Result<(), StoreError> {
     let known = MIGRATIONS.len() as u32;
     let mut sql = Sql::new();
     sql.statement(
         "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB",
     );
     sql.statement("SELECT COALESCE(MAX(version), 0) FROM schema_version");
-    let found = first(&link.rows(&sql)?)?.number(0)? as u32;
+    let found = first(&conn.rows(&sql)?)?.number(0)? as u32;
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
     for (version, text) in (1..).zip(MIGRATIONS).skip(found as usize) {
         for statement in statements(text) {
-            change(link, &statement)?;
+            change(conn, &statement)?;
         }
         let mut sql = Sql::new();
         sql.statement(format_args!("INSERT INTO schema_version (version) VALUES ({version})"));
-        link.ask(&sql)?;
+        conn.ask(&sql)?;
     }
     Ok(())
 }
 
 /// Carries out one statement of a migration, which may have been carried out before: each commits by itself, so a start
 /// that was cut off may leave it done without the version that says so.
-fn change(link: &mut Link, statement: &str) -> Result<(), StoreError> {
+fn change(conn: &mut Connection, statement: &str) -> Result<(), StoreError> {
     let mut sql = Sql::new();
     sql.statement(statement);
-    match link.ask(&sql) {
+    match conn.ask(&sql) {
         Ok(_) => Ok(()),
         // There is no ADD COLUMN IF NOT EXISTS that both servers know.
         Err(failure) if failure.cause == Cause::DuplicateColumn => Ok(()),
@@ -76,27 +77,27 @@ fn change(link: &mut Link, statement: &str) -> Result<(), StoreError> {
 
 /// The statements of a migration: comments end with their line, statements with a semicolon at the end of one.
 fn statements(text: &str) -> impl Iterator<Item = String> {
-    let code: String = text.lines().map(|line| line.split("--").next().unwrap_or_default().trim_end()).fold(
-        String::new(),
-        |mut code, line| {
-            code += line;
+    let code: String = text
+        .lines()
+        .map(|connection| connection.split("--").next().unwrap_or_default().trim_end())
+        .fold(String::new(), |mut code, connection| {
+            code += connection;
             code.push('\n');
             code
-        },
-    );
+        });
     let whole: Vec<String> =
         code.split(";\n").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
     whole.into_iter()
 }
 
 /// Says which tables are not what they were made as; `Ok` where all are InnoDB and hold all of Unicode.
-pub fn inspect(link: &mut Link) -> Result<(), StoreError> {
+pub fn inspect(conn: &mut Connection) -> Result<(), StoreError> {
     let mut sql = Sql::new();
     sql.statement(
         "SELECT table_name, engine, table_collation FROM information_schema.tables WHERE table_schema = DATABASE() \
          AND table_type = 'BASE TABLE' AND (engine <> 'InnoDB' OR table_collation NOT LIKE 'utf8mb4%')",
     );
-    match link.rows(&sql)?.first() {
+    match conn.rows(&sql)?.first() {
         None => Ok(()),
         Some(row) => Err(StoreError::Unsuitable(format!(
             "the table `{0}` is {1} with the collation {2}; change it: ALTER TABLE `{0}` ENGINE = InnoDB, CONVERT TO \
@@ -116,14 +117,14 @@ struct Tables {
 }
 
 impl Tables {
-    fn load(link: &mut Link) -> Result<Tables, Failure> {
+    fn load(conn: &mut Connection) -> Result<Tables, Failure> {
         let mut tables = Tables::default();
         let mut sql = Sql::new();
         sql.statement(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
              AND (table_name LIKE 'message\\_%' OR table_name LIKE 'sent\\_%')",
         );
-        for row in link.rows(&sql)? {
+        for row in conn.rows(&sql)? {
             let name = row.text(0)?;
             if let Some(month) = name.strip_prefix("message_").and_then(|month| month.parse().ok()) {
                 tables.months.insert(month);
@@ -137,9 +138,9 @@ impl Tables {
 
 /// Makes the tables of this month and two ahead, of yesterday, this day and two ahead, where they are missing, and
 /// drops those of days that have gone by. None that a transaction may be using: those end within seconds.
-pub fn keep_tables(link: &mut Link) -> Result<(), Failure> {
-    let now = link.now()?;
-    let tables = Tables::load(link)?;
+pub fn keep_tables(conn: &mut Connection) -> Result<(), Failure> {
+    let now = conn.now()?;
+    let tables = Tables::load(conn)?;
     let mut sql = Sql::new();
     for month in months_from(now).into_iter().filter(|month| !tables.months.contains(month)) {
         sql.statement(format_args!(
@@ -160,7 +161,7 @@ pub fn keep_tables(link: &mut Link) -> Result<(), Failure> {
     for day in tables.days.range(..days[0]) {
         sql.statement(format_args!("DROP TABLE IF EXISTS sent_{day:08}"));
     }
-    if sql.statements() > 0 { link.ask(&sql).map(drop) } else { Ok(()) }
+    if sql.statements() > 0 { conn.ask(&sql).map(drop) } else { Ok(()) }
 }
 
 fn months_from(now: UnixMillis) -> [Month; 3] {

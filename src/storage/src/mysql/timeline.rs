@@ -1,155 +1,235 @@
-//! Reading a timeline: its monthly tables, through the segments.
+//! Timelines as their members see them.
 
+use super::connection::{Connection, rows_of};
 use super::failure::Failure;
-use super::link::Link;
-use super::record::Record;
+use super::fence;
+use super::pages;
+use super::record::{Record, page_of};
+use super::sql::CASE_MAX;
 use super::sql::Sql;
-use crate::calendar::Month;
-use crate::column::{content_type_of, kind_of};
-use crate::page::Page;
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use wire::message::is_server_cid;
-use wire::{ConversationId, ConversationKind, Message, Seq};
+use crate::column::kind_of;
+use crate::overview::Overview;
+use crate::page::{Rows, is_fed, is_too_long};
+use logic::contract::timeline::{CursorMove, Found, Read, UNREAD_MAX, UnreadPage, Write};
+use logic::contract::{self, Denial, Epoch, Written, timeline};
+use std::collections::{BTreeMap, HashMap};
+use wire::timeline::ConversationSummary;
+use wire::{ConversationId, Direction, Seq, UnixMillis, UserId};
 
-/// Messages that are read at first, and at most, in one round trip: they may be long, and few of them enough.
-const SLICE_FIRST: usize = 32;
-const SLICE_MAX: usize = 256;
+pub fn write(conn: &mut Connection, write: &Write) -> Result<Written, Failure> {
+    match write {
+        Write::MoveCursors(moves) => move_all(conn, moves),
+    }
+}
 
-/// Messages above `after`, in order, until `enough` says so of one (which is left out) or the end.
-pub fn after(
-    link: &mut Link,
-    (conversation, after): (ConversationId, Seq),
-    limit: usize,
-    mut enough: impl FnMut(&Message) -> bool,
-) -> Result<Page, Failure> {
-    let mut page = Page::default();
-    let Some(outline) = Outline::read(link, conversation)? else { return Ok(page) };
-    // The last segment that begins at or below the first message wanted; none: the oldest that is kept.
-    let from = outline.segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
-    let mut after = after;
-    let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
-    for segment in &outline.segments[from..] {
-        let rest = |after| Some(format!("m.seq > {after} ORDER BY m.seq"));
-        if outline.read_month(link, segment.month, limit, &mut after, rest, &mut take)?.is_break() {
-            break;
+pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failure> {
+    let found = match *read {
+        Read::Standing { user, conversation } => {
+            Found::Standing(overview(conn, user, conversation)?.map(Overview::standing))
+        }
+        Read::Unread { user, after } => {
+            Found::Unread(unread(&rows_of(conn, |sql| ask_unread(sql, user, after))?)?)
+        }
+        Read::Feed { conversation, after, limit, bytes } => {
+            let page = pages::after(conn, (conversation, after), limit.max(1) as usize, is_fed(bytes))?;
+            Found::Feed { messages: page.messages, more: page.more }
+        }
+        Read::History { user, conversation, direction, limit } => match overview(conn, user, conversation)? {
+            Some(overview) => history(conn, &overview, direction, limit as usize)?,
+            None => return Ok(contract::Found::Denied(Denial::Forbidden)),
+        },
+        Read::Conversations { user, before, limit } => {
+            let rows = rows_of(conn, |sql| ask_entries(sql, user, before, limit as usize))?;
+            let (entries, more) = entries(&rows, limit as usize)?;
+            Found::Conversations { entries, more }
+        }
+    };
+    Ok(contract::Found::Timeline(found))
+}
+
+/// Where a member stands, `(delivered, read)`.
+type Stand = (Seq, Seq);
+
+/// Carries out [`logic::contract::timeline::Write::MoveCursors`]: see [`logic::contract::CursorStep::apply`]. Updates only, so that who
+/// is no member stays none; in key order, so that two nodes never wait for each other; and never past the end.
+fn move_all(conn: &mut Connection, moves: &[CursorMove]) -> Result<Written, Failure> {
+    let fenced = moves.iter().filter(|step| step.epoch != Epoch::NONE).map(|step| step.user);
+    let mut fenced = fenced.peekable();
+    let mut latest = HashMap::new();
+    if fenced.peek().is_some() {
+        let mut sql = Sql::new();
+        sql.push(fence::epochs(fenced)).end();
+        latest = fence::latest(&conn.rows(&sql)?)?;
+    }
+    let in_force = |step: &&CursorMove| latest.get(&step.user).is_none_or(|latest| *latest <= step.epoch);
+    let (mut sorted, left_out): (Vec<&CursorMove>, Vec<_>) = moves.iter().partition(in_force);
+    // Moves of one member stay in their order.
+    sorted.sort_by_key(|step| (step.conversation, step.user));
+    for of_some in
+        sorted.chunk_by(|a, b| a.conversation == b.conversation).collect::<Vec<_>>().chunks(CASE_MAX)
+    {
+        move_some(conn, of_some)?;
+    }
+    let left_out = left_out.into_iter().map(|step| (step.conversation, step.user)).collect();
+    Ok(Written::Timeline(timeline::Written::CursorsMoved { left_out }))
+}
+
+fn move_some(conn: &mut Connection, moves: &[&[&CursorMove]]) -> Result<(), Failure> {
+    let mut sql = Sql::new();
+    sql.push(
+        "SELECT conversation_id, user_id, delivered_seq, read_seq FROM member FORCE INDEX (PRIMARY) WHERE ",
+    );
+    let users = |of_one: &&[&CursorMove]| of_one.iter().map(|step| step.user).collect::<Vec<_>>();
+    sql.push(of_members(moves.iter().map(|of_one| (of_one[0].conversation, users(of_one)))));
+    sql.push(" ORDER BY conversation_id, user_id FOR UPDATE").end();
+    sql.push("SELECT id, last_seq FROM conversation WHERE id IN ")
+        .set(moves.iter().map(|of_one| of_one[0].conversation));
+    sql.end();
+    let answers = conn.ask(&sql)?;
+    let [members, ends] = &answers[..] else { unreachable!("an answer a statement") };
+    let ends: BTreeMap<ConversationId, Seq> = ends
+        .rows
+        .iter()
+        .map(|row| Ok((row.conversation(0)?, row.seq(1)?)))
+        .collect::<Result<_, Failure>>()?;
+    let mut stands: BTreeMap<(ConversationId, UserId), (Stand, Stand)> = BTreeMap::new();
+    for row in &members.rows {
+        let stand = (row.seq(2)?, row.seq(3)?);
+        stands.insert((row.conversation(0)?, row.user(1)?), (stand, stand));
+    }
+    for step in moves.iter().copied().flatten() {
+        if let Some((_, stand)) = stands.get_mut(&(step.conversation, step.user)) {
+            let end = ends.get(&step.conversation).copied().unwrap_or_default();
+            let (delivered, read) = step.step.apply(*stand);
+            *stand = (delivered.min(end).max(stand.0), read.min(end).max(stand.1));
         }
     }
-    Ok(page)
-}
-
-/// Messages below `before`, the nearest first, down to `floor`, until `enough` says so of one or the beginning.
-pub fn before(
-    link: &mut Link,
-    (conversation, before): (ConversationId, Seq),
-    floor: Seq,
-    limit: usize,
-    mut enough: impl FnMut(&Message) -> bool,
-) -> Result<Page, Failure> {
-    let mut page = Page::default();
-    let Some(outline) = Outline::read(link, conversation)? else { return Ok(page) };
-    let mut before = before;
-    let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
-    for segment in outline.segments.iter().rev() {
-        let rest = |before| {
-            let has_more = segment.first < before && before > floor;
-            has_more.then(|| format!("m.seq < {before} AND m.seq >= {floor} ORDER BY m.seq DESC"))
-        };
-        if outline.read_month(link, segment.month, limit, &mut before, rest, &mut take)?.is_break() {
-            break;
-        }
+    stands.retain(|_, (before, after)| before != after);
+    let moved: Vec<_> = stands.into_iter().map(|(key, (_, stand))| (key, stand)).collect();
+    let mut sql = Sql::new();
+    for moved in moved.chunks(CASE_MAX) {
+        update(&mut sql, moved);
     }
-    Ok(page)
+    if sql.statements() > 0 { conn.ask(&sql).map(drop) } else { Ok(()) }
 }
 
-/// Where a month of a conversation begins.
-#[derive(Clone, Copy, Debug)]
-struct Segment {
-    month: Month,
-    first: Seq,
+fn update(sql: &mut Sql, moved: &[((ConversationId, UserId), Stand)]) {
+    let case = |sql: &mut Sql, column: &str, value: &dyn Fn(&Stand) -> Seq| {
+        // The two ids as one number.
+        sql.push(column).push(" = CASE conversation_id * 4294967296 + user_id");
+        for ((conversation, user), stand) in moved {
+            let key = u64::from(conversation.0) << 32 | u64::from(user.0);
+            sql.push(format_args!(" WHEN {key} THEN {}", value(stand)));
+        }
+        sql.push(" END");
+    };
+    sql.push("UPDATE member FORCE INDEX (PRIMARY) SET ");
+    case(sql, "delivered_seq", &|stand| stand.0);
+    sql.push(", ");
+    case(sql, "read_seq", &|stand| stand.1);
+    let of_one = moved.chunk_by(|a, b| a.0.0 == b.0.0);
+    let members = of_one.map(|of_one| (of_one[0].0.0, of_one.iter().map(|((_, user), _)| *user).collect()));
+    sql.push(" WHERE ").push(of_members(members)).end();
 }
 
-/// What must be known of a conversation to read it.
-struct Outline {
+/// The condition of being one of these members, for all their devices together.
+fn of_members(members: impl Iterator<Item = (ConversationId, Vec<UserId>)>) -> Sql {
+    let mut sql = Sql::new();
+    sql.push("device = 0 AND (").list(" OR ", members, |sql, (conversation, mut users)| {
+        users.dedup();
+        sql.push(format_args!("conversation_id = {conversation} AND user_id IN ")).set(users);
+    });
+    sql.push(")");
+    sql
+}
+
+/// The columns of [`overview_of`], of a conversation `c` and its member `m`.
+const OVERVIEW: &str = "c.id, c.kind, IF(c.low_id = m.user_id, c.high_id, c.low_id) AS peer, c.last_seq, c.updated_at, \
+                        GREATEST(c.first_seq, m.joined_seq + 1), m.delivered_seq, m.read_seq";
+
+/// A direct conversation begins with a message: before that nobody sees it.
+const IS_VISIBLE: &str = "m.device = 0 AND (c.kind <> 0 OR c.last_seq > 0)";
+
+fn overview_of(row: &Record) -> Result<Overview, Failure> {
+    Ok(Overview {
+        conversation: row.conversation(0)?,
+        kind: kind_of(row.number(1)? as u8),
+        peer: row.maybe_number(2)?.map(|id| UserId(id as u32)),
+        last: row.seq(3)?,
+        time: row.time(4)?,
+        first: row.seq(5)?,
+        delivered: row.seq(6)?,
+        read: row.seq(7)?,
+    })
+}
+
+fn overview(
+    conn: &mut Connection,
+    user: UserId,
     conversation: ConversationId,
-    kind: ConversationKind,
-    segments: Vec<Segment>,
+) -> Result<Option<Overview>, Failure> {
+    let rows = rows_of(conn, |sql| {
+        sql.statement(format_args!(
+            "SELECT {OVERVIEW} FROM member m JOIN conversation c ON c.id = m.conversation_id \
+             WHERE m.conversation_id = {conversation} AND m.user_id = {user} AND m.device = 0"
+        ));
+    })?;
+    rows.first().map(overview_of).transpose()
 }
 
-impl Outline {
-    fn read(link: &mut Link, conversation: ConversationId) -> Result<Option<Outline>, Failure> {
-        let mut sql = Sql::new();
-        sql.statement(format_args!("SELECT kind FROM conversation WHERE id = {conversation}")).statement(
-            format_args!(
-                "SELECT month, first_seq FROM segment WHERE conversation_id = {conversation} ORDER BY month"
-            ),
-        );
-        let answers = link.ask(&sql)?;
-        let [kind, segments] = &answers[..] else { unreachable!("an answer a statement") };
-        let Some(kind) = kind.rows.first() else { return Ok(None) };
-        let segment = |row: &Record| Ok(Segment { month: row.number(0)? as Month, first: row.seq(1)? });
-        let segments = segments.rows.iter().map(segment).collect::<Result<_, Failure>>()?;
-        Ok(Some(Outline { conversation, kind: kind_of(kind.number(0)? as u8), segments }))
-    }
+pub fn ask_unread(sql: &mut Sql, user: UserId, after: ConversationId) {
+    sql.statement(format_args!(
+        "SELECT {OVERVIEW} FROM member m JOIN conversation c ON c.id = m.conversation_id WHERE m.user_id = {user} \
+         AND m.conversation_id > {after} AND c.last_seq > m.delivered_seq AND {IS_VISIBLE} \
+         ORDER BY m.conversation_id LIMIT {}",
+        UNREAD_MAX + 1
+    ));
+}
 
-    /// Gives the messages of a month slice by slice, until `take` has enough; a page has `limit`. `rest` says which are
-    /// left above or below `place`, and how they are ordered, while there may be some.
-    fn read_month(
-        &self,
-        link: &mut Link,
-        month: Month,
-        limit: usize,
-        place: &mut Seq,
-        rest: impl Fn(Seq) -> Option<String>,
-        take: &mut impl FnMut(Message) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, Failure> {
-        let mut slice = SLICE_FIRST.min(limit + 1);
-        while let Some(which) = rest(*place) {
-            let rows = self.slice(link, month, &which, slice)?;
-            for row in &rows {
-                let message = self.message(row)?;
-                *place = message.seq;
-                if take(message).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            if rows.len() < slice {
-                break;
-            }
-            slice = SLICE_MAX;
+/// Where the member is behind; the first page of those.
+pub fn unread(rows: &[Record]) -> Result<UnreadPage, Failure> {
+    let (rows, more) = page_of(rows, UNREAD_MAX, |row| overview_of(row).map(Overview::unread))?;
+    Ok(UnreadPage { rows, more })
+}
+
+/// The latest conversations below a bound, as their member sees them.
+pub fn ask_entries(sql: &mut Sql, user: UserId, before: Option<(UnixMillis, ConversationId)>, limit: usize) {
+    sql.push(format_args!(
+        "SELECT {OVERVIEW}, COALESCE(u.name, c.name), p.delivered_seq, p.read_seq \
+         FROM member m JOIN conversation c ON c.id = m.conversation_id \
+         LEFT JOIN member p ON c.kind = 0 AND p.conversation_id = c.id AND p.device = 0 \
+         AND p.user_id = IF(c.low_id = m.user_id, c.high_id, c.low_id) LEFT JOIN user u ON u.id = p.user_id \
+         WHERE m.user_id = {user} AND {IS_VISIBLE}"
+    ));
+    if let Some((time, id)) = before {
+        sql.push(format_args!(" AND (c.updated_at < {time} OR c.updated_at = {time} AND c.id < {id})"));
+    }
+    sql.push(format_args!(" ORDER BY c.updated_at DESC, c.id DESC LIMIT {}", limit + 1)).end();
+}
+
+pub fn entries(rows: &[Record], limit: usize) -> Result<Rows<ConversationSummary>, Failure> {
+    page_of(rows, limit, |row| {
+        let cursor = |column: usize| Ok(row.maybe_number(column)?.map(|seq| Seq(seq as u64)));
+        Ok(overview_of(row)?.entry(row.text(8)?.into(), [cursor(9)?, cursor(10)?]))
+    })
+}
+
+fn history(
+    conn: &mut Connection,
+    overview: &Overview,
+    direction: Direction,
+    limit: usize,
+) -> Result<Found, Failure> {
+    let (id, first_seq) = (overview.conversation, overview.first);
+    let page = match direction {
+        Direction::After(bound) => {
+            pages::after(conn, (id, bound.max(first_seq.prev())), limit, is_too_long())?
         }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn slice(
-        &self,
-        link: &mut Link,
-        month: Month,
-        which: &str,
-        limit: usize,
-    ) -> Result<Vec<Record>, Failure> {
-        let mut sql = Sql::new();
-        sql.statement(format_args!(
-            "SELECT m.seq, m.sender_id, u.name, m.cid, m.type, m.content, m.created_at FROM message_{month:06} m \
-             LEFT JOIN user u ON u.id = m.sender_id WHERE m.conversation_id = {} AND {which} LIMIT {limit}",
-            self.conversation
-        ));
-        link.rows(&sql)
-    }
-
-    /// A row as everybody gets it.
-    fn message(&self, row: &Record) -> Result<Message, Failure> {
-        let cid = row.text(3)?;
-        Ok(Message {
-            conversation: self.conversation,
-            kind: self.kind,
-            seq: row.seq(0)?,
-            from: row.user(1)?,
-            name: row.text(2)?.into(),
-            content_type: content_type_of(row.text(4)?),
-            content: row.text(5)?.into(),
-            time: row.time(6)?,
-            cid: (!is_server_cid(cid)).then(|| cid.into()),
-        })
-    }
+        Direction::Before(bound) => {
+            let mut page = pages::before(conn, (id, bound), first_seq, limit, is_too_long())?;
+            page.messages.reverse();
+            page
+        }
+    };
+    Ok(Found::History { messages: page.messages, more: page.more, first_seq })
 }

@@ -4,8 +4,8 @@
 //! front when all of it is copied; once it is long enough, and the thread close enough to its end, the writer copies the
 //! rest. Between two checkpoints lie many commits, so a page that changes often is copied once for all of them.
 
-use super::super::StoreError;
-use super::PAGE_SIZE;
+use super::connection::{PAGE_SIZE, configure};
+use crate::error::StoreError;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -50,7 +50,7 @@ impl Checkpointer {
     /// Starts the thread with a connection of its own. The database is in use, so its log is there.
     pub fn start(path: &Path) -> Result<Checkpointer, StoreError> {
         let conn = Connection::open(path)?;
-        super::configure(&conn, 256)?;
+        configure(&conn, 256)?;
         let log = log_of(path);
         let log = File::open(&log).map_err(|source| StoreError::File { path: log, source })?;
         let shared = Arc::new(Shared::default());

@@ -8,6 +8,7 @@
 //!
 //! Numbers without a width are LEB128. What is read comes from a disk, so every reader returns errors.
 
+use crate::error::StoreError;
 use wire::message::TEXT;
 use wire::{ConversationKind, UnixMillis, UserId};
 
@@ -23,6 +24,12 @@ const GROUP: u8 = 2;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stored messages are damaged: {0}")]
 pub struct Damaged(pub &'static str);
+
+impl From<Damaged> for StoreError {
+    fn from(damaged: Damaged) -> StoreError {
+        StoreError::Fatal(damaged.to_string())
+    }
+}
 
 /// A message without its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

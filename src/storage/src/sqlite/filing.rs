@@ -12,12 +12,13 @@
 //! without harm; so a run that was filed in part, before a crash, is filed again as a whole. Slices are committed
 //! without an fsync: the log keeps their order, and until they are on the disk the journal's records are.
 
-use super::super::StoreError;
-use super::super::calendar::{self, Day};
 use super::chains::Chains;
 use super::codec::{Bytes, VERSION};
+use super::connection::PAGE_SIZE;
 use super::run::{Run, Slot, parts};
-use super::{PAGE_SIZE, SqliteStore, Sync, sent};
+use super::sent;
+use crate::calendar::{self, Day};
+use crate::error::StoreError;
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use wire::{ConversationId, Seq, UnixMillis};
 
@@ -38,8 +39,8 @@ const PAGE_MESSAGES: usize = 24;
 /// A run on its way.
 #[derive(Debug)]
 pub struct Filing {
-    run: Run,
-    stage: Stage,
+    pub run: Run,
+    pub step: Step,
     /// Conversations or senders, as the stage files them.
     keys: Vec<u32>,
     place: Place,
@@ -52,7 +53,7 @@ pub struct Filing {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub enum Step {
     Messages,
     Sent,
     Journal,
@@ -66,10 +67,10 @@ struct Place {
 }
 
 impl Filing {
-    fn new(run: Run, today: Day) -> Filing {
+    pub fn new(run: Run, today: Day) -> Filing {
         let keys = run.conversations().keys();
         let (place, share) = (Place::default(), (None, Vec::new()));
-        Filing { run, stage: Stage::Messages, keys, place, share, done: 0, day: today }
+        Filing { run, step: Step::Messages, keys, place, share, done: 0, day: today }
     }
 
     /// The messages that are being filed.
@@ -80,10 +81,10 @@ impl Filing {
     /// How much of the run is filed, 0 to 1.
     pub fn progress(&self) -> f64 {
         let share = self.done as f64 / self.run.len().max(1) as f64;
-        match self.stage {
-            Stage::Messages => share * 0.6,
-            Stage::Sent => 0.6 + share * 0.4,
-            Stage::Journal => 0.99,
+        match self.step {
+            Step::Messages => share * 0.6,
+            Step::Sent => 0.6 + share * 0.4,
+            Step::Journal => 0.99,
         }
     }
 
@@ -91,13 +92,13 @@ impl Filing {
     fn share_at(&mut self, place: Place) -> Option<&[u32]> {
         let key = *self.keys.get(place.key)?;
         if self.share.0 != Some(place.key) {
-            let chains: &Chains = match self.stage {
-                Stage::Messages => self.run.conversations(),
-                Stage::Sent | Stage::Journal => self.run.senders(),
+            let chains: &Chains = match self.step {
+                Step::Messages => self.run.conversations(),
+                Step::Sent | Step::Journal => self.run.senders(),
             };
             self.share.1.clear();
             self.share.1.extend(chains.of(key));
-            if self.stage == Stage::Sent {
+            if self.step == Step::Sent {
                 sent::sort(&self.run, &mut self.share.1);
             }
             self.share.0 = Some(place.key);
@@ -120,107 +121,35 @@ impl Filing {
     }
 
     /// A slice is done: goes on to the next stage when it was the stage's last; whether all are done.
-    fn advance(&mut self, filed: &Filed) -> bool {
+    pub fn advance(&mut self, filed: &Filed) -> bool {
         self.place = filed.place;
         self.done += filed.slots;
         if self.place.key < self.keys.len() {
             return false;
         }
         (self.place, self.share.0, self.done) = (Place::default(), None, 0);
-        (self.stage, self.keys) = match self.stage {
-            Stage::Messages => (Stage::Sent, self.run.senders().keys()),
-            Stage::Sent => (Stage::Journal, Vec::new()),
-            Stage::Journal => return true,
+        (self.step, self.keys) = match self.step {
+            Step::Messages => (Step::Sent, self.run.senders().keys()),
+            Step::Sent => (Step::Journal, Vec::new()),
+            Step::Journal => return true,
         };
         false
     }
 }
 
-impl SqliteStore {
-    /// Freezes the current run. Its tables are made here, should they not have been made ahead.
-    pub(super) fn begin_filing(&mut self) -> Result<(), StoreError> {
-        let today = calendar::day_of((self.clock)());
-        let mut months: Vec<_> = self.run.slots().iter().map(|slot| slot.month).collect();
-        months.dedup();
-        for month in months {
-            self.tables.need_month(&self.conn, month)?;
-        }
-        self.tables.need_day(&self.conn, today)?;
-        if let Some(file) = &self.file {
-            self.journal.release(file.checkpointer.synced());
-        }
-        self.journal.rotate();
-        let mut next = self.spare.take().unwrap_or_default();
-        next.clear();
-        self.filing = Some(Filing::new(std::mem::replace(&mut self.run, next), today));
-        Ok(())
-    }
-
-    /// Files one slice of the frozen run.
-    pub(super) fn file_slice(&mut self) -> Result<(), StoreError> {
-        let Some(mut filing) = self.filing.take() else { return Ok(()) };
-        let filed = match self.commit_slice(&mut filing) {
-            Ok(filed) => filed,
-            Err(error) => {
-                self.filing = Some(filing);
-                self.roll_back()?;
-                return Err(error);
-            }
-        };
-        self.resident.evict(&filed.ends);
-        if filing.advance(&filed) {
-            self.let_go(filing.run.last())?;
-            self.spare = Some(filing.run);
-        } else {
-            self.filing = Some(filing);
-        }
-        Ok(())
-    }
-
-    /// A slice in a transaction of its own.
-    fn commit_slice(&mut self, filing: &mut Filing) -> Result<Filed, StoreError> {
-        // Without the thread that syncs the log later, the end of a run is synced here.
-        let is_end = filing.stage == Stage::Journal && self.file.is_none();
-        self.begin(if is_end { Sync::Now } else { Sync::Later })?;
-        let filed = match filing.stage {
-            Stage::Messages => file_messages(&self.conn, filing)?,
-            Stage::Sent => file_sent(&self.conn, filing)?,
-            Stage::Journal => {
-                let mut update = self.conn.prepare_cached("UPDATE journal_filed SET number = ?1")?;
-                update.execute([filing.run.last() as i64])?;
-                Filed::default()
-            }
-        };
-        self.conn.prepare_cached("COMMIT")?.execute([])?;
-        Ok(filed)
-    }
-
-    /// The journal's records up to `last` are filed: their space is used again as soon as that is on the disk.
-    fn let_go(&mut self, last: u64) -> Result<(), StoreError> {
-        match &self.file {
-            Some(file) => self.journal.filed(last, file.checkpointer.ask()?),
-            None => {
-                self.journal.filed(last, 0);
-                self.journal.release(0);
-            }
-        }
-        Ok(())
-    }
-}
-
 /// What a slice did.
 #[derive(Debug, Default)]
-struct Filed {
+pub struct Filed {
     /// Where the next one begins.
     place: Place,
     /// So many messages, or cids.
     slots: usize,
     /// Conversations whose messages are on the disk up to a seq.
-    ends: Vec<(ConversationId, Seq)>,
+    pub ends: Vec<(ConversationId, Seq)>,
 }
 
 /// Files messages, whole conversations as far as the slice's size allows.
-fn file_messages(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreError> {
+pub fn file_messages(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreError> {
     let mut filed = Filed { place: filing.place, ..Filed::default() };
     let mut writer = PageWriter::new(conn)?;
     while writer.rows < SLICE_ROWS && filed.slots < SLICE_MESSAGES {
@@ -251,7 +180,7 @@ fn page_group(filing: &Filing, within: usize, most: usize) -> usize {
 }
 
 /// Files cids, whole senders except where one alone is larger than a slice.
-fn file_sent(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreError> {
+pub fn file_sent(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreError> {
     let mut filed = Filed { place: filing.place, ..Filed::default() };
     let mut rows = 0;
     while rows < SLICE_ROWS && filed.slots < SLICE_MESSAGES {

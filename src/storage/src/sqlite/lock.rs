@@ -1,6 +1,6 @@
 //! One process a database: a lock that the kernel releases however its holder ends.
 
-use super::super::StoreError;
+use crate::error::StoreError;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};

@@ -1,9 +1,12 @@
 //! A second, read-only connection, for the thread that answers questions.
 
-use super::super::{Clock, Reader, StoreError, wall_clock};
-use super::names::Names;
+use super::connection::configure;
+use super::name_cache::NameCache;
 use super::resident::Resident;
 use super::view::View;
+use crate::error::StoreError;
+use crate::machine::{Clock, wall_clock};
+use crate::store::Reader;
 use logic::contract::{Found, Read};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -13,7 +16,7 @@ use std::sync::Arc;
 pub struct SqliteReader {
     conn: Connection,
     resident: Arc<Resident>,
-    names: Names,
+    names: NameCache,
     clock: Clock,
 }
 
@@ -22,8 +25,8 @@ impl SqliteReader {
     pub fn open(path: &Path, resident: Arc<Resident>) -> Result<SqliteReader, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags)?;
-        super::configure(&conn, 4096)?;
-        Ok(SqliteReader { conn, resident, names: Names::default(), clock: wall_clock() })
+        configure(&conn, 4096)?;
+        Ok(SqliteReader { conn, resident, names: NameCache::default(), clock: wall_clock() })
     }
 }
 

@@ -1,8 +1,8 @@
 //! A run: journalled messages that will be filed together, as the very bytes that the journal holds.
 
-use super::super::calendar::{self, Month};
 use super::chains::Chains;
 use super::codec::{self, Bytes, Damaged, Entry, VERSION, put_entry, put_number};
+use crate::calendar::{self, Month};
 use foldhash::HashMap;
 use std::sync::Arc;
 use wire::{ConversationId, Seq, UserId};

@@ -1,7 +1,7 @@
 //! The tables: numbered migrations, and those that are made a month or a day at a time.
 
-use super::super::StoreError;
-use super::super::calendar::{self, Day, Month};
+use crate::calendar::{self, Day, Month};
+use crate::error::StoreError;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use wire::UnixMillis;

@@ -8,12 +8,12 @@
 //!   page    version, then per message: cid length u8, cid, conversation, seq
 //! ```
 
-use super::super::StoreError;
-use super::super::calendar::Day;
 use super::codec::{Bytes, Damaged, VERSION, put_number};
 use super::filter::Filter;
 use super::run::{Run, SEQ_MAX, Slot, place};
 use super::schema::Tables;
+use crate::calendar::Day;
+use crate::error::StoreError;
 use foldhash::fast::FixedState;
 use rusqlite::{Connection, OptionalExtension};
 use std::hash::BuildHasher;

@@ -1,24 +1,108 @@
-//! Sessions: who is logged in on which node, fenced by epoch.
+//! Sessions: tokens, claims fenced by epoch, and what a client needs to begin.
 //!
-//! One process alone has a file, and keeps its sessions in memory: it asks for none of this. Here it stands for the tests of
-//! several nodes over one database, so that one story is told of every store.
+//! A single process on a file keeps its sessions in memory and never claims one. Claims exist here so that the conformance
+//! suite runs the tests of several nodes on every store.
 
-use super::super::StoreError;
-use super::super::claim::{Claim, Held};
-use super::super::column::{NODE_KEPT_MS, kind_of};
-use super::view::{View, seq};
-use super::{Batch, SqliteStore};
-use logic::contract::node::{self, Changes};
-use logic::contract::node::{CHANGES_MAX, End, Roster, node_grace};
-use logic::contract::session::Holder;
-use logic::contract::{Epoch, Fence, Found, TokenHash, Write, Written, session};
+use super::store::{Batch, SqliteStore};
+use super::timeline;
+use super::view::View;
+use crate::claim::{Claim, Held};
+use crate::error::StoreError;
+use crate::token;
+use logic::contract::session::{self, Holder, LOGIN_LIST_MAX, LoginView};
+use logic::contract::{Denial, Epoch, Fence, Found, Token, TokenHash, Written};
 use rusqlite::{OptionalExtension, Row};
-use std::collections::BTreeMap;
-use wire::{ConversationId, UnixMillis, UserId};
+use std::sync::Arc;
+use wire::{ConversationId, Page, UnixMillis, UserId};
 
 impl SqliteStore {
+    pub(super) fn write_session(
+        &mut self,
+        batch: &Batch,
+        write: session::Write,
+    ) -> Result<Written, StoreError> {
+        match write {
+            session::Write::CreateToken { user, device } => self.create_token(batch, user, device.as_deref()),
+            session::Write::ExtendToken { token } => self.extend_token(batch, token),
+            session::Write::RevokeToken(hash) => self.revoke_token(hash),
+            session::Write::Claim { user, node, token, grace, unless_held } => {
+                self.claim(batch, Claim { user, node: &node, token: &token, grace, unless_held })
+            }
+            session::Write::Release { fence, ended } => self.release(batch, fence, ended),
+        }
+    }
+
+    /// Carries out [`logic::contract::session::Write::CreateToken`].
+    fn create_token(
+        &mut self,
+        batch: &Batch,
+        user: UserId,
+        device: Option<&str>,
+    ) -> Result<Written, StoreError> {
+        let Some(name) = self.logged_in(batch.now, user)? else {
+            return Ok(Written::Denied(Denial::NotFound));
+        };
+        let token = self.new_token(batch.now, user, device)?;
+        Ok(Written::Session(session::Written::TokenReady { user, name, token }))
+    }
+
+    /// Carries out [`logic::contract::session::Write::ExtendToken`].
+    fn extend_token(&mut self, batch: &Batch, text: Box<str>) -> Result<Written, StoreError> {
+        let (now, token) = (batch.now, token::with_text(text, batch.now));
+        let sql = "SELECT user_id, expires_at, name FROM token JOIN user ON id = user_id \
+                   WHERE hash = ?1 AND expires_at > ?2";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let found: Option<(u32, i64, String)> =
+            select.query_row((token.hash, now.0 as i64), |row| row.try_into()).optional()?;
+        let Some((user, expires, name)) = found else { return Ok(Written::Denied(Denial::TokenInvalid)) };
+        let (user, name, expires) = (UserId(user), name.into(), UnixMillis(expires as u64));
+        if token::is_fresh(expires, now) {
+            return Ok(Written::Session(session::Written::TokenReady {
+                user,
+                name,
+                token: Token { expires, ..token },
+            }));
+        }
+        let sql = "UPDATE token SET expires_at = ?2 WHERE hash = ?1";
+        self.conn.prepare_cached(sql)?.execute((token.hash, token.expires.0 as i64))?;
+        self.logged_in(now, user)?;
+        Ok(Written::Session(session::Written::TokenReady { user, name, token }))
+    }
+
+    /// Carries out [`logic::contract::session::Write::RevokeToken`].
+    fn revoke_token(&mut self, hash: TokenHash) -> Result<Written, StoreError> {
+        self.conn.prepare_cached("DELETE FROM token WHERE hash = ?1")?.execute([hash])?;
+        Ok(Written::Done)
+    }
+
+    pub(super) fn new_token(
+        &mut self,
+        now: UnixMillis,
+        user: UserId,
+        device: Option<&str>,
+    ) -> Result<Token, StoreError> {
+        let token = token::make(&mut self.random, now);
+        let sql = "INSERT INTO token (hash, user_id, device, expires_at) VALUES (?1, ?2, ?3, ?4)";
+        self.conn.prepare_cached(sql)?.execute((token.hash, user.0, device, token.expires.0 as i64))?;
+        Ok(token)
+    }
+
+    /// Notes a login; gives the account's name.
+    fn logged_in(&self, now: UnixMillis, user: UserId) -> Result<Option<Arc<str>>, StoreError> {
+        let sql = "UPDATE user SET last_login = ?2 WHERE id = ?1 RETURNING name";
+        let mut update = self.conn.prepare_cached(sql)?;
+        let name: Option<String> = update.query_row((user.0, now.0 as i64), |row| row.get(0)).optional()?;
+        Ok(name.map(Arc::from))
+    }
+
+    /// Forgets expired tokens; at most `limit`, gives how many.
+    pub(super) fn prune_tokens(&self, now: UnixMillis, limit: u32) -> Result<usize, StoreError> {
+        let sql = "DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE expires_at <= ?1 LIMIT ?2)";
+        Ok(self.conn.prepare_cached(sql)?.execute((now.0 as i64, limit))?)
+    }
+
     /// Carries out [`session::Write::Claim`].
-    pub(super) fn claim(&self, batch: &Batch, claim: Claim<'_>) -> Result<Written, StoreError> {
+    fn claim(&self, batch: &Batch, claim: Claim<'_>) -> Result<Written, StoreError> {
         let sql = "SELECT s.epoch, s.node, s.token_hash, s.lost_at, n.seen_at \
                    FROM session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1";
         let row = |row: &Row<'_>| {
@@ -43,7 +127,7 @@ impl SqliteStore {
     }
 
     /// Carries out [`session::Write::Release`].
-    pub(super) fn release(&self, batch: &Batch, fence: Fence, ended: bool) -> Result<Written, StoreError> {
+    fn release(&self, batch: &Batch, fence: Fence, ended: bool) -> Result<Written, StoreError> {
         if !self.is_in_force(fence)? {
             return Ok(Written::Superseded);
         }
@@ -53,32 +137,6 @@ impl SqliteStore {
         };
         self.conn.prepare_cached(sql)?.execute((fence.user.0, batch.now.0 as i64))?;
         Ok(Written::Done)
-    }
-
-    /// Carries out [`node::Write::See`].
-    pub(super) fn see_node(&self, batch: &Batch, node: &str, unheard: bool) -> Result<Written, StoreError> {
-        let now = batch.now.0;
-        let unheard_at = if unheard { now } else { 0 };
-        let sql = "INSERT INTO node (name, seen_at, unheard_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) \
-                   DO UPDATE SET seen_at = excluded.seen_at, unheard_at = max(unheard_at, excluded.unheard_at)";
-        self.conn.prepare_cached(sql)?.execute((node, now as i64, unheard_at as i64))?;
-        let outlived = now.saturating_sub(NODE_KEPT_MS) as i64;
-        self.conn.prepare_cached("DELETE FROM node WHERE seen_at < ?1")?.execute([outlived])?;
-        Ok(Written::Done)
-    }
-
-    /// Carries out [`Write::Fenced`].
-    pub(super) fn fenced(
-        &mut self,
-        batch: &Batch,
-        fence: Fence,
-        write: Write,
-    ) -> Result<Written, StoreError> {
-        if !self.is_in_force(fence)? {
-            return Ok(Written::Superseded);
-        }
-        let met = self.meet(batch, &write);
-        self.execute(batch, write, met)
     }
 
     /// Whether no later session of the user was claimed.
@@ -92,86 +150,30 @@ impl SqliteStore {
 }
 
 impl View<'_> {
-    pub(super) fn group_ids(&self, user: UserId) -> Result<Vec<ConversationId>, StoreError> {
-        let sql = "SELECT c.id FROM member m INDEXED BY member_user JOIN conversation c ON c.id = m.conversation_id \
-                   WHERE m.user_id = ?1 AND m.device = 0 AND c.kind = 1 ORDER BY c.id";
-        let mut select = self.conn.prepare_cached(sql)?;
-        let ids = select.query_map([user.0], |row| row.get(0).map(ConversationId))?;
-        Ok(ids.collect::<rusqlite::Result<_>>()?)
-    }
-
-    pub(super) fn online(&self, users: &[UserId], grace: u64) -> Result<Vec<UserId>, StoreError> {
-        let sql = "SELECT 1 FROM session s JOIN node n ON n.name = s.node \
-                   WHERE s.user_id = ?1 AND n.seen_at > ?3 AND (s.lost_at IS NULL OR s.lost_at > ?2)";
-        let mut select = self.conn.prepare_cached(sql)?;
-        let before = |ms: u64| self.now.0.saturating_sub(ms) as i64;
-        let (lost_after, seen_after) = (before(grace), before(node_grace(grace)));
-        let mut online = Vec::new();
-        for user in users {
-            if select.exists((user.0, lost_after, seen_after))? {
-                online.push(*user);
-            }
-        }
-        online.sort_unstable();
-        Ok(online)
-    }
-
-    pub(super) fn claims(&self, node: &str, since: UnixMillis) -> Result<Found, StoreError> {
-        let sql = "SELECT user_id, epoch FROM session WHERE changed_at >= ?1 AND node IS NOT ?2";
-        let mut select = self.conn.prepare_cached(sql)?;
-        let rows = select.query_map((since.0 as i64, node), |row| {
-            Ok(node::Claim { user: UserId(row.get(0)?), epoch: Epoch(row.get(1)?) })
-        })?;
-        let claims = rows.collect::<rusqlite::Result<_>>()?;
-        let sql = "SELECT coalesce(max(unheard_at), 0) FROM node WHERE name <> ?1";
-        let unheard = self.conn.prepare_cached(sql)?.query_row([node], |row| row.get::<_, i64>(0))?;
-        Ok(Found::Node(node::Found::Claims { now: self.now, claims, unheard: UnixMillis(unheard as u64) }))
-    }
-
-    pub(super) fn changes(&mut self, node: &str, since: UnixMillis) -> Result<Found, StoreError> {
-        let mut select = self.conn.prepare_cached("SELECT user_id FROM session WHERE node = ?1")?;
-        let users = select.query_map([node], |row| row.get(0).map(UserId))?;
-        let users: Vec<UserId> = users.collect::<rusqlite::Result<_>>()?;
-        let mut found = BTreeMap::new();
-        for user in users {
-            for overview in self.overviews(user, ConversationId(0))? {
-                if overview.last > overview.delivered && overview.time >= since {
-                    found.insert((overview.time, overview.conversation), overview.last);
-                }
-            }
-        }
-        let more = found.len() > CHANGES_MAX;
-        let mut upto = self.now;
-        let mut ends = Vec::with_capacity(found.len().min(CHANGES_MAX));
-        for ((time, conversation), last) in found.into_iter().take(CHANGES_MAX) {
-            if more {
-                upto = time;
-            }
-            ends.push(End { conversation, last, member_version: self.member_version(conversation)? });
-        }
-        Ok(Found::Node(node::Found::Changes(Box::new(Changes { upto, more, ends }))))
-    }
-
-    fn member_version(&self, conversation: ConversationId) -> rusqlite::Result<u32> {
-        let sql = "SELECT member_version FROM conversation WHERE id = ?1";
-        self.conn.prepare_cached(sql)?.query_row([conversation.0], |row| row.get(0))
-    }
-
-    pub(super) fn roster(&self, conversation: ConversationId) -> Result<Option<Roster>, StoreError> {
-        let end = self.resident.end(conversation);
-        let sql = "SELECT kind, last_seq, member_version FROM conversation WHERE id = ?1";
-        let mut select = self.conn.prepare_cached(sql)?;
-        let row = |row: &Row<'_>| Ok((row.get::<_, u8>(0)?, seq(row, 1)?, row.get::<_, u32>(2)?));
-        let Some((kind, filed, member_version)) = select.query_row([conversation.0], row).optional()? else {
-            return Ok(None);
+    pub(super) fn read_session(&mut self, read: &session::Read) -> Result<Found, StoreError> {
+        let found = match read {
+            session::Read::LoginView { user } => session::Found::LoginView(Box::new(self.login_view(*user)?)),
         };
-        let sql = "SELECT user_id, delivered_seq FROM member WHERE conversation_id = ?1 AND device = 0 \
-                   ORDER BY user_id";
-        let mut select = self.conn.prepare_cached(sql)?;
-        let members = select
-            .query_map([conversation.0], |row| Ok((UserId(row.get(0)?), seq(row, 1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let last = end.map_or(filed, |end| end.last.max(filed));
-        Ok(Some(Roster { kind: kind_of(kind), last, member_version, members }))
+        Ok(Found::Session(found))
+    }
+
+    fn login_view(&mut self, user: UserId) -> Result<LoginView, StoreError> {
+        let first = Page { after: 0, limit: LOGIN_LIST_MAX as u32 };
+        let (friends, friends_more) = self.friends(user, first)?;
+        let friend_ids = self.friend_ids(user)?;
+        let (groups, groups_more) = self.groups(user, first)?;
+        let all = self.overviews(user, ConversationId(0))?;
+        let unread = timeline::unread(&all);
+        let (conversations, conversations_more) = self.entries(user, all, None, LOGIN_LIST_MAX)?;
+        Ok(LoginView {
+            friends,
+            friends_more,
+            friend_ids,
+            groups,
+            groups_more,
+            conversations,
+            conversations_more,
+            unread,
+        })
     }
 }

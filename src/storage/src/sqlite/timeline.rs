@@ -1,205 +1,249 @@
-//! Reading a timeline: its monthly tables through the segments, and the resident tail on top.
+//! Timelines as their members see them: what is on disk, overlaid with the resident tail.
 
-use super::super::StoreError;
-use super::super::calendar::Month;
-use super::super::column::content_type_of;
-use super::super::page::Page;
-use super::codec::{Bytes, Entry};
-use super::names::Names;
-use super::resident::Resident;
-use super::run::{SEQ_MAX, parts, place};
-use rusqlite::Connection;
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use wire::message::is_server_cid;
-use wire::{ConversationId, Message, Seq, UnixMillis};
+use super::pages;
+use super::resident::End;
+use super::store::SqliteStore;
+use super::view::View;
+use super::view::seq;
+use crate::column::kind_of;
+use crate::error::StoreError;
+use crate::overview::Overview;
+use crate::page::{Rows, is_fed, is_too_long};
+use logic::contract::timeline::{self, CursorMove, CursorStep, UNREAD_MAX, UnreadPage};
+use logic::contract::{Denial, Epoch, Fence, Found, Written};
+use rusqlite::{OptionalExtension, Row};
+use std::cmp::Reverse;
+use wire::timeline::ConversationSummary;
+use wire::{ConversationId, ConversationKind, Direction, Seq, UnixMillis, UserId};
 
-/// Messages above `after`, in order, until `enough` says so of one (which is left out) or the end.
-///
-/// The tail is taken before the disk is read, so nothing falls between; what lies on both is given once.
-pub fn after(
-    conn: &Connection,
-    resident: &Resident,
-    names: &mut Names,
-    (conversation, after): (ConversationId, Seq),
-    limit: usize,
-    mut enough: impl FnMut(&Message) -> bool,
-) -> Result<Page, StoreError> {
-    let tail = resident.after(conversation, after, limit + 1);
-    let mut page = Page::default();
-    let stored_end = tail.first().map_or(Seq(SEQ_MAX + 1), |resting| resting.seq);
-    if stored_end > after.next() {
-        stored_after(conn, conversation, after, &mut |seq, entry| {
-            if seq >= stored_end {
-                return Ok(ControlFlow::Break(()));
+/// The columns of [`overview_of`], for `?1 = user`.
+macro_rules! overview {
+    () => {
+        "SELECT c.id, c.kind, c.low_id, c.high_id, c.last_seq, c.updated_at, max(c.first_seq, m.joined_seq + 1), \
+         m.delivered_seq, m.read_seq \
+         FROM member m JOIN conversation c ON c.id = m.conversation_id WHERE m.user_id = ?1 AND m.device = 0"
+    };
+}
+
+impl SqliteStore {
+    pub(super) fn write_timeline(&mut self, write: timeline::Write) -> Result<Written, StoreError> {
+        match write {
+            timeline::Write::MoveCursors(moves) => self.move_cursors(moves),
+        }
+    }
+
+    /// Carries out [`logic::contract::timeline::Write::MoveCursors`]: see [`CursorStep::apply`]. Updates only, so that who is no
+    /// member stays none.
+    fn move_cursors(&mut self, mut moves: Vec<CursorMove>) -> Result<Written, StoreError> {
+        // In key order; moves of one member stay in theirs.
+        moves.sort_by_key(|step| (step.conversation, step.user));
+        let reach = "UPDATE member SET delivered_seq = max(delivered_seq, ?3), read_seq = max(read_seq, ?4) \
+                     WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0 \
+                     AND (delivered_seq < ?3 OR read_seq < ?4)";
+        let pass = "UPDATE member SET \
+                    delivered_seq = CASE WHEN delivered_seq >= ?3 AND delivered_seq < ?4 THEN ?4 \
+                                         ELSE delivered_seq END, \
+                    read_seq = CASE WHEN read_seq >= ?3 AND read_seq < ?4 THEN ?4 ELSE read_seq END \
+                    WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0 \
+                    AND (delivered_seq >= ?3 AND delivered_seq < ?4 OR read_seq >= ?3 AND read_seq < ?4)";
+        let (mut reach, mut pass) = (self.conn.prepare_cached(reach)?, self.conn.prepare_cached(pass)?);
+        let mut left_out = Vec::new();
+        for CursorMove { conversation, user, epoch, step } in moves {
+            if epoch != Epoch::NONE && !self.is_in_force(Fence { user, epoch })? {
+                left_out.push((conversation, user));
+                continue;
             }
-            let message = message(conn, names, conversation, seq, entry)?;
-            Ok(page.take(message, limit, &mut enough))
-        })?;
-    }
-    for resting in tail {
-        if page.more {
-            break;
+            let (update, a, b) = match step {
+                CursorStep::Reach { delivered, read } => (&mut reach, delivered, read),
+                CursorStep::Pass { first, last } => (&mut pass, first.prev(), last),
+            };
+            update.execute((conversation.0, user.0, a.0 as i64, b.0 as i64))?;
         }
-        let entry = Bytes::entry_of(resting.entry())?;
-        let message = message(conn, names, conversation, resting.seq, entry)?;
-        let _ = page.take(message, limit, &mut enough);
+        Ok(Written::Timeline(timeline::Written::CursorsMoved { left_out }))
     }
-    Ok(page)
 }
 
-/// Messages below `before`, the nearest first, down to `floor`, until `enough` says so of one or the beginning.
-pub fn before(
-    conn: &Connection,
-    resident: &Resident,
-    names: &mut Names,
-    (conversation, before): (ConversationId, Seq),
-    floor: Seq,
-    limit: usize,
-    mut enough: impl FnMut(&Message) -> bool,
-) -> Result<Page, StoreError> {
-    let tail = resident.before(conversation, before, limit + 1);
-    let stored_end = tail.first().map_or(before, |resting| resting.seq);
-    let mut page = Page::default();
-    for resting in tail.into_iter().rev() {
-        if resting.seq < floor {
-            return Ok(page);
-        }
-        let entry = Bytes::entry_of(resting.entry())?;
-        let message = message(conn, names, conversation, resting.seq, entry)?;
-        if page.take(message, limit, &mut enough).is_break() {
-            return Ok(page);
-        }
-    }
-    stored_before(conn, conversation, stored_end, &mut |seq, entry| {
-        if seq < floor {
-            return Ok(ControlFlow::Break(()));
-        }
-        let message = message(conn, names, conversation, seq, entry)?;
-        Ok(page.take(message, limit, &mut enough))
-    })?;
-    Ok(page)
-}
-
-/// When a filed message was stored.
-pub fn time_of(conn: &Connection, conversation: ConversationId, seq: Seq) -> Result<UnixMillis, StoreError> {
-    let mut time = None;
-    stored_after(conn, conversation, seq.prev(), &mut |found, entry| {
-        time = (found == seq).then_some(entry.time);
-        Ok(ControlFlow::Break(()))
-    })?;
-    Ok(time.unwrap_or_default())
-}
-
-type Each<'a> = &'a mut dyn FnMut(Seq, Entry<'_>) -> Result<ControlFlow<()>, StoreError>;
-
-/// Gives the filed messages above `after` in order.
-fn stored_after(
-    conn: &Connection,
-    conversation: ConversationId,
-    after: Seq,
-    each: Each<'_>,
-) -> Result<(), StoreError> {
-    let segments = segments(conn, conversation)?;
-    // The last segment that begins at or below the first message wanted; none: the oldest that is kept.
-    let from = segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
-    for segment in segments.iter().skip(from) {
-        // The page that holds `after + 1` may begin below it.
-        let sql = format!(
-            "SELECT id, page FROM message_{0:06} WHERE id BETWEEN \
-             coalesce((SELECT max(id) FROM message_{0:06} WHERE id BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY id",
-            segment.month
-        );
-        let bounds = [Seq(0), Seq(after.next().0.min(SEQ_MAX)), Seq(SEQ_MAX)];
-        let mut select = conn.prepare_cached(&sql)?;
-        let mut rows = select.query(bounds.map(|seq| place(conversation, seq) as i64))?;
-        while let Some(row) = rows.next()? {
-            let mut seq = page_seq(row)?;
-            let mut page = Bytes::open(row.get_ref(1)?.as_blob()?)?;
-            while !page.is_empty() {
-                let entry = page.entry()?;
-                if seq > after && each(seq, entry)?.is_break() {
-                    return Ok(());
-                }
-                seq = seq.next();
+impl View<'_> {
+    pub(super) fn read_timeline(&mut self, read: &timeline::Read) -> Result<Found, StoreError> {
+        let found = match *read {
+            timeline::Read::Standing { user, conversation } => {
+                timeline::Found::Standing(self.overview(user, conversation)?.map(Overview::standing))
             }
-        }
-    }
-    Ok(())
-}
-
-/// Gives the filed messages below `before`, the last one first.
-fn stored_before(
-    conn: &Connection,
-    conversation: ConversationId,
-    before: Seq,
-    each: Each<'_>,
-) -> Result<(), StoreError> {
-    for segment in segments(conn, conversation)?.iter().rev().filter(|segment| segment.first < before) {
-        let sql = format!(
-            "SELECT id, page FROM message_{:06} WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
-            segment.month
-        );
-        let bounds = [Seq(0), Seq(before.prev().0.min(SEQ_MAX))];
-        let mut select = conn.prepare_cached(&sql)?;
-        let mut rows = select.query(bounds.map(|seq| place(conversation, seq) as i64))?;
-        while let Some(row) = rows.next()? {
-            let mut seq = page_seq(row)?;
-            let mut page = Bytes::open(row.get_ref(1)?.as_blob()?)?;
-            let mut entries = Vec::new();
-            while !page.is_empty() && seq < before {
-                entries.push((seq, page.entry()?));
-                seq = seq.next();
+            timeline::Read::Unread { user, after } => {
+                timeline::Found::Unread(unread(&self.overviews(user, after)?))
             }
-            for (seq, entry) in entries.into_iter().rev() {
-                if each(seq, entry)?.is_break() {
-                    return Ok(());
+            timeline::Read::Feed { conversation, after, limit, bytes } => {
+                self.feed((conversation, after), limit as usize, bytes)?
+            }
+            timeline::Read::History { user, conversation, direction, limit } => {
+                match self.overview(user, conversation)? {
+                    Some(overview) => self.history(&overview, direction, limit as usize)?,
+                    None => return Ok(Found::Denied(Denial::Forbidden)),
                 }
             }
-        }
+            timeline::Read::Conversations { user, before, limit } => {
+                let all = self.overviews(user, ConversationId(0))?;
+                let (entries, more) = self.entries(user, all, before, limit as usize)?;
+                timeline::Found::Conversations { entries, more }
+            }
+        };
+        Ok(Found::Timeline(found))
     }
-    Ok(())
+
+    /// All conversations of a user above an id, by id.
+    ///
+    /// Their ends are taken from the tail before the disk is read, so that a message which is filed meanwhile is seen
+    /// here or there. (A conversation that is new since the ids were read is left for the next question.)
+    pub(super) fn overviews(&self, user: UserId, after: ConversationId) -> Result<Vec<Overview>, StoreError> {
+        let sql = "SELECT conversation_id FROM member WHERE user_id = ?1 AND conversation_id > ?2 AND device = 0 \
+                   ORDER BY conversation_id";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let ids = select
+            .query_map((user.0, after.0), |row| row.get(0).map(ConversationId))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let ends = self.resident.ends(ids.iter().copied());
+        let sql = concat!(overview!(), " AND m.conversation_id > ?2 ORDER BY m.conversation_id");
+        let mut select = self.conn.prepare_cached(sql)?;
+        let mut rows = select.query((user.0, after.0))?;
+        let mut known = ids.into_iter().zip(ends).peekable();
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let mut overview = overview_of(row, user)?;
+            while known.next_if(|(id, _)| *id < overview.conversation).is_some() {}
+            let Some((_, end)) = known.next_if(|(id, _)| *id == overview.conversation) else { continue };
+            lay_over(&mut overview, end);
+            if is_published(&overview) {
+                all.push(overview);
+            }
+        }
+        Ok(all)
+    }
+
+    fn overview(&self, user: UserId, conversation: ConversationId) -> Result<Option<Overview>, StoreError> {
+        let end = self.resident.end(conversation);
+        let sql = concat!(overview!(), " AND m.conversation_id = ?2");
+        let mut select = self.conn.prepare_cached(sql)?;
+        let overview = select.query_row((user.0, conversation.0), |row| overview_of(row, user)).optional()?;
+        Ok(overview.map(|mut overview| {
+            lay_over(&mut overview, end);
+            overview
+        }))
+    }
+
+    /// The latest conversations below a bound, as their member sees them.
+    pub(super) fn entries(
+        &mut self,
+        user: UserId,
+        mut all: Vec<Overview>,
+        before: Option<(UnixMillis, ConversationId)>,
+        limit: usize,
+    ) -> Result<Rows<ConversationSummary>, StoreError> {
+        let place = |overview: &Overview| (overview.time, overview.conversation);
+        if let Some(before) = before {
+            all.retain(|overview| place(overview) < before);
+        }
+        let latest_first = |overview: &Overview| Reverse(place(overview));
+        let more = all.len() > limit;
+        if more {
+            all.select_nth_unstable_by_key(limit, latest_first);
+            all.truncate(limit);
+        }
+        all.sort_unstable_by_key(latest_first);
+        let entries = all.iter().map(|overview| self.entry(user, overview)).collect::<Result<_, _>>()?;
+        Ok((entries, more))
+    }
+
+    fn entry(&mut self, user: UserId, overview: &Overview) -> Result<ConversationSummary, StoreError> {
+        let id = overview.conversation.0;
+        let (name, peer_cursors) = match overview.peer {
+            Some(peer) => {
+                let sql = "SELECT delivered_seq, read_seq FROM member \
+                           WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
+                let mut select = self.conn.prepare_cached(sql)?;
+                let cursors =
+                    select.query_row((id, peer.0), |row| Ok([Some(seq(row, 0)?), Some(seq(row, 1)?)]));
+                (Box::from(&*self.names.get(self.conn, peer)?), cursors.optional()?.unwrap_or_default())
+            }
+            None => {
+                let mut select = self.conn.prepare_cached("SELECT name FROM conversation WHERE id = ?1")?;
+                let name: Option<Box<str>> = select.query_row([id], |row| row.get(0))?;
+                (name.unwrap_or_default(), [None; 2])
+            }
+        };
+        debug_assert!(overview.peer != Some(user));
+        Ok(overview.entry(name, peer_cursors))
+    }
+
+    fn feed(
+        &mut self,
+        from: (ConversationId, Seq),
+        limit: usize,
+        bytes: usize,
+    ) -> Result<timeline::Found, StoreError> {
+        let (limit, is_fed) = (limit.max(1), is_fed(bytes));
+        let page = pages::after(self.conn, self.resident, self.names, from, limit, is_fed)?;
+        Ok(timeline::Found::Feed { messages: page.messages, more: page.more })
+    }
+
+    fn history(
+        &mut self,
+        overview: &Overview,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<timeline::Found, StoreError> {
+        let first_seq = overview.first;
+        let (conn, resident, names, id) = (self.conn, self.resident, &mut *self.names, overview.conversation);
+        let page = match direction {
+            Direction::After(bound) => {
+                let from = (id, bound.max(first_seq.prev()));
+                pages::after(conn, resident, names, from, limit, is_too_long())?
+            }
+            Direction::Before(bound) => {
+                let below = (id, bound);
+                let mut page = pages::before(conn, resident, names, below, first_seq, limit, is_too_long())?;
+                page.messages.reverse();
+                page
+            }
+        };
+        Ok(timeline::Found::History { messages: page.messages, more: page.more, first_seq })
+    }
 }
 
-fn page_seq(row: &rusqlite::Row<'_>) -> rusqlite::Result<Seq> {
-    let key: i64 = row.get(0)?;
-    Ok(parts(key as u64).1)
+/// The tail knows the end better. Cursors were moved by who had seen what they point at, so the end is not below.
+fn lay_over(overview: &mut Overview, end: Option<End>) {
+    if let Some(end) = end
+        && end.last >= overview.last
+    {
+        (overview.last, overview.time) = (end.last, end.time);
+    }
+    overview.last = overview.last.max(overview.delivered).max(overview.read);
 }
 
-/// Where a month of a conversation begins.
-#[derive(Clone, Copy, Debug)]
-struct Segment {
-    month: Month,
-    first: Seq,
+/// A direct conversation begins with a message; before its outcome is published nobody sees it.
+fn is_published(overview: &Overview) -> bool {
+    overview.kind == ConversationKind::Group || overview.last > Seq(0)
 }
 
-fn segments(conn: &Connection, conversation: ConversationId) -> rusqlite::Result<Vec<Segment>> {
-    let sql = "SELECT month, first_seq FROM segment WHERE conversation_id = ?1 ORDER BY month";
-    let mut select = conn.prepare_cached(sql)?;
-    let rows = select.query_map([conversation.0], |row| {
-        let first: i64 = row.get(1)?;
-        Ok(Segment { month: row.get(0)?, first: Seq(first as u64) })
-    })?;
-    rows.collect()
+fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
+    let kind = kind_of(row.get(1)?);
+    let (low, high): (Option<u32>, Option<u32>) = (row.get(2)?, row.get(3)?);
+    let peer = if low == Some(user.0) { high } else { low };
+    let time: i64 = row.get(5)?;
+    Ok(Overview {
+        conversation: ConversationId(row.get(0)?),
+        kind,
+        peer: peer.map(UserId),
+        last: seq(row, 4)?,
+        time: UnixMillis(time as u64),
+        first: seq(row, 6)?,
+        delivered: seq(row, 7)?,
+        read: seq(row, 8)?,
+    })
 }
 
-/// A stored entry as everybody gets it.
-pub fn message(
-    conn: &Connection,
-    names: &mut Names,
-    conversation: ConversationId,
-    seq: Seq,
-    entry: Entry<'_>,
-) -> Result<Arc<Message>, StoreError> {
-    Ok(Arc::new(Message {
-        conversation,
-        kind: entry.kind,
-        seq,
-        from: entry.sender,
-        name: names.get(conn, entry.sender)?,
-        content_type: content_type_of(entry.content_type),
-        content: entry.content.into(),
-        time: entry.time,
-        cid: (!is_server_cid(entry.cid)).then(|| entry.cid.into()),
-    }))
+/// Where the member is behind; the first page of those.
+pub(super) fn unread(all: &[Overview]) -> UnreadPage {
+    let mut behind = all.iter().filter(|overview| overview.last > overview.delivered);
+    let rows = behind.by_ref().take(UNREAD_MAX).map(|overview| overview.unread());
+    UnreadPage { rows: rows.collect(), more: behind.next().is_some() }
 }

@@ -1,11 +1,11 @@
 //! Several threads at once: what order and what reads promise all the same.
 
-use super::super::super::story::{BEGIN, append};
 use super::super::Mysql;
-use super::super::threads::{SCRIBES, Threads};
+use super::super::threads::{APPENDERS, Threads};
 use super::mariadb::MariaDb;
 use super::{next_outcome, target_on};
-use crate::Outcome;
+use crate::conformance::{BEGIN, append};
+use crate::outcome::Outcome;
 use logic::contract::message::{Append, StreamId};
 use logic::contract::{Denial, Found, Read, Ticket, Write, Written, account, message, timeline};
 use runtime::queue::{Bell, Inbox, Outbox, queue};
@@ -34,7 +34,7 @@ impl Busy {
         Mysql::prepare(target.clone()).unwrap();
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(4096, &bell);
-        let threads = Threads::start(&target, SCRIBES, &outbox).unwrap();
+        let threads = Threads::start(&target, APPENDERS, &outbox).unwrap();
         Busy { writes: threads.writes(), threads, outcomes, bell, database }
     }
 

@@ -9,13 +9,16 @@ mod ports;
 #[path = "../../../../server/tests/support/system.rs"]
 mod system;
 
-use super::super::story::{BEGIN, Play, STORIES, Stage};
-use super::super::{Outcome, Publish, Reader, Store, StoreError};
-use super::link::{Link, Purpose, Target, first};
+use super::connection::{Connection, Purpose, Server};
+use super::record::first;
 use super::sql::Sql;
 use super::threads::Threads;
-use super::{Mysql, account, schema};
-use crate::StorageUrl;
+use super::{Mysql, schema, token};
+use crate::conformance::{BEGIN, CASES, Fixture, Scenario};
+use crate::error::StoreError;
+use crate::outcome::Outcome;
+use crate::settings::StorageUrl;
+use crate::store::{Publish, Reader, Store};
 use logic::contract::{Found, Read, Ticket, Write, Written, group, message};
 use mariadb::MariaDb;
 use runtime::queue::{Bell, Inbox, queue};
@@ -29,17 +32,17 @@ use wire::UnixMillis;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A target on the shared server, in a database that is not there yet, with a clock that the test sets.
-fn target(hands: &Arc<AtomicU64>) -> Target {
+fn target(hands: &Arc<AtomicU64>) -> Server {
     target_on(MariaDb::shared(), hands)
 }
 
 /// The same on another server.
-fn target_on(server: &MariaDb, hands: &Arc<AtomicU64>) -> Target {
+fn target_on(server: &MariaDb, hands: &Arc<AtomicU64>) -> Server {
     let StorageUrl::Mysql(database) = StorageUrl::parse(&server.url(&server.new_name())).unwrap() else {
         panic!()
     };
     let password = database.password.clone();
-    Target { database, password, accept_weak_durability: false, hands: Some(Arc::clone(hands)) }
+    Server { database, password, accept_weak_durability: false, hands: Some(Arc::clone(hands)) }
 }
 
 /// What the threads of a store say next.
@@ -56,7 +59,7 @@ fn next_outcome(outcomes: &Inbox<Outcome>, bell: &Bell) -> Outcome {
 
 /// A store on that server: all its threads, behind the face of one that is called and answers.
 struct OnServer {
-    target: Target,
+    target: Server,
     hands: Arc<AtomicU64>,
     threads: Option<Threads>,
     outcomes: Inbox<Outcome>,
@@ -70,9 +73,9 @@ impl OnServer {
         let target = target(&hands);
         let bell = Arc::new(Bell::new());
         let (_, outcomes) = queue(1, &bell);
-        let mut stage = OnServer { target, hands, threads: None, outcomes, bell, tickets: 0 };
-        stage.open();
-        stage
+        let mut fixture = OnServer { target, hands, threads: None, outcomes, bell, tickets: 0 };
+        fixture.open();
+        fixture
     }
 
     fn open(&mut self) {
@@ -131,9 +134,9 @@ impl Store for OnServer {
     }
 
     fn housekeep(&mut self) -> Result<bool, StoreError> {
-        let mut link = Link::open(&self.target, Purpose::Schema, true)?;
-        schema::keep_tables(&mut link)?;
-        while account::prune_tokens(&mut link, 2)? > 0 {}
+        let mut conn = Connection::open(&self.target, Purpose::Schema, true)?;
+        schema::keep_tables(&mut conn)?;
+        while token::prune_tokens(&mut conn, 2)? > 0 {}
         Ok(false)
     }
 
@@ -146,7 +149,7 @@ impl Store for OnServer {
     }
 }
 
-impl Stage for OnServer {
+impl Fixture for OnServer {
     fn store(&mut self) -> &mut dyn Store {
         self
     }
@@ -170,10 +173,10 @@ impl Drop for OnServer {
 }
 
 #[test]
-fn every_story_holds_on_a_server() {
-    for (name, story) in STORIES {
+fn every_case_passes_on_a_server() {
+    for (name, case) in CASES {
         println!("{name}");
-        story(&mut Play::on(&mut OnServer::new()));
+        case(&mut Scenario::on(&mut OnServer::new()));
     }
 }
 
@@ -181,20 +184,20 @@ fn every_story_holds_on_a_server() {
 fn every_migration_can_be_repeated() {
     let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
     Mysql::prepare(target.clone()).unwrap();
-    let mut link = Link::open(&target, Purpose::Schema, true).unwrap();
-    let version = |link: &mut Link| {
+    let mut conn = Connection::open(&target, Purpose::Schema, true).unwrap();
+    let version = |conn: &mut Connection| {
         let mut sql = Sql::new();
         sql.statement("SELECT MAX(version) FROM schema_version");
-        first(&link.rows(&sql).unwrap()).unwrap().number(0).unwrap()
+        first(&conn.rows(&sql).unwrap()).unwrap().number(0).unwrap()
     };
-    let newest = version(&mut link);
+    let newest = version(&mut conn);
     for done in 0..newest {
         // As if the node had been cut off behind the last statement of a migration.
         let mut sql = Sql::new();
         sql.statement(format_args!("DELETE FROM schema_version WHERE version > {done}"));
-        link.ask(&sql).unwrap();
+        conn.ask(&sql).unwrap();
         Mysql::prepare(target.clone()).unwrap();
-        assert_eq!(version(&mut link), newest);
+        assert_eq!(version(&mut conn), newest);
     }
 }
 
@@ -207,7 +210,7 @@ fn a_table_in_use_is_waited_for_and_named_as_the_reason() {
         .statement("DELETE FROM schema_version WHERE version = 3")
         .statement("START TRANSACTION")
         .statement("SELECT * FROM node");
-    let mut user = Link::open(&target, Purpose::Reading, true).unwrap();
+    let mut user = Connection::open(&target, Purpose::Reading, true).unwrap();
     user.ask(&sql).unwrap();
     let refused = Mysql::prepare(target.clone()).err().expect("the table is in use").to_string();
     assert!(refused.contains("has been in use for 5 s: end the transaction"), "{refused}");

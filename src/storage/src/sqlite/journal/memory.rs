@@ -1,6 +1,6 @@
 //! A disk in memory that fails as real ones do: of what was not synced a crash leaves any part.
 
-use super::{Disk, SECTOR};
+use super::disk::{Disk, SECTOR};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! What a crash may leave of a journal, and what is read back of it.
 
+use super::super::memory::MemoryDisk;
 use super::*;
 use proptest::prelude::*;
 

@@ -1,9 +1,11 @@
 //! The threads: a reader beside the writer, shutdown, everything on a real file.
 
-use super::super::super::story::{append, appended};
-use super::super::super::thread::{Outcome, start};
-use super::super::super::{Store, story};
 use super::{Hands, open};
+use crate::conformance::BEGIN;
+use crate::conformance::{append, appended};
+use crate::outcome::Outcome;
+use crate::store::Store;
+use crate::threads::start;
 use logic::Ticket;
 use logic::contract::{Found, Read, Write, Written, account, timeline};
 use runtime::queue::{Bell, Inbox, queue};
@@ -17,7 +19,7 @@ use wire::{Direction, Seq, Target, UserId};
 fn a_reader_beside_the_writer_never_sees_a_gap() {
     let folder = tempfile::tempdir().unwrap();
     let hands = Hands::default();
-    hands.set(story::BEGIN);
+    hands.set(BEGIN);
     let mut store = open(&folder.path().join("chat.db"), &hands);
     let names = ["anna", "ben"].map(|name| {
         Write::Account(account::Write::Create { name: name.into(), password: "".into(), nick: None })
@@ -109,7 +111,7 @@ fn the_threads_answer_in_order_and_stop_clean() {
     let bell = Arc::new(Bell::new());
     let (outbox, inbox) = queue(64, &bell);
     let hands = Hands::default();
-    hands.set(story::BEGIN);
+    hands.set(BEGIN);
     let storage = start(Box::new(open(&path, &hands)), outbox).unwrap();
     let (writes, reads) = (storage.writes(), storage.reads());
     let account = |name: &str| {

@@ -1,48 +1,48 @@
 //! Crashes between any two steps: everything acknowledged is there, in its place, once.
 
-use super::super::super::story::{Play, append, appended, walk};
 use super::InMemory;
+use crate::conformance::{Scenario, append, appended, walk};
 use logic::contract::message::Stored;
 use logic::contract::{Written, message};
 use wire::{Seq, Target};
 
 /// Ends the store after `steps` slices of housekeeping, with messages before, between and after.
 fn crash_after(steps: usize) -> bool {
-    let mut stage = InMemory::new();
-    let mut play = Play::on(&mut stage);
-    let users: Vec<_> = (0..6).map(|n| play.user(&format!("user {n}"))).collect();
-    let group = play.group(users[0], "all");
+    let mut fixture = InMemory::new();
+    let mut scenario = Scenario::on(&mut fixture);
+    let users: Vec<_> = (0..6).map(|n| scenario.user(&format!("user {n}"))).collect();
+    let group = scenario.group(users[0], "all");
     for user in &users[1..] {
-        play.join(*user, group);
+        scenario.join(*user, group);
     }
     let mut last = 0;
-    let mut say = |play: &mut Play<'_>, count: u64| {
+    let mut say = |scenario: &mut Scenario<'_>, count: u64| {
         let texts = (0..count).map(|n| {
             let sender = users[n as usize % users.len()];
             append(sender, Target::Conversation(group), &format!("c{}", last + n), "hello")
         });
-        for written in play.all(texts.collect()) {
+        for written in scenario.all(texts.collect()) {
             last += 1;
             assert_eq!(appended(&written).seq, Seq(last));
         }
     };
-    // Long enough that each stage of filing takes more than one slice.
-    say(&mut play, 9000);
-    play.wait(70_000_000);
+    // Long enough that each fixture of filing takes more than one slice.
+    say(&mut scenario, 9000);
+    scenario.wait(70_000_000);
     let mut more = true;
     for _ in 0..steps {
-        more = play.stage.store().housekeep().unwrap();
-        say(&mut play, 1);
+        more = scenario.fixture.store().housekeep().unwrap();
+        say(&mut scenario, 1);
     }
-    play.stage.restart();
-    assert_eq!(play.stage.store().backlog(), 0, "start-up files what is left");
-    say(&mut play, 10);
+    scenario.fixture.restart();
+    assert_eq!(scenario.fixture.store().backlog(), 0, "start-up files what is left");
+    say(&mut scenario, 10);
     let all: Vec<u64> = (1..=last).collect();
-    play.look_thrice(|play| assert_eq!(walk(play, users[1], group, 200, true), all));
+    scenario.look_thrice(|scenario| assert_eq!(walk(scenario, users[1], group, 200, true), all));
     for n in [0, 1, 4095, 4096, 8999, all.len() - 1] {
         let from =
             users.iter().map(|user| append(*user, Target::Conversation(group), &format!("c{n}"), "again"));
-        let outcomes = play.all(from.collect());
+        let outcomes = scenario.all(from.collect());
         let known = outcomes
             .iter()
             .filter(|outcome| matches!(outcome, Written::Message(message::Written::Duplicate { .. })))
@@ -63,19 +63,19 @@ fn filing_may_end_anywhere() {
 
 #[test]
 fn an_outcome_that_nobody_heard_is_found_again() {
-    let mut stage = InMemory::new();
-    let mut play = Play::on(&mut stage);
-    let (anna, ben) = (play.user("anna"), play.user("ben"));
-    let first = play.say(anna, Target::User(ben), "1", "hi");
+    let mut fixture = InMemory::new();
+    let mut scenario = Scenario::on(&mut fixture);
+    let (anna, ben) = (scenario.user("anna"), scenario.user("ben"));
+    let first = scenario.say(anna, Target::User(ben), "1", "hi");
     // The commit happens, its outcome is lost with the process.
     let writes = vec![(logic::Ticket(9), append(anna, Target::User(ben), "2", "lost"))];
-    play.stage.store().write(writes, &mut |_| {}).unwrap();
-    play.stage.restart();
-    match play.one(append(anna, Target::User(ben), "2", "again")) {
+    scenario.fixture.store().write(writes, &mut |_| {}).unwrap();
+    scenario.fixture.restart();
+    match scenario.one(append(anna, Target::User(ben), "2", "again")) {
         Written::Message(message::Written::Duplicate(Stored { conversation, seq, .. })) => {
             assert_eq!((conversation, seq), (first.conversation, Seq(2)));
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(walk(&mut play, ben, first.conversation, 5, true), [1, 2]);
+    assert_eq!(walk(&mut scenario, ben, first.conversation, 5, true), [1, 2]);
 }

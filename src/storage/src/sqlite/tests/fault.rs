@@ -1,8 +1,9 @@
 //! Full disks, refused commits, a second process.
 
-use super::super::super::story::{Play, Stage, append, appended, walk};
-use super::super::super::{Store, StoreError};
 use super::{Hands, InMemory, open};
+use crate::conformance::{Fixture, Scenario, append, appended, walk};
+use crate::error::StoreError;
+use crate::store::Store;
 use logic::Ticket;
 use logic::contract::{Denial, Write, Written, account, group};
 use std::sync::Arc;
@@ -17,33 +18,33 @@ fn outcomes_of(store: &mut dyn Store, writes: Vec<Write>) -> (Vec<Written>, Resu
     (outcomes, result)
 }
 
-fn pair(stage: &mut dyn Stage) -> (UserId, UserId, ConversationId) {
-    let mut play = Play::on(stage);
-    let (anna, ben) = (play.user("anna"), play.user("ben"));
-    let conversation = play.say(anna, Target::User(ben), "first", "hi").conversation;
+fn pair(fixture: &mut dyn Fixture) -> (UserId, UserId, ConversationId) {
+    let mut scenario = Scenario::on(fixture);
+    let (anna, ben) = (scenario.user("anna"), scenario.user("ben"));
+    let conversation = scenario.say(anna, Target::User(ben), "first", "hi").conversation;
     (anna, ben, conversation)
 }
 
 #[test]
 fn a_full_disk_refuses_and_recovers() {
-    let mut stage = InMemory::new();
-    let (anna, ben, conversation) = pair(&mut stage);
-    let limit = |stage: &mut InMemory, pages: u32| {
-        stage.sqlite().conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
-        stage.disk.set_full(pages == 1);
+    let mut fixture = InMemory::new();
+    let (anna, ben, conversation) = pair(&mut fixture);
+    let limit = |fixture: &mut InMemory, pages: u32| {
+        fixture.sqlite().conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        fixture.disk.set_full(pages == 1);
     };
-    limit(&mut stage, 1);
+    limit(&mut fixture, 1);
     let text = "x".repeat(2000);
     let mut stored = 1;
     let mut refused = 0;
     let mut unknown = Vec::new();
     for round in 0..40 {
         if round == 30 {
-            limit(&mut stage, 1 << 30);
+            limit(&mut fixture, 1 << 30);
         }
         let cids: Vec<String> = (0..10).map(|n| format!("{round} {n}")).collect();
         let texts = cids.iter().map(|cid| append(anna, Target::Conversation(conversation), cid, &text));
-        let (outcomes, result) = outcomes_of(stage.store(), texts.collect());
+        let (outcomes, result) = outcomes_of(fixture.store(), texts.collect());
         assert_eq!(outcomes.len(), 10);
         match result {
             Ok(()) => {
@@ -60,40 +61,42 @@ fn a_full_disk_refuses_and_recovers() {
             }
         }
         // Filing fails as well, or does not; nothing is lost by it.
-        match stage.store().housekeep() {
+        match fixture.store().housekeep() {
             Ok(_) => {}
             Err(error) => assert!(!error.is_fatal(), "{error}"),
         }
         assert_eq!(
-            walk(&mut resume(&mut stage), ben, conversation, 200, true),
+            walk(&mut resume(&mut fixture), ben, conversation, 200, true),
             (1..=stored).collect::<Vec<_>>()
         );
     }
     assert!(refused > 5, "the disk was not full");
     for cid in unknown {
-        let (outcomes, result) =
-            outcomes_of(stage.store(), vec![append(anna, Target::Conversation(conversation), &cid, "retry")]);
+        let (outcomes, result) = outcomes_of(
+            fixture.store(),
+            vec![append(anna, Target::Conversation(conversation), &cid, "retry")],
+        );
         result.unwrap();
         stored += 1;
         assert_eq!(appended(&outcomes[0]).seq, Seq(stored), "what was refused was not stored");
     }
-    let mut play = resume(&mut stage);
-    play.look_thrice(|play| {
-        assert_eq!(walk(play, ben, conversation, 200, true), (1..=stored).collect::<Vec<_>>());
+    let mut scenario = resume(&mut fixture);
+    scenario.look_thrice(|scenario| {
+        assert_eq!(walk(scenario, ben, conversation, 200, true), (1..=stored).collect::<Vec<_>>());
     });
 }
 
-fn resume(stage: &mut InMemory) -> Play<'_> {
-    Play::on(stage)
+fn resume(fixture: &mut InMemory) -> Scenario<'_> {
+    Scenario::on(fixture)
 }
 
 #[test]
 fn a_refused_commit_leaves_nothing_behind() {
-    let mut stage = InMemory::new();
-    let (anna, ben, conversation) = pair(&mut stage);
+    let mut fixture = InMemory::new();
+    let (anna, ben, conversation) = pair(&mut fixture);
     let refuse = Arc::new(AtomicBool::new(true));
     let hook = Arc::clone(&refuse);
-    stage.sqlite().conn.commit_hook(Some(move || hook.load(Ordering::Relaxed))).unwrap();
+    fixture.sqlite().conn.commit_hook(Some(move || hook.load(Ordering::Relaxed))).unwrap();
     let batch = || {
         vec![
             Write::Account(account::Write::Create { name: "cleo".into(), password: "".into(), nick: None }),
@@ -102,22 +105,22 @@ fn a_refused_commit_leaves_nothing_behind() {
             append(ben, Target::User(UserId(ben.0 + 1)), "new", "x"),
         ]
     };
-    let (outcomes, result) = outcomes_of(stage.store(), batch());
+    let (outcomes, result) = outcomes_of(fixture.store(), batch());
     assert!(matches!(result, Err(StoreError::Unavailable(_))));
     assert_eq!(outcomes.len(), 4);
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Written::Unavailable)));
-    assert_eq!(walk(&mut resume(&mut stage), ben, conversation, 10, true), [1]);
+    assert_eq!(walk(&mut resume(&mut fixture), ben, conversation, 10, true), [1]);
     refuse.store(false, Ordering::Relaxed);
-    let (outcomes, result) = outcomes_of(stage.store(), batch());
+    let (outcomes, result) = outcomes_of(fixture.store(), batch());
     result.unwrap();
     assert!(matches!(outcomes[0], Written::Account(account::Written::Created { .. })));
     assert_eq!(appended(&outcomes[2]).seq, Seq(2));
     let opened = appended(&outcomes[3]);
     assert_eq!(opened.seq, Seq(1));
-    let mut play = resume(&mut stage);
-    play.look_thrice(|play| {
-        assert_eq!(walk(play, ben, conversation, 10, true), [1, 2]);
-        assert_eq!(walk(play, ben, opened.conversation, 10, true), [1]);
+    let mut scenario = resume(&mut fixture);
+    scenario.look_thrice(|scenario| {
+        assert_eq!(walk(scenario, ben, conversation, 10, true), [1, 2]);
+        assert_eq!(walk(scenario, ben, opened.conversation, 10, true), [1]);
     });
 }
 
@@ -125,8 +128,8 @@ fn a_refused_commit_leaves_nothing_behind() {
 #[test]
 fn any_statement_may_fail() {
     for budget in (0..600).step_by(7) {
-        let mut stage = InMemory::new();
-        let (anna, ben, conversation) = pair(&mut stage);
+        let mut fixture = InMemory::new();
+        let (anna, ben, conversation) = pair(&mut fixture);
         let left = Arc::new(AtomicU32::new(budget));
         let countdown = Arc::clone(&left);
         let spend = move || {
@@ -134,13 +137,15 @@ fn any_statement_may_fail() {
             countdown.store(left.saturating_sub(1), Ordering::Relaxed);
             left == 0
         };
-        stage.sqlite().conn.progress_handler(1, Some(spend)).unwrap();
+        fixture.sqlite().conn.progress_handler(1, Some(spend)).unwrap();
         let mut stored = vec!["first".to_owned()];
         let mut unknown = None;
         for round in 0..6 {
             let cid = format!("c{round}");
-            let (outcomes, result) =
-                outcomes_of(stage.store(), vec![append(anna, Target::Conversation(conversation), &cid, "x")]);
+            let (outcomes, result) = outcomes_of(
+                fixture.store(),
+                vec![append(anna, Target::Conversation(conversation), &cid, "x")],
+            );
             match result {
                 Ok(()) => stored.push(appended(&outcomes[0]).cid.as_deref().unwrap().to_owned()),
                 Err(error) if error.is_fatal() => {
@@ -151,15 +156,15 @@ fn any_statement_may_fail() {
                 }
                 Err(_) => assert!(matches!(outcomes[0], Written::Unavailable)),
             }
-            let _ = stage.store().housekeep();
+            let _ = fixture.store().housekeep();
             if round == 3 {
                 left.store(u32::MAX, Ordering::Relaxed);
             }
         }
-        stage.sqlite().conn.progress_handler(1, None::<fn() -> bool>).unwrap();
-        stage.restart();
-        let mut play = resume(&mut stage);
-        let (messages, more, _) = play.history(ben, conversation, wire::Direction::After(Seq(0)), 50);
+        fixture.sqlite().conn.progress_handler(1, None::<fn() -> bool>).unwrap();
+        fixture.restart();
+        let mut scenario = resume(&mut fixture);
+        let (messages, more, _) = scenario.history(ben, conversation, wire::Direction::After(Seq(0)), 50);
         assert!(!more);
         let mut found: Vec<_> = messages.iter().map(|message| message.cid.as_deref().unwrap()).collect();
         if unknown.is_some() && found.last().copied() == unknown.as_deref() {
@@ -206,22 +211,22 @@ fn its_files_are_for_their_owner_alone() {
 /// the next one takes its place and must be seen.
 #[test]
 fn nobody_joins_behind_a_message_that_was_not_promised() {
-    let mut stage = InMemory::new();
-    let (anna, ben, _) = pair(&mut stage);
-    let group = Play::on(&mut stage).group(anna, "all");
-    stage.disk.set_sync_fails(true);
+    let mut fixture = InMemory::new();
+    let (anna, ben, _) = pair(&mut fixture);
+    let group = Scenario::on(&mut fixture).group(anna, "all");
+    fixture.disk.set_sync_fails(true);
     let batch = vec![
         append(anna, Target::Conversation(group), "lost", "lost"),
         Write::Group(group::Write::Join { user: ben, conversation: group }),
     ];
-    let (outcomes, result) = outcomes_of(stage.store(), batch);
+    let (outcomes, result) = outcomes_of(fixture.store(), batch);
     assert!(result.unwrap_err().is_fatal() && outcomes.is_empty());
-    stage.restart();
-    let mut play = resume(&mut stage);
-    match play.one(Write::Group(group::Write::Join { user: ben, conversation: group })) {
+    fixture.restart();
+    let mut scenario = resume(&mut fixture);
+    match scenario.one(Write::Group(group::Write::Join { user: ben, conversation: group })) {
         Written::Done | Written::Denied(Denial::Conflict) => {}
         other => panic!("{other:?}"),
     }
-    play.say(anna, Target::Conversation(group), "second", "seen");
-    assert_eq!(walk(&mut play, ben, group, 10, true), [1]);
+    scenario.say(anna, Target::Conversation(group), "second", "seen");
+    assert_eq!(walk(&mut scenario, ben, group, 10, true), [1]);
 }

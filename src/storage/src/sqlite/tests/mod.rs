@@ -4,9 +4,10 @@ mod beside;
 mod crash;
 mod fault;
 
-use super::super::story::{Play, STORIES, Stage};
-use super::super::{Clock, Random, Store};
 use super::{MemoryDisk, SqliteStore};
+use crate::conformance::{CASES, Fixture, Scenario};
+use crate::machine::{Clock, Random};
+use crate::store::Store;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,10 +50,10 @@ struct InMemory {
 impl InMemory {
     fn new() -> InMemory {
         let hands = Hands::default();
-        hands.set(super::super::story::BEGIN);
-        let mut stage = InMemory { store: None, disk: MemoryDisk::default(), hands };
-        stage.open(Connection::open_in_memory().unwrap());
-        stage
+        hands.set(crate::conformance::BEGIN);
+        let mut fixture = InMemory { store: None, disk: MemoryDisk::default(), hands };
+        fixture.open(Connection::open_in_memory().unwrap());
+        fixture
     }
 
     fn open(&mut self, conn: Connection) {
@@ -65,7 +66,7 @@ impl InMemory {
     }
 }
 
-impl Stage for InMemory {
+impl Fixture for InMemory {
     fn store(&mut self) -> &mut dyn Store {
         self.sqlite()
     }
@@ -86,9 +87,9 @@ fn open(path: &Path, hands: &Hands) -> SqliteStore {
 }
 
 #[test]
-fn every_story_holds_in_memory() {
-    for (name, story) in STORIES {
+fn every_case_passes_in_memory() {
+    for (name, case) in CASES {
         println!("{name}");
-        story(&mut Play::on(&mut InMemory::new()));
+        case(&mut Scenario::on(&mut InMemory::new()));
     }
 }

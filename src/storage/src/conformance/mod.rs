@@ -1,0 +1,59 @@
+//! The conformance suite: what every store must do, written once and run against each of them.
+
+mod account;
+mod contact;
+mod group;
+mod history;
+mod message;
+mod node;
+mod scenario;
+mod session;
+mod timeline;
+
+pub use scenario::{BEGIN, Fixture, Scenario, append, appended, walk};
+
+/// A case, which begins with an empty store.
+pub type Case = fn(&mut Scenario<'_>);
+
+/// All cases by name.
+pub const CASES: &[(&str, Case)] = &[
+    ("account names are unique by key", account::account_names_are_unique_by_key),
+    ("tokens expire and can be extended and revoked", session::tokens_expire_and_can_be_extended_and_revoked),
+    ("friendship is mutual", contact::friendship_is_mutual),
+    ("friends are paged", contact::friends_are_paged),
+    ("group members have roles", group::group_members_have_roles),
+    ("a new member sees only later messages", group::a_new_member_sees_only_later_messages),
+    ("timelines have no gaps", message::timelines_have_no_gaps),
+    ("only members can write and read", message::only_members_can_write_and_read),
+    (
+        "a direct conversation is the same for both users",
+        message::a_direct_conversation_is_the_same_for_both_users,
+    ),
+    ("a cid is stored once", message::a_cid_is_stored_once),
+    ("cids are remembered for a day", message::cids_are_remembered_for_a_day),
+    ("texts are stored unchanged", message::texts_are_stored_unchanged),
+    ("history pages are bounded in size", message::history_pages_are_bounded_in_size),
+    ("history spans months", history::history_spans_months),
+    ("months stay in order when the clock goes back", history::months_stay_in_order_when_the_clock_goes_back),
+    ("cursors never move back", timeline::cursors_never_move_back),
+    ("a login view shows where the user is behind", timeline::a_login_view_shows_where_the_user_is_behind),
+    ("conversations are listed latest first", timeline::conversations_are_listed_latest_first),
+    ("unread conversations are paged", timeline::unread_conversations_are_paged),
+    ("a claim raises the epoch", session::a_claim_raises_the_epoch),
+    ("a superseded session writes nothing", session::a_superseded_session_writes_nothing),
+    (
+        "a session survives its connection for its grace",
+        session::a_session_survives_its_connection_for_its_grace,
+    ),
+    ("a claim can spare a connected session", session::a_claim_can_spare_a_connected_session),
+    ("claims of other nodes are listed", node::claims_of_other_nodes_are_listed),
+    (
+        "a node that may not have been heard is reported",
+        node::a_node_that_may_not_have_been_heard_is_reported,
+    ),
+    (
+        "undelivered conversations are listed for a node",
+        node::undelivered_conversations_are_listed_for_a_node,
+    ),
+    ("a roster lists every member with its cursor", node::a_roster_lists_every_member_with_its_cursor),
+];

@@ -1,0 +1,187 @@
+//! What a case runs on: a store, a clock, and the verbs of the contract.
+
+use crate::store::Store;
+use logic::contract::message::Append;
+use logic::contract::{self, Epoch, Found, Read, Ticket, Write, Written, group, timeline};
+use std::sync::Arc;
+use wire::account::Who;
+use wire::timeline::ConversationSummary;
+use wire::{ConversationId, Direction, Message, Seq, Target, UnixMillis, UserId};
+
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// When stories begin: 2026-01-30, noon.
+pub const BEGIN: UnixMillis = UnixMillis(1_769_774_400_000);
+
+/// A store to scenario on.
+pub trait Fixture {
+    fn store(&mut self) -> &mut dyn Store;
+    /// Ends it without warning and opens it again.
+    fn restart(&mut self);
+    /// Sets the clock that it sees.
+    fn set_time(&mut self, time: UnixMillis);
+}
+
+/// A fixture with words to act by.
+pub struct Scenario<'a> {
+    pub fixture: &'a mut dyn Fixture,
+    pub now: UnixMillis,
+    tickets: u64,
+}
+
+impl Scenario<'_> {
+    pub fn on(fixture: &mut dyn Fixture) -> Scenario<'_> {
+        fixture.set_time(BEGIN);
+        Scenario { fixture, now: BEGIN, tickets: 0 }
+    }
+
+    pub fn wait(&mut self, millis: u64) {
+        self.now.0 += millis;
+        self.fixture.set_time(self.now);
+    }
+
+    /// Carries out one batch; outcomes come in order.
+    pub fn all(&mut self, writes: Vec<Write>) -> Vec<Written> {
+        let first = self.tickets;
+        self.tickets += writes.len() as u64;
+        let batch = (first..).map(Ticket).zip(writes).collect();
+        let mut outcomes = Vec::new();
+        self.fixture.store().write(batch, &mut |batch| outcomes.extend(batch)).unwrap();
+        assert!((first..self.tickets).eq(outcomes.iter().map(|(ticket, _)| ticket.0)));
+        outcomes.into_iter().map(|(_, written)| written).collect()
+    }
+
+    pub fn one(&mut self, write: Write) -> Written {
+        self.all(vec![write]).pop().unwrap()
+    }
+
+    pub fn read(&mut self, read: Read) -> Found {
+        self.fixture.store().read(&read)
+    }
+
+    pub fn file(&mut self) {
+        while self.fixture.store().housekeep().unwrap() {}
+    }
+
+    /// Runs `look` three times: on what is resident, on what is filed, and after a restart.
+    pub fn look_thrice(&mut self, mut look: impl FnMut(&mut Self)) {
+        look(self);
+        self.file();
+        look(self);
+        self.fixture.restart();
+        look(self);
+    }
+
+    pub fn user(&mut self, name: &str) -> UserId {
+        match self.one(Write::Account(contract::account::Write::Create {
+            name: name.into(),
+            password: "$hash".into(),
+            nick: None,
+        })) {
+            Written::Account(contract::account::Written::Created { user, .. }) => user,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn group(&mut self, owner: UserId, name: &str) -> ConversationId {
+        match self.one(Write::Group(group::Write::Create { owner, name: name.into(), desc: "about".into() }))
+        {
+            Written::Group(group::Written::Created(conversation)) => conversation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn join(&mut self, user: UserId, conversation: ConversationId) {
+        let joined = self.one(Write::Group(group::Write::Join { user, conversation }));
+        assert!(matches!(joined, Written::Done), "{joined:?}");
+    }
+
+    /// Sends, and expects it to be stored.
+    pub fn say(&mut self, sender: UserId, target: Target, cid: &str, content: &str) -> Arc<Message> {
+        appended(&self.one(append(sender, target, cid, content)))
+    }
+
+    pub fn history(
+        &mut self,
+        user: UserId,
+        conversation: ConversationId,
+        direction: Direction,
+        limit: u32,
+    ) -> (Vec<Arc<Message>>, bool, Seq) {
+        match self.read(Read::Timeline(timeline::Read::History { user, conversation, direction, limit })) {
+            Found::Timeline(timeline::Found::History { messages, more, first_seq }) => {
+                (messages, more, first_seq)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn conversations(
+        &mut self,
+        user: UserId,
+        before: Option<(UnixMillis, ConversationId)>,
+        limit: u32,
+    ) -> (Vec<ConversationSummary>, bool) {
+        match self.read(Read::Timeline(timeline::Read::Conversations { user, before, limit })) {
+            Found::Timeline(timeline::Found::Conversations { entries, more }) => (entries, more),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub fn append(sender: UserId, target: Target, cid: &str, content: &str) -> Write {
+    Write::Message(contract::message::Write::Append(Append {
+        sender,
+        epoch: Epoch::NONE,
+        sender_name: format!("name of {sender}").into(),
+        target,
+        cid: cid.into(),
+        content_type: "text".into(),
+        content: content.into(),
+        stream: None,
+    }))
+}
+
+pub fn appended(written: &Written) -> Arc<Message> {
+    match written {
+        Written::Message(contract::message::Written::Appended { message, members, .. }) => {
+            assert!(members.contains(&message.from) && members.is_sorted());
+            Arc::clone(message)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn by_name(name: &str) -> Who {
+    Who::Name(name.into())
+}
+
+pub fn seqs(messages: &[Arc<Message>]) -> Vec<u64> {
+    messages.iter().map(|message| message.seq.0).collect()
+}
+
+/// Pages through a whole timeline one way; gives its seqs in the order of the way.
+pub fn walk(
+    scenario: &mut Scenario<'_>,
+    user: UserId,
+    conversation: ConversationId,
+    limit: u32,
+    upwards: bool,
+) -> Vec<u64> {
+    let mut all = Vec::new();
+    let mut bound = if upwards { Seq(0) } else { Seq::MAX };
+    loop {
+        let direction = if upwards { Direction::After(bound) } else { Direction::Before(bound) };
+        let (messages, more, _) = scenario.history(user, conversation, direction, limit);
+        let mut page = seqs(&messages);
+        assert!(page.is_sorted() && page.len() <= limit as usize && (!more || !page.is_empty()));
+        if !upwards {
+            page.reverse();
+        }
+        all.extend(&page);
+        match page.last() {
+            Some(last) if more => bound = Seq(*last),
+            _ => return all,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Fencing: the latest epochs of accounts, read under a lock.
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::record::Record;
+use super::sql::Sql;
+use logic::contract::{Epoch, Fence};
+use std::collections::HashMap;
+use wire::UserId;
+
+/// Whether no later session of the user was claimed; none can be before this transaction ends.
+pub fn is_in_force(conn: &mut Connection, Fence { user, epoch }: Fence) -> Result<bool, Failure> {
+    let mut sql = Sql::new();
+    sql.statement(epochs([user].into_iter()));
+    Ok(latest(&conn.rows(&sql)?)?.get(&user).is_none_or(|latest| *latest <= epoch))
+}
+
+/// The question for the latest epochs of these users. Locks what it looks at, so that it stays true to the end of the
+/// transaction: therefore it names no epoch, as READ COMMITTED gives back the lock of a row that a condition leaves out.
+pub fn epochs(users: impl Iterator<Item = UserId>) -> Sql {
+    let mut users: Vec<UserId> = users.collect();
+    users.sort_unstable();
+    users.dedup();
+    let mut sql = Sql::new();
+    sql.push("SELECT user_id, epoch FROM session FORCE INDEX (PRIMARY) WHERE user_id IN ")
+        .set(&users)
+        .push(" ORDER BY user_id LOCK IN SHARE MODE");
+    sql
+}
+
+/// The answer to [`epochs`].
+pub fn latest(rows: &[Record]) -> Result<HashMap<UserId, Epoch>, Failure> {
+    rows.iter().map(|row| Ok((row.user(0)?, Epoch(row.number(1)? as u32)))).collect()
+}

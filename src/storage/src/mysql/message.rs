@@ -1,0 +1,408 @@
+//! Group commit: a batch of messages of any size in two round trips.
+//!
+//! ```text
+//!   1  START TRANSACTION; lock the conversations in id order; look the cids up; what time is it?
+//!      (3 once more: who are the members of the groups whose members have changed?)
+//!   2  INSERT messages; INSERT cids; UPDATE conversations; COMMIT
+//! ```
+//!
+//! Everything that decides whether a message may be stored is read after the locks, so whoever changed it and committed
+//! first wins. A conversation that somebody else has locked is left out and waits for the next batch.
+
+use super::connection::{Connection, NOW};
+use super::failure::{Cause, Failure};
+use super::fence;
+use super::member_cache::{MemberCache, Members};
+use super::record::Record;
+use super::record::first;
+use super::sent;
+use super::sql::{CASE_MAX, Sql};
+use crate::calendar::{self, Month};
+use crate::column::kind_of;
+use foldhash::{HashMap, HashMapExt};
+use logic::contract::message::{Append, Stored};
+use logic::contract::{Denial, Epoch, Ticket, Written, message};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::{ConversationId, Seq, UnixMillis};
+
+/// A message that could not be stored for so long is not stored any more: longer than any other node may stand still
+/// with its conversation locked.
+pub const LATE: Duration = Duration::from_secs(5);
+
+/// A message on its way into its conversation.
+#[derive(Debug)]
+pub struct Entry {
+    /// Whose outcome this is.
+    pub ticket: Ticket,
+    /// Where it goes; not yet known whether that exists.
+    pub conversation: ConversationId,
+    pub append: Append,
+    pub since: Instant,
+    /// A commit that had it was not answered: it may be stored, by nobody but us.
+    pub is_in_doubt: bool,
+}
+
+/// What becomes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has its place: from now on, or in truth since a commit whose answer was lost.
+    Stored(Stored),
+    /// It was stored before.
+    Duplicate(Stored),
+    /// Its sender is no member.
+    Forbidden,
+    /// Its sender has a newer session.
+    Superseded,
+    /// It has waited too long and is not stored.
+    Late,
+    /// Its conversation is locked by somebody else.
+    Elsewhere,
+}
+
+/// What is to be written of a batch whose conversations are locked.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What becomes of each entry, once the plan is carried out.
+    pub verdicts: Vec<Verdict>,
+    /// The entries that are to be written.
+    new: Vec<(usize, Stored)>,
+    ends: Vec<End>,
+    now: UnixMillis,
+}
+
+/// Why a plan was not carried out.
+#[derive(Debug)]
+pub struct Undone {
+    pub failure: Failure,
+    /// Whether it may have been carried out all the same.
+    pub is_in_doubt: bool,
+}
+
+/// A conversation as the plan finds it and leaves it.
+#[derive(Debug)]
+struct End {
+    conversation: ConversationId,
+    last: Seq,
+    month: Month,
+    version: i64,
+    time: UnixMillis,
+    /// The first message of a month that the conversation enters.
+    entered: Option<Seq>,
+    is_changed: bool,
+}
+
+impl Plan {
+    /// Locks and looks. `clock` is what the database's clock said last.
+    pub fn make(
+        conn: &mut Connection,
+        cache: &mut MemberCache,
+        clock: &mut Option<UnixMillis>,
+        entries: &[Entry],
+    ) -> Result<Plan, Failure> {
+        let mut conversations: Vec<ConversationId> = entries.iter().map(|entry| entry.conversation).collect();
+        conversations.sort_unstable();
+        conversations.dedup();
+        let is_fenced = |entry: &&Entry| entry.append.epoch != Epoch::NONE;
+        let fenced: Vec<_> = entries.iter().filter(is_fenced).map(|entry| entry.append.sender).collect();
+        let mut latest;
+        let (locked, found, now) = loop {
+            let days = sent::days(match *clock {
+                Some(time) => time,
+                None => conn.now()?,
+            });
+            let mut sql = conn.begin();
+            let opening = sql.statements();
+            sql.push("SELECT id, kind, low_id, high_id, last_seq, month, member_version FROM conversation FORCE INDEX (PRIMARY) WHERE id IN ")
+                .set(&conversations)
+                .push(" ORDER BY id FOR UPDATE SKIP LOCKED")
+                .end()
+                .statement(format_args!("SELECT {NOW}"));
+            let cids = entries.iter().map(|entry| (entry.append.sender, &*entry.append.cid));
+            sent::ask(&mut sql, days, cids);
+            if !fenced.is_empty() {
+                sql.push(fence::epochs(fenced.iter().copied())).end();
+            }
+            let answers = conn.ask(&sql)?;
+            let [locked, time, sent, sessions @ ..] = &answers[opening..] else {
+                unreachable!("an answer a statement")
+            };
+            latest = sessions
+                .first()
+                .map_or_else(|| Ok(std::collections::HashMap::new()), |answer| fence::latest(&answer.rows))?;
+            let now = first(&time.rows)?.time(0)?;
+            *clock = Some(now);
+            if days[0] == calendar::day_of(now) {
+                break (locked_ends(&locked.rows, cache)?, sent::found(&sent.rows)?, now);
+            }
+            // The first batch of a day looked at yesterday's tables: once more, with today's.
+            roll_back(conn)?;
+        };
+        let Locked { mut ends, unknown } = locked;
+        learn_members(conn, cache, &unknown)?;
+        let missing = missing(conn, cache, &conversations, &ends)?;
+
+        let mut plan = Plan { now, ..Plan::default() };
+        let mut of_batch: HashMap<(wire::UserId, &str), Stored> = HashMap::new();
+        for (number, entry) in entries.iter().enumerate() {
+            let (sender, cid) = (entry.append.sender, &*entry.append.cid);
+            let found = sent::place(&found, sender, cid).or_else(|| of_batch.get(&(sender, cid)).copied());
+            let at = ends.binary_search_by_key(&entry.conversation, |end| end.conversation);
+            let verdict = match (found, at) {
+                // Nobody but us has stored it since it was looked up in vain: what was lost was the answer.
+                (Some(place), Ok(_)) if entry.is_in_doubt => Verdict::Stored(place),
+                (Some(_), Err(_)) if entry.is_in_doubt => Verdict::Elsewhere,
+                (Some(place), _) => Verdict::Duplicate(place),
+                (None, Err(_)) if missing.contains(&entry.conversation) => Verdict::Forbidden,
+                (None, Err(_)) => Verdict::Elsewhere,
+                (None, Ok(at)) => {
+                    let end = &mut ends[at];
+                    let head = cache.at(end.conversation, end.version).expect("all members were learnt");
+                    // Who may write is decided here, after the lock; mute and block have their place here, too.
+                    if latest.get(&sender).is_some_and(|latest| *latest > entry.append.epoch) {
+                        Verdict::Superseded
+                    } else if head.members.binary_search(&sender).is_err() {
+                        Verdict::Forbidden
+                    } else if entry.since.elapsed() > LATE {
+                        Verdict::Late
+                    } else {
+                        let place = end.next(now);
+                        of_batch.insert((sender, cid), place);
+                        plan.new.push((number, place));
+                        Verdict::Stored(place)
+                    }
+                }
+            };
+            plan.verdicts.push(verdict);
+        }
+        ends.retain(|end| end.is_changed);
+        plan.ends = ends;
+        Ok(plan)
+    }
+
+    /// Writes and commits.
+    pub fn carry_out(&self, conn: &mut Connection, entries: &[Entry]) -> Result<(), Undone> {
+        if self.new.is_empty() {
+            return roll_back(conn).map_err(|failure| Undone { failure, is_in_doubt: false });
+        }
+        let sql = self.statements(entries);
+        let before_commit = sql.statements() - 1;
+        conn.ask(&sql).map(drop).map_err(|failure| {
+            let is_in_doubt = failure.cause == Cause::Lost || failure.after >= before_commit;
+            Undone { failure, is_in_doubt }
+        })
+    }
+
+    /// The second round trip.
+    fn statements(&self, entries: &[Entry]) -> Sql {
+        let mut sql = Sql::new();
+        let mut by_month: Vec<(Month, Stored, &Append)> = self
+            .new
+            .iter()
+            .map(|&(number, place)| (calendar::month_of(place.time), place, &entries[number].append))
+            .collect();
+        by_month.sort_unstable_by_key(|&(month, place, _)| (month, place.conversation, place.seq));
+        for of_one in by_month.chunk_by(|a, b| a.0 == b.0) {
+            sql.push(format_args!(
+                "INSERT INTO message_{:06} (conversation_id, seq, sender_id, cid, type, content, created_at) VALUES ",
+                of_one[0].0
+            ));
+            sql.list(",", of_one, |sql, (_, place, append)| {
+                sql.push(format_args!("({},{},{},", place.conversation, place.seq, append.sender))
+                    .bytes(append.cid.as_bytes())
+                    .push(",")
+                    .text(&append.content_type)
+                    .push(",")
+                    .text(&append.content)
+                    .push(format_args!(",{})", place.time));
+            });
+            sql.end();
+        }
+        self.insert_sent(&mut sql, entries);
+        let entered: Vec<(&End, Seq)> =
+            self.ends.iter().filter_map(|end| Some((end, end.entered?))).collect();
+        if !entered.is_empty() {
+            sql.push("INSERT INTO segment (conversation_id, month, first_seq) VALUES ");
+            sql.list(",", entered, |sql, (end, first)| {
+                sql.push(format_args!("({},{},{first})", end.conversation, end.month));
+            });
+            sql.end();
+        }
+        for ends in self.ends.chunks(CASE_MAX) {
+            update_conversations(&mut sql, ends);
+        }
+        sql.statement("COMMIT");
+        sql
+    }
+
+    fn insert_sent(&self, sql: &mut Sql, entries: &[Entry]) {
+        let mut by_key: Vec<(&Append, Stored)> =
+            self.new.iter().map(|&(number, place)| (&entries[number].append, place)).collect();
+        by_key.sort_unstable_by_key(|(append, _)| (append.sender, &*append.cid));
+        sql.push(format_args!(
+            "INSERT INTO sent_{:08} (sender_id, cid, conversation_id, seq, created_at) VALUES ",
+            calendar::day_of(self.now)
+        ));
+        sql.list(",", by_key, |sql, (append, place)| {
+            sql.push(format_args!("({},", append.sender))
+                .bytes(append.cid.as_bytes())
+                .push(format_args!(",{},{},{})", place.conversation, place.seq, place.time));
+        });
+        sql.end();
+    }
+}
+
+impl End {
+    /// The place of the next message. The clock may go back; a conversation does not go back to a month it has left.
+    fn next(&mut self, now: UnixMillis) -> Stored {
+        self.last = self.last.next();
+        let month = calendar::month_of(now);
+        self.time = now;
+        match self.month.cmp(&month) {
+            std::cmp::Ordering::Less => (self.month, self.entered) = (month, Some(self.last)),
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Greater => self.time = calendar::start_of(self.month),
+        }
+        self.is_changed = true;
+        Stored { conversation: self.conversation, seq: self.last, time: self.time }
+    }
+}
+
+/// Moves the ends of some conversations in one statement.
+fn update_conversations(sql: &mut Sql, ends: &[End]) {
+    let case = |sql: &mut Sql, column: &str, value: &dyn Fn(&End) -> u64| {
+        sql.push(column).push(" = CASE id");
+        for end in ends {
+            sql.push(format_args!(" WHEN {} THEN {}", end.conversation, value(end)));
+        }
+        sql.push(" END");
+    };
+    sql.push("UPDATE conversation FORCE INDEX (PRIMARY) SET ");
+    case(sql, "last_seq", &|end| end.last.0);
+    // Nearly always the same for all.
+    if ends.iter().all(|end| (end.month, end.time) == (ends[0].month, ends[0].time)) {
+        sql.push(format_args!(", month = {}, updated_at = {}", ends[0].month, ends[0].time));
+    } else {
+        sql.push(", ");
+        case(sql, "month", &|end| end.month.into());
+        sql.push(", ");
+        case(sql, "updated_at", &|end| end.time.0);
+    }
+    sql.push(" WHERE id IN ").set(ends.iter().map(|end| end.conversation)).end();
+}
+
+/// An entry's outcome.
+pub fn outcome(
+    Entry { ticket, append, .. }: Entry,
+    verdict: Verdict,
+    cache: &MemberCache,
+) -> (Ticket, Written) {
+    let written = match verdict {
+        Verdict::Late | Verdict::Elsewhere => Written::Unavailable,
+        Verdict::Forbidden => Written::Denied(Denial::Forbidden),
+        Verdict::Superseded => Written::Superseded,
+        Verdict::Duplicate(stored) => Written::Message(message::Written::Duplicate(stored)),
+        Verdict::Stored(stored) => match cache.get(stored.conversation) {
+            Some(Members { kind, members, version }) => {
+                let message = append.into_message(*kind, stored);
+                let (members, member_version) = (Arc::clone(members), *version as u32);
+                Written::Message(message::Written::Appended { message, members, member_version })
+            }
+            None => Written::Message(message::Written::Duplicate(stored)),
+        },
+    };
+    (ticket, written)
+}
+
+struct Locked {
+    ends: Vec<End>,
+    /// Groups whose members must be read, with the version they have.
+    unknown: Vec<(ConversationId, i64)>,
+}
+
+fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failure> {
+    let mut locked = Locked { ends: Vec::with_capacity(rows.len()), unknown: Vec::new() };
+    for row in rows {
+        let (conversation, version) = (row.conversation(0)?, row.number(6)?);
+        if cache.at(conversation, version).is_none() {
+            match (row.maybe_number(2)?, row.maybe_number(3)?) {
+                // The members of a direct chat never change.
+                (Some(low), Some(high)) => {
+                    let members = [low, high].map(|id| wire::UserId(id as u32));
+                    cache.put(
+                        conversation,
+                        Members { kind: kind_of(row.number(1)? as u8), version, members: Arc::from(members) },
+                    );
+                }
+                _ => locked.unknown.push((conversation, version)),
+            }
+        }
+        locked.ends.push(End {
+            conversation,
+            last: row.seq(4)?,
+            month: row.number(5)? as Month,
+            version,
+            time: UnixMillis(0),
+            entered: None,
+            is_changed: false,
+        });
+    }
+    Ok(locked)
+}
+
+/// Reads the members of groups that are locked.
+fn learn_members(
+    conn: &mut Connection,
+    cache: &mut MemberCache,
+    groups: &[(ConversationId, i64)],
+) -> Result<(), Failure> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let mut sql = Sql::new();
+    sql.push("SELECT conversation_id, user_id FROM member WHERE conversation_id IN ")
+        .set(groups.iter().map(|(conversation, _)| conversation))
+        .push(" AND device = 0 ORDER BY conversation_id, user_id")
+        .end();
+    let rows = conn.rows(&sql)?;
+    let mut members = rows
+        .iter()
+        .map(|row| Ok((row.conversation(0)?, row.user(1)?)))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    members.sort_unstable();
+    for &(conversation, version) in groups {
+        let from = members.partition_point(|(other, _)| *other < conversation);
+        let of_one =
+            members[from..].iter().take_while(|(other, _)| *other == conversation).map(|(_, user)| *user);
+        let head = Members { kind: wire::ConversationKind::Group, version, members: of_one.collect() };
+        cache.put(conversation, head);
+    }
+    Ok(())
+}
+
+/// Those of the conversations that could not be locked because there are none. What was ever seen is there for good.
+fn missing(
+    conn: &mut Connection,
+    cache: &MemberCache,
+    conversations: &[ConversationId],
+    locked: &[End],
+) -> Result<Vec<ConversationId>, Failure> {
+    let is_locked = |id: &ConversationId| locked.binary_search_by_key(id, |end| end.conversation).is_ok();
+    let unseen = conversations.iter().filter(|id| !is_locked(id) && cache.get(**id).is_none());
+    let mut unseen: Vec<ConversationId> = unseen.copied().collect();
+    if !unseen.is_empty() {
+        let mut sql = Sql::new();
+        sql.push("SELECT id FROM conversation WHERE id IN ").set(&unseen).end();
+        for row in conn.rows(&sql)? {
+            let there = row.conversation(0)?;
+            unseen.retain(|id| *id != there);
+        }
+    }
+    Ok(unseen)
+}
+
+fn roll_back(conn: &mut Connection) -> Result<(), Failure> {
+    let mut sql = Sql::new();
+    sql.statement("ROLLBACK");
+    conn.ask(&sql).map(drop)
+}

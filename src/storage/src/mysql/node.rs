@@ -1,0 +1,133 @@
+//! The nodes that share the database, and what they learn of one another.
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::fence::latest;
+use super::record::{Record, first};
+use super::sql::Sql;
+use crate::column::{NODE_KEPT_MS, kind_of};
+use logic::contract::Written;
+use logic::contract::node::{CHANGES_MAX, Changes, Claim, End, Found, Read, Roster, Write};
+use wire::{ConversationId, Seq, UnixMillis, UserId};
+
+pub fn write(conn: &mut Connection, now: UnixMillis, write: &Write) -> Result<Written, Failure> {
+    match write {
+        Write::See { node, unheard } => see_node(conn, now, node, *unheard),
+    }
+}
+
+pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
+    match read {
+        Read::Claims { node, since } => claims(conn, node, *since),
+        Read::Changes { node, since } => changes(conn, node, *since),
+        Read::Roster { conversation } => Ok(Found::Roster(roster(conn, *conversation)?.map(Box::new))),
+    }
+}
+
+/// Whether the answer reveals how far conversations have come.
+pub fn shows_messages(read: &Read) -> bool {
+    match read {
+        Read::Claims { .. } => false,
+        Read::Changes { .. } | Read::Roster { .. } => true,
+    }
+}
+
+/// Carries out [`logic::contract::node::Write::See`]. Touches no row of another node that may be alive: one that stands still
+/// in the middle of this would hold up all the others.
+fn see_node(conn: &mut Connection, now: UnixMillis, node: &str, unheard: bool) -> Result<Written, Failure> {
+    let unheard_at = if unheard { now.0 } else { 0 };
+    let kept_from = now.0.saturating_sub(NODE_KEPT_MS);
+    let mut sql = Sql::new();
+    sql.push("INSERT INTO node (name, seen_at, unheard_at) VALUES (")
+        .bytes(node.as_bytes())
+        .push(format_args!(
+            ", {now}, {unheard_at}) ON DUPLICATE KEY UPDATE seen_at = VALUES(seen_at), \
+             unheard_at = GREATEST(unheard_at, VALUES(unheard_at))"
+        ))
+        .end()
+        // A DELETE by time would wait for every row on its way.
+        .statement(format_args!("SELECT name FROM node WHERE seen_at < {kept_from}"));
+    let gone = conn.rows(&sql)?;
+    if !gone.is_empty() {
+        let names = gone.iter().map(|row| row.bytes(0)).collect::<Result<Vec<_>, Failure>>()?;
+        let mut sql = Sql::new();
+        sql.push("DELETE FROM node WHERE name IN (")
+            .list(",", names, |sql, name| {
+                sql.bytes(name);
+            })
+            .push(format_args!(") AND seen_at < {kept_from}"))
+            .end();
+        conn.ask(&sql)?;
+    }
+    Ok(Written::Done)
+}
+
+fn claims(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found, Failure> {
+    let now = conn.now()?;
+    let mut sql = Sql::new();
+    sql.push(format_args!(
+        "SELECT user_id, epoch FROM session WHERE changed_at >= {since} AND NOT node <=> "
+    ))
+    .bytes(node.as_bytes())
+    .end()
+    .push("SELECT COALESCE(MAX(unheard_at), 0) FROM node WHERE name <> ")
+    .bytes(node.as_bytes())
+    .end();
+    let answers = conn.ask(&sql)?;
+    let [claims, unheard] = &answers[..] else { unreachable!("an answer a statement") };
+    let claims = latest(&claims.rows)?.into_iter().map(|(user, epoch)| Claim { user, epoch }).collect();
+    Ok(Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? })
+}
+
+fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found, Failure> {
+    let now = conn.now()?;
+    let mut sql = Sql::new();
+    sql.push(format_args!(
+        "SELECT c.id, c.last_seq, c.member_version, c.updated_at FROM conversation c \
+         FORCE INDEX (conversation_updated) WHERE c.updated_at >= {since} AND EXISTS (SELECT 1 \
+         FROM member m JOIN session s ON s.user_id = m.user_id WHERE m.conversation_id = c.id AND m.device = 0 \
+         AND m.delivered_seq < c.last_seq AND s.node = "
+    ))
+    .bytes(node.as_bytes())
+    .push(format_args!(") ORDER BY c.updated_at, c.id LIMIT {}", CHANGES_MAX + 1))
+    .end();
+    let rows = conn.rows(&sql)?;
+    let more = rows.len() > CHANGES_MAX;
+    let rows = &rows[..rows.len().min(CHANGES_MAX)];
+    let end = |row: &Record| {
+        Ok(End {
+            conversation: row.conversation(0)?,
+            last: row.seq(1)?,
+            member_version: row.number(2)? as u32,
+        })
+    };
+    let upto = match rows.last() {
+        Some(last) if more => last.time(3)?,
+        _ => now,
+    };
+    let ends = rows.iter().map(end).collect::<Result<_, Failure>>()?;
+    Ok(Found::Changes(Box::new(Changes { upto, more, ends })))
+}
+
+fn roster(conn: &mut Connection, conversation: ConversationId) -> Result<Option<Roster>, Failure> {
+    let mut sql = Sql::new();
+    // The members last: whoever is read here may have more than the end says, and never less than the version.
+    sql.statement(format_args!(
+        "SELECT kind, last_seq, member_version FROM conversation WHERE id = {conversation}"
+    ))
+    .statement(format_args!(
+        "SELECT user_id, delivered_seq FROM member WHERE conversation_id = {conversation} AND device = 0 \
+         ORDER BY user_id"
+    ));
+    let answers = conn.ask(&sql)?;
+    let [conversation, members] = &answers[..] else { unreachable!("an answer a statement") };
+    let Some(row) = conversation.rows.first() else { return Ok(None) };
+    let place = |row: &Record| Ok((row.user(0)?, row.seq(1)?));
+    let members = members.rows.iter().map(place).collect::<Result<Vec<(UserId, Seq)>, Failure>>()?;
+    Ok(Some(Roster {
+        kind: kind_of(row.number(0)? as u8),
+        last: row.seq(1)?,
+        member_version: row.number(2)? as u32,
+        members,
+    }))
+}

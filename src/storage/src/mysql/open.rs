@@ -1,0 +1,105 @@
+//! Opening the database: waits for the server, checks it, creates or migrates the schema.
+
+use super::check;
+use super::connection::{Connection, Purpose, Server};
+use super::failure::{Cause, Failure};
+use super::reconnect::accept;
+use super::schema;
+use super::sql::Sql;
+use super::threads::{APPENDERS, Threads};
+use crate::database::Database;
+use crate::error::StoreError;
+use crate::outcome::Outcome;
+use crate::settings::Settings;
+use runtime::queue::Outbox;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a start waits for a server that is not there yet.
+const START_TIME: Duration = Duration::from_secs(5);
+
+const START_PAUSE: Duration = Duration::from_millis(100);
+
+/// A database that was looked at and brought up to date.
+pub struct Mysql {
+    pub(super) target: Server,
+}
+
+impl Mysql {
+    /// Connects, checks that nothing can be lost there, makes the database and its tables where they are missing.
+    pub fn open(database: &Database, settings: &Settings) -> Result<Mysql, StoreError> {
+        Mysql::prepare(Server {
+            database: Database { password: None, ..database.clone() },
+            password: settings.password.as_ref().or(database.password.as_ref()).cloned(),
+            accept_weak_durability: settings.accept_weak_durability,
+            #[cfg(test)]
+            hands: None,
+        })
+    }
+
+    pub(super) fn prepare(target: Server) -> Result<Mysql, StoreError> {
+        let mut conn = wait_for(&target)?;
+        let variables = conn.variables()?;
+        accept(&target, &variables)?;
+        if let Some(sentence) = check::weakness(&variables) {
+            log::warn!("{sentence}. storage.accept_weak_durability is true: IT IS USED AS IT IS");
+        }
+        schema::migrate(&mut conn)?;
+        schema::inspect(&mut conn)?;
+        schema::keep_tables(&mut conn)?;
+        Ok(Mysql { target })
+    }
+
+    /// Starts the threads; everything they have to say goes to `outcomes`.
+    pub fn start(&self, outcomes: &Outbox<Outcome>) -> Result<Threads, StoreError> {
+        Threads::start(&self.target, APPENDERS, outcomes)
+    }
+}
+
+/// A connection to the database, for a while also to a server that is only starting: a machine's services start at
+/// the same time. What the server says no to is not tried again.
+fn wait_for(target: &Server) -> Result<Connection, StoreError> {
+    let until = Instant::now() + START_TIME;
+    let mut was_said = false;
+    loop {
+        match Connection::open(target, Purpose::Schema, true) {
+            Ok(conn) => return Ok(conn),
+            Err(Failure { cause: Cause::NoDatabase, .. }) => make(target)?,
+            Err(failure) if failure.cause == Cause::Lost && Instant::now() < until => {
+                if !std::mem::replace(&mut was_said, true) {
+                    log::warn!("{} cannot be reached yet: {failure}", target.database);
+                }
+                thread::sleep(START_PAUSE);
+            }
+            Err(failure) => {
+                return Err(StoreError::Unsuitable(format!("{} cannot be used: {failure}", target.database)));
+            }
+        }
+    }
+}
+
+/// Makes the database, if the account may.
+fn make(target: &Server) -> Result<(), StoreError> {
+    let name = &target.database.name;
+    let create = format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4");
+    let mut sql = Sql::new();
+    sql.statement(&create);
+    match Connection::open(target, Purpose::Schema, false).and_then(|mut conn| conn.ask(&sql)) {
+        Ok(_) => {
+            log::info!("made the database `{name}`");
+            Ok(())
+        }
+        Err(failure) => Err(StoreError::Unsuitable(format!(
+            "there is no database `{name}`, and this account may not make it ({failure}); make it: {create}"
+        ))),
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> StoreError {
+        match failure.cause {
+            Cause::Refused | Cause::NoDatabase => StoreError::Unsuitable(failure.to_string()),
+            _ => StoreError::Unavailable(failure.to_string()),
+        }
+    }
+}

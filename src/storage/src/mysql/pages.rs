@@ -1,0 +1,155 @@
+//! Reading a timeline: its monthly tables, through the segments.
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::record::Record;
+use super::sql::Sql;
+use crate::calendar::Month;
+use crate::column::{content_type_of, kind_of};
+use crate::page::Page;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use wire::message::is_server_cid;
+use wire::{ConversationId, ConversationKind, Message, Seq};
+
+/// Messages that are read at first, and at most, in one round trip: they may be long, and few of them enough.
+const SLICE_FIRST: usize = 32;
+const SLICE_MAX: usize = 256;
+
+/// Messages above `after`, in order, until `enough` says so of one (which is left out) or the end.
+pub fn after(
+    conn: &mut Connection,
+    (conversation, after): (ConversationId, Seq),
+    limit: usize,
+    mut enough: impl FnMut(&Message) -> bool,
+) -> Result<Page, Failure> {
+    let mut page = Page::default();
+    let Some(outline) = Outline::read(conn, conversation)? else { return Ok(page) };
+    // The last segment that begins at or below the first message wanted; none: the oldest that is kept.
+    let from = outline.segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
+    let mut after = after;
+    let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
+    for segment in &outline.segments[from..] {
+        let rest = |after| Some(format!("m.seq > {after} ORDER BY m.seq"));
+        if outline.read_month(conn, segment.month, limit, &mut after, rest, &mut take)?.is_break() {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// Messages below `before`, the nearest first, down to `floor`, until `enough` says so of one or the beginning.
+pub fn before(
+    conn: &mut Connection,
+    (conversation, before): (ConversationId, Seq),
+    floor: Seq,
+    limit: usize,
+    mut enough: impl FnMut(&Message) -> bool,
+) -> Result<Page, Failure> {
+    let mut page = Page::default();
+    let Some(outline) = Outline::read(conn, conversation)? else { return Ok(page) };
+    let mut before = before;
+    let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
+    for segment in outline.segments.iter().rev() {
+        let rest = |before| {
+            let has_more = segment.first < before && before > floor;
+            has_more.then(|| format!("m.seq < {before} AND m.seq >= {floor} ORDER BY m.seq DESC"))
+        };
+        if outline.read_month(conn, segment.month, limit, &mut before, rest, &mut take)?.is_break() {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// Where a month of a conversation begins.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    month: Month,
+    first: Seq,
+}
+
+/// What must be known of a conversation to read it.
+struct Outline {
+    conversation: ConversationId,
+    kind: ConversationKind,
+    segments: Vec<Segment>,
+}
+
+impl Outline {
+    fn read(conn: &mut Connection, conversation: ConversationId) -> Result<Option<Outline>, Failure> {
+        let mut sql = Sql::new();
+        sql.statement(format_args!("SELECT kind FROM conversation WHERE id = {conversation}")).statement(
+            format_args!(
+                "SELECT month, first_seq FROM segment WHERE conversation_id = {conversation} ORDER BY month"
+            ),
+        );
+        let answers = conn.ask(&sql)?;
+        let [kind, segments] = &answers[..] else { unreachable!("an answer a statement") };
+        let Some(kind) = kind.rows.first() else { return Ok(None) };
+        let segment = |row: &Record| Ok(Segment { month: row.number(0)? as Month, first: row.seq(1)? });
+        let segments = segments.rows.iter().map(segment).collect::<Result<_, Failure>>()?;
+        Ok(Some(Outline { conversation, kind: kind_of(kind.number(0)? as u8), segments }))
+    }
+
+    /// Gives the messages of a month slice by slice, until `take` has enough; a page has `limit`. `rest` says which are
+    /// left above or below `place`, and how they are ordered, while there may be some.
+    fn read_month(
+        &self,
+        conn: &mut Connection,
+        month: Month,
+        limit: usize,
+        place: &mut Seq,
+        rest: impl Fn(Seq) -> Option<String>,
+        take: &mut impl FnMut(Message) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let mut slice = SLICE_FIRST.min(limit + 1);
+        while let Some(which) = rest(*place) {
+            let rows = self.slice(conn, month, &which, slice)?;
+            for row in &rows {
+                let message = self.message(row)?;
+                *place = message.seq;
+                if take(message).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            if rows.len() < slice {
+                break;
+            }
+            slice = SLICE_MAX;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn slice(
+        &self,
+        conn: &mut Connection,
+        month: Month,
+        which: &str,
+        limit: usize,
+    ) -> Result<Vec<Record>, Failure> {
+        let mut sql = Sql::new();
+        sql.statement(format_args!(
+            "SELECT m.seq, m.sender_id, u.name, m.cid, m.type, m.content, m.created_at FROM message_{month:06} m \
+             LEFT JOIN user u ON u.id = m.sender_id WHERE m.conversation_id = {} AND {which} LIMIT {limit}",
+            self.conversation
+        ));
+        conn.rows(&sql)
+    }
+
+    /// A row as everybody gets it.
+    fn message(&self, row: &Record) -> Result<Message, Failure> {
+        let cid = row.text(3)?;
+        Ok(Message {
+            conversation: self.conversation,
+            kind: self.kind,
+            seq: row.seq(0)?,
+            from: row.user(1)?,
+            name: row.text(2)?.into(),
+            content_type: content_type_of(row.text(4)?),
+            content: row.text(5)?.into(),
+            time: row.time(6)?,
+            cid: (!is_server_cid(cid)).then(|| cid.into()),
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! Answers reads.
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::{account, contact, group, node, presence, session, timeline};
+use logic::contract::{Found, Read};
+
+pub fn answer(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
+    Ok(match read {
+        Read::Account(read) => Found::Account(account::read(conn, read)?),
+        Read::Session(read) => Found::Session(session::read(conn, read)?),
+        Read::Contact(read) => Found::Contact(contact::read(conn, read)?),
+        Read::Group(read) => group::read(conn, read)?,
+        Read::Timeline(read) => timeline::read(conn, read)?,
+        Read::Presence(read) => Found::Presence(presence::read(conn, read)?),
+        Read::Node(read) => Found::Node(node::read(conn, read)?),
+    })
+}
+
+/// Whether the answer reveals messages or how far conversations have come.
+pub fn shows_messages(read: &Read) -> bool {
+    match read {
+        Read::Session(_) | Read::Timeline(_) => true,
+        Read::Node(read) => node::shows_messages(read),
+        Read::Account(_) | Read::Contact(_) | Read::Group(_) | Read::Presence(_) => false,
+    }
+}

@@ -1,0 +1,143 @@
+//! Routes each write to the thread that executes it.
+
+use super::appender::Job;
+use super::failure::{Cause, Failure};
+use super::group::Join;
+use super::message::Entry;
+use super::reconnect::AutoConnection;
+use super::targets::Targets;
+use crate::failed_streams::FailedStreams;
+use crate::outcome::Outcome;
+use logic::contract::message::Append;
+use logic::contract::{Epoch, Fence, Ticket, Write, Written, group, message};
+use runtime::queue::Outbox;
+use runtime::worker::{Mailbox, Next};
+use std::time::{Duration, Instant};
+use wire::ConversationId;
+
+/// Tries to learn where messages go.
+const TRIES: usize = 3;
+
+/// How often an idle connection is used.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Hands each write to the thread that it falls to.
+pub struct Router {
+    pub connection: AutoConnection,
+    pub targets: Targets,
+    pub failed: FailedStreams,
+    pub appenders: Vec<Outbox<Vec<Job>>>,
+    pub writer: Outbox<Vec<(Ticket, Write)>>,
+    pub outcomes: Outbox<Outcome>,
+}
+
+impl Router {
+    pub fn serve(mut self, mut mailbox: Mailbox<Vec<(Ticket, Write)>>) {
+        loop {
+            self.connection.keep_alive();
+            match mailbox.next(Some(IDLE)) {
+                Next::Batch(batch) => self.route(batch),
+                Next::Idle => {}
+                Next::Stop => return,
+            }
+        }
+    }
+
+    fn route(&mut self, batch: Vec<(Ticket, Write)>) {
+        let unknown: Vec<&Append> = batch
+            .iter()
+            .filter_map(|(_, write)| match write {
+                Write::Message(message::Write::Append(append))
+                    if self.targets.conversation(append).is_none() =>
+                {
+                    Some(append)
+                }
+                _ => None,
+            })
+            .collect();
+        let learnt = if unknown.is_empty() {
+            Ok(())
+        } else {
+            learn(&mut self.connection, &mut self.targets, &unknown)
+        };
+        let mut jobs: Vec<Vec<Job>> = self.appenders.iter().map(|_| Vec::new()).collect();
+        let (mut changes, mut lost) = (Vec::new(), Vec::new());
+        let since = Instant::now();
+        for (ticket, write) in batch {
+            match write {
+                Write::Message(message::Write::Append(append)) => match self.targets.conversation(&append) {
+                    Some(conversation) if !self.failed.has(append.stream) => {
+                        let entry = Entry { ticket, conversation, append, since, is_in_doubt: false };
+                        jobs[self.appender_of(conversation)].push(Job::Append(entry));
+                    }
+                    _ => lost.push((ticket, append)),
+                },
+                Write::Group(group::Write::Join { user, conversation }) => {
+                    let join = Join::new(ticket, Fence { user, epoch: Epoch::NONE }, conversation, since);
+                    jobs[self.appender_of(conversation)].push(Job::Join(join));
+                }
+                Write::Fenced(fence, write) => match *write {
+                    Write::Group(group::Write::Join { conversation, .. }) => {
+                        let join = Join::new(ticket, fence, conversation, since);
+                        jobs[self.appender_of(conversation)].push(Job::Join(join));
+                    }
+                    write => {
+                        changes.push((ticket, Write::Fenced(fence, Box::new(write))));
+                    }
+                },
+                other => changes.push((ticket, other)),
+            }
+        }
+        // Threads and logic that are gone need nothing any more: the server ends.
+        for (jobs, appender) in jobs.into_iter().zip(&self.appenders).filter(|(jobs, _)| !jobs.is_empty()) {
+            let _ = appender.send(jobs);
+        }
+        if !changes.is_empty() {
+            let _ = self.writer.send(changes);
+        }
+        if !lost.is_empty() {
+            let refused = self.refuse(lost, learnt.is_ok());
+            let _ = self.outcomes.send(Outcome::Written(refused));
+        }
+    }
+
+    /// What becomes of messages that have no conversation to go to, in one look; `is_certain`: because there is none.
+    fn refuse(&mut self, lost: Vec<(Ticket, Append)>, is_certain: bool) -> Vec<(Ticket, Written)> {
+        let Router { connection, targets, failed, .. } = self;
+        let (stays, certain): (Vec<_>, Vec<_>) =
+            lost.into_iter().partition(|(_, append)| !is_certain || failed.has(append.stream));
+        let appends: Vec<&Append> = certain.iter().map(|(_, append)| append).collect();
+        let refusals = match appends.is_empty() {
+            true => Vec::new(),
+            false => connection.with(|conn| targets.refusals(conn, &appends)).unwrap_or_default(),
+        };
+        let refusals = refusals.into_iter().chain(std::iter::repeat(Written::Unavailable));
+        let written = certain.into_iter().zip(refusals);
+        let written = written.chain(stays.into_iter().map(|append| (append, Written::Unavailable)));
+        let mut told = Vec::new();
+        for ((ticket, append), written) in written {
+            failed.learn(append.stream, &written);
+            told.push((ticket, written));
+        }
+        told
+    }
+
+    fn appender_of(&self, conversation: ConversationId) -> usize {
+        conversation.0 as usize % self.appenders.len()
+    }
+}
+
+/// Learns where messages go, again where something stands in the way.
+fn learn(connection: &mut AutoConnection, targets: &mut Targets, unknown: &[&Append]) -> Result<(), Failure> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match connection.with(|conn| targets.learn(conn, unknown)) {
+            Err(failure)
+                if tries < TRIES
+                    && matches!(failure.cause, Cause::Lost | Cause::Conflict)
+                    && connection.due().is_none() => {}
+            done => return done,
+        }
+    }
+}

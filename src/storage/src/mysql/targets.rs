@@ -1,0 +1,178 @@
+//! Which conversation a message goes to: names become users, pairs become direct conversations, made where they are
+//! missing. Neither ever changes, so what was learnt once is kept.
+
+use super::connection::{Connection, NOW};
+use super::failure::Failure;
+use super::sent;
+use super::sql::Sql;
+use foldhash::{HashMap, HashMapExt, HashSet};
+use logic::contract::message::Append;
+use logic::contract::{Denial, Written, message};
+use wire::{ConversationId, Target, UserId};
+
+/// Names and pairs that are kept at most, each.
+const KEPT_MAX: usize = 1 << 20;
+
+/// Messages that are looked up together at most, so that a packet stays below [`PACKET`](super::link::PACKET): the longest name
+/// takes 1.5 KiB of a statement, a `cid` in both its days 0.4 KiB.
+const LOOK_MAX: usize = 2_048;
+
+/// Two users, the lower id first.
+type Pair = (UserId, UserId);
+
+/// What is known of names and pairs.
+#[derive(Debug)]
+pub struct Targets {
+    users: HashMap<Box<str>, UserId>,
+    pairs: HashMap<Pair, ConversationId>,
+}
+
+impl Targets {
+    /// Knows nothing yet.
+    pub fn new() -> Targets {
+        Targets { users: HashMap::new(), pairs: HashMap::new() }
+    }
+
+    /// The conversation that a message goes to, if it is known.
+    pub fn conversation(&self, append: &Append) -> Option<ConversationId> {
+        match append.target {
+            Target::Conversation(conversation) => Some(conversation),
+            _ => self.pairs.get(&pair(append.sender, self.peer(&append.target)?)).copied(),
+        }
+    }
+
+    /// Learns where messages go that nothing is known of. What is unknown afterwards does not exist.
+    pub fn learn(&mut self, conn: &mut Connection, appends: &[&Append]) -> Result<(), Failure> {
+        if self.users.len() > KEPT_MAX || self.pairs.len() > KEPT_MAX {
+            *self = Targets::new();
+        }
+        appends.chunks(LOOK_MAX).try_for_each(|some| self.learn_some(conn, some))
+    }
+
+    fn learn_some(&mut self, conn: &mut Connection, appends: &[&Append]) -> Result<(), Failure> {
+        self.learn_names(conn, appends)?;
+        let to_pair = |append: &&Append| {
+            let peer = self.peer(&append.target)?;
+            let pair = pair(append.sender, peer);
+            (peer != append.sender && !self.pairs.contains_key(&pair)).then_some((pair, peer))
+        };
+        let mut wanted: Vec<(Pair, UserId)> = appends.iter().filter_map(to_pair).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        self.learn_pairs(conn, &wanted)?;
+        wanted.retain(|(pair, _)| !self.pairs.contains_key(pair));
+        let peers = existing(conn, wanted.iter().map(|(_, peer)| *peer))?;
+        wanted.retain(|(_, peer)| peers.contains(peer));
+        make(conn, &wanted)?;
+        self.learn_pairs(conn, &wanted)
+    }
+
+    /// The refusals of messages whose targets do not exist, or what became of those that were sent before.
+    pub fn refusals(&self, conn: &mut Connection, appends: &[&Append]) -> Result<Vec<Written>, Failure> {
+        let days = sent::days(conn.now()?);
+        let mut found = sent::Found::default();
+        for some in appends.chunks(LOOK_MAX) {
+            let mut sql = Sql::new();
+            sent::ask(&mut sql, days, some.iter().map(|append| (append.sender, &*append.cid)));
+            found.extend(sent::found(&conn.rows(&sql)?)?);
+        }
+        let refusal = |append: &&Append| match sent::place(&found, append.sender, &append.cid) {
+            Some(stored) => Written::Message(message::Written::Duplicate(stored)),
+            None if self.peer(&append.target) == Some(append.sender) => Written::Denied(Denial::Oneself),
+            None => Written::Denied(Denial::NotFound),
+        };
+        Ok(appends.iter().map(refusal).collect())
+    }
+
+    fn peer(&self, target: &Target) -> Option<UserId> {
+        match target {
+            Target::User(user) => Some(*user),
+            Target::Name(name) => self.users.get(&*wire::name::key(name)).copied(),
+            Target::Conversation(_) => None,
+        }
+    }
+
+    fn learn_names(&mut self, conn: &mut Connection, appends: &[&Append]) -> Result<(), Failure> {
+        let unknown = |append: &&Append| match &append.target {
+            Target::Name(name) => {
+                Some(wire::name::key(name)).filter(|key| !self.users.contains_key(key.as_str()))
+            }
+            _ => None,
+        };
+        let keys: HashSet<String> = appends.iter().filter_map(unknown).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut sql = Sql::new();
+        sql.push("SELECT id, name_key FROM user WHERE name_key IN (")
+            .list(",", &keys, |sql, key| {
+                sql.bytes(key.as_bytes());
+            })
+            .push(")")
+            .end();
+        for row in conn.rows(&sql)? {
+            self.users.insert(row.text(1)?.into(), row.user(0)?);
+        }
+        Ok(())
+    }
+
+    fn learn_pairs(&mut self, conn: &mut Connection, wanted: &[(Pair, UserId)]) -> Result<(), Failure> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut sql = Sql::new();
+        sql.push("SELECT id, low_id, high_id FROM conversation WHERE ").push(of_pairs(wanted)).end();
+        for row in conn.rows(&sql)? {
+            self.pairs.insert((row.user(1)?, row.user(2)?), row.conversation(0)?);
+        }
+        Ok(())
+    }
+}
+
+fn pair(one: UserId, other: UserId) -> Pair {
+    (one.min(other), one.max(other))
+}
+
+/// Those of the users that there are.
+fn existing(conn: &mut Connection, users: impl Iterator<Item = UserId>) -> Result<HashSet<UserId>, Failure> {
+    let users: HashSet<UserId> = users.collect();
+    if users.is_empty() {
+        return Ok(users);
+    }
+    let mut sql = Sql::new();
+    sql.push("SELECT id FROM user WHERE id IN ").set(&users).end();
+    conn.rows(&sql)?.iter().map(|row| row.user(0)).collect()
+}
+
+/// Makes direct conversations with both members in one transaction. Another node may do the same: the unique key lets
+/// one of the two, and both read again.
+fn make(conn: &mut Connection, wanted: &[(Pair, UserId)]) -> Result<(), Failure> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut sql = conn.begin();
+    sql.push("INSERT IGNORE INTO conversation (kind, low_id, high_id, updated_at) VALUES ").list(
+        ",",
+        wanted,
+        |sql, ((low, high), _)| {
+            sql.push(format_args!("(0,{low},{high},{NOW})"));
+        },
+    );
+    sql.end();
+    let pairs = of_pairs(wanted);
+    sql.statement(format_args!(
+        "INSERT IGNORE INTO member (conversation_id, user_id) SELECT id, low_id FROM conversation WHERE {pairs} \
+         UNION ALL SELECT id, high_id FROM conversation WHERE {pairs}"
+    ));
+    sql.statement("COMMIT");
+    conn.ask(&sql).map(drop)
+}
+
+/// The condition of being one of these pairs: a range of the unique key each.
+fn of_pairs(wanted: &[(Pair, UserId)]) -> Sql {
+    let mut sql = Sql::new();
+    sql.list(" OR ", wanted, |sql, ((low, high), _)| {
+        sql.push(format_args!("low_id = {low} AND high_id = {high}"));
+    });
+    sql
+}

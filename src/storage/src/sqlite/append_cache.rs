@@ -1,0 +1,151 @@
+//! What the writer must know of a conversation to number its next message, kept in memory.
+
+use super::resident::Resident;
+use crate::calendar::{self, Month};
+use crate::column::kind_of;
+use crate::error::StoreError;
+use foldhash::HashMap;
+use rusqlite::{Connection, OptionalExtension};
+use std::sync::Arc;
+use wire::{ConversationId, ConversationKind, Seq, UserId};
+
+/// Conversations, pairs, names and member ids that are kept at most, counted together.
+const WEIGHT_MAX: usize = 1 << 20;
+
+/// The end of a conversation, the writer's view: what was journalled counts, also of the batch at hand.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub kind: ConversationKind,
+    pub last: Seq,
+    /// The month of that message; 0 when there is none.
+    pub month: Month,
+    /// All members, by id.
+    pub members: Arc<[UserId]>,
+    /// The version of that list.
+    pub member_version: u32,
+}
+
+impl Head {
+    /// Whether this user is a member.
+    pub fn has_member(&self, user: UserId) -> bool {
+        self.members.binary_search(&user).is_ok()
+    }
+}
+
+/// The conversations in use. All of it can be forgotten at any time between two batches.
+#[derive(Debug, Default)]
+pub struct AppendCache {
+    heads: HashMap<ConversationId, Head>,
+    /// Direct conversations by their two members, the lower id first.
+    pairs: HashMap<(UserId, UserId), ConversationId>,
+    names: HashMap<Box<str>, UserId>,
+    weight: usize,
+}
+
+impl AppendCache {
+    /// Forgets everything; the database and the resident tail know it all.
+    pub fn clear(&mut self) {
+        *self = AppendCache::default();
+    }
+
+    /// Forgets everything if it has grown too large.
+    pub fn bound(&mut self) {
+        if self.weight > WEIGHT_MAX {
+            self.clear();
+        }
+    }
+
+    /// A conversation's head; `None` where there is no such conversation.
+    pub fn get(
+        &mut self,
+        conn: &Connection,
+        resident: &Resident,
+        conversation: ConversationId,
+    ) -> Result<Option<&mut Head>, StoreError> {
+        // Not `entry`: the look-up may fail, and most calls find it.
+        if !self.heads.contains_key(&conversation) {
+            let Some(head) = load(conn, resident, conversation)? else { return Ok(None) };
+            self.put(conversation, head);
+        }
+        Ok(self.heads.get_mut(&conversation))
+    }
+
+    fn put(&mut self, conversation: ConversationId, head: Head) {
+        self.weight += 1 + head.members.len();
+        self.heads.insert(conversation, head);
+    }
+
+    /// The id of the direct conversation of two users.
+    pub fn direct(
+        &mut self,
+        conn: &Connection,
+        one: UserId,
+        other: UserId,
+    ) -> rusqlite::Result<Option<ConversationId>> {
+        let pair = (one.min(other), one.max(other));
+        if let Some(conversation) = self.pairs.get(&pair) {
+            return Ok(Some(*conversation));
+        }
+        let sql = "SELECT id FROM conversation WHERE low_id = ?1 AND high_id = ?2";
+        let mut select = conn.prepare_cached(sql)?;
+        let found: Option<u32> = select.query_row((pair.0.0, pair.1.0), |row| row.get(0)).optional()?;
+        let found = found.map(ConversationId);
+        if let Some(conversation) = found {
+            self.pairs.insert(pair, conversation);
+            self.weight += 1;
+        }
+        Ok(found)
+    }
+
+    /// The id of the user of this name.
+    pub fn user(&mut self, conn: &Connection, name: &str) -> rusqlite::Result<Option<UserId>> {
+        let key = wire::name::key(name);
+        if let Some(user) = self.names.get(key.as_str()) {
+            return Ok(Some(*user));
+        }
+        let mut select = conn.prepare_cached("SELECT id FROM user WHERE name_key = ?1")?;
+        let found: Option<u32> = select.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
+        let found = found.map(UserId);
+        if let Some(user) = found {
+            self.names.insert(key.into_boxed_str(), user);
+            self.weight += 1;
+        }
+        Ok(found)
+    }
+
+    /// A user joined a conversation.
+    pub fn joined(&mut self, conversation: ConversationId, user: UserId) {
+        if let Some(head) = self.heads.get_mut(&conversation)
+            && let Err(at) = head.members.binary_search(&user)
+        {
+            let (below, above) = head.members.split_at(at);
+            head.members = below.iter().chain([&user]).chain(above).copied().collect();
+            head.member_version += 1;
+            self.weight += 1;
+        }
+    }
+}
+
+fn load(
+    conn: &Connection,
+    resident: &Resident,
+    conversation: ConversationId,
+) -> Result<Option<Head>, StoreError> {
+    let sql = "SELECT kind, last_seq, month, member_version FROM conversation WHERE id = ?1";
+    let mut select = conn.prepare_cached(sql)?;
+    let found: Option<(u8, i64, Month, u32)> =
+        select.query_row([conversation.0], |row| row.try_into()).optional()?;
+    let Some((kind, last, month, member_version)) = found else { return Ok(None) };
+    let sql = "SELECT user_id FROM member WHERE conversation_id = ?1 AND device = 0 ORDER BY user_id";
+    let mut select = conn.prepare_cached(sql)?;
+    let members: rusqlite::Result<Arc<[UserId]>> =
+        select.query_map([conversation.0], |row| row.get(0).map(UserId))?.collect();
+    let (kind, last, members) = (kind_of(kind), Seq(last as u64), members?);
+    let mut head = Head { kind, last, month, members, member_version };
+    // The disk says what is filed; the journal is ahead of it.
+    if let Some(end) = resident.end(conversation) {
+        head.last = head.last.max(end.last);
+        head.month = head.month.max(calendar::month_of(end.time));
+    }
+    Ok(Some(head))
+}

@@ -1,0 +1,66 @@
+//! Friends.
+
+use super::store::SqliteStore;
+use super::view::View;
+use crate::error::StoreError;
+use crate::page::Rows;
+use logic::contract::contact::{self, Friend};
+use logic::contract::{Denial, Found, Written};
+use rusqlite::{OptionalExtension, Row};
+use wire::account::Who;
+use wire::{Page, UserId};
+
+impl SqliteStore {
+    pub(super) fn write_contact(&mut self, write: contact::Write) -> Result<Written, StoreError> {
+        match write {
+            contact::Write::Add { user, who } => self.add_friend(user, &who),
+        }
+    }
+
+    /// Carries out [`logic::contract::contact::Write::Add`].
+    fn add_friend(&mut self, user: UserId, who: &Who) -> Result<Written, StoreError> {
+        let peer = match who {
+            Who::Id(id) => Some(*id),
+            Who::Name(name) => self.cache.user(&self.conn, name)?,
+        };
+        let Some(peer) = peer else { return Ok(Written::Denied(Denial::NotFound)) };
+        if peer == user {
+            return Ok(Written::Denied(Denial::Oneself));
+        }
+        let mut select = self.conn.prepare_cached("SELECT name FROM user WHERE id = ?1")?;
+        let name: Option<Box<str>> = select.query_row([peer.0], |row| row.get(0)).optional()?;
+        let Some(name) = name else { return Ok(Written::Denied(Denial::NotFound)) };
+        let sql = "INSERT OR IGNORE INTO friend (user_id, friend_id) VALUES (?1, ?2), (?2, ?1)";
+        if self.conn.prepare_cached(sql)?.execute((user.0, peer.0))? == 0 {
+            return Ok(Written::Denied(Denial::Conflict));
+        }
+        Ok(Written::Contact(contact::Written::Friends { peer, name }))
+    }
+}
+
+impl View<'_> {
+    pub(super) fn read_contact(&self, read: &contact::Read) -> Result<Found, StoreError> {
+        let found = match read {
+            contact::Read::Friends { user, page } => {
+                let (friends, more) = self.friends(*user, *page)?;
+                contact::Found::Friends { friends, more }
+            }
+            contact::Read::FriendIds { user } => contact::Found::FriendIds(self.friend_ids(*user)?),
+        };
+        Ok(Found::Contact(found))
+    }
+
+    pub(super) fn friends(&self, user: UserId, page: Page) -> Result<Rows<Friend>, StoreError> {
+        let sql = "SELECT u.id, u.name FROM friend f JOIN user u ON u.id = f.friend_id \
+                   WHERE f.user_id = ?1 AND f.friend_id > ?2 ORDER BY f.friend_id LIMIT ?3";
+        let row = |row: &Row<'_>| Ok(Friend { user: UserId(row.get(0)?), name: row.get(1)? });
+        self.page(sql, user.0, page, row)
+    }
+
+    pub(super) fn friend_ids(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
+        let sql = "SELECT friend_id FROM friend WHERE user_id = ?1 ORDER BY friend_id";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let ids = select.query_map([user.0], |row| row.get(0).map(UserId))?;
+        Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+}

@@ -1,0 +1,108 @@
+//! Groups and their members.
+
+use super::store::{Batch, SqliteStore};
+use super::view::View;
+use crate::column::{OWNER, role_of};
+use crate::error::StoreError;
+use crate::page::Rows;
+use logic::contract::group::{self, Member};
+use logic::contract::{Denial, Found, Written};
+use rusqlite::Row;
+use wire::group::Group;
+use wire::{ConversationId, ConversationKind, Page, UserId};
+
+impl SqliteStore {
+    pub(super) fn write_group(&mut self, batch: &Batch, write: group::Write) -> Result<Written, StoreError> {
+        match write {
+            group::Write::Create { owner, name, desc } => self.create_group(batch, owner, &name, &desc),
+            group::Write::Join { user, conversation } => self.join_group(user, conversation),
+        }
+    }
+
+    /// Carries out [`logic::contract::group::Write::Create`].
+    fn create_group(
+        &mut self,
+        batch: &Batch,
+        owner: UserId,
+        name: &str,
+        desc: &str,
+    ) -> Result<Written, StoreError> {
+        let sql = "INSERT INTO conversation (kind, name, description, updated_at) VALUES (1, ?1, ?2, ?3)";
+        let id = self.conn.prepare_cached(sql)?.insert((name, desc, batch.now.0 as i64))?;
+        let sql = "INSERT INTO member (conversation_id, user_id, role) VALUES (?1, ?2, ?3)";
+        self.conn.prepare_cached(sql)?.execute((id, owner.0, OWNER))?;
+        Ok(Written::Group(group::Written::Created(ConversationId(id as u32))))
+    }
+
+    /// Carries out [`logic::contract::group::Write::Join`]: what was said before stays unseen.
+    fn join_group(&mut self, user: UserId, conversation: ConversationId) -> Result<Written, StoreError> {
+        let last = match self.cache.get(&self.conn, &self.resident, conversation)? {
+            Some(head) if head.kind == ConversationKind::Group => head.last,
+            _ => return Ok(Written::Denied(Denial::NotFound)),
+        };
+        let sql = "INSERT OR IGNORE INTO member (conversation_id, user_id, joined_seq, delivered_seq, read_seq) \
+                   VALUES (?1, ?2, ?3, ?3, ?3)";
+        let joined = self.conn.prepare_cached(sql)?.execute((conversation.0, user.0, last.0 as i64))?;
+        if joined == 0 {
+            return Ok(Written::Denied(Denial::Conflict));
+        }
+        let sql = "UPDATE conversation SET member_version = member_version + 1 WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.execute([conversation.0])?;
+        self.cache.joined(conversation, user);
+        Ok(Written::Done)
+    }
+}
+
+impl View<'_> {
+    pub(super) fn read_group(&self, read: &group::Read) -> Result<Found, StoreError> {
+        let found = match read {
+            group::Read::Groups { user, page } => {
+                let (groups, more) = self.groups(*user, *page)?;
+                group::Found::Groups { groups, more }
+            }
+            group::Read::GroupIds { user } => group::Found::GroupIds(self.group_ids(*user)?),
+            group::Read::Members { user, conversation, page } => {
+                return self.members(*user, *conversation, *page);
+            }
+        };
+        Ok(Found::Group(found))
+    }
+
+    pub(super) fn groups(&self, user: UserId, page: Page) -> Result<Rows<Group>, StoreError> {
+        let sql = "SELECT c.id, c.name, c.description, m.role \
+                   FROM member m INDEXED BY member_user JOIN conversation c ON c.id = m.conversation_id \
+                   WHERE m.user_id = ?1 AND m.conversation_id > ?2 AND m.device = 0 AND c.kind = 1 \
+                   ORDER BY m.conversation_id LIMIT ?3";
+        self.page(sql, user.0, page, |row| {
+            let desc: Option<Box<str>> = row.get(2)?;
+            Ok(Group {
+                conversation: ConversationId(row.get(0)?),
+                name: row.get(1)?,
+                desc: desc.unwrap_or_default(),
+                role: role_of(row.get(3)?),
+            })
+        })
+    }
+
+    fn group_ids(&self, user: UserId) -> Result<Vec<ConversationId>, StoreError> {
+        let sql = "SELECT c.id FROM member m INDEXED BY member_user JOIN conversation c ON c.id = m.conversation_id \
+                   WHERE m.user_id = ?1 AND m.device = 0 AND c.kind = 1 ORDER BY c.id";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let ids = select.query_map([user.0], |row| row.get(0).map(ConversationId))?;
+        Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn members(&self, user: UserId, conversation: ConversationId, page: Page) -> Result<Found, StoreError> {
+        let sql = "SELECT 1 FROM member WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
+        if !self.conn.prepare_cached(sql)?.exists((conversation.0, user.0))? {
+            return Ok(Found::Denied(Denial::Forbidden));
+        }
+        let sql = "SELECT u.id, u.name, m.role FROM member m JOIN user u ON u.id = m.user_id \
+                   WHERE m.conversation_id = ?1 AND m.user_id > ?2 AND m.device = 0 ORDER BY m.user_id LIMIT ?3";
+        let row = |row: &Row<'_>| {
+            Ok(Member { user: UserId(row.get(0)?), name: row.get(1)?, role: role_of(row.get(2)?) })
+        };
+        let (members, more) = self.page(sql, conversation.0, page, row)?;
+        Ok(Found::Group(group::Found::Members { members, more }))
+    }
+}

@@ -1,0 +1,124 @@
+//! The work behind the promises: filing, tables ahead of time, tables and tokens that have expired.
+
+use super::filing::{Filed, Filing, Step, file_messages, file_sent};
+use super::run::Run;
+use super::store::{SqliteStore, Sync};
+use crate::calendar;
+use crate::error::StoreError;
+use wire::UnixMillis;
+
+/// Expired tokens that one slice of housekeeping deletes at most.
+const PRUNE_MAX: u32 = 500;
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+impl SqliteStore {
+    /// See [`Store::housekeep`](crate::store::Store::housekeep).
+    pub(super) fn housekeep_slice(&mut self) -> Result<bool, StoreError> {
+        if self.filing.is_some() {
+            self.file_slice()?;
+            self.bound_log()?;
+            // A run that has just begun to fill is left to fill: few messages of many conversations cost a page each.
+            return Ok(self.filing.is_some() || self.run.len() == 0);
+        }
+        let now = (self.clock)();
+        if self.kept_house != Some(now.0 / HOUR_MS) && self.maintain(now)? {
+            return Ok(true);
+        }
+        if self.run.len() > 0 {
+            self.begin_filing()?;
+            return Ok(true);
+        }
+        // Nothing is left to do: memory that a load took is given back.
+        self.spare = None;
+        self.run = Run::default();
+        Ok(false)
+    }
+
+    /// Work of once an hour: whether there is more of it.
+    fn maintain(&mut self, now: UnixMillis) -> Result<bool, StoreError> {
+        if !self.tables.are_ahead_of(now) {
+            self.tables.make_ahead(&self.conn, now)?;
+            return Ok(true);
+        }
+        if let Some(day) = self.tables.outlived_day(now) {
+            self.tables.drop_day(&self.conn, day)?;
+            return Ok(true);
+        }
+        if self.prune_tokens(now, PRUNE_MAX)? == PRUNE_MAX as usize {
+            return Ok(true);
+        }
+        self.kept_house = Some(now.0 / HOUR_MS);
+        Ok(false)
+    }
+
+    /// Freezes the current run. Its tables are made here, should they not have been made ahead.
+    pub(super) fn begin_filing(&mut self) -> Result<(), StoreError> {
+        let today = calendar::day_of((self.clock)());
+        let mut months: Vec<_> = self.run.slots().iter().map(|slot| slot.month).collect();
+        months.dedup();
+        for month in months {
+            self.tables.need_month(&self.conn, month)?;
+        }
+        self.tables.need_day(&self.conn, today)?;
+        if let Some(file) = &self.file {
+            self.journal.release(file.checkpointer.synced());
+        }
+        self.journal.rotate();
+        let mut next = self.spare.take().unwrap_or_default();
+        next.clear();
+        self.filing = Some(Filing::new(std::mem::replace(&mut self.run, next), today));
+        Ok(())
+    }
+
+    /// Files one slice of the frozen run.
+    pub(super) fn file_slice(&mut self) -> Result<(), StoreError> {
+        let Some(mut filing) = self.filing.take() else { return Ok(()) };
+        let filed = match self.commit_slice(&mut filing) {
+            Ok(filed) => filed,
+            Err(error) => {
+                self.filing = Some(filing);
+                self.roll_back()?;
+                return Err(error);
+            }
+        };
+        self.resident.evict(&filed.ends);
+        if filing.advance(&filed) {
+            self.let_go(filing.run.last())?;
+            self.spare = Some(filing.run);
+        } else {
+            self.filing = Some(filing);
+        }
+        Ok(())
+    }
+
+    /// A slice in a transaction of its own.
+    fn commit_slice(&mut self, filing: &mut Filing) -> Result<Filed, StoreError> {
+        // Without the thread that syncs the log later, the end of a run is synced here.
+        let is_end = filing.step == Step::Journal && self.file.is_none();
+        self.begin(if is_end { Sync::Now } else { Sync::Later })?;
+        let filed = match filing.step {
+            Step::Messages => file_messages(&self.conn, filing)?,
+            Step::Sent => file_sent(&self.conn, filing)?,
+            Step::Journal => {
+                let mut update = self.conn.prepare_cached("UPDATE journal_filed SET number = ?1")?;
+                update.execute([filing.run.last() as i64])?;
+                Filed::default()
+            }
+        };
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(filed)
+    }
+
+    /// The journal's records up to `last` are filed: their space is used again as soon as that is on the disk.
+    fn let_go(&mut self, last: u64) -> Result<(), StoreError> {
+        match &self.file {
+            Some(file) => self.journal.filed(last, file.checkpointer.ask()?),
+            None => {
+                self.journal.filed(last, 0);
+                self.journal.release(0);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,307 @@
+//! The journal: what a commit of messages is, before they are filed.
+//!
+//! One record a commit, appended to the current *segment* and synced; then the commit has happened. A segment holds the
+//! records of one run. When the run is filed, and what filed it is on the disk, the segment is used again: its space is
+//! there already, so a commit is one write and one fdatasync that has no metadata to write. Measured with records of
+//! 0.5 to 20 KiB: 30 to 33 us of processor time, against 92 to 132 for a row in SQLite's log.
+//!
+//! ```text
+//!   segment   magic 8, salt 8, number of its first record 8, CRC-32 of these 4; records, each from a sector of its own
+//!   record    number 8, length 4, CRC-32 of salt, number, length and payload 4; payload
+//! ```
+//!
+//! Integers are little-endian. Records are numbered without gaps over all segments. Where the next number does not
+//! stand with the right checksum, the segment ends: a record that was not wholly written was not promised. The salt
+//! is new each time a segment begins, so no text that once lay in it can pass for a record.
+
+use super::disk::{ALIGNMENT, Disk, SECTOR};
+use crate::error::StoreError;
+use crate::machine::Random;
+use rustix::io::Errno;
+use std::io;
+
+/// A segment grows by so much at once, filled with zeros.
+const GROWTH: usize = 1 << 17;
+/// Room that is kept for the next record.
+const BUFFER_KEPT: usize = 1 << 20;
+/// Segments that are made at the start: one is written to, one filed, two wait for what filed them to be synced. More are
+/// made only when the disk is that slow, so that commits do not need a file descriptor when there is none.
+const SEGMENTS_MIN: usize = 4;
+const MAGIC: &[u8; 8] = b"chatjrnl";
+/// Bytes of a segment's header without its sector's rest.
+const SEGMENT_HEADER: usize = 28;
+/// Bytes before a record's payload.
+const RECORD_HEADER: usize = 16;
+
+/// The journal of one store.
+pub struct Journal {
+    disk: Box<dyn Disk>,
+    segments: Vec<Segment>,
+    /// The one that is written to, from the first record after a rotation.
+    current: Option<Current>,
+    /// The number of the next record.
+    next: u64,
+    /// What is about to be written.
+    buffer: Vec<u8>,
+}
+
+struct Segment {
+    /// Bytes that are there to be overwritten.
+    length: u64,
+    use_: Use,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Free,
+    Current,
+    /// It holds records up to this one.
+    Full(u64),
+    /// They are filed; it is free when this much of the database is synced.
+    Filed(u64),
+}
+
+#[derive(Clone, Copy)]
+struct Current {
+    segment: usize,
+    /// Where the next record goes; 0: the segment's header goes first.
+    at: u64,
+    salt: u64,
+}
+
+/// One record as it was read back.
+pub struct Record<'a> {
+    pub number: u64,
+    /// What [`Journal::append`] was given.
+    pub payload: &'a [u8],
+}
+
+impl Journal {
+    /// Opens the journal and gives every record above `filed` to `take`, in order.
+    pub fn open(
+        mut disk: Box<dyn Disk>,
+        filed: u64,
+        mut take: impl FnMut(Record<'_>) -> Result<(), StoreError>,
+    ) -> Result<Journal, StoreError> {
+        let contents = disk.read().map_err(fatal)?;
+        let mut segments = Vec::with_capacity(contents.len());
+        let mut live = Vec::new();
+        for (at, bytes) in contents.iter().enumerate() {
+            let last = Records::of(bytes).last().map(|record| record.number);
+            let use_ = match last {
+                Some(last) if last > filed => {
+                    live.push((last, at));
+                    Use::Full(last)
+                }
+                _ => Use::Free,
+            };
+            segments.push(Segment { length: bytes.len() as u64, use_ });
+        }
+        live.sort_unstable();
+        let mut last = filed;
+        for (_, at) in live {
+            for record in Records::of(&contents[at]).filter(|record| record.number > filed) {
+                if record.number != last + 1 {
+                    let gap = format!("the journal goes from record {last} to record {}", record.number);
+                    return Err(StoreError::Fatal(gap));
+                }
+                last = record.number;
+                take(record)?;
+            }
+        }
+        let mut journal = Journal { disk, segments, current: None, next: last + 1, buffer: Vec::new() };
+        while journal.segments.len() < SEGMENTS_MIN {
+            journal.add_segment()?;
+        }
+        Ok(journal)
+    }
+
+    /// The number of the last record.
+    pub fn last(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// Writes a record and syncs it: it is promised when this returns. After [`StoreError::Unavailable`] it is not there.
+    pub fn append(&mut self, payload: &[u8], random: &mut Random) -> Result<(), StoreError> {
+        let current = match self.current {
+            Some(current) => current,
+            None => self.begin_segment(random)?,
+        };
+        self.buffer.clear();
+        self.buffer.reserve(ALIGNMENT + 2 * SECTOR + RECORD_HEADER + payload.len());
+        let start = self.buffer.as_ptr().align_offset(ALIGNMENT);
+        self.buffer.resize(start, 0);
+        if current.at == 0 {
+            put_segment_header(&mut self.buffer, current.salt, self.next);
+        }
+        put_record(&mut self.buffer, current.salt, self.next, payload);
+        let end = current.at + (self.buffer.len() - start) as u64;
+        self.grow(current.segment, end)?;
+        self.disk.write(current.segment, current.at, &self.buffer[start..]).map_err(no_room)?;
+        self.disk.sync(current.segment).map_err(fatal)?;
+        self.current = Some(Current { at: end, ..current });
+        self.next += 1;
+        if self.buffer.capacity() > BUFFER_KEPT {
+            self.buffer = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// The records so far will be filed together; those that come go to another segment.
+    pub fn rotate(&mut self) {
+        if let Some(Current { segment, at, .. }) = self.current.take() {
+            self.segments[segment].use_ = if at == 0 { Use::Free } else { Use::Full(self.last()) };
+        }
+    }
+
+    /// The records up to `last` are filed. Their segments are used again once [`Journal::release`] is told `synced`.
+    pub fn filed(&mut self, last: u64, synced: u64) {
+        for segment in &mut self.segments {
+            if matches!(segment.use_, Use::Full(upto) if upto <= last) {
+                segment.use_ = Use::Filed(synced);
+            }
+        }
+    }
+
+    /// What was filed is on the disk up to here.
+    pub fn release(&mut self, synced: u64) {
+        for segment in &mut self.segments {
+            if matches!(segment.use_, Use::Filed(needed) if needed <= synced) {
+                segment.use_ = Use::Free;
+            }
+        }
+    }
+
+    fn begin_segment(&mut self, random: &mut Random) -> Result<Current, StoreError> {
+        let free = self.segments.iter().position(|segment| segment.use_ == Use::Free);
+        let segment = match free {
+            Some(segment) => segment,
+            None => self.add_segment()?,
+        };
+        let mut salt = [0; 8];
+        random(&mut salt);
+        self.segments[segment].use_ = Use::Current;
+        let current = Current { segment, at: 0, salt: u64::from_le_bytes(salt) };
+        self.current = Some(current);
+        Ok(current)
+    }
+
+    fn add_segment(&mut self) -> Result<usize, StoreError> {
+        self.disk.add().map_err(no_room)?;
+        self.segments.push(Segment { length: 0, use_: Use::Free });
+        Ok(self.segments.len() - 1)
+    }
+
+    /// Makes room up to `end`, so that a full disk is met here and not in the middle of a record.
+    fn grow(&mut self, segment: usize, end: u64) -> Result<(), StoreError> {
+        #[repr(align(4096))]
+        struct Aligned([u8; GROWTH]);
+        static ZEROS: Aligned = Aligned([0; GROWTH]);
+        let length = &mut self.segments[segment].length;
+        while *length < end {
+            self.disk.write(segment, *length, &ZEROS.0).map_err(no_room)?;
+            *length += GROWTH as u64;
+        }
+        Ok(())
+    }
+}
+
+fn put_segment_header(out: &mut Vec<u8>, salt: u64, first: u64) {
+    let start = out.len();
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&salt.to_le_bytes());
+    out.extend_from_slice(&first.to_le_bytes());
+    let sum = crc32fast::hash(&out[start..]);
+    out.extend_from_slice(&sum.to_le_bytes());
+    fill_sector(out, start);
+}
+
+fn put_record(out: &mut Vec<u8>, salt: u64, number: u64, payload: &[u8]) {
+    let start = out.len();
+    let length = u32::try_from(payload.len()).expect("a batch is far below 4 GiB");
+    out.extend_from_slice(&number.to_le_bytes());
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&checksum(salt, number, payload).to_le_bytes());
+    out.extend_from_slice(payload);
+    fill_sector(out, start);
+}
+
+/// Fills the last of the sectors that begin at `start`.
+fn fill_sector(out: &mut Vec<u8>, start: usize) {
+    out.resize(start + (out.len() - start).next_multiple_of(SECTOR), 0);
+}
+
+fn checksum(salt: u64, number: u64, payload: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&salt.to_le_bytes());
+    sum.update(&number.to_le_bytes());
+    sum.update(&(payload.len() as u64).to_le_bytes());
+    sum.update(payload);
+    sum.finalize()
+}
+
+/// The records of a segment, up to the first that is not whole.
+struct Records<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    salt: u64,
+    number: u64,
+}
+
+impl<'a> Records<'a> {
+    fn of(bytes: &'a [u8]) -> Records<'a> {
+        let none = Records { bytes: &[], at: 0, salt: 0, number: 0 };
+        let Some(header) = bytes.get(..SEGMENT_HEADER) else { return none };
+        let sum = u32::from_le_bytes(array(&header[24..]));
+        if !header.starts_with(MAGIC) || sum != crc32fast::hash(&header[..24]) {
+            return none;
+        }
+        let (salt, number) = (u64_at(header, 8), u64_at(header, 16));
+        Records { bytes, at: SECTOR, salt, number }
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        let rest = self.bytes.get(self.at..)?;
+        let header = rest.get(..RECORD_HEADER)?;
+        let length = u32::from_le_bytes(array(&header[8..12])) as usize;
+        let sum = u32::from_le_bytes(array(&header[12..]));
+        let payload = rest.get(RECORD_HEADER..RECORD_HEADER.checked_add(length)?)?;
+        let number = self.number;
+        if u64_at(header, 0) != number || sum != checksum(self.salt, number, payload) {
+            return None;
+        }
+        self.at += (RECORD_HEADER + length).next_multiple_of(SECTOR);
+        self.number += 1;
+        Some(Record { number, payload })
+    }
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(array(&bytes[at..at + 8]))
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("the caller took as many")
+}
+
+/// A failure that leaves nobody knowing what the disk holds.
+fn fatal(error: io::Error) -> StoreError {
+    StoreError::Fatal(format!("the journal: {error}"))
+}
+
+/// A failed write: for lack of room, or of descriptors for a file that has it, it can be waited for.
+fn no_room(error: io::Error) -> StoreError {
+    let can_be_waited_for = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem => true,
+        _ => matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)),
+    };
+    if can_be_waited_for { StoreError::Unavailable(format!("the journal: {error}")) } else { fatal(error) }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

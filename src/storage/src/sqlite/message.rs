@@ -1,0 +1,133 @@
+//! Appending a message: validated, numbered and encoded in memory; the journal's record is the batch's, not the message's.
+
+use super::codec::{Bytes, Entry};
+use super::filing::Filing;
+use super::pages;
+use super::run::{SEQ_MAX, parts, place};
+use super::sent::{self, Met};
+use super::store::{Batch, SqliteStore, Sync};
+use crate::calendar;
+use crate::error::StoreError;
+use logic::contract::message::{self, Append, Stored};
+use logic::contract::{Denial, Epoch, Fence, Write, Written};
+use std::sync::Arc;
+use wire::{ConversationId, Target, UserId};
+
+impl SqliteStore {
+    /// `met` is what [`SqliteStore::meet`] returned for this write.
+    pub(super) fn write_message(
+        &mut self,
+        batch: &Batch,
+        write: message::Write,
+        met: Met,
+    ) -> Result<Written, StoreError> {
+        match write {
+            message::Write::Append(append) => self.append(batch, append, met),
+        }
+    }
+
+    /// Meets the cid of a message. It need not be stored in the end: then its next try costs a look at the disk.
+    pub(super) fn meet(&mut self, batch: &Batch, write: &Write) -> Met {
+        match write {
+            Write::Message(message::Write::Append(append)) => {
+                self.sent.meet(batch.today, append.sender, append.cid.as_bytes())
+            }
+            _ => Met::default(),
+        }
+    }
+
+    /// Carries out [`logic::contract::message::Write::Append`], whose cid was met.
+    fn append(&mut self, batch: &Batch, append: Append, met: Met) -> Result<Written, StoreError> {
+        let (sender, epoch, cid) = (append.sender, append.epoch, &*append.cid);
+        if epoch != Epoch::NONE && !self.is_in_force(Fence { user: sender, epoch })? {
+            return Ok(Written::Superseded);
+        }
+        if met.may_be_sent
+            && let Some(duplicate) = self.find_sent(met.hash, sender, cid)?
+        {
+            return Ok(duplicate);
+        }
+        let conversation = match &append.target {
+            Target::Conversation(conversation) => *conversation,
+            Target::User(user) => match self.open_direct(batch, sender, Some(*user))? {
+                Ok(conversation) => conversation,
+                Err(refused) => return Ok(refused),
+            },
+            Target::Name(name) => {
+                let user = self.cache.user(&self.conn, name)?;
+                match self.open_direct(batch, sender, user)? {
+                    Ok(conversation) => conversation,
+                    Err(refused) => return Ok(refused),
+                }
+            }
+        };
+        let head = match self.cache.get(&self.conn, &self.resident, conversation)? {
+            Some(head) if head.has_member(sender) => head,
+            _ => return Ok(Written::Denied(Denial::Forbidden)),
+        };
+        let seq = head.last.next();
+        if seq.0 > SEQ_MAX {
+            return Ok(Written::Unavailable);
+        }
+        // The wall clock may go back; a conversation does not go back to a month that it has left.
+        let (month, time) = if head.month > batch.month {
+            (head.month, calendar::start_of(head.month))
+        } else {
+            (batch.month, batch.now)
+        };
+        (head.last, head.month) = (seq, month);
+        let (kind, members, member_version) = (head.kind, Arc::clone(&head.members), head.member_version);
+        let (content_type, content) = (&*append.content_type, &*append.content);
+        let entry = Entry { cid, sender, time, kind, content_type, content };
+        self.run.push(place(conversation, seq), met.hash, month, &entry);
+        let message = append.into_message(kind, Stored { conversation, seq, time });
+        Ok(Written::Message(message::Written::Appended { message, members, member_version }))
+    }
+
+    /// The direct conversation with a user, made where there is none; or why there can be none.
+    fn open_direct(
+        &mut self,
+        batch: &Batch,
+        sender: UserId,
+        peer: Option<UserId>,
+    ) -> rusqlite::Result<Result<ConversationId, Written>> {
+        let Some(peer) = peer else { return Ok(Err(Written::Denied(Denial::NotFound))) };
+        if peer == sender {
+            return Ok(Err(Written::Denied(Denial::Oneself)));
+        }
+        if let Some(conversation) = self.cache.direct(&self.conn, sender, peer)? {
+            return Ok(Ok(conversation));
+        }
+        if !self.conn.prepare_cached("SELECT 1 FROM user WHERE id = ?1")?.exists([peer.0])? {
+            return Ok(Err(Written::Denied(Denial::NotFound)));
+        }
+        self.begin(Sync::Now)?;
+        let (low, high) = (sender.min(peer), sender.max(peer));
+        let sql = "INSERT INTO conversation (kind, low_id, high_id, updated_at) VALUES (0, ?1, ?2, ?3)";
+        let conversation = self.conn.prepare_cached(sql)?.insert((low.0, high.0, batch.now.0 as i64))?;
+        for user in [low, high] {
+            let sql = "INSERT INTO member (conversation_id, user_id) VALUES (?1, ?2)";
+            self.conn.prepare_cached(sql)?.execute((conversation, user.0))?;
+        }
+        Ok(Ok(ConversationId(conversation as u32)))
+    }
+
+    /// What became of the first message of this `(sender, cid)`, if there was one.
+    fn find_sent(&self, hash: u64, sender: UserId, cid: &str) -> Result<Option<Written>, StoreError> {
+        let filing = self.filing.as_ref().map(Filing::run);
+        for run in [Some(&self.run), filing].into_iter().flatten() {
+            if let Some(slot) = run.find(hash, sender, cid) {
+                let entry = Bytes::entry_of(run.entry(slot))?;
+                let (conversation, seq) = parts(slot.place);
+                let stored = Stored { conversation, seq, time: entry.time };
+                return Ok(Some(Written::Message(message::Written::Duplicate(stored))));
+            }
+        }
+        let Some((conversation, seq)) = sent::find(&self.conn, &self.tables, sender, cid)? else {
+            return Ok(None);
+        };
+        let time = pages::time_of(&self.conn, conversation, seq)?;
+        let stored = Stored { conversation, seq, time };
+        Ok(Some(Written::Message(message::Written::Duplicate(stored))))
+    }
+}

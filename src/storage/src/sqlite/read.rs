@@ -1,0 +1,27 @@
+//! Answers reads.
+
+use super::view::View;
+use crate::error::StoreError;
+use logic::contract::{Found, Read};
+
+impl View<'_> {
+    /// Answers; what cannot be read is [`Found::Unavailable`], and the log says why.
+    pub fn answer(&mut self, read: &Read) -> Found {
+        self.find(read).unwrap_or_else(|error| {
+            log::error!("a read failed: {error}");
+            Found::Unavailable
+        })
+    }
+
+    fn find(&mut self, read: &Read) -> Result<Found, StoreError> {
+        match read {
+            Read::Account(read) => self.read_account(read),
+            Read::Session(read) => self.read_session(read),
+            Read::Contact(read) => self.read_contact(read),
+            Read::Group(read) => self.read_group(read),
+            Read::Timeline(read) => self.read_timeline(read),
+            Read::Presence(read) => self.read_presence(read),
+            Read::Node(read) => self.read_node(read),
+        }
+    }
+}

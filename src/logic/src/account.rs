@@ -1,85 +1,73 @@
-//! REGISTER: is the name free, hash the password, make the account.
+//! Accounts: REGISTER asks whether the name is free, hashes the password, then makes the account.
 
-use crate::Now;
-use crate::contract::account::Password;
-use crate::contract::{self, Read, Token, Write};
-use crate::effect::{Effects, PasswordJob};
-use crate::limits::{BUSY_RETRY_MS, PASSWORDS_MAX};
-use crate::parked::{Asked, Stage};
-use crate::state::State;
-use wire::account;
-use wire::account::Registered;
-use wire::account::{Register, Who};
-use wire::{Errno, Refusal, Reply, UserId};
+use crate::contract::{Found, Token, Written, account as storage};
+use crate::effect::{PasswordJob, PasswordResult};
+use crate::request::Caller;
+use crate::simple;
+use crate::state::pending::account::Pending;
+use crate::state::reply_to::ReplyTo;
+use crate::turn::Turn;
+use wire::Errno;
+use wire::account::{Register, Registered, Reply, Request, Who};
 
-const TAKEN: &str = "`name` is taken";
+const NAME_TAKEN: &str = "`name` is taken";
 
-pub(crate) fn register(state: &mut State, now: Now, asked: Asked, register: Box<Register>, fx: &mut Effects) {
-    // Asked first, because hashing is what costs: a taken name is refused at once.
-    let read = Read::Account(contract::account::Read::Password(Who::Name(register.name.clone())));
-    state.read(now, Some(asked), Stage::RegisterName(register), read, fx);
+pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, _caller: Caller, request: Request) {
+    match request {
+        Request::Register(register) => {
+            // Hashing is what costs, so a taken name is refused before it.
+            let read = storage::Read::Password(Who::Name(register.name.clone()));
+            turn.read(reply_to, Pending::Name(register), read);
+        }
+    }
 }
 
-pub(crate) fn name_known(
-    state: &mut State,
-    now: Now,
-    asked: Option<Asked>,
-    register: Box<Register>,
-    holder: Option<Password>,
-    fx: &mut Effects,
-) {
-    let Some(asked) = asked else { return };
-    if holder.is_some() {
-        return state.refuse(now, asked, Errno::NameTaken, TAKEN, fx);
+pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, found: Found) {
+    match (pending, found) {
+        (Pending::Name(_), Found::Account(storage::Found::Password(Some(_)))) => {
+            turn.refuse(reply_to, Errno::NameTaken, NAME_TAKEN);
+        }
+        (Pending::Name(register), Found::Account(storage::Found::Password(None))) => {
+            name_is_free(turn, reply_to, register);
+        }
+        (_, Found::Unavailable) => turn.unavailable(reply_to),
+        (_, _) => turn.internal(reply_to),
     }
-    if let Some(refusal) = passwords_full(state) {
-        return state.answer(now, asked, refusal, fx);
+}
+
+fn name_is_free(turn: &mut Turn<'_>, reply_to: ReplyTo, register: Box<Register>) {
+    if reply_to.is_nowhere() {
+        return;
+    }
+    if let Some(refusal) = turn.state.refusal_to_hash() {
+        return turn.answer(reply_to, refusal);
     }
     let password = register.password.clone();
-    let ticket = state.parking.park(Some(asked), Stage::RegisterPassword(register), now.monotonic);
-    fx.passwords.push((ticket, PasswordJob::Hash { password }));
+    turn.hash(reply_to, Pending::Password(register), PasswordJob::Hash { password });
 }
 
-/// Why no further password can be hashed now, if so.
-pub(crate) fn passwords_full(state: &State) -> Option<Refusal> {
-    (state.parking.passwords >= PASSWORDS_MAX)
-        .then(|| Refusal::later(Errno::Busy, "too many passwords are being checked", 5 * BUSY_RETRY_MS))
-}
-
-pub(crate) fn hashed(
-    state: &mut State,
-    now: Now,
-    asked: Option<Asked>,
-    register: Register,
-    password: Box<str>,
-    fx: &mut Effects,
+pub(crate) fn password_done(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    pending: Pending,
+    result: PasswordResult,
 ) {
-    let Register { name, nick, .. } = register;
-    state.write(
-        now,
-        asked,
-        Stage::RegisterAccount,
-        Write::Account(contract::account::Write::Create { name, password, nick }),
-        fx,
-    );
+    match (pending, result) {
+        (Pending::Password(register), PasswordResult::Hashed(password)) => {
+            let Register { name, nick, .. } = *register;
+            turn.write(reply_to, Pending::Create, storage::Write::Create { name, password, nick });
+        }
+        (_, _) => turn.internal(reply_to),
+    }
 }
 
-pub(crate) fn made(
-    state: &mut State,
-    now: Now,
-    asked: Option<Asked>,
-    user: UserId,
-    token: Token,
-    fx: &mut Effects,
-) {
-    let Some(asked) = asked else { return };
-    let Token { text, expires, .. } = token;
-    let reply = Registered { id: user, token: text, token_expires: expires };
-    state.answer(now, asked, Reply::Account(account::Reply::Registered(Box::new(reply))), fx);
-}
-
-pub(crate) fn taken(state: &mut State, now: Now, asked: Option<Asked>, fx: &mut Effects) {
-    if let Some(asked) = asked {
-        state.refuse(now, asked, Errno::NameTaken, TAKEN, fx);
+pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
+    match (pending, written) {
+        (Pending::Create, Written::Account(storage::Written::Created { user, token })) => {
+            let Token { text, expires, .. } = token;
+            let reply = Registered { id: user, token: text, token_expires: expires };
+            turn.answer(reply_to, Reply::Registered(Box::new(reply)));
+        }
+        (_, other) => simple::refuse(turn, reply_to, &other, |_| NAME_TAKEN),
     }
 }

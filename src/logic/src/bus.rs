@@ -8,62 +8,57 @@ use wire::{ConversationId, Push, UserId};
 /// Where something is published.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Channel {
-    /// For a user: every node on which that user is connected listens.
+    /// Every node on which the user is connected listens.
     User(UserId),
-    /// For the members of a group: every node on which one is connected listens.
+    /// Every node on which a member of the group is connected listens.
     Group(ConversationId),
-    /// For one run of a node, by its name.
+    /// One run of a node listens, by its name.
     Node(Arc<str>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
-    /// For the channel's user, or, if it is a message, for the members of its conversation.
+    /// For the channel's user; a message is for the members of its conversation.
     Push {
         push: Push,
-        /// Of the conversation of a message, see [`contract::message::Written::Appended`]; else 0.
+        /// Of a message's conversation, as in [`Written::Appended`]; 0 for any other push.
+        ///
+        /// [`Written::Appended`]: crate::contract::message::Written::Appended
         member_version: u32,
     },
-    /// A session on that node has ended: the account was claimed for a newer one.
+    /// A session on the channel's node has ended: a newer login has claimed the account.
     Kick {
         user: UserId,
-        /// The number of the newer one.
+        /// The epoch of the newer session.
         epoch: Epoch,
-        /// What the newer login called its device.
+        /// What the newer login calls its device.
         device: Option<Box<str>>,
     },
 }
 
-/// What logic wants of the bus. While it is away, orders are dropped, and those with a ticket are answered all the same.
+/// What logic orders of the bus. While the bus is away, orders are dropped; those with a ticket are answered all the
+/// same.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusOrder {
-    /// Tell all who listen, this node not.
+    /// Tells every node that listens to the channel, except this one.
     Publish { channel: Channel, news: News },
-    /// Listen, also after the bus was away. Answer: [`BusInput::Subscribed`].
+    /// Listens, and again after the bus was away. Answer: [`BusInput::Subscribed`].
     Subscribe { ticket: Ticket, channels: Vec<Channel> },
-    /// Listen no more.
+    /// Stops listening.
     Unsubscribe(Vec<Channel>),
-    /// Take the lock on a user's logins if it is free, for [`LOCK_MS`]. Answer: [`BusInput::Locked`].
+    /// Takes the lock on a user's logins for [`LOCK_MS`], if it is free. Answer: [`BusInput::Locked`].
     Lock {
-        /// For the answer; also says whose lock it is.
+        /// Also identifies the lock's owner.
         ticket: Ticket,
         user: UserId,
     },
-    /// Hold a lock for another [`LOCK_MS`].
-    Renew {
-        /// As it was taken.
-        ticket: Ticket,
-        user: UserId,
-    },
-    /// Give a lock back, if it is still this one's.
-    Unlock {
-        /// As it was taken.
-        ticket: Ticket,
-        user: UserId,
-    },
+    /// Holds a lock for another [`LOCK_MS`]; `ticket` as it was taken.
+    Renew { ticket: Ticket, user: UserId },
+    /// Returns a lock if this owner still holds it; `ticket` as it was taken.
+    Unlock { ticket: Ticket, user: UserId },
     /// This node lives: its lease lasts [`LEASE_MS`] from now. Answer: [`BusInput::Nodes`].
     Lease,
-    /// How busy this node is; kept for [`REPORT_MS`].
+    /// Reports how busy this node is; kept for [`REPORT_MS`].
     Report(Load),
     /// This node takes no more clients: its report is withdrawn.
     Leave,
@@ -73,7 +68,7 @@ pub enum BusOrder {
 pub const LOCK_MS: u64 = 3_000;
 /// How long a node's lease lasts, milliseconds.
 pub const LEASE_MS: u64 = 4_000;
-/// How long a report counts, milliseconds: three of them may be missed, which come every 5 to 15 s.
+/// How long a report is valid, milliseconds. Reports come every 5 to 15 s, so three may be missed.
 pub const REPORT_MS: u64 = 45_000;
 
 /// How busy a node is.
@@ -87,23 +82,22 @@ pub struct Load {
 /// A run of a node, as the bus knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
-    /// Its name with what tells its runs apart.
+    /// The node's name and what tells its runs apart.
     pub run: Box<str>,
-    /// Its lease has not ended.
+    /// Whether its lease is valid.
     pub alive: bool,
-    /// Its last report, if that still counts.
+    /// Its last report, while that is valid.
     pub report: Option<Report>,
 }
 
-/// What a node reports of itself.
+/// What a node reports about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub node: Box<str>,
     /// Where its clients connect, `host:port`.
     pub address: Box<str>,
-    /// How busy it is.
     pub load: Load,
-    /// Processor time, percent of all its processors.
+    /// CPU in use, percent of all its processors.
     pub cpu: u64,
 }
 
@@ -112,29 +106,28 @@ pub struct Report {
 pub enum BusInput {
     /// Another node published something.
     News { channel: Channel, news: News },
-    /// The channels of that ticket are listened to, or the bus is away.
+    /// The channels of that order are listened to, or the bus is away.
     Subscribed(Ticket),
-    /// Whether the lock was free; `false` also where nobody knows.
+    /// The answer to [`BusOrder::Lock`].
     Locked {
-        /// As it was asked.
         ticket: Ticket,
         user: UserId,
-        /// Whether it is taken now.
+        /// Whether the lock is held now; `false` also where nobody knows.
         held: bool,
     },
-    /// The bus is there, and everything that was subscribed to is listened to again. Something may have been missed.
+    /// The bus is connected, and every subscription is in force again. Something may be lost.
     Up,
     /// The bus is away.
     Down,
-    /// Something was missed.
+    /// Something was lost.
     Gap,
-    /// Something that this node published may not have been heard, though it may hear the others.
+    /// Something that this node published may be lost, though it may hear the others.
     Unheard,
-    /// All that was published before `at`, monotonic ms, has been told.
+    /// Everything that was published before `at` has been told.
     Heard {
-        /// When it was there at the latest.
+        /// Monotonic ms.
         at: u64,
     },
-    /// All nodes that have a lease or a report, this one too.
+    /// All nodes that have a lease or a report, this one included.
     Nodes(Vec<NodeState>),
 }

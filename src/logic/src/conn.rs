@@ -1,8 +1,8 @@
-//! Connection ids: which sub-reactor, which slot there, and which life of that slot.
+//! Connection ids: a sub-reactor, a slot of it, and the generation of that slot.
 
 use std::fmt;
 
-/// A connection. Carries a generation, so a late reply can never reach the next user of a slot.
+/// A connection. Its generation keeps a late reply from the next connection in the same slot.
 ///
 /// ```text
 ///  63     56 55            32 31             0
@@ -14,12 +14,12 @@ use std::fmt;
 pub struct ConnId(u64);
 
 impl ConnId {
-    /// The most sub-reactors there can be.
+    /// The most sub-reactors.
     pub const REACTORS_MAX: usize = 1 << 8;
     /// The most slots of one sub-reactor.
     pub const SLOTS_MAX: usize = 1 << 24;
 
-    /// The connection in `slot` of sub-reactor `reactor`, in the slot's life `generation`.
+    /// The connection in `slot` of sub-reactor `reactor`, the slot's `generation`-th.
     pub fn new(reactor: usize, slot: usize, generation: u32) -> ConnId {
         assert!(reactor < Self::REACTORS_MAX && slot < Self::SLOTS_MAX);
         ConnId((reactor as u64) << 56 | (slot as u64) << 32 | u64::from(generation))
@@ -34,7 +34,6 @@ impl ConnId {
         (self.0 >> 32) as usize & (Self::SLOTS_MAX - 1)
     }
 
-    /// The life of the slot.
     pub fn generation(self) -> u32 {
         self.0 as u32
     }

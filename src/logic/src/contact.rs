@@ -1,103 +1,91 @@
-//! Friends, and who of them is online.
+//! Contacts: ADD_FRIEND, ANSWER_FRIEND and FRIENDS, and the push FRIEND.
 
-use crate::contract::{self, Read, Write};
-use crate::effect::Effects;
-use crate::parked::{Asked, Stage};
-use crate::session::SessionRef;
-use crate::state::State;
-use crate::{Now, delivery};
-use wire::account::Who;
-use wire::contact::{Added, FriendState};
-use wire::contact::{FriendChange, FriendEvent};
+use crate::contract::{Denial, Found, Written, contact as storage, presence as stored_presence};
+use crate::request::Caller;
+use crate::state::pending::contact::Pending;
+use crate::state::reply_to::ReplyTo;
+use crate::turn::Turn;
+use crate::{delivery, listing, presence, simple};
+use wire::contact::{Added, FriendChange, FriendEvent, FriendState, FriendsPage, Push, Reply, Request};
 use wire::presence::Presence;
-use wire::presence::PresenceChange;
-use wire::{Errno, Push, Reply, UserId};
-use wire::{contact, presence};
+use wire::{Errno, UserId};
 
-pub(crate) fn add(
-    state: &mut State,
-    now: Now,
-    asked: Asked,
-    (user, session): (UserId, SessionRef),
-    who: Who,
-    message: Option<Box<str>>,
-    fx: &mut Effects,
-) {
-    let write = state.fenced(session, Write::Contact(contract::contact::Write::Add { user, who }));
-    state.write(now, Some(asked), Stage::AddFriend { user, message }, write, fx);
+pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
+    let session = caller.session();
+    let user = turn.state.sessions.of_caller(session).user;
+    match request {
+        Request::Add(add) => {
+            let (who, message) = (add.who, add.message);
+            let pending = Pending::Add { user, message };
+            simple::submit(turn, reply_to, session, pending, storage::Write::Add { user, who });
+        }
+        // Friendships are made at once, so no request is ever open.
+        Request::Answer(answer) => {
+            let sentence = format!("user {} has not asked to be your friend", answer.id);
+            turn.refuse(reply_to, Errno::NotFound, sentence);
+        }
+        Request::Friends(page) => {
+            turn.read(reply_to, Pending::Friends, storage::Read::Friends { user, page });
+        }
+    }
 }
 
-/// Two users are friends now: both see each other's state.
-pub(crate) fn added(
-    state: &mut State,
-    now: Now,
-    asked: Option<Asked>,
-    (user, message): (UserId, Option<Box<str>>),
-    peer: UserId,
-    fx: &mut Effects,
-) {
-    if let Some(asked) = asked {
-        state.answer(
-            now,
-            asked,
-            Reply::Contact(contact::Reply::Added(Added { state: FriendState::Friends })),
-            fx,
-        );
+pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
+    match (pending, written) {
+        (Pending::Add { user, message }, Written::Contact(storage::Written::Friends { peer, .. })) => {
+            added(turn, reply_to, user, message, peer);
+        }
+        (_, other) => simple::refuse(turn, reply_to, &other, |denial| match denial {
+            Denial::Oneself => "nobody is their own friend",
+            Denial::Conflict => "you are friends already",
+            _ => "there is no such user",
+        }),
     }
-    if let Some((_, session)) = state.sessions.of_mut(user) {
+}
+
+/// Two users are friends now: both learn whether the other is online.
+fn added(turn: &mut Turn<'_>, reply_to: ReplyTo, user: UserId, message: Option<Box<str>>, peer: UserId) {
+    turn.answer(reply_to, Reply::Added(Added { state: FriendState::Friends }));
+    if let Some((_, session)) = turn.state.sessions.of_mut(user) {
         let name = (&*session.name).into();
         let change = FriendChange { id: user, name, event: FriendEvent::Accepted, message };
-        delivery::push(state, now, peer, Push::Contact(contact::Push::Friend(Box::new(change))), fx);
-        announce(state, now, user, Presence::Online, &[peer], fx);
+        delivery::push(turn, peer, Push::Friend(Box::new(change)).into());
+        presence::announce(turn, user, Presence::Online, &[peer]);
     }
-    if state.is_present(peer) {
-        announce(state, now, peer, Presence::Online, &[user], fx);
-    } else if state.cluster.is_some() {
-        let read =
-            Read::Presence(contract::presence::Read::Online { users: vec![peer], grace: state.rules.grace });
-        state.read(now, None, Stage::FriendOnline { user, peer }, read, fx);
-    }
-}
-
-/// The friendship was not made, and why.
-pub(crate) fn refused(state: &mut State, now: Now, asked: Option<Asked>, errno: Errno, fx: &mut Effects) {
-    let Some(asked) = asked else { return };
-    let sentence = match errno {
-        Errno::BadRequest => "nobody is their own friend",
-        Errno::Conflict => "you are friends already",
-        _ => "there is no such user",
-    };
-    state.refuse(now, asked, errno, sentence, fx);
-}
-
-/// ANSWER_FRIEND: friendships are made at once, so no request ever waits.
-pub(crate) fn answer_request(state: &mut State, now: Now, asked: Asked, id: UserId, fx: &mut Effects) {
-    state.refuse(now, asked, Errno::NotFound, format!("user {id} has not asked to be your friend"), fx);
-}
-
-/// Tells those of `friends` who are online that `user` came or went.
-pub(crate) fn announce(
-    state: &mut State,
-    now: Now,
-    user: UserId,
-    presence: Presence,
-    friends: &[UserId],
-    fx: &mut Effects,
-) {
-    for &friend in friends {
-        delivery::push(
-            state,
-            now,
-            friend,
-            Push::Presence(presence::Push::Changed(PresenceChange { id: user, state: presence })),
-            fx,
-        );
+    if turn.state.is_present(peer) {
+        presence::announce(turn, peer, Presence::Online, &[user]);
+    } else if let Some(read) = turn.state.cluster.online_elsewhere([peer].into_iter(), turn.state.rules.grace)
+    {
+        turn.read(ReplyTo::Nowhere, Pending::PeerOnline { user, peer }, read);
     }
 }
 
-/// The friends of a user who went are known. Who came back meanwhile has not gone.
-pub(crate) fn gone(state: &mut State, now: Now, user: UserId, friends: &[UserId], fx: &mut Effects) {
-    if !state.is_present(user) {
-        announce(state, now, user, Presence::Offline, friends, fx);
+pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, found: Found) {
+    match (pending, found) {
+        (Pending::Friends, Found::Contact(storage::Found::Friends { friends, more })) => {
+            let friends = listing::friends(turn.state, friends);
+            friends_known(turn, reply_to, FriendsPage { friends, requests: Vec::new(), more });
+        }
+        (Pending::FriendsOnline(mut page), Found::Presence(stored_presence::Found::Online(online))) => {
+            listing::mark_friends_online(&mut page.friends, &online);
+            turn.answer(reply_to, Reply::Friends(page));
+        }
+        (Pending::PeerOnline { user, peer }, Found::Presence(stored_presence::Found::Online(online))) => {
+            if !online.is_empty() {
+                presence::announce(turn, peer, Presence::Online, &[user]);
+            }
+        }
+        (_, Found::Unavailable) => turn.unavailable(reply_to),
+        (_, _) => turn.internal(reply_to),
+    }
+}
+
+/// The friends are known; which of them are online on other nodes is read first.
+fn friends_known(turn: &mut Turn<'_>, reply_to: ReplyTo, page: FriendsPage) {
+    let absent = page.friends.iter().filter(|friend| friend.state == Presence::Offline);
+    let grace = turn.state.rules.grace;
+    match turn.state.cluster.online_elsewhere(absent.map(|friend| friend.id), grace) {
+        Some(read) => turn.read(reply_to, Pending::FriendsOnline(Box::new(page)), read),
+        None => turn.answer(reply_to, Reply::Friends(Box::new(page))),
     }
 }

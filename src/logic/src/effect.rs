@@ -1,4 +1,4 @@
-//! What logic wants done. Collected over a turn, carried out by the shells around it after.
+//! What logic wants done: collected over a turn, and carried out afterwards by the shells around it.
 
 use crate::bus::BusOrder;
 use crate::conn::ConnId;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};
 
-/// Everything that one turn of logic wants done.
+/// Everything that a turn of logic wants done.
 #[derive(Debug)]
 pub struct Effects {
     /// Orders for each sub-reactor, to be carried out in order.
@@ -18,7 +18,7 @@ pub struct Effects {
     pub reads: Vec<(Ticket, Read)>,
     /// Work for the password thread.
     pub passwords: Vec<(Ticket, PasswordJob)>,
-    /// What other nodes are to know; nothing where there are none.
+    /// Orders for the bus; none on a node alone.
     pub bus: Vec<BusOrder>,
 }
 
@@ -49,11 +49,13 @@ impl Effects {
     }
 }
 
-/// What a sub-reactor is to do. Orders about a connection that is gone are dropped there.
+/// What a sub-reactor is to do. It drops orders about a connection that is gone.
 #[derive(Debug)]
 pub enum Order {
-    /// Answer a request. Comes once for each [`crate::Input::Request`], also for number 0, which writes nothing: it
-    /// says that the request no longer counts against its connection. (ACK and READ with number 0 have no answer.)
+    /// Answers a request. Comes once for each [`Input::Request`], except a receipt with number 0. Any other request with
+    /// number 0 is answered too: nothing is written, but the request no longer counts against its connection.
+    ///
+    /// [`Input::Request`]: crate::Input::Request
     Reply {
         conn: ConnId,
         /// The request's type.
@@ -62,59 +64,55 @@ pub enum Order {
         request: u32,
         reply: Reply,
     },
-    /// Tell a legacy client that it is logged in, before [`Order::Reply`] says that its request is done. As many of the
-    /// missed messages as fit come with it, the others follow it at once.
-    Welcome {
-        conn: ConnId,
-        /// Everything that may fit.
-        welcome: Box<Welcome>,
-    },
-    /// Push to one connection.
+    /// Tells a legacy client that it is logged in; [`Order::Reply`] follows and ends the request. As many of the missed
+    /// messages as fit go out with it, the others right after it.
+    Welcome { conn: ConnId, welcome: Box<Welcome> },
+    /// Pushes to one connection.
     Push { conn: ConnId, push: Push },
-    /// Push one message to many: encoded once, in the order of orders.
+    /// Pushes one message to many connections; it is encoded once.
     Deliver { message: Arc<Message>, to: Vec<ConnId> },
-    /// The connection is this user's from here on: larger frames, heartbeats with this id, silence is probed.
+    /// The connection belongs to this user from here on: frames may be larger, heartbeats carry this id, silence is
+    /// probed.
     LoggedIn { conn: ConnId, user: UserId },
-    /// The connection is nobody's again: back to the limits before login.
+    /// The connection belongs to nobody again: the limits before login apply.
     LoggedOut { conn: ConnId },
-    /// Say [`crate::Input::Drained`] as soon as nothing is left to be written to it.
+    /// Reports [`Input::Drained`] as soon as nothing is left to be written to the connection.
+    ///
+    /// [`Input::Drained`]: crate::Input::Drained
     NotifyDrained { conn: ConnId },
-    /// Write what is there, then close.
+    /// Writes what was ordered, then closes.
     Close {
         conn: ConnId,
-        /// Why, for the log.
+        /// For the log.
         reason: CloseReason,
     },
 }
 
-/// Why logic ends a connection.
+/// Why logic closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The account logged in elsewhere.
+    /// The account logged in on another connection.
     Kicked,
     /// The server stops.
     Draining,
-    /// A message of a legacy client, which cannot be told so, could not be stored for too long.
+    /// A message of a legacy client, which has no reply to be refused with, could not be stored for too long.
     Unstored,
 }
 
 /// Work for the password thread.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PasswordJob {
-    /// Is this the password? Without a hash (no such account) the same time is spent and the answer is no.
+    /// Compares a password with a hash.
     Verify {
-        /// The PHC string.
+        /// A PHC string. Without one (there is no such account) the same time is spent, and the answer is no.
         hash: Option<Box<str>>,
-        /// What the client sent.
         password: Box<str>,
     },
-    /// Hash a new password.
-    Hash {
-        /// What the client sent.
-        password: Box<str>,
-    },
+    /// Hashes a new password.
+    Hash { password: Box<str> },
 }
 
+// Passwords must not reach a log.
 impl std::fmt::Debug for PasswordJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -124,13 +122,16 @@ impl std::fmt::Debug for PasswordJob {
     }
 }
 
-/// What came of a [`PasswordJob`].
+/// The result of a [`PasswordJob`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordResult {
-    /// Whether it is the password.
+    /// Whether the password is right.
     Verified(bool),
     /// The hash, a PHC string.
     Hashed(Box<str>),
-    /// A fault of this machine (no memory); the log has it.
+    /// This machine has no memory for it; the log says more.
     Failed,
 }
+
+// Batches of them pass from logic to the sub-reactors.
+const _: () = assert!(size_of::<Order>() <= 40);

@@ -1,130 +1,124 @@
-//! Groups: made, joined.
+//! Groups: CREATE_GROUP, JOIN_GROUP, MEMBERS and GROUPS.
+//!
+//! On a node of a cluster a group's channel is listened to *before* its new member can know of the group or be sent a
+//! message of it, so that nothing is missed in between.
 
-use crate::Now;
 use crate::bus::Channel;
-use crate::cluster::channel;
-use crate::contract::{self, Write};
-use crate::effect::Effects;
-use crate::login::ENDED;
-use crate::parked::{Asked, Stage};
-use crate::session::SessionRef;
-use crate::state::State;
-use wire::group;
-use wire::group::Created;
-use wire::{ConversationId, Errno, Reply, UserId};
+use crate::contract::{Denial, Found, Written, group as storage, presence as stored_presence};
+use crate::limits::{GROUPS_BYTES, SESSION_ENDED};
+use crate::request::Caller;
+use crate::state::pending::group::Pending;
+use crate::state::pending::node::Listener;
+use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::SessionRef;
+use crate::turn::Turn;
+use crate::{listening, listing, simple};
+use wire::group::{Created, GroupsPage, Join, Members, MembersPage, Reply, Request};
+use wire::presence::Presence;
+use wire::{ConversationId, Errno};
 
-pub(crate) fn create(
-    state: &mut State,
-    now: Now,
-    asked: Asked,
-    (owner, session): (UserId, SessionRef),
-    name: Box<str>,
-    desc: Box<str>,
-    fx: &mut Effects,
-) {
-    let write = state.fenced(session, Write::Group(contract::group::Write::Create { owner, name, desc }));
-    state.write(now, Some(asked), Stage::CreateGroup, write, fx);
-}
-
-pub(crate) fn created(
-    state: &mut State,
-    now: Now,
-    asked: Option<Asked>,
-    conversation: ConversationId,
-    fx: &mut Effects,
-) {
-    let session = asked.and_then(|asked| state.session_of(asked.conn));
-    let Some(live) = session.filter(|_| state.cluster.is_some()).and_then(|key| state.sessions.get_mut(key))
-    else {
-        return ready(state, now, asked, conversation, fx);
-    };
-    // Before anybody gets to know the group, its maker's node listens to it.
-    live.groups.push(conversation);
-    let channels = [Channel::Group(conversation)];
-    channel::hold(state, now, asked, &channels, Stage::GroupReady(conversation), fx);
-}
-
-/// The group may be known.
-pub(crate) fn ready(
-    state: &mut State,
-    now: Now,
-    asked: Option<Asked>,
-    conversation: ConversationId,
-    fx: &mut Effects,
-) {
-    if let Some(asked) = asked {
-        state.answer(now, asked, Reply::Group(group::Reply::Created(Created { conversation })), fx);
-    }
-}
-
-pub(crate) fn join(
-    state: &mut State,
-    now: Now,
-    asked: Asked,
-    session: SessionRef,
-    conversation: ConversationId,
-    fx: &mut Effects,
-) {
-    if state.cluster.is_none() {
-        return join_now(state, now, Some(asked), session, conversation, fx);
-    }
-    // What comes right after the joining is to be heard.
-    let then = Stage::JoinGroup { session, conversation };
-    channel::hold(state, now, Some(asked), &[Channel::Group(conversation)], then, fx);
-}
-
-pub(crate) fn join_now(
-    state: &mut State,
-    now: Now,
-    asked: Option<Asked>,
-    session: SessionRef,
-    conversation: ConversationId,
-    fx: &mut Effects,
-) {
-    let Some(live) = state.sessions.get(session) else {
-        channel::drop(state, &[Channel::Group(conversation)], fx);
-        return superseded_or_gone(state, now, asked, fx);
-    };
-    let write =
-        state.fenced(session, Write::Group(contract::group::Write::Join { user: live.user, conversation }));
-    state.write(now, asked, Stage::JoinGroup { session, conversation }, write, fx);
-}
-
-fn superseded_or_gone(state: &mut State, now: Now, asked: Option<Asked>, fx: &mut Effects) {
-    if let Some(asked) = asked {
-        state.refuse(now, asked, Errno::NotLoggedIn, ENDED, fx);
-    }
-}
-
-/// What came of a joining, before it is answered: a node of a cluster goes on listening for who is a member now.
-pub(crate) fn join_over(
-    state: &mut State,
-    session: SessionRef,
-    conversation: ConversationId,
-    joined: bool,
-    fx: &mut Effects,
-) {
-    let Some(cluster) = &mut state.cluster else { return };
-    if joined {
-        cluster.lines.members_changed(conversation);
-        if let Some(live) = state.sessions.get_mut(session) {
-            return live.groups.push(conversation);
+pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
+    let session = caller.session();
+    let user = turn.state.sessions.of_caller(session).user;
+    match request {
+        Request::Create(create) => {
+            let pending = Pending::Create { session };
+            let write = storage::Write::Create { owner: user, name: create.name, desc: create.desc };
+            simple::submit(turn, reply_to, session, pending, write);
+        }
+        Request::Join(Join { conversation }) => {
+            let then = Listener::Group(Pending::Join { session, conversation });
+            listening::hold(turn, reply_to, &[Channel::Group(conversation)], then);
+        }
+        Request::Members(Members { conversation, page }) => {
+            turn.read(reply_to, Pending::Members, storage::Read::Members { user, conversation, page });
+        }
+        Request::Groups(page) => {
+            turn.read(reply_to, Pending::Groups, storage::Read::Groups { user, page });
         }
     }
-    channel::drop(state, &[Channel::Group(conversation)], fx);
 }
 
-pub(crate) fn join_refused(
-    state: &mut State,
-    now: Now,
-    asked: Option<Asked>,
-    errno: Errno,
-    fx: &mut Effects,
-) {
-    let Some(asked) = asked else { return };
-    let sentence = match errno {
-        Errno::Conflict => "you are a member already",
-        _ => "there is no such group",
+/// The channel of a group is listened to.
+pub(crate) fn resume(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending) {
+    match pending {
+        Pending::Created(conversation) => {
+            turn.answer(reply_to, Reply::Created(Created { conversation }));
+        }
+        Pending::Join { session, conversation } => join(turn, reply_to, session, conversation),
+        other => debug_assert!(false, "waits for no channel: {other:?}"),
+    }
+}
+
+fn join(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, conversation: ConversationId) {
+    let Some(live) = turn.state.sessions.get(session) else {
+        listening::release(turn, &[Channel::Group(conversation)]);
+        return turn.refuse(reply_to, Errno::NotLoggedIn, SESSION_ENDED);
     };
-    state.refuse(now, asked, errno, sentence, fx);
+    let write = storage::Write::Join { user: live.user, conversation };
+    simple::submit(turn, reply_to, session, Pending::Join { session, conversation }, write);
+}
+
+pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
+    match (pending, written) {
+        (Pending::Create { session }, Written::Group(storage::Written::Created(conversation))) => {
+            created(turn, reply_to, session, conversation);
+        }
+        (Pending::Join { session, conversation }, Written::Done) => {
+            turn.state.cluster.members_changed(conversation);
+            if !listening::keep(turn, session, conversation) {
+                listening::release(turn, &[Channel::Group(conversation)]);
+            }
+            turn.answer(reply_to, wire::Reply::Done);
+        }
+        (Pending::Join { conversation, .. }, other) => {
+            listening::release(turn, &[Channel::Group(conversation)]);
+            simple::refuse(turn, reply_to, &other, |denial| match denial {
+                Denial::Conflict => "you are a member already",
+                _ => "there is no such group",
+            });
+        }
+        (_, other) => simple::refuse(turn, reply_to, &other, |_| "the group cannot be created"),
+    }
+}
+
+fn created(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, conversation: ConversationId) {
+    let then = Pending::Created(conversation);
+    if listening::keep(turn, session, conversation) {
+        listening::hold(turn, reply_to, &[Channel::Group(conversation)], Listener::Group(then));
+    } else {
+        resume(turn, reply_to, then);
+    }
+}
+
+pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, found: Found) {
+    match (pending, found) {
+        (Pending::Groups, Found::Group(storage::Found::Groups { mut groups, more })) => {
+            let more = more | listing::cut_groups(&mut groups, GROUPS_BYTES);
+            turn.answer(reply_to, Reply::Groups(Box::new(GroupsPage { groups, more })));
+        }
+        (Pending::Members, Found::Group(storage::Found::Members { members, more })) => {
+            let members = listing::members(turn.state, members);
+            members_known(turn, reply_to, MembersPage { members, more });
+        }
+        (Pending::Members, Found::Denied(Denial::Forbidden)) => {
+            turn.refuse(reply_to, Errno::Forbidden, "only members may see a conversation");
+        }
+        (Pending::MembersOnline(mut page), Found::Presence(stored_presence::Found::Online(online))) => {
+            listing::mark_members_online(&mut page.members, &online);
+            turn.answer(reply_to, Reply::Members(page));
+        }
+        (_, Found::Unavailable) => turn.unavailable(reply_to),
+        (_, _) => turn.internal(reply_to),
+    }
+}
+
+/// The members are known; which of them are online on other nodes is read first.
+fn members_known(turn: &mut Turn<'_>, reply_to: ReplyTo, page: MembersPage) {
+    let absent = page.members.iter().filter(|member| member.state == Presence::Offline);
+    let grace = turn.state.rules.grace;
+    match turn.state.cluster.online_elsewhere(absent.map(|member| member.id), grace) {
+        Some(read) => turn.read(reply_to, Pending::MembersOnline(Box::new(page)), read),
+        None => turn.answer(reply_to, Reply::Members(Box::new(page))),
+    }
 }

@@ -1,5 +1,5 @@
-//! Hash maps whose order depends on the seed that [`crate::Logic`] was made with, and on nothing else: a simulation
-//! replays exactly, and nobody outside can know which keys collide.
+//! Hash maps whose order depends only on a seed. A simulation therefore replays exactly, and random seeds keep outsiders
+//! from choosing keys that collide.
 
 use foldhash::fast::FixedState;
 use std::collections::HashMap;

@@ -1,172 +1,163 @@
-//! Several nodes over one database, joined by a bus that may lose everything.
+//! Several nodes over one database, joined by a bus that may lose anything.
 //!
 //! ```text
 //!            bus: news, kicks, leases (hints)                    database: sessions, timelines (the truth)
 //!                   |                                                  |
-//!   line    delivers a conversation in order, asks the timeline for what a hint left out
-//!   entry   takes a session over: listens, claims, listens to the groups, then reads where it is
-//!   watch   asks the database what the bus may not have said, and trusts neither when both are silent
-//!   place   says how busy this node is, and knows how busy the others are
+//!   delivery_line  delivers a conversation in order, reads from the timeline what a hint left out
+//!   reconcile      reads from the database what the bus may have lost, and trusts neither when both are silent
+//!   load           reports how busy this node is, and learns how busy the others are
 //! ```
 //!
-//! What bounds the delay of a message to another node: nothing lost, the bus itself. A hint lost with a later one after
-//! it, [`HOLE_MS`](crate::limits::HOLE_MS) and a read. Bus away, or a node died between commit and publication, or
-//! the subscriber saw a gap: a look at the database each second. A node that cannot publish says so in the database, where
-//! the others look each second. Anything else, [`SAFETY_MS`](crate::limits::SAFETY_MS).
+//! The delay of a message to another node: nothing lost, that of the bus. A hint lost and a later one received,
+//! [`GAP_MS`](crate::limits::GAP_MS) and a read. Bus away, a node dead between commit and publication, or a gap in the
+//! subscription: a poll of the database each second. A node that cannot publish says so in the database, which the
+//! others poll each second. Anything else: [`SAFETY_MS`](crate::limits::SAFETY_MS).
 
-pub(crate) mod channel;
-pub(crate) mod entry;
-pub(crate) mod line;
-pub(crate) mod place;
-pub(crate) mod watch;
+mod delivery_line;
+mod load;
+mod reconcile;
 
-use crate::bus::{BusInput, Channel, News};
-use crate::contract::{self, Epoch, Fence, Write};
-use crate::effect::Effects;
-use crate::parked::Stage;
-use crate::state::State;
-use crate::{Now, delivery, login};
-use channel::Channels;
-use line::Lines;
-use place::Placement;
+use crate::bus::{BusInput, BusOrder, Channel, News};
+use crate::contract::{Found, Written};
+use crate::limits::LOCK_RENEW_MS;
+use crate::state::cluster::Cluster;
+use crate::state::cluster::delivery_lines::Arrival;
+use crate::state::pending::{Pending as AnyPending, PendingRequest, node};
+use crate::state::sessions::SessionRef;
+use crate::turn::{FollowUp, Turn};
+use crate::{delivery, listening, session};
 use std::sync::Arc;
-use watch::Watch;
-use wire::message;
-use wire::{Push, UserId};
+use wire::message::Push as MessagePush;
+use wire::{Message, Push, UserId};
 
-/// What a node of a cluster knows beyond a node alone.
-#[derive(Debug)]
-pub(crate) struct Cluster {
-    /// This run of this node.
-    pub run: Arc<str>,
-    pub lines: Lines,
-    pub channels: Channels,
-    pub locks: Vec<entry::Lock>,
-    pub watch: Watch,
-    pub placement: Placement,
-    /// Whether the bus is there.
-    pub bus: bool,
+/// A message that this node has stored.
+pub(crate) struct Stored {
+    pub message: Arc<Message>,
+    pub members: Arc<[UserId]>,
+    pub member_version: u32,
+    pub sent_by: SessionRef,
 }
 
-impl Cluster {
-    pub fn new(run: Arc<str>, seed: u64) -> Cluster {
-        Cluster {
-            run,
-            lines: Lines::new(seed),
-            channels: Channels::new(seed),
-            locks: Vec::new(),
-            watch: Watch::default(),
-            placement: Placement::new(seed),
-            bus: false,
+/// Delivers a stored message to the members here and, where there are other nodes, tells them.
+pub(crate) fn deliver(turn: &mut Turn<'_>, stored: Stored) {
+    let Stored { message, members, member_version, sent_by } = stored;
+    match &mut turn.state.cluster {
+        Cluster::Solo => delivery::deliver(turn, &message, &members, Some(sent_by)),
+        Cluster::Joined(membership) => {
+            membership.loads.stored += 1;
+            delivery_line::stored(turn, Arrival { message, members: Some(members), member_version });
         }
     }
+}
 
-    /// When [`timeout`] has something to do.
-    pub fn next_timeout(&self) -> u64 {
-        let locks = self.locks.iter().map(|lock| lock.renew_at);
-        let dues = [self.lines.next(), self.channels.next()].into_iter().flatten();
-        locks.chain(dues).chain([self.watch.next(), self.placement.next()]).min().unwrap_or(0)
+/// Does what is due.
+pub(crate) fn handle_timeout(turn: &mut Turn<'_>) {
+    if turn.state.cluster.next_timeout().is_none_or(|at| at > turn.now.monotonic) {
+        return;
+    }
+    bus_deadlines(turn);
+    renew_locks(turn);
+    delivery_line::handle_timeout(turn);
+    reconcile::handle_timeout(turn);
+    load::handle_timeout(turn);
+}
+
+/// Goes on where the bus has not answered in time: the database is the truth, and is read in any case.
+fn bus_deadlines(turn: &mut Turn<'_>) {
+    while let Some(membership) = turn.state.cluster.membership()
+        && let Some(ticket) = membership.channels.take_due(turn.now.monotonic)
+    {
+        let Some(PendingRequest { reply_to, pending, .. }) = turn.state.pending.take(ticket) else {
+            continue;
+        };
+        match pending {
+            AnyPending::Node(node::Pending::Listening(listening)) => {
+                turn.follow_ups.push_back(FollowUp::Resume(reply_to, listening.then));
+            }
+            AnyPending::Session(pending) => session::bus_overdue(turn, reply_to, pending),
+            other => debug_assert!(false, "does not wait for the bus: {other:?}"),
+        }
     }
 }
 
-/// Does what has become due.
-pub(crate) fn timeout(state: &mut State, now: Now, fx: &mut Effects) {
-    channel::timeout(state, now, fx);
-    entry::renew(state, now, fx);
-    line::timeout(state, now, fx);
-    watch::timeout(state, now, fx);
-    place::timeout(state, now, fx);
+/// Renews the locks of logins that are still under way.
+fn renew_locks(turn: &mut Turn<'_>) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    for lock in membership.locks.iter_mut().filter(|lock| lock.renew_at <= turn.now.monotonic) {
+        lock.renew_at = turn.now.monotonic + LOCK_RENEW_MS;
+        turn.effects.bus.push(BusOrder::Renew { ticket: lock.ticket, user: lock.user });
+    }
 }
 
 /// Something came from the bus.
-pub(crate) fn handle(state: &mut State, now: Now, input: BusInput, fx: &mut Effects) {
-    let Some(cluster) = &mut state.cluster else { return };
+pub(crate) fn handle_bus(turn: &mut Turn<'_>, input: BusInput) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
     match input {
-        BusInput::News { channel, news } => told(state, now, channel, news, fx),
-        BusInput::Subscribed(ticket) => channel::confirmed(state, now, ticket, fx),
-        BusInput::Locked { ticket, user, held } => entry::locked(state, now, ticket, user, held, fx),
+        BusInput::News { channel, news } => handle_news(turn, channel, news),
+        BusInput::Subscribed(ticket) => listening::confirmed(turn, ticket),
+        BusInput::Locked { ticket, user, held } => session::lock_answered(turn, ticket, user, held),
         BusInput::Up => {
-            cluster.bus = true;
-            watch::missed(state, now);
-            watch::changed(state, fx);
+            membership.has_bus = true;
+            reconcile::missed(turn);
+            reconcile::announce_changed(turn);
         }
         BusInput::Gap => {
-            watch::missed(state, now);
-            watch::changed(state, fx);
+            reconcile::missed(turn);
+            reconcile::announce_changed(turn);
         }
         BusInput::Down => {
-            cluster.bus = false;
-            watch::missed(state, now);
+            membership.has_bus = false;
+            reconcile::missed(turn);
         }
-        BusInput::Unheard => watch::unheard(state, now),
-        BusInput::Heard { at } => watch::heard(state, now, at, fx),
-        BusInput::Nodes(nodes) => place::known(state, now, nodes),
+        BusInput::Unheard => reconcile::unheard(turn),
+        BusInput::Heard { at } => reconcile::heard(turn, at),
+        BusInput::Nodes(nodes) => load::nodes_known(turn, nodes),
     }
 }
 
-fn told(state: &mut State, now: Now, channel: Channel, news: News, fx: &mut Effects) {
+fn handle_news(turn: &mut Turn<'_>, channel: Channel, news: News) {
     match (channel, news) {
         (
             Channel::User(user),
-            News::Push { push: Push::Message(message::Push::New(message)), member_version },
+            News::Push { push: Push::Message(MessagePush::New(message)), member_version },
         ) => {
-            // A direct chat has two members: who sent it and whose channel this is.
+            // A direct chat has two members: the sender, and the user of this channel.
             let mut members = [user, message.from];
             members.sort_unstable();
             let members = Some(Arc::from(members));
-            line::heard(state, now, line::Arrival { message, members, member_version }, fx);
+            delivery_line::heard(turn, Arrival { message, members, member_version });
         }
         (
             Channel::Group(_),
-            News::Push { push: Push::Message(message::Push::New(message)), member_version },
+            News::Push { push: Push::Message(MessagePush::New(message)), member_version },
         ) => {
-            line::heard(state, now, line::Arrival { message, members: None, member_version }, fx);
+            delivery_line::heard(turn, Arrival { message, members: None, member_version });
         }
         (Channel::User(user), News::Push { push, .. }) => {
-            if state.sessions.is_online(user) {
-                delivery::push(state, now, user, push, fx);
+            if turn.state.sessions.is_online(user) {
+                delivery::push(turn, user, push);
             }
         }
-        (_, News::Kick { user, epoch, device }) => superseded(state, now, user, epoch, device, fx),
+        (_, News::Kick { user, epoch, device }) => session::superseded(turn, user, epoch, device),
         (Channel::Group(_) | Channel::Node(_), News::Push { .. }) => {}
     }
 }
 
-/// A newer session of the account exists somewhere: what this node has of an older one ends.
-pub(crate) fn superseded(
-    state: &mut State,
-    now: Now,
-    user: UserId,
-    epoch: Epoch,
-    device: Option<Box<str>>,
-    fx: &mut Effects,
-) {
-    if state.absences.epoch(user).is_some_and(|held| held < epoch) {
-        state.absences.take(user);
-    }
-    if let Some(key) = state.sessions.of(user)
-        && state.sessions.get(key).is_some_and(|session| session.epoch < epoch)
-    {
-        login::kick(state, now, key, device, fx);
+/// A read on the node's own behalf was answered.
+pub(crate) fn found(turn: &mut Turn<'_>, pending: node::Pending, found: Found) {
+    match pending {
+        node::Pending::DeliveryLine(read) => delivery_line::found(turn, read, found),
+        node::Pending::Claims { issued } => reconcile::claims_found(turn, issued, found),
+        node::Pending::Changes => reconcile::changes_found(turn, found),
+        node::Pending::Listening(_) | node::Pending::Seen { .. } => {
+            debug_assert!(false, "reads nothing: {pending:?}");
+        }
     }
 }
 
-/// Tells the database that a session lost its connection or is over. Nobody waits for it: what it does not get to know
-/// it derives from the node's silence.
-pub(crate) fn release(
-    state: &mut State,
-    now: Now,
-    (user, epoch): (UserId, Epoch),
-    ended: bool,
-    fx: &mut Effects,
-) {
-    if state.cluster.is_some() && epoch != Epoch::NONE {
-        state.write(
-            now,
-            None,
-            Stage::Nothing,
-            Write::Session(contract::session::Write::Release { fence: Fence { user, epoch }, ended }),
-            fx,
-        );
+/// A write on the node's own behalf was answered.
+pub(crate) fn written(turn: &mut Turn<'_>, pending: &node::Pending, written: &Written) {
+    if let (node::Pending::Seen { unheard: true }, Written::Unavailable) = (pending, written) {
+        reconcile::unheard(turn);
     }
 }

@@ -111,3 +111,26 @@ const _: () = {
     assert!(size_of::<Read>() <= 40);
     assert!(size_of::<Found>() <= 48);
 };
+
+macro_rules! of_nouns {
+    ($($Sum:ident { $($Noun:ident($noun:ident),)* })*) => {
+        $($(
+            impl From<$noun::$Sum> for $Sum {
+                fn from(of_noun: $noun::$Sum) -> $Sum {
+                    $Sum::$Noun(of_noun)
+                }
+            }
+        )*)*
+    };
+}
+
+of_nouns! {
+    Write {
+        Account(account), Session(session), Contact(contact), Group(group), Message(message), Timeline(timeline),
+        Node(node),
+    }
+    Read {
+        Account(account), Session(session), Contact(contact), Group(group), Timeline(timeline), Presence(presence),
+        Node(node),
+    }
+}

@@ -3,7 +3,7 @@
 use super::table::{Seen, Table, errno, rules};
 use super::{ALICE_BOB, TO_BOB, ack, table, texts};
 use logic::contract;
-use logic::limits::{LEGACY_WINDOW, LINE_MS, TICK_MS};
+use logic::limits::{BACKLOG_MS, LEGACY_WINDOW, TICK_MS};
 use logic::{Conflict, ConnId, Input, Rules, Write};
 use wire::group::Member;
 use wire::legacy::Welcome;
@@ -372,7 +372,7 @@ fn after_a_minute_the_connection_closes() {
     let mut t = table();
     let alice = sends(&mut t);
     t.is_away = true;
-    for _ in 0..LINE_MS / 100 - 1 {
+    for _ in 0..BACKLOG_MS / 100 - 1 {
         t.settle();
         t.advance(100);
         assert!(t.take(alice).is_empty());
@@ -386,7 +386,7 @@ fn after_a_minute_the_connection_closes() {
     let bob = t.login("bob");
     t.take(bob);
     let alice = sends(&mut t);
-    t.advance(LINE_MS - 100);
+    t.advance(BACKLOG_MS - 100);
     assert!(t.take(alice).is_empty());
     t.advance(200);
     assert_eq!(t.take(alice), [Seen::Close]);

@@ -1,0 +1,305 @@
+//! Delivery lines: the messages of a conversation in order, whichever nodes stored them.
+//!
+//! ```text
+//!   settled            held: heard, above a gap
+//!   ... m m m | . . | m m        the gap may close by itself; then the timeline is read from `settled` on
+//! ```
+//!
+//! Everything up to `settled` was pushed to every member here, or is in the track of one that is behind. A member
+//! without a track therefore lacks nothing below it. A line may be dropped at any time: the next message that is heard of
+//! begins it again, from a *roster* of how far each member is.
+
+use crate::bus::{BusOrder, Channel, News};
+use crate::contract::node::{self, End, Roster};
+use crate::contract::{Found, Read, timeline};
+use crate::delivery;
+use crate::limits::{FEED_BYTES, FEED_MESSAGES, GAP_MS, HELD_MAX, TICK_MS};
+use crate::state::cluster::delivery_lines::{Arrival, DeliveryLine, Reading};
+use crate::state::pending::node::{DeliveryLineRead, Pending};
+use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::{Behind, Track};
+use crate::turn::Turn;
+use std::sync::Arc;
+use wire::message::Push;
+use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
+
+/// This node has stored a message: other nodes are told, and the members here get it in its order.
+pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
+    let Arrival { message, members, member_version } = &arrival;
+    let channel = match message.kind {
+        ConversationKind::Group => Some(Channel::Group(message.conversation)),
+        ConversationKind::Direct => {
+            let mut members = members.iter().flat_map(|members| members.iter());
+            members.find(|&&member| member != message.from).map(|&peer| Channel::User(peer))
+        }
+    };
+    if let Some(channel) = channel {
+        let (push, member_version) = (Push::New(Arc::clone(message)).into(), *member_version);
+        turn.effects.bus.push(BusOrder::Publish { channel, news: News::Push { push, member_version } });
+    }
+    heard(turn, arrival);
+}
+
+/// A message was stored, here or on another node.
+pub(super) fn heard(turn: &mut Turn<'_>, arrival: Arrival) {
+    let (conversation, seq) = (arrival.message.conversation, arrival.message.seq);
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let Some(line) = membership.lines.get_mut(conversation) else {
+        return first_heard(turn, arrival);
+    };
+    line.touched = turn.now.monotonic;
+    if seq <= line.settled {
+        return;
+    }
+    line.seen = line.seen.max(seq);
+    line.wanted_version = line.wanted_version.max(arrival.member_version);
+    let continues = line.reading == Reading::Nothing && seq == line.settled.next();
+    let is_known = arrival.member_version <= line.member_version;
+    if continues && (is_known || arrival.members.is_some()) && line.held.is_empty() {
+        if !is_known && let Some(members) = arrival.members {
+            (line.members, line.member_version) = (members, arrival.member_version);
+        }
+        line.settled = seq;
+        let members = Arc::clone(&line.members);
+        return delivery::deliver(turn, &arrival.message, &members, None);
+    }
+    if line.held.len() < HELD_MAX {
+        line.held.insert(seq, arrival);
+    }
+    go_on(turn, conversation, turn.now.monotonic + GAP_MS);
+}
+
+/// The first message of a conversation that is heard of, or the first after its line was dropped.
+fn first_heard(turn: &mut Turn<'_>, arrival: Arrival) {
+    let Arrival { message, members, member_version } = &arrival;
+    if let Some(members) = members {
+        let is_online = |member: &&UserId| turn.state.sessions.is_online(**member);
+        if !members.iter().any(|member| *member != message.from && is_online(&member)) {
+            return delivery::note_sent(turn.state, message, members);
+        }
+        // In a conversation that begins, no member can lack anything.
+        if message.seq == Seq(1) {
+            let (members, version) = (Arc::clone(members), *member_version);
+            let line = DeliveryLine::new(Seq(0), message.seq, members, version, turn.now.monotonic);
+            if let Some(membership) = turn.state.cluster.membership() {
+                membership.lines.insert(message.conversation, line);
+            }
+            return heard(turn, arrival);
+        }
+    }
+    let (conversation, seq) = (message.conversation, message.seq);
+    begin(turn, conversation, seq);
+    if let Some(membership) = turn.state.cluster.membership()
+        && let Some(line) = membership.lines.get_mut(conversation)
+    {
+        line.wanted_version = line.wanted_version.max(arrival.member_version);
+        line.held.insert(seq, arrival);
+    }
+}
+
+fn begin(turn: &mut Turn<'_>, conversation: ConversationId, seen: Seq) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    // Until the roster is read, its members are unknown.
+    let line = DeliveryLine::new(Seq(0), seen, Arc::from([]), 0, turn.now.monotonic);
+    membership.lines.insert(conversation, DeliveryLine { wanted_version: 1, ..line });
+    read(turn, conversation, Reading::Roster);
+}
+
+/// The database tells where a conversation ends of which a member here lacks something.
+pub(super) fn end_known(turn: &mut Turn<'_>, end: End) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let Some(line) = membership.lines.get_mut(end.conversation) else {
+        return begin(turn, end.conversation, end.last);
+    };
+    line.touched = turn.now.monotonic;
+    line.seen = line.seen.max(end.last);
+    line.wanted_version = line.wanted_version.max(end.member_version);
+    go_on(turn, end.conversation, turn.now.monotonic);
+}
+
+/// Delivers the held messages that continue the line. Reads the timeline at `gap_at` where they leave a gap.
+fn go_on(turn: &mut Turn<'_>, conversation: ConversationId, gap_at: u64) {
+    let mut ready: Vec<(Arc<Message>, Arc<[UserId]>)> = Vec::new();
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let Some(line) = membership.lines.get_mut(conversation) else { return };
+    if line.reading != Reading::Nothing {
+        return;
+    }
+    let mut is_stale = false;
+    while let Some(first) = line.held.first_entry()
+        && *first.key() <= line.settled.next()
+    {
+        let is_known = first.get().member_version <= line.member_version;
+        if !is_known && first.get().members.is_none() {
+            is_stale = true;
+            break;
+        }
+        let (seq, arrival) = first.remove_entry();
+        if seq <= line.settled {
+            continue;
+        }
+        if !is_known && let Some(members) = arrival.members {
+            (line.members, line.member_version) = (members, arrival.member_version);
+        }
+        line.settled = seq;
+        ready.push((arrival.message, Arc::clone(&line.members)));
+    }
+    let has_gap = line.settled < line.seen;
+    if is_stale || (line.member_version < line.wanted_version && !has_gap) {
+        read(turn, conversation, Reading::Roster);
+    } else if has_gap {
+        membership.lines.read_later(conversation, gap_at);
+    }
+    for (message, members) in ready {
+        delivery::deliver(turn, &message, &members, None);
+    }
+}
+
+/// Reads for the gaps that have not closed by themselves.
+pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
+    while let Some(membership) = turn.state.cluster.membership()
+        && let Some((conversation, line)) = membership.lines.take_due(turn.now.monotonic)
+    {
+        if line.reading != Reading::Nothing {
+            continue;
+        }
+        if line.member_version < line.wanted_version {
+            read(turn, conversation, Reading::Roster);
+        } else if line.settled < line.seen {
+            read(turn, conversation, Reading::Timeline);
+        }
+    }
+}
+
+fn read(turn: &mut Turn<'_>, conversation: ConversationId, reading: Reading) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let Some(line) = membership.lines.begin_read(conversation, reading) else { return };
+    let (after, serial, issued) = (line.settled, line.serial, turn.now.monotonic);
+    let read = match reading {
+        Reading::Roster => Read::from(node::Read::Roster { conversation }),
+        _ => timeline::Read::Feed { conversation, after, limit: FEED_MESSAGES, bytes: FEED_BYTES }.into(),
+    };
+    let pending = Pending::DeliveryLine(DeliveryLineRead { conversation, serial, issued });
+    turn.read(ReplyTo::Nowhere, pending, read);
+}
+
+pub(super) fn found(turn: &mut Turn<'_>, read: DeliveryLineRead, found: Found) {
+    let DeliveryLineRead { conversation, serial, .. } = read;
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let Some(line) = membership.lines.end_read(conversation, serial) else { return };
+    match found {
+        Found::Timeline(timeline::Found::Feed { messages, more }) => {
+            timeline_known(turn, conversation, messages, more);
+        }
+        Found::Node(node::Found::Roster(Some(roster))) => roster_known(turn, read, &roster),
+        Found::Node(node::Found::Roster(None)) => membership.lines.remove(conversation),
+        // The database could not be read.
+        _ => {
+            debug_assert!(line.settled < line.seen || line.member_version < line.wanted_version);
+            membership.lines.read_later(conversation, turn.now.monotonic + TICK_MS);
+        }
+    }
+}
+
+fn timeline_known(
+    turn: &mut Turn<'_>,
+    conversation: ConversationId,
+    messages: Vec<Arc<Message>>,
+    more: bool,
+) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let Some(line) = membership.lines.get_mut(conversation) else { return };
+    if line.member_version < line.wanted_version {
+        return read(turn, conversation, Reading::Roster);
+    }
+    let before = line.settled;
+    let fresh: Vec<Arc<Message>> = messages.into_iter().filter(|message| message.seq > before).collect();
+    if let Some(last) = fresh.last() {
+        line.settled = last.seq;
+    }
+    if more {
+        line.seen = line.seen.max(line.settled.next());
+    }
+    let (members, has_progress) = (Arc::clone(&line.members), !fresh.is_empty());
+    for message in fresh {
+        delivery::deliver(turn, &message, &members, None);
+    }
+    // Storage may know of a message that it did not show. Asking again at once could go on for ever.
+    let again_at = if has_progress { turn.now.monotonic } else { turn.now.monotonic + TICK_MS };
+    go_on(turn, conversation, again_at);
+}
+
+/// How far each member is: the line begins at what all members here have.
+///
+/// A member with a track is where the track says. One without has acknowledged everything that was pushed, so the cursor
+/// says it. But a cursor that was read before the session began, or before its tracks were dropped, says nothing, and the
+/// roster is read again.
+fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
+    let conversation = asked.conversation;
+    let members: Arc<[UserId]> = roster.members.iter().map(|(user, _)| *user).collect();
+    let mut settled = roster.last;
+    let mut without_track = Vec::new();
+    for &(user, delivered) in &roster.members {
+        let Some((_, session)) = turn.state.sessions.of_mut(user) else { continue };
+        match session.find(conversation) {
+            Ok(at) => {
+                let track = &session.tracks[at];
+                if track.behind.is_none() {
+                    settled = settled.min(track.pushed);
+                }
+            }
+            // Until its own listing is complete, what is offered to it is only noted.
+            Err(_) if session.login.is_some() || session.unread_after.is_some() => {}
+            Err(_) if asked.issued <= session.since => {
+                return read(turn, conversation, Reading::Roster);
+            }
+            Err(_) => {
+                let delivered = turn.state.cursors.lay_over(conversation, user, (delivered, Seq(0))).0;
+                if !is_far(roster, delivered) {
+                    settled = settled.min(delivered);
+                }
+                without_track.push((user, delivered));
+            }
+        }
+    }
+    for (user, delivered) in without_track {
+        if settled < roster.last || is_far(roster, delivered) {
+            insert_track(turn, roster, conversation, user, delivered);
+        }
+    }
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let Some(line) = membership.lines.get_mut(conversation) else { return };
+    line.settled = settled;
+    line.seen = line.seen.max(roster.last);
+    line.members = members;
+    line.member_version = roster.member_version;
+    line.wanted_version = line.wanted_version.max(roster.member_version);
+    go_on(turn, conversation, turn.now.monotonic);
+}
+
+/// Whether a member lacks so much that it is fed by itself.
+fn is_far(roster: &Roster, delivered: Seq) -> bool {
+    roster.last.0.saturating_sub(delivered.0) > u64::from(FEED_MESSAGES)
+}
+
+/// Gives a member without a track the one that its cursor stands for.
+fn insert_track(
+    turn: &mut Turn<'_>,
+    roster: &Roster,
+    conversation: ConversationId,
+    user: UserId,
+    delivered: Seq,
+) {
+    let Some((key, session)) = turn.state.sessions.of_mut(user) else { return };
+    let direct = roster.kind == ConversationKind::Direct;
+    let mut members = roster.members.iter().map(|(member, _)| *member);
+    let peer = members.find(|&member| direct && member != user);
+    // Everything that earlier sessions sent was delivered to this one, or is in a track, so what is above was sent on
+    // this one.
+    let behind = Behind { seen: roster.last, own_above: delivered, is_guess: false };
+    let behind = is_far(roster, delivered).then_some(behind);
+    let track = session.track_or_insert(conversation, |_| Track::new(conversation, peer, delivered, behind));
+    track.acked = track.acked.max(delivered);
+    session.list_for_sweep(key, &mut turn.state.with_tracks);
+    delivery::feed(turn, key);
+}

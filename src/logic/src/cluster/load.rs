@@ -1,0 +1,68 @@
+//! This node's lease and its reports of load, and those of the other nodes.
+//!
+//! A lease says that a node lives; it is renewed each second and lasts four. A report says how busy it is; one is sent
+//! every 5 s and a random 0 to 10 more, so that nodes do not report together. After three missed reports no client is sent
+//! there.
+
+use super::reconcile;
+use crate::bus::{BusOrder, Load, NodeState};
+use crate::limits::{POLL_MS, REPORT_LEAST_MS, REPORT_MORE_MS};
+use crate::turn::Turn;
+use foldhash::fast::FixedState;
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+
+/// Renews the lease and reports, when it is time.
+pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
+    let connections = turn.state.connections.len() as u64;
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let (loads, now) = (&mut membership.loads, turn.now.monotonic);
+    if now >= loads.next_lease {
+        loads.next_lease = now + POLL_MS;
+        turn.effects.bus.push(BusOrder::Lease);
+    }
+    if now >= loads.next_report {
+        let more = FixedState::with_seed(loads.seed).hash_one(loads.reports) % (REPORT_MORE_MS + 1);
+        loads.next_report = now + REPORT_LEAST_MS + more;
+        loads.reports += 1;
+        let elapsed = (now - loads.reported_at).max(1);
+        loads.reported_at = now;
+        let messages_per_second = std::mem::take(&mut loads.stored) * 1_000 / elapsed;
+        if !turn.state.draining {
+            turn.effects.bus.push(BusOrder::Report(Load { connections, messages_per_second }));
+        }
+    }
+    let mut is_over = false;
+    while let Some(first) = loads.graces.first_entry()
+        && first.key().0 <= now
+    {
+        first.remove();
+        is_over = true;
+    }
+    // The node that could announce that its users are gone is dead.
+    if is_over {
+        reconcile::announce_changed(turn);
+    }
+}
+
+/// The nodes that have a lease or a report. A run whose lease has ended may have stored messages without publishing them.
+pub(super) fn nodes_known(turn: &mut Turn<'_>, nodes: Vec<NodeState>) {
+    let grace = turn.state.rules.grace;
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let loads = &mut membership.loads;
+    let alive: BTreeSet<&str> = nodes.iter().filter(|node| node.alive).map(|node| &*node.run).collect();
+    let died = loads.nodes.iter().filter(|node| node.alive && !alive.contains(&*node.run));
+    let died: Vec<Box<str>> = died.map(|node| node.run.clone()).collect();
+    let own = nodes.iter().find(|node| *node.run == *membership.run);
+    if own.is_none_or(|own| own.report.is_none()) {
+        // The bus has lost it with its memory.
+        loads.next_report = loads.next_report.min(turn.now.monotonic + POLL_MS);
+    }
+    loads.nodes = nodes;
+    for run in &died {
+        loads.graces.insert((turn.now.monotonic + grace, run.clone()), ());
+    }
+    if !died.is_empty() {
+        reconcile::missed(turn);
+    }
+}

@@ -1,0 +1,144 @@
+//! Reconciling with the database what the bus may have lost: claims of other nodes, each second, and conversations that
+//! have changed, each second while something may be lost and now and then otherwise. A node that could not publish says so
+//! in the database, where the others see it with the claims.
+//!
+//! A node that for [`TRUST_MS`](crate::limits::TRUST_MS) neither heard the bus nor could read the claims does not know
+//! whether its sessions were taken over. It pushes nothing until it does.
+
+use super::delivery_line;
+use crate::contract::Found;
+use crate::contract::node::{self as storage, Changes, Claim, Read, Write};
+use crate::effect::Order;
+use crate::limits::{CATCH_UP_MS, OVERLAP_MS, POLL_MS, SAFETY_MS, SEEN_MS, UNHEARD_MS};
+use crate::state::pending::node::Pending;
+use crate::state::reply_to::ReplyTo;
+use crate::turn::Turn;
+use crate::{delivery, session};
+use wire::UnixMillis;
+use wire::session::{Changed, Listing, Push};
+
+/// Reads and writes what is due.
+pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let (reconcile, run, now) = (&mut membership.reconcile, membership.run.clone(), turn.now.monotonic);
+    let (mut claims, mut changes, mut seen) = (None, None, None);
+    if now >= reconcile.next_claims {
+        reconcile.next_claims = now + POLL_MS;
+        if !std::mem::replace(&mut reconcile.reads_claims, true) {
+            claims = Some(Read::Claims { node: run.clone(), since: reconcile.claims_since });
+        }
+    }
+    if now >= reconcile.next_changes {
+        let may_miss = !membership.has_bus || now < reconcile.catch_up_until;
+        reconcile.next_changes = now + if may_miss { POLL_MS } else { SAFETY_MS };
+        if !std::mem::replace(&mut reconcile.reads_changes, true) {
+            changes = Some(Read::Changes { node: run.clone(), since: reconcile.changes_since });
+        }
+    }
+    if now >= reconcile.next_seen {
+        reconcile.next_seen = now + SEEN_MS;
+        seen = Some(std::mem::take(&mut reconcile.unheard));
+    }
+    if let Some(read) = claims {
+        turn.read(ReplyTo::Nowhere, Pending::Claims { issued: now }, read);
+    }
+    if let Some(read) = changes {
+        turn.read(ReplyTo::Nowhere, Pending::Changes, read);
+    }
+    if let Some(unheard) = seen {
+        turn.write(ReplyTo::Nowhere, Pending::Seen { unheard }, Write::See { node: run, unheard });
+    }
+}
+
+/// Something may be lost, or the bus is away: changes are read at once, and then each second for a while.
+pub(super) fn missed(turn: &mut Turn<'_>) {
+    if let Some(membership) = turn.state.cluster.membership() {
+        membership.reconcile.catch_up_until = turn.now.monotonic + CATCH_UP_MS;
+        membership.reconcile.next_changes = turn.now.monotonic;
+    }
+}
+
+/// Publications of this node may be lost: the others learn so from the database.
+pub(super) fn unheard(turn: &mut Turn<'_>) {
+    if let Some(membership) = turn.state.cluster.membership()
+        && !std::mem::replace(&mut membership.reconcile.unheard, true)
+    {
+        let reconcile = &mut membership.reconcile;
+        reconcile.next_seen = reconcile.next_seen.min(turn.now.monotonic + UNHEARD_MS);
+    }
+}
+
+/// Nothing newer than the sessions here existed at `at`, monotonic ms.
+pub(super) fn heard(turn: &mut Turn<'_>, at: u64) {
+    if let Some(membership) = turn.state.cluster.membership() {
+        membership.reconcile.known_at = membership.reconcile.known_at.max(at);
+        push_withheld(turn);
+    }
+}
+
+/// Feeds the sessions from which pushes were withheld, once they may be pushed to again.
+fn push_withheld(turn: &mut Turn<'_>) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let reconcile = &mut membership.reconcile;
+    if !reconcile.has_withheld || !reconcile.is_trusted(turn.now.monotonic) {
+        return;
+    }
+    reconcile.has_withheld = false;
+    for key in turn.state.sessions.keys() {
+        delivery::feed(turn, key);
+    }
+    announce_changed(turn);
+}
+
+pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let reconcile = &mut membership.reconcile;
+    reconcile.reads_claims = false;
+    // Where the database could not be read, the next poll asks again.
+    let Found::Node(storage::Found::Claims { now, claims, unheard }) = found else { return };
+    let is_first = reconcile.claims_since == UnixMillis::MAX;
+    reconcile.claims_since = UnixMillis(now.0.saturating_sub(OVERLAP_MS));
+    if is_first {
+        // It only told the time.
+        reconcile.next_claims = turn.now.monotonic;
+        return;
+    }
+    if unheard > reconcile.others_unheard {
+        reconcile.others_unheard = unheard;
+        missed(turn);
+    }
+    for Claim { user, epoch } in claims {
+        session::superseded(turn, user, epoch, None);
+    }
+    heard(turn, issued);
+}
+
+pub(super) fn changes_found(turn: &mut Turn<'_>, found: Found) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let reconcile = &mut membership.reconcile;
+    reconcile.reads_changes = false;
+    let Found::Node(storage::Found::Changes(changes)) = found else {
+        // The database could not be read: soon again.
+        reconcile.next_changes = reconcile.next_changes.min(turn.now.monotonic + POLL_MS);
+        return;
+    };
+    let Changes { upto, more, ends } = *changes;
+    let is_first = reconcile.changes_since == UnixMillis::MAX;
+    // A transaction may commit rows older than what was read before it, by as long as it ran.
+    reconcile.changes_since = if more { upto } else { UnixMillis(upto.0.saturating_sub(OVERLAP_MS)) };
+    if more || is_first {
+        reconcile.next_changes = turn.now.monotonic;
+    }
+    for end in ends {
+        delivery_line::end_known(turn, end);
+    }
+}
+
+/// Receipts and friendships are published once and may be lost, so clients are told to read them again.
+pub(super) fn announce_changed(turn: &mut Turn<'_>) {
+    let what = vec![Listing::Friends, Listing::Conversations];
+    for session in turn.state.sessions.iter().filter(|session| session.login.is_none()) {
+        let (conn, push) = (session.conn, Push::Changed(Box::new(Changed { what: what.clone() })).into());
+        turn.effects.order(conn, Order::Push { conn, push });
+    }
+}

@@ -1,0 +1,176 @@
+//! Feeding a session that is behind from the timelines of its conversations, one read at a time.
+
+use crate::conn::ConnId;
+use crate::contract::timeline::{Read, UnreadPage};
+use crate::effect::{Effects, Order};
+use crate::limits::{FEED_BYTES, FEED_MESSAGES, OUTPUT_SOFT};
+use crate::state::pending::timeline::Pending;
+use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::{Behind, Session, SessionRef, Track};
+use crate::turn::{FollowUp, Turn};
+use std::sync::Arc;
+use wire::message::Push;
+use wire::{ConversationId, Message, Seq};
+
+/// Asks the connection to report when it has written everything, if much is ordered.
+pub(super) fn ask_drained(session: &mut Session, effects: &mut Effects) {
+    if session.output > OUTPUT_SOFT as u32 && !session.awaits_drained {
+        session.awaits_drained = true;
+        effects.order(session.conn, Order::NotifyDrained { conn: session.conn });
+    }
+}
+
+/// The connection has written everything.
+pub(crate) fn drained(turn: &mut Turn<'_>, conn: ConnId) {
+    let Some(key) = turn.state.session_of(conn) else { return };
+    let Some(session) = turn.state.sessions.get_mut(key) else { return };
+    session.output = 0;
+    session.awaits_drained = false;
+    feed(turn, key);
+}
+
+/// A page of the conversations in which a new session is behind is known.
+pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPage) {
+    let Some(session) = turn.state.sessions.get_mut(key) else { return };
+    let user = session.user;
+    for row in &page.rows {
+        let delivered = turn.state.cursors.lay_over(row.conversation, user, (row.delivered, Seq(0))).0;
+        let is_known = session.find(row.conversation).is_ok();
+        if delivered >= row.last && !is_known {
+            continue;
+        }
+        let track = session.track_or_insert(row.conversation, |_| {
+            let guess = Behind { seen: row.last, own_above: row.last, is_guess: true };
+            Track::new(row.conversation, row.peer, delivered, Some(guess))
+        });
+        if let Some(behind) = track.behind.as_mut().filter(|behind| behind.is_guess) {
+            track.pushed = delivered;
+            track.acked = delivered;
+            behind.seen = behind.seen.max(row.last);
+            behind.own_above = behind.own_above.min(row.last);
+            behind.is_guess = false;
+        }
+    }
+    match page.rows.last() {
+        Some(last) if page.more => {
+            let after = last.conversation;
+            session.unread_after = Some(after);
+            turn.read(ReplyTo::Nowhere, Pending::Unread(key), Read::Unread { user, after });
+        }
+        _ => {
+            session.unread_after = None;
+            // A conversation that is not listed was not behind: it begins with the first message that was noted.
+            for track in &mut session.tracks {
+                if let Some(behind) = &mut track.behind {
+                    behind.is_guess = false;
+                }
+            }
+        }
+    }
+    feed(turn, key);
+}
+
+/// Such a page could not be read: the next tick repeats it.
+pub(crate) fn unread_failed(turn: &mut Turn<'_>, key: SessionRef) {
+    turn.state.failed_reads.push(key);
+}
+
+/// Repeats the reads of a session that failed.
+pub(crate) fn retry(turn: &mut Turn<'_>, key: SessionRef) {
+    let Some(session) = turn.state.sessions.get(key) else { return };
+    let user = session.user;
+    if let Some(after) = session.unread_after {
+        turn.read(ReplyTo::Nowhere, Pending::Unread(key), Read::Unread { user, after });
+    }
+    feed(turn, key);
+}
+
+/// Reads from a timeline what a session lacks, if it has room and no such read is under way.
+pub(crate) fn feed(turn: &mut Turn<'_>, key: SessionRef) {
+    if !turn.may_push() {
+        return;
+    }
+    let Some(session) = turn.state.sessions.get_mut(key) else { return };
+    if session.is_feeding || session.login.as_ref().is_some_and(|login| !login.gathers_missed) {
+        return;
+    }
+    let room = session.capabilities.window().saturating_sub(session.unacked);
+    let has_room = room > 0 && session.output < OUTPUT_SOFT as u32;
+    let Some(track) = next_behind(session).filter(|_| has_room) else {
+        if session.login.is_some() {
+            turn.follow_ups.push_back(FollowUp::Welcome(key));
+        }
+        return;
+    };
+    let (conversation, after) = (track.conversation, track.pushed);
+    session.is_feeding = true;
+    session.fed_last = conversation;
+    let read = Read::Feed { conversation, after, limit: room.min(FEED_MESSAGES), bytes: FEED_BYTES };
+    turn.read(ReplyTo::Nowhere, Pending::Feed { session: key, conversation }, read);
+}
+
+/// The conversation to feed: round-robin, beginning after the one that was fed last.
+fn next_behind(session: &Session) -> Option<&Track> {
+    let is_ready = |track: &&Track| track.behind.is_some_and(|behind| !behind.is_guess);
+    let split = session.tracks.partition_point(|track| track.conversation <= session.fed_last);
+    let (before, after) = session.tracks.split_at(split);
+    after.iter().find(is_ready).or_else(|| before.iter().find(is_ready))
+}
+
+/// The messages that were read for a session. `more`: the timeline had others above them.
+pub(crate) fn fed(
+    turn: &mut Turn<'_>,
+    key: SessionRef,
+    conversation: ConversationId,
+    messages: Vec<Arc<Message>>,
+    more: bool,
+) {
+    let may_push = turn.may_push();
+    let Some(session) = turn.state.sessions.get_mut(key) else { return };
+    session.is_feeding = false;
+    if !may_push {
+        return;
+    }
+    let (user, conn, capabilities) = (session.user, session.conn, session.capabilities);
+    let Ok(at) = session.find(conversation) else { return };
+    let Some(behind) = session.tracks[at].behind else { return };
+    let is_empty = messages.is_empty();
+    for message in messages {
+        let track = &mut session.tracks[at];
+        if message.seq <= track.pushed {
+            continue;
+        }
+        track.pushed = message.seq;
+        let sent_here = message.seq > behind.own_above || !capabilities.receives_own_messages();
+        if message.from == user && sent_here {
+            continue;
+        }
+        track.unacked += 1;
+        session.unacked += 1;
+        session.count_output(&message);
+        let push = Push::New(message).into();
+        match &mut session.login {
+            Some(login) => login.held.push(push),
+            None => turn.effects.order(conn, Order::Push { conn, push }),
+        }
+    }
+    let track = &mut session.tracks[at];
+    if !more && track.pushed >= behind.seen {
+        track.behind = None;
+    } else if is_empty {
+        // Storage knows of a message that it did not show. Asking again at once could go on for ever.
+        turn.state.failed_reads.push(key);
+        return;
+    }
+    session.list_for_sweep(key, &mut turn.state.with_tracks);
+    ask_drained(session, turn.effects);
+    feed(turn, key);
+}
+
+/// A timeline could not be read: the next tick repeats it.
+pub(crate) fn feed_failed(turn: &mut Turn<'_>, key: SessionRef) {
+    if let Some(session) = turn.state.sessions.get_mut(key) {
+        session.is_feeding = false;
+        turn.state.failed_reads.push(key);
+    }
+}

@@ -1,0 +1,159 @@
+//! Who gets a message, when, and how a session that is behind catches up.
+//!
+//! A session is *live* in a conversation or *behind*. Live: each message is pushed as it is stored. It falls behind
+//! when too much is unacknowledged or unwritten, and at login where messages are undelivered. New messages are then only
+//! noted, and the session is fed from the timeline as acknowledgements arrive and output drains, until it has all that
+//! was noted. Every step keeps `pushed` contiguous; order and completeness rest on that alone:
+//!
+//! ```text
+//!            pushed ----------- fed from the timeline ----------> seen = pushed: live again
+//!   ... m m m m | . . . . . . . . . . . . . . . . . . . . . . . . | m <- next message
+//! ```
+
+mod feed;
+
+pub(crate) use feed::{drained, fed, feed, feed_failed, retry, unread_failed, unread_known};
+
+use crate::conn::ConnId;
+use crate::effect::{Effects, Order};
+use crate::limits::{OUTPUT_HARD, OUTPUT_SOFT};
+use crate::state::State;
+use crate::state::sessions::{Behind, Session, SessionRef, Track};
+use crate::turn::Turn;
+use feed::ask_drained;
+use std::sync::Arc;
+use wire::message::Push as MessagePush;
+use wire::{ConversationKind, Message, Push, UserId};
+
+/// Delivers a stored message to every member here but the connection that sent it.
+pub(crate) fn deliver(
+    turn: &mut Turn<'_>,
+    message: &Arc<Message>,
+    members: &[UserId],
+    sent_by: Option<SessionRef>,
+) {
+    let direct = message.kind == ConversationKind::Direct;
+    let may_push = turn.may_push();
+    // On a node of a cluster, the session in force is the one that has sent whatever its user sent.
+    let sent_by = sent_by.or_else(|| turn.state.sessions.of(message.from));
+    let mut to: Vec<ConnId> = Vec::new();
+    // Taken apart for the loop, so that a member costs no further indirection.
+    let Turn { state, now, effects, follow_ups } = turn;
+    let (state, effects, follow_ups) = (&mut **state, &mut **effects, &mut **follow_ups);
+    for &member in members {
+        let Some((key, session)) = state.sessions.of_mut(member) else { continue };
+        let peer = if direct { members.iter().copied().find(|&other| other != member) } else { None };
+        if member == message.from && (Some(key) == sent_by || !session.capabilities.receives_own_messages()) {
+            note_own(session, message, peer);
+            continue;
+        }
+        let pushed = offer(session, message, peer, may_push);
+        session.list_for_sweep(key, &mut state.with_tracks);
+        if !pushed {
+            feed(&mut Turn { state, now: *now, effects, follow_ups }, key);
+        } else if direct {
+            let push = MessagePush::New(Arc::clone(message)).into();
+            effects.order(session.conn, Order::Push { conn: session.conn, push });
+            ask_drained(session, effects);
+        } else {
+            to.push(session.conn);
+            if session.output > OUTPUT_SOFT as u32 && !session.awaits_drained {
+                // The question must come after the message, so this one is not part of the fan-out.
+                to.pop();
+                let push = MessagePush::New(Arc::clone(message)).into();
+                effects.order(session.conn, Order::Push { conn: session.conn, push });
+                ask_drained(session, effects);
+            }
+        }
+    }
+    fan_out(message, to, effects);
+}
+
+/// One order for each sub-reactor, which encodes the message once.
+fn fan_out(message: &Arc<Message>, mut to: Vec<ConnId>, effects: &mut Effects) {
+    if effects.reactors.len() == 1 {
+        if !to.is_empty() {
+            effects.reactors[0].push(Order::Deliver { message: Arc::clone(message), to });
+        }
+        return;
+    }
+    to.sort_unstable_by_key(|conn| conn.reactor());
+    for part in to.chunk_by(|a, b| a.reactor() == b.reactor()) {
+        effects.order(part[0], Order::Deliver { message: Arc::clone(message), to: part.to_vec() });
+    }
+}
+
+/// Whether to push a message now. If not, it is noted and will be read from the timeline.
+fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, may_push: bool) -> bool {
+    let (conversation, seq) = (message.conversation, message.seq);
+    // While a login gathers what it missed, new messages are read with the rest.
+    let gathers = session.login.as_ref().is_some_and(|login| login.gathers_missed);
+    let is_full = !may_push
+        || gathers
+        || session.unacked >= session.capabilities.window()
+        || session.output >= OUTPUT_HARD as u32;
+    let track = session.track_or_insert(conversation, |session| {
+        // Until all unread conversations are listed, one without a track may be behind.
+        let is_guess = session.unread_after.is_some() || (session.login.is_some() && !gathers);
+        let behind = Behind { seen: seq, own_above: seq.prev(), is_guess };
+        Track::new(conversation, peer, seq.prev(), (is_guess || gathers).then_some(behind))
+    });
+    track.peer = peer;
+    if let Some(behind) = &mut track.behind {
+        behind.seen = behind.seen.max(seq);
+        return false;
+    }
+    if seq <= track.pushed {
+        return false;
+    }
+    if is_full || seq != track.pushed.next() {
+        track.behind = Some(Behind { seen: seq, own_above: track.pushed, is_guess: false });
+        return false;
+    }
+    track.pushed = seq;
+    track.unacked += 1;
+    session.unacked += 1;
+    session.count_output(message);
+    true
+}
+
+/// A session's own message is not pushed to it, but takes its place in the order.
+fn note_own(session: &mut Session, message: &Message, peer: Option<UserId>) {
+    let (conversation, seq) = (message.conversation, message.seq);
+    if session.unread_after.is_some() {
+        session.track_or_insert(conversation, |_| {
+            let guess = Behind { seen: seq, own_above: seq.prev(), is_guess: true };
+            Track::new(conversation, peer, seq.prev(), Some(guess))
+        });
+    }
+    let Some(track) = session.track_mut(conversation) else { return };
+    match &mut track.behind {
+        Some(behind) => behind.seen = behind.seen.max(seq),
+        None if seq == track.pushed.next() => track.pushed = seq,
+        None => {}
+    }
+}
+
+/// The same for a message of which no other member is online here.
+pub(crate) fn note_sent(state: &mut State, message: &Message, members: &[UserId]) {
+    let direct = message.kind == ConversationKind::Direct;
+    let peer = members.iter().copied().find(|&member| direct && member != message.from);
+    if let Some((_, session)) = state.sessions.of_mut(message.from) {
+        note_own(session, message, peer);
+    }
+}
+
+/// Pushes an event that is no message to a user who is online; after the reply to LOGIN, if that is not sent yet.
+pub(crate) fn push(turn: &mut Turn<'_>, user: UserId, push: Push) {
+    let may_push = turn.may_push();
+    let Some((_, session)) = turn.state.sessions.of_mut(user) else {
+        return turn.state.cluster.publish(user, push, turn.effects);
+    };
+    if !may_push || !session.capabilities.receives_events() {
+        return;
+    }
+    match &mut session.login {
+        Some(login) => login.held.push(push),
+        None => turn.effects.order(session.conn, Order::Push { conn: session.conn, push }),
+    }
+}

@@ -1,0 +1,73 @@
+//! Listening to bus channels on behalf of sessions. On a node alone everything goes on at once.
+
+use crate::bus::{BusOrder, Channel};
+use crate::contract::Ticket;
+use crate::limits::BUS_MS;
+use crate::state::cluster::Cluster;
+use crate::state::pending::node::{Listener, Listening};
+use crate::state::pending::{Pending, PendingRequest, node};
+use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::SessionRef;
+use crate::turn::{FollowUp, Turn};
+use wire::{ConversationId, UserId};
+
+/// Listens to some channels for a session, then goes on with `then`.
+pub(crate) fn hold(turn: &mut Turn<'_>, reply_to: ReplyTo, channels: &[Channel], then: Listener) {
+    let missing = match &mut turn.state.cluster {
+        Cluster::Solo => Vec::new(),
+        Cluster::Joined(membership) => membership.channels.hold(channels),
+    };
+    if missing.is_empty() {
+        return turn.follow_ups.push_back(FollowUp::Resume(reply_to, then));
+    }
+    let session = then.login_session();
+    let listening = Box::new(Listening { channels: missing.clone(), then });
+    let pending = node::Pending::Listening(listening);
+    let ticket = match session {
+        Some(session) => turn.wait_in_login(reply_to, session, pending),
+        None => turn.wait(reply_to, pending),
+    };
+    if let Cluster::Joined(membership) = &mut turn.state.cluster {
+        membership.channels.order(&missing, ticket);
+        membership.channels.set_deadline(ticket, turn.now.monotonic + BUS_MS);
+    }
+    turn.effects.bus.push(BusOrder::Subscribe { ticket, channels: missing });
+}
+
+/// A session does not need some channels any more.
+pub(crate) fn release(turn: &mut Turn<'_>, channels: &[Channel]) {
+    let Cluster::Joined(membership) = &mut turn.state.cluster else { return };
+    let unused = membership.channels.release(channels);
+    if !unused.is_empty() {
+        turn.effects.bus.push(BusOrder::Unsubscribe(unused));
+    }
+}
+
+/// A session has ended: nothing is listened to for it.
+pub(crate) fn release_all(turn: &mut Turn<'_>, user: UserId, groups: &[ConversationId]) {
+    if turn.state.cluster.listens_to_groups() {
+        let groups = groups.iter().map(|group| Channel::Group(*group));
+        let channels: Vec<Channel> = groups.chain([Channel::User(user)]).collect();
+        release(turn, &channels);
+    }
+}
+
+/// A group's channel stays listened to for as long as this session lasts. `false`: the session has ended.
+pub(crate) fn keep(turn: &mut Turn<'_>, session: SessionRef, group: ConversationId) -> bool {
+    if !turn.state.cluster.listens_to_groups() {
+        return true;
+    }
+    let live = turn.state.sessions.get_mut(session);
+    live.map(|live| live.groups.push(group)).is_some()
+}
+
+/// The bus has answered: the channels are listened to, or the bus is away and the database is polled.
+pub(crate) fn confirmed(turn: &mut Turn<'_>, ticket: Ticket) {
+    let Some(PendingRequest { reply_to, pending, .. }) = turn.state.pending.take(ticket) else { return };
+    let Pending::Node(node::Pending::Listening(listening)) = pending else { return };
+    let Listening { channels, then } = *listening;
+    if let Cluster::Joined(membership) = &mut turn.state.cluster {
+        membership.channels.confirm(&channels, ticket);
+    }
+    turn.follow_ups.push_back(FollowUp::Resume(reply_to, then));
+}

@@ -1,0 +1,103 @@
+//! A message on its way to storage, and what comes of it.
+
+use crate::cluster::{self, Stored};
+use crate::contract::message::{self as storage, Append, StreamId};
+use crate::contract::{Denial, Epoch, Fence, Written};
+use crate::limits::{
+    APPEND_BYTES_MAX, APPENDS_MAX, BUSY_RETRY_MS, SESSION_ENDED, UNAVAILABLE, UNAVAILABLE_RETRY_MS,
+};
+use crate::simple;
+use crate::state::pending::message::{Pending, PendingAppend};
+use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::SessionRef;
+use crate::turn::{FollowUp, Turn};
+use std::sync::Arc;
+use wire::message::{Reply, Send, Sent};
+use wire::{Errno, Refusal, Target};
+
+const TO_ONESELF: &str = "`to` may not be oneself";
+
+/// Sends a message to storage, unless it is refused. A message of a backlog goes in a `stream`.
+pub(super) fn store(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    session: SessionRef,
+    send: Send,
+    stream: Option<StreamId>,
+) -> Result<(), Refusal> {
+    let bytes = send.content.len();
+    let pending = &turn.state.pending;
+    if pending.appends >= APPENDS_MAX || pending.append_bytes + bytes > APPEND_BYTES_MAX {
+        return Err(Refusal::later(Errno::Busy, "too many messages are waiting to be stored", BUSY_RETRY_MS));
+    }
+    let live = turn.state.sessions.of_caller(session);
+    if send.target == Target::User(live.user) {
+        return Err(Refusal::new(Errno::BadRequest, TO_ONESELF));
+    }
+    // While the server drains, only messages of a backlog come here, and they would be lost with it.
+    if !turn.state.draining
+        && let Err(wait) = turn.state.rates.take(&mut live.bucket, turn.now.monotonic)
+    {
+        return Err(Refusal::later(Errno::RateLimited, "too many messages; slow down", wait));
+    }
+    let (sender, epoch, sender_name) = (live.user, live.epoch, Arc::clone(&live.name));
+    let cid = send.cid.unwrap_or_else(|| turn.state.next_cid());
+    let pending = Pending::Append(PendingAppend {
+        sender: Fence { user: sender, epoch },
+        session,
+        cid: cid.clone(),
+        bytes,
+        in_backlog: stream.is_some(),
+    });
+    let Send { target, content, content_type, .. } = send;
+    let append = Append { sender, epoch, sender_name, target, cid, content_type, content, stream };
+    turn.write(reply_to, pending, storage::Write::Append(append));
+    Ok(())
+}
+
+/// Storage has answered.
+pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAppend, written: Written) {
+    match written {
+        Written::Message(storage::Written::Appended { message, members, member_version }) => {
+            // The message is durable. Its sender learns so before anybody receives it.
+            let (conversation, seq, time) = (message.conversation, message.seq, message.time);
+            turn.answer(reply_to, Reply::Sent(Sent { conversation, seq, time, duplicate: false }));
+            turn.state.cursors.pass(append.sender, conversation, seq);
+            cluster::deliver(turn, Stored { message, members, member_version, sent_by: append.session });
+        }
+        Written::Message(storage::Written::Duplicate(stored)) => {
+            return_to_rate(turn, append);
+            let storage::Stored { conversation, seq, time } = stored;
+            turn.answer(reply_to, Reply::Sent(Sent { conversation, seq, time, duplicate: true }));
+        }
+        Written::Unavailable => {
+            return_to_rate(turn, append);
+            if !append.in_backlog {
+                unknown(turn, reply_to, append.cid.clone());
+            }
+        }
+        Written::Superseded => {
+            turn.refuse(reply_to, Errno::NotLoggedIn, SESSION_ENDED);
+            let Fence { user, epoch } = append.sender;
+            turn.follow_ups.push_back(FollowUp::Superseded { user, epoch: Epoch(epoch.0 + 1) });
+        }
+        denied => simple::refuse(turn, reply_to, &denied, |denial| match denial {
+            Denial::Oneself => TO_ONESELF,
+            Denial::NotFound => "there is no such user",
+            _ => "only members may send to a conversation",
+        }),
+    }
+}
+
+/// Returns a message that does not count to its sender's rate.
+fn return_to_rate(turn: &mut Turn<'_>, append: &PendingAppend) {
+    if let Some(live) = turn.state.sessions.get_mut(append.session) {
+        turn.state.rates.put_back(&mut live.bucket);
+    }
+}
+
+/// Whether the message is stored is unknown. The reply carries the `cid` to retry with.
+pub(super) fn unknown(turn: &mut Turn<'_>, reply_to: ReplyTo, cid: Box<str>) {
+    let refusal = Refusal::later(Errno::Unavailable, UNAVAILABLE, UNAVAILABLE_RETRY_MS);
+    turn.answer(reply_to, Refusal { cid: Some(cid), ..refusal });
+}

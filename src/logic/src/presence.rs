@@ -1,0 +1,32 @@
+//! Presence: friends are told when a user comes online or goes offline.
+
+use crate::contract::{Found, contact as storage};
+use crate::delivery;
+use crate::state::pending::presence::Pending;
+use crate::state::reply_to::ReplyTo;
+use crate::turn::Turn;
+use wire::UserId;
+use wire::presence::{Presence, PresenceChange, Push};
+
+/// Tells those of `friends` who are online that `user` came or went.
+pub(crate) fn announce(turn: &mut Turn<'_>, user: UserId, presence: Presence, friends: &[UserId]) {
+    for &friend in friends {
+        let push = Push::Changed(PresenceChange { id: user, state: presence });
+        delivery::push(turn, friend, push.into());
+    }
+}
+
+/// A session is over: the friends of its user are read, to be told.
+pub(crate) fn announce_gone(turn: &mut Turn<'_>, user: UserId) {
+    turn.read(ReplyTo::Nowhere, Pending::Gone(user), storage::Read::FriendIds { user });
+}
+
+pub(crate) fn found(turn: &mut Turn<'_>, pending: Pending, found: Found) {
+    let Pending::Gone(user) = pending;
+    // A user who is back by now has not gone.
+    if let Found::Contact(storage::Found::FriendIds(friends)) = found
+        && !turn.state.is_present(user)
+    {
+        announce(turn, user, Presence::Offline, &friends);
+    }
+}

@@ -1,0 +1,132 @@
+//! Sessions: LOGIN and LOGOUT, the pushes KICKED and GOING_AWAY, and how a session begins and ends.
+//!
+//! ```text
+//! password: account -> throttle -> password thread -> token made \
+//!                                                                 > takeover -> session begins -> view read -> reply
+//! token:    token looked up and extended ------------------------/  (an older session is kicked here)
+//! ```
+//!
+//! The session begins *before* its cursors are read. A message that is stored in between is therefore not lost: either
+//! the read shows it, or it is noted in a track to be fed.
+
+mod ending;
+mod going_away;
+mod login;
+mod opening;
+mod takeover;
+mod welcome;
+
+pub(crate) use ending::{closed, expire_graces, superseded};
+pub(crate) use going_away::tell_all as tell_going_away;
+pub(crate) use takeover::lock_answered;
+pub(crate) use welcome::complete as send_welcome;
+
+use crate::contract::{
+    Denial, Found, Written, account, group, presence as stored_presence, session as storage,
+};
+use crate::effect::PasswordResult;
+use crate::presence;
+use crate::request::Caller;
+use crate::simple;
+use crate::state::pending::session::{Overdue, Pending, TokenReady};
+use crate::state::reply_to::ReplyTo;
+use crate::turn::Turn;
+use wire::Errno;
+use wire::session::Request;
+
+/// LOGIN refuses by itself, LOGOUT is never refused.
+pub(crate) fn begins_when_busy() -> bool {
+    true
+}
+
+pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
+    match request {
+        Request::Login(login) => login::begin(turn, reply_to, caller, login),
+        Request::Logout => ending::log_out(turn, reply_to, caller.session()),
+    }
+}
+
+pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
+    match (pending, written) {
+        (Pending::Token(request), Written::Session(storage::Written::TokenReady { user, name, token })) => {
+            takeover::begin(turn, reply_to, TokenReady { request, user, name, token });
+        }
+        (Pending::Takeover(takeover), Written::Session(storage::Written::Claimed { epoch, before })) => {
+            takeover::claimed(turn, reply_to, *takeover, epoch, before);
+        }
+        (Pending::Takeover(takeover), Written::Denied(Denial::Conflict)) => {
+            takeover::refused(turn, reply_to, *takeover, Errno::AlreadyOnline);
+        }
+        (Pending::Takeover(takeover), _) => {
+            takeover::refused(turn, reply_to, *takeover, Errno::Unavailable);
+        }
+        (Pending::Logout(session), Written::Done) => ending::logged_out(turn, reply_to, session),
+        (Pending::Expire(user), Written::Done) => presence::announce_gone(turn, user),
+        (Pending::Expire(_), _) => {}
+        (_, other) => simple::refuse(
+            turn,
+            reply_to,
+            &other,
+            |_| "the token is expired, revoked or unknown; log in by password",
+        ),
+    }
+}
+
+pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, found: Found) {
+    match (pending, found) {
+        (Pending::Account(login), Found::Account(account::Found::Password(account))) => {
+            login::account_known(turn, reply_to, *login, account);
+        }
+        (Pending::Groups(read), Found::Group(group::Found::GroupIds(groups))) => {
+            opening::groups_known(turn, reply_to, read, groups);
+        }
+        (Pending::View(read), Found::Session(storage::Found::LoginView(view))) => {
+            opening::view_known(turn, reply_to, read, view);
+        }
+        (Pending::Friends(read, view), Found::Presence(stored_presence::Found::Online(online))) => {
+            opening::complete(turn, reply_to, read, *view, online);
+        }
+        (Pending::Welcome(welcome), found) => welcome::found(turn, reply_to, *welcome, found),
+        (Pending::Groups(read) | Pending::View(read) | Pending::Friends(read, _), _) => {
+            ending::login_failed(turn, reply_to, read.session);
+        }
+        (_, Found::Unavailable) => turn.unavailable(reply_to),
+        (_, _) => turn.internal(reply_to),
+    }
+}
+
+pub(crate) fn password_done(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    pending: Pending,
+    result: PasswordResult,
+) {
+    match (pending, result) {
+        (Pending::Password(check), PasswordResult::Verified(is_right)) => {
+            login::password_checked(turn, reply_to, check, is_right);
+        }
+        (_, _) => turn.internal(reply_to),
+    }
+}
+
+pub(crate) fn overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, overdue: &Overdue) {
+    let Overdue::Login(session) = overdue;
+    ending::login_failed(turn, reply_to, *session);
+}
+
+/// The channels that a login waited for are listened to.
+pub(crate) fn resume(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending) {
+    match pending {
+        Pending::Takeover(takeover) => takeover::lock(turn, reply_to, *takeover),
+        Pending::View(read) => opening::read_view(turn, reply_to, read),
+        other => debug_assert!(false, "waits for no channel: {other:?}"),
+    }
+}
+
+/// The bus has not answered a login in time.
+pub(crate) fn bus_overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending) {
+    match pending {
+        Pending::Takeover(takeover) => takeover::bus_overdue(turn, reply_to, *takeover),
+        other => debug_assert!(false, "does not wait for the bus: {other:?}"),
+    }
+}

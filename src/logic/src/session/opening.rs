@@ -1,0 +1,146 @@
+//! A session begins, and what its reply to LOGIN holds is read.
+
+use super::{going_away, welcome};
+use crate::bus::Channel;
+use crate::conn::ConnId;
+use crate::contract::session::{LoginView, Read, Write};
+use crate::contract::{Epoch, Ticket, Token, TokenHash, group};
+use crate::effect::Order;
+use crate::limits::LOGIN_GROUPS_BYTES;
+use crate::state::pending::node::Listener;
+use crate::state::pending::session::{NewSessionRead, Pending, PendingWelcome, TokenReady, TokenReply};
+use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::{NewSession, PendingLogin};
+use crate::turn::Turn;
+use crate::{delivery, listening, listing, presence};
+use wire::presence::Presence;
+use wire::session::{LoggedIn, Reply};
+use wire::{ConversationId, UserId};
+
+/// A ticket that no answer carries.
+const NO_TICKET: Ticket = Ticket(u64::MAX);
+
+/// The account's session is this connection's. `before`: the token of the session that was in force until now.
+pub(super) fn begin(
+    turn: &mut Turn<'_>,
+    conn: ConnId,
+    ready: TokenReady,
+    epoch: Epoch,
+    before: Option<TokenHash>,
+) -> NewSessionRead {
+    let TokenReady { user, name, token, .. } = ready;
+    // A client that reconnects with its token must not lose it to its own older connection.
+    let resumed = before == Some(token.hash);
+    if let Some(before) = before.filter(|_| !resumed) {
+        turn.write_and_forget(Write::RevokeToken(before));
+    }
+    let bucket = turn.state.rates.restore(user, turn.now.monotonic);
+    let connection = turn.state.connections.get_mut(conn).expect("its caller looked it up");
+    let session = turn.state.sessions.insert(NewSession {
+        user,
+        conn,
+        name,
+        token: token.hash,
+        epoch,
+        bucket,
+        capabilities: connection.capabilities,
+        login: PendingLogin {
+            ticket: NO_TICKET,
+            held: Vec::new(),
+            gathers_missed: false,
+            was_present: before.is_some(),
+            resumed,
+        },
+        since: turn.now.monotonic,
+    });
+    connection.session = Some(session);
+    let Token { text, expires, .. } = token;
+    NewSessionRead { session, token: Box::new(TokenReply { text, expires }) }
+}
+
+/// Reads the groups whose channels are to be listened to.
+pub(super) fn read_groups(turn: &mut Turn<'_>, reply_to: ReplyTo, user: UserId, read: NewSessionRead) {
+    turn.read_in_login(reply_to, read.session, Pending::Groups(read), group::Read::GroupIds { user });
+}
+
+/// The groups of the user are known: all of them are listened to.
+pub(super) fn groups_known(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    read: NewSessionRead,
+    groups: Vec<ConversationId>,
+) {
+    let Some(live) = turn.state.sessions.get_mut(read.session) else { return };
+    let channels: Vec<Channel> = groups.iter().map(|group| Channel::Group(*group)).collect();
+    live.groups = groups;
+    listening::hold(turn, reply_to, &channels, Listener::Session(Pending::View(read)));
+}
+
+/// Reads friends, groups, conversations and where the user is behind.
+pub(super) fn read_view(turn: &mut Turn<'_>, reply_to: ReplyTo, read: NewSessionRead) {
+    let Some(live) = turn.state.sessions.get(read.session) else { return };
+    let user = live.user;
+    turn.read_in_login(reply_to, read.session, Pending::View(read), Read::LoginView { user });
+}
+
+/// The view is known; which friends are online on other nodes is read first.
+pub(super) fn view_known(turn: &mut Turn<'_>, reply_to: ReplyTo, read: NewSessionRead, view: Box<LoginView>) {
+    let grace = turn.state.rules.grace;
+    let friends = view.friends.iter().map(|friend| friend.user);
+    let Some(question) = turn.state.cluster.online_elsewhere(friends, grace) else {
+        return complete(turn, reply_to, read, *view, Vec::new());
+    };
+    turn.read_in_login(reply_to, read.session, Pending::Friends(read, view), question);
+}
+
+/// Everything that the reply holds is known. The reply is sent, then what was missed. `online`: friends who are online on
+/// other nodes.
+pub(super) fn complete(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    read: NewSessionRead,
+    mut view: LoginView,
+    online: Vec<UserId>,
+) {
+    let NewSessionRead { session, token } = read;
+    let Some(live) = turn.state.sessions.get_mut(session) else { return };
+    if live.capabilities.needs_welcome() {
+        return welcome::begin(turn, reply_to, PendingWelcome::new(session, view, online));
+    }
+    let (user, conn, name) = (live.user, live.conn, live.name.clone());
+    let Some(login) = live.login.take() else { return };
+    let PendingLogin { held, was_present, resumed, .. } = *login;
+    let unread = std::mem::take(&mut view.unread);
+    for summary in &mut view.conversations {
+        turn.state.cursors.lay_over_summary(user, summary);
+    }
+    let mut friends = listing::friends(turn.state, view.friends);
+    listing::mark_friends_online(&mut friends, &online);
+    let groups_more = view.groups_more | listing::cut_groups(&mut view.groups, LOGIN_GROUPS_BYTES);
+    let reply = LoggedIn {
+        id: user,
+        name: (&*name).into(),
+        token: token.text,
+        token_expires: token.expires,
+        node: turn.state.rules.node.clone(),
+        resumed,
+        friends,
+        groups: view.groups,
+        conversations: view.conversations,
+        friends_more: view.friends_more,
+        groups_more,
+        conversations_more: view.conversations_more,
+    };
+    turn.effects.order(conn, Order::LoggedIn { conn, user });
+    turn.answer(reply_to, Reply::LoggedIn(Box::new(reply)));
+    for push in held {
+        turn.effects.order(conn, Order::Push { conn, push });
+    }
+    if turn.state.draining {
+        going_away::tell(turn, conn);
+    }
+    if !was_present {
+        presence::announce(turn, user, Presence::Online, &view.friend_ids);
+    }
+    delivery::unread_known(turn, session, &unread);
+}

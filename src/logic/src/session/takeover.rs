@@ -1,0 +1,194 @@
+//! The takeover: a login with a valid token ends the account's session before it and begins its own.
+//!
+//! On a node alone this is one step. On a node of a cluster:
+//!
+//! ```text
+//!   token valid -> listen to the user -> lock -> claim -> kick the former holder -> unlock
+//!                                                   |
+//!                               session begins -> groups read -> listen to them -> cursors read -> reply
+//! ```
+//!
+//! Everything is listened to before the cursors are read, so a message is either read or heard. The groups are read after
+//! the claim, so none can be joined unnoticed. The lock only keeps the steps of two logins apart: where the bus cannot
+//! give it in time the login goes on without, since the database's epoch decides.
+
+use super::{ending, opening};
+use crate::bus::{BusOrder, Channel, LOCK_MS, News};
+use crate::conn::ConnId;
+use crate::contract::session::{Holder, Write};
+use crate::contract::{Epoch, Fence, Ticket, TokenHash};
+use crate::limits::{ALREADY_ONLINE, BUS_MS, GOING_AWAY, LOCK_RENEW_MS, LOCK_RETRY_MS};
+use crate::listening;
+use crate::settings::Conflict;
+use crate::state::State;
+use crate::state::cluster::{Cluster, Lock};
+use crate::state::pending::node::Listener;
+use crate::state::pending::session::{Pending, Takeover, TakeoverStep, TokenReady};
+use crate::state::pending::{Pending as AnyPending, PendingRequest};
+use crate::state::reply_to::ReplyTo;
+use crate::turn::Turn;
+use wire::{Errno, UserId};
+
+/// The token is valid.
+pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
+    if let Cluster::Solo = turn.state.cluster {
+        return take_over_alone(turn, reply_to, ready);
+    }
+    if caller_waiting(turn.state, reply_to).is_none() {
+        return give_up(turn, reply_to, &ready, Errno::Busy);
+    }
+    let channels = [Channel::User(ready.user)];
+    let lock_until = turn.now.monotonic + LOCK_MS;
+    let takeover = Takeover { ready, step: TakeoverStep::Claiming, lock: None, lock_until };
+    let then = Listener::Session(Pending::Takeover(Box::new(takeover)));
+    listening::hold(turn, reply_to, &channels, then);
+}
+
+fn take_over_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
+    let user = ready.user;
+    if turn.state.rules.conflict == Conflict::Reject && turn.state.sessions.is_online(user) {
+        return give_up(turn, reply_to, &ready, Errno::AlreadyOnline);
+    }
+    let Some(conn) = caller_waiting(turn.state, reply_to) else {
+        return give_up(turn, reply_to, &ready, Errno::Busy);
+    };
+    let before = match turn.state.sessions.of(user) {
+        Some(older) => ending::kick(turn, older, ready.request.device.clone()),
+        None => turn.state.absences.take(user).map(|absent| absent.token),
+    };
+    let read = opening::begin(turn, conn, ready, Epoch::NONE, before);
+    opening::read_view(turn, reply_to, read);
+}
+
+/// The user's channel is listened to: asks for the lock.
+pub(super) fn lock(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    if !membership.has_bus {
+        return claim(turn, reply_to, takeover);
+    }
+    let user = takeover.ready.user;
+    takeover.step = TakeoverStep::Locking;
+    let ticket = wait_for_bus(turn, reply_to, takeover, BUS_MS);
+    turn.effects.bus.push(BusOrder::Lock { ticket, user });
+}
+
+fn wait_for_bus(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover, ms: u64) -> Ticket {
+    let ticket = turn.wait(reply_to, Pending::Takeover(Box::new(takeover)));
+    if let Some(membership) = turn.state.cluster.membership() {
+        membership.channels.set_deadline(ticket, turn.now.monotonic + ms);
+    }
+    ticket
+}
+
+/// The bus says whether the lock was free.
+pub(crate) fn lock_answered(turn: &mut Turn<'_>, ticket: Ticket, user: UserId, held: bool) {
+    let Some(PendingRequest { reply_to, pending, .. }) = turn.state.pending.take(ticket) else {
+        // Too late: the login went on without it.
+        if held {
+            turn.effects.bus.push(BusOrder::Unlock { ticket, user });
+        }
+        return;
+    };
+    let AnyPending::Session(Pending::Takeover(mut takeover)) = pending else { return };
+    if !held {
+        takeover.step = TakeoverStep::LockedOut;
+        wait_for_bus(turn, reply_to, *takeover, LOCK_RETRY_MS);
+        return;
+    }
+    takeover.lock = Some(ticket);
+    if let Some(membership) = turn.state.cluster.membership() {
+        membership.locks.push(Lock { ticket, user, renew_at: turn.now.monotonic + LOCK_RENEW_MS });
+    }
+    claim(turn, reply_to, *takeover);
+}
+
+/// The bus has not answered, or it is time to ask for the lock again.
+pub(super) fn bus_overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover) {
+    match takeover.step {
+        TakeoverStep::LockedOut if turn.now.monotonic < takeover.lock_until => {
+            lock(turn, reply_to, takeover);
+        }
+        _ => claim(turn, reply_to, takeover),
+    }
+}
+
+fn unlock(turn: &mut Turn<'_>, lock: Option<Ticket>) {
+    let (Some(ticket), Some(membership)) = (lock, turn.state.cluster.membership()) else { return };
+    if let Some(at) = membership.locks.iter().position(|lock| lock.ticket == ticket) {
+        let Lock { user, .. } = membership.locks.swap_remove(at);
+        turn.effects.bus.push(BusOrder::Unlock { ticket, user });
+    }
+}
+
+fn claim(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
+    // A session that nobody waits for must not end the one in force.
+    if caller_waiting(turn.state, reply_to).is_none() {
+        return refused(turn, reply_to, takeover, Errno::Busy);
+    }
+    let (grace, conflict) = (turn.state.rules.grace, turn.state.rules.conflict);
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    takeover.step = TakeoverStep::Claiming;
+    let claim = Write::Claim {
+        user: takeover.ready.user,
+        node: membership.run.clone(),
+        token: takeover.ready.token.hash,
+        grace,
+        unless_held: conflict == Conflict::Reject,
+    };
+    turn.write(reply_to, Pending::Takeover(Box::new(takeover)), claim);
+}
+
+/// The account's session is this node's: the former holder is told, and it begins.
+pub(super) fn claimed(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    mut takeover: Takeover,
+    epoch: Epoch,
+    before: Option<Holder>,
+) {
+    let (user, device) = (takeover.ready.user, takeover.ready.request.device.clone());
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    if let Some(holder) = before.as_ref().filter(|holder| *membership.run != *holder.node) {
+        let news = News::Kick { user, epoch, device: device.clone() };
+        let channel = Channel::Node((&*holder.node).into());
+        turn.effects.bus.push(BusOrder::Publish { channel, news });
+    }
+    unlock(turn, takeover.lock.take());
+    // Whatever their epochs: a database that was restored counts from an older one, and this claim is its latest.
+    turn.state.absences.take(user);
+    if let Some(older) = turn.state.sessions.of(user) {
+        ending::kick(turn, older, device);
+    }
+    let Some(conn) = caller_waiting(turn.state, reply_to) else {
+        refused(turn, reply_to, takeover, Errno::Busy);
+        // The connection is gone. A session that existed before is treated as if it had lost its own.
+        return ending::release(turn, Fence { user, epoch }, before.is_none());
+    };
+    let before: Option<TokenHash> = before.map(|holder| holder.token);
+    let read = opening::begin(turn, conn, takeover.ready, epoch, before);
+    opening::read_groups(turn, reply_to, user, read);
+}
+
+/// The session stays another's, the database cannot be reached, or nobody waits for it any more.
+pub(super) fn refused(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover, errno: Errno) {
+    unlock(turn, takeover.lock);
+    listening::release(turn, &[Channel::User(takeover.ready.user)]);
+    give_up(turn, reply_to, &takeover.ready, errno);
+}
+
+/// The connection of a login, if it still waits and may log in.
+fn caller_waiting(state: &State, reply_to: ReplyTo) -> Option<ConnId> {
+    reply_to.conn().filter(|conn| !state.draining && state.connections.get(*conn).is_some())
+}
+
+fn give_up(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: &TokenReady, errno: Errno) {
+    // A client that gets no reply never learns a token that was made for it.
+    if ready.request.is_new {
+        turn.write_and_forget(Write::RevokeToken(ready.token.hash));
+    }
+    match errno {
+        Errno::AlreadyOnline => turn.refuse(reply_to, errno, ALREADY_ONLINE),
+        Errno::Unavailable => turn.unavailable(reply_to),
+        _ => turn.refuse(reply_to, Errno::Busy, GOING_AWAY),
+    }
+}

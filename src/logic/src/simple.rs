@@ -1,0 +1,71 @@
+//! Simple requests: one write checks and does everything in its transaction, and its outcome is the answer.
+//!
+//! ```text
+//!   begin:    submit(write)  ->  storage  ->  written: the noun's own outcome   -> reply, and pushes
+//!                                                      any other, refuse(...)   -> refusal
+//! ```
+//!
+//! A noun adds such a request as a line in `begin` and a line in `written`.
+
+use crate::contract::{Denial, Epoch, Fence, Write, Written};
+use crate::limits::SESSION_ENDED;
+use crate::state::pending::Pending;
+use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::SessionRef;
+use crate::turn::{FollowUp, Turn};
+use wire::Errno;
+
+/// Sends a write to storage on behalf of a session. It is not carried out if a newer login has taken the account over.
+pub(crate) fn submit(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    session: SessionRef,
+    pending: impl Into<Pending>,
+    write: impl Into<Write>,
+) {
+    let write = write.into();
+    let write = match turn.state.sessions.get(session) {
+        Some(live) if live.epoch != Epoch::NONE => {
+            Write::Fenced(Fence { user: live.user, epoch: live.epoch }, Box::new(write))
+        }
+        _ => write,
+    };
+    turn.write(reply_to, pending, write);
+}
+
+/// Answers a request whose write was not carried out. `sentence` says what storage denied, in the request's own words.
+pub(crate) fn refuse(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    written: &Written,
+    sentence: impl FnOnce(Denial) -> &'static str,
+) {
+    match written {
+        Written::Unavailable => turn.unavailable(reply_to),
+        Written::Superseded => superseded(turn, reply_to),
+        Written::Denied(denial) => turn.refuse(reply_to, errno(*denial), sentence(*denial)),
+        _ => turn.internal(reply_to),
+    }
+}
+
+fn errno(denial: Denial) -> Errno {
+    match denial {
+        Denial::NotFound => Errno::NotFound,
+        Denial::Forbidden => Errno::Forbidden,
+        Denial::Conflict => Errno::Conflict,
+        Denial::Oneself => Errno::BadRequest,
+        Denial::NameTaken => Errno::NameTaken,
+        Denial::TokenInvalid => Errno::TokenInvalid,
+    }
+}
+
+/// A newer login has taken the account over: the request is refused, and the caller's session ends.
+fn superseded(turn: &mut Turn<'_>, reply_to: ReplyTo) {
+    let Some(conn) = reply_to.conn() else { return };
+    let session = turn.state.session_of(conn).and_then(|key| turn.state.sessions.get(key));
+    let held = session.map(|session| (session.user, session.epoch));
+    turn.refuse(reply_to, Errno::NotLoggedIn, SESSION_ENDED);
+    if let Some((user, epoch)) = held {
+        turn.follow_ups.push_back(FollowUp::Superseded { user, epoch: Epoch(epoch.0 + 1) });
+    }
+}

@@ -1,0 +1,100 @@
+//! The legacy backlog: messages of an ordered stream that are not stored yet, in the order in which they came.
+//!
+//! ```text
+//!   oldest                                   newest
+//!   | with storage: one stream of appends | waiting |
+//! ```
+
+use crate::contract::message::StreamId;
+use std::collections::VecDeque;
+use wire::message::Send;
+
+/// Room that an empty backlog keeps.
+const ROOM_KEPT: usize = 4;
+
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    messages: VecDeque<Queued>,
+    /// The first so many messages are with storage.
+    with_storage: usize,
+    /// The stream of those appends; `None` where there are none. Storage refuses all that follow a failed append of a
+    /// stream, and remembers failed streams only for a while, so each round of tries is a stream of its own.
+    stream: Option<StreamId>,
+    /// An append failed. Nothing is sent until storage has answered all of them; then everything is tried again.
+    has_failed: bool,
+    /// Whether it is listed for the next retry.
+    is_listed: bool,
+}
+
+#[derive(Debug)]
+struct Queued {
+    /// Has its `cid`, so that each try is the same message.
+    send: Send,
+    since: u64,
+}
+
+impl Backlog {
+    pub fn push(&mut self, send: Send, now: u64) {
+        self.messages.push_back(Queued { send, since: now });
+    }
+
+    /// The oldest message that is not with storage.
+    pub fn next(&self) -> Option<&Send> {
+        self.messages.get(self.with_storage).map(|queued| &queued.send)
+    }
+
+    pub fn stream(&self) -> Option<StreamId> {
+        self.stream
+    }
+
+    /// Whether a failed append keeps later messages back.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// When the oldest message came, monotonic ms.
+    pub fn oldest(&self) -> Option<u64> {
+        self.messages.front().map(|queued| queued.since)
+    }
+
+    /// The next message is with storage now, in `stream`.
+    pub fn sent(&mut self, stream: StreamId) {
+        (self.with_storage, self.stream) = (self.with_storage + 1, Some(stream));
+    }
+
+    /// The next message was refused for good.
+    pub fn discard_next(&mut self) {
+        self.messages.remove(self.with_storage);
+    }
+
+    /// Storage has answered for a message. `false`: it is no longer here.
+    pub fn answered(&mut self, cid: &str, is_stored_or_refused: bool) -> bool {
+        // Storage answers in order, so it is the first one unless an earlier append failed.
+        let is_it = |queued: &Queued| queued.send.cid.as_deref() == Some(cid);
+        let Some(at) = self.messages.iter().position(is_it) else { return false };
+        self.with_storage -= 1;
+        if self.with_storage == 0 {
+            self.stream = None;
+        }
+        if is_stored_or_refused {
+            self.messages.remove(at);
+            if self.messages.is_empty() {
+                self.messages.shrink_to(ROOM_KEPT);
+            }
+        } else {
+            self.has_failed = true;
+        }
+        true
+    }
+
+    /// Notes that it is listed for a retry; `false` where it was.
+    pub fn list(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_listed, true)
+    }
+
+    /// It is no longer listed. Where storage has answered all appends of a failed round, a new one may begin.
+    pub fn unlist(&mut self) {
+        self.is_listed = false;
+        self.has_failed &= self.with_storage > 0;
+    }
+}

@@ -1,0 +1,161 @@
+//! Delivery lines: for each conversation with members here, up to where it was delivered without a gap.
+
+use crate::limits::DELIVERY_LINE_KEPT_MS;
+use crate::map::{Map, map};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wire::{ConversationId, Message, Seq, UserId};
+
+/// A message on its way to the members here.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub message: Arc<Message>,
+    /// All members as of its commit, if they came with it.
+    pub members: Option<Arc<[UserId]>>,
+    pub member_version: u32,
+}
+
+/// How far a conversation was delivered to its members here.
+#[derive(Debug)]
+pub(crate) struct DeliveryLine {
+    /// Everything up to here was pushed to every member here, or is in the track of one that is behind.
+    pub settled: Seq,
+    /// The latest message known to exist.
+    pub seen: Seq,
+    pub members: Arc<[UserId]>,
+    pub member_version: u32,
+    /// The latest version of the members that is known to exist.
+    pub wanted_version: u32,
+    /// Messages above a gap.
+    pub held: BTreeMap<Seq, Arrival>,
+    pub reading: Reading,
+    /// Of the read under way.
+    pub serial: u32,
+    /// Whether it is listed among those with a gap.
+    pub is_due: bool,
+    /// When it was used last, monotonic ms.
+    pub touched: u64,
+}
+
+/// What of a line is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Nothing,
+    Roster,
+    Timeline,
+}
+
+impl DeliveryLine {
+    pub fn new(
+        settled: Seq,
+        seen: Seq,
+        members: Arc<[UserId]>,
+        member_version: u32,
+        now: u64,
+    ) -> DeliveryLine {
+        DeliveryLine {
+            settled,
+            seen,
+            members,
+            member_version,
+            wanted_version: member_version,
+            held: BTreeMap::new(),
+            reading: Reading::Nothing,
+            serial: 0,
+            is_due: false,
+            touched: now,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct DeliveryLines {
+    lines: Map<ConversationId, DeliveryLine>,
+    /// Lines with a gap, by when to read the timeline for it, monotonic ms.
+    due: BTreeMap<(u64, ConversationId), ()>,
+    serial: u32,
+}
+
+impl DeliveryLines {
+    pub fn new(seed: u64) -> DeliveryLines {
+        DeliveryLines { lines: map(seed), due: BTreeMap::new(), serial: 0 }
+    }
+
+    pub fn get_mut(&mut self, conversation: ConversationId) -> Option<&mut DeliveryLine> {
+        self.lines.get_mut(&conversation)
+    }
+
+    pub fn insert(&mut self, conversation: ConversationId, line: DeliveryLine) {
+        self.lines.insert(conversation, line);
+    }
+
+    pub fn remove(&mut self, conversation: ConversationId) {
+        self.lines.remove(&conversation);
+    }
+
+    /// When the next gap is due, monotonic ms.
+    pub fn next(&self) -> Option<u64> {
+        self.due.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Takes a line whose gap is due.
+    pub fn take_due(&mut self, now: u64) -> Option<(ConversationId, &mut DeliveryLine)> {
+        while let Some(first) = self.due.first_entry()
+            && first.key().0 <= now
+        {
+            let ((_, conversation), ()) = first.remove_entry();
+            if self.lines.contains_key(&conversation) {
+                let line = self.lines.get_mut(&conversation)?;
+                line.is_due = false;
+                return Some((conversation, line));
+            }
+        }
+        None
+    }
+
+    /// Lists a line among those with a gap.
+    pub fn read_later(&mut self, conversation: ConversationId, at: u64) {
+        if let Some(line) = self.lines.get_mut(&conversation)
+            && !std::mem::replace(&mut line.is_due, true)
+        {
+            self.due.insert((at, conversation), ());
+        }
+    }
+
+    /// Notes that a read of a line begins. Gives the line, and the serial number of the read.
+    pub fn begin_read(
+        &mut self,
+        conversation: ConversationId,
+        reading: Reading,
+    ) -> Option<&mut DeliveryLine> {
+        let line = self.lines.get_mut(&conversation)?;
+        self.serial = self.serial.wrapping_add(1);
+        (line.reading, line.serial) = (reading, self.serial);
+        Some(line)
+    }
+
+    /// The line that a read was for; `None` where the line was begun again meanwhile.
+    pub fn end_read(&mut self, conversation: ConversationId, serial: u32) -> Option<&mut DeliveryLine> {
+        let line = self.lines.get_mut(&conversation)?;
+        if line.serial != serial || line.reading == Reading::Nothing {
+            return None;
+        }
+        line.reading = Reading::Nothing;
+        Some(line)
+    }
+
+    /// The members of a conversation have changed in an unknown way: they are read before the next delivery.
+    pub fn members_changed(&mut self, conversation: ConversationId) {
+        if let Some(line) = self.lines.get_mut(&conversation) {
+            line.member_version = 0;
+            line.wanted_version = line.wanted_version.max(1);
+        }
+    }
+
+    /// Drops lines that were not used for long.
+    pub fn sweep(&mut self, now: u64) {
+        self.lines.retain(|_, line| {
+            line.touched + DELIVERY_LINE_KEPT_MS > now || line.reading != Reading::Nothing || line.is_due
+        });
+    }
+}

@@ -1,0 +1,163 @@
+//! One interface for a node alone and a node of a cluster. Alone there is no state and no work: no claim, no roster, no
+//! further read.
+//!
+//! Rules ask the methods of [`Cluster`], which do nothing on a node alone. Only `cluster/` and the takeover of sessions
+//! look inside.
+
+pub(crate) mod channels;
+pub(crate) mod delivery_lines;
+pub(crate) mod loads;
+pub(crate) mod reconcile;
+
+use crate::bus::{BusOrder, Channel, News, NodeState};
+use crate::contract::Ticket;
+use crate::contract::presence::Read;
+use crate::effect::Effects;
+use channels::Channels;
+use delivery_lines::DeliveryLines;
+use loads::Loads;
+use reconcile::Reconcile;
+use std::sync::Arc;
+use wire::{ConversationId, Push, UserId};
+
+#[derive(Debug)]
+pub(crate) enum Cluster {
+    /// A node alone with its database.
+    Solo,
+    /// A node that shares its database with others.
+    Joined(Box<Membership>),
+}
+
+/// What a node of a cluster knows beyond a node alone.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    /// The name of this run of this node.
+    pub run: Arc<str>,
+    pub lines: DeliveryLines,
+    pub channels: Channels,
+    pub locks: Vec<Lock>,
+    pub reconcile: Reconcile,
+    pub loads: Loads,
+    /// Whether the bus is connected.
+    pub has_bus: bool,
+}
+
+/// A lock on a user's logins that this node holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lock {
+    pub ticket: Ticket,
+    pub user: UserId,
+    /// Monotonic ms.
+    pub renew_at: u64,
+}
+
+impl Membership {
+    fn new(run: Arc<str>, seed: u64) -> Membership {
+        Membership {
+            run,
+            lines: DeliveryLines::new(seed),
+            channels: Channels::new(seed),
+            locks: Vec::new(),
+            reconcile: Reconcile::default(),
+            loads: Loads::new(seed),
+            has_bus: false,
+        }
+    }
+
+    fn next_timeout(&self) -> u64 {
+        let locks = self.locks.iter().map(|lock| lock.renew_at);
+        let dues = [self.lines.next(), self.channels.next()].into_iter().flatten();
+        locks.chain(dues).chain([self.reconcile.next(), self.loads.next()]).min().unwrap_or(0)
+    }
+}
+
+impl Cluster {
+    /// `run`: the name of this run of this node; `None` on a node alone.
+    pub fn new(run: Option<Arc<str>>, seed: u64) -> Cluster {
+        match run {
+            Some(run) => Cluster::Joined(Box::new(Membership::new(run, seed))),
+            None => Cluster::Solo,
+        }
+    }
+
+    /// The node's own state, on a node of a cluster.
+    pub fn membership(&mut self) -> Option<&mut Membership> {
+        match self {
+            Cluster::Solo => None,
+            Cluster::Joined(membership) => Some(membership),
+        }
+    }
+
+    /// When something is due, monotonic ms.
+    pub fn next_timeout(&self) -> Option<u64> {
+        match self {
+            Cluster::Solo => None,
+            Cluster::Joined(membership) => Some(membership.next_timeout()),
+        }
+    }
+
+    /// Whether sessions may be pushed to. A node that was cut off does not know whether they were taken over.
+    pub fn may_push(&mut self, now: u64) -> bool {
+        match self {
+            Cluster::Solo => true,
+            Cluster::Joined(membership) => membership.reconcile.may_push(now),
+        }
+    }
+
+    /// Publishes a push to a user who has no session here.
+    pub fn publish(&self, user: UserId, push: Push, effects: &mut Effects) {
+        if let Cluster::Joined(_) = self {
+            let (channel, news) = (Channel::User(user), News::Push { push, member_version: 0 });
+            effects.bus.push(BusOrder::Publish { channel, news });
+        }
+    }
+
+    /// The read that tells which of some users are online on other nodes; `None` where none can be.
+    pub fn online_elsewhere(&self, users: impl Iterator<Item = UserId>, grace: u64) -> Option<Read> {
+        match self {
+            Cluster::Solo => None,
+            Cluster::Joined(_) => {
+                let users: Vec<UserId> = users.collect();
+                (!users.is_empty()).then_some(Read::Online { users, grace })
+            }
+        }
+    }
+
+    /// Whether groups are listened to for the sessions that are members.
+    pub fn listens_to_groups(&self) -> bool {
+        matches!(self, Cluster::Joined(_))
+    }
+
+    /// A member here joined a group: what is delivered to the group next must know it.
+    pub fn members_changed(&mut self, conversation: ConversationId) {
+        if let Cluster::Joined(membership) = self {
+            membership.lines.members_changed(conversation);
+        }
+    }
+
+    /// Whether a track is kept until its cursor is stored: a delivery line that begins again takes the cursor's word.
+    pub fn keeps_moving_tracks(&self) -> bool {
+        matches!(self, Cluster::Joined(_))
+    }
+
+    pub fn sweep(&mut self, now: u64) {
+        if let Cluster::Joined(membership) = self {
+            membership.lines.sweep(now);
+        }
+    }
+
+    /// The nodes that the bus lists; none on a node alone.
+    pub fn nodes(&self) -> &[NodeState] {
+        match self {
+            Cluster::Solo => &[],
+            Cluster::Joined(membership) => &membership.loads.nodes,
+        }
+    }
+
+    /// This node takes no more clients.
+    pub fn leave(&self, effects: &mut Effects) {
+        if let Cluster::Joined(_) = self {
+            effects.bus.push(BusOrder::Leave);
+        }
+    }
+}

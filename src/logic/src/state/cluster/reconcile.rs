@@ -1,0 +1,65 @@
+//! When this node asked the database for what the bus may have lost, and when it asks again.
+
+use crate::limits::TRUST_MS;
+use wire::UnixMillis;
+
+#[derive(Debug)]
+pub(crate) struct Reconcile {
+    /// Claims since this time of the database's clock are asked for; [`UnixMillis::MAX`] only asks for the time.
+    pub claims_since: UnixMillis,
+    /// The same for conversations that have changed.
+    pub changes_since: UnixMillis,
+    pub next_claims: u64,
+    pub next_changes: u64,
+    pub next_seen: u64,
+    /// Publications of this node may be lost, and the database does not say so yet.
+    pub unheard: bool,
+    /// When another node last reported lost publications, by the database's clock.
+    pub others_unheard: UnixMillis,
+    pub reads_claims: bool,
+    pub reads_changes: bool,
+    /// Until when changes are read each second.
+    pub catch_up_until: u64,
+    /// The sessions here were certainly in force at this time, monotonic ms.
+    pub known_at: u64,
+    /// Whether a push was withheld because that was too long ago.
+    pub has_withheld: bool,
+}
+
+impl Default for Reconcile {
+    fn default() -> Reconcile {
+        Reconcile {
+            claims_since: UnixMillis::MAX,
+            changes_since: UnixMillis::MAX,
+            next_claims: 0,
+            next_changes: 0,
+            next_seen: 0,
+            unheard: false,
+            others_unheard: UnixMillis(0),
+            reads_claims: false,
+            reads_changes: false,
+            catch_up_until: 0,
+            known_at: 0,
+            has_withheld: false,
+        }
+    }
+}
+
+impl Reconcile {
+    /// When the next read or write is due, monotonic ms.
+    pub fn next(&self) -> u64 {
+        self.next_claims.min(self.next_changes).min(self.next_seen)
+    }
+
+    /// Whether sessions may be pushed to. If not, notes that a push was withheld.
+    pub fn may_push(&mut self, now: u64) -> bool {
+        let may_push = self.is_trusted(now);
+        self.has_withheld |= !may_push;
+        may_push
+    }
+
+    /// Whether the sessions here are known to be in force.
+    pub fn is_trusted(&self, now: u64) -> bool {
+        now <= self.known_at + TRUST_MS
+    }
+}

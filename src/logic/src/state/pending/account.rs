@@ -1,0 +1,19 @@
+//! Steps of REGISTER that wait.
+
+use wire::account::Register;
+
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// REGISTER: whether the name is free is being read.
+    Name(Box<Register>),
+    /// REGISTER: the password is being hashed.
+    Password(Box<Register>),
+    /// REGISTER: the account is being made.
+    Create,
+}
+
+impl Pending {
+    pub fn hashes_password(&self) -> bool {
+        matches!(self, Pending::Password(_))
+    }
+}

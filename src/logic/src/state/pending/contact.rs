@@ -1,0 +1,16 @@
+//! Steps of requests about contacts that wait.
+
+use wire::UserId;
+use wire::contact::FriendsPage;
+
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// ADD_FRIEND: the friendship is being made.
+    Add { user: UserId, message: Option<Box<str>> },
+    /// ADD_FRIEND: whether the new friend is online on another node is being read.
+    PeerOnline { user: UserId, peer: UserId },
+    /// FRIENDS: the page is being read.
+    Friends,
+    /// FRIENDS: which friends of the page are online on other nodes is being read.
+    FriendsOnline(Box<FriendsPage>),
+}

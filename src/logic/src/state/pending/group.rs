@@ -1,0 +1,21 @@
+//! Steps of requests about groups that wait.
+
+use crate::state::sessions::SessionRef;
+use wire::ConversationId;
+use wire::group::MembersPage;
+
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// CREATE_GROUP: the group is being made.
+    Create { session: SessionRef },
+    /// CREATE_GROUP: the group exists, and its channel is being listened to.
+    Created(ConversationId),
+    /// JOIN_GROUP: the group's channel is being listened to, then the membership is being made.
+    Join { session: SessionRef, conversation: ConversationId },
+    /// GROUPS: the page is being read.
+    Groups,
+    /// MEMBERS: the page is being read.
+    Members,
+    /// MEMBERS: which members of the page are online on other nodes is being read.
+    MembersOnline(Box<MembersPage>),
+}

@@ -1,0 +1,43 @@
+//! Messages on their way to storage.
+
+use crate::contract::Fence;
+use crate::limits::{ANSWER_MS, BACKLOG_MS};
+use crate::state::sessions::SessionRef;
+
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// SEND: the message is being stored.
+    Append(PendingAppend),
+}
+
+#[derive(Debug)]
+pub(crate) struct PendingAppend {
+    pub sender: Fence,
+    pub session: SessionRef,
+    pub cid: Box<str>,
+    /// Of its content.
+    pub bytes: usize,
+    /// Whether it is part of its connection's backlog, which is retried instead of refused.
+    pub in_backlog: bool,
+}
+
+/// What a message does that storage has not answered for too long. It may still be stored, and is delivered then.
+#[derive(Debug)]
+pub(crate) enum Overdue {
+    /// Its sender is told to retry with this `cid`.
+    Answer { cid: Box<str> },
+    /// Its connection closes.
+    Close,
+}
+
+impl Pending {
+    pub fn patience(&self) -> u64 {
+        let Pending::Append(append) = self;
+        if append.in_backlog { BACKLOG_MS } else { ANSWER_MS }
+    }
+
+    pub fn overdue(&self) -> Overdue {
+        let Pending::Append(append) = self;
+        if append.in_backlog { Overdue::Close } else { Overdue::Answer { cid: append.cid.clone() } }
+    }
+}

@@ -1,0 +1,154 @@
+//! Steps of LOGIN and LOGOUT that wait.
+
+use crate::contract::session::LoginView;
+use crate::contract::{Ticket, Token};
+use crate::state::login_throttle::AccountKey;
+use crate::state::sessions::SessionRef;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use wire::account::Who;
+use wire::group::{Group, Member};
+use wire::presence::Presence;
+use wire::{UnixMillis, UserId};
+
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// LOGIN by password: the account is looked up.
+    Account(Box<PasswordLogin>),
+    /// LOGIN by password: the password is being checked.
+    Password(PasswordCheck),
+    /// LOGIN: the token is being made or extended.
+    Token(TokenRequest),
+    /// LOGIN on a node of a cluster: the account's session is being taken over.
+    Takeover(Box<Takeover>),
+    /// LOGIN on a node of a cluster: the groups to listen to are being read.
+    Groups(NewSessionRead),
+    /// LOGIN: friends, groups, conversations and unread messages are being read.
+    View(NewSessionRead),
+    /// LOGIN on a node of a cluster: which friends are online on other nodes is being read.
+    Friends(NewSessionRead, Box<LoginView>),
+    /// LOGIN of a client that needs a welcome: what the welcome holds is being read.
+    Welcome(Box<PendingWelcome>),
+    /// LOGOUT: the token is being revoked.
+    Logout(SessionRef),
+    /// A grace is over: does the session still belong to this node?
+    Expire(UserId),
+}
+
+/// What a step of a login does that has waited too long.
+#[derive(Debug)]
+pub(crate) enum Overdue {
+    /// Its session ends.
+    Login(SessionRef),
+}
+
+impl Pending {
+    /// The session whose login this is a step of.
+    pub fn login_session(&self) -> Option<SessionRef> {
+        match self {
+            Pending::Groups(read) | Pending::View(read) | Pending::Friends(read, _) => Some(read.session),
+            Pending::Welcome(welcome) => Some(welcome.session),
+            _ => None,
+        }
+    }
+
+    pub fn hashes_password(&self) -> bool {
+        matches!(self, Pending::Password(_))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct PasswordLogin {
+    pub who: Who,
+    pub password: Box<str>,
+    pub device: Option<Box<str>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PasswordCheck {
+    /// `None` where there is no such account: its password is never right.
+    pub user: Option<UserId>,
+    pub key: AccountKey,
+    pub device: Option<Box<str>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct TokenRequest {
+    pub device: Option<Box<str>>,
+    /// Whether the token was made for this login, and is useless if it fails.
+    pub is_new: bool,
+}
+
+/// A login whose token is valid.
+#[derive(Debug)]
+pub(crate) struct TokenReady {
+    pub request: TokenRequest,
+    pub user: UserId,
+    pub name: Arc<str>,
+    pub token: Token,
+}
+
+/// A login between its token and its session, on a node of a cluster.
+#[derive(Debug)]
+pub(crate) struct Takeover {
+    pub ready: TokenReady,
+    pub step: TakeoverStep,
+    pub lock: Option<Ticket>,
+    /// Until when a lock that another login holds is waited for, monotonic ms.
+    pub lock_until: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TakeoverStep {
+    /// Waits for its channel, or for the answer to its claim.
+    Claiming,
+    /// Has asked for the lock.
+    Locking,
+    /// Waits to ask for the lock again.
+    LockedOut,
+}
+
+/// A read that a new session waits for.
+#[derive(Debug)]
+pub(crate) struct NewSessionRead {
+    pub session: SessionRef,
+    pub token: Box<TokenReply>,
+}
+
+/// The token as the reply to LOGIN tells it.
+#[derive(Debug)]
+pub(crate) struct TokenReply {
+    pub text: Box<str>,
+    pub expires: UnixMillis,
+}
+
+/// A welcome whose parts are being read.
+#[derive(Debug)]
+pub(crate) struct PendingWelcome {
+    pub session: SessionRef,
+    pub view: LoginView,
+    /// Friends who are online on other nodes.
+    pub online: Vec<UserId>,
+    /// Groups whose members are not read yet; those of the first are being read.
+    pub unread: VecDeque<Group>,
+    pub groups: Vec<(Group, Vec<Member>)>,
+    /// Whether it is known which members are online on other nodes.
+    pub knows_members_online: bool,
+}
+
+impl PendingWelcome {
+    pub fn new(session: SessionRef, mut view: LoginView, online: Vec<UserId>) -> PendingWelcome {
+        let unread = std::mem::take(&mut view.groups).into();
+        PendingWelcome { session, view, online, unread, groups: Vec::new(), knows_members_online: false }
+    }
+
+    /// The members who are not online on this node, each once.
+    pub fn absent_members(&self) -> Vec<UserId> {
+        let members = self.groups.iter().flat_map(|(_, members)| members);
+        let absent = members.filter(|member| member.state == Presence::Offline);
+        let mut absent: Vec<UserId> = absent.map(|member| member.id).collect();
+        absent.sort_unstable();
+        absent.dedup();
+        absent
+    }
+}

@@ -1,0 +1,36 @@
+//! Reads of timelines and writes of cursors that wait.
+
+use crate::state::sessions::SessionRef;
+use wire::{ConversationId, Seq, UserId};
+
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// ACK or READ of what was not pushed to this connection lately: the member's standing is being read.
+    Standing(PendingReceipt),
+    /// HISTORY: the page is being read.
+    History,
+    /// CONVERSATIONS: the page is being read.
+    Conversations { user: UserId },
+    /// Messages for a session that is behind are being read.
+    Feed { session: SessionRef, conversation: ConversationId },
+    /// Further conversations in which a new session is behind are being read.
+    Unread(SessionRef),
+    /// So many cursor moves are being written.
+    Cursors(usize),
+}
+
+/// A receipt, as it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PendingReceipt {
+    pub session: SessionRef,
+    pub conversation: ConversationId,
+    pub seq: Seq,
+    pub kind: ReceiptKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReceiptKind {
+    Delivered,
+    /// Implies `Delivered`.
+    Read,
+}

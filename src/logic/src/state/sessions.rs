@@ -1,0 +1,300 @@
+//! Sessions: who is logged in, on which connection, and how far each conversation was pushed there.
+
+use super::capabilities::Capabilities;
+use super::rates::Bucket;
+use crate::conn::ConnId;
+use crate::contract::{Epoch, Ticket, TokenHash};
+use crate::limits::FRAME_OVERHEAD;
+use crate::map::{Map, map};
+use slab::Slab;
+use std::sync::Arc;
+use wire::{ConversationId, Message, Push, Seq, UserId};
+
+/// A session, by its slot and the serial number that tells it from earlier ones in the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionRef {
+    slot: u32,
+    serial: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub user: UserId,
+    pub conn: ConnId,
+    pub name: Arc<str>,
+    pub token: TokenHash,
+    /// Its number in the account's life; [`Epoch::NONE`] on a node alone.
+    pub epoch: Epoch,
+    /// Groups whose channels its node listens to for it; none on a node alone.
+    pub groups: Vec<ConversationId>,
+    /// Monotonic ms. A cursor that was read from storage before this says nothing about a conversation without a track.
+    pub since: u64,
+    pub bucket: Bucket,
+    /// While LOGIN is not answered yet.
+    pub login: Option<Box<PendingLogin>>,
+    /// Conversations in which something was pushed lately or which are behind, by id. Empty for an idle session.
+    pub tracks: Vec<Track>,
+    /// Messages pushed and not acknowledged, in all conversations together.
+    pub unacked: u32,
+    /// Bytes ordered since the connection was last known to have written everything.
+    pub output: u32,
+    /// Whether the connection was asked to report when it has.
+    pub awaits_drained: bool,
+    /// Whether a read of a timeline for this session is under way.
+    pub is_feeding: bool,
+    /// Where the listing of conversations that are behind goes on; while this is `Some`, a conversation without a track
+    /// may be behind.
+    pub unread_after: Option<ConversationId>,
+    /// The conversation that was fed last, so that all get their turn.
+    pub fed_last: ConversationId,
+    /// Whether it is listed for the next sweep.
+    pub is_listed: bool,
+    pub capabilities: Capabilities,
+    serial: u32,
+}
+
+/// A login whose session exists and whose reply is not sent yet.
+#[derive(Debug)]
+pub(crate) struct PendingLogin {
+    /// Of the request that is pending for it.
+    pub ticket: Ticket,
+    /// Pushes that must come after the reply, or with it.
+    pub held: Vec<Push>,
+    /// Whether missed messages are being read already, because they go out with the reply.
+    pub gathers_missed: bool,
+    /// Whether the user was present before, so that friends see no change.
+    pub was_present: bool,
+    /// Whether it continues the session before it.
+    pub resumed: bool,
+}
+
+/// How far one conversation was pushed to one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Track {
+    pub conversation: ConversationId,
+    /// The peer of a direct chat.
+    pub peer: Option<UserId>,
+    /// Everything up to here was pushed, or was sent by this connection.
+    pub pushed: Seq,
+    /// The client acknowledged up to here, as far as is known.
+    pub acked: Seq,
+    /// The client read up to here, as far as is known.
+    pub read: Seq,
+    /// Messages pushed here and not acknowledged.
+    pub unacked: u32,
+    /// Set while the conversation is fed from its timeline.
+    pub behind: Option<Behind>,
+}
+
+impl Track {
+    /// A conversation of which everything up to `pushed` counts as pushed, and nothing is known to be acknowledged.
+    pub fn new(
+        conversation: ConversationId,
+        peer: Option<UserId>,
+        pushed: Seq,
+        behind: Option<Behind>,
+    ) -> Track {
+        Track { conversation, peer, pushed, acked: Seq(0), read: Seq(0), unacked: 0, behind }
+    }
+}
+
+/// Where a conversation that is behind stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behind {
+    /// The latest message known to exist.
+    pub seen: Seq,
+    /// The user's own messages above this were sent on this connection and are not pushed to it.
+    pub own_above: Seq,
+    /// Whether `pushed` is a guess until all unread conversations are listed.
+    pub is_guess: bool,
+}
+
+/// What a session begins with.
+#[derive(Debug)]
+pub(crate) struct NewSession {
+    pub user: UserId,
+    pub conn: ConnId,
+    pub name: Arc<str>,
+    pub token: TokenHash,
+    pub epoch: Epoch,
+    pub bucket: Bucket,
+    pub capabilities: Capabilities,
+    pub login: PendingLogin,
+    /// When it begins, monotonic ms.
+    pub since: u64,
+}
+
+/// All sessions, by slot and by user.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    slots: Slab<Session>,
+    online: Map<UserId, u32>,
+    serial: u32,
+}
+
+impl Sessions {
+    pub fn new(seed: u64) -> Sessions {
+        Sessions { slots: Slab::new(), online: map(seed), serial: 0 }
+    }
+
+    /// Adds a session; the user must have none.
+    pub fn insert(&mut self, new: NewSession) -> SessionRef {
+        let NewSession { user, conn, name, token, epoch, bucket, capabilities, login, since } = new;
+        self.serial = self.serial.wrapping_add(1);
+        let slot = self.slots.insert(Session {
+            user,
+            conn,
+            name,
+            token,
+            epoch,
+            groups: Vec::new(),
+            since,
+            bucket,
+            login: Some(Box::new(login)),
+            tracks: Vec::new(),
+            unacked: 0,
+            output: 0,
+            awaits_drained: false,
+            is_feeding: false,
+            unread_after: None,
+            fed_last: ConversationId(0),
+            is_listed: false,
+            capabilities,
+            serial: self.serial,
+        }) as u32;
+        let before = self.online.insert(user, slot);
+        assert!(before.is_none(), "one account, one session");
+        SessionRef { slot, serial: self.serial }
+    }
+
+    pub fn remove(&mut self, session: SessionRef) -> Option<Session> {
+        self.get(session)?;
+        let session = self.slots.remove(session.slot as usize);
+        self.online.remove(&session.user);
+        Some(session)
+    }
+
+    pub fn get(&self, session: SessionRef) -> Option<&Session> {
+        self.slots.get(session.slot as usize).filter(|s| s.serial == session.serial)
+    }
+
+    pub fn get_mut(&mut self, session: SessionRef) -> Option<&mut Session> {
+        self.slots.get_mut(session.slot as usize).filter(|s| s.serial == session.serial)
+    }
+
+    /// The session of a request's caller.
+    ///
+    /// # Panics
+    /// Where it has ended: a connection's session is removed from it in the same step.
+    pub fn of_caller(&mut self, session: SessionRef) -> &mut Session {
+        self.get_mut(session).expect("a connection's session ends with it")
+    }
+
+    /// The session of a user who is online.
+    pub fn of(&self, user: UserId) -> Option<SessionRef> {
+        let slot = *self.online.get(&user)?;
+        Some(SessionRef { slot, serial: self.slots[slot as usize].serial })
+    }
+
+    pub fn of_mut(&mut self, user: UserId) -> Option<(SessionRef, &mut Session)> {
+        let slot = *self.online.get(&user)?;
+        let session = &mut self.slots[slot as usize];
+        Some((SessionRef { slot, serial: session.serial }, session))
+    }
+
+    pub fn is_online(&self, user: UserId) -> bool {
+        self.online.contains_key(&user)
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// All sessions as of now.
+    pub fn keys(&self) -> Vec<SessionRef> {
+        let key =
+            |(slot, session): (usize, &Session)| SessionRef { slot: slot as u32, serial: session.serial };
+        self.slots.iter().map(key).collect()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slots.iter().map(|(_, session)| session)
+    }
+
+    /// Notes which request is pending for a login.
+    pub fn set_login_ticket(&mut self, session: SessionRef, ticket: Ticket) {
+        if let Some(login) = self.get_mut(session).and_then(|live| live.login.as_mut()) {
+            login.ticket = ticket;
+        }
+    }
+}
+
+impl Session {
+    /// Counts a pushed message towards the bounds of output.
+    pub fn count_output(&mut self, message: &Message) {
+        if self.capabilities.bounds_output() {
+            self.output += (message.content.len() + FRAME_OVERHEAD) as u32;
+        }
+    }
+
+    /// The track of a conversation, if there is one.
+    pub fn track_mut(&mut self, conversation: ConversationId) -> Option<&mut Track> {
+        let at = self.find(conversation).ok()?;
+        Some(&mut self.tracks[at])
+    }
+
+    /// The track of a conversation, made if there is none.
+    // Runs once for each receiver of a message, and nearly always finds one.
+    #[inline]
+    pub fn track_or_insert(
+        &mut self,
+        conversation: ConversationId,
+        new: impl FnOnce(&Session) -> Track,
+    ) -> &mut Track {
+        let at = match self.find(conversation) {
+            Ok(at) => at,
+            Err(at) => {
+                self.tracks.insert(at, new(self));
+                at
+            }
+        };
+        &mut self.tracks[at]
+    }
+
+    /// The index of a conversation's track, or where it would be inserted.
+    pub fn find(&self, conversation: ConversationId) -> Result<usize, usize> {
+        self.tracks.binary_search_by_key(&conversation, |track| track.conversation)
+    }
+
+    /// The client acknowledged the conversation of `tracks[at]` up to `seq`.
+    pub fn acknowledge(&mut self, at: usize, seq: Seq) {
+        let track = &mut self.tracks[at];
+        // Own messages count as pushed and need no acknowledgement, so this is an upper bound of what is left.
+        let left = track.pushed.0.saturating_sub(seq.0).min(u64::from(track.unacked)) as u32;
+        self.unacked -= track.unacked - left;
+        track.unacked = left;
+        track.acked = track.acked.max(seq);
+    }
+
+    /// Drops the tracks that hold nothing storage does not know, and their memory. `is_needed` tells which are kept all
+    /// the same.
+    pub fn sweep(&mut self, now: u64, is_needed: impl Fn(UserId, &Track) -> bool) {
+        let (user, before) = (self.user, self.tracks.len());
+        self.tracks.retain(|track| track.behind.is_some() || track.unacked > 0 || is_needed(user, track));
+        if self.tracks.len() < before {
+            self.since = now;
+            self.tracks.shrink_to_fit();
+        }
+    }
+
+    /// Lists it for the next sweep.
+    pub fn list_for_sweep(&mut self, key: SessionRef, with_tracks: &mut Vec<SessionRef>) {
+        if !self.is_listed {
+            self.is_listed = true;
+            with_tracks.push(key);
+        }
+    }
+}
+
+// The memory of an idle session beside its connection; its name is the only thing it owns on the heap.
+const _: () = assert!(size_of::<Session>() <= 192);

@@ -1,0 +1,109 @@
+//! Timelines: ACK, READ, HISTORY and CONVERSATIONS, the pushes READ_RECEIPT and DELIVERED, and the cursors that are
+//! written once a second.
+
+mod receipts;
+
+use crate::contract::timeline::CursorMove;
+use crate::contract::{Denial, Found, Written, timeline as storage};
+use crate::delivery;
+use crate::request::Caller;
+use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
+use crate::state::reply_to::ReplyTo;
+use crate::turn::Turn;
+use wire::Errno;
+use wire::timeline::{Conversations, ConversationsPage, Cursor, History, HistoryPage, Reply, Request};
+
+/// Receipts do: applying them saves pushes that would be repeated.
+pub(crate) fn begins_when_busy(request: &Request) -> bool {
+    matches!(request, Request::Ack(_) | Request::Read(_))
+}
+
+pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
+    let session = caller.session();
+    let (pending, read) = match request {
+        Request::Ack(Cursor { conversation, seq }) => {
+            let receipt = PendingReceipt { session, conversation, seq, kind: ReceiptKind::Delivered };
+            return receipts::arrive(turn, reply_to, receipt);
+        }
+        Request::Read(Cursor { conversation, seq }) => {
+            let receipt = PendingReceipt { session, conversation, seq, kind: ReceiptKind::Read };
+            return receipts::arrive(turn, reply_to, receipt);
+        }
+        Request::History(History { conversation, direction, limit }) => {
+            let user = turn.state.sessions.of_caller(session).user;
+            (Pending::History, storage::Read::History { user, conversation, direction, limit })
+        }
+        Request::Conversations(Conversations { before, limit }) => {
+            let user = turn.state.sessions.of_caller(session).user;
+            (Pending::Conversations { user }, storage::Read::Conversations { user, before, limit })
+        }
+    };
+    turn.read(reply_to, pending, read);
+}
+
+pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, found: Found) {
+    match (pending, found) {
+        (
+            Pending::Feed { session, conversation },
+            Found::Timeline(storage::Found::Feed { messages, more }),
+        ) => {
+            delivery::fed(turn, session, conversation, messages, more);
+        }
+        (Pending::Feed { session, .. }, _) => delivery::feed_failed(turn, session),
+        (Pending::Unread(session), Found::Timeline(storage::Found::Unread(page))) => {
+            delivery::unread_known(turn, session, &page);
+        }
+        (Pending::Unread(session), _) => delivery::unread_failed(turn, session),
+        (Pending::Standing(receipt), Found::Timeline(storage::Found::Standing(standing))) => {
+            receipts::standing_known(turn, reply_to, receipt, standing);
+        }
+        (Pending::History, Found::Timeline(storage::Found::History { messages, more, first_seq })) => {
+            turn.answer(reply_to, Reply::History(Box::new(HistoryPage { messages, more, first_seq })));
+        }
+        (Pending::History, Found::Denied(Denial::Forbidden)) => {
+            turn.refuse(reply_to, Errno::Forbidden, "only members may see a conversation");
+        }
+        (
+            Pending::Conversations { user },
+            Found::Timeline(storage::Found::Conversations { mut entries, more }),
+        ) => {
+            for summary in &mut entries {
+                turn.state.cursors.lay_over_summary(user, summary);
+            }
+            let page = ConversationsPage { conversations: entries, more };
+            turn.answer(reply_to, Reply::Conversations(Box::new(page)));
+        }
+        (_, Found::Unavailable) => turn.unavailable(reply_to),
+        (_, _) => turn.internal(reply_to),
+    }
+}
+
+pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
+    match (pending, written) {
+        (Pending::Cursors(count), Written::Timeline(storage::Written::CursorsMoved { left_out })) => {
+            if let Some(moves) = turn.state.cursors.end_write(Some(count), &left_out) {
+                write_moves(turn, moves);
+            }
+        }
+        (Pending::Cursors(_), _) => {
+            turn.state.cursors.end_write(None, &[]);
+        }
+        (_, _) => turn.internal(reply_to),
+    }
+}
+
+/// Writes the cursors that have moved. Moves that a failed write left are tried again; a write under way is waited for.
+pub(crate) fn write_cursors(turn: &mut Turn<'_>) {
+    let moves = match turn.state.cursors.begin_write() {
+        Some(moves) => Some(moves),
+        None if !turn.state.pending.writes_cursors => turn.state.cursors.retry_write(),
+        None => None,
+    };
+    if let Some(moves) = moves {
+        write_moves(turn, moves);
+    }
+}
+
+fn write_moves(turn: &mut Turn<'_>, moves: Vec<CursorMove>) {
+    turn.write(ReplyTo::Nowhere, Pending::Cursors(moves.len()), storage::Write::MoveCursors(moves));
+}

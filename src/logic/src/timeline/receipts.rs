@@ -1,0 +1,81 @@
+//! ACK and READ: a member's cursors move, and the peer of a direct chat is told.
+
+use crate::contract::Fence;
+use crate::contract::timeline::{Read, Standing};
+use crate::delivery;
+use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
+use crate::state::reply_to::ReplyTo;
+use crate::turn::Turn;
+use wire::timeline::{Push, Receipt};
+use wire::{Errno, Reply, Seq, UserId};
+
+/// A receipt from a connection. It is applied at once if it is about what was pushed there lately; else the member's
+/// standing is read first.
+pub(super) fn arrive(turn: &mut Turn<'_>, reply_to: ReplyTo, receipt: PendingReceipt) {
+    let PendingReceipt { session, conversation, seq, .. } = receipt;
+    let session = turn.state.sessions.of_caller(session);
+    let user = session.user;
+    if let Some(track) = session.track_mut(conversation)
+        && seq <= track.behind.filter(|behind| !behind.is_guess).map_or(track.pushed, |behind| behind.seen)
+    {
+        let (peer, delivered, read) = (track.peer, track.acked, track.read);
+        apply(turn, receipt, Position { user, peer, delivered, read });
+        return turn.answer(reply_to, Reply::Done);
+    }
+    if let Some(refusal) = turn.state.refusal_to_begin() {
+        return turn.answer(reply_to, refusal);
+    }
+    turn.read(reply_to, Pending::Standing(receipt), Read::Standing { user, conversation });
+}
+
+/// Where a member stands in a conversation before a receipt.
+struct Position {
+    user: UserId,
+    /// The peer of a direct chat.
+    peer: Option<UserId>,
+    delivered: Seq,
+    read: Seq,
+}
+
+fn apply(turn: &mut Turn<'_>, receipt: PendingReceipt, before: Position) {
+    let PendingReceipt { session: key, conversation, seq, kind } = receipt;
+    let is_read = kind == ReceiptKind::Read;
+    let has_moved = seq > if is_read { before.read } else { before.delivered };
+    if let Some(session) = turn.state.sessions.get_mut(key)
+        && let Ok(at) = session.find(conversation)
+    {
+        session.acknowledge(at, seq);
+        if is_read {
+            session.tracks[at].read = session.tracks[at].read.max(seq);
+        }
+    }
+    if has_moved {
+        let mover = Fence { user: before.user, epoch: turn.state.epoch_of(key) };
+        turn.state.cursors.reach(mover, conversation, seq, if is_read { seq } else { Seq(0) });
+        if let Some(peer) = before.peer {
+            let receipt = Receipt { conversation, id: before.user, seq };
+            let push = if is_read { Push::ReadReceipt(receipt) } else { Push::Delivered(receipt) };
+            delivery::push(turn, peer, push.into());
+        }
+    }
+    delivery::feed(turn, key);
+}
+
+/// The member's standing is known: the receipt is applied, up to the end of the timeline.
+pub(super) fn standing_known(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    receipt: PendingReceipt,
+    standing: Option<Standing>,
+) {
+    let Some(standing) = standing else {
+        return turn.refuse(reply_to, Errno::Forbidden, "only members have a place in a conversation");
+    };
+    if let Some(session) = turn.state.sessions.get(receipt.session) {
+        let (user, stored) = (session.user, (standing.delivered, standing.read));
+        let (delivered, read) = turn.state.cursors.lay_over(receipt.conversation, user, stored);
+        let receipt = PendingReceipt { seq: receipt.seq.min(standing.last), ..receipt };
+        apply(turn, receipt, Position { user, peer: standing.peer, delivered, read });
+    }
+    turn.answer(reply_to, Reply::Done);
+}

@@ -117,6 +117,5 @@ fn the_strategies_cover_every_type() {
     assert_eq!(types_of(&command(), |command| command.kind()), requests);
     assert_eq!(types_of(&push(), |push| push.kind()), all(PUSHES));
     let successful = |(kind, reply)| if matches!(reply, Reply::Refused(_)) { 0 } else { kind };
-    requests.insert(0);
-    assert_eq!(types_of(&reply(), successful), requests);
+    assert!(types_of(&reply(), successful).is_superset(&requests));
 }

@@ -1,0 +1,28 @@
+//! Strategies for accounts.
+
+use super::fields::{bytes, text, time, user, valid_name};
+use proptest::option;
+use proptest::prelude::*;
+use wire::account::{Register, Registered, Reply, Request, Who};
+use wire::kind::request;
+use wire::limits;
+
+pub fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![user().prop_map(Who::Id), text(60).prop_map(Who::Name)]
+}
+
+pub fn requests() -> impl Strategy<Value = Request> {
+    let password = bytes(limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX);
+    let email = (option::of(bytes(3, limits::EMAIL_BYTES)), option::of(bytes(1, limits::CODE_BYTES)));
+    (valid_name(), password, email, option::of(valid_name())).prop_map(
+        |(name, password, (email, code), nick)| {
+            Request::Register(Box::new(Register { name, password, email, code, nick }))
+        },
+    )
+}
+
+pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
+    (user(), text(40), time()).prop_map(|(id, token, token_expires)| {
+        (request::REGISTER, Reply::Registered(Box::new(Registered { id, token, token_expires })))
+    })
+}

@@ -1,0 +1,65 @@
+//! Strategies for messages.
+
+use super::fields::{bytes, conversation, seq, text, time, user, valid_name};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::borrow::Cow;
+use std::sync::Arc;
+use wire::kind::request;
+use wire::message::{ConversationKind, Message, Push, Reply, Request, Send, Sent, TEXT, Target, server_cid};
+use wire::{limits, name};
+
+pub fn cid() -> impl Strategy<Value = Box<str>> {
+    let own = bytes(1, limits::CID_BYTES).prop_filter("made by the server", |cid| !cid.starts_with('\0'));
+    prop_oneof![own, any::<(u64, u64)>().prop_map(|(boot, count)| server_cid(boot, count))]
+}
+
+fn content_type() -> impl Strategy<Value = Cow<'static, str>> {
+    let other = bytes(1, limits::TYPE_BYTES)
+        .prop_filter("hidden characters", |text| !text.chars().any(name::is_hidden))
+        .prop_map(|text| Cow::Owned(text.into_string()));
+    prop_oneof![Just(Cow::Borrowed(TEXT)), other]
+}
+
+pub fn conversation_kind() -> impl Strategy<Value = ConversationKind> {
+    select(vec![ConversationKind::Direct, ConversationKind::Group])
+}
+
+pub fn message() -> impl Strategy<Value = Message> {
+    let place = (conversation(), conversation_kind(), seq(), time());
+    (place, user(), valid_name(), content_type(), bytes(1, 300), option::of(cid())).prop_map(
+        |((conversation, kind, seq, time), from, name, content_type, content, cid)| Message {
+            conversation,
+            kind,
+            seq,
+            from,
+            name: name.into(),
+            content_type,
+            content,
+            time,
+            cid,
+        },
+    )
+}
+
+pub fn requests() -> impl Strategy<Value = Request> {
+    let target = prop_oneof![
+        user().prop_map(Target::User),
+        text(60).prop_map(Target::Name),
+        conversation().prop_map(Target::Conversation),
+    ];
+    (target, bytes(1, 300), content_type(), option::of(cid())).prop_map(
+        |(target, content, content_type, cid)| Request::Send(Send { target, content, content_type, cid }),
+    )
+}
+
+pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
+    (conversation(), seq(), time(), any::<bool>()).prop_map(|(conversation, seq, time, duplicate)| {
+        (request::SEND, Reply::Sent(Sent { conversation, seq, time, duplicate }))
+    })
+}
+
+pub fn pushes() -> impl Strategy<Value = Push> {
+    message().prop_map(|message| Push::New(Arc::new(message)))
+}

@@ -1,0 +1,67 @@
+//! Strategies for sessions.
+
+use super::account::who;
+use super::contact::friend;
+use super::fields::{bytes, number, text, time, user, valid_name};
+use super::group::group;
+use super::timeline::summary;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use wire::kind::request;
+use wire::limits;
+use wire::session::{
+    Changed, Credentials, GoingAway, Kicked, Listing, LoggedIn, Login, Push, Reply, Request,
+};
+
+pub fn requests() -> impl Strategy<Value = Request> {
+    let credentials = prop_oneof![
+        (who(), text(130)).prop_map(|(who, password)| Credentials::Password { who, password }),
+        bytes(1, limits::TOKEN_BYTES).prop_map(Credentials::Token),
+    ];
+    let login = (credentials, option::of(bytes(0, limits::DEVICE_BYTES)))
+        .prop_map(|(credentials, device)| Login { credentials, device });
+    prop_oneof![
+        2 => login.prop_map(Request::Login),
+        1 => Just(Request::Logout),
+    ]
+}
+
+pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
+    let account = (user(), valid_name(), text(40), time(), text(20), any::<bool>());
+    let lists = (vec(friend(), 0..4), vec(group(), 0..4), vec(summary(), 0..4));
+    (account, lists, any::<(bool, bool, bool)>()).prop_map(|(account, lists, more)| {
+        let (id, name, token, token_expires, node, resumed) = account;
+        let (friends, groups, conversations) = lists;
+        let (friends_more, groups_more, conversations_more) = more;
+        let logged_in = LoggedIn {
+            id,
+            name,
+            token,
+            token_expires,
+            node,
+            resumed,
+            friends,
+            groups,
+            conversations,
+            friends_more,
+            groups_more,
+            conversations_more,
+        };
+        (request::LOGIN, Reply::LoggedIn(Box::new(logged_in)))
+    })
+}
+
+pub fn pushes() -> impl Strategy<Value = Push> {
+    let listing = select(vec![Listing::Friends, Listing::Groups, Listing::Conversations]);
+    prop_oneof![
+        (text(40), option::of(text(20)), time())
+            .prop_map(|(reason, device, time)| Push::Kicked(Box::new(Kicked { reason, device, time }))),
+        Just(Push::Probe),
+        (text(40), number(), option::of(text(20))).prop_map(|(reason, retry_after_ms, node)| {
+            Push::GoingAway(Box::new(GoingAway { reason, retry_after_ms, node }))
+        }),
+        vec(listing, 0..4).prop_map(|what| Push::Changed(Box::new(Changed { what }))),
+    ]
+}

@@ -1,0 +1,68 @@
+//! Strategies for timelines.
+
+use super::fields::{conversation, more, rows, seq, time, user, valid_name};
+use super::message::{conversation_kind, message};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use std::sync::Arc;
+use wire::kind::request;
+use wire::timeline::{
+    ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage, Push,
+    Receipt, Reply, Request,
+};
+
+pub fn summary() -> impl Strategy<Value = ConversationSummary> {
+    let seqs = (seq(), seq(), seq(), seq(), option::of(seq()), option::of(seq()));
+    (conversation(), conversation_kind(), option::of(user()), valid_name(), seqs, time()).prop_map(
+        |(conversation, kind, peer, name, seqs, time)| ConversationSummary {
+            conversation,
+            kind,
+            peer,
+            name,
+            last_seq: seqs.0,
+            first_seq: seqs.1,
+            delivered_seq: seqs.2,
+            read_seq: seqs.3,
+            time,
+            peer_delivered_seq: seqs.4,
+            peer_read_seq: seqs.5,
+        },
+    )
+}
+
+fn cursor() -> impl Strategy<Value = Cursor> {
+    (conversation(), seq()).prop_map(|(conversation, seq)| Cursor { conversation, seq })
+}
+
+pub fn requests() -> impl Strategy<Value = Request> {
+    let direction = prop_oneof![seq().prop_map(Direction::After), seq().prop_map(Direction::Before)];
+    prop_oneof![
+        cursor().prop_map(Request::Ack),
+        cursor().prop_map(Request::Read),
+        (conversation(), direction, rows()).prop_map(|(conversation, direction, limit)| {
+            Request::History(History { conversation, direction, limit })
+        }),
+        (option::of((time(), conversation())), rows())
+            .prop_map(|(before, limit)| Request::Conversations(Conversations { before, limit })),
+    ]
+}
+
+pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
+    prop_oneof![
+        (vec(message().prop_map(Arc::new), 0..4), more(), seq()).prop_map(|(messages, more, first_seq)| {
+            (request::HISTORY, Reply::History(Box::new(HistoryPage { messages, more, first_seq })))
+        }),
+        (vec(summary(), 0..4), more()).prop_map(|(conversations, more)| {
+            let page = ConversationsPage { conversations, more };
+            (request::CONVERSATIONS, Reply::Conversations(Box::new(page)))
+        }),
+    ]
+}
+
+pub fn pushes() -> impl Strategy<Value = Push> {
+    let receipt = || {
+        (conversation(), user(), seq()).prop_map(|(conversation, id, seq)| Receipt { conversation, id, seq })
+    };
+    prop_oneof![receipt().prop_map(Push::ReadReceipt), receipt().prop_map(Push::Delivered)]
+}

@@ -84,7 +84,7 @@ pub enum FriendState {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FriendsPage {
-    /// By id.
+    /// In the order of ids.
     pub friends: Vec<Friend>,
     /// Requests from others that are not answered yet; only in the first page.
     pub requests: Vec<FriendRequest>,

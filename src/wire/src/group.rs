@@ -88,7 +88,7 @@ pub struct Created {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembersPage {
-    /// By id.
+    /// In the order of ids.
     pub members: Vec<Member>,
     /// Whether there are members after this page.
     pub more: bool,
@@ -104,7 +104,7 @@ pub struct Member {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupsPage {
-    /// By id.
+    /// In the order of ids.
     pub groups: Vec<Group>,
     /// Whether there are groups after this page.
     pub more: bool,

@@ -98,11 +98,11 @@ pub struct LoggedIn {
     pub node: Box<str>,
     /// Whether this login continues an interrupted session.
     pub resumed: bool,
-    /// By id.
+    /// In the order of ids.
     pub friends: Vec<Friend>,
-    /// By id.
+    /// In the order of ids.
     pub groups: Vec<Group>,
-    /// Latest first.
+    /// The latest one first.
     pub conversations: Vec<ConversationSummary>,
     /// FRIENDS lists the others.
     #[serde(default, skip_serializing_if = "is_false")]

@@ -176,7 +176,7 @@ pub struct ConversationSummary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     pub conversation: ConversationId,
-    /// The peer.
+    /// The peer's id.
     pub id: UserId,
     pub seq: Seq,
 }

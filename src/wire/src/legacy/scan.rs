@@ -11,7 +11,7 @@ use thiserror::Error;
 pub struct Scanner {
     /// Bytes of the incomplete object that have been examined.
     seen: u32,
-    /// Open brackets.
+    /// How many brackets are open.
     depth: u32,
     /// Whether the examined bytes end inside a string.
     in_string: bool,

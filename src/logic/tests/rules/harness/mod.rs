@@ -1,0 +1,304 @@
+//! A harness for the rules: logic, a storage of plain vectors, and the orders for each connection.
+//!
+//! Nothing is answered by itself. [`Harness::settle`] answers everything that waits, so a test can look at what is pending.
+
+mod storage;
+
+use logic::{
+    BusInput, BusOrder, ConnId, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules,
+    Ticket, Write, Written,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use wire::account::Who;
+use wire::legacy::Welcome;
+use wire::message::Send;
+use wire::{
+    Command, ConversationId, ConversationKind, Credentials, Dialect, Errno, Message, Push, Reply, Seq,
+    Target, UnixMillis, UserId,
+};
+use wire::{message, session};
+
+pub struct Harness {
+    pub logic: Logic,
+    pub now: Now,
+    pub effects: Effects,
+    pub writes: VecDeque<(Ticket, Write)>,
+    pub reads: VecDeque<(Ticket, Read)>,
+    pub revoked: Vec<[u8; 32]>,
+    /// Whether sockets take nothing; else `settle` writes everything out.
+    pub stalled: bool,
+    /// Whether storage cannot be reached.
+    pub is_away: bool,
+    /// The epoch of the next claim.
+    pub next_epoch: u32,
+    /// Users who are online on another node.
+    pub elsewhere: Vec<UserId>,
+    undrained: Vec<ConnId>,
+    orders: BTreeMap<ConnId, Vec<Seen>>,
+    users: Vec<Arc<str>>,
+    friends: Vec<(UserId, UserId)>,
+    pub conversations: Vec<Conversation>,
+    tokens: u8,
+    next_slot: usize,
+    next_request: u32,
+}
+
+pub struct Conversation {
+    pub kind: ConversationKind,
+    pub members: Vec<UserId>,
+    pub messages: Vec<Arc<Message>>,
+    pub cursors: BTreeMap<UserId, (Seq, Seq)>,
+}
+
+/// What a connection was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    Welcome(Box<Welcome>),
+    Reply(u32, Reply),
+    Push(Push),
+    LoggedIn(UserId),
+    LoggedOut,
+    NotifyDrained,
+    Close,
+}
+
+/// Milliseconds for which a session outlives its connection.
+pub const GRACE: u64 = 300_000;
+
+pub fn rules() -> Rules {
+    Rules { grace: GRACE, node: "n1".into(), ..Rules::default() }
+}
+
+impl Harness {
+    /// A server where `users` (ids from 1) have accounts with the password `secret`.
+    pub fn new(rules: Rules, users: &[&str]) -> Harness {
+        Harness {
+            logic: Logic::new(rules, 7),
+            now: Now { monotonic: 1_000, wall: UnixMillis(1_700_000_000_000) },
+            effects: Effects::new(2),
+            writes: VecDeque::new(),
+            reads: VecDeque::new(),
+            revoked: Vec::new(),
+            stalled: false,
+            is_away: false,
+            next_epoch: 1,
+            elsewhere: Vec::new(),
+            undrained: Vec::new(),
+            orders: BTreeMap::new(),
+            users: users.iter().map(|&name| name.into()).collect(),
+            friends: Vec::new(),
+            conversations: Vec::new(),
+            tokens: 0,
+            next_slot: 0,
+            next_request: 0,
+        }
+    }
+
+    pub fn befriend(&mut self, a: u32, b: u32) {
+        self.friends.extend([(UserId(a), UserId(b)), (UserId(b), UserId(a))]);
+    }
+
+    pub fn group(&mut self, members: &[u32]) -> ConversationId {
+        self.conversation(ConversationKind::Group, members.iter().map(|&id| UserId(id)).collect())
+    }
+
+    fn conversation(&mut self, kind: ConversationKind, members: Vec<UserId>) -> ConversationId {
+        let cursors = members.iter().map(|&member| (member, (Seq(0), Seq(0)))).collect();
+        self.conversations.push(Conversation { kind, members, messages: Vec::new(), cursors });
+        ConversationId(self.conversations.len() as u32)
+    }
+
+    pub fn open(&mut self) -> ConnId {
+        self.open_as(Dialect::Tlv)
+    }
+
+    pub fn open_as(&mut self, dialect: Dialect) -> ConnId {
+        let conn = ConnId::new(self.next_slot % 2, self.next_slot, 1);
+        self.next_slot += 1;
+        self.input(Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect });
+        conn
+    }
+
+    pub fn input(&mut self, input: Input) {
+        self.logic.handle_input(self.now, input, &mut self.effects);
+        self.collect();
+    }
+
+    /// Sends a request and returns its number.
+    pub fn ask(&mut self, conn: ConnId, command: Command) -> u32 {
+        self.next_request += 1;
+        let request = self.next_request;
+        self.input(Input::Request { conn, request, command });
+        request
+    }
+
+    /// Sends a request, settles and returns its reply.
+    pub fn get(&mut self, conn: ConnId, command: Command) -> Reply {
+        let request = self.ask(conn, command);
+        self.settle();
+        self.reply(conn, request).expect("every request is answered")
+    }
+
+    pub fn reply(&self, conn: ConnId, request: u32) -> Option<Reply> {
+        let mut replies = self.orders[&conn].iter().filter_map(|seen| match seen {
+            Seen::Reply(number, reply) if *number == request => Some(reply.clone()),
+            _ => None,
+        });
+        let reply = replies.next();
+        assert!(replies.next().is_none(), "a request has one reply");
+        reply
+    }
+
+    pub fn login_command(name: &str) -> Command {
+        let credentials = Credentials::Password { who: Who::Name(name.into()), password: "secret".into() };
+        Command::Session(session::Request::Login(session::Login {
+            credentials,
+            device: Some("phone".into()),
+        }))
+    }
+
+    /// Opens a connection and logs in on it.
+    pub fn login(&mut self, name: &str) -> ConnId {
+        let conn = self.open();
+        assert!(matches!(
+            self.get(conn, Harness::login_command(name)),
+            Reply::Session(session::Reply::LoggedIn(_))
+        ));
+        conn
+    }
+
+    pub fn text(target: Target, content: &str) -> Command {
+        Command::Message(message::Request::Send(Send {
+            target,
+            content: content.into(),
+            content_type: "text".into(),
+            cid: None,
+        }))
+    }
+
+    /// What `conn` was sent since the last call.
+    pub fn take(&mut self, conn: ConnId) -> Vec<Seen> {
+        self.orders.get_mut(&conn).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The texts of the messages that `conn` was sent since the last call.
+    pub fn texts(&mut self, conn: ConnId) -> Vec<String> {
+        let seen = self.take(conn).into_iter();
+        seen.filter_map(|seen| match seen {
+            Seen::Push(Push::Message(message::Push::New(message))) => Some(message.content.to_string()),
+            _ => None,
+        })
+        .collect()
+    }
+
+    pub fn advance(&mut self, ms: u64) {
+        self.now.monotonic += ms;
+        self.now.wall.0 += ms;
+        if self.logic.next_timeout().is_some_and(|due| due <= self.now.monotonic) {
+            self.logic.handle_timeout(self.now, &mut self.effects);
+        }
+        self.collect();
+    }
+
+    /// Answers everything that waits for storage, passwords, sockets or the bus.
+    pub fn settle(&mut self) {
+        while self.step() {}
+    }
+
+    /// Answers one thing that waits; whether there was one.
+    pub fn step(&mut self) -> bool {
+        self.store_one() || self.find_one() || self.hear_one() || self.drain_one()
+    }
+
+    /// The bus is connected, and every lock is free.
+    fn hear_one(&mut self) -> bool {
+        if self.effects.bus.is_empty() {
+            return false;
+        }
+        let input = match self.effects.bus.remove(0) {
+            BusOrder::Subscribe { ticket, .. } => BusInput::Subscribed(ticket),
+            BusOrder::Lock { ticket, user } => BusInput::Locked { ticket, user, held: true },
+            _ => return true,
+        };
+        self.logic.handle_bus(self.now, input, &mut self.effects);
+        self.collect();
+        true
+    }
+
+    fn drain_one(&mut self) -> bool {
+        let Some(conn) = self.undrained.pop().filter(|_| !self.stalled) else { return false };
+        self.input(Input::Drained { conn });
+        true
+    }
+
+    /// Answers the next write, if one waits.
+    pub fn store_one(&mut self) -> bool {
+        let Some((ticket, write)) = self.writes.pop_front() else { return false };
+        let written = if self.is_away { Written::Unavailable } else { self.write(write) };
+        self.logic.handle_written(self.now, ticket, written, &mut self.effects);
+        self.collect();
+        true
+    }
+
+    /// Answers the next read, if one waits.
+    pub fn find_one(&mut self) -> bool {
+        let Some((ticket, read)) = self.reads.pop_front() else { return false };
+        let found = self.find(read);
+        self.logic.handle_found(self.now, ticket, found, &mut self.effects);
+        self.collect();
+        true
+    }
+
+    fn collect(&mut self) {
+        for (index, orders) in self.effects.reactors.iter_mut().enumerate() {
+            for order in orders.drain(..) {
+                let mut see = |conn: ConnId, seen| {
+                    assert_eq!(
+                        conn.reactor(),
+                        index,
+                        "an order goes to the reactor that owns the connection"
+                    );
+                    self.orders.entry(conn).or_default().push(seen);
+                };
+                match order {
+                    Order::Reply { conn, request, reply, .. } => see(conn, Seen::Reply(request, reply)),
+                    Order::Welcome { conn, welcome } => see(conn, Seen::Welcome(welcome)),
+                    Order::Push { conn, push } => see(conn, Seen::Push(push)),
+                    Order::Deliver { message, to } => {
+                        to.into_iter().for_each(|conn| {
+                            see(conn, Seen::Push(Push::Message(message::Push::New(Arc::clone(&message)))));
+                        });
+                    }
+                    Order::LoggedIn { conn, user } => see(conn, Seen::LoggedIn(user)),
+                    Order::LoggedOut { conn } => see(conn, Seen::LoggedOut),
+                    Order::NotifyDrained { conn } => {
+                        see(conn, Seen::NotifyDrained);
+                        self.undrained.push(conn);
+                    }
+                    Order::Close { conn, .. } => see(conn, Seen::Close),
+                }
+            }
+        }
+        self.writes.extend(self.effects.writes.drain(..));
+        self.reads.extend(self.effects.reads.drain(..));
+        for (ticket, job) in std::mem::take(&mut self.effects.passwords) {
+            let result = match job {
+                PasswordJob::Verify { hash, password } => {
+                    PasswordResult::Verified(hash.is_some_and(|hash| hash == password))
+                }
+                PasswordJob::Hash { password } => PasswordResult::Hashed(password),
+            };
+            self.logic.handle_password(self.now, ticket, result, &mut self.effects);
+            self.collect();
+        }
+    }
+}
+
+/// The error of a reply.
+pub fn errno(reply: &Reply) -> Errno {
+    match reply {
+        Reply::Refused(refusal) => refusal.errno,
+        _ => Errno::Ok,
+    }
+}

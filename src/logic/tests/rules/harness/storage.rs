@@ -1,0 +1,216 @@
+//! The storage of the harness: plain vectors.
+
+use super::{Conversation, Harness};
+use logic::contract::message::Stored;
+use logic::contract::session::LoginView;
+use logic::contract::timeline::{Standing, Unread, UnreadPage};
+use logic::contract::{self, Denial, Epoch, Token};
+use logic::{Found, Read, Write, Written};
+use std::sync::Arc;
+use wire::account::Who;
+use wire::group::{Group, Role};
+use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
+
+impl Harness {
+    fn token(&mut self, user: UserId) -> Written {
+        self.tokens += 1;
+        let text = format!("{}:{}", user.0, self.tokens).into();
+        let token = Token { text, hash: [self.tokens; 32], expires: UnixMillis(0) };
+        Written::Session(contract::session::Written::TokenReady {
+            user,
+            name: Arc::clone(&self.users[user.0 as usize - 1]),
+            token,
+        })
+    }
+
+    pub(super) fn write(&mut self, write: Write) -> Written {
+        match write {
+            Write::Message(contract::message::Write::Append(append)) => {
+                let at = match append.target {
+                    Target::Conversation(id) => id.0 as usize - 1,
+                    Target::User(peer) => {
+                        if peer.0 as usize > self.users.len() {
+                            return Written::Denied(Denial::NotFound);
+                        }
+                        let pair = [append.sender.min(peer), append.sender.max(peer)];
+                        let direct =
+                            |c: &Conversation| c.kind == ConversationKind::Direct && c.members == pair;
+                        match self.conversations.iter().position(direct) {
+                            Some(at) => at,
+                            None => self.conversation(ConversationKind::Direct, pair.to_vec()).0 as usize - 1,
+                        }
+                    }
+                    Target::Name(_) => return Written::Denied(Denial::NotFound),
+                };
+                let conversation = &mut self.conversations[at];
+                if !conversation.members.contains(&append.sender) {
+                    return Written::Denied(Denial::Forbidden);
+                }
+                let stored =
+                    |m: &&Arc<Message>| m.from == append.sender && m.cid.as_ref() == Some(&append.cid);
+                if let Some(first) = conversation.messages.iter().find(stored) {
+                    let (conversation, seq, time) = (first.conversation, first.seq, first.time);
+                    let first = Stored { conversation, seq, time };
+                    return Written::Message(contract::message::Written::Duplicate(first));
+                }
+                let (id, seq) = (ConversationId(at as u32 + 1), Seq(conversation.messages.len() as u64 + 1));
+                let message = append
+                    .into_message(conversation.kind, Stored { conversation: id, seq, time: self.now.wall });
+                conversation.messages.push(Arc::clone(&message));
+                let members = conversation.members.as_slice().into();
+                Written::Message(contract::message::Written::Appended { message, members, member_version: 1 })
+            }
+            Write::Timeline(contract::timeline::Write::MoveCursors(moves)) => {
+                for m in moves {
+                    let cursors = &mut self.conversations[m.conversation.0 as usize - 1].cursors;
+                    let cursor = cursors.get_mut(&m.user).expect("a member");
+                    *cursor = m.step.apply(*cursor);
+                }
+                Written::Timeline(contract::timeline::Written::CursorsMoved { left_out: Vec::new() })
+            }
+            Write::Session(contract::session::Write::CreateToken { user, .. }) => self.token(user),
+            Write::Session(contract::session::Write::Claim { .. }) => {
+                self.next_epoch += 1;
+                Written::Session(contract::session::Written::Claimed {
+                    epoch: Epoch(self.next_epoch - 1),
+                    before: None,
+                })
+            }
+            Write::Session(contract::session::Write::ExtendToken { token }) => match token.split_once(':') {
+                Some((user, number)) => {
+                    let user = UserId(user.parse().expect("a number"));
+                    let hash = [number.parse().expect("a number"); 32];
+                    let name = Arc::clone(&self.users[user.0 as usize - 1]);
+                    Written::Session(contract::session::Written::TokenReady {
+                        user,
+                        name,
+                        token: Token { text: token, hash, expires: UnixMillis(0) },
+                    })
+                }
+                None => Written::Denied(Denial::TokenInvalid),
+            },
+            Write::Session(contract::session::Write::RevokeToken(hash)) => {
+                self.revoked.push(hash);
+                Written::Done
+            }
+            Write::Account(contract::account::Write::Create { name, .. }) => {
+                self.users.push((&*name).into());
+                let user = UserId(self.users.len() as u32);
+                let Written::Session(contract::session::Written::TokenReady { token, .. }) = self.token(user)
+                else {
+                    unreachable!()
+                };
+                Written::Account(contract::account::Written::Created { user, token })
+            }
+            _ => Written::Done,
+        }
+    }
+
+    pub(super) fn find(&mut self, read: Read) -> Found {
+        match read {
+            Read::Account(contract::account::Read::Password(who)) => {
+                Found::Account(contract::account::Found::Password(
+                    self.users
+                        .iter()
+                        .zip(1..)
+                        .find(|(name, id)| match &who {
+                            Who::Id(user) => user.0 == *id,
+                            Who::Name(text) => **text == ***name,
+                        })
+                        .map(|(_, id)| contract::account::Password {
+                            user: UserId(id),
+                            hash: "secret".into(),
+                        }),
+                ))
+            }
+            Read::Session(contract::session::Read::LoginView { user }) => {
+                let unread = UnreadPage { rows: self.unread(user), more: false };
+                let friend_ids = self.friend_ids(user);
+                let groups = self.groups(user);
+                Found::Session(contract::session::Found::LoginView(Box::new(LoginView {
+                    friend_ids,
+                    groups,
+                    unread,
+                    ..LoginView::default()
+                })))
+            }
+            Read::Timeline(contract::timeline::Read::Unread { user, after }) => {
+                let rows = self.unread(user).into_iter().filter(|row| row.conversation > after).collect();
+                Found::Timeline(contract::timeline::Found::Unread(UnreadPage { rows, more: false }))
+            }
+            Read::Contact(contract::contact::Read::FriendIds { user }) => {
+                Found::Contact(contract::contact::Found::FriendIds(self.friend_ids(user)))
+            }
+            Read::Timeline(contract::timeline::Read::Standing { user, conversation }) => {
+                let id = conversation.0 as usize - 1;
+                Found::Timeline(contract::timeline::Found::Standing(
+                    self.conversations.get(id).filter(|c| c.members.contains(&user)).map(|c| Standing {
+                        kind: c.kind,
+                        peer: peer(c, user),
+                        last: Seq(c.messages.len() as u64),
+                        delivered: c.cursors[&user].0,
+                        read: c.cursors[&user].1,
+                    }),
+                ))
+            }
+            Read::Timeline(contract::timeline::Read::Feed { conversation, after, limit, .. }) => {
+                let all = &self.conversations[conversation.0 as usize - 1].messages[after.0 as usize..];
+                let messages: Vec<_> = all.iter().take(limit as usize).cloned().collect();
+                let more = messages.len() < all.len();
+                Found::Timeline(contract::timeline::Found::Feed { messages, more })
+            }
+            Read::Group(contract::group::Read::Members { conversation, .. }) => {
+                let members = &self.conversations[conversation.0 as usize - 1].members;
+                let row = |&user: &UserId| contract::group::Member {
+                    user,
+                    name: (&*self.users[user.0 as usize - 1]).into(),
+                    role: Role::Member,
+                };
+                Found::Group(contract::group::Found::Members {
+                    members: members.iter().map(row).collect(),
+                    more: false,
+                })
+            }
+            Read::Group(contract::group::Read::GroupIds { user }) => {
+                Found::Group(contract::group::Found::GroupIds(
+                    self.groups(user).into_iter().map(|group| group.conversation).collect(),
+                ))
+            }
+            Read::Presence(contract::presence::Read::Online { users, .. }) => {
+                Found::Presence(contract::presence::Found::Online(
+                    users.into_iter().filter(|user| self.elsewhere.contains(user)).collect(),
+                ))
+            }
+            _ => Found::Unavailable,
+        }
+    }
+
+    fn groups(&self, user: UserId) -> Vec<Group> {
+        let is_theirs = |c: &Conversation| c.kind == ConversationKind::Group && c.members.contains(&user);
+        let groups = self.conversations.iter().zip(1..).filter(|(c, _)| is_theirs(c));
+        let (name, desc, role) = (Box::<str>::from("group"), Box::<str>::from(""), Role::Member);
+        let group =
+            |id| Group { conversation: ConversationId(id), name: name.clone(), desc: desc.clone(), role };
+        groups.map(|(_, id)| group(id)).collect()
+    }
+
+    fn friend_ids(&self, user: UserId) -> Vec<UserId> {
+        self.friends.iter().filter(|(a, _)| *a == user).map(|(_, b)| *b).collect()
+    }
+
+    fn unread(&self, user: UserId) -> Vec<Unread> {
+        let rows = self.conversations.iter().zip(1..).filter_map(|(c, id)| {
+            let (delivered, last) = (c.cursors.get(&user)?.0, Seq(c.messages.len() as u64));
+            let conversation = ConversationId(id);
+            (delivered < last).then(|| Unread { conversation, peer: peer(c, user), delivered, last })
+        });
+        rows.collect()
+    }
+}
+
+fn peer(conversation: &Conversation, user: UserId) -> Option<UserId> {
+    match conversation.kind {
+        ConversationKind::Direct => conversation.members.iter().copied().find(|&member| member != user),
+        ConversationKind::Group => None,
+    }
+}

@@ -61,20 +61,23 @@ impl Logic {
 
     /// Something came from a sub-reactor.
     pub fn handle_input(&mut self, now: Now, input: Input, effects: &mut Effects) {
-        self.turn(now, effects, |turn| match input {
+        let turn = &mut self.turn(now, effects);
+        match input {
             Input::Opened { conn, peer, dialect } => {
                 turn.state.connections.open(conn, peer, Capabilities::of(dialect));
             }
             Input::Request { conn, request, command } => arrive(turn, conn, request, command),
             Input::Drained { conn } => delivery::drained(turn, conn),
             Input::Closed { conn } => session::closed(turn, conn),
-        });
+        }
+        follow_up(turn);
     }
 
     /// Storage has answered a write: it was committed or refused, or failed.
     pub fn handle_written(&mut self, now: Now, ticket: Ticket, written: Written, effects: &mut Effects) {
         let Some(PendingRequest { reply_to, pending, .. }) = self.state.pending.take(ticket) else { return };
-        self.turn(now, effects, |turn| match pending {
+        let turn = &mut self.turn(now, effects);
+        match pending {
             Pending::Message(pending) => message::written(turn, reply_to, pending, written),
             Pending::Timeline(pending) => timeline::written(turn, reply_to, pending, written),
             Pending::Session(pending) => session::written(turn, reply_to, pending, written),
@@ -84,13 +87,15 @@ impl Logic {
             Pending::Node(pending) => node::written(turn, &pending, &written),
             Pending::Presence(_) => debug_assert!(false, "writes nothing"),
             Pending::Nothing => {}
-        });
+        }
+        follow_up(turn);
     }
 
     /// Storage has answered a read.
     pub fn handle_found(&mut self, now: Now, ticket: Ticket, found: Found, effects: &mut Effects) {
         let Some(PendingRequest { reply_to, pending, .. }) = self.state.pending.take(ticket) else { return };
-        self.turn(now, effects, |turn| match pending {
+        let turn = &mut self.turn(now, effects);
+        match pending {
             Pending::Timeline(pending) => timeline::found(turn, reply_to, pending, found),
             Pending::Session(pending) => session::found(turn, reply_to, pending, found),
             Pending::Account(pending) => account::found(turn, reply_to, pending, found),
@@ -99,7 +104,8 @@ impl Logic {
             Pending::Presence(pending) => presence::found(turn, pending, found),
             Pending::Node(pending) => node::found(turn, pending, found),
             Pending::Message(_) | Pending::Nothing => turn.internal(reply_to),
-        });
+        }
+        follow_up(turn);
     }
 
     /// The password thread has done a job.
@@ -111,16 +117,20 @@ impl Logic {
         effects: &mut Effects,
     ) {
         let Some(PendingRequest { reply_to, pending, .. }) = self.state.pending.take(ticket) else { return };
-        self.turn(now, effects, |turn| match pending {
+        let turn = &mut self.turn(now, effects);
+        match pending {
             Pending::Session(pending) => session::password_done(turn, reply_to, pending, result),
             Pending::Account(pending) => account::password_done(turn, reply_to, pending, result),
             _ => turn.internal(reply_to),
-        });
+        }
+        follow_up(turn);
     }
 
     /// Something came from the bus.
     pub fn handle_bus(&mut self, now: Now, input: BusInput, effects: &mut Effects) {
-        self.turn(now, effects, |turn| cluster::handle_bus(turn, input));
+        let turn = &mut self.turn(now, effects);
+        cluster::handle_bus(turn, input);
+        follow_up(turn);
     }
 
     /// When [`Logic::handle_timeout`] is to be called, monotonic ms; `None`: not before something else happens.
@@ -145,15 +155,17 @@ impl Logic {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now, effects: &mut Effects) {
         if is_due(&mut self.next_tick, now, TICK_MS) {
-            self.turn(now, effects, tick);
+            let turn = &mut self.turn(now, effects);
+            tick(turn);
+            follow_up(turn);
         }
-        self.turn(now, effects, |turn| {
-            session::expire_graces(turn);
-            cluster::handle_timeout(turn);
-        });
+        let turn = &mut self.turn(now, effects);
+        session::expire_graces(turn);
+        cluster::handle_timeout(turn);
+        follow_up(turn);
         if is_due(&mut self.next_cursors, now, CURSOR_MS) {
             self.state.cursors.begin_round();
-            self.turn(now, effects, timeline::write_cursors);
+            timeline::write_cursors(&mut self.turn(now, effects));
         }
         if is_due(&mut self.next_sweep, now, SWEEP_MS) {
             sweep(&mut self.state, now);
@@ -163,27 +175,29 @@ impl Logic {
     /// The server drains: clients are told, nothing new begins, requests under way are finished.
     pub fn drain(&mut self, now: Now, effects: &mut Effects) {
         self.state.draining = true;
-        self.turn(now, effects, |turn| {
-            session::tell_going_away(turn);
-            // A backlog would be lost with the server.
-            message::retry_backlogs(turn);
-            turn.state.cluster.leave(turn.effects);
-            timeline::write_cursors(turn);
-        });
+        let turn = &mut self.turn(now, effects);
+        session::tell_going_away(turn);
+        // A backlog would be lost with the server.
+        message::retry_backlogs(turn);
+        turn.state.cluster.leave(turn.effects);
+        timeline::write_cursors(turn);
+        follow_up(turn);
         self.next_cursors = now.monotonic + TICK_MS;
     }
 
-    /// Carries out a step of the rules, and what it leaves to other rules.
-    fn turn(&mut self, now: Now, effects: &mut Effects, step: impl FnOnce(&mut Turn<'_>)) {
-        let mut turn = Turn { state: &mut self.state, now, effects, follow_ups: &mut self.follow_ups };
-        step(&mut turn);
-        while let Some(next) = turn.follow_ups.pop_front() {
-            follow_up(&mut turn, next);
-        }
+    fn turn<'a>(&'a mut self, now: Now, effects: &'a mut Effects) -> Turn<'a> {
+        Turn { state: &mut self.state, now, effects, follow_ups: &mut self.follow_ups }
     }
 }
 
-fn follow_up(turn: &mut Turn<'_>, next: FollowUp) {
+/// Carries out what rules have left to rules above them.
+fn follow_up(turn: &mut Turn<'_>) {
+    while let Some(next) = turn.follow_ups.pop_front() {
+        carry_out(turn, next);
+    }
+}
+
+fn carry_out(turn: &mut Turn<'_>, next: FollowUp) {
     match next {
         FollowUp::Begin(barrier) => {
             let Barrier { conn, reply_to, command } = *barrier;

@@ -17,6 +17,8 @@ pub(crate) fn begins_when_busy() -> bool {
     true
 }
 
+// Every message passes here and through `written`.
+#[inline]
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     let Request::Send(send) = request;
     if turn.state.connections.backlog_mut(caller.conn).is_some() {
@@ -31,6 +33,7 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
     }
 }
 
+#[inline]
 pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
     let Pending::Append(append) = pending;
     let reply_to =

@@ -112,7 +112,7 @@ pub enum BusInput {
     Locked {
         ticket: Ticket,
         user: UserId,
-        /// Whether the lock is held now; `false` also where nobody knows.
+        /// Whether the lock is held now; `false` also if that is unknown.
         held: bool,
     },
     /// The bus is connected, and every subscription is in force again. Something may be lost.
@@ -123,7 +123,7 @@ pub enum BusInput {
     Gap,
     /// Something that this node published may be lost, though it may hear the others.
     Unheard,
-    /// Everything that was published before `at` has been told.
+    /// Everything published before `at` has been delivered.
     Heard {
         /// Monotonic ms.
         at: u64,

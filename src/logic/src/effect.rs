@@ -129,7 +129,7 @@ pub enum PasswordResult {
     Verified(bool),
     /// The hash, a PHC string.
     Hashed(Box<str>),
-    /// This machine has no memory for it; the log says more.
+    /// The job failed for lack of memory; see the log.
     Failed,
 }
 

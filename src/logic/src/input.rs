@@ -1,4 +1,4 @@
-//! What logic is told: the time, and what happens on connections.
+//! The inputs of the rules: the time, and what happens on connections.
 
 use crate::conn::ConnId;
 use std::net::IpAddr;

@@ -16,7 +16,7 @@ pub(crate) fn announce(turn: &mut Turn<'_>, user: UserId, presence: Presence, fr
     }
 }
 
-/// A session is over: the friends of its user are read, to be told.
+/// Announces that a user went offline, once the user's friends are read.
 pub(crate) fn announce_gone(turn: &mut Turn<'_>, user: UserId) {
     turn.read(ReplyTo::Nowhere, Pending::Gone(user), storage::Read::FriendIds { user });
 }

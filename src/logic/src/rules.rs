@@ -287,7 +287,7 @@ fn tick(turn: &mut Turn<'_>) {
     message::retry_backlogs(turn);
 }
 
-/// Drops what nobody needs any more.
+/// Drops what is no longer needed.
 fn sweep(state: &mut State, now: Now) {
     state.cluster.sweep(now.monotonic);
     let keeps_moving = state.cluster.keeps_moving_tracks();

@@ -33,7 +33,7 @@ pub(crate) fn submit(
     turn.write(reply_to, pending, write);
 }
 
-/// Answers a request whose write was not carried out. `sentence` says what storage denied, in the request's own words.
+/// Answers a request whose write was not carried out. `sentence` explains a denial to the client.
 pub(crate) fn refuse(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,

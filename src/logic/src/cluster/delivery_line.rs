@@ -224,16 +224,16 @@ fn timeline_known(
     for message in fresh {
         delivery::deliver(turn, &message, &members, None);
     }
-    // Storage may know of a message that it did not show. Asking again at once could go on for ever.
+    // A read without progress is not repeated at once, which could loop.
     let again_at = if has_progress { turn.now.monotonic } else { turn.now.monotonic + TICK_MS };
     go_on(turn, conversation, again_at);
 }
 
-/// How far each member is: the line begins at what all members here have.
+/// The position of each member is known: the line begins at the lowest position of the members here.
 ///
-/// A member with a track is where the track says. One without has acknowledged everything that was pushed, so the cursor
-/// says it. But a cursor that was read before the session began, or before its tracks were dropped, says nothing, and the
-/// roster is read again.
+/// For a member with a track, the track holds the position. A member without one has acknowledged everything that was
+/// pushed, so the cursor holds it. A cursor that was read before the session began, or before its tracks were dropped, is
+/// stale, and the roster is read again.
 fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     let conversation = asked.conversation;
     let members: Arc<[UserId]> = roster.members.iter().map(|(user, _)| *user).collect();

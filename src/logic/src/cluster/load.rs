@@ -1,6 +1,6 @@
 //! This node's lease and its reports of load, and those of the other nodes.
 //!
-//! A lease says that a node lives; it is renewed each second and lasts four. A report says how busy it is; one is sent
+//! A lease shows that a node lives; it is renewed each second and lasts four. A report shows how busy it is; one is sent
 //! every 5 s and a random 0 to 10 more, so that nodes do not report together. After three missed reports no client is sent
 //! there.
 

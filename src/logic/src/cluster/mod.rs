@@ -10,8 +10,8 @@
 //!
 //! The delay of a message to another node: nothing lost, that of the bus. A hint lost and a later one received,
 //! [`GAP_MS`](crate::limits::GAP_MS) and a read. Bus away, a node dead between commit and publication, or a gap in the
-//! subscription: a poll of the database each second. A node that cannot publish says so in the database, which the
-//! others poll each second. Anything else: [`SAFETY_MS`](crate::limits::SAFETY_MS).
+//! subscription: a poll of the database each second. A node that cannot publish records that in the database, which
+//! the others poll each second. Anything else: [`SAFETY_MS`](crate::limits::SAFETY_MS).
 
 mod delivery_line;
 mod load;

@@ -1,6 +1,6 @@
-//! Reconciling with the database what the bus may have lost: claims of other nodes, each second, and conversations that
-//! have changed, each second while something may be lost and now and then otherwise. A node that could not publish says so
-//! in the database, where the others see it with the claims.
+//! Reconciliation: reads from the database what the bus may have lost. Claims of other nodes are read each second;
+//! changed conversations each second while something may be lost, and every ten seconds otherwise. A node that could not
+//! publish records that in the database, where the others read it with the claims.
 //!
 //! A node that for [`TRUST_MS`](crate::limits::TRUST_MS) neither heard the bus nor could read the claims does not know
 //! whether its sessions were taken over. It pushes nothing until it does.
@@ -99,7 +99,7 @@ pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
     let is_first = reconcile.claims_since == UnixMillis::MAX;
     reconcile.claims_since = UnixMillis(now.0.saturating_sub(OVERLAP_MS));
     if is_first {
-        // It only told the time.
+        // The first read only asked for the time.
         reconcile.next_claims = turn.now.monotonic;
         return;
     }

@@ -70,7 +70,7 @@ pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPa
     feed(turn, key);
 }
 
-/// Such a page could not be read: the next tick repeats it.
+/// The page could not be read; the next tick repeats the read.
 pub(crate) fn unread_failed(turn: &mut Turn<'_>, key: SessionRef) {
     turn.state.failed_reads.push(key);
 }
@@ -158,7 +158,7 @@ pub(crate) fn fed(
     if !more && track.pushed >= behind.seen {
         track.behind = None;
     } else if is_empty {
-        // Storage knows of a message that it did not show. Asking again at once could go on for ever.
+        // The read did not show a message that exists. Repeating it at once could loop, so the next tick does.
         turn.state.failed_reads.push(key);
         return;
     }
@@ -167,7 +167,7 @@ pub(crate) fn fed(
     feed(turn, key);
 }
 
-/// A timeline could not be read: the next tick repeats it.
+/// The timeline could not be read; the next tick repeats the read.
 pub(crate) fn feed_failed(turn: &mut Turn<'_>, key: SessionRef) {
     if let Some(session) = turn.state.sessions.get_mut(key) {
         session.is_feeding = false;

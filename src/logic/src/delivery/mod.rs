@@ -34,7 +34,7 @@ pub(crate) fn deliver(
 ) {
     let direct = message.kind == ConversationKind::Direct;
     let may_push = turn.may_push();
-    // On a node of a cluster, the session in force is the one that has sent whatever its user sent.
+    // On a node of a cluster, the user's messages were sent by the session in force.
     let sent_by = sent_by.or_else(|| turn.state.sessions.of(message.from));
     let mut to: Vec<ConnId> = Vec::new();
     // Taken apart for the loop, so that a member costs no further indirection.

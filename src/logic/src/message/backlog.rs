@@ -85,7 +85,7 @@ pub(super) fn answered(
     reply_to
 }
 
-/// A message has waited too long. Should it still be stored, it is delivered all the same.
+/// A message has waited too long: the connection closes. If the message is stored later, it is still delivered.
 pub(super) fn give_up(turn: &mut Turn<'_>, conn: ConnId) {
     if let Some(backlog) = turn.state.connections.backlog_mut(conn) {
         *backlog = Backlog::default();

@@ -34,7 +34,7 @@ pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: Sessio
     turn.answer(reply_to, Reply::Done);
 }
 
-/// A newer session of the account exists somewhere: what this node holds of an older one ends.
+/// A newer session of the account exists on some node: an older one here ends, connected or absent.
 pub(crate) fn superseded(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, device: Option<Box<str>>) {
     if turn.state.absences.epoch(user).is_some_and(|held| held < epoch) {
         turn.state.absences.take(user);
@@ -95,7 +95,7 @@ fn lose(turn: &mut Turn<'_>, key: SessionRef) {
 fn end(turn: &mut Turn<'_>, key: SessionRef) {
     let Some(session) = remove(turn, key) else { return };
     if let Some(login) = session.login {
-        // Its answer has nobody to go to.
+        // Its client is gone.
         turn.state.pending.take(login.ticket);
     }
     if !session.capabilities.retains_token() {
@@ -115,8 +115,8 @@ fn remove(turn: &mut Turn<'_>, key: SessionRef) -> Option<Session> {
     Some(session)
 }
 
-/// Tells the database that a claimed session lost its connection, or is over with `ended`. The outcome does not matter:
-/// what the database is not told it derives from this node's silence.
+/// Records in the database that a claimed session lost its connection or, with `ended`, is over. The write may fail: the
+/// database then derives it from this node's silence.
 pub(super) fn release(turn: &mut Turn<'_>, fence: Fence, ended: bool) {
     if fence.epoch != Epoch::NONE {
         turn.write_and_forget(Write::Release { fence, ended });

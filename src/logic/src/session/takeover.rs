@@ -80,7 +80,7 @@ fn wait_for_bus(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover, ms: 
     ticket
 }
 
-/// The bus says whether the lock was free.
+/// The bus has answered whether the lock was free.
 pub(crate) fn lock_answered(turn: &mut Turn<'_>, ticket: Ticket, user: UserId, held: bool) {
     let Some(PendingRequest { reply_to, pending, .. }) = turn.state.pending.take(ticket) else {
         // Too late: the login went on without it.
@@ -121,7 +121,7 @@ fn unlock(turn: &mut Turn<'_>, lock: Option<Ticket>) {
 }
 
 fn claim(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
-    // A session that nobody waits for must not end the one in force.
+    // A login whose client is gone must not end the session in force.
     if caller_waiting(turn.state, reply_to).is_none() {
         return refused(turn, reply_to, takeover, Errno::Busy);
     }
@@ -138,7 +138,7 @@ fn claim(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
     turn.write(reply_to, Pending::Takeover(Box::new(takeover)), claim);
 }
 
-/// The account's session is this node's: the former holder is told, and it begins.
+/// The database has recorded this node as the holder of the session: the former holder is notified, and the session begins.
 pub(super) fn claimed(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
@@ -169,7 +169,7 @@ pub(super) fn claimed(
     opening::read_groups(turn, reply_to, user, read);
 }
 
-/// The session stays another's, the database cannot be reached, or nobody waits for it any more.
+/// Another session keeps the account, the database cannot be reached, or the client is gone.
 pub(super) fn refused(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover, errno: Errno) {
     unlock(turn, takeover.lock);
     listening::release(turn, &[Channel::User(takeover.ready.user)]);

@@ -2,7 +2,7 @@
 
 use crate::conn::ConnId;
 
-/// The address of an answer. Answering [`ReplyTo::Nowhere`] does nothing, so a rule never asks whether somebody waits.
+/// The address of an answer. Answering [`ReplyTo::Nowhere`] does nothing, so rules need not check whether a client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyTo {
     /// A request of this connection, by its type and number. Number 0 is answered too: its connection writes nothing,
@@ -24,7 +24,7 @@ impl ReplyTo {
         matches!(self, ReplyTo::Nowhere)
     }
 
-    /// Leaves nobody to answer.
+    /// Takes the address, so that later answers go nowhere.
     pub fn take(&mut self) -> ReplyTo {
         std::mem::replace(self, ReplyTo::Nowhere)
     }

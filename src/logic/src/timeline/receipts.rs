@@ -1,4 +1,4 @@
-//! ACK and READ: a member's cursors move, and the peer of a direct chat is told.
+//! ACK and READ: they move a member's cursors and notify the peer of a direct chat.
 
 use crate::contract::Fence;
 use crate::contract::timeline::{Read, Standing};
@@ -9,8 +9,8 @@ use crate::turn::Turn;
 use wire::timeline::{Push, Receipt};
 use wire::{Errno, Reply, Seq, UserId};
 
-/// A receipt from a connection. It is applied at once if it is about what was pushed there lately; else the member's
-/// standing is read first.
+/// Handles a receipt. If its conversation was pushed to the connection lately it is applied at once, otherwise the
+/// member's standing is read first.
 pub(super) fn arrive(turn: &mut Turn<'_>, reply_to: ReplyTo, receipt: PendingReceipt) {
     let PendingReceipt { session, conversation, seq, .. } = receipt;
     let session = turn.state.sessions.of_caller(session);

@@ -29,7 +29,7 @@ pub(crate) enum Pending {
     Timeline(timeline::Pending),
     Presence(presence::Pending),
     Node(node::Pending),
-    /// Nothing, whatever the answer is.
+    /// The answer is ignored.
     Nothing,
 }
 

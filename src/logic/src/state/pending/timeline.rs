@@ -5,7 +5,7 @@ use wire::{ConversationId, Seq, UserId};
 
 #[derive(Debug)]
 pub(crate) enum Pending {
-    /// ACK or READ of what was not pushed to this connection lately: the member's standing is being read.
+    /// ACK or READ in a conversation without a track: the member's standing is being read.
     Standing(PendingReceipt),
     /// HISTORY: the page is being read.
     History,

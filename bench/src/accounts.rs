@@ -1,9 +1,9 @@
 //! Accounts: registers them, logs them in, keeps them in files.
 
+use crate::client::{Client, ask_all};
+use crate::endpoints::Endpoints;
 use crate::error::Error;
 use crate::legacy::{self, msgid};
-use crate::session::{Session, ask_all};
-use crate::target::Target;
 use serde_json::json;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,9 +11,8 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
-use wire::account;
 use wire::account::{Register, Who};
-use wire::{Command, Credentials, Dialect, Errno, Reply, UserId};
+use wire::{Command, Credentials, Dialect, Errno, Reply, UserId, account, session};
 
 /// Connections that set up side by side, and how many requests each has open.
 const WORKERS: usize = 4;
@@ -31,7 +30,7 @@ pub struct Account {
 
 /// By what an account logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Means {
+pub enum LoginMethod {
     /// By the token that registering gave: TLV only.
     Token,
     /// By its password, which costs the server an Argon2 hash.
@@ -40,25 +39,25 @@ pub enum Means {
 
 impl Account {
     /// By what it logs in over TLV most cheaply: who registered over the legacy dialect has no token.
-    pub fn means(&self) -> Means {
-        if self.token.is_empty() { Means::Password } else { Means::Token }
+    pub fn cheapest_login(&self) -> LoginMethod {
+        if self.token.is_empty() { LoginMethod::Password } else { LoginMethod::Token }
     }
 
     /// The LOGIN of this account.
-    pub fn login(&self, means: Means) -> Command {
-        let credentials = match means {
-            Means::Token => Credentials::Token(self.token.clone()),
-            Means::Password => {
+    pub fn login(&self, cheapest_login: LoginMethod) -> Command {
+        let credentials = match cheapest_login {
+            LoginMethod::Token => Credentials::Token(self.token.clone()),
+            LoginMethod::Password => {
                 Credentials::Password { who: Who::Id(self.id), password: self.password.clone() }
             }
         };
-        Command::Session(wire::session::Request::Login(wire::session::Login { credentials, device: None }))
+        Command::Session(session::Request::Login(session::Login { credentials, device: None }))
     }
 
     /// Appends what logs this account in.
-    pub fn put_login(&self, dialect: Dialect, means: Means, out: &mut Vec<u8>) {
+    pub fn put_login(&self, dialect: Dialect, cheapest_login: LoginMethod, out: &mut Vec<u8>) {
         match dialect {
-            Dialect::Tlv => self.login(means).encode(1, out),
+            Dialect::Tlv => self.login(cheapest_login).encode(1, out),
             Dialect::Legacy => legacy::put_login(out, self.id.0, &self.password),
         }
     }
@@ -77,18 +76,18 @@ pub fn names(prefix: &str, count: u32) -> Vec<String> {
 
 /// Registers `count` accounts.
 pub fn register_many(
-    target: &Target,
+    endpoints: &Endpoints,
     dialect: Dialect,
     prefix: &str,
     count: u32,
 ) -> Result<Vec<Account>, Error> {
     in_parallel(names(prefix, count), |names: Vec<String>| {
-        let mut session = Session::connect(target, 0)?;
+        let mut client = Client::connect(endpoints, 0)?;
         if dialect == Dialect::Legacy {
-            return names.iter().map(|name| register_legacy(&mut session, name)).collect();
+            return names.iter().map(|name| register_legacy(&mut client, name)).collect();
         }
         let commands: Vec<Command> = names.iter().map(|name| register(name)).collect();
-        ask_all(&mut session, "REGISTER", &commands, OPEN, |index, reply| match reply {
+        ask_all(&mut client, "REGISTER", &commands, OPEN, |index, reply| match reply {
             Reply::Account(account::Reply::Registered(new)) => {
                 let name = names[index].as_str();
                 Ok(Account { id: new.id, token: new.token, name: name.into(), password: password(name) })
@@ -104,19 +103,14 @@ fn password(name: &str) -> Box<str> {
 
 fn register(name: &str) -> Command {
     let (name, password) = (name.into(), password(name));
-    Command::Account(account::Request::Register(Box::new(Register {
-        name,
-        password,
-        email: None,
-        code: None,
-        nick: None,
-    })))
+    let register = Register { name, password, email: None, code: None, nick: None };
+    Command::Account(account::Request::Register(Box::new(register)))
 }
 
-fn register_legacy(session: &mut Session, name: &str) -> Result<Account, Error> {
+fn register_legacy(client: &mut Client, name: &str) -> Result<Account, Error> {
     let password = password(name);
-    session.send_object(&json!({"msgid": msgid::REGISTER, "name": name, "password": password}))?;
-    let answer = session.answer_object("REG_MSG", msgid::REGISTER_ACK)?;
+    client.send_object(&json!({"msgid": msgid::REGISTER, "name": name, "password": password}))?;
+    let answer = client.answer_object("REG_MSG", msgid::REGISTER_ACK)?;
     let id =
         answer["id"].as_u64().ok_or_else(|| Error::Protocol(format!("it registered nobody: {answer}")))?;
     Ok(Account { id: UserId(id as u32), token: "".into(), name: name.into(), password })
@@ -124,32 +118,32 @@ fn register_legacy(session: &mut Session, name: &str) -> Result<Account, Error> 
 
 /// Logs all accounts in, each on a connection of its own, in their order; `first` is the number of the first connection.
 pub fn log_in(
-    target: &Target,
+    endpoints: &Endpoints,
     dialect: Dialect,
     first: u64,
     accounts: &[Account],
-) -> Result<Vec<Session>, Error> {
+) -> Result<Vec<Client>, Error> {
     let numbered = (first..).zip(accounts.iter().cloned()).collect();
     in_parallel(numbered, |accounts: Vec<(u64, Account)>| {
         in_batches(accounts, |batch| {
-            let mut sessions = Vec::with_capacity(batch.len());
+            let mut clients = Vec::with_capacity(batch.len());
             for (number, account) in &batch {
-                let mut session = Session::connect(target, *number)?;
+                let mut client = Client::connect(endpoints, *number)?;
                 match dialect {
-                    Dialect::Tlv => session.send(&account.login(account.means()), 1)?,
-                    Dialect::Legacy => session.send_object(
+                    Dialect::Tlv => client.send(&account.login(account.cheapest_login()), 1)?,
+                    Dialect::Legacy => client.send_object(
                         &json!({"msgid": msgid::LOGIN, "id": account.id.0, "password": &account.password}),
                     )?,
                 }
-                sessions.push(session);
+                clients.push(client);
             }
-            for (session, (_, account)) in sessions.iter_mut().zip(&batch) {
+            for (client, (_, account)) in clients.iter_mut().zip(&batch) {
                 if dialect == Dialect::Legacy {
-                    session.answer_object("LOGIN_MSG", msgid::LOGIN_ACK)?;
+                    client.answer_object("LOGIN_MSG", msgid::LOGIN_ACK)?;
                     continue;
                 }
-                match session.answer("LOGIN", &account.login(account.means())) {
-                    Ok(Reply::Session(wire::session::Reply::LoggedIn(me)))
+                match client.answer("LOGIN", &account.login(account.cheapest_login())) {
+                    Ok(Reply::Session(session::Reply::LoggedIn(me)))
                         if me.id == account.id && me.name == account.name => {}
                     Ok(other) => return Err(unexpected("LOGIN", &other)),
                     Err(Error::Refused { refusal, .. }) if refusal.errno == Errno::TokenInvalid => {
@@ -161,7 +155,7 @@ pub fn log_in(
                     Err(error) => return Err(error),
                 }
             }
-            Ok(sessions)
+            Ok(clients)
         })
     })
 }

@@ -1,6 +1,6 @@
 //! A connection inside an edge-triggered loop: bytes in, frames or objects out of them, bytes out.
 //!
-//! All connections of a loop share one read buffer, the [`Scratch`]: it stays in the CPU's cache, and a connection on
+//! All connections of a loop share one read buffer, the [`ReadBuffer`]: it stays in the CPU's cache, and a connection on
 //! which nothing happens owns no buffer at all. Only a frame that is half there is kept aside until the rest comes.
 
 use crate::legacy::split_object;
@@ -17,15 +17,15 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// The read buffer that the connections of one loop share: what one read brought, and how much of it was looked at.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct ReadBuffer {
     bytes: Vec<u8>,
     at: usize,
     end: usize,
 }
 
-impl Default for Scratch {
-    fn default() -> Scratch {
-        Scratch { bytes: vec![0; READ_BYTES], at: 0, end: 0 }
+impl Default for ReadBuffer {
+    fn default() -> ReadBuffer {
+        ReadBuffer { bytes: vec![0; READ_BYTES], at: 0, end: 0 }
     }
 }
 
@@ -38,7 +38,7 @@ pub enum Unit<'a> {
     Object(&'a [u8]),
 }
 
-impl Scratch {
+impl ReadBuffer {
     /// The first byte of what was not looked at yet.
     pub fn first_byte(&self) -> Option<u8> {
         self.bytes[self.at..self.end].first().copied()
@@ -158,24 +158,24 @@ impl Connection {
         self.is_open() && (event.is_readable() || self.is_ending)
     }
 
-    /// Reads once into `scratch`, behind the partial frame that was kept. Take all of [`Scratch::next_frame`] next, then
+    /// Reads once into `buffer`, behind the partial frame that was kept. Take all of [`ReadBuffer::next_frame`] next, then
     /// [`Self::keep`] the rest.
     ///
     /// A read that brings less than was asked for has emptied the socket: see epoll(7), question 9.
-    pub fn fill(&mut self, scratch: &mut Scratch) -> Next {
+    pub fn fill(&mut self, buffer: &mut ReadBuffer) -> Next {
         let kept = self.partial.len();
-        if scratch.bytes.len() < kept + READ_BYTES {
-            scratch.bytes.resize(kept + READ_BYTES, 0);
+        if buffer.bytes.len() < kept + READ_BYTES {
+            buffer.bytes.resize(kept + READ_BYTES, 0);
         }
-        let buffer = &mut scratch.bytes[..kept + READ_BYTES];
-        buffer[..kept].copy_from_slice(&self.partial);
-        (scratch.at, scratch.end) = (0, kept);
+        let space = &mut buffer.bytes[..kept + READ_BYTES];
+        space[..kept].copy_from_slice(&self.partial);
+        (buffer.at, buffer.end) = (0, kept);
         let Some(stream) = &mut self.stream else { return Next::Closed };
         loop {
-            match stream.read(&mut buffer[kept..]) {
+            match stream.read(&mut space[kept..]) {
                 Ok(0) => return Next::Closed,
                 Ok(count) => {
-                    scratch.end = kept + count;
+                    buffer.end = kept + count;
                     let may_be_more = count == READ_BYTES || self.is_ending;
                     return if may_be_more { Next::Read } else { Next::Wait };
                 }
@@ -186,9 +186,9 @@ impl Connection {
         }
     }
 
-    /// Keeps the partial frame that is left in `scratch`.
-    pub fn keep(&mut self, scratch: &mut Scratch) {
-        let rest = &scratch.bytes[scratch.at..scratch.end];
+    /// Keeps the partial frame that is left in `buffer`.
+    pub fn keep(&mut self, buffer: &mut ReadBuffer) {
+        let rest = &buffer.bytes[buffer.at..buffer.end];
         if rest.is_empty() {
             self.partial = Vec::new();
         } else {
@@ -267,7 +267,7 @@ mod tests {
         let writer = std::thread::spawn(move || {
             bytes.chunks(7_001).for_each(|chunk| peer.write_all(chunk).unwrap());
         });
-        let (mut events, mut scratch) = (Events::with_capacity(4), Scratch::default());
+        let (mut events, mut buffer) = (Events::with_capacity(4), ReadBuffer::default());
         let (mut seen, mut next) = (Vec::new(), Next::Wait);
         while next != Next::Closed {
             poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
@@ -275,11 +275,11 @@ mod tests {
             for event in &events {
                 let mut is_readable = connection.handle(event);
                 while is_readable {
-                    next = connection.fill(&mut scratch);
-                    while let Some(frame) = scratch.next_frame().unwrap() {
+                    next = connection.fill(&mut buffer);
+                    while let Some(frame) = buffer.next_frame().unwrap() {
                         seen.push(frame.request);
                     }
-                    connection.keep(&mut scratch);
+                    connection.keep(&mut buffer);
                     is_readable = next == Next::Read;
                 }
             }

@@ -2,8 +2,8 @@
 //!
 //! Every object that a server sends ends with one NUL; this side ends its own the same way, as those clients do.
 
-use crate::message::{Heard, Origin};
-use crate::shape::Shape;
+use crate::message::{Origin, Received};
+use crate::scanner::Scanner;
 use serde_json::{Value, json};
 
 /// What `msgid` says.
@@ -63,7 +63,7 @@ pub fn split_object(bytes: &[u8]) -> Option<(&[u8], usize)> {
 #[derive(Debug, PartialEq)]
 pub enum Object<'a> {
     /// A chat message, in the server's usual spelling.
-    Chat(Heard<'a>),
+    Chat(Received<'a>),
     /// Anything else, and anything in another spelling.
     Other(Value),
     Broken,
@@ -72,32 +72,32 @@ pub enum Object<'a> {
 /// Reads an object.
 #[inline]
 pub fn read(object: &[u8]) -> Object<'_> {
-    match chat_by_shape(object) {
-        Some(heard) => Object::Chat(heard),
+    match scan_chat(object) {
+        Some(received) => Object::Chat(received),
         None => serde_json::from_slice(object).map_or(Object::Broken, Object::Other),
     }
 }
 
 /// Reads a chat message whose strings hold no escapes, its fields in any order.
 #[inline]
-fn chat_by_shape(object: &[u8]) -> Option<Heard<'_>> {
-    let mut shape = Shape(object);
+fn scan_chat(object: &[u8]) -> Option<Received<'_>> {
+    let mut scanner = Scanner(object);
     let (mut msgid, mut from, mut to, mut group) = (0, None, None, None);
     let (mut name, mut content) = (None, None);
-    shape.literal(b"{")?;
+    scanner.literal(b"{")?;
     loop {
-        shape.literal(b"\"")?;
-        let key = shape.text()?;
-        shape.literal(b":")?;
-        if shape.literal(b"\"").is_some() {
-            let text = Some(shape.text()?);
+        scanner.literal(b"\"")?;
+        let key = scanner.text()?;
+        scanner.literal(b":")?;
+        if scanner.literal(b"\"").is_some() {
+            let text = Some(scanner.text()?);
             match key {
                 b"name" => name = text,
                 b"msg" => content = text,
                 _ => {}
             }
         } else {
-            let number = shape.integer()?;
+            let number = scanner.integer()?;
             match key {
                 b"msgid" => msgid = number,
                 b"id" => from = Some(number),
@@ -106,9 +106,9 @@ fn chat_by_shape(object: &[u8]) -> Option<Heard<'_>> {
                 _ => {}
             }
         }
-        if shape.literal(b",").is_none() {
-            shape.literal(b"}")?;
-            shape.end()?;
+        if scanner.literal(b",").is_none() {
+            scanner.literal(b"}")?;
+            scanner.end()?;
             break;
         }
     }
@@ -116,7 +116,7 @@ fn chat_by_shape(object: &[u8]) -> Option<Heard<'_>> {
     if !is_group && msgid != msgid::ONE_CHAT {
         return None;
     }
-    Some(Heard {
+    Some(Received {
         place: (if is_group { group } else { to })? as u32,
         is_group,
         seq: 0,
@@ -128,7 +128,7 @@ fn chat_by_shape(object: &[u8]) -> Option<Heard<'_>> {
 }
 
 /// Reads a chat message in any spelling.
-pub fn chat_by_type(object: &Value) -> Option<Heard<'_>> {
+pub fn decode_chat(object: &Value) -> Option<Received<'_>> {
     let number = |key: &str| object.get(key).and_then(Value::as_u64).map(|number| number as u32);
     let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::as_bytes);
     let is_group = match object.get("msgid").and_then(Value::as_u64)? {
@@ -136,7 +136,7 @@ pub fn chat_by_type(object: &Value) -> Option<Heard<'_>> {
         msgid::GROUP_CHAT => true,
         _ => return None,
     };
-    Some(Heard {
+    Some(Received {
         place: number(if is_group { "groupid" } else { "toid" })?,
         is_group,
         seq: 0,
@@ -156,7 +156,7 @@ pub fn errno(object: &Value, ack: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Outgoing, Padding, Place, Stamp};
+    use crate::message::{MessageTemplate, Padding, Place, Stamp};
     use wire::{ConversationId, ConversationKind, Dialect, UserId};
 
     #[test]
@@ -174,24 +174,24 @@ mod tests {
         for place in [Place::User(UserId(9)), group] {
             let origin = Origin::new(3, UserId(8), "bench-a", place, 1);
             let mut bytes = Vec::new();
-            Outgoing::new(&origin, Dialect::Legacy, &padding).encode(0, 5, 600, &padding, &mut bytes);
+            MessageTemplate::new(&origin, Dialect::Legacy, &padding).encode(0, 5, 600, &padding, &mut bytes);
             let (object, taken) = split_object(&bytes).unwrap();
             assert_eq!(taken, bytes.len());
             let want = Stamp { channel: 3, counter: 5, at: 600 };
-            let check = |heard: Heard<'_>| {
-                assert_eq!(heard.stamp(&padding), Some(want));
-                assert!(heard.is_from(&origin));
+            let check = |received: Received<'_>| {
+                assert_eq!(received.stamp(&padding), Some(want));
+                assert!(received.is_from(&origin));
             };
             match read(object) {
-                Object::Chat(heard) => check(heard),
+                Object::Chat(received) => check(received),
                 other => panic!("{other:?}"),
             }
             let value: Value = serde_json::from_slice(object).unwrap();
             let other_order = format!(" {{ \"time\" : {}, {}", value["time"], &value.to_string()[1..]);
             let Object::Other(value) = read(other_order.as_bytes()) else { panic!("{other_order}") };
-            check(chat_by_type(&value).unwrap());
+            check(decode_chat(&value).unwrap());
             let moved = Origin::new(3, UserId(1), "bench-a", place, 1);
-            assert!(!chat_by_type(&value).unwrap().is_from(&moved));
+            assert!(!decode_chat(&value).unwrap().is_from(&moved));
         }
     }
 
@@ -200,6 +200,6 @@ mod tests {
         let Object::Other(value) = read(b"{\"msgid\":2,\"errno\":1,\"errmsg\":\"wrong\"}") else { panic!() };
         assert_eq!((errno(&value, msgid::LOGIN_ACK), errno(&value, msgid::REGISTER_ACK)), (Some(1), None));
         assert_eq!(read(b"{\"msgid\":2"), Object::Broken);
-        assert_eq!(chat_by_type(&value), None);
+        assert_eq!(decode_chat(&value), None);
     }
 }

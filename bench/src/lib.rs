@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   accounts, opening  (blocking, typed)     workload  (one mio loop, one thread, lean)
-//!   register, log in, open     ----hand--->  rig <-> lane -> message, ledger
+//!   register, log in, open     ----hand--->  event_loop <-> lane -> message, ledger
 //!                                             |
-//!   report, page, compare  <---  tally  <---  meter         several processes: crew
+//!   report, page, compare  <---  tally  <---  meter         several processes: processes
 //! ```
 //!
 //! * [`accounts`], [`opening`] and [`session`] set up: what comes before the clock starts may be slow, so it is simple.
-//! * [`workload`]: one file a workload; each drives its connections from one edge-triggered loop, the [`rig`].
+//! * [`workload`]: one file a workload; each drives its connections from one edge-triggered loop, the [`event_loop`].
 //! * [`lane`] and [`ledger`]: every message of every sender is accounted for at every receiver: lost, duplicated, out of
 //!   order, wrong content.
 //! * [`measure`]: latencies, the measured window, and what the server's processes cost meanwhile.
@@ -19,43 +19,43 @@
 
 pub mod accounts;
 pub mod args;
+pub mod client;
 pub mod clock;
 pub mod compare;
 pub mod compare_servers;
 pub mod connection;
-pub mod crew;
-pub mod dice;
+pub mod endpoints;
 pub mod error;
+pub mod error_counts;
+pub mod event_loop;
 pub mod interrupt;
 pub mod lane;
+pub mod lane_setup;
 pub mod ledger;
 pub mod legacy;
-pub mod live;
 pub mod measure;
+pub mod member_state;
 pub mod message;
-pub mod opening;
 pub mod page;
 pub mod plot;
 pub mod prepare;
+pub mod processes;
+pub mod progress;
 pub mod relay;
 pub mod report;
 pub mod results;
-pub mod rig;
+pub mod rng;
+pub mod scanner;
 pub mod schedule;
-pub mod seat;
-pub mod session;
-pub mod shape;
 pub mod suite;
-pub mod target;
 pub mod testbed;
-pub mod trouble;
 pub mod workload;
 
 use args::{Args, Task};
+use endpoints::Endpoints;
 use error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use target::Target;
 use wire::Dialect;
 
 /// How a run ended that could be run at all. One that could not ends with exit code 2.
@@ -83,17 +83,22 @@ pub fn run(args: Args) -> Result<Outcome, Error> {
         Task::Load(load) => {
             let load = load.checked()?;
             if load.common().worker.is_some() {
-                crew::work(&load)?;
+                processes::work(&load)?;
                 return Ok(Outcome::Clean);
             }
             report::check(load.common())?;
-            let parts = crew::run(&load)?;
+            let parts = processes::run(&load)?;
             Ok(report::publish(&load, parts))
         }
         Task::Accounts(accounts) => {
-            let target = Target::new(&[accounts.address], 0)?;
+            let endpoints = Endpoints::new(&[accounts.address], 0)?;
             let list = accounts::List::open(&accounts.file)?;
-            list.write(&accounts::register_many(&target, Dialect::Tlv, &accounts.prefix, accounts.count)?)?;
+            list.write(&accounts::register_many(
+                &endpoints,
+                Dialect::Tlv,
+                &accounts.prefix,
+                accounts.count,
+            )?)?;
             Ok(Outcome::Clean)
         }
         Task::Prepare(prepare) => {

@@ -7,12 +7,11 @@
 //! ```
 
 use crate::legacy;
-use crate::shape::{Shape, hex, put_hex};
+use crate::scanner::{Scanner, hex, put_hex};
 use std::borrow::Cow;
 use wire::frame::MAGIC;
 use wire::limits::HEADER_BYTES;
-use wire::message;
-use wire::message::Send;
+use wire::message::{self, Send};
 use wire::{
     Command, ConversationId, ConversationKind, Dialect, Message, Push, Refusal, Reply, Target, UserId, kind,
 };
@@ -93,7 +92,7 @@ impl Padding {
 
 /// An encoded message in which only numbers, time and padding change.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct MessageTemplate {
     bytes: Box<[u8]>,
     channel: u32,
     content_at: usize,
@@ -101,9 +100,9 @@ pub struct Outgoing {
     cid_counter_at: Option<usize>,
 }
 
-impl Outgoing {
+impl MessageTemplate {
     /// Encodes the template.
-    pub fn new(origin: &Origin, dialect: Dialect, padding: &Padding) -> Outgoing {
+    pub fn new(origin: &Origin, dialect: Dialect, padding: &Padding) -> MessageTemplate {
         let mut content = vec![b'0'; STAMP_BYTES];
         put_hex(&mut content[..CHANNEL_BYTES], u64::from(origin.channel));
         content.extend_from_slice(padding.of(origin.channel, 0));
@@ -120,17 +119,12 @@ impl Outgoing {
                 };
                 let content_type = Cow::Borrowed(message::TEXT);
                 let cid = Some(text(&cid));
-                Command::Message(message::Request::Send(Send {
-                    target,
-                    content: text(&content),
-                    content_type,
-                    cid,
-                }))
-                .encode(0, &mut bytes);
+                let send = Send { target, content: text(&content), content_type, cid };
+                Command::Message(message::Request::Send(send)).encode(0, &mut bytes);
             }
         }
         let find = |what: &[u8]| bytes.windows(what.len()).position(|window| window == what);
-        Outgoing {
+        MessageTemplate {
             content_at: find(&content).expect("it was just encoded, without a character to escape"),
             cid_counter_at: find(&cid).map(|at| at + CID_BYTES - COUNTER_BYTES),
             channel: origin.channel,
@@ -160,7 +154,7 @@ impl Outgoing {
 
 /// What a message said that arrived, in either dialect; nothing of it is believed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard<'a> {
+pub struct Received<'a> {
     /// The conversation; the recipient in a direct chat of the legacy dialect.
     pub place: u32,
     /// Whether it came as a group's message.
@@ -186,7 +180,7 @@ pub struct Stamp {
     pub at: u64,
 }
 
-impl Heard<'_> {
+impl Received<'_> {
     /// Reads the content; `None` where no channel sends this.
     #[inline]
     pub fn stamp(&self, padding: &Padding) -> Option<Stamp> {
@@ -215,55 +209,55 @@ impl Heard<'_> {
 
 /// Reads the value of a MESSAGE and hands it on; `None` where it is none.
 #[inline]
-pub fn hear<R>(value: &[u8], size: usize, then: impl FnOnce(Heard<'_>) -> R) -> Option<R> {
-    match hear_by_shape(value, size) {
-        Some(heard) => Some(then(heard)),
-        None => hear_by_type(value, then),
+pub fn read_message<R>(value: &[u8], size: usize, then: impl FnOnce(Received<'_>) -> R) -> Option<R> {
+    match scan_message(value, size) {
+        Some(received) => Some(then(received)),
+        None => decode_message(value, then),
     }
 }
 
 #[inline]
-fn hear_by_shape(value: &[u8], size: usize) -> Option<Heard<'_>> {
-    let mut shape = Shape(value);
-    shape.literal(b"{\"conversation\":")?;
-    let place = shape.integer()? as u32;
-    shape.literal(b",\"kind\":\"")?;
-    let is_group = match shape.literal(b"direct\",\"seq\":") {
+fn scan_message(value: &[u8], size: usize) -> Option<Received<'_>> {
+    let mut scanner = Scanner(value);
+    scanner.literal(b"{\"conversation\":")?;
+    let place = scanner.integer()? as u32;
+    scanner.literal(b",\"kind\":\"")?;
+    let is_group = match scanner.literal(b"direct\",\"seq\":") {
         Some(()) => false,
-        None => shape.literal(b"group\",\"seq\":").map(|()| true)?,
+        None => scanner.literal(b"group\",\"seq\":").map(|()| true)?,
     };
-    let seq = shape.integer()?;
-    shape.literal(b",\"from\":")?;
-    let from = shape.integer()? as u32;
-    shape.literal(b",\"name\":\"")?;
-    let name = shape.text()?;
-    shape.literal(b",\"type\":\"text\",\"content\":\"")?;
+    let seq = scanner.integer()?;
+    scanner.literal(b",\"from\":")?;
+    let from = scanner.integer()? as u32;
+    scanner.literal(b",\"name\":\"")?;
+    let name = scanner.text()?;
+    scanner.literal(b",\"type\":\"text\",\"content\":\"")?;
     // What an escape would make of it is no message of this program: its letters tell.
-    let content = shape.take(size)?;
-    shape.literal(b"\",\"time\":")?;
-    shape.integer()?;
-    let cid = match shape.literal(b",\"cid\":\"") {
+    let content = scanner.take(size)?;
+    scanner.literal(b"\",\"time\":")?;
+    scanner.integer()?;
+    let cid = match scanner.literal(b",\"cid\":\"") {
         Some(()) => {
-            let cid = shape.take(CID_BYTES)?;
-            shape.literal(b"\"")?;
+            let cid = scanner.take(CID_BYTES)?;
+            scanner.literal(b"\"")?;
             Some(cid)
         }
         None => None,
     };
-    shape.literal(b"}")?;
-    shape.end()?;
-    Some(Heard { place, is_group, seq, from, name, content, cid })
+    scanner.literal(b"}")?;
+    scanner.end()?;
+    Some(Received { place, is_group, seq, from, name, content, cid })
 }
 
 #[cold]
-fn hear_by_type<R>(value: &[u8], then: impl FnOnce(Heard<'_>) -> R) -> Option<R> {
+fn decode_message<R>(value: &[u8], then: impl FnOnce(Received<'_>) -> R) -> Option<R> {
     let Ok(Some(Push::Message(message::Push::New(message)))) = Push::decode(kind::push::MESSAGE, value)
     else {
         return None;
     };
     let Message { conversation, kind, seq, from, name, content_type, content, cid, .. } = &*message;
     (content_type == message::TEXT).then(|| {
-        then(Heard {
+        then(Received {
             place: conversation.0,
             is_group: *kind == ConversationKind::Group,
             seq: seq.0,
@@ -283,41 +277,41 @@ pub enum Answer {
     /// It was not, or may not have been.
     Refused(Box<Refusal>),
     /// No reply to a SEND of this program says this.
-    Wrong,
+    FaultKind,
 }
 
 /// Reads the reply to a SEND.
 #[inline]
 pub fn answer(value: &[u8]) -> Answer {
-    match answer_by_shape(value) {
+    match scan_send_reply(value) {
         Some((conversation, seq)) => Answer::Stored(conversation, seq),
-        None => answer_by_type(value),
+        None => decode_send_reply(value),
     }
 }
 
 #[inline]
-fn answer_by_shape(value: &[u8]) -> Option<(ConversationId, u64)> {
-    let mut shape = Shape(value);
-    shape.literal(b"{\"errno\":0,\"conversation\":")?;
-    let conversation = ConversationId(shape.integer()? as u32);
-    shape.literal(b",\"seq\":")?;
-    let seq = shape.integer()?;
-    shape.literal(b",\"time\":")?;
-    shape.integer()?;
-    shape.literal(b"}")?;
-    shape.end()?;
+fn scan_send_reply(value: &[u8]) -> Option<(ConversationId, u64)> {
+    let mut scanner = Scanner(value);
+    scanner.literal(b"{\"errno\":0,\"conversation\":")?;
+    let conversation = ConversationId(scanner.integer()? as u32);
+    scanner.literal(b",\"seq\":")?;
+    let seq = scanner.integer()?;
+    scanner.literal(b",\"time\":")?;
+    scanner.integer()?;
+    scanner.literal(b"}")?;
+    scanner.end()?;
     Some((conversation, seq))
 }
 
 #[cold]
-fn answer_by_type(value: &[u8]) -> Answer {
+fn decode_send_reply(value: &[u8]) -> Answer {
     match Reply::decode(kind::request::SEND, value) {
         // Each `cid` is sent once: one that "was stored before" is somebody else's message.
         Ok(Reply::Message(message::Reply::Sent(sent))) if !sent.duplicate => {
             Answer::Stored(sent.conversation, sent.seq.0)
         }
         Ok(Reply::Refused(refusal)) => Answer::Refused(refusal),
-        _ => Answer::Wrong,
+        _ => Answer::FaultKind,
     }
 }
 
@@ -339,7 +333,7 @@ mod tests {
 
     fn sent(counter: u64, at: u64) -> Send {
         let (mut bytes, padding) = (Vec::new(), Padding::new(SIZE));
-        Outgoing::new(&origin(), Dialect::Tlv, &padding).encode(9, counter, at, &padding, &mut bytes);
+        MessageTemplate::new(&origin(), Dialect::Tlv, &padding).encode(9, counter, at, &padding, &mut bytes);
         let (frame, taken) = split_frame(&bytes, 1 << 16).unwrap().unwrap();
         assert_eq!((frame.request, taken), (9, bytes.len()));
         match Command::decode(frame.kind, frame.value).unwrap() {
@@ -371,11 +365,11 @@ mod tests {
     /// The stamp and the seq of a message that is as it was sent.
     fn arrival(value: &[u8]) -> Option<(Stamp, u64)> {
         let padding = Padding::new(SIZE);
-        let check = |heard: Heard<'_>| {
-            let stamp = heard.stamp(&padding)?;
-            heard.is_from(&origin()).then_some((stamp, heard.seq))
+        let check = |received: Received<'_>| {
+            let stamp = received.stamp(&padding)?;
+            received.is_from(&origin()).then_some((stamp, received.seq))
         };
-        hear(value, SIZE, check).flatten()
+        read_message(value, SIZE, check).flatten()
     }
 
     #[test]
@@ -384,10 +378,10 @@ mod tests {
         assert_eq!((send.content.len(), send.cid.as_deref()), (SIZE, Some("00000500abcdef000000004d")));
         let want = Some((Stamp { channel: 5, counter: 77, at: 123_456_789 }, 3));
         let value = value(&pushed(&send));
-        assert!(hear_by_shape(&value, SIZE).is_some(), "the server's own spelling takes the fast path");
+        assert!(scan_message(&value, SIZE).is_some(), "the server's own spelling takes the fast path");
         assert_eq!(arrival(&value), want);
         let spaced = String::from_utf8(value).unwrap().replace("\":", "\" : ");
-        assert!(hear_by_shape(spaced.as_bytes(), SIZE).is_none());
+        assert!(scan_message(spaced.as_bytes(), SIZE).is_none());
         assert_eq!(arrival(spaced.as_bytes()), want);
     }
 
@@ -429,7 +423,7 @@ mod tests {
     fn a_reply_is_a_seq_or_a_refusal() {
         let stored = Answer::Stored(ConversationId(12), 8);
         let fast = br#"{"errno":0,"conversation":12,"seq":8,"time":1700000000000}"#;
-        assert_eq!(answer_by_shape(fast), Some((ConversationId(12), 8)));
+        assert_eq!(scan_send_reply(fast), Some((ConversationId(12), 8)));
         let (conversation, seq, time) = (ConversationId(12), Seq(8), UnixMillis(1_700_000_000_000));
         let mut reply = Vec::new();
         Reply::Message(message::Reply::Sent(message::Sent { conversation, seq, time, duplicate: false }))
@@ -437,7 +431,7 @@ mod tests {
         assert_eq!(&reply[HEADER_BYTES..], fast, "the server's own spelling takes the fast path");
         assert_eq!(answer(br#"{"seq":8,"errno":0,"conversation":12,"time":1}"#), stored);
         let again = br#"{"errno":0,"conversation":12,"seq":8,"time":1,"duplicate":true}"#;
-        assert_eq!(answer(again), Answer::Wrong);
+        assert_eq!(answer(again), Answer::FaultKind);
         let busy = br#"{"errno":8,"errmsg":"later","retry_after_ms":20}"#;
         assert!(matches!(answer(busy), Answer::Refused(r) if r.retry_after_ms == Some(20)));
     }

@@ -1,10 +1,10 @@
 //! A result as one page that needs nothing else: readable on a phone, in the light and in the dark.
 
 use crate::Outcome;
-use crate::measure::{Moment, Tally};
+use crate::measure::{Interval, Tally};
 use crate::plot::{Line, Step, bars, lines};
 use crate::report::{Report, VERSION, bottleneck, histogram};
-use crate::workload::{Part, plural};
+use crate::workload::{Measurement, plural};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -57,15 +57,15 @@ pub fn render(report: &Report) -> String {
     page
 }
 
-fn put_part(page: &mut String, part: &Part) {
-    let Part { tally, unit, latency, name, .. } = part;
+fn put_part(page: &mut String, part: &Measurement) {
+    let Measurement { tally, unit, latency, name, .. } = part;
     if !name.is_empty() {
         let _ = write!(page, "<h2>{}</h2>", escape(name));
     }
     if let Some(note) = bottleneck(part) {
         let _ = write!(page, "<p class=\"note\">{}</p>", escape(&note));
     }
-    for (name, count) in tally.trouble.iter() {
+    for (name, count) in tally.errors.iter() {
         let _ = write!(page, "<p class=\"note\">{} {count}</p>", escape(name));
     }
     page.push_str("<div class=\"figures\">");
@@ -88,39 +88,40 @@ fn put_part(page: &mut String, part: &Part) {
     put_plots(page, part);
 }
 
-fn put_plots(page: &mut String, part: &Part) {
-    let Part { tally: Tally { moments, latency, .. }, unit, .. } = part;
-    let Some(whole) = reach(moments.iter()) else { return };
-    let shade = reach(moments.iter().filter(|moment| moment.is_measured));
-    let line = |name, class, figure: fn(&Moment) -> f64| {
-        let step = |moment: &Moment| Step { from: moment.began(), to: moment.at, value: figure(moment) };
-        Line { name, class, steps: moments.iter().map(step).collect() }
+fn put_plots(page: &mut String, part: &Measurement) {
+    let Measurement { tally: Tally { intervals, latency, .. }, unit, .. } = part;
+    let Some(whole) = reach(intervals.iter()) else { return };
+    let shade = reach(intervals.iter().filter(|interval| interval.is_measured));
+    let line = |name, class, figure: fn(&Interval) -> f64| {
+        let step =
+            |interval: &Interval| Step { from: interval.began(), to: interval.at, value: figure(interval) };
+        Line { name, class, steps: intervals.iter().map(step).collect() }
     };
     let mut section = |title: &str, plot: String| {
         let _ = write!(page, "<h2>{}</h2>{plot}", escape(title));
     };
-    let rate = line("a second; the measured part is shaded", "a", |moment| moment.per_second);
+    let rate = line("a second; the measured part is shaded", "a", |interval| interval.per_second);
     section(&format!("{} a second", plural(unit)), lines(&[rate], whole, shade, "1/s"));
     if latency.count() > 0 {
         // Outside the measured part no latency is kept, and where nothing was done there is none.
         let mut quantiles = [
-            line("median", "a", |moment| moment.latency.p50 / 1e3),
-            line("p99", "b", |moment| moment.latency.p99 / 1e3),
+            line("median", "a", |interval| interval.latency.p50 / 1e3),
+            line("p99", "b", |interval| interval.latency.p99 / 1e3),
         ];
         quantiles.iter_mut().for_each(|line| line.steps.retain(|step| step.value > 0.0));
         section("Latency over time", lines(&quantiles, whole, shade, "ms"));
         section("Latency, all of the measured part", bars(&histogram(latency)));
     }
-    let mut cores = vec![line("generator", "c", |moment| moment.generator_cores * 100.0)];
-    if moments.iter().any(|moment| moment.server_cores.is_some()) {
-        cores.insert(0, line("server", "a", |moment| moment.server_cores.unwrap_or(0.0) * 100.0));
+    let mut cores = vec![line("generator", "c", |interval| interval.generator_cores * 100.0)];
+    if intervals.iter().any(|interval| interval.server_cores.is_some()) {
+        cores.insert(0, line("server", "a", |interval| interval.server_cores.unwrap_or(0.0) * 100.0));
     }
     section("CPU", lines(&cores, whole, shade, "% of a core"));
 }
 
-/// When the first of these moments began, and when the last ended.
-fn reach<'a>(moments: impl Iterator<Item = &'a Moment>) -> Option<[f64; 2]> {
-    moments.map(|moment| [moment.began(), moment.at]).reduce(|all, this| [all[0], this[1]])
+/// When the first of these intervals began, and when the last ended.
+fn reach<'a>(intervals: impl Iterator<Item = &'a Interval>) -> Option<[f64; 2]> {
+    intervals.map(|interval| [interval.began(), interval.at]).reduce(|all, this| [all[0], this[1]])
 }
 
 fn escape(text: &str) -> String {

@@ -4,10 +4,10 @@ use crate::Outcome;
 use crate::args::workload::{CommonArgs, Workload};
 use crate::clock::MILLISECOND;
 use crate::error::Error;
-use crate::measure::{Cut, Latency, Quantiles, Sample, Tally, Usage, ratio};
+use crate::measure::{CutShort, Latency, Quantiles, Sample, Tally, Usage, ratio};
 use crate::page;
 use crate::results::{BOTTLENECK, ENDED_EARLY};
-use crate::workload::{Base, Part, plural};
+use crate::workload::{Baseline, Measurement, plural};
 use jiff::{Timestamp, Unit};
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display};
@@ -41,7 +41,7 @@ pub struct Report {
     pub title: String,
     /// What was run, as its options say: name and number.
     pub options: Map<String, Value>,
-    pub parts: Vec<Part>,
+    pub parts: Vec<Measurement>,
     /// When, as RFC 3339 writes it.
     pub date: String,
     threads_table: bool,
@@ -64,7 +64,7 @@ pub fn check(common: &CommonArgs) -> Result<(), Error> {
 }
 
 /// Prints what came of a run, and writes it where its options say. What cannot be written is told, and no clean outcome.
-pub fn publish(workload: &Workload, parts: Vec<Part>) -> Outcome {
+pub fn publish(workload: &Workload, parts: Vec<Measurement>) -> Outcome {
     let common = workload.common();
     let report = Report::new(workload, parts);
     let mut outcome = report.outcome();
@@ -91,7 +91,7 @@ pub fn publish(workload: &Workload, parts: Vec<Part>) -> Outcome {
 
 impl Report {
     /// What came of `workload`.
-    pub fn new(workload: &Workload, parts: Vec<Part>) -> Report {
+    pub fn new(workload: &Workload, parts: Vec<Measurement>) -> Report {
         let common = workload.common();
         let (title, options) = describe(workload);
         let name = common.name.clone().unwrap_or_else(|| title.clone());
@@ -101,8 +101,8 @@ impl Report {
 
     /// Whether all went well.
     pub fn outcome(&self) -> Outcome {
-        let is_clean = |part: &Part| {
-            part.tally.faults.are_none() && part.tally.trouble.is_none() && !measured_nothing(part)
+        let is_clean = |part: &Measurement| {
+            part.tally.faults.are_none() && part.tally.errors.is_none() && !measured_nothing(part)
         };
         if self.parts.iter().all(is_clean) { Outcome::Clean } else { Outcome::Faulty }
     }
@@ -114,7 +114,7 @@ impl Report {
         line.insert("clean".into(), json!(self.outcome() == Outcome::Clean));
         line.insert("date".into(), json!(self.date));
         line.insert("chatbench".into(), json!(VERSION));
-        let ended_early = self.parts.iter().any(|part| part.tally.cut != Cut::default());
+        let ended_early = self.parts.iter().any(|part| part.tally.cut != CutShort::default());
         line.insert(ENDED_EARLY.into(), json!(ended_early));
         line.extend(self.options.clone());
         for part in &self.parts {
@@ -126,7 +126,7 @@ impl Report {
 }
 
 /// Whether nothing was done that ought to have been.
-fn measured_nothing(Part { tally, unit, name, .. }: &Part) -> bool {
+fn measured_nothing(Measurement { tally, unit, name, .. }: &Measurement) -> bool {
     // A short run may see no heartbeat, nobody may have left, and a storm may be over before the others were due.
     tally.done == 0 && !(unit == "heartbeat" || name == "returns" || name == "others")
 }
@@ -217,7 +217,7 @@ fn describe(workload: &Workload) -> (String, Map<String, Value>) {
 }
 
 /// What a part's units of work are called once they are done.
-fn done_word(part: &Part) -> String {
+fn done_word(part: &Measurement) -> String {
     match (&*part.unit, &*part.latency) {
         (_, "ack") => "stored".into(),
         ("message" | "delivery", _) => "delivered".into(),
@@ -225,8 +225,8 @@ fn done_word(part: &Part) -> String {
     }
 }
 
-fn put_part(put: &mut impl FnMut(&str, Value), part: &Part) {
-    let Part { tally, unit, latency, .. } = part;
+fn put_part(put: &mut impl FnMut(&str, Value), part: &Measurement) {
+    let Measurement { tally, unit, latency, .. } = part;
     let word = done_word(part);
     put("seconds", json!(tally.nanoseconds as f64 / 1e9));
     put(&word, json!(tally.done));
@@ -271,18 +271,18 @@ fn put_part(put: &mut impl FnMut(&str, Value), part: &Part) {
     put("generators", json!(tally.generators));
     put(BOTTLENECK, json!(bottleneck(part).is_some()));
     put("counts", json!(part.counts));
-    put("trouble", json!(tally.trouble));
-    put("moments", json!(tally.moments));
+    put("trouble", json!(tally.errors));
+    put("moments", json!(tally.intervals));
     put("histogram_us", json!(histogram(&tally.latency)));
 }
 
 /// The server's largest resident memory that was seen, KiB.
 fn peak(tally: &Tally, server: &Usage) -> u64 {
-    tally.moments.iter().map(|moment| moment.server_rss_kib).max().unwrap_or(0).max(server.rss_kib)
+    tally.intervals.iter().map(|interval| interval.server_rss_kib).max().unwrap_or(0).max(server.rss_kib)
 }
 
 /// Resident bytes, all and those that are not of files, that each connection since `base` has cost.
-fn per_connection(base: &Base, server: &Usage) -> [f64; 2] {
+fn per_connection(base: &Baseline, server: &Usage) -> [f64; 2] {
     [(server.rss_kib, base.rss_kib), (server.anonymous_kib, base.anonymous_kib)]
         .map(|(now, then)| ratio((now as f64 - then as f64) * 1024.0, f64::from(base.connections)))
 }
@@ -301,7 +301,7 @@ pub fn histogram(latency: &Latency) -> Vec<(f64, u64)> {
 }
 
 /// Says so where the generator, not the server, bounded what was measured.
-pub fn bottleneck(part: &Part) -> Option<String> {
+pub fn bottleneck(part: &Measurement) -> Option<String> {
     let Tally { generator, generators, lag, latency, nanoseconds, stood_still, .. } = &part.tally;
     if *nanoseconds < TELLING {
         return None;
@@ -347,8 +347,8 @@ impl Display for Report {
     }
 }
 
-fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> fmt::Result {
-    let Part { tally, unit, latency, .. } = part;
+fn write_part(f: &mut fmt::Formatter<'_>, part: &Measurement, threads_table: bool) -> fmt::Result {
+    let Measurement { tally, unit, latency, .. } = part;
     let (word, seconds) = (done_word(part), tally.nanoseconds as f64 / 1e9);
     let (rate, done) = (tally.per_second(), grouped(tally.done));
     let rate = if rate < 100.0 { format!("{rate:.1}") } else { grouped(rate.round() as u64) };
@@ -402,7 +402,7 @@ fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> f
     if let Some(note) = bottleneck(part) {
         writeln!(f, "  NOTE: {note}")?;
     }
-    for (name, count) in tally.trouble.iter() {
+    for (name, count) in tally.errors.iter() {
         writeln!(f, "  TROUBLE: {name} {count}")?;
     }
     if measured_nothing(part) {
@@ -411,12 +411,12 @@ fn write_part(f: &mut fmt::Formatter<'_>, part: &Part, threads_table: bool) -> f
             "  TROUBLE: in the measured time no {unit} was done: measure for longer, or give the load some"
         )?;
     }
-    tally.trouble.hints().try_for_each(|(name, hint)| writeln!(f, "  {name}: {hint}"))
+    tally.errors.hints().try_for_each(|(name, hint)| writeln!(f, "  {name}: {hint}"))
 }
 
 fn write_server(
     f: &mut fmt::Formatter<'_>,
-    part: &Part,
+    part: &Measurement,
     server: &Usage,
     threads_table: bool,
     unit: &str,
@@ -494,7 +494,7 @@ mod tests {
     fn report(tally: Tally) -> Report {
         let args = Args::parse_from(["chatbench", "pairs", "--pairs", "2", "--window", "1"]);
         let Task::Load(load) = args.task else { panic!("a load") };
-        let part = Part {
+        let part = Measurement {
             name: "".into(),
             unit: "message".into(),
             latency: "delivery".into(),
@@ -535,7 +535,7 @@ mod tests {
             assert_eq!((report.outcome(), &report.json()[name]), (Outcome::Faulty, &json!(1)));
         }
         let mut refused = tally();
-        refused.trouble.note("RATE_LIMITED");
+        refused.errors.note("RATE_LIMITED");
         let report_of_refused = report(refused);
         assert_eq!(report_of_refused.outcome(), Outcome::Faulty);
         assert!(report_of_refused.to_string().contains("limits.messages_per_second=0"));

@@ -1,7 +1,7 @@
 //! What can be measured, and how each load is divided over several processes.
 
 use super::prefix;
-use crate::accounts::Means;
+use crate::accounts::LoginMethod;
 use crate::error::Error;
 use crate::lane::CHANNELS_MAX;
 use crate::message::STAMP_BYTES;
@@ -44,8 +44,8 @@ pub struct CommonArgs {
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:6000")]
     pub address: Vec<SocketAddr>,
     /// What to speak.
-    #[arg(long, value_enum, default_value_t = Speech::Tlv)]
-    pub dialect: Speech,
+    #[arg(long, value_enum, default_value_t = DialectArg::Tlv)]
+    pub dialect: DialectArg,
     /// Measured seconds.
     #[arg(long, value_name = "D", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
@@ -94,19 +94,19 @@ pub struct CommonArgs {
 
 /// What a load speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Speech {
+pub enum DialectArg {
     /// The chat server's own frames.
     Tlv,
     /// The JSON stream of the muduo chat servers. It has no acknowledgements: a message is done when it is delivered.
     Legacy,
 }
 
-impl Speech {
+impl DialectArg {
     /// As the protocol calls it.
     pub fn dialect(self) -> Dialect {
         match self {
-            Speech::Tlv => Dialect::Tlv,
-            Speech::Legacy => Dialect::Legacy,
+            DialectArg::Tlv => Dialect::Tlv,
+            DialectArg::Legacy => Dialect::Legacy,
         }
     }
 }
@@ -220,8 +220,8 @@ pub struct LoginArgs {
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate: Option<u32>,
     /// By what they log in.
-    #[arg(long, value_enum, default_value_t = Means::Token)]
-    pub by: Means,
+    #[arg(long, value_enum, default_value_t = LoginMethod::Token)]
+    pub by: LoginMethod,
 }
 
 /// Options of `storm`.

@@ -2,12 +2,12 @@
 
 pub mod latency;
 pub mod meter;
+pub mod phases;
 pub mod process;
 pub mod tally;
-pub mod window;
 
 pub use latency::{Latency, Quantiles};
 pub use meter::Meter;
+pub use phases::{Phase, Phases};
 pub use process::{Sample, Usage};
-pub use tally::{Cut, Moment, Tally, ratio};
-pub use window::{Phase, Window};
+pub use tally::{CutShort, Interval, Tally, ratio};

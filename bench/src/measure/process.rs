@@ -83,7 +83,7 @@ impl Sample {
     /// Takes a sample of all of `pids`.
     ///
     /// # Errors
-    /// There is no such process, or it has ended and only waits for its parent to hear of it.
+    /// There is no such process, or it has ended and only waits for its parent to read_message of it.
     pub fn take(pids: &[u32]) -> Result<Sample, Error> {
         let mut sample = Sample::default();
         for &pid in pids {

@@ -1,13 +1,13 @@
 //! What came of a run, as plain data: what one process counted, or several together.
 
 use super::{Latency, Quantiles, Usage};
+use crate::error_counts::ErrorCounts;
 use crate::ledger::Faults;
-use crate::trouble::Trouble;
 use serde::{Deserialize, Serialize};
 
-/// One moment of a run: what happened since the moment before.
+/// One interval of a run: what happened since the interval before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Moment {
+pub struct Interval {
     /// When it ended, seconds since the run began.
     pub at: f64,
     /// How long it was, seconds: longer than others where the generator itself stood still.
@@ -28,7 +28,7 @@ pub struct Moment {
 
 /// What of a run was cut short by Ctrl-C.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cut {
+pub struct CutShort {
     pub measured: bool,
     /// The wait for what was under way: what had not arrived counts as lost.
     pub drain: bool,
@@ -52,7 +52,7 @@ pub struct Tally {
     /// What went wrong with messages.
     pub faults: Faults,
     /// What else went wrong.
-    pub trouble: Trouble,
+    pub errors: ErrorCounts,
     /// What the processes named on the command line used in the measured part.
     pub server: Option<Usage>,
     /// What those that stand beside them used, by name.
@@ -64,9 +64,9 @@ pub struct Tally {
     /// How long a process of the generator stood still in the measured part, at most, ns.
     pub stood_still: u64,
     /// What of the run somebody has cut short.
-    pub cut: Cut,
-    /// The run, moment by moment.
-    pub moments: Vec<Moment>,
+    pub cut: CutShort,
+    /// The run, interval by interval.
+    pub intervals: Vec<Interval>,
 }
 
 impl Tally {
@@ -79,7 +79,7 @@ impl Tally {
         self.ack.add(&other.ack);
         self.lag.add(&other.lag);
         self.faults.add(&other.faults);
-        self.trouble.add(&other.trouble);
+        self.errors.add(&other.errors);
         self.server = match (self.server.take(), other.server) {
             (Some(one), Some(other)) => Some(one.widened(other)),
             (one, other) => one.or(other),
@@ -95,9 +95,9 @@ impl Tally {
         self.stood_still = self.stood_still.max(other.stood_still);
         self.cut.measured |= other.cut.measured;
         self.cut.drain |= other.cut.drain;
-        let shared = self.moments.len().min(other.moments.len());
-        self.moments.iter_mut().zip(&other.moments).for_each(|(moment, more)| moment.add(more));
-        self.moments.extend(&other.moments[shared..]);
+        let shared = self.intervals.len().min(other.intervals.len());
+        self.intervals.iter_mut().zip(&other.intervals).for_each(|(interval, more)| interval.add(more));
+        self.intervals.extend(&other.intervals[shared..]);
     }
 
     /// Units of work a second.
@@ -116,9 +116,9 @@ impl Tally {
     }
 }
 
-impl Moment {
-    /// Adds another process's same moment.
-    fn add(&mut self, other: &Moment) {
+impl Interval {
+    /// Adds another process's same interval.
+    fn add(&mut self, other: &Interval) {
         self.per_second += other.per_second;
         self.generator_cores += other.generator_cores;
         self.server_cores = self.server_cores.or(other.server_cores);
@@ -130,20 +130,20 @@ impl Moment {
         self.at - self.seconds
     }
 
-    /// This moment and the one that follows it as one.
+    /// This interval and the one that follows it as one.
     #[must_use]
-    pub fn joined(mut self, next: &Moment) -> Moment {
+    pub fn joined(mut self, next: &Interval) -> Interval {
         let seconds = self.seconds + next.seconds;
         let mean = |this: f64, that: f64| ratio(this * self.seconds + that * next.seconds, seconds);
         self.per_second = mean(self.per_second, next.per_second);
         self.generator_cores = mean(self.generator_cores, next.generator_cores);
         self.server_cores = self.server_cores.zip(next.server_cores).map(|(this, that)| mean(this, that));
         self.keep_worse(next);
-        Moment { at: next.at, seconds, ..self }
+        Interval { at: next.at, seconds, ..self }
     }
 
     /// Quantiles cannot be added: the worse of two is kept, and so is the larger memory.
-    fn keep_worse(&mut self, other: &Moment) {
+    fn keep_worse(&mut self, other: &Interval) {
         self.server_rss_kib = self.server_rss_kib.max(other.server_rss_kib);
         let (mine, more) = (&mut self.latency, &other.latency);
         for (mine, more) in [
@@ -168,15 +168,15 @@ mod tests {
 
     #[test]
     fn two_moments_are_one_of_their_length() {
-        let moment = |at: f64, seconds: f64, per_second: f64, p99: f64| Moment {
+        let interval = |at: f64, seconds: f64, per_second: f64, p99: f64| Interval {
             at,
             seconds,
             per_second,
             latency: Quantiles { p99, ..Quantiles::default() },
             server_cores: Some(per_second / 100.0),
-            ..Moment::default()
+            ..Interval::default()
         };
-        let joined = moment(2.5, 0.5, 100.0, 9.0).joined(&moment(4.0, 1.5, 20.0, 3.0));
+        let joined = interval(2.5, 0.5, 100.0, 9.0).joined(&interval(4.0, 1.5, 20.0, 3.0));
         assert_eq!((joined.at, joined.seconds, joined.per_second), (4.0, 2.0, 40.0));
         assert_eq!((joined.latency.p99, joined.server_cores), (9.0, Some(0.4)));
     }
@@ -187,17 +187,17 @@ mod tests {
             let mut tally = Tally { nanoseconds: 2_000_000_000, done, generators: 1, ..Tally::default() };
             tally.latency.record(ns);
             tally.faults.lost = 1;
-            tally.trouble.note("BUSY");
+            tally.errors.note("BUSY");
             tally.generator.cpu_ns = 500_000_000;
-            tally.moments = vec![Moment { per_second: 5.0, ..Moment::default() }];
+            tally.intervals = vec![Interval { per_second: 5.0, ..Interval::default() }];
             tally
         };
         let mut one = tally(10, 1_000);
         let text = serde_json::to_string(&tally(30, 9_000)).unwrap();
         one.add(serde_json::from_str(&text).unwrap());
         assert_eq!((one.done, one.faults.lost, one.generators, one.latency.count()), (40, 2, 2, 2));
-        assert_eq!((one.per_second(), one.moments[0].per_second), (20.0, 10.0));
-        assert_eq!(one.trouble.iter().collect::<Vec<_>>(), [("BUSY", 2)]);
+        assert_eq!((one.per_second(), one.intervals[0].per_second), (20.0, 10.0));
+        assert_eq!(one.errors.iter().collect::<Vec<_>>(), [("BUSY", 2)]);
         assert_eq!(one.cores(one.generator.cpu_ns), 0.5);
     }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 /// What is done wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum FaultKind {
     /// The message is acknowledged and not delivered.
     Drop,
     /// It is delivered twice.
@@ -22,7 +22,7 @@ pub(super) enum Wrong {
 /// A fault at the `at`th message that is relayed, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    pub(super) wrong: Wrong,
+    pub(super) wrong: FaultKind,
     pub(super) at: u64,
 }
 
@@ -32,12 +32,12 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Fault, String> {
         let (kind, at) = text.split_once(':').ok_or("must be KIND:N")?;
         let wrong = match kind {
-            "drop" => Wrong::Drop,
-            "duplicate" => Wrong::Duplicate,
-            "reorder" => Wrong::Reorder,
-            "corrupt" => Wrong::Corrupt,
-            "refuse" => Wrong::Refuse,
-            "disconnect" => Wrong::Disconnect,
+            "drop" => FaultKind::Drop,
+            "duplicate" => FaultKind::Duplicate,
+            "reorder" => FaultKind::Reorder,
+            "corrupt" => FaultKind::Corrupt,
+            "refuse" => FaultKind::Refuse,
+            "disconnect" => FaultKind::Disconnect,
             _ => return Err(format!("there is no fault `{kind}`")),
         };
         let at = at.parse().ok().filter(|at| *at > 0).ok_or("N must be a number from 1 on")?;

@@ -4,15 +4,16 @@
 //! What it costs a message is what the machine and the protocol cost; what a server costs beyond it is the server's. It
 //! is the double of the tests as well: [`Fault`] makes it do one wrong that a run must notice.
 
-mod direct;
+mod directory;
 mod fault;
-mod stream;
+mod legacy;
 
 pub use fault::Fault;
 
-use crate::connection::{Connection, Next, Scratch, Unit};
+use crate::connection::{Connection, Next, ReadBuffer, Unit};
 use crate::error::Error;
-use direct::Directory;
+use directory::Directory;
+use legacy::Held;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
@@ -20,7 +21,6 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
-use stream::Held;
 use wire::Dialect;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -67,7 +67,7 @@ impl Relay {
     }
 
     fn turns(&mut self, stop: &AtomicBool) -> io::Result<()> {
-        let (mut events, mut scratch) = (Events::with_capacity(1024), Scratch::default());
+        let (mut events, mut buffer) = (Events::with_capacity(1024), ReadBuffer::default());
         while !stop.load(Ordering::Relaxed) {
             match self.poll.poll(&mut events, Some(LOOK_UP)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -84,7 +84,7 @@ impl Relay {
                 // It may have been closed in this very turn.
                 let mut is_readable = self.connections.get_mut(key).is_some_and(|c| c.handle(event));
                 while is_readable {
-                    is_readable = self.read(key, &mut scratch);
+                    is_readable = self.read(key, &mut buffer);
                 }
                 self.dirty.push(key);
             }
@@ -114,19 +114,19 @@ impl Relay {
     }
 
     /// Reads once from a connection. Whether there may be more.
-    fn read(&mut self, key: usize, scratch: &mut Scratch) -> bool {
-        let next = self.connections[key].fill(scratch);
+    fn read(&mut self, key: usize, buffer: &mut ReadBuffer) -> bool {
+        let next = self.connections[key].fill(buffer);
         let dialect = &mut self.dialects[key];
-        if let (None, Some(byte)) = (*dialect, scratch.first_byte()) {
+        if let (None, Some(byte)) = (*dialect, buffer.first_byte()) {
             *dialect = Dialect::from_first_byte(byte);
         }
         let dialect = dialect.unwrap_or(Dialect::Tlv);
         let (connections, dirty) = (&mut self.connections, &mut self.dirty);
         let is_well = loop {
-            let goes_on = match scratch.next(dialect) {
+            let goes_on = match buffer.next(dialect) {
                 Ok(Some(Unit::Frame(frame))) => self.directory.handle(key, frame, connections, dirty),
                 Ok(Some(Unit::Object(object))) => {
-                    stream::handle(&mut self.directory, &mut self.held, key, object, connections, dirty)
+                    legacy::handle(&mut self.directory, &mut self.held, key, object, connections, dirty)
                 }
                 Ok(None) => break true,
                 Err(_) => false,
@@ -139,7 +139,7 @@ impl Relay {
             self.close(key);
             return false;
         }
-        self.connections[key].keep(scratch);
+        self.connections[key].keep(buffer);
         self.connections[key].shrink();
         next == Next::Read
     }

@@ -29,7 +29,7 @@ impl Results {
     }
 
     /// Whether the generator bounded what was measured.
-    fn is_bounded(&self, placement: Placement, run: &str) -> bool {
+    fn is_generator_bound(&self, placement: Placement, run: &str) -> bool {
         self.result(placement, run).is_some_and(is_generator_bound)
     }
 
@@ -49,7 +49,7 @@ impl Results {
             let verdict = if has_goal { format!("{sign} {:<8} {met}", short(*goal)) } else { String::new() };
             let floor = floor.and_then(|run| self.figure(placement, run, key)).map(|floor| floor * scale);
             let floor = floor.map_or(String::new(), |floor| format!("beside {}", short(floor)));
-            let mark = if self.is_bounded(placement, run) { "*" } else { "" };
+            let mark = if self.is_generator_bound(placement, run) { "*" } else { "" };
             let line = format!("  {title:<48} {:>10} {unit:<12} {verdict:<20} {floor} {mark}", short(figure));
             let _ = writeln!(text, "{}", line.trim_end());
         }
@@ -84,7 +84,7 @@ impl Results {
             text.push_str(&shown);
             text.push_str(piece);
         }
-        if self.is_bounded(placement, run) {
+        if self.is_generator_bound(placement, run) {
             text.push_str(" \\*");
         }
         Some(text)

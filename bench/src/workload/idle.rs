@@ -1,15 +1,15 @@
 //! N logged-in connections that say nothing but heartbeats: what does the server keep for each?
 
-use super::{Part, Stage, handle_push, put_heartbeat};
+use super::{Measurement, Setup, handle_push, put_heartbeat};
 use crate::accounts::log_in;
 use crate::args::workload::IdleArgs;
 use crate::clock::nanoseconds;
 use crate::connection::Unit;
 use crate::error::Error;
+use crate::error_counts::ErrorCounts;
+use crate::event_loop::{EventLoop, Load};
 use crate::measure::Phase;
-use crate::rig::{Load, Rig};
 use crate::schedule::Schedule;
-use crate::trouble::Trouble;
 use std::thread;
 use std::time::Duration;
 use wire::kind::{REPLY, request};
@@ -32,71 +32,71 @@ struct Idlers {
 }
 
 /// Runs the workload.
-pub fn run(stage: &Stage<'_>, args: &IdleArgs) -> Result<Vec<Part>, Error> {
-    let dialect = stage.common.dialect.dialect();
-    let accounts = stage.accounts(args.connections)?;
+pub fn run(setup: &Setup<'_>, args: &IdleArgs) -> Result<Vec<Measurement>, Error> {
+    let dialect = setup.common.dialect.dialect();
+    let accounts = setup.accounts(args.connections)?;
     let (first, others) = accounts.split_at(1);
-    let mut sessions = log_in(&stage.target, dialect, 0, first)?;
+    let mut clients = log_in(&setup.endpoints, dialect, 0, first)?;
     thread::sleep(SETTLE);
-    let base = stage.base(args.connections - 1)?;
-    sessions.extend(log_in(&stage.target, dialect, 1, others)?);
-    stage.ready()?;
+    let base = setup.base(args.connections - 1)?;
+    clients.extend(log_in(&setup.endpoints, dialect, 1, others)?);
+    setup.ready()?;
 
-    let mut rig = stage.rig("heartbeat", stage.warmup(), stage.length())?;
+    let mut event_loop = setup.event_loop("heartbeat", setup.warmup(), setup.length())?;
     let mut idlers = Vec::with_capacity(accounts.len());
-    for (session, account) in sessions.into_iter().zip(&accounts) {
-        let (stream, partial) = session.into_parts();
-        rig.adopt(stream, partial)?;
+    for (client, account) in clients.into_iter().zip(&accounts) {
+        let (stream, partial) = client.into_parts();
+        event_loop.adopt(stream, partial)?;
         idlers.push(Idler { user: account.id, sequence: 0, beating_since: None });
     }
-    let (now, period) = (rig.clock.now(), nanoseconds(args.heartbeat).max(1));
+    let (now, period) = (event_loop.clock.now(), nanoseconds(args.heartbeat).max(1));
     let schedule = (dialect == Dialect::Tlv).then(|| Schedule::new(now, u64::from(args.connections), period));
-    rig.run(&mut Idlers { idlers, schedule }, stage.drain())?;
-    let part = Part::new("", "heartbeat", "heartbeat", rig.meter.end());
-    Ok(vec![Part { base, ..part }])
+    event_loop.run(&mut Idlers { idlers, schedule }, setup.drain())?;
+    let part = Measurement::new("", "heartbeat", "heartbeat", event_loop.meter.end());
+    Ok(vec![Measurement { base, ..part }])
 }
 
 impl Load for Idlers {
     /// Sends the heartbeats that are due.
-    fn turn(&mut self, rig: &mut Rig, now: u64) {
+    fn turn(&mut self, event_loop: &mut EventLoop, now: u64) {
         let Some(schedule) = &mut self.schedule else { return };
-        if rig.meter.window().phase() == Phase::Drain {
+        if event_loop.meter.phases().phase() == Phase::Drain {
             return;
         }
         while let Some((event, due)) = schedule.take(now) {
             let number = (event % self.idlers.len() as u64) as usize;
             let idler = &mut self.idlers[number];
-            if !rig.connections[number].is_open() {
+            if !event_loop.connections[number].is_open() {
                 continue;
             }
-            rig.meter.record_lag(due, now);
+            event_loop.meter.record_lag(due, now);
             if idler.beating_since.replace(due).is_some() {
-                rig.meter.trouble.note(Trouble::SILENT_HEARTBEAT);
+                event_loop.meter.errors.note(ErrorCounts::SILENT_HEARTBEAT);
             }
             idler.sequence = idler.sequence.wrapping_add(1).max(1);
-            put_heartbeat(rig.output(number), idler.user, idler.sequence);
+            put_heartbeat(event_loop.output(number), idler.user, idler.sequence);
         }
     }
 
-    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
+    fn handle(&mut self, event_loop: &mut EventLoop, number: usize, unit: Unit<'_>, now: u64) {
         let idler = &mut self.idlers[number];
         let frame = match unit {
             Unit::Frame(frame) => frame,
-            Unit::Object(_) => return rig.meter.trouble.note(Trouble::UNEXPECTED),
+            Unit::Object(_) => return event_loop.meter.errors.note(ErrorCounts::UNEXPECTED),
         };
         let Frame { kind, value, .. } = frame;
         if kind != REPLY | request::HEARTBEAT {
-            return handle_push(rig, number, idler.user, frame);
+            return handle_push(event_loop, number, idler.user, frame);
         }
         match Heartbeat::decode(value) {
             Some(beat) if beat.sequence == idler.sequence => {
                 if let Some(due) = idler.beating_since.take() {
-                    rig.meter.record_done(due, now);
+                    event_loop.meter.record_done(due, now);
                 }
             }
             // The answer to the heartbeat that answered a PROBE.
             Some(_) => {}
-            None => rig.meter.trouble.note(Trouble::WRONG_HEARTBEAT),
+            None => event_loop.meter.errors.note(ErrorCounts::WRONG_HEARTBEAT),
         }
     }
 

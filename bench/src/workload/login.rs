@@ -1,16 +1,16 @@
 //! Clients that connect, log in and leave: how fast, and how long does each take?
 
-use super::{Part, Stage};
-use crate::accounts::{Account, Means};
+use super::{Measurement, Setup};
+use crate::accounts::{Account, LoginMethod};
 use crate::args::workload::LoginArgs;
 use crate::clock::{SECOND, nanoseconds};
 use crate::connection::Unit;
 use crate::error::Error;
+use crate::error_counts::ErrorCounts;
+use crate::event_loop::{EventLoop, Load};
 use crate::legacy::{self, Object, msgid};
 use crate::measure::Phase;
-use crate::rig::{Load, Rig};
 use crate::schedule::Schedule;
-use crate::trouble::Trouble;
 use std::collections::VecDeque;
 use wire::kind::{REPLY, request};
 use wire::session;
@@ -24,7 +24,7 @@ pub enum Answer {
     /// It is not: why, and after how many milliseconds to ask again, if the server says so.
     Refused(&'static str, Option<u64>),
     /// The answer makes no sense.
-    Wrong,
+    FaultKind,
 }
 
 /// Reads the answer to a LOGIN; `None` where it is something else.
@@ -38,7 +38,7 @@ pub fn answer(unit: Unit<'_>) -> Option<Answer> {
             Some(match Reply::decode(kind, value) {
                 Ok(Reply::Session(session::Reply::LoggedIn(_))) => Answer::LoggedIn,
                 Ok(Reply::Refused(refusal)) => Answer::Refused(refusal.errno.name(), refusal.retry_after_ms),
-                _ => Answer::Wrong,
+                _ => Answer::FaultKind,
             })
         }
         Unit::Frame(_) => None,
@@ -51,7 +51,7 @@ pub fn answer(unit: Unit<'_>) -> Option<Answer> {
                 _ => Some(Answer::Refused("REFUSED", None)),
             },
             Object::Chat(_) => None,
-            Object::Broken => Some(Answer::Wrong),
+            Object::Broken => Some(Answer::FaultKind),
         },
     }
 }
@@ -83,7 +83,7 @@ impl Pace {
 /// Connection n belongs to account n.
 struct Logins {
     accounts: Vec<Account>,
-    by: Means,
+    by: LoginMethod,
     pace: Pace,
     /// How many may be under way now.
     window: usize,
@@ -97,17 +97,17 @@ struct Logins {
 }
 
 /// Runs the workload.
-pub fn run(stage: &Stage<'_>, args: &LoginArgs) -> Result<Vec<Part>, Error> {
-    let accounts = stage.accounts(args.count)?;
-    if stage.common.dialect.dialect() == Dialect::Tlv
-        && args.by == Means::Token
+pub fn run(setup: &Setup<'_>, args: &LoginArgs) -> Result<Vec<Measurement>, Error> {
+    let accounts = setup.accounts(args.count)?;
+    if setup.common.dialect.dialect() == Dialect::Tlv
+        && args.by == LoginMethod::Token
         && accounts.iter().any(|account| account.token.is_empty())
     {
         return Err(Error::Usage("these accounts have no tokens: use --by password".to_owned()));
     }
-    stage.ready()?;
-    let mut rig = stage.rig("login", stage.warmup(), stage.length())?;
-    let (now, ramp) = (rig.clock.now(), nanoseconds(stage.common.ramp));
+    setup.ready()?;
+    let mut event_loop = setup.event_loop("login", setup.warmup(), setup.length())?;
+    let (now, ramp) = (event_loop.clock.now(), nanoseconds(setup.common.ramp));
     let pace = match (args.window, args.rate) {
         (Some(window), _) => {
             let full = window.min(args.count) as usize;
@@ -118,32 +118,32 @@ pub fn run(stage: &Stage<'_>, args: &LoginArgs) -> Result<Vec<Part>, Error> {
     let (free, since) = ((0..accounts.len()).collect(), vec![None; accounts.len()]);
     let owed = VecDeque::new();
     let mut logins = Logins { accounts, by: args.by, pace, window: 0, free, owed, since, under_way: 0 };
-    rig.run(&mut logins, stage.drain())?;
+    event_loop.run(&mut logins, setup.drain())?;
     let missing = logins.under_way + logins.owed.len();
-    rig.meter.trouble.note_many(Trouble::NOT_LOGGED_IN, missing as u64);
-    Ok(vec![Part::new("", "login", "login", rig.meter.end())])
+    event_loop.meter.errors.note_many(ErrorCounts::NOT_LOGGED_IN, missing as u64);
+    Ok(vec![Measurement::new("", "login", "login", event_loop.meter.end())])
 }
 
 impl Logins {
     /// Begins a login that counts from `at`. Whether it could be begun.
-    fn begin(&mut self, rig: &mut Rig, number: usize, at: u64) -> bool {
-        if rig.open(number).is_err() {
-            rig.meter.trouble.note(Trouble::CANNOT_CONNECT);
+    fn begin(&mut self, event_loop: &mut EventLoop, number: usize, at: u64) -> bool {
+        if event_loop.open(number).is_err() {
+            event_loop.meter.errors.note(ErrorCounts::CANNOT_CONNECT);
             self.free.push_front(number);
             return false;
         }
-        let dialect = rig.dialect();
-        self.accounts[number].put_login(dialect, self.by, rig.output(number));
+        let dialect = event_loop.dialect();
+        self.accounts[number].put_login(dialect, self.by, event_loop.output(number));
         self.since[number] = Some(at);
         self.under_way += 1;
         true
     }
 
     /// Takes in what is due until then, whether or not it can be begun.
-    fn owe(&mut self, rig: &mut Rig, until: u64) {
+    fn owe(&mut self, event_loop: &mut EventLoop, until: u64) {
         if let Pace::Rate(schedule) = &mut self.pace {
             while let Some((_, due)) = schedule.take(until) {
-                rig.meter.record_lag(due, until);
+                event_loop.meter.record_lag(due, until);
                 self.owed.push_back(due);
             }
         }
@@ -159,16 +159,16 @@ impl Logins {
 }
 
 impl Load for Logins {
-    fn turn(&mut self, rig: &mut Rig, now: u64) {
-        let is_over = rig.meter.window().phase() == Phase::Drain;
+    fn turn(&mut self, event_loop: &mut EventLoop, now: u64) {
+        let is_over = event_loop.meter.phases().phase() == Phase::Drain;
         if !is_over {
-            self.owe(rig, now);
+            self.owe(event_loop, now);
         }
         self.window = self.pace.window(now);
         loop {
             let Some(&number) = self.free.front() else { return };
             let at = match &self.pace {
-                Pace::Window { .. } if self.under_way < self.window && !is_over => rig.clock.now(),
+                Pace::Window { .. } if self.under_way < self.window && !is_over => event_loop.clock.now(),
                 Pace::Window { .. } => return,
                 Pace::Rate(_) => match self.owed.pop_front() {
                     Some(due) => due,
@@ -176,37 +176,37 @@ impl Load for Logins {
                 },
             };
             self.free.pop_front();
-            if !self.begin(rig, number, at) {
+            if !self.begin(event_loop, number, at) {
                 return;
             }
         }
     }
 
-    fn finish(&mut self, rig: &mut Rig, close: u64) {
-        self.owe(rig, close);
+    fn finish(&mut self, event_loop: &mut EventLoop, close: u64) {
+        self.owe(event_loop, close);
     }
 
-    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
+    fn handle(&mut self, event_loop: &mut EventLoop, number: usize, unit: Unit<'_>, now: u64) {
         match answer(unit) {
             Some(Answer::LoggedIn) => match self.end(number) {
-                Some(since) => rig.meter.record_done(since, now),
-                None => rig.meter.trouble.note(Trouble::UNEXPECTED),
+                Some(since) => event_loop.meter.record_done(since, now),
+                None => event_loop.meter.errors.note(ErrorCounts::UNEXPECTED),
             },
             Some(Answer::Refused(why, _)) => {
-                rig.meter.trouble.note(why);
+                event_loop.meter.errors.note(why);
                 self.end(number);
             }
-            Some(Answer::Wrong) => {
-                rig.meter.trouble.note(Trouble::UNEXPECTED);
+            Some(Answer::FaultKind) => {
+                event_loop.meter.errors.note(ErrorCounts::UNEXPECTED);
                 self.end(number);
             }
             // What is pushed after a login is not waited for.
             None => return,
         }
-        rig.close(number);
+        event_loop.close(number);
     }
 
-    fn handle_lost(&mut self, _rig: &mut Rig, number: usize) -> bool {
+    fn handle_lost(&mut self, _rig: &mut EventLoop, number: usize) -> bool {
         self.end(number);
         false
     }

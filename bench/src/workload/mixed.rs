@@ -5,27 +5,26 @@
 //! that drops would be nobody's fault; there one logs out, as those clients do, and logs in again on the same connection.
 
 use super::login::{Answer, answer};
-use super::talk::Talk;
-use super::{Part, Stage};
-use crate::accounts::{Account, Means, in_parallel, unexpected};
+use super::messaging::Messaging;
+use super::{Measurement, Setup};
+use crate::accounts::{Account, LoginMethod, in_parallel, unexpected};
 use crate::args::workload::{Mix, MixedArgs};
+use crate::client::Client;
 use crate::clock::{MILLISECOND, SECOND, nanoseconds};
 use crate::connection::Unit;
-use crate::dice::Dice;
+use crate::endpoints::Endpoints;
 use crate::error::Error;
+use crate::error_counts::ErrorCounts;
+use crate::event_loop::{EventLoop, Load};
+use crate::lane_setup::ConversationSpec;
 use crate::legacy;
 use crate::measure::{Latency, Phase, Tally};
-use crate::opening::Spec;
-use crate::rig::{Load, Rig};
+use crate::rng::Rng;
 use crate::schedule::Schedule;
-use crate::session::Session;
-use crate::target::Target;
-use crate::trouble::Trouble;
 use std::collections::VecDeque;
 use wire::account::Who;
 use wire::kind::{REPLY, request};
-use wire::{Command, Dialect, Direction, Errno, Reply, Seq};
-use wire::{contact, timeline};
+use wire::{Command, Dialect, Direction, Errno, Reply, Seq, contact, timeline};
 
 /// How long one stays away, ns: from this to ten times this.
 const AWAY: u64 = 200 * MILLISECOND;
@@ -66,10 +65,10 @@ enum State {
 }
 
 struct Day {
-    talk: Talk,
+    messaging: Messaging,
     members: usize,
     mix: Mix,
-    dice: Dice,
+    rng: Rng,
     schedule: Schedule,
     states: Vec<State>,
     /// Who returns when, in the order of leaving.
@@ -84,26 +83,26 @@ struct Day {
 }
 
 /// Runs the workload.
-pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
-    let mix = possible(args.mix, stage.common.dialect.dialect())?;
+pub fn run(setup: &Setup<'_>, args: &MixedArgs) -> Result<Vec<Measurement>, Error> {
+    let mix = possible(args.mix, setup.common.dialect.dialect())?;
     let members = args.members as usize;
-    let accounts = stage.accounts(args.circles * args.members)?;
-    befriend(&stage.target, &accounts, members)?;
-    let base = stage.base(accounts.len() as u32)?;
-    let mut specs: Vec<Spec> =
-        (0..members).map(|member| Spec::direct(member, (member + 1) % members)).collect();
-    specs.push(Spec::group(members));
-    let pending = Talk::set_up(stage, &accounts, members, &specs, args.size as usize, false)?;
-    stage.ready()?;
-    let mut rig = stage.rig("delivery", stage.warmup(), stage.length())?;
-    let talk = pending.adopt(&mut rig)?;
-    let ramp = nanoseconds(stage.common.ramp);
+    let accounts = setup.accounts(args.circles * args.members)?;
+    befriend(&setup.endpoints, &accounts, members)?;
+    let base = setup.base(accounts.len() as u32)?;
+    let mut specs: Vec<ConversationSpec> =
+        (0..members).map(|member| ConversationSpec::direct(member, (member + 1) % members)).collect();
+    specs.push(ConversationSpec::group(members));
+    let pending = Messaging::set_up(setup, &accounts, members, &specs, args.size as usize, false)?;
+    setup.ready()?;
+    let mut event_loop = setup.event_loop("delivery", setup.warmup(), setup.length())?;
+    let messaging = pending.adopt(&mut event_loop)?;
+    let ramp = nanoseconds(setup.common.ramp);
     let mut day = Day {
-        talk,
+        messaging,
         members,
         mix,
-        dice: Dice::new(args.seed),
-        schedule: Schedule::ramped(rig.clock.now(), u64::from(args.rate.max(1)), SECOND, ramp),
+        rng: Rng::new(args.seed),
+        schedule: Schedule::ramped(event_loop.clock.now(), u64::from(args.rate.max(1)), SECOND, ramp),
         states: vec![State::Here; accounts.len()],
         away: VecDeque::new(),
         looking: vec![None; accounts.len()],
@@ -112,12 +111,12 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
         logins: Latency::default(),
         is_ending: false,
     };
-    rig.run(&mut day, stage.drain())?;
+    event_loop.run(&mut day, setup.drain())?;
     let missing = day.states.iter().filter(|state| **state != State::Here).count();
-    let mut tally = rig.meter.end();
-    tally.trouble.note_many(Trouble::NOT_LOGGED_IN, missing as u64);
-    (tally.faults, tally.sent) = day.talk.close();
-    let mut part = Part { base, ..Part::new("", "delivery", "delivery", tally) };
+    let mut tally = event_loop.meter.end();
+    tally.errors.note_many(ErrorCounts::NOT_LOGGED_IN, missing as u64);
+    (tally.faults, tally.sent) = day.messaging.close();
+    let mut part = Measurement { base, ..Measurement::new("", "delivery", "delivery", tally) };
     let counts = ACTS.iter().zip(mix.0).zip(day.counts).filter(|((_, part), _)| *part > 0);
     part.counts.extend(counts.map(|(((_, name), _), count)| ((*name).into(), count)));
     part.counts.insert("left out".into(), day.left_out);
@@ -129,7 +128,7 @@ pub fn run(stage: &Stage<'_>, args: &MixedArgs) -> Result<Vec<Part>, Error> {
         generators: 1,
         ..Tally::default()
     };
-    Ok(vec![part, Part::new("returns", "login", "login", returns)])
+    Ok(vec![part, Measurement::new("returns", "login", "login", returns)])
 }
 
 /// The proportions of what can be done over `dialect`.
@@ -148,22 +147,20 @@ fn possible(Mix(mut parts): Mix, dialect: Dialect) -> Result<Mix, Error> {
 }
 
 /// Makes neighbours friends, so that they see each other come and go. Over TLV, which says when it is done.
-fn befriend(target: &Target, accounts: &[Account], members: usize) -> Result<(), Error> {
+fn befriend(endpoints: &Endpoints, accounts: &[Account], members: usize) -> Result<(), Error> {
     let circles: Vec<&[Account]> = accounts.chunks(members).collect();
     in_parallel(circles, |circles| {
         for circle in circles {
             for (number, account) in circle.iter().enumerate() {
-                let mut session = Session::connect(target, 0)?;
-                let login = account.login(account.means());
-                session.send(&login, 1)?;
-                session.answer("LOGIN", &login)?;
+                let mut client = Client::connect(endpoints, 0)?;
+                let login = account.login(account.cheapest_login());
+                client.send(&login, 1)?;
+                client.answer("LOGIN", &login)?;
                 let next = circle[(number + 1) % circle.len()].id;
-                let add = Command::Contact(contact::Request::Add(contact::Add {
-                    who: Who::Id(next),
-                    message: None,
-                }));
-                session.send(&add, 1)?;
-                match session.answer("ADD_FRIEND", &add) {
+                let add = contact::Add { who: Who::Id(next), message: None };
+                let add = Command::Contact(contact::Request::Add(add));
+                client.send(&add, 1)?;
+                match client.answer("ADD_FRIEND", &add) {
                     Ok(Reply::Contact(contact::Reply::Added(_))) => {}
                     // An earlier run by the same accounts.
                     Err(Error::Refused { refusal, .. }) if refusal.errno == Errno::Conflict => {}
@@ -179,51 +176,48 @@ fn befriend(target: &Target, accounts: &[Account], members: usize) -> Result<(),
 
 impl Day {
     /// Somebody does something that was due at `due`.
-    fn act(&mut self, rig: &mut Rig, due: u64) {
-        let act = ACTS[self.dice.choose(&self.mix.0)].0;
-        let number = self.dice.below(self.states.len() as u64) as usize;
+    fn act(&mut self, event_loop: &mut EventLoop, due: u64) {
+        let act = ACTS[self.rng.choose(&self.mix.0)].0;
+        let number = self.rng.below(self.states.len() as u64) as usize;
         // Rolled for every act, so that what comes later does not depend on what could be done.
-        let away = AWAY + self.dice.below(9 * AWAY);
-        if self.states[number] != State::Here || !rig.connections[number].is_open() {
-            return self.leave_out(rig, due);
+        let away = AWAY + self.rng.below(9 * AWAY);
+        if self.states[number] != State::Here || !event_loop.connections[number].is_open() {
+            return self.leave_out(event_loop, due);
         }
-        let (lane, member) = (&mut self.talk.lanes[number / self.members], number % self.members);
-        let padding = &self.talk.common.padding;
+        let (lane, member) = (&mut self.messaging.lanes[number / self.members], number % self.members);
+        let padding = &self.messaging.common.padding;
         match act {
-            Act::Direct => lane.send_in(rig, member, DIRECT, due, padding),
-            Act::Group => lane.send_in(rig, member, GROUP, due, padding),
+            Act::Direct => lane.send_in(event_loop, member, DIRECT, due, padding),
+            Act::Group => lane.send_in(event_loop, member, GROUP, due, padding),
             Act::Read => {
                 // What the neighbour before wrote.
                 let (conversation, seq) = lane.place((member + self.members - 1) % self.members, member);
                 if seq == 0 {
-                    return self.leave_out(rig, due);
+                    return self.leave_out(event_loop, due);
                 }
-                Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation, seq: Seq(seq) }))
-                    .encode(0, rig.output(number));
+                let cursor = timeline::Cursor { conversation, seq: Seq(seq) };
+                Command::Timeline(timeline::Request::Read(cursor)).encode(0, event_loop.output(number));
             }
             Act::LookBack => {
                 if self.looking[number].is_some() {
-                    return self.leave_out(rig, due);
+                    return self.leave_out(event_loop, due);
                 }
                 let (conversation, seq) = lane.place(self.members, member);
                 let (direction, limit) = (Direction::Before(Seq(seq + 1)), PAGE);
                 self.looking[number] = Some(seq);
-                Command::Timeline(timeline::Request::History(timeline::History {
-                    conversation,
-                    direction,
-                    limit,
-                }))
-                .encode(HISTORY_REQUEST, rig.output(number));
+                let history = timeline::History { conversation, direction, limit };
+                Command::Timeline(timeline::Request::History(history))
+                    .encode(HISTORY_REQUEST, event_loop.output(number));
             }
             Act::Leave => {
-                match rig.dialect() {
+                match event_loop.dialect() {
                     // What is still to be answered would be lost.
                     Dialect::Tlv if lane.is_waiting(member) || self.looking[number].is_some() => {
-                        return self.leave_out(rig, due);
+                        return self.leave_out(event_loop, due);
                     }
-                    Dialect::Tlv => rig.close(number),
+                    Dialect::Tlv => event_loop.close(number),
                     Dialect::Legacy => {
-                        legacy::put(rig.output(number), &legacy::logout(lane.members[member].id.0));
+                        legacy::put(event_loop.output(number), &legacy::logout(lane.members[member].id.0));
                     }
                 }
                 self.states[number] = State::Away;
@@ -232,24 +226,24 @@ impl Day {
                 self.away.insert(at, (back, number));
             }
         }
-        let counts = rig.meter.window().holds(due);
+        let counts = event_loop.meter.phases().holds(due);
         self.counts[ACTS.iter().position(|known| known.0 == act).unwrap_or(0)] += u64::from(counts);
     }
 
     /// What was due at `due` cannot be done by who was to do it: they are away, say, or have not been answered yet.
-    fn leave_out(&mut self, rig: &Rig, due: u64) {
-        self.left_out += u64::from(rig.meter.window().holds(due));
+    fn leave_out(&mut self, event_loop: &EventLoop, due: u64) {
+        self.left_out += u64::from(event_loop.meter.phases().holds(due));
     }
 
-    fn come_back(&mut self, rig: &mut Rig, number: usize, now: u64) {
-        let dialect = rig.dialect();
-        if dialect == Dialect::Tlv && rig.open(number).is_err() {
-            return rig.meter.trouble.note(Trouble::CANNOT_CONNECT);
+    fn come_back(&mut self, event_loop: &mut EventLoop, number: usize, now: u64) {
+        let dialect = event_loop.dialect();
+        if dialect == Dialect::Tlv && event_loop.open(number).is_err() {
+            return event_loop.meter.errors.note(ErrorCounts::CANNOT_CONNECT);
         }
         self.states[number] = State::Returning(now);
-        let (lane, member) = (&mut self.talk.lanes[number / self.members], number % self.members);
+        let (lane, member) = (&mut self.messaging.lanes[number / self.members], number % self.members);
         lane.handle_return(member, now);
-        lane.members[member].put_login(dialect, Means::Token, rig.output(number));
+        lane.members[member].put_login(dialect, LoginMethod::Token, event_loop.output(number));
     }
 
     /// Whether a page is what the timeline must hold up to `last`.
@@ -262,25 +256,25 @@ impl Day {
 }
 
 impl Load for Day {
-    fn turn(&mut self, rig: &mut Rig, now: u64) {
-        if rig.meter.window().phase() != Phase::Drain {
+    fn turn(&mut self, event_loop: &mut EventLoop, now: u64) {
+        if event_loop.meter.phases().phase() != Phase::Drain {
             while let Some((_, due)) = self.schedule.take(now) {
-                rig.meter.record_lag(due, now);
-                self.act(rig, due);
+                event_loop.meter.record_lag(due, now);
+                self.act(event_loop, due);
             }
         }
         while let Some(&(_, number)) = self.away.front().filter(|(at, _)| *at <= now || self.is_ending) {
             self.away.pop_front();
-            self.come_back(rig, number, now);
+            self.come_back(event_loop, number, now);
         }
-        self.talk.turn(rig, now);
+        self.messaging.turn(event_loop, now);
     }
 
-    fn finish(&mut self, _rig: &mut Rig, _close: u64) {
+    fn finish(&mut self, _rig: &mut EventLoop, _close: u64) {
         self.is_ending = true;
     }
 
-    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
+    fn handle(&mut self, event_loop: &mut EventLoop, number: usize, unit: Unit<'_>, now: u64) {
         if let Unit::Frame(frame) = unit
             && frame.kind == REPLY | request::HISTORY
         {
@@ -289,7 +283,7 @@ impl Load for Day {
                 (Some(last), Ok(reply)) => Day::is_page(reply, last),
                 _ => false,
             };
-            return rig.meter.trouble.note_many(Trouble::WRONG_HISTORY, u64::from(!is_right));
+            return event_loop.meter.errors.note_many(ErrorCounts::WRONG_HISTORY, u64::from(!is_right));
         }
         if let State::Returning(since) = self.states[number]
             && let Some(answer) = answer(unit)
@@ -297,24 +291,24 @@ impl Load for Day {
             return match answer {
                 Answer::LoggedIn => {
                     self.states[number] = State::Here;
-                    if rig.meter.window().holds(since) {
+                    if event_loop.meter.phases().holds(since) {
                         self.logins.record(now - since);
                     }
-                    self.talk.receive_missed(rig, number, unit, now);
+                    self.messaging.receive_missed(event_loop, number, unit, now);
                 }
-                Answer::Refused(why, _) => rig.meter.trouble.note(why),
-                Answer::Wrong => rig.meter.trouble.note(Trouble::UNEXPECTED),
+                Answer::Refused(why, _) => event_loop.meter.errors.note(why),
+                Answer::FaultKind => event_loop.meter.errors.note(ErrorCounts::UNEXPECTED),
             };
         }
-        self.talk.handle(rig, number, unit, now);
+        self.messaging.handle(event_loop, number, unit, now);
     }
 
-    fn handle_lost(&mut self, rig: &mut Rig, number: usize) -> bool {
-        self.talk.handle_lost(rig, number)
+    fn handle_lost(&mut self, event_loop: &mut EventLoop, number: usize) -> bool {
+        self.messaging.handle_lost(event_loop, number)
     }
 
     fn is_hopeless(&self) -> bool {
-        self.talk.is_hopeless()
+        self.messaging.is_hopeless()
     }
 
     fn next_due(&self) -> u64 {
@@ -322,12 +316,12 @@ impl Load for Day {
     }
 
     fn next_look(&self) -> u64 {
-        self.talk.next_look().min(self.away.front().map_or(u64::MAX, |(at, _)| *at))
+        self.messaging.next_look().min(self.away.front().map_or(u64::MAX, |(at, _)| *at))
     }
 
     fn has_open(&self) -> bool {
         self.states.iter().any(|state| *state != State::Here)
             || self.looking.iter().any(Option::is_some)
-            || self.talk.has_open()
+            || self.messaging.has_open()
     }
 }

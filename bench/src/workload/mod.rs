@@ -2,21 +2,21 @@
 
 pub mod idle;
 pub mod login;
+pub mod messaging;
 pub mod mixed;
 pub mod offline;
 pub mod storm;
-pub mod talk;
 
 use crate::accounts::{Account, load, register_many};
 use crate::args::workload::{CommonArgs, Worker, Workload};
 use crate::clock::{Clock, nanoseconds};
+use crate::endpoints::{Endpoints, PORTS};
 use crate::error::Error;
+use crate::error_counts::ErrorCounts;
+use crate::event_loop::EventLoop;
 use crate::interrupt;
-use crate::live::Live;
-use crate::measure::{Meter, Sample, Tally, Window};
-use crate::rig::Rig;
-use crate::target::{PORTS, Target};
-use crate::trouble::Trouble;
+use crate::measure::{Meter, Phases, Sample, Tally};
+use crate::progress::ProgressLine;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ use wire::{Frame, Heartbeat, Push, UnixMillis, UserId};
 
 /// One thing that a workload measures; most measure one.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Part {
+pub struct Measurement {
     /// What it is called where there are several.
     pub name: Cow<'static, str>,
     /// What is counted, in the singular: each has its cost.
@@ -38,29 +38,29 @@ pub struct Part {
     /// What came of it.
     pub tally: Tally,
     /// What the server's memory was before most of the connections.
-    pub base: Option<Base>,
+    pub base: Option<Baseline>,
     /// What else was counted.
     pub counts: BTreeMap<Cow<'static, str>, u64>,
 }
 
-impl Part {
+impl Measurement {
     /// Adds what another process of the same run measured.
-    pub fn add(&mut self, other: Part) {
+    pub fn add(&mut self, other: Measurement) {
         self.tally.add(other.tally);
         for (name, count) in other.counts {
             *self.counts.entry(name).or_default() += count;
         }
     }
 
-    fn new(name: &'static str, unit: &'static str, latency: &'static str, tally: Tally) -> Part {
+    fn new(name: &'static str, unit: &'static str, latency: &'static str, tally: Tally) -> Measurement {
         let [name, unit, latency] = [name, unit, latency].map(Cow::Borrowed);
-        Part { name, unit, latency, tally, base: None, counts: BTreeMap::new() }
+        Measurement { name, unit, latency, tally, base: None, counts: BTreeMap::new() }
     }
 }
 
 /// What the server's memory is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Base {
+pub struct Baseline {
     /// Its resident memory before `connections` were made, KiB.
     pub rss_kib: u64,
     /// The part of it that is not of files.
@@ -69,90 +69,90 @@ pub struct Base {
     pub connections: u32,
 }
 
-impl Base {
+impl Baseline {
     /// What the memory of `pids` is now, before `connections` are made; `None` where there are no such processes.
     ///
     /// # Errors
     /// One of them cannot be looked at.
-    pub fn of(pids: &[u32], connections: u32) -> Result<Option<Base>, Error> {
+    pub fn of(pids: &[u32], connections: u32) -> Result<Option<Baseline>, Error> {
         let sample = Sample::take(pids)?;
         let (rss_kib, anonymous_kib) = (sample.rss_kib(), sample.anonymous_kib());
-        Ok((!pids.is_empty()).then_some(Base { rss_kib, anonymous_kib, connections }))
+        Ok((!pids.is_empty()).then_some(Baseline { rss_kib, anonymous_kib, connections }))
     }
 }
 
 /// What a workload is set up with.
 #[derive(Debug)]
-pub struct Stage<'a> {
+pub struct Setup<'a> {
     common: &'a CommonArgs,
-    target: Target,
+    endpoints: Endpoints,
     /// Accounts of a file that belong to other processes.
     skip: u32,
     /// The line of the whole run; where there are several processes, the one that leads them has it.
-    live: Live,
+    progress: ProgressLine,
 }
 
-impl Drop for Stage<'_> {
+impl Drop for Setup<'_> {
     fn drop(&mut self) {
-        self.live.end();
+        self.progress.end();
     }
 }
 
 /// Runs a workload, or this process's part of one.
-pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
+pub fn run(workload: &Workload) -> Result<Vec<Measurement>, Error> {
     let common = workload.common();
     let worker = common.worker.unwrap_or(Worker { number: 0, of: 1 });
     let part = if worker.of > 1 { workload.part(worker) } else { workload.clone() };
     // Far enough apart that no two processes come from one address where ports may run out.
     let first = u64::from(worker.number) * workload.connections().max(1).next_multiple_of(PORTS);
-    let target = Target::new(&common.address, first)?;
+    let endpoints = Endpoints::new(&common.address, first)?;
     let skip = workload.accounts_before(worker);
-    let stage = |title| Stage {
+    let setup = |title| Setup {
         common: part.common(),
-        target: target.clone(),
+        endpoints: endpoints.clone(),
         skip,
-        live: if common.worker.is_none() { Live::begin(title) } else { Live::none() },
+        progress: if common.worker.is_none() { ProgressLine::begin(title) } else { ProgressLine::none() },
     };
     match &part {
-        Workload::Pairs(args) => talk::pairs(&stage("pairs"), args),
-        Workload::Group(args) => talk::group(&stage("group"), args),
-        Workload::Login(args) => login::run(&stage("login"), args),
-        Workload::Storm(args) => storm::run(&stage("storm"), args),
-        Workload::Idle(args) => idle::run(&stage("idle"), args),
-        Workload::Offline(args) => offline::run(&stage("offline"), args),
-        Workload::Mixed(args) => mixed::run(&stage("mixed"), args),
+        Workload::Pairs(args) => messaging::pairs(&setup("pairs"), args),
+        Workload::Group(args) => messaging::group(&setup("group"), args),
+        Workload::Login(args) => login::run(&setup("login"), args),
+        Workload::Storm(args) => storm::run(&setup("storm"), args),
+        Workload::Idle(args) => idle::run(&setup("idle"), args),
+        Workload::Offline(args) => offline::run(&setup("offline"), args),
+        Workload::Mixed(args) => mixed::run(&setup("mixed"), args),
     }
 }
 
-impl Stage<'_> {
+impl Setup<'_> {
     /// `count` accounts that can log in.
     fn accounts(&self, count: u32) -> Result<Vec<Account>, Error> {
         match &self.common.accounts {
             Some(file) => load(file, self.skip as usize, count as usize),
-            None => register_many(&self.target, self.common.dialect.dialect(), &self.common.prefix, count),
+            None => register_many(&self.endpoints, self.common.dialect.dialect(), &self.common.prefix, count),
         }
     }
 
-    /// A rig without connections; `length` ns are measured after `warmup` ns.
-    fn rig(&self, unit: &'static str, warmup: u64, length: u64) -> Result<Rig, Error> {
+    /// A event_loop without connections; `length` ns are measured after `warmup` ns.
+    fn event_loop(&self, unit: &'static str, warmup: u64, length: u64) -> Result<EventLoop, Error> {
         let clock = Clock::start();
         let meter = self.meter(&clock, unit, warmup, length);
-        Rig::new(self.target.clone(), self.common.dialect.dialect(), clock, meter)
+        EventLoop::new(self.endpoints.clone(), self.common.dialect.dialect(), clock, meter)
     }
 
     /// The same for those who are beside the load that is told of: it shows nothing and measures no server.
-    fn rig_beside(&self, warmup: u64, length: u64) -> Result<Rig, Error> {
+    fn quiet_event_loop(&self, warmup: u64, length: u64) -> Result<EventLoop, Error> {
         let clock = Clock::start();
-        let window = Window::begin(clock.now(), warmup, length, &[]);
-        let meter = Meter::begin(clock.now(), window, Live::none());
-        Rig::new(self.target.clone(), self.common.dialect.dialect(), clock, meter)
+        let phases = Phases::begin(clock.now(), warmup, length, &[]);
+        let meter = Meter::begin(clock.now(), phases, ProgressLine::none());
+        EventLoop::new(self.endpoints.clone(), self.common.dialect.dialect(), clock, meter)
     }
 
     /// What measures `length` ns after `warmup` ns from now on.
     fn meter(&self, clock: &Clock, unit: &'static str, warmup: u64, length: u64) -> Meter {
-        let window = Window::begin(clock.now(), warmup, length, &self.common.server_pid);
-        let window = window.with_beside(&self.common.beside);
-        Meter::begin(clock.now(), window, self.live.counting(plural(unit)))
+        let phases = Phases::begin(clock.now(), warmup, length, &self.common.server_pid);
+        let phases = phases.with_beside(&self.common.beside);
+        Meter::begin(clock.now(), phases, self.progress.counting(plural(unit)))
     }
 
     /// How long the load grows and then goes on before it is measured, ns.
@@ -171,8 +171,8 @@ impl Stage<'_> {
     }
 
     /// What the server's memory is, before `connections` are made.
-    fn base(&self, connections: u32) -> Result<Option<Base>, Error> {
-        Base::of(&self.common.server_pid, connections)
+    fn base(&self, connections: u32) -> Result<Option<Baseline>, Error> {
+        Baseline::of(&self.common.server_pid, connections)
     }
 
     /// All is ready to be measured: where there are several processes, waits until all of them are.
@@ -210,19 +210,19 @@ fn put_heartbeat(out: &mut Vec<u8>, user: UserId, sequence: u32) {
 }
 
 /// Does what a push asks of `user`'s connection that is not a message; counts it where it is trouble.
-fn handle_push(rig: &mut Rig, number: usize, user: UserId, frame: Frame<'_>) {
-    let trouble = &mut rig.meter.trouble;
+fn handle_push(event_loop: &mut EventLoop, number: usize, user: UserId, frame: Frame<'_>) {
+    let errors = &mut event_loop.meter.errors;
     match frame.kind {
-        push::PROBE => put_heartbeat(rig.output(number), user, 1),
-        push::KICKED => trouble.note("kicked"),
-        push::GOING_AWAY => trouble.note("going_away"),
+        push::PROBE => put_heartbeat(event_loop.output(number), user, 1),
+        push::KICKED => errors.note("kicked"),
+        push::GOING_AWAY => errors.note("going_away"),
         push::ERROR => match Push::decode(frame.kind, frame.value) {
-            Ok(Some(Push::Error(refusal))) => trouble.note_refusal(&refusal),
-            _ => trouble.note(Trouble::UNEXPECTED),
+            Ok(Some(Push::Error(refusal))) => errors.note_refusal(&refusal),
+            _ => errors.note(ErrorCounts::UNEXPECTED),
         },
         // Receipts and presence are the server's work like any other, and nothing that a load must answer. CHANGED is
         // a hint that something may be missing; whether something is, the ledgers know.
         kind if (push::FIRST..push::ERROR).contains(&kind) && kind != push::MESSAGE => {}
-        _ => trouble.note(Trouble::UNEXPECTED),
+        _ => errors.note(ErrorCounts::UNEXPECTED),
     }
 }

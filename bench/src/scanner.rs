@@ -1,13 +1,13 @@
-//! A cursor over JSON of a known shape: the fast path for values as this protocol's programs write them.
+//! A cursor over JSON of a known scanner: the fast path for values as this protocol's programs write them.
 //!
 //! It reads one exact spelling and says `None` to every other, equal in meaning or not; the caller then decodes with
 //! types. So it can only ever cost time, never correctness.
 
 /// What is left to read.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape<'a>(pub &'a [u8]);
+pub struct Scanner<'a>(pub &'a [u8]);
 
-impl<'a> Shape<'a> {
+impl<'a> Scanner<'a> {
     /// Exactly these bytes.
     #[inline]
     pub fn literal(&mut self, bytes: &[u8]) -> Option<()> {
@@ -113,13 +113,13 @@ mod tests {
     #[test]
     fn only_the_exact_spelling_is_read() {
         let read = |text: &'static str| {
-            let mut shape = Shape(text.as_bytes());
-            shape.literal(b"{\"a\":")?;
-            let integer = shape.integer()?;
-            shape.literal(b",\"b\":\"")?;
-            let text = shape.text()?;
-            shape.literal(b"}")?;
-            shape.end()?;
+            let mut scanner = Scanner(text.as_bytes());
+            scanner.literal(b"{\"a\":")?;
+            let integer = scanner.integer()?;
+            scanner.literal(b",\"b\":\"")?;
+            let text = scanner.text()?;
+            scanner.literal(b"}")?;
+            scanner.end()?;
             Some((integer, text))
         };
         assert_eq!(read("{\"a\":120,\"b\":\"xy\"}"), Some((120, &b"xy"[..])));
@@ -143,7 +143,7 @@ mod tests {
             let mut decimal = Vec::new();
             put_integer(&mut decimal, value);
             decimal.push(b',');
-            assert_eq!(Shape(&decimal).integer(), Some(value));
+            assert_eq!(Scanner(&decimal).integer(), Some(value));
             let mut digits = [0; 16];
             put_hex(&mut digits, value);
             assert_eq!(hex(&digits), Some(value));

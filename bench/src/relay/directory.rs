@@ -1,8 +1,8 @@
 //! Who is where, and what a relay makes of a frame. Accounts and conversations are rows of two vectors; ids count from 1.
 
-use super::fault::{Fault, Wrong};
+use super::fault::{Fault, FaultKind};
 use crate::connection::Connection;
-use crate::shape::{Shape, put_integer};
+use crate::scanner::{Scanner, put_integer};
 use slab::Slab;
 use std::collections::HashMap;
 use wire::account::Registered;
@@ -33,7 +33,7 @@ struct Conversation {
 }
 
 /// A SEND, as far as a relay looks at it.
-struct Parcel<'a> {
+struct SendRequest<'a> {
     conversation: u32,
     content: &'a [u8],
     cid: Option<&'a [u8]>,
@@ -186,7 +186,7 @@ impl Directory {
     }
 
     /// One more message is relayed: what is to be done wrong with it.
-    pub(super) fn next_wrong(&mut self) -> Option<Wrong> {
+    pub(super) fn next_fault(&mut self) -> Option<FaultKind> {
         self.relayed += 1;
         self.fault.filter(|fault| fault.at == self.relayed).map(|fault| fault.wrong)
     }
@@ -200,8 +200,8 @@ impl Directory {
     ) -> bool {
         let Some(from) = self.user_of(key) else { return false };
         let opening;
-        let parcel = match by_shape(frame.value) {
-            Some(parcel) => parcel,
+        let request_sent = match scan_send(frame.value) {
+            Some(request_sent) => request_sent,
             None => match Command::decode(frame.kind, frame.value) {
                 Ok(Command::Message(message::Request::Send(send))) => {
                     opening = send;
@@ -212,15 +212,15 @@ impl Directory {
                     };
                     let (content, cid) =
                         (opening.content.as_bytes(), opening.cid.as_deref().map(str::as_bytes));
-                    Parcel { conversation, content, cid }
+                    SendRequest { conversation, content, cid }
                 }
                 _ => return false,
             },
         };
-        let mut wrong = self.next_wrong();
+        let mut wrong = self.next_fault();
         match wrong {
-            Some(Wrong::Disconnect) => return false,
-            Some(Wrong::Refuse) => {
+            Some(FaultKind::Disconnect) => return false,
+            Some(FaultKind::Refuse) => {
                 let refusal = Refusal::later(Errno::RateLimited, "too fast", 1);
                 Reply::from(refusal).encode(frame.kind, frame.request, connections[key].output());
                 return true;
@@ -228,10 +228,10 @@ impl Directory {
             _ => {}
         }
         let time = self.time;
-        let index = (parcel.conversation as usize).wrapping_sub(1);
+        let index = (request_sent.conversation as usize).wrapping_sub(1);
         let Some(conversation) = self.conversations.get_mut(index) else { return false };
         conversation.last_seq += 1;
-        put_sent(connections[key].output(), frame.request, &parcel, conversation.last_seq, time);
+        put_sent(connections[key].output(), frame.request, &request_sent, conversation.last_seq, time);
         let name = &self.users[from as usize - 1].name;
         for to in conversation.members.iter().filter(|to| **to != from) {
             let Some(peer) = self.users.get(*to as usize - 1).and_then(|user| user.connection) else {
@@ -239,14 +239,14 @@ impl Directory {
             };
             let out = connections[peer].output();
             let start = out.len();
-            put_message(out, &parcel, (conversation.last_seq, conversation.is_group), from, name, time);
+            put_message(out, &request_sent, (conversation.last_seq, conversation.is_group), from, name, time);
             // In a group it is done wrong to one member.
             let wrong = wrong.take();
             if wrong.is_some() {
                 conversation.held_for = *to;
             }
             if wrong.is_some() || (conversation.held.is_some() && conversation.held_for == *to) {
-                spoil(out, start, wrong, &mut conversation.held, b"\",\"time\":");
+                inject(out, start, wrong, &mut conversation.held, b"\",\"time\":");
             }
             dirty.push(peer);
         }
@@ -271,45 +271,45 @@ impl Directory {
 
 /// Does something wrong to the message that `out` holds from `start` on, whose text ends before `text_end`. `held` is a
 /// message that was held back.
-pub(super) fn spoil(
+pub(super) fn inject(
     out: &mut Vec<u8>,
     start: usize,
-    wrong: Option<Wrong>,
+    wrong: Option<FaultKind>,
     held: &mut Option<Vec<u8>>,
     text_end: &[u8],
 ) {
     match wrong {
-        Some(Wrong::Drop) => out.truncate(start),
-        Some(Wrong::Duplicate) => out.extend_from_within(start..),
-        Some(Wrong::Corrupt) => {
+        Some(FaultKind::Drop) => out.truncate(start),
+        Some(FaultKind::Duplicate) => out.extend_from_within(start..),
+        Some(FaultKind::Corrupt) => {
             if let Some(at) = out[start..].windows(text_end.len()).rposition(|window| window == text_end) {
                 out[start + at - 1] ^= 1;
             }
         }
-        Some(Wrong::Reorder) => *held = Some(out.split_off(start)),
-        Some(Wrong::Refuse | Wrong::Disconnect) => {}
+        Some(FaultKind::Reorder) => *held = Some(out.split_off(start)),
+        Some(FaultKind::Refuse | FaultKind::Disconnect) => {}
         None => out.extend(held.take().unwrap_or_default()),
     }
 }
 
 /// A SEND to a conversation, as this program and the project's client write it.
-fn by_shape(value: &[u8]) -> Option<Parcel<'_>> {
-    let mut shape = Shape(value);
-    shape.literal(b"{\"conversation\":")?;
-    let conversation = u32::try_from(shape.integer()?).ok()?;
-    shape.literal(b",\"content\":\"")?;
-    let content = shape.text()?;
-    shape.literal(b",\"cid\":\"")?;
-    let cid = Some(shape.text()?);
-    shape.literal(b"}")?;
-    shape.end()?;
-    Some(Parcel { conversation, content, cid })
+fn scan_send(value: &[u8]) -> Option<SendRequest<'_>> {
+    let mut scanner = Scanner(value);
+    scanner.literal(b"{\"conversation\":")?;
+    let conversation = u32::try_from(scanner.integer()?).ok()?;
+    scanner.literal(b",\"content\":\"")?;
+    let content = scanner.text()?;
+    scanner.literal(b",\"cid\":\"")?;
+    let cid = Some(scanner.text()?);
+    scanner.literal(b"}")?;
+    scanner.end()?;
+    Some(SendRequest { conversation, content, cid })
 }
 
-fn put_sent(out: &mut Vec<u8>, request_number: u32, parcel: &Parcel<'_>, seq: u64, time: u64) {
+fn put_sent(out: &mut Vec<u8>, request_number: u32, request_sent: &SendRequest<'_>, seq: u64, time: u64) {
     put_frame(out, REPLY | request::SEND, request_number, |out| {
         out.extend_from_slice(b"{\"errno\":0,\"conversation\":");
-        put_integer(out, u64::from(parcel.conversation));
+        put_integer(out, u64::from(request_sent.conversation));
         out.extend_from_slice(b",\"seq\":");
         put_integer(out, seq);
         out.extend_from_slice(b",\"time\":");
@@ -320,7 +320,7 @@ fn put_sent(out: &mut Vec<u8>, request_number: u32, parcel: &Parcel<'_>, seq: u6
 
 fn put_message(
     out: &mut Vec<u8>,
-    parcel: &Parcel<'_>,
+    request_sent: &SendRequest<'_>,
     (seq, is_group): (u64, bool),
     from: u32,
     name: &str,
@@ -328,7 +328,7 @@ fn put_message(
 ) {
     put_frame(out, push::MESSAGE, 0, |out| {
         out.extend_from_slice(b"{\"conversation\":");
-        put_integer(out, u64::from(parcel.conversation));
+        put_integer(out, u64::from(request_sent.conversation));
         let kind: &[u8] =
             if is_group { b",\"kind\":\"group\",\"seq\":" } else { b",\"kind\":\"direct\",\"seq\":" };
         out.extend_from_slice(kind);
@@ -338,10 +338,10 @@ fn put_message(
         out.extend_from_slice(b",\"name\":\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\",\"type\":\"text\",\"content\":\"");
-        out.extend_from_slice(parcel.content);
+        out.extend_from_slice(request_sent.content);
         out.extend_from_slice(b"\",\"time\":");
         put_integer(out, time);
-        if let Some(cid) = parcel.cid {
+        if let Some(cid) = request_sent.cid {
             out.extend_from_slice(b",\"cid\":\"");
             out.extend_from_slice(cid);
             out.push(b'"');

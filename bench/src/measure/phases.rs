@@ -1,4 +1,4 @@
-//! The measured window: warm-up, measured, drain, and what was used in between.
+//! The measured phases: warm-up, measured, drain, and what was used in between.
 
 use super::process::{Sample, Usage};
 use crate::clock::Clock;
@@ -15,7 +15,7 @@ pub enum Phase {
     Drain,
 }
 
-/// What a window measured besides latencies.
+/// What a phases measured besides latencies.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// How long it was, ns.
@@ -32,7 +32,7 @@ pub struct Measured {
 
 /// Leads a run through its phases. Times are the run's clock, ns.
 #[derive(Debug)]
-pub struct Window {
+pub struct Phases {
     phase: Phase,
     pids: Vec<u32>,
     beside: Vec<(String, Vec<u32>)>,
@@ -44,17 +44,17 @@ pub struct Window {
     measured: Measured,
 }
 
-impl Window {
+impl Phases {
     /// Begins at `now` with `warmup` ns; `length` ns are then measured, with what `pids` use.
-    pub fn begin(now: u64, warmup: u64, length: u64, pids: &[u32]) -> Window {
+    pub fn begin(now: u64, warmup: u64, length: u64, pids: &[u32]) -> Phases {
         let (open, close) = (now + warmup, u64::MAX);
         let measured = Measured::default();
         let (phase, pids, beside, before) = (Phase::Warmup, pids.to_vec(), Vec::new(), None);
-        Window { phase, pids, beside, length, open, close, before, measured }
+        Phases { phase, pids, beside, length, open, close, before, measured }
     }
 
     /// Measures what these use as well, those of one name together.
-    pub fn with_beside(mut self, beside: &[(String, u32)]) -> Window {
+    pub fn with_beside(mut self, beside: &[(String, u32)]) -> Phases {
         for (name, pid) in beside {
             match self.beside.iter_mut().find(|(known, _)| known == name) {
                 Some((_, pids)) => pids.push(*pid),
@@ -110,7 +110,7 @@ impl Window {
             Phase::Warmup => {
                 let beside: Result<_, _> = self.beside.iter().map(|(_, pids)| Sample::take(pids)).collect();
                 self.before = Some(([Sample::take(&self.pids)?, Sample::take(&own)?], beside?));
-                // Sampling takes a moment; nothing that was due in it counts.
+                // Sampling takes a interval; nothing that was due in it counts.
                 self.open = clock.now();
                 self.close = self.open.saturating_add(self.length);
                 self.phase = Phase::Measured;
@@ -153,32 +153,32 @@ mod tests {
     #[test]
     fn only_what_began_while_measuring_counts() {
         let clock = Clock::start();
-        let mut window = Window::begin(clock.now(), 1_000_000, 5_000_000, &[]);
-        assert!(!window.holds(clock.now()));
+        let mut phases = Phases::begin(clock.now(), 1_000_000, 5_000_000, &[]);
+        assert!(!phases.holds(clock.now()));
         let mut entered = Vec::new();
-        while window.phase() != Phase::Drain {
-            if window.advance(&clock).unwrap() {
-                entered.push((window.phase(), clock.now()));
+        while phases.phase() != Phase::Drain {
+            if phases.advance(&clock).unwrap() {
+                entered.push((phases.phase(), clock.now()));
             }
         }
         assert_eq!(entered.iter().map(|e| e.0).collect::<Vec<_>>(), [Phase::Measured, Phase::Drain]);
-        assert!(window.holds(entered[0].1));
-        assert!(!window.holds(0) && !window.holds(entered[1].1));
-        assert!(window.into_measured().nanoseconds >= 5_000_000);
+        assert!(phases.holds(entered[0].1));
+        assert!(!phases.holds(0) && !phases.holds(entered[1].1));
+        assert!(phases.into_measured().nanoseconds >= 5_000_000);
     }
 
     #[test]
     fn what_is_done_before_its_time_ends_the_window() {
         let clock = Clock::start();
-        let mut window = Window::begin(clock.now(), 0, u64::MAX, &[]);
-        window.finish(0);
-        while window.phase() != Phase::Measured {
-            window.advance(&clock).unwrap();
+        let mut phases = Phases::begin(clock.now(), 0, u64::MAX, &[]);
+        phases.finish(0);
+        while phases.phase() != Phase::Measured {
+            phases.advance(&clock).unwrap();
         }
-        assert!(!window.advance(&clock).unwrap());
-        window.finish(clock.now());
-        while window.phase() != Phase::Drain {
-            window.advance(&clock).unwrap();
+        assert!(!phases.advance(&clock).unwrap());
+        phases.finish(clock.now());
+        while phases.phase() != Phase::Drain {
+            phases.advance(&clock).unwrap();
         }
     }
 }

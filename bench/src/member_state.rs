@@ -2,7 +2,7 @@
 
 /// One member's place in a conversation.
 #[derive(Clone, Debug)]
-pub struct Seat {
+pub struct MemberState {
     /// The seq up to which this member has all; its own messages are never pushed to it and count as had.
     pub last_seq: u64,
     /// Its own messages above that, rising.
@@ -15,10 +15,10 @@ pub struct Seat {
     pub acks: u64,
 }
 
-impl Seat {
+impl MemberState {
     /// A member who has all up to `last_seq`.
-    pub fn new(last_seq: u64) -> Seat {
-        Seat { last_seq, own: Vec::new(), repeats_to: 0, unacknowledged: 0, acks: 0 }
+    pub fn new(last_seq: u64) -> MemberState {
+        MemberState { last_seq, own: Vec::new(), repeats_to: 0, unacknowledged: 0, acks: 0 }
     }
 
     /// A message of this member itself is stored at `seq`.
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn own_messages_leave_no_hole_and_others_must_not() {
-        let mut seat = Seat::new(0);
+        let mut seat = MemberState::new(0);
         // The reply to an own message may come before the messages below it.
         seat.note_own(3);
         seat.note_own(2);
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn after_a_return_what_was_had_may_come_again_and_nothing_else() {
-        let mut seat = Seat::new(4);
+        let mut seat = MemberState::new(4);
         seat.note_own(7);
         assert!(!seat.is_repeat(4), "it has not been away");
         seat.note_return();

@@ -2,12 +2,12 @@
 
 /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
-    /// Dice that fall as `seed` says.
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
+impl Rng {
+    /// Rng that fall as `seed` says.
+    pub fn new(seed: u64) -> Rng {
+        Rng(seed)
     }
 
     fn roll(&mut self) -> u64 {
@@ -43,8 +43,8 @@ mod tests {
     #[test]
     fn a_seed_repeats_its_rolls_and_weights_are_kept() {
         let rolls = |seed| {
-            let mut dice = Dice::new(seed);
-            (0..10_000).map(|_| dice.choose(&[60, 0, 30, 10])).collect::<Vec<_>>()
+            let mut rng = Rng::new(seed);
+            (0..10_000).map(|_| rng.choose(&[60, 0, 30, 10])).collect::<Vec<_>>()
         };
         assert_eq!(rolls(7), rolls(7));
         assert_ne!(rolls(7), rolls(8));

@@ -1,7 +1,7 @@
 //! What a relay makes of an object of the legacy stream.
 
-use super::direct::{Directory, spoil};
-use super::fault::Wrong;
+use super::directory::{Directory, inject};
+use super::fault::FaultKind;
 use crate::connection::Connection;
 use crate::legacy::{Object, msgid, put, read};
 use serde_json::{Value, json};
@@ -21,19 +21,19 @@ pub(super) fn handle(
     dirty: &mut Vec<usize>,
 ) -> bool {
     match read(object) {
-        Object::Chat(heard) => {
-            let wrong = directory.next_wrong();
-            if wrong == Some(Wrong::Disconnect) || directory.user_of(key) != Some(heard.from) {
+        Object::Chat(received) => {
+            let wrong = directory.next_fault();
+            if wrong == Some(FaultKind::Disconnect) || directory.user_of(key) != Some(received.from) {
                 return false;
             }
-            let Some(peer) = directory.connection_of(heard.place) else { return true };
+            let Some(peer) = directory.connection_of(received.place) else { return true };
             let out = connections[peer].output();
             let start = out.len();
             out.extend_from_slice(object);
             out.push(0);
-            let held = held.entry(heard.place).or_default();
+            let held = held.entry(received.place).or_default();
             if wrong.is_some() || held.is_some() {
-                spoil(out, start, wrong, held, b"\",\"msgid\":");
+                inject(out, start, wrong, held, b"\",\"msgid\":");
             }
             dirty.push(peer);
             true

@@ -4,12 +4,12 @@
 //! one turn makes for one connection goes out in one write.
 
 use crate::clock::{Alarm, Clock, MILLISECOND, SECOND, timeout};
-use crate::connection::{Connection, Next, Scratch, Unit};
+use crate::connection::{Connection, Next, ReadBuffer, Unit};
+use crate::endpoints::Endpoints;
 use crate::error::Error;
+use crate::error_counts::ErrorCounts;
 use crate::interrupt;
 use crate::measure::{Meter, Phase};
-use crate::target::Target;
-use crate::trouble::Trouble;
 use mio::{Events, Poll, Token};
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
@@ -21,23 +21,23 @@ const ALARM: Token = Token(usize::MAX);
 /// How long to listen on for doubles after everything has arrived.
 const QUIET: u64 = 200 * MILLISECOND;
 
-/// What a workload does inside a [`Rig`]. Times are the rig's clock, ns.
+/// What a workload does inside a [`EventLoop`]. Times are the event_loop's clock, ns.
 pub trait Load {
     /// Does what is due by `now`. In the drain phase no new load is to be made.
-    fn turn(&mut self, rig: &mut Rig, now: u64);
+    fn turn(&mut self, event_loop: &mut EventLoop, now: u64);
 
     /// The measured phase has ended: what was due before `close` is sent all the same, however late; to leave it out
     /// would flatter the latencies.
-    fn finish(&mut self, _rig: &mut Rig, _close: u64) {}
+    fn finish(&mut self, _rig: &mut EventLoop, _close: u64) {}
 
     /// Something came on connection `number`. It may close connections; it begins new ones in its next turn only.
-    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64);
+    fn handle(&mut self, event_loop: &mut EventLoop, number: usize, unit: Unit<'_>, now: u64);
 
     /// What one read brought on connection `number` was handled.
-    fn after_read(&mut self, _rig: &mut Rig, _number: usize, _now: u64) {}
+    fn after_read(&mut self, _rig: &mut EventLoop, _number: usize, _now: u64) {}
 
     /// Connection `number` was lost. Whether that is part of the load.
-    fn handle_lost(&mut self, _rig: &mut Rig, _number: usize) -> bool {
+    fn handle_lost(&mut self, _rig: &mut EventLoop, _number: usize) -> bool {
         false
     }
 
@@ -60,15 +60,15 @@ pub trait Load {
 
 /// The connections of a run, and what they are measured by.
 #[derive(Debug)]
-pub struct Rig {
+pub struct EventLoop {
     poll: Poll,
     /// The run's clock.
     pub clock: Clock,
     pub meter: Meter,
     pub connections: Vec<Connection>,
     dialect: Dialect,
-    target: Target,
-    /// Connections that were begun by [`Rig::open`], for the choice of where they come from.
+    endpoints: Endpoints,
+    /// Connections that were begun by [`EventLoop::open`], for the choice of where they come from.
     opened: u64,
     /// Connections that have something to write.
     dirty: Vec<usize>,
@@ -76,12 +76,17 @@ pub struct Rig {
     interrupts: u32,
 }
 
-impl Rig {
-    /// A rig without connections.
-    pub fn new(target: Target, dialect: Dialect, clock: Clock, meter: Meter) -> Result<Rig, Error> {
+impl EventLoop {
+    /// A event_loop without connections.
+    pub fn new(
+        endpoints: Endpoints,
+        dialect: Dialect,
+        clock: Clock,
+        meter: Meter,
+    ) -> Result<EventLoop, Error> {
         let poll = Poll::new().map_err(|error| Error::io("make a poll", error))?;
         let (connections, dirty) = (Vec::new(), Vec::new());
-        Ok(Rig { poll, clock, meter, connections, dialect, target, opened: 0, dirty, interrupts: 0 })
+        Ok(EventLoop { poll, clock, meter, connections, dialect, endpoints, opened: 0, dirty, interrupts: 0 })
     }
 
     /// Which dialect is spoken.
@@ -111,7 +116,7 @@ impl Rig {
     pub fn open(&mut self, number: usize) -> io::Result<()> {
         self.opened += 1;
         let from = self.connections.len() as u64 + self.opened;
-        let connection = Connection::begin(self.target.begin(from)?, self.poll.registry(), Token(number))?;
+        let connection = Connection::begin(self.endpoints.begin(from)?, self.poll.registry(), Token(number))?;
         match self.connections.get_mut(number) {
             Some(place) => *place = connection,
             None => self.connections.push(connection),
@@ -144,22 +149,22 @@ impl Rig {
     pub fn run(&mut self, load: &mut impl Load, drain: u64) -> Result<(), Error> {
         let alarm = Alarm::new(self.poll.registry(), ALARM);
         let mut alarm = alarm.map_err(|error| Error::io("make a timer", error))?;
-        let (mut events, mut scratch) = (Events::with_capacity(1024), Scratch::default());
+        let (mut events, mut buffer) = (Events::with_capacity(1024), ReadBuffer::default());
         let (mut deadline, mut quiet_since) = (u64::MAX, None);
         loop {
-            if self.meter.advance(&self.clock)? && self.meter.window().phase() == Phase::Drain {
-                load.finish(self, self.meter.window().close());
+            if self.meter.advance(&self.clock)? && self.meter.phases().phase() == Phase::Drain {
+                load.finish(self, self.meter.phases().close());
                 deadline = self.clock.now() + drain;
             }
             let now = self.clock.now();
             load.turn(self, now);
             if load.is_hopeless() {
-                self.meter.window_mut().finish(now);
+                self.meter.phases_mut().finish(now);
             }
             if interrupt::count() > self.interrupts {
                 // One after another: two that come together end what is measured and the drain.
                 self.interrupts += 1;
-                match self.meter.window().phase() {
+                match self.meter.phases().phase() {
                     Phase::Warmup => {
                         return Err(Error::Usage("ended before anything was measured".to_owned()));
                     }
@@ -170,7 +175,7 @@ impl Rig {
                     }
                 }
             }
-            if self.meter.window().phase() == Phase::Drain {
+            if self.meter.phases().phase() == Phase::Drain {
                 if load.has_open() {
                     quiet_since = None;
                 } else {
@@ -196,7 +201,7 @@ impl Rig {
                 let Token(number) = event.token();
                 let mut is_readable = self.connections[number].handle(event);
                 while is_readable {
-                    is_readable = self.read(load, number, &mut scratch);
+                    is_readable = self.read(load, number, &mut buffer);
                 }
                 // It may be writable again.
                 if self.connections[number].can_flush() {
@@ -208,11 +213,11 @@ impl Rig {
 
     /// Reads once from a connection. Whether there may be more.
     #[inline]
-    fn read(&mut self, load: &mut impl Load, number: usize, scratch: &mut Scratch) -> bool {
-        let next = self.connections[number].fill(scratch);
+    fn read(&mut self, load: &mut impl Load, number: usize, buffer: &mut ReadBuffer) -> bool {
+        let next = self.connections[number].fill(buffer);
         let now = self.clock.now();
         let is_well = loop {
-            match scratch.next(self.dialect) {
+            match buffer.next(self.dialect) {
                 Ok(Some(unit)) => load.handle(self, number, unit, now),
                 Ok(None) => break true,
                 Err(_) => break false,
@@ -226,7 +231,7 @@ impl Rig {
             self.lose(load, number);
             return false;
         }
-        self.connections[number].keep(scratch);
+        self.connections[number].keep(buffer);
         load.after_read(self, number, now);
         next == Next::Read
     }
@@ -251,7 +256,7 @@ impl Rig {
         if self.connections[number].is_open() {
             self.connections[number].close();
             if !load.handle_lost(self, number) {
-                self.meter.trouble.note(Trouble::DISCONNECTED);
+                self.meter.errors.note(ErrorCounts::DISCONNECTED);
             }
         }
     }

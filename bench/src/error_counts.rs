@@ -7,26 +7,26 @@ use wire::Refusal;
 
 /// What went wrong besides messages, by name: refusals by their error, lost connections, pushes that end a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble(BTreeMap<Cow<'static, str>, u64>);
+pub struct ErrorCounts(BTreeMap<Cow<'static, str>, u64>);
 
-/// What some of it means, and what to do about it: by name.
+/// What some of it cheapest_login, and what to do about it: by name.
 const HINTS: &[(&str, &str)] = &[
     ("RATE_LIMITED", "start the server with limits.messages_per_second=0"),
     ("TOKEN_INVALID", "a login by password makes the tokens of a file of accounts invalid"),
     (
-        Trouble::OVERRUN,
+        ErrorCounts::OVERRUN,
         "too much was outstanding, and the load was ended: the server, or this generator, cannot keep up with this rate",
     ),
-    (Trouble::SERVER_ENDED, "a process of --server-pid has ended; what it used is not known"),
-    (Trouble::BESIDE_ENDED, "a process of --beside has ended; what it used is not known"),
-    (Trouble::DISCONNECTED, "the server has closed connections, or has ended: its log says why"),
+    (ErrorCounts::SERVER_ENDED, "a process of --server-pid has ended; what it used is not known"),
+    (ErrorCounts::BESIDE_ENDED, "a process of --beside has ended; what it used is not known"),
+    (ErrorCounts::DISCONNECTED, "the server has closed connections, or has ended: its log says why"),
     (
-        Trouble::CANNOT_CONNECT,
+        ErrorCounts::CANNOT_CONNECT,
         "this machine has no port or descriptor left for the generator (ulimit -n, --processes)",
     ),
 ];
 
-impl Trouble {
+impl ErrorCounts {
     /// A connection ended before the run did.
     pub const DISCONNECTED: &'static str = "disconnected";
     /// A process that `--server-pid` names was gone before the end.
@@ -68,7 +68,7 @@ impl Trouble {
     }
 
     /// Adds another one's counts.
-    pub fn add(&mut self, other: &Trouble) {
+    pub fn add(&mut self, other: &ErrorCounts) {
         for (name, count) in &other.0 {
             *self.0.entry(name.clone()).or_default() += count;
         }

@@ -1,4 +1,4 @@
-//! A few users who talk with each other, and everything that each of them said and heard.
+//! A few users who messaging with each other, and everything that each of them said and received.
 //!
 //! ```text
 //!   lane:     members --- threads: conversations; a seat is one member's place in one
@@ -6,21 +6,20 @@
 //!             senders --> channels: what one sender says in one thread, with the ledger of it
 //! ```
 //!
-//! Pairs, groups and circles are lanes of different shape; what is checked is the same for all.
+//! Pairs, groups and circles are lanes of different scanner; what is checked is the same for all.
 
 use crate::accounts::Account;
 use crate::clock::MILLISECOND;
+use crate::error_counts::ErrorCounts;
+use crate::event_loop::EventLoop;
+use crate::lane_setup::{ConversationSpec, Opened};
 use crate::ledger::{Awaits, Faults, Ledger, REQUESTS};
 use crate::legacy::{self, Object};
-use crate::message::{Answer, Heard, Origin, Outgoing, Padding, Place, answer, hear};
-use crate::opening::{Opened, Spec};
-use crate::rig::Rig;
-use crate::seat::Seat;
-use crate::trouble::Trouble;
+use crate::member_state::MemberState;
+use crate::message::{Answer, MessageTemplate, Origin, Padding, Place, Received, answer, read_message};
 use serde_json::Value;
 use std::collections::VecDeque;
-use wire::timeline;
-use wire::{Command, ConversationId, Dialect, Errno, Seq};
+use wire::{Command, ConversationId, Dialect, Errno, Seq, timeline};
 
 /// A client acknowledges every this many messages, or ...
 const ACK_MESSAGES: u32 = 64;
@@ -57,7 +56,7 @@ struct AckDue {
 
 /// What all lanes of a run share.
 #[derive(Debug)]
-pub struct Common {
+pub struct RunState {
     /// What messages are padded with.
     pub padding: Padding,
     /// Senders that may have room: lane and sender.
@@ -66,10 +65,10 @@ pub struct Common {
     acks_due: VecDeque<AckDue>,
 }
 
-impl Common {
+impl RunState {
     /// For messages of `size` bytes.
-    pub fn new(size: usize) -> Common {
-        Common { padding: Padding::new(size), ready: Vec::new(), acks_due: VecDeque::new() }
+    pub fn new(size: usize) -> RunState {
+        RunState { padding: Padding::new(size), ready: Vec::new(), acks_due: VecDeque::new() }
     }
 
     /// When the next ACK is due.
@@ -78,23 +77,23 @@ impl Common {
     }
 
     /// Acknowledges what has waited long enough.
-    pub fn acknowledge_due(&mut self, lanes: &mut [Lane], rig: &mut Rig, now: u64) {
+    pub fn acknowledge_due(&mut self, lanes: &mut [Lane], event_loop: &mut EventLoop, now: u64) {
         while let Some(due) = self.acks_due.front().copied().filter(|due| due.at <= now) {
             self.acks_due.pop_front();
             let lane = &mut lanes[due.lane as usize];
             let (thread, member) = (due.thread as usize, due.member as usize);
             if lane.threads[thread].seats[member].acks == due.acks {
-                lane.acknowledge(rig, thread, member);
+                lane.acknowledge(event_loop, thread, member);
             }
         }
     }
 }
 
-/// A few users who talk with each other.
+/// A few users who messaging with each other.
 #[derive(Debug)]
 pub struct Lane {
     number: u32,
-    /// The rig's number of its first member's connection.
+    /// The event_loop's number of its first member's connection.
     pub first: usize,
     /// Its members, in the order of their connections.
     pub members: Vec<Account>,
@@ -110,14 +109,14 @@ pub struct Lane {
     has_returns: bool,
     back_since: Vec<u64>,
     faults: Faults,
-    making: Making,
+    making: LaneOptions,
 }
 
 #[derive(Debug)]
 pub struct Thread {
     /// Its id; 0 in a direct chat of the legacy dialect.
     pub conversation: ConversationId,
-    seats: Vec<Seat>,
+    seats: Vec<MemberState>,
 }
 
 /// One who says something.
@@ -133,7 +132,7 @@ pub struct Sender {
     pub left: u64,
     /// The server asked not to be sent to before.
     pub held_until: u64,
-    /// It waits in [`Common::ready`].
+    /// It waits in [`RunState::ready`].
     pub is_ready: bool,
 }
 
@@ -142,13 +141,13 @@ struct Channel {
     sender: usize,
     thread: usize,
     origin: Origin,
-    outgoing: Outgoing,
+    template: MessageTemplate,
     ledger: Ledger,
 }
 
 /// How lanes are made.
 #[derive(Clone, Copy, Debug)]
-pub struct Making {
+pub struct LaneOptions {
     pub dialect: Dialect,
     /// Whether the receivers are absent: nothing waits for them.
     pub absent: bool,
@@ -157,14 +156,14 @@ pub struct Making {
 }
 
 impl Lane {
-    /// A lane of users who are connected from the rig's connection `first` on. `channels` were made for other lanes.
+    /// A lane of users who are connected from the event_loop's connection `first` on. `channels` were made for other lanes.
     pub fn new(
         number: u32,
         first: usize,
         opened: Opened,
-        specs: &[Spec],
+        specs: &[ConversationSpec],
         padding: &Padding,
-        making: Making,
+        making: LaneOptions,
     ) -> Lane {
         let Opened { accounts: members, threads: found } = opened;
         let mut lane = Lane {
@@ -182,7 +181,7 @@ impl Lane {
             members,
         };
         for (spec, (conversation, last_seq)) in specs.iter().zip(found) {
-            let seats = vec![Seat::new(last_seq); lane.members.len()];
+            let seats = vec![MemberState::new(last_seq); lane.members.len()];
             lane.threads.push(Thread { conversation, seats });
             for &member in &spec.senders {
                 lane.add_channel(lane.threads.len() - 1, member, spec, padding);
@@ -191,7 +190,7 @@ impl Lane {
         lane
     }
 
-    fn add_channel(&mut self, thread: usize, member: usize, spec: &Spec, padding: &Padding) {
+    fn add_channel(&mut self, thread: usize, member: usize, spec: &ConversationSpec, padding: &Padding) {
         let making = self.making;
         let sender = self.senders.iter().position(|sender| sender.member == member);
         let sender = sender.unwrap_or_else(|| {
@@ -214,16 +213,16 @@ impl Lane {
         let number = self.first_channel + channel as u32;
         let origin = Origin::new(number, account.id, &account.name, place, making.run);
         let awaits = match making {
-            Making { absent: false, dialect: Dialect::Tlv, .. } => Awaits::Both,
-            Making { absent: true, dialect: Dialect::Tlv, .. } => Awaits::Reply,
-            Making { absent: false, dialect: Dialect::Legacy, .. } => Awaits::Delivery,
-            Making { absent: true, dialect: Dialect::Legacy, .. } => Awaits::Nothing,
+            LaneOptions { absent: false, dialect: Dialect::Tlv, .. } => Awaits::Both,
+            LaneOptions { absent: true, dialect: Dialect::Tlv, .. } => Awaits::Reply,
+            LaneOptions { absent: false, dialect: Dialect::Legacy, .. } => Awaits::Delivery,
+            LaneOptions { absent: true, dialect: Dialect::Legacy, .. } => Awaits::Nothing,
         };
         let audience = if spec.pair.is_some() { 1 } else { self.members.len() as u32 - 1 };
         self.channels.push(Channel {
             sender,
             thread,
-            outgoing: Outgoing::new(&origin, making.dialect, padding),
+            template: MessageTemplate::new(&origin, making.dialect, padding),
             ledger: Ledger::new(awaits, self.members.len(), audience),
             origin,
         });
@@ -274,16 +273,23 @@ impl Lane {
 
     /// `sender` says something, which counts from `at`, in the channel that has its turn.
     #[inline]
-    pub fn send(&mut self, rig: &mut Rig, sender: usize, at: u64, padding: &Padding) {
+    pub fn send(&mut self, event_loop: &mut EventLoop, sender: usize, at: u64, padding: &Padding) {
         let turn = self.senders[sender].turn;
         self.senders[sender].turn =
             if turn + 1 == self.senders[sender].channels.len() { 0 } else { turn + 1 };
-        self.send_in(rig, sender, turn, at, padding);
+        self.send_in(event_loop, sender, turn, at, padding);
     }
 
     /// `sender` says something in the channel that is its `turn`th.
     #[inline]
-    pub fn send_in(&mut self, rig: &mut Rig, sender: usize, turn: usize, at: u64, padding: &Padding) {
+    pub fn send_in(
+        &mut self,
+        event_loop: &mut EventLoop,
+        sender: usize,
+        turn: usize,
+        at: u64,
+        padding: &Padding,
+    ) {
         let sender = &mut self.senders[sender];
         let number = sender.channels[turn];
         sender.left -= 1;
@@ -291,16 +297,16 @@ impl Lane {
         let before = channel.ledger.outstanding();
         let counter = channel.ledger.send(at);
         sender.outstanding += channel.ledger.outstanding() - before;
-        let out = rig.output(self.first + sender.member);
-        channel.outgoing.encode(request_of(number, counter), counter, at, padding, out);
+        let out = event_loop.output(self.first + sender.member);
+        channel.template.encode(request_of(number, counter), counter, at, padding, out);
     }
 
     /// The reply to a SEND of `member` came.
     #[inline]
     pub fn handle_reply(
         &mut self,
-        rig: &mut Rig,
-        common: &mut Common,
+        event_loop: &mut EventLoop,
+        common: &mut RunState,
         member: usize,
         (request, value): (u32, &[u8]),
         now: u64,
@@ -308,7 +314,7 @@ impl Lane {
         let (number, counter) = parts_of(request);
         let known = self.channels.get_mut(number);
         let Some(channel) = known.filter(|channel| self.senders[channel.sender].member == member) else {
-            return rig.meter.trouble.note(Trouble::UNEXPECTED);
+            return event_loop.meter.errors.note(ErrorCounts::UNEXPECTED);
         };
         let before = channel.ledger.outstanding();
         match answer(value) {
@@ -316,17 +322,17 @@ impl Lane {
                 if conversation == self.threads[channel.thread].conversation =>
             {
                 if let Some(at) = channel.ledger.handle_stored(counter, seq) {
-                    rig.meter.record_ack(at, now);
+                    event_loop.meter.record_ack(at, now);
                     self.threads[channel.thread].seats[member].note_own(seq);
                 }
             }
             Answer::Refused(refusal) => {
                 channel.ledger.handle_refused(counter, refusal.errno == Errno::Unavailable);
-                rig.meter.trouble.note_refusal(&refusal);
+                event_loop.meter.errors.note_refusal(&refusal);
                 let pause = refusal.retry_after_ms.map_or(HOLD_BACK, |ms| ms * MILLISECOND);
                 self.senders[channel.sender].held_until = now + pause;
             }
-            Answer::Stored(..) | Answer::Wrong => channel.ledger.handle_stray_reply(),
+            Answer::Stored(..) | Answer::FaultKind => channel.ledger.handle_stray_reply(),
         }
         let done = before - channel.ledger.outstanding();
         let sender = channel.sender;
@@ -337,15 +343,17 @@ impl Lane {
     #[inline]
     pub fn handle_message(
         &mut self,
-        rig: &mut Rig,
-        common: &mut Common,
+        event_loop: &mut EventLoop,
+        common: &mut RunState,
         member: usize,
         value: &[u8],
         now: u64,
     ) {
         let size = common.padding.size();
-        let heard = hear(value, size, |heard| self.handle_heard(rig, common, member, heard, now));
-        if heard.is_none() {
+        let received = read_message(value, size, |received| {
+            self.handle_received(event_loop, common, member, received, now)
+        });
+        if received.is_none() {
             self.faults.wrong_content += 1;
         }
     }
@@ -354,59 +362,59 @@ impl Lane {
     #[inline]
     pub fn handle_object(
         &mut self,
-        rig: &mut Rig,
-        common: &mut Common,
+        event_loop: &mut EventLoop,
+        common: &mut RunState,
         member: usize,
         object: &[u8],
         now: u64,
     ) -> Option<Value> {
         match legacy::read(object) {
-            Object::Chat(heard) => self.handle_heard(rig, common, member, heard, now),
-            Object::Other(value) => match legacy::chat_by_type(&value) {
-                Some(heard) => self.handle_heard(rig, common, member, heard, now),
+            Object::Chat(received) => self.handle_received(event_loop, common, member, received, now),
+            Object::Other(value) => match legacy::decode_chat(&value) {
+                Some(received) => self.handle_received(event_loop, common, member, received, now),
                 None => return Some(value),
             },
-            Object::Broken => rig.meter.trouble.note(Trouble::UNEXPECTED),
+            Object::Broken => event_loop.meter.errors.note(ErrorCounts::UNEXPECTED),
         }
         None
     }
 
     #[inline]
-    fn handle_heard(
+    fn handle_received(
         &mut self,
-        rig: &mut Rig,
-        common: &mut Common,
+        event_loop: &mut EventLoop,
+        common: &mut RunState,
         member: usize,
-        heard: Heard<'_>,
+        received: Received<'_>,
         now: u64,
     ) {
-        if self.has_returns && heard.seq != 0 && self.is_repeat(member, heard.place, heard.seq) {
+        if self.has_returns && received.seq != 0 && self.is_repeat(member, received.place, received.seq) {
             return;
         }
-        let stamp = heard.stamp(&common.padding);
+        let stamp = received.stamp(&common.padding);
         let number =
             stamp.map_or(usize::MAX, |stamp| stamp.channel.wrapping_sub(self.first_channel) as usize);
         let (Some(stamp), Some(channel)) = (stamp, self.channels.get_mut(number)) else {
             self.faults.wrong_content += 1;
             return;
         };
-        if !heard.is_from(&channel.origin) {
+        if !received.is_from(&channel.origin) {
             self.faults.wrong_content += 1;
             return;
         }
         let (before, sender, thread) = (channel.ledger.outstanding(), channel.sender, channel.thread);
-        if !channel.ledger.handle_delivered(member, stamp.counter, stamp.at, heard.seq) {
+        if !channel.ledger.handle_delivered(member, stamp.counter, stamp.at, received.seq) {
             return;
         }
         if stamp.at < self.back_since[member] {
             // It waited for its receiver: that time is nobody's fault.
-            rig.meter.count_done();
+            event_loop.meter.count_done();
         } else {
-            rig.meter.record_done(stamp.at, now);
+            event_loop.meter.record_done(stamp.at, now);
         }
         let done = before - channel.ledger.outstanding();
-        if heard.seq != 0 {
-            self.handle_seq(rig, common, (thread, member), heard.seq, now);
+        if received.seq != 0 {
+            self.handle_seq(event_loop, common, (thread, member), received.seq, now);
         }
         self.release(common, sender, done);
     }
@@ -415,8 +423,8 @@ impl Lane {
     #[inline]
     fn handle_seq(
         &mut self,
-        rig: &mut Rig,
-        common: &mut Common,
+        event_loop: &mut EventLoop,
+        common: &mut RunState,
         (thread, member): (usize, usize),
         seq: u64,
         now: u64,
@@ -425,7 +433,7 @@ impl Lane {
         self.faults.wrong_seq += u64::from(!seat.note_pushed(seq));
         seat.unacknowledged += 1;
         if seat.unacknowledged >= ACK_MESSAGES {
-            self.acknowledge(rig, thread, member);
+            self.acknowledge(event_loop, thread, member);
         } else if seat.unacknowledged == 1 {
             let (at, lane, acks) = (now + ACK_DELAY, self.number, seat.acks);
             common.acks_due.push_back(AckDue {
@@ -440,7 +448,7 @@ impl Lane {
 
     /// `done` messages of `sender` are no longer outstanding.
     #[inline]
-    fn release(&mut self, common: &mut Common, sender: usize, done: usize) {
+    fn release(&mut self, common: &mut RunState, sender: usize, done: usize) {
         if done > 0 {
             let number = sender as u32;
             let sender = &mut self.senders[sender];
@@ -451,13 +459,13 @@ impl Lane {
         }
     }
 
-    fn acknowledge(&mut self, rig: &mut Rig, thread: usize, member: usize) {
+    fn acknowledge(&mut self, event_loop: &mut EventLoop, thread: usize, member: usize) {
         let conversation = self.threads[thread].conversation;
         let seat = &mut self.threads[thread].seats[member];
         let seq = Seq(seat.last_seq);
         (seat.unacknowledged, seat.acks) = (0, seat.acks + 1);
-        Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq }))
-            .encode(0, rig.output(self.first + member));
+        let cursor = timeline::Cursor { conversation, seq };
+        Command::Timeline(timeline::Request::Ack(cursor)).encode(0, event_loop.output(self.first + member));
     }
 
     /// Whether something may still come.

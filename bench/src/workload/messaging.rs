@@ -1,20 +1,20 @@
 //! Users who send to each other as fast as a window allows, or at an even pace: pairs and groups.
 
-use super::{Part, Stage, handle_push};
+use super::{Measurement, Setup, handle_push};
 use crate::accounts::{Account, random};
 use crate::args::workload::{GroupArgs, PaceArgs, PairsArgs};
+use crate::client::Client;
 use crate::clock::{SECOND, nanoseconds};
 use crate::connection::Unit;
 use crate::error::Error;
-use crate::lane::{Common, Lane, Making};
+use crate::error_counts::ErrorCounts;
+use crate::event_loop::{EventLoop, Load};
+use crate::lane::{Lane, LaneOptions, RunState};
+use crate::lane_setup::{ConversationSpec, open};
 use crate::ledger::Faults;
 use crate::legacy;
 use crate::measure::{Phase, Tally};
-use crate::opening::{Spec, open};
-use crate::rig::{Load, Rig};
 use crate::schedule::Schedule;
-use crate::session::Session;
-use crate::trouble::Trouble;
 use serde_json::Value;
 use std::iter;
 use std::sync::Arc;
@@ -38,11 +38,11 @@ pub enum Pace {
 
 /// Lanes of users who send.
 #[derive(Debug)]
-pub struct Talk {
+pub struct Messaging {
     pub lanes: Vec<Lane>,
-    pub common: Common,
+    pub common: RunState,
     pace: Pace,
-    /// The rig's number of the first connection.
+    /// The event_loop's number of the first connection.
     first: usize,
     /// Lane and member of each connection: a look costs less than a division.
     seats: Vec<(u32, u32)>,
@@ -56,61 +56,61 @@ pub struct Talk {
 }
 
 /// Runs the workload `pairs`.
-pub fn pairs(stage: &Stage<'_>, args: &PairsArgs) -> Result<Vec<Part>, Error> {
+pub fn pairs(setup: &Setup<'_>, args: &PairsArgs) -> Result<Vec<Measurement>, Error> {
     let specs = match args.conversations {
-        1 => vec![Spec::direct(0, 1)],
-        many => vec![Spec::group(1); many as usize],
+        1 => vec![ConversationSpec::direct(0, 1)],
+        many => vec![ConversationSpec::group(1); many as usize],
     };
-    run(stage, &args.pace, 2, &specs, args.pairs, args.size, ["message", "delivery"])
+    run(setup, &args.pace, 2, &specs, args.pairs, args.size, ["message", "delivery"])
 }
 
 /// Runs the workload `group`.
-pub fn group(stage: &Stage<'_>, args: &GroupArgs) -> Result<Vec<Part>, Error> {
+pub fn group(setup: &Setup<'_>, args: &GroupArgs) -> Result<Vec<Measurement>, Error> {
     let (members, senders) = (args.members as usize, args.senders as usize);
-    let specs = [Spec::group(senders)];
-    run(stage, &args.pace, members, &specs, args.groups, args.size, ["delivery", "delivery"])
+    let specs = [ConversationSpec::group(senders)];
+    run(setup, &args.pace, members, &specs, args.groups, args.size, ["delivery", "delivery"])
 }
 
 fn run(
-    stage: &Stage<'_>,
+    setup: &Setup<'_>,
     pace: &PaceArgs,
     members: usize,
-    specs: &[Spec],
+    specs: &[ConversationSpec],
     lanes: u32,
     size: u32,
     [unit, latency]: [&'static str; 2],
-) -> Result<Vec<Part>, Error> {
-    let accounts = stage.accounts(lanes * members as u32)?;
-    let base = stage.base(accounts.len() as u32)?;
-    let pending = Talk::set_up(stage, &accounts, members, specs, size as usize, false)?;
-    stage.ready()?;
-    let mut rig = stage.rig(unit, stage.warmup(), stage.length())?;
-    let mut talk = pending.adopt(&mut rig)?;
-    talk.begin(pace, rig.clock.now(), nanoseconds(stage.common.ramp))?;
-    rig.run(&mut talk, stage.drain())?;
-    let tally = talk.tally(rig);
-    Ok(vec![Part { base, ..Part::new("", unit, latency, tally) }])
+) -> Result<Vec<Measurement>, Error> {
+    let accounts = setup.accounts(lanes * members as u32)?;
+    let base = setup.base(accounts.len() as u32)?;
+    let pending = Messaging::set_up(setup, &accounts, members, specs, size as usize, false)?;
+    setup.ready()?;
+    let mut event_loop = setup.event_loop(unit, setup.warmup(), setup.length())?;
+    let mut messaging = pending.adopt(&mut event_loop)?;
+    messaging.begin(pace, event_loop.clock.now(), nanoseconds(setup.common.ramp))?;
+    event_loop.run(&mut messaging, setup.drain())?;
+    let tally = messaging.tally(event_loop);
+    Ok(vec![Measurement { base, ..Measurement::new("", unit, latency, tally) }])
 }
 
-/// Lanes that are set up and have no rig yet.
+/// Lanes that are set up and have no event_loop yet.
 pub struct Pending {
-    talk: Talk,
-    sessions: Vec<Session>,
+    messaging: Messaging,
+    clients: Vec<Client>,
 }
 
-impl Talk {
+impl Messaging {
     /// Logs `accounts` in, `members` to a lane, and opens their conversations. `absent`: nothing will wait for receivers.
     pub fn set_up(
-        stage: &Stage<'_>,
+        setup: &Setup<'_>,
         accounts: &[Account],
         members: usize,
-        specs: &[Spec],
+        specs: &[ConversationSpec],
         size: usize,
         absent: bool,
     ) -> Result<Pending, Error> {
-        let dialect = stage.common.dialect.dialect();
-        let (opened, sessions) = open(&stage.target, dialect, accounts, members, specs)?;
-        let (making, common) = (Making { dialect, absent, run: random() }, Common::new(size));
+        let dialect = setup.common.dialect.dialect();
+        let (opened, clients) = open(&setup.endpoints, dialect, accounts, members, specs)?;
+        let (making, common) = (LaneOptions { dialect, absent, run: random() }, RunState::new(size));
         let lane = |(number, opened)| {
             Lane::new(number as u32, number * members, opened, specs, &common.padding, making)
         };
@@ -124,9 +124,18 @@ impl Talk {
             .collect();
         let seats = (0..accounts.len()).map(|number| ((number / members) as u32, (number % members) as u32));
         let (pace, held, seats) = (Pace::Asked, Vec::new(), seats.collect());
-        let talk =
-            Talk { lanes, common, pace, first: 0, seats, rotation, held, has_overrun: false, is_over: None };
-        Ok(Pending { talk, sessions })
+        let messaging = Messaging {
+            lanes,
+            common,
+            pace,
+            first: 0,
+            seats,
+            rotation,
+            held,
+            has_overrun: false,
+            is_over: None,
+        };
+        Ok(Pending { messaging, clients })
     }
 
     /// Begins to send at `now`, growing to the full load over `ramp` ns.
@@ -147,8 +156,8 @@ impl Talk {
     }
 
     /// Ends the measured phase when this is set.
-    pub fn until(self, is_over: Arc<AtomicBool>) -> Talk {
-        Talk { is_over: Some(is_over), ..self }
+    pub fn until(self, is_over: Arc<AtomicBool>) -> Messaging {
+        Messaging { is_over: Some(is_over), ..self }
     }
 
     /// Lets every sender send as many messages as make `messages` in all.
@@ -168,7 +177,7 @@ impl Talk {
 
     /// The lane and the member of connection `number`.
     #[inline]
-    pub fn seat_of(&self, number: usize) -> (usize, usize) {
+    pub fn position_of(&self, number: usize) -> (usize, usize) {
         let (lane, member) = self.seats[number - self.first];
         (lane as usize, member as usize)
     }
@@ -181,18 +190,18 @@ impl Talk {
     }
 
     /// What the run has come to.
-    pub fn tally(self, rig: Rig) -> Tally {
-        let mut tally = rig.meter.end();
+    pub fn tally(self, event_loop: EventLoop) -> Tally {
+        let mut tally = event_loop.meter.end();
         if self.has_overrun {
-            tally.trouble.note(Trouble::OVERRUN);
+            tally.errors.note(ErrorCounts::OVERRUN);
         }
         (tally.faults, tally.sent) = self.close();
         tally
     }
 
     /// Sends what the load asks for up to `until`.
-    fn produce(&mut self, rig: &mut Rig, until: u64) {
-        let Talk { lanes, common, pace, held, rotation, has_overrun, .. } = self;
+    fn produce(&mut self, event_loop: &mut EventLoop, until: u64) {
+        let Messaging { lanes, common, pace, held, rotation, has_overrun, .. } = self;
         match pace {
             Pace::Asked => {}
             Pace::Window(window) => {
@@ -212,28 +221,28 @@ impl Talk {
                     }
                     sender.is_ready = false;
                     if lane.is_open() && lane.has_room(number, *window) {
-                        let at = rig.clock.now();
+                        let at = event_loop.clock.now();
                         while lane.has_room(number, *window) {
-                            if rig.is_full(lane.first + lane.senders[number].member) {
+                            if event_loop.is_full(lane.first + lane.senders[number].member) {
                                 held.push((lane.number(), number as u32));
                                 break;
                             }
-                            lane.send(rig, number, at, &common.padding);
+                            lane.send(event_loop, number, at, &common.padding);
                         }
                     }
                 }
             }
             Pace::Rate(schedule) => {
-                let mut now = rig.clock.now();
+                let mut now = event_loop.clock.now();
                 while let Some((event, due)) = schedule.take(until) {
                     let (lane, sender) = rotation[(event % rotation.len() as u64) as usize];
                     let lane = &mut lanes[lane as usize];
                     if lane.is_open() {
-                        lane.send(rig, sender as usize, due, &common.padding);
-                        rig.meter.record_lag(due, now);
+                        lane.send(event_loop, sender as usize, due, &common.padding);
+                        event_loop.meter.record_lag(due, now);
                     }
                     if event % 4096 == 0 {
-                        now = rig.clock.now();
+                        now = event_loop.clock.now();
                         let senders = lanes.iter().flat_map(|lane| &lane.senders);
                         *has_overrun =
                             senders.map(|sender| sender.outstanding).sum::<usize>() > OUTSTANDING_MAX;
@@ -250,19 +259,25 @@ impl Talk {
 
     /// Handles what came on a connection of these lanes; an object of the legacy dialect that is no chat is given back.
     #[inline]
-    pub fn receive(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) -> Option<Value> {
-        let (lane, member) = self.seat_of(number);
+    pub fn receive(
+        &mut self,
+        event_loop: &mut EventLoop,
+        number: usize,
+        unit: Unit<'_>,
+        now: u64,
+    ) -> Option<Value> {
+        let (lane, member) = self.position_of(number);
         let (lane, common) = (&mut self.lanes[lane], &mut self.common);
         match unit {
-            Unit::Object(object) => return lane.handle_object(rig, common, member, object, now),
+            Unit::Object(object) => return lane.handle_object(event_loop, common, member, object, now),
             Unit::Frame(frame) => match frame.kind {
-                push::MESSAGE => lane.handle_message(rig, common, member, frame.value, now),
+                push::MESSAGE => lane.handle_message(event_loop, common, member, frame.value, now),
                 kind if kind == REPLY | request::SEND => {
-                    lane.handle_reply(rig, common, member, (frame.request, frame.value), now);
+                    lane.handle_reply(event_loop, common, member, (frame.request, frame.value), now);
                 }
                 // A PROBE was answered, and the answer answered.
                 kind if kind == REPLY | request::HEARTBEAT => {}
-                _ => handle_push(rig, number, lane.members[member].id, frame),
+                _ => handle_push(event_loop, number, lane.members[member].id, frame),
             },
         }
         None
@@ -270,11 +285,11 @@ impl Talk {
 
     /// Handles what connection `number` missed: the answer to a login of the legacy dialect brings the first messages
     /// itself, each as the text of an object.
-    pub fn receive_missed(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
+    pub fn receive_missed(&mut self, event_loop: &mut EventLoop, number: usize, unit: Unit<'_>, now: u64) {
         let Unit::Object(object) = unit else { return };
         let answer: Value = serde_json::from_slice(object).unwrap_or_default();
         for message in answer["offlinemsg"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            self.handle(rig, number, Unit::Object(message.as_bytes()), now);
+            self.handle(event_loop, number, Unit::Object(message.as_bytes()), now);
         }
     }
 }
@@ -284,55 +299,55 @@ impl Pending {
     /// users. The legacy dialect acknowledges nothing, so there one logs out first, as those clients do: what is on its
     /// way over a connection that just ends would be nobody's fault.
     pub fn dismiss(&mut self, member: usize, dialect: Dialect) -> Result<(), Error> {
-        let leaving = self.talk.lanes.iter().map(|lane| (lane.first + member, lane.members[member].id));
+        let leaving = self.messaging.lanes.iter().map(|lane| (lane.first + member, lane.members[member].id));
         let leaving: Vec<_> = leaving.collect();
         for &(number, user) in &leaving {
             if dialect == Dialect::Legacy {
-                self.sessions[number].send_object(&legacy::logout(user.0))?;
+                self.clients[number].send_object(&legacy::logout(user.0))?;
             }
-            self.sessions[number].hang_up()?;
+            self.clients[number].hang_up()?;
         }
-        leaving.iter().try_for_each(|&(number, _)| self.sessions[number].wait_for_end())
+        leaving.iter().try_for_each(|&(number, _)| self.clients[number].wait_for_end())
     }
 
-    /// Takes the connections into a rig.
-    pub fn adopt(self, rig: &mut Rig) -> Result<Talk, Error> {
-        let mut talk = self.talk;
-        talk.first = rig.connections.len();
-        talk.lanes.iter_mut().for_each(|lane| lane.first += talk.first);
-        for session in self.sessions {
-            let (stream, partial) = session.into_parts();
-            rig.adopt(stream, partial)?;
+    /// Takes the connections into a event_loop.
+    pub fn adopt(self, event_loop: &mut EventLoop) -> Result<Messaging, Error> {
+        let mut messaging = self.messaging;
+        messaging.first = event_loop.connections.len();
+        messaging.lanes.iter_mut().for_each(|lane| lane.first += messaging.first);
+        for client in self.clients {
+            let (stream, partial) = client.into_parts();
+            event_loop.adopt(stream, partial)?;
         }
-        Ok(talk)
+        Ok(messaging)
     }
 }
 
-impl Load for Talk {
-    fn turn(&mut self, rig: &mut Rig, now: u64) {
+impl Load for Messaging {
+    fn turn(&mut self, event_loop: &mut EventLoop, now: u64) {
         if self.is_over.as_ref().is_some_and(|is_over| is_over.load(Ordering::Relaxed)) {
-            rig.meter.window_mut().finish(now);
+            event_loop.meter.phases_mut().finish(now);
         }
-        if rig.meter.window().phase() != Phase::Drain {
-            self.produce(rig, now);
+        if event_loop.meter.phases().phase() != Phase::Drain {
+            self.produce(event_loop, now);
         }
-        self.common.acknowledge_due(&mut self.lanes, rig, now);
+        self.common.acknowledge_due(&mut self.lanes, event_loop, now);
     }
 
-    fn finish(&mut self, rig: &mut Rig, close: u64) {
+    fn finish(&mut self, event_loop: &mut EventLoop, close: u64) {
         if let Pace::Rate(_) = self.pace {
-            self.produce(rig, close);
+            self.produce(event_loop, close);
         }
     }
 
-    fn handle(&mut self, rig: &mut Rig, number: usize, unit: Unit<'_>, now: u64) {
-        if self.receive(rig, number, unit, now).is_some() {
-            rig.meter.trouble.note(Trouble::UNEXPECTED);
+    fn handle(&mut self, event_loop: &mut EventLoop, number: usize, unit: Unit<'_>, now: u64) {
+        if self.receive(event_loop, number, unit, now).is_some() {
+            event_loop.meter.errors.note(ErrorCounts::UNEXPECTED);
         }
     }
 
-    fn handle_lost(&mut self, _rig: &mut Rig, number: usize) -> bool {
-        let (lane, _) = self.seat_of(number);
+    fn handle_lost(&mut self, _rig: &mut EventLoop, number: usize) -> bool {
+        let (lane, _) = self.position_of(number);
         self.lanes[lane].handle_lost();
         false
     }

@@ -1,8 +1,8 @@
 //! A blocking, typed connection: what sets a run up before the clock starts.
 
+use crate::endpoints::Endpoints;
 use crate::error::Error;
 use crate::legacy;
-use crate::target::Target;
 use serde_json::Value;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -18,7 +18,7 @@ const RETRY_MS: u64 = 100;
 
 /// Something that the server said.
 #[derive(Debug)]
-pub enum Said {
+pub enum ReplyOrPush {
     /// The reply to this request.
     Reply(u32, Reply),
     /// A push that this version knows.
@@ -27,16 +27,16 @@ pub enum Said {
 
 /// A blocking connection to the server.
 #[derive(Debug)]
-pub struct Session {
+pub struct Client {
     stream: TcpStream,
     input: Vec<u8>,
     output: Vec<u8>,
 }
 
-impl Session {
-    /// Connects to `target`, as its connection `number`.
-    pub fn connect(target: &Target, number: u64) -> Result<Session, Error> {
-        Ok(Session { stream: target.connect(number)?, input: Vec::new(), output: Vec::new() })
+impl Client {
+    /// Connects to `endpoints`, as its connection `number`.
+    pub fn connect(endpoints: &Endpoints, number: u64) -> Result<Client, Error> {
+        Ok(Client { stream: endpoints.connect(number)?, input: Vec::new(), output: Vec::new() })
     }
 
     /// Sends a request; 0 asks for no reply.
@@ -54,20 +54,20 @@ impl Session {
     /// Waits until the server has closed the connection in turn: it has taken all that was sent then. What it said last
     /// is dropped.
     pub fn wait_for_end(&self) -> Result<(), Error> {
-        let heard = io::copy(&mut &self.stream, &mut io::sink());
-        heard.map(drop).map_err(|error| Error::io("wait until the server closes a connection", error))
+        let received = io::copy(&mut &self.stream, &mut io::sink());
+        received.map(drop).map_err(|error| Error::io("wait until the server closes a connection", error))
     }
 
     /// Waits for what the server says next.
-    pub fn receive(&mut self) -> Result<Said, Error> {
+    pub fn receive(&mut self) -> Result<ReplyOrPush, Error> {
         loop {
             let split = split_frame(&self.input, FRAME_BYTES);
             if let Some((frame, taken)) = split.map_err(|error| Error::Protocol(error.to_string()))? {
                 let said = if frame.kind & kind::REPLY != 0 {
                     Reply::decode(frame.kind, frame.value)
-                        .map(|reply| Some(Said::Reply(frame.request, reply)))
+                        .map(|reply| Some(ReplyOrPush::Reply(frame.request, reply)))
                 } else {
-                    Push::decode(frame.kind, frame.value).map(|push| push.map(Said::Push))
+                    Push::decode(frame.kind, frame.value).map(|push| push.map(ReplyOrPush::Push))
                 };
                 self.input.drain(..taken);
                 match said.map_err(Error::Protocol)? {
@@ -130,12 +130,12 @@ impl Session {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.receive()? {
-                Said::Reply(1, Reply::Refused(refusal)) => {
+                ReplyOrPush::Reply(1, Reply::Refused(refusal)) => {
                     thread::sleep(pause(what, refusal, deadline)?);
                     self.send(command, 1)?;
                 }
-                Said::Reply(1, reply) => return Ok(reply),
-                Said::Reply(..) | Said::Push(_) => {}
+                ReplyOrPush::Reply(1, reply) => return Ok(reply),
+                ReplyOrPush::Reply(..) | ReplyOrPush::Push(_) => {}
             }
         }
     }
@@ -158,7 +158,7 @@ fn pause(what: &'static str, refusal: Box<Refusal>, deadline: Instant) -> Result
 /// Asks for many things over one connection, at most `window` at a time, and again where the server says "later":
 /// what `take` makes of the replies, in the order of `commands`.
 pub fn ask_all<T>(
-    session: &mut Session,
+    client: &mut Client,
     what: &'static str,
     commands: &[Command],
     window: usize,
@@ -172,10 +172,10 @@ pub fn ask_all<T>(
             && let Some(index) = waiting.pop()
         {
             let request = u32::try_from(index + 1).expect("far fewer commands than 2^32");
-            session.send(&commands[index], request)?;
+            client.send(&commands[index], request)?;
             open += 1;
         }
-        let Said::Reply(request, reply) = session.receive()? else { continue };
+        let ReplyOrPush::Reply(request, reply) = client.receive()? else { continue };
         let index = (request as usize).wrapping_sub(1);
         if taken.get(index).is_none_or(Option::is_some) {
             return Err(Error::Protocol(format!(

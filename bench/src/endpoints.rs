@@ -21,19 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The addresses of the server.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct Endpoints {
     addresses: Vec<SocketAddr>,
     /// The number of this process's first connection among those of all processes.
     first: u64,
 }
 
-impl Target {
+impl Endpoints {
     /// All of `addresses`, in turn; `first` is the number of the first connection.
-    pub fn new(addresses: &[SocketAddr], first: u64) -> Result<Target, Error> {
+    pub fn new(addresses: &[SocketAddr], first: u64) -> Result<Endpoints, Error> {
         if addresses.is_empty() {
             return Err(Error::Usage("an --address is needed".to_owned()));
         }
-        Ok(Target { addresses: addresses.to_vec(), first })
+        Ok(Endpoints { addresses: addresses.to_vec(), first })
     }
 
     /// Where connection `number` goes to.
@@ -98,20 +98,20 @@ mod tests {
     #[test]
     fn ports_of_further_loopback_addresses_are_used_when_those_of_one_run_out() {
         let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = Target::new(&[server.local_addr().unwrap()], 0).unwrap();
+        let endpoints = Endpoints::new(&[server.local_addr().unwrap()], 0).unwrap();
         for (number, from) in [(0, "127.0.0.1"), (PORTS, "127.0.0.2"), (2 * PORTS + 1, "127.0.0.3")] {
-            let stream = target.connect(number).unwrap();
+            let stream = endpoints.connect(number).unwrap();
             assert_eq!(stream.local_addr().unwrap().ip().to_string(), from);
         }
-        let other = Target::new(&["192.0.2.1:1".parse().unwrap()], PORTS).unwrap();
+        let other = Endpoints::new(&["192.0.2.1:1".parse().unwrap()], PORTS).unwrap();
         assert_eq!(other.source(0), None);
     }
 
     #[test]
     fn several_addresses_are_used_in_turn() {
         let addresses = ["127.0.0.1:1", "127.0.0.1:2"].map(|address| address.parse().unwrap());
-        let target = Target::new(&addresses, 5).unwrap();
-        assert_eq!([0, 1, 2].map(|number| target.address(number).port()), [1, 2, 1]);
-        assert!(Target::new(&[], 0).is_err());
+        let endpoints = Endpoints::new(&addresses, 5).unwrap();
+        assert_eq!([0, 1, 2].map(|number| endpoints.address(number).port()), [1, 2, 1]);
+        assert!(Endpoints::new(&[], 0).is_err());
     }
 }

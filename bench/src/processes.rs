@@ -10,11 +10,11 @@
 
 use crate::accounts::{List, register_many};
 use crate::args::workload::{CommonArgs, Worker, Workload};
+use crate::endpoints::Endpoints;
 use crate::error::Error;
 use crate::interrupt;
-use crate::live::Live;
-use crate::target::Target;
-use crate::workload::{self, Base, Part, READY};
+use crate::progress::ProgressLine;
+use crate::workload::{self, Baseline, Measurement, READY};
 use rustix::process::{Pid, Resource, Signal, getrlimit, set_parent_process_death_signal};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -26,7 +26,7 @@ use tempfile::NamedTempFile;
 const OWN_DESCRIPTORS: u64 = 64;
 
 /// Runs a workload in as many processes as it asks for or needs.
-pub fn run(workload: &Workload) -> Result<Vec<Part>, Error> {
+pub fn run(workload: &Workload) -> Result<Vec<Measurement>, Error> {
     let room = descriptors().saturating_sub(OWN_DESCRIPTORS).max(1);
     let needed = workload.connections().div_ceil(room).max(1) as u32;
     let most = workload.processes_max();
@@ -48,44 +48,46 @@ fn descriptors() -> u64 {
 }
 
 /// A worker that was started.
-struct Mate {
+struct WorkerProcess {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
+fn lead(of: u32, workload: &Workload) -> Result<Vec<Measurement>, Error> {
     let common = workload.common();
-    let live = Live::begin(format!("{of} processes"));
+    let progress = ProgressLine::begin(format!("{of} processes"));
     let made = match common.accounts {
         Some(_) => None,
         None => Some(register(workload)?),
     };
     // Before any of them connects; after that each sees only its own connections.
-    let base = Base::of(&common.server_pid, workload.connections() as u32)?;
+    let base = Baseline::of(&common.server_pid, workload.connections() as u32)?;
     let accounts = made.as_ref().map(NamedTempFile::path);
-    let mates: Result<Vec<Mate>, Error> =
-        (0..of).map(|number| Mate::start(Worker { number, of }, accounts)).collect();
-    let mut mates = mates?;
+    let workers: Result<Vec<WorkerProcess>, Error> =
+        (0..of).map(|number| WorkerProcess::start(Worker { number, of }, accounts)).collect();
+    let mut workers = workers?;
     for _ in 0..workload.rounds() {
-        for mate in &mut mates {
-            mate.line(|line| (line.trim() == READY).then_some(()))?;
+        for worker_process in &mut workers {
+            worker_process.line(|line| (line.trim() == READY).then_some(()))?;
         }
-        interrupt::listen(mates.iter().map(|mate| Pid::from_child(&mate.child)).collect())?;
-        for mate in &mut mates {
-            writeln!(mate.input).map_err(|error| Error::io("tell a process to begin", error))?;
+        interrupt::listen(
+            workers.iter().map(|worker_process| Pid::from_child(&worker_process.child)).collect(),
+        )?;
+        for worker_process in &mut workers {
+            writeln!(worker_process.input).map_err(|error| Error::io("tell a process to begin", error))?;
         }
-        live.say("warm-up, then measuring");
+        progress.say("warm-up, then measuring");
     }
-    let mut whole: Option<Vec<Part>> = None;
-    for mate in &mut mates {
-        let parts: Vec<Part> = mate.line(|line| serde_json::from_str(line).ok())?;
+    let mut whole: Option<Vec<Measurement>> = None;
+    for worker_process in &mut workers {
+        let parts: Vec<Measurement> = worker_process.line(|line| serde_json::from_str(line).ok())?;
         match &mut whole {
             Some(whole) => whole.iter_mut().zip(parts).for_each(|(part, more)| part.add(more)),
             None => whole = Some(parts),
         }
     }
-    live.end();
+    progress.end();
     let mut parts = whole.unwrap_or_default();
     parts.iter_mut().filter(|part| part.base.is_some()).for_each(|part| part.base = base);
     Ok(parts)
@@ -95,8 +97,8 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Part>, Error> {
 fn register(workload: &Workload) -> Result<NamedTempFile, Error> {
     let CommonArgs { address, dialect, prefix, .. } = workload.common();
     let file = NamedTempFile::new().map_err(|error| Error::io("make a temporary file", error))?;
-    let target = Target::new(address, 0)?;
-    let made = register_many(&target, dialect.dialect(), prefix, workload.accounts())?;
+    let endpoints = Endpoints::new(address, 0)?;
+    let made = register_many(&endpoints, dialect.dialect(), prefix, workload.accounts())?;
     List::open(file.path())?.write(&made)?;
     Ok(file)
 }
@@ -111,9 +113,9 @@ pub fn work(workload: &Workload) -> Result<(), Error> {
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| Error::io("write to stdout", error))
 }
 
-impl Mate {
+impl WorkerProcess {
     /// Starts one that takes its accounts from `accounts`, or from where all do.
-    fn start(worker: Worker, accounts: Option<&Path>) -> Result<Mate, Error> {
+    fn start(worker: Worker, accounts: Option<&Path>) -> Result<WorkerProcess, Error> {
         let start = || {
             let mut command = Command::new(std::env::current_exe()?);
             command
@@ -127,7 +129,7 @@ impl Mate {
             let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
             let pipes = child.stdin.take().zip(child.stdout.take());
             let (input, output) = pipes.ok_or_else(|| io::Error::other("it has no pipes"))?;
-            Ok(Mate { child, input, output: BufReader::new(output) })
+            Ok(WorkerProcess { child, input, output: BufReader::new(output) })
         };
         start().map_err(|error| Error::io("start another process", error))
     }
@@ -135,7 +137,9 @@ impl Mate {
     /// The next line it prints, as `read` reads it.
     fn line<T>(&mut self, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
         let mut line = String::new();
-        self.output.read_line(&mut line).map_err(|error| Error::io("hear from another process", error))?;
+        self.output
+            .read_line(&mut line)
+            .map_err(|error| Error::io("read_message from another process", error))?;
         if let Some(read) = read(&line) {
             return Ok(read);
         }
@@ -145,7 +149,7 @@ impl Mate {
     }
 }
 
-impl Drop for Mate {
+impl Drop for WorkerProcess {
     fn drop(&mut self) {
         // It may have ended long ago.
         let _ = self.child.kill();

@@ -1,32 +1,31 @@
 //! What lanes of users need before the clock starts: accounts, connections, conversations.
 
 use crate::accounts::{Account, in_batches, in_parallel, log_in, unexpected};
+use crate::client::{Client, ReplyOrPush};
+use crate::endpoints::Endpoints;
 use crate::error::Error;
-use crate::session::{Said, Session};
-use crate::target::Target;
 use std::borrow::Cow;
-use wire::message::Send;
-use wire::{Command, ConversationId, ConversationKind, Dialect, Push, Reply, Target as To};
-use wire::{group, message, timeline};
+use wire::message::{self, Send};
+use wire::{Command, ConversationId, ConversationKind, Dialect, Push, Reply, Target, group, timeline};
 
 /// A conversation that each lane is to have.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub struct ConversationSpec {
     /// The two members of a direct chat; `None`: a group of all.
     pub pair: Option<(usize, usize)>,
     /// The members who say something there.
     pub senders: Vec<usize>,
 }
 
-impl Spec {
+impl ConversationSpec {
     /// A direct chat in which `from` writes to `to`.
-    pub fn direct(from: usize, to: usize) -> Spec {
-        Spec { pair: Some((from, to)), senders: vec![from] }
+    pub fn direct(from: usize, to: usize) -> ConversationSpec {
+        ConversationSpec { pair: Some((from, to)), senders: vec![from] }
     }
 
     /// A group of all, in which the first `senders` write.
-    pub fn group(senders: usize) -> Spec {
-        Spec { pair: None, senders: (0..senders).collect() }
+    pub fn group(senders: usize) -> ConversationSpec {
+        ConversationSpec { pair: None, senders: (0..senders).collect() }
     }
 
     pub fn kind(&self) -> ConversationKind {
@@ -45,12 +44,12 @@ pub struct Opened {
 /// Logs all accounts in, `members` to a lane, and opens the conversations of each lane. The connections are in the order of
 /// the accounts.
 pub fn open(
-    target: &Target,
+    endpoints: &Endpoints,
     dialect: Dialect,
     accounts: &[Account],
     members: usize,
-    specs: &[Spec],
-) -> Result<(Vec<Opened>, Vec<Session>), Error> {
+    specs: &[ConversationSpec],
+) -> Result<(Vec<Opened>, Vec<Client>), Error> {
     let has_groups = specs.iter().any(|spec| spec.pair.is_none());
     if dialect == Dialect::Legacy && !has_groups {
         let thread = |_| (ConversationId(0), 0);
@@ -58,66 +57,70 @@ pub fn open(
             accounts: accounts.to_vec(),
             threads: specs.iter().map(thread).collect(),
         };
-        return Ok((accounts.chunks(members).map(lane).collect(), log_in(target, dialect, 0, accounts)?));
+        return Ok((accounts.chunks(members).map(lane).collect(), log_in(endpoints, dialect, 0, accounts)?));
     }
-    let sessions = log_in(target, Dialect::Tlv, 0, accounts)?;
-    let mut users = accounts.iter().cloned().zip(sessions);
+    let clients = log_in(endpoints, Dialect::Tlv, 0, accounts)?;
+    let mut users = accounts.iter().cloned().zip(clients);
     let lanes = std::iter::from_fn(|| {
         let lane: Vec<_> = users.by_ref().take(members).collect();
         (!lane.is_empty()).then_some(lane)
     });
     let opened = in_parallel(lanes.collect(), |lanes| {
-        in_batches(lanes, |batch: Vec<Vec<(Account, Session)>>| {
+        in_batches(lanes, |batch: Vec<Vec<(Account, Client)>>| {
             batch.into_iter().map(|lane| open_lane(lane, dialect, specs)).collect()
         })
     })?;
-    let (opened, sessions): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+    let (opened, clients): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
     if dialect == Dialect::Tlv {
-        return Ok((opened, sessions.into_iter().flatten().collect()));
+        return Ok((opened, clients.into_iter().flatten().collect()));
     }
     // The legacy dialect never tells a group's number to who made it, so its groups are made over TLV.
-    drop(sessions);
-    Ok((opened, log_in(target, dialect, accounts.len() as u64, accounts)?))
+    drop(clients);
+    Ok((opened, log_in(endpoints, dialect, accounts.len() as u64, accounts)?))
 }
 
-type OpenLane = (Opened, Vec<Session>);
+type OpenLane = (Opened, Vec<Client>);
 
-fn open_lane(lane: Vec<(Account, Session)>, dialect: Dialect, specs: &[Spec]) -> Result<OpenLane, Error> {
-    let (accounts, mut sessions): (Vec<_>, Vec<_>) = lane.into_iter().unzip();
+fn open_lane(
+    lane: Vec<(Account, Client)>,
+    dialect: Dialect,
+    specs: &[ConversationSpec],
+) -> Result<OpenLane, Error> {
+    let (accounts, mut clients): (Vec<_>, Vec<_>) = lane.into_iter().unzip();
     let mut threads = Vec::with_capacity(specs.len());
     for (number, spec) in specs.iter().enumerate() {
         threads.push(match (spec.pair, dialect) {
-            (Some((from, to)), Dialect::Tlv) => open_direct(&accounts, &mut sessions, from, to)?,
+            (Some((from, to)), Dialect::Tlv) => open_direct(&accounts, &mut clients, from, to)?,
             // A direct chat of the legacy dialect has no number, and opens itself.
             (Some(_), Dialect::Legacy) => (ConversationId(0), 0),
-            (None, _) => open_group(&mut sessions, number)?,
+            (None, _) => open_group(&mut clients, number)?,
         });
     }
-    Ok((Opened { accounts, threads }, sessions))
+    Ok((Opened { accounts, threads }, clients))
 }
 
 /// Opens a direct chat by its first message, which the receiver acknowledges.
 fn open_direct(
     accounts: &[Account],
-    sessions: &mut [Session],
+    clients: &mut [Client],
     from: usize,
     to: usize,
 ) -> Result<(ConversationId, u64), Error> {
     let opening = Command::Message(message::Request::Send(Send {
-        target: To::User(accounts[to].id),
+        target: Target::User(accounts[to].id),
         content: "hello".into(),
         content_type: Cow::Borrowed(message::TEXT),
         cid: None,
     }));
-    sessions[from].send(&opening, 1)?;
-    let sent = match sessions[from].answer("SEND", &opening)? {
+    clients[from].send(&opening, 1)?;
+    let sent = match clients[from].answer("SEND", &opening)? {
         Reply::Message(message::Reply::Sent(sent)) => sent,
         other => return Err(unexpected("SEND", &other)),
     };
     // Earlier runs by the same accounts may have left something unread.
     let message = loop {
-        match sessions[to].receive()? {
-            Said::Push(Push::Message(message::Push::New(message)))
+        match clients[to].receive()? {
+            ReplyOrPush::Push(Push::Message(message::Push::New(message)))
                 if message.conversation == sent.conversation && message.seq >= sent.seq =>
             {
                 break message;
@@ -128,35 +131,28 @@ fn open_direct(
     if message.seq != sent.seq {
         return Err(Error::Protocol(format!("SEND was answered {sent:?} and delivered as {message:?}")));
     }
-    sessions[to].send(
-        &Command::Timeline(timeline::Request::Ack(timeline::Cursor {
-            conversation: sent.conversation,
-            seq: sent.seq,
-        })),
-        0,
-    )?;
+    let cursor = timeline::Cursor { conversation: sent.conversation, seq: sent.seq };
+    clients[to].send(&Command::Timeline(timeline::Request::Ack(cursor)), 0)?;
     Ok((sent.conversation, sent.seq.0))
 }
 
 /// Makes a group of all; the first is its owner.
-fn open_group(sessions: &mut [Session], number: usize) -> Result<(ConversationId, u64), Error> {
+fn open_group(clients: &mut [Client], number: usize) -> Result<(ConversationId, u64), Error> {
     let (owner, others) =
-        sessions.split_first_mut().ok_or_else(|| Error::Usage("a group needs members".to_owned()))?;
-    let create = Command::Group(group::Request::Create(group::Create {
-        name: format!("bench {number}").into(),
-        desc: "".into(),
-    }));
+        clients.split_first_mut().ok_or_else(|| Error::Usage("a group needs members".to_owned()))?;
+    let create = group::Create { name: format!("bench {number}").into(), desc: "".into() };
+    let create = Command::Group(group::Request::Create(create));
     owner.send(&create, 1)?;
     let conversation = match owner.answer("CREATE_GROUP", &create)? {
         Reply::Group(group::Reply::Created(made)) => made.conversation,
         other => return Err(unexpected("CREATE_GROUP", &other)),
     };
     let join = Command::Group(group::Request::Join(group::Join { conversation }));
-    for session in &mut *others {
-        session.send(&join, 1)?;
+    for client in &mut *others {
+        client.send(&join, 1)?;
     }
-    for session in others {
-        match session.answer("JOIN_GROUP", &join)? {
+    for client in others {
+        match client.answer("JOIN_GROUP", &join)? {
             Reply::Done => {}
             other => return Err(unexpected("JOIN_GROUP", &other)),
         }

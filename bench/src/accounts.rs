@@ -1,4 +1,4 @@
-//! Accounts: registers them, logs them in, keeps them in files.
+//! Accounts: registration, login, and files of accounts.
 
 use crate::client::{Client, ask_all};
 use crate::endpoints::Endpoints;
@@ -14,7 +14,7 @@ use std::thread;
 use wire::account::{Register, Who};
 use wire::{Command, Credentials, Dialect, Errno, Reply, UserId, account, session};
 
-/// Connections that set up side by side, and how many requests each has open.
+/// Parallel set-up connections, and the outstanding requests of each.
 const WORKERS: usize = 4;
 const OPEN: usize = 32;
 
@@ -22,30 +22,29 @@ const OPEN: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub id: UserId,
-    /// What REGISTER gave to log in by; empty where the dialect has no tokens.
+    /// Empty for accounts registered over the legacy dialect, which has no tokens.
     pub token: Box<str>,
     pub name: Box<str>,
     pub password: Box<str>,
 }
 
-/// By what an account logs in.
+/// The credentials to log in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LoginMethod {
-    /// By the token that registering gave: TLV only.
+    /// The token from registration; TLV only.
     Token,
-    /// By its password, which costs the server an Argon2 hash.
+    /// The password, which costs the server one Argon2 hash.
     Password,
 }
 
 impl Account {
-    /// By what it logs in over TLV most cheaply: who registered over the legacy dialect has no token.
+    /// The cheapest login over TLV: by token, where the account has one.
     pub fn cheapest_login(&self) -> LoginMethod {
         if self.token.is_empty() { LoginMethod::Password } else { LoginMethod::Token }
     }
 
-    /// The LOGIN of this account.
-    pub fn login(&self, cheapest_login: LoginMethod) -> Command {
-        let credentials = match cheapest_login {
+    pub fn login(&self, method: LoginMethod) -> Command {
+        let credentials = match method {
             LoginMethod::Token => Credentials::Token(self.token.clone()),
             LoginMethod::Password => {
                 Credentials::Password { who: Who::Id(self.id), password: self.password.clone() }
@@ -54,27 +53,26 @@ impl Account {
         Command::Session(session::Request::Login(session::Login { credentials, device: None }))
     }
 
-    /// Appends what logs this account in.
-    pub fn put_login(&self, dialect: Dialect, cheapest_login: LoginMethod, out: &mut Vec<u8>) {
+    /// Appends a login request.
+    pub fn put_login(&self, dialect: Dialect, method: LoginMethod, out: &mut Vec<u8>) {
         match dialect {
-            Dialect::Tlv => self.login(cheapest_login).encode(1, out),
+            Dialect::Tlv => self.login(method).encode(1, out),
             Dialect::Legacy => legacy::put_login(out, self.id.0, &self.password),
         }
     }
 }
 
-/// 32 random bits, from what the standard library seeds its hash maps with.
+/// 32 random bits, from the seed of the standard library's hash maps.
 pub fn random() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
 
-/// Names for `count` accounts: `prefix`, a random number, and their own number.
+/// `count` names: the prefix, a random number, and the number of the account.
 pub fn names(prefix: &str, count: u32) -> Vec<String> {
     let random = random();
     (0..count).map(|number| format!("{prefix}-{random:08x}-{number}")).collect()
 }
 
-/// Registers `count` accounts.
 pub fn register_many(
     endpoints: &Endpoints,
     dialect: Dialect,
@@ -111,12 +109,13 @@ fn register_legacy(client: &mut Client, name: &str) -> Result<Account, Error> {
     let password = password(name);
     client.send_object(&json!({"msgid": msgid::REGISTER, "name": name, "password": password}))?;
     let answer = client.answer_object("REG_MSG", msgid::REGISTER_ACK)?;
-    let id =
-        answer["id"].as_u64().ok_or_else(|| Error::Protocol(format!("it registered nobody: {answer}")))?;
+    let id = answer["id"]
+        .as_u64()
+        .ok_or_else(|| Error::Protocol(format!("its answer to REG_MSG has no id: {answer}")))?;
     Ok(Account { id: UserId(id as u32), token: "".into(), name: name.into(), password })
 }
 
-/// Logs all accounts in, each on a connection of its own, in their order; `first` is the number of the first connection.
+/// Logs all accounts in, each on its own connection, numbered from `first` on; returned in the order of the accounts.
 pub fn log_in(
     endpoints: &Endpoints,
     dialect: Dialect,
@@ -148,7 +147,7 @@ pub fn log_in(
                     Ok(other) => return Err(unexpected("LOGIN", &other)),
                     Err(Error::Refused { refusal, .. }) if refusal.errno == Errno::TokenInvalid => {
                         return Err(Error::Usage(format!(
-                            "the token of {} is no longer good, as after a login by password: make the accounts anew",
+                            "the token of {} is no longer valid, as after a login by password: register the accounts again",
                             account.name
                         )));
                     }
@@ -160,13 +159,13 @@ pub fn log_in(
     })
 }
 
-/// What to say of a reply that is no answer to `what`.
+/// The error for a reply of the wrong kind to `what`.
 pub fn unexpected(what: &str, reply: &Reply) -> Error {
     Error::Protocol(format!("it answered {what} with {reply:?}"))
 }
 
-/// A file of accounts that can be written, for this user's eyes only: opened before they are made, which takes long and
-/// cannot be undone.
+/// A file of accounts with mode 600. It is opened before the accounts are created, as their creation takes long and cannot
+/// be undone.
 #[derive(Debug)]
 pub struct List<'a> {
     path: &'a Path,
@@ -174,24 +173,21 @@ pub struct List<'a> {
 }
 
 impl List<'_> {
-    /// Opens `path`, or makes it. What it holds stays until [`Self::write`].
+    /// Opens or creates `path`. Its content stays until [`Self::write`].
     ///
     /// # Errors
     /// It cannot be written.
     pub fn open(path: &Path) -> Result<List<'_>, Error> {
         let open = || {
             let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-            // Also one that was there before.
+            // An existing file keeps its mode when it is opened.
             file.set_permissions(Permissions::from_mode(0o600))?;
             Ok(List { path, file })
         };
         open().map_err(|error| Error::io(format!("write {}", path.display()), error))
     }
 
-    /// Writes the accounts, one a line: id, token, name, password.
-    ///
-    /// # Errors
-    /// The system's.
+    /// Writes one account a line: id, token, name, password.
     pub fn write(mut self, accounts: &[Account]) -> Result<(), Error> {
         let line = |a: &Account| format!("{}\t{}\t{}\t{}\n", a.id, a.token, a.name, a.password);
         let lines: String = accounts.iter().map(line).collect();
@@ -200,7 +196,7 @@ impl List<'_> {
     }
 }
 
-/// Reads `count` of what a [`List`] wrote, behind the first `skip`.
+/// Reads `count` accounts from a file written by [`List`], after the first `skip`.
 pub fn load(file: &Path, skip: usize, count: usize) -> Result<Vec<Account>, Error> {
     let text =
         fs::read_to_string(file).map_err(|error| Error::io(format!("read {}", file.display()), error))?;
@@ -216,12 +212,12 @@ pub fn load(file: &Path, skip: usize, count: usize) -> Result<Vec<Account>, Erro
         lines.map(|line| account(line).ok_or_else(|| wrong(line))).collect::<Result<_, _>>()?;
     if accounts.len() < count {
         let (file, is, want) = (file.display(), text.lines().count(), skip + count);
-        return Err(Error::Usage(format!("{want} accounts are needed; {file} holds {is}")));
+        return Err(Error::Usage(format!("{want} accounts are needed, but {file} holds {is}")));
     }
     Ok(accounts)
 }
 
-/// Has [`WORKERS`] threads each do a part of `items`, and puts the results back in order.
+/// Divides `items` over [`WORKERS`] threads; the results are in the order of the items.
 pub fn in_parallel<T: Send, R: Send>(
     items: Vec<T>,
     work: impl Fn(Vec<T>) -> Result<Vec<R>, Error> + Sync,
@@ -238,7 +234,7 @@ pub fn in_parallel<T: Send, R: Send>(
     })
 }
 
-/// Does `work` on at most [`OPEN`] of the items at a time.
+/// Passes at most [`OPEN`] items at a time to `work`.
 pub fn in_batches<T, R>(
     items: Vec<T>,
     work: impl Fn(Vec<T>) -> Result<Vec<R>, Error>,
@@ -261,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parallel_work_keeps_the_order_and_the_first_error() {
+    fn parallel_work_keeps_the_order_and_returns_the_first_error() {
         let double = |part: Vec<u32>| Ok(part.into_iter().map(|n| n * 2).collect());
         assert_eq!(in_parallel((0..101).collect(), double).unwrap(), (0..202).step_by(2).collect::<Vec<_>>());
         assert!(
@@ -270,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_come_back_from_their_file() {
+    fn accounts_are_read_back_from_their_file() {
         let (folder, account) = (tempfile::tempdir().unwrap(), |n: u32| Account {
             id: UserId(n),
             token: "t".into(),
@@ -278,7 +274,7 @@ mod tests {
             password: "p w".into(),
         });
         let file = folder.path().join("accounts");
-        fs::write(&file, "longer than what is written now").unwrap();
+        fs::write(&file, "longer than the new content").unwrap();
         List::open(&file).unwrap().write(&[account(1), account(2), account(3)]).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(load(&file, 1, 2).unwrap(), [account(2), account(3)]);

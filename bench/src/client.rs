@@ -1,4 +1,4 @@
-//! A blocking, typed connection: what sets a run up before the clock starts.
+//! A blocking, typed connection, which sets a run up before the clock starts.
 
 use crate::endpoints::Endpoints;
 use crate::error::Error;
@@ -11,21 +11,18 @@ use std::time::{Duration, Instant};
 use wire::limits::FRAME_BYTES;
 use wire::{Command, Errno, Push, Refusal, Reply, kind, split_frame};
 
-/// How long an answer may take, and how long a server that says "later" is asked again.
+/// The longest wait for an answer, and how long a request is repeated while the server is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// When to ask again where the server did not say.
+/// The pause before a request is repeated, if the server names none.
 const RETRY_MS: u64 = 100;
 
-/// Something that the server said.
 #[derive(Debug)]
 pub enum ReplyOrPush {
-    /// The reply to this request.
+    /// The reply to this request number.
     Reply(u32, Reply),
-    /// A push that this version knows.
     Push(Push),
 }
 
-/// A blocking connection to the server.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
@@ -34,31 +31,30 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `endpoints`, as its connection `number`.
+    /// Makes connection `number`.
     pub fn connect(endpoints: &Endpoints, number: u64) -> Result<Client, Error> {
         Ok(Client { stream: endpoints.connect(number)?, input: Vec::new(), output: Vec::new() })
     }
 
-    /// Sends a request; 0 asks for no reply.
+    /// Sends a request; request number 0 asks for no reply.
     pub fn send(&mut self, command: &Command, request: u32) -> Result<(), Error> {
         self.output.clear();
         command.encode(request, &mut self.output);
         self.stream.write_all(&self.output).map_err(|error| Error::io("write to the server", error))
     }
 
-    /// Says that nothing more will come.
-    pub fn hang_up(&self) -> Result<(), Error> {
+    /// Shuts down the sending side.
+    pub fn shut_down(&self) -> Result<(), Error> {
         self.stream.shutdown(Shutdown::Write).map_err(|error| Error::io("close a connection", error))
     }
 
-    /// Waits until the server has closed the connection in turn: it has taken all that was sent then. What it said last
-    /// is dropped.
+    /// Waits until the server closes the connection, and so has read everything; its last output is discarded.
     pub fn wait_for_end(&self) -> Result<(), Error> {
         let received = io::copy(&mut &self.stream, &mut io::sink());
         received.map(drop).map_err(|error| Error::io("wait until the server closes a connection", error))
     }
 
-    /// Waits for what the server says next.
+    /// Waits for the next reply or known push.
     pub fn receive(&mut self) -> Result<ReplyOrPush, Error> {
         loop {
             let split = split_frame(&self.input, FRAME_BYTES);
@@ -84,9 +80,7 @@ impl Client {
         loop {
             match self.stream.read(&mut chunk) {
                 Ok(0) => {
-                    return Err(Error::Protocol(
-                        "it closed the connection before it had answered".to_owned(),
-                    ));
+                    return Err(Error::Protocol("it closed the connection without an answer".to_owned()));
                 }
                 Ok(count) => {
                     self.input.extend_from_slice(&chunk[..count]);
@@ -105,7 +99,7 @@ impl Client {
         self.stream.write_all(&self.output).map_err(|error| Error::io("write to the server", error))
     }
 
-    /// Waits for the answer `ack` of the legacy dialect to `what`; other objects are dropped.
+    /// Waits for the legacy answer of type `ack` to `what`; discards other objects.
     pub fn answer_object(&mut self, what: &'static str, ack: u64) -> Result<Value, Error> {
         loop {
             let Some((object, taken)) = legacy::split_object(&self.input) else {
@@ -115,7 +109,7 @@ impl Client {
             let read = serde_json::from_slice(object);
             self.input.drain(..taken);
             let object: Value =
-                read.map_err(|error| Error::Protocol(format!("it sent no object: {error}")))?;
+                read.map_err(|error| Error::Protocol(format!("it sent an invalid object: {error}")))?;
             match legacy::errno(&object, ack) {
                 Some(0) => return Ok(object),
                 Some(_) => return Err(Error::Protocol(format!("it answered {what} with {object}"))),
@@ -124,8 +118,8 @@ impl Client {
         }
     }
 
-    /// Waits for the reply to `command`, which was sent as request 1, and sends it again as long as the server says
-    /// "later". Pushes that come meanwhile are dropped.
+    /// Waits for the reply to `command`, which was sent as request 1, and repeats it while the server is busy. Discards
+    /// pushes.
     pub fn answer(&mut self, what: &'static str, command: &Command) -> Result<Reply, Error> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -140,13 +134,16 @@ impl Client {
         }
     }
 
-    /// The socket, and what was read from it and not yet looked at.
+    /// The socket, and the input that is not consumed yet.
     pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
         (self.stream, self.input)
     }
 }
 
-/// How long to wait before asking for `what` again; an error where the refusal is final or `deadline` has passed.
+/// The pause before `what` is repeated.
+///
+/// # Errors
+/// The refusal is final, or `deadline` has passed.
 fn pause(what: &'static str, refusal: Box<Refusal>, deadline: Instant) -> Result<Duration, Error> {
     let is_temporary = matches!(refusal.errno, Errno::Busy | Errno::RateLimited);
     if !is_temporary || Instant::now() > deadline {
@@ -155,8 +152,8 @@ fn pause(what: &'static str, refusal: Box<Refusal>, deadline: Instant) -> Result
     Ok(Duration::from_millis(refusal.retry_after_ms.unwrap_or(RETRY_MS).max(1)))
 }
 
-/// Asks for many things over one connection, at most `window` at a time, and again where the server says "later":
-/// what `take` makes of the replies, in the order of `commands`.
+/// Sends many commands over one connection, at most `window` at a time, and repeats those that the server is too busy for.
+/// Returns what `take` makes of the replies, in the order of `commands`.
 pub fn ask_all<T>(
     client: &mut Client,
     what: &'static str,
@@ -179,7 +176,7 @@ pub fn ask_all<T>(
         let index = (request as usize).wrapping_sub(1);
         if taken.get(index).is_none_or(Option::is_some) {
             return Err(Error::Protocol(format!(
-                "it answered request {request} to {what}, which was not open"
+                "it answered request {request} ({what}), which was not outstanding"
             )));
         }
         open -= 1;

@@ -1,4 +1,4 @@
-//! The run's clock, and an alarm finer than a poll's timeout.
+//! The run's clock, and a timer that is finer than the timeout of a poll.
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -12,46 +12,42 @@ pub const SECOND: u64 = 1_000_000_000;
 /// Nanoseconds in a millisecond.
 pub const MILLISECOND: u64 = 1_000_000;
 
-/// Nanoseconds of the `seconds` of an option.
 pub fn nanoseconds(seconds: f64) -> u64 {
     (seconds * SECOND as f64) as u64
 }
 
-/// Monotonic nanoseconds since the run began.
+/// Monotonic nanoseconds since the start of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
 }
 
 impl Clock {
-    /// A clock that is 0 now.
     pub fn start() -> Clock {
         Clock { origin: Instant::now() }
     }
 
-    /// The time now, ns.
     pub fn now(&self) -> u64 {
         self.origin.elapsed().as_nanos() as u64
     }
 }
 
-/// How long a poll that must end at `due` may take. mio rounds up to whole milliseconds.
+/// The timeout of a poll that must end at `due`. mio rounds up to whole milliseconds.
 pub fn timeout(now: u64, due: u64) -> Duration {
     Duration::from_nanos(due.saturating_sub(now))
 }
 
-/// A timerfd: wakes a poll to the microsecond, where `epoll_wait` knows milliseconds only.
+/// A timerfd, which wakes a poll to the microsecond; the timeout of `epoll_wait` is in milliseconds.
 ///
-/// It is registered edge-triggered and never read: setting it anew clears what it counted, see timerfd_create(2).
+/// It is registered edge-triggered and never read: setting it clears its counter, see timerfd_create(2).
 #[derive(Debug)]
 pub struct Alarm {
     timer: OwnedFd,
-    /// What it is set to, so that it is not set to the same twice.
+    /// The current setting, so that the same setting costs no system call.
     due: Option<u64>,
 }
 
 impl Alarm {
-    /// An alarm that reports under `token`.
     pub fn new(registry: &Registry, token: Token) -> io::Result<Alarm> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -59,12 +55,12 @@ impl Alarm {
         Ok(Alarm { timer, due: None })
     }
 
-    /// Wakes the poll once, when `due` has come; at once where it has passed.
+    /// Wakes the poll once at `due`, or immediately if `due` has passed.
     pub fn set(&mut self, now: u64, due: u64) -> io::Result<()> {
         if self.due == Some(due) {
             return Ok(());
         }
-        // 0 would switch it off.
+        // 0 would disarm it.
         let left = due.saturating_sub(now).max(1);
         let it_value = Timespec { tv_sec: (left / SECOND) as i64, tv_nsec: (left % SECOND) as i64 };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
@@ -80,7 +76,7 @@ mod tests {
     use mio::{Events, Poll};
 
     #[test]
-    fn an_alarm_rings_again_and_again_without_being_read() {
+    fn an_alarm_fires_repeatedly_without_being_read() {
         let (clock, mut poll, mut events) = (Clock::start(), Poll::new().unwrap(), Events::with_capacity(4));
         let mut alarm = Alarm::new(poll.registry(), Token(7)).unwrap();
         for _ in 0..5 {

@@ -4,9 +4,9 @@
 //! and which of them goes first alternates from pair to pair. The table shows medians, and beside the median difference
 //! within the pairs its interquartile range: a smaller difference is noise.
 
-use crate::Outcome;
 use crate::args::{CompareServersArgs, Placement};
 use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::testbed::launch::can_pin;
 use crate::testbed::runs::{Against, RUNS, Run};
 use crate::testbed::{SETTINGS, Testbed, Trial, existing};

@@ -1,7 +1,7 @@
-//! A connection inside an edge-triggered loop: bytes in, frames or objects out of them, bytes out.
+//! A non-blocking connection in an edge-triggered loop: input as frames or objects, and buffered output.
 //!
-//! All connections of a loop share one read buffer, the [`ReadBuffer`]: it stays in the CPU's cache, and a connection on
-//! which nothing happens owns no buffer at all. Only a frame that is half there is kept aside until the rest comes.
+//! All connections of a loop share one [`ReadBuffer`]: it stays in the CPU's cache, and an idle connection owns no buffer.
+//! Only an incomplete frame is kept with its connection until the rest arrives.
 
 use crate::legacy::split_object;
 use mio::event::Event;
@@ -12,10 +12,10 @@ use std::mem;
 use wire::limits::FRAME_BYTES;
 use wire::{Dialect, Frame, FrameError, split_frame};
 
-/// Bytes that one read asks for.
+/// The size of a read, bytes.
 const READ_BYTES: usize = 64 * 1024;
 
-/// The read buffer that the connections of one loop share: what one read brought, and how much of it was looked at.
+/// The input of the last read; `at..end` is not consumed yet.
 #[derive(Debug)]
 pub struct ReadBuffer {
     bytes: Vec<u8>,
@@ -29,9 +29,9 @@ impl Default for ReadBuffer {
     }
 }
 
-/// What a server says at once.
+/// A complete unit of input.
 #[derive(Clone, Copy, Debug)]
-pub enum Unit<'a> {
+pub enum Inbound<'a> {
     /// A TLV frame.
     Frame(Frame<'a>),
     /// An object of the legacy stream.
@@ -39,27 +39,33 @@ pub enum Unit<'a> {
 }
 
 impl ReadBuffer {
-    /// The first byte of what was not looked at yet.
+    /// The first byte that is not consumed yet.
     pub fn first_byte(&self) -> Option<u8> {
         self.bytes[self.at..self.end].first().copied()
     }
 
-    /// The next complete unit of the last [`Connection::fill`]. `Err`: what came is not of this dialect.
+    /// The next complete frame or object of the last [`Connection::fill`].
+    ///
+    /// # Errors
+    /// The input is not of this dialect.
     #[inline]
-    pub fn next(&mut self, dialect: Dialect) -> Result<Option<Unit<'_>>, FrameError> {
+    pub fn next(&mut self, dialect: Dialect) -> Result<Option<Inbound<'_>>, FrameError> {
         match dialect {
-            Dialect::Tlv => Ok(self.next_frame()?.map(Unit::Frame)),
+            Dialect::Tlv => Ok(self.next_frame()?.map(Inbound::Frame)),
             Dialect::Legacy => {
                 let split = split_object(&self.bytes[self.at..self.end]);
                 Ok(split.map(|(object, taken)| {
                     self.at += taken;
-                    Unit::Object(object)
+                    Inbound::Object(object)
                 }))
             }
         }
     }
 
-    /// The next complete frame of the last [`Connection::fill`]. `Err`: what came are not frames.
+    /// The next complete frame of the last [`Connection::fill`].
+    ///
+    /// # Errors
+    /// The input is not a frame.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         let split = split_frame(&self.bytes[self.at..self.end], FRAME_BYTES)?;
@@ -70,37 +76,36 @@ impl ReadBuffer {
     }
 }
 
-/// What a read left behind.
+/// What to do after a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// There may be more to read now.
+pub enum ReadOutcome {
+    /// Read again: there may be more.
     Read,
-    /// The next edge will tell.
+    /// Wait for the next event.
     Wait,
-    /// The other side has closed, or the connection is broken.
+    /// The peer has closed the connection, or it is broken.
     Closed,
 }
 
-/// One non-blocking connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// `None` once it is closed: its descriptor is free for another.
+    /// `None` once it is closed, so that its descriptor can be reused.
     stream: Option<TcpStream>,
-    /// The beginning of a frame whose rest has not come.
+    /// The start of an incomplete frame.
     partial: Vec<u8>,
     output: Vec<u8>,
-    /// How much of `output` is written.
+    /// Bytes of `output` that are written.
     written: usize,
-    /// The kernel takes no more until an edge says so.
+    /// The socket's send buffer is full, or it is still connecting; the next writable event clears this.
     is_blocked: bool,
-    /// The other side will send no more: a short read does not mean that all is read.
+    /// The peer has shut down its side, so a short read does not mean that the socket is empty.
     is_ending: bool,
-    /// Whether the loop knows that there is something to write.
+    /// Whether the loop has it on its list of connections with output.
     is_dirty: bool,
 }
 
 impl Connection {
-    /// Takes a non-blocking stream, of which `partial` was read already, into a loop.
+    /// Registers a non-blocking stream from which `partial` was read already.
     pub fn register(
         mut stream: TcpStream,
         partial: Vec<u8>,
@@ -120,36 +125,34 @@ impl Connection {
         })
     }
 
-    /// Takes a stream into a loop that is being connected still: nothing is written before it is.
+    /// Registers a stream that is still connecting; nothing is written before it is connected.
     pub fn begin(stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
         let connection = Connection::register(stream, Vec::new(), registry, token)?;
         Ok(Connection { is_blocked: true, ..connection })
     }
 
-    /// Notes that the loop will look whether there is something to write; whether that is new.
+    /// Notes that the loop has it on its list; returns whether that is new.
     #[inline]
     pub fn mark_dirty(&mut self) -> bool {
         !mem::replace(&mut self.is_dirty, true)
     }
 
-    /// The loop looks now.
     #[inline]
     pub fn clear_dirty(&mut self) {
         self.is_dirty = false;
     }
 
-    /// Whether it can still be used.
     pub fn is_open(&self) -> bool {
         self.stream.is_some()
     }
 
-    /// Closes it; nothing that is not written yet is written.
+    /// Closes it and discards its output.
     pub fn close(&mut self) {
         (self.stream, self.written) = (None, 0);
         (self.output, self.partial) = (Vec::new(), Vec::new());
     }
 
-    /// Notes what an event says. Whether there is something to read.
+    /// Handles an event. Returns whether there is something to read.
     pub fn handle(&mut self, event: &Event) -> bool {
         if event.is_writable() {
             self.is_blocked = false;
@@ -158,11 +161,10 @@ impl Connection {
         self.is_open() && (event.is_readable() || self.is_ending)
     }
 
-    /// Reads once into `buffer`, behind the partial frame that was kept. Take all of [`ReadBuffer::next_frame`] next, then
-    /// [`Self::keep`] the rest.
+    /// Reads once into `buffer`, after the incomplete frame. Consume all of [`ReadBuffer::next`], then [`Self::keep`] the rest.
     ///
-    /// A read that brings less than was asked for has emptied the socket: see epoll(7), question 9.
-    pub fn fill(&mut self, buffer: &mut ReadBuffer) -> Next {
+    /// A short read has emptied the socket: see epoll(7), question 9.
+    pub fn fill(&mut self, buffer: &mut ReadBuffer) -> ReadOutcome {
         let kept = self.partial.len();
         if buffer.bytes.len() < kept + READ_BYTES {
             buffer.bytes.resize(kept + READ_BYTES, 0);
@@ -170,23 +172,23 @@ impl Connection {
         let space = &mut buffer.bytes[..kept + READ_BYTES];
         space[..kept].copy_from_slice(&self.partial);
         (buffer.at, buffer.end) = (0, kept);
-        let Some(stream) = &mut self.stream else { return Next::Closed };
+        let Some(stream) = &mut self.stream else { return ReadOutcome::Closed };
         loop {
             match stream.read(&mut space[kept..]) {
-                Ok(0) => return Next::Closed,
+                Ok(0) => return ReadOutcome::Closed,
                 Ok(count) => {
                     buffer.end = kept + count;
                     let may_be_more = count == READ_BYTES || self.is_ending;
-                    return if may_be_more { Next::Read } else { Next::Wait };
+                    return if may_be_more { ReadOutcome::Read } else { ReadOutcome::Wait };
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Next::Wait,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return ReadOutcome::Wait,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Next::Closed,
+                Err(_) => return ReadOutcome::Closed,
             }
         }
     }
 
-    /// Keeps the partial frame that is left in `buffer`.
+    /// Keeps the incomplete frame that is left in `buffer`.
     pub fn keep(&mut self, buffer: &mut ReadBuffer) {
         let rest = &buffer.bytes[buffer.at..buffer.end];
         if rest.is_empty() {
@@ -197,23 +199,26 @@ impl Connection {
         }
     }
 
-    /// What is to be written: append frames here, then [`Self::flush`].
+    /// The output, to append to before [`Self::flush`].
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
     }
 
-    /// Bytes that wait to be written.
+    /// Bytes of output that are not written yet.
     #[inline]
     pub fn waiting(&self) -> usize {
         self.output.len() - self.written
     }
 
-    /// Whether something waits to be written and the kernel may take it.
+    /// Whether there is output and the socket may accept it.
     pub fn can_flush(&self) -> bool {
         self.is_open() && !self.is_blocked && !self.output.is_empty()
     }
 
-    /// Writes as much as the kernel takes. `Err`: the connection is broken.
+    /// Writes as much as the socket accepts.
+    ///
+    /// # Errors
+    /// The connection is broken.
     pub fn flush(&mut self) -> io::Result<()> {
         while let Some(stream) = &mut self.stream
             && !self.is_blocked
@@ -236,7 +241,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives back the memory of the output buffer where nothing waits in it.
+    /// Frees an empty output buffer.
     pub fn shrink(&mut self) {
         if self.output.is_empty() {
             self.output = Vec::new();
@@ -252,7 +257,7 @@ mod tests {
     use wire::frame::put_frame;
 
     #[test]
-    fn frames_come_whole_however_they_are_cut_and_the_end_is_seen() {
+    fn frames_are_complete_however_they_are_split_and_the_end_is_noticed() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         stream.set_nonblocking(true).unwrap();
@@ -268,8 +273,8 @@ mod tests {
             bytes.chunks(7_001).for_each(|chunk| peer.write_all(chunk).unwrap());
         });
         let (mut events, mut buffer) = (Events::with_capacity(4), ReadBuffer::default());
-        let (mut seen, mut next) = (Vec::new(), Next::Wait);
-        while next != Next::Closed {
+        let (mut seen, mut next) = (Vec::new(), ReadOutcome::Wait);
+        while next != ReadOutcome::Closed {
             poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
             assert!(!events.is_empty(), "nothing came for 10 s; last was {next:?}");
             for event in &events {
@@ -280,7 +285,7 @@ mod tests {
                         seen.push(frame.request);
                     }
                     connection.keep(&mut buffer);
-                    is_readable = next == Next::Read;
+                    is_readable = next == ReadOutcome::Read;
                 }
             }
         }

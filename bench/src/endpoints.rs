@@ -1,8 +1,8 @@
-//! Where connections go to, and where they come from.
+//! The destination and source addresses of connections.
 //!
-//! One address of this machine has some 28,000 ports for connections to one address of a server, and where half of them
-//! are in use the kernel searches long for the next. So after every [`PORTS`] a load goes on from the next address of the
-//! loopback network: 127.0.0.2, 127.0.0.3 and so on.
+//! A source address has about 28,000 ephemeral ports for each server address, and the kernel's search for a free port gets
+//! slow when half of them are in use. After every [`PORTS`] connections, connections to loopback servers use the next source
+//! address: 127.0.0.2, 127.0.0.3 and so on.
 
 use crate::error::Error;
 use nix::sys::socket::setsockopt;
@@ -12,14 +12,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Connections that come from one address. With 20,000 connecting again took up to 0.1 ms of the generator each.
+/// Connections from one source address. With 20,000, each reconnect cost the generator up to 0.1 ms.
 pub const PORTS: u64 = 8_000;
-/// Loopback addresses that are used in turn.
+/// The number of loopback source addresses.
 const SOURCES: u64 = 200;
-/// How long a connection may take to be made where the caller waits for it.
+/// The timeout of blocking connects, reads and writes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The addresses of the server.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     addresses: Vec<SocketAddr>,
@@ -28,20 +27,20 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// All of `addresses`, in turn; `first` is the number of the first connection.
+    /// Connections go to `addresses` in turn; `first` is the number of the first one.
     pub fn new(addresses: &[SocketAddr], first: u64) -> Result<Endpoints, Error> {
         if addresses.is_empty() {
-            return Err(Error::Usage("an --address is needed".to_owned()));
+            return Err(Error::Usage("--address is required".to_owned()));
         }
         Ok(Endpoints { addresses: addresses.to_vec(), first })
     }
 
-    /// Where connection `number` goes to.
+    /// The destination of connection `number`.
     pub fn address(&self, number: u64) -> SocketAddr {
         self.addresses[(number % self.addresses.len() as u64) as usize]
     }
 
-    /// Where connection `number` comes from; `None`: the system decides.
+    /// The source of connection `number`; `None` lets the kernel choose.
     fn source(&self, number: u64) -> Option<SocketAddr> {
         let block = (self.first + number) / PORTS;
         (block > 0 && self.address(number).ip().is_loopback() && self.address(number).is_ipv4()).then(|| {
@@ -54,8 +53,8 @@ impl Endpoints {
         let domain = Domain::for_address(self.address(number));
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         if let Some(source) = self.source(number) {
-            // The port is chosen when the connection is made: a search for one that nobody has at all took 0.5 ms where
-            // thousands were in use.
+            // The port is chosen by connect(2): bind(2) would need a port that is free for every destination, whose search
+            // took 0.5 ms with thousands in use.
             setsockopt(&socket, IpBindAddressNoPort, &true)?;
             socket.bind(&source.into())?;
         }
@@ -63,7 +62,7 @@ impl Endpoints {
         Ok(socket)
     }
 
-    /// Makes connection `number` and waits until it is there.
+    /// Makes connection `number`, blocking.
     pub fn connect(&self, number: u64) -> Result<TcpStream, Error> {
         let connect = || {
             let socket = self.socket(number)?;
@@ -76,7 +75,7 @@ impl Endpoints {
         connect().map_err(|error| Error::io(format!("connect to {}", self.address(number)), error))
     }
 
-    /// Begins to make connection `number`; it is there, or has failed, when it becomes writable.
+    /// Starts connection `number`; it is connected, or has failed, when it becomes writable.
     pub fn begin(&self, number: u64) -> io::Result<mio::net::TcpStream> {
         let socket = self.socket(number)?;
         socket.set_nonblocking(true)?;
@@ -96,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_of_further_loopback_addresses_are_used_when_those_of_one_run_out() {
+    fn further_loopback_addresses_are_used_when_ports_run_out() {
         let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoints = Endpoints::new(&[server.local_addr().unwrap()], 0).unwrap();
         for (number, from) in [(0, "127.0.0.1"), (PORTS, "127.0.0.2"), (2 * PORTS + 1, "127.0.0.3")] {

@@ -1,90 +1,86 @@
-//! What goes wrong in a run besides messages.
+//! Errors of a run besides those that the ledgers count: refusals, lost connections, pushes that end a session.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use wire::Refusal;
 
-/// What went wrong besides messages, by name: refusals by their error, lost connections, pushes that end a session.
+/// Counts by name. Refusals are counted by the name of their `errno`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorCounts(BTreeMap<Cow<'static, str>, u64>);
 
-/// What some of it cheapest_login, and what to do about it: by name.
+/// What some errors mean, and what to do about them.
 const HINTS: &[(&str, &str)] = &[
     ("RATE_LIMITED", "start the server with limits.messages_per_second=0"),
-    ("TOKEN_INVALID", "a login by password makes the tokens of a file of accounts invalid"),
+    ("TOKEN_INVALID", "a login by password invalidates the tokens in the file of accounts"),
     (
         ErrorCounts::OVERRUN,
-        "too much was outstanding, and the load was ended: the server, or this generator, cannot keep up with this rate",
+        "too many messages were outstanding and the load was ended: the server or this generator cannot keep up with the rate",
     ),
-    (ErrorCounts::SERVER_ENDED, "a process of --server-pid has ended; what it used is not known"),
-    (ErrorCounts::BESIDE_ENDED, "a process of --beside has ended; what it used is not known"),
-    (ErrorCounts::DISCONNECTED, "the server has closed connections, or has ended: its log says why"),
+    (ErrorCounts::SERVER_ENDED, "a --server-pid process has ended; its usage is unknown"),
+    (ErrorCounts::BESIDE_ENDED, "a --beside process has ended; its usage is unknown"),
+    (ErrorCounts::DISCONNECTED, "the server closed connections or exited; see its log"),
     (
         ErrorCounts::CANNOT_CONNECT,
-        "this machine has no port or descriptor left for the generator (ulimit -n, --processes)",
+        "the generator has no free port or descriptor left (ulimit -n, --processes)",
     ),
 ];
 
 impl ErrorCounts {
     /// A connection ended before the run did.
     pub const DISCONNECTED: &'static str = "disconnected";
-    /// A process that `--server-pid` names was gone before the end.
+    /// A `--server-pid` process ended during the run.
     pub const SERVER_ENDED: &'static str = "server_ended";
-    /// A process that `--beside` names was gone before the end.
+    /// A `--beside` process ended during the run.
     pub const BESIDE_ENDED: &'static str = "beside_ended";
-    /// A heartbeat came back wrong.
+    /// The reply to a heartbeat was malformed.
     pub const WRONG_HEARTBEAT: &'static str = "wrong_heartbeat";
     /// A heartbeat was not answered before the next one was due.
     pub const SILENT_HEARTBEAT: &'static str = "heartbeat_unanswered";
-    /// Something came that this side can make nothing of.
+    /// Input that is malformed or does not belong here.
     pub const UNEXPECTED: &'static str = "unexpected_frame";
-    /// More was outstanding than the generator keeps account of.
+    /// More messages were outstanding than the generator can track.
     pub const OVERRUN: &'static str = "overrun";
-    /// A client that was to log in is not.
+    /// A client failed to log in in time.
     pub const NOT_LOGGED_IN: &'static str = "not_logged_in";
-    /// A sender of the legacy dialect was not answered behind what it had sent.
+    /// A legacy message was not confirmed as stored.
     pub const NOT_CONFIRMED: &'static str = "not_confirmed";
-    /// No connection could be begun: no port or descriptor is left.
+    /// A connection could not be started: no port or descriptor is left.
     pub const CANNOT_CONNECT: &'static str = "cannot_connect";
-    /// A message that was to be sent was not, for lack of time.
+    /// A message was not sent in time.
     pub const NOT_SENT: &'static str = "not_sent";
-    /// A page of a history was not what was asked for.
+    /// A history page was not the requested one.
     pub const WRONG_HISTORY: &'static str = "wrong_history";
 
-    pub fn note(&mut self, what: &'static str) {
-        self.note_many(what, 1);
+    pub fn note(&mut self, name: &'static str) {
+        self.note_many(name, 1);
     }
 
-    pub fn note_many(&mut self, what: &'static str, count: u64) {
+    pub fn note_many(&mut self, name: &'static str, count: u64) {
         if count > 0 {
-            *self.0.entry(Cow::Borrowed(what)).or_default() += count;
+            *self.0.entry(Cow::Borrowed(name)).or_default() += count;
         }
     }
 
-    /// Counts a refusal.
     pub fn note_refusal(&mut self, refusal: &Refusal) {
         self.note(refusal.errno.name());
     }
 
-    /// Adds another one's counts.
     pub fn add(&mut self, other: &ErrorCounts) {
         for (name, count) in &other.0 {
             *self.0.entry(name.clone()).or_default() += count;
         }
     }
 
-    /// Whether there was none.
     pub fn is_none(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Each with its count.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(name, count)| (&**name, *count))
     }
 
-    /// Hints for the person at the keyboard, each behind what it is about.
+    /// The names that have a hint, with the hint.
     pub fn hints(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         HINTS.iter().filter(|(name, _)| self.0.contains_key(*name))
     }

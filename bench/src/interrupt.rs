@@ -1,5 +1,5 @@
-//! Ctrl-C while a load runs: the first ends what is measured, the next the wait for what is under way, and what was
-//! measured is told. The third ends the program.
+//! Ctrl-C during a load: the first ends the measured phase, the second the drain, and the results are reported. The third
+//! ends the program.
 
 use crate::error::Error;
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,18 +10,18 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-/// The exit code of a program that Ctrl-C has ended, as a shell tells it.
-const ENDED: i32 = 130;
-/// How many end the program.
-const ENOUGH: u32 = 3;
+/// The exit code for a program ended by SIGINT, as shells report it.
+const EXIT_CODE: i32 = 130;
+/// The Ctrl-C that ends the program.
+const LAST: u32 = 3;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static BEGUN: Once = Once::new();
 
-/// From here on a Ctrl-C is counted, and passed on to `others`; before, it ends the program.
+/// From now on counts each Ctrl-C and passes it on to `others`; before, Ctrl-C ends the program.
 ///
 /// # Errors
-/// The system takes no handler, or has no thread.
+/// The handler cannot be installed, or its thread cannot be started.
 pub fn listen(others: Vec<Pid>) -> Result<(), Error> {
     let mut begun = Ok(());
     BEGUN.call_once(|| {
@@ -29,22 +29,22 @@ pub fn listen(others: Vec<Pid>) -> Result<(), Error> {
             let mut signals = Signals::new([SIGINT])?;
             thread::Builder::new().name("signals".to_owned()).spawn(move || {
                 for _ in signals.forever() {
-                    if COUNT.fetch_add(1, Ordering::Relaxed) + 1 == ENOUGH {
-                        process::exit(ENDED);
+                    if COUNT.fetch_add(1, Ordering::Relaxed) + 1 == LAST {
+                        process::exit(EXIT_CODE);
                     }
                     for other in &others {
-                        // It may have ended.
+                        // It may have ended already.
                         let _ = kill_process(*other, Signal::INT);
                     }
                 }
             })
         };
-        begun = listen().map(drop).map_err(|error| Error::io("watch for Ctrl-C", error));
+        begun = listen().map(drop).map_err(|error| Error::io("handle Ctrl-C", error));
     });
     begun
 }
 
-/// How many there were.
+/// Ctrl-Cs so far.
 #[inline]
 pub fn count() -> u32 {
     COUNT.load(Ordering::Relaxed)

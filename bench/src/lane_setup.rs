@@ -1,4 +1,4 @@
-//! What lanes of users need before the clock starts: accounts, connections, conversations.
+//! Set-up of lanes before the clock starts: logged-in connections and their conversations.
 
 use crate::accounts::{Account, in_batches, in_parallel, log_in, unexpected};
 use crate::client::{Client, ReplyOrPush};
@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use wire::message::{self, Send};
 use wire::{Command, ConversationId, ConversationKind, Dialect, Push, Reply, Target, group, timeline};
 
-/// A conversation that each lane is to have.
+/// A conversation that every lane has.
 #[derive(Clone, Debug)]
 pub struct ConversationSpec {
-    /// The two members of a direct chat; `None`: a group of all.
+    /// The two members of a direct chat; `None` for a group of all members.
     pub pair: Option<(usize, usize)>,
-    /// The members who say something there.
+    /// The members who send.
     pub senders: Vec<usize>,
 }
 
@@ -23,7 +23,7 @@ impl ConversationSpec {
         ConversationSpec { pair: Some((from, to)), senders: vec![from] }
     }
 
-    /// A group of all, in which the first `senders` write.
+    /// A group of all members, in which the first `senders` write.
     pub fn group(senders: usize) -> ConversationSpec {
         ConversationSpec { pair: None, senders: (0..senders).collect() }
     }
@@ -33,29 +33,35 @@ impl ConversationSpec {
     }
 }
 
-/// A lane that is ready.
+/// A lane whose members are logged in and whose conversations exist.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenLane {
     pub accounts: Vec<Account>,
-    /// Its conversations, each with the seq of the last message in it.
-    pub threads: Vec<(ConversationId, u64)>,
+    pub conversations: Vec<OpenConversation>,
 }
 
-/// Logs all accounts in, `members` to a lane, and opens the conversations of each lane. The connections are in the order of
-/// the accounts.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenConversation {
+    /// 0 for a direct chat over the legacy dialect, which has no id and opens itself.
+    pub id: ConversationId,
+    pub last_seq: u64,
+}
+
+/// Logs all accounts in, `members` to a lane, and opens the conversations of each lane. The connections are in the order
+/// of the accounts.
 pub fn open(
     endpoints: &Endpoints,
     dialect: Dialect,
     accounts: &[Account],
     members: usize,
     specs: &[ConversationSpec],
-) -> Result<(Vec<Opened>, Vec<Client>), Error> {
+) -> Result<(Vec<OpenLane>, Vec<Client>), Error> {
     let has_groups = specs.iter().any(|spec| spec.pair.is_none());
     if dialect == Dialect::Legacy && !has_groups {
-        let thread = |_| (ConversationId(0), 0);
-        let lane = |accounts: &[Account]| Opened {
+        let conversations = vec![OpenConversation { id: ConversationId(0), last_seq: 0 }; specs.len()];
+        let lane = |accounts: &[Account]| OpenLane {
             accounts: accounts.to_vec(),
-            threads: specs.iter().map(thread).collect(),
+            conversations: conversations.clone(),
         };
         return Ok((accounts.chunks(members).map(lane).collect(), log_in(endpoints, dialect, 0, accounts)?));
     }
@@ -74,38 +80,35 @@ pub fn open(
     if dialect == Dialect::Tlv {
         return Ok((opened, clients.into_iter().flatten().collect()));
     }
-    // The legacy dialect never tells a group's number to who made it, so its groups are made over TLV.
+    // The legacy dialect never tells the creator of a group its id, so groups are created over TLV.
     drop(clients);
     Ok((opened, log_in(endpoints, dialect, accounts.len() as u64, accounts)?))
 }
-
-type OpenLane = (Opened, Vec<Client>);
 
 fn open_lane(
     lane: Vec<(Account, Client)>,
     dialect: Dialect,
     specs: &[ConversationSpec],
-) -> Result<OpenLane, Error> {
+) -> Result<(OpenLane, Vec<Client>), Error> {
     let (accounts, mut clients): (Vec<_>, Vec<_>) = lane.into_iter().unzip();
-    let mut threads = Vec::with_capacity(specs.len());
+    let mut conversations = Vec::with_capacity(specs.len());
     for (number, spec) in specs.iter().enumerate() {
-        threads.push(match (spec.pair, dialect) {
+        conversations.push(match (spec.pair, dialect) {
             (Some((from, to)), Dialect::Tlv) => open_direct(&accounts, &mut clients, from, to)?,
-            // A direct chat of the legacy dialect has no number, and opens itself.
-            (Some(_), Dialect::Legacy) => (ConversationId(0), 0),
+            (Some(_), Dialect::Legacy) => OpenConversation { id: ConversationId(0), last_seq: 0 },
             (None, _) => open_group(&mut clients, number)?,
         });
     }
-    Ok((Opened { accounts, threads }, clients))
+    Ok((OpenLane { accounts, conversations }, clients))
 }
 
-/// Opens a direct chat by its first message, which the receiver acknowledges.
+/// Opens a direct chat by a first message, which the receiver acknowledges.
 fn open_direct(
     accounts: &[Account],
     clients: &mut [Client],
     from: usize,
     to: usize,
-) -> Result<(ConversationId, u64), Error> {
+) -> Result<OpenConversation, Error> {
     let opening = Command::Message(message::Request::Send(Send {
         target: Target::User(accounts[to].id),
         content: "hello".into(),
@@ -117,7 +120,7 @@ fn open_direct(
         Reply::Message(message::Reply::Sent(sent)) => sent,
         other => return Err(unexpected("SEND", &other)),
     };
-    // Earlier runs by the same accounts may have left something unread.
+    // Earlier runs by the same accounts may have left unread messages.
     let message = loop {
         match clients[to].receive()? {
             ReplyOrPush::Push(Push::Message(message::Push::New(message)))
@@ -133,11 +136,11 @@ fn open_direct(
     }
     let cursor = timeline::Cursor { conversation: sent.conversation, seq: sent.seq };
     clients[to].send(&Command::Timeline(timeline::Request::Ack(cursor)), 0)?;
-    Ok((sent.conversation, sent.seq.0))
+    Ok(OpenConversation { id: sent.conversation, last_seq: sent.seq.0 })
 }
 
-/// Makes a group of all; the first is its owner.
-fn open_group(clients: &mut [Client], number: usize) -> Result<(ConversationId, u64), Error> {
+/// Creates a group of all members, owned by the first.
+fn open_group(clients: &mut [Client], number: usize) -> Result<OpenConversation, Error> {
     let (owner, others) =
         clients.split_first_mut().ok_or_else(|| Error::Usage("a group needs members".to_owned()))?;
     let create = group::Create { name: format!("bench {number}").into(), desc: "".into() };
@@ -157,5 +160,5 @@ fn open_group(clients: &mut [Client], number: usize) -> Result<(ConversationId, 
             other => return Err(unexpected("JOIN_GROUP", &other)),
         }
     }
-    Ok((conversation, 0))
+    Ok(OpenConversation { id: conversation, last_seq: 0 })
 }

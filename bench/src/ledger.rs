@@ -1,38 +1,36 @@
-//! Accounts for every message of one sender to one conversation: who sees a loss, a double or a wrong order sees it
-//! here. Pure.
+//! Accounts for every message of one sender in one conversation; losses, duplicates and wrong order are found here.
 //!
 //! ```text
 //!   base                      expected by a receiver         sent
-//!    |  on the way ...           |  on the way ...            |
+//!    |  in transit ...           |  in transit ...            |
 //!    +---------------------------+----------------------------+
-//!    below: done with            highest it has + 1
+//!    below: finished             highest received + 1
 //! ```
 
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Everything that may have gone wrong with messages. A good run is all zeros.
+/// Counts of everything that can go wrong with messages; all are 0 in a clean run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Faults {
     /// Sent, not refused, and never delivered.
     pub lost: u64,
-    /// Delivered again, or after it was refused.
+    /// Delivered again, or although refused.
     pub duplicated: u64,
-    /// Delivered behind a later one.
+    /// Delivered after a later message.
     pub out_of_order: u64,
-    /// Delivered, but not what was sent.
+    /// Delivered with other content than was sent.
     pub wrong_content: u64,
-    /// Its seq was not the one after the message before, or the reply and the push gave it different ones.
+    /// The seq did not follow that of the previous message, or differed between reply and push.
     pub wrong_seq: u64,
-    /// Delivered to all, but its sender got no reply.
+    /// Delivered to all, but without a reply to the sender.
     pub unanswered: u64,
-    /// Replies to requests that were not open, and replies that made no sense.
+    /// Replies to requests that were not outstanding, and malformed replies.
     pub stray_replies: u64,
 }
 
 impl Faults {
-    /// Each count with its name.
     pub fn named(&self) -> [(&'static str, u64); 7] {
         let Faults { lost, duplicated, out_of_order, wrong_content, wrong_seq, unanswered, stray_replies } =
             *self;
@@ -47,12 +45,10 @@ impl Faults {
         ]
     }
 
-    /// Whether nothing went wrong.
     pub fn are_none(&self) -> bool {
         *self == Faults::default()
     }
 
-    /// Adds another direction's.
     pub fn add(&mut self, other: &Faults) {
         self.lost += other.lost;
         self.duplicated += other.duplicated;
@@ -64,59 +60,59 @@ impl Faults {
     }
 }
 
-/// What a message must have seen to be no longer outstanding.
+/// What ends the time in which a message is outstanding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaits {
-    /// Its reply, and its delivery to every receiver.
+    /// The reply, and the delivery to every receiver.
     Both,
-    /// Its reply: the receivers are absent.
+    /// The reply, as the receivers are offline.
     Reply,
-    /// Its delivery: the dialect has no replies.
+    /// The delivery, as the dialect has no replies.
     Delivery,
-    /// Nothing: the receivers are absent, and the dialect has no replies.
+    /// Nothing, as the receivers are offline and the dialect has no replies.
     Nothing,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// Since when it counts.
+    /// The time from which its latency counts.
     at: u64,
-    /// What the reply or a push said first; 0 before.
+    /// From the first reply or push; 0 before.
     seq: u64,
     /// Receivers that do not have it yet.
     awaited: u32,
-    /// The sender has its reply, or will get none.
+    /// The sender has the reply, or the dialect has none.
     is_answered: bool,
-    /// It was refused: it need not arrive.
+    /// It was refused and need not arrive.
     is_waived: bool,
-    /// It was refused and may be stored nevertheless: it may arrive.
+    /// It was refused, but may be stored and arrive nevertheless.
     may_arrive: bool,
 }
 
 impl Slot {
-    /// It is no longer outstanding.
+    /// Whether it is no longer outstanding.
     fn is_done(&self, awaits: Awaits) -> bool {
-        let is_absent = matches!(awaits, Awaits::Reply | Awaits::Nothing);
-        self.is_answered && (is_absent || self.awaited == 0 || self.is_waived)
+        let receivers_are_offline = matches!(awaits, Awaits::Reply | Awaits::Nothing);
+        self.is_answered && (receivers_are_offline || self.awaited == 0 || self.is_waived)
     }
 
-    /// Nothing more may come.
+    /// Whether neither a reply nor a delivery can follow.
     fn is_over(&self) -> bool {
         self.is_answered && (self.awaited == 0 || (self.is_waived && !self.may_arrive))
     }
 }
 
-/// What one receiver has.
+/// What one receiver has received.
 #[derive(Clone, Debug, Default)]
 struct Receiver {
-    /// The counter after the highest that it has.
+    /// The counter after the highest received.
     expected: u64,
-    /// What was passed over below that.
+    /// Gaps below that.
     missing: Vec<Range<u64>>,
 }
 
 impl Receiver {
-    /// It has `counter` now: whether it came behind a later one; `None`: it came before.
+    /// Notes `counter`. Returns whether it arrived after a later one; `None` for a duplicate.
     #[inline]
     fn take(&mut self, counter: u64) -> Option<bool> {
         if counter == self.expected {
@@ -140,47 +136,46 @@ impl Receiver {
     }
 }
 
-/// The messages of one sender to one conversation.
+/// The messages of one sender in one conversation.
 #[derive(Debug)]
 pub struct Ledger {
     awaits: Awaits,
     slots: VecDeque<Slot>,
     /// The counter of the first slot.
     base: u64,
-    /// How many slots are not done.
+    /// Slots that are not done.
     outstanding: usize,
     receivers: Vec<Receiver>,
-    /// How many receive each message.
+    /// The number of receivers of each message.
     audience: u32,
     faults: Faults,
 }
 
-/// How many messages of one ledger can wait for their replies: request numbers wrap here.
+/// The largest number of unanswered messages of a ledger; request numbers wrap at this value.
 pub const REQUESTS: u64 = 1 << 21;
 
 impl Ledger {
-    /// Nothing sent yet. Receivers are numbered below `receivers`; `audience` of them get each message.
+    /// Receivers are numbered below `receivers`; `audience` of them get each message.
     pub fn new(awaits: Awaits, receivers: usize, audience: u32) -> Ledger {
         let (slots, receivers) = (VecDeque::new(), vec![Receiver::default(); receivers]);
         Ledger { awaits, slots, base: 0, outstanding: 0, receivers, audience, faults: Faults::default() }
     }
 
-    /// How many messages were sent.
+    /// Messages sent.
     pub fn sent(&self) -> u64 {
         self.base + self.slots.len() as u64
     }
 
-    /// How many messages are outstanding.
     pub fn outstanding(&self) -> usize {
         self.outstanding
     }
 
-    /// Whether something may still come.
+    /// Whether replies or deliveries can still follow.
     pub fn has_open(&self) -> bool {
         !self.slots.is_empty()
     }
 
-    /// A message is sent, which counts from `at`: its counter.
+    /// Notes that a message is sent, whose latency counts from `at`; returns its counter.
     #[inline]
     pub fn send(&mut self, at: u64) -> u64 {
         let counter = self.sent();
@@ -196,8 +191,8 @@ impl Ledger {
         counter
     }
 
-    /// The reply that it is stored at `seq` has come: since when the message counts, unless the reply is a stray.
-    /// `request` is its counter modulo [`REQUESTS`].
+    /// Handles the reply that a message is stored at `seq`; `request` is its counter modulo [`REQUESTS`]. Returns the time
+    /// from which the message counts, or `None` for a stray reply.
     #[inline]
     pub fn handle_stored(&mut self, request: u64, seq: u64) -> Option<u64> {
         let (counter, slot) = self.open_request(request)?;
@@ -209,7 +204,7 @@ impl Ledger {
         Some(at)
     }
 
-    /// The reply that it was refused has come. Whether it answered an open request.
+    /// Handles the reply that a message is refused. Returns whether the request was outstanding.
     pub fn handle_refused(&mut self, request: u64, may_be_stored: bool) -> bool {
         let audience = self.audience;
         let Some((counter, slot)) = self.open_request(request) else { return false };
@@ -222,13 +217,13 @@ impl Ledger {
         true
     }
 
-    /// A reply came that makes no sense.
+    /// Handles a malformed reply.
     pub fn handle_stray_reply(&mut self) {
         self.faults.stray_replies += 1;
     }
 
-    /// Message `counter`, said to count from `at`, was delivered to `receiver` as `seq` (0 in a dialect that has none):
-    /// whether it is the first time. Anything else is noted as a fault.
+    /// Handles the delivery of message `counter`, with the time `at` in its stamp, to `receiver` as `seq` (0 over the legacy
+    /// dialect). Returns whether it is the first delivery; anything else counts as a fault.
     #[inline]
     pub fn handle_delivered(&mut self, receiver: usize, counter: u64, at: u64, seq: u64) -> bool {
         let sent = self.sent();
@@ -259,7 +254,7 @@ impl Ledger {
         true
     }
 
-    /// What went wrong, where nothing more is to come: what has not arrived is lost.
+    /// The faults, provided that nothing more is to come: messages that have not arrived are lost.
     pub fn close(&self) -> Faults {
         let mut faults = self.faults;
         for slot in &self.slots {
@@ -269,7 +264,7 @@ impl Ledger {
         faults
     }
 
-    /// The slot that `request` belongs to and its counter, where it waits for its reply.
+    /// The counter and slot of `request`, if it is unanswered.
     #[inline]
     fn open_request(&mut self, request: u64) -> Option<(u64, &mut Slot)> {
         let ahead = (request + REQUESTS - self.base % REQUESTS) % REQUESTS;
@@ -280,13 +275,13 @@ impl Ledger {
         open.map(|slot| (self.base + ahead, slot))
     }
 
-    /// The reply to `counter` has come: counts it, and forgets what is done with.
+    /// Handles that the reply to `counter` has arrived.
     #[inline]
     fn settle(&mut self, counter: u64) {
         self.retire(counter, false);
     }
 
-    /// Counts the slot of `counter` as done if it is and was not, and forgets the slots at the front that are over.
+    /// Updates the count of outstanding messages, and drops finished slots from the front.
     #[inline]
     fn retire(&mut self, counter: u64, was_done: bool) {
         let is_done = self.slots[(counter - self.base) as usize].is_done(self.awaits);
@@ -306,7 +301,7 @@ mod tests {
         Ledger::new(Awaits::Both, 1, 1)
     }
 
-    /// `count` messages, sent and answered; message n counts from n * 10 and has seq n + 1.
+    /// `count` messages, sent and answered; message `n` counts from `10 * n` and has seq `n + 1`.
     fn answered(count: u64) -> Ledger {
         let mut ledger = empty();
         for counter in 0..count {
@@ -323,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn all_in_order_is_no_fault() {
+    fn delivery_in_order_is_no_fault() {
         let mut ledger = answered(5);
         assert_eq!(ledger.outstanding(), 5);
         deliver(&mut ledger, &[0, 1, 2, 3, 4]);
@@ -341,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_double_is_counted_whether_the_slot_is_still_there_or_not() {
+    fn a_duplicate_is_counted_with_and_without_its_slot() {
         let mut ledger = answered(4);
         deliver(&mut ledger, &[0, 1, 1, 3, 3]);
         assert_eq!(ledger.close().duplicated, 2);
@@ -353,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn two_that_changed_places_are_one_out_of_order() {
+    fn two_swapped_messages_are_one_out_of_order() {
         let mut ledger = answered(4);
         deliver(&mut ledger, &[0, 2, 1, 3]);
         let faults = ledger.close();
@@ -361,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_may_overtake_its_reply() {
+    fn a_delivery_may_arrive_before_its_reply() {
         let mut ledger = empty();
         ledger.send(1);
         assert!(ledger.handle_delivered(0, 0, 1, 8));
@@ -372,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_may_come_in_any_order_but_once() {
+    fn replies_may_arrive_in_any_order_but_only_once() {
         let mut ledger = empty();
         (0..3).for_each(|at| assert_eq!(ledger.send(at), at));
         for request in [2, 0, 1] {
@@ -394,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_not_lost_and_must_not_arrive() {
+    fn a_refused_message_is_not_lost_and_must_not_arrive() {
         let mut ledger = empty();
         (0..3).for_each(|n| assert_eq!(ledger.send(n * 10), n));
         assert!(ledger.handle_refused(1, false));
@@ -403,7 +398,7 @@ mod tests {
         ledger.handle_stored(0, 1);
         ledger.handle_delivered(0, 0, 0, 1);
         assert!(ledger.close().are_none());
-        // Message 2 may be stored: it may come, once. Message 1 may not.
+        // Message 2 may be stored and arrive once. Message 1 may not.
         assert!(ledger.handle_delivered(0, 2, 20, 2));
         assert!(ledger.close().are_none());
         ledger.handle_delivered(0, 1, 10, 3);
@@ -411,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_never_sent_or_has_another_time_is_wrong() {
+    fn a_message_that_was_never_sent_or_has_another_time_is_wrong_content() {
         let mut ledger = answered(1);
         assert!(!ledger.handle_delivered(0, 5, 50, 6));
         assert!(!ledger.handle_delivered(0, 0, 1, 1));
@@ -420,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn every_receiver_of_a_group_must_have_every_message_once() {
+    fn every_member_of_a_group_must_receive_every_message_once() {
         // Receiver 0 is the sender.
         let mut ledger = Ledger::new(Awaits::Both, 4, 3);
         for counter in 0..3 {
@@ -430,20 +425,20 @@ mod tests {
         for (receiver, counter) in [(1, 0), (2, 0), (3, 0), (1, 1), (1, 2), (2, 2), (2, 1), (1, 1), (3, 2)] {
             ledger.handle_delivered(receiver, counter, counter, counter + 1);
         }
-        // 3 lacks message 1, 2 had the last two in the wrong order, 1 had message 1 twice.
+        // 3 lacks message 1, 2 received the last two in the wrong order, 1 received message 1 twice.
         let faults = ledger.close();
         assert_eq!((faults.lost, faults.out_of_order, faults.duplicated), (1, 1, 1));
         assert_eq!(ledger.outstanding(), 1);
     }
 
     #[test]
-    fn what_is_awaited_decides_what_is_outstanding() {
-        let mut absent = Ledger::new(Awaits::Reply, 1, 1);
-        absent.send(0);
-        absent.handle_stored(0, 1);
-        assert_eq!((absent.outstanding(), absent.has_open(), absent.close().lost), (0, true, 1));
-        absent.handle_delivered(0, 0, 0, 1);
-        assert!(!absent.has_open() && absent.close().are_none());
+    fn awaited_events_decide_what_is_outstanding() {
+        let mut offline = Ledger::new(Awaits::Reply, 1, 1);
+        offline.send(0);
+        offline.handle_stored(0, 1);
+        assert_eq!((offline.outstanding(), offline.has_open(), offline.close().lost), (0, true, 1));
+        offline.handle_delivered(0, 0, 0, 1);
+        assert!(!offline.has_open() && offline.close().are_none());
         let mut unanswered = Ledger::new(Awaits::Delivery, 1, 1);
         unanswered.send(0);
         assert_eq!(unanswered.outstanding(), 1);

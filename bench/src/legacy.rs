@@ -1,21 +1,17 @@
-//! The JSON stream of the muduo chat servers, as far as a load speaks it: bare objects, told apart by `msgid`.
-//!
-//! Every object that a server sends ends with one NUL; this side ends its own the same way, as those clients do.
+//! The JSON stream of the muduo chat servers, as far as the generator needs it: bare objects of the type `msgid`, each
+//! terminated by one NUL, in both directions.
 
-use crate::message::{Origin, Received};
 use crate::scanner::Scanner;
+use crate::stamp::{Origin, Received};
 use serde_json::{Value, json};
 
-/// What `msgid` says.
+/// The values of `msgid`.
 pub mod msgid {
     pub const LOGIN: u64 = 1;
-    /// The answer to it.
     pub const LOGIN_ACK: u64 = 2;
-    /// Log out; the connection stays.
+    /// Ends the session but not the connection.
     pub const LOGOUT: u64 = 3;
-    /// Make an account.
     pub const REGISTER: u64 = 4;
-    /// The answer to it.
     pub const REGISTER_ACK: u64 = 5;
     /// A message to a user.
     pub const ONE_CHAT: u64 = 6;
@@ -23,21 +19,24 @@ pub mod msgid {
     pub const GROUP_CHAT: u64 = 10;
 }
 
-/// Appends a value and its NUL.
+/// Appends an object and its NUL.
 pub fn put(out: &mut Vec<u8>, value: &Value) {
     out.extend_from_slice(value.to_string().as_bytes());
     out.push(0);
 }
 
-/// Appends a chat message.
+/// Appends a chat message from `origin`.
 pub fn put_chat(out: &mut Vec<u8>, origin: &Origin, content: &str) {
-    let (place, is_group) = origin.place.parts();
-    let (msgid, to) = if is_group { (msgid::GROUP_CHAT, "groupid") } else { (msgid::ONE_CHAT, "toid") };
+    let destination = origin.destination;
+    let (msgid, to) =
+        if destination.is_group() { (msgid::GROUP_CHAT, "groupid") } else { (msgid::ONE_CHAT, "toid") };
     let (id, name, time) = (origin.from.0, &*origin.name, "2000-01-01 00:00:00");
-    put(out, &json!({"msgid": msgid, "id": id, "name": name, to: place, "msg": content, "time": time}));
+    put(
+        out,
+        &json!({"msgid": msgid, "id": id, "name": name, to: destination.id(), "msg": content, "time": time}),
+    );
 }
 
-/// Appends a login.
 pub fn put_login(out: &mut Vec<u8>, id: u32, password: &str) {
     put(out, &json!({"msgid": msgid::LOGIN, "id": id, "password": password}));
 }
@@ -46,7 +45,7 @@ pub fn logout(id: u32) -> Value {
     json!({"msgid": msgid::LOGOUT, "id": id})
 }
 
-/// The first object of `bytes`, without what ends it, and how many bytes it took; `None` while it is incomplete.
+/// The first object of `bytes` without its NUL, and how many bytes it occupies; `None` while it is incomplete.
 #[inline]
 pub fn split_object(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let mut start = 0;
@@ -59,26 +58,25 @@ pub fn split_object(bytes: &[u8]) -> Option<(&[u8], usize)> {
     None
 }
 
-/// What an object of a server is.
+/// A parsed object from the server.
 #[derive(Debug, PartialEq)]
 pub enum Object<'a> {
-    /// A chat message, in the server's usual spelling.
+    /// A chat message in the spelling of this server.
     Chat(Received<'a>),
-    /// Anything else, and anything in another spelling.
+    /// Any other object, or a chat message in another spelling.
     Other(Value),
-    Broken,
+    Malformed,
 }
 
-/// Reads an object.
 #[inline]
 pub fn read(object: &[u8]) -> Object<'_> {
     match scan_chat(object) {
         Some(received) => Object::Chat(received),
-        None => serde_json::from_slice(object).map_or(Object::Broken, Object::Other),
+        None => serde_json::from_slice(object).map_or(Object::Malformed, Object::Other),
     }
 }
 
-/// Reads a chat message whose strings hold no escapes, its fields in any order.
+/// Scans a chat message without escapes and without spaces, its fields in any order.
 #[inline]
 fn scan_chat(object: &[u8]) -> Option<Received<'_>> {
     let mut scanner = Scanner(object);
@@ -117,7 +115,7 @@ fn scan_chat(object: &[u8]) -> Option<Received<'_>> {
         return None;
     }
     Some(Received {
-        place: (if is_group { group } else { to })? as u32,
+        destination: (if is_group { group } else { to })? as u32,
         is_group,
         seq: 0,
         from: from? as u32,
@@ -127,7 +125,7 @@ fn scan_chat(object: &[u8]) -> Option<Received<'_>> {
     })
 }
 
-/// Reads a chat message in any spelling.
+/// Decodes a chat message in any spelling.
 pub fn decode_chat(object: &Value) -> Option<Received<'_>> {
     let number = |key: &str| object.get(key).and_then(Value::as_u64).map(|number| number as u32);
     let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::as_bytes);
@@ -137,7 +135,7 @@ pub fn decode_chat(object: &Value) -> Option<Received<'_>> {
         _ => return None,
     };
     Some(Received {
-        place: number(if is_group { "groupid" } else { "toid" })?,
+        destination: number(if is_group { "groupid" } else { "toid" })?,
         is_group,
         seq: 0,
         from: number("id")?,
@@ -147,7 +145,7 @@ pub fn decode_chat(object: &Value) -> Option<Received<'_>> {
     })
 }
 
-/// Whether an object is the answer `ack`, and if so its `errno`.
+/// The `errno` of an object of type `ack`; `None` for every other object.
 pub fn errno(object: &Value, ack: u64) -> Option<u64> {
     (object.get("msgid").and_then(Value::as_u64) == Some(ack))
         .then(|| object.get("errno").and_then(Value::as_u64).unwrap_or(0))
@@ -156,11 +154,12 @@ pub fn errno(object: &Value, ack: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{MessageTemplate, Padding, Place, Stamp};
+    use crate::message::MessageTemplate;
+    use crate::stamp::{Destination, Padding, Stamp};
     use wire::{ConversationId, ConversationKind, Dialect, UserId};
 
     #[test]
-    fn objects_are_told_apart_by_their_nul_however_they_are_cut() {
+    fn objects_end_with_a_nul() {
         assert_eq!(split_object(b"{\"a\":1}"), None);
         assert_eq!(split_object(b"{\"a\":1}\0{"), Some((&b"{\"a\":1}"[..], 8)));
         assert_eq!(split_object(b"\0\0{}\0"), Some((&b"{}"[..], 5)));
@@ -168,11 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn a_chat_comes_back_as_it_was_sent_in_any_order_of_fields() {
+    fn a_chat_is_decoded_as_it_was_sent_in_any_order_of_fields() {
         let padding = Padding::new(64);
-        let group = Place::Conversation(ConversationId(7), ConversationKind::Group);
-        for place in [Place::User(UserId(9)), group] {
-            let origin = Origin::new(3, UserId(8), "bench-a", place, 1);
+        let group = Destination::Conversation(ConversationId(7), ConversationKind::Group);
+        for destination in [Destination::User(UserId(9)), group] {
+            let origin = Origin::new(3, UserId(8), "bench-a", destination, 1);
             let mut bytes = Vec::new();
             MessageTemplate::new(&origin, Dialect::Legacy, &padding).encode(0, 5, 600, &padding, &mut bytes);
             let (object, taken) = split_object(&bytes).unwrap();
@@ -190,16 +189,16 @@ mod tests {
             let other_order = format!(" {{ \"time\" : {}, {}", value["time"], &value.to_string()[1..]);
             let Object::Other(value) = read(other_order.as_bytes()) else { panic!("{other_order}") };
             check(decode_chat(&value).unwrap());
-            let moved = Origin::new(3, UserId(1), "bench-a", place, 1);
+            let moved = Origin::new(3, UserId(1), "bench-a", destination, 1);
             assert!(!decode_chat(&value).unwrap().is_from(&moved));
         }
     }
 
     #[test]
-    fn answers_and_broken_objects_are_told_apart() {
+    fn answers_and_malformed_objects_are_distinguished() {
         let Object::Other(value) = read(b"{\"msgid\":2,\"errno\":1,\"errmsg\":\"wrong\"}") else { panic!() };
         assert_eq!((errno(&value, msgid::LOGIN_ACK), errno(&value, msgid::REGISTER_ACK)), (Some(1), None));
-        assert_eq!(read(b"{\"msgid\":2"), Object::Broken);
+        assert_eq!(read(b"{\"msgid\":2"), Object::Malformed);
         assert_eq!(decode_chat(&value), None);
     }
 }

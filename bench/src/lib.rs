@@ -1,19 +1,19 @@
 //! The load generator of the chat server.
 //!
 //! ```text
-//!   accounts, opening  (blocking, typed)     workload  (one mio loop, one thread, lean)
-//!   register, log in, open     ----hand--->  event_loop <-> lane -> message, ledger
-//!                                             |
-//!   report, page, compare  <---  tally  <---  meter         several processes: processes
+//!   accounts, lane_setup  (blocking, typed)    workload  (one mio loop, one thread, fast)
+//!   register, log in, open   ---connections->  event_loop <-> lane -> message, ledger
+//!                                                  |
+//!   report, compare  <----------  tally  <-----  meter        several processes: processes
 //! ```
 //!
-//! * [`accounts`], [`opening`] and [`session`] set up: what comes before the clock starts may be slow, so it is simple.
-//! * [`workload`]: one file a workload; each drives its connections from one edge-triggered loop, the [`event_loop`].
-//! * [`lane`] and [`ledger`]: every message of every sender is accounted for at every receiver: lost, duplicated, out of
-//!   order, wrong content.
-//! * [`measure`]: latencies, the measured window, and what the server's processes cost meanwhile.
-//! * [`relay`]: a stand-in that stores nothing: the floor that a server's cost can be held against, and the tests' double.
-//! * [`suite`]: the standard set, held against the goals.
+//! * [`accounts`], [`lane_setup`] and [`client`] set up a run before the clock starts; they may be slow, so they are simple.
+//! * [`workload`]: one file a workload; each drives its connections from one edge-triggered [`event_loop`].
+//! * [`lane`] and [`ledger`] account for every message of every sender at every receiver: lost, duplicated, out of order,
+//!   wrong content.
+//! * [`measure`]: latencies, the phases of a run, and CPU time and memory of the server's processes.
+//! * [`relay`]: a server that stores nothing: the lower bound for a server's cost, and the counterpart in tests.
+//! * [`testbed`] starts a server for each run; [`suite`] runs the standard set, [`compare_servers`] two servers in turn.
 
 #![forbid(unsafe_code)]
 
@@ -24,10 +24,12 @@ pub mod clock;
 pub mod compare;
 pub mod compare_servers;
 pub mod connection;
+pub mod digits;
 pub mod endpoints;
 pub mod error;
 pub mod error_counts;
 pub mod event_loop;
+pub mod format;
 pub mod interrupt;
 pub mod lane;
 pub mod lane_setup;
@@ -36,8 +38,7 @@ pub mod legacy;
 pub mod measure;
 pub mod member_state;
 pub mod message;
-pub mod page;
-pub mod plot;
+pub mod outcome;
 pub mod prepare;
 pub mod processes;
 pub mod progress;
@@ -47,36 +48,23 @@ pub mod results;
 pub mod rng;
 pub mod scanner;
 pub mod schedule;
+pub mod stamp;
 pub mod suite;
 pub mod testbed;
 pub mod workload;
+
+pub use outcome::Outcome;
 
 use args::{Args, Task};
 use endpoints::Endpoints;
 use error::Error;
 use std::io::{self, Write};
-use std::process::ExitCode;
 use wire::Dialect;
 
-/// How a run ended that could be run at all. One that could not ends with exit code 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every message was accounted for: exit code 0.
-    Clean,
-    /// Something was lost, doubled, reordered, wrong or refused, or the results could not be written: exit code 1.
-    Faulty,
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> ExitCode {
-        match outcome {
-            Outcome::Clean => ExitCode::SUCCESS,
-            Outcome::Faulty => ExitCode::from(1),
-        }
-    }
-}
-
-/// Does what the command line says, prints what came of it, and writes it where that is asked for.
+/// Runs the task of the command line.
+///
+/// # Errors
+/// The task could not be run at all.
 pub fn run(args: Args) -> Result<Outcome, Error> {
     raise_file_limit();
     match args.task {
@@ -87,8 +75,8 @@ pub fn run(args: Args) -> Result<Outcome, Error> {
                 return Ok(Outcome::Clean);
             }
             report::check(load.common())?;
-            let parts = processes::run(&load)?;
-            Ok(report::publish(&load, parts))
+            let measurements = processes::run(&load)?;
+            Ok(report::publish(&load, measurements))
         }
         Task::Accounts(accounts) => {
             let endpoints = Endpoints::new(&[accounts.address], 0)?;
@@ -122,12 +110,12 @@ pub fn run(args: Args) -> Result<Outcome, Error> {
     }
 }
 
-/// Lets the process open as many files as it may: the default soft limit of 1,024 would end most runs at set-up.
+/// Raises the limit of open files to the hard limit: the default of 1,024 would end most runs during set-up.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
-        // Where it may not be raised, connecting says soon enough that there are too few.
+        // If this fails, connecting reports that descriptors are missing.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
 }

@@ -1,27 +1,25 @@
-//! A member's place in a conversation: what it has, and what it has acknowledged. Pure.
+//! One member's state in a conversation: what it has received, and what it has acknowledged.
 
-/// One member's place in a conversation.
 #[derive(Clone, Debug)]
 pub struct MemberState {
-    /// The seq up to which this member has all; its own messages are never pushed to it and count as had.
+    /// The seq up to which this member has everything. Its own messages are never pushed to it and count as received.
     pub last_seq: u64,
-    /// Its own messages above that, rising.
+    /// Its own messages above `last_seq`, ascending.
     own: Vec<u64>,
-    /// Up to here a login may have pushed again what was not acknowledged.
+    /// The last seq that the server may have pushed again after a login.
     repeats_to: u64,
-    /// Received and not yet acknowledged to the server.
+    /// Received messages that are not acknowledged yet.
     pub unacknowledged: u32,
-    /// Counts the ACKs.
+    /// The number of ACKs sent.
     pub acks: u64,
 }
 
 impl MemberState {
-    /// A member who has all up to `last_seq`.
     pub fn new(last_seq: u64) -> MemberState {
         MemberState { last_seq, own: Vec::new(), repeats_to: 0, unacknowledged: 0, acks: 0 }
     }
 
-    /// A message of this member itself is stored at `seq`.
+    /// Notes a message of this member that is stored at `seq`.
     #[inline]
     pub fn note_own(&mut self, seq: u64) {
         if seq == self.last_seq + 1 {
@@ -33,7 +31,7 @@ impl MemberState {
         self.absorb();
     }
 
-    /// Another's message came as `seq`: whether nothing was left out before it.
+    /// Notes a message of another member. Returns whether no seq is missing before it.
     #[inline]
     pub fn note_pushed(&mut self, seq: u64) -> bool {
         let is_next = seq == self.last_seq + 1;
@@ -42,13 +40,13 @@ impl MemberState {
         is_next
     }
 
-    /// It has come back on a new connection: what it had not acknowledged will be pushed again.
+    /// Notes a new connection: the server pushes unacknowledged messages again.
     pub fn note_return(&mut self) {
         (self.unacknowledged, self.acks) = (0, self.acks + 1);
         self.repeats_to = self.own.last().copied().unwrap_or(0).max(self.last_seq);
     }
 
-    /// Whether it has the message at `seq` already and was to expect it again. A client drops that.
+    /// Whether it has the message at `seq` and the server may push it again. A client drops it.
     pub fn is_repeat(&self, seq: u64) -> bool {
         seq <= self.last_seq.min(self.repeats_to)
     }
@@ -69,27 +67,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_messages_leave_no_hole_and_others_must_not() {
-        let mut seat = MemberState::new(0);
-        // The reply to an own message may come before the messages below it.
-        seat.note_own(3);
-        seat.note_own(2);
-        assert!(seat.note_pushed(1) && seat.last_seq == 3);
-        assert!(seat.note_pushed(4));
-        assert!(!seat.note_pushed(6), "5 was left out");
-        seat.note_own(7);
-        assert_eq!((seat.last_seq, seat.own.len()), (7, 0));
+    fn own_messages_leave_no_gap_and_others_must_not() {
+        let mut state = MemberState::new(0);
+        // The reply to an own message may arrive before the messages below it.
+        state.note_own(3);
+        state.note_own(2);
+        assert!(state.note_pushed(1) && state.last_seq == 3);
+        assert!(state.note_pushed(4));
+        assert!(!state.note_pushed(6), "5 is missing");
+        state.note_own(7);
+        assert_eq!((state.last_seq, state.own.len()), (7, 0));
     }
 
     #[test]
-    fn after_a_return_what_was_had_may_come_again_and_nothing_else() {
-        let mut seat = MemberState::new(4);
-        seat.note_own(7);
-        assert!(!seat.is_repeat(4), "it has not been away");
-        seat.note_return();
-        assert!(seat.is_repeat(4) && !seat.is_repeat(5));
-        assert!(seat.note_pushed(5) && seat.note_pushed(6));
-        assert!(seat.is_repeat(7), "its own, which it did not acknowledge either");
-        assert!(!seat.is_repeat(8) && seat.note_pushed(8) && !seat.is_repeat(8));
+    fn only_received_messages_may_repeat_after_a_return() {
+        let mut state = MemberState::new(4);
+        state.note_own(7);
+        assert!(!state.is_repeat(4), "it has not returned yet");
+        state.note_return();
+        assert!(state.is_repeat(4) && !state.is_repeat(5));
+        assert!(state.note_pushed(5) && state.note_pushed(6));
+        assert!(state.is_repeat(7), "its own message, which it has not acknowledged either");
+        assert!(!state.is_repeat(8) && state.note_pushed(8) && !state.is_repeat(8));
     }
 }

@@ -1,121 +1,43 @@
-//! The messages of a run: each carries who sent it, its number, and since when it counts, padded to the wanted size with
-//! letters that follow from both. So whatever is changed, mixed up or invented on the way shows.
+//! Encoding of the messages of a run, and decoding of what the server sends back for them, over TLV and the legacy dialect.
 //!
-//! ```text
-//!   content:  channel  counter     time, ns          padding
-//!             6 hex    10 hex      16 hex            the alphabet, from the letter of channel + counter on
-//! ```
+//! Both have a fast path that patches or scans bytes in place, as the generator must cost far less than the server.
 
+use crate::digits::put_hex;
 use crate::legacy;
-use crate::scanner::{Scanner, hex, put_hex};
+use crate::scanner::Scanner;
+use crate::stamp::{
+    CHANNEL_BYTES, CID_BYTES, COUNTER_BYTES, Destination, Origin, Padding, Received, STAMP_BYTES,
+};
 use std::borrow::Cow;
 use wire::frame::MAGIC;
 use wire::limits::HEADER_BYTES;
 use wire::message::{self, Send};
-use wire::{
-    Command, ConversationId, ConversationKind, Dialect, Message, Push, Refusal, Reply, Target, UserId, kind,
-};
+use wire::{Command, ConversationId, ConversationKind, Dialect, Message, Push, Refusal, Reply, Target, kind};
 
-const CHANNEL_BYTES: usize = 6;
-const COUNTER_BYTES: usize = 10;
-const TIME_BYTES: usize = 16;
-/// Bytes before the padding: the least size of a message.
-pub const STAMP_BYTES: usize = CHANNEL_BYTES + COUNTER_BYTES + TIME_BYTES;
-/// Bytes of a `cid`: the channel, a number of the run, and the counter.
-const CID_BYTES: usize = CHANNEL_BYTES + RUN_BYTES + COUNTER_BYTES;
-const RUN_BYTES: usize = 8;
-const LETTERS: usize = 26;
-
-/// Who sends into a channel, and where to: what every message of it must say when it arrives.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// The channel's number, below 2^24.
-    pub channel: u32,
-    /// The sending account.
-    pub from: UserId,
-    pub name: Box<str>,
-    pub place: Place,
-    /// The beginning of its `cid`s: the channel, and a number that sets this run apart from others by the same accounts.
-    cid_head: [u8; CHANNEL_BYTES + RUN_BYTES],
-}
-
-impl Origin {
-    /// What `from`, called `name`, sends to `place` as channel `channel` in run `run`.
-    pub fn new(channel: u32, from: UserId, name: &str, place: Place, run: u32) -> Origin {
-        let mut cid_head = [0; CHANNEL_BYTES + RUN_BYTES];
-        put_hex(&mut cid_head[..CHANNEL_BYTES], u64::from(channel));
-        put_hex(&mut cid_head[CHANNEL_BYTES..], u64::from(run));
-        Origin { channel, from, name: name.into(), place, cid_head }
-    }
-}
-
-/// Where a message goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A conversation by its id, as TLV names direct chats and groups, and the legacy dialect groups.
-    Conversation(ConversationId, ConversationKind),
-    /// A user, as the legacy dialect names direct chats.
-    User(UserId),
-}
-
-impl Place {
-    /// The number that stands for it in a message, and whether it is a group.
-    pub fn parts(self) -> (u32, bool) {
-        match self {
-            Place::Conversation(id, kind) => (id.0, kind == ConversationKind::Group),
-            Place::User(id) => (id.0, false),
-        }
-    }
-}
-
-/// The letters that messages of one size are padded with.
-#[derive(Clone, Debug)]
-pub struct Padding(Box<[u8]>);
-
-impl Padding {
-    /// For messages of `size` bytes, at least [`STAMP_BYTES`].
-    pub fn new(size: usize) -> Padding {
-        Padding((b'a'..=b'z').cycle().take(size - STAMP_BYTES + LETTERS).collect())
-    }
-
-    /// Bytes of a message.
-    pub fn size(&self) -> usize {
-        self.0.len() - LETTERS + STAMP_BYTES
-    }
-
-    #[inline]
-    fn of(&self, channel: u32, counter: u64) -> &[u8] {
-        let first = (u64::from(channel) + counter) as usize % LETTERS;
-        &self.0[first..self.0.len() - LETTERS + first]
-    }
-}
-
-/// An encoded message in which only numbers, time and padding change.
+/// The encoded message of a channel, in which only counter, time, padding and request number change.
 #[derive(Debug)]
 pub struct MessageTemplate {
     bytes: Box<[u8]>,
     channel: u32,
     content_at: usize,
-    /// Where the counter stands in the `cid`, in a dialect that has one.
+    /// The offset of the counter within the `cid`; `None` over the legacy dialect.
     cid_counter_at: Option<usize>,
 }
 
 impl MessageTemplate {
-    /// Encodes the template.
     pub fn new(origin: &Origin, dialect: Dialect, padding: &Padding) -> MessageTemplate {
         let mut content = vec![b'0'; STAMP_BYTES];
         put_hex(&mut content[..CHANNEL_BYTES], u64::from(origin.channel));
         content.extend_from_slice(padding.of(origin.channel, 0));
-        let mut cid = vec![b'0'; CID_BYTES];
-        cid[..origin.cid_head.len()].copy_from_slice(&origin.cid_head);
+        let cid = origin.cid();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned().into_boxed_str();
         let mut bytes = Vec::new();
         match dialect {
             Dialect::Legacy => legacy::put_chat(&mut bytes, origin, &text(&content)),
             Dialect::Tlv => {
-                let target = match origin.place {
-                    Place::Conversation(id, _) => Target::Conversation(id),
-                    Place::User(id) => Target::User(id),
+                let target = match origin.destination {
+                    Destination::Conversation(id, _) => Target::Conversation(id),
+                    Destination::User(id) => Target::User(id),
                 };
                 let content_type = Cow::Borrowed(message::TEXT);
                 let cid = Some(text(&cid));
@@ -125,14 +47,14 @@ impl MessageTemplate {
         }
         let find = |what: &[u8]| bytes.windows(what.len()).position(|window| window == what);
         MessageTemplate {
-            content_at: find(&content).expect("it was just encoded, without a character to escape"),
+            content_at: find(&content).expect("the content was just encoded and needs no escapes"),
             cid_counter_at: find(&cid).map(|at| at + CID_BYTES - COUNTER_BYTES),
             channel: origin.channel,
             bytes: bytes.into_boxed_slice(),
         }
     }
 
-    /// Appends message `counter`, which counts from `at`, as request `request` in a dialect that has those.
+    /// Appends message `counter`, whose latency counts from `at`. The legacy dialect has no request numbers.
     #[inline]
     pub fn encode(&self, request: u32, counter: u64, at: u64, padding: &Padding, out: &mut Vec<u8>) {
         let start = out.len();
@@ -152,62 +74,7 @@ impl MessageTemplate {
     }
 }
 
-/// What a message said that arrived, in either dialect; nothing of it is believed yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received<'a> {
-    /// The conversation; the recipient in a direct chat of the legacy dialect.
-    pub place: u32,
-    /// Whether it came as a group's message.
-    pub is_group: bool,
-    /// Its place in the timeline; 0 in the legacy dialect.
-    pub seq: u64,
-    pub from: u32,
-    /// The sender's name.
-    pub name: &'a [u8],
-    pub content: &'a [u8],
-    /// The sender's number for it.
-    pub cid: Option<&'a [u8]>,
-}
-
-/// What the content of a message of this program says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// Which channel it was sent into.
-    pub channel: u32,
-    /// Which message of that channel.
-    pub counter: u64,
-    /// Since when it counts.
-    pub at: u64,
-}
-
-impl Received<'_> {
-    /// Reads the content; `None` where no channel sends this.
-    #[inline]
-    pub fn stamp(&self, padding: &Padding) -> Option<Stamp> {
-        let (stamp, letters) = self.content.split_at_checked(STAMP_BYTES)?;
-        let (channel, rest) = stamp.split_at(CHANNEL_BYTES);
-        let (counter, time) = rest.split_at(COUNTER_BYTES);
-        let stamp = Stamp { channel: hex(channel)? as u32, counter: hex(counter)?, at: hex(time)? };
-        (letters == padding.of(stamp.channel, stamp.counter)).then_some(stamp)
-    }
-
-    /// Whether everything around the content, which has a stamp, is as `origin` sent it.
-    #[inline]
-    pub fn is_from(&self, origin: &Origin) -> bool {
-        let counter = &self.content[CHANNEL_BYTES..CHANNEL_BYTES + COUNTER_BYTES];
-        let cid_is_right = self.cid.is_none_or(|cid| {
-            cid.split_at_checked(CHANNEL_BYTES + RUN_BYTES)
-                .is_some_and(|(head, rest)| *head == origin.cid_head && rest == counter)
-        });
-        let said = (self.place, self.is_group);
-        said == origin.place.parts()
-            && self.from == origin.from.0
-            && *self.name == *origin.name.as_bytes()
-            && cid_is_right
-    }
-}
-
-/// Reads the value of a MESSAGE and hands it on; `None` where it is none.
+/// Decodes the value of a MESSAGE with contents of `size` bytes and passes it to `then`; `None` where it is malformed.
 #[inline]
 pub fn read_message<R>(value: &[u8], size: usize, then: impl FnOnce(Received<'_>) -> R) -> Option<R> {
     match scan_message(value, size) {
@@ -220,7 +87,7 @@ pub fn read_message<R>(value: &[u8], size: usize, then: impl FnOnce(Received<'_>
 fn scan_message(value: &[u8], size: usize) -> Option<Received<'_>> {
     let mut scanner = Scanner(value);
     scanner.literal(b"{\"conversation\":")?;
-    let place = scanner.integer()? as u32;
+    let destination = scanner.integer()? as u32;
     scanner.literal(b",\"kind\":\"")?;
     let is_group = match scanner.literal(b"direct\",\"seq\":") {
         Some(()) => false,
@@ -232,7 +99,7 @@ fn scan_message(value: &[u8], size: usize) -> Option<Received<'_>> {
     scanner.literal(b",\"name\":\"")?;
     let name = scanner.text()?;
     scanner.literal(b",\"type\":\"text\",\"content\":\"")?;
-    // What an escape would make of it is no message of this program: its letters tell.
+    // An escape within the content shows as wrong padding.
     let content = scanner.take(size)?;
     scanner.literal(b"\",\"time\":")?;
     scanner.integer()?;
@@ -246,7 +113,7 @@ fn scan_message(value: &[u8], size: usize) -> Option<Received<'_>> {
     };
     scanner.literal(b"}")?;
     scanner.end()?;
-    Some(Received { place, is_group, seq, from, name, content, cid })
+    Some(Received { destination, is_group, seq, from, name, content, cid })
 }
 
 #[cold]
@@ -258,7 +125,7 @@ fn decode_message<R>(value: &[u8], then: impl FnOnce(Received<'_>) -> R) -> Opti
     let Message { conversation, kind, seq, from, name, content_type, content, cid, .. } = &*message;
     (content_type == message::TEXT).then(|| {
         then(Received {
-            place: conversation.0,
+            destination: conversation.0,
             is_group: *kind == ConversationKind::Group,
             seq: seq.0,
             from: from.0,
@@ -269,22 +136,22 @@ fn decode_message<R>(value: &[u8], then: impl FnOnce(Received<'_>) -> R) -> Opti
     })
 }
 
-/// What a SEND was answered.
+/// The server's answer to a SEND.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// It is stored there, at this seq.
+pub enum SendReply {
+    /// Stored in this conversation at this seq.
     Stored(ConversationId, u64),
-    /// It was not, or may not have been.
+    /// Refused; with UNAVAILABLE it may be stored nevertheless.
     Refused(Box<Refusal>),
-    /// No reply to a SEND of this program says this.
-    FaultKind,
+    /// Not a valid reply to a SEND of this program.
+    Malformed,
 }
 
-/// Reads the reply to a SEND.
+/// Decodes the reply to a SEND.
 #[inline]
-pub fn answer(value: &[u8]) -> Answer {
+pub fn read_send_reply(value: &[u8]) -> SendReply {
     match scan_send_reply(value) {
-        Some((conversation, seq)) => Answer::Stored(conversation, seq),
+        Some((conversation, seq)) => SendReply::Stored(conversation, seq),
         None => decode_send_reply(value),
     }
 }
@@ -304,31 +171,32 @@ fn scan_send_reply(value: &[u8]) -> Option<(ConversationId, u64)> {
 }
 
 #[cold]
-fn decode_send_reply(value: &[u8]) -> Answer {
+fn decode_send_reply(value: &[u8]) -> SendReply {
     match Reply::decode(kind::request::SEND, value) {
-        // Each `cid` is sent once: one that "was stored before" is somebody else's message.
+        // Every `cid` is sent once, so a duplicate is another message under the same `cid`.
         Ok(Reply::Message(message::Reply::Sent(sent))) if !sent.duplicate => {
-            Answer::Stored(sent.conversation, sent.seq.0)
+            SendReply::Stored(sent.conversation, sent.seq.0)
         }
-        Ok(Reply::Refused(refusal)) => Answer::Refused(refusal),
-        _ => Answer::FaultKind,
+        Ok(Reply::Refused(refusal)) => SendReply::Refused(refusal),
+        _ => SendReply::Malformed,
     }
 }
 
-// The template's request number lies behind the magic and the type.
+// The request number follows the magic and the type: bytes 4 to 8.
 const _: () = assert!(MAGIC.len() + 2 == 4 && HEADER_BYTES == 12);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stamp::Stamp;
     use std::sync::Arc;
-    use wire::{Seq, UnixMillis, split_frame};
+    use wire::{Seq, UnixMillis, UserId, split_frame};
 
     const SIZE: usize = 70;
 
     fn origin() -> Origin {
-        let place = Place::Conversation(ConversationId(12), ConversationKind::Direct);
-        Origin::new(5, UserId(31), "bench-a", place, 0xabcdef)
+        let destination = Destination::Conversation(ConversationId(12), ConversationKind::Direct);
+        Origin::new(5, UserId(31), "bench-a", destination, 0xabcdef)
     }
 
     fn sent(counter: u64, at: u64) -> Send {
@@ -362,7 +230,7 @@ mod tests {
         bytes.split_off(HEADER_BYTES)
     }
 
-    /// The stamp and the seq of a message that is as it was sent.
+    /// The stamp and the seq of a message that arrived as it was sent.
     fn arrival(value: &[u8]) -> Option<(Stamp, u64)> {
         let padding = Padding::new(SIZE);
         let check = |received: Received<'_>| {
@@ -373,12 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_comes_back_as_it_was_sent_by_either_path() {
+    fn both_paths_decode_a_message_as_it_was_sent() {
         let send = sent(77, 123_456_789);
         assert_eq!((send.content.len(), send.cid.as_deref()), (SIZE, Some("00000500abcdef000000004d")));
         let want = Some((Stamp { channel: 5, counter: 77, at: 123_456_789 }, 3));
         let value = value(&pushed(&send));
-        assert!(scan_message(&value, SIZE).is_some(), "the server's own spelling takes the fast path");
+        assert!(scan_message(&value, SIZE).is_some(), "the server's own spelling must take the fast path");
         assert_eq!(arrival(&value), want);
         let spaced = String::from_utf8(value).unwrap().replace("\":", "\" : ");
         assert!(scan_message(spaced.as_bytes(), SIZE).is_none());
@@ -386,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_changed_on_the_way_is_noticed() {
+    fn any_change_on_the_way_is_noticed() {
         let right = pushed(&sent(77, 1));
         let wrong: [fn(&mut Message); 11] = [
             |m| m.content = m.content.replace('z', "y").into(),
@@ -410,29 +278,19 @@ mod tests {
     }
 
     #[test]
-    fn padding_follows_from_channel_and_number() {
-        let padding = Padding::new(STAMP_BYTES + 3);
-        assert_eq!(
-            (padding.of(1, 1), padding.of(0, 25), padding.size()),
-            (&b"cde"[..], &b"zab"[..], STAMP_BYTES + 3)
-        );
-        assert_eq!(Padding::new(STAMP_BYTES).of(7, 7), b"");
-    }
-
-    #[test]
-    fn a_reply_is_a_seq_or_a_refusal() {
-        let stored = Answer::Stored(ConversationId(12), 8);
+    fn a_reply_is_a_seq_a_refusal_or_malformed() {
+        let stored = SendReply::Stored(ConversationId(12), 8);
         let fast = br#"{"errno":0,"conversation":12,"seq":8,"time":1700000000000}"#;
         assert_eq!(scan_send_reply(fast), Some((ConversationId(12), 8)));
         let (conversation, seq, time) = (ConversationId(12), Seq(8), UnixMillis(1_700_000_000_000));
         let mut reply = Vec::new();
         Reply::Message(message::Reply::Sent(message::Sent { conversation, seq, time, duplicate: false }))
             .encode(6, 1, &mut reply);
-        assert_eq!(&reply[HEADER_BYTES..], fast, "the server's own spelling takes the fast path");
-        assert_eq!(answer(br#"{"seq":8,"errno":0,"conversation":12,"time":1}"#), stored);
+        assert_eq!(&reply[HEADER_BYTES..], fast, "the server's own spelling must take the fast path");
+        assert_eq!(read_send_reply(br#"{"seq":8,"errno":0,"conversation":12,"time":1}"#), stored);
         let again = br#"{"errno":0,"conversation":12,"seq":8,"time":1,"duplicate":true}"#;
-        assert_eq!(answer(again), Answer::FaultKind);
+        assert_eq!(read_send_reply(again), SendReply::Malformed);
         let busy = br#"{"errno":8,"errmsg":"later","retry_after_ms":20}"#;
-        assert!(matches!(answer(busy), Answer::Refused(r) if r.retry_after_ms == Some(20)));
+        assert!(matches!(read_send_reply(busy), SendReply::Refused(r) if r.retry_after_ms == Some(20)));
     }
 }

@@ -1,20 +1,21 @@
-//! Several processes as one generator: a process can hold only so many connections open.
+//! Several processes as one generator, as the number of descriptors limits the connections of each.
 //!
 //! ```text
 //!   parent: registers accounts
-//!          ----starts----> workers: set up, say "ready"
+//!          ----starts----> workers: set up, print "ready"
 //!          <---ready------          wait
-//!          ----go--------->         measure, once or (`Workload::rounds`) again; print what came of it as JSON
-//!          <---result-----
+//!          ----newline---->         measure; twice where `Workload::rounds` is 2; print the measurements as JSON
+//!          <---JSON-------
 //! ```
 
 use crate::accounts::{List, register_many};
-use crate::args::workload::{CommonArgs, Worker, Workload};
+use crate::args::{CommonArgs, Worker, Workload};
 use crate::endpoints::Endpoints;
 use crate::error::Error;
 use crate::interrupt;
+use crate::measure::{Baseline, Measurement};
 use crate::progress::ProgressLine;
-use crate::workload::{self, Baseline, Measurement, READY};
+use crate::workload::{self, setup::READY};
 use rustix::process::{Pid, Resource, Signal, getrlimit, set_parent_process_death_signal};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -32,7 +33,7 @@ pub fn run(workload: &Workload) -> Result<Vec<Measurement>, Error> {
     let most = workload.processes_max();
     if needed > most {
         return Err(Error::Usage(format!(
-            "{} connections need {needed} processes of {room} descriptors, and this load cannot be parted into more \
+            "{} connections need {needed} processes with {room} descriptors each, and this load cannot be divided into more \
              than {most}: raise the limit (ulimit -n)",
             workload.connections()
         )));
@@ -47,7 +48,6 @@ fn descriptors() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// A worker that was started.
 struct WorkerProcess {
     child: Child,
     input: ChildStdin,
@@ -61,8 +61,8 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Measurement>, Error> {
         Some(_) => None,
         None => Some(register(workload)?),
     };
-    // Before any of them connects; after that each sees only its own connections.
-    let base = Baseline::of(&common.server_pid, workload.connections() as u32)?;
+    // Taken before any worker connects: each of them sees only its own connections.
+    let base = Baseline::take(&common.server_pid, workload.connections() as u32)?;
     let accounts = made.as_ref().map(NamedTempFile::path);
     let workers: Result<Vec<WorkerProcess>, Error> =
         (0..of).map(|number| WorkerProcess::start(Worker { number, of }, accounts)).collect();
@@ -75,9 +75,9 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Measurement>, Error> {
             workers.iter().map(|worker_process| Pid::from_child(&worker_process.child)).collect(),
         )?;
         for worker_process in &mut workers {
-            writeln!(worker_process.input).map_err(|error| Error::io("tell a process to begin", error))?;
+            writeln!(worker_process.input).map_err(|error| Error::io("start a worker process", error))?;
         }
-        progress.say("warm-up, then measuring");
+        progress.set_message("warm-up, then measuring");
     }
     let mut whole: Option<Vec<Measurement>> = None;
     for worker_process in &mut workers {
@@ -88,25 +88,27 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Measurement>, Error> {
         }
     }
     progress.end();
-    let mut parts = whole.unwrap_or_default();
-    parts.iter_mut().filter(|part| part.base.is_some()).for_each(|part| part.base = base);
-    Ok(parts)
+    let mut measurements = whole.unwrap_or_default();
+    for measurement in measurements.iter_mut().filter(|measurement| measurement.baseline.is_some()) {
+        measurement.baseline = base;
+    }
+    Ok(measurements)
 }
 
-/// Registers the accounts of all processes, and names them in a file.
+/// Registers the accounts of all processes and writes them to a file.
 fn register(workload: &Workload) -> Result<NamedTempFile, Error> {
     let CommonArgs { address, dialect, prefix, .. } = workload.common();
-    let file = NamedTempFile::new().map_err(|error| Error::io("make a temporary file", error))?;
+    let file = NamedTempFile::new().map_err(|error| Error::io("create a temporary file", error))?;
     let endpoints = Endpoints::new(address, 0)?;
-    let made = register_many(&endpoints, dialect.dialect(), prefix, workload.accounts())?;
+    let made = register_many(&endpoints, (*dialect).into(), prefix, workload.accounts())?;
     List::open(file.path())?.write(&made)?;
     Ok(file)
 }
 
-/// Does a worker's part, and prints what it measured for its parent, whose end it does not outlive.
+/// Runs a worker's share and prints its measurements for the parent. The worker is killed when its parent ends.
 pub fn work(workload: &Workload) -> Result<(), Error> {
     set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| Error::io("follow the first process", error.into()))?;
+        .map_err(|error| Error::io("end with the parent process", error.into()))?;
     let parts = workload::run(workload)?;
     let mut out = io::stdout();
     let line = serde_json::to_string(&parts).map_err(|error| Error::Usage(error.to_string()))?;
@@ -114,14 +116,14 @@ pub fn work(workload: &Workload) -> Result<(), Error> {
 }
 
 impl WorkerProcess {
-    /// Starts one that takes its accounts from `accounts`, or from where all do.
+    /// Starts a worker with the accounts in `accounts`, or with those of `--accounts`.
     fn start(worker: Worker, accounts: Option<&Path>) -> Result<WorkerProcess, Error> {
         let start = || {
             let mut command = Command::new(std::env::current_exe()?);
             command
                 .args(std::env::args_os().skip(1))
                 .arg(format!("--worker={}/{}", worker.number, worker.of))
-                // A terminal tells a whole group of Ctrl-C; this one is told by its parent.
+                // Ctrl-C reaches the whole process group of a terminal; the parent passes it on instead.
                 .process_group(0);
             if let Some(accounts) = accounts {
                 command.arg("--accounts").arg(accounts);
@@ -131,27 +133,25 @@ impl WorkerProcess {
             let (input, output) = pipes.ok_or_else(|| io::Error::other("it has no pipes"))?;
             Ok(WorkerProcess { child, input, output: BufReader::new(output) })
         };
-        start().map_err(|error| Error::io("start another process", error))
+        start().map_err(|error| Error::io("start a worker process", error))
     }
 
-    /// The next line it prints, as `read` reads it.
-    fn line<T>(&mut self, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
+    /// Parses the next line that it prints.
+    fn line<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
         let mut line = String::new();
-        self.output
-            .read_line(&mut line)
-            .map_err(|error| Error::io("read_message from another process", error))?;
-        if let Some(read) = read(&line) {
-            return Ok(read);
+        self.output.read_line(&mut line).map_err(|error| Error::io("read from a worker process", error))?;
+        if let Some(parsed) = parse(&line) {
+            return Ok(parsed);
         }
-        let status = self.child.wait().map_err(|error| Error::io("wait for another process", error))?;
-        // What went wrong it says on stderr, which is this process's.
-        Err(Error::Usage(format!("one of the processes could not measure ({status})")))
+        let status = self.child.wait().map_err(|error| Error::io("wait for a worker process", error))?;
+        // It has printed the reason to stderr, which it shares with this process.
+        Err(Error::Usage(format!("a worker process failed ({status})")))
     }
 }
 
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
-        // It may have ended long ago.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,12 +1,12 @@
-//! When each event of an even pace is due. Pure: time is an argument.
+//! When each event of an even pace is due.
 
-/// Events at an even pace, numbered from 0. It does not slip: one that came late moves none of the following.
+/// Events at an even pace, numbered from 0. A late event does not delay the following ones.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     start: u64,
     events: u64,
     period: u64,
-    /// How long the pace grows evenly to the full one, ns.
+    /// How long the pace grows linearly to the full pace, ns.
     ramp: u64,
     next: u64,
 }
@@ -17,15 +17,15 @@ impl Schedule {
         Schedule::ramped(start, events, period, 0)
     }
 
-    /// The same, but the pace grows evenly from nothing over the first `ramp` ns.
+    /// The same, but the pace grows linearly from 0 during the first `ramp` ns.
     pub fn ramped(start: u64, events: u64, period: u64, ramp: u64) -> Schedule {
         Schedule { start, events, period, ramp, next: 0 }
     }
 
-    /// When event `number` is due. Exact to the nanosecond, however many came before.
+    /// When event `number` is due, exact to the nanosecond for any number.
     fn due(&self, number: u64) -> u64 {
         let even = (u128::from(number) * u128::from(self.period) / u128::from(self.events)) as u64;
-        // While it grows, half as many are done as at the full pace, so what is done at even pace in half the time.
+        // The ramp has as many events as half its time at the full pace.
         let behind = match self.ramp {
             0 => 0,
             ramp if even >= ramp / 2 => ramp.div_ceil(2),
@@ -34,12 +34,11 @@ impl Schedule {
         self.start + even + behind
     }
 
-    /// When the next one is due.
     pub fn next_due(&self) -> u64 {
         self.due(self.next)
     }
 
-    /// Takes the next event where it is due by `now`: its number and when it was due.
+    /// Takes the next event if it is due by `now`; returns its number and due time.
     pub fn take(&mut self, now: u64) -> Option<(u64, u64)> {
         let (number, due) = (self.next, self.next_due());
         (due <= now).then(|| {
@@ -55,7 +54,7 @@ mod tests {
     use crate::clock::SECOND;
 
     #[test]
-    fn a_rate_is_kept_exactly_over_hours() {
+    fn a_rate_is_exact_over_hours() {
         let mut schedule = Schedule::new(5, 30_000, SECOND);
         assert_eq!(schedule.take(4), None);
         assert_eq!(schedule.take(5), Some((0, 5)));
@@ -69,13 +68,13 @@ mod tests {
         let stalled_until = 10 * 1_000_000;
         let taken: Vec<_> = std::iter::from_fn(|| schedule.take(stalled_until)).collect();
         assert_eq!(taken.len(), 11);
-        // Each is known by when it was due, so its latency holds the stall.
+        // Every event keeps its due time, so its latency includes the stall.
         assert!(taken.iter().all(|&(number, due)| due == number * 1_000_000));
         assert_eq!(schedule.next_due(), 11_000_000);
     }
 
     #[test]
-    fn a_ramp_grows_to_the_full_pace_and_goes_on_evenly() {
+    fn a_ramp_grows_to_the_full_pace_and_continues_evenly() {
         let schedule = Schedule::ramped(0, 1_000, SECOND, 2 * SECOND);
         let events_before = |end: u64| (0..).take_while(|number| schedule.due(*number) < end).count();
         assert_eq!(events_before(2 * SECOND), 1_000);

@@ -209,11 +209,11 @@ fn what_cannot_be_run_ends_with_2() {
     for (workload, options, why) in [
         ("pairs", "--pairs 1", "required"),
         ("storm", "--connections 9 --ramp 1", "--ramp"),
-        ("group", "--members 3 --senders 4 --window 1", "of 3 members 4 cannot send"),
+        ("group", "--members 3 --senders 4 --window 1", "--senders 4 is more than --members 3"),
         ("idle", "--connections 9 --heartbeat 0", "--heartbeat"),
         ("pairs", "--pairs 1 --window 1 --size 901 --dialect legacy", "900"),
         // Known before a run that may take hours, and before anything is written into a database.
-        ("pairs", "--pairs 1 --window 1 --json a --report a", "two files"),
+        ("pairs", "--pairs 1 --window 1 --json a --report a", "two different files"),
         ("pairs", "--pairs 1 --window 1 --beside db=99999999", "sample process 99999999"),
         ("pairs", "--pairs 1 --window 1 --json /nowhere/a.json", "cannot write /nowhere/a.json"),
         ("pairs", "--pairs 1 --window 1 --report /nowhere/a.html", "cannot write /nowhere/a.html"),
@@ -380,7 +380,7 @@ fn ctrl_c_ends_a_run_early_and_what_was_measured_is_told() {
         kill_process(Pid::from_child(&run), Signal::INT).unwrap();
         let output = run.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert!(String::from_utf8_lossy(&output.stdout).contains("ended by Ctrl-C"), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("ended early by Ctrl-C"), "{output:?}");
         let result = result_of(&file);
         assert_eq!((&result["ended_early"], &result["lost"]), (&true.into(), &0.into()), "{result}");
         assert!(result["sent"].as_u64().unwrap() > 0, "{result}");

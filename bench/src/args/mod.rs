@@ -1,148 +1,147 @@
-//! The command line: [`workload`] what can be measured, here everything else.
+//! The command line.
 
+mod common;
+mod division;
+mod values;
+mod worker;
 pub mod workload;
 
-pub use workload::{CommonArgs, Worker, Workload};
+pub use common::{CommonArgs, DialectArg};
+pub use worker::Worker;
+pub use workload::Workload;
 
 use crate::relay::Fault;
 use clap::{Args as Group, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use values::{prefix, seconds};
 
-/// Load generator of the chat server.
+/// Load generator for the chat server.
 ///
-/// Exit code 0: every message was accounted for. 1: some were lost, duplicated, out of order, wrong or refused, a
+/// Exit code 0: every message was accounted for. 1: messages were lost, duplicated, out of order, wrong or refused, a
 /// connection was lost, or the results could not be written. 2: nothing could be measured.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {
-    /// What to do.
     #[command(subcommand)]
     pub task: Task,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Task {
-    /// Make a load and measure it.
     #[command(flatten)]
     Load(Workload),
     /// Register N accounts and save them for `--accounts`.
     Accounts(AccountsArgs),
-    /// Write N accounts with tokens straight into the database of a server that does not run, and save them for
-    /// `--accounts`. Registering through a server takes an Argon2 hash each; this takes one for all.
+    /// Write N accounts with tokens straight into the database of a stopped server, and save them for `--accounts`.
+    ///
+    /// Registering through a server costs one Argon2 hash an account; this command computes one hash for all accounts.
     Prepare(PrepareArgs),
-    /// A relay that stores nothing: what the machine costs without a chat server.
+    /// Run a relay that stores nothing: what the same load costs on this machine without a chat server.
     Relay(RelayArgs),
-    /// Run the standard set and hold it against the goals.
+    /// Run the standard set of workloads and compare the figures with their goals.
     Suite(SuiteArgs),
     /// Compare the results of two runs, or of two suites.
     Compare(CompareArgs),
     /// Compare what two servers cost, by interleaved pairs of runs.
     ///
-    /// Each run starts its server on a free port with a fresh database in a temporary folder. The table shows
-    /// the medians of the server's CPU time for each message, their ratio, and the difference beside its interquartile range:
-    /// a difference below that range is noise.
+    /// Each run starts its server on a free port with a fresh database in a temporary folder. The table shows the medians
+    /// of the server's CPU time for each message, their ratio, and the difference beside its interquartile range: a
+    /// difference below that range is noise.
     CompareServers(CompareServersArgs),
 }
 
-/// Options of `accounts`.
 #[derive(Debug, Group)]
 pub struct AccountsArgs {
     /// The server.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:6000")]
     pub address: SocketAddr,
-    /// How many accounts.
+    /// The number of accounts.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub count: u32,
-    /// Where to save their ids, tokens, names and passwords.
+    /// The file for their ids, tokens, names and passwords.
     #[arg(long, value_name = "FILE")]
     pub file: PathBuf,
-    /// The beginning of their names.
+    /// The prefix of their names.
     #[arg(long, value_name = "NAME", default_value = "bench", value_parser = prefix)]
     pub prefix: String,
 }
 
-/// Options of `prepare`.
 #[derive(Debug, Group)]
 pub struct PrepareArgs {
-    /// The database, as `storage.url` names it.
+    /// The database, in the form of `storage.url`.
     #[arg(long, value_name = "URL")]
     pub database: String,
-    /// How many accounts.
+    /// The number of accounts.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub count: u32,
-    /// Where to save their ids, tokens, names and passwords.
+    /// The file for their ids, tokens, names and passwords.
     #[arg(long, value_name = "FILE")]
     pub file: PathBuf,
-    /// The beginning of their names.
+    /// The prefix of their names.
     #[arg(long, value_name = "NAME", default_value = "bench", value_parser = prefix)]
     pub prefix: String,
-    /// Memory that checking one of their passwords takes the server, KiB; as `password.memory_kib`.
+    /// Memory of the password hash in KiB, as in `password.memory_kib`.
     #[arg(long, value_name = "KIB", default_value_t = 19_456, value_parser = clap::value_parser!(u32).range(8..=4_194_304))]
     pub password_memory_kib: u32,
-    /// Passes over that memory; as `password.iterations`.
+    /// Iterations of the password hash, as in `password.iterations`.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub password_iterations: u32,
 }
 
-/// Options of `relay`.
 #[derive(Debug, Group)]
 pub struct RelayArgs {
-    /// Where to listen.
+    /// The address to listen on.
     pub ip: IpAddr,
-    /// Where to listen; 0: any free port. The address is printed.
+    /// The port to listen on; 0 chooses a free one. The relay prints its address.
     pub port: u16,
-    /// Do one wrong: drop, duplicate, reorder, corrupt, refuse or disconnect at the Nth message.
+    /// Inject one fault at the Nth message: drop, duplicate, reorder, corrupt, refuse or disconnect.
     #[arg(long, value_name = "KIND:N", hide = true)]
     pub fault: Option<Fault>,
 }
 
-/// Options of `suite`.
 #[derive(Debug, Group)]
 pub struct SuiteArgs {
     /// Measured seconds of each run.
-    #[arg(long, value_name = "D", default_value_t = 10.0, value_parser = workload::seconds)]
+    #[arg(long, value_name = "D", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
-    /// Run only what has one of these words in its name. Nothing is written then.
+    /// Run only workloads whose name contains one of these words. Nothing is written then.
     #[arg(long, value_name = "WORD")]
     pub only: Vec<String>,
-    /// Only with the server pinned to one CPU, or only free of that.
+    /// Run only with the server pinned to one CPU, or only unpinned.
     #[arg(long, value_enum)]
     pub mode: Option<Placement>,
-    /// The server's program; the one beside this program if not given.
+    /// The server's program; by default the one in the folder of this program.
     #[arg(long, value_name = "FILE")]
     pub server: Option<PathBuf>,
-    /// Where the results go: DATE-COMMIT.json in this folder.
+    /// The folder for the results, DATE-COMMIT.json.
     #[arg(long, value_name = "FOLDER", default_value = "bench/results")]
     pub results: PathBuf,
-    /// The page whose table is written anew, between its two markers.
+    /// The page whose table is replaced, between its two markers.
     #[arg(long, value_name = "FILE", default_value = "README.md")]
     pub readme: PathBuf,
-    /// Write neither results nor page.
+    /// Write neither the results nor the page.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// Where the suite lets the server run.
+/// The CPUs that a server may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Placement {
     /// The server on CPU 0 with `--threads 1`, the generator on CPU 1.
     Pinned,
-    /// Default threads, any CPU, the generator beside them.
+    /// Default threads on any CPU; the generator shares them.
     Free,
 }
 
-/// Options of `compare`.
 #[derive(Debug, Group)]
 pub struct CompareArgs {
-    /// Results of `--json` or of the suite: the ones to compare with.
+    /// The results to compare with, written by `--json` or by the suite.
     pub before: PathBuf,
-    /// The ones to compare.
+    /// The results to compare.
     pub after: PathBuf,
 }
 
-/// Options of `compare-servers`.
 #[derive(Debug, Group)]
 pub struct CompareServersArgs {
     /// The program of the server to compare with.
@@ -153,7 +152,7 @@ pub struct CompareServersArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub pairs: u32,
     /// Measured seconds of each run.
-    #[arg(long, value_name = "D", default_value_t = 5.0, value_parser = workload::seconds)]
+    #[arg(long, value_name = "D", default_value_t = 5.0, value_parser = seconds)]
     pub seconds: f64,
     /// A run of the suite, by its full name; repeat for several.
     #[arg(long, value_name = "NAME", default_values_t = ["window 64".to_owned(), "window 1".to_owned()])]
@@ -164,16 +163,6 @@ pub struct CompareServersArgs {
     /// Append the result of every run to this file as one line of JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-}
-
-/// A prefix leaves room for `-`, 8 digits, `-` and the account's number within a name's 50 characters.
-pub fn prefix(text: &str) -> Result<String, String> {
-    let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if is_plain && (1..=30).contains(&text.len()) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be 1 to 30 letters, digits, `-` or `_`".to_owned())
-    }
 }
 
 #[cfg(test)]
@@ -187,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_is_a_window_or_a_rate() {
+    fn a_load_needs_either_a_window_or_a_rate() {
         let parse = |extra: &[&str]| {
             Args::try_parse_from(["chatbench", "pairs", "--pairs", "2"].iter().chain(extra)).is_ok()
         };

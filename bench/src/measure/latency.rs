@@ -1,10 +1,10 @@
-//! Latencies: recorded in nanoseconds, told in microseconds.
+//! Latencies: recorded in nanoseconds, reported in microseconds.
 
 use crate::clock::SECOND;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A distribution of latencies, exact to three digits from 100 ns to 10 minutes; what lies outside counts as the end.
+/// A histogram of latencies, exact to three digits from 100 ns to 10 minutes; values outside count as the nearer end.
 #[derive(Clone, Debug)]
 pub struct Latency(Histogram<u64>);
 
@@ -14,30 +14,25 @@ impl Default for Latency {
     }
 }
 
-/// The quantiles that are told, microseconds; all 0 where nothing was recorded.
+/// The reported quantiles, us; all 0 where nothing was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
     pub p50: f64,
-    /// 99 of 100 are at most this.
     pub p99: f64,
-    /// 999 of 1,000 are at most this.
     pub p999: f64,
     pub max: f64,
 }
 
 impl Latency {
-    /// Records one, ns.
     #[inline]
     pub fn record(&mut self, nanoseconds: u64) {
         self.0.saturating_record(nanoseconds);
     }
 
-    /// How many were recorded.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// Adds all of another one.
     pub fn add(&mut self, other: &Latency) {
         self.0.add(&other.0).expect("all have the same bounds");
     }
@@ -46,12 +41,11 @@ impl Latency {
         self.0.reset();
     }
 
-    /// Every latency that occurred, ns, and how often: the upper end of what the histogram does not tell apart.
+    /// Every recorded latency, ns, and its count; a bucket is reported by its upper end.
     pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> {
         self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value()))
     }
 
-    /// The quantiles of what was recorded.
     pub fn quantiles(&self) -> Quantiles {
         let us = |nanoseconds: u64| nanoseconds as f64 / 1e3;
         let at = |quantile| us(self.0.value_at_quantile(quantile));
@@ -59,7 +53,7 @@ impl Latency {
     }
 }
 
-/// Written as what [`Latency::recorded`] gives, so that histograms of several processes can be added up.
+/// Serialized as the items of [`Latency::recorded`], so that histograms of several processes can be added up.
 impl Serialize for Latency {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.recorded())

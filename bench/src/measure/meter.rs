@@ -1,19 +1,19 @@
-//! Counts and times what a run does while it runs, interval by interval.
+//! Counts and times what a run does, interval by interval.
 
+use super::latency::Latency;
 use super::phases::{Phase, Phases};
 use super::process::{resident, ticks};
-use super::{CutShort, Interval, Latency, Tally};
+use super::tally::{CutShort, Interval, Tally};
 use crate::clock::{Clock, MILLISECOND, SECOND};
 use crate::error::Error;
 use crate::error_counts::ErrorCounts;
 use crate::progress::ProgressLine;
 
-/// How long a interval is.
+/// The length of an interval, ns.
 const INTERVAL: u64 = 500 * MILLISECOND;
-/// Moments that are kept of a run; of a longer one two at a time become one.
+/// The largest number of intervals; in a longer run, pairs of intervals are joined.
 const INTERVALS_MAX: usize = 2_400;
 
-/// Counts and times what a run does.
 #[derive(Debug)]
 pub struct Meter {
     phases: Phases,
@@ -21,28 +21,28 @@ pub struct Meter {
     done: u64,
     /// Units of work done since the last interval, whatever the phase.
     done_now: u64,
-    /// Latencies of the measured phase: all up to the last interval, and those since.
+    /// Latencies of the measured phase, up to the last interval and since.
     latency: Latency,
     latency_now: Latency,
     ack: Latency,
     lag: Latency,
-    /// What else went wrong.
+    /// Errors besides those that the ledgers count.
     pub errors: ErrorCounts,
     intervals: Vec<Interval>,
     next_interval: u64,
     last_interval: u64,
-    /// Whether the measured phase had begun by then.
+    /// Whether the current interval started in the measured phase.
     is_measured: bool,
-    /// What server and generator had used at the last interval, ns.
+    /// CPU time of server and generator at the last interval, ns.
     used: [u64; 2],
-    /// How long the generator stood still in the measured phase, at most.
-    stood_still: u64,
-    cut: CutShort,
+    /// The longest stall of the generator in the measured phase.
+    stalled_ns: u64,
+    cut_short: CutShort,
     progress: ProgressLine,
 }
 
 impl Meter {
-    /// Begins to measure, as `window` says, and tells `progress` of it.
+    /// Starts measuring through `phases`, and reports to `progress`.
     pub fn begin(now: u64, phases: Phases, progress: ProgressLine) -> Meter {
         let used = [ticks(phases.pids()), ticks(&[std::process::id()])];
         Meter {
@@ -59,8 +59,8 @@ impl Meter {
             last_interval: now,
             is_measured: false,
             used,
-            stood_still: 0,
-            cut: CutShort::default(),
+            stalled_ns: 0,
+            cut_short: CutShort::default(),
             progress,
         }
     }
@@ -69,23 +69,22 @@ impl Meter {
         &self.phases
     }
 
-    /// The window, to end it.
     pub fn phases_mut(&mut self) -> &mut Phases {
         &mut self.phases
     }
 
-    /// Somebody has asked to end: what is measured ends at `now`.
-    pub fn cut_short(&mut self, now: u64) {
-        self.cut.measured = true;
+    /// Ends the measured phase at `now`, on Ctrl-C.
+    pub fn end_early(&mut self, now: u64) {
+        self.cut_short.measured = true;
         self.phases.finish(now);
     }
 
-    /// Somebody has asked not to wait for what is under way.
-    pub fn note_end_of_drain(&mut self) {
-        self.cut.drain = true;
+    /// Notes that Ctrl-C ended the drain.
+    pub fn note_drain_cut_short(&mut self) {
+        self.cut_short.drain = true;
     }
 
-    /// A unit of work that counts from `at` is done at `now`.
+    /// Counts a unit of work, with its latency from `at` to `now`.
     #[inline]
     pub fn record_done(&mut self, at: u64, now: u64) {
         self.count_done();
@@ -94,14 +93,14 @@ impl Meter {
         }
     }
 
-    /// A unit of work is done whose latency says nothing.
+    /// Counts a unit of work without a latency.
     #[inline]
     pub fn count_done(&mut self) {
         self.done_now += 1;
         self.done += u64::from(self.phases.phase() == Phase::Measured);
     }
 
-    /// A message that counts from `at` was acknowledged at `now`.
+    /// Records the latency of an acknowledgement from `at` to `now`.
     #[inline]
     pub fn record_ack(&mut self, at: u64, now: u64) {
         if self.phases.holds(at) {
@@ -109,7 +108,7 @@ impl Meter {
         }
     }
 
-    /// Work that was due at `due` was begun at `now`.
+    /// Records that work due at `due` started at `now`.
     #[inline]
     pub fn record_lag(&mut self, due: u64, now: u64) {
         if self.phases.holds(due) {
@@ -117,23 +116,23 @@ impl Meter {
         }
     }
 
-    /// When something changes by itself: the phase, or the interval.
+    /// When the phase or the interval ends.
     pub fn next_change(&self) -> u64 {
         self.next_interval.min(self.phases.next_change())
     }
 
-    /// Ends the interval and the phase where it is time. Whether a phase ended.
+    /// Ends the interval and the phase when they are over. Returns whether a phase ended.
     pub fn advance(&mut self, clock: &Clock) -> Result<bool, Error> {
         let now = clock.now();
         if now >= self.next_interval {
             if self.is_measured {
-                self.stood_still = self.stood_still.max(now - self.next_interval);
+                self.stalled_ns = self.stalled_ns.max(now - self.next_interval);
             }
             self.end_interval(now);
         }
         let has_changed = self.phases.advance(clock)?;
         if has_changed {
-            // A phase begins with a interval, but for one so short that its rates would say nothing.
+            // A phase starts a new interval, unless the current one is too short for meaningful rates.
             let now = clock.now();
             if now - self.last_interval >= INTERVAL / 10 {
                 self.end_interval(now);
@@ -157,7 +156,7 @@ impl Meter {
             generator_cores: generator,
             server_rss_kib: resident(self.phases.pids()),
         };
-        self.progress.tell(self.phases.phase(), &interval);
+        self.progress.show(self.phases.phase(), &interval);
         self.intervals.push(interval);
         if self.intervals.len() == INTERVALS_MAX {
             self.intervals = self.intervals.chunks(2).map(|two| two[0].joined(&two[1])).collect();
@@ -170,7 +169,7 @@ impl Meter {
         self.next_interval = now + INTERVAL;
     }
 
-    /// The run is over: what came of it, but for what the ledgers know.
+    /// Ends the run. The caller adds what the ledgers counted.
     pub fn end(mut self) -> Tally {
         self.latency.add(&self.latency_now);
         let has_server = !self.phases.pids().is_empty();
@@ -190,8 +189,8 @@ impl Meter {
             beside: measured.beside,
             generator: measured.generator,
             generators: 1,
-            stood_still: self.stood_still,
-            cut: self.cut,
+            stalled_ns: self.stalled_ns,
+            cut_short: self.cut_short,
             intervals: self.intervals,
             ..Tally::default()
         }

@@ -1,43 +1,41 @@
-//! The measured phases: warm-up, measured, drain, and what was used in between.
+//! The phases of a run (warm-up, measured, drain), and what processes used in the measured phase.
 
 use super::process::{Sample, Usage};
 use crate::clock::Clock;
 use crate::error::Error;
 
-/// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Load, nothing counts yet.
+    /// The load runs; nothing counts yet.
     Warmup,
-    /// Load, and it counts.
+    /// The load runs and counts.
     Measured,
-    /// No more load; what is under way may arrive.
+    /// No new load; outstanding messages may still arrive.
     Drain,
 }
 
-/// What a phases measured besides latencies.
+/// What was measured besides latencies.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    /// How long it was, ns.
     pub nanoseconds: u64,
-    /// What the processes named on the command line used.
+    /// The `--server-pid` processes; `None` where one has ended.
     pub server: Option<Usage>,
-    /// What those that stand beside it used, by name.
+    /// The `--beside` processes, by name.
     pub beside: Vec<(String, Usage)>,
-    /// How many of those, by name, have ended.
+    /// The number of `--beside` names with an ended process.
     pub beside_ended: u64,
-    /// What this process used.
+    /// This process.
     pub generator: Usage,
 }
 
-/// Leads a run through its phases. Times are the run's clock, ns.
+/// The current phase and its end. Times are those of the run's clock, ns.
 #[derive(Debug)]
 pub struct Phases {
     phase: Phase,
     pids: Vec<u32>,
     beside: Vec<(String, Vec<u32>)>,
     length: u64,
-    /// When the measured phase begins, exact once it has, and when it is to end.
+    /// The start of the measured phase, exact once it has started, and its planned end.
     open: u64,
     close: u64,
     before: Option<([Sample; 2], Vec<Sample>)>,
@@ -45,7 +43,7 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// Begins at `now` with `warmup` ns; `length` ns are then measured, with what `pids` use.
+    /// Starts at `now` with `warmup` ns; then measures `length` ns and the usage of `pids`.
     pub fn begin(now: u64, warmup: u64, length: u64, pids: &[u32]) -> Phases {
         let (open, close) = (now + warmup, u64::MAX);
         let measured = Measured::default();
@@ -53,7 +51,7 @@ impl Phases {
         Phases { phase, pids, beside, length, open, close, before, measured }
     }
 
-    /// Measures what these use as well, those of one name together.
+    /// Measures these processes as well; processes of the same name are added up.
     pub fn with_beside(mut self, beside: &[(String, u32)]) -> Phases {
         for (name, pid) in beside {
             match self.beside.iter_mut().find(|(known, _)| known == name) {
@@ -68,12 +66,12 @@ impl Phases {
         self.phase
     }
 
-    /// The processes whose use is measured.
+    /// The `--server-pid` processes.
     pub fn pids(&self) -> &[u32] {
         &self.pids
     }
 
-    /// When the phase changes next.
+    /// When the phase ends.
     pub fn next_change(&self) -> u64 {
         match self.phase {
             Phase::Warmup => self.open,
@@ -82,25 +80,25 @@ impl Phases {
         }
     }
 
-    /// When the measured phase is to end; it ends a little later, as what drives it comes to look.
+    /// The planned end of the measured phase; the loop notices it a little later.
     pub fn close(&self) -> u64 {
         self.close
     }
 
-    /// What was to be measured is done: a measured phase that is to end later ends at `now`.
+    /// Ends the measured phase at `now`, unless it ends earlier.
     pub fn finish(&mut self, now: u64) {
         if self.phase == Phase::Measured {
             self.close = self.close.min(now);
         }
     }
 
-    /// Whether what counts from `at` belongs to the measured phase, also where it ends later.
+    /// Whether `at` lies in the measured phase. Work that started in it counts even if it ends later.
     #[inline]
     pub fn holds(&self, at: u64) -> bool {
         self.phase != Phase::Warmup && self.open <= at && at < self.close
     }
 
-    /// Changes the phase where it is time. Whether it did.
+    /// Enters the next phase when it is time. Returns whether it did.
     pub fn advance(&mut self, clock: &Clock) -> Result<bool, Error> {
         if clock.now() < self.next_change() {
             return Ok(false);
@@ -110,14 +108,15 @@ impl Phases {
             Phase::Warmup => {
                 let beside: Result<_, _> = self.beside.iter().map(|(_, pids)| Sample::take(pids)).collect();
                 self.before = Some(([Sample::take(&self.pids)?, Sample::take(&own)?], beside?));
-                // Sampling takes a interval; nothing that was due in it counts.
+                // Sampling takes time; work that was due meanwhile does not count.
                 self.open = clock.now();
                 self.close = self.open.saturating_add(self.length);
                 self.phase = Phase::Measured;
             }
             Phase::Measured => {
                 let end = clock.now();
-                let ([server, generator], beside) = self.before.take().expect("taken when this phase began");
+                let ([server, generator], beside) =
+                    self.before.take().expect("sampled when this phase started");
                 let used = |((name, pids), before): (&(String, Vec<u32>), Sample)| {
                     Sample::take(pids).ok().map(|now| (name.clone(), now.since(&before)))
                 };
@@ -126,7 +125,7 @@ impl Phases {
                     nanoseconds: end - self.open,
                     server: match &self.pids[..] {
                         [] => None,
-                        // A server that has ended is trouble of the run, which is told, not one of the generator.
+                        // A server that has ended is an error of the run, not of the generator.
                         pids => Sample::take(pids).ok().map(|now| now.since(&server)),
                     },
                     beside_ended: (self.beside.len() - used.len()) as u64,
@@ -140,7 +139,7 @@ impl Phases {
         Ok(true)
     }
 
-    /// What was measured, once the phase is [`Phase::Drain`].
+    /// The measured usage, once the phase is [`Phase::Drain`].
     pub fn into_measured(self) -> Measured {
         self.measured
     }
@@ -151,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_began_while_measuring_counts() {
+    fn only_work_that_started_in_the_measured_phase_counts() {
         let clock = Clock::start();
         let mut phases = Phases::begin(clock.now(), 1_000_000, 5_000_000, &[]);
         assert!(!phases.holds(clock.now()));
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_before_its_time_ends_the_window() {
+    fn finished_work_ends_the_measured_phase_early() {
         let clock = Clock::start();
         let mut phases = Phases::begin(clock.now(), 0, u64::MAX, &[]);
         phases.finish(0);

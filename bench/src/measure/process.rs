@@ -1,4 +1,4 @@
-//! What processes cost: CPU time, memory, context switches, from `/proc` (proc(5)).
+//! CPU time, memory and context switches of processes, from `/proc` (proc(5)).
 
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 
-/// What one thread has used so far.
+/// A thread's usage since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Thread {
     name: String,
-    /// The first number of `schedstat`, ns on a CPU: the only exact one, `stat` counts in ticks.
+    /// Time on a CPU, from `schedstat`; `stat` counts in ticks of 10 ms.
     cpu_ns: u64,
-    /// The second number: ns in which it could run and had no CPU.
+    /// Time in which it was runnable but had no CPU, from `schedstat`.
     starved_ns: u64,
-    /// Context switches because it waited, and because it was made to.
+    /// Voluntary and involuntary context switches.
     switches: [u64; 2],
 }
 
-/// What some processes have used so far.
+/// The usage of some processes since they started.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     threads: BTreeMap<(u32, u32), Thread>,
@@ -28,28 +28,27 @@ pub struct Sample {
     anonymous_kib: u64,
 }
 
-/// What some processes used between two samples.
+/// The usage of some processes between two samples.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// CPU time, ns.
     pub cpu_ns: u64,
-    /// Time in which a thread could run and had no CPU, ns.
+    /// Time in which threads were runnable but had no CPU.
     pub starved_ns: u64,
-    /// The part of it that was spent in the processes' own code, 0 to 1 (by the kernel's ticks).
+    /// The share of CPU time in user mode, 0 to 1, by the kernel's ticks.
     pub user_share: f64,
-    /// Resident memory at the second sample, KiB.
+    /// Resident memory at the second sample.
     pub rss_kib: u64,
-    /// The part of it that is not of files.
+    /// Resident memory that is not mapped from files.
     pub anonymous_kib: u64,
-    /// Context switches: waited, was made to.
+    /// Voluntary and involuntary context switches.
     pub switches: [u64; 2],
-    /// CPU time of threads that lived at the second sample, by name, ns, the most first.
+    /// CPU time of the threads that existed at the second sample, by name, ns; the busiest first.
     pub threads: Vec<(String, u64)>,
-    /// What the processes had used in all at the two samples.
+    /// The total usage at the two samples.
     pub(crate) totals: [Totals; 2],
 }
 
-/// What some processes have used since they began; sums only, so that two windows can be put together.
+/// The total usage of some processes since they started; plain sums, so that two measurements can be joined.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Totals {
     cpu_ns: u64,
@@ -73,17 +72,17 @@ impl Totals {
         totals
     }
 
-    /// What tells which of two was taken earlier: all of it only grows, but for threads that have ended.
+    /// A number that grows with time, which tells the earlier of two samples.
     fn used(&self) -> u64 {
         self.user_ns + self.system_ns + self.cpu_ns
     }
 }
 
 impl Sample {
-    /// Takes a sample of all of `pids`.
+    /// Samples all of `pids`.
     ///
     /// # Errors
-    /// There is no such process, or it has ended and only waits for its parent to read_message of it.
+    /// A process does not exist, or is a zombie.
     pub fn take(pids: &[u32]) -> Result<Sample, Error> {
         let mut sample = Sample::default();
         for &pid in pids {
@@ -96,7 +95,7 @@ impl Sample {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let ended = || io::Error::new(ErrorKind::NotFound, "it has ended");
-        // A process gives its memory back first and is then counted among the dead.
+        // A zombie has no VmRSS.
         self.rss_kib += find(&status, "VmRSS:").ok_or_else(ended)?;
         self.anonymous_kib += field(&status, "RssAnon:");
         let [user, system] = times(&stat);
@@ -107,7 +106,7 @@ impl Sample {
             let path = entry?.path();
             let Some(tid) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
             let read = |file: &str| fs::read_to_string(path.join(file));
-            // A thread may end while it is looked at.
+            // A thread may end while it is sampled.
             let (Ok(schedstat), Ok(status)) = (read("schedstat"), read("status")) else { continue };
             let name = status.lines().find_map(|line| line.strip_prefix("Name:")).unwrap_or_default().trim();
             let mut times = schedstat.split(' ').map(|ns| ns.trim().parse().unwrap_or(0));
@@ -119,17 +118,15 @@ impl Sample {
         Ok(())
     }
 
-    /// Resident memory, KiB.
     pub fn rss_kib(&self) -> u64 {
         self.rss_kib
     }
 
-    /// Resident memory that is not of files, KiB.
     pub fn anonymous_kib(&self) -> u64 {
         self.anonymous_kib
     }
 
-    /// What was used since `before`.
+    /// The usage since `before`.
     pub fn since(&self, before: &Sample) -> Usage {
         let fresh = Thread::default();
         let (mut cpu_ns, mut starved_ns, mut switches) = (0, 0, [0; 2]);
@@ -146,7 +143,7 @@ impl Sample {
         }
         let user = self.user_ns.saturating_sub(before.user_ns);
         let system = self.system_ns.saturating_sub(before.system_ns);
-        // What a thread that has ended used is in the process's ticks only.
+        // The CPU time of an ended thread is contained in the process's ticks only.
         if before.threads.keys().any(|id| !self.threads.contains_key(id)) {
             cpu_ns = cpu_ns.max(user + system);
         }
@@ -159,7 +156,7 @@ impl Sample {
 }
 
 impl Usage {
-    /// What the same processes used from the earlier beginning of two windows to the later end.
+    /// The usage of the same processes from the earlier start of two measurements to the later end.
     #[must_use]
     pub fn widened(self, other: Usage) -> Usage {
         let ([one, end], [another, other_end]) = (self.totals, other.totals);
@@ -183,12 +180,12 @@ impl Usage {
         }
     }
 
-    /// CPU time of the busiest of the threads, ns.
+    /// CPU time of the busiest thread, ns.
     pub fn busiest_ns(&self) -> u64 {
         self.threads.iter().map(|(_, used)| *used).max().unwrap_or(0)
     }
 
-    /// Adds what other processes used in the same time.
+    /// Adds the usage of other processes in the same time.
     pub fn add(&mut self, other: Usage) {
         let whole = (self.cpu_ns + other.cpu_ns).max(1) as f64;
         self.user_share =
@@ -208,8 +205,8 @@ fn busiest_first(threads: impl Iterator<Item = (String, u64)>) -> Vec<(String, u
     threads
 }
 
-/// What some processes have used of all CPUs so far, ns, by the kernel's ticks (10 ms): one read a process, so it may be
-/// looked at while a run is measured. A process that has ended counts nothing.
+/// The CPU time of some processes since they started, ns, in steps of 10 ms: one read a process, cheap enough to sample
+/// during a run. An ended process counts as 0.
 pub fn ticks(pids: &[u32]) -> u64 {
     let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
     let used = |pid: &u32| {
@@ -218,7 +215,7 @@ pub fn ticks(pids: &[u32]) -> u64 {
     pids.iter().map(used).sum::<u64>() * tick
 }
 
-/// Resident memory of some processes, KiB, by one read each.
+/// Resident memory of some processes, KiB; one read a process.
 pub fn resident(pids: &[u32]) -> u64 {
     let page = rustix::param::page_size() as u64 / 1024;
     let pages = |pid: &u32| {
@@ -228,20 +225,20 @@ pub fn resident(pids: &[u32]) -> u64 {
     pids.iter().map(pages).sum::<u64>() * page
 }
 
-/// `utime` and `stime`, fields 14 and 15 of `stat`. The second field is a name and may hold spaces and parentheses.
+/// `utime` and `stime`, fields 14 and 15 of `stat`. The second field, the name, may contain spaces and parentheses.
 fn times(stat: &str) -> [u64; 2] {
     let behind_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     let mut fields = behind_name.split(' ').skip(11).map(|ticks| ticks.parse().unwrap_or(0));
     [fields.next().unwrap_or(0), fields.next().unwrap_or(0)]
 }
 
-/// The number behind `name` in a `status` file.
+/// The number after `name` in a `status` file.
 fn find(status: &str, name: &str) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix(name))?;
     value.split_whitespace().next()?.parse().ok()
 }
 
-/// The same; 0 where there is none.
+/// The number after `name`, or 0.
 fn field(status: &str, name: &str) -> u64 {
     find(status, name).unwrap_or(0)
 }
@@ -258,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn work_of_this_process_shows() {
+    fn the_cpu_time_of_this_process_is_sampled() {
         let pid = std::process::id();
         let before = Sample::take(&[pid]).unwrap();
         let until = Instant::now() + Duration::from_millis(120);
@@ -273,18 +270,18 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_has_ended_is_not_sampled_also_while_nobody_has_heard_of_it() {
+    fn a_zombie_is_not_sampled() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let until = Instant::now() + Duration::from_secs(10);
         while Sample::take(&[child.id()]).is_ok() {
-            assert!(Instant::now() < until, "it ended and is sampled");
+            assert!(Instant::now() < until, "an ended process is still sampled");
         }
         assert!(fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(" Z "));
         child.wait().unwrap();
     }
 
     #[test]
-    fn windows_of_several_processes_are_one_that_holds_all_of_them() {
+    fn usage_is_joined_from_the_earlier_start_to_the_later_end() {
         let at = |cpu_ns: u64| {
             let thread =
                 Thread { name: "loop".into(), cpu_ns, starved_ns: 2 * cpu_ns, switches: [cpu_ns, 1] };

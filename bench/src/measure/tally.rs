@@ -1,76 +1,71 @@
-//! What came of a run, as plain data: what one process counted, or several together.
+//! The counts and times of a run: plain data, of one generator process or of several.
 
-use super::{Latency, Quantiles, Usage};
+use super::latency::{Latency, Quantiles};
+use super::process::Usage;
 use crate::error_counts::ErrorCounts;
 use crate::ledger::Faults;
 use serde::{Deserialize, Serialize};
 
-/// One interval of a run: what happened since the interval before.
+/// One interval of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// When it ended, seconds since the run began.
+    /// Its end, seconds since the start of the run.
     pub at: f64,
-    /// How long it was, seconds: longer than others where the generator itself stood still.
+    /// Its length; longer where the generator stalled.
     pub seconds: f64,
-    /// Whether it began in the measured part.
+    /// Whether it started in the measured time.
     pub is_measured: bool,
     /// Units of work (messages, deliveries, logins, heartbeats) a second.
     pub per_second: f64,
-    /// Latencies of those, us.
+    /// Their latencies, us.
     pub latency: Quantiles,
-    /// What the server used, in cores; `None` where no `--server-pid` was given.
+    /// CPU time of the server, in cores; `None` without `--server-pid`.
     pub server_cores: Option<f64>,
-    /// What the generator used, in cores.
+    /// CPU time of the generator, in cores.
     pub generator_cores: f64,
     /// Resident memory of the server, KiB.
     pub server_rss_kib: u64,
 }
 
-/// What of a run was cut short by Ctrl-C.
+/// What Ctrl-C cut short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CutShort {
     pub measured: bool,
-    /// The wait for what was under way: what had not arrived counts as lost.
+    /// The drain: messages that had not arrived count as lost.
     pub drain: bool,
 }
 
-/// What came of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// How long the measured part was, ns.
+    /// The measured time.
     pub nanoseconds: u64,
-    /// Messages sent in the whole run.
+    /// Messages sent in the whole run, not only in the measured time.
     pub sent: u64,
-    /// Units of work done in the measured part.
+    /// Units of work done in the measured time.
     pub done: u64,
-    /// From when a unit of work was due, or was begun where nothing was due, to its end.
+    /// From the time at which a unit of work was due, or started where nothing is due, to its end.
     pub latency: Latency,
-    /// From when a message was due to the reply that it is stored.
+    /// From the time at which a message was due to the reply that it is stored.
     pub ack: Latency,
-    /// How late work that was due was begun: the generator's own part in all latencies.
+    /// How late due work was started: the generator's own share of all latencies.
     pub lag: Latency,
-    /// What went wrong with messages.
     pub faults: Faults,
-    /// What else went wrong.
     pub errors: ErrorCounts,
-    /// What the processes named on the command line used in the measured part.
+    /// CPU time and memory of the `--server-pid` processes in the measured time; `None` where one has ended.
     pub server: Option<Usage>,
-    /// What those that stand beside them used, by name.
+    /// The same for the `--beside` processes, by name.
     pub beside: Vec<(String, Usage)>,
-    /// What the generator used in it.
     pub generator: Usage,
-    /// How many processes the generator was.
+    /// The number of generator processes.
     pub generators: u32,
-    /// How long a process of the generator stood still in the measured part, at most, ns.
-    pub stood_still: u64,
-    /// What of the run somebody has cut short.
-    pub cut: CutShort,
-    /// The run, interval by interval.
+    /// The longest stall of a generator process in the measured time.
+    pub stalled_ns: u64,
+    pub cut_short: CutShort,
     pub intervals: Vec<Interval>,
 }
 
 impl Tally {
-    /// Adds what another process of the same run counted at the same time.
+    /// Adds what another process of the same run counted.
     pub fn add(&mut self, other: Tally) {
         self.nanoseconds = self.nanoseconds.max(other.nanoseconds);
         self.sent += other.sent;
@@ -92,9 +87,9 @@ impl Tally {
         }
         self.generator.add(other.generator);
         self.generators += other.generators;
-        self.stood_still = self.stood_still.max(other.stood_still);
-        self.cut.measured |= other.cut.measured;
-        self.cut.drain |= other.cut.drain;
+        self.stalled_ns = self.stalled_ns.max(other.stalled_ns);
+        self.cut_short.measured |= other.cut_short.measured;
+        self.cut_short.drain |= other.cut_short.drain;
         let shared = self.intervals.len().min(other.intervals.len());
         self.intervals.iter_mut().zip(&other.intervals).for_each(|(interval, more)| interval.add(more));
         self.intervals.extend(&other.intervals[shared..]);
@@ -105,19 +100,24 @@ impl Tally {
         ratio(self.done as f64 * 1e9, self.nanoseconds as f64)
     }
 
-    /// Microseconds of `cpu_ns` for each unit of work.
+    /// The largest resident memory of the server that was sampled, KiB.
+    pub fn peak_rss_kib(&self, server: &Usage) -> u64 {
+        self.intervals.iter().map(|interval| interval.server_rss_kib).max().unwrap_or(0).max(server.rss_kib)
+    }
+
+    /// `cpu_ns` divided by the units of work, us.
     pub fn us_each(&self, cpu_ns: u64) -> f64 {
         ratio(cpu_ns as f64 / 1e3, self.done as f64)
     }
 
-    /// How many cores `cpu_ns` is, in the measured part.
+    /// `cpu_ns` divided by the measured time, cores.
     pub fn cores(&self, cpu_ns: u64) -> f64 {
         ratio(cpu_ns as f64, self.nanoseconds as f64)
     }
 }
 
 impl Interval {
-    /// Adds another process's same interval.
+    /// Adds the same interval of another process.
     fn add(&mut self, other: &Interval) {
         self.per_second += other.per_second;
         self.generator_cores += other.generator_cores;
@@ -125,12 +125,12 @@ impl Interval {
         self.keep_worse(other);
     }
 
-    /// When it began, seconds since the run began.
+    /// Its start, seconds since the start of the run.
     pub fn began(&self) -> f64 {
         self.at - self.seconds
     }
 
-    /// This interval and the one that follows it as one.
+    /// Joins this interval with the next one.
     #[must_use]
     pub fn joined(mut self, next: &Interval) -> Interval {
         let seconds = self.seconds + next.seconds;
@@ -142,7 +142,7 @@ impl Interval {
         Interval { at: next.at, seconds, ..self }
     }
 
-    /// Quantiles cannot be added: the worse of two is kept, and so is the larger memory.
+    /// Keeps the worse quantiles, which cannot be added, and the larger memory.
     fn keep_worse(&mut self, other: &Interval) {
         self.server_rss_kib = self.server_rss_kib.max(other.server_rss_kib);
         let (mine, more) = (&mut self.latency, &other.latency);
@@ -157,7 +157,7 @@ impl Interval {
     }
 }
 
-/// A ratio; 0 where nothing was measured.
+/// `part / whole`, or 0 where `whole` is 0.
 pub fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_moments_are_one_of_their_length() {
+    fn joined_intervals_are_weighted_by_their_length() {
         let interval = |at: f64, seconds: f64, per_second: f64, p99: f64| Interval {
             at,
             seconds,
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_processes_counted_is_one_run() {
+    fn the_counts_of_two_processes_add_up() {
         let tally = |done: u64, ns: u64| {
             let mut tally = Tally { nanoseconds: 2_000_000_000, done, generators: 1, ..Tally::default() };
             tally.latency.record(ns);

@@ -1,24 +1,22 @@
-//! Who is where, and what a relay makes of a frame. Accounts and conversations are rows of two vectors; ids count from 1.
+//! The users and conversations of a relay, and how it handles TLV frames. Ids are indices of two vectors, counted from 1.
 
 use super::fault::{Fault, FaultKind};
 use crate::connection::Connection;
-use crate::scanner::{Scanner, put_integer};
+use crate::digits::put_integer;
+use crate::scanner::Scanner;
 use slab::Slab;
 use std::collections::HashMap;
-use wire::account::Registered;
 use wire::frame::put_frame;
-use wire::group::Created;
 use wire::kind::{REPLY, push, request};
-use wire::session::LoggedIn;
 use wire::{
-    Command, ConversationId, Credentials, Errno, Frame, Heartbeat, Refusal, Reply, Target, UnixMillis, UserId,
+    Command, ConversationId, Credentials, Errno, Frame, Heartbeat, Refusal, Reply, Target, UnixMillis,
+    UserId, account, group, message, session,
 };
-use wire::{account, group, message, session};
 
 #[derive(Debug)]
 struct User {
     name: Box<str>,
-    /// Where it is logged in.
+    /// The key of the connection on which it is logged in.
     connection: Option<usize>,
 }
 
@@ -27,12 +25,12 @@ struct Conversation {
     members: Vec<u32>,
     is_group: bool,
     last_seq: u64,
-    /// A message that a fault holds back, as a frame, and for whom.
-    held: Option<Vec<u8>>,
+    /// A frame held back by a fault, and its receiver.
+    held_back: Option<Vec<u8>>,
     held_for: u32,
 }
 
-/// A SEND, as far as a relay looks at it.
+/// The fields of a SEND that a relay uses.
 struct SendRequest<'a> {
     conversation: u32,
     content: &'a [u8],
@@ -43,9 +41,9 @@ struct SendRequest<'a> {
 pub(super) struct Directory {
     users: Vec<User>,
     conversations: Vec<Conversation>,
-    /// The conversation of two users, the lower id first.
+    /// Direct chats by their members, the lower id first.
     between: HashMap<[u32; 2], u32>,
-    /// Who is logged in on a connection, by its key.
+    /// The user of each connection, by its key.
     logged_in: Vec<Option<u32>>,
     fault: Option<Fault>,
     relayed: u64,
@@ -57,12 +55,12 @@ impl Directory {
         Directory { fault, ..Directory::default() }
     }
 
-    /// The wall clock of this turn, ms.
+    /// Sets the wall clock time of this turn, ms.
     pub(super) fn set_time(&mut self, time: u64) {
         self.time = time;
     }
 
-    /// A connection is closed.
+    /// Handles the end of connection `key`.
     pub(super) fn forget(&mut self, key: usize) {
         if let Some(id) = self.logged_in.get_mut(key).and_then(Option::take)
             && self.users[id as usize - 1].connection == Some(key)
@@ -71,7 +69,7 @@ impl Directory {
         }
     }
 
-    /// Does what `frame` asks. Whether the connection `key` may go on.
+    /// Handles `frame`. Returns whether the connection `key` may stay open.
     pub(super) fn handle(
         &mut self,
         key: usize,
@@ -104,11 +102,8 @@ impl Directory {
             Command::Account(account::Request::Register(new)) => {
                 let id = self.register(new.name);
                 let token = id.to_string().into();
-                Ok(Reply::Account(account::Reply::Registered(Box::new(Registered {
-                    id: UserId(id),
-                    token,
-                    token_expires: UnixMillis(0),
-                }))))
+                let registered = account::Registered { id: UserId(id), token, token_expires: UnixMillis(0) };
+                Ok(Reply::Account(account::Reply::Registered(Box::new(registered))))
             }
             Command::Session(session::Request::Login(session::Login {
                 credentials: Credentials::Token(token),
@@ -117,7 +112,7 @@ impl Directory {
                 let id: Option<u32> = token.parse().ok();
                 let user = id.and_then(|id| Some((id, self.log_in(key, id)?)));
                 let (id, name) = user.ok_or(Refusal::new(Errno::TokenInvalid, "no such token"))?;
-                Ok(Reply::Session(session::Reply::LoggedIn(Box::new(LoggedIn {
+                Ok(Reply::Session(session::Reply::LoggedIn(Box::new(session::LoggedIn {
                     id: UserId(id),
                     name,
                     token,
@@ -138,11 +133,11 @@ impl Directory {
                     members: vec![owner],
                     is_group: true,
                     last_seq: 0,
-                    held: None,
+                    held_back: None,
                     held_for: 0,
                 });
                 let conversation = ConversationId(self.conversations.len() as u32);
-                Ok(Reply::Group(group::Reply::Created(Created { conversation })))
+                Ok(Reply::Group(group::Reply::Created(group::Created { conversation })))
             }
             Command::Group(group::Request::Join(group::Join { conversation })) => {
                 let user = self.user_of(key).ok_or(Refusal::new(Errno::NotLoggedIn, "log in first"))?;
@@ -153,18 +148,18 @@ impl Directory {
             }
             _ => Err(Refusal::new(
                 Errno::UnknownType,
-                "a relay knows REGISTER, LOGIN by token, groups, SEND, ACK, HEARTBEAT",
+                "a relay handles only REGISTER, LOGIN by token, groups, SEND, ACK and HEARTBEAT",
             )),
         }
     }
 
-    /// Makes an account.
+    /// Creates an account.
     pub(super) fn register(&mut self, name: Box<str>) -> u32 {
         self.users.push(User { name, connection: None });
         self.users.len() as u32
     }
 
-    /// User `id` is on connection `key` from here on: the user's name; `None` where there is no such user.
+    /// Logs user `id` in on connection `key`; returns the user's name, or `None` if there is no such user.
     pub(super) fn log_in(&mut self, key: usize, id: u32) -> Option<Box<str>> {
         let user = self.users.get_mut((id as usize).checked_sub(1)?)?;
         user.connection = Some(key);
@@ -175,20 +170,20 @@ impl Directory {
         Some(user.name.clone())
     }
 
-    /// Who is logged in on connection `key`.
+    /// The user who is logged in on connection `key`.
     pub(super) fn user_of(&self, key: usize) -> Option<u32> {
         self.logged_in.get(key).copied().flatten()
     }
 
-    /// Where user `id` is logged in.
+    /// The connection on which user `id` is logged in.
     pub(super) fn connection_of(&self, id: u32) -> Option<usize> {
         self.users.get((id as usize).checked_sub(1)?)?.connection
     }
 
-    /// One more message is relayed: what is to be done wrong with it.
+    /// Counts a relayed message; returns the fault to inject.
     pub(super) fn next_fault(&mut self) -> Option<FaultKind> {
         self.relayed += 1;
-        self.fault.filter(|fault| fault.at == self.relayed).map(|fault| fault.wrong)
+        self.fault.filter(|fault| fault.at == self.relayed).map(|fault| fault.kind)
     }
 
     fn send(
@@ -199,26 +194,26 @@ impl Directory {
         dirty: &mut Vec<usize>,
     ) -> bool {
         let Some(from) = self.user_of(key) else { return false };
-        let opening;
-        let request_sent = match scan_send(frame.value) {
-            Some(request_sent) => request_sent,
+        let decoded;
+        let sent = match scan_send(frame.value) {
+            Some(sent) => sent,
             None => match Command::decode(frame.kind, frame.value) {
                 Ok(Command::Message(message::Request::Send(send))) => {
-                    opening = send;
-                    let conversation = match opening.target {
+                    decoded = send;
+                    let conversation = match decoded.target {
                         Target::User(to) => self.open(from, to.0),
                         Target::Conversation(id) => id.0,
                         Target::Name(_) => return false,
                     };
                     let (content, cid) =
-                        (opening.content.as_bytes(), opening.cid.as_deref().map(str::as_bytes));
+                        (decoded.content.as_bytes(), decoded.cid.as_deref().map(str::as_bytes));
                     SendRequest { conversation, content, cid }
                 }
                 _ => return false,
             },
         };
-        let mut wrong = self.next_fault();
-        match wrong {
+        let mut fault = self.next_fault();
+        match fault {
             Some(FaultKind::Disconnect) => return false,
             Some(FaultKind::Refuse) => {
                 let refusal = Refusal::later(Errno::RateLimited, "too fast", 1);
@@ -228,10 +223,10 @@ impl Directory {
             _ => {}
         }
         let time = self.time;
-        let index = (request_sent.conversation as usize).wrapping_sub(1);
+        let index = (sent.conversation as usize).wrapping_sub(1);
         let Some(conversation) = self.conversations.get_mut(index) else { return false };
         conversation.last_seq += 1;
-        put_sent(connections[key].output(), frame.request, &request_sent, conversation.last_seq, time);
+        put_sent(connections[key].output(), frame.request, &sent, conversation.last_seq, time);
         let name = &self.users[from as usize - 1].name;
         for to in conversation.members.iter().filter(|to| **to != from) {
             let Some(peer) = self.users.get(*to as usize - 1).and_then(|user| user.connection) else {
@@ -239,14 +234,14 @@ impl Directory {
             };
             let out = connections[peer].output();
             let start = out.len();
-            put_message(out, &request_sent, (conversation.last_seq, conversation.is_group), from, name, time);
-            // In a group it is done wrong to one member.
-            let wrong = wrong.take();
-            if wrong.is_some() {
+            put_message(out, &sent, conversation.last_seq, conversation.is_group, from, name, time);
+            // In a group only one member sees the fault.
+            let fault = fault.take();
+            if fault.is_some() {
                 conversation.held_for = *to;
             }
-            if wrong.is_some() || (conversation.held.is_some() && conversation.held_for == *to) {
-                inject(out, start, wrong, &mut conversation.held, b"\",\"time\":");
+            if fault.is_some() || (conversation.held_back.is_some() && conversation.held_for == *to) {
+                inject(out, start, fault, &mut conversation.held_back, b"\",\"time\":");
             }
             dirty.push(peer);
         }
@@ -261,7 +256,7 @@ impl Directory {
                 members,
                 is_group: false,
                 last_seq: 0,
-                held: None,
+                held_back: None,
                 held_for: 0,
             });
             self.conversations.len() as u32
@@ -269,16 +264,16 @@ impl Directory {
     }
 }
 
-/// Does something wrong to the message that `out` holds from `start` on, whose text ends before `text_end`. `held` is a
-/// message that was held back.
+/// Applies `fault` to the message that starts at `start` of `out` and whose text ends before `text_end`. Without a fault,
+/// appends the message that was held back.
 pub(super) fn inject(
     out: &mut Vec<u8>,
     start: usize,
-    wrong: Option<FaultKind>,
-    held: &mut Option<Vec<u8>>,
+    fault: Option<FaultKind>,
+    held_back: &mut Option<Vec<u8>>,
     text_end: &[u8],
 ) {
-    match wrong {
+    match fault {
         Some(FaultKind::Drop) => out.truncate(start),
         Some(FaultKind::Duplicate) => out.extend_from_within(start..),
         Some(FaultKind::Corrupt) => {
@@ -286,13 +281,13 @@ pub(super) fn inject(
                 out[start + at - 1] ^= 1;
             }
         }
-        Some(FaultKind::Reorder) => *held = Some(out.split_off(start)),
+        Some(FaultKind::Reorder) => *held_back = Some(out.split_off(start)),
         Some(FaultKind::Refuse | FaultKind::Disconnect) => {}
-        None => out.extend(held.take().unwrap_or_default()),
+        None => out.extend(held_back.take().unwrap_or_default()),
     }
 }
 
-/// A SEND to a conversation, as this program and the project's client write it.
+/// Scans a SEND to a conversation in the spelling of this program and the project's client.
 fn scan_send(value: &[u8]) -> Option<SendRequest<'_>> {
     let mut scanner = Scanner(value);
     scanner.literal(b"{\"conversation\":")?;
@@ -306,10 +301,10 @@ fn scan_send(value: &[u8]) -> Option<SendRequest<'_>> {
     Some(SendRequest { conversation, content, cid })
 }
 
-fn put_sent(out: &mut Vec<u8>, request_number: u32, request_sent: &SendRequest<'_>, seq: u64, time: u64) {
+fn put_sent(out: &mut Vec<u8>, request_number: u32, sent: &SendRequest<'_>, seq: u64, time: u64) {
     put_frame(out, REPLY | request::SEND, request_number, |out| {
         out.extend_from_slice(b"{\"errno\":0,\"conversation\":");
-        put_integer(out, u64::from(request_sent.conversation));
+        put_integer(out, u64::from(sent.conversation));
         out.extend_from_slice(b",\"seq\":");
         put_integer(out, seq);
         out.extend_from_slice(b",\"time\":");
@@ -320,15 +315,16 @@ fn put_sent(out: &mut Vec<u8>, request_number: u32, request_sent: &SendRequest<'
 
 fn put_message(
     out: &mut Vec<u8>,
-    request_sent: &SendRequest<'_>,
-    (seq, is_group): (u64, bool),
+    sent: &SendRequest<'_>,
+    seq: u64,
+    is_group: bool,
     from: u32,
     name: &str,
     time: u64,
 ) {
     put_frame(out, push::MESSAGE, 0, |out| {
         out.extend_from_slice(b"{\"conversation\":");
-        put_integer(out, u64::from(request_sent.conversation));
+        put_integer(out, u64::from(sent.conversation));
         let kind: &[u8] =
             if is_group { b",\"kind\":\"group\",\"seq\":" } else { b",\"kind\":\"direct\",\"seq\":" };
         out.extend_from_slice(kind);
@@ -338,10 +334,10 @@ fn put_message(
         out.extend_from_slice(b",\"name\":\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\",\"type\":\"text\",\"content\":\"");
-        out.extend_from_slice(request_sent.content);
+        out.extend_from_slice(sent.content);
         out.extend_from_slice(b"\",\"time\":");
         put_integer(out, time);
-        if let Some(cid) = request_sent.cid {
+        if let Some(cid) = sent.cid {
             out.extend_from_slice(b",\"cid\":\"");
             out.extend_from_slice(cid);
             out.push(b'"');

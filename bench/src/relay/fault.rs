@@ -1,28 +1,27 @@
-//! The one wrong that a relay does where a test asks for it.
+//! The one fault that a relay injects on request of a test.
 
 use std::str::FromStr;
 
-/// What is done wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
     /// The message is acknowledged and not delivered.
     Drop,
-    /// It is delivered twice.
+    /// The message is delivered twice.
     Duplicate,
-    /// It is delivered behind the next one of its conversation.
+    /// The message is delivered after the next one of its conversation.
     Reorder,
-    /// It is delivered with one letter changed.
+    /// The message is delivered with one changed letter.
     Corrupt,
-    /// It is refused as RATE_LIMITED.
+    /// The message is refused as RATE_LIMITED.
     Refuse,
-    /// Its sender's connection is closed.
+    /// The sender's connection is closed.
     Disconnect,
 }
 
-/// A fault at the `at`th message that is relayed, counted from 1.
+/// A fault at relayed message number `at`, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    pub(super) wrong: FaultKind,
+    pub(super) kind: FaultKind,
     pub(super) at: u64,
 }
 
@@ -30,17 +29,17 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Fault, String> {
-        let (kind, at) = text.split_once(':').ok_or("must be KIND:N")?;
-        let wrong = match kind {
+        let (name, at) = text.split_once(':').ok_or("must be KIND:N")?;
+        let kind = match name {
             "drop" => FaultKind::Drop,
             "duplicate" => FaultKind::Duplicate,
             "reorder" => FaultKind::Reorder,
             "corrupt" => FaultKind::Corrupt,
             "refuse" => FaultKind::Refuse,
             "disconnect" => FaultKind::Disconnect,
-            _ => return Err(format!("there is no fault `{kind}`")),
+            _ => return Err(format!("there is no fault `{name}`")),
         };
-        let at = at.parse().ok().filter(|at| *at > 0).ok_or("N must be a number from 1 on")?;
-        Ok(Fault { wrong, at })
+        let at = at.parse().ok().filter(|at| *at > 0).ok_or("N must be a number, 1 or more")?;
+        Ok(Fault { kind, at })
     }
 }

@@ -1,4 +1,4 @@
-//! What a relay makes of an object of the legacy stream.
+//! How a relay handles the objects of the legacy dialect.
 
 use super::directory::{Directory, inject};
 use super::fault::FaultKind;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use slab::Slab;
 use std::collections::HashMap;
 
-/// Messages that a fault holds back, by whom they are for.
-pub(super) type Held = HashMap<u32, Option<Vec<u8>>>;
+/// Messages held back by a fault, by their receiver.
+pub(super) type HeldBack = HashMap<u32, Option<Vec<u8>>>;
 
-/// Does what `object` asks. Whether the connection `key` may go on.
+/// Handles `object`. Returns whether the connection `key` may stay open.
 pub(super) fn handle(
     directory: &mut Directory,
-    held: &mut Held,
+    held_back: &mut HeldBack,
     key: usize,
     object: &[u8],
     connections: &mut Slab<Connection>,
@@ -22,18 +22,18 @@ pub(super) fn handle(
 ) -> bool {
     match read(object) {
         Object::Chat(received) => {
-            let wrong = directory.next_fault();
-            if wrong == Some(FaultKind::Disconnect) || directory.user_of(key) != Some(received.from) {
+            let fault = directory.next_fault();
+            if fault == Some(FaultKind::Disconnect) || directory.user_of(key) != Some(received.from) {
                 return false;
             }
-            let Some(peer) = directory.connection_of(received.place) else { return true };
+            let Some(peer) = directory.connection_of(received.destination) else { return true };
             let out = connections[peer].output();
             let start = out.len();
             out.extend_from_slice(object);
             out.push(0);
-            let held = held.entry(received.place).or_default();
-            if wrong.is_some() || held.is_some() {
-                inject(out, start, wrong, held, b"\",\"msgid\":");
+            let held_back = held_back.entry(received.destination).or_default();
+            if fault.is_some() || held_back.is_some() {
+                inject(out, start, fault, held_back, b"\",\"msgid\":");
             }
             dirty.push(peer);
             true
@@ -44,7 +44,7 @@ pub(super) fn handle(
             dirty.push(key);
             true
         }
-        Object::Broken => false,
+        Object::Malformed => false,
     }
 }
 

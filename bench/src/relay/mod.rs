@@ -1,8 +1,8 @@
-//! A stand-in for the server: one thread, one poll, one read and two writes a message (in the legacy dialect, which has no
-//! acknowledgements, one), nothing stored or checked.
+//! A server that stores and checks nothing: one thread, one poll, one read and two writes a message (one write over the
+//! legacy dialect, which has no acknowledgements).
 //!
-//! What it costs a message is what the machine and the protocol cost; what a server costs beyond it is the server's. It
-//! is the double of the tests as well: [`Fault`] makes it do one wrong that a run must notice.
+//! Its cost is that of the machine and the protocol, so it is the lower bound for a real server. Tests run against it as
+//! well: a [`Fault`] makes it do one thing wrong, which the run must notice.
 
 mod directory;
 mod fault;
@@ -10,10 +10,10 @@ mod legacy;
 
 pub use fault::Fault;
 
-use crate::connection::{Connection, Next, ReadBuffer, Unit};
+use crate::connection::{Connection, Inbound, ReadBuffer, ReadOutcome};
 use crate::error::Error;
 use directory::Directory;
-use legacy::Held;
+use legacy::HeldBack;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
@@ -24,10 +24,9 @@ use std::time::{Duration, SystemTime};
 use wire::Dialect;
 
 const LISTENER: Token = Token(usize::MAX);
-/// How often a relay that nothing happens to looks whether it shall stop.
-const LOOK_UP: Duration = Duration::from_millis(50);
+/// How often an idle relay checks whether to stop.
+const STOP_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A relay that listens.
 #[derive(Debug)]
 pub struct Relay {
     poll: Poll,
@@ -35,15 +34,15 @@ pub struct Relay {
     address: SocketAddr,
     connections: Slab<Connection>,
     directory: Directory,
-    /// What each connection speaks, by its key, once it has spoken.
+    /// The dialect of each connection, by its key, once it has sent something.
     dialects: Vec<Option<Dialect>>,
-    held: Held,
-    /// Connections that have something to write.
+    held_back: HeldBack,
+    /// Connections with output.
     dirty: Vec<usize>,
 }
 
 impl Relay {
-    /// Listens on `address`; port 0: any free one.
+    /// Listens on `address`; port 0 chooses a free port.
     pub fn bind(address: SocketAddr, fault: Option<Fault>) -> Result<Relay, Error> {
         let bind = || {
             let poll = Poll::new()?;
@@ -51,8 +50,8 @@ impl Relay {
             poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
             let address = listener.local_addr()?;
             let (connections, directory) = (Slab::new(), Directory::new(fault));
-            let (dialects, held, dirty) = (Vec::new(), Held::new(), Vec::new());
-            Ok(Relay { poll, listener, address, connections, directory, dialects, held, dirty })
+            let (dialects, held_back, dirty) = (Vec::new(), HeldBack::new(), Vec::new());
+            Ok(Relay { poll, listener, address, connections, directory, dialects, held_back, dirty })
         };
         bind().map_err(|error| Error::io(format!("listen on {address}"), error))
     }
@@ -61,7 +60,7 @@ impl Relay {
         self.address
     }
 
-    /// Relays until `stop`.
+    /// Relays until `stop` is set.
     pub fn run(&mut self, stop: &AtomicBool) -> Result<(), Error> {
         self.turns(stop).map_err(|error| Error::io("relay", error))
     }
@@ -69,7 +68,7 @@ impl Relay {
     fn turns(&mut self, stop: &AtomicBool) -> io::Result<()> {
         let (mut events, mut buffer) = (Events::with_capacity(1024), ReadBuffer::default());
         while !stop.load(Ordering::Relaxed) {
-            match self.poll.poll(&mut events, Some(LOOK_UP)) {
+            match self.poll.poll(&mut events, Some(STOP_INTERVAL)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 polled => polled?,
             }
@@ -81,7 +80,7 @@ impl Relay {
                     continue;
                 }
                 let Token(key) = event.token();
-                // It may have been closed in this very turn.
+                // It may have been closed in this turn.
                 let mut is_readable = self.connections.get_mut(key).is_some_and(|c| c.handle(event));
                 while is_readable {
                     is_readable = self.read(key, &mut buffer);
@@ -98,7 +97,7 @@ impl Relay {
             let stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                // The peer may have gone already.
+                // The peer may have closed it already.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(error) => return Err(error),
             };
@@ -113,7 +112,7 @@ impl Relay {
         }
     }
 
-    /// Reads once from a connection. Whether there may be more.
+    /// Reads once from a connection. Returns whether there may be more.
     fn read(&mut self, key: usize, buffer: &mut ReadBuffer) -> bool {
         let next = self.connections[key].fill(buffer);
         let dialect = &mut self.dialects[key];
@@ -122,26 +121,26 @@ impl Relay {
         }
         let dialect = dialect.unwrap_or(Dialect::Tlv);
         let (connections, dirty) = (&mut self.connections, &mut self.dirty);
-        let is_well = loop {
-            let goes_on = match buffer.next(dialect) {
-                Ok(Some(Unit::Frame(frame))) => self.directory.handle(key, frame, connections, dirty),
-                Ok(Some(Unit::Object(object))) => {
-                    legacy::handle(&mut self.directory, &mut self.held, key, object, connections, dirty)
+        let is_valid = loop {
+            let may_continue = match buffer.next(dialect) {
+                Ok(Some(Inbound::Frame(frame))) => self.directory.handle(key, frame, connections, dirty),
+                Ok(Some(Inbound::Object(object))) => {
+                    legacy::handle(&mut self.directory, &mut self.held_back, key, object, connections, dirty)
                 }
                 Ok(None) => break true,
                 Err(_) => false,
             };
-            if !goes_on {
+            if !may_continue {
                 break false;
             }
         };
-        if next == Next::Closed || !is_well {
+        if next == ReadOutcome::Closed || !is_valid {
             self.close(key);
             return false;
         }
         self.connections[key].keep(buffer);
         self.connections[key].shrink();
-        next == Next::Read
+        next == ReadOutcome::Read
     }
 
     fn flush(&mut self) {

@@ -11,9 +11,9 @@ mod goals;
 mod syscalls;
 mod table;
 
-use crate::Outcome;
 use crate::args::{Placement, SuiteArgs};
 use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::testbed::launch::can_pin;
 use crate::testbed::runs::{Against, RUNS, Run};
 use crate::testbed::{SETTINGS, Testbed, Trial, existing};

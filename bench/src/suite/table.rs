@@ -3,7 +3,7 @@
 use super::goals::{GOALS, Goal, ROWS, Relation, Row};
 use crate::args::Placement;
 use crate::error::Error;
-use crate::report::grouped;
+use crate::format::grouped;
 use crate::results::is_generator_bound;
 use serde_json::{Map, Value};
 use std::fmt::Write;

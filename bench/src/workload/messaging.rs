@@ -1,11 +1,12 @@
-//! Users who send to each other as fast as a window allows, or at an even pace: pairs and groups.
+//! Pairs and groups: users who send as fast as a window allows, or at an even pace.
 
-use super::{Measurement, Setup, handle_push};
+use super::pushes::handle_push;
+use super::setup::Setup;
 use crate::accounts::{Account, random};
 use crate::args::workload::{GroupArgs, PaceArgs, PairsArgs};
 use crate::client::Client;
 use crate::clock::{SECOND, nanoseconds};
-use crate::connection::Unit;
+use crate::connection::Inbound;
 use crate::error::Error;
 use crate::error_counts::ErrorCounts;
 use crate::event_loop::{EventLoop, Load};
@@ -13,7 +14,7 @@ use crate::lane::{Lane, LaneOptions, RunState};
 use crate::lane_setup::{ConversationSpec, open};
 use crate::ledger::Faults;
 use crate::legacy;
-use crate::measure::{Phase, Tally};
+use crate::measure::{Measurement, Phase, Tally};
 use crate::schedule::Schedule;
 use serde_json::Value;
 use std::iter;
@@ -22,36 +23,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wire::Dialect;
 use wire::kind::{REPLY, push, request};
 
-/// At a fixed rate: end the load when this many messages are outstanding, the server does not keep up.
+/// At a fixed rate the load ends when this many messages are outstanding: the server does not keep up.
 const OUTSTANDING_MAX: usize = 2_000_000;
 
-/// How fast users send.
 #[derive(Debug)]
 pub enum Pace {
-    /// So many outstanding at each sender.
+    /// Outstanding messages of every sender.
     Window(usize),
-    /// At an even pace, the senders in turn.
+    /// An even pace over all senders in turn.
     Rate(Schedule),
-    /// Somebody else says when.
-    Asked,
+    /// The owner of these lanes decides who sends when.
+    External,
 }
 
-/// Lanes of users who send.
+/// Lanes of users who send, and their pace.
 #[derive(Debug)]
 pub struct Messaging {
     pub lanes: Vec<Lane>,
-    pub common: RunState,
+    pub state: RunState,
     pace: Pace,
-    /// The event_loop's number of the first connection.
+    /// The event loop's number of the first connection.
     first: usize,
-    /// Lane and member of each connection: a look costs less than a division.
-    seats: Vec<(u32, u32)>,
+    /// Lane and member of every connection: a look-up is cheaper than a division.
+    positions: Vec<(u32, u32)>,
     /// All senders, in the order in which they send at a fixed rate.
     rotation: Vec<(u32, u32)>,
-    /// Senders that hold back.
+    /// Senders that pause.
     held: Vec<(u32, u32)>,
     has_overrun: bool,
-    /// Set by a load that this one is beside, when that is over.
+    /// Set when the load ends that this one runs beside.
     is_over: Option<Arc<AtomicBool>>,
 }
 
@@ -61,89 +61,99 @@ pub fn pairs(setup: &Setup<'_>, args: &PairsArgs) -> Result<Vec<Measurement>, Er
         1 => vec![ConversationSpec::direct(0, 1)],
         many => vec![ConversationSpec::group(1); many as usize],
     };
-    run(setup, &args.pace, 2, &specs, args.pairs, args.size, ["message", "delivery"])
+    let layout = Layout { lanes: args.pairs, members: 2, specs: &specs, size: args.size };
+    run(setup, &args.pace, layout, "message")
 }
 
 /// Runs the workload `group`.
 pub fn group(setup: &Setup<'_>, args: &GroupArgs) -> Result<Vec<Measurement>, Error> {
     let (members, senders) = (args.members as usize, args.senders as usize);
     let specs = [ConversationSpec::group(senders)];
-    run(setup, &args.pace, members, &specs, args.groups, args.size, ["delivery", "delivery"])
+    let layout = Layout { lanes: args.groups, members, specs: &specs, size: args.size };
+    run(setup, &args.pace, layout, "delivery")
+}
+
+/// Lanes of `members` users, with these conversations and messages of `size` bytes.
+struct Layout<'a> {
+    lanes: u32,
+    members: usize,
+    specs: &'a [ConversationSpec],
+    size: u32,
 }
 
 fn run(
     setup: &Setup<'_>,
     pace: &PaceArgs,
-    members: usize,
-    specs: &[ConversationSpec],
-    lanes: u32,
-    size: u32,
-    [unit, latency]: [&'static str; 2],
+    layout: Layout<'_>,
+    unit: &'static str,
 ) -> Result<Vec<Measurement>, Error> {
+    let Layout { lanes, members, specs, size } = layout;
     let accounts = setup.accounts(lanes * members as u32)?;
-    let base = setup.base(accounts.len() as u32)?;
-    let pending = Messaging::set_up(setup, &accounts, members, specs, size as usize, false)?;
+    let baseline = setup.baseline(accounts.len() as u32)?;
+    let connected_lanes = Messaging::set_up(setup, &accounts, members, specs, size as usize, false)?;
     setup.ready()?;
     let mut event_loop = setup.event_loop(unit, setup.warmup(), setup.length())?;
-    let mut messaging = pending.adopt(&mut event_loop)?;
+    let mut messaging = connected_lanes.adopt(&mut event_loop)?;
     messaging.begin(pace, event_loop.clock.now(), nanoseconds(setup.common.ramp))?;
     event_loop.run(&mut messaging, setup.drain())?;
     let tally = messaging.tally(event_loop);
-    Ok(vec![Measurement { base, ..Measurement::new("", unit, latency, tally) }])
+    Ok(vec![Measurement { baseline, ..Measurement::new("", unit, "delivery", tally) }])
 }
 
-/// Lanes that are set up and have no event_loop yet.
-pub struct Pending {
+/// Lanes whose connections are not in an event loop yet.
+pub struct ConnectedLanes {
     messaging: Messaging,
     clients: Vec<Client>,
 }
 
 impl Messaging {
-    /// Logs `accounts` in, `members` to a lane, and opens their conversations. `absent`: nothing will wait for receivers.
+    /// Logs `accounts` in, `members` to a lane, and opens their conversations.
     pub fn set_up(
         setup: &Setup<'_>,
         accounts: &[Account],
         members: usize,
         specs: &[ConversationSpec],
         size: usize,
-        absent: bool,
-    ) -> Result<Pending, Error> {
-        let dialect = setup.common.dialect.dialect();
+        receivers_are_offline: bool,
+    ) -> Result<ConnectedLanes, Error> {
+        let dialect = setup.common.dialect();
         let (opened, clients) = open(&setup.endpoints, dialect, accounts, members, specs)?;
-        let (making, common) = (LaneOptions { dialect, absent, run: random() }, RunState::new(size));
+        let options = LaneOptions { dialect, receivers_are_offline, run: random() };
+        let state = RunState::new(size);
         let lane = |(number, opened)| {
-            Lane::new(number as u32, number * members, opened, specs, &common.padding, making)
+            Lane::new(number as u32, number * members, opened, specs, &state.padding, options)
         };
         let lanes: Vec<Lane> = opened.into_iter().enumerate().map(lane).collect();
         let rounds = lanes.iter().map(|lane| lane.senders.len()).max().unwrap_or(0);
-        // First the first sender of every lane, then the second, so that one lane's are far apart in time.
+        // The first sender of every lane, then the second: senders of the same lane are far apart in time.
         let rotation =
             (0..rounds as u32).flat_map(|sender| (0..lanes.len() as u32).map(move |lane| (lane, sender)));
         let rotation: Vec<_> = rotation
             .filter(|&(lane, sender)| (sender as usize) < lanes[lane as usize].senders.len())
             .collect();
-        let seats = (0..accounts.len()).map(|number| ((number / members) as u32, (number % members) as u32));
-        let (pace, held, seats) = (Pace::Asked, Vec::new(), seats.collect());
+        let positions =
+            (0..accounts.len()).map(|number| ((number / members) as u32, (number % members) as u32));
+        let (pace, held, positions) = (Pace::External, Vec::new(), positions.collect());
         let messaging = Messaging {
             lanes,
-            common,
+            state,
             pace,
             first: 0,
-            seats,
+            positions,
             rotation,
             held,
             has_overrun: false,
             is_over: None,
         };
-        Ok(Pending { messaging, clients })
+        Ok(ConnectedLanes { messaging, clients })
     }
 
-    /// Begins to send at `now`, growing to the full load over `ramp` ns.
+    /// Starts sending at `now`; the load grows to its full size within `ramp` ns.
     pub fn begin(&mut self, pace: &PaceArgs, now: u64, ramp: u64) -> Result<(), Error> {
         self.pace = match (pace.window, pace.rate) {
             (Some(window), _) => Pace::Window(window as usize),
             (_, Some(rate)) => Pace::Rate(Schedule::ramped(now, u64::from(rate), SECOND, ramp)),
-            (None, None) => return Err(Error::Usage("a --window or a --rate is needed".to_owned())),
+            (None, None) => return Err(Error::Usage("--window or --rate is required".to_owned())),
         };
         let count = self.rotation.len().max(1) as u64;
         for (number, &(lane, sender)) in (0..).zip(&self.rotation) {
@@ -151,16 +161,16 @@ impl Messaging {
             sender.held_until = now + ramp * number / count;
             sender.is_ready = true;
         }
-        self.common.ready.clone_from(&self.rotation);
+        self.state.ready.clone_from(&self.rotation);
         Ok(())
     }
 
-    /// Ends the measured phase when this is set.
+    /// Ends the measured phase when `is_over` is set.
     pub fn until(self, is_over: Arc<AtomicBool>) -> Messaging {
         Messaging { is_over: Some(is_over), ..self }
     }
 
-    /// Lets every sender send as many messages as make `messages` in all.
+    /// Limits all senders together to `messages`, evenly.
     pub fn limit(&mut self, messages: u64) {
         let count = self.rotation.len().max(1) as u64;
         for (number, &(lane, sender)) in (0..).zip(&self.rotation) {
@@ -169,8 +179,8 @@ impl Messaging {
         }
     }
 
-    /// Whether every sender has sent all it may, and none of that is outstanding.
-    pub fn is_through(&self) -> bool {
+    /// Whether all senders have reached their limit and none of their messages is outstanding.
+    pub fn is_finished(&self) -> bool {
         let mut senders = self.lanes.iter().flat_map(|lane| &lane.senders);
         senders.all(|sender| sender.left == 0 && sender.outstanding == 0)
     }
@@ -178,18 +188,18 @@ impl Messaging {
     /// The lane and the member of connection `number`.
     #[inline]
     pub fn position_of(&self, number: usize) -> (usize, usize) {
-        let (lane, member) = self.seats[number - self.first];
+        let (lane, member) = self.positions[number - self.first];
         (lane as usize, member as usize)
     }
 
-    /// What went wrong with messages, after the end, and how many were sent.
+    /// The faults of all lanes after the end, and the number of messages sent.
     pub fn close(&self) -> (Faults, u64) {
         let mut faults = Faults::default();
         self.lanes.iter().for_each(|lane| faults.add(&lane.close()));
         (faults, self.lanes.iter().map(Lane::sent).sum())
     }
 
-    /// What the run has come to.
+    /// Ends the run.
     pub fn tally(self, event_loop: EventLoop) -> Tally {
         let mut tally = event_loop.meter.end();
         if self.has_overrun {
@@ -199,20 +209,20 @@ impl Messaging {
         tally
     }
 
-    /// Sends what the load asks for up to `until`.
+    /// Sends what is due until `until`.
     fn produce(&mut self, event_loop: &mut EventLoop, until: u64) {
-        let Messaging { lanes, common, pace, held, rotation, has_overrun, .. } = self;
+        let Messaging { lanes, state, pace, held, rotation, has_overrun, .. } = self;
         match pace {
-            Pace::Asked => {}
+            Pace::External => {}
             Pace::Window(window) => {
                 held.retain(|&(lane, sender)| {
                     let is_over = lanes[lane as usize].senders[sender as usize].held_until <= until;
                     if is_over {
-                        common.ready.push((lane, sender));
+                        state.ready.push((lane, sender));
                     }
                     !is_over
                 });
-                for (lane, sender) in common.ready.drain(..) {
+                for (lane, sender) in state.ready.drain(..) {
                     let (lane, number) = (&mut lanes[lane as usize], sender as usize);
                     let sender = &mut lane.senders[number];
                     if sender.held_until > until {
@@ -227,7 +237,7 @@ impl Messaging {
                                 held.push((lane.number(), number as u32));
                                 break;
                             }
-                            lane.send(event_loop, number, at, &common.padding);
+                            lane.send(event_loop, number, at, &state.padding);
                         }
                     }
                 }
@@ -238,7 +248,7 @@ impl Messaging {
                     let (lane, sender) = rotation[(event % rotation.len() as u64) as usize];
                     let lane = &mut lanes[lane as usize];
                     if lane.is_open() {
-                        lane.send(event_loop, sender as usize, due, &common.padding);
+                        lane.send(event_loop, sender as usize, due, &state.padding);
                         event_loop.meter.record_lag(due, now);
                     }
                     if event % 4096 == 0 {
@@ -248,8 +258,8 @@ impl Messaging {
                             senders.map(|sender| sender.outstanding).sum::<usize>() > OUTSTANDING_MAX;
                     }
                     if *has_overrun {
-                        // The load ends here, and what is measured with it.
-                        self.pace = Pace::Asked;
+                        // The load and the measurement end here.
+                        self.pace = Pace::External;
                         return;
                     }
                 }
@@ -257,25 +267,25 @@ impl Messaging {
         }
     }
 
-    /// Handles what came on a connection of these lanes; an object of the legacy dialect that is no chat is given back.
+    /// Handles input of a connection of these lanes; returns a legacy object that is not a chat message.
     #[inline]
     pub fn receive(
         &mut self,
         event_loop: &mut EventLoop,
         number: usize,
-        unit: Unit<'_>,
+        inbound: Inbound<'_>,
         now: u64,
     ) -> Option<Value> {
         let (lane, member) = self.position_of(number);
-        let (lane, common) = (&mut self.lanes[lane], &mut self.common);
-        match unit {
-            Unit::Object(object) => return lane.handle_object(event_loop, common, member, object, now),
-            Unit::Frame(frame) => match frame.kind {
-                push::MESSAGE => lane.handle_message(event_loop, common, member, frame.value, now),
+        let (lane, state) = (&mut self.lanes[lane], &mut self.state);
+        match inbound {
+            Inbound::Object(object) => return lane.handle_object(event_loop, state, member, object, now),
+            Inbound::Frame(frame) => match frame.kind {
+                push::MESSAGE => lane.handle_message(event_loop, state, member, frame.value, now),
                 kind if kind == REPLY | request::SEND => {
-                    lane.handle_reply(event_loop, common, member, (frame.request, frame.value), now);
+                    lane.handle_reply(event_loop, state, member, frame.request, frame.value, now);
                 }
-                // A PROBE was answered, and the answer answered.
+                // The reply to the heartbeat that answered a PROBE.
                 kind if kind == REPLY | request::HEARTBEAT => {}
                 _ => handle_push(event_loop, number, lane.members[member].id, frame),
             },
@@ -283,34 +293,40 @@ impl Messaging {
         None
     }
 
-    /// Handles what connection `number` missed: the answer to a login of the legacy dialect brings the first messages
-    /// itself, each as the text of an object.
-    pub fn receive_missed(&mut self, event_loop: &mut EventLoop, number: usize, unit: Unit<'_>, now: u64) {
-        let Unit::Object(object) = unit else { return };
+    /// Handles the messages that connection `number` missed: over the legacy dialect the answer to a login contains the
+    /// first of them, each as an object in a string.
+    pub fn receive_missed(
+        &mut self,
+        event_loop: &mut EventLoop,
+        number: usize,
+        inbound: Inbound<'_>,
+        now: u64,
+    ) {
+        let Inbound::Object(object) = inbound else { return };
         let answer: Value = serde_json::from_slice(object).unwrap_or_default();
         for message in answer["offlinemsg"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            self.handle(event_loop, number, Unit::Object(message.as_bytes()), now);
+            self.handle(event_loop, number, Inbound::Object(message.as_bytes()), now);
         }
     }
 }
 
-impl Pending {
-    /// Has one member of each lane leave, and waits until the server has seen them go: what is sent then is sent to absent
-    /// users. The legacy dialect acknowledges nothing, so there one logs out first, as those clients do: what is on its
-    /// way over a connection that just ends would be nobody's fault.
-    pub fn dismiss(&mut self, member: usize, dialect: Dialect) -> Result<(), Error> {
+impl ConnectedLanes {
+    /// Disconnects one member of every lane, and waits until the server has noticed: messages sent afterwards are for
+    /// offline users. Legacy users log out first, as the legacy dialect acknowledges nothing and a message in transit on a
+    /// closed connection would be lost.
+    pub fn disconnect(&mut self, member: usize, dialect: Dialect) -> Result<(), Error> {
         let leaving = self.messaging.lanes.iter().map(|lane| (lane.first + member, lane.members[member].id));
         let leaving: Vec<_> = leaving.collect();
         for &(number, user) in &leaving {
             if dialect == Dialect::Legacy {
                 self.clients[number].send_object(&legacy::logout(user.0))?;
             }
-            self.clients[number].hang_up()?;
+            self.clients[number].shut_down()?;
         }
         leaving.iter().try_for_each(|&(number, _)| self.clients[number].wait_for_end())
     }
 
-    /// Takes the connections into a event_loop.
+    /// Moves the connections into an event loop.
     pub fn adopt(self, event_loop: &mut EventLoop) -> Result<Messaging, Error> {
         let mut messaging = self.messaging;
         messaging.first = event_loop.connections.len();
@@ -331,7 +347,7 @@ impl Load for Messaging {
         if event_loop.meter.phases().phase() != Phase::Drain {
             self.produce(event_loop, now);
         }
-        self.common.acknowledge_due(&mut self.lanes, event_loop, now);
+        self.state.acknowledge_due(&mut self.lanes, event_loop, now);
     }
 
     fn finish(&mut self, event_loop: &mut EventLoop, close: u64) {
@@ -340,8 +356,8 @@ impl Load for Messaging {
         }
     }
 
-    fn handle(&mut self, event_loop: &mut EventLoop, number: usize, unit: Unit<'_>, now: u64) {
-        if self.receive(event_loop, number, unit, now).is_some() {
+    fn handle(&mut self, event_loop: &mut EventLoop, number: usize, inbound: Inbound<'_>, now: u64) {
+        if self.receive(event_loop, number, inbound, now).is_some() {
             event_loop.meter.errors.note(ErrorCounts::UNEXPECTED);
         }
     }
@@ -359,16 +375,16 @@ impl Load for Messaging {
     fn next_due(&self) -> u64 {
         match &self.pace {
             Pace::Rate(schedule) => schedule.next_due(),
-            Pace::Window(_) | Pace::Asked => u64::MAX,
+            Pace::Window(_) | Pace::External => u64::MAX,
         }
     }
 
-    fn next_look(&self) -> u64 {
+    fn next_coarse_due(&self) -> u64 {
         let held = self
             .held
             .iter()
             .map(|&(lane, sender)| self.lanes[lane as usize].senders[sender as usize].held_until);
-        held.chain(iter::once(self.common.next_ack())).min().unwrap_or(u64::MAX)
+        held.chain(iter::once(self.state.next_ack())).min().unwrap_or(u64::MAX)
     }
 
     fn has_open(&self) -> bool {

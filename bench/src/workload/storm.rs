@@ -1,68 +1,70 @@
-//! N clients drop and reconnect all at once, while others chat: how long until all are back, and what do the others feel?
+//! Clients that disconnect and reconnect all at once while other users chat: how long until all are back, and the latency of
+//! the other users meanwhile.
 
-use super::login::{Answer, answer};
+use super::login_reply::{LoginReply, read_login_reply};
 use super::messaging::Messaging;
-use super::{Measurement, Setup, handle_push};
+use super::pushes::handle_push;
+use super::setup::Setup;
 use crate::accounts::{Account, LoginMethod, log_in};
 use crate::args::workload::{PaceArgs, StormArgs};
 use crate::clock::MILLISECOND;
-use crate::connection::Unit;
+use crate::connection::Inbound;
 use crate::error::Error;
 use crate::error_counts::ErrorCounts;
 use crate::event_loop::{EventLoop, Load};
 use crate::lane_setup::ConversationSpec;
-use crate::measure::Phase;
-use crate::message::STAMP_BYTES;
+use crate::measure::{Measurement, Phase};
+use crate::stamp::STAMP_BYTES;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// When a client tries again that was refused or lost; clients of this project wait as long the first time.
-const TRY_AGAIN: u64 = 250 * MILLISECOND;
+/// The pause before a refused or lost client tries again, ns; the project's client waits as long the first time.
+const RETRY_DELAY: u64 = 250 * MILLISECOND;
 
-/// Clients that drop, or connect, in one turn: what is answered is taken in between.
+/// Clients that disconnect, or connect, in one turn; answers are handled between turns.
 const SLICE: usize = 64;
 
-/// The clients. Those who chat meanwhile are a load of their own, on a thread of their own: the generator's work of
-/// connecting thousands must not stand between them and what they are told.
+/// The reconnecting clients. The users who chat run in a second event loop on a thread of its own, so that the generator's
+/// own work of connecting thousands of clients does not delay their messages.
 struct Storm {
     clients: Vec<Account>,
-    /// Whether each is back.
     is_back: Vec<bool>,
     missing: usize,
-    /// When they began to drop.
+    /// When the first client disconnected.
     since: Option<u64>,
-    /// How many have dropped, and how many of those have begun to connect again.
+    /// Clients that have disconnected, and of these the ones that have started to connect again.
     dropped: usize,
     begun: usize,
-    /// Clients that try again: when, who.
-    again: VecDeque<(u64, usize)>,
-    tries_again: u64,
-    /// When the last one was back.
+    /// Clients that try again: when, and which.
+    retries: VecDeque<(u64, usize)>,
+    retry_count: u64,
+    /// When the last client was back.
     over: Option<u64>,
-    /// The same for the others, who end then.
+    /// Tells the other event loop to end.
     is_over: Arc<AtomicBool>,
 }
 
-/// Runs the workload: the clients, then the others.
+/// Runs the workload. The first measurement is of the clients, the second of the other users.
 pub fn run(setup: &Setup<'_>, args: &StormArgs) -> Result<Vec<Measurement>, Error> {
     let accounts = setup.accounts(args.connections + 2 * args.pairs)?;
-    let base = setup.base(accounts.len() as u32)?;
+    let baseline = setup.baseline(accounts.len() as u32)?;
     let (others, clients) = accounts.split_at(2 * args.pairs as usize);
-    let pending = Messaging::set_up(setup, others, 2, &[ConversationSpec::direct(0, 1)], STAMP_BYTES, false)?;
-    let dialect = setup.common.dialect.dialect();
+    let connected_lanes =
+        Messaging::set_up(setup, others, 2, &[ConversationSpec::direct(0, 1)], STAMP_BYTES, false)?;
+    let dialect = setup.common.dialect();
     let connected = log_in(&setup.endpoints, dialect, others.len() as u64, clients)?;
     setup.ready()?;
     let mut event_loop = setup.event_loop("login", setup.warmup(), setup.length())?;
-    let mut beside = setup.quiet_event_loop(setup.warmup(), setup.length())?;
+    let mut background = setup.background_event_loop(setup.warmup(), setup.length())?;
     let is_over = Arc::new(AtomicBool::new(false));
-    let mut messaging = pending.adopt(&mut beside)?.until(Arc::clone(&is_over));
+    let mut messaging = connected_lanes.adopt(&mut background)?.until(Arc::clone(&is_over));
     for client in connected {
         let (stream, partial) = client.into_parts();
         event_loop.adopt(stream, partial)?;
     }
-    messaging.begin(&PaceArgs { window: None, rate: Some(args.rate.max(1)) }, beside.clock.now(), 0)?;
+    messaging.begin(&PaceArgs { window: None, rate: Some(args.rate.max(1)) }, background.clock.now(), 0)?;
     let mut storm = Storm {
         is_back: vec![false; clients.len()],
         missing: clients.len(),
@@ -70,23 +72,22 @@ pub fn run(setup: &Setup<'_>, args: &StormArgs) -> Result<Vec<Measurement>, Erro
         since: None,
         dropped: 0,
         begun: 0,
-        again: VecDeque::new(),
-        tries_again: 0,
+        retries: VecDeque::new(),
+        retry_count: 0,
         over: None,
         is_over: Arc::clone(&is_over),
     };
     let others = thread::scope(|scope| {
-        // Of a name of its own, so that what each of the two threads uses is told apart.
+        // The name separates the CPU time of the two threads.
         let others = thread::Builder::new()
             .name("others".to_owned())
             .spawn_scoped(scope, || {
-                beside.run(&mut messaging, setup.drain()).map(|()| messaging.tally(beside))
+                background.run(&mut messaging, setup.drain()).map(|()| messaging.tally(background))
             })
             .map_err(|error| Error::io("start a thread", error))?;
         let ran = event_loop.run(&mut storm, setup.drain());
         is_over.store(true, Ordering::Relaxed);
-        let others =
-            others.join().map_err(|_| Error::Usage("a thread of the generator panicked".to_owned()))?;
+        let others = others.join().map_err(|_| Error::Usage("a generator thread panicked".to_owned()))?;
         ran.and(others)
     })?;
     let missing = storm.missing as u64;
@@ -96,13 +97,13 @@ pub fn run(setup: &Setup<'_>, args: &StormArgs) -> Result<Vec<Measurement>, Erro
         clients.nanoseconds = over - since;
     }
     clients.errors.note_many(ErrorCounts::NOT_LOGGED_IN, missing);
-    let mut back = Measurement { base, ..Measurement::new("", "login", "back", clients) };
-    back.counts.insert("tried again".into(), storm.tries_again);
+    let mut back = Measurement { baseline, ..Measurement::new("", "login", "back", clients) };
+    back.counts.insert("tried again".into(), storm.retry_count);
     Ok(vec![back, Measurement::new("others", "message", "delivery", others)])
 }
 
 impl Storm {
-    /// First all drop, then all connect.
+    /// All clients disconnect before the first connects.
     fn next_slice(&mut self, event_loop: &mut EventLoop, now: u64) {
         let all = self.clients.len();
         if self.dropped < all {
@@ -116,19 +117,19 @@ impl Storm {
         }
     }
 
-    /// Client `number` connects anew and logs in.
+    /// Client `number` connects again and logs in.
     fn connect(&mut self, event_loop: &mut EventLoop, number: usize, now: u64) {
         if event_loop.open(number).is_err() {
             event_loop.meter.errors.note(ErrorCounts::CANNOT_CONNECT);
-            return self.again.push_back((now + TRY_AGAIN, number));
+            return self.retries.push_back((now + RETRY_DELAY, number));
         }
         let dialect = event_loop.dialect();
         self.clients[number].put_login(dialect, LoginMethod::Token, event_loop.output(number));
     }
 
-    fn try_again(&mut self, number: usize, at: u64) {
-        self.tries_again += 1;
-        self.again.push_back((at, number));
+    fn schedule_retry(&mut self, number: usize, at: u64) {
+        self.retry_count += 1;
+        self.retries.push_back((at, number));
     }
 }
 
@@ -141,8 +142,8 @@ impl Load for Storm {
         if self.since.is_some() {
             self.next_slice(event_loop, now);
         }
-        while let Some(&(_, number)) = self.again.front().filter(|(at, _)| *at <= now) {
-            self.again.pop_front();
+        while let Some(&(_, number)) = self.retries.front().filter(|(at, _)| *at <= now) {
+            self.retries.pop_front();
             self.connect(event_loop, number, now);
         }
         if phase == Phase::Measured && self.missing == 0 {
@@ -152,21 +153,21 @@ impl Load for Storm {
         }
     }
 
-    fn handle(&mut self, event_loop: &mut EventLoop, client: usize, unit: Unit<'_>, now: u64) {
-        match (answer(unit), self.since) {
-            (Some(Answer::LoggedIn), Some(since)) if !self.is_back[client] => {
+    fn handle(&mut self, event_loop: &mut EventLoop, client: usize, inbound: Inbound<'_>, now: u64) {
+        match (read_login_reply(inbound), self.since) {
+            (Some(LoginReply::LoggedIn), Some(since)) if !self.is_back[client] => {
                 self.is_back[client] = true;
                 self.missing -= 1;
                 event_loop.meter.record_done(since, now);
             }
-            (Some(Answer::Refused(_, retry_after_ms)), _) => {
+            (Some(LoginReply::Refused { retry_after_ms, .. }), _) => {
                 event_loop.close(client);
-                let pause = retry_after_ms.map_or(TRY_AGAIN, |ms| ms * MILLISECOND);
-                self.try_again(client, now + pause);
+                let pause = retry_after_ms.map_or(RETRY_DELAY, |ms| ms * MILLISECOND);
+                self.schedule_retry(client, now + pause);
             }
             (Some(_), _) => event_loop.meter.errors.note(ErrorCounts::UNEXPECTED),
             (None, _) => {
-                if let Unit::Frame(frame) = unit {
+                if let Inbound::Frame(frame) = inbound {
                     handle_push(event_loop, client, self.clients[client].id, frame);
                 }
             }
@@ -174,22 +175,22 @@ impl Load for Storm {
     }
 
     fn handle_lost(&mut self, event_loop: &mut EventLoop, client: usize) -> bool {
-        let is_on_its_way = self.since.is_some() && !self.is_back[client];
-        if is_on_its_way {
-            self.try_again(client, event_loop.clock.now() + TRY_AGAIN);
+        let is_connecting = self.since.is_some() && !self.is_back[client];
+        if is_connecting {
+            self.schedule_retry(client, event_loop.clock.now() + RETRY_DELAY);
         }
-        is_on_its_way
+        is_connecting
     }
 
     fn next_due(&self) -> u64 {
         u64::MAX
     }
 
-    fn next_look(&self) -> u64 {
+    fn next_coarse_due(&self) -> u64 {
         if self.since.is_some() && self.begun < self.clients.len() {
             return 0;
         }
-        self.again.front().map_or(u64::MAX, |(at, _)| *at)
+        self.retries.front().map_or(u64::MAX, |(at, _)| *at)
     }
 
     fn has_open(&self) -> bool {

@@ -1,10 +1,12 @@
-//! A result as one page that needs nothing else: readable on a phone, in the light and in the dark.
+//! A result as one self-contained HTML page for screens of any size, in light and dark mode.
 
-use crate::Outcome;
-use crate::measure::{Interval, Tally};
-use crate::plot::{Line, Step, bars, lines};
-use crate::report::{Report, VERSION, bottleneck, histogram};
-use crate::workload::{Measurement, plural};
+use super::bottleneck::bottleneck;
+use super::json::{histogram, result};
+use super::plot::{Line, Step, bars, lines, time};
+use super::run_report::{RunReport, VERSION};
+use crate::format::{grouped, plural};
+use crate::measure::{Interval, Measurement, Tally};
+use crate::outcome::Outcome;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -28,12 +30,12 @@ svg text{fill:var(--soft);font:13px system-ui,sans-serif}.left{text-anchor:end}.
 details{margin:1.5em 0}pre{overflow-x:auto;font-size:.8rem;border:1px solid var(--line);border-radius:8px;padding:.7em}
 ";
 
-pub fn render(report: &Report) -> String {
+pub fn render(report: &RunReport) -> String {
     let (verdict, class) = match report.outcome() {
         Outcome::Clean => ("every message accounted for", "good"),
-        Outcome::Faulty => ("faulty: see below", "bad"),
+        Outcome::Faulty => ("faulty, see below", "bad"),
     };
-    let title = escape(&report.title);
+    let title = escape(&report.description.title);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
@@ -42,54 +44,54 @@ pub fn render(report: &Report) -> String {
          <p class=\"legend\">{} · chatbench {VERSION}</p>",
         escape(&report.date)
     );
-    for part in &report.parts {
-        put_part(&mut page, part);
+    for measurement in &report.measurements {
+        put_measurement(&mut page, measurement);
     }
-    let json = report.json();
-    let brief = json.iter().filter(|(_, value)| !matches!(value, Value::Array(list) if list.len() > 12));
+    let result = result(report);
+    let brief = result.iter().filter(|(_, value)| !matches!(value, Value::Array(list) if list.len() > 12));
     let brief = serde_json::to_string_pretty(&brief.collect::<std::collections::BTreeMap<_, _>>());
     let (table, brief) = (escape(&report.to_string()), escape(&brief.unwrap_or_default()));
     let _ = writeln!(
         page,
-        "<details open><summary>As the terminal shows it</summary><pre>{table}</pre></details>\
+        "<details open><summary>As printed on the terminal</summary><pre>{table}</pre></details>\
          <details><summary>All figures</summary><pre>{brief}</pre></details></body></html>"
     );
     page
 }
 
-fn put_part(page: &mut String, part: &Measurement) {
-    let Measurement { tally, unit, latency, name, .. } = part;
+fn put_measurement(page: &mut String, measurement: &Measurement) {
+    let Measurement { tally, unit, latency, name, .. } = measurement;
     if !name.is_empty() {
         let _ = write!(page, "<h2>{}</h2>", escape(name));
     }
-    if let Some(note) = bottleneck(part) {
+    if let Some(note) = bottleneck(measurement) {
         let _ = write!(page, "<p class=\"note\">{}</p>", escape(&note));
     }
     for (name, count) in tally.errors.iter() {
         let _ = write!(page, "<p class=\"note\">{} {count}</p>", escape(name));
     }
     page.push_str("<div class=\"figures\">");
-    let mut figure = |value: String, what: String| {
-        let _ = write!(page, "<div><b>{value}</b><span>{}</span></div>", escape(&what));
+    let mut figure = |value: String, label: String| {
+        let _ = write!(page, "<div><b>{value}</b><span>{}</span></div>", escape(&label));
     };
-    figure(crate::report::grouped(tally.per_second() as u64), format!("{} a second", plural(unit)));
+    figure(grouped(tally.per_second() as u64), format!("{} a second", plural(unit)));
     if tally.latency.count() > 0 {
         let quantiles = tally.latency.quantiles();
-        figure(crate::plot::time(quantiles.p50), format!("{latency}, median"));
-        figure(crate::plot::time(quantiles.p99), format!("{latency}, p99"));
+        figure(time(quantiles.p50), format!("{latency}, median"));
+        figure(time(quantiles.p99), format!("{latency}, p99"));
     }
     if let Some(server) = &tally.server {
-        figure(format!("{:.2} us", tally.us_each(server.cpu_ns)), format!("server CPU a {unit}"));
+        figure(format!("{:.2} us", tally.us_each(server.cpu_ns)), format!("server CPU time a {unit}"));
         figure(format!("{:.0} MiB", server.rss_kib as f64 / 1024.0), "server memory".to_owned());
     }
     let faults: u64 = tally.faults.named().iter().map(|(_, count)| count).sum();
-    figure(faults.to_string(), "lost, doubled, out of order, wrong".to_owned());
+    figure(faults.to_string(), "lost, duplicated, out of order or wrong".to_owned());
     page.push_str("</div>");
-    put_plots(page, part);
+    put_plots(page, measurement);
 }
 
-fn put_plots(page: &mut String, part: &Measurement) {
-    let Measurement { tally: Tally { intervals, latency, .. }, unit, .. } = part;
+fn put_plots(page: &mut String, measurement: &Measurement) {
+    let Measurement { tally: Tally { intervals, latency, .. }, unit, .. } = measurement;
     let Some(whole) = reach(intervals.iter()) else { return };
     let shade = reach(intervals.iter().filter(|interval| interval.is_measured));
     let line = |name, class, figure: fn(&Interval) -> f64| {
@@ -100,17 +102,17 @@ fn put_plots(page: &mut String, part: &Measurement) {
     let mut section = |title: &str, plot: String| {
         let _ = write!(page, "<h2>{}</h2>{plot}", escape(title));
     };
-    let rate = line("a second; the measured part is shaded", "a", |interval| interval.per_second);
+    let rate = line("a second; the measured time is shaded", "a", |interval| interval.per_second);
     section(&format!("{} a second", plural(unit)), lines(&[rate], whole, shade, "1/s"));
     if latency.count() > 0 {
-        // Outside the measured part no latency is kept, and where nothing was done there is none.
+        // Latencies exist only in the measured time, and only where something was done.
         let mut quantiles = [
             line("median", "a", |interval| interval.latency.p50 / 1e3),
             line("p99", "b", |interval| interval.latency.p99 / 1e3),
         ];
         quantiles.iter_mut().for_each(|line| line.steps.retain(|step| step.value > 0.0));
         section("Latency over time", lines(&quantiles, whole, shade, "ms"));
-        section("Latency, all of the measured part", bars(&histogram(latency)));
+        section("Latency over the whole measured time", bars(&histogram(latency)));
     }
     let mut cores = vec![line("generator", "c", |interval| interval.generator_cores * 100.0)];
     if intervals.iter().any(|interval| interval.server_cores.is_some()) {
@@ -119,7 +121,7 @@ fn put_plots(page: &mut String, part: &Measurement) {
     section("CPU", lines(&cores, whole, shade, "% of a core"));
 }
 
-/// When the first of these intervals began, and when the last ended.
+/// The start of the first interval and the end of the last.
 fn reach<'a>(intervals: impl Iterator<Item = &'a Interval>) -> Option<[f64; 2]> {
     intervals.map(|interval| [interval.began(), interval.at]).reduce(|all, this| [all[0], this[1]])
 }

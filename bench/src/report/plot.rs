@@ -1,34 +1,33 @@
-//! Plots as inline SVG: they scale with the page, and take their colours from it.
+//! Plots as inline SVG, which scale with the page and take their colours from its style sheet.
 
 use std::fmt::Write;
 
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 220.0;
-/// Room for the numbers at the left, right, top and bottom.
+/// Left, right, top and bottom.
 const MARGIN: [f64; 4] = [52.0, 26.0, 24.0, 30.0];
-/// Lines across, about.
+/// About the number of grid lines.
 const GRID: f64 = 4.0;
 
-/// A line of a plot.
 #[derive(Debug)]
 pub struct Line {
     pub name: &'static str,
-    /// The class of its colour.
+    /// The CSS class that colours it.
     pub class: &'static str,
-    /// What it shows when, from left to right.
+    /// From left to right.
     pub steps: Vec<Step>,
 }
 
-/// A figure that stands for some time.
+/// A value over a span of time.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// When that begins, seconds.
+    /// Seconds since the start of the run.
     pub from: f64,
     pub to: f64,
     pub value: f64,
 }
 
-/// How far a plot reaches.
+/// The ranges of the axes.
 struct Frame {
     x: [f64; 2],
     top: f64,
@@ -45,7 +44,7 @@ impl Frame {
     }
 }
 
-/// Lines over the time `reach`; `shade` is the part of it that was measured, all in seconds. `unit` names what goes up.
+/// Lines over the time span `reach`, of which `shade` was measured, in seconds. `unit` labels the vertical axis.
 pub fn lines(lines: &[Line], reach: [f64; 2], shade: Option<[f64; 2]>, unit: &str) -> String {
     let values = lines.iter().flat_map(|line| &line.steps).map(|step| step.value);
     let step = step(values.fold(0.0, f64::max));
@@ -73,7 +72,7 @@ pub fn lines(lines: &[Line], reach: [f64; 2], shade: Option<[f64; 2]>, unit: &st
         let (mut path, mut end) = (String::new(), f64::NEG_INFINITY);
         for Step { from, to, value } in &line.steps {
             let (left, right, y) = (frame.x(*from), frame.x(*to), frame.y(*value));
-            // It goes on from the step before, but for a gap: a slope would show what never was.
+            // Steps are joined by vertical lines, gaps are left open: a slope would show values that never occurred.
             let _ = if (left - end).abs() < 0.5 {
                 write!(path, "V{y:.1}H{right:.1}")
             } else {
@@ -92,9 +91,9 @@ pub fn lines(lines: &[Line], reach: [f64; 2], shade: Option<[f64; 2]>, unit: &st
     format!("{svg}<p class=\"legend\">{}</p>", legend.collect::<Vec<_>>().join(" "))
 }
 
-/// Bars: the upper end of each, us, and how many are in it. The axis is logarithmic, as the steps are.
+/// Bars over a logarithmic axis: the upper end of each, us, and its count.
 pub fn bars(steps: &[(f64, u64)]) -> String {
-    let mut svg = open("part, %");
+    let mut svg = open("share, %");
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return svg + "</svg>" };
     let whole = steps.iter().map(|step| step.1).sum::<u64>().max(1) as f64;
     let share = |count: u64| count as f64 * 100.0 / whole;
@@ -121,7 +120,7 @@ pub fn bars(steps: &[(f64, u64)]) -> String {
     svg + "</svg>"
 }
 
-/// Microseconds as people write them.
+/// Microseconds with a fitting unit.
 pub fn time(us: f64) -> String {
     match us {
         us if us < 10.0 => format!("{us:.1} us"),
@@ -157,7 +156,7 @@ fn tick(svg: &mut String, x: f64, label: &str) {
     let _ = write!(svg, "<text class=\"below\" x=\"{x:.1}\" y=\"{y}\">{label}</text>");
 }
 
-/// The distance of lines across that reach up to `top`: 1, 2 or 5 times a power of ten.
+/// The distance of grid lines that reach up to `top`: 1, 2, 2.5 or 5 times a power of ten.
 fn step(top: f64) -> f64 {
     if top <= 0.0 {
         return 1.0;
@@ -187,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_across_are_round_and_reach_the_top() {
+    fn grid_lines_are_round_and_reach_the_top() {
         for (top, want) in [(0.0, 1.0), (1.0, 0.25), (98.0, 25.0), (307_000.0, 100_000.0), (4.0, 1.0)] {
             assert!((step(top) / want - 1.0).abs() < 1e-9, "{top}: {}", step(top));
             assert!(step(top) * GRID >= top);
@@ -195,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn plots_are_drawn_from_anything() {
+    fn plots_are_valid_for_any_input() {
         let line = |steps| Line { name: "a", class: "a", steps };
         let step = |from, value| Step { from, to: from + 1.0, value };
         for steps in [vec![], vec![step(1.0, 0.0)], vec![step(0.0, 1.0), step(1.0, 3.0)]] {
             let svg = lines(&[line(steps)], [0.0, 2.0], Some([0.0, 9.0]), "us");
             assert!(svg.starts_with("<svg") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
-        // One that stood still is level, and where nothing is known there is a gap.
+        // A constant value is level, and a missing value is a gap.
         let svg =
             lines(&[line(vec![step(0.0, 4.0), step(1.0, 2.0), step(5.0, 2.0)])], [0.0, 6.0], None, "us");
         let path = svg.split("class=\"line a\" d=\"").nth(1).unwrap().split('"').next().unwrap();

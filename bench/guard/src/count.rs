@@ -1,28 +1,27 @@
-//! Counts the instructions of a process: by valgrind, or by the CPU through perf.
+//! Counts the instructions of a process, with valgrind or with the hardware counters of perf.
 
 use std::process::{Command, Stdio};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// The same figure on every run of the same program.
+    /// The same count in every run of the same program.
     Valgrind,
-    /// Hardware counters: nearly the same.
+    /// Hardware counters: nearly the same count in every run.
     Perf,
 }
 
 impl Counter {
-    /// What is here and works.
+    /// A counter that works on this machine.
     pub fn find() -> Option<Counter> {
         let mut valgrind = Command::new("valgrind");
         valgrind.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
         if valgrind.status().is_ok_and(|status| status.success()) {
             return Some(Counter::Valgrind);
         }
-        // Many virtual machines have a perf and no counters.
+        // Many virtual machines have perf but no hardware counters.
         Counter::Perf.count_of("true", &[]).is_ok().then_some(Counter::Perf)
     }
 
-    /// What to call it.
     pub fn name(self) -> &'static str {
         match self {
             Counter::Valgrind => "valgrind --tool=callgrind",
@@ -30,7 +29,7 @@ impl Counter {
         }
     }
 
-    /// The instructions of this program with `args`.
+    /// The instructions of this program with the arguments `args`.
     pub fn count(self, args: &[&str]) -> Result<u64, String> {
         let own = std::env::current_exe().map_err(|error| error.to_string())?;
         self.count_of(&own.to_string_lossy(), args)
@@ -46,16 +45,16 @@ impl Counter {
             Counter::Perf => command.args(["stat", "-x,", "-e", "instructions:u", "--"]),
         };
         let output = command.arg(program).args(args).output().map_err(|error| error.to_string())?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         let count = match self {
             Counter::Valgrind => {
-                said.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
+                stderr.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
             }
-            Counter::Perf => said.lines().find_map(|line| {
+            Counter::Perf => stderr.lines().find_map(|line| {
                 let (count, rest) = line.split_once(',')?;
                 rest.contains("instructions").then(|| count.parse().ok()).flatten()
             }),
         };
-        count.filter(|_| output.status.success()).ok_or_else(|| said.trim().to_owned())
+        count.filter(|_| output.status.success()).ok_or_else(|| stderr.trim().to_owned())
     }
 }

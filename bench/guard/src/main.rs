@@ -1,17 +1,17 @@
-//! Counts the instructions of the chat server's hot paths and holds them against stored figures.
+//! Counts the instructions of the chat server's hot paths and compares them with stored figures.
 //!
 //! ```text
-//!   guard                 every path under valgrind or perf: exit code 1 where one grew by more than a quarter
-//!   guard sessions [N]    N logged-in sessions in the rules alone: bytes each, time an event
+//!   guard                 every path under valgrind or perf; exit code 1 if one grew by more than a quarter
+//!   guard sessions [N]    N logged-in sessions in the rules alone: memory for each, time for an event
 //! ```
 //!
-//! Instructions, unlike seconds, are the same on a busy machine. Each path is run twice, with different counts, and the
-//! difference is told, so that starting up and setting up cost nothing.
+//! Instruction counts, unlike times, do not depend on the load of the machine. Each path runs twice with different numbers
+//! of units, and the difference counts, so that start and set-up cancel out.
 
 #![forbid(unsafe_code)]
 
 mod count;
-mod hall;
+mod harness;
 mod paths;
 mod sessions;
 
@@ -19,11 +19,11 @@ use count::Counter;
 use paths::PATHS;
 use std::process::ExitCode;
 
-/// The stored figures: a name and a number a line.
+/// The stored figures: one name and number a line.
 const FIGURES: &str = include_str!("../figures.txt");
-/// A path may cost so many times its figure.
+/// The largest allowed ratio to the stored figure.
 const MARGIN: f64 = 1.25;
-/// The units of the two runs of a path.
+/// Units of the two runs of a path.
 const UNITS: [u64; 2] = [500, 2_500];
 
 fn main() -> ExitCode {
@@ -31,12 +31,12 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         [] => guard(),
-        ["sessions"] => sessions::tell(1_000_000),
+        ["sessions"] => sessions::measure(1_000_000),
         ["sessions", number] => match number.parse() {
-            Ok(number) => sessions::tell(number),
+            Ok(number) => sessions::measure(number),
             Err(_) => usage(),
         },
-        // What the counters run.
+        // The program that the counters run.
         ["path", name, units] => match (PATHS.iter().find(|path| path.name == name), units.parse()) {
             (Some(path), Ok(units)) => {
                 (path.run)(units);
@@ -56,7 +56,7 @@ fn usage() -> ExitCode {
 fn guard() -> ExitCode {
     let Some(counter) = Counter::find() else {
         println!(
-            "guard: NOT COUNTED: neither valgrind nor perf with hardware counters is here (apt-get install valgrind)"
+            "guard: NOT COUNTED: valgrind is not installed, and perf has no hardware counters (apt-get install valgrind)"
         );
         return ExitCode::SUCCESS;
     };
@@ -78,8 +78,8 @@ fn guard() -> ExitCode {
         let (ratio, is_more) = (each / figure, each > figure * MARGIN);
         let verdict = match ratio {
             _ if is_more => "GROWN: make it cheaper, or store the new figure in bench/guard/figures.txt",
-            ratio if ratio < 1.0 / MARGIN => "much less: store the new figure in bench/guard/figures.txt",
-            _ => "as it was",
+            ratio if ratio < 1.0 / MARGIN => "much lower: store the new figure in bench/guard/figures.txt",
+            _ => "unchanged",
         };
         println!(
             "  {:<8} {each:>9.0}  stored {figure:>9.0}, ratio {ratio:.2}, {verdict} ({})",
@@ -90,7 +90,6 @@ fn guard() -> ExitCode {
     if has_grown { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The stored figure of a path.
 fn figure(name: &str) -> Option<f64> {
     let lines = FIGURES.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split_once(' ')).find(|(known, _)| *known == name)?.1.trim().parse().ok()

@@ -1,6 +1,6 @@
-//! The hot paths: what every message passes, apart from sockets and storage.
+//! The hot paths of every message, without sockets and storage.
 
-use crate::hall::Hall;
+use crate::harness::Harness;
 use std::hint::black_box;
 use std::sync::Arc;
 use wire::limits::FRAME_BYTES;
@@ -15,23 +15,28 @@ use wire::{
 const CONTENT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const CID: &str = "00000500abcdef000000004d";
 
-/// A hot path.
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
-    /// What it is called.
     pub name: &'static str,
-    /// What one unit of it is.
+    /// One unit of its work.
     pub unit: &'static str,
-    /// Does so many.
+    /// Does this many units.
     pub run: fn(u64),
 }
 
-/// All of them.
 pub const PATHS: &[Path] = &[
     Path { name: "decode", unit: "a SEND of 64 bytes, from bytes to a command", run: decode },
-    Path { name: "encode", unit: "its reply and its MESSAGE, to bytes", run: encode },
-    Path { name: "logic", unit: "a message between two: sent, stored, delivered, acknowledged", run: logic },
-    Path { name: "fan-out", unit: "the same in a group of 500", run: fan_out },
+    Path { name: "encode", unit: "the reply and the MESSAGE, to bytes", run: encode },
+    Path {
+        name: "logic",
+        unit: "a message between two users: sent, stored, delivered, acknowledged",
+        run: logic,
+    },
+    Path {
+        name: "fan-out",
+        unit: "a message in a group of 500: sent, stored, delivered, acknowledged",
+        run: fan_out,
+    },
 ];
 
 fn decode(units: u64) {
@@ -41,8 +46,8 @@ fn decode(units: u64) {
     Command::Message(message::Request::Send(Send { target, content, content_type, cid }))
         .encode(77, &mut bytes);
     for _ in 0..units {
-        let split = split_frame(black_box(&bytes), FRAME_BYTES).expect("it was just encoded");
-        let (frame, _) = split.expect("it is whole");
+        let split = split_frame(black_box(&bytes), FRAME_BYTES).expect("the frame was just encoded");
+        let (frame, _) = split.expect("the frame is complete");
         let command = Command::decode(frame.kind, frame.value);
         assert!(black_box(command).is_ok());
     }
@@ -75,11 +80,11 @@ fn encode(units: u64) {
 }
 
 fn logic(units: u64) {
-    let mut hall = Hall::new(100, 2);
-    (0..units).for_each(|unit| hall.say((unit % 50) as usize));
+    let mut harness = Harness::new(100, 2);
+    (0..units).for_each(|unit| harness.send_message((unit % 50) as usize));
 }
 
 fn fan_out(units: u64) {
-    let mut hall = Hall::new(500, 500);
-    (0..units).for_each(|_| hall.say(0));
+    let mut harness = Harness::new(500, 500);
+    (0..units).for_each(|_| harness.send_message(0));
 }

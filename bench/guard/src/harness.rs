@@ -1,4 +1,4 @@
-//! The rules with everybody logged in, and a storage that says yes at once.
+//! The rules of `logic` with all users logged in, and a storage that accepts every write at once.
 
 use logic::contract::message::Stored;
 use logic::contract::timeline::Standing;
@@ -11,42 +11,50 @@ use wire::{
 };
 use wire::{message, session, timeline};
 
-/// A receiver acknowledges every so many messages.
+/// A receiver acknowledges every this many messages.
 const ACK_EVERY: u64 = 64;
-/// Bytes of a message.
+/// The content of every message, 64 bytes.
 const CONTENT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// Users who are all logged in: user n+1 on connection n.
-pub struct Hall {
+/// Users who are all logged in: user `n + 1` on connection `n`.
+pub struct Harness {
     logic: Logic,
     fx: Effects,
     now: Now,
     connections: Vec<ConnId>,
-    /// Members of each conversation, which are numbered from 1, and the last seq there.
-    conversations: Vec<(Arc<[UserId]>, u64)>,
-    /// Inputs and answers that were handled.
+    /// Indexed by id - 1.
+    conversations: Vec<Conversation>,
+    /// Inputs and outcomes handled so far.
     pub events: u64,
 }
 
-impl Hall {
-    /// Logs `users` in, `circle` of them to a conversation.
-    pub fn new(users: u32, circle: u32) -> Hall {
-        let members = |first: u32| (first..first + circle).map(UserId).collect::<Vec<_>>().into();
-        let mut hall = Hall {
+struct Conversation {
+    members: Arc<[UserId]>,
+    last_seq: u64,
+}
+
+impl Harness {
+    /// Logs `users` in, `members` to a conversation.
+    pub fn new(users: u32, members: u32) -> Harness {
+        let conversation = |first: u32| {
+            let members = (first..first + members).map(UserId).collect::<Vec<_>>().into();
+            Conversation { members, last_seq: 0 }
+        };
+        let mut harness = Harness {
             logic: Logic::new(Rules::default(), 7),
             fx: Effects::new(1),
             now: Now { monotonic: 1_000, wall: UnixMillis(1_700_000_000_000) },
             connections: Vec::with_capacity(users as usize),
-            conversations: (1..=users).step_by(circle as usize).map(|first| (members(first), 0)).collect(),
+            conversations: (1..=users).step_by(members as usize).map(conversation).collect(),
             events: 0,
         };
         for number in 0..users {
-            hall.log_in(number);
+            harness.log_in(number);
         }
-        hall
+        harness
     }
 
-    /// Sessions in force.
+    /// The number of logged-in sessions.
     pub fn sessions(&self) -> usize {
         self.logic.sessions()
     }
@@ -61,14 +69,14 @@ impl Hall {
             request: 1,
             command: Command::Session(session::Request::Login(session::Login { credentials, device: None })),
         });
-        self.answer();
+        self.settle();
     }
 
-    /// The first member of a conversation says something; the others acknowledge from time to time.
-    pub fn say(&mut self, conversation: usize) {
-        let members = Arc::clone(&self.conversations[conversation].0);
+    /// Sends a message of the first member; the other members acknowledge every [`ACK_EVERY`] messages.
+    pub fn send_message(&mut self, conversation: usize) {
+        let members = Arc::clone(&self.conversations[conversation].members);
         let (id, content_type) = (ConversationId(conversation as u32 + 1), "text".into());
-        let cid = Some(self.conversations[conversation].1.to_string().into());
+        let cid = Some(self.conversations[conversation].last_seq.to_string().into());
         let send = Send { target: Target::Conversation(id), content: CONTENT.into(), content_type, cid };
         let conn = self.connections[members[0].0 as usize - 1];
         self.handle(Input::Request {
@@ -76,8 +84,8 @@ impl Hall {
             request: 2,
             command: Command::Message(message::Request::Send(send)),
         });
-        self.answer();
-        let last = self.conversations[conversation].1;
+        self.settle();
+        let last = self.conversations[conversation].last_seq;
         if last.is_multiple_of(ACK_EVERY) {
             for member in &members[1..] {
                 let (conn, seq) = (self.connections[member.0 as usize - 1], Seq(last));
@@ -85,7 +93,7 @@ impl Hall {
                     Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation: id, seq }));
                 self.handle(Input::Request { conn, request: 0, command });
             }
-            self.answer();
+            self.settle();
         }
     }
 
@@ -94,8 +102,8 @@ impl Hall {
         self.logic.handle_input(self.now, input, &mut self.fx);
     }
 
-    /// Says yes to all that storage is asked, and drops what is ordered to be written.
-    fn answer(&mut self) {
+    /// Answers all reads and writes, and drops the orders to the reactors.
+    fn settle(&mut self) {
         while !self.fx.is_empty() {
             self.fx.reactors.iter_mut().for_each(Vec::clear);
             for (ticket, write) in std::mem::take(&mut self.fx.writes) {
@@ -114,7 +122,7 @@ impl Hall {
     fn write(&mut self, write: Write) -> Written {
         match write {
             Write::Session(contract::session::Write::ExtendToken { token: text }) => {
-                let user = UserId(text.parse().expect("tokens here are ids"));
+                let user = UserId(text.parse().expect("tokens are user ids here"));
                 let token = Token { text, hash: [0; 32], expires: UnixMillis(0) };
                 Written::Session(contract::session::Written::TokenReady {
                     user,
@@ -126,12 +134,12 @@ impl Hall {
                 let Target::Conversation(conversation) = append.target else {
                     return Written::Denied(Denial::NotFound);
                 };
-                let (members, last) = &mut self.conversations[conversation.0 as usize - 1];
-                *last += 1;
+                let Conversation { members, last_seq } = &mut self.conversations[conversation.0 as usize - 1];
+                *last_seq += 1;
                 let kind =
                     if members.len() == 2 { ConversationKind::Direct } else { ConversationKind::Group };
-                let message =
-                    append.into_message(kind, Stored { conversation, seq: Seq(*last), time: self.now.wall });
+                let message = append
+                    .into_message(kind, Stored { conversation, seq: Seq(*last_seq), time: self.now.wall });
                 Written::Message(contract::message::Written::Appended {
                     message,
                     members: Arc::clone(members),
@@ -148,7 +156,7 @@ impl Hall {
                 Found::Session(contract::session::Found::LoginView(Box::default()))
             }
             Read::Timeline(contract::timeline::Read::Standing { conversation, .. }) => {
-                let last = Seq(self.conversations[conversation.0 as usize - 1].1);
+                let last = Seq(self.conversations[conversation.0 as usize - 1].last_seq);
                 let kind = ConversationKind::Group;
                 Found::Timeline(contract::timeline::Found::Standing(Some(Standing {
                     kind,

@@ -1,11 +1,11 @@
-//! What messages between two nodes cost: a private MariaDB and Redis, two nodes and the generator, all on this machine.
+//! The cost of messages between two nodes: a private MariaDB and Redis, two nodes and the generator, all on this machine.
 //! `make bench-cluster` measures and writes the table in `bench/README.md`.
 //!
-//!     cluster_figures [--seconds D] [--dry-run]    measured seconds of each run (10); write no table
+//!     cluster_figures [--seconds D] [--dry-run]    measured seconds of each run (default 10); do not write the table
 //!
-//! The parts are started as the tests start them.
+//! All services are started in the same way as in the tests.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "it lives on what tests live on")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "it uses the support code of the tests")]
 
 #[path = "../../src/server/tests/support/mariadb.rs"]
 #[allow(dead_code, reason = "tests do more with it")]
@@ -28,15 +28,15 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// A run, and what its figures are held against.
+/// A run and its goals.
 struct Run {
     title: &'static str,
     options: &'static str,
-    /// What the keys of its figures begin with.
+    /// The prefix of its keys.
     part: &'static str,
     unit: &'static str,
     rate: &'static str,
-    /// At least so many a second, and at most so many microseconds of the nodes' processor time each.
+    /// The lowest rate a second, and the highest CPU time of the nodes for each message or delivery, us.
     goals: (Option<f64>, Option<f64>),
 }
 
@@ -58,7 +58,7 @@ const RUNS: [Run; 3] = [
         goals: (None, Some(4.0)),
     },
     Run {
-        title: "to absent users, stored",
+        title: "to offline users, stored",
         options: "offline --messages 500000 --pairs 50 --drain 120",
         part: "store_",
         unit: "message",
@@ -66,12 +66,12 @@ const RUNS: [Run; 3] = [
         goals: (Some(40_000.0), None),
     },
 ];
-/// The offline run ends when all is delivered.
+/// The time limit of the offline run, which ends when everything is delivered, seconds.
 const AT_MOST: &str = "300";
-/// What is set otherwise than by default: a sender here is many users, and hundreds register before the clock starts.
+/// Settings that differ from the defaults: one sender stands for many users, and hundreds register before the clock starts.
 const SETTINGS: [&str; 4] =
     ["limits.messages_per_second=0", "password.memory_kib=8", "password.iterations=1", "log.level=warn"];
-/// A database of some size; what it promises is the default.
+/// A larger buffer pool and log; the durability settings are the defaults.
 const DATABASE: [&str; 2] = ["--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M"];
 const BEGIN: &str = "<!-- cluster figures: written by `make bench-cluster` -->";
 const END: &str = "<!-- cluster figures: end -->";
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
         is_faulty |= figures.is_none();
         table += &row(run, &figures.unwrap_or_default());
     }
-    let head = "| | a second | both nodes, each | MariaDB, each | Redis, each | goals |\n|---|---|---|---|---|---|\n";
+    let head = "| | per second | both nodes, each | MariaDB, each | Redis, each | goals |\n|---|---|---|---|---|---|\n";
     println!("{head}{table}");
     if is_faulty {
         return ExitCode::FAILURE;
@@ -97,15 +97,15 @@ fn main() -> ExitCode {
     if !arguments.iter().any(|word| word == "--dry-run") {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
         let text = fs::read_to_string(&page).unwrap();
-        let (before, rest) = text.split_once(BEGIN).expect("the page has a place for the table");
-        let (_, after) = rest.split_once(END).expect("the place has an end");
+        let (before, rest) = text.split_once(BEGIN).expect("the page has the first marker");
+        let (_, after) = rest.split_once(END).expect("the page has the second marker");
         fs::write(&page, format!("{before}{BEGIN}\n\n{head}{table}\n{END}{after}")).unwrap();
-        println!("The table in {} is written anew.", page.display());
+        println!("Updated the table in {}", page.display());
     }
     ExitCode::SUCCESS
 }
 
-/// Makes a run with two fresh nodes on a fresh database; `None` where the generator was not content with it.
+/// Makes a run with two new nodes on a new database; `None` if the run was faulty.
 fn measure(
     run: &Run,
     seconds: &str,
@@ -139,7 +139,7 @@ fn measure(
         generator.args(["--beside", &format!("{name}={pid}")]);
     }
     let status = generator.arg("--json").arg(&result).status().unwrap();
-    // Who was absent comes back wherever it is their turn.
+    // Offline users may return at either node.
     if run.part.is_empty() {
         check_that_pairs_span_nodes(database, &name);
     }
@@ -153,7 +153,7 @@ fn measure(
     }
 }
 
-/// Whoever chats alone with somebody does so from another node.
+/// Checks that the two users of every pair are at different nodes.
 fn check_that_pairs_span_nodes(database: &MariaDb, name: &str) {
     let pairs = |and: &str| -> u64 {
         let sql = format!(
@@ -163,8 +163,8 @@ fn check_that_pairs_span_nodes(database: &MariaDb, name: &str) {
         mysql::from_row(database.ask(&sql).remove(0))
     };
     let (all, spanning) = (pairs(""), pairs("AND a.node <> b.node"));
-    assert_eq!(all, spanning, "some pairs are at one node");
-    println!("{spanning} of {all} pairs have each of the two at another node\n");
+    assert_eq!(all, spanning, "both users of some pairs are at the same node");
+    println!("{spanning} of {all} pairs span both nodes\n");
 }
 
 fn row(run: &Run, figures: &Map<String, Value>) -> String {

@@ -59,14 +59,14 @@ impl Client {
         loop {
             let split = split_frame(&self.input, FRAME_BYTES);
             if let Some((frame, taken)) = split.map_err(|error| Error::Protocol(error.to_string()))? {
-                let said = if frame.kind & kind::REPLY != 0 {
+                let parsed = if frame.kind & kind::REPLY != 0 {
                     Reply::decode(frame.kind, frame.value)
                         .map(|reply| Some(ReplyOrPush::Reply(frame.request, reply)))
                 } else {
                     Push::decode(frame.kind, frame.value).map(|push| push.map(ReplyOrPush::Push))
                 };
                 self.input.drain(..taken);
-                match said.map_err(Error::Protocol)? {
+                match parsed.map_err(Error::Protocol)? {
                     Some(said) => return Ok(said),
                     None => continue,
                 }

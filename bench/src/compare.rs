@@ -1,4 +1,4 @@
-//! Holds the results of two runs, or of two suites, against each other.
+//! `chatbench compare`: the results of two runs, or of two suites, side by side.
 
 use crate::args::CompareArgs;
 use crate::error::Error;
@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write;
 
-/// Prints the ratios of all figures that both files hold.
+/// Prints all figures that both files hold, with their ratios.
 pub fn run(files: &CompareArgs) -> Result<(), Error> {
     let text = compare(&load(&files.before)?, &load(&files.after)?)?;
-    // A pipe that nobody reads any more is no reason to fail.
+    // A closed pipe is no reason to fail.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
 }
 
-/// What a result is called: runs of the same name are compared.
+/// The name of a result; results of the same name are compared.
 fn name(result: &Map<String, Value>) -> &str {
     result.get("name").and_then(Value::as_str).unwrap_or_default()
 }
@@ -24,7 +24,7 @@ fn name(result: &Map<String, Value>) -> &str {
 fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Result<String, Error> {
     let mut text = String::new();
     for old in before.iter().filter(|old| !name(old).is_empty()) {
-        // Of several by one name the last counts: a file of lines grows.
+        // Runs append to a file, so the last result of a name counts.
         let Some(new) = after.iter().rfind(|new| name(new) == name(old)) else { continue };
         if before.iter().rfind(|other| name(other) == name(old)).is_some_and(|last| !std::ptr::eq(last, old))
         {
@@ -32,11 +32,11 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
         }
         let _ = writeln!(text, "{}\n  {:<38} {:>14} {:>14} {:>9}", name(old), "", "before", "after", "ratio");
         for (key, then, now) in differences(old, new) {
-            let _ = writeln!(text, "  NOTE: two loads: {key} was {then} and is {now}");
+            let _ = writeln!(text, "  NOTE: the loads differ: {key} was {then} and is {now}");
         }
         for (which, result) in [("before", old), ("after", new)] {
-            for doubt in doubts(result) {
-                let _ = writeln!(text, "  NOTE: {which}: {doubt}");
+            for caveat in caveats(result) {
+                let _ = writeln!(text, "  NOTE: {which}: {caveat}");
             }
         }
         for (key, then, now) in figures(old, new) {
@@ -45,9 +45,7 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
         }
     }
     if text.is_empty() {
-        return Err(Error::Usage(
-            "no run of the one has the name of a run of the other (see --name)".to_owned(),
-        ));
+        return Err(Error::Usage("the two files have no run of the same name (see --name)".to_owned()));
     }
     for (one, other, which) in [(before, after, "before"), (after, before, "after")] {
         let alone = one.iter().filter(|result| !other.iter().any(|other| name(other) == name(result)));
@@ -60,7 +58,7 @@ fn compare(before: &[Map<String, Value>], after: &[Map<String, Value>]) -> Resul
     Ok(text)
 }
 
-/// What says which load a result is of.
+/// The keys that define the load.
 const LOAD: [&str; 19] = [
     "workload",
     "dialect",
@@ -83,7 +81,7 @@ const LOAD: [&str; 19] = [
     "mix",
 ];
 
-/// In what two results are not of the same load, where both say so.
+/// The keys of the load that differ, with both values.
 fn differences<'a>(
     old: &'a Map<String, Value>,
     new: &'a Map<String, Value>,
@@ -92,22 +90,22 @@ fn differences<'a>(
     LOAD.iter().filter_map(both).filter(|(_, then, now)| then != now)
 }
 
-/// Why a result's figures may not mean what they seem to.
-fn doubts(result: &Map<String, Value>) -> Vec<&'static str> {
-    let mut doubts = Vec::new();
+/// Why the figures of a result may mislead.
+fn caveats(result: &Map<String, Value>) -> Vec<&'static str> {
+    let mut caveats = Vec::new();
     if result.get("clean").and_then(Value::as_bool) == Some(false) {
-        doubts.push("the run was not clean: its figures are of something that failed");
+        caveats.push("the run was faulty: its figures may be wrong");
     }
     if result.get(ENDED_EARLY).and_then(Value::as_bool) == Some(true) {
-        doubts.push("the run was ended before its time");
+        caveats.push("the run was ended early");
     }
     if is_generator_bound(result) {
-        doubts.push("the generator was the bottleneck");
+        caveats.push("the generator was the bottleneck");
     }
-    doubts
+    caveats
 }
 
-/// The figures that both have, but for those that are 0 in both.
+/// The figures that both results have, without those that are 0 in both.
 fn figures<'a>(
     old: &'a Map<String, Value>,
     new: &'a Map<String, Value>,
@@ -140,7 +138,7 @@ mod tests {
         assert!(compare(&before, &parse("{\"name\":\"c\"}").unwrap()).is_err());
         assert!(text.contains("only after: b\n") && !text.contains("only before"), "{text}");
         let broken = parse("{\"name\":\"a\",\"us\":0.1,\"clean\":false}").unwrap();
-        assert!(compare(&before, &broken).unwrap().contains("NOTE: after: the run was not clean"));
+        assert!(compare(&before, &broken).unwrap().contains("NOTE: after: the run was faulty"));
         assert!(parse("no json").is_none());
     }
 
@@ -162,8 +160,11 @@ mod tests {
             &read(r#"{"name":"a","workload":"pairs","rate":null,"ended_early":true,"us":2.0}"#),
         );
         let text = text.unwrap();
-        assert!(text.contains("NOTE: two loads: rate was 1000 and is null\n"), "{text}");
-        assert!(text.contains("NOTE: after: the run was ended before its time\n"), "{text}");
-        assert!(compare(&read(r#"{"us":1.0}"#), &read(r#"{"us":1.0}"#)).is_err(), "two runs without a name");
+        assert!(text.contains("NOTE: the loads differ: rate was 1000 and is null\n"), "{text}");
+        assert!(text.contains("NOTE: after: the run was ended early\n"), "{text}");
+        assert!(
+            compare(&read(r#"{"us":1.0}"#), &read(r#"{"us":1.0}"#)).is_err(),
+            "runs without a name are not compared"
+        );
     }
 }

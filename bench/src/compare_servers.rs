@@ -17,7 +17,7 @@ use std::io::Write as _;
 
 /// The keys of CPU time, without their unit of work.
 const CPU: &str = "server_us_per_";
-/// The key of resident memory; it says something of connections where nothing but connections takes memory.
+/// The key of resident memory, used for `idle`, where only connections take memory.
 const MEMORY: &str = "rss_bytes_per_connection";
 /// A ratio of medians this close to 1 is no difference.
 const TOLERANCE: f64 = 0.03;

@@ -161,7 +161,6 @@ impl Ledger {
         Ledger { awaits, slots, base: 0, outstanding: 0, receivers, audience, faults: Faults::default() }
     }
 
-    /// Messages sent.
     pub fn sent(&self) -> u64 {
         self.base + self.slots.len() as u64
     }

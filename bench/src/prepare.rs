@@ -1,6 +1,7 @@
-//! Writes accounts with tokens straight into a database, through the server's own store.
+//! `chatbench prepare`: writes accounts with tokens straight into a database, through the server's own storage.
 //!
-//! Registering through a server costs an Argon2 hash each, 79 a second; these all have one password and one hash of it.
+//! Registering through a server costs one Argon2 hash an account, about 79 a second. Here all accounts share one password
+//! and its hash.
 
 use crate::accounts::{Account, List, names};
 use crate::args::PrepareArgs;
@@ -14,15 +15,15 @@ use runtime::queue::{Bell, Gone, Inbox, queue};
 use std::sync::Arc;
 use storage::{Outcome, Settings, Storage, StorageUrl, StoreError};
 
-/// Accounts of one transaction.
+/// Accounts in one transaction.
 const BATCH: usize = 1_000;
-/// The password of all of them.
+/// The password of every account.
 const PASSWORD: &str = "password of all";
 
-/// Writes the accounts and the file that names them.
+/// Writes the accounts to the database and to their file.
 pub fn run(args: &PrepareArgs) -> Result<(), Error> {
     let usage = |error: &dyn std::fmt::Display| Error::Usage(error.to_string());
-    let url = StorageUrl::parse(&args.database).map_err(|error| usage(&format!("the database {error}")))?;
+    let url = StorageUrl::parse(&args.database).map_err(|error| usage(&format!("--database {error}")))?;
     let settings = Settings { url, password: None, accept_weak_durability: false };
     let list = List::open(&args.file)?;
     let hash = hash(PASSWORD, args.password_memory_kib, args.password_iterations);
@@ -43,7 +44,7 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
         let writes = (0..).map(Ticket).zip(batch.iter().map(create)).collect();
         for (outcome, name) in database.write(writes)?.into_iter().zip(batch) {
             let Written::Account(account::Written::Created { user, token }) = outcome else {
-                return Err(Error::Usage(format!("the account {name} could not be made: {outcome:?}")));
+                return Err(Error::Usage(format!("cannot create the account {name}: {outcome:?}")));
             };
             accounts.push(Account {
                 id: user,
@@ -69,7 +70,7 @@ fn hash(password: &str, memory_kib: u32, iterations: u32) -> Result<Box<str>, ar
     Ok(hash.to_string().into())
 }
 
-/// A database at work, as the server has it.
+/// A running database, as in the server.
 struct Database {
     storage: Storage,
     outcomes: Inbox<Outcome>,
@@ -84,10 +85,10 @@ impl Database {
         Ok(Database { storage, outcomes, bell })
     }
 
-    /// Has a batch written; gives the outcomes in its order.
+    /// Writes a batch; returns the outcomes in the order of the batch.
     fn write(&mut self, batch: Vec<(Ticket, Write)>) -> Result<Vec<Written>, Error> {
         let count = batch.len();
-        let gone = || Error::Usage("the database is gone".to_owned());
+        let gone = || Error::Usage("the database thread has ended".to_owned());
         self.storage.writes().send(batch).map_err(|Gone| gone())?;
         let mut written = Vec::with_capacity(count);
         while written.len() < count {
@@ -98,7 +99,7 @@ impl Database {
                 None => self.bell.wait(None, || !self.outcomes.is_empty()),
             }
         }
-        // Several store threads may have shared the batch.
+        // Several storage threads may share a batch.
         written.sort_by_key(|(ticket, _)| ticket.0);
         Ok(written.into_iter().map(|(_, outcome)| outcome).collect())
     }
@@ -115,7 +116,7 @@ mod tests {
     use logic::contract::session;
 
     #[test]
-    fn accounts_are_in_the_database_and_in_the_file() {
+    fn accounts_are_written_to_the_database_and_to_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let (database, file) = (folder.path().join("chat.db"), folder.path().join("accounts"));
         let args = PrepareArgs {
@@ -131,7 +132,7 @@ mod tests {
         let settings =
             Settings { url: StorageUrl::Sqlite(database), password: None, accept_weak_durability: false };
         let mut database = Database::open(&settings).unwrap();
-        // The database knows the last of them by its token.
+        // The last token in the file is valid in the database.
         let last = &accounts[1_000];
         let extend = Write::Session(session::Write::ExtendToken { token: last.token.clone() });
         match database.write(vec![(Ticket(1), extend)]).unwrap().pop() {

@@ -1,6 +1,6 @@
-//! The program against an in-process relay: exit code 0 where all is well, 1 for each single thing that is not.
+//! The program against an in-process relay: exit code 0 for a clean run, and 1 for every single fault.
 
-// What a test cannot go on without may panic, in its helpers too.
+// Test helpers may panic as well.
 #![allow(clippy::unwrap_used)]
 
 use chatbench::relay::Relay;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A relay on a thread of this process, until it is dropped.
+/// A relay on a thread of this process; stops on drop.
 struct Running {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -50,7 +50,7 @@ fn chatbench(workload: &str, address: SocketAddr, options: &str) -> Output {
     command(workload, address, options).output().unwrap()
 }
 
-/// Registers so many accounts: the file that names them.
+/// Registers `count` accounts; returns their file.
 fn accounts(relay: &Running, folder: &Path, count: u32) -> PathBuf {
     let file = folder.join("accounts");
     let made = chatbench("accounts", relay.address, &format!("--count {count} --file {}", file.display()));
@@ -80,7 +80,7 @@ fn pairs(fault: Option<&str>, options: &str) -> (Option<i32>, serde_json::Value)
 }
 
 #[test]
-fn a_good_relay_is_a_clean_run_at_a_window_and_at_a_rate() {
+fn a_run_without_faults_is_clean_at_a_window_and_at_a_rate() {
     for options in
         ["--pairs 3 --window 16", "--pairs 40 --window 1 --size 32", "--pairs 2 --window 4 --size 32768"]
     {
@@ -90,7 +90,7 @@ fn a_good_relay_is_a_clean_run_at_a_window_and_at_a_rate() {
     }
     let (code, result) = pairs(None, "--pairs 7 --rate 2000");
     assert_eq!(code, Some(0), "{result}");
-    // 0.1 s of warm-up and 0.5 s; a machine that stalls may make either longer, but never send less than the rate.
+    // 0.1 s of warm-up and 0.5 s. On a machine that stalls both may be longer, but the rate never drops.
     let sent = result["sent"].as_u64().unwrap();
     assert!((1_150..=2_000).contains(&sent), "{result}");
     assert!(
@@ -100,7 +100,7 @@ fn a_good_relay_is_a_clean_run_at_a_window_and_at_a_rate() {
 }
 
 #[test]
-fn each_single_fault_is_noticed_and_named() {
+fn every_single_fault_is_detected_and_named() {
     for (fault, count) in [
         ("drop:100", "lost"),
         ("duplicate:100", "duplicated"),
@@ -121,7 +121,7 @@ fn each_single_fault_is_noticed_and_named() {
 }
 
 #[test]
-fn every_shape_of_load_is_clean_where_nothing_is_wrong() {
+fn every_kind_of_load_is_clean_without_faults() {
     for (workload, load) in [
         ("pairs", "--pairs 3 --window 8 --conversations 7"),
         ("pairs", "--pairs 3 --window 8 --dialect legacy"),
@@ -138,18 +138,18 @@ fn every_shape_of_load_is_clean_where_nothing_is_wrong() {
 }
 
 #[test]
-fn several_processes_count_as_one() {
+fn several_processes_are_reported_as_one() {
     let (code, result) = measure("pairs", None, "--pairs 4 --rate 2000 --processes 2");
     assert_eq!((code, &result["generators"]), (Some(0), &2.into()), "{result}");
-    // 0.6 s at this rate, but for what was due at the very end.
+    // 0.6 s at this rate, apart from what was due at the very end.
     assert!((1_150..=2_000).contains(&result["sent"].as_u64().unwrap()), "{result}");
-    // A fault that one of them saw fails the run.
+    // A fault seen by one process fails the run.
     let (code, result) = measure("pairs", Some("drop:100"), "--pairs 4 --window 4 --processes 2");
     assert_eq!((code, &result["lost"]), (Some(1), &1.into()), "{result}");
 }
 
 #[test]
-fn a_page_and_a_comparison_are_made_of_results() {
+fn results_are_rendered_as_a_page_and_compared() {
     let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
     let (page, json) = (folder.path().join("page.html"), folder.path().join("result.json"));
     let files = format!("--report {} --json {}", page.display(), json.display());
@@ -158,7 +158,7 @@ fn a_page_and_a_comparison_are_made_of_results() {
     assert_eq!(run.status.code(), Some(0), "{run:?}");
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("name=\"viewport\"") && page.matches("<svg").count() == 4, "{page}");
-    assert!(!page.contains("http://") && !page.contains("https://"), "it needs nothing else");
+    assert!(!page.contains("http://") && !page.contains("https://"), "the page must be self-contained");
     let mut compare = Command::new(env!("CARGO_BIN_EXE_chatbench"));
     let output = compare.arg("compare").arg(&json).arg(&json).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -169,24 +169,27 @@ fn a_page_and_a_comparison_are_made_of_results() {
 }
 
 #[test]
-fn a_loss_with_nothing_behind_it_is_noticed() {
-    // With one outstanding nothing follows the lost message: only the drain's deadline tells.
+fn a_loss_of_the_last_message_is_detected() {
+    // With one outstanding message nothing follows the lost one, so only the end of the drain reveals it.
     let (code, result) = pairs(Some("drop:100"), "--pairs 1 --window 1");
     assert_eq!((code, &result["lost"]), (Some(1), &1.into()), "{result}");
-    assert_eq!(result["sent"], 99, "the message that opens the conversation is the relay's first: {result}");
+    assert_eq!(
+        result["sent"], 99,
+        "the relay counts the message that opens the conversation as well: {result}"
+    );
 }
 
 #[test]
-fn refusals_and_lost_connections_fail_a_run_too() {
+fn refusals_and_lost_connections_fail_a_run() {
     let (code, result) = pairs(Some("refuse:100"), "--pairs 2 --window 8");
     assert_eq!((code, &result["trouble"]["RATE_LIMITED"]), (Some(1), &1.into()), "{result}");
-    assert_eq!(result["lost"], 0, "what was refused is not lost: {result}");
+    assert_eq!(result["lost"], 0, "a refused message is not lost: {result}");
     let (code, result) = pairs(Some("disconnect:100"), "--pairs 2 --window 8");
     assert_eq!((code, &result["trouble"]["disconnected"]), (Some(1), &1.into()), "{result}");
 }
 
 #[test]
-fn idle_connections_are_logged_in_from_a_file_and_beat() {
+fn idle_connections_log_in_from_a_file_and_send_heartbeats() {
     let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
     let file = accounts(&relay, folder.path(), 50);
     let result = folder.path().join("result.json");
@@ -201,7 +204,7 @@ fn idle_connections_are_logged_in_from_a_file_and_beat() {
 }
 
 #[test]
-fn what_cannot_be_run_ends_with_2() {
+fn a_run_that_cannot_be_made_ends_with_2() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let output = chatbench("pairs", unused, "--pairs 1 --window 1");
     assert_eq!(output.status.code(), Some(2), "{output:?}");
@@ -212,7 +215,7 @@ fn what_cannot_be_run_ends_with_2() {
         ("group", "--members 3 --senders 4 --window 1", "--senders 4 is more than --members 3"),
         ("idle", "--connections 9 --heartbeat 0", "--heartbeat"),
         ("pairs", "--pairs 1 --window 1 --size 901 --dialect legacy", "900"),
-        // Known before a run that may take hours, and before anything is written into a database.
+        // Detected before a run that may take hours, and before anything is written to a database.
         ("pairs", "--pairs 1 --window 1 --json a --report a", "two different files"),
         ("pairs", "--pairs 1 --window 1 --beside db=99999999", "sample process 99999999"),
         ("pairs", "--pairs 1 --window 1 --json /nowhere/a.json", "cannot write /nowhere/a.json"),
@@ -225,7 +228,7 @@ fn what_cannot_be_run_ends_with_2() {
     }
 }
 
-/// Waits until `is_so`; whether that was in time.
+/// Waits until `is_so` holds; returns whether it did within `patience`.
 fn is_within(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + patience;
     while !is_so() {
@@ -237,18 +240,18 @@ fn is_within(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// The same, for what must come.
+/// Waits up to a minute until `is_so` holds.
 fn until(what: &str, is_so: impl FnMut() -> bool) {
     assert!(is_within(Duration::from_secs(60), is_so), "not within a minute: {what}");
 }
 
-/// The processes that `pid` has started.
+/// The child processes of `pid`.
 fn children(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
-/// What a process's `status` says of `what`.
+/// The value of `what` in the `status` file of a process.
 fn status(pid: u32, what: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status.lines().find_map(|line| line.strip_prefix(what)).unwrap_or("0").trim().to_owned()
@@ -258,16 +261,16 @@ fn catches_ctrl_c(pid: u32) -> bool {
     u64::from_str_radix(&status(pid, "SigCgt:"), 16).unwrap() & 1 << (Signal::INT.as_raw() - 1) != 0
 }
 
-/// How often a process has slept: at an even pace, once for each message.
+/// Voluntary context switches: at an even pace, one for each message.
 fn sleeps(pid: u32) -> u64 {
     status(pid, "voluntary_ctxt_switches:").parse().unwrap()
 }
 
 #[test]
-fn several_processes_share_a_file_of_accounts_and_what_each_lane_does() {
+fn several_processes_use_different_accounts_of_a_file() {
     let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
     let file = accounts(&relay, folder.path(), 12);
-    // Five pairs are two and three: no account may be in both processes, the relay would say so.
+    // Five pairs are divided into two and three. An account in both processes would cause errors.
     let load = format!(
         "--pairs 5 --rate 1000 --processes 2 --seconds 0.5 --warmup 0.1 --accounts {}",
         file.display()
@@ -277,14 +280,15 @@ fn several_processes_share_a_file_of_accounts_and_what_each_lane_does() {
 }
 
 #[test]
-fn a_slow_drain_is_ended_by_ctrl_c_and_what_was_measured_is_told() {
-    // The message that is dropped is waited for.
+fn ctrl_c_ends_a_slow_drain_and_the_results_are_reported() {
+    // The drain waits for the dropped message.
     let (relay, folder) = (Running::start(Some("drop:20")), tempfile::tempdir().unwrap());
     let file = folder.path().join("result.json");
     let load = "--pairs 1 --window 1 --seconds 0.5 --warmup 0 --drain 3600 --json";
     let mut run = command("pairs", relay.address, &format!("{load} {}", file.display())).spawn().unwrap();
-    until("it listens", || catches_ctrl_c(run.id()));
-    // Half a second is measured. On a machine that stands still for so long the first ends that, and the next the drain.
+    until("it handles Ctrl-C", || catches_ctrl_c(run.id()));
+    // Half a second is measured. On a machine that stalls for that long, the first Ctrl-C ends the measured phase, and the
+    // second the drain.
     for _ in 0..2 {
         if !is_within(Duration::from_secs(2), || run.try_wait().unwrap().is_some()) {
             kill_process(Pid::from_child(&run), Signal::INT).unwrap();
@@ -297,7 +301,7 @@ fn a_slow_drain_is_ended_by_ctrl_c_and_what_was_measured_is_told() {
 }
 
 #[test]
-fn a_run_whose_results_cannot_be_written_is_no_clean_run() {
+fn a_run_whose_results_cannot_be_written_is_faulty() {
     let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
     let page = folder.path().join("page.html");
     let load =
@@ -309,28 +313,30 @@ fn a_run_whose_results_cannot_be_written_is_no_clean_run() {
 }
 
 #[test]
-fn no_process_of_a_run_outlives_the_first() {
+fn no_worker_process_outlives_its_parent() {
     let relay = Running::start(None);
     let mut run = command("pairs", relay.address, "--pairs 4 --rate 1000 --seconds 3600 --processes 3")
         .spawn()
         .unwrap();
     let mut workers = Vec::new();
-    until("it has started three", || {
+    until("it has started three workers", || {
         workers = children(run.id());
         workers.len() == 3
     });
-    // One that was only just started must not be caught between its start and its first step.
-    until("they are at work", || workers.iter().all(|pid| catches_ctrl_c(*pid)));
+    // A worker must have requested the death signal before its parent is killed.
+    until("the workers are running", || workers.iter().all(|pid| catches_ctrl_c(*pid)));
     run.kill().unwrap();
     run.wait().unwrap();
-    until("they are gone", || workers.iter().all(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists()));
+    until("the workers have ended", || {
+        workers.iter().all(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists())
+    });
 }
 
 #[test]
-fn a_client_that_has_logged_in_gives_its_descriptor_back() {
+fn a_finished_login_frees_its_descriptor() {
     let relay = Running::start(None);
     let mut shell = Command::new("sh");
-    // Not one in a hundred may be open at once.
+    // 3,000 logins with at most 120 descriptors.
     let load = "--count 3000 --window 4 --seconds 1 --warmup 0 --drain 5";
     shell.args(["-c", &format!("ulimit -n 120 && exec \"$0\" login --address {} {load}", relay.address)]);
     let output = shell.arg(env!("CARGO_BIN_EXE_chatbench")).output().unwrap();
@@ -338,7 +344,7 @@ fn a_client_that_has_logged_in_gives_its_descriptor_back() {
 }
 
 #[test]
-fn a_process_that_is_named_twice_is_counted_once() {
+fn a_process_named_twice_is_counted_once() {
     let mut server = Command::new("sleep").arg("600").spawn().unwrap();
     let pid = server.id();
     let rss = |pids: &str| {
@@ -355,7 +361,7 @@ fn a_process_that_is_named_twice_is_counted_once() {
 }
 
 #[test]
-fn ctrl_c_ends_a_run_early_and_what_was_measured_is_told() {
+fn ctrl_c_ends_a_run_early_and_the_results_are_reported() {
     let (relay, folder) = (Running::start(None), tempfile::tempdir().unwrap());
     for processes in [1, 2] {
         let file = folder.path().join("result.json");
@@ -365,18 +371,18 @@ fn ctrl_c_ends_a_run_early_and_what_was_measured_is_told() {
         );
         let mut command = command("pairs", relay.address, &load);
         let run = command.stdout(Stdio::piped()).spawn().unwrap();
-        // What comes earlier just ends it.
-        until("all of it listens", || {
+        // An earlier Ctrl-C ends the program.
+        until("all processes handle Ctrl-C", || {
             let workers = children(run.id());
             (processes == 1 || workers.len() == processes)
                 && workers.iter().chain([&run.id()]).all(|pid| catches_ctrl_c(*pid))
         });
-        let at_work = if processes == 1 { vec![run.id()] } else { children(run.id()) };
-        let before: Vec<_> = at_work.iter().map(|pid| sleeps(*pid)).collect();
-        until("each has sent something", || {
-            at_work.iter().zip(&before).all(|(pid, before)| sleeps(*pid) > before + 50)
+        let senders = if processes == 1 { vec![run.id()] } else { children(run.id()) };
+        let before: Vec<_> = senders.iter().map(|pid| sleeps(*pid)).collect();
+        until("each process has sent messages", || {
+            senders.iter().zip(&before).all(|(pid, before)| sleeps(*pid) > before + 50)
         });
-        // The first one only, as by kill: it tells the others.
+        // Only the parent, which passes it on.
         kill_process(Pid::from_child(&run), Signal::INT).unwrap();
         let output = run.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");

@@ -1,6 +1,6 @@
-//! Every workload against the real server: it must be found clean, and killed in the middle it must not.
+//! Every workload against the real server: all runs are clean, except when the server is killed.
 
-// What a test cannot go on without may panic, in its helpers too.
+// Test helpers may panic as well.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// A server on a database of its own, until it is dropped.
+/// A server on a database of its own; killed on drop.
 struct Server {
     child: Child,
     address: String,
@@ -17,7 +17,6 @@ struct Server {
 }
 
 impl Server {
-    /// Starts one on `folder`.
     fn start(folder: TempDir) -> Server {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_chatbench")).with_file_name("chatserver");
         assert!(program.exists(), "{} is missing: cargo build --workspace", program.display());
@@ -36,7 +35,7 @@ impl Server {
         Server::start(tempfile::tempdir().unwrap())
     }
 
-    /// The generator's command for `options` against this server, and where its result will be.
+    /// The generator's command with `options` against this server, and the path of its result.
     fn generator(&self, options: &str) -> (Command, PathBuf) {
         let result = self.folder.path().join("result.json");
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatbench"));
@@ -45,7 +44,7 @@ impl Server {
         (command, result)
     }
 
-    /// Runs the generator: its exit code and its result.
+    /// Runs the generator; returns its exit code and result.
     fn measure(&self, options: &str) -> (Option<i32>, Value) {
         let (mut command, result) = self.generator(options);
         let output = command.output().unwrap();
@@ -53,7 +52,7 @@ impl Server {
         (output.status.code(), serde_json::from_str(text.lines().next_back().unwrap()).unwrap())
     }
 
-    /// Runs the generator, which must find nothing wrong: its result.
+    /// Runs the generator, checks that the run is clean, and returns its result.
     fn clean(&self, options: &str) -> Value {
         let (code, result) = self.measure(options);
         assert_eq!(code, Some(0), "{options}: {result}");
@@ -78,7 +77,7 @@ fn pairs_and_groups_are_clean() {
 }
 
 #[test]
-fn absent_users_get_everything_at_login_in_order() {
+fn offline_users_receive_everything_in_order_at_login() {
     let result = Server::fresh().clean("offline --messages 5000 --pairs 3 --seconds 120 --drain 60");
     assert_eq!(
         (&result["store_stored"], &result["deliver_delivered"]),
@@ -88,18 +87,18 @@ fn absent_users_get_everything_at_login_in_order() {
 }
 
 #[test]
-fn what_absent_users_were_not_sent_in_time_is_told_and_the_rest_delivered() {
+fn messages_not_sent_in_time_are_reported_and_the_rest_is_delivered() {
     let load = "offline --messages 50000000 --pairs 3 --seconds 0.5 --drain 120";
     let (code, result) = Server::fresh().measure(load);
     assert_eq!((code, &result["deliver_lost"]), (Some(1), &0.into()), "{result}");
     assert!(result["store_trouble"]["not_sent"].as_u64().unwrap() > 0, "{result}");
     assert!(result["store_stored"].as_u64().unwrap() > 0, "{result}");
-    // Nothing more is sent while it is delivered.
+    // Nothing is sent during delivery.
     assert_eq!(result["deliver_sent"], result["store_sent"], "{result}");
 }
 
 #[test]
-fn a_day_of_chat_with_people_who_leave_and_return_is_clean() {
+fn a_day_of_chat_with_users_who_leave_and_return_is_clean() {
     let options =
         "mixed --circles 3 --members 4 --rate 400 --mix 50:20:10:10:10 --seconds 3 --drain 60 --seed 5";
     let result = Server::fresh().clean(options);
@@ -134,7 +133,7 @@ fn a_day_of_chat_over_the_legacy_dialect_is_clean() {
     let counts = result["counts"].as_object().unwrap();
     assert!(counts.values().all(|count| count.as_u64().unwrap() > 0), "{result}");
     assert!(counts.keys().eq(["direct messages", "group messages", "left out", "new logins"]), "{result}");
-    // There is nothing else that it could do.
+    // The legacy dialect has none of these actions.
     let (mut command, _) = server.generator(&format!("{mixed} --mix 0:0:1:1:0"));
     assert_eq!(command.output().unwrap().status.code(), Some(2));
 }
@@ -156,8 +155,8 @@ fn prepared_accounts_log_in_by_token_and_by_password() {
     let storm = format!("storm --connections 60 --pairs 4 --rate 200 --seconds 60 --accounts {accounts}");
     let result = server.clean(&storm);
     assert_eq!(result["logins"], 60, "{result}");
-    // Last, as another login takes the place of the session, and its token with it. Password logins of one account are
-    // held to one at a time.
+    // Last, as a login by password replaces the session and invalidates its token. The server allows one password login of
+    // an account at a time.
     server.clean(&format!("login --count 80 --rate 50 --seconds 0.5 --by password --accounts {accounts}"));
 }
 
@@ -166,7 +165,7 @@ fn a_server_that_is_killed_under_load_fails_the_run() {
     let mut server = Server::fresh();
     let (mut command, result) = server.generator("pairs --pairs 4 --rate 500 --seconds 60 --drain 1");
     let mut generator = command.stdout(Stdio::null()).spawn().unwrap();
-    // Its journal grows with the messages.
+    // The journal grows with the messages.
     let journal = server.folder.path().join("chat.db.journal-0");
     let size = || std::fs::metadata(&journal).map_or(0, |file| file.len());
     let (before, deadline) = (size(), std::time::Instant::now() + std::time::Duration::from_secs(60));
@@ -180,7 +179,7 @@ fn a_server_that_is_killed_under_load_fails_the_run() {
     let text = std::fs::read_to_string(result).unwrap();
     let result: Value = serde_json::from_str(&text).unwrap();
     assert!(result["trouble"]["disconnected"].as_u64().unwrap() > 0, "{result}");
-    // It waits for this test, its parent, and has nothing any more that could be measured.
+    // The killed server is a zombie until this test waits for it, and cannot be sampled.
     assert!(result["trouble"]["server_ended"].as_u64().unwrap() > 0, "{result}");
     assert!(result["server_rss_kib"].is_null(), "{result}");
 }

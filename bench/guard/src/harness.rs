@@ -124,11 +124,7 @@ impl Harness {
             Write::Session(contract::session::Write::ExtendToken { token: text }) => {
                 let user = UserId(text.parse().expect("tokens are user ids here"));
                 let token = Token { text, hash: [0; 32], expires: UnixMillis(0) };
-                Written::Session(contract::session::Written::TokenReady {
-                    user,
-                    name: "somebody".into(),
-                    token,
-                })
+                Written::Session(contract::session::Written::TokenReady { user, name: "user".into(), token })
             }
             Write::Message(contract::message::Write::Append(append)) => {
                 let Target::Conversation(conversation) = append.target else {

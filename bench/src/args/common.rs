@@ -16,7 +16,7 @@ pub struct CommonArgs {
     /// The protocol to speak.
     #[arg(long, value_enum, default_value_t = DialectArg::Tlv)]
     pub dialect: DialectArg,
-    /// Measured seconds.
+    /// The length of the measurement in seconds.
     #[arg(long, value_name = "D", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
     /// Seconds in which the load grows to its full size, before the warm-up. `storm`, `idle` and `offline` have no ramp.

@@ -53,7 +53,7 @@ pub enum Task {
 
 #[derive(Debug, Group)]
 pub struct AccountsArgs {
-    /// The server.
+    /// The address of the server.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:6000")]
     pub address: SocketAddr,
     /// The number of accounts.

@@ -97,7 +97,7 @@ pub struct Sender {
     channels: Vec<usize>,
     /// The channel to use next.
     turn: usize,
-    /// Outstanding messages.
+    /// The number of outstanding messages.
     pub outstanding: usize,
     /// Messages that it may still send.
     pub left: u64,
@@ -330,7 +330,7 @@ impl Lane {
     ) {
         let size = state.padding.size();
         let received = read_message(value, size, |received| {
-            self.handle_received(event_loop, state, member, received, now)
+            self.handle_received(event_loop, state, member, received, now);
         });
         if received.is_none() {
             self.faults.wrong_content += 1;

@@ -19,7 +19,7 @@ pub struct Measurement {
     pub latency: Cow<'static, str>,
     pub tally: Tally,
     pub baseline: Option<Baseline>,
-    /// Further counts.
+    /// What else was counted, by name.
     pub counts: BTreeMap<Cow<'static, str>, u64>,
 }
 

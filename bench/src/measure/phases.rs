@@ -24,7 +24,7 @@ pub struct Measured {
     pub beside: Vec<(String, Usage)>,
     /// The number of `--beside` names with an ended process.
     pub beside_ended: u64,
-    /// This process.
+    /// The usage of this process.
     pub generator: Usage,
 }
 

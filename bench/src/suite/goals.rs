@@ -1,45 +1,41 @@
-//! What the suite's figures are held against, and the rows of the README's table.
+//! The goals of the suite's figures, and the rows of the README's table.
 
-/// Which way a figure is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
-    /// It is to be at most the goal.
     AtMost,
-    /// It is to be at least the goal.
     AtLeast,
 }
 
-/// A figure and what it is held against.
+/// A figure and its goal.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
     pub title: &'static str,
     pub run: &'static str,
-    /// By which key of the result.
+    /// The key of the figure in the result.
     pub key: &'static str,
-    /// What to multiply it by to have it in `unit`.
+    /// Converts the figure to `unit`.
     pub scale: f64,
     pub unit: &'static str,
-    /// Which way it is good.
     pub relation: Relation,
     pub goal: f64,
-    /// The run whose same figure is the floor.
+    /// The run whose figure is the lower bound.
     pub floor: Option<&'static str>,
-    /// The run by whose same figure it is divided.
+    /// The run by whose figure this one is divided.
     pub divisor: Option<&'static str>,
 }
 
 impl Goal {
-    /// How many times the same figure of `run` it is.
+    /// As a multiple of the figure of `run`.
     const fn over(self, run: &'static str) -> Goal {
         Goal { divisor: Some(run), ..self }
     }
 
-    /// Beside the floor, which is the same figure of `run`.
+    /// With the figure of `run` as the lower bound.
     const fn above(self, run: &'static str) -> Goal {
         Goal { floor: Some(run), ..self }
     }
 
-    /// In another unit than the result's.
+    /// Converted to another unit.
     const fn times(self, scale: f64) -> Goal {
         Goal { scale, ..self }
     }
@@ -68,7 +64,6 @@ const fn at_least(
 const US: &str = "server_us_per_message";
 const PER_SECOND: &str = "delivered_per_second";
 
-/// All figures that are held against something.
 pub const GOALS: &[Goal] = &[
     at_most("50 pairs, window 64: CPU", "window 64", US, 3.0, "us/message").above("window 64, relay"),
     at_least("50 pairs, window 64", "window 64", PER_SECOND, 300_000.0, "messages/s")
@@ -106,10 +101,11 @@ pub const GOALS: &[Goal] = &[
     at_most("19,000 idle: CPU", "idle 19000", "server_of_core", 3.0, "% of a core").times(100.0),
     at_least("logins by token", "logins", "logins_per_second", 15_000.0, "logins/s"),
     at_most("9,000 reconnect: all back within", "storm", "seconds", 3.0, "s"),
-    at_most("  the others' p99 meanwhile", "storm", "others_delivery_p99_us", 50.0, "ms").times(1e-3),
-    at_least("1,000,000 to absent users: stored", "offline", "store_stored_per_second", 0.0, "messages/s"),
+    at_most("  delivery p99 of other users meanwhile", "storm", "others_delivery_p99_us", 50.0, "ms")
+        .times(1e-3),
+    at_least("1,000,000 to offline users: stored", "offline", "store_stored_per_second", 0.0, "messages/s"),
     at_least("  delivered at login", "offline", "deliver_delivered_per_second", 0.0, "messages/s"),
-    at_most("  the server's memory at most", "offline", "deliver_server_rss_peak_kib", 512.0, "MiB")
+    at_most("  peak memory of the server", "offline", "deliver_server_rss_peak_kib", 512.0, "MiB")
         .times(1.0 / 1024.0),
     at_most(
         "10,000 connections, 10,000/s: CPU",
@@ -119,26 +115,26 @@ pub const GOALS: &[Goal] = &[
         "us/message",
     )
     .above("10000 connections, 10000/s, relay"),
-    at_most("  the same, times that of 100", "10000 connections, 10000/s", US, 1.3, "")
+    at_most("  the same, relative to 100 connections", "10000 connections, 10000/s", US, 1.3, "")
         .over("100 connections, 10000/s"),
-    at_most("a day of chat, 5,000 acts/s: delivery p99", "mixed", "delivery_p99_us", f64::INFINITY, "us"),
+    at_most("a day of chat, 5,000 actions/s: delivery p99", "mixed", "delivery_p99_us", f64::INFINITY, "us"),
 ];
 
-/// A row of the page's table: what, and for each mode the figures that are put in the text.
+/// A row of the page's table; its columns are the modes.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub title: &'static str,
     pub run: &'static str,
     /// The text, with `{}` for each figure.
     pub text: &'static str,
-    /// The figures: key, factor, digits behind the point.
+    /// The figures: key, factor, decimal places.
     pub figures: &'static [(&'static str, f64, usize)],
-    /// The run that is the floor, told in the same way.
+    /// The run that is the lower bound, in the same format.
     pub floor: Option<&'static str>,
 }
 
 impl Row {
-    /// Beside the floor, which is `run`.
+    /// With `run` as the lower bound.
     const fn above(self, run: &'static str) -> Row {
         Row { floor: Some(run), ..self }
     }
@@ -159,7 +155,6 @@ const DELIVERY: &[(&str, f64, usize)] = &[("server_us_per_delivery", 1.0, 2), (P
 const LATENCY: &[(&str, f64, usize)] =
     &[("delivery_p50_us", 1e-3, 2), ("delivery_p99_us", 1e-3, 2), (US, 1.0, 1)];
 
-/// The page's table.
 pub const ROWS: &[Row] = &[
     row("50 pairs, 64 outstanding each", "window 64", "{} us, {}/s", CPU_AND_RATE).above("window 64, relay"),
     row("the same, 1 KiB", "window 64, 1 KiB", "{} us, {}/s", CPU_AND_RATE),
@@ -191,13 +186,13 @@ pub const ROWS: &[Row] = &[
         &[("logins_per_second", 1.0, 0), ("server_us_per_login", 1.0, 0)],
     ),
     row(
-        "9,000 reconnect at once: all back; the others' p99",
+        "9,000 reconnect at once: all back; p99 of other users",
         "storm",
         "{} s; {} ms",
         &[("seconds", 1.0, 2), ("others_delivery_p99_us", 1e-3, 1)],
     ),
     row(
-        "1,000,000 to absent users: stored; delivered; memory",
+        "1,000,000 to offline users: stored; delivered; peak memory",
         "offline",
         "{}/s; {}/s; {} MiB",
         &[
@@ -207,7 +202,7 @@ pub const ROWS: &[Row] = &[
         ],
     ),
     row(
-        "a day of chat, 5,000 acts/s: delivery p50, p99",
+        "a day of chat, 5,000 actions/s: delivery p50, p99",
         "mixed",
         "{} ms, {} ms",
         &[("delivery_p50_us", 1e-3, 2), ("delivery_p99_us", 1e-3, 2)],

@@ -1,7 +1,7 @@
-//! Which system calls the server makes for a message, counted by strace.
+//! System calls of the server for each message, counted by strace.
 //!
-//! Tracing slows the server down many times, so these are runs of their own, and only the counts are told: the difference of a
-//! long run and a short one, so that setting up counts nothing.
+//! Tracing slows the server down many times over, so these are separate runs of which only the counts are reported. The
+//! difference of a long run and a short one leaves out the set-up.
 
 use crate::args::Placement;
 use crate::error::Error;
@@ -14,11 +14,11 @@ use std::process::{Command, Stdio};
 
 /// Seconds of the two runs.
 const SECONDS: [&str; 2] = ["1", "4"];
-/// Calls that fewer messages than one in so many make are told together.
+/// Calls below this number a message are reported as one sum.
 const RARE: f64 = 0.005;
 
-/// Counts while 500 pairs send one message each at a time, and while 50 pairs have 64 outstanding each. `None`: there is no
-/// strace here, or it may not trace.
+/// Counts for 500 pairs with a window of 1, and for 50 pairs with a window of 64; `None` where strace is missing or not
+/// permitted.
 pub fn count(testbed: &Testbed, server: &Path, placement: Placement) -> Result<Option<Vec<Value>>, Error> {
     let has_strace = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !has_strace.is_ok_and(|status| status.success()) {
@@ -51,16 +51,20 @@ pub fn count(testbed: &Testbed, server: &Path, placement: Placement) -> Result<O
     Ok(Some(counted))
 }
 
-/// Calls by name, and the messages that they were made for.
-type Count = (BTreeMap<String, u64>, f64);
+/// Calls by name, and the number of messages sent meanwhile.
+#[derive(Debug)]
+struct Count {
+    calls: BTreeMap<String, u64>,
+    messages: f64,
+}
 
-/// Calls of each kind for each message that the long run has beyond the short one, the most first.
-fn each((short, few): &Count, (long, many): &Count) -> Vec<(String, f64)> {
+/// Additional calls of the long run for each additional message, the most frequent first.
+fn each(short: &Count, long: &Count) -> Vec<(String, f64)> {
     let more = |(call, count): (&String, &u64)| {
-        let beyond = *count as f64 - short.get(call).copied().unwrap_or(0) as f64;
-        (call.clone(), beyond.max(0.0) / (many - few).max(1.0))
+        let beyond = *count as f64 - short.calls.get(call).copied().unwrap_or(0) as f64;
+        (call.clone(), beyond.max(0.0) / (long.messages - short.messages).max(1.0))
     };
-    let mut calls: Vec<_> = long.iter().map(more).collect();
+    let mut calls: Vec<_> = long.calls.iter().map(more).collect();
     calls.sort_by(|one, other| other.1.total_cmp(&one.1));
     calls
 }
@@ -86,26 +90,24 @@ fn count_one(
     let tracer = strace.stderr(Stdio::null()).spawn();
     let mut tracer = tracer.map_err(|error| Error::io("start strace", error))?;
     let status = generator.wait().map_err(|error| Error::io("wait for the generator", error))?;
-    // It ends with the server, and writes its table then.
+    // strace ends with the server, and then writes its table.
     drop(launched);
     tracer.wait().map_err(|error| Error::io("wait for strace", error))?;
     let table = std::fs::read_to_string(&trace).unwrap_or_default();
     let calls = parse(&table);
     if calls.is_empty() {
-        println!("[system calls] not counted: strace may not trace here (ptrace)");
+        println!("[system calls] not counted: strace is not permitted to trace (ptrace)");
         return Ok(None);
     }
     if !status.success() {
-        return Err(Error::Usage(
-            "the run whose system calls were to be counted failed; see above".to_owned(),
-        ));
+        return Err(Error::Usage("the run under strace failed; see above".to_owned()));
     }
     let results = results::load(&result)?;
     let sent = results.last().and_then(|result| result.get("sent")?.as_f64()).unwrap_or(0.0);
-    Ok(Some((calls, sent)))
+    Ok(Some(Count { calls, messages: sent }))
 }
 
-/// Reads `strace -c -U calls,name`: the count and the name of each call.
+/// Parses the output of `strace -c -U calls,name`.
 fn parse(table: &str) -> BTreeMap<String, u64> {
     let row = |line: &str| {
         let mut fields = line.split_whitespace();
@@ -120,12 +122,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_strace_is_read() {
+    fn the_table_of_strace_is_parsed() {
         let table = "    calls syscall\n--------- ----------------\n      120 sendto\n      300 futex\n--------- ----------------\n      420 total\n";
         let calls = parse(table);
         assert_eq!((calls.len(), calls["futex"], calls["sendto"]), (2, 300, 120));
-        let short = (BTreeMap::from([("futex".to_owned(), 100)]), 10.0);
-        assert_eq!(each(&short, &(calls, 110.0)), [("futex".to_owned(), 2.0), ("sendto".to_owned(), 1.2)]);
+        let short = Count { calls: BTreeMap::from([("futex".to_owned(), 100)]), messages: 10.0 };
+        let long = Count { calls, messages: 110.0 };
+        assert_eq!(each(&short, &long), [("futex".to_owned(), 2.0), ("sendto".to_owned(), 1.2)]);
         assert!(parse("strace: attach: ptrace(PTRACE_SEIZE, 1): Operation not permitted\n").is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The suite's figures as tables: on a terminal beside their goals, and in the page that describes the project.
+//! The suite's figures as tables: on a terminal with their goals, and in the project's README.
 
 use super::goals::{GOALS, Goal, ROWS, Relation, Row};
 use crate::args::Placement;
@@ -10,11 +10,11 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// Where the page's table begins and ends.
+/// The markers around the page's table.
 const BEGIN: &str = "<!-- figures: written by `make bench` -->";
 const END: &str = "<!-- figures: end -->";
 
-/// Results by mode and name.
+/// Results with their mode and name.
 #[derive(Debug, Default)]
 pub struct Results(pub Vec<(Placement, String, Map<String, Value>)>);
 
@@ -28,12 +28,11 @@ impl Results {
         of_run.next_back().map(|(_, _, result)| result)
     }
 
-    /// Whether the generator bounded what was measured.
     fn is_generator_bound(&self, placement: Placement, run: &str) -> bool {
         self.result(placement, run).is_some_and(is_generator_bound)
     }
 
-    /// All figures beside their goals; `*`: the generator was the bottleneck.
+    /// All figures with their goals; `*` marks runs limited by the generator.
     pub fn on_terminal(&self, placement: Placement) -> String {
         let mut text = String::new();
         for Goal { title, run, key, scale, unit, relation, goal, floor, divisor } in GOALS {
@@ -48,7 +47,7 @@ impl Results {
             let met = if is_met { "met" } else { "MISSED" };
             let verdict = if has_goal { format!("{sign} {:<8} {met}", short(*goal)) } else { String::new() };
             let floor = floor.and_then(|run| self.figure(placement, run, key)).map(|floor| floor * scale);
-            let floor = floor.map_or(String::new(), |floor| format!("beside {}", short(floor)));
+            let floor = floor.map_or(String::new(), |floor| format!("relay: {}", short(floor)));
             let mark = if self.is_generator_bound(placement, run) { "*" } else { "" };
             let line = format!("  {title:<48} {:>10} {unit:<12} {verdict:<20} {floor} {mark}", short(figure));
             let _ = writeln!(text, "{}", line.trim_end());
@@ -56,7 +55,7 @@ impl Results {
         text
     }
 
-    /// The page's table, as Markdown; `\*`: the generator was the bottleneck.
+    /// The page's table in Markdown; `\*` marks runs limited by the generator.
     pub fn as_markdown(&self) -> String {
         let mut text = String::from(
             "| | server on one core, generator on the other | unpinned | relay, pinned |\n|---|---|---|---|\n",
@@ -95,7 +94,7 @@ fn short(figure: f64) -> String {
     if figure.abs() >= 1_000.0 { grouped(figure.round() as u64) } else { format!("{figure:.2}") }
 }
 
-/// Puts `table` between the markers of `page`.
+/// Replaces the text between the markers of `page` with `table`.
 pub fn write_page(page: &Path, table: &str) -> Result<(), Error> {
     let text =
         fs::read_to_string(page).map_err(|error| Error::io(format!("read {}", page.display()), error))?;
@@ -128,15 +127,15 @@ mod tests {
     }
 
     #[test]
-    fn figures_stand_beside_goal_and_floor() {
+    fn figures_are_shown_with_goal_and_lower_bound() {
         let text = results().on_terminal(Placement::Pinned);
         let line = text.lines().next().unwrap();
-        assert!(line.contains("2.90") && line.contains("met") && line.contains("beside 0.40"), "{text}");
+        assert!(line.contains("2.90") && line.contains("met") && line.contains("relay: 0.40"), "{text}");
         assert!(results().on_terminal(Placement::Free).contains("MISSED"));
     }
 
     #[test]
-    fn the_page_keeps_all_but_the_table() {
+    fn only_the_table_of_the_page_is_replaced() {
         let table = results().as_markdown();
         assert!(table.contains(
             "| 50 pairs, 64 outstanding each | 2.9 us, 310,000/s | 3.4 us, 310,000/s | 0.4 us, 310,000/s |"

@@ -44,7 +44,6 @@ pub struct Trial<'a> {
     pub is_shown: bool,
 }
 
-/// What came of a run.
 #[derive(Debug)]
 pub struct Measured {
     /// Whether every message was accounted for.
@@ -185,7 +184,7 @@ impl Testbed {
     }
 }
 
-/// The path of a server's program, where there is one.
+/// The path, if the program exists.
 pub fn existing(server: &Path) -> Result<&Path, Error> {
     if server.exists() {
         return Ok(server);

@@ -1,24 +1,20 @@
-//! The standard runs: the generator's options, and what each run is made against.
+//! The standard runs: the generator's options, and the program that each run is made against.
 
-/// What a run is made against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Against {
-    /// A fresh server on a fresh database.
+    /// A new server on a new database.
     Server,
-    /// A fresh relay, which stores nothing: the floor.
+    /// A new relay, which stores nothing: the lower bound.
     Relay,
 }
 
-/// A run of the set.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// What it is called in results.
     pub name: &'static str,
-    /// What it is made against.
     pub against: Against,
-    /// Accounts that are written into the database before the server starts.
+    /// Accounts that are written to the database before the server starts.
     pub prepared: u32,
-    /// Settings of the server that this run needs beside those of all runs.
+    /// Server settings besides those of all runs.
     pub settings: &'static [&'static str],
     /// The generator's options.
     pub options: &'static str,
@@ -32,12 +28,11 @@ const fn relay(name: &'static str, options: &'static str) -> Run {
     Run { name, against: Against::Relay, prepared: 0, settings: &[], options }
 }
 
-/// The legacy dialect spaces objects for clients that lose a second one; a load loses none.
+/// By default the server paces objects for legacy clients that lose the second of two; the generator loses none.
 const fn legacy(name: &'static str, options: &'static str) -> Run {
     Run { name, against: Against::Server, prepared: 0, settings: &["legacy.pace_ms=0"], options }
 }
 
-/// All runs, in their order.
 pub const RUNS: &[Run] = &[
     server("window 64", "pairs --pairs 50 --window 64"),
     relay("window 64, relay", "pairs --pairs 50 --window 64"),
@@ -66,7 +61,7 @@ pub const RUNS: &[Run] = &[
     server("mixed", "mixed --circles 50 --rate 5000"),
 ];
 
-/// Runs whose length is that of their work: they may take so many seconds at most.
+/// Runs that end when their work is done, with their time limit in seconds.
 pub const AT_MOST: &[(&str, &str)] = &[("storm", "60"), ("offline", "300")];
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub enum BusOrder {
     Publish { channel: Channel, news: News },
     /// Listens, and again after the bus was away. Answer: [`BusInput::Subscribed`].
     Subscribe { ticket: Ticket, channels: Vec<Channel> },
-    /// Stops listening.
+    /// Stops listening to these channels.
     Unsubscribe(Vec<Channel>),
     /// Takes the lock on a user's logins for [`LOCK_MS`], if it is free. Answer: [`BusInput::Locked`].
     Lock {

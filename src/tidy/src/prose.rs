@@ -11,8 +11,11 @@ pub fn is_too_long(text: &str) -> bool {
     text.lines().count() > LINES_MAX && !states_reason()
 }
 
-/// Doc comments of one or two words, with their lines, which count from 1. A number or code in them is a bound, a shape or
-/// a link, which says something: `` `host:port` ``.
+/// What makes a short doc comment say something: a unit.
+const UNITS: [&str; 4] = ["bytes", "milliseconds", "ms", "seconds"];
+
+/// Doc comments of one or two words, with their lines, which count from 1. A unit, a number or code in them says
+/// something: it is a bound, a shape or a link.
 pub fn empty_docs(text: &str) -> Vec<(usize, String)> {
     let (mut found, mut doc, mut begins) = (Vec::new(), String::new(), 0);
     for (number, line) in (1..).zip(text.lines().chain([""])) {
@@ -26,14 +29,18 @@ pub fn empty_docs(text: &str) -> Vec<(usize, String)> {
             }
             None => {
                 let doc = std::mem::take(&mut doc);
-                let is_short = (1..=2).contains(&doc.split_whitespace().count());
-                if is_short && !doc.contains(|c: char| c == '`' || c.is_ascii_digit()) {
+                if (1..=2).contains(&doc.split_whitespace().count()) && !says_something(&doc) {
                     found.push((begins, doc.trim().to_owned()));
                 }
             }
         }
     }
     found
+}
+
+fn says_something(doc: &str) -> bool {
+    let is_unit = |word: &str| UNITS.contains(&word.to_lowercase().trim_end_matches('.'));
+    doc.contains(|c: char| c == '`' || c.is_ascii_digit()) || doc.split_whitespace().any(is_unit)
 }
 
 #[cfg(test)]
@@ -56,7 +63,7 @@ mod tests {
         let text = "/// Which.\nfn a() {}\n    /// From\n    /// where.\n    b: u8,\n/// Bytes of a\n/// hash.\nc: u8,\n/// One";
         let found = [(1, "Which.".to_owned()), (3, "From  where.".to_owned()), (9, "One".to_owned())];
         assert_eq!(empty_docs(text), found);
-        assert_eq!(empty_docs("/// From 1.\na: u8,\n/// `host:port`.\nb: u8,\n"), []);
+        assert_eq!(empty_docs("/// From 1.\na: u8,\n/// `host:port`.\nb: u8,\n/// Monotonic ms.\n"), []);
         assert_eq!(empty_docs("//// no doc\n// Not\n//! Nor this\n"), []);
     }
 }

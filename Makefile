@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUSTUP := apt-get install curl; curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
 
-.PHONY: help run client cluster test check guard bench bench-cluster build install uninstall toolchain
+.PHONY: help run client cluster test test-long check guard bench bench-cluster build install uninstall toolchain
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -23,13 +23,17 @@ cluster: toolchain  ## start MariaDB, Redis, three nodes and nginx, all private;
 	cargo build --release --package chatserver --package chatclient
 	cargo run --release --package chatserver --example cluster -- $(ARGS)
 
-# Tests of whole processes start the programs that lie beside them, so these are built first.
+# The process tests start the programs that lie beside them, so these are built first. `cargo test` comes last: its summary
+# ends the output.
 test: toolchain  ## install what tests need (MariaDB, Redis, nginx), build all programs, run all tests
 	scripts/test-needs.sh
-	cargo build --workspace --bins --examples
+	cargo build --workspace --bins --example cluster
 	scripts/install-test.sh $${CARGO_TARGET_DIR:-target}/debug
 	cargo test --workspace --doc
 	cargo test --workspace --lib --bins --tests
+
+test-long: toolchain  ## the same tests with many more seeds, crashes and cuts, and longer outages (an hour at most)
+	CHATSERVER_TEST=long $(MAKE) --no-print-directory test
 
 check: toolchain  ## formatting, lints, and what the hot paths cost
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { \

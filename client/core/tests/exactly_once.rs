@@ -3,18 +3,22 @@
 //! Each seed is one story. `SEED=n cargo test -p chatclient-core --test exactly_once` tells one again, `SEEDS=n` tells that
 //! many.
 
+#[path = "../../../src/server/tests/support/effort.rs"]
+mod effort;
 mod support;
 
 use chatclient_core::outbox::Unsent;
 use chatclient_core::random::Random;
 use chatclient_core::snapshot::ConversationSnapshot;
 use chatclient_core::{ConnectionAction, Event, Lost, Options, Session, Snapshot};
+use effort::effort;
 use std::collections::{BTreeMap, BTreeSet};
 use support::{FakeConnection, FakeServer, Faults, ME, PASSWORD};
 use wire::account::Who;
 use wire::{Target, UserId};
 
 const SEEDS: u64 = 400;
+const SEEDS_LONG: u64 = 40_000;
 const STEPS: u64 = 1_500;
 /// Direct chats, one a peer.
 const PEERS: u64 = 3;
@@ -288,7 +292,7 @@ fn every_message_comes_exactly_once_and_in_order() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     match number("SEED") {
         Some(seed) => Story::new(seed).run(),
-        None => (0..number("SEEDS").unwrap_or(SEEDS)).for_each(|seed| {
+        None => (0..number("SEEDS").unwrap_or_else(|| effort(SEEDS, SEEDS_LONG))).for_each(|seed| {
             let told = std::panic::catch_unwind(|| Story::new(seed).run());
             assert!(told.is_ok(), "replay with SEED={seed}");
         }),

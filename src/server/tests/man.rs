@@ -1,4 +1,4 @@
-//! chatserver(8) says what the arguments are.
+//! chatserver(8) lists the arguments.
 
 #[path = "../../../man/check.rs"]
 mod check;

@@ -1,4 +1,4 @@
-//! Clients that are away, do not acknowledge, or do not read: nothing is lost, nobody else waits, memory is bounded.
+//! Clients that are away, do not acknowledge or do not read: nothing is lost, others are not delayed, memory stays bounded.
 
 use crate::support::busy::slack;
 use crate::support::client::{self, text};
@@ -13,15 +13,15 @@ use wire::{message, presence};
 const BACKLOG_BYTES: usize = 16 << 20;
 const MESSAGE_BYTES: usize = 8 << 10;
 const BACKLOG: usize = BACKLOG_BYTES / MESSAGE_BYTES;
-/// What the server may hold at its worst here. The journal's resident tail (twice 16 MiB at most), SQLite's caches and
-/// what is on its way to storage are the most of it; the backlogs themselves are not to be.
+/// The most memory the server may use here. The journal's resident tail (at most twice 16 MiB), SQLite's caches and
+/// queued appends make up most of it; backlogs must not.
 const MEMORY_MIB: u64 = 128;
 
 fn content(number: usize, bytes: usize) -> String {
     format!("{number:0bytes$}")
 }
 
-/// Ann has sent a backlog to Bob, who is away.
+/// Has Ann send a backlog to Bob, who is away.
 fn backlog(server: &Server) -> (Sender, Account, ConversationId) {
     let mut ann = Sender::join(server.address, "ann");
     let bob = Client::connect(server.address).register("bob");
@@ -58,7 +58,7 @@ fn a_client_that_never_acknowledges_gets_500_messages_and_stays_connected() {
     let (ann, bob, conversation) = backlog(&server);
     let mut client = Client::login_to(server.address, &bob);
     let mut arrived: Vec<_> = (0..UNACKED_MAX).map(|_| client.message()).collect();
-    // Neither time nor new messages bring more; what else is asked is answered.
+    // Neither time nor new messages bring more; requests are answered all the same.
     let mut ann_again = Client::login_to(server.address, &ann.account);
     ann_again.send(Target::User(bob.id), "are you there?");
     for _ in 0..20 {
@@ -70,7 +70,7 @@ fn a_client_that_never_acknowledges_gets_500_messages_and_stays_connected() {
         );
     }
     assert_eq!(client.history(conversation, Seq(BACKLOG as u64)).len(), 1);
-    // One acknowledgement for some brings as many.
+    // Acknowledging 100 messages brings the next 100.
     client.ack(conversation, Seq(100)).unwrap();
     arrived.extend((0..100).map(|_| client.message()));
     assert_eq!(client.take_pushes(), []);
@@ -84,7 +84,7 @@ fn a_client_that_never_acknowledges_gets_500_messages_and_stays_connected() {
 #[test]
 fn a_stalled_reader_is_closed_after_30_seconds_and_delays_nobody() {
     const STALL: Duration = Duration::from_secs(30);
-    // Friends see at once that the connection is gone.
+    // With no grace period, friends see a closed connection at once.
     let server = Server::start(&["--set", "session.grace=0"]);
     let (mut ann, ann_account) = Client::join(server.address, "ann");
     let (mut bob, bob_account) = Client::join(server.address, "bob");
@@ -94,7 +94,7 @@ fn a_stalled_reader_is_closed_after_30_seconds_and_delays_nobody() {
     let socket = client::log_in_and_never_read(server.address, &slow);
     assert_eq!(presence(&mut ann, slow.id, PATIENCE), Some(Presence::Online));
     let before_the_stall = Instant::now();
-    // Far more than the kernel's buffers for the connection, and than the server's.
+    // Far more than the kernel and the server buffer for one connection.
     let large = |number: usize| {
         let cid = number.to_string();
         text(Target::User(slow.id), &content(number, CONTENT_BYTES), Some(&cid))
@@ -150,7 +150,7 @@ fn a_stalled_reader_is_closed_after_30_seconds_and_delays_nobody() {
     assert_eq!(last, [Seq(UNACKED_MAX as u64 / 2); 2]);
 }
 
-/// The next news of a friend's coming and going; `None`: there is none in this time.
+/// The friend's next presence change; `None`: there was none in this time.
 fn presence(client: &mut Client, friend: UserId, within: Duration) -> Option<Presence> {
     client.try_push(within, |push| match push {
         Push::Presence(presence::Push::Changed(change)) if change.id == friend => Some(change.state),

@@ -1,4 +1,4 @@
-//! The load generator against the real server.
+//! chatbench against the real server.
 
 use crate::support::{Server, programs};
 use std::process::Command;

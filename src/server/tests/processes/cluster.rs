@@ -1,4 +1,4 @@
-//! Several nodes over one database, joined by Redis: they act as one, and the loss of anything but the database costs
+//! Several nodes over one database, joined by Redis, act as one server; losing Redis or a node costs
 //! only time.
 
 use crate::cluster_faults::{arrives_without_redis_within, recovers_within};
@@ -42,7 +42,7 @@ fn users_of_two_nodes_chat_and_see_each_other_online() {
         assert_eq!(ann.message().seq, sent.seq);
         assert!(n == 0 || begun.elapsed() < slack(Duration::from_secs(2)), "it is not the bus that delivers");
     }
-    // A group that begins on one node and is joined on the other.
+    // A group that is made on one node and joined on the other.
     let group = ann.create_group("climbing");
     bob.join_group(group);
     let (mut cleo, _) = Client::join(one, "cleo");
@@ -55,7 +55,7 @@ fn users_of_two_nodes_chat_and_see_each_other_online() {
             assert_eq!(*other.message().content, *content);
         }
     }
-    // Who is online where is told in listings, too; after the grace, not before, bob has gone.
+    // Listings show presence on other nodes, too. Bob goes offline after his grace period, not before.
     let (mut dan, dan_account) = Client::join(one, "dan");
     dan.befriend(bob_account.id);
     assert_eq!(presence(&mut dan, bob_account.id), Presence::Online);
@@ -78,7 +78,7 @@ fn a_login_on_another_node_ends_the_first_session_at_once() {
         let mut second = Client::connect(there);
         let reply = second.login(&account);
         assert!(reply.resumed, "it is the session of the same token");
-        // Whatever the first one asks for now is refused, if it gets an answer at all.
+        // The first session's requests are refused from now on, if they are answered at all.
         if let Ok(request) = first.post(&text(Target::User(bob_account.id), "from the dead", None)) {
             while let Ok(Some(event)) = first.event(PATIENCE) {
                 if let Event::Reply(number, reply) = event
@@ -110,14 +110,14 @@ fn concurrent_logins_of_one_account_leave_one_session() {
     });
 }
 
-/// Two logins of one account at once, over and over.
+/// Logs one account in twice at the same time, over and over.
 fn race(addresses: [SocketAddr; 2], name: &str, rounds: usize) {
     let (racer, account) = Client::join(addresses[0], name);
     let bob = Client::connect(addresses[1]).register(&format!("bob of {name}"));
     drop(racer);
     let mut undecided = 0;
     for round in 0..rounds {
-        // Each is answered, or ended by the other.
+        // Each login is answered, or its connection is ended by the other.
         let posted = addresses.map(|address| {
             let mut client = Client::connect(address);
             let request = client.post(&Client::by_token(&account)).unwrap();
@@ -129,7 +129,7 @@ fn race(addresses: [SocketAddr; 2], name: &str, rounds: usize) {
             is_late |= reply.is_ok_and(|reply| errno(&reply) == Errno::Unavailable);
             client
         });
-        // A machine that stands still: the database has not answered one of them in time.
+        // On a loaded machine the database may not answer one of them in time: this round decides nothing.
         if is_late {
             undecided += 1;
             continue;
@@ -142,7 +142,7 @@ fn race(addresses: [SocketAddr; 2], name: &str, rounds: usize) {
             both.iter_mut().map(&mut stored).filter(|&stored| stored).count()
         };
         assert!(writers("one") >= 1, "round {round}: nobody is logged in");
-        // Who wrote first may have been ended after that; now there is one for certain, and it alone can write.
+        // The first writer may have been ended since. Now exactly one session is left, and it alone can write.
         assert_eq!(writers("again"), 1, "round {round}");
     }
     assert!(undecided < rounds / 4, "{undecided} of {rounds} rounds decide nothing");
@@ -204,7 +204,7 @@ fn without_redis_messages_arrive_by_database_polling() {
         assert_eq!(bob.message().seq, sent.seq);
         assert!(begun.elapsed() < arrives_without_redis_within(), "{:?}", begun.elapsed());
     }
-    // Logins go on as well, and kick.
+    // Logins still work, and end older sessions.
     let (mut cleo, cleo_account) = Client::join(one, "cleo");
     let begun = Instant::now();
     Client::login_to(two, &cleo_account);
@@ -239,10 +239,10 @@ fn messages_of_a_node_that_cannot_publish_are_found_in_the_database() {
     let (mut bob, bob_account) = Client::join(two, "bob");
     ann.send(Target::User(bob_account.id), "before");
     assert_eq!(&*bob.message().content, "before");
-    // Commanders are cut off and find no room again; subscribers stay.
+    // Publishing connections are closed and cannot reconnect; subscriptions stay.
     let answers = cluster.redis.commands(["CONFIG SET maxclients 2", "CLIENT KILL TYPE normal"]);
     assert_eq!(answers, ["+OK", ":2"], "the commanders of both");
-    // In the end also long after the lease of each is over.
+    // Long enough for the leases of both nodes to end.
     let cut_off = Instant::now();
     while cut_off.elapsed() < UNHEARD {
         let sent = ann.send(Target::User(bob_account.id), "unheard");
@@ -265,7 +265,7 @@ fn clients_of_a_killed_or_draining_node_move_to_another_node() {
     ann.befriend(bob_account.id);
     assert_eq!(presence(&mut ann, bob_account.id), Presence::Online);
     ann.take_pushes();
-    // Drained: told where to go, and resumed there.
+    // Drained: the client is told where to go, and resumes there.
     cluster.nodes[1].signal(Signal::TERM);
     let node = bob.push(PATIENCE, |push| match push {
         Push::Session(session::Push::GoingAway(away)) => Some(away.node.clone()),
@@ -277,13 +277,13 @@ fn clients_of_a_killed_or_draining_node_move_to_another_node() {
     assert!(cluster.nodes[1].wait(PATIENCE).success());
     bob.send(Target::User(ann_account.id), "from the third");
     assert_eq!(&*ann.message().content, "from the third");
-    // Killed: the same, and nobody saw anybody go.
+    // Killed: the client resumes, and no friend sees it go offline.
     cluster.nodes[2].kill9();
     let mut bob = Client::connect(addresses[0]);
     let account = Account { ..bob_account };
     assert!(bob.login(&account).resumed);
     ann.send(Target::User(account.id), "still here");
-    // What he sent himself comes as well, as far as his own cursor was not written yet.
+    // His own messages may come first, where his own cursor was not stored yet.
     while &*bob.message().content != "still here" {}
     let seen = ann.take_pushes();
     assert!(!seen.iter().any(|push| matches!(push, Push::Presence(presence::Push::Changed(_)))), "{seen:?}");

@@ -1,5 +1,5 @@
-//! Nodes that are killed, drained and frozen under load, and their database: nothing is lost, doubled, reordered or made
-//! up, and nobody waits for a node that is gone.
+//! Nodes that are killed, drained and frozen under load, and so is their database: no message is lost, doubled or
+//! reordered, and no client waits for a node that is gone.
 
 use crate::database::{answers_within, connection_holding, resumes_within};
 use crate::support::busy::slack;
@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use wire::{Errno, Push, Reply, Seq, Target};
 use wire::{message, session};
 
-/// What the frozen node has not committed.
+/// The message that the frozen node has not committed.
 const HELD: &str = "held by the frozen one";
-/// How often a node writes that it lives.
+/// How often a node refreshes its row in the database.
 const SAYS_THAT_IT_LIVES: Duration = Duration::from_secs(10);
 
 /// How long a node may take from SIGTERM to its end.
@@ -28,22 +28,22 @@ fn drains_within() -> Duration {
     Duration::from_secs(5) + slack(Duration::from_secs(5))
 }
 
-/// How long a frozen node may hold up a conversation.
+/// How long a frozen node may delay a conversation.
 fn frozen_holds_up() -> Duration {
     Duration::from_secs(4) + slack(Duration::from_millis(1_500))
 }
 
-/// When a message reaches another node without Redis.
+/// How soon a message reaches another node without Redis.
 pub fn arrives_without_redis_within() -> Duration {
     Duration::from_millis(2_500) + slack(Duration::from_millis(2_500))
 }
 
-/// When everything is as before once Redis is back.
+/// How soon messages use Redis again once it is back.
 pub fn recovers_within() -> Duration {
     Duration::from_secs(5) + slack(Duration::from_secs(5))
 }
 
-/// After a node's death: the end of its lease and a look at the database.
+/// How soon other nodes deliver what a dead node committed: the end of its lease, and one poll of the database.
 fn noticed_within() -> Duration {
     Duration::from_millis(5_500) + slack(Duration::from_millis(1_500))
 }
@@ -74,7 +74,7 @@ fn clients_of_a_killed_nginx_reconnect_through_it_or_directly() {
     let cluster = Nodes::start(2, &["--set", r#"chat.proxies=["127.0.0.1"]"#]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
     let mut nginx = Nginx::start(&[one, two]);
-    // Half of them come through nginx, and directly while its door is closed.
+    // Half of the clients come through nginx, or directly while it is down.
     let balancer = Balancer::over(&[nginx.address, one, nginx.address, two]);
     let members = Members::join(&balancer, 4);
     let came = |nginx: &Nginx| nginx.log().matches(" connected to ").count();
@@ -82,7 +82,7 @@ fn clients_of_a_killed_nginx_reconnect_through_it_or_directly() {
     let moves = members.chat_through(|promised| {
         for round in 0..4 {
             promised.wait_for(promised.count() + 100 + round * 37);
-            // Three times it is the only way for whoever is to move; in the end the nodes are open, and it is not.
+            // Three times nginx is the only way back; the last time only the nodes are.
             let is_only_way = round < 3;
             let closed = if is_only_way { &[0, 1, 2, 3][..] } else { &[0, 2] };
             closed.iter().for_each(|&door| balancer.set(door, None));
@@ -97,7 +97,7 @@ fn clients_of_a_killed_nginx_reconnect_through_it_or_directly() {
             promised.wait_for(promised.count() + 200);
         }
     });
-    // Four senders and two listeners came through it.
+    // Four senders and two listeners came through nginx.
     assert!(moves.resumed.load(Relaxed) >= 4, "{}", moves.resumed.load(Relaxed));
     assert!(came(&nginx) >= came_before + 6, "nobody comes back by it");
 }
@@ -119,7 +119,7 @@ fn messages_survive_short_freezes_of_nodes_and_redis() {
     });
 }
 
-/// All of it in the dark: also sessions and leases that end meanwhile. Little is sent, so that others are not disturbed.
+/// Long enough for leases to end. Little is sent, so that tests beside this one are not disturbed.
 #[test]
 fn messages_survive_a_long_freeze_of_redis_and_a_node() {
     let cluster = Nodes::start(3, &[]);
@@ -135,7 +135,7 @@ fn messages_survive_a_long_freeze_of_redis_and_a_node() {
     let in_the_dark = text(to_bob.clone(), "sent to the frozen one", Some("dark"));
     let dead = ghost.post(&in_the_dark).unwrap();
     let mut moved = Client::connect(addresses[1]);
-    // The frozen one may hold what is to be written, until the database breaks its transaction.
+    // The frozen node may hold locks until the database breaks its transaction.
     match until_available(&mut moved, &Client::by_token(&account)) {
         Ok(Reply::Session(session::Reply::LoggedIn(session))) => assert!(session.resumed),
         other => panic!("LOGIN was answered {other:?}"),
@@ -158,7 +158,7 @@ fn messages_survive_a_long_freeze_of_redis_and_a_node() {
     cluster.redis.thaw();
     for event in ghost.wait_closed(PATIENCE) {
         if let Event::Reply(number, reply) = event {
-            // It may be told that the message is there, which another session has sent meanwhile.
+            // A duplicate is no write: the moved session has sent the same message meanwhile.
             let has_written = matches!(&reply, Reply::Message(message::Reply::Sent(sent)) if !sent.duplicate);
             assert!(number != dead || !has_written, "an older session has written");
         }
@@ -217,7 +217,7 @@ fn messages_committed_by_a_dying_node_and_never_published_arrive() {
     let mut cluster = Nodes::start(2, &[]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
     let (mut ann, _) = Client::join(one, "ann");
-    // Nobody writes in these conversations afterwards: no later message shows that one is missing.
+    // Nothing is sent to these conversations afterwards, so that no later message shows that one is missing.
     let mut readers: Vec<_> = (0..READERS).map(|n| Client::join(two, &format!("reader {n}"))).collect();
     for (number, (_, account)) in readers.iter().enumerate() {
         ann.send(Target::User(account.id), &format!("first {number}"));
@@ -227,7 +227,7 @@ fn messages_committed_by_a_dying_node_and_never_published_arrive() {
         let target = Target::User(readers[number % READERS].1.id);
         ann.post(&text(target, &number.to_string(), Some(&number.to_string()))).unwrap();
     }
-    // Some are acknowledged, most are not, and some of those are in the database all the same.
+    // Some are acknowledged; of the others some are in the database all the same.
     let mut acknowledged = 0;
     while acknowledged < 300 {
         if let Some(Event::Reply(_, Reply::Message(message::Reply::Sent(_)))) = ann.event(PATIENCE).unwrap() {
@@ -239,7 +239,7 @@ fn messages_committed_by_a_dying_node_and_never_published_arrive() {
     for ((reader, _), conversation) in readers.iter_mut().zip(conversations) {
         let mut next = 2;
         loop {
-            // What was on its way to the database is there once the others have noticed.
+            // Commits that were on their way are done by the time the other node notices.
             while let Some(message) = reader.try_push(Duration::from_millis(50), |push| match push {
                 Push::Message(message::Push::New(message)) => Some(Arc::clone(message)),
                 _ => None,
@@ -272,7 +272,7 @@ fn a_frozen_node_delays_nobody_and_finds_its_sessions_moved_when_it_thaws() {
     members.chat_through(|promised| {
         for round in 0..2 {
             promised.wait_for(promised.count() + 100 + round * 37);
-            // It has written everything but its COMMIT, and holds the locks.
+            // The node has written everything but its COMMIT, and holds the locks.
             proxy.arm(Cut::Silence, HELD);
             ghost.post(&text(group.clone(), HELD, None)).unwrap();
             proxy.wait_until_cut();
@@ -313,7 +313,7 @@ fn a_node_frozen_during_its_heartbeat_delays_nobody() {
     let (_, account) = Client::join(address, "ann");
     let row = format!("INSERT INTO {name}.node (name, seen_at) VALUES ('n2', UNIX_TIMESTAMP() * 1000)");
     let _frozen = connection_holding(database, &["START TRANSACTION", &row]);
-    // This node says the same meanwhile, on the connection that also writes logins.
+    // This node refreshes its own row meanwhile, on the connection that also stores logins.
     let begun = Instant::now();
     while begun.elapsed() < SAYS_THAT_IT_LIVES + Duration::from_secs(2) {
         let login = Instant::now();
@@ -326,7 +326,7 @@ fn a_node_frozen_during_its_heartbeat_delays_nobody() {
 fn clients_of_two_nodes_stay_connected_through_a_database_crash() {
     let mut database = MariaDb::start(&[]);
     let cluster = Nodes::over(&database.url("chat"), 2, &[]);
-    // One at each node, who stay connected.
+    // One client at each node, which stays connected.
     let mut witnesses =
         [0, 1].map(|at: usize| Client::join(cluster.nodes[at].address, &format!("witness {at}")).0);
     let conversation = witnesses[0].create_group("witnesses");

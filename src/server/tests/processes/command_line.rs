@@ -1,11 +1,11 @@
-//! The command line as an operator meets it: what is printed where, and the exit codes.
+//! The command line: output, errors and exit codes.
 
 use crate::support::{Client, PATIENCE, Server, programs};
 use rustix::process::Signal;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Runs the server with arguments that make it exit by itself, in an empty working folder that stays so.
+/// Runs the server with arguments that make it exit by itself, and asserts that it leaves its folder empty.
 fn chatserver(arguments: &[&str]) -> (i32, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let result = chatserver_in(folder.path(), arguments);
@@ -13,7 +13,7 @@ fn chatserver(arguments: &[&str]) -> (i32, String, String) {
     result
 }
 
-/// Runs the server where it comes further and fails.
+/// Runs a server that gets as far as creating data, and fails.
 fn chatserver_with_data(arguments: &[&str]) -> (i32, String, String) {
     chatserver_in(tempfile::tempdir().unwrap().path(), arguments)
 }
@@ -92,7 +92,7 @@ fn version_help_check_and_print_exit_without_serving() {
         "{stdout}"
     );
 
-    // A script that keeps it must not take half of it for all.
+    // Truncated output must not pass for success.
     let mut command = Command::new(programs::chatserver());
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let Output { status, stderr, .. } = command.arg("--print-config").stdout(full).output().unwrap();
@@ -146,7 +146,7 @@ fn a_port_in_use_is_reported_with_a_free_one() {
     let (code, stdout, stderr) = chatserver_with_data(&["127.0.0.1", &port.to_string()]);
     assert_eq!((code, &*stdout), (1, ""), "{stderr}");
     assert!(stderr.contains(&format!("127.0.0.1:{port} is already in use")), "{stderr}");
-    // What it suggests works.
+    // The suggested port is a valid one.
     let (_, suggested) = stderr.split_once("try `chatserver 127.0.0.1 ").expect(&stderr);
     let (suggested, _) = suggested.split_once('`').expect(&stderr);
     assert!(suggested.parse::<u16>().unwrap() > port);
@@ -161,7 +161,7 @@ fn a_second_server_on_the_same_data_names_the_first() {
     assert_eq!((code, &*stdout), (1, ""), "{stderr}");
     let sentence = format!("{} is in use by another process (pid {})", data.display(), server.pid());
     assert!(stderr.contains(&sentence), "{stderr}");
-    // By whatever name.
+    // Under any name.
     let folder = tempfile::tempdir_in(server.folder()).unwrap();
     let other = folder.path().join("other.db");
     let setting = format!("storage.url=sqlite:{}", other.display());
@@ -172,6 +172,6 @@ fn a_second_server_on_the_same_data_names_the_first() {
     std::fs::hard_link(&data, &other).unwrap();
     let (code, _, stderr) = chatserver_with_data(&["--set", &setting, "127.0.0.1", "0"]);
     assert_eq!((code, stderr.contains("has 2 names (hard links)")), (1, true), "{stderr}");
-    // The first one does not notice.
+    // The first server is not affected.
     Client::join(server.address, "ann");
 }

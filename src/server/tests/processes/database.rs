@@ -1,4 +1,4 @@
-//! A database server behind the chat server: what may go wrong with it, and what it must be like.
+//! MariaDB behind the chat server: its faults, and the settings it must have.
 
 use crate::durability::survives_kill_9;
 use crate::support::busy::slack;
@@ -23,12 +23,12 @@ use wire::{group, message, session};
 const SENDERS: usize = 3;
 const WINDOW: usize = 16;
 
-/// When work must go on after the database is back.
+/// How soon requests succeed after the database is back.
 pub fn resumes_within() -> Duration {
     Duration::from_secs(3) + slack(Duration::from_secs(2))
 }
 
-/// When a request is answered while the database is away.
+/// How soon a request is answered while the database is away.
 pub fn answers_within() -> Duration {
     Duration::from_secs(2) + slack(Duration::from_secs(2))
 }
@@ -48,14 +48,14 @@ pub fn connection_holding(database: &MariaDb, statements: &[&str]) -> mysql::Con
     connection
 }
 
-/// A server that shares a database server with others.
+/// A server with a database of its own on the shared MariaDB.
 fn start_on_shared() -> Server {
     let database = MariaDb::shared();
     start_on(&database.url(&database.new_name()))
 }
 
-/// Some who send to Bob as clients do that are told to try again later, until `trouble` is over; then all they sent
-/// is retried and audited, and Bob must have been pushed everything once, in order, on the connection that he had.
+/// Streams messages to Bob, retrying what is refused, until `trouble` is over. Then everything that was sent
+/// is retried and audited, and Bob must have been pushed all of it once, in order, on his one connection.
 fn stream_through_trouble(server: &Server, trouble: impl FnOnce(&Counter)) {
     stream_between(server.address, server.address, trouble);
 }
@@ -80,7 +80,7 @@ pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Co
                     }
                 });
             }
-            // Also where the trouble is the test's own.
+            // Also if the test itself fails.
             let _over = RaiseOnDrop(&over);
             promised.wait_for(200);
             trouble(&promised);
@@ -94,7 +94,7 @@ pub fn stream_between(from: SocketAddr, to: SocketAddr, trouble: impl FnOnce(&Co
     audit_all(&mut bob, &senders, pushed);
 }
 
-/// Takes and acknowledges pushes as they come, until all is `sent`.
+/// Takes and acknowledges pushes as they come, until everything is `sent`.
 fn receive(bob: &mut Client, sent: &AtomicBool) -> Vec<Arc<Message>> {
     let mut pushed = Vec::new();
     while !sent.load(Ordering::Relaxed) {
@@ -145,7 +145,7 @@ fn messages_survive_a_database_crash() {
         for round in 0..3 {
             database.kill9();
             let (mut eve, name) = (Client::connect(server.address), format!("eve {round}"));
-            // Whoever comes now is told, and stays.
+            // New connections are served, and stay.
             eve.settle();
             database.restart();
             let back = Instant::now();
@@ -226,7 +226,7 @@ fn a_frozen_transaction_delays_its_own_conversation_for_four_seconds_and_no_othe
         ["bob", "cleo"].map(|name| Client::connect(server.address).register(name)).into();
     let [bob, cleo] = [&others[0], &others[1]].map(|account| Target::User(account.id));
     let (held, _) = (ann.send(bob.clone(), "1"), ann.send(cleo.clone(), "1"));
-    // Another node, with the limits that each node sets for itself, is frozen in the middle of its transaction.
+    // Stands for a node that was frozen in the middle of its transaction, with the timeout that nodes set for themselves.
     let lock = format!("SELECT id FROM {name}.conversation WHERE id = {} FOR UPDATE", held.conversation);
     let _frozen = connection_holding(database, &["SET SESSION wait_timeout = 3", "START TRANSACTION", &lock]);
     let begun = Instant::now();
@@ -236,7 +236,7 @@ fn a_frozen_transaction_delays_its_own_conversation_for_four_seconds_and_no_othe
         ann.send(cleo.clone(), &number.to_string());
     }
     assert!(begun.elapsed() < slack(Duration::from_secs(2)), "others waited for {:?}", begun.elapsed());
-    // Logic answers in time; the messages are stored all the same, in order.
+    // The sends are answered in time, and stored later all the same, in order.
     assert_eq!([errno(&ann.reply(waiting)), errno(&ann.reply(next))], [Errno::Unavailable; 2]);
     let mut bob = Client::login_to(server.address, &others[0]);
     let contents: Vec<String> = (0..3).map(|_| bob.message().content.to_string()).collect();
@@ -259,7 +259,7 @@ fn appends_in_flight_at_sigterm_are_finished_and_answered() {
     let lock = format!("SELECT id FROM {name}.conversation WHERE id = {} FOR UPDATE", held.conversation);
     let mut holder = connection_holding(database, &["START TRANSACTION", &lock]);
     let waiting = ann.post(&text(bob, "2", None)).unwrap();
-    // What was asked before this has begun.
+    // The append has begun when this is answered.
     ann.settle();
     server.signal(Signal::TERM);
     ann.push(PATIENCE, |push| matches!(push, Push::Session(session::Push::GoingAway(_))).then_some(()));
@@ -324,7 +324,7 @@ fn the_database_password_can_be_read_from_a_file() {
     assert!(missing.contains(&file.display().to_string()), "{missing}");
 }
 
-/// Starts a server that must refuse to; what it says.
+/// Starts a server that must refuse to start; returns what it prints.
 fn refusal(arguments: &[&str]) -> String {
     let begun = Instant::now();
     let output = Command::new(programs::chatserver()).args(arguments).args(["127.0.0.1", "0"]).output();

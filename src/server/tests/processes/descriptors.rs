@@ -1,4 +1,4 @@
-//! More connections than there is room for, and connections that wait to log in for ever.
+//! More connections than there is room for, and connections that never log in.
 
 use crate::support::busy::slack;
 use crate::support::{Client, PATIENCE, Server, process};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wire::node;
 use wire::{Command, Target};
 
-/// Two who chat while others press for connections.
+/// Two users who chat while others open connections.
 struct Pair {
     ann: Client,
     bob: Client,
@@ -30,14 +30,14 @@ impl Pair {
     }
 }
 
-/// Whether the server serves a new connection.
+/// A new connection, if the server serves it.
 fn is_served(address: SocketAddr) -> Option<Client> {
     let mut client = Client::try_connect(address).ok()?;
     client.post(&Command::Node(node::Request::Nodes)).ok()?;
     matches!(client.event(PATIENCE), Ok(Some(_))).then_some(client)
 }
 
-/// Opens connections until the server takes no more.
+/// Opens connections until the server serves no more.
 fn fill(address: SocketAddr) -> Vec<Client> {
     let served: Vec<Client> = std::iter::from_fn(|| is_served(address)).take(1_000).collect();
     assert!((1..1_000).contains(&served.len()), "{} connections were served", served.len());
@@ -56,8 +56,8 @@ fn wait_until_served(address: SocketAddr) -> Client {
     }
 }
 
-/// Holds the server against its duties while there is no room: who is there is served, others are turned away, and
-/// that costs nothing.
+/// Asserts what holds without room: existing connections are served, new ones are closed, and the server
+/// does not spin.
 fn hold(server: &Server, pair: &mut Pair, stranger: SocketAddr) {
     let (cpu, begun) = (process::cpu_time(server.pid()), Instant::now());
     while begun.elapsed() < Duration::from_secs(1) {
@@ -87,7 +87,7 @@ fn a_low_limit_of_open_files_bounds_connections_and_affects_no_existing_one() {
 fn a_server_out_of_descriptors_serves_on_without_spinning_and_recovers() {
     let server = Server::start(&["--set", "limits.connections=10000"]);
     let mut pair = Pair::chat_on(&server);
-    // Less than the server knew of when it started: now the kernel itself refuses.
+    // Fewer than the server saw at its start: accept(2) itself fails now.
     process::limit_descriptors(server.pid(), process::descriptors(server.pid()) + 8);
     let served = fill(server.address);
     assert!(served.len() < 20, "{} were served", served.len());
@@ -96,7 +96,7 @@ fn a_server_out_of_descriptors_serves_on_without_spinning_and_recovers() {
     let mut newcomer = wait_until_served(server.address);
     newcomer.register("newcomer");
     pair.chat();
-    // A limit that is raised again is room again.
+    // Raising the limit makes room again.
     process::limit_descriptors(server.pid(), 1_000);
     let more: Vec<Client> = (0..20).map(|_| wait_until_served(server.address)).collect();
     assert_eq!(more.len(), 20);
@@ -112,7 +112,7 @@ fn of_1300_silent_connections_the_oldest_300_are_closed_after_10_seconds() {
     let begun = Instant::now();
     let mut silent: Vec<TcpStream> =
         (0..SILENT).map(|_| TcpStream::connect_timeout(&server.address, PATIENCE).unwrap()).collect();
-    // The oldest go first, each when it is old enough.
+    // The oldest are closed first, each when it is old enough.
     let surplus = SILENT - MAY_STAY;
     for (number, stream) in silent[..surplus].iter_mut().enumerate() {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -128,14 +128,14 @@ fn of_1300_silent_connections_the_oldest_300_are_closed_after_10_seconds() {
         stream.set_nonblocking(true).unwrap();
         (!is_closed(stream)).then_some(())
     });
-    // Those who log in just then count as waiting, too.
+    // Connections that are about to log in count, too.
     let open = open.count();
     assert!((MAY_STAY - 5..=MAY_STAY).contains(&open), "{open} silent connections may stay");
     let mut newcomer = wait_until_served(server.address);
     newcomer.register("newcomer");
 }
 
-/// Whether the other side has closed it; a connection that has nothing to say is open.
+/// Whether the server has closed it. A connection without data is open.
 fn is_closed(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0]) {
         Ok(count) => {

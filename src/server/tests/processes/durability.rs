@@ -1,4 +1,4 @@
-//! kill -9 in the middle of everything: what was acknowledged is there, once, in order.
+//! kill -9 at any moment: acknowledged messages are there afterwards, once and in order.
 
 use crate::support::effort::effort;
 use crate::support::ledger::{Counter, Sender, audit};
@@ -9,24 +9,24 @@ use std::thread;
 use wire::timeline;
 use wire::{Command, ConversationId, Direction, Message, Reply, Seq, Target, UserId};
 
-/// Messages of one sender without an answer at any time.
+/// Unanswered messages of one sender at any time.
 const WINDOW: usize = 32;
-/// More than this many bytes of messages and the server files them (`storage/sqlite/run.rs`); so does its next start.
+/// The server files messages once the journal holds more than this (`storage/sqlite/run.rs`), and at its start.
 const FILED_ABOVE_BYTES: usize = 16 << 20;
 
-/// Four who send to a group and to one reader, and all their conversations.
+/// Four clients that send to a group and to one reader, and all their conversations.
 struct Members {
     senders: Vec<Sender>,
     reader: Reader,
     group: ConversationId,
-    /// Up to where each timeline was audited.
+    /// The last audited `seq` of each timeline.
     audited: HashMap<ConversationId, Seq>,
 }
 
-/// A client that comes back after each crash and keeps what it has.
+/// A client that reconnects after each crash and keeps what it has.
 struct Reader {
     account: Account,
-    /// The latest message of each conversation that has arrived.
+    /// The last received `seq` of each conversation.
     has: HashMap<ConversationId, Seq>,
 }
 
@@ -43,7 +43,7 @@ impl Members {
         Members { senders, reader, group, audited: HashMap::new() }
     }
 
-    /// Everybody sends texts of `bytes` bytes until `kill_at` of them are acknowledged, when the server is killed.
+    /// Sends texts of `bytes` bytes until `kill_at` of them are acknowledged; then kills the server.
     fn stream_until_killed(&mut self, server: &mut Server, bytes: usize, kill_at: usize) {
         let acknowledged = Counter::default();
         let (group, reader) = (self.group, self.reader.account.id);
@@ -59,7 +59,7 @@ impl Members {
         });
     }
 
-    /// Retries what has no answer, and holds every timeline and what the reader receives against the books.
+    /// Retries unacknowledged messages, then audits every timeline and what the reader receives.
     fn audit(&mut self, server: &Server) {
         for sender in &mut self.senders {
             sender.retry_all(server.address);
@@ -86,8 +86,8 @@ impl Members {
 }
 
 impl Reader {
-    /// Takes the pushes of all conversations, acknowledging them, until it has everything: they must be what the
-    /// timelines say, in order, from what was received before.
+    /// Takes and acknowledges pushes until everything in the timelines has arrived: each must be the timeline's
+    /// next message after what was received before.
     fn receive(
         &mut self,
         client: &mut Client,
@@ -101,7 +101,7 @@ impl Reader {
             if let Some(last) = pushed.insert(conversation, seq) {
                 assert_eq!(seq, last.next(), "the pushes of one conversation leave something out");
             }
-            // What was acknowledged shortly before a crash may come again.
+            // Pushes acknowledged shortly before a crash may come again.
             let has = self.has.entry(conversation).or_default();
             if seq > *has {
                 let (after, timeline) = &timelines[&conversation];
@@ -116,7 +116,7 @@ impl Reader {
     }
 }
 
-/// Every third goes to the group.
+/// Every third message goes to the group.
 fn target(group: ConversationId, reader: UserId, number: usize) -> Target {
     if number.is_multiple_of(3) { Target::Conversation(group) } else { Target::User(reader) }
 }
@@ -130,11 +130,11 @@ fn acknowledged_messages_survive_kill_9_once_and_in_order() {
     survives_kill_9(Server::start(&[]), effort(20, 150));
 }
 
-/// Kills a server in mid-stream, over and over, and audits it each time.
+/// Kills a server in mid-stream, over and over, and audits it after each restart.
 pub fn survives_kill_9(mut server: Server, rounds: usize) {
     let mut members = Members::join(&server);
     for round in 0..rounds {
-        // From the very first acknowledgement on, at another place each round.
+        // At another place each round, from the very first acknowledgement on.
         let kill_at = 1 + round * round * 7 % 613;
         members.stream_until_killed(&mut server, 20 + round * 10, kill_at);
         server.restart();
@@ -149,13 +149,13 @@ fn a_crash_while_messages_are_filed_loses_and_doubles_nothing() {
     let (bytes, mut half_filed) = (16_000, 0);
     let mut records_before = 0;
     for round in 0..8 {
-        // The first messages beyond what is kept in the journal, and then some slices of the filing later each time.
+        // Just beyond what the journal keeps; then some slices of the filing later each round.
         let kill_at = FILED_ABOVE_BYTES / bytes + 1 + round * 20;
         members.stream_until_killed(&mut server, bytes, kill_at);
         let audited: u64 = members.audited.values().map(|seq| seq.0).sum();
         let (filed, records) = left_behind(&server);
         half_filed += usize::from(filed > audited && records == records_before);
-        // The next start files what is left; it is killed there, too.
+        // The next start files the rest; it is killed there, too.
         for _ in 0..round {
             server.restart_and_kill9_before_it_listens();
         }
@@ -169,7 +169,7 @@ fn a_crash_while_messages_are_filed_loses_and_doubles_nothing() {
     );
 }
 
-/// What is on the disk, seen in a copy: how many messages are filed, and up to which of the journal's records all are.
+/// What a copy of the disk holds: how many messages are filed, and the journal record up to which all are.
 fn left_behind(server: &Server) -> (u64, u64) {
     let copy = tempfile::tempdir().unwrap();
     for file in ["chat.db", "chat.db-wal"] {

@@ -1,4 +1,4 @@
-//! Frames in every split and bundle that TCP can make of them.
+//! Frames however TCP splits and joins them.
 
 use crate::support::client::{errno, text};
 use crate::support::{Account, Client, PASSWORD, Server};
@@ -10,7 +10,7 @@ use wire::limits::CONTENT_BYTES;
 use wire::{Command, ConversationId, Direction, Errno, Heartbeat, Push, Reply, Seq, Target, UnixMillis};
 use wire::{account, contact, group, message, node, session, timeline};
 
-/// Every type of request but LOGOUT, HEARTBEAT and those before login, to be sent by Ann, and what it is answered.
+/// Every type of request but LOGOUT, HEARTBEAT and those before login, as sent by Ann, and the `errno` of its reply.
 fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) -> Vec<(Command, Errno)> {
     let page = Page { after: 0, limit: 10 };
     let direction = Direction::After(Seq(0));
@@ -130,7 +130,7 @@ fn requests_written_at_once_get_one_reply_each() {
     let (ann, bob) = (stranger.register("ann"), stranger.register("bob"));
     let mut bob_client = Client::login_to(server.address, &bob);
 
-    // The login, everything after it and the logout in one piece.
+    // The login, everything after it and the logout in one write.
     let mut client = Client::connect(server.address);
     let mut bytes = Vec::new();
     let mut add = |client: &mut Client, command: &Command| {

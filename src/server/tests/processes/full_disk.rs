@@ -1,4 +1,4 @@
-//! A disk without room: refusals that say so, everything else goes on, and it heals by itself.
+//! A full disk: sends are refused, everything else works, and the server recovers by itself.
 
 use crate::support::busy::slack;
 use crate::support::client::text;
@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use wire::message;
 use wire::{Errno, Reply, Seq, Target, UserId};
 
-/// What a send may take to be refused.
+/// How soon a send is refused.
 fn refused_within() -> Duration {
     slack(Duration::from_secs(2))
 }
 
-/// A server whose data lies on a file system of 8 MiB that only it sees.
+/// A server with its data on a private file system of 8 MiB.
 fn server_on_a_small_disk() -> Server {
     let mount = "mkdir -p data && mount -t tmpfs -o size=8m tmpfs data && exec \"$0\" \"$@\"";
     let mut wrapper = vec!["unshare", "--mount"];
@@ -38,7 +38,7 @@ fn server_on_a_small_disk() -> Server {
     Server::start_wrapped(&wrapper, 0, &[])
 }
 
-/// Writes a file until there is no room left.
+/// Writes a file until the disk is full.
 fn fill_up(path: &Path) {
     let mut file = File::create(path).unwrap();
     for size in [64 << 10, 4 << 10, 1] {
@@ -52,7 +52,7 @@ fn fill_up(path: &Path) {
     }
 }
 
-/// Sends one message and notes what it was answered; whether it is stored.
+/// Sends one message and records its reply; returns whether it is stored.
 fn try_send(ann: &mut Sender, bob: &Account) -> bool {
     let number = ann.posts.len();
     let (target, cid, content) = (Target::User(bob.id), format!("ann-{number}"), format!("{number:02000}"));
@@ -82,7 +82,7 @@ fn a_full_disk_refuses_messages_keeps_connections_and_recovers() {
     }
     let ballast = server.path_inside("data/ballast");
     fill_up(&ballast);
-    // What the database has in reserve may take some more.
+    // Space that the database has already allocated may take some more.
     let mut refused = 0;
     for _ in 0..5_000 {
         refused = if try_send(&mut ann, &bob_account) { 0 } else { refused + 1 };
@@ -92,7 +92,7 @@ fn a_full_disk_refuses_messages_keeps_connections_and_recovers() {
     }
     assert_eq!(refused, 5, "the disk is full and messages are acknowledged");
 
-    // Everybody is still there, and what is there can be read.
+    // All connections are open, and stored messages can be read.
     assert!(ann.client.heartbeat(ann.account.id) < refused_within());
     assert!(bob.heartbeat(bob_account.id) < refused_within());
     let promised: Vec<_> = ann.posts.iter().filter_map(|post| post.place).collect();
@@ -102,7 +102,7 @@ fn a_full_disk_refuses_messages_keeps_connections_and_recovers() {
     assert!(bob.history(conversation, last.prev()).iter().any(|message| message.seq == last));
     let mut stranger = Client::connect(server.address);
     stranger.settle();
-    // Without a cid of the sender's, the server says its own. (As long as the others: for a short one there may be room.)
+    // Without a cid of the sender's the refusal carries the server's. (As long as the others: a short one might fit.)
     let nameless = "nameless".repeat(250);
     match ann.client.ask(&text(Target::User(bob_account.id), &nameless, None)) {
         Reply::Refused(refusal) => {
@@ -153,7 +153,7 @@ fn messages_of_legacy_clients_wait_for_room_on_a_full_disk() {
     for number in 0..50 {
         writer.chat(id, &format!("{number:0600}"));
     }
-    // Still no room, and still nobody has been told of anything.
+    // The disk is still full, and nothing has been delivered.
     assert!(matches!(tlv.ask(&text(target(), &"x".repeat(2_000), None)), Reply::Refused(_)));
     reader.shows_nothing();
     std::fs::remove_file(&ballast).unwrap();
@@ -165,7 +165,7 @@ fn messages_of_legacy_clients_wait_for_room_on_a_full_disk() {
     assert!(server.terminate().success(), "{}", server.stderr());
 }
 
-/// A `cid` that the server made is not shown in timelines.
+/// Audits with server-made `cid`s filled in: timelines do not show them.
 fn audit_without_server_cids(bob: &mut Client, ann: &Sender) {
     let (conversation, _) = ann.posts[0].place.unwrap();
     let mut timeline = bob.history(conversation, Seq(0));

@@ -1,4 +1,4 @@
-//! Bytes that no client would send: only who sent them is harmed.
+//! Bytes that no client would send affect only the connection they come on.
 
 use crate::support::client::{PASSWORD, errno};
 use crate::support::{Client, Event, PATIENCE, Server};
@@ -11,7 +11,7 @@ use wire::kind::request;
 use wire::limits::{FRAME_BYTES, FRAME_BYTES_BEFORE_LOGIN};
 use wire::{Errno, Push, Refusal, Target, split_frame};
 
-/// Two who chat all along; they must not notice anything.
+/// Two users who chat all along and must not notice anything.
 struct Bystanders {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<usize>>,
@@ -37,7 +37,7 @@ impl Bystanders {
         Bystanders { stop, thread: Some(thread) }
     }
 
-    /// Ends the chat, which must have gone well.
+    /// Ends the chat and asserts that nothing went wrong in it.
     fn finish(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let chats = self.thread.take().unwrap().join().expect("the bystanders noticed something");
@@ -51,16 +51,16 @@ fn frame(kind: u16, number: u32, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A header that announces `length` bytes, of which none follows.
+/// A header that announces `length` bytes, with none of them.
 fn header(kind: u16, number: u32, length: u32) -> Vec<u8> {
     let mut bytes = frame(kind, number, b"");
     bytes[8..].copy_from_slice(&length.to_be_bytes());
     bytes
 }
 
-/// What the server says to these bytes before it closes the connection.
+/// Everything the server sends after these bytes until it closes the connection.
 fn last_words(mut client: Client, bytes: &[u8]) -> Vec<Event> {
-    // It may close before it has taken all of them.
+    // The server may close before it has read them all.
     let _ = client.write(bytes);
     client.wait_closed(PATIENCE)
 }
@@ -87,7 +87,7 @@ fn bytes_that_are_no_frame_get_an_error_and_close_the_connection() {
     let mut client = stranger();
     client.settle();
     assert_eq!(error_push(&last_words(client, b"garbage")).errno, Errno::BadRequest);
-    // Other protocols are not even answered in this one.
+    // Other protocols get no answer in this one.
     for bytes in [
         "GET / HTTP/1.1\r\nHost: chat\r\n\r\n",
         "SSH-2.0-OpenSSH_9.2\r\n",
@@ -115,11 +115,11 @@ fn an_oversized_frame_is_refused_by_its_header() {
         let refused = matches!(&said[..], [Event::Reply(99, reply)] if errno(reply) == Errno::TooLarge);
         assert!(refused, "{bytes:?} was answered {said:?}");
     }
-    // Who wants no reply is told by a push.
+    // A request without a number is answered by an ERROR push.
     let said = last_words(member("three"), &header(request::SEND, 0, FRAME_BYTES as u32 + 1));
     assert_eq!(error_push(&said).errno, Errno::TooLarge);
 
-    // The longest that is allowed is not too long, before login and after.
+    // A frame of the maximum length is accepted, before login and after.
     let spaces = |length: usize| [b"{}".to_vec(), vec![b' '; length - 2]].concat();
     let mut client = Client::connect(server.address);
     let number = client.post_raw(request::NODES, &spaces(FRAME_BYTES_BEFORE_LOGIN));
@@ -176,7 +176,7 @@ fn an_invalid_request_is_refused_and_the_connection_stays_open() {
     bystanders.finish();
 }
 
-/// Whether these bytes end in a frame that is not whole yet.
+/// Whether the last frame in these bytes is incomplete.
 fn announces_more_than_came(mut bytes: &[u8]) -> bool {
     while let Ok(Some((_, length))) = split_frame(bytes, FRAME_BYTES_BEFORE_LOGIN) {
         bytes = &bytes[length..];
@@ -188,7 +188,7 @@ fn announces_more_than_came(mut bytes: &[u8]) -> bool {
 fn random_bytes_on_200_connections_affect_no_other_connection() {
     let server = Server::start(&[]);
     let bystanders = Bystanders::chat_on(server.address);
-    // xorshift64*, from a seed that is always the same: a failure comes again.
+    // xorshift64* from a fixed seed, so that a failure can be repeated.
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut random = || {
         state ^= state >> 12;
@@ -199,7 +199,7 @@ fn random_bytes_on_200_connections_affect_no_other_connection() {
     for round in 0..200 {
         let mut bytes: Vec<u8> = (0..random() % 3_000).map(|_| random() as u8).collect();
         match round % 4 {
-            // From the first byte; behind the magic; as the value of a frame; a frame with one byte changed.
+            // Random from the first byte, after the magic, or as a frame's value; or a valid frame with one bit flipped.
             0 => {}
             1 => bytes.splice(..0, MAGIC).for_each(drop),
             2 => bytes = frame((random() % 24) as u16, random() as u32, &bytes),
@@ -210,7 +210,7 @@ fn random_bytes_on_200_connections_affect_no_other_connection() {
                 bytes[at] ^= 1 << (random() % 8);
             }
         }
-        // A whole frame more: whoever is still understood is answered, all others are closed.
+        // One valid frame more: the server answers if it is still in step, and closes the connection otherwise.
         bytes.extend(frame(request::NODES, 7, b"{}"));
         let mut client = Client::connect(server.address);
         let _ = client.write(&bytes);

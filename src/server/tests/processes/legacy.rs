@@ -1,4 +1,4 @@
-//! The clients of the muduo cluster chat servers, unchanged: whole conversations, among themselves and with others.
+//! The unmodified clients of the muduo cluster chat servers, chatting with each other and with TLV clients.
 
 use crate::support::client::text;
 use crate::support::legacy_client::{Answers, LegacyClient, SENT_AT, Shown};
@@ -15,7 +15,7 @@ fn texts(shown: &[Shown]) -> Vec<&str> {
     shown.iter().map(|shown| &*shown.text).collect()
 }
 
-/// The next `count` texts that it shows.
+/// The next `count` texts that the client shows.
 fn next_texts(legacy: &mut LegacyClient, count: usize) -> Vec<String> {
     (0..count).map(|_| legacy.shown().text).collect()
 }
@@ -36,7 +36,7 @@ fn legacy_clients_register_befriend_and_chat() {
             (&*zhang, 0, 0, 0)
         );
 
-        // The other one is away: what is said waits.
+        // The other client is away, so the message waits.
         first.chat(li_id, "are you there?");
         first.add_friend(li_id);
         first.create_group("muduo", "one loop a thread");
@@ -57,14 +57,14 @@ fn legacy_clients_register_befriend_and_chat() {
     }
 }
 
-/// Logs `id` in as soon as the other one's requests, which have no answers, are done.
+/// Logs `id` in once the other client's requests, which have no answers, are done.
 fn wait_for_home(
     address: SocketAddr,
     other: i64,
     id: i64,
     legacy: &mut LegacyClient,
 ) -> crate::support::legacy_client::Home {
-    // Requests of one connection begin in order, and its last one makes a friend: seen from a third, in frames.
+    // Requests of one connection begin in order, and the last one makes a friend, which a TLV client can see.
     let mut witness = Client::connect(address);
     let account = Account { id: UserId(id as u32), name: String::new(), token: "".into() };
     let login = Client::by_password(&account, "witness");
@@ -102,13 +102,13 @@ fn both_dialects_share_groups() {
         let Shown { group, from, name, text, .. } = legacy.shown();
         assert_eq!((group, from, &*name, &*text), (Some(id), i64::from(account.id.0), "tlv", "welcome"));
     }
-    // And in direct chats, both ways.
+    // In direct chats, both ways.
     tlv.send(user(first_id), "only you");
     assert_eq!(first.shown().text, "only you");
     first.chat(i64::from(account.id.0), "only you, too");
     assert_eq!(&*tlv.message().content, "only you, too");
 
-    // Who comes back sees the group and who is in it, and what was said meanwhile, but nothing of their own.
+    // A login shows the group, its members and what was missed, but none of the user's own messages.
     second.group_chat(id, "bye");
     assert_eq!(&*tlv.message().content, "bye");
     drop(second);
@@ -134,7 +134,7 @@ fn another_account_can_log_in_on_the_connection_of_a_legacy_logout() {
     tlv.send(user(first), "one");
     assert_eq!(legacy.shown().text, "one");
     legacy.logout();
-    // Nobody is logged in: this is not sent, and what is sent to the first one waits.
+    // Without a login this is ignored, and messages to the first account wait.
     legacy.chat(second, "unheard");
     let home = legacy.login(second).unwrap();
     assert!(home.missed.is_empty(), "{home:?}");
@@ -208,7 +208,7 @@ fn a_legacy_login_to_a_group_of_500_fits_its_object_and_misses_nothing() {
     let home = legacy.login(id).unwrap();
     let [shown] = &home.groups[..] else { panic!("{home:?}") };
     assert!(shown.users.len() >= 5, "{home:?}");
-    // They take the room of what was missed, which follows.
+    // The members fill the object; missed messages that do not fit follow it.
     let followed: Vec<_> = (home.missed.len()..3).map(|_| legacy.shown()).collect();
     let missed: Vec<_> = home.missed.into_iter().chain(followed).collect();
     assert_eq!(texts(&missed), ["0", "1", "2"]);
@@ -243,7 +243,7 @@ fn a_thousand_missed_messages_reach_a_legacy_client_once_and_in_order() {
         assert_eq!(told, all, "of {name}");
     }
     drop(legacy);
-    // What was shown is missed no more. (The last ones' places may be on their way still.)
+    // Messages that were shown are not missed again.
     let again = LegacyClient::connect(server.address, Answers::Inline).login(id).unwrap();
     assert!(again.missed.is_empty(), "{again:?}");
 }
@@ -274,7 +274,7 @@ fn legacy_clients_get_any_text_whole_or_cut_at_a_character() {
         told.iter().zip(all).for_each(|(told, sent)| check(told, sent));
         assert_eq!(told[..6], all[..6], "what fits is whole");
     };
-    // While it is away, then while it is there.
+    // While the client is away, then while it is online.
     let mut conversation = ConversationId(0);
     for one in all {
         conversation = tlv.send(user(id), one).conversation;
@@ -287,7 +287,7 @@ fn legacy_clients_get_any_text_whole_or_cut_at_a_character() {
         tlv.send(user(id), one);
     }
     check(next_texts(&mut legacy, all.len()));
-    // In the timeline all is whole.
+    // The timeline has every text whole.
     let stored = tlv.history(conversation, Seq(0));
     assert!(stored.iter().map(|message| &*message.content).eq(all.iter().chain(&all).copied()));
 }

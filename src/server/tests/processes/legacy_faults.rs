@@ -1,4 +1,4 @@
-//! What made the C++ servers of the family fall, lose or stall.
+//! Input and load that made the muduo family's C++ servers crash, lose messages or stall.
 
 use crate::support::legacy_client::{Answers, LegacyClient};
 use crate::support::process::descriptors;
@@ -13,7 +13,7 @@ fn user(id: i64) -> Target {
     Target::User(UserId(id as u32))
 }
 
-/// Two who chat across the dialects: whatever went before has harmed nobody.
+/// Has two users chat across the dialects, to show that the server still works.
 fn chat_goes_on(address: SocketAddr, name: &str) {
     let (mut tlv, account) = Client::join(address, &format!("{name} tlv"));
     let (mut legacy, id) = LegacyClient::join(address, name);
@@ -35,7 +35,7 @@ fn legacy_objects_may_share_a_segment_or_span_several() {
     for text in ["one", "two", "three", "four"] {
         assert_eq!(reader.shown().text, text);
     }
-    // Byte by byte, and in two parts at any place that matters.
+    // Byte by byte, then split in two at each boundary that matters.
     for byte in format!("{one}\0").bytes() {
         writer.write(&[byte]);
     }
@@ -43,7 +43,7 @@ fn legacy_objects_may_share_a_segment_or_span_several() {
     for at in [1, 8, two.len() / 2, two.len() - 1, two.len()] {
         let object = format!("{two}\0");
         writer.write(&object.as_bytes()[..at]);
-        // What was sent is read before the rest comes, for the server answers somebody else after it.
+        // The first part is read before the second is sent: the server answers another client in between.
         assert!(LegacyClient::connect(server.address, Answers::Inline).login(0).is_err());
         writer.write(&object.as_bytes()[at..]);
         assert_eq!(reader.shown().text, "two");
@@ -54,7 +54,7 @@ fn legacy_objects_may_share_a_segment_or_span_several() {
 fn malformed_legacy_input_affects_no_other_connection() {
     let server = Server::start(&[]);
     let (mut reader, id) = LegacyClient::join(server.address, "reader");
-    // What is no JSON closes the connection, before login and after.
+    // Input that is not JSON closes the connection, before login and after.
     for (number, bytes) in [
         &b"hello\0"[..],
         b"{\"msgid\":1,\"id\"\0{\"msgid\":3}",
@@ -74,7 +74,7 @@ fn malformed_legacy_input_affects_no_other_connection() {
         member.write(bytes);
         member.wait_closed();
     }
-    // What is JSON and means nothing is ignored, and the connection lives on.
+    // JSON without a known meaning is ignored, and the connection stays open.
     let (mut member, _) = LegacyClient::join(server.address, "member");
     for bytes in [
         &b"{\"id\":1}\0"[..],
@@ -91,7 +91,7 @@ fn malformed_legacy_input_affects_no_other_connection() {
     }
     let without_password = member.ask(&serde_json::json!({"msgid": 1, "id": 1}));
     assert_eq!(without_password["errno"], 3);
-    // Before login nothing else is heard.
+    // Before login every other request is ignored.
     let mut stranger = LegacyClient::connect(server.address, Answers::InThread);
     stranger.chat(id, "from nobody");
     assert!(stranger.login(4242).is_err());
@@ -135,7 +135,7 @@ fn two_thousand_short_legacy_connections_leave_no_descriptor_open() {
                         3 => b"\0",
                         _ => b"{\"msgid\":3}\0",
                     };
-                    // It may be gone before the bytes are.
+                    // The server may have closed the connection already.
                     let _ = stream.write_all(bytes);
                 }
             })
@@ -177,7 +177,7 @@ fn a_stalled_legacy_reader_delays_nobody_and_misses_nothing() {
 #[test]
 fn no_legacy_session_survives_kill_9() {
     let mut server = Server::start_at_fixed_port(&["--set", "session.conflict=reject"]);
-    let (_standin, id) = LegacyClient::join(server.address, "ann");
+    let (_first, id) = LegacyClient::join(server.address, "ann");
     assert_eq!(LegacyClient::connect(server.address, Answers::Inline).login(id).unwrap_err().0, 2);
     server.kill9();
     server.restart();
@@ -190,7 +190,7 @@ fn a_legacy_client_over_its_rate_is_slowed_down_and_loses_nothing() {
     let server = Server::start(&["--set", "limits.messages_per_second=100"]);
     let (mut reader, id) = LegacyClient::join(server.address, "reader");
     let (mut writer, _) = LegacyClient::join(server.address, "writer");
-    // The burst of ten seconds, and three more.
+    // A burst worth ten seconds, and three more seconds' worth.
     let all: Vec<String> = (0..1_300).map(|number| number.to_string()).collect();
     let begun = Instant::now();
     let writing = thread::spawn({

@@ -1,4 +1,4 @@
-//! The built programs as processes, from the outside: what a user, an operator or an attacker would notice.
+//! The built programs as processes: what a user, an operator or an attacker would notice.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 

@@ -1,4 +1,4 @@
-//! `make cluster`: everything at once, and nothing of it left afterwards.
+//! `make cluster`: it starts everything, and leaves nothing running.
 
 use crate::support::process::signal;
 use crate::support::programs::chatserver;
@@ -40,7 +40,7 @@ impl MakeCluster {
         cluster
     }
 
-    /// Where it says that this is.
+    /// The address that is printed for this process.
     fn address(&self, part: &str) -> SocketAddr {
         let said = self.stdout.text();
         let line =
@@ -49,7 +49,7 @@ impl MakeCluster {
         SocketAddr::new(words[2].parse::<IpAddr>().unwrap(), words[3].parse().unwrap())
     }
 
-    /// Processes that name its folder, and this word, among their arguments.
+    /// Processes with its folder and this word among their arguments.
     fn processes(&self, word: &str) -> Vec<u32> {
         let folder = self.folder.path().to_str().unwrap();
         let pids =
@@ -62,7 +62,7 @@ impl MakeCluster {
         pids.filter(names).collect()
     }
 
-    /// Waits for its end; whether that was a success.
+    /// Waits for its end; returns whether it succeeded.
     fn wait(&mut self) -> bool {
         assert!(self.stdout.wait_for_end(3 * PATIENCE), "it does not end: {}", self.stderr.text());
         let success = self.child.wait().unwrap().success();

@@ -1,5 +1,4 @@
-//! Behind a real nginx with the configuration that is shipped: who a client is, what happens when a node dies, and
-//! how nodes are added.
+//! Behind a real nginx with the shipped configuration: client addresses, dead nodes, and new nodes.
 
 use crate::support::{Account, Client, Nginx, PASSWORD, PATIENCE, Server};
 use std::net::IpAddr;
@@ -9,7 +8,7 @@ use wire::account::Who;
 use wire::session;
 use wire::{Command, Credentials, Reply, Target};
 
-/// A server that believes a proxy on this machine.
+/// A server that trusts a proxy on this machine.
 fn node() -> Server {
     Server::start(&["--set", r#"chat.proxies=["127.0.0.1"]"#, "--set", "log.level=debug"])
 }
@@ -23,7 +22,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Waits until the log has it.
+/// Waits until the log contains this text.
 fn wait_for_log(server: &Server, text: &str) {
     let until = Instant::now() + PATIENCE;
     while !server.stderr().contains(text) {
@@ -40,7 +39,7 @@ fn logs_name_the_client_and_not_the_proxy() {
     ann.register("ann");
     drop(ann);
     wait_for_log(&node, &format!(" from {source}: "));
-    // Without nginx, from an address that is believed to be a proxy: as ever.
+    // A direct connection from the address of a trusted proxy is logged as itself.
     let (mut bob, source) = Client::connect_from(ip("127.0.0.1"), node.address);
     bob.register("bob");
     drop(bob);
@@ -70,7 +69,7 @@ fn password_guessing_is_throttled_by_the_client_address() {
         thread::sleep(Duration::from_millis(wait));
     }
     assert!(wait_of_refusal("127.0.0.5", PASSWORD).is_some(), "the right one is not heard there, either");
-    // Elsewhere it is: the account alone takes one try a second, from wherever.
+    // From another address it is accepted: the account alone takes one try a second from any address.
     while let Some(wait) = wait_of_refusal("127.0.0.6", PASSWORD) {
         assert!(wait <= 1_000, "{wait} ms: that is the other address's");
         thread::sleep(Duration::from_millis(wait));
@@ -81,7 +80,7 @@ fn password_guessing_is_throttled_by_the_client_address() {
 fn nginx_passes_over_a_dead_node() {
     let (mut first, second) = (node(), node());
     let nginx = Nginx::start(&[first.address, second.address]);
-    // Connections that stay, so that the least loaded node is not always the same.
+    // Connections stay open, so that the least loaded node is not always the same one.
     let mut clients: Vec<Client> = Vec::new();
     for number in 0..6 {
         let mut client = Client::connect(nginx.address);
@@ -107,7 +106,7 @@ fn adding_a_node_moves_no_client() {
     let (mut ann, account) = Client::join(nginx.address, "ann");
     let (mut direct, _) = Client::join(first.address, "bob");
     nginx.reload(&[first.address, second.address]);
-    // New connections come to the second node as soon as nginx has the new configuration.
+    // New connections reach the second node once nginx has the new configuration.
     let until = Instant::now() + PATIENCE;
     let mut others = Vec::new();
     while !nginx.log().contains(&format!("connected to {}", second.address)) {
@@ -116,7 +115,7 @@ fn adding_a_node_moves_no_client() {
         other.register(&format!("other {}", others.len()));
         others.push(other);
     }
-    // Logged in on the same connection as before, and served by the same node.
+    // Ann is still logged in on the same connection, served by the same node.
     ann.heartbeat(account.id);
     let group = ann.create_group("still here");
     ann.send(Target::Conversation(group), "hello");

@@ -1,4 +1,4 @@
-//! One account, one session: logins, kicks, tokens, and who may come after whom.
+//! One account, one session: logins, kicks, tokens and conflict policies.
 
 use crate::support::client::{PASSWORD, errno};
 use crate::support::{Account, Client, Event, PATIENCE, Server};
@@ -33,7 +33,7 @@ fn a_second_login_kicks_the_first_and_revokes_its_token() {
     let mut third = Client::connect(server.address);
     assert_eq!(third.refusal(&Client::by_token(&account)).errno, Errno::TokenInvalid);
 
-    // The newer token is good, and a login by it kicks its own older connection without losing it.
+    // The new token is valid; a login by it ends the older connection and keeps the token.
     let account = Account { token: reply.token, ..account };
     assert_eq!(third.login(&account).token, account.token);
     kicked(&second.wait_closed(PATIENCE));
@@ -43,7 +43,7 @@ fn a_second_login_kicks_the_first_and_revokes_its_token() {
 
 #[test]
 fn friends_do_not_see_a_short_disconnection() {
-    // Longer than a machine that does much else takes to log in again.
+    // Longer than a loaded machine takes to log in again.
     let server = Server::start(&["--set", "session.grace=6"]);
     let (mut ann, ann_account) = Client::join(server.address, "ann");
     let (bob, bob_account) = Client::join(server.address, "bob");
@@ -104,7 +104,7 @@ fn another_account_can_log_in_on_the_connection_of_a_logout() {
     assert!(matches!(client.ask_again(&send("from bob")), Reply::Message(message::Reply::Sent(_))));
     let message = cleo.message();
     assert_eq!((message.from, &*message.name, &*message.content), (bob.id, "bob", "from bob"));
-    // What was for the one before does not come.
+    // Messages for the previous account are not delivered.
     cleo.send(Target::User(ann.id), "for ann");
     cleo.send(Target::User(bob.id), "for bob");
     assert_eq!(&*client.message().content, "for bob");

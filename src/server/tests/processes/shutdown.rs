@@ -1,4 +1,4 @@
-//! Signals: an orderly stop under load, an impatient one, and what is there after either.
+//! Signals: an orderly stop under load, an immediate one, and the data after either.
 
 use crate::support::busy::slack;
 use crate::support::client::log_in_and_never_read;
@@ -13,7 +13,7 @@ use wire::{ConversationId, Push, Seq, Target};
 
 const SENDERS: usize = 3;
 
-/// Several who send to Bob, each with much unanswered, until the server is gone; `signal` is sent in the middle.
+/// Streams messages to Bob from several senders until the server ends; `signal` is sent in the middle.
 fn stream_through(server: &Server, bob: &Account, signal: Signal) -> Vec<Sender> {
     let mut senders: Vec<Sender> =
         (0..SENDERS).map(|number| Sender::join(server.address, &format!("sender {number}"))).collect();
@@ -23,7 +23,7 @@ fn stream_through(server: &Server, bob: &Account, signal: Signal) -> Vec<Sender>
             scope.spawn(|| {
                 let post = |number| (Target::User(bob.id), format!("message {number}"));
                 let _gone = sender.stream(200, usize::MAX, &promised, post);
-                // What was answered before the end is in the socket, though nothing can be written any more.
+                // Replies sent before the end are still in the socket, though nothing can be written any more.
                 sender.read_to_the_end();
             });
         }
@@ -33,7 +33,7 @@ fn stream_through(server: &Server, bob: &Account, signal: Signal) -> Vec<Sender>
     senders
 }
 
-/// Every promise is kept after the next start, and what has none can be retried.
+/// Asserts after a restart that every acknowledged message is there and that the others can be retried.
 fn audit_after_restart(server: &Server, bob: &Account, senders: &mut [Sender]) {
     let mut bob = Client::login_to(server.address, bob);
     for sender in senders {
@@ -63,7 +63,7 @@ fn a_stop_under_load_warns_everybody_and_loses_nothing_that_was_answered() {
     }
 }
 
-/// A server with a client that reads nothing of much that is for it; Ann, who has sent all that; and Bob.
+/// A server with a client that does not read what it is sent; Ann, who has sent all of that; and Bob.
 fn server_with_a_stalled_reader() -> (Server, Sender, Account, Client, TcpStream) {
     let server = Server::start(&[]);
     let (bob, _) = Client::join(server.address, "bob");
@@ -93,7 +93,7 @@ fn a_stalled_reader_does_not_prevent_a_stop() {
 fn a_second_signal_ends_the_server_at_once_and_loses_nothing() {
     let (mut server, ann, slow, mut bob, _stalled) = server_with_a_stalled_reader();
     server.signal(Signal::TERM);
-    // From this on the second one counts; the server would wait 3 s for the reader that stalls.
+    // From here on a second signal counts; without one the server would wait 3 s for the stalled reader.
     wait_for_going_away(&mut bob);
     server.signal(Signal::TERM);
     let status = server.wait(PATIENCE);

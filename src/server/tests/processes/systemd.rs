@@ -1,4 +1,4 @@
-//! What the server and systemd say to each other, with the test in the place of systemd.
+//! The notification and socket activation protocols, with the test in the place of systemd.
 
 use crate::support::{Client, Event, PATIENCE, Server};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use wire::Command;
 use wire::node;
 
-/// The socket that a unit of `Type=notify` is given.
+/// The notification socket that a unit of `Type=notify` gets.
 struct Manager {
     socket: UnixDatagram,
     path: PathBuf,
@@ -30,14 +30,14 @@ impl Manager {
         Manager { socket, path, _folder: folder }
     }
 
-    /// Starts a server that is watched like a unit with this `WatchdogSec=`.
+    /// Starts a server like a unit with this `WatchdogSec=`.
     fn start(&self, watchdog: Duration) -> Server {
         let socket = format!("NOTIFY_SOCKET={}", self.path.display());
         let watchdog = format!("WATCHDOG_USEC={}", watchdog.as_micros());
         Server::start_wrapped(&["env", &socket, &watchdog], 0, &["--threads", "3"])
     }
 
-    /// The next thing that it says, if it says something in this time.
+    /// The next notification; `None`: there was none in this time.
     fn next(&self, within: Duration) -> Option<String> {
         self.socket.set_read_timeout(Some(within)).unwrap();
         let mut buffer = [0; 1024];
@@ -48,7 +48,7 @@ impl Manager {
         }
     }
 
-    /// The next thing but food for the watchdog.
+    /// The next notification other than `WATCHDOG=1`.
     fn news(&self) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -103,11 +103,11 @@ fn an_idle_server_feeds_the_watchdog_and_a_frozen_one_does_not() {
     let before_the_first = Instant::now();
     let server = manager.start(watchdog);
     manager.news();
-    // Nobody is connected: every loop sleeps, and wakes for this alone.
+    // No client is connected: every loop sleeps and wakes for the watchdog alone.
     for _ in 0..FEEDS {
         assert_eq!(manager.next(PATIENCE).as_deref(), Some("WATCHDOG=1\n"));
     }
-    // They may have waited in the socket while this test did, but they did not come before they were sent.
+    // This test may read them late, but never before they were sent.
     let took = before_the_first.elapsed();
     assert!(took > (FEEDS - 1) * watchdog / 8, "it feeds more often than it must: {FEEDS} times in {took:?}");
     server.freeze();
@@ -116,7 +116,7 @@ fn an_idle_server_feeds_the_watchdog_and_a_frozen_one_does_not() {
     assert!(manager.next(PATIENCE).is_some());
 }
 
-/// A listening socket that is held for servers as systemd holds it for a unit.
+/// A listening socket that outlives servers, as systemd holds one for a unit.
 struct HeldSocket {
     listener: TcpListener,
 }
@@ -124,7 +124,7 @@ struct HeldSocket {
 impl HeldSocket {
     fn new() -> HeldSocket {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        // The programs that are started from here on inherit it.
+        // Programs started from here on inherit it.
         fcntl_setfd(&listener, FdFlags::empty()).unwrap();
         HeldSocket { listener }
     }
@@ -158,7 +158,7 @@ fn a_restart_under_socket_activation_refuses_no_connection() {
             scope.spawn(|| {
                 while !over.load(Ordering::SeqCst) {
                     let mut client = Client::try_connect(address).expect("no connection is ever refused");
-                    // The one that drains may close it; then the next connection is served.
+                    // A draining server may close it; the next connection is served.
                     if is_served(&mut client) {
                         served.fetch_add(1, Ordering::SeqCst);
                     }
@@ -176,7 +176,7 @@ fn a_restart_under_socket_activation_refuses_no_connection() {
     assert!(served.load(Ordering::SeqCst) > 60);
 }
 
-/// Whether somebody answers on this connection.
+/// Whether a server answers on this connection.
 fn is_served(client: &mut Client) -> bool {
     let Ok(request) = client.post(&Command::Node(node::Request::Nodes)) else { return false };
     loop {

@@ -1,4 +1,4 @@
-//! Two people at terminals: from the first menu to the last line, across a crash of the server, and beside an attacker.
+//! Two users at terminals: menus, chats, crashes of the server and of the client, and hostile text.
 
 use crate::support::terminal::Terminal;
 use crate::support::{Client, PASSWORD, PATIENCE, Server};
@@ -6,7 +6,7 @@ use wire::account::Who;
 use wire::{Command, Credentials, Push, Target, UserId};
 use wire::{group, message, session, timeline};
 
-/// What somebody types who sits down for the first time.
+/// Registers at the menu, as a new user would.
 pub fn register(terminal: &mut Terminal, name: &str, id: u32) {
     terminal.expect("choice: ");
     terminal.type_line("2");
@@ -26,13 +26,13 @@ fn two_who_know_each_other(server: &Server) -> (Terminal, Terminal) {
     (zhang, li)
 }
 
-/// The row above the prompt.
+/// The status row, above the prompt.
 pub fn status(rows: &[String]) -> &str {
     let row = rows.iter().rev().find(|row| row.starts_with("──"));
     row.map_or("", |row| row)
 }
 
-/// How often a text stands on the screen.
+/// How often a text was written to the screen.
 pub fn count(terminal: &Terminal, text: &str) -> usize {
     terminal.text().matches(text).count()
 }
@@ -46,14 +46,14 @@ fn two_new_users_register_and_chat() {
     li.type_line("chat:zhang san:well");
     zhang.expect("li si (2): well");
 
-    // What is no command is not sent to anybody.
+    // A misspelt command is not sent as a message.
     zhang.type_line("caht:2:a slip of the fingers");
     zhang.expect("unknown command `caht`; did you mean `chat`?");
     zhang.type_line("gruopchat:2:another slip");
     zhang.expect("did you mean `groupchat`?");
     zhang.type_line("/mgs li si a slip with a slash");
     zhang.expect("did you mean `/msg`?");
-    // Plain text goes to the conversation that is open.
+    // Plain text goes to the open conversation.
     zhang.type_line("that was all");
     li.expect("zhang san (1): that was all");
     assert_eq!(count(&li, "slip"), 0);
@@ -157,7 +157,7 @@ fn text_from_others_cannot_control_the_terminal() {
     li.type_line("history:3");
     li.expect("history of ");
     li.expect("END OF MESSAGE");
-    // In the terminal of somebody who only has it in the history, too.
+    // Also in the terminal of a user who sees it in the history only.
     zhang.type_line("chat:3:hello");
     mallory.push(PATIENCE, |push| {
         matches!(push, Push::Message(message::Push::New(m)) if &*m.name == "zhang san").then_some(())
@@ -217,11 +217,11 @@ fn a_sent_message_shows_its_delivery_state() {
     };
     zhang.expect_to_see("that it was delivered", marked("✓✓"));
     li.expect_to_see("what is unread", |rows| status(rows).contains("1 unread: zhang san 1"));
-    // It counts as read when somebody opens the conversation in which it stands.
+    // It counts as read when its conversation is opened.
     li.type_line("/msg zhang san");
     zhang.expect_to_see("that it was read", marked(" R"));
     li.expect_to_see("nothing unread", |rows| !status(rows).contains("unread"));
-    // A message to nobody fails, with the reason, and is not forgotten.
+    // A message to an unknown user fails with the reason, and is kept.
     zhang.type_line("chat:99:anybody?");
     zhang.expect("not sent to user 99: there is no such user");
     zhang.expect_to_see("the failure", |rows| {
@@ -253,7 +253,7 @@ fn messages_taken_by_another_device_are_unread_until_their_conversation_is_opene
     li.type_line("/msg ann");
     li.expect("ann (2): for the script, too");
     li.expect_to_see("nothing unread", |rows| !status(rows).contains("unread"));
-    // What was read is not unread again when it is taken up.
+    // Read messages are not unread again after a restart.
     li.type_line("quit");
     assert_eq!(li.wait(), 0);
     let mut again = li.reopen();
@@ -344,7 +344,7 @@ fn after_kill_9_of_the_client_every_message_is_shown_once_and_sent_once() {
     let places: Vec<_> = (1..=MESSAGES).filter_map(|number| second_life.find(&text(number))).collect();
     assert!(places.is_sorted(), "in order");
 
-    // Written while there is no server, by a client that dies before there is one.
+    // Written without a server, by a client that is killed before there is one.
     server.kill9();
     again.expect("connection lost");
     again.type_line("chat:sender:written and killed");
@@ -372,7 +372,7 @@ fn after_kill_9_of_the_client_every_message_is_shown_once_and_sent_once() {
     third.type_line("/msg sender and this is the last");
     assert_eq!(from_li(), "and this is the last", "and nothing a second time");
 
-    // Everything can be read without a server.
+    // Stored messages can be read without a server.
     server.kill9();
     third.expect("connection lost");
     third.kill9();
@@ -405,7 +405,7 @@ fn a_kicked_client_names_the_other_device_and_does_not_reconnect() {
     li.expect("you were logged out at ");
     li.expect(" by a login from li's phone");
     li.expect("1. login");
-    // Nobody goes on by a token that was revoked, and the phone stays.
+    // The revoked token is not used again, and the phone stays logged in.
     assert_eq!(count(&li, "go on as"), 0);
     phone.settle();
     assert!(phone.take_pushes().is_empty());
@@ -460,7 +460,7 @@ fn a_dumb_terminal_shows_delivery_states_in_ascii() {
     }));
     peer.post(&read).unwrap();
     dumb.expect(" R read by");
-    // A line that is half typed is shown again below what came.
+    // A half-typed line is shown again below an incoming message.
     dumb.type_keys("half a l");
     dumb.expect("half a l");
     peer.send(Target::Name("dumb".into()), "an interruption");

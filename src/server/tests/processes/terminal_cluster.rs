@@ -1,4 +1,4 @@
-//! Terminals at nodes that go: the client finds another one by itself, and nothing is lost or doubled.
+//! Terminals on nodes that die or drain: the client moves to another node, and no message is lost or doubled.
 
 use crate::support::nodes::Nodes;
 use crate::support::terminal::Terminal;
@@ -9,7 +9,7 @@ use wire::{Target, UserId};
 
 const LI: Target = Target::User(UserId(1));
 
-/// A terminal at the first node, a person at the second.
+/// Li at a terminal on the first node, Ann on the second.
 fn li_and_ann(cluster: &Nodes) -> (Terminal, Client) {
     let mut li = Terminal::open(cluster.nodes[0].address);
     register(&mut li, "li si", 1);
@@ -21,7 +21,7 @@ fn li_and_ann(cluster: &Nodes) -> (Terminal, Client) {
     (li, ann)
 }
 
-/// Each of these once, on the screen and at the other end.
+/// Asserts that each of these texts was shown once.
 fn assert_once(li: &Terminal, texts: &[&str]) {
     for text in texts {
         assert_eq!(count(li, &format!(": {text}")), 1, "{text:?} in {:?}", li.text());
@@ -32,7 +32,7 @@ fn assert_once(li: &Terminal, texts: &[&str]) {
 fn a_terminal_resumes_on_another_node_when_its_node_is_killed() {
     let mut cluster = Nodes::start(2, &[]);
     let (mut li, mut ann) = li_and_ann(&cluster);
-    // A lid that is closed: the node dies, and messages come, while the client does nothing.
+    // Like a suspended laptop: the node dies and messages are sent while the client is frozen.
     li.freeze();
     cluster.nodes[0].kill9();
     for text in ["one", "two", "three"] {
@@ -47,7 +47,7 @@ fn a_terminal_resumes_on_another_node_when_its_node_is_killed() {
     li.expect("3 new while away");
     li.type_line("at the other node");
     assert_eq!(&*ann.message().content, "at the other node");
-    // With no node left it counts down, and keeps what is written.
+    // With no node left it counts down to the next try, and keeps what is typed.
     let Server { address, .. } = cluster.nodes[1];
     cluster.nodes[1].kill9();
     li.expect("connection lost");
@@ -82,7 +82,7 @@ fn a_terminal_resumes_on_another_node_when_its_node_drains() {
     li.expect("ann (2): after");
     li.type_line("still here");
     assert_eq!(&*ann.message().content, "still here");
-    // It is shown when it is sent, and that may be seen after it has come.
+    // It is shown once it is sent, which may be after Ann has received it.
     li.expect(": still here");
     assert_once(&li, &["before", "here I am", "after", "still here"]);
 }

@@ -1,4 +1,4 @@
-//! Signals to a terminal client: the terminal is left as it was found, and whoever waits learns what ended it.
+//! Signals to a terminal client: it restores the terminal, and its exit status names the signal.
 
 use crate::support::terminal::Terminal;
 use crate::support::{Client, Server};
@@ -6,7 +6,7 @@ use crate::terminal::register;
 use rustix::process::Signal;
 use wire::UserId;
 
-/// Signals that end a program, and what waiting for one says after them.
+/// Signals that end a program, and their names in its exit status.
 const ENDINGS: [(Signal, &str); 4] = [
     (Signal::TERM, "Terminated"),
     (Signal::HUP, "Hangup"),
@@ -14,7 +14,7 @@ const ENDINGS: [(Signal, &str); 4] = [
     (Signal::QUIT, "Quit"),
 ];
 
-/// Sends it, and checks the end.
+/// Sends a signal, and checks the exit status and the terminal.
 #[track_caller]
 fn end(mut terminal: Terminal, (which, name): (Signal, &str)) -> Terminal {
     terminal.signal(which);
@@ -62,7 +62,7 @@ fn ctrl_c_as_a_key_clears_the_line_and_ctrl_d_quits() {
     register(&mut terminal, "li si", 1);
     terminal.type_keys("\u{3}");
     terminal.expect("quit or Ctrl-D leaves");
-    // Only an editor that is at work again takes the next key for itself.
+    // The editor reads the next key only when it is active again.
     terminal.expect("> ");
     terminal.type_keys("\u{4}");
     assert_eq!(terminal.wait(), 0);

@@ -1,4 +1,4 @@
-//! The units that are shipped, as systemd reads them.
+//! The shipped units, as systemd reads them.
 
 use crate::support::programs;
 use std::fs;
@@ -30,7 +30,7 @@ fn systemd_verifies_the_units() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = Vec::new();
     for name in ["chatserver.service", "chatserver@.service", "chatserver.socket"] {
-        // It looks whether the program is there.
+        // systemd checks that the program exists.
         let text = fs::read_to_string(shipped().join(name)).unwrap();
         let program = programs::chatserver().to_str().unwrap();
         fs::write(folder.path().join(name), text.replace("/usr/local/bin/chatserver", program)).unwrap();
@@ -51,7 +51,7 @@ fn the_units_are_tightly_sandboxed() {
     }
 }
 
-/// systemd has no way for one unit to include another.
+/// One unit cannot include another.
 #[test]
 fn the_template_unit_differs_from_the_service_in_names_only() {
     let [service, template] = SERVICES.map(|name| fs::read_to_string(shipped().join(name)).unwrap());

@@ -1,4 +1,4 @@
-//! What bounds the delay of a message to another node, each path by itself: the steps are all taken at once, and only
+//! The bounds on the delay of a message to another node, each path by itself: every step is taken at once, and only
 //! one thing is broken.
 
 use crate::move_all;

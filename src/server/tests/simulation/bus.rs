@@ -14,7 +14,7 @@ pub struct Bus {
     locks: BTreeMap<UserId, (usize, Ticket, u64)>,
     leases: BTreeMap<Arc<str>, u64>,
     reports: BTreeMap<Arc<str>, (Report, u64)>,
-    /// One in so many publications is lost; 0: none.
+    /// One in this many publications is lost; 0: none.
     pub loses: usize,
 }
 
@@ -32,7 +32,7 @@ struct End {
 }
 
 impl Bus {
-    /// A node begins its next run; the one before, if any, is gone without a word.
+    /// A node begins its next run; the run before has ended without notice.
     pub fn begin(&mut self, node: usize, run: &Arc<str>) {
         if self.ends.len() <= node {
             self.ends.resize_with(node + 1, End::default);
@@ -44,13 +44,13 @@ impl Bus {
         self.ends[node] = End { run: Arc::clone(run), is_away, is_mute, away_since, listens, flying };
     }
 
-    /// How long a node has had no bus.
+    /// How long a node has been without the bus.
     pub fn away_for(&self, node: usize, now: u64) -> u64 {
         let end = &self.ends[node];
         if end.is_away { now - end.away_since } else { 0 }
     }
 
-    /// A node's connection is lost, or comes back.
+    /// A node loses its connection, or gets it back.
     pub fn set_away(&mut self, node: usize, is_away: bool, now: u64) {
         let end = &mut self.ends[node];
         if end.is_away == is_away {
@@ -58,7 +58,7 @@ impl Bus {
         }
         end.is_away = is_away;
         end.away_since = now;
-        // Whoever waits for an answer gets to know that there is none.
+        // Pending requests get no answer, and are told so.
         let waiting = std::mem::take(&mut end.flying).into_iter().filter_map(|input| match input {
             BusInput::Locked { ticket, user, .. } => Some(BusInput::Locked { ticket, user, held: false }),
             BusInput::Subscribed(ticket) => Some(BusInput::Subscribed(ticket)),
@@ -68,19 +68,19 @@ impl Bus {
         end.flying.push(if is_away { BusInput::Down } else { BusInput::Up });
     }
 
-    /// A node's commands do not come through, or do again; what it listens to does.
+    /// A node's commands are lost, or are not any more; its subscription works all the while.
     pub fn set_mute(&mut self, node: usize, is_mute: bool) {
         self.ends[node].is_mute = is_mute;
     }
 
-    /// All that it holds is forgotten.
+    /// The bus forgets all it holds.
     pub fn flush(&mut self) {
         self.locks.clear();
         self.leases.clear();
         self.reports.clear();
     }
 
-    /// A node's inbox was full: what was on its way is lost, and it knows.
+    /// A node's inbox overflows: what was on its way is lost, and the node is told.
     pub fn overflow(&mut self, node: usize) {
         let flying = &mut self.ends[node].flying;
         flying.retain(|input| !matches!(input, BusInput::News { .. }));
@@ -107,7 +107,7 @@ impl Bus {
             }
             BusOrder::Publish { .. } if end.is_away || end.is_mute => end.flying.push(BusInput::Unheard),
             _ if end.is_away => {}
-            // That it hears needs no command.
+            // Hearing needs no command.
             BusOrder::Lease if end.is_mute => end.flying.push(BusInput::Heard { at: now }),
             _ if end.is_mute => {}
             BusOrder::Publish { channel, news } => self.publish(node, &channel, &news, dice),

@@ -1,4 +1,4 @@
-//! A device: the real client core, and everything it has shown its user, also across its own restarts.
+//! A device: the real client core, and everything it has shown its user, across its own restarts.
 
 use crate::dice::Dice;
 use chatclient_core::{ConnectionAction, Event, LogoutReason, Options, SendFailure, Session, Snapshot};
@@ -12,12 +12,12 @@ pub struct Device {
     saved: Snapshot,
     /// What was shown, by conversation and place.
     pub shown: BTreeMap<ConversationId, BTreeMap<Seq, String>>,
-    /// Own messages: what was written, and where it was said to be stored.
+    /// Own messages: their texts, and where the server stored them.
     pub written: BTreeMap<u64, Written>,
-    /// The link it holds, by index.
+    /// The index of its link.
     pub link: Option<usize>,
     pub wants_link: bool,
-    /// Ended by another device of the same user.
+    /// Whether another device of the same user has ended its session.
     pub kicked: bool,
     /// The first message that came, and the latest.
     pub first: BTreeMap<ConversationId, Seq>,
@@ -58,7 +58,7 @@ impl Device {
         }
     }
 
-    /// Does what the core asks for; gives what is to be written to its link. Says whether the link is to be closed.
+    /// Carries out the core's actions; returns the bytes for its link, and whether to close it.
     pub fn pump(&mut self, now: u64, out: &mut Vec<u8>) -> bool {
         let mut close = false;
         while let Some(action) = self.session.poll_connection() {
@@ -73,7 +73,7 @@ impl Device {
         while let Some(event) = self.session.poll_event() {
             self.see(event);
         }
-        // As the core asks: what was shown is remembered before anything is told to the server.
+        // The core's contract: what was shown is remembered before the server is told.
         self.saved = self.session.snapshot(now);
         self.session.poll_transmit(out);
         close
@@ -111,7 +111,7 @@ impl Device {
         assert!(before.is_none(), "{conversation:?} {seq} was shown twice to {:?}", self.user);
     }
 
-    /// The program is killed and started again: only what was saved is left.
+    /// Kills and restarts the program: only saved state is left.
     pub fn restart(&mut self, now: u64, dice: &mut Dice) {
         self.session = Session::restore(Options::new(dice.roll()), now, self.saved.clone());
         self.link = None;

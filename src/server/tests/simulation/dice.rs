@@ -1,4 +1,4 @@
-//! The only source of chance: everything a run does follows from its seed.
+//! The only source of randomness: everything a run does follows from its seed.
 
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 #[derive(Clone)]

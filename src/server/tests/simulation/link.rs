@@ -1,4 +1,4 @@
-//! A connection between a device and the server, in the place of sockets and a sub-reactor: bytes on their way, the
+//! A connection between a device and a node, in the place of sockets and a sub-reactor: bytes in flight, the
 //! frame decoder, and a check that what the server sends on one connection keeps the protocol's order.
 
 use logic::ConnId;
@@ -11,16 +11,16 @@ use wire::{message, session};
 
 pub struct Link {
     pub conn: ConnId,
-    /// The node that it leads to.
+    /// The node at its other end.
     pub node: usize,
     pub device: usize,
     /// On their way to the server.
     pub up: VecDeque<u8>,
     /// On their way to the device.
     pub down: VecDeque<u8>,
-    /// With the server, not yet decoded.
+    /// Received by the server, not yet decoded.
     partial: Vec<u8>,
-    /// LOGIN or LOGOUT is unanswered: nothing further is decoded.
+    /// LOGIN or LOGOUT is unanswered, so nothing further is decoded.
     pub held: bool,
     pub user: Option<UserId>,
     /// The number of that user's session.
@@ -29,7 +29,7 @@ pub struct Link {
     pub notify: bool,
     /// The server closes it once `down` is empty.
     pub closing: bool,
-    /// Nothing gets through any more, though neither end may know.
+    /// Nothing gets through any more, whether the ends know or not.
     pub cut: bool,
     /// The server knows that it is gone.
     pub dead_here: bool,
@@ -48,7 +48,7 @@ struct Order {
     logged_in: bool,
 }
 
-/// What was ever pushed to a user, on whatever connection.
+/// What was ever pushed to a user, on any connection.
 pub type Ever = BTreeMap<(UserId, ConversationId), BTreeSet<Seq>>;
 
 /// A message that was left out on a connection; it must be that user's own.
@@ -96,7 +96,7 @@ impl Link {
             else {
                 break;
             };
-            // A heartbeat is the sub-reactor's affair; a run is too short for one to matter.
+            // Heartbeats are the sub-reactor's; runs are too short for them.
             if frame.kind != request::HEARTBEAT {
                 let command = Command::decode(frame.kind, frame.value).expect("the client asks rightly");
                 self.held = matches!(

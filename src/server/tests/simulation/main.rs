@@ -9,7 +9,7 @@
 //! 5. a session writes nothing once a newer one was claimed, and gets nothing once its node can know.
 //!
 //! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make test-long`
-//! makes thousands.
+//! makes many thousands.
 
 mod bounds;
 mod bus;
@@ -27,8 +27,8 @@ use effort::effort;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
-const RUNS: u64 = 600;
-const RUNS_LONG: u64 = 20_000;
+const RUNS: u64 = 1_000;
+const RUNS_LONG: u64 = 150_000;
 
 #[test]
 fn the_promises_hold_under_random_faults() {
@@ -47,11 +47,11 @@ fn the_promises_hold_under_random_faults() {
     assert!(crashes > 0 || number("SIM_RUNS").is_some(), "crashes are part of this");
 }
 
-/// One run; gives how often the server crashed in it.
+/// Makes one run; returns how often a node crashed in it.
 fn run(seed: u64) -> u32 {
     let mut dice = Dice(seed ^ 0xC4A7);
     let users = 2 + dice.below(3);
-    // In some runs a user has two devices, and they kick each other.
+    // In some runs a user has two devices, which end each other's sessions.
     let devices = users + usize::from(dice.once_in(3));
     let faults = Faults {
         crash: dice.below(4),
@@ -72,7 +72,7 @@ fn run(seed: u64) -> u32 {
     world.crashes
 }
 
-/// How often what goes wrong, from 0 (never) up.
+/// How often each fault happens, from 0 (never) up.
 struct Faults {
     crash: usize,
     drop: usize,
@@ -190,7 +190,7 @@ fn restart(w: &mut World, device: usize) {
     w.pump(device);
 }
 
-/// All that is on its way arrives, and every node does what it has to do, but for the reads of one.
+/// Delivers all that is in flight, and has every node do its work, except the reads of one.
 fn move_all(w: &mut World, without_reads: Option<usize>) {
     for at in w.live_links() {
         w.up(at, usize::MAX);
@@ -206,7 +206,7 @@ fn move_all(w: &mut World, without_reads: Option<usize>) {
     }
 }
 
-/// Everything heals, and time goes on until nothing is left to do.
+/// Ends all faults, and advances time until nothing is left to do.
 fn settle(w: &mut World) {
     w.set_full(false, false);
     w.bus.loses = 0;

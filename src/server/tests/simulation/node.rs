@@ -1,4 +1,4 @@
-//! One node's threads but for those it shares: logic, and what is on its way to it and from it.
+//! One node: logic, and the queues to and from it.
 
 use crate::dice::Dice;
 use logic::contract::{Epoch, node};
@@ -10,23 +10,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use wire::UserId;
 
-/// Short, so that many runs see it end.
+/// Short, so that it ends in many runs.
 pub const GRACE: u64 = 3_000;
 
 pub struct Node {
     pub logic: Logic,
     pub fx: Effects,
-    /// Its name in this run, if there are others.
+    /// The name of this run, in a cluster.
     pub run: Option<Arc<str>>,
     pub writes: VecDeque<(Ticket, Write)>,
-    /// Questions, and when they were asked.
+    /// Reads, and when they were issued.
     pub reads: VecDeque<(Ticket, Read, u64)>,
     pub passwords: VecDeque<(Ticket, PasswordJob)>,
     pub outcomes: VecDeque<Outcome>,
     pub inputs: VecDeque<Input>,
     /// Sessions that it has claimed.
     pub claims: BTreeMap<UserId, Epoch>,
-    /// It knows all claims that were made before.
+    /// It has read all claims that were made before this time.
     pub knows: u64,
 }
 
@@ -58,7 +58,7 @@ impl Node {
         }
     }
 
-    /// Some of what has come, outcomes first, then what is due; all that is wanted is left in `fx`.
+    /// Handles some of its input, outcomes first, then what is due; the effects are left in `fx`.
     pub fn turn(&mut self, now: Now, most: usize, mut heard: impl FnMut() -> Option<BusInput>) {
         for _ in 0..most {
             let Some(outcome) = self.outcomes.pop_front() else { break };
@@ -106,7 +106,7 @@ impl Node {
         self.outcomes.push_back(Outcome::Password(ticket, result));
     }
 
-    /// A question that waits; in any order.
+    /// Any one of the waiting reads.
     pub fn take_read(&mut self, dice: &mut Dice) -> Option<(Ticket, Read, u64)> {
         if self.reads.is_empty() {
             return None;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UserId};
 
-/// What storage has in the end.
+/// The timelines in storage after a run.
 #[derive(Default)]
 struct Timelines {
     messages: BTreeMap<ConversationId, Vec<Arc<Message>>>,
@@ -29,7 +29,7 @@ pub fn check(w: &mut World) {
     }
 }
 
-/// Every timeline, whole, as storage has it.
+/// Reads every timeline from storage.
 fn timelines(w: &mut World) -> Timelines {
     let mut all = Timelines::default();
     for user in w.users.clone() {
@@ -71,7 +71,7 @@ fn timelines(w: &mut World) -> Timelines {
     all
 }
 
-/// Every text is stored once, where it was sent to, and where its sender was told; each sender's in order.
+/// Every text is stored once, in its conversation and at the place its sender was told; each sender's in order.
 fn stored_once(w: &World, timelines: &Timelines) {
     let mut places: BTreeMap<&str, (ConversationId, Seq)> = BTreeMap::new();
     for message in timelines.messages.values().flatten() {
@@ -85,7 +85,7 @@ fn stored_once(w: &World, timelines: &Timelines) {
             if let Some(sent) = written.sent {
                 assert_eq!(place, Some(sent), "{} is where its sender was told", written.text);
             } else {
-                // A device that was kicked for good may keep unsent messages; nobody was promised anything.
+                // A device that was kicked for good may keep unsent messages, which no reply has acknowledged.
                 assert!(
                     device.kicked || device.session.account().is_none(),
                     "{} was never sent",
@@ -105,7 +105,7 @@ fn stored_once(w: &World, timelines: &Timelines) {
     }
 }
 
-/// Every member's device shows the timeline: all of it, once, in order, as it was written.
+/// Every member's device has shown the whole timeline, once, in order, as it was written.
 fn shown_to_all(w: &World, timelines: &Timelines) {
     for (index, device) in w.devices.iter().enumerate() {
         let alone = w.devices.iter().enumerate().all(|(other, d)| other == index || d.user != device.user);

@@ -1,5 +1,5 @@
-//! Whole servers on one thread: logic, the real SQLite store on a database in memory, which several nodes may share, links and
-//! devices, a bus, and a clock that moves when the dice say so. Every step that a real server takes on some thread is a
+//! Whole nodes on one thread: logic, the real SQLite store on a database in memory, which several nodes may share, links,
+//! devices, a bus, and a clock that moves when the dice say so. Every step that a real node takes on some thread is a
 //! step here, taken in any order; faults fall between any two of them.
 
 use crate::bus::Bus;
@@ -215,8 +215,8 @@ impl World {
         }
     }
 
-    /// Nobody pushes to a session that was superseded, once its node has asked the database; and a node without a bus
-    /// does not go on without asking.
+    /// Asserts that no node pushes to a superseded session once it has asked the database, and that a node without the bus
+    /// does not go on pushing without asking.
     fn check_that_it_may_be_pushed_to(&self, at: usize) {
         let link = &self.links[at];
         let Some((newest, since)) = link.user.and_then(|user| self.newest.get(&user)) else { return };
@@ -229,7 +229,7 @@ impl World {
         assert!(!is_cut_off || self.ms <= since + STALE_MS, "{:?} is pushed to much too late", link.user);
     }
 
-    /// Links stay on the list when they are dead; a slot is used once.
+    /// Dead links stay on the list; a slot is used once.
     fn link(&mut self, conn: ConnId) -> &mut Link {
         &mut self.links[conn.slot()]
     }
@@ -249,15 +249,15 @@ impl World {
         self.nodes[node].inputs.extend(requests.into_iter().map(input));
     }
 
-    /// The store thread of a node takes some writes, and the power may fail while it syncs them.
+    /// The store thread of a node takes some writes, and the sync fails.
     pub fn store_step_in_a_power_cut(&mut self, node: usize) {
         self.disk.set_sync_fails(true);
         self.store_step(node, false);
         self.disk.set_sync_fails(false);
     }
 
-    /// The store thread of a node takes some writes. `crash`: and the node dies after the commit, before anybody hears of
-    /// it.
+    /// The store thread of a node takes some writes. `crash`: the node dies after the commit, before its outcomes are
+    /// handled.
     pub fn store_step(&mut self, node: usize, crash: bool) {
         let waiting = &mut self.nodes[node].writes;
         let count = (1 + self.dice.below(8)).min(waiting.len());
@@ -278,7 +278,7 @@ impl World {
         self.after(node, result.map(|_| ()), crash);
     }
 
-    /// What an older session writes is never done.
+    /// Asserts that an older session has written nothing.
     fn check_session(&mut self, node: usize, written: &Written, session: Option<(UserId, Epoch)>) {
         let Some((user, epoch)) = session else { return };
         let newest = self.newest.entry(user).or_insert((Epoch::NONE, 0));
@@ -302,7 +302,7 @@ impl World {
     }
 
     fn after(&mut self, node: usize, result: Result<(), StoreError>, crash: bool) {
-        // What is fatal ends the process, and it is started again.
+        // A fatal error ends the process, which is restarted.
         if result.is_err_and(|error| error.is_fatal()) || crash {
             self.crash(node);
         }
@@ -318,7 +318,7 @@ impl World {
         self.nodes[node].check_password();
     }
 
-    /// kill -9 of a node and a new start: only the database is left, which a node alone takes along.
+    /// Kills and restarts a node: only the database is left. A single node's database is restarted with it.
     pub fn crash(&mut self, node: usize) {
         self.crashes += 1;
         self.boots += 1;
@@ -332,9 +332,9 @@ impl World {
         }
     }
 
-    /// The database ends without warning, and is started again.
+    /// Kills and restarts the database.
     pub fn restart_database(&mut self) {
-        // A server that finds its disk full at the start does not start.
+        // With a full disk a server would not start.
         self.refuses.store(false, Ordering::Relaxed);
         self.boots += 1;
         let conn = self.store.take().expect("a store").into_connection();
@@ -349,7 +349,7 @@ impl World {
         (0..self.links.len()).filter(|&at| !(self.links[at].dead_here && self.links[at].dead_there)).collect()
     }
 
-    /// Some bytes reach the server.
+    /// Delivers some bytes to the server.
     pub fn up(&mut self, at: usize, count: usize) {
         if self.links[at].dead_here {
             return;
@@ -361,7 +361,7 @@ impl World {
         }
     }
 
-    /// Some bytes reach the device.
+    /// Delivers some bytes to the device.
     pub fn down(&mut self, at: usize, count: usize) {
         let link = &mut self.links[at];
         if link.cut {
@@ -411,7 +411,7 @@ impl World {
         }
     }
 
-    /// The network drops a link: what is on its way is lost, each end notices when it notices.
+    /// Cuts a link: bytes in flight are lost, and each end notices now or later.
     pub fn drop_link(&mut self, at: usize) {
         self.links[at].cut = true;
         self.links[at].up.clear();
@@ -424,13 +424,13 @@ impl World {
         }
     }
 
-    /// A device that wants a link gets one, to any node.
+    /// Connects a device that wants a link to any node.
     pub fn connect(&mut self, device: usize) {
         let node = self.dice.below(self.nodes.len());
         self.connect_to(device, node);
     }
 
-    /// The same, to this node.
+    /// Connects a device that wants a link to this node.
     pub fn connect_to(&mut self, device: usize, node: usize) {
         if !std::mem::take(&mut self.devices[device].wants_link) {
             return;
@@ -446,14 +446,14 @@ impl World {
         self.pump(device);
     }
 
-    /// Carries out what a device's core wants.
+    /// Carries out the actions of a device's core.
     pub fn pump(&mut self, device: usize) {
         let mut out = Vec::new();
         let ms = self.ms;
         let close = self.devices[device].pump(ms, &mut out);
         let Some(at) = self.devices[device].link else { return };
         if close {
-            // It closes its end; what it wrote before still arrives.
+            // The device closes its end; bytes written before still arrive.
             self.links[at].dead_there = true;
             self.devices[device].link = None;
         } else if !self.links[at].cut {
@@ -485,7 +485,7 @@ impl World {
         self.pump(device);
     }
 
-    /// Whether nothing is on its way anywhere but what nodes ask again and again.
+    /// Whether nothing is in flight but periodic reads.
     pub fn is_quiet(&self) -> bool {
         self.nodes.iter().all(Node::is_quiet)
             && self.links.iter().all(|link| {
@@ -493,7 +493,7 @@ impl World {
             })
     }
 
-    /// What is still going on, for a run that does not come to rest.
+    /// What is still in flight, for a run that does not come to rest.
     pub fn describe(&self) -> String {
         let devices = self.devices.iter().map(|d| {
             let (online, unsent, settled) =

@@ -1,8 +1,8 @@
-//! How much a run of the tests tries: `make test` what shows most faults in minutes, `make test-long` what shows rare ones.
+//! How much a test tries: `make test` finds most faults in minutes, `make test-long` looks for rare ones.
 
 use std::env;
 
-/// `ordinary`; or `long`, where the environment says `CHATSERVER_TEST=long` as `make test-long` does.
+/// `ordinary`, or `long` if `CHATSERVER_TEST=long` is set, as `make test-long` sets it.
 pub fn effort<T>(ordinary: T, long: T) -> T {
     match env::var("CHATSERVER_TEST").as_deref() {
         Err(_) => ordinary,

@@ -1,4 +1,4 @@
-//! Private MariaDB servers: each in a folder of its own, on a free port, never the system's. A watchdog ends a server
+//! Private MariaDB servers, each in a folder of its own and on a free port. A watchdog process kills a server
 //! and removes its folder when the test process is gone, however that ended.
 
 use super::ports::free_port;
@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Who may everything on these servers; the password needs quoting in a URL and in SQL.
+/// The superuser of these servers. The password needs quoting in a URL and in SQL.
 pub const USER: &str = "chat";
 pub const PASSWORD: &str = "p@ss:w/ö'rd";
 
-/// How long a server may take to start or to stop: long, on a machine that does much else.
+/// How long a server may take to start or to stop on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs a server, says its pid, and ends it when its own input ends. Its folder is the first word.
+/// Runs a server, prints its pid, and kills it when standard input ends. The first argument is its folder.
 const WATCHDOG: &str = r#"
     trap "" INT TERM HUP
     folder=$1; shift
@@ -44,7 +44,7 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// The server that all tests of this process share, which must leave it as it is: each has a database of its own.
+    /// The server that all tests of this process share. Each test has a database of its own and leaves the server as it is.
     pub fn shared() -> &'static MariaDb {
         static SHARED: OnceLock<MariaDb> = OnceLock::new();
         SHARED.get_or_init(|| MariaDb::start(&[]))
@@ -56,7 +56,7 @@ impl MariaDb {
         MariaDb::start_in(std::env::temp_dir().join(name), options)
     }
 
-    /// Starts a server in a folder that is not there yet, and will not be there afterwards.
+    /// Starts a server in a new folder, which is removed afterwards.
     pub fn start_in(folder: PathBuf, options: &[&str]) -> MariaDb {
         fs::create_dir(&folder).unwrap();
         let data = folder.join("data");
@@ -64,7 +64,7 @@ impl MariaDb {
             .arg("--no-defaults")
             .args(run_as())
             .arg(format!("--datadir={}", data.display()))
-            // A server that starts removes the temporary tables of another one in the same folder.
+            // A starting server removes temporary tables of others in the same folder.
             .arg(format!("--tmpdir={}", folder.display()))
             .args(["--skip-test-db", "--innodb-log-file-size=16M"])
             .output();
@@ -92,23 +92,23 @@ impl MariaDb {
         self.url_at(self.port, database)
     }
 
-    /// The same, through another port.
+    /// The URL of a database, through another port.
     pub fn url_at(&self, port: u16, database: &str) -> String {
         let password: String = PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect();
         format!("mysql://{USER}:{password}@127.0.0.1:{port}/{database}")
     }
 
-    /// A name that no other database has.
+    /// A fresh database name.
     pub fn new_name(&self) -> String {
         format!("test_{}", number())
     }
 
-    /// Asks the server something.
+    /// Executes a query.
     pub fn ask(&self, sql: &str) -> Vec<mysql::Row> {
         self.connect().unwrap().query(sql).unwrap()
     }
 
-    /// A connection that may do everything.
+    /// A connection as the superuser.
     pub fn connect(&self) -> mysql::Result<Conn> {
         let options = OptsBuilder::new()
             .ip_or_hostname(Some("127.0.0.1"))
@@ -119,12 +119,12 @@ impl MariaDb {
         Conn::new(options)
     }
 
-    /// Ends it as a power cut would; its data stays.
+    /// Kills it; its data stays.
     pub fn kill9(&mut self) {
         self.end("keep\n");
     }
 
-    /// Starts it again on the same data and port.
+    /// Restarts it on the same data and port.
     pub fn restart(&mut self) {
         (self.watchdog, self.pid) = launch(&self.folder, self.port, &self.options);
         self.wait_until_ready();
@@ -132,7 +132,7 @@ impl MariaDb {
 
     fn end(&mut self, word: &str) {
         use std::io::Write;
-        // A watchdog that was ended already needs no word.
+        // The watchdog may have ended already.
         if let Some(mut input) = self.watchdog.stdin.take() {
             let _ = input.write_all(word.as_bytes());
         }

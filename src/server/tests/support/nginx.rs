@@ -1,5 +1,5 @@
-//! A private nginx that balances the chat port with the configuration that is shipped, `conf/nginx/chatserver.conf`: only
-//! addresses are put into it.
+//! A private nginx that balances the chat port with the shipped configuration, `conf/nginx/chatserver.conf`; only
+//! the addresses are replaced.
 
 use super::ports::free_port;
 use super::supervised::{PATIENCE, Supervised, is_running};
@@ -16,12 +16,12 @@ const SHIPPED: &str = include_str!("../../../../conf/nginx/chatserver.conf");
 
 const MISSING: &str = "nginx or its stream module is missing: run scripts/test-needs.sh (make test does)";
 
-/// Where distributions put modules.
+/// Where distributions install modules.
 const MODULES: [&str; 3] = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules"];
 
 /// A running nginx.
 pub struct Nginx {
-    /// Its master process, which ends before its files go.
+    /// The master process, which ends before its folder is removed.
     pub process: Supervised,
     pub address: SocketAddr,
     folder: PathBuf,
@@ -29,14 +29,14 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it before these nodes.
+    /// Starts nginx in front of these nodes.
     pub fn start(nodes: &[SocketAddr]) -> Nginx {
         let temporary = tempfile::tempdir().unwrap();
         let nginx = Nginx::start_in(temporary.path().to_owned(), nodes);
         Nginx { _temporary: Some(temporary), ..nginx }
     }
 
-    /// The same, with all its files in this folder.
+    /// Starts nginx in front of these nodes, with all its files in this folder.
     pub fn start_in(folder: PathBuf, nodes: &[SocketAddr]) -> Nginx {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         write_configuration(&folder, address, nodes);
@@ -45,7 +45,7 @@ impl Nginx {
         Nginx { folder, _temporary: None, address, process }
     }
 
-    /// Gives it other nodes, as an operator does: a changed file and `nginx -s reload`.
+    /// Changes its nodes as an operator does, by the configuration and `nginx -s reload`.
     pub fn reload(&self, nodes: &[SocketAddr]) {
         write_configuration(&self.folder, self.address, nodes);
         let told = Command::new(find("nginx", MISSING))
@@ -55,7 +55,7 @@ impl Nginx {
         assert!(told.unwrap().success(), "nginx -s reload: {}", self.log());
     }
 
-    /// Ends it as a power cut would, with its workers, which would serve on without their master.
+    /// Kills it with its workers, which would serve on without the master.
     pub fn kill9(&mut self) {
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.process.pid)).unwrap();
         let workers = children.split_whitespace().map(|pid| pid.parse().unwrap());
@@ -71,14 +71,14 @@ impl Nginx {
         }
     }
 
-    /// Starts it again at the same address; it must have ended.
+    /// Restarts it at the same address; it must have ended.
     pub fn restart(&mut self) {
         self.process =
             Supervised::start(&find("nginx", MISSING), &arguments(&self.folder), &self.folder.join("log"));
         self.process.wait_for(self.address);
     }
 
-    /// What it has logged.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -86,7 +86,7 @@ impl Nginx {
 
 fn kill(pid: u32) {
     use rustix::process::{Pid, Signal, kill_process};
-    // One that has just ended is as good.
+    // It may have ended already.
     let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL);
 }
 
@@ -97,7 +97,7 @@ fn arguments(folder: &Path) -> Vec<String> {
 
 fn write_configuration(folder: &Path, address: SocketAddr, nodes: &[SocketAddr]) {
     let mut modules = MODULES.iter().map(|modules| Path::new(modules).join("ngx_stream_module.so"));
-    // Where there is none, it may be compiled in; else nginx says that it does not know `stream`.
+    // If there is none, it may be compiled in; else nginx reports `stream` as unknown.
     let module = modules.find(|module| module.exists());
     let load = module.map_or(String::new(), |module| format!("load_module {};\n", module.display()));
     let user = if is_root() { "user root;\n" } else { "" };
@@ -112,14 +112,14 @@ fn write_configuration(folder: &Path, address: SocketAddr, nodes: &[SocketAddr])
     fs::write(folder.join("nginx.conf"), main).unwrap();
 }
 
-/// The configuration as it is shipped, with these addresses in the place of the example's.
+/// The shipped configuration with these addresses instead of the example's.
 fn addressed(address: SocketAddr, nodes: &[SocketAddr]) -> String {
     let mut nodes = Some(nodes);
     let mut text = String::new();
     for line in SHIPPED.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
-            // The first of them says how all are written.
+            // The first example is the template for every node.
             ["server", example, ..] if example != "{" => {
                 for node in nodes.take().into_iter().flatten() {
                     text += &line.replace(example, &node.to_string());

@@ -1,4 +1,4 @@
-//! Parts of a cluster: programs that listen, each in a folder of its own or a common one, on a free port.
+//! Services of a cluster: programs that listen on free ports.
 
 use super::ports::free_port;
 use super::supervised::Supervised;
@@ -30,14 +30,14 @@ impl Service {
         Service { name, address, process }
     }
 
-    /// A Redis that keeps nothing.
+    /// Starts a Redis without persistence.
     pub fn redis(folder: &Path) -> Service {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         Service { name: "redis", address, process: redis(folder, address) }
     }
 }
 
-/// Starts a Redis that keeps nothing, and waits until it listens at this address.
+/// Starts a Redis without persistence, and waits until it listens at this address.
 pub fn redis(folder: &Path, address: SocketAddr) -> Supervised {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     let dir = folder.to_str().expect("a folder whose name is text");
@@ -48,7 +48,7 @@ pub fn redis(folder: &Path, address: SocketAddr) -> Supervised {
     process
 }
 
-/// A program that was built beside this example.
+/// The path of a program that was built beside this example.
 pub fn built(name: &str) -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let folder = here.parent().and_then(Path::parent).expect("examples lie in a folder of their own");

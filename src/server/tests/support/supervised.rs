@@ -1,4 +1,4 @@
-//! Programs that end with this process, however that ends: beside each a shell waits for the end of its own input.
+//! Programs that end with this process, however that ends: a shell beside each waits for the end of standard input.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a program may take to start, on a machine that does much else.
+/// How long a program may take to start on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs the words, says the pid, and ends the program in order when its own input ends.
+/// Runs the arguments as a program, prints its pid, and sends it SIGTERM when standard input ends.
 const SHELL: &str = r#"
     "$@" </dev/null >&2 &
     echo $!
@@ -31,7 +31,7 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// Starts a program, which writes into this file.
+    /// Starts a program with its output in this file.
     pub fn start(program: &Path, arguments: &[String], log: &Path) -> Supervised {
         let name = program.display().to_string();
         let file = File::options().create(true).append(true).open(log).unwrap();
@@ -39,7 +39,7 @@ impl Supervised {
             .args(["-c", SHELL, "sh"])
             .arg(program)
             .args(arguments)
-            // What a terminal sends is for this process; the program gets its word from the shell.
+            // Signals of the terminal are for this process; the program is ended by the shell.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -61,17 +61,17 @@ impl Supervised {
         }
     }
 
-    /// What the program has written.
+    /// The program's output so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Tells the program to end.
+    /// Tells the shell to end the program.
     pub fn tell_to_end(&mut self) {
         drop(self.shell.stdin.take());
     }
 
-    /// Ends the program; with it, the shell beside it.
+    /// Ends the program and the shell.
     pub fn end(&mut self) {
         self.tell_to_end();
         let _ = self.shell.wait();
@@ -87,6 +87,6 @@ impl Drop for Supervised {
 /// Whether the process has not ended yet.
 pub fn is_running(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name of the program, in parentheses, may hold anything; the state stands behind it (proc(5)).
+    // The program's name, in parentheses, may hold anything; the state follows it (proc(5)).
     stat.rsplit(") ").next().is_some_and(|fields| !fields.is_empty() && !fields.starts_with('Z'))
 }

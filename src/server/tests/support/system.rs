@@ -1,10 +1,10 @@
-//! What this system has, and who runs the tests on it.
+//! The system's programs, and the user who runs the tests.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-/// Where a program lies. Servers lie in folders that a user's PATH need not have.
+/// The path of a program. Servers are installed in folders that need not be in a user's PATH.
 pub fn find(program: &str, missing: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
@@ -12,7 +12,7 @@ pub fn find(program: &str, missing: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{program} is missing: {missing}"))
 }
 
-/// Whether root does: a server that is started by root wants to be told as whom to run.
+/// Whether root runs the tests: servers that root starts must be told which user to run as.
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }

@@ -1,18 +1,18 @@
-//! A machine that does much else: how it shows, and what it adds to a bound.
+//! How loaded the machine is, and what that adds to a time bound.
 
 use std::fs;
 use std::thread;
 use std::time::Duration;
 
-/// What a bound is raised by: this long on an idle machine, and as many times that as there are tasks for each core.
+/// What to add to a time bound: `idle` on an idle machine, multiplied by the number of runnable tasks a core.
 ///
-/// A test asserts the protocol's own bound plus this. The former is the same everywhere; only what the machine adds
-/// grows with its load.
+/// A test asserts a bound of the protocol plus this slack. The bound is the same everywhere; only the slack
+/// grows with the load.
 pub fn slack(idle: Duration) -> Duration {
     idle.mul_f64(tasks_per_core().max(1.0))
 }
 
-/// Tasks that want to run, now or over the last minute, for each core (proc_loadavg(5)); this test is one of them.
+/// Runnable tasks a core, now or over the last minute, whichever is more (proc_loadavg(5)).
 fn tasks_per_core() -> f64 {
     let loadavg = fs::read_to_string("/proc/loadavg").unwrap();
     let words: Vec<&str> = loadavg.split_whitespace().collect();

@@ -1,5 +1,5 @@
-//! A client that speaks the protocol and nothing more: no reconnecting and no acknowledgements by itself. It answers PROBE,
-//! so that a test may wait for long. What it asks on the way to what a test is about ([`super::setup`]) it asks again.
+//! A bare protocol client: it neither reconnects nor acknowledges by itself. It answers PROBE, so that a test may
+//! wait for long. Set-up steps, which retry, are in [`super::setup`].
 
 use super::PATIENCE;
 use socket2::{Domain, Socket, Type};
@@ -23,7 +23,7 @@ use wire::{message, session, timeline};
 
 pub const PASSWORD: &str = "correct horse";
 
-/// An account and how to log in to it.
+/// An account and its token.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub id: UserId,
@@ -31,7 +31,7 @@ pub struct Account {
     pub token: Box<str>,
 }
 
-/// What the server sends.
+/// What a server sends.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The reply to the request of this number.
@@ -41,18 +41,18 @@ pub enum Event {
     Push(Push),
 }
 
-/// The connection is gone: the server closed or reset it.
+/// The server closed or reset the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
-/// One connection. A thread of its own reads it, so that the server is never kept waiting.
+/// One connection. A thread of its own reads it, so that it never exerts backpressure.
 pub struct Client {
     stream: TcpStream,
-    /// What is written to: also by the thread that reads, when it answers PROBE.
+    /// The sending half; the reading thread uses it, too, to answer PROBE.
     writer: Arc<Mutex<TcpStream>>,
     events: Receiver<Event>,
     requests: u32,
-    /// Came while something else was waited for.
+    /// Events that came while another one was waited for.
     pushes: VecDeque<Push>,
     replies: HashMap<u32, Reply>,
     reader: Option<JoinHandle<()>>,
@@ -61,17 +61,17 @@ pub struct Client {
 impl Client {
     // ---- connecting --------------------------------------------------------------------------------------------
 
-    /// Connects; nobody is logged in.
+    /// Connects, without a login.
     pub fn connect(address: SocketAddr) -> Client {
         Client::try_connect(address).expect("the server accepts connections")
     }
 
-    /// Connects, if the kernel can.
+    /// Connects, unless the kernel refuses.
     pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
         Client::over(TcpStream::connect_timeout(&address, PATIENCE)?)
     }
 
-    /// Connects from another address of this machine, like 127.0.0.5, and names the port there, too.
+    /// Connects from another local address, such as 127.0.0.5; returns the whole source address, too.
     pub fn connect_from(source: IpAddr, address: SocketAddr) -> (Client, SocketAddr) {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
@@ -120,14 +120,14 @@ impl Client {
         })
     }
 
-    /// Sends a request and gives its number.
+    /// Sends a request; returns its number.
     pub fn post(&mut self, command: &Command) -> Result<u32, Closed> {
         let (request, mut bytes) = (self.next_request(), Vec::new());
         command.encode(request, &mut bytes);
         self.write(&bytes).map(|()| request)
     }
 
-    /// Sends a frame of any kind and gives its number.
+    /// Sends a frame of any kind; returns its number.
     pub fn post_raw(&mut self, kind: u16, value: &[u8]) -> u32 {
         let (request, mut bytes) = (self.next_request(), Vec::new());
         put_frame(&mut bytes, kind, request, |out| out.extend_from_slice(value));
@@ -135,13 +135,13 @@ impl Client {
         request
     }
 
-    /// A number for a request that no other has.
+    /// A fresh request number.
     pub fn next_request(&mut self) -> u32 {
         self.requests += 1;
         self.requests
     }
 
-    /// Says that all up to `seq` has arrived.
+    /// Acknowledges everything up to `seq`.
     pub fn ack(&mut self, conversation: ConversationId, seq: Seq) -> Result<(), Closed> {
         let mut bytes = Vec::new();
         Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq }))
@@ -151,13 +151,13 @@ impl Client {
 
     // ---- waiting -----------------------------------------------------------------------------------------------
 
-    /// The next thing from the server that was not waited for before. `Ok(None)`: nothing came in this time.
+    /// The next event that no one has waited for. `Ok(None)`: there was none in this time.
     pub fn event(&mut self, within: Duration) -> Result<Option<Event>, Closed> {
         match self.events.recv_timeout(within) {
             Ok(event) => Ok(Some(event)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
-                // The connection's end, unless what came could not be read.
+                // The connection has ended, unless the reading thread failed to parse its input.
                 if let Some(Err(panic)) = self.reader.take().map(JoinHandle::join) {
                     resume_unwind(panic);
                 }
@@ -190,13 +190,13 @@ impl Client {
         self.reply(request)
     }
 
-    /// The same, of a server that may be killed meanwhile.
+    /// Sends a request to a server that may be killed meanwhile, and waits for its reply.
     pub fn try_ask(&mut self, command: &Command) -> Result<Reply, Closed> {
         let request = self.post(command)?;
         self.try_reply(request)
     }
 
-    /// The reply to a request that was posted to such a server.
+    /// The reply to a request that was posted to a server that may be killed meanwhile.
     #[track_caller]
     pub fn try_reply(&mut self, request: u32) -> Result<Reply, Closed> {
         if let Some(reply) = self.replies.remove(&request) {
@@ -222,7 +222,7 @@ impl Client {
         }
     }
 
-    /// The next push for which `wanted` has an answer; others before it are kept for later.
+    /// The next push that `wanted` accepts; others before it are kept.
     #[track_caller]
     pub fn push<T>(&mut self, within: Duration, wanted: impl Fn(&Push) -> Option<T>) -> T {
         match self.try_push(within, wanted) {
@@ -231,7 +231,7 @@ impl Client {
         }
     }
 
-    /// The same; `None`: it has not come in this time.
+    /// The next push that `wanted` accepts; `None`: it has not come in this time.
     #[track_caller]
     pub fn try_push<T>(&mut self, within: Duration, wanted: impl Fn(&Push) -> Option<T>) -> Option<T> {
         let kept = self.pushes.iter().enumerate().find_map(|(at, push)| Some((at, wanted(push)?)));
@@ -265,13 +265,13 @@ impl Client {
         })
     }
 
-    /// Everything that was pushed and not waited for, after the server has answered all that was asked before.
+    /// All pushes that were not waited for, up to the reply to one more request.
     pub fn take_pushes(&mut self) -> Vec<Push> {
         self.settle();
         self.pushes.drain(..).collect()
     }
 
-    /// Waits until the server has closed the connection; what it said before.
+    /// Waits until the server has closed the connection; returns the events before that.
     #[track_caller]
     pub fn wait_closed(&mut self, within: Duration) -> Vec<Event> {
         let deadline = Instant::now() + within;
@@ -285,7 +285,7 @@ impl Client {
         }
     }
 
-    /// Whether a heartbeat is answered; how long that took.
+    /// Sends a heartbeat; returns how long its answer took.
     #[track_caller]
     pub fn heartbeat(&mut self, user: UserId) -> Duration {
         let beat = Heartbeat { sequence: self.requests, time: UnixMillis(0), user };
@@ -308,12 +308,12 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // Ends the reading thread; a connection that is gone already needs no end.
+        // Ends the reading thread; the connection may be gone already.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
-/// Logs in with small buffers and reads nothing, not even the reply.
+/// Logs in with a small receive buffer and reads nothing, not even the reply.
 pub fn log_in_and_never_read(address: SocketAddr, account: &Account) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(16 << 10).unwrap();
@@ -335,7 +335,7 @@ pub fn text(target: Target, content: &str, cid: Option<&str>) -> Command {
     }))
 }
 
-/// The error number of a reply.
+/// The `errno` of a reply.
 pub fn errno(reply: &Reply) -> Errno {
     match reply {
         Reply::Refused(refusal) => refusal.errno,
@@ -359,7 +359,7 @@ fn read_events(mut stream: TcpStream, answers: &Mutex<TcpStream>, into: &Sender<
             let event = event(frame.kind, frame.request, frame.value);
             match &event {
                 Event::Push(Push::Session(session::Push::Probe)) => {
-                    // A connection that is gone ends this thread at the next read.
+                    // If the connection is gone, the next read ends this thread.
                     let _ = answers.lock().unwrap().write_all(&heartbeat_without_reply(user));
                     continue;
                 }

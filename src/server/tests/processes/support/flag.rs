@@ -1,8 +1,8 @@
-//! What threads of a test are told when it is over.
+//! A flag that ends the threads of a test.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that is raised in the end, whatever happens.
+/// Raises a flag when it is dropped, also by a panic.
 pub struct RaiseOnDrop<'a>(pub &'a AtomicBool);
 
 impl Drop for RaiseOnDrop<'_> {

@@ -1,4 +1,4 @@
-//! The books of what was sent and what was promised, and their audit against a timeline.
+//! A record of what was sent and what was acknowledged, and its audit against a timeline.
 
 use super::client::{Client, Closed, Event, text};
 use super::setup::{UNAVAILABLE_FOR, until_available};
@@ -11,12 +11,12 @@ use std::time::Duration;
 use wire::{Command, ConversationId, Message, Push, Reply, Seq, Target, UserId};
 use wire::{message, session};
 
-/// Pushed messages after which a sender acknowledges.
+/// A sender acknowledges every message whose `seq` is a multiple of this.
 const ACK_EVERY: u64 = 64;
-/// Of so many messages that were promised, one is retried all the same.
+/// One of this many acknowledged messages is sent again, which must be answered `duplicate`.
 const RETRY_EVERY: usize = 16;
 
-/// How many messages there are of a kind, such as those that were promised by all senders together.
+/// A count that threads raise and wait for, such as messages acknowledged to all senders.
 #[derive(Debug, Default)]
 pub struct Counter {
     count: Mutex<usize>,
@@ -24,24 +24,24 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// There is one more.
+    /// Raises the count.
     pub fn add_one(&self) {
         *self.count.lock().unwrap() += 1;
         self.grown.notify_one();
     }
 
-    /// How many there are.
+    /// The count so far.
     pub fn count(&self) -> usize {
         *self.count.lock().unwrap()
     }
 
-    /// Waits until there are `count`.
+    /// Waits until the count has reached `count`.
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
         self.wait_within(count, 3 * PATIENCE);
     }
 
-    /// The same, for no longer than this.
+    /// Waits until the count has reached `count`, for `patience` at most.
     #[track_caller]
     pub fn wait_within(&self, count: usize, patience: Duration) {
         let lock = self.count.lock().unwrap();
@@ -50,25 +50,25 @@ impl Counter {
     }
 }
 
-/// One message and what became of it.
+/// One message and its acknowledgement.
 #[derive(Clone, Debug)]
 pub struct Post {
     pub cid: String,
     pub target: Target,
     pub content: String,
-    /// Where the server said it is.
+    /// Where the server stored it, once acknowledged.
     pub place: Option<(ConversationId, Seq)>,
-    /// Whether that promise was given to the first try.
+    /// Whether the first try was acknowledged, or none was yet.
     pub first_try: bool,
 }
 
 impl Post {
-    /// The same again, under the same `cid`.
+    /// The SEND again, with the same `cid`.
     fn again(&self) -> Command {
         text(self.target.clone(), &self.content, Some(&self.cid))
     }
 
-    /// Enters the answer to [`Post::again`]: what had a promise keeps its place.
+    /// Records the reply to [`Post::again`]: an acknowledged message keeps its place.
     fn answered_again(&mut self, reply: Reply) {
         match reply {
             Reply::Message(message::Reply::Sent(sent)) if self.place.is_none() => {
@@ -84,25 +84,25 @@ impl Post {
     }
 }
 
-/// Somebody who sends many messages and keeps the books.
+/// A client that sends many messages and records them.
 pub struct Sender {
     pub account: Account,
     pub posts: Vec<Post>,
     pub client: Client,
     waiting: HashMap<u32, usize>,
-    /// Whether the server has said that it goes away.
+    /// Whether GOING_AWAY has come on this connection.
     pub was_warned: bool,
 }
 
 impl Sender {
-    /// A new account.
+    /// Registers an account and logs in.
     pub fn join(address: SocketAddr, name: &str) -> Sender {
         let (client, account) = Client::join(address, name);
         Sender { account, posts: Vec::new(), client, waiting: HashMap::new(), was_warned: false }
     }
 
-    /// Sends message after message, `window` of them unanswered at most, until the connection is gone or `limit` are
-    /// answered. Each promise raises `promised`.
+    /// Sends messages, at most `window` of them unanswered, until the connection is lost or `limit` are
+    /// answered. Each acknowledgement raises `promised`.
     pub fn stream(
         &mut self,
         window: usize,
@@ -126,7 +126,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends this many messages, and those that were refused again until they are stored.
+    /// Sends `count` messages, retrying those that are refused until all are stored.
     #[track_caller]
     pub fn store(&mut self, window: usize, count: usize, next: impl FnMut(usize) -> (Target, String)) {
         self.stream(window, count, &Counter::default(), next).expect("the server stays");
@@ -135,14 +135,14 @@ impl Sender {
         }
     }
 
-    /// Waits as a refusal asks a client to, where one of the messages from `begin` on was refused.
+    /// Waits before going on, if one of the messages from `begin` on was refused.
     pub fn heed_refusals(&self, begin: usize) {
         if self.posts[begin..].iter().any(|post| post.place.is_none()) {
             thread::sleep(UNAVAILABLE_FOR);
         }
     }
 
-    /// Takes in one event; how many messages it answered.
+    /// Handles one event; returns how many messages it answered.
     fn take_event(&mut self, promised: &Counter) -> Result<usize, Closed> {
         match self.client.event(PATIENCE)? {
             Some(Event::Reply(request, reply)) => {
@@ -173,14 +173,14 @@ impl Sender {
         }
     }
 
-    /// Reads on until the connection is gone.
+    /// Handles events until the connection is lost.
     pub fn read_to_the_end(&mut self) {
         let promised = Counter::default();
         while self.take_event(&promised).is_ok() {}
     }
 
-    /// Logs in again, perhaps at another node, and sends everything that has no promise once more, under the `cid`s of
-    /// the first try, until each has one, or until this connection is gone as well. Whether the session went on.
+    /// Logs in again, perhaps at another node, and sends every unacknowledged message again with its `cid`, until all
+    /// are acknowledged or this connection is lost as well. Returns whether the session was resumed.
     pub fn resume(&mut self, address: SocketAddr) -> Result<bool, Closed> {
         self.go_on_with(Client::try_connect(address).map_err(|_| Closed)?);
         let session = match until_available(&mut self.client, &Client::by_token(&self.account))? {
@@ -193,7 +193,7 @@ impl Sender {
         Ok(session.resumed)
     }
 
-    /// The same at a server that stays; some of what has a promise is sent again, too, and must be told from new messages.
+    /// Does the same at a server that stays up. Some acknowledged messages are sent again, too, and must be duplicates.
     pub fn retry_all(&mut self, address: SocketAddr) {
         self.go_on_with(Client::login_to(address, &self.account));
         for (number, post) in self.posts.iter_mut().enumerate() {
@@ -204,7 +204,7 @@ impl Sender {
         }
     }
 
-    /// What waited for an answer on the connection before will not get it.
+    /// Replaces the connection; requests on the old one stay unanswered.
     fn go_on_with(&mut self, client: Client) {
         self.client = client;
         self.waiting.clear();
@@ -212,9 +212,9 @@ impl Sender {
     }
 }
 
-/// Holds a timeline, or the rest of one that begins after `after`, against what its senders know. Every promise must be
-/// kept: each message is there once, at its place, whole, and one sender's are in the order in which they were sent;
-/// nothing else is there and no number is left out.
+/// Checks a timeline, or its part after `after`, against its senders' records. Every acknowledgement must
+/// hold: each message is there once, whole, at its place, and each sender's first tries are in order. Nothing
+/// else is there, and no `seq` is left out.
 pub fn audit(conversation: ConversationId, after: Seq, timeline: &[Arc<Message>], senders: &[&Sender]) {
     for (message, seq) in timeline.iter().zip(after.0 + 1..) {
         assert_eq!((message.conversation, message.seq), (conversation, Seq(seq)), "a number is left out");

@@ -1,6 +1,6 @@
-//! A stand-in for the clients of the muduo cluster chat servers. It does what their C++ does, and breaks where they break:
+//! A client that behaves like the C++ clients of the muduo cluster chat servers, and breaks where they break:
 //! it takes up to 1,024 bytes from its socket, reads them up to the first NUL as *one* object, and takes fields out of it
-//! by their types. Anything else aborts them, and fails the test.
+//! by their types. Anything else aborts those clients, and fails the test.
 
 use super::{PASSWORD, PATIENCE};
 use serde_json::{Value, json};
@@ -12,24 +12,24 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// What they take at once.
+/// The size of their receive buffer.
 pub const RECV_BYTES: usize = 1_024;
-/// When everything that they send was sent, as they say.
+/// The `time` field of everything they send.
 pub const SENT_AT: &str = "2021-01-01 12:00:00";
 
-/// Where the answers to login and registration are read: the family has both.
+/// Where answers to login and registration are read. Clients of both kinds exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
-    /// Where they are waited for. A thread that reads messages begins after the login.
+    /// By the thread that asks. A reading thread starts after the login.
     Inline,
-    /// In a thread that reads everything from the beginning.
+    /// By a thread that reads everything from the beginning.
     InThread,
 }
 
-/// A message as it is shown.
+/// A message as the client shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// The group, if it came in one.
+    /// The group, if it was sent to one.
     pub group: Option<i64>,
     pub from: i64,
     pub name: String,
@@ -37,7 +37,7 @@ pub struct Shown {
     pub text: String,
 }
 
-/// What a login shows.
+/// What the client shows after a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home {
     pub name: String,
@@ -64,12 +64,12 @@ enum Came {
     Message(Shown),
 }
 
-/// The client. Its messages are numbered `base + 1` and so on.
+/// The client. Its message numbers begin at `base + 1`.
 pub struct LegacyClient {
     stream: TcpStream,
     answers: Answers,
     base: i64,
-    /// What its thread reads; and what that is given, until there is one.
+    /// What the reading thread reads; and the sending end, until that thread is started.
     came: Receiver<Came>,
     into: Option<Sender<Came>>,
     reader: Option<JoinHandle<()>>,
@@ -82,14 +82,14 @@ impl LegacyClient {
         LegacyClient::connect_numbered(address, answers, 0)
     }
 
-    /// One of a fork that numbers its messages otherwise.
+    /// A client of a fork with other message numbers.
     pub fn connect_numbered(address: SocketAddr, answers: Answers, base: i64) -> LegacyClient {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.connect_timeout(&address.into(), PATIENCE).expect("the server accepts connections");
         LegacyClient::on(socket.into(), answers, base)
     }
 
-    /// One whose kernel takes little that it does not read.
+    /// A client with a small receive buffer in the kernel.
     pub fn connect_narrow(address: SocketAddr) -> LegacyClient {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(8 << 10).unwrap();
@@ -108,7 +108,7 @@ impl LegacyClient {
         legacy
     }
 
-    /// Has a thread read everything from here on.
+    /// Starts the reading thread.
     pub fn read_on(&mut self) {
         if let Some(into) = self.into.take() {
             let (mut stream, base) = (self.stream.try_clone().unwrap(), self.base);
@@ -124,7 +124,7 @@ impl LegacyClient {
 
     // ---- what a user does ---------------------------------------------------------------------------------------
 
-    /// Registers; the id.
+    /// Registers; returns the id, or `None` if that was refused.
     #[track_caller]
     pub fn register(&mut self, name: &str) -> Option<i64> {
         let answer = self.ask(&json!({"msgid": self.base + 4, "name": name, "password": PASSWORD}));
@@ -132,7 +132,7 @@ impl LegacyClient {
         (int(&answer, "errno") == 0).then(|| int(&answer, "id"))
     }
 
-    /// Logs in; what it shows, or the error and what it says.
+    /// Logs in; returns what the client shows, or `errno` and `errmsg`.
     #[track_caller]
     pub fn login(&mut self, id: i64) -> Result<Home, (i64, String)> {
         let home = self.login_only(id)?;
@@ -140,7 +140,7 @@ impl LegacyClient {
         Ok(home)
     }
 
-    /// Logs in, and reads nothing that comes after the answer.
+    /// Logs in, and reads nothing after the answer.
     #[track_caller]
     pub fn login_only(&mut self, id: i64) -> Result<Home, (i64, String)> {
         let answer = self.ask(&json!({"msgid": self.base + 1, "id": id, "password": PASSWORD}));
@@ -171,7 +171,7 @@ impl LegacyClient {
         self.send(&object);
     }
 
-    /// A chat as it is sent.
+    /// The ONE_CHAT object.
     pub fn one_chat(&self, to: i64, text: &str) -> Value {
         let (id, name) = &self.me;
         json!({"msgid": self.base + 6, "id": id, "name": name, "toid": to, "msg": text, "time": SENT_AT})
@@ -197,7 +197,7 @@ impl LegacyClient {
 
     // ---- the wire ------------------------------------------------------------------------------------------------
 
-    /// Sends an object as they do: its text, and the NUL behind it.
+    /// Sends an object, with a NUL behind it.
     pub fn send(&mut self, object: &Value) {
         self.write(format!("{object}\0").as_bytes());
     }
@@ -228,7 +228,7 @@ impl LegacyClient {
         }
     }
 
-    /// The next message that it shows.
+    /// The next message that the client shows.
     #[track_caller]
     pub fn shown(&mut self) -> Shown {
         match self.next(PATIENCE) {
@@ -237,7 +237,7 @@ impl LegacyClient {
         }
     }
 
-    /// That nothing is shown for a while.
+    /// Asserts that nothing is shown for a while.
     #[track_caller]
     pub fn shows_nothing(&mut self) {
         if let Some(came) = self.next(Duration::from_millis(300)) {
@@ -259,7 +259,7 @@ impl LegacyClient {
         }
     }
 
-    /// Waits until the server closes the connection, which these clients take for a reason to exit.
+    /// Waits until the server closes the connection, which makes these clients exit.
     #[track_caller]
     pub fn wait_closed(mut self) {
         self.read_on();
@@ -275,12 +275,12 @@ impl LegacyClient {
 
 impl Drop for LegacyClient {
     fn drop(&mut self) {
-        // Ends the thread; a connection that is gone needs no end.
+        // Ends the reading thread; the connection may be gone already.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
-/// `recv` into 1,024 bytes, and what is there is one object. `None`: the connection is gone.
+/// `recv` into 1,024 bytes, parsed as one object. `None`: the connection is gone.
 fn receive(stream: &mut TcpStream) -> Option<Value> {
     let mut buffer = [0; RECV_BYTES];
     let length = match stream.read(&mut buffer) {

@@ -1,5 +1,5 @@
-//! Many who send to each other over several nodes while those come and go: each finds another node when its own is lost
-//! or goes away, and sends again what has no answer. In the end everything is audited.
+//! Load on several nodes that come and go: clients that send to each other, move to another node when theirs is
+//! lost or drains, and retry what has no answer. In the end everything is audited.
 
 use super::busy::slack;
 use super::client::{Closed, Event};
@@ -15,15 +15,15 @@ use std::time::{Duration, Instant};
 use wire::{ConversationId, Message, Push, Reply, Seq, Target, UserId};
 use wire::{message, session};
 
-/// Messages of one sender without an answer at any time.
+/// Unanswered messages of one sender at any time.
 const WINDOW: usize = 16;
 
-/// When everybody has everything after the last trouble: a lease and a look at the database.
+/// How soon everything is delivered after the last fault: the end of a lease, and one poll of the database.
 fn catches_up_within() -> Duration {
     Duration::from_millis(5_500) + slack(Duration::from_millis(9_500))
 }
 
-/// Senders, two a node, and listeners, one a node, who are all in the same groups.
+/// Two senders and one listener a node, all of them members of the same groups.
 pub struct Members {
     balancer: Arc<Balancer>,
     nodes: usize,
@@ -32,17 +32,17 @@ pub struct Members {
     groups: Vec<ConversationId>,
 }
 
-/// What happened to connections.
+/// How connections moved.
 #[derive(Default)]
 pub struct Moves {
-    /// Sessions that went on at another connection.
+    /// Sessions that were resumed on another connection.
     pub resumed: AtomicUsize,
-    /// Senders whose connection ended without GOING_AWAY before.
+    /// Senders whose connection ended without GOING_AWAY.
     pub unwarned: AtomicUsize,
 }
 
 impl Members {
-    /// Makes them and their groups.
+    /// Registers the members and makes their groups.
     pub fn join(balancer: &Arc<Balancer>, nodes: usize) -> Members {
         let mut senders: Vec<Sender> = (0..2 * nodes)
             .map(|number| Sender::join(balancer.address_near(number % nodes), &format!("sender {number}")))
@@ -63,8 +63,8 @@ impl Members {
         Members { balancer: Arc::clone(balancer), nodes, senders, listeners, groups }
     }
 
-    /// Everybody sends and listens until `trouble` is over; then what has no promise is retried, every timeline is
-    /// audited, and each listener must have been pushed all of it, once, in order.
+    /// Sends and listens until `trouble` is over. Then unacknowledged messages are retried, every timeline is
+    /// audited, and each listener must have been pushed all of its messages once, in order.
     pub fn chat_through(mut self, trouble: impl FnOnce(&Counter)) -> Moves {
         let (moves, promised) = (Moves::default(), Counter::default());
         let (over, complete) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -72,7 +72,7 @@ impl Members {
         let listening: Vec<UserId> = self.listeners.iter().map(|listener| listener.account.id).collect();
         let counts: Vec<Counter> = listening.iter().map(|_| Counter::default()).collect();
         let timelines = thread::scope(|scope| {
-            // Also where the trouble is the test's own.
+            // Also if the test itself fails.
             let all_is_complete = RaiseOnDrop(&complete);
             for (number, listener) in self.listeners.iter_mut().enumerate() {
                 let (count, complete) = (&counts[number], &complete);
@@ -119,7 +119,7 @@ impl Members {
     }
 }
 
-/// Every timeline, its listener (of two who chat alone), and what is in it.
+/// Every timeline: its conversation, its listener if it is direct, and its messages.
 type Timelines = Vec<(ConversationId, Option<UserId>, Vec<Arc<Message>>)>;
 
 fn of_listener<'a>(
@@ -164,7 +164,7 @@ fn join_all(client: &mut Client, groups: &[ConversationId]) {
     groups.iter().for_each(|&group| client.join_group(group));
 }
 
-/// Sends some messages; where the node is lost or goes away, goes on at another.
+/// Sends some messages; moves to another node where this one is lost or drains.
 fn send_some(
     sender: &mut Sender,
     balancer: &Balancer,
@@ -185,7 +185,7 @@ fn send_some(
                     moves.resumed.fetch_add(1, Relaxed);
                     break;
                 }
-                // That one was killed, too.
+                // That node was killed, too.
                 Err(Closed) => assert!(Instant::now() < until, "no node takes {}", sender.account.name),
             }
         }
@@ -194,14 +194,14 @@ fn send_some(
     }
 }
 
-/// Somebody who reads, and keeps what was pushed.
+/// A client that reads and keeps what it is pushed.
 struct Listener {
     account: Account,
     received: HashMap<ConversationId, Vec<Arc<Message>>>,
 }
 
 impl Listener {
-    /// Listens on one connection, until all is `complete` or the connection is gone.
+    /// Listens on one connection until everything is `complete` or the connection is lost.
     fn listen(
         &mut self,
         balancer: &Balancer,
@@ -211,7 +211,7 @@ impl Listener {
     ) -> Result<(), Closed> {
         let mut client = Client::try_connect(balancer.address_near(home)).map_err(|_| Closed)?;
         client.post(&Client::by_token(&self.account))?;
-        // Up to where each conversation was pushed on this connection.
+        // The last `seq` of each conversation that was pushed on this connection.
         let mut pushed: HashMap<ConversationId, Seq> = HashMap::new();
         loop {
             match client.event(Duration::from_millis(50))? {
@@ -223,7 +223,7 @@ impl Listener {
                     let received = self.received.entry(conversation).or_default();
                     let place = seq.0 as usize - 1;
                     if place < received.len() {
-                        // What was not acknowledged in time comes again on another connection.
+                        // Pushed again, because its acknowledgement was not stored in time.
                         assert_eq!(received[place], message, "another message is at its place");
                     } else {
                         assert_eq!(place, received.len(), "the first push leaves something out");
@@ -233,7 +233,7 @@ impl Listener {
                     client.ack(conversation, seq)?;
                 }
                 Some(Event::Push(Push::Session(session::Push::GoingAway(_)))) => return Err(Closed),
-                // The database is away, or this node goes.
+                // The database is away, or this node drains.
                 Some(Event::Reply(_, Reply::Refused(_))) => {
                     thread::sleep(UNAVAILABLE_FOR);
                     return Err(Closed);

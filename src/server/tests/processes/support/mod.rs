@@ -1,5 +1,5 @@
-//! What tests of whole processes share: the built programs, a server in a folder of its own, a client that speaks the
-//! protocol, a terminal, and the books of what was promised. Everything waits for events, with a deadline.
+//! What the process tests share: built programs, servers in folders of their own, protocol clients, terminals, and
+//! a record of what was acknowledged. Everything waits for events, with a deadline.
 
 pub mod busy;
 pub mod client;
@@ -40,5 +40,5 @@ pub use server::Server;
 
 use std::time::Duration;
 
-/// How long anything may take that takes no time: generous, for machines that do much else.
+/// The deadline of everything that should take no time, long enough for a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Several nodes over one database, joined by a Redis of their own.
+//! Several nodes over one database, with a Redis of their own.
 
 use super::redis::Redis;
 use super::{Client, MariaDb, PATIENCE, Server};
@@ -13,24 +13,24 @@ use wire::{Command, Reply};
 pub struct Nodes {
     pub redis: Redis,
     pub nodes: Vec<Server>,
-    /// How clients find them.
+    /// Where clients connect.
     pub balancer: Arc<Balancer>,
 }
 
-/// Which nodes take clients, as a balancer would know it.
+/// The nodes that take clients, as a balancer knows them.
 pub struct Balancer {
     addresses: Mutex<Vec<Option<SocketAddr>>>,
     opened: Condvar,
 }
 
 impl Balancer {
-    /// Balancer that are open.
+    /// Balances over these addresses, all of them up.
     pub fn over(addresses: &[SocketAddr]) -> Arc<Balancer> {
         let addresses = addresses.iter().copied().map(Some).collect();
         Arc::new(Balancer { addresses: Mutex::new(addresses), opened: Condvar::new() })
     }
 
-    /// The node of this number, or the next one that is up; waits where none is.
+    /// The node of this number, or the next one that is up; waits while none is.
     pub fn address_near(&self, number: usize) -> SocketAddr {
         let all_closed = |addresses: &mut Vec<_>| addresses.iter().all(Option::is_none);
         let lock = self.addresses.lock().unwrap();
@@ -39,7 +39,7 @@ impl Balancer {
         from_it_on.find_map(|&address| address).expect("some node is started again")
     }
 
-    /// Closes one, or opens it.
+    /// Takes one out (`None`), or puts it back.
     pub fn set(&self, number: usize, address: Option<SocketAddr>) {
         self.addresses.lock().unwrap()[number] = address;
         self.opened.notify_all();
@@ -47,7 +47,7 @@ impl Balancer {
 }
 
 impl Nodes {
-    /// Nodes over a database of their own, on the server that tests share.
+    /// Nodes over a database of their own on the shared MariaDB.
     pub fn start(count: usize, settings: &[&str]) -> Nodes {
         let database = MariaDb::shared();
         Nodes::over(&database.url(&database.new_name()), count, settings)
@@ -60,7 +60,7 @@ impl Nodes {
             let (url, redis) = (format!("storage.url={url}"), format!("cluster.redis={}", redis.url()));
             let name = format!("cluster.node=n{number}");
             let own = ["--set", &url, "--set", &redis, "--set", &name];
-            // A node that is started again is where its clients look for it.
+            // A node that is restarted keeps its address.
             Server::start_at_fixed_port(&[&own, settings].concat())
         };
         let nodes: Vec<Server> = (1..=count).map(start).collect();
@@ -70,7 +70,7 @@ impl Nodes {
         nodes
     }
 
-    /// Until each knows all.
+    /// Waits until every node lists all of them as alive.
     pub fn wait_for_all(&self) {
         for node in &self.nodes {
             let mut client = Client::connect(node.address);
@@ -89,7 +89,7 @@ impl Nodes {
         }
     }
 
-    /// Ends these as a power cut would, at once.
+    /// Kills these nodes, all before waiting for any.
     pub fn kill9(&mut self, numbers: &[usize]) {
         for &number in numbers {
             self.balancer.set(number, None);
@@ -100,7 +100,7 @@ impl Nodes {
         }
     }
 
-    /// Starts one again that has ended.
+    /// Restarts a node that has ended.
     pub fn restart(&mut self, number: usize) {
         self.nodes[number].restart();
         self.balancer.set(number, Some(self.nodes[number].address));

@@ -1,4 +1,4 @@
-//! Where the built programs lie: in one folder, beside the server's.
+//! The built programs, all in the server's folder.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! A TCP proxy before a database server, which cuts connections where it hurts: around a COMMIT.
+//! A TCP proxy in front of a database server that cuts connections around a COMMIT.
 
 use super::PATIENCE;
 use std::io::{Read, Write};
@@ -10,13 +10,13 @@ use std::time::Duration;
 /// What happens to the next COMMIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// The server carries it out, and its answer is lost.
+    /// The server executes it, and its answer is lost.
     Answer,
     /// The client's connection ends first; the COMMIT arrives a little later.
     Late,
     /// It never arrives.
     Question,
-    /// It never arrives, and nobody is told: the transaction stays as it is until the server breaks it.
+    /// It never arrives, and no connection ends: the transaction stays open until the server breaks it.
     Silence,
 }
 
@@ -28,30 +28,30 @@ pub struct Proxy {
 
 #[derive(Default)]
 struct State {
-    /// What, and what stands in that transaction.
+    /// What to do, and a text of the transaction to do it to.
     armed: Mutex<Option<(Cut, &'static str)>>,
     done: Condvar,
 }
 
-/// How the last question of a transaction ends.
+/// The end of the last query of a transaction.
 const COMMIT: &[u8] = b";COMMIT;";
-/// What stands in that of every batch of messages.
+/// A text of every transaction that appends messages.
 pub const MESSAGES: &str = "INSERT INTO message_";
-/// What stands in that of a join.
+/// A text of every transaction that joins a group.
 pub const JOIN: &str = "INSERT INTO member ";
 
 impl Proxy {
-    /// Starts one before the server at this port.
+    /// Starts a proxy in front of the server at this port.
     pub fn before(server: u16) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
-        // Ends with the test process: nothing waits for it.
+        // This thread ends with the test process.
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let state = Arc::clone(&shared);
-                // A server that is away is what the client is to see.
+                // If the server is away, the client's connection is closed.
                 if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) {
                     let (from, to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
                     let muted = Arc::new(Mutex::new(false));
@@ -64,19 +64,19 @@ impl Proxy {
         Proxy { port, state }
     }
 
-    /// Cuts the connection of the next COMMIT of a transaction in which this stands.
+    /// Arms a cut at the next COMMIT of a transaction that contains this text.
     pub fn arm(&self, cut: Cut, what: &'static str) {
         *self.state.armed.lock().unwrap() = Some((cut, what));
     }
 
-    /// The same for one of messages, and returns when that is done.
+    /// Cuts at the next COMMIT of messages, and waits until that is done.
     #[track_caller]
     pub fn cut(&self, cut: Cut) {
         self.arm(cut, MESSAGES);
         self.wait_until_cut();
     }
 
-    /// Waits until it is done.
+    /// Waits until the armed cut is done.
     #[track_caller]
     pub fn wait_until_cut(&self) {
         let armed = self.state.armed.lock().unwrap();
@@ -91,7 +91,7 @@ fn questions(mut client: TcpStream, mut server: TcpStream, state: &State, muted:
     while let Ok(count) = client.read(&mut chunk)
         && count > 0
     {
-        // What a question began with may have come with an earlier chunk.
+        // A packet with sequence number 0 begins a new query.
         if tail.ends_with(b";") && chunk[..count].len() > 4 && chunk[3] == 0 {
             tail.clear();
         }
@@ -104,7 +104,7 @@ fn questions(mut client: TcpStream, mut server: TcpStream, state: &State, muted:
                 match cut {
                     Cut::Answer => {
                         let _ = server.write_all(&chunk[..count]);
-                        // The first byte of the answer, which goes no further.
+                        // Waits for the first byte of the answer, which is not passed on.
                         let _ = server.peek(&mut [0]);
                     }
                     Cut::Late => {
@@ -117,7 +117,7 @@ fn questions(mut client: TcpStream, mut server: TcpStream, state: &State, muted:
                 }
                 state.done.notify_all();
                 if cut == Cut::Silence {
-                    // Whoever passes answers on ends the connection when the server does.
+                    // The other thread closes the connection when the server does.
                     return;
                 }
                 break;
@@ -133,7 +133,7 @@ fn questions(mut client: TcpStream, mut server: TcpStream, state: &State, muted:
 fn answers(mut server: TcpStream, mut client: TcpStream, muted: &Mutex<bool>) {
     let mut chunk = vec![0; 1 << 16];
     loop {
-        // Looks before it takes, so that nothing is passed on that was muted meanwhile.
+        // Peeks first, so that nothing is passed on that was muted meanwhile.
         match server.peek(&mut chunk) {
             Ok(count) if count > 0 => {}
             _ => break,

@@ -1,4 +1,4 @@
-//! Private Redis servers: each in a folder of its own, on a free port, never the system's.
+//! Private Redis servers, each in a folder of its own and on a free port.
 
 use super::PATIENCE;
 use super::process;
@@ -17,7 +17,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts one that keeps nothing.
+    /// Starts a Redis without persistence.
     pub fn start() -> Redis {
         let folder = tempfile::tempdir().unwrap();
         let Service { address, process, .. } = Service::redis(folder.path());
@@ -28,13 +28,13 @@ impl Redis {
         format!("redis://{}", self.address)
     }
 
-    /// Ends it as a power cut would.
+    /// Kills it.
     pub fn kill9(&mut self) {
         process::signal(self.process.pid, Signal::KILL);
         self.process.end();
     }
 
-    /// Starts it again, empty.
+    /// Restarts it, empty.
     pub fn restart(&mut self) {
         self.process = service::redis(self.folder.path(), self.address);
     }
@@ -43,24 +43,24 @@ impl Redis {
         self.process.pid
     }
 
-    /// Stops it where it stands. It has stopped when this returns.
+    /// Stops it (SIGSTOP) and waits until it stands still.
     #[track_caller]
     pub fn freeze(&self) {
         process::freeze(self.process.pid);
     }
 
-    /// Lets it go on.
+    /// Continues it.
     pub fn thaw(&self) {
         process::thaw(self.process.pid);
     }
 
-    /// Sends a command; the first line of its answer.
+    /// Sends a command; returns the first line of its answer.
     pub fn command(&self, command: &str) -> String {
         let [answer] = self.commands([command]);
         answer
     }
 
-    /// Sends some on one connection, each when the one before is answered; the first line of each answer.
+    /// Sends commands on one connection, one after the other; returns the first line of each answer.
     pub fn commands<const N: usize>(&self, commands: [&str; N]) -> [String; N] {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -77,7 +77,7 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        // One that a test has stopped where it stands hears no other word.
+        // A frozen process handles no other signal.
         if is_running(self.process.pid) {
             self.kill9();
         }

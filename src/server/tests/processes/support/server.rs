@@ -1,4 +1,4 @@
-//! A server as a process, in a folder of its own.
+//! A chatserver process in a folder of its own.
 
 use super::ports::free_port;
 use super::transcript::Transcript;
@@ -13,15 +13,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Passwords that cost nothing, for tests that are about something else.
+/// Cheap password hashing, for tests about other things.
 const CHEAP_PASSWORDS: [&str; 4] = ["--set", "password.memory_kib=8", "--set", "password.iterations=1"];
-/// Senders that stand for many.
+/// No message rate: one test sender stands for many.
 const UNLIMITED: [&str; 2] = ["--set", "limits.messages_per_second=0"];
 
-/// What the server says when it is ready.
+/// The end of what the server prints when it is ready.
 const READY: &str = "stop:  Ctrl-C\n";
 
-/// A running server. Dropping it kills it; one that has ended by itself fails the test.
+/// A running server. Dropping it kills it; if it has ended by itself, that fails the test.
 pub struct Server {
     launch: Launch,
     child: Child,
@@ -35,24 +35,24 @@ pub struct Server {
 #[derive(Clone)]
 struct Launch {
     folder: Arc<TempDir>,
-    /// A program and its arguments, which ends by executing the server.
+    /// A program and its arguments that executes the server.
     wrapper: Vec<String>,
     arguments: Vec<String>,
     port: u16,
 }
 
 impl Server {
-    /// Starts a server with cheap passwords and without a limit of messages, and these arguments.
+    /// Starts a server with these arguments, cheap passwords and no message rate.
     pub fn start(arguments: &[&str]) -> Server {
         Server::start_wrapped(&[], 0, arguments)
     }
 
-    /// Starts one that comes back at the same address when it is restarted.
+    /// Starts a server that keeps its address when it is restarted.
     pub fn start_at_fixed_port(arguments: &[&str]) -> Server {
         Server::start_wrapped(&[], free_port(), arguments)
     }
 
-    /// Starts one through another program, which executes the words after its own.
+    /// Starts a server through another program, which executes the words after its own arguments.
     pub fn start_wrapped(wrapper: &[&str], port: u16, arguments: &[&str]) -> Server {
         let arguments = [&CHEAP_PASSWORDS[..], &UNLIMITED, arguments].concat();
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
@@ -95,7 +95,7 @@ impl Server {
         self.stderr.text()
     }
 
-    /// Ends it as a power cut would. It has ended when this returns.
+    /// Kills it and waits for its end.
     pub fn kill9(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -107,21 +107,21 @@ impl Server {
         process::signal(self.pid(), which);
     }
 
-    /// Stops it where it stands. It has stopped when this returns.
+    /// Stops it (SIGSTOP) and waits until it stands still.
     #[track_caller]
     pub fn freeze(&self) {
         process::freeze(self.pid());
     }
 
-    /// Lets it go on.
+    /// Continues it.
     pub fn thaw(&self) {
         process::thaw(self.pid());
     }
 
-    /// Waits for the end of a process that was told to stop.
+    /// Waits for its end after a signal.
     #[track_caller]
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
-        // What it prints ends with the process.
+        // Its output ends with the process.
         assert!(
             self.stdout.wait_for_end(within),
             "the server has not stopped within {within:?}: {}",
@@ -131,22 +131,22 @@ impl Server {
         self.child.wait().unwrap()
     }
 
-    /// Stops it in order.
+    /// Stops it by SIGTERM.
     #[track_caller]
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait(PATIENCE)
     }
 
-    /// Starts it again on the same data; it must have ended. Clients made for the old one know only its old address,
-    /// unless the port is fixed.
+    /// Restarts it on the same data; it must have ended. Without a fixed port it gets another
+    /// address.
     pub fn restart(&mut self) {
         assert!(self.over, "a server is restarted after its end");
         *self = Server::launch(self.launch.clone());
     }
 
-    /// Starts it again on the same data and kills it as soon as it has the database, while it puts in order what the
-    /// last one left.
+    /// Restarts it on the same data and kills it as soon as it has the database's lock, while it recovers
+    /// what the last process left.
     pub fn restart_and_kill9_before_it_listens(&self) {
         assert!(self.over, "a server is restarted after its end");
         let mut child = self.launch.spawn();
@@ -159,7 +159,7 @@ impl Server {
         child.wait().unwrap();
     }
 
-    /// A path of the server's, also where it has file systems of its own.
+    /// A path in the server's folder, as seen in its mount namespace.
     pub fn path_inside(&self, path: &str) -> PathBuf {
         let inside = self.folder().join(path);
         Path::new("/proc").join(self.pid().to_string()).join("root").join(inside.strip_prefix("/").unwrap())

@@ -1,4 +1,4 @@
-//! The terminal client under a pty: typed to and read like a person would.
+//! The terminal client under a pty, driven and read as a user would.
 
 use super::transcript::Transcript;
 use super::{PATIENCE, process, programs};
@@ -19,7 +19,7 @@ pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keyboard: Box<dyn Write + Send>,
     screen: Transcript,
-    /// Up to where the screen was read.
+    /// How many bytes of the screen were read.
     read: usize,
     over: bool,
     server: SocketAddr,
@@ -31,12 +31,12 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts the client in a terminal as everybody has one, but for its colours.
+    /// Starts the client in a common terminal without colours.
     pub fn open(server: SocketAddr) -> Terminal {
         Terminal::open_as(&[("TERM", "xterm"), ("NO_COLOR", "1")], server)
     }
 
-    /// Starts the client in a terminal of this environment.
+    /// Starts the client with these environment variables.
     pub fn open_as(environment: &[(&str, &str)], server: SocketAddr) -> Terminal {
         Terminal::open_at(environment, server, Arc::new(tempfile::tempdir().unwrap()))
     }
@@ -67,13 +67,13 @@ impl Terminal {
         process::signal(self.pid(), which);
     }
 
-    /// Stops the client where it stands. It has stopped when this returns.
+    /// Stops the client (SIGSTOP) and waits until it stands still.
     #[track_caller]
     pub fn freeze(&self) {
         process::freeze(self.pid());
     }
 
-    /// Lets the client go on.
+    /// Continues the client.
     pub fn thaw(&self) {
         process::thaw(self.pid());
     }
@@ -87,14 +87,14 @@ impl Terminal {
         modes(&*self.pty) == self.found
     }
 
-    /// Ends the client as a power cut would.
+    /// Kills the client.
     pub fn kill9(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.over = true;
     }
 
-    /// Starts the client again on what it has kept, in a new terminal; it must have ended.
+    /// Restarts the client on its store, in a new terminal; it must have ended.
     pub fn reopen(&self) -> Terminal {
         assert!(self.over, "a client is opened again after its end");
         Terminal::open_at(&[("TERM", "xterm"), ("NO_COLOR", "1")], self.server, self.home.clone())
@@ -109,7 +109,7 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until a text appears after what was read so far.
+    /// Waits until a text is written after what was read so far.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
         match self.screen.find(self.read, text, PATIENCE) {
@@ -122,7 +122,7 @@ impl Terminal {
         }
     }
 
-    /// What a person sees now, row by row.
+    /// The screen as a user sees it, row by row.
     pub fn rows(&self) -> Vec<String> {
         let size = |cells| NonZeroU16::new(cells).unwrap();
         let mut emulator = vt100::Parser::new(size(ROWS), size(COLUMNS), 0);
@@ -130,7 +130,7 @@ impl Terminal {
         emulator.screen().rows(0, COLUMNS).collect()
     }
 
-    /// Waits until a person sees what is wanted.
+    /// Waits until the screen is as `wanted`.
     #[track_caller]
     pub fn expect_to_see(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -147,17 +147,17 @@ impl Terminal {
         }
     }
 
-    /// Every byte that was ever written to the screen.
+    /// Every byte written to the screen so far.
     pub fn bytes(&self) -> Vec<u8> {
         self.screen.bytes()
     }
 
-    /// Every text that was ever written to the screen, with its control sequences.
+    /// Everything written to the screen so far, with its control sequences.
     pub fn text(&self) -> String {
         self.screen.text()
     }
 
-    /// Waits for the end of the client, which no signal may be; its exit code.
+    /// Waits for the client's end, which must not be by a signal; returns its exit code.
     #[track_caller]
     pub fn wait(&mut self) -> u32 {
         let status = self.wait_status();
@@ -165,7 +165,7 @@ impl Terminal {
         status.exit_code()
     }
 
-    /// Waits for the end of the client; how it came.
+    /// Waits for the client's end.
     #[track_caller]
     pub fn wait_status(&mut self) -> ExitStatus {
         assert!(self.screen.wait_for_end(PATIENCE), "the client runs on: {:?}", self.screen.text());

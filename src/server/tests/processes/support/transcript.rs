@@ -1,11 +1,11 @@
-//! Everything that a process has written so far, and waiting for what it will write.
+//! The output of a process so far, and waiting for more of it.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What came out of a stream; a thread of its own reads on.
+/// What a stream has delivered; a thread of its own reads on.
 #[derive(Clone)]
 pub struct Transcript(Arc<(Mutex<Written>, Condvar)>);
 
@@ -23,7 +23,7 @@ impl Transcript {
         thread::spawn(move || {
             let mut chunk = [0; 4096];
             loop {
-                // A pty whose other side is gone fails instead of ending.
+                // A pty fails instead of ending when its other side is closed.
                 let count = stream.read(&mut chunk).unwrap_or(0);
                 let mut written = writer.lock();
                 written.bytes.extend_from_slice(&chunk[..count]);
@@ -41,18 +41,18 @@ impl Transcript {
         self.0.0.lock().unwrap()
     }
 
-    /// All of it.
+    /// The bytes so far.
     pub fn bytes(&self) -> Vec<u8> {
         self.lock().bytes.clone()
     }
 
-    /// All of it, as text.
+    /// The text so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.lock().bytes).into_owned()
     }
 
-    /// Waits until `text` stands after the first `from` bytes: where it ends. `None`: it did not in time, or the
-    /// stream has ended without it.
+    /// Waits for `text` after the first `from` bytes; returns where it ends. `None`: it did not come in time, or the
+    /// stream ended without it.
     pub fn find(&self, from: usize, text: &str, within: Duration) -> Option<usize> {
         let (deadline, mut searched) = (Instant::now() + within, from);
         let mut written = self.lock();
@@ -71,14 +71,14 @@ impl Transcript {
         }
     }
 
-    /// Waits until there are more than `length` bytes; whether there are in time.
+    /// Waits until there are more than `length` bytes; returns whether there were in time.
     pub fn wait_for_more(&self, length: usize, within: Duration) -> bool {
         let waits = |written: &mut Written| written.bytes.len() <= length && !written.ended;
         let (written, _) = self.0.1.wait_timeout_while(self.lock(), within, waits).unwrap();
         written.bytes.len() > length
     }
 
-    /// Waits for the end of the stream; whether it came in time.
+    /// Waits for the end of the stream; returns whether it came in time.
     pub fn wait_for_end(&self, within: Duration) -> bool {
         let (written, _) =
             self.0.1.wait_timeout_while(self.lock(), within, |written| !written.ended).unwrap();

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs into an empty folder, looks at every file and its mode, runs what was installed, installs over a configuration that
-# was changed, uninstalls, and looks at what is left. BUILT is the folder of the built programs.
+# Installs into an empty folder, checks every file and its mode, runs the installed programs, installs over a changed
+# configuration, uninstalls, and checks what is left. The argument is the folder of the built programs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,29 +34,29 @@ installed='644 etc/chatserver/chatserver.toml
 644 opt/chat/share/man/man1/chatclient.1
 644 opt/chat/share/man/man8/chatserver.8'
 
-# A strict umask of whoever installs must not hide the files from others.
+# A strict umask must not hide the installed files from other users.
 (umask 077 && scripts/install.sh install "$built" >/dev/null)
-sort -k 2 <<<"$installed" | expect "other files or modes than these were installed"
+sort -k 2 <<<"$installed" | expect "the installed files or modes differ from the list"
 
 "$root/opt/chat/bin/chatserver" --config "$root/etc/chatserver/chatserver.toml" --check-config >/dev/null ||
-    fail "the installed server does not take the installed configuration"
+    fail "the installed server rejects the installed configuration"
 "$root/opt/chat/bin/chatclient" --version >/dev/null || fail "the installed client does not run"
 unit=$root/opt/chat/lib/systemd/system/chatserver.service
 grep -q '^ExecStart=/opt/chat/bin/chatserver --config /etc/chatserver/chatserver.toml$' "$unit" ||
-    fail "the unit starts something else than what was installed: $(grep ExecStart "$unit")"
-! grep -rq /usr/local "$root/opt/chat/lib" || fail "a unit names /usr/local"
+    fail "the unit does not start the installed server: $(grep ExecStart "$unit")"
+! grep -rq /usr/local "$root/opt/chat/lib" || fail "a unit still contains /usr/local"
 
-# Another installation changes no configuration, and puts back what was lost.
+# A second installation keeps the configuration, and restores missing files.
 echo '# mine' >>"$root/etc/chatserver/chatserver.toml"
 rm "$root/opt/chat/bin/chatclient"
 scripts/install.sh install "$built" >/dev/null
-sort -k 2 <<<"$installed" | expect "a second installation differs"
+sort -k 2 <<<"$installed" | expect "a second installation left other files or modes"
 tail -n 1 "$root/etc/chatserver/chatserver.toml" | grep -q mine || fail "the configuration was overwritten"
 
 scripts/install.sh uninstall "$built" >/dev/null
-printf '644 etc/chatserver/chatserver.toml\n700 etc/chatserver/credentials\n' | expect "this is left, or gone"
-[ ! -e "$root/opt/chat/share/doc/chatserver" ] || fail "a folder of ours is left"
-# Where systemd runs: one unit that cannot be taken out of the boot, or stopped, keeps none from its end, and no file in its place.
+printf '644 etc/chatserver/chatserver.toml\n700 etc/chatserver/credentials\n' | expect "uninstalling left other files than these"
+[ ! -e "$root/opt/chat/share/doc/chatserver" ] || fail "the documentation folder is left"
+# With systemd: a unit that cannot be disabled or stopped prevents neither the others' end nor the removal of files.
 mkdir "$root/stubs"
 cat >"$root/stubs/systemctl" <<'END'
 #!/bin/sh
@@ -69,8 +69,8 @@ chmod 755 "$root/stubs/"*
     export DESTDIR='' PREFIX=$root/here SYSCONFDIR=$root/here/etc SYSTEMD=$root ASKED=$root/asked PATH=$root/stubs:$PATH
     scripts/install.sh install "$built" >/dev/null
     scripts/install.sh uninstall "$built" >/dev/null 2>&1
-) || fail "a masked unit keeps the rest from being uninstalled"
-diff - "$root/asked" >&2 <<'END' || fail "other units were ended than there are"
+) || fail "a masked unit prevents uninstalling"
+diff - "$root/asked" >&2 <<'END' || fail "other systemctl commands than these were run"
 daemon-reload
 disable chatserver.socket
 disable chatserver.service

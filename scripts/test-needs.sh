@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Installs what the tests start private instances of: MariaDB, Redis, and nginx with its stream module; and systemd-analyze. What is there
-# already is left alone, and no service that was not there before is left running or enabled.
+# Installs the programs that the tests start private instances of (MariaDB, Redis, nginx with its stream module) and
+# systemd-analyze. Installed programs are left alone; services of new packages are neither started nor enabled.
 #
-# As root directly, else by `sudo -n`, else by `sudo` on a terminal; else it says what to paste.
+# Installs as root, by `sudo -n`, or by `sudo` on a terminal; otherwise prints the command to run.
 set -euo pipefail
 
-# Servers lie in folders that a user's PATH need not have.
+# Servers are installed in folders that need not be in a user's PATH.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 has_stream() {
-    # Built in, or as a module where the distributions put it.
+    # Compiled in, or a module where distributions install it.
     local built
     built=$(nginx -V 2>&1)
     [[ $built =~ --with-stream( |$) ]] && return
@@ -21,7 +21,7 @@ has_stream() {
 }
 
 missing=()
-# Without the packages that bring a service. The second has what mariadb-install-db calls.
+# The core packages have no service. The client package has what mariadb-install-db calls.
 if ! command -v mariadbd >/dev/null || ! command -v mariadb-install-db >/dev/null; then
     missing+=(mariadb-server-core)
 fi
@@ -32,17 +32,17 @@ if ! command -v nginx >/dev/null; then
 elif ! has_stream; then
     missing+=(libnginx-mod-stream)
 fi
-# What looks at the units; nothing of it is started.
+# systemd-analyze checks the units; nothing of systemd is started.
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need mariadbd, redis-server, nginx with its stream module and systemd-analyze; install with your system's packages:" \
+    echo "The tests need mariadbd, redis-server, nginx with its stream module and systemd-analyze. Install your system's packages of:" \
         "${missing[*]}" >&2
     exit 1
 fi
 
-# What root does. Packages start their services unless /usr/sbin/policy-rc.d forbids it, and enable them in any case.
+# Run as root. Packages start their services unless /usr/sbin/policy-rc.d forbids it, and always enable them.
 # shellcheck disable=SC2016  # expanded by the shell that root runs
 install='
     set -eu
@@ -74,7 +74,7 @@ elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
 elif command -v sudo >/dev/null && [ -t 0 ]; then
     sudo sh -c "$install" sh "${missing[@]}"
 else
-    echo "The tests need ${missing[*]}, and only root can install them. Paste this:" >&2
+    echo "The tests need ${missing[*]}, which only root can install. Run:" >&2
     echo "    sudo apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1
 fi

@@ -283,8 +283,8 @@ fn a_database_with_weak_durability_is_refused_unless_accepted() {
         assert!(refused.contains(part), "{refused}");
     }
     let accepted = Server::start(&["--set", &url, "--set", "storage.accept_weak_durability=true"]);
-    let warning = accepted.stderr();
-    assert!(warning.contains("WARN") && warning.contains("IT IS USED AS IT IS"), "{warning}");
+    accepted.wait_for_log("IT IS USED AS IT IS");
+    assert!(accepted.stderr().contains("WARN"), "{}", accepted.stderr());
     Client::join(accepted.address, "ann");
 }
 

@@ -73,7 +73,7 @@ fn hold(server: &Server, pair: &mut Pair, stranger: SocketAddr) {
 fn a_low_limit_of_open_files_bounds_connections_and_affects_no_existing_one() {
     let limited = ["sh", "-c", "ulimit -n 96 && exec \"$0\" \"$@\""];
     let server = Server::start_wrapped(&limited, 0, &["--set", "limits.connections=10000"]);
-    assert!(server.stderr().contains("raise LimitNOFILE"), "{}", server.stderr());
+    server.wait_for_log("raise LimitNOFILE");
     let mut pair = Pair::chat_on(&server);
     let mut served = fill(server.address);
     hold(&server, &mut pair, server.address);

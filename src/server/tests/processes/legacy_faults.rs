@@ -96,8 +96,8 @@ fn malformed_legacy_input_affects_no_other_connection() {
     stranger.chat(id, "from nobody");
     assert!(stranger.login(4242).is_err());
     reader.shows_nothing();
-    assert!(server.stderr().contains("before login"), "{}", server.stderr());
-    assert!(server.stderr().contains("msgid 4242 is unknown"), "{}", server.stderr());
+    server.wait_for_log("before login");
+    server.wait_for_log("msgid 4242 is unknown");
     chat_goes_on(server.address, "somebody");
 }
 

@@ -65,6 +65,7 @@ impl MakeCluster {
     /// Waits for its end; returns whether it succeeded.
     fn wait(&mut self) -> bool {
         assert!(self.stdout.wait_for_end(3 * PATIENCE), "it does not end: {}", self.stderr.text());
+        assert!(self.stderr.wait_for_end(PATIENCE), "something holds its standard error open");
         let success = self.child.wait().unwrap().success();
         let until = Instant::now() + PATIENCE;
         while !self.processes("").is_empty() {

@@ -22,15 +22,6 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Waits until the log contains this text.
-fn wait_for_log(server: &Server, text: &str) {
-    let until = Instant::now() + PATIENCE;
-    while !server.stderr().contains(text) {
-        assert!(Instant::now() < until, "no `{text}` in {}", server.stderr());
-        thread::yield_now();
-    }
-}
-
 #[test]
 fn logs_name_the_client_and_not_the_proxy() {
     let node = node();
@@ -38,12 +29,12 @@ fn logs_name_the_client_and_not_the_proxy() {
     let (mut ann, source) = Client::connect_from(ip("127.0.0.9"), nginx.address);
     ann.register("ann");
     drop(ann);
-    wait_for_log(&node, &format!(" from {source}: "));
+    node.wait_for_log(&format!(" from {source}: "));
     // A direct connection from the address of a trusted proxy is logged as itself.
     let (mut bob, source) = Client::connect_from(ip("127.0.0.1"), node.address);
     bob.register("bob");
     drop(bob);
-    wait_for_log(&node, &format!(" from {source}: "));
+    node.wait_for_log(&format!(" from {source}: "));
 }
 
 #[test]

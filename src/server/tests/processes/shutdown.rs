@@ -125,11 +125,7 @@ fn sighup_reloads_the_configuration() {
     level("debug");
     reload(&server, "reloaded log.level");
     drop(Client::join(server.address, "bob"));
-    let until = Instant::now() + PATIENCE;
-    while !server.stderr().contains("DEBUG") {
-        assert!(Instant::now() < until, "{}", server.stderr());
-        thread::yield_now();
-    }
+    server.wait_for_log("DEBUG");
     ann.settle();
     assert!(server.terminate().success());
 }

@@ -95,6 +95,12 @@ impl Server {
         self.stderr.text()
     }
 
+    /// Waits until it has logged this text.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        assert!(self.stderr.find(0, text, PATIENCE).is_some(), "no `{text}` in {}", self.stderr());
+    }
+
     /// Kills it and waits for its end.
     pub fn kill9(&mut self) {
         self.child.kill().unwrap();
@@ -127,6 +133,7 @@ impl Server {
             "the server has not stopped within {within:?}: {}",
             self.stderr()
         );
+        self.stderr.wait_for_end(PATIENCE);
         self.over = true;
         self.child.wait().unwrap()
     }

@@ -290,12 +290,13 @@ fn tick(turn: &mut Turn<'_>) {
 /// Drops what is no longer needed.
 fn sweep(state: &mut State, now: Now) {
     state.cluster.sweep(now.monotonic);
-    let keeps_moving = state.cluster.keeps_moving_tracks();
     for key in std::mem::take(&mut state.with_tracks) {
         let Some(session) = state.sessions.get_mut(key) else { continue };
-        let cursors = &state.cursors;
-        session
-            .sweep(now.monotonic, |user, track| keeps_moving && cursors.is_moving(track.conversation, user));
+        let (cluster, cursors) = (&state.cluster, &state.cursors);
+        session.sweep(now.monotonic, |user, track| {
+            cluster
+                .keeps_track(track.conversation, track.pushed, || cursors.is_moving(track.conversation, user))
+        });
         session.is_listed = !session.tracks.is_empty();
         if session.is_listed {
             state.with_tracks.push(key);

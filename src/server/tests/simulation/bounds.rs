@@ -19,6 +19,7 @@ fn two_nodes() -> World {
     for at in 0..2 {
         assert!(say(&mut w, at, "begin") < SLACK_MS);
     }
+    write_to_group(&mut w, "begin");
     run(&mut w, 3_000);
     w
 }
@@ -167,6 +168,43 @@ fn dies_between_commit_and_publication(after: u64) {
     }
     let took = shown(&mut w, 1, "committed");
     assert!(took > SLACK_MS && took <= 7_000, "{took} ms");
+}
+
+#[test]
+fn messages_fed_to_a_new_session_are_not_pushed_again_by_a_late_line() {
+    // Whenever the node sweeps, and looks for lost hints.
+    for second in 0..10 {
+        feeds_a_session_ahead_of_its_line(second * 1_000);
+    }
+}
+
+fn feeds_a_session_ahead_of_its_line(after: u64) {
+    let mut w = two_nodes();
+    run(&mut w, after);
+    // The second node misses these, and has a line that ends before them.
+    w.bus.loses = 1;
+    for n in 0..5 {
+        write_to_group(&mut w, &format!("lost {n}"));
+    }
+    run(&mut w, 200);
+    // A new session of a third user there is fed them, and acknowledges them.
+    w.add_device(w.users[2]);
+    log_in(&mut w, 2, 1);
+    run(&mut w, 5_000);
+    w.bus.loses = 0;
+    write_to_group(&mut w, "heard");
+    // The link asserts that pushes ascend.
+    run(&mut w, 1_000);
+    let group = w.group;
+    for device in [1, 2] {
+        assert_eq!(w.devices[device].shown[&group].len(), 1 + 6, "device {device} has all of them");
+    }
+}
+
+fn write_to_group(w: &mut World, text: &str) {
+    let (now, group) = (w.ms, w.group);
+    w.devices[0].write(now, Target::Conversation(group), text.to_owned());
+    w.pump(0);
 }
 
 #[test]

@@ -85,6 +85,11 @@ impl DeliveryLines {
         self.lines.get_mut(&conversation)
     }
 
+    /// Whether a line was delivered to less than `seq`.
+    pub fn is_below(&self, conversation: ConversationId, seq: Seq) -> bool {
+        self.lines.get(&conversation).is_some_and(|line| line.settled < seq)
+    }
+
     pub fn insert(&mut self, conversation: ConversationId, line: DeliveryLine) {
         self.lines.insert(conversation, line);
     }

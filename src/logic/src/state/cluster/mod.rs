@@ -18,7 +18,7 @@ use delivery_lines::DeliveryLines;
 use loads::Loads;
 use reconcile::Reconcile;
 use std::sync::Arc;
-use wire::{ConversationId, Push, UserId};
+use wire::{ConversationId, Push, Seq, UserId};
 
 #[derive(Debug)]
 pub(crate) enum Cluster {
@@ -135,9 +135,20 @@ impl Cluster {
         }
     }
 
-    /// Whether a track is kept until its cursor is stored: a delivery line that begins again takes the cursor's word.
-    pub fn keeps_moving_tracks(&self) -> bool {
-        matches!(self, Cluster::Joined(_))
+    /// Whether an acknowledged track, pushed up to `pushed`, must be kept. A delivery line that begins again takes the
+    /// cursor's word, so the cursor must be stored. A line that ends below `pushed` would push the rest again.
+    pub fn keeps_track(
+        &self,
+        conversation: ConversationId,
+        pushed: Seq,
+        is_cursor_moving: impl FnOnce() -> bool,
+    ) -> bool {
+        match self {
+            Cluster::Solo => false,
+            Cluster::Joined(membership) => {
+                membership.lines.is_below(conversation, pushed) || is_cursor_moving()
+            }
+        }
     }
 
     pub fn sweep(&mut self, now: u64) {

@@ -161,6 +161,7 @@ fn legacy_clients_see_who_is_online_on_another_node() {
     let id = legacy.register("zhang san").unwrap();
     legacy.login(id).unwrap();
     legacy.add_group(i64::from(group.0));
+    ann.wait_for_member(group, UserId(id as u32));
     legacy.group_chat(i64::from(group.0), "joined");
     assert_eq!(&*ann.message().content, "joined");
     legacy.logout();

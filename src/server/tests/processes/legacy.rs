@@ -91,6 +91,7 @@ fn both_dialects_share_groups() {
     let (mut second, second_id) = LegacyClient::join(server.address, "second");
     for (legacy, name) in [(&mut first, "first"), (&mut second, "second")] {
         legacy.add_group(id);
+        tlv.wait_for_member(group, UserId(legacy.id() as u32));
         legacy.group_chat(id, &format!("{name} is here"));
         let message = tlv.message();
         assert_eq!((&*message.name, &*message.content), (name, &*format!("{name} is here")));

@@ -162,6 +162,11 @@ impl LegacyClient {
         (legacy, id)
     }
 
+    /// The account that is logged in.
+    pub fn id(&self) -> i64 {
+        self.me.0
+    }
+
     pub fn logout(&mut self) {
         self.send(&json!({"msgid": self.base + 3, "id": self.me.0}));
     }

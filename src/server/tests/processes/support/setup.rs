@@ -10,7 +10,7 @@ use wire::account::{Register, Who};
 use wire::limits::PAGE_MAX;
 use wire::message::Sent;
 use wire::session::LoggedIn;
-use wire::{Command, ConversationId, Direction, Errno, Message, Refusal, Reply, Seq, Target, UserId};
+use wire::{Command, ConversationId, Direction, Errno, Message, Page, Refusal, Reply, Seq, Target, UserId};
 use wire::{account, contact, group, message, node, session, timeline};
 
 /// When a client asks again what storage could not answer.
@@ -150,6 +150,26 @@ impl Client {
             Settled { reply: Reply::Refused(refusal), was_in_doubt: true }
                 if refusal.errno == Errno::Conflict => {}
             Settled { reply, .. } => panic!("JOIN_GROUP was answered {reply:?}"),
+        }
+    }
+
+    /// Waits until another user is a member of a group of this one: a legacy client is not told when it is.
+    #[track_caller]
+    pub fn wait_for_member(&mut self, conversation: ConversationId, user: UserId) {
+        let deadline = Instant::now() + PATIENCE;
+        let page = Page { after: user.0 - 1, limit: 1 };
+        let members = Command::Group(group::Request::Members(group::Members { conversation, page }));
+        loop {
+            match self.ask_again(&members) {
+                Reply::Group(group::Reply::Members(page)) => {
+                    if page.members.first().is_some_and(|member| member.id == user) {
+                        return;
+                    }
+                }
+                other => panic!("MEMBERS was answered {other:?}"),
+            }
+            assert!(Instant::now() < deadline, "user {user} is no member of {conversation}");
+            thread::sleep(UNAVAILABLE_FOR);
         }
     }
 

@@ -2,12 +2,13 @@
 //! devices, a bus, and a clock that moves when the dice say so. Every step that a real node takes on some thread is a
 //! step here, taken in any order; faults fall between any two of them.
 
+mod network;
+
 use crate::bus::Bus;
 use crate::device::Device;
 use crate::dice::Dice;
 use crate::link::{Ever, LeftOut, Link};
 use crate::node::{Node, Outcome};
-use chatclient_core::Lost;
 use logic::contract::{Epoch, account, group, message, session};
 use logic::{ConnId, Found, Input, Now, Order, Read, Ticket, Write, Written};
 use rusqlite::Connection;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use storage::{MemoryDisk, SqliteStore, Store, StoreError};
-use wire::{ConversationId, Dialect, Target, UnixMillis, UserId};
+use wire::{ConversationId, Target, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.
 const BEGIN: u64 = 1_795_996_740_000;
@@ -341,134 +342,6 @@ impl World {
         let dice = &mut self.dice;
         self.disk.crash(|| dice.once_in(2));
         self.store = Some(open(conn, &self.disk, &self.wall, self.boots));
-    }
-
-    // ---- the network ------------------------------------------------------------------------------------------------
-
-    pub fn live_links(&self) -> Vec<usize> {
-        (0..self.links.len()).filter(|&at| !(self.links[at].dead_here && self.links[at].dead_there)).collect()
-    }
-
-    /// Delivers some bytes to the server.
-    pub fn up(&mut self, at: usize, count: usize) {
-        if self.links[at].dead_here {
-            return;
-        }
-        let requests = self.links[at].receive(count);
-        self.arrived(at, requests);
-        if self.links[at].dead_there && self.links[at].up.is_empty() {
-            self.server_notices(at);
-        }
-    }
-
-    /// Delivers some bytes to the device.
-    pub fn down(&mut self, at: usize, count: usize) {
-        let link = &mut self.links[at];
-        if link.cut {
-            link.down.clear();
-        }
-        let count = count.min(link.down.len());
-        let bytes: Vec<u8> = link.down.drain(..count).collect();
-        let (device, empty) = (link.device, link.down.is_empty());
-        if empty && link.notify && !link.dead_here {
-            link.notify = false;
-            let (conn, node) = (link.conn, link.node);
-            self.nodes[node].inputs.push_back(Input::Drained { conn });
-        }
-        if self.links[at].dead_there {
-            return;
-        }
-        if !bytes.is_empty() {
-            let ms = self.ms;
-            self.devices[device].session.handle_bytes(ms, &bytes);
-            self.pump(device);
-        }
-        if empty && self.links[at].closing && !self.links[at].dead_here {
-            self.server_notices(at);
-        }
-        if empty && self.links[at].dead_here && !self.links[at].dead_there {
-            self.device_notices(at);
-        }
-    }
-
-    /// The server notices that a link is gone.
-    pub fn server_notices(&mut self, at: usize) {
-        let link = &mut self.links[at];
-        if !std::mem::replace(&mut link.dead_here, true) {
-            let (conn, node) = (link.conn, link.node);
-            self.nodes[node].inputs.push_back(Input::Closed { conn });
-        }
-    }
-
-    /// The device notices that its link is gone.
-    pub fn device_notices(&mut self, at: usize) {
-        let (device, ms) = (self.links[at].device, self.ms);
-        self.links[at].dead_there = true;
-        if self.devices[device].link == Some(at) {
-            self.devices[device].link = None;
-            self.devices[device].session.handle_disconnected(ms, Lost::Closed);
-            self.pump(device);
-        }
-    }
-
-    /// Cuts a link: bytes in flight are lost, and each end notices now or later.
-    pub fn drop_link(&mut self, at: usize) {
-        self.links[at].cut = true;
-        self.links[at].up.clear();
-        if self.dice.once_in(2) {
-            self.server_notices(at);
-        }
-        if self.dice.once_in(2) {
-            self.links[at].down.clear();
-            self.device_notices(at);
-        }
-    }
-
-    /// Connects a device that wants a link to any node.
-    pub fn connect(&mut self, device: usize) {
-        let node = self.dice.below(self.nodes.len());
-        self.connect_to(device, node);
-    }
-
-    /// Connects a device that wants a link to this node.
-    pub fn connect_to(&mut self, device: usize, node: usize) {
-        if !std::mem::take(&mut self.devices[device].wants_link) {
-            return;
-        }
-        self.generation += 1;
-        let conn = ConnId::new(0, self.links.len(), self.generation);
-        self.links.push(Link::new(conn, node, device));
-        let opened = Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect: Dialect::Tlv };
-        self.nodes[node].inputs.push_back(opened);
-        let (at, ms) = (self.links.len() - 1, self.ms);
-        self.devices[device].link = Some(at);
-        self.devices[device].session.handle_connected(ms);
-        self.pump(device);
-    }
-
-    /// Carries out the actions of a device's core.
-    pub fn pump(&mut self, device: usize) {
-        let mut out = Vec::new();
-        let ms = self.ms;
-        let close = self.devices[device].pump(ms, &mut out);
-        let Some(at) = self.devices[device].link else { return };
-        if close {
-            // The device closes its end; bytes written before still arrive.
-            self.links[at].dead_there = true;
-            self.devices[device].link = None;
-        } else if !self.links[at].cut {
-            self.links[at].up.extend(out);
-        }
-    }
-
-    pub fn tick_devices(&mut self) {
-        for device in 0..self.devices.len() {
-            let ms = self.ms;
-            if self.devices[device].session.next_timeout().is_some_and(|due| due <= ms) {
-                self.devices[device].session.handle_timeout(ms);
-                self.pump(device);
-            }
-        }
     }
 
     pub fn write_text(&mut self, device: usize) {

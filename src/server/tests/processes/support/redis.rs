@@ -28,7 +28,7 @@ impl Redis {
         format!("redis://{}", self.address)
     }
 
-    /// Kills it.
+    /// Kills it and waits for its end.
     pub fn kill9(&mut self) {
         process::signal(self.process.pid, Signal::KILL);
         self.process.end();
@@ -49,7 +49,7 @@ impl Redis {
         process::freeze(self.process.pid);
     }
 
-    /// Continues it.
+    /// Continues it after a freeze.
     pub fn thaw(&self) {
         process::thaw(self.process.pid);
     }

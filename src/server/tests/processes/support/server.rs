@@ -119,7 +119,7 @@ impl Server {
         process::freeze(self.pid());
     }
 
-    /// Continues it.
+    /// Continues it after a freeze.
     pub fn thaw(&self) {
         process::thaw(self.pid());
     }

@@ -1,12 +1,12 @@
 -- The database of a node or a cluster: MariaDB 10.6 or MySQL 8. Times are Unix milliseconds, UTC; ids are below 2^31.
--- What must compare byte for byte (name_key, hashes, cids) is VARBINARY: a text collation takes two for one.
+-- Columns compared byte for byte (name_key, hashes, cids) are VARBINARY: a text collation may treat two as equal.
 --
--- A schema change commits by itself here, so a step that was cut off is begun again: each statement can be repeated.
+-- Each schema change commits by itself, so an aborted migration is repeated: every statement must be repeatable.
 --
--- Two kinds of tables are made by the program, ahead of time, one a month and one a day:
+-- The program creates two further kinds of tables ahead of time, one for each month and one for each day:
 --
 --   message_YYYYMM(conversation_id, seq, sender_id, cid, type, content, status, created_at)
---   sent_YYYYMMDD(sender_id, cid, conversation_id, seq, created_at)       one row a cid, dropped after two days
+--   sent_YYYYMMDD(sender_id, cid, conversation_id, seq, created_at)       one row for each cid; dropped after two days
 
 CREATE TABLE IF NOT EXISTS user (
     id         INT          NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS token (
     KEY token_expiry (expires_at)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Two rows a friendship.
+-- Two rows for each friendship.
 CREATE TABLE IF NOT EXISTS friend (
     user_id   INT NOT NULL,
     friend_id INT NOT NULL,
@@ -57,9 +57,9 @@ CREATE TABLE IF NOT EXISTS conversation (
     kind           TINYINT NOT NULL,                -- 0 direct, 1 group
     name           VARCHAR(50),                     -- of a group
     description    VARCHAR(200),                    -- of a group
-    low_id         INT,                             -- of a direct chat: its two members
+    low_id         INT,                             -- of a direct conversation: its two members
     high_id        INT,
-    first_seq      BIGINT  NOT NULL DEFAULT 1,      -- what retention kept
+    first_seq      BIGINT  NOT NULL DEFAULT 1,      -- the first message kept
     last_seq       BIGINT  NOT NULL DEFAULT 0,
     month          INT     NOT NULL DEFAULT 0,      -- YYYYMM of last_seq
     member_version BIGINT  NOT NULL DEFAULT 1,
@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS member (
     KEY member_user (user_id, conversation_id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Which month's table holds which seqs: those from first_seq to the next segment's.
+-- Which month's table holds which seqs: from first_seq up to the next segment.
 CREATE TABLE IF NOT EXISTS segment (
     conversation_id INT    NOT NULL,
     month           INT    NOT NULL,

@@ -1,10 +1,10 @@
--- Who is logged in: the truth for the nodes that share a database, fenced by epoch.
+-- Who is logged in where, fenced by epoch; authoritative for all nodes that share the database.
 CREATE TABLE IF NOT EXISTS session (
     user_id    INT           NOT NULL PRIMARY KEY,
     epoch      INT           NOT NULL,          -- raised by every claim
-    node       VARBINARY(128),                  -- which run of which node holds it; NULL: it is over
+    node       VARBINARY(128),                  -- the run of the node that holds it; NULL: it has ended
     token_hash VARBINARY(32) NOT NULL,
-    lost_at    BIGINT,                          -- since when its connection is gone; NULL: connected
+    lost_at    BIGINT,                          -- when its connection was lost; NULL: connected
     changed_at BIGINT        NOT NULL,          -- when it was claimed
     KEY session_node (node),
     KEY session_changed (changed_at)

@@ -1,3 +1,3 @@
--- When a node could not publish last: the others look at what has changed.
--- Done again it is refused for the column that is there, which counts as done.
+-- When a node last failed to publish; the other nodes then check for changes.
+-- Repeating this fails because the column exists, which counts as done.
 ALTER TABLE node ADD COLUMN unheard_at BIGINT NOT NULL DEFAULT 0;

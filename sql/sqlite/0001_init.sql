@@ -1,7 +1,7 @@
 -- The embedded database of a single node. Times are Unix milliseconds, UTC; ids are below 2^31.
--- What must compare byte for byte (name_key, hashes, cids) is a BLOB.
+-- Columns compared byte for byte (name_key, hashes, cids) are BLOBs.
 --
--- Two kinds of tables are made by the program, ahead of time, one a month and one a day:
+-- The program creates two further kinds of tables ahead of time, one for each month and one for each day:
 --
 --   message_YYYYMM(id INTEGER PRIMARY KEY, page BLOB)
 --       A page is a run of consecutive messages of one conversation; id = conversation_id << 32 | seq of its first.
@@ -32,7 +32,7 @@ CREATE TABLE token (
 ) WITHOUT ROWID;
 CREATE INDEX token_expiry ON token (expires_at);
 
--- Two rows a friendship.
+-- Two rows for each friendship.
 CREATE TABLE friend (
     user_id   INTEGER NOT NULL,
     friend_id INTEGER NOT NULL,
@@ -52,15 +52,15 @@ CREATE TABLE friend_request (
     PRIMARY KEY (to_id, from_id)
 ) WITHOUT ROWID;
 
--- last_seq, month and updated_at say what is *filed*; what the journal still holds lies above.
+-- last_seq, month and updated_at describe what is *filed*; messages that are still in the journal come after it.
 CREATE TABLE conversation (
     id             INTEGER PRIMARY KEY CHECK (id < 2147483648),
     kind           INTEGER NOT NULL,                -- 0 direct, 1 group
     name           TEXT,                            -- of a group
     description    TEXT,                            -- of a group
-    low_id         INTEGER,                         -- of a direct chat: its two members
+    low_id         INTEGER,                         -- of a direct conversation: its two members
     high_id        INTEGER,
-    first_seq      INTEGER NOT NULL DEFAULT 1,      -- what retention kept
+    first_seq      INTEGER NOT NULL DEFAULT 1,      -- the first message kept
     last_seq       INTEGER NOT NULL DEFAULT 0,
     month          INTEGER NOT NULL DEFAULT 0,      -- YYYYMM of last_seq
     member_version INTEGER NOT NULL DEFAULT 1,
@@ -80,7 +80,7 @@ CREATE TABLE member (
 ) WITHOUT ROWID;
 CREATE INDEX member_user ON member (user_id, conversation_id);
 
--- Which month's table holds which seqs: those from first_seq to the next segment's.
+-- Which month's table holds which seqs: from first_seq up to the next segment.
 CREATE TABLE segment (
     conversation_id INTEGER NOT NULL,
     month           INTEGER NOT NULL,
@@ -88,7 +88,7 @@ CREATE TABLE segment (
     PRIMARY KEY (conversation_id, month)
 ) WITHOUT ROWID;
 
--- One row a commit: the messages it promised, until they are filed.
+-- One row for each commit: its messages, until they are filed.
 CREATE TABLE journal (
     id    INTEGER PRIMARY KEY,
     batch BLOB NOT NULL

@@ -1,10 +1,10 @@
--- Who is logged in: the truth for the nodes that share a database, fenced by epoch.
+-- Who is logged in where, fenced by epoch; authoritative for all nodes that share the database.
 CREATE TABLE session (
     user_id    INTEGER PRIMARY KEY,
     epoch      INTEGER NOT NULL,           -- raised by every claim
-    node       TEXT,                       -- which run of which node holds it; NULL: it is over
+    node       TEXT,                       -- the run of the node that holds it; NULL: it has ended
     token_hash BLOB    NOT NULL,
-    lost_at    INTEGER,                    -- since when its connection is gone; NULL: connected
+    lost_at    INTEGER,                    -- when its connection was lost; NULL: connected
     changed_at INTEGER NOT NULL            -- when it was claimed
 );
 CREATE INDEX session_node ON session (node);
@@ -16,7 +16,7 @@ CREATE TABLE node (
     seen_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- The journal is in files of its own; here stands up to which of its records messages are filed.
+-- The journal is kept in separate files; this is the last of its records whose messages are filed.
 DROP TABLE journal;
 CREATE TABLE journal_filed (number INTEGER NOT NULL);
 INSERT INTO journal_filed VALUES (0);

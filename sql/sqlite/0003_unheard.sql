@@ -1,2 +1,2 @@
--- When a node could not publish last: the others look at what has changed.
+-- When a node last failed to publish; the other nodes then check for changes.
 ALTER TABLE node ADD COLUMN unheard_at INTEGER NOT NULL DEFAULT 0;

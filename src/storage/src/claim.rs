@@ -1,34 +1,34 @@
-//! Who may take over an account's session, and from whom, in every database.
+//! The rules of claiming an account's session, shared by both stores.
 
 use logic::contract::node::{SILENT_MS, node_grace};
 use logic::contract::session::Holder;
 use logic::contract::{Denial, TokenHash, Written};
 use wire::{UnixMillis, UserId};
 
-/// The particulars of a [`logic::contract::session::Write::Claim`].
+/// The fields of a [`logic::contract::session::Write::Claim`].
 #[derive(Clone, Copy)]
 pub struct Claim<'a> {
     pub user: UserId,
     pub node: &'a str,
-    /// Of the token that the login came with.
+    /// The hash of the token that the login came with.
     pub token: &'a TokenHash,
     /// How long a session outlives its connection or its node, milliseconds.
     pub grace: u64,
-    /// Whether to leave it where another token's session is connected.
+    /// Whether to refuse while a session with another token is connected.
     pub unless_held: bool,
 }
 
-/// A session that a claim finds.
+/// The session that a claim finds.
 pub struct Held {
     pub holder: Holder,
-    /// When it lost its connection, if it did.
+    /// When it lost its connection; `None`: it is connected.
     pub lost_at: Option<UnixMillis>,
-    /// When its node was seen last.
+    /// When its node was last seen.
     pub seen_at: Option<UnixMillis>,
 }
 
 impl Claim<'_> {
-    /// Whom it takes the session from, if that one was still in force; or that it leaves the session alone.
+    /// The holder of the previous session, if that was still in force; or the refusal.
     pub fn takes_from(&self, held: Option<Held>, now: UnixMillis) -> Result<Option<Holder>, Written> {
         let Some(Held { holder, lost_at, seen_at }) = held else { return Ok(None) };
         let is_within = |at: UnixMillis, ms: u64| at.0 + ms > now.0;

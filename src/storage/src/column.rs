@@ -1,18 +1,17 @@
-//! What columns mean, in every database.
+//! The meaning of columns that both databases share.
 
 use std::borrow::Cow;
 use wire::ConversationKind;
 use wire::group::Role;
 
-/// The column `role` of who made a group.
+/// The value of the column `role` for the owner of a group.
 pub const OWNER: u8 = 2;
 
-/// What the column `kind` means.
 pub fn kind_of(kind: u8) -> ConversationKind {
     if kind == 0 { ConversationKind::Direct } else { ConversationKind::Group }
 }
 
-/// What the column `type` means; nearly every message's is the usual one, which costs nothing.
+/// The content type of a column `type`; the usual one is not allocated.
 pub fn content_type_of(text: &str) -> Cow<'static, str> {
     match text {
         wire::message::TEXT => wire::message::TEXT.into(),
@@ -20,7 +19,6 @@ pub fn content_type_of(text: &str) -> Cow<'static, str> {
     }
 }
 
-/// What the column `role` means.
 pub fn role_of(role: u8) -> Role {
     match role {
         OWNER => Role::Owner,
@@ -29,5 +27,5 @@ pub fn role_of(role: u8) -> Role {
     }
 }
 
-/// How long a run of a node that is gone is remembered, milliseconds.
+/// How long a node that is gone is remembered, milliseconds.
 pub const NODE_KEPT_MS: u64 = 24 * 60 * 60 * 1000;

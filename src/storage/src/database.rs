@@ -1,18 +1,18 @@
-//! `mysql://user:password@host:port/name`: where a database server is and how to log in to it.
+//! `mysql://user:password@host:port/name`: the address of a database server and its credentials.
 //!
-//! A password is never shown: not by `Debug`, not by `Display`, not in a sentence about what is wrong.
+//! The password is never shown: neither by `Debug` nor by `Display` nor in an error text.
 
 use std::fmt;
 
 const PORT: u16 = 3306;
-/// Characters of a database's name that MySQL takes.
+/// The longest database name that MySQL accepts, characters.
 const NAME_MAX: usize = 64;
 
 /// A database of a MySQL or MariaDB server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Database {
     pub user: String,
-    /// With what; `None`: nothing was said.
+    /// `None`: the URL names none.
     pub password: Option<String>,
     /// A name or an IP address.
     pub host: String,
@@ -22,7 +22,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Reads what stands after `mysql://`. An error goes on after the key's name.
+    /// Parses what follows `mysql://`. An error reads as a predicate of the configuration key.
     pub(crate) fn read(rest: &str) -> Result<Database, String> {
         const FORM: &str = "must have the form `mysql://user:password@host:port/database`";
         let (server, name) = rest.split_once('/').ok_or(FORM)?;
@@ -52,7 +52,7 @@ impl Database {
     }
 }
 
-/// Without the password, wherever it may be shown.
+/// Omits the password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
@@ -66,7 +66,7 @@ impl fmt::Debug for Database {
     }
 }
 
-/// A text with what looks like a password in a URL left out, for sentences about URLs that cannot be read.
+/// Removes what looks like a URL's password from a text, for error messages about malformed URLs.
 pub fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     match (rest.find(':'), rest.rfind('@')) {

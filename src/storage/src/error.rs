@@ -1,50 +1,45 @@
-//! What can go wrong in storage, by what is left to do about it.
+//! Storage errors, by what can be done about them.
 
 use rusqlite::ErrorCode;
 use rusqlite::types::FromSqlError;
 use std::path::PathBuf;
 
-/// A failure of storage, as a sentence a human can act on.
+/// A storage error as a sentence that an operator can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing was done; it may work again later (no room, locked, read-only).
+    /// Nothing was done, but it may succeed later (disk full, locked, read-only).
     #[error("storage is unavailable: {0}")]
     Unavailable(String),
-    /// What is on the disk is no longer known. The process must end; the next start reads what is true.
+    /// The state of the disk is unknown. The process must end; the next start reads what is there.
     #[error("storage failed: {0}")]
     Fatal(String),
-    /// Another process has the database.
+    /// Another process holds the database.
     #[error("{} is in use by another process (pid {pid})", path.display())]
     Locked {
         path: PathBuf,
-        /// Who, as that process wrote it.
+        /// As that process recorded it.
         pid: String,
     },
     /// A file or folder cannot be used.
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    /// The database is not as it must be. The sentence says what to change.
+    /// The database is unsuitable. The sentence says what to change.
     #[error("{0}")]
     Unsuitable(String),
     /// A newer program wrote the database.
     #[error(
-        "the database has schema version {found}, and this program knows {known} at most: run a newer one"
+        "the database has schema version {found}, but this program supports at most version {known}: upgrade the program"
     )]
-    Newer {
-        /// The database's version.
-        found: u32,
-        /// The program's version.
-        known: u32,
-    },
-    /// A crash of an older program left messages where only that one finds them.
+    Newer { found: u32, known: u32 },
+    /// An older version crashed and left messages that only that version can read.
     #[error(
-        "the database holds messages that a crash left in the journal of an older version: start the version that \
-         wrote it, stop it with SIGTERM, then start this one"
+        "the database holds unfiled messages of an older version, which crashed: start that version, stop it with SIGTERM, \
+         then start this one"
     )]
     Unfiled,
 }
 
-/// From a thread that could not be started.
+/// A thread that cannot be started.
 impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> StoreError {
         StoreError::Unavailable(error.to_string())
@@ -64,8 +59,8 @@ impl StoreError {
     }
 }
 
-// The extended codes of SQLite (sqlite3.h) for its shared-memory index, which is rebuilt from the log at will: a full
-// disk can make it fail, and nothing is lost with it.
+// Extended error codes of SQLite (sqlite3.h) for its shared-memory index, which can be rebuilt from the log at any
+// time: a full disk can make it fail without any loss.
 const IOERR_SHMOPEN: i32 = 10 | 18 << 8;
 const IOERR_SHMSIZE: i32 = 10 | 19 << 8;
 const IOERR_SHMLOCK: i32 = 10 | 20 << 8;
@@ -82,7 +77,7 @@ impl From<rusqlite::Error> for StoreError {
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
                 _ => false,
             },
-            // What is stored is not what was written.
+            // The stored bytes are not what was written.
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)

@@ -1,31 +1,32 @@
-//! Flights of messages of which one was given back: what was sent after it is given back as well, so that all of them
-//! are tried again in order (see [`logic::contract::StreamId`]).
+//! Ordered streams of which an append failed: later appends of such a stream are rejected as well, so that all of them
+//! are sent again in order (see [`logic::contract::message::StreamId`]).
 
 use logic::contract::Written;
 use logic::contract::message::StreamId;
 use logic::limits::APPENDS_MAX;
 use std::collections::{BTreeSet, VecDeque};
 
-/// What is remembered: no more streams than messages can be on their way, those that something was given back of last. Of a
-/// stream that is forgotten nothing is on its way any more.
+/// The number of streams that are remembered, the latest to fail. It is the number of appends that can be in flight, so
+/// nothing of a forgotten stream is in flight any more.
 const KEPT_MAX: usize = APPENDS_MAX;
 
-/// The streams that nothing of may be stored any more.
+/// The streams whose further appends are rejected.
 #[derive(Debug, Default)]
 pub struct FailedStreams {
     streams: BTreeSet<StreamId>,
-    /// The same as they came: the number says when a stream began, and an old connection may fly by a low one for long.
+    /// The same streams in the order in which they failed, which is not the order of their ids: an old connection may
+    /// use a low id for a long time.
     in_order: VecDeque<StreamId>,
 }
 
 impl FailedStreams {
-    /// Whether a message must be given back, because one before it was.
-    pub fn has(&self, stream: Option<StreamId>) -> bool {
+    /// Whether an append must be rejected because an earlier one of its stream was.
+    pub fn contains(&self, stream: Option<StreamId>) -> bool {
         stream.is_some_and(|stream| self.streams.contains(&stream))
     }
 
-    /// A message was answered.
-    pub fn learn(&mut self, stream: Option<StreamId>, written: &Written) {
+    /// Takes note of the outcome of an append.
+    pub fn note(&mut self, stream: Option<StreamId>, written: &Written) {
         if let (Some(stream), Written::Unavailable) = (stream, written)
             && self.streams.insert(stream)
         {
@@ -44,21 +45,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_one_that_was_given_back_is_given_back() {
+    fn a_stream_is_rejected_after_its_first_failed_append() {
         let mut failed = FailedStreams::default();
         let [one, other] = [1, 2].map(|number| Some(StreamId(number)));
-        failed.learn(one, &Written::Done);
-        failed.learn(None, &Written::Unavailable);
-        assert!(!failed.has(one) && !failed.has(None));
-        failed.learn(one, &Written::Unavailable);
-        assert!(failed.has(one) && !failed.has(other) && !failed.has(None));
-        // As many as are remembered, with higher numbers; then one that began long before them.
+        failed.note(one, &Written::Done);
+        failed.note(None, &Written::Unavailable);
+        assert!(!failed.contains(one) && !failed.contains(None));
+        failed.note(one, &Written::Unavailable);
+        assert!(failed.contains(one) && !failed.contains(other) && !failed.contains(None));
+        // Fill the memory with higher ids; then an old stream fails.
         for number in 0..KEPT_MAX as u64 {
-            failed.learn(Some(StreamId(1_000 + number)), &Written::Unavailable);
+            failed.note(Some(StreamId(1_000 + number)), &Written::Unavailable);
         }
-        assert!(!failed.has(one), "the first that was given back is forgotten");
-        failed.learn(other, &Written::Unavailable);
-        assert!(failed.has(other) && !failed.has(Some(StreamId(1_000))) && failed.has(Some(StreamId(1_001))));
+        assert!(!failed.contains(one), "the stream that failed first is forgotten");
+        failed.note(other, &Written::Unavailable);
+        assert!(
+            failed.contains(other)
+                && !failed.contains(Some(StreamId(1_000)))
+                && failed.contains(Some(StreamId(1_001)))
+        );
         assert!(failed.streams.len() == KEPT_MAX && failed.in_order.len() == KEPT_MAX);
     }
 }

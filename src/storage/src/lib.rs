@@ -1,5 +1,6 @@
-//! Durable state: the embedded database behind the synchronous [`Store`] trait and the threads that drive it, or a
-//! database server ([`mysql`]), which has threads of its own. Both keep the contract of `logic::contract`.
+//! Durable state: an embedded database behind the synchronous [`Store`] trait and the threads that drive it, or a
+//! database server ([`Mysql`]) with threads of its own. Both keep the contract of `logic::contract`; the conformance
+//! suite runs against both.
 //!
 //! ```text
 //!   logic --writes--> store thread --(one transaction a batch)--> database
@@ -9,8 +10,11 @@
 //!     +-----reads----> read thread ---^
 //! ```
 //!
-//! A store carries out writes in order, many in one commit, and publishes their outcomes after it. A
-//! message becomes visible to readers in the same moment in which its outcome is published, never before.
+//! A store executes writes in order, many in one commit, and publishes their outcomes afterwards. A message becomes
+//! visible to readers at the moment its outcome is published, never before.
+//!
+//! Shared definitions (`calendar`, `column`, `page`, …) lie below both stores. Each store has one file a noun beside
+//! its machinery.
 
 #![forbid(unsafe_code)]
 

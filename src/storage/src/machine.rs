@@ -3,10 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::UnixMillis;
 
-/// The wall clock that a store stamps messages and tokens with.
+/// The wall clock that dates messages and tokens.
 pub type Clock = Box<dyn FnMut() -> UnixMillis + Send>;
 
-/// Fills a buffer with bytes that nobody can guess.
+/// Fills a buffer with unpredictable bytes.
 pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
 
 /// The machine's clock.

@@ -2,14 +2,14 @@
 
 use logic::contract::{Found, Ticket, Written};
 
-/// What the storage threads tell logic.
+/// A message from the storage threads to logic.
 #[derive(Debug)]
 pub enum Outcome {
     /// Outcomes of writes, in order.
     Written(Vec<(Ticket, Written)>),
     /// Answers to reads.
     Found(Vec<(Ticket, Found)>),
-    /// Nothing may be acknowledged any more: the process must end with an error.
+    /// Nothing may be acknowledged any more: the process must exit with an error.
     Fatal(String),
 }
 

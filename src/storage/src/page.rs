@@ -1,24 +1,24 @@
-//! Pages: how much one holds, whatever it is read from.
+//! Pages: their size, shared by both stores.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use wire::Message;
 use wire::limits::HISTORY_BYTES;
 
-/// A page of a listing, and whether there are others after it.
+/// A page of a listing, and whether more rows follow.
 pub type Rows<T> = (Vec<T>, bool);
 
-/// What was read, and whether there was more.
+/// A page of messages.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// In the order in which it was read.
+    /// In the order in which they were read.
     pub messages: Vec<Arc<Message>>,
-    /// Whether one was left out.
+    /// Whether at least one was left out.
     pub more: bool,
 }
 
 impl Page {
-    /// Takes a message, unless there is no room; the first always finds room.
+    /// Adds a message unless the page is full; the first message always fits.
     pub fn take(
         &mut self,
         message: Arc<Message>,
@@ -35,7 +35,7 @@ impl Page {
     }
 }
 
-/// Says of each message of a feed whether there are enough before it: so many bytes of content.
+/// For a feed: returns for each message whether the messages before it already hold `bytes` of content.
 pub fn is_fed(bytes: usize) -> impl FnMut(&Message) -> bool {
     let mut taken = 0;
     move |message| {
@@ -45,7 +45,7 @@ pub fn is_fed(bytes: usize) -> impl FnMut(&Message) -> bool {
     }
 }
 
-/// Says of each message of a history whether the reply would be too long with it.
+/// For HISTORY: returns for each message whether the reply would become too long with it.
 pub fn is_too_long() -> impl FnMut(&Message) -> bool {
     let mut taken = 0;
     move |message| {
@@ -54,7 +54,7 @@ pub fn is_too_long() -> impl FnMut(&Message) -> bool {
     }
 }
 
-/// The most bytes that a message takes as JSON: its field names and numbers, and its texts escaped.
+/// An upper bound of a message's size as JSON: field names and numbers, and escaped texts.
 fn json_bytes(message: &Message) -> usize {
     let escaped = |text: &str| -> usize {
         let byte = |byte: u8| match byte {

@@ -1,30 +1,30 @@
-//! Which database to use, and how to log in to it.
+//! The settings of storage: which database to use and how to log in to it.
 
 use crate::database::{Database, without_password};
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a deployment decides about storage.
+/// The configuration of storage.
 #[derive(Clone)]
 pub struct Settings {
     pub url: StorageUrl,
-    /// The password of a database server, where it does not stand in the URL.
+    /// The password of a database server, if it is not in the URL.
     pub password: Option<String>,
-    /// Whether a database server may be used although it can lose acknowledged messages when its machine fails.
+    /// Whether to use a database server that may lose acknowledged messages when its machine fails.
     pub accept_weak_durability: bool,
 }
 
 /// Where messages and accounts are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageUrl {
-    /// `sqlite:PATH`: an embedded database in this file, relative to the working folder, made where it is missing.
+    /// `sqlite:PATH`: an embedded database in this file, relative to the working directory; created if it is missing.
     Sqlite(PathBuf),
     /// `mysql://user:password@host:port/database`: a MySQL or MariaDB server.
     Mysql(Database),
 }
 
 impl StorageUrl {
-    /// Reads a URL. An error goes on after the key's name.
+    /// Parses a URL. An error reads as a predicate of the configuration key.
     pub fn parse(url: &str) -> Result<StorageUrl, String> {
         if let Some(rest) = url.strip_prefix("mysql://") {
             return Database::read(rest).map(StorageUrl::Mysql);
@@ -48,7 +48,7 @@ impl StorageUrl {
 }
 
 impl StorageUrl {
-    /// What the operator is told the data is in: a path, or a server's database.
+    /// Where the data is, for operators: a path, or a server's database.
     pub fn data(&self) -> String {
         match self {
             StorageUrl::Sqlite(path) => path.display().to_string(),

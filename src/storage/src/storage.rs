@@ -1,4 +1,4 @@
-//! A database of either kind: opened, then at work.
+//! The database that the configuration names: opening it, and the threads that drive it.
 
 use crate::error::StoreError;
 use crate::machine::{system_random, wall_clock};
@@ -11,25 +11,21 @@ use crate::threads;
 use logic::contract::{Read, Ticket, Write};
 use runtime::queue::Outbox;
 
-/// A database that is open, in order, and used by nobody yet.
+/// A database that was checked and migrated, before its threads are started.
 pub enum Opened {
-    /// The embedded database.
     Sqlite(Box<dyn Store>),
-    /// A database server.
     Mysql(Mysql),
 }
 
-/// A database at work: the threads that drive it.
+/// The running threads of a database.
 #[derive(Debug)]
 pub enum Storage {
-    /// The embedded database.
     Sqlite(threads::Threads),
-    /// A database server.
     Mysql(mysql::Threads),
 }
 
-/// Opens the database that the settings name: makes what is missing, brings its schema up to date and repairs what the
-/// last run left half-done.
+/// Opens the database that the settings name: creates what is missing, migrates the schema, and recovers what the last
+/// run left.
 pub fn open(settings: &Settings) -> Result<Opened, StoreError> {
     Ok(match &settings.url {
         StorageUrl::Sqlite(path) => {
@@ -39,7 +35,7 @@ pub fn open(settings: &Settings) -> Result<Opened, StoreError> {
     })
 }
 
-/// Starts the threads of a database; everything they have to say goes to `outcomes`.
+/// Starts the threads of a database. They send outcomes and answers to `outcomes`.
 pub fn start(opened: Opened, outcomes: Outbox<Outcome>) -> Result<Storage, StoreError> {
     Ok(match opened {
         Opened::Sqlite(store) => Storage::Sqlite(threads::start(store, outcomes)?),
@@ -62,7 +58,7 @@ impl Storage {
         }
     }
 
-    /// Finishes all that is queued and closes the database. Nobody may send any more.
+    /// Finishes everything that is queued and closes the database. Nothing may be sent any more.
     pub fn stop(self) {
         match self {
             Storage::Sqlite(threads) => threads.stop(),

@@ -1,41 +1,41 @@
-//! What a thread may do with an embedded database.
+//! The interface between an embedded database and the threads that drive it.
 
 use crate::error::StoreError;
 use logic::contract::{Found, Read, Ticket, Write, Written};
 
-/// Takes the outcomes of one commit, in the order of its writes.
+/// Receives the outcomes of one commit, in the order of its writes.
 pub type Publish<'a> = &'a mut dyn FnMut(Vec<(Ticket, Written)>);
 
-/// A database, as the one thread that writes to it sees it.
+/// A database as its only writer uses it.
 pub trait Store: Send {
-    /// Carries out all writes in order, in as few commits as can be, and calls `publish` after each with the outcomes of
-    /// its writes.
+    /// Executes the writes in order, in as few commits as possible, and calls `publish` after each commit with the
+    /// outcomes of its writes.
     ///
-    /// [`StoreError::Unavailable`]: from some write on nothing is done, `publish` was called with
-    /// [`Written::Unavailable`] for each of these, and the store may be used again. [`StoreError::Fatal`]: nothing was published, nothing may be
-    /// acknowledged any more, the process must end.
+    /// # Errors [`StoreError::Unavailable`]: from some write on nothing was done; `publish` was called with
+    /// [`Written::Unavailable`] for each of these, and the store remains usable. [`StoreError::Fatal`]: nothing was
+    /// published and nothing may be acknowledged any more; the process must end.
     fn write(&mut self, batch: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError>;
 
-    /// Answers a question on the writer's own connection.
+    /// Answers a read on the writer's own connection.
     fn read(&mut self, read: &Read) -> Found;
 
-    /// A second way in, for questions from another thread.
+    /// Opens another connection, for reads on another thread.
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
 
-    /// Does one bounded slice of the work behind the promises (filing, new tables, pruning); whether to go on at once.
-    /// What came in since the work was begun may be left for later: see [`Store::backlog`].
-    /// After [`StoreError::Unavailable`] the same slice is done again by the next call.
+    /// Executes one bounded slice of background work (filing, creating tables, pruning) and returns whether to continue
+    /// at once. What arrived after the work began may be left for later: see [`Store::backlog`]. After
+    /// [`StoreError::Unavailable`] the next call repeats the slice.
     fn housekeep(&mut self) -> Result<bool, StoreError>;
 
-    /// Whether [`Store::housekeep`] must be called now, between two batches, because it falls behind what comes in.
+    /// Whether [`Store::housekeep`] must be called before the next batch, because filing falls behind the incoming
+    /// messages.
     fn is_behind(&self) -> bool;
 
-    /// Messages that are durable and wait for [`Store::housekeep`].
+    /// The number of durable messages that wait to be filed by [`Store::housekeep`].
     fn backlog(&self) -> usize;
 }
 
-/// A database, as a thread that only asks sees it.
+/// A database as a thread uses it that only reads.
 pub trait Reader: Send {
-    /// Answers a question.
     fn read(&mut self, read: &Read) -> Found;
 }

@@ -1,7 +1,8 @@
-//! The threads that drive a store: one writes, one reads.
+//! The threads that drive an embedded store: one writes, one reads.
 //!
-//! The store thread takes all batches that wait and commits them as one. Under heavy load it gathers for a moment first, as
-//! a commit costs the same for one message or a thousand; else it does not wait. Housekeeping is done in slices between commits: as many as keep it up with what comes in, and all of them when nothing does.
+//! The store thread takes all waiting batches and commits them together. Under heavy load it first gathers for a
+//! moment, as a commit costs the same for one message or a thousand; otherwise it does not wait. Housekeeping runs in
+//! slices between commits: as many as needed to keep up with the incoming messages, and all of them when none arrive.
 
 use crate::error::StoreError;
 use crate::failed_streams::FailedStreams;
@@ -16,23 +17,23 @@ use runtime::worker::{Mailbox, Next, Worker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Writes of one transaction, about: batches are taken whole.
+/// The approximate number of writes in one transaction; batches are not split.
 const WRITES_MAX: usize = 2048;
-/// A commit of at least so many writes says that the load is heavy. Below, waiting only makes answers late: what comes
-/// during one commit is the next.
+/// A commit of at least this many writes indicates heavy load. Below it, gathering would only add latency: what arrives
+/// during one commit forms the next.
 const LOAD: usize = 32;
-/// How long writes are gathered then. Measured with 500 pairs: none costs more processor time a message, four times as
-/// long saves no more and answers later.
+/// How long writes are gathered under heavy load. Measured with 500 pairs of clients: without gathering a message costs
+/// more processor time; four times as long saves nothing more and adds latency.
 const GATHER: Duration = Duration::from_micros(50);
-/// After how long without a commit housekeeping goes on at once. Until then a slice is done only where it falls
-/// behind: slices one after another take the processor from what comes in, and the more messages are filed together,
-/// the less each costs.
+/// After this time without a commit, housekeeping runs continuously. Until then a slice runs only when filing falls
+/// behind: consecutive slices take the processor from incoming writes, and the more messages are filed together, the
+/// less each costs.
 const CALM: Duration = Duration::from_secs(1);
-/// How often an idle store looks for housekeeping: tables ahead of time, expired tokens.
+/// How often an idle store looks for due housekeeping: tables to create, expired tokens.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// When housekeeping that could not be done is tried again.
+/// The pause before failed housekeeping is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// What is not filed so long after the end is left to the next start.
+/// How long a stopping store files; the next start files what is left.
 const FILE_AT_END: Duration = Duration::from_secs(10);
 
 /// The running threads.
@@ -55,7 +56,7 @@ pub fn start(store: Box<dyn Store>, outcomes: Outbox<Outcome>) -> Result<Threads
             mailbox,
             last: 0,
             due: Instant::now(),
-            refuses: false,
+            is_rejecting: false,
             is_stuck: false,
             failed: FailedStreams::default(),
         }
@@ -109,13 +110,13 @@ struct StoreThread {
     store: Box<dyn Store>,
     outcomes: Outbox<Outcome>,
     mailbox: Mailbox<Vec<(Ticket, Write)>>,
-    /// Writes of the last commit.
+    /// The number of writes in the last commit.
     last: usize,
-    /// When housekeeping is to be done.
+    /// When housekeeping is due.
     due: Instant,
-    /// Whether the last batch was refused for lack of storage.
-    refuses: bool,
-    /// Whether the last slice of housekeeping could not be done.
+    /// Whether the last batch was rejected because storage was unavailable.
+    is_rejecting: bool,
+    /// Whether the last slice of housekeeping failed.
     is_stuck: bool,
     failed: FailedStreams,
 }
@@ -128,14 +129,14 @@ impl StoreThread {
         }
     }
 
-    /// Serves until told to stop; an error is fatal.
+    /// Runs until it is stopped. An error is fatal.
     fn serve(&mut self) -> Result<(), StoreError> {
         loop {
             let mut batch = match self.mailbox.next(Some(self.due.saturating_duration_since(Instant::now())))
             {
                 Next::Batch(batch) => batch,
                 Next::Idle => {
-                    self.keep_house()?;
+                    self.housekeep()?;
                     continue;
                 }
                 Next::Stop => return self.finish(),
@@ -145,16 +146,16 @@ impl StoreThread {
             self.last = batch.len();
             self.write(batch)?;
             while self.store.is_behind() && (!self.is_stuck || self.due <= Instant::now()) {
-                self.keep_house()?;
+                self.housekeep()?;
             }
-            // What could not be done is tried again when it is due, also while messages come.
+            // A failed slice is tried again when it is due, even while messages arrive.
             if !self.is_stuck {
                 self.due = Instant::now() + CALM;
             }
         }
     }
 
-    /// Takes what waits, up to a bound.
+    /// Takes the waiting batches, up to a bound.
     fn take(&self, batch: &mut Vec<(Ticket, Write)>) {
         while batch.len() < WRITES_MAX
             && let Some(more) = self.mailbox.try_next()
@@ -163,7 +164,7 @@ impl StoreThread {
         }
     }
 
-    /// Under heavy load, waits once for a moment.
+    /// Under heavy load, waits once for more writes.
     fn gather(&self, batch: &mut Vec<(Ticket, Write)>) {
         if self.last >= LOAD && batch.len() < (2 * self.last).min(WRITES_MAX) {
             thread::sleep(GATHER);
@@ -173,30 +174,30 @@ impl StoreThread {
 
     fn write(&mut self, mut batch: Vec<(Ticket, Write)>) -> Result<(), StoreError> {
         let (outcomes, failed) = (&self.outcomes, &mut self.failed);
-        // Logic may be gone at the end: then nobody waits for an answer.
+        // At shutdown logic may be gone already.
         let say = |written| drop(outcomes.send(Outcome::Written(written)));
-        let given_back = batch.extract_if(.., |(_, write)| failed.has(stream_of(write)));
-        let given_back: Vec<_> = given_back.map(|(ticket, _)| (ticket, Written::Unavailable)).collect();
-        if !given_back.is_empty() {
-            say(given_back);
+        let rejected = batch.extract_if(.., |(_, write)| failed.contains(stream_of(write)));
+        let rejected: Vec<_> = rejected.map(|(ticket, _)| (ticket, Written::Unavailable)).collect();
+        if !rejected.is_empty() {
+            say(rejected);
         }
         let streams = batch.iter().filter_map(|(ticket, write)| Some((*ticket, stream_of(write)?)));
         let streams: HashMap<Ticket, StreamId> = streams.collect();
         let written = self.store.write(batch, &mut |written| {
             if !streams.is_empty() {
                 for (ticket, written) in &written {
-                    failed.learn(streams.get(ticket).copied(), written);
+                    failed.note(streams.get(ticket).copied(), written);
                 }
             }
             say(written);
         });
-        away(written, &mut self.refuses, "writes are refused")?;
+        availability(written, &mut self.is_rejecting, "writes are rejected")?;
         Ok(())
     }
 
-    /// One slice of housekeeping.
-    fn keep_house(&mut self) -> Result<(), StoreError> {
-        let more = away(self.store.housekeep(), &mut self.is_stuck, "filing waits")?;
+    /// Runs one slice of housekeeping.
+    fn housekeep(&mut self) -> Result<(), StoreError> {
+        let more = availability(self.store.housekeep(), &mut self.is_stuck, "filing is suspended")?;
         let pause = match more {
             Some(true) => Duration::ZERO,
             Some(false) if self.store.backlog() > 0 => CALM,
@@ -207,11 +208,11 @@ impl StoreThread {
         Ok(())
     }
 
-    /// Files what is resident, within a bounded time; the next start does what is left.
+    /// Files what is resident within a bounded time; the next start files the rest.
     fn finish(&mut self) -> Result<(), StoreError> {
         let until = Instant::now() + FILE_AT_END;
         while self.store.backlog() > 0 && Instant::now() < until {
-            if away(self.store.housekeep(), &mut self.is_stuck, "filing waits")?.is_none() {
+            if availability(self.store.housekeep(), &mut self.is_stuck, "filing is suspended")?.is_none() {
                 break;
             }
         }
@@ -226,23 +227,24 @@ fn stream_of(write: &Write) -> Option<StreamId> {
     }
 }
 
-/// Passes a result on; `None`: storage is away. Says so once when it goes and once when it is back.
-fn away<T>(
+/// Converts an unavailable storage to `None`, and logs once when it becomes unavailable and once when it is available
+/// again.
+fn availability<T>(
     result: Result<T, StoreError>,
-    is_away: &mut bool,
-    what_then: &str,
+    is_unavailable: &mut bool,
+    consequence: &str,
 ) -> Result<Option<T>, StoreError> {
     match result {
         Ok(done) => {
-            if std::mem::take(is_away) {
-                log::info!("storage is back");
+            if std::mem::take(is_unavailable) {
+                log::info!("storage is available again");
             }
             Ok(Some(done))
         }
         Err(error) if error.is_fatal() => Err(error),
         Err(error) => {
-            if !std::mem::replace(is_away, true) {
-                log::error!("{error}; {what_then} until it is back");
+            if !std::mem::replace(is_unavailable, true) {
+                log::error!("{error}; {consequence} until it is available again");
             }
             Ok(None)
         }
@@ -262,7 +264,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use wire::{Target, UserId};
 
-    /// Refuses its first batch, and is there again for the next one. Falls behind with every batch, and has no end of
+    /// Rejects its first batch and accepts the following ones. Falls behind with every batch and never runs out of
     /// housekeeping.
     #[derive(Default)]
     struct Fickle {
@@ -273,11 +275,11 @@ mod tests {
 
     impl Store for Fickle {
         fn write(&mut self, writes: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
-            let refuses = !std::mem::replace(&mut self.has_refused, true);
+            let is_rejecting = !std::mem::replace(&mut self.has_refused, true);
             self.is_behind = true;
-            let written = || if refuses { Written::Unavailable } else { Written::Done };
+            let written = || if is_rejecting { Written::Unavailable } else { Written::Done };
             publish(writes.into_iter().map(|(ticket, _)| (ticket, written())).collect());
-            match refuses {
+            match is_rejecting {
                 true => Err(StoreError::Unavailable("the disk is full".to_owned())),
                 false => Ok(()),
             }
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn while_messages_come_housekeeping_only_keeps_up() {
+    fn housekeeping_only_keeps_up_while_messages_arrive() {
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(64, &bell);
         let slices = Arc::new(AtomicUsize::new(0));
@@ -333,18 +335,18 @@ mod tests {
             let before = slices.load(Ordering::SeqCst);
             thread::sleep(Duration::from_millis(20));
             let more = slices.load(Ordering::SeqCst) - before;
-            // A machine that stood still gave the store time to be idle.
+            // On a stalled machine the store may have been idle in between.
             if written.elapsed() < CALM {
                 assert!(more <= 1, "{more} slices behind one write");
                 checked += 1;
             }
         }
-        assert!(checked > 0, "this machine is too slow to tell");
+        assert!(checked > 0, "this machine is too slow for this test");
         storage.stop();
     }
 
     #[test]
-    fn what_follows_a_message_that_was_given_back_is_given_back() {
+    fn a_stream_is_rejected_after_its_first_failed_append() {
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(64, &bell);
         let storage = start(Box::<Fickle>::default(), outbox).unwrap();

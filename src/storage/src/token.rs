@@ -9,10 +9,11 @@ use wire::UnixMillis;
 /// How long a token is valid after its last use.
 pub const VALID_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// A token that was extended so short a time ago is not extended again: clients that reconnect all at once write nothing.
+/// A token that was extended within this time is not extended again, so that a wave of reconnecting clients writes
+/// nothing.
 const FRESH_MS: u64 = 60 * 60 * 1000;
 
-/// A new token.
+/// Creates a token.
 pub fn make(random: &mut Random, now: UnixMillis) -> Token {
     let mut secret = [0; 32];
     random(&mut secret);
@@ -23,17 +24,16 @@ pub fn make(random: &mut Random, now: UnixMillis) -> Token {
     with_text(text.into_boxed_str(), now)
 }
 
-/// A token of this text, valid from now on.
+/// A token with this text, valid from now on.
 pub fn with_text(text: Box<str>, now: UnixMillis) -> Token {
     Token { hash: hash(&text), text, expires: UnixMillis(now.0 + VALID_MS) }
 }
 
-/// Whether a token that is valid until `expires` was extended a short time ago.
+/// Whether a token that expires then was extended recently.
 pub fn is_fresh(expires: UnixMillis, now: UnixMillis) -> bool {
     expires.0 + FRESH_MS > now.0 + VALID_MS
 }
 
-/// What storage knows a token by.
 pub fn hash(text: &str) -> TokenHash {
     Sha256::digest(text.as_bytes()).into()
 }

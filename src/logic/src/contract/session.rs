@@ -25,7 +25,7 @@ pub enum Write {
     Claim {
         user: UserId,
         node: Arc<str>,
-        /// Of the token that the login came with.
+        /// The hash of the token that the login came with.
         token: TokenHash,
         /// How long a session outlives its connection or its node, milliseconds.
         grace: u64,

@@ -57,7 +57,7 @@ pub fn a_new_member_sees_only_later_messages(scenario: &mut Scenario<'_>) {
     for n in 0..5 {
         scenario.say(anna, to(), &format!("a{n}"), "before");
     }
-    // In one batch: what is sent before the join is not seen, what is sent after it is.
+    // In one batch: a message before the join is invisible to the new member, one after it is visible.
     let outcomes = scenario.all(vec![
         append(anna, to(), "x", "just before"),
         Write::Group(group::Write::Join { user: ben, conversation: group }),

@@ -15,7 +15,7 @@ pub fn history_spans_months(scenario: &mut Scenario<'_>) {
                 append(anna, Target::User(ben), &cid, "direct"),
                 append(anna, Target::Conversation(group), &format!("g{cid}"), "group"),
             ];
-            // Now and then a message is as long as a page of its own.
+            // Some messages fill a page of their own.
             let long = "x".repeat(if n % 9 == 4 { 5000 } else { 40 });
             let mut texts = texts;
             texts.push(append(ben, Target::User(anna), &cid, &long));
@@ -28,7 +28,7 @@ pub fn history_spans_months(scenario: &mut Scenario<'_>) {
         if round % 2 == 0 {
             scenario.file();
         }
-        // One run then spans two months.
+        // So that one run spans two months.
         scenario.wait(25 * DAY_MS);
     }
     let direct = scenario.conversations(ben, None, 10).0[0].conversation;

@@ -70,7 +70,7 @@ pub fn only_members_can_write_and_read(scenario: &mut Scenario<'_>) {
         let standing = scenario.read(Read::Timeline(timeline::Read::Standing { user: eve, conversation }));
         assert!(matches!(standing, Found::Timeline(timeline::Found::Standing(None))));
     }
-    // A refused cid is free.
+    // The cid of a denied message is free.
     assert_eq!(scenario.say(eve, Target::User(anna), "e", "hi").seq, Seq(1));
 }
 
@@ -166,7 +166,7 @@ pub fn cids_are_remembered_for_a_day(scenario: &mut Scenario<'_>) {
             }
         });
     }
-    // Tables and filters go with their days: nothing grows for ever, and old cids are free again.
+    // Tables and filters are dropped with their days: nothing grows for ever, and old cids are free again.
     for _ in 0..4 {
         scenario.wait(DAY_MS);
         scenario.say(anna, Target::User(ben), &format!("at {}", scenario.now), "x");
@@ -204,7 +204,7 @@ pub fn texts_are_stored_unchanged(scenario: &mut Scenario<'_>) {
 
 pub fn history_pages_are_bounded_in_size(scenario: &mut Scenario<'_>) {
     let (anna, ben) = (scenario.user("anna"), scenario.user("ben"));
-    // The worst texts: every byte takes six in JSON.
+    // The worst case: every byte takes six in JSON.
     let text = "\u{1}".repeat(CONTENT_BYTES);
     for n in 0..4 {
         scenario.say(anna, Target::User(ben), &format!("c{n}"), &text);

@@ -12,7 +12,7 @@ mod timeline;
 
 pub use scenario::{BEGIN, Fixture, Scenario, append, appended, walk};
 
-/// A case, which begins with an empty store.
+/// A case; it begins with an empty store.
 pub type Case = fn(&mut Scenario<'_>);
 
 /// All cases by name.

@@ -31,7 +31,7 @@ pub fn claims_of_other_nodes_are_listed(scenario: &mut Scenario<'_>) {
     assert_eq!(
         claims(scenario, scenario.now).1.len(),
         1,
-        "that it has ended does not undo that it was claimed"
+        "a session that has ended was claimed nevertheless"
     );
 }
 

@@ -10,19 +10,19 @@ use wire::{ConversationId, Direction, Message, Seq, Target, UnixMillis, UserId};
 
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// When stories begin: 2026-01-30, noon.
+/// When cases begin: 2026-01-30, noon.
 pub const BEGIN: UnixMillis = UnixMillis(1_769_774_400_000);
 
-/// A store to scenario on.
+/// A store under test.
 pub trait Fixture {
     fn store(&mut self) -> &mut dyn Store;
-    /// Ends it without warning and opens it again.
+    /// Crashes the store and opens it again.
     fn restart(&mut self);
-    /// Sets the clock that it sees.
+    /// Sets the store's clock.
     fn set_time(&mut self, time: UnixMillis);
 }
 
-/// A fixture with words to act by.
+/// A fixture with a clock and shorthands for the verbs.
 pub struct Scenario<'a> {
     pub fixture: &'a mut dyn Fixture,
     pub now: UnixMillis,
@@ -40,7 +40,7 @@ impl Scenario<'_> {
         self.fixture.set_time(self.now);
     }
 
-    /// Carries out one batch; outcomes come in order.
+    /// Executes one batch; outcomes arrive in order.
     pub fn all(&mut self, writes: Vec<Write>) -> Vec<Written> {
         let first = self.tickets;
         self.tickets += writes.len() as u64;
@@ -63,7 +63,7 @@ impl Scenario<'_> {
         while self.fixture.store().housekeep().unwrap() {}
     }
 
-    /// Runs `look` three times: on what is resident, on what is filed, and after a restart.
+    /// Runs `look` three times: while messages are resident, once they are filed, and after a restart.
     pub fn look_thrice(&mut self, mut look: impl FnMut(&mut Self)) {
         look(self);
         self.file();
@@ -96,7 +96,7 @@ impl Scenario<'_> {
         assert!(matches!(joined, Written::Done), "{joined:?}");
     }
 
-    /// Sends, and expects it to be stored.
+    /// Sends a message and expects it to be stored.
     pub fn say(&mut self, sender: UserId, target: Target, cid: &str, content: &str) -> Arc<Message> {
         appended(&self.one(append(sender, target, cid, content)))
     }
@@ -160,7 +160,7 @@ pub fn seqs(messages: &[Arc<Message>]) -> Vec<u64> {
     messages.iter().map(|message| message.seq.0).collect()
 }
 
-/// Pages through a whole timeline one way; gives its seqs in the order of the way.
+/// Pages through a whole timeline in one direction and returns its seqs in that order.
 pub fn walk(
     scenario: &mut Scenario<'_>,
     user: UserId,

@@ -31,14 +31,14 @@ pub fn tokens_expire_and_can_be_extended_and_revoked(scenario: &mut Scenario<'_>
         ready(scenario.one(Write::Session(session::Write::CreateToken { user, device: None })));
     assert!(token.text != other.text && token.hash != other.hash && token.text.len() >= 43);
 
-    // Used again at once it is what it was.
+    // Used again at once, it is unchanged.
     let extend = |token: &Token| Write::Session(session::Write::ExtendToken { token: token.text.clone() });
     scenario.wait(59 * 60 * 1000);
     let (who, name, again) = ready(scenario.one(extend(&token)));
     assert_eq!((who, name.as_str()), (user, "anna"));
     assert_eq!((&again.text, again.hash, again.expires), (&token.text, token.hash, token.expires));
 
-    // Six days later it is still good, and good for seven days again.
+    // Six days later it is still valid, and valid for another seven days.
     scenario.wait(6 * DAY_MS);
     let (who, name, again) = ready(scenario.one(extend(&token)));
     assert_eq!((who, name.as_str()), (user, "anna"));
@@ -116,7 +116,7 @@ pub fn a_claim_raises_the_epoch(scenario: &mut Scenario<'_>) {
     assert!(second > first);
     assert_eq!(before, Some(Holder { node: "n1".into(), token: LAPTOP }));
     scenario.fixture.restart();
-    // In one batch, too.
+    // Also within one batch.
     let outcomes =
         scenario.all(vec![claim(anna, "n1", LAPTOP), claim(ben, "n1", PHONE), claim(anna, "n2", PHONE)]);
     let (third, before) = claimed(&outcomes[0]);
@@ -139,7 +139,7 @@ pub fn a_superseded_session_writes_nothing(scenario: &mut Scenario<'_>) {
     let fenced = |epoch, write| Write::Fenced(Fence { user: anna, epoch }, Box::new(write));
     let first = appended(&scenario.one(say(old, "1")));
     scenario.say(ben, Target::User(anna), "b", "hello");
-    // The claim is in the same batch: what stands before it is done, what stands after it is not.
+    // With the claim in the same batch, writes before it are executed and writes after it are not.
     let outcomes = scenario.all(vec![say(old, "2"), claim(anna, "n2", PHONE), say(old, "3"), say(old, "1")]);
     assert_eq!(appended(&outcomes[0]).seq, Seq(3));
     let (new, _) = claimed(&outcomes[1]);
@@ -195,7 +195,7 @@ pub fn a_session_survives_its_connection_for_its_grace(scenario: &mut Scenario<'
     scenario.wait(GRACE / 2);
     see(scenario, "n1");
     assert_eq!(online(scenario, &[anna, ben]), [anna, ben]);
-    // Losing it twice does not make it longer.
+    // Losing the connection twice does not extend the grace.
     assert!(matches!(scenario.one(release(anna, epoch, false)), Written::Done));
     scenario.wait(GRACE / 2);
     see(scenario, "n1");
@@ -207,7 +207,7 @@ pub fn a_session_survives_its_connection_for_its_grace(scenario: &mut Scenario<'
     assert_eq!(before, Some(Holder { node: "n1".into(), token: LAPTOP }));
     assert!(matches!(scenario.one(release(anna, epoch, true)), Written::Done));
     assert_eq!(claimed(&scenario.one(claim(anna, "n1", LAPTOP))).1, None, "it had ended");
-    // A node that is not seen for so long takes its sessions along.
+    // The sessions of a node that is not seen for this long end.
     scenario.wait(GRACE);
     see(scenario, "n2");
     assert_eq!(online(scenario, &[anna, ben]), []);

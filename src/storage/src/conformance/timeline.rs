@@ -142,7 +142,7 @@ pub fn conversations_are_listed_latest_first(scenario: &mut Scenario<'_>) {
     let mut expected = Vec::new();
     for n in 0..30u64 {
         let peer = scenario.user(&format!("peer {n}"));
-        // Several at the same moment: the higher id first.
+        // At the same time the higher id comes first.
         scenario.wait((n % 3) * 500);
         let conversation = scenario.say(peer, Target::User(anna), "1", "hi").conversation;
         expected.push((scenario.now, conversation));

@@ -28,7 +28,6 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     }
 }
 
-/// Carries out [`logic::contract::account::Write::Create`].
 fn create(
     conn: &mut Connection,
     now: UnixMillis,
@@ -54,7 +53,7 @@ fn create(
         Ok(answers) => {
             Ok(Written::Account(account::Written::Created { user: UserId(answers[0].made as u32), token }))
         }
-        // The statement alone was undone, not the transaction.
+        // Only the statement was rolled back, not the transaction.
         Err(Failure { cause: Cause::Duplicate, after: 0, .. }) => Ok(Written::Denied(Denial::NameTaken)),
         Err(failure) => Err(failure),
     }
@@ -67,7 +66,7 @@ fn password(conn: &mut Connection, who: &Who) -> Result<Option<Password>, Failur
     rows.first().map(|row| Ok(Password { user: row.user(0)?, hash: row.text(1)?.into() })).transpose()
 }
 
-/// The condition of being this user.
+/// An SQL condition for this user.
 pub fn is_user(who: &Who) -> Sql {
     let mut sql = Sql::new();
     match who {

@@ -1,4 +1,9 @@
-//! A store thread: stores the messages of the conversations that fall to it, and lets members in.
+//! An appender thread: stores the messages of its share of the conversations and admits members to their groups.
+//!
+//! Order is kept within a conversation: behind a job that waits (because its conversation is locked by another node, or
+//! because it is in doubt) everything else for the same conversation waits too. The outcome of an append in doubt is
+//! not reported before the database has been consulted, however long that takes; logic answers its sender in time by
+//! itself.
 //!
 //! What may not overtake it waits with it: behind a message that waits (its conversation is locked elsewhere, or it is
 //! in doubt), whatever goes to the same conversation waits, too. Nothing is said of a message in doubt before the
@@ -22,24 +27,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wire::{ConversationId, UnixMillis};
 
-/// Messages and content bytes of one transaction.
+/// The most messages and content bytes of one transaction.
 const MESSAGES_MAX: usize = 2048;
 const BYTES_MAX: usize = super::connection::PACKET / 4;
-/// Tries of one message by itself.
+/// Attempts to store one message alone.
 const TRIES: usize = 5;
-/// Pause before what is locked elsewhere is tried again.
+/// The pause before a locked conversation is tried again.
 const LOCKED_PAUSE: Duration = Duration::from_millis(10);
-/// How often an idle connection is used.
+/// How often an idle connection is used, so that the server does not close it.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long what is in doubt may stay so when the server stops.
+/// How long appends may stay in doubt at shutdown.
 const END: Duration = Duration::from_secs(5);
 
-/// Something for a store thread to do, in the order of its conversation.
+/// A job of an appender. Jobs of one conversation are executed in order.
 #[derive(Debug)]
 pub enum Job {
-    /// Store a message.
     Append(Entry),
-    /// Let a user into a group.
     Join(Join),
 }
 
@@ -59,26 +62,26 @@ impl Job {
     }
 }
 
-/// The state of one store thread.
+/// The state of one appender thread.
 pub struct Appender {
     number: usize,
     connection: AutoConnection,
     cache: MemberCache,
-    /// What the database's clock said last.
+    /// The database's clock at the last batch.
     clock: Option<UnixMillis>,
     barrier: Arc<PublishBarrier>,
     outcomes: Outbox<Outcome>,
     waiting: Vec<Job>,
-    /// The conversations in which something waits.
+    /// The conversations with waiting jobs.
     held: HashSet<ConversationId>,
     failed: FailedStreams,
-    /// Whether the database was away when it was last needed.
-    is_away: bool,
-    refuses: bool,
+    /// Whether the database was unreachable at the last attempt.
+    is_unreachable: bool,
+    is_rejecting: bool,
 }
 
 impl Appender {
-    /// The `number`th of those that share the barrier.
+    /// Creates the `number`th of the appenders that share the barrier.
     pub fn new(
         number: usize,
         connection: AutoConnection,
@@ -95,12 +98,12 @@ impl Appender {
             waiting: Vec::new(),
             held: HashSet::default(),
             failed: FailedStreams::default(),
-            is_away: false,
-            refuses: false,
+            is_unreachable: false,
+            is_rejecting: false,
         }
     }
 
-    /// Serves until told to stop and done.
+    /// Runs until it is stopped and has nothing left to do.
     pub fn serve(mut self, mut mailbox: Mailbox<Vec<Job>>) {
         let mut give_up_at = None;
         loop {
@@ -133,11 +136,11 @@ impl Appender {
         }
     }
 
-    /// Tries everything that waits once.
+    /// Tries every waiting job once.
     fn round(&mut self) {
         self.cache.bound();
         self.held.clear();
-        self.is_away = self.connection.due().is_some();
+        self.is_unreachable = self.connection.due().is_some();
         let (mut run, mut bytes) = (Vec::new(), 0);
         for job in std::mem::take(&mut self.waiting) {
             match job {
@@ -152,19 +155,20 @@ impl Appender {
                 Job::Join(join) => {
                     bytes = 0;
                     self.store(std::mem::take(&mut run));
-                    self.let_in(join);
+                    self.join(join);
                 }
             }
         }
         self.store(run);
     }
 
-    /// Stores messages, or has them wait.
+    /// Stores messages, or postpones them.
     fn store(&mut self, entries: Vec<Entry>) {
-        let (held, entries): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| self.is_away || self.held.contains(&entry.conversation));
+        let (held, entries): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .partition(|entry| self.is_unreachable || self.held.contains(&entry.conversation));
         self.postpone(held.into_iter().map(Job::Append));
-        let follows = |entry: &Entry| !entry.is_in_doubt && self.failed.has(entry.append.stream);
+        let follows = |entry: &Entry| !entry.is_in_doubt && self.failed.contains(entry.append.stream);
         let (failed, mut entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(follows);
         self.publish(failed, std::iter::repeat(Verdict::Late));
         if entries.is_empty() {
@@ -175,7 +179,7 @@ impl Appender {
             tries += 1;
             let failure = match self.attempt(&mut entries) {
                 Ok(plan) => {
-                    self.refuses = false;
+                    self.is_rejecting = false;
                     self.publish(entries, plan.verdicts);
                     break;
                 }
@@ -183,15 +187,15 @@ impl Appender {
             };
             let is_alone = entries.len() == 1;
             match failure.cause {
-                // On a new connection, if one can be made at once.
+                // Repeat on a new connection, if one may be opened at once.
                 Cause::Lost if tries < 3 && self.connection.due().is_none() => {}
                 Cause::Lost => {
-                    self.is_away = true;
+                    self.is_unreachable = true;
                     self.postpone(entries.into_iter().map(Job::Append));
                     break;
                 }
                 Cause::NoTable if tries < TRIES => {
-                    // Its failure is that of the next try.
+                    // If this fails, so does the next attempt.
                     let _ = self.connection.with(schema::keep_tables);
                 }
                 Cause::Conflict | Cause::Duplicate if tries == 1 || (is_alone && tries < TRIES) => {}
@@ -199,7 +203,7 @@ impl Appender {
                     self.publish(entries, [Verdict::Elsewhere]);
                     break;
                 }
-                // By halves, down to one, so that none costs the others.
+                // Split in halves down to single messages, so that one bad message does not fail the others.
                 Cause::Conflict | Cause::Duplicate if !is_alone => {
                     let rest = entries.split_off(entries.len() / 2);
                     self.store(entries);
@@ -207,8 +211,8 @@ impl Appender {
                     break;
                 }
                 _ => {
-                    if !std::mem::replace(&mut self.refuses, true) {
-                        log::error!("the database refuses messages: {failure}");
+                    if !std::mem::replace(&mut self.is_rejecting, true) {
+                        log::error!("the database rejects messages: {failure}");
                     }
                     let (in_doubt, refused): (Vec<_>, Vec<_>) =
                         entries.into_iter().partition(|entry| entry.is_in_doubt);
@@ -221,7 +225,7 @@ impl Appender {
         self.lift_barrier();
     }
 
-    /// Tries once. After a failure those entries are in doubt that may have been stored.
+    /// Tries once. After a failure, entries that may have been stored are marked as in doubt.
     fn attempt(&mut self, entries: &mut [Entry]) -> Result<Plan, Failure> {
         let Appender { cache, clock, barrier, number, .. } = self;
         let mut in_doubt = None;
@@ -242,7 +246,7 @@ impl Appender {
         done
     }
 
-    /// Queues the outcomes; what is locked elsewhere waits.
+    /// Sends the outcomes; postpones entries whose conversations are locked elsewhere.
     fn publish(&mut self, entries: Vec<Entry>, verdicts: impl IntoIterator<Item = Verdict>) {
         let mut outcomes = Vec::with_capacity(entries.len());
         for (entry, verdict) in entries.into_iter().zip(verdicts) {
@@ -251,27 +255,28 @@ impl Appender {
             } else {
                 let stream = entry.append.stream;
                 let (ticket, written) = message::outcome(entry, verdict, &self.cache);
-                self.failed.learn(stream, &written);
+                self.failed.note(stream, &written);
                 outcomes.push((ticket, written));
             }
         }
-        self.say(outcomes);
+        self.send(outcomes);
     }
 
-    fn say(&self, outcomes: Vec<(Ticket, Written)>) {
+    fn send(&self, outcomes: Vec<(Ticket, Written)>) {
         if !outcomes.is_empty() {
-            // Logic may be gone at the end: then nobody waits for an answer.
+            // At shutdown logic may be gone already.
             let _ = self.outcomes.send(Outcome::Written(outcomes));
         }
     }
 
-    /// Has jobs wait for the next round. While the database is away only what is in doubt may.
+    /// Postpones jobs to the next round. While the database is unreachable only jobs in doubt wait; others are answered
+    /// `Unavailable`.
     fn postpone(&mut self, jobs: impl Iterator<Item = Job>) {
         let mut outcomes = Vec::new();
         for job in jobs {
-            if self.is_away && !job.is_in_doubt() {
+            if self.is_unreachable && !job.is_in_doubt() {
                 if let Job::Append(entry) = &job {
-                    self.failed.learn(entry.append.stream, &Written::Unavailable);
+                    self.failed.note(entry.append.stream, &Written::Unavailable);
                 }
                 let (Job::Append(Entry { ticket, .. }) | Job::Join(Join { ticket, .. })) = job;
                 outcomes.push((ticket, Written::Unavailable));
@@ -280,10 +285,10 @@ impl Appender {
                 self.waiting.push(job);
             }
         }
-        self.say(outcomes);
+        self.send(outcomes);
     }
 
-    /// Lets readers see what this thread has committed, unless some of it has no outcome yet.
+    /// Lifts this thread's barrier, unless some append is in doubt: it may be committed without an outcome.
     fn lift_barrier(&self) {
         let hides = |job: &Job| matches!(job, Job::Append(entry) if entry.is_in_doubt);
         if !self.waiting.iter().any(hides) {
@@ -291,9 +296,9 @@ impl Appender {
         }
     }
 
-    /// Makes a user a member; what was said before stays unseen.
-    fn let_in(&mut self, mut join: Join) {
-        if self.is_away || self.held.contains(&join.conversation) {
+    /// Makes a user a member.
+    fn join(&mut self, mut join: Join) {
+        if self.is_unreachable || self.held.contains(&join.conversation) {
             return self.postpone([Job::Join(join)].into_iter());
         }
         let mut tries = 0;
@@ -307,7 +312,7 @@ impl Appender {
                 Err(Failure { cause: Cause::Conflict | Cause::Lost, .. })
                     if tries < TRIES && self.connection.due().is_none() => {}
                 undone => {
-                    self.is_away |= matches!(undone, Err(Failure { cause: Cause::Lost, .. }));
+                    self.is_unreachable |= matches!(undone, Err(Failure { cause: Cause::Lost, .. }));
                     let is_locked = undone.is_ok() && join.since.elapsed() < LATE;
                     if is_locked || join.is_in_doubt {
                         return self.postpone([Job::Join(join)].into_iter());
@@ -316,6 +321,6 @@ impl Appender {
                 }
             }
         };
-        self.say(vec![(join.ticket, outcome)]);
+        self.send(vec![(join.ticket, outcome)]);
     }
 }

@@ -1,11 +1,11 @@
-//! What a database server must be like, and what to change where it is not.
+//! The requirements on a database server, and what to change if it does not meet them.
 
 use std::collections::HashMap;
 
-/// The least that a server must take in one packet: a batch of the longest messages.
+/// The smallest `max_allowed_packet` that fits a batch of the longest messages.
 pub const PACKET_MIN: u64 = 4 << 20;
 
-/// The server's variables that count.
+/// The server's variables that are checked.
 pub const VARIABLES: &[&str] = &[
     "version",
     "innodb_flush_log_at_trx_commit",
@@ -20,33 +20,31 @@ pub const VARIABLES: &[&str] = &[
 /// A server's variables, by name.
 pub type Variables = HashMap<String, String>;
 
-/// Why a server cannot be used at all: a sentence that says what to change.
+/// Checks whether the server can be used at all. The error says what to change.
 pub fn fitness(variables: &Variables, database: &str) -> Result<(), String> {
     let value = |name: &str| variables.get(name).map_or("", String::as_str);
     let version = value("version");
     let is_mariadb = version.contains("MariaDB");
     let (oldest, name) = if is_mariadb { ((10, 6, 0), "MariaDB 10.6") } else { ((8, 0, 16), "MySQL 8.0.16") };
     if number(version) < oldest {
-        return Err(format!(
-            "the database server is {version}; this needs MariaDB 10.6, MySQL 8.0.16 or newer ({name})"
-        ));
+        return Err(format!("the database server has version {version}, but at least {name} is required"));
     }
     if value("character_set_database") != "utf8mb4" {
         return Err(format!(
-            "the database `{database}` has the character set `{}`; change it: ALTER DATABASE `{database}` CHARACTER SET \
+            "the database `{database}` has the character set `{}`; run ALTER DATABASE `{database}` CHARACTER SET \
              utf8mb4",
             value("character_set_database")
         ));
     }
     if is_on(value("log_bin")) && value("binlog_format") == "STATEMENT" {
-        return Err("the server's binlog_format is STATEMENT, which cannot hold what is written here; change it: SET \
-                    GLOBAL binlog_format = ROW, and the same in the server's configuration"
+        return Err("the database server's binlog_format is STATEMENT, which is unsafe for the statements used; run SET \
+                    GLOBAL binlog_format = ROW, and set it in the server's configuration"
             .to_owned());
     }
     let packet = value("max_allowed_packet").parse().unwrap_or(u64::MAX);
     if packet < PACKET_MIN {
         return Err(format!(
-            "the server's max_allowed_packet is {packet}; change it: SET GLOBAL max_allowed_packet = {}, and the same in \
+            "the database server's max_allowed_packet is {packet}; run SET GLOBAL max_allowed_packet = {}, and set it in \
              the server's configuration",
             16 << 20
         ));
@@ -54,7 +52,8 @@ pub fn fitness(variables: &Variables, database: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Why a server may lose what it said was stored, when its machine fails; what to change. `None`: it will not.
+/// Returns why the server may lose acknowledged messages when its machine fails, and what to change; `None`: it does
+/// not lose any.
 pub fn weakness(variables: &Variables) -> Option<String> {
     let value = |name: &str| variables.get(name).map_or("", String::as_str);
     let mut wrong = Vec::new();
@@ -85,7 +84,6 @@ fn is_on(value: &str) -> bool {
     matches!(value, "ON" | "1")
 }
 
-/// The three numbers that a version begins with.
 fn number(version: &str) -> (u32, u32, u32) {
     let mut parts = version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
@@ -111,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_weak_is_named_with_what_to_change() {
+    fn weak_settings_are_reported_with_what_to_change() {
         assert_eq!(weakness(&with(&[])), None);
         assert_eq!(weakness(&with(&[("log_bin", "ON"), ("sync_binlog", "1")])), None);
         assert_eq!(weakness(&with(&[("innodb_doublewrite", "DETECT_AND_RECOVER")])), None);
@@ -133,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused_with_what_to_change() {
+    fn unusable_servers_are_reported_with_what_to_change() {
         assert_eq!(fitness(&with(&[]), "chat"), Ok(()));
         assert_eq!(fitness(&with(&[("version", "8.0.36")]), "chat"), Ok(()));
         for (changes, says) in [

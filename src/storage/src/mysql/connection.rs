@@ -15,39 +15,40 @@ use std::sync::{
 use std::time::Duration;
 use wire::UnixMillis;
 
-/// How long a connection may take to be made, and the server to answer anything on it.
+/// Time limits for connecting and for each answer.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// How long changing the schema may take: tables may be large.
+/// The time limit for changes of the schema: tables may be large.
 const SCHEMA_TIME: Duration = Duration::from_secs(3600);
 
-/// How long changing a table waits for transactions that use it: whoever comes after it waits behind it. Seconds.
+/// How long a change of a table waits for transactions that use it, seconds. Everything that arrives after it queues
+/// behind it.
 pub const SCHEMA_WAIT_S: u32 = 5;
 
-/// Bytes of SQL that one packet holds at most.
+/// The most bytes of SQL in one packet.
 pub const PACKET: usize = PACKET_MIN as usize;
 
-/// A database, how to log in to it, and what is accepted of it.
+/// A database server, the credentials, and what is accepted of it.
 #[derive(Clone)]
 pub struct Server {
     pub database: Database,
     pub password: Option<String>,
-    /// Whether one will do that may lose what it acknowledged.
+    /// Whether to use a server that may lose acknowledged messages.
     pub accept_weak_durability: bool,
-    /// The time that the database is to believe, which a test sets.
+    /// The database's clock, set by a test.
     #[cfg(test)]
-    pub hands: Option<Arc<AtomicU64>>,
+    pub test_clock: Option<Arc<AtomicU64>>,
 }
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Transactions, which the server breaks where they stand still.
+    /// Transactions, which the server aborts if they stall.
     Writing,
     Reading,
-    /// Making and changing tables.
+    /// Creating and changing tables.
     Schema,
 }
 
@@ -55,14 +56,14 @@ pub enum Purpose {
 pub struct Connection {
     conn: Conn,
     #[cfg(test)]
-    hands: Option<Arc<AtomicU64>>,
+    test_clock: Option<Arc<AtomicU64>>,
 }
 
-/// The column that is the database's clock, in Unix milliseconds. Of each statement it is the moment it was begun.
+/// An SQL expression for the database's clock, Unix milliseconds: the moment at which the statement began.
 pub const NOW: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
 
 impl Connection {
-    /// Connects and says how this connection is to behave. `with_database`: uses the database, which must be there.
+    /// Connects and configures the session. `with_database`: selects the database, which must exist.
     pub fn open(target: &Server, purpose: Purpose, with_database: bool) -> Result<Connection, Failure> {
         let answer_time = if purpose == Purpose::Schema { SCHEMA_TIME } else { ANSWER_TIME };
         let Database { user, host, port, name, .. } = &target.database;
@@ -72,7 +73,7 @@ impl Connection {
             .user(Some(user))
             .pass(target.password.as_deref())
             .db_name(with_database.then_some(name))
-            // Where the URL says, and nowhere else.
+            // Connect where the URL says, not to a local socket.
             .prefer_socket(false)
             .stmt_cache_size(0)
             .max_allowed_packet(Some(1 << 30))
@@ -81,14 +82,15 @@ impl Connection {
             .write_timeout(Some(answer_time));
         let conn = Conn::new(options).map_err(|error| Failure::of(&error, 0))?;
         #[cfg(test)]
-        let mut conn = Connection { conn, hands: target.hands.clone() };
+        let mut conn = Connection { conn, test_clock: target.test_clock.clone() };
         #[cfg(not(test))]
         let mut conn = Connection { conn };
         conn.ask(&habits(purpose))?;
         Ok(conn)
     }
 
-    /// Asks everything in one round trip; one answer a statement. After a failure the statements behind are not done.
+    /// Sends all statements in one round trip and returns one answer for each. After a failure the remaining statements
+    /// are not executed.
     pub fn ask(&mut self, sql: &Sql) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(sql.statements());
         let result = self.conn.query_iter(sql.as_str());
@@ -107,15 +109,15 @@ impl Connection {
         if answers.len() == sql.statements() {
             return Ok(answers);
         }
-        Err(Failure::lost("the database did not answer everything it was asked"))
+        Err(Failure::lost("the database did not answer every statement"))
     }
 
-    /// Asks one question; its rows.
+    /// Sends one statement and returns its rows.
     pub fn rows(&mut self, sql: &Sql) -> Result<Vec<Record>, Failure> {
         Ok(self.ask(sql)?.pop().map(|answer| answer.rows).unwrap_or_default())
     }
 
-    /// The beginning of a transaction.
+    /// The statements that begin a transaction.
     pub fn begin(&self) -> Sql {
         let mut sql = Sql::new();
         self.set_clock(&mut sql);
@@ -133,8 +135,8 @@ impl Connection {
 
     #[cfg(test)]
     fn set_clock(&self, sql: &mut Sql) {
-        if let Some(hands) = &self.hands {
-            let time = hands.load(Ordering::Relaxed);
+        if let Some(test_clock) = &self.test_clock {
+            let time = test_clock.load(Ordering::Relaxed);
             sql.statement(format_args!("SET timestamp = {}.{:03}", time / 1000, time % 1000));
         }
     }
@@ -142,12 +144,11 @@ impl Connection {
     #[cfg(not(test))]
     fn set_clock(&self, _sql: &mut Sql) {}
 
-    /// Keeps the server from taking the connection for one that stands still.
     pub fn ping(&mut self) -> Result<(), Failure> {
         self.conn.ping().map_err(|error| Failure::of(&error, 0))
     }
 
-    /// The server's variables that count.
+    /// The server's variables that are checked.
     pub fn variables(&mut self) -> Result<Variables, Failure> {
         let mut sql = Sql::new();
         sql.push("SHOW VARIABLES WHERE Variable_name IN (")
@@ -161,8 +162,8 @@ impl Connection {
     }
 }
 
-/// What a session is told at its beginning. A transaction that stands still is broken by the server within 3 s
-/// (`wait_timeout` counts in transactions as well, on MariaDB and MySQL), so that a node that is frozen holds no locks.
+/// The settings of a session. The server aborts a transaction that stalls for 3 s (`wait_timeout` also applies inside
+/// transactions, on MariaDB and MySQL), so that a frozen node holds no locks.
 fn habits(purpose: Purpose) -> Sql {
     let mut sql = Sql::new();
     sql.statement("SET NAMES utf8mb4 COLLATE utf8mb4_bin")
@@ -182,7 +183,7 @@ fn habits(purpose: Purpose) -> Sql {
     sql
 }
 
-/// Asks one question, which `question` writes.
+/// Sends one statement, written by `question`, and returns its rows.
 pub fn rows_of(conn: &mut Connection, question: impl FnOnce(&mut Sql)) -> Result<Vec<Record>, Failure> {
     let mut sql = Sql::new();
     question(&mut sql);

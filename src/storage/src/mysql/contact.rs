@@ -28,7 +28,6 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     })
 }
 
-/// Carries out [`logic::contract::contact::Write::Add`].
 fn add_friend(conn: &mut Connection, user: UserId, who: &Who) -> Result<Written, Failure> {
     let mut sql = Sql::new();
     sql.push("SELECT id, name FROM user WHERE ").push(is_user(who)).end();

@@ -1,33 +1,32 @@
-//! Why the database did not do what it was asked, by what is left to do about it.
+//! Failures of statements, by what can be done about them.
 
 use std::fmt;
 
-/// A question that was not answered, or not wholly.
+/// Statements that were not all executed.
 #[derive(Debug)]
 pub struct Failure {
-    /// What is left to do.
     pub cause: Cause,
-    /// How many statements of the question had been carried out.
+    /// How many of the statements had been executed.
     pub after: usize,
     text: String,
 }
 
-/// What is left to do about a failure.
+/// The cause of a failure, by what can be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The connection is gone, and with it the transaction; the last statement may have been carried out.
+    /// The connection is lost, and with it the transaction. The last statement may have been executed.
     Lost,
-    /// Another transaction stood in the way: the same may work at once.
+    /// A conflict with another transaction. The same may succeed at once.
     Conflict,
-    /// A key is there already.
+    /// A key exists already.
     Duplicate,
-    /// A column is there already.
+    /// A column exists already.
     DuplicateColumn,
-    /// A month's or a day's table is not there yet.
+    /// The table of a month or a day does not exist yet.
     NoTable,
-    /// There is no such database on the server.
+    /// The database does not exist.
     NoDatabase,
-    /// The server says no, and will again.
+    /// The server rejects the statement, and would again.
     Refused,
 }
 
@@ -48,17 +47,17 @@ const ER_CONNECTION_KILLED: u16 = 1927;
 const ER_CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
 
 impl Failure {
-    /// A refusal of our own.
+    /// A failure that was found here, not by the server.
     pub fn refused(text: impl Into<String>) -> Failure {
         Failure { cause: Cause::Refused, after: 0, text: text.into() }
     }
 
-    /// There is no connection, and none can be made.
+    /// There is no connection, and none can be opened.
     pub fn lost(text: impl Into<String>) -> Failure {
         Failure { cause: Cause::Lost, after: 0, text: text.into() }
     }
 
-    /// What the client library says of the statement after `after` others.
+    /// An error of the client library in the statement after `after` others.
     pub fn of(error: &mysql::Error, after: usize) -> Failure {
         let (cause, text) = match error {
             mysql::Error::MySqlError(error) => {

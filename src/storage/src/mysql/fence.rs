@@ -8,15 +8,15 @@ use logic::contract::{Epoch, Fence};
 use std::collections::HashMap;
 use wire::UserId;
 
-/// Whether no later session of the user was claimed; none can be before this transaction ends.
+/// Whether no later session of the user was claimed; none can be until this transaction ends.
 pub fn is_in_force(conn: &mut Connection, Fence { user, epoch }: Fence) -> Result<bool, Failure> {
     let mut sql = Sql::new();
     sql.statement(epochs([user].into_iter()));
     Ok(latest(&conn.rows(&sql)?)?.get(&user).is_none_or(|latest| *latest <= epoch))
 }
 
-/// The question for the latest epochs of these users. Locks what it looks at, so that it stays true to the end of the
-/// transaction: therefore it names no epoch, as READ COMMITTED gives back the lock of a row that a condition leaves out.
+/// The query for the latest epochs of these users. It locks the rows, so that the result holds until the transaction
+/// ends. The condition names no epoch, as READ COMMITTED releases the lock of a row that the condition excludes.
 pub fn epochs(users: impl Iterator<Item = UserId>) -> Sql {
     let mut users: Vec<UserId> = users.collect();
     users.sort_unstable();
@@ -28,7 +28,6 @@ pub fn epochs(users: impl Iterator<Item = UserId>) -> Sql {
     sql
 }
 
-/// The answer to [`epochs`].
 pub fn latest(rows: &[Record]) -> Result<HashMap<UserId, Epoch>, Failure> {
     rows.iter().map(|row| Ok((row.user(0)?, Epoch(row.number(1)? as u32)))).collect()
 }

@@ -34,7 +34,6 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
     Ok(contract::Found::Group(found))
 }
 
-/// Carries out [`logic::contract::group::Write::Create`].
 fn create_group(
     conn: &mut Connection,
     now: UnixMillis,
@@ -55,27 +54,26 @@ fn create_group(
     Ok(Written::Group(group::Written::Created(ConversationId(conn.ask(&sql)?[0].made as u32))))
 }
 
-/// A user who wants to become a member.
+/// A request to become a member.
 #[derive(Debug)]
 pub struct Join {
-    /// Whose outcome this is.
     pub ticket: Ticket,
-    /// Who joins; [`Epoch::NONE`] where the write is not fenced.
+    /// The user; [`Epoch::NONE`]: the write is not fenced.
     pub fence: Fence,
     pub conversation: ConversationId,
     pub since: Instant,
-    /// A commit that had it was not answered: it may be done.
+    /// A commit that contained it was not answered, so it may be done.
     pub is_in_doubt: bool,
 }
 
 impl Join {
-    /// One that has just come.
     pub fn new(ticket: Ticket, fence: Fence, conversation: ConversationId, since: Instant) -> Join {
         Join { ticket, fence, conversation, since, is_in_doubt: false }
     }
 }
 
-/// Carries out a join; `None`: the group is locked elsewhere. `commits`: whether it came so far that it may be done.
+/// Executes a join; `None`: the group is locked by another transaction. `commits` is set once it may have been
+/// committed.
 pub fn admit(conn: &mut Connection, join: &Join, commits: &mut bool) -> Result<Option<Written>, Failure> {
     let Join { fence, conversation, .. } = join;
     let user = fence.user;
@@ -89,7 +87,7 @@ pub fn admit(conn: &mut Connection, join: &Join, commits: &mut bool) -> Result<O
         "SELECT 1 FROM member WHERE conversation_id = {conversation} AND user_id = {user}"
     ));
     let answers = conn.ask(&sql)?;
-    let [locked, there, member] = &answers[opening..] else { unreachable!("an answer a statement") };
+    let [locked, there, member] = &answers[opening..] else { unreachable!("one answer for each statement") };
     let mut sql = Sql::new();
     let written = match (locked.rows.first(), there.rows.first()) {
         (_, None) => Written::Denied(Denial::NotFound),
@@ -98,7 +96,7 @@ pub fn admit(conn: &mut Connection, join: &Join, commits: &mut bool) -> Result<O
             conn.ask(sql.statement("ROLLBACK"))?;
             return Ok(None);
         }
-        // Behind the lock nothing of a lost commit is to come: what is there now is what it has done.
+        // Behind the lock a lost commit has either happened or not: if the user is a member now, it has.
         _ if join.is_in_doubt && !member.rows.is_empty() => Written::Done,
         _ if fence.epoch != Epoch::NONE && !fence::is_in_force(conn, *fence)? => Written::Superseded,
         _ if !member.rows.is_empty() => Written::Denied(Denial::Conflict),
@@ -166,7 +164,7 @@ fn members(
         page.limit + 1
     ));
     let answers = conn.ask(&sql)?;
-    let [asker, rows] = &answers[..] else { unreachable!("an answer a statement") };
+    let [asker, rows] = &answers[..] else { unreachable!("one answer for each statement") };
     if asker.rows.is_empty() {
         return Ok(contract::Found::Denied(Denial::Forbidden));
     }

@@ -6,19 +6,19 @@ use super::{schema, token};
 use runtime::worker::Control;
 use std::time::{Duration, Instant};
 
-/// How often housekeeping is done, and how soon again where it could not be.
+/// The pause between two rounds of housekeeping, and after a failed one.
 const HOUSE_EVERY: Duration = Duration::from_secs(60);
 
 const HOUSE_AGAIN: Duration = Duration::from_secs(1);
 
-/// Expired tokens that are deleted in one go.
+/// Expired tokens deleted by one statement.
 const PRUNE_MAX: u64 = 500;
 
-/// How often an idle connection is used.
+/// How often an idle connection is used, so that the server does not close it.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Makes tables ahead of time, drops those that nobody needs, forgets expired tokens.
-pub fn keep_house(mut connection: AutoConnection, control: Control) {
+/// Creates tables ahead of time, drops outdated ones, deletes expired tokens.
+pub fn housekeep(mut connection: AutoConnection, control: Control) {
     let mut due = Instant::now();
     while !control.is_stopping() {
         if Instant::now() >= due {
@@ -31,7 +31,7 @@ pub fn keep_house(mut connection: AutoConnection, control: Control) {
             if let Err(failure) = kept
                 && failure.cause != Cause::Lost
             {
-                log::error!("housekeeping has to wait: {failure}");
+                log::error!("housekeeping failed and will be tried again: {failure}");
             }
         }
         connection.keep_alive();

@@ -1,23 +1,23 @@
-//! What is known of conversations between two batches: what cannot change, and the members as of a version.
+//! A cache of conversations' members by version, kept between batches.
 
 use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
 use wire::{ConversationId, ConversationKind, UserId};
 
-/// Conversations and members that are kept at most, counted together.
+/// The number of conversations and members that are kept, counted together.
 const WEIGHT_MAX: usize = 1 << 20;
 
-/// A conversation as it was last seen.
+/// The kind and members of a conversation.
 #[derive(Clone, Debug)]
 pub struct Members {
     pub kind: ConversationKind,
-    /// The version of its members. Whoever changes them raises it under the row's lock.
+    /// The version of the member list, raised under the row's lock by every change.
     pub version: i64,
     /// All members, by id.
     pub members: Arc<[UserId]>,
 }
 
-/// The conversations in use. All of it can be forgotten at any time.
+/// The conversations in use. The cache may be dropped between two batches.
 #[derive(Debug)]
 pub struct MemberCache {
     conversations: HashMap<ConversationId, Members>,
@@ -31,17 +31,15 @@ impl Default for MemberCache {
 }
 
 impl MemberCache {
-    /// What is known of a conversation.
     pub fn get(&self, conversation: ConversationId) -> Option<&Members> {
         self.conversations.get(&conversation)
     }
 
-    /// The same, if its members are those of this version.
+    /// The members, if the cache holds this version.
     pub fn at(&self, conversation: ConversationId, version: i64) -> Option<&Members> {
         self.get(conversation).filter(|head| head.version == version)
     }
 
-    /// Takes in what was read.
     pub fn put(&mut self, conversation: ConversationId, head: Members) {
         self.weight += 1 + head.members.len();
         if let Some(old) = self.conversations.insert(conversation, head) {
@@ -49,7 +47,7 @@ impl MemberCache {
         }
     }
 
-    /// Forgets everything if it has grown too large. Between two batches: what a batch has read it needs.
+    /// Drops everything if it has grown too large. Not during a batch, which relies on what it has read.
     pub fn bound(&mut self) {
         if self.weight > WEIGHT_MAX {
             *self = MemberCache::default();

@@ -1,4 +1,4 @@
-//! Group commit: a batch of messages of any size in two round trips.
+//! Group commit: a batch of messages of any size in two round trips to the server.
 //!
 //! ```text
 //!   1  START TRANSACTION; lock the conversations in id order; look the cids up; what time is it?
@@ -6,8 +6,9 @@
 //!   2  INSERT messages; INSERT cids; UPDATE conversations; COMMIT
 //! ```
 //!
-//! Everything that decides whether a message may be stored is read after the locks, so whoever changed it and committed
-//! first wins. A conversation that somebody else has locked is left out and waits for the next batch.
+//! Everything that decides whether a message may be stored is read after the locks are taken, so of concurrent changes
+//! the first to commit wins. A conversation that is locked by another transaction is skipped and waits for the next
+//! batch.
 
 use super::connection::{Connection, NOW};
 use super::failure::{Cause, Failure};
@@ -26,60 +27,58 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::{ConversationId, Seq, UnixMillis};
 
-/// A message that could not be stored for so long is not stored any more: longer than any other node may stand still
-/// with its conversation locked.
+/// A message that could not be stored for this long is rejected. Longer than another node may hold a conversation
+/// locked while it is stalled.
 pub const LATE: Duration = Duration::from_secs(5);
 
-/// A message on its way into its conversation.
+/// A message to be appended to a conversation.
 #[derive(Debug)]
 pub struct Entry {
-    /// Whose outcome this is.
     pub ticket: Ticket,
-    /// Where it goes; not yet known whether that exists.
+    /// The target, which may not exist.
     pub conversation: ConversationId,
     pub append: Append,
     pub since: Instant,
-    /// A commit that had it was not answered: it may be stored, by nobody but us.
+    /// A commit that contained it was not answered, so it may be stored.
     pub is_in_doubt: bool,
 }
 
-/// What becomes of an entry.
+/// The outcome of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has its place: from now on, or in truth since a commit whose answer was lost.
+    /// Stored by this commit, or by an earlier one whose answer was lost.
     Stored(Stored),
-    /// It was stored before.
     Duplicate(Stored),
-    /// Its sender is no member.
+    /// The sender is not a member.
     Forbidden,
-    /// Its sender has a newer session.
+    /// The sender has a newer session.
     Superseded,
-    /// It has waited too long and is not stored.
+    /// It waited too long and is rejected.
     Late,
-    /// Its conversation is locked by somebody else.
+    /// The conversation is locked by another transaction.
     Elsewhere,
 }
 
-/// What is to be written of a batch whose conversations are locked.
+/// What a batch will write, decided while its conversations are locked.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// What becomes of each entry, once the plan is carried out.
+    /// The outcome of each entry once the plan is executed.
     pub verdicts: Vec<Verdict>,
-    /// The entries that are to be written.
+    /// The entries to write, by index, and where they are stored.
     new: Vec<(usize, Stored)>,
     ends: Vec<End>,
     now: UnixMillis,
 }
 
-/// Why a plan was not carried out.
+/// Why a plan was not executed.
 #[derive(Debug)]
 pub struct Undone {
     pub failure: Failure,
-    /// Whether it may have been carried out all the same.
+    /// Whether it may have been executed nevertheless.
     pub is_in_doubt: bool,
 }
 
-/// A conversation as the plan finds it and leaves it.
+/// The end of a conversation, advanced by the plan.
 #[derive(Debug)]
 struct End {
     conversation: ConversationId,
@@ -87,13 +86,13 @@ struct End {
     month: Month,
     version: i64,
     time: UnixMillis,
-    /// The first message of a month that the conversation enters.
+    /// The first message of a month, if the conversation enters one.
     entered: Option<Seq>,
     is_changed: bool,
 }
 
 impl Plan {
-    /// Locks and looks. `clock` is what the database's clock said last.
+    /// Locks the conversations and decides every entry. `clock` is the database's clock at the last batch.
     pub fn make(
         conn: &mut Connection,
         cache: &mut MemberCache,
@@ -125,7 +124,7 @@ impl Plan {
             }
             let answers = conn.ask(&sql)?;
             let [locked, time, sent, sessions @ ..] = &answers[opening..] else {
-                unreachable!("an answer a statement")
+                unreachable!("one answer for each statement")
             };
             latest = sessions
                 .first()
@@ -135,7 +134,7 @@ impl Plan {
             if days[0] == calendar::day_of(now) {
                 break (locked_ends(&locked.rows, cache)?, sent::found(&sent.rows)?, now);
             }
-            // The first batch of a day looked at yesterday's tables: once more, with today's.
+            // The first batch of a day looked at the tables of the day before: repeat with today's.
             roll_back(conn)?;
         };
         let Locked { mut ends, unknown } = locked;
@@ -149,7 +148,8 @@ impl Plan {
             let found = sent::place(&found, sender, cid).or_else(|| of_batch.get(&(sender, cid)).copied());
             let at = ends.binary_search_by_key(&entry.conversation, |end| end.conversation);
             let verdict = match (found, at) {
-                // Nobody but us has stored it since it was looked up in vain: what was lost was the answer.
+                // It was absent at the first attempt and only this thread could have stored it since: that commit
+                // succeeded and only its answer was lost.
                 (Some(place), Ok(_)) if entry.is_in_doubt => Verdict::Stored(place),
                 (Some(_), Err(_)) if entry.is_in_doubt => Verdict::Elsewhere,
                 (Some(place), _) => Verdict::Duplicate(place),
@@ -157,8 +157,10 @@ impl Plan {
                 (None, Err(_)) => Verdict::Elsewhere,
                 (None, Ok(at)) => {
                     let end = &mut ends[at];
-                    let head = cache.at(end.conversation, end.version).expect("all members were learnt");
-                    // Who may write is decided here, after the lock; mute and block have their place here, too.
+                    let head = cache
+                        .at(end.conversation, end.version)
+                        .expect("the members of every locked conversation were read");
+                    // The right to write is decided here, after the lock.
                     if latest.get(&sender).is_some_and(|latest| *latest > entry.append.epoch) {
                         Verdict::Superseded
                     } else if head.members.binary_search(&sender).is_err() {
@@ -180,7 +182,6 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Writes and commits.
     pub fn carry_out(&self, conn: &mut Connection, entries: &[Entry]) -> Result<(), Undone> {
         if self.new.is_empty() {
             return roll_back(conn).map_err(|failure| Undone { failure, is_in_doubt: false });
@@ -193,7 +194,7 @@ impl Plan {
         })
     }
 
-    /// The second round trip.
+    /// The statements of the second round trip.
     fn statements(&self, entries: &[Entry]) -> Sql {
         let mut sql = Sql::new();
         let mut by_month: Vec<(Month, Stored, &Append)> = self
@@ -253,7 +254,8 @@ impl Plan {
 }
 
 impl End {
-    /// The place of the next message. The clock may go back; a conversation does not go back to a month it has left.
+    /// Assigns the next seq and time. The clock may go back, but a conversation never returns to a month that it has
+    /// left.
     fn next(&mut self, now: UnixMillis) -> Stored {
         self.last = self.last.next();
         let month = calendar::month_of(now);
@@ -268,7 +270,7 @@ impl End {
     }
 }
 
-/// Moves the ends of some conversations in one statement.
+/// Updates the ends of some conversations in one statement.
 fn update_conversations(sql: &mut Sql, ends: &[End]) {
     let case = |sql: &mut Sql, column: &str, value: &dyn Fn(&End) -> u64| {
         sql.push(column).push(" = CASE id");
@@ -279,7 +281,7 @@ fn update_conversations(sql: &mut Sql, ends: &[End]) {
     };
     sql.push("UPDATE conversation FORCE INDEX (PRIMARY) SET ");
     case(sql, "last_seq", &|end| end.last.0);
-    // Nearly always the same for all.
+    // Nearly always equal for all of them.
     if ends.iter().all(|end| (end.month, end.time) == (ends[0].month, ends[0].time)) {
         sql.push(format_args!(", month = {}, updated_at = {}", ends[0].month, ends[0].time));
     } else {
@@ -291,7 +293,6 @@ fn update_conversations(sql: &mut Sql, ends: &[End]) {
     sql.push(" WHERE id IN ").set(ends.iter().map(|end| end.conversation)).end();
 }
 
-/// An entry's outcome.
 pub fn outcome(
     Entry { ticket, append, .. }: Entry,
     verdict: Verdict,
@@ -316,7 +317,7 @@ pub fn outcome(
 
 struct Locked {
     ends: Vec<End>,
-    /// Groups whose members must be read, with the version they have.
+    /// Groups whose members must be read, with their member versions.
     unknown: Vec<(ConversationId, i64)>,
 }
 
@@ -326,7 +327,7 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
         let (conversation, version) = (row.conversation(0)?, row.number(6)?);
         if cache.at(conversation, version).is_none() {
             match (row.maybe_number(2)?, row.maybe_number(3)?) {
-                // The members of a direct chat never change.
+                // The members of a direct conversation never change.
                 (Some(low), Some(high)) => {
                     let members = [low, high].map(|id| wire::UserId(id as u32));
                     cache.put(
@@ -350,7 +351,7 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
     Ok(locked)
 }
 
-/// Reads the members of groups that are locked.
+/// Reads the members of locked groups.
 fn learn_members(
     conn: &mut Connection,
     cache: &mut MemberCache,
@@ -380,7 +381,7 @@ fn learn_members(
     Ok(())
 }
 
-/// Those of the conversations that could not be locked because there are none. What was ever seen is there for good.
+/// The conversations that were not locked because they do not exist. One that was seen before exists forever.
 fn missing(
     conn: &mut Connection,
     cache: &MemberCache,

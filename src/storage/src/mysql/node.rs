@@ -32,8 +32,7 @@ pub fn shows_messages(read: &Read) -> bool {
     }
 }
 
-/// Carries out [`logic::contract::node::Write::See`]. Touches no row of another node that may be alive: one that stands still
-/// in the middle of this would hold up all the others.
+/// Touches no row of another node that may be alive: a node that stalls in the middle of this would block all others.
 fn see_node(conn: &mut Connection, now: UnixMillis, node: &str, unheard: bool) -> Result<Written, Failure> {
     let unheard_at = if unheard { now.0 } else { 0 };
     let kept_from = now.0.saturating_sub(NODE_KEPT_MS);
@@ -45,7 +44,7 @@ fn see_node(conn: &mut Connection, now: UnixMillis, node: &str, unheard: bool) -
              unheard_at = GREATEST(unheard_at, VALUES(unheard_at))"
         ))
         .end()
-        // A DELETE by time would wait for every row on its way.
+        // A DELETE by time would wait for the lock of every row that it scans.
         .statement(format_args!("SELECT name FROM node WHERE seen_at < {kept_from}"));
     let gone = conn.rows(&sql)?;
     if !gone.is_empty() {
@@ -74,7 +73,7 @@ fn claims(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found,
     .bytes(node.as_bytes())
     .end();
     let answers = conn.ask(&sql)?;
-    let [claims, unheard] = &answers[..] else { unreachable!("an answer a statement") };
+    let [claims, unheard] = &answers[..] else { unreachable!("one answer for each statement") };
     let claims = latest(&claims.rows)?.into_iter().map(|(user, epoch)| Claim { user, epoch }).collect();
     Ok(Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? })
 }
@@ -111,7 +110,7 @@ fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found
 
 fn roster(conn: &mut Connection, conversation: ConversationId) -> Result<Option<Roster>, Failure> {
     let mut sql = Sql::new();
-    // The members last: whoever is read here may have more than the end says, and never less than the version.
+    // The members last, so that the list is at least as new as the version.
     sql.statement(format_args!(
         "SELECT kind, last_seq, member_version FROM conversation WHERE id = {conversation}"
     ))
@@ -120,7 +119,7 @@ fn roster(conn: &mut Connection, conversation: ConversationId) -> Result<Option<
          ORDER BY user_id"
     ));
     let answers = conn.ask(&sql)?;
-    let [conversation, members] = &answers[..] else { unreachable!("an answer a statement") };
+    let [conversation, members] = &answers[..] else { unreachable!("one answer for each statement") };
     let Some(row) = conversation.rows.first() else { return Ok(None) };
     let place = |row: &Record| Ok((row.user(0)?, row.seq(1)?));
     let members = members.rows.iter().map(place).collect::<Result<Vec<(UserId, Seq)>, Failure>>()?;

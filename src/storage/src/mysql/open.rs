@@ -15,25 +15,26 @@ use runtime::queue::Outbox;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a start waits for a server that is not there yet.
+/// How long a start waits for a server that is not reachable yet.
 const START_TIME: Duration = Duration::from_secs(5);
 
 const START_PAUSE: Duration = Duration::from_millis(100);
 
-/// A database that was looked at and brought up to date.
+/// A database that was checked and migrated.
 pub struct Mysql {
     pub(super) target: Server,
 }
 
 impl Mysql {
-    /// Connects, checks that nothing can be lost there, makes the database and its tables where they are missing.
+    /// Connects, checks that the server cannot lose acknowledged messages, and creates the database and its tables if
+    /// they are missing.
     pub fn open(database: &Database, settings: &Settings) -> Result<Mysql, StoreError> {
         Mysql::prepare(Server {
             database: Database { password: None, ..database.clone() },
             password: settings.password.as_ref().or(database.password.as_ref()).cloned(),
             accept_weak_durability: settings.accept_weak_durability,
             #[cfg(test)]
-            hands: None,
+            test_clock: None,
         })
     }
 
@@ -42,7 +43,7 @@ impl Mysql {
         let variables = conn.variables()?;
         accept(&target, &variables)?;
         if let Some(sentence) = check::weakness(&variables) {
-            log::warn!("{sentence}. storage.accept_weak_durability is true: IT IS USED AS IT IS");
+            log::warn!("{sentence}. Using it anyway, as storage.accept_weak_durability is true");
         }
         schema::migrate(&mut conn)?;
         schema::inspect(&mut conn)?;
@@ -50,14 +51,14 @@ impl Mysql {
         Ok(Mysql { target })
     }
 
-    /// Starts the threads; everything they have to say goes to `outcomes`.
+    /// Starts the threads, which send outcomes and answers to `outcomes`.
     pub fn start(&self, outcomes: &Outbox<Outcome>) -> Result<Threads, StoreError> {
         Threads::start(&self.target, APPENDERS, outcomes)
     }
 }
 
-/// A connection to the database, for a while also to a server that is only starting: a machine's services start at
-/// the same time. What the server says no to is not tried again.
+/// Connects, and for a while waits for a server that is still starting, as the services of a machine start together.
+/// What the server rejects is not tried again.
 fn wait_for(target: &Server) -> Result<Connection, StoreError> {
     let until = Instant::now() + START_TIME;
     let mut was_said = false;
@@ -67,18 +68,18 @@ fn wait_for(target: &Server) -> Result<Connection, StoreError> {
             Err(Failure { cause: Cause::NoDatabase, .. }) => make(target)?,
             Err(failure) if failure.cause == Cause::Lost && Instant::now() < until => {
                 if !std::mem::replace(&mut was_said, true) {
-                    log::warn!("{} cannot be reached yet: {failure}", target.database);
+                    log::warn!("waiting for {}: {failure}", target.database);
                 }
                 thread::sleep(START_PAUSE);
             }
             Err(failure) => {
-                return Err(StoreError::Unsuitable(format!("{} cannot be used: {failure}", target.database)));
+                return Err(StoreError::Unsuitable(format!("cannot use {}: {failure}", target.database)));
             }
         }
     }
 }
 
-/// Makes the database, if the account may.
+/// Creates the database, if the account is allowed to.
 fn make(target: &Server) -> Result<(), StoreError> {
     let name = &target.database.name;
     let create = format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4");
@@ -86,11 +87,11 @@ fn make(target: &Server) -> Result<(), StoreError> {
     sql.statement(&create);
     match Connection::open(target, Purpose::Schema, false).and_then(|mut conn| conn.ask(&sql)) {
         Ok(_) => {
-            log::info!("made the database `{name}`");
+            log::info!("created the database `{name}`");
             Ok(())
         }
         Err(failure) => Err(StoreError::Unsuitable(format!(
-            "there is no database `{name}`, and this account may not make it ({failure}); make it: {create}"
+            "the database `{name}` does not exist, and this account may not create it ({failure}); create it with: {create}"
         ))),
     }
 }

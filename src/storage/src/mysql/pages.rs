@@ -1,4 +1,4 @@
-//! Reading a timeline: its monthly tables, through the segments.
+//! Reading a timeline: its monthly tables by segments.
 
 use super::connection::Connection;
 use super::failure::Failure;
@@ -12,11 +12,12 @@ use std::sync::Arc;
 use wire::message::is_server_cid;
 use wire::{ConversationId, ConversationKind, Message, Seq};
 
-/// Messages that are read at first, and at most, in one round trip: they may be long, and few of them enough.
+/// Rows of the first and of later round trips: messages may be long, and a few of them fill a page.
 const SLICE_FIRST: usize = 32;
 const SLICE_MAX: usize = 256;
 
-/// Messages above `after`, in order, until `enough` says so of one (which is left out) or the end.
+/// Messages above `after`, in order, up to the end or the first one for which `enough` returns true (which is left
+/// out).
 pub fn after(
     conn: &mut Connection,
     (conversation, after): (ConversationId, Seq),
@@ -25,7 +26,7 @@ pub fn after(
 ) -> Result<Page, Failure> {
     let mut page = Page::default();
     let Some(outline) = Outline::read(conn, conversation)? else { return Ok(page) };
-    // The last segment that begins at or below the first message wanted; none: the oldest that is kept.
+    // The last segment that begins at or below the first message wanted; if there is none, the oldest that is kept.
     let from = outline.segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
     let mut after = after;
     let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
@@ -38,7 +39,8 @@ pub fn after(
     Ok(page)
 }
 
-/// Messages below `before`, the nearest first, down to `floor`, until `enough` says so of one or the beginning.
+/// Messages below `before`, the nearest first, down to `floor` or the first one for which `enough` returns true (which
+/// is left out).
 pub fn before(
     conn: &mut Connection,
     (conversation, before): (ConversationId, Seq),
@@ -62,14 +64,14 @@ pub fn before(
     Ok(page)
 }
 
-/// Where a month of a conversation begins.
+/// The start of a month in a conversation.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     month: Month,
     first: Seq,
 }
 
-/// What must be known of a conversation to read it.
+/// What is needed to read a conversation's messages.
 struct Outline {
     conversation: ConversationId,
     kind: ConversationKind,
@@ -85,15 +87,15 @@ impl Outline {
             ),
         );
         let answers = conn.ask(&sql)?;
-        let [kind, segments] = &answers[..] else { unreachable!("an answer a statement") };
+        let [kind, segments] = &answers[..] else { unreachable!("one answer for each statement") };
         let Some(kind) = kind.rows.first() else { return Ok(None) };
         let segment = |row: &Record| Ok(Segment { month: row.number(0)? as Month, first: row.seq(1)? });
         let segments = segments.rows.iter().map(segment).collect::<Result<_, Failure>>()?;
         Ok(Some(Outline { conversation, kind: kind_of(kind.number(0)? as u8), segments }))
     }
 
-    /// Gives the messages of a month slice by slice, until `take` has enough; a page has `limit`. `rest` says which are
-    /// left above or below `place`, and how they are ordered, while there may be some.
+    /// Passes the messages of a month to `take`, slice by slice, until it breaks. `limit` is the size of a page. `rest`
+    /// returns the condition and order for the rows beyond `place`, or `None` if no more are needed.
     fn read_month(
         &self,
         conn: &mut Connection,
@@ -137,7 +139,7 @@ impl Outline {
         conn.rows(&sql)
     }
 
-    /// A row as everybody gets it.
+    /// The message of a row.
     fn message(&self, row: &Record) -> Result<Message, Failure> {
         let cid = row.text(3)?;
         Ok(Message {

@@ -1,33 +1,33 @@
-//! What no read may show yet: messages that are committed and whose outcomes logic does not have.
+//! The publish barrier: keeps reads from returning messages that are committed but whose outcomes logic does not have
+//! yet.
 //!
-//! The database shows a message from its commit on; logic has its outcome a moment later, and must have it first (see
-//! `logic::contract`). So each store thread draws its curtain before it sends a COMMIT, and opens it when the outcomes are
-//! queued. A reader that has read waits for every curtain that is raised *then*: what it may have seen was committed
-//! behind one of those, or its outcomes are queued already.
+//! The database shows a message from its commit on, but logic must have its outcome first (see `logic::contract`). So
+//! each appender raises its barrier before it sends a COMMIT and lifts it when the outcomes are queued. After a query,
+//! the read thread waits for every barrier that is raised *then*: a message it may have seen was either committed
+//! behind one of these, or its outcome is queued already.
 
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// The barrier of all store threads.
+/// The barriers of all appenders.
 #[derive(Debug)]
 pub struct PublishBarrier {
-    /// How often each was moved: odd while it is raised.
+    /// For each appender how often its barrier was moved; odd: it is raised.
     moves: Mutex<Vec<u64>>,
     moved: Condvar,
 }
 
 impl PublishBarrier {
-    /// That many, all open.
     pub fn new(count: usize) -> PublishBarrier {
         PublishBarrier { moves: Mutex::new(vec![0; count]), moved: Condvar::new() }
     }
 
-    /// Draws one, if it is open.
+    /// Raises a barrier, if it is lifted.
     pub fn raise(&self, one: usize) {
         self.moves.lock()[one] |= 1;
     }
 
-    /// Opens one, if it is raised.
+    /// Lifts a barrier, if it is raised.
     pub fn lift(&self, one: usize) {
         let mut moves = self.moves.lock();
         if moves[one] % 2 == 1 {
@@ -37,7 +37,7 @@ impl PublishBarrier {
         }
     }
 
-    /// Waits until each that is raised now was opened; whether that came to be within `time`.
+    /// Waits until every barrier that is raised now was lifted. Returns whether that happened within `time`.
     pub fn wait(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut moves = self.moves.lock();
@@ -59,7 +59,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn a_reader_waits_for_what_was_drawn_before_and_not_for_what_comes_after() {
+    fn a_reader_waits_only_for_barriers_raised_before() {
         let barrier = Arc::new(PublishBarrier::new(2));
         assert!(barrier.wait(Duration::ZERO));
         barrier.raise(0);
@@ -70,7 +70,7 @@ mod tests {
             move || barrier.wait(Duration::from_secs(20))
         });
         barrier.lift(0);
-        // Whether the reader came before or after this, it waits for no more than what is opened again.
+        // Whether the reader started before or after this, it only waits for barriers that are lifted again.
         barrier.raise(0);
         barrier.raise(1);
         barrier.lift(0);

@@ -11,16 +11,16 @@ use runtime::worker::{Mailbox, Next};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Reads that are answered together.
+/// The most reads whose answers are sent together.
 const READS_MAX: usize = 32;
 
-/// Tries to learn where messages go.
+/// Attempts after a lost connection or a conflict.
 const TRIES: usize = 3;
 
-/// How long a commit may hide what a read has seen, before the read is given up.
+/// How long a read waits for the publish barrier before it is answered `Unavailable`.
 const BARRIER_TIME: Duration = Duration::from_secs(1);
 
-/// The reading thread.
+/// The read thread.
 pub struct ReadThread {
     pub connection: AutoConnection,
     pub barrier: Arc<PublishBarrier>,
@@ -48,7 +48,7 @@ impl ReadThread {
         }
     }
 
-    /// Answers some, and tells what they show when logic knows of it.
+    /// Answers some reads. Answers that may show messages are held back until the publish barrier is lifted.
     fn answer(&mut self, reads: Vec<(Ticket, Read)>) {
         let (mut found, mut behind) = (Vec::new(), Vec::new());
         for (ticket, read) in reads {
@@ -59,18 +59,18 @@ impl ReadThread {
                 found.push((ticket, answer));
             }
         }
-        self.say(found);
+        self.send(found);
         if !behind.is_empty() {
             if !self.barrier.wait(BARRIER_TIME) {
                 behind.iter_mut().for_each(|(_, answer)| *answer = Found::Unavailable);
             }
-            self.say(behind);
+            self.send(behind);
         }
     }
 
-    fn say(&self, found: Vec<(Ticket, Found)>) {
+    fn send(&self, found: Vec<(Ticket, Found)>) {
         if !found.is_empty() {
-            // Logic may be gone at the end.
+            // At shutdown logic may be gone already.
             let _ = self.outcomes.send(Outcome::Found(found));
         }
     }
@@ -84,12 +84,12 @@ impl ReadThread {
                     self.is_failing = false;
                     return found;
                 }
-                // A connection may have been lost long ago.
+                // The connection may have been lost while it was idle.
                 Err(failure)
                     if tries < TRIES && failure.cause == Cause::Lost && self.connection.due().is_none() => {}
                 Err(failure) => {
                     if failure.cause != Cause::Lost && !std::mem::replace(&mut self.is_failing, true) {
-                        log::error!("a read failed: {failure}");
+                        log::error!("cannot read from the database: {failure}");
                     }
                     return Found::Unavailable;
                 }

@@ -6,26 +6,27 @@ use super::failure::{Cause, Failure};
 use super::sql::Sql;
 use std::time::{Duration, Instant};
 
-/// Pauses between tries to connect: work goes on soon after the server is back.
+/// The pauses between attempts to connect, doubled after each; short, so that work resumes soon after the server is
+/// back.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// A connection that is made again when it is lost.
+/// A connection that is opened when it is needed and again after it was lost.
 pub struct AutoConnection {
     target: Server,
     purpose: Purpose,
     conn: Option<Connection>,
     used: Instant,
-    /// When to try to connect again, and after which pause the time after that.
+    /// When the next attempt to connect is allowed, and the pause after it.
     again: Instant,
     pause: Duration,
-    /// Why the database is away, as it was logged.
+    /// Why the database is unreachable, as it was logged.
     away: Option<String>,
 }
 
 impl AutoConnection {
-    /// A line that is opened when it is needed.
+    /// Opens nothing yet.
     pub fn new(target: &Server, purpose: Purpose) -> AutoConnection {
         let now = Instant::now();
         AutoConnection {
@@ -39,8 +40,8 @@ impl AutoConnection {
         }
     }
 
-    /// Works on the connection, which is made where there is none. After a failure no transaction is open; after
-    /// [`Cause::Lost`] there is no connection either, and the next call makes a new one if it is time.
+    /// Runs `work` on the connection, which is opened if there is none. After a failure no transaction is open; after
+    /// [`Cause::Lost`] the connection is closed, and the next call opens another one if an attempt is due.
     pub fn with<T>(
         &mut self,
         work: impl FnOnce(&mut Connection) -> Result<T, Failure>,
@@ -48,7 +49,7 @@ impl AutoConnection {
         if self.conn.is_none() {
             self.connect()?;
         }
-        let conn = self.conn.as_mut().expect("it was just made");
+        let conn = self.conn.as_mut().expect("it was just opened");
         let done = work(conn);
         self.used = Instant::now();
         if let Err(failure) = &done {
@@ -61,22 +62,22 @@ impl AutoConnection {
         done
     }
 
-    /// When a connection can be used or tried: now, or later.
+    /// When the next attempt to connect is allowed; `None`: there is a connection, or an attempt may be made now.
     pub fn due(&self) -> Option<Instant> {
         (self.conn.is_none() && self.again > Instant::now()).then_some(self.again)
     }
 
-    /// Keeps an idle connection from being taken for one that stands still.
+    /// Pings the server if the connection is idle, so that the server does not close it.
     pub fn keep_alive(&mut self) {
         if self.used.elapsed() >= Duration::from_secs(1) && self.conn.is_some() {
-            // One that is lost is made again when it is needed.
+            // If it is lost, it is opened again when it is needed.
             let _ = self.with(Connection::ping);
         }
     }
 
     fn connect(&mut self) -> Result<(), Failure> {
         if self.again > Instant::now() {
-            return Err(Failure::lost("the database is away"));
+            return Err(Failure::lost("the database is unreachable"));
         }
         match Connection::open(&self.target, self.purpose, true).and_then(|mut conn| {
             accept(&self.target, &conn.variables()?)?;
@@ -86,7 +87,7 @@ impl AutoConnection {
                 self.conn = Some(conn);
                 self.pause = PAUSE_MIN;
                 if self.away.take().is_some() {
-                    log::info!("the database is back");
+                    log::info!("the database is reachable again");
                 }
                 Ok(())
             }
@@ -95,7 +96,7 @@ impl AutoConnection {
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
                 let why = failure.to_string();
                 if self.away.as_ref() != Some(&why) {
-                    log::error!("the database is away: {why}");
+                    log::error!("the database is unreachable: {why}");
                     self.away = Some(why.clone());
                 }
                 Err(Failure::lost(why))
@@ -104,12 +105,12 @@ impl AutoConnection {
     }
 }
 
-/// Whether a server of these variables may be used; the sentence says what to change.
+/// Checks whether a server with these variables may be used; the error says what to change.
 pub fn accept(target: &Server, variables: &Variables) -> Result<(), Failure> {
     check::fitness(variables, &target.database.name).map_err(Failure::refused)?;
     match check::weakness(variables) {
         Some(sentence) if !target.accept_weak_durability => Err(Failure::refused(format!(
-            "{sentence}, or accept that: storage.accept_weak_durability = true"
+            "{sentence}, or accept the risk with storage.accept_weak_durability = true"
         ))),
         _ => Ok(()),
     }

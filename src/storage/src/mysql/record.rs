@@ -1,4 +1,4 @@
-//! What the database answers: rows, read as what they must be.
+//! Answers of the database: rows and their typed columns.
 
 use super::failure::Failure;
 use crate::page::Rows;
@@ -8,20 +8,19 @@ use wire::{ConversationId, Seq, UnixMillis, UserId};
 /// The answer to one statement.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// Its rows, if it has any.
     pub rows: Vec<Record>,
-    /// How many rows it changed.
+    /// The number of rows that it changed.
     pub changed: u64,
-    /// The first id that it made.
+    /// The first id that it generated.
     pub made: u64,
 }
 
-/// One row. A column that is not what it must be says that the schema is not ours.
+/// One row. A column of an unexpected type means that the schema was changed by somebody else.
 #[derive(Debug)]
 pub struct Record(pub Row);
 
 impl Record {
-    /// An integer, if there is one.
+    /// An integer; `None`: NULL.
     pub fn maybe_number(&self, column: usize) -> Result<Option<i64>, Failure> {
         match self.0.as_ref(column) {
             Some(Value::NULL) => Ok(None),
@@ -39,7 +38,7 @@ impl Record {
         self.maybe_number(column)?.ok_or_else(|| self.unexpected(column))
     }
 
-    /// Text or bytes, if there are any.
+    /// Text or bytes; `None`: NULL.
     pub fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>, Failure> {
         match self.0.as_ref(column) {
             Some(Value::NULL) => Ok(None),
@@ -52,7 +51,7 @@ impl Record {
         self.maybe_bytes(column)?.ok_or_else(|| self.unexpected(column))
     }
 
-    /// Text; empty where there is none.
+    /// Text; empty: NULL.
     pub fn text(&self, column: usize) -> Result<&str, Failure> {
         let bytes = self.maybe_bytes(column)?.unwrap_or_default();
         std::str::from_utf8(bytes).map_err(|_| self.unexpected(column))
@@ -66,7 +65,6 @@ impl Record {
         self.number(column).map(|id| ConversationId(id as u32))
     }
 
-    /// A place in a timeline.
     pub fn seq(&self, column: usize) -> Result<Seq, Failure> {
         self.number(column).map(|seq| Seq(seq as u64))
     }
@@ -81,16 +79,18 @@ impl Record {
             .columns_ref()
             .get(column)
             .map_or_else(|| "?".into(), |column| column.name_str().into_owned());
-        Failure::refused(format!("the database's column `{name}` holds something else than it should"))
+        Failure::refused(format!(
+            "the database's column `{name}` has an unexpected type: the schema was changed by another program"
+        ))
     }
 }
 
 /// The only row of an answer that always has one.
 pub fn first(rows: &[Record]) -> Result<&Record, Failure> {
-    rows.first().ok_or_else(|| Failure::refused("the database has no answer where it must have one"))
+    rows.first().ok_or_else(|| Failure::refused("the database returned no row where one was expected"))
 }
 
-/// At most `limit` rows; one more tells whether there are others.
+/// Converts at most `limit` rows; one more row means that others follow.
 pub fn page_of<'a, T>(
     rows: &'a [Record],
     limit: usize,

@@ -15,13 +15,13 @@ use runtime::worker::{Mailbox, Next};
 use std::time::{Duration, Instant};
 use wire::ConversationId;
 
-/// Tries to learn where messages go.
+/// Attempts after a lost connection or a conflict.
 const TRIES: usize = 3;
 
-/// How often an idle connection is used.
+/// How often an idle connection is used, so that the server does not close it.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Hands each write to the thread that it falls to.
+/// Routes messages and joins to the appender of their conversation, and everything else to the writer.
 pub struct Router {
     pub connection: AutoConnection,
     pub targets: Targets,
@@ -66,7 +66,7 @@ impl Router {
         for (ticket, write) in batch {
             match write {
                 Write::Message(message::Write::Append(append)) => match self.targets.conversation(&append) {
-                    Some(conversation) if !self.failed.has(append.stream) => {
+                    Some(conversation) if !self.failed.contains(append.stream) => {
                         let entry = Entry { ticket, conversation, append, since, is_in_doubt: false };
                         jobs[self.appender_of(conversation)].push(Job::Append(entry));
                     }
@@ -88,7 +88,7 @@ impl Router {
                 other => changes.push((ticket, other)),
             }
         }
-        // Threads and logic that are gone need nothing any more: the server ends.
+        // At shutdown these threads and logic may be gone already.
         for (jobs, appender) in jobs.into_iter().zip(&self.appenders).filter(|(jobs, _)| !jobs.is_empty()) {
             let _ = appender.send(jobs);
         }
@@ -101,11 +101,12 @@ impl Router {
         }
     }
 
-    /// What becomes of messages that have no conversation to go to, in one look; `is_certain`: because there is none.
+    /// The outcomes of messages without a conversation, found with one query. `is_certain`: the look-up succeeded, so
+    /// their targets do not exist.
     fn refuse(&mut self, lost: Vec<(Ticket, Append)>, is_certain: bool) -> Vec<(Ticket, Written)> {
         let Router { connection, targets, failed, .. } = self;
         let (stays, certain): (Vec<_>, Vec<_>) =
-            lost.into_iter().partition(|(_, append)| !is_certain || failed.has(append.stream));
+            lost.into_iter().partition(|(_, append)| !is_certain || failed.contains(append.stream));
         let appends: Vec<&Append> = certain.iter().map(|(_, append)| append).collect();
         let refusals = match appends.is_empty() {
             true => Vec::new(),
@@ -116,7 +117,7 @@ impl Router {
         let written = written.chain(stays.into_iter().map(|append| (append, Written::Unavailable)));
         let mut told = Vec::new();
         for ((ticket, append), written) in written {
-            failed.learn(append.stream, &written);
+            failed.note(append.stream, &written);
             told.push((ticket, written));
         }
         told
@@ -127,7 +128,7 @@ impl Router {
     }
 }
 
-/// Learns where messages go, again where something stands in the way.
+/// Resolves the targets of messages; repeats after a conflict or a lost connection.
 fn learn(connection: &mut AutoConnection, targets: &mut Targets, unknown: &[&Append]) -> Result<(), Failure> {
     let mut tries = 0;
     loop {

@@ -1,4 +1,4 @@
-//! The tables: numbered migrations, and those that are made a month or a day at a time.
+//! The schema: numbered migrations, and tables for each month and day.
 
 use super::connection::{Connection, SCHEMA_WAIT_S};
 use super::failure::{Cause, Failure};
@@ -9,24 +9,24 @@ use crate::error::StoreError;
 use std::collections::BTreeSet;
 use wire::UnixMillis;
 
-/// Every migration in order; the first is version 1.
+/// All migrations in order; the first is version 1.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../../sql/mysql/0001_init.sql"),
     include_str!("../../../../sql/mysql/0002_session.sql"),
     include_str!("../../../../sql/mysql/0003_unheard.sql"),
 ];
 
-/// How long to wait for another node that is at the same, seconds.
+/// How long to wait for another node that is migrating, seconds.
 const LOCK_S: u32 = 60;
 
-/// Brings the schema up to date; one node at a time.
+/// Migrates the schema, one node at a time.
 pub fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     let lock = "CONCAT('chatserver schema ', DATABASE())";
     let mut sql = Sql::new();
     sql.statement(format_args!("SELECT GET_LOCK({lock}, {LOCK_S})"));
     if first(&conn.rows(&sql)?)?.maybe_number(0)? != Some(1) {
         return Err(StoreError::Unavailable(
-            "another node has been changing the schema for a minute".to_owned(),
+            "another node has been migrating the schema for a minute; try again later".to_owned(),
         ));
     }
     let migrated = migrate_alone(conn);
@@ -58,24 +58,24 @@ fn migrate_alone(conn: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Carries out one statement of a migration, which may have been carried out before: each commits by itself, so a start
-/// that was cut off may leave it done without the version that says so.
+/// Executes one statement of a migration. It may have been executed before: each statement commits by itself, so an
+/// aborted start may have left it done without the version that says so.
 fn change(conn: &mut Connection, statement: &str) -> Result<(), StoreError> {
     let mut sql = Sql::new();
     sql.statement(statement);
     match conn.ask(&sql) {
         Ok(_) => Ok(()),
-        // There is no ADD COLUMN IF NOT EXISTS that both servers know.
+        // MySQL has no ADD COLUMN IF NOT EXISTS.
         Err(failure) if failure.cause == Cause::DuplicateColumn => Ok(()),
         Err(failure) if failure.cause == Cause::Conflict => Err(StoreError::Unavailable(format!(
-            "a table that has to be changed has been in use for {SCHEMA_WAIT_S} s: end the transaction that holds it (SHOW \
+            "a table that has to be changed has been in use for {SCHEMA_WAIT_S} s: end the transaction that uses it (SHOW \
              PROCESSLIST names it) and start again ({failure})"
         ))),
         Err(failure) => Err(failure.into()),
     }
 }
 
-/// The statements of a migration: comments end with their line, statements with a semicolon at the end of one.
+/// Splits a migration into statements: a comment ends with its line, a statement with a semicolon at the end of a line.
 fn statements(text: &str) -> impl Iterator<Item = String> {
     let code: String = text
         .lines()
@@ -90,7 +90,7 @@ fn statements(text: &str) -> impl Iterator<Item = String> {
     whole.into_iter()
 }
 
-/// Says which tables are not what they were made as; `Ok` where all are InnoDB and hold all of Unicode.
+/// Checks that all tables are InnoDB and hold all of Unicode. The error names one that does not.
 pub fn inspect(conn: &mut Connection) -> Result<(), StoreError> {
     let mut sql = Sql::new();
     sql.statement(
@@ -100,7 +100,7 @@ pub fn inspect(conn: &mut Connection) -> Result<(), StoreError> {
     match conn.rows(&sql)?.first() {
         None => Ok(()),
         Some(row) => Err(StoreError::Unsuitable(format!(
-            "the table `{0}` is {1} with the collation {2}; change it: ALTER TABLE `{0}` ENGINE = InnoDB, CONVERT TO \
+            "the table `{0}` is {1} with the collation {2}; run ALTER TABLE `{0}` ENGINE = InnoDB, CONVERT TO \
              CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
             row.text(0)?,
             row.text(1)?,
@@ -136,8 +136,8 @@ impl Tables {
     }
 }
 
-/// Makes the tables of this month and two ahead, of yesterday, this day and two ahead, where they are missing, and
-/// drops those of days that have gone by. None that a transaction may be using: those end within seconds.
+/// Creates the missing tables of this month and the next two, of yesterday, today and the next two days, and drops
+/// those of earlier days. No transaction can still be using these, as transactions end within seconds.
 pub fn keep_tables(conn: &mut Connection) -> Result<(), Failure> {
     let now = conn.now()?;
     let tables = Tables::load(conn)?;
@@ -181,14 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_migration_is_cut_into_its_statements() {
+    fn a_migration_is_split_into_statements() {
         let text = "-- a; b\nCREATE TABLE a (x INT); -- c\n\nCREATE TABLE b (\n y INT -- why; not\n);\n";
         let cut: Vec<String> = statements(text).collect();
         assert_eq!(cut, ["CREATE TABLE a (x INT)", "CREATE TABLE b (\n y INT\n)"]);
     }
 
     #[test]
-    fn days_are_kept_for_a_day() {
+    fn tables_of_days_are_kept_for_a_day() {
         let noon = UnixMillis(1_769_774_400_000);
         assert_eq!(days_from(noon), [20_260_129, 20_260_130, 20_260_131, 20_260_201]);
         assert_eq!(months_from(noon), [202_601, 202_602, 202_603]);

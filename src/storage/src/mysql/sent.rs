@@ -1,4 +1,4 @@
-//! Which messages of a sender are stored, by their `cid`s: one table a day, today's and yesterday's looked at.
+//! Looking up messages by sender and `cid`: one table a day, of which today's and yesterday's are read.
 
 use super::failure::Failure;
 use super::record::Record;
@@ -8,19 +8,18 @@ use foldhash::HashMap;
 use logic::contract::message::Stored;
 use wire::{UnixMillis, UserId};
 
-/// What was found of the `cid`s that were asked for.
 pub type Found = HashMap<(UserId, Box<[u8]>), Stored>;
 
-/// The days whose tables are looked at when this is the time.
+/// The days whose tables are read at this time.
 pub fn days(now: UnixMillis) -> [Day; 2] {
     const DAY_MS: u64 = 24 * 60 * 60 * 1000;
     [calendar::day_of(now), calendar::day_of(UnixMillis(now.0.saturating_sub(DAY_MS)))]
 }
 
-/// Adds the question for the places of these `cid`s.
+/// Adds the statement that looks these `cid`s up.
 pub fn ask<'a>(sql: &mut Sql, days: [Day; 2], cids: impl Iterator<Item = (UserId, &'a str)>) {
     let mut cids: Vec<(UserId, &str)> = cids.collect();
-    // One range of the key a sender.
+    // Sorted, so that each sender is one range of the key.
     cids.sort_unstable();
     sql.list(" UNION ALL ", days, |sql, day| {
         sql.push(format_args!(
@@ -37,7 +36,6 @@ pub fn ask<'a>(sql: &mut Sql, days: [Day; 2], cids: impl Iterator<Item = (UserId
     sql.end();
 }
 
-/// Reads the answer.
 pub fn found(rows: &[Record]) -> Result<Found, Failure> {
     let read = |row: &Record| {
         let place = Stored { conversation: row.conversation(2)?, seq: row.seq(3)?, time: row.time(4)? };
@@ -46,7 +44,6 @@ pub fn found(rows: &[Record]) -> Result<Found, Failure> {
     rows.iter().map(read).collect()
 }
 
-/// Where a `cid` is, of those that were found.
 pub fn place(found: &Found, sender: UserId, cid: &str) -> Option<Stored> {
     if found.is_empty() {
         return None;

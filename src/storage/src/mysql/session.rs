@@ -52,7 +52,6 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     }
 }
 
-/// Carries out [`logic::contract::session::Write::CreateToken`].
 fn create_token(
     conn: &mut Connection,
     now: UnixMillis,
@@ -73,7 +72,6 @@ fn create_token(
     Ok(Written::Session(session::Written::TokenReady { user, name, token }))
 }
 
-/// Carries out [`logic::contract::session::Write::ExtendToken`].
 fn extend_token(conn: &mut Connection, now: UnixMillis, text: &str) -> Result<Written, Failure> {
     let token = token::with_text(text.into(), now);
     let mut sql = Sql::new();
@@ -102,14 +100,12 @@ fn extend_token(conn: &mut Connection, now: UnixMillis, text: &str) -> Result<Wr
     Ok(Written::Session(session::Written::TokenReady { user, name, token }))
 }
 
-/// Carries out [`logic::contract::session::Write::RevokeToken`].
 fn revoke_token(conn: &mut Connection, hash: &TokenHash) -> Result<Written, Failure> {
     let mut sql = Sql::new();
     conn.ask(sql.push("DELETE FROM token WHERE hash = ").bytes(hash).end())?;
     Ok(Written::Done)
 }
 
-/// Carries out [`logic::contract::session::Write::Claim`].
 fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim<'_>) -> Result<Written, Failure> {
     let user = claim.user;
     let mut sql = Sql::new();
@@ -120,13 +116,13 @@ fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim<'_>) -> Result<Wr
         "SELECT n.seen_at FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = {user}"
     ));
     let answers = conn.ask(&sql)?;
-    let [session, seen] = &answers[..] else { unreachable!("an answer a statement") };
+    let [session, seen] = &answers[..] else { unreachable!("one answer for each statement") };
     let mut held = None;
     if let Some(row) = session.rows.first()
         && let Some(node) = row.maybe_bytes(0)?
     {
-        let token =
-            TokenHash::try_from(row.bytes(1)?).map_err(|_| Failure::refused("a token's hash is cut"))?;
+        let token = TokenHash::try_from(row.bytes(1)?)
+            .map_err(|_| Failure::refused("a token's hash in the database is too short"))?;
         let node = String::from_utf8_lossy(node).into_owned().into_boxed_str();
         held = Some(Held {
             holder: Holder { node, token },
@@ -155,7 +151,6 @@ fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim<'_>) -> Result<Wr
     Ok(Written::Session(session::Written::Claimed { epoch, before }))
 }
 
-/// Carries out [`logic::contract::session::Write::Release`].
 fn release(
     conn: &mut Connection,
     now: UnixMillis,
@@ -173,7 +168,7 @@ fn release(
     Ok(if is_in_force { Written::Done } else { Written::Superseded })
 }
 
-/// Everything in one round trip.
+/// Reads everything in one round trip.
 fn login_view(conn: &mut Connection, user: UserId) -> Result<LoginView, Failure> {
     let page = Page { after: 0, limit: LOGIN_LIST_MAX as u32 };
     let mut sql = Sql::new();

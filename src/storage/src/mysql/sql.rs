@@ -1,11 +1,11 @@
-//! Statements as text. Many go to the server in one packet, so that a batch of any size costs the same few round trips.
+//! Statements as text. Many are sent in one packet, so that a batch of any size costs the same few round trips.
 
 use std::fmt::{self, Display, Write};
 
-/// Branches of one `CASE` at most: the server tries them one after another for each row.
+/// The most branches of one `CASE`: the server tries them one after another for each row.
 pub const CASE_MAX: usize = 64;
 
-/// Statements that grow; each ends with [`Sql::end`].
+/// A builder of statements. Each ends with [`Sql::end`].
 #[derive(Debug, Default)]
 pub struct Sql {
     text: String,
@@ -17,17 +17,17 @@ impl Sql {
         Sql::default()
     }
 
-    /// Adds text as it is.
+    /// Adds text verbatim.
     pub fn push(&mut self, text: impl Display) -> &mut Sql {
         write!(self.text, "{text}").expect("a String takes every character");
         self
     }
 
-    /// Adds a literal.
+    /// Adds a text literal.
     pub fn text(&mut self, text: &str) -> &mut Sql {
         self.text.push('\'');
         let mut rest = text;
-        // In UTF-8 the bytes of these stand for nothing else.
+        // In UTF-8 these bytes occur in no other character.
         while let Some(at) = rest.bytes().position(|byte| matches!(byte, 0 | b'\'' | b'\\')) {
             self.text.push_str(&rest[..at]);
             self.text.push_str(match rest.as_bytes()[at] {
@@ -42,7 +42,7 @@ impl Sql {
         self
     }
 
-    /// Adds a literal or NULL.
+    /// Adds a text literal or NULL.
     pub fn maybe_text(&mut self, text: Option<&str>) -> &mut Sql {
         match text {
             Some(text) => self.text(text),
@@ -50,7 +50,7 @@ impl Sql {
         }
     }
 
-    /// Adds bytes as a literal.
+    /// Adds a binary literal.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Sql {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         self.text.push_str("x'");
@@ -62,7 +62,7 @@ impl Sql {
         self
     }
 
-    /// Adds what `each` writes of every item, `between` between them.
+    /// Adds what `each` writes for every item, separated by `between`.
     pub fn list<T>(
         &mut self,
         between: &str,
@@ -78,7 +78,7 @@ impl Sql {
         self
     }
 
-    /// Adds a list in parentheses.
+    /// Adds a list in parentheses, separated by commas.
     pub fn set<T: Display>(&mut self, items: impl IntoIterator<Item = T>) -> &mut Sql {
         self.push("(")
             .list(",", items, |sql, item| {
@@ -87,24 +87,21 @@ impl Sql {
             .push(")")
     }
 
-    /// Ends a statement.
     pub fn end(&mut self) -> &mut Sql {
         self.text.push(';');
         self.statements += 1;
         self
     }
 
-    /// A whole statement.
+    /// Adds a whole statement.
     pub fn statement(&mut self, text: impl Display) -> &mut Sql {
         self.push(text).end()
     }
 
-    /// How many statements there are.
     pub fn statements(&self) -> usize {
         self.statements
     }
 
-    /// All of it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -121,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn literals_cannot_be_left() {
+    fn literals_cannot_be_escaped_from() {
         let mut sql = Sql::new();
         sql.text("it's a \\ and \0 宽'").push(",").bytes(&[0, 0x7f, 0xff]).push(",").maybe_text(None).end();
         assert_eq!(sql.as_str(), "'it\\'s a \\\\ and \\0 宽\\'',x'007fff',NULL;");

@@ -1,5 +1,5 @@
-//! Which conversation a message goes to: names become users, pairs become direct conversations, made where they are
-//! missing. Neither ever changes, so what was learnt once is kept.
+//! Resolves the targets of messages: names to users, and pairs of users to direct conversations, which are created if
+//! they are missing. Neither mapping ever changes, so results are cached.
 
 use super::connection::{Connection, NOW};
 use super::failure::Failure;
@@ -10,17 +10,17 @@ use logic::contract::message::Append;
 use logic::contract::{Denial, Written, message};
 use wire::{ConversationId, Target, UserId};
 
-/// Names and pairs that are kept at most, each.
+/// The number of names and of pairs that are kept.
 const KEPT_MAX: usize = 1 << 20;
 
-/// Messages that are looked up together at most, so that a packet stays below [`PACKET`](super::link::PACKET): the longest name
-/// takes 1.5 KiB of a statement, a `cid` in both its days 0.4 KiB.
+/// The most messages that are resolved with one query, so that a packet stays below
+/// [`PACKET`](super::connection::PACKET): the longest name takes 1.5 KiB of a statement, a `cid` in both its days 0.4
+/// KiB.
 const LOOK_MAX: usize = 2_048;
 
 /// Two users, the lower id first.
 type Pair = (UserId, UserId);
 
-/// What is known of names and pairs.
 #[derive(Debug)]
 pub struct Targets {
     users: HashMap<Box<str>, UserId>,
@@ -28,12 +28,11 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Knows nothing yet.
     pub fn new() -> Targets {
         Targets { users: HashMap::new(), pairs: HashMap::new() }
     }
 
-    /// The conversation that a message goes to, if it is known.
+    /// The conversation of a message, if it is known.
     pub fn conversation(&self, append: &Append) -> Option<ConversationId> {
         match append.target {
             Target::Conversation(conversation) => Some(conversation),
@@ -41,7 +40,7 @@ impl Targets {
         }
     }
 
-    /// Learns where messages go that nothing is known of. What is unknown afterwards does not exist.
+    /// Resolves the targets of these messages. What is unknown afterwards does not exist.
     pub fn learn(&mut self, conn: &mut Connection, appends: &[&Append]) -> Result<(), Failure> {
         if self.users.len() > KEPT_MAX || self.pairs.len() > KEPT_MAX {
             *self = Targets::new();
@@ -67,7 +66,7 @@ impl Targets {
         self.learn_pairs(conn, &wanted)
     }
 
-    /// The refusals of messages whose targets do not exist, or what became of those that were sent before.
+    /// The outcomes of messages whose targets do not exist: denials, or duplicates of messages that were sent before.
     pub fn refusals(&self, conn: &mut Connection, appends: &[&Append]) -> Result<Vec<Written>, Failure> {
         let days = sent::days(conn.now()?);
         let mut found = sent::Found::default();
@@ -133,7 +132,7 @@ fn pair(one: UserId, other: UserId) -> Pair {
     (one.min(other), one.max(other))
 }
 
-/// Those of the users that there are.
+/// Those of the users that exist.
 fn existing(conn: &mut Connection, users: impl Iterator<Item = UserId>) -> Result<HashSet<UserId>, Failure> {
     let users: HashSet<UserId> = users.collect();
     if users.is_empty() {
@@ -144,8 +143,8 @@ fn existing(conn: &mut Connection, users: impl Iterator<Item = UserId>) -> Resul
     conn.rows(&sql)?.iter().map(|row| row.user(0)).collect()
 }
 
-/// Makes direct conversations with both members in one transaction. Another node may do the same: the unique key lets
-/// one of the two, and both read again.
+/// Creates direct conversations with both members in one transaction. If another node does the same, the unique key
+/// admits one of the two, and both read the result.
 fn make(conn: &mut Connection, wanted: &[(Pair, UserId)]) -> Result<(), Failure> {
     if wanted.is_empty() {
         return Ok(());
@@ -168,7 +167,7 @@ fn make(conn: &mut Connection, wanted: &[(Pair, UserId)]) -> Result<(), Failure>
     conn.ask(&sql).map(drop)
 }
 
-/// The condition of being one of these pairs: a range of the unique key each.
+/// An SQL condition for these pairs, a range of the unique key each.
 fn of_pairs(wanted: &[(Pair, UserId)]) -> Sql {
     let mut sql = Sql::new();
     sql.list(" OR ", wanted, |sql, ((low, high), _)| {

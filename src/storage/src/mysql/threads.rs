@@ -7,13 +7,13 @@
 //!     +------reads--------------------------------------------------> read-1 .. read-n ---+
 //! ```
 //!
-//! `store` finds out which conversation each message goes to (and makes the direct ones that are missing) before it
-//! hands it on, so all that goes to one conversation passes one thread in the order in which it came, however it was
-//! addressed.
+//! The router (`store`) resolves the conversation of each message, creating direct conversations that are missing,
+//! before it passes the message on. So all messages of one conversation pass one appender in the order in which they
+//! arrived, however they were addressed.
 
 use super::appender::Appender;
 use super::connection::{Purpose, Server};
-use super::housekeeping::keep_house;
+use super::housekeeping::housekeep;
 use super::publish_barrier::PublishBarrier;
 use super::read_thread::ReadThread;
 use super::reconnect::AutoConnection;
@@ -30,7 +30,7 @@ use runtime::watchdog::Role;
 use runtime::worker::{Mailbox, Worker};
 use std::sync::Arc;
 
-/// Threads that store messages.
+/// The number of appender threads.
 pub const APPENDERS: usize = 4;
 
 /// The running threads.
@@ -46,7 +46,7 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts them, `appenders` of those that store messages; everything they have to say goes to `outcomes`.
+    /// Starts the threads, `appenders` of them appenders. They send outcomes and answers to `outcomes`.
     pub fn start(
         target: &Server,
         appenders: usize,
@@ -84,7 +84,7 @@ impl Threads {
         let connection = connection(Purpose::Writing);
         let housekeeping =
             Worker::spawn(Role::Housekeeping, "housekeeping", Arc::new(Bell::new()), |control| {
-                keep_house(connection, control);
+                housekeep(connection, control);
             })?;
         Ok(Threads { writes, reads, router, appenders: running, writer, reader, housekeeping })
     }
@@ -97,7 +97,7 @@ impl Threads {
         self.reads.clone()
     }
 
-    /// Finishes all that is queued. Nobody may send any more.
+    /// Finishes everything that is queued. Nothing may be sent any more.
     pub fn stop(self) {
         self.router.stop();
         for appender in self.appenders {

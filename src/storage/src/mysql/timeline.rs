@@ -47,11 +47,11 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
     Ok(contract::Found::Timeline(found))
 }
 
-/// Where a member stands, `(delivered, read)`.
-type Stand = (Seq, Seq);
+/// The cursors `(delivered, read)` of a member.
+type Cursors = (Seq, Seq);
 
-/// Carries out [`logic::contract::timeline::Write::MoveCursors`]: see [`logic::contract::CursorStep::apply`]. Updates only, so that who
-/// is no member stays none; in key order, so that two nodes never wait for each other; and never past the end.
+/// See [`logic::contract::timeline::CursorStep::apply`]. Only updates rows, so that a user who is not a member does not
+/// become one; in key order, so that two nodes never deadlock; and never past the end.
 fn move_all(conn: &mut Connection, moves: &[CursorMove]) -> Result<Written, Failure> {
     let fenced = moves.iter().filter(|step| step.epoch != Epoch::NONE).map(|step| step.user);
     let mut fenced = fenced.peekable();
@@ -63,7 +63,7 @@ fn move_all(conn: &mut Connection, moves: &[CursorMove]) -> Result<Written, Fail
     }
     let in_force = |step: &&CursorMove| latest.get(&step.user).is_none_or(|latest| *latest <= step.epoch);
     let (mut sorted, left_out): (Vec<&CursorMove>, Vec<_>) = moves.iter().partition(in_force);
-    // Moves of one member stay in their order.
+    // The sort is stable, so moves of one member keep their order.
     sorted.sort_by_key(|step| (step.conversation, step.user));
     for of_some in
         sorted.chunk_by(|a, b| a.conversation == b.conversation).collect::<Vec<_>>().chunks(CASE_MAX)
@@ -86,26 +86,26 @@ fn move_some(conn: &mut Connection, moves: &[&[&CursorMove]]) -> Result<(), Fail
         .set(moves.iter().map(|of_one| of_one[0].conversation));
     sql.end();
     let answers = conn.ask(&sql)?;
-    let [members, ends] = &answers[..] else { unreachable!("an answer a statement") };
+    let [members, ends] = &answers[..] else { unreachable!("one answer for each statement") };
     let ends: BTreeMap<ConversationId, Seq> = ends
         .rows
         .iter()
         .map(|row| Ok((row.conversation(0)?, row.seq(1)?)))
         .collect::<Result<_, Failure>>()?;
-    let mut stands: BTreeMap<(ConversationId, UserId), (Stand, Stand)> = BTreeMap::new();
+    let mut cursors: BTreeMap<(ConversationId, UserId), (Cursors, Cursors)> = BTreeMap::new();
     for row in &members.rows {
         let stand = (row.seq(2)?, row.seq(3)?);
-        stands.insert((row.conversation(0)?, row.user(1)?), (stand, stand));
+        cursors.insert((row.conversation(0)?, row.user(1)?), (stand, stand));
     }
     for step in moves.iter().copied().flatten() {
-        if let Some((_, stand)) = stands.get_mut(&(step.conversation, step.user)) {
+        if let Some((_, stand)) = cursors.get_mut(&(step.conversation, step.user)) {
             let end = ends.get(&step.conversation).copied().unwrap_or_default();
             let (delivered, read) = step.step.apply(*stand);
             *stand = (delivered.min(end).max(stand.0), read.min(end).max(stand.1));
         }
     }
-    stands.retain(|_, (before, after)| before != after);
-    let moved: Vec<_> = stands.into_iter().map(|(key, (_, stand))| (key, stand)).collect();
+    cursors.retain(|_, (before, after)| before != after);
+    let moved: Vec<_> = cursors.into_iter().map(|(key, (_, stand))| (key, stand)).collect();
     let mut sql = Sql::new();
     for moved in moved.chunks(CASE_MAX) {
         update(&mut sql, moved);
@@ -113,9 +113,9 @@ fn move_some(conn: &mut Connection, moves: &[&[&CursorMove]]) -> Result<(), Fail
     if sql.statements() > 0 { conn.ask(&sql).map(drop) } else { Ok(()) }
 }
 
-fn update(sql: &mut Sql, moved: &[((ConversationId, UserId), Stand)]) {
-    let case = |sql: &mut Sql, column: &str, value: &dyn Fn(&Stand) -> Seq| {
-        // The two ids as one number.
+fn update(sql: &mut Sql, moved: &[((ConversationId, UserId), Cursors)]) {
+    let case = |sql: &mut Sql, column: &str, value: &dyn Fn(&Cursors) -> Seq| {
+        // Both ids as one number.
         sql.push(column).push(" = CASE conversation_id * 4294967296 + user_id");
         for ((conversation, user), stand) in moved {
             let key = u64::from(conversation.0) << 32 | u64::from(user.0);
@@ -132,7 +132,7 @@ fn update(sql: &mut Sql, moved: &[((ConversationId, UserId), Stand)]) {
     sql.push(" WHERE ").push(of_members(members)).end();
 }
 
-/// The condition of being one of these members, for all their devices together.
+/// An SQL condition for these members, with all their devices.
 fn of_members(members: impl Iterator<Item = (ConversationId, Vec<UserId>)>) -> Sql {
     let mut sql = Sql::new();
     sql.push("device = 0 AND (").list(" OR ", members, |sql, (conversation, mut users)| {
@@ -143,11 +143,11 @@ fn of_members(members: impl Iterator<Item = (ConversationId, Vec<UserId>)>) -> S
     sql
 }
 
-/// The columns of [`overview_of`], of a conversation `c` and its member `m`.
+/// The columns of [`overview_of`], for a conversation `c` and its member `m`.
 const OVERVIEW: &str = "c.id, c.kind, IF(c.low_id = m.user_id, c.high_id, c.low_id) AS peer, c.last_seq, c.updated_at, \
                         GREATEST(c.first_seq, m.joined_seq + 1), m.delivered_seq, m.read_seq";
 
-/// A direct conversation begins with a message: before that nobody sees it.
+/// A direct conversation is hidden until it has a message.
 const IS_VISIBLE: &str = "m.device = 0 AND (c.kind <> 0 OR c.last_seq > 0)";
 
 fn overview_of(row: &Record) -> Result<Overview, Failure> {
@@ -186,13 +186,13 @@ pub fn ask_unread(sql: &mut Sql, user: UserId, after: ConversationId) {
     ));
 }
 
-/// Where the member is behind; the first page of those.
+/// The first page of conversations in which the member is behind.
 pub fn unread(rows: &[Record]) -> Result<UnreadPage, Failure> {
     let (rows, more) = page_of(rows, UNREAD_MAX, |row| overview_of(row).map(Overview::unread))?;
     Ok(UnreadPage { rows, more })
 }
 
-/// The latest conversations below a bound, as their member sees them.
+/// The latest conversations below a bound.
 pub fn ask_entries(sql: &mut Sql, user: UserId, before: Option<(UnixMillis, ConversationId)>, limit: usize) {
     sql.push(format_args!(
         "SELECT {OVERVIEW}, COALESCE(u.name, c.name), p.delivered_seq, p.read_seq \

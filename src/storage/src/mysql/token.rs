@@ -14,7 +14,7 @@ pub fn insert_token(sql: &mut Sql, user: &str, token: &Token, device: Option<&st
         .end();
 }
 
-/// Forgets expired tokens; at most `limit`, gives how many.
+/// Deletes at most `limit` expired tokens and returns how many it deleted.
 pub fn prune_tokens(conn: &mut Connection, limit: u64) -> Result<u64, Failure> {
     let now = conn.now()?;
     let mut sql = Sql::new();

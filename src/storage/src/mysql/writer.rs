@@ -1,4 +1,4 @@
-//! The thread for all that is no message: accounts, tokens, friends, groups, cursors. One transaction a batch, in order.
+//! The writer thread: executes everything except messages and joins, in order, one transaction a batch.
 
 use super::connection::NOW;
 use super::failure::{Cause, Failure};
@@ -13,13 +13,13 @@ use runtime::queue::Outbox;
 use runtime::worker::{Mailbox, Next};
 use std::time::Duration;
 
-/// Writes of one transaction, about: batches are taken whole.
+/// The approximate number of writes in one transaction; batches are not split.
 const WRITES_MAX: usize = 256;
-/// Tries of one write by itself.
+/// Attempts to execute one write alone.
 const TRIES: usize = 5;
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The state of the thread.
+/// The state of the writer thread.
 pub struct Writer {
     connection: AutoConnection,
     random: Random,
@@ -27,12 +27,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// One that works on this line.
     pub fn new(connection: AutoConnection, random: Random, outcomes: Outbox<Outcome>) -> Writer {
         Writer { connection, random, outcomes }
     }
 
-    /// Serves until told to stop and done.
+    /// Runs until it is stopped and has nothing left to do.
     pub fn serve(mut self, mut mailbox: Mailbox<Vec<(Ticket, Write)>>) {
         loop {
             self.connection.keep_alive();
@@ -52,14 +51,14 @@ impl Writer {
         }
     }
 
-    /// Carries out a batch: all at once, or, where something stands in the way, one by one.
+    /// Executes a batch in one transaction, or after a failure write by write.
     fn write(&mut self, batch: &[(Ticket, Write)]) -> Vec<(Ticket, Written)> {
         let tickets = batch.iter().map(|(ticket, _)| *ticket);
         let Undone { failure, is_in_doubt } = match self.attempt(batch) {
             Ok(written) => return tickets.zip(written).collect(),
             Err(undone) => undone,
         };
-        log::debug!("writes are tried one by one: {failure}");
+        log::debug!("executing a batch write by write after a failure: {failure}");
         let try_one = |one: &(Ticket, Write)| match is_in_doubt && !may_be_repeated(&one.1) {
             true => (one.0, Written::Unavailable),
             false => (one.0, self.write_one(one)),
@@ -78,7 +77,7 @@ impl Writer {
                     break;
                 }
                 Err(Undone { failure, .. }) if failure.cause == Cause::Refused => {
-                    log::error!("the database refuses a change: {failure}");
+                    log::error!("the database rejects a write: {failure}");
                     break;
                 }
                 Err(_) => {}
@@ -107,7 +106,7 @@ impl Writer {
     }
 }
 
-/// A batch that was not carried out, or may have been.
+/// A batch that failed, or may have been executed.
 struct Undone {
     failure: Failure,
     is_in_doubt: bool,

@@ -22,7 +22,6 @@ impl SqliteStore {
         }
     }
 
-    /// Carries out [`logic::contract::account::Write::Create`].
     fn create_account(
         &mut self,
         batch: &Batch,

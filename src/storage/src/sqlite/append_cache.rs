@@ -1,4 +1,4 @@
-//! What the writer must know of a conversation to number its next message, kept in memory.
+//! What the writer must know to number and address the next message, kept in memory.
 
 use super::resident::Resident;
 use crate::calendar::{self, Month};
@@ -9,15 +9,15 @@ use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use wire::{ConversationId, ConversationKind, Seq, UserId};
 
-/// Conversations, pairs, names and member ids that are kept at most, counted together.
+/// The number of conversations, pairs, names and member ids that are kept, counted together.
 const WEIGHT_MAX: usize = 1 << 20;
 
-/// The end of a conversation, the writer's view: what was journalled counts, also of the batch at hand.
+/// The end of a conversation as the writer sees it: with everything that was journalled, the current batch included.
 #[derive(Clone, Debug)]
 pub struct Head {
     pub kind: ConversationKind,
     pub last: Seq,
-    /// The month of that message; 0 when there is none.
+    /// The month of the last message; 0: there is none.
     pub month: Month,
     /// All members, by id.
     pub members: Arc<[UserId]>,
@@ -32,37 +32,37 @@ impl Head {
     }
 }
 
-/// The conversations in use. All of it can be forgotten at any time between two batches.
+/// The conversations in use. The whole cache may be dropped between two batches.
 #[derive(Debug, Default)]
 pub struct AppendCache {
     heads: HashMap<ConversationId, Head>,
-    /// Direct conversations by their two members, the lower id first.
+    /// Direct conversations by their members, the lower id first.
     pairs: HashMap<(UserId, UserId), ConversationId>,
     names: HashMap<Box<str>, UserId>,
     weight: usize,
 }
 
 impl AppendCache {
-    /// Forgets everything; the database and the resident tail know it all.
+    /// Drops everything; the database and the resident tail hold it all.
     pub fn clear(&mut self) {
         *self = AppendCache::default();
     }
 
-    /// Forgets everything if it has grown too large.
+    /// Drops everything if it has grown too large.
     pub fn bound(&mut self) {
         if self.weight > WEIGHT_MAX {
             self.clear();
         }
     }
 
-    /// A conversation's head; `None` where there is no such conversation.
+    /// A conversation's head; `None`: there is no such conversation.
     pub fn get(
         &mut self,
         conn: &Connection,
         resident: &Resident,
         conversation: ConversationId,
     ) -> Result<Option<&mut Head>, StoreError> {
-        // Not `entry`: the look-up may fail, and most calls find it.
+        // Not `entry`: loading may fail, and most calls hit.
         if !self.heads.contains_key(&conversation) {
             let Some(head) = load(conn, resident, conversation)? else { return Ok(None) };
             self.put(conversation, head);
@@ -142,7 +142,7 @@ fn load(
         select.query_map([conversation.0], |row| row.get(0).map(UserId))?.collect();
     let (kind, last, members) = (kind_of(kind), Seq(last as u64), members?);
     let mut head = Head { kind, last, month, members, member_version };
-    // The disk says what is filed; the journal is ahead of it.
+    // The tables hold what is filed; the journal is ahead of them.
     if let Some(end) = resident.end(conversation) {
         head.last = head.last.max(end.last);
         head.month = head.month.max(calendar::month_of(end.time));

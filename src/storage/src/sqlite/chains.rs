@@ -1,16 +1,16 @@
-//! The slots of a run by a key of theirs, grouped as they come: nothing is sorted while commits wait.
+//! The slots of a run grouped by key as they are added, so that nothing has to be sorted while commits wait.
 
 use foldhash::HashMap;
 
 /// No further slot.
 const END: u32 = u32::MAX;
 
-/// Lists of slots, one a key, each in the order in which they came.
+/// A list of slots for each key, in the order of insertion.
 #[derive(Debug, Default)]
 pub struct Chains {
     /// First and last slot of each key.
     ends: HashMap<u32, (u32, u32)>,
-    /// For each slot the next of the same key.
+    /// For each slot the next one of the same key.
     next: Vec<u32>,
 }
 
@@ -26,7 +26,7 @@ impl Chains {
         }
     }
 
-    /// Forgets all; keeps the memory.
+    /// Removes all slots and keeps the memory.
     pub fn clear(&mut self) {
         self.ends.clear();
         self.next.clear();
@@ -44,7 +44,7 @@ impl Chains {
         keys
     }
 
-    /// The slots of a key, in the order in which they came.
+    /// The slots of a key, in the order of insertion.
     pub fn of(&self, key: u32) -> impl Iterator<Item = u32> + '_ {
         let mut at = self.ends.get(&key).map_or(END, |(first, _)| *first);
         std::iter::from_fn(move || {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_found_by_key_in_their_order() {
+    fn slots_are_found_by_key_in_order() {
         let mut chains = Chains::default();
         for key in [7, 3, 7, 7, 3, 9] {
             chains.push(key);

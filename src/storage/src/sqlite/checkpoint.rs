@@ -1,8 +1,9 @@
-//! Checkpoints: moving the log's pages into the database file beside the writer, and keeping the log bounded.
+//! Checkpoints: copying the write-ahead log's pages into the database file concurrently with the writer, and bounding
+//! the log.
 //!
-//! A thread of its own copies what it can while the writer goes on ("passive"). The log can only begin again from its
-//! front when all of it is copied; once it is long enough, and the thread close enough to its end, the writer copies the
-//! rest. Between two checkpoints lie many commits, so a page that changes often is copied once for all of them.
+//! A thread copies what it can while the writer continues (a "passive" checkpoint). The log can only restart from its
+//! beginning once all of it is copied: when it is long enough and the thread close enough to its end, the writer copies
+//! the rest. Many commits lie between two checkpoints, so a page that changes often is copied once for all of them.
 
 use super::connection::{PAGE_SIZE, configure};
 use crate::error::StoreError;
@@ -16,18 +17,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// Pages of the log that are not copied yet when the thread begins: 256 KiB. What it syncs stands before the commits that
-/// come meanwhile: with four times as much at once p99 was a third longer at 20,000 messages a second, with sixteen times
-/// two thirds.
+/// Uncopied pages at which the thread begins: 256 KiB. Commits that arrive meanwhile wait for what it syncs: at 20,000
+/// messages a second p99 was a third longer with four times as many pages, and two thirds with sixteen times.
 const BEGIN_PAGES: i64 = (256 << 10) / PAGE_SIZE as i64;
-/// Pages of a log that is to begin again: 16 MiB. Until then the writer does not wait for the disk to copy a rest.
+/// Pages at which the log should restart: 16 MiB. Until then the writer does not wait for the disk to copy a rest.
 const LONG_PAGES: i64 = (16 << 20) / PAGE_SIZE as i64;
-/// Pages of the log at which the writer checkpoints by itself, whatever the thread does: 128 MiB.
+/// Pages at which the writer itself checkpoints, whatever the thread does: 128 MiB.
 const LIMIT_PAGES: i64 = (128 << 20) / PAGE_SIZE as i64;
-/// Commits between two looks at the log's length.
+/// Commits between two checks of the log's length.
 const LOOK_EVERY: u32 = 16;
 
-/// The checkpoint thread, as the writer sees it.
+/// The writer's handle of the checkpoint thread.
 #[derive(Debug)]
 pub struct Checkpointer {
     orders: Option<Sender<()>>,
@@ -38,16 +38,16 @@ pub struct Checkpointer {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// How often the writer asked for what it had committed to be synced.
+    /// How many syncs the writer has requested.
     asked: AtomicU64,
-    /// What it committed before it asked for so many syncs is on the disk.
+    /// What was committed before this many syncs were requested is on the disk.
     synced: AtomicU64,
-    /// An fsync failed: nothing may be acknowledged any more.
+    /// The error of a failed fsync, after which nothing may be acknowledged.
     failed: Mutex<Option<String>>,
 }
 
 impl Checkpointer {
-    /// Starts the thread with a connection of its own. The database is in use, so its log is there.
+    /// Starts the thread with its own connection. The database is open, so its log exists.
     pub fn start(path: &Path) -> Result<Checkpointer, StoreError> {
         let conn = Connection::open(path)?;
         configure(&conn, 256)?;
@@ -61,7 +61,8 @@ impl Checkpointer {
             .spawn(move || {
                 for () in inbox {
                     let asked = threads.asked.load(Ordering::Acquire);
-                    // Commits of filing are not synced one by one. The lock that SQLite holds is not on this file.
+                    // Commits of filing are not synced one by one. SQLite's locks are not on this file, so closing it
+                    // is harmless.
                     if let Err(error) = log.sync_data() {
                         *threads.failed.lock() = Some(format!("the log of the database: {error}"));
                         return;
@@ -72,8 +73,8 @@ impl Checkpointer {
                             *threads.failed.lock() = Some(error.to_string());
                             return;
                         }
-                        // The next one may do; a disk that is full is spoken of where writes are refused.
-                        log::debug!("a checkpoint has to wait: {error}");
+                        // The next one may succeed; a full disk is reported when writes are rejected.
+                        log::debug!("checkpoint postponed: {error}");
                     }
                 }
             })
@@ -81,7 +82,7 @@ impl Checkpointer {
         Ok(Checkpointer { orders: Some(orders), shared, thread: Some(thread), commits: 0 })
     }
 
-    /// Fails once the thread has met an error that must end the process.
+    /// Returns the thread's fatal error, if there was one.
     pub fn check(&self) -> Result<(), StoreError> {
         match &*self.shared.failed.lock() {
             Some(error) => Err(StoreError::Fatal(error.clone())),
@@ -89,19 +90,20 @@ impl Checkpointer {
         }
     }
 
-    /// Has what was committed so far synced soon: it is when [`Checkpointer::synced`] gives this number or more.
+    /// Requests a sync of everything committed so far. It is done once [`Checkpointer::synced`] returns at least this
+    /// number.
     pub fn ask(&self) -> Result<u64, StoreError> {
         let asked = self.shared.asked.fetch_add(1, Ordering::AcqRel) + 1;
         self.order()?;
         Ok(asked)
     }
 
-    /// What was committed before this many syncs were asked for is on the disk.
+    /// What was committed before this many syncs were requested is on the disk.
     pub fn synced(&self) -> u64 {
         self.shared.synced.load(Ordering::Acquire)
     }
 
-    /// After a commit: keeps the log bounded.
+    /// After a commit: bounds the log.
     pub fn committed(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.commits += 1;
         if self.commits < LOOK_EVERY {
@@ -115,15 +117,15 @@ impl Checkpointer {
         } else if rest >= BEGIN_PAGES {
             self.order()?;
         } else if log.pages >= LONG_PAGES {
-            // Readers are not waited for: with none about, the log begins again.
+            // Readers are not waited for: without any, the log restarts.
             run(conn, "PASSIVE")?;
         }
         Ok(())
     }
 
-    /// Has all that is in the log copied soon.
+    /// Requests a checkpoint of the whole log.
     pub fn order(&self) -> Result<(), StoreError> {
-        let orders = self.orders.as_ref().expect("it is taken on drop only");
+        let orders = self.orders.as_ref().expect("it is taken only on drop");
         match orders.try_send(()) {
             Ok(()) | Err(TrySendError::Full(())) => Ok(()),
             Err(TrySendError::Disconnected(())) => self.check(),
@@ -142,8 +144,8 @@ impl Drop for Checkpointer {
     }
 }
 
-/// Syncs the log that the last run left, if it left one: what is read from it is believed, and the journal's records that
-/// it says are filed are written over.
+/// Syncs the log that the last run left, if any: what is read from it is relied upon, and journal records that it
+/// declares filed are overwritten.
 pub fn sync_log(path: &Path) -> Result<(), StoreError> {
     let log = log_of(path);
     match File::open(&log).and_then(|file| file.sync_data()) {

@@ -1,4 +1,4 @@
-//! Messages as bytes, the same in the journal and in the pages of the monthly tables.
+//! The encoding of messages, in the journal and in the pages of the monthly tables.
 //!
 //! ```text
 //!   journal batch   version, then per message: conversation, seq, ENTRY
@@ -6,21 +6,21 @@
 //!   ENTRY           flags u8, cid length u8, cid, sender, time, [type length u8, type], content length, content
 //! ```
 //!
-//! Numbers without a width are LEB128. What is read comes from a disk, so every reader returns errors.
+//! Numbers without a width are LEB128. The bytes come from a disk, so every decoder returns errors.
 
 use crate::error::StoreError;
 use wire::message::TEXT;
 use wire::{ConversationKind, UnixMillis, UserId};
 
-/// The first byte of whatever holds entries.
+/// The first byte of every batch and page.
 pub const VERSION: u8 = 1;
 
-/// The type is not [`TEXT`] and written out.
+/// The type is not [`TEXT`] and is written out.
 const TYPED: u8 = 1;
 /// The conversation is a group.
 const GROUP: u8 = 2;
 
-/// Stored bytes are not what was written.
+/// Stored bytes that do not decode.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stored messages are damaged: {0}")]
 pub struct Damaged(pub &'static str);
@@ -31,22 +31,19 @@ impl From<Damaged> for StoreError {
     }
 }
 
-/// A message without its place.
+/// A message without conversation and seq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// The sender's number for it, or the server's own.
+    /// The sender's idempotency key, or the server's own.
     pub cid: &'a str,
     pub sender: UserId,
-    /// When it was stored.
     pub time: UnixMillis,
-    /// What its conversation is.
     pub kind: ConversationKind,
-    /// What `content` is.
     pub content_type: &'a str,
     pub content: &'a str,
 }
 
-/// Appends an entry.
+/// Encodes an entry.
 pub fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let typed = entry.content_type != TEXT;
     let flags = if typed { TYPED } else { 0 } | if entry.kind == ConversationKind::Group { GROUP } else { 0 };
@@ -61,13 +58,13 @@ pub fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     out.extend_from_slice(entry.content.as_bytes());
 }
 
-/// Appends a text of at most 255 bytes: limits of the protocol keep `cid` and `type` below.
+/// Encodes a text of at most 255 bytes; the protocol's limits of `cid` and `type` are lower.
 fn put_short(out: &mut Vec<u8>, text: &str) {
     out.push(u8::try_from(text.len()).expect("cid and type are at most 64 bytes"));
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Appends a number, seven bits a byte, the lowest first.
+/// Encodes a number, seven bits a byte, the lowest first.
 pub fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -76,12 +73,12 @@ pub fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// The `cid` of an encoded entry, as bytes, without reading the rest.
+/// The `cid` of an encoded entry, without decoding the rest.
 pub fn cid_of(entry: &[u8]) -> &[u8] {
     &entry[2..2 + usize::from(entry[1])]
 }
 
-/// When the message of an encoded entry was stored.
+/// The time of an encoded entry.
 pub fn time_of(entry: &[u8]) -> Result<UnixMillis, Damaged> {
     let mut read = Bytes { rest: &entry[1..] };
     read.short_bytes()?;
@@ -89,14 +86,14 @@ pub fn time_of(entry: &[u8]) -> Result<UnixMillis, Damaged> {
     Ok(UnixMillis(read.number()?))
 }
 
-/// Reads stored bytes from the front.
+/// A decoder of stored bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Bytes<'a> {
-    /// Begins after the version byte.
+    /// Checks and skips the version byte.
     pub fn open(stored: &'a [u8]) -> Result<Bytes<'a>, Damaged> {
         match stored.split_first() {
             Some((&VERSION, rest)) => Ok(Bytes { rest }),
@@ -105,12 +102,12 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// One entry alone.
+    /// Decodes a single entry.
     pub fn entry_of(stored: &'a [u8]) -> Result<Entry<'a>, Damaged> {
         Bytes { rest: stored }.entry()
     }
 
-    /// Whether all was read.
+    /// Whether everything was read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -147,7 +144,7 @@ impl<'a> Bytes<'a> {
         Err(Damaged("number too long"))
     }
 
-    /// As many bytes as the next one says.
+    /// Bytes with a one-byte length before them.
     pub fn short_bytes(&mut self) -> Result<&'a [u8], Damaged> {
         let length = usize::from(self.byte()?);
         self.take(length)
@@ -192,7 +189,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_put_is_taken(all in prop::collection::vec((any::<u64>(), fields()), 0..8)) {
+        fn entries_are_decoded_as_encoded(all in prop::collection::vec((any::<u64>(), fields()), 0..8)) {
             let mut out = vec![VERSION];
             for (number, fields) in &all {
                 put_number(&mut out, *number);
@@ -210,7 +207,7 @@ mod tests {
         }
 
         #[test]
-        fn damage_is_an_error_and_never_a_panic(
+        fn damaged_bytes_are_an_error_and_never_a_panic(
             mut stored in prop::collection::vec(any::<u8>(), 0..80),
             good in fields(),
             at in any::<prop::sample::Index>(),

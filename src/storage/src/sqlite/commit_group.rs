@@ -1,26 +1,26 @@
-//! Which writes of a batch one commit may hold.
+//! Which writes of a batch may share a commit.
 
-use super::sent::Met;
+use super::sent::CidHint;
 use logic::contract::{Ticket, Write, session, timeline};
 use std::iter::Peekable;
 
-/// A write, and what was known of its cid when it was met.
-pub type WriteMet = ((Ticket, Write), Met);
+/// A write, and the result of looking up its cid in memory.
+pub type HintedWrite = ((Ticket, Write), CidHint);
 
-/// The writes that are committed together: the longest beginning of a batch of which all parts may become durable in
-/// the order tables, messages. Where somebody joined may point at a message only once that is promised, so what is
-/// written to tables begins a new group after a message, unless it is about accounts: a storm of logins does not take
-/// the messages between them apart. Cursors, which need no sync, make groups of their own.
+/// The writes that are committed together: the longest prefix of a batch whose parts may become durable in the order
+/// tables, messages. The seq at which a user joins may refer to a message only once that message is durable, so a write
+/// to tables begins a new group after a message. Account writes are exempt, so that a wave of logins does not split the
+/// messages between them into many commits. Cursors, which need no sync, form groups of their own.
 pub struct CommitGroup<'a, I: Iterator> {
     writes: &'a mut Peekable<I>,
-    /// The highest part in it.
+    /// The highest part so far.
     highest: Option<Part>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Cursors,
-    /// About no conversation, so about no message.
+    /// Independent of conversations, and so of messages.
     Accounts,
     Tables,
     Messages,
@@ -45,7 +45,7 @@ impl Part {
         }
     }
 
-    /// Whether it may stand in a group of which `highest` is the highest part so far.
+    /// Whether a write of this part may join a group whose highest part so far is `highest`.
     fn may_join(self, highest: Option<Part>) -> bool {
         match highest {
             None => true,
@@ -55,16 +55,16 @@ impl Part {
     }
 }
 
-impl<'a, I: Iterator<Item = WriteMet>> CommitGroup<'a, I> {
+impl<'a, I: Iterator<Item = HintedWrite>> CommitGroup<'a, I> {
     pub fn of(writes: &'a mut Peekable<I>) -> Self {
         CommitGroup { writes, highest: None }
     }
 }
 
-impl<I: Iterator<Item = WriteMet>> Iterator for CommitGroup<'_, I> {
-    type Item = WriteMet;
+impl<I: Iterator<Item = HintedWrite>> Iterator for CommitGroup<'_, I> {
+    type Item = HintedWrite;
 
-    fn next(&mut self) -> Option<WriteMet> {
+    fn next(&mut self) -> Option<HintedWrite> {
         let highest = self.highest;
         let next = self.writes.next_if(|((_, write), _)| Part::of(write).may_join(highest))?;
         self.highest = highest.max(Some(Part::of(&next.0.1)));

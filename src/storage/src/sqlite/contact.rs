@@ -17,7 +17,6 @@ impl SqliteStore {
         }
     }
 
-    /// Carries out [`logic::contract::contact::Write::Add`].
     fn add_friend(&mut self, user: UserId, who: &Who) -> Result<Written, StoreError> {
         let peer = match who {
             Who::Id(id) => Some(*id),

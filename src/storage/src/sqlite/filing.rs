@@ -8,9 +8,10 @@
 //!       --> journal_filed.number: its records are needed no more
 //! ```
 //!
-//! `conversation.last_seq` says what is filed, in the same transaction as the messages, and `sent` takes a cid twice
-//! without harm; so a run that was filed in part, before a crash, is filed again as a whole. Slices are committed
-//! without an fsync: the log keeps their order, and until they are on the disk the journal's records are.
+//! `conversation.last_seq` records what is filed, in the same transaction as the messages, and `sent` accepts a cid
+//! twice without harm. So a run that was filed in part before a crash is filed again as a whole. Slices are committed
+//! without an fsync: the write-ahead log preserves their order, and the journal's records are kept until they are on
+//! the disk.
 
 use super::chains::Chains;
 use super::codec::{Bytes, VERSION};
@@ -22,33 +23,35 @@ use crate::error::StoreError;
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use wire::{ConversationId, Seq, UnixMillis};
 
-/// Rows that a slice writes at most, about: each may dirty a page, and a commit that comes meanwhile waits for them all.
+/// The approximate number of rows that one slice writes. Each may dirty a page, and a commit that arrives meanwhile
+/// waits for all of them.
 const SLICE_ROWS: usize = 64;
-/// Messages that a slice files at most.
+/// The most messages that one slice files.
 const SLICE_MESSAGES: usize = 2048;
-/// Bytes of one conversation that a slice files at most, about.
+/// The approximate bytes of one conversation that one slice files.
 const SLICE_BYTES: usize = 1 << 20;
-/// Where a page of messages ends: at the first of these sizes that has [`PAGE_MESSAGES`] in it, at the last in any case.
-/// Three of the first share a page of the B-tree; the others fill one, two, three overflow pages, and what is left of them
-/// stands in the B-tree as the first do ("Payload" in SQLite's file format). Long messages are thus written once, where
-/// rows of their size have the B-tree moved about. Messages of 1 KiB: a fifth less processor time a message.
+/// The sizes at which a page of messages ends: the first of them at which the page holds [`PAGE_MESSAGES`], or the
+/// last. Three pages of the first size share a page of the B-tree; the others fill one, two or three overflow pages,
+/// and their remainders share a page of the B-tree like the first ("Payload" in SQLite's file format). So long messages
+/// are written once, whereas rows of their size would be moved about in the B-tree. With messages of 1 KiB a message
+/// takes a fifth less processor time.
 const PAGE_SIZES: [usize; 4] = [2_600, 10_000, 18_200, 26_400];
-/// As many messages as somebody who reads one of them may have to read.
+/// The most messages that have to be decoded to read one of them.
 const PAGE_MESSAGES: usize = 24;
 
-/// A run on its way.
+/// A run that is being filed.
 #[derive(Debug)]
 pub struct Filing {
     pub run: Run,
     pub step: Step,
-    /// Conversations or senders, as the stage files them.
+    /// The conversations or senders that the step files.
     keys: Vec<u32>,
     place: Place,
-    /// The slots of one of the keys, in the order in which they are filed.
+    /// The slots of one key, in the order in which they are filed.
     share: (Option<usize>, Vec<u32>),
-    /// Messages, or cids, that the stage has done.
+    /// Messages or cids that the step has filed.
     done: usize,
-    /// Where the cids go.
+    /// The day of the table for cids.
     day: Day,
 }
 
@@ -59,7 +62,7 @@ pub enum Step {
     Journal,
 }
 
-/// How far a stage is: which of the keys, and how many slots of its share are done.
+/// The progress of a step: the current key, and how many slots of its share are filed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     key: usize,
@@ -78,7 +81,7 @@ impl Filing {
         &self.run
     }
 
-    /// How much of the run is filed, 0 to 1.
+    /// The share of the run that is filed, 0 to 1.
     pub fn progress(&self) -> f64 {
         let share = self.done as f64 / self.run.len().max(1) as f64;
         match self.step {
@@ -88,7 +91,7 @@ impl Filing {
         }
     }
 
-    /// What is left to do of the key at `place`; `None` when all keys are done.
+    /// The remaining slots of the key at `place`; `None`: all keys are done.
     fn share_at(&mut self, place: Place) -> Option<&[u32]> {
         let key = *self.keys.get(place.key)?;
         if self.share.0 != Some(place.key) {
@@ -106,7 +109,7 @@ impl Filing {
         Some(&self.share.1[place.within..])
     }
 
-    /// The place `count` slots further.
+    /// The place after `count` more slots.
     fn after(&self, place: Place, count: usize) -> Place {
         let within = place.within + count;
         if within < self.share.1.len() {
@@ -120,7 +123,8 @@ impl Filing {
         &self.run.slots()[at as usize]
     }
 
-    /// A slice is done: goes on to the next stage when it was the stage's last; whether all are done.
+    /// Advances after a slice, to the next step if the slice was the last of its step. Returns whether the run is
+    /// filed.
     pub fn advance(&mut self, filed: &Filed) -> bool {
         self.place = filed.place;
         self.done += filed.slots;
@@ -137,18 +141,18 @@ impl Filing {
     }
 }
 
-/// What a slice did.
+/// What a slice filed.
 #[derive(Debug, Default)]
 pub struct Filed {
-    /// Where the next one begins.
+    /// Where the next slice begins.
     place: Place,
-    /// So many messages, or cids.
+    /// The number of messages or cids.
     slots: usize,
-    /// Conversations whose messages are on the disk up to a seq.
+    /// Conversations and the seq up to which their messages are filed.
     pub ends: Vec<(ConversationId, Seq)>,
 }
 
-/// Files messages, whole conversations as far as the slice's size allows.
+/// Files messages: whole conversations, as far as the size of a slice allows.
 pub fn file_messages(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreError> {
     let mut filed = Filed { place: filing.place, ..Filed::default() };
     let mut writer = PageWriter::new(conn)?;
@@ -165,7 +169,7 @@ pub fn file_messages(conn: &Connection, filing: &mut Filing) -> Result<Filed, St
     Ok(filed)
 }
 
-/// How many of the share from `within` are of one month and not too many bytes; one at least.
+/// How many slots of the share from `within` on belong to one month and fit a slice's bytes; at least one.
 fn page_group(filing: &Filing, within: usize, most: usize) -> usize {
     let share = &filing.share.1[within..][..most];
     let month = filing.slot(share[0]).month;
@@ -179,7 +183,7 @@ fn page_group(filing: &Filing, within: usize, most: usize) -> usize {
     share.iter().take_while(fits).count()
 }
 
-/// Files cids, whole senders except where one alone is larger than a slice.
+/// Files cids: whole senders, unless a single one exceeds a slice.
 pub fn file_sent(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreError> {
     let mut filed = Filed { place: filing.place, ..Filed::default() };
     let mut rows = 0;
@@ -193,7 +197,7 @@ pub fn file_sent(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreE
     Ok(filed)
 }
 
-/// Writes pages of messages and moves the ends of their conversations.
+/// Writes pages of messages and advances the ends of their conversations.
 struct PageWriter<'a> {
     conn: &'a Connection,
     advance: CachedStatement<'a>,
@@ -228,8 +232,8 @@ impl<'a> PageWriter<'a> {
         self.insert_pages(filing, &slots[filed..])
     }
 
-    /// The same for a conversation that enters a month, or of which a part was filed before a crash; gives how many of
-    /// the messages are on the disk already.
+    /// Advances a conversation that enters a month, or that was filed in part before a crash. Returns how many of the
+    /// messages are filed already.
     fn advance_slowly(
         &mut self,
         conversation: ConversationId,
@@ -245,7 +249,7 @@ impl<'a> PageWriter<'a> {
             select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((filed, filed_month)) = found else {
             return Err(StoreError::Fatal(format!(
-                "the journal names conversation {id}, which is not there"
+                "the journal refers to conversation {id}, which does not exist"
             )));
         };
         let filed = Seq(filed as u64);
@@ -253,7 +257,9 @@ impl<'a> PageWriter<'a> {
             return Ok((last.0 - first.0 + 1) as usize);
         }
         if filed < first.prev() {
-            let gap = format!("conversation {id} is filed up to {filed} and the journal begins at {first}");
+            let gap = format!(
+                "conversation {id} is filed up to {filed}, but the journal continues at {first}: messages are missing"
+            );
             return Err(StoreError::Fatal(gap));
         }
         if filed_month != month {
@@ -290,7 +296,7 @@ impl<'a> PageWriter<'a> {
     }
 }
 
-/// How many messages the next page takes, of these lengths; one at least, if there is one.
+/// How many messages of these lengths the next page takes; at least one, if there is one.
 fn page_messages(lengths: impl Iterator<Item = usize>) -> usize {
     let (mut sizes, mut bytes, mut messages) = (PAGE_SIZES.iter().peekable(), 1, 0);
     for length in lengths {

@@ -1,14 +1,14 @@
-//! Which `(sender, cid)` were surely never stored: a Bloom filter a day, so that a new message costs no look-up.
+//! A Bloom filter of `(sender, cid)` for each day, which spares new messages a look-up.
 //!
-//! Every key sets eight bits in one block of 64 bytes, so a test costs one cache line a layer. A layer that is full
-//! gets a larger one beside it. At 16 bits a key about one new key in 500 is taken for a known one, which costs that
-//! message one look-up. The memory is bounded: beyond [`LAYERS`] the last layer goes on filling.
+//! Every key sets eight bits in one block of 64 bytes, so a test costs one cache line for each layer. A full layer is
+//! followed by a larger one. At 16 bits a key about one new key in 500 is mistaken for a known one, which costs that
+//! message one look-up. The memory is bounded: after [`LAYERS`] layers the last one keeps filling.
 
 /// Keys of the first layer (128 KiB).
 const FIRST_KEYS: usize = 1 << 16;
-/// Each layer is this many times the one before.
+/// The size of a layer relative to the one before.
 const GROWTH: usize = 16;
-/// At most so many layers: 128 KiB + 2 MiB + 32 MiB, for 18 million keys.
+/// The most layers: 128 KiB + 2 MiB + 32 MiB, for 18 million keys.
 const LAYERS: usize = 3;
 
 const KEYS_PER_BLOCK: usize = 32;
@@ -23,8 +23,8 @@ pub struct Filter {
 
 #[derive(Debug)]
 struct Layer {
-    /// Words before the first block and behind the last are there for alignment: pages of zeros that nobody has written to
-    /// yet cost nothing, and only memory of no particular alignment comes from the allocator in that way.
+    /// The words before the first block and after the last are for alignment: untouched pages of zeros cost nothing,
+    /// and only memory without special alignment is allocated that way.
     words: Vec<u64>,
     first: usize,
     blocks: usize,
@@ -37,10 +37,9 @@ impl Filter {
         Filter { layers: vec![Layer::new(FIRST_KEYS)] }
     }
 
-    /// Remembers a key by its hash, 64 even bits. False: it was never inserted before.
+    /// Inserts a key by its hash, 64 uniform bits. Returns false if it was never inserted before.
     ///
-    /// Neither this nor [`Filter::may_contain`] has branches that depend on what memory says, so that the processor has many of
-    /// them under way at once.
+    /// Neither this nor [`Filter::may_contain`] branches on loaded values, so the processor overlaps many calls.
     pub fn insert(&mut self, hash: u64) -> bool {
         let last = self.layers.last().expect("there is a first layer");
         if last.keys >= last.blocks * KEYS_PER_BLOCK && self.layers.len() < LAYERS {
@@ -51,7 +50,7 @@ impl Filter {
         last.insert(hash) | may_contain(full, hash)
     }
 
-    /// False: the key was never inserted.
+    /// Returns false if the key was never inserted.
     pub fn may_contain(&self, hash: u64) -> bool {
         may_contain(&self.layers, hash)
     }
@@ -84,13 +83,13 @@ impl Layer {
         block.iter().zip(bits(hash)).fold(0, |missing, (word, bit)| missing | (!word & bit)) == 0
     }
 
-    /// Where its block begins.
+    /// The start of a key's block.
     fn block_of(&self, hash: u64) -> usize {
         self.first + BLOCK * ((u128::from(hash) * self.blocks as u128) >> 64) as usize
     }
 }
 
-/// One bit for each word of a block, from bits of the hash that do not choose the block.
+/// One bit for each word of a block, from bits of the hash that do not select the block.
 fn bits(hash: u64) -> impl Iterator<Item = u64> {
     let mixed = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (hash << 32);
     (0..8).map(move |word| 1 << (mixed >> (6 * word + 8) & 63))
@@ -102,7 +101,7 @@ mod tests {
     use std::hash::BuildHasher;
 
     #[test]
-    fn no_key_is_forgotten_and_few_are_mistaken() {
+    fn every_key_is_found_and_few_others_are() {
         let hasher = foldhash::fast::FixedState::with_seed(1);
         let mut filter = Filter::new();
         let keys = 200_000u64;

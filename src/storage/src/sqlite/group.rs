@@ -19,7 +19,6 @@ impl SqliteStore {
         }
     }
 
-    /// Carries out [`logic::contract::group::Write::Create`].
     fn create_group(
         &mut self,
         batch: &Batch,
@@ -34,7 +33,7 @@ impl SqliteStore {
         Ok(Written::Group(group::Written::Created(ConversationId(id as u32))))
     }
 
-    /// Carries out [`logic::contract::group::Write::Join`]: what was said before stays unseen.
+    /// Messages from before the join stay invisible to the new member.
     fn join_group(&mut self, user: UserId, conversation: ConversationId) -> Result<Written, StoreError> {
         let last = match self.cache.get(&self.conn, &self.resident, conversation)? {
             Some(head) if head.kind == ConversationKind::Group => head.last,

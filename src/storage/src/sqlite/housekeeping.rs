@@ -1,4 +1,4 @@
-//! The work behind the promises: filing, tables ahead of time, tables and tokens that have expired.
+//! Background work: filing, creating tables ahead of time, dropping expired tables and tokens.
 
 use super::filing::{Filed, Filing, Step, file_messages, file_sent};
 use super::run::Run;
@@ -7,7 +7,7 @@ use crate::calendar;
 use crate::error::StoreError;
 use wire::UnixMillis;
 
-/// Expired tokens that one slice of housekeeping deletes at most.
+/// Expired tokens deleted by one slice at most.
 const PRUNE_MAX: u32 = 500;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -18,24 +18,24 @@ impl SqliteStore {
         if self.filing.is_some() {
             self.file_slice()?;
             self.bound_log()?;
-            // A run that has just begun to fill is left to fill: few messages of many conversations cost a page each.
+            // A run that has just begun is left to grow: filing a few messages of many conversations costs a page each.
             return Ok(self.filing.is_some() || self.run.len() == 0);
         }
         let now = (self.clock)();
-        if self.kept_house != Some(now.0 / HOUR_MS) && self.maintain(now)? {
+        if self.maintained_hour != Some(now.0 / HOUR_MS) && self.maintain(now)? {
             return Ok(true);
         }
         if self.run.len() > 0 {
             self.begin_filing()?;
             return Ok(true);
         }
-        // Nothing is left to do: memory that a load took is given back.
+        // Idle: release the memory of the last load.
         self.spare = None;
         self.run = Run::default();
         Ok(false)
     }
 
-    /// Work of once an hour: whether there is more of it.
+    /// Hourly maintenance. Returns whether more is due.
     fn maintain(&mut self, now: UnixMillis) -> Result<bool, StoreError> {
         if !self.tables.are_ahead_of(now) {
             self.tables.make_ahead(&self.conn, now)?;
@@ -48,11 +48,11 @@ impl SqliteStore {
         if self.prune_tokens(now, PRUNE_MAX)? == PRUNE_MAX as usize {
             return Ok(true);
         }
-        self.kept_house = Some(now.0 / HOUR_MS);
+        self.maintained_hour = Some(now.0 / HOUR_MS);
         Ok(false)
     }
 
-    /// Freezes the current run. Its tables are made here, should they not have been made ahead.
+    /// Freezes the current run. Creates its tables if they were not created ahead of time.
     pub(super) fn begin_filing(&mut self) -> Result<(), StoreError> {
         let today = calendar::day_of((self.clock)());
         let mut months: Vec<_> = self.run.slots().iter().map(|slot| slot.month).collect();
@@ -84,7 +84,7 @@ impl SqliteStore {
         };
         self.resident.evict(&filed.ends);
         if filing.advance(&filed) {
-            self.let_go(filing.run.last())?;
+            self.release_records(filing.run.last())?;
             self.spare = Some(filing.run);
         } else {
             self.filing = Some(filing);
@@ -92,9 +92,9 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// A slice in a transaction of its own.
+    /// Files a slice in its own transaction.
     fn commit_slice(&mut self, filing: &mut Filing) -> Result<Filed, StoreError> {
-        // Without the thread that syncs the log later, the end of a run is synced here.
+        // Without a checkpoint thread that syncs the log later, the end of a run is synced here.
         let is_end = filing.step == Step::Journal && self.file.is_none();
         self.begin(if is_end { Sync::Now } else { Sync::Later })?;
         let filed = match filing.step {
@@ -110,8 +110,8 @@ impl SqliteStore {
         Ok(filed)
     }
 
-    /// The journal's records up to `last` are filed: their space is used again as soon as that is on the disk.
-    fn let_go(&mut self, last: u64) -> Result<(), StoreError> {
+    /// The journal's records up to `last` are filed; their space is reused once that is on the disk.
+    fn release_records(&mut self, last: u64) -> Result<(), StoreError> {
         match &self.file {
             Some(file) => self.journal.filed(last, file.checkpointer.ask()?),
             None => {

@@ -1,4 +1,4 @@
-//! One process a database: a lock that the kernel releases however its holder ends.
+//! The lock that admits one process to a database. The kernel releases it however its holder ends.
 
 use crate::error::StoreError;
 use rustix::fs::{FlockOperation, flock};
@@ -7,14 +7,15 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The lock on a database, held until dropped. It lies on `<database>.lock`, which stays, with the holder's pid inside.
+/// The lock on a database, held until dropped. It is on `<database>.lock`, a file that stays and holds the holder's
+/// pid.
 #[derive(Debug)]
 pub struct ProcessLock {
     _file: File,
 }
 
 impl ProcessLock {
-    /// Takes the lock, or says who has it.
+    /// Takes the lock. The error names the process that holds it.
     pub fn take(database: &Path) -> Result<ProcessLock, StoreError> {
         let mut path = database.as_os_str().to_owned();
         path.push(".lock");
@@ -38,7 +39,7 @@ impl ProcessLock {
             }
             Err(errno) => return Err(failed(errno.into())),
         }
-        // The pid is for people only: a full disk must not keep the server from starting.
+        // The pid is only informative: a full disk must not prevent a start.
         let written = file
             .set_len(0)
             .and_then(|()| file.rewind())

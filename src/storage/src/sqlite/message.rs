@@ -1,10 +1,10 @@
-//! Appending a message: validated, numbered and encoded in memory; the journal's record is the batch's, not the message's.
+//! Appends: a message is validated, numbered and encoded in memory; the journal gets one record for the whole batch.
 
 use super::codec::{Bytes, Entry};
 use super::filing::Filing;
 use super::pages;
 use super::run::{SEQ_MAX, parts, place};
-use super::sent::{self, Met};
+use super::sent::{self, CidHint};
 use super::store::{Batch, SqliteStore, Sync};
 use crate::calendar;
 use crate::error::StoreError;
@@ -14,36 +14,36 @@ use std::sync::Arc;
 use wire::{ConversationId, Target, UserId};
 
 impl SqliteStore {
-    /// `met` is what [`SqliteStore::meet`] returned for this write.
+    /// `hint` is what [`SqliteStore::hint`] returned for this write.
     pub(super) fn write_message(
         &mut self,
         batch: &Batch,
         write: message::Write,
-        met: Met,
+        hint: CidHint,
     ) -> Result<Written, StoreError> {
         match write {
-            message::Write::Append(append) => self.append(batch, append, met),
+            message::Write::Append(append) => self.append(batch, append, hint),
         }
     }
 
-    /// Meets the cid of a message. It need not be stored in the end: then its next try costs a look at the disk.
-    pub(super) fn meet(&mut self, batch: &Batch, write: &Write) -> Met {
+    /// Looks up and remembers the cid of a message. If the message is not stored in the end, its next attempt only
+    /// costs a look at the disk.
+    pub(super) fn hint(&mut self, batch: &Batch, write: &Write) -> CidHint {
         match write {
             Write::Message(message::Write::Append(append)) => {
-                self.sent.meet(batch.today, append.sender, append.cid.as_bytes())
+                self.sent.look_up(batch.today, append.sender, append.cid.as_bytes())
             }
-            _ => Met::default(),
+            _ => CidHint::default(),
         }
     }
 
-    /// Carries out [`logic::contract::message::Write::Append`], whose cid was met.
-    fn append(&mut self, batch: &Batch, append: Append, met: Met) -> Result<Written, StoreError> {
+    fn append(&mut self, batch: &Batch, append: Append, hint: CidHint) -> Result<Written, StoreError> {
         let (sender, epoch, cid) = (append.sender, append.epoch, &*append.cid);
         if epoch != Epoch::NONE && !self.is_in_force(Fence { user: sender, epoch })? {
             return Ok(Written::Superseded);
         }
-        if met.may_be_sent
-            && let Some(duplicate) = self.find_sent(met.hash, sender, cid)?
+        if hint.may_be_sent
+            && let Some(duplicate) = self.find_sent(hint.hash, sender, cid)?
         {
             return Ok(duplicate);
         }
@@ -69,7 +69,7 @@ impl SqliteStore {
         if seq.0 > SEQ_MAX {
             return Ok(Written::Unavailable);
         }
-        // The wall clock may go back; a conversation does not go back to a month that it has left.
+        // The wall clock may go back, but a conversation never returns to a month that it has left.
         let (month, time) = if head.month > batch.month {
             (head.month, calendar::start_of(head.month))
         } else {
@@ -79,12 +79,12 @@ impl SqliteStore {
         let (kind, members, member_version) = (head.kind, Arc::clone(&head.members), head.member_version);
         let (content_type, content) = (&*append.content_type, &*append.content);
         let entry = Entry { cid, sender, time, kind, content_type, content };
-        self.run.push(place(conversation, seq), met.hash, month, &entry);
+        self.run.push(place(conversation, seq), hint.hash, month, &entry);
         let message = append.into_message(kind, Stored { conversation, seq, time });
         Ok(Written::Message(message::Written::Appended { message, members, member_version }))
     }
 
-    /// The direct conversation with a user, made where there is none; or why there can be none.
+    /// Finds or creates the direct conversation with a user; or returns why there can be none.
     fn open_direct(
         &mut self,
         batch: &Batch,
@@ -112,7 +112,7 @@ impl SqliteStore {
         Ok(Ok(ConversationId(conversation as u32)))
     }
 
-    /// What became of the first message of this `(sender, cid)`, if there was one.
+    /// Looks up an earlier message with this sender and cid.
     fn find_sent(&self, hash: u64, sender: UserId, cid: &str) -> Result<Option<Written>, StoreError> {
         let filing = self.filing.as_ref().map(Filing::run);
         for run in [Some(&self.run), filing].into_iter().flatten() {

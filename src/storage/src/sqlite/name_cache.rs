@@ -1,21 +1,20 @@
-//! The names of users, kept in memory: they never change.
+//! A cache of users' names, which never change.
 
 use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use wire::UserId;
 
-/// NameCache that are kept at most.
+/// The number of names that are kept.
 const NAMES_MAX: usize = 1 << 16;
 
-/// The names that were asked for.
 #[derive(Debug, Default)]
 pub struct NameCache {
     names: HashMap<UserId, Arc<str>>,
 }
 
 impl NameCache {
-    /// The name of an account; empty where there is none.
+    /// The name of an account; empty: there is no such account.
     pub fn get(&mut self, conn: &Connection, user: UserId) -> rusqlite::Result<Arc<str>> {
         if let Some(name) = self.names.get(&user) {
             return Ok(Arc::clone(name));

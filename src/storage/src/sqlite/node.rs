@@ -18,7 +18,6 @@ impl SqliteStore {
         }
     }
 
-    /// Carries out [`node::Write::See`].
     fn see_node(&self, batch: &Batch, node: &str, unheard: bool) -> Result<Written, StoreError> {
         let now = batch.now.0;
         let unheard_at = if unheard { now } else { 0 };

@@ -20,25 +20,25 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Cache of the writing connection, KiB.
+/// The page cache of the writing connection, KiB.
 const CACHE_KIB: u32 = 16 << 10;
 
 impl SqliteStore {
-    /// Opens the database at `path`, made with its folder where it is missing, readable by this user alone.
+    /// Opens the database at `path`. Creates it and its folder if they are missing, accessible to this user only.
     pub fn open(path: &Path, clock: Clock, random: Random) -> Result<SqliteStore, StoreError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
         }
-        // Made here for its mode, which SQLite gives to the log as well.
+        // Created here to set its mode, which SQLite copies to the write-ahead log.
         let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-        // Whatever lies beside it lies beside the file, not beside a link to it.
+        // The files beside a database lie beside the file itself, not beside a symbolic link to it.
         let found = made.and_then(|file| Ok((path.canonicalize()?, file.metadata()?.nlink())));
         let (path, names) = found.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let path = &*path;
         if names > 1 {
             return Err(StoreError::Unsuitable(format!(
-                "{} has {names} names (hard links), and what lies beside a database goes by one: leave it one name",
+                "{} has {names} names (hard links), but its journal is found by one of them only: remove the others",
                 path.display()
             )));
         }
@@ -52,11 +52,10 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// A store on a connection and a disk for its journal: brings the schema up to date and files all that the journal
-    /// holds.
+    /// Opens a store on a connection and a disk for its journal: migrates the schema and files everything that the
+    /// journal holds.
     ///
-    /// Whatever happened to the store that had them before: every message whose outcome was published is there, in
-    /// its place, once.
+    /// However the previous store ended, every message whose outcome was published is there, in its place, once.
     pub fn recover(
         conn: Connection,
         disk: Box<dyn Disk>,
@@ -66,7 +65,6 @@ impl SqliteStore {
         let (mut clock, mut random) = (clock, random);
         configure(&conn, CACHE_KIB)?;
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-        // Takes effect on a new database only.
         conn.pragma_update(None, "page_size", PAGE_SIZE)?;
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         schema::migrate(&conn)?;
@@ -93,7 +91,7 @@ impl SqliteStore {
             spare: None,
             journal,
             sync: Sync::Now,
-            kept_house: None,
+            maintained_hour: None,
             file: None,
         };
         while store.housekeep()? {}
@@ -101,8 +99,8 @@ impl SqliteStore {
     }
 }
 
-/// Opens the journal and takes what was not filed into memory again. It is not made visible: it is filed before
-/// anybody asks.
+/// Opens the journal and loads the messages that were not filed. They are not published as resident: they are filed
+/// before any reader exists.
 fn load_journal(
     conn: &Connection,
     disk: Box<dyn Disk>,
@@ -114,14 +112,13 @@ fn load_journal(
     let mut commits = 0u64;
     let journal = Journal::open(disk, filed as u64, |record| {
         commits += 1;
-        run.load(record.number, record.payload, |sender, cid| sent.meet(today, sender, cid.as_bytes()).hash)?;
+        run.load(record.number, record.payload, |sender, cid| {
+            sent.look_up(today, sender, cid.as_bytes()).hash
+        })?;
         Ok(())
     })?;
     if commits > 0 {
-        log::info!(
-            "filing {} messages of {commits} commits that the last run left in the journal",
-            run.len()
-        );
+        log::info!("recovering {} messages of {commits} commits from the journal of the last run", run.len());
     }
     Ok(journal)
 }

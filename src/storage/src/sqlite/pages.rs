@@ -1,4 +1,4 @@
-//! Reading a timeline: its monthly tables through the segments, and the resident tail on top.
+//! Reading a timeline: its monthly tables by segments, then the resident tail.
 
 use super::codec::{Bytes, Entry};
 use super::name_cache::NameCache;
@@ -14,9 +14,10 @@ use std::sync::Arc;
 use wire::message::is_server_cid;
 use wire::{ConversationId, Message, Seq, UnixMillis};
 
-/// Messages above `after`, in order, until `enough` says so of one (which is left out) or the end.
+/// Messages above `after`, in order, up to the end or the first one for which `enough` returns true (which is left
+/// out).
 ///
-/// The tail is taken before the disk is read, so nothing falls between; what lies on both is given once.
+/// The resident tail is read before the disk, so nothing is missed in between; a message in both is returned once.
 pub fn after(
     conn: &Connection,
     resident: &Resident,
@@ -27,7 +28,7 @@ pub fn after(
 ) -> Result<Page, StoreError> {
     let tail = resident.after(conversation, after, limit + 1);
     let mut page = Page::default();
-    let stored_end = tail.first().map_or(Seq(SEQ_MAX + 1), |resting| resting.seq);
+    let stored_end = tail.first().map_or(Seq(SEQ_MAX + 1), |tail_message| tail_message.seq);
     if stored_end > after.next() {
         stored_after(conn, conversation, after, &mut |seq, entry| {
             if seq >= stored_end {
@@ -37,18 +38,19 @@ pub fn after(
             Ok(page.take(message, limit, &mut enough))
         })?;
     }
-    for resting in tail {
+    for tail_message in tail {
         if page.more {
             break;
         }
-        let entry = Bytes::entry_of(resting.entry())?;
-        let message = message(conn, names, conversation, resting.seq, entry)?;
+        let entry = Bytes::entry_of(tail_message.entry())?;
+        let message = message(conn, names, conversation, tail_message.seq, entry)?;
         let _ = page.take(message, limit, &mut enough);
     }
     Ok(page)
 }
 
-/// Messages below `before`, the nearest first, down to `floor`, until `enough` says so of one or the beginning.
+/// Messages below `before`, the nearest first, down to `floor` or the first one for which `enough` returns true (which
+/// is left out).
 pub fn before(
     conn: &Connection,
     resident: &Resident,
@@ -59,14 +61,14 @@ pub fn before(
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, StoreError> {
     let tail = resident.before(conversation, before, limit + 1);
-    let stored_end = tail.first().map_or(before, |resting| resting.seq);
+    let stored_end = tail.first().map_or(before, |tail_message| tail_message.seq);
     let mut page = Page::default();
-    for resting in tail.into_iter().rev() {
-        if resting.seq < floor {
+    for tail_message in tail.into_iter().rev() {
+        if tail_message.seq < floor {
             return Ok(page);
         }
-        let entry = Bytes::entry_of(resting.entry())?;
-        let message = message(conn, names, conversation, resting.seq, entry)?;
+        let entry = Bytes::entry_of(tail_message.entry())?;
+        let message = message(conn, names, conversation, tail_message.seq, entry)?;
         if page.take(message, limit, &mut enough).is_break() {
             return Ok(page);
         }
@@ -93,7 +95,7 @@ pub fn time_of(conn: &Connection, conversation: ConversationId, seq: Seq) -> Res
 
 type Each<'a> = &'a mut dyn FnMut(Seq, Entry<'_>) -> Result<ControlFlow<()>, StoreError>;
 
-/// Gives the filed messages above `after` in order.
+/// Passes the filed messages above `after` to `each`, in order.
 fn stored_after(
     conn: &Connection,
     conversation: ConversationId,
@@ -101,7 +103,7 @@ fn stored_after(
     each: Each<'_>,
 ) -> Result<(), StoreError> {
     let segments = segments(conn, conversation)?;
-    // The last segment that begins at or below the first message wanted; none: the oldest that is kept.
+    // The last segment that begins at or below the first message wanted; if there is none, the oldest that is kept.
     let from = segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
     for segment in segments.iter().skip(from) {
         // The page that holds `after + 1` may begin below it.
@@ -128,7 +130,7 @@ fn stored_after(
     Ok(())
 }
 
-/// Gives the filed messages below `before`, the last one first.
+/// Passes the filed messages below `before` to `each`, the last one first.
 fn stored_before(
     conn: &Connection,
     conversation: ConversationId,
@@ -166,7 +168,7 @@ fn page_seq(row: &rusqlite::Row<'_>) -> rusqlite::Result<Seq> {
     Ok(parts(key as u64).1)
 }
 
-/// Where a month of a conversation begins.
+/// The start of a month in a conversation.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     month: Month,
@@ -183,7 +185,7 @@ fn segments(conn: &Connection, conversation: ConversationId) -> rusqlite::Result
     rows.collect()
 }
 
-/// A stored entry as everybody gets it.
+/// The message of a stored entry.
 pub fn message(
     conn: &Connection,
     names: &mut NameCache,

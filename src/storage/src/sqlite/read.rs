@@ -5,10 +5,10 @@ use crate::error::StoreError;
 use logic::contract::{Found, Read};
 
 impl View<'_> {
-    /// Answers; what cannot be read is [`Found::Unavailable`], and the log says why.
+    /// Answers a read. A failure is logged and answered with [`Found::Unavailable`].
     pub fn answer(&mut self, read: &Read) -> Found {
         self.find(read).unwrap_or_else(|error| {
-            log::error!("a read failed: {error}");
+            log::error!("cannot read from the database: {error}");
             Found::Unavailable
         })
     }

@@ -1,4 +1,4 @@
-//! A second, read-only connection, for the thread that answers questions.
+//! A second, read-only connection for the read thread.
 
 use super::connection::configure;
 use super::name_cache::NameCache;
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Answers questions beside the writer, whose resident tail it shares.
+/// Answers reads concurrently with the writer, whose resident tail it shares.
 pub struct SqliteReader {
     conn: Connection,
     resident: Arc<Resident>,
@@ -21,7 +21,6 @@ pub struct SqliteReader {
 }
 
 impl SqliteReader {
-    /// Opens its connection.
     pub fn open(path: &Path, resident: Arc<Resident>) -> Result<SqliteReader, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags)?;

@@ -1,8 +1,9 @@
-//! The tail of every timeline that is published and not yet filed, shared by the writer and the readers.
+//! The resident tail: the end of every timeline that is published but not filed yet, shared by the writer and the
+//! readers.
 //!
-//! A message rests here as its bytes in the journal's batch, which all messages of one commit share; it is read like
-//! one on the disk. A reader takes what it needs from here *first* and from the disk after, so that a message which is
-//! filed and evicted in between is seen on the disk. The lock is never held during SQL.
+//! A message is kept as its bytes in the journal's batch, which all messages of one commit share, and is read like one
+//! on the disk. A reader reads the tail *first* and the disk afterwards, so that a message that is filed and evicted in
+//! between is found on the disk. The lock is never held during SQL.
 
 use super::codec;
 use super::run::{Batch, Slot, parts};
@@ -15,27 +16,26 @@ use wire::{ConversationId, Seq, UnixMillis};
 /// The resident messages.
 #[derive(Debug, Default)]
 pub struct Resident {
-    tails: RwLock<HashMap<ConversationId, VecDeque<Resting>>>,
+    tails: RwLock<HashMap<ConversationId, VecDeque<ResidentMessage>>>,
 }
 
 /// A resident message.
 #[derive(Clone, Debug)]
-pub struct Resting {
-    /// Its place in its conversation.
+pub struct ResidentMessage {
     pub seq: Seq,
     batch: Batch,
     start: u32,
     end: u32,
 }
 
-impl Resting {
-    /// The message as it stands in a page.
+impl ResidentMessage {
+    /// The message's entry, as in a page.
     pub fn entry(&self) -> &[u8] {
         &self.batch[self.start as usize..self.end as usize]
     }
 }
 
-/// Where a timeline ends, if its end is resident.
+/// The end of a timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     pub last: Seq,
@@ -43,8 +43,8 @@ pub struct End {
 }
 
 impl Resident {
-    /// Makes the messages of a batch visible, in order, together with whatever `announce` does: no reader sees one
-    /// without the other.
+    /// Makes the messages of a batch visible, in order, atomically with `announce`: no reader observes one without the
+    /// other.
     pub fn publish(&self, batch: &Batch, slots: &[Slot], announce: impl FnOnce()) {
         let mut tails = self.tails.write();
         announce();
@@ -52,11 +52,16 @@ impl Resident {
             let (conversation, seq) = parts(slot.place);
             let tail = tails.entry(conversation).or_default();
             debug_assert!(tail.back().is_none_or(|last| last.seq.next() == seq), "a tail has no gaps");
-            tail.push_back(Resting { seq, batch: Arc::clone(batch), start: slot.start, end: slot.end });
+            tail.push_back(ResidentMessage {
+                seq,
+                batch: Arc::clone(batch),
+                start: slot.start,
+                end: slot.end,
+            });
         }
     }
 
-    /// Forgets messages that are filed: of each conversation those up to a seq.
+    /// Removes messages that are filed: of each conversation those up to a seq.
     pub fn evict(&self, filed: &[(ConversationId, Seq)]) {
         let mut tails = self.tails.write();
         for (conversation, upto) in filed {
@@ -72,27 +77,27 @@ impl Resident {
         }
     }
 
-    /// Where a timeline ends; `None`: on the disk.
+    /// The end of a timeline; `None`: it is on the disk.
     pub fn end(&self, conversation: ConversationId) -> Option<End> {
         end_of(self.tails.read().get(&conversation))
     }
 
-    /// The same for many, in their order.
+    /// The ends of many timelines, in their order.
     pub fn ends(&self, conversations: impl Iterator<Item = ConversationId>) -> Vec<Option<End>> {
         let tails = self.tails.read();
         conversations.map(|conversation| end_of(tails.get(&conversation))).collect()
     }
 
-    /// The first resident messages above `after`, at most `limit`. What lies between is on the disk.
-    pub fn after(&self, conversation: ConversationId, after: Seq, limit: usize) -> Vec<Resting> {
+    /// The first resident messages above `after`, at most `limit`. Messages in between are on the disk.
+    pub fn after(&self, conversation: ConversationId, after: Seq, limit: usize) -> Vec<ResidentMessage> {
         let tails = self.tails.read();
         let Some(tail) = tails.get(&conversation) else { return Vec::new() };
         let from = tail.partition_point(|message| message.seq <= after);
         tail.range(from..).take(limit).cloned().collect()
     }
 
-    /// The last resident messages below `before`, at most `limit`, in order. What lies below them is on the disk.
-    pub fn before(&self, conversation: ConversationId, before: Seq, limit: usize) -> Vec<Resting> {
+    /// The last resident messages below `before`, at most `limit`, in order. Messages below them are on the disk.
+    pub fn before(&self, conversation: ConversationId, before: Seq, limit: usize) -> Vec<ResidentMessage> {
         let tails = self.tails.read();
         let Some(tail) = tails.get(&conversation) else { return Vec::new() };
         let to = tail.partition_point(|message| message.seq < before);
@@ -100,7 +105,7 @@ impl Resident {
     }
 }
 
-fn end_of(tail: Option<&VecDeque<Resting>>) -> Option<End> {
+fn end_of(tail: Option<&VecDeque<ResidentMessage>>) -> Option<End> {
     let message = tail?.back()?;
     let time = codec::time_of(message.entry()).expect("it was encoded by this process");
     Some(End { last: message.seq, time })
@@ -133,12 +138,12 @@ mod tests {
         resident.publish(&batch, slots, || {});
     }
 
-    fn seqs(messages: &[Resting]) -> Vec<u64> {
+    fn seqs(messages: &[ResidentMessage]) -> Vec<u64> {
         messages.iter().map(|message| message.seq.0).collect()
     }
 
     #[test]
-    fn a_tail_is_read_both_ways_and_shrinks_from_its_front() {
+    fn the_tail_is_read_both_ways_and_evicted_from_the_front() {
         let resident = Resident::default();
         publish(&resident, 5..=7);
         publish(&resident, 8..=9);

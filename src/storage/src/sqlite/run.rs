@@ -1,4 +1,4 @@
-//! A run: journalled messages that will be filed together, as the very bytes that the journal holds.
+//! A run: journalled messages that will be filed together, in the same bytes that the journal holds.
 
 use super::chains::Chains;
 use super::codec::{self, Bytes, Damaged, Entry, VERSION, put_entry, put_number};
@@ -7,32 +7,32 @@ use foldhash::HashMap;
 use std::sync::Arc;
 use wire::{ConversationId, Seq, UserId};
 
-/// A run is filed at so many messages for each of its conversations: the more of them share a page, the less it costs.
+/// Messages per conversation at which a run is full: the more messages share a page, the less each costs.
 const DENSITY: usize = 128;
-/// No run of fewer messages is full.
+/// A run of fewer messages is never full.
 const MESSAGES_MIN: usize = 1 << 14;
-/// Every run of so many messages is full: they cost memory.
+/// A run of this many messages is always full, which bounds its memory.
 const MESSAGES_MAX: usize = 1 << 16;
-/// Likewise, encoded bytes.
+/// A run of this many encoded bytes is always full.
 const BYTES_MAX: usize = 16 << 20;
 
-/// The bytes of one commit, as its record in the journal has them. Shared with the resident tail.
+/// The bytes of one commit, as in its journal record. Shared with the resident tail.
 pub type Batch = Arc<Vec<u8>>;
 
-/// Messages in journal order, found by place and by `(sender, cid)`.
+/// Messages in journal order, indexed by conversation and by `(sender, cid)`.
 #[derive(Debug, Default)]
 pub struct Run {
     batches: Vec<Batch>,
-    /// Their bytes together.
+    /// Their total bytes.
     bytes: usize,
-    /// The batch at hand.
+    /// The batch that is being built.
     open: Vec<u8>,
     slots: Vec<Slot>,
-    /// By hash of `(sender, cid)`, the slot of the first with that hash.
+    /// For each hash of `(sender, cid)` the first slot with that hash.
     index: HashMap<u64, u32>,
-    /// Slots whose hash another one had before.
+    /// Slots whose hash occurred before.
     collided: Vec<u32>,
-    /// The journal's record that holds the last of them.
+    /// The number of the journal record that holds the last message.
     last: u64,
     /// Slots by conversation, in order of seq.
     conversations: Chains,
@@ -43,21 +43,22 @@ pub struct Run {
 /// One message of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
-    /// Its place, see [`place`].
+    /// See [`place`].
     pub place: u64,
     /// Hash of `(sender, cid)`.
     hash: u64,
     pub sender: UserId,
-    /// The month in whose table it belongs.
+    /// The month of its table.
     pub month: Month,
     batch: u32,
-    /// Where its entry begins in its batch.
+    /// The start of its entry in the batch.
     pub start: u32,
-    /// Where its entry ends there.
+    /// The end of its entry in the batch.
     pub end: u32,
 }
 
-/// Conversation and seq as one number that sorts like the pair; also the key of a page. Seqs are below 2^32 here.
+/// Conversation and seq as one number that sorts like the pair; also the key of a page. Seqs are below 2^32 in this
+/// store.
 pub fn place(conversation: ConversationId, seq: Seq) -> u64 {
     debug_assert!(seq.0 <= SEQ_MAX);
     u64::from(conversation.0) << 32 | seq.0
@@ -66,7 +67,6 @@ pub fn place(conversation: ConversationId, seq: Seq) -> u64 {
 /// The largest seq that fits a [`place`].
 pub const SEQ_MAX: u64 = u32::MAX as u64;
 
-/// The two halves of a [`place`].
 pub fn parts(place: u64) -> (ConversationId, Seq) {
     (ConversationId((place >> 32) as u32), Seq(place & SEQ_MAX))
 }
@@ -76,7 +76,7 @@ impl Run {
         self.slots.len()
     }
 
-    /// Makes it an empty run; keeps the memory of its lists.
+    /// Empties the run and keeps the memory of its lists.
     pub fn clear(&mut self) {
         self.batches.clear();
         self.bytes = 0;
@@ -87,19 +87,18 @@ impl Run {
         self.senders.clear();
     }
 
-    /// Whether it must be filed.
     pub fn is_full(&self) -> bool {
         self.fullness() >= 1.0
     }
 
-    /// How full it is, 0 to 1 and beyond.
+    /// The fill level; above 1: overdue for filing.
     pub fn fullness(&self) -> f64 {
         let enough = (self.conversations.len() * DENSITY).clamp(MESSAGES_MIN, MESSAGES_MAX);
         let messages = self.slots.len() as f64 / enough as f64;
         messages.max(self.bytes as f64 / BYTES_MAX as f64)
     }
 
-    /// Begins a batch; gives what [`Run::committed`] and [`Run::truncate`] want.
+    /// Begins a batch. Returns the mark for [`Run::committed`] and [`Run::truncate`].
     pub fn begin(&mut self) -> usize {
         let size = self.batches.last().map_or(0, |last| last.len());
         self.open.clear();
@@ -108,7 +107,7 @@ impl Run {
         self.slots.len()
     }
 
-    /// Adds a message to the batch that was begun.
+    /// Adds a message to the open batch.
     pub fn push(&mut self, place: u64, hash: u64, month: Month, entry: &Entry<'_>) {
         let (conversation, seq) = parts(place);
         put_number(&mut self.open, u64::from(conversation.0));
@@ -129,12 +128,12 @@ impl Run {
         self.senders.push(slot.sender.0);
     }
 
-    /// What the journal is to hold of the batch at hand; `None` when it has no messages.
+    /// The journal record of the open batch; `None`: it has no messages.
     pub fn open_batch(&self) -> Option<&[u8]> {
         (self.open.len() > 1).then_some(&*self.open)
     }
 
-    /// The batch begun at `mark` is in the journal, as this record; gives it with its messages.
+    /// Closes the batch that began at `mark`, once it is in the journal as this record. Returns its bytes and messages.
     pub fn committed(&mut self, mark: usize, record: u64) -> Option<(Batch, &[Slot])> {
         self.open_batch()?;
         let mut bytes = std::mem::take(&mut self.open);
@@ -148,7 +147,7 @@ impl Run {
         Some((batch, &self.slots[mark..]))
     }
 
-    /// The batch begun at `mark` never was.
+    /// Removes the batch that began at `mark`.
     pub fn truncate(&mut self, mark: usize) {
         self.open.clear();
         let mut slots = std::mem::take(&mut self.slots);
@@ -163,7 +162,7 @@ impl Run {
         self.slots = slots;
     }
 
-    /// Takes a record of the journal in again.
+    /// Loads a record of the journal.
     pub fn load(
         &mut self,
         record: u64,
@@ -187,17 +186,17 @@ impl Run {
         Ok(())
     }
 
-    /// The journal's record that holds the last message.
+    /// The number of the journal record that holds the last message.
     pub fn last(&self) -> u64 {
         self.last
     }
 
-    /// Its slots by conversation, in order of seq.
+    /// The slots by conversation, in order of seq.
     pub fn conversations(&self) -> &Chains {
         &self.conversations
     }
 
-    /// Its slots by sender, in journal order.
+    /// The slots by sender, in journal order.
     pub fn senders(&self) -> &Chains {
         &self.senders
     }
@@ -207,7 +206,7 @@ impl Run {
         &self.slots
     }
 
-    /// A message as it stands in a page.
+    /// A message's entry, as in a page.
     pub fn entry(&self, slot: &Slot) -> &[u8] {
         let batch = self.batches.get(slot.batch as usize).map_or(&self.open, |batch| &**batch);
         &batch[slot.start as usize..slot.end as usize]
@@ -218,7 +217,7 @@ impl Run {
         codec::cid_of(self.entry(slot))
     }
 
-    /// The message that `sender` gave this `cid`.
+    /// The message with this sender and `cid`.
     pub fn find(&self, hash: u64, sender: UserId, cid: &str) -> Option<&Slot> {
         let first = *self.index.get(&hash)?;
         let others = self.collided.iter();
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_hashes_are_told_apart_and_a_truncated_batch_is_gone() {
+    fn equal_hashes_are_distinguished_and_a_truncated_batch_is_gone() {
         let mut run = Run::default();
         let at = |seq| place(ConversationId(1), Seq(seq));
         let mark = run.begin();

@@ -1,4 +1,4 @@
-//! The tables: numbered migrations, and those that are made a month or a day at a time.
+//! The schema: numbered migrations, and tables for each month and day.
 
 use crate::calendar::{self, Day, Month};
 use crate::error::StoreError;
@@ -6,16 +6,16 @@ use rusqlite::Connection;
 use std::collections::BTreeSet;
 use wire::UnixMillis;
 
-/// Every migration in order; the first is version 1.
+/// All migrations in order; the first is version 1.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../../sql/sqlite/0001_init.sql"),
     include_str!("../../../../sql/sqlite/0002_session.sql"),
     include_str!("../../../../sql/sqlite/0003_unheard.sql"),
 ];
-/// The last version that kept its journal in a table.
+/// The last schema version with the journal in a table.
 const JOURNAL_IN_A_TABLE: u32 = 1;
 
-/// Brings the schema up to date, one transaction a step.
+/// Migrates the schema, one transaction a step.
 pub fn migrate(conn: &Connection) -> Result<(), StoreError> {
     let known = MIGRATIONS.len() as u32;
     let found = version(conn)?;
@@ -57,7 +57,6 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Reads which there are.
     pub fn load(conn: &Connection) -> rusqlite::Result<Tables> {
         let mut tables = Tables::default();
         let mut names = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
@@ -73,18 +72,17 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Days that have a table.
     pub fn days(&self) -> impl DoubleEndedIterator<Item = Day> + '_ {
         self.days.iter().copied()
     }
 
-    /// Whether nothing is to be made at this moment.
+    /// Whether no table has to be created at this time.
     pub fn are_ahead_of(&self, now: UnixMillis) -> bool {
         months_from(now).iter().all(|month| self.months.contains(month))
             && days_from(now).iter().all(|day| self.days.contains(day))
     }
 
-    /// Makes the tables of this month and two ahead, of this day and two ahead.
+    /// Creates the tables of this month and the next two, of this day and the next two.
     pub fn make_ahead(&mut self, conn: &Connection, now: UnixMillis) -> rusqlite::Result<()> {
         for month in months_from(now) {
             self.need_month(conn, month)?;
@@ -95,7 +93,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Makes a month's table where there is none.
+    /// Creates a month's table if it is missing.
     pub fn need_month(&mut self, conn: &Connection, month: Month) -> rusqlite::Result<()> {
         if !self.months.contains(&month) {
             conn.execute_batch(&format!(
@@ -106,7 +104,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Makes a day's table where there is none.
+    /// Creates a day's table if it is missing.
     pub fn need_day(&mut self, conn: &Connection, day: Day) -> rusqlite::Result<()> {
         if !self.days.contains(&day) {
             conn.execute_batch(&format!(
@@ -118,7 +116,7 @@ impl Tables {
         Ok(())
     }
 
-    /// A day whose table nobody needs any more: two later ones have come.
+    /// A day whose table is outdated, as two later days have begun.
     pub fn outlived_day(&self, now: UnixMillis) -> Option<Day> {
         let today = calendar::day_of(now);
         let oldest = *self.days.first()?;
@@ -148,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_newer_schema_is_refused_with_a_sentence() {
+    fn a_newer_schema_is_rejected() {
         let conn = Connection::open_in_memory().unwrap();
         migrate(&conn).unwrap();
         migrate(&conn).unwrap();
@@ -158,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_a_crash_of_the_first_version_left_is_not_thrown_away() {
+    fn a_journal_of_the_first_version_is_not_discarded() {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(
             "CREATE TABLE schema_version (version INTEGER NOT NULL); INSERT INTO schema_version VALUES (1)",
@@ -167,14 +165,14 @@ mod tests {
         conn.execute_batch(MIGRATIONS[0]).unwrap();
         conn.execute("INSERT INTO journal (batch) VALUES (x'01')", []).unwrap();
         let error = migrate(&conn).unwrap_err();
-        assert!(error.to_string().contains("start the version that wrote it"), "{error}");
+        assert!(error.to_string().contains("start that version, stop it with SIGTERM"), "{error}");
         conn.execute("DELETE FROM journal", []).unwrap();
         migrate(&conn).unwrap();
         assert_eq!(version(&conn).unwrap() as usize, MIGRATIONS.len());
     }
 
     #[test]
-    fn a_day_is_kept_until_two_later_ones_have_come() {
+    fn a_day_is_kept_until_two_later_days_have_begun() {
         let conn = Connection::open_in_memory().unwrap();
         let mut tables = Tables::load(&conn).unwrap();
         let noon = |day: u64| UnixMillis((20_000 + day) * 86_400_000 + 43_200_000);

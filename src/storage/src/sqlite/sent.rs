@@ -1,8 +1,8 @@
-//! Which `cid`s were sent: the look-up that makes a repeated SEND harmless, for at least a day.
+//! Looking up `cid`s that were sent, which makes a repeated SEND harmless for at least a day.
 //!
-//! `(sender, cid)` stands in the current run, in the run that is being filed, or in the table of one of the last two
-//! days. There a row is a *page*: a sorted run of one sender's cids, so that a sender's consecutive numbers share few
-//! rows. A filter in memory spares new messages the look-up.
+//! `(sender, cid)` is in the current run, in the run that is being filed, or in the table of one of the last two days.
+//! A row of these is a *page*: a sorted sequence of one sender's cids, so that consecutive cids share few rows. A
+//! filter in memory spares new messages the look-up.
 //!
 //! ```text
 //!   page    version, then per message: cid length u8, cid, conversation, seq
@@ -19,14 +19,15 @@ use rusqlite::{Connection, OptionalExtension};
 use std::hash::BuildHasher;
 use wire::{ConversationId, Seq, UserId};
 
-/// A page larger than this is split. With its key it must stay below what SQLite keeps of a row of a keyed table within
-/// its B-tree page (2,030 bytes of 8,192, see "Payload" in its file format), or each takes an overflow page of its own.
+/// The size at which a page is split, bytes. With its key it must stay below what SQLite stores of a row of a WITHOUT
+/// ROWID table within a B-tree page (2,030 bytes of 8,192, see "Payload" in its file format); otherwise each takes an
+/// overflow page.
 const PAGE_BYTES: usize = 1800;
 
-/// Days in which a `cid` is known again, this one included.
+/// Days for which a `cid` is remembered, today included.
 const DAYS: usize = 2;
 
-/// What may have been sent before.
+/// The filters of the last days.
 #[derive(Debug)]
 pub struct Sent {
     hasher: FixedState,
@@ -34,17 +35,17 @@ pub struct Sent {
     filters: Vec<(Day, Filter)>,
 }
 
-/// What is known of a cid that is met, without a look at the disk.
+/// What memory knows of a cid.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Met {
-    /// What `(sender, cid)` is known by in a [`Run`].
+pub struct CidHint {
+    /// The key of `(sender, cid)` in a [`Run`].
     pub hash: u64,
-    /// False: it was surely not sent before.
+    /// False: it was certainly not sent before.
     pub may_be_sent: bool,
 }
 
 impl Sent {
-    /// Nothing sent yet. The seed keeps clients from choosing colliding cids.
+    /// Empty filters. The secret seed prevents clients from choosing colliding cids.
     pub fn new(seed: u64, today: Day) -> Sent {
         Sent { hasher: FixedState::with_seed(seed), filters: vec![(today, Filter::new())] }
     }
@@ -53,8 +54,8 @@ impl Sent {
         self.hasher.hash_one((sender.0, cid))
     }
 
-    /// Looks for a cid and remembers it. Filters follow the day and never go back.
-    pub fn meet(&mut self, today: Day, sender: UserId, cid: &[u8]) -> Met {
+    /// Looks up a cid and remembers it. Filters follow the day and never go back.
+    pub fn look_up(&mut self, today: Day, sender: UserId, cid: &[u8]) -> CidHint {
         if self.filters.last().is_none_or(|(newest, _)| *newest < today) {
             self.filters.push((today, Filter::new()));
             if self.filters.len() > DAYS {
@@ -62,12 +63,12 @@ impl Sent {
             }
         }
         let hash = self.hash(sender, cid);
-        let (newest, older) = self.filters.split_last_mut().expect("there is one for this day");
+        let (newest, older) = self.filters.split_last_mut().expect("there is a filter for this day");
         let is_older = older.iter().fold(false, |may, (_, filter)| may | filter.may_contain(hash));
-        Met { hash, may_be_sent: newest.1.insert(hash) | is_older }
+        CidHint { hash, may_be_sent: newest.1.insert(hash) | is_older }
     }
 
-    /// Remembers all that the tables hold.
+    /// Loads everything that the tables hold.
     pub fn load(&mut self, conn: &Connection, tables: &Tables) -> Result<(), StoreError> {
         let newest = self.filters.last().expect("there is a filter for the first day").0;
         self.filters.clear();
@@ -89,7 +90,7 @@ impl Sent {
         if self.filters.last().is_none_or(|(day, _)| *day != into) {
             self.filters.push((into, Filter::new()));
         }
-        let filter = &mut self.filters.last_mut().expect("it was just made").1;
+        let filter = &mut self.filters.last_mut().expect("it was just opened").1;
         while let Some(row) = rows.next()? {
             let sender: u32 = row.get(0)?;
             for item in items(row.get_ref(1)?.as_blob()?)? {
@@ -127,7 +128,7 @@ fn select_sql(day: Day) -> String {
     )
 }
 
-/// One `cid` and where its message is.
+/// A `cid` and the place of its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Item<'a> {
     cid: &'a [u8],
@@ -157,19 +158,19 @@ fn put(page: &mut Vec<u8>, item: Item<'_>) {
     put_number(page, seq.0);
 }
 
-/// Bytes that an item takes in a page at most.
+/// The most bytes that an item takes in a page.
 fn size(item: Item<'_>) -> usize {
     1 + item.cid.len() + 5 + 5
 }
 
-/// Puts the slots of one sender in the order in which they are filed here.
+/// Sorts the slots of one sender in the order in which they are filed.
 pub fn sort(run: &Run, share: &mut [u32]) {
     let cid = |at: u32| run.cid(&run.slots()[at as usize]);
-    // Clients count upwards, so it is mostly sorted already.
+    // Clients count upwards, so this is mostly sorted already.
     share.sort_by(|a, b| cid(*a).cmp(cid(*b)));
 }
 
-/// Files the cids of one sender, sorted, into a day's table; gives how many rows it wrote. What is there already stays.
+/// Files the sorted cids of one sender into a day's table. Returns how many rows were written. Existing cids are kept.
 pub fn file(conn: &Connection, day: Day, run: &Run, share: &[u32]) -> Result<usize, StoreError> {
     let slots = run.slots();
     let Some(first) = share.first() else { return Ok(0) };
@@ -181,7 +182,7 @@ pub fn file(conn: &Connection, day: Day, run: &Run, share: &[u32]) -> Result<usi
     let new: Vec<Item<'_>> = share.iter().map(item).collect();
     let mut select = conn.prepare_cached(&select_sql(day))?;
     let mut pages = Pages { conn, day, sender, written: 0 };
-    // From the last to the first: the page found for the last one takes all that are not below its own first.
+    // From the last to the first: the page found for the last cid takes all that are not below the page's first.
     let mut rest = new.as_slice();
     while let Some(last) = rest.last() {
         let mut rows = select.query((sender.0, last.cid))?;
@@ -207,7 +208,7 @@ pub fn file(conn: &Connection, day: Day, run: &Run, share: &[u32]) -> Result<usi
     Ok(pages.written)
 }
 
-/// All items of both, sorted; of two with the same `cid` the old one.
+/// The sorted union; of two items with the same `cid` the old one.
 fn union<'a>(old: &[Item<'a>], new: &[Item<'a>]) -> Vec<Item<'a>> {
     let mut both = [old, new].concat();
     both.sort_by(|a, b| a.cid.cmp(b.cid));
@@ -224,12 +225,12 @@ struct Pages<'a> {
 }
 
 impl Pages<'_> {
-    /// Fills each page before it begins the next: for cids that count upwards.
+    /// Fills each page before it begins the next: for cids in ascending order.
     fn put_full(&mut self, items: &[Item<'_>]) -> Result<(), StoreError> {
         self.put(items, PAGE_BYTES)
     }
 
-    /// Makes pages of about one size, with room for what comes between: for cids without order.
+    /// Writes pages of equal size with room for later cids in between: for cids in no order.
     fn put_even(&mut self, items: &[Item<'_>]) -> Result<(), StoreError> {
         let bytes: usize = items.iter().copied().map(size).sum();
         let pages = bytes.div_ceil(PAGE_BYTES);
@@ -318,12 +319,12 @@ mod tests {
             prop_assert_eq!(find(&conn, &tables, UserId(3), "e").unwrap(), None);
             let mut sent = Sent::new(1, DAY);
             sent.load(&conn, &tables).unwrap();
-            prop_assert!(expected.keys().all(|cid| sent.meet(DAY, UserId(3), cid.as_bytes()).may_be_sent));
+            prop_assert!(expected.keys().all(|cid| sent.look_up(DAY, UserId(3), cid.as_bytes()).may_be_sent));
         }
     }
 
     #[test]
-    fn counting_cids_fill_their_pages() {
+    fn ascending_cids_fill_their_pages() {
         let conn = Connection::open_in_memory().unwrap();
         let mut tables = Tables::load(&conn).unwrap();
         tables.need_day(&conn, DAY).unwrap();

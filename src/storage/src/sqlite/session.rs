@@ -32,7 +32,6 @@ impl SqliteStore {
         }
     }
 
-    /// Carries out [`logic::contract::session::Write::CreateToken`].
     fn create_token(
         &mut self,
         batch: &Batch,
@@ -46,7 +45,6 @@ impl SqliteStore {
         Ok(Written::Session(session::Written::TokenReady { user, name, token }))
     }
 
-    /// Carries out [`logic::contract::session::Write::ExtendToken`].
     fn extend_token(&mut self, batch: &Batch, text: Box<str>) -> Result<Written, StoreError> {
         let (now, token) = (batch.now, token::with_text(text, batch.now));
         let sql = "SELECT user_id, expires_at, name FROM token JOIN user ON id = user_id \
@@ -69,7 +67,6 @@ impl SqliteStore {
         Ok(Written::Session(session::Written::TokenReady { user, name, token }))
     }
 
-    /// Carries out [`logic::contract::session::Write::RevokeToken`].
     fn revoke_token(&mut self, hash: TokenHash) -> Result<Written, StoreError> {
         self.conn.prepare_cached("DELETE FROM token WHERE hash = ?1")?.execute([hash])?;
         Ok(Written::Done)
@@ -87,7 +84,7 @@ impl SqliteStore {
         Ok(token)
     }
 
-    /// Notes a login; gives the account's name.
+    /// Records a login and returns the account's name.
     fn logged_in(&self, now: UnixMillis, user: UserId) -> Result<Option<Arc<str>>, StoreError> {
         let sql = "UPDATE user SET last_login = ?2 WHERE id = ?1 RETURNING name";
         let mut update = self.conn.prepare_cached(sql)?;
@@ -95,13 +92,12 @@ impl SqliteStore {
         Ok(name.map(Arc::from))
     }
 
-    /// Forgets expired tokens; at most `limit`, gives how many.
+    /// Deletes at most `limit` expired tokens and returns how many it deleted.
     pub(super) fn prune_tokens(&self, now: UnixMillis, limit: u32) -> Result<usize, StoreError> {
         let sql = "DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE expires_at <= ?1 LIMIT ?2)";
         Ok(self.conn.prepare_cached(sql)?.execute((now.0 as i64, limit))?)
     }
 
-    /// Carries out [`session::Write::Claim`].
     fn claim(&self, batch: &Batch, claim: Claim<'_>) -> Result<Written, StoreError> {
         let sql = "SELECT s.epoch, s.node, s.token_hash, s.lost_at, n.seen_at \
                    FROM session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1";
@@ -126,7 +122,6 @@ impl SqliteStore {
         Ok(Written::Session(session::Written::Claimed { epoch, before }))
     }
 
-    /// Carries out [`session::Write::Release`].
     fn release(&self, batch: &Batch, fence: Fence, ended: bool) -> Result<Written, StoreError> {
         if !self.is_in_force(fence)? {
             return Ok(Written::Superseded);

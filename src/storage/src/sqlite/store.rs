@@ -1,4 +1,4 @@
-//! The state of the embedded database's one writer, and its transactions.
+//! The state of the embedded database's only writer, and its transactions.
 
 use super::append_cache::AppendCache;
 use super::checkpoint::Checkpointer;
@@ -28,34 +28,34 @@ pub struct SqliteStore {
     pub(super) names: NameCache,
     pub(super) sent: Sent,
     pub(super) tables: Tables,
-    /// What was journalled since the last run was frozen.
+    /// The messages that were journalled since the last run was frozen.
     pub(super) run: Run,
-    /// The frozen run.
+    /// The frozen run, which is being filed.
     pub(super) filing: Option<Filing>,
-    /// The memory of the run before, for the next one.
+    /// The emptied memory of the previous run, to be reused.
     pub(super) spare: Option<Run>,
     pub(super) journal: Journal,
-    /// What the connection does at a commit.
+    /// The connection's current setting of `synchronous`.
     pub(super) sync: Sync,
-    /// The hour in which tables were last made and dropped, and tokens pruned.
-    pub(super) kept_house: Option<u64>,
+    /// The hour of the last maintenance, counted from the epoch.
+    pub(super) maintained_hour: Option<u64>,
     pub(super) file: Option<DataFile>,
 }
 
-/// What belongs to a database that is a file.
+/// What a database on a file needs besides.
 pub(super) struct DataFile {
     pub(super) path: PathBuf,
     pub(super) checkpointer: Checkpointer,
-    /// Last: the lock is given back when all else is closed.
+    /// Last, so that the lock is released after everything else is closed.
     pub(super) _lock: ProcessLock,
 }
 
-/// When a commit of tables reaches the disk.
+/// When a commit to tables reaches the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sync {
-    /// Before it is answered.
+    /// Before its outcomes are published.
     Now,
-    /// With a later one, or a checkpoint. The log keeps the order of commits.
+    /// With a later commit or a checkpoint. The write-ahead log preserves the order of commits.
     Later,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Batch {
 }
 
 impl SqliteStore {
-    /// Gives the connection back as a crash would leave it: nothing in memory, an open transaction rolled back.
+    /// Returns the connection as a crash would leave it: memory lost, an open transaction rolled back.
     pub fn into_connection(self) -> Connection {
         let conn = self.conn;
         conn.flush_prepared_statement_cache();
@@ -77,7 +77,7 @@ impl SqliteStore {
         conn
     }
 
-    /// Begins a transaction, where none is open, before something is written to a table.
+    /// Begins a transaction unless one is open. Called before anything is written to a table.
     pub(super) fn begin(&mut self, sync: Sync) -> rusqlite::Result<()> {
         if !self.conn.is_autocommit() {
             return Ok(());
@@ -94,7 +94,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Ends a transaction that failed. Whatever memory took from it is forgotten; the database knows what is true.
+    /// Rolls back a failed transaction and discards the caches, which may hold uncommitted state.
     pub(super) fn roll_back(&mut self) -> Result<(), StoreError> {
         self.cache.clear();
         self.names = NameCache::default();
@@ -103,19 +103,19 @@ impl SqliteStore {
             if let Err(error) = rolled_back
                 && !self.conn.is_autocommit()
             {
-                return Err(StoreError::Fatal(format!("a transaction could not be rolled back: {error}")));
+                return Err(StoreError::Fatal(format!("cannot roll back a transaction: {error}")));
             }
         }
         Ok(())
     }
 
-    /// After a commit: keeps the log bounded. What cannot be done now is done after a later one.
+    /// After a commit: bounds the write-ahead log. A checkpoint that fails now is tried after a later commit.
     pub(super) fn bound_log(&mut self) -> Result<(), StoreError> {
         let Some(file) = &mut self.file else { return Ok(()) };
         match file.checkpointer.committed(&self.conn) {
             Err(error) if error.is_fatal() => Err(error),
             Err(error) => {
-                log::debug!("a checkpoint has to wait: {error}");
+                log::debug!("checkpoint postponed: {error}");
                 Ok(())
             }
             Ok(()) => Ok(()),

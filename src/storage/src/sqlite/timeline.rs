@@ -32,10 +32,9 @@ impl SqliteStore {
         }
     }
 
-    /// Carries out [`logic::contract::timeline::Write::MoveCursors`]: see [`CursorStep::apply`]. Updates only, so that who is no
-    /// member stays none.
+    /// See [`CursorStep::apply`]. Only updates rows, so that a user who is not a member does not become one.
     fn move_cursors(&mut self, mut moves: Vec<CursorMove>) -> Result<Written, StoreError> {
-        // In key order; moves of one member stay in theirs.
+        // In key order; the sort is stable, so moves of one member keep their order.
         moves.sort_by_key(|step| (step.conversation, step.user));
         let reach = "UPDATE member SET delivered_seq = max(delivered_seq, ?3), read_seq = max(read_seq, ?4) \
                      WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0 \
@@ -90,10 +89,10 @@ impl View<'_> {
         Ok(Found::Timeline(found))
     }
 
-    /// All conversations of a user above an id, by id.
+    /// All conversations of a user with ids above `after`, by id.
     ///
-    /// Their ends are taken from the tail before the disk is read, so that a message which is filed meanwhile is seen
-    /// here or there. (A conversation that is new since the ids were read is left for the next question.)
+    /// Their ends are read from the resident tail before the disk, so that a message that is filed in between is seen
+    /// in one of the two. (A conversation that was created after the ids were read is left for the next read.)
     pub(super) fn overviews(&self, user: UserId, after: ConversationId) -> Result<Vec<Overview>, StoreError> {
         let sql = "SELECT conversation_id FROM member WHERE user_id = ?1 AND conversation_id > ?2 AND device = 0 \
                    ORDER BY conversation_id";
@@ -111,7 +110,7 @@ impl View<'_> {
             let mut overview = overview_of(row, user)?;
             while known.next_if(|(id, _)| *id < overview.conversation).is_some() {}
             let Some((_, end)) = known.next_if(|(id, _)| *id == overview.conversation) else { continue };
-            lay_over(&mut overview, end);
+            overlay(&mut overview, end);
             if is_published(&overview) {
                 all.push(overview);
             }
@@ -125,12 +124,12 @@ impl View<'_> {
         let mut select = self.conn.prepare_cached(sql)?;
         let overview = select.query_row((user.0, conversation.0), |row| overview_of(row, user)).optional()?;
         Ok(overview.map(|mut overview| {
-            lay_over(&mut overview, end);
+            overlay(&mut overview, end);
             overview
         }))
     }
 
-    /// The latest conversations below a bound, as their member sees them.
+    /// The latest conversations below a bound.
     pub(super) fn entries(
         &mut self,
         user: UserId,
@@ -209,8 +208,9 @@ impl View<'_> {
     }
 }
 
-/// The tail knows the end better. Cursors were moved by who had seen what they point at, so the end is not below.
-fn lay_over(overview: &mut Overview, end: Option<End>) {
+/// The resident tail knows the end better. A cursor points at a message that its member has seen, so the end is at
+/// least there.
+fn overlay(overview: &mut Overview, end: Option<End>) {
     if let Some(end) = end
         && end.last >= overview.last
     {
@@ -219,7 +219,7 @@ fn lay_over(overview: &mut Overview, end: Option<End>) {
     overview.last = overview.last.max(overview.delivered).max(overview.read);
 }
 
-/// A direct conversation begins with a message; before its outcome is published nobody sees it.
+/// A direct conversation is created with its first message and is hidden until the outcome of that is published.
 fn is_published(overview: &Overview) -> bool {
     overview.kind == ConversationKind::Group || overview.last > Seq(0)
 }
@@ -241,7 +241,7 @@ fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
     })
 }
 
-/// Where the member is behind; the first page of those.
+/// The first page of conversations in which the member is behind.
 pub(super) fn unread(all: &[Overview]) -> UnreadPage {
     let mut behind = all.iter().filter(|overview| overview.last > overview.delivered);
     let rows = behind.by_ref().take(UNREAD_MAX).map(|overview| overview.unread());

@@ -7,18 +7,19 @@ use crate::page::Rows;
 use rusqlite::{Connection, Row};
 use wire::{Page, Seq, UnixMillis};
 
-/// One question's way to what it needs.
+/// What a read works on.
 pub struct View<'a> {
     pub conn: &'a Connection,
-    /// What is not filed yet.
+    /// The messages that are not filed yet.
     pub resident: &'a Resident,
-    /// NameCache of senders.
+    /// Names of senders.
     pub names: &'a mut NameCache,
     pub now: UnixMillis,
 }
 
 impl View<'_> {
-    /// Rows of `sql` for `?1 = owner` above `?2`; one more than asked tells whether there are others.
+    /// Selects a page of rows by `sql` with `?1 = owner` and ids above `?2`. One row more than requested is selected to
+    /// see whether more follow.
     pub(super) fn page<T>(
         &self,
         sql: &str,

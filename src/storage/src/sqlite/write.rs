@@ -1,8 +1,8 @@
 //! The writer: batches of writes, their commits, and the publication of their outcomes.
 
-use super::commit_group::{CommitGroup, WriteMet};
+use super::commit_group::{CommitGroup, HintedWrite};
 use super::reader::SqliteReader;
-use super::sent::Met;
+use super::sent::CidHint;
 use super::store::{Batch, SqliteStore, Sync};
 use super::view::View;
 use crate::calendar;
@@ -16,10 +16,10 @@ impl Store for SqliteStore {
         let now = (self.clock)();
         let batch = Batch { now, month: calendar::month_of(now), today: calendar::day_of(now) };
         let mut outcomes = Vec::with_capacity(writes.len());
-        let mut done = self.make_room();
-        // All at once: the memory that this looks at is large, and each alone would wait for it.
-        let met: Vec<Met> = writes.iter().map(|(_, write)| self.meet(&batch, write)).collect();
-        let mut writes = writes.into_iter().zip(met).peekable();
+        let mut done = self.free_memory();
+        // All at once, so that the cache misses of these look-ups overlap.
+        let hint: Vec<CidHint> = writes.iter().map(|(_, write)| self.hint(&batch, write)).collect();
+        let mut writes = writes.into_iter().zip(hint).peekable();
         while done.is_ok() && writes.peek().is_some() {
             done = self.commit(&batch, &mut CommitGroup::of(&mut writes), &mut outcomes, &mut *publish);
         }
@@ -69,12 +69,12 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Carries out the writes of one group, commits and publishes their outcomes. After an error a transaction may still
-    /// be open, and `outcomes` has one for each write that was taken.
+    /// Executes the writes of one group, commits, and publishes their outcomes. After an error a transaction may still
+    /// be open, and `outcomes` has one outcome for each write that was taken.
     fn commit(
         &mut self,
         batch: &Batch,
-        writes: &mut dyn Iterator<Item = WriteMet>,
+        writes: &mut dyn Iterator<Item = HintedWrite>,
         outcomes: &mut Vec<(Ticket, Written)>,
         publish: Publish<'_>,
     ) -> Result<(), StoreError> {
@@ -83,10 +83,10 @@ impl SqliteStore {
         }
         let mark = self.run.begin();
         let mut done = Ok(());
-        for ((ticket, write), met) in writes {
-            // Its outcome replaces this one, unless the group ends here.
+        for ((ticket, write), hint) in writes {
+            // Replaced by its outcome, unless it fails.
             outcomes.push((ticket, Written::Unavailable));
-            match self.execute(batch, write, met) {
+            match self.execute(batch, write, hint) {
                 Ok(written) => outcomes.last_mut().expect("it was just pushed").1 = written,
                 Err(error) => {
                     done = Err(error);
@@ -94,7 +94,7 @@ impl SqliteStore {
                 }
             }
         }
-        if let Err(error) = done.and_then(|()| self.promise()) {
+        if let Err(error) = done.and_then(|()| self.make_durable()) {
             self.run.truncate(mark);
             return Err(error);
         }
@@ -106,11 +106,11 @@ impl SqliteStore {
         Ok(())
     }
 
-    fn execute(&mut self, batch: &Batch, write: Write, met: Met) -> Result<Written, StoreError> {
+    fn execute(&mut self, batch: &Batch, write: Write, hint: CidHint) -> Result<Written, StoreError> {
         match &write {
-            // What has an effect beyond the journal begins a transaction itself.
+            // Begins a transaction itself if it has to write to a table.
             Write::Message(_) => {}
-            // A cursor that is lost only repeats a push.
+            // Losing a cursor only repeats a push.
             Write::Timeline(_) => self.begin(Sync::Later)?,
             _ => self.begin(Sync::Now)?,
         }
@@ -119,22 +119,22 @@ impl SqliteStore {
             Write::Session(write) => self.write_session(batch, write),
             Write::Contact(write) => self.write_contact(write),
             Write::Group(write) => self.write_group(batch, write),
-            Write::Message(write) => self.write_message(batch, write, met),
+            Write::Message(write) => self.write_message(batch, write, hint),
             Write::Timeline(write) => self.write_timeline(write),
             Write::Node(write) => self.write_node(batch, write),
             Write::Fenced(fence, write) => match self.is_in_force(fence)? {
                 true => {
-                    let met = self.meet(batch, &write);
-                    self.execute(batch, *write, met)
+                    let hint = self.hint(batch, &write);
+                    self.execute(batch, *write, hint)
                 }
                 false => Ok(Written::Superseded),
             },
         }
     }
 
-    /// Makes what was carried out durable: the tables first, as messages need their conversations and nothing in the
+    /// Makes the executed writes durable: the tables first, as messages need their conversations and nothing in the
     /// tables needs the messages that follow it.
-    fn promise(&mut self) -> Result<(), StoreError> {
+    fn make_durable(&mut self) -> Result<(), StoreError> {
         if !self.conn.is_autocommit() {
             self.conn.prepare_cached("COMMIT")?.execute([])?;
         }
@@ -144,8 +144,8 @@ impl SqliteStore {
         }
     }
 
-    /// Makes room in memory: no more than two runs are ever there.
-    fn make_room(&mut self) -> Result<(), StoreError> {
+    /// Frees memory: there are never more than two runs.
+    fn free_memory(&mut self) -> Result<(), StoreError> {
         while self.run.is_full() && self.is_behind() {
             self.housekeep()?;
         }

@@ -1,6 +1,5 @@
-//! The stories of every store, told to the threads of a MySQL store on a real server.
+//! Runs the conformance suite against the threads of a MySQL store on a real server.
 
-mod beside;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../../server/tests/support/mariadb.rs"]
 mod mariadb;
@@ -8,6 +7,7 @@ mod mariadb;
 mod ports;
 #[path = "../../../../server/tests/support/system.rs"]
 mod system;
+mod threads;
 
 use super::connection::{Connection, Purpose, Server};
 use super::record::first;
@@ -28,24 +28,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use wire::UnixMillis;
 
-/// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A target on the shared server, in a database that is not there yet, with a clock that the test sets.
-fn target(hands: &Arc<AtomicU64>) -> Server {
-    target_on(MariaDb::shared(), hands)
+/// A new database on the shared server, with a clock that the test sets.
+fn target(test_clock: &Arc<AtomicU64>) -> Server {
+    target_on(MariaDb::shared(), test_clock)
 }
 
-/// The same on another server.
-fn target_on(server: &MariaDb, hands: &Arc<AtomicU64>) -> Server {
+fn target_on(server: &MariaDb, test_clock: &Arc<AtomicU64>) -> Server {
     let StorageUrl::Mysql(database) = StorageUrl::parse(&server.url(&server.new_name())).unwrap() else {
         panic!()
     };
     let password = database.password.clone();
-    Server { database, password, accept_weak_durability: false, hands: Some(Arc::clone(hands)) }
+    Server { database, password, accept_weak_durability: false, test_clock: Some(Arc::clone(test_clock)) }
 }
 
-/// What the threads of a store say next.
+/// Waits for the next message of the threads.
 fn next_outcome(outcomes: &Inbox<Outcome>, bell: &Bell) -> Outcome {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -57,10 +55,10 @@ fn next_outcome(outcomes: &Inbox<Outcome>, bell: &Bell) -> Outcome {
     }
 }
 
-/// A store on that server: all its threads, behind the face of one that is called and answers.
+/// All threads of a store on that server, behind the synchronous interface of the suite.
 struct OnServer {
     target: Server,
-    hands: Arc<AtomicU64>,
+    test_clock: Arc<AtomicU64>,
     threads: Option<Threads>,
     outcomes: Inbox<Outcome>,
     bell: Arc<Bell>,
@@ -69,11 +67,11 @@ struct OnServer {
 
 impl OnServer {
     fn new() -> OnServer {
-        let hands = Arc::new(AtomicU64::new(BEGIN.0));
-        let target = target(&hands);
+        let test_clock = Arc::new(AtomicU64::new(BEGIN.0));
+        let target = target(&test_clock);
         let bell = Arc::new(Bell::new());
         let (_, outcomes) = queue(1, &bell);
-        let mut fixture = OnServer { target, hands, threads: None, outcomes, bell, tickets: 0 };
+        let mut fixture = OnServer { target, test_clock, threads: None, outcomes, bell, tickets: 0 };
         fixture.open();
         fixture
     }
@@ -81,7 +79,7 @@ impl OnServer {
     fn open(&mut self) {
         Mysql::prepare(self.target.clone()).unwrap();
         let (outbox, inbox) = queue(4096, &self.bell);
-        // One thread for messages: stories ask what comes of a batch whose order counts between conversations.
+        // One appender: cases rely on the order of a batch across conversations.
         self.threads = Some(Threads::start(&self.target, 1, &outbox).unwrap());
         self.outcomes = inbox;
     }
@@ -98,7 +96,7 @@ impl OnServer {
 impl Store for OnServer {
     fn write(&mut self, batch: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
         let tickets: Vec<Ticket> = batch.iter().map(|(ticket, _)| *ticket).collect();
-        // Of all that is no message nothing waits for messages: a batch is cut where one follows the other.
+        // The writer does not wait for the appender, so a batch is split where messages and other writes alternate.
         let is_change = |write: &Write| {
             !matches!(
                 write,
@@ -160,7 +158,7 @@ impl Fixture for OnServer {
     }
 
     fn set_time(&mut self, time: UnixMillis) {
-        self.hands.store(time.0, Ordering::Relaxed);
+        self.test_clock.store(time.0, Ordering::Relaxed);
     }
 }
 
@@ -192,7 +190,7 @@ fn every_migration_can_be_repeated() {
     };
     let newest = version(&mut conn);
     for done in 0..newest {
-        // As if the node had been cut off behind the last statement of a migration.
+        // As if the node had been killed after the last statement of a migration.
         let mut sql = Sql::new();
         sql.statement(format_args!("DELETE FROM schema_version WHERE version > {done}"));
         conn.ask(&sql).unwrap();
@@ -202,7 +200,7 @@ fn every_migration_can_be_repeated() {
 }
 
 #[test]
-fn a_table_in_use_is_waited_for_and_named_as_the_reason() {
+fn a_migration_waits_for_a_table_in_use_and_then_names_the_reason() {
     let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
     Mysql::prepare(target.clone()).unwrap();
     let mut sql = Sql::new();

@@ -1,25 +1,25 @@
-//! Where segments lie.
+//! The storage of segments.
 
 use std::io;
 
-/// Where segments lie. What fails for lack of room leaves the segment's synced records as they were.
+/// The storage of segments. A failure for lack of space leaves the segment's synced records intact.
 pub trait Disk: Send {
-    /// Everything that is there, a segment each.
+    /// The contents of all segments.
     fn read(&mut self) -> io::Result<Vec<Vec<u8>>>;
 
-    /// Makes another segment, empty and there for good; its number is the count of those before.
+    /// Adds an empty segment, durably. Its number is the count of those before.
     fn add(&mut self) -> io::Result<()>;
 
-    /// Writes into a segment, also beyond its end. Nothing is promised until it is synced. Bytes that lie at a multiple of
-    /// [`ALIGNMENT`] take the shortest way.
+    /// Writes into a segment, also beyond its end. Nothing is durable until it is synced. Bytes aligned to
+    /// [`ALIGNMENT`] in memory are written without a copy.
     fn write(&mut self, segment: usize, at: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes what was written to a segment survive a power cut. After an error nobody knows what does.
+    /// Makes what was written to a segment durable. After an error its state is unknown.
     fn sync(&mut self, segment: usize) -> io::Result<()>;
 }
 
-/// A record begins at a multiple of this, so that writing one never touches a sector of another.
+/// The alignment of records, so that writing one never touches a sector of another.
 pub const SECTOR: usize = 512;
 
-/// What memory must be aligned to when it is written past the page cache; no device asks for more.
+/// The memory alignment of direct I/O; no device requires more.
 pub const ALIGNMENT: usize = 4096;

@@ -1,11 +1,11 @@
-//! A disk in memory that fails as real ones do: of what was not synced a crash leaves any part.
+//! A disk in memory that fails like a real one: a crash keeps any part of what was not synced.
 
 use super::disk::{Disk, SECTOR};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 
-/// The disk; clones share it, so that it outlives the store that writes to it.
+/// The disk. Clones share it, so that it outlives the store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
     shared: Arc<Mutex<Shared>>,
@@ -14,14 +14,14 @@ pub struct MemoryDisk {
 #[derive(Debug, Default)]
 struct Shared {
     segments: Vec<Vec<u8>>,
-    /// What was written since the last sync, the oldest first.
+    /// The writes since the last sync, the oldest first.
     unsynced: Vec<(usize, u64, Vec<u8>)>,
     is_full: bool,
     sync_fails: bool,
 }
 
 impl MemoryDisk {
-    /// Whether there is no room from now on.
+    /// Whether writes fail for lack of space from now on.
     pub fn set_full(&self, full: bool) {
         self.shared.lock().is_full = full;
     }
@@ -31,8 +31,8 @@ impl MemoryDisk {
         self.shared.lock().sync_fails = fails;
     }
 
-    /// A power cut: each sector that was not synced is the old one or the new one, as `keep` says. The disk is whole
-    /// again afterwards.
+    /// A power failure: each sector that was not synced keeps its old or its new content, as `keep` decides. Afterwards
+    /// the disk works again.
     pub fn crash(&self, mut keep: impl FnMut() -> bool) {
         let mut shared = self.shared.lock();
         for (segment, at, bytes) in std::mem::take(&mut shared.unsynced) {

@@ -1,4 +1,4 @@
-//! The journal: what a commit of messages is, before they are filed. See [`segments`].
+//! The journal: what makes a commit of messages durable before they are filed.
 
 mod disk;
 mod files;

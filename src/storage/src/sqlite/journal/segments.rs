@@ -1,18 +1,18 @@
-//! The journal: what a commit of messages is, before they are filed.
+//! The journal: what makes a commit of messages durable before they are filed.
 //!
-//! One record a commit, appended to the current *segment* and synced; then the commit has happened. A segment holds the
-//! records of one run. When the run is filed, and what filed it is on the disk, the segment is used again: its space is
-//! there already, so a commit is one write and one fdatasync that has no metadata to write. Measured with records of
-//! 0.5 to 20 KiB: 30 to 33 us of processor time, against 92 to 132 for a row in SQLite's log.
+//! Each commit appends one record to the current *segment* and syncs it; then the commit is durable. A segment holds
+//! the records of one run. Once the run is filed and that is on the disk, the segment is reused: its space is allocated
+//! already, so a commit is one write and one fdatasync without metadata. Measured with records of 0.5 to 20 KiB: 30 to
+//! 33 us of processor time, against 92 to 132 for a row in SQLite's log.
 //!
 //! ```text
 //!   segment   magic 8, salt 8, number of its first record 8, CRC-32 of these 4; records, each from a sector of its own
 //!   record    number 8, length 4, CRC-32 of salt, number, length and payload 4; payload
 //! ```
 //!
-//! Integers are little-endian. Records are numbered without gaps over all segments. Where the next number does not
-//! stand with the right checksum, the segment ends: a record that was not wholly written was not promised. The salt
-//! is new each time a segment begins, so no text that once lay in it can pass for a record.
+//! Integers are little-endian. Records are numbered without gaps across all segments. A segment ends where the next
+//! number does not follow with a valid checksum: a record that was not written completely was never acknowledged. The
+//! salt is new each time a segment is begun, so no old bytes in it can pass for a record.
 
 use super::disk::{ALIGNMENT, Disk, SECTOR};
 use crate::error::StoreError;
@@ -20,33 +20,33 @@ use crate::machine::Random;
 use rustix::io::Errno;
 use std::io;
 
-/// A segment grows by so much at once, filled with zeros.
+/// The bytes by which a segment grows, filled with zeros.
 const GROWTH: usize = 1 << 17;
-/// Room that is kept for the next record.
+/// The capacity that the record buffer keeps.
 const BUFFER_KEPT: usize = 1 << 20;
-/// Segments that are made at the start: one is written to, one filed, two wait for what filed them to be synced. More are
-/// made only when the disk is that slow, so that commits do not need a file descriptor when there is none.
+/// Segments created at the start: one being written, one being filed, two waiting for their filing to be synced. More
+/// are created only if the disk is that slow, so that commits normally need no further file descriptors.
 const SEGMENTS_MIN: usize = 4;
 const MAGIC: &[u8; 8] = b"chatjrnl";
-/// Bytes of a segment's header without its sector's rest.
+/// The bytes of a segment's header, without the padding to a sector.
 const SEGMENT_HEADER: usize = 28;
-/// Bytes before a record's payload.
+/// The bytes before a record's payload.
 const RECORD_HEADER: usize = 16;
 
 /// The journal of one store.
 pub struct Journal {
     disk: Box<dyn Disk>,
     segments: Vec<Segment>,
-    /// The one that is written to, from the first record after a rotation.
+    /// The segment that is written to; `None` between a rotation and the next record.
     current: Option<Current>,
     /// The number of the next record.
     next: u64,
-    /// What is about to be written.
+    /// The record that is being written.
     buffer: Vec<u8>,
 }
 
 struct Segment {
-    /// Bytes that are there to be overwritten.
+    /// The allocated bytes.
     length: u64,
     use_: Use,
 }
@@ -55,29 +55,29 @@ struct Segment {
 enum Use {
     Free,
     Current,
-    /// It holds records up to this one.
+    /// It holds records up to this number.
     Full(u64),
-    /// They are filed; it is free when this much of the database is synced.
+    /// Its records are filed; it is free once the database is synced up to this number.
     Filed(u64),
 }
 
 #[derive(Clone, Copy)]
 struct Current {
     segment: usize,
-    /// Where the next record goes; 0: the segment's header goes first.
+    /// The offset of the next record; 0: the segment's header is written first.
     at: u64,
     salt: u64,
 }
 
-/// One record as it was read back.
+/// A record that was read back.
 pub struct Record<'a> {
     pub number: u64,
-    /// What [`Journal::append`] was given.
+    /// As passed to [`Journal::append`].
     pub payload: &'a [u8],
 }
 
 impl Journal {
-    /// Opens the journal and gives every record above `filed` to `take`, in order.
+    /// Opens the journal and passes every record above `filed` to `take`, in order.
     pub fn open(
         mut disk: Box<dyn Disk>,
         filed: u64,
@@ -102,7 +102,10 @@ impl Journal {
         for (_, at) in live {
             for record in Records::of(&contents[at]).filter(|record| record.number > filed) {
                 if record.number != last + 1 {
-                    let gap = format!("the journal goes from record {last} to record {}", record.number);
+                    let gap = format!(
+                        "the journal continues after record {last} with record {}: a segment is missing",
+                        record.number
+                    );
                     return Err(StoreError::Fatal(gap));
                 }
                 last = record.number;
@@ -121,7 +124,8 @@ impl Journal {
         self.next - 1
     }
 
-    /// Writes a record and syncs it: it is promised when this returns. After [`StoreError::Unavailable`] it is not there.
+    /// Writes a record and syncs it: it is durable when this returns. After [`StoreError::Unavailable`] it does not
+    /// exist.
     pub fn append(&mut self, payload: &[u8], random: &mut Random) -> Result<(), StoreError> {
         let current = match self.current {
             Some(current) => current,
@@ -147,14 +151,15 @@ impl Journal {
         Ok(())
     }
 
-    /// The records so far will be filed together; those that come go to another segment.
+    /// Ends the current segment, whose records will be filed together; further records go to another one.
     pub fn rotate(&mut self) {
         if let Some(Current { segment, at, .. }) = self.current.take() {
             self.segments[segment].use_ = if at == 0 { Use::Free } else { Use::Full(self.last()) };
         }
     }
 
-    /// The records up to `last` are filed. Their segments are used again once [`Journal::release`] is told `synced`.
+    /// Marks the records up to `last` as filed. Their segments are reused once [`Journal::release`] is called with
+    /// `synced`.
     pub fn filed(&mut self, last: u64, synced: u64) {
         for segment in &mut self.segments {
             if matches!(segment.use_, Use::Full(upto) if upto <= last) {
@@ -163,7 +168,7 @@ impl Journal {
         }
     }
 
-    /// What was filed is on the disk up to here.
+    /// Frees the segments whose filing is on the disk up to this number.
     pub fn release(&mut self, synced: u64) {
         for segment in &mut self.segments {
             if matches!(segment.use_, Use::Filed(needed) if needed <= synced) {
@@ -192,7 +197,7 @@ impl Journal {
         Ok(self.segments.len() - 1)
     }
 
-    /// Makes room up to `end`, so that a full disk is met here and not in the middle of a record.
+    /// Allocates space up to `end`, so that a full disk fails here and not in the middle of a record.
     fn grow(&mut self, segment: usize, end: u64) -> Result<(), StoreError> {
         #[repr(align(4096))]
         struct Aligned([u8; GROWTH]);
@@ -226,7 +231,7 @@ fn put_record(out: &mut Vec<u8>, salt: u64, number: u64, payload: &[u8]) {
     fill_sector(out, start);
 }
 
-/// Fills the last of the sectors that begin at `start`.
+/// Pads the last sector of what begins at `start`.
 fn fill_sector(out: &mut Vec<u8>, start: usize) {
     out.resize(start + (out.len() - start).next_multiple_of(SECTOR), 0);
 }
@@ -240,7 +245,7 @@ fn checksum(salt: u64, number: u64, payload: &[u8]) -> u32 {
     sum.finalize()
 }
 
-/// The records of a segment, up to the first that is not whole.
+/// The records of a segment, up to the first incomplete one.
 struct Records<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -288,12 +293,12 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("the caller took as many")
 }
 
-/// A failure that leaves nobody knowing what the disk holds.
+/// An error after which the state of the disk is unknown.
 fn fatal(error: io::Error) -> StoreError {
     StoreError::Fatal(format!("the journal: {error}"))
 }
 
-/// A failed write: for lack of room, or of descriptors for a file that has it, it can be waited for.
+/// A failed write. Lack of space or of file descriptors may pass.
 fn no_room(error: io::Error) -> StoreError {
     let can_be_waited_for = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem => true,

@@ -1,4 +1,4 @@
-//! What a crash may leave of a journal, and what is read back of it.
+//! What a crash may leave of a journal, and what is read back.
 
 use super::super::memory::MemoryDisk;
 use super::*;
@@ -22,7 +22,7 @@ fn read_back(disk: &MemoryDisk, filed: u64) -> (Journal, Vec<(u64, Vec<u8>)>) {
 }
 
 #[test]
-fn a_segment_is_used_again_when_what_filed_it_is_synced_and_not_before() {
+fn a_segment_is_reused_once_its_filing_is_synced() {
     let disk = MemoryDisk::default();
     let (mut journal, _) = read_back(&disk, 0);
     let mut random = random();
@@ -48,7 +48,7 @@ fn a_segment_is_used_again_when_what_filed_it_is_synced_and_not_before() {
     assert_eq!(journal.segments.len(), SEGMENTS_MIN + 1, "the first segment is used again");
     journal.release(2);
     drop(journal);
-    // The first segment has five new records, and behind them twenty-five old ones that are nobody's.
+    // The first segment holds five new records and, behind them, twenty-five stale ones.
     for filed in [second, second + 3, third, last] {
         let (journal, records) = read_back(&disk, filed);
         assert_eq!(journal.last(), last);
@@ -59,7 +59,7 @@ fn a_segment_is_used_again_when_what_filed_it_is_synced_and_not_before() {
 }
 
 #[test]
-fn a_missing_segment_is_an_error_that_says_what_is_missing() {
+fn a_missing_segment_is_an_error_with_the_missing_records() {
     let disk = MemoryDisk::default();
     let (mut journal, _) = read_back(&disk, 0);
     journal.append(b"one", &mut random()).unwrap();
@@ -70,15 +70,16 @@ fn a_missing_segment_is_an_error_that_says_what_is_missing() {
     journal.append(b"six", &mut random()).unwrap();
     drop(journal);
     let error = Journal::open(Box::new(gone), 3, |_| Ok(())).err().unwrap();
-    assert!(error.is_fatal() && error.to_string().contains("from record 3 to record 6"), "{error}");
+    assert!(error.is_fatal() && error.to_string().contains("after record 3 with record 6"), "{error}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever sectors of a record a power cut leaves: those before it are there, and it is there whole or not at all.
+    /// Whichever sectors of a record a power failure leaves: earlier records are intact, and the record is there
+    /// completely or not at all.
     #[test]
-    fn a_torn_record_is_none(
+    fn a_torn_record_is_ignored(
         sizes in prop::collection::vec(0usize..5_000, 1..12),
         rotate in prop::collection::vec(any::<bool>(), 12),
         kept in prop::collection::vec(any::<bool>(), 64),
@@ -108,7 +109,7 @@ proptest! {
         for ((number, found), size) in records.iter().zip(promised) {
             prop_assert_eq!(found, &payload(*number, *size));
         }
-        // And it goes on from there.
+        // The journal continues from there.
         let next = journal.last() + 1;
         journal.append(b"next", &mut random).unwrap();
         prop_assert_eq!(read_back(&disk, 0).1.pop().unwrap(), (next, b"next".to_vec()));
@@ -116,7 +117,7 @@ proptest! {
 }
 
 #[test]
-fn a_full_disk_refuses_a_record_and_takes_the_next() {
+fn a_full_disk_rejects_a_record_and_later_accepts_the_next() {
     let disk = MemoryDisk::default();
     let (mut journal, _) = read_back(&disk, 0);
     let mut random = random();
@@ -124,7 +125,7 @@ fn a_full_disk_refuses_a_record_and_takes_the_next() {
     assert!(!journal.append(b"no room", &mut random).unwrap_err().is_fatal());
     disk.set_full(false);
     journal.append(b"one", &mut random).unwrap();
-    // What is there already is there for records.
+    // Allocated space is usable on a full disk.
     disk.set_full(true);
     journal.append(b"two", &mut random).unwrap();
     assert!(!journal.append(&vec![0; 2 * GROWTH], &mut random).unwrap_err().is_fatal());

@@ -1,4 +1,4 @@
-//! Crashes between any two steps: everything acknowledged is there, in its place, once.
+//! Crashes between any two steps: every acknowledged message is there, in its place, once.
 
 use super::InMemory;
 use crate::conformance::{Scenario, append, appended, walk};
@@ -6,7 +6,8 @@ use logic::contract::message::Stored;
 use logic::contract::{Written, message};
 use wire::{Seq, Target};
 
-/// Ends the store after `steps` slices of housekeeping, with messages before, between and after.
+/// Crashes the store after `steps` slices of housekeeping, with messages before, between and after. Returns whether
+/// there were more slices.
 fn crash_after(steps: usize) -> bool {
     let mut fixture = InMemory::new();
     let mut scenario = Scenario::on(&mut fixture);
@@ -26,7 +27,7 @@ fn crash_after(steps: usize) -> bool {
             assert_eq!(appended(&written).seq, Seq(last));
         }
     };
-    // Long enough that each fixture of filing takes more than one slice.
+    // Long enough that each step of filing takes more than one slice.
     say(&mut scenario, 9000);
     scenario.wait(70_000_000);
     let mut more = true;
@@ -53,7 +54,7 @@ fn crash_after(steps: usize) -> bool {
 }
 
 #[test]
-fn filing_may_end_anywhere() {
+fn a_crash_during_filing_loses_nothing() {
     let mut steps = 0;
     while crash_after(steps) && steps < 14 {
         steps += 1;
@@ -62,12 +63,12 @@ fn filing_may_end_anywhere() {
 }
 
 #[test]
-fn an_outcome_that_nobody_heard_is_found_again() {
+fn a_lost_outcome_is_reported_again_as_duplicate() {
     let mut fixture = InMemory::new();
     let mut scenario = Scenario::on(&mut fixture);
     let (anna, ben) = (scenario.user("anna"), scenario.user("ben"));
     let first = scenario.say(anna, Target::User(ben), "1", "hi");
-    // The commit happens, its outcome is lost with the process.
+    // The commit succeeds, but its outcome is lost with the process.
     let writes = vec![(logic::Ticket(9), append(anna, Target::User(ben), "2", "lost"))];
     scenario.fixture.store().write(writes, &mut |_| {}).unwrap();
     scenario.fixture.restart();

@@ -1,6 +1,6 @@
-//! Full disks, refused commits, a second process.
+//! Full disks, rejected commits, a second process.
 
-use super::{Hands, InMemory, open};
+use super::{InMemory, TestClock, open};
 use crate::conformance::{Fixture, Scenario, append, appended, walk};
 use crate::error::StoreError;
 use crate::store::Store;
@@ -26,7 +26,7 @@ fn pair(fixture: &mut dyn Fixture) -> (UserId, UserId, ConversationId) {
 }
 
 #[test]
-fn a_full_disk_refuses_and_recovers() {
+fn a_full_disk_rejects_writes_until_there_is_space() {
     let mut fixture = InMemory::new();
     let (anna, ben, conversation) = pair(&mut fixture);
     let limit = |fixture: &mut InMemory, pages: u32| {
@@ -60,7 +60,7 @@ fn a_full_disk_refuses_and_recovers() {
                 unknown.extend(cids);
             }
         }
-        // Filing fails as well, or does not; nothing is lost by it.
+        // Filing may fail as well; nothing is lost.
         match fixture.store().housekeep() {
             Ok(_) => {}
             Err(error) => assert!(!error.is_fatal(), "{error}"),
@@ -91,7 +91,7 @@ fn resume(fixture: &mut InMemory) -> Scenario<'_> {
 }
 
 #[test]
-fn a_refused_commit_leaves_nothing_behind() {
+fn a_rejected_commit_leaves_no_trace() {
     let mut fixture = InMemory::new();
     let (anna, ben, conversation) = pair(&mut fixture);
     let refuse = Arc::new(AtomicBool::new(true));
@@ -124,9 +124,9 @@ fn a_refused_commit_leaves_nothing_behind() {
     });
 }
 
-/// Interrupts every statement in turn; whatever is answered afterwards must be what is stored.
+/// Interrupts every statement in turn; the outcomes must agree with what is stored afterwards.
 #[test]
-fn any_statement_may_fail() {
+fn an_interrupted_statement_loses_nothing() {
     for budget in (0..600).step_by(7) {
         let mut fixture = InMemory::new();
         let (anna, ben, conversation) = pair(&mut fixture);
@@ -149,7 +149,7 @@ fn any_statement_may_fail() {
             match result {
                 Ok(()) => stored.push(appended(&outcomes[0]).cid.as_deref().unwrap().to_owned()),
                 Err(error) if error.is_fatal() => {
-                    // The process ends without a word about this one: it may be there.
+                    // The process ends without an outcome for this one: it may be stored.
                     assert!(outcomes.is_empty());
                     unknown = Some(cid);
                     break;
@@ -175,25 +175,25 @@ fn any_statement_may_fail() {
 }
 
 #[test]
-fn a_second_process_is_told_who_has_the_database() {
+fn a_second_process_is_rejected_with_the_owners_pid() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data").join("chat.db");
-    let hands = Hands::default();
-    let store = open(&path, &hands);
-    let refused = super::SqliteStore::open(&path, hands.clock(), super::dice()).err().unwrap();
+    let test_clock = TestClock::default();
+    let store = open(&path, &test_clock);
+    let refused = super::SqliteStore::open(&path, test_clock.clock(), super::fixed_random()).err().unwrap();
     let sentence = refused.to_string();
     assert!(sentence.contains(&format!("pid {}", std::process::id())), "{sentence}");
     assert!(sentence.contains("chat.db"), "{sentence}");
     drop(store);
-    drop(open(&path, &hands));
+    drop(open(&path, &test_clock));
 }
 
 #[test]
-fn its_files_are_for_their_owner_alone() {
+fn files_are_accessible_to_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data").join("chat.db");
-    let mut store = open(&path, &Hands::default());
+    let mut store = open(&path, &TestClock::default());
     let account =
         Write::Account(account::Write::Create { name: "anna".into(), password: "".into(), nick: None });
     outcomes_of(&mut store, vec![account]).1.unwrap();
@@ -207,10 +207,10 @@ fn its_files_are_for_their_owner_alone() {
     assert!(files >= 4, "database, log, index and lock");
 }
 
-/// Who joins after a message of the same batch joins at that message; when the power fails before it is promised,
-/// the next one takes its place and must be seen.
+/// A join behind a message of the same batch records that message's seq. When the power fails before the message is
+/// durable, the next message takes its place and must be visible.
 #[test]
-fn nobody_joins_behind_a_message_that_was_not_promised() {
+fn a_join_never_refers_to_a_message_that_is_not_durable() {
     let mut fixture = InMemory::new();
     let (anna, ben, _) = pair(&mut fixture);
     let group = Scenario::on(&mut fixture).group(anna, "all");

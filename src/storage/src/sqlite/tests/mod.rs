@@ -1,8 +1,8 @@
-//! The embedded database: the stories of every store, and what only it can get wrong.
+//! The embedded database: the conformance suite, and its own failure modes.
 
-mod beside;
 mod crash;
 mod fault;
+mod threads;
 
 use super::{MemoryDisk, SqliteStore};
 use crate::conformance::{CASES, Fixture, Scenario};
@@ -14,11 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wire::UnixMillis;
 
-/// A clock that a test sets.
 #[derive(Clone, Default)]
-struct Hands(Arc<AtomicU64>);
+struct TestClock(Arc<AtomicU64>);
 
-impl Hands {
+impl TestClock {
     fn set(&self, time: UnixMillis) {
         self.0.store(time.0, Ordering::Relaxed);
     }
@@ -29,8 +28,8 @@ impl Hands {
     }
 }
 
-/// Randomness that is the same in every run.
-fn dice() -> Random {
+/// Deterministic randomness.
+fn fixed_random() -> Random {
     let mut next = 0u64;
     Box::new(move |bytes| {
         for byte in bytes {
@@ -40,25 +39,25 @@ fn dice() -> Random {
     })
 }
 
-/// A store in memory, which a restart takes from one life to the next by its connection.
+/// A store in memory; a restart passes its connection on.
 struct InMemory {
     store: Option<SqliteStore>,
     disk: MemoryDisk,
-    hands: Hands,
+    test_clock: TestClock,
 }
 
 impl InMemory {
     fn new() -> InMemory {
-        let hands = Hands::default();
-        hands.set(crate::conformance::BEGIN);
-        let mut fixture = InMemory { store: None, disk: MemoryDisk::default(), hands };
+        let test_clock = TestClock::default();
+        test_clock.set(crate::conformance::BEGIN);
+        let mut fixture = InMemory { store: None, disk: MemoryDisk::default(), test_clock };
         fixture.open(Connection::open_in_memory().unwrap());
         fixture
     }
 
     fn open(&mut self, conn: Connection) {
         let disk = Box::new(self.disk.clone());
-        self.store = Some(SqliteStore::recover(conn, disk, self.hands.clock(), dice()).unwrap());
+        self.store = Some(SqliteStore::recover(conn, disk, self.test_clock.clock(), fixed_random()).unwrap());
     }
 
     fn sqlite(&mut self) -> &mut SqliteStore {
@@ -78,12 +77,12 @@ impl Fixture for InMemory {
     }
 
     fn set_time(&mut self, time: UnixMillis) {
-        self.hands.set(time);
+        self.test_clock.set(time);
     }
 }
 
-fn open(path: &Path, hands: &Hands) -> SqliteStore {
-    SqliteStore::open(path, hands.clock(), dice()).unwrap()
+fn open(path: &Path, test_clock: &TestClock) -> SqliteStore {
+    SqliteStore::open(path, test_clock.clock(), fixed_random()).unwrap()
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! The threads: a reader beside the writer, shutdown, everything on a real file.
+//! The threads on a real file: a reader beside the writer, and shutdown.
 
-use super::{Hands, open};
+use super::{TestClock, open};
 use crate::conformance::BEGIN;
 use crate::conformance::{append, appended};
 use crate::outcome::Outcome;
@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use wire::{Direction, Seq, Target, UserId};
 
-/// A reader sees every message that was published before it asked, none that was not, and never a gap.
+/// A reader sees every message that was published before the read, none that was not, and never a gap.
 #[test]
 fn a_reader_beside_the_writer_never_sees_a_gap() {
     let folder = tempfile::tempdir().unwrap();
-    let hands = Hands::default();
-    hands.set(BEGIN);
-    let mut store = open(&folder.path().join("chat.db"), &hands);
+    let test_clock = TestClock::default();
+    test_clock.set(BEGIN);
+    let mut store = open(&folder.path().join("chat.db"), &test_clock);
     let names = ["anna", "ben"].map(|name| {
         Write::Account(account::Write::Create { name: name.into(), password: "".into(), nick: None })
     });
@@ -75,7 +75,7 @@ fn a_reader_beside_the_writer_never_sees_a_gap() {
             cid += 1;
             (Ticket(n), append(anna, Target::Conversation(conversation), &format!("c{cid}"), "hello"))
         });
-        // Announced before it is counted: a reader may be one batch ahead of the count, never behind it.
+        // Published before it is counted: a reader may be one batch ahead of the count, never behind it.
         let texts: Vec<_> = texts.collect();
         let count = &published;
         store
@@ -105,14 +105,14 @@ fn next(inbox: &Inbox<Outcome>, bell: &Bell) -> Outcome {
 }
 
 #[test]
-fn the_threads_answer_in_order_and_stop_clean() {
+fn threads_answer_in_order_and_stop_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chat.db");
     let bell = Arc::new(Bell::new());
     let (outbox, inbox) = queue(64, &bell);
-    let hands = Hands::default();
-    hands.set(BEGIN);
-    let storage = start(Box::new(open(&path, &hands)), outbox).unwrap();
+    let test_clock = TestClock::default();
+    test_clock.set(BEGIN);
+    let storage = start(Box::new(open(&path, &test_clock)), outbox).unwrap();
     let (writes, reads) = (storage.writes(), storage.reads());
     let account = |name: &str| {
         Write::Account(account::Write::Create { name: name.into(), password: "".into(), nick: None })
@@ -134,7 +134,7 @@ fn the_threads_answer_in_order_and_stop_clean() {
             take(outcome);
         }
     }
-    // What is still queued is finished at the end.
+    // What is still queued is finished at shutdown.
     let stopper = std::thread::spawn(move || storage.stop());
     let mut take_all = || {
         while let Ok(Some(outcome)) = inbox.try_recv() {

@@ -1,4 +1,4 @@
-//! Several threads at once: what order and what reads promise all the same.
+//! Several threads at once: the guarantees of order and of reads.
 
 use super::super::Mysql;
 use super::super::threads::{APPENDERS, Threads};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use wire::{ConversationId, Direction, Seq, Target, UserId};
 
-/// All threads of a store, and what they say in the order in which they say it.
+/// All threads of a store, and what they send, in order.
 struct Busy {
     threads: Threads,
     outcomes: Inbox<Outcome>,
@@ -38,7 +38,7 @@ impl Busy {
         Busy { writes: threads.writes(), threads, outcomes, bell, database }
     }
 
-    /// Asks the database something by itself.
+    /// Executes a statement on a connection of its own.
     fn ask(&self, sql: &str) {
         let mut conn = MariaDb::shared().connect().unwrap();
         for sql in [&format!("USE {}", self.database), sql] {
@@ -69,10 +69,10 @@ impl Busy {
     }
 }
 
-/// Everybody writes to everybody else, the first messages of all pairs before any of them has a conversation; later
-/// ones by the conversation's id as soon as that is known. What one sends to another must keep its order.
+/// Every user writes to every other, first before any pair has a conversation, later by the conversation's id as soon
+/// as it is known. What one user sends to another must keep its order.
 #[test]
-fn one_sends_to_another_in_order_while_their_conversation_is_made() {
+fn order_is_kept_while_a_conversation_is_created() {
     let busy = Busy::new();
     let users = busy.users(8);
     let mut tickets: HashMap<u64, (UserId, UserId, u64)> = HashMap::new();
@@ -94,7 +94,7 @@ fn one_sends_to_another_in_order_while_their_conversation_is_made() {
             }
         }
         busy.writes.send(batch).unwrap();
-        // Some answers come before the next batch, and some after it.
+        // Some outcomes arrive before the next batch, some after it.
         while answered < tickets.len() && (round == rounds - 1 || answered < tickets.len() / 2) {
             let Outcome::Written(batch) = busy.outcome() else { panic!() };
             for (ticket, written) in batch {
@@ -116,9 +116,10 @@ fn one_sends_to_another_in_order_while_their_conversation_is_made() {
     busy.threads.stop();
 }
 
-/// A batch that finds the database away is given back; one of the same stream that finds it there again must be, too.
+/// A batch that finds the database unreachable is rejected; a later one of the same stream must be too, even if the
+/// database is back.
 #[test]
-fn what_flies_together_is_stored_in_order_or_not_at_all() {
+fn a_stream_is_stored_in_order_or_rejected() {
     let busy = Busy::new();
     let users = busy.users(3);
     let (anna, ben, stranger) = (users[0], users[1], UserId(999_999));
@@ -150,7 +151,7 @@ fn what_flies_together_is_stored_in_order_or_not_at_all() {
     let to_ben = || Target::User(ben);
     assert_eq!(seqs(answers(vec![say(10, to_ben(), 1)])), [Some(1)]);
     for (round, stream) in [(0, 2), (1, 4), (2, 6)] {
-        // With the table renamed the database refuses each message, and nothing else.
+        // With the table renamed the database rejects messages and nothing else.
         busy.ask("RENAME TABLE conversation TO away");
         let ticket = 100 * (round + 1);
         assert_eq!(seqs(answers(vec![say(ticket, to_ben(), stream)])), [None]);
@@ -165,15 +166,15 @@ fn what_flies_together_is_stored_in_order_or_not_at_all() {
         let first = 2 + 3 * round;
         assert_eq!(seqs(answers(again)), [Some(first), Some(first + 1), Some(first + 2)]);
     }
-    // Who sends to nobody is told so, many in one look, and nobody else waits.
+    // Messages to a user who does not exist are denied, many with one query.
     let nobody = (1..=50).map(|ticket| say(1_000 + ticket, Target::User(stranger), 8)).collect();
     assert!(answers(nobody).iter().all(|written| matches!(written, Written::Denied(Denial::NotFound))));
     busy.threads.stop();
 }
 
-/// A batch as large as ever, with the longest names and `cid`s, on a server that takes the least that one must.
+/// The largest batch, with the longest names and `cid`s, on a server with the smallest packet that is accepted.
 #[test]
-fn whoever_is_unknown_is_looked_up_in_packets_that_a_server_takes() {
+fn targets_are_resolved_in_packets_that_the_server_accepts() {
     const MANY: u64 = 14_000;
     let server = MariaDb::start(&["--max-allowed-packet=4M"]);
     let busy = Busy::on(&server);
@@ -192,9 +193,9 @@ fn whoever_is_unknown_is_looked_up_in_packets_that_a_server_takes() {
     busy.threads.stop();
 }
 
-/// No read shows a message before its own outcome is in the queue.
+/// No read returns a message before its outcome is in the queue.
 #[test]
-fn no_read_is_ahead_of_the_outcomes() {
+fn reads_never_overtake_outcomes() {
     let busy = Busy::new();
     let users = busy.users(2);
     let (anna, ben) = (users[0], users[1]);
@@ -232,7 +233,7 @@ fn no_read_is_ahead_of_the_outcomes() {
             }
             Outcome::Found(found) => {
                 reading -= 1;
-                // A machine that stands still for a second may hide a read.
+                // On a machine that stalls for a second a read may be answered `Unavailable`.
                 let Found::Timeline(timeline::Found::History { messages, .. }) = &found[0].1 else {
                     continue;
                 };

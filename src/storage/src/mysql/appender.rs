@@ -214,9 +214,9 @@ impl Appender {
                     if !std::mem::replace(&mut self.is_rejecting, true) {
                         log::error!("the database rejects messages: {failure}");
                     }
-                    let (in_doubt, refused): (Vec<_>, Vec<_>) =
+                    let (in_doubt, rejected): (Vec<_>, Vec<_>) =
                         entries.into_iter().partition(|entry| entry.is_in_doubt);
-                    self.publish(refused, std::iter::repeat(Verdict::Late));
+                    self.publish(rejected, std::iter::repeat(Verdict::Late));
                     self.postpone(in_doubt.into_iter().map(Job::Append));
                     break;
                 }
@@ -232,7 +232,7 @@ impl Appender {
         let done = self.connection.with(|conn| {
             let plan = Plan::make(conn, cache, clock, entries)?;
             barrier.raise(*number);
-            match plan.carry_out(conn, entries) {
+            match plan.execute(conn, entries) {
                 Ok(()) => Ok(plan),
                 Err(Undone { failure, is_in_doubt }) => {
                     in_doubt = is_in_doubt.then_some(plan);

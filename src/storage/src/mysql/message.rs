@@ -138,7 +138,7 @@ impl Plan {
             roll_back(conn)?;
         };
         let Locked { mut ends, unknown } = locked;
-        learn_members(conn, cache, &unknown)?;
+        read_members(conn, cache, &unknown)?;
         let missing = missing(conn, cache, &conversations, &ends)?;
 
         let mut plan = Plan { now, ..Plan::default() };
@@ -157,13 +157,13 @@ impl Plan {
                 (None, Err(_)) => Verdict::Elsewhere,
                 (None, Ok(at)) => {
                     let end = &mut ends[at];
-                    let head = cache
+                    let known = cache
                         .at(end.conversation, end.version)
                         .expect("the members of every locked conversation were read");
                     // The right to write is decided here, after the lock.
                     if latest.get(&sender).is_some_and(|latest| *latest > entry.append.epoch) {
                         Verdict::Superseded
-                    } else if head.members.binary_search(&sender).is_err() {
+                    } else if known.members.binary_search(&sender).is_err() {
                         Verdict::Forbidden
                     } else if entry.since.elapsed() > LATE {
                         Verdict::Late
@@ -182,7 +182,7 @@ impl Plan {
         Ok(plan)
     }
 
-    pub fn carry_out(&self, conn: &mut Connection, entries: &[Entry]) -> Result<(), Undone> {
+    pub fn execute(&self, conn: &mut Connection, entries: &[Entry]) -> Result<(), Undone> {
         if self.new.is_empty() {
             return roll_back(conn).map_err(|failure| Undone { failure, is_in_doubt: false });
         }
@@ -352,7 +352,7 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
 }
 
 /// Reads the members of locked groups.
-fn learn_members(
+fn read_members(
     conn: &mut Connection,
     cache: &mut MemberCache,
     groups: &[(ConversationId, i64)],

@@ -18,8 +18,8 @@ impl Store for SqliteStore {
         let mut outcomes = Vec::with_capacity(writes.len());
         let mut done = self.free_memory();
         // All at once, so that the cache misses of these look-ups overlap.
-        let hint: Vec<CidHint> = writes.iter().map(|(_, write)| self.hint(&batch, write)).collect();
-        let mut writes = writes.into_iter().zip(hint).peekable();
+        let hints: Vec<CidHint> = writes.iter().map(|(_, write)| self.hint(&batch, write)).collect();
+        let mut writes = writes.into_iter().zip(hints).peekable();
         while done.is_ok() && writes.peek().is_some() {
             done = self.commit(&batch, &mut CommitGroup::of(&mut writes), &mut outcomes, &mut *publish);
         }

@@ -28,7 +28,6 @@ impl TestClock {
     }
 }
 
-/// Deterministic randomness.
 fn fixed_random() -> Random {
     let mut next = 0u64;
     Box::new(move |bytes| {

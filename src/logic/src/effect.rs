@@ -93,8 +93,6 @@ pub enum Order {
 pub enum CloseReason {
     /// The account logged in on another connection.
     Kicked,
-    /// The server stops.
-    Draining,
     /// A message of a legacy client, which has no reply to be refused with, could not be stored for too long.
     Unstored,
 }

@@ -3,7 +3,6 @@
 use crate::bus::{BusOrder, Channel};
 use crate::contract::Ticket;
 use crate::limits::BUS_MS;
-use crate::state::cluster::Cluster;
 use crate::state::pending::node::{Listener, Listening};
 use crate::state::pending::{Pending, PendingRequest, node};
 use crate::state::reply_to::ReplyTo;
@@ -13,10 +12,7 @@ use wire::{ConversationId, UserId};
 
 /// Listens to some channels for a session, then goes on with `then`.
 pub(crate) fn hold(turn: &mut Turn<'_>, reply_to: ReplyTo, channels: &[Channel], then: Listener) {
-    let missing = match &mut turn.state.cluster {
-        Cluster::Solo => Vec::new(),
-        Cluster::Joined(membership) => membership.channels.hold(channels),
-    };
+    let missing = turn.state.cluster.hold_channels(channels);
     if missing.is_empty() {
         return turn.follow_ups.push_back(FollowUp::Resume(reply_to, then));
     }
@@ -27,17 +23,14 @@ pub(crate) fn hold(turn: &mut Turn<'_>, reply_to: ReplyTo, channels: &[Channel],
         Some(session) => turn.wait_in_login(reply_to, session, pending),
         None => turn.wait(reply_to, pending),
     };
-    if let Cluster::Joined(membership) = &mut turn.state.cluster {
-        membership.channels.order(&missing, ticket);
-        membership.channels.set_deadline(ticket, turn.now.monotonic + BUS_MS);
-    }
+    turn.state.cluster.order_channels(&missing, ticket);
+    turn.state.cluster.set_bus_deadline(ticket, turn.now.monotonic + BUS_MS);
     turn.effects.bus.push(BusOrder::Subscribe { ticket, channels: missing });
 }
 
 /// A session does not need some channels any more.
 pub(crate) fn release(turn: &mut Turn<'_>, channels: &[Channel]) {
-    let Cluster::Joined(membership) = &mut turn.state.cluster else { return };
-    let unused = membership.channels.release(channels);
+    let unused = turn.state.cluster.release_channels(channels);
     if !unused.is_empty() {
         turn.effects.bus.push(BusOrder::Unsubscribe(unused));
     }
@@ -66,8 +59,6 @@ pub(crate) fn confirmed(turn: &mut Turn<'_>, ticket: Ticket) {
     let Some(PendingRequest { reply_to, pending, .. }) = turn.state.pending.take(ticket) else { return };
     let Pending::Node(node::Pending::Listening(listening)) = pending else { return };
     let Listening { channels, then } = *listening;
-    if let Cluster::Joined(membership) = &mut turn.state.cluster {
-        membership.channels.confirm(&channels, ticket);
-    }
+    turn.state.cluster.confirm_channels(&channels, ticket);
     turn.follow_ups.push_back(FollowUp::Resume(reply_to, then));
 }

@@ -62,8 +62,7 @@ fn take_over_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
 
 /// The user's channel is listened to: asks for the lock.
 pub(super) fn lock(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
-    let Some(membership) = turn.state.cluster.membership() else { return };
-    if !membership.has_bus {
+    if !turn.state.cluster.has_bus() {
         return claim(turn, reply_to, takeover);
     }
     let user = takeover.ready.user;
@@ -74,9 +73,7 @@ pub(super) fn lock(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeove
 
 fn wait_for_bus(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover, ms: u64) -> Ticket {
     let ticket = turn.wait(reply_to, Pending::Takeover(Box::new(takeover)));
-    if let Some(membership) = turn.state.cluster.membership() {
-        membership.channels.set_deadline(ticket, turn.now.monotonic + ms);
-    }
+    turn.state.cluster.set_bus_deadline(ticket, turn.now.monotonic + ms);
     ticket
 }
 
@@ -96,9 +93,7 @@ pub(crate) fn lock_answered(turn: &mut Turn<'_>, ticket: Ticket, user: UserId, h
         return;
     }
     takeover.lock = Some(ticket);
-    if let Some(membership) = turn.state.cluster.membership() {
-        membership.locks.push(Lock { ticket, user, renew_at: turn.now.monotonic + LOCK_RENEW_MS });
-    }
+    turn.state.cluster.add_lock(Lock { ticket, user, renew_at: turn.now.monotonic + LOCK_RENEW_MS });
     claim(turn, reply_to, *takeover);
 }
 
@@ -113,9 +108,7 @@ pub(super) fn bus_overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Take
 }
 
 fn unlock(turn: &mut Turn<'_>, lock: Option<Ticket>) {
-    let (Some(ticket), Some(membership)) = (lock, turn.state.cluster.membership()) else { return };
-    if let Some(at) = membership.locks.iter().position(|lock| lock.ticket == ticket) {
-        let Lock { user, .. } = membership.locks.swap_remove(at);
+    if let Some(Lock { ticket, user, .. }) = lock.and_then(|ticket| turn.state.cluster.remove_lock(ticket)) {
         turn.effects.bus.push(BusOrder::Unlock { ticket, user });
     }
 }
@@ -126,11 +119,11 @@ fn claim(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
         return refused(turn, reply_to, takeover, Errno::Busy);
     }
     let (grace, conflict) = (turn.state.rules.grace, turn.state.rules.conflict);
-    let Some(membership) = turn.state.cluster.membership() else { return };
+    let Some(run) = turn.state.cluster.run() else { return };
     takeover.step = TakeoverStep::Claiming;
     let claim = Write::Claim {
         user: takeover.ready.user,
-        node: membership.run.clone(),
+        node: run.clone(),
         token: takeover.ready.token.hash,
         grace,
         unless_held: conflict == Conflict::Reject,
@@ -147,8 +140,8 @@ pub(super) fn claimed(
     before: Option<Holder>,
 ) {
     let (user, device) = (takeover.ready.user, takeover.ready.request.device.clone());
-    let Some(membership) = turn.state.cluster.membership() else { return };
-    if let Some(holder) = before.as_ref().filter(|holder| *membership.run != *holder.node) {
+    let run = turn.state.cluster.run().map(|run| &**run);
+    if let Some(holder) = before.as_ref().filter(|holder| run != Some(&*holder.node)) {
         let news = News::Kick { user, epoch, device: device.clone() };
         let channel = Channel::Node((&*holder.node).into());
         turn.effects.bus.push(BusOrder::Publish { channel, news });

@@ -1,8 +1,7 @@
 //! One interface for a node alone and a node of a cluster. Alone there is no state and no work: no claim, no roster, no
 //! further read.
 //!
-//! Rules ask the methods of [`Cluster`], which do nothing on a node alone. Only `cluster/` and the takeover of sessions
-//! look inside.
+//! Rules call the methods of [`Cluster`], which do nothing on a node alone. Only `cluster/` looks inside.
 
 pub(crate) mod channels;
 pub(crate) mod delivery_lines;
@@ -121,6 +120,73 @@ impl Cluster {
                 (!users.is_empty()).then_some(Read::Online { users, grace })
             }
         }
+    }
+
+    /// The name of this run of this node; `None` on a node alone.
+    pub fn run(&self) -> Option<&Arc<str>> {
+        match self {
+            Cluster::Solo => None,
+            Cluster::Joined(membership) => Some(&membership.run),
+        }
+    }
+
+    /// Whether the bus is connected.
+    pub fn has_bus(&self) -> bool {
+        match self {
+            Cluster::Solo => false,
+            Cluster::Joined(membership) => membership.has_bus,
+        }
+    }
+
+    /// Sets a deadline for an answer of the bus, monotonic ms.
+    pub fn set_bus_deadline(&mut self, ticket: Ticket, due: u64) {
+        if let Cluster::Joined(membership) = self {
+            membership.channels.set_deadline(ticket, due);
+        }
+    }
+
+    /// One more session needs these channels. Gives those that are not listened to yet.
+    pub fn hold_channels(&mut self, channels: &[Channel]) -> Vec<Channel> {
+        match self {
+            Cluster::Solo => Vec::new(),
+            Cluster::Joined(membership) => membership.channels.hold(channels),
+        }
+    }
+
+    /// One session less needs these channels. Gives those that no session needs any more.
+    pub fn release_channels(&mut self, channels: &[Channel]) -> Vec<Channel> {
+        match self {
+            Cluster::Solo => Vec::new(),
+            Cluster::Joined(membership) => membership.channels.release(channels),
+        }
+    }
+
+    /// The bus is ordered to listen to these channels.
+    pub fn order_channels(&mut self, channels: &[Channel], ticket: Ticket) {
+        if let Cluster::Joined(membership) = self {
+            membership.channels.order(channels, ticket);
+        }
+    }
+
+    /// The bus listens to these channels.
+    pub fn confirm_channels(&mut self, channels: &[Channel], ticket: Ticket) {
+        if let Cluster::Joined(membership) = self {
+            membership.channels.confirm(channels, ticket);
+        }
+    }
+
+    /// Notes a lock that this node holds.
+    pub fn add_lock(&mut self, lock: Lock) {
+        if let Cluster::Joined(membership) = self {
+            membership.locks.push(lock);
+        }
+    }
+
+    /// Removes a lock that this node returns.
+    pub fn remove_lock(&mut self, ticket: Ticket) -> Option<Lock> {
+        let locks = &mut self.membership()?.locks;
+        let at = locks.iter().position(|lock| lock.ticket == ticket)?;
+        Some(locks.swap_remove(at))
     }
 
     /// Whether groups are listened to for the sessions that are members.

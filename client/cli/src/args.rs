@@ -1,6 +1,6 @@
-//! The command line, and what it means.
+//! The command line arguments.
 
-use crate::terminal::command::{self, USAGES};
+use crate::command::{argument, help};
 use clap::{ArgGroup, Parser};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -9,76 +9,75 @@ use std::path::{Path, PathBuf};
 use wire::account::Who;
 
 const SCRIPTS: &str = "\
-Scripts: with --user or --token-file, and --exec, --json, --wait or lines on a stdin that is no terminal, nothing is asked. \
-Commands are those of `help`, one a line, but for those about an open conversation. Every command waits for its answer \
-before the next begins. Nothing is kept on this machine, and what is printed counts as delivered, never as read.
+Scripts: with --user or --token-file, and with --exec, --json, --wait or a stdin that is not a terminal, the program asks \
+nothing. It takes the commands of `help`, one per line, except those about the open conversation. Each command waits for \
+its result before the next begins. Nothing is saved on this machine. Messages that are printed count as delivered, not as \
+read.
 
   chatclient --user li --password-file pw --exec 'chat:2:hello'
   tail -F log | sed -u 's/^/chat:ops:/' | chatclient --user bot --password-file pw
   chatclient --token-file token --json --wait 60
 
-Exit codes: 0 done, 1 something failed, 2 wrong usage: nothing was done. SIGHUP, SIGINT, SIGQUIT and SIGTERM end the \
-program; at a terminal it first sends what was written and puts the terminal in order.";
+Exit codes: 0 success, 1 something failed, 2 wrong usage (nothing was done). SIGHUP, SIGINT, SIGQUIT and SIGTERM end the \
+program; at a terminal it first sends what was written and restores the terminal.";
 
-/// Talk to a chat server from the terminal, or from a script.
+/// Chat from the terminal, or from a script.
 ///
-/// At a terminal a menu offers to log in and to register; `help` then lists the commands. Messages, the login and what is
-/// still to be sent are kept under $XDG_DATA_HOME/chatclient (~/.local/share/chatclient), readable by their owner
-/// alone.
+/// At a terminal a menu offers login and registration; `help` then lists the commands. Messages, the login and unsent
+/// messages are saved under $XDG_DATA_HOME/chatclient (~/.local/share/chatclient), readable by their owner only.
 ///
-/// A connection that is lost is made again, in scripts, too. In a cluster the client goes on at another node: every other
-/// attempt goes to the address that was given, the others to the nodes that the server told of, the least loaded first; where
-/// a server that is being stopped names one, there it goes first.
+/// A lost connection is re-established, in scripts too. In a cluster the client continues at another node: every other
+/// attempt goes to the configured address, the others to the nodes that the server named, the least loaded first. A server
+/// that shuts down may name the node to try first.
 #[derive(Debug, Parser)]
 #[command(name = "chatclient", version, after_help = SCRIPTS, after_long_help = manual(), max_term_width = 100)]
 #[command(group = ArgGroup::new("account").args(["user", "token_file"]).multiple(true))]
 pub struct Arguments {
-    /// The server's address or host name.
+    /// The server's address or host name
     #[arg(default_value = "127.0.0.1")]
     pub ip: String,
-    /// The server's chat port.
+    /// The server's chat port
     #[arg(default_value_t = 6000, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
-    /// Log in as this user, by name or id.
+    /// Log in as this user, by name or id
     #[arg(long, value_name = "NAME", requires = "password_file")]
     pub user: Option<String>,
-    /// The password is the first line of this file, which others should not be able to read.
+    /// Read the password from the first line of this file, which only its owner should be able to read
     #[arg(long, value_name = "FILE", requires = "user")]
     pub password_file: Option<PathBuf>,
-    /// Log in by the token in this file. With --user it need not exist: the token of a login by password is written to it.
+    /// Log in by the token in this file; with --user, a login by password writes its token to it
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Make the account of --user first; one that exists is logged in to.
+    /// Register the account of --user unless it exists
     #[arg(long, requires = "user")]
     pub register: bool,
-    /// Do this command and leave; can be given again. Stdin is not read.
+    /// Carry out this command and exit; may be repeated. Stdin is not read
     #[arg(long, value_name = "COMMAND", requires = "account")]
     pub exec: Vec<String>,
-    /// Print one JSON object a line: of each command its result, of each message what it is.
+    /// Print one JSON object per line: the result of each command, and each message
     #[arg(long, requires = "account")]
     pub json: bool,
-    /// After the last command go on printing what comes for this long.
+    /// After the last command, print what arrives for this long
     #[arg(long, value_name = "SECONDS", requires = "account")]
     pub wait: Option<u32>,
-    /// Keep nothing on this machine: no messages, no login, no typed lines.
+    /// Save nothing on this machine: no messages, no login, no typed lines
     #[arg(long)]
     pub no_store: bool,
-    /// Do not ring the terminal's bell on a direct message.
+    /// Do not ring the bell on a direct message
     #[arg(long)]
     pub no_bell: bool,
 }
 
-/// What `--help` and the manual page say at their end.
+/// The end of the long help and of the manual page.
 fn manual() -> String {
-    let rows = USAGES.iter().map(|usage| format!("\n  {:<22} {}", usage.form, usage.purpose));
-    format!("Commands:{}\n\n{SCRIPTS}", rows.collect::<String>())
+    format!("Commands:{}\n\n{SCRIPTS}", help::manual())
 }
 
-/// What to log in by.
+/// A login given on the command line.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Login {
     pub token: Option<String>,
-    /// Tried without a token, or when it is not valid.
+    /// Used without a token, or if the token is not valid.
     pub password: Option<(Who, String)>,
     pub register: bool,
     token_file: Option<PathBuf>,
@@ -87,16 +86,16 @@ pub struct Entry {
 impl Arguments {
     /// `host:port`.
     pub fn address(&self) -> String {
-        // A literal IPv6 address needs brackets before its port.
+        // A literal IPv6 address needs brackets before the port.
         let bare = self.ip.contains(':') && !self.ip.starts_with('[');
         if bare { format!("[{}]:{}", self.ip, self.port) } else { format!("{}:{}", self.ip, self.port) }
     }
 
-    /// What to log in by, if it is given; the error is a sentence.
-    pub fn entry(&self) -> Result<Option<Entry>, String> {
+    /// The login, if one is given. The error is a sentence.
+    pub fn login(&self) -> Result<Option<Login>, String> {
         let password = match (&self.user, &self.password_file) {
             (Some(user), Some(file)) => {
-                let who = command::who(user).ok_or("--user is empty")?;
+                let who = argument::who(user).ok_or("--user is empty")?;
                 Some((who, secret(file)?))
             }
             _ => None,
@@ -108,13 +107,13 @@ impl Arguments {
         if password.is_none() && token.is_none() {
             return Ok(None);
         }
-        Ok(Some(Entry { token, password, register: self.register, token_file: self.token_file.clone() }))
+        Ok(Some(Login { token, password, register: self.register, token_file: self.token_file.clone() }))
     }
 }
 
-impl Entry {
-    /// Writes down the token of a login by password, where one was asked for.
-    pub fn keep_token(&self, token: &str) -> io::Result<()> {
+impl Login {
+    /// Writes the token of a login by password to --token-file, if it is given.
+    pub fn save_token(&self, token: &str) -> io::Result<()> {
         let Some(file) = self.token_file.as_ref().filter(|_| self.token.as_deref() != Some(token)) else {
             return Ok(());
         };
@@ -125,7 +124,7 @@ impl Entry {
     }
 }
 
-/// The first line of a file that only its owner should be able to read.
+/// Reads the first line of a file. Warns if others can read the file.
 fn secret(file: &Path) -> Result<String, String> {
     let sentence = |error: io::Error| format!("cannot read {}: {error}", file.display());
     let about = fs::metadata(file).map_err(sentence)?;
@@ -148,13 +147,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manual_page_is_what_the_arguments_say() {
+    fn the_manual_page_matches_the_arguments() {
         let command = <Arguments as clap::CommandFactory>::command();
         check::check(command, "1", env!("CARGO_MANIFEST_DIR"));
     }
 
     #[test]
-    fn an_ipv6_address_is_told_from_its_port() {
+    fn an_ipv6_address_gets_brackets() {
         let address = |ip| Arguments::parse_from(["chatclient", ip, "6000"]).address();
         assert_eq!(
             [address("::1"), address("[::1]"), address("chat")],

@@ -1,8 +1,15 @@
 //! `chatclient [IP PORT]`: the chat in a terminal, and in scripts.
+//!
+//! ```text
+//!   args --> terminal/   a person at a terminal        both use command/ (what a line means)
+//!       \--> script/     commands in, results out      and display/ (text for people)
+//! ```
 
 #![forbid(unsafe_code)]
 
 mod args;
+mod command;
+mod display;
 mod script;
 mod terminal;
 
@@ -16,6 +23,8 @@ use std::time::Duration;
 
 /// The exit code of wrong usage.
 const USAGE: u8 = 2;
+/// The longest device name that the protocol allows, bytes.
+const DEVICE_BYTES: usize = wire::limits::DEVICE_BYTES;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -29,8 +38,8 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments) -> io::Result<ExitCode> {
-    let read = arguments.entry().and_then(|entry| Ok((entry, script::read_commands(&arguments.exec)?)));
-    let (entry, commands) = match read {
+    let read = arguments.login().and_then(|login| Ok((login, script::read_commands(&arguments.exec)?)));
+    let (login, commands) = match read {
         Ok(read) => read,
         Err(sentence) => {
             eprintln!("chatclient: {sentence}");
@@ -41,24 +50,24 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let options = Options { device: Some(device()), ..Options::new(u64::from_ne_bytes(seed)) };
     let address = arguments.address();
-    let asks_nothing =
+    let is_script =
         !commands.is_empty() || arguments.json || arguments.wait.is_some() || !io::stdin().is_terminal();
-    if let (Some(entry), true) = (&entry, asks_nothing) {
+    if let (Some(login), true) = (&login, is_script) {
         let wait = Duration::from_secs(arguments.wait.unwrap_or(0).into());
-        let plan = script::Plan { address, options, entry, commands, json: arguments.json, wait };
+        let plan = script::Plan { address, options, login, commands, json: arguments.json, wait };
         let code = if script::run(plan)? { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         return Ok(code);
     }
     let folder = (!arguments.no_store).then(|| Folder::of_user(&address)).flatten();
-    terminal::run(terminal::Setup { address, options, folder, bell: !arguments.no_bell, entry })?;
+    terminal::run(terminal::Setup { address, options, folder, bell: !arguments.no_bell, login })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the server and one's other devices are told: `chatclient on HOST`.
+/// `chatclient on HOST`, shown to the user's other devices.
 fn device() -> Box<str> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut device = format!("chatclient on {host}");
-    let end = (0..=64.min(device.len())).rev().find(|at| device.is_char_boundary(*at));
+    let end = (0..=DEVICE_BYTES.min(device.len())).rev().find(|at| device.is_char_boundary(*at));
     device.truncate(end.unwrap_or_default());
     device.into()
 }

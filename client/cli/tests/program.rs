@@ -1,4 +1,4 @@
-//! The program as a script sees it: lines in, lines out.
+//! The terminal program on pipes: lines in, lines out.
 
 #[path = "../../core/tests/support/mod.rs"]
 mod support;
@@ -11,7 +11,7 @@ use wire::session;
 use wire::session::Kicked;
 use wire::{Push, UnixMillis, UserId};
 
-/// Runs the program on a script.
+/// Runs the program on these lines of stdin.
 fn run(port: u16, script: &str) -> Output {
     let home = tempfile::tempdir().expect("a folder");
     let mut program = Command::new(env!("CARGO_BIN_EXE_chatclient"))
@@ -33,7 +33,7 @@ fn lines(output: &Output) -> Vec<String> {
 }
 
 #[test]
-fn a_script_logs_in_chats_and_leaves() {
+fn piped_lines_log_in_chat_and_leave() {
     let listening = Listening::start();
     listening.server.lock().unwrap().store(2, UserId(2), "evil \u{1b}[2J\u{202e}text", None);
     let script =
@@ -47,8 +47,8 @@ fn a_script_logs_in_chats_and_leaves() {
         "1 new in user 2 (2)",
         "sent to user 2 (2)",
         "history of user 2 (2) (2):",
-        "unknown command `chta`; did you mean `chat`? help lists them all",
-        "usage: chat:WHO:MESSAGE    for example chat:2:hello",
+        "unknown command `chta`; did you mean `chat`? `help` lists all commands",
+        "usage: chat:WHO:MESSAGE   example: chat:2:hello",
         "friends (0):",
     ] {
         assert!(shown.iter().any(|shown| shown == line), "{line:?} is missing in {shown:#?}");
@@ -63,7 +63,7 @@ fn a_script_logs_in_chats_and_leaves() {
 }
 
 #[test]
-fn what_was_written_last_is_stored_before_the_program_ends_at_the_end_of_its_input() {
+fn at_the_end_of_input_every_message_is_stored_before_the_program_ends() {
     let listening = Listening::start();
     let script = format!("1\n{ME}\n{PASSWORD}\nchat:2:one\nchat:2:two\nchat:2:three\n");
     lines(&run(listening.port, &script));
@@ -71,7 +71,7 @@ fn what_was_written_last_is_stored_before_the_program_ends_at_the_end_of_its_inp
 }
 
 #[test]
-fn registering_shows_the_id_large_and_logs_in() {
+fn registering_prints_the_id_in_large_digits_and_logs_in() {
     let listening = Listening::start();
     let shown = lines(&run(listening.port, &format!("2\nsomebody\n{PASSWORD}\nloginout\n3\n")));
     for line in ["  █████", "your id is 7", "logged in as me (1)", "logged out"] {
@@ -80,7 +80,7 @@ fn registering_shows_the_id_large_and_logs_in() {
 }
 
 #[test]
-fn a_wrong_password_and_a_missing_server_are_said_in_a_sentence() {
+fn a_wrong_password_and_a_missing_server_are_reported_in_a_sentence() {
     let listening = Listening::start();
     let shown = lines(&run(listening.port, "1\n1\nnot the one\n3\n"));
     assert!(shown.contains(&"login failed: id, name or password is wrong".to_owned()), "{shown:#?}");
@@ -92,7 +92,7 @@ fn a_wrong_password_and_a_missing_server_are_said_in_a_sentence() {
 }
 
 #[test]
-fn a_kick_says_by_whom_and_returns_to_the_menu() {
+fn a_kick_names_the_other_device_and_returns_to_the_menu() {
     let listening = Listening::start();
     let mut program = Command::new(env!("CARGO_BIN_EXE_chatclient"))
         .args(["127.0.0.1", &listening.port.to_string(), "--no-store"])

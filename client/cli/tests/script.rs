@@ -1,4 +1,4 @@
-//! The program in scripts: what is printed where, and the exit codes.
+//! The program in scripts: what it prints where, and its exit codes.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -45,17 +45,17 @@ impl Script {
         command
     }
 
-    /// Runs it on these lines of stdin: exit code, stdout, stderr.
+    /// Runs the program with this stdin; returns exit code, stdout and stderr.
     fn run(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> (i32, String, String) {
         let mut child = self.command(arguments).spawn().unwrap();
-        // One that reads nothing may have ended already.
+        // A program that reads nothing may have ended already.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_ref());
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (status.code().expect("no signal"), text(stdout), text(stderr))
     }
 
-    /// The same as `me`, with JSON.
+    /// Runs the program as user 1 with --json; returns exit code and objects.
     fn json(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> (i32, Vec<Value>) {
         let me = ["--user", "1", "--password-file", "password", "--json"];
         let (code, stdout, stderr) = self.run(&[&me, arguments].concat(), stdin);
@@ -73,7 +73,7 @@ fn results(objects: &[Value]) -> Vec<&Value> {
 }
 
 #[test]
-fn commands_are_done_in_order_and_told_one_object_a_line() {
+fn commands_run_in_order_and_print_one_object_per_line() {
     let script = Script::new();
     script.listening.server.lock().unwrap().store(2, UserId(2), "evil \u{1b}[2J\u{9b}\u{202e}", None);
     let (code, objects) =
@@ -85,15 +85,15 @@ fn commands_are_done_in_order_and_told_one_object_a_line() {
     assert!(results.iter().all(|result| result["ok"] == true));
     assert_eq!((&results[1]["seq"], &results[1]["command"]), (&3.into(), &"chat:2:two: 你好".into()));
     assert_eq!(results[2]["messages"][2]["content"], "two: 你好");
-    let came = objects.iter().find(|object| object["event"] == "message").expect("what was waiting");
-    assert_eq!(came["content"], "evil \u{1b}[2J\u{9b}\u{202e}", "the text itself is whole");
+    let came = objects.iter().find(|object| object["event"] == "message").expect("the waiting message");
+    assert_eq!(came["content"], "evil \u{1b}[2J\u{9b}\u{202e}", "the text itself is complete");
     assert_eq!(script.texts(), ["one", "two: 你好"]);
-    // Nothing is kept by a script.
+    // A script saves nothing.
     assert_eq!(fs::read_dir(script.folder.path()).unwrap().count(), 1);
 }
 
 #[test]
-fn json_holds_nothing_that_a_terminal_obeys() {
+fn json_contains_no_terminal_control_characters() {
     let script = Script::new();
     script.listening.server.lock().unwrap().store(
         2,
@@ -109,7 +109,7 @@ fn json_holds_nothing_that_a_terminal_obeys() {
 }
 
 #[test]
-fn lines_of_stdin_are_commands_and_one_that_is_none_fails_the_script_but_not_the_others() {
+fn a_line_that_is_not_a_command_fails_the_script_but_not_the_other_lines() {
     let script = Script::new();
     let (code, objects) =
         script.json(&[], b"chat:2:one\n\nchta:2:no\njust text\nchat:2:cut \xe4\xbd\nchat:2:two\r\n");
@@ -122,7 +122,7 @@ fn lines_of_stdin_are_commands_and_one_that_is_none_fails_the_script_but_not_the
 }
 
 #[test]
-fn lines_for_people_say_what_came_and_what_failed() {
+fn plain_output_has_messages_on_stdout_and_failures_on_stderr() {
     let script = Script::new();
     script.listening.server.lock().unwrap().store(2, UserId(2), "while you were away", None);
     let arguments =
@@ -133,7 +133,7 @@ fn lines_for_people_say_what_came_and_what_failed() {
 }
 
 #[test]
-fn a_token_is_kept_where_one_was_asked_for_and_used_alone_later() {
+fn a_token_file_is_written_by_a_password_login_and_then_works_alone() {
     let script = Script::new();
     let both =
         ["--user", "1", "--password-file", "password", "--token-file", "token", "--exec", "chat:2:one"];
@@ -145,14 +145,14 @@ fn a_token_is_kept_where_one_was_asked_for_and_used_alone_later() {
     fs::write(&token, "an old one\n").unwrap();
     let (code, _, stderr) = script.run(&alone, "");
     assert_eq!((code, stderr.as_str()), (1, "chatclient: login failed: the token is not valid\n"));
-    // With a password beside it, a token that is no longer valid is made anew.
+    // With a password, an invalid token is replaced.
     assert_eq!(script.run(&both, "").0, 0);
     assert_eq!(script.run(&alone, "").0, 0);
     assert_eq!(script.texts(), ["one", "two", "one", "two"]);
 }
 
 #[test]
-fn wrong_usage_is_exit_code_2_and_nothing_is_done() {
+fn wrong_usage_exits_with_2_and_does_nothing() {
     let script = Script::new();
     for arguments in [
         &["--exec", "chat:2:x"][..],
@@ -174,7 +174,7 @@ fn wrong_usage_is_exit_code_2_and_nothing_is_done() {
 }
 
 #[test]
-fn a_wrong_password_is_exit_code_1_and_a_loose_file_a_warning() {
+fn a_wrong_password_exits_with_1_and_a_readable_password_file_is_a_warning() {
     let script = Script::new();
     fs::write(script.folder.path().join("wrong"), "not the one\n").unwrap();
     fs::set_permissions(script.folder.path().join("wrong"), Permissions::from_mode(0o644)).unwrap();
@@ -186,13 +186,13 @@ fn a_wrong_password_is_exit_code_1_and_a_loose_file_a_warning() {
 }
 
 #[test]
-fn a_script_that_is_kicked_says_by_whom_and_fails() {
+fn a_kicked_script_names_the_other_device_and_fails() {
     let script = Script::new();
     let mut child = script
         .command(&["--user", "1", "--password-file", "password", "--json", "--wait", "60"])
         .spawn()
         .unwrap();
-    // The end of its lines: from now on it only listens.
+    // After the end of stdin it only prints what arrives.
     drop(child.stdin.take());
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.next().unwrap().contains("\"login\""));
@@ -207,7 +207,7 @@ fn a_script_that_is_kicked_says_by_whom_and_fails() {
 }
 
 #[test]
-fn a_store_that_cannot_be_used_is_named_and_the_program_goes_on_without() {
+fn an_unusable_store_is_reported_and_the_program_works_without_it() {
     let run = |prepare: &dyn Fn(&Path)| {
         let script = Script::new();
         let folder = script.folder.path().join("chatclient");
@@ -221,11 +221,11 @@ fn a_store_that_cannot_be_used_is_named_and_the_program_goes_on_without() {
     };
     let damaged = run(&|store| fs::write(store, "no database, and never was one".repeat(100)).unwrap());
     assert!(
-        damaged.contains("nothing is kept on this machine: ") && damaged.contains("is damaged"),
+        damaged.contains("nothing is saved on this machine: ") && damaged.contains("is damaged"),
         "{damaged}"
     );
     let folder = run(&|store| fs::create_dir(store).unwrap());
-    assert!(folder.contains("nothing is kept on this machine: "), "{folder}");
+    assert!(folder.contains("nothing is saved on this machine: "), "{folder}");
     let good = run(&|_| ());
-    assert!(!good.contains("nothing is kept"), "{good}");
+    assert!(!good.contains("nothing is saved"), "{good}");
 }

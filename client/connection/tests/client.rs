@@ -25,7 +25,7 @@ fn expect(events: &Receiver<Event>, what: &str, wanted: impl Fn(&Event) -> bool)
 }
 
 #[test]
-fn it_logs_in_by_host_name_sends_and_comes_back_after_the_connection_is_cut() {
+fn a_client_logs_in_by_host_name_sends_and_reconnects_after_a_cut() {
     let listening = Listening::start();
     listening.server.lock().unwrap().store(2, UserId(2), "while you were away", None);
 
@@ -47,7 +47,7 @@ fn it_logs_in_by_host_name_sends_and_comes_back_after_the_connection_is_cut() {
 }
 
 #[test]
-fn a_port_without_a_server_is_said_to_be_out_of_reach() {
+fn a_port_without_a_server_is_reported_as_unreachable() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (client, events) = Client::start(format!("127.0.0.1:{port}"), Options::new(5)).unwrap();
     client.with(Session::connect);

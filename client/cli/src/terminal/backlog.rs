@@ -1,28 +1,29 @@
-//! What came while nobody was here, counted as it is shown: only then is it known which of it are own messages.
+//! [`Backlog`]: counts the messages that arrived while the client was away.
+//!
+//! They are counted as they are shown, because only then is it known which are the user's own.
 
 use super::directory::Chat;
 use std::collections::BTreeMap;
 use wire::session::LoggedIn;
 use wire::{ConversationId, Seq};
 
-/// The messages that a login found and that are not all here yet.
 #[derive(Debug, Default)]
 pub struct Backlog {
-    /// Up to where, for conversations that lack something.
+    /// The last seq at the login, for every conversation that was behind it.
     ends: BTreeMap<ConversationId, Seq>,
-    /// Messages of others among them that were shown so far.
+    /// Messages of others among them shown so far.
     new: u64,
 }
 
 impl Backlog {
-    /// What there is to come after a login.
+    /// What is still to arrive after a login.
     pub fn of(login: &LoggedIn, chats: &BTreeMap<ConversationId, Chat>) -> Backlog {
         let shown = |id| chats.get(id).map_or(Seq(0), |chat| chat.shown);
-        let lacking = login.conversations.iter().filter(|entry| entry.last_seq > shown(&entry.conversation));
-        Backlog { ends: lacking.map(|entry| (entry.conversation, entry.last_seq)).collect(), new: 0 }
+        let lacking = login.conversations.iter().filter(|row| row.last_seq > shown(&row.conversation));
+        Backlog { ends: lacking.map(|row| (row.conversation, row.last_seq)).collect(), new: 0 }
     }
 
-    /// A message of a conversation has its place; its chat is as it is after that. Once all is here: how many were new.
+    /// Counts a message that is now part of `chat`. Returns the number of new messages once all have arrived.
     pub fn take(&mut self, id: ConversationId, seq: Seq, theirs: bool, chat: &Chat) -> Option<u64> {
         let end = *self.ends.get(&id)?;
         self.new += u64::from(theirs && seq <= end);
@@ -30,5 +31,74 @@ impl Backlog {
             self.ends.remove(&id);
         }
         (self.ends.is_empty() && self.new > 0).then(|| std::mem::take(&mut self.new))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::directory::Directory;
+    use super::*;
+    use crate::display::style::Mark;
+    use wire::timeline::ConversationSummary;
+    use wire::{ConversationKind, Target, UserId};
+
+    #[test]
+    fn the_backlog_counts_messages_of_others_only() {
+        let row = |delivered: u64, last: u64| ConversationSummary {
+            conversation: ConversationId(9),
+            kind: ConversationKind::Direct,
+            peer: Some(UserId(2)),
+            name: "li si".into(),
+            last_seq: Seq(last),
+            first_seq: Seq(1),
+            delivered_seq: Seq(delivered),
+            read_seq: Seq(1),
+            time: wire::UnixMillis(0),
+            peer_delivered_seq: Some(Seq(2)),
+            peer_read_seq: Some(Seq(1)),
+        };
+        let login = |row| LoggedIn {
+            id: UserId(1),
+            name: "me".into(),
+            token: "".into(),
+            token_expires: wire::UnixMillis(0),
+            node: "".into(),
+            resumed: false,
+            friends: vec![],
+            groups: vec![],
+            conversations: vec![row],
+            friends_more: false,
+            groups_more: false,
+            conversations_more: false,
+        };
+        let mut directory = Directory::default();
+        directory.learn_login(&login(row(3, 5)));
+        let chat = &directory.chats[&ConversationId(9)];
+        assert_eq!((chat.last, chat.unread), (Seq(3), 2));
+        assert_eq!([1, 2, 3].map(|seq| chat.mark(Seq(seq))), [Mark::Read, Mark::Delivered, Mark::Stored]);
+        // An own message is confirmed before the messages below it arrive.
+        let (id, peer) = (ConversationId(9), Target::User(UserId(2)));
+        let found = login(row(3, 8));
+        directory.learn_login(&found);
+        let mut backlog = Backlog::of(&found, &directory.chats);
+        let mut take = |seq, theirs| {
+            match theirs {
+                true => directory.chats.get_mut(&id).expect("the chat exists").show(Seq(seq)),
+                false => directory.learn_sent(id, &peer, Seq(seq)),
+            }
+            backlog.take(id, Seq(seq), theirs, &directory.chats[&id])
+        };
+        assert_eq!([(6, false), (9, false), (4, true)].map(|(seq, theirs)| take(seq, theirs)), [None; 3]);
+        assert_eq!(
+            [(5, true), (7, true), (8, true)].map(|(seq, theirs)| take(seq, theirs)),
+            [None, None, Some(4)]
+        );
+        assert_eq!(take(10, true), None, "it arrived after the backlog was complete");
+        assert_eq!(directory.chats[&id].shown, Seq(10));
+        // Own messages alone are not new.
+        let found = login(row(10, 11));
+        let mut backlog = Backlog::of(&found, &directory.chats);
+        directory.learn_sent(id, &peer, Seq(11));
+        assert_eq!(backlog.take(id, Seq(11), false, &directory.chats[&id]), None);
     }
 }

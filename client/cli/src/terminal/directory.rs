@@ -1,19 +1,17 @@
-//! Who and what this account knows: names for ids, the conversation behind a name, what was read and received.
+//! [`Directory`]: the users, groups and conversations that the account knows.
 
-use super::complete::Names;
-use super::style::{Mark, person};
+use crate::command::complete::Names;
+use crate::display::style::{Mark, person};
 use chatclient_core::sanitize;
 use chatclient_store::{Store, StoreError, StoredConversation};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::account::Who;
 use wire::contact::Friend;
 use wire::group::Group;
-use wire::presence::Presence;
 use wire::session::LoggedIn;
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UserId, name};
 
-/// What is known about users, groups and conversations.
 #[derive(Debug, Default)]
 pub struct Directory {
     pub me: UserId,
@@ -23,25 +21,26 @@ pub struct Directory {
     pub chats: BTreeMap<ConversationId, Chat>,
 }
 
-/// A conversation as this program has shown it.
+/// A conversation and what of it was shown.
 #[derive(Clone, Debug)]
 pub struct Chat {
     pub kind: ConversationKind,
-    /// The other one of a direct chat. One that was opened by name has no id until something comes from it.
+    /// The other user of a direct chat. A chat that was opened by name has none until a message arrives.
     pub peer: Option<UserId>,
     pub name: String,
-    /// The latest that was shown, or stored from here.
+    /// The latest message that was shown or sent from here.
     pub last: Seq,
     /// Everything up to here was shown.
     pub shown: Seq,
-    /// Own messages that were stored above that: messages below them may still come.
+    /// Own messages above `shown`: messages below them may still arrive.
     own_above: BTreeSet<Seq>,
-    /// Messages of others that nobody has looked at.
+    /// Unread messages of others.
     pub unread: u64,
-    /// Some of them came to another device, and were never shown here.
+    /// Some of them were received by another device and never shown here.
     pub elsewhere: bool,
-    /// Up to where the peer of a direct chat has received, and read.
+    /// Up to where the peer of a direct chat has received.
     pub peer_delivered: Seq,
+    /// Up to where the peer of a direct chat has read.
     pub peer_read: Seq,
 }
 
@@ -62,7 +61,7 @@ impl Chat {
         }
     }
 
-    /// The next message is shown: messages come in order.
+    /// The next message was shown. Messages arrive in order.
     pub fn show(&mut self, seq: Seq) {
         self.shown = self.shown.max(seq);
         self.last = self.last.max(seq);
@@ -72,14 +71,14 @@ impl Chat {
         }
     }
 
-    /// An own message was stored, which its line shows.
+    /// An own message was stored.
     fn store(&mut self, seq: Seq) {
         self.own_above.insert(seq);
         self.last = self.last.max(seq);
         self.show(self.shown);
     }
 
-    /// How far an own message at `seq` has come.
+    /// The mark of an own message at `seq`.
     pub fn mark(&self, seq: Seq) -> Mark {
         match self.kind {
             ConversationKind::Direct if seq <= self.peer_read => Mark::Read,
@@ -90,8 +89,8 @@ impl Chat {
 }
 
 impl Directory {
-    /// Everything that the store remembers of an account.
-    pub fn learn_store(&mut self, me: UserId, name: &str, store: &Store) -> Result<(), StoreError> {
+    /// Replaces everything by what the store has about an account.
+    pub fn load(&mut self, me: UserId, name: &str, store: &Store) -> Result<(), StoreError> {
         *self = Directory { me, my_name: name.to_owned(), ..Directory::default() };
         self.friends = store.friends()?.into_iter().map(|friend| (friend.id, friend)).collect();
         self.groups = store.groups()?.into_iter().map(|group| (group.conversation, group)).collect();
@@ -105,7 +104,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Everything that a login reply tells.
+    /// Learns from the reply to a login.
     pub fn learn_login(&mut self, login: &LoggedIn) {
         if self.me != login.id {
             *self = Directory::default();
@@ -119,32 +118,31 @@ impl Directory {
         }
         self.friends.extend(login.friends.iter().map(|friend| (friend.id, friend.clone())));
         self.groups.extend(login.groups.iter().map(|group| (group.conversation, group.clone())));
-        self.learn_entries(&login.conversations);
+        self.learn_conversations(&login.conversations);
     }
 
-    /// What a listing of conversations tells.
-    pub fn learn_entries(&mut self, entries: &[ConversationSummary]) {
-        for entry in entries {
-            let new = Chat::new(entry.kind, entry.peer, &entry.name);
-            let known = self.chats.contains_key(&entry.conversation);
-            let chat = self.chats.entry(entry.conversation).or_insert(new);
-            (chat.kind, chat.peer) = (entry.kind, entry.peer.or(chat.peer));
-            chat.name = entry.name.to_string();
+    pub fn learn_conversations(&mut self, rows: &[ConversationSummary]) {
+        for row in rows {
+            let new = Chat::new(row.kind, row.peer, &row.name);
+            let known = self.chats.contains_key(&row.conversation);
+            let chat = self.chats.entry(row.conversation).or_insert(new);
+            (chat.kind, chat.peer) = (row.kind, row.peer.or(chat.peer));
+            chat.name = row.name.to_string();
             if !known {
-                // What was delivered in another life of this account, and what of it was not read.
-                chat.show(entry.delivered_seq.max(entry.first_seq.prev()));
-                chat.unread = chat.last.0.saturating_sub(entry.read_seq.max(entry.first_seq.prev()).0);
+                // Delivered to another device or in an earlier run.
+                chat.show(row.delivered_seq.max(row.first_seq.prev()));
+                chat.unread = chat.last.0.saturating_sub(row.read_seq.max(row.first_seq.prev()).0);
                 chat.elsewhere = chat.unread > 0;
-            } else if entry.read_seq >= chat.last {
+            } else if row.read_seq >= chat.last {
                 // Read on another device.
                 chat.unread = 0;
             }
-            chat.peer_delivered = chat.peer_delivered.max(entry.peer_delivered_seq.unwrap_or_default());
-            chat.peer_read = chat.peer_read.max(entry.peer_read_seq.unwrap_or_default());
+            chat.peer_delivered = chat.peer_delivered.max(row.peer_delivered_seq.unwrap_or_default());
+            chat.peer_read = chat.peer_read.max(row.peer_read_seq.unwrap_or_default());
         }
     }
 
-    /// What a message tells about who sent it.
+    /// Learns the peer's name from a received message.
     pub fn learn_message(&mut self, message: &Message) {
         let chat =
             self.chats.entry(message.conversation).or_insert_with(|| Chat::new(message.kind, None, ""));
@@ -154,7 +152,7 @@ impl Directory {
         }
     }
 
-    /// What a sent message tells about the conversation that it opened.
+    /// Learns the conversation of a sent message, which may be new.
     pub fn learn_sent(&mut self, conversation: ConversationId, to: &Target, seq: Seq) {
         let new = match to {
             Target::User(id) => {
@@ -166,7 +164,7 @@ impl Directory {
         self.chats.entry(conversation).or_insert(new).store(seq);
     }
 
-    /// The direct chat with somebody, if there is one.
+    /// The direct chat with a user.
     pub fn direct(&self, who: &Who) -> Option<ConversationId> {
         let found = self.chats.iter().find(|(_, chat)| {
             chat.kind == ConversationKind::Direct
@@ -178,7 +176,7 @@ impl Directory {
         found.map(|(conversation, _)| *conversation)
     }
 
-    /// The conversation that a message to a target belongs to, if there is one yet.
+    /// The conversation of a target, if there is one yet.
     pub fn conversation_of(&self, to: &Target) -> Option<ConversationId> {
         match to {
             Target::User(id) => self.direct(&Who::Id(*id)),
@@ -187,7 +185,7 @@ impl Directory {
         }
     }
 
-    /// Where to write to in a conversation.
+    /// The target for messages to a conversation.
     pub fn target_of(&self, conversation: ConversationId) -> Target {
         match self.chats.get(&conversation) {
             Some(Chat { kind: ConversationKind::Direct, peer: Some(peer), .. }) => Target::User(*peer),
@@ -195,13 +193,13 @@ impl Directory {
         }
     }
 
-    /// The group of this name, if one is a member of it.
+    /// The group of this name that the account is a member of.
     pub fn group_named(&self, wanted: &str) -> Option<ConversationId> {
         let key = name::key(wanted);
         self.groups.values().find(|group| name::key(&group.name) == key).map(|group| group.conversation)
     }
 
-    /// Splits a user's name from what follows it: the longest name that is known, or one in quotes, or one word.
+    /// Splits a user's name from the text after it: a quoted name, the longest known name, or one word.
     pub fn split_name<'t>(&self, text: &'t str) -> (&'t str, &'t str) {
         if let Some((name, rest)) = text.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
             return (name, rest.trim_start());
@@ -222,7 +220,7 @@ impl Directory {
         (name, rest.trim_start())
     }
 
-    /// Names for completion.
+    /// The names to complete.
     pub fn names(&self) -> Names {
         let peers = self.chats.values().filter(|chat| chat.kind == ConversationKind::Direct);
         let friends = self.friends.values().map(|friend| friend.name.to_string());
@@ -231,7 +229,7 @@ impl Directory {
         Names { users: users.collect(), groups: groups.collect() }
     }
 
-    /// Where a message to somebody goes. A friend's name becomes the id, so that all of it keeps one order.
+    /// The target for messages to a user. A friend's name becomes an id, so that all messages to the friend keep one order.
     pub fn target(&self, who: &Who) -> Target {
         match who {
             Who::Id(id) => Target::User(*id),
@@ -242,7 +240,7 @@ impl Directory {
         }
     }
 
-    // ---- as it is shown -----------------------------------------------------------------------------------------------
+    // ---- labels -----------------------------------------------------------------------------------------------
 
     /// `zhang san (1)`.
     pub fn user(&self, id: UserId) -> String {
@@ -260,7 +258,7 @@ impl Directory {
         }
     }
 
-    /// A conversation, whichever it is.
+    /// The label of a group or of a direct chat.
     pub fn conversation(&self, id: ConversationId) -> String {
         match self.chats.get(&id) {
             Some(Chat { kind: ConversationKind::Group, .. }) | None => self.group(id),
@@ -270,7 +268,7 @@ impl Directory {
         }
     }
 
-    /// Where a message goes.
+    /// The label of a target.
     pub fn target_label(&self, target: &Target) -> String {
         match target {
             Target::User(id) => self.user(*id),
@@ -288,18 +286,10 @@ impl Directory {
     }
 }
 
-/// `online` or `offline`.
-pub fn state(presence: Presence) -> &'static str {
-    match presence {
-        Presence::Online => "online",
-        Presence::Offline => "offline",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::backlog::Backlog;
     use super::*;
+    use wire::presence::Presence;
 
     fn directory() -> Directory {
         let mut directory = Directory::default();
@@ -311,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_name_that_is_known_is_meant() {
+    fn the_longest_known_name_is_split_off() {
         let directory = directory();
         for (text, expected) in [
             ("li si", ("li si", "")),
@@ -323,65 +313,5 @@ mod tests {
         ] {
             assert_eq!(directory.split_name(text), expected);
         }
-    }
-
-    #[test]
-    fn what_came_while_nobody_was_here_is_counted_without_what_one_wrote() {
-        let entry = |delivered: u64, last: u64| ConversationSummary {
-            conversation: ConversationId(9),
-            kind: ConversationKind::Direct,
-            peer: Some(UserId(2)),
-            name: "li si".into(),
-            last_seq: Seq(last),
-            first_seq: Seq(1),
-            delivered_seq: Seq(delivered),
-            read_seq: Seq(1),
-            time: wire::UnixMillis(0),
-            peer_delivered_seq: Some(Seq(2)),
-            peer_read_seq: Some(Seq(1)),
-        };
-        let login = |entry| LoggedIn {
-            id: UserId(1),
-            name: "me".into(),
-            token: "".into(),
-            token_expires: wire::UnixMillis(0),
-            node: "".into(),
-            resumed: false,
-            friends: vec![],
-            groups: vec![],
-            conversations: vec![entry],
-            friends_more: false,
-            groups_more: false,
-            conversations_more: false,
-        };
-        let mut directory = Directory::default();
-        directory.learn_login(&login(entry(3, 5)));
-        let chat = &directory.chats[&ConversationId(9)];
-        assert_eq!((chat.last, chat.unread), (Seq(3), 2));
-        assert_eq!([1, 2, 3].map(|seq| chat.mark(Seq(seq))), [Mark::Read, Mark::Delivered, Mark::Stored]);
-        // The place of an own message is known before the messages below it are here.
-        let (id, peer) = (ConversationId(9), Target::User(UserId(2)));
-        let found = login(entry(3, 8));
-        directory.learn_login(&found);
-        let mut backlog = Backlog::of(&found, &directory.chats);
-        let mut take = |seq, theirs| {
-            match theirs {
-                true => directory.chats.get_mut(&id).expect("it is there").show(Seq(seq)),
-                false => directory.learn_sent(id, &peer, Seq(seq)),
-            }
-            backlog.take(id, Seq(seq), theirs, &directory.chats[&id])
-        };
-        assert_eq!([(6, false), (9, false), (4, true)].map(|(seq, theirs)| take(seq, theirs)), [None; 3]);
-        assert_eq!(
-            [(5, true), (7, true), (8, true)].map(|(seq, theirs)| take(seq, theirs)),
-            [None, None, Some(4)]
-        );
-        assert_eq!(take(10, true), None, "that came when one was here");
-        assert_eq!(directory.chats[&id].shown, Seq(10));
-        // One's own alone are no news.
-        let found = login(entry(10, 11));
-        let mut backlog = Backlog::of(&found, &directory.chats);
-        directory.learn_sent(id, &peer, Seq(11));
-        assert_eq!(backlog.take(id, Seq(11), false, &directory.chats[&id]), None);
     }
 }

@@ -1,32 +1,32 @@
-//! A terminal that cannot move its cursor, and the echo of any.
+//! The terminal's echo, and reading lines from a terminal that cannot move the cursor.
 //!
-//! The kernel shows what is typed the moment it is typed, also a password whose prompt has not come yet. So its echo is
-//! off while the program runs, and what is typed is shown here when it is read: then it is known what it is.
+//! The kernel echoes keys when they are typed, even a password typed before its prompt appears. So its echo is off while
+//! the program runs, and input is echoed here when it is read, because only then is its kind known.
 
-use super::input::{Answer, Ask, Kind};
-use super::screen::Plain;
+use super::plain::Plain;
+use super::prompt::{Input, Prompt, PromptKind};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, Read};
 
-/// A terminal that shows nothing by itself until this is dropped, and to which Ctrl-C is a key like others.
+/// Keeps the terminal's echo off until it is dropped, and makes Ctrl-C an ordinary key.
 #[derive(Debug)]
 pub struct NoEcho(Termios);
 
 impl NoEcho {
-    /// `None` where stdin is no terminal: there is no echo to begin with.
+    /// `None` if stdin is not a terminal.
     pub fn begin() -> Option<NoEcho> {
         let before = tcgetattr(rustix::stdio::stdin()).ok()?;
         set(&before, LocalModes::ECHO | LocalModes::ISIG);
         Some(NoEcho(before))
     }
 
-    /// The terminal's modes as they were.
-    pub fn found(&self) -> &Termios {
+    /// The terminal's modes before the program started.
+    pub fn original(&self) -> &Termios {
         &self.0
     }
 
-    /// Also gives every key at once, not line by line.
-    pub fn by_the_key(&self) {
+    /// Also turns line buffering off.
+    pub fn read_keys(&self) {
         set(&self.0, LocalModes::ECHO | LocalModes::ISIG | LocalModes::ICANON);
     }
 }
@@ -37,44 +37,44 @@ impl Drop for NoEcho {
     }
 }
 
-/// Nothing can be done about a terminal that has gone.
+/// Sets the original modes without some of them. A terminal that is gone is ignored.
 fn set(before: &Termios, without: LocalModes) {
     let mut modes = before.clone();
     modes.local_modes.remove(without);
     let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &modes);
 }
 
-/// Reads a line by the key: shows it unless it is secret, and lets it be corrected at its end.
-pub fn read_line(ask: &Ask, screen: &Plain) -> Answer {
-    screen.type_on(&ask.prompt);
-    let secret = ask.kind == Kind::Secret;
+/// Reads a line key by key, echoes it unless it is secret, and handles corrections at its end.
+pub fn read_line(prompt: &Prompt, screen: &Plain) -> Input {
+    screen.echo(&prompt.text);
+    let secret = prompt.kind == PromptKind::Secret;
     let mut line = Vec::new();
     let answer = loop {
         let mut key = [0];
         match io::stdin().lock().read(&mut key) {
-            Ok(0) => break Answer::End,
+            Ok(0) => break Input::End,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => break Answer::Failed(error),
+            Err(error) => break Input::Failed(error),
         }
         match key[0] {
-            b'\r' | b'\n' => break Answer::Line(String::from_utf8_lossy(&line).into_owned()),
-            0x03 => break Answer::Interrupted,
-            0x04 if line.is_empty() => break Answer::End,
-            // Backspace and DEL take a character, Ctrl-U the line. Paper has no backspace: the line is shown anew.
+            b'\r' | b'\n' => break Input::Line(String::from_utf8_lossy(&line).into_owned()),
+            0x03 => break Input::Interrupted,
+            0x04 if line.is_empty() => break Input::End,
+            // Backspace and DEL delete a character, Ctrl-U the line. The cursor cannot move, so the line is shown again.
             erase @ (0x08 | 0x7F | 0x15) => {
                 let kept = if erase == 0x15 { 0 } else { last_character(&line) };
                 line.truncate(kept);
                 if !secret {
-                    screen.retype(&format!("{}{}", ask.prompt, String::from_utf8_lossy(&line)));
+                    screen.replace_line(&format!("{}{}", prompt.text, String::from_utf8_lossy(&line)));
                 }
             }
             0..=0x1F => {}
             byte => {
                 line.push(byte);
-                // A character is shown when it is whole.
+                // A character is echoed when it is complete.
                 if !secret && let Ok(text) = str::from_utf8(&line[last_character(&line)..]) {
-                    screen.type_on(text);
+                    screen.echo(text);
                 }
             }
         }
@@ -83,22 +83,15 @@ pub fn read_line(ask: &Ask, screen: &Plain) -> Answer {
     answer
 }
 
-/// Where the last character begins.
+/// The byte at which the last character begins.
 fn last_character(line: &[u8]) -> usize {
     line.iter().rposition(|byte| byte & 0xC0 != 0x80).unwrap_or(0)
-}
-
-/// Shows something at once, on whatever of the terminal can be seen.
-pub fn show(text: &str) {
-    let write = |out: &mut dyn Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    let stdout = io::stdout();
-    let _ = if stdout.is_terminal() { write(&mut stdout.lock()) } else { write(&mut io::stderr().lock()) };
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_character_is_taken_whole() {
+    fn the_last_character_is_found_by_its_first_byte() {
         assert_eq!(super::last_character("a你".as_bytes()), 1);
         assert_eq!(super::last_character("ab".as_bytes()), 1);
         assert_eq!(super::last_character(b""), 0);

@@ -1,37 +1,38 @@
-//! The start menu: login, register, quit.
+//! The start menu, and the questions of login and registration.
 
-use super::style::person;
-use super::{Mode, Terminal, banner, command, sentence};
-use crate::args::Entry;
-use chatclient_core::{Failure, LogoutReason, Lost, RequestId, sanitize};
+use super::state::{Mode, Terminal};
+use crate::args::Login;
+use crate::command::argument;
+use crate::display::style::person;
+use chatclient_core::sanitize;
 use chatclient_store::{Folder, StoredAccount};
 use std::time::Instant;
-use wire::account;
 use wire::account::Who;
-use wire::{Reply, UserId};
 
 const RULE: &str = "========================";
 const CHOICES: &str = "1. login\n2. register\n3. quit";
-/// The choices after those are accounts that the store keeps.
-const FIRST_KEPT: usize = 4;
-const KEPT_MAX: usize = 5;
+/// The number of the first stored account.
+const FIRST_STORED: usize = 4;
+/// The most stored accounts offered.
+const STORED_MAX: usize = 5;
 
 impl Terminal {
     pub(super) fn show_menu(&mut self) {
-        self.kept = self.folder.as_ref().map(Folder::accounts).unwrap_or_default();
-        self.kept.truncate(KEPT_MAX);
-        let mut kept = String::new();
-        for (number, account) in (FIRST_KEPT..).zip(&self.kept) {
-            let enter = if number == FIRST_KEPT { "   (or just Enter)" } else { "" };
-            kept += &format!("{number}. go on as {}{enter}\n", person(&account.name, account.id));
+        self.stored_accounts = self.folder.as_ref().map(Folder::accounts).unwrap_or_default();
+        self.stored_accounts.truncate(STORED_MAX);
+        let mut stored = String::new();
+        for (number, account) in (FIRST_STORED..).zip(&self.stored_accounts) {
+            let enter = if number == FIRST_STORED { "   (or press Enter)" } else { "" };
+            stored += &format!("{number}. continue as {}{enter}\n", person(&account.name, account.id));
         }
-        // A line that is being typed has the prompt of what was before: it answers the menu all the same.
+        // A line that is being typed keeps its old prompt, but it answers the menu.
         let prompt = if self.asking { "\nchoice:" } else { "" };
-        self.print(&format!("{RULE}\n{CHOICES}\n{kept}{RULE}{prompt}"));
+        self.print(&format!("{RULE}\n{CHOICES}\n{stored}{RULE}{prompt}"));
     }
 
     pub(super) fn back_to_menu(&mut self) {
         self.mode = Mode::Menu;
+        self.pending.clear();
         self.show_menu();
     }
 
@@ -41,41 +42,24 @@ impl Terminal {
             Mode::Menu => self.choose(&text),
             Mode::LoginWho if text.is_empty() => self.back_to_menu(),
             Mode::LoginWho => self.mode = Mode::LoginPassword { who: text },
-            // A password may begin and end with space.
-            Mode::LoginPassword { who } => match command::who(&who) {
+            // Spaces around a password belong to it.
+            Mode::LoginPassword { who } => match argument::who(&who) {
                 Some(who) => self.log_in(who, &line),
                 None => self.back_to_menu(),
             },
             Mode::RegisterName if text.is_empty() => self.back_to_menu(),
-            Mode::RegisterName => match command::who(&text) {
+            Mode::RegisterName => match argument::who(&text) {
                 Some(Who::Name(_)) if !text.contains(':') => {
                     self.mode = Mode::RegisterPassword { name: text };
                 }
                 _ => {
-                    self.say("commands tell names from ids and texts: more than digits, and no colon");
+                    self.say("a name cannot be a number or contain a colon");
                     self.mode = Mode::RegisterName;
                 }
             },
-            Mode::RegisterPassword { name } => {
-                let request = self.client.with(|session, now| session.register(now, &name, &line));
-                self.mode = Mode::Registering { request, password: line };
-            }
-            // No line is asked for in the others.
+            Mode::RegisterPassword { name } => self.register(&name, line),
+            // The other modes ask for no line.
             other => self.mode = other,
-        }
-    }
-
-    /// Logs in by what the command line gave.
-    pub(super) fn enter(&mut self, entry: Entry) {
-        self.mode = Mode::LoggingIn;
-        match (entry.token, entry.password) {
-            (Some(token), _) => self.client.with(|session, now| session.login_token(now, &token)),
-            (None, Some((Who::Name(name), password))) if entry.register => {
-                let request = self.client.with(|session, now| session.register(now, &name, &password));
-                self.mode = Mode::Registering { request, password };
-            }
-            (None, Some((who, password))) => self.log_in(who, &password),
-            (None, None) => self.back_to_menu(),
         }
     }
 
@@ -84,120 +68,45 @@ impl Terminal {
             "1" | "login" => self.mode = Mode::LoginWho,
             "2" | "register" => self.mode = Mode::RegisterName,
             "3" | "quit" | "/quit" => self.quit(),
-            "" => self.choose_kept(0),
+            "" => self.choose_stored(0),
             number => {
-                let kept = number.parse::<usize>().ok().and_then(|number| number.checked_sub(FIRST_KEPT));
-                match kept.filter(|kept| *kept < self.kept.len()) {
-                    Some(kept) => self.choose_kept(kept),
+                let number = number.parse::<usize>().ok();
+                let stored = number.and_then(|number| number.checked_sub(FIRST_STORED));
+                match stored.filter(|stored| *stored < self.stored_accounts.len()) {
+                    Some(stored) => self.choose_stored(stored),
                     None => self.say("choose a number"),
                 }
             }
         }
     }
 
-    /// Goes on as an account of the store: its conversations are there at once, and it logs in by its token as soon as
-    /// the server can be reached.
-    fn choose_kept(&mut self, kept: usize) {
-        let Some(StoredAccount { id, name, .. }) = self.kept.get(kept).cloned() else { return };
+    /// Continues as a stored account: its conversations are shown at once, and it logs in by its token as soon as the
+    /// server can be reached.
+    fn choose_stored(&mut self, index: usize) {
+        let Some(StoredAccount { id, name, .. }) = self.stored_accounts.get(index).cloned() else { return };
         match self.client.continue_as(id) {
             Ok(Some(token)) => {
-                self.learn_store(id, &name);
+                self.load_directory(id, &name);
                 self.mode = Mode::Chat;
                 self.say(&format!("you are {}; help lists the commands", person(&name, id)));
-                self.take_up();
+                self.show_stored();
                 self.was_online = false;
                 self.outage.begin(Instant::now());
                 self.client.with(|session, now| session.login_token(now, &token));
             }
-            Ok(None) => self.say("log in with the password this time"),
+            Ok(None) => self.say("this account needs its password again"),
             Err(error) => self.say(&sanitize::line(&error.to_string())),
         }
     }
 
-    /// Everything that is known of an account before the server says a word.
-    pub(super) fn learn_store(&mut self, id: UserId, name: &str) {
-        self.own.clear();
-        (self.here, self.page_shown) = (None, None);
-        let directory = &mut self.directory;
-        self.client.store(|store| directory.learn_store(id, name, store));
-        self.publish_names();
-    }
-
-    fn log_in(&mut self, who: Who, password: &str) {
+    /// Logs in as the command line says.
+    pub(super) fn log_in_with(&mut self, login: Login) {
         self.mode = Mode::LoggingIn;
-        self.client.with(|session, now| session.login_password(now, who, password));
-    }
-
-    pub(super) fn handle_registered(&mut self, request: RequestId, result: Result<Reply, Failure>) {
-        let Mode::Registering { request: asked, password } = &self.mode else { return };
-        if *asked != request {
-            return;
-        }
-        let password = password.clone();
-        match result {
-            Ok(Reply::Account(account::Reply::Registered(registered))) => {
-                let id = registered.id;
-                self.say(&format!(
-                    "\n{}\n\nyour id is {id}",
-                    banner::rows(id.0, self.style.ink()).join("\n")
-                ));
-                self.log_in(Who::Id(id), &password);
-            }
-            Ok(_) => self.back_to_menu(),
-            Err(failure) => self.handle_entry_failed("registration", &failure),
-        }
-    }
-
-    pub(super) fn handle_entry_failed(&mut self, what: &str, failure: &Failure) {
-        match failure {
-            Failure::Lost(why @ Lost::Unreachable(_)) => self.say_unreachable(why),
-            _ => self.say(&format!("{what} failed: {}", sentence(failure))),
-        }
-        // A failure can arrive for a login that the user has turned away from.
-        if matches!(self.mode, Mode::LoggingIn | Mode::Registering { .. }) {
-            self.back_to_menu();
-        }
-    }
-
-    pub(super) fn say_unreachable(&self, why: &Lost) {
-        let why = sanitize::line(&why.to_string()).into_owned();
-        self.say(&format!(
-            "no chat server at {} ({why}); start one with `make run`, or name another: chatclient IP PORT",
-            sanitize::line(&self.address)
-        ));
-    }
-
-    pub(super) fn handle_logged_out(&mut self, reason: LogoutReason) {
-        match reason {
-            LogoutReason::Asked => self.print("logged out"),
-            LogoutReason::Kicked(kicked) => {
-                let device = kicked.device.as_deref().unwrap_or("unknown device");
-                self.print(&self.style.alarm(&format!(
-                    "you were logged out at {} by a login from {}: {}",
-                    super::clock::short(kicked.time),
-                    sanitize::line(device),
-                    sanitize::line(&kicked.reason)
-                )));
-            }
-            LogoutReason::AlreadyOnline(refusal)
-            | LogoutReason::TokenInvalid(refusal)
-            | LogoutReason::Refused(refusal) => {
-                let why = sentence(&Failure::Refused(refusal));
-                self.say(&format!("you are no longer logged in: {why}"));
-            }
-        }
-        self.outage.end();
-        self.pending.clear();
-        self.here = None;
-        if !self.own.waiting.is_empty() {
-            let (count, name) =
-                (self.own.waiting.len(), sanitize::line(&self.directory.my_name).into_owned());
-            self.say(&format!("{count} message(s) are not sent yet: they are when {name} logs in again"));
-        }
-        match self.mode {
-            Mode::Settling { then: super::Then::Quit, .. } => self.mode = Mode::Done,
-            Mode::Done => {}
-            _ => self.back_to_menu(),
+        match (login.token, login.password) {
+            (Some(token), _) => self.client.with(|session, now| session.login_token(now, &token)),
+            (None, Some((Who::Name(name), password))) if login.register => self.register(&name, password),
+            (None, Some((who, password))) => self.log_in(who, &password),
+            (None, None) => self.back_to_menu(),
         }
     }
 }

@@ -114,7 +114,7 @@ fn terminals_resume_after_a_crash_and_send_once_what_was_typed_meanwhile() {
         rows.iter().any(|row| row.starts_with(" … ") && row.ends_with("written in the dark"))
     });
     server.restart();
-    zhang.expect("resumed");
+    zhang.expect("reconnected");
     li.expect("zhang san (1): written in the dark");
     zhang.expect_to_see("the stored message", |rows| {
         rows.iter().any(|row| row.starts_with("✓✓ ") && row.ends_with("written in the dark"))
@@ -271,7 +271,7 @@ fn a_name_that_commands_could_not_address_is_refused() {
     for name in ["12345", "li:si"] {
         li.expect("name: ");
         li.type_line(name);
-        li.expect("commands tell names from ids and texts");
+        li.expect("a name cannot be a number or contain a colon");
     }
     li.expect("name: ");
     li.type_line("li 4");
@@ -285,7 +285,7 @@ fn a_line_typed_after_a_join_goes_to_the_group() {
     let server = Server::start(&[]);
     let (mut zhang, mut li) = two_who_know_each_other(&server);
     li.type_line("creategroup:devs:");
-    li.expect("group #1 devs made");
+    li.expect("group #1 devs created");
     zhang.type_line("/msg \"li si\" hello");
     li.expect("zhang san (1): hello");
     zhang.type_keys("/join 1\rhello, all\r");
@@ -328,7 +328,7 @@ fn after_kill_9_of_the_client_every_message_is_shown_once_and_sent_once() {
     }
     let first_life = li.text();
     let mut again = li.reopen();
-    again.expect("4. go on as li si (1)");
+    again.expect("4. continue as li si (1)");
     again.type_line("");
     again.expect(&text(MESSAGES));
     let second_life = again.text();
@@ -382,7 +382,7 @@ fn after_kill_9_of_the_client_every_message_is_shown_once_and_sent_once() {
     offline.expect("where you left off");
     offline.expect("and this is the last");
     offline.type_line("/history");
-    offline.expect("offline; what is kept on this machine:");
+    offline.expect("offline; saved on this machine:");
     offline.expect("written and killed");
 }
 
@@ -406,7 +406,7 @@ fn a_kicked_client_names_the_other_device_and_does_not_reconnect() {
     li.expect(" by a login from li's phone");
     li.expect("1. login");
     // The revoked token is not used again, and the phone stays logged in.
-    assert_eq!(count(&li, "go on as"), 0);
+    assert_eq!(count(&li, "continue as"), 0);
     phone.settle();
     assert!(phone.take_pushes().is_empty());
 }

@@ -40,7 +40,7 @@ fn a_terminal_resumes_on_another_node_when_its_node_is_killed() {
     }
     li.thaw();
     li.expect("connection lost");
-    li.expect("resumed");
+    li.expect("reconnected");
     for text in ["one", "two", "three"] {
         li.expect(&format!("ann (2): {text}"));
     }
@@ -58,7 +58,7 @@ fn a_terminal_resumes_on_another_node_when_its_node_is_killed() {
     });
     cluster.nodes[1].restart();
     assert_eq!(cluster.nodes[1].address, address);
-    li.expect("resumed");
+    li.expect("reconnected");
     li.expect_to_see("the stored message", |rows| {
         rows.iter().any(|row| row.starts_with(" ✓ ") && row.ends_with("written in the dark"))
     });
@@ -75,8 +75,8 @@ fn a_terminal_resumes_on_another_node_when_its_node_drains() {
     let mut cluster = Nodes::start(2, &[]);
     let (mut li, mut ann) = li_and_ann(&cluster);
     cluster.nodes[0].signal(Signal::TERM);
-    li.expect("the server is going away");
-    li.expect("resumed");
+    li.expect("the server is shutting down");
+    li.expect("reconnected");
     assert!(cluster.nodes[0].wait(PATIENCE).success());
     ann.send(LI, "after");
     li.expect("ann (2): after");

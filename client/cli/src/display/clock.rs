@@ -1,4 +1,4 @@
-//! Times as a reader in this place and on this day writes them.
+//! Times of day in the local time zone.
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use wire::UnixMillis;
@@ -12,7 +12,7 @@ pub fn short(time: UnixMillis) -> String {
     }
 }
 
-/// `12:03`: what it is now.
+/// The present time, `12:03`.
 pub fn now() -> String {
     Timestamp::now().to_zoned(TimeZone::system()).strftime("%H:%M").to_string()
 }
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_day_is_named() {
+    fn another_day_is_shown_with_its_date() {
         let at = |text: &str| text.parse::<Zoned>().unwrap();
         let time = at("2026-03-21T09:05[UTC]");
         assert_eq!(format(&time, &at("2026-03-21T23:59[UTC]")), "09:05");

@@ -1,11 +1,11 @@
-//! What this terminal can show: colours, and the characters that its locale has.
+//! [`Style`]: the colours and characters that the terminal can show.
 
 use chatclient_core::sanitize;
 use std::env;
 use std::io::{self, IsTerminal};
 use wire::UserId;
 
-/// How far an own message has come.
+/// The state of an own message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
     Failed,
@@ -15,11 +15,10 @@ pub enum Mark {
     Read,
 }
 
-/// Colours and characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     pub colours: Colours,
-    /// Whether the locale is UTF-8. Text of people is never changed for its sake, only what this program draws.
+    /// Whether the locale is UTF-8. Decides only what the program draws; the text of messages never changes.
     pub unicode: bool,
 }
 
@@ -30,12 +29,12 @@ pub enum Colours {
     Sixteen,
 }
 
-/// Colours of names that can be read on a dark and on a light ground, first those that every terminal has.
+/// Colours of names, readable on dark and light backgrounds; first those that every terminal has.
 const NAME_COLOURS: [u8; 9] = [32, 33, 35, 36, 31, 92, 94, 95, 96];
 const EIGHT: usize = 5;
 
 impl Style {
-    /// As the environment says (no-color.org, POSIX locale(7)).
+    /// From the environment (no-color.org, POSIX locale(7)).
     pub fn from_environment() -> Style {
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let terminal = io::stdout().is_terminal();
@@ -58,7 +57,7 @@ impl Style {
         }
     }
 
-    /// A name in the colour of its account, always the same.
+    /// A name in the fixed colour of its account.
     pub fn name(self, name: &str, id: UserId) -> String {
         let known = match self.colours {
             Colours::None => return name.to_owned(),
@@ -68,27 +67,27 @@ impl Style {
         format!("\x1b[{}m{name}\x1b[39m", NAME_COLOURS[id.0 as usize % known])
     }
 
-    /// What is not said by a person.
+    /// Text of the program, dimmed.
     pub fn notice(self, text: &str) -> String {
         if self.colours == Colours::None { text.to_owned() } else { format!("\x1b[2m{text}\x1b[22m") }
     }
 
-    /// What should not be overlooked.
+    /// Text that must not be overlooked.
     pub fn alarm(self, text: &str) -> String {
         if self.colours == Colours::None { text.to_owned() } else { format!("\x1b[31m{text}\x1b[39m") }
     }
 
-    /// Between the one who writes and the one who is written to.
+    /// Between the sender and the receiver of a message.
     pub fn arrow(self) -> &'static str {
         if self.unicode { "→" } else { "->" }
     }
 
-    /// What a horizontal line is made of.
+    /// The character of a horizontal line.
     pub fn rule(self) -> &'static str {
         if self.unicode { "─" } else { "-" }
     }
 
-    /// Ink of large letters.
+    /// The character of large digits.
     pub fn ink(self) -> &'static str {
         if self.unicode { "█" } else { "#" }
     }
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_those_that_the_terminal_has_and_the_user_wants() {
+    fn colours_follow_the_terminal_and_no_color() {
         assert_eq!(colours(of(&[("TERM", "xterm-256color")])), Colours::Sixteen);
         assert_eq!(colours(of(&[("TERM", "xterm")])), Colours::Eight);
         assert_eq!(colours(of(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")])), Colours::None);
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_locale_is_that_of_the_first_variable_that_says_one() {
+    fn the_first_locale_variable_that_is_set_decides() {
         assert!(is_utf8(of(&[("LANG", "zh_CN.UTF-8")])));
         assert!(is_utf8(of(&[("LC_CTYPE", "C.utf8"), ("LANG", "C")])));
         assert!(!is_utf8(of(&[("LC_ALL", "C"), ("LANG", "en_US.UTF-8")])));
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_keeps_its_colour_and_neighbours_differ() {
+    fn a_name_keeps_its_colour_and_neighbouring_ids_differ() {
         let style = Style { colours: Colours::Sixteen, unicode: true };
         let colour = |id| style.name("", UserId(id));
         assert_eq!(colour(7), colour(7));
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mark_is_two_columns() {
+    fn every_mark_has_two_columns() {
         use unicode_width::UnicodeWidthStr;
         for unicode in [true, false] {
             let style = Style { colours: Colours::None, unicode };

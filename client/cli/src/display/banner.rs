@@ -1,6 +1,6 @@
 //! A number in large digits.
 
-/// Five rows of the digits 0 to 9, five columns each; `#` is ink.
+/// The digits 0 to 9 in five rows of five columns; `#` is ink.
 const DIGITS: [[&str; 5]; 10] = [
     ["#####", "#   #", "#   #", "#   #", "#####"],
     ["  #  ", " ##  ", "  #  ", "  #  ", " ### "],
@@ -14,7 +14,7 @@ const DIGITS: [[&str; 5]; 10] = [
     ["#####", "#   #", "#####", "    #", "#####"],
 ];
 
-/// The rows of `number` in block digits of this ink.
+/// The five rows of `number`, drawn with the character `ink`.
 pub fn rows(number: u32, ink: &str) -> Vec<String> {
     let digits: Vec<usize> = number.to_string().bytes().map(|digit| usize::from(digit - b'0')).collect();
     let row = |row: usize| {
@@ -27,7 +27,7 @@ pub fn rows(number: u32, ink: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn digits_stand_side_by_side() {
+    fn digits_are_drawn_side_by_side() {
         assert_eq!(
             super::rows(14, "█"),
             ["    █    █   █", "   ██    █   █", "    █    █████", "    █        █", "   ███       █"]

@@ -1,9 +1,9 @@
-//! Columns and rows that a text takes on a terminal.
+//! How many columns and rows a text takes on a terminal, and fitting text into them.
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthChar;
 
-/// Columns of a character; what takes none joins the one before.
+/// Columns of a character; 0 for one that combines with the character before.
 fn columns(c: char) -> usize {
     c.width().unwrap_or(0)
 }
@@ -13,7 +13,7 @@ pub fn width(text: &str) -> usize {
     text.chars().map(columns).sum()
 }
 
-/// As much of a text as fits, with `~` where something was left out.
+/// The beginning of a text that fits into `most` columns, with `~` if something was cut off.
 pub fn cut(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
@@ -30,19 +30,19 @@ pub fn cut(text: &str, most: usize) -> String {
     cut + "~"
 }
 
-/// Rows that lines take which begin in the first column; colours take no room. A line that just fills its row takes one.
+/// Rows of lines that begin in the first column; colours take no room. A line that exactly fills its row takes one row.
 pub fn rows(text: &str, of: usize) -> usize {
     text.split('\n').map(|line| 1 + wraps(line, 0, of.max(2))).sum()
 }
 
-/// Rows of a text that begins `at` this column and leaves the cursor behind itself, which needs a column too.
+/// Rows of a text that begins at column `at` and is followed by the cursor, which needs a column too.
 pub fn rows_with_cursor(text: &str, at: usize, of: usize) -> usize {
     let of = of.max(2);
     let (row, column) = end(text, at, of);
     1 + row + usize::from(column == of)
 }
 
-/// Row and column behind a text that begins `at` this column: the last column's end is not yet the next row.
+/// Row and column after a text that begins at column `at`. After the last column the row is not yet the next one.
 pub fn end(text: &str, at: usize, of: usize) -> (usize, usize) {
     let (mut row, mut column) = (at / of, at % of);
     for cluster in text.graphemes(true) {
@@ -62,8 +62,8 @@ pub fn end(text: &str, at: usize, of: usize) -> (usize, usize) {
     (row, column)
 }
 
-/// A line on rows of its own making: broken between words and between wide characters, later rows indented. A word that is
-/// longer than a row, such as an address, is left whole, so that it can be copied.
+/// Wraps a line between words and between wide characters and indents the rows after the first. A word longer than a row,
+/// such as a URL, is not broken, so that it can be copied.
 pub fn wrap(line: &str, of: usize, indent: usize) -> String {
     let mut out = String::with_capacity(line.len() + 16);
     let (mut column, mut spaces) = (0, 0);
@@ -99,7 +99,7 @@ pub fn wrap(line: &str, of: usize, indent: usize) -> String {
     out
 }
 
-/// Columns of a text that may hold colours.
+/// Columns of a text with colours.
 fn visible(text: &str) -> usize {
     let mut characters = text.chars();
     let mut wide = 0;
@@ -118,7 +118,7 @@ fn wraps(line: &str, mut column: usize, of: usize) -> usize {
     let mut characters = line.chars();
     while let Some(c) = characters.next() {
         if c == '\x1b' {
-            // The only sequences that this program puts into a line are those of colours: ESC [ … m.
+            // The only sequences in a line are colours: ESC [ … m.
             characters.by_ref().find(|c| *c == 'm');
             continue;
         }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wide_characters_do_not_stand_half_in_a_row() {
+    fn wide_characters_are_not_split_over_two_rows() {
         assert_eq!((width("你好 a"), width("e\u{301}"), width("🙂")), (6, 1, 2));
         assert_eq!((rows("12345", 5), rows("123456", 5)), (1, 2));
         assert_eq!((rows("你好", 5), rows("你好吗", 5), rows("1你好", 5)), (1, 2, 1));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_between_words_and_wide_characters() {
+    fn lines_are_wrapped_between_words_and_wide_characters() {
         assert_eq!(wrap("one two three", 8, 2), "one two\n  three");
         assert_eq!(wrap("one 你好吗 two", 8, 2), "one 你好\n  吗 two");
         assert_eq!(
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_says_so_and_fits() {
+    fn cut_text_fits_and_ends_in_a_tilde() {
         assert_eq!(cut("hello", 5), "hello");
         assert_eq!(cut("hello!", 5), "hell~");
         assert_eq!((cut("你好吗", 5), cut("你好吗", 4)), ("你好~".to_owned(), "你~".to_owned()));

@@ -1,7 +1,7 @@
-//! The pen against a terminal emulator, and beside it an editor that does what the real one does.
+//! The renderer against a terminal emulator, with a model of the line editor.
 
 use super::*;
-use crate::terminal::style::Colours;
+use crate::display::style::Colours;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -10,54 +10,54 @@ const HEIGHT: u16 = 12;
 const WIDTH: u16 = 30;
 const PROMPT: &str = "li si> ";
 
-struct Desk {
-    pen: Pen,
+struct Fixture {
+    renderer: Renderer,
     emulator: vt100::Parser,
     typed: String,
     /// What each marked message shows.
     marks: BTreeMap<u64, Mark>,
 }
 
-impl Desk {
-    fn new() -> Desk {
+impl Fixture {
+    fn new() -> Fixture {
         let size = |cells| NonZeroU16::new(cells).unwrap();
         let style = Style { colours: Colours::Sixteen, unicode: true };
-        let mut desk = Desk {
-            pen: Pen::new(style, HEIGHT.into(), WIDTH.into()),
+        let mut fixture = Fixture {
+            renderer: Renderer::new(style, HEIGHT.into(), WIDTH.into()),
             emulator: vt100::Parser::new(size(HEIGHT), size(WIDTH), 0),
             typed: String::new(),
             marks: BTreeMap::new(),
         };
-        desk.prompt();
-        desk
+        fixture.prompt();
+        fixture
     }
 
-    /// As a terminal does with what a program writes.
+    /// Writes as a terminal does in its default output mode.
     fn write(&mut self, text: &str) {
         self.emulator.process(text.replace('\n', "\r\n").as_bytes());
     }
 
     fn prompt(&mut self) {
-        self.pen.begin_edit();
-        let before = self.pen.draw_prompt(true);
-        self.pen.edited(&self.typed, columns::width(PROMPT));
+        self.renderer.begin_edit();
+        let before = self.renderer.draw_prompt(true);
+        self.renderer.edited(&self.typed, columns::width(PROMPT));
         let fills = columns::end(&self.typed, columns::width(PROMPT), WIDTH.into()).1 == usize::from(WIDTH);
-        // The editor makes its own line end where the line just fills a row.
+        // The editor adds a line end if the line exactly fills a row.
         let end = if fills { "\n" } else { "" };
         let text = format!("{before}{PROMPT}{}{end}", self.typed);
         self.write(&text);
     }
 
-    /// The editor takes its rows away and paints them again.
+    /// The editor erases its rows and paints them again.
     fn repaint(&mut self) {
-        let up = self.pen.edited - 1;
+        let up = self.renderer.edited - 1;
         self.write(&format!("{}\r\x1b[J", if up > 0 { format!("\x1b[{up}A") } else { String::new() }));
         self.prompt();
     }
 
     fn enter(&mut self) {
         self.write("\n");
-        let after = self.pen.end_edit(false);
+        let after = self.renderer.end_edit(false);
         self.write(&after);
         self.typed.clear();
         self.prompt();
@@ -67,12 +67,12 @@ impl Desk {
         self.emulator.screen().rows(0, WIDTH).collect()
     }
 
-    /// Every line that can be seen is what it should be, and has the mark that it should have.
+    /// Checks every visible line and its mark.
     fn check(&self) -> Result<(), TestCaseError> {
         for row in self.rows() {
             if let Some((before, after)) = row.split_once("M#") {
                 let id: u64 = after.split(' ').next().unwrap().parse().unwrap();
-                let mark = self.pen.style.mark(self.marks[&id]);
+                let mark = self.renderer.style.mark(self.marks[&id]);
                 prop_assert_eq!(before, format!("{mark} "), "of message {}: {:#?}", id, self.rows());
             } else if row.contains("L#") {
                 prop_assert!(row.starts_with("   L#"), "{:?} in {:#?}", row, self.rows());
@@ -89,7 +89,7 @@ impl Desk {
 enum Step {
     Line(String),
     Message(String),
-    /// The message this many before the last one.
+    /// Of the message this many before the last one.
     Mark(usize, Mark),
     Type(String),
     Enter,
@@ -111,59 +111,59 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
-    fn marks_are_painted_where_their_messages_stand(steps in steps()) {
-        let mut desk = Desk::new();
+    fn marks_are_painted_in_the_rows_of_their_messages(steps in steps()) {
+        let mut fixture = Fixture::new();
         for (number, step) in steps.into_iter().enumerate() {
             let id = number as u64;
             match step {
                 Step::Line(text) => {
-                    desk.pen.waiting.push(Stroke::Lines(format!("   L#{id} {text}")));
-                    desk.repaint();
+                    fixture.renderer.push(Draw::Lines(format!("   L#{id} {text}")));
+                    fixture.repaint();
                 }
                 Step::Message(text) => {
-                    desk.marks.insert(id, Mark::Sending);
-                    desk.pen.waiting.push(Stroke::Message(LineId(id), Mark::Sending, format!("M#{id} {text}")));
-                    desk.repaint();
+                    fixture.marks.insert(id, Mark::Sending);
+                    fixture.renderer.push(Draw::Message { id: MarkId(id), mark: Mark::Sending, text: format!("M#{id} {text}") });
+                    fixture.repaint();
                 }
                 Step::Mark(back, mark) => {
-                    let Some(id) = desk.marks.keys().rev().nth(back).copied() else { continue };
-                    desk.marks.insert(id, mark);
-                    desk.pen.waiting.push(Stroke::Mark(LineId(id), mark));
-                    desk.repaint();
+                    let Some(id) = fixture.marks.keys().rev().nth(back).copied() else { continue };
+                    fixture.marks.insert(id, mark);
+                    fixture.renderer.push(Draw::Mark { id: MarkId(id), mark });
+                    fixture.repaint();
                 }
-                // A line that takes most of the screen pushes messages out of sight, and they are not painted there.
-                Step::Type(text) if columns::width(&desk.typed) < 60 => {
-                    desk.typed.push_str(&text);
-                    desk.repaint();
+                // A line that takes most of the screen would push messages out of sight.
+                Step::Type(text) if columns::width(&fixture.typed) < 60 => {
+                    fixture.typed.push_str(&text);
+                    fixture.repaint();
                 }
-                Step::Type(_) | Step::Enter => desk.enter(),
+                Step::Type(_) | Step::Enter => fixture.enter(),
             }
-            desk.check()?;
+            fixture.check()?;
         }
     }
 }
 
 #[test]
-fn after_something_else_has_written_nothing_is_painted_over() {
-    let mut desk = Desk::new();
-    desk.pen.waiting.push(Stroke::Message(LineId(1), Mark::Sending, "M#1 hello".into()));
-    desk.repaint();
+fn after_foreign_output_nothing_is_repainted() {
+    let mut fixture = Fixture::new();
+    fixture.renderer.push(Draw::Message { id: MarkId(1), mark: Mark::Sending, text: "M#1 hello".into() });
+    fixture.repaint();
     // Ctrl-L.
-    desk.pen.forget();
-    desk.write("\x1b[H\x1b[J");
-    desk.prompt();
-    let before = desk.rows();
-    desk.pen.waiting.push(Stroke::Mark(LineId(1), Mark::Read));
-    desk.repaint();
-    assert_eq!(desk.rows(), before);
+    fixture.renderer.forget();
+    fixture.write("\x1b[H\x1b[J");
+    fixture.prompt();
+    let before = fixture.rows();
+    fixture.renderer.push(Draw::Mark { id: MarkId(1), mark: Mark::Read });
+    fixture.repaint();
+    assert_eq!(fixture.rows(), before);
 }
 
 #[test]
-fn a_status_that_is_too_long_stays_on_its_row() {
-    let mut desk = Desk::new();
-    desk.pen.status = "李四 (2) ── 3 unread: 张三 1, 王五 2 ── offline: next try in 5 s".into();
-    desk.repaint();
-    let rows = desk.rows();
+fn a_long_status_is_cut_to_one_row() {
+    let mut fixture = Fixture::new();
+    fixture.renderer.status = "李四 (2) ── 3 unread: 张三 1, 王五 2 ── offline: next try in 5 s".into();
+    fixture.repaint();
+    let rows = fixture.rows();
     assert!(rows[0].starts_with("── 李四 (2)") && rows[0].contains('~'), "{rows:#?}");
     assert!(rows[1].starts_with(PROMPT), "{rows:#?}");
 }

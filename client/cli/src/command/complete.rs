@@ -1,0 +1,126 @@
+//! What Tab completes.
+
+use super::table::{Completes, Row, TABLE, row_of};
+use std::collections::BTreeSet;
+
+/// The names that can be completed.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    pub users: BTreeSet<String>,
+    /// Ids with names.
+    pub groups: BTreeSet<(u32, String)>,
+}
+
+/// The replacements for the end of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The byte at which the replaced part begins.
+    pub start: usize,
+    pub candidates: Vec<String>,
+}
+
+/// Where the path begins in a line whose command takes one.
+pub fn path_start(typed: &str) -> Option<usize> {
+    let (word, rest) = typed.split_once(char::is_whitespace)?;
+    row_of(word).filter(|row| row.completes == Completes::Path)?;
+    Some(typed.len() - rest.trim_start().len())
+}
+
+/// Completes a command's name, or its first field.
+pub fn complete(typed: &str, names: &Names) -> Completion {
+    let nothing = Completion { start: typed.len(), candidates: Vec::new() };
+    if typed.starts_with('/') {
+        if let Some((word, rest)) = typed.split_once(char::is_whitespace) {
+            let start = typed.len() - rest.trim_start().len();
+            return row_of(word).map_or(nothing, |row| field(row, typed, start, names));
+        }
+    } else if let Some((word, rest)) = typed.split_once(':') {
+        return match row_of(word) {
+            Some(row) if !rest.contains(':') => field(row, typed, typed.len() - rest.len(), names),
+            _ => nothing,
+        };
+    }
+    if typed.is_empty() || typed.contains(char::is_whitespace) {
+        return nothing;
+    }
+    let found = TABLE.iter().filter(|row| row.name != "//" && begins(row.name, typed));
+    Completion { start: 0, candidates: found.map(|row| format!("{}{}", row.name, divider(row))).collect() }
+}
+
+fn field(row: &Row, typed: &str, start: usize, names: &Names) -> Completion {
+    let prefix = &typed[start..];
+    let group_start = typed.len() - prefix.trim_start_matches('#').len();
+    let (start, candidates) = match row.completes {
+        Completes::Nothing | Completes::Path => (typed.len(), Vec::new()),
+        Completes::User => (start, users(prefix, row, names)),
+        Completes::Group => (start, groups(prefix.trim_start_matches('#'), row, names)),
+        Completes::UserOrGroup if prefix.starts_with('#') => {
+            (group_start, groups(&typed[group_start..], row, names))
+        }
+        Completes::UserOrGroup => (start, users(prefix, row, names)),
+        Completes::Command => {
+            let found = TABLE.iter().filter(|row| begins(row.name, prefix));
+            (start, found.map(|row| row.name.to_owned()).collect())
+        }
+    };
+    Completion { start, candidates }
+}
+
+fn users(prefix: &str, row: &Row, names: &Names) -> Vec<String> {
+    let found = names.users.iter().filter(|name| begins(name, prefix));
+    found.map(|name| format!("{name}{}", field_end(row))).collect()
+}
+
+fn groups(prefix: &str, row: &Row, names: &Names) -> Vec<String> {
+    let found = names.groups.iter();
+    let found = found.filter(|(id, name)| begins(&id.to_string(), prefix) || begins(name, prefix));
+    found.map(|(id, _)| format!("{id}{}", field_end(row))).collect()
+}
+
+fn begins(text: &str, with: &str) -> bool {
+    text.to_lowercase().starts_with(&with.to_lowercase())
+}
+
+/// What divides the name from the first field: `:`, a space or nothing.
+fn divider(row: &Row) -> &'static str {
+    row.form[row.name.len()..].get(..1).unwrap_or("")
+}
+
+/// What divides the first field from the second.
+fn field_end(row: &Row) -> &'static str {
+    let fields = &row.form[(row.name.len() + 1).min(row.form.len())..];
+    fields.find([':', ' ']).map_or("", |at| &fields[at..=at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_and_their_first_fields_are_completed() {
+        let names = Names {
+            users: ["li si", "Li Wei", "张三"].map(str::to_owned).into(),
+            groups: [(7, "devs".to_owned()), (70, "ops".to_owned())].into(),
+        };
+        for (typed, start, expected) in [
+            ("ch", 0, &["chat:"][..]),
+            ("fri", 0, &["friends"]),
+            ("/m", 0, &["/msg ", "/members "]),
+            ("chat:li", 5, &["Li Wei:", "li si:"]),
+            ("chat:张", 5, &["张三:"]),
+            ("/msg LI S", 5, &["li si "]),
+            ("/add LI S", 5, &["li si"]),
+            ("groupchat:7", 10, &["7:", "70:"]),
+            ("/join de", 6, &["7"]),
+            ("/history #o", 10, &["70"]),
+            ("/help addg", 6, &["addgroup"]),
+            ("chat:2:hel", 10, &[]),
+            ("hello the", 9, &[]),
+            ("", 0, &[]),
+        ] {
+            let candidates = expected.iter().map(|&e| e.to_owned()).collect();
+            assert_eq!(complete(typed, &names), Completion { start, candidates }, "{typed}");
+        }
+        assert_eq!((path_start("/file no"), path_start("/file")), (Some(6), None));
+    }
+}

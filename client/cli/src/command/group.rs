@@ -1,0 +1,26 @@
+//! Commands about groups.
+
+use super::argument::NameAndDesc;
+use wire::ConversationId;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Create {
+        name: String,
+        desc: String,
+    },
+    Join {
+        group: ConversationId,
+    },
+    /// Opens a group by id or name, after joining it if necessary.
+    Open(String),
+    /// The members of a group, by id or name, or of the open one.
+    Members(Option<String>),
+    List,
+}
+
+impl From<NameAndDesc> for Command {
+    fn from(NameAndDesc { name, desc }: NameAndDesc) -> Command {
+        Command::Create { name, desc }
+    }
+}

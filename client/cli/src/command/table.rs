@@ -1,0 +1,157 @@
+//! The table of commands, and [`Command`], the sum of the nouns.
+
+use super::argument::{group, name_and_desc, some, who};
+use super::{contact, group, message, session, timeline};
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Session(session::Command),
+    Contact(contact::Command),
+    Group(group::Command),
+    Message(message::Command),
+    Timeline(timeline::Command),
+}
+
+/// A command: how it is written, explained, completed and parsed.
+#[derive(Debug)]
+pub struct Row {
+    /// The word before the first colon or space.
+    pub name: &'static str,
+    /// The syntax, fields in capitals; at most 22 columns.
+    pub form: &'static str,
+    pub example: &'static str,
+    /// The help text; at most 47 columns.
+    pub purpose: &'static str,
+    /// What Tab completes in the first field.
+    pub completes: Completes,
+    /// Where the command works.
+    pub used: Used,
+    /// Parses what follows the name and its divider: `None` if nothing does.
+    pub parse: fn(Option<&str>) -> Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completes {
+    Nothing,
+    User,
+    Group,
+    UserOrGroup,
+    Path,
+    Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Used {
+    Everywhere,
+    /// Not in scripts: it needs an open conversation or a person.
+    AtTerminal,
+}
+
+use Command::{Contact, Group, Message, Session, Timeline};
+use Used::{AtTerminal, Everywhere};
+
+/// Every command, in the order of `help`: first those with colons, then those with a slash.
+#[rustfmt::skip]
+pub const TABLE: &[Row] = &[
+    row("help", "help", "help", "list the commands; /help COMMAND explains one",
+        Completes::Nothing, Everywhere, |rest| bare(rest, Session(session::Command::Help(None)))),
+    row("chat", "chat:WHO:MESSAGE", "chat:2:hello", "send to a user; WHO is an id or a name",
+        Completes::User, Everywhere, |rest| message::to_user(rest?).map(Message)),
+    row("addfriend", "addfriend:WHO", "addfriend:2", "add a friend, or accept a request",
+        Completes::User, Everywhere, add_friend),
+    row("creategroup", "creategroup:NAME:DESC", "creategroup:devs:who builds it", "create a group; prints its id",
+        Completes::Nothing, Everywhere, |rest| Some(Group(name_and_desc(rest?, false)?.into()))),
+    row("addgroup", "addgroup:ID", "addgroup:7", "join a group",
+        Completes::Group, Everywhere, |rest| Some(Group(group::Command::Join { group: group(rest?)? }))),
+    row("groupchat", "groupchat:ID:MESSAGE", "groupchat:7:hello all", "send to a group",
+        Completes::Group, Everywhere, |rest| message::to_group(rest?).map(Message)),
+    row("history", "history:WHO", "history:2", "show messages with a user; older: history:2:SEQ",
+        Completes::User, Everywhere, |rest| timeline::with_user(rest?).map(Timeline)),
+    row("grouphistory", "grouphistory:ID", "grouphistory:7", "show messages of a group; older: add :SEQ",
+        Completes::Group, Everywhere, |rest| timeline::of_group(rest?).map(Timeline)),
+    row("friends", "friends", "friends", "list your friends",
+        Completes::Nothing, Everywhere, list_friends),
+    row("groups", "groups", "groups", "list your groups",
+        Completes::Nothing, Everywhere, list_groups),
+    row("loginout", "loginout", "loginout", "log out and return to the menu",
+        Completes::Nothing, Everywhere, log_out),
+    row("quit", "quit", "quit", "leave the program",
+        Completes::Nothing, Everywhere, quit),
+    row("/msg", "/msg WHO [TEXT]", "/msg \"li si\" hello", "open a chat; quote names that contain spaces",
+        Completes::User, AtTerminal, |rest| Some(Message(message::Command::Open(some(rest?)?)))),
+    row("/join", "/join GROUP", "/join 7", "open a group by id or name; join if necessary",
+        Completes::Group, AtTerminal, |rest| Some(Group(group::Command::Open(some(rest?)?)))),
+    row("/close", "/close", "/close", "close the open conversation; deletes nothing",
+        Completes::Nothing, AtTerminal, |rest| bare(rest, Timeline(timeline::Command::Close))),
+    row("/history", "/history [WHO|#GROUP]", "/history #7", "show the latest messages, here or of WHO",
+        Completes::UserOrGroup, AtTerminal, |rest| Some(Timeline(timeline::Command::Latest(rest.map(str::to_owned))))),
+    row("/older", "/older", "/older", "show the page before the last one shown",
+        Completes::Nothing, AtTerminal, |rest| bare(rest, Timeline(timeline::Command::Older))),
+    row("/friends", "/friends", "/friends", "list your friends",
+        Completes::Nothing, Everywhere, list_friends),
+    row("/groups", "/groups", "/groups", "list your groups",
+        Completes::Nothing, Everywhere, list_groups),
+    row("/members", "/members [GROUP]", "/members 7", "list the members of a group",
+        Completes::Group, Everywhere, |rest| Some(Group(group::Command::Members(rest.map(str::to_owned))))),
+    row("/add", "/add WHO", "/add li si", "the same as addfriend",
+        Completes::User, Everywhere, add_friend),
+    row("/create", "/create NAME[:DESC]", "/create devs:who builds it", "the same as creategroup",
+        Completes::Nothing, Everywhere, |rest| Some(Group(name_and_desc(rest?, true)?.into()))),
+    row("/file", "/file PATH", "/file notes.txt", "send a text file to the open conversation",
+        Completes::Path, AtTerminal, |rest| Some(Message(message::Command::File(some(rest?)?)))),
+    row("/retry", "/retry", "/retry", "send failed messages (marked !) again",
+        Completes::Nothing, AtTerminal, |rest| bare(rest, Message(message::Command::Retry))),
+    row("/drop", "/drop", "/drop", "drop failed messages",
+        Completes::Nothing, AtTerminal, |rest| bare(rest, Message(message::Command::Drop))),
+    row("/help", "/help [COMMAND]", "/help chat", "list the commands, or explain one",
+        Completes::Command, Everywhere, |rest| bare(rest, Session(session::Command::Help(None)))),
+    row("/logout", "/logout", "/logout", "the same as loginout",
+        Completes::Nothing, Everywhere, log_out),
+    row("/quit", "/quit", "/quit", "the same as quit, or Ctrl-D",
+        Completes::Nothing, Everywhere, quit),
+    row("//", "//TEXT", "//etc is a folder", "send a text that begins with a slash",
+        Completes::Nothing, AtTerminal, |rest| Some(Message(message::Command::Here(format!("/{}", rest?))))),
+];
+
+/// The row of this name.
+pub fn row_of(name: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.name == name)
+}
+
+/// A command without fields.
+fn bare(rest: Option<&str>, command: Command) -> Option<Command> {
+    rest.is_none().then_some(command)
+}
+
+fn add_friend(rest: Option<&str>) -> Option<Command> {
+    Some(Contact(contact::Command::Add { who: who(rest?)? }))
+}
+
+fn list_friends(rest: Option<&str>) -> Option<Command> {
+    bare(rest, Contact(contact::Command::List))
+}
+
+fn list_groups(rest: Option<&str>) -> Option<Command> {
+    bare(rest, Group(group::Command::List))
+}
+
+fn log_out(rest: Option<&str>) -> Option<Command> {
+    bare(rest, Session(session::Command::Logout))
+}
+
+fn quit(rest: Option<&str>) -> Option<Command> {
+    bare(rest, Session(session::Command::Quit))
+}
+
+const fn row(
+    name: &'static str,
+    form: &'static str,
+    example: &'static str,
+    purpose: &'static str,
+    completes: Completes,
+    used: Used,
+    parse: fn(Option<&str>) -> Option<Command>,
+) -> Row {
+    Row { name, form, example, purpose, completes, used, parse }
+}

@@ -1,0 +1,36 @@
+//! Commands that show history, and the one that closes a conversation.
+
+use super::argument::{group, page, who};
+use wire::account::Who;
+use wire::{ConversationId, Seq};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Messages before a seq; without one, the latest.
+    WithUser {
+        who: Who,
+        before: Option<Seq>,
+    },
+    OfGroup {
+        group: ConversationId,
+        before: Option<Seq>,
+    },
+    /// The latest messages of a user, of a group (`#7`), or of the open conversation.
+    Latest(Option<String>),
+    /// The page before the one that was shown last.
+    Older,
+    /// Closes the open conversation.
+    Close,
+}
+
+/// `WHO` or `WHO:SEQ`
+pub fn with_user(rest: &str) -> Option<Command> {
+    let page = page(rest)?;
+    Some(Command::WithUser { who: who(page.of)?, before: page.before })
+}
+
+/// `ID` or `ID:SEQ`
+pub fn of_group(rest: &str) -> Option<Command> {
+    let page = page(rest)?;
+    Some(Command::OfGroup { group: group(page.of)?, before: page.before })
+}

@@ -1,0 +1,69 @@
+//! Lists of friends, groups and members, and a message as one line.
+
+use super::style::person;
+use super::{clock, columns};
+use chatclient_core::sanitize;
+use wire::contact::{Friend, FriendRequest};
+use wire::group::{Group, Member, Role};
+use wire::presence::Presence;
+use wire::{ConversationKind, Message};
+
+/// Friends, and the users who ask to become friends.
+pub fn friends<'f>(friends: impl ExactSizeIterator<Item = &'f Friend>, requests: &[FriendRequest]) -> String {
+    let mut lines = format!("friends ({}):", friends.len());
+    for friend in friends {
+        lines += &row(friend.id.0, &friend.name, presence(friend.state));
+    }
+    for request in requests {
+        let who = person(&request.name, request.id);
+        lines += &format!("\n  {who} wants to be friends: {}", sanitize::line(&request.message));
+        lines += &format!("  (addfriend:{} accepts)", request.id);
+    }
+    lines
+}
+
+pub fn groups<'g>(groups: impl ExactSizeIterator<Item = &'g Group>) -> String {
+    let mut lines = format!("groups ({}):", groups.len());
+    for group in groups {
+        lines += &row(group.conversation.0, &group.name, &sanitize::line(&group.desc));
+    }
+    lines
+}
+
+pub fn members(members: &[Member]) -> String {
+    let mut lines = format!("members ({}):", members.len());
+    for member in members {
+        let role = match member.role {
+            Role::Owner => "  owner",
+            Role::Admin => "  admin",
+            Role::Member => "",
+        };
+        lines += &row(member.id.0, &member.name, &format!("{}{role}", presence(member.state)));
+    }
+    lines
+}
+
+pub fn presence(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Online => "online",
+        Presence::Offline => "offline",
+    }
+}
+
+/// `[12:03] zhang san (1): hello`, without colours.
+pub fn message(message: &Message) -> String {
+    let (at, who) = (clock::short(message.time), person(&message.name, message.from));
+    let text = sanitize::line(&message.content);
+    match message.kind {
+        ConversationKind::Group => format!("[{at}] #{} | {who}: {text}", message.conversation),
+        ConversationKind::Direct => format!("[{at}] {who}: {text}"),
+    }
+}
+
+/// Id, name and details, aligned for names of any script.
+fn row(id: u32, name: &str, details: &str) -> String {
+    const NAME: usize = 16;
+    let name = sanitize::line(name);
+    let pad = " ".repeat(NAME.saturating_sub(columns::width(&name)));
+    format!("\n  {id:<6} {name}{pad}  {details}").trim_end().to_owned()
+}

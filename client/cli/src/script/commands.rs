@@ -1,0 +1,216 @@
+//! Carries out the commands of a script, one row a noun.
+
+use super::output::Outcome;
+use super::state::{OpenedChat, Script};
+use crate::command::{Command, argument, contact, group, message, session, timeline};
+use chatclient_core::{Event, Failure, SendFailure, Session};
+use std::borrow::Cow;
+use std::io;
+use wire::account::Who;
+use wire::contact::FriendsPage;
+use wire::group::{GroupsPage, MembersPage};
+use wire::timeline::HistoryPage;
+use wire::{ConversationId, ConversationKind, Direction, Errno, Refusal, Reply, Seq, Target, name};
+
+/// Messages on a page of history.
+const PAGE: u32 = 20;
+
+/// The outer error is one of stdout.
+type Done = io::Result<Result<Outcome, Failure>>;
+
+impl Script {
+    /// Carries out one command and prints its result; `false`: it was the last one.
+    pub(super) fn do_command(&mut self, line: &str, command: Command) -> io::Result<bool> {
+        let done = match command {
+            Command::Session(session::Command::Quit) => return Ok(false),
+            Command::Session(command) => self.do_session_command(command)?,
+            Command::Contact(command) => self.do_contact_command(command)?,
+            Command::Group(command) => self.do_group_command(command)?,
+            Command::Message(command) => self.do_message_command(command)?,
+            Command::Timeline(command) => self.do_timeline_command(command)?,
+        };
+        self.failed |= done.is_err();
+        self.output.result(line, &done)?;
+        Ok(!self.over)
+    }
+
+    fn do_session_command(&mut self, command: session::Command) -> Done {
+        match command {
+            session::Command::Help(_) => Ok(Ok(Outcome::Help)),
+            session::Command::Quit => Ok(Ok(Outcome::Reply(Reply::Done))),
+            session::Command::Logout => {
+                self.client.with(Session::logout);
+                self.wait_for(|event| matches!(event, Event::LoggedOut(_)).then_some(()))?.ok();
+                Ok(Ok(Outcome::Reply(Reply::Done)))
+            }
+        }
+    }
+
+    // ---- contacts --------------------------------------------------------------------------------------------------
+
+    fn do_contact_command(&mut self, command: contact::Command) -> Done {
+        match command {
+            contact::Command::Add { who } => reply(self.ask(|session, now| session.add_friend(now, who))),
+            contact::Command::List => self.all_friends(),
+        }
+    }
+
+    fn all_friends(&mut self) -> Done {
+        let mut all = FriendsPage { friends: vec![], requests: vec![], more: false };
+        loop {
+            let last = all.friends.last().map_or(0, |friend| friend.id.0);
+            match self.ask(|session, now| session.friends(now, last))? {
+                Ok(Reply::Contact(wire::contact::Reply::Friends(page))) => {
+                    let more = page.more && !page.friends.is_empty();
+                    all.friends.extend(page.friends);
+                    if last == 0 {
+                        all.requests = page.requests;
+                    }
+                    if !more {
+                        let all = wire::contact::Reply::Friends(Box::new(all));
+                        return Ok(Ok(Outcome::Reply(all.into())));
+                    }
+                }
+                other => return reply(Ok(other)),
+            }
+        }
+    }
+
+    // ---- groups ----------------------------------------------------------------------------------------------------
+
+    fn do_group_command(&mut self, command: group::Command) -> Done {
+        match command {
+            group::Command::Create { name, desc } => {
+                reply(self.ask(|session, now| session.create_group(now, &name, &desc)))
+            }
+            group::Command::Join { group } => reply(self.ask(|session, now| session.join_group(now, group))),
+            group::Command::Members(Some(group)) => self.all_members(&group),
+            group::Command::List => self.all_groups(),
+            group::Command::Open(_) | group::Command::Members(None) => Ok(Err(at_terminal_only())),
+        }
+    }
+
+    fn all_groups(&mut self) -> Done {
+        let mut all = GroupsPage { groups: vec![], more: false };
+        loop {
+            let last = all.groups.last().map_or(0, |group| group.conversation.0);
+            match self.ask(|session, now| session.groups(now, last))? {
+                Ok(Reply::Group(wire::group::Reply::Groups(page))) => {
+                    let more = page.more && !page.groups.is_empty();
+                    all.groups.extend(page.groups);
+                    if !more {
+                        return Ok(Ok(Outcome::Reply(wire::group::Reply::Groups(Box::new(all)).into())));
+                    }
+                }
+                other => return reply(Ok(other)),
+            }
+        }
+    }
+
+    fn all_members(&mut self, group: &str) -> Done {
+        let Some(conversation) = argument::group(group) else {
+            return Ok(Err(refused("a group's id is a number")));
+        };
+        let mut all = MembersPage { members: vec![], more: false };
+        loop {
+            let after = all.members.last().map_or(0, |member| member.id.0);
+            match self.ask(|session, now| session.members(now, conversation, after))? {
+                Ok(Reply::Group(wire::group::Reply::Members(page))) => {
+                    let more = page.more && !page.members.is_empty();
+                    all.members.extend(page.members);
+                    if !more {
+                        return Ok(Ok(Outcome::Reply(wire::group::Reply::Members(Box::new(all)).into())));
+                    }
+                }
+                other => return reply(Ok(other)),
+            }
+        }
+    }
+
+    // ---- messages --------------------------------------------------------------------------------------------------
+
+    fn do_message_command(&mut self, command: message::Command) -> Done {
+        match command {
+            message::Command::ToUser { who: Who::Id(id), text } => self.send(Target::User(id), &text),
+            message::Command::ToUser { who: Who::Name(name), text } => self.send(Target::Name(name), &text),
+            message::Command::ToGroup { group, text } => self.send(Target::Conversation(group), &text),
+            message::Command::Here(_)
+            | message::Command::Open(_)
+            | message::Command::File(_)
+            | message::Command::Retry
+            | message::Command::Drop => Ok(Err(at_terminal_only())),
+        }
+    }
+
+    fn send(&mut self, to: Target, text: &str) -> Done {
+        let mine = match self.client.send(to.clone(), text) {
+            Ok(local) => local,
+            Err(error) => return Ok(Err(refused(error.to_string()))),
+        };
+        let done = self.wait_for(|event| match event {
+            Event::Sent { local, conversation, seq, time } if *local == mine => {
+                Some(Ok(Outcome::Sent { conversation: *conversation, seq: *seq, time: *time }))
+            }
+            Event::SendFailed { local, failure } if *local == mine => Some(Err(match failure {
+                SendFailure::Refused(refusal) => Failure::Refused(refusal.clone()),
+                SendFailure::Expired | SendFailure::OtherAccount => refused(failure.to_string()),
+            })),
+            _ => None,
+        })?;
+        if let Ok(Ok(Outcome::Sent { conversation, .. })) = &done {
+            self.opened.push(OpenedChat { target: to, conversation: *conversation });
+        }
+        Ok(done.and_then(|done| done))
+    }
+
+    // ---- timelines -------------------------------------------------------------------------------------------------
+
+    fn do_timeline_command(&mut self, command: timeline::Command) -> Done {
+        match command {
+            timeline::Command::OfGroup { group, before } => self.history(group, before),
+            timeline::Command::WithUser { who, before } => match self.direct(&who) {
+                Some(conversation) => self.history(conversation, before),
+                None => {
+                    let empty = HistoryPage { messages: vec![], more: false, first_seq: Seq(1) };
+                    Ok(Ok(Outcome::Reply(wire::timeline::Reply::History(Box::new(empty)).into())))
+                }
+            },
+            timeline::Command::Latest(_) | timeline::Command::Older | timeline::Command::Close => {
+                Ok(Err(at_terminal_only()))
+            }
+        }
+    }
+
+    fn history(&mut self, of: ConversationId, before: Option<Seq>) -> Done {
+        let direction = Direction::Before(before.unwrap_or(Seq::MAX));
+        reply(self.ask(|session, now| session.history(now, of, direction, PAGE)))
+    }
+
+    /// The direct chat with a user, if there is one.
+    fn direct(&self, who: &Who) -> Option<ConversationId> {
+        let direct = self.conversations.values().filter(|row| row.kind == ConversationKind::Direct);
+        let mut found = direct.filter(|row| match who {
+            Who::Id(id) => row.peer == Some(*id),
+            Who::Name(wanted) => name::key(&row.name) == name::key(wanted),
+        });
+        let opened = self.opened.iter().find(|opened| match (&opened.target, who) {
+            (Target::User(opened), Who::Id(id)) => opened == id,
+            (Target::Name(opened), Who::Name(wanted)) => name::key(opened) == name::key(wanted),
+            _ => false,
+        });
+        found.next().map(|row| row.conversation).or(opened.map(|opened| opened.conversation))
+    }
+}
+
+fn reply(answer: io::Result<Result<Reply, Failure>>) -> Done {
+    Ok(answer?.map(Outcome::Reply))
+}
+
+/// Such commands are refused when they are read; see `Used::AtTerminal`.
+fn at_terminal_only() -> Failure {
+    refused("this command works only at a terminal")
+}
+
+fn refused(sentence: impl Into<Cow<'static, str>>) -> Failure {
+    Failure::Refused(Box::new(Refusal::new(Errno::BadRequest, sentence)))
+}

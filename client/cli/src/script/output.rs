@@ -1,0 +1,215 @@
+//! What a script prints: lines for people, or JSON, one object per line.
+
+use crate::command::help;
+use crate::display::{clock, list, sentence};
+use chatclient_core::{Event, Failure, LogoutReason, sanitize};
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use wire::{ConversationId, Push, Reply, Seq, UnixMillis, account, contact, group, presence, timeline};
+
+pub struct Output {
+    json: bool,
+}
+
+/// The result of a command.
+#[derive(Debug)]
+pub enum Outcome {
+    Help,
+    Sent { conversation: ConversationId, seq: Seq, time: UnixMillis },
+    Reply(Reply),
+}
+
+impl Output {
+    pub fn new(json: bool) -> Output {
+        Output { json }
+    }
+
+    /// Something that happened by itself.
+    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+        if self.json {
+            return match event_object(event) {
+                Some(object) => put(&object),
+                None => Ok(()),
+            };
+        }
+        match event {
+            Event::Message(message) => line(&list::message(message)),
+            Event::LoggedOut(LogoutReason::Kicked(kicked)) => {
+                let device = kicked.device.as_deref().unwrap_or("an unknown device");
+                let (device, at) = (sanitize::line(device), clock::short(kicked.time));
+                fault(&format!("logged out at {at} by a login from {device}"));
+                Ok(())
+            }
+            Event::Disconnected { why, retry_in_ms: Some(_) } => {
+                fault(&format!("{}; retrying", sanitize::line(&why.to_string())));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn result(&mut self, command: &str, done: &Result<Outcome, Failure>) -> io::Result<()> {
+        if self.json {
+            let mut object = json!({ "event": "result", "command": command, "ok": done.is_ok() });
+            match done {
+                Ok(outcome) => extend(&mut object, outcome_fields(outcome)),
+                Err(failure) => extend(&mut object, failure_fields(failure)),
+            }
+            return put(&object);
+        }
+        match done {
+            Ok(outcome) => outcome_lines(outcome).map_or(Ok(()), |lines| line(&lines)),
+            Err(failure) => {
+                fault(&format!("{}: {}", sanitize::line(command), sentence(failure)));
+                Ok(())
+            }
+        }
+    }
+
+    /// A line that is not a command.
+    pub fn mistake(&mut self, command: &str, sentence: &str) -> io::Result<()> {
+        if self.json {
+            return put(&json!({ "event": "result", "command": command, "ok": false, "error": sentence }));
+        }
+        fault(sentence);
+        Ok(())
+    }
+
+    pub fn login_failed(&mut self, failure: &Failure) -> io::Result<()> {
+        if self.json {
+            let mut object = json!({ "event": "login", "ok": false });
+            extend(&mut object, failure_fields(failure));
+            return put(&object);
+        }
+        fault(&format!("login failed: {}", sentence(failure)));
+        Ok(())
+    }
+}
+
+fn line(lines: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{lines}")
+}
+
+fn fault(sentence: &str) {
+    eprintln!("chatclient: {sentence}");
+}
+
+// ---- lines ---------------------------------------------------------------------------------------------------------
+
+/// `None`: the result is not worth a line, for example of a sent message.
+fn outcome_lines(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Help => Some(help::overview()),
+        Outcome::Sent { .. } => None,
+        Outcome::Reply(reply) => reply_lines(reply),
+    }
+}
+
+fn reply_lines(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Contact(contact::Reply::Friends(page)) => {
+            Some(list::friends(page.friends.iter(), &page.requests))
+        }
+        Reply::Group(group::Reply::Created(created)) => Some(created.conversation.to_string()),
+        Reply::Group(group::Reply::Groups(page)) => Some(list::groups(page.groups.iter())),
+        Reply::Group(group::Reply::Members(page)) => Some(list::members(&page.members)),
+        Reply::Timeline(timeline::Reply::History(page)) if !page.messages.is_empty() => {
+            Some(page.messages.iter().map(|message| list::message(message)).collect::<Vec<_>>().join("\n"))
+        }
+        _ => None,
+    }
+}
+
+// ---- JSON ----------------------------------------------------------------------------------------------------------
+
+/// Prints an object. Characters that control a terminal are escaped, which JSON allows for every character.
+fn put(object: &Value) -> io::Result<()> {
+    let mut safe = String::new();
+    for c in object.to_string().chars() {
+        if sanitize::is_unsafe(c) {
+            let escape = |unit: &u16| write!(safe, "\\u{unit:04x}").expect("writing to a String succeeds");
+            c.encode_utf16(&mut [0; 2]).iter().for_each(escape);
+        } else {
+            safe.push(c);
+        }
+    }
+    line(&safe)
+}
+
+fn extend(object: &mut Value, fields: Value) {
+    if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+        object.extend(fields);
+    }
+}
+
+fn event_object(event: &Event) -> Option<Value> {
+    let (name, fields) = match event {
+        Event::LoggedIn(login) => ("login", json!({ "ok": true, "id": login.id, "name": login.name })),
+        Event::Message(message) => ("message", json!(**message)),
+        Event::Push(push) => push_fields(push)?,
+        Event::LoggedOut(LogoutReason::Kicked(kicked)) => ("kicked", json!(kicked)),
+        Event::LoggedOut(LogoutReason::Asked) => ("logout", json!({})),
+        Event::Disconnected { why, retry_in_ms } => {
+            ("disconnected", json!({ "error": why.to_string(), "retry_in_ms": retry_in_ms }))
+        }
+        Event::Missing { conversation, from, to } => {
+            ("missing", json!({ "conversation": conversation, "from": from, "to": to }))
+        }
+        _ => return None,
+    };
+    let mut object = Map::from_iter([("event".to_owned(), Value::from(name))]);
+    if let Value::Object(fields) = fields {
+        // The change of a friendship has a field `event` of its own.
+        object.extend(fields.into_iter().map(|(key, value)| match &*key {
+            "event" => ("change".to_owned(), value),
+            _ => (key, value),
+        }));
+    }
+    Some(object.into())
+}
+
+fn push_fields(push: &Push) -> Option<(&'static str, Value)> {
+    Some(match push {
+        Push::Presence(presence::Push::Changed(change)) => ("presence", json!(change)),
+        Push::Contact(contact::Push::Friend(change)) => ("friend", json!(change)),
+        Push::Timeline(timeline::Push::Delivered(receipt)) => ("delivered", json!(receipt)),
+        Push::Timeline(timeline::Push::ReadReceipt(receipt)) => ("read", json!(receipt)),
+        Push::Session(_) | Push::Message(_) | Push::Error(_) => return None,
+    })
+}
+
+fn outcome_fields(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Help => json!({ "help": help::overview() }),
+        Outcome::Sent { conversation, seq, time } => {
+            json!({ "conversation": conversation, "seq": seq, "time": time })
+        }
+        Outcome::Reply(reply) => reply_fields(reply),
+    }
+}
+
+fn reply_fields(reply: &Reply) -> Value {
+    match reply {
+        Reply::Account(account::Reply::Registered(registered)) => json!({ "id": registered.id }),
+        Reply::Contact(contact::Reply::Added(added)) => json!(added),
+        Reply::Contact(contact::Reply::Friends(page)) => {
+            json!({ "friends": page.friends, "requests": page.requests })
+        }
+        Reply::Group(group::Reply::Created(created)) => json!(created),
+        Reply::Group(group::Reply::Groups(page)) => json!({ "groups": page.groups }),
+        Reply::Group(group::Reply::Members(page)) => json!({ "members": page.members }),
+        Reply::Timeline(timeline::Reply::History(page)) => json!(page),
+        Reply::Timeline(timeline::Reply::Conversations(page)) => json!(page),
+        _ => json!({}),
+    }
+}
+
+fn failure_fields(failure: &Failure) -> Value {
+    match failure {
+        Failure::Refused(refusal) => {
+            json!({ "error": sentence(failure), "errno": refusal.errno.number() })
+        }
+        _ => json!({ "error": failure.to_string() }),
+    }
+}

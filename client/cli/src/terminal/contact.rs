@@ -1,0 +1,105 @@
+//! Friends: adding, listing, and what others do about friendships.
+
+use super::state::Terminal;
+use crate::command::contact::Command;
+use crate::display::{list, style::person};
+use chatclient_core::{Failure, sanitize};
+use wire::Reply;
+use wire::account::Who;
+use wire::contact::{self, Friend, FriendChange, FriendEvent, FriendRequest, FriendState, FriendsPage, Push};
+use wire::presence::Presence;
+
+impl Terminal {
+    pub(super) fn do_contact_command(&mut self, command: Command) {
+        match command {
+            Command::Add { who } => self.add_friend(who),
+            Command::List => self.ask_friends(true),
+        }
+    }
+
+    fn add_friend(&mut self, who: Who) {
+        let label = self.label(&who);
+        self.ask(
+            "addfriend",
+            |session, now| session.add_friend(now, who),
+            |reply| match reply {
+                Reply::Contact(contact::Reply::Added(added)) => Some(added.state),
+                _ => None,
+            },
+            move |terminal, state| match state {
+                FriendState::Requested => terminal.say(&format!("friend request sent to {label}")),
+                FriendState::Friends => {
+                    terminal.say(&format!("you and {label} are now friends"));
+                    terminal.ask_friends(false);
+                }
+            },
+        );
+    }
+
+    /// Reads the list of friends again; `show`: the user asked for it.
+    pub(super) fn ask_friends(&mut self, show: bool) {
+        self.ask_friends_after(0, show, None);
+    }
+
+    /// `requests` are those of the first page.
+    fn ask_friends_after(&mut self, after: u32, show: bool, requests: Option<Vec<FriendRequest>>) {
+        self.request(
+            |session, now| session.friends(now, after),
+            move |terminal, result| match result {
+                Ok(Reply::Contact(contact::Reply::Friends(page))) => {
+                    terminal.handle_friends(show, requests, *page);
+                }
+                Err(Failure::Offline) if show => {
+                    terminal.say("offline; as of the last login:");
+                    terminal.say(&list::friends(terminal.directory.friends.values(), &[]));
+                }
+                Err(failure) if show => terminal.report_failure("friends", &failure),
+                _ => {}
+            },
+        );
+    }
+
+    fn handle_friends(&mut self, show: bool, requests: Option<Vec<FriendRequest>>, page: FriendsPage) {
+        if requests.is_none() {
+            self.directory.friends.clear();
+        }
+        let requests = requests.unwrap_or(page.requests);
+        let last = page.friends.last().map(|friend| friend.id.0);
+        self.directory.friends.extend(page.friends.into_iter().map(|friend| (friend.id, friend)));
+        self.publish_names();
+        match last.filter(|_| page.more) {
+            Some(last) => self.ask_friends_after(last, show, Some(requests)),
+            None if show => self.say(&list::friends(self.directory.friends.values(), &requests)),
+            None => {}
+        }
+    }
+
+    pub(super) fn handle_contact_push(&mut self, push: Push) {
+        let Push::Friend(change) = push;
+        let FriendChange { id, name, event, message } = *change;
+        let who = person(&name, id);
+        let text = message.map(|text| format!(": {}", sanitize::line(&text))).unwrap_or_default();
+        match event {
+            FriendEvent::Requested => {
+                self.say(&format!("{who} wants to be friends{text}  (addfriend:{id} accepts)"));
+            }
+            FriendEvent::Accepted => {
+                self.say(&format!("you and {who} are now friends{text}"));
+                self.directory.friends.insert(id, Friend { id, name, state: Presence::Online });
+                self.publish_names();
+            }
+            FriendEvent::Refused => self.say(&format!("{who} declined your friend request{text}")),
+            FriendEvent::Removed => {
+                self.say(&format!("you and {who} are no longer friends"));
+                self.directory.friends.remove(&id);
+            }
+        }
+    }
+
+    pub(super) fn label(&self, who: &Who) -> String {
+        match who {
+            Who::Id(id) => self.directory.user(*id),
+            Who::Name(name) => sanitize::line(name).into_owned(),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Groups: creating, joining, opening and listing them and their members.
+
+use super::state::Terminal;
+use crate::command::argument;
+use crate::command::group::Command;
+use crate::display::list;
+use chatclient_core::{Failure, sanitize};
+use wire::group::{self, Group, GroupsPage, Member, MembersPage, Role};
+use wire::{ConversationId, Errno, Reply, Target};
+
+impl Terminal {
+    pub(super) fn do_group_command(&mut self, command: Command) {
+        match command {
+            Command::Create { name, desc } => self.create_group(name, desc),
+            Command::Join { group } => self.ask(
+                "addgroup",
+                |session, now| session.join_group(now, group),
+                Some,
+                move |terminal, _| terminal.handle_joined(group),
+            ),
+            Command::Open(wanted) => self.open_group(&wanted),
+            Command::Members(group) => self.members(group.as_deref()),
+            Command::List => self.ask_groups(true),
+        }
+    }
+
+    fn create_group(&mut self, name: String, desc: String) {
+        let ask = |session: &mut chatclient_core::Session, now| session.create_group(now, &name, &desc);
+        let (name, desc) = (name.as_str().into(), desc.as_str().into());
+        self.ask(
+            "creategroup",
+            ask,
+            |reply| match reply {
+                Reply::Group(group::Reply::Created(created)) => Some(created.conversation),
+                _ => None,
+            },
+            move |terminal, id| {
+                let group = Group { conversation: id, name, desc, role: Role::Owner };
+                terminal.directory.groups.insert(id, group);
+                terminal.publish_names();
+                let label = terminal.directory.group(id);
+                terminal.say(&format!("group {label} created; others join with addgroup:{id}"));
+            },
+        );
+    }
+
+    /// Opens a group by name or id. Joins it first if necessary, before the next line is read.
+    fn open_group(&mut self, wanted: &str) {
+        let group = match self.directory.group_named(wanted).or_else(|| argument::group(wanted)) {
+            Some(group) if self.directory.groups.contains_key(&group) => {
+                return self.open(Some(Target::Conversation(group)));
+            }
+            Some(group) => group,
+            None => {
+                let wanted = sanitize::line(wanted);
+                return self.say(&format!("you are in no group called {wanted}; /join ID joins one"));
+            }
+        };
+        self.request_before_prompt(
+            |session, now| session.join_group(now, group),
+            move |terminal, result| {
+                match result {
+                    Ok(_) => terminal.handle_joined(group),
+                    // A member already.
+                    Err(Failure::Refused(refusal)) if refusal.errno == Errno::Conflict => {}
+                    Err(failure) => return terminal.report_failure("/join", &failure),
+                }
+                terminal.open(Some(Target::Conversation(group)));
+            },
+        );
+    }
+
+    fn handle_joined(&mut self, group: ConversationId) {
+        self.say(&format!("you joined {}", self.directory.group(group)));
+        self.ask_groups(false);
+    }
+
+    // ---- lists -----------------------------------------------------------------------------------------------------
+
+    /// Reads the list of groups again; `show`: the user asked for it.
+    pub(super) fn ask_groups(&mut self, show: bool) {
+        self.ask_groups_after(0, show);
+    }
+
+    fn ask_groups_after(&mut self, after: u32, show: bool) {
+        self.request(
+            |session, now| session.groups(now, after),
+            move |terminal, result| match result {
+                Ok(Reply::Group(group::Reply::Groups(page))) => {
+                    terminal.handle_groups(after == 0, show, *page);
+                }
+                Err(Failure::Offline) if show => {
+                    terminal.say("offline; as of the last login:");
+                    terminal.say(&list::groups(terminal.directory.groups.values()));
+                }
+                Err(failure) if show => terminal.report_failure("groups", &failure),
+                _ => {}
+            },
+        );
+    }
+
+    fn handle_groups(&mut self, is_first: bool, show: bool, page: GroupsPage) {
+        if is_first {
+            self.directory.groups.clear();
+        }
+        let last = page.groups.last().map(|group| group.conversation.0);
+        self.directory.groups.extend(page.groups.into_iter().map(|group| (group.conversation, group)));
+        self.publish_names();
+        match last.filter(|_| page.more) {
+            Some(last) => self.ask_groups_after(last, show),
+            None if show => self.say(&list::groups(self.directory.groups.values())),
+            None => {}
+        }
+    }
+
+    fn members(&mut self, group: Option<&str>) {
+        let open = self.here.as_ref().and_then(|here| self.directory.conversation_of(here));
+        let found = match group {
+            Some(group) => self.directory.group_named(group).or_else(|| argument::group(group)),
+            None => open,
+        };
+        match found {
+            Some(group) => self.ask_members(group, Vec::new()),
+            None => self.say("no group is open: /members GROUP, by id or name"),
+        }
+    }
+
+    /// `known` are the members of the pages before.
+    fn ask_members(&mut self, group: ConversationId, known: Vec<Member>) {
+        let after = known.last().map_or(0, |member| member.id.0);
+        self.ask(
+            "members",
+            |session, now| session.members(now, group, after),
+            |reply| match reply {
+                Reply::Group(group::Reply::Members(page)) => Some(*page),
+                _ => None,
+            },
+            move |terminal, page| terminal.handle_members(group, known, page),
+        );
+    }
+
+    fn handle_members(&mut self, group: ConversationId, mut all: Vec<Member>, page: MembersPage) {
+        let more = page.more && !page.members.is_empty();
+        all.extend(page.members);
+        if more {
+            return self.ask_members(group, all);
+        }
+        self.say(&format!("{}, {}", self.directory.conversation(group), list::members(&all)));
+    }
+}

@@ -1,0 +1,336 @@
+//! Messages: sending them, showing them, and the marks of own ones.
+
+use super::own_messages::{Failed, Waiting};
+use super::state::Terminal;
+use crate::command::argument;
+use crate::command::message::Command;
+use crate::display::style::{Mark, person};
+use crate::display::{clock, columns, sentence};
+use chatclient_core::outbox::Unsent;
+use chatclient_core::{Failure, LocalId, SendFailure, sanitize};
+use chatclient_store::FailedMessage;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+use wire::{ConversationId, ConversationKind, Message, Refusal, Seq, Target, limits};
+
+/// The shortest time between two bells.
+const BELL_EVERY: Duration = Duration::from_secs(1);
+
+// ---- sending -------------------------------------------------------------------------------------------------------
+
+impl Terminal {
+    /// `line` is printed unless it becomes a message.
+    pub(super) fn do_message_command(&mut self, line: &str, command: Command) {
+        match command {
+            Command::ToUser { who, text } => self.send(self.directory.target(&who), &text),
+            Command::ToGroup { group, text } => self.send(Target::Conversation(group), &text),
+            Command::Here(text) => match self.here.clone() {
+                Some(to) => self.send(to, &text),
+                None => {
+                    self.show_typed(line);
+                    self.say(&self.nothing_open());
+                }
+            },
+            Command::Open(rest) => self.open_chat(line, &rest),
+            Command::File(path) => {
+                self.show_typed(line);
+                self.send_file(&path_of(&path, env::home_dir()));
+            }
+            Command::Retry => {
+                self.show_typed(line);
+                self.retry_failed();
+            }
+            Command::Drop => {
+                self.show_typed(line);
+                self.drop_failed();
+            }
+        }
+    }
+
+    /// Sends a message and opens its conversation.
+    fn send(&mut self, to: Target, text: &str) {
+        if self.here.as_ref() != Some(&to) {
+            self.open(Some(to.clone()));
+        }
+        self.send_to(to, text);
+    }
+
+    fn send_to(&mut self, to: Target, text: &str) {
+        match self.client.send(to.clone(), text) {
+            Ok(local) => {
+                let mark_id = self.own.new_mark_id();
+                let shown = format!("[{}] {}", clock::now(), self.own_line(&to, text));
+                self.screen.print_marked(mark_id, Mark::Sending, shown);
+                if self.outage.is_on() && !self.screen.is_interactive() {
+                    self.say("offline; the message will be sent after reconnecting");
+                }
+                let text = text.to_owned();
+                self.own.waiting.insert(local, Waiting { to, text, mark_id, delayed: false });
+            }
+            Err(error) => {
+                self.show_typed(text);
+                self.say(&format!("not sent: {error}"));
+            }
+        }
+    }
+
+    /// `NAME`, or `NAME TEXT`.
+    fn open_chat(&mut self, line: &str, rest: &str) {
+        let (name, text) = self.directory.split_name(rest);
+        let Some(who) = argument::who(name) else { return };
+        let (to, text) = (self.directory.target(&who), text.to_owned());
+        if text.is_empty() {
+            self.show_typed(line);
+            self.open(Some(to));
+        } else {
+            self.send(to, &text);
+        }
+    }
+
+    fn send_file(&mut self, path: &Path) {
+        let Some(to) = self.here.clone() else {
+            return self.say(&self.nothing_open());
+        };
+        let too_long = format!("longer than a message can be ({} bytes)", limits::CONTENT_BYTES);
+        let text = match fs::metadata(path) {
+            Ok(file) if !file.is_file() => Err("not a file".to_owned()),
+            Ok(file) if file.len() > limits::CONTENT_BYTES as u64 => Err(too_long),
+            Ok(_) => fs::read_to_string(path).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match text {
+            Ok(text) => self.send(to, &text),
+            Err(why) => self.say(&format!("{}: {why}", sanitize::line(&path.to_string_lossy()))),
+        }
+    }
+
+    fn nothing_open(&self) -> String {
+        let unread = self.directory.chats.values().find(|chat| chat.unread > 0 && chat.peer.is_some());
+        let who = unread.and_then(|chat| chat.peer).map_or("WHO".to_owned(), |peer| peer.to_string());
+        format!("no conversation is open: /msg {who} opens one, chat:{who}:MESSAGE sends at once")
+    }
+
+    fn retry_failed(&mut self) {
+        if self.own.failed.is_empty() {
+            return self.say("no message has failed");
+        }
+        for failed in std::mem::take(&mut self.own.failed) {
+            self.client.store(|store| store.forget_failed(failed.local));
+            self.send_to(failed.to, &failed.text);
+        }
+    }
+
+    fn drop_failed(&mut self) {
+        let count = self.own.failed.len();
+        for failed in std::mem::take(&mut self.own.failed) {
+            self.client.store(|store| store.forget_failed(failed.local));
+        }
+        self.say(&format!("{count} message(s) dropped"));
+    }
+}
+
+// ---- own messages --------------------------------------------------------------------------------------------------
+
+impl Terminal {
+    /// `you → li si (2): hello`, `#7 devs | you: hello`
+    fn own_line(&self, to: &Target, text: &str) -> String {
+        let (style, text) = (self.style, sanitize::line(text));
+        let you = style.name("you", self.directory.me);
+        match to {
+            Target::User(id) => {
+                format!("{you} {} {}: {text}", style.arrow(), style.name(&self.directory.user(*id), *id))
+            }
+            Target::Name(name) => format!("{you} {} {}: {text}", style.arrow(), sanitize::line(name)),
+            Target::Conversation(id) => format!("{} | {you}: {text}", self.directory.conversation(*id)),
+        }
+    }
+
+    pub(super) fn handle_sent(&mut self, local: LocalId, conversation: ConversationId, seq: Seq) {
+        let Some(own) = self.own.waiting.remove(&local) else { return };
+        if self.here.as_ref() == Some(&own.to) {
+            self.client.store(|store| store.set_current(Some(conversation)));
+        }
+        self.directory.learn_sent(conversation, &own.to, seq);
+        self.count_backlog(conversation, seq, false);
+        let chat = self.directory.chats.get(&conversation);
+        let mark = chat.map_or(Mark::Stored, |chat| chat.mark(seq));
+        if chat.is_some_and(|chat| chat.peer.is_some() && chat.name.is_empty()) {
+            self.ask_peers();
+        }
+        self.screen.mark(own.mark_id, mark);
+        self.own.watch(conversation, seq, own.mark_id, mark);
+        self.say_mark(mark, &format!("sent to {}", self.directory.target_label(&own.to)));
+    }
+
+    /// Shows an unsent message of an earlier run.
+    pub(super) fn show_unsent(&mut self, unsent: Unsent) {
+        let (to, text) = (unsent.send.target, unsent.send.content.to_string());
+        let mark_id = self.own.new_mark_id();
+        let shown = format!("[{}] {}", clock::now(), self.own_line(&to, &text));
+        self.screen.print_marked(mark_id, Mark::Sending, shown);
+        self.own.waiting.insert(unsent.local, Waiting { to, text, mark_id, delayed: false });
+    }
+
+    /// Shows a failed message of an earlier run.
+    pub(super) fn show_failed(&mut self, failed: FailedMessage) {
+        let FailedMessage { local, target: to, content: text, why } = failed;
+        let mark_id = self.own.new_mark_id();
+        self.screen.print_marked(mark_id, Mark::Failed, self.own_line(&to, &text));
+        self.say(&self.style.alarm(&format!("not sent: {}  (/retry, /drop)", sanitize::line(&why))));
+        self.own.failed.push(Failed { local, to, text });
+    }
+
+    pub(super) fn handle_delayed(&mut self, local: LocalId, refusal: Box<Refusal>) {
+        if let Some(own) = self.own.waiting.get_mut(&local)
+            && !std::mem::replace(&mut own.delayed, true)
+        {
+            let (label, why) = (self.directory.target_label(&own.to), sentence(&Failure::Refused(refusal)));
+            self.say(&format!("not sent to {label} yet: {why}; retrying"));
+        }
+    }
+
+    pub(super) fn handle_send_failed(&mut self, local: LocalId, failure: &SendFailure) {
+        let Some(own) = self.own.waiting.remove(&local) else { return };
+        let why = match failure {
+            SendFailure::Refused(refusal) => sentence(&Failure::Refused(refusal.clone())),
+            SendFailure::Expired | SendFailure::OtherAccount => failure.to_string(),
+        };
+        self.screen.mark(own.mark_id, Mark::Failed);
+        let label = self.directory.target_label(&own.to);
+        if self.screen.is_interactive() {
+            let text = columns::cut(&sanitize::line(&own.text), 30);
+            self.say(&self.style.alarm(&format!("not sent to {label}: {why}  [{text}]  /retry, /drop")));
+        } else {
+            self.say_mark(Mark::Failed, &format!("not sent to {label}: {why}"));
+        }
+        self.own.failed.push(Failed { local, to: own.to, text: own.text });
+    }
+
+    /// Prints the new state of an own message if its mark cannot be repainted.
+    pub(super) fn say_mark(&self, mark: Mark, what: &str) {
+        if self.marks_as_lines {
+            self.say(&format!("{} {what}", self.style.mark(mark)));
+        } else if !self.screen.is_interactive() {
+            self.say(what);
+        }
+    }
+
+    /// The mark of a message, if it is an own one.
+    pub(super) fn mark_of(&self, message: &Message) -> Option<Mark> {
+        let chat = self.directory.chats.get(&message.conversation);
+        (message.from == self.directory.me).then(|| chat.map_or(Mark::Stored, |chat| chat.mark(message.seq)))
+    }
+}
+
+// ---- received messages ---------------------------------------------------------------------------------------------
+
+impl Terminal {
+    pub(super) fn handle_message(&mut self, message: &Message) {
+        let shown = self.directory.chats.get(&message.conversation).map_or(Seq(0), |chat| chat.shown);
+        // Messages from the store were shown when the account was opened.
+        if message.seq <= shown {
+            return;
+        }
+        self.directory.learn_message(message);
+        self.show_message(message);
+        let theirs = message.from != self.directory.me;
+        if let Some(chat) = self.directory.chats.get_mut(&message.conversation) {
+            chat.show(message.seq);
+            chat.unread += u64::from(theirs);
+        }
+        self.count_backlog(message.conversation, message.seq, theirs);
+        if self.is_open(message.conversation) {
+            self.read_to_end(message.conversation);
+        }
+        if theirs && message.kind == ConversationKind::Direct {
+            self.ring();
+        }
+    }
+
+    /// `[12:03] zhang san (1): hello`
+    pub(super) fn show_message(&mut self, message: &Message) {
+        let (at, who) = (clock::short(message.time), person(&message.name, message.from));
+        let is_interactive = self.screen.is_interactive();
+        let own = is_interactive && message.from == self.directory.me;
+        let who = self.style.name(if own { "you" } else { &who }, message.from);
+        let text = sanitize::line(&message.content);
+        let label = self.directory.conversation(message.conversation);
+        let line = match message.kind {
+            ConversationKind::Group => format!("[{at}] {label} | {who}: {text}"),
+            // Written by this account, on another device or in an earlier run.
+            ConversationKind::Direct if message.from == self.directory.me => {
+                let arrow = if is_interactive { self.style.arrow() } else { "to" };
+                format!("[{at}] {who} {arrow} {label}: {text}")
+            }
+            ConversationKind::Direct => format!("[{at}] {who}: {text}"),
+        };
+        match self.mark_of(message) {
+            Some(mark) if is_interactive => {
+                let mark_id = self.own.new_mark_id();
+                self.screen.print_marked(mark_id, mark, line);
+                self.own.watch(message.conversation, message.seq, mark_id, mark);
+            }
+            _ => self.print(&line),
+        }
+    }
+
+    /// Counts a message, shown or own. Prints the number of new ones once everything that a login found has arrived.
+    fn count_backlog(&mut self, conversation: ConversationId, seq: Seq, theirs: bool) {
+        let Some(chat) = self.directory.chats.get(&conversation) else { return };
+        if let Some(new) = self.backlog.take(conversation, seq, theirs, chat) {
+            self.say(&format!("{new} new while away"));
+        }
+    }
+
+    /// Rings the bell at most once a second, so that a backlog rings once.
+    fn ring(&mut self) {
+        let now = Instant::now();
+        if self.bell && self.last_bell.is_none_or(|last| now >= last + BELL_EVERY) {
+            self.last_bell = Some(now);
+            self.screen.bell();
+        }
+    }
+}
+
+/// A path as people type it: in quotes, with backslashes before special characters as completion writes them, or below
+/// `~/`.
+fn path_of(typed: &str, home: Option<PathBuf>) -> PathBuf {
+    let typed = typed.trim();
+    let quoted = |mark: char| typed.strip_prefix(mark)?.strip_suffix(mark);
+    let path = match quoted('"').or_else(|| quoted('\'')) {
+        Some(inside) => inside.to_owned(),
+        None => {
+            let mut characters = typed.chars();
+            std::iter::from_fn(|| match characters.next()? {
+                '\\' => Some(characters.next().unwrap_or('\\')),
+                c => Some(c),
+            })
+            .collect()
+        }
+    };
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => path.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_may_be_quoted_escaped_or_below_home() {
+        for (typed, path) in [
+            ("notes.txt", "notes.txt"),
+            (" ./my\\ file\\(1\\).txt ", "./my file(1).txt"),
+            ("\"my file.txt\"", "my file.txt"),
+            ("'a\\b'", "a\\b"),
+            ("~/notes", "/home/li/notes"),
+            ("~li/notes", "~li/notes"),
+            ("ends\\", "ends\\"),
+        ] {
+            assert_eq!(path_of(typed, Some("/home/li".into())), Path::new(path), "{typed}");
+        }
+    }
+}

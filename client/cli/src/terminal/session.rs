@@ -1,0 +1,195 @@
+//! Logging in and out, leaving, and lost connections.
+
+use super::backlog::Backlog;
+use super::state::{Mode, Terminal, Then};
+use crate::command::session::Command;
+use crate::command::{help, table};
+use crate::display::style::person;
+use crate::display::{clock, list, sentence};
+use chatclient_core::{Failure, LogoutReason, Lost, Session, sanitize};
+use std::time::{Duration, Instant};
+use wire::UserId;
+use wire::account::Who;
+use wire::session::{Listing, LoggedIn, Push};
+
+/// How long leaving may wait for messages to be stored and requests to be answered.
+const SETTLE: Duration = Duration::from_secs(2);
+
+impl Terminal {
+    pub(super) fn do_session_command(&mut self, command: Command) {
+        match command {
+            Command::Help(about) => match about.and_then(table::row_of) {
+                Some(row) => self.say(&help::on(row)),
+                None => self.say(&help::overview()),
+            },
+            Command::Logout => self.settle_then(Then::LogOut),
+            Command::Quit => self.quit(),
+        }
+    }
+
+    // ---- logging in ------------------------------------------------------------------------------------------------
+
+    pub(super) fn log_in(&mut self, who: Who, password: &str) {
+        self.mode = Mode::LoggingIn;
+        self.client.with(|session, now| session.login_password(now, who, password));
+    }
+
+    pub(super) fn handle_login_failed(&mut self, what: &str, failure: &Failure) {
+        match failure {
+            Failure::Lost(why @ Lost::Unreachable(_)) => self.say_unreachable(why),
+            _ => self.say(&format!("{what} failed: {}", sentence(failure))),
+        }
+        // The user may have cancelled the login before its failure arrived.
+        if matches!(self.mode, Mode::LoggingIn | Mode::Registering { .. }) {
+            self.back_to_menu();
+        }
+    }
+
+    pub(super) fn say_unreachable(&self, why: &Lost) {
+        let why = sanitize::line(&why.to_string()).into_owned();
+        self.say(&format!(
+            "no chat server at {} ({why}); start one with `make run`, or name another: chatclient IP PORT",
+            sanitize::line(&self.address)
+        ));
+    }
+
+    pub(super) fn handle_logged_in(&mut self, login: &LoggedIn) {
+        let is_first = matches!(self.mode, Mode::LoggingIn);
+        if is_first {
+            self.load_directory(login.id, &login.name);
+        }
+        self.directory.learn_login(login);
+        self.backlog = Backlog::of(login, &self.directory.chats);
+        self.publish_names();
+        self.update_marks();
+        if self.outage.end() && !is_first {
+            let again = std::mem::replace(&mut self.was_online, true);
+            return self.say(if again { "reconnected" } else { "online" });
+        }
+        // A connection that comes back does not stop the user from leaving.
+        if !is_first {
+            return;
+        }
+        // The number of new messages is printed per conversation.
+        self.backlog = Backlog::default();
+        (self.mode, self.was_online) = (Mode::Chat, true);
+        self.say(&format!("logged in as {}", person(&login.name, login.id)));
+        self.say(&list::friends(self.directory.friends.values(), &[]));
+        self.say(&list::groups(self.directory.groups.values()));
+        for row in &login.conversations {
+            let read = row.read_seq.max(row.first_seq.prev());
+            let unread = row.last_seq.0.saturating_sub(read.0);
+            if unread > 0 {
+                self.say(&format!("{unread} new in {}", self.directory.conversation(row.conversation)));
+            }
+        }
+        if login.friends_more || login.groups_more {
+            self.say("these lists are not complete: `friends` and `groups` show everything");
+        }
+        self.say("help lists the commands");
+        self.show_stored();
+    }
+
+    /// Loads what the store has about an account, before the server has said anything.
+    pub(super) fn load_directory(&mut self, id: UserId, name: &str) {
+        self.own.clear();
+        (self.here, self.last_page) = (None, None);
+        let directory = &mut self.directory;
+        self.client.store(|store| directory.load(id, name, store));
+        self.publish_names();
+    }
+
+    pub(super) fn handle_session_push(&mut self, push: Push) {
+        let Push::Changed(changed) = push else { return };
+        for listing in changed.what {
+            match listing {
+                Listing::Friends => self.ask_friends(false),
+                Listing::Groups => self.ask_groups(false),
+                // The session reads these itself.
+                Listing::Conversations => {}
+            }
+        }
+    }
+
+    // ---- leaving ---------------------------------------------------------------------------------------------------
+
+    pub(super) fn handle_logged_out(&mut self, reason: LogoutReason) {
+        match reason {
+            LogoutReason::Asked => self.print("logged out"),
+            LogoutReason::Kicked(kicked) => {
+                let device = kicked.device.as_deref().unwrap_or("an unknown device");
+                self.print(&self.style.alarm(&format!(
+                    "you were logged out at {} by a login from {}: {}",
+                    clock::short(kicked.time),
+                    sanitize::line(device),
+                    sanitize::line(&kicked.reason)
+                )));
+            }
+            LogoutReason::AlreadyOnline(refusal)
+            | LogoutReason::TokenInvalid(refusal)
+            | LogoutReason::Refused(refusal) => {
+                let why = sentence(&Failure::Refused(refusal));
+                self.say(&format!("you are no longer logged in: {why}"));
+            }
+        }
+        self.outage.end();
+        self.pending.clear();
+        self.here = None;
+        if !self.own.waiting.is_empty() {
+            let count = self.own.waiting.len();
+            let name = sanitize::line(&self.directory.my_name).into_owned();
+            self.say(&format!("{count} unsent message(s) will be sent when {name} logs in again"));
+        }
+        match self.mode {
+            Mode::Settling { then: Then::Quit, .. } => self.mode = Mode::Done,
+            Mode::Done => {}
+            _ => self.back_to_menu(),
+        }
+    }
+
+    pub(super) fn handle_interrupt(&mut self) {
+        match self.mode {
+            Mode::Menu => self.quit(),
+            Mode::Chat => self.say("quit or Ctrl-D leaves"),
+            _ => self.back_to_menu(),
+        }
+    }
+
+    /// Leaves once every message is stored.
+    pub(super) fn quit(&mut self) {
+        self.settle_then(Then::Quit);
+    }
+
+    fn settle_then(&mut self, then: Then) {
+        self.mode = Mode::Settling { until: Instant::now() + SETTLE, then };
+    }
+
+    /// Continues from [`Mode::Settling`] when everything is stored or the time is up.
+    pub(super) fn settle(&mut self) {
+        let Mode::Settling { until, then } = self.mode else { return };
+        let settled = self.client.with(|session, _| session.is_settled() || session.account().is_none());
+        if !settled && Instant::now() < until {
+            return;
+        }
+        // The events of messages stored just now are still in the queue; the next turn prints them.
+        if settled && !self.own.waiting.is_empty() && Instant::now() < until {
+            return;
+        }
+        match then {
+            Then::Quit => {
+                let unsent = self.client.with(|session, _| session.unsent());
+                let saved = self.client.store(|_| Ok(())).is_some();
+                match (unsent, saved) {
+                    (0, _) => {}
+                    (_, true) => self.say(&format!("{unsent} unsent message(s) will be sent next time")),
+                    (_, false) => self.say(&format!("{unsent} message(s) could not be sent")),
+                }
+                self.mode = Mode::Done;
+            }
+            Then::LogOut => {
+                self.mode = Mode::LoggingOut;
+                self.client.with(Session::logout);
+            }
+        }
+    }
+}

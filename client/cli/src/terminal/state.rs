@@ -1,0 +1,242 @@
+//! [`Terminal`]: the program's state, what it prints, and its requests.
+
+use super::backlog::Backlog;
+use super::directory::Directory;
+use super::input::InputThread;
+use super::outage::Outage;
+use super::own_messages::OwnMessages;
+use super::screen::Screen;
+use super::signals::Termination;
+use crate::args::Login;
+use crate::command::complete::Names;
+use crate::display::style::{Style, person};
+use crate::display::{columns, sentence};
+use chatclient_connection::Client;
+use chatclient_core::{Failure, Options, RequestId, Session, sanitize};
+use chatclient_store::{Folder, StoredAccount};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use wire::{ConversationId, Reply, Seq, Target};
+
+/// Columns of a name in the prompt.
+const PROMPT_NAME: usize = 20;
+/// Columns of a name in the status.
+const STATUS_NAME: usize = 12;
+/// The most conversations with unread messages that the status names.
+const STATUS_UNREAD: usize = 3;
+
+/// What the program is started with.
+#[derive(Debug)]
+pub struct Setup {
+    pub address: String,
+    pub options: Options,
+    /// The folder of the stores; `None`: nothing is saved.
+    pub folder: Option<Folder>,
+    /// Whether a direct message rings the bell.
+    pub bell: bool,
+    /// A login without the menu.
+    pub login: Option<Login>,
+}
+
+pub struct Terminal {
+    pub(super) address: String,
+    pub(super) client: Client,
+    pub(super) input: InputThread,
+    pub(super) screen: Screen,
+    pub(super) style: Style,
+    /// Names for the editor's completion.
+    pub(super) names: Arc<Mutex<Names>>,
+    pub(super) folder: Option<Folder>,
+    /// Accounts that the menu offers.
+    pub(super) stored_accounts: Vec<StoredAccount>,
+    pub(super) mode: Mode,
+    /// A line was asked for and has not arrived.
+    pub(super) asking: bool,
+    pub(super) directory: Directory,
+    /// The open conversation, to which plain text goes.
+    pub(super) here: Option<Target>,
+    pub(super) last_page: Option<ShownPage>,
+    pub(super) pending: BTreeMap<RequestId, PendingReply>,
+    pub(super) own: OwnMessages,
+    pub(super) outage: Outage,
+    /// Whether this account has been online since it was chosen.
+    pub(super) was_online: bool,
+    /// Whether a person sees the output: stdin and stdout are terminals.
+    pub(super) has_reader: bool,
+    /// Whether marks are printed on lines of their own because they cannot be repainted.
+    pub(super) marks_as_lines: bool,
+    pub(super) backlog: Backlog,
+    pub(super) bell: bool,
+    pub(super) last_bell: Option<Instant>,
+    /// The signal that ends the program.
+    pub(super) termination: Option<Termination>,
+}
+
+/// The last page of history that was shown.
+#[derive(Clone, Copy, Debug)]
+pub struct ShownPage {
+    pub conversation: ConversationId,
+    pub first: Seq,
+}
+
+/// What the program is doing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Mode {
+    Menu,
+    LoginWho,
+    LoginPassword {
+        who: String,
+    },
+    RegisterName,
+    RegisterPassword {
+        name: String,
+    },
+    Registering {
+        password: String,
+    },
+    LoggingIn,
+    /// Logged in, even while the connection is lost.
+    Chat,
+    /// Waits for messages to be stored before leaving or logging out.
+    Settling {
+        until: Instant,
+        then: Then,
+    },
+    LoggingOut,
+    Done,
+}
+
+/// What follows [`Mode::Settling`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Quit,
+    LogOut,
+}
+
+/// A request of the user that was not answered yet.
+pub struct PendingReply {
+    /// Whether the prompt waits for the reply, because it decides where the next line goes.
+    pub(super) holds_prompt: bool,
+    pub(super) handle: ReplyHandler,
+}
+
+pub type ReplyHandler = Box<dyn FnOnce(&mut Terminal, Result<Reply, Failure>)>;
+
+// ---- requests ------------------------------------------------------------------------------------------------------
+
+impl Terminal {
+    /// Makes a request. `pick` takes the expected reply, which goes to `then`; anything else is printed, with `name`.
+    pub fn ask<T: 'static>(
+        &mut self,
+        name: &'static str,
+        ask: impl FnOnce(&mut Session, u64) -> RequestId,
+        pick: fn(Reply) -> Option<T>,
+        then: impl FnOnce(&mut Terminal, T) + 'static,
+    ) {
+        self.request(ask, move |terminal, result| match result.map(pick) {
+            Ok(Some(reply)) => then(terminal, reply),
+            Ok(None) => terminal.say(&format!("{name}: unexpected reply from the server")),
+            Err(failure) => terminal.report_failure(name, &failure),
+        });
+    }
+
+    /// Makes a request whose failures need handling, too.
+    pub fn request(
+        &mut self,
+        ask: impl FnOnce(&mut Session, u64) -> RequestId,
+        handle: impl FnOnce(&mut Terminal, Result<Reply, Failure>) + 'static,
+    ) {
+        let request = self.client.with(ask);
+        self.pending.insert(request, PendingReply { holds_prompt: false, handle: Box::new(handle) });
+    }
+
+    /// Makes a request that must be answered before the next line is read.
+    pub fn request_before_prompt(
+        &mut self,
+        ask: impl FnOnce(&mut Session, u64) -> RequestId,
+        handle: impl FnOnce(&mut Terminal, Result<Reply, Failure>) + 'static,
+    ) {
+        let request = self.client.with(ask);
+        self.pending.insert(request, PendingReply { holds_prompt: true, handle: Box::new(handle) });
+    }
+
+    pub(super) fn handle_reply(&mut self, request: RequestId, result: Result<Reply, Failure>) {
+        if let Some(pending) = self.pending.remove(&request) {
+            (pending.handle)(self, result);
+        }
+    }
+
+    pub fn report_failure(&self, name: &str, failure: &Failure) {
+        self.say(&format!("{name}: {}", sentence(failure)));
+    }
+}
+
+// ---- output --------------------------------------------------------------------------------------------------------
+
+impl Terminal {
+    /// Prints a notice of the program.
+    pub fn say(&self, lines: &str) {
+        self.screen.print(&self.style.notice(lines));
+    }
+
+    /// Prints text of others, aligned with own messages, which have a mark in front.
+    pub fn print(&self, lines: &str) {
+        let in_chat = self.screen.is_interactive() && !matches!(self.mode, Mode::Menu | Mode::LoggingOut);
+        let margin = if in_chat { "   " } else { "" };
+        self.screen.print(&format!("{margin}{lines}"));
+    }
+
+    /// Prints an entered line if the editor has erased it.
+    pub fn show_typed(&self, line: &str) {
+        if self.screen.is_interactive() {
+            self.say(&format!("> {}", sanitize::line(line)));
+        }
+    }
+
+    /// `li si> `, with the name of the open conversation.
+    pub fn prompt(&self) -> String {
+        let Some(here) = self.here.as_ref().filter(|_| self.screen.is_interactive()) else {
+            return "> ".to_owned();
+        };
+        let label = self.directory.target_label(here);
+        format!("{}> ", columns::cut(without_id(&label), PROMPT_NAME))
+    }
+
+    /// The account, the connection if it is lost, and what is unread.
+    pub fn status(&self) -> String {
+        // A line begun before a logout answers the menu.
+        if self.mode == Mode::Menu {
+            return "logged out; type your choice".to_owned();
+        }
+        let mut parts = vec![person(&self.directory.my_name, self.directory.me)];
+        // A narrow terminal cuts off the end, so the most important comes first.
+        parts.extend(self.outage.status(Instant::now()));
+        let unread: Vec<_> = self.directory.chats.iter().filter(|(_, chat)| chat.unread > 0).collect();
+        if !unread.is_empty() {
+            let all: u64 = unread.iter().map(|(_, chat)| chat.unread).sum();
+            let named = unread.iter().take(STATUS_UNREAD).map(|(id, chat)| {
+                let label = self.directory.conversation(**id);
+                format!("{} {}", columns::cut(without_id(&label), STATUS_NAME), chat.unread)
+            });
+            let named = named.collect::<Vec<_>>().join(", ");
+            let more = if unread.len() > STATUS_UNREAD { ", …" } else { "" };
+            parts.push(format!("{all} unread: {named}{more}"));
+        }
+        if !self.own.failed.is_empty() {
+            parts.push(format!("{} not sent (/retry)", self.own.failed.len()));
+        }
+        parts.join(&format!(" {0}{0} ", self.style.rule()))
+    }
+
+    /// Gives the editor the present names to complete.
+    pub fn publish_names(&self) {
+        *self.names.lock() = self.directory.names();
+    }
+}
+
+/// `zhang san (1)` without the id.
+fn without_id(label: &str) -> &str {
+    label.rsplit_once(" (").map_or(label, |(name, _)| name)
+}

@@ -1,4 +1,4 @@
-//! Text of others on a terminal emulator: whatever it holds, the terminal is afterwards as it was before.
+//! Sanitised text on a terminal emulator: whatever it contains, the state of the terminal does not change.
 
 use chatclient_core::sanitize;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use vt100::{Callbacks, Parser, Screen};
 const ROWS: u16 = 200;
 const COLUMNS: u16 = 80;
 
-/// Everything that the emulator was told to do and that is no text.
+/// Everything that the emulator was told to do apart from text.
 #[derive(Default)]
 struct Told(Vec<String>);
 
@@ -47,7 +47,7 @@ impl Callbacks for Told {
     fn unhandled_csi(&mut self, _: &mut Screen, _: Option<u8>, _: Option<u8>, _: &[&[u16]], c: char) {
         self.0.push(format!("CSI {c}"));
     }
-    // Among them those that set the palette.
+    // These include the sequences that set the palette.
     fn unhandled_osc(&mut self, _: &mut Screen, parameters: &[&[u8]]) {
         self.0.push(format!("OSC {parameters:?}"));
     }
@@ -58,7 +58,7 @@ fn emulator() -> Parser<Told> {
     Parser::new_with_callbacks(size(ROWS), size(COLUMNS), 0, Told::default())
 }
 
-/// Everything about a terminal that is not text on it.
+/// The state of a terminal apart from its text.
 fn modes(screen: &Screen) -> (String, String, bool, bool) {
     (
         screen.input_mode_formatted(),
@@ -68,7 +68,7 @@ fn modes(screen: &Screen) -> (String, String, bool, bool) {
     )
 }
 
-/// Shows a line as the client does; what the emulator was told beside it.
+/// Prints a line as the client does, and checks that the emulator got nothing but text.
 fn show(name: &str, text: &str) -> Result<(), TestCaseError> {
     let mut emulator = emulator();
     let before = modes(emulator.screen());
@@ -76,16 +76,20 @@ fn show(name: &str, text: &str) -> Result<(), TestCaseError> {
     emulator.process(format!("\x1b[33m{name}\x1b[39m: {text}").as_bytes());
     prop_assert_eq!(&emulator.callbacks().0, &Vec::<String>::new());
     prop_assert_eq!(modes(emulator.screen()), before);
-    // Nothing moved the cursor but the characters themselves.
-    let mut place = (0, 0);
+    // Only the characters themselves moved the cursor.
+    let mut position = (0, 0);
     for wide in format!("{name}: {text}").chars().map(|c| c.width().unwrap_or(0) as u16) {
-        place = if place.1 + wide > COLUMNS { (place.0 + 1, wide) } else { (place.0, place.1 + wide) };
+        position = if position.1 + wide > COLUMNS {
+            (position.0 + 1, wide)
+        } else {
+            (position.0, position.1 + wide)
+        };
     }
-    prop_assert_eq!(emulator.screen().cursor_position().0, place.0.min(ROWS - 1));
+    prop_assert_eq!(emulator.screen().cursor_position().0, position.0.min(ROWS - 1));
     Ok(())
 }
 
-/// Any characters, those that begin or make up commands far above their share.
+/// Arbitrary characters, with those of control sequences overrepresented.
 fn hostile() -> impl Strategy<Value = String> {
     let command = prop_oneof![
         Just("\x1b]0;owned\x07".to_owned()),
@@ -106,7 +110,7 @@ fn hostile() -> impl Strategy<Value = String> {
         1 => any::<char>(),
     ];
     let piece = prop_oneof![1 => command, 4 => character.prop_map(String::from)];
-    // The emulator has no picture for this one, and says so.
+    // The emulator reports this character as unhandled.
     prop::collection::vec(piece, 0..150).prop_map(|pieces| pieces.concat().replace('\u{fffd}', "?"))
 }
 
@@ -118,9 +122,9 @@ proptest! {
     }
 }
 
-/// The test above can fail: this is what it would see without the sanitizer.
+/// Shows that the test above can fail: what the emulator does without the sanitizer.
 #[test]
-fn the_emulator_obeys_what_is_not_sanitised() {
+fn the_emulator_executes_text_that_is_not_sanitised() {
     let mut emulator = emulator();
     emulator.process(b"\x1b]0;owned\x07\x1b]4;1;rgb:ff/00/00\x07\x07\x1b[?25l");
     let told = &emulator.callbacks().0;

@@ -1,7 +1,7 @@
-//! Every message exactly once and in order, whatever happens to connections, replies and the client itself.
+//! A seeded simulation: every message is shown exactly once and in order, whatever happens to connections, replies and
+//! the client itself.
 //!
-//! Each seed is one story. `SEED=n cargo test -p chatclient-core --test exactly_once` tells one again, `SEEDS=n` tells that
-//! many.
+//! `SEED=n cargo test -p chatclient-core --test exactly_once` replays one seed, `SEEDS=n` runs that many.
 
 #[path = "../../../src/server/tests/support/effort.rs"]
 mod effort;
@@ -20,21 +20,21 @@ use wire::{Target, UserId};
 const SEEDS: u64 = 400;
 const SEEDS_LONG: u64 = 40_000;
 const STEPS: u64 = 1_500;
-/// Direct chats, one a peer.
+/// Direct chats, one per peer.
 const PEERS: u64 = 3;
 
-struct Story {
+struct Simulation {
     random: Random,
     now: u64,
-    lives: u64,
+    restarts: u64,
     per_target: usize,
     session: Session,
-    memory: Memory,
+    store: FakeStore,
     server: FakeServer,
     connection: Option<FakeConnection>,
     to_server: Vec<u8>,
     to_client: Vec<u8>,
-    /// What the user saw: conversation, then seq in order.
+    /// The seqs shown to the user, per conversation, in order.
     shown: BTreeMap<u32, Vec<u64>>,
     sent: BTreeMap<u64, (u32, u64)>,
     written: BTreeMap<u32, Vec<String>>,
@@ -42,9 +42,9 @@ struct Story {
     calm: bool,
 }
 
-/// What a store would hold: put together from what changed.
+/// A store in memory, built from the changes.
 #[derive(Default)]
-struct Memory {
+struct FakeStore {
     account: Option<UserId>,
     token: Option<Box<str>>,
     next_number: u64,
@@ -52,8 +52,8 @@ struct Memory {
     unsent: BTreeMap<u64, Unsent>,
 }
 
-impl Memory {
-    fn learn(&mut self, changes: Snapshot) {
+impl FakeStore {
+    fn save(&mut self, changes: Snapshot) {
         (self.account, self.token, self.next_number) = (changes.account, changes.token, changes.next_number);
         let conversations = changes.conversations.into_iter().map(|saved| (saved.conversation, saved));
         self.conversations.extend(conversations);
@@ -75,8 +75,8 @@ fn options(per_target: usize, seed: u64) -> Options {
     Options { per_target, persistent: true, ..Options::new(seed) }
 }
 
-impl Story {
-    fn new(seed: u64) -> Story {
+impl Simulation {
+    fn new(seed: u64) -> Simulation {
         let mut random = Random::new(seed);
         let faults = Faults {
             refuse: random.up_to(15),
@@ -87,12 +87,12 @@ impl Story {
         let per_target = if random.up_to(1) == 0 { 1 } else { 64 };
         let mut server = FakeServer::new(seed, faults);
         server.page = 1 + random.up_to(3) as usize;
-        let mut story = Story {
+        let mut simulation = Simulation {
             now: 0,
-            lives: 0,
+            restarts: 0,
             per_target,
             session: Session::new(options(per_target, random.next_u64())),
-            memory: Memory::default(),
+            store: FakeStore::default(),
             random,
             server,
             connection: None,
@@ -104,8 +104,8 @@ impl Story {
             texts: 0,
             calm: false,
         };
-        story.session.login_password(0, Who::Id(ME), PASSWORD);
-        story
+        simulation.session.login_password(0, Who::Id(ME), PASSWORD);
+        simulation
     }
 
     fn peer(&mut self) -> u32 {
@@ -140,15 +140,15 @@ impl Story {
         if self.session.next_timeout().is_some_and(|at| at <= self.now) {
             self.session.handle_timeout(self.now);
         }
-        self.links();
-        self.carry();
-        self.look();
+        self.handle_connection_actions();
+        self.transfer();
+        self.drain_events();
         if self.session.account().is_none() && !self.session.wants_connection() && self.connection.is_none() {
             self.session.login_password(self.now, Who::Id(ME), PASSWORD);
         }
     }
 
-    fn links(&mut self) {
+    fn handle_connection_actions(&mut self) {
         while let Some(action) = self.session.poll_connection() {
             self.to_server.clear();
             self.to_client.clear();
@@ -164,8 +164,8 @@ impl Story {
         }
     }
 
-    /// Moves some bytes each way, split anywhere.
-    fn carry(&mut self) {
+    /// Moves some bytes in both directions, split anywhere.
+    fn transfer(&mut self) {
         self.session.poll_transmit(&mut self.to_server);
         let Some(connection) = &mut self.connection else { return };
         let known = |peer: &u32| self.session.cursor(wire::ConversationId(*peer)).is_some();
@@ -178,11 +178,11 @@ impl Story {
         let bytes: Vec<u8> = self.to_client.drain(..some).collect();
         self.session.handle_bytes(self.now, &bytes);
         if self.session.poll_load().is_some() {
-            self.session.handle_loaded(self.now, Some(self.memory.snapshot()));
+            self.session.handle_loaded(self.now, Some(self.store.snapshot()));
         }
     }
 
-    /// The network fails: what is under way is lost, the server may have got some of it.
+    /// The network fails: bytes in flight are lost, except for some that the server received.
     fn cut(&mut self) {
         if let Some(mut connection) = self.connection.take() {
             let some = self.random.up_to(self.to_server.len() as u64) as usize;
@@ -193,18 +193,18 @@ impl Story {
         }
     }
 
-    /// The client dies after it remembered what it showed.
+    /// The client is killed after its changes were saved.
     fn restart(&mut self) {
-        self.look();
-        self.lives += 1;
-        let (mut whole, mut snapshot) = (self.session.snapshot(self.now), self.memory.snapshot());
+        self.drain_events();
+        self.restarts += 1;
+        let (mut whole, mut snapshot) = (self.session.snapshot(self.now), self.store.snapshot());
         let token = snapshot.token.clone();
-        // A conversation that nothing is known of need not be remembered; when a message was tried, the changes say only once.
-        whole.conversations.retain(|saved| self.memory.conversations.contains_key(&saved.conversation));
+        // The changes leave out conversations without any state, and report the time of the first attempt only once.
+        whole.conversations.retain(|saved| self.store.conversations.contains_key(&saved.conversation));
         for unsent in whole.unsent.iter_mut().chain(&mut snapshot.unsent) {
             unsent.tried_ago_ms = unsent.tried_ago_ms.map(|_| 0);
         }
-        assert_eq!(snapshot, whole, "the changes tell everything");
+        assert_eq!(snapshot, whole, "the changes contain the whole state");
         (self.connection, self.to_server, self.to_client) = (None, Vec::new(), Vec::new());
         let options = options(self.per_target, self.random.next_u64());
         self.session = Session::restore(options, self.now, snapshot);
@@ -214,20 +214,20 @@ impl Story {
         }
     }
 
-    fn look(&mut self) {
+    fn drain_events(&mut self) {
         if let Some(changes) = self.session.poll_changes(self.now) {
-            self.memory.learn(changes);
+            self.store.save(changes);
         }
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Message(message) => {
-                    assert_ne!(message.from, ME, "an own message is confirmed, not shown");
+                    assert_ne!(message.from, ME, "an own message is reported as sent, not shown");
                     self.shown.entry(message.conversation.0).or_default().push(message.seq.0);
                 }
                 Event::Sent { local, conversation, seq, .. } => {
-                    self.memory.unsent.remove(&local.0);
-                    let again = self.sent.insert(local.0, (conversation.0, seq.0));
-                    assert_eq!(again, None, "confirmed twice");
+                    self.store.unsent.remove(&local.0);
+                    let earlier = self.sent.insert(local.0, (conversation.0, seq.0));
+                    assert_eq!(earlier, None, "reported as sent twice");
                 }
                 Event::SendFailed { .. } | Event::Missing { .. } | Event::LoggedOut(_) => {
                     panic!("unexpected: {event:?}");
@@ -243,9 +243,9 @@ impl Story {
         }
         self.calm = true;
         self.server.faults = Faults { skip_push: self.server.faults.skip_push, ..Faults::default() };
-        // One message more, so that a push that was left out last shows as a gap.
+        // One more message, so that a skipped last push is noticed as a gap.
         for peer in 10..10 + PEERS as u32 {
-            self.server.store(peer, UserId(peer), "the last", None);
+            self.server.store(peer, UserId(peer), "the last message", None);
         }
         self.server.faults.skip_push = 0;
         let deadline = self.now + 600_000;
@@ -253,7 +253,7 @@ impl Story {
             assert!(self.now < deadline, "not settled: {:?}", self.session);
             self.step();
         }
-        self.judge();
+        self.check();
     }
 
     fn is_complete(&self) -> bool {
@@ -264,47 +264,53 @@ impl Story {
             .all(|(id, c)| cursor(id).is_some_and(|at| at.0 == c.messages.len() as u64))
     }
 
-    fn judge(&self) {
+    fn check(&self) {
         for (id, conversation) in &self.server.conversations {
             let shown = self.shown.get(id).cloned().unwrap_or_default();
-            assert!(shown.is_sorted_by(|a, b| a < b), "in order, each once: {shown:?}");
+            assert!(shown.is_sorted_by(|a, b| a < b), "in order and once each: {shown:?}");
             let own = self.sent.values().filter(|place| place.0 == *id).map(|place| place.1);
             let all: BTreeSet<u64> = shown.iter().copied().chain(own.clone()).collect();
-            assert_eq!(all.len(), shown.len() + own.count(), "shown or sent, never both");
-            assert_eq!(all, (1..=conversation.messages.len() as u64).collect(), "nothing is left out");
+            assert_eq!(all.len(), shown.len() + own.count(), "either shown or sent");
+            assert_eq!(all, (1..=conversation.messages.len() as u64).collect(), "nothing is missing");
             let (stored, mut written) =
                 (self.server.texts(*id, ME), self.written.get(id).cloned().unwrap_or_default());
             if self.per_target > 1 {
-                // With many in flight a refusal may reorder; nothing is lost or doubled all the same.
+                // With many messages in flight a refusal may reorder them, but none is lost or stored twice.
                 let mut stored = stored;
                 stored.sort();
                 written.sort();
                 assert_eq!(stored, written);
             } else {
-                assert_eq!(stored, written, "stored once, in the order in which they were written");
+                assert_eq!(stored, written, "stored once, in the order of writing");
             }
         }
     }
 }
 
 #[test]
-fn every_message_comes_exactly_once_and_in_order() {
+fn every_message_arrives_exactly_once_and_in_order() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     match number("SEED") {
-        Some(seed) => Story::new(seed).run(),
+        Some(seed) => Simulation::new(seed).run(),
         None => (0..number("SEEDS").unwrap_or_else(|| effort(SEEDS, SEEDS_LONG))).for_each(|seed| {
-            let told = std::panic::catch_unwind(|| Story::new(seed).run());
-            assert!(told.is_ok(), "replay with SEED={seed}");
+            let result = std::panic::catch_unwind(|| Simulation::new(seed).run());
+            assert!(result.is_ok(), "replay with SEED={seed}");
         }),
     }
 }
 
 #[test]
 fn a_seed_replays_exactly() {
-    let tell = || {
-        let mut story = Story::new(3);
-        (0..STEPS).for_each(|_| story.step());
-        (story.now, story.lives, story.shown, story.sent, story.session.snapshot(0))
+    let run = || {
+        let mut simulation = Simulation::new(3);
+        (0..STEPS).for_each(|_| simulation.step());
+        (
+            simulation.now,
+            simulation.restarts,
+            simulation.shown,
+            simulation.sent,
+            simulation.session.snapshot(0),
+        )
     };
-    assert_eq!(tell(), tell());
+    assert_eq!(run(), run());
 }

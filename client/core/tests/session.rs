@@ -1,4 +1,4 @@
-//! The session on a fake clock, one behaviour a test.
+//! The session on a fake clock, one behaviour per test.
 
 mod support;
 
@@ -11,12 +11,12 @@ use wire::session::{GoingAway, Kicked};
 use wire::*;
 use wire::{account, session};
 
-/// A session, a server and the connection between them, without delay.
+/// A session and a server, connected without delay.
 struct Pair {
     now: u64,
-    /// The address that was given does not answer.
-    given_is_down: bool,
-    /// Where connections were tried.
+    /// The configured address does not answer.
+    configured_is_down: bool,
+    /// The targets of all connection attempts; `None`: the configured address.
     tried: Vec<Option<Box<str>>>,
     session: Session,
     server: FakeServer,
@@ -29,7 +29,7 @@ impl Pair {
     fn new() -> Pair {
         Pair {
             now: 1_000,
-            given_is_down: false,
+            configured_is_down: false,
             tried: Vec::new(),
             session: Session::new(Options::new(7)),
             server: FakeServer::new(1, Faults::default()),
@@ -48,13 +48,13 @@ impl Pair {
         pair
     }
 
-    /// Carries everything there is to carry.
+    /// Transfers bytes in both directions until there are none left.
     fn settle(&mut self) {
         loop {
             while let Some(action) = self.session.poll_connection() {
                 let asked = matches!(action, ConnectionAction::Connect);
                 let there = asked.then(|| self.session.take_other_node());
-                let is_up = self.reachable && !(self.given_is_down && there == Some(None));
+                let is_up = self.reachable && !(self.configured_is_down && there == Some(None));
                 self.tried.extend(there);
                 match action {
                     ConnectionAction::Close => self.connection = None,
@@ -84,7 +84,7 @@ impl Pair {
         }
     }
 
-    /// Lets time pass, at the session's own steps.
+    /// Lets time pass and handles every timeout on the way.
     fn pass(&mut self, ms: u64) {
         let end = self.now + ms;
         while let Some(at) = self.session.next_timeout().filter(|at| *at <= end) {
@@ -117,13 +117,13 @@ impl Pair {
     }
 
     fn requests(&self, kind: u16) -> usize {
-        let log = &self.connection.as_ref().expect("connected").log;
+        let log = &self.connection.as_ref().expect("connected").requests;
         log.iter().filter(|logged| **logged == kind).count()
     }
 }
 
 #[test]
-fn a_wrong_password_is_said_once_and_not_tried_again() {
+fn a_wrong_password_is_reported_and_not_retried() {
     let mut pair = Pair::new();
     pair.session.login_password(pair.now, Who::Id(ME), "wrong pass");
     pair.settle();
@@ -136,7 +136,7 @@ fn a_wrong_password_is_said_once_and_not_tried_again() {
 }
 
 #[test]
-fn a_server_out_of_reach_is_said_and_a_later_command_tries_again() {
+fn an_unreachable_server_is_reported_and_a_later_command_tries_again() {
     let mut pair = Pair::new();
     pair.reachable = false;
     pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
@@ -158,7 +158,7 @@ fn a_server_out_of_reach_is_said_and_a_later_command_tries_again() {
 }
 
 #[test]
-fn a_lost_connection_comes_back_by_token_and_sends_what_waits() {
+fn after_a_lost_connection_the_session_logs_in_by_token_and_sends_waiting_messages() {
     let mut pair = Pair::online();
     pair.pass(6_000);
     pair.reachable = false;
@@ -178,7 +178,7 @@ fn a_lost_connection_comes_back_by_token_and_sends_what_waits() {
 }
 
 #[test]
-fn after_a_kick_nothing_is_tried_until_the_user_asks() {
+fn after_a_kick_the_session_does_not_reconnect() {
     let mut pair = Pair::online();
     let kicked = Kicked { reason: "a newer login".into(), device: Some("phone".into()), time: UnixMillis(1) };
     pair.push(&Push::Session(session::Push::Kicked(Box::new(kicked.clone()))));
@@ -188,7 +188,7 @@ fn after_a_kick_nothing_is_tried_until_the_user_asks() {
 }
 
 #[test]
-fn an_invalid_token_ends_it_and_the_outbox_waits_for_the_same_account() {
+fn an_invalid_token_ends_the_login_and_keeps_the_outbox_for_the_account() {
     let mut pair = Pair::online();
     pair.server.token = None;
     pair.lose();
@@ -202,7 +202,7 @@ fn an_invalid_token_ends_it_and_the_outbox_waits_for_the_same_account() {
 }
 
 #[test]
-fn logging_out_revokes_the_token_and_closes() {
+fn logout_revokes_the_token_and_closes_the_connection() {
     let mut pair = Pair::online();
     pair.session.logout(pair.now);
     pair.settle();
@@ -211,7 +211,7 @@ fn logging_out_revokes_the_token_and_closes() {
 }
 
 #[test]
-fn going_away_is_obeyed() {
+fn after_going_away_the_session_leaves_and_returns_no_earlier_than_told() {
     let mut pair = Pair::online();
     pair.push(&Push::Session(session::Push::GoingAway(Box::new(GoingAway {
         reason: "restart".into(),
@@ -219,14 +219,14 @@ fn going_away_is_obeyed() {
         node: None,
     }))));
     assert!(pair.connection.is_none() && !pair.session.is_online());
-    let at = pair.session.reconnect_at().expect("comes back");
-    assert!(at >= pair.now + 5_000, "not before it may");
+    let at = pair.session.reconnect_at().expect("the session reconnects");
+    assert!(at >= pair.now + 5_000, "not before the announced time");
     pair.pass(at - pair.now);
     assert!(pair.session.is_online());
 }
 
 #[test]
-fn acks_are_coalesced_and_heartbeats_sent() {
+fn acks_are_coalesced_and_heartbeats_are_sent() {
     let mut pair = Pair::online();
     for _ in 0..10 {
         pair.server.store(2, UserId(2), "hello", None);
@@ -254,7 +254,7 @@ fn a_probe_is_answered_and_silence_ends_the_connection() {
     let mut pair = Pair::online();
     pair.push(&Push::Session(session::Push::Probe));
     assert_eq!(pair.requests(request::HEARTBEAT), 1);
-    // From now on the server takes bytes and says nothing.
+    // From now on the server reads and never answers.
     let start = pair.now;
     while pair.session.is_online() {
         pair.now = pair.session.next_timeout().expect("a deadline");
@@ -267,7 +267,7 @@ fn a_probe_is_answered_and_silence_ends_the_connection() {
 }
 
 #[test]
-fn a_request_without_an_answer_times_out_as_an_event() {
+fn an_unanswered_request_times_out() {
     let mut pair = Pair::online();
     let request = pair.session.friends(pair.now, 0);
     pair.session.poll_transmit(&mut Vec::new());
@@ -278,14 +278,14 @@ fn a_request_without_an_answer_times_out_as_an_event() {
 }
 
 #[test]
-fn bytes_that_are_not_the_protocol_end_the_connection_with_a_sentence() {
+fn bytes_that_are_not_the_protocol_end_the_connection() {
     for bad in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"\x43\x01\x40\x01\0\0\0\0\0\0\0\x02[]"] {
         let mut pair = Pair::online();
         pair.session.handle_bytes(pair.now, bad);
         let Some(Event::Disconnected { why: Lost::Malformed(_), retry_in_ms: Some(_) }) =
             pair.session.poll_event()
         else {
-            panic!("{bad:?} was taken")
+            panic!("{bad:?} was accepted")
         };
     }
     let mut pair = Pair::online();
@@ -295,7 +295,7 @@ fn bytes_that_are_not_the_protocol_end_the_connection_with_a_sentence() {
 }
 
 #[test]
-fn what_another_device_acknowledged_is_fetched() {
+fn messages_that_another_device_acknowledged_are_fetched() {
     let mut pair = Pair::online();
     pair.server.store(2, UserId(2), "one", None);
     pair.server.push(pair.connection.as_mut().expect("online"));
@@ -313,7 +313,7 @@ fn what_another_device_acknowledged_is_fetched() {
 }
 
 #[test]
-fn a_new_client_begins_where_the_account_left_off_and_below_first_seq_nothing_is_missing() {
+fn a_new_client_starts_at_the_delivered_cursor_or_at_first_seq() {
     let mut pair = Pair::new();
     for id in [2, 3] {
         for _ in 0..10 {
@@ -322,7 +322,7 @@ fn a_new_client_begins_where_the_account_left_off_and_below_first_seq_nothing_is
     }
     pair.server.conversations.get_mut(&2).expect("there").delivered = 7;
     pair.server.conversations.get_mut(&3).expect("there").first = 9;
-    pair.server.page = 1; // The other one comes with the catalogue.
+    pair.server.page = 1; // The other conversation is listed by CONVERSATIONS.
     pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
     pair.settle();
     assert_eq!(pair.shown(), [8, 9, 10, 9, 10]);
@@ -331,7 +331,7 @@ fn a_new_client_begins_where_the_account_left_off_and_below_first_seq_nothing_is
 }
 
 #[test]
-fn a_message_that_cannot_be_sent_fails_with_the_reason_and_others_go_on() {
+fn a_message_that_cannot_be_sent_fails_and_others_are_sent() {
     let mut pair = Pair::online();
     let bad = pair.session.send(pair.now, Target::Name("nobody".into()), "x").unwrap();
     let good = pair.session.send(pair.now, Target::User(UserId(2)), "y").unwrap();
@@ -353,7 +353,7 @@ fn node(name: &str, score: u64) -> node::Node {
     }
 }
 
-/// Online at a server that told of two other nodes.
+/// Online at a server that named two other nodes.
 fn one_of_three() -> Pair {
     let mut pair = Pair::new();
     pair.server.nodes = vec![node("fake", 0), node("busy", 90), node("idle", 10)];
@@ -366,7 +366,7 @@ fn one_of_three() -> Pair {
 }
 
 #[test]
-fn nodes_are_asked_for_after_a_login_and_now_and_then() {
+fn nodes_are_requested_after_a_login_and_periodically() {
     let mut pair = one_of_three();
     for asked in 1..4 {
         assert_eq!(pair.requests(request::NODES), asked);
@@ -375,7 +375,7 @@ fn nodes_are_asked_for_after_a_login_and_now_and_then() {
 }
 
 #[test]
-fn a_given_address_that_answers_is_not_left() {
+fn a_configured_address_that_answers_is_used_every_time() {
     let mut pair = one_of_three();
     for _ in 0..5 {
         pair.lose();
@@ -386,28 +386,28 @@ fn a_given_address_that_answers_is_not_left() {
 }
 
 #[test]
-fn when_the_given_address_is_lost_the_best_node_follows_at_once_and_the_session_goes_on_there() {
+fn if_the_configured_address_is_down_the_session_resumes_at_the_best_node_at_once() {
     let mut pair = one_of_three();
-    pair.given_is_down = true;
+    pair.configured_is_down = true;
     let lost_at = pair.now;
     pair.lose();
     let local = pair.session.send(pair.now, Target::User(UserId(2)), "written offline").unwrap();
     while !pair.session.is_online() {
-        let at = pair.session.next_timeout().expect("it goes on");
+        let at = pair.session.next_timeout().expect("the session retries");
         pair.pass(at - pair.now);
     }
     assert!(pair.now - lost_at <= 400, "{} ms", pair.now - lost_at);
     assert_eq!(pair.tried, [None, Some("idle:6000".into())]);
     assert!(pair.events.iter().any(|e| matches!(e, Event::Sent { local: sent, .. } if *sent == local)));
-    // Lost there, too: the given address is looked at first.
-    pair.given_is_down = false;
+    // When that node is lost, the configured address is tried first.
+    pair.configured_is_down = false;
     pair.lose();
     pair.pass(10_000);
     assert_eq!(pair.tried.last(), Some(&None));
 }
 
 #[test]
-fn nodes_out_of_reach_cost_one_attempt_each_between_two_to_the_given_address() {
+fn unreachable_nodes_are_tried_once_each_between_attempts_at_the_configured_address() {
     let mut pair = one_of_three();
     pair.reachable = false;
     pair.lose();
@@ -420,11 +420,11 @@ fn nodes_out_of_reach_cost_one_attempt_each_between_two_to_the_given_address() {
 }
 
 #[test]
-fn a_node_that_swallows_everything_has_a_short_time() {
+fn an_attempt_at_a_node_has_a_short_timeout() {
     let mut pair = one_of_three();
     pair.lose();
     loop {
-        pair.now = pair.session.next_timeout().expect("it goes on");
+        pair.now = pair.session.next_timeout().expect("the session retries");
         pair.session.handle_timeout(pair.now);
         assert_eq!(pair.session.poll_connection(), Some(ConnectionAction::Connect));
         if pair.session.take_other_node().is_some() {
@@ -436,7 +436,7 @@ fn a_node_that_swallows_everything_has_a_short_time() {
 }
 
 #[test]
-fn a_node_that_is_named_by_one_that_leaves_is_tried_first_and_once() {
+fn a_node_named_by_going_away_is_tried_first_and_once() {
     let mut pair = one_of_three();
     let notice = GoingAway { reason: "restart".into(), retry_after_ms: 500, node: Some("busy:6000".into()) };
     pair.push(&Push::Session(session::Push::GoingAway(Box::new(notice))));
@@ -446,14 +446,14 @@ fn a_node_that_is_named_by_one_that_leaves_is_tried_first_and_once() {
 }
 
 #[test]
-fn a_token_that_only_a_node_does_not_know_is_kept() {
+fn a_token_refused_by_another_node_is_kept() {
     let mut pair = one_of_three();
     let token = pair.server.token.take();
-    pair.given_is_down = true;
+    pair.configured_is_down = true;
     pair.lose();
     pair.pass(5_000);
     assert!(pair.tried.len() > 2 && pair.session.token() == token.as_deref());
-    pair.given_is_down = false;
+    pair.configured_is_down = false;
     pair.pass(20_000);
     assert!(matches!(pair.events.last(), Some(Event::LoggedOut(LogoutReason::TokenInvalid(_)))));
 }

@@ -1,4 +1,4 @@
-//! The fake server behind a real port.
+//! The fake server on a real port.
 
 use super::{FakeConnection, FakeServer, Faults};
 use std::io::{Read, Write};
@@ -9,8 +9,8 @@ use std::thread;
 pub struct Listening {
     pub server: Arc<Mutex<FakeServer>>,
     pub port: u16,
-    /// The connections that were made, to be cut.
-    made: Arc<Mutex<Vec<TcpStream>>>,
+    /// All connections, so that they can be cut.
+    connections: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Listening {
@@ -19,11 +19,11 @@ impl Listening {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let server = Arc::new(Mutex::new(FakeServer::new(1, Faults::default())));
-        let made = Arc::new(Mutex::new(Vec::new()));
-        let listening = Listening { server: server.clone(), port, made: made.clone() };
+        let connections = Arc::new(Mutex::new(Vec::new()));
+        let listening = Listening { server: server.clone(), port, connections: connections.clone() };
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                made.lock().expect("no panic").push(stream.try_clone().expect("descriptors left"));
+                connections.lock().expect("no panic").push(stream.try_clone().expect("descriptors left"));
                 let server = server.clone();
                 thread::spawn(move || serve(&server, stream));
             }
@@ -35,15 +35,15 @@ impl Listening {
     pub fn push(&self, push: &wire::Push) {
         let mut bytes = Vec::new();
         push.encode(&mut bytes);
-        for mut stream in self.made.lock().expect("no panic").iter() {
+        for mut stream in self.connections.lock().expect("no panic").iter() {
             stream.write_all(&bytes).expect("connected");
         }
     }
 
     /// Cuts every connection.
     pub fn cut(&self) {
-        for stream in self.made.lock().expect("no panic").drain(..) {
-            // One that the client has closed already is cut well enough.
+        for stream in self.connections.lock().expect("no panic").drain(..) {
+            // The client may have closed it already.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }

@@ -1,7 +1,7 @@
-//! A chat server of one account in memory, pure like the session it talks to.
+//! A chat server for one account, in memory and without I/O.
 //!
-//! It keeps the promises of the protocol, as far as [`Faults`] lets it: every message gets a place, the same `cid`
-//! gives back the first one, what was not acknowledged is pushed again at the next login.
+//! It follows the protocol as far as [`Faults`] allows: every message gets a seq, a repeated `cid` returns the first
+//! message, and messages that were not acknowledged are pushed again after the next login.
 
 #![allow(dead_code)] // Each test uses its part.
 
@@ -21,19 +21,19 @@ use wire::*;
 /// The account that logs in.
 pub const ME: UserId = UserId(1);
 pub const PASSWORD: &str = "secret1";
-/// As the protocol has it.
+/// The protocol's limit.
 const UNACKED_MAX: usize = 500;
 
-/// Chances in a hundred that the server does worse than it should.
+/// The percentage of cases in which the server misbehaves.
 #[derive(Clone, Copy, Default)]
 pub struct Faults {
-    /// A SEND or HISTORY is refused for now.
+    /// SEND or HISTORY is refused temporarily.
     pub refuse: u64,
-    /// A push is left out, which the protocol forbids; the client asks the history.
+    /// A push is skipped, which the protocol forbids. The client must ask HISTORY.
     pub skip_push: u64,
-    /// An ACK is not written down.
+    /// An ACK is ignored.
     pub forget_ack: u64,
-    /// Pushes come later than they could.
+    /// Pushes are delayed.
     pub hold_push: u64,
 }
 
@@ -44,10 +44,10 @@ pub struct FakeServer {
     by_cid: HashMap<String, (u32, u64)>,
     next_token: u32,
     pub token: Option<String>,
-    /// Rows of the login reply's list of conversations.
+    /// The most conversations in the login reply and in a page.
     pub page: usize,
     pub nodes: Vec<node::Node>,
-    /// Conversations of which the client has a cursor.
+    /// Conversations for which the client has a cursor.
     pub known: BTreeSet<u32>,
 }
 
@@ -69,8 +69,8 @@ pub struct FakeConnection {
     pushed: BTreeMap<u32, u64>,
     own: BTreeSet<(u32, u64)>,
     pub closed: bool,
-    /// Every request that came, by type.
-    pub log: Vec<u16>,
+    /// The types of all received requests.
+    pub requests: Vec<u16>,
 }
 
 impl FakeServer {
@@ -92,7 +92,7 @@ impl FakeServer {
         self.random.up_to(99) < percent
     }
 
-    /// Stores a message; a `cid` that is known gives back the first one.
+    /// Stores a message; a known `cid` returns the first one.
     pub fn store(&mut self, id: u32, from: UserId, text: &str, cid: Option<&str>) -> Sent {
         let place = cid.and_then(|cid| self.by_cid.get(cid).copied());
         let duplicate = place.is_some();
@@ -129,23 +129,23 @@ impl FakeServer {
         messages.iter().filter(|m| m.from == from).map(|m| m.content.to_string()).collect()
     }
 
-    /// Takes bytes from the client; answers stand in `connection.out`.
+    /// Handles bytes from the client; the answers are appended to `connection.out`.
     pub fn receive(&mut self, connection: &mut FakeConnection, bytes: &[u8]) {
         connection.input.extend_from_slice(bytes);
         let input = std::mem::take(&mut connection.input);
         let mut used = 0;
         while let Ok(Some((frame, length))) = split_frame(&input[used..], limits::FRAME_BYTES) {
             used += length;
-            connection.log.push(frame.kind);
+            connection.requests.push(frame.kind);
             if frame.kind == request::HEARTBEAT {
-                let beat = Heartbeat::decode(frame.value).expect("a good heartbeat");
+                let beat = Heartbeat::decode(frame.value).expect("a valid heartbeat");
                 assert!(beat.user == if connection.logged_in { ME } else { UserId(0) });
                 frame::put_frame(&mut connection.out, REPLY | frame.kind, frame.request, |out| {
                     out.extend_from_slice(frame.value);
                 });
                 continue;
             }
-            let command = Command::decode(frame.kind, frame.value).expect("the client asks what is allowed");
+            let command = Command::decode(frame.kind, frame.value).expect("the client sends valid requests");
             let reply = self.answer(connection, command);
             if frame.request != 0 {
                 reply.encode(frame.kind, frame.request, &mut connection.out);
@@ -325,7 +325,7 @@ impl FakeServer {
         })))
     }
 
-    /// Writes the messages that the connection lacks, oldest first.
+    /// Pushes the messages that the connection has not received, oldest first.
     pub fn push(&mut self, connection: &mut FakeConnection) {
         if !connection.logged_in || self.chance(self.faults.hold_push) {
             return;
@@ -344,7 +344,7 @@ impl FakeServer {
                 let message = &conversation.messages[*pushed as usize];
                 *pushed += 1;
                 let own = connection.own.contains(&(*id, message.seq.0));
-                // A client that never heard of a conversation can only believe its first push.
+                // A client without a cursor cannot notice that the first push was skipped.
                 let skip = self.known.contains(id) && self.random.up_to(99) < faults.skip_push;
                 if message.seq.0 >= conversation.first && !own && !skip {
                     unacked += 1;

@@ -16,7 +16,7 @@ pub struct Snapshot {
     pub token: Option<Box<str>>,
     /// The number of the next outgoing message.
     pub next_number: u64,
-    /// By id.
+    /// Sorted by id.
     pub conversations: Vec<ConversationSnapshot>,
     /// In the order in which they were written.
     pub unsent: Vec<Unsent>,

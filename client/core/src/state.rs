@@ -135,7 +135,7 @@ impl fmt::Debug for Session {
 
 /// The login that the session works towards.
 pub(crate) enum Intent {
-    /// None.
+    /// There is none.
     Nobody,
     /// A login by password: one attempt.
     Password(Credentials),

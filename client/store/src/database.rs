@@ -125,7 +125,7 @@ fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
     }
 }
 
-/// Unix milliseconds.
+/// The present time in Unix milliseconds.
 pub(crate) fn wall_clock() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

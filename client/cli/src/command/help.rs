@@ -27,7 +27,7 @@ pub fn manual() -> String {
     TABLE.iter().map(|row| format!("\n  {:<22} {}", row.form, row.purpose)).collect()
 }
 
-/// One command.
+/// Explains one command.
 pub fn on(row: &Row) -> String {
     format!("{}\n  {}\n  example: {}", row.form, row.purpose, row.example)
 }

@@ -22,7 +22,7 @@ pub enum PromptKind {
 #[derive(Debug)]
 pub enum Input {
     Line(String),
-    /// Ctrl-C.
+    /// Ctrl-C was pressed.
     Interrupted,
     /// Ctrl-D, or the end of the file.
     End,

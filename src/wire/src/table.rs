@@ -108,7 +108,8 @@ macro_rules! requests {
             }
         }
 
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug, PartialEq, ::serde::Serialize)]
+        #[serde(untagged)]
         pub enum Reply {
             $($($reply($reply_body),)?)*
         }

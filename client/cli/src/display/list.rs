@@ -1,4 +1,5 @@
-//! Lists of friends, groups and members, and a message as one line.
+//! Replies and messages in lines of text, without colours: lists of friends, groups and members, and a message as one
+//! line.
 
 use super::style::person;
 use super::{clock, columns};
@@ -6,7 +7,21 @@ use chatclient_core::sanitize;
 use wire::contact::{Friend, FriendRequest};
 use wire::group::{Group, Member, Role};
 use wire::presence::Presence;
-use wire::{ConversationKind, Message};
+use wire::{ConversationKind, Message, Reply, contact, group, timeline};
+
+/// A reply in lines; `None` where it has nothing to show.
+pub fn reply(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Contact(contact::Reply::Friends(page)) => Some(friends(page.friends.iter(), &page.requests)),
+        Reply::Group(group::Reply::Created(created)) => Some(created.conversation.to_string()),
+        Reply::Group(group::Reply::Groups(page)) => Some(groups(page.groups.iter())),
+        Reply::Group(group::Reply::Members(page)) => Some(members(&page.members)),
+        Reply::Timeline(timeline::Reply::History(page)) if !page.messages.is_empty() => {
+            Some(page.messages.iter().map(|message| self::message(message)).collect::<Vec<_>>().join("\n"))
+        }
+        _ => None,
+    }
+}
 
 /// Friends, and the users who ask to become friends.
 pub fn friends<'f>(friends: impl ExactSizeIterator<Item = &'f Friend>, requests: &[FriendRequest]) -> String {

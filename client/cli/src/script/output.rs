@@ -6,7 +6,7 @@ use chatclient_core::{Event, Failure, LogoutReason, sanitize};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use wire::{ConversationId, Push, Reply, Seq, UnixMillis, account, contact, group, presence, timeline};
+use wire::{ConversationId, Push, Reply, Seq, UnixMillis, contact, group, presence, timeline};
 
 pub struct Output {
     json: bool,
@@ -102,22 +102,7 @@ fn outcome_lines(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Help => Some(help::overview()),
         Outcome::Sent { .. } => None,
-        Outcome::Reply(reply) => reply_lines(reply),
-    }
-}
-
-fn reply_lines(reply: &Reply) -> Option<String> {
-    match reply {
-        Reply::Contact(contact::Reply::Friends(page)) => {
-            Some(list::friends(page.friends.iter(), &page.requests))
-        }
-        Reply::Group(group::Reply::Created(created)) => Some(created.conversation.to_string()),
-        Reply::Group(group::Reply::Groups(page)) => Some(list::groups(page.groups.iter())),
-        Reply::Group(group::Reply::Members(page)) => Some(list::members(&page.members)),
-        Reply::Timeline(timeline::Reply::History(page)) if !page.messages.is_empty() => {
-            Some(page.messages.iter().map(|message| list::message(message)).collect::<Vec<_>>().join("\n"))
-        }
-        _ => None,
+        Outcome::Reply(reply) => list::reply(reply),
     }
 }
 
@@ -191,18 +176,29 @@ fn outcome_fields(outcome: &Outcome) -> Value {
 
 fn reply_fields(reply: &Reply) -> Value {
     match reply {
-        Reply::Account(account::Reply::Registered(registered)) => json!({ "id": registered.id }),
-        Reply::Contact(contact::Reply::Added(added)) => json!(added),
+        Reply::Done | Reply::Refused(_) => json!({}),
+        // All pages are joined, so that `more` has no meaning.
         Reply::Contact(contact::Reply::Friends(page)) => {
             json!({ "friends": page.friends, "requests": page.requests })
         }
-        Reply::Group(group::Reply::Created(created)) => json!(created),
         Reply::Group(group::Reply::Groups(page)) => json!({ "groups": page.groups }),
         Reply::Group(group::Reply::Members(page)) => json!({ "members": page.members }),
-        Reply::Timeline(timeline::Reply::History(page)) => json!(page),
-        Reply::Timeline(timeline::Reply::Conversations(page)) => json!(page),
-        _ => json!({}),
+        Reply::Session(reply) => without_token(json!(reply)),
+        Reply::Account(reply) => without_token(json!(reply)),
+        Reply::Contact(reply) => json!(reply),
+        Reply::Group(reply) => json!(reply),
+        Reply::Message(reply) => json!(reply),
+        Reply::Timeline(reply) => json!(reply),
+        Reply::Node(reply) => json!(reply),
     }
+}
+
+/// A token must not reach the output.
+fn without_token(mut fields: Value) -> Value {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|name, _| !name.starts_with("token"));
+    }
+    fields
 }
 
 fn failure_fields(failure: &Failure) -> Value {

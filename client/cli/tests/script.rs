@@ -93,6 +93,25 @@ fn commands_run_in_order_and_print_one_object_per_line() {
 }
 
 #[test]
+fn a_profile_is_printed_in_lines_and_in_json() {
+    let script = Script::new();
+    let (code, objects) = script.json(&["--exec", "/profile li si"], "");
+    assert_eq!(code, 0, "{objects:#?}");
+    let profile = results(&objects)[0];
+    assert_eq!((&profile["id"], &profile["nick"]), (&2.into(), &"Li".into()));
+    assert_eq!(
+        (&profile["created"], &profile["relation"]),
+        (&1_700_000_000_000_u64.into(), &"friend".into())
+    );
+
+    let me = ["--user", "1", "--password-file", "password"];
+    let (code, stdout, _) = script.run(&[&me[..], &["--exec", "/profile 2"]].concat(), "");
+    assert_eq!(code, 0);
+    assert!(stdout.contains("(2), a friend of yours\n  nick     Li\n  created  2023-11-1"), "{stdout}");
+    assert!(!stdout.contains('\u{1b}'), "{stdout:?}");
+}
+
+#[test]
 fn json_contains_no_terminal_control_characters() {
     let script = Script::new();
     script.listening.server.lock().unwrap().store(

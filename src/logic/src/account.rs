@@ -1,4 +1,4 @@
-//! Accounts: REGISTER asks whether the name is free, hashes the password, then makes the account.
+//! Accounts. REGISTER asks whether the name is free, hashes the password, then makes the account; PROFILE is one read.
 
 use crate::contract::{Found, Token, Written, account as storage};
 use crate::effect::{PasswordJob, PasswordResult};
@@ -7,17 +7,22 @@ use crate::simple;
 use crate::state::pending::account::Pending;
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
-use wire::Errno;
-use wire::account::{Register, Registered, Reply, Request, Who};
+use wire::account::{Profile, Register, Registered, Relation, Reply, Request, Who};
+use wire::{Errno, UserId};
 
 const NAME_TAKEN: &str = "`name` is taken";
 
-pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, _caller: Caller, request: Request) {
+pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     match request {
         Request::Register(register) => {
             // Hashing is what costs, so a taken name is refused before it.
             let read = storage::Read::Password(Who::Name(register.name.clone()));
             turn.read(reply_to, Pending::Name(register), read);
+        }
+        Request::Profile(who) => {
+            let user = turn.state.sessions.of_caller(caller.session()).user;
+            let who = who.unwrap_or(Who::Id(user));
+            turn.read(reply_to, Pending::Profile { user }, storage::Read::Profile { user, who });
         }
     }
 }
@@ -30,9 +35,26 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
         (Pending::Name(register), Found::Account(storage::Found::Password(None))) => {
             name_is_free(turn, reply_to, register);
         }
+        (Pending::Profile { user }, Found::Account(storage::Found::Profile(Some(profile)))) => {
+            turn.answer(reply_to, Reply::Profile(Box::new(profile_of(user, *profile))));
+        }
+        (Pending::Profile { .. }, Found::Account(storage::Found::Profile(None))) => {
+            turn.refuse(reply_to, Errno::NotFound, "there is no such user");
+        }
         (_, Found::Unavailable) => turn.unavailable(reply_to),
         (_, _) => turn.internal(reply_to),
     }
+}
+
+/// A profile as `user` sees it.
+fn profile_of(user: UserId, profile: storage::Profile) -> Profile {
+    let storage::Profile { user: id, name, nick, created, is_friend } = profile;
+    let relation = match (id == user, is_friend) {
+        (true, _) => Relation::Oneself,
+        (false, true) => Relation::Friend,
+        (false, false) => Relation::None,
+    };
+    Profile { id, name, nick, created, relation }
 }
 
 fn name_is_free(turn: &mut Turn<'_>, reply_to: ReplyTo, register: Box<Register>) {

@@ -1,14 +1,17 @@
-//! Accounts: registration, and how a request names a user.
+//! Accounts: registration and profiles, and how a request names a user.
 
 use crate::fields::{Value, fields, need, sized, sized_option};
+use crate::json::{self, present};
 use crate::table::requests;
-use crate::{UnixMillis, UserId, json, limits, name};
+use crate::{UnixMillis, UserId, limits, name};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 requests! {
     /// Creates an account.
     4 REGISTER Register(Box<Register>) -> Registered(Box<Registered>) [BeforeLogin],
+    /// Reads the profile of a user; the user's own where none is named.
+    21 PROFILE Profile(Option<Who>) -> Profile(Box<Profile>),
 }
 
 /// A user, by id or by name.
@@ -36,6 +39,21 @@ impl Who {
     }
 }
 
+impl Value for Option<Who> {
+    fn decode(value: &[u8]) -> Result<Option<Who>, String> {
+        let f: WhoFields = json::read(value)?;
+        match (f.id, f.name) {
+            (None, None) => Ok(None),
+            (id, name) => Who::from_fields(id, name).map(Some),
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (id, name) = self.as_ref().map_or((None, None), Who::to_fields);
+        json::write(out, &WhoFields { id, name });
+    }
+}
+
 #[derive(Clone, PartialEq, Eq)]
 pub struct Register {
     /// 1 to 50 characters.
@@ -51,6 +69,7 @@ pub struct Register {
 }
 
 fields! {
+    WhoFields { id: UserId, name: Box<str>, }
     RegisterFields { name: Box<str>, password: Box<str>, email: Box<str>, code: Box<str>, nick: Box<str>, }
 }
 
@@ -83,6 +102,29 @@ pub struct Registered {
     pub token: Box<str>,
     /// When the token expires, unless it is used before.
     pub token_expires: UnixMillis,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    pub id: UserId,
+    pub name: Box<str>,
+    /// The name to display, where the user has chosen one.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub nick: Option<Box<str>>,
+    /// When the account was created.
+    pub created: UnixMillis,
+    pub relation: Relation,
+}
+
+/// What another user is to the one who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Relation {
+    /// The same user.
+    #[serde(rename = "self")]
+    Oneself,
+    Friend,
+    None,
 }
 
 // Passwords and tokens must not reach a log.

@@ -48,6 +48,7 @@ const INTEGERS: &[(u16, &str, u64, &str)] = &[
     (CONVERSATIONS, "before", INTEGER_MAX, r#""before_id":1,"#),
     (CONVERSATIONS, "before_id", ID_MAX, r#""before":1,"#),
     (GROUPS, "limit", 200, ""),
+    (PROFILE, "id", ID_MAX, ""),
 ];
 
 #[test]
@@ -98,6 +99,7 @@ fn texts_and_flags_must_have_their_type() {
         (SEND, "cid", r#""to":1,"content":"hi","#),
         (CREATE_GROUP, "desc", r#""name":"g","#),
         (ADD_FRIEND, "message", r#""id":1,"#),
+        (PROFILE, "name", ""),
     ] {
         assert!(decode(kind, &format!("{{{rest}\"{field}\":\"xxxxxx\"}}")).is_ok(), "{field}");
         for bad in ["1", "true", "null", "[]", "{}", "[\"x\"]"] {
@@ -223,6 +225,7 @@ fn exactly_one_of_the_alternatives_must_be_present() {
         (HISTORY, r#"{"conversation":1,"after":1,"before":1}"#),
         (CONVERSATIONS, r#"{"before":1}"#),
         (CONVERSATIONS, r#"{"before_id":1}"#),
+        (PROFILE, r#"{"id":1,"name":"a"}"#),
     ] {
         assert!(refusal(kind, value.as_bytes()).contains('`'), "{value}");
     }

@@ -96,6 +96,8 @@ pub const TABLE: &[Row] = &[
         Completes::Group, Everywhere, |rest| Some(Group(group::Command::Members(rest.map(str::to_owned))))),
     row("/add", "/add WHO", "/add li si", "the same as addfriend",
         Completes::User, Everywhere, add_friend),
+    row("/profile", "/profile [WHO]", "/profile li si", "show the profile of a user, or your own",
+        Completes::User, Everywhere, |rest| contact::profile(rest).map(Contact)),
     row("/create", "/create NAME[:DESC]", "/create devs:who builds it", "the same as creategroup",
         Completes::Nothing, Everywhere, |rest| Some(Group(name_and_desc(rest?, true)?.into()))),
     row("/file", "/file PATH", "/file notes.txt", "send a text file to the open conversation",

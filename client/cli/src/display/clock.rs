@@ -12,6 +12,14 @@ pub fn short(time: UnixMillis) -> String {
     }
 }
 
+/// The day, `2026-03-21`.
+pub fn date(time: UnixMillis) -> String {
+    match i64::try_from(time.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
+        Some(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string(),
+        None => "----------".to_owned(),
+    }
+}
+
 /// The present time, `12:03`.
 pub fn now() -> String {
     Timestamp::now().to_zoned(TimeZone::system()).strftime("%H:%M").to_string()
@@ -33,5 +41,7 @@ mod tests {
         assert_eq!(format(&time, &at("2026-03-21T23:59[UTC]")), "09:05");
         assert_eq!(format(&time, &at("2026-03-22T00:01[UTC]")), "03-21 09:05");
         assert_eq!(short(UnixMillis(u64::MAX)), "--:--");
+        assert_eq!(date(UnixMillis(1_700_000_000_000)).len(), "2023-11-14".len());
+        assert_eq!(date(UnixMillis(u64::MAX)), "----------");
     }
 }

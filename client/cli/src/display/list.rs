@@ -4,14 +4,16 @@
 use super::style::person;
 use super::{clock, columns};
 use chatclient_core::sanitize;
+use wire::account::{Profile, Relation};
 use wire::contact::{Friend, FriendRequest};
 use wire::group::{Group, Member, Role};
 use wire::presence::Presence;
-use wire::{ConversationKind, Message, Reply, contact, group, timeline};
+use wire::{ConversationKind, Message, Reply, account, contact, group, timeline};
 
 /// A reply in lines; `None` where it has nothing to show.
 pub fn reply(reply: &Reply) -> Option<String> {
     match reply {
+        Reply::Account(account::Reply::Profile(found)) => Some(profile(found)),
         Reply::Contact(contact::Reply::Friends(page)) => Some(friends(page.friends.iter(), &page.requests)),
         Reply::Group(group::Reply::Created(created)) => Some(created.conversation.to_string()),
         Reply::Group(group::Reply::Groups(page)) => Some(groups(page.groups.iter())),
@@ -21,6 +23,17 @@ pub fn reply(reply: &Reply) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn profile(profile: &Profile) -> String {
+    let relation = match profile.relation {
+        Relation::Oneself => "you",
+        Relation::Friend => "a friend of yours",
+        Relation::None => "not a friend of yours",
+    };
+    let nick = profile.nick.as_deref().map(|nick| format!("\n  nick     {}", sanitize::line(nick)));
+    let (who, created) = (person(&profile.name, profile.id), clock::date(profile.created));
+    format!("{who}, {relation}{}\n  created  {created}", nick.unwrap_or_default())
 }
 
 /// Friends, and the users who ask to become friends.

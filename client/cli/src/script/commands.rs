@@ -52,6 +52,9 @@ impl Script {
         match command {
             contact::Command::Add { who } => reply(self.ask(|session, now| session.add_friend(now, who))),
             contact::Command::List => self.all_friends(),
+            contact::Command::Profile { who } => {
+                reply(self.ask(|session, now| session.ask(now, wire::account::Request::Profile(who))))
+            }
         }
     }
 

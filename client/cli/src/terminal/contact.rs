@@ -1,11 +1,11 @@
-//! Friends: adding, listing, and what others do about friendships.
+//! Friends: adding, listing, and what others do about friendships; and profiles.
 
 use super::state::Terminal;
 use crate::command::contact::Command;
 use crate::display::{list, style::person};
 use chatclient_core::{Failure, sanitize};
 use wire::Reply;
-use wire::account::Who;
+use wire::account::{self, Who};
 use wire::contact::{self, Friend, FriendChange, FriendEvent, FriendRequest, FriendState, FriendsPage, Push};
 use wire::presence::Presence;
 
@@ -14,6 +14,7 @@ impl Terminal {
         match command {
             Command::Add { who } => self.add_friend(who),
             Command::List => self.ask_friends(true),
+            Command::Profile { who } => self.show_profile(who),
         }
     }
 
@@ -32,6 +33,18 @@ impl Terminal {
                     terminal.say(&format!("you and {label} are now friends"));
                     terminal.ask_friends(false);
                 }
+            },
+        );
+    }
+
+    fn show_profile(&mut self, who: Option<Who>) {
+        self.ask(
+            "profile",
+            |session, now| session.ask(now, account::Request::Profile(who)),
+            |reply| matches!(reply, Reply::Account(account::Reply::Profile(_))).then_some(reply),
+            |terminal, reply| {
+                let lines = list::reply(&reply).unwrap_or_default();
+                terminal.say(&lines);
             },
         );
     }

@@ -208,6 +208,12 @@ impl FakeServer {
                     nodes: self.nodes.clone(),
                 })))
             }
+            Command::Account(account::Request::Profile(_)) => {
+                let (id, name, nick) = (UserId(2), "li \u{1b}si".into(), Some("Li".into()));
+                let (created, relation) = (UnixMillis(1_700_000_000_000), account::Relation::Friend);
+                account::Reply::Profile(Box::new(account::Profile { id, name, nick, created, relation }))
+                    .into()
+            }
             Command::Contact(contact::Request::Friends(_)) => {
                 Reply::Contact(contact::Reply::Friends(Box::new(contact::FriendsPage {
                     friends: vec![],

@@ -1,8 +1,8 @@
-//! Accounts: registration and passwords.
+//! Accounts: registration, passwords and profiles.
 
 use super::token::Token;
-use wire::UserId;
 use wire::account::Who;
+use wire::{UnixMillis, UserId};
 
 #[derive(Clone, Debug)]
 pub enum Write {
@@ -25,12 +25,16 @@ pub enum Written {
 pub enum Read {
     /// The password of an account. Answer: [`Found::Password`].
     Password(Who),
+    /// The profile of `who`, as `user` may see it. Answer: [`Found::Profile`].
+    Profile { user: UserId, who: Who },
 }
 
 #[derive(Clone, Debug)]
 pub enum Found {
     /// `None`: there is no such account.
     Password(Option<Password>),
+    /// `None`: there is no such account.
+    Profile(Option<Box<Profile>>),
 }
 
 /// The password of an account.
@@ -39,4 +43,15 @@ pub struct Password {
     pub user: UserId,
     /// A PHC string.
     pub hash: Box<str>,
+}
+
+/// The profile of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    pub user: UserId,
+    pub name: Box<str>,
+    pub nick: Option<Box<str>>,
+    pub created: UnixMillis,
+    /// Whether it is a friend of the user who asks.
+    pub is_friend: bool,
 }

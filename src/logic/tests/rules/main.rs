@@ -1,5 +1,6 @@
 //! The rules, tested one by one.
 
+mod account;
 mod backlog;
 mod harness;
 mod legacy;

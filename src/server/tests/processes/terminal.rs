@@ -66,6 +66,23 @@ fn two_new_users_register_and_chat() {
 }
 
 #[test]
+fn a_profile_shows_who_a_user_is() {
+    let server = Server::start(&[]);
+    let (mut zhang, _li) = two_who_know_each_other(&server);
+    zhang.type_line("/profile");
+    zhang.expect("zhang san (1), you");
+    zhang.expect("created  20");
+    zhang.type_line("/profile 2");
+    zhang.expect("li si (2), not a friend of yours");
+    zhang.type_line("/add li si");
+    zhang.expect("you and li si are now friends");
+    zhang.type_line("/profile li si");
+    zhang.expect("li si (2), a friend of yours");
+    zhang.type_line("/profile nobody");
+    zhang.expect("profile: there is no such user");
+}
+
+#[test]
 fn a_dumb_terminal_shows_no_password() {
     let server = Server::start(&[]);
     for id in 1..=10 {

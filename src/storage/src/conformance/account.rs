@@ -1,7 +1,7 @@
 //! Accounts.
 
 use super::scenario::{DAY_MS, Scenario, by_name};
-use logic::contract::{Denial, Found, Read, Write, Written, account};
+use logic::contract::{Denial, Found, Read, Write, Written, account, contact};
 use wire::UserId;
 use wire::account::Who;
 
@@ -37,5 +37,36 @@ pub fn account_names_are_unique_by_key(scenario: &mut Scenario<'_>) {
                 Found::Account(account::Found::Password(None))
             ));
         }
+    });
+}
+
+pub fn profiles_tell_friends_from_others(scenario: &mut Scenario<'_>) {
+    let Written::Account(account::Written::Created { user: anna, .. }) = scenario.one(create("Anna")) else {
+        panic!("Anna has no account")
+    };
+    let created = scenario.now;
+    scenario.wait(5);
+    let (ben, carla) = (scenario.user("ben"), scenario.user("carla"));
+    scenario.one(Write::Contact(contact::Write::Add { user: ben, who: Who::Id(anna) }));
+    scenario.look_thrice(|scenario| {
+        let mut profile = |user, who| match scenario.read(Read::Account(account::Read::Profile { user, who }))
+        {
+            Found::Account(account::Found::Profile(profile)) => profile.map(|profile| *profile),
+            other => panic!("{other:?}"),
+        };
+        let of_anna = |is_friend| account::Profile {
+            user: anna,
+            name: "Anna".into(),
+            nick: Some("nick".into()),
+            created,
+            is_friend,
+        };
+        assert_eq!(profile(anna, Who::Id(anna)), Some(of_anna(false)));
+        assert_eq!(profile(ben, by_name("ANNA")), Some(of_anna(true)));
+        assert_eq!(profile(carla, Who::Id(anna)), Some(of_anna(false)));
+        let of_ben = profile(anna, by_name("ben")).expect("ben has an account");
+        assert_eq!((of_ben.user, of_ben.nick, of_ben.is_friend), (ben, None, true));
+        assert_eq!(profile(anna, by_name("nobody")), None);
+        assert_eq!(profile(anna, Who::Id(UserId(999))), None);
     });
 }

@@ -18,6 +18,7 @@ pub type Case = fn(&mut Scenario<'_>);
 /// All cases by name.
 pub const CASES: &[(&str, Case)] = &[
     ("account names are unique by key", account::account_names_are_unique_by_key),
+    ("profiles tell friends from others", account::profiles_tell_friends_from_others),
     ("tokens expire and can be extended and revoked", session::tokens_expire_and_can_be_extended_and_revoked),
     ("friendship is mutual", contact::friendship_is_mutual),
     ("friends are paged", contact::friends_are_paged),

@@ -2,11 +2,12 @@
 
 use super::connection::{Connection, rows_of};
 use super::failure::{Cause, Failure};
+use super::record::Record;
 use super::sql::Sql;
 use super::token::insert_token;
 use crate::machine::Random;
 use crate::token;
-use logic::contract::account::{Found, Password, Read, Write};
+use logic::contract::account::{Found, Password, Profile, Read, Write};
 use logic::contract::{Denial, Written, account};
 use wire::account::Who;
 use wire::{UnixMillis, UserId};
@@ -25,6 +26,7 @@ pub fn write(
 pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     match read {
         Read::Password(who) => Ok(Found::Password(password(conn, who)?)),
+        Read::Profile { user, who } => Ok(Found::Profile(profile(conn, *user, who)?.map(Box::new))),
     }
 }
 
@@ -64,6 +66,25 @@ fn password(conn: &mut Connection, who: &Who) -> Result<Option<Password>, Failur
         sql.push("SELECT id, password FROM user WHERE ").push(is_user(who)).end();
     })?;
     rows.first().map(|row| Ok(Password { user: row.user(0)?, hash: row.text(1)?.into() })).transpose()
+}
+
+fn profile(conn: &mut Connection, user: UserId, who: &Who) -> Result<Option<Profile>, Failure> {
+    let rows = rows_of(conn, |sql| {
+        sql.push("SELECT id, name, nick, created_at, EXISTS (SELECT 1 FROM friend")
+            .push(format_args!(" WHERE user_id = {user} AND friend_id = id) FROM user WHERE "))
+            .push(is_user(who))
+            .end();
+    })?;
+    let profile = |row: &Record| {
+        Ok(Profile {
+            user: row.user(0)?,
+            name: row.text(1)?.into(),
+            nick: Some(row.text(2)?).filter(|nick| !nick.is_empty()).map(Into::into),
+            created: row.time(3)?,
+            is_friend: row.number(4)? != 0,
+        })
+    };
+    rows.first().map(profile).transpose()
 }
 
 /// An SQL condition for this user.

@@ -3,11 +3,11 @@
 use super::store::{Batch, SqliteStore};
 use super::view::View;
 use crate::error::StoreError;
-use logic::contract::account::{self, Password};
+use logic::contract::account::{self, Password, Profile};
 use logic::contract::{Denial, Found, Written};
 use rusqlite::{OptionalExtension, Row};
-use wire::UserId;
 use wire::account::Who;
+use wire::{UnixMillis, UserId};
 
 impl SqliteStore {
     pub(super) fn write_account(
@@ -48,6 +48,9 @@ impl View<'_> {
     pub(super) fn read_account(&self, read: &account::Read) -> Result<Found, StoreError> {
         let found = match read {
             account::Read::Password(who) => account::Found::Password(self.password(who)?),
+            account::Read::Profile { user, who } => {
+                account::Found::Profile(self.profile(*user, who)?.map(Box::new))
+            }
         };
         Ok(Found::Account(found))
     }
@@ -63,6 +66,30 @@ impl View<'_> {
                 let sql = "SELECT id, password FROM user WHERE name_key = ?1";
                 let mut select = self.conn.prepare_cached(sql)?;
                 select.query_row([wire::name::key(name).as_bytes()], account).optional()?
+            }
+        })
+    }
+
+    fn profile(&self, user: UserId, who: &Who) -> Result<Option<Profile>, StoreError> {
+        const COLUMNS: &str = "SELECT id, name, nick, created_at, \
+                               EXISTS (SELECT 1 FROM friend WHERE user_id = ?1 AND friend_id = id) FROM user";
+        let profile = |row: &Row<'_>| {
+            Ok(Profile {
+                user: UserId(row.get(0)?),
+                name: row.get(1)?,
+                nick: row.get(2)?,
+                created: UnixMillis(row.get::<_, i64>(3)? as u64),
+                is_friend: row.get(4)?,
+            })
+        };
+        Ok(match who {
+            Who::Id(id) => {
+                let mut select = self.conn.prepare_cached(&format!("{COLUMNS} WHERE id = ?2"))?;
+                select.query_row((user.0, id.0), profile).optional()?
+            }
+            Who::Name(name) => {
+                let mut select = self.conn.prepare_cached(&format!("{COLUMNS} WHERE name_key = ?2"))?;
+                select.query_row((user.0, wire::name::key(name).as_bytes()), profile).optional()?
             }
         })
     }

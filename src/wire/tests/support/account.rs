@@ -3,7 +3,8 @@
 use super::fields::{bytes, text, time, user, valid_name};
 use proptest::option;
 use proptest::prelude::*;
-use wire::account::{Register, Registered, Reply, Request, Who};
+use proptest::sample::select;
+use wire::account::{Profile, Register, Registered, Relation, Reply, Request, Who};
 use wire::kind::request;
 use wire::limits;
 
@@ -14,15 +15,24 @@ pub fn who() -> impl Strategy<Value = Who> {
 pub fn requests() -> impl Strategy<Value = Request> {
     let password = bytes(limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX);
     let email = (option::of(bytes(3, limits::EMAIL_BYTES)), option::of(bytes(1, limits::CODE_BYTES)));
-    (valid_name(), password, email, option::of(valid_name())).prop_map(
+    let register = (valid_name(), password, email, option::of(valid_name())).prop_map(
         |(name, password, (email, code), nick)| {
             Request::Register(Box::new(Register { name, password, email, code, nick }))
         },
-    )
+    );
+    prop_oneof![register, option::of(who()).prop_map(Request::Profile)]
 }
 
 pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
-    (user(), text(40), time()).prop_map(|(id, token, token_expires)| {
-        (request::REGISTER, Reply::Registered(Box::new(Registered { id, token, token_expires })))
-    })
+    let relation = select(vec![Relation::Oneself, Relation::Friend, Relation::None]);
+    prop_oneof![
+        (user(), text(40), time()).prop_map(|(id, token, token_expires)| {
+            (request::REGISTER, Reply::Registered(Box::new(Registered { id, token, token_expires })))
+        }),
+        (user(), valid_name(), option::of(valid_name()), time(), relation).prop_map(
+            |(id, name, nick, created, relation)| {
+                (request::PROFILE, Reply::Profile(Box::new(Profile { id, name, nick, created, relation })))
+            }
+        ),
+    ]
 }

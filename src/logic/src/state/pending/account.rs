@@ -1,5 +1,6 @@
-//! Steps of REGISTER that wait.
+//! Steps of REGISTER and PROFILE that wait.
 
+use wire::UserId;
 use wire::account::Register;
 
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub(crate) enum Pending {
     Password(Box<Register>),
     /// REGISTER: the account is being made.
     Create,
+    /// PROFILE: the profile is being read for `user`.
+    Profile { user: UserId },
 }
 
 impl Pending {

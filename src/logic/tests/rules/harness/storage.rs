@@ -108,6 +108,22 @@ impl Harness {
 
     pub(super) fn find(&mut self, read: Read) -> Found {
         match read {
+            Read::Account(contract::account::Read::Profile { user, who }) => {
+                let is_wanted = |(name, id): &(&Arc<str>, u32)| match &who {
+                    Who::Id(user) => user.0 == *id,
+                    Who::Name(text) => **text == ***name,
+                };
+                let found = self.users.iter().zip(1..).find(is_wanted);
+                Found::Account(contract::account::Found::Profile(found.map(|(name, id)| {
+                    Box::new(contract::account::Profile {
+                        user: UserId(id),
+                        name: (&**name).into(),
+                        nick: None,
+                        created: UnixMillis(1),
+                        is_friend: self.friends.contains(&(user, UserId(id))),
+                    })
+                })))
+            }
             Read::Account(contract::account::Read::Password(who)) => {
                 Found::Account(contract::account::Found::Password(
                     self.users

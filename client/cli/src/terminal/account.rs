@@ -8,10 +8,7 @@ use wire::account::{self, Who};
 
 impl Terminal {
     pub(super) fn register(&mut self, name: &str, password: String) {
-        self.request(
-            |session, now| session.register(now, name, &password),
-            |terminal, result| terminal.handle_registered(result),
-        );
+        self.request(|session, now| session.register(now, name, &password), Terminal::handle_registered);
         self.mode = Mode::Registering { password };
     }
 

@@ -164,3 +164,17 @@ fn pages_name_only_what_exists() {
     }
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
+
+#[test]
+fn every_page_of_docs_is_there_in_chinese_with_the_same_sections() {
+    let docs = root().join("docs");
+    let headings = |text: &str| text.lines().filter(|line| line.starts_with('#')).count();
+    for entry in fs::read_dir(&docs).unwrap() {
+        let page = entry.unwrap().path();
+        if page.extension() == Some("md".as_ref()) {
+            let english = fs::read_to_string(&page).unwrap();
+            let chinese = fs::read_to_string(docs.join("zh").join(page.file_name().unwrap())).unwrap();
+            assert_eq!(headings(&english), headings(&chinese), "{}", page.display());
+        }
+    }
+}

@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUSTUP := apt-get install curl; curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
 
-.PHONY: help run client cluster test test-long check guard bench bench-cluster build install uninstall toolchain
+.PHONY: help run client cluster test test-long check guard bench bench-cluster picture build install uninstall toolchain
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -53,6 +53,10 @@ bench-cluster: toolchain  ## measure two nodes over a private MariaDB and Redis 
 	@scripts/test-needs.sh
 	cargo build --release --package chatserver --package chatbench
 	cargo run --release --package chatbench --example cluster_figures -- $(ARGS)
+
+picture: toolchain  ## draw docs/terminal.svg from a real session of three clients
+	cargo build --package chatserver --package chatclient
+	cargo run --package chatclient --example terminal_picture -- docs/terminal.svg
 
 build: toolchain  ## build what is installed
 	cargo build --release --package chatserver --package chatclient

@@ -1,4 +1,4 @@
-//! A blocking, typed connection, which sets a run up before the clock starts.
+//! A blocking, typed connection for setting up a run before the clock starts.
 
 use crate::endpoints::Endpoints;
 use crate::error::Error;

@@ -1,4 +1,4 @@
-//! `chatbench compare-servers`: what one server costs against another, from interleaved pairs of runs.
+//! `chatbench compare-servers`: compares the cost of two servers by interleaved pairs of runs.
 //!
 //! A machine drifts: its clock rate, its caches and its neighbours change within minutes. So the two servers alternate,
 //! and which of them goes first alternates from pair to pair. The table shows medians, and beside the median difference
@@ -94,7 +94,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Run>, Error> {
     names.iter().map(find).collect()
 }
 
-/// What the server costs in both results: memory of the workload `idle`, CPU time of every other.
+/// The server's cost in both results: memory for the workload `idle`, CPU time for every other one.
 fn figures<'a>(
     old: &'a Map<String, Value>,
     new: &'a Map<String, Value>,

@@ -9,7 +9,7 @@ use wire::Refusal;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorCounts(BTreeMap<Cow<'static, str>, u64>);
 
-/// What some errors mean, and what to do about them.
+/// The likely causes of some errors, and remedies.
 const HINTS: &[(&str, &str)] = &[
     ("RATE_LIMITED", "start the server with limits.messages_per_second=0"),
     ("TOKEN_INVALID", "a login by password invalidates the tokens in the file of accounts"),

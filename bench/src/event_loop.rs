@@ -26,7 +26,8 @@ pub trait Load {
     /// Does what is due by `now`. The drain phase allows no new load.
     fn turn(&mut self, event_loop: &mut EventLoop, now: u64);
 
-    /// Ends the load: what was due before `close` is sent however late it is, as leaving it out would flatter the latencies.
+    /// Ends the load: everything that was due before `close` is still sent, however late, because omitting it would
+    /// flatter the latencies.
     fn finish(&mut self, _rig: &mut EventLoop, _close: u64) {}
 
     /// Handles input of connection `number`. May close connections, but opens new ones in its next turn only.

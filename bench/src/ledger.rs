@@ -60,7 +60,7 @@ impl Faults {
     }
 }
 
-/// What ends the time in which a message is outstanding.
+/// The events that a message waits for while it is outstanding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaits {
     /// The reply, and the delivery to every receiver.
@@ -102,7 +102,7 @@ impl Slot {
     }
 }
 
-/// What one receiver has received.
+/// The messages that one receiver has received.
 #[derive(Clone, Debug, Default)]
 struct Receiver {
     /// The counter after the highest received.

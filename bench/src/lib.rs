@@ -12,7 +12,7 @@
 //! * [`lane`] and [`ledger`] account for every message of every sender at every receiver: lost, duplicated, out of order,
 //!   wrong content.
 //! * [`measure`]: latencies, the phases of a run, and CPU time and memory of the server's processes.
-//! * [`relay`]: a server that stores nothing: the lower bound for a server's cost, and the counterpart in tests.
+//! * [`relay`]: a server that stores nothing: the lower bound for a server's cost, and the peer in tests.
 //! * [`testbed`] starts a server for each run; [`suite`] runs the standard set, [`compare_servers`] two servers in turn.
 
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! How a run ended that could be made. A run that could not be made ends with exit code 2.
+//! The outcome of a completed run. A run that could not be carried out ends with exit code 2.
 
 use std::process::ExitCode;
 

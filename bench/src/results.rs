@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
 
-/// The key that is true where the generator, not the server, limited a part; the name of the part stands before it.
+/// The key that is true if the generator, not the server, limited a part of the run; the name of the part precedes it.
 pub const BOTTLENECK: &str = "generator_was_the_bottleneck";
 /// The key that is true where Ctrl-C cut the run short.
 pub const ENDED_EARLY: &str = "ended_early";

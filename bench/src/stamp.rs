@@ -1,6 +1,6 @@
-//! What every message of a run carries, and how its receiver checks it: the channel, the number of the message, and the
-//! time from which its latency counts. Letters that follow from channel and number pad it to the chosen size, so anything
-//! changed, mixed up or invented on the way is noticed.
+//! The content of every message of a run and its verification: the channel, the number of the message, and the time
+//! from which its latency counts. Letters determined by channel and number pad it to the chosen size, so that any
+//! corrupted, misdirected or spurious message is detected.
 //!
 //! ```text
 //!   content:  channel  counter     time, ns          padding
@@ -94,7 +94,7 @@ impl Padding {
     }
 }
 
-/// What the content of a message says.
+/// The parsed content of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     pub channel: u32,

@@ -54,7 +54,7 @@ impl Workload {
     pub fn share_of(&self, worker: Worker) -> Workload {
         let mut part = self.clone();
         let cut = |number: &mut u32| *number = worker.slice(*number).1;
-        // Every sender has the same pace in whichever process it is, and every process has at least one thing to do.
+        // Every sender has the same pace in every process, and every process has some work.
         let share = |number: &mut u32, lanes: u32| *number = worker.share(*number, lanes).max(1);
         let share_some = |number: &mut Option<u32>, lanes| number.iter_mut().for_each(|it| share(it, lanes));
         match &mut part {

@@ -1,4 +1,4 @@
-//! One thing that a workload measures, with what it is measured against.
+//! One measurement of a workload, with its baseline.
 
 use super::process::{Sample, Usage};
 use super::tally::{Tally, ratio};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// One thing that a workload measures; most workloads measure one.
+/// One measurement of a workload; most workloads have one.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Measurement {
     /// Empty where the workload has only one.
@@ -19,7 +19,7 @@ pub struct Measurement {
     pub latency: Cow<'static, str>,
     pub tally: Tally,
     pub baseline: Option<Baseline>,
-    /// What else was counted, by name.
+    /// Further counts, by name.
     pub counts: BTreeMap<Cow<'static, str>, u64>,
 }
 
@@ -29,7 +29,7 @@ impl Measurement {
         Measurement { name, unit, latency, tally, baseline: None, counts: BTreeMap::new() }
     }
 
-    /// Adds what another process of the same run measured.
+    /// Adds the measurement of another process of the same run.
     pub fn add(&mut self, other: Measurement) {
         self.tally.add(other.tally);
         for (name, count) in other.counts {

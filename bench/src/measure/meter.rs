@@ -1,4 +1,4 @@
-//! Counts and times what a run does, interval by interval.
+//! Counts and times the work of a run, interval by interval.
 
 use super::latency::Latency;
 use super::phases::{Phase, Phases};

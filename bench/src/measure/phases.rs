@@ -14,7 +14,7 @@ pub enum Phase {
     Drain,
 }
 
-/// What was measured besides latencies.
+/// The measurements other than latencies.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     pub nanoseconds: u64,

@@ -38,7 +38,7 @@ pub fn publish(workload: &Workload, measurements: Vec<Measurement>) -> Outcome {
         }
         _ => {}
     };
-    // Each by itself: one failure must not prevent the others.
+    // Each file is written separately, so that one failure does not prevent the others.
     note("to stdout", write!(io::stdout(), "{report}"));
     if let Some(file) = &common.json {
         let line = Value::Object(json::result(&report));

@@ -91,7 +91,7 @@ struct Suite<'a> {
 }
 
 impl Suite<'_> {
-    /// Makes one run; `None` where this server cannot make it, or it measured nothing.
+    /// Carries out one run; `None` if this server does not support it or nothing was measured.
     fn run(
         &self,
         placement: Placement,

@@ -125,7 +125,7 @@ impl Testbed {
         status.is_ok_and(|status| status.success())
     }
 
-    /// Makes one run.
+    /// Carries out one run.
     ///
     /// # Errors
     /// A program could not be started, the accounts could not be prepared, or a signal ended the run.

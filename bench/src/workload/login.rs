@@ -45,7 +45,7 @@ struct Logins {
     pace: Pace,
     /// Logins that may be in progress now.
     window: usize,
-    /// Accounts that are not logging in, the one that has waited longest first.
+    /// Accounts that are not logging in, the longest waiting first.
     free: VecDeque<usize>,
     /// Due times of logins for which no account was free: the latency includes this wait, as the server causes it.
     overdue: VecDeque<u64>,

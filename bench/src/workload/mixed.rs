@@ -231,7 +231,7 @@ impl Mixed {
         self.counts[ACTS.iter().position(|known| known.0 == action).unwrap_or(0)] += u64::from(counts);
     }
 
-    /// Counts an action that its user cannot perform now: it is away, or waits for a reply.
+    /// Counts an action that its user cannot perform now, being away or waiting for a reply.
     fn skip(&mut self, event_loop: &EventLoop, due: u64) {
         self.skipped += u64::from(event_loop.meter.phases().holds(due));
     }

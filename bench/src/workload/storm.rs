@@ -34,7 +34,7 @@ struct Storm {
     missing: usize,
     /// When the first client disconnected.
     since: Option<u64>,
-    /// Clients that have disconnected, and of these the ones that have started to connect again.
+    /// The number of clients that have disconnected, and how many of these have started to reconnect.
     dropped: usize,
     begun: usize,
     /// Clients that try again: when, and which.

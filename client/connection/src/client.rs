@@ -55,7 +55,7 @@ impl Client {
     /// ```
     pub fn with<T>(&self, command: impl FnOnce(&mut Session, u64) -> T) -> T {
         let result = command(&mut self.shared.session.lock(), self.shared.now());
-        // The waker is an eventfd: writing fails only when the kernel is out of memory, which passes.
+        // The waker is an eventfd: writing fails only when the kernel is temporarily out of memory.
         let _ = self.waker.wake();
         result
     }

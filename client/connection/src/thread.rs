@@ -52,7 +52,7 @@ struct Driver {
     stop: Arc<AtomicBool>,
     poll: Poll,
     transport: Transport,
-    /// The peer of the last connection: the node that named the other nodes.
+    /// The peer of the last connection, which named the other nodes.
     last_peer: Option<IpAddr>,
     buffer: Box<[u8]>,
     /// Dropped at the end of the thread, which `Client::close` waits for.
@@ -68,7 +68,7 @@ enum Transport {
 
 struct Socket {
     stream: TcpStream,
-    /// Bytes of the session that the kernel has not taken yet.
+    /// Bytes of the session that the kernel has not accepted yet.
     unwritten: Vec<u8>,
     /// Events are edge-triggered: there may be more to read without a new event.
     readable: bool,
@@ -148,7 +148,7 @@ impl Driver {
         }
     }
 
-    /// Begins a connection to the first of `addresses` for which that does not fail at once.
+    /// Starts connecting to the first of `addresses` that does not fail at once.
     fn try_next(&mut self, mut addresses: VecDeque<SocketAddr>, mut why: String) {
         while let Some(address) = addresses.pop_front() {
             let attempt = TcpStream::connect(address).and_then(|mut stream| {
@@ -234,8 +234,8 @@ impl Driver {
     }
 }
 
-/// Whether a node named by this peer may be at this address. A loopback address of a remote peer means the peer's machine:
-/// the token must not be sent to a local program that happens to listen there.
+/// Whether a node named by this peer may be at this address. A loopback address named by a remote peer refers to the
+/// peer's machine: the token must not be sent to a local program that happens to listen there.
 fn may_follow(peer: Option<IpAddr>, node: IpAddr) -> bool {
     let is_here = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified();
     peer.is_some_and(is_here) || !is_here(node)

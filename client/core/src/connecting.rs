@@ -1,4 +1,4 @@
-//! The life of a connection: when to connect, what a loss undoes, and when to try again.
+//! The life of a connection: when to connect, how to clean up after a loss, and when to retry.
 
 use crate::backoff::BASE_MS;
 use crate::event::{Event, Failure, LogoutReason, Lost};
@@ -44,7 +44,7 @@ impl Session {
         self.actions.push_back(ConnectionAction::Close);
     }
 
-    /// The connection is gone: forgets what it carried and plans the next attempt.
+    /// Handles a lost connection: discards its state and plans the next attempt.
     pub(crate) fn lose(&mut self, now: u64, why: Lost) {
         let connection = std::mem::replace(&mut self.connection, Connection::Idle);
         self.forget_connection(&why);

@@ -53,7 +53,7 @@ impl Cursors {
         self.wait(now);
     }
 
-    /// A message arrived again: the server did not get its ACK.
+    /// Handles a repeated message: the server did not get its ACK.
     pub fn repeated(&mut self, now: u64, seq: Seq) {
         self.acked = self.acked.min(seq.prev());
         self.arrived(now);
@@ -86,7 +86,7 @@ impl Cursors {
         self.waiting_since.map(|since| if self.messages >= BATCH { since } else { since + DELAY_MS })
     }
 
-    /// What to send when the timeline is complete up to `cursor`; nothing is due afterwards.
+    /// The updates to send if the timeline is complete up to `cursor`. Clears the due time.
     pub fn take_updates(&mut self, cursor: Seq) -> impl Iterator<Item = CursorUpdate> + use<> {
         (self.waiting_since, self.messages) = (None, 0);
         let read = self.read_here.min(cursor);

@@ -1,4 +1,4 @@
-//! Incoming bytes: split into frames, and each reply and push handed to its noun.
+//! Incoming bytes: splits them into frames and passes each reply and push to its noun.
 
 use crate::event::{Event, Failure, Lost};
 use crate::requests::{Purpose, RequestId};
@@ -97,7 +97,7 @@ impl Session {
             && let Reply::Refused(refusal) = &reply
             && refusal.errno == Errno::NotLoggedIn
         {
-            // A newer login ended this session. The next login by token shows whether it may return.
+            // A newer login ended this session. The next login by token shows whether the session may resume.
             if let Purpose::Caller(request) = purpose {
                 let failure = Failure::Refused(refusal.clone());
                 self.events.push_back(Event::Failed { request, failure });

@@ -18,7 +18,7 @@ impl Session {
     pub(crate) fn handle_node_reply(&mut self, reply: wire::Reply) -> bool {
         match reply {
             wire::Reply::Node(Reply::Nodes(page)) => self.route.learn(*page, &self.node),
-            // A server that refuses has no other nodes to offer.
+            // The known nodes stay in use.
             wire::Reply::Refused(_) => {}
             _ => return false,
         }

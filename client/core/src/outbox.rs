@@ -139,7 +139,7 @@ impl Outbox {
         (self.messages.get(&local)?.send.cid.as_deref() == Some(cid)).then_some(local)
     }
 
-    /// How often a message has been sent.
+    /// The number of times a message has been sent.
     pub fn attempts(&self, local: LocalId) -> u32 {
         self.messages.get(&local).map_or(0, |queued| queued.attempts)
     }
@@ -208,7 +208,7 @@ impl Outbox {
         true
     }
 
-    /// A message was refused for now: its lane continues at `at`, with this message first.
+    /// Handles a temporary refusal: the lane continues at `at`, starting with this message.
     pub fn retry(&mut self, local: LocalId, at: u64) {
         let Some(queued) = self.messages.get_mut(&local).filter(|queued| queued.in_flight) else { return };
         queued.in_flight = false;
@@ -229,7 +229,7 @@ impl Outbox {
         }
     }
 
-    /// Nothing is in flight any more: every message is sent again, in order.
+    /// Handles a lost connection: every message in flight will be sent again, in order.
     pub fn connection_lost(&mut self) {
         self.delayed.clear();
         for (local, queued) in &mut self.messages {

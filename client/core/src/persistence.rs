@@ -51,8 +51,8 @@ impl Session {
         self.handle_held_bytes(now);
     }
 
-    /// What changed since the last call: only the changed conversations and messages. Messages that left the outbox
-    /// are reported by events.
+    /// The changes since the last call: only the changed conversations and messages. Messages that left the outbox are
+    /// reported by events.
     pub fn poll_changes(&mut self, now: u64) -> Option<Snapshot> {
         let conversations = std::mem::take(&mut self.unsaved.conversations);
         let unsent = std::mem::take(&mut self.unsaved.unsent);

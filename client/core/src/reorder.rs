@@ -52,7 +52,7 @@ impl ReorderBuffer {
         self.cursor
     }
 
-    /// Whether a message below one that the server has pushed is missing.
+    /// Whether a message is missing below one that the server has pushed.
     pub fn has_gap(&self) -> bool {
         self.cursor.is_some_and(|cursor| self.known > cursor)
     }
@@ -120,7 +120,7 @@ impl ReorderBuffer {
         Some(held.map_or(Next::Own, Next::Message))
     }
 
-    /// Gives up the next gap: moves the cursor to its end. Returns the first and the last missing seq.
+    /// Abandons the next gap: moves the cursor to its end. Returns the first and the last missing seq.
     pub fn skip_gap(&mut self) -> Option<(Seq, Seq)> {
         let from = self.cursor?.next();
         let to = self.held.keys().next().map_or(self.known, |held| held.prev());

@@ -9,10 +9,10 @@ use wire::ConversationId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// Who made a request, and so who handles its reply.
+/// The origin of a request, which decides how its reply is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The caller of the session; the reply becomes an event. Everything below is the session's own.
+    /// Made by the caller of the session; the reply becomes an event. The session itself makes all other requests.
     Caller(RequestId),
     Login,
     Logout,

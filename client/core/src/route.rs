@@ -14,7 +14,7 @@ pub const NODES_MAX: usize = 16;
 pub struct Route {
     /// The best first; a node that was tried moves to the end.
     nodes: VecDeque<Box<str>>,
-    /// The node that a server named when it announced its shutdown.
+    /// The node named by a server when it announced its shutdown.
     named: Option<Box<str>>,
     /// The last attempt went to the configured address, and no login followed.
     configured_failed: bool,
@@ -23,11 +23,12 @@ pub struct Route {
 }
 
 impl Route {
-    /// Learns the nodes from the reply of the node `here`, which comes last: it is the one that will have been lost.
+    /// Learns the nodes from the reply of the node `here`. That node is tried last, because it has just failed when the
+    /// list is used.
     pub fn learn(&mut self, page: NodesPage, here: &str) {
         let mut nodes: Vec<_> = page.nodes.into_iter().filter(|node| node.alive).collect();
         if nodes.iter().all(|node| *node.node == *here) {
-            // The configured address leads there.
+            // The configured address reaches this node.
             return self.nodes.clear();
         }
         nodes.sort_by_key(|node| (*node.node == *here, node.address != page.best, node.score));

@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    /// Sends a heartbeat. Its time is on the driver's clock: nothing but this session reads it.
+    /// Sends a heartbeat. Its time is that of the driver's clock, because only this session reads it.
     pub(crate) fn send_heartbeat(&mut self, now: u64) {
         let Connection::Open(open) = &mut self.connection else { return };
         open.next_heartbeat = now + HEARTBEAT_MS;
@@ -110,7 +110,8 @@ impl Session {
                 self.set_phase(Phase::Anonymous);
             }
             Errno::AlreadyOnline => self.end(LogoutReason::AlreadyOnline(refusal)),
-            // From here the node's address may lead to another server. Only the configured address can end the login.
+            // This address came from a node list and may reach an unrelated server. Only the configured address may
+            // declare the token invalid.
             Errno::TokenInvalid if self.route.is_away() => self.drop_connection(now, Lost::SessionEnded),
             Errno::TokenInvalid => {
                 self.set_token(None);

@@ -6,8 +6,8 @@ use wire::{ConversationId, Seq, UserId};
 
 /// The account, how far each conversation was shown, and the unsent messages: plain data for a store.
 ///
-/// Messages are shown exactly once across restarts only if the snapshot is as new as what was shown: take it, and make it
-/// durable, after handling events and before writing the bytes of the next
+/// Messages are shown exactly once across restarts only if the snapshot is as recent as the messages shown: take it,
+/// and make it durable, after handling events and before writing the bytes of the next
 /// [`poll_transmit`](crate::Session::poll_transmit).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {

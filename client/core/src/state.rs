@@ -57,8 +57,8 @@ pub struct Options {
     pub seed: u64,
     /// The name of this device, shown to the server and to the user's other devices; at most 64 bytes.
     pub device: Option<Box<str>>,
-    /// The most messages in flight to one target. With 1, messages are stored in the order in which they were written
-    /// whatever the server refuses; with more, a refusal may let later ones overtake.
+    /// The most messages in flight to one target. With 1, messages are stored in the order in which they were written,
+    /// even after refusals; with more, a refusal may let later messages overtake.
     pub per_target: usize,
     /// The most messages in flight.
     pub window: usize,
@@ -73,7 +73,7 @@ impl Options {
     }
 }
 
-/// What the driver must do with the connection.
+/// An action of the driver on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionAction {
     Connect,
@@ -133,7 +133,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The login that the session works towards.
+/// The login that the session tries to establish or keep.
 pub(crate) enum Intent {
     /// There is none.
     Nobody,
@@ -193,7 +193,7 @@ pub(crate) struct Conversation {
     pub(crate) backfill_not_before: u64,
 }
 
-/// What the store does not have yet. Stays empty unless [`Options::persistent`] is set.
+/// Changes that the store does not have yet. Stays empty unless [`Options::persistent`] is set.
 #[derive(Default)]
 pub(crate) struct Unsaved {
     /// The login of another account, on hold until that account's stored state is loaded.

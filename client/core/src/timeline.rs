@@ -14,7 +14,7 @@ use wire::{Command, ConversationId, Errno, Message, Refusal, Seq, limits};
 
 /// The most backfills in flight.
 pub const BACKFILLS_MAX: usize = 4;
-/// How long an own message may wait for pushes below it before HISTORY is asked, milliseconds.
+/// How long an own message may wait for pushes below it before HISTORY is requested, milliseconds.
 const STALL_MS: u64 = 5_000;
 /// The pause after a HISTORY reply that did not help, milliseconds.
 const BACKFILL_AGAIN_MS: u64 = 1_000;
@@ -147,7 +147,7 @@ impl Session {
 
     fn handle_backfill_refused(&mut self, now: u64, id: ConversationId, refusal: &Refusal) {
         match refusal.errno {
-            // No longer a member: nothing but what was pushed can be seen.
+            // No longer a member: the missing messages cannot be read.
             Errno::Forbidden | Errno::NotFound => {
                 self.backfills_in_flight -= 1;
                 if let Some(state) = self.conversations.get_mut(&id) {

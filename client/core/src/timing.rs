@@ -12,11 +12,11 @@ pub const REPLY_MS: u64 = 15_000;
 pub const LOGOUT_MS: u64 = 2_000;
 /// The interval between two heartbeats.
 pub const HEARTBEAT_MS: u64 = 30_000;
-/// A connection without a byte for this long is dead. Longer than the 70 s of the server.
+/// A connection that has received nothing for this long counts as dead. Longer than the server's 70 s.
 pub const SILENCE_MS: u64 = 75_000;
 /// How long the server may still answer after it announced that it will close the connection.
 pub const LEAVING_MS: u64 = 2_000;
 /// A login that lasted this long resets the backoff.
 pub const STEADY_MS: u64 = 5_000;
-/// The longest wait that a refusal can ask for; the longest one the server sends.
+/// The longest `retry_after_ms` that is honoured, which is the longest that the server sends.
 pub const WAIT_MAX_MS: u64 = 300_000;

@@ -1,14 +1,14 @@
-//! What the client keeps on disk: one SQLite file per account and server.
+//! The client's store on disk: one SQLite file per account and server.
 //!
 //! ```text
 //!   Session --changes, events--> Store::save: one transaction --> then ACKs and SENDs are written to the socket
 //!   Store::snapshot --> Session, at the next start;   Store::history --> the screen, also without a server
 //! ```
 //!
-//! A message, the cursor past it and the outbox change in one transaction, before the server is told. So a client that is
-//! killed at any moment has every message once and sends every accepted message once. The write-ahead log is not synced
-//! for every message: nothing is lost when the process dies; after a power failure the cursor is older, and the server
-//! delivers again what lies above it.
+//! A message, the cursor past it and the outbox change in one transaction, before the acknowledgement is sent to the
+//! server. So a client that is killed at any moment has every message once and sends every accepted message once. The
+//! write-ahead log is not synced for every message: nothing is lost when the process dies; after a power failure the
+//! cursor is older, and the server delivers again what lies above it.
 //!
 //! One module per noun ([`account`], [`contact`], [`group`], [`message`], [`timeline`]) holds its table's reads and
 //! writes. [`save`] writes a turn of the session; [`database`] opens the file, [`folder`] finds it, and [`active`] holds

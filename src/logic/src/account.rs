@@ -1,4 +1,4 @@
-//! Accounts. REGISTER asks whether the name is free, hashes the password, then makes the account; PROFILE is one read.
+//! Accounts. REGISTER checks that the name is free, hashes the password, then creates the account; PROFILE is one read.
 
 use crate::contract::{Found, Token, Written, account as storage};
 use crate::effect::{PasswordJob, PasswordResult};
@@ -15,7 +15,7 @@ const NAME_TAKEN: &str = "`name` is taken";
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     match request {
         Request::Register(register) => {
-            // Hashing is what costs, so a taken name is refused before it.
+            // Hashing is expensive, so a name in use is refused first.
             let read = storage::Read::Password(Who::Name(register.name.clone()));
             turn.read(reply_to, Pending::Name(register), read);
         }

@@ -1,5 +1,5 @@
-//! What nodes tell one another: plain data. Everything on the bus is a hint that may be lost, late or out of order; the
-//! database is the truth.
+//! The messages between nodes: plain data. Everything on the bus is a hint that may be lost, late or out of order; the
+//! database is authoritative.
 
 use crate::contract::{Epoch, Ticket};
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use wire::{ConversationId, Push, UserId};
 /// Where something is published.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Channel {
-    /// Every node on which the user is connected listens.
+    /// Subscribed to by every node on which the user is connected.
     User(UserId),
-    /// Every node on which a member of the group is connected listens.
+    /// Subscribed to by every node on which a member of the group is connected.
     Group(ConversationId),
-    /// One run of a node listens, by its name.
+    /// Subscribed to by one run of a node, by its name.
     Node(Arc<str>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
-    /// For the channel's user; a message is for the members of its conversation.
+    /// A push for the channel's user. A message is for all members of its conversation.
     Push {
         push: Push,
-        /// Of a message's conversation, as in [`Written::Appended`]; 0 for any other push.
+        /// The member version of a message's conversation, as in [`Written::Appended`]; 0 for any other push.
         ///
         /// [`Written::Appended`]: crate::contract::message::Written::Appended
         member_version: u32,
@@ -31,36 +31,35 @@ pub enum News {
         user: UserId,
         /// The epoch of the newer session.
         epoch: Epoch,
-        /// What the newer login calls its device.
+        /// The device name given by the newer login.
         device: Option<Box<str>>,
     },
 }
 
-/// What logic orders of the bus. While the bus is away, orders are dropped; those with a ticket are answered all the
-/// same.
+/// An order from logic to the bus. While the bus is down, orders are dropped; orders with a ticket are still answered.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusOrder {
-    /// Tells every node that listens to the channel, except this one.
+    /// Publishes to every other node that subscribes to the channel.
     Publish { channel: Channel, news: News },
-    /// Listens, and again after the bus was away. Answer: [`BusInput::Subscribed`].
+    /// Subscribes to these channels, and again after each reconnect. Answer: [`BusInput::Subscribed`].
     Subscribe { ticket: Ticket, channels: Vec<Channel> },
-    /// Stops listening to these channels.
+    /// Unsubscribes from these channels.
     Unsubscribe(Vec<Channel>),
     /// Takes the lock on a user's logins for [`LOCK_MS`], if it is free. Answer: [`BusInput::Locked`].
     Lock {
-        /// Also identifies the lock's owner.
+        /// Also identifies the owner of the lock.
         ticket: Ticket,
         user: UserId,
     },
-    /// Holds a lock for another [`LOCK_MS`]; `ticket` as it was taken.
+    /// Extends a lock by [`LOCK_MS`]; `ticket` is that of the [`BusOrder::Lock`].
     Renew { ticket: Ticket, user: UserId },
-    /// Returns a lock if this owner still holds it; `ticket` as it was taken.
+    /// Releases a lock if this owner still holds it; `ticket` is that of the [`BusOrder::Lock`].
     Unlock { ticket: Ticket, user: UserId },
-    /// This node lives: its lease lasts [`LEASE_MS`] from now. Answer: [`BusInput::Nodes`].
+    /// Renews this node's lease for [`LEASE_MS`]. Answer: [`BusInput::Nodes`].
     Lease,
-    /// Reports how busy this node is; kept for [`REPORT_MS`].
+    /// Reports this node's load; valid for [`REPORT_MS`].
     Report(Load),
-    /// This node takes no more clients: its report is withdrawn.
+    /// Withdraws this node's report, so that no more clients are sent to it.
     Leave,
 }
 
@@ -82,7 +81,7 @@ pub struct Load {
 /// A run of a node, as the bus knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
-    /// The node's name and what tells its runs apart.
+    /// The node's name and a suffix unique to the run.
     pub run: Box<str>,
     /// Whether its lease is valid.
     pub alive: bool,
@@ -90,7 +89,7 @@ pub struct NodeState {
     pub report: Option<Report>,
 }
 
-/// What a node reports about itself.
+/// The address and load that a node reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub node: Box<str>,
@@ -101,27 +100,27 @@ pub struct Report {
     pub cpu: u64,
 }
 
-/// What the bus tells logic.
+/// An input from the bus to logic.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusInput {
     /// Another node published something.
     News { channel: Channel, news: News },
-    /// The channels of that order are listened to, or the bus is away.
+    /// The channels of this order are subscribed to, or the bus is down.
     Subscribed(Ticket),
     /// The answer to [`BusOrder::Lock`].
     Locked {
         ticket: Ticket,
         user: UserId,
-        /// Whether the lock is held now; `false` also if that is unknown.
+        /// Whether the lock is now held; `false` also if this is unknown.
         held: bool,
     },
-    /// The bus is connected, and every subscription is in force again. Something may be lost.
+    /// The bus is connected and every subscription is active again. News may have been lost.
     Up,
-    /// The bus is away.
+    /// The bus is down.
     Down,
-    /// Something was lost.
+    /// News from other nodes was lost.
     Gap,
-    /// Something that this node published may be lost, though it may hear the others.
+    /// Publications of this node may be lost, even if it receives those of others.
     Unheard,
     /// Everything published before `at` has been delivered.
     Heard {

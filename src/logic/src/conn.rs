@@ -1,8 +1,8 @@
-//! Connection ids: a sub-reactor, a slot of it, and the generation of that slot.
+//! Connection ids: a sub-reactor, one of its slots, and the generation of that slot.
 
 use std::fmt;
 
-/// A connection. Its generation keeps a late reply from the next connection in the same slot.
+/// A connection. The generation prevents a late reply from reaching the next connection in the same slot.
 ///
 /// ```text
 ///  63     56 55            32 31             0

@@ -19,7 +19,7 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
             let pending = Pending::Add { user, message };
             simple::submit(turn, reply_to, session, pending, storage::Write::Add { user, who });
         }
-        // Friendships are made at once, so no request is ever open.
+        // ADD_FRIEND makes the friendship at once, so there is never a request to answer.
         Request::Answer(answer) => {
             let sentence = format!("user {} has not asked to be your friend", answer.id);
             turn.refuse(reply_to, Errno::NotFound, sentence);
@@ -36,14 +36,14 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
             added(turn, reply_to, user, message, peer);
         }
         (_, other) => simple::refuse(turn, reply_to, &other, |denial| match denial {
-            Denial::Oneself => "nobody is their own friend",
+            Denial::Oneself => "you cannot add yourself as a friend",
             Denial::Conflict => "you are friends already",
             _ => "there is no such user",
         }),
     }
 }
 
-/// Two users are friends now: both learn whether the other is online.
+/// Notifies both new friends of each other's presence.
 fn added(turn: &mut Turn<'_>, reply_to: ReplyTo, user: UserId, message: Option<Box<str>>, peer: UserId) {
     turn.answer(reply_to, Reply::Added(Added { state: FriendState::Friends }));
     if let Some((_, session)) = turn.state.sessions.of_mut(user) {
@@ -80,7 +80,7 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
     }
 }
 
-/// The friends are known; which of them are online on other nodes is read first.
+/// Takes a page of friends; before the reply, reads which of them are online on other nodes.
 fn friends_known(turn: &mut Turn<'_>, reply_to: ReplyTo, page: FriendsPage) {
     let absent = page.friends.iter().filter(|friend| friend.state == Presence::Offline);
     let grace = turn.state.rules.grace;

@@ -1,4 +1,4 @@
-//! What logic wants done: collected over a turn, and carried out afterwards by the shells around it.
+//! The effects of logic: collected during a turn and carried out afterwards by the threads around it.
 
 use crate::bus::BusOrder;
 use crate::conn::ConnId;
@@ -7,23 +7,23 @@ use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};
 
-/// Everything that a turn of logic wants done.
+/// All effects of one turn of logic.
 #[derive(Debug)]
 pub struct Effects {
     /// Orders for each sub-reactor, to be carried out in order.
     pub reactors: Vec<Vec<Order>>,
-    /// Changes to storage, to be carried out in order.
+    /// Writes to storage, to be carried out in order.
     pub writes: Vec<(Ticket, Write)>,
-    /// Questions to storage.
+    /// Reads from storage.
     pub reads: Vec<(Ticket, Read)>,
-    /// Work for the password thread.
+    /// Jobs for the password thread.
     pub passwords: Vec<(Ticket, PasswordJob)>,
-    /// Orders for the bus; none on a node alone.
+    /// Orders for the bus; none on a single node.
     pub bus: Vec<BusOrder>,
 }
 
 impl Effects {
-    /// Nothing to do, for a server with this many sub-reactors.
+    /// No effects, for a server with this many sub-reactors.
     pub fn new(reactors: usize) -> Effects {
         Effects {
             reactors: (0..reactors).map(|_| Vec::new()).collect(),
@@ -49,7 +49,7 @@ impl Effects {
     }
 }
 
-/// What a sub-reactor is to do. It drops orders about a connection that is gone.
+/// An order to a sub-reactor, which drops orders about a connection that is gone.
 #[derive(Debug)]
 pub enum Order {
     /// Answers a request. Comes once for each [`Input::Request`], except a receipt with number 0. Any other request with
@@ -71,16 +71,15 @@ pub enum Order {
     Push { conn: ConnId, push: Push },
     /// Pushes one message to many connections; it is encoded once.
     Deliver { message: Arc<Message>, to: Vec<ConnId> },
-    /// The connection belongs to this user from here on: frames may be larger, heartbeats carry this id, silence is
-    /// probed.
+    /// The connection is logged in as this user: frames may be larger, heartbeats carry this id, silence is probed.
     LoggedIn { conn: ConnId, user: UserId },
-    /// The connection belongs to nobody again: the limits before login apply.
+    /// The connection is logged out: the limits before login apply again.
     LoggedOut { conn: ConnId },
-    /// Reports [`Input::Drained`] as soon as nothing is left to be written to the connection.
+    /// Reports [`Input::Drained`] as soon as the connection's output is empty.
     ///
     /// [`Input::Drained`]: crate::Input::Drained
     NotifyDrained { conn: ConnId },
-    /// Writes what was ordered, then closes.
+    /// Flushes the output, then closes the connection.
     Close {
         conn: ConnId,
         /// For the log.
@@ -93,16 +92,16 @@ pub enum Order {
 pub enum CloseReason {
     /// The account logged in on another connection.
     Kicked,
-    /// A message of a legacy client, which has no reply to be refused with, could not be stored for too long.
+    /// A message of a legacy client stayed unstored for too long; the legacy protocol has no reply to refuse it with.
     Unstored,
 }
 
-/// Work for the password thread.
+/// A job for the password thread.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PasswordJob {
     /// Compares a password with a hash.
     Verify {
-        /// A PHC string. Without one (there is no such account) the same time is spent, and the answer is no.
+        /// A PHC string. `None` (no such account) takes the same time and never verifies.
         hash: Option<Box<str>>,
         password: Box<str>,
     },
@@ -131,5 +130,5 @@ pub enum PasswordResult {
     Failed,
 }
 
-// Batches of them pass from logic to the sub-reactors.
+// Orders pass through queues by value, in large numbers.
 const _: () = assert!(size_of::<Order>() <= 40);

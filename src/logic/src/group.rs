@@ -1,7 +1,7 @@
 //! Groups: CREATE_GROUP, JOIN_GROUP, MEMBERS and GROUPS.
 //!
-//! On a node of a cluster a group's channel is listened to *before* its new member can know of the group or be sent a
-//! message of it, so that nothing is missed in between.
+//! In a cluster, the node subscribes to a group's channel *before* the new member can learn of the group or receive its
+//! messages, so that nothing is missed in between.
 
 use crate::bus::Channel;
 use crate::contract::{Denial, Found, Written, group as storage, presence as stored_presence};
@@ -39,14 +39,14 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
     }
 }
 
-/// The channel of a group is listened to.
+/// Resumes a step that waited for the subscription to a group's channel.
 pub(crate) fn resume(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending) {
     match pending {
         Pending::Created(conversation) => {
             turn.answer(reply_to, Reply::Created(Created { conversation }));
         }
         Pending::Join { session, conversation } => join(turn, reply_to, session, conversation),
-        other => debug_assert!(false, "waits for no channel: {other:?}"),
+        other => debug_assert!(false, "this step waits for no channel: {other:?}"),
     }
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
     }
 }
 
-/// The members are known; which of them are online on other nodes is read first.
+/// Takes a page of members; before the reply, reads which of them are online on other nodes.
 fn members_known(turn: &mut Turn<'_>, reply_to: ReplyTo, page: MembersPage) {
     let absent = page.members.iter().filter(|member| member.state == Presence::Offline);
     let grace = turn.state.rules.grace;

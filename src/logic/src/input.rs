@@ -13,30 +13,31 @@ pub struct Now {
     pub wall: UnixMillis,
 }
 
-/// What sub-reactors report.
+/// An input from a sub-reactor.
 #[derive(Debug)]
 pub enum Input {
     /// A connection has sent its first byte. Comes before anything else about it.
     Opened {
         conn: ConnId,
         peer: IpAddr,
-        /// What its client speaks; decides what it can be sent.
+        /// The client's protocol, which decides what can be sent to it.
         dialect: Dialect,
     },
-    /// A request. After LOGIN or LOGOUT the sub-reactor sends nothing more of the connection until it is answered.
+    /// A request. After LOGIN or LOGOUT the sub-reactor forwards no further request of the connection until it is
+    /// answered.
     Request {
         conn: ConnId,
         /// Its number; 0 wants no reply.
         request: u32,
         command: Command,
     },
-    /// Everything that was ordered to be written is with the kernel; answers [`Order::NotifyDrained`].
+    /// The kernel has accepted all output of the connection; answers [`Order::NotifyDrained`].
     ///
     /// [`Order::NotifyDrained`]: crate::Order::NotifyDrained
     Drained { conn: ConnId },
-    /// The connection is gone. Nothing comes from it afterwards.
+    /// The connection is gone; no further input comes from it.
     Closed { conn: ConnId },
 }
 
-// A queue of them feeds the logic thread.
+// Inputs pass through queues by value, in large numbers.
 const _: () = assert!(size_of::<Input>() <= 96);

@@ -1,12 +1,12 @@
 //! Every rule of the chat server, as a pure state machine: inputs in, effects out, time is an argument.
 //!
-//! No socket, clock, thread, SQL or randomness inside, so a test can run whole servers with faults in one process from a
-//! seed. The crate knows the types of `wire` and nothing else.
+//! The crate has no socket, clock, thread, SQL or randomness, so a test can run whole servers with injected faults in
+//! one process, reproducibly from a seed. It depends only on the types of `wire`.
 //!
 //! **Driving it.** One thread owns [`Logic`]. A turn is any number of `handle_*` calls with one [`Now`], after which all
 //! [`Effects`] are carried out. [`Logic::handle_timeout`] is called at [`Logic::next_timeout`].
 //!
-//! **Layers.** Each imports only those below it; what a rule leaves to a rule above it is data, a `FollowUp`.
+//! **Layers.** Each imports only those below it; a rule hands work to a layer above it as data, a `FollowUp`.
 //!
 //! ```text
 //!   rules      the dispatcher: one row for each noun

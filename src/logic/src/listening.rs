@@ -1,4 +1,4 @@
-//! Listening to bus channels on behalf of sessions. On a node alone everything goes on at once.
+//! Subscribing to bus channels on behalf of sessions. On a single node every step continues at once.
 
 use crate::bus::{BusOrder, Channel};
 use crate::contract::Ticket;
@@ -10,7 +10,7 @@ use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
 use wire::{ConversationId, UserId};
 
-/// Listens to some channels for a session, then goes on with `then`.
+/// Subscribes to some channels for a session, then continues with `then`.
 pub(crate) fn hold(turn: &mut Turn<'_>, reply_to: ReplyTo, channels: &[Channel], then: Listener) {
     let missing = turn.state.cluster.hold_channels(channels);
     if missing.is_empty() {
@@ -28,7 +28,7 @@ pub(crate) fn hold(turn: &mut Turn<'_>, reply_to: ReplyTo, channels: &[Channel],
     turn.effects.bus.push(BusOrder::Subscribe { ticket, channels: missing });
 }
 
-/// A session does not need some channels any more.
+/// Releases channels that a session no longer needs, and unsubscribes from those that no session needs.
 pub(crate) fn release(turn: &mut Turn<'_>, channels: &[Channel]) {
     let unused = turn.state.cluster.release_channels(channels);
     if !unused.is_empty() {
@@ -36,7 +36,7 @@ pub(crate) fn release(turn: &mut Turn<'_>, channels: &[Channel]) {
     }
 }
 
-/// A session has ended: nothing is listened to for it.
+/// Releases all channels of a session that has ended.
 pub(crate) fn release_all(turn: &mut Turn<'_>, user: UserId, groups: &[ConversationId]) {
     if turn.state.cluster.listens_to_groups() {
         let groups = groups.iter().map(|group| Channel::Group(*group));
@@ -45,7 +45,7 @@ pub(crate) fn release_all(turn: &mut Turn<'_>, user: UserId, groups: &[Conversat
     }
 }
 
-/// A group's channel stays listened to for as long as this session lasts. `false`: the session has ended.
+/// Keeps the subscription to a group's channel until this session ends. Returns `false` if it has already ended.
 pub(crate) fn keep(turn: &mut Turn<'_>, session: SessionRef, group: ConversationId) -> bool {
     if !turn.state.cluster.listens_to_groups() {
         return true;
@@ -54,7 +54,8 @@ pub(crate) fn keep(turn: &mut Turn<'_>, session: SessionRef, group: Conversation
     live.map(|live| live.groups.push(group)).is_some()
 }
 
-/// The bus has answered: the channels are listened to, or the bus is away and the database is polled.
+/// Resumes the step that waited for a subscription: the bus confirmed it, or the bus is down and the database is polled
+/// instead.
 pub(crate) fn confirmed(turn: &mut Turn<'_>, ticket: Ticket) {
     let Some(PendingRequest { reply_to, pending, .. }) = turn.state.pending.take(ticket) else { return };
     let Pending::Node(node::Pending::Listening(listening)) = pending else { return };

@@ -35,8 +35,8 @@ pub(crate) fn mark_members_online(members: &mut [Member], online: &[UserId]) {
     found.for_each(|member| member.state = Presence::Online);
 }
 
-/// Keeps as many groups as fit so many bytes of JSON; whether some did not. Descriptions are the only column that could
-/// make 200 rows longer than a frame.
+/// Truncates the list to the groups that fit into `bytes` of JSON. Returns whether any were dropped. Descriptions are
+/// the only column that can make 200 rows exceed a frame.
 pub(crate) fn cut_groups(groups: &mut Vec<Group>, bytes: usize) -> bool {
     let escaped = |text: &str| {
         text.bytes().map(|b| if b < b' ' { 6 } else { 1 + usize::from(b"\"\\".contains(&b)) }).sum()

@@ -1,5 +1,5 @@
-//! Hash maps whose order depends only on a seed. A simulation therefore replays exactly, and random seeds keep outsiders
-//! from choosing keys that collide.
+//! Hash maps whose order depends only on a seed. A simulation therefore replays exactly, and a random seed prevents
+//! clients from choosing colliding keys.
 
 use foldhash::fast::FixedState;
 use std::collections::HashMap;

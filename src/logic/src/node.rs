@@ -1,4 +1,4 @@
-//! Nodes: NODES, and what this node reads and writes on its own behalf.
+//! Nodes: NODES, and the reads and writes that this node issues for itself.
 
 use crate::cluster;
 use crate::contract::{Found, Written};

@@ -1,4 +1,4 @@
-//! Presence: friends are told when a user comes online or goes offline.
+//! Presence: notifies friends when a user comes online or goes offline.
 
 use crate::contract::{Found, contact as storage};
 use crate::delivery;
@@ -8,7 +8,7 @@ use crate::turn::Turn;
 use wire::UserId;
 use wire::presence::{Presence, PresenceChange, Push};
 
-/// Tells those of `friends` who are online that `user` came or went.
+/// Notifies the online users among `friends` that `user` came online or went offline.
 pub(crate) fn announce(turn: &mut Turn<'_>, user: UserId, presence: Presence, friends: &[UserId]) {
     for &friend in friends {
         let push = Push::Changed(PresenceChange { id: user, state: presence });
@@ -23,7 +23,7 @@ pub(crate) fn announce_gone(turn: &mut Turn<'_>, user: UserId) {
 
 pub(crate) fn found(turn: &mut Turn<'_>, pending: Pending, found: Found) {
     let Pending::Gone(user) = pending;
-    // A user who is back by now has not gone.
+    // The user may be back by now.
     if let Found::Contact(storage::Found::FriendIds(friends)) = found
         && !turn.state.is_present(user)
     {

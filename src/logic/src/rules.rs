@@ -23,7 +23,7 @@ use wire::{Command, Errno};
 #[derive(Debug)]
 pub struct Logic {
     state: State,
-    /// Empty between two calls; kept for its room.
+    /// Empty between two calls; kept to reuse its allocation.
     follow_ups: VecDeque<FollowUp>,
     next_tick: u64,
     next_cursors: u64,
@@ -31,8 +31,8 @@ pub struct Logic {
 }
 
 impl Logic {
-    /// A server without connections. `boot` are random bits that differ between any two runs of any node: they seed the
-    /// maps, and make the `cid`s that the server generates unique.
+    /// A server without connections. `boot` holds random bits that differ between any two runs of any node. They seed
+    /// the hash maps and make server-generated `cid`s unique.
     pub fn new(rules: Rules, boot: u64) -> Logic {
         Logic {
             state: State::new(rules, boot),
@@ -53,13 +53,13 @@ impl Logic {
         self.state.sessions.len()
     }
 
-    /// Whether nothing waits for storage or passwords, and every cursor is written.
+    /// Whether no request is pending and every cursor is written.
     pub fn is_settled(&self) -> bool {
         let state = &self.state;
         state.pending.is_settled() && state.stalled_backlogs.is_empty() && state.cursors.is_empty()
     }
 
-    /// Something came from a sub-reactor.
+    /// Handles an input from a sub-reactor.
     pub fn handle_input(&mut self, now: Now, input: Input, effects: &mut Effects) {
         let turn = &mut self.turn(now, effects);
         match input {
@@ -73,7 +73,7 @@ impl Logic {
         follow_up(turn);
     }
 
-    /// Storage has answered a write: it was committed or refused, or failed.
+    /// Handles the outcome of a write: committed, refused or failed.
     pub fn handle_written(&mut self, now: Now, ticket: Ticket, written: Written, effects: &mut Effects) {
         let Some(PendingRequest { reply_to, pending, .. }) = self.state.pending.take(ticket) else { return };
         let turn = &mut self.turn(now, effects);
@@ -91,7 +91,7 @@ impl Logic {
         follow_up(turn);
     }
 
-    /// Storage has answered a read.
+    /// Handles the result of a read.
     pub fn handle_found(&mut self, now: Now, ticket: Ticket, found: Found, effects: &mut Effects) {
         let Some(PendingRequest { reply_to, pending, .. }) = self.state.pending.take(ticket) else { return };
         let turn = &mut self.turn(now, effects);
@@ -108,7 +108,7 @@ impl Logic {
         follow_up(turn);
     }
 
-    /// The password thread has done a job.
+    /// Handles the result of a password job.
     pub fn handle_password(
         &mut self,
         now: Now,
@@ -126,14 +126,14 @@ impl Logic {
         follow_up(turn);
     }
 
-    /// Something came from the bus.
+    /// Handles an input from the bus.
     pub fn handle_bus(&mut self, now: Now, input: BusInput, effects: &mut Effects) {
         let turn = &mut self.turn(now, effects);
         cluster::handle_bus(turn, input);
         follow_up(turn);
     }
 
-    /// When [`Logic::handle_timeout`] is to be called, monotonic ms; `None`: not before something else happens.
+    /// When [`Logic::handle_timeout`] must be called, monotonic ms; `None`: no timer is running.
     pub fn next_timeout(&self) -> Option<u64> {
         let state = &self.state;
         let ticks =
@@ -152,7 +152,7 @@ impl Logic {
         .min()
     }
 
-    /// Does what is due.
+    /// Runs every timer that is due.
     pub fn handle_timeout(&mut self, now: Now, effects: &mut Effects) {
         if is_due(&mut self.next_tick, now, TICK_MS) {
             let turn = &mut self.turn(now, effects);
@@ -172,12 +172,12 @@ impl Logic {
         }
     }
 
-    /// The server drains: clients are told, nothing new begins, requests under way are finished.
+    /// Starts draining: notifies clients, accepts no new requests, and lets pending requests finish.
     pub fn drain(&mut self, now: Now, effects: &mut Effects) {
         self.state.draining = true;
         let turn = &mut self.turn(now, effects);
         session::tell_going_away(turn);
-        // A backlog would be lost with the server.
+        // Messages still in a backlog are lost when the server exits.
         message::retry_backlogs(turn);
         turn.state.cluster.leave(turn.effects);
         timeline::write_cursors(turn);
@@ -190,7 +190,7 @@ impl Logic {
     }
 }
 
-/// Carries out what rules have left to rules above them.
+/// Carries out the queued follow-ups.
 fn follow_up(turn: &mut Turn<'_>) {
     while let Some(next) = turn.follow_ups.pop_front() {
         carry_out(turn, next);
@@ -210,10 +210,10 @@ fn carry_out(turn: &mut Turn<'_>, next: FollowUp) {
     }
 }
 
-/// A request has come. One that must wait for earlier ones is kept until they are answered.
+/// Accepts a request. A barrier request is held until all earlier requests of its connection are answered.
 fn arrive(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
     let Some(connection) = turn.state.connections.get_mut(conn) else { return };
-    // A receipt with number 0 is not answered at all, so nothing waits for it either.
+    // A receipt with number 0 gets no answer, so it does not count as outstanding.
     let reply_to = if request == 0 && command.is_receipt() {
         ReplyTo::Nowhere
     } else {
@@ -226,7 +226,7 @@ fn arrive(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
     begin(turn, conn, reply_to, command);
 }
 
-/// Begins a request, if its noun and the protocol let it.
+/// Begins a request unless the session state or the load forbids it.
 fn begin(turn: &mut Turn<'_>, conn: ConnId, reply_to: ReplyTo, command: Command) {
     let Some(connection) = turn.state.connections.get_mut(conn) else { return };
     if !reply_to.is_nowhere() {
@@ -263,7 +263,7 @@ fn begins_when_busy(command: &Command) -> bool {
     }
 }
 
-/// Whether something is due, and then when it is due next.
+/// Whether a periodic timer is due; if so, schedules its next run.
 fn is_due(next: &mut u64, now: Now, every: u64) -> bool {
     let is_due = now.monotonic >= *next;
     if is_due {
@@ -272,7 +272,7 @@ fn is_due(next: &mut u64, now: Now, every: u64) -> bool {
     is_due
 }
 
-/// Answers what is overdue, and retries what failed.
+/// Answers overdue requests and retries failed reads and appends.
 fn tick(turn: &mut Turn<'_>) {
     for (reply_to, overdue) in turn.state.pending.take_overdue(turn.now.monotonic) {
         match overdue {
@@ -287,7 +287,7 @@ fn tick(turn: &mut Turn<'_>) {
     message::retry_backlogs(turn);
 }
 
-/// Drops what is no longer needed.
+/// Drops expired state.
 fn sweep(state: &mut State, now: Now) {
     state.cluster.sweep(now.monotonic);
     for key in std::mem::take(&mut state.with_tracks) {

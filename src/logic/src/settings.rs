@@ -1,18 +1,18 @@
-//! What a deployment decides about the rules.
+//! The settings of the rules.
 
 use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// What a second login of an account does.
+    /// The effect of a second login of an account.
     pub conflict: Conflict,
-    /// Milliseconds for which a session outlives its connection; with 0 it ends with it.
+    /// Milliseconds for which a session outlives its connection; with 0 the session ends with it.
     pub grace: u64,
-    /// Messages that an account may send each second, with a burst of ten seconds' worth; 0 is no limit.
+    /// Messages that an account may send each second, with bursts of ten seconds' worth; 0 disables the limit.
     pub messages_per_second: u32,
-    /// Bytes of the longest object that a legacy client is sent; bounds what is read for it.
+    /// Bytes of the longest object sent to a legacy client; bounds what is read for it.
     pub legacy_object_bytes: usize,
-    /// The name of this run of this node, where it shares its database with others; differs between any two runs.
+    /// The name of this run of this node, unique to the run; `None` on a single node.
     pub cluster: Option<Arc<str>>,
     /// The name of this node, for replies.
     pub node: Box<str>,
@@ -20,7 +20,7 @@ pub struct Rules {
     pub address: Box<str>,
 }
 
-/// A node alone with the default configuration, but without a message rate.
+/// A single node with the default configuration, but without a message rate limit.
 impl Default for Rules {
     fn default() -> Rules {
         Rules {
@@ -35,7 +35,7 @@ impl Default for Rules {
     }
 }
 
-/// What a second login of an account does.
+/// The effect of a second login of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conflict {
     /// It ends the first session.

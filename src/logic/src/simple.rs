@@ -1,4 +1,4 @@
-//! Simple requests: one write checks and does everything in its transaction, and its outcome is the answer.
+//! Simple requests: a single write does all the checks and the work in one transaction, and its outcome is the answer.
 //!
 //! ```text
 //!   begin:    submit(write)  ->  storage  ->  written: the noun's own outcome   -> reply, and pushes
@@ -15,7 +15,7 @@ use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
 use wire::Errno;
 
-/// Sends a write to storage on behalf of a session. It is not carried out if a newer login has taken the account over.
+/// Sends a write to storage on behalf of a session. Storage rejects it if a newer login has taken over the account.
 pub(crate) fn submit(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
@@ -59,7 +59,7 @@ fn errno(denial: Denial) -> Errno {
     }
 }
 
-/// A newer login has taken the account over: the request is refused, and the caller's session ends.
+/// Refuses the request and ends the caller's session: a newer login has taken over the account.
 fn superseded(turn: &mut Turn<'_>, reply_to: ReplyTo) {
     let Some(conn) = reply_to.conn() else { return };
     let session = turn.state.session_of(conn).and_then(|key| turn.state.sessions.get(key));

@@ -1,7 +1,7 @@
-//! A turn: the state, the time and the effects that every rule works with, and the few things that all rules do.
+//! A turn: the state, the time and the effects that every rule works with, and the operations that all rules share.
 //!
-//! What a rule leaves to a rule above it is queued as a [`FollowUp`], so that no lower layer calls a higher one. The
-//! dispatcher carries the queue out, in order, before the turn ends.
+//! A lower layer never calls a higher one. It queues a [`FollowUp`] instead, and the dispatcher carries out the queue,
+//! in order, before the turn ends.
 
 use crate::contract::{Epoch, Read, Ticket, Write};
 use crate::effect::{Effects, Order, PasswordJob};
@@ -24,16 +24,16 @@ pub(crate) struct Turn<'a> {
     pub follow_ups: &'a mut VecDeque<FollowUp>,
 }
 
-/// What a rule leaves to a rule above it.
+/// Work that a rule hands to a higher layer.
 #[derive(Debug)]
 pub(crate) enum FollowUp {
-    /// The requests before this one are answered: it begins.
+    /// Begin a barrier request: all earlier requests of its connection are answered.
     Begin(Box<Barrier>),
-    /// The channels that this waited for are listened to, or the bus has not answered in time: it goes on.
+    /// Resume a step that waited for subscriptions: the bus confirmed them or did not answer in time.
     Resume(ReplyTo, Listener),
-    /// The messages that a welcome holds are read: it is sent.
+    /// Send a welcome: its messages have been read.
     Welcome(SessionRef),
-    /// A newer login has taken the account over: a session below `epoch` ends.
+    /// End the user's session if its epoch is below `epoch`: a newer login has taken over the account.
     Superseded { user: UserId, epoch: Epoch },
 }
 
@@ -51,7 +51,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Answers a request that was not done.
+    /// Refuses a request that was not carried out.
     pub fn refuse(&mut self, reply_to: ReplyTo, errno: Errno, sentence: impl Into<Cow<'static, str>>) {
         if let ReplyTo::Request { .. } = reply_to {
             self.answer(reply_to, Refusal::new(errno, sentence));
@@ -65,17 +65,18 @@ impl Turn<'_> {
         }
     }
 
-    /// Answers a request whose outcome does not fit it, or that this machine had no memory for. Never silence.
+    /// Answers a request with INTERNAL: its outcome has the wrong type, or memory ran out. A request never goes
+    /// unanswered.
     pub fn internal(&mut self, reply_to: ReplyTo) {
         self.refuse(reply_to, Errno::Internal, INTERNAL);
     }
 
-    /// Makes something pending that an answer with this ticket continues.
+    /// Registers a pending step, which the answer with the returned ticket continues.
     pub fn wait(&mut self, reply_to: ReplyTo, pending: impl Into<Pending>) -> Ticket {
         self.state.pending.insert(reply_to, pending.into(), self.now.monotonic)
     }
 
-    /// Makes a step of a login pending. The end of its session takes it away.
+    /// Registers a pending step of a login. It is removed if the session ends first.
     pub fn wait_in_login(
         &mut self,
         reply_to: ReplyTo,
@@ -87,7 +88,7 @@ impl Turn<'_> {
         ticket
     }
 
-    /// A read that a step of a login waits for.
+    /// Issues a read for a step of a login.
     pub fn read_in_login(
         &mut self,
         reply_to: ReplyTo,
@@ -109,18 +110,18 @@ impl Turn<'_> {
         self.effects.reads.push((ticket, read.into()));
     }
 
-    /// Gives the password thread work.
+    /// Queues a job for the password thread.
     pub fn hash(&mut self, reply_to: ReplyTo, pending: impl Into<Pending>, job: PasswordJob) {
         let ticket = self.wait(reply_to, pending);
         self.effects.passwords.push((ticket, job));
     }
 
-    /// A write whose outcome changes nothing.
+    /// Issues a write whose outcome is ignored.
     pub fn write_and_forget(&mut self, write: impl Into<Write>) {
         self.write(ReplyTo::Nowhere, Pending::Nothing, write);
     }
 
-    /// Whether sessions may be pushed to.
+    /// Whether this node may push to its sessions.
     pub fn may_push(&mut self) -> bool {
         self.state.cluster.may_push(self.now.monotonic)
     }

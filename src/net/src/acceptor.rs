@@ -1,8 +1,8 @@
 //! The acceptor: takes connections from the listeners and hands them to the reactors in turn.
 //!
-//! When the process is out of file descriptors, waiting peers could neither be served nor refused, and the listener would
-//! stay readable for ever. So one descriptor is kept in reserve: it is closed for a moment, a waiting peer is accepted in
-//! its place and disconnected at once, and so on for each that waits.
+//! When the process is out of file descriptors, waiting peers could neither be served nor refused, and the listener
+//! would stay readable for ever. So one descriptor is kept in reserve: it is closed for a moment, a waiting peer is
+//! accepted in its place and disconnected at once, and this repeats until no peer waits.
 
 use crate::control::{Accepted, Control};
 use crate::token::WAKE;
@@ -38,7 +38,7 @@ pub(crate) struct Acceptor {
     /// Open connections of the whole server.
     pub connections: Arc<AtomicUsize>,
     pub connections_max: usize,
-    /// Set, before the poll is woken, when the acceptor is to end.
+    /// Set, before the poll is woken, to end the acceptor.
     pub stop: Arc<AtomicBool>,
     pub reserve: Reserve,
     /// When a connection was last refused.
@@ -48,16 +48,16 @@ pub(crate) struct Acceptor {
 /// The outcome of one attempt to accept.
 enum Attempt {
     Accepted(Accepted),
-    /// A peer came and is gone or was refused.
+    /// A peer was refused or has already left.
     Wasted,
     /// No peer waits.
     Empty,
-    /// A peer may wait, and there are no resources to accept it.
+    /// A peer may be waiting, but there are no resources to accept it.
     NoRoom,
 }
 
 impl Acceptor {
-    /// Runs until it is to stop, and closes the listeners.
+    /// Runs until it is stopped, then closes the listeners.
     pub fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         // With edge triggers, peers in a listener that was not emptied are not reported again.
@@ -134,7 +134,7 @@ impl Acceptor {
                     self.report_refused(&error);
                     self.reserve.refuse_one(&self.listeners[listener])
                 }
-                // accept(2): that one connection is gone again, or a signal came.
+                // accept(2): the connection was aborted, or a signal interrupted the call.
                 Some(Errno::CONNABORTED | Errno::INTR) => Attempt::Wasted,
                 _ => {
                     self.report_refused(&error);
@@ -144,7 +144,7 @@ impl Acceptor {
         }
     }
 
-    /// Logs once an episode, which ends when no connection was refused for a while.
+    /// Logs once per episode. An episode ends after some time without a refused connection.
     fn report_refused(&mut self, why: &dyn Display) {
         let now = Instant::now();
         if self.refused.is_none_or(|last| now - last > EPISODE) {
@@ -154,7 +154,7 @@ impl Acceptor {
     }
 }
 
-/// A descriptor to close when there is no other.
+/// A spare descriptor, to be closed when no other is left.
 pub(crate) struct Reserve(Option<File>);
 
 impl Reserve {

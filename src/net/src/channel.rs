@@ -1,5 +1,5 @@
-//! The part of a connection that its codec works on: identity, flow control, output, and whether it waits in a work list
-//! of the reactor.
+//! The part of a connection that its codec works on: identity, flow control, output, and membership in the reactor's
+//! work lists.
 
 use crate::context::Context;
 use crate::flow::Flow;
@@ -36,8 +36,8 @@ impl Channel {
         }
     }
 
-    /// Whether another request may be taken from the peer: the meaning of what follows is settled, not too many
-    /// requests are unanswered, and the peer reads its output.
+    /// Whether another request may be read from the peer: no LOGIN or LOGOUT is pending, not too many requests are
+    /// unanswered, and the peer reads its output.
     pub fn gate_is_open(&self, context: &Context) -> bool {
         self.flow.is_open() && self.output.len() <= context.limits.high_water
     }
@@ -81,7 +81,7 @@ impl Channel {
         }
     }
 
-    /// The queued flush is being carried out.
+    /// Notes that the queued flush is being carried out.
     pub fn begin_flush(&mut self) {
         self.flush_queued = false;
     }

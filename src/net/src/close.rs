@@ -6,7 +6,7 @@ use thiserror::Error;
 pub enum CloseReason {
     #[error("the peer closed the connection")]
     PeerClosed,
-    /// Also when the network in between reported a failure.
+    /// Also used when the network reported a failure.
     #[error("the connection was reset")]
     PeerReset,
     #[error("the client did not log in in time")]

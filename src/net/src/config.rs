@@ -1,4 +1,4 @@
-//! What a deployment decides about the network.
+//! The settings of the network.
 
 use ipnet::IpNet;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub struct Timeouts {
     pub proxy_handshake: Duration,
     /// For a client to log in.
     pub login: Duration,
-    /// What a connection without a login always has, even above [`NetConfig::pending_logins`].
+    /// The least time to log in, granted even above [`NetConfig::pending_logins`].
     pub pending_login_age: Duration,
     /// Silence of a logged-in connection after which it is probed.
     pub silence: Duration,

@@ -1,6 +1,6 @@
 //! Deadlines, and the coarse clock that they are counted on.
 //!
-//! A tick is 100 ms: the clock is read once a turn, each time of a connection costs four bytes, and no deadline is early.
+//! A tick is 100 ms. The clock is read once a turn, a stored time costs four bytes, and no deadline expires early.
 
 use crate::config::Timeouts;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ impl Tick {
 }
 
 impl Span {
-    /// At least this long: one tick more, because the tick in which a span begins has partly passed.
+    /// Rounds up and adds one tick, because the tick in which a span begins has partly passed.
     pub fn of(duration: Duration) -> Span {
         let ticks = duration.as_millis().div_ceil(TICK.as_millis()) + 1;
         Span(u32::try_from(ticks).unwrap_or(u32::MAX))

@@ -13,7 +13,7 @@ const WEIGHT_PAGE: u16 = 32;
 pub(crate) struct Flow {
     /// Weight of the requests that logic has not answered: below `WEIGHT_MAX + WEIGHT_PAGE`.
     weight: u16,
-    /// Logic has a LOGIN or LOGOUT, whose answer decides what the following bytes mean.
+    /// A LOGIN or LOGOUT is pending, whose answer decides how the following bytes are interpreted.
     held: bool,
     /// `weight` has reached its maximum and not yet fallen to [`WEIGHT_LOW`].
     throttled: bool,

@@ -1,4 +1,4 @@
-//! The network: sockets, and the framing of what is sent over them. It knows no rule of the chat server.
+//! The network: sockets and framing. It knows none of the chat server's rules.
 //!
 //! ```text
 //!                       sockets, batches             Vec<Input>, one a turn
@@ -17,7 +17,7 @@
 //!   * a `channel`: identity, flow control (`flow`) and `output` that is not written yet.
 //! * `deadline`, `wheel`, `pending_logins`: time limits, enforced without touching idle connections.
 //!
-//! Waits-for order: acceptor -> reactor -> nobody.
+//! The acceptor may wait for a reactor; a reactor waits for no other thread.
 
 mod acceptor;
 mod channel;
@@ -92,7 +92,7 @@ struct ReactorHandle {
     thread: JoinHandle<()>,
 }
 
-/// Serves `listeners`. Everything that can fail but the start of a thread happens before the first thread starts.
+/// Serves `listeners`. Everything that can fail, except starting a thread, happens before the first thread starts.
 pub fn start(
     listeners: Vec<TcpListener>,
     config: NetConfig,
@@ -181,7 +181,7 @@ impl Net {
     pub fn drain(&mut self, within: Duration) {
         self.stop_accepting();
         for reactor in &self.reactors {
-            // A reactor that has ended already has panicked, which joining it reports.
+            // A reactor that has already ended has panicked; joining it reports the panic.
             let _ = reactor.controls.send(Control::Drain(within));
         }
     }

@@ -9,7 +9,7 @@ use thiserror::Error;
 /// Connections that the kernel completes while the acceptor is busy; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Following ports that are tried in order to suggest a free one.
+/// The number of following ports that are tried when suggesting a free one.
 const PORTS_TRIED: u16 = 100;
 
 /// Why an address cannot be listened on.

@@ -8,23 +8,23 @@
 
 use std::time::{Duration, Instant};
 
-/// Requests that accumulate, about. Where the server does not keep up, they accumulate by themselves.
+/// The approximate number of requests to accumulate. If the server does not keep up, they accumulate anyway.
 const BATCH: f32 = 12.0;
-/// The longest pause where clients wait for replies. The kernel adds its timer slack, 50 us.
+/// The longest pause if clients wait for replies. The kernel adds its timer slack, 50 us.
 const PAUSE_MAX_ANSWERED: Duration = Duration::from_micros(200);
-/// The longest pause where none do: legacy clients are sent objects with milliseconds between them.
+/// The longest pause if none do: objects to legacy clients are milliseconds apart anyway.
 const PAUSE_MAX_UNANSWERED: Duration = Duration::from_micros(600);
 /// The time over which requests are counted.
 const MEMORY: Duration = Duration::from_millis(4);
-/// Requests within [`MEMORY`] from which on there are pauses: 14,000 a second. A client that waits for each reply makes
-/// fewer, and a pause would only delay it.
+/// The number of requests within [`MEMORY`] above which there are pauses: 14,000 a second. Clients that wait for each
+/// reply send fewer, and a pause would only delay them.
 const LOAD: f32 = 56.0;
 
 /// When one reactor polls its sockets.
 #[derive(Debug)]
 pub(crate) struct Moderation {
     polled: Instant,
-    /// Recent requests, which count the less the older they are.
+    /// Recent requests, weighted by age.
     recent: f32,
     /// Those of them that get a reply.
     answered: f32,
@@ -55,7 +55,7 @@ impl Moderation {
         self.recent >= LOAD
     }
 
-    /// How long the sockets are still not to be polled; `None`: they may be polled now.
+    /// How long to wait before the next poll of the sockets; `None`: they may be polled now.
     pub fn pause(&self, now: Instant) -> Option<Duration> {
         if !self.is_loaded() {
             return None;
@@ -71,8 +71,8 @@ impl Moderation {
 mod tests {
     use super::*;
 
-    /// The share of polls that a pause followed, and the last pause, where `requests` requests arrive every `every` for a
-    /// tenth of a second.
+    /// Simulates `requests` requests every `every` for a tenth of a second. Returns the share of polls followed by a
+    /// pause, and the last pause.
     fn moderated(requests: u32, every: Duration, are_answered: bool) -> (f64, Option<Duration>) {
         let mut now = Instant::now();
         let mut moderation = Moderation::new(now);

@@ -45,8 +45,7 @@ impl Output {
         &mut self.bytes
     }
 
-    /// Writes once. A write that falls short means the same as `WouldBlock` (epoll(7) on edge triggers), so it is not
-    /// followed by another.
+    /// Writes once. A short write means the same as `WouldBlock` (epoll(7) on edge triggers), so it is not repeated.
     pub fn write_to(&mut self, transport: &mut impl Write, pool: &mut Pool) -> io::Result<()> {
         let unwritten = &self.bytes[self.written as usize..];
         let taken = loop {
@@ -65,7 +64,7 @@ impl Output {
         Ok(())
     }
 
-    /// Discards what is unwritten.
+    /// Discards the unwritten output.
     pub fn recycle(&mut self, pool: &mut Pool) {
         self.written = 0;
         pool.give(std::mem::take(&mut self.bytes));

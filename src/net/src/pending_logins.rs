@@ -1,5 +1,5 @@
-//! Connections that wait to log in. They cost a client nothing, so their number is bounded: above the bound the oldest are
-//! closed, though each may stay some seconds, which is all that an honest client needs.
+//! Connections that have not logged in. They cost a client nothing, so their number is bounded: above the bound the
+//! oldest are closed, but not before they had a few seconds, which is enough for an honest client.
 
 use crate::deadline::{Span, Tick};
 use logic::ConnId;
@@ -28,9 +28,9 @@ struct Pending {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PendingLoginLimits {
-    /// How many the server may have, however old.
+    /// The number of pending logins up to which none is closed.
     pub threshold: usize,
-    /// The age before which none is closed.
+    /// The least age at which a pending login may be closed.
     pub age: Span,
     /// The number of reactors, which share the surplus.
     pub reactors: usize,
@@ -41,14 +41,14 @@ impl PendingLogins {
         PendingLogins { queue: VecDeque::new(), count: 0, total, limits }
     }
 
-    /// `conn` waits from now on.
+    /// Adds a connection.
     pub fn join(&mut self, conn: ConnId, now: Tick) {
         self.queue.push_back(Pending { conn, since: now });
         self.count += 1;
         self.total.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A connection that has waited here has logged in or closed.
+    /// Notes that a connection has logged in or closed.
     pub fn leave(&mut self) {
         self.count -= 1;
         self.total.fetch_sub(1, Ordering::Relaxed);
@@ -78,8 +78,8 @@ impl PendingLogins {
         removed
     }
 
-    /// When to look for a surplus again; `None`: no connection waits here. Below the threshold that is once a second,
-    /// because connections of another reactor may exceed it.
+    /// When to check for a surplus again; `None`: no connection is pending here. Below the threshold the check runs
+    /// once a second, because connections of other reactors count too.
     pub fn next(&self, now: Tick) -> Option<Tick> {
         let oldest = self.queue.front().filter(|_| self.count > 0)?;
         let soon = Tick(now.0 + 1);

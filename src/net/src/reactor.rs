@@ -7,9 +7,9 @@
 //!     +----------------------------------------------------------------------------------------+
 //! ```
 //!
-//! It waits for no other thread. When logic's inbox is full, it keeps its inputs, reads no socket and goes on carrying out
-//! orders, so logic never waits for it in turn. Under load it pauses before it polls sockets, and sleeps meanwhile where
-//! orders wake it; see [`crate::moderation`].
+//! It waits for no other thread. When logic's inbox is full, the reactor keeps its inputs, reads no socket and
+//! continues to carry out orders, so logic never has to wait for it. Under load it pauses before it polls sockets, but
+//! orders still wake it; see [`crate::moderation`].
 
 use crate::close::CloseReason;
 use crate::codec::FanOut;
@@ -32,14 +32,14 @@ use std::time::{Duration, Instant};
 
 /// Events that one poll returns at most.
 const EVENTS: usize = 1024;
-/// What one connection may read in a turn.
+/// The most bytes that one connection may read in a turn.
 const READ_BYTES: usize = 64 * 1024;
 /// Batches of orders that are carried out before output is flushed.
 const BATCHES: usize = 64;
 /// Time until logic's full inbox is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// What connects a reactor to the sockets and to the other threads.
+/// The connections of a reactor to the sockets and to the other threads.
 pub(crate) struct Endpoints {
     pub poll: Poll,
     /// Wakes the reactor, in its poll or parked.
@@ -63,12 +63,12 @@ pub(crate) struct Reactor {
     context: Context,
     clock: Clock,
     events: Events,
-    /// What transports are read into, one at a time.
+    /// The read buffer, shared by all transports.
     buffer: Box<[u8]>,
     fan_out: FanOut,
     /// Reused by each check of deadlines.
     expired: Vec<(ConnId, Tick)>,
-    /// Set while the reactor drains: when it ends at the latest.
+    /// The deadline of a drain; `None` unless the reactor drains.
     drained_by: Option<Tick>,
 }
 
@@ -93,7 +93,7 @@ impl Reactor {
         }
     }
 
-    /// Runs until it was told to drain and all connections are closed, or the time for that is over.
+    /// Runs until a drain is ordered and either all connections are closed or the drain's deadline has passed.
     pub fn run(mut self) {
         let mut pulse = Pulse::of(Role::Reactor);
         while !self.is_drained() {
@@ -164,8 +164,8 @@ impl Reactor {
         true
     }
 
-    /// While sockets are not to be polled yet, sleeps until then or until there is other work. Returns whether they are
-    /// still not to be polled.
+    /// While the next poll of the sockets is delayed, sleeps until then or until there is other work. Returns whether
+    /// it is still delayed.
     fn pause(&self, has_work: bool) -> bool {
         let (moderation, endpoints) = (&self.context.moderation, &self.endpoints);
         if !moderation.is_loaded() {
@@ -238,7 +238,7 @@ impl Reactor {
 
     // ---- other threads ----------------------------------------------------------------------------------------
 
-    /// Takes one control message. Returns the time for draining if it orders that.
+    /// Handles one control message. Returns the drain time if the message orders a drain.
     fn take_control(&mut self) -> Option<Duration> {
         match self.endpoints.controls.try_recv() {
             Ok(Some(Control::Adopt(batch))) => {

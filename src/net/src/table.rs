@@ -39,7 +39,7 @@ impl ConnectionTable {
         self.slots.get_mut(id.slot()).filter(|conn| conn.id() == id)
     }
 
-    /// The same for orders: a connection that is being closed takes none.
+    /// The connection with this id, unless it is gone or being closed and so accepts no orders.
     pub fn find_open(&mut self, id: ConnId) -> Option<&mut Connection> {
         self.find(id).filter(|conn| conn.is_open())
     }
@@ -75,7 +75,7 @@ impl ConnectionTable {
         self.pending_logins.join(id, context.now);
     }
 
-    /// When to call [`ConnectionTable::close_surplus`] next; `None`: there is nothing to look at.
+    /// When to call [`ConnectionTable::close_surplus`] next; `None`: no login is pending.
     pub fn next_surplus(&self, now: Tick) -> Option<Tick> {
         self.pending_logins.next(now)
     }
@@ -91,7 +91,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Closes a connection: gently where the reason allows, which ends with another call, or at once.
+    /// Closes a connection. If the reason allows, output is flushed first and a second call ends it; otherwise it is
+    /// closed at once.
     pub fn close(&mut self, id: ConnId, reason: CloseReason, context: &mut Context) {
         let Some(conn) = self.find(id) else { return };
         if conn.is_open() {

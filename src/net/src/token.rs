@@ -1,4 +1,4 @@
-//! Names in a thread's `mio::Poll`.
+//! The tokens of a thread's `mio::Poll`.
 
 use logic::ConnId;
 use mio::Token;

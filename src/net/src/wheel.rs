@@ -10,7 +10,7 @@
 //! ```
 //!
 //! There is no removal: when a key expires, its owner checks whether the entry is still valid. So a deadline that moves
-//! back with every byte received costs nothing: it is checked when the old entry expires.
+//! later with every byte received costs nothing: it is checked when the old entry expires.
 
 use crate::deadline::Tick;
 
@@ -103,7 +103,7 @@ mod tests {
                 match step {
                     Step::Insert { ahead } => {
                         wheel.insert(keys, Tick(now.0 + ahead));
-                        // What is past already expires at the next tick.
+                        // Keys whose time has passed expire at the next tick.
                         list.push((keys, Tick(now.0 + ahead)));
                         keys += 1;
                     }

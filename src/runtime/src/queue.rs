@@ -2,7 +2,7 @@
 //! receiver.
 //!
 //! Waking a thread that sleeps on another core takes about 40 us for the round trip, a push into a channel about 20 ns.
-//! A sender therefore pushes the work of a whole turn at once and rings afterwards, and a ring reaches the kernel only
+//! A sender therefore pushes the work of a whole turn at once and rings afterwards, and a ring makes a system call only
 //! if the receiver has announced that it is about to sleep:
 //!
 //! ```text
@@ -63,7 +63,7 @@ impl Bell {
         }
     }
 
-    /// Announces that the receiver is about to sleep in its poll. It must look at its queues once more after this.
+    /// Announces that the receiver is about to sleep in its poll. It must check its queues once more after this.
     pub fn about_to_poll(&self) {
         self.about_to(POLLING);
     }
@@ -77,8 +77,8 @@ impl Bell {
         self.state.store(AWAKE, Ordering::SeqCst);
     }
 
-    /// Sleeps until rung, or for at most `timeout`. Returns at once if `has_work` finds some.
-    /// Every call must come from the same thread, which is also the one that polls.
+    /// Sleeps until rung, or for at most `timeout`. Returns at once if `has_work` finds some. Every call must come from
+    /// the same thread, which also runs the poll.
     pub fn wait(&self, timeout: Option<Duration>, has_work: impl Fn() -> bool) {
         self.thread.get_or_init(thread::current);
         self.about_to(PARKED);

@@ -1,22 +1,22 @@
 //! The watchdog: systemd restarts the server if it stays silent for longer than `WatchdogSec=`.
 //!
-//! No thread speaks for others, because it would go on speaking while another one hangs. Every watched loop notes each of
-//! its turns, and whichever completes the circle, that is, turns last, feeds the watchdog. If any single loop hangs, the
-//! feed stops. [`Role::is_watched`] lists the loops that take part.
+//! A dedicated watchdog thread would keep feeding while another thread hangs, so there is none. Every watched loop
+//! notes its turns, and the last loop to complete the circle feeds the watchdog. If any single loop hangs, the feed
+//! stops. [`Role::is_watched`] lists the participating loops.
 //!
-//! The cost is one look at the clock a turn, and a lock and perhaps a datagram every few seconds; nothing at all where
-//! systemd does not watch.
+//! The cost is one clock reading per turn, and a lock and possibly a datagram every few seconds; nothing at all without
+//! systemd's watchdog.
 
 use parking_lot::Mutex;
 use sd_notify::NotifyState;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// A loop notes its turns this many times within `WatchdogSec=`. A circle takes one such span, or two if it has just
-/// been completed, which leaves half of the time in reserve.
+/// The number of times that a loop notes its turns within `WatchdogSec=`. Completing a circle takes one or two of these
+/// intervals, which leaves half of the time in reserve.
 const TURNS: u32 = 4;
 
-/// One a process, because systemd watches the process.
+/// One per process, because systemd watches the process.
 static CIRCLE: OnceLock<Arc<Circle>> = OnceLock::new();
 
 /// Prepares the circle if systemd watches this process. Call it before any watched thread starts.
@@ -28,7 +28,7 @@ pub fn start() {
     }
 }
 
-/// What a thread does, which decides whether the watchdog waits for it.
+/// The task of a thread, which decides whether the watchdog waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Logic,
@@ -43,13 +43,13 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether the server is to be restarted when a loop of this role hangs.
+    /// Whether systemd must restart the server when a loop of this role hangs.
     pub const fn is_watched(self) -> bool {
         match self {
-            // Clients wait for each of these, and each of their turns is short.
+            // Clients depend on each of these, and their turns are short.
             Role::Logic | Role::Reactor | Role::Acceptor | Role::Storage => true,
-            // One hash may take as long as the operator configured. Redis and housekeeping may wait for another
-            // machine, and the server serves its clients without them.
+            // One hash may take as long as the operator configured. The bus and housekeeping may wait for another
+            // machine, and the server can serve clients without them.
             Role::Password | Role::Bus | Role::Housekeeping => false,
         }
     }
@@ -58,7 +58,7 @@ impl Role {
 /// The loops that feed the watchdog.
 #[derive(Debug)]
 struct Circle {
-    /// The time between two notes of one loop.
+    /// The interval between two notes of a loop.
     every: Duration,
     /// Whether each loop has turned since the last feed; `None`: it has ended.
     turned: Mutex<Vec<Option<bool>>>,
@@ -91,7 +91,7 @@ impl Circle {
     }
 }
 
-/// A loop's membership of the circle, which ends with the loop. Does nothing for a loop that is not watched.
+/// A loop's membership in the circle, which ends with the loop. Does nothing for a loop that is not watched.
 #[derive(Debug)]
 pub struct Pulse(Option<Watched>);
 

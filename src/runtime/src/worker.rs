@@ -1,4 +1,4 @@
-//! A blocking thread of the server: named, woken by a bell, stopped by a flag, watched or deliberately not.
+//! A blocking thread of the server: named, woken by a bell, stopped by a flag, optionally watched.
 //!
 //! Most threads serve one queue and are a few lines over a [`Mailbox`]:
 //!
@@ -40,7 +40,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread that sleeps on `bell`, whichever queues ring it.
+    /// Starts a thread that sleeps on `bell`, which any number of queues may ring.
     ///
     /// # Errors
     /// If the system cannot start another thread.
@@ -129,7 +129,7 @@ pub enum Next<T> {
     Batch(T),
     /// Nothing came within the timeout.
     Idle,
-    /// The thread is to stop, and no batch is left.
+    /// The thread must stop, and no batch is left.
     Stop,
 }
 
@@ -139,7 +139,7 @@ impl<T> Mailbox<T> {
         let mut deadline = None;
         loop {
             self.control.beat();
-            // Read before the queue: whatever was sent before the stop is found after it.
+            // Read before the queue, so that every batch sent before the stop is still found.
             let is_stopping = self.control.is_stopping();
             if let Some(batch) = self.try_next() {
                 return Next::Batch(batch);
@@ -160,11 +160,11 @@ impl<T> Mailbox<T> {
 
     /// The oldest batch, if there is one. Never waits.
     pub fn try_next(&self) -> Option<T> {
-        // Senders that are gone are no reason to end; only a stop is.
+        // The thread ends only on a stop, not when the senders are gone.
         self.inbox.try_recv().ok().flatten()
     }
 
-    /// Whether the thread is to stop. Batches may be left.
+    /// Whether the thread must stop. Batches may be left.
     pub fn is_stopping(&self) -> bool {
         self.control.is_stopping()
     }

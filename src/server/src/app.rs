@@ -1,4 +1,4 @@
-//! The assembly: what is started in which order, and how all of it stops.
+//! Startup and shutdown order of the server's threads.
 //!
 //! Storage is opened before the listeners, because opening takes its lock, migrates the schema and recovers from a crash:
 //! a server that cannot use its data must not accept connections.
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use storage::StorageUrl;
 use wire::legacy::Style;
 
-/// File descriptors that the server needs besides those of clients: database, listeners, epoll, standard streams.
+/// File descriptors needed in addition to client connections: database, listeners, epoll, standard streams.
 const OWN_DESCRIPTORS: u64 = 64;
 /// How long unwritten output may take to flush at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(3);
@@ -44,8 +44,8 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// Makes a panic in any thread end the process, so that it is restarted: a server that lost a thread would only look
-/// alive.
+/// Makes a panic in any thread abort the process, so that it is restarted: a server without one of its threads would
+/// appear alive but not work.
 fn abort_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -55,7 +55,7 @@ fn abort_on_panic() {
 }
 
 fn serve(config: &Config, args: &Args) -> Result<(), String> {
-    // Before the first thread starts, so that no thread can be hit by a signal that nobody handles.
+    // Installed before the first thread starts, so that no signal arrives without a handler.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(sentence)?;
     let inherited = systemd::listeners()
         .map_err(|error| format!("cannot use the sockets passed by the service manager: {error}"))?;
@@ -99,7 +99,7 @@ impl Server {
         let advertised = text_or(&config.cluster.advertise, &address);
         let node = text_or(&config.cluster.node, &address);
         let redis = redis(config)?;
-        // A restarted node is a new one to those that knew the old one.
+        // Each run has a new name, so that other nodes do not mistake a restarted node for its previous run.
         let run = redis.is_some().then(|| Arc::<str>::from(format!("{node}~{boot:016x}")));
         let rules = Rules {
             conflict: config.session.conflict,
@@ -223,7 +223,7 @@ fn wait_for_stop(signals: &mut Signals, reload: impl Fn()) {
     }
 }
 
-/// The wanted number of connections, or fewer if the limit of open files does not allow them.
+/// The configured number of connections, or fewer if the limit of open files requires it.
 fn connection_limit(wanted: usize) -> usize {
     let allowed = match net::raise_fd_limit() {
         Ok(descriptors) => descriptors.saturating_sub(OWN_DESCRIPTORS).max(descriptors / 2),

@@ -16,17 +16,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use storage::Outcome;
 use wire::UnixMillis;
 
-/// Batches of inputs; when this many wait, the sub-reactors stop reading.
+/// The capacity of the queue of inputs, batches; when it is full, the sub-reactors stop reading.
 const INPUT_BATCHES: usize = 256;
-/// Batches of outcomes. Storage waits while this many are queued; logic never waits for storage.
+/// The capacity of the queue of outcomes, batches. Storage waits while it is full; logic never waits for storage.
 const OUTCOME_BATCHES: usize = 4_096;
-/// Batches from the bus; when this many wait, its subscriber drops hints.
+/// The capacity of the queue from the bus, batches; when it is full, the subscriber drops hints.
 const BUS_BATCHES: usize = 8_192;
 /// Batches of inputs handled in one turn before its effects are sent.
 const INPUT_BATCHES_A_TURN: usize = 64;
 /// Batches from the bus handled in one turn.
 const BUS_BATCHES_A_TURN: usize = 1_024;
-/// Orders kept for a bus that does not keep up. Beyond it publications are dropped.
+/// The most orders kept while the bus does not keep up. Above that, publications are dropped.
 const BUS_ORDERS_MAX: usize = 65_536;
 /// How long requests in flight may take to finish when the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -62,7 +62,8 @@ pub struct Outlets {
     pub bus: Option<Outbox<Vec<BusOrder>>>,
 }
 
-/// Makes the queues into the logic thread before it starts, because the threads it sends to need them first.
+/// Creates the queues into the logic thread. They are created before it starts, because the threads it sends to need
+/// them first.
 pub fn queues() -> (Inlets, Inboxes) {
     let bell = Arc::new(Bell::new());
     let (inputs, inputs_in) = queue(INPUT_BATCHES, &bell);
@@ -96,7 +97,7 @@ struct LogicThread {
     outlets: Outlets,
     control: Control,
     clock_start: Instant,
-    /// When the thread ends at the latest, monotonic ms; `None` until it is to stop.
+    /// The deadline for draining, monotonic ms; `None` until a stop is requested.
     drain_until: Option<u64>,
 }
 

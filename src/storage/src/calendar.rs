@@ -9,19 +9,19 @@ pub type Month = u32;
 /// A day, YYYYMMDD.
 pub type Day = u32;
 
-/// The month in which a moment lies.
+/// The month of a point in time.
 pub fn month_of(time: UnixMillis) -> Month {
     let (year, month, _) = civil(time.0 / DAY_MS);
     year * 100 + month
 }
 
-/// The day in which a moment lies.
+/// The day of a point in time.
 pub fn day_of(time: UnixMillis) -> Day {
     let (year, month, day) = civil(time.0 / DAY_MS);
     (year * 100 + month) * 100 + day
 }
 
-/// The day `days` after the one in which a moment lies.
+/// The day `days` after the day of a point in time.
 pub fn day_after(time: UnixMillis, days: u64) -> Day {
     day_of(UnixMillis(time.0 + days * DAY_MS))
 }
@@ -31,7 +31,7 @@ pub fn next_month(month: Month) -> Month {
     if month % 100 == 12 { month + 89 } else { month + 1 }
 }
 
-/// A month's first moment.
+/// The first millisecond of a month.
 pub fn start_of(month: Month) -> UnixMillis {
     UnixMillis(days_before(month / 100, month % 100) * DAY_MS)
 }

@@ -27,5 +27,5 @@ pub fn role_of(role: u8) -> Role {
     }
 }
 
-/// How long a node that is gone is remembered, milliseconds.
+/// How long a dead node stays in the table, milliseconds.
 pub const NODE_KEPT_MS: u64 = 24 * 60 * 60 * 1000;

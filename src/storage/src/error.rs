@@ -39,7 +39,7 @@ pub enum StoreError {
     Unfiled,
 }
 
-/// A thread that cannot be started.
+/// From a failure to start a thread.
 impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> StoreError {
         StoreError::Unavailable(error.to_string())
@@ -77,7 +77,7 @@ impl From<rusqlite::Error> for StoreError {
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
                 _ => false,
             },
-            // The stored bytes are not what was written.
+            // The stored bytes differ from what was written.
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)

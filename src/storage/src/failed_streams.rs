@@ -1,13 +1,13 @@
-//! Ordered streams of which an append failed: later appends of such a stream are rejected as well, so that all of them
-//! are sent again in order (see [`logic::contract::message::StreamId`]).
+//! Ordered streams with a failed append: later appends of such a stream are rejected as well, so that all of them are
+//! retried in order (see [`logic::contract::message::StreamId`]).
 
 use logic::contract::Written;
 use logic::contract::message::StreamId;
 use logic::limits::APPENDS_MAX;
 use std::collections::{BTreeSet, VecDeque};
 
-/// The number of streams that are remembered, the latest to fail. It is the number of appends that can be in flight, so
-/// nothing of a forgotten stream is in flight any more.
+/// The number of most recently failed streams to remember. It equals the most appends in flight, so no append of a
+/// forgotten stream can be in flight.
 const KEPT_MAX: usize = APPENDS_MAX;
 
 /// The streams whose further appends are rejected.
@@ -20,12 +20,12 @@ pub struct FailedStreams {
 }
 
 impl FailedStreams {
-    /// Whether an append must be rejected because an earlier one of its stream was.
+    /// Whether an append must be rejected because an earlier append of its stream failed.
     pub fn contains(&self, stream: Option<StreamId>) -> bool {
         stream.is_some_and(|stream| self.streams.contains(&stream))
     }
 
-    /// Takes note of the outcome of an append.
+    /// Records the outcome of an append.
     pub fn note(&mut self, stream: Option<StreamId>, written: &Written) {
         if let (Some(stream), Written::Unavailable) = (stream, written)
             && self.streams.insert(stream)

@@ -1,4 +1,4 @@
-//! What a store takes from the machine: the clock and randomness.
+//! The inputs of a store from the machine: clock and randomness.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::UnixMillis;

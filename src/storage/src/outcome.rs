@@ -1,4 +1,4 @@
-//! What passes between logic and the storage threads.
+//! Messages from the storage threads to logic.
 
 use logic::contract::{Found, Ticket, Written};
 

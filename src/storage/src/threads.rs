@@ -45,7 +45,7 @@ pub struct Threads {
     reader: Worker,
 }
 
-/// Starts the threads of a store, which send everything they have to say to `outcomes`.
+/// Starts the threads of a store, which send all outcomes and answers to `outcomes`.
 pub fn start(store: Box<dyn Store>, outcomes: Outbox<Outcome>) -> Result<Threads, StoreError> {
     let reader = store.reader()?;
     let to_logic = outcomes.clone();
@@ -95,8 +95,8 @@ fn answer(
         match mailbox.next(None) {
             Next::Batch(batch) => {
                 for (ticket, read) in batch {
-                    // One by one, so that a quick answer does not wait for a slow one behind it. At shutdown logic
-                    // may be gone already.
+                    // Answers are sent one by one, so that a quick answer does not wait for a slow one after it. At
+                    // shutdown logic may be gone already.
                     let _ = outcomes.send(Outcome::Found(vec![(ticket, reader.read(&read))]));
                 }
             }

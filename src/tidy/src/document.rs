@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 /// The folders at the root of the repository. A path in backticks that begins with one of them must exist.
 const FOLDERS: [&str; 8] = ["bench/", "client/", "conf/", "docs/", "man/", "scripts/", "sql/", "src/"];
 
-/// What is wrong with the links and paths of the page at `page`, which has this text. Paths are relative to `root`.
+/// The dead links and paths in the page at `page`, which has this text. Paths are relative to `root`.
 pub fn dead_references(root: &Path, page: &Path, text: &str) -> Vec<String> {
     let folder = page.parent().unwrap_or(root);
     let dead_links = links(text).filter_map(|link| {

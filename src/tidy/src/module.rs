@@ -1,4 +1,4 @@
-//! The modules of one crate, each with its file, its items and its imports. What only tests compile is left out.
+//! The modules of one crate, each with its file, its items and its imports. Code compiled only for tests is left out.
 
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +34,7 @@ pub struct Import {
     pub name: String,
     /// As it is written, without the `*`.
     pub path: Vec<String>,
-    /// Whether others see it too: then it is a facade's, and no dependency by itself.
+    /// Whether it is a re-export, which is not a dependency of this module.
     pub is_reexport: bool,
 }
 

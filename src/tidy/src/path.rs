@@ -40,7 +40,7 @@ pub fn uses(of: &Crate) -> Uses {
     uses
 }
 
-/// What a path leads to.
+/// The target of a path.
 struct Target {
     module: ModuleId,
     /// The item in it; `None`: the module itself, whose items other paths name.
@@ -203,7 +203,7 @@ fn scan(tokens: TokenStream, paths: &mut BTreeSet<Vec<String>>) {
             TokenTree::Punct(sign) if sign.as_char() == ':' => colons += 1,
             other => {
                 end(&mut path);
-                // What follows a dot is a field or a method, not a path.
+                // A name after a dot is a field or a method, not a path.
                 is_field = matches!(&other, TokenTree::Punct(sign) if sign.as_char() == '.');
                 colons = 0;
                 if let TokenTree::Group(group) = other {

@@ -116,7 +116,7 @@ pub struct Profile {
     pub relation: Relation,
 }
 
-/// What another user is to the one who asks.
+/// The relation of a user to the asking user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Relation {

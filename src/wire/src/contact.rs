@@ -113,7 +113,7 @@ pub struct FriendChange {
     pub id: UserId,
     pub name: Box<str>,
     pub event: FriendEvent,
-    /// What the other user wrote with it.
+    /// The text that the other user sent with the request.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub message: Option<Box<str>>,
 }

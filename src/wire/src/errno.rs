@@ -58,7 +58,7 @@ errnos! {
     CodeWrong = 12, "CODE_WRONG";
     /// The token is expired, revoked or unknown.
     TokenInvalid = 13, "TOKEN_INVALID";
-    /// What was asked for is already so: a membership, a friendship, a login on this connection.
+    /// The requested state already exists: a membership, a friendship, a login on this connection.
     Conflict = 14, "CONFLICT";
     /// The recipient does not accept messages from the user.
     Blocked = 15, "BLOCKED";

@@ -1,4 +1,4 @@
-//! What the values of requests have in common: the [`Value`] trait, checks of bounds, and fields that recur.
+//! Shared parts of request values: the [`Value`] trait, checks of bounds, and common fields.
 
 use crate::json;
 use crate::{Seq, UserId, limits};

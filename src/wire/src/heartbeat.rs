@@ -17,7 +17,7 @@ pub const HEARTBEAT_BYTES: usize = 40;
 const MAGIC: [u8; 4] = *b"HBEA";
 const DIGESTED: usize = 24;
 
-/// A heartbeat or its reply. The digest detects damaged bytes; it authenticates nobody.
+/// A heartbeat or its reply. The digest detects corruption; it provides no authentication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The client's counter, which the reply repeats.

@@ -1,4 +1,4 @@
-//! Messages: sending them, and how they stand in a timeline.
+//! Messages: sending them, and their representation in a timeline.
 
 use crate::fields::{Value, fields, is_false, need, sized, sized_option};
 use crate::json::{self, present};
@@ -18,7 +18,7 @@ pushes! {
     0x4001 MESSAGE New(Arc<Message>),
 }
 
-/// What a conversation is.
+/// The kind of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConversationKind {
@@ -37,7 +37,8 @@ pub struct Send {
     pub content: Box<str>,
     /// The type of `content`, 1 to 32 bytes without control characters.
     pub content_type: Cow<'static, str>,
-    /// The sender's identifier for the message, 1 to 64 bytes: sent again, it returns the first message's place.
+    /// The sender's identifier for the message, 1 to 64 bytes: if it is sent again, the reply gives the place of the
+    /// first message.
     pub cid: Option<Box<str>>,
 }
 

@@ -1,4 +1,4 @@
-//! [`Push`]: what the server sends without being asked, of any noun. Its request number is 0.
+//! [`Push`]: an unsolicited message from the server, of any noun. Its request number is 0.
 
 use crate::{Refusal, contact, frame, message, presence, session, timeline};
 

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-/// What the protocol says about a type of request besides its value.
+/// The properties of a request type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Property {
@@ -26,7 +26,7 @@ pub(crate) enum Property {
     BeforeLogin = 1,
     /// It waits until every earlier request of its connection has been answered.
     Barrier = 2,
-    /// It moves a cursor and has no other result: with request number 0 nobody waits for it.
+    /// It only moves a cursor: with request number 0 it gets no reply.
     Receipt = 4,
 }
 

@@ -1,4 +1,4 @@
-//! What Tab completes.
+//! Tab completion.
 
 use super::table::{Completes, Row, TABLE, row_of};
 use std::collections::BTreeSet;
@@ -81,12 +81,12 @@ fn begins(text: &str, with: &str) -> bool {
     text.to_lowercase().starts_with(&with.to_lowercase())
 }
 
-/// What divides the name from the first field: `:`, a space or nothing.
+/// The separator between the name and the first field: `:`, a space or nothing.
 fn divider(row: &Row) -> &'static str {
     row.form[row.name.len()..].get(..1).unwrap_or("")
 }
 
-/// What divides the first field from the second.
+/// The separator between the first field and the second.
 fn field_end(row: &Row) -> &'static str {
     let fields = &row.form[(row.name.len() + 1).min(row.form.len())..];
     fields.find([':', ' ']).map_or("", |at| &fields[at..=at])

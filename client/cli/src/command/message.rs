@@ -16,8 +16,8 @@ pub enum Command {
     },
     /// To the open conversation.
     Here(String),
-    /// Opens the chat with a user, and sends the text that may follow the name. Where the name ends is known only to a
-    /// reader who knows the names.
+    /// Opens the chat with a user, and sends the text that may follow the name. The end of the name can be found only
+    /// with the list of known names.
     Open(String),
     /// A text file, to the open conversation.
     File(String),

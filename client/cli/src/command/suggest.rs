@@ -1,4 +1,4 @@
-//! What a mistyped line was probably meant to be.
+//! Guesses the intended command of a mistyped line.
 
 use super::table::{Row, TABLE, row_of};
 

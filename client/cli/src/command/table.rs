@@ -3,7 +3,7 @@
 use super::argument::{group, name_and_desc, some, who};
 use super::{contact, group, message, session, timeline};
 
-/// What a line asks for.
+/// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Session(session::Command),
@@ -23,7 +23,7 @@ pub struct Row {
     pub example: &'static str,
     /// The help text; at most 47 columns.
     pub purpose: &'static str,
-    /// What Tab completes in the first field.
+    /// The Tab completion of the first field.
     pub completes: Completes,
     /// Where the command works.
     pub used: Used,

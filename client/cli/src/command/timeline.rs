@@ -1,4 +1,4 @@
-//! Commands that show history, and the one that closes a conversation.
+//! Commands that show history or close a conversation.
 
 use super::argument::{group, page, who};
 use wire::account::Who;
@@ -17,7 +17,7 @@ pub enum Command {
     },
     /// The latest messages of a user, of a group (`#7`), or of the open conversation.
     Latest(Option<String>),
-    /// The page before the one that was shown last.
+    /// The page before the last one shown.
     Older,
     /// Closes the open conversation.
     Close,

@@ -20,7 +20,7 @@ use std::time::Duration;
 /// How long leaving may wait for the last bytes.
 const CLOSE: Duration = Duration::from_millis(500);
 
-/// What a script does.
+/// The plan of a script.
 pub struct Plan<'l> {
     pub address: String,
     pub options: Options,
@@ -69,7 +69,7 @@ pub fn run(plan: Plan<'_>) -> io::Result<bool> {
     let failed = script.failed;
     script.client.close(CLOSE);
     match done {
-        // The reader of the output has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(!failed),
         Err(error) => Err(error),
         Ok(()) => Ok(!failed),
@@ -124,7 +124,7 @@ fn do_lines(script: &mut Script, lines: &Receiver<io::Result<Vec<u8>>>) -> io::R
     Ok(false)
 }
 
-/// Prints what arrives.
+/// Prints arriving events.
 fn listen(script: &mut Script, wait: Duration) -> io::Result<()> {
     let (until, never) = (after(wait), never::<Event>());
     while !script.over {

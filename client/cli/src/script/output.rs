@@ -1,4 +1,4 @@
-//! What a script prints: lines for people, or JSON, one object per line.
+//! The output of a script: plain lines, or JSON with one object per line.
 
 use crate::command::help;
 use crate::display::{clock, list, sentence};
@@ -25,7 +25,7 @@ impl Output {
         Output { json }
     }
 
-    /// Something that happened by itself.
+    /// An event that is not the result of a command.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
         if self.json {
             return match event_object(event) {
@@ -97,7 +97,7 @@ fn fault(sentence: &str) {
 
 // ---- lines ---------------------------------------------------------------------------------------------------------
 
-/// `None`: the result is not worth a line, for example of a sent message.
+/// `None`: the result prints no line, for example that of a sent message.
 fn outcome_lines(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Help => Some(help::overview()),

@@ -1,6 +1,6 @@
 //! [`Backlog`]: counts the messages that arrived while the client was away.
 //!
-//! They are counted as they are shown, because only then is it known which are the user's own.
+//! Messages are counted when they are shown, because the user's own ones cannot be told apart earlier.
 
 use super::directory::Chat;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// What is still to arrive after a login.
+    /// Messages that are yet to arrive after a login.
     pub fn of(login: &LoggedIn, chats: &BTreeMap<ConversationId, Chat>) -> Backlog {
         let shown = |id| chats.get(id).map_or(Seq(0), |chat| chat.shown);
         let lacking = login.conversations.iter().filter(|row| row.last_seq > shown(&row.conversation));

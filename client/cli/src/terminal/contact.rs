@@ -1,4 +1,4 @@
-//! Friends: adding, listing, and what others do about friendships; and profiles.
+//! Friends: adding, listing, and changes made by other users; and profiles.
 
 use super::state::Terminal;
 use crate::command::contact::Command;

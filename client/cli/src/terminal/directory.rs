@@ -21,7 +21,7 @@ pub struct Directory {
     pub chats: BTreeMap<ConversationId, Chat>,
 }
 
-/// A conversation and what of it was shown.
+/// A conversation and how far it was shown.
 #[derive(Clone, Debug)]
 pub struct Chat {
     pub kind: ConversationKind,
@@ -38,9 +38,9 @@ pub struct Chat {
     pub unread: u64,
     /// Some of them were received by another device and never shown here.
     pub elsewhere: bool,
-    /// Up to where the peer of a direct chat has received.
+    /// The highest seq that the peer of a direct chat has received.
     pub peer_delivered: Seq,
-    /// Up to where the peer of a direct chat has read.
+    /// The highest seq that the peer of a direct chat has read.
     pub peer_read: Seq,
 }
 

@@ -115,7 +115,7 @@ impl LineEditor {
     }
 }
 
-/// What rustyline calls back for.
+/// The callbacks of rustyline.
 struct Hooks {
     renderer: Arc<Mutex<Renderer>>,
     names: Arc<Mutex<Names>>,
@@ -229,7 +229,7 @@ impl ConditionalEventHandler for Suspend {
         self.renderer.lock().forget();
         if let Ok(own) = tcgetattr(stdin()) {
             write_out("\x1b[?2004l\r\n");
-            // If any of this fails, the terminal is gone, and the next read reports that.
+            // If any of this fails, the terminal is gone, which the next read reports.
             let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.original);
             let _ = signals::stop_until_continued();
             let _ = tcsetattr(stdin(), OptionalActions::Drain, &own);

@@ -26,7 +26,8 @@ pub struct InputThread {
 }
 
 impl InputThread {
-    /// Starts reading from stdin; the screen is the one that fits it. `history` is the file of typed lines.
+    /// Starts reading from stdin. The screen has a line editor if stdin and stdout are a terminal that supports it.
+    /// `history` is the file of typed lines.
     pub fn start(
         style: Style,
         names: Arc<Mutex<Names>>,

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-/// Writes to stdout. A terminal that is gone is noticed by whoever reads from it.
+/// Writes to stdout. Errors of a closed terminal are ignored here; the reading side detects them.
 pub fn write_out(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

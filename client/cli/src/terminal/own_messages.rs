@@ -27,7 +27,7 @@ pub struct Waiting {
     pub to: Target,
     pub text: String,
     pub mark_id: MarkId,
-    /// The user was told that it takes longer.
+    /// Whether the user was notified of the delay.
     pub delayed: bool,
 }
 

@@ -180,7 +180,7 @@ impl Renderer {
         self.editing = true;
     }
 
-    /// What the editor must write before its prompt: the queue, and the status if it is wanted.
+    /// The text that the editor must write before its prompt: the queue, and the status if it is enabled.
     pub fn before_prompt(&mut self, with_status: bool) -> String {
         self.measure();
         self.draw_prompt(with_status)

@@ -27,7 +27,7 @@ const STATUS_NAME: usize = 12;
 /// The most conversations with unread messages that the status names.
 const STATUS_UNREAD: usize = 3;
 
-/// What the program is started with.
+/// The settings at program start.
 #[derive(Debug)]
 pub struct Setup {
     pub address: String,
@@ -81,7 +81,7 @@ pub struct ShownPage {
     pub first: Seq,
 }
 
-/// What the program is doing.
+/// The program's current activity.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Mode {
     Menu,
@@ -108,7 +108,7 @@ pub enum Mode {
     Done,
 }
 
-/// What follows [`Mode::Settling`].
+/// The next step after [`Mode::Settling`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     Quit,
@@ -230,7 +230,7 @@ impl Terminal {
         parts.join(&format!(" {0}{0} ", self.style.rule()))
     }
 
-    /// Gives the editor the present names to complete.
+    /// Updates the names that the editor can complete.
     pub fn publish_names(&self) {
         *self.names.lock() = self.directory.names();
     }

@@ -1,13 +1,13 @@
-//! Delivery lines: the messages of a conversation in order, whichever nodes stored them.
+//! Delivery lines: put the messages of a conversation in order, regardless of which nodes stored them.
 //!
 //! ```text
-//!   settled            held: heard, above a gap
-//!   ... m m m | . . | m m        the gap may close by itself; then the timeline is read from `settled` on
+//!   settled            held: received, above a gap
+//!   ... m m m | . . | m m        late messages may close the gap; otherwise the timeline is read from `settled` on
 //! ```
 //!
-//! Everything up to `settled` was pushed to every member here, or is in the track of one that is behind. A member
-//! without a track therefore lacks nothing below it. A line may be dropped at any time: the next message that is heard of
-//! begins it again, from a *roster* of how far each member is.
+//! Every message up to `settled` was pushed to every member on this node, or is covered by the track of a member that
+//! is behind. A member without a track therefore lacks nothing below it. A line may be dropped at any time: the next
+//! message restarts it from a *roster*, the delivered position of each member.
 
 use crate::bus::{BusOrder, Channel, News};
 use crate::contract::node::{self, End, Roster};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use wire::message::Push;
 use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
 
-/// This node has stored a message: other nodes are told, and the members here get it in its order.
+/// Publishes a message that this node has stored, and delivers it in order to the members on this node.
 pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
     let Arrival { message, members, member_version } = &arrival;
     let channel = match message.kind {
@@ -40,7 +40,7 @@ pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
     heard(turn, arrival);
 }
 
-/// A message was stored, here or on another node.
+/// Handles a message that was stored on this node or another one.
 pub(super) fn heard(turn: &mut Turn<'_>, arrival: Arrival) {
     let (conversation, seq) = (arrival.message.conversation, arrival.message.seq);
     let Some(membership) = turn.state.cluster.membership() else { return };
@@ -69,7 +69,7 @@ pub(super) fn heard(turn: &mut Turn<'_>, arrival: Arrival) {
     go_on(turn, conversation, turn.now.monotonic + GAP_MS);
 }
 
-/// The first message of a conversation that is heard of, or the first after its line was dropped.
+/// Handles a message of a conversation that has no line yet, or whose line was dropped.
 fn first_heard(turn: &mut Turn<'_>, arrival: Arrival) {
     let Arrival { message, members, member_version } = &arrival;
     if let Some(members) = members {
@@ -77,7 +77,7 @@ fn first_heard(turn: &mut Turn<'_>, arrival: Arrival) {
         if !members.iter().any(|member| *member != message.from && is_online(&member)) {
             return delivery::note_sent(turn.state, message, members);
         }
-        // In a conversation that begins, no member can lack anything.
+        // In a new conversation no member can lack anything.
         if message.seq == Seq(1) {
             let (members, version) = (Arc::clone(members), *member_version);
             let line = DeliveryLine::new(Seq(0), message.seq, members, version, turn.now.monotonic);
@@ -99,13 +99,13 @@ fn first_heard(turn: &mut Turn<'_>, arrival: Arrival) {
 
 fn begin(turn: &mut Turn<'_>, conversation: ConversationId, seen: Seq) {
     let Some(membership) = turn.state.cluster.membership() else { return };
-    // Until the roster is read, its members are unknown.
+    // The members are unknown until the roster is read.
     let line = DeliveryLine::new(Seq(0), seen, Arc::from([]), 0, turn.now.monotonic);
     membership.lines.insert(conversation, DeliveryLine { wanted_version: 1, ..line });
     read(turn, conversation, Reading::Roster);
 }
 
-/// The database tells where a conversation ends of which a member here lacks something.
+/// Takes the end of a conversation, read from the database, in which a member on this node is behind.
 pub(super) fn end_known(turn: &mut Turn<'_>, end: End) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let Some(line) = membership.lines.get_mut(end.conversation) else {
@@ -117,7 +117,7 @@ pub(super) fn end_known(turn: &mut Turn<'_>, end: End) {
     go_on(turn, end.conversation, turn.now.monotonic);
 }
 
-/// Delivers the held messages that continue the line. Reads the timeline at `gap_at` where they leave a gap.
+/// Delivers the held messages that continue the line. If a gap remains, schedules a read of the timeline at `gap_at`.
 fn go_on(turn: &mut Turn<'_>, conversation: ConversationId, gap_at: u64) {
     let mut ready: Vec<(Arc<Message>, Arc<[UserId]>)> = Vec::new();
     let Some(membership) = turn.state.cluster.membership() else { return };
@@ -155,7 +155,7 @@ fn go_on(turn: &mut Turn<'_>, conversation: ConversationId, gap_at: u64) {
     }
 }
 
-/// Reads for the gaps that have not closed by themselves.
+/// Reads the timeline for gaps that no arriving message has closed.
 pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
     while let Some(membership) = turn.state.cluster.membership()
         && let Some((conversation, line)) = membership.lines.take_due(turn.now.monotonic)
@@ -224,16 +224,16 @@ fn timeline_known(
     for message in fresh {
         delivery::deliver(turn, &message, &members, None);
     }
-    // A read without progress is not repeated at once, which could loop.
+    // An immediate retry of a read without progress could loop.
     let again_at = if has_progress { turn.now.monotonic } else { turn.now.monotonic + TICK_MS };
     go_on(turn, conversation, again_at);
 }
 
-/// The position of each member is known: the line begins at the lowest position of the members here.
+/// Starts the line at the lowest position of the members on this node.
 ///
 /// For a member with a track, the track holds the position. A member without one has acknowledged everything that was
-/// pushed, so the cursor holds it. A cursor that was read before the session began, or before its tracks were dropped, is
-/// stale, and the roster is read again.
+/// pushed, so the cursor holds it. A cursor that was read before the session began, or before its tracks were dropped,
+/// is stale; the roster is then read again.
 fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     let conversation = asked.conversation;
     let members: Arc<[UserId]> = roster.members.iter().map(|(user, _)| *user).collect();
@@ -248,7 +248,7 @@ fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
                     settled = settled.min(track.pushed);
                 }
             }
-            // Until its own listing is complete, what is offered to it is only noted.
+            // Until the session's unread listing is complete, offered messages are only recorded.
             Err(_) if session.login.is_some() || session.unread_after.is_some() => {}
             Err(_) if asked.issued <= session.since => {
                 return read(turn, conversation, Reading::Roster);
@@ -277,12 +277,12 @@ fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     go_on(turn, conversation, turn.now.monotonic);
 }
 
-/// Whether a member lacks so much that it is fed by itself.
+/// Whether a member lacks so many messages that it is fed separately.
 fn is_far(roster: &Roster, delivered: Seq) -> bool {
     roster.last.0.saturating_sub(delivered.0) > u64::from(FEED_MESSAGES)
 }
 
-/// Gives a member without a track the one that its cursor stands for.
+/// Creates a track, at the member's cursor, for a member that has none.
 fn insert_track(
     turn: &mut Turn<'_>,
     roster: &Roster,
@@ -294,8 +294,8 @@ fn insert_track(
     let direct = roster.kind == ConversationKind::Direct;
     let mut members = roster.members.iter().map(|(member, _)| *member);
     let peer = members.find(|&member| direct && member != user);
-    // Everything that earlier sessions sent was delivered to this one, or is in a track, so what is above was sent on
-    // this one.
+    // Messages of the user's earlier sessions were delivered to this session or are in a track, so own messages above
+    // the cursor were sent on this session.
     let behind = Behind { seen: roster.last, own_above: delivered, is_guess: false };
     let behind = is_far(roster, delivered).then_some(behind);
     let track = session.track_or_insert(conversation, |_| Track::new(conversation, peer, delivered, behind));

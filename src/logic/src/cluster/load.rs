@@ -1,8 +1,8 @@
-//! This node's lease and its reports of load, and those of the other nodes.
+//! Leases and load reports, of this node and of the others.
 //!
-//! A lease shows that a node lives; it is renewed each second and lasts four. A report shows how busy it is; one is sent
-//! every 5 s and a random 0 to 10 more, so that nodes do not report together. After three missed reports no client is sent
-//! there.
+//! A lease shows that a node is alive; it lasts four seconds and is renewed each second. A report shows how busy the
+//! node is; reports are 5 to 15 s apart, at random, so that nodes do not report in step. After three missed reports a
+//! node is no longer offered to clients.
 
 use super::reconcile;
 use crate::bus::{BusOrder, Load, NodeState};
@@ -12,7 +12,7 @@ use foldhash::fast::FixedState;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
-/// Renews the lease and reports, when it is time.
+/// Renews the lease and reports the load, if due.
 pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
     let connections = turn.state.connections.len() as u64;
     let Some(membership) = turn.state.cluster.membership() else { return };
@@ -39,13 +39,14 @@ pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
         first.remove();
         is_over = true;
     }
-    // The node that could announce that its users are gone is dead.
+    // The dead node cannot announce that its users went offline.
     if is_over {
         reconcile::announce_changed(turn);
     }
 }
 
-/// The nodes that have a lease or a report. A run whose lease has ended may have stored messages without publishing them.
+/// Takes the list of nodes that have a lease or a report. A run whose lease has expired may have stored messages
+/// without publishing them.
 pub(super) fn nodes_known(turn: &mut Turn<'_>, nodes: Vec<NodeState>) {
     let grace = turn.state.rules.grace;
     let Some(membership) = turn.state.cluster.membership() else { return };
@@ -55,7 +56,7 @@ pub(super) fn nodes_known(turn: &mut Turn<'_>, nodes: Vec<NodeState>) {
     let died: Vec<Box<str>> = died.map(|node| node.run.clone()).collect();
     let own = nodes.iter().find(|node| *node.run == *membership.run);
     if own.is_none_or(|own| own.report.is_none()) {
-        // The bus has lost it with its memory.
+        // The bus was restarted and lost this node's report.
         loads.next_report = loads.next_report.min(turn.now.monotonic + POLL_MS);
     }
     loads.nodes = nodes;

@@ -4,14 +4,15 @@
 //!            bus: news, kicks, leases (hints)                    database: sessions, timelines (the truth)
 //!                   |                                                  |
 //!   delivery_line  delivers a conversation in order, reads from the timeline what a hint left out
-//!   reconcile      reads from the database what the bus may have lost, and trusts neither when both are silent
+//!   reconcile      reads from the database what the bus may have lost; stops pushing when both are silent
 //!   load           reports how busy this node is, and learns how busy the others are
 //! ```
 //!
-//! The delay of a message to another node: nothing lost, that of the bus. A hint lost and a later one received,
-//! [`GAP_MS`](crate::limits::GAP_MS) and a read. Bus away, a node dead between commit and publication, or a gap in the
-//! subscription: a poll of the database each second. A node that cannot publish records that in the database, which
-//! the others poll each second. Anything else: [`SAFETY_MS`](crate::limits::SAFETY_MS).
+//! The delay of a message to another node is that of the bus if nothing is lost. If a hint is lost and a later one
+//! arrives, it is [`GAP_MS`](crate::limits::GAP_MS) and a read. If the bus is down, a node dies between commit and
+//! publication, or the subscription has a gap, the database is polled each second. A node that cannot publish records
+//! that in the database, which the others poll each second. In every other case the delay is at most
+//! [`SAFETY_MS`](crate::limits::SAFETY_MS).
 
 mod delivery_line;
 mod load;
@@ -38,7 +39,7 @@ pub(crate) struct Stored {
     pub sent_by: SessionRef,
 }
 
-/// Delivers a stored message to the members here and, where there are other nodes, tells them.
+/// Delivers a stored message to the members on this node and publishes it to the other nodes, if there are any.
 pub(crate) fn deliver(turn: &mut Turn<'_>, stored: Stored) {
     let Stored { message, members, member_version, sent_by } = stored;
     match &mut turn.state.cluster {
@@ -50,7 +51,7 @@ pub(crate) fn deliver(turn: &mut Turn<'_>, stored: Stored) {
     }
 }
 
-/// Does what is due.
+/// Runs every timer that is due.
 pub(crate) fn handle_timeout(turn: &mut Turn<'_>) {
     if turn.state.cluster.next_timeout().is_none_or(|at| at > turn.now.monotonic) {
         return;
@@ -62,7 +63,8 @@ pub(crate) fn handle_timeout(turn: &mut Turn<'_>) {
     load::handle_timeout(turn);
 }
 
-/// Goes on where the bus has not answered in time: the database is the truth, and is read in any case.
+/// Continues the steps whose bus deadline has passed. That is safe: the database is authoritative and is read in any
+/// case.
 fn bus_deadlines(turn: &mut Turn<'_>) {
     while let Some(membership) = turn.state.cluster.membership()
         && let Some(ticket) = membership.channels.take_due(turn.now.monotonic)
@@ -75,12 +77,12 @@ fn bus_deadlines(turn: &mut Turn<'_>) {
                 turn.follow_ups.push_back(FollowUp::Resume(reply_to, listening.then));
             }
             AnyPending::Session(pending) => session::bus_overdue(turn, reply_to, pending),
-            other => debug_assert!(false, "does not wait for the bus: {other:?}"),
+            other => debug_assert!(false, "this step does not wait for the bus: {other:?}"),
         }
     }
 }
 
-/// Renews the locks of logins that are still under way.
+/// Renews the locks of logins that are still in progress.
 fn renew_locks(turn: &mut Turn<'_>) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     for lock in membership.locks.iter_mut().filter(|lock| lock.renew_at <= turn.now.monotonic) {
@@ -89,7 +91,7 @@ fn renew_locks(turn: &mut Turn<'_>) {
     }
 }
 
-/// Something came from the bus.
+/// Handles an input from the bus.
 pub(crate) fn handle_bus(turn: &mut Turn<'_>, input: BusInput) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     match input {
@@ -143,19 +145,19 @@ fn handle_news(turn: &mut Turn<'_>, channel: Channel, news: News) {
     }
 }
 
-/// A read on the node's own behalf was answered.
+/// Handles the result of a read that the node issued for itself.
 pub(crate) fn found(turn: &mut Turn<'_>, pending: node::Pending, found: Found) {
     match pending {
         node::Pending::DeliveryLine(read) => delivery_line::found(turn, read, found),
         node::Pending::Claims { issued } => reconcile::claims_found(turn, issued, found),
         node::Pending::Changes => reconcile::changes_found(turn, found),
         node::Pending::Listening(_) | node::Pending::Seen { .. } => {
-            debug_assert!(false, "reads nothing: {pending:?}");
+            debug_assert!(false, "this step issues no read: {pending:?}");
         }
     }
 }
 
-/// A write on the node's own behalf was answered.
+/// Handles the outcome of a write that the node issued for itself.
 pub(crate) fn written(turn: &mut Turn<'_>, pending: &node::Pending, written: &Written) {
     if let (node::Pending::Seen { unheard: true }, Written::Unavailable) = (pending, written) {
         reconcile::unheard(turn);

@@ -1,9 +1,9 @@
 //! Reconciliation: reads from the database what the bus may have lost. Claims of other nodes are read each second;
-//! changed conversations each second while something may be lost, and every ten seconds otherwise. A node that could not
-//! publish records that in the database, where the others read it with the claims.
+//! changed conversations each second while something may be lost, and every ten seconds otherwise. A node that failed
+//! to publish records that in the database, where the others read it with the claims.
 //!
-//! A node that for [`TRUST_MS`](crate::limits::TRUST_MS) neither heard the bus nor could read the claims does not know
-//! whether its sessions were taken over. It pushes nothing until it does.
+//! A node that for [`TRUST_MS`](crate::limits::TRUST_MS) has neither received anything from the bus nor read the claims
+//! cannot tell whether its sessions were taken over. It stops pushing until it can.
 
 use super::delivery_line;
 use crate::contract::Found;
@@ -17,7 +17,7 @@ use crate::{delivery, session};
 use wire::UnixMillis;
 use wire::session::{Changed, Listing, Push};
 
-/// Reads and writes what is due.
+/// Issues the reads and writes that are due.
 pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let (reconcile, run, now) = (&mut membership.reconcile, membership.run.clone(), turn.now.monotonic);
@@ -50,7 +50,7 @@ pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
     }
 }
 
-/// Something may be lost, or the bus is away: changes are read at once, and then each second for a while.
+/// Reads changes at once and then each second for a while, because hints may be lost or the bus is down.
 pub(super) fn missed(turn: &mut Turn<'_>) {
     if let Some(membership) = turn.state.cluster.membership() {
         membership.reconcile.catch_up_until = turn.now.monotonic + CATCH_UP_MS;
@@ -58,7 +58,7 @@ pub(super) fn missed(turn: &mut Turn<'_>) {
     }
 }
 
-/// Publications of this node may be lost: the others learn so from the database.
+/// Publications of this node may be lost: schedules a write that reports this to the other nodes.
 pub(super) fn unheard(turn: &mut Turn<'_>) {
     if let Some(membership) = turn.state.cluster.membership()
         && !std::mem::replace(&mut membership.reconcile.unheard, true)
@@ -68,7 +68,7 @@ pub(super) fn unheard(turn: &mut Turn<'_>) {
     }
 }
 
-/// Nothing newer than the sessions here existed at `at`, monotonic ms.
+/// Notes that at `at`, monotonic ms, no session on this node had been superseded.
 pub(super) fn heard(turn: &mut Turn<'_>, at: u64) {
     if let Some(membership) = turn.state.cluster.membership() {
         membership.reconcile.known_at = membership.reconcile.known_at.max(at);
@@ -76,7 +76,7 @@ pub(super) fn heard(turn: &mut Turn<'_>, at: u64) {
     }
 }
 
-/// Feeds the sessions from which pushes were withheld, once they may be pushed to again.
+/// Feeds the sessions whose pushes were withheld, once pushing is allowed again.
 fn push_withheld(turn: &mut Turn<'_>) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let reconcile = &mut membership.reconcile;
@@ -94,7 +94,7 @@ pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let reconcile = &mut membership.reconcile;
     reconcile.reads_claims = false;
-    // Where the database could not be read, the next poll asks again.
+    // If the database could not be read, the next poll retries.
     let Found::Node(storage::Found::Claims { now, claims, unheard }) = found else { return };
     let is_first = reconcile.claims_since == UnixMillis::MAX;
     reconcile.claims_since = UnixMillis(now.0.saturating_sub(OVERLAP_MS));
@@ -118,13 +118,13 @@ pub(super) fn changes_found(turn: &mut Turn<'_>, found: Found) {
     let reconcile = &mut membership.reconcile;
     reconcile.reads_changes = false;
     let Found::Node(storage::Found::Changes(changes)) = found else {
-        // The database could not be read: soon again.
+        // The database could not be read: retry soon.
         reconcile.next_changes = reconcile.next_changes.min(turn.now.monotonic + POLL_MS);
         return;
     };
     let Changes { upto, more, ends } = *changes;
     let is_first = reconcile.changes_since == UnixMillis::MAX;
-    // A transaction may commit rows older than what was read before it, by as long as it ran.
+    // A transaction may commit rows whose time lies before this read, by up to its own duration.
     reconcile.changes_since = if more { upto } else { UnixMillis(upto.0.saturating_sub(OVERLAP_MS)) };
     if more || is_first {
         reconcile.next_changes = turn.now.monotonic;
@@ -134,7 +134,8 @@ pub(super) fn changes_found(turn: &mut Turn<'_>, found: Found) {
     }
 }
 
-/// Receipts and friendships are published once and may be lost, so clients are told to read them again.
+/// Tells clients to re-read friends and conversations: receipts and friendships are published only once and may be
+/// lost.
 pub(super) fn announce_changed(turn: &mut Turn<'_>) {
     let what = vec![Listing::Friends, Listing::Conversations];
     for session in turn.state.sessions.iter().filter(|session| session.login.is_none()) {

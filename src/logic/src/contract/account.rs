@@ -52,6 +52,6 @@ pub struct Profile {
     pub name: Box<str>,
     pub nick: Option<Box<str>>,
     pub created: UnixMillis,
-    /// Whether it is a friend of the user who asks.
+    /// Whether the account is a friend of the asking user.
     pub is_friend: bool,
 }

@@ -61,7 +61,7 @@ pub enum Written {
     Unavailable,
 }
 
-/// A question to storage. The answer is the noun's own, or one of the common answers of [`Found`].
+/// A read from storage. The answer is the noun's own, or one of the common answers of [`Found`].
 #[derive(Clone, Debug)]
 pub enum Read {
     Account(account::Read),
@@ -95,7 +95,7 @@ pub enum Denial {
     NotFound,
     /// The user is not a member of the conversation.
     Forbidden,
-    /// The state asked for exists already, or another session holds the account.
+    /// The requested state exists already, or another session holds the account.
     Conflict,
     /// The target is the user itself.
     Oneself,

@@ -1,4 +1,4 @@
-//! The nodes that share a database, and what they learn of one another through it.
+//! The nodes that share a database, and the information they exchange through it.
 
 use super::epoch::Epoch;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 /// A node that was not seen for this long is considered gone, milliseconds.
 pub const SILENT_MS: u64 = 30_000;
 
-/// How long the sessions of a node that is not seen any more go on, milliseconds: for their grace, and at least for as long
-/// as a live node may go without being seen.
+/// How long the sessions of a silent node remain valid, milliseconds: for their grace period, but at least for as long
+/// as a live node may be silent.
 #[must_use]
 pub fn node_grace(grace: u64) -> u64 {
     grace.max(SILENT_MS)
@@ -19,7 +19,7 @@ pub enum Write {
     /// Records that this node is alive. Outcome: done.
     See {
         node: Arc<str>,
-        /// Whether other nodes may have missed something that it published.
+        /// Whether other nodes may have missed publications of this one.
         unheard: bool,
     },
 }
@@ -28,7 +28,7 @@ pub enum Write {
 pub enum Read {
     /// Sessions that other nodes claimed at or after a time. Answer: [`Found::Claims`].
     Claims {
-        /// The node that asks; its own claims are omitted.
+        /// The asking node; its own claims are omitted.
         node: Arc<str>,
         /// [`UnixMillis::MAX`] only asks for the time.
         since: UnixMillis,
@@ -40,7 +40,7 @@ pub enum Read {
         /// [`UnixMillis::MAX`] only asks for the time.
         since: UnixMillis,
     },
-    /// The members of a conversation and how far each is. Answer: [`Found::Roster`].
+    /// The members of a conversation and their delivered positions. Answer: [`Found::Roster`].
     Roster { conversation: ConversationId },
 }
 
@@ -54,7 +54,7 @@ pub enum Found {
         /// last.
         now: UnixMillis,
         claims: Vec<Claim>,
-        /// When another node last reported that it may not have been heard; 0: never.
+        /// When another node last reported that its publications may be lost; 0: never.
         unheard: UnixMillis,
     },
     /// Boxed, as it would make every answer larger.
@@ -73,8 +73,8 @@ pub struct Claim {
 /// Conversations that received messages.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    /// The current time, or that of the last row where there are more. As for claims, rows that appear later may carry an
-    /// earlier time.
+    /// The current time, or the time of the last row if there are more. As for claims, rows that appear later may carry
+    /// an earlier time.
     pub upto: UnixMillis,
     /// Whether there are others.
     pub more: bool,
@@ -89,7 +89,7 @@ pub struct End {
     pub member_version: u32,
 }
 
-/// A conversation's members and how far each is.
+/// A conversation's members and their delivered positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
     pub kind: ConversationKind,

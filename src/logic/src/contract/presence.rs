@@ -1,4 +1,4 @@
-//! Who is online, across all nodes.
+//! Online users, across all nodes.
 
 use wire::UserId;
 

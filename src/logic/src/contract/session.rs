@@ -1,4 +1,4 @@
-//! Sessions: their tokens, who holds them, and what a client needs to begin one.
+//! Sessions: their tokens, their holders, and the data a client needs to begin one.
 
 use super::contact::Friend;
 use super::epoch::{Epoch, Fence};
@@ -33,7 +33,7 @@ pub enum Write {
         /// [`super::node::SILENT_MS`].
         unless_held: bool,
     },
-    /// Records that the session lost its connection, so that its grace begins. Outcome: done, or superseded.
+    /// Records that the session lost its connection, which starts its grace period. Outcome: done, or superseded.
     Release {
         fence: Fence,
         /// Whether the session is over at once.
@@ -51,14 +51,14 @@ pub enum Written {
     /// The session belongs to this node.
     Claimed {
         epoch: Epoch,
-        /// The holder of the previous session, if that was still connected or within its grace.
+        /// The holder of the previous session, if that was still connected or within its grace period.
         before: Option<Holder>,
     },
 }
 
 #[derive(Clone, Debug)]
 pub enum Read {
-    /// What a client needs to begin a session. Answer: [`Found::LoginView`].
+    /// The data a client needs to begin a session. Answer: [`Found::LoginView`].
     LoginView { user: UserId },
 }
 
@@ -67,18 +67,19 @@ pub enum Found {
     LoginView(Box<LoginView>),
 }
 
-/// Who held a session.
+/// The holder of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub node: Box<str>,
-    /// Of the token that the session began with.
+    /// The hash of the token that the session began with.
     pub token: TokenHash,
 }
 
 /// Rows of each list of the reply to LOGIN.
 pub const LOGIN_LIST_MAX: usize = 200;
 
-/// What a client needs to begin a session: the first page of each listing, and where it is behind.
+/// The data a client needs to begin a session: the first page of each listing, and the conversations in which it is
+/// behind.
 #[derive(Clone, Debug, Default)]
 pub struct LoginView {
     /// The first [`LOGIN_LIST_MAX`] friends by id.

@@ -1,3 +1,3 @@
-/// Matches an answer from storage or from the password thread to the request that waits for it.
+/// Matches an answer from storage, the password thread or the bus to the pending request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);

@@ -57,12 +57,12 @@ pub enum Found {
     Feed {
         /// In seq order, contiguous, the first directly above the bound or above what retention has dropped.
         messages: Vec<Arc<Message>>,
-        /// Whether there were messages above these at the time.
+        /// Whether the timeline had messages above these.
         more: bool,
     },
     History {
         messages: Vec<Arc<Message>>,
-        /// Whether there are others in the direction asked for.
+        /// Whether there are others in the requested direction.
         more: bool,
         /// The first message that this member may see.
         first_seq: Seq,

@@ -2,7 +2,7 @@
 
 use wire::UnixMillis;
 
-/// The SHA-256 of a token. Storage keeps nothing else of it.
+/// The SHA-256 of a token, the only part of it that storage keeps.
 pub type TokenHash = [u8; 32];
 
 /// A token as its owner receives it.

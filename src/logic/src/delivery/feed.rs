@@ -12,7 +12,7 @@ use std::sync::Arc;
 use wire::message::Push;
 use wire::{ConversationId, Message, Seq};
 
-/// Asks the connection to report when it has written everything, if much is ordered.
+/// Asks the connection to report when its output has drained, if much output is queued.
 pub(super) fn ask_drained(session: &mut Session, effects: &mut Effects) {
     if session.output > OUTPUT_SOFT as u32 && !session.awaits_drained {
         session.awaits_drained = true;
@@ -20,7 +20,7 @@ pub(super) fn ask_drained(session: &mut Session, effects: &mut Effects) {
     }
 }
 
-/// The connection has written everything.
+/// The connection's output has drained.
 pub(crate) fn drained(turn: &mut Turn<'_>, conn: ConnId) {
     let Some(key) = turn.state.session_of(conn) else { return };
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
@@ -29,7 +29,7 @@ pub(crate) fn drained(turn: &mut Turn<'_>, conn: ConnId) {
     feed(turn, key);
 }
 
-/// A page of the conversations in which a new session is behind is known.
+/// Handles a page of the conversations in which a new session is behind.
 pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPage) {
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
     let user = session.user;
@@ -59,7 +59,7 @@ pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPa
         }
         _ => {
             session.unread_after = None;
-            // A conversation that is not listed was not behind: it begins with the first message that was noted.
+            // An unlisted conversation was not behind, so the guess holds: it starts at the first recorded message.
             for track in &mut session.tracks {
                 if let Some(behind) = &mut track.behind {
                     behind.is_guess = false;
@@ -70,12 +70,12 @@ pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPa
     feed(turn, key);
 }
 
-/// The page could not be read; the next tick repeats the read.
+/// The page could not be read: schedules a retry at the next tick.
 pub(crate) fn unread_failed(turn: &mut Turn<'_>, key: SessionRef) {
     turn.state.failed_reads.push(key);
 }
 
-/// Repeats the reads of a session that failed.
+/// Retries the failed reads of a session.
 pub(crate) fn retry(turn: &mut Turn<'_>, key: SessionRef) {
     let Some(session) = turn.state.sessions.get(key) else { return };
     let user = session.user;
@@ -85,7 +85,7 @@ pub(crate) fn retry(turn: &mut Turn<'_>, key: SessionRef) {
     feed(turn, key);
 }
 
-/// Reads from a timeline what a session lacks, if it has room and no such read is under way.
+/// Reads the next missing messages of a session, if it has room and no such read is in flight.
 pub(crate) fn feed(turn: &mut Turn<'_>, key: SessionRef) {
     if !turn.may_push() {
         return;
@@ -109,7 +109,7 @@ pub(crate) fn feed(turn: &mut Turn<'_>, key: SessionRef) {
     turn.read(ReplyTo::Nowhere, Pending::Feed { session: key, conversation }, read);
 }
 
-/// The conversation to feed: round-robin, beginning after the one that was fed last.
+/// The next conversation to feed, round-robin after `fed_last`.
 fn next_behind(session: &Session) -> Option<&Track> {
     let is_ready = |track: &&Track| track.behind.is_some_and(|behind| !behind.is_guess);
     let split = session.tracks.partition_point(|track| track.conversation <= session.fed_last);
@@ -117,7 +117,7 @@ fn next_behind(session: &Session) -> Option<&Track> {
     after.iter().find(is_ready).or_else(|| before.iter().find(is_ready))
 }
 
-/// The messages that were read for a session. `more`: the timeline had others above them.
+/// Pushes the messages that were read for a session. `more`: the timeline has further messages above them.
 pub(crate) fn fed(
     turn: &mut Turn<'_>,
     key: SessionRef,
@@ -158,7 +158,7 @@ pub(crate) fn fed(
     if !more && track.pushed >= behind.seen {
         track.behind = None;
     } else if is_empty {
-        // The read did not show a message that exists. Repeating it at once could loop, so the next tick does.
+        // The read missed a message that exists. An immediate retry could loop, so the next tick retries.
         turn.state.failed_reads.push(key);
         return;
     }
@@ -167,7 +167,7 @@ pub(crate) fn fed(
     feed(turn, key);
 }
 
-/// The timeline could not be read; the next tick repeats the read.
+/// The timeline could not be read: schedules a retry at the next tick.
 pub(crate) fn feed_failed(turn: &mut Turn<'_>, key: SessionRef) {
     if let Some(session) = turn.state.sessions.get_mut(key) {
         session.is_feeding = false;

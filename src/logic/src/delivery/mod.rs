@@ -1,9 +1,10 @@
-//! Who gets a message, when, and how a session that is behind catches up.
+//! Delivery: which sessions receive a message and when, and how a session that is behind catches up.
 //!
 //! A session is *live* in a conversation or *behind*. Live: each message is pushed as it is stored. It falls behind
-//! when too much is unacknowledged or unwritten, and at login where messages are undelivered. New messages are then only
-//! noted, and the session is fed from the timeline as acknowledgements arrive and output drains, until it has all that
-//! was noted. Every step keeps `pushed` contiguous; order and completeness rest on that alone:
+//! when too much is unacknowledged or unwritten, and at login where messages are undelivered. New messages are then
+//! only recorded in `seen`, and the session is fed from the timeline as acknowledgements arrive and output drains,
+//! until `pushed` reaches `seen`. Every step keeps `pushed` contiguous; order and completeness follow from that
+//! invariant alone:
 //!
 //! ```text
 //!            pushed ----------- fed from the timeline ----------> seen = pushed: live again
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use wire::message::Push as MessagePush;
 use wire::{ConversationKind, Message, Push, UserId};
 
-/// Delivers a stored message to every member here but the connection that sent it.
+/// Delivers a stored message to every member's session on this node, except the one that sent it.
 pub(crate) fn deliver(
     turn: &mut Turn<'_>,
     message: &Arc<Message>,
@@ -34,10 +35,10 @@ pub(crate) fn deliver(
 ) {
     let direct = message.kind == ConversationKind::Direct;
     let may_push = turn.may_push();
-    // On a node of a cluster, the user's messages were sent by the session in force.
+    // In a cluster, assume that the user's current session sent the message.
     let sent_by = sent_by.or_else(|| turn.state.sessions.of(message.from));
     let mut to: Vec<ConnId> = Vec::new();
-    // Taken apart for the loop, so that a member costs no further indirection.
+    // Destructured so that the loop needs no further indirection for each member.
     let Turn { state, now, effects, follow_ups } = turn;
     let (state, effects, follow_ups) = (&mut **state, &mut **effects, &mut **follow_ups);
     for &member in members {
@@ -58,7 +59,7 @@ pub(crate) fn deliver(
         } else {
             to.push(session.conn);
             if session.output > OUTPUT_SOFT as u32 && !session.awaits_drained {
-                // The question must come after the message, so this one is not part of the fan-out.
+                // NotifyDrained must follow the message, so this message is sent on its own instead of in the fan-out.
                 to.pop();
                 let push = MessagePush::New(Arc::clone(message)).into();
                 effects.order(session.conn, Order::Push { conn: session.conn, push });
@@ -69,7 +70,7 @@ pub(crate) fn deliver(
     fan_out(message, to, effects);
 }
 
-/// One order for each sub-reactor, which encodes the message once.
+/// Issues one order to each sub-reactor, which encodes the message once.
 fn fan_out(message: &Arc<Message>, mut to: Vec<ConnId>, effects: &mut Effects) {
     if effects.reactors.len() == 1 {
         if !to.is_empty() {
@@ -83,17 +84,18 @@ fn fan_out(message: &Arc<Message>, mut to: Vec<ConnId>, effects: &mut Effects) {
     }
 }
 
-/// Whether to push a message now. If not, it is noted and will be read from the timeline.
+/// Decides whether to push a message now. If not, the message is recorded in the track and read from the timeline
+/// later.
 fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, may_push: bool) -> bool {
     let (conversation, seq) = (message.conversation, message.seq);
-    // While a login gathers what it missed, new messages are read with the rest.
+    // While a login gathers missed messages, new ones are read from the timeline with them.
     let gathers = session.login.as_ref().is_some_and(|login| login.gathers_missed);
     let is_full = !may_push
         || gathers
         || session.unacked >= session.capabilities.window()
         || session.output >= OUTPUT_HARD as u32;
     let track = session.track_or_insert(conversation, |session| {
-        // Until all unread conversations are listed, one without a track may be behind.
+        // Until all unread conversations are listed, a conversation without a track may be behind.
         let is_guess = session.unread_after.is_some() || (session.login.is_some() && !gathers);
         let behind = Behind { seen: seq, own_above: seq.prev(), is_guess };
         Track::new(conversation, peer, seq.prev(), (is_guess || gathers).then_some(behind))
@@ -117,7 +119,7 @@ fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, may_pus
     true
 }
 
-/// A session's own message is not pushed to it, but takes its place in the order.
+/// Records a session's own message: it is not pushed, but `pushed` moves past it.
 fn note_own(session: &mut Session, message: &Message, peer: Option<UserId>) {
     let (conversation, seq) = (message.conversation, message.seq);
     if session.unread_after.is_some() {
@@ -134,7 +136,7 @@ fn note_own(session: &mut Session, message: &Message, peer: Option<UserId>) {
     }
 }
 
-/// The same for a message of which no other member is online here.
+/// Does the same for a message whose other members are all offline on this node.
 pub(crate) fn note_sent(state: &mut State, message: &Message, members: &[UserId]) {
     let direct = message.kind == ConversationKind::Direct;
     let peer = members.iter().copied().find(|&member| direct && member != message.from);
@@ -143,7 +145,8 @@ pub(crate) fn note_sent(state: &mut State, message: &Message, members: &[UserId]
     }
 }
 
-/// Pushes an event that is no message to a user who is online; after the reply to LOGIN, if that is not sent yet.
+/// Pushes an event other than a message to a user, on this node or by the bus. A push during LOGIN is held until after
+/// the reply.
 pub(crate) fn push(turn: &mut Turn<'_>, user: UserId, push: Push) {
     let may_push = turn.may_push();
     let Some((_, session)) = turn.state.sessions.of_mut(user) else {

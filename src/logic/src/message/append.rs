@@ -1,4 +1,4 @@
-//! A message on its way to storage, and what comes of it.
+//! Appending a message to storage, and handling the outcome.
 
 use crate::cluster::{self, Stored};
 use crate::contract::message::{self as storage, Append, StreamId};
@@ -17,7 +17,7 @@ use wire::{Errno, Refusal, Target};
 
 const TO_ONESELF: &str = "`to` may not be oneself";
 
-/// Sends a message to storage, unless it is refused. A message of a backlog goes in a `stream`.
+/// Sends a message to storage, unless a limit refuses it. A message of a backlog belongs to a `stream`.
 pub(super) fn store(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
@@ -55,11 +55,11 @@ pub(super) fn store(
     Ok(())
 }
 
-/// Storage has answered.
+/// Handles the outcome of an append.
 pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAppend, written: Written) {
     match written {
         Written::Message(storage::Written::Appended { message, members, member_version }) => {
-            // The message is durable. Its sender learns so before anybody receives it.
+            // The message is durable. The sender is answered before any member receives it.
             let (conversation, seq, time) = (message.conversation, message.seq, message.time);
             turn.answer(reply_to, Reply::Sent(Sent { conversation, seq, time, duplicate: false }));
             turn.state.cursors.pass(append.sender, conversation, seq);
@@ -89,14 +89,14 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
     }
 }
 
-/// Returns a message that does not count to its sender's rate.
+/// Refunds a message that does not count towards its sender's rate.
 fn return_to_rate(turn: &mut Turn<'_>, append: &PendingAppend) {
     if let Some(live) = turn.state.sessions.get_mut(append.session) {
         turn.state.rates.put_back(&mut live.bucket);
     }
 }
 
-/// Whether the message is stored is unknown. The reply carries the `cid` to retry with.
+/// Answers that it is unknown whether the message is stored. The reply carries the `cid` to retry with.
 pub(super) fn unknown(turn: &mut Turn<'_>, reply_to: ReplyTo, cid: Box<str>) {
     let refusal = Refusal::later(Errno::Unavailable, UNAVAILABLE, UNAVAILABLE_RETRY_MS);
     turn.answer(reply_to, Refusal { cid: Some(cid), ..refusal });

@@ -1,6 +1,6 @@
-//! The legacy backlog. No reply could refuse a message of a legacy client, so one that cannot be stored now is kept and
-//! retried, in order, until it is; its sub-reactor reads no further meanwhile. After a minute the connection closes,
-//! which is the only refusal that such a client understands.
+//! The legacy backlog. The legacy protocol has no reply that could refuse a message, so a message that cannot be stored
+//! now is kept and retried, in order, until it is stored. Meanwhile its sub-reactor reads no further input from the
+//! connection. After a minute the connection closes, which is the only refusal that such a client understands.
 
 use super::append;
 use crate::conn::ConnId;
@@ -15,10 +15,10 @@ use crate::turn::Turn;
 use wire::Errno;
 use wire::message::{Send, request};
 
-/// A message has come.
+/// Adds a message to the backlog of its connection.
 pub(super) fn arrive(turn: &mut Turn<'_>, conn: ConnId, send: Send) {
     if turn.state.draining {
-        // Refused like any message that comes after the server began to drain; else draining would never end.
+        // Refused like any message that arrives while the server drains; otherwise draining would never end.
         return turn.refuse(reply_to(conn), Errno::Busy, GOING_AWAY);
     }
     let send = Send { cid: Some(turn.state.next_cid()), ..send };
@@ -27,7 +27,7 @@ pub(super) fn arrive(turn: &mut Turn<'_>, conn: ConnId, send: Send) {
     go_on(turn, conn);
 }
 
-/// Sends to storage what waits, oldest first, until a limit stops it.
+/// Sends waiting messages to storage, oldest first, until a limit is reached.
 fn go_on(turn: &mut Turn<'_>, conn: ConnId) {
     // A connection without a session is about to close.
     let Some(session) = turn.state.session_of(conn) else { return };
@@ -51,7 +51,7 @@ fn go_on(turn: &mut Turn<'_>, conn: ConnId) {
     }
 }
 
-/// Retries all backlogs that could not go on.
+/// Retries all stalled backlogs.
 pub(crate) fn retry_all(turn: &mut Turn<'_>) {
     for conn in std::mem::take(&mut turn.state.stalled_backlogs) {
         retry(turn, conn);
@@ -68,7 +68,7 @@ fn retry(turn: &mut Turn<'_>, conn: ConnId) {
     go_on(turn, conn);
 }
 
-/// Storage has answered for a message: where its outcome goes, which is nowhere if it is retried.
+/// Handles the outcome of an append. Returns the destination of the answer: nowhere, if the message will be retried.
 pub(super) fn answered(
     state: &mut State,
     reply_to: ReplyTo,
@@ -85,7 +85,7 @@ pub(super) fn answered(
     reply_to
 }
 
-/// A message has waited too long: the connection closes. If the message is stored later, it is still delivered.
+/// Closes the connection of a message that has waited too long. If the message is stored later, it is still delivered.
 pub(super) fn give_up(turn: &mut Turn<'_>, conn: ConnId) {
     if let Some(backlog) = turn.state.connections.backlog_mut(conn) {
         *backlog = Backlog::default();
@@ -102,7 +102,7 @@ fn list(state: &mut State, conn: ConnId) {
     }
 }
 
-/// Where the outcome of a legacy message goes: it writes nothing, but counts the request as answered.
+/// The destination of a legacy message's outcome: nothing is written, but the request counts as answered.
 fn reply_to(conn: ConnId) -> ReplyTo {
     ReplyTo::Request { conn, kind: request::SEND, request: 0 }
 }

@@ -12,12 +12,12 @@ use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use wire::message::Request;
 
-/// A message of an ordered stream is queued instead of refused, so SEND refuses by itself.
+/// SEND does its own load check, because a message of an ordered stream is queued instead of refused.
 pub(crate) fn begins_when_busy() -> bool {
     true
 }
 
-// Every message passes here and through `written`.
+// Every message passes through this function and `written`.
 #[inline]
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     let Request::Send(send) = request;

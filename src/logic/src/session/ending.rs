@@ -13,18 +13,18 @@ use crate::{listening, presence, simple};
 use wire::session::{Kicked, Push};
 use wire::{Errno, Reply, UserId};
 
-/// LOGOUT: the token is revoked, then the session ends.
+/// LOGOUT: revokes the token, then ends the session.
 pub(super) fn log_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
     let live = turn.state.sessions.of_caller(session);
     if !live.capabilities.can_be_refused() {
-        // It ends whether or not storage can be reached; its token is revoked with it.
+        // This client gets no reply, so the session ends even if storage is unreachable; `end` revokes the token.
         return logged_out(turn, reply_to, session);
     }
     let write = Write::RevokeToken(live.token);
     simple::submit(turn, reply_to, session, Pending::Logout(session), write);
 }
 
-/// The token is revoked.
+/// Ends the session once its token is revoked.
 pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
     if let Some(live) = turn.state.sessions.get(session) {
         let conn = live.conn;
@@ -34,7 +34,8 @@ pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: Sessio
     turn.answer(reply_to, Reply::Done);
 }
 
-/// A newer session of the account exists on some node: an older one here ends, connected or absent.
+/// Ends the user's session on this node, connected or absent, if its epoch is below `epoch`: a newer one exists on some
+/// node.
 pub(crate) fn superseded(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, device: Option<Box<str>>) {
     if turn.state.absences.epoch(user).is_some_and(|held| held < epoch) {
         turn.state.absences.take(user);
@@ -46,7 +47,7 @@ pub(crate) fn superseded(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, device
     }
 }
 
-/// Ends an older session for a newer login. Its earlier requests are not undone. Gives its token.
+/// Ends an older session for a newer login. Its earlier requests stay in effect. Returns its token.
 pub(super) fn kick(turn: &mut Turn<'_>, older: SessionRef, device: Option<Box<str>>) -> Option<TokenHash> {
     let session = remove(turn, older)?;
     let conn = session.conn;
@@ -62,7 +63,7 @@ pub(super) fn kick(turn: &mut Turn<'_>, older: SessionRef, device: Option<Box<st
     Some(session.token)
 }
 
-/// A connection is gone.
+/// Handles the end of a connection.
 pub(crate) fn closed(turn: &mut Turn<'_>, conn: ConnId) {
     if let Some(connection) = turn.state.connections.close(conn)
         && let Some(session) = connection.session
@@ -71,13 +72,14 @@ pub(crate) fn closed(turn: &mut Turn<'_>, conn: ConnId) {
     }
 }
 
-/// What a login needs could not be read: its session ends as if the connection were lost.
+/// Fails a login whose data could not be read: its session ends as if the connection were lost.
 pub(super) fn login_failed(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
     lose(turn, session);
     turn.unavailable(reply_to);
 }
 
-/// A session has lost its connection. Within its grace it can be resumed, and its user stays online for friends.
+/// Handles a session that has lost its connection. During its grace period it can be resumed, and friends still see the
+/// user online.
 fn lose(turn: &mut Turn<'_>, key: SessionRef) {
     let Some(live) = turn.state.sessions.get(key) else { return };
     let (user, token, epoch) = (live.user, live.token, live.epoch);
@@ -91,11 +93,11 @@ fn lose(turn: &mut Turn<'_>, key: SessionRef) {
     }
 }
 
-/// Ends a session for good; friends are told.
+/// Ends a session for good and notifies friends.
 fn end(turn: &mut Turn<'_>, key: SessionRef) {
     let Some(session) = remove(turn, key) else { return };
     if let Some(login) = session.login {
-        // Its client is gone.
+        // The client is gone, so the login needs no answer.
         turn.state.pending.take(login.ticket);
     }
     if !session.capabilities.retains_token() {
@@ -115,21 +117,21 @@ fn remove(turn: &mut Turn<'_>, key: SessionRef) -> Option<Session> {
     Some(session)
 }
 
-/// Records in the database that a claimed session lost its connection or, with `ended`, is over. The write may fail: the
-/// database then derives it from this node's silence.
+/// Records in the database that a claimed session lost its connection or, with `ended`, is over. If the write fails,
+/// other nodes infer it once this node falls silent.
 pub(super) fn release(turn: &mut Turn<'_>, fence: Fence, ended: bool) {
     if fence.epoch != Epoch::NONE {
         turn.write_and_forget(Write::Release { fence, ended });
     }
 }
 
-/// Ends the sessions whose grace is over; friends are told.
+/// Ends the sessions whose grace period has expired, and notifies friends.
 pub(crate) fn expire_graces(turn: &mut Turn<'_>) {
     while let Some((user, epoch)) = turn.state.absences.take_ended(turn.now.monotonic) {
         if epoch == Epoch::NONE {
             presence::announce_gone(turn, user);
         } else {
-            // It may have been resumed on another node.
+            // The session may have been resumed on another node.
             let write = Write::Release { fence: Fence { user, epoch }, ended: true };
             turn.write(ReplyTo::Nowhere, Pending::Expire(user), write);
         }

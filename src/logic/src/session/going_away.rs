@@ -1,4 +1,4 @@
-//! GOING_AWAY: clients of a server that drains are told when to connect again, and where.
+//! GOING_AWAY: a draining server tells its clients when and where to reconnect.
 
 use crate::conn::ConnId;
 use crate::effect::{Effects, Order};
@@ -6,7 +6,7 @@ use crate::limits::{DRAIN_RETRY_MS, DRAIN_SPREAD_MS, DRAIN_STEP_MS};
 use crate::turn::Turn;
 use wire::session::{GoingAway, Push};
 
-/// Tells every client. One whose login is not answered yet is told after the reply.
+/// Notifies every client. A client whose login is still pending is notified after the reply.
 pub(crate) fn tell_all(turn: &mut Turn<'_>) {
     let node = turn.state.best_other_node();
     let sessions = turn.state.sessions.iter().filter(|session| session.login.is_none());
@@ -17,7 +17,7 @@ pub(crate) fn tell_all(turn: &mut Turn<'_>) {
     }
 }
 
-/// Tells the client of a login that ended while the server drains.
+/// Notifies a client whose login completes while the server drains.
 pub(super) fn tell(turn: &mut Turn<'_>, conn: ConnId) {
     push(conn, DRAIN_RETRY_MS, turn.state.best_other_node(), turn.effects);
 }

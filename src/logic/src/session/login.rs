@@ -1,4 +1,4 @@
-//! LOGIN up to its token: the account is looked up, the password checked, the token made or extended.
+//! LOGIN up to its token: look up the account, check the password, issue or extend the token.
 
 use crate::contract::account::{Password, Read};
 use crate::contract::session::Write;
@@ -36,7 +36,8 @@ pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, logi
     }
 }
 
-/// The account was looked up. One that does not exist goes the same way, so that the answer does not tell.
+/// Continues once the account was looked up. A missing account takes the same path, so that the answer does not reveal
+/// it.
 pub(super) fn account_known(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
@@ -59,7 +60,7 @@ pub(super) fn account_known(
     turn.hash(reply_to, pending, PasswordJob::Verify { hash, password });
 }
 
-/// Ids of accounts, unknown ids and hashes of unknown names, each in a range of its own.
+/// Maps account ids, unknown ids and hashes of unknown names to keys in disjoint ranges.
 fn throttle_key(seed: u64, who: &Who, account: Option<&Password>) -> AccountKey {
     const UNKNOWN: u64 = 1 << 63;
     AccountKey(match (account, who) {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The session begins *before* its cursors are read. A message that is stored in between is therefore not lost: either
-//! the read shows it, or it is noted in a track to be fed.
+//! the read returns it, or it is recorded in a track and fed later.
 
 mod ending;
 mod going_away;
@@ -34,7 +34,7 @@ use crate::turn::Turn;
 use wire::Errno;
 use wire::session::Request;
 
-/// LOGIN refuses by itself, LOGOUT is never refused.
+/// LOGIN does its own load check; LOGOUT is never refused.
 pub(crate) fn begins_when_busy() -> bool {
     true
 }
@@ -114,19 +114,19 @@ pub(crate) fn overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, overdue: &Overdue)
     ending::login_failed(turn, reply_to, *session);
 }
 
-/// The channels that a login waited for are listened to.
+/// Resumes a login whose subscriptions are confirmed.
 pub(crate) fn resume(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending) {
     match pending {
         Pending::Takeover(takeover) => takeover::lock(turn, reply_to, *takeover),
         Pending::View(read) => opening::read_view(turn, reply_to, read),
-        other => debug_assert!(false, "waits for no channel: {other:?}"),
+        other => debug_assert!(false, "this step waits for no channel: {other:?}"),
     }
 }
 
-/// The bus has not answered a login in time.
+/// Continues a login that the bus has not answered in time.
 pub(crate) fn bus_overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending) {
     match pending {
         Pending::Takeover(takeover) => takeover::bus_overdue(turn, reply_to, *takeover),
-        other => debug_assert!(false, "does not wait for the bus: {other:?}"),
+        other => debug_assert!(false, "this step does not wait for the bus: {other:?}"),
     }
 }

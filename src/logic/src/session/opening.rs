@@ -1,4 +1,4 @@
-//! A session begins, and what its reply to LOGIN holds is read.
+//! Opening a session, and reading the contents of the reply to LOGIN.
 
 use super::{going_away, welcome};
 use crate::bus::Channel;
@@ -20,7 +20,7 @@ use wire::{ConversationId, UserId};
 /// A ticket that no answer carries.
 const NO_TICKET: Ticket = Ticket(u64::MAX);
 
-/// The account's session is this connection's. `before`: the token of the session that was in force until now.
+/// Opens the account's session on this connection. `before`: the token of the account's previous session.
 pub(super) fn begin(
     turn: &mut Turn<'_>,
     conn: ConnId,
@@ -58,12 +58,12 @@ pub(super) fn begin(
     NewSessionRead { session, token: Box::new(TokenReply { text, expires }) }
 }
 
-/// Reads the groups whose channels are to be listened to.
+/// Reads the groups whose channels the node must subscribe to.
 pub(super) fn read_groups(turn: &mut Turn<'_>, reply_to: ReplyTo, user: UserId, read: NewSessionRead) {
     turn.read_in_login(reply_to, read.session, Pending::Groups(read), group::Read::GroupIds { user });
 }
 
-/// The groups of the user are known: all of them are listened to.
+/// Subscribes to the channels of all the user's groups.
 pub(super) fn groups_known(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
@@ -76,14 +76,14 @@ pub(super) fn groups_known(
     listening::hold(turn, reply_to, &channels, Listener::Session(Pending::View(read)));
 }
 
-/// Reads friends, groups, conversations and where the user is behind.
+/// Reads friends, groups, conversations, and the conversations in which the user is behind.
 pub(super) fn read_view(turn: &mut Turn<'_>, reply_to: ReplyTo, read: NewSessionRead) {
     let Some(live) = turn.state.sessions.get(read.session) else { return };
     let user = live.user;
     turn.read_in_login(reply_to, read.session, Pending::View(read), Read::LoginView { user });
 }
 
-/// The view is known; which friends are online on other nodes is read first.
+/// Takes the view; before the reply, reads which friends are online on other nodes.
 pub(super) fn view_known(turn: &mut Turn<'_>, reply_to: ReplyTo, read: NewSessionRead, view: Box<LoginView>) {
     let grace = turn.state.rules.grace;
     let friends = view.friends.iter().map(|friend| friend.user);
@@ -93,8 +93,7 @@ pub(super) fn view_known(turn: &mut Turn<'_>, reply_to: ReplyTo, read: NewSessio
     turn.read_in_login(reply_to, read.session, Pending::Friends(read, view), question);
 }
 
-/// Everything that the reply holds is known. The reply is sent, then what was missed. `online`: friends who are online on
-/// other nodes.
+/// Sends the reply, then the missed messages. `online`: friends who are online on other nodes.
 pub(super) fn complete(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,

@@ -1,16 +1,16 @@
-//! The takeover: a login with a valid token ends the account's session before it and begins its own.
+//! The takeover: a login with a valid token ends the account's previous session and begins a new one.
 //!
-//! On a node alone this is one step. On a node of a cluster:
+//! On a single node this is one step. In a cluster:
 //!
 //! ```text
-//!   token valid -> listen to the user -> lock -> claim -> kick the former holder -> unlock
+//!   token valid -> subscribe to user -> lock -> claim -> kick the former holder -> unlock
 //!                                                   |
-//!                               session begins -> groups read -> listen to them -> cursors read -> reply
+//!                               session begins -> groups read -> subscribe to groups -> cursors read -> reply
 //! ```
 //!
-//! Everything is listened to before the cursors are read, so a message is either read or heard. The groups are read after
-//! the claim, so none can be joined unnoticed. The lock only keeps the steps of two logins apart: where the bus cannot
-//! give it in time the login goes on without, since the database's epoch decides.
+//! All subscriptions are active before the cursors are read, so a message is either read or received from the bus. The
+//! groups are read after the claim, so no group can be joined unnoticed. The lock only keeps the steps of two logins
+//! apart. If the bus does not grant it in time, the login continues without it, because the database's epoch decides.
 
 use super::{ending, opening};
 use crate::bus::{BusOrder, Channel, LOCK_MS, News};
@@ -29,7 +29,7 @@ use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use wire::{Errno, UserId};
 
-/// The token is valid.
+/// Begins the takeover of a login whose token is valid.
 pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
     if let Cluster::Solo = turn.state.cluster {
         return take_over_alone(turn, reply_to, ready);
@@ -60,7 +60,7 @@ fn take_over_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
     opening::read_view(turn, reply_to, read);
 }
 
-/// The user's channel is listened to: asks for the lock.
+/// Asks for the lock, once the user's channel is subscribed to.
 pub(super) fn lock(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
     if !turn.state.cluster.has_bus() {
         return claim(turn, reply_to, takeover);
@@ -77,10 +77,10 @@ fn wait_for_bus(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover, ms: 
     ticket
 }
 
-/// The bus has answered whether the lock was free.
+/// Handles the answer of the bus to a lock request.
 pub(crate) fn lock_answered(turn: &mut Turn<'_>, ticket: Ticket, user: UserId, held: bool) {
     let Some(PendingRequest { reply_to, pending, .. }) = turn.state.pending.take(ticket) else {
-        // Too late: the login went on without it.
+        // Too late: the login has continued without the lock.
         if held {
             turn.effects.bus.push(BusOrder::Unlock { ticket, user });
         }
@@ -97,7 +97,7 @@ pub(crate) fn lock_answered(turn: &mut Turn<'_>, ticket: Ticket, user: UserId, h
     claim(turn, reply_to, *takeover);
 }
 
-/// The bus has not answered, or it is time to ask for the lock again.
+/// Handles a bus deadline: the bus has not answered, or the lock is due to be requested again.
 pub(super) fn bus_overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover) {
     match takeover.step {
         TakeoverStep::LockedOut if turn.now.monotonic < takeover.lock_until => {
@@ -114,7 +114,7 @@ fn unlock(turn: &mut Turn<'_>, lock: Option<Ticket>) {
 }
 
 fn claim(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
-    // A login whose client is gone must not end the session in force.
+    // A login whose client is gone must not end the current session.
     if caller_waiting(turn.state, reply_to).is_none() {
         return refused(turn, reply_to, takeover, Errno::Busy);
     }
@@ -131,7 +131,7 @@ fn claim(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
     turn.write(reply_to, Pending::Takeover(Box::new(takeover)), claim);
 }
 
-/// The database has recorded this node as the holder of the session: the former holder is notified, and the session begins.
+/// Notifies the former holder and begins the session, once the database has recorded this node as its holder.
 pub(super) fn claimed(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
@@ -147,14 +147,15 @@ pub(super) fn claimed(
         turn.effects.bus.push(BusOrder::Publish { channel, news });
     }
     unlock(turn, takeover.lock.take());
-    // Whatever their epochs: a database that was restored counts from an older one, and this claim is its latest.
+    // Regardless of their epochs: after a restore the database counts from an older epoch, and this claim is its
+    // latest.
     turn.state.absences.take(user);
     if let Some(older) = turn.state.sessions.of(user) {
         ending::kick(turn, older, device);
     }
     let Some(conn) = caller_waiting(turn.state, reply_to) else {
         refused(turn, reply_to, takeover, Errno::Busy);
-        // The connection is gone. A session that existed before is treated as if it had lost its own.
+        // The connection is gone. A previous session is treated as if it had lost its connection.
         return ending::release(turn, Fence { user, epoch }, before.is_none());
     };
     let before: Option<TokenHash> = before.map(|holder| holder.token);
@@ -162,20 +163,20 @@ pub(super) fn claimed(
     opening::read_groups(turn, reply_to, user, read);
 }
 
-/// Another session keeps the account, the database cannot be reached, or the client is gone.
+/// Ends a takeover that failed: another session keeps the account, the database is unreachable, or the client is gone.
 pub(super) fn refused(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover, errno: Errno) {
     unlock(turn, takeover.lock);
     listening::release(turn, &[Channel::User(takeover.ready.user)]);
     give_up(turn, reply_to, &takeover.ready, errno);
 }
 
-/// The connection of a login, if it still waits and may log in.
+/// The connection of a login, if it is still open and may log in.
 fn caller_waiting(state: &State, reply_to: ReplyTo) -> Option<ConnId> {
     reply_to.conn().filter(|conn| !state.draining && state.connections.get(*conn).is_some())
 }
 
 fn give_up(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: &TokenReady, errno: Errno) {
-    // A client that gets no reply never learns a token that was made for it.
+    // The client never receives the token that was issued for this login.
     if ready.request.is_new {
         turn.write_and_forget(Write::RevokeToken(ready.token.hash));
     }

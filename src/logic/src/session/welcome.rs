@@ -1,5 +1,5 @@
-//! The welcome, which answers LOGIN of a legacy client. It holds the members of groups and the messages that were missed,
-//! so these are read before it.
+//! The welcome, which answers LOGIN of a legacy client. It contains group members and missed messages, so these are
+//! read first.
 //!
 //! ```text
 //! session begins -> view read -> members of each group -> which of them are online on other nodes
@@ -23,10 +23,10 @@ use wire::message::Push as MessagePush;
 use wire::presence::Presence;
 use wire::{Page, Push, Reply};
 
-/// No row of a welcome takes fewer bytes.
+/// The least bytes that a row of a welcome takes.
 const ROW_BYTES: usize = 64;
 
-/// Reads what the welcome holds.
+/// Starts reading the contents of the welcome.
 pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, mut welcome: PendingWelcome) {
     welcome.unread.truncate(rows_max(turn.state));
     go_on(turn, reply_to, welcome);
@@ -55,7 +55,7 @@ fn go_on(turn: &mut Turn<'_>, reply_to: ReplyTo, mut welcome: PendingWelcome) {
         return turn.read_in_login(reply_to, session, Pending::Welcome(Box::new(welcome)), read);
     }
     let unread = std::mem::take(&mut welcome.view.unread);
-    // No answer carries this ticket: `complete` takes it when the missed messages are read.
+    // No answer carries this ticket: `complete` takes it once the missed messages are read.
     turn.wait_in_login(reply_to, session, Pending::Welcome(Box::new(welcome)));
     let live = turn.state.sessions.get_mut(session);
     if let Some(login) = live.and_then(|live| live.login.as_mut()) {
@@ -64,11 +64,11 @@ fn go_on(turn: &mut Turn<'_>, reply_to: ReplyTo, mut welcome: PendingWelcome) {
     delivery::unread_known(turn, session, &unread);
 }
 
-/// The members of a group are known, or which of all members are online on other nodes.
+/// Handles a read: the members of one group, or which members are online on other nodes.
 pub(super) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, mut welcome: PendingWelcome, found: Found) {
     let members = match found {
         Found::Group(group::Found::Members { members, .. }) => members,
-        // The user has left the group meanwhile.
+        // The user has left the group in the meantime.
         Found::Denied(Denial::Forbidden) => Vec::new(),
         Found::Presence(stored_presence::Found::Online(online)) => {
             let lists = welcome.groups.iter_mut();
@@ -84,7 +84,7 @@ pub(super) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, mut welcome: Pending
     go_on(turn, reply_to, welcome);
 }
 
-/// The missed messages are read, or as many as the window allows: the welcome is sent.
+/// Sends the welcome, once the missed messages are read or the window is full.
 pub(crate) fn complete(turn: &mut Turn<'_>, session: SessionRef) {
     let Some(live) = turn.state.sessions.get_mut(session) else { return };
     let (user, conn, name) = (live.user, live.conn, (&*live.name).into());

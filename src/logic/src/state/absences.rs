@@ -1,5 +1,5 @@
-//! Sessions that lost their connection and are within their grace: friends still see the user online, and a login with
-//! the session's token resumes it.
+//! Sessions that lost their connection and are within their grace period: friends still see the user online, and a
+//! login with the session's token resumes it.
 
 use crate::contract::{Epoch, TokenHash};
 use crate::limits::ABSENT_MAX;
@@ -18,10 +18,10 @@ pub(crate) struct Absent {
 
 #[derive(Debug)]
 pub(crate) struct Absences {
-    /// Milliseconds of a grace.
+    /// The length of a grace period, milliseconds.
     grace: u64,
     by_user: Map<UserId, Absent>,
-    /// When each grace ends, the earliest first; some users have come back since.
+    /// When each grace period ends, the earliest first. Users who have returned may still be listed.
     ends: VecDeque<GraceEnd>,
     serial: u32,
 }
@@ -39,7 +39,7 @@ impl Absences {
         Absences { grace, by_user: map(seed), ends: VecDeque::new(), serial: 0 }
     }
 
-    /// A session lost its connection. `false`: there is no grace, the session is over.
+    /// Starts the grace period of a session. Returns `false` if there is none, so that the session is over.
     pub fn begin(&mut self, user: UserId, token: TokenHash, epoch: Epoch, now: u64) -> bool {
         if self.grace == 0 {
             return false;
@@ -68,7 +68,7 @@ impl Absences {
         self.ends.front().map(|end| end.at)
     }
 
-    /// Removes a session whose grace is over, or the oldest where there are too many.
+    /// Removes a session whose grace period has expired, or the oldest if there are too many.
     pub fn take_ended(&mut self, now: u64) -> Option<(UserId, Epoch)> {
         while let Some(&GraceEnd { at, user, serial }) = self.ends.front() {
             if at > now && self.ends.len() <= ABSENT_MAX {

@@ -1,4 +1,4 @@
-//! The legacy backlog: messages of an ordered stream that are not stored yet, in the order in which they came.
+//! The legacy backlog: messages of an ordered stream that are not stored yet, in order of arrival.
 //!
 //! ```text
 //!   oldest                                   newest
@@ -9,18 +9,18 @@ use crate::contract::message::StreamId;
 use std::collections::VecDeque;
 use wire::message::Send;
 
-/// Room that an empty backlog keeps.
+/// The capacity that an empty backlog keeps.
 const ROOM_KEPT: usize = 4;
 
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     messages: VecDeque<Queued>,
-    /// The first so many messages are with storage.
+    /// How many messages, from the front, are with storage.
     with_storage: usize,
-    /// The stream of those appends; `None` where there are none. Storage refuses all that follow a failed append of a
-    /// stream, and remembers failed streams only for a while, so each round of tries is a stream of its own.
+    /// The stream of those appends; `None` if there are none. Storage refuses all appends that follow a failed one in a
+    /// stream, and remembers failed streams only for a while, so each retry uses a new stream.
     stream: Option<StreamId>,
-    /// An append failed. Nothing is sent until storage has answered all of them; then everything is tried again.
+    /// Whether an append failed. Nothing is sent until storage has answered all of them; then everything is retried.
     has_failed: bool,
     /// Whether it is listed for the next retry.
     is_listed: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Backlog {
 
 #[derive(Debug)]
 struct Queued {
-    /// Has its `cid`, so that each try is the same message.
+    /// Has a `cid`, so that a retry is the same message.
     send: Send,
     since: u64,
 }
@@ -52,24 +52,24 @@ impl Backlog {
         self.has_failed
     }
 
-    /// When the oldest message came, monotonic ms.
+    /// When the oldest message arrived, monotonic ms.
     pub fn oldest(&self) -> Option<u64> {
         self.messages.front().map(|queued| queued.since)
     }
 
-    /// The next message is with storage now, in `stream`.
+    /// Notes that the next message was sent to storage in `stream`.
     pub fn sent(&mut self, stream: StreamId) {
         (self.with_storage, self.stream) = (self.with_storage + 1, Some(stream));
     }
 
-    /// The next message was refused for good.
+    /// Drops the next message, which was refused for good.
     pub fn discard_next(&mut self) {
         self.messages.remove(self.with_storage);
     }
 
-    /// Storage has answered for a message. `false`: it is no longer here.
+    /// Handles the outcome of a message. Returns `false` if it is no longer in the backlog.
     pub fn answered(&mut self, cid: &str, is_stored_or_refused: bool) -> bool {
-        // Storage answers in order, so it is the first one unless an earlier append failed.
+        // Storage answers in order, so this is the first message unless an earlier append failed.
         let is_it = |queued: &Queued| queued.send.cid.as_deref() == Some(cid);
         let Some(at) = self.messages.iter().position(is_it) else { return false };
         self.with_storage -= 1;
@@ -87,12 +87,12 @@ impl Backlog {
         true
     }
 
-    /// Notes that it is listed for a retry; `false` where it was.
+    /// Notes that it is listed for a retry. Returns `false` if it already was.
     pub fn list(&mut self) -> bool {
         !std::mem::replace(&mut self.is_listed, true)
     }
 
-    /// It is no longer listed. Where storage has answered all appends of a failed round, a new one may begin.
+    /// Notes that it is no longer listed. If storage has answered all appends of a failed round, a new round may begin.
     pub fn unlist(&mut self) {
         self.is_listed = false;
         self.has_failed &= self.with_storage > 0;

@@ -1,5 +1,5 @@
-//! What the client of a session can do, which its dialect decides. This is the one place in the rules that knows what
-//! a legacy client lacks.
+//! What a session's client can do, as decided by its dialect. No other part of the rules knows what a legacy client
+//! lacks.
 
 use crate::limits::LEGACY_WINDOW;
 use wire::Dialect;
@@ -20,7 +20,7 @@ impl Capabilities {
         if self.is_legacy { LEGACY_WINDOW } else { UNACKED_MAX as u32 }
     }
 
-    /// Whether pushed bytes are bounded too. A legacy client's window bounds its output by itself.
+    /// Whether pushed bytes are bounded as well. The window of a legacy client is small enough to bound them.
     pub fn bounds_output(self) -> bool {
         !self.is_legacy
     }
@@ -30,12 +30,13 @@ impl Capabilities {
         !self.is_legacy
     }
 
-    /// Whether messages that its user sent on another connection are pushed to it. A legacy client has shown them.
+    /// Whether messages that its user sent on another connection are pushed to it. A legacy client has already
+    /// displayed them.
     pub fn receives_own_messages(self) -> bool {
         !self.is_legacy
     }
 
-    /// Whether a request can be refused. A legacy client has no reply to read a refusal from.
+    /// Whether a request can be refused. The legacy protocol has no reply that could carry a refusal.
     pub fn can_be_refused(self) -> bool {
         !self.is_legacy
     }
@@ -50,7 +51,8 @@ impl Capabilities {
         self.is_legacy
     }
 
-    /// Whether its messages form an ordered stream that the server retries, because no reply tells the client to.
+    /// Whether its messages form an ordered stream that the server retries, because the client gets no reply that would
+    /// make it retry.
     pub fn sends_ordered_stream(self) -> bool {
         self.is_legacy
     }

@@ -17,7 +17,7 @@ pub(crate) struct Connection {
     pub outstanding: u32,
     /// A request that waits until `outstanding` is 0.
     pub barrier: Option<Box<Barrier>>,
-    /// Messages of an ordered stream that are not stored yet; `None` for a client that is answered.
+    /// Messages of an ordered stream that are not stored yet; `None` for a client that gets replies.
     pub backlog: Option<Box<Backlog>>,
     generation: u32,
 }

@@ -1,7 +1,7 @@
 //! Cursors that have moved and are not written yet. They are written once a second, in order, in batches.
 //!
-//! Until storage has confirmed a write, its moves are laid over every cursor that is read. A member who reconnects within
-//! that second therefore finds the cursors where they were left. Confirmed positions are laid over for one to two seconds
+//! Until storage has confirmed a write, its moves are laid over every cursor that is read. A member who reconnects
+//! within that second therefore sees the latest positions. Confirmed positions are laid over for one to two seconds
 //! more, because a read that began before the write may be answered after it.
 
 use crate::contract::timeline::{CursorMove, CursorStep};
@@ -58,7 +58,7 @@ impl Cursors {
         cursor.epoch = epoch;
         let steps = &mut cursor.steps;
         if let CursorStep::Reach { delivered, read } = step {
-            // Runs that this step covers are redundant.
+            // `Pass` steps that this `Reach` covers are redundant.
             while matches!(steps.last(), Some(CursorStep::Pass { last, .. }) if delivered >= *last && read >= *last)
             {
                 steps.pop();
@@ -106,7 +106,7 @@ impl Cursors {
         }
     }
 
-    /// Takes the moves to write now; `None` while earlier ones are still with storage.
+    /// Takes the next batch of moves to write; `None` while an earlier batch is still with storage.
     pub fn begin_write(&mut self) -> Option<Vec<CursorMove>> {
         if !self.writing.is_empty() || self.waiting.is_empty() {
             return None;
@@ -126,17 +126,18 @@ impl Cursors {
         self.next_batch()
     }
 
-    /// A second has passed. No read is still under way that began before the round before this one was written.
+    /// Starts a new round, once a second. Drops the positions confirmed before the last round: every read still in
+    /// flight began after they were stored.
     pub fn begin_round(&mut self) {
         self.confirmed.swap(0, 1);
         empty(&mut self.confirmed[0]);
     }
 
-    /// Storage has written so many moves (`None`: it failed), but for those of the cursors in `left_out`. Gives the next
-    /// batch.
+    /// Handles the outcome of a write: `written` moves were stored (`None`: the write failed), except those of the
+    /// cursors in `left_out`. Returns the next batch.
     pub fn end_write(&mut self, written: Option<usize>, left_out: &[Key]) -> Option<Vec<CursorMove>> {
-        // Written steps are not laid over again: passing an own message twice could move a cursor that must stay. The
-        // position that was reached is laid over, because a cursor never goes down.
+        // Written steps are not applied again: passing an own message twice could move a cursor that must stay. The
+        // position they reached is laid over instead, because a cursor never decreases.
         for done in self.writing.drain(..written.unwrap_or(0).min(self.writing.len())) {
             let key = (done.conversation, done.user);
             self.writing_by_key.remove(&key);
@@ -155,7 +156,7 @@ impl Cursors {
         if written.is_some() { self.next_batch() } else { None }
     }
 
-    /// The moves that a failed write left, to be tried again.
+    /// The next batch of moves that a failed write left behind.
     pub fn retry_write(&self) -> Option<Vec<CursorMove>> {
         if self.writing.is_empty() { None } else { self.next_batch() }
     }
@@ -186,7 +187,7 @@ fn higher(one: (Seq, Seq), other: (Seq, Seq)) -> (Seq, Seq) {
     (one.0.max(other.0), one.1.max(other.1))
 }
 
-/// Clears a map, and returns most of the memory that a burst took.
+/// Clears a map and frees most of the memory that a burst allocated.
 fn empty<V>(map: &mut Map<Key, V>) {
     map.clear();
     map.shrink_to(CURSORS_KEPT);

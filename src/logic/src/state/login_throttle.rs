@@ -9,7 +9,7 @@ use crate::limits::{FREE_TRIES, TRIES_MAX, TRY_MEMORY_MS, TRY_WAIT_MAX_S};
 use crate::map::{Map, map};
 use std::net::IpAddr;
 
-/// An account as the throttle counts it: its id or, where it does not exist, a hash of the name that was tried.
+/// The key of an account: its id or, if there is no such account, a hash of the name that was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AccountKey(pub u64);
 
@@ -22,7 +22,7 @@ pub(crate) struct LoginThrottle {
 #[derive(Clone, Copy, Debug, Default)]
 struct Tries {
     failed: u32,
-    /// The next try may begin then, monotonic ms.
+    /// When the next try may begin, monotonic ms.
     next: u64,
     last: u64,
 }
@@ -45,7 +45,7 @@ impl LoginThrottle {
         LoginThrottle { by_address: map(seed), by_account: map(seed) }
     }
 
-    /// Counts a try, or tells how many milliseconds to wait before one.
+    /// Counts a try, or returns how many milliseconds to wait before the next one.
     pub fn begin(&mut self, account: AccountKey, from: IpAddr, now: u64) -> Result<(), u64> {
         let waits = [
             self.by_address.get(&(account, from)).and_then(|tries| tries.wait(now)),
@@ -56,7 +56,7 @@ impl LoginThrottle {
         }
         if self.by_address.len() >= TRIES_MAX {
             self.sweep(now);
-            // Under a distributed attack, keep only those who failed often.
+            // Under a distributed attack, keep only addresses that failed often.
             if self.by_address.len() >= TRIES_MAX {
                 self.by_address.retain(|_, tries| tries.failed >= FREE_TRIES);
             }
@@ -72,7 +72,7 @@ impl LoginThrottle {
         Ok(())
     }
 
-    /// The password was right: the tries are forgotten.
+    /// Forgets the tries after a correct password.
     pub fn succeeded(&mut self, account: AccountKey, from: IpAddr) {
         self.by_address.remove(&(account, from));
         self.by_account.remove(&account);

@@ -1,4 +1,4 @@
-//! All state of the rules: plain data below every rule. Nothing here decides what a client is told.
+//! All state of the rules: plain data below every rule. Nothing here decides what to send to a client.
 
 pub(crate) mod absences;
 pub(crate) mod backlog;
@@ -35,9 +35,9 @@ pub(crate) struct State {
     pub rules: Rules,
     /// Random bits of this run: seed the maps, and make generated `cid`s unique.
     pub boot: u64,
-    /// How many `cid`s were generated.
+    /// The number of `cid`s generated so far.
     generated_cids: u64,
-    /// How many streams of appends have begun.
+    /// The number of append streams begun so far.
     streams: u64,
     pub connections: Connections,
     pub sessions: Sessions,
@@ -46,11 +46,11 @@ pub(crate) struct State {
     pub cursors: Cursors,
     pub login_throttle: LoginThrottle,
     pub rates: Rates,
-    /// Sessions with tracks, which the next sweep looks through.
+    /// Sessions with tracks, to be swept next.
     pub with_tracks: Vec<SessionRef>,
-    /// Sessions whose read of a timeline failed, which the next tick repeats.
+    /// Sessions with a failed timeline read, to be retried at the next tick.
     pub failed_reads: Vec<SessionRef>,
-    /// Connections whose backlog could not go on, which the next tick retries.
+    /// Connections whose backlog is stalled, to be retried at the next tick.
     pub stalled_backlogs: Vec<ConnId>,
     pub draining: bool,
     pub cluster: Cluster,
@@ -83,18 +83,18 @@ impl State {
         self.connections.get(conn)?.session
     }
 
-    /// The epoch of a session; [`Epoch::NONE`] where it has ended, or fences nothing.
+    /// The epoch of a session; [`Epoch::NONE`] if it has ended or is not fenced.
     pub fn epoch_of(&self, session: SessionRef) -> Epoch {
         self.sessions.get(session).map_or(Epoch::NONE, |live| live.epoch)
     }
 
-    /// A `cid` for a message that came without one.
+    /// A `cid` for a message that arrived without one.
     pub fn next_cid(&mut self) -> Box<str> {
         self.generated_cids += 1;
         server_cid(self.boot, self.generated_cids)
     }
 
-    /// The next stream of appends, above all before it.
+    /// The next append stream; ids ascend.
     pub fn next_stream(&mut self) -> StreamId {
         self.streams += 1;
         StreamId(self.streams)
@@ -110,7 +110,7 @@ impl State {
         if self.is_present(user) { Presence::Online } else { Presence::Offline }
     }
 
-    /// Why no request can begin now, if so.
+    /// The refusal of a new request, if the server is draining or overloaded.
     pub fn refusal_to_begin(&self) -> Option<Refusal> {
         if self.draining {
             return Some(Refusal::later(Errno::Busy, GOING_AWAY, BUSY_RETRY_MS));
@@ -119,7 +119,7 @@ impl State {
             .then(|| Refusal::later(Errno::Busy, "too many requests are waiting", BUSY_RETRY_MS))
     }
 
-    /// Why no further password can be hashed now, if so.
+    /// The refusal of a new password job, if too many are pending.
     pub fn refusal_to_hash(&self) -> Option<Refusal> {
         (self.pending.passwords >= PASSWORDS_MAX)
             .then(|| Refusal::later(Errno::Busy, "too many passwords are being checked", 5 * BUSY_RETRY_MS))

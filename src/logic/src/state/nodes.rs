@@ -1,11 +1,11 @@
-//! The nodes of the cluster, and which of them a client is sent to.
+//! The nodes of the cluster, and the choice of a node for a client.
 
 use super::State;
 use crate::bus::{Load, Report};
 use wire::node::{Node, NodesPage};
 
 impl State {
-    /// The nodes that are known, this one in any case, and the address of the best.
+    /// The known nodes, always including this one, and the address of the best.
     pub fn nodes_page(&self) -> NodesPage {
         let known = self.cluster.nodes().iter();
         let mut nodes: Vec<Node> =
@@ -19,7 +19,7 @@ impl State {
         NodesPage { best, nodes }
     }
 
-    /// The address of the best other node, for clients of a node that drains.
+    /// The address of the best other node, for clients of a draining node.
     pub fn best_other_node(&self) -> Option<Box<str>> {
         let nodes = self.nodes_page().nodes.into_iter();
         let others = nodes.filter(|node| node.alive && node.address != self.rules.address);
@@ -48,8 +48,8 @@ fn row(report: &Report, alive: bool) -> Node {
     }
 }
 
-/// The lower, the better for the next client: ten for each percent of CPU in use, one for each 20 clients, one for each
-/// 50 messages a second.
+/// A load score; clients go to the lowest. Ten for each percent of CPU in use, one for each 20 clients, one for each 50
+/// messages a second.
 fn score(report: &Report) -> u64 {
     10 * report.cpu + report.load.connections / 20 + report.load.messages_per_second / 50
 }

@@ -42,7 +42,7 @@ impl Rates {
         }
     }
 
-    /// Takes one message, or tells in how many milliseconds one is available.
+    /// Takes a token for one message, or returns in how many milliseconds the next one is available.
     pub fn take(&self, bucket: &mut Bucket, now: u64) -> Result<(), u64> {
         if self.per_second == 0 {
             return Ok(());
@@ -55,7 +55,7 @@ impl Rates {
         Err((1000 - bucket.level).div_ceil(self.per_second).max(1))
     }
 
-    /// Returns a message that did not count.
+    /// Returns the token of a message that does not count towards the rate.
     pub fn put_back(&self, bucket: &mut Bucket) {
         bucket.level = (bucket.level + 1000).min(self.full());
     }

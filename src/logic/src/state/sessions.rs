@@ -1,4 +1,4 @@
-//! Sessions: who is logged in, on which connection, and how far each conversation was pushed there.
+//! Sessions: the logged-in user, the connection, and how far each conversation was pushed to it.
 
 use super::capabilities::Capabilities;
 use super::rates::Bucket;
@@ -10,7 +10,7 @@ use slab::Slab;
 use std::sync::Arc;
 use wire::{ConversationId, Message, Push, Seq, UserId};
 
-/// A session, by its slot and the serial number that tells it from earlier ones in the same slot.
+/// A session, by its slot and a serial number that distinguishes it from earlier sessions in the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SessionRef {
     slot: u32,
@@ -23,29 +23,29 @@ pub(crate) struct Session {
     pub conn: ConnId,
     pub name: Arc<str>,
     pub token: TokenHash,
-    /// Its number in the account's life; [`Epoch::NONE`] on a node alone.
+    /// Its number among the account's sessions; [`Epoch::NONE`] on a single node.
     pub epoch: Epoch,
-    /// Groups whose channels its node listens to for it; none on a node alone.
+    /// Groups whose channels its node subscribes to on its behalf; empty on a single node.
     pub groups: Vec<ConversationId>,
-    /// Monotonic ms. A cursor that was read from storage before this says nothing about a conversation without a track.
+    /// Monotonic ms. For a conversation without a track, a cursor that was read from storage before this time is stale.
     pub since: u64,
     pub bucket: Bucket,
-    /// While LOGIN is not answered yet.
+    /// Set until LOGIN is answered.
     pub login: Option<Box<PendingLogin>>,
-    /// Conversations in which something was pushed lately or which are behind, by id. Empty for an idle session.
+    /// Conversations with recent pushes and those that are behind, sorted by id. Empty for an idle session.
     pub tracks: Vec<Track>,
     /// Messages pushed and not acknowledged, in all conversations together.
     pub unacked: u32,
-    /// Bytes ordered since the connection was last known to have written everything.
+    /// Bytes sent to the connection since its output was last known to be drained.
     pub output: u32,
-    /// Whether the connection was asked to report when it has.
+    /// Whether the connection was asked to report when its output has drained.
     pub awaits_drained: bool,
-    /// Whether a read of a timeline for this session is under way.
+    /// Whether a timeline read for this session is in flight.
     pub is_feeding: bool,
-    /// Where the listing of conversations that are behind goes on; while this is `Some`, a conversation without a track
-    /// may be behind.
+    /// Where the listing of conversations that are behind continues; while this is `Some`, a conversation without a
+    /// track may be behind.
     pub unread_after: Option<ConversationId>,
-    /// The conversation that was fed last, so that all get their turn.
+    /// The conversation that was fed last, for the round-robin order.
     pub fed_last: ConversationId,
     /// Whether it is listed for the next sweep.
     pub is_listed: bool,
@@ -56,15 +56,15 @@ pub(crate) struct Session {
 /// A login whose session exists and whose reply is not sent yet.
 #[derive(Debug)]
 pub(crate) struct PendingLogin {
-    /// Of the request that is pending for it.
+    /// The ticket of its pending request.
     pub ticket: Ticket,
     /// Pushes that must come after the reply, or with it.
     pub held: Vec<Push>,
-    /// Whether missed messages are being read already, because they go out with the reply.
+    /// Whether missed messages are being read before the reply, which includes them.
     pub gathers_missed: bool,
     /// Whether the user was present before, so that friends see no change.
     pub was_present: bool,
-    /// Whether it continues the session before it.
+    /// Whether it resumes the previous session.
     pub resumed: bool,
 }
 
@@ -76,9 +76,9 @@ pub(crate) struct Track {
     pub peer: Option<UserId>,
     /// Everything up to here was pushed, or was sent by this connection.
     pub pushed: Seq,
-    /// The client acknowledged up to here, as far as is known.
+    /// The highest seq known to be acknowledged by the client.
     pub acked: Seq,
-    /// The client read up to here, as far as is known.
+    /// The highest seq known to be read by the client.
     pub read: Seq,
     /// Messages pushed here and not acknowledged.
     pub unacked: u32,
@@ -87,7 +87,7 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    /// A conversation of which everything up to `pushed` counts as pushed, and nothing is known to be acknowledged.
+    /// A track in which everything up to `pushed` counts as pushed and acknowledgements are unknown.
     pub fn new(
         conversation: ConversationId,
         peer: Option<UserId>,
@@ -98,7 +98,7 @@ impl Track {
     }
 }
 
-/// Where a conversation that is behind stands.
+/// The state of a conversation that is behind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Behind {
     /// The latest message known to exist.
@@ -109,7 +109,7 @@ pub(crate) struct Behind {
     pub is_guess: bool,
 }
 
-/// What a session begins with.
+/// The initial state of a session.
 #[derive(Debug)]
 pub(crate) struct NewSession {
     pub user: UserId,
@@ -120,7 +120,7 @@ pub(crate) struct NewSession {
     pub bucket: Bucket,
     pub capabilities: Capabilities,
     pub login: PendingLogin,
-    /// When it begins, monotonic ms.
+    /// When the session begins, monotonic ms.
     pub since: u64,
 }
 
@@ -184,8 +184,8 @@ impl Sessions {
 
     /// The session of a request's caller.
     ///
-    /// # Panics
-    /// Where it has ended: a connection's session is removed from it in the same step.
+    /// # Panics If the session has ended. A request cannot arrive then, as the session is removed from its connection
+    /// in the same step.
     pub fn of_caller(&mut self, session: SessionRef) -> &mut Session {
         self.get_mut(session).expect("a connection's session ends with it")
     }
@@ -243,7 +243,7 @@ impl Session {
         Some(&mut self.tracks[at])
     }
 
-    /// The track of a conversation, made if there is none.
+    /// The track of a conversation, created if there is none.
     // Runs once for each receiver of a message, and nearly always finds one.
     #[inline]
     pub fn track_or_insert(
@@ -269,15 +269,15 @@ impl Session {
     /// The client acknowledged the conversation of `tracks[at]` up to `seq`.
     pub fn acknowledge(&mut self, at: usize, seq: Seq) {
         let track = &mut self.tracks[at];
-        // Own messages count as pushed and need no acknowledgement, so this is an upper bound of what is left.
+        // Own messages count as pushed but need no acknowledgement, so this is an upper bound.
         let left = track.pushed.0.saturating_sub(seq.0).min(u64::from(track.unacked)) as u32;
         self.unacked -= track.unacked - left;
         track.unacked = left;
         track.acked = track.acked.max(seq);
     }
 
-    /// Drops the tracks that hold nothing storage does not know, and their memory. `is_needed` tells which are kept all
-    /// the same.
+    /// Drops the tracks whose state storage also has, and frees their memory. Tracks for which `is_needed` returns true
+    /// are kept.
     pub fn sweep(&mut self, now: u64, is_needed: impl Fn(UserId, &Track) -> bool) {
         let (user, before) = (self.user, self.tracks.len());
         self.tracks.retain(|track| track.behind.is_some() || track.unacked > 0 || is_needed(user, track));
@@ -296,5 +296,5 @@ impl Session {
     }
 }
 
-// The memory of an idle session beside its connection; its name is the only thing it owns on the heap.
+// The memory of an idle session in addition to its connection; only its name is on the heap.
 const _: () = assert!(size_of::<Session>() <= 192);

@@ -13,7 +13,7 @@ use crate::turn::Turn;
 use wire::Errno;
 use wire::timeline::{Conversations, ConversationsPage, Cursor, History, HistoryPage, Reply, Request};
 
-/// Receipts do: applying them saves pushes that would be repeated.
+/// Receipts are always accepted: applying them avoids repeated pushes.
 pub(crate) fn begins_when_busy(request: &Request) -> bool {
     matches!(request, Request::Ack(_) | Request::Read(_))
 }
@@ -92,7 +92,7 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
     }
 }
 
-/// Writes the cursors that have moved. Moves that a failed write left are tried again; a write under way is waited for.
+/// Writes the cursors that have moved. Moves of a failed write are retried. Does nothing while a write is in flight.
 pub(crate) fn write_cursors(turn: &mut Turn<'_>) {
     let moves = match turn.state.cursors.begin_write() {
         Some(moves) => Some(moves),

@@ -9,7 +9,7 @@ use crate::turn::Turn;
 use wire::timeline::{Push, Receipt};
 use wire::{Errno, Reply, Seq, UserId};
 
-/// Handles a receipt. If its conversation was pushed to the connection lately it is applied at once, otherwise the
+/// Handles a receipt. If the session has a track of the conversation, the receipt is applied at once; otherwise the
 /// member's standing is read first.
 pub(super) fn arrive(turn: &mut Turn<'_>, reply_to: ReplyTo, receipt: PendingReceipt) {
     let PendingReceipt { session, conversation, seq, .. } = receipt;
@@ -28,7 +28,7 @@ pub(super) fn arrive(turn: &mut Turn<'_>, reply_to: ReplyTo, receipt: PendingRec
     turn.read(reply_to, Pending::Standing(receipt), Read::Standing { user, conversation });
 }
 
-/// Where a member stands in a conversation before a receipt.
+/// A member's position in a conversation before a receipt.
 struct Position {
     user: UserId,
     /// The peer of a direct chat.
@@ -61,7 +61,7 @@ fn apply(turn: &mut Turn<'_>, receipt: PendingReceipt, before: Position) {
     delivery::feed(turn, key);
 }
 
-/// The member's standing is known: the receipt is applied, up to the end of the timeline.
+/// Applies a receipt once the member's standing is known, limited to the end of the timeline.
 pub(super) fn standing_known(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
@@ -69,7 +69,7 @@ pub(super) fn standing_known(
     standing: Option<Standing>,
 ) {
     let Some(standing) = standing else {
-        return turn.refuse(reply_to, Errno::Forbidden, "only members have a place in a conversation");
+        return turn.refuse(reply_to, Errno::Forbidden, "only members may acknowledge messages");
     };
     if let Some(session) = turn.state.sessions.get(receipt.session) {
         let (user, stored) = (session.user, (standing.delivered, standing.read));

@@ -1,4 +1,4 @@
-//! The codec of a connection, whichever it is.
+//! [`AnyCodec`]: the codec of a connection, one variant for each protocol.
 
 use super::legacy::Legacy;
 use super::tlv::Tlv;
@@ -15,7 +15,7 @@ use wire::{Dialect, Message, Push, Reply};
 #[derive(Debug)]
 pub(crate) enum AnyCodec {
     Tlv(Tlv),
-    /// Boxed, for most connections are of the other kind.
+    /// Boxed, because most connections are of the other kind.
     Legacy(Box<Legacy>),
 }
 

@@ -1,13 +1,13 @@
-//! What a connection's bytes mean: bytes in become inputs of logic, orders of logic become bytes out.
+//! Codecs: decode received bytes into inputs of logic, and encode orders of logic into bytes to send.
 //!
 //! ```text
 //!   bytes --> take_in --> pending, decode --> Channel::submit --> logic
 //!   bytes <-- Channel::output <-- reply, welcome, push, deliver <-- orders
 //! ```
 //!
-//! [`tlv`] is the server's own protocol, [`legacy`] the JSON stream of muduo cluster chat clients; a WebSocket codec would
-//! be another variant of [`AnyCodec`]. The first byte of a connection chooses, once. Whatever only one protocol needs is
-//! state of its codec.
+//! [`tlv`] is the server's own protocol, [`legacy`] the JSON stream of muduo cluster chat clients; a WebSocket codec
+//! would be another variant of [`AnyCodec`]. The first byte of a connection chooses, once. State that only one protocol
+//! needs belongs to its codec.
 
 mod any;
 mod legacy;
@@ -63,7 +63,7 @@ pub(crate) trait Codec {
     fn missing(&self) -> usize;
 
     /// Decodes the requests at the start of `bytes` while the gate is open and returns how many bytes they took. An
-    /// error: the stream cannot be read any further, and the peer has been told so as far as its protocol allows.
+    /// error: the stream cannot be read any further, and the peer was notified if its protocol allows.
     fn decode(
         &mut self,
         bytes: &[u8],

@@ -1,5 +1,5 @@
-//! The server's own protocol: frames in, typed requests out. What needs no rule of logic is answered here: heartbeats,
-//! and requests that are malformed.
+//! The server's own protocol: frames in, typed requests out. Heartbeats and malformed requests are answered here,
+//! without logic.
 
 use super::{Codec, FanOut, Liveness};
 use crate::channel::Channel;

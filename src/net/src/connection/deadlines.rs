@@ -9,7 +9,8 @@ use crate::transport::proxy_handshake::ProxiedPeer;
 use wire::{Push, session};
 
 impl Connection {
-    /// Makes sure that the wheel has an entry at the deadline or before. Free where the deadline has only moved back.
+    /// Makes sure that the wheel has an entry at the deadline or before. Costs nothing if the deadline has only moved
+    /// later.
     pub fn arm(&mut self, context: &mut Context) {
         let due = self.deadline(&context.limits.spans);
         if due < self.due {

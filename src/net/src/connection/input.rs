@@ -10,7 +10,7 @@ use logic::Input;
 use mio::event::Event;
 use std::io::{self, ErrorKind, Read};
 
-/// What is to be done with the input of a connection after an event.
+/// What to do with the input of a connection after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
     /// Nothing in this turn: there is none, or it is queued for a later turn.
@@ -38,7 +38,7 @@ impl Connection {
         }
         self.channel.hung_up |= is_over;
         self.readable |= is_over || event.is_readable();
-        // A peer that reset the connection may have sent requests before; they are read, if anything is now.
+        // A peer that reset the connection may have sent requests before; they are read if the gate is open.
         if is_broken && !self.gate_is_open(context) {
             return Readiness::Reset;
         }
@@ -48,12 +48,12 @@ impl Connection {
         if self.readable && !self.channel.input_queued { Readiness::Readable } else { Readiness::Idle }
     }
 
-    /// Leaves the input to one of the next turns.
+    /// Queues the input for one of the next turns.
     pub fn queue_input(&mut self, context: &mut Context) {
         self.channel.queue_input(context);
     }
 
-    /// Its turn in [`Context::ready`] has come.
+    /// Notes that the connection was taken from [`Context::ready`].
     pub fn begin_turn(&mut self) {
         self.channel.input_queued = false;
     }

@@ -31,7 +31,7 @@ use wire::{Message, Push, Reply, UserId};
 // There are many idle connections. A socket has 4 bytes; in debug builds mio adds the id of its selector.
 const _: () = assert!(size_of::<Connection>() <= 116 + size_of::<AnyTransport>());
 
-/// How far the end of a connection has come.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
@@ -45,7 +45,7 @@ enum Phase {
 pub(crate) struct Connection {
     channel: Channel,
     transport: AnyTransport,
-    /// `None` until the first byte, with which logic learns of the connection.
+    /// `None` until the first byte, which also announces the connection to logic.
     codec: Option<AnyCodec>,
     /// Only on connections from a trusted proxy. For any other the kernel knows the peer.
     proxied: Option<Box<ProxiedPeer>>,
@@ -60,8 +60,8 @@ pub(crate) struct Connection {
 
     /// The kernel takes no output until an event says so.
     blocked: bool,
-    /// That event was asked for. It is asked for with the first write that would block and never taken back: most
-    /// connections never ask, and a socket that is watched for both causes spurious wake-ups.
+    /// The socket is registered for writable events. This happens at the first write that would block and is never
+    /// undone: most connections never need it, and a socket watched for both directions causes spurious wake-ups.
     watched: bool,
     /// Logic waits for [`Input::Drained`].
     notify_drained: bool,
@@ -70,11 +70,11 @@ pub(crate) struct Connection {
     since: Tick,
     /// When the last byte came or the probe was sent.
     heard: Tick,
-    /// When the kernel last took a byte of the output that it does not take now.
+    /// When the kernel last accepted a byte of output before it blocked.
     blocked_since: Tick,
     /// The time of its valid entry in [`Context::wheel`]; any other entry is outdated.
     due: Tick,
-    /// Silence was answered with a probe.
+    /// A probe was sent because the client was silent.
     probed: bool,
 }
 

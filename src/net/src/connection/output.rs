@@ -10,7 +10,7 @@ use logic::Input;
 use mio::Interest;
 
 impl Connection {
-    /// The kernel takes output again.
+    /// Handles a writable event.
     pub(super) fn writable(&mut self, context: &mut Context) {
         self.blocked = false;
         if self.unwritten() > 0 {
@@ -23,7 +23,7 @@ impl Connection {
         self.channel.output.len() + self.transport.unsent()
     }
 
-    /// Writes all output with one write. An error: nothing more can or need be written.
+    /// Writes all output with one write. An error: nothing more can be written, or nothing more has to be.
     pub fn flush(&mut self, context: &mut Context) -> Result<(), CloseReason> {
         self.channel.begin_flush();
         if let Some(codec) = &mut self.codec {

@@ -1,4 +1,4 @@
-//! The transport of a connection, whichever it is.
+//! [`AnyTransport`]: the transport of a connection, one variant for each kind.
 
 use super::{Tcp, Transport};
 use mio::event::Source;

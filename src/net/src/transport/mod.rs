@@ -1,4 +1,4 @@
-//! What carries a connection's bytes. TCP is the only transport; TLS would be another variant of [`AnyTransport`].
+//! Transports carry a connection's bytes. TCP is the only one; TLS would be another variant of [`AnyTransport`].
 //!
 //! The header of the PROXY protocol is read from the transport before any codec exists: [`proxy_handshake`].
 
@@ -29,6 +29,6 @@ pub(crate) trait Transport: Read + Write + Source {
     /// Ends the output: the peer reads end of stream after everything that was written.
     fn close_write(&mut self) -> Result<()>;
 
-    /// Has the kernel detect a peer that is gone, where no deadline does.
+    /// Enables TCP keep-alive, for connections on which no deadline detects a dead peer.
     fn keep_alive(&self) -> Result<()>;
 }

@@ -2,8 +2,8 @@
 //! protocol, which names the client.
 //!
 //! Only addresses in the configuration are trusted, because a header can claim any address. The header is optional: a
-//! client on the proxy's own machine connects directly. So the first bytes decide, and a connection that has not begun
-//! anything that could be a header when the time is over is taken for a direct one.
+//! client on the proxy's own machine connects directly. So the first bytes decide. A connection that has sent nothing
+//! that could start a header by the deadline is treated as direct.
 
 use super::proxy_header::{self, Header, Malformed};
 use std::mem;
@@ -27,14 +27,14 @@ pub(crate) struct ProxyHandshake {
 /// The handshake is over.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// `None`: there was no header, or it names nobody.
+    /// `None`: there was no header, or it names no client.
     pub source: Option<SocketAddr>,
     /// What was received behind the header.
     pub rest: Vec<u8>,
 }
 
 impl ProxyHandshake {
-    /// `None`: more bytes decide.
+    /// `None`: more bytes are needed to decide.
     pub fn take_in(&mut self, bytes: &[u8]) -> Result<Option<Finished>, Malformed> {
         self.received.extend_from_slice(bytes);
         Ok(match proxy_header::parse(&self.received)? {
@@ -44,7 +44,7 @@ impl ProxyHandshake {
         })
     }
 
-    /// The time for the header is over. `None`: it was begun and is not complete.
+    /// Handles the deadline for the header. `None`: the header was begun but is incomplete.
     pub fn expire(&mut self) -> Option<Finished> {
         match proxy_header::parse(&self.received) {
             Ok(Header::Begun) => None,

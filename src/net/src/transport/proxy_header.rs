@@ -17,7 +17,7 @@ const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and protocol, length.
 const V2_FIXED: usize = 16;
 
-/// What the bytes that a connection has sent so far are.
+/// The interpretation of the bytes that a connection has sent so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
     /// The beginning of a header or of something else.
@@ -30,7 +30,7 @@ pub(crate) enum Header {
     Whole {
         /// The client; `None`: the proxy itself, for example for a health check, or a client without an Internet address.
         source: Option<SocketAddr>,
-        /// Of the header, in bytes.
+        /// The length of the header, bytes.
         length: usize,
     },
 }

@@ -28,8 +28,8 @@ pub(crate) struct Tcp(TcpStream);
 impl Tcp {
     /// A socket that was just accepted.
     pub fn accepted(stream: TcpStream) -> Tcp {
-        // Output is written whole, once a turn, so Nagle's algorithm could only delay it. The call fails only when the
-        // peer is gone, which the first read will tell.
+        // Output is written whole, once a turn, so Nagle's algorithm could only delay it. The call fails only if the
+        // peer is gone, which the first read reports.
         let _ = stream.set_nodelay(true);
         Tcp(stream)
     }

@@ -1,4 +1,4 @@
-//! Publications as bytes: the run that published, the kind, and for a push the very frame that clients receive.
+//! The encoding of publications: the publishing run, the kind, and for a push the same frame that clients receive.
 //!
 //! ```text
 //!   length of run u8 | run | 0: push | member version u32 | TLV frame

@@ -1,4 +1,4 @@
-//! The thread that sends: all orders of a turn in one pipeline, and the replies back to logic.
+//! The sending thread: sends all orders of a turn in one pipeline and passes the replies to logic.
 
 use super::codec;
 use super::connection::{RETRY_AFTER, SILENCE, SubscriberConnection};
@@ -32,11 +32,11 @@ const NODES: &str = "local out = {} \
     return out";
 const ALL_NODES: &str = "chat:nodes";
 
-/// What a command's reply tells logic.
+/// How a command's reply is passed to logic.
 #[derive(Clone, Copy, Debug)]
 enum ReplyUse {
     Ignored,
-    /// Whether Redis took a publication.
+    /// Whether Redis accepted a publication.
     Published,
     /// Whether the lock was free.
     Lock {
@@ -84,7 +84,7 @@ impl Commander {
         }
     }
 
-    /// Carries out orders until it is to stop, and withdraws the node's lease at the end.
+    /// Carries out orders until it is stopped, then withdraws the node's lease.
     pub fn run(mut self, mut mailbox: Mailbox<Vec<BusOrder>>) {
         loop {
             let now = Instant::now();
@@ -198,8 +198,8 @@ impl Commander {
         format!("{} {} {cpu} {address} {node}", load.connections, load.messages_per_second)
     }
 
-    /// Sends all commands at once and passes their replies to logic. A connection that turns out to be lost is replaced
-    /// once; every command may be sent twice without harm.
+    /// Sends all commands at once and passes their replies to logic. A lost connection is replaced once; every command
+    /// may safely be sent twice.
     fn exchange(&mut self, commands: &[(Cmd, ReplyUse)]) {
         let bytes: Vec<u8> = commands.iter().flat_map(|(command, _)| command.get_packed_command()).collect();
         let was_connected = self.connection.is_some();

@@ -49,7 +49,7 @@ struct State {
 
 struct Subscription {
     cause: Cause,
-    /// Redis confirms each channel by itself.
+    /// Channels not confirmed yet; Redis confirms each one separately.
     channels_left: usize,
 }
 
@@ -129,7 +129,7 @@ impl SubscriberConnection {
         answers.collect()
     }
 
-    /// Pauses before the next attempt. Returns whether there is to be one.
+    /// Pauses before the next attempt. Returns `false` if the connection was closed for good.
     pub fn wait_to_retry(&self) -> bool {
         let mut state = self.state.lock();
         if !state.is_closed {
@@ -174,12 +174,13 @@ impl SubscriberConnection {
         }
     }
 
-    /// Takes the reply to the oldest PING. Returns when that was sent, monotonic ms of logic.
+    /// Handles the reply to the oldest PING. Returns when that PING was sent, monotonic ms of logic.
     pub fn handle_pong(&self) -> Option<u64> {
         self.state.lock().pings.pop_front()
     }
 
-    /// Takes the confirmation of one channel. Returns what logic learns if that was the last one of its SUBSCRIBE.
+    /// Handles the confirmation of one channel. Returns the input for logic if that was the last channel of its
+    /// SUBSCRIBE.
     pub fn handle_confirmation(&self) -> Option<BusInput> {
         let mut state = self.state.lock();
         let subscription = state.pending.front_mut()?;

@@ -1,4 +1,4 @@
-//! The thread that receives. It never stops reading from Redis: if logic's inbox is full, it drops hints and reports a gap.
+//! The receiving thread. It never stops reading from Redis: if logic's inbox is full, it drops hints and reports a gap.
 
 use super::codec;
 use super::connection::SubscriberConnection;
@@ -73,8 +73,8 @@ fn receive(
     }
 }
 
-/// Retries interrupted reads. A process that was stopped and continued gets EINTR from a read with a timeout (signal(7)),
-/// though nothing was lost.
+/// Retries interrupted reads. After SIGSTOP and SIGCONT a read with a timeout fails with EINTR (signal(7)), although
+/// nothing was lost.
 struct Uninterrupted<'a>(&'a TcpStream);
 
 impl Read for Uninterrupted<'_> {
@@ -121,9 +121,9 @@ fn parse(run: &str, value: Value) -> Option<Event> {
 /// Passes inputs to logic without ever waiting for it.
 struct LogicInbox<'a> {
     inputs: &'a Outbox<Vec<BusInput>>,
-    /// Inputs that must not be lost and found no room yet.
+    /// Inputs that must not be lost and did not fit into the inbox yet.
     backlog: Vec<BusInput>,
-    /// Whether logic knows the bus to be up.
+    /// Whether logic was last told that the bus is up.
     is_up: bool,
 }
 

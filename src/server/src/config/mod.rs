@@ -122,7 +122,7 @@ impl Config {
 }
 
 impl Storage {
-    /// What storage is opened with. Reads the password file, if there is one.
+    /// The settings of storage. Reads the password file, if there is one.
     ///
     /// # Errors
     /// A sentence for the operator.

@@ -107,7 +107,7 @@ impl Hasher {
             return Err(HashError::Incomplete);
         };
         let algorithm = Algorithm::try_from(stored.algorithm.as_str())?;
-        // A PHC string without a version is of version 0x10, which did not write it.
+        // A PHC string without a version is of version 0x10, which did not include the field.
         let version = stored.version.map_or(Ok(Version::V0x10), Version::try_from)?;
         let params = Params::try_from(&stored)?;
         // `Output` compares in constant time.

@@ -21,8 +21,8 @@ pub type Jobs = Vec<(Ticket, PasswordJob)>;
 /// In the order of the jobs.
 pub type Results = Vec<(Ticket, PasswordResult)>;
 
-/// Starts the thread. New hashes cost `memory_kib` of memory and `iterations` passes over it; each result goes to
-/// `to_logic` as soon as it is there.
+/// Starts the thread. New hashes cost `memory_kib` of memory and `iterations` passes over it; each result is sent to
+/// `to_logic` as soon as it is available.
 ///
 /// [`Worker::stop`] finishes the current job and drops those that wait.
 ///

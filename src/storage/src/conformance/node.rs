@@ -1,4 +1,4 @@
-//! What nodes learn of one another.
+//! The information that nodes exchange through the database.
 
 use super::scenario::{Scenario, append};
 use super::session::{LAPTOP, claim, claimed, release, see};

@@ -1,4 +1,4 @@
-//! What a case runs on: a store, a clock, and the verbs of the contract.
+//! The environment of a test case: a store, a clock, and the verbs of the contract.
 
 use crate::store::Store;
 use logic::contract::message::Append;

@@ -1,13 +1,9 @@
 //! An appender thread: stores the messages of its share of the conversations and admits members to their groups.
 //!
-//! Order is kept within a conversation: behind a job that waits (because its conversation is locked by another node, or
-//! because it is in doubt) everything else for the same conversation waits too. The outcome of an append in doubt is
-//! not reported before the database has been consulted, however long that takes; logic answers its sender in time by
-//! itself.
-//!
-//! What may not overtake it waits with it: behind a message that waits (its conversation is locked elsewhere, or it is
-//! in doubt), whatever goes to the same conversation waits, too. Nothing is said of a message in doubt before the
-//! database has been looked at, however long that takes; logic answers its sender in time by itself.
+//! Order is kept within a conversation: when a job has to wait, because its conversation is locked by another node or
+//! its outcome is in doubt, every later job of that conversation waits behind it. The outcome of an append in doubt is
+//! reported only after the database has been consulted, however long that takes; logic meanwhile times out and answers
+//! the sender.
 
 use super::failure::{Cause, Failure};
 use super::group::{Join, admit};

@@ -53,7 +53,7 @@ pub fn fitness(variables: &Variables, database: &str) -> Result<(), String> {
 }
 
 /// Returns why the server may lose acknowledged messages when its machine fails, and what to change; `None`: it does
-/// not lose any.
+/// not.
 pub fn weakness(variables: &Variables) -> Option<String> {
     let value = |name: &str| variables.get(name).map_or("", String::as_str);
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! A connection to the database server: how it is opened, set up, and asked.
+//! A connection to the database server: opening, session settings, and queries.
 
 use super::check::{PACKET_MIN, VARIABLES, Variables};
 use super::failure::Failure;
@@ -30,7 +30,7 @@ pub const SCHEMA_WAIT_S: u32 = 5;
 /// The most bytes of SQL in one packet.
 pub const PACKET: usize = PACKET_MIN as usize;
 
-/// A database server, the credentials, and what is accepted of it.
+/// A database server, the credentials, and whether weak durability is accepted.
 #[derive(Clone)]
 pub struct Server {
     pub database: Database,
@@ -42,7 +42,7 @@ pub struct Server {
     pub test_clock: Option<Arc<AtomicU64>>,
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Transactions, which the server aborts if they stall.

@@ -62,7 +62,7 @@ pub struct Join {
     pub fence: Fence,
     pub conversation: ConversationId,
     pub since: Instant,
-    /// A commit that contained it was not answered, so it may be done.
+    /// The answer to a commit that contained it was lost, so it may be done.
     pub is_in_doubt: bool,
 }
 
@@ -96,7 +96,7 @@ pub fn admit(conn: &mut Connection, join: &Join, commits: &mut bool) -> Result<O
             conn.ask(sql.statement("ROLLBACK"))?;
             return Ok(None);
         }
-        // Behind the lock a lost commit has either happened or not: if the user is a member now, it has.
+        // Once the lock is held, a commit in doubt is decided: if the user is a member now, it succeeded.
         _ if join.is_in_doubt && !member.rows.is_empty() => Written::Done,
         _ if fence.epoch != Epoch::NONE && !fence::is_in_force(conn, *fence)? => Written::Superseded,
         _ if !member.rows.is_empty() => Written::Denied(Denial::Conflict),

@@ -1,8 +1,8 @@
 //! Group commit: a batch of messages of any size in two round trips to the server.
 //!
 //! ```text
-//!   1  START TRANSACTION; lock the conversations in id order; look the cids up; what time is it?
-//!      (3 once more: who are the members of the groups whose members have changed?)
+//!   1  START TRANSACTION; lock the conversations in id order; look up the cids; read the clock
+//!      (and a third, only if needed: read the members of groups that have changed)
 //!   2  INSERT messages; INSERT cids; UPDATE conversations; COMMIT
 //! ```
 //!
@@ -27,8 +27,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::{ConversationId, Seq, UnixMillis};
 
-/// A message that could not be stored for this long is rejected. Longer than another node may hold a conversation
-/// locked while it is stalled.
+/// A message that could not be stored for this long is rejected. A stalled node can hold a conversation's lock only for
+/// a shorter time.
 pub const LATE: Duration = Duration::from_secs(5);
 
 /// A message to be appended to a conversation.
@@ -39,7 +39,7 @@ pub struct Entry {
     pub conversation: ConversationId,
     pub append: Append,
     pub since: Instant,
-    /// A commit that contained it was not answered, so it may be stored.
+    /// The answer to a commit that contained it was lost, so it may be stored.
     pub is_in_doubt: bool,
 }
 
@@ -59,7 +59,7 @@ pub enum Verdict {
     Elsewhere,
 }
 
-/// What a batch will write, decided while its conversations are locked.
+/// The changes that a batch will make, decided while its conversations are locked.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// The outcome of each entry once the plan is executed.
@@ -160,7 +160,7 @@ impl Plan {
                     let known = cache
                         .at(end.conversation, end.version)
                         .expect("the members of every locked conversation were read");
-                    // The right to write is decided here, after the lock.
+                    // Whether the sender may write is decided here, after the lock.
                     if latest.get(&sender).is_some_and(|latest| *latest > entry.append.epoch) {
                         Verdict::Superseded
                     } else if known.members.binary_search(&sender).is_err() {

@@ -5,8 +5,9 @@
 //! each responsible for its own conversations ([`threads`]). Everything that decides whether a message may be stored is
 //! read after the lock on its conversation, so that several nodes can do this at once.
 //!
-//! The answer to a COMMIT may be lost, and with it the knowledge whether it happened. The same messages are then tried
-//! again: looking up their `cid`s behind the lock that the lost transaction held tells what happened ([`appender`]).
+//! If the answer to a COMMIT is lost, it is unknown whether the transaction was committed. The same messages are then
+//! retried: once the conversation's lock is acquired, looking up their `cid`s shows whether they are stored
+//! ([`appender`]).
 
 mod account;
 mod appender;

@@ -1,4 +1,4 @@
-//! The nodes that share the database, and what they learn of one another.
+//! The nodes that share the database, and the information they exchange.
 
 use super::connection::Connection;
 use super::failure::Failure;
@@ -32,7 +32,7 @@ pub fn shows_messages(read: &Read) -> bool {
     }
 }
 
-/// Touches no row of another node that may be alive: a node that stalls in the middle of this would block all others.
+/// Touches no row of another node that may be alive: a node that stalls inside this transaction would block all others.
 fn see_node(conn: &mut Connection, now: UnixMillis, node: &str, unheard: bool) -> Result<Written, Failure> {
     let unheard_at = if unheard { now.0 } else { 0 };
     let kept_from = now.0.saturating_sub(NODE_KEPT_MS);

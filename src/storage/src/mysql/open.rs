@@ -57,8 +57,8 @@ impl Mysql {
     }
 }
 
-/// Connects, and for a while waits for a server that is still starting, as the services of a machine start together.
-/// What the server rejects is not tried again.
+/// Connects, and for a while waits for a server that is still starting, as the services of a machine start together. A
+/// rejection by the server is not retried.
 fn wait_for(target: &Server) -> Result<Connection, StoreError> {
     let until = Instant::now() + START_TIME;
     let mut was_said = false;

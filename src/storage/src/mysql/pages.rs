@@ -71,7 +71,7 @@ struct Segment {
     first: Seq,
 }
 
-/// What is needed to read a conversation's messages.
+/// The data needed to read a conversation's messages.
 struct Outline {
     conversation: ConversationId,
     kind: ConversationKind,

@@ -1,4 +1,4 @@
-//! Who is online.
+//! Online users.
 
 use super::connection::Connection;
 use super::failure::Failure;

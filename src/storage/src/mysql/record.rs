@@ -15,7 +15,7 @@ pub struct Answer {
     pub made: u64,
 }
 
-/// One row. A column of an unexpected type means that the schema was changed by somebody else.
+/// One row. A column of an unexpected type means that another program changed the schema.
 #[derive(Debug)]
 pub struct Record(pub Row);
 

@@ -59,7 +59,7 @@ fn migrate_alone(conn: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// Executes one statement of a migration. It may have been executed before: each statement commits by itself, so an
-/// aborted start may have left it done without the version that says so.
+/// aborted start may have executed it without recording its version.
 fn change(conn: &mut Connection, statement: &str) -> Result<(), StoreError> {
     let mut sql = Sql::new();
     sql.statement(statement);

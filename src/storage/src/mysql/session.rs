@@ -1,4 +1,4 @@
-//! Sessions: tokens, claims fenced by epoch, and what a client needs to begin.
+//! Sessions: tokens, claims fenced by epoch, and the data a client needs to begin one.
 
 use super::connection::Connection;
 use super::failure::Failure;
@@ -36,7 +36,7 @@ pub fn write(
 /// Whether a write that may have been executed can be repeated without harm.
 pub fn may_be_repeated(write: &Write) -> bool {
     match write {
-        // A token that nobody received expires.
+        // A second token that no client received simply expires.
         Write::CreateToken { .. }
         | Write::ExtendToken { .. }
         | Write::RevokeToken(_)

@@ -1,4 +1,4 @@
-//! Executes writes that are no messages and no joins.
+//! Executes all writes except messages and joins.
 
 use super::connection::Connection;
 use super::failure::Failure;

@@ -1,4 +1,4 @@
-//! What the writer must know to number and address the next message, kept in memory.
+//! An in-memory cache of the state needed to number and address the next message.
 
 use super::resident::Resident;
 use crate::calendar::{self, Month};
@@ -12,7 +12,7 @@ use wire::{ConversationId, ConversationKind, Seq, UserId};
 /// The number of conversations, pairs, names and member ids that are kept, counted together.
 const WEIGHT_MAX: usize = 1 << 20;
 
-/// The end of a conversation as the writer sees it: with everything that was journalled, the current batch included.
+/// The end of a conversation as the writer sees it: includes everything journalled and the current batch.
 #[derive(Clone, Debug)]
 pub struct Head {
     pub kind: ConversationKind,
@@ -142,7 +142,7 @@ fn load(
         select.query_map([conversation.0], |row| row.get(0).map(UserId))?.collect();
     let (kind, last, members) = (kind_of(kind), Seq(last as u64), members?);
     let mut head = Head { kind, last, month, members, member_version };
-    // The tables hold what is filed; the journal is ahead of them.
+    // The tables hold only filed messages; the resident tail may be ahead of them.
     if let Some(end) = resident.end(conversation) {
         head.last = head.last.max(end.last);
         head.month = head.month.max(calendar::month_of(end.time));

@@ -1,4 +1,4 @@
-//! The slots of a run grouped by key as they are added, so that nothing has to be sorted while commits wait.
+//! The slots of a run, grouped by key as they are added, so that filing does not have to sort while commits wait.
 
 use foldhash::HashMap;
 

@@ -40,7 +40,7 @@ pub struct Checkpointer {
 struct Shared {
     /// How many syncs the writer has requested.
     asked: AtomicU64,
-    /// What was committed before this many syncs were requested is on the disk.
+    /// The number of requested syncs that are done: commits made before the last of them are on the disk.
     synced: AtomicU64,
     /// The error of a failed fsync, after which nothing may be acknowledged.
     failed: Mutex<Option<String>>,
@@ -73,7 +73,7 @@ impl Checkpointer {
                             *threads.failed.lock() = Some(error.to_string());
                             return;
                         }
-                        // The next one may succeed; a full disk is reported when writes are rejected.
+                        // The next checkpoint may succeed; a full disk is reported when writes are rejected.
                         log::debug!("checkpoint postponed: {error}");
                     }
                 }
@@ -98,7 +98,7 @@ impl Checkpointer {
         Ok(asked)
     }
 
-    /// What was committed before this many syncs were requested is on the disk.
+    /// The number of requested syncs that are done: commits made before the last of them are on the disk.
     pub fn synced(&self) -> u64 {
         self.shared.synced.load(Ordering::Acquire)
     }
@@ -144,8 +144,8 @@ impl Drop for Checkpointer {
     }
 }
 
-/// Syncs the log that the last run left, if any: what is read from it is relied upon, and journal records that it
-/// declares filed are overwritten.
+/// Syncs the log left by the previous run, if any, before anything relies on it: journal records that it marks as filed
+/// will be overwritten.
 pub fn sync_log(path: &Path) -> Result<(), StoreError> {
     let log = log_of(path);
     match File::open(&log).and_then(|file| file.sync_data()) {

@@ -5,7 +5,7 @@
 //! ```text
 //!   run --by conversation, in order of seq--> pages of message_YYYYMM; conversation.last_seq moves with them; evicted
 //!       --by sender, in order of cid--------> pages of sent_YYYYMMDD
-//!       --> journal_filed.number: its records are needed no more
+//!       --> journal_filed.number: its records are no longer needed
 //! ```
 //!
 //! `conversation.last_seq` records what is filed, in the same transaction as the messages, and `sent` accepts a cid
@@ -141,7 +141,7 @@ impl Filing {
     }
 }
 
-/// What a slice filed.
+/// The result of filing a slice.
 #[derive(Debug, Default)]
 pub struct Filed {
     /// Where the next slice begins.

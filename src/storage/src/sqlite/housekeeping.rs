@@ -18,7 +18,8 @@ impl SqliteStore {
         if self.filing.is_some() {
             self.file_slice()?;
             self.bound_log()?;
-            // A run that has just begun is left to grow: filing a few messages of many conversations costs a page each.
+            // A new run is left to grow: filing a few messages from each of many conversations costs a page for each
+            // conversation.
             return Ok(self.filing.is_some() || self.run.len() == 0);
         }
         let now = (self.clock)();

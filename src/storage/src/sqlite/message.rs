@@ -26,8 +26,8 @@ impl SqliteStore {
         }
     }
 
-    /// Looks up and remembers the cid of a message. If the message is not stored in the end, its next attempt only
-    /// costs a look at the disk.
+    /// Looks up and remembers the cid of a message. If the message is not stored after all, its next attempt only costs
+    /// one look-up on the disk.
     pub(super) fn hint(&mut self, batch: &Batch, write: &Write) -> CidHint {
         match write {
             Write::Message(message::Write::Append(append)) => {
@@ -84,7 +84,7 @@ impl SqliteStore {
         Ok(Written::Message(message::Written::Appended { message, members, member_version }))
     }
 
-    /// Finds or creates the direct conversation with a user; or returns why there can be none.
+    /// Finds or creates the direct conversation with a user, or returns why there is none.
     fn open_direct(
         &mut self,
         batch: &Batch,

@@ -1,8 +1,8 @@
-//! The embedded database: everything in one SQLite file.
+//! The embedded database: one SQLite file, with a journal of messages beside it.
 //!
-//! A commit appends its whole batch of messages as one record to the *journal*, a file of its own; that record is the
-//! promise. The messages stay *resident* and are *filed* into the tables by key later, in slices between commits.
-//! Everything else (accounts, tokens, members, cursors) is written to its table directly.
+//! A commit appends its whole batch of messages as one record to the *journal*, a file of its own; once that record is
+//! synced, the messages are durable. They stay *resident* and are *filed* into the tables by key later, in slices
+//! between commits. Everything else (accounts, tokens, members, cursors) is written to its table directly.
 //!
 //! ```text
 //!   writes --> cache: number, check --> run (cids) --> journal record --synced--> resident tail --> readers

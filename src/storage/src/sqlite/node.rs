@@ -1,4 +1,4 @@
-//! The nodes that share the database, and what they learn of one another.
+//! The nodes that share the database, and the information they exchange.
 
 use super::store::{Batch, SqliteStore};
 use super::view::View;

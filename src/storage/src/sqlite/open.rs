@@ -55,7 +55,7 @@ impl SqliteStore {
     /// Opens a store on a connection and a disk for its journal: migrates the schema and files everything that the
     /// journal holds.
     ///
-    /// However the previous store ended, every message whose outcome was published is there, in its place, once.
+    /// However the previous store ended, every message whose outcome was published is present exactly once, at its seq.
     pub fn recover(
         conn: Connection,
         disk: Box<dyn Disk>,

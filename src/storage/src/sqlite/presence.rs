@@ -1,4 +1,4 @@
-//! Who is online.
+//! Online users.
 
 use super::view::View;
 use crate::error::StoreError;

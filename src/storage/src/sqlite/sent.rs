@@ -35,7 +35,7 @@ pub struct Sent {
     filters: Vec<(Day, Filter)>,
 }
 
-/// What memory knows of a cid.
+/// The result of looking up a cid in memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CidHint {
     /// The key of `(sender, cid)` in a [`Run`].

@@ -42,7 +42,7 @@ pub struct SqliteStore {
     pub(super) file: Option<DataFile>,
 }
 
-/// What a database on a file needs besides.
+/// The additional state of a database on a file.
 pub(super) struct DataFile {
     pub(super) path: PathBuf,
     pub(super) checkpointer: Checkpointer,
@@ -59,7 +59,7 @@ pub(super) enum Sync {
     Later,
 }
 
-/// What the writes of one batch share.
+/// State shared by the writes of one batch.
 pub(super) struct Batch {
     pub(super) now: UnixMillis,
     pub(super) month: Month,

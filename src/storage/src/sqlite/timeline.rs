@@ -208,8 +208,8 @@ impl View<'_> {
     }
 }
 
-/// The resident tail knows the end better. A cursor points at a message that its member has seen, so the end is at
-/// least there.
+/// The end in the resident tail is newer. The end is also at least at each cursor, because a cursor points at a message
+/// that its member has seen.
 fn overlay(overview: &mut Overview, end: Option<End>) {
     if let Some(end) = end
         && end.last >= overview.last

@@ -7,7 +7,7 @@ use crate::page::Rows;
 use rusqlite::{Connection, Row};
 use wire::{Page, Seq, UnixMillis};
 
-/// What a read works on.
+/// The data that a read accesses.
 pub struct View<'a> {
     pub conn: &'a Connection,
     /// The messages that are not filed yet.

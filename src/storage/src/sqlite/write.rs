@@ -70,7 +70,7 @@ impl Store for SqliteStore {
 
 impl SqliteStore {
     /// Executes the writes of one group, commits, and publishes their outcomes. After an error a transaction may still
-    /// be open, and `outcomes` has one outcome for each write that was taken.
+    /// be open, and `outcomes` has one outcome for each write taken from the group.
     fn commit(
         &mut self,
         batch: &Batch,
@@ -84,7 +84,7 @@ impl SqliteStore {
         let mark = self.run.begin();
         let mut done = Ok(());
         for ((ticket, write), hint) in writes {
-            // Replaced by its outcome, unless it fails.
+            // Replaced by the actual outcome, unless the write fails.
             outcomes.push((ticket, Written::Unavailable));
             match self.execute(batch, write, hint) {
                 Ok(written) => outcomes.last_mut().expect("it was just pushed").1 = written,

@@ -22,7 +22,7 @@ pub struct Scanner {
 pub enum Scan {
     /// A complete object with its braces.
     Object(Range<usize>),
-    /// No object is complete. So many bytes before the one that has begun (all bytes where none has) can be dropped.
+    /// No object is complete. This many bytes before the incomplete object can be dropped; all bytes if none has begun.
     Incomplete(usize),
 }
 
@@ -35,7 +35,7 @@ pub enum StreamError {
     /// An object contains a NUL, which JSON excludes.
     #[error("a JSON object ends before its last bracket is closed")]
     Truncated,
-    /// An object is longer than so many bytes.
+    /// An object is longer than this limit, bytes.
     #[error("a JSON object is longer than the limit of {0} bytes")]
     TooLong(usize),
 }

@@ -1,4 +1,5 @@
-//! The bus channels that this node listens to: a user's while connected here, a group's while a member is.
+//! The bus channels that this node subscribes to: a user's while the user is connected here, a group's while a member
+//! is.
 
 use crate::bus::Channel;
 use crate::contract::Ticket;
@@ -8,15 +9,16 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(crate) struct Channels {
     held: Map<Channel, Held>,
-    /// Tickets that the bus is to answer, by deadline, monotonic ms. After it the request goes on without an answer.
+    /// Tickets that the bus must answer, by deadline, monotonic ms. After the deadline the request continues without an
+    /// answer.
     deadlines: VecDeque<(u64, Ticket)>,
 }
 
 #[derive(Debug, Default)]
 struct Held {
-    /// How many sessions need it.
+    /// The number of sessions that need it.
     count: u32,
-    /// The latest order to listen, until the bus confirms it.
+    /// The latest SUBSCRIBE order, until the bus confirms it.
     ordered: Option<Ticket>,
     is_confirmed: bool,
 }
@@ -43,7 +45,7 @@ impl Channels {
         self.deadlines.pop_front().map(|(_, ticket)| ticket)
     }
 
-    /// One more session needs these channels. Gives those that are not confirmed.
+    /// Counts one more session that needs these channels. Returns those that are not confirmed.
     pub fn hold(&mut self, channels: &[Channel]) -> Vec<Channel> {
         let mut missing = Vec::new();
         for channel in channels {
@@ -56,7 +58,7 @@ impl Channels {
         missing
     }
 
-    /// One session less needs these channels. Gives those that no session needs any more.
+    /// Counts one session less that needs these channels. Returns those that no session needs any more.
     pub fn release(&mut self, channels: &[Channel]) -> Vec<Channel> {
         let mut unused = Vec::new();
         for channel in channels {
@@ -70,7 +72,7 @@ impl Channels {
         unused
     }
 
-    /// The bus is ordered to listen to these channels.
+    /// Notes that the bus was asked to subscribe to these channels.
     pub fn order(&mut self, channels: &[Channel], ticket: Ticket) {
         for channel in channels {
             if let Some(held) = self.held.get_mut(channel) {
@@ -79,7 +81,8 @@ impl Channels {
         }
     }
 
-    /// The bus has carried out an order. One that a later order overtook (listen, stop, listen) confirms nothing.
+    /// Handles a confirmation. An order that a later one has replaced (subscribe, unsubscribe, subscribe) confirms
+    /// nothing.
     pub fn confirm(&mut self, channels: &[Channel], ticket: Ticket) {
         for channel in channels {
             if let Some(held) = self.held.get_mut(channel).filter(|held| held.ordered == Some(ticket)) {

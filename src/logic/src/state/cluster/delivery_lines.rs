@@ -1,4 +1,4 @@
-//! Delivery lines: for each conversation with members here, up to where it was delivered without a gap.
+//! Delivery lines: for each conversation with members on this node, how far it was delivered without a gap.
 
 use crate::limits::DELIVERY_LINE_KEPT_MS;
 use crate::map::{Map, map};
@@ -6,38 +6,39 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::{ConversationId, Message, Seq, UserId};
 
-/// A message on its way to the members here.
+/// A message to be delivered to the members on this node.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub message: Arc<Message>,
-    /// All members as of its commit, if they came with it.
+    /// All members as of its commit, if they were published with it.
     pub members: Option<Arc<[UserId]>>,
     pub member_version: u32,
 }
 
-/// How far a conversation was delivered to its members here.
+/// How far a conversation was delivered to its members on this node.
 #[derive(Debug)]
 pub(crate) struct DeliveryLine {
-    /// Everything up to here was pushed to every member here, or is in the track of one that is behind.
+    /// Every message up to here was pushed to every member on this node, or is covered by the track of a member that is
+    /// behind.
     pub settled: Seq,
     /// The latest message known to exist.
     pub seen: Seq,
     pub members: Arc<[UserId]>,
     pub member_version: u32,
-    /// The latest version of the members that is known to exist.
+    /// The latest member version known to exist.
     pub wanted_version: u32,
     /// Messages above a gap.
     pub held: BTreeMap<Seq, Arrival>,
     pub reading: Reading,
-    /// Of the read under way.
+    /// The serial number of the read in flight.
     pub serial: u32,
-    /// Whether it is listed among those with a gap.
+    /// Whether it is scheduled in `DeliveryLines::due`.
     pub is_due: bool,
-    /// When it was used last, monotonic ms.
+    /// When it was last used, monotonic ms.
     pub touched: u64,
 }
 
-/// What of a line is being read.
+/// The read of a line that is in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     Nothing,
@@ -85,7 +86,7 @@ impl DeliveryLines {
         self.lines.get_mut(&conversation)
     }
 
-    /// Whether a line was delivered to less than `seq`.
+    /// Whether a line has settled less than `seq`.
     pub fn is_below(&self, conversation: ConversationId, seq: Seq) -> bool {
         self.lines.get(&conversation).is_some_and(|line| line.settled < seq)
     }
@@ -118,7 +119,7 @@ impl DeliveryLines {
         None
     }
 
-    /// Lists a line among those with a gap.
+    /// Schedules the read of a line with a gap.
     pub fn read_later(&mut self, conversation: ConversationId, at: u64) {
         if let Some(line) = self.lines.get_mut(&conversation)
             && !std::mem::replace(&mut line.is_due, true)
@@ -127,7 +128,7 @@ impl DeliveryLines {
         }
     }
 
-    /// Notes that a read of a line begins. Gives the line, and the serial number of the read.
+    /// Notes that a read of a line begins. Returns the line, which has the serial number of the read.
     pub fn begin_read(
         &mut self,
         conversation: ConversationId,
@@ -139,7 +140,7 @@ impl DeliveryLines {
         Some(line)
     }
 
-    /// The line that a read was for; `None` where the line was begun again meanwhile.
+    /// Ends a read and returns its line; `None` if the line was restarted in the meantime.
     pub fn end_read(&mut self, conversation: ConversationId, serial: u32) -> Option<&mut DeliveryLine> {
         let line = self.lines.get_mut(&conversation)?;
         if line.serial != serial || line.reading == Reading::Nothing {
@@ -149,7 +150,7 @@ impl DeliveryLines {
         Some(line)
     }
 
-    /// The members of a conversation have changed in an unknown way: they are read before the next delivery.
+    /// Notes that the members of a conversation have changed: they are read before the next delivery.
     pub fn members_changed(&mut self, conversation: ConversationId) {
         if let Some(line) = self.lines.get_mut(&conversation) {
             line.member_version = 0;
@@ -157,7 +158,7 @@ impl DeliveryLines {
         }
     }
 
-    /// Drops lines that were not used for long.
+    /// Drops lines that have not been used for a while.
     pub fn sweep(&mut self, now: u64) {
         self.lines.retain(|_, line| {
             line.touched + DELIVERY_LINE_KEPT_MS > now || line.reading != Reading::Nothing || line.is_due

@@ -11,10 +11,10 @@ pub(crate) struct Loads {
     pub reported_at: u64,
     /// Messages stored here since the last report.
     pub stored: u64,
-    /// Reports so far; makes the random part of their times.
+    /// The number of reports so far; seeds the random part of their times.
     pub reports: u64,
     pub seed: u64,
-    /// When the sessions of a run that died end, monotonic ms.
+    /// When the sessions of each dead run end, monotonic ms.
     pub graces: BTreeMap<(u64, Box<str>), ()>,
 }
 

@@ -1,7 +1,8 @@
-//! One interface for a node alone and a node of a cluster. Alone there is no state and no work: no claim, no roster, no
-//! further read.
+//! One interface for a single node and for a node of a cluster. A single node needs no cluster state and no extra work:
+//! no claims, no rosters, no further reads.
 //!
-//! Rules call the methods of [`Cluster`], which do nothing on a node alone. Only `cluster/` looks inside.
+//! Rules call the methods of [`Cluster`], which do nothing on a single node. Only `cluster/` accesses the membership
+//! itself.
 
 pub(crate) mod channels;
 pub(crate) mod delivery_lines;
@@ -21,13 +22,13 @@ use wire::{ConversationId, Push, Seq, UserId};
 
 #[derive(Debug)]
 pub(crate) enum Cluster {
-    /// A node alone with its database.
+    /// A single node with a database of its own.
     Solo,
     /// A node that shares its database with others.
     Joined(Box<Membership>),
 }
 
-/// What a node of a cluster knows beyond a node alone.
+/// The additional state of a node of a cluster.
 #[derive(Debug)]
 pub(crate) struct Membership {
     /// The name of this run of this node.
@@ -71,7 +72,7 @@ impl Membership {
 }
 
 impl Cluster {
-    /// `run`: the name of this run of this node; `None` on a node alone.
+    /// `run`: the name of this run of this node; `None` on a single node.
     pub fn new(run: Option<Arc<str>>, seed: u64) -> Cluster {
         match run {
             Some(run) => Cluster::Joined(Box::new(Membership::new(run, seed))),
@@ -79,7 +80,7 @@ impl Cluster {
         }
     }
 
-    /// The node's own state, on a node of a cluster.
+    /// The cluster state; `None` on a single node.
     pub fn membership(&mut self) -> Option<&mut Membership> {
         match self {
             Cluster::Solo => None,
@@ -95,7 +96,7 @@ impl Cluster {
         }
     }
 
-    /// Whether sessions may be pushed to. A node that was cut off does not know whether they were taken over.
+    /// Whether this node may push to its sessions. An isolated node cannot tell whether they were taken over.
     pub fn may_push(&mut self, now: u64) -> bool {
         match self {
             Cluster::Solo => true,
@@ -111,7 +112,7 @@ impl Cluster {
         }
     }
 
-    /// The read that tells which of some users are online on other nodes; `None` where none can be.
+    /// A read of which of these users are online on other nodes; `None` if there is nothing to read.
     pub fn online_elsewhere(&self, users: impl Iterator<Item = UserId>, grace: u64) -> Option<Read> {
         match self {
             Cluster::Solo => None,
@@ -122,7 +123,7 @@ impl Cluster {
         }
     }
 
-    /// The name of this run of this node; `None` on a node alone.
+    /// The name of this run of this node; `None` on a single node.
     pub fn run(&self) -> Option<&Arc<str>> {
         match self {
             Cluster::Solo => None,
@@ -145,7 +146,7 @@ impl Cluster {
         }
     }
 
-    /// One more session needs these channels. Gives those that are not listened to yet.
+    /// Counts one more session that needs these channels. Returns those without a confirmed subscription.
     pub fn hold_channels(&mut self, channels: &[Channel]) -> Vec<Channel> {
         match self {
             Cluster::Solo => Vec::new(),
@@ -153,7 +154,7 @@ impl Cluster {
         }
     }
 
-    /// One session less needs these channels. Gives those that no session needs any more.
+    /// Counts one session less that needs these channels. Returns those that no session needs any more.
     pub fn release_channels(&mut self, channels: &[Channel]) -> Vec<Channel> {
         match self {
             Cluster::Solo => Vec::new(),
@@ -161,14 +162,14 @@ impl Cluster {
         }
     }
 
-    /// The bus is ordered to listen to these channels.
+    /// Notes that the bus was asked to subscribe to these channels.
     pub fn order_channels(&mut self, channels: &[Channel], ticket: Ticket) {
         if let Cluster::Joined(membership) = self {
             membership.channels.order(channels, ticket);
         }
     }
 
-    /// The bus listens to these channels.
+    /// Notes that the bus has subscribed to these channels.
     pub fn confirm_channels(&mut self, channels: &[Channel], ticket: Ticket) {
         if let Cluster::Joined(membership) = self {
             membership.channels.confirm(channels, ticket);
@@ -182,27 +183,28 @@ impl Cluster {
         }
     }
 
-    /// Removes a lock that this node returns.
+    /// Removes a lock that this node releases.
     pub fn remove_lock(&mut self, ticket: Ticket) -> Option<Lock> {
         let locks = &mut self.membership()?.locks;
         let at = locks.iter().position(|lock| lock.ticket == ticket)?;
         Some(locks.swap_remove(at))
     }
 
-    /// Whether groups are listened to for the sessions that are members.
+    /// Whether the node subscribes to the groups of its sessions.
     pub fn listens_to_groups(&self) -> bool {
         matches!(self, Cluster::Joined(_))
     }
 
-    /// A member here joined a group: what is delivered to the group next must know it.
+    /// A member on this node joined a group: the members are read again before the next delivery to it.
     pub fn members_changed(&mut self, conversation: ConversationId) {
         if let Cluster::Joined(membership) = self {
             membership.lines.members_changed(conversation);
         }
     }
 
-    /// Whether an acknowledged track, pushed up to `pushed`, must be kept. A delivery line that begins again takes the
-    /// cursor's word, so the cursor must be stored. A line that ends below `pushed` would push the rest again.
+    /// Whether an acknowledged track, pushed up to `pushed`, must be kept. A delivery line that restarts relies on the
+    /// stored cursor, so a cursor that is not stored yet needs the track. A line that has settled less than `pushed`
+    /// would push the difference again.
     pub fn keeps_track(
         &self,
         conversation: ConversationId,
@@ -223,7 +225,7 @@ impl Cluster {
         }
     }
 
-    /// The nodes that the bus lists; none on a node alone.
+    /// The nodes that the bus lists; empty on a single node.
     pub fn nodes(&self) -> &[NodeState] {
         match self {
             Cluster::Solo => &[],
@@ -231,7 +233,7 @@ impl Cluster {
         }
     }
 
-    /// This node takes no more clients.
+    /// Announces that this node accepts no more clients.
     pub fn leave(&self, effects: &mut Effects) {
         if let Cluster::Joined(_) = self {
             effects.bus.push(BusOrder::Leave);

@@ -1,28 +1,29 @@
-//! When this node asked the database for what the bus may have lost, and when it asks again.
+//! The schedule of the reads for what the bus may have lost.
 
 use crate::limits::TRUST_MS;
 use wire::UnixMillis;
 
 #[derive(Debug)]
 pub(crate) struct Reconcile {
-    /// Claims since this time of the database's clock are asked for; [`UnixMillis::MAX`] only asks for the time.
+    /// The next read asks for claims since this time, by the database's clock; [`UnixMillis::MAX`] only asks for the
+    /// time.
     pub claims_since: UnixMillis,
     /// The same for conversations that have changed.
     pub changes_since: UnixMillis,
     pub next_claims: u64,
     pub next_changes: u64,
     pub next_seen: u64,
-    /// Publications of this node may be lost, and the database does not say so yet.
+    /// Publications of this node may be lost, which is not recorded in the database yet.
     pub unheard: bool,
     /// When another node last reported lost publications, by the database's clock.
     pub others_unheard: UnixMillis,
     pub reads_claims: bool,
     pub reads_changes: bool,
-    /// Until when changes are read each second.
+    /// Changes are read each second until this time.
     pub catch_up_until: u64,
-    /// The sessions here were certainly in force at this time, monotonic ms.
+    /// The last time, monotonic ms, at which no session on this node had been superseded.
     pub known_at: u64,
-    /// Whether a push was withheld because that was too long ago.
+    /// Whether a push was withheld because `known_at` was too long ago.
     pub has_withheld: bool,
 }
 
@@ -51,14 +52,14 @@ impl Reconcile {
         self.next_claims.min(self.next_changes).min(self.next_seen)
     }
 
-    /// Whether sessions may be pushed to. If not, notes that a push was withheld.
+    /// Whether this node may push to its sessions. If not, notes that a push was withheld.
     pub fn may_push(&mut self, now: u64) -> bool {
         let may_push = self.is_trusted(now);
         self.has_withheld |= !may_push;
         may_push
     }
 
-    /// Whether the sessions here are known to be in force.
+    /// Whether the sessions on this node are known not to be superseded.
     pub fn is_trusted(&self, now: u64) -> bool {
         now <= self.known_at + TRUST_MS
     }

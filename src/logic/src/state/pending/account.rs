@@ -9,7 +9,7 @@ pub(crate) enum Pending {
     Name(Box<Register>),
     /// REGISTER: the password is being hashed.
     Password(Box<Register>),
-    /// REGISTER: the account is being made.
+    /// REGISTER: the account is being created.
     Create,
     /// PROFILE: the profile is being read for `user`.
     Profile { user: UserId },

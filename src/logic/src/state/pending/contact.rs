@@ -5,7 +5,7 @@ use wire::contact::FriendsPage;
 
 #[derive(Debug)]
 pub(crate) enum Pending {
-    /// ADD_FRIEND: the friendship is being made.
+    /// ADD_FRIEND: the friendship is being created.
     Add { user: UserId, message: Option<Box<str>> },
     /// ADD_FRIEND: whether the new friend is online on another node is being read.
     PeerOnline { user: UserId, peer: UserId },

@@ -6,11 +6,11 @@ use wire::group::MembersPage;
 
 #[derive(Debug)]
 pub(crate) enum Pending {
-    /// CREATE_GROUP: the group is being made.
+    /// CREATE_GROUP: the group is being created.
     Create { session: SessionRef },
-    /// CREATE_GROUP: the group exists, and its channel is being listened to.
+    /// CREATE_GROUP: the group exists; its channel is being subscribed to.
     Created(ConversationId),
-    /// JOIN_GROUP: the group's channel is being listened to, then the membership is being made.
+    /// JOIN_GROUP: the group's channel is being subscribed to, then the membership is being created.
     Join { session: SessionRef, conversation: ConversationId },
     /// GROUPS: the page is being read.
     Groups,

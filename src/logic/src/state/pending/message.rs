@@ -1,4 +1,4 @@
-//! Messages on their way to storage.
+//! Appends in flight.
 
 use crate::contract::Fence;
 use crate::limits::{ANSWER_MS, BACKLOG_MS};
@@ -15,18 +15,18 @@ pub(crate) struct PendingAppend {
     pub sender: Fence,
     pub session: SessionRef,
     pub cid: Box<str>,
-    /// Of its content.
+    /// The length of its content.
     pub bytes: usize,
     /// Whether it is part of its connection's backlog, which is retried instead of refused.
     pub in_backlog: bool,
 }
 
-/// What a message does that storage has not answered for too long. It may still be stored, and is delivered then.
+/// What to do about an append that has waited too long. The message may still be stored and is then delivered.
 #[derive(Debug)]
 pub(crate) enum Overdue {
-    /// Its sender is told to retry with this `cid`.
+    /// Answer its sender UNAVAILABLE, with the `cid` to retry with.
     Answer { cid: Box<str> },
-    /// Its connection closes.
+    /// Close its connection.
     Close,
 }
 

@@ -1,7 +1,7 @@
-//! Pending requests: what waits for storage, the password thread or the bus, as data in one table.
+//! Pending requests: one table of everything that waits for storage, the password thread or the bus.
 //!
 //! [`Pending`] has a variant for each noun, and each noun's own `Pending` a variant for each step that waits. An entry
-//! holds what its answer needs; what happens then is up to the rules above.
+//! holds the data that its continuation needs; the rules above decide what to do with it.
 
 pub(crate) mod account;
 pub(crate) mod contact;
@@ -18,7 +18,7 @@ use crate::contract::Ticket;
 use crate::limits::ANSWER_MS;
 use slab::Slab;
 
-/// What goes on when an answer comes.
+/// The step that an answer continues.
 #[derive(Debug)]
 pub(crate) enum Pending {
     Session(session::Pending),
@@ -56,12 +56,12 @@ of_nouns! {
     Node(node),
 }
 
-/// What a request does that has waited too long.
+/// What to do about a request that has waited too long.
 #[derive(Debug)]
 pub(crate) enum Overdue {
     Session(session::Overdue),
     Message(message::Overdue),
-    /// It is answered UNAVAILABLE.
+    /// Answer it with UNAVAILABLE.
     Other,
 }
 
@@ -75,7 +75,7 @@ impl Pending {
         }
     }
 
-    /// Whether the password thread has it.
+    /// Whether it waits for the password thread.
     fn hashes_password(&self) -> bool {
         match self {
             Pending::Session(pending) => pending.hashes_password(),
@@ -115,13 +115,13 @@ pub(crate) struct PendingRequest {
 pub(crate) struct PendingRequests {
     slots: Slab<PendingRequest>,
     serial: u32,
-    /// Passwords with the password thread.
+    /// Jobs at the password thread.
     pub passwords: usize,
-    /// Messages with storage.
+    /// Appends in flight.
     pub appends: usize,
-    /// Content bytes of the messages with storage.
+    /// Content bytes of the appends in flight.
     pub append_bytes: usize,
-    /// Whether cursors are with storage.
+    /// Whether a write of cursors is in flight.
     pub writes_cursors: bool,
 }
 
@@ -134,7 +134,7 @@ impl PendingRequests {
         Ticket(u64::from(self.serial) << 32 | key as u64)
     }
 
-    /// Takes the entry that an answer belongs to; `None` where it was taken before.
+    /// Removes and returns the entry of a ticket; `None` if it was removed before.
     pub fn take(&mut self, ticket: Ticket) -> Option<PendingRequest> {
         let key = ticket.0 as u32 as usize;
         if self.slots.get(key)?.serial != (ticket.0 >> 32) as u32 {
@@ -165,15 +165,15 @@ impl PendingRequests {
         self.slots.is_empty()
     }
 
-    /// Whether nothing is left but the periodic reads and writes of a node in a cluster.
+    /// Whether only the periodic reads and writes of a cluster node are pending.
     pub fn is_settled(&self) -> bool {
         let is_periodic =
             |request: &PendingRequest| matches!(&request.pending, Pending::Node(node) if node.is_periodic());
         self.slots.iter().all(|(_, request)| is_periodic(request))
     }
 
-    /// Requests that have waited too long, which leaves their entries with nobody to answer. The entries stay: a message
-    /// may still be stored, and a login may have a session, which the caller ends.
+    /// Returns the requests that have waited too long, and sets their entries to answer nowhere. The entries stay: a
+    /// message may still be stored, and a login may have a session, which the caller ends.
     pub fn take_overdue(&mut self, now: u64) -> Vec<(ReplyTo, Overdue)> {
         let mut overdue = Vec::new();
         for (_, request) in &mut self.slots {
@@ -187,5 +187,5 @@ impl PendingRequests {
     }
 }
 
-// Each message on its way to storage takes one.
+// Each append in flight has one.
 const _: () = assert!(size_of::<PendingRequest>() <= 88);

@@ -1,4 +1,4 @@
-//! What a node of a cluster waits for on its own behalf.
+//! Steps that a cluster node takes for itself.
 
 use super::{group, session};
 use crate::bus::Channel;
@@ -7,15 +7,15 @@ use wire::ConversationId;
 
 #[derive(Debug)]
 pub(crate) enum Pending {
-    /// Something goes on when the bus listens to some channels.
+    /// A step waits for subscriptions.
     Listening(Box<Listening>),
     /// The timeline or the roster of a delivery line is being read.
     DeliveryLine(DeliveryLineRead),
-    /// The sign of life is being written, maybe with the word that publications may be lost.
+    /// The node's liveness is being recorded; `unheard`: also that its publications may be lost.
     Seen { unheard: bool },
-    /// Claims of other nodes are being read, since this time, monotonic ms.
+    /// Claims of other nodes are being read; `issued`: when the read was issued, monotonic ms.
     Claims { issued: u64 },
-    /// Conversations that have changed are being read.
+    /// Changed conversations are being read.
     Changes,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Listening {
     pub then: Listener,
 }
 
-/// What goes on when the channels it needs are listened to.
+/// The step to resume once its channels are subscribed to.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Session(session::Pending),
@@ -52,7 +52,7 @@ impl Listener {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DeliveryLineRead {
     pub conversation: ConversationId,
-    /// Tells it from other reads of the same line.
+    /// Distinguishes it from other reads of the same line.
     pub serial: u32,
     /// Monotonic ms.
     pub issued: u64,

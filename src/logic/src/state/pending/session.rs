@@ -31,14 +31,14 @@ pub(crate) enum Pending {
     Welcome(Box<PendingWelcome>),
     /// LOGOUT: the token is being revoked.
     Logout(SessionRef),
-    /// A grace is over: does the session still belong to this node?
+    /// A grace period has expired: the session is being released, unless another node has claimed it.
     Expire(UserId),
 }
 
-/// What a step of a login does that has waited too long.
+/// What to do about a step of a login that has waited too long.
 #[derive(Debug)]
 pub(crate) enum Overdue {
-    /// Its session ends.
+    /// End its session.
     Login(SessionRef),
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct PasswordLogin {
 
 #[derive(Debug)]
 pub(crate) struct PasswordCheck {
-    /// `None` where there is no such account: its password is never right.
+    /// `None` if there is no such account: every password is wrong.
     pub user: Option<UserId>,
     pub key: AccountKey,
     pub device: Option<Box<str>>,
@@ -75,7 +75,7 @@ pub(crate) struct PasswordCheck {
 #[derive(Debug)]
 pub(crate) struct TokenRequest {
     pub device: Option<Box<str>>,
-    /// Whether the token was made for this login, and is useless if it fails.
+    /// Whether the token was issued for this login, and must be revoked if the login fails.
     pub is_new: bool,
 }
 
@@ -94,17 +94,17 @@ pub(crate) struct Takeover {
     pub ready: TokenReady,
     pub step: TakeoverStep,
     pub lock: Option<Ticket>,
-    /// Until when a lock that another login holds is waited for, monotonic ms.
+    /// When to stop waiting for a lock that another login holds, monotonic ms.
     pub lock_until: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TakeoverStep {
-    /// Waits for its channel, or for the answer to its claim.
+    /// Waits for its subscription, or for the outcome of its claim.
     Claiming,
-    /// Has asked for the lock.
+    /// Has requested the lock.
     Locking,
-    /// Waits to ask for the lock again.
+    /// Waits to request the lock again.
     LockedOut,
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct NewSessionRead {
     pub token: Box<TokenReply>,
 }
 
-/// The token as the reply to LOGIN tells it.
+/// The token as sent in the reply to LOGIN.
 #[derive(Debug)]
 pub(crate) struct TokenReply {
     pub text: Box<str>,
@@ -129,10 +129,10 @@ pub(crate) struct PendingWelcome {
     pub view: LoginView,
     /// Friends who are online on other nodes.
     pub online: Vec<UserId>,
-    /// Groups whose members are not read yet; those of the first are being read.
+    /// Groups whose members have not been read yet; those of the first are being read.
     pub unread: VecDeque<Group>,
     pub groups: Vec<(Group, Vec<Member>)>,
-    /// Whether it is known which members are online on other nodes.
+    /// Whether the members who are online on other nodes are known.
     pub knows_members_online: bool,
 }
 
@@ -142,7 +142,7 @@ impl PendingWelcome {
         PendingWelcome { session, view, online, unread, groups: Vec::new(), knows_members_online: false }
     }
 
-    /// The members who are not online on this node, each once.
+    /// The distinct members who are offline on this node.
     pub fn absent_members(&self) -> Vec<UserId> {
         let members = self.groups.iter().flat_map(|(_, members)| members);
         let absent = members.filter(|member| member.state == Presence::Offline);

@@ -1,4 +1,4 @@
-//! Reads of timelines and writes of cursors that wait.
+//! Pending reads of timelines and writes of cursors.
 
 use crate::state::sessions::SessionRef;
 use wire::{ConversationId, Seq, UserId};
@@ -15,11 +15,11 @@ pub(crate) enum Pending {
     Feed { session: SessionRef, conversation: ConversationId },
     /// Further conversations in which a new session is behind are being read.
     Unread(SessionRef),
-    /// So many cursor moves are being written.
+    /// This many cursor moves are being written.
     Cursors(usize),
 }
 
-/// A receipt, as it came.
+/// A receipt, as received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PendingReceipt {
     pub session: SessionRef,

@@ -195,9 +195,9 @@ impl Codec for Legacy {
     }
 
     fn log_out(&mut self, context: &mut Context) {
-        // What was delivered was delivered to this account, not to the next one that logs in.
+        // Messages delivered so far belong to this account, not to the next one that logs in.
         context.legacy.synthetic_acks.expedite();
-        // What the kernel has not taken was not delivered.
+        // Messages that the kernel has not accepted were not delivered.
         self.in_output = Unacknowledged::default();
         self.logging_out = false;
     }
@@ -258,7 +258,7 @@ impl Legacy {
         channel.submit(command.kind(), 0, command, context);
     }
 
-    /// Logs what the client cannot be told, a few times for each connection.
+    /// Logs a problem that the protocol cannot report to the client, a few times for each connection.
     fn warn(&mut self, channel: &Channel, what: std::fmt::Arguments<'_>) {
         if self.warnings < WARNINGS_MAX {
             self.warnings += 1;

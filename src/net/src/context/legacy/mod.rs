@@ -1,4 +1,4 @@
-//! What the legacy connections of one reactor share.
+//! State shared by the legacy connections of one reactor.
 
 mod local_time;
 mod pacer;
@@ -14,7 +14,7 @@ use wire::legacy::Style;
 pub(crate) struct LegacyContext {
     pub style: Style,
     pub pacer: Pacer,
-    /// For the times in objects.
+    /// Formats the times in objects.
     pub local_time: LocalTime,
     pub synthetic_acks: SyntheticAcks,
 }

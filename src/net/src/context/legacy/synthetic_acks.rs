@@ -1,4 +1,4 @@
-//! Acknowledgements on behalf of legacy clients, which send none: messages that the kernel took count as received.
+//! Acknowledgements on behalf of legacy clients, which send none: messages accepted by the kernel count as received.
 //!
 //! They are batched, because an acknowledgement costs logic as much as a delivery: until some ticks have passed, until one
 //! connection has many, or until a connection logs out or closes.
@@ -9,12 +9,12 @@ use logic::limits::LEGACY_WINDOW;
 use logic::{ConnId, Input};
 use wire::{Command, ConversationId, Message, Seq, timeline};
 
-/// Messages to one connection that logic is told of at once: a client that is being fed must not run dry.
+/// The number of messages of one connection that are acknowledged without delay, so that feeding does not stall.
 const BATCH_MAX: u32 = LEGACY_WINDOW / 4;
-/// Ticks after which logic is told at the latest.
+/// The longest delay of an acknowledgement, ticks.
 const TICKS_MAX: u32 = 2;
 
-/// A message. It stands for those before it in its conversation.
+/// A message that stands for all earlier ones of its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     conversation: ConversationId,
@@ -27,7 +27,7 @@ impl Mark {
     }
 }
 
-/// Messages to one connection that logic has no acknowledgement of.
+/// Messages to one connection whose acknowledgement was not sent to logic yet.
 #[derive(Debug, Default)]
 pub(crate) struct Unacknowledged {
     /// At most one in a row for each conversation.
@@ -57,7 +57,7 @@ impl Unacknowledged {
     }
 }
 
-/// The acknowledgements that logic has not been told of yet.
+/// The acknowledgements that were not sent to logic yet.
 #[derive(Debug)]
 pub(crate) struct SyntheticAcks {
     by_connection: HashMap<ConnId, Unacknowledged>,
@@ -84,12 +84,12 @@ impl SyntheticAcks {
         self.is_due |= acks.count >= BATCH_MAX;
     }
 
-    /// Makes everything due: a connection logs out or closes, and logic must know first what it received.
+    /// Makes everything due: logic must get the acknowledgements of a connection before its logout or close.
     pub fn expedite(&mut self) {
         self.is_due = true;
     }
 
-    /// When logic must be told at the latest.
+    /// When the acknowledgements are due at the latest.
     pub fn next(&self) -> Option<Tick> {
         (!self.by_connection.is_empty()).then_some(Tick(self.since.0 + TICKS_MAX))
     }

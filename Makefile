@@ -1,6 +1,6 @@
-# What a person types. `make` alone says what there is.
+# Targets for people. `make` alone lists them.
 
-# Where rustup puts it, also for a shell that was opened before.
+# Where rustup installs cargo, which is not in PATH of a shell that was opened before.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)

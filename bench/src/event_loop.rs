@@ -28,16 +28,16 @@ pub trait Load {
 
     /// Ends the load: everything that was due before `close` is still sent, however late, because omitting it would
     /// flatter the latencies.
-    fn finish(&mut self, _rig: &mut EventLoop, _close: u64) {}
+    fn finish(&mut self, _event_loop: &mut EventLoop, _close: u64) {}
 
     /// Handles input of connection `number`. May close connections, but opens new ones in its next turn only.
     fn handle(&mut self, event_loop: &mut EventLoop, number: usize, inbound: Inbound<'_>, now: u64);
 
     /// Called after all input of one read of connection `number` was handled.
-    fn after_read(&mut self, _rig: &mut EventLoop, _number: usize, _now: u64) {}
+    fn after_read(&mut self, _event_loop: &mut EventLoop, _number: usize, _now: u64) {}
 
     /// Handles the loss of connection `number`. Returns whether the load expects it.
-    fn handle_lost(&mut self, _rig: &mut EventLoop, _number: usize) -> bool {
+    fn handle_lost(&mut self, _event_loop: &mut EventLoop, _number: usize) -> bool {
         false
     }
 

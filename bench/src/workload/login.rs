@@ -164,7 +164,7 @@ impl Load for Logins {
         event_loop.close(number);
     }
 
-    fn handle_lost(&mut self, _rig: &mut EventLoop, number: usize) -> bool {
+    fn handle_lost(&mut self, _event_loop: &mut EventLoop, number: usize) -> bool {
         self.end(number);
         false
     }

@@ -362,7 +362,7 @@ impl Load for Messaging {
         }
     }
 
-    fn handle_lost(&mut self, _rig: &mut EventLoop, number: usize) -> bool {
+    fn handle_lost(&mut self, _event_loop: &mut EventLoop, number: usize) -> bool {
         let (lane, _) = self.position_of(number);
         self.lanes[lane].handle_lost();
         false

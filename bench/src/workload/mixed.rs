@@ -271,7 +271,7 @@ impl Load for Mixed {
         self.messaging.turn(event_loop, now);
     }
 
-    fn finish(&mut self, _rig: &mut EventLoop, _close: u64) {
+    fn finish(&mut self, _event_loop: &mut EventLoop, _close: u64) {
         self.is_ending = true;
     }
 

@@ -58,7 +58,7 @@ pub const TABLE: &[Row] = &[
         Completes::Nothing, Everywhere, |rest| bare(rest, Session(session::Command::Help(None)))),
     row("chat", "chat:WHO:MESSAGE", "chat:2:hello", "send to a user; WHO is an id or a name",
         Completes::User, Everywhere, |rest| message::to_user(rest?).map(Message)),
-    row("addfriend", "addfriend:WHO", "addfriend:2", "add a friend, or accept a request",
+    row("addfriend", "addfriend:WHO", "addfriend:2", "add a friend",
         Completes::User, Everywhere, add_friend),
     row("creategroup", "creategroup:NAME:DESC", "creategroup:devs:who builds it", "create a group; prints its id",
         Completes::Nothing, Everywhere, |rest| Some(Group(name_and_desc(rest?, false)?.into()))),

@@ -31,7 +31,7 @@ pub(super) fn run(connection: &SubscriberConnection, run: &str, inputs: &Outbox<
         }
         if !std::mem::replace(&mut is_away, true) {
             log::warn!(
-                "lost the Redis subscriber connection ({error}); messages to other nodes now go through the database \
+                "the Redis subscriber is not connected ({error}); messages to other nodes now go through the database \
                  and take up to 2.5 s longer"
             );
         }

@@ -36,6 +36,8 @@ pub enum Role {
     Acceptor,
     /// Carries out writes or reads of the database.
     Storage,
+    /// Copies the write-ahead log of the embedded database into its file.
+    Checkpoint,
     /// Creates and drops tables ahead of time.
     Housekeeping,
     Password,
@@ -48,9 +50,9 @@ impl Role {
         match self {
             // Clients depend on each of these, and their turns are short.
             Role::Logic | Role::Reactor | Role::Acceptor | Role::Storage => true,
-            // One hash may take as long as the operator configured. The bus and housekeeping may wait for another
+            // One hash may take as long as the operator configured, and a sync as long as the disk takes. The bus and housekeeping may wait for another
             // machine, and the server can serve clients without them.
-            Role::Password | Role::Bus | Role::Housekeeping => false,
+            Role::Password | Role::Checkpoint | Role::Bus | Role::Housekeeping => false,
         }
     }
 }

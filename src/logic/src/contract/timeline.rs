@@ -97,7 +97,7 @@ pub enum CursorStep {
 impl CursorStep {
     /// The pair `(delivered, read)` after this step.
     #[must_use]
-    pub fn apply(self, (delivered, read): (Seq, Seq)) -> (Seq, Seq) {
+    pub fn apply(self, delivered: Seq, read: Seq) -> (Seq, Seq) {
         match self {
             CursorStep::Reach { delivered: d, read: r } => (delivered.max(d), read.max(r)),
             CursorStep::Pass { first, last } => {

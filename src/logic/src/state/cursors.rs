@@ -85,7 +85,7 @@ impl Cursors {
         let reached = confirmed.fold(stored, |reached, &there| higher(reached, there));
         let steps = [self.writing_by_key.get(&key), self.waiting.get(&key)];
         let steps = steps.into_iter().flatten().flat_map(|cursor| &cursor.steps);
-        steps.fold(reached, |cursors, step| step.apply(cursors))
+        steps.fold(reached, |(delivered, read), step| step.apply(delivered, read))
     }
 
     /// Whether a member's cursor has moved and storage has not confirmed it.
@@ -279,18 +279,18 @@ mod tests {
                     0 => {
                         let (d, r) = (Seq(a.max(b)), Seq(b));
                         cursors.reach(BY_U, C, d, r);
-                        truth = CursorStep::Reach { delivered: d, read: r }.apply(truth);
+                        truth = CursorStep::Reach { delivered: d, read: r }.apply(truth.0, truth.1);
                     }
                     1 | 2 => {
                         cursors.pass(BY_U, C, Seq(a));
-                        truth = CursorStep::Pass { first: Seq(a), last: Seq(a) }.apply(truth);
+                        truth = CursorStep::Pass { first: Seq(a), last: Seq(a) }.apply(truth.0, truth.1);
                     }
                     3 if sent.is_none() => sent = cursors.retry_write().or_else(|| cursors.begin_write()),
                     _ => if let Some(moves) = sent.take() {
                         if a % 3 == 0 {
                             sent = cursors.end_write(None, &[]);
                         } else {
-                            stored = moves.iter().fold(stored, |at, m| m.step.apply(at));
+                            stored = moves.iter().fold(stored, |(delivered, read), m| m.step.apply(delivered, read));
                             sent = cursors.end_write(Some(moves.len()), &[]);
                         }
                     }

@@ -16,7 +16,8 @@ const ENDINGS: [(Signal, &str); 4] = [
 
 /// Sends a signal, and checks the exit status and the terminal.
 #[track_caller]
-fn end(mut terminal: Terminal, (which, name): (Signal, &str)) -> Terminal {
+fn end(mut terminal: Terminal, ending: (Signal, &str)) -> Terminal {
+    let (which, name) = ending;
     terminal.signal(which);
     let status = terminal.wait_status();
     assert_eq!(status.signal(), Some(name), "{which:?} ends it as that signal, not with {status}");

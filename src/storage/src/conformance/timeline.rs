@@ -56,7 +56,7 @@ pub fn cursors_never_move_back(scenario: &mut Scenario<'_>) {
         assert!(
             matches!(moved, Written::Timeline(timeline::Written::CursorsMoved { left_out }) if left_out.is_empty())
         );
-        expected = step.apply(expected);
+        expected = step.apply(expected.0, expected.1);
         let now = standing(scenario, ben, group);
         assert_eq!((now.delivered, now.read), expected, "{step:?}");
     }

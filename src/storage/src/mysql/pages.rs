@@ -20,7 +20,8 @@ const SLICE_MAX: usize = 256;
 /// out).
 pub fn after(
     conn: &mut Connection,
-    (conversation, after): (ConversationId, Seq),
+    conversation: ConversationId,
+    mut after: Seq,
     limit: usize,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, Failure> {
@@ -28,7 +29,6 @@ pub fn after(
     let Some(outline) = Outline::read(conn, conversation)? else { return Ok(page) };
     // The last segment that begins at or below the first message wanted; if there is none, the oldest that is kept.
     let from = outline.segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
-    let mut after = after;
     let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
     for segment in &outline.segments[from..] {
         let rest = |after| Some(format!("m.seq > {after} ORDER BY m.seq"));
@@ -43,14 +43,14 @@ pub fn after(
 /// is left out).
 pub fn before(
     conn: &mut Connection,
-    (conversation, before): (ConversationId, Seq),
+    conversation: ConversationId,
+    mut before: Seq,
     floor: Seq,
     limit: usize,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, Failure> {
     let mut page = Page::default();
     let Some(outline) = Outline::read(conn, conversation)? else { return Ok(page) };
-    let mut before = before;
     let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
     for segment in outline.segments.iter().rev() {
         let rest = |before| {

@@ -31,7 +31,7 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
             Found::Unread(unread(&rows_of(conn, |sql| ask_unread(sql, user, after))?)?)
         }
         Read::Feed { conversation, after, limit, bytes } => {
-            let page = pages::after(conn, (conversation, after), limit.max(1) as usize, is_fed(bytes))?;
+            let page = pages::after(conn, conversation, after, limit.max(1) as usize, is_fed(bytes))?;
             Found::Feed { messages: page.messages, more: page.more }
         }
         Read::History { user, conversation, direction, limit } => match overview(conn, user, conversation)? {
@@ -100,7 +100,7 @@ fn move_some(conn: &mut Connection, moves: &[&[&CursorMove]]) -> Result<(), Fail
     for step in moves.iter().copied().flatten() {
         if let Some((_, stand)) = cursors.get_mut(&(step.conversation, step.user)) {
             let end = ends.get(&step.conversation).copied().unwrap_or_default();
-            let (delivered, read) = step.step.apply(*stand);
+            let (delivered, read) = step.step.apply(stand.0, stand.1);
             *stand = (delivered.min(end).max(stand.0), read.min(end).max(stand.1));
         }
     }
@@ -222,11 +222,9 @@ fn history(
 ) -> Result<Found, Failure> {
     let (id, first_seq) = (overview.conversation, overview.first);
     let page = match direction {
-        Direction::After(bound) => {
-            pages::after(conn, (id, bound.max(first_seq.prev())), limit, is_too_long())?
-        }
+        Direction::After(bound) => pages::after(conn, id, bound.max(first_seq.prev()), limit, is_too_long())?,
         Direction::Before(bound) => {
-            let mut page = pages::before(conn, (id, bound), first_seq, limit, is_too_long())?;
+            let mut page = pages::before(conn, id, bound, first_seq, limit, is_too_long())?;
             page.messages.reverse();
             page
         }

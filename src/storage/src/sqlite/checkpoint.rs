@@ -7,15 +7,16 @@
 
 use super::connection::{PAGE_SIZE, configure};
 use crate::error::StoreError;
-use crossbeam_channel::{Sender, TrySendError, bounded};
 use parking_lot::Mutex;
+use runtime::queue::{Gone, Outbox};
+use runtime::watchdog::Role;
+use runtime::worker::{Next, Worker};
 use rusqlite::Connection;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 
 /// Uncopied pages at which the thread begins: 256 KiB. Commits that arrive meanwhile wait for what it syncs: at 20,000
 /// messages a second p99 was a third longer with four times as many pages, and two thirds with sixteen times.
@@ -30,9 +31,10 @@ const LOOK_EVERY: u32 = 16;
 /// The writer's handle of the checkpoint thread.
 #[derive(Debug)]
 pub struct Checkpointer {
-    orders: Option<Sender<()>>,
+    orders: Outbox<()>,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// `None` once it is being dropped.
+    worker: Option<Worker>,
     commits: u32,
 }
 
@@ -54,32 +56,22 @@ impl Checkpointer {
         let log = log_of(path);
         let log = File::open(&log).map_err(|source| StoreError::File { path: log, source })?;
         let shared = Arc::new(Shared::default());
-        let (orders, inbox) = bounded::<()>(1);
         let threads = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("checkpoint".to_owned())
-            .spawn(move || {
-                for () in inbox {
-                    let asked = threads.asked.load(Ordering::Acquire);
-                    // Commits of filing are not synced one by one. SQLite's locks are not on this file, so closing it
-                    // is harmless.
-                    if let Err(error) = log.sync_data() {
-                        *threads.failed.lock() = Some(format!("the log of the database: {error}"));
+        let (worker, orders) =
+            Worker::with_mailbox(Role::Checkpoint, "checkpoint", 1, move |mut mailbox| {
+                loop {
+                    match mailbox.next(None) {
+                        Next::Batch(()) => {}
+                        Next::Idle => continue,
+                        Next::Stop => return,
+                    }
+                    if let Err(error) = threads.sync_and_copy(&log, &conn) {
+                        *threads.failed.lock() = Some(error);
                         return;
                     }
-                    threads.synced.store(asked, Ordering::Release);
-                    if let Err(error) = run(&conn, "PASSIVE") {
-                        if error.is_fatal() {
-                            *threads.failed.lock() = Some(error.to_string());
-                            return;
-                        }
-                        // The next checkpoint may succeed; a full disk is reported when writes are rejected.
-                        log::debug!("checkpoint postponed: {error}");
-                    }
                 }
-            })
-            .map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        Ok(Checkpointer { orders: Some(orders), shared, thread: Some(thread), commits: 0 })
+            })?;
+        Ok(Checkpointer { orders, shared, worker: Some(worker), commits: 0 })
     }
 
     /// Returns the thread's fatal error, if there was one.
@@ -125,21 +117,35 @@ impl Checkpointer {
 
     /// Requests a checkpoint of the whole log.
     pub fn order(&self) -> Result<(), StoreError> {
-        let orders = self.orders.as_ref().expect("it is taken only on drop");
-        match orders.try_send(()) {
-            Ok(()) | Err(TrySendError::Full(())) => Ok(()),
-            Err(TrySendError::Disconnected(())) => self.check(),
+        match self.orders.try_send(()) {
+            // An order that waits covers this one too.
+            Ok(Ok(()) | Err(())) => Ok(()),
+            Err(Gone) => self.check(),
         }
+    }
+}
+
+impl Shared {
+    /// Carries out an order. An error is fatal.
+    fn sync_and_copy(&self, log: &File, conn: &Connection) -> Result<(), String> {
+        let asked = self.asked.load(Ordering::Acquire);
+        // Commits of filing are not synced one by one. SQLite's locks are not on this file, so closing it is harmless.
+        log.sync_data().map_err(|error| format!("the log of the database: {error}"))?;
+        self.synced.store(asked, Ordering::Release);
+        match run(conn, "PASSIVE") {
+            Err(error) if error.is_fatal() => return Err(error.to_string()),
+            // The next checkpoint may succeed; a full disk is reported when writes are rejected.
+            Err(error) => log::debug!("checkpoint postponed: {error}"),
+            Ok(_) => {}
+        }
+        Ok(())
     }
 }
 
 impl Drop for Checkpointer {
     fn drop(&mut self) {
-        self.orders = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!("the checkpoint thread panicked");
+        if let Some(worker) = self.worker.take() {
+            worker.stop();
         }
     }
 }

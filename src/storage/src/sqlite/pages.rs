@@ -22,7 +22,8 @@ pub fn after(
     conn: &Connection,
     resident: &Resident,
     names: &mut NameCache,
-    (conversation, after): (ConversationId, Seq),
+    conversation: ConversationId,
+    after: Seq,
     limit: usize,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, StoreError> {
@@ -49,17 +50,25 @@ pub fn after(
     Ok(page)
 }
 
-/// Messages below `before`, the nearest first, down to `floor` or the first one for which `enough` returns true (which
+/// A part of a timeline: the messages of `floor..before`.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    pub conversation: ConversationId,
+    pub floor: Seq,
+    pub before: Seq,
+}
+
+/// The messages of `range`, the latest first, down to its floor or the first one for which `enough` returns true (which
 /// is left out).
 pub fn before(
     conn: &Connection,
     resident: &Resident,
     names: &mut NameCache,
-    (conversation, before): (ConversationId, Seq),
-    floor: Seq,
+    range: Range,
     limit: usize,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, StoreError> {
+    let Range { conversation, floor, before } = range;
     let tail = resident.before(conversation, before, limit + 1);
     let stored_end = tail.first().map_or(before, |tail_message| tail_message.seq);
     let mut page = Page::default();

@@ -72,7 +72,7 @@ impl View<'_> {
                 timeline::Found::Unread(unread(&self.overviews(user, after)?))
             }
             timeline::Read::Feed { conversation, after, limit, bytes } => {
-                self.feed((conversation, after), limit as usize, bytes)?
+                self.feed(conversation, after, limit as usize, bytes)?
             }
             timeline::Read::History { user, conversation, direction, limit } => {
                 match self.overview(user, conversation)? {
@@ -175,12 +175,13 @@ impl View<'_> {
 
     fn feed(
         &mut self,
-        from: (ConversationId, Seq),
+        conversation: ConversationId,
+        after: Seq,
         limit: usize,
         bytes: usize,
     ) -> Result<timeline::Found, StoreError> {
         let (limit, is_fed) = (limit.max(1), is_fed(bytes));
-        let page = pages::after(self.conn, self.resident, self.names, from, limit, is_fed)?;
+        let page = pages::after(self.conn, self.resident, self.names, conversation, after, limit, is_fed)?;
         Ok(timeline::Found::Feed { messages: page.messages, more: page.more })
     }
 
@@ -194,12 +195,12 @@ impl View<'_> {
         let (conn, resident, names, id) = (self.conn, self.resident, &mut *self.names, overview.conversation);
         let page = match direction {
             Direction::After(bound) => {
-                let from = (id, bound.max(first_seq.prev()));
-                pages::after(conn, resident, names, from, limit, is_too_long())?
+                let after = bound.max(first_seq.prev());
+                pages::after(conn, resident, names, id, after, limit, is_too_long())?
             }
             Direction::Before(bound) => {
-                let below = (id, bound);
-                let mut page = pages::before(conn, resident, names, below, first_seq, limit, is_too_long())?;
+                let range = pages::Range { conversation: id, floor: first_seq, before: bound };
+                let mut page = pages::before(conn, resident, names, range, limit, is_too_long())?;
                 page.messages.reverse();
                 page
             }

@@ -64,7 +64,7 @@ impl Harness {
                 for m in moves {
                     let cursors = &mut self.conversations[m.conversation.0 as usize - 1].cursors;
                     let cursor = cursors.get_mut(&m.user).expect("a member");
-                    *cursor = m.step.apply(*cursor);
+                    *cursor = m.step.apply(cursor.0, cursor.1);
                 }
                 Written::Timeline(contract::timeline::Written::CursorsMoved { left_out: Vec::new() })
             }

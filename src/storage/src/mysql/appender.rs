@@ -10,7 +10,7 @@ use super::group::{Join, admit};
 use super::member_cache::MemberCache;
 use super::message::{self, Entry, LATE, Plan, Undone, Verdict};
 use super::publish_barrier::PublishBarrier;
-use super::reconnect::AutoConnection;
+use super::reconnect::{AutoConnection, IDLE};
 use super::schema;
 use crate::failed_streams::FailedStreams;
 use crate::outcome::Outcome;
@@ -30,8 +30,6 @@ const BYTES_MAX: usize = super::connection::PACKET / 4;
 const TRIES: usize = 5;
 /// The pause before a locked conversation is tried again.
 const LOCKED_PAUSE: Duration = Duration::from_millis(10);
-/// How often an idle connection is used, so that the server does not close it.
-const IDLE: Duration = Duration::from_secs(1);
 /// How long appends may stay in doubt at shutdown.
 const END: Duration = Duration::from_secs(5);
 

@@ -1,7 +1,7 @@
 //! The thread that creates tables ahead of time and drops what has expired.
 
 use super::failure::Cause;
-use super::reconnect::AutoConnection;
+use super::reconnect::{AutoConnection, IDLE};
 use super::{schema, token};
 use runtime::worker::Control;
 use std::time::{Duration, Instant};
@@ -13,9 +13,6 @@ const HOUSE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Expired tokens deleted by one statement.
 const PRUNE_MAX: u64 = 500;
-
-/// How often an idle connection is used, so that the server does not close it.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// Creates tables ahead of time, drops outdated ones, deletes expired tokens.
 pub fn housekeep(mut connection: AutoConnection, control: Control) {

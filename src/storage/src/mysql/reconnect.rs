@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How often an idle connection is used, so that the server does not close it.
+pub const IDLE: Duration = Duration::from_secs(1);
 
 /// A connection that is opened when it is needed and again after it was lost.
 pub struct AutoConnection {

@@ -4,7 +4,7 @@ use super::appender::Job;
 use super::failure::{Cause, Failure};
 use super::group::Join;
 use super::message::Entry;
-use super::reconnect::AutoConnection;
+use super::reconnect::{AutoConnection, IDLE};
 use super::targets::Targets;
 use crate::failed_streams::FailedStreams;
 use crate::outcome::Outcome;
@@ -12,14 +12,11 @@ use logic::contract::message::Append;
 use logic::contract::{Epoch, Fence, Ticket, Write, Written, group, message};
 use runtime::queue::Outbox;
 use runtime::worker::{Mailbox, Next};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wire::ConversationId;
 
 /// Attempts after a lost connection or a conflict.
 const TRIES: usize = 3;
-
-/// How often an idle connection is used, so that the server does not close it.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// Routes messages and joins to the appender of their conversation, and everything else to the writer.
 pub struct Router {

@@ -2,7 +2,7 @@
 
 use super::connection::NOW;
 use super::failure::{Cause, Failure};
-use super::reconnect::AutoConnection;
+use super::reconnect::{AutoConnection, IDLE};
 use super::record::first;
 use super::sql::Sql;
 use super::write::{execute, may_be_repeated};
@@ -11,13 +11,11 @@ use crate::outcome::Outcome;
 use logic::contract::{Ticket, Write, Written};
 use runtime::queue::Outbox;
 use runtime::worker::{Mailbox, Next};
-use std::time::Duration;
 
 /// The approximate number of writes in one transaction; batches are not split.
 const WRITES_MAX: usize = 256;
 /// Attempts to execute one write alone.
 const TRIES: usize = 5;
-const IDLE: Duration = Duration::from_secs(1);
 
 /// The state of the writer thread.
 pub struct Writer {

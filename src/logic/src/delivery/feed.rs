@@ -12,9 +12,14 @@ use std::sync::Arc;
 use wire::message::Push;
 use wire::{ConversationId, Message, Seq};
 
-/// Asks the connection to report when its output has drained, if much output is queued.
+/// Whether much output is queued on a connection that was not asked to report when it has drained.
+pub(super) fn must_ask_drained(session: &Session) -> bool {
+    session.output > OUTPUT_SOFT as u32 && !session.awaits_drained
+}
+
+/// Asks the connection to report when its output has drained, if it must be asked.
 pub(super) fn ask_drained(session: &mut Session, effects: &mut Effects) {
-    if session.output > OUTPUT_SOFT as u32 && !session.awaits_drained {
+    if must_ask_drained(session) {
         session.awaits_drained = true;
         effects.order(session.conn, Order::NotifyDrained { conn: session.conn });
     }

@@ -17,11 +17,11 @@ pub(crate) use feed::{drained, fed, feed, feed_failed, retry, unread_failed, unr
 
 use crate::conn::ConnId;
 use crate::effect::{Effects, Order};
-use crate::limits::{OUTPUT_HARD, OUTPUT_SOFT};
+use crate::limits::OUTPUT_HARD;
 use crate::state::State;
 use crate::state::sessions::{Behind, Session, SessionRef, Track};
 use crate::turn::Turn;
-use feed::ask_drained;
+use feed::{ask_drained, must_ask_drained};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
 use wire::{ConversationKind, Message, Push, UserId};
@@ -52,19 +52,13 @@ pub(crate) fn deliver(
         session.list_for_sweep(key, &mut state.with_tracks);
         if !pushed {
             feed(&mut Turn { state, now: *now, effects, follow_ups }, key);
-        } else if direct {
+        } else if direct || must_ask_drained(session) {
+            // NotifyDrained must follow the message, so the message is sent on its own instead of in the fan-out.
             let push = MessagePush::New(Arc::clone(message)).into();
             effects.order(session.conn, Order::Push { conn: session.conn, push });
             ask_drained(session, effects);
         } else {
             to.push(session.conn);
-            if session.output > OUTPUT_SOFT as u32 && !session.awaits_drained {
-                // NotifyDrained must follow the message, so this message is sent on its own instead of in the fan-out.
-                to.pop();
-                let push = MessagePush::New(Arc::clone(message)).into();
-                effects.order(session.conn, Order::Push { conn: session.conn, push });
-                ask_drained(session, effects);
-            }
         }
     }
     fan_out(message, to, effects);

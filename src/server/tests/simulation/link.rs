@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wire::kind::{push, request};
 use wire::limits::{FRAME_BYTES, FRAME_BYTES_BEFORE_LOGIN};
 use wire::{Command, ConversationId, Push, Reply, Seq, UserId, split_frame};
-use wire::{message, session};
+use wire::{message, session, timeline};
 
 pub struct Link {
     pub conn: ConnId,
@@ -48,7 +48,8 @@ struct Order {
     logged_in: bool,
 }
 
-/// What was ever pushed to a user, on any connection.
+/// What was ever pushed to a user or given in a HISTORY page, on any connection: as far as that, the user may have
+/// acknowledged.
 pub type Ever = BTreeMap<(UserId, ConversationId), BTreeSet<Seq>>;
 
 /// A message that was left out on a connection; it must be that user's own.
@@ -113,7 +114,7 @@ impl Link {
         requests
     }
 
-    pub fn reply(&mut self, kind: u16, request: u32, reply: &Reply) {
+    pub fn reply(&mut self, kind: u16, request: u32, reply: &Reply, ever: &mut Ever) {
         if matches!(kind, request::LOGIN | request::LOGOUT) {
             self.held = false;
         }
@@ -134,6 +135,12 @@ impl Link {
                     "the reply to an own message comes before any message above it"
                 );
                 self.order.own.entry(sent.conversation).or_default().insert(sent.seq);
+            }
+            Reply::Timeline(timeline::Reply::History(page)) => {
+                let user = self.user.expect("pages go to who is logged in");
+                for message in &page.messages {
+                    ever.entry((user, message.conversation)).or_default().insert(message.seq);
+                }
             }
             Reply::Session(session::Reply::LoggedIn(_)) => self.order.logged_in = true,
             _ => {}

@@ -189,7 +189,9 @@ impl World {
 
     fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Reply { conn, kind, request, reply } => self.link(conn).reply(kind, request, &reply),
+            Order::Reply { conn, kind, request, reply } => {
+                self.links[conn.slot()].reply(kind, request, &reply, &mut self.ever);
+            }
             Order::Welcome { .. } => unreachable!("no device here is a legacy client"),
             Order::Push { conn, push } => {
                 if matches!(push, wire::Push::Message(wire::message::Push::New(_))) {

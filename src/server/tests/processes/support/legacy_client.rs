@@ -69,6 +69,8 @@ pub struct LegacyClient {
     stream: TcpStream,
     answers: Answers,
     base: i64,
+    /// Takes exactly [`RECV_BYTES`], not up to as many.
+    waits_for_all: bool,
     /// What the reading thread reads; and the sending end, until that thread is started.
     came: Receiver<Came>,
     into: Option<Sender<Came>>,
@@ -89,19 +91,24 @@ impl LegacyClient {
         LegacyClient::on(socket.into(), answers, base)
     }
 
-    /// A client with a small receive buffer in the kernel.
+    /// A client with a small receive buffer in the kernel, which it may leave full for a while. The kernel then splits
+    /// objects at any byte (it probes a closed window with what fits), so this client waits for all [`RECV_BYTES`].
     pub fn connect_narrow(address: SocketAddr) -> LegacyClient {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(8 << 10).unwrap();
         socket.connect_timeout(&address.into(), PATIENCE).expect("the server accepts connections");
-        LegacyClient::on(socket.into(), Answers::Inline, 0)
+        let mut legacy = LegacyClient::on(socket.into(), Answers::Inline, 0);
+        legacy.waits_for_all = true;
+        legacy
     }
 
     fn on(stream: TcpStream, answers: Answers, base: i64) -> LegacyClient {
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         let (into, came) = mpsc::channel();
         let me = (0, String::new());
-        let mut legacy = LegacyClient { stream, answers, base, came, into: Some(into), reader: None, me };
+        let into = Some(into);
+        let mut legacy =
+            LegacyClient { stream, answers, base, waits_for_all: false, came, into, reader: None, me };
         if answers == Answers::InThread {
             legacy.read_on();
         }
@@ -111,9 +118,10 @@ impl LegacyClient {
     /// Starts the reading thread.
     pub fn read_on(&mut self) {
         if let Some(into) = self.into.take() {
-            let (mut stream, base) = (self.stream.try_clone().unwrap(), self.base);
+            let (base, waits_for_all) = (self.base, self.waits_for_all);
+            let mut stream = self.stream.try_clone().unwrap();
             self.reader = Some(thread::spawn(move || {
-                while let Some(object) = receive(&mut stream) {
+                while let Some(object) = receive(&mut stream, waits_for_all) {
                     if into.send(sort(object, base)).is_err() {
                         return;
                     }
@@ -223,7 +231,7 @@ impl LegacyClient {
     pub fn answer(&mut self) -> Value {
         if self.answers == Answers::Inline {
             self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            let object = receive(&mut self.stream).expect("the server answers");
+            let object = receive(&mut self.stream, self.waits_for_all).expect("the server answers");
             self.stream.set_read_timeout(None).unwrap();
             return object;
         }
@@ -285,10 +293,15 @@ impl Drop for LegacyClient {
     }
 }
 
-/// `recv` into 1,024 bytes, parsed as one object. `None`: the connection is gone.
-fn receive(stream: &mut TcpStream) -> Option<Value> {
+/// `recv` into 1,024 bytes, with `MSG_WAITALL` where asked, parsed as one object. `None`: the connection is gone.
+fn receive(stream: &mut TcpStream, waits_for_all: bool) -> Option<Value> {
     let mut buffer = [0; RECV_BYTES];
-    let length = match stream.read(&mut buffer) {
+    let received = if waits_for_all {
+        stream.read_exact(&mut buffer).map(|()| RECV_BYTES)
+    } else {
+        stream.read(&mut buffer)
+    };
+    let length = match received {
         Ok(length) if length > 0 => length,
         _ => return None,
     };

@@ -157,7 +157,7 @@ pub struct CompareServersArgs {
     /// A run of the suite, by its full name; repeat for several.
     #[arg(long, value_name = "NAME", default_values_t = ["window 64".to_owned(), "window 1".to_owned()])]
     pub run: Vec<String>,
-    /// Pin the server to CPU 0, with one sub-reactor, and the generator to CPU 1.
+    /// Pin the server to CPU 0, with one reactor, and the generator to CPU 1.
     #[arg(long)]
     pub pin: bool,
     /// Append the result of every run to this file as one line of JSON.

@@ -98,7 +98,7 @@ impl Testbed {
         Ok(folder.join("chat.db"))
     }
 
-    /// Starts `server` on `database`; pinned servers run with one sub-reactor.
+    /// Starts `server` on `database`; pinned servers run with one reactor.
     pub fn start_server(
         &self,
         server: &Path,

@@ -17,7 +17,7 @@ pub enum Channel {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum News {
+pub enum Hint {
     /// A push for the channel's user. A message is for all members of its conversation.
     Push {
         push: Push,
@@ -40,7 +40,7 @@ pub enum News {
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusOrder {
     /// Publishes to every other node that subscribes to the channel.
-    Publish { channel: Channel, news: News },
+    Publish { channel: Channel, hint: Hint },
     /// Subscribes to these channels, and again after each reconnect. Answer: [`BusInput::Subscribed`].
     Subscribe { ticket: Ticket, channels: Vec<Channel> },
     /// Unsubscribes from these channels.
@@ -104,7 +104,7 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusInput {
     /// Another node published something.
-    News { channel: Channel, news: News },
+    Hint { channel: Channel, hint: Hint },
     /// The channels of this order are subscribed to, or the bus is down.
     Subscribed(Ticket),
     /// The answer to [`BusOrder::Lock`].
@@ -114,11 +114,11 @@ pub enum BusInput {
         /// Whether the lock is now held; `false` also if this is unknown.
         held: bool,
     },
-    /// The bus is connected and every subscription is active again. News may have been lost.
+    /// The bus is connected and every subscription is active again. Hints may have been lost.
     Up,
     /// The bus is down.
     Down,
-    /// News from other nodes was lost.
+    /// Hints from other nodes were lost.
     Gap,
     /// Publications of this node may be lost, even if it receives those of others.
     Unheard,

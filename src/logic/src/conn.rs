@@ -1,4 +1,4 @@
-//! Connection ids: a sub-reactor, one of its slots, and the generation of that slot.
+//! Connection ids: a reactor, one of its slots, and the generation of that slot.
 
 use std::fmt;
 
@@ -14,18 +14,18 @@ use std::fmt;
 pub struct ConnId(u64);
 
 impl ConnId {
-    /// The most sub-reactors.
+    /// The most reactors.
     pub const REACTORS_MAX: usize = 1 << 8;
-    /// The most slots of one sub-reactor.
+    /// The most slots of one reactor.
     pub const SLOTS_MAX: usize = 1 << 24;
 
-    /// The connection in `slot` of sub-reactor `reactor`, the slot's `generation`-th.
+    /// The connection in `slot` of reactor `reactor`, the slot's `generation`-th.
     pub fn new(reactor: usize, slot: usize, generation: u32) -> ConnId {
         assert!(reactor < Self::REACTORS_MAX && slot < Self::SLOTS_MAX);
         ConnId((reactor as u64) << 56 | (slot as u64) << 32 | u64::from(generation))
     }
 
-    /// The index of the sub-reactor that owns it.
+    /// The index of the reactor that owns it.
     pub fn reactor(self) -> usize {
         (self.0 >> 56) as usize
     }

@@ -10,7 +10,7 @@ use wire::{Message, Push, Reply, UserId};
 /// All effects of one turn of logic.
 #[derive(Debug)]
 pub struct Effects {
-    /// Orders for each sub-reactor, to be carried out in order.
+    /// Orders for each reactor, to be carried out in order.
     pub reactors: Vec<Vec<Order>>,
     /// Writes to storage, to be carried out in order.
     pub writes: Vec<(Ticket, Write)>,
@@ -23,7 +23,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// No effects, for a server with this many sub-reactors.
+    /// No effects, for a server with this many reactors.
     pub fn new(reactors: usize) -> Effects {
         Effects {
             reactors: (0..reactors).map(|_| Vec::new()).collect(),
@@ -43,13 +43,13 @@ impl Effects {
             && self.bus.is_empty()
     }
 
-    /// Adds an order for the sub-reactor that owns `conn`.
+    /// Adds an order for the reactor that owns `conn`.
     pub fn order(&mut self, conn: ConnId, order: Order) {
         self.reactors[conn.reactor()].push(order);
     }
 }
 
-/// An order to a sub-reactor, which drops orders about a connection that is gone.
+/// An order to a reactor, which drops orders about a connection that is gone.
 #[derive(Debug)]
 pub enum Order {
     /// Answers a request. Comes once for each [`Input::Request`], except a receipt with number 0. Any other request with
@@ -83,13 +83,13 @@ pub enum Order {
     Close {
         conn: ConnId,
         /// For the log.
-        reason: CloseReason,
+        reason: DisconnectReason,
     },
 }
 
 /// Why logic closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
+pub enum DisconnectReason {
     /// The account logged in on another connection.
     Kicked,
     /// A message of a legacy client stayed unstored for too long; the legacy protocol has no reply to refuse it with.

@@ -13,7 +13,7 @@ pub struct Now {
     pub wall: UnixMillis,
 }
 
-/// An input from a sub-reactor.
+/// An input from a reactor.
 #[derive(Debug)]
 pub enum Input {
     /// A connection has sent its first byte. Comes before anything else about it.
@@ -23,7 +23,7 @@ pub enum Input {
         /// The client's protocol, which decides what can be sent to it.
         dialect: Dialect,
     },
-    /// A request. After LOGIN or LOGOUT the sub-reactor forwards no further request of the connection until it is
+    /// A request. After LOGIN or LOGOUT the reactor forwards no further request of the connection until it is
     /// answered.
     Request {
         conn: ConnId,

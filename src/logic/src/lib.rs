@@ -50,7 +50,7 @@ mod turn;
 pub use bus::{BusInput, BusOrder};
 pub use conn::ConnId;
 pub use contract::{Found, Read, Ticket, Write, Written};
-pub use effect::{CloseReason, Effects, Order, PasswordJob, PasswordResult};
+pub use effect::{DisconnectReason, Effects, Order, PasswordJob, PasswordResult};
 pub use input::{Input, Now};
 pub use rules::Logic;
 pub use settings::{Conflict, Rules};

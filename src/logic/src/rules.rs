@@ -59,7 +59,7 @@ impl Logic {
         state.pending.is_settled() && state.stalled_backlogs.is_empty() && state.cursors.is_empty()
     }
 
-    /// Handles an input from a sub-reactor.
+    /// Handles an input from a reactor.
     pub fn handle_input(&mut self, now: Now, input: Input, effects: &mut Effects) {
         let turn = &mut self.turn(now, effects);
         match input {

@@ -29,7 +29,7 @@ pub enum CloseReason {
     ProxyTimeout,
     /// Ordered by logic.
     #[error("closed by the server: {0:?}")]
-    Ordered(logic::CloseReason),
+    Ordered(logic::DisconnectReason),
     #[error("the server is shutting down")]
     Shutdown,
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use storage::Outcome;
 use wire::UnixMillis;
 
-/// The capacity of the queue of inputs, batches; when it is full, the sub-reactors stop reading.
+/// The capacity of the queue of inputs, batches; when it is full, the reactors stop reading.
 const INPUT_BATCHES: usize = 256;
 /// The capacity of the queue of outcomes, batches. Storage waits while it is full; logic never waits for storage.
 const OUTCOME_BATCHES: usize = 4_096;
@@ -207,7 +207,7 @@ impl LogicThread {
         let Effects { reactors, writes, reads, passwords, bus } = &mut self.fx;
         for (orders, outlet) in reactors.iter_mut().zip(&self.outlets.reactors) {
             if !orders.is_empty() {
-                // A sub-reactor never waits, so a full queue drains soon. One that has ended needs no orders.
+                // A reactor never waits, so a full queue drains soon. One that has ended needs no orders.
                 let _ = outlet.send(take(orders));
             }
         }

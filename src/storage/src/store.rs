@@ -23,7 +23,7 @@ pub trait Store: Send {
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
 
     /// Executes one bounded slice of background work (filing, creating tables, pruning) and returns whether to continue
-    /// at once. What arrived after the work began may be left for later: see [`Store::backlog`]. After
+    /// at once. What arrived after the work began may be left for later: see [`Store::unfiled`]. After
     /// [`StoreError::Unavailable`] the next call repeats the slice.
     fn housekeep(&mut self) -> Result<bool, StoreError>;
 
@@ -32,7 +32,7 @@ pub trait Store: Send {
     fn is_behind(&self) -> bool;
 
     /// The number of durable messages that wait to be filed by [`Store::housekeep`].
-    fn backlog(&self) -> usize;
+    fn unfiled(&self) -> usize;
 }
 
 /// A database as a thread uses it that only reads.

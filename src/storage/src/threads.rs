@@ -200,7 +200,7 @@ impl StoreThread {
         let more = availability(self.store.housekeep(), &mut self.is_stuck, "filing is suspended")?;
         let pause = match more {
             Some(true) => Duration::ZERO,
-            Some(false) if self.store.backlog() > 0 => CALM,
+            Some(false) if self.store.unfiled() > 0 => CALM,
             Some(false) => LOOK_EVERY,
             None => RETRY_AFTER,
         };
@@ -211,7 +211,7 @@ impl StoreThread {
     /// Files what is resident within a bounded time; the next start files the rest.
     fn finish(&mut self) -> Result<(), StoreError> {
         let until = Instant::now() + FILE_AT_END;
-        while self.store.backlog() > 0 && Instant::now() < until {
+        while self.store.unfiled() > 0 && Instant::now() < until {
             if availability(self.store.housekeep(), &mut self.is_stuck, "filing is suspended")?.is_none() {
                 break;
             }
@@ -267,13 +267,13 @@ mod tests {
     /// Rejects its first batch and accepts the following ones. Falls behind with every batch and never runs out of
     /// housekeeping.
     #[derive(Default)]
-    struct Fickle {
+    struct RejectsFirstBatch {
         has_refused: bool,
         is_behind: bool,
         slices: Arc<AtomicUsize>,
     }
 
-    impl Store for Fickle {
+    impl Store for RejectsFirstBatch {
         fn write(&mut self, writes: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
             let is_rejecting = !std::mem::replace(&mut self.has_refused, true);
             self.is_behind = true;
@@ -290,7 +290,7 @@ mod tests {
         }
 
         fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
-            Ok(Box::new(Mute))
+            Ok(Box::new(UnavailableReader))
         }
 
         fn housekeep(&mut self) -> Result<bool, StoreError> {
@@ -304,14 +304,14 @@ mod tests {
             self.is_behind
         }
 
-        fn backlog(&self) -> usize {
+        fn unfiled(&self) -> usize {
             0
         }
     }
 
-    struct Mute;
+    struct UnavailableReader;
 
-    impl Reader for Mute {
+    impl Reader for UnavailableReader {
         fn read(&mut self, _: &Read) -> Found {
             Found::Unavailable
         }
@@ -322,8 +322,11 @@ mod tests {
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(64, &bell);
         let slices = Arc::new(AtomicUsize::new(0));
-        let storage =
-            start(Box::new(Fickle { slices: Arc::clone(&slices), ..Fickle::default() }), outbox).unwrap();
+        let storage = start(
+            Box::new(RejectsFirstBatch { slices: Arc::clone(&slices), ..RejectsFirstBatch::default() }),
+            outbox,
+        )
+        .unwrap();
         let mut checked = 0;
         for ticket in 0..20 {
             let written = Instant::now();
@@ -349,7 +352,7 @@ mod tests {
     fn a_stream_is_rejected_after_its_first_failed_append() {
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(64, &bell);
-        let storage = start(Box::<Fickle>::default(), outbox).unwrap();
+        let storage = start(Box::<RejectsFirstBatch>::default(), outbox).unwrap();
         let say = |ticket: u64, stream| match append(UserId(1), Target::User(UserId(2)), "", "x") {
             Write::Message(message::Write::Append(append)) => {
                 (Ticket(ticket), Write::Message(message::Write::Append(Append { stream, ..append })))

@@ -278,12 +278,12 @@ impl Terminal {
     /// Counts a message, shown or own. Prints the number of new ones once everything that a login found has arrived.
     fn count_backlog(&mut self, conversation: ConversationId, seq: Seq, theirs: bool) {
         let Some(chat) = self.directory.chats.get(&conversation) else { return };
-        if let Some(new) = self.backlog.take(conversation, seq, theirs, chat) {
+        if let Some(new) = self.missed.take(conversation, seq, theirs, chat) {
             self.say(&format!("{new} new while away"));
         }
     }
 
-    /// Rings the bell at most once a second, so that a backlog rings once.
+    /// Rings the bell at most once a second, so that many missed messages ring once.
     fn ring(&mut self) {
         let now = Instant::now();
         if self.bell && self.last_bell.is_none_or(|last| now >= last + BELL_EVERY) {

@@ -11,7 +11,6 @@
 //! [`events`] hand commands and events to their nouns, one row a noun; the nouns' files extend [`state::Terminal`].
 
 mod account;
-mod backlog;
 mod commands;
 mod contact;
 mod directory;
@@ -22,6 +21,7 @@ mod group;
 mod input;
 mod menu;
 mod message;
+mod missed;
 mod outage;
 mod output;
 mod own_messages;
@@ -86,7 +86,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         own: own_messages::OwnMessages::default(),
         outage: outage::Outage::default(),
         was_online: false,
-        backlog: backlog::Backlog::default(),
+        missed: missed::Missed::default(),
         bell,
         last_bell: None,
         termination: None,

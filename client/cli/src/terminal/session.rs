@@ -1,6 +1,6 @@
 //! Logging in and out, leaving, and lost connections.
 
-use super::backlog::Backlog;
+use super::missed::Missed;
 use super::state::{Mode, Terminal, Then};
 use crate::command::session::Command;
 use crate::command::{help, table};
@@ -59,7 +59,7 @@ impl Terminal {
             self.load_directory(login.id, &login.name);
         }
         self.directory.learn_login(login);
-        self.backlog = Backlog::of(login, &self.directory.chats);
+        self.missed = Missed::of(login, &self.directory.chats);
         self.publish_names();
         self.update_marks();
         if self.outage.end() && !is_first {
@@ -71,7 +71,7 @@ impl Terminal {
             return;
         }
         // The number of new messages is printed per conversation.
-        self.backlog = Backlog::default();
+        self.missed = Missed::default();
         (self.mode, self.was_online) = (Mode::Chat, true);
         self.say(&format!("logged in as {}", person(&login.name, login.id)));
         self.say(&list::friends(self.directory.friends.values(), &[]));

@@ -1,8 +1,8 @@
 //! [`Terminal`]: the program's state, what it prints, and its requests.
 
-use super::backlog::Backlog;
 use super::directory::Directory;
 use super::input::InputThread;
+use super::missed::Missed;
 use super::outage::Outage;
 use super::own_messages::OwnMessages;
 use super::screen::Screen;
@@ -67,7 +67,7 @@ pub struct Terminal {
     pub(super) has_reader: bool,
     /// Whether marks are printed on lines of their own because they cannot be repainted.
     pub(super) marks_as_lines: bool,
-    pub(super) backlog: Backlog,
+    pub(super) missed: Missed,
     pub(super) bell: bool,
     pub(super) last_bell: Option<Instant>,
     /// The signal that ends the program.

@@ -9,7 +9,7 @@
 //! is behind. A member without a track therefore lacks nothing below it. A line may be dropped at any time: the next
 //! message restarts it from a *roster*, the delivered position of each member.
 
-use crate::bus::{BusOrder, Channel, News};
+use crate::bus::{BusOrder, Channel, Hint};
 use crate::contract::node::{self, End, Roster};
 use crate::contract::{Found, Read, timeline};
 use crate::delivery;
@@ -35,7 +35,7 @@ pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
     };
     if let Some(channel) = channel {
         let (push, member_version) = (Push::New(Arc::clone(message)).into(), *member_version);
-        turn.effects.bus.push(BusOrder::Publish { channel, news: News::Push { push, member_version } });
+        turn.effects.bus.push(BusOrder::Publish { channel, hint: Hint::Push { push, member_version } });
     }
     heard(turn, arrival);
 }

@@ -1,7 +1,7 @@
 //! Several nodes over one database, joined by a bus that may lose anything.
 //!
 //! ```text
-//!            bus: news, kicks, leases (hints)                    database: sessions, timelines (the truth)
+//!            bus: pushes, kicks, leases (hints)                    database: sessions, timelines (the truth)
 //!                   |                                                  |
 //!   delivery_line  delivers a conversation in order, reads from the timeline what a hint left out
 //!   reconcile      reads from the database what the bus may have lost; stops pushing when both are silent
@@ -18,7 +18,7 @@ mod delivery_line;
 mod load;
 mod reconcile;
 
-use crate::bus::{BusInput, BusOrder, Channel, News};
+use crate::bus::{BusInput, BusOrder, Channel, Hint};
 use crate::contract::{Found, Written};
 use crate::limits::LOCK_RENEW_MS;
 use crate::state::cluster::Cluster;
@@ -95,7 +95,7 @@ fn renew_locks(turn: &mut Turn<'_>) {
 pub(crate) fn handle_bus(turn: &mut Turn<'_>, input: BusInput) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     match input {
-        BusInput::News { channel, news } => handle_news(turn, channel, news),
+        BusInput::Hint { channel, hint } => handle_hint(turn, channel, hint),
         BusInput::Subscribed(ticket) => listening::confirmed(turn, ticket),
         BusInput::Locked { ticket, user, held } => session::lock_answered(turn, ticket, user, held),
         BusInput::Up => {
@@ -117,11 +117,11 @@ pub(crate) fn handle_bus(turn: &mut Turn<'_>, input: BusInput) {
     }
 }
 
-fn handle_news(turn: &mut Turn<'_>, channel: Channel, news: News) {
-    match (channel, news) {
+fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
+    match (channel, hint) {
         (
             Channel::User(user),
-            News::Push { push: Push::Message(MessagePush::New(message)), member_version },
+            Hint::Push { push: Push::Message(MessagePush::New(message)), member_version },
         ) => {
             // A direct chat has two members: the sender, and the user of this channel.
             let mut members = [user, message.from];
@@ -131,17 +131,17 @@ fn handle_news(turn: &mut Turn<'_>, channel: Channel, news: News) {
         }
         (
             Channel::Group(_),
-            News::Push { push: Push::Message(MessagePush::New(message)), member_version },
+            Hint::Push { push: Push::Message(MessagePush::New(message)), member_version },
         ) => {
             delivery_line::heard(turn, Arrival { message, members: None, member_version });
         }
-        (Channel::User(user), News::Push { push, .. }) => {
+        (Channel::User(user), Hint::Push { push, .. }) => {
             if turn.state.sessions.is_online(user) {
                 delivery::push(turn, user, push);
             }
         }
-        (_, News::Kick { user, epoch, device }) => session::superseded(turn, user, epoch, device),
-        (Channel::Group(_) | Channel::Node(_), News::Push { .. }) => {}
+        (_, Hint::Kick { user, epoch, device }) => session::superseded(turn, user, epoch, device),
+        (Channel::Group(_) | Channel::Node(_), Hint::Push { .. }) => {}
     }
 }
 

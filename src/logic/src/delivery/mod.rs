@@ -64,7 +64,7 @@ pub(crate) fn deliver(
     fan_out(message, to, effects);
 }
 
-/// Issues one order to each sub-reactor, which encodes the message once.
+/// Issues one order to each reactor, which encodes the message once.
 fn fan_out(message: &Arc<Message>, mut to: Vec<ConnId>, effects: &mut Effects) {
     if effects.reactors.len() == 1 {
         if !to.is_empty() {

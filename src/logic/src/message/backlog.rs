@@ -1,11 +1,11 @@
 //! The legacy backlog. The legacy protocol has no reply that could refuse a message, so a message that cannot be stored
-//! now is kept and retried, in order, until it is stored. Meanwhile its sub-reactor reads no further input from the
+//! now is kept and retried, in order, until it is stored. Meanwhile its reactor reads no further input from the
 //! connection. After a minute the connection closes, which is the only refusal that such a client understands.
 
 use super::append;
 use crate::conn::ConnId;
 use crate::contract::Written;
-use crate::effect::{CloseReason, Order};
+use crate::effect::{DisconnectReason, Order};
 use crate::limits::{BACKLOG_MS, GOING_AWAY};
 use crate::state::State;
 use crate::state::backlog::Backlog;
@@ -89,7 +89,7 @@ pub(super) fn answered(
 pub(super) fn give_up(turn: &mut Turn<'_>, conn: ConnId) {
     if let Some(backlog) = turn.state.connections.backlog_mut(conn) {
         *backlog = Backlog::default();
-        turn.effects.order(conn, Order::Close { conn, reason: CloseReason::Unstored });
+        turn.effects.order(conn, Order::Close { conn, reason: DisconnectReason::Unstored });
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::conn::ConnId;
 use crate::contract::session::Write;
 use crate::contract::{Epoch, Fence, TokenHash};
-use crate::effect::{CloseReason, Order};
+use crate::effect::{DisconnectReason, Order};
 use crate::limits::SESSION_ENDED;
 use crate::state::pending::session::Pending;
 use crate::state::reply_to::ReplyTo;
@@ -59,7 +59,7 @@ pub(super) fn kick(turn: &mut Turn<'_>, older: SessionRef, device: Option<Box<st
     let reason = "the account logged in on another connection".into();
     let push = Push::Kicked(Box::new(Kicked { reason, device, time: turn.now.wall })).into();
     turn.effects.order(conn, Order::Push { conn, push });
-    turn.effects.order(conn, Order::Close { conn, reason: CloseReason::Kicked });
+    turn.effects.order(conn, Order::Close { conn, reason: DisconnectReason::Kicked });
     Some(session.token)
 }
 

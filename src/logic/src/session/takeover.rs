@@ -13,7 +13,7 @@
 //! apart. If the bus does not grant it in time, the login continues without it, because the database's epoch decides.
 
 use super::{ending, opening};
-use crate::bus::{BusOrder, Channel, LOCK_MS, News};
+use crate::bus::{BusOrder, Channel, Hint, LOCK_MS};
 use crate::conn::ConnId;
 use crate::contract::session::{Holder, Write};
 use crate::contract::{Epoch, Fence, Ticket, TokenHash};
@@ -142,9 +142,9 @@ pub(super) fn claimed(
     let (user, device) = (takeover.ready.user, takeover.ready.request.device.clone());
     let run = turn.state.cluster.run().map(|run| &**run);
     if let Some(holder) = before.as_ref().filter(|holder| run != Some(&*holder.node)) {
-        let news = News::Kick { user, epoch, device: device.clone() };
+        let hint = Hint::Kick { user, epoch, device: device.clone() };
         let channel = Channel::Node((&*holder.node).into());
-        turn.effects.bus.push(BusOrder::Publish { channel, news });
+        turn.effects.bus.push(BusOrder::Publish { channel, hint });
     }
     unlock(turn, takeover.lock.take());
     // Regardless of their epochs: after a restore the database counts from an older epoch, and this claim is its

@@ -1,4 +1,4 @@
-//! Connections that have sent a byte, by sub-reactor and slot.
+//! Connections that have sent a byte, by reactor and slot.
 
 use super::backlog::Backlog;
 use super::capabilities::Capabilities;

@@ -49,7 +49,7 @@ fn an_order_for_a_closed_connection_never_reaches_the_next_one_in_its_slot() {
             Order::Deliver { message: message("for the old"), to: vec![old] },
             Order::LoggedOut { conn: old },
             Order::NotifyDrained { conn: old },
-            Order::Close { conn: old, reason: logic::CloseReason::Kicked },
+            Order::Close { conn: old, reason: logic::DisconnectReason::Kicked },
             Order::Deliver { message: message("for the new"), to: vec![old, new] },
         ],
     );
@@ -81,7 +81,7 @@ fn messages_reach_all_receivers_on_all_reactors_in_order() {
 fn a_close_follows_all_output_before_it_and_nothing_is_written_after_it() {
     let mut harness = Harness::start(patient());
     let (mut client, conn) = harness.logged_in(1);
-    let close = Order::Close { conn, reason: logic::CloseReason::Kicked };
+    let close = Order::Close { conn, reason: logic::DisconnectReason::Kicked };
     let bulk = Push::Message(message::Push::New(message(&"b".repeat(100_000))));
     let mut orders: Vec<Order> = (0..70).map(|_| Order::Push { conn, push: bulk.clone() }).collect();
     orders.extend([close, Order::Push { conn, push: Push::Session(session::Push::Probe) }]);
@@ -122,7 +122,7 @@ fn a_peer_that_does_not_answer_a_fin_is_dropped() {
     let timeouts = Timeouts { linger: Duration::from_millis(200), ..Timeouts::default() };
     let mut harness = Harness::start(NetConfig { timeouts, ..patient() });
     let (mut client, conn) = harness.logged_in(1);
-    harness.order(conn, vec![Order::Close { conn, reason: logic::CloseReason::Kicked }]);
+    harness.order(conn, vec![Order::Close { conn, reason: logic::DisconnectReason::Kicked }]);
     client.end();
     harness.wait_for_connections(0);
     harness.stop();

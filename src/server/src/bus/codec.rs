@@ -5,7 +5,7 @@
 //!                          | 1: kick | user u32 | epoch u32 | device name, if there is one
 //! ```
 
-use logic::bus::{Channel, News};
+use logic::bus::{Channel, Hint};
 use logic::contract::Epoch;
 use wire::limits::FRAME_BYTES;
 use wire::{ConversationId, Push, UserId, split_frame};
@@ -34,20 +34,20 @@ pub fn channel(name: &[u8]) -> Option<Channel> {
 }
 
 /// Encodes a publication by `run`.
-pub fn encode(run: &str, news: &News) -> Vec<u8> {
+pub fn encode(run: &str, hint: &Hint) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.push(
         u8::try_from(run.len())
             .expect("a run is shorter than 256 bytes: a name of at most 64 and a random suffix of 17"),
     );
     out.extend_from_slice(run.as_bytes());
-    match news {
-        News::Push { push, member_version } => {
+    match hint {
+        Hint::Push { push, member_version } => {
             out.push(PUSH);
             out.extend_from_slice(&member_version.to_be_bytes());
             push.encode(&mut out);
         }
-        News::Kick { user, epoch, device } => {
+        Hint::Kick { user, epoch, device } => {
             out.push(KICK);
             out.extend_from_slice(&user.0.to_be_bytes());
             out.extend_from_slice(&epoch.0.to_be_bytes());
@@ -59,7 +59,7 @@ pub fn encode(run: &str, news: &News) -> Vec<u8> {
 
 /// Decodes a publication. `None` if `run` published it itself, or if it is malformed or of a kind this version does
 /// not know.
-pub fn decode(run: &str, bytes: &[u8]) -> Option<News> {
+pub fn decode(run: &str, bytes: &[u8]) -> Option<Hint> {
     let (length, rest) = bytes.split_first()?;
     let (from, rest) = rest.split_at_checked(usize::from(*length))?;
     if from == run.as_bytes() {
@@ -72,13 +72,13 @@ pub fn decode(run: &str, bytes: &[u8]) -> Option<News> {
         PUSH => {
             let (frame, _) = split_frame(rest, FRAME_BYTES).ok()??;
             let push = Push::decode(frame.kind, frame.value).ok()??;
-            Some(News::Push { push, member_version: first })
+            Some(Hint::Push { push, member_version: first })
         }
         KICK => {
             let (epoch, device) = rest.split_first_chunk()?;
             let device = std::str::from_utf8(device).ok()?;
             let (user, epoch) = (UserId(first), Epoch(u32::from_be_bytes(*epoch)));
-            Some(News::Kick { user, epoch, device: (!device.is_empty()).then(|| device.into()) })
+            Some(Hint::Kick { user, epoch, device: (!device.is_empty()).then(|| device.into()) })
         }
         _ => None,
     }
@@ -91,7 +91,7 @@ mod tests {
     use wire::{ConversationKind, Message, Seq, UnixMillis};
     use wire::{message, session};
 
-    fn news() -> [News; 4] {
+    fn hints() -> [Hint; 4] {
         let message = Message {
             conversation: ConversationId(7),
             kind: ConversationKind::Group,
@@ -103,29 +103,29 @@ mod tests {
             time: UnixMillis(1),
             cid: Some("c".into()),
         };
-        let kick = |device: Option<&str>| News::Kick {
+        let kick = |device: Option<&str>| Hint::Kick {
             user: UserId(8),
             epoch: Epoch(70_000),
             device: device.map(Into::into),
         };
         let push = Push::Message(message::Push::New(Arc::new(message)));
-        let probe = News::Push { push: Push::Session(session::Push::Probe), member_version: 0 };
-        [News::Push { push, member_version: 5 }, probe, kick(None), kick(Some("phone"))]
+        let probe = Hint::Push { push: Push::Session(session::Push::Probe), member_version: 0 };
+        [Hint::Push { push, member_version: 5 }, probe, kick(None), kick(Some("phone"))]
     }
 
     #[test]
     fn a_node_ignores_its_own_publications() {
-        for news in news() {
-            let bytes = encode("n1-1", &news);
-            assert_eq!(decode("n2-1", &bytes), Some(news));
+        for hint in hints() {
+            let bytes = encode("n1-1", &hint);
+            assert_eq!(decode("n2-1", &bytes), Some(hint));
             assert_eq!(decode("n1-1", &bytes), None);
         }
     }
 
     #[test]
     fn malformed_publications_are_ignored() {
-        for news in news() {
-            let bytes = encode("n1-1", &news);
+        for hint in hints() {
+            let bytes = encode("n1-1", &hint);
             for cut in 0..bytes.len() {
                 let _ = decode("n2-1", &bytes[..cut]);
                 let mut bytes = bytes.clone();

@@ -136,9 +136,9 @@ impl Commander {
             eval
         };
         let (command, reply_use) = match order {
-            BusOrder::Publish { channel, news } => {
+            BusOrder::Publish { channel, hint } => {
                 let mut publish = cmd("PUBLISH");
-                publish.arg(codec::name(&channel)).arg(codec::encode(&run, &news));
+                publish.arg(codec::name(&channel)).arg(codec::encode(&run, &hint));
                 (publish, ReplyUse::Published)
             }
             BusOrder::Subscribe { ticket, channels } => {

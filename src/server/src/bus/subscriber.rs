@@ -10,7 +10,7 @@ use std::net::TcpStream;
 
 /// Receives until the connection is closed for good, and reconnects whenever it is lost.
 pub(super) fn run(connection: &SubscriberConnection, run: &str, inputs: &Outbox<Vec<BusInput>>) {
-    let mut logic = LogicInbox { inputs, backlog: Vec::new(), is_up: false };
+    let mut logic = LogicInbox { inputs, unsent: Vec::new(), is_up: false };
     let mut is_away = false;
     loop {
         let error = match connection.connect() {
@@ -52,7 +52,7 @@ fn receive(
             Err(error) => return error.to_string(),
         };
         match parse(run, value) {
-            Some(Event::News(input)) => logic.push(input),
+            Some(Event::Hint(input)) => logic.push(input),
             Some(Event::Confirmed) => {
                 if let Some(input) = connection.handle_confirmation() {
                     if input == BusInput::Up {
@@ -90,7 +90,7 @@ impl Read for Uninterrupted<'_> {
 
 /// What Redis sends to a subscriber.
 enum Event {
-    News(BusInput),
+    Hint(BusInput),
     Confirmed,
     Pong,
     Refused(String),
@@ -109,8 +109,8 @@ fn parse(run: &str, value: Value) -> Option<Event> {
     };
     match bytes(0)? {
         b"message" => {
-            let (channel, news) = (codec::channel(bytes(1)?)?, codec::decode(run, bytes(2)?)?);
-            Some(Event::News(BusInput::News { channel, news }))
+            let (channel, hint) = (codec::channel(bytes(1)?)?, codec::decode(run, bytes(2)?)?);
+            Some(Event::Hint(BusInput::Hint { channel, hint }))
         }
         b"subscribe" => Some(Event::Confirmed),
         b"pong" => Some(Event::Pong),
@@ -122,22 +122,22 @@ fn parse(run: &str, value: Value) -> Option<Event> {
 struct LogicInbox<'a> {
     inputs: &'a Outbox<Vec<BusInput>>,
     /// Inputs that must not be lost and did not fit into the inbox yet.
-    backlog: Vec<BusInput>,
+    unsent: Vec<BusInput>,
     /// Whether logic was last told that the bus is up.
     is_up: bool,
 }
 
 impl LogicInbox<'_> {
     fn push(&mut self, input: BusInput) {
-        let mut batch = std::mem::take(&mut self.backlog);
+        let mut batch = std::mem::take(&mut self.unsent);
         batch.push(input);
         if let Ok(Err(mut batch)) = self.inputs.try_send(batch) {
-            let count = batch.len();
-            batch.retain(|input| !matches!(input, BusInput::News { .. } | BusInput::Heard { .. }));
-            if batch.len() < count && !batch.contains(&BusInput::Gap) {
+            let has_lost_hints = batch.iter().any(|input| matches!(input, BusInput::Hint { .. }));
+            batch.retain(|input| !matches!(input, BusInput::Hint { .. } | BusInput::Heard { .. }));
+            if has_lost_hints && !batch.contains(&BusInput::Gap) {
                 batch.insert(0, BusInput::Gap);
             }
-            self.backlog = batch;
+            self.unsent = batch;
         }
     }
 }

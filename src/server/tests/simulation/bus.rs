@@ -2,7 +2,7 @@
 
 use crate::dice::Dice;
 use logic::Ticket;
-use logic::bus::{BusInput, BusOrder, Channel, LEASE_MS, LOCK_MS, News, NodeState, REPORT_MS, Report};
+use logic::bus::{BusInput, BusOrder, Channel, Hint, LEASE_MS, LOCK_MS, NodeState, REPORT_MS, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::UserId;
@@ -83,7 +83,7 @@ impl Bus {
     /// A node's inbox overflows: what was on its way is lost, and the node is told.
     pub fn overflow(&mut self, node: usize) {
         let flying = &mut self.ends[node].flying;
-        flying.retain(|input| !matches!(input, BusInput::News { .. }));
+        flying.retain(|input| !matches!(input, BusInput::Hint { .. }));
         flying.push(BusInput::Gap);
     }
 
@@ -110,7 +110,7 @@ impl Bus {
             // Hearing needs no command.
             BusOrder::Lease if end.is_mute => end.flying.push(BusInput::Heard { at: now }),
             _ if end.is_mute => {}
-            BusOrder::Publish { channel, news } => self.publish(node, &channel, &news, dice),
+            BusOrder::Publish { channel, hint } => self.publish(node, &channel, &hint, dice),
             BusOrder::Renew { ticket, user } => {
                 if let Some(lock) =
                     self.locks.get_mut(&user).filter(|lock| (lock.0, lock.1) == (node, ticket))
@@ -140,11 +140,11 @@ impl Bus {
         }
     }
 
-    fn publish(&mut self, from: usize, channel: &Channel, news: &News, dice: &mut Dice) {
+    fn publish(&mut self, from: usize, channel: &Channel, hint: &Hint, dice: &mut Dice) {
         for (node, end) in self.ends.iter_mut().enumerate() {
             let listens = node != from && !end.is_away && end.listens.contains(channel);
             if listens && !(self.loses > 0 && dice.once_in(self.loses)) {
-                end.flying.push(BusInput::News { channel: channel.clone(), news: news.clone() });
+                end.flying.push(BusInput::Hint { channel: channel.clone(), hint: hint.clone() });
             }
         }
     }
@@ -161,14 +161,14 @@ impl Bus {
         runs.into_iter().map(state).collect()
     }
 
-    /// Something of what is on its way to a node arrives: in order, or not. News may be overtaken; that the bus was
+    /// Something of what is on its way to a node arrives: in order, or not. Hints may be overtaken; that the bus was
     /// heard says that all before it was.
     pub fn arrive(&mut self, node: usize, dice: &mut Dice) -> Option<BusInput> {
         let flying = &mut self.ends[node].flying;
         if flying.is_empty() {
             return None;
         }
-        let until = flying.iter().position(|input| !matches!(input, BusInput::News { .. }));
+        let until = flying.iter().position(|input| !matches!(input, BusInput::Hint { .. }));
         let at = if dice.once_in(3) { dice.below(until.unwrap_or(flying.len()).max(1)) } else { 0 };
         Some(flying.remove(at))
     }

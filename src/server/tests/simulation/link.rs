@@ -1,4 +1,4 @@
-//! A connection between a device and a node, in the place of sockets and a sub-reactor: bytes in flight, the
+//! A connection between a device and a node, in the place of sockets and a reactor: bytes in flight, the
 //! frame decoder, and a check that what the server sends on one connection keeps the protocol's order.
 
 use logic::ConnId;
@@ -97,7 +97,7 @@ impl Link {
             else {
                 break;
             };
-            // Heartbeats are the sub-reactor's; runs are too short for them.
+            // Heartbeats are the reactor's; runs are too short for them.
             if frame.kind != request::HEARTBEAT {
                 let command = Command::decode(frame.kind, frame.value).expect("the client asks rightly");
                 self.held = matches!(

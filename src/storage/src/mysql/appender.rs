@@ -8,7 +8,7 @@
 use super::failure::{Cause, Failure};
 use super::group::{Join, admit};
 use super::member_cache::MemberCache;
-use super::message::{self, Entry, LATE, Plan, Undone, Verdict};
+use super::message::{self, LATE, Plan, QueuedAppend, Undone, Verdict};
 use super::publish_barrier::PublishBarrier;
 use super::reconnect::{AutoConnection, IDLE};
 use super::schema;
@@ -36,7 +36,7 @@ const END: Duration = Duration::from_secs(5);
 /// A job of an appender. Jobs of one conversation are executed in order.
 #[derive(Debug)]
 pub enum Job {
-    Append(Entry),
+    Append(QueuedAppend),
     Join(Join),
 }
 
@@ -157,12 +157,12 @@ impl Appender {
     }
 
     /// Stores messages, or postpones them.
-    fn store(&mut self, entries: Vec<Entry>) {
+    fn store(&mut self, entries: Vec<QueuedAppend>) {
         let (held, entries): (Vec<_>, Vec<_>) = entries
             .into_iter()
             .partition(|entry| self.is_unreachable || self.held.contains(&entry.conversation));
         self.postpone(held.into_iter().map(Job::Append));
-        let follows = |entry: &Entry| !entry.is_in_doubt && self.failed.contains(entry.append.stream);
+        let follows = |entry: &QueuedAppend| !entry.is_in_doubt && self.failed.contains(entry.append.stream);
         let (failed, mut entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(follows);
         self.publish(failed, std::iter::repeat(Verdict::Late));
         if entries.is_empty() {
@@ -220,7 +220,7 @@ impl Appender {
     }
 
     /// Tries once. After a failure, entries that may have been stored are marked as in doubt.
-    fn attempt(&mut self, entries: &mut [Entry]) -> Result<Plan, Failure> {
+    fn attempt(&mut self, entries: &mut [QueuedAppend]) -> Result<Plan, Failure> {
         let Appender { cache, clock, barrier, number, .. } = self;
         let mut in_doubt = None;
         let done = self.connection.with(|conn| {
@@ -241,7 +241,7 @@ impl Appender {
     }
 
     /// Sends the outcomes; postpones entries whose conversations are locked elsewhere.
-    fn publish(&mut self, entries: Vec<Entry>, verdicts: impl IntoIterator<Item = Verdict>) {
+    fn publish(&mut self, entries: Vec<QueuedAppend>, verdicts: impl IntoIterator<Item = Verdict>) {
         let mut outcomes = Vec::with_capacity(entries.len());
         for (entry, verdict) in entries.into_iter().zip(verdicts) {
             if verdict == Verdict::Elsewhere {
@@ -272,7 +272,7 @@ impl Appender {
                 if let Job::Append(entry) = &job {
                     self.failed.note(entry.append.stream, &Written::Unavailable);
                 }
-                let (Job::Append(Entry { ticket, .. }) | Job::Join(Join { ticket, .. })) = job;
+                let (Job::Append(QueuedAppend { ticket, .. }) | Job::Join(Join { ticket, .. })) = job;
                 outcomes.push((ticket, Written::Unavailable));
             } else {
                 self.held.insert(job.conversation());

@@ -33,7 +33,7 @@ pub const LATE: Duration = Duration::from_secs(5);
 
 /// A message to be appended to a conversation.
 #[derive(Debug)]
-pub struct Entry {
+pub struct QueuedAppend {
     pub ticket: Ticket,
     /// The target, which may not exist.
     pub conversation: ConversationId,
@@ -97,12 +97,12 @@ impl Plan {
         conn: &mut Connection,
         cache: &mut MemberCache,
         clock: &mut Option<UnixMillis>,
-        entries: &[Entry],
+        entries: &[QueuedAppend],
     ) -> Result<Plan, Failure> {
         let mut conversations: Vec<ConversationId> = entries.iter().map(|entry| entry.conversation).collect();
         conversations.sort_unstable();
         conversations.dedup();
-        let is_fenced = |entry: &&Entry| entry.append.epoch != Epoch::NONE;
+        let is_fenced = |entry: &&QueuedAppend| entry.append.epoch != Epoch::NONE;
         let fenced: Vec<_> = entries.iter().filter(is_fenced).map(|entry| entry.append.sender).collect();
         let mut latest;
         let (locked, found, now) = loop {
@@ -182,7 +182,7 @@ impl Plan {
         Ok(plan)
     }
 
-    pub fn execute(&self, conn: &mut Connection, entries: &[Entry]) -> Result<(), Undone> {
+    pub fn execute(&self, conn: &mut Connection, entries: &[QueuedAppend]) -> Result<(), Undone> {
         if self.new.is_empty() {
             return roll_back(conn).map_err(|failure| Undone { failure, is_in_doubt: false });
         }
@@ -195,7 +195,7 @@ impl Plan {
     }
 
     /// The statements of the second round trip.
-    fn statements(&self, entries: &[Entry]) -> Sql {
+    fn statements(&self, entries: &[QueuedAppend]) -> Sql {
         let mut sql = Sql::new();
         let mut by_month: Vec<(Month, Stored, &Append)> = self
             .new
@@ -236,7 +236,7 @@ impl Plan {
         sql
     }
 
-    fn insert_sent(&self, sql: &mut Sql, entries: &[Entry]) {
+    fn insert_sent(&self, sql: &mut Sql, entries: &[QueuedAppend]) {
         let mut by_key: Vec<(&Append, Stored)> =
             self.new.iter().map(|&(number, place)| (&entries[number].append, place)).collect();
         by_key.sort_unstable_by_key(|(append, _)| (append.sender, &*append.cid));
@@ -294,7 +294,7 @@ fn update_conversations(sql: &mut Sql, ends: &[End]) {
 }
 
 pub fn outcome(
-    Entry { ticket, append, .. }: Entry,
+    QueuedAppend { ticket, append, .. }: QueuedAppend,
     verdict: Verdict,
     cache: &MemberCache,
 ) -> (Ticket, Written) {

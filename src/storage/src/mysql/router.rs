@@ -3,7 +3,7 @@
 use super::appender::Job;
 use super::failure::{Cause, Failure};
 use super::group::Join;
-use super::message::Entry;
+use super::message::QueuedAppend;
 use super::reconnect::{AutoConnection, IDLE};
 use super::targets::Targets;
 use crate::failed_streams::FailedStreams;
@@ -64,7 +64,7 @@ impl Router {
             match write {
                 Write::Message(message::Write::Append(append)) => match self.targets.conversation(&append) {
                     Some(conversation) if !self.failed.contains(append.stream) => {
-                        let entry = Entry { ticket, conversation, append, since, is_in_doubt: false };
+                        let entry = QueuedAppend { ticket, conversation, append, since, is_in_doubt: false };
                         jobs[self.appender_of(conversation)].push(Job::Append(entry));
                     }
                     _ => lost.push((ticket, append)),
@@ -112,12 +112,12 @@ impl Router {
         let refusals = refusals.into_iter().chain(std::iter::repeat(Written::Unavailable));
         let written = certain.into_iter().zip(refusals);
         let written = written.chain(stays.into_iter().map(|append| (append, Written::Unavailable)));
-        let mut told = Vec::new();
+        let mut answered = Vec::new();
         for ((ticket, append), written) in written {
             failed.note(append.stream, &written);
-            told.push((ticket, written));
+            answered.push((ticket, written));
         }
-        told
+        answered
     }
 
     fn appender_of(&self, conversation: ConversationId) -> usize {

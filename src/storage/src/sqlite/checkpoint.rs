@@ -32,14 +32,14 @@ const LOOK_EVERY: u32 = 16;
 #[derive(Debug)]
 pub struct Checkpointer {
     orders: Outbox<()>,
-    shared: Arc<Shared>,
+    shared: Arc<Progress>,
     /// `None` once it is being dropped.
     worker: Option<Worker>,
     commits: u32,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct Progress {
     /// How many syncs the writer has requested.
     asked: AtomicU64,
     /// The number of requested syncs that are done: commits made before the last of them are on the disk.
@@ -55,7 +55,7 @@ impl Checkpointer {
         configure(&conn, 256)?;
         let log = log_of(path);
         let log = File::open(&log).map_err(|source| StoreError::File { path: log, source })?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Progress::default());
         let threads = Arc::clone(&shared);
         let (worker, orders) =
             Worker::with_mailbox(Role::Checkpoint, "checkpoint", 1, move |mut mailbox| {
@@ -125,7 +125,7 @@ impl Checkpointer {
     }
 }
 
-impl Shared {
+impl Progress {
     /// Carries out an order. An error is fatal.
     fn sync_and_copy(&self, log: &File, conn: &Connection) -> Result<(), String> {
         let asked = self.asked.load(Ordering::Acquire);

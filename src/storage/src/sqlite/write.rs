@@ -63,7 +63,7 @@ impl Store for SqliteStore {
         }
     }
 
-    fn backlog(&self) -> usize {
+    fn unfiled(&self) -> usize {
         self.run.len() + self.filing.as_ref().map_or(0, |filing| filing.run().len())
     }
 }

@@ -9,7 +9,7 @@ pub(crate) mod delivery_lines;
 pub(crate) mod loads;
 pub(crate) mod reconcile;
 
-use crate::bus::{BusOrder, Channel, News, NodeState};
+use crate::bus::{BusOrder, Channel, Hint, NodeState};
 use crate::contract::Ticket;
 use crate::contract::presence::Read;
 use crate::effect::Effects;
@@ -107,8 +107,8 @@ impl Cluster {
     /// Publishes a push to a user who has no session here.
     pub fn publish(&self, user: UserId, push: Push, effects: &mut Effects) {
         if let Cluster::Joined(_) = self {
-            let (channel, news) = (Channel::User(user), News::Push { push, member_version: 0 });
-            effects.bus.push(BusOrder::Publish { channel, news });
+            let (channel, hint) = (Channel::User(user), Hint::Push { push, member_version: 0 });
+            effects.bus.push(BusOrder::Publish { channel, hint });
         }
     }
 

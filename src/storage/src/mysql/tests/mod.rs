@@ -142,7 +142,7 @@ impl Store for OnServer {
         false
     }
 
-    fn backlog(&self) -> usize {
+    fn unfiled(&self) -> usize {
         0
     }
 }

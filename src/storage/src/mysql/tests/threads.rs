@@ -133,12 +133,12 @@ fn a_stream_is_stored_in_order_or_rejected() {
     let answers = |writes: Vec<(Ticket, Write)>| {
         let wanted = writes.len();
         busy.writes.send(writes).unwrap();
-        let mut told: BTreeMap<u64, Written> = BTreeMap::new();
-        while told.len() < wanted {
+        let mut answered: BTreeMap<u64, Written> = BTreeMap::new();
+        while answered.len() < wanted {
             let Outcome::Written(batch) = busy.outcome() else { panic!() };
-            told.extend(batch.into_iter().map(|(ticket, written)| (ticket.0, written)));
+            answered.extend(batch.into_iter().map(|(ticket, written)| (ticket.0, written)));
         }
-        told.into_values().collect::<Vec<_>>()
+        answered.into_values().collect::<Vec<_>>()
     };
     let seqs = |answers: Vec<Written>| -> Vec<Option<u64>> {
         let seq = |written| match written {
@@ -204,9 +204,9 @@ fn reads_never_overtake_outcomes() {
     let Outcome::Written(first) = busy.outcome() else { panic!() };
     let Written::Message(message::Written::Appended { message, .. }) = &first[0].1 else { panic!() };
     let conversation = message.conversation;
-    let (mut told, mut seen, mut ticket) = (Seq(1), Seq(0), 100);
+    let (mut answered, mut seen, mut ticket) = (Seq(1), Seq(0), 100);
     let (mut writing, mut reading) = (0, 0);
-    while told < Seq(1_000) {
+    while answered < Seq(1_000) {
         while writing < 3 {
             writing += 1;
             ticket += 1;
@@ -226,8 +226,8 @@ fn reads_never_overtake_outcomes() {
                     let Written::Message(message::Written::Appended { message, .. }) = written else {
                         panic!("{written:?}")
                     };
-                    assert_eq!(message.seq, told.next());
-                    told = message.seq;
+                    assert_eq!(message.seq, answered.next());
+                    answered = message.seq;
                     writing -= 1;
                 }
             }
@@ -238,7 +238,7 @@ fn reads_never_overtake_outcomes() {
                     continue;
                 };
                 seen = messages[0].seq;
-                assert!(seen <= told, "{seen} is read, and outcomes have come up to {told}");
+                assert!(seen <= answered, "{seen} is read, and outcomes have come up to {answered}");
             }
             Outcome::Fatal(why) => panic!("{why}"),
         }

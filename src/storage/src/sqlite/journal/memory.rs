@@ -8,11 +8,11 @@ use std::sync::Arc;
 /// The disk. Clones share it, so that it outlives the store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct State {
     segments: Vec<Vec<u8>>,
     /// The writes since the last sync, the oldest first.
     unsynced: Vec<(usize, u64, Vec<u8>)>,

@@ -36,7 +36,7 @@ fn crash_after(steps: usize) -> bool {
         say(&mut scenario, 1);
     }
     scenario.fixture.restart();
-    assert_eq!(scenario.fixture.store().backlog(), 0, "start-up files what is left");
+    assert_eq!(scenario.fixture.store().unfiled(), 0, "start-up files what is left");
     say(&mut scenario, 10);
     let all: Vec<u64> = (1..=last).collect();
     scenario.look_thrice(|scenario| assert_eq!(walk(scenario, users[1], group, 200, true), all));

@@ -1,4 +1,4 @@
-//! [`Backlog`]: counts the messages that arrived while the client was away.
+//! [`Missed`]: counts the messages that arrived while the client was away.
 //!
 //! Messages are counted when they are shown, because the user's own ones cannot be told apart earlier.
 
@@ -8,19 +8,19 @@ use wire::session::LoggedIn;
 use wire::{ConversationId, Seq};
 
 #[derive(Debug, Default)]
-pub struct Backlog {
+pub struct Missed {
     /// The last seq at the login, for every conversation that was behind it.
     ends: BTreeMap<ConversationId, Seq>,
     /// Messages of others among them shown so far.
     new: u64,
 }
 
-impl Backlog {
+impl Missed {
     /// Messages that are yet to arrive after a login.
-    pub fn of(login: &LoggedIn, chats: &BTreeMap<ConversationId, Chat>) -> Backlog {
+    pub fn of(login: &LoggedIn, chats: &BTreeMap<ConversationId, Chat>) -> Missed {
         let shown = |id| chats.get(id).map_or(Seq(0), |chat| chat.shown);
         let lacking = login.conversations.iter().filter(|row| row.last_seq > shown(&row.conversation));
-        Backlog { ends: lacking.map(|row| (row.conversation, row.last_seq)).collect(), new: 0 }
+        Missed { ends: lacking.map(|row| (row.conversation, row.last_seq)).collect(), new: 0 }
     }
 
     /// Counts a message that is now part of `chat`. Returns the number of new messages once all have arrived.
@@ -80,25 +80,25 @@ mod tests {
         let (id, peer) = (ConversationId(9), Target::User(UserId(2)));
         let found = login(row(3, 8));
         directory.learn_login(&found);
-        let mut backlog = Backlog::of(&found, &directory.chats);
+        let mut missed = Missed::of(&found, &directory.chats);
         let mut take = |seq, theirs| {
             match theirs {
                 true => directory.chats.get_mut(&id).expect("the chat exists").show(Seq(seq)),
                 false => directory.learn_sent(id, &peer, Seq(seq)),
             }
-            backlog.take(id, Seq(seq), theirs, &directory.chats[&id])
+            missed.take(id, Seq(seq), theirs, &directory.chats[&id])
         };
         assert_eq!([(6, false), (9, false), (4, true)].map(|(seq, theirs)| take(seq, theirs)), [None; 3]);
         assert_eq!(
             [(5, true), (7, true), (8, true)].map(|(seq, theirs)| take(seq, theirs)),
             [None, None, Some(4)]
         );
-        assert_eq!(take(10, true), None, "it arrived after the backlog was complete");
+        assert_eq!(take(10, true), None, "it arrived after all missed messages had arrived");
         assert_eq!(directory.chats[&id].shown, Seq(10));
         // Own messages alone are not new.
         let found = login(row(10, 11));
-        let mut backlog = Backlog::of(&found, &directory.chats);
+        let mut missed = Missed::of(&found, &directory.chats);
         directory.learn_sent(id, &peer, Seq(11));
-        assert_eq!(backlog.take(id, Seq(11), false, &directory.chats[&id]), None);
+        assert_eq!(missed.take(id, Seq(11), false, &directory.chats[&id]), None);
     }
 }

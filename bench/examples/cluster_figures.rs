@@ -1,5 +1,5 @@
-//! The cost of messages between two nodes: a private MariaDB and Redis, two nodes and the generator, all on this machine.
-//! `make bench-cluster` measures and writes the table in `bench/README.md`.
+//! The cost of messages between two nodes: a private MariaDB and Redis, two nodes and the generator, all on this
+//! machine. `make bench-cluster` measures and writes the table in `bench/README.md`.
 //!
 //!     cluster_figures [--seconds D] [--dry-run]    measured seconds of each run (default 10); do not write the table
 //!
@@ -68,7 +68,8 @@ const RUNS: [Run; 3] = [
 ];
 /// The time limit of the offline run, which ends when everything is delivered, seconds.
 const AT_MOST: &str = "300";
-/// Settings that differ from the defaults: one sender stands for many users, and hundreds register before the clock starts.
+/// Settings that differ from the defaults: one sender stands for many users, and hundreds register before the clock
+/// starts.
 const SETTINGS: [&str; 4] =
     ["limits.messages_per_second=0", "password.memory_kib=8", "password.iterations=1", "log.level=warn"];
 /// A larger buffer pool and log; the durability settings are the defaults.

@@ -164,8 +164,8 @@ pub fn unexpected(what: &str, reply: &Reply) -> Error {
     Error::Protocol(format!("it answered {what} with {reply:?}"))
 }
 
-/// A file of accounts with mode 600. It is opened before the accounts are created, as their creation takes long and cannot
-/// be undone.
+/// A file of accounts with mode 600. It is opened before the accounts are created, as their creation takes long and
+/// cannot be undone.
 #[derive(Debug)]
 pub struct List<'a> {
     path: &'a Path,

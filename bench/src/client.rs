@@ -152,8 +152,8 @@ fn pause(what: &'static str, refusal: Box<Refusal>, deadline: Instant) -> Result
     Ok(Duration::from_millis(refusal.retry_after_ms.unwrap_or(RETRY_MS).max(1)))
 }
 
-/// Sends many commands over one connection, at most `window` at a time, and repeats those that the server is too busy for.
-/// Returns what `take` makes of the replies, in the order of `commands`.
+/// Sends many commands over one connection, at most `window` at a time, and repeats those that the server is too busy
+/// for. Returns what `take` makes of the replies, in the order of `commands`.
 pub fn ask_all<T>(
     client: &mut Client,
     what: &'static str,

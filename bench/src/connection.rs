@@ -1,7 +1,7 @@
 //! A non-blocking connection in an edge-triggered loop: input as frames or objects, and buffered output.
 //!
-//! All connections of a loop share one [`ReadBuffer`]: it stays in the CPU's cache, and an idle connection owns no buffer.
-//! Only an incomplete frame is kept with its connection until the rest arrives.
+//! All connections of a loop share one [`ReadBuffer`]: it stays in the CPU's cache, and an idle connection owns no
+//! buffer. Only an incomplete frame is kept with its connection until the rest arrives.
 
 use crate::legacy::split_object;
 use mio::event::Event;
@@ -161,7 +161,8 @@ impl Connection {
         self.is_open() && (event.is_readable() || self.is_ending)
     }
 
-    /// Reads once into `buffer`, after the incomplete frame. Consume all of [`ReadBuffer::next`], then [`Self::keep`] the rest.
+    /// Reads once into `buffer`, after the incomplete frame. Consume all of [`ReadBuffer::next`], then [`Self::keep`]
+    /// the rest.
     ///
     /// A short read has emptied the socket: see epoll(7), question 9.
     pub fn fill(&mut self, buffer: &mut ReadBuffer) -> ReadOutcome {

@@ -1,8 +1,8 @@
 //! The destination and source addresses of connections.
 //!
-//! A source address has about 28,000 ephemeral ports for each server address, and the kernel's search for a free port gets
-//! slow when half of them are in use. After every [`PORTS`] connections, connections to loopback servers use the next source
-//! address: 127.0.0.2, 127.0.0.3 and so on.
+//! A source address has about 28,000 ephemeral ports for each server address, and the kernel's search for a free port
+//! gets slow when half of them are in use. After every [`PORTS`] connections, connections to loopback servers use the
+//! next source address: 127.0.0.2, 127.0.0.3 and so on.
 
 use crate::error::Error;
 use nix::sys::socket::setsockopt;
@@ -53,8 +53,8 @@ impl Endpoints {
         let domain = Domain::for_address(self.address(number));
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         if let Some(source) = self.source(number) {
-            // The port is chosen by connect(2): bind(2) would need a port that is free for every destination, whose search
-            // took 0.5 ms with thousands in use.
+            // The port is chosen by connect(2): bind(2) would need a port that is free for every destination, whose
+            // search took 0.5 ms with thousands in use.
             setsockopt(&socket, IpBindAddressNoPort, &true)?;
             socket.bind(&source.into())?;
         }

@@ -108,7 +108,8 @@ impl EventLoop {
         Ok(number)
     }
 
-    /// Starts connecting, in place of connection `number` or as an additional one. Its output is written once it is connected.
+    /// Starts connecting, in place of connection `number` or as an additional one. Its output is written once it is
+    /// connected.
     pub fn open(&mut self, number: usize) -> io::Result<()> {
         self.opened += 1;
         let from = self.connections.len() as u64 + self.opened;

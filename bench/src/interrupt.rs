@@ -1,5 +1,5 @@
-//! Ctrl-C during a load: the first ends the measured phase, the second the drain, and the results are reported. The third
-//! ends the program.
+//! Ctrl-C during a load: the first ends the measured phase, the second the drain, and the results are reported. The
+//! third ends the program.
 
 use crate::error::Error;
 use rustix::process::{Pid, Signal, kill_process};

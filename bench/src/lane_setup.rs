@@ -47,8 +47,8 @@ pub struct OpenConversation {
     pub last_seq: u64,
 }
 
-/// Logs all accounts in, `members` to a lane, and opens the conversations of each lane. The connections are in the order
-/// of the accounts.
+/// Logs all accounts in, `members` to a lane, and opens the conversations of each lane. The connections are in the
+/// order of the accounts.
 pub fn open(
     endpoints: &Endpoints,
     dialect: Dialect,

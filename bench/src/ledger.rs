@@ -190,8 +190,8 @@ impl Ledger {
         counter
     }
 
-    /// Handles the reply that a message is stored at `seq`; `request` is its counter modulo [`REQUESTS`]. Returns the time
-    /// from which the message counts, or `None` for a stray reply.
+    /// Handles the reply that a message is stored at `seq`; `request` is its counter modulo [`REQUESTS`]. Returns the
+    /// time from which the message counts, or `None` for a stray reply.
     #[inline]
     pub fn handle_stored(&mut self, request: u64, seq: u64) -> Option<u64> {
         let (counter, slot) = self.open_request(request)?;
@@ -221,8 +221,8 @@ impl Ledger {
         self.faults.stray_replies += 1;
     }
 
-    /// Handles the delivery of message `counter`, with the time `at` in its stamp, to `receiver` as `seq` (0 over the legacy
-    /// dialect). Returns whether it is the first delivery; anything else counts as a fault.
+    /// Handles the delivery of message `counter`, with the time `at` in its stamp, to `receiver` as `seq` (0 over the
+    /// legacy dialect). Returns whether it is the first delivery; anything else counts as a fault.
     #[inline]
     pub fn handle_delivered(&mut self, receiver: usize, counter: u64, at: u64, seq: u64) -> bool {
         let sent = self.sent();

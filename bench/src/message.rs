@@ -1,4 +1,5 @@
-//! Encoding of the messages of a run, and decoding of what the server sends back for them, over TLV and the legacy dialect.
+//! Encoding of the messages of a run, and decoding of what the server sends back for them, over TLV and the legacy
+//! dialect.
 //!
 //! Both have a fast path that patches or scans bytes in place, as the generator must cost far less than the server.
 

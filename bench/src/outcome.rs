@@ -6,7 +6,8 @@ use std::process::ExitCode;
 pub enum Outcome {
     /// Every message was accounted for: exit code 0.
     Clean,
-    /// Messages were lost, duplicated, out of order, wrong or refused, or the results could not be written: exit code 1.
+    /// Messages were lost, duplicated, out of order, wrong or refused, or the results could not be written: exit code
+    /// 1.
     Faulty,
 }
 

@@ -1,7 +1,7 @@
 //! `chatbench prepare`: writes accounts with tokens straight into a database, through the server's own storage.
 //!
-//! Registering through a server costs one Argon2 hash an account, about 79 a second. Here all accounts share one password
-//! and its hash.
+//! Registering through a server costs one Argon2 hash an account, about 79 a second. Here all accounts share one
+//! password and its hash.
 
 use crate::accounts::{Account, List, names};
 use crate::args::PrepareArgs;

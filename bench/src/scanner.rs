@@ -1,7 +1,7 @@
 //! A cursor over JSON in one exact spelling: the fast path for values as the programs of this project write them.
 //!
-//! Any other spelling, even of the same value, yields `None`, and the caller falls back to the typed decoder. The fast path
-//! can cost time but never correctness.
+//! Any other spelling, even of the same value, yields `None`, and the caller falls back to the typed decoder. The fast
+//! path can cost time but never correctness.
 
 /// The bytes that are left to read.
 #[derive(Clone, Copy, Debug)]

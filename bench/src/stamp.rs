@@ -28,7 +28,8 @@ pub struct Origin {
     pub from: UserId,
     pub name: Box<str>,
     pub destination: Destination,
-    /// The beginning of every `cid`: the channel, and a number that separates this run from others by the same accounts.
+    /// The beginning of every `cid`: the channel, and a number that separates this run from others by the same
+    /// accounts.
     cid_head: [u8; CHANNEL_BYTES + RUN_BYTES],
 }
 

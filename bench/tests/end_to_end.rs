@@ -287,8 +287,8 @@ fn ctrl_c_ends_a_slow_drain_and_the_results_are_reported() {
     let load = "--pairs 1 --window 1 --seconds 0.5 --warmup 0 --drain 3600 --json";
     let mut run = command("pairs", relay.address, &format!("{load} {}", file.display())).spawn().unwrap();
     until("it handles Ctrl-C", || catches_ctrl_c(run.id()));
-    // Half a second is measured. On a machine that stalls for that long, the first Ctrl-C ends the measured phase, and the
-    // second the drain.
+    // Half a second is measured. On a machine that stalls for that long, the first Ctrl-C ends the measured phase, and
+    // the second the drain.
     for _ in 0..2 {
         if !is_within(Duration::from_secs(2), || run.try_wait().unwrap().is_some()) {
             kill_process(Pid::from_child(&run), Signal::INT).unwrap();

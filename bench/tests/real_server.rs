@@ -155,8 +155,8 @@ fn prepared_accounts_log_in_by_token_and_by_password() {
     let storm = format!("storm --connections 60 --pairs 4 --rate 200 --seconds 60 --accounts {accounts}");
     let result = server.clean(&storm);
     assert_eq!(result["logins"], 60, "{result}");
-    // Last, as a login by password replaces the session and invalidates its token. The server allows one password login of
-    // an account at a time.
+    // Last, as a login by password replaces the session and invalidates its token. The server allows one password login
+    // of an account at a time.
     server.clean(&format!("login --count 80 --rate 50 --seconds 0.5 --by password --accounts {accounts}"));
 }
 

@@ -5,8 +5,8 @@
 //!   guard sessions [N]    N logged-in sessions in the rules alone: memory for each, time for an event
 //! ```
 //!
-//! Instruction counts, unlike times, do not depend on the load of the machine. Each path runs twice with different numbers
-//! of units, and the difference counts, so that start and set-up cancel out.
+//! Instruction counts, unlike times, do not depend on the load of the machine. Each path runs twice with different
+//! numbers of units, and the difference counts, so that start and set-up cancel out.
 
 #![forbid(unsafe_code)]
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Logs `users` in, sends a message in every tenth pair, and prints bytes for each session and nanoseconds for each event.
+/// Logs `users` in, sends a message in every tenth pair, and prints bytes for each session and nanoseconds for each
+/// event.
 pub fn measure(users: u32) -> ExitCode {
     let users = users.next_multiple_of(2).max(2);
     // The figure includes what this program keeps for each user: a connection id and half a list of members.

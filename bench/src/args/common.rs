@@ -19,7 +19,8 @@ pub struct CommonArgs {
     /// The length of the measurement in seconds.
     #[arg(long, value_name = "D", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
-    /// Seconds in which the load grows to its full size, before the warm-up. `storm`, `idle` and `offline` have no ramp.
+    /// Seconds in which the load grows to its full size, before the warm-up. `storm`, `idle` and `offline` have no
+    /// ramp.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
     pub ramp: f64,
     /// Seconds of full load before the measured seconds; `offline` has no warm-up.
@@ -31,14 +32,15 @@ pub struct CommonArgs {
     /// A server process whose CPU time and memory to report; repeat for several.
     #[arg(long, value_name = "PID")]
     pub server_pid: Vec<u32>,
-    /// A process that the server depends on, whose CPU time to report as well, such as `mariadb=4711`; repeat for several.
+    /// A process that the server depends on, whose CPU time to report as well, such as `mariadb=4711`; repeat for
+    /// several.
     #[arg(long, value_name = "NAME=PID", value_parser = named_pid)]
     pub beside: Vec<(String, u32)>,
     /// Also report the CPU time of each server thread.
     #[arg(long, requires = "server_pid")]
     pub threads_table: bool,
-    /// Use the accounts in this file, written by `chatbench prepare` or `chatbench accounts`, instead of registering new
-    /// ones.
+    /// Use the accounts in this file, written by `chatbench prepare` or `chatbench accounts`, instead of registering
+    /// new ones.
     #[arg(long, value_name = "FILE")]
     pub accounts: Option<PathBuf>,
     /// The prefix of the names of newly registered accounts.

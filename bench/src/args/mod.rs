@@ -45,9 +45,9 @@ pub enum Task {
     Compare(CompareArgs),
     /// Compare what two servers cost, by interleaved pairs of runs.
     ///
-    /// Each run starts its server on a free port with a fresh database in a temporary folder. The table shows the medians
-    /// of the server's CPU time for each message, their ratio, and the difference beside its interquartile range: a
-    /// difference below that range is noise.
+    /// Each run starts its server on a free port with a fresh database in a temporary folder. The table shows the
+    /// medians of the server's CPU time for each message, their ratio, and the difference beside its interquartile
+    /// range: a difference below that range is noise.
     CompareServers(CompareServersArgs),
 }
 

@@ -1,4 +1,5 @@
-//! The users and conversations of a relay, and how it handles TLV frames. Ids are indices of two vectors, counted from 1.
+//! The users and conversations of a relay, and how it handles TLV frames. Ids are indices of two vectors, counted from
+//! 1.
 
 use super::fault::{Fault, FaultKind};
 use crate::connection::Connection;
@@ -264,8 +265,8 @@ impl Directory {
     }
 }
 
-/// Applies `fault` to the message that starts at `start` of `out` and whose text ends before `text_end`. Without a fault,
-/// appends the message that was held back.
+/// Applies `fault` to the message that starts at `start` of `out` and whose text ends before `text_end`. Without a
+/// fault, appends the message that was held back.
 pub(super) fn inject(
     out: &mut Vec<u8>,
     start: usize,

@@ -1,8 +1,8 @@
 //! A server that stores and checks nothing: one thread, one poll, one read and two writes a message (one write over the
 //! legacy dialect, which has no acknowledgements).
 //!
-//! Its cost is that of the machine and the protocol, so it is the lower bound for a real server. Tests run against it as
-//! well: a [`Fault`] makes it do one thing wrong, which the run must notice.
+//! Its cost is that of the machine and the protocol, so it is the lower bound for a real server. Tests run against it
+//! as well: a [`Fault`] makes it do one thing wrong, which the run must notice.
 
 mod directory;
 mod fault;

@@ -9,8 +9,8 @@ const SHORTEST: u64 = 100 * MILLISECOND;
 const STALL: u64 = 200 * MILLISECOND;
 /// A generator that used, or wanted, more of its cores than this limited the run.
 const SATURATED: f64 = 0.95;
-/// Latencies say nothing about the server when the generator was this late at p99, us, and that is more than this share of
-/// the latency at p99.
+/// Latencies say nothing about the server when the generator was this late at p99, us, and that is more than this share
+/// of the latency at p99.
 const LATE_US: f64 = 200.0;
 const LATE_SHARE: f64 = 0.2;
 

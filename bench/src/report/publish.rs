@@ -10,7 +10,8 @@ use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 
-/// Checks, before a run that may be long, that the processes named by the options exist and that the results can be written.
+/// Checks, before a run that may be long, that the processes named by the options exist and that the results can be
+/// written.
 ///
 /// # Errors
 /// The process or file that fails.
@@ -25,7 +26,8 @@ pub fn check(common: &CommonArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints the results, and writes them to the files of the options. A file that cannot be written makes the outcome faulty.
+/// Prints the results, and writes them to the files of the options. A file that cannot be written makes the outcome
+/// faulty.
 pub fn publish(workload: &Workload, measurements: Vec<Measurement>) -> Outcome {
     let common = workload.common();
     let report = RunReport::new(workload, measurements);

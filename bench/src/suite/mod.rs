@@ -1,8 +1,8 @@
 //! The standard set: every run on a fresh server with a fresh database, its figures beside their goals.
 //!
-//! The set runs twice: with the server pinned to one CPU and the generator to another ("pinned"), and with default threads
-//! on any CPU ("free"). The relay is the floor: it does the same work on its sockets and nothing else, so the difference is
-//! the server's own work.
+//! The set runs twice: with the server pinned to one CPU and the generator to another ("pinned"), and with default
+//! threads on any CPU ("free"). The relay is the floor: it does the same work on its sockets and nothing else, so the
+//! difference is the server's own work.
 //!
 //! A missed goal shows in the table and nowhere else, as the machine may be the reason. A run with lost, duplicated,
 //! reordered or refused messages fails the suite.

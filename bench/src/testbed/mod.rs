@@ -1,4 +1,5 @@
-//! Runs of the generator against a server or relay that is started for that run alone, on a fresh database and a free port.
+//! Runs of the generator against a server or relay that is started for that run alone, on a fresh database and a free
+//! port.
 
 pub mod launch;
 pub mod runs;

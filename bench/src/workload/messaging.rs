@@ -312,8 +312,8 @@ impl Messaging {
 
 impl ConnectedLanes {
     /// Disconnects one member of every lane, and waits until the server has noticed: messages sent afterwards are for
-    /// offline users. Legacy users log out first, as the legacy dialect acknowledges nothing and a message in transit on a
-    /// closed connection would be lost.
+    /// offline users. Legacy users log out first, as the legacy dialect acknowledges nothing and a message in transit
+    /// on a closed connection would be lost.
     pub fn disconnect(&mut self, member: usize, dialect: Dialect) -> Result<(), Error> {
         let leaving = self.messaging.lanes.iter().map(|lane| (lane.first + member, lane.members[member].id));
         let leaving: Vec<_> = leaving.collect();

@@ -1,9 +1,9 @@
 //! A day of chat in given proportions: circles of friends who write to one and to all, read, page through the history,
 //! leave and return.
 //!
-//! A user who returns receives the messages it missed, and the ledgers check that none is missing. Over TLV a user leaves by
-//! closing the connection. The legacy dialect acknowledges nothing, so messages in transit on a closed connection would be
-//! lost; there a user logs out and logs in again on the same connection.
+//! A user who returns receives the messages it missed, and the ledgers check that none is missing. Over TLV a user
+//! leaves by closing the connection. The legacy dialect acknowledges nothing, so messages in transit on a closed
+//! connection would be lost; there a user logs out and logs in again on the same connection.
 
 use super::login_reply::{LoginReply, read_login_reply};
 use super::messaging::Messaging;

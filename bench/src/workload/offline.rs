@@ -1,7 +1,9 @@
-//! Messages to offline users, who then log in: how fast messages are stored, and how fast and completely they are delivered.
+//! Messages to offline users, who then log in: how fast messages are stored, and how fast and completely they are
+//! delivered.
 //!
-//! The legacy dialect acknowledges no message. There every sender ends with a request that is answered in order: a second
-//! login, which the server refuses because the sender is logged in. Once it is refused, all earlier messages are stored.
+//! The legacy dialect acknowledges no message. There every sender ends with a request that is answered in order: a
+//! second login, which the server refuses because the sender is logged in. Once it is refused, all earlier messages are
+//! stored.
 
 use super::login_reply::{LoginReply, read_login_reply};
 use super::messaging::Messaging;

@@ -1,5 +1,5 @@
-//! Clients that disconnect and reconnect all at once while other users chat: how long until all are back, and the latency of
-//! the other users meanwhile.
+//! Clients that disconnect and reconnect all at once while other users chat: how long until all are back, and the
+//! latency of the other users meanwhile.
 
 use super::login_reply::{LoginReply, read_login_reply};
 use super::messaging::Messaging;
@@ -26,8 +26,8 @@ const RETRY_DELAY: u64 = 250 * MILLISECOND;
 /// Clients that disconnect, or connect, in one turn; answers are handled between turns.
 const SLICE: usize = 64;
 
-/// The reconnecting clients. The users who chat run in a second event loop on a thread of its own, so that the generator's
-/// own work of connecting thousands of clients does not delay their messages.
+/// The reconnecting clients. The users who chat run in a second event loop on a thread of its own, so that the
+/// generator's own work of connecting thousands of clients does not delay their messages.
 struct Storm {
     clients: Vec<Account>,
     is_back: Vec<bool>,

@@ -27,8 +27,8 @@ program; at a terminal it first sends what was written and restores the terminal
 /// messages are saved under $XDG_DATA_HOME/chatclient (~/.local/share/chatclient), readable by their owner only.
 ///
 /// A lost connection is re-established, in scripts too. In a cluster the client continues at another node: every other
-/// attempt goes to the configured address, the others to the nodes that the server named, the least loaded first. A server
-/// that shuts down may name the node to try first.
+/// attempt goes to the configured address, the others to the nodes that the server named, the least loaded first. A
+/// server that shuts down may name the node to try first.
 #[derive(Debug, Parser)]
 #[command(name = "chatclient", version, after_help = SCRIPTS, after_long_help = manual(), max_term_width = 100)]
 #[command(group = ArgGroup::new("account").args(["user", "token_file"]).multiple(true))]

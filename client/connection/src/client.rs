@@ -24,8 +24,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts the thread, without a store and without connecting yet. `address` is `host:port`, the host a name or an IP
-    /// address.
+    /// Starts the thread, without a store and without connecting yet. `address` is `host:port`, the host a name or an
+    /// IP address.
     pub fn start(address: impl Into<String>, options: Options) -> io::Result<(Client, Receiver<Event>)> {
         Client::start_with_store(address, options, None)
     }

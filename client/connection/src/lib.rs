@@ -7,9 +7,9 @@
 //!   Receiver <-- events -- store
 //! ```
 //!
-//! The session is behind a lock that is held for microseconds: commands take it, and the thread takes it to handle input.
-//! It is never held during network or disk I/O. Changes and events are committed to the store, if there is one, before the
-//! events are passed on and before bytes are written to the server.
+//! The session is behind a lock that is held for microseconds: commands take it, and the thread takes it to handle
+//! input. It is never held during network or disk I/O. Changes and events are committed to the store, if there is one,
+//! before the events are passed on and before bytes are written to the server.
 
 #![forbid(unsafe_code)]
 

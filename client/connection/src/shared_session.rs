@@ -6,8 +6,8 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use std::time::Instant;
 
-/// The state behind both locks. The store's lock is taken before the session's, so that events are saved in the order in
-/// which they are reported.
+/// The state behind both locks. The store's lock is taken before the session's, so that events are saved in the order
+/// in which they are reported.
 #[derive(Debug)]
 pub(crate) struct SharedSession {
     pub(crate) session: Mutex<Session>,

@@ -8,8 +8,8 @@
 //!                             this crate: pure                  crate chatclient-connection
 //! ```
 //!
-//! [`Session`] is a state machine without a socket, clock, file or terminal; see [`state`] for how to drive it. Time and
-//! randomness are arguments, so a test runs it on a fake clock and replays it from a seed.
+//! [`Session`] is a state machine without a socket, clock, file or terminal; see [`state`] for how to drive it. Time
+//! and randomness are arguments, so a test runs it on a fake clock and replays it from a seed.
 //!
 //! * One module per noun ([`session`], [`account`], [`contact`], [`group`], [`message`], [`timeline`], [`presence`],
 //!   [`node`]): the requests a caller can make, and how replies and pushes are handled. A new request belongs there and

@@ -14,8 +14,8 @@ use wire::{Command, Errno, Message, Refusal, Target};
 const INTERNAL_RETRIES: u32 = 3;
 
 impl Session {
-    /// Adds a message to the outbox. [`Event::Sent`] or [`Event::SendFailed`] follows, however long it takes and however
-    /// often the connection is lost.
+    /// Adds a message to the outbox. [`Event::Sent`] or [`Event::SendFailed`] follows, however long it takes and
+    /// however often the connection is lost.
     pub fn send(&mut self, now: u64, target: Target, text: &str) -> Result<LocalId, SendError> {
         if self.account.is_none() {
             return Err(SendError::NotLoggedIn);

@@ -1,7 +1,7 @@
 //! [`Outbox`]: outgoing messages that are not known to be stored.
 //!
-//! A message stays from the moment it is written until the server has stored it (errno 0) or refused it for good. It keeps
-//! its `cid` through every retry, so it never appears twice.
+//! A message stays from the moment it is written until the server has stored it (errno 0) or refused it for good. It
+//! keeps its `cid` through every retry, so it never appears twice.
 
 use crate::schedule::Schedule;
 use std::collections::{BTreeMap, BTreeSet};

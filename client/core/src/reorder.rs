@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::{Message, Seq};
 
-/// The most messages held behind a gap. Further ones are dropped and fetched again by the backfill. The server has at most
-/// 500 unacknowledged messages in flight.
+/// The most messages held behind a gap. Further ones are dropped and fetched again by the backfill. The server has at
+/// most 500 unacknowledged messages in flight.
 pub const HELD_MAX: usize = 1_000;
 
 /// The next message in order.
@@ -67,8 +67,8 @@ impl ReorderBuffer {
         self.held.iter().filter(|(_, message)| message.is_none()).map(|(seq, _)| *seq)
     }
 
-    /// Learns the first visible message and the server's delivered cursor. A cursor that is already known stays: another
-    /// device may have acknowledged messages that this one has not seen.
+    /// Learns the first visible message and the server's delivered cursor. A cursor that is already known stays:
+    /// another device may have acknowledged messages that this one has not seen.
     pub fn learn(&mut self, first_seq: Seq, delivered_seq: Seq) {
         self.raise(first_seq.prev());
         if self.cursor.is_none() {

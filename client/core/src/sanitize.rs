@@ -1,8 +1,8 @@
 //! Makes text from other users safe to print on a terminal.
 //!
 //! Messages, names and the server's error texts are chosen by others. A terminal would execute some characters (escape
-//! sequences), reorder the text around others (bidirectional overrides), and hide others. Those are replaced by a visible
-//! form; everything else stays, in every script.
+//! sequences), reorder the text around others (bidirectional overrides), and hide others. Those are replaced by a
+//! visible form; everything else stays, in every script.
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -11,8 +11,8 @@
 //!
 //! On [`ConnectionAction::Connect`] open a connection and answer with [`Session::handle_connected`] or
 //! [`Session::handle_disconnected`]. On [`ConnectionAction::Close`] drop the connection, even one that is still being
-//! established, and report nothing more about it. Bytes taken from `poll_transmit` belong to the connection that is open
-//! at that moment; if they are lost with it, the session sends again what matters.
+//! established, and report nothing more about it. Bytes taken from `poll_transmit` belong to the connection that is
+//! open at that moment; if they are lost with it, the session sends again what matters.
 //!
 //! # States
 //!
@@ -28,11 +28,11 @@
 //!
 //! # Persistence
 //!
-//! A driver with a store sets [`Options::persistent`]. It writes the result of [`Session::poll_changes`] and the events of
-//! the same turn to the store *before* it writes the bytes of `poll_transmit` to the socket. So no message is acknowledged
-//! that is not stored, and no message is sent whose `cid` is not stored. When another account logs in,
-//! [`Session::poll_load`] asks for its stored state; the session handles nothing that arrived after the login reply until
-//! [`Session::handle_loaded`] is called.
+//! A driver with a store sets [`Options::persistent`]. It writes the result of [`Session::poll_changes`] and the events
+//! of the same turn to the store *before* it writes the bytes of `poll_transmit` to the socket. So no message is
+//! acknowledged that is not stored, and no message is sent whose `cid` is not stored. When another account logs in,
+//! [`Session::poll_load`] asks for its stored state; the session handles nothing that arrived after the login reply
+//! until [`Session::handle_loaded`] is called.
 
 use crate::backoff::Backoff;
 use crate::cursors::Cursors;

@@ -11,8 +11,8 @@
 //! cursor is older, and the server delivers again what lies above it.
 //!
 //! One module per noun ([`account`], [`contact`], [`group`], [`message`], [`timeline`]) holds its table's reads and
-//! writes. [`save`] writes a turn of the session; [`database`] opens the file, [`folder`] finds it, and [`active`] holds
-//! the store of the account that is logged in.
+//! writes. [`save`] writes a turn of the session; [`database`] opens the file, [`folder`] finds it, and [`active`]
+//! holds the store of the account that is logged in.
 
 #![forbid(unsafe_code)]
 

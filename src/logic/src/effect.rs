@@ -52,8 +52,8 @@ impl Effects {
 /// An order to a reactor, which drops orders about a connection that is gone.
 #[derive(Debug)]
 pub enum Order {
-    /// Answers a request. Comes once for each [`Input::Request`], except a receipt with number 0. Any other request with
-    /// number 0 is answered too: nothing is written, but the request no longer counts against its connection.
+    /// Answers a request. Comes once for each [`Input::Request`], except a receipt with number 0. Any other request
+    /// with number 0 is answered too: nothing is written, but the request no longer counts against its connection.
     ///
     /// [`Input::Request`]: crate::Input::Request
     Reply {

@@ -3,8 +3,8 @@
 //! The crate has no socket, clock, thread, SQL or randomness, so a test can run whole servers with injected faults in
 //! one process, reproducibly from a seed. It depends only on the types of `wire`.
 //!
-//! **Driving it.** One thread owns [`Logic`]. A turn is any number of `handle_*` calls with one [`Now`], after which all
-//! [`Effects`] are carried out. [`Logic::handle_timeout`] is called at [`Logic::next_timeout`].
+//! **Driving it.** One thread owns [`Logic`]. A turn is any number of `handle_*` calls with one [`Now`], after which
+//! all [`Effects`] are carried out. [`Logic::handle_timeout`] is called at [`Logic::next_timeout`].
 //!
 //! **Layers.** Each imports only those below it; a rule hands work to a layer above it as data, a `FollowUp`.
 //!

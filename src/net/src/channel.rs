@@ -63,8 +63,8 @@ impl Channel {
         self.queue_flush(context);
     }
 
-    /// Like [`Channel::write`], for an answer. Answers are flushed after deliveries: the receiver of a message waits for
-    /// it, its sender only for the confirmation.
+    /// Like [`Channel::write`], for an answer. Answers are flushed after deliveries: the receiver of a message waits
+    /// for it, its sender only for the confirmation.
     pub fn answer(&mut self, context: &mut Context, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(self.output.tail(&mut context.pool));
         if !self.flush_queued {

@@ -176,8 +176,8 @@ impl Net {
         }
     }
 
-    /// Has every reactor carry out the orders that were sent before, write its output, close its connections and end, all
-    /// within this time. [`Net::join`] waits for that.
+    /// Has every reactor carry out the orders that were sent before, write its output, close its connections and end,
+    /// all within this time. [`Net::join`] waits for that.
     pub fn drain(&mut self, within: Duration) {
         self.stop_accepting();
         for reactor in &self.reactors {

@@ -7,8 +7,8 @@
 //!   0             written             len       capacity
 //! ```
 //!
-//! The buffer comes from the reactor's pool with the first byte and goes back with the last: an idle connection holds no
-//! memory for output.
+//! The buffer comes from the reactor's pool with the first byte and goes back with the last: an idle connection holds
+//! no memory for output.
 
 use std::io::{self, ErrorKind, Write};
 

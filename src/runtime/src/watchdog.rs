@@ -50,8 +50,8 @@ impl Role {
         match self {
             // Clients depend on each of these, and their turns are short.
             Role::Logic | Role::Reactor | Role::Acceptor | Role::Storage => true,
-            // One hash may take as long as the operator configured, and a sync as long as the disk takes. The bus and housekeeping may wait for another
-            // machine, and the server can serve clients without them.
+            // One hash may take as long as the operator configured, and a sync as long as the disk takes. The bus and
+            // housekeeping may wait for another machine, and the server can serve clients without them.
             Role::Password | Role::Checkpoint | Role::Bus | Role::Housekeeping => false,
         }
     }

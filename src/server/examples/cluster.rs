@@ -1,5 +1,6 @@
-//! A complete cluster on this machine, for trying things out: MariaDB, Redis, three nodes and nginx in front of them, all
-//! private, in one directory and on free ports. `make cluster` starts it. Ctrl-C stops it, and so does the end of any part.
+//! A complete cluster on this machine, for trying things out: MariaDB, Redis, three nodes and nginx in front of them,
+//! all private, in one directory and on free ports. `make cluster` starts it. Ctrl-C stops it, and so does the end of
+//! any part.
 //!
 //!     cluster [DIRECTORY]    a directory to create; without one, a temporary one that is deleted afterwards
 //!

@@ -1,7 +1,7 @@
 //! Startup and shutdown order of the server's threads.
 //!
-//! Storage is opened before the listeners, because opening takes its lock, migrates the schema and recovers from a crash:
-//! a server that cannot use its data must not accept connections.
+//! Storage is opened before the listeners, because opening takes its lock, migrates the schema and recovers from a
+//! crash: a server that cannot use its data must not accept connections.
 
 use crate::args::Args;
 use crate::bus::{self, Bus, NodeIdentity};

@@ -49,8 +49,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Parses the process's command line. `--help` and `--version` print and exit 0; an invalid command line exits 2 with
-    /// the usage.
+    /// Parses the process's command line. `--help` and `--version` print and exit 0; an invalid command line exits 2
+    /// with the usage.
     pub fn parse_or_exit() -> Args {
         Args::try_parse().unwrap_or_else(|error| {
             // A closed stdout or stderr is not an error.

@@ -241,8 +241,8 @@ impl LogicThread {
     }
 }
 
-/// Sends the batch if there is room; otherwise it stays and grows, in order. Logic never waits for these threads, and its
-/// rules bound how much a batch can hold.
+/// Sends the batch if there is room; otherwise it stays and grows, in order. Logic never waits for these threads, and
+/// its rules bound how much a batch can hold.
 fn offer<T>(batch: &mut Vec<T>, outlet: &Outbox<Vec<T>>) {
     if !batch.is_empty()
         && let Ok(Err(back)) = outlet.try_send(take(batch))

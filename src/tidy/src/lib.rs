@@ -1,5 +1,5 @@
-//! Reads the source of the workspace and finds what the compiler accepts and a reader does not: modules of one crate that
-//! import each other in a circle, long files, doc comments that say nothing, crates that depend the wrong way.
+//! Reads the source of the workspace and finds what the compiler accepts and a reader does not: modules of one crate
+//! that import each other in a circle, long files, doc comments that say nothing, crates that depend the wrong way.
 //!
 //! `cargo test -p tidy` checks this repository; the rules and what is still allowed stand in `tests/source.rs`.
 //!

@@ -45,8 +45,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// Compares what was found, by package, with what is allowed. Prints the findings of each package that has too many, and
-/// names the packages whose allowance can go.
+/// Compares what was found, by package, with what is allowed. Prints the findings of each package that has too many,
+/// and names the packages whose allowance can go.
 fn hold(rule: &str, found: &BTreeMap<String, Vec<String>>, allowed: &[(&str, usize)]) {
     let mut faults = Vec::new();
     for (package, findings) in found {

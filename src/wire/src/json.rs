@@ -71,7 +71,8 @@ fn explain<T: DeserializeOwned>(text: &str) -> String {
     }
 }
 
-/// Cuts the middle out of a long reason: it may quote the value at fault, which is as long as the frame in the worst case.
+/// Cuts the middle out of a long reason: it may quote the value at fault, which is as long as the frame in the worst
+/// case.
 fn shorten(reason: String) -> String {
     const BEGINNING: usize = 80;
     const END: usize = 160;

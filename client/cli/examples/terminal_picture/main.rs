@@ -1,5 +1,5 @@
-//! Draws the picture of the README: a private server, three clients in terminals, a short conversation, and the screen of
-//! one of them as SVG. `make picture` writes `docs/terminal.svg`.
+//! Draws the picture of the README: a private server, three clients in terminals, a short conversation, and the screen
+//! of one of them as SVG. `make picture` writes `docs/terminal.svg`.
 //!
 //!     terminal_picture FILE
 //!

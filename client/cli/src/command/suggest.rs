@@ -25,8 +25,8 @@ pub fn nearest(word: &str) -> &'static str {
     same_kind.map(|row| row.name).min_by_key(|name| distance(name)).unwrap_or("help")
 }
 
-/// The intended command, if a line looks like a misspelt one: a misspelt word before a colon, any word before two fields,
-/// or a misspelt word alone.
+/// The intended command, if a line looks like a misspelt one: a misspelt word before a colon, any word before two
+/// fields, or a misspelt word alone.
 pub fn misspelt(word: &str, rest: Option<&str>) -> Option<&'static str> {
     if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return None;

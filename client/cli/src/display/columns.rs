@@ -62,8 +62,8 @@ pub fn end(text: &str, at: usize, of: usize) -> (usize, usize) {
     (row, column)
 }
 
-/// Wraps a line between words and between wide characters and indents the rows after the first. A word longer than a row,
-/// such as a URL, is not broken, so that it can be copied.
+/// Wraps a line between words and between wide characters and indents the rows after the first. A word longer than a
+/// row, such as a URL, is not broken, so that it can be copied.
 pub fn wrap(line: &str, of: usize, indent: usize) -> String {
     let mut out = String::with_capacity(line.len() + 16);
     let (mut column, mut spaces) = (0, 0);

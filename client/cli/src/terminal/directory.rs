@@ -229,7 +229,8 @@ impl Directory {
         Names { users: users.collect(), groups: groups.collect() }
     }
 
-    /// The target for messages to a user. A friend's name becomes an id, so that all messages to the friend keep one order.
+    /// The target for messages to a user. A friend's name becomes an id, so that all messages to the friend keep one
+    /// order.
     pub fn target(&self, who: &Who) -> Target {
         match who {
             Who::Id(id) => Target::User(*id),

@@ -1,7 +1,7 @@
 //! The terminal's echo, and reading lines from a terminal that cannot move the cursor.
 //!
-//! The kernel echoes keys when they are typed, even a password typed before its prompt appears. So its echo is off while
-//! the program runs, and input is echoed here when it is read, because only then is its kind known.
+//! The kernel echoes keys when they are typed, even a password typed before its prompt appears. So its echo is off
+//! while the program runs, and input is echoed here when it is read, because only then is its kind known.
 
 use super::plain::Plain;
 use super::prompt::{Input, Prompt, PromptKind};
@@ -61,7 +61,8 @@ pub fn read_line(prompt: &Prompt, screen: &Plain) -> Input {
             b'\r' | b'\n' => break Input::Line(String::from_utf8_lossy(&line).into_owned()),
             0x03 => break Input::Interrupted,
             0x04 if line.is_empty() => break Input::End,
-            // Backspace and DEL delete a character, Ctrl-U the line. The cursor cannot move, so the line is shown again.
+            // Backspace and DEL delete a character, Ctrl-U the line. The cursor cannot move, so the line is shown
+            // again.
             erase @ (0x08 | 0x7F | 0x15) => {
                 let kept = if erase == 0x15 { 0 } else { last_character(&line) };
                 line.truncate(kept);

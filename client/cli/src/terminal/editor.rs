@@ -36,7 +36,8 @@ pub struct LineEditor {
 }
 
 impl LineEditor {
-    /// `None` on a terminal that cannot move its cursor. `original` are the terminal's modes before the program started.
+    /// `None` on a terminal that cannot move its cursor. `original` are the terminal's modes before the program
+    /// started.
     pub fn open(
         style: Style,
         names: Arc<Mutex<Names>>,

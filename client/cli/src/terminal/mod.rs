@@ -7,8 +7,8 @@
 //!         ^-------------- commands ---------------+
 //! ```
 //!
-//! All state belongs to the main thread, which never waits for the keyboard, the network or the screen. [`commands`] and
-//! [`events`] hand commands and events to their nouns, one row a noun; the nouns' files extend [`state::Terminal`].
+//! All state belongs to the main thread, which never waits for the keyboard, the network or the screen. [`commands`]
+//! and [`events`] hand commands and events to their nouns, one row a noun; the nouns' files extend [`state::Terminal`].
 
 mod account;
 mod commands;

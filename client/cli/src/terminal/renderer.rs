@@ -8,9 +8,9 @@
 //!   li si> a line that is being ty█                   the editor's line
 //! ```
 //!
-//! While a line is being edited, only the editor writes to the terminal. Lines wait in the renderer's queue and are drawn
-//! as part of the prompt at its next repaint. So the line being typed is never broken, and the distance between a message
-//! and the prompt is known exactly.
+//! While a line is being edited, only the editor writes to the terminal. Lines wait in the renderer's queue and are
+//! drawn as part of the prompt at its next repaint. So the line being typed is never broken, and the distance between a
+//! message and the prompt is known exactly.
 
 use crate::display::columns;
 use crate::display::style::{Mark, Style};
@@ -168,7 +168,8 @@ impl Renderer {
         self.editing
     }
 
-    // ---- for the editor ------------------------------------------------------------------------------------------------
+    // ---- for the editor
+    // ------------------------------------------------------------------------------------------------
 
     /// Replaces the status until the hint is removed.
     pub fn set_hint(&mut self, hint: Option<String>) {

@@ -173,8 +173,8 @@ impl Terminal {
         self.here.as_ref().is_some_and(|here| self.directory.conversation_of(here) == Some(conversation))
     }
 
-    /// Marks everything in a conversation as read. A message is read if a person at a terminal has its conversation open
-    /// while it is shown, or opens it later; never because piped output contained it.
+    /// Marks everything in a conversation as read. A message is read if a person at a terminal has its conversation
+    /// open while it is shown, or opens it later; never because piped output contained it.
     pub(super) fn read_to_end(&mut self, conversation: ConversationId) {
         let Some(chat) = self.directory.chats.get_mut(&conversation) else { return };
         if self.has_reader {

@@ -5,8 +5,8 @@
 //! groups there is no order. **Reads** run concurrently, in any order, and observe every write whose outcome
 //! was delivered before the read was issued.
 //!
-//! The delivery rules rely on one more guarantee: outcomes and read results arrive through *one* queue, and a read never
-//! returns a message written by this node whose outcome does not precede it in that queue.
+//! The delivery rules rely on one more guarantee: outcomes and read results arrive through *one* queue, and a read
+//! never returns a message written by this node whose outcome does not precede it in that queue.
 //!
 //! **Several nodes** may share a database, which is then the authority on who is logged in where. A login *claims* the
 //! account's session and raises its [`Epoch`]; a write with an older epoch is rejected inside its own transaction

@@ -1,9 +1,9 @@
 //! The login throttle slows down password guessing: each failed try delays the next one.
 //!
 //! For an account and an address, five tries are free, then the wait doubles from 1 s to 300 s. For an account from all
-//! addresses together, tries beyond the free ones are limited to one a second, so that an attacker cannot lock the owner
-//! out for longer than that. A try counts when it begins, so parallel tries do not evade it. Success clears the count.
-//! Logins by token are exempt.
+//! addresses together, tries beyond the free ones are limited to one a second, so that an attacker cannot lock the
+//! owner out for longer than that. A try counts when it begins, so parallel tries do not evade it. Success clears the
+//! count. Logins by token are exempt.
 
 use crate::limits::{FREE_TRIES, TRIES_MAX, TRY_MEMORY_MS, TRY_WAIT_MAX_S};
 use crate::map::{Map, map};

@@ -61,8 +61,8 @@ impl Connection {
     /// Continues with the input: decodes what is pending, then reads at most one buffer. That is the connection's share
     /// of a turn; where there is more, it is queued for the next.
     ///
-    /// A read that does not fill the buffer has emptied the transport, so there is no second read, except for the end of
-    /// the stream.
+    /// A read that does not fill the buffer has emptied the transport, so there is no second read, except for the end
+    /// of the stream.
     pub fn service(&mut self, context: &mut Context, buffer: &mut [u8]) -> Result<(), CloseReason> {
         if self.phase != Phase::Open {
             return self.discard(context, buffer);

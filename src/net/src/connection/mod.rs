@@ -6,8 +6,8 @@
 //!    `--- reset, EOF, silence, stall, ... ----------+----> gone
 //! ```
 //!
-//! A connection is read only while its *gate* is open, see [`Connection::gate_is_open`]. What arrives after the gate closed
-//! stays pending in the codec and in the kernel, whose window pushes back on the peer.
+//! A connection is read only while its *gate* is open, see [`Connection::gate_is_open`]. What arrives after the gate
+//! closed stays pending in the codec and in the kernel, whose window pushes back on the peer.
 
 mod deadlines;
 mod input;
@@ -79,7 +79,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection that was just accepted. The transport is registered with the reactor's poll under the token of `id`.
+    /// A connection that was just accepted. The transport is registered with the reactor's poll under the token of
+    /// `id`.
     pub fn new(id: ConnId, transport: AnyTransport, is_from_proxy: bool, now: Tick) -> Connection {
         let handshake = || Box::new(ProxiedPeer::Handshake(ProxyHandshake::default()));
         Connection {

@@ -1,8 +1,8 @@
 //! The header of the PROXY protocol, versions 1 and 2, which a proxy sends before the client's first byte
 //! (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>; section numbers refer to that document).
 //!
-//! Version 1 begins with a letter with which no codec's stream begins. Version 2 begins with line ends, as a legacy stream
-//! may; the first byte that differs tells them apart.
+//! Version 1 begins with a letter with which no codec's stream begins. Version 2 begins with line ends, as a legacy
+//! stream may; the first byte that differs tells them apart.
 //!
 //! It is not parsed by a library, because the one there is (`ppp`) cannot tell "no header" before it has seen a whole
 //! signature, and depends on a second version of `thiserror`.
@@ -28,7 +28,8 @@ pub(crate) enum Header {
     Absent,
     /// A complete header.
     Whole {
-        /// The client; `None`: the proxy itself, for example for a health check, or a client without an Internet address.
+        /// The client; `None`: the proxy itself, for example for a health check, or a client without an Internet
+        /// address.
         source: Option<SocketAddr>,
         /// The length of the header, bytes.
         length: usize,

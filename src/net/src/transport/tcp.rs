@@ -18,8 +18,8 @@ const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Unanswered keep-alive probes after which the kernel drops the connection.
 const KEEP_ALIVE_PROBES: u32 = 6;
-/// How long sent data may stay unacknowledged. `TCP_USER_TIMEOUT` overrides the number of keep-alive probes (tcp(7)), so
-/// it equals the time that those take.
+/// How long sent data may stay unacknowledged. `TCP_USER_TIMEOUT` overrides the number of keep-alive probes (tcp(7)),
+/// so it equals the time that those take.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]

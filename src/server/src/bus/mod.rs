@@ -7,9 +7,9 @@
 //!
 //! The commander owns one connection and sends all orders of a turn in one pipeline. The subscriber reads a second
 //! connection and never stops reading: if logic's inbox is full, it drops hints and reports a gap. The commander writes
-//! SUBSCRIBE and PING to that second connection. Their replies come back in order, so the subscriber knows when a channel
-//! is active. A PING twice a second shows that the connection is alive; after [`connection::SILENCE`] without any data it
-//! counts as lost.
+//! SUBSCRIBE and PING to that second connection. Their replies come back in order, so the subscriber knows when a
+//! channel is active. A PING twice a second shows that the connection is alive; after [`connection::SILENCE`] without
+//! any data it counts as lost.
 
 mod codec;
 mod commander;

@@ -132,8 +132,8 @@ sections! {
     }
     /// Limits on what clients may use.
     limits: Limits {
-        /// The largest frame value that a client may send, bytes; before login at most 8,192. Below 204,800 a message of
-        /// the greatest length may not fit if each of its characters must be escaped.
+        /// The largest frame value that a client may send, bytes; before login at most 8,192. Below 204,800 a message
+        /// of the greatest length may not fit if each of its characters must be escaped.
         frame_bytes: usize = FRAME_BYTES, integer(1_024..=FRAME_BYTES);
         /// Open client connections, on all threads together; each takes a file descriptor.
         connections: usize = 18_000, integer(1..=1_000_000);
@@ -142,7 +142,8 @@ sections! {
     }
     /// The cost of new password hashes (Argon2id, one lane, RFC 9106). Existing hashes keep theirs.
     password: Password {
-        /// Memory of one hash, KiB. The default is what OWASP's Password Storage Cheat Sheet asks for with two iterations.
+        /// Memory of one hash, KiB. The default is what OWASP's Password Storage Cheat Sheet asks for with two
+        /// iterations.
         memory_kib: u32 = 19_456, integer(argon2::Params::MIN_M_COST..=4_194_304);
         /// Passes over the memory.
         iterations: u32 = 2, integer(argon2::Params::MIN_T_COST..=1_000);

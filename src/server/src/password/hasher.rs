@@ -10,8 +10,8 @@ use thiserror::Error;
 const SALT_BYTES: usize = 16;
 /// Bytes of a hash.
 const HASH_BYTES: usize = 32;
-/// The least capacity of the buffer, KiB. glibc always maps blocks above 32 MiB and returns them to the system when they
-/// are freed; smaller ones it may keep (mallopt(3)). Reserved memory that is never touched costs nothing.
+/// The least capacity of the buffer, KiB. glibc always maps blocks above 32 MiB and returns them to the system when
+/// they are freed; smaller ones it may keep (mallopt(3)). Reserved memory that is never touched costs nothing.
 const RESERVED_KIB: usize = 33 * 1024;
 
 /// Why a password could not be hashed or verified.

@@ -1,4 +1,5 @@
-//! Clients that are away, do not acknowledge or do not read: nothing is lost, others are not delayed, memory stays bounded.
+//! Clients that are away, do not acknowledge or do not read: nothing is lost, others are not delayed, memory stays
+//! bounded.
 
 use crate::support::busy::slack;
 use crate::support::client::{self, text};

@@ -226,7 +226,8 @@ fn a_frozen_transaction_delays_its_own_conversation_for_four_seconds_and_no_othe
         ["bob", "cleo"].map(|name| Client::connect(server.address).register(name)).into();
     let [bob, cleo] = [&others[0], &others[1]].map(|account| Target::User(account.id));
     let (held, _) = (ann.send(bob.clone(), "1"), ann.send(cleo.clone(), "1"));
-    // Stands for a node that was frozen in the middle of its transaction, with the timeout that nodes set for themselves.
+    // Stands for a node that was frozen in the middle of its transaction, with the timeout that nodes set for
+    // themselves.
     let lock = format!("SELECT id FROM {name}.conversation WHERE id = {} FOR UPDATE", held.conversation);
     let _frozen = connection_holding(database, &["SET SESSION wait_timeout = 3", "START TRANSACTION", &lock]);
     let begun = Instant::now();

@@ -199,7 +199,8 @@ fn random_bytes_on_200_connections_affect_no_other_connection() {
     for round in 0..200 {
         let mut bytes: Vec<u8> = (0..random() % 3_000).map(|_| random() as u8).collect();
         match round % 4 {
-            // Random from the first byte, after the magic, or as a frame's value; or a valid frame with one bit flipped.
+            // Random from the first byte, after the magic, or as a frame's value; or a valid frame with one bit
+            // flipped.
             0 => {}
             1 => bytes.splice(..0, MAGIC).for_each(drop),
             2 => bytes = frame((random() % 24) as u16, random() as u32, &bytes),

@@ -1,6 +1,6 @@
 //! A seeded simulation: the rules, the real SQLite store on a disk that fails, and the real client core, with delays,
-//! lost connections, crashes and restarts between any two steps; on one node, and on several over one database, joined by
-//! a bus that loses, delays, reorders, forgets and goes away. After every run the promises are checked:
+//! lost connections, crashes and restarts between any two steps; on one node, and on several over one database, joined
+//! by a bus that loses, delays, reorders, forgets and goes away. After every run the promises are checked:
 //!
 //! 1. every message that was answered `errno 0` is in the timeline, and on every member's device once and in order;
 //! 2. a message that was not answered is stored at most once, however often it was retried;
@@ -8,8 +8,8 @@
 //! 4. every request gets one reply, and the reply to LOGIN comes before any push;
 //! 5. a session writes nothing once a newer one was claimed, and gets nothing once its node can know.
 //!
-//! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make test-long`
-//! makes many thousands.
+//! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make
+//! test-long` makes many thousands.
 
 mod bounds;
 mod bus;

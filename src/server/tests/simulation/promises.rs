@@ -119,7 +119,8 @@ fn shown_to_all(w: &World, timelines: &Timelines) {
             for (seq, text) in shown {
                 assert_eq!(**text, *timeline[seq.0 as usize - 1].content, "{conversation:?} {seq}");
             }
-            // A second device begins where the first had come when it logged in first; what it sent itself it has anyway.
+            // A second device begins where the first had come when it logged in first; what it sent itself it has
+            // anyway.
             let first = if alone {
                 1
             } else {

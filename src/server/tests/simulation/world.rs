@@ -1,6 +1,6 @@
-//! Whole nodes on one thread: logic, the real SQLite store on a database in memory, which several nodes may share, links,
-//! devices, a bus, and a clock that moves when the dice say so. Every step that a real node takes on some thread is a
-//! step here, taken in any order; faults fall between any two of them.
+//! Whole nodes on one thread: logic, the real SQLite store on a database in memory, which several nodes may share,
+//! links, devices, a bus, and a clock that moves when the dice say so. Every step that a real node takes on some thread
+//! is a step here, taken in any order; faults fall between any two of them.
 
 mod network;
 
@@ -218,8 +218,8 @@ impl World {
         }
     }
 
-    /// Asserts that no node pushes to a superseded session once it has asked the database, and that a node without the bus
-    /// does not go on pushing without asking.
+    /// Asserts that no node pushes to a superseded session once it has asked the database, and that a node without the
+    /// bus does not go on pushing without asking.
     fn check_that_it_may_be_pushed_to(&self, at: usize) {
         let link = &self.links[at];
         let Some((newest, since)) = link.user.and_then(|user| self.newest.get(&user)) else { return };

@@ -44,7 +44,8 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// The server that all tests of this process share. Each test has a database of its own and leaves the server as it is.
+    /// The server that all tests of this process share. Each test has a database of its own and leaves the server as it
+    /// is.
     pub fn shared() -> &'static MariaDb {
         static SHARED: OnceLock<MariaDb> = OnceLock::new();
         SHARED.get_or_init(|| MariaDb::start(&[]))

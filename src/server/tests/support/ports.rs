@@ -23,8 +23,8 @@ pub fn free_port() -> u16 {
     (0..COUNT).map(port).find(free).expect("one of thousands of ports is free")
 }
 
-/// Reserves a port among the processes of this machine that take ports here: a socket of a name in the abstract namespace
-/// (unix(7)) can be bound once, and is gone with its process.
+/// Reserves a port among the processes of this machine that take ports here: a socket of a name in the abstract
+/// namespace (unix(7)) can be bound once, and is gone with its process.
 fn reserve(port: u16) -> io::Result<()> {
     static RESERVED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     let name = SocketAddr::from_abstract_name(format!("chatserver-test-port-{port}"))?;

@@ -1,7 +1,7 @@
 //! Sessions: tokens, claims fenced by epoch, and the data a client needs to begin one.
 //!
-//! A single process on a file keeps its sessions in memory and never claims one. Claims exist here so that the conformance
-//! suite runs the tests of several nodes on every store.
+//! A single process on a file keeps its sessions in memory and never claims one. Claims exist here so that the
+//! conformance suite runs the tests of several nodes on every store.
 
 use super::store::{Batch, SqliteStore};
 use super::timeline;

@@ -6,8 +6,8 @@ use crate::json;
 use crate::{ConversationKind, Message, UserId};
 use std::io::Write;
 
-/// Appends the message as one object without its NUL, addressed to `to`; `time` is its formatted time. A text that would
-/// make the object too long is cut after a character and ends with `…`; the timeline keeps the whole text.
+/// Appends the message as one object without its NUL, addressed to `to`; `time` is its formatted time. A text that
+/// would make the object too long is cut after a character and ends with `…`; the timeline keeps the whole text.
 pub fn put(out: &mut Vec<u8>, style: &Style, message: &Message, to: UserId, time: &str) {
     let start = out.len();
     let Message { conversation, from, .. } = message;

@@ -1,7 +1,7 @@
 //! Finds where the objects of a stream begin and end.
 //!
-//! No byte is examined twice, so an object that arrives byte by byte costs linear time. The scanner follows only brackets
-//! and strings; whether an object is valid JSON is left to its decoder.
+//! No byte is examined twice, so an object that arrives byte by byte costs linear time. The scanner follows only
+//! brackets and strings; whether an object is valid JSON is left to its decoder.
 
 use std::ops::Range;
 use thiserror::Error;

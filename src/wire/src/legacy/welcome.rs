@@ -1,7 +1,7 @@
 //! LOGIN_MSG_ACK: the user who logged in, friends, groups with their users, and offline messages.
 //!
-//! Every list is an array of strings, each of which is JSON again: `"friends":["{\"id\":2,…}"]`. Rows that do not fit are
-//! left out. Friends take their room first, then groups with one user each, then further users, then messages.
+//! Every list is an array of strings, each of which is JSON again: `"friends":["{\"id\":2,…}"]`. Rows that do not fit
+//! are left out. Friends take their room first, then groups with one user each, then further users, then messages.
 
 use super::style::Style;
 use super::{escape, message};

@@ -1,6 +1,7 @@
 //! A harness for the rules: logic, a storage of plain vectors, and the orders for each connection.
 //!
-//! Nothing is answered by itself. [`Harness::settle`] answers everything that waits, so a test can look at what is pending.
+//! Nothing is answered by itself. [`Harness::settle`] answers everything that waits, so a test can look at what is
+//! pending.
 
 mod storage;
 

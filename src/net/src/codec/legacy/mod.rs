@@ -6,8 +6,8 @@
 //!              not paced: directly --^
 //! ```
 //!
-//! A legacy client never acknowledges messages, so its codec does: what the kernel took counts as delivered. The queue is
-//! bounded, because logic sends no more than a window of messages ahead of the acknowledgements.
+//! A legacy client never acknowledges messages, so its codec does: what the kernel took counts as delivered. The queue
+//! is bounded, because logic sends no more than a window of messages ahead of the acknowledgements.
 
 mod queue;
 
@@ -168,8 +168,8 @@ impl Codec for Legacy {
 
     /// Moves the next object to the output.
     ///
-    /// These clients take up to `object_bytes` from their socket and read them as one object. Each object is padded to that
-    /// length with spaces, so that a client which is late and finds two of them still takes one.
+    /// These clients take up to `object_bytes` from their socket and read them as one object. Each object is padded to
+    /// that length with spaces, so that a client which is late and finds two of them still takes one.
     fn fill(&mut self, channel: &mut Channel, context: &mut Context) {
         let Some(object) = self.queue.pop() else { return };
         self.in_output.add_all(&object.marks);

@@ -1,7 +1,7 @@
 //! Acknowledgements on behalf of legacy clients, which send none: messages accepted by the kernel count as received.
 //!
-//! They are batched, because an acknowledgement costs logic as much as a delivery: until some ticks have passed, until one
-//! connection has many, or until a connection logs out or closes.
+//! They are batched, because an acknowledgement costs logic as much as a delivery: until some ticks have passed, until
+//! one connection has many, or until a connection logs out or closes.
 
 use crate::deadline::Tick;
 use foldhash::{HashMap, HashMapExt};

@@ -1,6 +1,6 @@
-//! A client that behaves like the C++ clients of the muduo cluster chat servers, and breaks where they break:
-//! it takes up to 1,024 bytes from its socket, reads them up to the first NUL as *one* object, and takes fields out of it
-//! by their types. Anything else aborts those clients, and fails the test.
+//! A client that behaves like the C++ clients of the muduo cluster chat servers, and breaks where they break: it takes
+//! up to 1,024 bytes from its socket, reads them up to the first NUL as *one* object, and takes fields out of it by
+//! their types. Anything else aborts those clients, and fails the test.
 
 use super::{PASSWORD, PATIENCE};
 use serde_json::{Value, json};

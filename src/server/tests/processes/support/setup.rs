@@ -213,8 +213,8 @@ impl Client {
     }
 }
 
-/// Asks at a server that may be killed meanwhile, and again while its database is away. A server that sheds load or goes
-/// away is left for another one.
+/// Asks at a server that may be killed meanwhile, and again while its database is away. A server that sheds load or
+/// goes away is left for another one.
 pub fn until_available(client: &mut Client, command: &Command) -> Result<Reply, Closed> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -126,14 +127,23 @@ impl Acceptor {
                     return Attempt::Wasted;
                 }
                 let transport = AnyTransport::Tcp(Tcp::accepted(stream));
-                Attempt::Accepted(Accepted { transport, peer: peer.ip().to_canonical() })
+                Attempt::Accepted(Accepted { transport, peer: peer.into() })
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Attempt::Empty,
             Err(error) => match Errno::from_io_error(&error) {
-                Some(Errno::MFILE | Errno::NFILE) => {
-                    self.report_refused(&error);
-                    self.reserve.refuse_one(&self.listeners[listener])
-                }
+                Some(Errno::MFILE | Errno::NFILE) => match self.reserve.refuse_one(&self.listeners[listener])
+                {
+                    Ok(peer) => {
+                        self.report_refused(&format_args!("{error} (first refused peer: {peer})"));
+                        Attempt::Wasted
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => Attempt::Empty,
+                    // Another thread took the descriptor in between.
+                    Err(error) => {
+                        self.report_refused(&error);
+                        Attempt::NoRoom
+                    }
+                },
                 // accept(2): the connection was aborted, or a signal interrupted the call.
                 Some(Errno::CONNABORTED | Errno::INTR) => Attempt::Wasted,
                 _ => {
@@ -163,17 +173,10 @@ impl Reserve {
     }
 
     /// Uses the descriptor to accept and disconnect one peer.
-    fn refuse_one(&mut self, listener: &TcpListener) -> Attempt {
+    fn refuse_one(&mut self, listener: &TcpListener) -> io::Result<SocketAddr> {
         drop(self.0.take());
-        let accepted = listener.accept();
-        let attempt = match &accepted {
-            Ok(_) => Attempt::Wasted,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Attempt::Empty,
-            // Another thread took the descriptor in between.
-            Err(_) => Attempt::NoRoom,
-        };
-        drop(accepted);
+        let refused = listener.accept().map(|(_disconnected, peer)| peer);
         self.0 = File::open("/dev/null").ok();
-        attempt
+        refused
     }
 }

@@ -1,7 +1,7 @@
 //! Messages to a reactor from the acceptor and from the owner of [`crate::Net`].
 
+use crate::peer::PeerAddress;
 use crate::transport::AnyTransport;
-use std::net::IpAddr;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -16,5 +16,5 @@ pub(crate) enum Control {
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub transport: AnyTransport,
-    pub peer: IpAddr,
+    pub peer: PeerAddress,
 }

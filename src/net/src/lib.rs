@@ -33,6 +33,7 @@ mod listen;
 mod moderation;
 mod orders;
 mod output;
+mod peer;
 mod pending_logins;
 mod reactor;
 mod table;

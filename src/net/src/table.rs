@@ -54,7 +54,7 @@ impl ConnectionTable {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let mut conn = Connection::new(id, transport, context.is_proxy(peer), context.now);
+        let mut conn = Connection::new(id, transport, peer, context.is_proxy(peer.ip()), context.now);
         conn.arm(context);
         self.pending_logins.join(id, context.now);
         self.slots.insert(conn);
@@ -96,12 +96,7 @@ impl ConnectionTable {
     pub fn close(&mut self, id: ConnId, reason: CloseReason, context: &mut Context) {
         let Some(conn) = self.find(id) else { return };
         if conn.is_open() {
-            if log::log_enabled!(log::Level::Debug) {
-                match conn.peer() {
-                    Ok(peer) => log::debug!("closing connection {id:?} from {peer}: {reason}"),
-                    Err(_) => log::debug!("closing connection {id:?}: {reason}"),
-                }
-            }
+            log::debug!("closing connection {id:?} from {}: {reason}", conn.peer());
             conn.end(context);
             let was_logged_in = conn.is_logged_in();
             let flushes = reason.is_gentle() && !conn.is_finished();

@@ -42,6 +42,8 @@ pub enum Role {
     Housekeeping,
     Password,
     Bus,
+    /// Writes the log.
+    Log,
 }
 
 impl Role {
@@ -51,8 +53,9 @@ impl Role {
             // Clients depend on each of these, and their turns are short.
             Role::Logic | Role::Reactor | Role::Acceptor | Role::Storage => true,
             // One hash may take as long as the operator configured, and a sync as long as the disk takes. The bus and
-            // housekeeping may wait for another machine, and the server can serve clients without them.
-            Role::Password | Role::Checkpoint | Role::Bus | Role::Housekeeping => false,
+            // housekeeping may wait for another machine, and the log for whoever reads it; the server can serve clients
+            // without them.
+            Role::Password | Role::Checkpoint | Role::Bus | Role::Housekeeping | Role::Log => false,
         }
     }
 }

@@ -17,7 +17,7 @@ use signal_hook::iterator::Signals;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -32,26 +32,13 @@ const FLUSH_TIME: Duration = Duration::from_secs(3);
 /// Runs the server until a signal stops it. Exit code 0 after an orderly stop, 1 if it could not start.
 pub fn run(args: &Args) -> ExitCode {
     let config = args.config_or_exit();
-    log_writer::start(config.log.level);
-    abort_on_panic();
-    match serve(&config, args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            // A closed stderr is not an error.
-            let _ = writeln!(io::stderr(), "chatserver: {sentence}");
-            ExitCode::FAILURE
-        }
+    log_writer::abort_on_panic();
+    let served = log_writer::start(config.log.level).map_err(sentence).and_then(|()| serve(&config, args));
+    if let Err(sentence) = &served {
+        log_writer::print(&format!("chatserver: {sentence}"));
     }
-}
-
-/// Makes a panic in any thread abort the process, so that it is restarted: a server without one of its threads would
-/// appear alive but not work.
-fn abort_on_panic() {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        print(panic);
-        process::abort();
-    }));
+    log_writer::flush(log_writer::FLUSH_TIME);
+    if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn serve(config: &Config, args: &Args) -> Result<(), String> {

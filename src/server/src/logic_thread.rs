@@ -6,6 +6,7 @@
 use logic::{
     BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Ticket, Write,
 };
+use runtime::log_writer;
 use runtime::queue::{Bell, Inbox, Outbox, queue};
 use runtime::watchdog::Role;
 use runtime::worker::{Control, Worker};
@@ -164,6 +165,7 @@ impl LogicThread {
                 Outcome::Fatal(error) => {
                     // No message may be acknowledged any more. The next start recovers from what is on disk.
                     log::error!("exiting because storage failed: {error}");
+                    log_writer::flush(log_writer::FLUSH_TIME);
                     process::exit(1);
                 }
             }

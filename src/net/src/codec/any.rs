@@ -6,7 +6,7 @@ use super::{Codec, FanOut, Liveness};
 use crate::channel::Channel;
 use crate::close::CloseReason;
 use crate::context::Context;
-use std::net::IpAddr;
+use crate::peer::PeerAddress;
 use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Dialect, Message, Push, Reply};
@@ -21,7 +21,7 @@ pub(crate) enum AnyCodec {
 
 impl AnyCodec {
     /// The codec for a connection from `peer` with this first byte; `None`: the byte belongs to no supported protocol.
-    pub fn for_first_byte(byte: u8, peer: IpAddr) -> Option<AnyCodec> {
+    pub fn for_first_byte(byte: u8, peer: PeerAddress) -> Option<AnyCodec> {
         Some(match Dialect::from_first_byte(byte)? {
             Dialect::Tlv => AnyCodec::Tlv(Tlv::default()),
             Dialect::Legacy => AnyCodec::Legacy(Box::new(Legacy::new(peer))),

@@ -5,7 +5,6 @@ use crate::close::CloseReason;
 use crate::codec::{Codec, FanOut, Liveness};
 use crate::context::Context;
 use crate::deadline::{Spans, Tick};
-use crate::transport::proxy_handshake::ProxiedPeer;
 use wire::{Push, session};
 
 impl Connection {
@@ -34,7 +33,7 @@ impl Connection {
     fn deadline(&self, spans: &Spans) -> Tick {
         let stalled = self.blocked_since.after(spans.stall);
         let due = match (self.phase, self.channel.user) {
-            (Phase::Open, _) if self.is_in_handshake() => self.since.after(spans.proxy_handshake),
+            (Phase::Open, _) if self.handshake.is_some() => self.since.after(spans.proxy_handshake),
             (Phase::Open, _) if self.is_kept_alive() => Tick(u32::MAX),
             (Phase::Open, None) => self.since.after(spans.login),
             (Phase::Open, Some(_)) if self.probed => self.heard.after(spans.probe),
@@ -53,12 +52,12 @@ impl Connection {
             return Err(CloseReason::SlowConsumer);
         }
         match (self.phase, self.channel.user) {
-            (Phase::Open, None) => match self.proxied.as_deref_mut() {
-                Some(ProxiedPeer::Handshake(handshake)) => {
+            (Phase::Open, None) => match self.handshake.as_deref_mut() {
+                Some(handshake) => {
                     let finished = handshake.expire().ok_or(CloseReason::ProxyTimeout)?;
                     self.finish_handshake(finished, context)
                 }
-                _ => Err(CloseReason::LoginTimeout),
+                None => Err(CloseReason::LoginTimeout),
             },
             // The peer is not silent while it is not read.
             (Phase::Open, Some(_)) if self.readable || context.inbox_full || !self.gate_is_open(context) => {
@@ -74,10 +73,6 @@ impl Connection {
             }
             (Phase::Flushing | Phase::Lingering, _) => Err(CloseReason::PeerClosed),
         }
-    }
-
-    fn is_in_handshake(&self) -> bool {
-        matches!(self.proxied.as_deref(), Some(ProxiedPeer::Handshake(_)))
     }
 
     fn is_kept_alive(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::close::CloseReason;
 use crate::codec::{AnyCodec, Codec, Liveness};
 use crate::context::Context;
 use crate::transport::Transport;
-use crate::transport::proxy_handshake::{Finished, ProxiedPeer};
+use crate::transport::proxy_handshake::Finished;
 use logic::Input;
 use mio::event::Event;
 use std::io::{self, ErrorKind, Read};
@@ -149,7 +149,7 @@ impl Connection {
 
     /// Handles bytes that arrive before there is a codec.
     fn begin(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
-        let Some(ProxiedPeer::Handshake(handshake)) = self.proxied.as_deref_mut() else {
+        let Some(handshake) = self.handshake.as_deref_mut() else {
             return self.choose_codec(bytes, context);
         };
         match handshake.take_in(bytes).map_err(|_malformed| CloseReason::BadProxyHeader)? {
@@ -163,19 +163,21 @@ impl Connection {
         Finished { source, rest }: Finished,
         context: &mut Context,
     ) -> Result<(), CloseReason> {
-        self.proxied = source.map(|source| Box::new(ProxiedPeer::Source(source)));
+        self.handshake = None;
+        if let Some(source) = source {
+            self.peer = source.into();
+        }
         self.arm(context);
         if rest.is_empty() { Ok(()) } else { self.choose_codec(&rest, context) }
     }
 
     /// Handles the first bytes of the client.
     fn choose_codec(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
-        // Read from the kernel whenever it is needed: storing it would enlarge every idle connection.
-        let peer = self.peer().map_err(|_| CloseReason::PeerReset)?.ip().to_canonical();
-        let codec = AnyCodec::for_first_byte(bytes[0], peer).ok_or(CloseReason::UnknownDialect)?;
+        let codec = AnyCodec::for_first_byte(bytes[0], self.peer).ok_or(CloseReason::UnknownDialect)?;
         if codec.liveness() == Liveness::KeepAlive {
             self.transport.keep_alive().map_err(|_| CloseReason::PeerReset)?;
         }
+        let peer = self.peer.ip();
         context.inputs.push(Input::Opened { conn: self.channel.id, peer, dialect: codec.dialect() });
         self.codec.insert(codec).take_in(bytes, &mut self.channel, context)
     }

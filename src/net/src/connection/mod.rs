@@ -19,17 +19,16 @@ use crate::channel::Channel;
 use crate::codec::{AnyCodec, Codec, FanOut};
 use crate::context::Context;
 use crate::deadline::Tick;
-use crate::transport::proxy_handshake::{ProxiedPeer, ProxyHandshake};
-use crate::transport::{AnyTransport, Transport};
+use crate::peer::PeerAddress;
+use crate::transport::AnyTransport;
+use crate::transport::proxy_handshake::ProxyHandshake;
 use logic::{ConnId, Input};
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};
 
 // There are many idle connections. A socket has 4 bytes; in debug builds mio adds the id of its selector.
-const _: () = assert!(size_of::<Connection>() <= 116 + size_of::<AnyTransport>());
+const _: () = assert!(size_of::<Connection>() <= 136 + size_of::<AnyTransport>());
 
 /// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +46,10 @@ pub(crate) struct Connection {
     transport: AnyTransport,
     /// `None` until the first byte, which also announces the connection to logic.
     codec: Option<AnyCodec>,
-    /// Only on connections from a trusted proxy. For any other the kernel knows the peer.
-    proxied: Option<Box<ProxiedPeer>>,
+    /// Only on connections from a trusted proxy, until the first bytes are decided.
+    handshake: Option<Box<ProxyHandshake>>,
+    /// The client, which a PROXY header may have named.
+    peer: PeerAddress,
     phase: Phase,
 
     /// The kernel may have input.
@@ -81,13 +82,19 @@ pub(crate) struct Connection {
 impl Connection {
     /// A connection that was just accepted. The transport is registered with the reactor's poll under the token of
     /// `id`.
-    pub fn new(id: ConnId, transport: AnyTransport, is_from_proxy: bool, now: Tick) -> Connection {
-        let handshake = || Box::new(ProxiedPeer::Handshake(ProxyHandshake::default()));
+    pub fn new(
+        id: ConnId,
+        transport: AnyTransport,
+        peer: PeerAddress,
+        is_from_proxy: bool,
+        now: Tick,
+    ) -> Connection {
         Connection {
             channel: Channel::new(id),
             transport,
             codec: None,
-            proxied: is_from_proxy.then(handshake),
+            handshake: is_from_proxy.then(Box::default),
+            peer,
             phase: Phase::Open,
             readable: false,
             ended: false,
@@ -120,12 +127,8 @@ impl Connection {
         self.is_open() && !self.is_logged_in() && self.since == since
     }
 
-    /// The client's address. An error: the connection is gone and the kernel has forgotten it.
-    pub fn peer(&self) -> io::Result<SocketAddr> {
-        match self.proxied.as_deref() {
-            Some(ProxiedPeer::Source(source)) => Ok(*source),
-            _ => self.transport.peer(),
-        }
+    pub fn peer(&self) -> PeerAddress {
+        self.peer
     }
 
     // ---- orders ---------------------------------------------------------------------------------------------------

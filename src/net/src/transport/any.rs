@@ -4,7 +4,6 @@ use super::{Tcp, Transport};
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use std::io::{Read, Result, Write};
-use std::net::SocketAddr;
 
 #[derive(Debug)]
 pub(crate) enum AnyTransport {
@@ -12,11 +11,6 @@ pub(crate) enum AnyTransport {
 }
 
 impl Transport for AnyTransport {
-    fn peer(&self) -> Result<SocketAddr> {
-        let AnyTransport::Tcp(transport) = self;
-        transport.peer()
-    }
-
     fn unsent(&self) -> usize {
         let AnyTransport::Tcp(transport) = self;
         transport.unsent()

@@ -12,7 +12,6 @@ pub(crate) use tcp::Tcp;
 
 use mio::event::Source;
 use std::io::{Read, Result, Write};
-use std::net::SocketAddr;
 
 /// A non-blocking byte stream, watched by an edge-triggered poll.
 ///
@@ -20,10 +19,6 @@ use std::net::SocketAddr;
 /// takes no more: whatever becomes possible later is a new event (epoll(7)). `write` of nothing continues with what is
 /// [`Transport::unsent`].
 pub(crate) trait Transport: Read + Write + Source {
-    /// The address of the other end of the socket; an error when the connection is gone and the kernel has forgotten
-    /// it.
-    fn peer(&self) -> Result<SocketAddr>;
-
     /// Bytes that `write` has taken and that the transport has not passed to the kernel yet.
     fn unsent(&self) -> usize;
 

@@ -9,14 +9,6 @@ use super::proxy_header::{self, Header, Malformed};
 use std::mem;
 use std::net::SocketAddr;
 
-/// The client behind a connection that a trusted proxy has made.
-#[derive(Debug)]
-pub(crate) enum ProxiedPeer {
-    Handshake(ProxyHandshake),
-    /// The client's address, from the header.
-    Source(SocketAddr),
-}
-
 /// A header that may still come or be completed.
 #[derive(Debug, Default)]
 pub(crate) struct ProxyHandshake {
@@ -27,7 +19,7 @@ pub(crate) struct ProxyHandshake {
 /// The handshake is over.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// `None`: there was no header, or it names no client.
+    /// The client's address; `None`: there was no header, or it names no client.
     pub source: Option<SocketAddr>,
     /// What was received behind the header.
     pub rest: Vec<u8>,

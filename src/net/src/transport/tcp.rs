@@ -8,7 +8,7 @@ use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
 };
 use std::io::{Read, Result, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -36,10 +36,6 @@ impl Tcp {
 }
 
 impl Transport for Tcp {
-    fn peer(&self) -> Result<SocketAddr> {
-        self.0.peer_addr()
-    }
-
     fn unsent(&self) -> usize {
         0
     }

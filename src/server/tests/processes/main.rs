@@ -17,6 +17,7 @@ mod full_disk;
 mod hostile;
 mod legacy;
 mod legacy_faults;
+mod log;
 mod make_cluster;
 mod proxies;
 mod session;

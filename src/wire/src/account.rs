@@ -1,6 +1,6 @@
 //! Accounts: registration and profiles, and how a request names a user.
 
-use crate::fields::{Value, fields, need, sized, sized_option};
+use crate::fields::{Value, fields, need, sized, sized_option, sought_name};
 use crate::json::{self, present};
 use crate::table::requests;
 use crate::{UnixMillis, UserId, limits, name};
@@ -26,7 +26,7 @@ impl Who {
     pub(crate) fn from_fields(id: Option<UserId>, name: Option<Box<str>>) -> Result<Who, String> {
         match (id, name) {
             (Some(id), None) => Ok(Who::Id(id)),
-            (None, Some(name)) => Ok(Who::Name(name)),
+            (None, Some(name)) => sought_name("name", name).map(Who::Name),
             _ => Err("exactly one of `id` and `name` is needed".to_owned()),
         }
     }
@@ -40,6 +40,8 @@ impl Who {
 }
 
 impl Value for Option<Who> {
+    const FIELDS: &[&str] = WhoFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Option<Who>, String> {
         let f: WhoFields = json::read(value)?;
         match (f.id, f.name) {
@@ -74,6 +76,8 @@ fields! {
 }
 
 impl Value for Register {
+    const FIELDS: &[&str] = RegisterFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Register, String> {
         let f: RegisterFields = json::read(value)?;
         let name = need("name", f.name)?;

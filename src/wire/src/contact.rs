@@ -43,6 +43,8 @@ fields! {
 }
 
 impl Value for Add {
+    const FIELDS: &[&str] = AddFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Add, String> {
         let f: AddFields = json::read(value)?;
         let who = Who::from_fields(f.id, f.name)?;
@@ -56,6 +58,8 @@ impl Value for Add {
 }
 
 impl Value for Answer {
+    const FIELDS: &[&str] = AnswerFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Answer, String> {
         let f: AnswerFields = json::read(value)?;
         let message = short_option("message", f.message, limits::FRIEND_MESSAGE_CHARS)?;

@@ -5,6 +5,9 @@ use crate::{Seq, UserId, limits};
 
 /// The value of a request's frame, both ways.
 pub(crate) trait Value: Sized {
+    /// The names of the fields that [`Value::decode`] reads.
+    const FIELDS: &[&str];
+
     /// Reads the value and checks every bound. The error is a sentence that names the field or the limit.
     fn decode(value: &[u8]) -> Result<Self, String>;
 
@@ -13,6 +16,8 @@ pub(crate) trait Value: Sized {
 }
 
 impl<T: Value> Value for Box<T> {
+    const FIELDS: &[&str] = T::FIELDS;
+
     fn decode(value: &[u8]) -> Result<Box<T>, String> {
         T::decode(value).map(Box::new)
     }
@@ -34,10 +39,25 @@ macro_rules! fields {
                 $field: Option<$type>,
             )*
         }
+
+        impl $struct {
+            #[allow(dead_code, reason = "some values share their fields")]
+            const NAMES: &[&str] = &[$($crate::fields::name_of!($field $($rename)?),)*];
+        }
     )*};
 }
 
-pub(crate) use fields;
+/// The name of a field in JSON.
+macro_rules! name_of {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $rename:literal) => {
+        $rename
+    };
+}
+
+pub(crate) use {fields, name_of};
 
 fields! {
     NoFields {}
@@ -74,6 +94,8 @@ impl Page {
 }
 
 impl Value for Page {
+    const FIELDS: &[&str] = PageFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Page, String> {
         let f: PageFields = json::read(value)?;
         Page::from_fields(f.after, f.limit)
@@ -127,6 +149,11 @@ pub(crate) fn short(field: &str, text: Box<str>, characters: usize) -> Result<Bo
     } else {
         Err(format!("`{field}` must be at most {characters} characters long"))
     }
+}
+
+/// Checks a name that is only looked up. Its length is all that matters: a name that nobody can have is not found.
+pub(crate) fn sought_name(field: &str, name: Box<str>) -> Result<Box<str>, String> {
+    short(field, name, limits::NAME_SOUGHT_CHARS)
 }
 
 pub(crate) fn short_option(

@@ -43,6 +43,8 @@ fields! {
 }
 
 impl Value for Create {
+    const FIELDS: &[&str] = CreateFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Create, String> {
         let f: CreateFields = json::read(value)?;
         let name = need("name", f.name)?;
@@ -58,6 +60,8 @@ impl Value for Create {
 }
 
 impl Value for Join {
+    const FIELDS: &[&str] = JoinFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Join, String> {
         let f: JoinFields = json::read(value)?;
         Ok(Join { conversation: need("conversation", f.conversation)? })
@@ -69,6 +73,8 @@ impl Value for Join {
 }
 
 impl Value for Members {
+    const FIELDS: &[&str] = MembersFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Members, String> {
         let f: MembersFields = json::read(value)?;
         let conversation = need("conversation", f.conversation)?;

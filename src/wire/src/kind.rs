@@ -42,6 +42,17 @@ pub const REQUESTS: &[&[(u16, &str)]] = &[
     node::Request::TABLE,
 ];
 
+/// Every type of request with a JSON value and the names of its fields, a list for each noun.
+pub const FIELDS: &[&[(u16, &[&str])]] = &[
+    session::Request::FIELDS,
+    account::Request::FIELDS,
+    contact::Request::FIELDS,
+    group::Request::FIELDS,
+    message::Request::FIELDS,
+    timeline::Request::FIELDS,
+    node::Request::FIELDS,
+];
+
 /// Every type of push with its name, a list for each noun.
 pub const PUSHES: &[&[(u16, &str)]] = &[
     session::Push::TABLE,

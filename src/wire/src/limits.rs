@@ -12,6 +12,9 @@ pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 pub const ID_MAX: u64 = (1 << 31) - 1;
 /// Characters (Unicode scalar values) of a user's name.
 pub const NAME_CHARS: usize = 50;
+/// Characters of a name that a request only looks up. It may be in another normalization form than the name that was
+/// registered: canonical decomposition yields up to four characters for one (Unicode, UAX #15).
+pub const NAME_SOUGHT_CHARS: usize = 4 * NAME_CHARS;
 /// The shortest password, bytes.
 pub const PASSWORD_BYTES_MIN: usize = 6;
 /// The longest password, bytes.

@@ -1,6 +1,6 @@
 //! Messages: sending them, and their representation in a timeline.
 
-use crate::fields::{Value, fields, is_false, need, sized, sized_option};
+use crate::fields::{Value, fields, is_false, need, sized, sized_option, sought_name};
 use crate::json::{self, present};
 use crate::table::{Body, pushes, requests};
 use crate::{ConversationId, Seq, UnixMillis, UserId, limits, name};
@@ -61,11 +61,13 @@ fields! {
 }
 
 impl Value for Send {
+    const FIELDS: &[&str] = SendFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Send, String> {
         let f: SendFields = json::read(value)?;
         let target = match (f.to, f.to_name, f.conversation) {
             (Some(id), None, None) => Target::User(id),
-            (None, Some(name), None) => Target::Name(name),
+            (None, Some(name), None) => Target::Name(sought_name("to_name", name)?),
             (None, None, Some(id)) => Target::Conversation(id),
             _ => return Err("exactly one of `to`, `to_name` and `conversation` is needed".to_owned()),
         };

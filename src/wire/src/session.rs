@@ -51,6 +51,8 @@ fields! {
 }
 
 impl Value for Login {
+    const FIELDS: &[&str] = LoginFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Login, String> {
         let f: LoginFields = json::read(value)?;
         let device = sized_option("device", f.device, 0, limits::DEVICE_BYTES)?;

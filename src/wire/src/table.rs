@@ -31,6 +31,8 @@ pub(crate) enum Property {
 }
 
 macro_rules! requests {
+    (@fields ($body:ty)) => { <$body as $crate::fields::Value>::FIELDS };
+    (@fields) => { &[] };
     (@decode $value:ident $verb:ident ($body:ty)) => {
         Request::$verb(<$body as $crate::fields::Value>::decode($value)?)
     };
@@ -59,6 +61,10 @@ macro_rules! requests {
         impl Request {
             /// The types with their names.
             pub const TABLE: &[(u16, &str)] = &[$(($number, stringify!($NAME)),)*];
+
+            /// The types with the names of their fields.
+            pub const FIELDS: &[(u16, &[&str])] =
+                &[$(($number, $crate::table::requests!(@fields $(($body))?)),)*];
 
             #[inline]
             pub(crate) fn has_kind(kind: u16) -> bool {

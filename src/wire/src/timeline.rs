@@ -65,6 +65,8 @@ fields! {
 }
 
 impl Value for Cursor {
+    const FIELDS: &[&str] = CursorFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Cursor, String> {
         let f: CursorFields = json::read(value)?;
         Ok(Cursor { conversation: need("conversation", f.conversation)?, seq: need("seq", f.seq)? })
@@ -76,6 +78,8 @@ impl Value for Cursor {
 }
 
 impl Value for History {
+    const FIELDS: &[&str] = HistoryFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<History, String> {
         let f: HistoryFields = json::read(value)?;
         let direction = match (f.after, f.before) {
@@ -98,6 +102,8 @@ impl Value for History {
 }
 
 impl Value for Conversations {
+    const FIELDS: &[&str] = ConversationsFields::NAMES;
+
     fn decode(value: &[u8]) -> Result<Conversations, String> {
         let f: ConversationsFields = json::read(value)?;
         let before = match (f.before, f.before_id) {

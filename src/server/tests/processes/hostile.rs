@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use wire::frame::{MAGIC, put_frame};
 use wire::kind::request;
 use wire::limits::{FRAME_BYTES, FRAME_BYTES_BEFORE_LOGIN};
-use wire::{Errno, Push, Refusal, Target, split_frame};
+use wire::{Errno, Push, Refusal, Reply, Target, split_frame};
 
 /// Two users who chat all along and must not notice anything.
 struct Bystanders {
@@ -173,6 +173,31 @@ fn an_invalid_request_is_refused_and_the_connection_stays_open() {
     let number = client.post_raw(request::HEARTBEAT, b"{}");
     assert_eq!(errno(&client.reply(number)), Errno::BadRequest);
     client.heartbeat(account.id);
+    bystanders.finish();
+}
+
+#[test]
+fn a_name_of_a_whole_frame_is_refused_before_any_work_on_it() {
+    let server = Server::start(&[]);
+    let bystanders = Bystanders::chat_on(server.address);
+    let (mut client, _) = Client::join(server.address, "member");
+    // Folding U+FDFA yields 18 characters.
+    let name = "\u{fdfa}".repeat(80_000);
+    for (kind, value, field) in [
+        (request::ADD_FRIEND, format!("{{\"name\":\"{name}\"}}"), "name"),
+        (request::PROFILE, format!("{{\"name\":\"{name}\"}}"), "name"),
+        (request::SEND, format!("{{\"to_name\":\"{name}\",\"content\":\"x\"}}"), "to_name"),
+        (request::LOGIN, format!("{{\"name\":\"{name}\",\"password\":\"x\"}}"), "name"),
+    ] {
+        let number = client.post_raw(kind, value.as_bytes());
+        match client.reply(number) {
+            Reply::Refused(refusal) => {
+                assert_eq!(refusal.errno, Errno::BadRequest);
+                assert!(refusal.errmsg.contains(&format!("`{field}`")), "{}", refusal.errmsg);
+            }
+            other => panic!("type {kind} was answered {other:?}"),
+        }
+    }
     bystanders.finish();
 }
 

@@ -9,7 +9,7 @@ use wire::kind::request;
 use wire::limits;
 
 pub fn who() -> impl Strategy<Value = Who> {
-    prop_oneof![user().prop_map(Who::Id), text(60).prop_map(Who::Name)]
+    prop_oneof![user().prop_map(Who::Id), text(limits::NAME_SOUGHT_CHARS).prop_map(Who::Name)]
 }
 
 pub fn requests() -> impl Strategy<Value = Request> {

@@ -46,7 +46,7 @@ pub fn message() -> impl Strategy<Value = Message> {
 pub fn requests() -> impl Strategy<Value = Request> {
     let target = prop_oneof![
         user().prop_map(Target::User),
-        text(60).prop_map(Target::Name),
+        text(limits::NAME_SOUGHT_CHARS).prop_map(Target::Name),
         conversation().prop_map(Target::Conversation),
     ];
     (target, bytes(1, 300), content_type(), option::of(cid())).prop_map(

@@ -28,6 +28,8 @@ pub struct Node {
     pub claims: BTreeMap<UserId, Epoch>,
     /// It has read all claims that were made before this time.
     pub knows: u64,
+    /// What it learns in this turn: the number of orders that it had given before, and the new value of `knows`.
+    pub learns: Vec<(usize, u64)>,
 }
 
 pub enum Outcome {
@@ -55,6 +57,7 @@ impl Node {
             inputs: VecDeque::new(),
             claims: BTreeMap::new(),
             knows: 0,
+            learns: Vec::new(),
         }
     }
 
@@ -70,7 +73,7 @@ impl Node {
                 }
                 Outcome::Found(ticket, found, issued) => {
                     if matches!(found, Found::Node(node::Found::Claims { .. })) {
-                        self.knows = self.knows.max(issued);
+                        self.learns.push((self.fx.reactors[0].len(), issued));
                     }
                     self.logic.handle_found(now, ticket, found, &mut self.fx);
                 }

@@ -178,8 +178,15 @@ impl World {
         self.nodes[node].turn(now, most, heard);
         let fx = &mut self.nodes[node].fx;
         let (orders, said) = (std::mem::take(&mut fx.reactors[0]), std::mem::take(&mut fx.bus));
-        for order in orders {
+        let mut learns = std::mem::take(&mut self.nodes[node].learns).into_iter().peekable();
+        for (number, order) in orders.into_iter().enumerate() {
+            while let Some((_, knows)) = learns.next_if(|(orders_before, _)| *orders_before <= number) {
+                self.nodes[node].knows = self.nodes[node].knows.max(knows);
+            }
             self.carry_out(order);
+        }
+        for (_, knows) in learns {
+            self.nodes[node].knows = self.nodes[node].knows.max(knows);
         }
         for order in said {
             self.bus.carry_out(node, order, self.ms, &mut self.dice);

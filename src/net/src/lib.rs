@@ -29,6 +29,8 @@ mod context;
 mod control;
 mod deadline;
 mod flow;
+#[doc(hidden)]
+pub mod fuzzing;
 mod listen;
 mod moderation;
 mod orders;

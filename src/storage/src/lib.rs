@@ -26,6 +26,8 @@ mod conformance;
 mod database;
 mod error;
 mod failed_streams;
+#[doc(hidden)]
+pub mod fuzzing;
 mod machine;
 mod mysql;
 mod outcome;

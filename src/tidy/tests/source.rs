@@ -39,6 +39,8 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("chatbench", &["logic", "runtime", "storage", "wire"]),
     ("guard", &["logic", "wire"]),
     ("tidy", &[]),
+    ("fuzzing", &["wire", "storage", "net", "chatserver"]),
+    ("fuzz", &["fuzzing"]),
 ];
 
 fn root() -> PathBuf {

@@ -73,6 +73,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The defaults, overridden by a TOML document.
+    ///
+    /// # Errors
+    /// What is wrong with the document.
+    pub fn parse(text: &str) -> Result<Config, String> {
+        let mut config = Config::default();
+        config.apply_text(text).map_err(|(_, sentence)| sentence)?;
+        Ok(config)
+    }
+
     fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
         let text = fs::read_to_string(path).map_err(unreadable)?;

@@ -15,6 +15,9 @@ use wire::{ConversationKind, UnixMillis, UserId};
 /// The first byte of every batch and page.
 pub const VERSION: u8 = 1;
 
+/// The last millisecond of the year 9999, after which no month has a table.
+const TIME_MAX: u64 = 253_402_300_799_999;
+
 /// The type is not [`TEXT`] and is written out.
 const TYPED: u8 = 1;
 /// The conversation is a group.
@@ -120,7 +123,10 @@ impl<'a> Bytes<'a> {
         let cid = self.short()?;
         let sender = self.number()?;
         let sender = UserId(u32::try_from(sender).map_err(|_| Damaged("sender out of range"))?);
-        let time = UnixMillis(self.number()?);
+        let time = match self.number()? {
+            time @ ..=TIME_MAX => UnixMillis(time),
+            _ => return Err(Damaged("time out of range")),
+        };
         let content_type = if flags & TYPED == 0 { TEXT } else { self.short()? };
         let length = usize::try_from(self.number()?).map_err(|_| Damaged("content too long"))?;
         let content = self.text(length)?;
@@ -179,7 +185,7 @@ mod tests {
 
     fn fields() -> impl Strategy<Value = Fields> {
         let types = prop_oneof![Just(TEXT.to_owned()), "[a-z]{1,32}"];
-        (".{0,16}", any::<u32>(), any::<u64>(), any::<bool>(), types, ".{0,200}")
+        (".{0,16}", any::<u32>(), 0..=TIME_MAX, any::<bool>(), types, ".{0,200}")
     }
 
     fn entry((cid, sender, time, group, content_type, content): &Fields) -> Entry<'_> {

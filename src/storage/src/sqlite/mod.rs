@@ -25,6 +25,7 @@ mod connection;
 mod contact;
 mod filing;
 mod filter;
+pub mod fuzzing;
 mod group;
 mod housekeeping;
 mod journal;

@@ -8,4 +8,4 @@ mod segments;
 pub use disk::Disk;
 pub use files::Files;
 pub use memory::MemoryDisk;
-pub use segments::Journal;
+pub use segments::{Journal, records};

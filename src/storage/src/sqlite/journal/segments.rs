@@ -246,6 +246,10 @@ fn checksum(salt: u64, number: u64, payload: &[u8]) -> u32 {
 }
 
 /// The records of a segment, up to the first incomplete one.
+pub fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
+    Records::of(bytes)
+}
+
 struct Records<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -1,0 +1,97 @@
+//! The targets, and what each of them promises.
+
+use chatserver::config::Config;
+use wire::legacy::{MsgIds, Scan, Scanner, request};
+use wire::limits::{FRAME_BYTES, HEADER_BYTES};
+use wire::{BadRequest, Command, Push, Reply, split_frame};
+
+/// The longest sentence of a refusal, bytes.
+const SENTENCE_BYTES: usize = 400;
+
+/// A stream of frames: a frame that decodes survives another round trip, and every refusal is a short sentence.
+pub fn frames(mut bytes: &[u8]) {
+    while let Ok(Some((frame, taken))) = split_frame(bytes, FRAME_BYTES) {
+        assert_eq!(taken, HEADER_BYTES + frame.value.len());
+        match Command::decode(frame.kind, frame.value) {
+            Ok(command) => {
+                let mut encoded = Vec::new();
+                command.encode(1, &mut encoded);
+                let again = Command::decode(frame.kind, &encoded[HEADER_BYTES..]);
+                assert!(again.as_ref() == Ok(&command), "{command:?} became {again:?}");
+            }
+            Err(BadRequest::UnknownType(kind)) => assert_eq!(kind, frame.kind),
+            Err(BadRequest::Value(sentence)) => assert!(sentence.len() <= SENTENCE_BYTES, "{sentence}"),
+        }
+        if let Err(sentence) = Reply::decode(frame.kind, frame.value) {
+            assert!(sentence.len() <= SENTENCE_BYTES, "{sentence}");
+        }
+        if let Err(sentence) = Push::decode(frame.kind, frame.value) {
+            assert!(sentence.len() <= SENTENCE_BYTES, "{sentence}");
+        }
+        bytes = &bytes[taken..];
+    }
+}
+
+/// A stream of objects of legacy clients: where the bytes are split makes no difference. The first byte says where.
+pub fn legacy(bytes: &[u8]) {
+    let Some((&split, stream)) = bytes.split_first() else { return };
+    let msgids = MsgIds::default();
+    let whole = objects(stream, stream.len());
+    assert_eq!(whole, objects(stream, 1 + usize::from(split)), "the split made a difference");
+    for object in whole.0 {
+        // Decoded or refused: either is fine.
+        let _ = request::decode(&object, &msgids);
+    }
+}
+
+/// The objects of a stream that arrives in pieces of this length, and whether it ended in an error.
+fn objects(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
+    let (mut scanner, mut pending, mut objects) = (Scanner::default(), Vec::new(), Vec::new());
+    for piece in stream.chunks(piece.max(1)) {
+        pending.extend_from_slice(piece);
+        loop {
+            match scanner.scan(&pending, FRAME_BYTES) {
+                Ok(Scan::Object(at)) => {
+                    objects.push(pending[at.clone()].to_vec());
+                    pending.drain(..at.end);
+                }
+                Ok(Scan::Incomplete(begin)) => {
+                    pending.drain(..begin);
+                    break;
+                }
+                Err(_) => return (objects, true),
+            }
+        }
+    }
+    (objects, false)
+}
+
+/// The header of the PROXY protocol: no prefix of a header is taken for something else or for a whole one.
+pub fn proxy_header(bytes: &[u8]) {
+    if let Some(length) = net::fuzzing::proxy_header(bytes) {
+        assert!((1..=bytes.len()).contains(&length), "a header of {length} of {} bytes", bytes.len());
+        for cut in 0..length {
+            assert_eq!(
+                net::fuzzing::proxy_header(&bytes[..cut]),
+                None,
+                "whole after {cut} of {length} bytes"
+            );
+        }
+    }
+}
+
+/// A segment of the embedded database's journal, and a page of its tables: damage is an error, not a panic.
+pub fn journal(bytes: &[u8]) {
+    storage::fuzzing::journal_segment(bytes);
+    storage::fuzzing::message_page(bytes);
+}
+
+/// A configuration file: the effective configuration of a valid one is valid and means the same.
+pub fn config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(config) = Config::parse(text) {
+        let printed = config.to_toml();
+        let again = Config::parse(&printed).expect("an effective configuration can be read");
+        assert_eq!(again.to_toml(), printed);
+    }
+}

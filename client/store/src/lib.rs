@@ -10,7 +10,7 @@
 //! write-ahead log is not synced for every message: nothing is lost when the process dies; after a power failure the
 //! cursor is older, and the server delivers again what lies above it.
 //!
-//! One module per noun ([`account`], [`contact`], [`group`], [`message`], [`timeline`]) holds its table's reads and
+//! One module per noun ([`account`], [`contact`], [`draft`], [`group`], [`message`], [`timeline`]) holds its table's reads and
 //! writes. [`save`] writes a turn of the session; [`database`] opens the file, [`folder`] finds it, and [`active`]
 //! holds the store of the account that is logged in.
 
@@ -20,6 +20,7 @@ pub mod account;
 pub mod active;
 pub mod contact;
 pub mod database;
+pub mod draft;
 pub mod folder;
 pub mod group;
 pub mod message;
@@ -29,6 +30,7 @@ pub mod timeline;
 pub use account::StoredAccount;
 pub use active::ActiveStore;
 pub use database::{Store, StoreError};
+pub use draft::Draft;
 pub use folder::Folder;
 pub use message::FailedMessage;
 pub use timeline::StoredConversation;

@@ -204,11 +204,17 @@ pub(crate) fn kind_text(kind: ConversationKind) -> &'static str {
 
 /// Reads the columns `to_user`, `to_name` and `to_conversation`, which must be the second to fourth.
 fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
-    if let Some(id) = row.get::<_, Option<u32>>(1)? {
-        return Ok(Target::User(UserId(id)));
-    }
-    match row.get::<_, Option<String>>(2)? {
-        Some(name) => Ok(Target::Name(name.into())),
+    match target_columns(row, 1)? {
+        Some(target) => Ok(target),
         None => Ok(Target::Conversation(ConversationId(row.get(3)?))),
     }
+}
+
+/// Reads the columns `to_user`, `to_name` and `to_conversation` from `first` on; `None`: all are NULL.
+pub(crate) fn target_columns(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Target>> {
+    let user = row.get::<_, Option<u32>>(first)?.map(|id| Target::User(UserId(id)));
+    let name = row.get::<_, Option<String>>(first + 1)?.map(|name| Target::Name(name.into()));
+    let conversation =
+        row.get::<_, Option<u32>>(first + 2)?.map(|id| Target::Conversation(ConversationId(id)));
+    Ok(user.or(name).or(conversation))
 }

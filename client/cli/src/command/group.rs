@@ -12,7 +12,7 @@ pub enum Command {
     Join {
         group: ConversationId,
     },
-    /// Opens a group by id or name, after joining it if necessary.
+    /// Opens a group by id or name, after joining it if necessary, or sends it the text that may follow the name.
     Open(String),
     /// The members of a group, by id or name, or of the open one.
     Members(Option<String>),

@@ -4,17 +4,27 @@ use super::parse::Mistake;
 use super::table::{Row, TABLE};
 use chatclient_core::sanitize;
 
-/// All commands: one line each for those with colons, and the syntax of the others. Fits a screen of 24 rows.
-pub fn overview() -> String {
-    const MARGIN: usize = 76;
+/// Columns of a command with its purpose.
+const EXPLAINED: usize = 72;
+/// Columns of a list of forms.
+const MARGIN: usize = 76;
+
+/// All commands: one line each for those with colons, and the syntax of the others. Fits a screen of 24 rows. On a
+/// narrow one all have only their syntax.
+pub fn overview(width: Option<usize>) -> String {
+    let width = width.unwrap_or(usize::MAX);
     let (slashed, colons): (Vec<_>, Vec<_>) = TABLE.iter().partition(|row| row.name.starts_with('/'));
-    let rows = colons.iter().map(|row| format!("\n  {:<22} {}", row.form, row.purpose));
-    let mut lines = format!("commands:{}\nalso:", rows.collect::<String>());
-    let mut column = 5;
-    for row in slashed {
-        if column + 2 + row.form.len() > MARGIN {
-            lines += "\n     ";
-            column = 5;
+    let (explained, also) =
+        if width > EXPLAINED { (colons, slashed) } else { (vec![], TABLE.iter().collect()) };
+    let rows = explained.iter().map(|row| format!("\n  {:<22} {}", row.form, row.purpose));
+    let mut lines = format!("commands:{}", rows.collect::<String>());
+    lines += if explained.is_empty() { "\n " } else { "\nalso:" };
+    let begin = if explained.is_empty() { 1 } else { 5 };
+    let mut column = begin;
+    for row in also {
+        if column + 2 + row.form.len() > MARGIN.min(width) {
+            lines += &format!("\n{:begin$}", "");
+            column = begin;
         }
         lines += &format!("  {}", row.form);
         column += 2 + row.form.len();
@@ -40,5 +50,23 @@ pub fn explain(mistake: &Mistake) -> String {
             format!("unknown command `{word}`; did you mean `{nearest}`? `help` lists all commands")
         }
         Mistake::Usage(row) => format!("usage: {}   example: {}", row.form, row.example),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overview_fits_a_usual_and_a_narrow_screen() {
+        for (width, height) in [(80, 24), (60, 20), (40, 24)] {
+            let rows = overview(Some(width));
+            assert!(
+                rows.lines().all(|row| row.chars().count() <= width || row.starts_with("Plain")),
+                "{rows}"
+            );
+            assert!(rows.lines().count() < height - 2, "{} rows at {width}: {rows}", rows.lines().count());
+            assert!(TABLE.iter().all(|row| rows.contains(row.form)));
+        }
     }
 }

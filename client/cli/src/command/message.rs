@@ -21,6 +21,8 @@ pub enum Command {
     Open(String),
     /// A text file, to the open conversation.
     File(String),
+    /// Shows the rest of a long text.
+    More,
     /// Sends failed messages again.
     Retry,
     /// Drops failed messages.

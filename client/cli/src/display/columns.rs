@@ -18,6 +18,9 @@ pub fn cut(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
     }
+    if most == 0 {
+        return String::new();
+    }
     let mut cut = String::new();
     let mut used = 1;
     for cluster in text.graphemes(true) {
@@ -32,34 +35,7 @@ pub fn cut(text: &str, most: usize) -> String {
 
 /// Rows of lines that begin in the first column; colours take no room. A line that exactly fills its row takes one row.
 pub fn rows(text: &str, of: usize) -> usize {
-    text.split('\n').map(|line| 1 + wraps(line, 0, of.max(2))).sum()
-}
-
-/// Rows of a text that begins at column `at` and is followed by the cursor, which needs a column too.
-pub fn rows_with_cursor(text: &str, at: usize, of: usize) -> usize {
-    let of = of.max(2);
-    let (row, column) = end(text, at, of);
-    1 + row + usize::from(column == of)
-}
-
-/// Row and column after a text that begins at column `at`. After the last column the row is not yet the next one.
-pub fn end(text: &str, at: usize, of: usize) -> (usize, usize) {
-    let (mut row, mut column) = (at / of, at % of);
-    for cluster in text.graphemes(true) {
-        let wide = match cluster {
-            "\n" | "\r\n" => {
-                (row, column) = (row + 1, 0);
-                continue;
-            }
-            "\t" => 8 - column % 8,
-            _ => width(cluster),
-        };
-        column += wide;
-        if column > of {
-            (row, column) = (row + 1, wide);
-        }
-    }
-    (row, column)
+    text.split('\n').map(|line| 1 + wraps(line, 0, of.max(1))).sum()
 }
 
 /// Wraps a line between words and between wide characters and indents the rows after the first. A word longer than a
@@ -141,8 +117,6 @@ mod tests {
         assert_eq!((rows("你好", 5), rows("你好吗", 5), rows("1你好", 5)), (1, 2, 1));
         assert_eq!(rows("\x1b[31m12345\x1b[39m", 5), 1);
         assert_eq!(rows("a\n123456\n", 5), 4);
-        assert_eq!((rows_with_cursor("123", 2, 5), rows_with_cursor("12", 2, 5)), (2, 1));
-        assert_eq!(rows_with_cursor("a\nb", 2, 5), 2);
     }
 
     #[test]
@@ -161,6 +135,7 @@ mod tests {
     fn cut_text_fits_and_ends_in_a_tilde() {
         assert_eq!(cut("hello", 5), "hello");
         assert_eq!(cut("hello!", 5), "hell~");
+        assert_eq!((cut("hello", 1), cut("hello", 0)), ("~".to_owned(), String::new()));
         assert_eq!((cut("你好吗", 5), cut("你好吗", 4)), ("你好~".to_owned(), "你~".to_owned()));
     }
 }

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod columns;
 pub mod list;
 pub mod style;
+pub mod text;
 
 use chatclient_core::{Failure, sanitize};
 

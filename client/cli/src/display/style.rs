@@ -69,12 +69,21 @@ impl Style {
 
     /// Text of the program, dimmed.
     pub fn notice(self, text: &str) -> String {
-        if self.colours == Colours::None { text.to_owned() } else { format!("\x1b[2m{text}\x1b[22m") }
+        self.each_line(text, "2", "22")
     }
 
     /// Text that must not be overlooked.
     pub fn alarm(self, text: &str) -> String {
-        if self.colours == Colours::None { text.to_owned() } else { format!("\x1b[31m{text}\x1b[39m") }
+        self.each_line(text, "31", "39")
+    }
+
+    /// Lines may be drawn one without the other, so each begins and ends its colour.
+    fn each_line(self, text: &str, begin: &str, end: &str) -> String {
+        if self.colours == Colours::None {
+            return text.to_owned();
+        }
+        let lines: Vec<_> = text.split('\n').map(|line| format!("\x1b[{begin}m{line}\x1b[{end}m")).collect();
+        lines.join("\n")
     }
 
     /// Between the sender and the receiver of a message.
@@ -85,6 +94,16 @@ impl Style {
     /// The character of a horizontal line.
     pub fn rule(self) -> &'static str {
         if self.unicode { "─" } else { "-" }
+    }
+
+    /// The character before the rows of a text.
+    pub fn gutter(self) -> &'static str {
+        if self.unicode { "│" } else { "|" }
+    }
+
+    /// Something was left out here.
+    pub fn ellipsis(self) -> &'static str {
+        if self.unicode { "…" } else { "..." }
     }
 
     /// The character of large digits.

@@ -140,6 +140,7 @@ impl Script {
             message::Command::Here(_)
             | message::Command::Open(_)
             | message::Command::File(_)
+            | message::Command::More
             | message::Command::Retry
             | message::Command::Drop => Ok(Err(at_terminal_only())),
         }

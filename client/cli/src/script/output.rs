@@ -100,7 +100,7 @@ fn fault(sentence: &str) {
 /// `None`: the result prints no line, for example that of a sent message.
 fn outcome_lines(outcome: &Outcome) -> Option<String> {
     match outcome {
-        Outcome::Help => Some(help::overview()),
+        Outcome::Help => Some(help::overview(None)),
         Outcome::Sent { .. } => None,
         Outcome::Reply(reply) => list::reply(reply),
     }
@@ -166,7 +166,7 @@ fn push_fields(push: &Push) -> Option<(&'static str, Value)> {
 
 fn outcome_fields(outcome: &Outcome) -> Value {
     match outcome {
-        Outcome::Help => json!({ "help": help::overview() }),
+        Outcome::Help => json!({ "help": help::overview(None) }),
         Outcome::Sent { conversation, seq, time } => {
             json!({ "conversation": conversation, "seq": seq, "time": time })
         }

@@ -19,6 +19,8 @@ pub struct Directory {
     pub friends: BTreeMap<UserId, Friend>,
     pub groups: BTreeMap<ConversationId, Group>,
     pub chats: BTreeMap<ConversationId, Chat>,
+    /// Names of others, as their profiles say.
+    pub strangers: BTreeMap<UserId, String>,
 }
 
 /// A conversation and how far it was shown.
@@ -89,9 +91,14 @@ impl Chat {
 }
 
 impl Directory {
+    /// Nothing is known about this account yet.
+    pub fn new(me: UserId, name: &str) -> Directory {
+        Directory { me, my_name: name.to_owned(), ..Directory::default() }
+    }
+
     /// Replaces everything by what the store has about an account.
     pub fn load(&mut self, me: UserId, name: &str, store: &Store) -> Result<(), StoreError> {
-        *self = Directory { me, my_name: name.to_owned(), ..Directory::default() };
+        *self = Directory::new(me, name);
         self.friends = store.friends()?.into_iter().map(|friend| (friend.id, friend)).collect();
         self.groups = store.groups()?.into_iter().map(|group| (group.conversation, group)).collect();
         for kept in store.conversations()? {
@@ -199,6 +206,31 @@ impl Directory {
         self.groups.values().find(|group| name::key(&group.name) == key).map(|group| group.conversation)
     }
 
+    /// What the conversation of a target is called wherever it is open: a direct chat by its peer's id, if it is known.
+    pub fn canonical(&self, to: Target) -> Target {
+        match &to {
+            Target::User(_) => to,
+            Target::Name(name) => {
+                let direct = self.direct(&Who::Name(name.clone()));
+                let peer = direct.and_then(|direct| self.chats.get(&direct)?.peer);
+                peer.map_or(to, Target::User)
+            }
+            Target::Conversation(id) => self.target_of(*id),
+        }
+    }
+
+    /// Splits a group's name or id from the text after it: a quoted name, the longest known name, or one word.
+    pub fn split_group<'t>(&self, text: &'t str) -> (&'t str, &'t str) {
+        if let Some((name, rest)) = text.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+            return (name, rest.trim_start());
+        }
+        let spaces = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, _)| at);
+        let ends: Vec<usize> = spaces.chain([text.len()]).collect();
+        let known = ends.iter().rev().find(|end| self.group_named(&text[..**end]).is_some());
+        let (name, rest) = text.split_at(known.or(ends.first()).copied().unwrap_or(text.len()));
+        (name, rest.trim_start())
+    }
+
     /// Splits a user's name from the text after it: a quoted name, the longest known name, or one word.
     pub fn split_name<'t>(&self, text: &'t str) -> (&'t str, &'t str) {
         if let Some((name, rest)) = text.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
@@ -278,12 +310,19 @@ impl Directory {
         }
     }
 
+    /// Whether there is such a user, as far as this account has seen.
+    pub fn knows(&self, id: UserId) -> bool {
+        self.known_name(id).is_some() || self.direct(&Who::Id(id)).is_some()
+    }
+
     fn known_name(&self, id: UserId) -> Option<&str> {
         if id == self.me {
             return Some(&self.my_name);
         }
         let friend = self.friends.get(&id).map(|friend| &*friend.name);
-        friend.or_else(|| self.chats.values().find(|chat| chat.peer == Some(id)).map(|chat| &*chat.name))
+        let stranger = || self.strangers.get(&id).map(String::as_str);
+        let chat = || self.chats.values().find(|chat| chat.peer == Some(id)).map(|chat| &*chat.name);
+        friend.or_else(|| chat().filter(|name| !name.is_empty())).or_else(stranger)
     }
 }
 
@@ -299,6 +338,23 @@ mod tests {
             directory.friends.insert(UserId(id), friend);
         }
         directory
+    }
+
+    #[test]
+    fn a_groups_name_may_contain_spaces() {
+        let mut directory = directory();
+        let (id, name) = (ConversationId(7), "night shift".into());
+        let group = Group { conversation: id, name, desc: "".into(), role: wire::group::Role::Member };
+        directory.groups.insert(id, group);
+        for (text, expected) in [
+            ("7 hello all", ("7", "hello all")),
+            ("night shift hello", ("night shift", "hello")),
+            ("night shift", ("night shift", "")),
+            ("\"night watch\" hi", ("night watch", "hi")),
+            ("unknown", ("unknown", "")),
+        ] {
+            assert_eq!(directory.split_group(text), expected);
+        }
     }
 
     #[test]

@@ -1,241 +1,345 @@
-//! The line editor: how it draws the prompt, what Tab completes, and which keys need care.
+//! [`LineEditor`]: from keys to lines. It draws nothing; [`super::screen`] shows its [`View`].
 
-use super::output::write_out;
-use super::prompt::{Input, Prompt, PromptKind};
-use super::renderer::Renderer;
-use super::screen::Screen;
-use super::signals;
+use super::history::History;
+use super::keyboard::{Key, Keyboard};
+use super::line::Line;
+use super::prompt::{Prompt, PromptKind, Typed};
+use super::view::View;
 use crate::command::complete::{self, Completion, Names};
-use crate::display::columns;
-use crate::display::style::Style;
-use parking_lot::Mutex;
-use rustix::stdio::{stdin, stdout};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use rustyline::completion::{Completer, FilenameCompleter, Pair};
-use rustyline::error::ReadlineError;
-use rustyline::highlight::{CmdKind, Highlighter};
-use rustyline::hint::Hinter;
-use rustyline::history::FileHistory;
-use rustyline::validate::Validator;
-use rustyline::{
-    Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
-    EventHandler, ExternalPrinter, Helper, KeyEvent, RepeatCount,
-};
-use std::borrow::Cow;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
-use unicode_width::UnicodeWidthStr;
+use rustyline::completion::FilenameCompleter;
+use std::path::PathBuf;
 
-/// An editor and the screen above it.
+/// Stands for bytes that are not UTF-8.
+const NOT_UTF8: char = char::REPLACEMENT_CHARACTER;
+
 pub struct LineEditor {
-    editor: Editor<Hooks, FileHistory>,
-    renderer: Arc<Mutex<Renderer>>,
-    history: Option<PathBuf>,
+    keyboard: Keyboard,
+    line: Line,
+    /// The line has bytes that were not UTF-8, shown as U+FFFD.
+    is_broken: bool,
+    history: History,
+    /// The line of the history that is shown, and what had been typed before.
+    browsing: Option<Browsing>,
+    completing: Option<Cycle>,
+    searching: Option<Search>,
+    names: Names,
+    files: FilenameCompleter,
+    /// Nothing more will be typed: the terminal is gone.
+    is_over: bool,
+}
+
+struct Browsing {
+    number: usize,
+    typed: String,
+}
+
+/// The candidates that Tab offers one after another.
+struct Cycle {
+    start: usize,
+    candidates: Vec<String>,
+    at: usize,
+}
+
+struct Search {
+    wanted: String,
+    found: Option<usize>,
+    typed: String,
+}
+
+/// What a key led to.
+enum Done {
+    /// The line or the cursor may have changed.
+    Edited,
+    Typed(Typed),
 }
 
 impl LineEditor {
-    /// `None` on a terminal that cannot move its cursor. `original` are the terminal's modes before the program
-    /// started.
-    pub fn open(
-        style: Style,
-        names: Arc<Mutex<Names>>,
-        history: Option<PathBuf>,
-        original: &Termios,
-    ) -> Option<(LineEditor, Screen)> {
-        let size = tcgetwinsize(stdout()).ok();
-        let size = size.filter(|size| size.ws_row > 0 && size.ws_col > 0);
-        let (height, width) = size.map_or((24, 80), |size| (size.ws_row.into(), size.ws_col.into()));
-        let renderer = Arc::new(Mutex::new(Renderer::new(style, height, width)));
-        // The highlighter draws the prompt, so it must run even without colours.
-        let config = Config::builder()
-            .color_mode(ColorMode::Forced)
-            .completion_type(CompletionType::Circular)
-            .auto_add_history(false)
-            .build();
-        let mut editor = Editor::with_history(config, FileHistory::new()).ok()?;
-        editor.set_helper(Some(Hooks::new(renderer.clone(), names)));
-        let clear = ClearScreen(renderer.clone());
-        editor.bind_sequence(KeyEvent::ctrl('L'), EventHandler::Conditional(Box::new(clear)));
-        let suspend = Suspend { renderer: renderer.clone(), original: original.clone() };
-        editor.bind_sequence(KeyEvent::ctrl('Z'), EventHandler::Conditional(Box::new(suspend)));
-        if let Some(history) = &history {
-            // The file does not exist before the first line.
-            let _ = editor.load_history(history);
+    /// `history` is the file of typed lines.
+    pub fn new(history: Option<PathBuf>) -> LineEditor {
+        LineEditor {
+            keyboard: Keyboard::default(),
+            line: Line::default(),
+            is_broken: false,
+            history: History::open(history),
+            browsing: None,
+            completing: None,
+            searching: None,
+            names: Names::default(),
+            files: FilenameCompleter::new(),
+            is_over: false,
         }
-        let mut printer = editor.create_external_printer().ok()?;
-        let (repaint, repaints) = crossbeam_channel::bounded(1);
-        // The printer may have to wait for the editor, and the program must not: so it has a thread of its own.
-        let repainting = move || {
-            for () in repaints {
-                // The editor erases its prompt, prints this, and paints the prompt. Up and down again prints nothing.
-                if printer.print("\x1b[A\n".to_owned()).is_err() {
-                    return;
-                }
+    }
+
+    /// Takes the names to complete.
+    pub fn set_names(&mut self, names: Names) {
+        self.names = names;
+    }
+
+    // ---- input -----------------------------------------------------------------------------------------------------
+
+    /// Takes bytes of the keyboard. They become keys when a line is wanted.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.keyboard.feed(bytes);
+    }
+
+    /// The terminal was closed.
+    pub fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Handles keys up to the next one that the program must know about; `None`: all keys are handled.
+    pub fn next_typed(&mut self, kind: PromptKind) -> Option<Typed> {
+        while let Some(key) = self.keyboard.next_key() {
+            if let Done::Typed(typed) = self.handle_key(key, kind) {
+                return Some(typed);
+            }
+        }
+        self.is_over.then_some(Typed::End)
+    }
+
+    /// Takes the line that is being typed, for example to keep it as a draft.
+    pub fn take_line(&mut self) -> String {
+        (self.browsing, self.completing, self.is_broken) = (None, None, false);
+        if let Some(search) = self.searching.take() {
+            self.line.set(search.typed);
+        }
+        self.line.take()
+    }
+
+    /// Continues with a line typed earlier.
+    pub fn set_line(&mut self, text: String) {
+        self.take_line();
+        self.line.set(text);
+    }
+
+    pub fn line(&self) -> &str {
+        self.line.text()
+    }
+
+    // ---- output ----------------------------------------------------------------------------------------------------
+
+    pub fn view(&self, prompt: &Prompt, status: &str) -> View {
+        let is_secret = prompt.kind == PromptKind::Secret;
+        let (prompt_text, text) = match &self.searching {
+            Some(search) => (format!("(search) {}: ", search.wanted), self.line.text()),
+            None => (prompt.text.clone(), if is_secret { "" } else { self.line.text() }),
+        };
+        let status = (prompt.kind == PromptKind::Command)
+            .then(|| self.completing.as_ref().and_then(Cycle::hint).unwrap_or_else(|| status.to_owned()));
+        View {
+            status,
+            prompt: prompt_text,
+            text: text.to_owned(),
+            cursor: self.line.cursor().min(text.len()),
+        }
+    }
+
+    // ---- keys ------------------------------------------------------------------------------------------------------
+
+    fn handle_key(&mut self, key: Key, kind: PromptKind) -> Done {
+        if self.searching.is_some() && self.handle_search_key(&key) {
+            return Done::Edited;
+        }
+        match key {
+            Key::Tab if kind == PromptKind::Command => return self.complete(true),
+            Key::BackTab if self.completing.is_some() => return self.complete(false),
+            _ => self.completing = None,
+        }
+        match key {
+            Key::Enter => return self.enter(kind),
+            Key::Ctrl('c') => {
+                self.take_line();
+                return Done::Typed(Typed::Interrupted);
+            }
+            Key::Ctrl('d') if self.line.text().is_empty() => return Done::Typed(Typed::End),
+            Key::Ctrl('l') => return Done::Typed(Typed::ClearScreen),
+            Key::Ctrl('z') => return Done::Typed(Typed::Suspend),
+            Key::Ctrl('r' | 's') if kind == PromptKind::Command => self.begin_search(),
+            Key::Ctrl('p') | Key::Up if kind == PromptKind::Command => self.up(),
+            Key::Ctrl('n') | Key::Down if kind == PromptKind::Command => self.down(),
+            Key::Alt('\n') if kind == PromptKind::Command => self.insert("\n"),
+            Key::Alt(c) if kind == PromptKind::Command && !matches!(c, 'b' | 'f' | 'd' | '\u{8}') => {
+                return Done::Typed(Typed::Alt(c));
+            }
+            key => self.edit(key),
+        }
+        Done::Edited
+    }
+
+    fn edit(&mut self, key: Key) {
+        let line = &mut self.line;
+        match key {
+            Key::Char(c) => self.insert(c.encode_utf8(&mut [0; 4])),
+            Key::Paste { text, is_utf8 } => {
+                self.is_broken |= !is_utf8;
+                self.insert(&text);
+            }
+            Key::Invalid(_) => {
+                self.is_broken = true;
+                self.insert(NOT_UTF8.encode_utf8(&mut [0; 4]));
+            }
+            Key::Left | Key::Ctrl('b') => line.move_to(line.left()),
+            Key::Right | Key::Ctrl('f') => line.move_to(line.right()),
+            Key::WordLeft | Key::Alt('b') => line.move_to(line.word_left()),
+            Key::WordRight | Key::Alt('f') => line.move_to(line.word_right()),
+            Key::Home | Key::Ctrl('a') => line.move_to(line.home()),
+            Key::End | Key::Ctrl('e') => line.move_to(line.end()),
+            Key::Backspace => line.delete_to(line.left()),
+            Key::Delete | Key::Ctrl('d') => line.delete_to(line.right()),
+            // At the end of a row its line end is deleted.
+            Key::Ctrl('k') => line.kill_to(line.end().max(line.right().min(line.end() + 1))),
+            Key::Ctrl('u') => line.kill_to(line.home()),
+            Key::Ctrl('w') | Key::Alt('\u{8}') => line.kill_to(line.word_left()),
+            Key::Alt('d') => line.kill_to(line.word_right()),
+            Key::Ctrl('y') => line.yank(),
+            Key::Ctrl('t') => line.transpose(),
+            Key::Ctrl('_') => line.undo(),
+            _ => {}
+        }
+    }
+
+    fn insert(&mut self, text: &str) {
+        // A text that does not fit is left out whole; the message would be far too long anyway.
+        self.line.insert(text);
+    }
+
+    fn enter(&mut self, kind: PromptKind) -> Done {
+        if self.is_broken && self.line.text().contains(NOT_UTF8) {
+            if kind == PromptKind::Secret {
+                self.take_line();
+            }
+            return Done::Typed(Typed::NotUtf8);
+        }
+        let line = self.take_line();
+        if kind == PromptKind::Command {
+            self.history.add(&line);
+        }
+        Done::Typed(Typed::Line(line))
+    }
+
+    // ---- history ---------------------------------------------------------------------------------------------------
+
+    fn up(&mut self) {
+        if let Some(above) = self.line.row_up() {
+            return self.line.move_to(above);
+        }
+        let older = self.browsing.as_ref().map_or(self.history.len(), |browsing| browsing.number);
+        self.browse(older.checked_sub(1));
+    }
+
+    fn down(&mut self) {
+        if let Some(below) = self.line.row_down() {
+            return self.line.move_to(below);
+        }
+        let Some(browsing) = &mut self.browsing else { return };
+        let newer = browsing.number + 1;
+        if newer < self.history.len() {
+            self.browse(Some(newer));
+        } else {
+            let typed = std::mem::take(&mut browsing.typed);
+            self.browsing = None;
+            self.line.set(typed);
+        }
+    }
+
+    fn browse(&mut self, number: Option<usize>) {
+        let Some((number, line)) = number.and_then(|number| Some((number, self.history.get(number)?))) else {
+            return;
+        };
+        match &mut self.browsing {
+            Some(browsing) => browsing.number = number,
+            None => self.browsing = Some(Browsing { number, typed: self.line.text().to_owned() }),
+        }
+        self.line.set(line);
+    }
+
+    fn begin_search(&mut self) {
+        let typed = self.line.text().to_owned();
+        self.searching = Some(Search { wanted: String::new(), found: None, typed });
+    }
+
+    /// Returns whether the key belongs to the search. Any other key ends it and keeps what was found.
+    fn handle_search_key(&mut self, key: &Key) -> bool {
+        let Some(search) = &mut self.searching else { return false };
+        let latest = self.history.len().saturating_sub(1);
+        let (from, newer) = match key {
+            Key::Char(c) => {
+                search.wanted.push(*c);
+                (search.found.unwrap_or(latest), false)
+            }
+            Key::Backspace => {
+                search.wanted.pop();
+                (latest, false)
+            }
+            Key::Ctrl('r') => match search.found.map(|found| found.checked_sub(1)) {
+                Some(None) => return true,
+                found => (found.flatten().unwrap_or(latest), false),
+            },
+            Key::Ctrl('s') => (search.found.map_or(latest, |found| found + 1), true),
+            Key::Ctrl('g' | 'c') => {
+                let typed = std::mem::take(&mut search.typed);
+                self.searching = None;
+                self.line.set(typed);
+                return true;
+            }
+            _ => {
+                self.searching = None;
+                return false;
             }
         };
-        thread::Builder::new().name("screen".to_owned()).spawn(repainting).ok()?;
-        let screen = Screen::Interactive { renderer: renderer.clone(), repaint };
-        Some((LineEditor { editor, renderer, history }, screen))
-    }
-
-    pub fn read_line(&mut self, prompt: &Prompt) -> Input {
-        let is_command = prompt.kind == PromptKind::Command;
-        if let Some(hooks) = self.editor.helper_mut() {
-            (hooks.kind, hooks.prompt_columns) = (prompt.kind, columns::width(&prompt.text));
-        }
-        self.renderer.lock().begin_edit();
-        let read = match is_command {
-            true => self.editor.readline(&format!("\n{}", prompt.text)),
-            false => self.editor.readline(&prompt.text),
-        };
-        {
-            let mut renderer = self.renderer.lock();
-            write_out(&renderer.end_edit(!is_command));
-        }
-        match read {
-            Ok(line) => {
-                if is_command && self.editor.add_history_entry(&line).unwrap_or(false) {
-                    self.save_history();
-                }
-                Input::Line(line)
-            }
-            Err(ReadlineError::Eof) => Input::End,
-            Err(ReadlineError::Interrupted) => Input::Interrupted,
-            Err(ReadlineError::Io(error)) => Input::Failed(error),
-            Err(error) => Input::Failed(io::Error::other(error)),
-        }
-    }
-
-    fn save_history(&mut self) {
-        if let Some(history) = self.history.as_deref().map(Path::to_owned) {
-            // A history that cannot be written lasts only for this run.
-            let _ = self.editor.append_history(&history);
-        }
-    }
-}
-
-/// The callbacks of rustyline.
-struct Hooks {
-    renderer: Arc<Mutex<Renderer>>,
-    names: Arc<Mutex<Names>>,
-    kind: PromptKind,
-    /// Columns of the prompt's last line.
-    prompt_columns: usize,
-    /// The candidates of the last completion.
-    offered: Mutex<Vec<String>>,
-    files: FilenameCompleter,
-}
-
-impl Hooks {
-    fn new(renderer: Arc<Mutex<Renderer>>, names: Arc<Mutex<Names>>) -> Hooks {
-        let (offered, files) = (Mutex::default(), FilenameCompleter::new());
-        Hooks { renderer, names, kind: PromptKind::Answer, prompt_columns: 0, offered, files }
-    }
-}
-
-impl Highlighter for Hooks {
-    /// Called at every repaint: the lines that wait are drawn above the prompt.
-    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, default: bool) -> Cow<'b, str> {
-        // The prompt of a command begins with an empty row for the status.
-        let with_status = default && self.kind == PromptKind::Command;
-        let before = self.renderer.lock().before_prompt(with_status);
-        let prompt = if with_status { prompt.trim_start_matches('\n') } else { prompt };
-        Cow::Owned(format!("{before}{prompt}"))
-    }
-
-    fn highlight<'l>(&self, line: &'l str, _pos: usize) -> Cow<'l, str> {
-        match self.kind {
-            PromptKind::Secret => return Cow::Owned(" ".repeat(line.width())),
-            PromptKind::Answer => {}
-            PromptKind::Command => {
-                let mut renderer = self.renderer.lock();
-                renderer.edited(line, self.prompt_columns);
-                if !self.offered.lock().iter().any(|offer| line.ends_with(offer.as_str())) {
-                    renderer.set_hint(None);
-                }
+        if let Some(found) = self.history.find(&search.wanted, from, newer) {
+            search.found = Some(found);
+            if let Some(line) = self.history.get(found) {
+                self.line.set(line);
             }
         }
-        Cow::Borrowed(line)
+        true
     }
 
-    // Otherwise the editor writes a character typed at the end without a repaint.
-    fn highlight_char(&self, _line: &str, _pos: usize, _kind: CmdKind) -> bool {
-        self.kind == PromptKind::Secret || !self.offered.lock().is_empty()
-    }
-}
+    // ---- completion ------------------------------------------------------------------------------------------------
 
-impl Completer for Hooks {
-    type Candidate = Pair;
-
-    fn complete(
-        &self,
-        line: &str,
-        pos: usize,
-        context: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        if self.kind != PromptKind::Command {
-            return Ok((pos, Vec::new()));
-        }
-        let typed = &line[..pos];
-        let (start, found) = match complete::path_start(typed) {
-            Some(at) => {
-                let (from, found) = self.files.complete(&line[at..], pos - at, context)?;
-                (at + from, found)
+    fn complete(&mut self, forward: bool) -> Done {
+        match &mut self.completing {
+            Some(cycle) => {
+                let count = cycle.candidates.len();
+                cycle.at = (cycle.at + if forward { 1 } else { count - 1 }) % count;
             }
             None => {
-                let Completion { start, candidates } = complete::complete(typed, &self.names.lock());
-                let pair = |text: String| Pair { display: text.trim().to_owned(), replacement: text };
-                (start, candidates.into_iter().map(pair).collect())
+                let (start, candidates) = self.candidates();
+                self.completing = (!candidates.is_empty()).then_some(Cycle { start, candidates, at: 0 });
             }
-        };
-        let hint = match found.len() {
-            0 | 1 => None,
-            _ => Some(found.iter().map(|pair| &*pair.display).collect::<Vec<_>>().join("  ")),
-        };
-        *self.offered.lock() = found.iter().map(|pair| pair.replacement.clone()).collect();
-        self.renderer.lock().set_hint(hint);
-        Ok((start, found))
-    }
-}
-
-impl Hinter for Hooks {
-    type Hint = String;
-}
-
-impl Validator for Hooks {}
-impl Helper for Hooks {}
-
-/// Ctrl-L: the editor clears the screen.
-struct ClearScreen(Arc<Mutex<Renderer>>);
-
-impl ConditionalEventHandler for ClearScreen {
-    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
-        self.0.lock().forget();
-        None
-    }
-}
-
-/// Ctrl-Z. The editor's own handling sets the terminal's modes again before a process with several threads has stopped,
-/// so the shell's modes would win.
-struct Suspend {
-    renderer: Arc<Mutex<Renderer>>,
-    /// The terminal's modes before the program started.
-    original: Termios,
-}
-
-impl ConditionalEventHandler for Suspend {
-    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
-        self.renderer.lock().forget();
-        if let Ok(own) = tcgetattr(stdin()) {
-            write_out("\x1b[?2004l\r\n");
-            // If any of this fails, the terminal is gone, which the next read reports.
-            let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.original);
-            let _ = signals::stop_until_continued();
-            let _ = tcsetattr(stdin(), OptionalActions::Drain, &own);
-            write_out("\x1b[?2004h");
         }
-        Some(Cmd::Repaint)
+        if let Some(cycle) = &self.completing {
+            self.line.complete(cycle.start, &cycle.candidates[cycle.at]);
+            if cycle.candidates.len() == 1 {
+                self.completing = None;
+            }
+        }
+        Done::Edited
+    }
+
+    fn candidates(&self) -> (usize, Vec<String>) {
+        let typed = self.line.before_cursor();
+        match complete::path_start(typed) {
+            Some(at) => match self.files.complete_path(&typed[at..], typed.len() - at) {
+                Ok((from, found)) => (at + from, found.into_iter().map(|pair| pair.replacement).collect()),
+                Err(_) => (typed.len(), Vec::new()),
+            },
+            None => {
+                let Completion { start, candidates } = complete::complete(typed, &self.names);
+                (start, candidates)
+            }
+        }
     }
 }
+
+impl Cycle {
+    /// All candidates, if there are several.
+    fn hint(&self) -> Option<String> {
+        (self.candidates.len() > 1)
+            .then(|| self.candidates.iter().map(|text| text.trim()).collect::<Vec<_>>().join("  "))
+    }
+}
+
+#[cfg(test)]
+mod tests;

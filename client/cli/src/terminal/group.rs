@@ -18,7 +18,7 @@ impl Terminal {
                 Some,
                 move |terminal, _| terminal.handle_joined(group),
             ),
-            Command::Open(wanted) => self.open_group(&wanted),
+            Command::Open(rest) => self.join_and_open(&rest),
             Command::Members(group) => self.members(group.as_deref()),
             Command::List => self.ask_groups(true),
         }
@@ -44,11 +44,13 @@ impl Terminal {
         );
     }
 
-    /// Opens a group by name or id. Joins it first if necessary, before the next line is read.
-    fn open_group(&mut self, wanted: &str) {
+    /// `GROUP` joins it if necessary and opens it, `GROUP TEXT` joins it and sends to it. A group is a name or an id.
+    fn join_and_open(&mut self, rest: &str) {
+        let (wanted, text) = self.directory.split_group(rest);
+        let text = (!text.is_empty()).then(|| text.to_owned());
         let group = match self.directory.group_named(wanted).or_else(|| argument::group(wanted)) {
             Some(group) if self.directory.groups.contains_key(&group) => {
-                return self.open(Some(Target::Conversation(group)));
+                return self.enter_group(group, text);
             }
             Some(group) => group,
             None => {
@@ -56,6 +58,7 @@ impl Terminal {
                 return self.say(&format!("you are in no group called {wanted}; /join ID joins one"));
             }
         };
+        // The next line goes to the group, if there is one.
         self.request_before_prompt(
             |session, now| session.join_group(now, group),
             move |terminal, result| {
@@ -65,9 +68,17 @@ impl Terminal {
                     Err(Failure::Refused(refusal)) if refusal.errno == Errno::Conflict => {}
                     Err(failure) => return terminal.report_failure("/join", &failure),
                 }
-                terminal.open(Some(Target::Conversation(group)));
+                terminal.enter_group(group, text);
             },
         );
+    }
+
+    fn enter_group(&mut self, group: ConversationId, text: Option<String>) {
+        let to = Target::Conversation(group);
+        match text {
+            Some(text) => self.send_to(to, &text),
+            None => self.open(Some(to)),
+        }
     }
 
     fn handle_joined(&mut self, group: ConversationId) {

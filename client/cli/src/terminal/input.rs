@@ -1,92 +1,81 @@
-//! [`InputThread`]: reads lines from a line editor on a terminal, plain lines from anything else.
-//!
-//! A thread waits for the keyboard, so that the program never does. It reads a line only when asked, which also paces
-//! piped input: the next line is read when the program is ready for it.
+//! [`InputThread`]: waits for the keyboard or for piped lines, so that the program never does.
 
-use super::echo::{self, NoEcho};
-use super::editor::LineEditor;
-use super::plain::Plain;
-use super::prompt::{Input, Prompt, PromptKind};
-use super::screen::Screen;
-use crate::command::complete::Names;
-use crate::display::style::Style;
+use super::modes::TerminalModes;
+use super::prompt::Typed;
 use crossbeam_channel::{Receiver, Sender};
-use parking_lot::Mutex;
-use std::io::{self, BufRead, IsTerminal};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io::{self, BufRead, ErrorKind, Read};
 use std::thread;
+
+/// Chunks of keys that may wait for the program.
+const CHUNKS: usize = 16;
 
 #[derive(Debug)]
 pub struct InputThread {
-    prompts: Sender<Prompt>,
-    pub lines: Receiver<Input>,
-    /// Held while the program runs: input typed ahead is echoed when it is read, or never if it is a password.
-    _no_echo: Option<NoEcho>,
+    asked: Sender<()>,
+    pub received: Receiver<Received>,
+    /// `None`: stdin is not a terminal.
+    pub modes: Option<TerminalModes>,
+}
+
+#[derive(Debug)]
+pub enum Received {
+    /// Keys of a terminal.
+    Keys(Vec<u8>),
+    /// A piped line.
+    Line(Typed),
+    /// The terminal is gone.
+    End,
+    Failed(io::Error),
 }
 
 impl InputThread {
-    /// Starts reading from stdin. The screen has a line editor if stdin and stdout are a terminal that supports it.
-    /// `history` is the file of typed lines.
-    pub fn start(
-        style: Style,
-        names: Arc<Mutex<Names>>,
-        history: Option<PathBuf>,
-    ) -> io::Result<(InputThread, Screen)> {
-        let no_echo = NoEcho::begin();
-        let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-        let original = no_echo.as_ref().filter(|_| is_terminal).map(NoEcho::original);
-        if let Some((mut editor, screen)) =
-            original.and_then(|original| LineEditor::open(style, names, history, original))
-        {
-            return Ok((spawn(move |prompt| editor.read_line(prompt), no_echo)?, screen));
-        }
-        let plain = Arc::new(Plain::default());
-        let screen = Screen::Plain(plain.clone());
-        let input = match &no_echo {
-            Some(terminal) => {
-                terminal.read_keys();
-                spawn(move |prompt| echo::read_line(prompt, &plain), no_echo)?
-            }
-            None => spawn(move |prompt| read_piped(prompt, &plain), no_echo)?,
+    /// Starts reading from stdin: the keys of a terminal as they come, piped lines when they are asked for, which paces
+    /// them.
+    pub fn start() -> io::Result<InputThread> {
+        let modes = TerminalModes::begin();
+        let (asked, asks) = crossbeam_channel::unbounded();
+        let (send, received) = crossbeam_channel::bounded(CHUNKS);
+        let is_terminal = modes.is_some();
+        thread::Builder::new().name("input".to_owned()).spawn(move || match is_terminal {
+            true => read_keys(&send),
+            false => asks.into_iter().try_for_each(|()| send.send(read_piped())).unwrap_or_default(),
+        })?;
+        Ok(InputThread { asked, received, modes })
+    }
+
+    /// Asks for a piped line. The previous one must have arrived.
+    pub fn ask(&self) {
+        // The thread ends only with the program.
+        let _ = self.asked.send(());
+    }
+}
+
+fn read_keys(send: &Sender<Received>) {
+    let mut chunk = [0; 4096];
+    loop {
+        let received = match io::stdin().lock().read(&mut chunk) {
+            Ok(0) => Received::End,
+            Ok(length) => Received::Keys(chunk[..length].to_owned()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            // The other side of a pseudo-terminal was closed.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Received::End,
+            Err(error) => Received::Failed(error),
         };
-        Ok((input, screen))
-    }
-
-    /// Asks for one line. The previous one must have arrived.
-    pub fn ask(&self, prompt: Prompt) {
-        // The thread ends only with the program, or after it has reported an error.
-        let _ = self.prompts.send(prompt);
-    }
-}
-
-fn spawn(
-    mut read: impl FnMut(&Prompt) -> Input + Send + 'static,
-    no_echo: Option<NoEcho>,
-) -> io::Result<InputThread> {
-    let (prompts, asked) = crossbeam_channel::unbounded();
-    let (read_lines, lines) = crossbeam_channel::unbounded();
-    thread::Builder::new().name("input".to_owned()).spawn(move || {
-        for prompt in asked {
-            if read_lines.send(read(&prompt)).is_err() {
-                return;
-            }
+        let is_last = !matches!(received, Received::Keys(_));
+        if send.send(received).is_err() || is_last {
+            return;
         }
-    })?;
-    Ok(InputThread { prompts, lines, _no_echo: no_echo })
+    }
 }
 
-fn read_piped(prompt: &Prompt, screen: &Plain) -> Input {
-    if prompt.kind != PromptKind::Command {
-        screen.print(prompt.text.trim_end());
-    }
+fn read_piped() -> Received {
     let mut line = Vec::new();
     match io::stdin().lock().read_until(b'\n', &mut line) {
-        Ok(0) => Input::End,
-        Ok(_) => {
-            let line = String::from_utf8_lossy(&line);
-            Input::Line(line.trim_end_matches(['\n', '\r']).to_owned())
-        }
-        Err(error) => Input::Failed(error),
+        Ok(0) => Received::Line(Typed::End),
+        Ok(_) => Received::Line(match String::from_utf8(line) {
+            Ok(line) => Typed::Line(line.trim_end_matches(['\n', '\r']).to_owned()),
+            Err(_) => Typed::NotUtf8,
+        }),
+        Err(error) => Received::Failed(error),
     }
 }

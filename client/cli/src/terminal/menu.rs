@@ -25,9 +25,7 @@ impl Terminal {
             let enter = if number == FIRST_STORED { "   (or press Enter)" } else { "" };
             stored += &format!("{number}. continue as {}{enter}\n", person(&account.name, account.id));
         }
-        // A line that is being typed keeps its old prompt, but it answers the menu.
-        let prompt = if self.asking { "\nchoice:" } else { "" };
-        self.print(&format!("{RULE}\n{CHOICES}\n{stored}{RULE}{prompt}"));
+        self.print(&format!("{RULE}\n{CHOICES}\n{stored}{RULE}"));
     }
 
     pub(super) fn back_to_menu(&mut self) {
@@ -90,6 +88,7 @@ impl Terminal {
                 self.mode = Mode::Chat;
                 self.say(&format!("you are {}; help lists the commands", person(&name, id)));
                 self.show_stored();
+                self.say_drafts();
                 self.was_online = false;
                 self.outage.begin(Instant::now());
                 self.client.with(|session, now| session.login_token(now, &token));

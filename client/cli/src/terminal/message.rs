@@ -5,6 +5,7 @@ use super::state::Terminal;
 use crate::command::argument;
 use crate::command::message::Command;
 use crate::display::style::{Mark, person};
+use crate::display::text::{self, SHOWN_ROWS};
 use crate::display::{clock, columns, sentence};
 use chatclient_core::outbox::Unsent;
 use chatclient_core::{Failure, LocalId, SendFailure, sanitize};
@@ -23,10 +24,10 @@ impl Terminal {
     /// `line` is printed unless it becomes a message.
     pub(super) fn do_message_command(&mut self, line: &str, command: Command) {
         match command {
-            Command::ToUser { who, text } => self.send(self.directory.target(&who), &text),
-            Command::ToGroup { group, text } => self.send(Target::Conversation(group), &text),
+            Command::ToUser { who, text } => self.send_to(self.directory.target(&who), &text),
+            Command::ToGroup { group, text } => self.send_to(Target::Conversation(group), &text),
             Command::Here(text) => match self.here.clone() {
-                Some(to) => self.send(to, &text),
+                Some(to) => self.send_to(to, &text),
                 None => {
                     self.show_typed(line);
                     self.say(&self.nothing_open());
@@ -36,6 +37,10 @@ impl Terminal {
             Command::File(path) => {
                 self.show_typed(line);
                 self.send_file(&path_of(&path, env::home_dir()));
+            }
+            Command::More => {
+                self.show_typed(line);
+                self.show_folded();
             }
             Command::Retry => {
                 self.show_typed(line);
@@ -48,19 +53,12 @@ impl Terminal {
         }
     }
 
-    /// Sends a message and opens its conversation.
-    fn send(&mut self, to: Target, text: &str) {
-        if self.here.as_ref() != Some(&to) {
-            self.open(Some(to.clone()));
-        }
-        self.send_to(to, text);
-    }
-
-    fn send_to(&mut self, to: Target, text: &str) {
+    /// Sends a message. What is open stays open.
+    pub(super) fn send_to(&mut self, to: Target, text: &str) {
         match self.client.send(to.clone(), text) {
             Ok(local) => {
                 let mark_id = self.own.new_mark_id();
-                let shown = format!("[{}] {}", clock::now(), self.own_line(&to, text));
+                let shown = format!("[{}] {}", clock::now(), self.own_lines(&to, text));
                 self.screen.print_marked(mark_id, Mark::Sending, shown);
                 if self.outage.is_on() && !self.screen.is_interactive() {
                     self.say("offline; the message will be sent after reconnecting");
@@ -75,16 +73,16 @@ impl Terminal {
         }
     }
 
-    /// `NAME`, or `NAME TEXT`.
+    /// `NAME` opens the chat, `NAME TEXT` sends to it.
     fn open_chat(&mut self, line: &str, rest: &str) {
         let (name, text) = self.directory.split_name(rest);
         let Some(who) = argument::who(name) else { return };
-        let (to, text) = (self.directory.target(&who), text.to_owned());
+        let text = text.to_owned();
         if text.is_empty() {
             self.show_typed(line);
-            self.open(Some(to));
+            self.open_user(who);
         } else {
-            self.send(to, &text);
+            self.send_to(self.directory.target(&who), &text);
         }
     }
 
@@ -100,7 +98,7 @@ impl Terminal {
             Err(error) => Err(error.to_string()),
         };
         match text {
-            Ok(text) => self.send(to, &text),
+            Ok(text) => self.send_to(to, &text),
             Err(why) => self.say(&format!("{}: {why}", sanitize::line(&path.to_string_lossy()))),
         }
     }
@@ -134,15 +132,15 @@ impl Terminal {
 
 impl Terminal {
     /// `you → li si (2): hello`, `#7 devs | you: hello`
-    fn own_line(&self, to: &Target, text: &str) -> String {
-        let (style, text) = (self.style, sanitize::line(text));
+    fn own_lines(&mut self, to: &Target, text: &str) -> String {
+        let (style, text) = (self.style, self.message_text(text));
         let you = style.name("you", self.directory.me);
         match to {
             Target::User(id) => {
-                format!("{you} {} {}: {text}", style.arrow(), style.name(&self.directory.user(*id), *id))
+                format!("{you} {} {}:{text}", style.arrow(), style.name(&self.directory.user(*id), *id))
             }
-            Target::Name(name) => format!("{you} {} {}: {text}", style.arrow(), sanitize::line(name)),
-            Target::Conversation(id) => format!("{} | {you}: {text}", self.directory.conversation(*id)),
+            Target::Name(name) => format!("{you} {} {}:{text}", style.arrow(), sanitize::line(name)),
+            Target::Conversation(id) => format!("{} | {you}:{text}", self.directory.conversation(*id)),
         }
     }
 
@@ -167,7 +165,7 @@ impl Terminal {
     pub(super) fn show_unsent(&mut self, unsent: Unsent) {
         let (to, text) = (unsent.send.target, unsent.send.content.to_string());
         let mark_id = self.own.new_mark_id();
-        let shown = format!("[{}] {}", clock::now(), self.own_line(&to, &text));
+        let shown = format!("[{}] {}", clock::now(), self.own_lines(&to, &text));
         self.screen.print_marked(mark_id, Mark::Sending, shown);
         self.own.waiting.insert(unsent.local, Waiting { to, text, mark_id, delayed: false });
     }
@@ -176,7 +174,8 @@ impl Terminal {
     pub(super) fn show_failed(&mut self, failed: FailedMessage) {
         let FailedMessage { local, target: to, content: text, why } = failed;
         let mark_id = self.own.new_mark_id();
-        self.screen.print_marked(mark_id, Mark::Failed, self.own_line(&to, &text));
+        let shown = self.own_lines(&to, &text);
+        self.screen.print_marked(mark_id, Mark::Failed, shown);
         self.say(&self.style.alarm(&format!("not sent: {}  (/retry, /drop)", sanitize::line(&why))));
         self.own.failed.push(Failed { local, to, text });
     }
@@ -254,16 +253,16 @@ impl Terminal {
         let is_interactive = self.screen.is_interactive();
         let own = is_interactive && message.from == self.directory.me;
         let who = self.style.name(if own { "you" } else { &who }, message.from);
-        let text = sanitize::line(&message.content);
+        let text = self.message_text(&message.content);
         let label = self.directory.conversation(message.conversation);
         let line = match message.kind {
-            ConversationKind::Group => format!("[{at}] {label} | {who}: {text}"),
+            ConversationKind::Group => format!("[{at}] {label} | {who}:{text}"),
             // Written by this account, on another device or in an earlier run.
             ConversationKind::Direct if message.from == self.directory.me => {
                 let arrow = if is_interactive { self.style.arrow() } else { "to" };
-                format!("[{at}] {who} {arrow} {label}: {text}")
+                format!("[{at}] {who} {arrow} {label}:{text}")
             }
-            ConversationKind::Direct => format!("[{at}] {who}: {text}"),
+            ConversationKind::Direct => format!("[{at}] {who}:{text}"),
         };
         match self.mark_of(message) {
             Some(mark) if is_interactive => {
@@ -272,6 +271,30 @@ impl Terminal {
                 self.own.watch(message.conversation, message.seq, mark_id, mark);
             }
             _ => self.print(&line),
+        }
+    }
+
+    /// What follows the colon after the sender. A person sees the lines of a text; a pipe gets one line a message.
+    pub(super) fn message_text(&mut self, text: &str) -> String {
+        let mut rows = text::rows(text);
+        if rows.len() <= 1 || !self.has_reader {
+            return format!(" {}", sanitize::line(text));
+        }
+        let hidden = rows.split_off(rows.len().min(SHOWN_ROWS));
+        let shown = text::below(&rows, self.style);
+        if hidden.is_empty() {
+            return shown;
+        }
+        let more = format!("\n   {} {} more lines: /more", self.style.ellipsis(), hidden.len());
+        self.folded = hidden;
+        shown + &more
+    }
+
+    /// Shows the rest of the last long text.
+    fn show_folded(&mut self) {
+        match std::mem::take(&mut self.folded) {
+            rows if rows.is_empty() => self.say("no text is folded"),
+            rows => self.screen.print(text::below(&rows, self.style).trim_start_matches('\n')),
         }
     }
 

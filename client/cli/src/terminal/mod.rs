@@ -1,27 +1,31 @@
 //! The terminal program: one loop over typed lines and events of the session.
 //!
 //! ```text
-//!   keyboard --> input thread ---lines---+
-//!                     ^------ prompts ---|--> Terminal (main thread) --lines--> screen
-//!   connection thread ------- events ----+        |
-//!         ^-------------- commands ---------------+
+//!   keyboard --> input thread ---keys---+
+//!                                       |--> Terminal (main thread) --> screen
+//!   connection thread ----- events -----+        |
+//!         ^------------- commands ---------------+
 //! ```
 //!
-//! All state belongs to the main thread, which never waits for the keyboard, the network or the screen. [`commands`]
+//! All state belongs to the main thread, which never waits for the keyboard or the network. [`commands`]
 //! and [`events`] hand commands and events to their nouns, one row a noun; the nouns' files extend [`state::Terminal`].
 
 mod account;
 mod commands;
 mod contact;
 mod directory;
-mod echo;
+mod drafts;
 mod editor;
 mod events;
 mod group;
+mod history;
 mod input;
+mod keyboard;
+mod line;
 mod menu;
 mod message;
 mod missed;
+mod modes;
 mod outage;
 mod output;
 mod own_messages;
@@ -34,6 +38,8 @@ mod session;
 mod signals;
 mod state;
 mod timeline;
+mod typing;
+mod view;
 
 pub use state::Setup;
 
@@ -43,13 +49,13 @@ use chatclient_connection::Client;
 use chatclient_core::{Event, Session, sanitize};
 use chatclient_store::Folder;
 use crossbeam_channel::{Receiver, never, select_biased};
-use input::InputThread;
-use prompt::{Input, Prompt, PromptKind};
-use signals::Termination;
+use editor::LineEditor;
+use input::{InputThread, Received};
+use screen::Screen;
+use signals::{Termination, Watch};
 use state::{Mode, Terminal};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long leaving may wait for the last bytes.
@@ -60,38 +66,40 @@ const COUNTDOWN: Duration = Duration::from_millis(250);
 /// Runs the program until the user leaves.
 pub fn run(setup: Setup) -> io::Result<()> {
     let Setup { address, options, folder, bell, login } = setup;
-    let (style, names) = (Style::from_environment(), Arc::default());
-    let terminations = signals::watch()?;
+    let style = Style::from_environment();
+    let watch = signals::watch()?;
     let (client, events) = Client::start_with_store(&*address, options, folder.clone())?;
-    let history = folder.as_ref().map(Folder::input_history);
-    let (input, screen) = InputThread::start(style, Arc::clone(&names), history)?;
+    let input = InputThread::start()?;
+    let screen = Screen::open(style);
     let has_reader = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut terminal = Terminal {
         address,
         client,
+        editor: LineEditor::new(folder.as_ref().filter(|_| input.modes.is_some()).map(Folder::input_history)),
         input,
         marks_as_lines: has_reader && !screen.is_interactive(),
         has_reader,
         screen,
         style,
-        names,
         folder,
         stored_accounts: Vec::new(),
         mode: Mode::Menu,
         asking: false,
         directory: directory::Directory::default(),
         here: None,
+        drafts: drafts::Drafts::default(),
         last_page: None,
         pending: BTreeMap::new(),
         own: own_messages::OwnMessages::default(),
         outage: outage::Outage::default(),
         was_online: false,
         missed: missed::Missed::default(),
+        folded: Vec::new(),
         bell,
         last_bell: None,
         termination: None,
     };
-    let result = event_loop(&mut terminal, &events, &terminations, login);
+    let result = event_loop(&mut terminal, &events, &watch, login);
     terminal.client.close(CLOSE);
     terminal.screen.finish();
     // Restores the terminal's modes.
@@ -102,7 +110,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
 fn event_loop(
     terminal: &mut Terminal,
     events: &Receiver<Event>,
-    terminations: &Receiver<Termination>,
+    watch: &Watch,
     login: Option<Login>,
 ) -> io::Result<()> {
     let address = sanitize::line(&terminal.address).into_owned();
@@ -115,12 +123,13 @@ fn event_loop(
         }
     }
     loop {
+        terminal.handle_keys();
         terminal.settle();
+        terminal.show_view();
         if terminal.mode == Mode::Done || terminal.screen.is_gone() {
             return Ok(());
         }
-        terminal.screen.set_status(terminal.status());
-        ask_for_line(terminal);
+        terminal.ask_for_piped_line();
         let timeout = match terminal.mode {
             Mode::Settling { until, .. } => crossbeam_channel::at(until),
             _ if terminal.outage.is_on() => crossbeam_channel::after(COUNTDOWN),
@@ -128,23 +137,23 @@ fn event_loop(
         };
         // The order matters: a line that was entered before a signal arrived is handled first.
         select_biased! {
-            recv(terminal.input.lines) -> input => {
-                terminal.asking = false;
-                match input {
-                    Ok(Input::Line(line)) => match terminal.mode {
-                        Mode::Chat => terminal.handle_command(&line),
-                        _ => terminal.handle_menu_line(line),
-                    },
-                    Ok(Input::Interrupted) => terminal.handle_interrupt(),
-                    Ok(Input::End) | Err(_) => terminal.quit(),
-                    Ok(Input::Failed(error)) => return Err(error),
+            recv(terminal.input.received) -> received => match received {
+                Ok(Received::Keys(keys)) => terminal.editor.feed(&keys),
+                Ok(Received::Line(typed)) => {
+                    terminal.asking = false;
+                    terminal.handle_typed(typed);
+                }
+                Ok(Received::Failed(error)) => return Err(error),
+                Ok(Received::End) | Err(_) => terminal.handle_gone(),
+            },
+            // A second signal ends the program without waiting.
+            recv(watch.terminations) -> which => {
+                match terminal.termination.replace(which.map_err(io::Error::other)?) {
+                    None => terminal.quit(),
+                    Some(_) => terminal.mode = Mode::Done,
                 }
             }
-            // A second signal ends the program without waiting.
-            recv(terminations) -> which => match terminal.termination.replace(which.map_err(io::Error::other)?) {
-                None => terminal.quit(),
-                Some(_) => terminal.mode = Mode::Done,
-            },
+            recv(watch.refreshes) -> _ => terminal.handle_refresh(),
             recv(events) -> event => match event {
                 Ok(event) => terminal.handle_event(event),
                 Err(_) => return Err(io::Error::other("the connection thread has ended")),
@@ -152,28 +161,4 @@ fn event_loop(
             recv(timeout) -> _ => {}
         }
     }
-}
-
-/// Asks for the next line if one is wanted and none is being read.
-fn ask_for_line(terminal: &mut Terminal) {
-    if terminal.asking {
-        return;
-    }
-    // Piped input waits for every reply, a person only for replies that decide where the next line goes.
-    let busy = match terminal.screen.is_interactive() {
-        true => terminal.pending.values().any(|pending| pending.holds_prompt),
-        false => !terminal.pending.is_empty(),
-    };
-    let (text, kind) = match &terminal.mode {
-        Mode::Menu => ("choice: ".to_owned(), PromptKind::Answer),
-        Mode::LoginWho => ("id or name: ".to_owned(), PromptKind::Answer),
-        Mode::RegisterName => ("name: ".to_owned(), PromptKind::Answer),
-        Mode::LoginPassword { .. } | Mode::RegisterPassword { .. } => {
-            ("password: ".to_owned(), PromptKind::Secret)
-        }
-        Mode::Chat if !busy => (terminal.prompt(), PromptKind::Command),
-        _ => return,
-    };
-    terminal.asking = true;
-    terminal.input.ask(Prompt { text, kind });
 }

@@ -1,8 +1,6 @@
-//! A line to be read, and what was read.
+//! A line to be read, and what was typed.
 
-use std::io;
-
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     pub text: String,
     pub kind: PromptKind,
@@ -19,12 +17,20 @@ pub enum PromptKind {
     Secret,
 }
 
-#[derive(Debug)]
-pub enum Input {
+/// What was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Typed {
     Line(String),
+    /// A line was entered that has bytes that are not UTF-8.
+    NotUtf8,
     /// Ctrl-C was pressed.
     Interrupted,
-    /// Ctrl-D, or the end of the file.
+    /// Ctrl-D on an empty line, or the end of the file.
     End,
-    Failed(io::Error),
+    /// Ctrl-L was pressed.
+    ClearScreen,
+    /// Ctrl-Z was pressed.
+    Suspend,
+    /// A key with Alt that does not edit the line.
+    Alt(char),
 }

@@ -1,20 +1,19 @@
-//! [`Renderer`]: draws lines and marks on a terminal while a line is being edited.
+//! [`Renderer`]: draws lines and marks on a terminal above the line being typed.
 //!
 //! ```text
 //!   … earlier lines …
 //!    ✓ [12:03] you → li si (2): hello      marks in the first two columns are repainted as they change
 //!      [12:04] li si (2): hi
-//!   ── zhang san (1) ── 2 unread: #7 devs 2 ───────   the status
-//!   li si> a line that is being ty█                   the editor's line
+//!   ── zhang san (1) ── 2 unread: #7 devs 2 ───────   the rows of the `View`
+//!   li si> a line that is being ty█
 //! ```
 //!
-//! While a line is being edited, only the editor writes to the terminal. Lines wait in the renderer's queue and are
-//! drawn as part of the prompt at its next repaint. So the line being typed is never broken, and the distance between a
-//! message and the prompt is known exactly.
+//! Everything that was printed lately is kept: a terminal that changed its size has moved the rows in a way of its own,
+//! so the screen is then cleared and drawn anew, with the marks as they are now.
 
+use super::view::{Rows, View};
 use crate::display::columns;
 use crate::display::style::{Mark, Style};
-use rustix::termios::tcgetwinsize;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
@@ -22,35 +21,43 @@ use std::fmt::Write as _;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MarkId(pub u64);
 
-/// The most messages whose mark can be repainted: more than any screen has rows.
-const MARKED_MAX: usize = 1_000;
+/// The most lines kept: more than any screen has rows.
+const KEPT_MAX: usize = 1_000;
+/// The size of a terminal that does not tell its own.
+const DEFAULT_SIZE: Size = Size { height: 24, width: 80 };
+/// The column in which the continuation rows of a line begin: right of where a message does, so that no text looks like
+/// a message of its own.
+const INDENT: usize = 5;
 
-/// Turns off the bracketed paste that the editor turned on.
-pub const UNBRACKETED: &str = "\x1b[?2004l";
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub height: usize,
+    pub width: usize,
+}
 
-/// The column in which the continuation rows of a line begin: below its text, beside its mark.
-const INDENT: usize = 3;
+impl Size {
+    /// A terminal that knows no size says 0.
+    pub fn new(height: usize, width: usize) -> Size {
+        if height == 0 || width == 0 { DEFAULT_SIZE } else { Size { height, width } }
+    }
+}
 
-/// Draws lines above the prompt and knows in which row each message is.
+/// Draws lines above the view and knows in which row each message is.
 #[derive(Debug)]
 pub struct Renderer {
     style: Style,
-    /// While a line is being edited, only the editor writes to the terminal.
-    editing: bool,
+    size: Size,
     queue: Vec<Draw>,
-    status: String,
-    /// Replaces the status, for example by completions.
-    hint: Option<String>,
-    /// Rows written above the prompt so far.
+    /// What was printed lately, and in which row it begins.
+    kept: VecDeque<Kept>,
+    /// Rows written above the view so far.
     rows: u64,
-    /// The first row of each message.
-    marked: VecDeque<(MarkId, u64)>,
-    /// The prompt is at least this many rows below the top of the screen.
+    /// So many rows above the view are known.
     above: usize,
-    /// Rows of the status, the prompt and the line being typed.
-    edited: usize,
-    height: usize,
-    width: usize,
+    /// What the screen shows below them.
+    shown: Rows,
+    /// The screen must be cleared and drawn anew.
+    is_stale: bool,
 }
 
 /// Something to draw.
@@ -68,163 +75,252 @@ pub enum Draw {
         id: MarkId,
         mark: Mark,
     },
-    Bell,
+    /// A control sequence that neither prints nor moves the cursor, for example the bell.
+    Signal(String),
+}
+
+#[derive(Debug)]
+struct Kept {
+    text: String,
+    mark: Option<Marked>,
+    /// `None`: it did not fit when the screen was drawn anew.
+    row: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Marked {
+    id: MarkId,
+    mark: Mark,
 }
 
 impl Renderer {
-    /// A renderer for a screen that is not empty.
-    pub fn new(style: Style, height: usize, width: usize) -> Renderer {
+    /// A renderer for a screen that is not empty; the cursor is in the first column.
+    pub fn new(style: Style, size: Size) -> Renderer {
         Renderer {
             style,
-            editing: false,
+            size,
             queue: Vec::new(),
-            status: String::new(),
-            hint: None,
+            kept: VecDeque::new(),
             rows: 0,
-            marked: VecDeque::new(),
             above: 0,
-            edited: 0,
-            height,
-            width,
+            shown: Rows::default(),
+            is_stale: false,
         }
     }
 
-    /// Takes the queue as text to be written where the prompt begins: at the first column of its first row. Writing it
-    /// leaves the cursor in the first column of the row below.
-    pub fn draw(&mut self) -> String {
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Queues something to draw.
+    pub fn push(&mut self, draw: Draw) {
+        self.queue.push(draw);
+    }
+
+    /// The terminal has this size now. Everything is drawn anew even if it is the same: the terminal may have had
+    /// another one in between.
+    pub fn resize(&mut self, size: Size) {
+        (self.size, self.is_stale) = (size, true);
+    }
+
+    /// Clears the screen for good: what was printed before is not drawn again.
+    pub fn clear(&mut self) {
+        self.kept.clear();
+        self.is_stale = true;
+    }
+
+    /// The bytes that bring the screen up to date; empty if it is. `None`: no line is being typed.
+    pub fn draw(&mut self, view: Option<&View>) -> String {
+        let next = view.map(|view| view.arrange(self.style, self.size.height, self.size.width));
+        let next = next.unwrap_or_default();
         let mut out = String::new();
-        for draw in std::mem::take(&mut self.queue) {
-            match draw {
-                Draw::Lines(lines) => self.put(&mut out, &lines),
-                Draw::Message { id, mark, text } => {
-                    self.marked.push_back((id, self.rows));
-                    if self.marked.len() > MARKED_MAX {
-                        self.marked.pop_front();
-                    }
-                    let text = format!("{} {text}", self.style.mark(mark));
-                    self.put(&mut out, &text);
-                }
-                Draw::Mark { id, mark } => self.repaint(&mut out, id, mark),
-                Draw::Bell => out.push('\x07'),
-            }
+        if self.is_stale {
+            out.push_str("\x1b[H\x1b[J");
+            self.shown = Rows::default();
+            self.draw_kept(&mut out, next.rows.len());
         }
+        if !self.queue.is_empty() {
+            self.erase(&mut out, 0);
+            self.draw_queue(&mut out);
+        }
+        self.draw_rows(&mut out, next);
         out
     }
 
-    fn put(&mut self, out: &mut String, lines: &str) {
-        for line in lines.split('\n') {
-            let line = columns::wrap(line, self.width, INDENT);
-            out.push_str(&line);
+    /// The bytes that leave the terminal to another program: the cursor below everything.
+    pub fn leave(&mut self) -> String {
+        let mut out = String::new();
+        if !self.queue.is_empty() {
+            self.erase(&mut out, 0);
+            self.draw_queue(&mut out);
+        }
+        let below = self.shown.rows.len().saturating_sub(1 + self.shown.row);
+        if below > 0 {
+            write!(out, "\x1b[{below}B").expect("writing to a String succeeds");
+        }
+        if !self.shown.rows.is_empty() {
             out.push('\n');
-            self.moved(columns::rows(&line, self.width));
+        }
+        self.shown = Rows::default();
+        out
+    }
+
+    // ---- lines -----------------------------------------------------------------------------------------------------
+
+    /// Draws what was printed before a change of the size, as much as fits above `below` rows.
+    fn draw_kept(&mut self, out: &mut String, below: usize) {
+        let room = self.size.height.saturating_sub(below.max(1));
+        let lines: Vec<String> = self.kept.iter().map(|kept| self.wrapped(&kept.text, kept.mark)).collect();
+        let mut taken = 0;
+        // A line that alone is too tall is drawn too, and scrolls.
+        let fitting = lines.iter().rev().take_while(|line| {
+            let is_first = taken == 0;
+            taken += columns::rows(line, self.size.width);
+            taken <= room || is_first
+        });
+        let hidden = lines.len() - fitting.count();
+        (self.rows, self.is_stale) = (0, false);
+        for (number, (kept, line)) in self.kept.iter_mut().zip(&lines).enumerate() {
+            kept.row = (number >= hidden).then_some(self.rows);
+            if kept.row.is_some() {
+                self.rows += columns::rows(line, self.size.width) as u64;
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+        self.above = (self.rows as usize).min(room);
+    }
+
+    fn draw_queue(&mut self, out: &mut String) {
+        for draw in std::mem::take(&mut self.queue) {
+            match draw {
+                Draw::Lines(lines) => lines.split('\n').for_each(|line| self.put(out, line.to_owned(), None)),
+                Draw::Message { id, mark, text } => {
+                    let mut lines = text.split('\n').map(str::to_owned);
+                    self.put(out, lines.next().unwrap_or_default(), Some(Marked { id, mark }));
+                    lines.for_each(|line| self.put(out, line, None));
+                }
+                Draw::Mark { id, mark } => self.repaint(out, id, mark),
+                Draw::Signal(bytes) => out.push_str(&bytes),
+            }
         }
     }
 
-    fn moved(&mut self, rows: usize) {
+    fn put(&mut self, out: &mut String, text: String, mark: Option<Marked>) {
+        let line = self.wrapped(&text, mark);
+        if self.kept.len() == KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Kept { text, mark, row: Some(self.rows) });
+        out.push_str(&line);
+        out.push('\n');
+        let rows = columns::rows(&line, self.size.width);
         self.rows += rows as u64;
-        self.above = (self.above + rows).min(self.height.saturating_sub(1));
+        self.above = (self.above + rows).min(self.size.height.saturating_sub(1));
     }
 
-    /// Repaints the mark of a message that is still visible.
+    fn wrapped(&self, text: &str, mark: Option<Marked>) -> String {
+        let indent = INDENT.min(self.size.width / 4);
+        match mark {
+            Some(marked) => {
+                columns::wrap(&format!("{} {text}", self.style.mark(marked.mark)), self.size.width, indent)
+            }
+            None => columns::wrap(text, self.size.width, indent),
+        }
+    }
+
+    /// Repaints the mark of a message that is still visible. The cursor is where the view begins.
     fn repaint(&mut self, out: &mut String, id: MarkId, mark: Mark) {
-        let Some((_, row)) = self.marked.iter().find(|(marked, _)| *marked == id) else { return };
+        let is_wanted = |kept: &&mut Kept| kept.mark.is_some_and(|marked| marked.id == id);
+        let Some(kept) = self.kept.iter_mut().rev().find(is_wanted) else { return };
+        kept.mark = Some(Marked { id, mark });
+        let Some(row) = kept.row else { return };
         let up = self.rows - row;
-        if up <= self.above as u64 {
+        // A narrower row has no room for the two columns.
+        if up <= self.above as u64 && self.size.width > 2 {
             let mark = self.style.mark(mark);
             write!(out, "\x1b[{up}A\r{mark}\r\x1b[{up}B").expect("writing to a String succeeds");
         }
     }
 
-    /// Reads the size of the terminal. After a change the positions of messages are unknown.
-    pub fn measure(&mut self) {
-        let Ok(size) = tcgetwinsize(rustix::stdio::stdout()) else { return };
-        let (height, width) = (usize::from(size.ws_row), usize::from(size.ws_col));
-        if height > 0 && width > 0 && (height, width) != (self.height, self.width) {
-            (self.height, self.width) = (height, width);
-            self.forget();
+    // ---- the view --------------------------------------------------------------------------------------------------
+
+    /// Erases the view from its row `from` on and leaves the cursor there.
+    fn erase(&mut self, out: &mut String, from: usize) {
+        if self.shown.rows.is_empty() {
+            return;
         }
-    }
-
-    /// Forgets the positions of messages: something else has written to the screen or cleared it.
-    pub fn forget(&mut self) {
-        self.marked.clear();
-        self.above = 0;
-    }
-
-    /// Queues something to draw; returns whether the editor must repaint for it to appear.
-    pub fn push(&mut self, draw: Draw) -> bool {
-        self.queue.push(draw);
-        self.editing
-    }
-
-    /// Sets the status; returns whether the editor must repaint.
-    pub fn set_status(&mut self, status: String) -> bool {
-        let changed = self.status != status;
-        self.status = status;
-        changed && self.editing
-    }
-
-    pub fn is_editing(&self) -> bool {
-        self.editing
-    }
-
-    // ---- for the editor
-    // ------------------------------------------------------------------------------------------------
-
-    /// Replaces the status until the hint is removed.
-    pub fn set_hint(&mut self, hint: Option<String>) {
-        self.hint = hint;
-    }
-
-    /// The editor starts a line; from now on only it writes to the terminal.
-    pub fn begin_edit(&mut self) {
-        self.editing = true;
-    }
-
-    /// The text that the editor must write before its prompt: the queue, and the status if it is enabled.
-    pub fn before_prompt(&mut self, with_status: bool) -> String {
-        self.measure();
-        self.draw_prompt(with_status)
-    }
-
-    fn draw_prompt(&mut self, with_status: bool) -> String {
-        let mut out = self.draw();
-        if with_status {
-            out.push_str(&self.status_line());
-            out.push('\n');
+        let up = self.shown.row as isize - from as isize;
+        match up {
+            1.. => write!(out, "\x1b[{up}A"),
+            0 => Ok(()),
+            _ => write!(out, "\x1b[{}B", -up),
         }
-        out
+        .expect("writing to a String succeeds");
+        out.push_str("\r\x1b[J");
+        self.shown.rows.truncate(from);
+        (self.shown.row, self.shown.column) = (from, 0);
     }
 
-    /// The editor shows `line` after a prompt of `prompt` columns, below the status.
-    pub fn edited(&mut self, line: &str, prompt: usize) {
-        self.edited = 1 + columns::rows_with_cursor(line, prompt, self.width);
-        self.above = self.above.min(self.height.saturating_sub(self.edited));
-    }
-
-    /// The line was entered, and the cursor is below it: removes line and status, and draws the queue.
-    pub fn end_edit(&mut self, keep_line: bool) -> String {
-        self.editing = false;
-        self.hint = None;
-        let taken = std::mem::take(&mut self.edited);
-        if keep_line || taken == 0 {
-            self.moved(1);
-            self.forget();
-            return self.draw();
+    fn draw_rows(&mut self, out: &mut String, next: Rows) {
+        if self.shown == next {
+            return;
         }
-        // Entering the line may have scrolled the screen.
-        self.above = self.above.min(self.height.saturating_sub(taken + 1));
-        format!("\x1b[{taken}A\r\x1b[J{}", self.draw())
+        if let Some(typed) = appended(&self.shown, &next) {
+            out.push_str(typed);
+            self.shown = next;
+            return;
+        }
+        let before = self.shown.rows.len();
+        let same = self.shown.rows.iter().zip(&next.rows).take_while(|(old, new)| old == new).count();
+        if same < before {
+            self.erase(out, same);
+        } else if same > 0 {
+            // Rows are added below the last one.
+            let down = same - 1 - self.shown.row;
+            if down > 0 {
+                write!(out, "\x1b[{down}B").expect("writing to a String succeeds");
+            }
+            if next.rows.len() > same {
+                out.push('\n');
+            }
+        }
+        let from = same.min(self.shown.rows.len());
+        for (number, row) in next.rows.iter().enumerate().skip(from) {
+            if number > from {
+                out.push('\n');
+            }
+            out.push_str(row);
+        }
+        if let Some(last) = next.rows.len().checked_sub(1) {
+            // Without a new row the cursor stands below the last one.
+            let at = if from == next.rows.len() && same < before { from } else { last };
+            let up = at - next.row;
+            if up > 0 {
+                write!(out, "\x1b[{up}A").expect("writing to a String succeeds");
+            }
+            let is_there =
+                up == 0 && from < next.rows.len() && next.column == columns::width(&next.rows[last]);
+            if !is_there || next.column >= self.size.width {
+                out.push('\r');
+                if next.column > 0 {
+                    write!(out, "\x1b[{}C", next.column).expect("writing to a String succeeds");
+                }
+            }
+        }
+        self.above = self.above.min(self.size.height.saturating_sub(next.rows.len().max(1)));
+        self.shown = next;
     }
+}
 
-    fn status_line(&self) -> String {
-        let room = self.width.saturating_sub(1);
-        let rule = self.style.rule();
-        let text = self.hint.as_ref().unwrap_or(&self.status);
-        let text = columns::cut(&format!("{rule}{rule} {text} "), room);
-        let rest = rule.repeat(room - columns::width(&text));
-        self.style.notice(&format!("{text}{rest}"))
-    }
+/// What was typed at the end of the last row, if nothing else has changed.
+fn appended<'n>(old: &Rows, new: &'n Rows) -> Option<&'n str> {
+    let (before, old_row) = old.rows.split_at_checked(old.rows.len().checked_sub(1)?)?;
+    let (same, new_row) = new.rows.split_at_checked(before.len())?;
+    let ([old_row], [new_row]) = (old_row, new_row) else { return None };
+    let was_at_end = old.row == before.len() && old.column == columns::width(old_row);
+    let is_at_end = new.row == before.len() && new.column == columns::width(new_row);
+    new_row.strip_prefix(old_row.as_str()).filter(|_| before == same && was_at_end && is_at_end)
 }
 
 #[cfg(test)]

@@ -2,32 +2,60 @@
 
 use super::output::write_out;
 use super::plain::Plain;
-use super::renderer::{Draw, MarkId, Renderer, UNBRACKETED};
-use crate::display::style::Mark;
-use crossbeam_channel::Sender;
-use parking_lot::Mutex;
-use std::sync::Arc;
+use super::prompt::{Prompt, PromptKind};
+use super::renderer::{Draw, MarkId, Renderer, Size};
+use super::view::View;
+use crate::display::style::{Mark, Style};
+use chatclient_core::sanitize;
+use rustix::stdio::stdout;
+use rustix::termios::tcgetwinsize;
+use std::cell::RefCell;
+use std::env;
+use std::io::{self, IsTerminal};
 
-#[derive(Clone, Debug)]
+/// The terminal puts marks around what is pasted.
+const BRACKETED: &str = "\x1b[?2004h";
+const UNBRACKETED: &str = "\x1b[?2004l";
+/// Terminals that cannot move the cursor.
+const DUMB: [&str; 3] = ["dumb", "cons25", "emacs"];
+
+#[derive(Debug)]
 pub enum Screen {
-    /// A terminal with a line editor at its bottom. A message to `repaint` makes the editor repaint.
-    Interactive {
-        renderer: Arc<Mutex<Renderer>>,
-        repaint: Sender<()>,
-    },
-    Plain(Arc<Plain>),
+    /// A terminal on which lines appear above the line being typed.
+    Interactive(RefCell<Renderer>),
+    Plain(Plain),
 }
 
 impl Screen {
+    /// The screen of this terminal, or plain output.
+    pub fn open(style: Style) -> Screen {
+        let name = env::var("TERM").unwrap_or_default();
+        if !io::stdin().is_terminal() || !io::stdout().is_terminal() || DUMB.contains(&&*name) {
+            return Screen::Plain(Plain::default());
+        }
+        write_out(BRACKETED);
+        Screen::Interactive(RefCell::new(Renderer::new(style, size())))
+    }
+
     /// Whether lines appear above the line being typed.
     pub fn is_interactive(&self) -> bool {
-        matches!(self, Screen::Interactive { .. })
+        matches!(self, Screen::Interactive(_))
     }
+
+    /// Columns of the screen; `None` where lines may have any length.
+    pub fn width(&self) -> Option<usize> {
+        match self {
+            Screen::Interactive(renderer) => Some(renderer.borrow().size().width),
+            Screen::Plain(_) => None,
+        }
+    }
+
+    // ---- lines -----------------------------------------------------------------------------------------------------
 
     /// Prints one or more lines. Text of others must have been sanitised.
     pub fn print(&self, lines: &str) {
         match self {
-            Screen::Interactive { .. } => self.draw(Draw::Lines(lines.to_owned())),
+            Screen::Interactive(_) => self.draw(Draw::Lines(lines.to_owned())),
             Screen::Plain(plain) => plain.print(lines),
         }
     }
@@ -43,26 +71,86 @@ impl Screen {
     }
 
     pub fn bell(&self) {
-        self.draw(Draw::Bell);
-    }
-
-    pub fn set_status(&self, status: String) {
-        if let Screen::Interactive { renderer, repaint } = self
-            && renderer.lock().set_status(status)
-        {
-            let _ = repaint.try_send(());
-        }
+        self.draw(Draw::Signal("\x07".to_owned()));
     }
 
     fn draw(&self, draw: Draw) {
-        let Screen::Interactive { renderer, repaint } = self else { return };
-        let mut renderer = renderer.lock();
-        if renderer.push(draw) {
-            // If the channel is full, a repaint is requested already.
-            let _ = repaint.try_send(());
-        } else {
-            renderer.measure();
-            write_out(&renderer.draw());
+        if let Screen::Interactive(renderer) = self {
+            renderer.borrow_mut().push(draw);
+        }
+    }
+
+    // ---- the line being typed --------------------------------------------------------------------------------------
+
+    /// Brings the screen up to date; `None`: no line is wanted now.
+    pub fn show(&self, view: Option<&View>) {
+        match self {
+            Screen::Interactive(renderer) => {
+                let bytes = renderer.borrow_mut().draw(view);
+                if !bytes.is_empty() {
+                    write_out(&bytes);
+                }
+            }
+            Screen::Plain(plain) => {
+                if let Some(view) = view {
+                    plain.show(view);
+                }
+            }
+        }
+    }
+
+    /// A line was entered. An answer stays on the screen; a command makes room for what it does.
+    pub fn end_line(&self, prompt: &Prompt, line: &str) {
+        let text = if prompt.kind == PromptKind::Secret { "" } else { line };
+        let view = View { prompt: prompt.text.clone(), text: text.to_owned(), ..View::default() };
+        match self {
+            Screen::Interactive(_) if prompt.kind != PromptKind::Command => {
+                let shown = sanitize::line(text);
+                self.draw(Draw::Lines(format!("{}{shown}", prompt.text)));
+            }
+            Screen::Interactive(_) => {}
+            Screen::Plain(plain) => {
+                plain.show(&view);
+                plain.end_line();
+            }
+        }
+    }
+
+    /// The line being typed is taken away.
+    pub fn drop_line(&self) {
+        if let Screen::Plain(plain) = self {
+            plain.end_line();
+        }
+    }
+
+    // ---- the terminal ----------------------------------------------------------------------------------------------
+
+    /// The terminal may have another size, or something else has written to it.
+    pub fn refresh(&self) {
+        if let Screen::Interactive(renderer) = self {
+            renderer.borrow_mut().resize(size());
+        }
+    }
+
+    /// Removes what was printed from the screen.
+    pub fn clear(&self) {
+        if let Screen::Interactive(renderer) = self {
+            renderer.borrow_mut().clear();
+        }
+    }
+
+    /// Leaves the terminal to the shell until [`Screen::resume`].
+    pub fn suspend(&self) {
+        if let Screen::Interactive(renderer) = self {
+            let rest = renderer.borrow_mut().leave();
+            write_out(&format!("{UNBRACKETED}{rest}"));
+        }
+    }
+
+    pub fn resume(&self) {
+        if self.is_interactive() {
+            write_out(BRACKETED);
+            self.refresh();
         }
     }
 
@@ -71,14 +159,15 @@ impl Screen {
         matches!(self, Screen::Plain(plain) if plain.is_gone())
     }
 
-    /// Draws the queue even if a line is being edited, because the program ends.
+    /// Draws the rest, because the program ends.
     pub fn finish(&self) {
-        if let Screen::Interactive { renderer, .. } = self {
-            let mut renderer = renderer.lock();
-            if renderer.is_editing() {
-                let rest = renderer.draw();
-                write_out(&format!("{UNBRACKETED}\n{rest}"));
-            }
+        match self {
+            Screen::Interactive(_) => self.suspend(),
+            Screen::Plain(plain) => plain.end_line(),
         }
     }
+}
+
+fn size() -> Size {
+    tcgetwinsize(stdout()).map_or(Size::new(0, 0), |size| Size::new(size.ws_row.into(), size.ws_col.into()))
 }

@@ -1,5 +1,6 @@
 //! Logging in and out, leaving, and lost connections.
 
+use super::directory::Directory;
 use super::missed::Missed;
 use super::state::{Mode, Terminal, Then};
 use crate::command::session::Command;
@@ -20,7 +21,7 @@ impl Terminal {
         match command {
             Command::Help(about) => match about.and_then(table::row_of) {
                 Some(row) => self.say(&help::on(row)),
-                None => self.say(&help::overview()),
+                None => self.say(&help::overview(self.screen.width())),
             },
             Command::Logout => self.settle_then(Then::LogOut),
             Command::Quit => self.quit(),
@@ -88,14 +89,18 @@ impl Terminal {
         }
         self.say("help lists the commands");
         self.show_stored();
+        self.say_drafts();
     }
 
     /// Loads what the store has about an account, before the server has said anything.
     pub(super) fn load_directory(&mut self, id: UserId, name: &str) {
         self.own.clear();
-        (self.here, self.last_page) = (None, None);
+        self.last_page = None;
         let directory = &mut self.directory;
-        self.client.store(|store| directory.load(id, name, store));
+        if self.client.store(|store| directory.load(id, name, store)).is_none() {
+            *directory = Directory::new(id, name);
+        }
+        self.load_drafts();
         self.publish_names();
     }
 
@@ -134,7 +139,7 @@ impl Terminal {
         }
         self.outage.end();
         self.pending.clear();
-        self.here = None;
+        self.leave_drafts();
         if !self.own.waiting.is_empty() {
             let count = self.own.waiting.len();
             let name = sanitize::line(&self.directory.my_name).into_owned();
@@ -177,6 +182,7 @@ impl Terminal {
         }
         match then {
             Then::Quit => {
+                self.keep_line();
                 let unsent = self.client.with(|session, _| session.unsent());
                 let saved = self.client.store(|_| Ok(())).is_some();
                 match (unsent, saved) {

@@ -1,8 +1,9 @@
-//! Signals that end the program, after it has restored the terminal, and stopping by Ctrl-Z.
+//! Signals that end the program, after it has restored the terminal, those after which the screen is drawn anew, and
+//! stopping by Ctrl-Z.
 
 use crossbeam_channel::Receiver;
 use rustix::process::{Signal, kill_current_process_group};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use std::io;
@@ -36,16 +37,27 @@ pub fn stop_until_continued() -> io::Result<()> {
     Ok(())
 }
 
-/// Delivers these signals to a channel from now on.
-pub fn watch() -> io::Result<Receiver<Termination>> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
-    let (given, taken) = crossbeam_channel::unbounded();
+/// What was signalled from now on.
+#[derive(Debug)]
+pub struct Watch {
+    pub terminations: Receiver<Termination>,
+    /// The terminal may have another size, or another program has written to it.
+    pub refreshes: Receiver<()>,
+}
+
+pub fn watch() -> io::Result<Watch> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH, SIGCONT])?;
+    let (terminate, terminations) = crossbeam_channel::unbounded();
+    // One is enough, however often the size changes meanwhile.
+    let (refresh, refreshes) = crossbeam_channel::bounded(1);
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in &mut signals {
-            if given.send(Termination(signal)).is_err() {
+            if matches!(signal, SIGWINCH | SIGCONT) {
+                let _ = refresh.try_send(());
+            } else if terminate.send(Termination(signal)).is_err() {
                 return;
             }
         }
     })?;
-    Ok(taken)
+    Ok(Watch { terminations, refreshes })
 }

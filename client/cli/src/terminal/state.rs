@@ -1,6 +1,8 @@
 //! [`Terminal`]: the program's state, what it prints, and its requests.
 
 use super::directory::Directory;
+use super::drafts::Drafts;
+use super::editor::LineEditor;
 use super::input::InputThread;
 use super::missed::Missed;
 use super::outage::Outage;
@@ -8,15 +10,12 @@ use super::own_messages::OwnMessages;
 use super::screen::Screen;
 use super::signals::Termination;
 use crate::args::Login;
-use crate::command::complete::Names;
 use crate::display::style::{Style, person};
 use crate::display::{columns, sentence};
 use chatclient_connection::Client;
 use chatclient_core::{Failure, Options, RequestId, Session, sanitize};
 use chatclient_store::{Folder, StoredAccount};
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 use wire::{ConversationId, Reply, Seq, Target};
 
@@ -44,19 +43,20 @@ pub struct Terminal {
     pub(super) address: String,
     pub(super) client: Client,
     pub(super) input: InputThread,
+    pub(super) editor: LineEditor,
     pub(super) screen: Screen,
     pub(super) style: Style,
-    /// Names for the editor's completion.
-    pub(super) names: Arc<Mutex<Names>>,
     pub(super) folder: Option<Folder>,
     /// Accounts that the menu offers.
     pub(super) stored_accounts: Vec<StoredAccount>,
     pub(super) mode: Mode,
-    /// A line was asked for and has not arrived.
+    /// A piped line was asked for and has not arrived.
     pub(super) asking: bool,
     pub(super) directory: Directory,
     /// The open conversation, to which plain text goes.
     pub(super) here: Option<Target>,
+    /// Lines that were begun and not entered.
+    pub(super) drafts: Drafts,
     pub(super) last_page: Option<ShownPage>,
     pub(super) pending: BTreeMap<RequestId, PendingReply>,
     pub(super) own: OwnMessages,
@@ -68,6 +68,8 @@ pub struct Terminal {
     /// Whether marks are printed on lines of their own because they cannot be repainted.
     pub(super) marks_as_lines: bool,
     pub(super) missed: Missed,
+    /// The rows of the last long text that were not shown.
+    pub(super) folded: Vec<String>,
     pub(super) bell: bool,
     pub(super) last_bell: Option<Instant>,
     /// The signal that ends the program.
@@ -197,19 +199,13 @@ impl Terminal {
 
     /// `li si> `, with the name of the open conversation.
     pub fn prompt(&self) -> String {
-        let Some(here) = self.here.as_ref().filter(|_| self.screen.is_interactive()) else {
-            return "> ".to_owned();
-        };
+        let Some(here) = &self.here else { return "> ".to_owned() };
         let label = self.directory.target_label(here);
         format!("{}> ", columns::cut(without_id(&label), PROMPT_NAME))
     }
 
     /// The account, the connection if it is lost, and what is unread.
     pub fn status(&self) -> String {
-        // A line begun before a logout answers the menu.
-        if self.mode == Mode::Menu {
-            return "logged out; type your choice".to_owned();
-        }
         let mut parts = vec![person(&self.directory.my_name, self.directory.me)];
         // A narrow terminal cuts off the end, so the most important comes first.
         parts.extend(self.outage.status(Instant::now()));
@@ -231,8 +227,8 @@ impl Terminal {
     }
 
     /// Updates the names that the editor can complete.
-    pub fn publish_names(&self) {
-        *self.names.lock() = self.directory.names();
+    pub fn publish_names(&mut self) {
+        self.editor.set_names(self.directory.names());
     }
 }
 

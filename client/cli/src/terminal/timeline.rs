@@ -3,8 +3,8 @@
 use super::state::{ShownPage, Terminal};
 use crate::command::argument;
 use crate::command::timeline::Command;
-use crate::display::clock;
 use crate::display::style::{Mark, person};
+use crate::display::{clock, sentence};
 use chatclient_core::{Failure, Session, sanitize};
 use std::sync::Arc;
 use wire::account::Who;
@@ -157,8 +157,8 @@ impl Terminal {
 impl Terminal {
     /// Opens a conversation: plain text goes to it, and its messages count as read.
     pub(super) fn open(&mut self, to: Option<Target>) {
-        let conversation = to.as_ref().and_then(|to| self.directory.conversation_of(to));
-        self.here = to;
+        self.switch_to(to);
+        let conversation = self.here.as_ref().and_then(|here| self.directory.conversation_of(here));
         self.client.store(|store| store.set_current(conversation));
         if let Some(conversation) = conversation {
             let chat = self.directory.chats.get_mut(&conversation);
@@ -167,6 +167,37 @@ impl Terminal {
             }
             self.read_to_end(conversation);
         }
+    }
+
+    /// Opens the chat with a user, if there is such a user, before the next line is read.
+    pub(super) fn open_user(&mut self, who: Who) {
+        let to = self.directory.target(&who);
+        let is_known = match &to {
+            Target::User(id) => self.directory.knows(*id),
+            Target::Name(_) => self.directory.direct(&who).is_some(),
+            Target::Conversation(_) => true,
+        };
+        if is_known {
+            return self.open(Some(to));
+        }
+        let label = self.label(&who);
+        self.request_before_prompt(
+            |session, now| session.ask(now, wire::account::Request::Profile(Some(who))),
+            move |terminal, result| match result {
+                Ok(Reply::Account(wire::account::Reply::Profile(found))) => {
+                    terminal.directory.strangers.insert(found.id, found.name.to_string());
+                    terminal.open(Some(Target::User(found.id)));
+                }
+                Ok(_) => terminal.say("/msg: unexpected reply from the server"),
+                Err(Failure::Refused(refusal)) => {
+                    terminal.report_failure("/msg", &Failure::Refused(refusal));
+                }
+                Err(failure) => {
+                    let why = sentence(&failure);
+                    terminal.say(&format!("/msg: {label} is not known on this machine: {why}"));
+                }
+            },
+        );
     }
 
     pub(super) fn is_open(&self, conversation: ConversationId) -> bool {
@@ -251,7 +282,7 @@ impl Terminal {
             }
             page.iter().for_each(|message| self.show_message(message));
             unread.retain(|message| message.conversation != current);
-            self.here = Some(self.directory.target_of(current));
+            self.switch_to(Some(self.directory.target_of(current)));
             self.read_to_end(current);
         }
         if !unread.is_empty() {

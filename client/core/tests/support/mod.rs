@@ -10,7 +10,7 @@ pub mod listening;
 use chatclient_core::random::Random;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use wire::account::Registered;
+use wire::account::{Registered, Who};
 use wire::frame::split_frame;
 use wire::kind::{REPLY, request};
 use wire::message::Sent;
@@ -207,6 +207,12 @@ impl FakeServer {
                     best: "fake:1".into(),
                     nodes: self.nodes.clone(),
                 })))
+            }
+            Command::Account(account::Request::Profile(Some(Who::Name(name)))) if &*name == "nobody" => {
+                Refusal::new(Errno::NotFound, "there is no such user").into()
+            }
+            Command::Group(group::Request::Join(_)) => {
+                Refusal::new(Errno::NotFound, "there is no such group").into()
             }
             Command::Account(account::Request::Profile(_)) => {
                 let (id, name, nick) = (UserId(2), "li \u{1b}si".into(), Some("Li".into()));

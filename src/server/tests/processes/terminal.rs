@@ -54,6 +54,8 @@ fn two_new_users_register_and_chat() {
     zhang.type_line("/mgs li si a slip with a slash");
     zhang.expect("did you mean `/msg`?");
     // Plain text goes to the open conversation.
+    zhang.type_line("/msg li si");
+    zhang.expect("li si> ");
     zhang.type_line("that was all");
     li.expect("zhang san (1): that was all");
     assert_eq!(count(&li, "slip"), 0);
@@ -386,7 +388,9 @@ fn after_kill_9_of_the_client_every_message_is_shown_once_and_sent_once() {
         })
     };
     assert_eq!(from_li(), "written and killed");
-    third.type_line("/msg sender and this is the last");
+    third.type_line("/msg sender");
+    third.expect("sender> ");
+    third.type_line("and this is the last");
     assert_eq!(from_li(), "and this is the last", "and nothing a second time");
 
     // Stored messages can be read without a server.
@@ -466,7 +470,9 @@ fn a_dumb_terminal_shows_delivery_states_in_ascii() {
     dumb.expect("password:");
     dumb.type_line(PASSWORD);
     dumb.expect("help lists the commands");
-    dumb.type_line("chat:1:hello");
+    dumb.type_line("/msg 1");
+    dumb.expect("peer> ");
+    dumb.type_line("hello");
     dumb.expect(" + sent to");
     let message = peer.message();
     peer.ack(message.conversation, message.seq).unwrap();
@@ -481,7 +487,7 @@ fn a_dumb_terminal_shows_delivery_states_in_ascii() {
     dumb.type_keys("half a l");
     dumb.expect("half a l");
     peer.send(Target::Name("dumb".into()), "an interruption");
-    dumb.expect("an interruption\r\n> half a l");
+    dumb.expect("an interruption\r\npeer> half a l");
     dumb.type_line("ine");
     assert_eq!(&*peer.message().content, "half a line");
     assert!(dumb.text().is_ascii(), "{:?}", dumb.text());

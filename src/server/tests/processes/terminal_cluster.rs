@@ -16,7 +16,9 @@ fn li_and_ann(cluster: &Nodes) -> (Terminal, Client) {
     let (mut ann, _) = Client::join(cluster.nodes[1].address, "ann");
     ann.send(LI, "before");
     li.expect("ann (2): before");
-    li.type_line("/msg ann here I am");
+    li.type_line("/msg ann");
+    li.expect("ann> ");
+    li.type_line("here I am");
     assert_eq!(&*ann.message().content, "here I am");
     (li, ann)
 }

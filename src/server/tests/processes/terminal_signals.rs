@@ -33,7 +33,7 @@ fn at_the_menu_a_signal_ends_the_client_and_restores_the_terminal() {
         terminal.expect("choice: ");
         assert!(!terminal.is_as_found(), "the editor has it");
         let terminal = end(terminal, ending);
-        assert!(terminal.text().ends_with("\u{1b}[?2004l\r\n"), "{:?}", terminal.text());
+        assert!(terminal.text().ends_with("\u{1b}[?2004l"), "{:?}", terminal.text());
         let mut dumb = Terminal::open_as(&[("TERM", "dumb")], server.address);
         dumb.expect("choice: ");
         assert!(!dumb.is_as_found(), "its echo is off");

@@ -1,4 +1,4 @@
-//! The renderer against a terminal emulator, with a model of the line editor.
+//! The renderer against a terminal emulator.
 
 use super::*;
 use crate::display::style::Colours;
@@ -6,81 +6,83 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-const HEIGHT: u16 = 12;
-const WIDTH: u16 = 30;
+const SIZE: Size = Size { height: 12, width: 30 };
 const PROMPT: &str = "li si> ";
 
 struct Fixture {
     renderer: Renderer,
     emulator: vt100::Parser,
     typed: String,
+    status: String,
     /// What each marked message shows.
     marks: BTreeMap<u64, Mark>,
 }
 
+fn cells(count: usize) -> NonZeroU16 {
+    NonZeroU16::new(u16::try_from(count).unwrap()).unwrap()
+}
+
 impl Fixture {
     fn new() -> Fixture {
-        let size = |cells| NonZeroU16::new(cells).unwrap();
         let style = Style { colours: Colours::Sixteen, unicode: true };
         let mut fixture = Fixture {
-            renderer: Renderer::new(style, HEIGHT.into(), WIDTH.into()),
-            emulator: vt100::Parser::new(size(HEIGHT), size(WIDTH), 0),
+            renderer: Renderer::new(style, SIZE),
+            emulator: vt100::Parser::new(cells(SIZE.height), cells(SIZE.width), 0),
             typed: String::new(),
+            status: "status".to_owned(),
             marks: BTreeMap::new(),
         };
-        fixture.prompt();
+        fixture.draw();
         fixture
     }
 
-    /// Writes as a terminal does in its default output mode.
-    fn write(&mut self, text: &str) {
-        self.emulator.process(text.replace('\n', "\r\n").as_bytes());
-    }
-
-    fn prompt(&mut self) {
-        self.renderer.begin_edit();
-        let before = self.renderer.draw_prompt(true);
-        self.renderer.edited(&self.typed, columns::width(PROMPT));
-        let fills = columns::end(&self.typed, columns::width(PROMPT), WIDTH.into()).1 == usize::from(WIDTH);
-        // The editor adds a line end if the line exactly fills a row.
-        let end = if fills { "\n" } else { "" };
-        let text = format!("{before}{PROMPT}{}{end}", self.typed);
-        self.write(&text);
-    }
-
-    /// The editor erases its rows and paints them again.
-    fn repaint(&mut self) {
-        let up = self.renderer.edited - 1;
-        self.write(&format!("{}\r\x1b[J", if up > 0 { format!("\x1b[{up}A") } else { String::new() }));
-        self.prompt();
+    /// Draws as a terminal does in its default output mode.
+    fn draw(&mut self) {
+        let view = View {
+            status: Some(self.status.clone()),
+            prompt: PROMPT.to_owned(),
+            text: self.typed.clone(),
+            cursor: self.typed.len(),
+        };
+        let bytes = self.renderer.draw(Some(&view));
+        self.emulator.process(bytes.replace('\n', "\r\n").as_bytes());
     }
 
     fn enter(&mut self) {
-        self.write("\n");
-        let after = self.renderer.end_edit(false);
-        self.write(&after);
         self.typed.clear();
-        self.prompt();
+        self.draw();
+    }
+
+    fn resize(&mut self, size: Size) {
+        self.emulator.screen_mut().set_size(cells(size.height), cells(size.width));
+        self.renderer.resize(size);
+        self.draw();
     }
 
     fn rows(&self) -> Vec<String> {
-        self.emulator.screen().rows(0, WIDTH).collect()
+        self.emulator.screen().rows(0, u16::MAX).collect()
     }
 
-    /// Checks every visible line and its mark.
+    /// Checks every visible line, its mark, the one status and the prompt.
     fn check(&self) -> Result<(), TestCaseError> {
-        for row in self.rows() {
+        let (shown, size) = (self.rows(), self.renderer.size());
+        for row in shown.iter().filter(|_| size.width >= 12) {
             if let Some((before, after)) = row.split_once("M#") {
                 let id: u64 = after.split(' ').next().unwrap().parse().unwrap();
                 let mark = self.renderer.style.mark(self.marks[&id]);
-                prop_assert_eq!(before, format!("{mark} "), "of message {}: {:#?}", id, self.rows());
+                prop_assert_eq!(before, format!("{mark} "), "of message {}: {:#?}", id, shown);
             } else if row.contains("L#") {
-                prop_assert!(row.starts_with("   L#"), "{:?} in {:#?}", row, self.rows());
+                prop_assert!(row.starts_with("   L#"), "{:?} in {:#?}", row, shown);
             }
         }
-        let shown = self.rows();
-        let prompt = shown.iter().rposition(|row| row.starts_with(PROMPT));
-        prop_assert!(prompt.is_some_and(|at| at > 0 && shown[at - 1].starts_with("──")), "{:#?}", shown);
+        let statuses = shown.iter().filter(|row| row.starts_with("──")).count();
+        if size.width >= 4 {
+            prop_assert_eq!(statuses, usize::from(size.height >= 3), "{:#?}", shown);
+        }
+        if size.height >= 8 && size.width >= 20 {
+            let prompt = shown.iter().rposition(|row| row.starts_with(PROMPT.trim_end()));
+            prop_assert!(prompt.is_some_and(|at| at > 0 && shown[at - 1].starts_with("──")), "{:#?}", shown);
+        }
         Ok(())
     }
 }
@@ -92,17 +94,25 @@ enum Step {
     /// Of the message this many before the last one.
     Mark(usize, Mark),
     Type(String),
+    Status(String),
+    Resize(Size),
     Enter,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let text = "[a-z你好🙂 ]{0,50}";
     let mark = prop_oneof![Just(Mark::Stored), Just(Mark::Delivered), Just(Mark::Read), Just(Mark::Failed)];
+    let sizes = prop_oneof![
+        3 => (8usize..30, 20usize..60),
+        1 => (1usize..10, 2usize..30),
+    ];
     let step = prop_oneof![
         3 => text.prop_map(Step::Line),
         3 => text.prop_map(Step::Message),
         4 => (0usize..6, mark).prop_map(|(back, mark)| Step::Mark(back, mark)),
         2 => "[a-z你好 ]{1,40}".prop_map(Step::Type),
+        1 => "[a-z]{1,40}".prop_map(Step::Status),
+        1 => sizes.prop_map(|(height, width)| Step::Resize(Size { height, width })),
         2 => Just(Step::Enter),
     ];
     prop::collection::vec(step, 1..60)
@@ -111,31 +121,36 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
-    fn marks_are_painted_in_the_rows_of_their_messages(steps in steps()) {
+    fn marks_are_painted_in_the_rows_of_their_messages_at_every_size(steps in steps()) {
         let mut fixture = Fixture::new();
         for (number, step) in steps.into_iter().enumerate() {
             let id = number as u64;
             match step {
                 Step::Line(text) => {
                     fixture.renderer.push(Draw::Lines(format!("   L#{id} {text}")));
-                    fixture.repaint();
+                    fixture.draw();
                 }
                 Step::Message(text) => {
                     fixture.marks.insert(id, Mark::Sending);
-                    fixture.renderer.push(Draw::Message { id: MarkId(id), mark: Mark::Sending, text: format!("M#{id} {text}") });
-                    fixture.repaint();
+                    let text = format!("M#{id} {text}");
+                    fixture.renderer.push(Draw::Message { id: MarkId(id), mark: Mark::Sending, text });
+                    fixture.draw();
                 }
                 Step::Mark(back, mark) => {
                     let Some(id) = fixture.marks.keys().rev().nth(back).copied() else { continue };
                     fixture.marks.insert(id, mark);
                     fixture.renderer.push(Draw::Mark { id: MarkId(id), mark });
-                    fixture.repaint();
+                    fixture.draw();
                 }
-                // A line that takes most of the screen would push messages out of sight.
                 Step::Type(text) if columns::width(&fixture.typed) < 60 => {
                     fixture.typed.push_str(&text);
-                    fixture.repaint();
+                    fixture.draw();
                 }
+                Step::Status(status) => {
+                    fixture.status = status;
+                    fixture.draw();
+                }
+                Step::Resize(size) => fixture.resize(size),
                 Step::Type(_) | Step::Enter => fixture.enter(),
             }
             fixture.check()?;
@@ -144,26 +159,65 @@ proptest! {
 }
 
 #[test]
-fn after_foreign_output_nothing_is_repainted() {
+fn after_the_screen_was_cleared_nothing_is_repainted() {
     let mut fixture = Fixture::new();
     fixture.renderer.push(Draw::Message { id: MarkId(1), mark: Mark::Sending, text: "M#1 hello".into() });
-    fixture.repaint();
-    // Ctrl-L.
-    fixture.renderer.forget();
-    fixture.write("\x1b[H\x1b[J");
-    fixture.prompt();
+    fixture.draw();
+    fixture.renderer.clear();
+    fixture.draw();
     let before = fixture.rows();
+    assert!(before[0].starts_with("── status"), "{before:#?}");
     fixture.renderer.push(Draw::Mark { id: MarkId(1), mark: Mark::Read });
-    fixture.repaint();
+    fixture.draw();
     assert_eq!(fixture.rows(), before);
+}
+
+#[test]
+fn a_mark_above_a_change_of_the_size_is_repainted() {
+    let mut fixture = Fixture::new();
+    fixture.renderer.push(Draw::Message { id: MarkId(1), mark: Mark::Stored, text: "M#1 hello".into() });
+    fixture.draw();
+    fixture.resize(Size { height: 8, width: 20 });
+    assert_eq!(fixture.rows()[0], " ✓ M#1 hello");
+    fixture.renderer.push(Draw::Mark { id: MarkId(1), mark: Mark::Read });
+    fixture.draw();
+    assert_eq!(fixture.rows()[0], " R M#1 hello");
+}
+
+#[test]
+fn lines_out_of_sight_come_back_when_the_screen_grows() {
+    let mut fixture = Fixture::new();
+    for number in 1..=8 {
+        fixture.renderer.push(Draw::Lines(format!("   L#{number}")));
+    }
+    fixture.draw();
+    fixture.resize(Size { height: 4, width: 30 });
+    assert_eq!(fixture.rows()[..2], ["   L#7", "   L#8"]);
+    fixture.resize(Size { height: 20, width: 30 });
+    assert_eq!((fixture.rows()[0].as_str(), fixture.rows()[7].as_str()), ("   L#1", "   L#8"));
 }
 
 #[test]
 fn a_long_status_is_cut_to_one_row() {
     let mut fixture = Fixture::new();
-    fixture.renderer.status = "李四 (2) ── 3 unread: 张三 1, 王五 2 ── offline: next try in 5 s".into();
-    fixture.repaint();
+    fixture.status = "李四 (2) ── 3 unread: 张三 1, 王五 2 ── offline: next try in 5 s".into();
+    fixture.draw();
     let rows = fixture.rows();
     assert!(rows[0].starts_with("── 李四 (2)") && rows[0].contains('~'), "{rows:#?}");
-    assert!(rows[1].starts_with(PROMPT), "{rows:#?}");
+    assert!(rows[1].starts_with(PROMPT.trim_end()), "{rows:#?}");
+}
+
+#[test]
+fn what_is_typed_at_the_end_of_a_row_is_written_alone() {
+    let mut fixture = Fixture::new();
+    fixture.typed = "hel".to_owned();
+    fixture.draw();
+    let view = |text: &str| View {
+        status: Some("status".to_owned()),
+        prompt: PROMPT.to_owned(),
+        text: text.to_owned(),
+        cursor: text.len(),
+    };
+    assert_eq!(fixture.renderer.draw(Some(&view("hell"))), "l");
+    assert_eq!(fixture.renderer.draw(Some(&view("hell"))), "");
 }

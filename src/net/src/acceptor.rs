@@ -5,6 +5,7 @@
 //! accepted in its place and disconnected at once, and this repeats until no peer waits.
 
 use crate::control::{Accepted, Control};
+use crate::pending_logins::PendingLogins;
 use crate::token::WAKE;
 use crate::transport::{AnyTransport, Tcp};
 use mio::net::TcpListener;
@@ -17,11 +18,15 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time before accepting is tried again when there are no resources for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Time for the reactors to close connections that have not logged in.
+const EVICTION_PAUSE: Duration = Duration::from_millis(2);
+/// Connections that may be open above the limit for the moment that closing others takes.
+const EXCESS: usize = 16;
 /// Time without a refused connection after which the next one is logged again.
 const EPISODE: Duration = Duration::from_secs(10);
 /// Connections that are accepted before they are handed out.
@@ -36,8 +41,7 @@ pub(crate) struct Acceptor {
     pub reactors: Vec<Outbox<Control>>,
     /// The reactor that gets the next connection.
     pub next: usize,
-    /// Open connections of the whole server.
-    pub connections: Arc<AtomicUsize>,
+    pub pending_logins: Arc<PendingLogins>,
     pub connections_max: usize,
     /// Set, before the poll is woken, to end the acceptor.
     pub stop: Arc<AtomicBool>,
@@ -55,6 +59,8 @@ enum Attempt {
     Empty,
     /// A peer may be waiting, but there are no resources to accept it.
     NoRoom,
+    /// A peer may be waiting, and the reactors are making room for it.
+    Later,
 }
 
 impl Acceptor {
@@ -83,6 +89,7 @@ impl Acceptor {
                 match self.accept_batch(index) {
                     Attempt::Empty => *waits = false,
                     Attempt::NoRoom => timeout = timeout.or(Some(PAUSE)),
+                    Attempt::Later => timeout = timeout.or(Some(EVICTION_PAUSE)),
                     Attempt::Accepted(_) | Attempt::Wasted => timeout = Some(Duration::ZERO),
                 }
             }
@@ -102,30 +109,34 @@ impl Acceptor {
                     last = Attempt::Wasted;
                 }
                 Attempt::Wasted => {}
-                Attempt::Empty | Attempt::NoRoom => break,
+                Attempt::Empty | Attempt::NoRoom | Attempt::Later => break,
             }
         }
         for (reactor, batch) in self.reactors.iter().zip(batches).filter(|(_, batch)| !batch.is_empty()) {
             let count = batch.len();
             // A reactor waits for no other thread, so this wait ends. A reactor that has ended takes nothing.
             if reactor.send(Control::Adopt(batch)).is_err() {
-                self.connections.fetch_sub(count, Ordering::Relaxed);
+                self.pending_logins.open.fetch_sub(count, Ordering::Relaxed);
             }
         }
         last
     }
 
     fn accept(&mut self, listener: usize) -> Attempt {
+        let open = &self.pending_logins.open;
+        if open.load(Ordering::Relaxed) >= self.connections_max + EXCESS && self.pending_logins.have_room() {
+            return Attempt::Later;
+        }
         match self.listeners[listener].accept() {
             Ok((stream, peer)) => {
-                if self.connections.fetch_add(1, Ordering::Relaxed) >= self.connections_max {
-                    self.connections.fetch_sub(1, Ordering::Relaxed);
+                if open.load(Ordering::Relaxed) >= self.connections_max && !self.pending_logins.have_room() {
                     let limit = self.connections_max;
                     self.report_refused(&format_args!(
                         "all {limit} connections are in use (first refused peer: {peer})"
                     ));
                     return Attempt::Wasted;
                 }
+                self.pending_logins.accept();
                 let transport = AnyTransport::Tcp(Tcp::accepted(stream));
                 Attempt::Accepted(Accepted { transport, peer: peer.into() })
             }

@@ -4,6 +4,8 @@
 use crate::context::Context;
 use crate::flow::Flow;
 use crate::output::Output;
+use crate::peer::PeerAddress;
+use crate::pending_logins::Age;
 use logic::{ConnId, Input};
 use wire::limits::FRAME_BYTES_BEFORE_LOGIN;
 use wire::{Command, UserId, timeline};
@@ -11,6 +13,12 @@ use wire::{Command, UserId, timeline};
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub id: ConnId,
+    /// The client, which a PROXY header may have named.
+    pub peer: PeerAddress,
+    /// Decides which of too many connections without a login is closed.
+    age: Age,
+    /// It is in [`Context::pending_logins`].
+    is_pending_login: bool,
     /// The account that is logged in.
     pub user: Option<UserId>,
     pub flow: Flow,
@@ -24,9 +32,12 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub fn new(id: ConnId) -> Channel {
+    pub fn new(id: ConnId, peer: PeerAddress, context: &Context) -> Channel {
         Channel {
             id,
+            peer,
+            age: context.pending_logins.newest_age(),
+            is_pending_login: false,
             user: None,
             flow: Flow::default(),
             output: Output::default(),
@@ -55,6 +66,43 @@ impl Channel {
             context.moderation.count(request != 0);
         }
         context.inputs.push(Input::Request { conn: self.id, request, command });
+        self.update_pending_login(context);
+    }
+
+    /// Joins or leaves the list of connections without a login; call it when that may have changed.
+    pub fn update_pending_login(&mut self, context: &Context) {
+        let is_pending = self.user.is_none() && self.flow.is_idle();
+        if self.is_pending_login != is_pending {
+            self.is_pending_login = is_pending;
+            match is_pending {
+                true => context.pending_logins.join(self.id, self.peer, self.age),
+                false => context.pending_logins.leave(self.peer, self.age),
+            }
+        }
+    }
+
+    pub fn is_pending_login(&self) -> bool {
+        self.is_pending_login
+    }
+
+    /// Changes the client's address to that of a PROXY header.
+    pub fn set_peer(&mut self, peer: PeerAddress, context: &Context) {
+        self.leave_pending_logins(context);
+        self.peer = peer;
+        self.update_pending_login(context);
+    }
+
+    /// Leaves the list of connections without a login, because the connection is gone.
+    pub fn leave_pending_logins(&mut self, context: &Context) {
+        if std::mem::take(&mut self.is_pending_login) {
+            context.pending_logins.leave(self.peer, self.age);
+        }
+    }
+
+    pub fn log_out(&mut self, context: &Context) {
+        self.user = None;
+        self.age = context.pending_logins.newest_age();
+        self.update_pending_login(context);
     }
 
     /// Appends what `encode` writes to the output, which is flushed at the end of this turn.

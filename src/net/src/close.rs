@@ -11,7 +11,9 @@ pub enum CloseReason {
     PeerReset,
     #[error("the client did not log in in time")]
     LoginTimeout,
-    #[error("too many connections are waiting to log in, and this was one of the oldest")]
+    #[error(
+        "too many connections have not logged in, and this was the oldest of the address with most of them"
+    )]
     TooManyPendingLogins,
     #[error("the client was silent and did not answer a probe")]
     Silent,

@@ -11,7 +11,8 @@ pub const PACE: Duration = Duration::from_millis(2);
 pub struct NetConfig {
     /// Reactor threads, 1 to [`logic::ConnId::REACTORS_MAX`].
     pub threads: usize,
-    /// Open connections; a connection accepted above this is closed at once.
+    /// Open connections; a connection accepted above this is closed at once, unless one that has not logged in can be
+    /// closed instead. Connections that have not logged in take at most half of them.
     pub connections: usize,
     /// Bytes of a frame's value after login.
     pub frame_bytes: usize,
@@ -19,8 +20,6 @@ pub struct NetConfig {
     pub high_water: usize,
     /// Unwritten bytes of a connection above which it is closed.
     pub output_bytes: usize,
-    /// Connections without a login above which the oldest of them are closed.
-    pub pending_logins: usize,
     /// Addresses whose PROXY headers are trusted.
     pub proxies: Vec<IpNet>,
     pub timeouts: Timeouts,
@@ -38,7 +37,6 @@ impl Default for NetConfig {
             frame_bytes: wire::limits::FRAME_BYTES,
             high_water: 256 * 1024,
             output_bytes: 8 * 1024 * 1024,
-            pending_logins: 1_000,
             proxies: Vec::new(),
             timeouts: Timeouts::default(),
             style: Style::default(),
@@ -54,8 +52,6 @@ pub struct Timeouts {
     pub proxy_handshake: Duration,
     /// For a client to log in.
     pub login: Duration,
-    /// The least time to log in, granted even above [`NetConfig::pending_logins`].
-    pub pending_login_age: Duration,
     /// Silence of a logged-in connection after which it is probed.
     pub silence: Duration,
     /// For a client to answer a probe.
@@ -72,7 +68,6 @@ impl Default for Timeouts {
         Timeouts {
             proxy_handshake: Duration::from_secs(5),
             login: Duration::from_secs(120),
-            pending_login_age: Duration::from_secs(10),
             silence: Duration::from_secs(60),
             probe: Duration::from_secs(10),
             stall: Duration::from_secs(30),

@@ -15,7 +15,8 @@
 //!   * a `transport`, which carries bytes, and the PROXY header that a trusted proxy may send before them;
 //!   * a `codec`, which turns bytes into inputs and orders into bytes;
 //!   * a `channel`: identity, flow control (`flow`) and `output` that is not written yet.
-//! * `deadline`, `wheel`, `pending_logins`: time limits, enforced without touching idle connections.
+//! * `deadline`, `wheel`: time limits, enforced without touching idle connections.
+//! * `pending_logins`: connections without a login, whose number is bounded.
 //!
 //! The acceptor may wait for a reactor; a reactor waits for no other thread.
 
@@ -53,17 +54,16 @@ pub use listen::{BindError, bind, raise_fd_limit};
 use acceptor::{Acceptor, Reserve};
 use context::Context;
 use control::Control;
-use deadline::Span;
 use logic::{ConnId, Input, Order};
 use mio::{Interest, Poll, Token, Waker};
-use pending_logins::{PendingLoginLimits, PendingLogins};
+use pending_logins::PendingLogins;
 use reactor::{Endpoints, Reactor};
 use runtime::queue::{Outbox, poll_bell, queue};
 use std::io;
 use std::net::TcpListener;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use table::ConnectionTable;
@@ -78,7 +78,7 @@ pub struct Net {
     /// `None` once it has stopped.
     acceptor: Option<AcceptorHandle>,
     reactors: Vec<ReactorHandle>,
-    connections: Arc<AtomicUsize>,
+    pending_logins: Arc<PendingLogins>,
 }
 
 #[derive(Debug)]
@@ -102,23 +102,20 @@ pub fn start(
     to_logic: Outbox<Vec<Input>>,
 ) -> io::Result<Net> {
     assert!((1..=ConnId::REACTORS_MAX).contains(&config.threads), "the configuration was checked");
-    let connections = Arc::new(AtomicUsize::new(0));
-    let unauthenticated = Arc::new(AtomicUsize::new(0));
-
-    let mut reactors = Vec::new();
-    for index in 0..config.threads {
+    let mut polls = Vec::new();
+    for _ in 0..config.threads {
         let poll = Poll::new()?;
         let bell = poll_bell(&poll, WAKE)?;
+        polls.push((poll, bell));
+    }
+    let bells = polls.iter().map(|(_, bell)| Arc::clone(bell)).collect();
+    let pending_logins = Arc::new(PendingLogins::new(config.connections, bells));
+    let mut reactors = Vec::new();
+    for (index, (poll, bell)) in polls.into_iter().enumerate() {
         let (controls_to, controls) = queue(QUEUE, &bell);
         let (orders_to, orders) = queue(QUEUE, &bell);
-        let limits = PendingLoginLimits {
-            threshold: config.pending_logins,
-            age: Span::of(config.timeouts.pending_login_age),
-            reactors: config.threads,
-        };
-        let pending_logins = PendingLogins::new(Arc::clone(&unauthenticated), limits);
-        let table = ConnectionTable::new(index, Arc::clone(&connections), pending_logins);
-        let context = Context::new(poll.registry().try_clone()?, &config);
+        let table = ConnectionTable::new(index);
+        let context = Context::new(poll.registry().try_clone()?, Arc::clone(&pending_logins), &config);
         let endpoints = Endpoints { poll, bell, controls, orders, to_logic: to_logic.clone() };
         reactors.push((Reactor::new(index, endpoints, table, context), controls_to, orders_to));
     }
@@ -138,7 +135,7 @@ pub fn start(
         listeners: watched,
         reactors: reactors.iter().map(|(_, controls, _)| controls.clone()).collect(),
         next: 0,
-        connections: Arc::clone(&connections),
+        pending_logins: Arc::clone(&pending_logins),
         connections_max: config.connections,
         stop: Arc::clone(&stop),
         reserve: Reserve::open()?,
@@ -155,7 +152,7 @@ pub fn start(
         })
         .collect::<io::Result<_>>()?;
     let thread = thread::Builder::new().name("acceptor".to_owned()).spawn(|| acceptor.run())?;
-    Ok(Net { acceptor: Some(AcceptorHandle { stop, waker, thread }), reactors, connections })
+    Ok(Net { acceptor: Some(AcceptorHandle { stop, waker, thread }), reactors, pending_logins })
 }
 
 impl Net {
@@ -167,7 +164,7 @@ impl Net {
 
     /// The number of open connections.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.pending_logins.open.load(Ordering::Relaxed)
     }
 
     /// Closes the listeners. When it returns, no new connection is accepted; open ones are served on.

@@ -117,10 +117,11 @@ impl Reactor {
             if self.context.now > before {
                 self.check_deadlines();
             }
+            self.connections.close_surplus(&mut self.context, &mut self.buffer);
             self.flush();
             self.push_inputs();
         }
-        let left = self.connections.abandon();
+        let left = self.connections.abandon(&self.context);
         if left > 0 {
             log::warn!(
                 "reactor {}: dropped {left} connections with output that was not written in time",
@@ -151,7 +152,8 @@ impl Reactor {
             self.endpoints.poll.poll(&mut self.events, timeout)
         } else {
             self.endpoints.bell.about_to_poll();
-            let timeout = if self.endpoints.have_news() { Some(Duration::ZERO) } else { timeout };
+            let has_news = self.endpoints.have_news() || self.has_surplus();
+            let timeout = if has_news { Some(Duration::ZERO) } else { timeout };
             let polled = self.endpoints.poll.poll(&mut self.events, timeout);
             self.endpoints.bell.awake();
             polled
@@ -162,6 +164,11 @@ impl Reactor {
             Err(error) => panic!("epoll_wait failed on a valid descriptor and buffer: {error}"),
         }
         true
+    }
+
+    /// Whether this reactor must close connections without a login. Another one may have rung the bell for that.
+    fn has_surplus(&self) -> bool {
+        !self.context.inbox_full && self.context.pending_logins.is_surplus_of(self.index)
     }
 
     /// While the next poll of the sockets is delayed, sleeps until then or until there is other work. Returns whether
@@ -180,13 +187,8 @@ impl Reactor {
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        let Context { wheel, legacy, now, .. } = &self.context;
-        let times = [
-            wheel.next(),
-            legacy.synthetic_acks.next(),
-            self.connections.next_surplus(*now),
-            self.drained_by,
-        ];
+        let Context { wheel, legacy, .. } = &self.context;
+        let times = [wheel.next(), legacy.synthetic_acks.next(), self.drained_by];
         times.into_iter().flatten().min()
     }
 
@@ -300,7 +302,6 @@ impl Reactor {
             }
         }
         self.expired = expired;
-        self.connections.close_surplus(&mut self.context);
     }
 
     /// Continues with legacy connections whose clients have had time to read.

@@ -4,15 +4,20 @@ use crate::close::CloseReason;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::control::Accepted;
-use crate::deadline::Tick;
-use crate::pending_logins::PendingLogins;
+use crate::deadline::{Span, Tick};
+use crate::peer::PeerAddress;
 use crate::token;
 use logic::ConnId;
 use mio::Interest;
 use slab::Slab;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use wire::UserId;
+
+/// Surplus connections without a login that are closed in a turn.
+const SURPLUS_PER_TURN: usize = 64;
+/// The least time between two log lines about them.
+const SURPLUS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(crate) struct ConnectionTable {
     /// The index of the reactor; part of the connections' ids.
@@ -20,14 +25,13 @@ pub(crate) struct ConnectionTable {
     slots: Slab<Connection>,
     /// Counts connections, so that no two users of a slot share an id.
     generation: u32,
-    /// Open connections of the whole server.
-    open: Arc<AtomicUsize>,
-    pending_logins: PendingLogins,
+    /// When closed pending logins were logged last.
+    surplus_logged: Option<Tick>,
 }
 
 impl ConnectionTable {
-    pub fn new(reactor: usize, open: Arc<AtomicUsize>, pending_logins: PendingLogins) -> ConnectionTable {
-        ConnectionTable { reactor, slots: Slab::new(), generation: 0, open, pending_logins }
+    pub fn new(reactor: usize) -> ConnectionTable {
+        ConnectionTable { reactor, slots: Slab::new(), generation: 0, surplus_logged: None }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -51,43 +55,60 @@ impl ConnectionTable {
         let id = ConnId::new(self.reactor, slot, self.generation);
         if let Err(error) = context.registry.register(&mut transport, token::of(id), Interest::READABLE) {
             log::warn!("cannot register the connection from {peer} with epoll: {error}");
-            self.open.fetch_sub(1, Ordering::Relaxed);
+            context.pending_logins.arrive();
+            context.pending_logins.open.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let mut conn = Connection::new(id, transport, peer, context.is_proxy(peer.ip()), context.now);
-        conn.arm(context);
-        self.pending_logins.join(id, context.now);
+        let mut conn = Connection::new(id, transport, peer, context);
+        conn.start(context);
+        context.pending_logins.arrive();
         self.slots.insert(conn);
     }
 
     pub fn log_in(&mut self, id: ConnId, user: UserId, context: &mut Context) {
-        let Some(conn) = self.find_open(id) else { return };
-        let was_logged_in = conn.is_logged_in();
-        conn.log_in(user, context);
-        if !was_logged_in {
-            self.pending_logins.leave();
+        if let Some(conn) = self.find_open(id) {
+            conn.log_in(user, context);
         }
     }
 
     pub fn log_out(&mut self, id: ConnId, context: &mut Context) {
-        let Some(conn) = self.find_open(id).filter(|conn| conn.is_logged_in()) else { return };
-        conn.log_out(context);
-        self.pending_logins.join(id, context.now);
+        if let Some(conn) = self.find_open(id).filter(|conn| conn.is_logged_in()) {
+            conn.log_out(context);
+        }
     }
 
-    /// When to call [`ConnectionTable::close_surplus`] next; `None`: no login is pending.
-    pub fn next_surplus(&self, now: Tick) -> Option<Tick> {
-        self.pending_logins.next(now)
+    /// Closes connections that have not logged in while there are too many of them, some in each turn.
+    ///
+    /// A connection is closed only if its input, which is read once more, holds no complete request.
+    pub fn close_surplus(&mut self, context: &mut Context, buffer: &mut [u8]) {
+        for _ in 0..SURPLUS_PER_TURN {
+            // While logic takes no input, nothing is read.
+            if context.pending_logins.surplus() == 0 || context.inbox_full {
+                return;
+            }
+            let Some(id) = context.pending_logins.first(self.reactor) else { return };
+            let conn = self.find(id).expect("a listed connection is in its slot");
+            let peer = conn.peer();
+            let read = if conn.is_open() { conn.service_unasked(context, buffer) } else { Ok(()) };
+            match read {
+                Ok(()) if !conn.is_pending_login() => {}
+                Ok(()) => {
+                    self.report_surplus(peer, context);
+                    self.close(id, CloseReason::TooManyPendingLogins, context);
+                }
+                Err(reason) => self.close(id, reason, context),
+            }
+        }
     }
 
-    /// Closes the oldest of too many connections without a login.
-    pub fn close_surplus(&mut self, context: &mut Context) {
-        let slots = &self.slots;
-        let is_pending = |id: ConnId, since| {
-            slots.get(id.slot()).is_some_and(|conn| conn.id() == id && conn.awaits_login_since(since))
-        };
-        for id in self.pending_logins.surplus(context.now, is_pending) {
-            self.close(id, CloseReason::TooManyPendingLogins, context);
+    /// Logs once in a while that pending logins are closed.
+    fn report_surplus(&mut self, peer: PeerAddress, context: &Context) {
+        let quiet = Span::of(SURPLUS_LOG_INTERVAL);
+        if self.surplus_logged.is_none_or(|last| last.after(quiet) < context.now) {
+            log::warn!(
+                "too many connections have not logged in; closing the oldest of the address with most of them: {peer}"
+            );
+            self.surplus_logged = Some(context.now);
         }
     }
 
@@ -98,20 +119,13 @@ impl ConnectionTable {
         if conn.is_open() {
             log::debug!("closing connection {id:?} from {}: {reason}", conn.peer());
             conn.end(context);
-            let was_logged_in = conn.is_logged_in();
-            let flushes = reason.is_gentle() && !conn.is_finished();
-            if flushes {
+            if reason.is_gentle() && !conn.is_finished() {
                 conn.begin_flush(context);
-            }
-            if !was_logged_in {
-                self.pending_logins.leave();
-            }
-            if flushes {
                 return;
             }
         }
         self.slots.remove(id.slot()).recycle(context);
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        context.pending_logins.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Begins to close every connection.
@@ -124,9 +138,9 @@ impl ConnectionTable {
     }
 
     /// Gives up every connection; returns how many there were.
-    pub fn abandon(self) -> usize {
+    pub fn abandon(self, context: &Context) -> usize {
         let left = self.slots.len();
-        self.open.fetch_sub(left, Ordering::Relaxed);
+        context.pending_logins.open.fetch_sub(left, Ordering::Relaxed);
         left
     }
 }

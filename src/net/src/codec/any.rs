@@ -6,7 +6,6 @@ use super::{Codec, FanOut, Liveness};
 use crate::channel::Channel;
 use crate::close::CloseReason;
 use crate::context::Context;
-use crate::peer::PeerAddress;
 use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Dialect, Message, Push, Reply};
@@ -20,11 +19,11 @@ pub(crate) enum AnyCodec {
 }
 
 impl AnyCodec {
-    /// The codec for a connection from `peer` with this first byte; `None`: the byte belongs to no supported protocol.
-    pub fn for_first_byte(byte: u8, peer: PeerAddress) -> Option<AnyCodec> {
+    /// The codec for a connection with this first byte; `None`: the byte belongs to no supported protocol.
+    pub fn for_first_byte(byte: u8) -> Option<AnyCodec> {
         Some(match Dialect::from_first_byte(byte)? {
             Dialect::Tlv => AnyCodec::Tlv(Tlv::default()),
-            Dialect::Legacy => AnyCodec::Legacy(Box::new(Legacy::new(peer))),
+            Dialect::Legacy => AnyCodec::Legacy(Box::default()),
         })
     }
 }

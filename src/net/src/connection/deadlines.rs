@@ -57,6 +57,11 @@ impl Connection {
                     let finished = handshake.expire().ok_or(CloseReason::ProxyTimeout)?;
                     self.finish_handshake(finished, context)
                 }
+                // Its login waits in logic, which answers.
+                None if !self.channel.flow.is_idle() => {
+                    self.since = context.now;
+                    Ok(())
+                }
                 None => Err(CloseReason::LoginTimeout),
             },
             // The peer is not silent while it is not read.

@@ -97,6 +97,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Like [`Connection::service`], for input that the poll has not reported yet.
+    pub fn service_unasked(&mut self, context: &mut Context, buffer: &mut [u8]) -> Result<(), CloseReason> {
+        self.readable = true;
+        self.service(context, buffer)
+    }
+
     /// Reads and discards, a buffer a turn: unread bytes would make the kernel reset the connection when it is closed,
     /// and the reset would destroy what the peer has not read yet (RFC 1122, 4.2.2.13).
     fn discard(&mut self, context: &mut Context, buffer: &mut [u8]) -> Result<(), CloseReason> {
@@ -165,7 +171,7 @@ impl Connection {
     ) -> Result<(), CloseReason> {
         self.handshake = None;
         if let Some(source) = source {
-            self.peer = source.into();
+            self.channel.set_peer(source.into(), context);
         }
         self.arm(context);
         if rest.is_empty() { Ok(()) } else { self.choose_codec(&rest, context) }
@@ -173,11 +179,11 @@ impl Connection {
 
     /// Handles the first bytes of the client.
     fn choose_codec(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
-        let codec = AnyCodec::for_first_byte(bytes[0], self.peer).ok_or(CloseReason::UnknownDialect)?;
+        let codec = AnyCodec::for_first_byte(bytes[0]).ok_or(CloseReason::UnknownDialect)?;
         if codec.liveness() == Liveness::KeepAlive {
             self.transport.keep_alive().map_err(|_| CloseReason::PeerReset)?;
         }
-        let peer = self.peer.ip();
+        let peer = self.channel.peer.ip();
         context.inputs.push(Input::Opened { conn: self.channel.id, peer, dialect: codec.dialect() });
         self.codec.insert(codec).take_in(bytes, &mut self.channel, context)
     }

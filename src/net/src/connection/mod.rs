@@ -19,6 +19,7 @@ use crate::channel::Channel;
 use crate::codec::{AnyCodec, Codec, FanOut};
 use crate::context::Context;
 use crate::deadline::Tick;
+use crate::flow::Flow;
 use crate::peer::PeerAddress;
 use crate::transport::AnyTransport;
 use crate::transport::proxy_handshake::ProxyHandshake;
@@ -28,7 +29,7 @@ use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};
 
 // There are many idle connections. A socket has 4 bytes; in debug builds mio adds the id of its selector.
-const _: () = assert!(size_of::<Connection>() <= 136 + size_of::<AnyTransport>());
+const _: () = assert!(size_of::<Connection>() <= 148 + size_of::<AnyTransport>());
 
 /// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +49,6 @@ pub(crate) struct Connection {
     codec: Option<AnyCodec>,
     /// Only on connections from a trusted proxy, until the first bytes are decided.
     handshake: Option<Box<ProxyHandshake>>,
-    /// The client, which a PROXY header may have named.
-    peer: PeerAddress,
     phase: Phase,
 
     /// The kernel may have input.
@@ -82,19 +81,13 @@ pub(crate) struct Connection {
 impl Connection {
     /// A connection that was just accepted. The transport is registered with the reactor's poll under the token of
     /// `id`.
-    pub fn new(
-        id: ConnId,
-        transport: AnyTransport,
-        peer: PeerAddress,
-        is_from_proxy: bool,
-        now: Tick,
-    ) -> Connection {
+    pub fn new(id: ConnId, transport: AnyTransport, peer: PeerAddress, context: &Context) -> Connection {
+        let now = context.now;
         Connection {
-            channel: Channel::new(id),
+            channel: Channel::new(id, peer, context),
             transport,
             codec: None,
-            handshake: is_from_proxy.then(Box::default),
-            peer,
+            handshake: context.is_proxy(peer.ip()).then(Box::default),
             phase: Phase::Open,
             readable: false,
             ended: false,
@@ -122,19 +115,26 @@ impl Connection {
         self.phase == Phase::Open
     }
 
-    /// Whether it has waited for a login since that time.
-    pub fn awaits_login_since(&self, since: Tick) -> bool {
-        self.is_open() && !self.is_logged_in() && self.since == since
+    /// Whether it has not logged in and logic has no request of it.
+    pub fn is_pending_login(&self) -> bool {
+        self.channel.is_pending_login()
+    }
+
+    /// Lists it as a connection that has not logged in.
+    pub fn start(&mut self, context: &mut Context) {
+        self.channel.update_pending_login(context);
+        self.arm(context);
     }
 
     pub fn peer(&self) -> PeerAddress {
-        self.peer
+        self.channel.peer
     }
 
     // ---- orders ---------------------------------------------------------------------------------------------------
 
     pub fn reply(&mut self, kind: u16, request: u32, reply: &Reply, context: &mut Context) {
         self.channel.flow.discharge(kind, request);
+        self.channel.update_pending_login(context);
         if let Some(codec) = &mut self.codec {
             codec.reply(kind, request, reply, &mut self.channel, context);
         }
@@ -161,13 +161,14 @@ impl Connection {
 
     pub fn log_in(&mut self, user: UserId, context: &mut Context) {
         self.channel.user = Some(user);
+        self.channel.update_pending_login(context);
         self.heard = context.now;
         self.probed = false;
         self.arm(context);
     }
 
     pub fn log_out(&mut self, context: &mut Context) {
-        self.channel.user = None;
+        self.channel.log_out(context);
         if let Some(codec) = &mut self.codec {
             codec.log_out(context);
         }
@@ -199,6 +200,9 @@ impl Connection {
     /// Begins to flush output before the transport is closed.
     pub fn begin_flush(&mut self, context: &mut Context) {
         self.phase = Phase::Flushing;
+        // Its requests are not answered any more.
+        self.channel.flow = Flow::default();
+        self.channel.update_pending_login(context);
         if !self.blocked {
             self.blocked_since = context.now;
         }
@@ -206,8 +210,9 @@ impl Connection {
         self.channel.queue_input(context);
     }
 
-    /// Returns its buffer to the pool.
+    /// Returns what it holds of the reactor's.
     pub fn recycle(mut self, context: &mut Context) {
+        self.channel.leave_pending_logins(context);
         self.channel.output.recycle(&mut context.pool);
     }
 }

@@ -10,6 +10,7 @@ use crate::config::NetConfig;
 use crate::deadline::{Spans, Tick};
 use crate::moderation::Moderation;
 use crate::output::Pool;
+use crate::pending_logins::PendingLogins;
 use crate::wheel::Wheel;
 use ipnet::IpNet;
 use legacy::LegacyContext;
@@ -39,6 +40,7 @@ pub(crate) struct Context {
     /// Output buffers that no connection needs at the moment.
     pub pool: Pool,
     pub legacy: LegacyContext,
+    pub pending_logins: Arc<PendingLogins>,
     pub registry: Registry,
     pub limits: Limits,
     /// Addresses whose PROXY headers are trusted.
@@ -58,7 +60,7 @@ pub(crate) struct Limits {
 }
 
 impl Context {
-    pub fn new(registry: Registry, config: &NetConfig) -> Context {
+    pub fn new(registry: Registry, pending_logins: Arc<PendingLogins>, config: &NetConfig) -> Context {
         Context {
             now: Tick(0),
             inputs: Vec::new(),
@@ -70,6 +72,7 @@ impl Context {
             wheel: Wheel::new(),
             pool: Pool::default(),
             legacy: LegacyContext::new(config.style, config.pace),
+            pending_logins,
             registry,
             limits: Limits {
                 frame_bytes: config.frame_bytes,

@@ -1,12 +1,17 @@
 //! More connections than there is room for, and connections that never log in.
 
-use crate::support::busy::slack;
-use crate::support::{Client, PATIENCE, Server, process};
-use std::io::{ErrorKind, Read};
+use crate::support::client::{connect_from, errno};
+use crate::support::{Account, Client, PATIENCE, Server, process};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 use wire::node;
-use wire::{Command, Target};
+use wire::{Command, Errno, Target};
+
+/// Threads of clients that connect at the same time.
+const THREADS: usize = 8;
 
 /// Two users who chat while others open connections.
 struct Pair {
@@ -37,9 +42,17 @@ fn is_served(address: SocketAddr) -> Option<Client> {
     matches!(client.event(PATIENCE), Ok(Some(_))).then_some(client)
 }
 
-/// Opens connections until the server serves no more.
+/// Logs in on new connections until the server serves no more.
 fn fill(address: SocketAddr) -> Vec<Client> {
-    let served: Vec<Client> = std::iter::from_fn(|| is_served(address)).take(1_000).collect();
+    let mut number = 0;
+    let logged_in = || {
+        number += 1;
+        let mut client = is_served(address)?;
+        let account = client.register(&format!("user {number}"));
+        client.login(&account);
+        Some(client)
+    };
+    let served: Vec<Client> = std::iter::from_fn(logged_in).take(1_000).collect();
     assert!((1..1_000).contains(&served.len()), "{} connections were served", served.len());
     served
 }
@@ -102,37 +115,79 @@ fn a_server_out_of_descriptors_serves_on_without_spinning_and_recovers() {
     assert_eq!(more.len(), 20);
 }
 
-#[test]
-fn of_1300_silent_connections_the_oldest_300_are_closed_after_10_seconds() {
-    const SILENT: usize = 1_300;
-    const MAY_STAY: usize = 1_000;
-    process::need_descriptors(2 * SILENT as u64 + 200);
-    let server = Server::start(&[]);
-    let mut pair = Pair::chat_on(&server);
-    let begun = Instant::now();
-    let mut silent: Vec<TcpStream> =
-        (0..SILENT).map(|_| TcpStream::connect_timeout(&server.address, PATIENCE).unwrap()).collect();
-    // The oldest are closed first, each when it is old enough.
-    let surplus = SILENT - MAY_STAY;
-    for (number, stream) in silent[..surplus].iter_mut().enumerate() {
+/// Connections from an address of this machine that send the first byte of a legacy object, as strangers would.
+fn begin_objects(source: &str, count: usize, address: SocketAddr) -> Vec<TcpStream> {
+    let begin = || {
+        let mut stream = connect_from(source.parse().unwrap(), address).0;
+        stream.write_all(b"{").unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        assert!(is_closed(stream), "silent connection {number} is open after {:?}", begun.elapsed());
-        if number == 0 {
-            assert!(begun.elapsed() > Duration::from_secs(9), "closed after {:?} already", begun.elapsed());
-        }
+        stream
+    };
+    (0..count).map(|_| begin()).collect()
+}
+
+#[test]
+fn connections_that_never_log_in_take_half_of_the_room_and_the_address_with_most_loses_first() {
+    const ROOM: usize = 60;
+    let server = Server::start(&["--set", &format!("limits.connections={ROOM}")]);
+    let mut pair = Pair::chat_on(&server);
+    let mut menu = begin_objects("127.0.0.3", 1, server.address);
+    let mut attackers = begin_objects("127.0.0.2", ROOM, server.address);
+    // They may have half of the room. Of those of one address, the oldest are closed.
+    for (number, closed) in attackers[..ROOM / 2].iter_mut().enumerate() {
+        assert!(is_closed(closed), "connection {number} is open");
     }
-    let within = Duration::from_secs(10) + slack(Duration::from_secs(6));
-    assert!(begun.elapsed() < within, "it took {:?}", begun.elapsed());
     pair.chat();
-    let open = silent[surplus..].iter_mut().filter_map(|stream| {
-        stream.set_nonblocking(true).unwrap();
-        (!is_closed(stream)).then_some(())
-    });
-    // Connections that are about to log in count, too.
-    let open = open.count();
-    assert!((MAY_STAY - 5..=MAY_STAY).contains(&open), "{open} silent connections may stay");
-    let mut newcomer = wait_until_served(server.address);
-    newcomer.register("newcomer");
+    // Users who log in get their room at once, and what the attackers hold of the other half.
+    let members: Vec<Client> = (0..ROOM - 10)
+        .map(|number| {
+            let mut client = Client::connect(server.address);
+            let account = client.register(&format!("member {number}"));
+            client.login(&account);
+            client
+        })
+        .collect();
+    // A client that waits at another address stays.
+    menu[0].set_nonblocking(true).unwrap();
+    assert!(!is_closed(&mut menu[0]));
+    server.wait_for_log("closing the oldest of the address with most of them: 127.0.0.2:");
+    pair.chat();
+    drop(members);
+}
+
+#[test]
+fn a_storm_of_logins_from_one_address_loses_no_connection() {
+    const CLIENTS: usize = 800;
+    process::need_descriptors(2 * CLIENTS as u64 + 200);
+    // More clients than half of the room.
+    let server = Server::start(&["--set", "limits.connections=1000"]);
+    let accounts: Vec<Account> =
+        (0..CLIENTS).map(|number| Client::join(server.address, &format!("user {number}")).1).collect();
+    let (address, barrier) = (server.address, Arc::new(Barrier::new(THREADS)));
+    let threads: Vec<_> = accounts
+        .chunks(CLIENTS / THREADS)
+        .map(|accounts| {
+            let (accounts, barrier) = (accounts.to_vec(), Arc::clone(&barrier));
+            thread::spawn(move || {
+                barrier.wait();
+                let mut clients: Vec<(Client, u32)> = accounts
+                    .iter()
+                    .map(|account| {
+                        let mut client = Client::connect(address);
+                        let login = client.post(&Client::by_token(account)).expect("the connection lives");
+                        (client, login)
+                    })
+                    .collect();
+                for (client, login) in &mut clients {
+                    assert_eq!(errno(&client.reply(*login)), Errno::Ok);
+                }
+                clients
+            })
+        })
+        .collect();
+    let mut clients: Vec<_> =
+        threads.into_iter().flat_map(|thread| thread.join().expect("every login succeeds")).collect();
+    clients.iter_mut().for_each(|(client, _)| client.settle());
 }
 
 /// Whether the server has closed it. A connection without data is open.

@@ -16,7 +16,6 @@ use crate::channel::Channel;
 use crate::close::CloseReason;
 use crate::context::Context;
 use crate::context::legacy::{LegacyContext, Mark, Unacknowledged};
-use crate::peer::PeerAddress;
 use logic::limits::LEGACY_WINDOW;
 use queue::{Object, ObjectQueue};
 use std::sync::Arc;
@@ -33,10 +32,8 @@ const QUEUE_MAX: usize = 2 * LEGACY_WINDOW as usize;
 /// Log lines about ignored requests of one connection.
 const WARNINGS_MAX: u8 = 8;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Legacy {
-    /// For the log.
-    peer: PeerAddress,
     pending: Vec<u8>,
     scanner: Scanner,
     /// Empty where pacing is disabled.
@@ -49,21 +46,6 @@ pub(crate) struct Legacy {
     warnings: u8,
     /// A LOGOUT is with logic.
     logging_out: bool,
-}
-
-impl Legacy {
-    pub fn new(peer: PeerAddress) -> Legacy {
-        Legacy {
-            peer,
-            pending: Vec::new(),
-            scanner: Scanner::default(),
-            queue: ObjectQueue::default(),
-            in_output: Unacknowledged::default(),
-            unanswered_bytes: 0,
-            warnings: 0,
-            logging_out: false,
-        }
-    }
 }
 
 impl Codec for Legacy {
@@ -104,7 +86,7 @@ impl Codec for Legacy {
                 }
                 Ok(Scan::Incomplete(begin)) => return Ok(used + begin),
                 Err(error) => {
-                    self.warn(format_args!("closed: {error}"));
+                    self.warn(channel, format_args!("closed: {error}"));
                     return Err(CloseReason::BadObject);
                 }
             }
@@ -220,7 +202,7 @@ impl Legacy {
         match wire::legacy::request::decode(object, &context.legacy.style.msgids) {
             Ok(command) => self.handle_command(command, object.len(), channel, context),
             Err(fault @ Fault::Broken(_)) => {
-                self.warn(format_args!("closed: {fault}"));
+                self.warn(channel, format_args!("closed: {fault}"));
                 return Err(CloseReason::BadObject);
             }
             Err(Fault::Login(errmsg)) => {
@@ -229,7 +211,7 @@ impl Legacy {
             Err(Fault::Register(errmsg)) => {
                 self.refuse(request::REGISTER, Errno::BadRequest, &errmsg, channel, context);
             }
-            Err(Fault::Ignored(what)) => self.warn(format_args!("ignored a request: {what}")),
+            Err(Fault::Ignored(what)) => self.warn(channel, format_args!("ignored a request: {what}")),
         }
         Ok(())
     }
@@ -246,7 +228,7 @@ impl Legacy {
             Command::Session(session::Request::Login(_)) | Command::Account(account::Request::Register(_))
         );
         if channel.user.is_none() && !is_entry {
-            return self.warn(format_args!("ignored a request before login"));
+            return self.warn(channel, format_args!("ignored a request before login"));
         }
         self.unanswered_bytes += bytes;
         if matches!(command, Command::Session(session::Request::Logout)) {
@@ -259,7 +241,7 @@ impl Legacy {
     }
 
     /// Logs a problem that the protocol cannot report to the client, a few times for each connection.
-    fn warn(&mut self, what: std::fmt::Arguments<'_>) {
+    fn warn(&mut self, channel: &Channel, what: std::fmt::Arguments<'_>) {
         if self.warnings < WARNINGS_MAX {
             self.warnings += 1;
             let last = if self.warnings == WARNINGS_MAX {
@@ -267,7 +249,7 @@ impl Legacy {
             } else {
                 ""
             };
-            log::warn!("legacy client {}: {what}{last}", self.peer);
+            log::warn!("legacy client {}: {what}{last}", channel.peer);
         }
     }
 }
@@ -287,7 +269,7 @@ impl Legacy {
         match kind {
             request::LOGIN => put_login_refused(&mut object, &context.legacy.style, errno, errmsg),
             request::REGISTER => put_register_refused(&mut object, &context.legacy.style, errmsg),
-            _ => return self.warn(format_args!("refused a request: {errmsg}")),
+            _ => return self.warn(channel, format_args!("refused a request: {errmsg}")),
         }
         self.put(&object, &[], channel, context);
     }

@@ -73,11 +73,7 @@ impl Client {
 
     /// Connects from another local address, such as 127.0.0.5; returns the whole source address, too.
     pub fn connect_from(source: IpAddr, address: SocketAddr) -> (Client, SocketAddr) {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
-        socket.connect(&address.into()).unwrap();
-        let stream = TcpStream::from(socket);
-        let source = stream.local_addr().unwrap();
+        let (stream, source) = connect_from(source, address);
         (Client::over(stream).unwrap(), source)
     }
 
@@ -311,6 +307,16 @@ impl Drop for Client {
         // Ends the reading thread; the connection may be gone already.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
+}
+
+/// Connects from another local address; returns the whole source address, too.
+pub fn connect_from(source: IpAddr, address: SocketAddr) -> (TcpStream, SocketAddr) {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    let source = stream.local_addr().unwrap();
+    (stream, source)
 }
 
 /// Logs in with a small receive buffer and reads nothing, not even the reply.

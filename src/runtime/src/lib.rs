@@ -1,5 +1,5 @@
 //! The thread infrastructure of the server: bounded queues of batches, bells that wake a sleeping thread, workers, the
-//! watchdog, and the log writer.
+//! watchdog, and the log writer; and files that are safe to open.
 //!
 //! ```text
 //!              sockets              Vec<Input>               Vec<(Ticket, Write)>
@@ -19,6 +19,7 @@
 //!   the watchdog's circle. The acceptor and the reactors sleep in epoll instead and have loops of their own.
 //! * The *watchdog* ([`watchdog`]) is fed only while every watched loop turns. [`watchdog::Role`] lists the watched
 //!   loops.
+//! * [`regular_file`] opens files that a path from outside names.
 //! * The *log writer* ([`log_writer`]) formats lines for a terminal or the journal.
 //!
 //! On a full queue the acceptor and logic may wait for a reactor, and storage, password and bus-out for logic. A
@@ -28,5 +29,6 @@
 
 pub mod log_writer;
 pub mod queue;
+pub mod regular_file;
 pub mod watchdog;
 pub mod worker;

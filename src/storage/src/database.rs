@@ -3,6 +3,7 @@
 //! The password is never shown: neither by `Debug` nor by `Display` nor in an error text.
 
 use std::fmt;
+use std::net::IpAddr;
 
 const PORT: u16 = 3306;
 /// The longest database name that MySQL accepts, characters.
@@ -26,6 +27,11 @@ impl Database {
     pub(crate) fn read(rest: &str) -> Result<Database, String> {
         const FORM: &str = "must have the form `mysql://user:password@host:port/database`";
         let (server, name) = rest.split_once('/').ok_or(FORM)?;
+        if server.ends_with('@') || name.contains(".sock") || name.contains("socket=") {
+            return Err(
+                "must name a host and a port: connections through a socket file are not supported".to_owned()
+            );
+        }
         let (account, address) = server.rsplit_once('@').ok_or(FORM)?;
         let (user, password) = match account.split_once(':') {
             Some((user, password)) => (user, Some(decoded(password).ok_or(FORM)?)),
@@ -41,6 +47,12 @@ impl Database {
         let user = decoded(user).ok_or(FORM)?;
         if user.is_empty() || host.is_empty() {
             return Err(FORM.to_owned());
+        }
+        if !is_host(host) {
+            return Err(format!("must name one host by its name or IP address, not `{host}`"));
+        }
+        if port == 0 {
+            return Err("has the port 0, which no server can have".to_owned());
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(plain) {
@@ -73,6 +85,13 @@ pub fn without_password(text: &str) -> String {
         (Some(colon), Some(at)) if colon < at => format!("{scheme}://{}:…{}", &rest[..colon], &rest[at..]),
         _ => text.to_owned(),
     }
+}
+
+/// Whether the text has the form of a single host: an IP address, or a name (RFC 1123, 2.1, and underscores, which names
+/// of containers may have).
+pub fn is_host(text: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.chars().all(plain))
 }
 
 /// Undoes percent-encoding (RFC 3986, 2.1).
@@ -122,6 +141,16 @@ mod tests {
             ["", "host/chat", "u@host", "u@/chat", "@host/chat", "u@host:x/chat", "u@h/a b", "u@h/", "u%@h/c"]
         {
             assert!(Database::read(bad).is_err(), "{bad}");
+        }
+        for (url, why) in [
+            ("chat@one,two/chat", "one host"),
+            ("chat@one:3306,two:3306/chat", "one host"),
+            ("chat@/run/mysqld/mysqld.sock/chat", "socket file"),
+            ("chat@host/chat?socket=/run/mysqld.sock", "socket file"),
+            ("chat@host:0/chat", "port 0"),
+        ] {
+            let error = Database::read(url).unwrap_err();
+            assert!(error.contains(why), "{url}: {error}");
         }
         assert_eq!(without_password("mysql://u:geheim@h"), "mysql://u:…@h");
         assert_eq!(without_password("sqlite:x"), "sqlite:x");

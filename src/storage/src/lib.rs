@@ -28,6 +28,7 @@ mod error;
 mod failed_streams;
 #[doc(hidden)]
 pub mod fuzzing;
+mod layout;
 mod machine;
 mod mysql;
 mod outcome;
@@ -40,12 +41,12 @@ mod store;
 mod threads;
 mod token;
 
-pub use database::{Database, without_password};
+pub use database::{Database, is_host, without_password};
 pub use error::StoreError;
 pub use machine::{Clock, Random, system_random, wall_clock};
 pub use mysql::Mysql;
 pub use outcome::Outcome;
 pub use settings::{Settings, StorageUrl};
 pub use sqlite::{Disk, MemoryDisk, SqliteStore};
-pub use storage::{Opened, Storage, open, start};
+pub use storage::{Opened, Storage, examine, open, start};
 pub use store::{Publish, Reader, Store};

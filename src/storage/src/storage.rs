@@ -5,7 +5,7 @@ use crate::machine::{system_random, wall_clock};
 use crate::mysql::{self, Mysql};
 use crate::outcome::Outcome;
 use crate::settings::{Settings, StorageUrl};
-use crate::sqlite::SqliteStore;
+use crate::sqlite::{Place, SqliteStore};
 use crate::store::Store;
 use crate::threads;
 use logic::contract::{Read, Ticket, Write};
@@ -33,6 +33,18 @@ pub fn open(settings: &Settings) -> Result<Opened, StoreError> {
         }
         StorageUrl::Mysql(database) => Opened::Mysql(Mysql::open(database, settings)?),
     })
+}
+
+/// Finds what would keep the settings' database from being opened, as far as that can be seen without a connection to a
+/// server, and changes nothing. A database that a running server uses is in order.
+pub fn examine(settings: &Settings) -> Result<(), StoreError> {
+    match &settings.url {
+        StorageUrl::Sqlite(path) => match Place::examine(path) {
+            Ok(_) | Err(StoreError::Locked { .. }) => Ok(()),
+            Err(error) => Err(error),
+        },
+        StorageUrl::Mysql(_) => Ok(()),
+    }
 }
 
 /// Starts the threads of a database. They send outcomes and answers to `outcomes`.

@@ -1,17 +1,19 @@
 //! A connection to the database server: opening, session settings, and queries.
 
 use super::check::{PACKET_MIN, VARIABLES, Variables};
-use super::failure::Failure;
+use super::failure::{Failure, NO_ANSWER};
 use super::record::{Answer, Record, first};
 use super::sql::Sql;
 use crate::database::Database;
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
+use std::sync::mpsc;
 #[cfg(test)]
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
+use std::thread;
 use std::time::Duration;
 use wire::UnixMillis;
 
@@ -80,7 +82,7 @@ impl Connection {
             .tcp_connect_timeout(Some(CONNECT_TIME))
             .read_timeout(Some(answer_time))
             .write_timeout(Some(answer_time));
-        let conn = Conn::new(options).map_err(|error| Failure::of(&error, 0))?;
+        let conn = connect(options, purpose)?;
         #[cfg(test)]
         let mut conn = Connection { conn, test_clock: target.test_clock.clone() };
         #[cfg(not(test))]
@@ -159,6 +161,24 @@ impl Connection {
             .end();
         let rows = self.rows(&sql)?;
         rows.iter().map(|row| Ok((row.text(0)?.to_lowercase(), row.text(1)?.to_owned()))).collect()
+    }
+}
+
+/// Connects within a bounded time. The time limit of a schema change is too long for that, and the library has one limit
+/// for all answers.
+fn connect(options: OptsBuilder, purpose: Purpose) -> Result<Conn, Failure> {
+    if purpose != Purpose::Schema {
+        return Conn::new(options).map_err(|error| Failure::of(&error, 0));
+    }
+    let (sender, receiver) = mpsc::channel();
+    let connecting = thread::Builder::new().name("connect".to_owned()).spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = sender.send(Conn::new(options));
+    });
+    connecting.map_err(|error| Failure::lost(error.to_string()))?;
+    match receiver.recv_timeout(CONNECT_TIME + ANSWER_TIME) {
+        Ok(conn) => conn.map_err(|error| Failure::of(&error, 0)),
+        Err(_) => Err(Failure::lost(NO_ANSWER)),
     }
 }
 

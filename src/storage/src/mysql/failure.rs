@@ -1,6 +1,11 @@
 //! Failures of statements, by what can be done about them.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
+
+/// The text of a failure to answer in time.
+pub const NO_ANSWER: &str = "no answer within 5 s: it accepts connections but is silent";
 
 /// Statements that were not all executed.
 #[derive(Debug)]
@@ -63,12 +68,23 @@ impl Failure {
             mysql::Error::MySqlError(error) => {
                 (cause_of(error.code), format!("{} ({})", error.message, error.code))
             }
+            error if is_time_limit(error) => (Cause::Lost, NO_ANSWER.to_owned()),
             mysql::Error::IoError(error) => (Cause::Lost, error.to_string()),
             mysql::Error::DriverError(error) => (Cause::Lost, error.to_string()),
             other => (Cause::Lost, other.to_string()),
         };
         Failure { cause, after, text }
     }
+}
+
+/// Whether a socket's time limit has passed, which the system reports as an operation that would block.
+fn is_time_limit(error: &mysql::Error) -> bool {
+    let error = match error {
+        mysql::Error::IoError(error) => Some(error),
+        mysql::Error::CodecError(error) => error.source().and_then(|cause| cause.downcast_ref::<io::Error>()),
+        _ => None,
+    };
+    error.is_some_and(|error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
 }
 
 fn cause_of(code: u16) -> Cause {

@@ -45,7 +45,10 @@ impl Mysql {
         if let Some(sentence) = check::weakness(&variables) {
             log::warn!("{sentence}. Using it anyway, as storage.accept_weak_durability is true");
         }
-        schema::migrate(&mut conn)?;
+        let place = target.database.to_string();
+        if schema::check(&mut conn, &place)? {
+            schema::migrate(&mut Connection::open(&target, Purpose::Schema, true)?, &place)?;
+        }
         schema::inspect(&mut conn)?;
         schema::keep_tables(&mut conn)?;
         Ok(Mysql { target })
@@ -63,7 +66,7 @@ fn wait_for(target: &Server) -> Result<Connection, StoreError> {
     let until = Instant::now() + START_TIME;
     let mut was_said = false;
     loop {
-        match Connection::open(target, Purpose::Schema, true) {
+        match Connection::open(target, Purpose::Reading, true) {
             Ok(conn) => return Ok(conn),
             Err(Failure { cause: Cause::NoDatabase, .. }) => make(target)?,
             Err(failure) if failure.cause == Cause::Lost && Instant::now() < until => {
@@ -85,7 +88,7 @@ fn make(target: &Server) -> Result<(), StoreError> {
     let create = format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4");
     let mut sql = Sql::new();
     sql.statement(&create);
-    match Connection::open(target, Purpose::Schema, false).and_then(|mut conn| conn.ask(&sql)) {
+    match Connection::open(target, Purpose::Reading, false).and_then(|mut conn| conn.ask(&sql)) {
         Ok(_) => {
             log::info!("created the database `{name}`");
             Ok(())

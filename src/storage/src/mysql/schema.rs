@@ -6,6 +6,7 @@ use super::record::first;
 use super::sql::Sql;
 use crate::calendar::{self, Day, Month};
 use crate::error::StoreError;
+use crate::layout::{Layout, VERSION_TABLE};
 use std::collections::BTreeSet;
 use wire::UnixMillis;
 
@@ -15,12 +16,68 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../sql/mysql/0002_session.sql"),
     include_str!("../../../../sql/mysql/0003_unheard.sql"),
 ];
+/// The latest version that this program knows.
+const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// How long to wait for another node that is migrating, seconds.
 const LOCK_S: u32 = 60;
 
-/// Migrates the schema, one node at a time.
-pub fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+/// Checks that the tables are this program's, or that there are none, and changes nothing. Returns whether the schema
+/// has to be migrated. `place` names the database in an error.
+pub fn check(conn: &mut Connection, place: &str) -> Result<bool, StoreError> {
+    Ok(version(conn, place)? < KNOWN)
+}
+
+/// The version of the schema; 0: there is none. `place` names the database in an error.
+fn version(conn: &mut Connection, place: &str) -> Result<u32, StoreError> {
+    let found = layout(conn)?;
+    let mut version = 0;
+    if found.has_version() {
+        let mut sql = Sql::new();
+        sql.statement(format_args!("SELECT COALESCE(MAX(version), 0) FROM {VERSION_TABLE}"));
+        // Another program may record anything under this name.
+        version =
+            first(&conn.rows(&sql)?)?.number(0).ok().and_then(|found| u32::try_from(found).ok()).unwrap_or(0);
+    }
+    found.judge(version, KNOWN, expected).version(place, KNOWN)
+}
+
+/// The tables, views and their columns.
+fn layout(conn: &mut Connection) -> Result<Layout, Failure> {
+    let mut sql = Sql::new();
+    sql.statement(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()",
+    );
+    let mut layout = Layout::default();
+    for row in conn.rows(&sql)? {
+        layout.add(row.text(0)?, row.text(1)?);
+    }
+    Ok(layout)
+}
+
+/// The tables that the migrations up to `version` make, read from their statements.
+fn expected(version: u32) -> Layout {
+    let mut layout = Layout::default();
+    for statement in MIGRATIONS[..version as usize].iter().copied().flat_map(statements) {
+        let words: Vec<&str> = statement.split_whitespace().collect();
+        match words[..] {
+            ["CREATE", "TABLE", "IF", "NOT", "EXISTS", table, ..] => {
+                let columns = statement.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+                let is_column =
+                    |word: &&str| word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+                columns.filter(is_column).for_each(|column| layout.add(table, column));
+            }
+            ["ALTER", "TABLE", table, "ADD", "COLUMN", column, ..] => layout.add(table, column),
+            ["ALTER", "TABLE", table, "DROP", "COLUMN", column, ..] => layout.remove_column(table, column),
+            ["DROP", "TABLE", "IF", "EXISTS", table] => layout.remove(table),
+            _ => {}
+        }
+    }
+    layout
+}
+
+/// Migrates the schema, one node at a time. `place` names the database in an error.
+pub fn migrate(conn: &mut Connection, place: &str) -> Result<(), StoreError> {
     let lock = "CONCAT('chatserver schema ', DATABASE())";
     let mut sql = Sql::new();
     sql.statement(format_args!("SELECT GET_LOCK({lock}, {LOCK_S})"));
@@ -29,24 +86,21 @@ pub fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
             "another node has been migrating the schema for a minute; try again later".to_owned(),
         ));
     }
-    let migrated = migrate_alone(conn);
+    let migrated = migrate_alone(conn, place);
     let mut sql = Sql::new();
     sql.statement(format_args!("DO RELEASE_LOCK({lock})"));
     conn.ask(&sql)?;
     migrated
 }
 
-fn migrate_alone(conn: &mut Connection) -> Result<(), StoreError> {
-    let known = MIGRATIONS.len() as u32;
+fn migrate_alone(conn: &mut Connection, place: &str) -> Result<(), StoreError> {
+    // Again, as another node may have migrated it meanwhile.
+    let found = version(conn, place)?;
     let mut sql = Sql::new();
-    sql.statement(
-        "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB",
-    );
-    sql.statement("SELECT COALESCE(MAX(version), 0) FROM schema_version");
-    let found = first(&conn.rows(&sql)?)?.number(0)? as u32;
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
+    sql.statement(format_args!(
+        "CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
+    ));
+    conn.ask(&sql)?;
     for (version, text) in (1..).zip(MIGRATIONS).skip(found as usize) {
         for statement in statements(text) {
             change(conn, &statement)?;
@@ -174,6 +228,16 @@ fn months_from(now: UnixMillis) -> [Month; 3] {
 fn days_from(now: UnixMillis) -> [Day; 4] {
     let [today, yesterday] = super::sent::days(now);
     [yesterday, today, calendar::day_after(now, 1), calendar::day_after(now, 2)]
+}
+
+/// Asserts that the tables are the expected ones.
+#[cfg(test)]
+pub fn assert_expected(conn: &mut Connection) {
+    let mut found = layout(conn).unwrap();
+    let dated: Vec<String> = found.tables().filter(|table| crate::layout::is_dated(table)).collect();
+    dated.iter().for_each(|table| found.remove(table));
+    found.remove(VERSION_TABLE);
+    assert_eq!(found, expected(KNOWN));
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::connection::{PAGE_SIZE, configure};
 use crate::error::StoreError;
 use parking_lot::Mutex;
 use runtime::queue::{Gone, Outbox};
+use runtime::regular_file::{Access, open_regular};
 use runtime::watchdog::Role;
 use runtime::worker::{Next, Worker};
 use rusqlite::Connection;
@@ -154,7 +155,7 @@ impl Drop for Checkpointer {
 /// will be overwritten.
 pub fn sync_log(path: &Path) -> Result<(), StoreError> {
     let log = log_of(path);
-    match File::open(&log).and_then(|file| file.sync_data()) {
+    match open_regular(&log, Access::Read).and_then(|file| file.sync_data()) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(StoreError::File { path: log, source })
         }

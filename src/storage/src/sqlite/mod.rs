@@ -28,6 +28,7 @@ mod filter;
 pub mod fuzzing;
 mod group;
 mod housekeeping;
+mod identity;
 mod journal;
 mod lock;
 mod message;
@@ -50,5 +51,6 @@ mod timeline;
 mod view;
 mod write;
 
+pub use identity::Place;
 pub use journal::{Disk, MemoryDisk};
 pub use store::SqliteStore;

@@ -3,6 +3,7 @@
 use super::append_cache::AppendCache;
 use super::checkpoint::{self, Checkpointer};
 use super::connection::{PAGE_SIZE, configure};
+use super::identity::{APPLICATION_ID, Place};
 use super::journal::{Disk, Files, Journal};
 use super::lock::ProcessLock;
 use super::name_cache::NameCache;
@@ -16,7 +17,7 @@ use crate::machine::{Clock, Random};
 use crate::store::Store;
 use rusqlite::Connection;
 use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,25 +25,24 @@ use std::sync::Arc;
 const CACHE_KIB: u32 = 16 << 10;
 
 impl SqliteStore {
-    /// Opens the database at `path`. Creates it and its folder if they are missing, accessible to this user only.
+    /// Opens the database at `path`. Creates it and its folder if they are missing, accessible to this user only. What
+    /// is not this program's is left as it is.
     pub fn open(path: &Path, clock: Clock, random: Random) -> Result<SqliteStore, StoreError> {
+        let Place { path, lock } = Place::examine(path)?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
         }
         // Created here to set its mode, which SQLite copies to the write-ahead log.
-        let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         // The files beside a database lie beside the file itself, not beside a symbolic link to it.
-        let found = made.and_then(|file| Ok((path.canonicalize()?, file.metadata()?.nlink())));
-        let (path, names) = found.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        let path = &*path;
-        if names > 1 {
-            return Err(StoreError::Unsuitable(format!(
-                "{} has {names} names (hard links), but its journal is found by one of them only: remove the others",
-                path.display()
-            )));
-        }
-        let lock = ProcessLock::take(path)?;
+        let made = made.and_then(|_| path.canonicalize());
+        let path = &*made.map_err(|source| StoreError::File { path: path.clone(), source })?;
+        let mut lock = match lock {
+            Some(lock) => lock,
+            None => ProcessLock::create(path)?,
+        };
+        lock.record_holder();
         checkpoint::sync_log(path)?;
         let conn = Connection::open(path)?;
         let files = Files::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
@@ -66,8 +66,13 @@ impl SqliteStore {
         configure(&conn, CACHE_KIB)?;
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
         conn.pragma_update(None, "page_size", PAGE_SIZE)?;
+        if schema::layout(&conn)?.is_empty() {
+            // Before there is a log, so that the file itself says from the beginning whose it is.
+            conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+        }
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         schema::migrate(&conn)?;
+        conn.pragma_update(None, "application_id", APPLICATION_ID)?;
         let now = clock();
         let mut tables = Tables::load(&conn)?;
         tables.make_ahead(&conn, now)?;

@@ -2,6 +2,7 @@
 
 use crate::calendar::{self, Day, Month};
 use crate::error::StoreError;
+use crate::layout::Layout;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use wire::UnixMillis;
@@ -15,13 +16,36 @@ const MIGRATIONS: &[&str] = &[
 /// The last schema version with the journal in a table.
 const JOURNAL_IN_A_TABLE: u32 = 1;
 
+/// Checks that the tables are this program's, or that there are none, and changes nothing. Returns the version of the
+/// schema, 0 if there is none. `place` names the database in an error.
+pub fn check(conn: &Connection, place: &str) -> Result<u32, StoreError> {
+    let known = MIGRATIONS.len() as u32;
+    let found = layout(conn)?;
+    let version = if found.has_version() { version(conn)? } else { 0 };
+    let ours = Connection::open_in_memory()?;
+    let expected = |version: u32| {
+        let made = MIGRATIONS[..version as usize].iter().try_for_each(|sql| ours.execute_batch(sql));
+        made.and_then(|()| layout(&ours)).expect("the migrations pass their tests")
+    };
+    found.judge(version, known, expected).version(place, known)
+}
+
+/// The tables, views and their columns.
+pub fn layout(conn: &Connection) -> rusqlite::Result<Layout> {
+    let mut layout = Layout::default();
+    let sql = "SELECT s.name, c.name FROM sqlite_schema s, pragma_table_info(s.name) c \
+               WHERE s.type IN ('table', 'view') AND s.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let mut columns = conn.prepare(sql)?;
+    let mut rows = columns.query([])?;
+    while let Some(row) = rows.next()? {
+        layout.add(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+    }
+    Ok(layout)
+}
+
 /// Migrates the schema, one transaction a step.
 pub fn migrate(conn: &Connection) -> Result<(), StoreError> {
-    let known = MIGRATIONS.len() as u32;
-    let found = version(conn)?;
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
+    let found = check(conn, "the database")?;
     if found == JOURNAL_IN_A_TABLE
         && conn.query_row("SELECT EXISTS (SELECT 1 FROM journal)", [], |row| row.get(0))?
     {
@@ -41,11 +65,6 @@ pub fn migrate(conn: &Connection) -> Result<(), StoreError> {
 }
 
 fn version(conn: &Connection) -> rusqlite::Result<u32> {
-    let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'";
-    let exists: i64 = conn.query_row(tables, [], |row| row.get(0))?;
-    if exists == 0 {
-        return Ok(0);
-    }
     conn.query_row("SELECT version FROM schema_version", [], |row| row.get(0))
 }
 

@@ -200,6 +200,68 @@ fn every_migration_can_be_repeated() {
 }
 
 #[test]
+fn the_expected_tables_are_those_that_the_migrations_make() {
+    let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+    Mysql::prepare(target.clone()).unwrap();
+    let mut conn = Connection::open(&target, Purpose::Reading, true).unwrap();
+    schema::assert_expected(&mut conn);
+}
+
+#[test]
+fn databases_of_other_programs_are_refused_and_left_as_they_are() {
+    let server = MariaDb::shared();
+    let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+    let name = target.database.name.clone();
+    server.ask(&format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
+    let tables = || {
+        let sql = format!(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns \
+             WHERE table_schema = '{name}' ORDER BY table_name, ordinal_position"
+        );
+        format!("{:?}", server.ask(&sql))
+    };
+    let refused = |statement: &str| {
+        server.ask(&statement.replace("DB", &name));
+        let before = tables();
+        let error = Mysql::prepare(target.clone()).err().expect("it is not ours").to_string();
+        assert_eq!(tables(), before, "{error}");
+        error
+    };
+    let error = refused("CREATE TABLE DB.orders (id INT)");
+    let place = target.database.to_string();
+    assert!(error.starts_with(&format!("{place} holds tables of another program (`orders`)")), "{error}");
+    let error = refused("CREATE TABLE DB.schema_version (version INT NOT NULL)");
+    assert!(error.contains("(`orders`)"), "{error}");
+    refused("INSERT INTO DB.schema_version VALUES (900)");
+    refused("CREATE TABLE DB.user (id INT, login VARCHAR(50))");
+    server.ask(&format!("DROP TABLE {name}.orders, {name}.user, {name}.schema_version"));
+    Mysql::prepare(target.clone()).unwrap();
+    let error = refused("ALTER TABLE DB.user DROP COLUMN nick");
+    assert!(error.contains("lacks the column `nick` of the table `user`"), "{error}");
+    server.ask(&format!("ALTER TABLE {name}.user ADD COLUMN nick VARCHAR(200)"));
+    Mysql::prepare(target.clone()).unwrap();
+    let error = refused("INSERT INTO DB.schema_version VALUES (999)");
+    assert!(error.contains("schema version 999"), "{error}");
+}
+
+/// A peer that accepts connections and never says a word.
+#[test]
+fn a_silent_server_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
+    target.database.port = silent.local_addr().unwrap().port();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = sender.send(Connection::open(&target, Purpose::Schema, true).err());
+        let _ = sender.send(Connection::open(&target, Purpose::Reading, true).err());
+    });
+    for _ in 0..2 {
+        let failure = receiver.recv_timeout(PATIENCE).unwrap().expect("nobody answers");
+        assert!(failure.to_string().contains("no answer within 5 s"), "{failure}");
+    }
+}
+
+#[test]
 fn a_migration_waits_for_a_table_in_use_and_then_names_the_reason() {
     let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
     Mysql::prepare(target.clone()).unwrap();

@@ -5,6 +5,7 @@
 //! durable, and no waiting for pages that others write.
 
 use super::disk::Disk;
+use runtime::regular_file::{Access, open_regular};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
@@ -25,7 +26,7 @@ impl Files {
         let mut files = Files { database: database.to_owned(), files: Vec::new() };
         loop {
             let path = files.path(files.files.len());
-            match OpenOptions::new().read(true).write(true).open(path) {
+            match open_regular(&path, Access::ReadWrite) {
                 Ok(file) => files.files.push(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
                 Err(error) => return Err(error),

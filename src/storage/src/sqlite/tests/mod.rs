@@ -15,20 +15,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wire::UnixMillis;
 
 #[derive(Clone, Default)]
-struct TestClock(Arc<AtomicU64>);
+pub struct TestClock(Arc<AtomicU64>);
 
 impl TestClock {
-    fn set(&self, time: UnixMillis) {
+    pub fn set(&self, time: UnixMillis) {
         self.0.store(time.0, Ordering::Relaxed);
     }
 
-    fn clock(&self) -> Clock {
+    pub fn clock(&self) -> Clock {
         let time = Arc::clone(&self.0);
         Box::new(move || UnixMillis(time.load(Ordering::Relaxed)))
     }
 }
 
-fn fixed_random() -> Random {
+pub fn fixed_random() -> Random {
     let mut next = 0u64;
     Box::new(move |bytes| {
         for byte in bytes {
@@ -80,7 +80,7 @@ impl Fixture for InMemory {
     }
 }
 
-fn open(path: &Path, test_clock: &TestClock) -> SqliteStore {
+pub fn open(path: &Path, test_clock: &TestClock) -> SqliteStore {
     SqliteStore::open(path, test_clock.clock(), fixed_random()).unwrap()
 }
 

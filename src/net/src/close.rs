@@ -27,6 +27,8 @@ pub enum CloseReason {
     BadObject,
     #[error("a trusted proxy sent a malformed PROXY header")]
     BadProxyHeader,
+    #[error("a peer that chat.proxies does not name sent a PROXY header")]
+    UnnamedProxy,
     #[error("a trusted proxy did not complete its PROXY header in time")]
     ProxyTimeout,
     /// Ordered by logic.
@@ -45,6 +47,7 @@ impl CloseReason {
             | CloseReason::BadObject
             | CloseReason::UnknownDialect
             | CloseReason::BadProxyHeader
+            | CloseReason::UnnamedProxy
             | CloseReason::Ordered(_)
             | CloseReason::Shutdown => true,
             CloseReason::PeerReset

@@ -6,6 +6,7 @@ use crate::codec::{AnyCodec, Codec, Liveness};
 use crate::context::Context;
 use crate::transport::Transport;
 use crate::transport::proxy_handshake::Finished;
+use crate::transport::proxy_header;
 use logic::Input;
 use mio::event::Event;
 use std::io::{self, ErrorKind, Read};
@@ -179,6 +180,14 @@ impl Connection {
 
     /// Handles the first bytes of the client.
     fn choose_codec(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
+        if proxy_header::begins(bytes) {
+            log::warn!(
+                "closed a connection from {peer}, which sent a PROXY header: if it is a proxy of yours, add \"{peer}\" to \
+                 chat.proxies",
+                peer = self.channel.peer.ip()
+            );
+            return Err(CloseReason::UnnamedProxy);
+        }
         let codec = AnyCodec::for_first_byte(bytes[0]).ok_or(CloseReason::UnknownDialect)?;
         if codec.liveness() == Liveness::KeepAlive {
             self.transport.keep_alive().map_err(|_| CloseReason::PeerReset)?;

@@ -51,6 +51,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
     }
 }
 
+/// Whether the first bytes of a connection are those of a header.
+pub(crate) fn begins(bytes: &[u8]) -> bool {
+    bytes.starts_with(V1_SIGNATURE) || bytes.starts_with(V2_SIGNATURE)
+}
+
 /// `PROXY TCP4 192.0.2.7 198.51.100.1 56324 6000\r\n`, or TCP6, or UNKNOWN and anything.
 fn parse_v1(bytes: &[u8]) -> Result<Header, Malformed> {
     let common = bytes.len().min(V1_SIGNATURE.len());

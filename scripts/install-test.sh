@@ -56,6 +56,30 @@ tail -n 1 "$root/etc/chatserver/chatserver.toml" | grep -q mine || fail "the con
 scripts/install.sh uninstall "$built" >/dev/null
 printf '644 etc/chatserver/chatserver.toml\n700 etc/chatserver/credentials\n' | expect "uninstalling left other files than these"
 [ ! -e "$root/opt/chat/share/doc/chatserver" ] || fail "the documentation folder is left"
+# A planted symbolic link is replaced and not written through, and a directory that became readable is mended.
+echo precious >"$root/victim"
+mkdir -p "$root/opt/chat/lib/systemd/system" "$root/opt/chat/bin"
+for name in chatserver.service chatserver.service.new chatserver.socket.new; do
+    ln -s "$root/victim" "$root/opt/chat/lib/systemd/system/$name"
+done
+ln -s "$root/victim" "$root/opt/chat/bin/chatserver.new"
+chmod 755 "$root/etc/chatserver/credentials"
+(umask 022 && echo secret >"$root/etc/chatserver/credentials/mysql")
+scripts/install.sh install "$built" | grep -q 'credentials: made readable by its owner only' ||
+    fail "nobody is told that the credentials were readable"
+[ "$(cat "$root/victim")" = precious ] || fail "the installation wrote through a symbolic link"
+[ ! -L "$root/opt/chat/lib/systemd/system/chatserver.service" ] || fail "a unit is still a symbolic link"
+[ "$(stat -c '%a' "$root/etc/chatserver/credentials" "$root/etc/chatserver/credentials/mysql" | tr '\n' ' ')" = '700 600 ' ] ||
+    fail "the credentials are still readable by others"
+mv "$root/etc/chatserver/credentials" "$root/elsewhere"
+ln -s "$root/elsewhere" "$root/etc/chatserver/credentials"
+if scripts/install.sh install "$built" >/dev/null 2>"$root/said"; then fail "a linked directory for credentials is taken"; fi
+grep -q 'credentials is a symbolic link' "$root/said" || fail "the linked directory is not named: $(cat "$root/said")"
+rm "$root/etc/chatserver/credentials"
+mv "$root/elsewhere" "$root/etc/chatserver/credentials"
+rm "$root/victim" "$root/said"
+scripts/install.sh uninstall "$built" >/dev/null
+
 # With systemd: a unit that cannot be disabled or stopped prevents neither the others' end nor the removal of files.
 mkdir "$root/stubs"
 cat >"$root/stubs/systemctl" <<'END'

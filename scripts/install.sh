@@ -38,19 +38,41 @@ each_file() {
 }
 
 put() {
-    local mode=$1 source=$2 place=$DESTDIR$3
+    local mode=$1 source=$2 place=$DESTDIR$3 new
     mkdir -p "$(dirname "$place")"
+    # A new file under a name that nobody can foresee, so that nobody can have put a symbolic link there.
+    new=$(mktemp "$place.XXXXXXXXXX")
     case $source in
-        conf/systemd/*)
-            # The units must name the program and the configuration at their installed paths.
-            sed "s|/usr/local/bin/|$PREFIX/bin/|; s|/etc/chatserver|$configuration|g" "$source" >"$place.new"
-            chmod "$mode" "$place.new"
-            ;;
-        *) install -m "$mode" "$source" "$place.new" ;;
+        # The units must name the program and the configuration at their installed paths.
+        conf/systemd/*) sed "s|/usr/local/bin/|$PREFIX/bin/|; s|/etc/chatserver|$configuration|g" "$source" >"$new" ;;
+        *) cat "$source" >"$new" ;;
     esac
-    # Renaming is atomic: a running program keeps its file, and no one sees a partial one.
-    mv -f "$place.new" "$place"
+    chmod "$mode" "$new"
+    # Renaming is atomic: a running program keeps its file, and no one sees a partial one. It replaces a symbolic link.
+    mv -fT "$new" "$place"
     echo "$place"
+}
+
+# Ends the installation if a directory that is this package's alone is a symbolic link: files would land elsewhere.
+refuse_links() {
+    local folder
+    for folder in "$@"; do
+        if [ -L "$DESTDIR$folder" ]; then
+            echo "install: $DESTDIR$folder is a symbolic link: remove it, or put a directory there" >&2
+            exit 1
+        fi
+    done
+}
+
+# Makes the directory for secrets, or takes everybody else's rights to what is there.
+put_credentials() {
+    local place=$DESTDIR$1
+    [ -d "$place" ] || mkdir -m 700 "$place"
+    if [ "$(stat -c %a "$place")" != 700 ]; then
+        chmod 700 "$place"
+        echo "$place: made readable by its owner only; change the secrets in it if other users may have read them"
+    fi
+    find "$place" -type f -perm /077 -exec chmod go= {} +
 }
 
 take() {
@@ -86,14 +108,13 @@ end_units() {
 case $1 in
     install)
         umask 022
+        refuse_links "$configuration" "$configuration/credentials" "$documents" "$documents/nginx"
         each_file put
-        if [ ! -e "$DESTDIR$configuration/chatserver.toml" ]; then
-            mkdir -p "$DESTDIR$configuration"
-            install -m 644 conf/chatserver.toml "$DESTDIR$configuration/chatserver.toml"
-            echo "$DESTDIR$configuration/chatserver.toml"
+        if [ ! -e "$DESTDIR$configuration/chatserver.toml" ] && [ ! -L "$DESTDIR$configuration/chatserver.toml" ]; then
+            put 644 conf/chatserver.toml "$configuration/chatserver.toml"
         fi
         # Readable by root only. The units pass the files in it to the server.
-        [ -d "$DESTDIR$configuration/credentials" ] || install -d -m 700 "$DESTDIR$configuration/credentials"
+        put_credentials "$configuration/credentials"
         reload_systemd
         ;;
     uninstall)

@@ -51,6 +51,28 @@ fn the_units_are_tightly_sandboxed() {
     }
 }
 
+#[test]
+fn the_units_bound_memory_and_keep_secrets_apart() {
+    let text = |name: &str| fs::read_to_string(shipped().join(name)).unwrap();
+    for service in SERVICES {
+        let text = text(service);
+        let has = |line: &str| text.lines().any(|other| other == line);
+        assert!(has("MemoryMax=50%") && has("LimitCORE=0") && has("UMask=0077"), "{service}");
+    }
+    let [service, template] = SERVICES.map(text);
+    let credentials = |text: &str| {
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("LoadCredential="));
+        let path = lines.next().unwrap().split_once(':').unwrap().1.to_owned();
+        assert_eq!(lines.next(), None);
+        path
+    };
+    let (all, own) = (credentials(&service), credentials(&template));
+    assert!(own.contains("%i") && !own.starts_with(&format!("{all}/")), "{own} is no part of {all}");
+    let socket = text("chatserver.socket");
+    let listens: Vec<_> = socket.lines().filter_map(|line| line.strip_prefix("ListenStream=")).collect();
+    assert_eq!(listens, ["127.0.0.1:6000", "[::1]:6000"]);
+}
+
 /// One unit cannot include another.
 #[test]
 fn the_template_unit_differs_from_the_service_in_names_only() {

@@ -5,7 +5,7 @@
 
 use crate::args::Args;
 use crate::bus::{self, Bus, NodeIdentity};
-use crate::config::{Config, secret};
+use crate::config::Config;
 use crate::logic_thread::{self, Outlets};
 use crate::{password, systemd};
 use logic::{Logic, Rules};
@@ -16,12 +16,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use storage::StorageUrl;
 use wire::legacy::Style;
 
 /// File descriptors needed in addition to client connections: database, listeners, epoll, standard streams.
@@ -44,11 +43,16 @@ pub fn run(args: &Args) -> ExitCode {
 fn serve(config: &Config, args: &Args) -> Result<(), String> {
     // Installed before the first thread starts, so that no signal arrives without a handler.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(sentence)?;
+    let starting = exit_on_signals(0);
     let inherited = systemd::listeners()
         .map_err(|error| format!("cannot use the sockets passed by the service manager: {error}"))?;
     watchdog::start();
+    if let Some(warning) = args.warning(config) {
+        log::warn!("{warning}");
+    }
     let server = Server::start(config, args.reactors(), inherited)?;
-    announce(&server.address, config.storage.url.data());
+    starting.store(false, Ordering::SeqCst);
+    announce(server.address, config.storage.url.data());
     systemd::ready(server.address);
     wait_for_stop(&mut signals, || reload(args, server.address));
     systemd::stopping();
@@ -72,6 +76,13 @@ impl Server {
     /// Opens storage, binds `chat.listen` unless the service manager passed listeners in, and starts all threads.
     fn start(config: &Config, reactors: usize, inherited: Vec<TcpListener>) -> Result<Server, String> {
         let connections = connection_limit(config.limits.connections);
+        if inherited.is_empty() {
+            config.cluster.advertised(config.chat.listen)?;
+        }
+        let redis = config.redis()?;
+        if let Some(redis) = &redis {
+            bus::check(redis)?;
+        }
         let opened = storage::open(&config.storage.settings()?).map_err(sentence)?;
         let listeners = match inherited {
             none if none.is_empty() => vec![net::bind(config.chat.listen).map_err(bind_sentence)?],
@@ -83,9 +94,10 @@ impl Server {
         getrandom::fill(&mut boot).map_err(sentence)?;
         let boot = u64::from_le_bytes(boot);
         let clock_start = Instant::now();
-        let advertised = text_or(&config.cluster.advertise, &address);
-        let node = text_or(&config.cluster.node, &address);
-        let redis = redis(config)?;
+        let own = reachable(address);
+        let advertised: Box<str> =
+            config.cluster.advertised(address)?.unwrap_or_else(|| own.to_string()).into();
+        let node = text_or(&config.cluster.node, &own);
         // Each run has a new name, so that other nodes do not mistake a restarted node for its previous run.
         let run = redis.is_some().then(|| Arc::<str>::from(format!("{node}~{boot:016x}")));
         let rules = Rules {
@@ -149,27 +161,27 @@ fn text_or(text: &str, address: &impl Display) -> Box<str> {
     if text.is_empty() { address.to_string().into() } else { text.into() }
 }
 
-/// The address and credentials of Redis; `None` on a single node.
-fn redis(config: &Config) -> Result<Option<redis::ConnectionInfo>, String> {
-    let Some(url) = &config.cluster.redis else { return Ok(None) };
-    if let StorageUrl::Sqlite(_) = config.storage.url {
-        let sentence =
-            "cluster.redis needs a database that nodes can share: set storage.url to a `mysql:` URL";
-        return Err(sentence.to_owned());
-    }
-    let info = bus::parse_url(&url.0).map_err(|error| format!("cluster.redis {error}"))?;
-    let Some(path) = &config.cluster.password_file else { return Ok(Some(info)) };
-    let password = secret(path).map_err(sentence)?;
-    let settings = info.redis_settings().clone().set_password(password);
-    Ok(Some(info.set_redis_settings(settings)))
+/// The address at which this machine can be reached, for a server that listens on all of its addresses: the source
+/// address of packets to other networks. Choosing it sends nothing.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    // Addresses that belong to nobody (RFC 5737 and RFC 3849).
+    let (any, elsewhere): (IpAddr, IpAddr) = match address.ip() {
+        ip if !ip.is_unspecified() => return address,
+        IpAddr::V4(any) => (any.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
+        IpAddr::V6(any) => (any.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()),
+    };
+    let own = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((elsewhere, 9))?;
+        socket.local_addr()
+    });
+    let loopback = if any.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    SocketAddr::new(own.map_or(loopback, |own| own.ip()), address.port())
 }
 
-fn announce(address: &impl Display, data: impl Display) {
+fn announce(address: SocketAddr, data: impl Display) {
     let version = env!("CARGO_PKG_VERSION");
-    let (ip, port) = {
-        let text = address.to_string();
-        text.rsplit_once(':').map_or((text.clone(), String::new()), |(ip, port)| (ip.into(), port.into()))
-    };
+    let client_address = reachable(address);
+    let (ip, port) = (client_address.ip(), address.port());
     // A closed stdout is not an error.
     let _ = writeln!(
         io::stdout(),
@@ -202,12 +214,21 @@ fn wait_for_stop(signals: &mut Signals, reload: impl Fn()) {
         }
     }
     log::info!("stopping; a second signal ends the server at once");
+    exit_on_signals(1);
+}
+
+/// Makes signals that stop the server end the process at once with this exit code, until the returned flag is cleared.
+/// During a start, whatever that waits for, nothing has been promised to a client that a later start does not find.
+fn exit_on_signals(code: i32) -> Arc<AtomicBool> {
+    let is_armed = Arc::new(AtomicBool::new(true));
     for signal in [SIGTERM, SIGINT] {
-        let is_armed = Arc::new(AtomicBool::new(true));
-        if let Err(error) = signal_hook::flag::register_conditional_shutdown(signal, 1, is_armed) {
-            log::warn!("a second signal will not end the server: {error}");
+        let registered =
+            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&is_armed));
+        if let Err(error) = registered {
+            log::warn!("a signal will not end the server at once: {error}");
         }
     }
+    is_armed
 }
 
 /// The configured number of connections, or fewer if the limit of open files requires it.

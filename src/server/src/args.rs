@@ -3,14 +3,16 @@
 //! Exit codes: 2 for an invalid command line, 1 for an invalid configuration, 0 after `--help`, `--version`,
 //! `--check-config` and `--print-config`.
 
-use crate::config::{Config, ConfigError, Setting};
+use crate::config::{Config, ConfigError, Setting, is_exposed};
 use clap::Parser;
 use logic::ConnId;
+use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process;
 use std::thread;
+use storage::{Database, StorageUrl};
 
 const USAGE: &str = "chatserver [OPTIONS] [IP PORT]
  Example: chatserver 127.0.0.1 6000";
@@ -77,6 +79,18 @@ impl Args {
             let _ = writeln!(io::stderr(), "chatserver: {error}");
             process::exit(1)
         });
+        if self.check_config {
+            if let Some(warning) = self.warning(&config) {
+                let _ = writeln!(io::stderr(), "chatserver: warning: {warning}");
+            }
+            let faults = config.faults();
+            for fault in &faults {
+                let _ = writeln!(io::stderr(), "chatserver: {fault}");
+            }
+            if !faults.is_empty() {
+                process::exit(1)
+            }
+        }
         if self.check_config || self.print_config {
             let text =
                 if self.print_config { config.to_toml() } else { "The configuration is good.\n".to_owned() };
@@ -90,6 +104,27 @@ impl Args {
             }
         }
         config
+    }
+
+    /// What the operator should change although the server can run so: a password that other users can see.
+    pub fn warning(&self, config: &Config) -> Option<String> {
+        let StorageUrl::Mysql(Database { password: Some(_), .. }) = &config.storage.url else { return None };
+        const FILE: &str =
+            "put it into a file that only the server can read, and name that in storage.password_file";
+        if self.set.iter().any(|setting| setting.is("storage", "url")) {
+            return Some(format!(
+                "every user of this machine can see the password in --set storage.url; {FILE}"
+            ));
+        }
+        let path = self.config.as_deref()?;
+        let place = path.display();
+        let exposed = fs::metadata(path).is_ok_and(|file| is_exposed(&file));
+        exposed.then(|| {
+            format!(
+                "every user of this machine can read the password in storage.url in {place}; run chmod o-rwx {place}, or \
+                 {FILE}"
+            )
+        })
     }
 
     /// The address given as `IP PORT`.

@@ -11,12 +11,14 @@
 //! channel is active. A PING twice a second shows that the connection is alive; after [`connection::SILENCE`] without
 //! any data it counts as lost.
 
+mod check;
 mod codec;
 mod commander;
 mod connection;
 mod identity;
 mod subscriber;
 
+pub use check::check;
 pub use identity::NodeIdentity;
 
 use commander::Commander;

@@ -1,9 +1,10 @@
 //! The receiving thread. It never stops reading from Redis: if logic's inbox is full, it drops hints and reports a gap.
 
+use super::check::{change_for, reason};
 use super::codec;
 use super::connection::SubscriberConnection;
 use logic::BusInput;
-use redis::{Parser, Value};
+use redis::{Parser, RedisError, Value};
 use runtime::queue::Outbox;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
@@ -11,13 +12,10 @@ use std::net::TcpStream;
 /// Receives until the connection is closed for good, and reconnects whenever it is lost.
 pub(super) fn run(connection: &SubscriberConnection, run: &str, inputs: &Outbox<Vec<BusInput>>) {
     let mut logic = LogicInbox { inputs, unsent: Vec::new(), is_up: false };
-    let mut is_away = false;
+    let mut outage = Outage::default();
     loop {
         let error = match connection.connect() {
-            Ok(stream) => {
-                is_away = false;
-                receive(connection, run, &stream, &mut logic)
-            }
+            Ok(stream) => receive(connection, run, &stream, &mut logic, &mut outage),
             Err(error) => error.to_string(),
         };
         for answer in connection.reset() {
@@ -29,11 +27,33 @@ pub(super) fn run(connection: &SubscriberConnection, run: &str, inputs: &Outbox<
         if !connection.wait_to_retry() {
             return;
         }
-        if !std::mem::replace(&mut is_away, true) {
+        outage.failed(error);
+    }
+}
+
+/// Attempts to connect that failed one after the other. Each reason is logged once and then counted.
+#[derive(Default)]
+struct Outage {
+    reason: String,
+    attempts: u64,
+}
+
+impl Outage {
+    fn failed(&mut self, reason: String) {
+        self.attempts += 1;
+        if self.reason != reason {
             log::warn!(
-                "the Redis subscriber is not connected ({error}); messages to other nodes now go through the database \
+                "the Redis subscriber is not connected ({reason}); messages to other nodes now go through the database \
                  and take up to 2.5 s longer"
             );
+            self.reason = reason;
+        }
+    }
+
+    fn is_over(&mut self, run: &str) {
+        match std::mem::take(self).attempts {
+            0 => log::info!("connected to Redis as {run}"),
+            attempts => log::info!("connected to Redis as {run} after {attempts} failed attempts"),
         }
     }
 }
@@ -44,6 +64,7 @@ fn receive(
     run: &str,
     stream: &TcpStream,
     logic: &mut LogicInbox<'_>,
+    outage: &mut Outage,
 ) -> String {
     let (mut parser, mut stream) = (Parser::new(), Uninterrupted(stream));
     loop {
@@ -57,7 +78,7 @@ fn receive(
                 if let Some(input) = connection.handle_confirmation() {
                     if input == BusInput::Up {
                         logic.is_up = true;
-                        log::info!("connected to Redis as {run}");
+                        outage.is_over(run);
                     }
                     logic.push(input);
                 }
@@ -100,7 +121,14 @@ fn parse(run: &str, value: Value) -> Option<Event> {
     let words = match value {
         Value::Array(words) => words,
         Value::SimpleString(word) if word == "PONG" => return Some(Event::Pong),
-        Value::ServerError(error) => return Some(Event::Refused(format!("{error:?}"))),
+        Value::ServerError(error) => {
+            let error = RedisError::from(error);
+            let reason = reason(&error);
+            return Some(Event::Refused(match change_for(&error) {
+                Some(change) => format!("{reason}; {change}"),
+                None => reason,
+            }));
+        }
         _ => return None,
     };
     let bytes = |at: usize| match words.get(at) {

@@ -3,6 +3,7 @@
 //! Without `--config` no file is read, so a stray file in the working directory changes nothing. An unknown key is an
 //! error that suggests the nearest known one, so a misspelt key never goes unnoticed.
 
+mod faults;
 mod keys;
 mod secret;
 mod setting;
@@ -11,19 +12,22 @@ mod tests;
 mod value;
 
 pub use keys::{Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Session, Storage};
-pub use secret::secret;
+pub use secret::is_exposed;
 pub use setting::Setting;
 pub use value::RedisUrl;
 
 use keys::SECTIONS;
+use runtime::regular_file::read_regular;
+use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
-use storage::{Database, StorageUrl};
 use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
+
+/// The longest configuration file, bytes.
+const FILE_BYTES: u64 = 1 << 20;
 
 /// Why the configuration was rejected.
 #[derive(Debug, Error)]
@@ -85,7 +89,9 @@ impl Config {
 
     fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
-        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let text = read_regular(path, FILE_BYTES).map_err(unreadable)?;
+        let text = String::from_utf8(text)
+            .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         self.apply_text(&text).map_err(|(at, sentence)| {
             let line = 1 + text.bytes().take(at.start).filter(|byte| *byte == b'\n').count();
             ConfigError::File { path: path.to_owned(), line, sentence }
@@ -128,28 +134,6 @@ impl Config {
             Some(outcome) => outcome.map_err(|sentence| format!("`{section}.{key}` {sentence}")),
             None => Err(unknown_key(section, key)),
         }
-    }
-}
-
-impl Storage {
-    /// The settings of storage. Reads the password file, if there is one.
-    ///
-    /// # Errors
-    /// A sentence for the operator.
-    pub fn settings(&self) -> Result<storage::Settings, String> {
-        let password = match (&self.url, &self.password_file) {
-            (StorageUrl::Mysql(Database { password: Some(_), .. }), Some(_)) => {
-                let sentence = "storage.url contains a password and storage.password_file names a file with one: \
-                                remove one of the two";
-                return Err(sentence.to_owned());
-            }
-            (StorageUrl::Mysql(_), Some(path)) => {
-                Some(secret(path).map_err(|error| format!("{}: {error}", path.display()))?)
-            }
-            _ => None,
-        };
-        let accept_weak_durability = self.accept_weak_durability;
-        Ok(storage::Settings { url: self.url.clone(), password, accept_weak_durability })
     }
 }
 

@@ -31,6 +31,10 @@ impl fmt::Display for Setting {
 }
 
 impl Setting {
+    pub fn is(&self, section: &str, key: &str) -> bool {
+        (&*self.section, &*self.key) == (section, key)
+    }
+
     /// The same without a password, for messages.
     pub(super) fn redacted(&self) -> Setting {
         Setting { value: storage::without_password(&self.value), ..self.clone() }

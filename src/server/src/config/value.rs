@@ -5,7 +5,7 @@ use log::LevelFilter;
 use logic::Conflict;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use storage::StorageUrl;
@@ -60,7 +60,8 @@ pub struct RedisUrl(pub String);
 
 impl RedisUrl {
     pub(super) fn read(value: &DeValue<'_>) -> Result<Option<RedisUrl>, String> {
-        const FORM: &str = "must have the form `redis://host:port`";
+        const FORM: &str =
+            "must have the form `redis://host:port` or `redis://host:port/database`, with one host";
         let url = string(value)?;
         if url.is_empty() {
             return Ok(None);
@@ -81,16 +82,26 @@ impl RedisUrl {
     }
 }
 
+/// Whether the text is one host and its port.
 fn is_host_and_port(text: &str) -> bool {
-    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | '@');
     text.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty() && host.chars().all(plain) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_host = match bare {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !host.contains(':') && storage::is_host(host),
+        };
+        is_host && port.parse::<u16>().is_ok_and(|port| port > 0)
     })
 }
 
 /// Reads `host:port` or an empty string.
 pub(super) fn host_and_port(value: &DeValue<'_>) -> Result<String, String> {
     let text = string(value)?;
+    if text.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified()) {
+        return Err(format!(
+            "must be an address that clients can reach, like `chat.example:6000`, not `{text}`"
+        ));
+    }
     if text.is_empty() || is_host_and_port(text) {
         return Ok(text.to_owned());
     }

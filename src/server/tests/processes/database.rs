@@ -12,6 +12,7 @@ use crate::support::{Account, Client, MariaDb, PATIENCE, RaiseOnDrop, Server, pr
 use mysql::prelude::Queryable;
 use rustix::process::Signal;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -314,6 +315,7 @@ fn the_database_password_can_be_read_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let url = url_setting(&format!("mysql://{USER}@127.0.0.1:{}/{}", database.port, database.new_name()));
     let setting = format!("storage.password_file={}", file.display());
     let server = Server::start(&["--set", &url, "--set", &setting]);

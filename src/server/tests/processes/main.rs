@@ -22,6 +22,7 @@ mod make_cluster;
 mod proxies;
 mod session;
 mod shutdown;
+mod starts;
 mod systemd;
 mod terminal;
 mod terminal_cluster;

@@ -46,7 +46,7 @@ fn piped_lines_log_in_chat_and_leave() {
         "logged in as me (1)",
         "1 new in user 2 (2)",
         "sent to user 2 (2)",
-        "history of user 2 (2) (2):",
+        "history of user 2 (2), #1 to #2 (2):",
         "unknown command `chta`; did you mean `chat`? `help` lists all commands",
         "usage: chat:WHO:MESSAGE   example: chat:2:hello",
         "friends (0):",

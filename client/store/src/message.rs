@@ -5,7 +5,8 @@ use chatclient_core::outbox::{LocalId, Unsent};
 use rusqlite::{Row, Transaction, params};
 use std::sync::Arc;
 use wire::message::Send;
-use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
+use wire::timeline::HistoryPage;
+use wire::{ConversationId, ConversationKind, Direction, Message, Seq, Target, UnixMillis, UserId};
 
 /// An own message that failed; it is sent again only if the user asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,40 @@ impl Store {
         )?;
         page.reverse();
         Ok(page)
+    }
+
+    /// A page of a conversation as the server would give it, as far as it is stored here.
+    pub fn page(
+        &self,
+        conversation: ConversationId,
+        direction: Direction,
+        limit: u32,
+    ) -> Result<HistoryPage, StoreError> {
+        let (mut messages, more) = match direction {
+            Direction::Before(seq) => {
+                let mut messages = self.history(conversation, seq, limit + 1)?;
+                let more = messages.len() > limit as usize;
+                messages.drain(..usize::from(more));
+                (messages, more)
+            }
+            Direction::After(seq) => {
+                let messages = self.messages(
+                    "SELECT conversation, seq, kind, sender, name, type, content, time FROM message
+                     WHERE conversation = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+                    [conversation.0.into(), seq.0 as i64, i64::from(limit) + 1],
+                )?;
+                let more = messages.len() > limit as usize;
+                (messages, more)
+            }
+        };
+        messages.truncate(limit as usize);
+        let first = self.db.query_row(
+            "SELECT coalesce(min(seq), 1) FROM message WHERE conversation = ?1",
+            [conversation.0],
+            |row| seq(row, 0),
+        );
+        let first_seq = first.map_err(|error| self.failure(&error))?;
+        Ok(HistoryPage { messages, more, first_seq })
     }
 
     /// The latest `limit` messages of others, over all conversations, that were not read here; oldest first.

@@ -17,8 +17,10 @@ pub enum Command {
     },
     /// The latest messages of a user, of a group (`#7`), or of the open conversation.
     Latest(Option<String>),
-    /// The page before the last one shown.
+    /// The page before the first message shown of the open conversation.
     Older,
+    /// The page after the last message shown of the open conversation.
+    Newer,
     /// Closes the open conversation.
     Close,
 }

@@ -12,6 +12,19 @@ pub fn short(time: UnixMillis) -> String {
     }
 }
 
+/// The time of day, `12:03`.
+pub fn time(time: UnixMillis) -> String {
+    match i64::try_from(time.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
+        Some(time) => time.to_zoned(TimeZone::system()).strftime("%H:%M").to_string(),
+        None => "--:--".to_owned(),
+    }
+}
+
+/// The present day, `2026-03-21`.
+pub fn today() -> String {
+    Timestamp::now().to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string()
+}
+
 /// The day, `2026-03-21`.
 pub fn date(time: UnixMillis) -> String {
     match i64::try_from(time.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()) {

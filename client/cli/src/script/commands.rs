@@ -179,9 +179,10 @@ impl Script {
                     Ok(Ok(Outcome::Reply(wire::timeline::Reply::History(Box::new(empty)).into())))
                 }
             },
-            timeline::Command::Latest(_) | timeline::Command::Older | timeline::Command::Close => {
-                Ok(Err(at_terminal_only()))
-            }
+            timeline::Command::Latest(_)
+            | timeline::Command::Older
+            | timeline::Command::Newer
+            | timeline::Command::Close => Ok(Err(at_terminal_only())),
         }
     }
 

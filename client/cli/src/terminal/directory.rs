@@ -36,10 +36,10 @@ pub struct Chat {
     pub shown: Seq,
     /// Own messages above `shown`: messages below them may still arrive.
     own_above: BTreeSet<Seq>,
-    /// Unread messages of others.
+    /// Everything up to here was shown while the conversation was open, here or on another device.
+    pub read: Seq,
+    /// Messages of others above `read`.
     pub unread: u64,
-    /// Some of them were received by another device and never shown here.
-    pub elsewhere: bool,
     /// The highest seq that the peer of a direct chat has received.
     pub peer_delivered: Seq,
     /// The highest seq that the peer of a direct chat has read.
@@ -56,8 +56,8 @@ impl Chat {
             last: Seq(0),
             shown: Seq(0),
             own_above: BTreeSet::new(),
+            read: Seq(0),
             unread: 0,
-            elsewhere: false,
             peer_delivered: Seq(0),
             peer_read: Seq(0),
         }
@@ -78,6 +78,15 @@ impl Chat {
         self.own_above.insert(seq);
         self.last = self.last.max(seq);
         self.show(self.shown);
+        if self.unread == 0 {
+            self.read = self.read.max(self.shown);
+        }
+    }
+
+    /// Everything up to `seq` was read, `theirs` messages of others among it that had been unread.
+    pub fn mark_read(&mut self, seq: Seq, theirs: u64) {
+        self.read = self.read.max(seq);
+        self.unread = if self.read >= self.last { 0 } else { self.unread.saturating_sub(theirs) };
     }
 
     /// The mark of an own message at `seq`.
@@ -103,9 +112,9 @@ impl Directory {
         self.groups = store.groups()?.into_iter().map(|group| (group.conversation, group)).collect();
         for kept in store.conversations()? {
             let StoredConversation { id, cursor, peer_delivered, peer_read, .. } = kept;
-            let (unread, elsewhere) = (kept.unread + kept.elsewhere, kept.elsewhere > 0);
+            let (read, unread) = (kept.read, kept.unread + kept.elsewhere);
             let chat = Chat::new(kept.kind, kept.peer, &kept.name);
-            let seen = Chat { last: cursor, shown: cursor, unread, elsewhere, ..chat };
+            let seen = Chat { last: cursor, shown: cursor, read, unread, ..chat };
             self.chats.insert(id, Chat { peer_delivered, peer_read, ..seen });
         }
         Ok(())
@@ -138,11 +147,12 @@ impl Directory {
             if !known {
                 // Delivered to another device or in an earlier run.
                 chat.show(row.delivered_seq.max(row.first_seq.prev()));
-                chat.unread = chat.last.0.saturating_sub(row.read_seq.max(row.first_seq.prev()).0);
-                chat.elsewhere = chat.unread > 0;
-            } else if row.read_seq >= chat.last {
+                chat.read = row.read_seq.max(row.first_seq.prev());
+                chat.unread = chat.last.0.saturating_sub(chat.read.0);
+            } else if row.read_seq > chat.read {
                 // Read on another device.
-                chat.unread = 0;
+                chat.mark_read(row.read_seq, 0);
+                chat.unread = chat.unread.min(chat.last.0.saturating_sub(chat.read.0));
             }
             chat.peer_delivered = chat.peer_delivered.max(row.peer_delivered_seq.unwrap_or_default());
             chat.peer_read = chat.peer_read.max(row.peer_read_seq.unwrap_or_default());

@@ -11,6 +11,7 @@ use chatclient_core::outbox::Unsent;
 use chatclient_core::{Failure, LocalId, SendFailure, sanitize};
 use chatclient_store::FailedMessage;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 use wire::{ConversationId, ConversationKind, Message, Refusal, Seq, Target, limits};
@@ -58,6 +59,7 @@ impl Terminal {
         match self.client.send(to.clone(), text) {
             Ok(local) => {
                 let mark_id = self.own.new_mark_id();
+                self.say_day(clock::today());
                 let shown = format!("[{}] {}", clock::now(), self.own_lines(&to, text));
                 self.screen.print_marked(mark_id, Mark::Sending, shown);
                 if self.outage.is_on() && !self.screen.is_interactive() {
@@ -152,6 +154,13 @@ impl Terminal {
         self.directory.learn_sent(conversation, &own.to, seq);
         self.count_backlog(conversation, seq, false);
         let chat = self.directory.chats.get(&conversation);
+        // It was shown when it was written.
+        if let (Some(window), Some(chat)) = (&mut self.window, chat)
+            && window.conversation == conversation
+            && chat.unread == 0
+        {
+            window.last = window.last.max(chat.shown);
+        }
         let mark = chat.map_or(Mark::Stored, |chat| chat.mark(seq));
         if chat.is_some_and(|chat| chat.peer.is_some() && chat.name.is_empty()) {
             self.ask_peers();
@@ -225,23 +234,31 @@ impl Terminal {
 // ---- received messages ---------------------------------------------------------------------------------------------
 
 impl Terminal {
-    pub(super) fn handle_message(&mut self, message: &Message) {
-        let shown = self.directory.chats.get(&message.conversation).map_or(Seq(0), |chat| chat.shown);
+    pub(super) fn handle_message(&mut self, message: &Arc<Message>) {
+        let (id, seq) = (message.conversation, message.seq);
+        let shown = self.directory.chats.get(&id).map_or(Seq(0), |chat| chat.shown);
         // Messages from the store were shown when the account was opened.
-        if message.seq <= shown {
+        if seq <= shown {
             return;
         }
         self.directory.learn_message(message);
-        self.show_message(message);
         let theirs = message.from != self.directory.me;
-        if let Some(chat) = self.directory.chats.get_mut(&message.conversation) {
-            chat.show(message.seq);
+        let mut was_read = false;
+        if let Some(chat) = self.directory.chats.get_mut(&id) {
+            was_read = chat.unread == 0;
+            chat.show(seq);
             chat.unread += u64::from(theirs);
         }
-        self.count_backlog(message.conversation, message.seq, theirs);
-        if self.is_open(message.conversation) {
-            self.read_to_end(message.conversation);
+        match &mut self.opening {
+            Some(opening) if opening.conversation == id => opening.held.push(message.clone()),
+            _ => {
+                self.show_message(message);
+                if was_read && self.is_open(id) {
+                    self.note_latest(id, seq);
+                }
+            }
         }
+        self.count_backlog(id, seq, theirs);
         if theirs && message.kind == ConversationKind::Direct {
             self.ring();
         }
@@ -249,7 +266,8 @@ impl Terminal {
 
     /// `[12:03] zhang san (1): hello`
     pub(super) fn show_message(&mut self, message: &Message) {
-        let (at, who) = (clock::short(message.time), person(&message.name, message.from));
+        self.say_day(clock::date(message.time));
+        let (at, who) = (self.time_of(message), person(&message.name, message.from));
         let is_interactive = self.screen.is_interactive();
         let own = is_interactive && message.from == self.directory.me;
         let who = self.style.name(if own { "you" } else { &who }, message.from);
@@ -271,6 +289,14 @@ impl Terminal {
                 self.own.watch(message.conversation, message.seq, mark_id, mark);
             }
             _ => self.print(&line),
+        }
+    }
+
+    /// Begins another day with a line, where a person reads.
+    pub(super) fn say_day(&mut self, day: String) {
+        if self.has_reader && self.last_day.as_ref() != Some(&day) {
+            self.say_title(&day);
+            self.last_day = Some(day);
         }
     }
 

@@ -26,6 +26,7 @@ mod menu;
 mod message;
 mod missed;
 mod modes;
+mod opening;
 mod outage;
 mod output;
 mod own_messages;
@@ -44,6 +45,7 @@ mod view;
 pub use state::Setup;
 
 use crate::args::Login;
+use crate::display;
 use crate::display::style::Style;
 use chatclient_connection::Client;
 use chatclient_core::{Event, Session, sanitize};
@@ -88,7 +90,9 @@ pub fn run(setup: Setup) -> io::Result<()> {
         directory: directory::Directory::default(),
         here: None,
         drafts: drafts::Drafts::default(),
-        last_page: None,
+        window: None,
+        opening: None,
+        last_day: Some(display::clock::today()),
         pending: BTreeMap::new(),
         own: own_messages::OwnMessages::default(),
         outage: outage::Outage::default(),

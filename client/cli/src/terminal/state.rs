@@ -16,8 +16,9 @@ use chatclient_connection::Client;
 use chatclient_core::{Failure, Options, RequestId, Session, sanitize};
 use chatclient_store::{Folder, StoredAccount};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
-use wire::{ConversationId, Reply, Seq, Target};
+use wire::{ConversationId, Message, Reply, Seq, Target};
 
 /// Columns of a name in the prompt.
 const PROMPT_NAME: usize = 20;
@@ -57,7 +58,10 @@ pub struct Terminal {
     pub(super) here: Option<Target>,
     /// Lines that were begun and not entered.
     pub(super) drafts: Drafts,
-    pub(super) last_page: Option<ShownPage>,
+    pub(super) window: Option<Window>,
+    pub(super) opening: Option<Opening>,
+    /// The day of the last message on the screen.
+    pub(super) last_day: Option<String>,
     pub(super) pending: BTreeMap<RequestId, PendingReply>,
     pub(super) own: OwnMessages,
     pub(super) outage: Outage,
@@ -76,11 +80,20 @@ pub struct Terminal {
     pub(super) termination: Option<Termination>,
 }
 
-/// The last page of history that was shown.
-#[derive(Clone, Copy, Debug)]
-pub struct ShownPage {
+/// The messages of the open conversation that were shown without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
     pub conversation: ConversationId,
     pub first: Seq,
+    pub last: Seq,
+}
+
+/// A conversation that is open and whose first page has not arrived yet.
+#[derive(Debug)]
+pub struct Opening {
+    pub conversation: ConversationId,
+    /// Messages that arrive meanwhile. The page may contain them.
+    pub held: Vec<Arc<Message>>,
 }
 
 /// The program's current activity.

@@ -1,31 +1,18 @@
-//! History pages, read and delivery receipts, opening conversations, and the state of the last run.
+//! Pages of history, read and delivery receipts, and the state of the last run.
 
-use super::state::{ShownPage, Terminal};
+use super::opening::PAGE;
+use super::state::{Terminal, Window};
 use crate::command::argument;
 use crate::command::timeline::Command;
+use crate::display::clock;
 use crate::display::style::{Mark, person};
-use crate::display::{clock, sentence};
-use chatclient_core::{Failure, Session, sanitize};
-use std::sync::Arc;
+use chatclient_core::{Session, sanitize};
 use wire::account::Who;
-use wire::timeline::{self, ConversationSummary, Push, Receipt};
-use wire::{ConversationId, Direction, Message, Reply, Seq, Target};
+use wire::timeline::{self, ConversationSummary, HistoryPage, Push, Receipt};
+use wire::{ConversationId, Direction, Message, Reply, Seq};
 
-/// Messages on a page.
-const PAGE: u32 = 20;
-/// Messages shown of the conversation that was open when the program was left.
-const LEFT_OFF: u32 = 10;
 /// The most unread messages shown at the start, over all conversations.
 const UNREAD: u32 = 200;
-
-/// A page of history that was asked for.
-#[derive(Clone, Debug)]
-struct PageRequest {
-    conversation: ConversationId,
-    before: Option<Seq>,
-    /// The command that shows the page before, without its seq.
-    older: String,
-}
 
 // ---- commands ------------------------------------------------------------------------------------------------------
 
@@ -38,6 +25,7 @@ impl Terminal {
             }
             Command::Latest(of) => self.latest(of.as_deref()),
             Command::Older => self.older(),
+            Command::Newer => self.newer(),
             Command::Close => self.open(None),
         }
     }
@@ -66,155 +54,120 @@ impl Terminal {
                 Some(who) => self.history_with(&who, None),
                 None => self.latest(None),
             },
-            None => match self.here.as_ref().and_then(|here| self.directory.conversation_of(here)) {
-                Some(conversation) => self.ask_page(conversation, None, "/older".to_owned()),
+            None => match self.open_conversation() {
+                Some(conversation) => self.show_older(conversation, Seq::MAX),
                 None => self.say("no conversation is open: /history WHO, or /history #GROUP"),
             },
         }
     }
 
+    /// Shows the page before the first message of the open conversation that was shown.
     fn older(&mut self) {
-        match self.last_page {
-            Some(page) if page.first <= Seq(1) => self.say("there is nothing older"),
-            Some(page) => self.ask_page(page.conversation, Some(page.first), "/older".to_owned()),
-            None => self.latest(None),
-        }
-    }
-
-    fn ask_page(&mut self, conversation: ConversationId, before: Option<Seq>, older: String) {
-        let page = PageRequest { conversation, before, older };
-        let direction = Direction::Before(before.unwrap_or(Seq::MAX));
-        self.request(
-            |session, now| session.history(now, conversation, direction, PAGE),
-            move |terminal, result| match result {
-                Ok(Reply::Timeline(timeline::Reply::History(history))) => {
-                    terminal.show_page(&page, &history.messages, history.more);
-                }
-                Err(Failure::Offline | Failure::Lost(_) | Failure::TimedOut) => {
-                    terminal.show_stored_page(&page);
-                }
-                Err(failure) => terminal.report_failure("history", &failure),
-                Ok(_) => {}
-            },
-        );
-    }
-
-    fn show_stored_page(&mut self, page: &PageRequest) {
-        let before = page.before.unwrap_or(Seq::MAX);
-        match self.client.store(|store| store.history(page.conversation, before, PAGE + 1)) {
-            Some(mut messages) => {
-                let more = messages.len() > PAGE as usize;
-                messages.drain(..messages.len().saturating_sub(PAGE as usize));
-                self.say("offline; saved on this machine:");
-                self.show_page(page, &messages, more);
-            }
-            None => self.say("history: not connected, and nothing is saved on this machine"),
-        }
-    }
-
-    fn show_page(&mut self, page: &PageRequest, messages: &[Arc<Message>], more: bool) {
-        let label = self.directory.conversation(page.conversation);
-        let mut lines = match messages.len() {
-            0 => format!("no messages with {label}"),
-            count => format!("history of {label} ({count}):"),
+        let Some(conversation) = self.open_conversation() else {
+            return self.say("no conversation is open: /history WHO, or /history #GROUP");
         };
-        let mut expected = messages.first().map_or(Seq(0), |message| message.seq);
-        for message in messages {
+        match self.window.filter(|window| window.conversation == conversation) {
+            Some(window) if window.first <= Seq(1) => self.say("there is nothing older"),
+            Some(window) => self.show_older(conversation, window.first),
+            None => self.show_older(conversation, Seq::MAX),
+        }
+    }
+
+    fn show_older(&mut self, conversation: ConversationId, before: Seq) {
+        self.read_page(conversation, Direction::Before(before), PAGE, move |terminal, page| match page {
+            Ok(page) => {
+                let older = page.more.then_some("/older".to_owned());
+                terminal.show_page(conversation, &page, before < Seq::MAX, older);
+                let Some(first) = page.messages.first().filter(|_| terminal.is_open(conversation)) else {
+                    return;
+                };
+                match &mut terminal.window {
+                    Some(window) if before < Seq::MAX => window.first = first.seq,
+                    window => {
+                        let last = page.messages.last().map_or(first.seq, |last| last.seq);
+                        *window = Some(Window { conversation, first: first.seq, last });
+                    }
+                }
+            }
+            Err(failure) => terminal.report_failure("history", &failure),
+        });
+    }
+
+    /// `command` shows the page before, with the seq that is added to it.
+    fn ask_page(&mut self, conversation: ConversationId, before: Option<Seq>, command: String) {
+        let direction = Direction::Before(before.unwrap_or(Seq::MAX));
+        self.read_page(conversation, direction, PAGE, move |terminal, page| match page {
+            Ok(page) => {
+                let first = page.messages.first().filter(|_| page.more).map(|first| first.seq);
+                let older = first.map(|first| format!("{command}:{first}"));
+                terminal.show_page(conversation, &page, before.is_some(), older);
+            }
+            Err(failure) => terminal.report_failure("history", &failure),
+        });
+    }
+
+    /// Shows a page in one block. `older` is the command for the one before.
+    fn show_page(
+        &mut self,
+        conversation: ConversationId,
+        page: &HistoryPage,
+        is_older: bool,
+        older: Option<String>,
+    ) {
+        let label = self.directory.conversation(conversation);
+        let (Some(first), Some(last)) = (page.messages.first(), page.messages.last()) else {
+            return self.say(&match is_older {
+                true => "there is nothing older".to_owned(),
+                false => format!("no messages with {label}"),
+            });
+        };
+        if self.outage.is_on() {
+            self.say("offline; saved on this machine:");
+        }
+        let mut lines =
+            format!("history of {label}, #{} to #{} ({}):", first.seq, last.seq, page.messages.len());
+        let (mut expected, mut day) = (first.seq, None);
+        for message in &page.messages {
             // The store has only what this machine has received.
             if message.seq > expected {
                 lines += &format!("\n  #{expected} to #{} are not saved here", message.seq.prev());
             }
             expected = message.seq.next();
+            let of = self.has_reader.then(|| clock::date(message.time));
+            if let Some(of) = of.filter(|of| day.as_ref() != Some(of)) {
+                lines += &format!("\n{0} {of} {0}", self.style.rule().repeat(2));
+                day = Some(of);
+            }
             lines += &format!("\n{}", self.history_line(message));
         }
-        if let Some(first) = messages.first().filter(|_| more) {
-            let seq = if page.older == "/older" { String::new() } else { format!(":{}", first.seq) };
-            lines += &format!("\nolder: {}{seq}", page.older);
+        if let Some(older) = older {
+            lines += &format!("\nolder: {older}");
         }
         self.say(&lines);
-        if let Some(first) = messages.first() {
-            self.last_page = Some(ShownPage { conversation: page.conversation, first: first.seq });
-        }
-        if page.before.is_none() {
-            self.read_to_end(page.conversation);
-        }
+        self.last_day = day;
+        self.note_shown(conversation, &page.messages);
     }
 
     /// ` ✓ #12   [12:03] zhang san (1): hello`
-    fn history_line(&self, message: &Message) -> String {
+    fn history_line(&mut self, message: &Message) -> String {
         let mark = match self.mark_of(message) {
             Some(mark) if self.screen.is_interactive() => self.style.mark(mark),
             _ => "  ",
         };
         let who = self.style.name(&person(&message.name, message.from), message.from);
-        let (at, text) = (clock::short(message.time), sanitize::line(&message.content));
-        format!("{mark} #{:<4} [{at}] {who}: {text}", message.seq)
+        let (at, text) = (self.time_of(message), self.message_text(&message.content));
+        format!("{mark} #{:<4} [{at}] {who}:{text}", message.seq)
+    }
+
+    /// The time of a message; a person sees the day in a line of its own.
+    pub(super) fn time_of(&self, message: &Message) -> String {
+        if self.has_reader { clock::time(message.time) } else { clock::short(message.time) }
     }
 }
 
 // ---- conversations -------------------------------------------------------------------------------------------------
 
 impl Terminal {
-    /// Opens a conversation: plain text goes to it, and its messages count as read.
-    pub(super) fn open(&mut self, to: Option<Target>) {
-        self.switch_to(to);
-        let conversation = self.here.as_ref().and_then(|here| self.directory.conversation_of(here));
-        self.client.store(|store| store.set_current(conversation));
-        if let Some(conversation) = conversation {
-            let chat = self.directory.chats.get_mut(&conversation);
-            if chat.is_some_and(|chat| std::mem::take(&mut chat.elsewhere)) {
-                self.ask_page(conversation, None, "/history".to_owned());
-            }
-            self.read_to_end(conversation);
-        }
-    }
-
-    /// Opens the chat with a user, if there is such a user, before the next line is read.
-    pub(super) fn open_user(&mut self, who: Who) {
-        let to = self.directory.target(&who);
-        let is_known = match &to {
-            Target::User(id) => self.directory.knows(*id),
-            Target::Name(_) => self.directory.direct(&who).is_some(),
-            Target::Conversation(_) => true,
-        };
-        if is_known {
-            return self.open(Some(to));
-        }
-        let label = self.label(&who);
-        self.request_before_prompt(
-            |session, now| session.ask(now, wire::account::Request::Profile(Some(who))),
-            move |terminal, result| match result {
-                Ok(Reply::Account(wire::account::Reply::Profile(found))) => {
-                    terminal.directory.strangers.insert(found.id, found.name.to_string());
-                    terminal.open(Some(Target::User(found.id)));
-                }
-                Ok(_) => terminal.say("/msg: unexpected reply from the server"),
-                Err(Failure::Refused(refusal)) => {
-                    terminal.report_failure("/msg", &Failure::Refused(refusal));
-                }
-                Err(failure) => {
-                    let why = sentence(&failure);
-                    terminal.say(&format!("/msg: {label} is not known on this machine: {why}"));
-                }
-            },
-        );
-    }
-
-    pub(super) fn is_open(&self, conversation: ConversationId) -> bool {
-        self.here.as_ref().is_some_and(|here| self.directory.conversation_of(here) == Some(conversation))
-    }
-
-    /// Marks everything in a conversation as read. A message is read if a person at a terminal has its conversation
-    /// open while it is shown, or opens it later; never because piped output contained it.
-    pub(super) fn read_to_end(&mut self, conversation: ConversationId) {
-        let Some(chat) = self.directory.chats.get_mut(&conversation) else { return };
-        if self.has_reader {
-            chat.unread = 0;
-            let seq = chat.last;
-            self.client.with(|session, now| session.read(now, conversation, seq));
-        }
-    }
-
     pub(super) fn learn_conversations(&mut self, rows: &[ConversationSummary]) {
         self.directory.learn_conversations(rows);
         self.publish_names();
@@ -264,30 +217,20 @@ impl Terminal {
 
     // ---- the last run ----------------------------------------------------------------------------------------------
 
-    /// Shows what the store has: the conversation that was open, unread messages, unsent and failed ones.
+    /// Shows what the store has: unread messages, the conversation that was open, unsent and failed messages.
     pub(super) fn show_stored(&mut self) {
         let stored = self.client.store(|store| {
             Ok((store.current()?, store.unread(UNREAD)?, store.failed()?, store.snapshot()?.unsent))
         });
-        let Some((current, mut unread, failed, unsent)) = stored else { return };
-        if let Some(current) = current.filter(|current| self.directory.chats.contains_key(current)) {
-            let count = self.directory.chats[&current].unread as u32;
-            let page =
-                self.client.store(|store| store.history(current, Seq::MAX, LEFT_OFF.max(count.min(UNREAD))));
-            let page = page.unwrap_or_default();
-            if let Some(first) = page.first() {
-                let label = self.directory.conversation(current);
-                self.say(&format!("{label}, where you left off (older: /older):"));
-                self.last_page = Some(ShownPage { conversation: current, first: first.seq });
-            }
-            page.iter().for_each(|message| self.show_message(message));
-            unread.retain(|message| message.conversation != current);
-            self.switch_to(Some(self.directory.target_of(current)));
-            self.read_to_end(current);
+        let Some((current, unread, failed, unsent)) = stored else { return };
+        let current = current.filter(|current| self.directory.chats.contains_key(current));
+        let others: Vec<_> = unread.iter().filter(|message| Some(message.conversation) != current).collect();
+        if !others.is_empty() {
+            self.say(&format!("{} unread:", others.len()));
+            others.iter().for_each(|message| self.show_message(message));
         }
-        if !unread.is_empty() {
-            self.say(&format!("{} unread:", unread.len()));
-            unread.iter().for_each(|message| self.show_message(message));
+        if let Some(current) = current {
+            self.open(Some(self.directory.target_of(current)));
         }
         unsent.into_iter().for_each(|unsent| self.show_unsent(unsent));
         failed.into_iter().for_each(|failed| self.show_failed(failed));

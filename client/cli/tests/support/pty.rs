@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a condition is checked that does not depend on the screen.
+const CHECK_EVERY: Duration = Duration::from_millis(20);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     pub rows: u16,
@@ -99,10 +102,11 @@ impl Pty {
             if wanted(&rows) {
                 return rows;
             }
-            let is_late = shown.ended || self.screen.changed.wait_until(&mut shown, deadline).timed_out();
-            if is_late && !wanted(&shown.rows()) {
-                panic!("{what} is not on the screen: {:#?}", shown.rows());
+            if shown.ended || Instant::now() >= deadline {
+                panic!("{what} is not on the screen: {rows:#?}");
             }
+            // What is wanted may also be something that the server has received.
+            self.screen.changed.wait_for(&mut shown, CHECK_EVERY);
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{FakeConnection, FakeServer, Faults};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -11,6 +12,8 @@ pub struct Listening {
     pub port: u16,
     /// All connections, so that they can be cut.
     connections: Arc<Mutex<Vec<TcpStream>>>,
+    /// Whether new connections are closed at once.
+    refuses: Arc<AtomicBool>,
 }
 
 impl Listening {
@@ -20,9 +23,14 @@ impl Listening {
         let port = listener.local_addr().expect("bound").port();
         let server = Arc::new(Mutex::new(FakeServer::new(1, Faults::default())));
         let connections = Arc::new(Mutex::new(Vec::new()));
-        let listening = Listening { server: server.clone(), port, connections: connections.clone() };
+        let refuses = Arc::new(AtomicBool::new(false));
+        let (refusing, listening) = (refuses.clone(), server.clone());
+        let listening = Listening { server: listening, port, connections: connections.clone(), refuses };
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                if refusing.load(Ordering::Relaxed) {
+                    continue;
+                }
                 connections.lock().expect("no panic").push(stream.try_clone().expect("descriptors left"));
                 let server = server.clone();
                 thread::spawn(move || serve(&server, stream));
@@ -38,6 +46,12 @@ impl Listening {
         for mut stream in self.connections.lock().expect("no panic").iter() {
             stream.write_all(&bytes).expect("connected");
         }
+    }
+
+    /// Closes every connection from now on.
+    pub fn refuse(&self) {
+        self.refuses.store(true, Ordering::Relaxed);
+        self.cut();
     }
 
     /// Cuts every connection.

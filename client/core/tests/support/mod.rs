@@ -49,6 +49,8 @@ pub struct FakeServer {
     pub nodes: Vec<node::Node>,
     /// Conversations for which the client has a cursor.
     pub known: BTreeSet<u32>,
+    /// Conversation and seq of every READ.
+    pub reads: Vec<(u32, u64)>,
 }
 
 pub struct Conversation {
@@ -85,6 +87,7 @@ impl FakeServer {
             page: 200,
             nodes: Vec::new(),
             known: BTreeSet::new(),
+            reads: Vec::new(),
         }
     }
 
@@ -127,6 +130,12 @@ impl FakeServer {
     pub fn texts(&self, id: u32, from: UserId) -> Vec<String> {
         let messages = self.conversations.get(&id).map_or(&[][..], |conversation| &conversation.messages);
         messages.iter().filter(|m| m.from == from).map(|m| m.content.to_string()).collect()
+    }
+
+    /// Another device of the account has received a conversation up to `delivered` and read it up to `read`.
+    pub fn set_cursors(&mut self, id: u32, delivered: u64, read: u64) {
+        let conversation = self.conversations.get_mut(&id).expect("the conversation exists");
+        (conversation.delivered, conversation.read) = (delivered, read);
     }
 
     /// Handles bytes from the client; the answers are appended to `connection.out`.
@@ -174,15 +183,12 @@ impl FakeServer {
                 Reply::Done
             }
             Command::Message(message::Request::Send(send)) => self.send(connection, &send),
-            Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq }))
-            | Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation, seq })) => {
-                if !self.chance(self.faults.forget_ack)
-                    && let Some(conversation) = self.conversations.get_mut(&conversation.0)
-                {
-                    assert!(seq.0 <= conversation.messages.len() as u64, "acknowledged what does not exist");
-                    conversation.delivered = conversation.delivered.max(seq.0);
-                }
-                Reply::Done
+            Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq })) => {
+                self.acknowledge(conversation, seq)
+            }
+            Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation, seq })) => {
+                self.reads.push((conversation.0, seq.0));
+                self.acknowledge(conversation, seq)
             }
             Command::Timeline(timeline::Request::History(timeline::History {
                 conversation,
@@ -229,6 +235,16 @@ impl FakeServer {
             }
             _ => Reply::Done,
         }
+    }
+
+    fn acknowledge(&mut self, conversation: ConversationId, seq: Seq) -> Reply {
+        if !self.chance(self.faults.forget_ack)
+            && let Some(conversation) = self.conversations.get_mut(&conversation.0)
+        {
+            assert!(seq.0 <= conversation.messages.len() as u64, "acknowledged what does not exist");
+            conversation.delivered = conversation.delivered.max(seq.0);
+        }
+        Reply::Done
     }
 
     fn entries(&self) -> Vec<ConversationSummary> {

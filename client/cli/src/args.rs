@@ -1,18 +1,20 @@
 //! The command line arguments.
 
 use crate::command::{argument, help};
+use crate::secret;
 use clap::{ArgGroup, Parser};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
 use wire::account::Who;
 
 const SCRIPTS: &str = "\
 Scripts: with --user or --token-file, and with --exec, --json, --wait or a stdin that is not a terminal, the program asks \
 nothing. It takes the commands of `help`, one per line, except those about the open conversation. Each command waits for \
 its result before the next begins. Nothing is saved on this machine. Messages that are printed count as delivered, not as \
-read.
+read. Results go to stdout, and so do messages with --wait, after the commands of --exec; what arrives otherwise goes to \
+stderr, or with --quiet nowhere. JSON objects all go to stdout.
 
   chatclient --user li --password-file pw --exec 'chat:2:hello'
   tail -F log | sed -u 's/^/chat:ops:/' | chatclient --user bot --password-file pw
@@ -45,7 +47,8 @@ pub struct Arguments {
     /// Read the password from the first line of this file, which only its owner should be able to read
     #[arg(long, value_name = "FILE", requires = "user")]
     pub password_file: Option<PathBuf>,
-    /// Log in by the token in this file; with --user, a login by password writes its token to it
+    /// Log in by the token in this file, which only its owner may read; with --user, a login by password writes its
+    /// token to it
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Register the account of --user unless it exists
@@ -60,6 +63,9 @@ pub struct Arguments {
     /// After the last command, print what arrives for this long
     #[arg(long, value_name = "SECONDS", requires = "account")]
     pub wait: Option<u32>,
+    /// Do not print what arrives before and between the own commands
+    #[arg(long, requires = "account")]
+    pub quiet: bool,
     /// Save nothing on this machine: no messages, no login, no typed lines
     #[arg(long)]
     pub no_store: bool,
@@ -96,16 +102,18 @@ impl Arguments {
         let password = match (&self.user, &self.password_file) {
             (Some(user), Some(file)) => {
                 let who = argument::who(user).ok_or("--user is empty")?;
-                Some((who, secret(file)?))
+                Some((who, secret::password(file)?))
             }
             _ => None,
         };
         let token = match &self.token_file {
-            Some(file) if password.is_none() || file.exists() => Some(secret(file)?),
+            Some(file) if password.is_none() || file.exists() => secret::token(file)?,
             _ => None,
         };
-        if password.is_none() && token.is_none() {
-            return Ok(None);
+        match (&password, &token, &self.token_file) {
+            (None, None, Some(file)) => return Err(format!("{} is empty", file.display())),
+            (None, None, None) => return Ok(None),
+            _ => {}
         }
         Ok(Some(Login { token, password, register: self.register, token_file: self.token_file.clone() }))
     }
@@ -121,20 +129,6 @@ impl Login {
         let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
         out.set_permissions(fs::Permissions::from_mode(0o600))?;
         writeln!(out, "{token}")
-    }
-}
-
-/// Reads the first line of a file. Warns if others can read the file.
-fn secret(file: &Path) -> Result<String, String> {
-    let sentence = |error: io::Error| format!("cannot read {}: {error}", file.display());
-    let about = fs::metadata(file).map_err(sentence)?;
-    if about.is_file() && about.mode() & 0o077 != 0 {
-        eprintln!("chatclient: others can read {0}: chmod 600 {0}", file.display());
-    }
-    let text = fs::read_to_string(file).map_err(sentence)?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => Err(format!("the first line of {} is empty", file.display())),
     }
 }
 

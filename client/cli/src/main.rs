@@ -11,6 +11,7 @@ mod args;
 mod command;
 mod display;
 mod script;
+mod secret;
 mod terminal;
 
 use args::Arguments;
@@ -23,6 +24,8 @@ use std::time::Duration;
 
 /// The exit code of wrong usage.
 const USAGE: u8 = 2;
+/// The beginning of a script's device name.
+pub const SCRIPT: &str = "chatclient script";
 /// The longest device name that the protocol allows, bytes.
 const DEVICE_BYTES: usize = wire::limits::DEVICE_BYTES;
 
@@ -48,13 +51,15 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
     };
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
-    let options = Options { device: Some(device()), ..Options::new(u64::from_ne_bytes(seed)) };
-    let address = arguments.address();
     let is_script =
         !commands.is_empty() || arguments.json || arguments.wait.is_some() || !io::stdin().is_terminal();
+    let program = if login.is_some() && is_script { SCRIPT } else { "chatclient" };
+    let options = Options { device: Some(device(program)), ..Options::new(u64::from_ne_bytes(seed)) };
+    let address = arguments.address();
     if let (Some(login), true) = (&login, is_script) {
         let wait = Duration::from_secs(arguments.wait.unwrap_or(0).into());
-        let plan = script::Plan { address, options, login, commands, json: arguments.json, wait };
+        let (json, quiet, listens) = (arguments.json, arguments.quiet, arguments.wait.is_some());
+        let plan = script::Plan { address, options, login, commands, json, quiet, listens, wait };
         let code = if script::run(plan)? { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         return Ok(code);
     }
@@ -64,9 +69,9 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
 }
 
 /// `chatclient on HOST`, shown to the user's other devices.
-fn device() -> Box<str> {
+fn device(program: &str) -> Box<str> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let mut device = format!("chatclient on {host}");
+    let mut device = format!("{program} on {host}");
     let end = (0..=DEVICE_BYTES.min(device.len())).rev().find(|at| device.is_char_boundary(*at));
     device.truncate(end.unwrap_or_default());
     device.into()

@@ -141,14 +141,24 @@ fn a_line_that_is_not_a_command_fails_the_script_but_not_the_other_lines() {
 }
 
 #[test]
-fn plain_output_has_messages_on_stdout_and_failures_on_stderr() {
+fn what_arrives_between_the_commands_does_not_mix_with_their_results() {
     let script = Script::new();
     script.listening.server.lock().unwrap().store(2, UserId(2), "while you were away", None);
     let arguments =
         ["--user", "1", "--password-file", "password", "--exec", "chat:nobody:x", "--exec", "chat:2:hi"];
     let (code, stdout, stderr) = script.run(&arguments, "");
-    assert_eq!((code, stderr.as_str()), (1, "chatclient: chat:nobody:x: there is no such user\n"));
-    assert!(stdout.ends_with("] user 2 (2): while you were away\n"), "{stdout}");
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("chatclient: chat:nobody:x: there is no such user\n"), "{stderr}");
+    assert!(stderr.contains("] user 2 (2): while you were away\n"), "{stderr}");
+    let me = ["--user", "1", "--password-file", "password"];
+    script.listening.server.lock().unwrap().store(2, UserId(2), "again", None);
+    let quiet = script.run(&[&me[..], &["--quiet", "--exec", "history:2"]].concat(), "");
+    assert_eq!((quiet.0, quiet.1.lines().count(), quiet.2.as_str()), (0, 3, ""), "{}", quiet.1);
+    // Who waits for messages gets them as a result.
+    script.listening.server.lock().unwrap().store(2, UserId(2), "at last", None);
+    let waited = script.run(&[&me[..], &["--wait", "1"]].concat(), "");
+    assert!(waited.0 == 0 && waited.1.ends_with("] user 2 (2): at last\n"), "{waited:?}");
+    assert_eq!(waited.2, "");
 }
 
 #[test]
@@ -161,13 +171,34 @@ fn a_token_file_is_written_by_a_password_login_and_then_works_alone() {
     assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
     let alone = ["--token-file", "token", "--exec", "chat:2:two"];
     assert_eq!(script.run(&alone, ""), (0, String::new(), String::new()));
-    fs::write(&token, "an old one\n").unwrap();
+    fs::write(&token, format!("{}\n", "0".repeat(64))).unwrap();
     let (code, _, stderr) = script.run(&alone, "");
     assert_eq!((code, stderr.as_str()), (1, "chatclient: login failed: the token is not valid\n"));
     // With a password, an invalid token is replaced.
     assert_eq!(script.run(&both, "").0, 0);
     assert_eq!(script.run(&alone, "").0, 0);
     assert_eq!(script.texts(), ["one", "two", "one", "two"]);
+}
+
+#[test]
+fn a_file_that_is_no_token_file_is_neither_sent_nor_shown_nor_overwritten() {
+    let script = Script::new();
+    let key = script.folder.path().join("key");
+    let secret = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU\n";
+    fs::write(&key, secret).unwrap();
+    for mode in [0o600, 0o644] {
+        fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        for arguments in [
+            &["--token-file", "key", "--exec", "chat:2:x"][..],
+            &["--user", "1", "--password-file", "password", "--token-file", "key", "--exec", "chat:2:x"],
+        ] {
+            let (code, stdout, stderr) = script.run(arguments, "");
+            assert_eq!((code, stdout.as_str()), (2, ""));
+            assert!(stderr.contains("key") && !stderr.contains("b3Blb"), "{stderr}");
+        }
+    }
+    assert_eq!(fs::read_to_string(&key).unwrap(), secret);
+    assert_eq!(script.texts(), Vec::<String>::new());
 }
 
 #[test]

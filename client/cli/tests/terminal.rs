@@ -161,6 +161,19 @@ fn log_in_again(terminal: &mut Pty) {
     terminal.type_line(PASSWORD);
 }
 
+#[test]
+fn a_script_that_takes_the_session_is_named() {
+    let place = Place::new();
+    let terminal = place.online(USUAL, &[]);
+    place.listening.push(&Push::Session(session::Push::Kicked(Box::new(session::Kicked {
+        reason: "another login".into(),
+        device: Some("chatclient script on host".into()),
+        time: UnixMillis(0),
+    }))));
+    terminal.expect("by a login from chatclient script on host");
+    terminal.expect("a script logged in as you; the server allows one session per account");
+}
+
 // ---- the screen ----------------------------------------------------------------------------------------------------
 
 #[test]

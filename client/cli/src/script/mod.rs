@@ -28,6 +28,10 @@ pub struct Plan<'l> {
     /// Each line with its meaning; empty: lines are read from stdin.
     pub commands: Vec<ScriptCommand>,
     pub json: bool,
+    /// Whether what arrives before and between the commands is not printed.
+    pub quiet: bool,
+    /// Whether messages are a result: the user wants to wait for them.
+    pub listens: bool,
     /// How long to print what arrives after the last command.
     pub wait: Duration,
 }
@@ -64,8 +68,11 @@ fn read_command(line: &str) -> Result<Command, String> {
 /// Runs a script. Returns whether everything succeeded; an error is one of stdin or stdout.
 pub fn run(plan: Plan<'_>) -> io::Result<bool> {
     let (client, events) = Client::start(&*plan.address, plan.options)?;
-    let mut script = Script::new(client, events, Output::new(plan.json));
-    let done = work(&mut script, plan.login, plan.commands, plan.wait);
+    // Messages must not come between the results of the commands.
+    let listens = plan.listens && plan.commands.is_empty();
+    let output = Output { json: plan.json, quiet: plan.quiet, listens };
+    let mut script = Script::new(client, events, output);
+    let done = work(&mut script, plan.login, plan.commands, plan.listens.then_some(plan.wait));
     let failed = script.failed;
     script.client.close(CLOSE);
     match done {
@@ -76,7 +83,13 @@ pub fn run(plan: Plan<'_>) -> io::Result<bool> {
     }
 }
 
-fn work(script: &mut Script, login: &Login, commands: Vec<ScriptCommand>, wait: Duration) -> io::Result<()> {
+/// `wait`: how long to listen at the end.
+fn work(
+    script: &mut Script,
+    login: &Login,
+    commands: Vec<ScriptCommand>,
+    wait: Option<Duration>,
+) -> io::Result<()> {
     if let Err(failure) = script.log_in(login)? {
         script.failed = true;
         return script.output.login_failed(&failure);
@@ -90,7 +103,8 @@ fn work(script: &mut Script, login: &Login, commands: Vec<ScriptCommand>, wait: 
     if from_stdin && !do_lines(script, &stdin_lines()?)? {
         return Ok(());
     }
-    listen(script, wait)
+    script.output.listens = wait.is_some();
+    listen(script, wait.unwrap_or_default())
 }
 
 /// Carries out lines until stdin ends; `false`: the script is over.

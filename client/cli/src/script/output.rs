@@ -9,7 +9,11 @@ use std::io::{self, Write};
 use wire::{ConversationId, Push, Reply, Seq, UnixMillis, contact, group, presence, timeline};
 
 pub struct Output {
-    json: bool,
+    pub json: bool,
+    /// Whether messages are printed only while the script listens.
+    pub quiet: bool,
+    /// Whether messages are a result, not something that comes between.
+    pub listens: bool,
 }
 
 /// The result of a command.
@@ -21,12 +25,11 @@ pub enum Outcome {
 }
 
 impl Output {
-    pub fn new(json: bool) -> Output {
-        Output { json }
-    }
-
     /// An event that is not the result of a command.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
+        if self.quiet && !self.listens && matches!(event, Event::Message(_) | Event::Push(_)) {
+            return Ok(());
+        }
         if self.json {
             return match event_object(event) {
                 Some(object) => put(&object),
@@ -34,11 +37,17 @@ impl Output {
             };
         }
         match event {
-            Event::Message(message) => line(&list::message(message)),
+            Event::Message(message) if self.listens => line(&list::message(message)),
+            Event::Message(message) => {
+                eprintln!("{}", list::message(message));
+                Ok(())
+            }
             Event::LoggedOut(LogoutReason::Kicked(kicked)) => {
                 let device = kicked.device.as_deref().unwrap_or("an unknown device");
                 let (device, at) = (sanitize::line(device), clock::short(kicked.time));
-                fault(&format!("logged out at {at} by a login from {device}"));
+                fault(&format!(
+                    "logged out at {at} by a login from {device}: the server allows one session per account"
+                ));
                 Ok(())
             }
             Event::Disconnected { why, retry_in_ms: Some(_) } => {

@@ -95,10 +95,13 @@ impl Terminal {
     /// Shows the page after the last one.
     pub(super) fn newer(&mut self) {
         let Some(conversation) = self.open_conversation() else { return self.say("no conversation is open") };
-        let Some(window) = self.window.filter(|window| window.conversation == conversation) else {
+        let shown =
+            self.window.filter(|window| window.conversation == conversation).map(|window| window.last);
+        let unread = self.directory.chats.get(&conversation).filter(|chat| chat.unread > 0);
+        let Some(last) = unread.map(|chat| chat.read).or(shown) else {
             return self.say("there is nothing newer");
         };
-        self.read_page(conversation, Direction::After(window.last), PAGE, move |terminal, page| match page {
+        self.read_page(conversation, Direction::After(last), PAGE, move |terminal, page| match page {
             Ok(page) if page.messages.is_empty() => terminal.say("there is nothing newer"),
             Ok(page) if terminal.is_open(conversation) => terminal.show_next(conversation, &page),
             Ok(_) => {}

@@ -3,6 +3,7 @@
 use super::directory::Directory;
 use super::missed::Missed;
 use super::state::{Mode, Terminal, Then};
+use crate::SCRIPT;
 use crate::command::session::Command;
 use crate::command::{help, table};
 use crate::display::style::person;
@@ -129,6 +130,9 @@ impl Terminal {
                     sanitize::line(device),
                     sanitize::line(&kicked.reason)
                 )));
+                if device.starts_with(SCRIPT) {
+                    self.say("a script logged in as you; the server allows one session per account, so give it its own");
+                }
             }
             LogoutReason::AlreadyOnline(refusal)
             | LogoutReason::TokenInvalid(refusal)

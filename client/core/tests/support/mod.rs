@@ -268,7 +268,7 @@ impl FakeServer {
         match credentials {
             Credentials::Password { password, .. } if *password == *PASSWORD => {
                 self.next_token += 1;
-                self.token = Some(format!("token {}", self.next_token));
+                self.token = Some(format!("{:064x}", self.next_token));
             }
             Credentials::Password { .. } => {
                 return Refusal::new(Errno::BadCredentials, "id, name or password is wrong").into();

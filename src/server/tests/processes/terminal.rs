@@ -400,11 +400,11 @@ fn after_kill_9_of_the_client_every_message_is_shown_once_and_sent_once() {
     let mut offline = third.reopen();
     offline.expect("choice: ");
     offline.type_line("4");
-    offline.expect("── sender (2) (older: /older) ──");
-    offline.expect("and this is the last");
+    offline.expect("── sender (2), 97 unread (older: /older) ──");
     offline.type_line("/history");
     offline.expect("offline; saved on this machine:");
     offline.expect("written and killed");
+    offline.expect("and this is the last");
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl Directory {
                     decoded = send;
                     let conversation = match decoded.target {
                         Target::User(to) => self.open(from, to.0),
-                        Target::Conversation(id) => id.0,
+                        Target::Conversation(id) | Target::Group(id) => id.0,
                         Target::Name(_) => return false,
                     };
                     let (content, cid) =

@@ -265,7 +265,7 @@ impl Outbox {
         let lane = match &send.target {
             Target::User(id) => LaneKey::User(*id),
             Target::Name(who) => LaneKey::Name(name::key(who)),
-            Target::Conversation(id) => LaneKey::Conversation(*id),
+            Target::Conversation(id) | Target::Group(id) => LaneKey::Conversation(*id),
         };
         self.lanes.entry(lane.clone()).or_default().waiting.insert(local);
         let queued = Queued { send, lane: lane.clone(), in_flight: false, attempts: 0, first_try };

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use unicode_normalization::char::is_combining_mark;
-use wire::name::is_hidden;
+use wire::characters::is_hidden;
 
 /// The most combining marks on one character: more than any script needs, few enough to stay within the line.
 pub const MARKS_MAX: usize = 8;

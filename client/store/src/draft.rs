@@ -34,7 +34,7 @@ fn write_draft(t: &Transaction<'_>, draft: &Draft) -> rusqlite::Result<()> {
     let (user, name, conversation) = match &draft.to {
         Some(Target::User(id)) => (Some(id.0), None, None),
         Some(Target::Name(name)) => (None, Some(name), None),
-        Some(Target::Conversation(id)) => (None, None, Some(id.0)),
+        Some(Target::Conversation(id) | Target::Group(id)) => (None, None, Some(id.0)),
         None => (None, None, None),
     };
     t.prepare_cached("INSERT INTO draft VALUES (?1, ?2, ?3, ?4)")?.execute(params![

@@ -150,7 +150,7 @@ pub(crate) fn write_unsent(t: &Transaction<'_>, unsent: &Unsent) -> rusqlite::Re
     let (user, name, conversation) = match &unsent.send.target {
         Target::User(id) => (Some(id.0), None, None),
         Target::Name(name) => (None, Some(name), None),
-        Target::Conversation(id) => (None, None, Some(id.0)),
+        Target::Conversation(id) | Target::Group(id) => (None, None, Some(id.0)),
     };
     let first_try = unsent.tried_ago_ms.map(|ago| wall_clock().saturating_sub_unsigned(ago));
     t.prepare_cached(
@@ -237,11 +237,12 @@ pub(crate) fn kind_text(kind: ConversationKind) -> &'static str {
     }
 }
 
-/// Reads the columns `to_user`, `to_name` and `to_conversation`, which must be the second to fourth.
+/// Reads the columns `to_user`, `to_name` and `to_conversation`, which must be the second to fourth. Messages to direct
+/// chats are addressed to the peer, so a conversation is a group.
 fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     match target_columns(row, 1)? {
         Some(target) => Ok(target),
-        None => Ok(Target::Conversation(ConversationId(row.get(3)?))),
+        None => Ok(Target::Group(ConversationId(row.get(3)?))),
     }
 }
 
@@ -249,7 +250,6 @@ fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
 pub(crate) fn target_columns(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Target>> {
     let user = row.get::<_, Option<u32>>(first)?.map(|id| Target::User(UserId(id)));
     let name = row.get::<_, Option<String>>(first + 1)?.map(|name| Target::Name(name.into()));
-    let conversation =
-        row.get::<_, Option<u32>>(first + 2)?.map(|id| Target::Conversation(ConversationId(id)));
+    let conversation = row.get::<_, Option<u32>>(first + 2)?.map(|id| Target::Group(ConversationId(id)));
     Ok(user.or(name).or(conversation))
 }

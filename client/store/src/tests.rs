@@ -52,7 +52,7 @@ fn changes(conversations: Vec<ConversationSnapshot>, unsent: Vec<Unsent>) -> Sna
 fn what_was_saved_is_there_after_the_end_of_the_process() {
     let (_home, folder) = folder();
     let mut store = folder.open(ME).unwrap();
-    let waits = [unsent(7, Target::Name("li si".into())), unsent(8, Target::Conversation(CHAT))];
+    let waits = [unsent(7, Target::Name("li si".into())), unsent(8, Target::Group(CHAT))];
     let own_above = vec![Seq(5), Seq(9)];
     let conversation = ConversationSnapshot { own_above, read: Seq(1), ..at(2) };
     let saved = changes(vec![conversation], waits.to_vec());

@@ -1,6 +1,6 @@
 //! Accounts. REGISTER checks that the name is free, hashes the password, then creates the account; PROFILE is one read.
 
-use crate::contract::{Found, Token, Written, account as storage};
+use crate::contract::{Denial, Found, Token, Written, account as storage};
 use crate::effect::{PasswordJob, PasswordResult};
 use crate::request::Caller;
 use crate::simple;
@@ -8,9 +8,9 @@ use crate::state::pending::account::Pending;
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use wire::account::{Profile, Register, Registered, Relation, Reply, Request, Who};
-use wire::{Errno, UserId};
+use wire::{Errno, Refusal, UserId};
 
-const NAME_TAKEN: &str = "`name` is taken";
+const NAME_TAKEN: &str = "`name` is taken, or looks like the name of another user";
 
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     match request {
@@ -30,7 +30,7 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
 pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, found: Found) {
     match (pending, found) {
         (Pending::Name(_), Found::Account(storage::Found::Password(Some(_)))) => {
-            turn.refuse(reply_to, Errno::NameTaken, NAME_TAKEN);
+            turn.answer(reply_to, name_taken());
         }
         (Pending::Name(register), Found::Account(storage::Found::Password(None))) => {
             name_is_free(turn, reply_to, register);
@@ -90,6 +90,11 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
             let reply = Registered { id: user, token: text, token_expires: expires };
             turn.answer(reply_to, Reply::Registered(Box::new(reply)));
         }
-        (_, other) => simple::refuse(turn, reply_to, &other, |_| NAME_TAKEN),
+        (Pending::Create, Written::Denied(Denial::NameTaken)) => turn.answer(reply_to, name_taken()),
+        (_, other) => simple::refuse(turn, reply_to, &other, |_| "the account cannot be created"),
     }
+}
+
+fn name_taken() -> Refusal {
+    Refusal::new(Errno::NameTaken, NAME_TAKEN).about("name")
 }

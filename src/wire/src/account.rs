@@ -58,7 +58,7 @@ impl Value for Option<Who> {
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct Register {
-    /// 1 to 50 characters.
+    /// As [`name::check_new_user`] allows.
     pub name: Box<str>,
     /// 6 to 128 bytes.
     pub password: Box<str>,
@@ -81,7 +81,7 @@ impl Value for Register {
     fn decode(value: &[u8]) -> Result<Register, String> {
         let f: RegisterFields = json::read(value)?;
         let name = need("name", f.name)?;
-        name::check("name", &name, limits::NAME_CHARS)?;
+        name::check_new_user(&name)?;
         let password = need("password", f.password)?;
         let password = sized("password", password, limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX)?;
         let email = sized_option("email", f.email, 3, limits::EMAIL_BYTES)?;

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod characters;
 pub mod command;
 pub mod contact;
 pub mod dialect;

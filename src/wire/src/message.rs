@@ -3,7 +3,7 @@
 use crate::fields::{Value, fields, is_false, need, sized, sized_option, sought_name};
 use crate::json::{self, present};
 use crate::table::{Body, pushes, requests};
-use crate::{ConversationId, Seq, UnixMillis, UserId, limits, name};
+use crate::{ConversationId, Seq, UnixMillis, UserId, characters, limits};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,11 +51,13 @@ pub enum Target {
     Name(Box<str>),
     /// A conversation that the sender is a member of.
     Conversation(ConversationId),
+    /// The same, refused where it is not a group: the id of a group that is mistaken must not reach a direct chat.
+    Group(ConversationId),
 }
 
 fields! {
     SendFields {
-        to: UserId, to_name: Box<str>, conversation: ConversationId, content: Box<str>,
+        to: UserId, to_name: Box<str>, conversation: ConversationId, kind: ConversationKind, content: Box<str>,
         content_type as "type": Cow<'static, str>, cid: Box<str>,
     }
 }
@@ -65,10 +67,12 @@ impl Value for Send {
 
     fn decode(value: &[u8]) -> Result<Send, String> {
         let f: SendFields = json::read(value)?;
-        let target = match (f.to, f.to_name, f.conversation) {
-            (Some(id), None, None) => Target::User(id),
-            (None, Some(name), None) => Target::Name(sought_name("to_name", name)?),
-            (None, None, Some(id)) => Target::Conversation(id),
+        let target = match (f.to, f.to_name, f.conversation, f.kind) {
+            (Some(id), None, None, None) => Target::User(id),
+            (None, Some(name), None, None) => Target::Name(sought_name("to_name", name)?),
+            (None, None, Some(id), None) => Target::Conversation(id),
+            (None, None, Some(id), Some(ConversationKind::Group)) => Target::Group(id),
+            (.., Some(_)) => return Err("`kind` must be \"group\", beside a `conversation`".to_owned()),
             _ => return Err("exactly one of `to`, `to_name` and `conversation` is needed".to_owned()),
         };
         let content = sized("content", need("content", f.content)?, 1, limits::CONTENT_BYTES)?;
@@ -78,7 +82,7 @@ impl Value for Send {
             Some(t) if t.is_empty() || t.len() > limits::TYPE_BYTES => {
                 return Err(format!("`type` must be 1 to {} bytes long", limits::TYPE_BYTES));
             }
-            Some(t) if t.chars().any(name::is_hidden) => {
+            Some(t) if t.chars().any(characters::is_hidden) => {
                 return Err("`type` must not contain control characters".to_owned());
             }
             Some(t) => t,
@@ -94,6 +98,7 @@ impl Value for Send {
             Target::User(id) => f.to = Some(*id),
             Target::Name(name) => f.to_name = Some(name.clone()),
             Target::Conversation(id) => f.conversation = Some(*id),
+            Target::Group(id) => (f.conversation, f.kind) = (Some(*id), Some(ConversationKind::Group)),
         }
         json::write(out, &f);
     }

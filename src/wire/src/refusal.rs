@@ -16,12 +16,14 @@ pub struct Refusal {
     pub retry_after_ms: Option<u64>,
     /// The `cid` to retry with, where the message may have been stored.
     pub cid: Option<Box<str>>,
+    /// The field of the request that it is about.
+    pub field: Option<Cow<'static, str>>,
 }
 
 impl Refusal {
     /// A refusal that waiting does not change.
     pub fn new(errno: Errno, errmsg: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { errno, errmsg: errmsg.into(), retry_after_ms: None, cid: None }
+        Refusal { errno, errmsg: errmsg.into(), retry_after_ms: None, cid: None, field: None }
     }
 
     /// A refusal that may not be repeated after `retry_after_ms`.
@@ -29,16 +31,28 @@ impl Refusal {
         Refusal { retry_after_ms: Some(retry_after_ms), ..Refusal::new(errno, errmsg) }
     }
 
+    /// Names the field of the request that the refusal is about.
+    #[must_use]
+    pub fn about(self, field: &'static str) -> Refusal {
+        Refusal { field: Some(Cow::Borrowed(field)), ..self }
+    }
+
     /// Appends the refusal as a JSON object.
     pub(crate) fn encode_value(&self, out: &mut Vec<u8>) {
-        let Refusal { errno, errmsg, retry_after_ms, cid } = self;
-        let (errno, errmsg) = (errno.number(), errmsg.as_ref().into());
-        json::write(out, &Envelope { errno, errmsg, retry_after_ms: *retry_after_ms, cid: cid.clone() });
+        let Refusal { errno, errmsg, retry_after_ms, cid, field } = self;
+        let envelope = Envelope {
+            errno: errno.number(),
+            errmsg: errmsg.as_ref().into(),
+            retry_after_ms: *retry_after_ms,
+            cid: cid.clone(),
+            field: field.as_deref().map(Box::from),
+        };
+        json::write(out, &envelope);
     }
 
     /// Reads a refusal; `None` where `errno` is 0.
     pub(crate) fn decode_value(value: &[u8]) -> Result<Option<Refusal>, String> {
-        let Envelope { errno, errmsg, retry_after_ms, cid } = json::read(value)?;
+        let Envelope { errno, errmsg, retry_after_ms, cid, field } = json::read(value)?;
         match Errno::from_number(errno) {
             Some(Errno::Ok) => Ok(None),
             // A newer server may use error numbers that this client does not know.
@@ -47,6 +61,7 @@ impl Refusal {
                 errmsg: Cow::Owned(errmsg.into_string()),
                 retry_after_ms,
                 cid,
+                field: field.map(|field| Cow::Owned(field.into_string())),
             })),
         }
     }
@@ -62,6 +77,8 @@ struct Envelope {
     retry_after_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     cid: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    field: Option<Box<str>>,
 }
 
 /// A well-framed request that is invalid. It is answered, and the connection stays open.
@@ -79,9 +96,18 @@ impl From<BadRequest> for Refusal {
             BadRequest::UnknownType(kind) => {
                 Refusal::new(Errno::UnknownType, format!("there is no request of type {kind}"))
             }
-            BadRequest::Value(sentence) => Refusal::new(Errno::BadRequest, sentence),
+            BadRequest::Value(sentence) => {
+                let field = field_of(&sentence).map(|field| Cow::Owned(field.to_owned()));
+                Refusal { field, ..Refusal::new(Errno::BadRequest, sentence) }
+            }
         }
     }
+}
+
+/// The field that a sentence is about: it begins with its name in backticks.
+fn field_of(sentence: &str) -> Option<&str> {
+    let (field, _) = sentence.strip_prefix('`')?.split_once('`')?;
+    Some(field)
 }
 
 impl From<String> for BadRequest {

@@ -136,7 +136,7 @@ impl Script {
         match command {
             message::Command::ToUser { who: Who::Id(id), text } => self.send(Target::User(id), &text),
             message::Command::ToUser { who: Who::Name(name), text } => self.send(Target::Name(name), &text),
-            message::Command::ToGroup { group, text } => self.send(Target::Conversation(group), &text),
+            message::Command::ToGroup { group, text } => self.send(Target::Group(group), &text),
             message::Command::Here(_)
             | message::Command::Open(_)
             | message::Command::File(_)

@@ -176,7 +176,7 @@ impl Directory {
                 Chat::new(ConversationKind::Direct, Some(*id), self.known_name(*id).unwrap_or_default())
             }
             Target::Name(name) => Chat::new(ConversationKind::Direct, None, name),
-            Target::Conversation(_) => Chat::new(ConversationKind::Group, None, ""),
+            Target::Conversation(_) | Target::Group(_) => Chat::new(ConversationKind::Group, None, ""),
         };
         self.chats.entry(conversation).or_insert(new).store(seq);
     }
@@ -198,7 +198,7 @@ impl Directory {
         match to {
             Target::User(id) => self.direct(&Who::Id(*id)),
             Target::Name(name) => self.direct(&Who::Name(name.clone())),
-            Target::Conversation(id) => Some(*id),
+            Target::Conversation(id) | Target::Group(id) => Some(*id),
         }
     }
 
@@ -206,7 +206,10 @@ impl Directory {
     pub fn target_of(&self, conversation: ConversationId) -> Target {
         match self.chats.get(&conversation) {
             Some(Chat { kind: ConversationKind::Direct, peer: Some(peer), .. }) => Target::User(*peer),
-            _ => Target::Conversation(conversation),
+            Some(Chat { kind: ConversationKind::Direct, peer: None, name, .. }) => {
+                Target::Name(name.as_str().into())
+            }
+            _ => Target::Group(conversation),
         }
     }
 
@@ -225,7 +228,7 @@ impl Directory {
                 let peer = direct.and_then(|direct| self.chats.get(&direct)?.peer);
                 peer.map_or(to, Target::User)
             }
-            Target::Conversation(id) => self.target_of(*id),
+            Target::Conversation(id) | Target::Group(id) => self.target_of(*id),
         }
     }
 
@@ -316,7 +319,7 @@ impl Directory {
         match target {
             Target::User(id) => self.user(*id),
             Target::Name(name) => sanitize::line(name).into_owned(),
-            Target::Conversation(id) => self.group(*id),
+            Target::Conversation(id) | Target::Group(id) => self.group(*id),
         }
     }
 

@@ -74,7 +74,7 @@ impl Terminal {
     }
 
     fn enter_group(&mut self, group: ConversationId, text: Option<String>) {
-        let to = Target::Conversation(group);
+        let to = Target::Group(group);
         match text {
             Some(text) => self.send_to(to, &text),
             None => self.open(Some(to)),

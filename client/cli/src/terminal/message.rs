@@ -26,7 +26,7 @@ impl Terminal {
     pub(super) fn do_message_command(&mut self, line: &str, command: Command) {
         match command {
             Command::ToUser { who, text } => self.send_to(self.directory.target(&who), &text),
-            Command::ToGroup { group, text } => self.send_to(Target::Conversation(group), &text),
+            Command::ToGroup { group, text } => self.send_to(Target::Group(group), &text),
             Command::Here(text) => match self.here.clone() {
                 Some(to) => self.send_to(to, &text),
                 None => {
@@ -142,7 +142,9 @@ impl Terminal {
                 format!("{you} {} {}:{text}", style.arrow(), style.name(&self.directory.user(*id), *id))
             }
             Target::Name(name) => format!("{you} {} {}:{text}", style.arrow(), sanitize::line(name)),
-            Target::Conversation(id) => format!("{} | {you}:{text}", self.directory.conversation(*id)),
+            Target::Conversation(id) | Target::Group(id) => {
+                format!("{} | {you}:{text}", self.directory.conversation(*id))
+            }
         }
     }
 

@@ -59,7 +59,7 @@ impl Terminal {
         let is_known = match &to {
             Target::User(id) => self.directory.knows(*id),
             Target::Name(_) => self.directory.direct(&who).is_some(),
-            Target::Conversation(_) => true,
+            Target::Conversation(_) | Target::Group(_) => true,
         };
         if is_known {
             return self.open(Some(to));

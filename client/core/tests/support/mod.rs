@@ -302,7 +302,7 @@ impl FakeServer {
     fn send(&mut self, connection: &mut FakeConnection, send: &message::Send) -> Reply {
         let id = match &send.target {
             Target::User(id) => id.0,
-            Target::Conversation(id) => id.0,
+            Target::Conversation(id) | Target::Group(id) => id.0,
             Target::Name(_) => return Refusal::new(Errno::NotFound, "there is no such user").into(),
         };
         let refuse = self.chance(self.faults.refuse);

@@ -61,6 +61,12 @@ pub struct Append {
 }
 
 impl Append {
+    /// Whether it may go to a conversation of this kind.
+    #[must_use]
+    pub fn fits(&self, kind: ConversationKind) -> bool {
+        kind == ConversationKind::Group || !matches!(self.target, Target::Group(_))
+    }
+
     /// The message as every member receives it.
     #[must_use]
     pub fn into_message(self, kind: ConversationKind, stored: Stored) -> Arc<Message> {

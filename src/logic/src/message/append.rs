@@ -15,7 +15,7 @@ use std::sync::Arc;
 use wire::message::{Reply, Send, Sent};
 use wire::{Errno, Refusal, Target};
 
-const TO_ONESELF: &str = "`to` may not be oneself";
+const TO_ONESELF: &str = "you cannot send messages to yourself";
 
 /// Sends a message to storage, unless a limit refuses it. A message of a backlog belongs to a `stream`.
 pub(super) fn store(
@@ -32,7 +32,7 @@ pub(super) fn store(
     }
     let live = turn.state.sessions.of_caller(session);
     if send.target == Target::User(live.user) {
-        return Err(Refusal::new(Errno::BadRequest, TO_ONESELF));
+        return Err(Refusal::new(Errno::BadRequest, TO_ONESELF).about("to"));
     }
     // While the server drains, only messages of a backlog come here, and they would be lost with it.
     if !turn.state.draining
@@ -84,7 +84,7 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
         denied => simple::refuse(turn, reply_to, &denied, |denial| match denial {
             Denial::Oneself => TO_ONESELF,
             Denial::NotFound => "there is no such user",
-            _ => "only members may send to a conversation",
+            _ => "you are not a member of this conversation",
         }),
     }
 }

@@ -1,9 +1,9 @@
 //! Accounts.
 
-use super::scenario::{DAY_MS, Scenario, by_name};
+use super::scenario::{DAY_MS, Scenario, append, appended, by_name};
 use logic::contract::{Denial, Found, Read, Write, Written, account, contact};
-use wire::UserId;
 use wire::account::Who;
+use wire::{Target, UserId};
 
 fn create(name: &str) -> Write {
     Write::Account(account::Write::Create {
@@ -69,4 +69,124 @@ pub fn profiles_tell_friends_from_others(scenario: &mut Scenario<'_>) {
         assert_eq!(profile(anna, by_name("nobody")), None);
         assert_eq!(profile(anna, Who::Id(UserId(999))), None);
     });
+}
+
+/// What a new account of this name gets: its id, or nothing if the name is taken.
+fn try_create(scenario: &mut Scenario<'_>, name: &str) -> Option<UserId> {
+    match scenario.one(create(name)) {
+        Written::Account(account::Written::Created { user, .. }) => Some(user),
+        Written::Denied(Denial::NameTaken) => None,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+fn user_of(scenario: &mut Scenario<'_>, who: Who) -> Option<UserId> {
+    match scenario.read(Read::Account(account::Read::Password(who))) {
+        Found::Account(account::Found::Password(found)) => found.map(|account| account.user),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Names that look like that of another account, whose plain form another account has, or that differ by case only.
+const ALIKE: &[(&str, &str)] = &[
+    ("alice", "аlice"),
+    ("alice", "ALICE"),
+    ("alice", "ａｌｉｃｅ"),
+    ("alice", "ali\u{200b}ce"),
+    ("сосо", "coco"),
+    ("x2", "x²"),
+    ("🙂", "🙂\u{fe0f}"),
+    ("straße", "STRASSE"),
+];
+
+/// Names that may exist beside each other.
+const DIFFERENT: &[(&str, &str)] = &[
+    ("user1", "userl"),
+    ("modern", "modem"),
+    ("O0", "OO"),
+    ("eva", "éva"),
+    ("张三", "张四"),
+    ("Иван", "Ивана"),
+];
+
+pub fn names_that_look_like_another_are_taken(scenario: &mut Scenario<'_>) {
+    let both_ways = ALIKE.iter().flat_map(|(one, other)| [(one, other), (other, one)]);
+    for (number, (one, other)) in both_ways.enumerate() {
+        // Each pair is a pair of its own.
+        let (one, other) = (format!("k{number} {one}"), format!("k{number} {other}"));
+        assert!(try_create(scenario, &one).is_some(), "{one}");
+        assert_eq!(try_create(scenario, &other), None, "{other} beside {one}");
+        // A refused name claims nothing.
+        assert_eq!(user_of(scenario, by_name(&format!("{other}?"))), None);
+        assert!(try_create(scenario, &format!("{other}?")).is_some());
+    }
+    for (one, other) in DIFFERENT {
+        assert!(try_create(scenario, one).is_some(), "{one}");
+        assert!(try_create(scenario, other).is_some(), "{other} beside {one}");
+    }
+    // In one batch.
+    let outcomes = scenario.all(vec![create("bob"), create("bоb"), create("b0b"), create("bОb")]);
+    let taken = |written: &Written| matches!(written, Written::Denied(Denial::NameTaken));
+    assert_eq!(outcomes.iter().map(taken).collect::<Vec<_>>(), [false, true, false, true]);
+}
+
+pub fn accounts_of_older_versions_claim_their_names(scenario: &mut Scenario<'_>) {
+    let names = ["alice", "1", "ｗｉｄｅ", "сосо", "аdam", "user1", "userl"];
+    let users: Vec<UserId> = names.iter().map(|name| scenario.user(name)).collect();
+    scenario.fixture.forget_claims();
+    assert!(try_create(scenario, "аlice").is_some());
+    scenario.fixture.restart();
+    // Existing accounts stay, whatever their names look like.
+    for (name, user) in names.iter().zip(&users) {
+        assert_eq!(user_of(scenario, by_name(name)), Some(*user), "{name}");
+    }
+    for taken in ["Alice", "аliсe", "coco", "adam", "wide", "usеr1", "ＵＳＥＲ1"] {
+        assert_eq!(try_create(scenario, taken), None, "{taken}");
+    }
+    assert!(try_create(scenario, "alicia").is_some());
+}
+
+pub fn a_name_in_another_form_finds_the_only_account_that_it_fits(scenario: &mut Scenario<'_>) {
+    let (ann, wide) = (scenario.user("ann"), scenario.user("ｂｏｂ"));
+    // Two accounts of an older version with the same plain form.
+    let one_eve = scenario.user("ｅve");
+    scenario.fixture.forget_claims();
+    let other_eve = scenario.user("eｖe");
+    scenario.fixture.forget_claims();
+    scenario.fixture.restart();
+    scenario.look_thrice(|scenario| {
+        for (typed, user) in [
+            ("Ann", Some(ann)),
+            ("ａｎｎ", Some(ann)),
+            ("a\u{200b}nn", Some(ann)),
+            ("bob", Some(wide)),
+            ("ＢＯＢ", Some(wide)),
+            ("ＥVE", Some(one_eve)),
+            ("EＶE", Some(other_eve)),
+            // These fit both.
+            ("eve", None),
+            ("ｅｖｅ", None),
+            ("аnn", None),
+            ("nobody", None),
+        ] {
+            assert_eq!(user_of(scenario, by_name(typed)), user, "{typed}");
+            let profile = account::Read::Profile { user: ann, who: by_name(typed) };
+            let Found::Account(account::Found::Profile(found)) = scenario.read(Read::Account(profile)) else {
+                panic!("{typed}")
+            };
+            assert_eq!(found.map(|profile| profile.user), user, "{typed}");
+        }
+    });
+    // As the recipient of messages and as a friend, in one batch too.
+    let to = |name: &str, cid: &str| append(one_eve, Target::Name(name.into()), cid, "hi");
+    let written = scenario.all(vec![to("ａｎｎ", "1"), to("ann", "2"), to("eve", "3"), to("ａnn", "4")]);
+    let place = |written: &Written| appended(written).conversation;
+    assert_eq!([place(&written[0]), place(&written[1])], [place(&written[3]); 2]);
+    assert!(matches!(written[2], Written::Denied(Denial::NotFound)), "{:?}", written[2]);
+    let add = |name| Write::Contact(contact::Write::Add { user: ann, who: by_name(name) });
+    let Written::Contact(contact::Written::Friends { peer, name }) = scenario.one(add("bob")) else {
+        panic!()
+    };
+    assert_eq!((peer, &*name), (wide, "ｂｏｂ"));
+    assert!(matches!(scenario.one(add("eve")), Written::Denied(Denial::NotFound)));
 }

@@ -70,6 +70,15 @@ pub fn only_members_can_write_and_read(scenario: &mut Scenario<'_>) {
         let standing = scenario.read(Read::Timeline(timeline::Read::Standing { user: eve, conversation }));
         assert!(matches!(standing, Found::Timeline(timeline::Found::Standing(None))));
     }
+    // What is meant for a group reaches no direct chat, and the sender cannot tell it from a group of others.
+    for conversation in [direct, ConversationId(999)] {
+        for sender in [anna, ben] {
+            let refused = scenario.one(append(sender, Target::Group(conversation), "g", "hi all"));
+            assert!(matches!(refused, Written::Denied(Denial::Forbidden)));
+        }
+    }
+    assert_eq!(scenario.say(anna, Target::Conversation(direct), "c", "hi").seq, Seq(2));
+    assert_eq!(scenario.say(anna, Target::Group(group), "g", "hi all").seq, Seq(1));
     // The cid of a denied message is free.
     assert_eq!(scenario.say(eve, Target::User(anna), "e", "hi").seq, Seq(1));
 }

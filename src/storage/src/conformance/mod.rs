@@ -18,6 +18,12 @@ pub type Case = fn(&mut Scenario<'_>);
 /// All cases by name.
 pub const CASES: &[(&str, Case)] = &[
     ("account names are unique by key", account::account_names_are_unique_by_key),
+    ("names that look like another are taken", account::names_that_look_like_another_are_taken),
+    ("accounts of older versions claim their names", account::accounts_of_older_versions_claim_their_names),
+    (
+        "a name in another form finds the only account that it fits",
+        account::a_name_in_another_form_finds_the_only_account_that_it_fits,
+    ),
     ("profiles tell friends from others", account::profiles_tell_friends_from_others),
     ("tokens expire and can be extended and revoked", session::tokens_expire_and_can_be_extended_and_revoked),
     ("friendship is mutual", contact::friendship_is_mutual),

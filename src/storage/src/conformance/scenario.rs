@@ -20,6 +20,8 @@ pub trait Fixture {
     fn restart(&mut self);
     /// Sets the store's clock.
     fn set_time(&mut self, time: UnixMillis);
+    /// Forgets which names are claimed, as if the accounts were created by a version that claimed none.
+    fn forget_claims(&mut self);
 }
 
 /// A fixture with a clock and shorthands for the verbs.

@@ -2,7 +2,8 @@
 
 use super::connection::{Connection, rows_of};
 use super::failure::{Cause, Failure};
-use super::record::Record;
+use super::name;
+use super::record::{Record, first};
 use super::sql::Sql;
 use super::token::insert_token;
 use crate::machine::Random;
@@ -40,7 +41,9 @@ fn create(
 ) -> Result<Written, Failure> {
     let token = token::make(random, now);
     let mut sql = Sql::new();
-    sql.push("INSERT INTO user (name, name_key, password, nick, created_at, last_login) VALUES (")
+    // What follows is undone if another name looks like this one.
+    sql.statement("SAVEPOINT account")
+        .push("INSERT INTO user (name, name_key, password, nick, created_at, last_login) VALUES (")
         .text(name)
         .push(",")
         .bytes(wire::name::key(name).as_bytes())
@@ -50,15 +53,25 @@ fn create(
         .maybe_text(nick)
         .push(format_args!(",{now},{now})"))
         .end();
-    insert_token(&mut sql, "LAST_INSERT_ID()", &token, None);
-    match conn.ask(&sql) {
-        Ok(answers) => {
-            Ok(Written::Account(account::Written::Created { user: UserId(answers[0].made as u32), token }))
-        }
+    name::claim(&mut sql, [("LAST_INSERT_ID()".to_owned(), name)].into_iter());
+    name::ask_taken(&mut sql, name);
+    let answers = match conn.ask(&sql) {
+        Ok(answers) => answers,
         // Only the statement was rolled back, not the transaction.
-        Err(Failure { cause: Cause::Duplicate, after: 0, .. }) => Ok(Written::Denied(Denial::NameTaken)),
-        Err(failure) => Err(failure),
+        Err(Failure { cause: Cause::Duplicate, after: 1, .. }) => {
+            return Ok(Written::Denied(Denial::NameTaken));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let taken = answers.last().map(|answer| first(&answer.rows)).transpose()?;
+    if taken.map(|row| row.number(0)).transpose()? != Some(0) {
+        conn.ask(Sql::new().statement("ROLLBACK TO SAVEPOINT account"))?;
+        return Ok(Written::Denied(Denial::NameTaken));
     }
+    let (user, mut sql) = (UserId(answers[1].made as u32), Sql::new());
+    insert_token(&mut sql, &user.to_string(), &token, None);
+    conn.ask(&sql)?;
+    Ok(Written::Account(account::Written::Created { user, token }))
 }
 
 fn password(conn: &mut Connection, who: &Who) -> Result<Option<Password>, Failure> {
@@ -89,10 +102,12 @@ fn profile(conn: &mut Connection, user: UserId, who: &Who) -> Result<Option<Prof
 
 /// An SQL condition for this user.
 pub fn is_user(who: &Who) -> Sql {
-    let mut sql = Sql::new();
     match who {
-        Who::Id(id) => sql.push(format_args!("id = {id}")),
-        Who::Name(name) => sql.push("name_key = ").bytes(wire::name::key(name).as_bytes()),
-    };
-    sql
+        Who::Id(id) => {
+            let mut sql = Sql::new();
+            sql.push(format_args!("id = {id}"));
+            sql
+        }
+        Who::Name(name) => name::is_named(name),
+    }
 }

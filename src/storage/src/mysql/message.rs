@@ -163,7 +163,8 @@ impl Plan {
                     // Whether the sender may write is decided here, after the lock.
                     if latest.get(&sender).is_some_and(|latest| *latest > entry.append.epoch) {
                         Verdict::Superseded
-                    } else if known.members.binary_search(&sender).is_err() {
+                    } else if known.members.binary_search(&sender).is_err() || !entry.append.fits(known.kind)
+                    {
                         Verdict::Forbidden
                     } else if entry.since.elapsed() > LATE {
                         Verdict::Late

@@ -20,6 +20,7 @@ mod group;
 mod housekeeping;
 mod member_cache;
 mod message;
+mod name;
 mod node;
 mod open;
 mod pages;

@@ -3,6 +3,7 @@
 use super::check;
 use super::connection::{Connection, Purpose, Server};
 use super::failure::{Cause, Failure};
+use super::name;
 use super::reconnect::accept;
 use super::schema;
 use super::sql::Sql;
@@ -50,6 +51,7 @@ impl Mysql {
             schema::migrate(&mut Connection::open(&target, Purpose::Schema, true)?, &place)?;
         }
         schema::inspect(&mut conn)?;
+        name::claim_existing(&mut conn)?;
         schema::keep_tables(&mut conn)?;
         Ok(Mysql { target })
     }

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../sql/mysql/0001_init.sql"),
     include_str!("../../../../sql/mysql/0002_session.sql"),
     include_str!("../../../../sql/mysql/0003_unheard.sql"),
+    include_str!("../../../../sql/mysql/0004_trust.sql"),
 ];
 /// The latest version that this program knows.
 const KNOWN: u32 = MIGRATIONS.len() as u32;

@@ -3,6 +3,7 @@
 
 use super::connection::{Connection, NOW};
 use super::failure::Failure;
+use super::name;
 use super::sent;
 use super::sql::Sql;
 use foldhash::{HashMap, HashMapExt, HashSet};
@@ -17,6 +18,9 @@ const KEPT_MAX: usize = 1 << 20;
 /// [`PACKET`](super::connection::PACKET): the longest name takes 1.5 KiB of a statement, a `cid` in both its days 0.4
 /// KiB.
 const LOOK_MAX: usize = 2_048;
+
+/// The most plain forms that are looked up with one query: one takes up to 6.6 KiB of a statement.
+const FOLDS_MAX: usize = 512;
 
 /// Two users, the lower id first.
 type Pair = (UserId, UserId);
@@ -35,7 +39,7 @@ impl Targets {
     /// The conversation of a message, if it is known.
     pub fn conversation(&self, append: &Append) -> Option<ConversationId> {
         match append.target {
-            Target::Conversation(conversation) => Some(conversation),
+            Target::Conversation(conversation) | Target::Group(conversation) => Some(conversation),
             _ => self.pairs.get(&pair(append.sender, self.peer(&append.target)?)).copied(),
         }
     }
@@ -87,7 +91,7 @@ impl Targets {
         match target {
             Target::User(user) => Some(*user),
             Target::Name(name) => self.users.get(&*wire::name::key(name)).copied(),
-            Target::Conversation(_) => None,
+            Target::Conversation(_) | Target::Group(_) => None,
         }
     }
 
@@ -111,6 +115,33 @@ impl Targets {
             .end();
         for row in conn.rows(&sql)? {
             self.users.insert(row.text(1)?.into(), row.user(0)?);
+        }
+        self.learn_folded(conn, appends)
+    }
+
+    /// Looks up the names that no account has as a key. No new account may have the plain form of another's name, so the
+    /// results may be kept.
+    fn learn_folded(&mut self, conn: &mut Connection, appends: &[&Append]) -> Result<(), Failure> {
+        let unknown = |append: &&Append| match &append.target {
+            Target::Name(name) => {
+                let key = wire::name::key(name);
+                (!self.users.contains_key(key.as_str())).then(|| (wire::name::fold(name), key))
+            }
+            _ => None,
+        };
+        let mut names: Vec<(String, String)> = appends.iter().filter_map(unknown).collect();
+        names.sort_unstable();
+        names.dedup();
+        for some in names.chunks(FOLDS_MAX) {
+            let mut sql = Sql::new();
+            name::ask_folded(&mut sql, some.iter().map(|(fold, _)| fold));
+            for row in conn.rows(&sql)? {
+                let (fold, user) = (row.text(0)?, row.user(1)?);
+                let from = some.partition_point(|(of, _)| of.as_str() < fold);
+                for (_, key) in some[from..].iter().take_while(|(of, _)| of == fold) {
+                    self.users.insert(key.as_str().into(), user);
+                }
+            }
         }
         Ok(())
     }

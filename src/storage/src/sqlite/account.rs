@@ -1,5 +1,6 @@
 //! Accounts.
 
+use super::name;
 use super::store::{Batch, SqliteStore};
 use super::view::View;
 use crate::error::StoreError;
@@ -30,7 +31,7 @@ impl SqliteStore {
         nick: Option<&str>,
     ) -> Result<Written, StoreError> {
         let key = wire::name::key(name);
-        if self.conn.prepare_cached("SELECT 1 FROM user WHERE name_key = ?1")?.exists([key.as_bytes()])? {
+        if name::is_taken(&self.conn, name)? {
             return Ok(Written::Denied(Denial::NameTaken));
         }
         let sql = "INSERT INTO user (name, name_key, password, nick, created_at, last_login) \
@@ -39,6 +40,7 @@ impl SqliteStore {
         let id = insert.insert((name, key.as_bytes(), password, nick, batch.now.0 as i64))?;
         drop(insert);
         let user = UserId(id as u32);
+        name::claim(&self.conn, user, name)?;
         let token = self.new_token(batch.now, user, None)?;
         Ok(Written::Account(account::Written::Created { user, token }))
     }
@@ -57,22 +59,15 @@ impl View<'_> {
 
     fn password(&self, who: &Who) -> Result<Option<Password>, StoreError> {
         let account = |row: &Row<'_>| Ok(Password { user: UserId(row.get(0)?), hash: row.get(1)? });
-        Ok(match who {
-            Who::Id(id) => {
-                let mut select = self.conn.prepare_cached("SELECT id, password FROM user WHERE id = ?1")?;
-                select.query_row([id.0], account).optional()?
-            }
-            Who::Name(name) => {
-                let sql = "SELECT id, password FROM user WHERE name_key = ?1";
-                let mut select = self.conn.prepare_cached(sql)?;
-                select.query_row([wire::name::key(name).as_bytes()], account).optional()?
-            }
-        })
+        let Some(user) = self.user(who)? else { return Ok(None) };
+        let mut select = self.conn.prepare_cached("SELECT id, password FROM user WHERE id = ?1")?;
+        Ok(select.query_row([user.0], account).optional()?)
     }
 
     fn profile(&self, user: UserId, who: &Who) -> Result<Option<Profile>, StoreError> {
-        const COLUMNS: &str = "SELECT id, name, nick, created_at, \
-                               EXISTS (SELECT 1 FROM friend WHERE user_id = ?1 AND friend_id = id) FROM user";
+        const SQL: &str = "SELECT id, name, nick, created_at, \
+                               EXISTS (SELECT 1 FROM friend WHERE user_id = ?1 AND friend_id = id) FROM user \
+                           WHERE id = ?2";
         let profile = |row: &Row<'_>| {
             Ok(Profile {
                 user: UserId(row.get(0)?),
@@ -82,15 +77,16 @@ impl View<'_> {
                 is_friend: row.get(4)?,
             })
         };
-        Ok(match who {
-            Who::Id(id) => {
-                let mut select = self.conn.prepare_cached(&format!("{COLUMNS} WHERE id = ?2"))?;
-                select.query_row((user.0, id.0), profile).optional()?
-            }
-            Who::Name(name) => {
-                let mut select = self.conn.prepare_cached(&format!("{COLUMNS} WHERE name_key = ?2"))?;
-                select.query_row((user.0, wire::name::key(name).as_bytes()), profile).optional()?
-            }
-        })
+        let Some(other) = self.user(who)? else { return Ok(None) };
+        let mut select = self.conn.prepare_cached(SQL)?;
+        Ok(select.query_row((user.0, other.0), profile).optional()?)
+    }
+
+    /// The id of an account; one that is given by its id may not exist.
+    fn user(&self, who: &Who) -> rusqlite::Result<Option<UserId>> {
+        match who {
+            Who::Id(id) => Ok(Some(*id)),
+            Who::Name(name) => name::find(self.conn, name),
+        }
     }
 }

@@ -103,9 +103,7 @@ impl AppendCache {
         if let Some(user) = self.names.get(key.as_str()) {
             return Ok(Some(*user));
         }
-        let mut select = conn.prepare_cached("SELECT id FROM user WHERE name_key = ?1")?;
-        let found: Option<u32> = select.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
-        let found = found.map(UserId);
+        let found = super::name::find(conn, name)?;
         if let Some(user) = found {
             self.names.insert(key.into_boxed_str(), user);
             self.weight += 1;

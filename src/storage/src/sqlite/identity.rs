@@ -159,7 +159,7 @@ mod tests {
         let before = contents(folder);
         let test_clock = TestClock::default();
         let error =
-            super::super::SqliteStore::open(path, test_clock.clock(), super::super::tests::fixed_random());
+            super::super::SqliteStore::open(path, test_clock.clock(), super::super::tests::fixed_random(0));
         let error = error.err().expect("it is not ours").to_string();
         assert!(contents(folder) == before, "{error}");
         error
@@ -232,7 +232,7 @@ mod tests {
             let error = super::super::SqliteStore::open(
                 &path,
                 TestClock::default().clock(),
-                super::super::tests::fixed_random(),
+                super::super::tests::fixed_random(0),
             );
             assert!(error.err().unwrap().to_string().contains("is a FIFO"), "{}", beside.display());
             fs::remove_file(&beside).unwrap();

@@ -48,7 +48,7 @@ impl SqliteStore {
             return Ok(duplicate);
         }
         let conversation = match &append.target {
-            Target::Conversation(conversation) => *conversation,
+            Target::Conversation(conversation) | Target::Group(conversation) => *conversation,
             Target::User(user) => match self.open_direct(batch, sender, Some(*user))? {
                 Ok(conversation) => conversation,
                 Err(refused) => return Ok(refused),
@@ -62,7 +62,7 @@ impl SqliteStore {
             }
         };
         let head = match self.cache.get(&self.conn, &self.resident, conversation)? {
-            Some(head) if head.has_member(sender) => head,
+            Some(head) if head.has_member(sender) && append.fits(head.kind) => head,
             _ => return Ok(Written::Denied(Denial::Forbidden)),
         };
         let seq = head.last.next();

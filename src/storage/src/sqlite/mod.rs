@@ -32,6 +32,7 @@ mod identity;
 mod journal;
 mod lock;
 mod message;
+mod name;
 mod name_cache;
 mod node;
 mod open;

@@ -6,6 +6,7 @@ use super::connection::{PAGE_SIZE, configure};
 use super::identity::{APPLICATION_ID, Place};
 use super::journal::{Disk, Files, Journal};
 use super::lock::ProcessLock;
+use super::name;
 use super::name_cache::NameCache;
 use super::run::Run;
 use super::schema::{self, Tables};
@@ -72,6 +73,7 @@ impl SqliteStore {
         }
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         schema::migrate(&conn)?;
+        name::claim_existing(&conn)?;
         conn.pragma_update(None, "application_id", APPLICATION_ID)?;
         let now = clock();
         let mut tables = Tables::load(&conn)?;

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../sql/sqlite/0001_init.sql"),
     include_str!("../../../../sql/sqlite/0002_session.sql"),
     include_str!("../../../../sql/sqlite/0003_unheard.sql"),
+    include_str!("../../../../sql/sqlite/0004_trust.sql"),
 ];
 /// The last schema version with the journal in a table.
 const JOURNAL_IN_A_TABLE: u32 = 1;

@@ -68,7 +68,7 @@ pub fn decode(object: &[u8], msgids: &MsgIds) -> Result<Command, Fault> {
     if msgid == msgids.one_chat {
         chat(fields.toid.user("toid").map(Target::User), fields.msg)
     } else if msgid == msgids.group_chat {
-        chat(fields.groupid.conversation("groupid").map(Target::Conversation), fields.msg)
+        chat(fields.groupid.conversation("groupid").map(Target::Group), fields.msg)
     } else if msgid == msgids.login {
         login(fields).map_err(Fault::Login)
     } else if msgid == msgids.register {
@@ -110,7 +110,7 @@ fn login(fields: Fields<'_>) -> Result<Command, String> {
 
 fn register(fields: Fields<'_>) -> Result<Command, String> {
     let name = fields.name.text("name")?;
-    name::check("name", &name, limits::NAME_CHARS)?;
+    name::check_new_user(&name)?;
     let password = fields.password.text("password")?;
     let password = sized("password", password, limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX)?;
     let register = Register { name, password, email: None, code: None, nick: None };
@@ -266,7 +266,7 @@ mod tests {
                 r#"{"groupid":5,"id":1,"msgid":9}"#,
                 group::Request::Join(group::Join { conversation: ConversationId(5) }).into(),
             ),
-            (r#"{"groupid":5,"msg":"b","msgid":10}"#, text(Target::Conversation(ConversationId(5)), "b")),
+            (r#"{"groupid":5,"msg":"b","msgid":10}"#, text(Target::Group(ConversationId(5)), "b")),
         ] {
             assert!(read(object).unwrap() == command, "{object}");
         }

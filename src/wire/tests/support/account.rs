@@ -1,6 +1,6 @@
 //! Strategies for accounts.
 
-use super::fields::{bytes, text, time, user, valid_name};
+use super::fields::{bytes, new_user_name, text, time, user, valid_name};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -15,7 +15,7 @@ pub fn who() -> impl Strategy<Value = Who> {
 pub fn requests() -> impl Strategy<Value = Request> {
     let password = bytes(limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX);
     let email = (option::of(bytes(3, limits::EMAIL_BYTES)), option::of(bytes(1, limits::CODE_BYTES)));
-    let register = (valid_name(), password, email, option::of(valid_name())).prop_map(
+    let register = (new_user_name(), password, email, option::of(valid_name())).prop_map(
         |(name, password, (email, code), nick)| {
             Request::Register(Box::new(Register { name, password, email, code, nick }))
         },

@@ -21,6 +21,10 @@ pub fn valid_name() -> impl Strategy<Value = Box<str>> {
     text(12).prop_filter("a valid name", |text| name::check("name", text, limits::NAME_CHARS).is_ok())
 }
 
+pub fn new_user_name() -> impl Strategy<Value = Box<str>> {
+    text(12).prop_filter("a name for a new user", |text| name::check_new_user(text).is_ok())
+}
+
 pub fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0..100u64, 0..=limits::INTEGER_MAX, Just(limits::INTEGER_MAX)]
 }

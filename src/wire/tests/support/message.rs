@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use wire::kind::request;
 use wire::message::{ConversationKind, Message, Push, Reply, Request, Send, Sent, TEXT, Target, server_cid};
-use wire::{limits, name};
+use wire::{characters, limits};
 
 pub fn cid() -> impl Strategy<Value = Box<str>> {
     let own = bytes(1, limits::CID_BYTES).prop_filter("made by the server", |cid| !cid.starts_with('\0'));
@@ -17,7 +17,7 @@ pub fn cid() -> impl Strategy<Value = Box<str>> {
 
 fn content_type() -> impl Strategy<Value = Cow<'static, str>> {
     let other = bytes(1, limits::TYPE_BYTES)
-        .prop_filter("hidden characters", |text| !text.chars().any(name::is_hidden))
+        .prop_filter("hidden characters", |text| !text.chars().any(characters::is_hidden))
         .prop_map(|text| Cow::Owned(text.into_string()));
     prop_oneof![Just(Cow::Borrowed(TEXT)), other]
 }
@@ -48,6 +48,7 @@ pub fn requests() -> impl Strategy<Value = Request> {
         user().prop_map(Target::User),
         text(limits::NAME_SOUGHT_CHARS).prop_map(Target::Name),
         conversation().prop_map(Target::Conversation),
+        conversation().prop_map(Target::Group),
     ];
     (target, bytes(1, 300), content_type(), option::of(cid())).prop_map(
         |(target, content, content_type, cid)| Request::Send(Send { target, content, content_type, cid }),

@@ -47,14 +47,14 @@ pub fn command() -> impl Strategy<Value = Command> {
 
 fn refusal() -> impl Strategy<Value = Refusal> {
     let errno = select(Errno::ALL.iter().copied().filter(|errno| *errno != Errno::Ok).collect::<Vec<_>>());
-    (errno, text(60), option::of(number()), option::of(message::cid())).prop_map(
-        |(errno, errmsg, retry_after_ms, cid)| Refusal {
-            errno,
-            errmsg: Cow::Owned(errmsg.into_string()),
-            retry_after_ms,
-            cid,
-        },
-    )
+    let parts = (errno, text(60), option::of(number()), option::of(message::cid()), option::of(text(20)));
+    parts.prop_map(|(errno, errmsg, retry_after_ms, cid, field)| Refusal {
+        errno,
+        errmsg: Cow::Owned(errmsg.into_string()),
+        retry_after_ms,
+        cid,
+        field: field.map(|field| Cow::Owned(field.into_string())),
+    })
 }
 
 /// The values of a noun as replies, each with the type of its request.

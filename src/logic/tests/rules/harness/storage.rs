@@ -27,7 +27,7 @@ impl Harness {
         match write {
             Write::Message(contract::message::Write::Append(append)) => {
                 let at = match append.target {
-                    Target::Conversation(id) => id.0 as usize - 1,
+                    Target::Conversation(id) | Target::Group(id) => id.0 as usize - 1,
                     Target::User(peer) => {
                         if peer.0 as usize > self.users.len() {
                             return Written::Denied(Denial::NotFound);
@@ -43,7 +43,7 @@ impl Harness {
                     Target::Name(_) => return Written::Denied(Denial::NotFound),
                 };
                 let conversation = &mut self.conversations[at];
-                if !conversation.members.contains(&append.sender) {
+                if !conversation.members.contains(&append.sender) || !append.fits(conversation.kind) {
                     return Written::Denied(Denial::Forbidden);
                 }
                 let stored =

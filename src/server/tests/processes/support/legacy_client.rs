@@ -140,6 +140,14 @@ impl LegacyClient {
         (int(&answer, "errno") == 0).then(|| int(&answer, "id"))
     }
 
+    /// Registers, which is refused; returns the reason.
+    #[track_caller]
+    pub fn register_refused(&mut self, name: &str) -> String {
+        let answer = self.ask(&json!({"msgid": self.base + 4, "name": name, "password": PASSWORD}));
+        assert_eq!((int(&answer, "msgid"), int(&answer, "errno")), (self.base + 5, 1), "{name:?}");
+        text(&answer, "errmsg")
+    }
+
     /// Logs in; returns what the client shows, or `errno` and `errmsg`.
     #[track_caller]
     pub fn login(&mut self, id: i64) -> Result<Home, (i64, String)> {

@@ -143,7 +143,7 @@ fn audit_all(senders: &mut [Sender], groups: &[ConversationId]) -> Timelines {
     for sender in senders {
         let direct = sender.posts.iter().find_map(|post| match post.target {
             Target::User(listener) => Some((post.place?.0, listener)),
-            Target::Conversation(_) | Target::Name(_) => None,
+            Target::Conversation(_) | Target::Group(_) | Target::Name(_) => None,
         });
         let (conversation, listener) = direct.expect("everybody has sent to a listener");
         let timeline = sender.client.history(conversation, Seq(0));

@@ -180,7 +180,7 @@ fn a_second_process_is_rejected_with_the_owners_pid() {
     let path = folder.path().join("data").join("chat.db");
     let test_clock = TestClock::default();
     let store = open(&path, &test_clock);
-    let refused = super::SqliteStore::open(&path, test_clock.clock(), super::fixed_random()).err().unwrap();
+    let refused = super::SqliteStore::open(&path, test_clock.clock(), super::fixed_random(0)).err().unwrap();
     let sentence = refused.to_string();
     assert!(sentence.contains(&format!("pid {}", std::process::id())), "{sentence}");
     assert!(sentence.contains("chat.db"), "{sentence}");

@@ -28,8 +28,9 @@ impl TestClock {
     }
 }
 
-pub fn fixed_random() -> Random {
-    let mut next = 0u64;
+/// Random numbers that are the same in every run of the test.
+pub fn fixed_random(seed: u64) -> Random {
+    let mut next = seed;
     Box::new(move |bytes| {
         for byte in bytes {
             next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -43,20 +44,22 @@ struct InMemory {
     store: Option<SqliteStore>,
     disk: MemoryDisk,
     test_clock: TestClock,
+    opened: u64,
 }
 
 impl InMemory {
     fn new() -> InMemory {
         let test_clock = TestClock::default();
         test_clock.set(crate::conformance::BEGIN);
-        let mut fixture = InMemory { store: None, disk: MemoryDisk::default(), test_clock };
+        let mut fixture = InMemory { store: None, disk: MemoryDisk::default(), test_clock, opened: 0 };
         fixture.open(Connection::open_in_memory().unwrap());
         fixture
     }
 
     fn open(&mut self, conn: Connection) {
-        let disk = Box::new(self.disk.clone());
-        self.store = Some(SqliteStore::recover(conn, disk, self.test_clock.clock(), fixed_random()).unwrap());
+        self.opened += 1;
+        let (disk, random) = (Box::new(self.disk.clone()), fixed_random(self.opened));
+        self.store = Some(SqliteStore::recover(conn, disk, self.test_clock.clock(), random).unwrap());
     }
 
     fn sqlite(&mut self) -> &mut SqliteStore {
@@ -78,10 +81,15 @@ impl Fixture for InMemory {
     fn set_time(&mut self, time: UnixMillis) {
         self.test_clock.set(time);
     }
+
+    fn forget_claims(&mut self) {
+        let forget = "DELETE FROM name_claim; DELETE FROM name_fold; UPDATE name_claimed SET user_id = 0";
+        self.sqlite().conn.execute_batch(forget).unwrap();
+    }
 }
 
 pub fn open(path: &Path, test_clock: &TestClock) -> SqliteStore {
-    SqliteStore::open(path, test_clock.clock(), fixed_random()).unwrap()
+    SqliteStore::open(path, test_clock.clock(), fixed_random(0)).unwrap()
 }
 
 #[test]

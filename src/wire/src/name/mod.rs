@@ -1,21 +1,28 @@
-//! Names of users and groups: which characters they may hold, and when two names are equal.
+//! Names of users and groups: which characters they may hold, when two names are equal, and when they look alike.
 
+mod alike;
+mod new;
+
+pub use alike::{SKELETON_BYTES, fold, skeletons};
+pub use new::check_new_user;
+
+use crate::characters;
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 
-/// Checks a name of at most `max` characters. The error is a sentence about `field`.
+/// Checks a displayed name of at most `max` characters. The error is a sentence about `field`.
 pub fn check(field: &str, name: &str, max: usize) -> Result<(), String> {
     let characters = name.chars().take(max + 1).count();
     if characters == 0 || characters > max {
         return Err(format!("`{field}` must be 1 to {max} characters long"));
     }
-    if name.chars().any(is_hidden) {
-        return Err(format!("`{field}` must not contain control or bidirectional characters"));
-    }
     if name.starts_with(char::is_whitespace) || name.ends_with(char::is_whitespace) {
         return Err(format!("`{field}` must not begin or end with a space"));
     }
-    Ok(())
+    match characters::first_unseen(name) {
+        None => Ok(()),
+        Some(c) => Err(format!("`{field}` must not contain the invisible character U+{:04X}", u32::from(c))),
+    }
 }
 
 /// The key of a name; two names are equal where their keys are, byte for byte.
@@ -26,13 +33,6 @@ pub fn key(name: &str) -> String {
         return name.to_ascii_lowercase();
     }
     name.nfc().default_case_fold().nfc().collect()
-}
-
-/// Whether a character is invisible but alters how text is shown: controls, line separators, bidirectional marks.
-pub fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{061C}' | '\u{200E}' | '\u{200F}')
-        || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -48,11 +48,15 @@ mod tests {
     }
 
     #[test]
-    fn hidden_characters_and_surrounding_spaces_are_refused() {
+    fn hidden_and_blank_characters_and_surrounding_spaces_are_refused() {
         for bad in ["", " a", "a\u{3000}", "a\nb", "a\u{202e}b", "a\u{0}b", "a\u{9b}b", &"x".repeat(51)] {
             assert!(check("name", bad, 50).is_err(), "{bad:?}");
         }
-        for good in ["a", "张三", "a b", &"宽".repeat(50), "🙂"] {
+        for bad in ["\u{3164}", "\u{2800}", "\u{fe0f}", "\u{115f}", "a\u{200b}b", "a\u{a0}b", "7\u{fe0f}"] {
+            assert!(check("name", bad, 50).is_err(), "{bad:?}");
+        }
+        for good in ["a", "张三", "a b", &"宽".repeat(50), "🙂", "7", "ops: #1", "👩\u{200d}🚀 crew"]
+        {
             assert_eq!(check("name", good, 50), Ok(()));
         }
     }

@@ -29,6 +29,7 @@ installed='644 etc/chatserver/chatserver.toml
 644 opt/chat/lib/systemd/system/chatserver@.service
 644 opt/chat/lib/systemd/system/chatserver.service
 644 opt/chat/lib/systemd/system/chatserver.socket
+644 opt/chat/share/doc/chatserver/chatclient.toml
 644 opt/chat/share/doc/chatserver/chatserver.toml
 644 opt/chat/share/doc/chatserver/nginx/chatserver.conf
 644 opt/chat/share/man/man1/chatclient.1

@@ -35,6 +35,7 @@ each_file() {
     "$1" 644 conf/nginx/chatserver.conf "$documents/nginx/chatserver.conf"
     # Documents every key, also beside a configuration that was changed.
     "$1" 644 conf/chatserver.toml "$documents/chatserver.toml"
+    "$1" 644 conf/chatclient.toml "$documents/chatclient.toml"
 }
 
 put() {

@@ -69,9 +69,12 @@ pub struct Arguments {
     /// Save nothing on this machine: no messages, no login, no typed lines
     #[arg(long)]
     pub no_store: bool,
-    /// Do not ring the bell on a direct message
+    /// Do not ring the bell on a direct message or a mention
     #[arg(long)]
     pub no_bell: bool,
+    /// Print the settings in effect and where they are read from, and exit
+    #[arg(long)]
+    pub print_config: bool,
 }
 
 /// The end of the long help and of the manual page.

@@ -9,6 +9,7 @@
 
 mod args;
 mod command;
+mod config;
 mod display;
 mod script;
 mod secret;
@@ -18,6 +19,7 @@ use args::Arguments;
 use chatclient_core::Options;
 use chatclient_store::Folder;
 use clap::Parser;
+use config::Config;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -41,6 +43,18 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments) -> io::Result<ExitCode> {
+    let config = match Config::load() {
+        Ok(config) => config,
+        Err(sentence) => {
+            eprintln!("chatclient: {sentence}");
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    if arguments.print_config {
+        let path = Config::path().map(|path| format!("# {}\n", path.display())).unwrap_or_default();
+        print!("{path}{}", config.to_toml());
+        return Ok(ExitCode::SUCCESS);
+    }
     let read = arguments.login().and_then(|login| Ok((login, script::read_commands(&arguments.exec)?)));
     let (login, commands) = match read {
         Ok(read) => read,
@@ -64,7 +78,7 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
         return Ok(code);
     }
     let folder = (!arguments.no_store).then(|| Folder::of_user(&address)).flatten();
-    terminal::run(terminal::Setup { address, options, folder, bell: !arguments.no_bell, login })?;
+    terminal::run(terminal::Setup { address, options, folder, bell: !arguments.no_bell, login, config })?;
     Ok(ExitCode::SUCCESS)
 }
 

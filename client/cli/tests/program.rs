@@ -117,6 +117,30 @@ fn a_kick_names_the_other_device_and_returns_to_the_menu() {
 }
 
 #[test]
+fn a_mistake_in_the_configuration_is_wrong_usage_and_the_settings_can_be_printed() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_chatclient"));
+        program.args(arguments).env("XDG_CONFIG_HOME", home.path()).output().unwrap()
+    };
+    let printed = run(&["--print-config"]);
+    let text = String::from_utf8(printed.stdout).unwrap();
+    assert!(
+        printed.status.success() && text.contains("chatclient/config.toml\ntime = \"%H:%M\"\n"),
+        "{text}"
+    );
+    std::fs::create_dir(home.path().join("chatclient")).unwrap();
+    let file = home.path().join("chatclient/config.toml");
+    std::fs::write(&file, "day = \"%A\"\n").unwrap();
+    let text = String::from_utf8(run(&["--print-config"]).stdout).unwrap();
+    assert!(text.contains("day = \"%A\"\n"), "{text}");
+    std::fs::write(&file, "[notifications]\nbel = true\n").unwrap();
+    let wrong = run(&["--print-config"]);
+    let why = String::from_utf8(wrong.stderr).unwrap();
+    assert!(wrong.status.code() == Some(2) && why.contains("config.toml: ") && why.contains("bel"), "{why}");
+}
+
+#[test]
 fn usage_is_exit_code_2_and_help_is_0() {
     let code = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_chatclient")).args(arguments).output().unwrap();

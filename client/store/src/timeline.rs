@@ -4,8 +4,9 @@ use crate::database::{Store, StoreError};
 use crate::message::{kind, kind_text, seq, write_message};
 use chatclient_core::snapshot::ConversationSnapshot;
 use rusqlite::{Transaction, params};
+use std::collections::BTreeSet;
 use wire::timeline::{ConversationSummary, Push, Receipt, Reply};
-use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
+use wire::{ConversationId, ConversationKind, Message, Seq, UnixMillis, UserId};
 
 /// A conversation as the last session left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct StoredConversation {
     /// Every message up to here was delivered.
     pub cursor: Seq,
     pub read: Seq,
+    /// When the latest stored message was written.
+    pub active: UnixMillis,
     /// Stored messages of others above `read`.
     pub unread: u64,
     /// Messages above `read` that are not stored here, because another device received them first.
@@ -36,7 +39,8 @@ impl Store {
              peer_read, (SELECT count(*) FROM message, account WHERE conversation = c.id AND seq > read_seq
                 AND seq <= coalesce(cursor, 0) AND sender <> account.id),
              max(0, coalesce(cursor, 0) - read_seq - (SELECT count(*) FROM message WHERE conversation = c.id
-                AND seq > read_seq AND seq <= coalesce(cursor, 0)))
+                AND seq > read_seq AND seq <= coalesce(cursor, 0))),
+             coalesce((SELECT time FROM message WHERE conversation = c.id ORDER BY seq DESC LIMIT 1), 0)
              FROM conversation c LEFT JOIN membership m ON m.conversation = c.id WHERE kind IS NOT NULL";
         self.rows(sql, |row| {
             Ok(StoredConversation {
@@ -50,8 +54,23 @@ impl Store {
                 peer_read: seq(row, 7)?,
                 unread: row.get::<_, i64>(8)? as u64,
                 elsewhere: row.get::<_, i64>(9)? as u64,
+                active: UnixMillis(row.get::<_, i64>(10)? as u64),
             })
         })
+    }
+
+    /// The conversations that draw no attention on this machine.
+    pub fn muted(&self) -> Result<BTreeSet<ConversationId>, StoreError> {
+        let ids =
+            self.rows("SELECT id FROM conversation WHERE muted", |row| row.get(0).map(ConversationId))?;
+        Ok(ids.into_iter().collect())
+    }
+
+    pub fn set_muted(&mut self, conversation: ConversationId, muted: bool) -> Result<(), StoreError> {
+        let set =
+            "INSERT INTO conversation (id, muted) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET muted = ?2";
+        let done = self.db.execute(set, params![conversation.0, muted]);
+        done.map(|_| ()).map_err(|error| self.failure(&error))
     }
 
     pub(crate) fn conversation_snapshots(&self) -> Result<Vec<ConversationSnapshot>, StoreError> {

@@ -105,7 +105,7 @@ mod tests {
         for (typed, start, expected) in [
             ("ch", 0, &["chat:"][..]),
             ("fri", 0, &["friends"]),
-            ("/m", 0, &["/msg ", "/members ", "/more"]),
+            ("/m", 0, &["/msg ", "/mute ", "/members ", "/more"]),
             ("chat:li", 5, &["Li Wei:", "li si:"]),
             ("chat:张", 5, &["张三:"]),
             ("/msg LI S", 5, &["li si "]),

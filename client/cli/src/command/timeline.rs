@@ -21,6 +21,11 @@ pub enum Command {
     Older,
     /// The page after the last message shown of the open conversation.
     Newer,
+    /// Opens a conversation by user, group or name; without one, lists them.
+    Open(Option<String>),
+    /// Makes a conversation, or the open one, draw no attention.
+    Mute(Option<String>),
+    Unmute(Option<String>),
     /// Closes the open conversation.
     Close,
 }

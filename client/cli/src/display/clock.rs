@@ -1,5 +1,6 @@
 //! Times of day in the local time zone.
 
+use jiff::fmt::strtime;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use wire::UnixMillis;
 
@@ -12,17 +13,23 @@ pub fn short(time: UnixMillis) -> String {
     }
 }
 
-/// The time of day, `12:03`.
-pub fn time(time: UnixMillis) -> String {
-    match i64::try_from(time.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
-        Some(time) => time.to_zoned(TimeZone::system()).strftime("%H:%M").to_string(),
-        None => "--:--".to_owned(),
-    }
+/// A time in a format of strftime's manner.
+pub fn shown(time: UnixMillis, format: &str) -> String {
+    let time = i64::try_from(time.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    time.and_then(|time| strtime::format(format, &time.to_zoned(TimeZone::system())).ok())
+        .unwrap_or_else(|| "--:--".to_owned())
 }
 
-/// The present day, `2026-03-21`.
-pub fn today() -> String {
-    Timestamp::now().to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string()
+/// The present time in a format of strftime's manner.
+pub fn now(format: &str) -> String {
+    shown(UnixMillis(u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()), format)
+}
+
+/// Whether this is a format that prints something harmless.
+pub fn is_format(format: &str) -> bool {
+    !format.is_empty()
+        && !format.chars().any(char::is_control)
+        && strtime::format(format, &Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC)).is_ok()
 }
 
 /// The day, `2026-03-21`.
@@ -31,11 +38,6 @@ pub fn date(time: UnixMillis) -> String {
         Some(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string(),
         None => "----------".to_owned(),
     }
-}
-
-/// The present time, `12:03`.
-pub fn now() -> String {
-    Timestamp::now().to_zoned(TimeZone::system()).strftime("%H:%M").to_string()
 }
 
 fn format(time: &Zoned, now: &Zoned) -> String {

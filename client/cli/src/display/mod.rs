@@ -4,6 +4,7 @@ pub mod banner;
 pub mod clock;
 pub mod columns;
 pub mod list;
+pub mod mention;
 pub mod style;
 pub mod text;
 

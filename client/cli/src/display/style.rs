@@ -3,7 +3,7 @@
 use chatclient_core::sanitize;
 use std::env;
 use std::io::{self, IsTerminal};
-use wire::UserId;
+use wire::{UserId, name};
 
 /// The state of an own message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,19 +27,26 @@ pub enum Colours {
     None,
     Eight,
     Sixteen,
+    /// 256 of them.
+    Many,
 }
 
 /// Colours of names, readable on dark and light backgrounds; first those that every terminal has.
 const NAME_COLOURS: [u8; 9] = [32, 33, 35, 36, 31, 92, 94, 95, 96];
 const EIGHT: usize = 5;
+/// The same on a terminal with 256 colours: neither pale nor dark ones of its colour cube.
+const MANY_COLOURS: [u8; 40] = [
+    25, 27, 29, 31, 33, 36, 38, 61, 63, 65, 67, 69, 71, 72, 91, 93, 95, 97, 98, 99, 101, 103, 124, 125, 127,
+    129, 130, 131, 133, 134, 135, 136, 137, 160, 161, 163, 166, 168, 170, 172,
+];
 
 impl Style {
-    /// From the environment (no-color.org, POSIX locale(7)).
-    pub fn from_environment() -> Style {
+    /// What the user chose, else from the environment (no-color.org, POSIX locale(7)).
+    pub fn from_environment(chosen: Option<Colours>) -> Style {
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let terminal = io::stdout().is_terminal();
         Style {
-            colours: if terminal { colours(variable) } else { Colours::None },
+            colours: if terminal { chosen.unwrap_or_else(|| colours(variable)) } else { Colours::None },
             unicode: is_utf8(variable),
         }
     }
@@ -57,14 +64,15 @@ impl Style {
         }
     }
 
-    /// A name in the fixed colour of its account.
-    pub fn name(self, name: &str, id: UserId) -> String {
-        let known = match self.colours {
-            Colours::None => return name.to_owned(),
-            Colours::Eight => EIGHT,
-            Colours::Sixteen => NAME_COLOURS.len(),
-        };
-        format!("\x1b[{}m{name}\x1b[39m", NAME_COLOURS[id.0 as usize % known])
+    /// A label in the colour of the name of `who`, which is the same everywhere.
+    pub fn name(self, label: &str, who: &str) -> String {
+        let hash = hash(who) as usize;
+        match self.colours {
+            Colours::None => label.to_owned(),
+            Colours::Eight => format!("\x1b[{}m{label}\x1b[39m", NAME_COLOURS[hash % EIGHT]),
+            Colours::Sixteen => format!("\x1b[{}m{label}\x1b[39m", NAME_COLOURS[hash % NAME_COLOURS.len()]),
+            Colours::Many => format!("\x1b[38;5;{}m{label}\x1b[39m", MANY_COLOURS[hash % MANY_COLOURS.len()]),
+        }
     }
 
     /// Text of the program, dimmed.
@@ -121,12 +129,19 @@ fn colours(variable: impl Fn(&str) -> Option<String>) -> Colours {
     {
         return Colours::None;
     }
-    let many = ["256", "16color", "direct", "truecolor", "kitty", "alacritty"];
+    let many = ["256", "direct", "truecolor", "kitty", "alacritty"];
     if variable("COLORTERM").is_some() || many.iter().any(|word| terminal.contains(word)) {
+        Colours::Many
+    } else if terminal.contains("16color") {
         Colours::Sixteen
     } else {
         Colours::Eight
     }
+}
+
+/// FNV-1a of a name as names are compared.
+fn hash(name: &str) -> u32 {
+    name::key(name).bytes().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
@@ -150,7 +165,8 @@ mod tests {
 
     #[test]
     fn colours_follow_the_terminal_and_no_color() {
-        assert_eq!(colours(of(&[("TERM", "xterm-256color")])), Colours::Sixteen);
+        assert_eq!(colours(of(&[("TERM", "xterm-256color")])), Colours::Many);
+        assert_eq!(colours(of(&[("TERM", "xterm-16color")])), Colours::Sixteen);
         assert_eq!(colours(of(&[("TERM", "xterm")])), Colours::Eight);
         assert_eq!(colours(of(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")])), Colours::None);
         assert_eq!(colours(of(&[("TERM", "dumb")])), Colours::None);
@@ -166,14 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn a_name_keeps_its_colour_and_neighbouring_ids_differ() {
-        let style = Style { colours: Colours::Sixteen, unicode: true };
-        let colour = |id| style.name("", UserId(id));
-        assert_eq!(colour(7), colour(7));
-        let different: std::collections::BTreeSet<_> = (1..=9).map(colour).collect();
-        assert!(different.len() == 9, "{different:?}");
+    fn a_name_keeps_its_colour_and_a_group_of_people_has_many() {
+        let people: Vec<String> = (0..40).map(|number| format!("user {number}")).collect();
+        for (colours, least) in [(Colours::Eight, 5), (Colours::Sixteen, 9), (Colours::Many, 20)] {
+            let style = Style { colours, unicode: true };
+            assert_eq!(style.name("x", "Li Si"), style.name("x", "li si"));
+            let different: std::collections::BTreeSet<_> =
+                people.iter().map(|who| style.name("", who)).collect();
+            assert!(different.len() >= least, "{different:?}");
+        }
         let eight = Style { colours: Colours::Eight, unicode: true };
-        assert!((1..100).all(|id| !eight.name("x", UserId(id)).contains("[9")));
+        assert!(people.iter().all(|who| !eight.name("x", who).contains("[9")));
     }
 
     #[test]

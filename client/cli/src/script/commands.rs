@@ -182,6 +182,9 @@ impl Script {
             timeline::Command::Latest(_)
             | timeline::Command::Older
             | timeline::Command::Newer
+            | timeline::Command::Open(_)
+            | timeline::Command::Mute(_)
+            | timeline::Command::Unmute(_)
             | timeline::Command::Close => Ok(Err(at_terminal_only())),
         }
     }

@@ -19,6 +19,10 @@ pub struct Directory {
     pub friends: BTreeMap<UserId, Friend>,
     pub groups: BTreeMap<ConversationId, Group>,
     pub chats: BTreeMap<ConversationId, Chat>,
+    /// The conversations, those that were active last when the program began first, then new ones.
+    pub order: Vec<ConversationId>,
+    /// Conversations that draw no attention.
+    pub muted: BTreeSet<ConversationId>,
     /// Names of others, as their profiles say.
     pub strangers: BTreeMap<UserId, String>,
 }
@@ -40,6 +44,10 @@ pub struct Chat {
     pub read: Seq,
     /// Messages of others above `read`.
     pub unread: u64,
+    /// Those of them that mention the user.
+    pub mentions: BTreeSet<Seq>,
+    /// When the latest message was written, Unix milliseconds.
+    pub active: u64,
     /// The highest seq that the peer of a direct chat has received.
     pub peer_delivered: Seq,
     /// The highest seq that the peer of a direct chat has read.
@@ -58,6 +66,8 @@ impl Chat {
             own_above: BTreeSet::new(),
             read: Seq(0),
             unread: 0,
+            mentions: BTreeSet::new(),
+            active: 0,
             peer_delivered: Seq(0),
             peer_read: Seq(0),
         }
@@ -86,6 +96,7 @@ impl Chat {
     /// Everything up to `seq` was read, `theirs` messages of others among it that had been unread.
     pub fn mark_read(&mut self, seq: Seq, theirs: u64) {
         self.read = self.read.max(seq);
+        self.mentions = self.mentions.split_off(&self.read.next());
         self.unread = if self.read >= self.last { 0 } else { self.unread.saturating_sub(theirs) };
     }
 
@@ -114,9 +125,12 @@ impl Directory {
             let StoredConversation { id, cursor, peer_delivered, peer_read, .. } = kept;
             let (read, unread) = (kept.read, kept.unread + kept.elsewhere);
             let chat = Chat::new(kept.kind, kept.peer, &kept.name);
+            let chat = Chat { active: kept.active.0, ..chat };
             let seen = Chat { last: cursor, shown: cursor, read, unread, ..chat };
             self.chats.insert(id, Chat { peer_delivered, peer_read, ..seen });
         }
+        self.muted = store.muted()?;
+        self.order_new();
         Ok(())
     }
 
@@ -156,7 +170,34 @@ impl Directory {
             }
             chat.peer_delivered = chat.peer_delivered.max(row.peer_delivered_seq.unwrap_or_default());
             chat.peer_read = chat.peer_read.max(row.peer_read_seq.unwrap_or_default());
+            chat.active = chat.active.max(row.time.0);
         }
+        self.order_new();
+    }
+
+    /// Appends the conversations that have no place yet, those that were active last first.
+    fn order_new(&mut self) {
+        if self.order.len() == self.chats.len() {
+            return;
+        }
+        let known: BTreeSet<_> = self.order.iter().copied().collect();
+        let mut new: Vec<_> = self.chats.keys().copied().filter(|id| !known.contains(id)).collect();
+        new.sort_by_key(|id| std::cmp::Reverse(self.chats.get(id).map_or(0, |chat| chat.active)));
+        self.order.append(&mut new);
+    }
+
+    /// The conversations that the status names: with unread messages, and not muted unless the user is mentioned.
+    pub fn unread(&self) -> Vec<(&ConversationId, &Chat)> {
+        let unread = self
+            .chats
+            .iter()
+            .filter(|(id, chat)| chat.unread > 0 && (!self.muted.contains(id) || !chat.mentions.is_empty()));
+        unread.collect()
+    }
+
+    /// How many messages are unread in them.
+    pub fn unread_in_all(&self) -> u64 {
+        self.unread().iter().map(|(_, chat)| chat.unread).sum()
     }
 
     /// Learns the peer's name from a received message.
@@ -167,6 +208,7 @@ impl Directory {
         if message.kind == ConversationKind::Direct && message.from != self.me {
             (chat.peer, chat.name) = (Some(message.from), message.name.to_string());
         }
+        self.order_new();
     }
 
     /// Learns the conversation of a sent message, which may be new.
@@ -179,6 +221,7 @@ impl Directory {
             Target::Conversation(_) | Target::Group(_) => Chat::new(ConversationKind::Group, None, ""),
         };
         self.chats.entry(conversation).or_insert(new).store(seq);
+        self.order_new();
     }
 
     /// The direct chat with a user.
@@ -328,7 +371,7 @@ impl Directory {
         self.known_name(id).is_some() || self.direct(&Who::Id(id)).is_some()
     }
 
-    fn known_name(&self, id: UserId) -> Option<&str> {
+    pub fn known_name(&self, id: UserId) -> Option<&str> {
         if id == self.me {
             return Some(&self.my_name);
         }

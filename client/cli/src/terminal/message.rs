@@ -12,12 +12,8 @@ use chatclient_core::{Failure, LocalId, SendFailure, sanitize};
 use chatclient_store::FailedMessage;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use std::{env, fs};
 use wire::{ConversationId, ConversationKind, Message, Refusal, Seq, Target, limits};
-
-/// The shortest time between two bells.
-const BELL_EVERY: Duration = Duration::from_secs(1);
 
 // ---- sending -------------------------------------------------------------------------------------------------------
 
@@ -59,8 +55,8 @@ impl Terminal {
         match self.client.send(to.clone(), text) {
             Ok(local) => {
                 let mark_id = self.own.new_mark_id();
-                self.say_day(clock::today());
-                let shown = format!("[{}] {}", clock::now(), self.own_lines(&to, text));
+                self.say_day(clock::now(&self.config.day));
+                let shown = format!("[{}] {}", clock::now(&self.config.time), self.own_lines(&to, text));
                 self.screen.print_marked(mark_id, Mark::Sending, shown);
                 if self.outage.is_on() && !self.screen.is_interactive() {
                     self.say("offline; the message will be sent after reconnecting");
@@ -136,10 +132,12 @@ impl Terminal {
     /// `you → li si (2): hello`, `#7 devs | you: hello`
     fn own_lines(&mut self, to: &Target, text: &str) -> String {
         let (style, text) = (self.style, self.message_text(text));
-        let you = style.name("you", self.directory.me);
+        let you = style.name("you", &self.directory.my_name);
         match to {
             Target::User(id) => {
-                format!("{you} {} {}:{text}", style.arrow(), style.name(&self.directory.user(*id), *id))
+                let label = self.directory.user(*id);
+                let name = self.directory.known_name(*id).unwrap_or(&label);
+                format!("{you} {} {}:{text}", style.arrow(), style.name(&label, name))
             }
             Target::Name(name) => format!("{you} {} {}:{text}", style.arrow(), sanitize::line(name)),
             Target::Conversation(id) | Target::Group(id) => {
@@ -176,7 +174,7 @@ impl Terminal {
     pub(super) fn show_unsent(&mut self, unsent: Unsent) {
         let (to, text) = (unsent.send.target, unsent.send.content.to_string());
         let mark_id = self.own.new_mark_id();
-        let shown = format!("[{}] {}", clock::now(), self.own_lines(&to, &text));
+        let shown = format!("[{}] {}", clock::now(&self.config.time), self.own_lines(&to, &text));
         self.screen.print_marked(mark_id, Mark::Sending, shown);
         self.own.waiting.insert(unsent.local, Waiting { to, text, mark_id, delayed: false });
     }
@@ -244,15 +242,21 @@ impl Terminal {
             return;
         }
         self.directory.learn_message(message);
-        let theirs = message.from != self.directory.me;
+        let (theirs, is_mention) = (message.from != self.directory.me, self.is_mention(message));
         let mut was_read = false;
         if let Some(chat) = self.directory.chats.get_mut(&id) {
             was_read = chat.unread == 0;
             chat.show(seq);
+            chat.active = message.time.0;
             chat.unread += u64::from(theirs);
+            if is_mention {
+                chat.mentions.insert(seq);
+            }
         }
+        let is_quiet = self.is_quiet(id) && !is_mention && !self.is_open(id);
         match &mut self.opening {
             Some(opening) if opening.conversation == id => opening.held.push(message.clone()),
+            _ if is_quiet => {}
             _ => {
                 self.show_message(message);
                 if was_read && self.is_open(id) {
@@ -261,18 +265,18 @@ impl Terminal {
             }
         }
         self.count_backlog(id, seq, theirs);
-        if theirs && message.kind == ConversationKind::Direct {
-            self.ring();
+        if is_mention || (theirs && !is_quiet && message.kind == ConversationKind::Direct) {
+            self.alert(message);
         }
     }
 
     /// `[12:03] zhang san (1): hello`
     pub(super) fn show_message(&mut self, message: &Message) {
-        self.say_day(clock::date(message.time));
+        self.say_day(clock::shown(message.time, &self.config.day));
         let (at, who) = (self.time_of(message), person(&message.name, message.from));
         let is_interactive = self.screen.is_interactive();
         let own = is_interactive && message.from == self.directory.me;
-        let who = self.style.name(if own { "you" } else { &who }, message.from);
+        let who = self.style.name(if own { "you" } else { &who }, &message.name);
         let text = self.message_text(&message.content);
         let label = self.directory.conversation(message.conversation);
         let line = match message.kind {
@@ -289,6 +293,9 @@ impl Terminal {
                 let mark_id = self.own.new_mark_id();
                 self.screen.print_marked(mark_id, mark, line);
                 self.own.watch(message.conversation, message.seq, mark_id, mark);
+            }
+            _ if self.has_reader && self.is_mention(message) => {
+                self.screen.print(&format!("{} {line}", self.style.alarm(" @")));
             }
             _ => self.print(&line),
         }
@@ -331,15 +338,6 @@ impl Terminal {
         let Some(chat) = self.directory.chats.get(&conversation) else { return };
         if let Some(new) = self.missed.take(conversation, seq, theirs, chat) {
             self.say(&format!("{new} new while away"));
-        }
-    }
-
-    /// Rings the bell at most once a second, so that many missed messages ring once.
-    fn ring(&mut self) {
-        let now = Instant::now();
-        if self.bell && self.last_bell.is_none_or(|last| now >= last + BELL_EVERY) {
-            self.last_bell = Some(now);
-            self.screen.bell();
         }
     }
 }

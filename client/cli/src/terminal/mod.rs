@@ -11,6 +11,7 @@
 //! and [`events`] hand commands and events to their nouns, one row a noun; the nouns' files extend [`state::Terminal`].
 
 mod account;
+mod attention;
 mod commands;
 mod contact;
 mod directory;
@@ -38,6 +39,7 @@ mod screen;
 mod session;
 mod signals;
 mod state;
+mod switching;
 mod timeline;
 mod typing;
 mod view;
@@ -45,8 +47,9 @@ mod view;
 pub use state::Setup;
 
 use crate::args::Login;
-use crate::display;
-use crate::display::style::Style;
+use crate::config::{ColourChoice, Config};
+use crate::display::clock;
+use crate::display::style::{Colours, Style};
 use chatclient_connection::Client;
 use chatclient_core::{Event, Session, sanitize};
 use chatclient_store::Folder;
@@ -67,8 +70,8 @@ const COUNTDOWN: Duration = Duration::from_millis(250);
 
 /// Runs the program until the user leaves.
 pub fn run(setup: Setup) -> io::Result<()> {
-    let Setup { address, options, folder, bell, login } = setup;
-    let style = Style::from_environment();
+    let Setup { address, options, folder, bell, login, config } = setup;
+    let style = Style::from_environment(chosen_colours(&config));
     let watch = signals::watch()?;
     let (client, events) = Client::start_with_store(&*address, options, folder.clone())?;
     let input = InputThread::start()?;
@@ -92,23 +95,37 @@ pub fn run(setup: Setup) -> io::Result<()> {
         drafts: drafts::Drafts::default(),
         window: None,
         opening: None,
-        last_day: Some(display::clock::today()),
+        last_day: Some(clock::now(&config.day)),
         pending: BTreeMap::new(),
         own: own_messages::OwnMessages::default(),
         outage: outage::Outage::default(),
         was_online: false,
         missed: missed::Missed::default(),
         folded: Vec::new(),
+        config,
         bell,
-        last_bell: None,
+        last_alert: None,
+        title: None,
         termination: None,
     };
     let result = event_loop(&mut terminal, &events, &watch, login);
+    terminal.restore_title();
     terminal.client.close(CLOSE);
     terminal.screen.finish();
     // Restores the terminal's modes.
     drop(terminal.input);
     terminal.termination.map_or(result, Termination::raise)
+}
+
+/// The colours that the user chose; `None`: those that the terminal has.
+fn chosen_colours(config: &Config) -> Option<Colours> {
+    match config.colours {
+        ColourChoice::Auto => None,
+        ColourChoice::None => Some(Colours::None),
+        ColourChoice::Eight => Some(Colours::Eight),
+        ColourChoice::Sixteen => Some(Colours::Sixteen),
+        ColourChoice::Many => Some(Colours::Many),
+    }
 }
 
 fn event_loop(
@@ -129,6 +146,7 @@ fn event_loop(
     loop {
         terminal.handle_keys();
         terminal.settle();
+        terminal.show_title();
         terminal.show_view();
         if terminal.mode == Mode::Done || terminal.screen.is_gone() {
             return Ok(());

@@ -172,7 +172,7 @@ impl Terminal {
             expected = message.seq.next();
             let is_unread = message.seq > read && message.from != self.directory.me;
             if is_unread && !std::mem::replace(&mut is_new, true) {
-                self.say_day(clock::date(message.time));
+                self.say_day(clock::shown(message.time, &self.config.day));
                 self.say_title("new");
             }
             self.show_message(message);

@@ -70,8 +70,9 @@ impl Screen {
         self.draw(Draw::Mark { id, mark });
     }
 
-    pub fn bell(&self) {
-        self.draw(Draw::Signal("\x07".to_owned()));
+    /// Writes a sequence that prints nothing, such as the bell.
+    pub fn signal(&self, sequence: String) {
+        self.draw(Draw::Signal(sequence));
     }
 
     fn draw(&self, draw: Draw) {

@@ -10,6 +10,7 @@ use super::own_messages::OwnMessages;
 use super::screen::Screen;
 use super::signals::Termination;
 use crate::args::Login;
+use crate::config::Config;
 use crate::display::style::{Style, person};
 use crate::display::{columns, sentence};
 use chatclient_connection::Client;
@@ -34,10 +35,11 @@ pub struct Setup {
     pub options: Options,
     /// The folder of the stores; `None`: nothing is saved.
     pub folder: Option<Folder>,
-    /// Whether a direct message rings the bell.
+    /// Whether the bell may ring.
     pub bell: bool,
     /// A login without the menu.
     pub login: Option<Login>,
+    pub config: Config,
 }
 
 pub struct Terminal {
@@ -74,8 +76,11 @@ pub struct Terminal {
     pub(super) missed: Missed,
     /// The rows of the last long text that were not shown.
     pub(super) folded: Vec<String>,
+    pub(super) config: Config,
     pub(super) bell: bool,
-    pub(super) last_bell: Option<Instant>,
+    pub(super) last_alert: Option<Instant>,
+    /// The window's title, if the program has set it.
+    pub(super) title: Option<String>,
     /// The signal that ends the program.
     pub(super) termination: Option<Termination>,
 }
@@ -222,16 +227,18 @@ impl Terminal {
         let mut parts = vec![person(&self.directory.my_name, self.directory.me)];
         // A narrow terminal cuts off the end, so the most important comes first.
         parts.extend(self.outage.status(Instant::now()));
-        let unread: Vec<_> = self.directory.chats.iter().filter(|(_, chat)| chat.unread > 0).collect();
+        let unread = self.directory.unread();
         if !unread.is_empty() {
             let all: u64 = unread.iter().map(|(_, chat)| chat.unread).sum();
+            let mentions: usize = unread.iter().map(|(_, chat)| chat.mentions.len()).sum();
+            let mentions = if mentions > 0 { format!(", {mentions} @") } else { String::new() };
             let named = unread.iter().take(STATUS_UNREAD).map(|(id, chat)| {
                 let label = self.directory.conversation(**id);
                 format!("{} {}", columns::cut(without_id(&label), STATUS_NAME), chat.unread)
             });
             let named = named.collect::<Vec<_>>().join(", ");
             let more = if unread.len() > STATUS_UNREAD { ", …" } else { "" };
-            parts.push(format!("{all} unread: {named}{more}"));
+            parts.push(format!("{all} unread{mentions}: {named}{more}"));
         }
         if !self.own.failed.is_empty() {
             parts.push(format!("{} not sent (/retry)", self.own.failed.len()));

@@ -26,6 +26,9 @@ impl Terminal {
             Command::Latest(of) => self.latest(of.as_deref()),
             Command::Older => self.older(),
             Command::Newer => self.newer(),
+            Command::Open(of) => self.open_any(of.as_deref()),
+            Command::Mute(of) => self.mute(of.as_deref(), true),
+            Command::Unmute(of) => self.mute(of.as_deref(), false),
             Command::Close => self.open(None),
         }
     }
@@ -62,7 +65,7 @@ impl Terminal {
     }
 
     /// Shows the page before the first message of the open conversation that was shown.
-    fn older(&mut self) {
+    pub(super) fn older(&mut self) {
         let Some(conversation) = self.open_conversation() else {
             return self.say("no conversation is open: /history WHO, or /history #GROUP");
         };
@@ -133,7 +136,7 @@ impl Terminal {
                 lines += &format!("\n  #{expected} to #{} are not saved here", message.seq.prev());
             }
             expected = message.seq.next();
-            let of = self.has_reader.then(|| clock::date(message.time));
+            let of = self.has_reader.then(|| clock::shown(message.time, &self.config.day));
             if let Some(of) = of.filter(|of| day.as_ref() != Some(of)) {
                 lines += &format!("\n{0} {of} {0}", self.style.rule().repeat(2));
                 day = Some(of);
@@ -154,14 +157,18 @@ impl Terminal {
             Some(mark) if self.screen.is_interactive() => self.style.mark(mark),
             _ => "  ",
         };
-        let who = self.style.name(&person(&message.name, message.from), message.from);
+        let who = self.style.name(&person(&message.name, message.from), &message.name);
         let (at, text) = (self.time_of(message), self.message_text(&message.content));
         format!("{mark} #{:<4} [{at}] {who}:{text}", message.seq)
     }
 
     /// The time of a message; a person sees the day in a line of its own.
     pub(super) fn time_of(&self, message: &Message) -> String {
-        if self.has_reader { clock::time(message.time) } else { clock::short(message.time) }
+        if self.has_reader {
+            clock::shown(message.time, &self.config.time)
+        } else {
+            clock::short(message.time)
+        }
     }
 }
 
@@ -224,7 +231,18 @@ impl Terminal {
         });
         let Some((current, unread, failed, unsent)) = stored else { return };
         let current = current.filter(|current| self.directory.chats.contains_key(current));
-        let others: Vec<_> = unread.iter().filter(|message| Some(message.conversation) != current).collect();
+        for message in &unread {
+            if self.is_mention(message)
+                && let Some(chat) = self.directory.chats.get_mut(&message.conversation)
+            {
+                chat.mentions.insert(message.seq);
+            }
+        }
+        let is_shown = |message: &Message| {
+            Some(message.conversation) != current
+                && (!self.is_quiet(message.conversation) || self.is_mention(message))
+        };
+        let others: Vec<_> = unread.iter().filter(|message| is_shown(message)).collect();
         if !others.is_empty() {
             self.say(&format!("{} unread:", others.len()));
             others.iter().for_each(|message| self.show_message(message));

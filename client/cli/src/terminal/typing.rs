@@ -62,7 +62,7 @@ impl Terminal {
             Typed::End => self.quit(),
             Typed::ClearScreen => self.screen.clear(),
             Typed::Suspend => self.suspend(),
-            Typed::Alt(_) => {}
+            Typed::Alt(key) => self.handle_alt(key),
         }
     }
 

@@ -127,6 +127,19 @@ impl FakeServer {
         Sent { conversation: ConversationId(id), seq: Seq(seq), time: UnixMillis(seq), duplicate }
     }
 
+    pub fn message(&self, id: u32, seq: Seq) -> Arc<Message> {
+        self.conversations[&id].messages[seq.0 as usize - 1].clone()
+    }
+
+    /// Makes the conversation `id` a group, which is called `group ID`.
+    pub fn make_group(&mut self, id: u32) {
+        let conversation = self.conversations.get_mut(&id).expect("it has a message");
+        conversation.kind = ConversationKind::Group;
+        for message in &mut conversation.messages {
+            Arc::make_mut(message).kind = ConversationKind::Group;
+        }
+    }
+
     pub fn texts(&self, id: u32, from: UserId) -> Vec<String> {
         let messages = self.conversations.get(&id).map_or(&[][..], |conversation| &conversation.messages);
         messages.iter().filter(|m| m.from == from).map(|m| m.content.to_string()).collect()
@@ -251,7 +264,7 @@ impl FakeServer {
         let entry = |(id, c): (&u32, &Conversation)| ConversationSummary {
             conversation: ConversationId(*id),
             kind: c.kind,
-            peer: Some(UserId(*id)),
+            peer: (c.kind == ConversationKind::Direct).then_some(UserId(*id)),
             name: format!("user {id}").into(),
             last_seq: Seq(c.messages.len() as u64),
             first_seq: Seq(c.first),
@@ -262,6 +275,17 @@ impl FakeServer {
             peer_read_seq: None,
         };
         self.conversations.iter().map(entry).collect()
+    }
+
+    fn groups(&self) -> Vec<group::Group> {
+        let groups = self.conversations.iter().filter(|(_, c)| c.kind == ConversationKind::Group);
+        let group = |id: u32| group::Group {
+            conversation: ConversationId(id),
+            name: format!("group {id}").into(),
+            desc: "".into(),
+            role: group::Role::Member,
+        };
+        groups.map(|(id, _)| group(*id)).collect()
     }
 
     fn login(&mut self, connection: &mut FakeConnection, credentials: Credentials) -> Reply {
@@ -291,7 +315,7 @@ impl FakeServer {
             node: "fake".into(),
             resumed: false,
             friends: vec![],
-            groups: vec![],
+            groups: self.groups(),
             conversations,
             friends_more: false,
             groups_more: false,

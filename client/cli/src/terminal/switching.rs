@@ -1,0 +1,110 @@
+//! Choosing the open conversation: `/open`, and Alt with a character.
+
+use super::directory::Chat;
+use super::state::Terminal;
+use crate::command::argument;
+use wire::{ConversationId, Target};
+
+/// The most conversations that `/open` lists.
+const LISTED: usize = 50;
+
+impl Terminal {
+    /// `WHO`, `#GROUP` or a group's name; nothing lists the conversations.
+    pub(super) fn open_any(&mut self, of: Option<&str>) {
+        let Some(of) = of else { return self.list_conversations() };
+        if let Some(group) = of.strip_prefix('#') {
+            let found = self.directory.group_named(group).or_else(|| argument::group(group));
+            return match found.filter(|id| self.directory.groups.contains_key(id)) {
+                Some(id) => self.open(Some(Target::Conversation(id))),
+                None => self.say("you are in no such group; /join ID joins one"),
+            };
+        }
+        let who = argument::who(of);
+        let user = who.as_ref().and_then(|who| self.directory.direct(who));
+        match (self.directory.group_named(of), user) {
+            (Some(group), Some(_)) => {
+                let label = self.directory.group(group);
+                self.say(&format!(
+                    "a user and a group have this name: /msg opens the user, /open #{group} opens {label}"
+                ));
+            }
+            (Some(group), None) => self.open(Some(Target::Conversation(group))),
+            (None, _) => {
+                if let Some(who) = who {
+                    self.open_user(who);
+                }
+            }
+        }
+    }
+
+    /// A key with Alt.
+    pub(super) fn handle_alt(&mut self, key: char) {
+        let keys = &self.config.keys;
+        if let Some(number) = keys.open.chars().position(|open| open == key) {
+            match self.directory.order.get(number).copied() {
+                Some(conversation) => self.open(Some(self.directory.target_of(conversation))),
+                None => self.say(&format!("there is no conversation {}; /open lists them", number + 1)),
+            }
+        } else if key == keys.next {
+            self.open_next();
+        } else if key == keys.older {
+            self.older();
+        } else if key == keys.newer {
+            self.newer();
+        }
+    }
+
+    /// Opens the conversation with unread messages that was active last; those with mentions come first.
+    fn open_next(&mut self) {
+        let here = self.open_conversation();
+        let active = self.directory.chats.iter().filter(|(id, chat)| {
+            chat.unread > 0 && Some(**id) != here && (!self.is_quiet(**id) || !chat.mentions.is_empty())
+        });
+        let next = active.max_by_key(|(_, chat)| (!chat.mentions.is_empty(), chat.active)).map(|(id, _)| *id);
+        match next {
+            Some(next) => self.open(Some(self.directory.target_of(next))),
+            None => self.say("nothing else is unread"),
+        }
+    }
+
+    fn list_conversations(&mut self) {
+        let order = &self.directory.order;
+        if order.is_empty() {
+            return self.say("no conversation yet: /msg WHO, or /join GROUP");
+        }
+        let mut keys = self.config.keys.open.chars();
+        let mut lines = "conversations:".to_owned();
+        for id in order.iter().take(LISTED) {
+            let key = keys.next().map_or(String::new(), |key| format!("Alt-{key}"));
+            let unread = self.directory.chats.get(id).map(unread_of).unwrap_or_default();
+            let muted = if self.is_quiet(*id) { "  muted" } else { "" };
+            let line = format!("\n  {key:<6} {}{unread}{muted}", self.directory.conversation(*id));
+            lines += &line;
+        }
+        if order.len() > LISTED {
+            lines += &format!("\n  {} {} more", self.style.ellipsis(), order.len() - LISTED);
+        }
+        self.say(&lines);
+    }
+
+    /// The conversation with a user, or of a group by `#ID`, `#NAME` or its name.
+    pub(super) fn find_conversation(&self, of: &str) -> Option<ConversationId> {
+        let group = of.strip_prefix('#');
+        match group {
+            Some(group) => self.directory.group_named(group).or_else(|| argument::group(group)),
+            None => {
+                let user = argument::who(of).and_then(|who| self.directory.direct(&who));
+                user.or_else(|| self.directory.group_named(of))
+            }
+        }
+    }
+}
+
+/// `  3 unread, 1 @`
+fn unread_of(chat: &Chat) -> String {
+    match (chat.unread, chat.mentions.len()) {
+        (0, _) => String::new(),
+        (unread, 0) => format!("  {unread} unread"),
+        (unread, mentions) => format!("  {unread} unread, {mentions} @"),
+    }
+}

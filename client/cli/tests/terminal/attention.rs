@@ -1,0 +1,120 @@
+//! Mentions, muted conversations, keys with Alt, notifications and the configuration.
+
+use crate::place::{Place, USUAL, arrive, log_in_again, row_of};
+use crate::pty::Pty;
+use wire::UserId;
+
+fn bells(terminal: &Pty) -> usize {
+    let bytes = terminal.bytes();
+    let text = String::from_utf8_lossy(&bytes).replace("\u{1b}]", "");
+    text.matches('\u{7}').count()
+}
+
+#[test]
+fn a_mention_rings_and_is_marked_and_a_muted_group_is_quiet() {
+    let place = Place::new();
+    {
+        let mut server = place.listening.server.lock().unwrap();
+        server.store(7, UserId(3), "welcome", None);
+        server.make_group(7);
+        // What waits must not ring.
+        [2, 3, 7].into_iter().for_each(|id| server.set_cursors(id, 1, 1));
+    }
+    let mut terminal = place.open(USUAL, &[]);
+    terminal.expect_last("choice:");
+    log_in_again(&mut terminal);
+    terminal.expect_last(">");
+    arrive(&place, 7, 3, "nothing for anybody");
+    terminal.expect("#7 group 7 | user 3 (3): nothing for anybody");
+    assert_eq!(bells(&terminal), 0);
+    arrive(&place, 7, 3, "@ME look at this");
+    terminal.wait_for("the mark of a mention", |rows| {
+        rows.iter().any(|row| row.starts_with(" @ [00:00] #7 group 7 | user 3 (3): @ME look"))
+    });
+    terminal.expect("2 unread, 1 @: #7 group 7 2");
+    assert_eq!(bells(&terminal), 1);
+    terminal.type_line("/mute #7");
+    terminal.expect("#7 group 7 is muted");
+    arrive(&place, 7, 3, "noise");
+    terminal.expect("3 unread, 1 @");
+    arrive(&place, 2, 2, "not muted");
+    let rows = terminal.expect("user 2 (2): not muted");
+    assert!(row_of(&rows, "noise").is_none(), "{rows:#?}");
+    // Opening shows what was not, and reading it ends the mention.
+    terminal.type_line("/open #7");
+    let rows = terminal.expect("user 3 (3): noise");
+    assert!(row_of(&rows, "── #7 group 7, 3 unread ──").is_some(), "{rows:#?}");
+    terminal.expect("1 unread: user 2 1");
+    terminal.type_line("/msg 2");
+    terminal.expect_last("user 2>");
+    arrive(&place, 7, 3, "more noise");
+    arrive(&place, 2, 2, "the last one");
+    let rows = terminal.expect("the last one");
+    assert!(row_of(&rows, "more noise").is_none() && row_of(&rows, "unread: #7").is_none(), "{rows:#?}");
+    // The store remembers it.
+    terminal.type_line("quit");
+    assert_eq!(terminal.wait(), 0);
+    let mut again = place.open(USUAL, &[]);
+    again.expect_last("choice:");
+    again.type_line("");
+    again.expect("online");
+    again.type_line("/open");
+    again.expect("#7 group 7  1 unread  muted");
+}
+
+#[test]
+fn alt_opens_conversations_by_their_place_and_the_next_active_one() {
+    let place = Place::new();
+    let mut terminal = place.online(USUAL, &[]);
+    terminal.type_line("/open");
+    terminal.expect("Alt-1  user 2 (2)  1 unread");
+    terminal.expect("Alt-2  user 3 (3)  1 unread");
+    terminal.type_keys("\u{1b}2");
+    terminal.expect_last("user 3>");
+    terminal.expect("1 unread: user 2 1");
+    terminal.type_keys("for three");
+    terminal.expect_last("user 3> for three");
+    terminal.type_keys("\u{1b}a");
+    terminal.expect_last("user 2>");
+    terminal
+        .wait_for("nothing unread", |rows| !rows.iter().any(|row| row.starts_with("── me (1) ── 1 unread")));
+    terminal.type_keys("\u{1b}a");
+    terminal.expect("nothing else is unread");
+    terminal.type_keys("\u{1b}9");
+    terminal.expect("there is no conversation 9; /open lists them");
+    // A new conversation gets the next place; the others keep theirs.
+    arrive(&place, 5, 5, "a stranger");
+    terminal.expect("user 5 (5): a stranger");
+    terminal.type_keys("\u{1b}3");
+    terminal.expect_last("user 5>");
+    terminal.type_keys("\u{1b}2");
+    terminal.expect_last("user 3> for three");
+}
+
+#[test]
+fn the_configuration_switches_notifications_and_formats() {
+    let place = Place::new();
+    let folder = place.home.path().join("chatclient");
+    std::fs::create_dir(&folder).unwrap();
+    let config =
+        "time = \"%H.%M\"\n[notifications]\nosc9 = true\nosc777 = true\ntitle = true\nbell = false\n";
+    std::fs::write(folder.join("config.toml"), config).unwrap();
+    let mut terminal = place.online(USUAL, &[]);
+    terminal.expect("[00.00] user 2 (2): hello from two");
+    terminal.expect("2 unread");
+    arrive(&place, 2, 2, "psst");
+    terminal.expect("[00.00] user 2 (2): psst");
+    terminal.type_line("quit");
+    assert_eq!(terminal.wait(), 0);
+    let written = String::from_utf8_lossy(&terminal.bytes()).into_owned();
+    for sequence in [
+        "\u{1b}]9;user 2: psst\u{7}",
+        "\u{1b}]777;notify;user 2;psst\u{7}",
+        "\u{1b}[22;2t",
+        "\u{1b}]2;(3) chatclient\u{7}",
+        "\u{1b}[23;2t",
+    ] {
+        assert!(written.contains(sequence), "{sequence:?} is missing in {written:?}");
+    }
+    assert_eq!(bells(&terminal) - written.matches("\u{1b}]").count(), 0, "no bell");
+}

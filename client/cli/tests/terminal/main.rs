@@ -1,0 +1,13 @@
+//! The program at a terminal, with the fake server of the client library behind it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+#[path = "../../../core/tests/support/mod.rs"]
+mod support;
+
+mod attention;
+mod conversation;
+mod history;
+mod place;
+mod pty;
+mod screen;

@@ -32,10 +32,15 @@ pub const FEED_MESSAGES: u32 = 200;
 pub const FEED_BYTES: usize = 128 << 10;
 /// Bytes sent to a connection after which it is asked to report when its output has drained.
 pub const OUTPUT_SOFT: usize = 64 << 10;
-/// Bytes sent to a connection and not known to be written, above which its session falls behind.
+/// Bytes sent to a connection and not known to be written, above which its session falls behind; fewer while the output
+/// of all connections takes much memory.
 pub const OUTPUT_HARD: usize = 512 << 10;
+/// The least value of that bound. One message of the greatest length must fit between [`OUTPUT_SOFT`] and it: the
+/// message that exceeds [`OUTPUT_SOFT`] is sent with the request to report, without which a session stays behind.
+pub const OUTPUT_HARD_MIN: usize = 2 * OUTPUT_SOFT;
 /// Roughly the bytes that a frame adds to its content, for the two bounds above.
 pub const FRAME_OVERHEAD: usize = 200;
+const _: () = assert!(OUTPUT_HARD_MIN > OUTPUT_SOFT + wire::limits::CONTENT_BYTES + FRAME_OVERHEAD);
 /// The most messages sent to a legacy connection and not known to be accepted by the kernel; bounds the cost of a slow
 /// reader.
 pub const LEGACY_WINDOW: u32 = 64;

@@ -5,7 +5,7 @@ use crate::conn::ConnId;
 use crate::contract::{Found, Ticket, Written};
 use crate::effect::{Effects, PasswordResult};
 use crate::input::{Input, Now};
-use crate::limits::{CURSOR_MS, SWEEP_MS, TICK_MS};
+use crate::limits::{CURSOR_MS, OUTPUT_HARD, OUTPUT_HARD_MIN, SWEEP_MS, TICK_MS};
 use crate::request::Caller;
 use crate::settings::Rules;
 use crate::state::State;
@@ -57,6 +57,12 @@ impl Logic {
     pub fn is_settled(&self) -> bool {
         let state = &self.state;
         state.pending.is_settled() && state.stalled_backlogs.is_empty() && state.cursors.is_empty()
+    }
+
+    /// Sets how many bytes may be sent to a connection and not be known to be written before its session falls behind,
+    /// from [`OUTPUT_HARD_MIN`] to [`OUTPUT_HARD`], the initial bound.
+    pub fn set_session_output_max(&mut self, bytes: usize) {
+        self.state.session_output_max = bytes.clamp(OUTPUT_HARD_MIN, OUTPUT_HARD) as u32;
     }
 
     /// Handles an input from a reactor.

@@ -2,8 +2,9 @@
 //! work lists.
 
 use crate::context::Context;
-use crate::flow::Flow;
+use crate::flow::{Flow, is_page};
 use crate::output::Output;
+use crate::output_budget::Claim;
 use crate::peer::PeerAddress;
 use crate::pending_logins::Age;
 use logic::{ConnId, Input};
@@ -23,6 +24,10 @@ pub(crate) struct Channel {
     pub user: Option<UserId>,
     pub flow: Flow,
     pub output: Output,
+    /// What [`Context::output_budget`] has charged for it.
+    charged: u32,
+    /// It is in [`Context::awaiting_budget`].
+    awaits_budget: bool,
     /// It is in [`Context::ready`].
     pub input_queued: bool,
     /// The peer has closed or reset its side, so the socket is read to its end.
@@ -41,6 +46,8 @@ impl Channel {
             user: None,
             flow: Flow::default(),
             output: Output::default(),
+            charged: 0,
+            awaits_budget: false,
             input_queued: false,
             hung_up: false,
             flush_queued: false,
@@ -48,9 +55,9 @@ impl Channel {
     }
 
     /// Whether another request may be read from the peer: no LOGIN or LOGOUT is pending, not too many requests are
-    /// unanswered, and the peer reads its output.
+    /// unanswered, the peer reads its output, and no request waits for memory.
     pub fn gate_is_open(&self, context: &Context) -> bool {
-        self.flow.is_open() && self.output.len() <= context.limits.high_water
+        self.flow.is_open() && !self.awaits_budget && self.output.len() <= context.limits.high_water
     }
 
     /// The maximum length of a request: it depends on whether the client is logged in.
@@ -58,9 +65,43 @@ impl Channel {
         if self.user.is_some() { context.limits.frame_bytes } else { FRAME_BYTES_BEFORE_LOGIN }
     }
 
+    /// Whether a request of this type may go to logic now. If not, the gate is closed until there is memory for the
+    /// reply.
+    pub fn admits(&mut self, kind: u16, context: &mut Context) -> bool {
+        if !is_page(kind) || context.output_budget.admits_page(self.claim(), 0) {
+            return true;
+        }
+        self.awaits_budget = true;
+        context.awaiting_budget.push_back(self.id);
+        false
+    }
+
+    /// Opens the gate if there is memory for the reply now, beside `promised` other pages. Returns whether there is.
+    pub fn end_budget_wait(&mut self, promised: usize, context: &Context) -> bool {
+        self.awaits_budget = !context.output_budget.admits_page(self.claim(), promised);
+        !self.awaits_budget
+    }
+
+    fn claim(&self) -> Claim {
+        Claim { unwritten: self.output.len(), pages: self.flow.pages() }
+    }
+
+    /// Charges the budget for output and pages.
+    pub fn update_charge(&mut self, context: &Context) {
+        let claim = self.claim();
+        context.output_budget.update(&mut self.charged, claim);
+    }
+
+    pub fn is_charged(&self) -> bool {
+        self.charged > 0
+    }
+
     /// Passes a request to logic at the end of this turn.
     pub fn submit(&mut self, kind: u16, request: u32, command: Command, context: &mut Context) {
         self.flow.charge(kind, request);
+        if is_page(kind) {
+            self.update_charge(context);
+        }
         // No client waits for the effect of a receipt.
         if !matches!(command, Command::Timeline(timeline::Request::Ack(_) | timeline::Request::Read(_))) {
             context.moderation.count(request != 0);

@@ -19,6 +19,10 @@ pub enum CloseReason {
     Silent,
     #[error("the client does not read its output")]
     SlowConsumer,
+    #[error(
+        "the unwritten output of all clients takes too much memory, and this one has read nothing of its own"
+    )]
+    OutputMemory,
     #[error("the client sent a malformed or oversized frame")]
     BadFrame,
     #[error("the first byte belongs to no supported protocol")]
@@ -55,7 +59,8 @@ impl CloseReason {
             | CloseReason::ProxyTimeout
             | CloseReason::TooManyPendingLogins
             | CloseReason::Silent
-            | CloseReason::SlowConsumer => false,
+            | CloseReason::SlowConsumer
+            | CloseReason::OutputMemory => false,
         }
     }
 }

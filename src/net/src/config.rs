@@ -18,8 +18,10 @@ pub struct NetConfig {
     pub frame_bytes: usize,
     /// Unwritten bytes of a connection above which it is not read.
     pub high_water: usize,
-    /// Unwritten bytes of a connection above which it is closed.
+    /// Unwritten bytes of a connection above which it is closed; fewer while all connections together have many.
     pub output_bytes: usize,
+    /// Unwritten bytes of all connections together, as far as a connection has more than a small share.
+    pub output_total_bytes: usize,
     /// Addresses whose PROXY headers are trusted.
     pub proxies: Vec<IpNet>,
     pub timeouts: Timeouts,
@@ -37,6 +39,7 @@ impl Default for NetConfig {
             frame_bytes: wire::limits::FRAME_BYTES,
             high_water: 256 * 1024,
             output_bytes: 8 * 1024 * 1024,
+            output_total_bytes: 256 * 1024 * 1024,
             proxies: Vec::new(),
             timeouts: Timeouts::default(),
             style: Style::default(),

@@ -13,6 +13,8 @@ const WEIGHT_PAGE: u16 = 32;
 pub(crate) struct Flow {
     /// Weight of the requests that logic has not answered: below `WEIGHT_MAX + WEIGHT_PAGE`.
     weight: u16,
+    /// Requests for pages that logic has not answered.
+    pages: u16,
     /// A LOGIN or LOGOUT is pending, whose answer decides how the following bytes are interpreted.
     held: bool,
     /// `weight` has reached its maximum and not yet fallen to [`WEIGHT_LOW`].
@@ -29,10 +31,16 @@ impl Flow {
         self.weight == 0
     }
 
+    /// Requests for pages that logic has not answered.
+    pub fn pages(&self) -> usize {
+        self.pages.into()
+    }
+
     /// Counts a request that goes to logic.
     pub fn charge(&mut self, kind: u16, request: u32) {
         self.held = matches!(kind, request::LOGIN | request::LOGOUT);
         self.weight += weight(kind, request);
+        self.pages += u16::from(is_page(kind));
         self.throttled = self.weight >= WEIGHT_MAX;
     }
 
@@ -42,6 +50,7 @@ impl Flow {
             self.held = false;
         }
         self.weight = self.weight.saturating_sub(weight(kind, request));
+        self.pages = self.pages.saturating_sub(is_page(kind).into());
         self.throttled &= self.weight > WEIGHT_LOW;
     }
 }
@@ -50,11 +59,17 @@ impl Flow {
 fn weight(kind: u16, request: u32) -> u16 {
     match kind {
         request::ACK | request::READ if request == 0 => 0,
-        request::HISTORY | request::FRIENDS | request::MEMBERS | request::CONVERSATIONS | request::GROUPS => {
-            WEIGHT_PAGE
-        }
+        _ if is_page(kind) => WEIGHT_PAGE,
         _ => 1,
     }
+}
+
+/// Whether a request is answered by a page from storage, which may be long.
+pub(crate) fn is_page(kind: u16) -> bool {
+    matches!(
+        kind,
+        request::HISTORY | request::FRIENDS | request::MEMBERS | request::CONVERSATIONS | request::GROUPS
+    )
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //!   * a `transport`, which carries bytes, and the PROXY header that a trusted proxy may send before them;
 //!   * a `codec`, which turns bytes into inputs and orders into bytes;
 //!   * a `channel`: identity, flow control (`flow`) and `output` that is not written yet.
+//! * `output_budget`: how much unwritten output all connections may have together.
 //! * `deadline`, `wheel`: time limits, enforced without touching idle connections.
 //! * `pending_logins`: connections without a login, whose number is bounded.
 //!
@@ -36,6 +37,7 @@ mod listen;
 mod moderation;
 mod orders;
 mod output;
+mod output_budget;
 mod peer;
 mod pending_logins;
 mod reactor;
@@ -50,6 +52,7 @@ mod tests;
 pub use close::CloseReason;
 pub use config::{NetConfig, PACE, Timeouts};
 pub use listen::{BindError, bind, raise_fd_limit};
+pub use output_budget::OutputBudget;
 
 use acceptor::{Acceptor, Reserve};
 use context::Context;
@@ -79,6 +82,7 @@ pub struct Net {
     acceptor: Option<AcceptorHandle>,
     reactors: Vec<ReactorHandle>,
     pending_logins: Arc<PendingLogins>,
+    output: Arc<OutputBudget>,
 }
 
 #[derive(Debug)]
@@ -110,12 +114,18 @@ pub fn start(
     }
     let bells = polls.iter().map(|(_, bell)| Arc::clone(bell)).collect();
     let pending_logins = Arc::new(PendingLogins::new(config.connections, bells));
+    let output = Arc::new(OutputBudget::new(config.output_total_bytes, config.output_bytes));
     let mut reactors = Vec::new();
     for (index, (poll, bell)) in polls.into_iter().enumerate() {
         let (controls_to, controls) = queue(QUEUE, &bell);
         let (orders_to, orders) = queue(QUEUE, &bell);
         let table = ConnectionTable::new(index);
-        let context = Context::new(poll.registry().try_clone()?, Arc::clone(&pending_logins), &config);
+        let context = Context::new(
+            poll.registry().try_clone()?,
+            Arc::clone(&pending_logins),
+            Arc::clone(&output),
+            &config,
+        );
         let endpoints = Endpoints { poll, bell, controls, orders, to_logic: to_logic.clone() };
         reactors.push((Reactor::new(index, endpoints, table, context), controls_to, orders_to));
     }
@@ -125,7 +135,7 @@ pub fn start(
     let stop = Arc::new(AtomicBool::new(false));
     let mut watched = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
-        listener.set_nonblocking(true)?;
+        listen::prepare(&listener)?;
         let mut listener = mio::net::TcpListener::from_std(listener);
         poll.registry().register(&mut listener, Token(index), Interest::READABLE)?;
         watched.push(listener);
@@ -152,7 +162,7 @@ pub fn start(
         })
         .collect::<io::Result<_>>()?;
     let thread = thread::Builder::new().name("acceptor".to_owned()).spawn(|| acceptor.run())?;
-    Ok(Net { acceptor: Some(AcceptorHandle { stop, waker, thread }), reactors, pending_logins })
+    Ok(Net { acceptor: Some(AcceptorHandle { stop, waker, thread }), reactors, pending_logins, output })
 }
 
 impl Net {
@@ -160,6 +170,11 @@ impl Net {
     /// reactor waits for no other thread.
     pub fn orders(&self) -> Vec<Outbox<Vec<Order>>> {
         self.reactors.iter().map(|reactor| reactor.orders.clone()).collect()
+    }
+
+    /// The budget of unwritten output, which bounds what logic may send to a session.
+    pub fn output_budget(&self) -> Arc<OutputBudget> {
+        Arc::clone(&self.output)
     }
 
     /// The number of open connections.

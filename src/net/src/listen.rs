@@ -1,13 +1,17 @@
 //! Listening sockets, and the limit of open files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use thiserror::Error;
 
 /// Connections that the kernel completes while the acceptor is busy; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// Bytes of a connection that the kernel takes and does not send, because the client reads too slowly. By default they
+/// grow to megabytes.
+const UNSENT_BYTES: u32 = 128 * 1024;
 
 /// The number of following ports that are tried when suggesting a free one.
 const PORTS_TRIED: u16 = 100;
@@ -45,6 +49,13 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Prepares a listener for the acceptor.
+pub(crate) fn prepare(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    // Accepted sockets inherit it (tcp(7)).
+    SockRef::from(listener).set_tcp_notsent_lowat(UNSENT_BYTES)
 }
 
 fn next_free(address: SocketAddr) -> Option<SocketAddr> {

@@ -36,6 +36,8 @@ const EVENTS: usize = 1024;
 const READ_BYTES: usize = 64 * 1024;
 /// Batches of orders that are carried out before output is flushed.
 const BATCHES: usize = 64;
+/// Connections whose wait for memory is checked in a turn.
+const BUDGET_WAITS_PER_TURN: usize = 64;
 /// Time until logic's full inbox is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -110,6 +112,7 @@ impl Reactor {
             let drain = self.take_control();
             self.take_orders();
             self.end_gaps();
+            self.end_budget_waits();
             if let Some(within) = drain {
                 self.drained_by = Some(self.context.now.after(Span::of(within)));
                 self.connections.shut_down(&mut self.context);
@@ -187,8 +190,10 @@ impl Reactor {
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        let Context { wheel, legacy, .. } = &self.context;
-        let times = [wheel.next(), legacy.synthetic_acks.next(), self.drained_by];
+        let Context { wheel, legacy, now, awaiting_budget, .. } = &self.context;
+        // Other reactors free memory too.
+        let next_tick = (!awaiting_budget.is_empty()).then_some(Tick(now.0 + 1));
+        let times = [wheel.next(), legacy.synthetic_acks.next(), next_tick, self.drained_by];
         times.into_iter().flatten().min()
     }
 
@@ -302,6 +307,21 @@ impl Reactor {
             }
         }
         self.expired = expired;
+        self.connections.close_unread(&mut self.context);
+    }
+
+    /// Continues with connections whose requests for pages waited for memory, if there is some now.
+    fn end_budget_waits(&mut self) {
+        let mut promised = 0;
+        for _ in 0..self.context.awaiting_budget.len().min(BUDGET_WAITS_PER_TURN) {
+            let Some(id) = self.context.awaiting_budget.pop_front() else { return };
+            let Some(conn) = self.connections.find_open(id) else { continue };
+            if conn.end_budget_wait(promised, &mut self.context) {
+                promised += 1;
+            } else {
+                self.context.awaiting_budget.push_back(id);
+            }
+        }
     }
 
     /// Continues with legacy connections whose clients have had time to read.

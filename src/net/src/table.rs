@@ -16,7 +16,9 @@ use wire::UserId;
 
 /// Surplus connections without a login that are closed in a turn.
 const SURPLUS_PER_TURN: usize = 64;
-/// The least time between two log lines about them.
+/// Ticks without reading after which a client's connection may be closed to free memory.
+const UNREAD_TICKS: u32 = 10;
+/// The least time between two log lines about surplus connections.
 const SURPLUS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(crate) struct ConnectionTable {
@@ -109,6 +111,27 @@ impl ConnectionTable {
                 "too many connections have not logged in; closing the oldest of the address with most of them: {peer}"
             );
             self.surplus_logged = Some(context.now);
+        }
+    }
+
+    /// While output takes too much memory, closes connections whose clients do not read, in the order of how long they
+    /// have not. Call it once a tick.
+    pub fn close_unread(&mut self, context: &mut Context) {
+        if !context.output_budget.is_exhausted() {
+            return;
+        }
+        let unread_before = Tick(context.now.0.saturating_sub(UNREAD_TICKS));
+        let unread = self.slots.iter().filter_map(|(_, conn)| Some((conn.unread_since()?, conn.id())));
+        let mut unread: Vec<(Tick, ConnId)> = unread.filter(|&(since, _)| since <= unread_before).collect();
+        unread.sort_unstable_by_key(|&(since, _)| since);
+        for (_, id) in unread {
+            if !context.output_budget.is_exhausted() {
+                return;
+            }
+            if let Some(conn) = self.find(id) {
+                log::warn!("closing the connection of {}: {}", conn.peer(), CloseReason::OutputMemory);
+            }
+            self.close(id, CloseReason::OutputMemory, context);
         }
     }
 

@@ -118,6 +118,7 @@ impl Server {
             threads: reactors,
             connections,
             frame_bytes: config.limits.frame_bytes,
+            output_total_bytes: config.limits.output_mib << 20,
             proxies: config.chat.proxies.clone(),
             style: Style { msgids: config.legacy.msgids, object_bytes: config.legacy.object_bytes },
             pace: Duration::from_millis(config.legacy.pace_ms.into()),
@@ -131,6 +132,7 @@ impl Server {
         let bus = bus.transpose().map_err(sentence)?;
         let outlets = Outlets {
             reactors: net.orders(),
+            output_budget: net.output_budget(),
             writes: storage.writes(),
             reads: storage.reads(),
             passwords: jobs,

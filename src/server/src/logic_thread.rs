@@ -6,6 +6,7 @@
 use logic::{
     BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Ticket, Write,
 };
+use net::OutputBudget;
 use runtime::log_writer;
 use runtime::queue::{Bell, Inbox, Outbox, queue};
 use runtime::watchdog::Role;
@@ -56,6 +57,8 @@ pub struct Inboxes {
 pub struct Outlets {
     /// By [`logic::ConnId::reactor`].
     pub reactors: Vec<Outbox<Vec<Order>>>,
+    /// Bounds what may be sent to a session.
+    pub output_budget: Arc<OutputBudget>,
     pub writes: Outbox<Vec<(Ticket, Write)>>,
     pub reads: Outbox<Vec<(Ticket, Read)>>,
     pub passwords: Outbox<Vec<(Ticket, PasswordJob)>>,
@@ -107,6 +110,7 @@ impl LogicThread {
         loop {
             self.control.beat();
             let now = self.now();
+            self.logic.set_session_output_max(self.outlets.output_budget.session_bytes());
             let mut has_worked = self.handle_outcomes(now);
             has_worked |= self.handle_passwords(now);
             has_worked |= self.handle_bus(now);

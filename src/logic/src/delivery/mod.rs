@@ -17,7 +17,6 @@ pub(crate) use feed::{drained, fed, feed, feed_failed, retry, unread_failed, unr
 
 use crate::conn::ConnId;
 use crate::effect::{Effects, Order};
-use crate::limits::OUTPUT_HARD;
 use crate::state::State;
 use crate::state::sessions::{Behind, Session, SessionRef, Track};
 use crate::turn::Turn;
@@ -41,6 +40,7 @@ pub(crate) fn deliver(
     // Destructured so that the loop needs no further indirection for each member.
     let Turn { state, now, effects, follow_ups } = turn;
     let (state, effects, follow_ups) = (&mut **state, &mut **effects, &mut **follow_ups);
+    let admission = Admission { may_push, output_max: state.session_output_max };
     for &member in members {
         let Some((key, session)) = state.sessions.of_mut(member) else { continue };
         let peer = if direct { members.iter().copied().find(|&other| other != member) } else { None };
@@ -48,7 +48,7 @@ pub(crate) fn deliver(
             note_own(session, message, peer);
             continue;
         }
-        let pushed = offer(session, message, peer, may_push);
+        let pushed = offer(session, message, peer, admission);
         session.list_for_sweep(key, &mut state.with_tracks);
         if !pushed {
             feed(&mut Turn { state, now: *now, effects, follow_ups }, key);
@@ -78,16 +78,25 @@ fn fan_out(message: &Arc<Message>, mut to: Vec<ConnId>, effects: &mut Effects) {
     }
 }
 
+/// What decides, for all sessions together, whether a message is pushed.
+#[derive(Clone, Copy)]
+struct Admission {
+    /// Whether this node may push.
+    may_push: bool,
+    /// Bytes of a session's output from which on it falls behind.
+    output_max: u32,
+}
+
 /// Decides whether to push a message now. If not, the message is recorded in the track and read from the timeline
 /// later.
-fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, may_push: bool) -> bool {
+fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, admission: Admission) -> bool {
     let (conversation, seq) = (message.conversation, message.seq);
     // While a login gathers missed messages, new ones are read from the timeline with them.
     let gathers = session.login.as_ref().is_some_and(|login| login.gathers_missed);
-    let is_full = !may_push
+    let is_full = !admission.may_push
         || gathers
         || session.unacked >= session.capabilities.window()
-        || session.output >= OUTPUT_HARD as u32;
+        || session.output >= admission.output_max;
     let track = session.track_or_insert(conversation, |session| {
         // Until all unread conversations are listed, a conversation without a track may be behind.
         let is_guess = session.unread_after.is_some() || (session.login.is_some() && !gathers);

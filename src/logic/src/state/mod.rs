@@ -16,7 +16,7 @@ pub(crate) mod sessions;
 use crate::conn::ConnId;
 use crate::contract::Epoch;
 use crate::contract::message::StreamId;
-use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, PASSWORDS_MAX, WAITING_MAX};
+use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, PASSWORDS_MAX, WAITING_MAX};
 use crate::settings::Rules;
 use absences::Absences;
 use cluster::Cluster;
@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub failed_reads: Vec<SessionRef>,
     /// Connections whose backlog is stalled, to be retried at the next tick.
     pub stalled_backlogs: Vec<ConnId>,
+    /// Bytes sent to a connection and not known to be written from which on its session falls behind.
+    pub session_output_max: u32,
     pub draining: bool,
     pub cluster: Cluster,
 }
@@ -74,6 +76,7 @@ impl State {
             with_tracks: Vec::new(),
             failed_reads: Vec::new(),
             stalled_backlogs: Vec::new(),
+            session_output_max: OUTPUT_HARD as u32,
             draining: false,
         }
     }

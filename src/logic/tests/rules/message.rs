@@ -2,7 +2,7 @@
 
 use super::harness::{Harness, Seen, errno, rules};
 use super::{ALICE_BOB, TO_BOB, ack, harness, texts};
-use logic::limits::{OUTPUT_HARD, OUTPUT_SOFT};
+use logic::limits::{OUTPUT_HARD, OUTPUT_HARD_MIN, OUTPUT_SOFT};
 use logic::{Input, Rules, Written};
 use wire::limits::UNACKED_MAX;
 use wire::timeline::Receipt;
@@ -48,8 +48,16 @@ fn a_session_that_does_not_acknowledge_is_fed_as_acks_come() {
 
 #[test]
 fn a_session_that_does_not_read_is_fed_as_output_drains() {
+    for output_max in [OUTPUT_HARD, 0] {
+        is_fed_as_output_drains(output_max);
+    }
+}
+
+fn is_fed_as_output_drains(output_max: usize) {
     let mut t = harness();
     let (alice, bob) = (t.login("alice"), t.login("bob"));
+    t.logic.set_session_output_max(output_max);
+    let output_max = output_max.max(OUTPUT_HARD_MIN);
     t.stalled = true;
     let long = "x".repeat(16 << 10);
     let count = 3 * OUTPUT_HARD / long.len();
@@ -61,7 +69,7 @@ fn a_session_that_does_not_read_is_fed_as_output_drains() {
         seen.iter().filter(|s| matches!(s, Seen::Push(Push::Message(message::Push::New(_))))).count()
     };
     let mut got = messages(&seen);
-    assert!(got * long.len() >= OUTPUT_SOFT && got * long.len() <= OUTPUT_HARD + long.len());
+    assert!(got * long.len() >= OUTPUT_SOFT && got * long.len() <= output_max + long.len());
     assert_eq!(seen.iter().filter(|s| **s == Seen::NotifyDrained).count(), 1);
     for _ in 0..count {
         t.input(Input::Drained { conn: bob });

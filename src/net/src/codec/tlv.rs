@@ -59,6 +59,7 @@ impl Codec for Tlv {
         let mut used = 0;
         while used < bytes.len() && channel.gate_is_open(context) {
             match wire::split_frame(&bytes[used..], channel.request_bytes(context)) {
+                Ok(Some((frame, _))) if !channel.admits(frame.kind, context) => break,
                 Ok(Some((frame, length))) => {
                     used += length;
                     handle_frame(frame, channel, context);

@@ -19,7 +19,7 @@ use crate::channel::Channel;
 use crate::codec::{AnyCodec, Codec, FanOut};
 use crate::context::Context;
 use crate::deadline::Tick;
-use crate::flow::Flow;
+use crate::flow::{Flow, is_page};
 use crate::peer::PeerAddress;
 use crate::transport::AnyTransport;
 use crate::transport::proxy_handshake::ProxyHandshake;
@@ -29,7 +29,7 @@ use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};
 
 // There are many idle connections. A socket has 4 bytes; in debug builds mio adds the id of its selector.
-const _: () = assert!(size_of::<Connection>() <= 148 + size_of::<AnyTransport>());
+const _: () = assert!(size_of::<Connection>() <= 156 + size_of::<AnyTransport>());
 
 /// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +138,9 @@ impl Connection {
         if let Some(codec) = &mut self.codec {
             codec.reply(kind, request, reply, &mut self.channel, context);
         }
+        if is_page(kind) {
+            self.channel.update_charge(context);
+        }
         self.unchoke(context);
     }
 
@@ -214,5 +217,7 @@ impl Connection {
     pub fn recycle(mut self, context: &mut Context) {
         self.channel.leave_pending_logins(context);
         self.channel.output.recycle(&mut context.pool);
+        self.channel.flow = Flow::default();
+        self.channel.update_charge(context);
     }
 }

@@ -4,6 +4,7 @@ use super::{Connection, Phase};
 use crate::close::CloseReason;
 use crate::codec::Codec;
 use crate::context::Context;
+use crate::deadline::Tick;
 use crate::token;
 use crate::transport::Transport;
 use logic::Input;
@@ -40,9 +41,10 @@ impl Connection {
         }
         if self.unwritten() == 0 {
             self.flushed(context)?;
-        } else if self.unwritten() > context.limits.output_bytes {
+        } else if self.unwritten() > context.output_budget.connection_bytes() {
             return Err(CloseReason::SlowConsumer);
         }
+        self.channel.update_charge(context);
         self.unchoke(context);
         Ok(())
     }
@@ -85,6 +87,19 @@ impl Connection {
             Phase::Lingering => {}
         }
         Ok(())
+    }
+
+    /// Continues with a request for a page that waited for memory, if there is some now beside `promised` other pages.
+    /// Returns whether there is.
+    pub fn end_budget_wait(&mut self, promised: usize, context: &mut Context) -> bool {
+        let has_ended = self.channel.end_budget_wait(promised, context);
+        self.unchoke(context);
+        has_ended
+    }
+
+    /// Since when the client has read nothing of its output, if it has more than is free.
+    pub fn unread_since(&self) -> Option<Tick> {
+        (self.blocked && self.channel.is_charged()).then_some(self.blocked_since)
     }
 
     /// The gap between two paced objects is over.

@@ -10,12 +10,14 @@ use crate::config::NetConfig;
 use crate::deadline::{Spans, Tick};
 use crate::moderation::Moderation;
 use crate::output::Pool;
+use crate::output_budget::OutputBudget;
 use crate::pending_logins::PendingLogins;
 use crate::wheel::Wheel;
 use ipnet::IpNet;
 use legacy::LegacyContext;
 use logic::{ConnId, Input};
 use mio::Registry;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,6 +43,9 @@ pub(crate) struct Context {
     pub pool: Pool,
     pub legacy: LegacyContext,
     pub pending_logins: Arc<PendingLogins>,
+    pub output_budget: Arc<OutputBudget>,
+    /// Connections with a request for a page that waits for room in `output_budget`, each once, oldest first.
+    pub awaiting_budget: VecDeque<ConnId>,
     pub registry: Registry,
     pub limits: Limits,
     /// Addresses whose PROXY headers are trusted.
@@ -54,13 +59,16 @@ pub(crate) struct Limits {
     pub frame_bytes: usize,
     /// Unwritten bytes above which a connection is not read: its requests would only add to them.
     pub high_water: usize,
-    /// Unwritten bytes above which it is closed.
-    pub output_bytes: usize,
     pub spans: Spans,
 }
 
 impl Context {
-    pub fn new(registry: Registry, pending_logins: Arc<PendingLogins>, config: &NetConfig) -> Context {
+    pub fn new(
+        registry: Registry,
+        pending_logins: Arc<PendingLogins>,
+        output_budget: Arc<OutputBudget>,
+        config: &NetConfig,
+    ) -> Context {
         Context {
             now: Tick(0),
             inputs: Vec::new(),
@@ -73,11 +81,12 @@ impl Context {
             pool: Pool::default(),
             legacy: LegacyContext::new(config.style, config.pace),
             pending_logins,
+            output_budget,
+            awaiting_budget: VecDeque::new(),
             registry,
             limits: Limits {
                 frame_bytes: config.frame_bytes,
                 high_water: config.high_water,
-                output_bytes: config.output_bytes,
                 spans: config.timeouts.into(),
             },
             proxies: config.proxies.as_slice().into(),

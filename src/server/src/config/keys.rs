@@ -137,6 +137,8 @@ sections! {
         frame_bytes: usize = FRAME_BYTES, integer(1_024..=FRAME_BYTES);
         /// Open client connections, on all threads together; each takes a file descriptor.
         connections: usize = 18_000, integer(1..=1_000_000);
+        /// Memory for output that clients do not read, MiB, as far as a connection has more than 64 KiB of it.
+        output_mib: usize = 256, integer(16..=1_048_576);
         /// Messages an account may send per second, in bursts of up to ten seconds' worth; 0: unlimited.
         messages_per_second: u32 = 100, integer(0..=1_000_000);
     }

@@ -20,6 +20,7 @@ mod legacy_faults;
 mod log;
 mod make_cluster;
 mod names;
+mod output_memory;
 mod proxies;
 mod recipients;
 mod session;

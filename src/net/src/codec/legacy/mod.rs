@@ -32,6 +32,16 @@ const QUEUE_MAX: usize = 2 * LEGACY_WINDOW as usize;
 /// Log lines about ignored requests of one connection.
 const WARNINGS_MAX: u8 = 8;
 
+/// Logs a problem that the protocol cannot report to the client, a few times for each connection. A macro, so that the
+/// log limits each kind of problem on its own.
+macro_rules! warn {
+    ($legacy:expr, $channel:expr, $($what:tt)*) => {
+        if let Some(end) = $legacy.next_warning() {
+            log::warn!("legacy client {}: {}{end}", $channel.peer, format_args!($($what)*));
+        }
+    };
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Legacy {
     pending: Vec<u8>,
@@ -86,7 +96,7 @@ impl Codec for Legacy {
                 }
                 Ok(Scan::Incomplete(begin)) => return Ok(used + begin),
                 Err(error) => {
-                    self.warn(channel, format_args!("closed: {error}"));
+                    warn!(self, channel, "closed: {error}");
                     return Err(CloseReason::BadObject);
                 }
             }
@@ -202,7 +212,7 @@ impl Legacy {
         match wire::legacy::request::decode(object, &context.legacy.style.msgids) {
             Ok(command) => self.handle_command(command, object.len(), channel, context),
             Err(fault @ Fault::Broken(_)) => {
-                self.warn(channel, format_args!("closed: {fault}"));
+                warn!(self, channel, "closed: {fault}");
                 return Err(CloseReason::BadObject);
             }
             Err(Fault::Login(errmsg)) => {
@@ -211,7 +221,7 @@ impl Legacy {
             Err(Fault::Register(errmsg)) => {
                 self.refuse(request::REGISTER, Errno::BadRequest, &errmsg, channel, context);
             }
-            Err(Fault::Ignored(what)) => self.warn(channel, format_args!("ignored a request: {what}")),
+            Err(Fault::Ignored(what)) => warn!(self, channel, "ignored a request: {what}"),
         }
         Ok(())
     }
@@ -228,7 +238,8 @@ impl Legacy {
             Command::Session(session::Request::Login(_)) | Command::Account(account::Request::Register(_))
         );
         if channel.user.is_none() && !is_entry {
-            return self.warn(channel, format_args!("ignored a request before login"));
+            warn!(self, channel, "ignored a request before login");
+            return;
         }
         self.unanswered_bytes += bytes;
         if matches!(command, Command::Session(session::Request::Logout)) {
@@ -240,17 +251,15 @@ impl Legacy {
         channel.submit(command.kind(), 0, command, context);
     }
 
-    /// Logs a problem that the protocol cannot report to the client, a few times for each connection.
-    fn warn(&mut self, channel: &Channel, what: std::fmt::Arguments<'_>) {
-        if self.warnings < WARNINGS_MAX {
-            self.warnings += 1;
-            let last = if self.warnings == WARNINGS_MAX {
-                " (further warnings about it are suppressed)"
-            } else {
-                ""
-            };
-            log::warn!("legacy client {}: {what}{last}", channel.peer);
-        }
+    /// Counts a log line about this client. `Some`: to be written, with this end.
+    fn next_warning(&mut self) -> Option<&'static str> {
+        let end = match WARNINGS_MAX.checked_sub(self.warnings)? {
+            0 => return None,
+            1 => " (further warnings about it are suppressed)",
+            _ => "",
+        };
+        self.warnings += 1;
+        Some(end)
     }
 }
 
@@ -269,7 +278,10 @@ impl Legacy {
         match kind {
             request::LOGIN => put_login_refused(&mut object, &context.legacy.style, errno, errmsg),
             request::REGISTER => put_register_refused(&mut object, &context.legacy.style, errmsg),
-            _ => return self.warn(channel, format_args!("refused a request: {errmsg}")),
+            _ => {
+                warn!(self, channel, "refused a request: {errmsg}");
+                return;
+            }
         }
         self.put(&object, &[], channel, context);
     }

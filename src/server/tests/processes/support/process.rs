@@ -11,8 +11,17 @@ const TICKS: u64 = 100;
 
 /// The peak resident memory, MiB.
 pub fn peak_mib(pid: u32) -> u64 {
+    memory_mib(pid, "VmHWM:")
+}
+
+/// The memory a process uses now, MiB.
+pub fn resident_mib(pid: u32) -> u64 {
+    memory_mib(pid, "VmRSS:")
+}
+
+fn memory_mib(pid: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a process has memory");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a process has memory");
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 

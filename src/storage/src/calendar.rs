@@ -2,6 +2,9 @@
 
 use wire::UnixMillis;
 
+/// The last millisecond of the year 9999, after which no month has a table. A later time is damaged.
+pub const TIME_MAX: UnixMillis = UnixMillis(253_402_300_799_999);
+
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A month, YYYYMM.

@@ -7,8 +7,13 @@ use wire::group::Role;
 /// The value of the column `role` for the owner of a group.
 pub const OWNER: u8 = 2;
 
-pub fn kind_of(kind: u8) -> ConversationKind {
-    if kind == 0 { ConversationKind::Direct } else { ConversationKind::Group }
+/// The kind of a column `kind`; `None`: the value is damaged.
+pub fn kind_of(kind: i64) -> Option<ConversationKind> {
+    match kind {
+        0 => Some(ConversationKind::Direct),
+        1 => Some(ConversationKind::Group),
+        _ => None,
+    }
 }
 
 /// The content type of a column `type`; the usual one is not allocated.
@@ -19,11 +24,13 @@ pub fn content_type_of(text: &str) -> Cow<'static, str> {
     }
 }
 
-pub fn role_of(role: u8) -> Role {
+/// The role of a column `role`; `None`: the value is damaged.
+pub fn role_of(role: i64) -> Option<Role> {
     match role {
-        OWNER => Role::Owner,
-        1 => Role::Admin,
-        _ => Role::Member,
+        0 => Some(Role::Member),
+        1 => Some(Role::Admin),
+        2 => Some(Role::Owner),
+        _ => None,
     }
 }
 

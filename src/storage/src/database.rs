@@ -87,8 +87,8 @@ pub fn without_password(text: &str) -> String {
     }
 }
 
-/// Whether the text has the form of a single host: an IP address, or a name (RFC 1123, 2.1, and underscores, which names
-/// of containers may have).
+/// Whether the text has the form of a single host: an IP address, or a name (RFC 1123, 2.1, and underscores, which
+/// names of containers may have).
 pub fn is_host(text: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.chars().all(plain))

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 /// A storage error as a sentence that an operator can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing was done, but it may succeed later (disk full, locked, read-only).
+    /// Nothing was done, but it may succeed later (disk full, locked).
     #[error("storage is unavailable: {0}")]
     Unavailable(String),
+    /// A fault that does not pass, of what was asked alone: its data is damaged, or the database refuses the statement.
+    #[error("{0}")]
+    Fault(String),
     /// The state of the disk is unknown. The process must end; the next start reads what is there.
     #[error("storage failed: {0}")]
     Fatal(String),
@@ -48,14 +51,14 @@ impl From<std::io::Error> for StoreError {
 
 impl From<FromSqlError> for StoreError {
     fn from(error: FromSqlError) -> StoreError {
-        StoreError::Fatal(error.to_string())
+        StoreError::Fault(error.to_string())
     }
 }
 
 impl StoreError {
     /// Whether the process must end.
     pub fn is_fatal(&self) -> bool {
-        !matches!(self, StoreError::Unavailable(_))
+        !matches!(self, StoreError::Unavailable(_) | StoreError::Fault(_))
     }
 }
 
@@ -66,25 +69,38 @@ const IOERR_SHMSIZE: i32 = 10 | 19 << 8;
 const IOERR_SHMLOCK: i32 = 10 | 20 << 8;
 const IOERR_SHMMAP: i32 = 10 | 21 << 8;
 
+// Extended error codes for reads that a device or a file system failed: what is on the disk is as it was.
+const IOERR_READ: i32 = 10 | 1 << 8;
+const IOERR_SHORT_READ: i32 = 10 | 2 << 8;
+const IOERR_DATA: i32 = 10 | 32 << 8;
+const IOERR_CORRUPTFS: i32 = 10 | 33 << 8;
+
+/// The extended error code of a commit that a hook refused; it decides anew for each.
+const CONSTRAINT_COMMITHOOK: i32 = 19 | 2 << 8;
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
-        let fatal = match &error {
-            rusqlite::Error::SqliteFailure(cause, _) => match cause.code {
-                ErrorCode::SystemIoFailure => !matches!(
-                    cause.extended_code,
-                    IOERR_SHMOPEN | IOERR_SHMSIZE | IOERR_SHMLOCK | IOERR_SHMMAP
-                ),
-                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
-                _ => false,
+        let text = error.to_string();
+        // Everything else is a value that does not convert, or a row that is missing.
+        let rusqlite::Error::SqliteFailure(cause, _) = error else { return StoreError::Fault(text) };
+        match cause.code {
+            ErrorCode::SystemIoFailure => match cause.extended_code {
+                IOERR_SHMOPEN | IOERR_SHMSIZE | IOERR_SHMLOCK | IOERR_SHMMAP => StoreError::Unavailable(text),
+                IOERR_READ | IOERR_SHORT_READ | IOERR_DATA | IOERR_CORRUPTFS => StoreError::Fault(text),
+                _ => StoreError::Fatal(text),
             },
-            // The stored bytes differ from what was written.
-            rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::Utf8Error(..) => true,
-            _ => false,
-        };
-        if fatal { StoreError::Fatal(error.to_string()) } else { StoreError::Unavailable(error.to_string()) }
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::DiskFull
+            | ErrorCode::OutOfMemory
+            | ErrorCode::CannotOpen
+            | ErrorCode::OperationInterrupted
+            | ErrorCode::FileLockingProtocolFailed => StoreError::Unavailable(text),
+            ErrorCode::ConstraintViolation if cause.extended_code == CONSTRAINT_COMMITHOOK => {
+                StoreError::Unavailable(text)
+            }
+            _ => StoreError::Fault(text),
+        }
     }
 }
 
@@ -97,13 +113,17 @@ mod tests {
     }
 
     #[test]
-    fn a_full_or_locked_disk_can_be_waited_for_and_a_failed_fsync_cannot() {
-        let (busy, readonly, full, cantopen) = (5, 8, 13, 14);
-        for code in [busy, readonly, full, cantopen, IOERR_SHMSIZE] {
-            assert!(!failure(code).is_fatal(), "{code}");
+    fn errors_are_told_apart_by_what_can_be_done_about_them() {
+        let (busy, full, cantopen) = (5, 13, 14);
+        for code in [busy, full, cantopen, IOERR_SHMSIZE] {
+            assert!(matches!(failure(code), StoreError::Unavailable(_)), "{code}");
         }
-        let (ioerr_fsync, ioerr_write, corrupt, notadb) = (10 | 4 << 8, 10 | 3 << 8, 11, 26);
-        for code in [ioerr_fsync, ioerr_write, corrupt, notadb] {
+        let (no_such_table, readonly, corrupt, mismatch, notadb) = (1, 8, 11, 20, 26);
+        for code in [no_such_table, readonly, corrupt, mismatch, notadb, IOERR_READ] {
+            assert!(matches!(failure(code), StoreError::Fault(_)), "{code}");
+        }
+        let (ioerr_fsync, ioerr_write) = (10 | 4 << 8, 10 | 3 << 8);
+        for code in [ioerr_fsync, ioerr_write] {
             assert!(failure(code).is_fatal(), "{code}");
         }
     }

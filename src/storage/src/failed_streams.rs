@@ -27,7 +27,7 @@ impl FailedStreams {
 
     /// Records the outcome of an append.
     pub fn note(&mut self, stream: Option<StreamId>, written: &Written) {
-        if let (Some(stream), Written::Unavailable) = (stream, written)
+        if let (Some(stream), Written::Unavailable | Written::Failed) = (stream, written)
             && self.streams.insert(stream)
         {
             self.in_order.push_back(stream);

@@ -28,6 +28,14 @@ impl Layout {
         }
     }
 
+    /// All columns with their tables.
+    #[cfg(test)]
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .flat_map(|(table, columns)| columns.iter().map(|column| (table.as_str(), column.as_str())))
+    }
+
     #[cfg(test)]
     pub fn tables(&self) -> impl Iterator<Item = String> + '_ {
         self.0.keys().cloned()

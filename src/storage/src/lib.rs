@@ -26,6 +26,7 @@ mod conformance;
 mod database;
 mod error;
 mod failed_streams;
+mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod layout;

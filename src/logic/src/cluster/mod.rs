@@ -159,7 +159,9 @@ pub(crate) fn found(turn: &mut Turn<'_>, pending: node::Pending, found: Found) {
 
 /// Handles the outcome of a write that the node issued for itself.
 pub(crate) fn written(turn: &mut Turn<'_>, pending: &node::Pending, written: &Written) {
-    if let (node::Pending::Seen { unheard: true }, Written::Unavailable) = (pending, written) {
+    if let (node::Pending::Seen { unheard: true }, Written::Unavailable | Written::Failed) =
+        (pending, written)
+    {
         reconcile::unheard(turn);
     }
 }

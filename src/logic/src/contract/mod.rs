@@ -59,6 +59,9 @@ pub enum Written {
     Denied(Denial),
     /// Storage is unreachable or full. The write may still turn out to have been executed.
     Unavailable,
+    /// A fault that does not pass: data that the write needs is damaged, or the database refuses the statement. Nothing
+    /// was done, and the log says why.
+    Failed,
 }
 
 /// A read from storage. The answer is the noun's own, or one of the common answers of [`Found`].
@@ -86,6 +89,9 @@ pub enum Found {
     Denied(Denial),
     /// Storage could not answer; its log says why.
     Unavailable,
+    /// A fault that does not pass: data that the read needs is damaged, or the database refuses the statement. The log
+    /// says why.
+    Failed,
 }
 
 /// Why storage rejects a request.

@@ -76,6 +76,12 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
                 unknown(turn, reply_to, append.cid.clone());
             }
         }
+        Written::Failed => {
+            return_to_rate(turn, append);
+            if !append.in_backlog {
+                turn.internal(reply_to);
+            }
+        }
         Written::Superseded => {
             turn.refuse(reply_to, Errno::NotLoggedIn, SESSION_ENDED);
             let Fence { user, epoch } = append.sender;

@@ -77,7 +77,7 @@ pub(super) fn answered(
 ) -> ReplyTo {
     let Some(conn) = reply_to.conn() else { return reply_to };
     let Some(backlog) = state.connections.backlog_mut(conn) else { return reply_to };
-    let is_over = !matches!(written, Written::Unavailable);
+    let is_over = !matches!(written, Written::Unavailable | Written::Failed);
     if backlog.answered(&append.cid, is_over) && !is_over {
         list(state, conn);
         return ReplyTo::Nowhere;

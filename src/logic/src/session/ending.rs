@@ -2,7 +2,7 @@
 
 use crate::conn::ConnId;
 use crate::contract::session::Write;
-use crate::contract::{Epoch, Fence, TokenHash};
+use crate::contract::{Epoch, Fence, Found, TokenHash};
 use crate::effect::{DisconnectReason, Order};
 use crate::limits::SESSION_ENDED;
 use crate::state::pending::session::Pending;
@@ -72,10 +72,13 @@ pub(crate) fn closed(turn: &mut Turn<'_>, conn: ConnId) {
     }
 }
 
-/// Fails a login whose data could not be read: its session ends as if the connection were lost.
-pub(super) fn login_failed(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
+/// Fails a login whose data could not be read, as `found` says: its session ends as if the connection were lost.
+pub(super) fn login_failed(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, found: &Found) {
     lose(turn, session);
-    turn.unavailable(reply_to);
+    match found {
+        Found::Failed => turn.internal(reply_to),
+        _ => turn.unavailable(reply_to),
+    }
 }
 
 /// Handles a session that has lost its connection. During its grace period it can be resumed, and friends still see the

@@ -57,6 +57,9 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         (Pending::Takeover(takeover), Written::Denied(Denial::Conflict)) => {
             takeover::refused(turn, reply_to, *takeover, Errno::AlreadyOnline);
         }
+        (Pending::Takeover(takeover), Written::Failed) => {
+            takeover::refused(turn, reply_to, *takeover, Errno::Internal);
+        }
         (Pending::Takeover(takeover), _) => {
             takeover::refused(turn, reply_to, *takeover, Errno::Unavailable);
         }
@@ -87,8 +90,8 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
             opening::complete(turn, reply_to, read, *view, online);
         }
         (Pending::Welcome(welcome), found) => welcome::found(turn, reply_to, *welcome, found),
-        (Pending::Groups(read) | Pending::View(read) | Pending::Friends(read, _), _) => {
-            ending::login_failed(turn, reply_to, read.session);
+        (Pending::Groups(read) | Pending::View(read) | Pending::Friends(read, _), found) => {
+            ending::login_failed(turn, reply_to, read.session, &found);
         }
         (_, Found::Unavailable) => turn.unavailable(reply_to),
         (_, _) => turn.internal(reply_to),
@@ -111,7 +114,7 @@ pub(crate) fn password_done(
 
 pub(crate) fn overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, overdue: &Overdue) {
     let Overdue::Login(session) = overdue;
-    ending::login_failed(turn, reply_to, *session);
+    ending::login_failed(turn, reply_to, *session, &Found::Unavailable);
 }
 
 /// Resumes a login whose subscriptions are confirmed.

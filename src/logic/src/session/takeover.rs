@@ -183,6 +183,7 @@ fn give_up(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: &TokenReady, errno: Er
     match errno {
         Errno::AlreadyOnline => turn.refuse(reply_to, errno, ALREADY_ONLINE),
         Errno::Unavailable => turn.unavailable(reply_to),
+        Errno::Internal => turn.internal(reply_to),
         _ => turn.refuse(reply_to, Errno::Busy, GOING_AWAY),
     }
 }

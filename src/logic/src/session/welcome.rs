@@ -70,13 +70,15 @@ pub(super) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, mut welcome: Pending
         Found::Group(group::Found::Members { members, .. }) => members,
         // The user has left the group in the meantime.
         Found::Denied(Denial::Forbidden) => Vec::new(),
+        // The list of one group is no reason to refuse a login.
+        Found::Failed => Vec::new(),
         Found::Presence(stored_presence::Found::Online(online)) => {
             let lists = welcome.groups.iter_mut();
             lists.for_each(|(_, members)| listing::mark_members_online(members, &online));
             welcome.knows_members_online = true;
             return go_on(turn, reply_to, welcome);
         }
-        _ => return ending::login_failed(turn, reply_to, welcome.session),
+        found => return ending::login_failed(turn, reply_to, welcome.session, &found),
     };
     if let Some(group) = welcome.unread.pop_front() {
         welcome.groups.push((group, listing::members(turn.state, members)));

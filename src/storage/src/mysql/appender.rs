@@ -13,6 +13,7 @@ use super::publish_barrier::PublishBarrier;
 use super::reconnect::{AutoConnection, IDLE};
 use super::schema;
 use crate::failed_streams::FailedStreams;
+use crate::fault;
 use crate::outcome::Outcome;
 use foldhash::HashSet;
 use logic::contract::{Ticket, Written};
@@ -198,19 +199,25 @@ impl Appender {
                     break;
                 }
                 // Split in halves down to single messages, so that one bad message does not fail the others.
-                Cause::Conflict | Cause::Duplicate if !is_alone => {
+                Cause::Conflict | Cause::Duplicate | Cause::Damaged if !is_alone => {
                     let rest = entries.split_off(entries.len() / 2);
                     self.store(entries);
                     self.store(rest);
                     break;
                 }
-                _ => {
-                    if !std::mem::replace(&mut self.is_rejecting, true) {
+                cause => {
+                    let verdict = match cause.is_permanent() {
+                        true => Verdict::Failed,
+                        false => Verdict::Late,
+                    };
+                    if cause == Cause::Damaged {
+                        fault::report(&failure.to_string());
+                    } else if !std::mem::replace(&mut self.is_rejecting, true) {
                         log::error!("the database rejects messages: {failure}");
                     }
                     let (in_doubt, rejected): (Vec<_>, Vec<_>) =
                         entries.into_iter().partition(|entry| entry.is_in_doubt);
-                    self.publish(rejected, std::iter::repeat(Verdict::Late));
+                    self.publish(rejected, std::iter::repeat(verdict));
                     self.postpone(in_doubt.into_iter().map(Job::Append));
                     break;
                 }
@@ -264,16 +271,18 @@ impl Appender {
     }
 
     /// Postpones jobs to the next round. While the database is unreachable only jobs in doubt wait; others are answered
-    /// `Unavailable`.
+    /// `Unavailable`, or `Failed` if it refuses this server.
     fn postpone(&mut self, jobs: impl Iterator<Item = Job>) {
         let mut outcomes = Vec::new();
+        let is_refused = self.connection.is_refused();
+        let undone = || if is_refused { Written::Failed } else { Written::Unavailable };
         for job in jobs {
             if self.is_unreachable && !job.is_in_doubt() {
                 if let Job::Append(entry) = &job {
                     self.failed.note(entry.append.stream, &Written::Unavailable);
                 }
                 let (Job::Append(QueuedAppend { ticket, .. }) | Job::Join(Join { ticket, .. })) = job;
-                outcomes.push((ticket, Written::Unavailable));
+                outcomes.push((ticket, undone()));
             } else {
                 self.held.insert(job.conversation());
                 self.waiting.push(job);
@@ -311,7 +320,13 @@ impl Appender {
                     if is_locked || join.is_in_doubt {
                         return self.postpone([Job::Join(join)].into_iter());
                     }
-                    break Written::Unavailable;
+                    match undone {
+                        Err(failure) if failure.cause.is_permanent() => {
+                            fault::report(&failure.to_string());
+                            break Written::Failed;
+                        }
+                        _ => break Written::Unavailable,
+                    }
                 }
             }
         };

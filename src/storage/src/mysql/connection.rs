@@ -95,8 +95,9 @@ impl Connection {
     /// are not executed.
     pub fn ask(&mut self, sql: &Sql) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(sql.statements());
+        let failed = |error, after| Failure::of(&error, after).in_statement(&sql.outline(after));
         let result = self.conn.query_iter(sql.as_str());
-        let mut result = result.map_err(|error| Failure::of(&error, 0))?;
+        let mut result = result.map_err(|error| failed(error, 0))?;
         while let Some(set) = result.iter() {
             let mut answer = Answer {
                 rows: Vec::new(),
@@ -104,7 +105,7 @@ impl Connection {
                 made: set.last_insert_id().unwrap_or(0),
             };
             for row in set {
-                answer.rows.push(Record(row.map_err(|error| Failure::of(&error, answers.len()))?));
+                answer.rows.push(Record(row.map_err(|error| failed(error, answers.len()))?));
             }
             answers.push(answer);
         }
@@ -164,8 +165,8 @@ impl Connection {
     }
 }
 
-/// Connects within a bounded time. The time limit of a schema change is too long for that, and the library has one limit
-/// for all answers.
+/// Connects within a bounded time. The time limit of a schema change is too long for that, and the library has one
+/// limit for all answers.
 fn connect(options: OptsBuilder, purpose: Purpose) -> Result<Conn, Failure> {
     if purpose != Purpose::Schema {
         return Conn::new(options).map_err(|error| Failure::of(&error, 0));

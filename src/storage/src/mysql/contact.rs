@@ -3,7 +3,7 @@
 use super::account::is_user;
 use super::connection::{Connection, rows_of};
 use super::failure::Failure;
-use super::record::{Record, page_of};
+use super::record::{Record, page_of, undamaged};
 use super::sql::Sql;
 use crate::page::Rows;
 use logic::contract::contact::{Found, Friend, Read, Write};
@@ -66,5 +66,5 @@ pub fn ask_friend_ids(sql: &mut Sql, user: UserId) {
 }
 
 pub fn ids(rows: &[Record]) -> Result<Vec<UserId>, Failure> {
-    rows.iter().map(|row| row.user(0)).collect()
+    undamaged(rows, |row| row.user(0))
 }

@@ -31,8 +31,25 @@ pub enum Cause {
     NoTable,
     /// The database does not exist.
     NoDatabase,
-    /// The server rejects the statement, and would again.
+    /// The server lacks a resource (memory, disk space). The same may succeed later.
+    Exhausted,
+    /// A value in the database is damaged, so that its row cannot be used.
+    Damaged,
+    /// The server rejects the statement, and would again: its syntax, a table, a column or a privilege that is missing,
+    /// or the server is read-only.
     Refused,
+}
+
+impl Cause {
+    /// Whether the same fails again until an operator has changed something.
+    pub fn is_permanent(self) -> bool {
+        match self {
+            Cause::NoTable | Cause::NoDatabase | Cause::Damaged | Cause::Refused => true,
+            Cause::Lost | Cause::Conflict | Cause::Duplicate | Cause::DuplicateColumn | Cause::Exhausted => {
+                false
+            }
+        }
+    }
 }
 
 // The server's error numbers (MySQL Server Error Message Reference; MariaDB Error Codes).
@@ -50,11 +67,39 @@ const ER_CHECKREAD: u16 = 1020;
 const ER_QUERY_INTERRUPTED: u16 = 1317;
 const ER_CONNECTION_KILLED: u16 = 1927;
 const ER_CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
+const ER_UNKNOWN_COM_ERROR: u16 = 1047; // Also: a Galera node that has lost its cluster.
+const ER_DISK_FULL: u16 = 1021;
+const ER_OUTOFMEMORY: u16 = 1037;
+const ER_OUT_OF_SORTMEMORY: u16 = 1038;
+const ER_OUT_OF_RESOURCES: u16 = 1041;
+const ER_RECORD_FILE_FULL: u16 = 1114;
+const ER_TOO_MANY_USER_CONNECTIONS: u16 = 1203;
+const ER_LOCK_TABLE_FULL: u16 = 1206;
+const ER_USER_LIMIT_REACHED: u16 = 1226;
+const ER_TOO_MANY_CONCURRENT_TRXS: u16 = 1637;
+const ER_WARN_DATA_OUT_OF_RANGE: u16 = 1264;
+const ER_DATA_OUT_OF_RANGE: u16 = 1690;
+const ER_NOT_KEYFILE: u16 = 1034;
+const ER_CRASHED_ON_USAGE: u16 = 1194;
+const ER_INDEX_CORRUPT: u16 = 1712;
 
 impl Failure {
     /// A failure that was found here, not by the server.
     pub fn refused(text: impl Into<String>) -> Failure {
         Failure { cause: Cause::Refused, after: 0, text: text.into() }
+    }
+
+    /// A value that its column cannot have.
+    pub fn damaged(text: impl Into<String>) -> Failure {
+        Failure { cause: Cause::Damaged, after: 0, text: text.into() }
+    }
+
+    /// The same, with the statement in the text.
+    pub fn in_statement(mut self, outline: &str) -> Failure {
+        if self.cause.is_permanent() {
+            self.text = format!("{outline}: {}", self.text);
+        }
+        self
     }
 
     /// There is no connection, and none can be opened.
@@ -100,7 +145,22 @@ fn cause_of(code: u16) -> Cause {
         | ER_CON_COUNT
         | ER_QUERY_INTERRUPTED
         | ER_CONNECTION_KILLED
-        | ER_CLIENT_INTERACTION_TIMEOUT => Cause::Lost,
+        | ER_CLIENT_INTERACTION_TIMEOUT
+        | ER_UNKNOWN_COM_ERROR => Cause::Lost,
+        ER_DISK_FULL
+        | ER_OUTOFMEMORY
+        | ER_OUT_OF_SORTMEMORY
+        | ER_OUT_OF_RESOURCES
+        | ER_RECORD_FILE_FULL
+        | ER_TOO_MANY_USER_CONNECTIONS
+        | ER_LOCK_TABLE_FULL
+        | ER_USER_LIMIT_REACHED
+        | ER_TOO_MANY_CONCURRENT_TRXS => Cause::Exhausted,
+        ER_WARN_DATA_OUT_OF_RANGE
+        | ER_DATA_OUT_OF_RANGE
+        | ER_NOT_KEYFILE
+        | ER_CRASHED_ON_USAGE
+        | ER_INDEX_CORRUPT => Cause::Damaged,
         _ => Cause::Refused,
     }
 }

@@ -29,5 +29,5 @@ pub fn epochs(users: impl Iterator<Item = UserId>) -> Sql {
 }
 
 pub fn latest(rows: &[Record]) -> Result<HashMap<UserId, Epoch>, Failure> {
-    rows.iter().map(|row| Ok((row.user(0)?, Epoch(row.number(1)? as u32)))).collect()
+    rows.iter().map(|row| Ok((row.user(0)?, Epoch(row.unsigned(1)?)))).collect()
 }

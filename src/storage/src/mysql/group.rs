@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::fence;
 use super::record::{Record, page_of};
 use super::sql::Sql;
-use crate::column::{OWNER, role_of};
+use crate::column::OWNER;
 use crate::page::Rows;
 use logic::contract::group::{Found, Member, Read, Write};
 use logic::contract::{self, Denial, Epoch, Fence, Ticket, Written, group};
@@ -133,7 +133,7 @@ pub fn groups(rows: &[Record], page: Page) -> Result<Rows<Group>, Failure> {
             conversation: row.conversation(0)?,
             name: row.text(1)?.into(),
             desc: row.text(2)?.into(),
-            role: role_of(row.number(3)? as u8),
+            role: row.role(3)?,
         })
     })
 }
@@ -168,9 +168,8 @@ fn members(
     if asker.rows.is_empty() {
         return Ok(contract::Found::Denied(Denial::Forbidden));
     }
-    let member = |row: &Record| {
-        Ok(Member { user: row.user(0)?, name: row.text(1)?.into(), role: role_of(row.number(2)? as u8) })
-    };
+    let member =
+        |row: &Record| Ok(Member { user: row.user(0)?, name: row.text(1)?.into(), role: row.role(2)? });
     let (members, more) = page_of(&rows.rows, page.limit as usize, member)?;
     Ok(contract::Found::Group(Found::Members { members, more }))
 }

@@ -14,12 +14,10 @@ use super::connection::{Connection, NOW};
 use super::failure::{Cause, Failure};
 use super::fence;
 use super::member_cache::{MemberCache, Members};
-use super::record::Record;
-use super::record::first;
+use super::record::{Record, first, undamaged};
 use super::sent;
 use super::sql::{CASE_MAX, Sql};
 use crate::calendar::{self, Month};
-use crate::column::kind_of;
 use foldhash::{HashMap, HashMapExt};
 use logic::contract::message::{Append, Stored};
 use logic::contract::{Denial, Epoch, Ticket, Written, message};
@@ -55,6 +53,8 @@ pub enum Verdict {
     Superseded,
     /// It waited too long and is rejected.
     Late,
+    /// A fault that does not pass.
+    Failed,
     /// The conversation is locked by another transaction.
     Elsewhere,
 }
@@ -112,7 +112,7 @@ impl Plan {
             });
             let mut sql = conn.begin();
             let opening = sql.statements();
-            sql.push("SELECT id, kind, low_id, high_id, last_seq, month, member_version FROM conversation FORCE INDEX (PRIMARY) WHERE id IN ")
+            sql.push("SELECT id, kind, low_id, high_id, last_seq, month, member_version, updated_at FROM conversation FORCE INDEX (PRIMARY) WHERE id IN ")
                 .set(&conversations)
                 .push(" ORDER BY id FOR UPDATE SKIP LOCKED")
                 .end()
@@ -255,12 +255,12 @@ impl Plan {
 }
 
 impl End {
-    /// Assigns the next seq and time. The clock may go back, but a conversation never returns to a month that it has
-    /// left.
+    /// Assigns the next seq and time. The clock may go back, but no message is dated before the one before it, and a
+    /// conversation never returns to a month that it has left.
     fn next(&mut self, now: UnixMillis) -> Stored {
         self.last = self.last.next();
-        let month = calendar::month_of(now);
-        self.time = now;
+        self.time = self.time.max(now);
+        let month = calendar::month_of(self.time);
         match self.month.cmp(&month) {
             std::cmp::Ordering::Less => (self.month, self.entered) = (month, Some(self.last)),
             std::cmp::Ordering::Equal => {}
@@ -301,6 +301,7 @@ pub fn outcome(
 ) -> (Ticket, Written) {
     let written = match verdict {
         Verdict::Late | Verdict::Elsewhere => Written::Unavailable,
+        Verdict::Failed => Written::Failed,
         Verdict::Forbidden => Written::Denied(Denial::Forbidden),
         Verdict::Superseded => Written::Superseded,
         Verdict::Duplicate(stored) => Written::Message(message::Written::Duplicate(stored)),
@@ -327,14 +328,11 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
     for row in rows {
         let (conversation, version) = (row.conversation(0)?, row.number(6)?);
         if cache.at(conversation, version).is_none() {
-            match (row.maybe_number(2)?, row.maybe_number(3)?) {
+            let kind = row.kind(1)?;
+            match (row.maybe_user(2)?, row.maybe_user(3)?) {
                 // The members of a direct conversation never change.
                 (Some(low), Some(high)) => {
-                    let members = [low, high].map(|id| wire::UserId(id as u32));
-                    cache.put(
-                        conversation,
-                        Members { kind: kind_of(row.number(1)? as u8), version, members: Arc::from(members) },
-                    );
+                    cache.put(conversation, Members { kind, version, members: Arc::from([low, high]) });
                 }
                 _ => locked.unknown.push((conversation, version)),
             }
@@ -342,9 +340,9 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
         locked.ends.push(End {
             conversation,
             last: row.seq(4)?,
-            month: row.number(5)? as Month,
+            month: row.month(5)?,
             version,
-            time: UnixMillis(0),
+            time: row.time(7)?,
             entered: None,
             is_changed: false,
         });
@@ -367,10 +365,7 @@ fn read_members(
         .push(" AND device = 0 ORDER BY conversation_id, user_id")
         .end();
     let rows = conn.rows(&sql)?;
-    let mut members = rows
-        .iter()
-        .map(|row| Ok((row.conversation(0)?, row.user(1)?)))
-        .collect::<Result<Vec<_>, Failure>>()?;
+    let mut members = undamaged(&rows, |row| Ok((row.conversation(0)?, row.user(1)?)))?;
     members.sort_unstable();
     for &(conversation, version) in groups {
         let from = members.partition_point(|(other, _)| *other < conversation);

@@ -2,12 +2,11 @@
 
 use super::connection::Connection;
 use super::failure::Failure;
-use super::fence::latest;
-use super::record::{Record, first};
+use super::record::{Record, first, undamaged};
 use super::sql::Sql;
-use crate::column::{NODE_KEPT_MS, kind_of};
-use logic::contract::Written;
+use crate::column::NODE_KEPT_MS;
 use logic::contract::node::{CHANGES_MAX, Changes, Claim, End, Found, Read, Roster, Write};
+use logic::contract::{Epoch, Written};
 use wire::{ConversationId, Seq, UnixMillis, UserId};
 
 pub fn write(conn: &mut Connection, now: UnixMillis, write: &Write) -> Result<Written, Failure> {
@@ -74,7 +73,8 @@ fn claims(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found,
     .end();
     let answers = conn.ask(&sql)?;
     let [claims, unheard] = &answers[..] else { unreachable!("one answer for each statement") };
-    let claims = latest(&claims.rows)?.into_iter().map(|(user, epoch)| Claim { user, epoch }).collect();
+    let claims =
+        undamaged(&claims.rows, |row| Ok(Claim { user: row.user(0)?, epoch: Epoch(row.unsigned(1)?) }))?;
     Ok(Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? })
 }
 
@@ -94,17 +94,13 @@ fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found
     let more = rows.len() > CHANGES_MAX;
     let rows = &rows[..rows.len().min(CHANGES_MAX)];
     let end = |row: &Record| {
-        Ok(End {
-            conversation: row.conversation(0)?,
-            last: row.seq(1)?,
-            member_version: row.number(2)? as u32,
-        })
+        Ok(End { conversation: row.conversation(0)?, last: row.seq(1)?, member_version: row.unsigned(2)? })
     };
     let upto = match rows.last() {
         Some(last) if more => last.time(3)?,
         _ => now,
     };
-    let ends = rows.iter().map(end).collect::<Result<_, Failure>>()?;
+    let ends = undamaged(rows, end)?;
     Ok(Found::Changes(Box::new(Changes { upto, more, ends })))
 }
 
@@ -122,11 +118,6 @@ fn roster(conn: &mut Connection, conversation: ConversationId) -> Result<Option<
     let [conversation, members] = &answers[..] else { unreachable!("one answer for each statement") };
     let Some(row) = conversation.rows.first() else { return Ok(None) };
     let place = |row: &Record| Ok((row.user(0)?, row.seq(1)?));
-    let members = members.rows.iter().map(place).collect::<Result<Vec<(UserId, Seq)>, Failure>>()?;
-    Ok(Some(Roster {
-        kind: kind_of(row.number(0)? as u8),
-        last: row.seq(1)?,
-        member_version: row.number(2)? as u32,
-        members,
-    }))
+    let members: Vec<(UserId, Seq)> = undamaged(&members.rows, place)?;
+    Ok(Some(Roster { kind: row.kind(0)?, last: row.seq(1)?, member_version: row.unsigned(2)?, members }))
 }

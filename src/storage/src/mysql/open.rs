@@ -104,7 +104,7 @@ fn make(target: &Server) -> Result<(), StoreError> {
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> StoreError {
         match failure.cause {
-            Cause::Refused | Cause::NoDatabase => StoreError::Unsuitable(failure.to_string()),
+            cause if cause.is_permanent() => StoreError::Unsuitable(failure.to_string()),
             _ => StoreError::Unavailable(failure.to_string()),
         }
     }

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::record::Record;
 use super::sql::Sql;
 use crate::calendar::Month;
-use crate::column::{content_type_of, kind_of};
+use crate::column::content_type_of;
 use crate::page::Page;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -89,9 +89,9 @@ impl Outline {
         let answers = conn.ask(&sql)?;
         let [kind, segments] = &answers[..] else { unreachable!("one answer for each statement") };
         let Some(kind) = kind.rows.first() else { return Ok(None) };
-        let segment = |row: &Record| Ok(Segment { month: row.number(0)? as Month, first: row.seq(1)? });
+        let segment = |row: &Record| Ok(Segment { month: row.month(0)?, first: row.seq(1)? });
         let segments = segments.rows.iter().map(segment).collect::<Result<_, Failure>>()?;
-        Ok(Some(Outline { conversation, kind: kind_of(kind.number(0)? as u8), segments }))
+        Ok(Some(Outline { conversation, kind: kind.kind(0)?, segments }))
     }
 
     /// Passes the messages of a month to `take`, slice by slice, until it breaks. `limit` is the size of a page. `rest`

@@ -4,6 +4,7 @@ use super::failure::Cause;
 use super::publish_barrier::PublishBarrier;
 use super::read;
 use super::reconnect::AutoConnection;
+use crate::fault;
 use crate::outcome::Outcome;
 use logic::contract::{Found, Read, Ticket};
 use runtime::queue::Outbox;
@@ -87,6 +88,10 @@ impl ReadThread {
                 // The connection may have been lost while it was idle.
                 Err(failure)
                     if tries < TRIES && failure.cause == Cause::Lost && self.connection.due().is_none() => {}
+                Err(failure) if failure.cause.is_permanent() => {
+                    fault::report(&failure.to_string());
+                    return Found::Failed;
+                }
                 Err(failure) => {
                     if failure.cause != Cause::Lost && !std::mem::replace(&mut self.is_failing, true) {
                         log::error!("cannot read from the database: {failure}");

@@ -25,6 +25,8 @@ pub struct AutoConnection {
     pause: Duration,
     /// Why the database is unreachable, as it was logged.
     away: Option<String>,
+    /// Whether it refuses this server, which no waiting changes: a wrong password, for instance.
+    is_refused: bool,
 }
 
 impl AutoConnection {
@@ -39,6 +41,7 @@ impl AutoConnection {
             again: now,
             pause: PAUSE_MIN,
             away: None,
+            is_refused: false,
         }
     }
 
@@ -64,6 +67,11 @@ impl AutoConnection {
         done
     }
 
+    /// Whether the last attempt to connect was refused for a reason that waiting does not change.
+    pub fn is_refused(&self) -> bool {
+        self.conn.is_none() && self.is_refused
+    }
+
     /// When the next attempt to connect is allowed; `None`: there is a connection, or an attempt may be made now.
     pub fn due(&self) -> Option<Instant> {
         (self.conn.is_none() && self.again > Instant::now()).then_some(self.again)
@@ -77,9 +85,15 @@ impl AutoConnection {
         }
     }
 
+    /// The failure of whoever needs a connection while there is none.
+    fn absence(&self, why: String) -> Failure {
+        if self.is_refused { Failure::refused(why) } else { Failure::lost(why) }
+    }
+
     fn connect(&mut self) -> Result<(), Failure> {
         if self.again > Instant::now() {
-            return Err(Failure::lost("the database is unreachable"));
+            let why = self.away.clone().unwrap_or_else(|| "the database is unreachable".to_owned());
+            return Err(self.absence(why));
         }
         match Connection::open(&self.target, self.purpose, true).and_then(|mut conn| {
             accept(&self.target, &conn.variables()?)?;
@@ -88,6 +102,7 @@ impl AutoConnection {
             Ok(conn) => {
                 self.conn = Some(conn);
                 self.pause = PAUSE_MIN;
+                self.is_refused = false;
                 if self.away.take().is_some() {
                     log::info!("the database is reachable again");
                 }
@@ -98,10 +113,15 @@ impl AutoConnection {
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
                 let why = failure.to_string();
                 if self.away.as_ref() != Some(&why) {
-                    log::error!("the database is unreachable: {why}");
+                    self.is_refused = failure.cause.is_permanent();
+                    if self.is_refused {
+                        log::error!("the database refuses this server until something is changed: {why}");
+                    } else {
+                        log::error!("the database is unreachable: {why}");
+                    }
                     self.away = Some(why.clone());
                 }
-                Err(Failure::lost(why))
+                Err(self.absence(why))
             }
         }
     }

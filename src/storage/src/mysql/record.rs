@@ -1,9 +1,13 @@
 //! Answers of the database: rows and their typed columns.
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
+use crate::calendar::{Month, TIME_MAX};
+use crate::column::{kind_of, role_of};
+use crate::fault;
 use crate::page::Rows;
-use mysql::{Row, Value};
-use wire::{ConversationId, Seq, UnixMillis, UserId};
+use mysql::{Column, Row, Value};
+use wire::group::Role;
+use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 
 /// The answer to one statement.
 #[derive(Debug, Default)]
@@ -15,7 +19,7 @@ pub struct Answer {
     pub made: u64,
 }
 
-/// One row. A column of an unexpected type means that another program changed the schema.
+/// One row. A value that its column cannot have was changed by another program.
 #[derive(Debug)]
 pub struct Record(pub Row);
 
@@ -58,30 +62,71 @@ impl Record {
     }
 
     pub fn user(&self, column: usize) -> Result<UserId, Failure> {
-        self.number(column).map(|id| UserId(id as u32))
+        self.unsigned(column).map(UserId)
+    }
+
+    /// An account; `None`: NULL.
+    pub fn maybe_user(&self, column: usize) -> Result<Option<UserId>, Failure> {
+        self.maybe_number(column)?.map(|_| self.user(column)).transpose()
     }
 
     pub fn conversation(&self, column: usize) -> Result<ConversationId, Failure> {
-        self.number(column).map(|id| ConversationId(id as u32))
+        self.unsigned(column).map(ConversationId)
     }
 
     pub fn seq(&self, column: usize) -> Result<Seq, Failure> {
-        self.number(column).map(|seq| Seq(seq as u64))
+        self.unsigned(column).map(Seq)
+    }
+
+    /// A seq; `None`: NULL.
+    pub fn maybe_seq(&self, column: usize) -> Result<Option<Seq>, Failure> {
+        self.maybe_number(column)?.map(|_| self.seq(column)).transpose()
     }
 
     pub fn time(&self, column: usize) -> Result<UnixMillis, Failure> {
-        self.number(column).map(|time| UnixMillis(time as u64))
+        let time = self.unsigned(column).map(UnixMillis)?;
+        if time <= TIME_MAX { Ok(time) } else { Err(self.unexpected(column)) }
+    }
+
+    /// A time; `None`: NULL.
+    pub fn maybe_time(&self, column: usize) -> Result<Option<UnixMillis>, Failure> {
+        self.maybe_number(column)?.map(|_| self.time(column)).transpose()
+    }
+
+    /// A number that is not negative and fits.
+    pub fn unsigned<T: TryFrom<i64>>(&self, column: usize) -> Result<T, Failure> {
+        T::try_from(self.number(column)?).map_err(|_| self.unexpected(column))
+    }
+
+    pub fn kind(&self, column: usize) -> Result<ConversationKind, Failure> {
+        kind_of(self.number(column)?).ok_or_else(|| self.unexpected(column))
+    }
+
+    pub fn role(&self, column: usize) -> Result<Role, Failure> {
+        role_of(self.number(column)?).ok_or_else(|| self.unexpected(column))
+    }
+
+    /// A month, or 0 for none.
+    pub fn month(&self, column: usize) -> Result<Month, Failure> {
+        let value: Month = self.unsigned(column)?;
+        let is_month = (1970..=9999).contains(&(value / 100)) && (1..=12).contains(&(value % 100));
+        if value == 0 || is_month { Ok(value) } else { Err(self.unexpected(column)) }
     }
 
     fn unexpected(&self, column: usize) -> Failure {
-        let name = self
-            .0
-            .columns_ref()
-            .get(column)
-            .map_or_else(|| "?".into(), |column| column.name_str().into_owned());
-        Failure::refused(format!(
-            "the database's column `{name}` has an unexpected type: the schema was changed by another program"
-        ))
+        let columns = self.0.columns_ref();
+        let name = |column: &Column| format!("`{}`.`{}`", column.org_table_str(), column.org_name_str());
+        let (place, key) = (columns.get(column).map_or_else(String::new, name), self.key());
+        Failure::damaged(format!("column {place} in the row with {key}: the value is damaged"))
+    }
+
+    /// The first column, which is the key of the row or a part of it.
+    fn key(&self) -> String {
+        let value = self.0.as_ref(0).map_or_else(String::new, |value| value.as_sql(true));
+        match self.0.columns_ref().first() {
+            Some(column) => format!("{} = {value}", column.org_name_str()),
+            None => value,
+        }
     }
 }
 
@@ -96,6 +141,20 @@ pub fn page_of<'a, T>(
     limit: usize,
     each: impl FnMut(&'a Record) -> Result<T, Failure>,
 ) -> Result<Rows<T>, Failure> {
-    let page = rows.iter().take(limit).map(each).collect::<Result<_, _>>()?;
-    Ok((page, rows.len() > limit))
+    Ok((undamaged(rows.iter().take(limit), each)?, rows.len() > limit))
+}
+
+/// Converts rows of a list. Those that are damaged are logged and left out: each costs the list only itself.
+pub fn undamaged<'a, T>(
+    rows: impl IntoIterator<Item = &'a Record>,
+    mut each: impl FnMut(&'a Record) -> Result<T, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let mut whole = Vec::new();
+    for row in rows {
+        match each(row) {
+            Err(failure) if failure.cause == Cause::Damaged => fault::report(&failure.to_string()),
+            converted => whole.push(converted?),
+        }
+    }
+    Ok(whole)
 }

@@ -7,6 +7,7 @@ use super::message::QueuedAppend;
 use super::reconnect::{AutoConnection, IDLE};
 use super::targets::Targets;
 use crate::failed_streams::FailedStreams;
+use crate::fault;
 use crate::outcome::Outcome;
 use logic::contract::message::Append;
 use logic::contract::{Epoch, Fence, Ticket, Write, Written, group, message};
@@ -93,14 +94,22 @@ impl Router {
             let _ = self.writer.send(changes);
         }
         if !lost.is_empty() {
-            let refused = self.refuse(lost, learnt.is_ok());
+            let refused = self.refuse(lost, learnt);
             let _ = self.outcomes.send(Outcome::Written(refused));
         }
     }
 
-    /// The outcomes of messages without a conversation, found with one query. `is_certain`: the look-up succeeded, so
-    /// their targets do not exist.
-    fn refuse(&mut self, lost: Vec<(Ticket, Append)>, is_certain: bool) -> Vec<(Ticket, Written)> {
+    /// The outcomes of messages without a conversation, found with one query. If the look-up succeeded, their targets
+    /// do not exist.
+    fn refuse(&mut self, lost: Vec<(Ticket, Append)>, learnt: Result<(), Failure>) -> Vec<(Ticket, Written)> {
+        let is_certain = learnt.is_ok();
+        let uncertain = match learnt {
+            Err(failure) if failure.cause.is_permanent() => {
+                fault::report(&failure.to_string());
+                Written::Failed
+            }
+            _ => Written::Unavailable,
+        };
         let Router { connection, targets, failed, .. } = self;
         let (stays, certain): (Vec<_>, Vec<_>) =
             lost.into_iter().partition(|(_, append)| !is_certain || failed.contains(append.stream));
@@ -111,7 +120,7 @@ impl Router {
         };
         let refusals = refusals.into_iter().chain(std::iter::repeat(Written::Unavailable));
         let written = certain.into_iter().zip(refusals);
-        let written = written.chain(stays.into_iter().map(|append| (append, Written::Unavailable)));
+        let written = written.chain(stays.into_iter().map(|append| (append, uncertain.clone())));
         let mut answered = Vec::new();
         for ((ticket, append), written) in written {
             failed.note(append.stream, &written);

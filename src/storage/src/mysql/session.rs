@@ -83,7 +83,7 @@ fn extend_token(conn: &mut Connection, now: UnixMillis, text: &str) -> Result<Wr
     .end();
     let rows = conn.rows(&sql)?;
     let Some(row) = rows.first() else { return Ok(Written::Denied(Denial::TokenInvalid)) };
-    let (user, name, expires) = (row.user(0)?, Arc::from(row.text(1)?), UnixMillis(row.number(2)? as u64));
+    let (user, name, expires) = (row.user(0)?, Arc::from(row.text(1)?), row.time(2)?);
     if token::is_fresh(expires, now) {
         return Ok(Written::Session(session::Written::TokenReady {
             user,
@@ -121,12 +121,13 @@ fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim<'_>) -> Result<Wr
     if let Some(row) = session.rows.first()
         && let Some(node) = row.maybe_bytes(0)?
     {
-        let token = TokenHash::try_from(row.bytes(1)?)
-            .map_err(|_| Failure::refused("a token's hash in the database is too short"))?;
+        let token = TokenHash::try_from(row.bytes(1)?).map_err(|_| {
+            Failure::damaged(format!("table `session`, key {user}: the hash has a wrong length"))
+        })?;
         let node = String::from_utf8_lossy(node).into_owned().into_boxed_str();
         held = Some(Held {
             holder: Holder { node, token },
-            lost_at: row.maybe_number(2)?.map(|at| UnixMillis(at as u64)),
+            lost_at: row.maybe_time(2)?,
             seen_at: seen.rows.first().map(|row| row.time(0)).transpose()?,
         });
     }
@@ -147,7 +148,7 @@ fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim<'_>) -> Result<Wr
     ))
     .end()
     .statement(format_args!("SELECT epoch FROM session WHERE user_id = {user}"));
-    let epoch = Epoch(first(&conn.rows(&sql)?)?.number(0)? as u32);
+    let epoch = Epoch(first(&conn.rows(&sql)?)?.unsigned(0)?);
     Ok(Written::Session(session::Written::Claimed { epoch, before }))
 }
 

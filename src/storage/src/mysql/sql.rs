@@ -9,7 +9,8 @@ pub const CASE_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct Sql {
     text: String,
-    statements: usize,
+    /// Where each statement ends.
+    ends: Vec<usize>,
 }
 
 impl Sql {
@@ -89,7 +90,7 @@ impl Sql {
 
     pub fn end(&mut self) -> &mut Sql {
         self.text.push(';');
-        self.statements += 1;
+        self.ends.push(self.text.len());
         self
     }
 
@@ -99,7 +100,25 @@ impl Sql {
     }
 
     pub fn statements(&self) -> usize {
-        self.statements
+        self.ends.len()
+    }
+
+    /// The kind and the table of a statement, for the log: its values are nobody's business.
+    pub fn outline(&self, statement: usize) -> String {
+        let start = statement.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(0));
+        let end = self.ends.get(statement).copied().unwrap_or(self.text.len());
+        let mut words =
+            self.text[start..end].split(|c: char| c.is_whitespace() || matches!(c, '(' | ',' | ';'));
+        let kind = words.next().unwrap_or_default().to_owned();
+        let is_before_table = |word: &&str| matches!(*word, "FROM" | "INTO" | "UPDATE" | "TABLE");
+        let table = match &*kind {
+            "UPDATE" => words.next(),
+            _ => words.find(is_before_table).and_then(|_| words.next()),
+        };
+        match table {
+            Some(table) => format!("{kind} on the table `{table}`"),
+            None => kind,
+        }
     }
 
     pub fn as_str(&self) -> &str {
@@ -128,5 +147,14 @@ mod tests {
             sql.text(item);
         });
         assert_eq!(sql.as_str(), "(1,2)'a' OR 'b'");
+        let mut sql = Sql::new();
+        sql.statement("START TRANSACTION")
+            .statement("SELECT ';', 'FROM x' AS a FROM user WHERE id = 1")
+            .statement("INSERT INTO message_202601 (a) VALUES (';')")
+            .statement("UPDATE conversation SET a = 1");
+        assert_eq!(
+            [0, 2, 3].map(|at| sql.outline(at)),
+            ["START", "INSERT on the table `message_202601`", "UPDATE on the table `conversation`"]
+        );
     }
 }

@@ -4,6 +4,7 @@
 use super::connection::{Connection, NOW};
 use super::failure::Failure;
 use super::name;
+use super::record::{Record, undamaged};
 use super::sent;
 use super::sql::Sql;
 use foldhash::{HashMap, HashMapExt, HashSet};
@@ -113,8 +114,8 @@ impl Targets {
             })
             .push(")")
             .end();
-        for row in conn.rows(&sql)? {
-            self.users.insert(row.text(1)?.into(), row.user(0)?);
+        for (key, user) in undamaged(&conn.rows(&sql)?, |row| Ok((row.text(1)?, row.user(0)?)))? {
+            self.users.insert(key.into(), user);
         }
         self.learn_folded(conn, appends)
     }
@@ -152,9 +153,8 @@ impl Targets {
         }
         let mut sql = Sql::new();
         sql.push("SELECT id, low_id, high_id FROM conversation WHERE ").push(of_pairs(wanted)).end();
-        for row in conn.rows(&sql)? {
-            self.pairs.insert((row.user(1)?, row.user(2)?), row.conversation(0)?);
-        }
+        let pair = |row: &Record| Ok(((row.user(1)?, row.user(2)?), row.conversation(0)?));
+        self.pairs.extend(undamaged(&conn.rows(&sql)?, pair)?);
         Ok(())
     }
 }

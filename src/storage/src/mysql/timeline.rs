@@ -4,10 +4,9 @@ use super::connection::{Connection, rows_of};
 use super::failure::Failure;
 use super::fence;
 use super::pages;
-use super::record::{Record, page_of};
+use super::record::{Record, page_of, undamaged};
 use super::sql::CASE_MAX;
 use super::sql::Sql;
-use crate::column::kind_of;
 use crate::overview::Overview;
 use crate::page::{Rows, is_fed, is_too_long};
 use logic::contract::timeline::{CursorMove, Found, Read, UNREAD_MAX, UnreadPage, Write};
@@ -87,15 +86,12 @@ fn move_some(conn: &mut Connection, moves: &[&[&CursorMove]]) -> Result<(), Fail
     sql.end();
     let answers = conn.ask(&sql)?;
     let [members, ends] = &answers[..] else { unreachable!("one answer for each statement") };
-    let ends: BTreeMap<ConversationId, Seq> = ends
-        .rows
-        .iter()
-        .map(|row| Ok((row.conversation(0)?, row.seq(1)?)))
-        .collect::<Result<_, Failure>>()?;
+    let ends = undamaged(&ends.rows, |row| Ok((row.conversation(0)?, row.seq(1)?)))?;
+    let ends: BTreeMap<ConversationId, Seq> = ends.into_iter().collect();
     let mut cursors: BTreeMap<(ConversationId, UserId), (Cursors, Cursors)> = BTreeMap::new();
-    for row in &members.rows {
-        let stand = (row.seq(2)?, row.seq(3)?);
-        cursors.insert((row.conversation(0)?, row.user(1)?), (stand, stand));
+    let stand = |row: &Record| Ok(((row.conversation(0)?, row.user(1)?), (row.seq(2)?, row.seq(3)?)));
+    for (member, stand) in undamaged(&members.rows, stand)? {
+        cursors.insert(member, (stand, stand));
     }
     for step in moves.iter().copied().flatten() {
         if let Some((_, stand)) = cursors.get_mut(&(step.conversation, step.user)) {
@@ -153,8 +149,8 @@ const IS_VISIBLE: &str = "m.device = 0 AND (c.kind <> 0 OR c.last_seq > 0)";
 fn overview_of(row: &Record) -> Result<Overview, Failure> {
     Ok(Overview {
         conversation: row.conversation(0)?,
-        kind: kind_of(row.number(1)? as u8),
-        peer: row.maybe_number(2)?.map(|id| UserId(id as u32)),
+        kind: row.kind(1)?,
+        peer: row.maybe_user(2)?,
         last: row.seq(3)?,
         time: row.time(4)?,
         first: row.seq(5)?,
@@ -209,8 +205,7 @@ pub fn ask_entries(sql: &mut Sql, user: UserId, before: Option<(UnixMillis, Conv
 
 pub fn entries(rows: &[Record], limit: usize) -> Result<Rows<ConversationSummary>, Failure> {
     page_of(rows, limit, |row| {
-        let cursor = |column: usize| Ok(row.maybe_number(column)?.map(|seq| Seq(seq as u64)));
-        Ok(overview_of(row)?.entry(row.text(8)?.into(), [cursor(9)?, cursor(10)?]))
+        Ok(overview_of(row)?.entry(row.text(8)?.into(), [row.maybe_seq(9)?, row.maybe_seq(10)?]))
     })
 }
 

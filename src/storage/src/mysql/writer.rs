@@ -6,6 +6,7 @@ use super::reconnect::{AutoConnection, IDLE};
 use super::record::first;
 use super::sql::Sql;
 use super::write::{execute, may_be_repeated};
+use crate::fault;
 use crate::machine::Random;
 use crate::outcome::Outcome;
 use logic::contract::{Ticket, Write, Written};
@@ -74,9 +75,9 @@ impl Writer {
                 {
                     break;
                 }
-                Err(Undone { failure, .. }) if failure.cause == Cause::Refused => {
-                    log::error!("the database rejects a write: {failure}");
-                    break;
+                Err(Undone { failure, .. }) if failure.cause.is_permanent() => {
+                    fault::report(&failure.to_string());
+                    return Written::Failed;
                 }
                 Err(_) => {}
             }

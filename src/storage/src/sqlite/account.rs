@@ -1,14 +1,16 @@
 //! Accounts.
 
+use super::column::{self, next_id};
 use super::name;
 use super::store::{Batch, SqliteStore};
 use super::view::View;
 use crate::error::StoreError;
+use crate::fault::At;
 use logic::contract::account::{self, Password, Profile};
 use logic::contract::{Denial, Found, Written};
 use rusqlite::{OptionalExtension, Row};
+use wire::UserId;
 use wire::account::Who;
-use wire::{UnixMillis, UserId};
 
 impl SqliteStore {
     pub(super) fn write_account(
@@ -34,8 +36,11 @@ impl SqliteStore {
         if name::is_taken(&self.conn, name)? {
             return Ok(Written::Denied(Denial::NameTaken));
         }
-        let sql = "INSERT INTO user (name, name_key, password, nick, created_at, last_login) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
+        let sql = concat!(
+            "INSERT INTO user (id, name, name_key, password, nick, created_at, last_login) VALUES (",
+            next_id!("user"),
+            ", ?1, ?2, ?3, ?4, ?5, ?5)"
+        );
         let mut insert = self.conn.prepare_cached(sql)?;
         let id = insert.insert((name, key.as_bytes(), password, nick, batch.now.0 as i64))?;
         drop(insert);
@@ -49,9 +54,12 @@ impl SqliteStore {
 impl View<'_> {
     pub(super) fn read_account(&self, read: &account::Read) -> Result<Found, StoreError> {
         let found = match read {
-            account::Read::Password(who) => account::Found::Password(self.password(who)?),
+            account::Read::Password(who) => {
+                account::Found::Password(self.password(who).at("user", key_of(who))?)
+            }
             account::Read::Profile { user, who } => {
-                account::Found::Profile(self.profile(*user, who)?.map(Box::new))
+                let profile = self.profile(*user, who).at("user", key_of(who))?;
+                account::Found::Profile(profile.map(Box::new))
             }
         };
         Ok(Found::Account(found))
@@ -73,7 +81,7 @@ impl View<'_> {
                 user: UserId(row.get(0)?),
                 name: row.get(1)?,
                 nick: row.get(2)?,
-                created: UnixMillis(row.get::<_, i64>(3)? as u64),
+                created: column::time(row, 3)?,
                 is_friend: row.get(4)?,
             })
         };
@@ -88,5 +96,13 @@ impl View<'_> {
             Who::Id(id) => Ok(Some(*id)),
             Who::Name(name) => name::find(self.conn, name),
         }
+    }
+}
+
+/// The key of an account's row, for the log.
+pub(super) fn key_of(who: &Who) -> String {
+    match who {
+        Who::Id(id) => id.to_string(),
+        Who::Name(name) => format!("`{}`", wire::name::key(name)),
     }
 }

@@ -1,13 +1,15 @@
 //! An in-memory cache of the state needed to number and address the next message.
 
+use super::column::{self, undamaged};
+use super::pages;
 use super::resident::Resident;
 use crate::calendar::{self, Month};
-use crate::column::kind_of;
 use crate::error::StoreError;
+use crate::fault::At;
 use foldhash::HashMap;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
-use wire::{ConversationId, ConversationKind, Seq, UserId};
+use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 
 /// The number of conversations, pairs, names and member ids that are kept, counted together.
 const WEIGHT_MAX: usize = 1 << 20;
@@ -19,6 +21,8 @@ pub struct Head {
     pub last: Seq,
     /// The month of the last message; 0: there is none.
     pub month: Month,
+    /// The time of the last message, or of the creation.
+    pub time: UnixMillis,
     /// All members, by id.
     pub members: Arc<[UserId]>,
     /// The version of that list.
@@ -118,7 +122,7 @@ impl AppendCache {
         {
             let (below, above) = head.members.split_at(at);
             head.members = below.iter().chain([&user]).chain(above).copied().collect();
-            head.member_version += 1;
+            head.member_version = head.member_version.wrapping_add(1);
             self.weight += 1;
         }
     }
@@ -129,21 +133,35 @@ fn load(
     resident: &Resident,
     conversation: ConversationId,
 ) -> Result<Option<Head>, StoreError> {
-    let sql = "SELECT kind, last_seq, month, member_version FROM conversation WHERE id = ?1";
+    let sql = "SELECT kind, last_seq, month, member_version, updated_at FROM conversation WHERE id = ?1";
     let mut select = conn.prepare_cached(sql)?;
-    let found: Option<(u8, i64, Month, u32)> =
-        select.query_row([conversation.0], |row| row.try_into()).optional()?;
-    let Some((kind, last, month, member_version)) = found else { return Ok(None) };
+    let row = |row: &Row<'_>| {
+        Ok((
+            column::kind(row, 0)?,
+            column::seq(row, 1)?,
+            column::month(row, 2)?,
+            row.get::<_, u32>(3)?,
+            column::time(row, 4)?,
+        ))
+    };
+    let found = select.query_row([conversation.0], row).optional()?;
+    let Some((kind, last, month, member_version, time)) = found else { return Ok(None) };
+    // Numbering goes on from here: a row that is behind its pages would give two messages one seq.
+    let end = pages::end(conn, conversation, month).at("conversation", conversation)?;
+    if end > last {
+        let what = format!("last_seq is {last}, but there are messages up to {end}");
+        return Err(StoreError::Fault(what));
+    }
     let sql = "SELECT user_id FROM member WHERE conversation_id = ?1 AND device = 0 ORDER BY user_id";
     let mut select = conn.prepare_cached(sql)?;
-    let members: rusqlite::Result<Arc<[UserId]>> =
-        select.query_map([conversation.0], |row| row.get(0).map(UserId))?.collect();
-    let (kind, last, members) = (kind_of(kind), Seq(last as u64), members?);
-    let mut head = Head { kind, last, month, members, member_version };
+    let mut rows = select.query([conversation.0])?;
+    let members = undamaged("member", &mut rows, |row| row.get(0).map(UserId))?.0.into();
+    let mut head = Head { kind, last, month, time, members, member_version };
     // The tables hold only filed messages; the resident tail may be ahead of them.
     if let Some(end) = resident.end(conversation) {
         head.last = head.last.max(end.last);
         head.month = head.month.max(calendar::month_of(end.time));
+        head.time = head.time.max(end.time);
     }
     Ok(Some(head))
 }

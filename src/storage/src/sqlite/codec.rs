@@ -2,21 +2,60 @@
 //!
 //! ```text
 //!   journal batch   version, then per message: conversation, seq, ENTRY
-//!   page            version, then per message: ENTRY            (conversation and seq follow from the page's key)
+//!   page            version, checksum, then per message: ENTRY  (conversation and seq follow from the page's key)
 //!   ENTRY           flags u8, cid length u8, cid, sender, time, [type length u8, type], content length, content
 //! ```
 //!
-//! Numbers without a width are LEB128. The bytes come from a disk, so every decoder returns errors.
+//! Numbers without a width are LEB128. The bytes come from a disk, so every decoder returns errors. The checksum of a
+//! page (CRC-32) covers its key, so that a page is never taken for another one; pages of earlier versions have none. A
+//! batch has that of its journal record.
 
+use crate::calendar::TIME_MAX;
 use crate::error::StoreError;
 use wire::message::TEXT;
 use wire::{ConversationKind, UnixMillis, UserId};
 
-/// The first byte of every batch and page.
+/// The first byte of every batch, and of pages without a checksum.
 pub const VERSION: u8 = 1;
 
-/// The last millisecond of the year 9999, after which no month has a table.
-const TIME_MAX: u64 = 253_402_300_799_999;
+/// The first byte of pages with a checksum.
+const SUMMED: u8 = 2;
+
+/// The bytes before the contents of a page.
+pub const PAGE_HEADER: usize = 5;
+
+/// Begins a page in an empty buffer: room for its header.
+pub fn begin_page(page: &mut Vec<u8>) {
+    page.clear();
+    page.resize(PAGE_HEADER, 0);
+}
+
+/// Completes a page: writes its header. `key` is the key of its row.
+pub fn end_page(page: &mut [u8], key: &[&[u8]]) {
+    let sum = checksum(key, &page[PAGE_HEADER..]);
+    page[0] = SUMMED;
+    page[1..PAGE_HEADER].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// The contents of a stored page, if they are as they were written. `key` is the key of its row.
+pub fn open_page<'a>(stored: &'a [u8], key: &[&[u8]]) -> Result<Bytes<'a>, Damaged> {
+    match stored.split_first_chunk::<PAGE_HEADER>() {
+        Some(([SUMMED, sum @ ..], contents)) => {
+            if u32::from_le_bytes(*sum) != checksum(key, contents) {
+                return Err(Damaged("the checksum of the page is wrong"));
+            }
+            Ok(Bytes { rest: contents })
+        }
+        _ => Bytes::open(stored),
+    }
+}
+
+fn checksum(key: &[&[u8]], contents: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    key.iter().for_each(|part| sum.update(part));
+    sum.update(contents);
+    sum.finalize()
+}
 
 /// The type is not [`TEXT`] and is written out.
 const TYPED: u8 = 1;
@@ -30,7 +69,7 @@ pub struct Damaged(pub &'static str);
 
 impl From<Damaged> for StoreError {
     fn from(damaged: Damaged) -> StoreError {
-        StoreError::Fatal(damaged.to_string())
+        StoreError::Fault(damaged.to_string())
     }
 }
 
@@ -124,7 +163,7 @@ impl<'a> Bytes<'a> {
         let sender = self.number()?;
         let sender = UserId(u32::try_from(sender).map_err(|_| Damaged("sender out of range"))?);
         let time = match self.number()? {
-            time @ ..=TIME_MAX => UnixMillis(time),
+            time if time <= TIME_MAX.0 => UnixMillis(time),
             _ => return Err(Damaged("time out of range")),
         };
         let content_type = if flags & TYPED == 0 { TEXT } else { self.short()? };
@@ -185,7 +224,7 @@ mod tests {
 
     fn fields() -> impl Strategy<Value = Fields> {
         let types = prop_oneof![Just(TEXT.to_owned()), "[a-z]{1,32}"];
-        (".{0,16}", any::<u32>(), 0..=TIME_MAX, any::<bool>(), types, ".{0,200}")
+        (".{0,16}", any::<u32>(), 0..=TIME_MAX.0, any::<bool>(), types, ".{0,200}")
     }
 
     fn entry((cid, sender, time, group, content_type, content): &Fields) -> Entry<'_> {

@@ -1,8 +1,11 @@
 //! Friends.
 
+use super::account::key_of;
+use super::column::undamaged;
 use super::store::SqliteStore;
 use super::view::View;
 use crate::error::StoreError;
+use crate::fault::At;
 use crate::page::Rows;
 use logic::contract::contact::{self, Friend};
 use logic::contract::{Denial, Found, Written};
@@ -13,7 +16,7 @@ use wire::{Page, UserId};
 impl SqliteStore {
     pub(super) fn write_contact(&mut self, write: contact::Write) -> Result<Written, StoreError> {
         match write {
-            contact::Write::Add { user, who } => self.add_friend(user, &who),
+            contact::Write::Add { user, who } => self.add_friend(user, &who).at("user", key_of(&who)),
         }
     }
 
@@ -41,10 +44,12 @@ impl View<'_> {
     pub(super) fn read_contact(&self, read: &contact::Read) -> Result<Found, StoreError> {
         let found = match read {
             contact::Read::Friends { user, page } => {
-                let (friends, more) = self.friends(*user, *page)?;
+                let (friends, more) = self.friends(*user, *page).at("friend", user)?;
                 contact::Found::Friends { friends, more }
             }
-            contact::Read::FriendIds { user } => contact::Found::FriendIds(self.friend_ids(*user)?),
+            contact::Read::FriendIds { user } => {
+                contact::Found::FriendIds(self.friend_ids(*user).at("friend", user)?)
+            }
         };
         Ok(Found::Contact(found))
     }
@@ -53,13 +58,13 @@ impl View<'_> {
         let sql = "SELECT u.id, u.name FROM friend f JOIN user u ON u.id = f.friend_id \
                    WHERE f.user_id = ?1 AND f.friend_id > ?2 ORDER BY f.friend_id LIMIT ?3";
         let row = |row: &Row<'_>| Ok(Friend { user: UserId(row.get(0)?), name: row.get(1)? });
-        self.page(sql, user.0, page, row)
+        self.page("user", sql, user.0, page, row)
     }
 
     pub(super) fn friend_ids(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
         let sql = "SELECT friend_id FROM friend WHERE user_id = ?1 ORDER BY friend_id";
         let mut select = self.conn.prepare_cached(sql)?;
-        let ids = select.query_map([user.0], |row| row.get(0).map(UserId))?;
-        Ok(ids.collect::<rusqlite::Result<_>>()?)
+        let mut rows = select.query([user.0])?;
+        Ok(undamaged("friend", &mut rows, |row| row.get(0).map(UserId))?.0)
     }
 }

@@ -14,12 +14,15 @@
 //! the disk.
 
 use super::chains::Chains;
-use super::codec::{Bytes, VERSION};
+use super::codec::{Bytes, PAGE_HEADER, begin_page, end_page};
+use super::column;
 use super::connection::PAGE_SIZE;
+use super::pages;
 use super::run::{Run, Slot, parts};
 use super::sent;
 use crate::calendar::{self, Day};
 use crate::error::StoreError;
+use crate::fault::{self, At};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use wire::{ConversationId, Seq, UnixMillis};
 
@@ -53,6 +56,11 @@ pub struct Filing {
     done: usize,
     /// The day of the table for cids.
     day: Day,
+    /// The last slice met a fault: the next one isolates each conversation and sender, and passes over those that
+    /// cannot be filed.
+    pub is_careful: bool,
+    /// Whether the database records that the run is filed.
+    pub is_recorded: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +81,17 @@ impl Filing {
     pub fn new(run: Run, today: Day) -> Filing {
         let keys = run.conversations().keys();
         let (place, share) = (Place::default(), (None, Vec::new()));
-        Filing { run, step: Step::Messages, keys, place, share, done: 0, day: today }
+        Filing {
+            run,
+            step: Step::Messages,
+            keys,
+            place,
+            share,
+            done: 0,
+            day: today,
+            is_careful: false,
+            is_recorded: false,
+        }
     }
 
     /// The messages that are being filed.
@@ -161,7 +179,11 @@ pub fn file_messages(conn: &Connection, filing: &mut Filing) -> Result<Filed, St
         let most = share.len().min(SLICE_MESSAGES - filed.slots);
         let count = page_group(filing, filed.place.within, most);
         let slots = &filing.share.1[filed.place.within..][..count];
-        writer.file(filing, slots)?;
+        if filing.is_careful {
+            apart(conn, || writer.file(filing, slots), |what| set_aside(conn, filing, slots, what))?;
+        } else {
+            writer.file(filing, slots)?;
+        }
         filed.ends.push(parts(filing.slot(slots[count - 1]).place));
         filed.slots += count;
         filed.place = filing.after(filed.place, count);
@@ -190,11 +212,64 @@ pub fn file_sent(conn: &Connection, filing: &mut Filing) -> Result<Filed, StoreE
     while rows < SLICE_ROWS && filed.slots < SLICE_MESSAGES {
         let Some(share) = filing.share_at(filed.place) else { break };
         let count = share.len().min(SLICE_MESSAGES - filed.slots);
-        rows += sent::file(conn, filing.day, &filing.run, &filing.share.1[filed.place.within..][..count])?;
+        let share = &filing.share.1[filed.place.within..][..count];
+        let file = || sent::file(conn, filing.day, &filing.run, share);
+        rows += if filing.is_careful {
+            // A cid that is not filed may be sent twice, which is less than a server that files nothing.
+            apart(conn, file, |what| {
+                fault::report(&format!("table `sent_{:08}`: cids were not filed: {what}", filing.day));
+                Ok(1)
+            })?
+        } else {
+            file()?
+        };
         filed.slots += count;
         filed.place = filing.after(filed.place, count);
     }
     Ok(filed)
+}
+
+/// Does some work in a savepoint. If it meets a fault, it is undone, and `otherwise` is done instead.
+fn apart<T>(
+    conn: &Connection,
+    work: impl FnOnce() -> Result<T, StoreError>,
+    otherwise: impl FnOnce(&str) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    conn.execute_batch("SAVEPOINT part")?;
+    match work() {
+        Err(StoreError::Fault(what)) if !conn.is_autocommit() => {
+            conn.execute_batch("ROLLBACK TO part; RELEASE part")?;
+            otherwise(&what)
+        }
+        done => {
+            if done.is_ok() {
+                conn.execute_batch("RELEASE part")?;
+            }
+            done
+        }
+    }
+}
+
+/// Keeps messages that cannot be filed in a table of their own, for a repair by hand.
+fn set_aside(conn: &Connection, filing: &Filing, slots: &[u32], why: &str) -> Result<(), StoreError> {
+    let mut page = Vec::new();
+    let Some(first) = slots.first().map(|at| filing.slot(*at).place as i64) else { return Ok(()) };
+    begin_page(&mut page);
+    slots.iter().for_each(|at| page.extend_from_slice(filing.run.entry(filing.slot(*at))));
+    end_page(&mut page, &[&first.to_le_bytes()]);
+    let (conversation, last) = parts(filing.slot(slots[slots.len() - 1]).place);
+    let keep = || -> Result<(), StoreError> {
+        // Their seqs are never given again.
+        let sql = "UPDATE conversation SET last_seq = max(last_seq, ?2) WHERE id = ?1";
+        conn.execute(sql, (conversation.0, last.0 as i64))?;
+        conn.execute_batch(
+            "CREATE TABLE IF NOT EXISTS message_unfiled (id INTEGER PRIMARY KEY, page BLOB NOT NULL)",
+        )?;
+        conn.execute("INSERT OR REPLACE INTO message_unfiled VALUES (?1, ?2)", (first, &page))?;
+        Ok(())
+    };
+    apart(conn, || keep().map(|()| "they are kept in the table `message_unfiled`"), |_| Ok("they are lost"))
+        .map(|kept| fault::report(&format!("{} messages cannot be filed, {kept}: {why}", slots.len())))
 }
 
 /// Writes pages of messages and advances the ends of their conversations.
@@ -245,22 +320,32 @@ impl<'a> PageWriter<'a> {
         let id = conversation.0;
         let mut select =
             self.conn.prepare_cached("SELECT last_seq, month FROM conversation WHERE id = ?1")?;
-        let found: Option<(i64, calendar::Month)> =
-            select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let found: Option<(Seq, calendar::Month)> = select
+            .query_row([id], |row| Ok((column::seq(row, 0)?, row.get(1)?)))
+            .optional()
+            .at("conversation", id)?;
         let Some((filed, filed_month)) = found else {
-            return Err(StoreError::Fatal(format!(
-                "the journal refers to conversation {id}, which does not exist"
+            return Err(StoreError::Fault(format!(
+                "table `conversation`, key {id}: the journal has messages of it, but it does not exist"
             )));
         };
-        let filed = Seq(filed as u64);
         if filed >= last {
-            return Ok((last.0 - first.0 + 1) as usize);
+            // After a crash. What the row claims is checked, because what is skipped here is dropped from the journal.
+            if pages::is_stored(self.conn, conversation, last)? {
+                return Ok((last.0 - first.0 + 1) as usize);
+            }
+            fault::report(&format!(
+                "table `conversation`, key {id}: last_seq is {filed}, but message {last} is not there yet"
+            ));
+            return Ok(0);
         }
         if filed < first.prev() {
-            let gap = format!(
-                "conversation {id} is filed up to {filed}, but the journal continues at {first}: messages are missing"
-            );
-            return Err(StoreError::Fatal(gap));
+            // Damaged records of the journal. What is there is kept; reads of what is missing fail.
+            fault::report(&format!(
+                "table `message_{month:06}`, key {id}: messages {} to {} are missing",
+                filed.next(),
+                first.prev()
+            ));
         }
         if filed_month != month {
             let sql = "INSERT OR IGNORE INTO segment (conversation_id, month, first_seq) VALUES (?1, ?2, ?3)";
@@ -269,7 +354,7 @@ impl<'a> PageWriter<'a> {
         let sql = "UPDATE conversation SET last_seq = ?2, updated_at = ?3, month = ?4 WHERE id = ?1";
         self.conn.prepare_cached(sql)?.execute((id, last.0 as i64, time.0 as i64, month))?;
         self.rows += 2;
-        Ok((filed.next().0 - first.0) as usize)
+        Ok(filed.next().0.saturating_sub(first.0) as usize)
     }
 
     fn insert_pages(&mut self, filing: &Filing, mut slots: &[u32]) -> Result<(), StoreError> {
@@ -279,8 +364,7 @@ impl<'a> PageWriter<'a> {
             let month = filing.slot(*first).month;
             let (mine, rest) = slots.split_at(page_messages(slots.iter().map(|at| entry(at).len())));
             slots = rest;
-            self.page.clear();
-            self.page.push(VERSION);
+            begin_page(&mut self.page);
             mine.iter().for_each(|at| self.page.extend_from_slice(entry(at)));
             let insert = match &mut self.insert {
                 Some((of, insert)) if *of == month => insert,
@@ -289,6 +373,7 @@ impl<'a> PageWriter<'a> {
                     &mut other.insert((month, self.conn.prepare_cached(&sql)?)).1
                 }
             };
+            end_page(&mut self.page, &[&key.to_le_bytes()]);
             insert.execute((key, self.page.as_slice()))?;
             self.rows += 1 + self.page.len() / PAGE_SIZE as usize;
         }
@@ -298,7 +383,7 @@ impl<'a> PageWriter<'a> {
 
 /// How many messages of these lengths the next page takes; at least one, if there is one.
 fn page_messages(lengths: impl Iterator<Item = usize>) -> usize {
-    let (mut sizes, mut bytes, mut messages) = (PAGE_SIZES.iter().peekable(), 1, 0);
+    let (mut sizes, mut bytes, mut messages) = (PAGE_SIZES.iter().peekable(), PAGE_HEADER, 0);
     for length in lengths {
         bytes += length;
         while messages > 0 && sizes.next_if(|size| bytes > **size).is_some() {
@@ -318,7 +403,7 @@ mod tests {
     #[test]
     fn pages_of_long_messages_are_long() {
         let page = |length: usize| page_messages(std::iter::repeat_n(length, 3_000));
-        assert_eq!([page(1), page(100), page(107), page(109)], [2_599, 25, 24, 91]);
+        assert_eq!([page(1), page(100), page(107), page(109)], [2_595, 25, 24, 91]);
         assert_eq!([page(250), page(700), page(1_100)], [39, 25, 23]);
         assert_eq!([page(9_000), page(13_000), page(20_000), page(40_000)], [2, 2, 1, 1]);
         assert_eq!(page_messages([40_000, 10].into_iter()), 1);

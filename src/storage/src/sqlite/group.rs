@@ -1,9 +1,11 @@
 //! Groups and their members.
 
+use super::column::{self, next_id, undamaged};
 use super::store::{Batch, SqliteStore};
 use super::view::View;
-use crate::column::{OWNER, role_of};
+use crate::column::OWNER;
 use crate::error::StoreError;
+use crate::fault::At;
 use crate::page::Rows;
 use logic::contract::group::{self, Member};
 use logic::contract::{Denial, Found, Written};
@@ -26,7 +28,11 @@ impl SqliteStore {
         name: &str,
         desc: &str,
     ) -> Result<Written, StoreError> {
-        let sql = "INSERT INTO conversation (kind, name, description, updated_at) VALUES (1, ?1, ?2, ?3)";
+        let sql = concat!(
+            "INSERT INTO conversation (id, kind, name, description, updated_at) VALUES (",
+            next_id!("conversation"),
+            ", 1, ?1, ?2, ?3)"
+        );
         let id = self.conn.prepare_cached(sql)?.insert((name, desc, batch.now.0 as i64))?;
         let sql = "INSERT INTO member (conversation_id, user_id, role) VALUES (?1, ?2, ?3)";
         self.conn.prepare_cached(sql)?.execute((id, owner.0, OWNER))?;
@@ -35,7 +41,9 @@ impl SqliteStore {
 
     /// Messages from before the join stay invisible to the new member.
     fn join_group(&mut self, user: UserId, conversation: ConversationId) -> Result<Written, StoreError> {
-        let last = match self.cache.get(&self.conn, &self.resident, conversation)? {
+        let head =
+            self.cache.get(&self.conn, &self.resident, conversation).at("conversation", conversation)?;
+        let last = match head {
             Some(head) if head.kind == ConversationKind::Group => head.last,
             _ => return Ok(Written::Denied(Denial::NotFound)),
         };
@@ -56,12 +64,14 @@ impl View<'_> {
     pub(super) fn read_group(&self, read: &group::Read) -> Result<Found, StoreError> {
         let found = match read {
             group::Read::Groups { user, page } => {
-                let (groups, more) = self.groups(*user, *page)?;
+                let (groups, more) = self.groups(*user, *page).at("member", format_args!("(any, {user})"))?;
                 group::Found::Groups { groups, more }
             }
-            group::Read::GroupIds { user } => group::Found::GroupIds(self.group_ids(*user)?),
+            group::Read::GroupIds { user } => {
+                group::Found::GroupIds(self.group_ids(*user).at("member", format_args!("(any, {user})"))?)
+            }
             group::Read::Members { user, conversation, page } => {
-                return self.members(*user, *conversation, *page);
+                return self.members(*user, *conversation, *page).at("member", conversation);
             }
         };
         Ok(Found::Group(found))
@@ -72,13 +82,13 @@ impl View<'_> {
                    FROM member m INDEXED BY member_user JOIN conversation c ON c.id = m.conversation_id \
                    WHERE m.user_id = ?1 AND m.conversation_id > ?2 AND m.device = 0 AND c.kind = 1 \
                    ORDER BY m.conversation_id LIMIT ?3";
-        self.page(sql, user.0, page, |row| {
+        self.page("conversation", sql, user.0, page, |row| {
             let desc: Option<Box<str>> = row.get(2)?;
             Ok(Group {
                 conversation: ConversationId(row.get(0)?),
                 name: row.get(1)?,
                 desc: desc.unwrap_or_default(),
-                role: role_of(row.get(3)?),
+                role: column::role(row, 3)?,
             })
         })
     }
@@ -87,8 +97,8 @@ impl View<'_> {
         let sql = "SELECT c.id FROM member m INDEXED BY member_user JOIN conversation c ON c.id = m.conversation_id \
                    WHERE m.user_id = ?1 AND m.device = 0 AND c.kind = 1 ORDER BY c.id";
         let mut select = self.conn.prepare_cached(sql)?;
-        let ids = select.query_map([user.0], |row| row.get(0).map(ConversationId))?;
-        Ok(ids.collect::<rusqlite::Result<_>>()?)
+        let mut rows = select.query([user.0])?;
+        Ok(undamaged("member", &mut rows, |row| row.get(0).map(ConversationId))?.0)
     }
 
     fn members(&self, user: UserId, conversation: ConversationId, page: Page) -> Result<Found, StoreError> {
@@ -99,9 +109,9 @@ impl View<'_> {
         let sql = "SELECT u.id, u.name, m.role FROM member m JOIN user u ON u.id = m.user_id \
                    WHERE m.conversation_id = ?1 AND m.user_id > ?2 AND m.device = 0 ORDER BY m.user_id LIMIT ?3";
         let row = |row: &Row<'_>| {
-            Ok(Member { user: UserId(row.get(0)?), name: row.get(1)?, role: role_of(row.get(2)?) })
+            Ok(Member { user: UserId(row.get(0)?), name: row.get(1)?, role: column::role(row, 2)? })
         };
-        let (members, more) = self.page(sql, conversation.0, page, row)?;
+        let (members, more) = self.page("user", sql, conversation.0, page, row)?;
         Ok(Found::Group(group::Found::Members { members, more }))
     }
 }

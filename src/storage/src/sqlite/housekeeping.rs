@@ -5,6 +5,7 @@ use super::run::Run;
 use super::store::{SqliteStore, Sync};
 use crate::calendar;
 use crate::error::StoreError;
+use crate::fault::{self, At};
 use wire::UnixMillis;
 
 /// Expired tokens deleted by one slice at most.
@@ -23,8 +24,17 @@ impl SqliteStore {
             return Ok(self.filing.is_some() || self.run.len() == 0);
         }
         let now = (self.clock)();
-        if self.maintained_hour != Some(now.0 / HOUR_MS) && self.maintain(now)? {
-            return Ok(true);
+        if self.maintained_hour != Some(now.0 / HOUR_MS) {
+            match self.maintain(now) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                // Filing must not wait for what can be tried again in an hour.
+                Err(StoreError::Fault(what)) => {
+                    fault::report(&what);
+                    self.maintained_hour = Some(now.0 / HOUR_MS);
+                }
+                Err(error) => return Err(error),
+            }
         }
         if self.run.len() > 0 {
             self.begin_filing()?;
@@ -78,14 +88,21 @@ impl SqliteStore {
         let filed = match self.commit_slice(&mut filing) {
             Ok(filed) => filed,
             Err(error) => {
-                self.filing = Some(filing);
                 self.roll_back()?;
-                return Err(error);
+                // What follows is filed part by part, until the fault is passed.
+                let is_known =
+                    std::mem::replace(&mut filing.is_careful, matches!(error, StoreError::Fault(_)));
+                let may_go_on = filing.is_careful && !is_known;
+                self.filing = Some(filing);
+                return if may_go_on { Ok(()) } else { Err(error) };
             }
         };
+        filing.is_careful = false;
         self.resident.evict(&filed.ends);
         if filing.advance(&filed) {
-            self.release_records(filing.run.last())?;
+            if filing.is_recorded {
+                self.release_records(filing.run.last())?;
+            }
             self.spare = Some(filing.run);
         } else {
             self.filing = Some(filing);
@@ -102,13 +119,31 @@ impl SqliteStore {
             Step::Messages => file_messages(&self.conn, filing)?,
             Step::Sent => file_sent(&self.conn, filing)?,
             Step::Journal => {
-                let mut update = self.conn.prepare_cached("UPDATE journal_filed SET number = ?1")?;
-                update.execute([filing.run.last() as i64])?;
+                filing.is_recorded = self.record_filed(filing.run.last())?;
                 Filed::default()
             }
         };
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         Ok(filed)
+    }
+
+    /// Records up to which journal record messages are filed. Returns whether that worked: otherwise the records are
+    /// kept, and the next start files them again.
+    fn record_filed(&self, last: u64) -> Result<bool, StoreError> {
+        let record = || {
+            let mut update = self.conn.prepare_cached("UPDATE journal_filed SET number = ?1")?;
+            if update.execute([last as i64])? == 0 {
+                self.conn.execute("INSERT INTO journal_filed VALUES (?1)", [last as i64])?;
+            }
+            Ok::<_, rusqlite::Error>(())
+        };
+        match record().at("journal_filed", "number") {
+            Err(StoreError::Fault(what)) => {
+                fault::report(&what);
+                Ok(false)
+            }
+            recorded => recorded.map(|()| true),
+        }
     }
 
     /// The journal's records up to `last` are filed; their space is reused once that is on the disk.

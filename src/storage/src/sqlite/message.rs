@@ -1,6 +1,7 @@
 //! Appends: a message is validated, numbered and encoded in memory; the journal gets one record for the whole batch.
 
 use super::codec::{Bytes, Entry};
+use super::column::next_id;
 use super::filing::Filing;
 use super::pages;
 use super::run::{SEQ_MAX, parts, place};
@@ -8,6 +9,7 @@ use super::sent::{self, CidHint};
 use super::store::{Batch, SqliteStore, Sync};
 use crate::calendar;
 use crate::error::StoreError;
+use crate::fault::At;
 use logic::contract::message::{self, Append, Stored};
 use logic::contract::{Denial, Epoch, Fence, Write, Written};
 use std::sync::Arc;
@@ -30,11 +32,17 @@ impl SqliteStore {
     /// one look-up on the disk.
     pub(super) fn hint(&mut self, batch: &Batch, write: &Write) -> CidHint {
         match write {
-            Write::Message(message::Write::Append(append)) => {
-                self.sent.look_up(batch.today, append.sender, append.cid.as_bytes())
-            }
+            Write::Message(write) => self.hint_of(batch, write),
             _ => CidHint::default(),
         }
+    }
+
+    pub(super) fn hint_of(
+        &mut self,
+        batch: &Batch,
+        message::Write::Append(append): &message::Write,
+    ) -> CidHint {
+        self.sent.look_up(batch.today, append.sender, append.cid.as_bytes())
     }
 
     fn append(&mut self, batch: &Batch, append: Append, hint: CidHint) -> Result<Written, StoreError> {
@@ -61,21 +69,26 @@ impl SqliteStore {
                 }
             }
         };
-        let head = match self.cache.get(&self.conn, &self.resident, conversation)? {
+        let head =
+            self.cache.get(&self.conn, &self.resident, conversation).at("conversation", conversation)?;
+        let head = match head {
             Some(head) if head.has_member(sender) && append.fits(head.kind) => head,
             _ => return Ok(Written::Denied(Denial::Forbidden)),
         };
         let seq = head.last.next();
         if seq.0 > SEQ_MAX {
-            return Ok(Written::Unavailable);
+            return Err(StoreError::Fault("the conversation has no seq left".to_owned()))
+                .at("conversation", conversation);
         }
-        // The wall clock may go back, but a conversation never returns to a month that it has left.
-        let (month, time) = if head.month > batch.month {
-            (head.month, calendar::start_of(head.month))
-        } else {
-            (batch.month, batch.now)
+        // The wall clock may go back, but no message is dated before the one before it, and a conversation never
+        // returns to a month that it has left.
+        let time = batch.now.max(head.time);
+        let month = if time == batch.now { batch.month } else { calendar::month_of(time) };
+        let (month, time) = match head.month > month {
+            true => (head.month, calendar::start_of(head.month)),
+            false => (month, time),
         };
-        (head.last, head.month) = (seq, month);
+        (head.last, head.month, head.time) = (seq, month, time);
         let (kind, members, member_version) = (head.kind, Arc::clone(&head.members), head.member_version);
         let (content_type, content) = (&*append.content_type, &*append.content);
         let entry = Entry { cid, sender, time, kind, content_type, content };
@@ -90,7 +103,7 @@ impl SqliteStore {
         batch: &Batch,
         sender: UserId,
         peer: Option<UserId>,
-    ) -> rusqlite::Result<Result<ConversationId, Written>> {
+    ) -> Result<Result<ConversationId, Written>, StoreError> {
         let Some(peer) = peer else { return Ok(Err(Written::Denied(Denial::NotFound))) };
         if peer == sender {
             return Ok(Err(Written::Denied(Denial::Oneself)));
@@ -102,14 +115,28 @@ impl SqliteStore {
             return Ok(Err(Written::Denied(Denial::NotFound)));
         }
         self.begin(Sync::Now)?;
+        let conversation = self.whole_or_nothing(|store| store.create_direct(batch, sender, peer))?;
+        Ok(Ok(conversation))
+    }
+
+    fn create_direct(
+        &mut self,
+        batch: &Batch,
+        sender: UserId,
+        peer: UserId,
+    ) -> Result<ConversationId, StoreError> {
         let (low, high) = (sender.min(peer), sender.max(peer));
-        let sql = "INSERT INTO conversation (kind, low_id, high_id, updated_at) VALUES (0, ?1, ?2, ?3)";
+        let sql = concat!(
+            "INSERT INTO conversation (id, kind, low_id, high_id, updated_at) VALUES (",
+            next_id!("conversation"),
+            ", 0, ?1, ?2, ?3)"
+        );
         let conversation = self.conn.prepare_cached(sql)?.insert((low.0, high.0, batch.now.0 as i64))?;
         for user in [low, high] {
             let sql = "INSERT INTO member (conversation_id, user_id) VALUES (?1, ?2)";
             self.conn.prepare_cached(sql)?.execute((conversation, user.0))?;
         }
-        Ok(Ok(ConversationId(conversation as u32)))
+        Ok(ConversationId(conversation as u32))
     }
 
     /// Looks up an earlier message with this sender and cid.
@@ -123,10 +150,12 @@ impl SqliteStore {
                 return Ok(Some(Written::Message(message::Written::Duplicate(stored))));
             }
         }
-        let Some((conversation, seq)) = sent::find(&self.conn, &self.tables, sender, cid)? else {
+        let Some((conversation, seq)) =
+            sent::find(&self.conn, &self.tables, sender, cid).at("sent", sender)?
+        else {
             return Ok(None);
         };
-        let time = pages::time_of(&self.conn, conversation, seq)?;
+        let time = pages::time_of(&self.conn, conversation, seq).at("message", conversation)?;
         let stored = Stored { conversation, seq, time };
         Ok(Some(Written::Message(message::Written::Duplicate(stored))))
     }

@@ -20,6 +20,7 @@ mod append_cache;
 mod chains;
 mod checkpoint;
 mod codec;
+mod column;
 mod commit_group;
 mod connection;
 mod contact;

@@ -67,16 +67,18 @@ pub fn claim(conn: &Connection, user: UserId, name: &str) -> rusqlite::Result<()
 /// Claims the names of accounts that were created before names were claimed.
 pub fn claim_existing(conn: &Connection) -> Result<(), StoreError> {
     loop {
-        let sql =
-            "SELECT id, name FROM user WHERE id > (SELECT user_id FROM name_claimed) ORDER BY id LIMIT ?1";
-        let accounts: Vec<(u32, String)> = conn
+        let sql = "SELECT id, name FROM user WHERE id > (SELECT user_id FROM name_claimed) AND id < 2147483648 ORDER BY id LIMIT ?1";
+        // A damaged name claims nothing.
+        let accounts: Vec<(u32, Option<String>)> = conn
             .prepare(sql)?
-            .query_map([CLAIMED_AT_ONCE as u32], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map([CLAIMED_AT_ONCE as u32], |row| Ok((row.get(0)?, row.get(1).ok())))?
             .collect::<rusqlite::Result<_>>()?;
         let Some((last, _)) = accounts.last() else { return Ok(()) };
         let transaction = conn.unchecked_transaction()?;
         for (user, name) in &accounts {
-            claim(conn, UserId(*user), name)?;
+            if let Some(name) = name {
+                claim(conn, UserId(*user), name)?;
+            }
         }
         conn.execute("UPDATE name_claimed SET user_id = ?1", [last])?;
         transaction.commit()?;

@@ -1,5 +1,7 @@
 //! A cache of users' names, which never change.
 
+use crate::error::StoreError;
+use crate::fault::{self, At};
 use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -14,13 +16,21 @@ pub struct NameCache {
 }
 
 impl NameCache {
-    /// The name of an account; empty: there is no such account.
-    pub fn get(&mut self, conn: &Connection, user: UserId) -> rusqlite::Result<Arc<str>> {
+    /// The name of an account; empty: there is no such account, or its row is damaged.
+    pub fn get(&mut self, conn: &Connection, user: UserId) -> Result<Arc<str>, StoreError> {
         if let Some(name) = self.names.get(&user) {
             return Ok(Arc::clone(name));
         }
         let mut select = conn.prepare_cached("SELECT name FROM user WHERE id = ?1")?;
-        let name: Option<String> = select.query_row([user.0], |row| row.get(0)).optional()?;
+        let found: rusqlite::Result<Option<String>> = select.query_row([user.0], |row| row.get(0)).optional();
+        let name = match found.at("user", user) {
+            // The messages of this account and its conversations can be read without its name.
+            Err(StoreError::Fault(what)) => {
+                fault::report(&what);
+                None
+            }
+            name => name?,
+        };
         let Some(name) = name else { return Ok(Arc::from("")) };
         if self.names.len() >= NAMES_MAX {
             self.names.clear();

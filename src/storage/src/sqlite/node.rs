@@ -1,10 +1,11 @@
 //! The nodes that share the database, and the information they exchange.
 
+use super::column::{self, seq, undamaged};
 use super::store::{Batch, SqliteStore};
 use super::view::View;
-use super::view::seq;
-use crate::column::{NODE_KEPT_MS, kind_of};
+use crate::column::NODE_KEPT_MS;
 use crate::error::StoreError;
+use crate::fault::At;
 use logic::contract::node::{self, CHANGES_MAX, Changes, End, Roster};
 use logic::contract::{Epoch, Found, Written};
 use rusqlite::{OptionalExtension, Row};
@@ -45,19 +46,20 @@ impl View<'_> {
     fn claims(&self, node: &str, since: UnixMillis) -> Result<node::Found, StoreError> {
         let sql = "SELECT user_id, epoch FROM session WHERE changed_at >= ?1 AND node IS NOT ?2";
         let mut select = self.conn.prepare_cached(sql)?;
-        let rows = select.query_map((since.0 as i64, node), |row| {
+        let mut rows = select.query((since.0 as i64, node))?;
+        let (claims, _) = undamaged("session", &mut rows, |row| {
             Ok(node::Claim { user: UserId(row.get(0)?), epoch: Epoch(row.get(1)?) })
         })?;
-        let claims = rows.collect::<rusqlite::Result<_>>()?;
         let sql = "SELECT coalesce(max(unheard_at), 0) FROM node WHERE name <> ?1";
-        let unheard = self.conn.prepare_cached(sql)?.query_row([node], |row| row.get::<_, i64>(0))?;
-        Ok(node::Found::Claims { now: self.now, claims, unheard: UnixMillis(unheard as u64) })
+        let unheard =
+            self.conn.prepare_cached(sql)?.query_row([node], |row| column::time(row, 0)).at("node", "any")?;
+        Ok(node::Found::Claims { now: self.now, claims, unheard })
     }
 
     fn changes(&mut self, node: &str, since: UnixMillis) -> Result<node::Found, StoreError> {
         let mut select = self.conn.prepare_cached("SELECT user_id FROM session WHERE node = ?1")?;
-        let users = select.query_map([node], |row| row.get(0).map(UserId))?;
-        let users: Vec<UserId> = users.collect::<rusqlite::Result<_>>()?;
+        let mut rows = select.query([node])?;
+        let (users, _) = undamaged("session", &mut rows, |row| row.get(0).map(UserId))?;
         let mut found = BTreeMap::new();
         for user in users {
             for overview in self.overviews(user, ConversationId(0))? {
@@ -87,17 +89,15 @@ impl View<'_> {
         let end = self.resident.end(conversation);
         let sql = "SELECT kind, last_seq, member_version FROM conversation WHERE id = ?1";
         let mut select = self.conn.prepare_cached(sql)?;
-        let row = |row: &Row<'_>| Ok((row.get::<_, u8>(0)?, seq(row, 1)?, row.get::<_, u32>(2)?));
-        let Some((kind, filed, member_version)) = select.query_row([conversation.0], row).optional()? else {
-            return Ok(None);
-        };
+        let row = |row: &Row<'_>| Ok((column::kind(row, 0)?, seq(row, 1)?, row.get::<_, u32>(2)?));
+        let found = select.query_row([conversation.0], row).optional().at("conversation", conversation)?;
+        let Some((kind, filed, member_version)) = found else { return Ok(None) };
         let sql = "SELECT user_id, delivered_seq FROM member WHERE conversation_id = ?1 AND device = 0 \
                    ORDER BY user_id";
         let mut select = self.conn.prepare_cached(sql)?;
-        let members = select
-            .query_map([conversation.0], |row| Ok((UserId(row.get(0)?), seq(row, 1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
+        let mut rows = select.query([conversation.0])?;
+        let (members, _) = undamaged("member", &mut rows, |row| Ok((UserId(row.get(0)?), seq(row, 1)?)))?;
         let last = end.map_or(filed, |end| end.last.max(filed));
-        Ok(Some(Roster { kind: kind_of(kind), last, member_version, members }))
+        Ok(Some(Roster { kind, last, member_version, members }))
     }
 }

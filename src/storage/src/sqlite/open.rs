@@ -2,6 +2,7 @@
 
 use super::append_cache::AppendCache;
 use super::checkpoint::{self, Checkpointer};
+use super::column;
 use super::connection::{PAGE_SIZE, configure};
 use super::identity::{APPLICATION_ID, Place};
 use super::journal::{Disk, Files, Journal};
@@ -14,6 +15,7 @@ use super::sent::Sent;
 use super::store::{DataFile, SqliteStore, Sync};
 use crate::calendar::{self, Day};
 use crate::error::StoreError;
+use crate::fault::{self, At};
 use crate::machine::{Clock, Random};
 use crate::store::Store;
 use rusqlite::Connection;
@@ -115,14 +117,24 @@ fn load_journal(
     sent: &mut Sent,
     today: Day,
 ) -> Result<Journal, StoreError> {
-    let filed: i64 = conn.query_row("SELECT number FROM journal_filed", [], |row| row.get(0))?;
+    let filed = conn.query_row("SELECT number FROM journal_filed", [], |row| column::seq(row, 0));
+    let filed = match filed.at("journal_filed", "number") {
+        // What is filed already is filed again, without harm.
+        Err(StoreError::Fault(what)) => {
+            fault::report(&what);
+            0
+        }
+        filed => filed?.0,
+    };
     let mut commits = 0u64;
-    let journal = Journal::open(disk, filed as u64, |record| {
+    let journal = Journal::open(disk, filed, |record| {
         commits += 1;
-        run.load(record.number, record.payload, |sender, cid| {
+        let loaded = run.load(record.number, record.payload, |sender, cid| {
             sent.look_up(today, sender, cid.as_bytes()).hash
-        })?;
-        Ok(())
+        });
+        if let Err(damaged) = loaded {
+            fault::report(&format!("journal record {}: {damaged}", record.number));
+        }
     })?;
     if commits > 0 {
         log::info!("recovering {} messages of {commits} commits from the journal of the last run", run.len());

@@ -1,37 +1,70 @@
 //! Reading a timeline: its monthly tables by segments, then the resident tail.
 
-use super::codec::{Bytes, Entry};
+use super::codec::{Bytes, Entry, open_page};
+use super::column;
 use super::name_cache::NameCache;
-use super::resident::Resident;
 use super::run::{SEQ_MAX, parts, place};
+use super::view::View;
 use crate::calendar::Month;
 use crate::column::content_type_of;
 use crate::error::StoreError;
+use crate::fault::{self, At};
 use crate::page::Page;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use wire::message::is_server_cid;
 use wire::{ConversationId, Message, Seq, UnixMillis};
+
+/// What to do about messages that are damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The page ends before them; if they are the first that are wanted, that is a fault.
+    Ends,
+    /// They are passed over, for a session that waits for later messages.
+    IsPassed,
+}
+
+impl Page {
+    /// Handles messages that are damaged.
+    fn pass(&mut self, what: String, damage: Damage) -> Result<ControlFlow<()>, StoreError> {
+        match damage {
+            Damage::IsPassed => {
+                fault::report(&what);
+                Ok(ControlFlow::Continue(()))
+            }
+            Damage::Ends if self.messages.is_empty() => Err(StoreError::Fault(what)),
+            Damage::Ends => {
+                self.more = true;
+                Ok(ControlFlow::Break(()))
+            }
+        }
+    }
+}
 
 /// Messages above `after`, in order, up to the end or the first one for which `enough` returns true (which is left
 /// out).
 ///
 /// The resident tail is read before the disk, so nothing is missed in between; a message in both is returned once.
 pub fn after(
-    conn: &Connection,
-    resident: &Resident,
-    names: &mut NameCache,
+    view: &mut View<'_>,
     conversation: ConversationId,
     after: Seq,
     limit: usize,
+    damage: Damage,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, StoreError> {
+    let View { conn, resident, names, .. } = view;
     let tail = resident.after(conversation, after, limit + 1);
     let mut page = Page::default();
     let stored_end = tail.first().map_or(Seq(SEQ_MAX + 1), |tail_message| tail_message.seq);
     if stored_end > after.next() {
-        stored_after(conn, conversation, after, &mut |seq, entry| {
+        stored_after(conn, conversation, after, &mut |item| {
+            let (seq, entry) = match item {
+                Stored::Message(seq, entry) => (seq, entry),
+                Stored::Missing(what) => return page.pass(what, damage),
+            };
             if seq >= stored_end {
                 return Ok(ControlFlow::Break(()));
             }
@@ -61,14 +94,13 @@ pub struct Range {
 /// The messages of `range`, the latest first, down to its floor or the first one for which `enough` returns true (which
 /// is left out).
 pub fn before(
-    conn: &Connection,
-    resident: &Resident,
-    names: &mut NameCache,
+    view: &mut View<'_>,
     range: Range,
     limit: usize,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, StoreError> {
     let Range { conversation, floor, before } = range;
+    let View { conn, resident, names, .. } = view;
     let tail = resident.before(conversation, before, limit + 1);
     let stored_end = tail.first().map_or(before, |tail_message| tail_message.seq);
     let mut page = Page::default();
@@ -82,7 +114,11 @@ pub fn before(
             return Ok(page);
         }
     }
-    stored_before(conn, conversation, stored_end, &mut |seq, entry| {
+    stored_before(conn, conversation, stored_end, &mut |item| {
+        let (seq, entry) = match item {
+            Stored::Message(seq, entry) => (seq, entry),
+            Stored::Missing(what) => return page.pass(what, Damage::Ends),
+        };
         if seq < floor {
             return Ok(ControlFlow::Break(()));
         }
@@ -95,14 +131,49 @@ pub fn before(
 /// When a filed message was stored.
 pub fn time_of(conn: &Connection, conversation: ConversationId, seq: Seq) -> Result<UnixMillis, StoreError> {
     let mut time = None;
-    stored_after(conn, conversation, seq.prev(), &mut |found, entry| {
-        time = (found == seq).then_some(entry.time);
+    stored_after(conn, conversation, seq.prev(), &mut |item| {
+        match item {
+            Stored::Message(found, entry) if found == seq => time = Some(entry.time),
+            Stored::Message(..) => {}
+            Stored::Missing(what) => return Err(StoreError::Fault(what)),
+        }
         Ok(ControlFlow::Break(()))
     })?;
-    Ok(time.unwrap_or_default())
+    time.ok_or_else(|| StoreError::Fault(format!("message {seq} is missing")))
 }
 
-type Each<'a> = &'a mut dyn FnMut(Seq, Entry<'_>) -> Result<ControlFlow<()>, StoreError>;
+/// Whether a filed message can be read.
+pub fn is_stored(conn: &Connection, conversation: ConversationId, seq: Seq) -> Result<bool, StoreError> {
+    match time_of(conn, conversation, seq) {
+        Ok(_) => Ok(true),
+        Err(StoreError::Fault(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The last filed message of a month.
+pub fn end(conn: &Connection, conversation: ConversationId, month: Month) -> Result<Seq, StoreError> {
+    if month == 0 {
+        return Ok(Seq(0));
+    }
+    let sql = format!(
+        "SELECT id, page FROM message_{month:06} WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1"
+    );
+    let mut select = conn.prepare_cached(&sql)?;
+    let mut rows = select.query([Seq(0), Seq(SEQ_MAX)].map(|seq| place(conversation, seq) as i64))?;
+    let Some(row) = rows.next()? else { return Ok(Seq(0)) };
+    let (first, entries) = page(row).at(&format!("message_{month:06}"), conversation)?;
+    Ok(Seq(first.0 + entries.len() as u64).prev())
+}
+
+/// What a timeline has on the disk.
+enum Stored<'a> {
+    Message(Seq, Entry<'a>),
+    /// Messages that are damaged or not there; the sentence names their place.
+    Missing(String),
+}
+
+type Each<'a> = &'a mut dyn FnMut(Stored<'_>) -> Result<ControlFlow<()>, StoreError>;
 
 /// Passes the filed messages above `after` to `each`, in order.
 fn stored_after(
@@ -114,6 +185,7 @@ fn stored_after(
     let segments = segments(conn, conversation)?;
     // The last segment that begins at or below the first message wanted; if there is none, the oldest that is kept.
     let from = segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
+    let mut expected = after.next();
     for segment in segments.iter().skip(from) {
         // The page that holds `after + 1` may begin below it.
         let sql = format!(
@@ -125,15 +197,31 @@ fn stored_after(
         let mut select = conn.prepare_cached(&sql)?;
         let mut rows = select.query(bounds.map(|seq| place(conversation, seq) as i64))?;
         while let Some(row) = rows.next()? {
-            let mut seq = page_seq(row)?;
-            let mut page = Bytes::open(row.get_ref(1)?.as_blob()?)?;
-            while !page.is_empty() {
-                let entry = page.entry()?;
-                if seq > after && each(seq, entry)?.is_break() {
+            let (mut seq, entries) = match page(row) {
+                Ok(page) => page,
+                Err(error) => {
+                    let missing = missing(segment.month, conversation, page_seq(row)?, &error);
+                    if each(Stored::Missing(missing))?.is_break() {
+                        return Ok(());
+                    }
+                    // Said; the next page shows how far it reached.
+                    expected = Seq(SEQ_MAX + 1);
+                    continue;
+                }
+            };
+            if seq > expected {
+                let missing = missing(segment.month, conversation, expected, "not there");
+                if each(Stored::Missing(missing))?.is_break() {
+                    return Ok(());
+                }
+            }
+            for entry in entries {
+                if seq > after && each(Stored::Message(seq, entry))?.is_break() {
                     return Ok(());
                 }
                 seq = seq.next();
             }
+            expected = seq;
         }
     }
     Ok(())
@@ -146,6 +234,8 @@ fn stored_before(
     before: Seq,
     each: Each<'_>,
 ) -> Result<(), StoreError> {
+    // The first message of the page above, if that is known.
+    let mut above: Option<Seq> = None;
     for segment in segments(conn, conversation)?.iter().rev().filter(|segment| segment.first < before) {
         let sql = format!(
             "SELECT id, page FROM message_{:06} WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
@@ -155,24 +245,53 @@ fn stored_before(
         let mut select = conn.prepare_cached(&sql)?;
         let mut rows = select.query(bounds.map(|seq| place(conversation, seq) as i64))?;
         while let Some(row) = rows.next()? {
-            let mut seq = page_seq(row)?;
-            let mut page = Bytes::open(row.get_ref(1)?.as_blob()?)?;
-            let mut entries = Vec::new();
-            while !page.is_empty() && seq < before {
-                entries.push((seq, page.entry()?));
-                seq = seq.next();
-            }
-            for (seq, entry) in entries.into_iter().rev() {
-                if each(seq, entry)?.is_break() {
+            let (first, entries) = match page(row) {
+                Ok(page) => page,
+                Err(error) => {
+                    let missing = missing(segment.month, conversation, page_seq(row)?, &error);
+                    if each(Stored::Missing(missing))?.is_break() {
+                        return Ok(());
+                    }
+                    above = None;
+                    continue;
+                }
+            };
+            let end = Seq(first.0 + entries.len() as u64);
+            if let Some(above) = above.filter(|above| *above > end) {
+                let missing =
+                    missing(segment.month, conversation, end, format_args!("not there, up to {above}"));
+                if each(Stored::Missing(missing))?.is_break() {
                     return Ok(());
                 }
             }
+            let below = (first.0..).map(Seq).zip(entries).take_while(|(seq, _)| *seq < before);
+            for (seq, entry) in below.collect::<Vec<_>>().into_iter().rev() {
+                if each(Stored::Message(seq, entry))?.is_break() {
+                    return Ok(());
+                }
+            }
+            above = Some(first);
         }
     }
     Ok(())
 }
 
-fn page_seq(row: &rusqlite::Row<'_>) -> rusqlite::Result<Seq> {
+/// The first seq and the entries of a page, all of them whole.
+fn page<'a>(row: &'a Row<'_>) -> Result<(Seq, Vec<Entry<'a>>), StoreError> {
+    let key: i64 = row.get(0)?;
+    let mut bytes = open_page(row.get_ref(1)?.as_blob()?, &[&key.to_le_bytes()])?;
+    let mut entries = Vec::new();
+    while !bytes.is_empty() {
+        entries.push(bytes.entry()?);
+    }
+    Ok((parts(key as u64).1, entries))
+}
+
+fn missing(month: Month, conversation: ConversationId, from: Seq, why: impl Display) -> String {
+    format!("table `message_{month:06}`, key {conversation}: the messages from {from} on are damaged: {why}")
+}
+
+fn page_seq(row: &Row<'_>) -> rusqlite::Result<Seq> {
     let key: i64 = row.get(0)?;
     Ok(parts(key as u64).1)
 }
@@ -188,8 +307,7 @@ fn segments(conn: &Connection, conversation: ConversationId) -> rusqlite::Result
     let sql = "SELECT month, first_seq FROM segment WHERE conversation_id = ?1 ORDER BY month";
     let mut select = conn.prepare_cached(sql)?;
     let rows = select.query_map([conversation.0], |row| {
-        let first: i64 = row.get(1)?;
-        Ok(Segment { month: row.get(0)?, first: Seq(first as u64) })
+        Ok(Segment { month: column::month(row, 0)?, first: column::seq(row, 1)? })
     })?;
     rows.collect()
 }

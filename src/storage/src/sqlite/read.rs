@@ -2,14 +2,22 @@
 
 use super::view::View;
 use crate::error::StoreError;
+use crate::fault;
 use logic::contract::{Found, Read};
 
 impl View<'_> {
-    /// Answers a read. A failure is logged and answered with [`Found::Unavailable`].
+    /// Answers a read. A failure is logged and answered with [`Found::Unavailable`], or with
+    /// [`Found::Failed`] if it does not pass.
     pub fn answer(&mut self, read: &Read) -> Found {
-        self.find(read).unwrap_or_else(|error| {
-            log::error!("cannot read from the database: {error}");
-            Found::Unavailable
+        self.find(read).unwrap_or_else(|error| match error {
+            StoreError::Fault(what) => {
+                fault::report(&what);
+                Found::Failed
+            }
+            error => {
+                log::error!("cannot read from the database: {error}");
+                Found::Unavailable
+            }
         })
     }
 

@@ -162,15 +162,28 @@ impl Run {
         self.slots = slots;
     }
 
-    /// Loads a record of the journal.
+    /// Loads a record of the journal; nothing of it, if it is damaged.
     pub fn load(
         &mut self,
         record: u64,
         batch: &[u8],
+        hash: impl FnMut(UserId, &str) -> u64,
+    ) -> Result<(), Damaged> {
+        let mark = self.begin();
+        let loaded = self.load_messages(batch, hash);
+        match loaded {
+            Ok(()) => drop(self.committed(mark, record)),
+            Err(_) => self.truncate(mark),
+        }
+        loaded
+    }
+
+    fn load_messages(
+        &mut self,
+        batch: &[u8],
         mut hash: impl FnMut(UserId, &str) -> u64,
     ) -> Result<(), Damaged> {
         let mut read = Bytes::open(batch)?;
-        let mark = self.begin();
         while !read.is_empty() {
             let conversation =
                 u32::try_from(read.number()?).map_err(|_| Damaged("conversation out of range"))?;
@@ -182,7 +195,6 @@ impl Run {
             let place = place(ConversationId(conversation), Seq(seq));
             self.push(place, hash(entry.sender, entry.cid), calendar::month_of(entry.time), &entry);
         }
-        self.committed(mark, record);
         Ok(())
     }
 

@@ -5,17 +5,19 @@
 //! filter in memory spares new messages the look-up.
 //!
 //! ```text
-//!   page    version, then per message: cid length u8, cid, conversation, seq
+//!   page    version, checksum, then per message: cid length u8, cid, conversation, seq
 //! ```
 
-use super::codec::{Bytes, Damaged, VERSION, put_number};
+use super::codec::{Damaged, begin_page, end_page, open_page, put_number};
 use super::filter::Filter;
 use super::run::{Run, SEQ_MAX, Slot, place};
 use super::schema::Tables;
 use crate::calendar::Day;
 use crate::error::StoreError;
+use crate::fault::{self, At};
 use foldhash::fast::FixedState;
 use rusqlite::{Connection, OptionalExtension};
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use wire::{ConversationId, Seq, UserId};
 
@@ -33,6 +35,8 @@ pub struct Sent {
     hasher: FixedState,
     /// The newest last.
     filters: Vec<(Day, Filter)>,
+    /// Senders with a damaged page, which the filters lack: their cids are always looked up on the disk.
+    damaged: BTreeSet<UserId>,
 }
 
 /// The result of looking up a cid in memory.
@@ -47,7 +51,11 @@ pub struct CidHint {
 impl Sent {
     /// Empty filters. The secret seed prevents clients from choosing colliding cids.
     pub fn new(seed: u64, today: Day) -> Sent {
-        Sent { hasher: FixedState::with_seed(seed), filters: vec![(today, Filter::new())] }
+        Sent {
+            hasher: FixedState::with_seed(seed),
+            filters: vec![(today, Filter::new())],
+            damaged: BTreeSet::new(),
+        }
     }
 
     fn hash(&self, sender: UserId, cid: &[u8]) -> u64 {
@@ -65,7 +73,8 @@ impl Sent {
         let hash = self.hash(sender, cid);
         let (newest, older) = self.filters.split_last_mut().expect("there is a filter for this day");
         let is_older = older.iter().fold(false, |may, (_, filter)| may | filter.may_contain(hash));
-        CidHint { hash, may_be_sent: newest.1.insert(hash) | is_older }
+        let is_damaged = !self.damaged.is_empty() && self.damaged.contains(&sender);
+        CidHint { hash, may_be_sent: newest.1.insert(hash) | is_older | is_damaged }
     }
 
     /// Loads everything that the tables hold.
@@ -92,9 +101,19 @@ impl Sent {
         }
         let filter = &mut self.filters.last_mut().expect("it was just opened").1;
         while let Some(row) = rows.next()? {
-            let sender: u32 = row.get(0)?;
-            for item in items(row.get_ref(1)?.as_blob()?)? {
-                filter.insert(self.hasher.hash_one((sender, item.cid)));
+            let Ok(sender) = row.get(0).map(UserId) else {
+                fault::report(&format!("table `sent_{day:08}`: a sender is no id"));
+                continue;
+            };
+            let page = row.get_ref(1)?.as_blob().map_err(StoreError::from);
+            match page.and_then(|page| Ok(items(sender, page)?)) {
+                Ok(items) => items.iter().for_each(|item| {
+                    filter.insert(self.hasher.hash_one((sender.0, item.cid)));
+                }),
+                Err(error) => {
+                    fault::report(&format!("table `sent_{day:08}`, key {sender}: {error}"));
+                    self.damaged.insert(sender);
+                }
             }
         }
         Ok(())
@@ -112,10 +131,12 @@ pub fn find(
         let mut select = conn.prepare_cached(&select_sql(day))?;
         let page: Option<Vec<u8>> =
             select.query_row((sender.0, cid.as_bytes()), |row| row.get(1)).optional()?;
-        if let Some(page) = page
-            && let Some(item) = items(&page)?.into_iter().find(|item| item.cid == cid.as_bytes())
-        {
-            return Ok(Some(super::run::parts(item.place)));
+        if let Some(page) = page {
+            let table = format!("sent_{day:08}");
+            let items = items(sender, &page).at(&table, sender)?;
+            if let Some(item) = items.into_iter().find(|item| item.cid == cid.as_bytes()) {
+                return Ok(Some(super::run::parts(item.place)));
+            }
         }
     }
     Ok(None)
@@ -135,8 +156,8 @@ struct Item<'a> {
     place: u64,
 }
 
-fn items(page: &[u8]) -> Result<Vec<Item<'_>>, Damaged> {
-    let mut read = Bytes::open(page)?;
+fn items(sender: UserId, page: &[u8]) -> Result<Vec<Item<'_>>, Damaged> {
+    let mut read = open_page(page, &[&sender.0.to_le_bytes()])?;
     let mut items = Vec::with_capacity(page.len() / 16);
     while !read.is_empty() {
         let cid = read.short_bytes()?;
@@ -193,7 +214,13 @@ pub fn file(conn: &Connection, day: Day, run: &Run, share: &[u32]) -> Result<usi
         let first = row.get_ref(0)?.as_blob()?;
         let page = row.get_ref(1)?.as_blob()?;
         let (below, mine) = rest.split_at(rest.partition_point(|item| item.cid < first));
-        let old = items(page)?;
+        let Ok(old) = items(sender, page) else {
+            // It is left as it is, and the new cids go to pages of their own.
+            fault::report(&format!("table `sent_{day:08}`, key {sender}: a page is damaged"));
+            pages.put_full(mine)?;
+            rest = below;
+            continue;
+        };
         if old.last().is_some_and(|last| last.cid < mine[0].cid) {
             if page.len() + size(mine[0]) > PAGE_BYTES {
                 pages.put_full(mine)?;
@@ -243,13 +270,13 @@ impl Pages<'_> {
         let mut page = Vec::with_capacity(PAGE_BYTES + 96);
         let mut rest = items;
         while let Some(first) = rest.first() {
-            page.clear();
-            page.push(VERSION);
+            begin_page(&mut page);
             let mut count = 0;
             while count < rest.len() && (count == 0 || page.len() + size(rest[count]) <= limit) {
                 put(&mut page, rest[count]);
                 count += 1;
             }
+            end_page(&mut page, &[&self.sender.0.to_le_bytes()]);
             insert.execute((self.sender.0, first.cid, page.as_slice()))?;
             self.written += 1;
             rest = &rest[count..];

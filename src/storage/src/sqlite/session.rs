@@ -3,11 +3,13 @@
 //! A single process on a file keeps its sessions in memory and never claims one. Claims exist here so that the
 //! conformance suite runs the tests of several nodes on every store.
 
+use super::column;
 use super::store::{Batch, SqliteStore};
 use super::timeline;
 use super::view::View;
 use crate::claim::{Claim, Held};
 use crate::error::StoreError;
+use crate::fault::At;
 use crate::token;
 use logic::contract::session::{self, Holder, LOGIN_LIST_MAX, LoginView};
 use logic::contract::{Denial, Epoch, Fence, Found, Token, TokenHash, Written};
@@ -38,7 +40,7 @@ impl SqliteStore {
         user: UserId,
         device: Option<&str>,
     ) -> Result<Written, StoreError> {
-        let Some(name) = self.logged_in(batch.now, user)? else {
+        let Some(name) = self.logged_in(batch.now, user).at("user", user)? else {
             return Ok(Written::Denied(Denial::NotFound));
         };
         let token = self.new_token(batch.now, user, device)?;
@@ -50,10 +52,13 @@ impl SqliteStore {
         let sql = "SELECT user_id, expires_at, name FROM token JOIN user ON id = user_id \
                    WHERE hash = ?1 AND expires_at > ?2";
         let mut select = self.conn.prepare_cached(sql)?;
-        let found: Option<(u32, i64, String)> =
-            select.query_row((token.hash, now.0 as i64), |row| row.try_into()).optional()?;
-        let Some((user, expires, name)) = found else { return Ok(Written::Denied(Denial::TokenInvalid)) };
-        let (user, name, expires) = (UserId(user), name.into(), UnixMillis(expires as u64));
+        let mut rows = select.query((token.hash, now.0 as i64))?;
+        let Some(row) = rows.next()? else { return Ok(Written::Denied(Denial::TokenInvalid)) };
+        let user = UserId(row.get(0).at("token", "of an account")?);
+        let (name, expires) = (row.get(2).at("user", user)?, column::time(row, 1).at("token", user)?);
+        let (name, expires): (String, _) = (name, expires);
+        let name = name.into();
+        drop(rows);
         if token::is_fresh(expires, now) {
             return Ok(Written::Session(session::Written::TokenReady {
                 user,
@@ -103,18 +108,20 @@ impl SqliteStore {
                    FROM session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1";
         let row = |row: &Row<'_>| {
             let (node, token): (Option<Box<str>>, TokenHash) = (row.get(1)?, row.get(2)?);
-            let (lost_at, seen_at): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
-            let [lost_at, seen_at] = [lost_at, seen_at].map(|at| at.map(|at| UnixMillis(at as u64)));
+            let (lost_at, seen_at) = (column::maybe_time(row, 3)?, column::maybe_time(row, 4)?);
             let held = node.map(|node| Held { holder: Holder { node, token }, lost_at, seen_at });
             Ok((row.get::<_, u32>(0)?, held))
         };
-        let found = self.conn.prepare_cached(sql)?.query_row([claim.user.0], row).optional()?;
+        let found = self.conn.prepare_cached(sql)?.query_row([claim.user.0], row).optional();
+        let found = found.at("session", claim.user)?;
         let (latest, held) = found.unwrap_or_default();
         let before = match claim.takes_from(held, batch.now) {
             Ok(before) => before,
             Err(refused) => return Ok(refused),
         };
-        let epoch = Epoch(latest + 1);
+        let next =
+            latest.checked_add(1).ok_or_else(|| StoreError::Fault("the epoch is out of range".to_owned()));
+        let epoch = Epoch(next.at("session", claim.user)?);
         let sql = "INSERT OR REPLACE INTO session (user_id, epoch, node, token_hash, lost_at, changed_at) \
                    VALUES (?1, ?2, ?3, ?4, NULL, ?5)";
         let values = (claim.user.0, epoch.0, claim.node, claim.token, batch.now.0 as i64);
@@ -147,7 +154,10 @@ impl SqliteStore {
 impl View<'_> {
     pub(super) fn read_session(&mut self, read: &session::Read) -> Result<Found, StoreError> {
         let found = match read {
-            session::Read::LoginView { user } => session::Found::LoginView(Box::new(self.login_view(*user)?)),
+            session::Read::LoginView { user } => {
+                let view = self.login_view(*user).at("member", format_args!("(any, {user})"))?;
+                session::Found::LoginView(Box::new(view))
+            }
         };
         Ok(Found::Session(found))
     }
@@ -159,7 +169,7 @@ impl View<'_> {
         let (groups, groups_more) = self.groups(user, first)?;
         let all = self.overviews(user, ConversationId(0))?;
         let unread = timeline::unread(&all);
-        let (conversations, conversations_more) = self.entries(user, all, None, LOGIN_LIST_MAX)?;
+        let (conversations, conversations_more) = self.entries(all, None, LOGIN_LIST_MAX)?;
         Ok(LoginView {
             friends,
             friends_more,

@@ -1,18 +1,19 @@
 //! Timelines as their members see them: what is on disk, overlaid with the resident tail.
 
-use super::pages;
+use super::column::{self, seq, undamaged};
+use super::pages::{self, Damage};
 use super::resident::End;
 use super::store::SqliteStore;
 use super::view::View;
-use super::view::seq;
-use crate::column::kind_of;
 use crate::error::StoreError;
+use crate::fault::{self, At};
 use crate::overview::Overview;
 use crate::page::{Rows, is_fed, is_too_long};
 use logic::contract::timeline::{self, CursorMove, CursorStep, UNREAD_MAX, UnreadPage};
 use logic::contract::{Denial, Epoch, Fence, Found, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::cmp::Reverse;
+use std::fmt::Display;
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Direction, Seq, UnixMillis, UserId};
 
@@ -56,7 +57,14 @@ impl SqliteStore {
                 CursorStep::Reach { delivered, read } => (&mut reach, delivered, read),
                 CursorStep::Pass { first, last } => (&mut pass, first.prev(), last),
             };
-            update.execute((conversation.0, user.0, a.0 as i64, b.0 as i64))?;
+            match update
+                .execute((conversation.0, user.0, a.0 as i64, b.0 as i64))
+                .at("member", key_of(conversation, user))
+            {
+                // A damaged row costs the others nothing; its cursors stay where they are.
+                Err(StoreError::Fault(what)) => fault::report(&what),
+                moved => drop(moved?),
+            }
         }
         Ok(Written::Timeline(timeline::Written::CursorsMoved { left_out }))
     }
@@ -66,23 +74,26 @@ impl View<'_> {
     pub(super) fn read_timeline(&mut self, read: &timeline::Read) -> Result<Found, StoreError> {
         let found = match *read {
             timeline::Read::Standing { user, conversation } => {
-                timeline::Found::Standing(self.overview(user, conversation)?.map(Overview::standing))
+                let overview = self.overview(user, conversation).at("conversation", conversation)?;
+                timeline::Found::Standing(overview.map(Overview::standing))
             }
-            timeline::Read::Unread { user, after } => {
-                timeline::Found::Unread(unread(&self.overviews(user, after)?))
-            }
+            timeline::Read::Unread { user, after } => timeline::Found::Unread(unread(
+                &self.overviews(user, after).at("member", key_of("any", user))?,
+            )),
             timeline::Read::Feed { conversation, after, limit, bytes } => {
-                self.feed(conversation, after, limit as usize, bytes)?
+                self.feed(conversation, after, limit as usize, bytes).at("segment", conversation)?
             }
             timeline::Read::History { user, conversation, direction, limit } => {
-                match self.overview(user, conversation)? {
-                    Some(overview) => self.history(&overview, direction, limit as usize)?,
+                match self.overview(user, conversation).at("conversation", conversation)? {
+                    Some(overview) => {
+                        self.history(&overview, direction, limit as usize).at("segment", conversation)?
+                    }
                     None => return Ok(Found::Denied(Denial::Forbidden)),
                 }
             }
             timeline::Read::Conversations { user, before, limit } => {
-                let all = self.overviews(user, ConversationId(0))?;
-                let (entries, more) = self.entries(user, all, before, limit as usize)?;
+                let all = self.overviews(user, ConversationId(0)).at("member", key_of("any", user))?;
+                let (entries, more) = self.entries(all, before, limit as usize)?;
                 timeline::Found::Conversations { entries, more }
             }
         };
@@ -97,17 +108,16 @@ impl View<'_> {
         let sql = "SELECT conversation_id FROM member WHERE user_id = ?1 AND conversation_id > ?2 AND device = 0 \
                    ORDER BY conversation_id";
         let mut select = self.conn.prepare_cached(sql)?;
-        let ids = select
-            .query_map((user.0, after.0), |row| row.get(0).map(ConversationId))?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut rows = select.query((user.0, after.0))?;
+        let (ids, _) = undamaged("member", &mut rows, |row| row.get(0).map(ConversationId))?;
         let ends = self.resident.ends(ids.iter().copied());
         let sql = concat!(overview!(), " AND m.conversation_id > ?2 ORDER BY m.conversation_id");
         let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query((user.0, after.0))?;
+        let (overviews, _) = undamaged("conversation", &mut rows, |row| overview_of(row, user))?;
         let mut known = ids.into_iter().zip(ends).peekable();
         let mut all = Vec::new();
-        while let Some(row) = rows.next()? {
-            let mut overview = overview_of(row, user)?;
+        for mut overview in overviews {
             while known.next_if(|(id, _)| *id < overview.conversation).is_some() {}
             let Some((_, end)) = known.next_if(|(id, _)| *id == overview.conversation) else { continue };
             overlay(&mut overview, end);
@@ -132,7 +142,6 @@ impl View<'_> {
     /// The latest conversations below a bound.
     pub(super) fn entries(
         &mut self,
-        user: UserId,
         mut all: Vec<Overview>,
         before: Option<(UnixMillis, ConversationId)>,
         limit: usize,
@@ -148,11 +157,17 @@ impl View<'_> {
             all.truncate(limit);
         }
         all.sort_unstable_by_key(latest_first);
-        let entries = all.iter().map(|overview| self.entry(user, overview)).collect::<Result<_, _>>()?;
+        let mut entries = Vec::with_capacity(all.len());
+        for overview in &all {
+            match self.entry(overview).at("conversation", overview.conversation) {
+                Err(StoreError::Fault(what)) => fault::report(&what),
+                entry => entries.push(entry?),
+            }
+        }
         Ok((entries, more))
     }
 
-    fn entry(&mut self, user: UserId, overview: &Overview) -> Result<ConversationSummary, StoreError> {
+    fn entry(&mut self, overview: &Overview) -> Result<ConversationSummary, StoreError> {
         let id = overview.conversation.0;
         let (name, peer_cursors) = match overview.peer {
             Some(peer) => {
@@ -169,7 +184,6 @@ impl View<'_> {
                 (name.unwrap_or_default(), [None; 2])
             }
         };
-        debug_assert!(overview.peer != Some(user));
         Ok(overview.entry(name, peer_cursors))
     }
 
@@ -181,7 +195,7 @@ impl View<'_> {
         bytes: usize,
     ) -> Result<timeline::Found, StoreError> {
         let (limit, is_fed) = (limit.max(1), is_fed(bytes));
-        let page = pages::after(self.conn, self.resident, self.names, conversation, after, limit, is_fed)?;
+        let page = pages::after(self, conversation, after, limit, Damage::IsPassed, is_fed)?;
         Ok(timeline::Found::Feed { messages: page.messages, more: page.more })
     }
 
@@ -192,15 +206,15 @@ impl View<'_> {
         limit: usize,
     ) -> Result<timeline::Found, StoreError> {
         let first_seq = overview.first;
-        let (conn, resident, names, id) = (self.conn, self.resident, &mut *self.names, overview.conversation);
+        let id = overview.conversation;
         let page = match direction {
             Direction::After(bound) => {
                 let after = bound.max(first_seq.prev());
-                pages::after(conn, resident, names, id, after, limit, is_too_long())?
+                pages::after(self, id, after, limit, Damage::Ends, is_too_long())?
             }
             Direction::Before(bound) => {
                 let range = pages::Range { conversation: id, floor: first_seq, before: bound };
-                let mut page = pages::before(conn, resident, names, range, limit, is_too_long())?;
+                let mut page = pages::before(self, range, limit, is_too_long())?;
                 page.messages.reverse();
                 page
             }
@@ -226,16 +240,21 @@ fn is_published(overview: &Overview) -> bool {
 }
 
 fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
-    let kind = kind_of(row.get(1)?);
+    let kind = column::kind(row, 1)?;
     let (low, high): (Option<u32>, Option<u32>) = (row.get(2)?, row.get(3)?);
-    let peer = if low == Some(user.0) { high } else { low };
-    let time: i64 = row.get(5)?;
+    let peer = match (kind, low, high) {
+        (ConversationKind::Group, None, None) => None,
+        (ConversationKind::Direct, Some(low), Some(high)) if low == user.0 && high != low => Some(high),
+        (ConversationKind::Direct, Some(low), Some(high)) if high == user.0 && high != low => Some(low),
+        // Not a conversation of this member.
+        _ => return Err(rusqlite::Error::IntegralValueOutOfRange(2, i64::from(low.unwrap_or_default()))),
+    };
     Ok(Overview {
         conversation: ConversationId(row.get(0)?),
         kind,
         peer: peer.map(UserId),
         last: seq(row, 4)?,
-        time: UnixMillis(time as u64),
+        time: column::time(row, 5)?,
         first: seq(row, 6)?,
         delivered: seq(row, 7)?,
         read: seq(row, 8)?,
@@ -247,4 +266,9 @@ pub(super) fn unread(all: &[Overview]) -> UnreadPage {
     let mut behind = all.iter().filter(|overview| overview.last > overview.delivered);
     let rows = behind.by_ref().take(UNREAD_MAX).map(|overview| overview.unread());
     UnreadPage { rows: rows.collect(), more: behind.next().is_some() }
+}
+
+/// The key of a member's row, for the log.
+fn key_of(conversation: impl Display, user: UserId) -> String {
+    format!("({conversation}, {user})")
 }

@@ -1,11 +1,12 @@
 //! A reader's access to the database: the connection, and what is not filed yet.
 
+use super::column::undamaged;
 use super::name_cache::NameCache;
 use super::resident::Resident;
 use crate::error::StoreError;
 use crate::page::Rows;
 use rusqlite::{Connection, Row};
-use wire::{Page, Seq, UnixMillis};
+use wire::{Page, UnixMillis};
 
 /// The data that a read accesses.
 pub struct View<'a> {
@@ -19,9 +20,10 @@ pub struct View<'a> {
 
 impl View<'_> {
     /// Selects a page of rows by `sql` with `?1 = owner` and ids above `?2`. One row more than requested is selected to
-    /// see whether more follow.
+    /// see whether more follow. `table` is the one that the first column is the key of.
     pub(super) fn page<T>(
         &self,
+        table: &str,
         sql: &str,
         owner: u32,
         page: Page,
@@ -29,14 +31,9 @@ impl View<'_> {
     ) -> Result<Rows<T>, StoreError> {
         let limit = page.limit as usize;
         let mut select = self.conn.prepare_cached(sql)?;
-        let rows = select.query_map((owner, page.after, limit as i64 + 1), row)?;
-        let mut rows: Vec<T> = rows.collect::<rusqlite::Result<_>>()?;
-        let more = rows.len() > limit;
+        let mut rows = select.query((owner, page.after, limit as i64 + 1))?;
+        let (mut rows, count) = undamaged(table, &mut rows, row)?;
         rows.truncate(limit);
-        Ok((rows, more))
+        Ok((rows, count > limit))
     }
-}
-
-pub fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
-    row.get::<_, i64>(column).map(|seq| Seq(seq as u64))
 }

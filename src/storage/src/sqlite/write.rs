@@ -1,12 +1,14 @@
 //! The writer: batches of writes, their commits, and the publication of their outcomes.
 
 use super::commit_group::{CommitGroup, HintedWrite};
+use super::name_cache::NameCache;
 use super::reader::SqliteReader;
 use super::sent::CidHint;
 use super::store::{Batch, SqliteStore, Sync};
 use super::view::View;
 use crate::calendar;
 use crate::error::StoreError;
+use crate::fault;
 use crate::store::{Publish, Reader, Store};
 use logic::contract::{Found, Read, Ticket, Write, Written};
 use std::sync::Arc;
@@ -28,10 +30,14 @@ impl Store for SqliteStore {
             Err(error) if error.is_fatal() => Err(error),
             Err(error) => {
                 self.roll_back()?;
+                let undone = || match &error {
+                    StoreError::Fault(_) => Written::Failed,
+                    _ => Written::Unavailable,
+                };
                 for outcome in &mut outcomes {
-                    outcome.1 = Written::Unavailable;
+                    outcome.1 = undone();
                 }
-                outcomes.extend(writes.map(|((ticket, _), _)| (ticket, Written::Unavailable)));
+                outcomes.extend(writes.map(|((ticket, _), _)| (ticket, undone())));
                 publish(outcomes);
                 Err(error)
             }
@@ -86,7 +92,7 @@ impl SqliteStore {
         for ((ticket, write), hint) in writes {
             // Replaced by the actual outcome, unless the write fails.
             outcomes.push((ticket, Written::Unavailable));
-            match self.execute(batch, write, hint) {
+            match self.execute_apart(batch, write, hint) {
                 Ok(written) => outcomes.last_mut().expect("it was just pushed").1 = written,
                 Err(error) => {
                     done = Err(error);
@@ -106,6 +112,38 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// Executes one write. A fault of its own leaves nothing of it behind and does not concern the other writes.
+    fn execute_apart(&mut self, batch: &Batch, write: Write, hint: CidHint) -> Result<Written, StoreError> {
+        match self.execute(batch, write, hint) {
+            Err(StoreError::Fault(what)) => {
+                fault::report(&what);
+                // They may hold what was undone.
+                self.cache.clear();
+                self.names = NameCache::default();
+                Ok(Written::Failed)
+            }
+            done => done,
+        }
+    }
+
+    /// Does some work, or undoes what it has done.
+    pub(super) fn whole_or_nothing<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.conn.prepare_cached("SAVEPOINT one")?.execute([])?;
+        let done = work(self);
+        if let Err(error) = &done {
+            if self.conn.is_autocommit() {
+                // SQLite has rolled back the whole transaction, and with it other writes.
+                return Err(StoreError::Unavailable(error.to_string()));
+            }
+            self.conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
+        }
+        self.conn.prepare_cached("RELEASE one")?.execute([])?;
+        done
+    }
+
     fn execute(&mut self, batch: &Batch, write: Write, hint: CidHint) -> Result<Written, StoreError> {
         match &write {
             // Begins a transaction itself if it has to write to a table.
@@ -115,18 +153,27 @@ impl SqliteStore {
             _ => self.begin(Sync::Now)?,
         }
         match write {
+            Write::Message(write) => self.write_message(batch, write, hint),
+            Write::Timeline(write) => self.write_timeline(write),
+            other => self.whole_or_nothing(|store| store.execute_on_tables(batch, other)),
+        }
+    }
+
+    /// Executes a write that may consist of several statements.
+    fn execute_on_tables(&mut self, batch: &Batch, write: Write) -> Result<Written, StoreError> {
+        match write {
             Write::Account(write) => self.write_account(batch, write),
             Write::Session(write) => self.write_session(batch, write),
             Write::Contact(write) => self.write_contact(write),
             Write::Group(write) => self.write_group(batch, write),
-            Write::Message(write) => self.write_message(batch, write, hint),
+            Write::Message(write) => {
+                let hint = self.hint_of(batch, &write);
+                self.write_message(batch, write, hint)
+            }
             Write::Timeline(write) => self.write_timeline(write),
             Write::Node(write) => self.write_node(batch, write),
             Write::Fenced(fence, write) => match self.is_in_force(fence)? {
-                true => {
-                    let hint = self.hint(batch, &write);
-                    self.execute(batch, *write, hint)
-                }
+                true => self.execute_on_tables(batch, *write),
                 false => Ok(Written::Superseded),
             },
         }

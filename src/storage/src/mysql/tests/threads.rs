@@ -143,7 +143,7 @@ fn a_stream_is_stored_in_order_or_rejected() {
     let seqs = |answers: Vec<Written>| -> Vec<Option<u64>> {
         let seq = |written| match written {
             Written::Message(message::Written::Appended { message, .. }) => Some(message.seq.0),
-            Written::Unavailable => None,
+            Written::Unavailable | Written::Failed => None,
             other => panic!("{other:?}"),
         };
         answers.into_iter().map(seq).collect()

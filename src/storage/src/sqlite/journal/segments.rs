@@ -10,12 +10,14 @@
 //!   record    number 8, length 4, CRC-32 of salt, number, length and payload 4; payload
 //! ```
 //!
-//! Integers are little-endian. Records are numbered without gaps across all segments. A segment ends where the next
-//! number does not follow with a valid checksum: a record that was not written completely was never acknowledged. The
-//! salt is new each time a segment is begun, so no old bytes in it can pass for a record.
+//! Integers are little-endian. Records are numbered without gaps across all segments. A segment ends where no further
+//! number follows with a valid checksum: a record that was not written completely was never acknowledged, and is the
+//! last one. One that is followed by others is damaged; it is passed over and logged. The salt is new each time a
+//! segment is begun, so no old bytes in it can pass for a record.
 
 use super::disk::{ALIGNMENT, Disk, SECTOR};
 use crate::error::StoreError;
+use crate::fault;
 use crate::machine::Random;
 use rustix::io::Errno;
 use std::io;
@@ -27,6 +29,10 @@ const BUFFER_KEPT: usize = 1 << 20;
 /// Segments created at the start: one being written, one being filed, two waiting for their filing to be synced. More
 /// are created only if the disk is that slow, so that commits normally need no further file descriptors.
 const SEGMENTS_MIN: usize = 4;
+/// Record numbers stay far below.
+const NUMBER_MAX: u64 = 1 << 62;
+/// More records than a segment holds.
+const SEGMENT_RECORDS: u64 = 1 << 18;
 const MAGIC: &[u8; 8] = b"chatjrnl";
 /// The bytes of a segment's header, without the padding to a sector.
 const SEGMENT_HEADER: usize = 28;
@@ -81,14 +87,32 @@ impl Journal {
     pub fn open(
         mut disk: Box<dyn Disk>,
         filed: u64,
-        mut take: impl FnMut(Record<'_>) -> Result<(), StoreError>,
+        mut take: impl FnMut(Record<'_>),
     ) -> Result<Journal, StoreError> {
         let contents = disk.read().map_err(fatal)?;
+        let last_of = |bytes: &Vec<u8>| Records::of(bytes).last().map(|record| record.number);
+        let newest = contents.iter().filter_map(last_of).max();
+        // The record up to which messages are filed is overwritten only by later ones; if the first of these is torn,
+        // as many as a segment holds are missing here.
+        let recorded = filed;
+        let filed = match newest {
+            Some(newest) if newest.saturating_add(SEGMENT_RECORDS) < filed => {
+                fault::report(&format!(
+                    "table `journal_filed`, key number: it is {filed}, but the journal ends at {newest}"
+                ));
+                0
+            }
+            _ => filed,
+        };
         let mut segments = Vec::with_capacity(contents.len());
         let mut live = Vec::new();
         for (at, bytes) in contents.iter().enumerate() {
-            let last = Records::of(bytes).last().map(|record| record.number);
-            let use_ = match last {
+            if bytes.len() > SECTOR && bytes[..SECTOR].iter().any(|byte| *byte != 0) && !has_header(bytes) {
+                fault::report(&format!(
+                    "the header of journal segment {at} is damaged: its records are lost"
+                ));
+            }
+            let use_ = match last_of(bytes) {
                 Some(last) if last > filed => {
                     live.push((last, at));
                     Use::Full(last)
@@ -101,18 +125,23 @@ impl Journal {
         let mut last = filed;
         for (_, at) in live {
             for record in Records::of(&contents[at]).filter(|record| record.number > filed) {
-                if record.number != last + 1 {
-                    let gap = format!(
-                        "the journal continues after record {last} with record {}: a segment is missing",
+                if record.number <= last {
+                    // The remains of an earlier use, where it is unknown what is filed.
+                    continue;
+                }
+                if record.number != last + 1 && last > 0 {
+                    fault::report(&format!(
+                        "the journal continues after record {last} with record {}: those in between are damaged or missing",
                         record.number
-                    );
-                    return Err(StoreError::Fatal(gap));
+                    ));
                 }
                 last = record.number;
-                take(record)?;
+                take(record);
             }
         }
-        let mut journal = Journal { disk, segments, current: None, next: last + 1, buffer: Vec::new() };
+        // Above what the database records, or the next start would take new records for filed ones.
+        let next = 1 + if recorded < NUMBER_MAX { last.max(recorded) } else { last };
+        let mut journal = Journal { disk, segments, current: None, next, buffer: Vec::new() };
         while journal.segments.len() < SEGMENTS_MIN {
             journal.add_segment()?;
         }
@@ -245,11 +274,13 @@ fn checksum(salt: u64, number: u64, payload: &[u8]) -> u32 {
     sum.finalize()
 }
 
-/// The records of a segment, up to the first incomplete one.
+/// The whole records of a segment.
 pub fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     Records::of(bytes)
 }
 
+/// The records of a segment. One that is damaged is passed over if another one follows it; otherwise it is the last
+/// one, which a power failure left incomplete.
 struct Records<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -259,12 +290,10 @@ struct Records<'a> {
 
 impl<'a> Records<'a> {
     fn of(bytes: &'a [u8]) -> Records<'a> {
-        let none = Records { bytes: &[], at: 0, salt: 0, number: 0 };
-        let Some(header) = bytes.get(..SEGMENT_HEADER) else { return none };
-        let sum = u32::from_le_bytes(array(&header[24..]));
-        if !header.starts_with(MAGIC) || sum != crc32fast::hash(&header[..24]) {
-            return none;
+        if !has_header(bytes) {
+            return Records { bytes: &[], at: 0, salt: 0, number: 0 };
         }
+        let header = &bytes[..SEGMENT_HEADER];
         let (salt, number) = (u64_at(header, 8), u64_at(header, 16));
         Records { bytes, at: SECTOR, salt, number }
     }
@@ -274,19 +303,48 @@ impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
     fn next(&mut self) -> Option<Record<'a>> {
-        let rest = self.bytes.get(self.at..)?;
+        let (record, end) = match self.record_at(self.at, |number| number == self.number) {
+            Some(found) => found,
+            None => self.resume()?,
+        };
+        self.at = end;
+        self.number = record.number + 1;
+        Some(record)
+    }
+}
+
+impl<'a> Records<'a> {
+    /// The record at this offset and where the next one begins, if its number and its checksum are right.
+    fn record_at(&self, at: usize, is_number: impl FnOnce(u64) -> bool) -> Option<(Record<'a>, usize)> {
+        let rest = self.bytes.get(at..)?;
         let header = rest.get(..RECORD_HEADER)?;
+        let number = u64_at(header, 0);
         let length = u32::from_le_bytes(array(&header[8..12])) as usize;
         let sum = u32::from_le_bytes(array(&header[12..]));
-        let payload = rest.get(RECORD_HEADER..RECORD_HEADER.checked_add(length)?)?;
-        let number = self.number;
-        if u64_at(header, 0) != number || sum != checksum(self.salt, number, payload) {
+        if !is_number(number) {
             return None;
         }
-        self.at += (RECORD_HEADER + length).next_multiple_of(SECTOR);
-        self.number += 1;
-        Some(Record { number, payload })
+        let payload = rest.get(RECORD_HEADER..RECORD_HEADER.checked_add(length)?)?;
+        let is_whole = sum == checksum(self.salt, number, payload);
+        let end = at + (RECORD_HEADER + length).next_multiple_of(SECTOR);
+        is_whole.then_some((Record { number, payload }, end))
     }
+
+    /// The first whole record behind a damaged one. Every record has the salt of this use of the segment in its
+    /// checksum, so remains of an earlier use are never taken for one.
+    fn resume(&self) -> Option<(Record<'a>, usize)> {
+        let most = self.number.saturating_add((self.bytes.len() / SECTOR) as u64);
+        let sectors = (self.at..self.bytes.len()).step_by(SECTOR).skip(1);
+        let mut found =
+            sectors.filter_map(|at| self.record_at(at, |number| number > self.number && number <= most));
+        found.next()
+    }
+}
+
+/// Whether a segment has a header that is as it was written.
+fn has_header(segment: &[u8]) -> bool {
+    let Some(header) = segment.get(..SEGMENT_HEADER) else { return false };
+    header.starts_with(MAGIC) && u32::from_le_bytes(array(&header[24..])) == crc32fast::hash(&header[..24])
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {

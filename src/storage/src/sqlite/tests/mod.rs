@@ -1,6 +1,7 @@
 //! The embedded database: the conformance suite, and its own failure modes.
 
 mod crash;
+mod damage;
 mod fault;
 mod threads;
 

@@ -1,0 +1,40 @@
+//! Faults of single rows and pages: where they are, and their log.
+
+use crate::error::StoreError;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+/// Faults that are remembered as logged. Beyond these, further ones are not logged.
+const LOGGED_MAX: usize = 1_000;
+
+/// Names the place of a fault.
+pub trait At<T> {
+    /// Adds the table and the key that the operation was about to the text of a [`StoreError::Fault`].
+    fn at(self, table: &str, key: impl Display) -> Result<T, StoreError>;
+}
+
+impl<T, E: Into<StoreError>> At<T> for Result<T, E> {
+    fn at(self, table: &str, key: impl Display) -> Result<T, StoreError> {
+        self.map_err(|error| match error.into() {
+            // The innermost place is the nearest one.
+            StoreError::Fault(what) if !what.starts_with("table `") => {
+                StoreError::Fault(format!("table `{table}`, key {key}: {what}"))
+            }
+            other => other,
+        })
+    }
+}
+
+/// Logs a fault, once a place. A client may ask for the same damaged row a thousand times a second.
+pub fn report(what: &str) {
+    static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut logged = LOGGED.lock();
+    let place = what.split_once(": ").map_or(what, |(place, _)| place);
+    if logged.len() < LOGGED_MAX && logged.insert(place.to_owned()) {
+        log::error!("the database has a fault: {what}; requests that need it are answered INTERNAL");
+        if logged.len() == LOGGED_MAX {
+            log::error!("the database has more than {LOGGED_MAX} faults; further ones are not logged");
+        }
+    }
+}

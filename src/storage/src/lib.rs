@@ -37,6 +37,7 @@ mod overview;
 mod page;
 mod settings;
 mod sqlite;
+mod steady_clock;
 mod storage;
 mod store;
 mod threads;

@@ -9,7 +9,6 @@ mod benchmark;
 mod cluster;
 mod cluster_faults;
 mod command_line;
-mod damage;
 mod database;
 mod descriptors;
 mod durability;

@@ -67,7 +67,8 @@ pub fn claim(conn: &Connection, user: UserId, name: &str) -> rusqlite::Result<()
 /// Claims the names of accounts that were created before names were claimed.
 pub fn claim_existing(conn: &Connection) -> Result<(), StoreError> {
     loop {
-        let sql = "SELECT id, name FROM user WHERE id > (SELECT user_id FROM name_claimed) AND id < 2147483648 ORDER BY id LIMIT ?1";
+        let sql = "SELECT id, name FROM user \
+                   WHERE id > (SELECT user_id FROM name_claimed) AND id < 2147483648 ORDER BY id LIMIT ?1";
         // A damaged name claims nothing.
         let accounts: Vec<(u32, Option<String>)> = conn
             .prepare(sql)?

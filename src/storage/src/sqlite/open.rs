@@ -79,6 +79,14 @@ impl SqliteStore {
         conn.pragma_update(None, "application_id", APPLICATION_ID)?;
         let now = clock();
         let mut tables = Tables::load(&conn)?;
+        if let Some(month) = tables.drop_far(&conn, now)? {
+            log::warn!(
+                "there are messages of {}-{:02}: the clock of this machine was ahead, or is behind now; in conversations that \
+                 were written to then, new messages are dated by that time until the clock has passed it",
+                month / 100,
+                month % 100
+            );
+        }
         tables.make_ahead(&conn, now)?;
         let mut seed = [0; 8];
         random(&mut seed);

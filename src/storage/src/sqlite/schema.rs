@@ -136,6 +136,31 @@ impl Tables {
         Ok(())
     }
 
+    /// Drops empty tables of months and days that are not due for long: a clock that was ahead has made them. Returns
+    /// the latest month with messages, if that is such a month.
+    pub fn drop_far(&mut self, conn: &Connection, now: UnixMillis) -> rusqlite::Result<Option<Month>> {
+        let is_empty = |table: &str| -> rusqlite::Result<bool> {
+            conn.query_row(&format!("SELECT NOT EXISTS (SELECT 1 FROM {table})"), [], |row| row.get(0))
+        };
+        let mut latest = None;
+        for month in self.months.split_off(&(months_from(now)[2] + 1)) {
+            if is_empty(&format!("message_{month:06}"))? {
+                conn.execute_batch(&format!("DROP TABLE message_{month:06}"))?;
+            } else {
+                self.months.insert(month);
+                latest = Some(month);
+            }
+        }
+        for day in self.days.split_off(&(days_from(now)[2] + 1)) {
+            if is_empty(&format!("sent_{day:08}"))? {
+                self.drop_day(conn, day)?;
+            } else {
+                self.days.insert(day);
+            }
+        }
+        Ok(latest)
+    }
+
     /// A day whose table is outdated, as two later days have begun.
     pub fn outlived_day(&self, now: UnixMillis) -> Option<Day> {
         let today = calendar::day_of(now);
@@ -189,6 +214,22 @@ mod tests {
         conn.execute("DELETE FROM journal", []).unwrap();
         migrate(&conn).unwrap();
         assert_eq!(version(&conn).unwrap() as usize, MIGRATIONS.len());
+    }
+
+    #[test]
+    fn tables_that_a_clock_ahead_has_made_are_dropped_while_they_are_empty() {
+        let conn = Connection::open_in_memory().unwrap();
+        let mut tables = Tables::load(&conn).unwrap();
+        let noon = |day: u64| UnixMillis((20_000 + day) * 86_400_000 + 43_200_000);
+        tables.make_ahead(&conn, noon(0)).unwrap();
+        tables.make_ahead(&conn, noon(5_000)).unwrap();
+        let far = calendar::month_of(noon(5_000));
+        conn.execute(&format!("INSERT INTO message_{far} VALUES (1, x'')"), []).unwrap();
+        assert_eq!(tables.drop_far(&conn, noon(1)).unwrap(), Some(far));
+        assert_eq!(tables.months.len(), 4);
+        assert_eq!(tables.days.len(), 3);
+        let left = Tables::load(&conn).unwrap();
+        assert_eq!((left.months, left.days), (tables.months, tables.days));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::line::Line;
 use super::prompt::{Prompt, PromptKind, Typed};
 use super::view::View;
 use crate::command::complete::{self, Completion, Names};
+use chatclient_core::sanitize;
 use rustyline::completion::FilenameCompleter;
 use std::path::PathBuf;
 
@@ -121,8 +122,10 @@ impl LineEditor {
     pub fn view(&self, prompt: &Prompt, status: &str) -> View {
         let is_secret = prompt.kind == PromptKind::Secret;
         let (prompt_text, text) = match &self.searching {
-            Some(search) => (format!("(search) {}: ", search.wanted), self.line.text()),
-            None => (prompt.text.clone(), if is_secret { "" } else { self.line.text() }),
+            Some(search) if prompt.kind == PromptKind::Command => {
+                (format!("(search) {}: ", sanitize::line(&search.wanted)), self.line.text())
+            }
+            _ => (prompt.text.clone(), if is_secret { "" } else { self.line.text() }),
         };
         let status = (prompt.kind == PromptKind::Command)
             .then(|| self.completing.as_ref().and_then(Cycle::hint).unwrap_or_else(|| status.to_owned()));
@@ -137,6 +140,10 @@ impl LineEditor {
     // ---- keys ------------------------------------------------------------------------------------------------------
 
     fn handle_key(&mut self, key: Key, kind: PromptKind) -> Done {
+        if kind != PromptKind::Command {
+            // The line was wanted for something else when the search began.
+            self.searching = None;
+        }
         if self.searching.is_some() && self.handle_search_key(&key) {
             return Done::Edited;
         }
@@ -336,8 +343,9 @@ impl LineEditor {
 impl Cycle {
     /// All candidates, if there are several.
     fn hint(&self) -> Option<String> {
-        (self.candidates.len() > 1)
-            .then(|| self.candidates.iter().map(|text| text.trim()).collect::<Vec<_>>().join("  "))
+        (self.candidates.len() > 1).then(|| {
+            self.candidates.iter().map(|text| sanitize::line(text.trim())).collect::<Vec<_>>().join("  ")
+        })
     }
 }
 

@@ -18,6 +18,8 @@ mod directory;
 mod drafts;
 mod editor;
 mod events;
+#[cfg(test)]
+mod fuzz;
 mod group;
 mod history;
 mod input;
@@ -36,6 +38,8 @@ mod presence;
 mod prompt;
 mod renderer;
 mod screen;
+#[cfg(test)]
+mod sequences;
 mod session;
 mod signals;
 mod state;

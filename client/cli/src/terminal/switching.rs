@@ -15,7 +15,7 @@ impl Terminal {
         if let Some(group) = of.strip_prefix('#') {
             let found = self.directory.group_named(group).or_else(|| argument::group(group));
             return match found.filter(|id| self.directory.groups.contains_key(id)) {
-                Some(id) => self.open(Some(Target::Conversation(id))),
+                Some(id) => self.open(Some(Target::Group(id))),
                 None => self.say("you are in no such group; /join ID joins one"),
             };
         }
@@ -28,7 +28,7 @@ impl Terminal {
                     "a user and a group have this name: /msg opens the user, /open #{group} opens {label}"
                 ));
             }
-            (Some(group), None) => self.open(Some(Target::Conversation(group))),
+            (Some(group), None) => self.open(Some(Target::Group(group))),
             (None, _) => {
                 if let Some(who) = who {
                     self.open_user(who);

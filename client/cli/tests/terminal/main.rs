@@ -7,6 +7,7 @@ mod support;
 
 mod attention;
 mod conversation;
+mod fuzz;
 mod history;
 mod place;
 mod pty;

@@ -19,3 +19,21 @@ CREATE TABLE IF NOT EXISTS name_claimed (
     user_id INT     NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 INSERT IGNORE INTO name_claimed VALUES (1, 0);
+
+-- What tells this database from every other one. One row, made with the database.
+CREATE TABLE IF NOT EXISTS deployment (
+    one     TINYINT       NOT NULL PRIMARY KEY DEFAULT 1,
+    server  VARBINARY(16) NOT NULL,             -- random, for ever
+    history VARBINARY(16) NOT NULL              -- random, replaced by a start that finds no other live node
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- The keys with which nodes authenticate what they exchange through Redis: the one in use and, during a rotation, its
+-- successor.
+CREATE TABLE IF NOT EXISTS bus_key (
+    id     INT           NOT NULL PRIMARY KEY,
+    secret VARBINARY(32) NOT NULL,
+    since  BIGINT        NOT NULL               -- when nodes begin to use it
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- When a run of a node stopped; NULL: it runs, or has ended without notice.
+ALTER TABLE node ADD COLUMN left_at BIGINT;

@@ -16,3 +16,11 @@ CREATE TABLE name_fold (
 -- The accounts up to this id are in both tables.
 CREATE TABLE name_claimed (user_id INTEGER NOT NULL);
 INSERT INTO name_claimed VALUES (0);
+
+-- What tells this database from every other one. One row, made with the database.
+CREATE TABLE deployment (
+    one     INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    server  BLOB    NOT NULL,              -- random, for ever
+    history BLOB    NOT NULL               -- random, replaced by every start
+);
+INSERT INTO deployment VALUES (1, randomblob(16), randomblob(16));

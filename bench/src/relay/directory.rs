@@ -119,6 +119,8 @@ impl Directory {
                     token,
                     token_expires: UnixMillis(0),
                     node: "relay".into(),
+                    server: None,
+                    history: None,
                     resumed: false,
                     friends: Vec::new(),
                     groups: Vec::new(),

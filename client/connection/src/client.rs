@@ -72,7 +72,7 @@ impl Client {
     /// store, or if an account is logged in.
     pub fn continue_as(&self, account: UserId) -> Result<Option<Box<str>>, StoreError> {
         let mut store = self.shared.store.lock();
-        let Some(snapshot) = store.switch_to(account)? else { return Ok(None) };
+        let Some(snapshot) = store.switch_to(account, None)? else { return Ok(None) };
         let token = snapshot.token.clone();
         let adopted = self.shared.session.lock().adopt(self.shared.now(), snapshot);
         Ok(token.filter(|_| adopted))

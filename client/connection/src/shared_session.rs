@@ -39,20 +39,30 @@ impl SharedSession {
         let mut store = self.store.lock();
         loop {
             let mut events = Vec::new();
-            let (changes, account) = {
+            let (changes, load, look) = {
                 let (mut session, now) = (self.session.lock(), self.now());
                 if let Some(out) = &mut out {
                     session.poll_transmit(out);
                 }
                 events.extend(std::iter::from_fn(|| session.poll_event()));
-                (session.poll_changes(now), session.poll_load())
+                (session.poll_changes(now), session.poll_load(), session.poll_look())
             };
             let failure = store.save(changes.as_ref(), &events).err();
             // A caller that dropped the receiver wants no events.
             events.into_iter().for_each(|event| drop(self.events.send(event)));
             self.report_failure(failure);
-            let Some(account) = account else { return };
-            let (snapshot, failure) = match store.switch_to(account) {
+            if let Some((conversation, below)) = look {
+                let looked = store.store().map(|store| store.kept_below(conversation, below)).transpose();
+                let (kept, failure) = match looked {
+                    Ok(kept) => (kept.flatten(), None),
+                    Err(error) => (None, Some(error)),
+                };
+                self.report_failure(failure);
+                self.session.lock().handle_looked(self.now(), conversation, kept);
+                continue;
+            }
+            let Some((account, server)) = load else { return };
+            let (snapshot, failure) = match store.switch_to(account, server.as_deref()) {
                 Ok(snapshot) => (snapshot, None),
                 Err(error) => (None, Some(error)),
             };

@@ -1,6 +1,7 @@
 //! The life of a connection: when to connect, how to clean up after a loss, and when to retry.
 
 use crate::backoff::BASE_MS;
+use crate::comparison::Comparisons;
 use crate::event::{Event, Failure, LogoutReason, Lost};
 use crate::requests::Purpose;
 use crate::state::{Connection, ConnectionAction, Intent, ListingState, Open, Phase, Session};
@@ -85,6 +86,7 @@ impl Session {
         self.out.clear();
         self.partial.clear();
         self.unsaved.loading = None;
+        self.comparisons = Comparisons::default();
         let asked = self.requests.take_all().filter_map(|purpose| match purpose {
             Purpose::Caller(request) => Some(request),
             _ => None,

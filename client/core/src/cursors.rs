@@ -39,6 +39,11 @@ impl Cursors {
         self.read_here
     }
 
+    /// Forgets everything above `same`, which the server does not have.
+    pub fn forget_above(&mut self, same: Seq) {
+        *self = Cursors::restored(self.read_here.min(same));
+    }
+
     /// Learns the server's cursors after a login; `cursor` is how far this client has the timeline.
     pub fn learn(&mut self, now: u64, delivered_seq: Seq, read_seq: Seq, cursor: Option<Seq>) {
         (self.acked, self.read) = (delivered_seq, read_seq);

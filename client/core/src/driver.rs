@@ -82,6 +82,7 @@ impl Session {
             Purpose::Login | Purpose::Send(_) => self.drop_connection(now, Lost::NoAnswer),
             Purpose::Logout => self.end(LogoutReason::Asked),
             Purpose::Backfill(conversation) => self.backfill_failed(now, conversation, 0),
+            Purpose::Compare(conversation) => self.comparison_failed(now, conversation, 0),
             Purpose::Listing => self.listing_failed(now, 0),
             // Any byte proves that the server is alive; this one is not needed.
             Purpose::Heartbeat => {}
@@ -114,7 +115,8 @@ impl Session {
             when_online(self.cursor_updates.next()),
             when_online(self.backfills.next().filter(|_| self.backfills_in_flight < BACKFILLS_MAX)),
             when_online(listing_at),
-            when_online(self.outbox.next_retry()),
+            when_online(self.comparisons.next()),
+            when_online(self.outbox.next_retry().filter(|_| self.comparisons.is_empty())),
             when_online(Some(self.nodes_at)),
         ]
         .into_iter()

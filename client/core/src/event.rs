@@ -46,6 +46,9 @@ pub enum Event {
     GoingAway { reason: Box<str> },
     /// The store failed, so nothing is saved from now on. Everything else works.
     StoreFailed(String),
+    /// The server's database was restored: messages after this seq that were shown, or own ones that were stored, are not
+    /// there any more. Others may take their places.
+    Forgotten { conversation: ConversationId, after: Seq },
     /// Messages that the server numbered but did not deliver when asked repeatedly. The server promises that this never
     /// happens.
     Missing {

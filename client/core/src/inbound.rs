@@ -111,6 +111,7 @@ impl Session {
             Purpose::Login | Purpose::Logout => self.handle_session_reply(now, purpose, reply),
             Purpose::Send(local) => self.handle_message_reply(now, local, reply),
             Purpose::Backfill(conversation) => self.handle_backfill_reply(now, conversation, reply),
+            Purpose::Compare(conversation) => self.handle_compare_reply(now, conversation, reply),
             Purpose::Listing => self.handle_listing_reply(now, reply),
             Purpose::Nodes => self.handle_node_reply(reply),
         };

@@ -14,21 +14,24 @@
 //! * One module per noun ([`session`], [`account`], [`contact`], [`group`], [`message`], [`timeline`], [`presence`],
 //!   [`node`]): the requests a caller can make, and how replies and pushes are handled. A new request belongs there and
 //!   nowhere else: its reply reaches the caller as [`Event::Reply`], and a push as [`Event::Push`].
-//! * Machinery: [`driver`], [`inbound`], [`outbound`], [`connecting`], [`persistence`].
-//! * Plain data structures below them: [`reorder`], [`cursors`], [`outbox`], [`requests`], [`route`], [`schedule`],
-//!   [`backoff`], [`random`].
+//! * Machinery: [`driver`], [`inbound`], [`outbound`], [`connecting`],
+//!   [`persistence`], [`history`].
+//! * Plain data structures below them: [`reorder`], [`cursors`], [`outbox`], [`requests`], [`comparison`], [`route`],
+//!   [`schedule`], [`backoff`], [`random`].
 //! * [`sanitize`] makes text from other users safe to print on a terminal.
 
 #![forbid(unsafe_code)]
 
 pub mod account;
 pub mod backoff;
+pub mod comparison;
 pub mod connecting;
 pub mod contact;
 pub mod cursors;
 pub mod driver;
 pub mod event;
 pub mod group;
+pub mod history;
 pub mod inbound;
 pub mod message;
 pub mod node;
@@ -51,5 +54,5 @@ pub mod timing;
 pub use event::{Event, Failure, LogoutReason, Lost, SendFailure};
 pub use outbox::{LocalId, SendError};
 pub use requests::RequestId;
-pub use snapshot::Snapshot;
+pub use snapshot::{Kept, Snapshot};
 pub use state::{ConnectionAction, Options, Session};

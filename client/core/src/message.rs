@@ -49,7 +49,7 @@ impl Session {
         if self.outbox.remove(local, true) {
             let Sent { conversation, seq, time, .. } = *sent;
             self.events.push_back(Event::Sent { local, conversation, seq, time });
-            self.take_own(now, conversation, seq);
+            self.take_own(now, conversation, seq, time);
         }
     }
 
@@ -72,18 +72,24 @@ impl Session {
 
     pub(crate) fn handle_message_push(&mut self, now: u64, push: Push) {
         match push {
-            Push::New(message) if self.is_online() => self.handle_new_message(now, message),
+            Push::New(message) if self.is_online() => {
+                if let Some(message) = self.hold_push(message) {
+                    let id = message.conversation;
+                    self.take_push(now, message);
+                    self.advance(now, id);
+                }
+            }
             // Without a login there is no account that could receive it.
             Push::New(_) => {}
         }
     }
 
-    fn handle_new_message(&mut self, now: u64, message: Arc<Message>) {
+    /// Takes a pushed message into its place.
+    pub(crate) fn take_push(&mut self, now: u64, message: Arc<Message>) {
         let (id, seq) = (message.conversation, message.seq);
         let state = self.conversations.entry(id).or_default();
         if !state.buffer.accept(message) && state.buffer.cursor().is_some_and(|cursor| seq <= cursor) {
             state.cursors.repeated(now, seq);
         }
-        self.advance(now, id);
     }
 }

@@ -20,7 +20,11 @@ impl Session {
                 self.pump_cursor_updates(now);
                 self.pump_backfills(now);
                 self.pump_listing(now);
-                self.pump_outbox(now);
+                self.pump_comparisons(now);
+                // Replies to own messages are places in the timelines that are being compared.
+                if self.comparisons.is_empty() {
+                    self.pump_outbox(now);
+                }
                 self.pump_nodes(now);
             }
             Phase::LoggingIn | Phase::LoggingOut => {}

@@ -1,5 +1,6 @@
 //! State that outlives the session: snapshots, incremental changes for the store, and restoring.
 
+use crate::comparison::Comparisons;
 use crate::cursors::Cursors;
 use crate::outbox::Outbox;
 use crate::reorder::ReorderBuffer;
@@ -13,6 +14,8 @@ impl Session {
         let conversations = self.conversations.iter();
         Snapshot {
             account: self.account,
+            server: self.server.clone(),
+            history: self.history.clone(),
             token: self.token.clone(),
             next_number: self.outbox.next_number(),
             conversations: conversations.map(|(id, state)| conversation_snapshot(*id, state)).collect(),
@@ -37,9 +40,9 @@ impl Session {
         is_free
     }
 
-    /// The account that logged in and whose stored state the session needs.
-    pub fn poll_load(&self) -> Option<UserId> {
-        self.unsaved.loading.as_ref().map(|login| login.id)
+    /// The account that logged in and whose stored state the session needs, and the server's identity where it has one.
+    pub fn poll_load(&self) -> Option<(UserId, Option<Box<str>>)> {
+        self.unsaved.loading.as_ref().map(|login| (login.id, login.server.clone()))
     }
 
     /// Completes the login that [`Session::poll_load`] reported; `None`: nothing is stored about the account.
@@ -63,6 +66,8 @@ impl Session {
         let conversations = conversations.iter().filter_map(|id| self.conversations.get_key_value(id));
         Some(Snapshot {
             account: self.account,
+            server: self.server.clone(),
+            history: self.history.clone(),
             token: self.token.clone(),
             next_number: self.outbox.next_number(),
             conversations: conversations.map(|(id, state)| conversation_snapshot(*id, state)).collect(),
@@ -72,6 +77,8 @@ impl Session {
 
     fn load(&mut self, now: u64, snapshot: Snapshot) {
         self.account = snapshot.account;
+        (self.server, self.history) = (snapshot.server, snapshot.history);
+        self.comparisons = Comparisons::default();
         self.token = snapshot.token;
         self.outbox =
             Outbox::new(self.random.next_u64(), snapshot.next_number.max(1), self.options.per_target);
@@ -84,6 +91,7 @@ impl Session {
             let conversation = Conversation {
                 buffer: ReorderBuffer::restored(saved.cursor, saved.own_above),
                 cursors: Cursors::restored(saved.read),
+                last: saved.last,
                 ..Default::default()
             };
             self.conversations.insert(saved.conversation, conversation);
@@ -99,5 +107,6 @@ fn conversation_snapshot(id: ConversationId, state: &Conversation) -> Conversati
         cursor: state.buffer.cursor(),
         read: state.cursors.read_here(),
         own_above: state.buffer.own_above().collect(),
+        last: state.last.clone(),
     }
 }

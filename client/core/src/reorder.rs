@@ -136,6 +136,13 @@ impl ReorderBuffer {
         self.known = Seq(0);
     }
 
+    /// Forgets everything above `same`. If nothing is left, the view begins where the server says.
+    pub fn forget_above(&mut self, same: Seq) {
+        self.cursor = self.cursor.map(|cursor| cursor.min(same)).filter(|cursor| *cursor > Seq(0));
+        self.held.retain(|seq, message| message.is_none() && *seq <= same);
+        self.known = Seq(0);
+    }
+
     fn raise(&mut self, to: Seq) {
         if let Some(cursor) = &mut self.cursor {
             *cursor = (*cursor).max(to);

@@ -20,6 +20,8 @@ pub enum Purpose {
     Send(LocalId),
     /// Fetches missing messages.
     Backfill(ConversationId),
+    /// Compares a message with another history of the server.
+    Compare(ConversationId),
     /// Reads a page of the conversation list.
     Listing,
     Nodes,

@@ -85,7 +85,8 @@ impl Session {
         match (purpose, reply) {
             (Purpose::Logout, _) => self.end(LogoutReason::Asked),
             (Purpose::Login, wire::Reply::Session(Reply::LoggedIn(login))) => {
-                if self.options.persistent && self.account != Some(login.id) {
+                let is_other = self.account != Some(login.id) || self.is_other_server(&login);
+                if self.options.persistent && is_other {
                     self.unsaved.loading = Some(login);
                 } else {
                     self.logged_in(now, login);
@@ -122,10 +123,11 @@ impl Session {
     }
 
     pub(crate) fn logged_in(&mut self, now: u64, login: Box<LoggedIn>) {
-        if self.account != Some(login.id) {
+        if self.account != Some(login.id) || self.is_other_server(&login) {
             self.change_account();
             self.account = Some(login.id);
         }
+        self.learn_history(&login);
         while let Some(local) = self.outbox.take_expired(now) {
             self.events.push_back(Event::SendFailed { local, failure: SendFailure::Expired });
         }
@@ -148,6 +150,7 @@ impl Session {
     /// Forgets the state of the previous account.
     fn change_account(&mut self) {
         self.conversations.clear();
+        self.history = None;
         self.cursor_updates.clear();
         for local in self.outbox.take_all() {
             self.events.push_back(Event::SendFailed { local, failure: SendFailure::OtherAccount });
@@ -174,10 +177,12 @@ impl Session {
     }
 
     fn handle_going_away(&mut self, now: u64, notice: GoingAway) {
+        let is_online = self.is_online();
         if let Connection::Open(Open { leaving, .. }) = &mut self.connection {
             let return_at = now + notice.retry_after_ms.min(WAIT_MAX_MS);
             *leaving = Some(Leaving { close_at: now + LEAVING_MS, return_at });
-            self.route.go_to(notice.node);
+            // A server that has not accepted this account does not say where its token is sent.
+            self.route.go_to(notice.node.filter(|_| is_online));
             self.events.push_back(Event::GoingAway { reason: notice.reason });
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::outbox::Unsent;
 use std::fmt;
-use wire::{ConversationId, Seq, UserId};
+use wire::{ConversationId, Message, Seq, UnixMillis, UserId};
 
 /// The account, how far each conversation was shown, and the unsent messages: plain data for a store.
 ///
@@ -13,6 +13,10 @@ use wire::{ConversationId, Seq, UserId};
 pub struct Snapshot {
     /// `None`: no account has logged in yet.
     pub account: Option<UserId>,
+    /// The identity of the server's database; `None`: not known, or of an older server.
+    pub server: Option<Box<str>>,
+    /// The history that this state agrees with.
+    pub history: Option<Box<str>>,
     pub token: Option<Box<str>>,
     /// The number of the next outgoing message.
     pub next_number: u64,
@@ -31,6 +35,34 @@ pub struct ConversationSnapshot {
     pub read: Seq,
     /// Own messages above `cursor` that were reported as sent.
     pub own_above: Vec<Seq>,
+    /// The latest message that was shown. A store, which has the messages, needs none.
+    pub last: Option<Kept>,
+}
+
+/// What tells a message from another one with its seq.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub seq: Seq,
+    pub from: UserId,
+    pub time: UnixMillis,
+    /// `None`: not known, or the sender gave none.
+    pub cid: Option<Box<str>>,
+}
+
+impl Kept {
+    pub fn of(message: &Message) -> Kept {
+        let Message { seq, from, time, cid, .. } = message;
+        Kept { seq: *seq, from: *from, time: *time, cid: cid.clone() }
+    }
+
+    /// Whether this is the message, as far as is known.
+    pub fn is_same(&self, message: &Message) -> bool {
+        let is_same_cid = match (&self.cid, &message.cid) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => true,
+        };
+        (self.seq, self.from, self.time) == (message.seq, message.from, message.time) && is_same_cid
+    }
 }
 
 // The token must not reach a log.

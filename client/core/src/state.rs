@@ -32,9 +32,11 @@
 //! of the same turn to the store *before* it writes the bytes of `poll_transmit` to the socket. So no message is
 //! acknowledged that is not stored, and no message is sent whose `cid` is not stored. When another account logs in,
 //! [`Session::poll_load`] asks for its stored state; the session handles nothing that arrived after the login reply
-//! until [`Session::handle_loaded`] is called.
+//! until [`Session::handle_loaded`] is called. While the server's history is compared, [`Session::poll_look`] asks for
+//! stored messages.
 
 use crate::backoff::Backoff;
+use crate::comparison::Comparisons;
 use crate::cursors::Cursors;
 use crate::event::{Event, Failure};
 use crate::outbox::{LocalId, Outbox};
@@ -43,6 +45,7 @@ use crate::reorder::ReorderBuffer;
 use crate::requests::{Purpose, RequestId, Requests};
 use crate::route::Route;
 use crate::schedule::Schedule;
+use crate::snapshot::Kept;
 use crate::timing::{LOGOUT_MS, REPLY_MS};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -88,6 +91,12 @@ pub struct Session {
     pub(crate) intent: Intent,
     /// The account that the conversations and the outbox belong to.
     pub(crate) account: Option<UserId>,
+    /// The server that the account is of, as far as it says so.
+    pub(crate) server: Option<Box<str>>,
+    /// The history that the conversations agree with.
+    pub(crate) history: Option<Box<str>>,
+    /// The conversations that are being compared with another history.
+    pub(crate) comparisons: Comparisons,
     pub(crate) token: Option<Box<str>>,
     pub(crate) conversations: BTreeMap<ConversationId, Conversation>,
     /// When to send ACK or READ for a conversation.
@@ -191,6 +200,8 @@ pub(crate) struct Conversation {
     /// Consecutive HISTORY replies without a new message.
     pub(crate) empty_backfills: u32,
     pub(crate) backfill_not_before: u64,
+    /// The latest message that was shown; only without a store, which has it.
+    pub(crate) last: Option<Kept>,
 }
 
 /// Changes that the store does not have yet. Stays empty unless [`Options::persistent`] is set.
@@ -230,6 +241,9 @@ impl Session {
             backoff: Backoff::default(),
             intent: Intent::Nobody,
             account: None,
+            server: None,
+            history: None,
+            comparisons: Comparisons::default(),
             token: None,
             conversations: BTreeMap::new(),
             cursor_updates: Schedule::default(),

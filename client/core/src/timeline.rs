@@ -4,13 +4,14 @@ use crate::cursors::CursorUpdate;
 use crate::event::Event;
 use crate::reorder::Next;
 use crate::requests::{Purpose, RequestId};
+use crate::snapshot::Kept;
 use crate::state::{Connection, ListingState, Open, Phase, Session};
 use crate::timing::WAIT_MAX_MS;
 use wire::timeline::{
     ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage, Reply,
     Request,
 };
-use wire::{Command, ConversationId, Errno, Message, Refusal, Seq, limits};
+use wire::{Command, ConversationId, Errno, Message, Refusal, Seq, UnixMillis, limits};
 
 /// The most backfills in flight.
 pub const BACKFILLS_MAX: usize = 4;
@@ -45,8 +46,13 @@ impl Session {
     // ---- order -----------------------------------------------------------------------------------------------------
 
     /// An own message was stored at `seq`.
-    pub(crate) fn take_own(&mut self, now: u64, id: ConversationId, seq: Seq) {
+    pub(crate) fn take_own(&mut self, now: u64, id: ConversationId, seq: Seq, time: UnixMillis) {
         let state = self.conversations.entry(id).or_default();
+        if let (false, Some(from)) = (self.options.persistent, self.account)
+            && state.last.as_ref().is_none_or(|last| last.seq < seq)
+        {
+            state.last = Some(Kept { seq, from, time, cid: None });
+        }
         state.buffer.own(seq);
         state.cursors.own(now, seq);
         self.advance(now, id);
@@ -60,6 +66,9 @@ impl Session {
         while let Some(next) = state.buffer.pop() {
             progress = true;
             let Next::Message(message) = next else { continue };
+            if !self.options.persistent && state.last.as_ref().is_none_or(|last| last.seq < message.seq) {
+                state.last = Some(Kept::of(&message));
+            }
             state.cursors.arrived(now);
             let own = message.cid.as_deref().filter(|_| Some(message.from) == self.account);
             // An own message whose reply was lost with an earlier connection.
@@ -89,6 +98,9 @@ impl Session {
 
     /// Takes the server's view of a conversation, from a login or from CONVERSATIONS.
     pub(crate) fn learn_conversation(&mut self, now: u64, summary: &ConversationSummary) {
+        if self.hold_summary(summary) {
+            return;
+        }
         let state = self.conversations.entry(summary.conversation).or_default();
         state.buffer.learn(summary.first_seq, summary.delivered_seq);
         state.cursors.learn(now, summary.delivered_seq, summary.read_seq, state.buffer.cursor());
@@ -228,6 +240,10 @@ impl Session {
 
     pub(crate) fn pump_cursor_updates(&mut self, now: u64) {
         while let Some(conversation) = self.cursor_updates.pop_due(now) {
+            if self.comparisons.contains(conversation) {
+                // The comparison plans it anew.
+                continue;
+            }
             let Some(state) = self.conversations.get_mut(&conversation) else { continue };
             for update in state.cursors.take_updates(state.buffer.cursor().unwrap_or_default()) {
                 let request = match update {

@@ -63,6 +63,8 @@ impl FakeStore {
     fn snapshot(&self) -> Snapshot {
         Snapshot {
             account: self.account,
+            server: None,
+            history: None,
             token: self.token.clone(),
             next_number: self.next_number.max(1),
             conversations: self.conversations.values().cloned().collect(),

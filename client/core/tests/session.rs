@@ -3,124 +3,14 @@
 mod support;
 
 use chatclient_core::timing::{HEARTBEAT_MS, NODE_CONNECT_MS, NODES_MS, REPLY_MS, SILENCE_MS};
-use chatclient_core::{ConnectionAction, Event, Failure, LogoutReason, Lost, Options, Session};
-use support::{FakeConnection, FakeServer, Faults, ME, PASSWORD};
+use chatclient_core::{ConnectionAction, Event, Failure, LogoutReason, Lost};
+use support::pair::Pair;
+use support::{ME, PASSWORD};
 use wire::account::Who;
 use wire::kind::request;
 use wire::session::{GoingAway, Kicked};
 use wire::*;
 use wire::{account, session};
-
-/// A session and a server, connected without delay.
-struct Pair {
-    now: u64,
-    /// The configured address does not answer.
-    configured_is_down: bool,
-    /// The targets of all connection attempts; `None`: the configured address.
-    tried: Vec<Option<Box<str>>>,
-    session: Session,
-    server: FakeServer,
-    connection: Option<FakeConnection>,
-    reachable: bool,
-    events: Vec<Event>,
-}
-
-impl Pair {
-    fn new() -> Pair {
-        Pair {
-            now: 1_000,
-            configured_is_down: false,
-            tried: Vec::new(),
-            session: Session::new(Options::new(7)),
-            server: FakeServer::new(1, Faults::default()),
-            connection: None,
-            reachable: true,
-            events: Vec::new(),
-        }
-    }
-
-    fn online() -> Pair {
-        let mut pair = Pair::new();
-        pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
-        pair.settle();
-        assert!(pair.session.is_online());
-        pair.events.clear();
-        pair
-    }
-
-    /// Transfers bytes in both directions until there are none left.
-    fn settle(&mut self) {
-        loop {
-            while let Some(action) = self.session.poll_connection() {
-                let asked = matches!(action, ConnectionAction::Connect);
-                let there = asked.then(|| self.session.take_other_node());
-                let is_up = self.reachable && !(self.configured_is_down && there == Some(None));
-                self.tried.extend(there);
-                match action {
-                    ConnectionAction::Close => self.connection = None,
-                    ConnectionAction::Connect if is_up => {
-                        self.connection = Some(FakeConnection::default());
-                        self.session.handle_connected(self.now);
-                    }
-                    ConnectionAction::Connect => {
-                        self.session.handle_disconnected(self.now, Lost::Unreachable("refused".into()));
-                    }
-                }
-            }
-            let mut bytes = Vec::new();
-            self.session.poll_transmit(&mut bytes);
-            if let Some(connection) = &mut self.connection {
-                self.server.receive(connection, &bytes);
-                let answer = std::mem::take(&mut connection.out);
-                self.session.handle_bytes(self.now, &answer);
-            }
-            let before = self.events.len();
-            while let Some(event) = self.session.poll_event() {
-                self.events.push(event);
-            }
-            if bytes.is_empty() && self.events.len() == before {
-                return;
-            }
-        }
-    }
-
-    /// Lets time pass and handles every timeout on the way.
-    fn pass(&mut self, ms: u64) {
-        let end = self.now + ms;
-        while let Some(at) = self.session.next_timeout().filter(|at| *at <= end) {
-            self.now = self.now.max(at);
-            self.session.handle_timeout(self.now);
-            self.settle();
-        }
-        self.now = end;
-    }
-
-    fn lose(&mut self) {
-        self.connection = None;
-        self.session.handle_disconnected(self.now, Lost::Closed);
-        self.settle();
-    }
-
-    fn push(&mut self, push: &Push) {
-        let mut bytes = Vec::new();
-        push.encode(&mut bytes);
-        self.session.handle_bytes(self.now, &bytes);
-        self.settle();
-    }
-
-    fn shown(&self) -> Vec<u64> {
-        let seq = |event: &Event| match event {
-            Event::Message(message) => Some(message.seq.0),
-            _ => None,
-        };
-        self.events.iter().filter_map(seq).collect()
-    }
-
-    fn requests(&self, kind: u16) -> usize {
-        let log = &self.connection.as_ref().expect("connected").requests;
-        log.iter().filter(|logged| **logged == kind).count()
-    }
-}
 
 #[test]
 fn a_wrong_password_is_reported_and_not_retried() {

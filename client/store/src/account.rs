@@ -1,6 +1,7 @@
 //! The table `account`: one row with the login and what the program was last used for.
 
 use crate::database::{Store, StoreError, wall_clock};
+use chatclient_core::Snapshot;
 use rusqlite::{OptionalExtension, Transaction, params};
 use wire::session::LoggedIn;
 use wire::{ConversationId, UserId};
@@ -29,6 +30,12 @@ impl Store {
         found.optional().map_err(|error| self.failure(&error))
     }
 
+    /// The identity of the server whose account this is, if it is known.
+    pub fn server(&self) -> Result<Option<String>, StoreError> {
+        let server = self.db.query_row("SELECT server FROM account", [], |row| row.get(0));
+        server.map_err(|error| self.failure(&error))
+    }
+
     /// The conversation that was open last.
     pub fn current(&self) -> Result<Option<ConversationId>, StoreError> {
         let current =
@@ -48,12 +55,11 @@ pub(crate) fn write_login(t: &Transaction<'_>, login: &LoggedIn) -> rusqlite::Re
     Ok(())
 }
 
-pub(crate) fn write_token(
-    t: &Transaction<'_>,
-    token: Option<&str>,
-    next_number: u64,
-) -> rusqlite::Result<()> {
-    t.prepare_cached("UPDATE account SET token = ?1, next_number = max(next_number, ?2)")?
-        .execute(params![token, next_number as i64])?;
+pub(crate) fn write_changes(t: &Transaction<'_>, changes: &Snapshot) -> rusqlite::Result<()> {
+    let Snapshot { token, next_number, server, history, .. } = changes;
+    t.prepare_cached(
+        "UPDATE account SET token = ?1, next_number = max(next_number, ?2), server = ?3, history = ?4",
+    )?
+    .execute(params![token, *next_number as i64, server, history])?;
     Ok(())
 }

@@ -22,10 +22,16 @@ impl ActiveStore {
     }
 
     /// Opens and reads the store of another account; `None` without a folder.
-    pub fn switch_to(&mut self, account: UserId) -> Result<Option<Snapshot>, StoreError> {
+    ///
+    /// `server`: the server's identity; `None`: the server that the account was last used at.
+    pub fn switch_to(
+        &mut self,
+        account: UserId,
+        server: Option<&str>,
+    ) -> Result<Option<Snapshot>, StoreError> {
         self.store = None;
         let Some(folder) = &self.folder else { return Ok(None) };
-        let store = folder.open(account)?;
+        let store = folder.open(account, server)?;
         let snapshot = store.snapshot()?;
         self.store = Some(store);
         Ok(Some(snapshot))

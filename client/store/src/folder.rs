@@ -2,11 +2,15 @@
 
 use crate::account::StoredAccount;
 use crate::database::{Store, StoreError};
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use wire::UserId;
+
+/// The characters of a server's identity in the name of a store.
+const SERVER_CHARS: usize = 32;
 
 /// The folder of all stores, and the server whose stores are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +30,7 @@ impl Folder {
     }
 
     pub fn new(path: impl Into<PathBuf>, server: &str) -> Folder {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
-        Folder { path: path.into(), server: server.to_lowercase().chars().map(plain).collect() }
+        Folder { path: path.into(), server: server.to_lowercase().chars().map(plain_char).collect() }
     }
 
     /// The file with the history of typed lines.
@@ -35,25 +38,65 @@ impl Folder {
         self.path.join("input_history")
     }
 
-    /// Opens an account's store, or creates it.
-    pub fn open(&self, account: UserId) -> Result<Store, StoreError> {
+    /// Opens an account's store, or creates it. The ids of accounts are a server's own, so another server at the same
+    /// address has stores of its own.
+    ///
+    /// `server`: the server's identity; `None`: the server that the account was last used at.
+    pub fn open(&self, account: UserId, server: Option<&str>) -> Result<Store, StoreError> {
         let created = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
         created.map_err(|source| StoreError::Folder { path: self.path.clone(), source })?;
-        Store::open(&self.path.join(format!("{}_{account}.db", self.server)), account)
+        let Some(server) = server else {
+            let known = self.stores().into_iter().filter(|(id, _)| *id == account);
+            let last = known
+                .filter_map(|(_, path)| fs::metadata(&path).ok().map(|found| (found.modified().ok(), path)));
+            let path = last.max().map_or_else(|| self.first_path(account), |(_, path)| path);
+            return Store::open(&path, account);
+        };
+        let other = self.path.join(format!("{}_{account}_{}.db", self.server, plain(server)));
+        if !other.exists() {
+            // The first server that says who it is keeps the store that was there before.
+            let first = Store::open(&self.first_path(account), account)?;
+            if first.server()?.is_none_or(|known| known == server) {
+                return Ok(first);
+            }
+        }
+        Store::open(&other, account)
     }
 
     /// The accounts of this server that can be used without a password, the latest first. Stores that are in use
     /// elsewhere or unreadable are left out.
     pub fn accounts(&self) -> Vec<StoredAccount> {
-        let Ok(files) = fs::read_dir(&self.path) else { return Vec::new() };
-        let id = |name: &str| {
-            let id = name.strip_prefix(&self.server)?.strip_prefix('_')?.strip_suffix(".db")?;
-            id.parse().ok().map(UserId)
-        };
-        let ids = files.flatten().filter_map(|file| id(file.file_name().to_str()?));
-        let mut accounts: Vec<_> =
-            ids.filter_map(|id| self.open(id).ok()?.stored_account().ok().flatten()).collect();
+        let stored =
+            |(id, path): (UserId, PathBuf)| Store::open(&path, id).ok()?.stored_account().ok().flatten();
+        let mut accounts: Vec<StoredAccount> = self.stores().into_iter().filter_map(stored).collect();
         accounts.sort_by_key(|account| std::cmp::Reverse(account.used_at));
+        let mut seen = BTreeSet::new();
+        accounts.retain(|account| seen.insert(account.id));
         accounts
     }
+
+    fn first_path(&self, account: UserId) -> PathBuf {
+        self.path.join(format!("{}_{account}.db", self.server))
+    }
+
+    /// Every store of this address, with its account.
+    fn stores(&self) -> Vec<(UserId, PathBuf)> {
+        let Ok(files) = fs::read_dir(&self.path) else { return Vec::new() };
+        let id = |name: &str| {
+            let name = name.strip_prefix(&self.server)?.strip_prefix('_')?.strip_suffix(".db")?;
+            let (id, _) = name.split_once('_').unwrap_or((name, ""));
+            id.parse().ok().map(UserId)
+        };
+        let ids = files.flatten().filter_map(|file| Some((id(file.file_name().to_str()?)?, file.path())));
+        ids.collect()
+    }
+}
+
+/// Reduced to characters that a file name may contain.
+fn plain(text: &str) -> String {
+    text.chars().map(plain_char).take(SERVER_CHARS).collect()
+}
+
+fn plain_char(c: char) -> char {
+    if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }
 }

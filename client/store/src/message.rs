@@ -1,8 +1,9 @@
 //! The tables `message` and `outbox`: delivered messages, unsent ones and failed ones.
 
 use crate::database::{Store, StoreError, wall_clock};
+use chatclient_core::Kept;
 use chatclient_core::outbox::{LocalId, Unsent};
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::sync::Arc;
 use wire::message::Send;
 use wire::timeline::HistoryPage;
@@ -82,6 +83,22 @@ impl Store {
         Ok(page)
     }
 
+    /// The latest message of a conversation below a seq.
+    pub fn kept_below(&self, conversation: ConversationId, below: Seq) -> Result<Option<Kept>, StoreError> {
+        let sql = "SELECT seq, sender, time, cid FROM message WHERE conversation = ?1 AND seq < ?2
+             ORDER BY seq DESC LIMIT 1";
+        let below = i64::try_from(below.0).unwrap_or(i64::MAX);
+        let found = self.db.query_row(sql, params![conversation.0, below], |row| {
+            Ok(Kept {
+                seq: seq(row, 0)?,
+                from: UserId(row.get(1)?),
+                time: UnixMillis(row.get::<_, i64>(2)? as u64),
+                cid: row.get::<_, Option<String>>(3)?.map(Into::into),
+            })
+        });
+        found.optional().map_err(|error| self.failure(&error))
+    }
+
     fn messages<const N: usize>(&self, sql: &str, with: [i64; N]) -> Result<Vec<Arc<Message>>, StoreError> {
         let read = || {
             let mut query = self.db.prepare_cached(sql)?;
@@ -131,7 +148,7 @@ impl Store {
 }
 
 pub(crate) fn write_message(t: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
-    t.prepare_cached("INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
+    t.prepare_cached("INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
         params![
             message.conversation.0,
             message.seq.0 as i64,
@@ -141,8 +158,16 @@ pub(crate) fn write_message(t: &Transaction<'_>, message: &Message) -> rusqlite:
             message.content_type,
             message.content,
             message.time.0 as i64,
+            message.cid,
         ],
     )?;
+    Ok(())
+}
+
+/// Deletes the messages above a seq.
+pub(crate) fn forget_above(t: &Transaction<'_>, id: ConversationId, after: Seq) -> rusqlite::Result<()> {
+    t.prepare_cached("DELETE FROM message WHERE conversation = ?1 AND seq > ?2")?
+        .execute(params![id.0, after.0 as i64])?;
     Ok(())
 }
 
@@ -181,7 +206,7 @@ pub(crate) fn write_sent(
     t.prepare_cached(
         "INSERT OR IGNORE INTO message SELECT ?2, ?3, CASE WHEN to_conversation = ?2 AND NOT EXISTS
          (SELECT 1 FROM conversation WHERE id = ?2 AND kind = 'direct') THEN 'group' ELSE 'direct' END,
-         account.id, account.name, outbox.type, content, ?4 FROM outbox, account WHERE local = ?1",
+         account.id, account.name, outbox.type, content, ?4, outbox.cid FROM outbox, account WHERE local = ?1",
     )?
     .execute(params![local.0 as i64, conversation.0, seq.0 as i64, time.0 as i64])?;
     t.prepare_cached(

@@ -26,13 +26,16 @@ impl Store {
 
     /// The state from which a session continues.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let row = self.db.query_row("SELECT token, next_number FROM account", [], |row| {
-            Ok((row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?))
+        let row = self.db.query_row("SELECT token, next_number, server, history FROM account", [], |row| {
+            let text = |at| row.get::<_, Option<String>>(at).map(|text| text.map(Into::into));
+            Ok((text(0)?, row.get::<_, i64>(1)?, text(2)?, text(3)?))
         });
-        let (token, next_number) = row.map_err(|error| self.failure(&error))?;
+        let (token, next_number, server, history) = row.map_err(|error| self.failure(&error))?;
         Ok(Snapshot {
             account: Some(self.account),
-            token: token.map(Into::into),
+            server,
+            history,
+            token,
             next_number: next_number as u64,
             conversations: self.conversation_snapshots()?,
             unsent: self.unsent()?,
@@ -41,7 +44,7 @@ impl Store {
 }
 
 fn write_changes(t: &Transaction<'_>, changes: &Snapshot) -> rusqlite::Result<()> {
-    account::write_token(t, changes.token.as_deref(), changes.next_number)?;
+    account::write_changes(t, changes)?;
     changes.conversations.iter().try_for_each(|snapshot| timeline::write_snapshot(t, snapshot))?;
     changes.unsent.iter().try_for_each(|unsent| message::write_unsent(t, unsent))
 }
@@ -56,6 +59,10 @@ fn write_event(t: &Transaction<'_>, account: UserId, event: &Event) -> rusqlite:
         }
         Event::Sent { local, conversation, seq, time } => {
             message::write_sent(t, *local, *conversation, *seq, *time)
+        }
+        Event::Forgotten { conversation, after } => {
+            message::forget_above(t, *conversation, *after)?;
+            timeline::forget_above(t, *conversation, *after)
         }
         Event::SendFailed { local, failure } => message::write_failed(t, *local, &failure.to_string()),
         Event::Reply { reply, .. } => write_reply(t, reply),

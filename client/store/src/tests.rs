@@ -41,24 +41,37 @@ fn unsent(local: u64, to: Target) -> Unsent {
 }
 
 fn at(cursor: u64) -> ConversationSnapshot {
-    ConversationSnapshot { conversation: CHAT, cursor: Some(Seq(cursor)), read: Seq(0), own_above: vec![] }
+    ConversationSnapshot {
+        conversation: CHAT,
+        cursor: Some(Seq(cursor)),
+        read: Seq(0),
+        own_above: vec![],
+        last: None,
+    }
 }
 
 fn changes(conversations: Vec<ConversationSnapshot>, unsent: Vec<Unsent>) -> Snapshot {
-    Snapshot { account: Some(ME), token: Some("a token".into()), next_number: 9, conversations, unsent }
+    Snapshot {
+        account: Some(ME),
+        token: Some("a token".into()),
+        next_number: 9,
+        conversations,
+        unsent,
+        ..Snapshot::default()
+    }
 }
 
 #[test]
 fn what_was_saved_is_there_after_the_end_of_the_process() {
     let (_home, folder) = folder();
-    let mut store = folder.open(ME).unwrap();
+    let mut store = folder.open(ME, None).unwrap();
     let waits = [unsent(7, Target::Name("li si".into())), unsent(8, Target::Group(CHAT))];
     let own_above = vec![Seq(5), Seq(9)];
     let conversation = ConversationSnapshot { own_above, read: Seq(1), ..at(2) };
     let saved = changes(vec![conversation], waits.to_vec());
     store.save(Some(&saved), &[message(1, 2, "one"), message(2, 2, "two")]).unwrap();
     drop(store);
-    let store = folder.open(ME).unwrap();
+    let store = folder.open(ME, None).unwrap();
     assert_eq!(store.snapshot().unwrap(), saved);
     let texts: Vec<_> = store
         .history(CHAT, Seq::MAX, 10)
@@ -75,7 +88,7 @@ fn what_was_saved_is_there_after_the_end_of_the_process() {
 #[test]
 fn a_sent_message_moves_to_its_timeline_and_a_failed_one_stays_until_forgotten() {
     let (_home, folder) = folder();
-    let mut store = folder.open(ME).unwrap();
+    let mut store = folder.open(ME, None).unwrap();
     let to = Target::User(UserId(2));
     store.save(Some(&changes(vec![], vec![unsent(1, to.clone()), unsent(2, to.clone())])), &[]).unwrap();
     let sent = Event::Sent { local: LocalId(1), conversation: CHAT, seq: Seq(3), time: UnixMillis(5) };
@@ -93,7 +106,7 @@ fn a_sent_message_moves_to_its_timeline_and_a_failed_one_stays_until_forgotten()
 #[test]
 fn only_the_owner_can_read_the_files_and_only_one_client_can_open_them() {
     let (_home, folder) = folder();
-    let mut store = folder.open(ME).unwrap();
+    let mut store = folder.open(ME, None).unwrap();
     store.save(Some(&changes(vec![at(1)], vec![])), &[message(1, 2, "secret")]).unwrap();
     let mut files = 0;
     for file in fs::read_dir(folder_path(&store)).unwrap() {
@@ -102,11 +115,11 @@ fn only_the_owner_can_read_the_files_and_only_one_client_can_open_them() {
         files += 1;
     }
     assert!(files >= 2, "the write-ahead log lies beside it");
-    let error = folder.open(ME).unwrap_err();
+    let error = folder.open(ME, None).unwrap_err();
     assert!(matches!(error, StoreError::InUse(_)), "{error}");
     assert_eq!(folder.accounts(), []);
     drop(store);
-    assert!(folder.open(ME).is_ok());
+    assert!(folder.open(ME, None).is_ok());
 }
 
 fn folder_path(store: &Store) -> PathBuf {
@@ -119,26 +132,26 @@ fn folder_path(store: &Store) -> PathBuf {
 fn foreign_files_are_reported_and_left_alone() {
     let (home, folder) = folder();
     let path = home.path().join("chatclient/127.0.0.1_6000_1.db");
-    drop(folder.open(ME).unwrap());
+    drop(folder.open(ME, None).unwrap());
     let good = fs::read(&path).unwrap();
 
     fs::write(&path, "this is a shopping list, and long enough to be one\n".repeat(100)).unwrap();
-    let error = folder.open(ME).unwrap_err();
+    let error = folder.open(ME, None).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("127.0.0.1_6000_1.db is damaged"), "{error}");
     assert!(fs::read_to_string(&path).unwrap().starts_with("this is a shopping list"));
 
     fs::write(&path, &good).unwrap();
     let later = MIGRATIONS.len() as i64 + 1;
-    folder.open(ME).unwrap().db.pragma_update(None, "user_version", later).unwrap();
-    let error = folder.open(ME).unwrap_err();
+    folder.open(ME, None).unwrap().db.pragma_update(None, "user_version", later).unwrap();
+    let error = folder.open(ME, None).unwrap_err();
     assert!(matches!(error, StoreError::Newer { .. }), "{error}");
 }
 
 #[test]
 fn accounts_with_a_token_are_listed_per_server() {
     let (home, folder) = folder();
-    let mut store = folder.open(ME).unwrap();
+    let mut store = folder.open(ME, None).unwrap();
     assert_eq!(store.stored_account().unwrap(), None);
     store.save(Some(&changes(vec![], vec![])), &[]).unwrap();
     store.db.execute("UPDATE account SET name = 'zhang san', used_at = 5", []).unwrap();
@@ -146,7 +159,7 @@ fn accounts_with_a_token_are_listed_per_server() {
     let kept = StoredAccount { id: ME, name: "zhang san".into(), used_at: 5 };
     assert_eq!(folder.accounts(), [kept]);
     assert_eq!(Folder::new(home.path().join("chatclient"), "127.0.0.1:6001").accounts(), []);
-    let mut store = folder.open(ME).unwrap();
+    let mut store = folder.open(ME, None).unwrap();
     store.save(Some(&Snapshot { token: None, ..changes(vec![], vec![]) }), &[]).unwrap();
     drop(store);
     assert_eq!(folder.accounts(), [], "logged out");
@@ -155,11 +168,67 @@ fn accounts_with_a_token_are_listed_per_server() {
 #[test]
 fn a_failed_transaction_leaves_nothing() {
     let (_home, folder) = folder();
-    let mut store = folder.open(ME).unwrap();
+    let mut store = folder.open(ME, None).unwrap();
     store.db.execute_batch("CREATE TRIGGER full BEFORE INSERT ON message WHEN NEW.seq = 2 BEGIN SELECT RAISE(ABORT, 'full'); END").unwrap();
     let error =
         store.save(Some(&changes(vec![at(2)], vec![])), &[message(1, 2, "one"), message(2, 2, "two")]);
     assert!(error.unwrap_err().to_string().contains("full"));
     assert_eq!(store.snapshot().unwrap().conversations, []);
     assert_eq!(store.history(CHAT, Seq::MAX, 10).unwrap(), []);
+}
+
+#[test]
+fn each_server_at_an_address_has_a_store_of_its_own() {
+    let (home, folder) = folder();
+    let save = |store: &mut Store, server: &str, text: &str| {
+        let changes = Snapshot { server: Some(server.into()), ..changes(vec![at(1)], vec![]) };
+        store.save(Some(&changes), &[message(1, 2, text)]).unwrap();
+    };
+    // A store from before keeps its file.
+    folder
+        .open(ME, None)
+        .unwrap()
+        .save(Some(&changes(vec![at(1)], vec![])), &[message(1, 2, "first")])
+        .unwrap();
+    let mut first = folder.open(ME, Some("aa")).unwrap();
+    save(&mut first, "aa", "first");
+    drop(first);
+    let mut second = folder.open(ME, Some("bb")).unwrap();
+    assert!(second.history(CHAT, Seq::MAX, 9).unwrap().is_empty());
+    save(&mut second, "bb", "second");
+    drop(second);
+    for (server, text) in [("aa", "first"), ("bb", "second"), ("aa", "first")] {
+        let store = folder.open(ME, Some(server)).unwrap();
+        assert_eq!(&*store.history(CHAT, Seq::MAX, 9).unwrap()[0].content, text);
+        assert_eq!(store.snapshot().unwrap().server.as_deref(), Some(server));
+    }
+    assert_eq!(
+        fs::read_dir(home.path().join("chatclient"))
+            .unwrap()
+            .filter(|file| {
+                file.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "db")
+            })
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn what_the_server_does_not_have_any_more_is_deleted() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME, Some("aa")).unwrap();
+    let events: Vec<Event> = (1..=5).map(|seq| message(seq, 2, &format!("text {seq}"))).collect();
+    store.save(Some(&changes(vec![at(5)], vec![unsent(3, Target::User(UserId(2)))])), &events).unwrap();
+    assert_eq!(store.kept_below(CHAT, Seq(4)).unwrap().map(|kept| kept.seq), Some(Seq(3)));
+    let forgotten = Event::Forgotten { conversation: CHAT, after: Seq(2) };
+    store.save(Some(&changes(vec![at(2)], vec![])), &[forgotten]).unwrap();
+    let texts: Vec<String> =
+        store.history(CHAT, Seq::MAX, 9).unwrap().iter().map(|message| message.content.to_string()).collect();
+    assert_eq!(texts, ["text 1", "text 2"]);
+    let snapshot = store.snapshot().unwrap();
+    assert_eq!(
+        (snapshot.conversations[0].cursor, snapshot.unsent.len()),
+        (Some(Seq(2)), 1),
+        "the outbox stays"
+    );
 }

@@ -84,13 +84,14 @@ impl Store {
                 cursor: row.get::<_, Option<i64>>(1)?.map(|seq| Seq(seq as u64)),
                 read: seq(row, 2)?,
                 own_above: own_above.into_iter().map(Seq).collect(),
+                last: None,
             })
         })
     }
 }
 
 pub(crate) fn write_snapshot(t: &Transaction<'_>, snapshot: &ConversationSnapshot) -> rusqlite::Result<()> {
-    let ConversationSnapshot { conversation, cursor, read, own_above } = snapshot;
+    let ConversationSnapshot { conversation, cursor, read, own_above, last: _ } = snapshot;
     let own_above: Vec<u64> = own_above.iter().map(|seq| seq.0).collect();
     t.prepare_cached(
         "INSERT INTO conversation (id, cursor, read_seq, own_above) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id)
@@ -102,6 +103,21 @@ pub(crate) fn write_snapshot(t: &Transaction<'_>, snapshot: &ConversationSnapsho
         read.0 as i64,
         serde_json::to_string(&own_above).expect("numbers serialise"),
     ])?;
+    Ok(())
+}
+
+/// Forgets the cursors above a seq. The snapshot has the others.
+pub(crate) fn forget_above(t: &Transaction<'_>, id: ConversationId, after: Seq) -> rusqlite::Result<()> {
+    t.prepare_cached(
+        "UPDATE conversation SET read_seq = min(read_seq, ?2), peer_delivered = min(peer_delivered, ?2),
+         peer_read = min(peer_read, ?2) WHERE id = ?1",
+    )?
+    .execute(params![id.0, after.0 as i64])?;
+    if after == Seq(0) {
+        // The id may name another conversation now.
+        t.prepare_cached("UPDATE conversation SET kind = NULL, peer = NULL, name = NULL WHERE id = ?1")?
+            .execute([id.0])?;
+    }
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! The messages between nodes: plain data. Everything on the bus is a hint that may be lost, late or out of order; the
-//! database is authoritative.
+//! database is authoritative. A hint comes from a live node of this deployment, at most once: the bus checks that before
+//! logic sees it.
 
 use crate::contract::{Epoch, Ticket};
 use std::sync::Arc;
-use wire::{ConversationId, Push, UserId};
+use wire::message::Push as MessagePush;
+use wire::{ConversationId, ConversationKind, Push, UserId};
 
 /// Where something is published.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +38,34 @@ pub enum Hint {
     },
 }
 
+impl Channel {
+    /// Whether this channel may carry this hint. Only a node's own server tells its clients about their sessions and
+    /// where to connect, so no channel carries such pushes.
+    #[must_use]
+    pub fn carries(&self, hint: &Hint) -> bool {
+        match (self, hint) {
+            (Channel::User(_), Hint::Push { push, .. }) => match push {
+                Push::Message(MessagePush::New(message)) => message.kind == ConversationKind::Direct,
+                Push::Presence(_) | Push::Contact(_) | Push::Timeline(_) => true,
+                Push::Session(_) | Push::Error(_) => false,
+            },
+            (Channel::Group(group), Hint::Push { push, .. }) => match push {
+                Push::Message(MessagePush::New(message)) => {
+                    message.kind == ConversationKind::Group && message.conversation == *group
+                }
+                Push::Presence(_)
+                | Push::Contact(_)
+                | Push::Timeline(_)
+                | Push::Session(_)
+                | Push::Error(_) => false,
+            },
+            (Channel::Node(_), Hint::Kick { .. }) => true,
+            (Channel::Node(_), Hint::Push { .. })
+            | (Channel::User(_) | Channel::Group(_), Hint::Kick { .. }) => false,
+        }
+    }
+}
+
 /// An order from logic to the bus. While the bus is down, orders are dropped; orders with a ticket are still answered.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusOrder {
@@ -45,7 +75,7 @@ pub enum BusOrder {
     Subscribe { ticket: Ticket, channels: Vec<Channel> },
     /// Unsubscribes from these channels.
     Unsubscribe(Vec<Channel>),
-    /// Takes the lock on a user's logins for [`LOCK_MS`], if it is free. Answer: [`BusInput::Locked`].
+    /// Takes the lock on a user's logins for [`LOCK_MS`], if no live node holds it. Answer: [`BusInput::Locked`].
     Lock {
         /// Also identifies the owner of the lock.
         ticket: Ticket,

@@ -69,6 +69,8 @@ pub const REPORT_LEAST_MS: u64 = 5_000;
 pub const REPORT_MORE_MS: u64 = 10_000;
 /// Milliseconds that a login waits for an answer of the bus.
 pub const BUS_MS: u64 = 500;
+/// Milliseconds that a login waits for its lock, all in all. After that it claims the session without it.
+pub const LOCK_WAIT_MS: u64 = 300;
 /// Milliseconds before a lock that another login holds is requested again.
 pub const LOCK_RETRY_MS: u64 = 50;
 /// Milliseconds between two renewals of a lock: a third of [`LOCK_MS`](crate::bus::LOCK_MS).

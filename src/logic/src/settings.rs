@@ -18,6 +18,10 @@ pub struct Rules {
     pub node: Box<str>,
     /// Where clients connect, `host:port`, for replies.
     pub address: Box<str>,
+    /// The database's identity, for replies.
+    pub server: Box<str>,
+    /// Its history: what clients have seen is compared with another one.
+    pub history: Box<str>,
 }
 
 /// A single node with the default configuration, but without a message rate limit.
@@ -31,6 +35,8 @@ impl Default for Rules {
             cluster: None,
             node: "local".into(),
             address: "127.0.0.1:6000".into(),
+            server: "server".into(),
+            history: "history".into(),
         }
     }
 }

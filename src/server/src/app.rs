@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use storage::{Joining, KEY_OVERLAP_MS};
 use wire::legacy::Style;
 
 /// File descriptors needed in addition to client connections: database, listeners, epoll, standard streams.
@@ -32,12 +33,29 @@ const FLUSH_TIME: Duration = Duration::from_secs(3);
 pub fn run(args: &Args) -> ExitCode {
     let config = args.config_or_exit();
     log_writer::abort_on_panic();
-    let served = log_writer::start(config.log.level).map_err(sentence).and_then(|()| serve(&config, args));
-    if let Err(sentence) = &served {
+    let started = log_writer::start(config.log.level).map_err(sentence);
+    let done = started.and_then(|()| match args.rotate_bus_key {
+        true => rotate_bus_key(&config),
+        false => serve(&config, args),
+    });
+    if let Err(sentence) = &done {
         log_writer::print(&format!("chatserver: {sentence}"));
     }
     log_writer::flush(log_writer::FLUSH_TIME);
-    if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Replaces the key of the bus.
+fn rotate_bus_key(config: &Config) -> Result<(), String> {
+    let opened = storage::open(&config.storage.settings()?).map_err(sentence)?;
+    let id = opened.rotate_bus_key().map_err(sentence)?;
+    // A closed stdout is not an error.
+    let _ = writeln!(
+        io::stdout(),
+        "made the key {id}: all running nodes use it in {0} s and refuse the one before {0} s later",
+        KEY_OVERLAP_MS / 1_000
+    );
+    Ok(())
 }
 
 fn serve(config: &Config, args: &Args) -> Result<(), String> {
@@ -83,7 +101,7 @@ impl Server {
         if let Some(redis) = &redis {
             bus::check(redis)?;
         }
-        let opened = storage::open(&config.storage.settings()?).map_err(sentence)?;
+        let mut opened = storage::open(&config.storage.settings()?).map_err(sentence)?;
         let listeners = match inherited {
             none if none.is_empty() => vec![net::bind(config.chat.listen).map_err(bind_sentence)?],
             inherited => inherited,
@@ -99,7 +117,11 @@ impl Server {
             config.cluster.advertised(address)?.unwrap_or_else(|| own.to_string()).into();
         let node = text_or(&config.cluster.node, &own);
         // Each run has a new name, so that other nodes do not mistake a restarted node for its previous run.
-        let run = redis.is_some().then(|| Arc::<str>::from(format!("{node}~{boot:016x}")));
+        let run = Arc::<str>::from(format!("{node}~{boot:016x}"));
+        let deployment =
+            opened.join(Joining { node: node.clone(), run: Arc::clone(&run) }).map_err(sentence)?;
+        let run = redis.is_some().then_some(run);
+        let server: Box<str> = deployment.server.to_string().into();
         let rules = Rules {
             conflict: config.session.conflict,
             grace: 1_000 * u64::from(config.session.grace),
@@ -108,6 +130,8 @@ impl Server {
             cluster: run.clone(),
             node: node.clone(),
             address: advertised.clone(),
+            server: server.clone(),
+            history: deployment.history.to_string().into(),
         };
         let (inlets, inboxes) = logic_thread::queues();
         let storage = storage::start(opened, inlets.outcomes).map_err(sentence)?;
@@ -125,9 +149,9 @@ impl Server {
             ..NetConfig::default()
         };
         let net = net::start(listeners, net_config, inlets.inputs).map_err(sentence)?;
-        let bus = redis.zip(run).map(|(redis, run)| {
-            let identity = NodeIdentity { run, node, address: advertised, clock_start };
-            bus::start(redis, identity, inlets.bus)
+        let bus = redis.zip(run).zip(deployment.peers).map(|((redis, run), peers)| {
+            let identity = NodeIdentity { run, node, server, address: advertised, clock_start };
+            bus::start(redis, identity, &peers, inlets.bus)
         });
         let bus = bus.transpose().map_err(sentence)?;
         let outlets = Outlets {

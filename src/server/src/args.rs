@@ -41,6 +41,11 @@ pub struct Args {
     #[arg(long)]
     print_config: bool,
 
+    /// Replace the key with which the nodes of the configured cluster authenticate what they send through Redis, and
+    /// exit. The nodes keep running and use the new key a minute later
+    #[arg(long)]
+    pub(crate) rotate_bus_key: bool,
+
     /// Listen for chat clients on this IPv4 or IPv6 address, overriding all configuration
     #[arg(value_name = "IP", requires = "port", value_parser = ip)]
     ip: Option<IpAddr>,

@@ -15,7 +15,7 @@ use std::io;
 use std::process;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use storage::Outcome;
+use storage::{ClockWatch, Outcome};
 use wire::UnixMillis;
 
 /// The capacity of the queue of inputs, batches; when it is full, the reactors stop reading.
@@ -30,6 +30,8 @@ const INPUT_BATCHES_A_TURN: usize = 64;
 const BUS_BATCHES_A_TURN: usize = 1_024;
 /// The most orders kept while the bus does not keep up. Above that, publications are dropped.
 const BUS_ORDERS_MAX: usize = 65_536;
+/// How often the system clock is compared with the monotonic one, milliseconds.
+const CLOCK_EVERY_MS: u64 = 1_000;
 /// How long requests in flight may take to finish when the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
@@ -90,7 +92,10 @@ pub fn start(logic: Logic, clock_start: Instant, inboxes: Inboxes, outlets: Outl
     let bell = Arc::clone(&inboxes.bell);
     Worker::spawn(Role::Logic, "logic", bell, move |control| {
         let fx = Effects::new(outlets.reactors.len());
-        LogicThread { logic, fx, inboxes, outlets, control, clock_start, drain_until: None }.run();
+        let clocks = ClockWatch::new("the system clock");
+        let drain_until = None;
+        LogicThread { logic, fx, inboxes, outlets, control, clock_start, drain_until, clocks, clock_due: 0 }
+            .run();
     })
 }
 
@@ -103,6 +108,9 @@ struct LogicThread {
     clock_start: Instant,
     /// The deadline for draining, monotonic ms; `None` until a stop is requested.
     drain_until: Option<u64>,
+    clocks: ClockWatch,
+    /// When the system clock is looked at again, monotonic ms.
+    clock_due: u64,
 }
 
 impl LogicThread {
@@ -111,6 +119,10 @@ impl LogicThread {
             self.control.beat();
             let now = self.now();
             self.logic.set_session_output_max(self.outlets.output_budget.session_bytes());
+            if now.monotonic >= self.clock_due {
+                self.clock_due = now.monotonic + CLOCK_EVERY_MS;
+                self.clocks.check(now.wall, Instant::now());
+            }
             let mut has_worked = self.handle_outcomes(now);
             has_worked |= self.handle_passwords(now);
             has_worked |= self.handle_bus(now);
@@ -168,7 +180,7 @@ impl LogicThread {
                 }
                 Outcome::Fatal(error) => {
                     // No message may be acknowledged any more. The next start recovers from what is on disk.
-                    log::error!("exiting because storage failed: {error}");
+                    log::error!("exiting because storage cannot go on: {error}");
                     log_writer::flush(log_writer::FLUSH_TIME);
                     process::exit(1);
                 }

@@ -20,10 +20,12 @@
 
 mod calendar;
 mod claim;
+mod clock_watch;
 mod column;
 #[cfg(test)]
 mod conformance;
 mod database;
+mod deployment;
 mod error;
 mod failed_streams;
 mod fault;
@@ -35,6 +37,7 @@ mod mysql;
 mod outcome;
 mod overview;
 mod page;
+mod peers;
 mod settings;
 mod sqlite;
 mod steady_clock;
@@ -43,11 +46,14 @@ mod store;
 mod threads;
 mod token;
 
+pub use clock_watch::ClockWatch;
 pub use database::{Database, is_host, without_password};
+pub use deployment::{Deployment, Joining, RandomId};
 pub use error::StoreError;
 pub use machine::{Clock, Random, system_random, wall_clock};
 pub use mysql::Mysql;
 pub use outcome::Outcome;
+pub use peers::{BusKey, KEY_OVERLAP_MS, PeerView, Peers};
 pub use settings::{Settings, StorageUrl};
 pub use sqlite::{Disk, MemoryDisk, SqliteStore};
 pub use storage::{Opened, Storage, examine, open, start};

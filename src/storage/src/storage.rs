@@ -1,20 +1,20 @@
 //! The database that the configuration names: opening it, and the threads that drive it.
 
+use crate::deployment::{Deployment, Joining};
 use crate::error::StoreError;
 use crate::machine::{system_random, wall_clock};
 use crate::mysql::{self, Mysql};
 use crate::outcome::Outcome;
 use crate::settings::{Settings, StorageUrl};
 use crate::sqlite::{Place, SqliteStore};
-use crate::store::Store;
 use crate::threads;
 use logic::contract::{Read, Ticket, Write};
 use runtime::queue::Outbox;
 
 /// A database that was checked and migrated, before its threads are started.
 pub enum Opened {
-    Sqlite(Box<dyn Store>),
-    Mysql(Mysql),
+    Sqlite(Box<SqliteStore>),
+    Mysql(Box<Mysql>),
 }
 
 /// The running threads of a database.
@@ -31,7 +31,7 @@ pub fn open(settings: &Settings) -> Result<Opened, StoreError> {
         StorageUrl::Sqlite(path) => {
             Opened::Sqlite(Box::new(SqliteStore::open(path, wall_clock(), system_random())?))
         }
-        StorageUrl::Mysql(database) => Opened::Mysql(Mysql::open(database, settings)?),
+        StorageUrl::Mysql(database) => Opened::Mysql(Box::new(Mysql::open(database, settings)?)),
     })
 }
 
@@ -44,6 +44,27 @@ pub fn examine(settings: &Settings) -> Result<(), StoreError> {
             Err(error) => Err(error),
         },
         StorageUrl::Mysql(_) => Ok(()),
+    }
+}
+
+impl Opened {
+    /// Joins the deployment of the database as a node. The name of a node that is in use is refused.
+    pub fn join(&mut self, joining: Joining) -> Result<Deployment, StoreError> {
+        match self {
+            Opened::Sqlite(store) => store.join(),
+            Opened::Mysql(mysql) => mysql.join(joining),
+        }
+    }
+
+    /// Replaces the key with which nodes authenticate what they exchange outside the database. Returns the id of the new
+    /// one.
+    pub fn rotate_bus_key(&self) -> Result<u32, StoreError> {
+        match self {
+            Opened::Sqlite(_) => Err(StoreError::Unsuitable(
+                "an SQLite database has one node only, and no bus whose key could be replaced".to_owned(),
+            )),
+            Opened::Mysql(mysql) => mysql.rotate_key(),
+        }
     }
 }
 

@@ -98,6 +98,12 @@ pub struct LoggedIn {
     pub token_expires: UnixMillis,
     /// The node that serves the connection.
     pub node: Box<str>,
+    /// The identity of the server's database, the same for ever; absent from older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub server: Option<Box<str>>,
+    /// Another one after the database may have been restored; absent from older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub history: Option<Box<str>>,
     /// Whether this login continues an interrupted session.
     pub resumed: bool,
     /// In the order of ids.

@@ -150,6 +150,9 @@ fn event_object(event: &Event) -> Option<Value> {
         Event::Missing { conversation, from, to } => {
             ("missing", json!({ "conversation": conversation, "from": from, "to": to }))
         }
+        Event::Forgotten { conversation, after } => {
+            ("forgotten", json!({ "conversation": conversation, "after": after }))
+        }
         _ => return None,
     };
     let mut object = Map::from_iter([("event".to_owned(), Value::from(name))]);

@@ -200,6 +200,16 @@ impl Directory {
         self.unread().iter().map(|(_, chat)| chat.unread).sum()
     }
 
+    /// Forgets messages that the server does not have any more.
+    pub fn forget_above(&mut self, conversation: ConversationId, after: Seq) {
+        let Some(chat) = self.chats.get_mut(&conversation) else { return };
+        chat.unread = chat.unread.saturating_sub(chat.last.0.saturating_sub(after.0));
+        for seq in [&mut chat.last, &mut chat.shown, &mut chat.peer_delivered, &mut chat.peer_read] {
+            *seq = (*seq).min(after);
+        }
+        chat.own_above.retain(|own| *own <= after);
+    }
+
     /// Learns the peer's name from a received message.
     pub fn learn_message(&mut self, message: &Message) {
         let chat =

@@ -38,6 +38,14 @@ impl Terminal {
             Event::StoreFailed(why) => {
                 self.say(&format!("nothing is saved on this machine: {}", sanitize::line(&why)));
             }
+            Event::Forgotten { conversation, after } => {
+                self.directory.forget_above(conversation, after);
+                let label = self.directory.conversation(conversation);
+                self.say(&format!(
+                    "the server was restored from a backup: of {label} it has nothing after message {after}, and what \
+                     was saved here after that is removed"
+                ));
+            }
             Event::Missing { conversation, from, to } => {
                 let label = self.directory.conversation(conversation);
                 self.say(&format!("messages {from} to {to} of {label} are missing on the server"));

@@ -63,6 +63,8 @@ mod tests {
             token: "".into(),
             token_expires: wire::UnixMillis(0),
             node: "".into(),
+            server: None,
+            history: None,
             resumed: false,
             friends: vec![],
             groups: vec![],

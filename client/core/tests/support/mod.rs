@@ -6,6 +6,7 @@
 #![allow(dead_code)] // Each test uses its part.
 
 pub mod listening;
+pub mod pair;
 
 use chatclient_core::random::Random;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -47,6 +48,11 @@ pub struct FakeServer {
     /// The most conversations in the login reply and in a page.
     pub page: usize,
     pub nodes: Vec<node::Node>,
+    /// Its identity and its history.
+    pub server: Option<Box<str>>,
+    pub history: Option<Box<str>>,
+    /// Added to the time of messages; tells those of one history from those of another.
+    pub epoch: u64,
     /// Conversations for which the client has a cursor.
     pub known: BTreeSet<u32>,
     /// Conversation and seq of every READ.
@@ -86,6 +92,9 @@ impl FakeServer {
             token: None,
             page: 200,
             nodes: Vec::new(),
+            server: None,
+            history: None,
+            epoch: 0,
             known: BTreeSet::new(),
             reads: Vec::new(),
         }
@@ -116,7 +125,7 @@ impl FakeServer {
                 name: format!("user {from}").into(),
                 content_type: "text".into(),
                 content: text.into(),
-                time: UnixMillis(seq),
+                time: UnixMillis(self.epoch + seq),
                 cid: cid.map(Into::into),
             }));
             (id, seq)
@@ -124,7 +133,23 @@ impl FakeServer {
         if let (Some(cid), false) = (cid, duplicate) {
             self.by_cid.insert(cid.to_owned(), (id, seq));
         }
-        Sent { conversation: ConversationId(id), seq: Seq(seq), time: UnixMillis(seq), duplicate }
+        Sent {
+            conversation: ConversationId(id),
+            seq: Seq(seq),
+            time: UnixMillis(self.epoch + seq),
+            duplicate,
+        }
+    }
+
+    /// Restores a backup from when the conversation had so many messages, and begins a new history.
+    pub fn restore(&mut self, id: u32, messages: usize) {
+        let conversation = self.conversations.get_mut(&id).expect("there is one");
+        conversation.messages.truncate(messages);
+        conversation.delivered = conversation.delivered.min(messages as u64);
+        conversation.read = conversation.read.min(messages as u64);
+        self.by_cid.retain(|_, (of, seq)| *of != id || *seq <= messages as u64);
+        self.epoch += 1_000_000;
+        self.history = Some(format!("history {}", self.epoch).into());
     }
 
     pub fn message(&self, id: u32, seq: Seq) -> Arc<Message> {
@@ -270,7 +295,7 @@ impl FakeServer {
             first_seq: Seq(c.first),
             delivered_seq: Seq(c.delivered),
             read_seq: Seq(c.read),
-            time: UnixMillis(0),
+            time: c.messages.last().map_or(UnixMillis(0), |last| last.time),
             peer_delivered_seq: None,
             peer_read_seq: None,
         };
@@ -313,6 +338,8 @@ impl FakeServer {
             token: self.token.clone().unwrap_or_default().into(),
             token_expires: UnixMillis(0),
             node: "fake".into(),
+            server: self.server.clone(),
+            history: self.history.clone(),
             resumed: false,
             friends: vec![],
             groups: self.groups(),

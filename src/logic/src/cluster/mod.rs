@@ -112,12 +112,15 @@ pub(crate) fn handle_bus(turn: &mut Turn<'_>, input: BusInput) {
             reconcile::missed(turn);
         }
         BusInput::Unheard => reconcile::unheard(turn),
-        BusInput::Heard { at } => reconcile::heard(turn, at),
+        BusInput::Heard { at } => reconcile::bus_heard(turn, at),
         BusInput::Nodes(nodes) => load::nodes_known(turn, nodes),
     }
 }
 
 fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
+    if !channel.carries(&hint) {
+        return;
+    }
     match (channel, hint) {
         (
             Channel::User(user),
@@ -140,7 +143,7 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
                 delivery::push(turn, user, push);
             }
         }
-        (_, Hint::Kick { user, epoch, device }) => session::superseded(turn, user, epoch, device),
+        (_, Hint::Kick { user, epoch, device }) => reconcile::kick_heard(turn, user, epoch, device),
         (Channel::Group(_) | Channel::Node(_), Hint::Push { .. }) => {}
     }
 }
@@ -150,6 +153,7 @@ pub(crate) fn found(turn: &mut Turn<'_>, pending: node::Pending, found: Found) {
     match pending {
         node::Pending::DeliveryLine(read) => delivery_line::found(turn, read, found),
         node::Pending::Claims { issued } => reconcile::claims_found(turn, issued, found),
+        node::Pending::Kick(kick) => reconcile::kick_checked(turn, *kick, found),
         node::Pending::Changes => reconcile::changes_found(turn, found),
         node::Pending::Listening(_) | node::Pending::Seen { .. } => {
             debug_assert!(false, "this step issues no read: {pending:?}");

@@ -6,16 +6,16 @@
 //! cannot tell whether its sessions were taken over. It stops pushing until it can.
 
 use super::delivery_line;
-use crate::contract::Found;
 use crate::contract::node::{self as storage, Changes, Claim, Read, Write};
+use crate::contract::{Epoch, Found};
 use crate::effect::Order;
 use crate::limits::{CATCH_UP_MS, OVERLAP_MS, POLL_MS, SAFETY_MS, SEEN_MS, UNHEARD_MS};
-use crate::state::pending::node::Pending;
+use crate::state::pending::node::{Kick, Pending};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use crate::{delivery, session};
-use wire::UnixMillis;
 use wire::session::{Changed, Listing, Push};
+use wire::{UnixMillis, UserId};
 
 /// Issues the reads and writes that are due.
 pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
@@ -68,8 +68,41 @@ pub(super) fn unheard(turn: &mut Turn<'_>) {
     }
 }
 
+/// Handles the announcement of a newer login. The database decides whether there is one.
+pub(super) fn kick_heard(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, device: Option<Box<str>>) {
+    if !session::is_older(turn.state, user, epoch) {
+        return;
+    }
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    membership.reconcile.kicks_in_check += 1;
+    let kick = Kick { user, device, since: turn.now.monotonic };
+    turn.read(ReplyTo::Nowhere, Pending::Kick(Box::new(kick)), Read::Epoch { user });
+}
+
+pub(super) fn kick_checked(turn: &mut Turn<'_>, kick: Kick, found: Found) {
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let reconcile = &mut membership.reconcile;
+    reconcile.kicks_in_check -= 1;
+    if let Found::Node(storage::Found::Epoch(epoch)) = found {
+        return session::superseded(turn, kick.user, epoch, kick.device);
+    }
+    // The database could not be read: the next claims that are read include this one.
+    reconcile.unchecked_kick = Some(kick.since);
+    reconcile.next_claims = reconcile.next_claims.min(turn.now.monotonic + POLL_MS);
+}
+
+/// Notes that every kick published before `at`, monotonic ms, has been heard. It says nothing while one is not checked.
+pub(super) fn bus_heard(turn: &mut Turn<'_>, at: u64) {
+    if let Some(membership) = turn.state.cluster.membership()
+        && membership.reconcile.kicks_in_check == 0
+        && membership.reconcile.unchecked_kick.is_none()
+    {
+        heard(turn, at);
+    }
+}
+
 /// Notes that at `at`, monotonic ms, no session on this node had been superseded.
-pub(super) fn heard(turn: &mut Turn<'_>, at: u64) {
+fn heard(turn: &mut Turn<'_>, at: u64) {
     if let Some(membership) = turn.state.cluster.membership() {
         membership.reconcile.known_at = membership.reconcile.known_at.max(at);
         push_withheld(turn);
@@ -102,6 +135,9 @@ pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
         // The first read only asked for the time.
         reconcile.next_claims = turn.now.monotonic;
         return;
+    }
+    if reconcile.unchecked_kick.is_some_and(|since| since <= issued) {
+        reconcile.unchecked_kick = None;
     }
     if unheard > reconcile.others_unheard {
         reconcile.others_unheard = unheard;

@@ -40,6 +40,8 @@ pub enum Read {
         /// [`UnixMillis::MAX`] only asks for the time.
         since: UnixMillis,
     },
+    /// The latest claim of an account. Answer: [`Found::Epoch`].
+    Epoch { user: UserId },
     /// The members of a conversation and their delivered positions. Answer: [`Found::Roster`].
     Roster { conversation: ConversationId },
 }
@@ -57,6 +59,8 @@ pub enum Found {
         /// When another node last reported that its publications may be lost; 0: never.
         unheard: UnixMillis,
     },
+    /// [`Epoch::NONE`]: the account was never claimed.
+    Epoch(Epoch),
     /// Boxed, as it would make every answer larger.
     Changes(Box<Changes>),
     /// `None`: there is no such conversation.

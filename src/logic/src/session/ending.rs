@@ -5,6 +5,7 @@ use crate::contract::session::Write;
 use crate::contract::{Epoch, Fence, Found, TokenHash};
 use crate::effect::{DisconnectReason, Order};
 use crate::limits::SESSION_ENDED;
+use crate::state::State;
 use crate::state::pending::session::Pending;
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{Session, SessionRef};
@@ -32,6 +33,12 @@ pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: Sessio
         turn.effects.order(conn, Order::LoggedOut { conn });
     }
     turn.answer(reply_to, Reply::Done);
+}
+
+/// Whether the user has a session on this node, connected or absent, with an epoch below `epoch`.
+pub(crate) fn is_older(state: &State, user: UserId, epoch: Epoch) -> bool {
+    let is_below = |held: Option<Epoch>| held.is_some_and(|held| held < epoch);
+    is_below(state.absences.epoch(user)) || is_below(state.sessions.of(user).map(|key| state.epoch_of(key)))
 }
 
 /// Ends the user's session on this node, connected or absent, if its epoch is below `epoch`: a newer one exists on some

@@ -16,7 +16,7 @@ mod opening;
 mod takeover;
 mod welcome;
 
-pub(crate) use ending::{closed, expire_graces, superseded};
+pub(crate) use ending::{closed, expire_graces, is_older, superseded};
 pub(crate) use going_away::tell_all as tell_going_away;
 pub(crate) use takeover::lock_answered;
 pub(crate) use welcome::complete as send_welcome;

@@ -122,6 +122,8 @@ pub(super) fn complete(
         token: token.text,
         token_expires: token.expires,
         node: turn.state.rules.node.clone(),
+        server: Some(turn.state.rules.server.clone()),
+        history: Some(turn.state.rules.history.clone()),
         resumed,
         friends,
         groups: view.groups,

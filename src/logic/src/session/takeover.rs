@@ -13,11 +13,11 @@
 //! apart. If the bus does not grant it in time, the login continues without it, because the database's epoch decides.
 
 use super::{ending, opening};
-use crate::bus::{BusOrder, Channel, Hint, LOCK_MS};
+use crate::bus::{BusOrder, Channel, Hint};
 use crate::conn::ConnId;
 use crate::contract::session::{Holder, Write};
 use crate::contract::{Epoch, Fence, Ticket, TokenHash};
-use crate::limits::{ALREADY_ONLINE, BUS_MS, GOING_AWAY, LOCK_RENEW_MS, LOCK_RETRY_MS};
+use crate::limits::{ALREADY_ONLINE, GOING_AWAY, LOCK_RENEW_MS, LOCK_RETRY_MS, LOCK_WAIT_MS};
 use crate::listening;
 use crate::settings::Conflict;
 use crate::state::State;
@@ -38,8 +38,7 @@ pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
         return give_up(turn, reply_to, &ready, Errno::Busy);
     }
     let channels = [Channel::User(ready.user)];
-    let lock_until = turn.now.monotonic + LOCK_MS;
-    let takeover = Takeover { ready, step: TakeoverStep::Claiming, lock: None, lock_until };
+    let takeover = Takeover { ready, step: TakeoverStep::Claiming, lock: None, lock_until: None };
     let then = Listener::Session(Pending::Takeover(Box::new(takeover)));
     listening::hold(turn, reply_to, &channels, then);
 }
@@ -67,7 +66,9 @@ pub(super) fn lock(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeove
     }
     let user = takeover.ready.user;
     takeover.step = TakeoverStep::Locking;
-    let ticket = wait_for_bus(turn, reply_to, takeover, BUS_MS);
+    let now = turn.now.monotonic;
+    let until = *takeover.lock_until.get_or_insert(now + LOCK_WAIT_MS);
+    let ticket = wait_for_bus(turn, reply_to, takeover, until.saturating_sub(now));
     turn.effects.bus.push(BusOrder::Lock { ticket, user });
 }
 
@@ -89,7 +90,8 @@ pub(crate) fn lock_answered(turn: &mut Turn<'_>, ticket: Ticket, user: UserId, h
     let AnyPending::Session(Pending::Takeover(mut takeover)) = pending else { return };
     if !held {
         takeover.step = TakeoverStep::LockedOut;
-        wait_for_bus(turn, reply_to, *takeover, LOCK_RETRY_MS);
+        let left = takeover.lock_until.map_or(0, |until| until.saturating_sub(turn.now.monotonic));
+        wait_for_bus(turn, reply_to, *takeover, LOCK_RETRY_MS.min(left));
         return;
     }
     takeover.lock = Some(ticket);
@@ -100,7 +102,7 @@ pub(crate) fn lock_answered(turn: &mut Turn<'_>, ticket: Ticket, user: UserId, h
 /// Handles a bus deadline: the bus has not answered, or the lock is due to be requested again.
 pub(super) fn bus_overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover) {
     match takeover.step {
-        TakeoverStep::LockedOut if turn.now.monotonic < takeover.lock_until => {
+        TakeoverStep::LockedOut if takeover.lock_until.is_some_and(|until| turn.now.monotonic < until) => {
             lock(turn, reply_to, takeover);
         }
         _ => claim(turn, reply_to, takeover),

@@ -2,6 +2,7 @@
 
 mod account;
 mod backlog;
+mod cluster;
 mod harness;
 mod legacy;
 mod message;

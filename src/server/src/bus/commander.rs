@@ -3,37 +3,37 @@
 use super::codec;
 use super::connection::{RETRY_AFTER, SILENCE, SubscriberConnection};
 use super::identity::NodeIdentity;
+use super::load_report::{self, CpuSample};
+use super::names::Names;
+use super::rejection::{Rejection, Rejections};
+use super::seal::Sealer;
+use super::values::Values;
 use logic::Ticket;
-use logic::bus::{BusInput, BusOrder, LEASE_MS, LOCK_MS, Load, NodeState, REPORT_MS, Report};
+use logic::bus::{BusInput, BusOrder, LEASE_MS, LOCK_MS, NodeState, REPORT_MS};
 use redis::{Client, Cmd, Connection, ConnectionLike, Value, cmd};
 use runtime::queue::Outbox;
 use runtime::worker::{Mailbox, Next};
-use rustix::time::{ClockId, clock_gettime};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 use wire::UserId;
 
 /// How often the subscriber's connection is tested.
 const PING_EVERY: Duration = Duration::from_millis(500);
+/// Takes a lock that nobody holds; returns the present holder's value, or an empty one.
+const LOCK: &str = "local held = redis.call('GETRANGE', KEYS[1], 0, ARGV[3]) \
+    if held == '' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end \
+    return held";
 /// Renews a lock if the caller still holds it.
 const RENEW: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
 /// Releases a lock if the caller still holds it.
 const UNLOCK: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
-/// Lists (run, whether it has a lease, report) of all runs, and forgets those that have neither lease nor report.
-const NODES: &str = "local out = {} \
-    for _, run in ipairs(redis.call('SMEMBERS', KEYS[1])) do \
-      local alive = redis.call('EXISTS', 'chat:lease:' .. run) \
-      local report = redis.call('GET', 'chat:report:' .. run) or '' \
-      if alive == 0 and report == '' then redis.call('SREM', KEYS[1], run) \
-      else out[#out + 1] = run; out[#out + 1] = alive; out[#out + 1] = report end \
-    end \
-    return out";
-const ALL_NODES: &str = "chat:nodes";
+/// The last byte that is read of a value: sealed locks, leases and reports are shorter.
+const VALUE_END: usize = 1_023;
 
-/// How a command's reply is passed to logic.
-#[derive(Clone, Copy, Debug)]
+/// How a command's reply is used.
+#[derive(Debug)]
 enum ReplyUse {
     Ignored,
     /// Whether Redis accepted a publication.
@@ -43,13 +43,22 @@ enum ReplyUse {
         ticket: Ticket,
         user: UserId,
     },
-    Nodes,
+    /// Whether this run lives.
+    Lease(Box<str>),
+    /// The report of the run whose lease was read before.
+    Report,
 }
 
 /// Sends commands on a connection of its own.
 pub(super) struct Commander {
     subscriptions: Arc<SubscriberConnection>,
     identity: NodeIdentity,
+    names: Names,
+    sealer: Sealer,
+    values: Values,
+    rejections: Rejections,
+    /// The values of the locks that are asked for or held.
+    locks: HashMap<Ticket, Vec<u8>>,
     inputs: Outbox<Vec<BusInput>>,
     connection: Option<Connection>,
     /// When connecting may be tried again.
@@ -58,24 +67,24 @@ pub(super) struct Commander {
     cpu: CpuSample,
 }
 
-/// Processor time that this process had used, and when it was measured.
-#[derive(Clone, Copy, Debug)]
-struct CpuSample {
-    used: Duration,
-    at: Instant,
-}
-
 impl Commander {
     /// Not connected yet.
     pub fn new(
         subscriptions: Arc<SubscriberConnection>,
         identity: NodeIdentity,
+        names: Names,
+        sealer: Sealer,
         inputs: Outbox<Vec<BusInput>>,
     ) -> Commander {
         let now = Instant::now();
         Commander {
             subscriptions,
             identity,
+            names,
+            sealer,
+            values: Values::default(),
+            rejections: Rejections::default(),
+            locks: HashMap::new(),
             inputs,
             connection: None,
             retry_at: now,
@@ -108,11 +117,10 @@ impl Commander {
 
     /// Withdraws the lease and the report of this run.
     fn leave(&mut self) {
-        let mut forget = cmd("SREM");
-        forget.arg(ALL_NODES).arg(&*self.identity.run);
+        let run = &self.identity.run;
         let mut delete = cmd("DEL");
-        delete.arg(self.key("lease")).arg(self.key("report"));
-        self.exchange(&[(forget, ReplyUse::Ignored), (delete, ReplyUse::Ignored)]);
+        delete.arg(self.names.lease(run)).arg(self.names.report(run));
+        self.exchange(&[(delete, ReplyUse::Ignored)]);
     }
 
     fn carry_out(&mut self, orders: Vec<BusOrder>) {
@@ -123,13 +131,12 @@ impl Commander {
         if !commands.is_empty() {
             self.exchange(&commands);
         }
+        self.rejections.report();
     }
 
     /// Appends the commands that carry out one order.
     fn command(&mut self, order: BusOrder, commands: &mut Vec<(Cmd, ReplyUse)>) {
         let run = Arc::clone(&self.identity.run);
-        let lock = |user: UserId| format!("chat:lock:{user}");
-        let owner = |ticket: Ticket| format!("{run}:{}", ticket.0);
         let script = |text: &str, key: String| {
             let mut eval = cmd("EVAL");
             eval.arg(text).arg(1).arg(key);
@@ -137,8 +144,10 @@ impl Commander {
         };
         let (command, reply_use) = match order {
             BusOrder::Publish { channel, hint } => {
+                let channel = self.names.channel(&channel);
+                let sealed = self.sealer.seal(&channel, |out| codec::encode(&hint, out));
                 let mut publish = cmd("PUBLISH");
-                publish.arg(codec::name(&channel)).arg(codec::encode(&run, &hint));
+                publish.arg(channel).arg(sealed);
                 (publish, ReplyUse::Published)
             }
             BusOrder::Subscribe { ticket, channels } => {
@@ -149,53 +158,64 @@ impl Commander {
             }
             BusOrder::Unsubscribe(channels) => return self.subscriptions.unsubscribe(&channels),
             BusOrder::Lock { ticket, user } => {
-                let mut set = cmd("SET");
-                set.arg(lock(user)).arg(owner(ticket)).arg("NX").arg("PX").arg(LOCK_MS);
-                (set, ReplyUse::Lock { ticket, user })
+                let key = self.names.lock(user);
+                let owner = self.sealer.seal(&key, |out| out.extend_from_slice(&ticket.0.to_be_bytes()));
+                let mut lock = script(LOCK, key);
+                lock.arg(&owner).arg(LOCK_MS).arg(VALUE_END);
+                self.locks.insert(ticket, owner);
+                (lock, ReplyUse::Lock { ticket, user })
             }
             BusOrder::Renew { ticket, user } => {
-                let mut renew = script(RENEW, lock(user));
-                renew.arg(owner(ticket)).arg(LOCK_MS);
+                let Some(owner) = self.locks.get(&ticket) else { return };
+                let mut renew = script(RENEW, self.names.lock(user));
+                renew.arg(owner).arg(LOCK_MS);
                 (renew, ReplyUse::Ignored)
             }
             BusOrder::Unlock { ticket, user } => {
-                let mut unlock = script(UNLOCK, lock(user));
-                unlock.arg(owner(ticket));
+                let Some(owner) = self.locks.remove(&ticket) else { return };
+                let mut unlock = script(UNLOCK, self.names.lock(user));
+                unlock.arg(owner);
                 (unlock, ReplyUse::Ignored)
             }
             BusOrder::Lease => {
+                let key = self.names.lease(&run);
                 let mut lease = cmd("SET");
-                lease.arg(self.key("lease")).arg("1").arg("PX").arg(LEASE_MS);
-                let mut known = cmd("SADD");
-                known.arg(ALL_NODES).arg(&*run);
+                lease.arg(&key).arg(self.sealer.seal(&key, |_| ())).arg("PX").arg(LEASE_MS);
                 commands.push((lease, ReplyUse::Ignored));
-                commands.push((known, ReplyUse::Ignored));
-                (script(NODES, ALL_NODES.to_owned()), ReplyUse::Nodes)
+                return self.ask_nodes(&run, commands);
             }
             BusOrder::Report(load) => {
+                let key = self.names.report(&run);
+                let before = std::mem::replace(&mut self.cpu, CpuSample::now());
+                let text = load_report::text(load, self.cpu.percent_since(before), &self.identity);
+                let sealed = self.sealer.seal(&key, |out| out.extend_from_slice(text.as_bytes()));
                 let mut report = cmd("SET");
-                report.arg(self.key("report")).arg(self.report(load)).arg("PX").arg(REPORT_MS);
+                report.arg(key).arg(sealed).arg("PX").arg(REPORT_MS);
                 (report, ReplyUse::Ignored)
             }
             BusOrder::Leave => {
                 let mut leave = cmd("DEL");
-                leave.arg(self.key("report"));
+                leave.arg(self.names.report(&run));
                 (leave, ReplyUse::Ignored)
             }
         };
         commands.push((command, reply_use));
     }
 
-    fn key(&self, what: &str) -> String {
-        format!("chat:{what}:{}", self.identity.run)
-    }
-
-    /// `connections messages/s cpu address node`, separated by spaces. The name of the node may contain some.
-    fn report(&mut self, load: Load) -> String {
-        let before = std::mem::replace(&mut self.cpu, CpuSample::now());
-        let cpu = self.cpu.percent_since(before);
-        let NodeIdentity { address, node, .. } = &self.identity;
-        format!("{} {} {cpu} {address} {node}", load.connections, load.messages_per_second)
+    /// Reads the leases and reports of the runs that the database lists, and of this one.
+    fn ask_nodes(&mut self, own: &str, commands: &mut Vec<(Cmd, ReplyUse)>) {
+        self.sealer.keys().refresh();
+        let listed = self.sealer.keys().peers().runs.iter().map(|run| &**run);
+        let runs: BTreeSet<&str> = listed.chain([own]).collect();
+        let read = |key: String| {
+            let mut read = cmd("GETRANGE");
+            read.arg(key).arg(0).arg(VALUE_END);
+            read
+        };
+        for run in runs {
+            commands.push((read(self.names.lease(run)), ReplyUse::Lease(run.into())));
+            commands.push((read(self.names.report(run)), ReplyUse::Report));
+        }
     }
 
     /// Sends all commands at once and passes their replies to logic. A lost connection is replaced once; every command
@@ -208,27 +228,76 @@ impl Commander {
             self.retry_at = Instant::now();
             answers = self.send(&bytes, commands.len());
         }
+        let is_answered = answers.is_some();
         let mut answers = answers.unwrap_or_default().into_iter();
         let mut is_unheard = false;
+        let mut nodes: Vec<NodeState> = Vec::new();
         for (_, reply_use) in commands {
             let answer = answers.next();
-            match *reply_use {
+            match reply_use {
                 ReplyUse::Ignored => {}
                 ReplyUse::Published => is_unheard |= !matches!(answer, Some(Value::Int(_))),
-                ReplyUse::Lock { ticket, user } => {
-                    let held = matches!(answer, Some(Value::Okay));
-                    self.tell(BusInput::Locked { ticket, user, held });
+                ReplyUse::Lock { ticket, user } => self.lock_answered(*ticket, *user, answer),
+                ReplyUse::Lease(run) => {
+                    let alive = self.check(&self.names.lease(run), run, LEASE_MS, answer).is_some();
+                    nodes.push(NodeState { run: run.clone(), alive, report: None });
                 }
-                ReplyUse::Nodes => {
-                    if let Some(Value::Array(words)) = answer {
-                        self.tell(BusInput::Nodes(nodes(&words)));
-                    }
+                ReplyUse::Report => {
+                    let Some(node) = nodes.last_mut() else { continue };
+                    let text = self.check(&self.names.report(&node.run), &node.run, REPORT_MS, answer);
+                    let text = text.and_then(|text| String::from_utf8(text).ok());
+                    node.report = text.and_then(|text| load_report::parse(&text));
                 }
             }
+        }
+        if is_answered && !nodes.is_empty() {
+            self.tell(BusInput::Nodes(nodes));
         }
         if is_unheard {
             self.tell(BusInput::Unheard);
         }
+    }
+
+    /// The payload of a value that this run has sealed for this key, at most `age` milliseconds ago. Anything else is
+    /// dropped and counted.
+    fn check(&mut self, key: &str, run: &str, age: u64, answer: Option<Value>) -> Option<Vec<u8>> {
+        let Some(Value::BulkString(value)) = answer.filter(|answer| !is_empty(answer)) else { return None };
+        let checked = self.values.check(self.sealer.keys(), key, &value, age);
+        match checked
+            .and_then(|sealed| if sealed.run == run { Ok(sealed.payload) } else { Err(Rejection::Misplaced) })
+        {
+            Ok(payload) => Some(payload.to_vec()),
+            Err(rejection) => {
+                self.rejections.note(rejection);
+                None
+            }
+        }
+    }
+
+    /// Handles the value that a lock had. What no live node has put there is replaced.
+    fn lock_answered(&mut self, ticket: Ticket, user: UserId, answer: Option<Value>) {
+        let key = self.names.lock(user);
+        let held = match answer {
+            Some(Value::BulkString(holder)) => {
+                let own = self.locks.get(&ticket);
+                // A command that was sent twice finds its own value.
+                if holder.is_empty() || own == Some(&holder) {
+                    true
+                } else if let Err(rejection) = self.values.check(self.sealer.keys(), &key, &holder, LOCK_MS) {
+                    self.rejections.note(rejection);
+                    let mut set = cmd("SET");
+                    set.arg(key).arg(own).arg("PX").arg(LOCK_MS);
+                    self.send(&set.get_packed_command(), 1).is_some()
+                } else {
+                    false
+                }
+            }
+            _ => false,
+        };
+        if !held {
+            self.locks.remove(&ticket);
+        }
+        self.tell(BusInput::Locked { ticket, user, held });
     }
 
     /// Sends `count` packed commands and returns their replies; `None` without a working connection.
@@ -262,56 +331,6 @@ fn connect(redis: &redis::ConnectionInfo) -> Option<Connection> {
     conn.inspect_err(|error| log::debug!("cannot connect to Redis: {error}")).ok()
 }
 
-impl CpuSample {
-    fn now() -> CpuSample {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        CpuSample { used: Duration::new(time.tv_sec as u64, time.tv_nsec as u32), at: Instant::now() }
-    }
-
-    /// Processor time used since then, percent of all cores.
-    fn percent_since(self, before: CpuSample) -> u128 {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let elapsed = self.at.duration_since(before.at).max(Duration::from_millis(1));
-        self.used.saturating_sub(before.used).as_micros() * 100 / elapsed.as_micros() / cores as u128
-    }
-}
-
-/// Parses the reply to [`NODES`].
-fn nodes(words: &[Value]) -> Vec<NodeState> {
-    let text = |value: &Value| match value {
-        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
-        _ => None,
-    };
-    let (each, _) = words.as_chunks::<3>();
-    let node = |[run, alive, report]: &[Value; 3]| {
-        Some(NodeState {
-            run: text(run)?.into(),
-            alive: *alive == Value::Int(1),
-            report: text(report).and_then(|text| parse_report(&text)),
-        })
-    };
-    each.iter().filter_map(node).collect()
-}
-
-fn parse_report(text: &str) -> Option<Report> {
-    let mut words = text.splitn(5, ' ');
-    let mut number = || words.next()?.parse().ok();
-    let load = Load { connections: number()?, messages_per_second: number()? };
-    let cpu = number()?;
-    Some(Report { address: words.next()?.into(), node: words.next()?.into(), load, cpu })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn malformed_reports_are_ignored() {
-        let report = parse_report("3 40 7 127.0.0.1:6000 a node").unwrap();
-        assert_eq!((report.load.connections, report.load.messages_per_second, report.cpu), (3, 40, 7));
-        assert_eq!((&*report.address, &*report.node), ("127.0.0.1:6000", "a node"));
-        for bad in ["", "1 2 3", "1 2 x a n", "1 2 3 a"] {
-            assert_eq!(parse_report(bad), None, "{bad}");
-        }
-    }
+fn is_empty(value: &Value) -> bool {
+    matches!(value, Value::BulkString(bytes) if bytes.is_empty())
 }

@@ -1,6 +1,6 @@
 //! The subscriber's connection: the subscriber reads it, the commander writes to it.
 
-use super::codec;
+use super::names::Names;
 use logic::Ticket;
 use logic::bus::{BusInput, Channel};
 use parking_lot::{Condvar, Mutex};
@@ -20,6 +20,7 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Shared by the two threads of the bus.
 pub(super) struct SubscriberConnection {
     redis: ConnectionInfo,
+    names: Names,
     /// The channel of this run, which is always subscribed to.
     own_channel: String,
     state: Mutex<State>,
@@ -63,9 +64,9 @@ enum Cause {
 
 impl SubscriberConnection {
     /// Not connected yet.
-    pub fn new(redis: ConnectionInfo, run: Arc<str>) -> SubscriberConnection {
-        let own_channel = codec::name(&Channel::Node(run));
-        SubscriberConnection { redis, own_channel, state: Mutex::default(), closed: Condvar::new() }
+    pub fn new(redis: ConnectionInfo, names: Names, run: Arc<str>) -> SubscriberConnection {
+        let own_channel = names.channel(&Channel::Node(run));
+        SubscriberConnection { redis, names, own_channel, state: Mutex::default(), closed: Condvar::new() }
     }
 
     /// The address and the credentials.
@@ -143,7 +144,7 @@ impl SubscriberConnection {
         let mut state = self.state.lock();
         let mut subscribe = cmd("SUBSCRIBE");
         for channel in channels {
-            let name = codec::name(channel);
+            let name = self.names.channel(channel);
             subscribe.arg(&name);
             state.channels.insert(name);
         }
@@ -159,7 +160,7 @@ impl SubscriberConnection {
         let mut state = self.state.lock();
         let mut unsubscribe = cmd("UNSUBSCRIBE");
         for channel in channels {
-            let name = codec::name(channel);
+            let name = self.names.channel(channel);
             state.channels.remove(&name);
             unsubscribe.arg(name);
         }

@@ -10,26 +10,42 @@
 //! SUBSCRIBE and PING to that second connection. Their replies come back in order, so the subscriber knows when a
 //! channel is active. A PING twice a second shows that the connection is alive; after [`connection::SILENCE`] without
 //! any data it counts as lost.
+//!
+//! Redis is not trusted. Everything that a node sends is sealed ([`seal`]) with a key from the database, and everything
+//! that a node receives is checked ([`inspector`]) before it is decoded: others who reach Redis can delay messages and
+//! logins, but not forge, repeat or redirect anything.
 
 mod check;
-mod codec;
+pub mod codec;
 mod commander;
 mod connection;
 mod identity;
+pub mod inspector;
+mod load_report;
+pub mod names;
+pub mod rejection;
+pub mod seal;
 mod subscriber;
+#[cfg(test)]
+mod tests;
+mod values;
 
 pub use check::check;
 pub use identity::NodeIdentity;
 
 use commander::Commander;
 use connection::SubscriberConnection;
+use inspector::Inspector;
 use logic::{BusInput, BusOrder};
+use names::Names;
 use redis::{ConnectionInfo, IntoConnectionInfo};
 use runtime::queue::{Bell, Outbox};
 use runtime::watchdog::Role;
 use runtime::worker::Worker;
+use seal::{Keys, Sealer};
 use std::io;
 use std::sync::Arc;
+use storage::PeerView;
 
 /// Batches of orders that wait for the commander; beyond this logic keeps them and drops publications.
 const ORDER_BATCHES: usize = 1_024;
@@ -43,12 +59,15 @@ pub struct Bus {
     connection: Arc<SubscriberConnection>,
 }
 
-/// Parses `redis://[user:password@]host[:port][/db]`.
+/// Parses `redis://[user@]host[:port][/db]`.
 ///
 /// # Errors
 /// The rest of a sentence that starts with the name of the key.
 pub fn parse_url(url: &str) -> Result<ConnectionInfo, String> {
-    url.into_connection_info().map_err(|error| format!("must be `redis://HOST:PORT`: {error}"))
+    let info = url.into_connection_info().map_err(|error| format!("must be `redis://HOST:PORT`: {error}"))?;
+    // Naming the library takes a right that the nodes' Redis user does not need otherwise.
+    let settings = info.redis_settings().clone().set_skip_set_lib_name();
+    Ok(info.set_redis_settings(settings))
 }
 
 /// Starts the threads. They connect by themselves, and reconnect whenever a connection is lost.
@@ -58,16 +77,22 @@ pub fn parse_url(url: &str) -> Result<ConnectionInfo, String> {
 pub fn start(
     redis: ConnectionInfo,
     identity: NodeIdentity,
+    peers: &Arc<PeerView>,
     inputs: Outbox<Vec<BusInput>>,
 ) -> io::Result<Bus> {
-    let connection = Arc::new(SubscriberConnection::new(redis, identity.run.clone()));
+    let names = Names::new(&identity.server);
+    let keys = || Keys::new(Arc::clone(peers));
+    let connection = Arc::new(SubscriberConnection::new(redis, names.clone(), identity.run.clone()));
     let subscriber = {
-        let (connection, run, inputs) = (Arc::clone(&connection), identity.run.clone(), inputs.clone());
+        let (connection, inputs) = (Arc::clone(&connection), inputs.clone());
+        let inspector = Inspector::new(names.clone(), keys(), identity.run.clone());
+        let run = identity.run.clone();
         Worker::spawn(Role::Bus, "bus-in", Arc::new(Bell::new()), move |_| {
-            subscriber::run(&connection, &run, &inputs);
+            subscriber::run(&connection, &run, inspector, &inputs);
         })?
     };
-    let commander = Commander::new(Arc::clone(&connection), identity, inputs);
+    let sealer = Sealer::new(keys(), identity.run.clone());
+    let commander = Commander::new(Arc::clone(&connection), identity, names, sealer, inputs);
     let (commander, orders) =
         Worker::with_mailbox(Role::Bus, "bus-out", ORDER_BATCHES, move |orders| commander.run(orders))?;
     Ok(Bus { orders, commander, subscriber, connection })

@@ -1,8 +1,9 @@
 //! The receiving thread. It never stops reading from Redis: if logic's inbox is full, it drops hints and reports a gap.
 
 use super::check::{change_for, reason};
-use super::codec;
 use super::connection::SubscriberConnection;
+use super::inspector::{Inspector, PUBLICATION_BYTES};
+use super::rejection::Rejections;
 use logic::BusInput;
 use redis::{Parser, RedisError, Value};
 use runtime::queue::Outbox;
@@ -10,12 +11,18 @@ use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 
 /// Receives until the connection is closed for good, and reconnects whenever it is lost.
-pub(super) fn run(connection: &SubscriberConnection, run: &str, inputs: &Outbox<Vec<BusInput>>) {
+pub(super) fn run(
+    connection: &SubscriberConnection,
+    run: &str,
+    inspector: Inspector,
+    inputs: &Outbox<Vec<BusInput>>,
+) {
     let mut logic = LogicInbox { inputs, unsent: Vec::new(), is_up: false };
+    let mut gate = Gate { inspector, rejections: Rejections::default() };
     let mut outage = Outage::default();
     loop {
         let error = match connection.connect() {
-            Ok(stream) => receive(connection, run, &stream, &mut logic, &mut outage),
+            Ok(stream) => receive(connection, run, &stream, &mut gate, &mut logic, &mut outage),
             Err(error) => error.to_string(),
         };
         for answer in connection.reset() {
@@ -63,17 +70,23 @@ fn receive(
     connection: &SubscriberConnection,
     run: &str,
     stream: &TcpStream,
+    gate: &mut Gate,
     logic: &mut LogicInbox<'_>,
     outage: &mut Outage,
 ) -> String {
-    let (mut parser, mut stream) = (Parser::new(), Uninterrupted(stream));
+    let (mut parser, mut stream) = (Parser::new(), Bounded { stream, left: 0 });
     loop {
+        stream.left = VALUE_BYTES;
         let value = match parser.parse_value(&mut stream) {
             Ok(value) => value,
             Err(error) => return error.to_string(),
         };
-        match parse(run, value) {
-            Some(Event::Hint(input)) => logic.push(input),
+        match parse(&value) {
+            Some(Event::Publication { channel, payload }) => {
+                if let Some(input) = gate.admit(channel, payload) {
+                    logic.push(input);
+                }
+            }
             Some(Event::Confirmed) => {
                 if let Some(input) = connection.handle_confirmation() {
                     if input == BusInput::Up {
@@ -84,6 +97,10 @@ fn receive(
                 }
             }
             Some(Event::Pong) => {
+                if gate.inspector.take_gap() {
+                    logic.push(BusInput::Gap);
+                }
+                gate.rejections.report();
                 if let Some(at) = connection.handle_pong() {
                     logic.push(BusInput::Heard { at });
                 }
@@ -94,35 +111,59 @@ fn receive(
     }
 }
 
-/// Retries interrupted reads. After SIGSTOP and SIGCONT a read with a timeout fails with EINTR (signal(7)), although
-/// nothing was lost.
-struct Uninterrupted<'a>(&'a TcpStream);
+/// Drops what must not reach logic, and counts it.
+struct Gate {
+    inspector: Inspector,
+    rejections: Rejections,
+}
 
-impl Read for Uninterrupted<'_> {
+impl Gate {
+    fn admit(&mut self, channel: &[u8], payload: &[u8]) -> Option<BusInput> {
+        let inspected = self.inspector.inspect(channel, payload);
+        inspected.inspect_err(|rejection| self.rejections.note(*rejection)).ok()
+    }
+}
+
+/// The most bytes of one value from Redis. Publications may be large, but not as large as Redis allows.
+const VALUE_BYTES: usize = 2 * PUBLICATION_BYTES;
+
+/// Ends the connection at a value that is too long, and retries interrupted reads: after SIGSTOP and SIGCONT a read
+/// with a timeout fails with EINTR (signal(7)), although nothing was lost.
+struct Bounded<'a> {
+    stream: &'a TcpStream,
+    /// How many more bytes may be read for this value. What is read ahead of the next value counts too.
+    left: usize,
+}
+
+impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other("somebody published a value that is too long"));
+        }
+        let room = buffer.len().min(self.left);
         loop {
-            match self.0.read(buffer) {
+            match self.stream.read(&mut buffer[..room]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                done => return done,
+                done => return done.inspect(|length| self.left -= length),
             }
         }
     }
 }
 
 /// What Redis sends to a subscriber.
-enum Event {
-    Hint(BusInput),
+enum Event<'a> {
+    Publication { channel: &'a [u8], payload: &'a [u8] },
     Confirmed,
     Pong,
     Refused(String),
 }
 
-fn parse(run: &str, value: Value) -> Option<Event> {
+fn parse(value: &Value) -> Option<Event<'_>> {
     let words = match value {
         Value::Array(words) => words,
         Value::SimpleString(word) if word == "PONG" => return Some(Event::Pong),
         Value::ServerError(error) => {
-            let error = RedisError::from(error);
+            let error = RedisError::from(error.clone());
             let reason = reason(&error);
             return Some(Event::Refused(match change_for(&error) {
                 Some(change) => format!("{reason}; {change}"),
@@ -136,10 +177,7 @@ fn parse(run: &str, value: Value) -> Option<Event> {
         _ => None,
     };
     match bytes(0)? {
-        b"message" => {
-            let (channel, hint) = (codec::channel(bytes(1)?)?, codec::decode(run, bytes(2)?)?);
-            Some(Event::Hint(BusInput::Hint { channel, hint }))
-        }
+        b"message" => Some(Event::Publication { channel: bytes(1)?, payload: bytes(2)? }),
         b"subscribe" => Some(Event::Confirmed),
         b"pong" => Some(Event::Pong),
         _ => None,

@@ -54,22 +54,23 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     })
 }
 
-/// `redis://host:port` or `redis://host:port/database`, without credentials.
+/// `redis://host:port`, with or without `user@` before the host and `/database` after the port; without a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisUrl(pub String);
 
 impl RedisUrl {
     pub(super) fn read(value: &DeValue<'_>) -> Result<Option<RedisUrl>, String> {
         const FORM: &str =
-            "must have the form `redis://host:port` or `redis://host:port/database`, with one host";
+            "must have the form `redis://host:port` or `redis://user@host:port/database`, with one host";
         let url = string(value)?;
         if url.is_empty() {
             return Ok(None);
         }
         let rest = url.strip_prefix("redis://").ok_or(FORM)?;
-        if rest.contains('@') {
+        let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+        if user.contains(':') {
             return Err(
-                "must not contain credentials: put the password into the file that `cluster.password_file` names"
+                "must not contain a password: put the password into the file that `cluster.password_file` names"
                     .to_owned(),
             );
         }

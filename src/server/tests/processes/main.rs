@@ -6,6 +6,7 @@ mod support;
 
 mod backpressure;
 mod benchmark;
+mod bus;
 mod cluster;
 mod cluster_faults;
 mod command_line;
@@ -29,5 +30,6 @@ mod starts;
 mod systemd;
 mod terminal;
 mod terminal_cluster;
+mod terminal_history;
 mod terminal_signals;
 mod units;

@@ -140,7 +140,9 @@ impl Bus {
         }
     }
 
+    /// The bus admits nothing but what a node published, once, on a channel that carries it.
     fn publish(&mut self, from: usize, channel: &Channel, hint: &Hint, dice: &mut Dice) {
+        assert!(channel.carries(hint), "{channel:?} does not carry {hint:?}");
         for (node, end) in self.ends.iter_mut().enumerate() {
             let listens = node != from && !end.is_away && end.listens.contains(channel);
             if listens && !(self.loses > 0 && dice.once_in(self.loses)) {

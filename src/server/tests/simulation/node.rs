@@ -38,16 +38,18 @@ pub enum Outcome {
     Password(Ticket, PasswordResult),
 }
 
-fn rules(name: usize, run: Option<Arc<str>>) -> Rules {
+/// A single node begins a new history with each run, which its devices compare with what they have.
+fn rules(name: usize, run: Option<Arc<str>>, boot: u64) -> Rules {
     let (node, address) = (format!("n{name}").into(), format!("127.0.0.1:{name}").into());
-    Rules { grace: GRACE, cluster: run, node, address, ..Rules::default() }
+    let history = if run.is_some() { "history".into() } else { format!("history {boot}").into() };
+    Rules { grace: GRACE, cluster: run, node, address, history, ..Rules::default() }
 }
 
 impl Node {
     pub fn new(name: usize, clustered: bool, boot: u64) -> Node {
         let run: Option<Arc<str>> = clustered.then(|| format!("n{name}-{boot:016x}").into());
         Node {
-            logic: Logic::new(rules(name, run.clone()), boot),
+            logic: Logic::new(rules(name, run.clone(), boot), boot),
             fx: Effects::new(1),
             run,
             writes: VecDeque::new(),

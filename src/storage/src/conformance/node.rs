@@ -21,9 +21,16 @@ pub fn claims_of_other_nodes_are_listed(scenario: &mut Scenario<'_>) {
     let (begin, none) = claims(scenario, UnixMillis::MAX);
     assert_eq!((begin, none), (scenario.now, vec![]));
     scenario.one(claim(anna, "n2", LAPTOP));
+    let epoch =
+        |scenario: &mut Scenario<'_>, user| match scenario.read(Read::Node(node::Read::Epoch { user })) {
+            Found::Node(node::Found::Epoch(epoch)) => epoch,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(epoch(scenario, ben), Epoch::NONE);
     scenario.wait(1_000);
     scenario.one(claim(ben, "n1", LAPTOP));
     let (bens, _) = claimed(&scenario.one(claim(ben, "n2", LAPTOP)));
+    assert_eq!(epoch(scenario, ben), bens);
     scenario.one(claim(cleo, "n1", LAPTOP));
     assert_eq!(claims(scenario, scenario.now), (scenario.now, vec![node::Claim { user: ben, epoch: bens }]));
     assert_eq!(claims(scenario, begin).1.len(), 2);

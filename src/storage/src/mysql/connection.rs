@@ -29,6 +29,9 @@ const SCHEMA_TIME: Duration = Duration::from_secs(3600);
 /// behind it.
 pub const SCHEMA_WAIT_S: u32 = 5;
 
+/// How long the server keeps the lock of a node that is silent, seconds.
+pub const LOCK_IDLE_S: u32 = 30;
+
 /// The most bytes of SQL in one packet.
 pub const PACKET: usize = PACKET_MIN as usize;
 
@@ -52,11 +55,15 @@ pub enum Purpose {
     Reading,
     /// Creating and changing tables.
     Schema,
+    /// Holding the lock of a node's name.
+    Membership,
 }
 
 /// An open connection.
 pub struct Connection {
     conn: Conn,
+    /// The name of the database.
+    database: String,
     #[cfg(test)]
     test_clock: Option<Arc<AtomicU64>>,
 }
@@ -84,9 +91,9 @@ impl Connection {
             .write_timeout(Some(answer_time));
         let conn = connect(options, purpose)?;
         #[cfg(test)]
-        let mut conn = Connection { conn, test_clock: target.test_clock.clone() };
+        let mut conn = Connection { conn, database: name.clone(), test_clock: target.test_clock.clone() };
         #[cfg(not(test))]
-        let mut conn = Connection { conn };
+        let mut conn = Connection { conn, database: name.clone() };
         conn.ask(&habits(purpose))?;
         Ok(conn)
     }
@@ -147,6 +154,11 @@ impl Connection {
     #[cfg(not(test))]
     fn set_clock(&self, _sql: &mut Sql) {}
 
+    /// The name of the database.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     pub fn ping(&mut self) -> Result<(), Failure> {
         self.conn.ping().map_err(|error| Failure::of(&error, 0))
     }
@@ -199,6 +211,7 @@ fn habits(purpose: Purpose) -> Sql {
              SESSION lock_wait_timeout = 3",
         ),
         Purpose::Schema => sql.statement(format_args!("SET SESSION lock_wait_timeout = {SCHEMA_WAIT_S}")),
+        Purpose::Membership => sql.statement(format_args!("SET SESSION wait_timeout = {LOCK_IDLE_S}")),
         Purpose::Reading => &mut sql,
     };
     sql

@@ -19,6 +19,7 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     match read {
         Read::Claims { node, since } => claims(conn, node, *since),
         Read::Changes { node, since } => changes(conn, node, *since),
+        Read::Epoch { user } => epoch(conn, *user).map(Found::Epoch),
         Read::Roster { conversation } => Ok(Found::Roster(roster(conn, *conversation)?.map(Box::new))),
     }
 }
@@ -26,7 +27,7 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
 /// Whether the answer reveals how far conversations have come.
 pub fn shows_messages(read: &Read) -> bool {
     match read {
-        Read::Claims { .. } => false,
+        Read::Claims { .. } | Read::Epoch { .. } => false,
         Read::Changes { .. } | Read::Roster { .. } => true,
     }
 }
@@ -76,6 +77,15 @@ fn claims(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found,
     let claims =
         undamaged(&claims.rows, |row| Ok(Claim { user: row.user(0)?, epoch: Epoch(row.unsigned(1)?) }))?;
     Ok(Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? })
+}
+
+fn epoch(conn: &mut Connection, user: UserId) -> Result<Epoch, Failure> {
+    let mut sql = Sql::new();
+    sql.statement(format_args!("SELECT epoch FROM session WHERE user_id = {user}"));
+    match conn.rows(&sql)?.first() {
+        Some(row) => Ok(Epoch(row.number(0)? as u32)),
+        None => Ok(Epoch::NONE),
+    }
 }
 
 fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found, Failure> {

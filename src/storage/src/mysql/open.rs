@@ -2,14 +2,18 @@
 
 use super::check;
 use super::connection::{Connection, Purpose, Server};
+use super::deployment;
 use super::failure::{Cause, Failure};
+use super::membership::{self, Membership};
 use super::name;
 use super::reconnect::accept;
 use super::schema;
 use super::sql::Sql;
 use super::threads::{APPENDERS, Threads};
 use crate::database::Database;
+use crate::deployment::{Deployment, Joining};
 use crate::error::StoreError;
+use crate::machine::system_random;
 use crate::outcome::Outcome;
 use crate::settings::Settings;
 use runtime::queue::Outbox;
@@ -24,6 +28,7 @@ const START_PAUSE: Duration = Duration::from_millis(100);
 /// A database that was checked and migrated.
 pub struct Mysql {
     pub(super) target: Server,
+    membership: Option<Membership>,
 }
 
 impl Mysql {
@@ -53,12 +58,29 @@ impl Mysql {
         schema::inspect(&mut conn)?;
         name::claim_existing(&mut conn)?;
         schema::keep_tables(&mut conn)?;
-        Ok(Mysql { target })
+        Ok(Mysql { target, membership: None })
+    }
+
+    /// Joins the deployment as a node of this name. [`Mysql::start`] then keeps the membership.
+    pub fn join(&mut self, joining: Joining) -> Result<Deployment, StoreError> {
+        let (deployment, membership) = membership::join(&self.target, joining, &mut system_random())?;
+        self.membership = Some(membership);
+        Ok(deployment)
+    }
+
+    /// Replaces the key of the bus.
+    pub fn rotate_key(&self) -> Result<u32, StoreError> {
+        let mut conn = Connection::open(&self.target, Purpose::Writing, true)?;
+        deployment::rotate_key(&mut conn, &mut system_random())
     }
 
     /// Starts the threads, which send outcomes and answers to `outcomes`.
-    pub fn start(&self, outcomes: &Outbox<Outcome>) -> Result<Threads, StoreError> {
-        Threads::start(&self.target, APPENDERS, outcomes)
+    pub fn start(self, outcomes: &Outbox<Outcome>) -> Result<Threads, StoreError> {
+        let threads = Threads::start(&self.target, APPENDERS, outcomes)?;
+        match self.membership {
+            Some(membership) => threads.with_membership(membership, outcomes),
+            None => Ok(threads),
+        }
     }
 }
 

@@ -45,6 +45,11 @@ impl AutoConnection {
         }
     }
 
+    /// Uses this connection first.
+    pub fn continuing(target: &Server, purpose: Purpose, conn: Connection) -> AutoConnection {
+        AutoConnection { conn: Some(conn), ..AutoConnection::new(target, purpose) }
+    }
+
     /// Runs `work` on the connection, which is opened if there is none. After a failure no transaction is open; after
     /// [`Cause::Lost`] the connection is closed, and the next call opens another one if an attempt is due.
     pub fn with<T>(

@@ -1,12 +1,14 @@
 //! The schema: numbered migrations, and tables for each month and day.
 
 use super::connection::{Connection, SCHEMA_WAIT_S};
+use super::deployment;
 use super::failure::{Cause, Failure};
 use super::record::first;
 use super::sql::Sql;
 use crate::calendar::{self, Day, Month};
 use crate::error::StoreError;
 use crate::layout::{Layout, VERSION_TABLE};
+use crate::machine::system_random;
 use std::collections::BTreeSet;
 use wire::UnixMillis;
 
@@ -79,19 +81,30 @@ fn expected(version: u32) -> Layout {
 
 /// Migrates the schema, one node at a time. `place` names the database in an error.
 pub fn migrate(conn: &mut Connection, place: &str) -> Result<(), StoreError> {
+    with_lock(conn, |conn| {
+        migrate_alone(conn, place)?;
+        Ok(deployment::make_once(conn, &mut system_random())?)
+    })
+}
+
+/// Does some work that no other node may do at the same time.
+pub fn with_lock<T>(
+    conn: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let lock = "CONCAT('chatserver schema ', DATABASE())";
     let mut sql = Sql::new();
     sql.statement(format_args!("SELECT GET_LOCK({lock}, {LOCK_S})"));
     if first(&conn.rows(&sql)?)?.maybe_number(0)? != Some(1) {
         return Err(StoreError::Unavailable(
-            "another node has been migrating the schema for a minute; try again later".to_owned(),
+            "another node has been starting or migrating the schema for a minute; try again later".to_owned(),
         ));
     }
-    let migrated = migrate_alone(conn, place);
+    let done = work(conn);
     let mut sql = Sql::new();
     sql.statement(format_args!("DO RELEASE_LOCK({lock})"));
     conn.ask(&sql)?;
-    migrated
+    done
 }
 
 fn migrate_alone(conn: &mut Connection, place: &str) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@
 use super::appender::Appender;
 use super::connection::{Purpose, Server};
 use super::housekeeping::housekeep;
+use super::membership::Membership;
 use super::publish_barrier::PublishBarrier;
 use super::read_thread::ReadThread;
 use super::reconnect::AutoConnection;
@@ -43,6 +44,7 @@ pub struct Threads {
     writer: Worker,
     reader: Worker,
     housekeeping: Worker,
+    membership: Option<Worker>,
 }
 
 impl Threads {
@@ -86,7 +88,21 @@ impl Threads {
             Worker::spawn(Role::Housekeeping, "housekeeping", Arc::new(Bell::new()), |control| {
                 housekeep(connection, control);
             })?;
-        Ok(Threads { writes, reads, router, appenders: running, writer, reader, housekeeping })
+        let appenders = running;
+        Ok(Threads { writes, reads, router, appenders, writer, reader, housekeeping, membership: None })
+    }
+
+    /// Starts the thread that keeps this node's membership.
+    pub fn with_membership(
+        self,
+        membership: Membership,
+        outcomes: &Outbox<Outcome>,
+    ) -> Result<Threads, StoreError> {
+        let (bell, outcomes) = (Arc::new(Bell::new()), outcomes.clone());
+        let thread = Worker::spawn(Role::Housekeeping, "membership", bell, move |control| {
+            membership.serve(&control, &outcomes);
+        })?;
+        Ok(Threads { membership: Some(thread), ..self })
     }
 
     pub fn writes(&self) -> Outbox<Vec<(Ticket, Write)>> {
@@ -106,6 +122,9 @@ impl Threads {
         self.writer.stop();
         self.reader.stop();
         self.housekeeping.stop();
+        if let Some(membership) = self.membership {
+            membership.stop();
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod column;
 mod commit_group;
 mod connection;
 mod contact;
+mod deployment;
 mod filing;
 mod filter;
 pub mod fuzzing;

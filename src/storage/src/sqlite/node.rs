@@ -36,6 +36,7 @@ impl View<'_> {
         let found = match read {
             node::Read::Claims { node, since } => self.claims(node, *since)?,
             node::Read::Changes { node, since } => self.changes(node, *since)?,
+            node::Read::Epoch { user } => node::Found::Epoch(self.epoch(*user)?),
             node::Read::Roster { conversation } => {
                 node::Found::Roster(self.roster(*conversation)?.map(Box::new))
             }
@@ -54,6 +55,12 @@ impl View<'_> {
         let unheard =
             self.conn.prepare_cached(sql)?.query_row([node], |row| column::time(row, 0)).at("node", "any")?;
         Ok(node::Found::Claims { now: self.now, claims, unheard })
+    }
+
+    fn epoch(&self, user: UserId) -> rusqlite::Result<Epoch> {
+        let mut select = self.conn.prepare_cached("SELECT epoch FROM session WHERE user_id = ?1")?;
+        let epoch = select.query_row([user.0], |row| row.get(0).map(Epoch)).optional()?;
+        Ok(epoch.unwrap_or(Epoch::NONE))
     }
 
     fn changes(&mut self, node: &str, since: UnixMillis) -> Result<node::Found, StoreError> {

@@ -30,8 +30,10 @@ pub fn requests() -> impl Strategy<Value = Request> {
 
 pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
     let account = (user(), valid_name(), text(40), time(), text(20), any::<bool>());
+    let ids = (option::of(text(32)), option::of(text(32)));
     let lists = (vec(friend(), 0..4), vec(group(), 0..4), vec(summary(), 0..4));
-    (account, lists, any::<(bool, bool, bool)>()).prop_map(|(account, lists, more)| {
+    (account, ids, lists, any::<(bool, bool, bool)>()).prop_map(|(account, ids, lists, more)| {
+        let (server, history) = ids;
         let (id, name, token, token_expires, node, resumed) = account;
         let (friends, groups, conversations) = lists;
         let (friends_more, groups_more, conversations_more) = more;
@@ -41,6 +43,8 @@ pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
             token,
             token_expires,
             node,
+            server,
+            history,
             resumed,
             friends,
             groups,

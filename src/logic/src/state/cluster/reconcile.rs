@@ -19,6 +19,10 @@ pub(crate) struct Reconcile {
     pub others_unheard: UnixMillis,
     pub reads_claims: bool,
     pub reads_changes: bool,
+    /// Kicks that the bus announced and whose check in the database has not been answered.
+    pub kicks_in_check: u32,
+    /// When the last kick was announced that could not be checked, monotonic ms.
+    pub unchecked_kick: Option<u64>,
     /// Changes are read each second until this time.
     pub catch_up_until: u64,
     /// The last time, monotonic ms, at which no session on this node had been superseded.
@@ -39,6 +43,8 @@ impl Default for Reconcile {
             others_unheard: UnixMillis(0),
             reads_claims: false,
             reads_changes: false,
+            kicks_in_check: 0,
+            unchecked_kick: None,
             catch_up_until: 0,
             known_at: 0,
             has_withheld: false,

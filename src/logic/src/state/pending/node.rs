@@ -3,7 +3,7 @@
 use super::{group, session};
 use crate::bus::Channel;
 use crate::state::sessions::SessionRef;
-use wire::ConversationId;
+use wire::{ConversationId, UserId};
 
 #[derive(Debug)]
 pub(crate) enum Pending {
@@ -17,6 +17,8 @@ pub(crate) enum Pending {
     Claims { issued: u64 },
     /// Changed conversations are being read.
     Changes,
+    /// Whether the database knows the login that a kick announced is being read.
+    Kick(Box<Kick>),
 }
 
 impl Pending {
@@ -24,6 +26,16 @@ impl Pending {
     pub fn is_periodic(&self) -> bool {
         matches!(self, Pending::Seen { .. } | Pending::Claims { .. } | Pending::Changes)
     }
+}
+
+/// A kick that the bus announced.
+#[derive(Debug)]
+pub(crate) struct Kick {
+    pub user: UserId,
+    /// The device name given by the newer login.
+    pub device: Option<Box<str>>,
+    /// When the check began, monotonic ms.
+    pub since: u64,
 }
 
 #[derive(Debug)]

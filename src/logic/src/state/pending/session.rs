@@ -94,8 +94,8 @@ pub(crate) struct Takeover {
     pub ready: TokenReady,
     pub step: TakeoverStep,
     pub lock: Option<Ticket>,
-    /// When to stop waiting for a lock that another login holds, monotonic ms.
-    pub lock_until: u64,
+    /// When to stop waiting for the lock, monotonic ms; `None` until it is requested.
+    pub lock_until: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

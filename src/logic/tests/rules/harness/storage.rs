@@ -197,6 +197,9 @@ impl Harness {
                     users.into_iter().filter(|user| self.elsewhere.contains(user)).collect(),
                 ))
             }
+            Read::Node(contract::node::Read::Epoch { .. }) => {
+                Found::Node(contract::node::Found::Epoch(Epoch(self.next_epoch - 1)))
+            }
             _ => Found::Unavailable,
         }
     }

@@ -50,10 +50,10 @@ fn added(turn: &mut Turn<'_>, reply_to: ReplyTo, user: UserId, message: Option<B
         let name = (&*session.name).into();
         let change = FriendChange { id: user, name, event: FriendEvent::Accepted, message };
         delivery::push(turn, peer, Push::Friend(Box::new(change)).into());
-        presence::announce(turn, user, Presence::Online, &[peer]);
+        presence::tell(turn, user, Presence::Online, &[peer]);
     }
     if turn.state.is_present(peer) {
-        presence::announce(turn, peer, Presence::Online, &[user]);
+        presence::tell(turn, peer, Presence::Online, &[user]);
     } else if let Some(read) = turn.state.cluster.online_elsewhere([peer].into_iter(), turn.state.rules.grace)
     {
         turn.read(ReplyTo::Nowhere, Pending::PeerOnline { user, peer }, read);
@@ -72,7 +72,7 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
         }
         (Pending::PeerOnline { user, peer }, Found::Presence(stored_presence::Found::Online(online))) => {
             if !online.is_empty() {
-                presence::announce(turn, peer, Presence::Online, &[user]);
+                presence::tell(turn, peer, Presence::Online, &[user]);
             }
         }
         (_, Found::Unavailable) => turn.unavailable(reply_to),

@@ -10,6 +10,8 @@ pub const BACKLOG_MS: u64 = 60_000;
 pub const TICK_MS: u64 = 100;
 /// Milliseconds between two writes of moved cursors.
 pub const CURSOR_MS: u64 = 1_000;
+/// Milliseconds between two announcements of a user's presence to its friends.
+pub const PRESENCE_MS: u64 = 1_000;
 /// Milliseconds between two sweeps of expired state.
 pub const SWEEP_MS: u64 = 10_000;
 /// The most appends in flight; further messages are answered BUSY.
@@ -79,6 +81,13 @@ pub const LOCK_RENEW_MS: u64 = 1_000;
 pub const GAP_MS: u64 = 20;
 /// The most messages of a conversation that are held above a gap; further ones are read from the timeline.
 pub const HELD_MAX: usize = 256;
+/// Bytes of all messages that are held above gaps; further ones are read from the timeline.
+pub const HELD_BYTES_MAX: usize = 16 << 20;
+/// Roughly the bytes that a held message takes beside its content.
+pub const HELD_OVERHEAD: usize = 600;
+/// The most delivery lines. A hint that would begin another one is ignored; the periodic check of changed conversations
+/// finds its message.
+pub const DELIVERY_LINES_MAX: usize = 1 << 17;
 /// Milliseconds after which an unused delivery line is dropped.
 pub const DELIVERY_LINE_KEPT_MS: u64 = 60_000;
 /// Password tries that are not delayed.

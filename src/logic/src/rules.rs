@@ -151,6 +151,7 @@ impl Logic {
             (!state.cursors.is_still()).then_some(self.next_cursors),
             sweeps.then_some(self.next_sweep),
             state.absences.next(),
+            state.presence_changes.next(),
             state.cluster.next_timeout(),
         ]
         .into_iter()
@@ -167,6 +168,7 @@ impl Logic {
         }
         let turn = &mut self.turn(now, effects);
         session::expire_graces(turn);
+        presence::handle_timeout(turn);
         cluster::handle_timeout(turn);
         follow_up(turn);
         if is_due(&mut self.next_cursors, now, CURSOR_MS) {

@@ -13,7 +13,7 @@ use crate::bus::{BusOrder, Channel, Hint};
 use crate::contract::node::{self, End, Roster};
 use crate::contract::{Found, Read, timeline};
 use crate::delivery;
-use crate::limits::{FEED_BYTES, FEED_MESSAGES, GAP_MS, HELD_MAX, TICK_MS};
+use crate::limits::{FEED_BYTES, FEED_MESSAGES, GAP_MS, TICK_MS};
 use crate::state::cluster::delivery_lines::{Arrival, DeliveryLine, Reading};
 use crate::state::pending::node::{DeliveryLineRead, Pending};
 use crate::state::reply_to::ReplyTo;
@@ -63,9 +63,7 @@ pub(super) fn heard(turn: &mut Turn<'_>, arrival: Arrival) {
         let members = Arc::clone(&line.members);
         return delivery::deliver(turn, &arrival.message, &members, None);
     }
-    if line.held.len() < HELD_MAX {
-        line.held.insert(seq, arrival);
-    }
+    membership.lines.hold(conversation, arrival);
     go_on(turn, conversation, turn.now.monotonic + GAP_MS);
 }
 
@@ -88,12 +86,15 @@ fn first_heard(turn: &mut Turn<'_>, arrival: Arrival) {
         }
     }
     let (conversation, seq) = (message.conversation, message.seq);
+    if turn.state.cluster.membership().is_none_or(|membership| membership.lines.are_full()) {
+        return;
+    }
     begin(turn, conversation, seq);
     if let Some(membership) = turn.state.cluster.membership()
         && let Some(line) = membership.lines.get_mut(conversation)
     {
         line.wanted_version = line.wanted_version.max(arrival.member_version);
-        line.held.insert(seq, arrival);
+        membership.lines.hold(conversation, arrival);
     }
 }
 
@@ -129,12 +130,13 @@ fn go_on(turn: &mut Turn<'_>, conversation: ConversationId, gap_at: u64) {
     while let Some(first) = line.held.first_entry()
         && *first.key() <= line.settled.next()
     {
-        let is_known = first.get().member_version <= line.member_version;
-        if !is_known && first.get().members.is_none() {
+        let is_known = first.get().arrival.member_version <= line.member_version;
+        if !is_known && first.get().arrival.members.is_none() {
             is_stale = true;
             break;
         }
-        let (seq, arrival) = first.remove_entry();
+        let (seq, held) = first.remove_entry();
+        let arrival = held.into_arrival();
         if seq <= line.settled {
             continue;
         }

@@ -13,7 +13,6 @@ use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{NewSession, PendingLogin};
 use crate::turn::Turn;
 use crate::{delivery, listening, listing, presence};
-use wire::presence::Presence;
 use wire::session::{LoggedIn, Reply};
 use wire::{ConversationId, UserId};
 
@@ -141,7 +140,7 @@ pub(super) fn complete(
         going_away::tell(turn, conn);
     }
     if !was_present {
-        presence::announce(turn, user, Presence::Online, &view.friend_ids);
+        presence::announce_come(turn, user, &view.friend_ids);
     }
     delivery::unread_known(turn, session, &unread);
 }

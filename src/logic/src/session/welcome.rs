@@ -20,7 +20,6 @@ use crate::{delivery, listing, presence};
 use wire::legacy::Welcome;
 use wire::limits::PAGE_MAX;
 use wire::message::Push as MessagePush;
-use wire::presence::Presence;
 use wire::{Page, Push, Reply};
 
 /// The least bytes that a row of a welcome takes.
@@ -106,7 +105,7 @@ pub(crate) fn complete(turn: &mut Turn<'_>, session: SessionRef) {
     turn.effects.order(conn, Order::Welcome { conn, welcome: Box::new(welcome) });
     turn.answer(reply_to, Reply::Done);
     if !was_present {
-        presence::announce(turn, user, Presence::Online, &view.friend_ids);
+        presence::announce_come(turn, user, &view.friend_ids);
     }
     delivery::feed(turn, session);
 }

@@ -9,6 +9,7 @@ pub(crate) mod cursors;
 pub(crate) mod login_throttle;
 pub(crate) mod nodes;
 pub(crate) mod pending;
+pub(crate) mod presence_changes;
 pub(crate) mod rates;
 pub(crate) mod reply_to;
 pub(crate) mod sessions;
@@ -24,6 +25,7 @@ use connections::Connections;
 use cursors::Cursors;
 use login_throttle::LoginThrottle;
 use pending::PendingRequests;
+use presence_changes::PresenceChanges;
 use rates::Rates;
 use sessions::{SessionRef, Sessions};
 use wire::message::server_cid;
@@ -46,6 +48,7 @@ pub(crate) struct State {
     pub cursors: Cursors,
     pub login_throttle: LoginThrottle,
     pub rates: Rates,
+    pub presence_changes: PresenceChanges,
     /// Sessions with tracks, to be swept next.
     pub with_tracks: Vec<SessionRef>,
     /// Sessions with a failed timeline read, to be retried at the next tick.
@@ -73,6 +76,7 @@ impl State {
             pending: PendingRequests::default(),
             cursors: Cursors::new(boot),
             login_throttle: LoginThrottle::new(boot),
+            presence_changes: PresenceChanges::new(boot),
             with_tracks: Vec::new(),
             failed_reads: Vec::new(),
             stalled_backlogs: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::harness::{GRACE, Harness, Seen, errno, rules};
 use super::{TO_BOB, ack, harness, texts};
+use logic::limits::PRESENCE_MS;
 use logic::{Conflict, Input, Rules};
 use wire::presence::Presence;
 use wire::{Command, Credentials, Errno, Push, Reply, Seq, UserId};
@@ -212,11 +213,28 @@ fn friends_see_each_other_go_online_and_offline() {
     t.settle();
     assert_eq!(presence(t.take(alice)), [Presence::Offline]);
     // LOGOUT takes effect at once.
+    t.advance(PRESENCE_MS);
     let bob = t.login("bob");
     assert_eq!(presence(t.take(alice)), [Presence::Online]);
+    t.advance(PRESENCE_MS);
     t.get(bob, Command::Session(session::Request::Logout));
     t.settle();
     assert_eq!(presence(t.take(alice)), [Presence::Offline]);
+    // Of many changes within a second, the last one is announced when the second ends.
+    for last in [Presence::Online, Presence::Offline] {
+        for _ in 0..100 {
+            let bob = t.login("bob");
+            t.get(bob, Command::Session(session::Request::Logout));
+            t.settle();
+        }
+        if last == Presence::Online {
+            t.login("bob");
+        }
+        assert_eq!(presence(t.take(alice)), []);
+        t.advance(PRESENCE_MS);
+        t.settle();
+        assert_eq!(presence(t.take(alice)), [last]);
+    }
 }
 
 #[test]

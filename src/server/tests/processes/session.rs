@@ -2,10 +2,11 @@
 
 use crate::support::client::{PASSWORD, errno};
 use crate::support::{Account, Client, Event, PATIENCE, Server};
+use std::time::Instant;
 use wire::account::Who;
 use wire::presence::Presence;
 use wire::session::Kicked;
-use wire::{Command, Credentials, Errno, Push, Reply, Target};
+use wire::{Command, Credentials, Errno, Push, Reply, Target, UserId};
 use wire::{message, presence, session};
 
 #[track_caller]
@@ -133,4 +134,43 @@ fn a_login_by_token_survives_kill_9() {
     server.restart();
     let mut client = Client::login_to(server.address, &account);
     client.settle();
+}
+
+/// The presence of a user in the pushes that a client got.
+fn presences(client: &mut Client, user: UserId) -> Vec<Presence> {
+    let of_user = |push| match push {
+        Push::Presence(presence::Push::Changed(change)) if change.id == user => Some(change.state),
+        _ => None,
+    };
+    client.take_pushes().into_iter().filter_map(of_user).collect()
+}
+
+#[test]
+fn an_account_that_logs_in_and_out_all_the_time_costs_its_friends_one_push_a_second() {
+    const LOGINS: usize = 100;
+    let server = Server::start(&["--set", "session.grace=0"]);
+    let (mut ann, _) = Client::join(server.address, "ann");
+    let flicker = Client::connect(server.address).register("flicker");
+    ann.befriend(flicker.id);
+    presences(&mut ann, flicker.id);
+    let begun = Instant::now();
+    for _ in 0..LOGINS {
+        Client::login_to(server.address, &flicker);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut told = presences(&mut ann, flicker.id);
+    let most = seconds as usize + 2;
+    assert!((1..=most).contains(&told.len()), "{} pushes in {seconds} s", told.len());
+    // The last one says how it is.
+    let deadline = Instant::now() + PATIENCE;
+    while told.last() != Some(&Presence::Offline) {
+        assert!(Instant::now() < deadline, "the user is offline, and its friend was told {told:?}");
+        told.extend(presences(&mut ann, flicker.id));
+    }
+    let _online = Client::login_to(server.address, &flicker);
+    let online = |push: &Push| match push {
+        Push::Presence(presence::Push::Changed(change)) if change.id == flicker.id => Some(change.state),
+        _ => None,
+    };
+    while ann.push(PATIENCE, online) != Presence::Online {}
 }

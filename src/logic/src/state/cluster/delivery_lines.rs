@@ -1,9 +1,10 @@
 //! Delivery lines: for each conversation with members on this node, how far it was delivered without a gap.
 
-use crate::limits::DELIVERY_LINE_KEPT_MS;
+use crate::limits::{DELIVERY_LINE_KEPT_MS, DELIVERY_LINES_MAX, HELD_BYTES_MAX, HELD_MAX, HELD_OVERHEAD};
 use crate::map::{Map, map};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use wire::{ConversationId, Message, Seq, UserId};
 
 /// A message to be delivered to the members on this node.
@@ -13,6 +14,33 @@ pub(crate) struct Arrival {
     /// All members as of its commit, if they were published with it.
     pub members: Option<Arc<[UserId]>>,
     pub member_version: u32,
+}
+
+/// A message above a gap. While it exists, it counts towards the bound of all such messages.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub arrival: Arrival,
+    bytes: usize,
+    /// The bytes of all held messages.
+    total: Arc<AtomicUsize>,
+}
+
+impl Held {
+    fn new(arrival: Arrival, total: &Arc<AtomicUsize>) -> Held {
+        let bytes = arrival.message.content.len() + HELD_OVERHEAD;
+        total.fetch_add(bytes, Ordering::Relaxed);
+        Held { arrival, bytes, total: Arc::clone(total) }
+    }
+
+    pub fn into_arrival(self) -> Arrival {
+        self.arrival.clone()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// How far a conversation was delivered to its members on this node.
@@ -28,7 +56,7 @@ pub(crate) struct DeliveryLine {
     /// The latest member version known to exist.
     pub wanted_version: u32,
     /// Messages above a gap.
-    pub held: BTreeMap<Seq, Arrival>,
+    pub held: BTreeMap<Seq, Held>,
     pub reading: Reading,
     /// The serial number of the read in flight.
     pub serial: u32,
@@ -75,15 +103,30 @@ pub(crate) struct DeliveryLines {
     /// Lines with a gap, by when to read the timeline for it, monotonic ms.
     due: BTreeMap<(u64, ConversationId), ()>,
     serial: u32,
+    /// Bytes of the messages that are held above gaps.
+    held_bytes: Arc<AtomicUsize>,
 }
 
 impl DeliveryLines {
     pub fn new(seed: u64) -> DeliveryLines {
-        DeliveryLines { lines: map(seed), due: BTreeMap::new(), serial: 0 }
+        DeliveryLines { lines: map(seed), due: BTreeMap::new(), serial: 0, held_bytes: Arc::default() }
     }
 
     pub fn get_mut(&mut self, conversation: ConversationId) -> Option<&mut DeliveryLine> {
         self.lines.get_mut(&conversation)
+    }
+
+    /// Whether there is no room for another line.
+    pub fn are_full(&self) -> bool {
+        self.lines.len() >= DELIVERY_LINES_MAX
+    }
+
+    /// Holds a message above a gap of its conversation, if there is room. Otherwise it is read from the timeline later.
+    pub fn hold(&mut self, conversation: ConversationId, arrival: Arrival) {
+        let Some(line) = self.lines.get_mut(&conversation) else { return };
+        if line.held.len() < HELD_MAX && self.held_bytes.load(Ordering::Relaxed) < HELD_BYTES_MAX {
+            line.held.insert(arrival.message.seq, Held::new(arrival, &self.held_bytes));
+        }
     }
 
     /// Whether a line has settled less than `seq`.
@@ -163,5 +206,46 @@ impl DeliveryLines {
         self.lines.retain(|_, line| {
             line.touched + DELIVERY_LINE_KEPT_MS > now || line.reading != Reading::Nothing || line.is_due
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{ConversationKind, UnixMillis};
+
+    fn arrival(conversation: u32, seq: u64) -> Arrival {
+        let message = Message {
+            conversation: ConversationId(conversation),
+            kind: ConversationKind::Group,
+            seq: Seq(seq),
+            from: UserId(1),
+            name: "ann".into(),
+            content_type: "text".into(),
+            content: "x".repeat(1_000).into(),
+            time: UnixMillis(0),
+            cid: None,
+        };
+        Arrival { message: Arc::new(message), members: None, member_version: 1 }
+    }
+
+    #[test]
+    fn the_messages_held_by_all_lines_are_bounded() {
+        let mut lines = DeliveryLines::new(7);
+        for conversation in 1..=40_000 {
+            let line = DeliveryLine::new(Seq(0), Seq(2), Arc::from([]), 0, 0);
+            lines.insert(ConversationId(conversation), line);
+            lines.hold(ConversationId(conversation), arrival(conversation, 2));
+        }
+        let held = lines.held_bytes.load(Ordering::Relaxed);
+        assert!(held > HELD_BYTES_MAX / 2 && held < HELD_BYTES_MAX + 2_000, "{held}");
+        // A message that is delivered or dropped with its line makes room.
+        lines.remove(ConversationId(1));
+        let line = lines.get_mut(ConversationId(2)).unwrap();
+        let (_, first) = line.held.pop_first().unwrap();
+        assert_eq!(first.into_arrival().message.seq, Seq(2));
+        assert_eq!(lines.held_bytes.load(Ordering::Relaxed), held - 2 * (1_000 + HELD_OVERHEAD));
+        lines.sweep(DELIVERY_LINE_KEPT_MS + 1);
+        assert_eq!(lines.held_bytes.load(Ordering::Relaxed), 0);
     }
 }

@@ -6,4 +6,8 @@ use wire::UserId;
 pub(crate) enum Pending {
     /// A session is over: the friends to notify are being read.
     Gone(UserId),
+    /// A user is present whose presence has changed several times: the friends to notify are being read.
+    Come(UserId),
+    /// A user left this node after several changes: whether it is online on another one is being read.
+    Elsewhere(UserId),
 }

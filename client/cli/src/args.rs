@@ -9,6 +9,25 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use wire::account::Who;
 
+/// The port of a chat server.
+const PORT: u16 = 6000;
+
+const FILES: &str = "\
+Files:
+  $XDG_DATA_HOME/chatclient/, by default ~/.local/share/chatclient/
+          one folder for each server: messages, logins, unsent messages, typed lines; readable by their owner only
+
+Environment:
+  XDG_DATA_HOME             where the files are
+  TERM, COLORTERM           what the terminal can show; TERM=dumb: lines without colours and cursor movements
+  NO_COLOR                  no colours
+  LC_ALL, LC_CTYPE, LANG    whether to draw with characters beyond ASCII
+
+Exit status:
+  0  success
+  1  something failed
+  2  wrong usage; nothing was done";
+
 const SCRIPTS: &str = "\
 Scripts: with --user or --token-file, and with --exec, --json, --wait or a stdin that is not a terminal, the program asks \
 nothing. It takes the commands of `help`, one per line, except those about the open conversation. Each command waits for \
@@ -20,7 +39,7 @@ stderr, or with --quiet nowhere. JSON objects all go to stdout.
   tail -F log | sed -u 's/^/chat:ops:/' | chatclient --user bot --password-file pw
   chatclient --token-file token --json --wait 60
 
-Exit codes: 0 success, 1 something failed, 2 wrong usage (nothing was done). SIGHUP, SIGINT, SIGQUIT and SIGTERM end the \
+SIGHUP, SIGINT, SIGQUIT and SIGTERM end the \
 program; at a terminal it first sends what was written and restores the terminal.";
 
 /// Chat from the terminal, or from a script.
@@ -35,14 +54,15 @@ program; at a terminal it first sends what was written and restores the terminal
 #[command(name = "chatclient", version, after_help = SCRIPTS, after_long_help = manual(), max_term_width = 100)]
 #[command(group = ArgGroup::new("account").args(["user", "token_file"]).multiple(true))]
 pub struct Arguments {
-    /// The server's address or host name
+    /// The server's address or host name, also with its port: localhost:6000, [::1]:6000
     #[arg(default_value = "127.0.0.1")]
     pub ip: String,
-    /// The server's chat port
-    #[arg(default_value_t = 6000, value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: u16,
-    /// Log in as this user, by name or id
-    #[arg(long, value_name = "NAME", requires = "password_file")]
+    /// The server's chat port; 6000 where neither this nor the address says one
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Log in as this user, by name or id; a name of digits stands in quotes: '"7"'. At a terminal the password is asked
+    /// for, unless a file has it
+    #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Read the password from the first line of this file, which only its owner should be able to read
     #[arg(long, value_name = "FILE", requires = "user")]
@@ -79,7 +99,35 @@ pub struct Arguments {
 
 /// The end of the long help and of the manual page.
 fn manual() -> String {
-    format!("Commands:{}\n\n{SCRIPTS}", help::manual())
+    format!("Commands:{}\n\n{}\n\n{SCRIPTS}\n\n{FILES}", help::manual(), help::keys_and_marks_manual())
+}
+
+/// Splits the port from an address that has one: `localhost:6000`, `[::1]:6000`, not `::1`.
+fn host_and_port(address: &str) -> Result<(&str, Option<u16>), String> {
+    let bracketed = address.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (host, port) = match bracketed {
+        Some((host, rest)) => (host, rest.strip_prefix(':')),
+        None => match address.split_once(':') {
+            Some((host, port)) if !port.contains(':') => (host, Some(port)),
+            _ => (address, None),
+        },
+    };
+    let Some(port) = port else { return Ok((host, None)) };
+    match port.parse() {
+        Ok(port) if port > 0 => Ok((host, Some(port))),
+        _ => Err(format!(
+            "{address} is no address: the port is a number from 1 to 65535, as in localhost:6000"
+        )),
+    }
+}
+
+/// A user on the command line whose password is to be asked for.
+#[derive(Debug)]
+pub struct UserAsked {
+    /// As it was written.
+    pub typed: String,
+    pub who: Who,
+    pub register: bool,
 }
 
 /// A login given on the command line.
@@ -93,11 +141,31 @@ pub struct Login {
 }
 
 impl Arguments {
-    /// `host:port`.
-    pub fn address(&self) -> String {
+    /// `host:port`. The error is a sentence.
+    pub fn address(&self) -> Result<String, String> {
+        let (host, own) = host_and_port(&self.ip)?;
+        let port = match (own, self.port) {
+            (Some(own), Some(port)) if own != port => {
+                return Err(format!("two different ports: {own} and {port}"));
+            }
+            (own, port) => own.or(port).unwrap_or(PORT),
+        };
         // A literal IPv6 address needs brackets before the port.
-        let bare = self.ip.contains(':') && !self.ip.starts_with('[');
-        if bare { format!("[{}]:{}", self.ip, self.port) } else { format!("{}:{}", self.ip, self.port) }
+        let bare = host.contains(':') && !host.starts_with('[');
+        Ok(if bare { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    }
+
+    /// The user whose password is to be asked for, as --user names no file with it. The error is a sentence.
+    pub fn user_without_password(&self) -> Result<Option<UserAsked>, String> {
+        let has_content = |file: &PathBuf| fs::metadata(file).is_ok_and(|about| about.len() > 0);
+        let has_token = self.token_file.as_ref().is_some_and(has_content);
+        match &self.user {
+            Some(user) if self.password_file.is_none() && !has_token => {
+                let who = argument::who(user).ok_or("--user is empty")?;
+                Ok(Some(UserAsked { typed: user.clone(), who, register: self.register }))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The login, if one is given. The error is a sentence.
@@ -110,12 +178,14 @@ impl Arguments {
             _ => None,
         };
         let token = match &self.token_file {
-            Some(file) if password.is_none() || file.exists() => secret::token(file)?,
+            Some(file) if self.user.is_none() || file.exists() => secret::token(file)?,
             _ => None,
         };
         match (&password, &token, &self.token_file) {
-            (None, None, Some(file)) => return Err(format!("{} is empty", file.display())),
-            (None, None, None) => return Ok(None),
+            (None, None, Some(file)) if self.user.is_none() => {
+                return Err(format!("{} is empty", file.display()));
+            }
+            (None, None, _) => return Ok(None),
             _ => {}
         }
         Ok(Some(Login { token, password, register: self.register, token_file: self.token_file.clone() }))
@@ -150,11 +220,36 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_gets_brackets() {
-        let address = |ip| Arguments::parse_from(["chatclient", ip, "6000"]).address();
-        assert_eq!(
-            [address("::1"), address("[::1]"), address("chat")],
-            ["[::1]:6000", "[::1]:6000", "chat:6000"]
-        );
+    fn an_address_may_have_a_port() {
+        let address = |words: &[&str]| Arguments::parse_from([&["chatclient"], words].concat()).address();
+        for (words, expected) in [
+            (&[][..], "127.0.0.1:6000"),
+            (&["chat"], "chat:6000"),
+            (&["chat", "6001"], "chat:6001"),
+            (&["::1"], "[::1]:6000"),
+            (&["[::1]"], "[::1]:6000"),
+            (&["::1", "6001"], "[::1]:6001"),
+            (&["localhost:6001"], "localhost:6001"),
+            (&["[::1]:6001"], "[::1]:6001"),
+            (&["localhost:6001", "6001"], "localhost:6001"),
+        ] {
+            assert_eq!(address(words).as_deref(), Ok(expected));
+        }
+        for words in
+            [&["localhost:0"][..], &["localhost:x"], &["localhost:70000"], &["localhost:6001", "6000"]]
+        {
+            assert!(address(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_a_user_without_a_file_is_asked_for() {
+        let asked = |user| {
+            let arguments = Arguments::parse_from(["chatclient", "--user", user]);
+            arguments.user_without_password().unwrap().map(|asked| asked.who)
+        };
+        assert_eq!(asked("1"), Some(Who::Id(wire::UserId(1))));
+        assert_eq!(asked("\"1\""), Some(Who::Name("1".into())));
+        assert_eq!(asked("ann"), Some(Who::Name("ann".into())));
     }
 }

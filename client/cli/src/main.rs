@@ -15,7 +15,7 @@ mod script;
 mod secret;
 mod terminal;
 
-use args::Arguments;
+use args::{Arguments, Login, UserAsked};
 use chatclient_core::Options;
 use chatclient_store::Folder;
 use clap::Parser;
@@ -55,8 +55,7 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
         print!("{path}{}", config.to_toml());
         return Ok(ExitCode::SUCCESS);
     }
-    let read = arguments.login().and_then(|login| Ok((login, script::read_commands(&arguments.exec)?)));
-    let (login, commands) = match read {
+    let CommandLine { address, login, asked, commands } = match read(arguments) {
         Ok(read) => read,
         Err(sentence) => {
             eprintln!("chatclient: {sentence}");
@@ -69,7 +68,10 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
         !commands.is_empty() || arguments.json || arguments.wait.is_some() || !io::stdin().is_terminal();
     let program = if login.is_some() && is_script { SCRIPT } else { "chatclient" };
     let options = Options { device: Some(device(program)), ..Options::new(u64::from_ne_bytes(seed)) };
-    let address = arguments.address();
+    if let (Some(asked), true) = (&asked, is_script) {
+        eprintln!("chatclient: --user {} needs --password-file in a script", asked.typed);
+        return Ok(ExitCode::from(USAGE));
+    }
     if let (Some(login), true) = (&login, is_script) {
         let wait = Duration::from_secs(arguments.wait.unwrap_or(0).into());
         let (json, quiet, listens) = (arguments.json, arguments.quiet, arguments.wait.is_some());
@@ -78,8 +80,26 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
         return Ok(code);
     }
     let folder = (!arguments.no_store).then(|| Folder::of_user(&address)).flatten();
-    terminal::run(terminal::Setup { address, options, folder, bell: !arguments.no_bell, login, config })?;
+    let setup = terminal::Setup { address, options, folder, bell: !arguments.no_bell, login, asked, config };
+    terminal::run(setup)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The arguments, checked.
+struct CommandLine {
+    address: String,
+    login: Option<Login>,
+    asked: Option<UserAsked>,
+    commands: Vec<script::ScriptCommand>,
+}
+
+fn read(arguments: &Arguments) -> Result<CommandLine, String> {
+    Ok(CommandLine {
+        address: arguments.address()?,
+        login: arguments.login()?,
+        asked: arguments.user_without_password()?,
+        commands: script::read_commands(&arguments.exec)?,
+    })
 }
 
 /// `chatclient on HOST`, shown to the user's other devices.

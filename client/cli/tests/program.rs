@@ -48,7 +48,7 @@ fn piped_lines_log_in_chat_and_leave() {
         "sent to user 2 (2)",
         "history of user 2 (2), #1 to #2 (2):",
         "unknown command `chta`; did you mean `chat`? `help` lists all commands",
-        "usage: chat:WHO:MESSAGE   example: chat:2:hello",
+        "write it as chat:WHO:MESSAGE, for example chat:2:hello",
         "friends (0):",
     ] {
         assert!(shown.iter().any(|shown| shown == line), "{line:?} is missing in {shown:#?}");

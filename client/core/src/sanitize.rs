@@ -7,27 +7,56 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use unicode_normalization::char::is_combining_mark;
-use wire::characters::is_hidden;
+use unicode_script::{Script, UnicodeScript};
+use wire::characters::{self, is_hidden};
 
 /// The most combining marks on one character: more than any script needs, few enough to stay within the line.
 pub const MARKS_MAX: usize = 8;
 
+/// The Braille pattern without dots.
+const BLANK_BRAILLE: char = '\u{2800}';
+
 /// The text as one line without control, hidden or reordering characters.
 ///
 /// * A line end becomes `⏎`, a tab four spaces, any other C0 control or DEL its picture (`␛`).
-/// * C1 controls, bidirectional and line separators, and invisible characters are escaped: `\u{202e}`.
+/// * C1 controls, bidirectional and line separators, and characters that show nothing are escaped: `\u{202e}`. Joiners
+///   and variation selectors stay where they change what is seen: inside an emoji, and in the scripts that use them.
 /// * After [`MARKS_MAX`] combining marks and joiners in a row further ones are dropped.
 ///
 /// Takes linear time and is idempotent.
 pub fn line(text: &str) -> Cow<'_, str> {
+    shown(text, |_| false)
+}
+
+/// A name as one line. In a name with Latin letters, letters of the scripts that look like Latin are escaped too, so that
+/// nobody is taken for somebody else: `\u{430}lice`.
+pub fn name(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() {
+        return line(name);
+    }
+    let is_latin = name.chars().any(|c| c.script() == Script::Latin);
+    shown(name, |c| {
+        is_latin
+            && matches!(c.script(), Script::Cyrillic | Script::Greek | Script::Armenian | Script::Cherokee)
+    })
+}
+
+fn shown(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(text);
     }
+    let has_braille = text.chars().any(|c| matches!(c, '\u{2801}'..='\u{28FF}'));
     let mut safe = String::with_capacity(text.len() + 16);
-    let mut marks = 0;
-    let mut characters = text.chars().peekable();
-    while let Some(c) = characters.next() {
-        if is_combining_mark(c) || is_joiner(c) {
+    let (mut marks, mut base, mut rest) = (0, ' ', text);
+    while let Some(c) = rest.chars().next() {
+        let emoji = characters::emoji_sequence(rest);
+        if emoji > c.len_utf8() {
+            safe.push_str(&rest[..emoji]);
+            (marks, base, rest) = (0, c, &rest[emoji..]);
+            continue;
+        }
+        rest = &rest[c.len_utf8()..];
+        if is_combining_mark(c) && !characters::is_ignorable(c) || is_joiner_after(base, c) {
             marks += 1;
             if marks <= MARKS_MAX {
                 safe.push(c);
@@ -36,23 +65,31 @@ pub fn line(text: &str) -> Cow<'_, str> {
         }
         marks = 0;
         match c {
-            '\r' if characters.peek() == Some(&'\n') => {}
+            '\r' if rest.starts_with('\n') => {}
             '\n' | '\r' => safe.push('⏎'),
             '\t' => safe.push_str("    "),
             '\0'..='\u{1F}' => safe.push(picture(c as u32)),
             '\u{7F}' => safe.push('␡'),
-            _ if is_unsafe(c) => {
+            BLANK_BRAILLE if has_braille => safe.push(c),
+            _ if shows_nothing(c) && !is_variation_after(base, c) || is_escaped(c) => {
                 write!(safe, "\\u{{{:x}}}", u32::from(c)).expect("writing to a String succeeds");
             }
             _ => safe.push(c),
         }
+        base = c;
     }
     Cow::Owned(safe)
 }
 
-/// Whether a character must not reach a terminal unchanged.
+/// Whether a character must not reach a terminal unchanged, whatever stands beside it.
 pub fn is_unsafe(c: char) -> bool {
-    is_hidden(c) || is_invisible(c)
+    let depends = is_joiner(c) || characters::is_variation_selector(c) || c == BLANK_BRAILLE;
+    shows_nothing(c) && !depends
+}
+
+/// Whether a character is hidden, or shown as nothing.
+fn shows_nothing(c: char) -> bool {
+    is_hidden(c) || characters::is_ignorable(c) || c == BLANK_BRAILLE
 }
 
 /// Unicode's picture of a C0 control.
@@ -60,18 +97,45 @@ fn picture(c0: u32) -> char {
     char::from_u32(0x2400 + c0).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// Zero-width joiner and non-joiner: Persian, Indic scripts and emoji need them.
+/// Zero-width joiner and non-joiner.
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}' | '\u{200D}')
 }
 
-/// Characters without width that can hide text or make equal-looking texts differ: format characters (Cf) other than
-/// joiners and bidirectional ones, and tags.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{AD}' | '\u{180E}' | '\u{200B}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}' | '\u{FEFF}'
-        | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
-        | '\u{E0000}'..='\u{E00FF}' | '\u{E01F0}'..='\u{E0FFF}')
+/// Whether a joiner changes how a character before it is written.
+fn is_joiner_after(base: char, c: char) -> bool {
+    use Script::{
+        Arabic, Bengali, Devanagari, Gujarati, Gurmukhi, Kannada, Khmer, Malayalam, Mongolian, Myanmar, Nko,
+        Oriya, Sinhala, Syriac, Tamil, Telugu,
+    };
+    is_joiner(c)
+        && matches!(
+            base.script(),
+            Arabic
+                | Syriac
+                | Nko
+                | Mongolian
+                | Devanagari
+                | Bengali
+                | Gurmukhi
+                | Gujarati
+                | Oriya
+                | Tamil
+                | Telugu
+                | Kannada
+                | Malayalam
+                | Sinhala
+                | Khmer
+                | Myanmar
+        )
+}
+
+/// Whether a variation selector changes how a character before it is written.
+fn is_variation_after(base: char, c: char) -> bool {
+    match c {
+        '\u{180B}'..='\u{180D}' | '\u{180F}' => base.script() == Script::Mongolian,
+        _ => characters::is_variation_selector(c) && matches!(base.script(), Script::Han | Script::Myanmar),
+    }
 }
 
 #[cfg(test)]
@@ -97,14 +161,44 @@ mod tests {
             "می\u{200c}خواهم",
             "👩\u{200d}👩\u{200d}👧 ❤\u{fe0f}",
             "é e\u{301} ñ",
+            "1\u{fe0f}\u{20e3} 👍🏽 🇩🇪",
+            "葛\u{e0100}城",
+            "⠓⠊\u{2800}⠽⠕⠥",
+            "क\u{94d}\u{200d}ष",
         ] {
             assert_eq!(line(text), text);
         }
     }
 
     #[test]
+    fn what_a_reader_cannot_see_is_escaped() {
+        for hidden in [
+            0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0xAD, 0x34F, 0xE0001, 0xE0041, 0x3164, 0x2800, 0xFE0F,
+            0x115F, 0x1160, 0xFFA0, 0x180B, 0xE0100, 0x180E, 0x17B4,
+        ] {
+            let c = char::from_u32(hidden).unwrap();
+            assert_eq!(line(&format!("al{c}ice")), format!("al\\u{{{hidden:x}}}ice"));
+            assert_eq!(line(&c.to_string()), format!("\\u{{{hidden:x}}}"));
+        }
+        assert_eq!(
+            line("👩\u{200d}x 7\u{fe0f} ❤\u{fe0f}\u{fe0f}"),
+            "👩\\u{200d}x 7\\u{fe0f} ❤\u{fe0f}\\u{fe0f}"
+        );
+    }
+
+    #[test]
+    fn letters_that_look_like_latin_are_escaped_beside_latin_ones() {
+        assert_eq!(name("аlice"), "\\u{430}lice");
+        assert_eq!(name("alicе"), "alic\\u{435}");
+        for same in ["alice", "Иван", "Ελένη", "张san", "José", "ａｌｉｃｅ"] {
+            assert_eq!(name(same), same);
+        }
+        assert_eq!(line("a letter: а"), "a letter: а");
+    }
+
+    #[test]
     fn combining_marks_are_limited() {
-        let zalgo = format!("z{}o", "\u{301}\u{200d}".repeat(1000));
+        let zalgo = format!("z{}o", "\u{301}".repeat(1000));
         assert_eq!(line(&zalgo).chars().count(), 2 + MARKS_MAX);
     }
 

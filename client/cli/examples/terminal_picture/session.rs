@@ -102,7 +102,9 @@ impl Terminal {
         let shown = screen.clone();
         thread::spawn(move || shown.follow(reader));
         let mut terminal = Terminal { child, keyboard, screen, _pty: pty.master };
-        for (question, answer) in [("choice: ", "2"), ("name: ", name), ("password: ", PASSWORD)] {
+        for (question, answer) in
+            [("choice: ", "2"), ("name: ", name), ("password: ", PASSWORD), ("password again: ", PASSWORD)]
+        {
             terminal.wait_for(question.trim_end())?;
             terminal.enter(answer)?;
         }

@@ -1,7 +1,9 @@
 //! Tab completion.
 
+use super::argument;
 use super::table::{Completes, Row, TABLE, row_of};
 use std::collections::BTreeSet;
+use wire::account::Who;
 
 /// The names that can be completed.
 #[derive(Clone, Debug, Default)]
@@ -67,8 +69,15 @@ fn field(row: &Row, typed: &str, start: usize, names: &Names) -> Completion {
 }
 
 fn users(prefix: &str, row: &Row, names: &Names) -> Vec<String> {
+    let prefix = prefix.trim_start_matches('"');
     let found = names.users.iter().filter(|name| begins(name, prefix));
-    found.map(|name| format!("{name}{}", field_end(row))).collect()
+    found.map(|name| format!("{}{}", written(name), field_end(row))).collect()
+}
+
+/// A name as it is written in a command: in quotes where it would be taken for an id, or divided.
+fn written(name: &str) -> String {
+    let is_plain = argument::who(name) == Some(Who::Name(name.into())) && !name.contains(argument::DIVIDERS);
+    if is_plain { name.to_owned() } else { format!("\"{name}\"") }
 }
 
 fn groups(prefix: &str, row: &Row, names: &Names) -> Vec<String> {
@@ -99,15 +108,18 @@ mod tests {
     #[test]
     fn commands_and_their_first_fields_are_completed() {
         let names = Names {
-            users: ["li si", "Li Wei", "张三"].map(str::to_owned).into(),
+            users: ["li si", "Li Wei", "张三", "alice:bob", "1"].map(str::to_owned).into(),
             groups: [(7, "devs".to_owned()), (70, "ops".to_owned())].into(),
         };
         for (typed, start, expected) in [
             ("ch", 0, &["chat:"][..]),
             ("fri", 0, &["friends"]),
-            ("/m", 0, &["/msg ", "/mute ", "/members ", "/more"]),
+            ("/m", 0, &["/msg ", "/mute ", "/me ", "/members ", "/more"]),
             ("chat:li", 5, &["Li Wei:", "li si:"]),
             ("chat:张", 5, &["张三:"]),
+            ("chat:al", 5, &["\"alice:bob\":"]),
+            ("chat:\"al", 5, &["\"alice:bob\":"]),
+            ("addfriend:1", 10, &["\"1\""]),
             ("/msg LI S", 5, &["li si "]),
             ("/add LI S", 5, &["li si"]),
             ("groupchat:7", 10, &["7:", "70:"]),

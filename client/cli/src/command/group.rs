@@ -1,6 +1,6 @@
 //! Commands about groups.
 
-use super::argument::NameAndDesc;
+use super::argument::{NameAndDesc, WhichGroup};
 use wire::ConversationId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Command {
     /// Opens a group by id or name, after joining it if necessary, or sends it the text that may follow the name.
     Open(String),
     /// The members of a group, by id or name, or of the open one.
-    Members(Option<String>),
+    Members(Option<WhichGroup>),
     List,
 }
 

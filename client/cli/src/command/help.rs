@@ -9,6 +9,27 @@ const EXPLAINED: usize = 72;
 /// Columns of a list of forms.
 const MARGIN: usize = 76;
 
+/// Keys, and what they do.
+pub const KEYS: &[(&str, &str)] = &[
+    ("Tab", "complete a command, a name or a path"),
+    ("Up, Down, Ctrl-R", "earlier lines; search them"),
+    ("Ctrl-A, Ctrl-E", "to the beginning, the end of the line"),
+    ("Ctrl-W, Ctrl-U, Ctrl-K", "erase a word, to the beginning, to the end"),
+    ("Ctrl-L", "clear the screen"),
+    ("Ctrl-C", "drop the line that is being typed"),
+    ("Ctrl-Z", "suspend the program; fg brings it back"),
+    ("Ctrl-D", "quit, on an empty line"),
+];
+
+/// Marks in front of own messages, and what they mean.
+pub const MARKS: &[(&str, &str)] = &[
+    ("…   or  .", "is being sent"),
+    ("✓   or  +", "is stored by the server"),
+    ("✓✓  or  ++", "has reached the other one"),
+    ("R", "was read"),
+    ("!", "was not sent: /retry or /drop"),
+];
+
 /// All commands: one line each for those with colons, and the syntax of the others. Fits a screen of 24 rows. On a
 /// narrow one all have only their syntax.
 pub fn overview(width: Option<usize>) -> String {
@@ -29,7 +50,7 @@ pub fn overview(width: Option<usize>) -> String {
         lines += &format!("  {}", row.form);
         column += 2 + row.form.len();
     }
-    lines + "\nPlain text goes to the open conversation. Tab completes, Ctrl-R searches."
+    lines + "\nPlain text goes to the open conversation. /help keys: keys and marks."
 }
 
 /// All commands, one line each, for the manual page.
@@ -42,15 +63,36 @@ pub fn on(row: &Row) -> String {
     format!("{}\n  {}\n  example: {}", row.form, row.purpose, row.example)
 }
 
+/// The keys and the marks, for the manual page.
+pub fn keys_and_marks_manual() -> String {
+    keys_and_marks().replacen("keys:", "Keys:", 1).replacen("\nmarks", "\n\nMarks", 1)
+}
+
 /// Why a line was not accepted.
 pub fn explain(mistake: &Mistake) -> String {
+    let shorten = |word: &str| sanitize::line(word).chars().take(40).collect::<String>();
     match mistake {
-        Mistake::Unknown { word, nearest } => {
-            let word: String = sanitize::line(word).chars().take(40).collect();
-            format!("unknown command `{word}`; did you mean `{nearest}`? `help` lists all commands")
+        Mistake::Unknown { word, nearest: Some(nearest) } => {
+            format!(
+                "unknown command `{}`; did you mean `{nearest}`? `help` lists all commands",
+                shorten(word)
+            )
         }
-        Mistake::Usage(row) => format!("usage: {}   example: {}", row.form, row.example),
+        Mistake::Unknown { word, nearest: None } => {
+            format!("unknown command `{}`; `help` lists all commands", shorten(word))
+        }
+        Mistake::Elsewhere { word, advice } => format!("{}: {advice}", shorten(word)),
+        Mistake::Usage(row) if row.form == row.example => format!("write it alone: {}", row.form),
+        Mistake::Usage(row) => format!("write it as {}, for example {}", row.form, row.example),
     }
+}
+
+/// The keys and the marks of messages. Fits a screen of 24 rows.
+pub fn keys_and_marks() -> String {
+    let rows = |of: &[(&str, &str)]| {
+        of.iter().map(|(key, does)| format!("\n  {key:<22} {does}")).collect::<String>()
+    };
+    format!("keys:{}\nmarks of your messages:{}", rows(KEYS), rows(MARKS))
 }
 
 #[cfg(test)]

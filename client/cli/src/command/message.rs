@@ -1,7 +1,6 @@
 //! Commands that send messages.
 
-use super::argument::{group, some, who};
-use wire::ConversationId;
+use super::argument::{WhichGroup, group, some, split_field, who};
 use wire::account::Who;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,9 +8,11 @@ pub enum Command {
     ToUser {
         who: Who,
         text: String,
+        /// Everything after the command's name: a name with a colon in it may be meant.
+        typed: String,
     },
     ToGroup {
-        group: ConversationId,
+        group: WhichGroup,
         text: String,
     },
     /// To the open conversation.
@@ -31,12 +32,12 @@ pub enum Command {
 
 /// `WHO:MESSAGE`. Colons and spaces belong to the message.
 pub fn to_user(rest: &str) -> Option<Command> {
-    let (user, text) = rest.split_once(':')?;
-    Some(Command::ToUser { who: who(user)?, text: some(text)? })
+    let (user, text) = split_field(rest)?;
+    Some(Command::ToUser { who: who(user)?, text: some(text)?, typed: rest.to_owned() })
 }
 
-/// `ID:MESSAGE`
+/// `GROUP:MESSAGE`
 pub fn to_group(rest: &str) -> Option<Command> {
-    let (id, text) = rest.split_once(':')?;
-    Some(Command::ToGroup { group: group(id)?, text: some(text)? })
+    let (of, text) = split_field(rest)?;
+    Some(Command::ToGroup { group: group(of)?, text: some(text)? })
 }

@@ -1,64 +1,102 @@
-//! Guesses the intended command of a mistyped line.
+//! Guesses the intended command of a line that is none: a misspelt word, or the word of another program.
 
 use super::table::{Row, TABLE, row_of};
 
-/// Words that similar programs use for the same thing.
-const SYNONYMS: [(&str, &str); 6] = [
+/// The most changes by which a word may differ from the command that is suggested.
+const DISTANCE_MAX: usize = 2;
+
+/// Commands of other programs that do what a command here does, with the same fields.
+const ALIASES: &[(&str, &str)] = &[
+    ("/query", "/msg"),
+    ("/w", "/msg"),
+    ("/whisper", "/msg"),
+    ("/tell", "/msg"),
+    ("/j", "/join"),
+    ("/names", "/members"),
+    ("/who", "/members"),
+    ("/whois", "/profile"),
+    ("/list", "/groups"),
+    ("/exit", "/quit"),
+    ("/bye", "/quit"),
+    ("/q", "/quit"),
+    ("/h", "/help"),
+    ("/?", "/help"),
+];
+
+/// Words of other programs for the commands with colons.
+const SYNONYMS: &[(&str, &str)] = &[
     ("exit", "quit"),
     ("bye", "quit"),
     ("logout", "loginout"),
-    ("login", "loginout"),
     ("join", "addgroup"),
-    ("leave", "quit"),
+    ("msg", "chat"),
+    ("whisper", "chat"),
 ];
 
-/// The command whose spelling is nearest to a word.
-pub fn nearest(word: &str) -> &'static str {
-    let (slash, plain) = (word.starts_with('/'), word.trim_start_matches('/').to_lowercase());
-    let synonym = SYNONYMS.iter().find(|(word, _)| *word == plain).map(|(_, command)| *command);
-    if let Some(command) = synonym {
-        let slashed = TABLE.iter().find(|row| row.name.strip_prefix('/') == Some(command));
-        return slashed.filter(|_| slash).map_or(command, |row| row.name);
-    }
-    let same_kind = TABLE.iter().filter(|row| row.name.starts_with('/') == slash);
-    let distance = |name: &str| strsim::damerau_levenshtein(name.trim_start_matches('/'), &plain);
-    same_kind.map(|row| row.name).min_by_key(|name| distance(name)).unwrap_or("help")
+/// Commands of other programs that nothing here does, and what to do instead.
+const ADVICE: &[(&str, &str)] = &[
+    ("/part", "a group cannot be left; /close closes the open conversation"),
+    ("/leave", "a group cannot be left; /close closes the open conversation"),
+    ("/nick", "the name of an account stays; register another account to have another name"),
+    ("/name", "the name of an account stays; register another account to have another name"),
+    ("/login", "you are logged in; /logout returns to the menu"),
+    ("/register", "you are logged in; /logout returns to the menu, which registers accounts"),
+    ("/kick", "members cannot be removed; /members lists them"),
+    ("/invite", "nobody can be invited; tell the other one to type /join with the group's id"),
+];
+
+/// The row of a command, or of the command that another program calls so.
+pub fn row_or_alias(word: &str) -> Option<&'static Row> {
+    let alias = || ALIASES.iter().find(|(alias, _)| *alias == word).and_then(|(_, name)| row_of(name));
+    row_of(word).or_else(alias)
 }
 
-/// The intended command, if a line looks like a misspelt one: a misspelt word before a colon, any word before two
-/// fields, or a misspelt word alone.
-pub fn misspelt(word: &str, rest: Option<&str>) -> Option<&'static str> {
+/// What to do instead of a command that there is not.
+pub fn advice(word: &str) -> Option<&'static str> {
+    ADVICE.iter().find(|(unknown, _)| *unknown == word).map(|(_, advice)| *advice)
+}
+
+/// The command whose spelling is near to a word.
+pub fn nearest(word: &str) -> Option<&'static str> {
+    let (slash, plain) = (word.starts_with('/'), word.trim_start_matches('/').to_lowercase());
+    if let Some((_, command)) = SYNONYMS.iter().find(|(synonym, _)| *synonym == plain).filter(|_| !slash) {
+        return Some(command);
+    }
+    let distance = |name: &str| strsim::damerau_levenshtein(name.trim_start_matches('/'), &plain);
+    let same_kind =
+        TABLE.iter().map(|row| row.name).filter(|name| name.starts_with('/') == slash && *name != "//");
+    let near = same_kind.map(|name| (distance(name), name)).min()?;
+    let is_near = near.0 <= DISTANCE_MAX && near.0 < plain.chars().count();
+    is_near.then_some(near.1)
+}
+
+/// Whether a line looks like a misspelt command: a misspelt word before a colon, any word before two fields, or a
+/// misspelt word alone.
+pub fn is_misspelt(word: &str, rest: Option<&str>) -> bool {
     if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return None;
+        return false;
     }
     let nearest = nearest(word);
-    let synonym = SYNONYMS.iter().any(|(synonym, _)| *synonym == word);
-    let distance = strsim::damerau_levenshtein(nearest, word);
     match rest {
         // `that: was it` is text; `caht:2:hello` and `caht:2` are not.
         Some(rest) => {
             let field = rest.split(':').next().unwrap_or_default();
             let is_field = !field.is_empty() && !field.starts_with([' ', '/']) && !field.ends_with(' ');
-            (is_field && (rest.contains(':') || distance <= 2)).then_some(nearest)
+            is_field && (rest.contains(':') || nearest.is_some())
         }
-        None => (synonym || distance == 1).then_some(nearest),
+        None => {
+            let is_synonym = SYNONYMS.iter().any(|(synonym, _)| *synonym == word);
+            is_synonym || nearest.is_some_and(|nearest| strsim::damerau_levenshtein(nearest, word) == 1)
+        }
     }
 }
 
-/// The intended command, if a line begins with its name but divides the fields by a space or by the colon of a Chinese
-/// keyboard. A name that is also an English word counts only before an id.
-pub fn divided_otherwise(line: &str) -> Option<&'static Row> {
-    let at = line.find(|c: char| c.is_whitespace() || matches!(c, ':' | '：'))?;
-    let (word, rest) = line.split_at(at);
+/// The intended command, if a line begins with its name but divides the fields by a space. A name that is also an
+/// English word counts only before an id.
+pub fn divided_by_space(line: &str) -> Option<&'static Row> {
+    let (word, rest) = line.split_once(char::is_whitespace)?;
     let row = row_of(word).filter(|row| row.form.contains(':'))?;
-    let mut rest = rest.chars();
-    let divider = rest.next()?;
-    let field = rest.as_str().split_whitespace().next()?;
+    let field = rest.split_whitespace().next()?;
     let is_english = matches!(word, "chat" | "history");
-    let meant = match divider {
-        ':' => false,
-        '：' => true,
-        _ => !is_english || field.bytes().all(|byte| byte.is_ascii_digit()),
-    };
-    meant.then_some(row)
+    (!is_english || field.bytes().all(|byte| byte.is_ascii_digit())).then_some(row)
 }

@@ -1,6 +1,6 @@
 //! The table of commands, and [`Command`], the sum of the nouns.
 
-use super::argument::{group, name_and_desc, some, who};
+use super::argument::{group, group_id, name_and_desc, some, who};
 use super::{contact, group, message, session, timeline};
 
 /// A parsed command.
@@ -63,12 +63,12 @@ pub const TABLE: &[Row] = &[
     row("creategroup", "creategroup:NAME:DESC", "creategroup:devs:who builds it", "create a group; prints its id",
         Completes::Nothing, Everywhere, |rest| Some(Group(name_and_desc(rest?, false)?.into()))),
     row("addgroup", "addgroup:ID", "addgroup:7", "join a group",
-        Completes::Group, Everywhere, |rest| Some(Group(group::Command::Join { group: group(rest?)? }))),
-    row("groupchat", "groupchat:ID:MESSAGE", "groupchat:7:hello all", "send to a group",
+        Completes::Group, Everywhere, |rest| Some(Group(group::Command::Join { group: group_id(rest?)? }))),
+    row("groupchat", "groupchat:GROUP:TEXT", "groupchat:7:hello all", "send to a group, by id or name",
         Completes::Group, Everywhere, |rest| message::to_group(rest?).map(Message)),
     row("history", "history:WHO", "history:2", "show messages with a user; older: history:2:SEQ",
         Completes::User, Everywhere, |rest| timeline::with_user(rest?).map(Timeline)),
-    row("grouphistory", "grouphistory:ID", "grouphistory:7", "show messages of a group; older: add :SEQ",
+    row("grouphistory", "grouphistory:GROUP", "grouphistory:7", "show messages of a group; older: add :SEQ",
         Completes::Group, Everywhere, |rest| timeline::of_group(rest?).map(Timeline)),
     row("friends", "friends", "friends", "list your friends",
         Completes::Nothing, Everywhere, list_friends),
@@ -88,6 +88,8 @@ pub const TABLE: &[Row] = &[
         Completes::UserOrGroup, AtTerminal, |rest| Some(Timeline(timeline::Command::Mute(rest.map(str::to_owned))))),
     row("/unmute", "/unmute [WHO|#GROUP]", "/unmute #7", "show and ring for a conversation again",
         Completes::UserOrGroup, AtTerminal, |rest| Some(Timeline(timeline::Command::Unmute(rest.map(str::to_owned))))),
+    row("/me", "/me TEXT", "/me waves", "say what you do: * waves",
+        Completes::Nothing, AtTerminal, |rest| Some(Message(message::Command::Here(format!("* {}", rest?))))),
     row("/close", "/close", "/close", "close the open conversation; deletes nothing",
         Completes::Nothing, AtTerminal, |rest| bare(rest, Timeline(timeline::Command::Close))),
     row("/history", "/history [WHO|#GROUP]", "/history #7", "show the latest messages, here or of WHO",
@@ -101,7 +103,7 @@ pub const TABLE: &[Row] = &[
     row("/groups", "/groups", "/groups", "list your groups",
         Completes::Nothing, Everywhere, list_groups),
     row("/members", "/members [GROUP]", "/members 7", "list the members of a group",
-        Completes::Group, Everywhere, |rest| Some(Group(group::Command::Members(rest.map(str::to_owned))))),
+        Completes::Group, Everywhere, |rest| Some(Group(group::Command::Members(rest.and_then(group))))),
     row("/add", "/add WHO", "/add li si", "the same as addfriend",
         Completes::User, Everywhere, add_friend),
     row("/profile", "/profile [WHO]", "/profile li si", "show the profile of a user, or your own",
@@ -116,6 +118,8 @@ pub const TABLE: &[Row] = &[
         Completes::Nothing, AtTerminal, |rest| bare(rest, Message(message::Command::Retry))),
     row("/drop", "/drop", "/drop", "drop failed messages",
         Completes::Nothing, AtTerminal, |rest| bare(rest, Message(message::Command::Drop))),
+    row("/clear", "/clear", "/clear", "clear the screen; deletes nothing",
+        Completes::Nothing, AtTerminal, |rest| bare(rest, Session(session::Command::Clear))),
     row("/help", "/help [COMMAND]", "/help chat", "list the commands, or explain one",
         Completes::Command, Everywhere, |rest| bare(rest, Session(session::Command::Help(None)))),
     row("/logout", "/logout", "/logout", "the same as loginout",

@@ -1,8 +1,8 @@
 //! Commands that show history or close a conversation.
 
-use super::argument::{group, page, who};
+use super::argument::{WhichGroup, group, page, who};
+use wire::Seq;
 use wire::account::Who;
-use wire::{ConversationId, Seq};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -12,7 +12,7 @@ pub enum Command {
         before: Option<Seq>,
     },
     OfGroup {
-        group: ConversationId,
+        group: WhichGroup,
         before: Option<Seq>,
     },
     /// The latest messages of a user, of a group (`#7`), or of the open conversation.

@@ -91,7 +91,7 @@ pub fn message(message: &Message) -> String {
 /// Id, name and details, aligned for names of any script.
 fn row(id: u32, name: &str, details: &str) -> String {
     const NAME: usize = 16;
-    let name = sanitize::line(name);
+    let name = sanitize::name(name);
     let pad = " ".repeat(NAME.saturating_sub(columns::width(&name)));
     format!("\n  {id:<6} {name}{pad}  {details}").trim_end().to_owned()
 }

@@ -152,7 +152,7 @@ fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
 
 /// `zhang san (1)`.
 pub fn person(name: &str, id: UserId) -> String {
-    format!("{} ({id})", sanitize::line(name))
+    format!("{} ({id})", sanitize::name(name))
 }
 
 #[cfg(test)]

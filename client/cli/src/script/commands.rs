@@ -2,6 +2,7 @@
 
 use super::output::Outcome;
 use super::state::{OpenedChat, Script};
+use crate::command::argument::WhichGroup;
 use crate::command::{Command, argument, contact, group, message, session, timeline};
 use chatclient_core::{Event, Failure, SendFailure, Session};
 use std::borrow::Cow;
@@ -36,7 +37,8 @@ impl Script {
 
     fn do_session_command(&mut self, command: session::Command) -> Done {
         match command {
-            session::Command::Help(_) => Ok(Ok(Outcome::Help)),
+            session::Command::Help(_) | session::Command::Keys => Ok(Ok(Outcome::Help)),
+            session::Command::Clear => Ok(Err(at_terminal_only())),
             session::Command::Quit => Ok(Ok(Outcome::Reply(Reply::Done))),
             session::Command::Logout => {
                 self.client.with(Session::logout);
@@ -87,7 +89,10 @@ impl Script {
                 reply(self.ask(|session, now| session.create_group(now, &name, &desc)))
             }
             group::Command::Join { group } => reply(self.ask(|session, now| session.join_group(now, group))),
-            group::Command::Members(Some(group)) => self.all_members(&group),
+            group::Command::Members(Some(group)) => match self.group_meant(&group)? {
+                Ok(group) => self.all_members(group),
+                Err(failure) => Ok(Err(failure)),
+            },
             group::Command::List => self.all_groups(),
             group::Command::Open(_) | group::Command::Members(None) => Ok(Err(at_terminal_only())),
         }
@@ -110,10 +115,40 @@ impl Script {
         }
     }
 
-    fn all_members(&mut self, group: &str) -> Done {
-        let Some(conversation) = argument::group(group) else {
-            return Ok(Err(refused("a group's id is a number")));
+    /// The group that is meant; a failure, if there is none, there are several, or it is a direct chat.
+    fn group_meant(&mut self, group: &WhichGroup) -> io::Result<Result<ConversationId, Failure>> {
+        let wanted = match group {
+            WhichGroup::Id(id) => {
+                let is_direct =
+                    self.conversations.get(id).is_some_and(|row| row.kind == ConversationKind::Direct);
+                return Ok(if is_direct {
+                    Err(refused(format!("{id} is no group but a direct chat")))
+                } else {
+                    Ok(*id)
+                });
+            }
+            WhichGroup::Name(wanted) => wanted,
         };
+        let groups = match self.all_groups()? {
+            Ok(Outcome::Reply(Reply::Group(wire::group::Reply::Groups(page)))) => page.groups,
+            Ok(_) => vec![],
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let named = groups.iter().filter(|group| name::key(&group.name) == name::key(wanted));
+        let ids: Vec<ConversationId> = named.map(|group| group.conversation).collect();
+        Ok(match ids[..] {
+            [id] => Ok(id),
+            [] => Err(refused(format!("you are in no group called {wanted}"))),
+            _ => {
+                let ids = ids.iter().map(ConversationId::to_string).collect::<Vec<_>>().join(", ");
+                Err(refused(format!(
+                    "several of your groups are called {wanted}; write the id of one: {ids}"
+                )))
+            }
+        })
+    }
+
+    fn all_members(&mut self, conversation: ConversationId) -> Done {
         let mut all = MembersPage { members: vec![], more: false };
         loop {
             let after = all.members.last().map_or(0, |member| member.id.0);
@@ -134,9 +169,17 @@ impl Script {
 
     fn do_message_command(&mut self, command: message::Command) -> Done {
         match command {
-            message::Command::ToUser { who: Who::Id(id), text } => self.send(Target::User(id), &text),
-            message::Command::ToUser { who: Who::Name(name), text } => self.send(Target::Name(name), &text),
-            message::Command::ToGroup { group, text } => self.send(Target::Group(group), &text),
+            message::Command::ToUser { who: Who::Id(id), text, .. } => self.send(Target::User(id), &text),
+            message::Command::ToUser { who: Who::Name(name), text, typed } => {
+                match self.question_of_name(&name, &typed) {
+                    None => self.send(Target::Name(name), &text),
+                    Some(question) => Ok(Err(refused(question))),
+                }
+            }
+            message::Command::ToGroup { group, text } => match self.group_meant(&group)? {
+                Ok(group) => self.send(Target::Group(group), &text),
+                Err(failure) => Ok(Err(failure)),
+            },
             message::Command::Here(_)
             | message::Command::Open(_)
             | message::Command::File(_)
@@ -144,6 +187,17 @@ impl Script {
             | message::Command::Retry
             | message::Command::Drop => Ok(Err(at_terminal_only())),
         }
+    }
+
+    /// Asks whom `chat:alice:bob:hi` is meant for if the account knows an `alice:bob`.
+    fn question_of_name(&self, short: &str, typed: &str) -> Option<String> {
+        if argument::quoted(typed).is_some() {
+            return None;
+        }
+        let ends = typed.char_indices().filter(|(_, c)| argument::DIVIDERS.contains(c)).map(|(at, _)| at);
+        let mut longer = ends.map(|end| typed[..end].trim()).filter(|name| name.contains(argument::DIVIDERS));
+        let longer = longer.find(|wanted| self.direct(&Who::Name((*wanted).into())).is_some())?;
+        Some(format!("for {short} or for {longer}? Put the name in quotes: chat:\"{longer}\":MESSAGE"))
     }
 
     fn send(&mut self, to: Target, text: &str) -> Done {
@@ -171,7 +225,10 @@ impl Script {
 
     fn do_timeline_command(&mut self, command: timeline::Command) -> Done {
         match command {
-            timeline::Command::OfGroup { group, before } => self.history(group, before),
+            timeline::Command::OfGroup { group, before } => match self.group_meant(&group)? {
+                Ok(group) => self.history(group, before),
+                Err(failure) => Ok(Err(failure)),
+            },
             timeline::Command::WithUser { who, before } => match self.direct(&who) {
                 Some(conversation) => self.history(conversation, before),
                 None => {

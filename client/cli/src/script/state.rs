@@ -10,7 +10,7 @@ use std::io;
 use std::time::{Duration, Instant};
 use wire::account::Who;
 use wire::timeline::ConversationSummary;
-use wire::{ConversationId, Errno, Reply, Target};
+use wire::{ConversationId, Errno, Refusal, Reply, Target};
 
 /// The longest wait for a result. Meanwhile a message is retried, over as many connections as it takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -98,10 +98,11 @@ impl Script {
     // ---- logging in ------------------------------------------------------------------------------------------------
 
     pub(super) fn log_in(&mut self, login: &Login) -> io::Result<Result<(), Failure>> {
+        let mut name_refused = None;
         if let (true, Some((Who::Name(name), password))) = (login.register, &login.password) {
             match self.ask(|session, now| session.register(now, name, password))? {
                 Ok(_) => {}
-                Err(Failure::Refused(refusal)) if refusal.errno == Errno::NameTaken => {}
+                Err(Failure::Refused(refusal)) if may_exist(&refusal) => name_refused = Some(refusal),
                 Err(failure) => return Ok(Err(failure)),
             }
         }
@@ -117,9 +118,13 @@ impl Script {
         }
         let Some((who, password)) = &login.password else { return Ok(Err(Failure::Offline)) };
         self.client.with(|session, now| session.login_password(now, who.clone(), password));
-        match self.login_result()? {
-            Ok(token) => login.save_token(&token).map(Ok),
-            Err(failure) => Ok(Err(failure)),
+        match (self.login_result()?, name_refused) {
+            (Ok(token), _) => login.save_token(&token).map(Ok),
+            // The account does not exist, and its name is the reason.
+            (Err(Failure::Refused(_)), Some(refusal)) if refusal.errno == Errno::BadRequest => {
+                Ok(Err(Failure::Refused(refusal)))
+            }
+            (Err(failure), _) => Ok(Err(failure)),
         }
     }
 
@@ -137,4 +142,10 @@ impl Script {
         })?;
         Ok(result.and_then(|result| result))
     }
+}
+
+/// Whether the account of a refused registration may exist: the name is taken, or no new account may have it.
+fn may_exist(refusal: &Refusal) -> bool {
+    let is_about_name = refusal.field.as_deref() == Some("name");
+    refusal.errno == Errno::NameTaken || (refusal.errno == Errno::BadRequest && is_about_name)
 }

@@ -19,10 +19,10 @@ impl Terminal {
     }
 
     fn add_friend(&mut self, who: Who) {
-        let label = self.label(&who);
+        let (label, asked) = (self.label(&who), who.clone());
         self.ask(
             "addfriend",
-            |session, now| session.add_friend(now, who),
+            |session, now| session.add_friend(now, asked),
             |reply| match reply {
                 Reply::Contact(contact::Reply::Added(added)) => Some(added.state),
                 _ => None,
@@ -30,8 +30,21 @@ impl Terminal {
             move |terminal, state| match state {
                 FriendState::Requested => terminal.say(&format!("friend request sent to {label}")),
                 FriendState::Friends => {
-                    terminal.say(&format!("you and {label} are now friends"));
+                    terminal.say_new_friend(who);
                     terminal.ask_friends(false);
+                }
+            },
+        );
+    }
+
+    /// Reads the name of a user who has become a friend, and says both.
+    fn say_new_friend(&mut self, who: Who) {
+        self.request(
+            |session, now| session.ask(now, account::Request::Profile(Some(who))),
+            |terminal, result| {
+                if let Ok(Reply::Account(account::Reply::Profile(found))) = result {
+                    let label = person(&found.name, found.id);
+                    terminal.say(&format!("you and {label} are now friends"));
                 }
             },
         );

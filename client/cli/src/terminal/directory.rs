@@ -266,12 +266,6 @@ impl Directory {
         }
     }
 
-    /// The group of this name that the account is a member of.
-    pub fn group_named(&self, wanted: &str) -> Option<ConversationId> {
-        let key = name::key(wanted);
-        self.groups.values().find(|group| name::key(&group.name) == key).map(|group| group.conversation)
-    }
-
     /// What the conversation of a target is called wherever it is open: a direct chat by its peer's id, if it is known.
     pub fn canonical(&self, to: Target) -> Target {
         match &to {
@@ -283,39 +277,6 @@ impl Directory {
             }
             Target::Conversation(id) | Target::Group(id) => self.target_of(*id),
         }
-    }
-
-    /// Splits a group's name or id from the text after it: a quoted name, the longest known name, or one word.
-    pub fn split_group<'t>(&self, text: &'t str) -> (&'t str, &'t str) {
-        if let Some((name, rest)) = text.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
-            return (name, rest.trim_start());
-        }
-        let spaces = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, _)| at);
-        let ends: Vec<usize> = spaces.chain([text.len()]).collect();
-        let known = ends.iter().rev().find(|end| self.group_named(&text[..**end]).is_some());
-        let (name, rest) = text.split_at(known.or(ends.first()).copied().unwrap_or(text.len()));
-        (name, rest.trim_start())
-    }
-
-    /// Splits a user's name from the text after it: a quoted name, the longest known name, or one word.
-    pub fn split_name<'t>(&self, text: &'t str) -> (&'t str, &'t str) {
-        if let Some((name, rest)) = text.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
-            return (name, rest.trim_start());
-        }
-        let ends = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, _)| at);
-        let known = |name: &str| {
-            let key = name::key(name);
-            self.friends.values().any(|friend| name::key(&friend.name) == key)
-                || self
-                    .chats
-                    .values()
-                    .any(|chat| chat.kind == ConversationKind::Direct && name::key(&chat.name) == key)
-        };
-        let mut ends: Vec<usize> = ends.chain([text.len()]).collect();
-        ends.reverse();
-        let end = ends.iter().find(|end| known(&text[..**end])).or(ends.last());
-        let (name, rest) = text.split_at(end.copied().unwrap_or(text.len()));
-        (name, rest.trim_start())
     }
 
     /// The names to complete.
@@ -363,7 +324,7 @@ impl Directory {
             Some(Chat { kind: ConversationKind::Group, .. }) | None => self.group(id),
             Some(Chat { peer: Some(id), name, .. }) if !name.is_empty() => person(name, *id),
             Some(Chat { peer: Some(id), .. }) => self.user(*id),
-            Some(Chat { peer: None, name, .. }) => sanitize::line(name).into_owned(),
+            Some(Chat { peer: None, name, .. }) => sanitize::name(name).into_owned(),
         }
     }
 
@@ -371,7 +332,7 @@ impl Directory {
     pub fn target_label(&self, target: &Target) -> String {
         match target {
             Target::User(id) => self.user(*id),
-            Target::Name(name) => sanitize::line(name).into_owned(),
+            Target::Name(name) => sanitize::name(name).into_owned(),
             Target::Conversation(id) | Target::Group(id) => self.group(*id),
         }
     }
@@ -389,52 +350,5 @@ impl Directory {
         let stranger = || self.strangers.get(&id).map(String::as_str);
         let chat = || self.chats.values().find(|chat| chat.peer == Some(id)).map(|chat| &*chat.name);
         friend.or_else(|| chat().filter(|name| !name.is_empty())).or_else(stranger)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wire::presence::Presence;
-
-    fn directory() -> Directory {
-        let mut directory = Directory::default();
-        for (id, name) in [(2, "li si"), (3, "li")] {
-            let friend = Friend { id: UserId(id), name: name.into(), state: Presence::Online };
-            directory.friends.insert(UserId(id), friend);
-        }
-        directory
-    }
-
-    #[test]
-    fn a_groups_name_may_contain_spaces() {
-        let mut directory = directory();
-        let (id, name) = (ConversationId(7), "night shift".into());
-        let group = Group { conversation: id, name, desc: "".into(), role: wire::group::Role::Member };
-        directory.groups.insert(id, group);
-        for (text, expected) in [
-            ("7 hello all", ("7", "hello all")),
-            ("night shift hello", ("night shift", "hello")),
-            ("night shift", ("night shift", "")),
-            ("\"night watch\" hi", ("night watch", "hi")),
-            ("unknown", ("unknown", "")),
-        ] {
-            assert_eq!(directory.split_group(text), expected);
-        }
-    }
-
-    #[test]
-    fn the_longest_known_name_is_split_off() {
-        let directory = directory();
-        for (text, expected) in [
-            ("li si", ("li si", "")),
-            ("LI SI  hello you", ("LI SI", "hello you")),
-            ("li hello", ("li", "hello")),
-            ("wang wu hello", ("wang", "wu hello")),
-            ("\"wang wu\" hello", ("wang wu", "hello")),
-            ("2 hi", ("2", "hi")),
-        ] {
-            assert_eq!(directory.split_name(text), expected);
-        }
     }
 }

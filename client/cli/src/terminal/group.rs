@@ -1,10 +1,10 @@
 //! Groups: creating, joining, opening and listing them and their members.
 
 use super::state::Terminal;
-use crate::command::argument;
+use crate::command::argument::{self, WhichGroup, some};
 use crate::command::group::Command;
 use crate::display::list;
-use chatclient_core::{Failure, sanitize};
+use chatclient_core::Failure;
 use wire::group::{self, Group, GroupsPage, Member, MembersPage, Role};
 use wire::{ConversationId, Errno, Reply, Target};
 
@@ -12,14 +12,17 @@ impl Terminal {
     pub(super) fn do_group_command(&mut self, command: Command) {
         match command {
             Command::Create { name, desc } => self.create_group(name, desc),
-            Command::Join { group } => self.ask(
-                "addgroup",
-                |session, now| session.join_group(now, group),
-                Some,
-                move |terminal, _| terminal.handle_joined(group),
-            ),
+            Command::Join { group } => match self.directory.group_meant(&WhichGroup::Id(group)) {
+                Ok(group) => self.ask(
+                    "addgroup",
+                    |session, now| session.join_group(now, group),
+                    Some,
+                    move |terminal, _| terminal.handle_joined(group),
+                ),
+                Err(sentence) => self.say(&sentence),
+            },
             Command::Open(rest) => self.join_and_open(&rest),
-            Command::Members(group) => self.members(group.as_deref()),
+            Command::Members(group) => self.members(group.as_ref()),
             Command::List => self.ask_groups(true),
         }
     }
@@ -46,18 +49,17 @@ impl Terminal {
 
     /// `GROUP` joins it if necessary and opens it, `GROUP TEXT` joins it and sends to it. A group is a name or an id.
     fn join_and_open(&mut self, rest: &str) {
-        let (wanted, text) = self.directory.split_group(rest);
-        let text = (!text.is_empty()).then(|| text.to_owned());
-        let group = match self.directory.group_named(wanted).or_else(|| argument::group(wanted)) {
-            Some(group) if self.directory.groups.contains_key(&group) => {
-                return self.enter_group(group, text);
-            }
-            Some(group) => group,
-            None => {
-                let wanted = sanitize::line(wanted);
-                return self.say(&format!("you are in no group called {wanted}; /join ID joins one"));
-            }
+        let meant = self.directory.split_group(rest).and_then(|(wanted, text)| {
+            let group = argument::group(wanted).ok_or("write it as /join GROUP, for example /join 7")?;
+            Ok((self.directory.group_meant(&group)?, some(text)))
+        });
+        let (group, text) = match meant {
+            Ok(meant) => meant,
+            Err(question) => return self.say(&question),
         };
+        if self.directory.groups.contains_key(&group) {
+            return self.enter_group(group, text);
+        }
         // The next line goes to the group, if there is one.
         self.request_before_prompt(
             |session, now| session.join_group(now, group),
@@ -124,15 +126,15 @@ impl Terminal {
         }
     }
 
-    fn members(&mut self, group: Option<&str>) {
+    fn members(&mut self, group: Option<&WhichGroup>) {
         let open = self.here.as_ref().and_then(|here| self.directory.conversation_of(here));
         let found = match group {
-            Some(group) => self.directory.group_named(group).or_else(|| argument::group(group)),
-            None => open,
+            Some(group) => self.directory.group_meant(group),
+            None => open.ok_or_else(|| "no group is open: /members GROUP, by id or name".to_owned()),
         };
         match found {
-            Some(group) => self.ask_members(group, Vec::new()),
-            None => self.say("no group is open: /members GROUP, by id or name"),
+            Ok(group) => self.ask_members(group, Vec::new()),
+            Err(sentence) => self.say(&sentence),
         }
     }
 

@@ -1,13 +1,15 @@
 //! The start menu, and the questions of login and registration.
 
 use super::state::{Mode, Terminal};
-use crate::args::Login;
+use crate::args::{Login, UserAsked};
 use crate::command::argument;
 use crate::display::style::person;
 use chatclient_core::sanitize;
 use chatclient_store::{Folder, StoredAccount};
 use std::time::Instant;
 use wire::account::Who;
+use wire::limits::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
+use wire::name;
 
 const RULE: &str = "========================";
 const CHOICES: &str = "1. login\n2. register\n3. quit";
@@ -46,18 +48,51 @@ impl Terminal {
                 None => self.back_to_menu(),
             },
             Mode::RegisterName if text.is_empty() => self.back_to_menu(),
-            Mode::RegisterName => match argument::who(&text) {
-                Some(Who::Name(_)) if !text.contains(':') => {
-                    self.mode = Mode::RegisterPassword { name: text };
-                }
-                _ => {
-                    self.say("a name cannot be a number or contain a colon");
-                    self.mode = Mode::RegisterName;
-                }
-            },
-            Mode::RegisterPassword { name } => self.register(&name, line),
+            Mode::RegisterName => self.choose_name(text),
+            Mode::RegisterPassword { name } => self.choose_password(name, line),
+            Mode::RegisterRepeat { name, password } if password == line => self.register(&name, password),
+            Mode::RegisterRepeat { name, .. } => {
+                self.say("the passwords are not the same; once more");
+                self.mode = Mode::RegisterPassword { name };
+            }
             // The other modes ask for no line.
             other => self.mode = other,
+        }
+    }
+
+    fn choose_name(&mut self, name: String) {
+        match name::check_new_user(&name) {
+            Ok(()) => {
+                self.say(&format!("a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} letters, digits or other signs"));
+                self.mode = Mode::RegisterPassword { name };
+            }
+            Err(sentence) => {
+                self.say(&sentence.replacen("`name`", "the name", 1));
+                self.mode = Mode::RegisterName;
+            }
+        }
+    }
+
+    fn choose_password(&mut self, name: String, password: String) {
+        if !(PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&password.len()) {
+            let unit = "letters, digits or other signs (a sign beyond ASCII counts as two to four)";
+            self.say(&format!("a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} {unit}"));
+            self.mode = Mode::RegisterPassword { name };
+        } else if self.has_reader {
+            self.mode = Mode::RegisterRepeat { name, password };
+        } else {
+            self.register(&name, password);
+        }
+    }
+
+    /// Asks for the password of the user that the command line names.
+    pub(super) fn ask_password_of(&mut self, asked: UserAsked) {
+        match asked.who {
+            Who::Name(name) if asked.register => self.choose_name(name.into_string()),
+            _ => {
+                self.say(&format!("logging in as {}", sanitize::line(&asked.typed)));
+                self.mode = Mode::LoginPassword { who: asked.typed };
+            }
         }
     }
 

@@ -21,8 +21,14 @@ impl Terminal {
     /// `line` is printed unless it becomes a message.
     pub(super) fn do_message_command(&mut self, line: &str, command: Command) {
         match command {
-            Command::ToUser { who, text } => self.send_to(self.directory.target(&who), &text),
-            Command::ToGroup { group, text } => self.send_to(Target::Group(group), &text),
+            Command::ToUser { who, text, typed } => match self.directory.question_of_name(&typed, &who) {
+                None => self.send_to(self.directory.target(&who), &text),
+                Some(question) => self.ask_again(line, &question),
+            },
+            Command::ToGroup { group, text } => match self.directory.group_meant(&group) {
+                Ok(group) => self.send_to(Target::Group(group), &text),
+                Err(question) => self.ask_again(line, &question),
+            },
             Command::Here(text) => match self.here.clone() {
                 Some(to) => self.send_to(to, &text),
                 None => {
@@ -73,7 +79,10 @@ impl Terminal {
 
     /// `NAME` opens the chat, `NAME TEXT` sends to it.
     fn open_chat(&mut self, line: &str, rest: &str) {
-        let (name, text) = self.directory.split_name(rest);
+        let (name, text) = match self.directory.split_name(rest) {
+            Ok(split) => split,
+            Err(question) => return self.ask_again(line, &question),
+        };
         let Some(who) = argument::who(name) else { return };
         let text = text.to_owned();
         if text.is_empty() {
@@ -82,6 +91,12 @@ impl Terminal {
         } else {
             self.send_to(self.directory.target(&who), &text);
         }
+    }
+
+    /// Nothing was done, as it is not clear whom the line is meant for.
+    fn ask_again(&self, line: &str, question: &str) {
+        self.show_typed(line);
+        self.say(question);
     }
 
     fn send_file(&mut self, path: &Path) {
@@ -139,7 +154,7 @@ impl Terminal {
                 let name = self.directory.known_name(*id).unwrap_or(&label);
                 format!("{you} {} {}:{text}", style.arrow(), style.name(&label, name))
             }
-            Target::Name(name) => format!("{you} {} {}:{text}", style.arrow(), sanitize::line(name)),
+            Target::Name(name) => format!("{you} {} {}:{text}", style.arrow(), sanitize::name(name)),
             Target::Conversation(id) | Target::Group(id) => {
                 format!("{} | {you}:{text}", self.directory.conversation(*id))
             }

@@ -36,6 +36,7 @@ mod own_messages;
 mod plain;
 mod presence;
 mod prompt;
+mod recipients;
 mod renderer;
 mod screen;
 #[cfg(test)]
@@ -50,7 +51,7 @@ mod view;
 
 pub use state::Setup;
 
-use crate::args::Login;
+use crate::args::{Login, UserAsked};
 use crate::config::{ColourChoice, Config};
 use crate::display::clock;
 use crate::display::style::{Colours, Style};
@@ -74,7 +75,7 @@ const COUNTDOWN: Duration = Duration::from_millis(250);
 
 /// Runs the program until the user leaves.
 pub fn run(setup: Setup) -> io::Result<()> {
-    let Setup { address, options, folder, bell, login, config } = setup;
+    let Setup { address, options, folder, bell, login, asked, config } = setup;
     let style = Style::from_environment(chosen_colours(&config));
     let watch = signals::watch()?;
     let (client, events) = Client::start_with_store(&*address, options, folder.clone())?;
@@ -112,7 +113,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         title: None,
         termination: None,
     };
-    let result = event_loop(&mut terminal, &events, &watch, login);
+    let result = event_loop(&mut terminal, &events, &watch, login, asked);
     terminal.restore_title();
     terminal.client.close(CLOSE);
     terminal.screen.finish();
@@ -137,14 +138,18 @@ fn event_loop(
     events: &Receiver<Event>,
     watch: &Watch,
     login: Option<Login>,
+    asked: Option<UserAsked>,
 ) -> io::Result<()> {
     let address = sanitize::line(&terminal.address).into_owned();
     terminal.print(&format!("chatclient {}, server {address}", env!("CARGO_PKG_VERSION")));
-    match login {
-        Some(login) => terminal.log_in_with(login),
-        None => {
+    match (login, asked) {
+        (Some(login), _) => terminal.log_in_with(login),
+        (None, asked) => {
             terminal.client.with(Session::connect);
-            terminal.show_menu();
+            match asked {
+                Some(asked) => terminal.ask_password_of(asked),
+                None => terminal.show_menu(),
+            }
         }
     }
     loop {

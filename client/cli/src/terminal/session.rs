@@ -24,6 +24,8 @@ impl Terminal {
                 Some(row) => self.say(&help::on(row)),
                 None => self.say(&help::overview(self.screen.width())),
             },
+            Command::Keys => self.say(&help::keys_and_marks()),
+            Command::Clear => self.screen.clear(),
             Command::Logout => self.settle_then(Then::LogOut),
             Command::Quit => self.quit(),
         }

@@ -9,7 +9,7 @@ use super::outage::Outage;
 use super::own_messages::OwnMessages;
 use super::screen::Screen;
 use super::signals::Termination;
-use crate::args::Login;
+use crate::args::{Login, UserAsked};
 use crate::config::Config;
 use crate::display::style::{Style, person};
 use crate::display::{columns, sentence};
@@ -39,6 +39,8 @@ pub struct Setup {
     pub bell: bool,
     /// A login without the menu.
     pub login: Option<Login>,
+    /// The user whose password is asked for instead of the menu.
+    pub asked: Option<UserAsked>,
     pub config: Config,
 }
 
@@ -112,6 +114,10 @@ pub enum Mode {
     RegisterName,
     RegisterPassword {
         name: String,
+    },
+    RegisterRepeat {
+        name: String,
+        password: String,
     },
     Registering {
         password: String,

@@ -13,23 +13,25 @@ impl Terminal {
     pub(super) fn open_any(&mut self, of: Option<&str>) {
         let Some(of) = of else { return self.list_conversations() };
         if let Some(group) = of.strip_prefix('#') {
-            let found = self.directory.group_named(group).or_else(|| argument::group(group));
-            return match found.filter(|id| self.directory.groups.contains_key(id)) {
-                Some(id) => self.open(Some(Target::Group(id))),
-                None => self.say("you are in no such group; /join ID joins one"),
+            let meant = argument::group(group).ok_or_else(|| "write it as /open #GROUP".to_owned());
+            return match meant.and_then(|group| self.directory.group_meant(&group)) {
+                Ok(id) if self.directory.groups.contains_key(&id) => self.open(Some(Target::Group(id))),
+                Ok(_) => self.say("you are in no such group; /join ID joins one"),
+                Err(question) => self.say(&question),
             };
         }
         let who = argument::who(of);
         let user = who.as_ref().and_then(|who| self.directory.direct(who));
-        match (self.directory.group_named(of), user) {
-            (Some(group), Some(_)) => {
-                let label = self.directory.group(group);
+        match (&self.directory.groups_called(of)[..], user) {
+            ([group, ..], Some(_)) => {
+                let label = self.directory.group(*group);
                 self.say(&format!(
                     "a user and a group have this name: /msg opens the user, /open #{group} opens {label}"
                 ));
             }
-            (Some(group), None) => self.open(Some(Target::Group(group))),
-            (None, _) => {
+            ([group], None) => self.open(Some(Target::Group(*group))),
+            ([_, ..], None) => self.open_any(Some(&format!("#{of}"))),
+            ([], _) => {
                 if let Some(who) = who {
                     self.open_user(who);
                 }
@@ -91,10 +93,13 @@ impl Terminal {
     pub(super) fn find_conversation(&self, of: &str) -> Option<ConversationId> {
         let group = of.strip_prefix('#');
         match group {
-            Some(group) => self.directory.group_named(group).or_else(|| argument::group(group)),
+            Some(group) => argument::group(group).and_then(|group| self.directory.group_meant(&group).ok()),
             None => {
                 let user = argument::who(of).and_then(|who| self.directory.direct(&who));
-                user.or_else(|| self.directory.group_named(of))
+                user.or_else(|| match self.directory.groups_called(of)[..] {
+                    [group] => Some(group),
+                    _ => None,
+                })
             }
         }
     }

@@ -20,9 +20,10 @@ impl Terminal {
     pub(super) fn do_timeline_command(&mut self, command: Command) {
         match command {
             Command::WithUser { who, before } => self.history_with(&who, before),
-            Command::OfGroup { group, before } => {
-                self.ask_page(group, before, format!("grouphistory:{group}"));
-            }
+            Command::OfGroup { group, before } => match self.directory.group_meant(&group) {
+                Ok(group) => self.ask_page(group, before, format!("grouphistory:{group}")),
+                Err(sentence) => self.say(&sentence),
+            },
             Command::Latest(of) => self.latest(of.as_deref()),
             Command::Older => self.older(),
             Command::Newer => self.newer(),
@@ -38,20 +39,34 @@ impl Terminal {
             Some(conversation) => {
                 let who = match who {
                     Who::Id(id) => id.to_string(),
-                    Who::Name(name) => sanitize::line(name).into_owned(),
+                    Who::Name(name) => format!("\"{}\"", sanitize::line(name)),
                 };
                 self.ask_page(conversation, before, format!("history:{who}"));
             }
-            None => self.say(&format!("no messages with {} yet", self.label(who))),
+            // There may be no such user.
+            None => self.ask(
+                "history",
+                |session, now| session.ask(now, wire::account::Request::Profile(Some(who.clone()))),
+                |reply| match reply {
+                    Reply::Account(wire::account::Reply::Profile(found)) => Some(found),
+                    _ => None,
+                },
+                |terminal, found| {
+                    let label = terminal.directory.learn_user(found.id, &found.name);
+                    terminal.say(&format!("no messages with {label} yet"));
+                },
+            ),
         }
     }
 
     /// Of a user, of a group (`#7`), or of the open conversation.
     fn latest(&mut self, of: Option<&str>) {
         match of {
-            Some(group) if group.starts_with('#') => match argument::group(group) {
-                Some(group) => self.ask_page(group, None, format!("grouphistory:{group}")),
-                None => self.say("a group's id is a number, as in /history #7"),
+            Some(of) if of.starts_with('#') => match argument::group(of) {
+                Some(group) => {
+                    self.do_timeline_command(Command::OfGroup { group, before: None });
+                }
+                None => self.say("write it as /history #GROUP, for example /history #7"),
             },
             Some(who) => match argument::who(who) {
                 Some(who) => self.history_with(&who, None),

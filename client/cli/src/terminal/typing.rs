@@ -24,6 +24,7 @@ impl Terminal {
             Mode::LoginPassword { .. } | Mode::RegisterPassword { .. } => {
                 ("password: ".to_owned(), PromptKind::Secret)
             }
+            Mode::RegisterRepeat { .. } => ("password again: ".to_owned(), PromptKind::Secret),
             Mode::Chat if !is_busy => (self.prompt(), PromptKind::Command),
             _ => return None,
         };

@@ -12,3 +12,4 @@ mod history;
 mod place;
 mod pty;
 mod screen;
+mod words;

@@ -1,7 +1,8 @@
-//! Which names new users may have, over the wire, on both databases.
+//! Which names new users may have: over the wire, on both databases, and at a terminal.
 
 use crate::support::client::PASSWORD;
 use crate::support::legacy_client::{Answers, LegacyClient};
+use crate::support::terminal::Terminal;
 use crate::support::{Client, MariaDb, Server};
 use wire::account::{self, Register, Who};
 use wire::{Command, Errno, Reply};
@@ -72,4 +73,40 @@ fn names_of_new_users_cannot_be_mistaken_on_a_database_server() {
     let database = MariaDb::shared();
     let url = database.url(&database.new_name());
     check_names(&Server::start(&["--set", &format!("storage.url={url}")]));
+}
+
+#[test]
+fn a_name_that_commands_could_not_address_is_refused() {
+    let server = Server::start(&[]);
+    let mut li = Terminal::open(server.address);
+    li.expect("choice: ");
+    li.type_line("2");
+    for (name, why) in [
+        ("12345", "the name must not consist of digits only"),
+        ("li:si", "the name must not contain `:`"),
+        ("li：si", "the name must not contain `:`"),
+        ("-li", "the name must not begin with `-`"),
+        ("l\u{456} si", "the name must not mix letters of different scripts"),
+    ] {
+        li.expect("name: ");
+        li.type_line(name);
+        li.expect(why);
+    }
+    li.expect("name: ");
+    li.type_line("li 4");
+    // The rules are shown before, and what cannot be seen is asked for twice.
+    li.expect("a password has 6 to 128");
+    for (first, second, answer) in [
+        ("12345", None, "a password has 6 to 128"),
+        (PASSWORD, Some("another one"), "the passwords are not the same"),
+        (PASSWORD, Some(PASSWORD), "your id is 1"),
+    ] {
+        li.expect("password: ");
+        li.type_line(first);
+        if let Some(second) = second {
+            li.expect("password again: ");
+            li.type_line(second);
+        }
+        li.expect(answer);
+    }
 }

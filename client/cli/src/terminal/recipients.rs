@@ -1,0 +1,217 @@
+//! Whom a typed line is meant for. What could be meant for two is asked, never guessed.
+
+use super::directory::Directory;
+use crate::command::argument::{self, DIVIDERS, WhichGroup};
+use crate::display::style::person;
+use chatclient_core::sanitize;
+use wire::account::Who;
+use wire::{ConversationId, ConversationKind, name};
+
+/// A name or id at the beginning of a text, as it was typed, and the text after it.
+pub type NameAndText<'t> = (&'t str, &'t str);
+
+impl Directory {
+    /// The group that is meant. The error is a sentence: there is none, there are several, or it is a direct chat.
+    pub fn group_meant(&self, group: &WhichGroup) -> Result<ConversationId, String> {
+        match group {
+            WhichGroup::Id(id) => match self.chats.get(id) {
+                Some(chat) if chat.kind == ConversationKind::Direct => {
+                    let who = chat.peer.map_or("WHO".to_owned(), |peer| peer.to_string());
+                    let label = self.conversation(*id);
+                    Err(format!(
+                        "{id} is no group but your chat with {label}: chat:{who}:MESSAGE sends there"
+                    ))
+                }
+                _ => Ok(*id),
+            },
+            WhichGroup::Name(wanted) => match &self.groups_named(wanted)[..] {
+                [id] => Ok(*id),
+                [] => {
+                    Err(format!("you are in no group called {}; /join ID joins one", sanitize::line(wanted)))
+                }
+                several => {
+                    let listed: Vec<String> = several.iter().map(|id| self.group_with_desc(*id)).collect();
+                    Err(format!(
+                        "{} of your groups are called {}; write the id:{}",
+                        several.len(),
+                        sanitize::line(wanted),
+                        listed.concat()
+                    ))
+                }
+            },
+        }
+    }
+
+    fn groups_named(&self, wanted: &str) -> Vec<ConversationId> {
+        let key = name::key(wanted);
+        let named = self.groups.values().filter(|group| name::key(&group.name) == key);
+        named.map(|group| group.conversation).collect()
+    }
+
+    /// The groups of a name, unless it is an id.
+    pub fn groups_called(&self, of: &str) -> Vec<ConversationId> {
+        match argument::group(of) {
+            Some(WhichGroup::Name(name)) => self.groups_named(&name),
+            _ => Vec::new(),
+        }
+    }
+
+    fn group_with_desc(&self, id: ConversationId) -> String {
+        let desc = self.groups.get(&id).map(|group| sanitize::line(&group.desc)).unwrap_or_default();
+        format!("\n  {}  {desc}", self.group(id)).trim_end().to_owned()
+    }
+
+    /// Splits a group's name or id from the text after it: a name in quotes, an id, the known name, or one word. The
+    /// error is a question.
+    pub fn split_group<'t>(&self, text: &'t str) -> Result<NameAndText<'t>, String> {
+        split(text, argument::group_id(first_word(text)).is_some(), |name| {
+            !self.groups_named(name).is_empty()
+        })
+    }
+
+    /// The same with a user's name or id.
+    pub fn split_name<'t>(&self, text: &'t str) -> Result<NameAndText<'t>, String> {
+        let is_id = matches!(argument::who(first_word(text)), Some(Who::Id(_)));
+        split(text, is_id, |name| self.has_user_named(name))
+    }
+
+    /// Asks whom `chat:alice:bob:hi` is meant for if there are an `alice:bob` and an `alice`. `typed` is what follows the
+    /// command, `name` what stands before the first colon there.
+    pub fn question_of_name(&self, typed: &str, who: &Who) -> Option<String> {
+        let Who::Name(short) = who else { return None };
+        if argument::quoted(typed).is_some() {
+            return None;
+        }
+        let ends = typed.char_indices().filter(|(_, c)| DIVIDERS.contains(c)).map(|(at, _)| at);
+        let longer = ends
+            .map(|end| typed[..end].trim())
+            .find(|name| name.contains(DIVIDERS) && self.has_user_named(name))?;
+        let (short, longer) = (sanitize::line(short), sanitize::line(longer));
+        Some(format!(
+            "not sent: for {short} or for {longer}? Write \"{short}\":MESSAGE or \"{longer}\":MESSAGE"
+        ))
+    }
+
+    fn has_user_named(&self, wanted: &str) -> bool {
+        let key = name::key(wanted);
+        let is_it = |name: &str| name::key(name) == key;
+        self.friends.values().any(|friend| is_it(&friend.name))
+            || self.chats.values().any(|chat| chat.kind == ConversationKind::Direct && is_it(&chat.name))
+            || self.strangers.values().any(|name| is_it(name))
+    }
+
+    /// `zhang san (1)` for an account that has just been looked up, which is known from then on.
+    pub fn learn_user(&mut self, id: wire::UserId, name: &str) -> String {
+        if !self.knows(id) {
+            self.strangers.insert(id, name.to_owned());
+        }
+        person(name, id)
+    }
+}
+
+fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
+}
+
+/// Splits a text after a name in quotes, otherwise after the first word if that is an id, the only known name, or else
+/// after the first word. The error is a question: two known names fit.
+fn split<'t>(text: &'t str, is_id: bool, is_known: impl Fn(&str) -> bool) -> Result<NameAndText<'t>, String> {
+    let text = text.trim_start();
+    if let Some(quoted) = argument::quoted(text) {
+        let (name, rest) = text.split_at(quoted.end);
+        return Ok((name, rest.trim_start()));
+    }
+    let ends = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, _)| at);
+    let ends: Vec<usize> = ends.chain([text.len()]).collect();
+    let first = ends.first().copied().unwrap_or_default();
+    let known: Vec<usize> =
+        if is_id { vec![] } else { ends.into_iter().filter(|end| is_known(&text[..*end])).collect() };
+    let end = match known[..] {
+        [] => first,
+        [end] => end,
+        [shorter, .., longer] => {
+            let (shorter, longer) = (sanitize::line(&text[..shorter]), sanitize::line(&text[..longer]));
+            return Err(format!(
+                "{shorter} or {longer}? Put the name in quotes: \"{shorter}\" or \"{longer}\""
+            ));
+        }
+    };
+    let (name, rest) = text.split_at(end);
+    Ok((name, rest.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::UserId;
+    use wire::contact::Friend;
+    use wire::group::{Group, Role};
+    use wire::presence::Presence;
+
+    fn directory() -> Directory {
+        let mut directory = Directory::default();
+        for (id, name) in [(2, "li si"), (3, "li"), (4, "zhang san"), (5, "alice:bob"), (6, "1")] {
+            let friend = Friend { id: UserId(id), name: name.into(), state: Presence::Online };
+            directory.friends.insert(UserId(id), friend);
+        }
+        for (id, name) in [(7, "night shift"), (8, "devs"), (9, "Devs"), (10, "7")] {
+            let id = ConversationId(id);
+            let group = Group { conversation: id, name: name.into(), desc: "who".into(), role: Role::Member };
+            directory.groups.insert(id, group);
+        }
+        directory
+    }
+
+    #[test]
+    fn a_name_with_spaces_is_split_off() {
+        let directory = directory();
+        for (text, expected) in [
+            ("zhang san", ("zhang san", "")),
+            ("ZHANG SAN  hello you", ("ZHANG SAN", "hello you")),
+            ("li hello", ("li", "hello")),
+            ("\"li\" si hello", ("\"li\"", "si hello")),
+            ("wang wu hello", ("wang", "wu hello")),
+            ("\"wang wu\" hello", ("\"wang wu\"", "hello")),
+            ("2 hi", ("2", "hi")),
+        ] {
+            assert_eq!(directory.split_name(text), Ok(expected));
+        }
+        // li or li si?
+        for text in ["li si", "LI SI hello"] {
+            assert!(directory.split_name(text).is_err(), "{text}");
+        }
+        for (text, expected) in [
+            ("7 hello all", ("7", "hello all")),
+            ("night shift hello", ("night shift", "hello")),
+            ("\"night watch\" hi", ("\"night watch\"", "hi")),
+            ("unknown", ("unknown", "")),
+        ] {
+            assert_eq!(directory.split_group(text), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_group_is_found_by_id_and_by_a_name_that_only_one_has() {
+        let directory = directory();
+        let meant = |text: &str| directory.group_meant(&argument::group(text).unwrap());
+        assert_eq!(meant("7"), Ok(ConversationId(7)));
+        assert_eq!(meant("\"7\""), Ok(ConversationId(10)));
+        assert_eq!(meant("night shift"), Ok(ConversationId(7)));
+        let question = meant("devs").unwrap_err();
+        assert!(question.contains("#8 devs") && question.contains("#9 Devs"), "{question}");
+        assert!(meant("ops").unwrap_err().contains("no group called ops"));
+    }
+
+    #[test]
+    fn a_name_with_a_colon_is_asked_about() {
+        let directory = directory();
+        let question = |typed: &str| {
+            let (field, _) = argument::split_field(typed).unwrap();
+            directory.question_of_name(typed, &argument::who(field).unwrap())
+        };
+        assert!(question("alice:bob:hi").unwrap().contains("\"alice:bob\""));
+        for typed in ["alice:bobby:hi", "\"alice:bob\":hi", "\"alice\":bob:hi", "li:si", "1:hi"] {
+            assert_eq!(question(typed), None, "{typed}");
+        }
+    }
+}

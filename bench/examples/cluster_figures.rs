@@ -70,8 +70,14 @@ const RUNS: [Run; 3] = [
 const AT_MOST: &str = "300";
 /// Settings that differ from the defaults: one sender stands for many users, and hundreds register before the clock
 /// starts.
-const SETTINGS: [&str; 4] =
-    ["limits.messages_per_second=0", "password.memory_kib=8", "password.iterations=1", "log.level=warn"];
+const SETTINGS: [&str; 6] = [
+    "limits.messages_per_second=0",
+    "limits.requests_per_second=0",
+    "limits.groups_made_day=0",
+    "password.memory_kib=8",
+    "password.iterations=1",
+    "log.level=warn",
+];
 /// A larger buffer pool and log; the durability settings are the defaults.
 const DATABASE: [&str; 2] = ["--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M"];
 const BEGIN: &str = "<!-- cluster figures: written by `make bench-cluster` -->";

@@ -11,7 +11,7 @@ pub struct ErrorCounts(BTreeMap<Cow<'static, str>, u64>);
 
 /// The likely causes of some errors, and remedies.
 const HINTS: &[(&str, &str)] = &[
-    ("RATE_LIMITED", "start the server with limits.messages_per_second=0"),
+    ("RATE_LIMITED", "start the server with limits.messages_per_second=0 and limits.requests_per_second=0"),
     ("TOKEN_INVALID", "a login by password invalidates the tokens in the file of accounts"),
     (
         ErrorCounts::OVERRUN,

@@ -9,10 +9,11 @@ use crate::error::Error;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use indicatif::ProgressBar;
-use logic::contract::account;
+use logic::contract::{Quotas, account};
 use logic::{Ticket, Write, Written};
 use runtime::queue::{Bell, Gone, Inbox, queue};
 use std::sync::Arc;
+use std::time::Instant;
 use storage::{Outcome, Settings, Storage, StorageUrl, StoreError};
 
 /// Accounts in one transaction.
@@ -24,7 +25,7 @@ const PASSWORD: &str = "password of all";
 pub fn run(args: &PrepareArgs) -> Result<(), Error> {
     let usage = |error: &dyn std::fmt::Display| Error::Usage(error.to_string());
     let url = StorageUrl::parse(&args.database).map_err(|error| usage(&format!("--database {error}")))?;
-    let settings = Settings { url, password: None, accept_weak_durability: false };
+    let settings = Settings { url, password: None, accept_weak_durability: false, quotas: Quotas::default() };
     let list = List::open(&args.file)?;
     let hash = hash(PASSWORD, args.password_memory_kib, args.password_iterations);
     let hash = hash.map_err(|error| usage(&error))?;
@@ -81,7 +82,7 @@ impl Database {
     fn open(settings: &Settings) -> Result<Database, StoreError> {
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(BATCH, &bell);
-        let storage = storage::start(storage::open(settings)?, outbox)?;
+        let storage = storage::start(storage::open(settings)?, outbox, Instant::now())?;
         Ok(Database { storage, outcomes, bell })
     }
 
@@ -129,8 +130,12 @@ mod tests {
         };
         run(&args).unwrap();
         let accounts = load(&file, 0, 1_001).unwrap();
-        let settings =
-            Settings { url: StorageUrl::Sqlite(database), password: None, accept_weak_durability: false };
+        let settings = Settings {
+            url: StorageUrl::Sqlite(database),
+            password: None,
+            accept_weak_durability: false,
+            quotas: Quotas::default(),
+        };
         let mut database = Database::open(&settings).unwrap();
         // The last token in the file is valid in the database.
         let last = &accounts[1_000];

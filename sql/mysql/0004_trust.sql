@@ -37,3 +37,37 @@ CREATE TABLE IF NOT EXISTS bus_key (
 
 -- When a run of a node stopped; NULL: it runs, or has ended without notice.
 ALTER TABLE node ADD COLUMN left_at BIGINT;
+
+-- A page of groups is one range of an index, however many direct conversations the account has.
+-- Repeating this fails because the column exists, which counts as done.
+ALTER TABLE member ADD COLUMN kind TINYINT NOT NULL DEFAULT 0, ADD KEY member_kind (user_id, kind, conversation_id);
+UPDATE member m JOIN conversation c ON c.id = m.conversation_id SET m.kind = 1 WHERE c.kind = 1;
+
+-- The conversations of an account by their latest activity: one row for each member. listed_until is at least the time
+-- of the last message and exceeds it by at most slack (milliseconds), so that few messages move rows. All members' rows
+-- of a conversation have its values.
+ALTER TABLE conversation ADD COLUMN slack INT NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN listed_until BIGINT NOT NULL DEFAULT 0;
+UPDATE conversation SET listed_until = updated_at WHERE listed_until = 0;
+CREATE TABLE IF NOT EXISTS listing (
+    user_id         INT    NOT NULL,
+    slack           INT    NOT NULL,
+    listed_until    BIGINT NOT NULL,
+    conversation_id INT    NOT NULL,
+    PRIMARY KEY (user_id, slack, listed_until, conversation_id)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+INSERT IGNORE INTO listing SELECT m.user_id, c.slack, c.listed_until, c.id
+    FROM member m JOIN conversation c ON c.id = m.conversation_id WHERE m.device = 0;
+
+-- What an account uses of its quotas: what it created, joined, opened or asked for itself. Who opened the direct
+-- conversations and friendships of earlier versions is not known; they are not counted.
+CREATE TABLE IF NOT EXISTS account_usage (
+    user_id       INT NOT NULL PRIMARY KEY,
+    groups_owned  INT NOT NULL DEFAULT 0,
+    groups_made   INT NOT NULL DEFAULT 0,           -- on that day
+    day           INT NOT NULL DEFAULT 0,           -- YYYYMMDD
+    friends       INT NOT NULL DEFAULT 0,           -- that it added
+    conversations INT NOT NULL DEFAULT 0            -- that it created, joined or opened
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+INSERT IGNORE INTO account_usage (user_id, groups_owned, conversations)
+    SELECT user_id, SUM(role = 2), COUNT(*) FROM member WHERE kind = 1 AND device = 0 GROUP BY user_id;

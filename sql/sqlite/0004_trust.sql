@@ -24,3 +24,37 @@ CREATE TABLE deployment (
     history BLOB    NOT NULL               -- random, replaced by every start
 );
 INSERT INTO deployment VALUES (1, randomblob(16), randomblob(16));
+
+-- A page of groups is one range of an index, however many direct conversations the account has.
+ALTER TABLE member ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;                  -- that of its conversation
+UPDATE member SET kind = 1 WHERE conversation_id IN (SELECT id FROM conversation WHERE kind = 1);
+CREATE INDEX member_kind ON member (user_id, kind, conversation_id);
+
+-- The conversations of an account by their latest activity: one row for each member. listed_until is at least the time
+-- of the last message and exceeds it by at most slack, so that few messages move rows. All members' rows of a
+-- conversation have its values.
+ALTER TABLE conversation ADD COLUMN slack INTEGER NOT NULL DEFAULT 0;           -- milliseconds
+ALTER TABLE conversation ADD COLUMN listed_until INTEGER NOT NULL DEFAULT 0;
+UPDATE conversation SET listed_until = updated_at;
+CREATE TABLE listing (
+    user_id         INTEGER NOT NULL,
+    slack           INTEGER NOT NULL,
+    listed_until    INTEGER NOT NULL,
+    conversation_id INTEGER NOT NULL,
+    PRIMARY KEY (user_id, slack, listed_until, conversation_id)
+) WITHOUT ROWID;
+INSERT INTO listing SELECT m.user_id, c.slack, c.listed_until, c.id
+    FROM member m JOIN conversation c ON c.id = m.conversation_id WHERE m.device = 0;
+
+-- What an account uses of its quotas: what it created, joined, opened or asked for itself. Who opened the direct
+-- conversations and friendships of earlier versions is not known; they are not counted.
+CREATE TABLE account_usage (
+    user_id       INTEGER PRIMARY KEY,
+    groups_owned  INTEGER NOT NULL DEFAULT 0,
+    groups_made   INTEGER NOT NULL DEFAULT 0,           -- on that day
+    day           INTEGER NOT NULL DEFAULT 0,           -- YYYYMMDD
+    friends       INTEGER NOT NULL DEFAULT 0,           -- that it added
+    conversations INTEGER NOT NULL DEFAULT 0            -- that it created, joined or opened
+);
+INSERT INTO account_usage (user_id, groups_owned, conversations)
+    SELECT user_id, sum(role = 2), count(*) FROM member WHERE kind = 1 AND device = 0 GROUP BY user_id;

@@ -3,7 +3,7 @@
 use logic::contract::message::Stored;
 use logic::contract::timeline::Standing;
 use logic::contract::{self, Denial, Token};
-use logic::{ConnId, Effects, Found, Input, Logic, Now, Read, Rules, Write, Written};
+use logic::{ConnId, Effects, Found, Input, Logic, Now, Query, Read, Rules, Write, Written};
 use std::sync::Arc;
 use wire::message::Send;
 use wire::{
@@ -111,7 +111,7 @@ impl Harness {
                 let written = self.write(write);
                 self.logic.handle_written(self.now, ticket, written, &mut self.fx);
             }
-            for (ticket, read) in std::mem::take(&mut self.fx.reads) {
+            for Query { ticket, read, .. } in std::mem::take(&mut self.fx.reads) {
                 self.events += 1;
                 let found = self.read(&read);
                 self.logic.handle_found(self.now, ticket, found, &mut self.fx);

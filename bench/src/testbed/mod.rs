@@ -23,12 +23,22 @@ use tempfile::TempDir;
 pub const SETTINGS: &[&str] = &[
     // One sender stands for many users.
     "limits.messages_per_second=0",
+    "limits.requests_per_second=0",
+    "limits.groups_made_day=0",
     // Thousands of accounts are registered before the clock starts.
     "password.memory_kib=8",
     "password.iterations=1",
     "limits.connections=19500",
     "log.level=warn",
 ];
+
+/// Whether a server accepts these settings; older servers may not know them.
+fn accepts(server: &Path, settings: &[&str]) -> bool {
+    let mut command = Command::new(server);
+    command.arg("--check-config").args(settings.iter().map(|setting| format!("--set={setting}")));
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
 
 /// How a run is made.
 #[derive(Clone, Copy, Debug)]
@@ -114,16 +124,14 @@ impl Testbed {
         command
             .arg(format!("--set=storage.url=sqlite:{}", database.display()))
             .arg("--set=http.listen=127.0.0.1:0");
-        command.args(SETTINGS.iter().chain(settings).map(|setting| format!("--set={setting}")));
+        let known = SETTINGS.iter().filter(|setting| accepts(server, &[**setting]));
+        command.args(known.chain(settings).map(|setting| format!("--set={setting}")));
         Launched::start(command)
     }
 
-    /// Whether `server` accepts the settings of `run`; older servers may not know them.
+    /// Whether `server` accepts the settings of `run`.
     pub fn supports(&self, server: &Path, run: &Run) -> bool {
-        let mut command = Command::new(server);
-        command.arg("--check-config").args(run.settings.iter().map(|setting| format!("--set={setting}")));
-        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
+        accepts(server, run.settings)
     }
 
     /// Carries out one run.

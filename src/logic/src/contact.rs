@@ -30,6 +30,11 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
     }
 }
 
+/// Whether it begins with a read of a page.
+pub(crate) fn is_read(request: &Request) -> bool {
+    matches!(request, Request::Friends(_))
+}
+
 pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
     match (pending, written) {
         (Pending::Add { user, message }, Written::Contact(storage::Written::Friends { peer, .. })) => {

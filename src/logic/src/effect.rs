@@ -2,7 +2,7 @@
 
 use crate::bus::BusOrder;
 use crate::conn::ConnId;
-use crate::contract::{Read, Ticket, Write};
+use crate::contract::{Query, Ticket, Write};
 use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};
@@ -15,7 +15,7 @@ pub struct Effects {
     /// Writes to storage, to be carried out in order.
     pub writes: Vec<(Ticket, Write)>,
     /// Reads from storage.
-    pub reads: Vec<(Ticket, Read)>,
+    pub reads: Vec<Query>,
     /// Jobs for the password thread.
     pub passwords: Vec<(Ticket, PasswordJob)>,
     /// Orders for the bus; none on a single node.

@@ -39,6 +39,11 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
     }
 }
 
+/// Whether it begins with a read of a page.
+pub(crate) fn is_read(request: &Request) -> bool {
+    matches!(request, Request::Members(_) | Request::Groups(_))
+}
+
 /// Resumes a step that waited for the subscription to a group's channel.
 pub(crate) fn resume(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending) {
     match pending {

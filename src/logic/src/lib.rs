@@ -15,6 +15,7 @@
 //!   session    login, takeover, welcome, ending
 //!   presence   delivery   listening   simple   listing
 //!   turn       state, time, effects, follow-ups
+//!   scheduling on whose behalf a read is run
 //!   state      sessions, connections, pending requests, cursors, rates, ...
 //!   contract   what storage must do; bus, effect, input: what the shells exchange with the rules
 //! ```
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod budget;
 pub mod bus;
 mod cluster;
 pub mod conn;
@@ -40,6 +42,7 @@ mod node;
 mod presence;
 mod request;
 mod rules;
+mod scheduling;
 mod session;
 mod settings;
 mod simple;
@@ -49,7 +52,7 @@ mod turn;
 
 pub use bus::{BusInput, BusOrder};
 pub use conn::ConnId;
-pub use contract::{Found, Read, Ticket, Write, Written};
+pub use contract::{Found, Query, Read, Ticket, Write, Written};
 pub use effect::{DisconnectReason, Effects, Order, PasswordJob, PasswordResult};
 pub use input::{Input, Now};
 pub use rules::Logic;

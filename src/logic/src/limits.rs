@@ -46,8 +46,10 @@ const _: () = assert!(OUTPUT_HARD_MIN > OUTPUT_SOFT + wire::limits::CONTENT_BYTE
 /// The most messages sent to a legacy connection and not known to be accepted by the kernel; bounds the cost of a slow
 /// reader.
 pub const LEGACY_WINDOW: u32 = 64;
-/// The longest burst of messages, in seconds' worth of the rate.
+/// The longest burst of messages or requests, in seconds' worth of the rate.
 pub const BURST_SECONDS: u64 = 10;
+/// The most networks whose requests before login are counted.
+pub const NETWORKS_MAX: usize = 65_536;
 /// The most sessions without a connection; above that, the oldest ends.
 pub const ABSENT_MAX: usize = 1 << 20;
 /// Milliseconds between two reads of other nodes' claims, and between two renewals of a lease.

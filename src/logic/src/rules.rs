@@ -9,15 +9,19 @@ use crate::limits::{CURSOR_MS, OUTPUT_HARD, OUTPUT_HARD_MIN, SWEEP_MS, TICK_MS};
 use crate::request::Caller;
 use crate::settings::Rules;
 use crate::state::State;
+use crate::state::backlog::Deferred;
 use crate::state::capabilities::Capabilities;
 use crate::state::connections::Barrier;
 use crate::state::pending::node::Listener;
 use crate::state::pending::{Overdue, Pending, PendingRequest};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::{FollowUp, Turn};
-use crate::{account, cluster, contact, delivery, group, message, node, presence, session, timeline};
+use crate::{
+    account, budget, cluster, contact, delivery, group, message, node, presence, scheduling, session,
+    timeline,
+};
 use std::collections::VecDeque;
-use wire::{Command, Errno};
+use wire::{Command, Errno, Refusal};
 
 /// Every rule of the chat server and all state they need.
 #[derive(Debug)]
@@ -56,7 +60,10 @@ impl Logic {
     /// Whether no request is pending and every cursor is written.
     pub fn is_settled(&self) -> bool {
         let state = &self.state;
-        state.pending.is_settled() && state.stalled_backlogs.is_empty() && state.cursors.is_empty()
+        state.pending.is_settled()
+            && state.stalled_backlogs.is_empty()
+            && state.deferring.is_empty()
+            && state.cursors.is_empty()
     }
 
     /// Sets how many bytes may be sent to a connection and not be known to be written before its session falls behind,
@@ -99,6 +106,7 @@ impl Logic {
 
     /// Handles the result of a read.
     pub fn handle_found(&mut self, now: Now, ticket: Ticket, found: Found, effects: &mut Effects) {
+        self.state.reads.answered(ticket);
         let Some(PendingRequest { reply_to, pending, .. }) = self.state.pending.take(ticket) else { return };
         let turn = &mut self.turn(now, effects);
         match pending {
@@ -142,8 +150,10 @@ impl Logic {
     /// When [`Logic::handle_timeout`] must be called, monotonic ms; `None`: no timer is running.
     pub fn next_timeout(&self) -> Option<u64> {
         let state = &self.state;
-        let ticks =
-            !state.pending.is_empty() || !state.failed_reads.is_empty() || !state.stalled_backlogs.is_empty();
+        let ticks = !state.pending.is_empty()
+            || !state.failed_reads.is_empty()
+            || !state.stalled_backlogs.is_empty()
+            || !state.deferring.is_empty();
         let sweeps =
             !state.with_tracks.is_empty() || !state.login_throttle.is_empty() || !state.rates.is_empty();
         [
@@ -182,8 +192,10 @@ impl Logic {
 
     /// Starts draining: notifies clients, accepts no new requests, and lets pending requests finish.
     pub fn drain(&mut self, now: Now, effects: &mut Effects) {
-        self.state.draining = true;
         let turn = &mut self.turn(now, effects);
+        // Deferred messages would be lost when the server exits.
+        begin_deferred(turn, true);
+        turn.state.draining = true;
         session::tell_going_away(turn);
         // Messages still in a backlog are lost when the server exits.
         message::retry_backlogs(turn);
@@ -218,8 +230,44 @@ fn carry_out(turn: &mut Turn<'_>, next: FollowUp) {
     }
 }
 
-/// Accepts a request. A barrier request is held until all earlier requests of its connection are answered.
+/// Accepts a request, unless the budget of requests refuses or defers it.
 fn arrive(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
+    let charged = match budget::has_deferred(turn.state, conn) {
+        true => Err(0),
+        false => budget::charge(turn.state, conn, &command, turn.now.monotonic),
+    };
+    let Err(wait) = charged else { return accept(turn, conn, request, command) };
+    let Err(Deferred { request, command }) = budget::defer(turn.state, conn, Deferred { request, command })
+    else {
+        return;
+    };
+    let Some(connection) = turn.state.connections.get_mut(conn) else { return };
+    // A receipt that is dropped only causes messages to be pushed again.
+    if request == 0 && command.is_receipt() {
+        return;
+    }
+    connection.outstanding += 1;
+    let reply_to = ReplyTo::Request { conn, kind: command.kind(), request };
+    let refusal = Refusal::later(Errno::RateLimited, "too many requests; slow down", wait);
+    turn.answer(reply_to, refusal.with_limit("limits.requests_per_second"));
+}
+
+/// Begins the deferred requests that the budgets allow. `is_free`: all of them.
+fn begin_deferred(turn: &mut Turn<'_>, is_free: bool) {
+    for conn in std::mem::take(&mut turn.state.deferring) {
+        while let Some(Deferred { request, command }) =
+            budget::next_deferred(turn.state, conn, turn.now.monotonic, is_free)
+        {
+            accept(turn, conn, request, command);
+        }
+        if budget::has_deferred(turn.state, conn) {
+            turn.state.deferring.push(conn);
+        }
+    }
+}
+
+/// Accepts a request. A barrier request is held until all earlier requests of its connection are answered.
+fn accept(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
     let Some(connection) = turn.state.connections.get_mut(conn) else { return };
     // A receipt with number 0 gets no answer, so it does not count as outstanding.
     let reply_to = if request == 0 && command.is_receipt() {
@@ -249,6 +297,11 @@ fn begin(turn: &mut Turn<'_>, conn: ConnId, reply_to: ReplyTo, command: Command)
     {
         return turn.answer(reply_to, refusal);
     }
+    if is_read(&command)
+        && let Some(refusal) = turn.state.refusal_to_read(scheduling::caller(turn.state, caller))
+    {
+        return turn.answer(reply_to, refusal);
+    }
     match command {
         Command::Message(request) => message::begin(turn, reply_to, caller, request),
         Command::Timeline(request) => timeline::begin(turn, reply_to, caller, request),
@@ -268,6 +321,17 @@ fn begins_when_busy(command: &Command) -> bool {
         Command::Session(_) => session::begins_when_busy(),
         Command::Node(_) => node::begins_when_busy(),
         Command::Account(_) | Command::Contact(_) | Command::Group(_) => false,
+    }
+}
+
+/// Whether a request begins with a read that counts against its requester.
+fn is_read(command: &Command) -> bool {
+    match command {
+        Command::Timeline(request) => timeline::is_read(request),
+        Command::Contact(request) => contact::is_read(request),
+        Command::Group(request) => group::is_read(request),
+        Command::Account(_) => true,
+        Command::Message(_) | Command::Session(_) | Command::Node(_) => false,
     }
 }
 
@@ -292,6 +356,7 @@ fn tick(turn: &mut Turn<'_>) {
     for session in std::mem::take(&mut turn.state.failed_reads) {
         delivery::retry(turn, session);
     }
+    begin_deferred(turn, false);
     message::retry_backlogs(turn);
 }
 

@@ -10,6 +10,11 @@ pub struct Rules {
     pub grace: u64,
     /// Messages that an account may send each second, with bursts of ten seconds' worth; 0 disables the limit.
     pub messages_per_second: u32,
+    /// Units of requests that an account, or before login a client's network, may spend each second, with bursts of ten
+    /// seconds' worth; 0 disables the limit.
+    pub requests_per_second: u32,
+    /// Reads that an account, or before login a client's network, may have waiting; 0 disables the limit.
+    pub reads_waiting: u32,
     /// Bytes of the longest object sent to a legacy client; bounds what is read for it.
     pub legacy_object_bytes: usize,
     /// The name of this run of this node, unique to the run; `None` on a single node.
@@ -24,13 +29,15 @@ pub struct Rules {
     pub history: Box<str>,
 }
 
-/// A single node with the default configuration, but without a message rate limit.
+/// A single node with the default configuration, but without rate limits.
 impl Default for Rules {
     fn default() -> Rules {
         Rules {
             conflict: Conflict::Kick,
             grace: 300_000,
             messages_per_second: 0,
+            requests_per_second: 0,
+            reads_waiting: 32,
             legacy_object_bytes: 1_024,
             cluster: None,
             node: "local".into(),

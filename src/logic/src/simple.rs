@@ -13,7 +13,7 @@ use crate::state::pending::Pending;
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
-use wire::Errno;
+use wire::{Errno, Refusal};
 
 /// Sends a write to storage on behalf of a session. Storage rejects it if a newer login has taken over the account.
 pub(crate) fn submit(
@@ -43,6 +43,10 @@ pub(crate) fn refuse(
     match written {
         Written::Unavailable => turn.unavailable(reply_to),
         Written::Superseded => superseded(turn, reply_to),
+        Written::Denied(Denial::Quota(quota)) => {
+            let refusal = Refusal::new(Errno::Quota, quota.sentence()).with_limit(quota.key());
+            turn.answer(reply_to, Refusal { until: quota.until(), ..refusal });
+        }
         Written::Denied(denial) => turn.refuse(reply_to, errno(*denial), sentence(*denial)),
         _ => turn.internal(reply_to),
     }
@@ -56,6 +60,7 @@ fn errno(denial: Denial) -> Errno {
         Denial::Oneself => Errno::BadRequest,
         Denial::NameTaken => Errno::NameTaken,
         Denial::TokenInvalid => Errno::TokenInvalid,
+        Denial::Quota(_) => Errno::Quota,
     }
 }
 

@@ -3,10 +3,11 @@
 //! A lower layer never calls a higher one. It queues a [`FollowUp`] instead, and the dispatcher carries out the queue,
 //! in order, before the turn ends.
 
-use crate::contract::{Epoch, Read, Ticket, Write};
+use crate::contract::{Epoch, Lane, Query, Read, Ticket, Write};
 use crate::effect::{Effects, Order, PasswordJob};
 use crate::input::Now;
-use crate::limits::{INTERNAL, UNAVAILABLE, UNAVAILABLE_RETRY_MS};
+use crate::limits::{ANSWER_MS, INTERNAL, UNAVAILABLE, UNAVAILABLE_RETRY_MS};
+use crate::scheduling;
 use crate::state::State;
 use crate::state::connections::Barrier;
 use crate::state::pending::Pending;
@@ -96,8 +97,8 @@ impl Turn<'_> {
         pending: impl Into<Pending>,
         read: impl Into<Read>,
     ) {
-        let ticket = self.wait_in_login(reply_to, session, pending);
-        self.effects.reads.push((ticket, read.into()));
+        let ticket = self.issue(reply_to, pending.into(), read.into());
+        self.state.sessions.set_login_ticket(session, ticket);
     }
 
     pub fn write(&mut self, reply_to: ReplyTo, pending: impl Into<Pending>, write: impl Into<Write>) {
@@ -106,8 +107,18 @@ impl Turn<'_> {
     }
 
     pub fn read(&mut self, reply_to: ReplyTo, pending: impl Into<Pending>, read: impl Into<Read>) {
+        self.issue(reply_to, pending.into(), read.into());
+    }
+
+    fn issue(&mut self, reply_to: ReplyTo, pending: Pending, read: Read) -> Ticket {
+        let (lane, requester) = scheduling::of(self.state, reply_to, &pending);
+        let due = (!reply_to.is_nowhere()).then_some(self.now.monotonic + ANSWER_MS);
         let ticket = self.wait(reply_to, pending);
-        self.effects.reads.push((ticket, read.into()));
+        if lane == Lane::Request {
+            self.state.reads.issued(ticket, requester);
+        }
+        self.effects.reads.push(Query { ticket, lane, requester, due, read });
+        ticket
     }
 
     /// Queues a job for the password thread.

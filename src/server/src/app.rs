@@ -101,7 +101,8 @@ impl Server {
         if let Some(redis) = &redis {
             bus::check(redis)?;
         }
-        let mut opened = storage::open(&config.storage.settings()?).map_err(sentence)?;
+        let settings = storage::Settings { quotas: config.limits.quotas(), ..config.storage.settings()? };
+        let mut opened = storage::open(&settings).map_err(sentence)?;
         let listeners = match inherited {
             none if none.is_empty() => vec![net::bind(config.chat.listen).map_err(bind_sentence)?],
             inherited => inherited,
@@ -126,6 +127,8 @@ impl Server {
             conflict: config.session.conflict,
             grace: 1_000 * u64::from(config.session.grace),
             messages_per_second: config.limits.messages_per_second,
+            requests_per_second: config.limits.requests_per_second,
+            reads_waiting: config.limits.reads_waiting,
             legacy_object_bytes: config.legacy.object_bytes,
             cluster: run.clone(),
             node: node.clone(),
@@ -134,7 +137,7 @@ impl Server {
             history: deployment.history.to_string().into(),
         };
         let (inlets, inboxes) = logic_thread::queues();
-        let storage = storage::start(opened, inlets.outcomes).map_err(sentence)?;
+        let storage = storage::start(opened, inlets.outcomes, clock_start).map_err(sentence)?;
         let (passwords, jobs) =
             password::start(config.password.memory_kib, config.password.iterations, inlets.passwords)
                 .map_err(sentence)?;

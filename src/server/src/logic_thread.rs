@@ -4,7 +4,7 @@
 //! sends all effects, at most one batch to each thread, and sleeps until its bell rings.
 
 use logic::{
-    BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Ticket, Write,
+    BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Ticket, Write,
 };
 use net::OutputBudget;
 use runtime::log_writer;
@@ -15,7 +15,7 @@ use std::io;
 use std::process;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use storage::{ClockWatch, Outcome};
+use storage::{ClockWatch, Outcome, ReadOutbox};
 use wire::UnixMillis;
 
 /// The capacity of the queue of inputs, batches; when it is full, the reactors stop reading.
@@ -62,7 +62,7 @@ pub struct Outlets {
     /// Bounds what may be sent to a session.
     pub output_budget: Arc<OutputBudget>,
     pub writes: Outbox<Vec<(Ticket, Write)>>,
-    pub reads: Outbox<Vec<(Ticket, Read)>>,
+    pub reads: ReadOutbox,
     pub passwords: Outbox<Vec<(Ticket, PasswordJob)>>,
     /// `None` on a single node.
     pub bus: Option<Outbox<Vec<BusOrder>>>,
@@ -230,7 +230,10 @@ impl LogicThread {
             }
         }
         offer(writes, &self.outlets.writes);
-        offer(reads, &self.outlets.reads);
+        if !reads.is_empty() {
+            // Read threads that have ended need no reads.
+            let _ = self.outlets.reads.send(take(reads));
+        }
         offer(passwords, &self.outlets.passwords);
         if let Some(outlet) = &self.outlets.bus {
             offer(bus, outlet);

@@ -29,6 +29,11 @@ pub fn day_after(time: UnixMillis, days: u64) -> Day {
     day_of(UnixMillis(time.0 + days * DAY_MS))
 }
 
+/// The first millisecond of the next day.
+pub fn next_day(time: UnixMillis) -> UnixMillis {
+    UnixMillis((time.0 / DAY_MS + 1) * DAY_MS)
+}
+
 /// The month after.
 pub fn next_month(month: Month) -> Month {
     if month % 100 == 12 { month + 89 } else { month + 1 }

@@ -7,7 +7,7 @@
 //!     |                    |  commit, then publish
 //!     |                    v
 //!     |               outcomes --> logic
-//!     +-----reads----> read thread ---^
+//!     +-----reads----> read threads --^
 //! ```
 //!
 //! A store executes writes in order, many in one commit, and publishes their outcomes afterwards. A message becomes
@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account_usage;
 mod calendar;
 mod claim;
 mod clock_watch;
@@ -32,12 +33,15 @@ mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod layout;
+mod listing;
 mod machine;
 mod mysql;
 mod outcome;
 mod overview;
 mod page;
 mod peers;
+mod read_queue;
+mod read_schedule;
 mod settings;
 mod sqlite;
 mod steady_clock;
@@ -54,6 +58,7 @@ pub use machine::{Clock, Random, system_random, wall_clock};
 pub use mysql::Mysql;
 pub use outcome::Outcome;
 pub use peers::{BusKey, KEY_OVERLAP_MS, PeerView, Peers};
+pub use read_queue::ReadOutbox;
 pub use settings::{Settings, StorageUrl};
 pub use sqlite::{Disk, MemoryDisk, SqliteStore};
 pub use storage::{Opened, Storage, examine, open, start};

@@ -1,5 +1,6 @@
 //! A member's view of a conversation, shared by both stores.
 
+use crate::listing::{Activity, Place};
 use logic::contract::timeline::{Standing, Unread};
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
@@ -20,6 +21,12 @@ pub struct Overview {
     /// The member's cursors.
     pub delivered: Seq,
     pub read: Seq,
+}
+
+impl Activity for Overview {
+    fn place(&self) -> Place {
+        (self.time, self.conversation)
+    }
 }
 
 impl Overview {

@@ -1,6 +1,7 @@
 //! The settings of storage: which database to use and how to log in to it.
 
 use crate::database::{Database, without_password};
+use logic::contract::Quotas;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ pub struct Settings {
     pub password: Option<String>,
     /// Whether to use a database server that may lose acknowledged messages when its machine fails.
     pub accept_weak_durability: bool,
+    pub quotas: Quotas,
 }
 
 /// Where messages and accounts are kept.

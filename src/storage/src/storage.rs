@@ -5,11 +5,13 @@ use crate::error::StoreError;
 use crate::machine::{system_random, wall_clock};
 use crate::mysql::{self, Mysql};
 use crate::outcome::Outcome;
+use crate::read_queue::ReadOutbox;
 use crate::settings::{Settings, StorageUrl};
 use crate::sqlite::{Place, SqliteStore};
 use crate::threads;
-use logic::contract::{Read, Ticket, Write};
+use logic::contract::{Ticket, Write};
 use runtime::queue::Outbox;
+use std::time::Instant;
 
 /// A database that was checked and migrated, before its threads are started.
 pub enum Opened {
@@ -28,9 +30,9 @@ pub enum Storage {
 /// run left.
 pub fn open(settings: &Settings) -> Result<Opened, StoreError> {
     Ok(match &settings.url {
-        StorageUrl::Sqlite(path) => {
-            Opened::Sqlite(Box::new(SqliteStore::open(path, wall_clock(), system_random())?))
-        }
+        StorageUrl::Sqlite(path) => Opened::Sqlite(Box::new(
+            SqliteStore::open(path, wall_clock(), system_random())?.with_quotas(settings.quotas),
+        )),
         StorageUrl::Mysql(database) => Opened::Mysql(Box::new(Mysql::open(database, settings)?)),
     })
 }
@@ -68,11 +70,12 @@ impl Opened {
     }
 }
 
-/// Starts the threads of a database. They send outcomes and answers to `outcomes`.
-pub fn start(opened: Opened, outcomes: Outbox<Outcome>) -> Result<Storage, StoreError> {
+/// Starts the threads of a database. They send outcomes and answers to `outcomes`. `clock_start` is the zero of the
+/// clock on which the deadlines of reads are set.
+pub fn start(opened: Opened, outcomes: Outbox<Outcome>, clock_start: Instant) -> Result<Storage, StoreError> {
     Ok(match opened {
-        Opened::Sqlite(store) => Storage::Sqlite(threads::start(store, outcomes)?),
-        Opened::Mysql(mysql) => Storage::Mysql(mysql.start(&outcomes)?),
+        Opened::Sqlite(store) => Storage::Sqlite(threads::start(store, outcomes, clock_start)?),
+        Opened::Mysql(mysql) => Storage::Mysql(mysql.start(&outcomes, clock_start)?),
     })
 }
 
@@ -84,7 +87,7 @@ impl Storage {
         }
     }
 
-    pub fn reads(&self) -> Outbox<Vec<(Ticket, Read)>> {
+    pub fn reads(&self) -> ReadOutbox {
         match self {
             Storage::Sqlite(threads) => threads.reads(),
             Storage::Mysql(threads) => threads.reads(),

@@ -1,4 +1,4 @@
-//! The threads that drive an embedded store: one writes, one reads.
+//! The threads that drive an embedded store: one writes, several read.
 //!
 //! The store thread takes all waiting batches and commits them together. Under heavy load it first gathers for a
 //! moment, as a commit costs the same for one message or a thousand; otherwise it does not wait. Housekeeping runs in
@@ -7,10 +7,12 @@
 use crate::error::StoreError;
 use crate::failed_streams::FailedStreams;
 use crate::outcome::{BATCHES_MAX, Outcome};
+use crate::read_queue::{READERS, ReadInbox, ReadOutbox, ReadThreads};
+use crate::read_schedule::Next as NextRead;
 use crate::store::{Reader, Store};
 use foldhash::HashMap;
 use logic::contract::message::StreamId;
-use logic::contract::{Read, Ticket, Write, Written, message};
+use logic::contract::{Found, Ticket, Write, Written, message};
 use runtime::queue::Outbox;
 use runtime::watchdog::Role;
 use runtime::worker::{Mailbox, Next, Worker};
@@ -40,14 +42,18 @@ const FILE_AT_END: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Threads {
     writes: Outbox<Vec<(Ticket, Write)>>,
-    reads: Outbox<Vec<(Ticket, Read)>>,
     store: Worker,
-    reader: Worker,
+    readers: ReadThreads,
 }
 
-/// Starts the threads of a store, which send all outcomes and answers to `outcomes`.
-pub fn start(store: Box<dyn Store>, outcomes: Outbox<Outcome>) -> Result<Threads, StoreError> {
-    let reader = store.reader()?;
+/// Starts the threads of a store, which send all outcomes and answers to `outcomes`. `clock_start` is the zero of the
+/// clock on which the deadlines of reads are set.
+pub fn start(
+    store: Box<dyn Store>,
+    outcomes: Outbox<Outcome>,
+    clock_start: Instant,
+) -> Result<Threads, StoreError> {
+    let readers = (0..READERS).map(|_| store.reader()).collect::<Result<Vec<_>, _>>()?;
     let to_logic = outcomes.clone();
     let (store, writes) = Worker::with_mailbox(Role::Storage, "store", BATCHES_MAX, move |mailbox| {
         StoreThread {
@@ -62,10 +68,12 @@ pub fn start(store: Box<dyn Store>, outcomes: Outbox<Outcome>) -> Result<Threads
         }
         .run();
     })?;
-    let (reader, reads) = Worker::with_mailbox(Role::Storage, "read", BATCHES_MAX, move |mailbox| {
-        answer(reader, mailbox, &outcomes);
-    })?;
-    Ok(Threads { writes, reads, store, reader })
+    let bodies = readers.into_iter().map(|reader| {
+        let outcomes = outcomes.clone();
+        move |inbox| answer(reader, inbox, &outcomes)
+    });
+    let readers = ReadThreads::start(clock_start, bodies.collect())?;
+    Ok(Threads { writes, store, readers })
 }
 
 impl Threads {
@@ -73,36 +81,32 @@ impl Threads {
         self.writes.clone()
     }
 
-    pub fn reads(&self) -> Outbox<Vec<(Ticket, Read)>> {
-        self.reads.clone()
+    pub fn reads(&self) -> ReadOutbox {
+        self.readers.outbox()
     }
 
     /// Finishes everything that is queued, files what is resident, closes the database. Nothing may be sent any more.
     pub fn stop(self) {
-        // The reader first: the last connection to close removes the write-ahead log.
-        self.reader.stop();
+        // The readers first: the last connection to close removes the write-ahead log.
+        self.readers.stop();
         self.store.stop();
     }
 }
 
 /// Answers reads until it is stopped.
-fn answer(
-    mut reader: Box<dyn Reader>,
-    mut mailbox: Mailbox<Vec<(Ticket, Read)>>,
-    outcomes: &Outbox<Outcome>,
-) {
-    loop {
-        match mailbox.next(None) {
-            Next::Batch(batch) => {
-                for (ticket, read) in batch {
-                    // Answers are sent one by one, so that a quick answer does not wait for a slow one after it. At
-                    // shutdown logic may be gone already.
-                    let _ = outcomes.send(Outcome::Found(vec![(ticket, reader.read(&read))]));
-                }
+fn answer(mut reader: Box<dyn Reader>, mut inbox: ReadInbox, outcomes: &Outbox<Outcome>) {
+    while let Some(next) = inbox.next() {
+        let (ticket, found) = match next {
+            NextRead::Overdue(query) => (query.ticket, Found::Unavailable),
+            NextRead::Run(query) => {
+                let begun = Instant::now();
+                let found = reader.read(&query.read);
+                inbox.finished(query.lane, query.requester, begun);
+                (query.ticket, found)
             }
-            Next::Idle => {}
-            Next::Stop => return,
-        }
+        };
+        // At shutdown logic may be gone already.
+        let _ = outcomes.send(Outcome::Found(vec![(ticket, found)]));
     }
 }
 
@@ -256,7 +260,7 @@ mod tests {
     use super::*;
     use crate::conformance::append;
     use crate::store::Publish;
-    use logic::contract::Found;
+    use logic::contract::Read;
     use logic::contract::message::Append;
     use runtime::queue::{Bell, queue};
     use std::collections::BTreeMap;
@@ -325,6 +329,7 @@ mod tests {
         let storage = start(
             Box::new(RejectsFirstBatch { slices: Arc::clone(&slices), ..RejectsFirstBatch::default() }),
             outbox,
+            Instant::now(),
         )
         .unwrap();
         let mut checked = 0;
@@ -352,7 +357,7 @@ mod tests {
     fn a_stream_is_rejected_after_its_first_failed_append() {
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(64, &bell);
-        let storage = start(Box::<RejectsFirstBatch>::default(), outbox).unwrap();
+        let storage = start(Box::<RejectsFirstBatch>::default(), outbox, Instant::now()).unwrap();
         let say = |ticket: u64, stream| match append(UserId(1), Target::User(UserId(2)), "", "x") {
             Write::Message(message::Write::Append(append)) => {
                 (Ticket(ticket), Write::Message(message::Write::Append(Append { stream, ..append })))

@@ -64,6 +64,8 @@ errnos! {
     Blocked = 15, "BLOCKED";
     /// Storage cannot be reached. The message may or may not be stored: retry with the same `cid`.
     Unavailable = 16, "UNAVAILABLE";
+    /// A limit of the account or the group is reached. Nothing was done; `limit` names it.
+    Quota = 17, "QUOTA";
     /// The server has a fault, which its log reports.
     Internal = 20, "INTERNAL";
 }

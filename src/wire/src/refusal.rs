@@ -1,7 +1,7 @@
 //! Why a request was not carried out: the error part of every reply, and the value of an ERROR push.
 
-use crate::Errno;
 use crate::json::{self, present};
+use crate::{Errno, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -18,12 +18,17 @@ pub struct Refusal {
     pub cid: Option<Box<str>>,
     /// The field of the request that it is about.
     pub field: Option<Cow<'static, str>>,
+    /// The configuration key of the limit that was reached, as `limits.groups`.
+    pub limit: Option<Box<str>>,
+    /// Until when the request is refused.
+    pub until: Option<UnixMillis>,
 }
 
 impl Refusal {
     /// A refusal that waiting does not change.
     pub fn new(errno: Errno, errmsg: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { errno, errmsg: errmsg.into(), retry_after_ms: None, cid: None, field: None }
+        let errmsg = errmsg.into();
+        Refusal { errno, errmsg, retry_after_ms: None, cid: None, field: None, limit: None, until: None }
     }
 
     /// A refusal that may not be repeated after `retry_after_ms`.
@@ -37,22 +42,30 @@ impl Refusal {
         Refusal { field: Some(Cow::Borrowed(field)), ..self }
     }
 
+    /// Names the configuration key of the limit that was reached.
+    #[must_use]
+    pub fn with_limit(self, key: &'static str) -> Refusal {
+        Refusal { limit: Some(key.into()), ..self }
+    }
+
     /// Appends the refusal as a JSON object.
     pub(crate) fn encode_value(&self, out: &mut Vec<u8>) {
-        let Refusal { errno, errmsg, retry_after_ms, cid, field } = self;
+        let Refusal { errno, errmsg, retry_after_ms, cid, field, limit, until } = self;
         let envelope = Envelope {
             errno: errno.number(),
             errmsg: errmsg.as_ref().into(),
             retry_after_ms: *retry_after_ms,
             cid: cid.clone(),
             field: field.as_deref().map(Box::from),
+            limit: limit.clone(),
+            until: *until,
         };
         json::write(out, &envelope);
     }
 
     /// Reads a refusal; `None` where `errno` is 0.
     pub(crate) fn decode_value(value: &[u8]) -> Result<Option<Refusal>, String> {
-        let Envelope { errno, errmsg, retry_after_ms, cid, field } = json::read(value)?;
+        let Envelope { errno, errmsg, retry_after_ms, cid, field, limit, until } = json::read(value)?;
         match Errno::from_number(errno) {
             Some(Errno::Ok) => Ok(None),
             // A newer server may use error numbers that this client does not know.
@@ -62,6 +75,8 @@ impl Refusal {
                 retry_after_ms,
                 cid,
                 field: field.map(|field| Cow::Owned(field.into_string())),
+                limit,
+                until,
             })),
         }
     }
@@ -79,6 +94,10 @@ struct Envelope {
     cid: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     field: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    limit: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    until: Option<UnixMillis>,
 }
 
 /// A well-framed request that is invalid. It is answered, and the connection stays open.

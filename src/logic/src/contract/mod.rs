@@ -3,7 +3,8 @@
 //! **Writes** are executed many in one transaction. Their outcomes arrive after the commit: those of one conversation
 //! in the order in which the writes were issued, and likewise those that concern no conversation; between the two
 //! groups there is no order. **Reads** run concurrently, in any order, and observe every write whose outcome
-//! was delivered before the read was issued.
+//! was delivered before the read was issued. Each is issued as a [`Query`], which says on whose behalf it is run, so
+//! that the reads of one requester delay only its own.
 //!
 //! The delivery rules rely on one more guarantee: outcomes and read results arrive through *one* queue, and a read
 //! never returns a message written by this node whose outcome does not precede it in that queue.
@@ -19,12 +20,16 @@ pub mod group;
 pub mod message;
 pub mod node;
 pub mod presence;
+mod query;
+mod quota;
 pub mod session;
 mod ticket;
 pub mod timeline;
 mod token;
 
 pub use epoch::{Epoch, Fence};
+pub use query::{Lane, Network, Query, Requester};
+pub use quota::{Quota, Quotas};
 pub use ticket::Ticket;
 pub use token::{Token, TokenHash};
 
@@ -106,6 +111,8 @@ pub enum Denial {
     /// The target is the user itself.
     Oneself,
     NameTaken,
+    /// A quota is used up.
+    Quota(Quota),
     /// The token is unknown, expired or revoked.
     TokenInvalid,
 }

@@ -24,7 +24,8 @@ pub enum Written {
 pub enum Read {
     /// A member's standing. Answer: [`Found::Standing`].
     Standing { user: UserId, conversation: ConversationId },
-    /// Conversations with undelivered messages by id, above `after`, at most [`UNREAD_MAX`]. Answer: [`Found::Unread`].
+    /// Conversations with undelivered messages by id, above `after`: at most [`UNREAD_MAX`], among the next
+    /// [`UNREAD_SCAN`] conversations of the user. Answer: [`Found::Unread`].
     Unread { user: UserId, after: ConversationId },
     /// Messages to push to a member that is behind: those above `after`, in order, until `limit` messages or about
     /// `bytes` of content; never empty while there are some. Answer: [`Found::Feed`].
@@ -48,6 +49,8 @@ pub enum Read {
 
 /// Rows of one [`Read::Unread`] page.
 pub const UNREAD_MAX: usize = 1000;
+/// Conversations that one [`Read::Unread`] page looks at.
+pub const UNREAD_SCAN: usize = 2000;
 
 #[derive(Clone, Debug)]
 pub enum Found {
@@ -112,8 +115,8 @@ impl CursorStep {
 #[derive(Clone, Debug, Default)]
 pub struct UnreadPage {
     pub rows: Vec<Unread>,
-    /// Whether there are others with higher ids.
-    pub more: bool,
+    /// There may be others above this id. `None`: there are none.
+    pub next: Option<ConversationId>,
 }
 
 /// A conversation in which a member is behind.

@@ -56,13 +56,12 @@ pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPa
             behind.is_guess = false;
         }
     }
-    match page.rows.last() {
-        Some(last) if page.more => {
-            let after = last.conversation;
+    match page.next {
+        Some(after) => {
             session.unread_after = Some(after);
             turn.read(ReplyTo::Nowhere, Pending::Unread(key), Read::Unread { user, after });
         }
-        _ => {
+        None => {
             session.unread_after = None;
             // An unlisted conversation was not behind, so the guess holds: it starts at the first recorded message.
             for track in &mut session.tracks {

@@ -8,6 +8,7 @@ use crate::limits::{
 };
 use crate::simple;
 use crate::state::pending::message::{Pending, PendingAppend};
+use crate::state::rates::UNIT;
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
@@ -36,9 +37,11 @@ pub(super) fn store(
     }
     // While the server drains, only messages of a backlog come here, and they would be lost with it.
     if !turn.state.draining
-        && let Err(wait) = turn.state.rates.take(&mut live.bucket, turn.now.monotonic)
+        && let Err(wait) =
+            turn.state.rates.messages.take(&mut live.buckets.messages, UNIT, turn.now.monotonic)
     {
-        return Err(Refusal::later(Errno::RateLimited, "too many messages; slow down", wait));
+        let refusal = Refusal::later(Errno::RateLimited, "too many messages; slow down", wait);
+        return Err(refusal.with_limit("limits.messages_per_second"));
     }
     let (sender, epoch, sender_name) = (live.user, live.epoch, Arc::clone(&live.name));
     let cid = send.cid.unwrap_or_else(|| turn.state.next_cid());
@@ -98,7 +101,7 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
 /// Refunds a message that does not count towards its sender's rate.
 fn return_to_rate(turn: &mut Turn<'_>, append: &PendingAppend) {
     if let Some(live) = turn.state.sessions.get_mut(append.session) {
-        turn.state.rates.put_back(&mut live.bucket);
+        turn.state.rates.messages.put_back(&mut live.buckets.messages, UNIT);
     }
 }
 

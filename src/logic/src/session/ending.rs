@@ -119,7 +119,7 @@ fn end(turn: &mut Turn<'_>, key: SessionRef) {
 
 fn remove(turn: &mut Turn<'_>, key: SessionRef) -> Option<Session> {
     let session = turn.state.sessions.remove(key)?;
-    turn.state.rates.keep(session.user, session.bucket, turn.now.monotonic);
+    turn.state.rates.keep(session.user, session.buckets, turn.now.monotonic);
     if let Some(connection) = turn.state.connections.get_mut(session.conn) {
         connection.session = None;
     }

@@ -33,7 +33,7 @@ pub(super) fn begin(
     if let Some(before) = before.filter(|_| !resumed) {
         turn.write_and_forget(Write::RevokeToken(before));
     }
-    let bucket = turn.state.rates.restore(user, turn.now.monotonic);
+    let buckets = turn.state.rates.restore(user);
     let connection = turn.state.connections.get_mut(conn).expect("its caller looked it up");
     let session = turn.state.sessions.insert(NewSession {
         user,
@@ -41,7 +41,7 @@ pub(super) fn begin(
         name,
         token: token.hash,
         epoch,
-        bucket,
+        buckets,
         capabilities: connection.capabilities,
         login: PendingLogin {
             ticket: NO_TICKET,

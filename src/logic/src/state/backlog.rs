@@ -1,4 +1,5 @@
-//! The legacy backlog: messages of an ordered stream that are not stored yet, in order of arrival.
+//! What is held for a client that gets no replies: messages of its ordered stream that are not stored yet, in order of
+//! arrival, and requests that arrived above its budget.
 //!
 //! ```text
 //!   oldest                                   newest
@@ -7,6 +8,7 @@
 
 use crate::contract::message::StreamId;
 use std::collections::VecDeque;
+use wire::Command;
 use wire::message::Send;
 
 /// The capacity that an empty backlog keeps.
@@ -24,6 +26,15 @@ pub(crate) struct Backlog {
     has_failed: bool,
     /// Whether it is listed for the next retry.
     is_listed: bool,
+    /// Requests that have not begun, because the budget of requests does not allow them yet.
+    pub deferred: VecDeque<Deferred>,
+}
+
+/// A request that has not begun.
+#[derive(Debug)]
+pub(crate) struct Deferred {
+    pub request: u32,
+    pub command: Command,
 }
 
 #[derive(Debug)]

@@ -11,12 +11,13 @@ pub(crate) mod nodes;
 pub(crate) mod pending;
 pub(crate) mod presence_changes;
 pub(crate) mod rates;
+pub(crate) mod reads;
 pub(crate) mod reply_to;
 pub(crate) mod sessions;
 
 use crate::conn::ConnId;
-use crate::contract::Epoch;
 use crate::contract::message::StreamId;
+use crate::contract::{Epoch, Requester};
 use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, PASSWORDS_MAX, WAITING_MAX};
 use crate::settings::Rules;
 use absences::Absences;
@@ -27,6 +28,7 @@ use login_throttle::LoginThrottle;
 use pending::PendingRequests;
 use presence_changes::PresenceChanges;
 use rates::Rates;
+use reads::Reads;
 use sessions::{SessionRef, Sessions};
 use wire::message::server_cid;
 use wire::presence::Presence;
@@ -49,6 +51,7 @@ pub(crate) struct State {
     pub login_throttle: LoginThrottle,
     pub rates: Rates,
     pub presence_changes: PresenceChanges,
+    pub reads: Reads,
     /// Sessions with tracks, to be swept next.
     pub with_tracks: Vec<SessionRef>,
     /// Sessions with a failed timeline read, to be retried at the next tick.
@@ -57,6 +60,8 @@ pub(crate) struct State {
     pub stalled_backlogs: Vec<ConnId>,
     /// Bytes sent to a connection and not known to be written from which on its session falls behind.
     pub session_output_max: u32,
+    /// Connections with deferred requests, to be retried at the next tick.
+    pub deferring: Vec<ConnId>,
     pub draining: bool,
     pub cluster: Cluster,
 }
@@ -64,7 +69,8 @@ pub(crate) struct State {
 impl State {
     pub fn new(rules: Rules, boot: u64) -> State {
         State {
-            rates: Rates::new(rules.messages_per_second, boot),
+            rates: Rates::new(rules.messages_per_second, rules.requests_per_second, boot),
+            reads: Reads::new(rules.reads_waiting, boot),
             absences: Absences::new(rules.grace, boot),
             cluster: Cluster::new(rules.cluster.clone(), boot),
             rules,
@@ -81,6 +87,7 @@ impl State {
             failed_reads: Vec::new(),
             stalled_backlogs: Vec::new(),
             session_output_max: OUTPUT_HARD as u32,
+            deferring: Vec::new(),
             draining: false,
         }
     }
@@ -124,6 +131,14 @@ impl State {
         }
         (self.pending.len() - self.pending.appends >= WAITING_MAX)
             .then(|| Refusal::later(Errno::Busy, "too many requests are waiting", BUSY_RETRY_MS))
+    }
+
+    /// The refusal of a new request that reads, if its requester has too many reads waiting.
+    pub fn refusal_to_read(&self, requester: Requester) -> Option<Refusal> {
+        self.reads.is_full(requester).then(|| {
+            let refusal = Refusal::later(Errno::Busy, "too many of your requests are waiting", BUSY_RETRY_MS);
+            refusal.with_limit("limits.reads_waiting")
+        })
     }
 
     /// The refusal of a new password job, if too many are pending.

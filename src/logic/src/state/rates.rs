@@ -1,79 +1,127 @@
-//! The message rate of each account: a token bucket that holds ten seconds' worth.
+//! Budgets over time: token buckets that hold ten seconds' worth.
+//!
+//! A bucket is one number, the time at which it is full again (the generic cell rate algorithm, ITU-T I.371). Each
+//! account has one for messages and one for requests; before login, the requests of a client count against its network.
 
-use crate::limits::BURST_SECONDS;
+use crate::contract::Network;
+use crate::limits::{BURST_SECONDS, NETWORKS_MAX};
 use crate::map::{Map, map};
 use wire::UserId;
 
-/// How many messages an account may send now, in thousandths of a message.
+/// What one unit of a budget costs. Costs are in thousandths of it.
+pub(crate) const UNIT: u64 = 1_000;
+
+/// When a bucket is full again, in nanoseconds of the monotonic clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bucket(u64);
+
+/// The buckets of an account.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Buckets {
+    pub messages: Bucket,
+    pub requests: Bucket,
+}
+
+/// How fast a bucket fills.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket {
-    level: u64,
-    filled_at: u64,
-}
-
-/// The rate, and the buckets of accounts that went offline before they were full again.
-#[derive(Debug)]
-pub(crate) struct Rates {
-    /// Messages a second; 0 is no limit.
+pub(crate) struct Rate {
+    /// Units a second; 0: no limit.
     per_second: u64,
-    absent: Map<UserId, Bucket>,
 }
 
-impl Rates {
-    pub fn new(per_second: u32, seed: u64) -> Rates {
-        Rates { per_second: u64::from(per_second), absent: map(seed) }
+const NANOS: u64 = 1_000_000_000;
+const BURST: u64 = BURST_SECONDS * NANOS;
+
+impl Rate {
+    fn nanos(self, cost: u64) -> u64 {
+        cost * (NANOS / UNIT) / self.per_second
     }
 
-    fn full(&self) -> u64 {
-        self.per_second * BURST_SECONDS * 1000
-    }
-
-    /// The bucket of an account that comes online.
-    pub fn restore(&mut self, user: UserId, now: u64) -> Bucket {
-        let full = Bucket { level: self.full(), filled_at: now };
-        self.absent.remove(&user).unwrap_or(full)
-    }
-
-    /// Keeps the bucket of an account that goes offline, so that reconnecting does not fill it.
-    pub fn keep(&mut self, user: UserId, mut bucket: Bucket, now: u64) {
-        self.fill(&mut bucket, now);
-        if bucket.level < self.full() {
-            self.absent.insert(user, bucket);
-        }
-    }
-
-    /// Takes a token for one message, or returns in how many milliseconds the next one is available.
-    pub fn take(&self, bucket: &mut Bucket, now: u64) -> Result<(), u64> {
+    /// Takes from the bucket, or returns in how many milliseconds it holds enough. `now`: monotonic ms.
+    pub fn take(self, bucket: &mut Bucket, cost: u64, now: u64) -> Result<(), u64> {
         if self.per_second == 0 {
             return Ok(());
         }
-        self.fill(bucket, now);
-        if bucket.level >= 1000 {
-            bucket.level -= 1000;
+        let now = now * (NANOS / 1_000);
+        let full_at = bucket.0.max(now) + self.nanos(cost);
+        match (full_at - now).checked_sub(BURST) {
+            None | Some(0) => {
+                bucket.0 = full_at;
+                Ok(())
+            }
+            Some(missing) => Err(missing.div_ceil(NANOS / 1_000)),
+        }
+    }
+
+    /// Returns what was taken for something that does not count.
+    pub fn put_back(self, bucket: &mut Bucket, cost: u64) {
+        if self.per_second > 0 {
+            bucket.0 = bucket.0.saturating_sub(self.nanos(cost));
+        }
+    }
+}
+
+impl Bucket {
+    fn is_full(self, now: u64) -> bool {
+        self.0 <= now * (NANOS / 1_000)
+    }
+}
+
+impl Buckets {
+    fn are_full(self, now: u64) -> bool {
+        self.messages.is_full(now) && self.requests.is_full(now)
+    }
+}
+
+/// The rates, and the buckets that belong to no session and are not full.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    pub messages: Rate,
+    pub requests: Rate,
+    absent: Map<UserId, Buckets>,
+    networks: Map<Network, Bucket>,
+}
+
+impl Rates {
+    pub fn new(messages: u32, requests: u32, seed: u64) -> Rates {
+        let rate = |per_second: u32| Rate { per_second: per_second.into() };
+        Rates { messages: rate(messages), requests: rate(requests), absent: map(seed), networks: map(seed) }
+    }
+
+    /// The buckets of an account that comes online.
+    pub fn restore(&mut self, user: UserId) -> Buckets {
+        self.absent.remove(&user).unwrap_or_default()
+    }
+
+    /// Keeps the buckets of an account that goes offline, so that reconnecting does not fill them.
+    pub fn keep(&mut self, user: UserId, buckets: Buckets, now: u64) {
+        if !buckets.are_full(now) {
+            self.absent.insert(user, buckets);
+        }
+    }
+
+    /// Takes from the requests of a network, or returns in how many milliseconds it has enough.
+    pub fn take_from_network(&mut self, network: Network, cost: u64, now: u64) -> Result<(), u64> {
+        if self.requests.per_second == 0 {
             return Ok(());
         }
-        Err((1000 - bucket.level).div_ceil(self.per_second).max(1))
-    }
-
-    /// Returns the token of a message that does not count towards the rate.
-    pub fn put_back(&self, bucket: &mut Bucket) {
-        bucket.level = (bucket.level + 1000).min(self.full());
-    }
-
-    fn fill(&self, bucket: &mut Bucket, now: u64) {
-        let gained = now.saturating_sub(bucket.filled_at) * self.per_second;
-        bucket.level = (bucket.level + gained).min(self.full());
-        bucket.filled_at = now;
+        if self.networks.len() >= NETWORKS_MAX && !self.networks.contains_key(&network) {
+            self.networks.retain(|_, bucket| !bucket.is_full(now));
+            if self.networks.len() >= NETWORKS_MAX {
+                self.networks.clear();
+            }
+        }
+        self.requests.take(self.networks.entry(network).or_default(), cost, now)
     }
 
     /// Drops buckets that are full again.
     pub fn sweep(&mut self, now: u64) {
-        let (per_second, full) = (self.per_second, self.full());
-        self.absent.retain(|_, b| b.level + now.saturating_sub(b.filled_at) * per_second < full);
+        self.absent.retain(|_, buckets| !buckets.are_full(now));
+        self.networks.retain(|_, bucket| !bucket.is_full(now));
     }
 
     pub fn is_empty(&self) -> bool {
-        self.absent.is_empty()
+        self.absent.is_empty() && self.networks.is_empty()
     }
 }
 
@@ -83,37 +131,56 @@ mod tests {
 
     #[test]
     fn a_burst_of_ten_seconds_then_the_rate() {
-        let mut rates = Rates::new(100, 1);
-        let mut bucket = rates.restore(UserId(1), 0);
+        let mut rates = Rates::new(100, 0, 1);
+        let (rate, mut bucket) = (rates.messages, rates.restore(UserId(1)).messages);
         for _ in 0..1000 {
-            assert_eq!(rates.take(&mut bucket, 0), Ok(()));
+            assert_eq!(rate.take(&mut bucket, UNIT, 0), Ok(()));
         }
-        assert_eq!(rates.take(&mut bucket, 0), Err(10));
-        assert_eq!(rates.take(&mut bucket, 10), Ok(()));
-        assert_eq!(rates.take(&mut bucket, 10), Err(10));
-        rates.put_back(&mut bucket);
-        assert_eq!(rates.take(&mut bucket, 10), Ok(()));
+        assert_eq!(rate.take(&mut bucket, UNIT, 0), Err(10));
+        assert_eq!(rate.take(&mut bucket, UNIT, 10), Ok(()));
+        assert_eq!(rate.take(&mut bucket, UNIT, 10), Err(10));
+        rate.put_back(&mut bucket, UNIT);
+        assert_eq!(rate.take(&mut bucket, UNIT, 10), Ok(()));
+        assert_eq!(rate.take(&mut bucket, 5 * UNIT, 10), Err(50));
+        assert_eq!(rate.take(&mut bucket, UNIT / 10, 10), Err(1));
     }
 
     #[test]
     fn reconnecting_does_not_fill_the_bucket() {
-        let mut rates = Rates::new(1, 1);
-        let mut bucket = rates.restore(UserId(1), 0);
+        let mut rates = Rates::new(1, 1, 1);
+        let mut buckets = rates.restore(UserId(1));
         for _ in 0..10 {
-            rates.take(&mut bucket, 0).unwrap();
+            rates.messages.take(&mut buckets.messages, UNIT, 0).unwrap();
         }
-        rates.keep(UserId(1), bucket, 0);
-        let mut bucket = rates.restore(UserId(1), 100);
-        assert_eq!(rates.take(&mut bucket, 100), Err(900));
-        rates.keep(UserId(1), bucket, 100);
+        rates.keep(UserId(1), buckets, 0);
+        let mut buckets = rates.restore(UserId(1));
+        assert_eq!(rates.messages.take(&mut buckets.messages, UNIT, 100), Err(900));
+        rates.keep(UserId(1), buckets, 100);
         rates.sweep(20_000);
         assert!(rates.is_empty());
     }
 
     #[test]
     fn a_rate_of_zero_is_no_limit() {
-        let mut rates = Rates::new(0, 1);
-        let mut bucket = rates.restore(UserId(1), 0);
-        assert!((0..100_000).all(|_| rates.take(&mut bucket, 0).is_ok()));
+        let mut rates = Rates::new(0, 0, 1);
+        let (rate, mut bucket) = (rates.messages, Bucket::default());
+        assert!((0..100_000).all(|_| rate.take(&mut bucket, UNIT, 0).is_ok()));
+        assert!((0..100_000).all(|_| rates.take_from_network(Network::V4(1), UNIT, 0).is_ok()));
+        assert!(rates.is_empty());
+    }
+
+    #[test]
+    fn networks_have_buckets_of_their_own_and_bounded_memory() {
+        let mut rates = Rates::new(0, 1, 1);
+        for _ in 0..10 {
+            rates.take_from_network(Network::V4(1), UNIT, 0).unwrap();
+        }
+        assert_eq!(rates.take_from_network(Network::V4(1), UNIT, 0), Err(1_000));
+        for other in 0..2 * NETWORKS_MAX as u64 {
+            assert_eq!(rates.take_from_network(Network::V6(other), UNIT, 0), Ok(()));
+        }
+        assert!(rates.networks.len() <= NETWORKS_MAX);
+        rates.sweep(20_000);
+        assert!(rates.is_empty());
     }
 }

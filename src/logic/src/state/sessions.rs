@@ -1,7 +1,7 @@
 //! Sessions: the logged-in user, the connection, and how far each conversation was pushed to it.
 
 use super::capabilities::Capabilities;
-use super::rates::Bucket;
+use super::rates::Buckets;
 use crate::conn::ConnId;
 use crate::contract::{Epoch, Ticket, TokenHash};
 use crate::limits::FRAME_OVERHEAD;
@@ -29,7 +29,7 @@ pub(crate) struct Session {
     pub groups: Vec<ConversationId>,
     /// Monotonic ms. For a conversation without a track, a cursor that was read from storage before this time is stale.
     pub since: u64,
-    pub bucket: Bucket,
+    pub buckets: Buckets,
     /// Set until LOGIN is answered.
     pub login: Option<Box<PendingLogin>>,
     /// Conversations with recent pushes and those that are behind, sorted by id. Empty for an idle session.
@@ -117,7 +117,7 @@ pub(crate) struct NewSession {
     pub name: Arc<str>,
     pub token: TokenHash,
     pub epoch: Epoch,
-    pub bucket: Bucket,
+    pub buckets: Buckets,
     pub capabilities: Capabilities,
     pub login: PendingLogin,
     /// When the session begins, monotonic ms.
@@ -139,7 +139,7 @@ impl Sessions {
 
     /// Adds a session; the user must have none.
     pub fn insert(&mut self, new: NewSession) -> SessionRef {
-        let NewSession { user, conn, name, token, epoch, bucket, capabilities, login, since } = new;
+        let NewSession { user, conn, name, token, epoch, buckets, capabilities, login, since } = new;
         self.serial = self.serial.wrapping_add(1);
         let slot = self.slots.insert(Session {
             user,
@@ -149,7 +149,7 @@ impl Sessions {
             epoch,
             groups: Vec::new(),
             since,
-            bucket,
+            buckets,
             login: Some(Box::new(login)),
             tracks: Vec::new(),
             unacked: 0,

@@ -18,6 +18,11 @@ pub(crate) fn begins_when_busy(request: &Request) -> bool {
     matches!(request, Request::Ack(_) | Request::Read(_))
 }
 
+/// Whether it begins with a read of a page. A receipt is checked where it turns out to need a read.
+pub(crate) fn is_read(request: &Request) -> bool {
+    matches!(request, Request::History(_) | Request::Conversations(_))
+}
+
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     let session = caller.session();
     let (pending, read) = match request {

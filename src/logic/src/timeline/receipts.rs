@@ -1,7 +1,7 @@
 //! ACK and READ: they move a member's cursors and notify the peer of a direct chat.
 
-use crate::contract::Fence;
 use crate::contract::timeline::{Read, Standing};
+use crate::contract::{Fence, Requester};
 use crate::delivery;
 use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
 use crate::state::reply_to::ReplyTo;
@@ -23,6 +23,10 @@ pub(super) fn arrive(turn: &mut Turn<'_>, reply_to: ReplyTo, receipt: PendingRec
         return turn.answer(reply_to, Reply::Done);
     }
     if let Some(refusal) = turn.state.refusal_to_begin() {
+        return turn.answer(reply_to, refusal);
+    }
+    // A receipt that is dropped only causes messages to be pushed again.
+    if let Some(refusal) = turn.state.refusal_to_read(Requester::Account(user)) {
         return turn.answer(reply_to, refusal);
     }
     turn.read(reply_to, Pending::Standing(receipt), Read::Standing { user, conversation });

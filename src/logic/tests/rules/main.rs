@@ -2,6 +2,7 @@
 
 mod account;
 mod backlog;
+mod budget;
 mod cluster;
 mod harness;
 mod legacy;

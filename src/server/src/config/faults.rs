@@ -4,6 +4,7 @@
 use super::keys::{Cluster, Config, Storage};
 use super::secret::secret;
 use crate::bus;
+use logic::contract::Quotas;
 use redis::ConnectionInfo;
 use std::net::SocketAddr;
 use storage::{Database, StorageUrl};
@@ -56,7 +57,8 @@ impl Storage {
             _ => None,
         };
         let accept_weak_durability = self.accept_weak_durability;
-        Ok(storage::Settings { url: self.url.clone(), password, accept_weak_durability })
+        let quotas = Quotas::default();
+        Ok(storage::Settings { url: self.url.clone(), password, accept_weak_durability, quotas })
     }
 }
 

@@ -141,6 +141,20 @@ sections! {
         output_mib: usize = 256, integer(16..=1_048_576);
         /// Messages an account may send per second, in bursts of up to ten seconds' worth; 0: unlimited.
         messages_per_second: u32 = 100, integer(0..=1_000_000);
+        /// What an account may request per second, in bursts of up to ten seconds' worth; 0: unlimited.
+        requests_per_second: u32 = 100, integer(0..=1_000_000);
+        /// Reads that an account may have waiting; 0: unlimited.
+        reads_waiting: u32 = 32, integer(0..=1_000_000);
+        /// Groups that an account may own; 0: unlimited.
+        groups: u32 = 500, integer(0..=1_000_000);
+        /// Groups that an account may create in a day, UTC; 0: unlimited.
+        groups_made_day: u32 = 50, integer(0..=1_000_000);
+        /// Friends that an account may add; 0: unlimited.
+        friends: u32 = 5_000, integer(0..=1_000_000);
+        /// Conversations that an account may create, join or open; 0: unlimited.
+        conversations: u32 = 20_000, integer(0..=10_000_000);
+        /// Members of a group; 0: unlimited.
+        members: u32 = 10_000, integer(0..=10_000_000);
     }
     /// The cost of new password hashes (Argon2id, one lane, RFC 9106). Existing hashes keep theirs.
     password: Password {

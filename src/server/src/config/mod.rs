@@ -17,6 +17,7 @@ pub use setting::Setting;
 pub use value::RedisUrl;
 
 use keys::SECTIONS;
+use logic::contract::Quotas;
 use runtime::regular_file::read_regular;
 use std::io;
 use std::net::SocketAddr;
@@ -134,6 +135,14 @@ impl Config {
             Some(outcome) => outcome.map_err(|sentence| format!("`{section}.{key}` {sentence}")),
             None => Err(unknown_key(section, key)),
         }
+    }
+}
+
+impl Limits {
+    /// The quotas that storage checks.
+    pub fn quotas(&self) -> Quotas {
+        let &Limits { groups, groups_made_day, friends, conversations, members, .. } = self;
+        Quotas { groups, groups_made_day, friends, conversations, members }
     }
 }
 

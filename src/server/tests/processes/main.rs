@@ -23,6 +23,7 @@ mod make_cluster;
 mod names;
 mod output_memory;
 mod proxies;
+mod reads;
 mod recipients;
 mod session;
 mod shutdown;

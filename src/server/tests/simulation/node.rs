@@ -96,7 +96,7 @@ impl Node {
             self.logic.handle_timeout(now, &mut self.fx);
         }
         self.writes.extend(self.fx.writes.drain(..));
-        self.reads.extend(self.fx.reads.drain(..).map(|(ticket, read)| (ticket, read, now.monotonic)));
+        self.reads.extend(self.fx.reads.drain(..).map(|query| (query.ticket, query.read, now.monotonic)));
         self.passwords.extend(self.fx.passwords.drain(..));
     }
 

@@ -6,6 +6,8 @@ mod group;
 mod history;
 mod message;
 mod node;
+mod page_cost;
+mod quota;
 mod scenario;
 mod session;
 mod timeline;
@@ -46,6 +48,13 @@ pub const CASES: &[(&str, Case)] = &[
     ("a login view shows where the user is behind", timeline::a_login_view_shows_where_the_user_is_behind),
     ("conversations are listed latest first", timeline::conversations_are_listed_latest_first),
     ("unread conversations are paged", timeline::unread_conversations_are_paged),
+    (
+        "the cost of a page does not grow with the account",
+        page_cost::the_cost_of_a_page_does_not_grow_with_the_account,
+    ),
+    ("quotas bound what an account creates", quota::quotas_bound_what_an_account_creates),
+    ("a quota of a day ends with it", quota::a_quota_of_a_day_ends_with_it),
+    ("a group has at most its members", quota::a_group_has_at_most_its_members),
     ("a claim raises the epoch", session::a_claim_raises_the_epoch),
     ("a superseded session writes nothing", session::a_superseded_session_writes_nothing),
     (

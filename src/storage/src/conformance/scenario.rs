@@ -2,7 +2,7 @@
 
 use crate::store::Store;
 use logic::contract::message::Append;
-use logic::contract::{self, Epoch, Found, Read, Ticket, Write, Written, group, timeline};
+use logic::contract::{self, Epoch, Found, Quotas, Read, Ticket, Write, Written, group, timeline};
 use std::sync::Arc;
 use wire::account::Who;
 use wire::timeline::ConversationSummary;
@@ -22,6 +22,9 @@ pub trait Fixture {
     fn set_time(&mut self, time: UnixMillis);
     /// Forgets which names are claimed, as if the accounts were created by a version that claimed none.
     fn forget_claims(&mut self);
+    fn set_quotas(&mut self, quotas: Quotas);
+    /// The work that a read costs the database, in steps or rows; does not depend on how fast the machine is.
+    fn cost(&mut self, read: &Read) -> u64;
 }
 
 /// A fixture with a clock and shorthands for the verbs.

@@ -107,7 +107,9 @@ pub fn a_login_view_shows_where_the_user_is_behind(scenario: &mut Scenario<'_>) 
         assert_eq!(view.friends, [Friend { user: ben, name: "ben".into() }]);
         assert_eq!(view.friend_ids, [ben]);
         assert_eq!(view.groups.iter().map(|g| g.conversation).collect::<Vec<_>>(), [group, empty]);
-        assert!(!view.friends_more && !view.groups_more && !view.conversations_more && !view.unread.more);
+        assert!(
+            !view.friends_more && !view.groups_more && !view.conversations_more && view.unread.next.is_none()
+        );
         let listed: Vec<_> = view.conversations.iter().map(|entry| entry.conversation).collect();
         assert_eq!(listed, [group, direct, empty]);
         let expected = ConversationSummary {
@@ -199,14 +201,14 @@ pub fn unread_conversations_are_paged(scenario: &mut Scenario<'_>) {
     ids.sort_unstable();
     scenario.look_thrice(|scenario| {
         let first = login(scenario, anna).unread;
-        assert!(first.more && first.rows.len() == UNREAD_MAX);
-        let after = first.rows.last().unwrap().conversation;
+        assert_eq!(first.rows.len(), UNREAD_MAX);
+        let after = first.next.unwrap();
         let Found::Timeline(timeline::Found::Unread(second)) =
             scenario.read(Read::Timeline(timeline::Read::Unread { user: anna, after }))
         else {
             panic!()
         };
-        assert!(!second.more);
+        assert_eq!(second.next, None);
         let listed: Vec<_> = first.rows.iter().chain(&second.rows).map(|row| row.conversation).collect();
         assert_eq!(listed, ids);
     });

@@ -5,6 +5,7 @@ use super::failure::{Failure, NO_ANSWER};
 use super::record::{Answer, Record, first};
 use super::sql::Sql;
 use crate::database::Database;
+use logic::contract::Quotas;
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
 use std::sync::mpsc;
@@ -42,6 +43,7 @@ pub struct Server {
     pub password: Option<String>,
     /// Whether to use a server that may lose acknowledged messages.
     pub accept_weak_durability: bool,
+    pub quotas: Quotas,
     /// The database's clock, set by a test.
     #[cfg(test)]
     pub test_clock: Option<Arc<AtomicU64>>,
@@ -64,6 +66,7 @@ pub struct Connection {
     conn: Conn,
     /// The name of the database.
     database: String,
+    pub quotas: Quotas,
     #[cfg(test)]
     test_clock: Option<Arc<AtomicU64>>,
 }
@@ -91,9 +94,14 @@ impl Connection {
             .write_timeout(Some(answer_time));
         let conn = connect(options, purpose)?;
         #[cfg(test)]
-        let mut conn = Connection { conn, database: name.clone(), test_clock: target.test_clock.clone() };
+        let mut conn = Connection {
+            conn,
+            database: name.clone(),
+            quotas: target.quotas,
+            test_clock: target.test_clock.clone(),
+        };
         #[cfg(not(test))]
-        let mut conn = Connection { conn, database: name.clone() };
+        let mut conn = Connection { conn, database: name.clone(), quotas: target.quotas };
         conn.ask(&habits(purpose))?;
         Ok(conn)
     }

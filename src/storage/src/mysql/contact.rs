@@ -5,15 +5,17 @@ use super::connection::{Connection, rows_of};
 use super::failure::Failure;
 use super::record::{Record, page_of, undamaged};
 use super::sql::Sql;
+use super::usage::{add_charge, ask_usage, usage};
+use crate::account_usage::Charge;
 use crate::page::Rows;
 use logic::contract::contact::{Found, Friend, Read, Write};
 use logic::contract::{Denial, Written, contact};
 use wire::account::Who;
-use wire::{Page, UserId};
+use wire::{Page, UnixMillis, UserId};
 
-pub fn write(conn: &mut Connection, write: &Write) -> Result<Written, Failure> {
+pub fn write(conn: &mut Connection, now: UnixMillis, write: &Write) -> Result<Written, Failure> {
     match write {
-        Write::Add { user, who } => add_friend(conn, *user, who),
+        Write::Add { user, who } => add_friend(conn, now, *user, who),
     }
 }
 
@@ -28,7 +30,7 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     })
 }
 
-fn add_friend(conn: &mut Connection, user: UserId, who: &Who) -> Result<Written, Failure> {
+fn add_friend(conn: &mut Connection, now: UnixMillis, user: UserId, who: &Who) -> Result<Written, Failure> {
     let mut sql = Sql::new();
     sql.push("SELECT id, name FROM user WHERE ").push(is_user(who)).end();
     let rows = conn.rows(&sql)?;
@@ -37,20 +39,34 @@ fn add_friend(conn: &mut Connection, user: UserId, who: &Who) -> Result<Written,
     if peer == user {
         return Ok(Written::Denied(Denial::Oneself));
     }
+    let mut sql = Sql::new();
+    sql.statement(format_args!("SELECT 1 FROM friend WHERE user_id = {user} AND friend_id = {peer}"));
+    ask_usage(&mut sql, user);
+    let answers = conn.ask(&sql)?;
+    let [friends, used] = &answers[..] else { unreachable!("one answer for each statement") };
+    if !friends.rows.is_empty() {
+        return Ok(Written::Denied(Denial::Conflict));
+    }
+    if let Err(quota) = usage(used.rows.first())?.charge(Charge::Friend, &conn.quotas, now) {
+        return Ok(Written::Denied(Denial::Quota(quota)));
+    }
     let (low, high) = (user.min(peer), user.max(peer));
     let mut sql = Sql::new();
     sql.statement(format_args!(
         "INSERT IGNORE INTO friend (user_id, friend_id) VALUES ({low}, {high}), ({high}, {low})"
     ));
-    match conn.ask(&sql)?[0].changed {
-        0 => Ok(Written::Denied(Denial::Conflict)),
-        _ => Ok(Written::Contact(contact::Written::Friends { peer, name })),
+    if conn.ask(&sql)?[0].changed == 0 {
+        return Ok(Written::Denied(Denial::Conflict));
     }
+    let mut sql = Sql::new();
+    add_charge(&mut sql, user, Charge::Friend, now);
+    conn.ask(&sql)?;
+    Ok(Written::Contact(contact::Written::Friends { peer, name }))
 }
 
 pub fn ask_friends(sql: &mut Sql, user: UserId, page: Page) {
     sql.statement(format_args!(
-        "SELECT u.id, u.name FROM friend f JOIN user u ON u.id = f.friend_id \
+        "SELECT u.id, u.name FROM friend f FORCE INDEX (PRIMARY) STRAIGHT_JOIN user u ON u.id = f.friend_id \
          WHERE f.user_id = {user} AND f.friend_id > {} ORDER BY f.friend_id LIMIT {}",
         page.after,
         page.limit + 1

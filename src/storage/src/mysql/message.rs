@@ -13,11 +13,13 @@
 use super::connection::{Connection, NOW};
 use super::failure::{Cause, Failure};
 use super::fence;
+use super::listing::{self, Relisted};
 use super::member_cache::{MemberCache, Members};
 use super::record::{Record, first, undamaged};
 use super::sent;
 use super::sql::{CASE_MAX, Sql};
 use crate::calendar::{self, Month};
+use crate::listing::Listed;
 use foldhash::{HashMap, HashMapExt};
 use logic::contract::message::{Append, Stored};
 use logic::contract::{Denial, Epoch, Ticket, Written, message};
@@ -67,6 +69,7 @@ pub struct Plan {
     /// The entries to write, by index, and where they are stored.
     new: Vec<(usize, Stored)>,
     ends: Vec<End>,
+    relisted: Vec<Relisted>,
     now: UnixMillis,
 }
 
@@ -88,6 +91,7 @@ struct End {
     time: UnixMillis,
     /// The first message of a month, if the conversation enters one.
     entered: Option<Seq>,
+    listed: Listed,
     is_changed: bool,
 }
 
@@ -112,11 +116,14 @@ impl Plan {
             });
             let mut sql = conn.begin();
             let opening = sql.statements();
-            sql.push("SELECT id, kind, low_id, high_id, last_seq, month, member_version, updated_at FROM conversation FORCE INDEX (PRIMARY) WHERE id IN ")
-                .set(&conversations)
-                .push(" ORDER BY id FOR UPDATE SKIP LOCKED")
-                .end()
-                .statement(format_args!("SELECT {NOW}"));
+            sql.push(
+                "SELECT id, kind, low_id, high_id, last_seq, month, member_version, updated_at, slack, listed_until ",
+            )
+            .push("FROM conversation FORCE INDEX (PRIMARY) WHERE id IN ")
+            .set(&conversations)
+            .push(" ORDER BY id FOR UPDATE SKIP LOCKED")
+            .end()
+            .statement(format_args!("SELECT {NOW}"));
             let cids = entries.iter().map(|entry| (entry.append.sender, &*entry.append.cid));
             sent::ask(&mut sql, days, cids);
             if !fenced.is_empty() {
@@ -179,6 +186,15 @@ impl Plan {
             plan.verdicts.push(verdict);
         }
         ends.retain(|end| end.is_changed);
+        for end in ends.iter().filter(|end| !end.listed.holds(end.time)) {
+            let known = cache.at(end.conversation, end.version).expect("as above");
+            plan.relisted.push(Relisted {
+                conversation: end.conversation,
+                from: end.listed,
+                to: Listed::after(end.time, known.members.len()),
+                members: Arc::clone(&known.members),
+            });
+        }
         plan.ends = ends;
         Ok(plan)
     }
@@ -233,6 +249,7 @@ impl Plan {
         for ends in self.ends.chunks(CASE_MAX) {
             update_conversations(&mut sql, ends);
         }
+        listing::relist(&mut sql, &self.relisted);
         sql.statement("COMMIT");
         sql
     }
@@ -344,6 +361,7 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
             version,
             time: row.time(7)?,
             entered: None,
+            listed: Listed { slack: row.number(8)? as u64, until: row.time(9)? },
             is_changed: false,
         });
     }

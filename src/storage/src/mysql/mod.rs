@@ -19,6 +19,7 @@ mod failure;
 mod fence;
 mod group;
 mod housekeeping;
+mod listing;
 mod member_cache;
 mod membership;
 mod message;
@@ -43,6 +44,7 @@ mod tests;
 mod threads;
 mod timeline;
 mod token;
+mod usage;
 mod write;
 mod writer;
 

@@ -39,6 +39,7 @@ impl Mysql {
             database: Database { password: None, ..database.clone() },
             password: settings.password.as_ref().or(database.password.as_ref()).cloned(),
             accept_weak_durability: settings.accept_weak_durability,
+            quotas: settings.quotas,
             #[cfg(test)]
             test_clock: None,
         })
@@ -75,8 +76,8 @@ impl Mysql {
     }
 
     /// Starts the threads, which send outcomes and answers to `outcomes`.
-    pub fn start(self, outcomes: &Outbox<Outcome>) -> Result<Threads, StoreError> {
-        let threads = Threads::start(&self.target, APPENDERS, outcomes)?;
+    pub fn start(self, outcomes: &Outbox<Outcome>, clock_start: Instant) -> Result<Threads, StoreError> {
+        let threads = Threads::start(&self.target, APPENDERS, outcomes, clock_start)?;
         match self.membership {
             Some(membership) => threads.with_membership(membership, outcomes),
             None => Ok(threads),

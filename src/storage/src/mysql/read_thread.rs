@@ -1,4 +1,4 @@
-//! The thread that answers reads.
+//! The threads that answer reads.
 
 use super::failure::Cause;
 use super::publish_barrier::PublishBarrier;
@@ -6,14 +6,18 @@ use super::read;
 use super::reconnect::AutoConnection;
 use crate::fault;
 use crate::outcome::Outcome;
-use logic::contract::{Found, Read, Ticket};
+use crate::read_queue::ReadInbox;
+use crate::read_schedule::Next;
+use logic::contract::{Found, Query, Read, Ticket};
 use runtime::queue::Outbox;
-use runtime::worker::{Mailbox, Next};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// The most reads whose answers are sent together.
-const READS_MAX: usize = 32;
+/// The most answers that wait for the publish barrier together.
+const HELD_MAX: usize = 32;
+/// How long an answer waits for others before they wait for the publish barrier together, which takes as long as a
+/// commit.
+const HELD_TIME: Duration = Duration::from_millis(2);
 
 /// Attempts after a lost connection or a conflict.
 const TRIES: usize = 3;
@@ -21,7 +25,7 @@ const TRIES: usize = 3;
 /// How long a read waits for the publish barrier before it is answered `Unavailable`.
 const BARRIER_TIME: Duration = Duration::from_secs(1);
 
-/// The read thread.
+/// A read thread.
 pub struct ReadThread {
     pub connection: AutoConnection,
     pub barrier: Arc<PublishBarrier>,
@@ -30,42 +34,42 @@ pub struct ReadThread {
 }
 
 impl ReadThread {
-    pub fn serve(mut self, mut mailbox: Mailbox<Vec<(Ticket, Read)>>) {
-        let mut waiting: Vec<(Ticket, Read)> = Vec::new();
-        loop {
-            match mailbox.next((!waiting.is_empty()).then_some(Duration::ZERO)) {
-                Next::Batch(reads) => waiting.extend(reads),
-                Next::Stop if waiting.is_empty() => return,
-                Next::Idle | Next::Stop => {}
-            }
-            while waiting.len() < READS_MAX
-                && let Some(reads) = mailbox.try_next()
-            {
-                waiting.extend(reads);
-            }
-            // A few at a time, so that a quick answer does not wait for many slow ones behind it.
-            let rest = waiting.split_off(waiting.len().min(READS_MAX));
-            self.answer(std::mem::replace(&mut waiting, rest));
+    pub fn serve(mut self, mut inbox: ReadInbox) {
+        while let Some(next) = inbox.next() {
+            self.answer(&mut inbox, next);
         }
     }
 
-    /// Answers some reads. Answers that may show messages are held back until the publish barrier is lifted.
-    fn answer(&mut self, reads: Vec<(Ticket, Read)>) {
-        let (mut found, mut behind) = (Vec::new(), Vec::new());
-        for (ticket, read) in reads {
-            let answer = self.find(&read);
+    /// Answers a read. Answers that may show messages are held back until the publish barrier is lifted; meanwhile
+    /// further reads are answered.
+    fn answer(&mut self, inbox: &mut ReadInbox, first: Next) {
+        let (begun, mut held, mut next) = (Instant::now(), Vec::new(), Some(first));
+        while let Some(read) = next {
+            let Query { ticket, lane, requester, read, .. } = match read {
+                Next::Run(query) => query,
+                Next::Overdue(query) => {
+                    self.send(vec![(query.ticket, Found::Unavailable)]);
+                    next = inbox.try_next();
+                    continue;
+                }
+            };
+            let read_begun = Instant::now();
+            let found = self.find(&read);
+            inbox.finished(lane, requester, read_begun);
             if read::shows_messages(&read) {
-                behind.push((ticket, answer));
+                held.push((ticket, found));
             } else {
-                found.push((ticket, answer));
+                self.send(vec![(ticket, found)]);
             }
+            let has_time = held.len() < HELD_MAX && begun.elapsed() < HELD_TIME;
+            next = if has_time { inbox.try_next() } else { None };
         }
-        self.send(found);
-        if !behind.is_empty() {
+        if !held.is_empty() {
+            inbox.pass_on();
             if !self.barrier.wait(BARRIER_TIME) {
-                behind.iter_mut().for_each(|(_, answer)| *answer = Found::Unavailable);
+                held.iter_mut().for_each(|(_, found)| *found = Found::Unavailable);
             }
-            self.send(behind);
+            self.send(held);
         }
     }
 

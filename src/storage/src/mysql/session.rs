@@ -169,20 +169,27 @@ fn release(
     Ok(if is_in_force { Written::Done } else { Written::Superseded })
 }
 
-/// Reads everything in one round trip.
+/// Reads everything in one round trip, unless the account has very many conversations.
 fn login_view(conn: &mut Connection, user: UserId) -> Result<LoginView, Failure> {
     let page = Page { after: 0, limit: LOGIN_LIST_MAX as u32 };
     let mut sql = Sql::new();
     contact::ask_friends(&mut sql, user, page);
     contact::ask_friend_ids(&mut sql, user);
     group::ask_groups(&mut sql, user, page);
-    timeline::ask_entries(&mut sql, user, None, LOGIN_LIST_MAX);
+    let scan = timeline::ask_conversations(&mut sql, user, None, LOGIN_LIST_MAX);
     timeline::ask_unread(&mut sql, user, ConversationId(0));
     let answers = conn.ask(&sql)?;
     let rows = |at: usize| answers.get(at).map_or(&[][..], |answer: &Answer| &answer.rows);
+    let (listing, unread) = (3, 3 + timeline::CONVERSATIONS_ANSWERS);
+    let unread = timeline::unread(&answers[unread..unread + timeline::UNREAD_ANSWERS])?;
     let (friends, friends_more) = contact::friends(rows(0), page)?;
     let (groups, groups_more) = group::groups(rows(2), page)?;
-    let (conversations, conversations_more) = timeline::entries(rows(3), LOGIN_LIST_MAX)?;
+    let (conversations, conversations_more) = timeline::conversations(
+        conn,
+        user,
+        scan,
+        &answers[listing..listing + timeline::CONVERSATIONS_ANSWERS],
+    )?;
     Ok(LoginView {
         friends,
         friends_more,
@@ -191,6 +198,6 @@ fn login_view(conn: &mut Connection, user: UserId) -> Result<LoginView, Failure>
         groups_more,
         conversations,
         conversations_more,
-        unread: timeline::unread(rows(4))?,
+        unread,
     })
 }

@@ -4,12 +4,15 @@
 use super::connection::{Connection, NOW};
 use super::failure::Failure;
 use super::name;
-use super::record::{Record, undamaged};
+use super::record::{Record, first, undamaged};
 use super::sent;
 use super::sql::Sql;
+use super::usage::{add_charge, ask_usages, usage};
+use crate::account_usage::{AccountUsage, Charge};
 use foldhash::{HashMap, HashMapExt, HashSet};
 use logic::contract::message::Append;
-use logic::contract::{Denial, Written, message};
+use logic::contract::{Denial, Quota, Written, message};
+use std::collections::BTreeSet;
 use wire::{ConversationId, Target, UserId};
 
 /// The number of names and of pairs that are kept.
@@ -30,11 +33,13 @@ type Pair = (UserId, UserId);
 pub struct Targets {
     users: HashMap<Box<str>, UserId>,
     pairs: HashMap<Pair, ConversationId>,
+    /// Pairs whose conversation the last look-up did not create, because its opener's quota is used up.
+    over_quota: HashMap<Pair, UserId>,
 }
 
 impl Targets {
     pub fn new() -> Targets {
-        Targets { users: HashMap::new(), pairs: HashMap::new() }
+        Targets { users: HashMap::new(), pairs: HashMap::new(), over_quota: HashMap::new() }
     }
 
     /// The conversation of a message, if it is known.
@@ -50,6 +55,7 @@ impl Targets {
         if self.users.len() > KEPT_MAX || self.pairs.len() > KEPT_MAX {
             *self = Targets::new();
         }
+        self.over_quota.clear();
         appends.chunks(LOOK_MAX).try_for_each(|some| self.learn_some(conn, some))
     }
 
@@ -67,7 +73,9 @@ impl Targets {
         wanted.retain(|(pair, _)| !self.pairs.contains_key(pair));
         let peers = existing(conn, wanted.iter().map(|(_, peer)| *peer))?;
         wanted.retain(|(_, peer)| peers.contains(peer));
-        make(conn, &wanted)?;
+        // Two users who write to each other at once open one conversation.
+        wanted.dedup_by_key(|(pair, _)| *pair);
+        self.over_quota.extend(make(conn, &mut wanted)?);
         self.learn_pairs(conn, &wanted)
     }
 
@@ -83,9 +91,15 @@ impl Targets {
         let refusal = |append: &&Append| match sent::place(&found, append.sender, &append.cid) {
             Some(stored) => Written::Message(message::Written::Duplicate(stored)),
             None if self.peer(&append.target) == Some(append.sender) => Written::Denied(Denial::Oneself),
+            None if self.is_over_quota(append) => Written::Denied(Denial::Quota(Quota::Conversations)),
             None => Written::Denied(Denial::NotFound),
         };
         Ok(appends.iter().map(refusal).collect())
+    }
+
+    fn is_over_quota(&self, append: &Append) -> bool {
+        let pair = self.peer(&append.target).map(|peer| pair(append.sender, peer));
+        pair.and_then(|pair| self.over_quota.get(&pair)) == Some(&append.sender)
     }
 
     fn peer(&self, target: &Target) -> Option<UserId> {
@@ -175,27 +189,58 @@ fn existing(conn: &mut Connection, users: impl Iterator<Item = UserId>) -> Resul
 }
 
 /// Creates direct conversations with both members in one transaction. If another node does the same, the unique key
-/// admits one of the two, and both read the result.
-fn make(conn: &mut Connection, wanted: &[(Pair, UserId)]) -> Result<(), Failure> {
+/// admits one of the two, and both read the result. Conversations whose opener's quota is used up are removed from
+/// `wanted` and returned with the opener.
+fn make(conn: &mut Connection, wanted: &mut Vec<(Pair, UserId)>) -> Result<Vec<(Pair, UserId)>, Failure> {
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let opener = |(low, high): Pair, peer: UserId| if peer == low { high } else { low };
     let mut sql = conn.begin();
-    sql.push("INSERT IGNORE INTO conversation (kind, low_id, high_id, updated_at) VALUES ").list(
-        ",",
-        wanted,
-        |sql, ((low, high), _)| {
-            sql.push(format_args!("(0,{low},{high},{NOW})"));
-        },
-    );
+    let opening = sql.statements();
+    sql.statement(format_args!("SELECT {NOW}"));
+    let openers: BTreeSet<UserId> = wanted.iter().map(|(pair, peer)| opener(*pair, *peer)).collect();
+    ask_usages(&mut sql, openers);
+    let answers = conn.ask(&sql)?;
+    let [time, used] = &answers[opening..] else { unreachable!("one answer for each statement") };
+    let now = first(&time.rows)?.time(0)?;
+    let mut usages: HashMap<UserId, AccountUsage> = HashMap::new();
+    for row in &used.rows {
+        usages.insert(row.user(0)?, usage(Some(row))?);
+    }
+    let (mut over_quota, mut sql) = (Vec::new(), Sql::new());
+    wanted.retain(|&(pair, peer)| {
+        let opener = opener(pair, peer);
+        let usage = usages.entry(opener).or_default();
+        let is_within = usage.charge(Charge::Conversation, &conn.quotas, now).is_ok();
+        match is_within {
+            true => add_charge(&mut sql, opener, Charge::Conversation, now),
+            false => over_quota.push((pair, opener)),
+        }
+        is_within
+    });
+    if wanted.is_empty() {
+        conn.ask(sql.statement("ROLLBACK"))?;
+        return Ok(over_quota);
+    }
+    sql.push("INSERT IGNORE INTO conversation (kind, low_id, high_id, updated_at, listed_until) VALUES ")
+        .list(",", &*wanted, |sql, ((low, high), _)| {
+            sql.push(format_args!("(0,{low},{high},{NOW},{NOW})"));
+        });
     sql.end();
     let pairs = of_pairs(wanted);
     sql.statement(format_args!(
         "INSERT IGNORE INTO member (conversation_id, user_id) SELECT id, low_id FROM conversation WHERE {pairs} \
          UNION ALL SELECT id, high_id FROM conversation WHERE {pairs}"
     ));
+    sql.statement(format_args!(
+        "INSERT IGNORE INTO listing (user_id, slack, listed_until, conversation_id) \
+         SELECT low_id, slack, listed_until, id FROM conversation WHERE {pairs} \
+         UNION ALL SELECT high_id, slack, listed_until, id FROM conversation WHERE {pairs}"
+    ));
     sql.statement("COMMIT");
-    conn.ask(&sql).map(drop)
+    conn.ask(&sql)?;
+    Ok(over_quota)
 }
 
 /// An SQL condition for these pairs, a range of the unique key each.

@@ -25,11 +25,13 @@ use crate::error::StoreError;
 use crate::failed_streams::FailedStreams;
 use crate::machine::system_random;
 use crate::outcome::{BATCHES_MAX, Outcome};
-use logic::contract::{Read, Ticket, Write};
+use crate::read_queue::{READERS, ReadOutbox, ReadThreads};
+use logic::contract::{Ticket, Write};
 use runtime::queue::{Bell, Outbox};
 use runtime::watchdog::Role;
 use runtime::worker::{Mailbox, Worker};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The number of appender threads.
 pub const APPENDERS: usize = 4;
@@ -38,11 +40,10 @@ pub const APPENDERS: usize = 4;
 #[derive(Debug)]
 pub struct Threads {
     writes: Outbox<Vec<(Ticket, Write)>>,
-    reads: Outbox<Vec<(Ticket, Read)>>,
     router: Worker,
     appenders: Vec<Worker>,
     writer: Worker,
-    reader: Worker,
+    readers: ReadThreads,
     housekeeping: Worker,
     membership: Option<Worker>,
 }
@@ -53,6 +54,7 @@ impl Threads {
         target: &Server,
         appenders: usize,
         outcomes: &Outbox<Outcome>,
+        clock_start: Instant,
     ) -> Result<Threads, StoreError> {
         let barrier = Arc::new(PublishBarrier::new(appenders));
         let connection = |purpose| AutoConnection::new(target, purpose);
@@ -76,20 +78,23 @@ impl Threads {
             outcomes: outcomes.clone(),
         };
         let (router, writes) = worker("store", move |mailbox| router.serve(mailbox))?;
-        let reader = ReadThread {
-            connection: connection(Purpose::Reading),
-            barrier,
-            outcomes: outcomes.clone(),
-            is_failing: false,
-        };
-        let (reader, reads) = worker("read", move |mailbox| reader.serve(mailbox))?;
+        let readers = (0..READERS).map(|_| {
+            let reader = ReadThread {
+                connection: connection(Purpose::Reading),
+                barrier: Arc::clone(&barrier),
+                outcomes: outcomes.clone(),
+                is_failing: false,
+            };
+            move |inbox| reader.serve(inbox)
+        });
+        let readers = ReadThreads::start(clock_start, readers.collect())?;
         let connection = connection(Purpose::Writing);
         let housekeeping =
             Worker::spawn(Role::Housekeeping, "housekeeping", Arc::new(Bell::new()), |control| {
                 housekeep(connection, control);
             })?;
         let appenders = running;
-        Ok(Threads { writes, reads, router, appenders, writer, reader, housekeeping, membership: None })
+        Ok(Threads { writes, router, appenders, writer, readers, housekeeping, membership: None })
     }
 
     /// Starts the thread that keeps this node's membership.
@@ -109,8 +114,8 @@ impl Threads {
         self.writes.clone()
     }
 
-    pub fn reads(&self) -> Outbox<Vec<(Ticket, Read)>> {
-        self.reads.clone()
+    pub fn reads(&self) -> ReadOutbox {
+        self.readers.outbox()
     }
 
     /// Finishes everything that is queued. Nothing may be sent any more.
@@ -120,7 +125,7 @@ impl Threads {
             appender.stop();
         }
         self.writer.stop();
-        self.reader.stop();
+        self.readers.stop();
         self.housekeeping.stop();
         if let Some(membership) = self.membership {
             membership.stop();

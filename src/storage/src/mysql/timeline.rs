@@ -4,16 +4,17 @@ use super::connection::{Connection, rows_of};
 use super::failure::Failure;
 use super::fence;
 use super::pages;
-use super::record::{Record, page_of, undamaged};
+use super::record::{Answer, Record, page_of, undamaged};
 use super::sql::CASE_MAX;
 use super::sql::Sql;
+use crate::listing::{Activity, Part, Place, Scan};
 use crate::overview::Overview;
 use crate::page::{Rows, is_fed, is_too_long};
-use logic::contract::timeline::{CursorMove, Found, Read, UNREAD_MAX, UnreadPage, Write};
+use logic::contract::timeline::{CursorMove, Found, Read, UNREAD_MAX, UNREAD_SCAN, UnreadPage, Write};
 use logic::contract::{self, Denial, Epoch, Written, timeline};
 use std::collections::{BTreeMap, HashMap};
 use wire::timeline::ConversationSummary;
-use wire::{ConversationId, Direction, Seq, UnixMillis, UserId};
+use wire::{ConversationId, ConversationKind, Direction, Seq, UserId};
 
 pub fn write(conn: &mut Connection, write: &Write) -> Result<Written, Failure> {
     match write {
@@ -27,7 +28,9 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
             Found::Standing(overview(conn, user, conversation)?.map(Overview::standing))
         }
         Read::Unread { user, after } => {
-            Found::Unread(unread(&rows_of(conn, |sql| ask_unread(sql, user, after))?)?)
+            let mut sql = Sql::new();
+            ask_unread(&mut sql, user, after);
+            Found::Unread(unread(&conn.ask(&sql)?)?)
         }
         Read::Feed { conversation, after, limit, bytes } => {
             let page = pages::after(conn, conversation, after, limit.max(1) as usize, is_fed(bytes))?;
@@ -38,8 +41,10 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
             None => return Ok(contract::Found::Denied(Denial::Forbidden)),
         },
         Read::Conversations { user, before, limit } => {
-            let rows = rows_of(conn, |sql| ask_entries(sql, user, before, limit as usize))?;
-            let (entries, more) = entries(&rows, limit as usize)?;
+            let mut sql = Sql::new();
+            let scan = ask_conversations(&mut sql, user, before, limit as usize);
+            let answers = conn.ask(&sql)?;
+            let (entries, more) = conversations(conn, user, scan, &answers)?;
             Found::Conversations { entries, more }
         }
     };
@@ -173,40 +178,103 @@ fn overview(
     rows.first().map(overview_of).transpose()
 }
 
+/// Asks for a page of conversations in which the member is behind; answered by [`UNREAD_ANSWERS`] answers.
 pub fn ask_unread(sql: &mut Sql, user: UserId, after: ConversationId) {
+    let memberships = format!(
+        "FROM member FORCE INDEX (member_user) WHERE user_id = {user} AND conversation_id > {after} AND device = 0 \
+         ORDER BY conversation_id"
+    );
+    sql.statement(format_args!("SELECT conversation_id {memberships} LIMIT 1 OFFSET {}", UNREAD_SCAN - 1));
     sql.statement(format_args!(
-        "SELECT {OVERVIEW} FROM member m JOIN conversation c ON c.id = m.conversation_id WHERE m.user_id = {user} \
-         AND m.conversation_id > {after} AND c.last_seq > m.delivered_seq AND {IS_VISIBLE} \
-         ORDER BY m.conversation_id LIMIT {}",
+        "SELECT {OVERVIEW} FROM (SELECT conversation_id, user_id, device, joined_seq, delivered_seq, read_seq \
+         {memberships} LIMIT {UNREAD_SCAN}) m STRAIGHT_JOIN conversation c ON c.id = m.conversation_id \
+         WHERE c.last_seq > m.delivered_seq AND {IS_VISIBLE} ORDER BY m.conversation_id LIMIT {}",
         UNREAD_MAX + 1
     ));
 }
 
-/// The first page of conversations in which the member is behind.
-pub fn unread(rows: &[Record]) -> Result<UnreadPage, Failure> {
-    let (rows, more) = page_of(rows, UNREAD_MAX, |row| overview_of(row).map(Overview::unread))?;
-    Ok(UnreadPage { rows, more })
+pub const UNREAD_ANSWERS: usize = 2;
+
+/// A page of conversations in which the member is behind.
+pub fn unread(answers: &[Answer]) -> Result<UnreadPage, Failure> {
+    let [scanned, behind] = answers else { unreachable!("one answer for each statement") };
+    let (rows, more) = page_of(&behind.rows, UNREAD_MAX, |row| overview_of(row).map(Overview::unread))?;
+    let next = match more {
+        true => rows.last().map(|last| last.conversation),
+        false => scanned.rows.first().map(|row| row.conversation(0)).transpose()?,
+    };
+    Ok(UnreadPage { rows, next })
 }
 
-/// The latest conversations below a bound.
-pub fn ask_entries(sql: &mut Sql, user: UserId, before: Option<(UnixMillis, ConversationId)>, limit: usize) {
-    sql.push(format_args!(
-        "SELECT {OVERVIEW}, COALESCE(u.name, c.name), p.delivered_seq, p.read_seq \
-         FROM member m JOIN conversation c ON c.id = m.conversation_id \
+/// A page of conversations that is being read.
+pub type ConversationsScan = Scan<ConversationSummary>;
+
+impl Activity for ConversationSummary {
+    fn place(&self) -> Place {
+        (self.time, self.conversation)
+    }
+}
+
+/// Asks for the latest conversations below a bound; answered by [`CONVERSATIONS_ANSWERS`] answers.
+pub fn ask_conversations(
+    sql: &mut Sql,
+    user: UserId,
+    before: Option<Place>,
+    limit: usize,
+) -> ConversationsScan {
+    let scan = ConversationsScan::new(before, limit);
+    scan.first().into_iter().for_each(|part| ask_part(sql, user, part));
+    scan
+}
+
+pub const CONVERSATIONS_ANSWERS: usize = 3;
+
+/// Asks for a part of the listing. The join order is fixed: a plan that begins with another table would read more rows.
+fn ask_part(sql: &mut Sql, user: UserId, part: Part) {
+    let (until, id) = part.below;
+    sql.statement(format_args!(
+        "SELECT {OVERVIEW}, COALESCE(u.name, c.name), p.delivered_seq, p.read_seq, l.listed_until \
+         FROM (SELECT user_id, conversation_id, listed_until FROM listing WHERE user_id = {user} AND slack = {} \
+         AND (listed_until < {until} OR listed_until = {until} AND conversation_id < {id}) \
+         ORDER BY listed_until DESC, conversation_id DESC LIMIT {}) l \
+         STRAIGHT_JOIN member m ON m.conversation_id = l.conversation_id AND m.user_id = l.user_id AND m.device = 0 \
+         STRAIGHT_JOIN conversation c ON c.id = l.conversation_id \
          LEFT JOIN member p ON c.kind = 0 AND p.conversation_id = c.id AND p.device = 0 \
          AND p.user_id = IF(c.low_id = m.user_id, c.high_id, c.low_id) LEFT JOIN user u ON u.id = p.user_id \
-         WHERE m.user_id = {user} AND {IS_VISIBLE}"
+         ORDER BY l.listed_until DESC, l.conversation_id DESC",
+        part.slack, part.rows
     ));
-    if let Some((time, id)) = before {
-        sql.push(format_args!(" AND (c.updated_at < {time} OR c.updated_at = {time} AND c.id < {id})"));
-    }
-    sql.push(format_args!(" ORDER BY c.updated_at DESC, c.id DESC LIMIT {}", limit + 1)).end();
 }
 
-pub fn entries(rows: &[Record], limit: usize) -> Result<Rows<ConversationSummary>, Failure> {
-    page_of(rows, limit, |row| {
-        Ok(overview_of(row)?.entry(row.text(8)?.into(), [row.maybe_seq(9)?, row.maybe_seq(10)?]))
-    })
+/// Completes a page from the answers to [`ask_conversations`]; nearly always these are enough.
+pub fn conversations(
+    conn: &mut Connection,
+    user: UserId,
+    mut scan: ConversationsScan,
+    answers: &[Answer],
+) -> Result<Rows<ConversationSummary>, Failure> {
+    for (part, answer) in scan.first().into_iter().zip(answers) {
+        add_part(&mut scan, part, &answer.rows)?;
+    }
+    while let Some(part) = scan.next() {
+        let rows = rows_of(conn, |sql| ask_part(sql, user, part))?;
+        add_part(&mut scan, part, &rows)?;
+    }
+    Ok(scan.finish())
+}
+
+fn add_part(scan: &mut ConversationsScan, part: Part, rows: &[Record]) -> Result<(), Failure> {
+    let last = rows.last().filter(|_| rows.len() == part.rows);
+    scan.read(part, last.map(|row| Ok::<_, Failure>((row.time(11)?, row.conversation(0)?))).transpose()?);
+    for row in rows {
+        let overview = overview_of(row)?;
+        // A direct conversation is hidden until it has a message.
+        if overview.kind == ConversationKind::Direct && overview.last == Seq(0) {
+            continue;
+        }
+        scan.add(overview.entry(row.text(8)?.into(), [row.maybe_seq(9)?, row.maybe_seq(10)?]));
+    }
+    Ok(())
 }
 
 fn history(

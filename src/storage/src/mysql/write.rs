@@ -16,7 +16,7 @@ pub fn execute(
     match write {
         Write::Account(write) => account::write(conn, now, random, write),
         Write::Session(write) => session::write(conn, now, random, write),
-        Write::Contact(write) => contact::write(conn, write),
+        Write::Contact(write) => contact::write(conn, now, write),
         Write::Group(write) => group::write(conn, now, write),
         Write::Message(_) => unreachable!("the router sends messages to an appender"),
         Write::Timeline(write) => timeline::write(conn, write),

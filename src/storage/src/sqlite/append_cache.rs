@@ -1,11 +1,13 @@
 //! An in-memory cache of the state needed to number and address the next message.
 
 use super::column::{self, undamaged};
+use super::listing::listed_of;
 use super::pages;
 use super::resident::Resident;
 use crate::calendar::{self, Month};
 use crate::error::StoreError;
 use crate::fault::At;
+use crate::listing::Listed;
 use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
@@ -23,6 +25,8 @@ pub struct Head {
     pub month: Month,
     /// The time of the last message, or of the creation.
     pub time: UnixMillis,
+    /// Where it is listed, or will be once its messages are filed.
+    pub listed: Listed,
     /// All members, by id.
     pub members: Arc<[UserId]>,
     /// The version of that list.
@@ -133,7 +137,7 @@ fn load(
     resident: &Resident,
     conversation: ConversationId,
 ) -> Result<Option<Head>, StoreError> {
-    let sql = "SELECT kind, last_seq, month, member_version, updated_at FROM conversation WHERE id = ?1";
+    let sql = "SELECT kind, last_seq, month, member_version, updated_at, slack, listed_until FROM conversation WHERE id = ?1";
     let mut select = conn.prepare_cached(sql)?;
     let row = |row: &Row<'_>| {
         Ok((
@@ -142,10 +146,11 @@ fn load(
             column::month(row, 2)?,
             row.get::<_, u32>(3)?,
             column::time(row, 4)?,
+            listed_of(row, 5)?,
         ))
     };
     let found = select.query_row([conversation.0], row).optional()?;
-    let Some((kind, last, month, member_version, time)) = found else { return Ok(None) };
+    let Some((kind, last, month, member_version, time, listed)) = found else { return Ok(None) };
     // Numbering goes on from here: a row that is behind its pages would give two messages one seq.
     let end = pages::end(conn, conversation, month).at("conversation", conversation)?;
     if end > last {
@@ -156,7 +161,7 @@ fn load(
     let mut select = conn.prepare_cached(sql)?;
     let mut rows = select.query([conversation.0])?;
     let members = undamaged("member", &mut rows, |row| row.get(0).map(UserId))?.0.into();
-    let mut head = Head { kind, last, month, time, members, member_version };
+    let mut head = Head { kind, last, month, time, listed, members, member_version };
     // The tables hold only filed messages; the resident tail may be ahead of them.
     if let Some(end) = resident.end(conversation) {
         head.last = head.last.max(end.last);

@@ -2,8 +2,9 @@
 
 use super::account::key_of;
 use super::column::undamaged;
-use super::store::SqliteStore;
+use super::store::{Batch, SqliteStore};
 use super::view::View;
+use crate::account_usage::Charge;
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::page::Rows;
@@ -14,13 +15,17 @@ use wire::account::Who;
 use wire::{Page, UserId};
 
 impl SqliteStore {
-    pub(super) fn write_contact(&mut self, write: contact::Write) -> Result<Written, StoreError> {
+    pub(super) fn write_contact(
+        &mut self,
+        batch: &Batch,
+        write: contact::Write,
+    ) -> Result<Written, StoreError> {
         match write {
-            contact::Write::Add { user, who } => self.add_friend(user, &who).at("user", key_of(&who)),
+            contact::Write::Add { user, who } => self.add_friend(batch, user, &who).at("user", key_of(&who)),
         }
     }
 
-    fn add_friend(&mut self, user: UserId, who: &Who) -> Result<Written, StoreError> {
+    fn add_friend(&mut self, batch: &Batch, user: UserId, who: &Who) -> Result<Written, StoreError> {
         let peer = match who {
             Who::Id(id) => Some(*id),
             Who::Name(name) => self.cache.user(&self.conn, name)?,
@@ -32,10 +37,15 @@ impl SqliteStore {
         let mut select = self.conn.prepare_cached("SELECT name FROM user WHERE id = ?1")?;
         let name: Option<Box<str>> = select.query_row([peer.0], |row| row.get(0)).optional()?;
         let Some(name) = name else { return Ok(Written::Denied(Denial::NotFound)) };
-        let sql = "INSERT OR IGNORE INTO friend (user_id, friend_id) VALUES (?1, ?2), (?2, ?1)";
-        if self.conn.prepare_cached(sql)?.execute((user.0, peer.0))? == 0 {
+        let sql = "SELECT 1 FROM friend WHERE user_id = ?1 AND friend_id = ?2";
+        if self.conn.prepare_cached(sql)?.exists((user.0, peer.0))? {
             return Ok(Written::Denied(Denial::Conflict));
         }
+        if let Err(denial) = self.charge(batch, user, Charge::Friend)? {
+            return Ok(Written::Denied(denial));
+        }
+        let sql = "INSERT OR IGNORE INTO friend (user_id, friend_id) VALUES (?1, ?2), (?2, ?1)";
+        self.conn.prepare_cached(sql)?.execute((user.0, peer.0))?;
         Ok(Written::Contact(contact::Written::Friends { peer, name }))
     }
 }

@@ -8,7 +8,7 @@
 //!       --> journal_filed.number: its records are no longer needed
 //! ```
 //!
-//! `conversation.last_seq` records what is filed, in the same transaction as the messages, and `sent` accepts a cid
+//! Filing also relists conversations (see [`crate::listing`]). `conversation.last_seq` records what is filed, in the same transaction as the messages, and `sent` accepts a cid
 //! twice without harm. So a run that was filed in part before a crash is filed again as a whole. Slices are committed
 //! without an fsync: the write-ahead log preserves their order, and the journal's records are kept until they are on
 //! the disk.
@@ -17,13 +17,14 @@ use super::chains::Chains;
 use super::codec::{Bytes, PAGE_HEADER, begin_page, end_page};
 use super::column;
 use super::connection::PAGE_SIZE;
+use super::listing::{listed_of, relist};
 use super::pages;
 use super::run::{Run, Slot, parts};
 use super::sent;
 use crate::calendar::{self, Day};
 use crate::error::StoreError;
 use crate::fault::{self, At};
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use wire::{ConversationId, Seq, UnixMillis};
 
 /// The approximate number of rows that one slice writes. Each may dirty a page, and a commit that arrives meanwhile
@@ -284,7 +285,8 @@ struct PageWriter<'a> {
 impl<'a> PageWriter<'a> {
     fn new(conn: &'a Connection) -> Result<PageWriter<'a>, StoreError> {
         let sql = "UPDATE conversation SET last_seq = ?2, updated_at = ?3 \
-                   WHERE id = ?1 AND last_seq = ?4 AND month = ?5";
+                   WHERE id = ?1 AND last_seq = ?4 AND month = ?5 \
+                   AND listed_until >= ?3 AND listed_until - slack <= ?3";
         let page = Vec::with_capacity(PAGE_SIZES[PAGE_SIZES.len() - 1]);
         Ok(PageWriter { conn, advance: conn.prepare_cached(sql)?, insert: None, page, rows: 0 })
     }
@@ -307,8 +309,8 @@ impl<'a> PageWriter<'a> {
         self.insert_pages(filing, &slots[filed..])
     }
 
-    /// Advances a conversation that enters a month, or that was filed in part before a crash. Returns how many of the
-    /// messages are filed already.
+    /// Advances a conversation that enters a month, is relisted, or was filed in part before a crash. Returns how many of
+    /// the messages are filed already.
     fn advance_slowly(
         &mut self,
         conversation: ConversationId,
@@ -318,13 +320,12 @@ impl<'a> PageWriter<'a> {
         month: calendar::Month,
     ) -> Result<usize, StoreError> {
         let id = conversation.0;
-        let mut select =
-            self.conn.prepare_cached("SELECT last_seq, month FROM conversation WHERE id = ?1")?;
-        let found: Option<(Seq, calendar::Month)> = select
-            .query_row([id], |row| Ok((column::seq(row, 0)?, row.get(1)?)))
-            .optional()
-            .at("conversation", id)?;
-        let Some((filed, filed_month)) = found else {
+        let sql = "SELECT last_seq, month, slack, listed_until FROM conversation WHERE id = ?1";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let row =
+            |row: &Row<'_>| Ok((column::seq(row, 0)?, row.get::<_, calendar::Month>(1)?, listed_of(row, 2)?));
+        let found = select.query_row([id], row).optional().at("conversation", id)?;
+        let Some((filed, filed_month, listed)) = found else {
             return Err(StoreError::Fault(format!(
                 "table `conversation`, key {id}: the journal has messages of it, but it does not exist"
             )));
@@ -354,6 +355,9 @@ impl<'a> PageWriter<'a> {
         let sql = "UPDATE conversation SET last_seq = ?2, updated_at = ?3, month = ?4 WHERE id = ?1";
         self.conn.prepare_cached(sql)?.execute((id, last.0 as i64, time.0 as i64, month))?;
         self.rows += 2;
+        if !listed.holds(time) {
+            self.rows += relist(self.conn, conversation, listed, time)?;
+        }
         Ok(filed.next().0.saturating_sub(first.0) as usize)
     }
 

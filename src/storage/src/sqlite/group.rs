@@ -1,14 +1,16 @@
 //! Groups and their members.
 
 use super::column::{self, next_id, undamaged};
+use super::listing::list;
 use super::store::{Batch, SqliteStore};
 use super::view::View;
+use crate::account_usage::Charge;
 use crate::column::OWNER;
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::page::Rows;
 use logic::contract::group::{self, Member};
-use logic::contract::{Denial, Found, Written};
+use logic::contract::{Denial, Found, Quota, Written};
 use rusqlite::Row;
 use wire::group::Group;
 use wire::{ConversationId, ConversationKind, Page, UserId};
@@ -17,7 +19,7 @@ impl SqliteStore {
     pub(super) fn write_group(&mut self, batch: &Batch, write: group::Write) -> Result<Written, StoreError> {
         match write {
             group::Write::Create { owner, name, desc } => self.create_group(batch, owner, &name, &desc),
-            group::Write::Join { user, conversation } => self.join_group(user, conversation),
+            group::Write::Join { user, conversation } => self.join_group(batch, user, conversation),
         }
     }
 
@@ -28,33 +30,52 @@ impl SqliteStore {
         name: &str,
         desc: &str,
     ) -> Result<Written, StoreError> {
+        if let Err(denial) = self.charge(batch, owner, Charge::Group)? {
+            return Ok(Written::Denied(denial));
+        }
         let sql = concat!(
-            "INSERT INTO conversation (id, kind, name, description, updated_at) VALUES (",
+            "INSERT INTO conversation (id, kind, name, description, updated_at, listed_until) VALUES (",
             next_id!("conversation"),
-            ", 1, ?1, ?2, ?3)"
+            ", 1, ?1, ?2, ?3, ?3)"
         );
         let id = self.conn.prepare_cached(sql)?.insert((name, desc, batch.now.0 as i64))?;
-        let sql = "INSERT INTO member (conversation_id, user_id, role) VALUES (?1, ?2, ?3)";
+        let sql = "INSERT INTO member (conversation_id, user_id, kind, role) VALUES (?1, ?2, 1, ?3)";
         self.conn.prepare_cached(sql)?.execute((id, owner.0, OWNER))?;
-        Ok(Written::Group(group::Written::Created(ConversationId(id as u32))))
+        let id = ConversationId(id as u32);
+        list(&self.conn, id, owner)?;
+        Ok(Written::Group(group::Written::Created(id)))
     }
 
     /// Messages from before the join stay invisible to the new member.
-    fn join_group(&mut self, user: UserId, conversation: ConversationId) -> Result<Written, StoreError> {
+    fn join_group(
+        &mut self,
+        batch: &Batch,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Written, StoreError> {
         let head =
             self.cache.get(&self.conn, &self.resident, conversation).at("conversation", conversation)?;
-        let last = match head {
-            Some(head) if head.kind == ConversationKind::Group => head.last,
-            _ => return Ok(Written::Denied(Denial::NotFound)),
+        let (last, members) = match head {
+            Some(head) if head.kind == ConversationKind::Direct => {
+                return Ok(Written::Denied(Denial::NotFound));
+            }
+            Some(head) if head.has_member(user) => return Ok(Written::Denied(Denial::Conflict)),
+            Some(head) => (head.last, head.members.len()),
+            None => return Ok(Written::Denied(Denial::NotFound)),
         };
-        let sql = "INSERT OR IGNORE INTO member (conversation_id, user_id, joined_seq, delivered_seq, read_seq) \
-                   VALUES (?1, ?2, ?3, ?3, ?3)";
-        let joined = self.conn.prepare_cached(sql)?.execute((conversation.0, user.0, last.0 as i64))?;
-        if joined == 0 {
-            return Ok(Written::Denied(Denial::Conflict));
+        if self.quotas.members > 0 && members >= self.quotas.members as usize {
+            return Ok(Written::Denied(Denial::Quota(Quota::Members)));
         }
+        if let Err(denial) = self.charge(batch, user, Charge::Conversation)? {
+            return Ok(Written::Denied(denial));
+        }
+        let sql = "INSERT INTO member (conversation_id, user_id, kind, joined_seq, delivered_seq, read_seq) \
+                   VALUES (?1, ?2, 1, ?3, ?3, ?3)";
+        self.conn.prepare_cached(sql)?.execute((conversation.0, user.0, last.0 as i64))?;
         let sql = "UPDATE conversation SET member_version = member_version + 1 WHERE id = ?1";
         self.conn.prepare_cached(sql)?.execute([conversation.0])?;
+        list(&self.conn, conversation, user)?;
+        self.resident.joined(conversation, user);
         self.cache.joined(conversation, user);
         Ok(Written::Done)
     }
@@ -79,8 +100,8 @@ impl View<'_> {
 
     pub(super) fn groups(&self, user: UserId, page: Page) -> Result<Rows<Group>, StoreError> {
         let sql = "SELECT c.id, c.name, c.description, m.role \
-                   FROM member m INDEXED BY member_user JOIN conversation c ON c.id = m.conversation_id \
-                   WHERE m.user_id = ?1 AND m.conversation_id > ?2 AND m.device = 0 AND c.kind = 1 \
+                   FROM member m INDEXED BY member_kind JOIN conversation c ON c.id = m.conversation_id \
+                   WHERE m.user_id = ?1 AND m.kind = 1 AND m.conversation_id > ?2 AND m.device = 0 \
                    ORDER BY m.conversation_id LIMIT ?3";
         self.page("conversation", sql, user.0, page, |row| {
             let desc: Option<Box<str>> = row.get(2)?;
@@ -94,8 +115,8 @@ impl View<'_> {
     }
 
     fn group_ids(&self, user: UserId) -> Result<Vec<ConversationId>, StoreError> {
-        let sql = "SELECT c.id FROM member m INDEXED BY member_user JOIN conversation c ON c.id = m.conversation_id \
-                   WHERE m.user_id = ?1 AND m.device = 0 AND c.kind = 1 ORDER BY c.id";
+        let sql = "SELECT conversation_id FROM member INDEXED BY member_kind \
+                   WHERE user_id = ?1 AND kind = 1 AND device = 0 ORDER BY conversation_id";
         let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query([user.0])?;
         Ok(undamaged("member", &mut rows, |row| row.get(0).map(ConversationId))?.0)

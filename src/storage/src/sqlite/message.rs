@@ -3,13 +3,17 @@
 use super::codec::{Bytes, Entry};
 use super::column::next_id;
 use super::filing::Filing;
+use super::listing::list;
 use super::pages;
+use super::resident::Unlisted;
 use super::run::{SEQ_MAX, parts, place};
 use super::sent::{self, CidHint};
 use super::store::{Batch, SqliteStore, Sync};
+use crate::account_usage::Charge;
 use crate::calendar;
 use crate::error::StoreError;
 use crate::fault::At;
+use crate::listing::Listed;
 use logic::contract::message::{self, Append, Stored};
 use logic::contract::{Denial, Epoch, Fence, Write, Written};
 use std::sync::Arc;
@@ -90,6 +94,10 @@ impl SqliteStore {
         };
         (head.last, head.month, head.time) = (seq, month, time);
         let (kind, members, member_version) = (head.kind, Arc::clone(&head.members), head.member_version);
+        if !head.listed.holds(time) {
+            head.listed = Listed::after(time, members.len());
+            self.unlisted.push(Unlisted { conversation, seq, members: Arc::clone(&members) });
+        }
         let (content_type, content) = (&*append.content_type, &*append.content);
         let entry = Entry { cid, sender, time, kind, content_type, content };
         self.run.push(place(conversation, seq), hint.hash, month, &entry);
@@ -115,6 +123,9 @@ impl SqliteStore {
             return Ok(Err(Written::Denied(Denial::NotFound)));
         }
         self.begin(Sync::Now)?;
+        if let Err(denial) = self.charge(batch, sender, Charge::Conversation)? {
+            return Ok(Err(Written::Denied(denial)));
+        }
         let conversation = self.whole_or_nothing(|store| store.create_direct(batch, sender, peer))?;
         Ok(Ok(conversation))
     }
@@ -127,14 +138,15 @@ impl SqliteStore {
     ) -> Result<ConversationId, StoreError> {
         let (low, high) = (sender.min(peer), sender.max(peer));
         let sql = concat!(
-            "INSERT INTO conversation (id, kind, low_id, high_id, updated_at) VALUES (",
+            "INSERT INTO conversation (id, kind, low_id, high_id, updated_at, listed_until) VALUES (",
             next_id!("conversation"),
-            ", 0, ?1, ?2, ?3)"
+            ", 0, ?1, ?2, ?3, ?3)"
         );
         let conversation = self.conn.prepare_cached(sql)?.insert((low.0, high.0, batch.now.0 as i64))?;
         for user in [low, high] {
             let sql = "INSERT INTO member (conversation_id, user_id) VALUES (?1, ?2)";
             self.conn.prepare_cached(sql)?.execute((conversation, user.0))?;
+            list(&self.conn, ConversationId(conversation as u32), user)?;
         }
         Ok(ConversationId(conversation as u32))
     }

@@ -32,6 +32,7 @@ mod group;
 mod housekeeping;
 mod identity;
 mod journal;
+mod listing;
 mod lock;
 mod message;
 mod name;
@@ -51,6 +52,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod usage;
 mod view;
 mod write;
 

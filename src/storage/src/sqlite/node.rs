@@ -69,7 +69,8 @@ impl View<'_> {
         let (users, _) = undamaged("session", &mut rows, |row| row.get(0).map(UserId))?;
         let mut found = BTreeMap::new();
         for user in users {
-            for overview in self.overviews(user, ConversationId(0))? {
+            let (overviews, _) = self.overviews(user, ConversationId(0), usize::MAX)?;
+            for overview in overviews {
                 if overview.last > overview.delivered && overview.time >= since {
                     found.insert((overview.time, overview.conversation), overview.last);
                 }

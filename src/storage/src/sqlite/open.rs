@@ -18,6 +18,7 @@ use crate::error::StoreError;
 use crate::fault::{self, At};
 use crate::machine::{Clock, Random};
 use crate::store::Store;
+use logic::contract::Quotas;
 use rusqlite::Connection;
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -107,7 +108,9 @@ impl SqliteStore {
             filing: None,
             spare: None,
             journal,
+            unlisted: Vec::new(),
             sync: Sync::Now,
+            quotas: Quotas::default(),
             maintained_hour: None,
             file: None,
         };

@@ -7,16 +7,61 @@
 
 use super::codec;
 use super::run::{Batch, Slot, parts};
+use crate::listing::Place;
 use foldhash::HashMap;
 use parking_lot::RwLock;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use wire::{ConversationId, Seq, UnixMillis};
+use wire::{ConversationId, Seq, UnixMillis, UserId};
 
 /// The resident messages.
 #[derive(Debug, Default)]
 pub struct Resident {
-    tails: RwLock<HashMap<ConversationId, VecDeque<ResidentMessage>>>,
+    tails: RwLock<Tails>,
+    /// What will be relisted when it is filed. Locked after `tails`.
+    unlisted: RwLock<UnlistedConversations>,
+}
+
+type Tails = HashMap<ConversationId, VecDeque<ResidentMessage>>;
+
+/// A conversation whose resident messages are outside the bounds of its row in the listing.
+#[derive(Debug)]
+pub struct Unlisted {
+    pub conversation: ConversationId,
+    /// Its first message that is.
+    pub seq: Seq,
+    pub members: Arc<[UserId]>,
+}
+
+#[derive(Debug, Default)]
+struct UnlistedConversations {
+    /// By conversation: the message that will relist it, and the members.
+    members: HashMap<ConversationId, (Seq, Vec<UserId>)>,
+    of_user: HashMap<UserId, BTreeSet<ConversationId>>,
+}
+
+impl UnlistedConversations {
+    fn add(&mut self, unlisted: &Unlisted) {
+        let Unlisted { conversation, seq, members } = unlisted;
+        self.remove(*conversation);
+        for member in members.iter() {
+            self.of_user.entry(*member).or_default().insert(*conversation);
+        }
+        self.members.insert(*conversation, (*seq, members.to_vec()));
+    }
+
+    fn remove(&mut self, conversation: ConversationId) {
+        let Some((_, members)) = self.members.remove(&conversation) else { return };
+        for member in members {
+            if let Some(of_user) = self.of_user.get_mut(&member) {
+                of_user.remove(&conversation);
+                if of_user.is_empty() {
+                    self.of_user.remove(&member);
+                }
+            }
+        }
+    }
 }
 
 /// A resident message.
@@ -45,8 +90,19 @@ pub struct End {
 impl Resident {
     /// Makes the messages of a batch visible, in order, atomically with `announce`: no reader observes one without the
     /// other.
-    pub fn publish(&self, batch: &Batch, slots: &[Slot], announce: impl FnOnce()) {
+    pub fn publish(
+        &self,
+        batch: &Batch,
+        slots: &[Slot],
+        unlisted: impl Iterator<Item = Unlisted>,
+        announce: impl FnOnce(),
+    ) {
         let mut tails = self.tails.write();
+        let mut unlisted = unlisted.peekable();
+        if unlisted.peek().is_some() {
+            let mut all = self.unlisted.write();
+            unlisted.for_each(|one| all.add(&one));
+        }
         announce();
         for slot in slots {
             let (conversation, seq) = parts(slot.place);
@@ -75,6 +131,39 @@ impl Resident {
         if tails.is_empty() {
             tails.shrink_to_fit();
         }
+        drop(tails);
+        let mut unlisted = self.unlisted.write();
+        if unlisted.members.is_empty() {
+            return;
+        }
+        for (conversation, upto) in filed {
+            if unlisted.members.get(conversation).is_some_and(|(seq, _)| seq <= upto) {
+                unlisted.remove(*conversation);
+            }
+        }
+    }
+
+    /// A user became a member of a conversation.
+    pub fn joined(&self, conversation: ConversationId, user: UserId) {
+        let mut unlisted = self.unlisted.write();
+        if let Some((_, members)) = unlisted.members.get_mut(&conversation) {
+            members.push(user);
+            unlisted.of_user.entry(user).or_default().insert(conversation);
+        }
+    }
+
+    /// The conversations of a user whose rows in the listing do not show their latest messages yet: the latest below
+    /// `before`, at most `limit`.
+    pub fn unlisted(&self, user: UserId, before: Option<Place>, limit: usize) -> Vec<ConversationId> {
+        let tails = self.tails.read();
+        let unlisted = self.unlisted.read();
+        let Some(of_user) = unlisted.of_user.get(&user) else { return Vec::new() };
+        let place = |id: &ConversationId| Some((end_of(tails.get(id))?.time, *id));
+        let is_below = |place: &Place| before.is_none_or(|before| *place < before);
+        let mut places: Vec<Place> = of_user.iter().filter_map(place).filter(is_below).collect();
+        places.sort_unstable_by_key(|place| Reverse(*place));
+        places.truncate(limit);
+        places.into_iter().map(|(_, id)| id).collect()
     }
 
     /// The end of a timeline; `None`: it is on the disk.
@@ -116,7 +205,7 @@ mod tests {
     use super::super::codec::Entry;
     use super::super::run::{Run, place};
     use super::*;
-    use wire::{ConversationKind, UserId};
+    use wire::ConversationKind;
 
     const CONVERSATION: ConversationId = ConversationId(1);
 
@@ -135,7 +224,7 @@ mod tests {
             run.push(place(CONVERSATION, Seq(seq)), seq, 202_601, &entry);
         }
         let (batch, slots) = run.committed(mark, 1).unwrap();
-        resident.publish(&batch, slots, || {});
+        resident.publish(&batch, slots, std::iter::empty(), || {});
     }
 
     fn seqs(messages: &[ResidentMessage]) -> Vec<u64> {

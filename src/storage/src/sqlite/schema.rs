@@ -233,6 +233,33 @@ mod tests {
     }
 
     #[test]
+    fn conversations_of_earlier_versions_are_listed_and_counted() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE schema_version (version INTEGER NOT NULL); INSERT INTO schema_version VALUES (3)",
+        )
+        .unwrap();
+        MIGRATIONS[..3].iter().for_each(|sql| conn.execute_batch(sql).unwrap());
+        conn.execute_batch(
+            "INSERT INTO conversation (id, kind, low_id, high_id, last_seq, updated_at) VALUES (5, 0, 1, 2, 3, 700);
+             INSERT INTO conversation (id, kind, name, updated_at) VALUES (6, 1, 'climbing', 800);
+             INSERT INTO member (conversation_id, user_id, role) VALUES (5, 1, 0), (5, 2, 0), (6, 1, 2), (6, 3, 0)",
+        )
+        .unwrap();
+        migrate(&conn).unwrap();
+        let rows = |sql: &str| {
+            let mut select = conn.prepare(sql).unwrap();
+            let row = |row: &rusqlite::Row<'_>| row.try_into();
+            select.query_map([], row).unwrap().collect::<Result<Vec<(i64, i64, i64)>, _>>().unwrap()
+        };
+        let listed = rows("SELECT user_id, listed_until, conversation_id FROM listing WHERE slack = 0");
+        assert_eq!(listed, [(1, 700, 5), (1, 800, 6), (2, 700, 5), (3, 800, 6)]);
+        assert_eq!(rows("SELECT id, listed_until, slack FROM conversation"), [(5, 700, 0), (6, 800, 0)]);
+        let used = rows("SELECT user_id, groups_owned, conversations FROM account_usage");
+        assert_eq!(used, [(1, 1, 1), (3, 0, 1)]);
+    }
+
+    #[test]
     fn a_day_is_kept_until_two_later_days_have_begun() {
         let conn = Connection::open_in_memory().unwrap();
         let mut tables = Tables::load(&conn).unwrap();

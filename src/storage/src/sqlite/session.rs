@@ -5,7 +5,6 @@
 
 use super::column;
 use super::store::{Batch, SqliteStore};
-use super::timeline;
 use super::view::View;
 use crate::claim::{Claim, Held};
 use crate::error::StoreError;
@@ -15,7 +14,7 @@ use logic::contract::session::{self, Holder, LOGIN_LIST_MAX, LoginView};
 use logic::contract::{Denial, Epoch, Fence, Found, Token, TokenHash, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::sync::Arc;
-use wire::{ConversationId, Page, UnixMillis, UserId};
+use wire::{Page, UnixMillis, UserId};
 
 impl SqliteStore {
     pub(super) fn write_session(
@@ -167,9 +166,7 @@ impl View<'_> {
         let (friends, friends_more) = self.friends(user, first)?;
         let friend_ids = self.friend_ids(user)?;
         let (groups, groups_more) = self.groups(user, first)?;
-        let all = self.overviews(user, ConversationId(0))?;
-        let unread = timeline::unread(&all);
-        let (conversations, conversations_more) = self.entries(all, None, LOGIN_LIST_MAX)?;
+        let ((conversations, conversations_more), unread) = self.of_login(user, LOGIN_LIST_MAX)?;
         Ok(LoginView {
             friends,
             friends_more,

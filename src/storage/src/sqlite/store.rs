@@ -6,13 +6,14 @@ use super::filing::Filing;
 use super::journal::Journal;
 use super::lock::ProcessLock;
 use super::name_cache::NameCache;
-use super::resident::Resident;
+use super::resident::{Resident, Unlisted};
 use super::run::Run;
 use super::schema::Tables;
 use super::sent::Sent;
 use crate::calendar::{Day, Month};
 use crate::error::StoreError;
 use crate::machine::{Clock, Random};
+use logic::contract::Quotas;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,8 +36,11 @@ pub struct SqliteStore {
     /// The emptied memory of the previous run, to be reused.
     pub(super) spare: Option<Run>,
     pub(super) journal: Journal,
+    /// Conversations that messages of the current batch will relist.
+    pub(super) unlisted: Vec<Unlisted>,
     /// The connection's current setting of `synchronous`.
     pub(super) sync: Sync,
+    pub(super) quotas: Quotas,
     /// The hour of the last maintenance, counted from the epoch.
     pub(super) maintained_hour: Option<u64>,
     pub(super) file: Option<DataFile>,
@@ -97,6 +101,7 @@ impl SqliteStore {
     /// Rolls back a failed transaction and discards the caches, which may hold uncommitted state.
     pub(super) fn roll_back(&mut self) -> Result<(), StoreError> {
         self.cache.clear();
+        self.unlisted.clear();
         self.names = NameCache::default();
         if !self.conn.is_autocommit() {
             let rolled_back = self.conn.execute_batch("ROLLBACK");

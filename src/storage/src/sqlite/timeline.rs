@@ -7,12 +7,12 @@ use super::store::SqliteStore;
 use super::view::View;
 use crate::error::StoreError;
 use crate::fault::{self, At};
+use crate::listing::{Part, Place, Scan};
 use crate::overview::Overview;
 use crate::page::{Rows, is_fed, is_too_long};
-use logic::contract::timeline::{self, CursorMove, CursorStep, UNREAD_MAX, UnreadPage};
+use logic::contract::timeline::{self, CursorMove, CursorStep, UNREAD_MAX, UNREAD_SCAN, Unread, UnreadPage};
 use logic::contract::{Denial, Epoch, Fence, Found, Written};
 use rusqlite::{OptionalExtension, Row};
-use std::cmp::Reverse;
 use std::fmt::Display;
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Direction, Seq, UnixMillis, UserId};
@@ -77,9 +77,11 @@ impl View<'_> {
                 let overview = self.overview(user, conversation).at("conversation", conversation)?;
                 timeline::Found::Standing(overview.map(Overview::standing))
             }
-            timeline::Read::Unread { user, after } => timeline::Found::Unread(unread(
-                &self.overviews(user, after).at("member", key_of("any", user))?,
-            )),
+            timeline::Read::Unread { user, after } => {
+                let (all, next) =
+                    self.overviews(user, after, UNREAD_SCAN).at("member", key_of("any", user))?;
+                timeline::Found::Unread(unread(&all, next))
+            }
             timeline::Read::Feed { conversation, after, limit, bytes } => {
                 self.feed(conversation, after, limit as usize, bytes).at("segment", conversation)?
             }
@@ -92,28 +94,40 @@ impl View<'_> {
                 }
             }
             timeline::Read::Conversations { user, before, limit } => {
-                let all = self.overviews(user, ConversationId(0)).at("member", key_of("any", user))?;
-                let (entries, more) = self.entries(all, before, limit as usize)?;
+                let found = self.conversations(user, before, limit as usize);
+                let (entries, more) = found.at("listing", key_of("any", user))?;
                 timeline::Found::Conversations { entries, more }
             }
         };
         Ok(Found::Timeline(found))
     }
 
-    /// All conversations of a user with ids above `after`, by id.
+    /// Conversations of a user with ids above `after`, by id: those of at most `rows` memberships. Also returns the id
+    /// above which there may be others; `None`: there are none.
     ///
     /// Their ends are read from the resident tail before the disk, so that a message that is filed in between is seen
     /// in one of the two. (A conversation that was created after the ids were read is left for the next read.)
-    pub(super) fn overviews(&self, user: UserId, after: ConversationId) -> Result<Vec<Overview>, StoreError> {
-        let sql = "SELECT conversation_id FROM member WHERE user_id = ?1 AND conversation_id > ?2 AND device = 0 \
-                   ORDER BY conversation_id";
+    pub(super) fn overviews(
+        &self,
+        user: UserId,
+        after: ConversationId,
+        rows: usize,
+    ) -> Result<(Vec<Overview>, Option<ConversationId>), StoreError> {
+        let sql = "SELECT conversation_id FROM member INDEXED BY member_user \
+                   WHERE user_id = ?1 AND conversation_id > ?2 AND device = 0 ORDER BY conversation_id LIMIT ?3";
         let mut select = self.conn.prepare_cached(sql)?;
-        let mut rows = select.query((user.0, after.0))?;
-        let (ids, _) = undamaged("member", &mut rows, |row| row.get(0).map(ConversationId))?;
+        let most = i64::try_from(rows).unwrap_or(i64::MAX);
+        let mut found = select.query((user.0, after.0, most))?;
+        let (ids, count) = undamaged("member", &mut found, |row| row.get(0).map(ConversationId))?;
+        let Some(upto) = ids.last().copied() else { return Ok((Vec::new(), None)) };
+        let next = (count >= rows).then_some(upto);
         let ends = self.resident.ends(ids.iter().copied());
-        let sql = concat!(overview!(), " AND m.conversation_id > ?2 ORDER BY m.conversation_id");
+        let sql = concat!(
+            overview!(),
+            " AND m.conversation_id > ?2 AND m.conversation_id <= ?3 ORDER BY m.conversation_id"
+        );
         let mut select = self.conn.prepare_cached(sql)?;
-        let mut rows = select.query((user.0, after.0))?;
+        let mut rows = select.query((user.0, after.0, upto.0))?;
         let (overviews, _) = undamaged("conversation", &mut rows, |row| overview_of(row, user))?;
         let mut known = ids.into_iter().zip(ends).peekable();
         let mut all = Vec::new();
@@ -125,7 +139,64 @@ impl View<'_> {
                 all.push(overview);
             }
         }
-        Ok(all)
+        Ok((all, next))
+    }
+
+    /// The latest conversations below a bound.
+    fn conversations(
+        &mut self,
+        user: UserId,
+        before: Option<Place>,
+        limit: usize,
+    ) -> Result<Rows<ConversationSummary>, StoreError> {
+        let mut scan = Scan::new(before, limit);
+        // Before the listing, so that a conversation that is relisted in between is seen in one of the two.
+        let unlisted = self.resident.unlisted(user, before, limit + 1);
+        self.add_to(&mut scan, user, &unlisted)?;
+        while let Some(part) = scan.next() {
+            let ids = self.listing(user, part, &mut scan)?;
+            self.add_to(&mut scan, user, &ids)?;
+        }
+        let (page, more) = scan.finish();
+        Ok((self.summaries(&page)?, more))
+    }
+
+    /// Reads a part of the listing.
+    fn listing(
+        &self,
+        user: UserId,
+        part: Part,
+        scan: &mut Scan<Overview>,
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        let sql = "SELECT listed_until, conversation_id FROM listing WHERE user_id = ?1 AND slack = ?2 \
+                   AND (listed_until, conversation_id) < (?3, ?4) \
+                   ORDER BY listed_until DESC, conversation_id DESC LIMIT ?5";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let (until, id) = part.below;
+        let values = (user.0, part.slack as i64, until.0 as i64, id.0, part.rows as i64);
+        let place =
+            |row: &Row<'_>| Ok((UnixMillis(row.get::<_, i64>(0)? as u64), ConversationId(row.get(1)?)));
+        let rows = select.query_map(values, place)?.collect::<rusqlite::Result<Vec<Place>>>()?;
+        scan.read(part, rows.last().filter(|_| rows.len() == part.rows).copied());
+        Ok(rows.into_iter().map(|(_, id)| id).collect())
+    }
+
+    fn add_to(
+        &self,
+        scan: &mut Scan<Overview>,
+        user: UserId,
+        conversations: &[ConversationId],
+    ) -> Result<(), StoreError> {
+        for conversation in conversations {
+            match self.overview(user, *conversation).at("conversation", *conversation) {
+                // A damaged row costs the others nothing.
+                Err(StoreError::Fault(what)) => fault::report(&what),
+                overview => {
+                    overview?.filter(is_published).into_iter().for_each(|overview| scan.add(overview));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn overview(&self, user: UserId, conversation: ConversationId) -> Result<Option<Overview>, StoreError> {
@@ -139,32 +210,33 @@ impl View<'_> {
         }))
     }
 
-    /// The latest conversations below a bound.
-    pub(super) fn entries(
+    /// The latest conversations of a new session and those in which it is behind, both limited to a page.
+    pub(super) fn of_login(
         &mut self,
-        mut all: Vec<Overview>,
-        before: Option<(UnixMillis, ConversationId)>,
+        user: UserId,
         limit: usize,
-    ) -> Result<Rows<ConversationSummary>, StoreError> {
-        let place = |overview: &Overview| (overview.time, overview.conversation);
-        if let Some(before) = before {
-            all.retain(|overview| place(overview) < before);
+    ) -> Result<(Rows<ConversationSummary>, UnreadPage), StoreError> {
+        let (all, next) = self.overviews(user, ConversationId(0), UNREAD_SCAN)?;
+        let unread = unread(&all, next);
+        if next.is_some() {
+            return Ok((self.conversations(user, None, limit)?, unread));
         }
-        let latest_first = |overview: &Overview| Reverse(place(overview));
-        let more = all.len() > limit;
-        if more {
-            all.select_nth_unstable_by_key(limit, latest_first);
-            all.truncate(limit);
-        }
-        all.sort_unstable_by_key(latest_first);
-        let mut entries = Vec::with_capacity(all.len());
-        for overview in &all {
+        let mut scan = Scan::new(None, limit);
+        all.into_iter().for_each(|overview| scan.add(overview));
+        let (page, more) = scan.finish();
+        Ok(((self.summaries(&page)?, more), unread))
+    }
+
+    /// A damaged row costs the others nothing.
+    fn summaries(&mut self, page: &[Overview]) -> Result<Vec<ConversationSummary>, StoreError> {
+        let mut summaries = Vec::with_capacity(page.len());
+        for overview in page {
             match self.entry(overview).at("conversation", overview.conversation) {
                 Err(StoreError::Fault(what)) => fault::report(&what),
-                entry => entries.push(entry?),
+                summary => summaries.push(summary?),
             }
         }
-        Ok((entries, more))
+        Ok(summaries)
     }
 
     fn entry(&mut self, overview: &Overview) -> Result<ConversationSummary, StoreError> {
@@ -261,11 +333,15 @@ fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
     })
 }
 
-/// The first page of conversations in which the member is behind.
-pub(super) fn unread(all: &[Overview]) -> UnreadPage {
+/// A page of conversations in which the member is behind. `next`: where the memberships continue.
+fn unread(all: &[Overview], next: Option<ConversationId>) -> UnreadPage {
     let mut behind = all.iter().filter(|overview| overview.last > overview.delivered);
-    let rows = behind.by_ref().take(UNREAD_MAX).map(|overview| overview.unread());
-    UnreadPage { rows: rows.collect(), more: behind.next().is_some() }
+    let rows: Vec<Unread> = behind.by_ref().take(UNREAD_MAX).map(|overview| overview.unread()).collect();
+    let next = match behind.next() {
+        Some(_) => rows.last().map(|last| last.conversation),
+        None => next,
+    };
+    UnreadPage { rows, next }
 }
 
 /// The key of a member's row, for the log.

@@ -106,7 +106,9 @@ impl SqliteStore {
         }
         let outcomes = std::mem::take(outcomes);
         match self.run.committed(mark, self.journal.last()) {
-            Some((bytes, slots)) => self.resident.publish(&bytes, slots, || publish(outcomes)),
+            Some((bytes, slots)) => {
+                self.resident.publish(&bytes, slots, self.unlisted.drain(..), || publish(outcomes));
+            }
             None => publish(outcomes),
         }
         Ok(())
@@ -164,7 +166,7 @@ impl SqliteStore {
         match write {
             Write::Account(write) => self.write_account(batch, write),
             Write::Session(write) => self.write_session(batch, write),
-            Write::Contact(write) => self.write_contact(write),
+            Write::Contact(write) => self.write_contact(batch, write),
             Write::Group(write) => self.write_group(batch, write),
             Write::Message(write) => {
                 let hint = self.hint_of(batch, &write);

@@ -14,7 +14,7 @@ mod timeline;
 
 pub use fields::text;
 
-use fields::number;
+use fields::{number, time};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -47,13 +47,16 @@ pub fn command() -> impl Strategy<Value = Command> {
 
 fn refusal() -> impl Strategy<Value = Refusal> {
     let errno = select(Errno::ALL.iter().copied().filter(|errno| *errno != Errno::Ok).collect::<Vec<_>>());
-    let parts = (errno, text(60), option::of(number()), option::of(message::cid()), option::of(text(20)));
-    parts.prop_map(|(errno, errmsg, retry_after_ms, cid, field)| Refusal {
+    let (cid, field, limit) = (option::of(message::cid()), option::of(text(20)), option::of(text(30)));
+    let parts = (errno, text(60), option::of(number()), cid, field, limit, option::of(time()));
+    parts.prop_map(|(errno, errmsg, retry_after_ms, cid, field, limit, until)| Refusal {
         errno,
         errmsg: Cow::Owned(errmsg.into_string()),
         retry_after_ms,
         cid,
         field: field.map(|field| Cow::Owned(field.into_string())),
+        limit,
+        until,
     })
 }
 

@@ -5,9 +5,10 @@
 
 mod storage;
 
+use logic::contract::{Lane, Requester};
 use logic::{
-    BusInput, BusOrder, ConnId, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Read, Rules,
-    Ticket, Write, Written,
+    BusInput, BusOrder, ConnId, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Query, Read,
+    Rules, Ticket, Write, Written,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Harness {
     pub effects: Effects,
     pub writes: VecDeque<(Ticket, Write)>,
     pub reads: VecDeque<(Ticket, Read)>,
+    /// On whose behalf each read was issued, and until when its answer is wanted.
+    pub issued: Vec<(Lane, Requester, Option<u64>)>,
     pub revoked: Vec<[u8; 32]>,
     /// Whether sockets take nothing; else `settle` writes everything out.
     pub stalled: bool,
@@ -80,6 +83,7 @@ impl Harness {
             effects: Effects::new(2),
             writes: VecDeque::new(),
             reads: VecDeque::new(),
+            issued: Vec::new(),
             revoked: Vec::new(),
             stalled: false,
             is_away: false,
@@ -282,7 +286,10 @@ impl Harness {
             }
         }
         self.writes.extend(self.effects.writes.drain(..));
-        self.reads.extend(self.effects.reads.drain(..));
+        for Query { ticket, lane, requester, due, read } in self.effects.reads.drain(..) {
+            self.issued.push((lane, requester, due));
+            self.reads.push_back((ticket, read));
+        }
         for (ticket, job) in std::mem::take(&mut self.effects.passwords) {
             let result = match job {
                 PasswordJob::Verify { hash, password } => {

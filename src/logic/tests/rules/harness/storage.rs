@@ -140,7 +140,7 @@ impl Harness {
                 ))
             }
             Read::Session(contract::session::Read::LoginView { user }) => {
-                let unread = UnreadPage { rows: self.unread(user), more: false };
+                let unread = UnreadPage { rows: self.unread(user), next: None };
                 let friend_ids = self.friend_ids(user);
                 let groups = self.groups(user);
                 Found::Session(contract::session::Found::LoginView(Box::new(LoginView {
@@ -152,7 +152,7 @@ impl Harness {
             }
             Read::Timeline(contract::timeline::Read::Unread { user, after }) => {
                 let rows = self.unread(user).into_iter().filter(|row| row.conversation > after).collect();
-                Found::Timeline(contract::timeline::Found::Unread(UnreadPage { rows, more: false }))
+                Found::Timeline(contract::timeline::Found::Unread(UnreadPage { rows, next: None }))
             }
             Read::Contact(contract::contact::Read::FriendIds { user }) => {
                 Found::Contact(contract::contact::Found::FriendIds(self.friend_ids(user)))

@@ -16,7 +16,8 @@ use tempfile::TempDir;
 /// Cheap password hashing, for tests about other things.
 const CHEAP_PASSWORDS: [&str; 4] = ["--set", "password.memory_kib=8", "--set", "password.iterations=1"];
 /// No message rate: one test sender stands for many.
-const UNLIMITED: [&str; 2] = ["--set", "limits.messages_per_second=0"];
+const UNLIMITED: [&str; 4] =
+    ["--set", "limits.messages_per_second=0", "--set", "limits.requests_per_second=0"];
 
 /// The end of what the server prints when it is ready.
 const READY: &str = "stop:  Ctrl-C\n";

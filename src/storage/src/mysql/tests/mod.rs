@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::outcome::Outcome;
 use crate::settings::StorageUrl;
 use crate::store::{Publish, Reader, Store};
-use logic::contract::{Found, Read, Ticket, Write, Written, group, message};
+use logic::contract::{Found, Lane, Query, Quotas, Read, Requester, Ticket, Write, Written, group, message};
 use mariadb::MariaDb;
 use runtime::queue::{Bell, Inbox, queue};
 use std::collections::HashMap;
@@ -40,7 +40,13 @@ fn target_on(server: &MariaDb, test_clock: &Arc<AtomicU64>) -> Server {
         panic!()
     };
     let password = database.password.clone();
-    Server { database, password, accept_weak_durability: false, test_clock: Some(Arc::clone(test_clock)) }
+    let (quotas, test_clock) = (Quotas::default(), Some(Arc::clone(test_clock)));
+    Server { database, password, accept_weak_durability: false, quotas, test_clock }
+}
+
+/// A read whose answer is wanted whenever it comes.
+fn query(ticket: u64, read: Read) -> Query {
+    Query { ticket: Ticket(ticket), lane: Lane::System, requester: Requester::Node, due: None, read }
 }
 
 /// Waits for the next message of the threads.
@@ -80,7 +86,7 @@ impl OnServer {
         Mysql::prepare(self.target.clone()).unwrap();
         let (outbox, inbox) = queue(4096, &self.bell);
         // One appender: cases rely on the order of a batch across conversations.
-        self.threads = Some(Threads::start(&self.target, 1, &outbox).unwrap());
+        self.threads = Some(Threads::start(&self.target, 1, &outbox, Instant::now()).unwrap());
         self.outcomes = inbox;
     }
 
@@ -120,7 +126,7 @@ impl Store for OnServer {
 
     fn read(&mut self, read: &Read) -> Found {
         self.tickets += 1;
-        self.threads().reads().send(vec![(Ticket(u64::MAX - self.tickets), read.clone())]).unwrap();
+        self.threads().reads().send(vec![query(u64::MAX - self.tickets, read.clone())]).unwrap();
         match self.outcome() {
             Outcome::Found(mut found) if found.len() == 1 => found.pop().unwrap().1,
             other => panic!("{other:?}"),
@@ -147,6 +153,14 @@ impl Store for OnServer {
     }
 }
 
+/// How many rows the connection has read so far, by key or by scanning.
+fn rows_read(conn: &mut Connection) -> u64 {
+    let mut sql = Sql::new();
+    sql.statement("SHOW SESSION STATUS LIKE 'Handler_read%'");
+    let rows = conn.rows(&sql).unwrap();
+    rows.iter().map(|row| row.text(1).unwrap().parse::<u64>().unwrap()).sum()
+}
+
 impl Fixture for OnServer {
     fn store(&mut self) -> &mut dyn Store {
         self
@@ -155,6 +169,21 @@ impl Fixture for OnServer {
     fn restart(&mut self) {
         self.threads.take().unwrap().stop();
         self.open();
+    }
+
+    fn set_quotas(&mut self, quotas: Quotas) {
+        self.target.quotas = quotas;
+        self.restart();
+    }
+
+    /// Rows that the server reads.
+    fn cost(&mut self, read: &Read) -> u64 {
+        let mut conn = Connection::open(&self.target, Purpose::Reading, true).unwrap();
+        let before = rows_read(&mut conn);
+        let of_status = rows_read(&mut conn) - before;
+        let before = rows_read(&mut conn);
+        super::read::answer(&mut conn, read).unwrap();
+        rows_read(&mut conn) - before - of_status
     }
 
     fn set_time(&mut self, time: UnixMillis) {

@@ -3,15 +3,18 @@
 use super::super::Mysql;
 use super::super::threads::{APPENDERS, Threads};
 use super::mariadb::MariaDb;
-use super::{next_outcome, target_on};
+use super::{next_outcome, query, target_on};
 use crate::conformance::{BEGIN, append};
 use crate::outcome::Outcome;
 use logic::contract::message::{Append, StreamId};
-use logic::contract::{Denial, Found, Read, Ticket, Write, Written, account, message, timeline};
+use logic::contract::{
+    Denial, Found, Query, Read, Requester, Ticket, Write, Written, account, message, timeline,
+};
 use runtime::queue::{Bell, Inbox, Outbox, queue};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 use wire::{ConversationId, Direction, Seq, Target, UserId};
 
 /// All threads of a store, and what they send, in order.
@@ -34,7 +37,7 @@ impl Busy {
         Mysql::prepare(target.clone()).unwrap();
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(4096, &bell);
-        let threads = Threads::start(&target, APPENDERS, &outbox).unwrap();
+        let threads = Threads::start(&target, APPENDERS, &outbox, Instant::now()).unwrap();
         Busy { writes: threads.writes(), threads, outcomes, bell, database }
     }
 
@@ -218,7 +221,9 @@ fn reads_never_overtake_outcomes() {
             let direction = Direction::Before(Seq::MAX);
             let read =
                 Read::Timeline(timeline::Read::History { user: ben, conversation, direction, limit: 1 });
-            reads.send(vec![(Ticket(1), read)]).unwrap();
+            reads
+                .send(vec![Query { requester: Requester::Account(users[reading % 2]), ..query(1, read) }])
+                .unwrap();
         }
         match busy.outcome() {
             Outcome::Written(batch) => {

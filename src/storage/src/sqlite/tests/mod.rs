@@ -9,6 +9,7 @@ use super::{MemoryDisk, SqliteStore};
 use crate::conformance::{CASES, Fixture, Scenario};
 use crate::machine::{Clock, Random};
 use crate::store::Store;
+use logic::contract::{Quotas, Read};
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
@@ -86,6 +87,27 @@ impl Fixture for InMemory {
     fn forget_claims(&mut self) {
         let forget = "DELETE FROM name_claim; DELETE FROM name_fold; UPDATE name_claimed SET user_id = 0";
         self.sqlite().conn.execute_batch(forget).unwrap();
+    }
+
+    fn set_quotas(&mut self, quotas: Quotas) {
+        self.sqlite().quotas = quotas;
+    }
+
+    /// Instructions of SQLite's virtual machine.
+    fn cost(&mut self, read: &Read) -> u64 {
+        let steps = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&steps);
+        let store = self.sqlite();
+        // The second read finds the names in the cache.
+        store.read(read);
+        let step = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        store.conn.progress_handler(1, Some(step)).unwrap();
+        store.read(read);
+        store.conn.progress_handler(1, None::<fn() -> bool>).unwrap();
+        steps.load(Ordering::Relaxed)
     }
 }
 

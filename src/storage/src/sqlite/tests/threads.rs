@@ -112,7 +112,7 @@ fn threads_answer_in_order_and_stop_cleanly() {
     let (outbox, inbox) = queue(64, &bell);
     let test_clock = TestClock::default();
     test_clock.set(BEGIN);
-    let storage = start(Box::new(open(&path, &test_clock)), outbox).unwrap();
+    let storage = start(Box::new(open(&path, &test_clock)), outbox, Instant::now()).unwrap();
     let (writes, reads) = (storage.writes(), storage.reads());
     let account = |name: &str| {
         Write::Account(account::Write::Create { name: name.into(), password: "".into(), nick: None })

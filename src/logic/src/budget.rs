@@ -1,0 +1,74 @@
+//! The budget of requests: what each type costs, and what happens above it.
+//!
+//! An account has `limits.requests_per_second` units, in bursts of ten seconds' worth; before login a client's network
+//! has. A request above the budget is answered RATE_LIMITED. A legacy client cannot be told so: its request is deferred
+//! until the budget allows it, and so are all that follow it, while its reactor stops reading the connection.
+
+use crate::conn::ConnId;
+use crate::state::State;
+use crate::state::backlog::Deferred;
+use crate::state::rates::UNIT;
+use wire::{Command, account, contact, group, message, node, session, timeline};
+
+/// What a request costs, in thousandths of a unit.
+pub(crate) fn cost(command: &Command) -> u64 {
+    match command {
+        // It has a rate of its own.
+        Command::Message(message::Request::Send(_)) => UNIT / 10,
+        Command::Timeline(request) => match request {
+            // A client acknowledges every few messages of each conversation.
+            timeline::Request::Ack(_) | timeline::Request::Read(_) => UNIT / 50,
+            timeline::Request::History(_) | timeline::Request::Conversations(_) => UNIT,
+        },
+        Command::Session(request) => match request {
+            // Many clients behind one address may return at once; password work has limits of its own.
+            session::Request::Login(_) => UNIT / 20,
+            session::Request::Logout => 0,
+        },
+        Command::Account(account::Request::Register(_) | account::Request::Profile(_)) => UNIT,
+        Command::Contact(request) => match request {
+            contact::Request::Add(_) | contact::Request::Answer(_) => 5 * UNIT,
+            contact::Request::Friends(_) => UNIT,
+        },
+        Command::Group(request) => match request {
+            group::Request::Create(_) | group::Request::Join(_) => 5 * UNIT,
+            group::Request::Members(_) | group::Request::Groups(_) => UNIT,
+        },
+        Command::Node(node::Request::Nodes) => UNIT,
+    }
+}
+
+/// Charges the sender of a request, or returns in how many milliseconds the budget allows it.
+pub(crate) fn charge(state: &mut State, conn: ConnId, command: &Command, now: u64) -> Result<(), u64> {
+    let Some(connection) = state.connections.get(conn) else { return Ok(()) };
+    match connection.session.and_then(|session| state.sessions.get_mut(session)) {
+        Some(live) => state.rates.requests.take(&mut live.buckets.requests, cost(command), now),
+        None => state.rates.take_from_network(connection.peer.into(), cost(command), now),
+    }
+}
+
+/// Whether earlier requests of this connection are deferred, so that this one must wait behind them.
+pub(crate) fn has_deferred(state: &State, conn: ConnId) -> bool {
+    let backlog = state.connections.get(conn).and_then(|connection| connection.backlog.as_ref());
+    backlog.is_some_and(|backlog| !backlog.deferred.is_empty())
+}
+
+/// Defers a request of a client that gets no replies. Returns it if the client gets replies.
+pub(crate) fn defer(state: &mut State, conn: ConnId, deferred: Deferred) -> Result<(), Deferred> {
+    let Some(backlog) = state.connections.backlog_mut(conn) else { return Err(deferred) };
+    if backlog.deferred.is_empty() {
+        state.deferring.push(conn);
+    }
+    backlog.deferred.push_back(deferred);
+    Ok(())
+}
+
+/// Takes the next deferred request of a connection that its budget allows. `is_free`: whether any is allowed.
+pub(crate) fn next_deferred(state: &mut State, conn: ConnId, now: u64, is_free: bool) -> Option<Deferred> {
+    let deferred = state.connections.backlog_mut(conn)?.deferred.pop_front()?;
+    if !is_free && charge(state, conn, &deferred.command, now).is_err() {
+        state.connections.backlog_mut(conn)?.deferred.push_front(deferred);
+        return None;
+    }
+    Some(deferred)
+}

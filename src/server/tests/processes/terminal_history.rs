@@ -10,7 +10,8 @@ const ZHANG: UserId = UserId(1);
 
 /// Registers in a terminal.
 fn register(terminal: &mut Terminal, name: &str) {
-    for (asked, answer) in [("choice: ", "2"), ("name: ", name), ("password: ", PASSWORD)] {
+    let again = ("password again: ", PASSWORD);
+    for (asked, answer) in [("choice: ", "2"), ("name: ", name), ("password: ", PASSWORD), again] {
         terminal.expect(asked);
         terminal.type_line(answer);
     }

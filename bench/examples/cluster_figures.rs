@@ -70,10 +70,11 @@ const RUNS: [Run; 3] = [
 const AT_MOST: &str = "300";
 /// Settings that differ from the defaults: one sender stands for many users, and hundreds register before the clock
 /// starts.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "limits.messages_per_second=0",
     "limits.requests_per_second=0",
     "limits.groups_made_day=0",
+    "registration.per_address_hour=0",
     "password.memory_kib=8",
     "password.iterations=1",
     "log.level=warn",

@@ -50,7 +50,7 @@ impl Account {
                 Credentials::Password { who: Who::Id(self.id), password: self.password.clone() }
             }
         };
-        Command::Session(session::Request::Login(session::Login { credentials, device: None }))
+        Command::Session(session::Request::Login(session::Login { credentials, device: None, known: None }))
     }
 
     /// Appends a login request.
@@ -92,6 +92,13 @@ pub fn register_many(
             }
             other => Err(unexpected("REGISTER", &other)),
         })
+    })
+    .map_err(|error| match error {
+        Error::Refused { refusal, .. } if refusal.errno == Errno::RateLimited => Error::Usage(format!(
+            "the server refused to register {count} accounts from one address: start it with --set \
+             registration.per_address_hour=0, or use `chatbench prepare`"
+        )),
+        other => other,
     })
 }
 

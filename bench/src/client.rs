@@ -143,13 +143,14 @@ impl Client {
 /// The pause before `what` is repeated.
 ///
 /// # Errors
-/// The refusal is final, or `deadline` has passed.
+/// The refusal is final, or `deadline` comes before the pause is over.
 fn pause(what: &'static str, refusal: Box<Refusal>, deadline: Instant) -> Result<Duration, Error> {
     let is_temporary = matches!(refusal.errno, Errno::Busy | Errno::RateLimited);
-    if !is_temporary || Instant::now() > deadline {
+    let wait = Duration::from_millis(refusal.retry_after_ms.unwrap_or(RETRY_MS).max(1));
+    if !is_temporary || Instant::now() + wait > deadline {
         return Err(Error::Refused { what, refusal });
     }
-    Ok(Duration::from_millis(refusal.retry_after_ms.unwrap_or(RETRY_MS).max(1)))
+    Ok(wait)
 }
 
 /// Sends many commands over one connection, at most `window` at a time, and repeats those that the server is too busy

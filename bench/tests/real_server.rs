@@ -23,7 +23,8 @@ impl Server {
         let mut command = Command::new(program);
         command.arg(format!("--set=storage.url=sqlite:{}", folder.path().join("chat.db").display()));
         command.args(["--set=limits.messages_per_second=0", "--set=limits.requests_per_second=0"]);
-        command.args(["--set=limits.groups_made_day=0", "--set=password.memory_kib=8"]);
+        command.args(["--set=registration.per_address_hour=0", "--set=limits.groups_made_day=0"]);
+        command.arg("--set=password.memory_kib=8");
         command.args(["--set=password.iterations=1", "--set=log.level=error", "127.0.0.1", "0"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut announced = String::new();

@@ -71,3 +71,11 @@ CREATE TABLE IF NOT EXISTS account_usage (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 INSERT IGNORE INTO account_usage (user_id, groups_owned, conversations)
     SELECT user_id, SUM(role = 2), COUNT(*) FROM member WHERE kind = 1 AND device = 0 GROUP BY user_id;
+-- The networks of the latest logins, the newest first: for each its length and its bytes (IPv4: 4, IPv6: the first 8).
+-- Wrong passwords from elsewhere do not hold up logins from these.
+-- Repeating these fails because the column exists, which counts as done.
+ALTER TABLE user ADD COLUMN networks VARBINARY(72);
+
+-- Rows stay for 90 days after they expire or are revoked: a client that shows such a token is one that the account knows.
+-- of_register: 1: made by REGISTER and not used yet; 2: belongs to the first login, which was by password; 0: any other.
+ALTER TABLE token ADD COLUMN of_register TINYINT NOT NULL DEFAULT 0, ADD KEY token_user (user_id);

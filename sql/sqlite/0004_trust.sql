@@ -58,3 +58,11 @@ CREATE TABLE account_usage (
 );
 INSERT INTO account_usage (user_id, groups_owned, conversations)
     SELECT user_id, sum(role = 2), count(*) FROM member WHERE kind = 1 AND device = 0 GROUP BY user_id;
+-- The networks of the latest logins, the newest first: for each its length and its bytes (IPv4: 4, IPv6: the first 8).
+-- Wrong passwords from elsewhere do not hold up logins from these.
+ALTER TABLE user ADD COLUMN networks BLOB;
+
+-- Rows stay for 90 days after they expire or are revoked: a client that shows such a token is one that the account knows.
+-- of_register: 1: made by REGISTER and not used yet; 2: belongs to the first login, which was by password; 0: any other.
+ALTER TABLE token ADD COLUMN of_register INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX token_user ON token (user_id);

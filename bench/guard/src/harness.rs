@@ -67,7 +67,11 @@ impl Harness {
         self.handle(Input::Request {
             conn,
             request: 1,
-            command: Command::Session(session::Request::Login(session::Login { credentials, device: None })),
+            command: Command::Session(session::Request::Login(session::Login {
+                credentials,
+                device: None,
+                known: None,
+            })),
         });
         self.settle();
     }
@@ -121,7 +125,7 @@ impl Harness {
 
     fn write(&mut self, write: Write) -> Written {
         match write {
-            Write::Session(contract::session::Write::ExtendToken { token: text }) => {
+            Write::Session(contract::session::Write::ExtendToken { token: text, .. }) => {
                 let user = UserId(text.parse().expect("tokens are user ids here"));
                 let token = Token { text, hash: [0; 32], expires: UnixMillis(0) };
                 Written::Session(contract::session::Written::TokenReady { user, name: "user".into(), token })

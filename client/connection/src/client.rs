@@ -11,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use wire::account::Who;
 use wire::{Target, UserId};
 
 /// A session and the thread that drives it. Commands return at once; their results arrive as events.
@@ -58,6 +59,13 @@ impl Client {
         // The waker is an eventfd: writing fails only when the kernel is temporarily out of memory.
         let _ = self.waker.wake();
         result
+    }
+
+    /// Logs in by password, as [`Session::login_password`] does. `token`: the last one of the account, where the caller
+    /// has it; else it comes from the store.
+    pub fn log_in(&self, who: Who, password: &str, token: Option<&str>) {
+        let known = token.map(Into::into).or_else(|| self.shared.store.lock().known_token(&who));
+        self.with(|session, now| session.login_known(now, who, password, known.as_deref()));
     }
 
     /// Adds a message to the outbox, as [`Session::send`] does. It is in the store when this returns.

@@ -74,7 +74,7 @@ impl Session {
                 self.login_at = now;
                 self.events.push_back(Event::Disconnected { why, retry_in_ms: Some(wait) });
             }
-            Intent::Password(_) => {
+            Intent::Password { .. } => {
                 self.intent = Intent::Nobody;
                 self.events.push_back(Event::LoginFailed(Failure::Lost(why)));
             }

@@ -2,7 +2,7 @@
 
 use crate::event::{Event, Failure, LogoutReason, Lost, SendFailure};
 use crate::requests::Purpose;
-use crate::state::{Connection, Intent, Leaving, ListingState, Open, Phase, Session};
+use crate::state::{Connection, Intent, KnownToken, Leaving, ListingState, Open, Phase, Session};
 use crate::timing::{HEARTBEAT_MS, LEAVING_MS, REPLY_MS, WAIT_MAX_MS};
 use wire::account::Who;
 use wire::kind::request;
@@ -12,8 +12,20 @@ use wire::{Command, Credentials, Errno, Heartbeat, Refusal, UnixMillis, UserId, 
 impl Session {
     /// Logs in by password. One attempt: [`Event::LoggedIn`] or [`Event::LoginFailed`] reports the result. Later
     /// connections log in by the token of the reply.
+    ///
+    /// Shows the token of the last login in this session, if that was of the same account: other people's wrong
+    /// passwords then do not hold up this login.
     pub fn login_password(&mut self, now: u64, who: Who, password: &str) {
-        self.login(now, Intent::Password(Credentials::Password { who, password: password.into() }));
+        self.login_known(now, who, password, None);
+    }
+
+    /// The same, with a token of the account from an earlier session; expired and revoked ones serve as well.
+    pub fn login_known(&mut self, now: u64, who: Who, password: &str, token: Option<&str>) {
+        let of_session =
+            || self.known.as_ref().filter(|known| known.is_of(&who)).map(|known| known.token.clone());
+        let known = token.map(Into::into).or_else(of_session);
+        let credentials = Credentials::Password { who, password: password.into() };
+        self.login(now, Intent::Password { credentials, known });
     }
 
     /// Logs in by token, and retries until the server's answer is final: [`Event::LoggedIn`], or [`Event::LoggedOut`]
@@ -51,14 +63,14 @@ impl Session {
     }
 
     pub(crate) fn pump_login(&mut self, now: u64) {
-        let credentials = match &self.intent {
+        let (credentials, known) = match &self.intent {
             Intent::Nobody => return,
-            Intent::Password(credentials) => credentials.clone(),
-            Intent::Token(token) => Credentials::Token(token.clone()),
+            Intent::Password { credentials, known } => (credentials.clone(), known.clone()),
+            Intent::Token(token) => (Credentials::Token(token.clone()), None),
         };
         if self.login_at <= now {
             self.set_phase(Phase::LoggingIn);
-            let login = Login { credentials, device: self.options.device.clone() };
+            let login = Login { credentials, device: self.options.device.clone(), known };
             self.transmit(now, &Command::Session(Request::Login(login)), Purpose::Login);
         }
     }
@@ -99,7 +111,7 @@ impl Session {
     }
 
     fn handle_login_refused(&mut self, now: u64, refusal: Box<Refusal>) {
-        if matches!(self.intent, Intent::Password(_)) {
+        if matches!(self.intent, Intent::Password { .. }) {
             self.intent = Intent::Nobody;
             self.set_phase(Phase::Anonymous);
             return self.events.push_back(Event::LoginFailed(Failure::Refused(refusal)));
@@ -133,6 +145,8 @@ impl Session {
         }
         self.intent = Intent::Token(login.token.clone());
         self.set_token(Some(login.token.clone()));
+        let (name, token) = (login.name.clone(), login.token.clone());
+        self.known = Some(KnownToken { account: login.id, name, token });
         self.set_phase(Phase::Online { since: now });
         self.route.arrived();
         (self.node, self.nodes_at) = (login.node.clone(), now);

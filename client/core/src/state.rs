@@ -49,6 +49,7 @@ use crate::snapshot::Kept;
 use crate::timing::{LOGOUT_MS, REPLY_MS};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use wire::account::Who;
 use wire::session::LoggedIn;
 use wire::{Command, ConversationId, Credentials, Seq, UnixMillis, UserId};
 
@@ -98,6 +99,7 @@ pub struct Session {
     /// The conversations that are being compared with another history.
     pub(crate) comparisons: Comparisons,
     pub(crate) token: Option<Box<str>>,
+    pub(crate) known: Option<KnownToken>,
     pub(crate) conversations: BTreeMap<ConversationId, Conversation>,
     /// When to send ACK or READ for a conversation.
     pub(crate) cursor_updates: Schedule<ConversationId>,
@@ -146,10 +148,26 @@ impl fmt::Debug for Session {
 pub(crate) enum Intent {
     /// There is none.
     Nobody,
-    /// A login by password: one attempt.
-    Password(Credentials),
+    /// A login by password: one attempt. `known`: an old token of the account.
+    Password { credentials: Credentials, known: Option<Box<str>> },
     /// A login by this token on every connection.
     Token(Box<str>),
+}
+
+/// The token of the last login, kept after a logout.
+pub(crate) struct KnownToken {
+    pub(crate) account: UserId,
+    pub(crate) name: Box<str>,
+    pub(crate) token: Box<str>,
+}
+
+impl KnownToken {
+    pub(crate) fn is_of(&self, who: &Who) -> bool {
+        match who {
+            Who::Id(id) => *id == self.account,
+            Who::Name(text) => wire::name::key(text) == wire::name::key(&self.name),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -245,6 +263,7 @@ impl Session {
             history: None,
             comparisons: Comparisons::default(),
             token: None,
+            known: None,
             conversations: BTreeMap::new(),
             cursor_updates: Schedule::default(),
             backfills: Schedule::default(),

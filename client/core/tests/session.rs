@@ -101,6 +101,26 @@ fn logout_revokes_the_token_and_closes_the_connection() {
 }
 
 #[test]
+fn a_later_login_by_password_shows_the_last_token_of_the_account() {
+    let mut pair = Pair::online();
+    assert_eq!(pair.server.shown_token, None);
+    let token = pair.server.token.clone();
+    pair.session.logout(pair.now);
+    pair.settle();
+    pair.session.login_password(pair.now, Who::Id(ME), "wrong pass");
+    pair.settle();
+    assert_eq!(pair.server.shown_token.as_deref(), token.as_deref());
+    assert!(token.is_some());
+    pair.session.login_password(pair.now, Who::Id(UserId(99)), "wrong pass");
+    pair.settle();
+    assert_eq!(pair.server.shown_token, None, "it is not shown for another account");
+    pair.session.login_known(pair.now, Who::Id(ME), PASSWORD, Some("of the store"));
+    pair.settle();
+    assert!(pair.session.is_online());
+    assert_eq!(pair.server.shown_token.as_deref(), Some("of the store"));
+}
+
+#[test]
 fn after_going_away_the_session_leaves_and_returns_no_earlier_than_told() {
     let mut pair = Pair::online();
     pair.push(&Push::Session(session::Push::GoingAway(Box::new(GoingAway {

@@ -2,7 +2,8 @@
 
 use crate::database::{Store, StoreError, wall_clock};
 use chatclient_core::Snapshot;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use wire::account::Who;
 use wire::session::LoggedIn;
 use wire::{ConversationId, UserId};
 
@@ -36,6 +37,18 @@ impl Store {
         server.map_err(|error| self.failure(&error))
     }
 
+    /// The token of the account's last login, also after a logout, if the store is of this user.
+    pub fn known_token(&self, who: &Who) -> Result<Option<String>, StoreError> {
+        let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
+        let found = self.db.query_row("SELECT name, known FROM account", [], row);
+        let (name, known) = found.map_err(|error| self.failure(&error))?;
+        let is_theirs = match who {
+            Who::Id(id) => *id == self.account,
+            Who::Name(text) => wire::name::key(text) == wire::name::key(&name),
+        };
+        Ok(known.filter(|_| is_theirs))
+    }
+
     /// The conversation that was open last.
     pub fn current(&self) -> Result<Option<ConversationId>, StoreError> {
         let current =
@@ -58,7 +71,8 @@ pub(crate) fn write_login(t: &Transaction<'_>, login: &LoggedIn) -> rusqlite::Re
 pub(crate) fn write_changes(t: &Transaction<'_>, changes: &Snapshot) -> rusqlite::Result<()> {
     let Snapshot { token, next_number, server, history, .. } = changes;
     t.prepare_cached(
-        "UPDATE account SET token = ?1, next_number = max(next_number, ?2), server = ?3, history = ?4",
+        "UPDATE account SET token = ?1, known = coalesce(?1, known), next_number = max(next_number, ?2), server = ?3, \
+         history = ?4",
     )?
     .execute(params![token, *next_number as i64, server, history])?;
     Ok(())

@@ -4,6 +4,7 @@ use crate::database::{Store, StoreError};
 use crate::folder::Folder;
 use chatclient_core::{Event, Snapshot};
 use wire::UserId;
+use wire::account::Who;
 
 /// Without a folder, and after a failure, nothing is saved.
 #[derive(Debug, Default)]
@@ -35,6 +36,13 @@ impl ActiveStore {
         let snapshot = store.snapshot()?;
         self.store = Some(store);
         Ok(Some(snapshot))
+    }
+
+    /// The token of the last login of an account, also after a logout.
+    pub fn known_token(&self, who: &Who) -> Option<String> {
+        // The open store is locked, so the folder leaves it out.
+        let of_open = self.store.as_ref().and_then(|store| store.known_token(who).ok().flatten());
+        of_open.or_else(|| self.folder.as_ref()?.known_token(who))
     }
 
     /// Saves a turn. After an error the store is closed: nothing is saved from then on.

@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use wire::UserId;
+use wire::account::Who;
 
 /// The characters of a server's identity in the name of a store.
 const SERVER_CHARS: usize = 32;
@@ -73,6 +74,13 @@ impl Folder {
         let mut seen = BTreeSet::new();
         accounts.retain(|account| seen.insert(account.id));
         accounts
+    }
+
+    /// The token of the last login of an account of this server, also after a logout.
+    pub fn known_token(&self, who: &Who) -> Option<String> {
+        let known =
+            |(id, path): (UserId, PathBuf)| Store::open(&path, id).ok()?.known_token(who).ok().flatten();
+        self.stores().into_iter().find_map(known)
     }
 
     fn first_path(&self, account: UserId) -> PathBuf {

@@ -8,7 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
+use wire::account::Who;
 use wire::message::Send;
+use wire::session::LoggedIn;
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
 
 const ME: UserId = UserId(1);
@@ -120,6 +122,40 @@ fn only_the_owner_can_read_the_files_and_only_one_client_can_open_them() {
     assert_eq!(folder.accounts(), []);
     drop(store);
     assert!(folder.open(ME, None).is_ok());
+}
+
+#[test]
+fn the_last_token_is_known_after_a_logout() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME, None).unwrap();
+    let (by_id, by_name) = (Who::Id(ME), Who::Name("ZHANG SAN".into()));
+    assert_eq!(store.known_token(&by_id).unwrap(), None);
+    let login = LoggedIn {
+        id: ME,
+        name: "zhang san".into(),
+        token: "a token".into(),
+        token_expires: UnixMillis(0),
+        node: "n1".into(),
+        server: None,
+        history: None,
+        resumed: false,
+        friends: Vec::new(),
+        groups: Vec::new(),
+        conversations: Vec::new(),
+        friends_more: false,
+        groups_more: false,
+        conversations_more: false,
+    };
+    store.save(Some(&changes(vec![], vec![])), &[Event::LoggedIn(Box::new(login))]).unwrap();
+    store.save(Some(&Snapshot { token: None, ..changes(vec![], vec![]) }), &[]).unwrap();
+    assert_eq!(store.stored_account().unwrap(), None, "it is logged out");
+    drop(store);
+    for who in [by_id, by_name] {
+        assert_eq!(folder.known_token(&who).as_deref(), Some("a token"));
+    }
+    for who in [Who::Id(UserId(2)), Who::Name("li si".into())] {
+        assert_eq!(folder.known_token(&who), None);
+    }
 }
 
 fn folder_path(store: &Store) -> PathBuf {

@@ -3,10 +3,11 @@
 use crate::contract::{Denial, Found, Token, Written, account as storage};
 use crate::effect::{PasswordJob, PasswordResult};
 use crate::request::Caller;
-use crate::simple;
+use crate::state::password_queue::Class;
 use crate::state::pending::account::Pending;
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
+use crate::{password, simple};
 use wire::account::{Profile, Register, Registered, Relation, Reply, Request, Who};
 use wire::{Errno, Refusal, UserId};
 
@@ -15,8 +16,12 @@ const NAME_TAKEN: &str = "`name` is taken, or looks like the name of another use
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     match request {
         Request::Register(register) => {
+            let Some(network) = turn.state.network_of(caller.conn) else { return };
+            if password::refuse_registration(turn, reply_to, network) {
+                return;
+            }
             // Hashing is expensive, so a name in use is refused first.
-            let read = storage::Read::Password(Who::Name(register.name.clone()));
+            let read = storage::Read::Id(Who::Name(register.name.clone()));
             turn.read(reply_to, Pending::Name(register), read);
         }
         Request::Profile(who) => {
@@ -29,10 +34,10 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
 
 pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, found: Found) {
     match (pending, found) {
-        (Pending::Name(_), Found::Account(storage::Found::Password(Some(_)))) => {
+        (Pending::Name(_), Found::Account(storage::Found::Id(Some(_)))) => {
             turn.answer(reply_to, name_taken());
         }
-        (Pending::Name(register), Found::Account(storage::Found::Password(None))) => {
+        (Pending::Name(register), Found::Account(storage::Found::Id(None))) => {
             name_is_free(turn, reply_to, register);
         }
         (Pending::Profile { user }, Found::Account(storage::Found::Profile(Some(profile)))) => {
@@ -58,14 +63,16 @@ fn profile_of(user: UserId, profile: storage::Profile) -> Profile {
 }
 
 fn name_is_free(turn: &mut Turn<'_>, reply_to: ReplyTo, register: Box<Register>) {
-    if reply_to.is_nowhere() {
+    let network = reply_to.conn().and_then(|conn| turn.state.network_of(conn));
+    let Some(network) = network else { return };
+    // Requests that were sent at once may have used the budget up by now.
+    if password::refuse_registration(turn, reply_to, network) {
         return;
     }
-    if let Some(refusal) = turn.state.refusal_to_hash() {
-        return turn.answer(reply_to, refusal);
-    }
-    let password = register.password.clone();
-    turn.hash(reply_to, Pending::Password(register), PasswordJob::Hash { password });
+    password::count_registration(turn, network);
+    let job = PasswordJob::Hash { password: register.password.clone() };
+    let pending = Pending::Password(register, network);
+    password::queue(turn, reply_to, pending, Class::Registration, network, job);
 }
 
 pub(crate) fn password_done(
@@ -75,9 +82,9 @@ pub(crate) fn password_done(
     result: PasswordResult,
 ) {
     match (pending, result) {
-        (Pending::Password(register), PasswordResult::Hashed(password)) => {
+        (Pending::Password(register, network), PasswordResult::Hashed(password)) => {
             let Register { name, nick, .. } = *register;
-            turn.write(reply_to, Pending::Create, storage::Write::Create { name, password, nick });
+            turn.write(reply_to, Pending::Create(network), storage::Write::Create { name, password, nick });
         }
         (_, _) => turn.internal(reply_to),
     }
@@ -85,12 +92,15 @@ pub(crate) fn password_done(
 
 pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
     match (pending, written) {
-        (Pending::Create, Written::Account(storage::Written::Created { user, token })) => {
+        (Pending::Create(_), Written::Account(storage::Written::Created { user, token })) => {
             let Token { text, expires, .. } = token;
             let reply = Registered { id: user, token: text, token_expires: expires };
             turn.answer(reply_to, Reply::Registered(Box::new(reply)));
         }
-        (Pending::Create, Written::Denied(Denial::NameTaken)) => turn.answer(reply_to, name_taken()),
+        (Pending::Create(network), Written::Denied(Denial::NameTaken)) => {
+            turn.state.registrations.give_back(network);
+            turn.answer(reply_to, name_taken());
+        }
         (_, other) => simple::refuse(turn, reply_to, &other, |_| "the account cannot be created"),
     }
 }

@@ -5,6 +5,7 @@
 //! until the budget allows it, and so are all that follow it, while its reactor stops reading the connection.
 
 use crate::conn::ConnId;
+use crate::network::Network;
 use crate::state::State;
 use crate::state::backlog::Deferred;
 use crate::state::rates::UNIT;
@@ -43,7 +44,7 @@ pub(crate) fn charge(state: &mut State, conn: ConnId, command: &Command, now: u6
     let Some(connection) = state.connections.get(conn) else { return Ok(()) };
     match connection.session.and_then(|session| state.sessions.get_mut(session)) {
         Some(live) => state.rates.requests.take(&mut live.buckets.requests, cost(command), now),
-        None => state.rates.take_from_network(connection.peer.into(), cost(command), now),
+        None => state.rates.take_from_network(Network::of(connection.peer), cost(command), now),
     }
 }
 

@@ -2,6 +2,7 @@
 //! database is authoritative. A hint comes from a live node of this deployment, at most once: the bus checks that before
 //! logic sees it.
 
+use crate::attempt::Attempt;
 use crate::contract::{Epoch, Ticket};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
@@ -36,6 +37,8 @@ pub enum Hint {
         /// The device name given by the newer login.
         device: Option<Box<str>>,
     },
+    /// A password was checked on another node. Every node counts the attempts on all nodes.
+    PasswordTried { attempt: Attempt, is_right: bool },
 }
 
 impl Channel {
@@ -59,9 +62,9 @@ impl Channel {
                 | Push::Session(_)
                 | Push::Error(_) => false,
             },
-            (Channel::Node(_), Hint::Kick { .. }) => true,
+            (Channel::Node(_), Hint::Kick { .. } | Hint::PasswordTried { .. }) => true,
             (Channel::Node(_), Hint::Push { .. })
-            | (Channel::User(_) | Channel::Group(_), Hint::Kick { .. }) => false,
+            | (Channel::User(_) | Channel::Group(_), Hint::Kick { .. } | Hint::PasswordTried { .. }) => false,
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The effects of logic: collected during a turn and carried out afterwards by the threads around it.
 
+use crate::attempt::AccountKey;
 use crate::bus::BusOrder;
 use crate::conn::ConnId;
 use crate::contract::{Query, Ticket, Write};
+use crate::network::Network;
+use std::fmt;
 use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};
@@ -16,10 +19,12 @@ pub struct Effects {
     pub writes: Vec<(Ticket, Write)>,
     /// Reads from storage.
     pub reads: Vec<Query>,
-    /// Jobs for the password thread.
+    /// Jobs for the password thread, which has at most one at a time.
     pub passwords: Vec<(Ticket, PasswordJob)>,
     /// Orders for the bus; none on a single node.
     pub bus: Vec<BusOrder>,
+    /// Lines for the log.
+    pub alerts: Vec<Alert>,
 }
 
 impl Effects {
@@ -31,6 +36,7 @@ impl Effects {
             reads: Vec::new(),
             passwords: Vec::new(),
             bus: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 
@@ -41,6 +47,7 @@ impl Effects {
             && self.reads.is_empty()
             && self.passwords.is_empty()
             && self.bus.is_empty()
+            && self.alerts.is_empty()
     }
 
     /// Adds an order for the reactor that owns `conn`.
@@ -110,8 +117,8 @@ pub enum PasswordJob {
 }
 
 // Passwords must not reach a log.
-impl std::fmt::Debug for PasswordJob {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for PasswordJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PasswordJob::Verify { .. } => "Verify",
             PasswordJob::Hash { .. } => "Hash",
@@ -128,6 +135,62 @@ pub enum PasswordResult {
     Hashed(Box<str>),
     /// The job failed for lack of memory; see the log.
     Failed,
+}
+
+/// Something about clients that the operator should find in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alert {
+    /// An address tried too many wrong passwords for one account.
+    GuessesFromOneAddress { account: AccountKey, network: Network },
+    /// Several addresses tried too many wrong passwords for one account; `network` is the last one.
+    GuessesFromManyAddresses { account: AccountKey, network: Network },
+    /// An address tried wrong passwords for too many accounts.
+    GuessesAtManyAccounts { accounts: usize, network: Network },
+    /// An address registered as many accounts as it may.
+    Registrations { network: Network },
+    /// What was refused since the last such line because a budget was used up.
+    Refused {
+        logins: u64,
+        registrations: u64,
+        last: Network,
+        /// Alerts that got no line of their own.
+        unlisted: u64,
+    },
+}
+
+impl fmt::Display for Alert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Alert::GuessesFromOneAddress { account, network } => {
+                write!(f, "throttling password logins to {account} from {network}: too many wrong passwords")
+            }
+            Alert::GuessesFromManyAddresses { account, network } => write!(
+                f,
+                "throttling password logins to {account} from addresses it never logged in from: too many wrong \
+                 passwords, the last one from {network}"
+            ),
+            Alert::GuessesAtManyAccounts { accounts, network } => {
+                write!(
+                    f,
+                    "throttling password logins from {network}: wrong passwords for {accounts} accounts"
+                )
+            }
+            Alert::Registrations { network } => {
+                write!(f, "throttling registrations from {network}: registration.per_address_hour is reached")
+            }
+            Alert::Refused { logins, registrations, last, unlisted } => {
+                write!(
+                    f,
+                    "refused {logins} password logins and {registrations} registrations of throttled addresses, the \
+                     last one from {last}"
+                )?;
+                if *unlisted > 0 {
+                    write!(f, "; {unlisted} more addresses or accounts were throttled")?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 // Orders pass through queues by value, in large numbers.

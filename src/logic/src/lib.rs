@@ -13,7 +13,7 @@
 //!   message  group  contact  timeline  account  node          the nouns
 //!   cluster    other nodes: delivery lines, reconciliation, loads
 //!   session    login, takeover, welcome, ending
-//!   presence   delivery   listening   simple   listing
+//!   presence   delivery   listening   simple   listing   password
 //!   turn       state, time, effects, follow-ups
 //!   scheduling on whose behalf a read is run
 //!   state      sessions, connections, pending requests, cursors, rates, ...
@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+pub mod attempt;
 mod budget;
 pub mod bus;
 mod cluster;
@@ -38,7 +39,9 @@ mod listening;
 mod listing;
 mod map;
 mod message;
+mod network;
 mod node;
+mod password;
 mod presence;
 mod request;
 mod rules;
@@ -53,7 +56,8 @@ mod turn;
 pub use bus::{BusInput, BusOrder};
 pub use conn::ConnId;
 pub use contract::{Found, Query, Read, Ticket, Write, Written};
-pub use effect::{DisconnectReason, Effects, Order, PasswordJob, PasswordResult};
+pub use effect::{Alert, DisconnectReason, Effects, Order, PasswordJob, PasswordResult};
 pub use input::{Input, Now};
+pub use network::Network;
 pub use rules::Logic;
 pub use settings::{Conflict, Rules};

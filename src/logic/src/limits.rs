@@ -20,8 +20,10 @@ pub const APPENDS_MAX: usize = 65_536;
 pub const APPEND_BYTES_MAX: usize = 64 << 20;
 /// The most other requests that are pending; further ones are answered BUSY.
 pub const WAITING_MAX: usize = 65_536;
-/// The most queued password jobs; further ones are answered BUSY. At 12 ms each the last one waits 3 s.
-pub const PASSWORDS_MAX: usize = 256;
+/// The least `retry_after_ms` of a refusal because too many passwords wait to be hashed.
+pub const PASSWORD_RETRY_MIN_MS: u64 = 1_000;
+/// The most of it.
+pub const PASSWORD_RETRY_MAX_MS: u64 = 30_000;
 /// The most moved cursors that wait to be written. Further moves are dropped, which only repeats pushes.
 pub const CURSORS_MAX: usize = 1 << 20;
 /// Cursors in one write. Each adds some 8 us to the commit, which delays messages.
@@ -92,14 +94,24 @@ pub const HELD_OVERHEAD: usize = 600;
 pub const DELIVERY_LINES_MAX: usize = 1 << 17;
 /// Milliseconds after which an unused delivery line is dropped.
 pub const DELIVERY_LINE_KEPT_MS: u64 = 60_000;
-/// Password tries that are not delayed.
+/// Wrong passwords that delay nothing.
 pub const FREE_TRIES: u32 = 5;
 /// The longest wait between two password tries, seconds.
 pub const TRY_WAIT_MAX_S: u64 = 300;
-/// Milliseconds after which password tries are forgotten.
+/// The wait between two password tries for one account from all unfamiliar networks together, seconds. Short, because
+/// it holds up an owner at a new address, too.
+pub const ACCOUNT_WAIT_S: u64 = 1;
+/// Milliseconds after which wrong passwords are forgotten.
 pub const TRY_MEMORY_MS: u64 = 900_000;
-/// The most accounts and addresses whose password tries are remembered.
+/// Accounts whose logins may fail from one network before it is throttled.
+pub const FREE_ACCOUNTS: usize = 10;
+/// Milliseconds after which a network's failed accounts are forgotten.
+pub const NETWORK_MEMORY_MS: u64 = 3_600_000;
+/// The most entries of each table of budgets by account or address. At 12 ms a hash they fill no faster than they are
+/// forgotten.
 pub const TRIES_MAX: usize = 65_536;
+/// The most log lines a second about clients whose budgets are used up.
+pub const ALERTS_PER_SECOND: u32 = 3;
 /// The `retry_after_ms` of a refusal by a busy server.
 pub const BUSY_RETRY_MS: u64 = 200;
 /// The `retry_after_ms` while storage is unreachable.

@@ -17,8 +17,8 @@ use crate::state::pending::{Overdue, Pending, PendingRequest};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::{FollowUp, Turn};
 use crate::{
-    account, budget, cluster, contact, delivery, group, message, node, presence, scheduling, session,
-    timeline,
+    account, budget, cluster, contact, delivery, group, message, node, password, presence, scheduling,
+    session, timeline,
 };
 use std::collections::VecDeque;
 use wire::{Command, Errno, Refusal};
@@ -57,12 +57,13 @@ impl Logic {
         self.state.sessions.len()
     }
 
-    /// Whether no request is pending and every cursor is written.
+    /// Whether no request is pending, and every cursor and revocation is written.
     pub fn is_settled(&self) -> bool {
         let state = &self.state;
         state.pending.is_settled()
             && state.stalled_backlogs.is_empty()
             && state.deferring.is_empty()
+            && state.unrevoked.is_empty()
             && state.cursors.is_empty()
     }
 
@@ -130,13 +131,17 @@ impl Logic {
         result: PasswordResult,
         effects: &mut Effects,
     ) {
-        let Some(PendingRequest { reply_to, pending, .. }) = self.state.pending.take(ticket) else { return };
         let turn = &mut self.turn(now, effects);
-        match pending {
-            Pending::Session(pending) => session::password_done(turn, reply_to, pending, result),
-            Pending::Account(pending) => account::password_done(turn, reply_to, pending, result),
-            _ => turn.internal(reply_to),
+        password::finished(turn);
+        if let Some(PendingRequest { reply_to, pending, .. }) = turn.state.pending.take(ticket) {
+            match pending {
+                Pending::Session(pending) => session::password_done(turn, reply_to, pending, result),
+                Pending::Account(pending) => account::password_done(turn, reply_to, pending, result),
+                _ => turn.internal(reply_to),
+            }
         }
+        // After the result is counted, because the next job may be a guess as well.
+        password::run_next(turn);
         follow_up(turn);
     }
 
@@ -153,9 +158,13 @@ impl Logic {
         let ticks = !state.pending.is_empty()
             || !state.failed_reads.is_empty()
             || !state.stalled_backlogs.is_empty()
-            || !state.deferring.is_empty();
-        let sweeps =
-            !state.with_tracks.is_empty() || !state.login_throttle.is_empty() || !state.rates.is_empty();
+            || !state.deferring.is_empty()
+            || !state.unrevoked.is_empty();
+        let sweeps = !state.with_tracks.is_empty()
+            || !state.login_throttle.is_empty()
+            || !state.registrations.is_empty()
+            || !state.alerts.is_empty()
+            || !state.rates.is_empty();
         [
             ticks.then_some(self.next_tick),
             (!state.cursors.is_still()).then_some(self.next_cursors),
@@ -186,7 +195,7 @@ impl Logic {
             timeline::write_cursors(&mut self.turn(now, effects));
         }
         if is_due(&mut self.next_sweep, now, SWEEP_MS) {
-            sweep(&mut self.state, now);
+            sweep(&mut self.turn(now, effects));
         }
     }
 
@@ -358,10 +367,12 @@ fn tick(turn: &mut Turn<'_>) {
     }
     begin_deferred(turn, false);
     message::retry_backlogs(turn);
+    session::retry_revocations(turn);
 }
 
 /// Drops expired state.
-fn sweep(state: &mut State, now: Now) {
+fn sweep(turn: &mut Turn<'_>) {
+    let (state, now) = (&mut *turn.state, turn.now);
     state.cluster.sweep(now.monotonic);
     for key in std::mem::take(&mut state.with_tracks) {
         let Some(session) = state.sessions.get_mut(key) else { continue };
@@ -376,5 +387,7 @@ fn sweep(state: &mut State, now: Now) {
         }
     }
     state.login_throttle.sweep(now.monotonic);
+    state.registrations.sweep(now.monotonic);
     state.rates.sweep(now.monotonic);
+    turn.effects.alerts.extend(state.alerts.take_summary());
 }

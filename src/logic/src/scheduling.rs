@@ -1,6 +1,7 @@
 //! On whose behalf a read is run, and in which lane.
 
 use crate::contract::{Lane, Requester};
+use crate::network::Network;
 use crate::request::Caller;
 use crate::state::State;
 use crate::state::pending::{Pending, contact, node, session, timeline};
@@ -37,7 +38,7 @@ fn requester(state: &State, reply_to: ReplyTo) -> Requester {
     let Some(connection) = connection else { return Requester::Node };
     match connection.session.and_then(|session| state.sessions.get(session)) {
         Some(live) => Requester::Account(live.user),
-        None => Requester::Network(connection.peer.into()),
+        None => Requester::Network(Network::of(connection.peer)),
     }
 }
 
@@ -46,7 +47,7 @@ pub(crate) fn caller(state: &State, caller: Caller) -> Requester {
     let account = caller.session.and_then(|session| state.sessions.get(session));
     match (account, state.connections.get(caller.conn)) {
         (Some(live), _) => Requester::Account(live.user),
-        (None, Some(connection)) => Requester::Network(connection.peer.into()),
+        (None, Some(connection)) => Requester::Network(Network::of(connection.peer)),
         (None, None) => Requester::Node,
     }
 }

@@ -15,6 +15,8 @@ pub struct Rules {
     pub requests_per_second: u32,
     /// Reads that an account, or before login a client's network, may have waiting; 0 disables the limit.
     pub reads_waiting: u32,
+    /// Accounts that may be registered from one address (IPv6: from one /64) in an hour; 0 disables the limit.
+    pub registrations_per_hour: u32,
     /// Bytes of the longest object sent to a legacy client; bounds what is read for it.
     pub legacy_object_bytes: usize,
     /// The name of this run of this node, unique to the run; `None` on a single node.
@@ -29,7 +31,7 @@ pub struct Rules {
     pub history: Box<str>,
 }
 
-/// A single node with the default configuration, but without rate limits.
+/// A single node with the default configuration, but without limits on rates and registrations.
 impl Default for Rules {
     fn default() -> Rules {
         Rules {
@@ -38,6 +40,7 @@ impl Default for Rules {
             messages_per_second: 0,
             requests_per_second: 0,
             reads_waiting: 32,
+            registrations_per_hour: 0,
             legacy_object_bytes: 1_024,
             cluster: None,
             node: "local".into(),

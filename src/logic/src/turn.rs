@@ -4,7 +4,7 @@
 //! in order, before the turn ends.
 
 use crate::contract::{Epoch, Lane, Query, Read, Ticket, Write};
-use crate::effect::{Effects, Order, PasswordJob};
+use crate::effect::{Alert, Effects, Order};
 use crate::input::Now;
 use crate::limits::{ANSWER_MS, INTERNAL, UNAVAILABLE, UNAVAILABLE_RETRY_MS};
 use crate::scheduling;
@@ -121,10 +121,11 @@ impl Turn<'_> {
         ticket
     }
 
-    /// Queues a job for the password thread.
-    pub fn hash(&mut self, reply_to: ReplyTo, pending: impl Into<Pending>, job: PasswordJob) {
-        let ticket = self.wait(reply_to, pending);
-        self.effects.passwords.push((ticket, job));
+    /// Writes an alert to the log, unless there were too many in this second.
+    pub fn alert(&mut self, alert: Alert) {
+        if self.state.alerts.admit(self.now.monotonic) {
+            self.effects.alerts.push(alert);
+        }
     }
 
     /// Issues a write whose outcome is ignored.

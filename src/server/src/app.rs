@@ -129,6 +129,7 @@ impl Server {
             messages_per_second: config.limits.messages_per_second,
             requests_per_second: config.limits.requests_per_second,
             reads_waiting: config.limits.reads_waiting,
+            registrations_per_hour: config.registration.per_address_hour,
             legacy_object_bytes: config.legacy.object_bytes,
             cluster: run.clone(),
             node: node.clone(),

@@ -222,7 +222,10 @@ impl LogicThread {
 
     /// Sends at most one batch to each thread.
     fn send_effects(&mut self, now: Now) {
-        let Effects { reactors, writes, reads, passwords, bus } = &mut self.fx;
+        let Effects { reactors, writes, reads, passwords, bus, alerts } = &mut self.fx;
+        for alert in alerts.drain(..) {
+            log::warn!("{alert}");
+        }
         for (orders, outlet) in reactors.iter_mut().zip(&self.outlets.reactors) {
             if !orders.is_empty() {
                 // A reactor never waits, so a full queue drains soon. One that has ended needs no orders.

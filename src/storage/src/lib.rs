@@ -36,6 +36,7 @@ mod layout;
 mod listing;
 mod machine;
 mod mysql;
+mod networks;
 mod outcome;
 mod overview;
 mod page;

@@ -1,6 +1,7 @@
 //! Login tokens: 256 random bits as text for their owner, a hash for the database.
 
 use crate::machine::Random;
+use logic::contract::token::KNOWN_MS;
 use logic::contract::{Token, TokenHash};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -27,6 +28,24 @@ pub fn make(random: &mut Random, now: UnixMillis) -> Token {
 /// A token with this text, valid from now on.
 pub fn with_text(text: Box<str>, now: UnixMillis) -> Token {
     Token { hash: hash(&text), text, expires: UnixMillis(now.0 + VALID_MS) }
+}
+
+/// Whether a token was issued by REGISTER, as stored in `token.of_register`. Statements set 2: it belongs to the first
+/// login, which was by password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfRegister {
+    /// Another request issued it, or it was used.
+    No = 0,
+    /// It was not used yet.
+    Unused = 1,
+}
+
+/// Ended tokens kept of each account; further ones identify no client any more.
+pub const ENDED_MAX: usize = 256;
+
+/// Tokens that ended before this time no longer identify a client.
+pub fn forgotten_before(now: UnixMillis) -> UnixMillis {
+    UnixMillis(now.0.saturating_sub(KNOWN_MS))
 }
 
 /// Whether a token that expires then was extended recently.

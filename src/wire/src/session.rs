@@ -29,11 +29,14 @@ pushes! {
     0x4009 CHANGED Changed(Box<Changed>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     pub credentials: Credentials,
     /// The client's name for the device it runs on, at most 64 bytes.
     pub device: Option<Box<str>>,
+    /// Beside a password: a token from an earlier login, expired and revoked ones included. It does not log in; it shows
+    /// that the account knows this client, which other people's wrong passwords then do not hold up.
+    pub known: Option<Box<str>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub enum Credentials {
 }
 
 fields! {
-    LoginFields { id: UserId, name: Box<str>, password: Box<str>, token: Box<str>, device: Box<str>, }
+    LoginFields { id: UserId, name: Box<str>, password: Box<str>, token: Box<str>, device: Box<str>, known: Box<str>, }
 }
 
 impl Value for Login {
@@ -56,7 +59,11 @@ impl Value for Login {
     fn decode(value: &[u8]) -> Result<Login, String> {
         let f: LoginFields = json::read(value)?;
         let device = sized_option("device", f.device, 0, limits::DEVICE_BYTES)?;
+        let known = sized_option("known", f.known, 1, limits::TOKEN_BYTES)?;
         let credentials = match (f.token, f.id, f.name, f.password) {
+            (Some(_), None, None, None) if known.is_some() => {
+                return Err("`known` goes with a password".to_owned());
+            }
             (Some(token), None, None, None) => {
                 Credentials::Token(sized("token", token, 1, limits::TOKEN_BYTES)?)
             }
@@ -71,11 +78,12 @@ impl Value for Login {
                 Credentials::Password { who, password }
             }
         };
-        Ok(Login { credentials, device })
+        Ok(Login { credentials, device, known })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut f = LoginFields { device: self.device.clone(), ..Default::default() };
+        let (device, known) = (self.device.clone(), self.known.clone());
+        let mut f = LoginFields { device, known, ..Default::default() };
         match &self.credentials {
             Credentials::Password { who, password } => {
                 (f.id, f.name) = who.to_fields();
@@ -164,6 +172,18 @@ pub enum Listing {
 }
 
 // Passwords and tokens must not reach a log.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Login { credentials, device, known } = self;
+        let known = known.as_ref().map(|_| "Token");
+        f.debug_struct("Login")
+            .field("credentials", credentials)
+            .field("device", device)
+            .field("known", &known)
+            .finish()
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -91,6 +91,7 @@ fn texts_and_flags_must_have_their_type() {
         (LOGIN, "name", r#""password":"secret","#),
         (LOGIN, "password", r#""id":1,"#),
         (LOGIN, "token", ""),
+        (LOGIN, "known", r#""id":1,"password":"secret","#),
         (LOGIN, "device", r#""token":"t","#),
         (REGISTER, "name", r#""password":"secret","#),
         (SEND, "content", r#""to":1,"#),
@@ -222,6 +223,7 @@ fn exactly_one_of_the_alternatives_must_be_present() {
         (LOGIN, r#"{"id":1}"#),
         (LOGIN, r#"{"token":"t","id":1}"#),
         (LOGIN, r#"{"token":"t","password":"secret"}"#),
+        (LOGIN, r#"{"token":"t","known":"t"}"#),
         (ADD_FRIEND, "{}"),
         (ADD_FRIEND, r#"{"id":1,"name":"a"}"#),
         (HISTORY, r#"{"conversation":1}"#),
@@ -290,6 +292,7 @@ fn limits_hold_at_their_edges() {
         edges(REGISTER, "password", r#""name":"a","#, unit, PASSWORD_BYTES_MIN, PASSWORD_BYTES_MAX);
         edges(LOGIN, "device", r#""token":"t","#, unit, 0, DEVICE_BYTES);
         edges(LOGIN, "token", "", unit, 1, TOKEN_BYTES);
+        edges(LOGIN, "known", r#""id":1,"password":"secret","#, unit, 1, TOKEN_BYTES);
     }
     edges(SEND, "cid", send, "x", 1, CID_BYTES);
     edges(SEND, "type", send, "x", 1, TYPE_BYTES);
@@ -338,7 +341,8 @@ fn decoded_requests_hold_the_values_sent() {
         decode(LOGIN, r#"{"id":7,"password":"x"}"#),
         Ok(Command::Session(session::Request::Login(session::Login {
             credentials: Credentials::Password { who: Who::Id(UserId(7)), .. },
-            device: None
+            device: None,
+            known: None
         })))
     ));
     assert!(matches!(

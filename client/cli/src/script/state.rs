@@ -117,7 +117,7 @@ impl Script {
             (self.over, self.failed) = (false, false);
         }
         let Some((who, password)) = &login.password else { return Ok(Err(Failure::Offline)) };
-        self.client.with(|session, now| session.login_password(now, who.clone(), password));
+        self.client.log_in(who.clone(), password, login.token.as_deref());
         match (self.login_result()?, name_refused) {
             (Ok(token), _) => login.save_token(&token).map(Ok),
             // The account does not exist, and its name is the reason.

@@ -35,7 +35,7 @@ impl Terminal {
 
     pub(super) fn log_in(&mut self, who: Who, password: &str) {
         self.mode = Mode::LoggingIn;
-        self.client.with(|session, now| session.login_password(now, who, password));
+        self.client.log_in(who, password, None);
     }
 
     pub(super) fn handle_login_failed(&mut self, what: &str, failure: &Failure) {

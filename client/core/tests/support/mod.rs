@@ -44,6 +44,8 @@ pub struct FakeServer {
     pub conversations: BTreeMap<u32, Conversation>,
     by_cid: HashMap<String, (u32, u64)>,
     next_token: u32,
+    /// The token that the last login showed beside its password.
+    pub shown_token: Option<Box<str>>,
     pub token: Option<String>,
     /// The most conversations in the login reply and in a page.
     pub page: usize,
@@ -89,6 +91,7 @@ impl FakeServer {
             conversations: BTreeMap::new(),
             by_cid: HashMap::new(),
             next_token: 0,
+            shown_token: None,
             token: None,
             page: 200,
             nodes: Vec::new(),
@@ -204,7 +207,8 @@ impl FakeServer {
 
     fn answer(&mut self, connection: &mut FakeConnection, command: Command) -> Reply {
         match command {
-            Command::Session(session::Request::Login(session::Login { credentials, .. })) => {
+            Command::Session(session::Request::Login(session::Login { credentials, known, .. })) => {
+                self.shown_token = known;
                 self.login(connection, credentials)
             }
             Command::Account(account::Request::Register(_)) => {

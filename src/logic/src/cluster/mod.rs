@@ -26,7 +26,7 @@ use crate::state::cluster::delivery_lines::Arrival;
 use crate::state::pending::{Pending as AnyPending, PendingRequest, node};
 use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
-use crate::{delivery, listening, session};
+use crate::{delivery, listening, password, session};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
 use wire::{Message, Push, UserId};
@@ -144,6 +144,7 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
             }
         }
         (_, Hint::Kick { user, epoch, device }) => reconcile::kick_heard(turn, user, epoch, device),
+        (_, Hint::PasswordTried { attempt, is_right }) => password::tried_elsewhere(turn, attempt, is_right),
         (Channel::Group(_) | Channel::Node(_), Hint::Push { .. }) => {}
     }
 }

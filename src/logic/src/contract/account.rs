@@ -1,6 +1,8 @@
 //! Accounts: registration, passwords and profiles.
 
-use super::token::Token;
+use super::token::{Token, TokenHash};
+use crate::network::Network;
+use std::fmt;
 use wire::account::Who;
 use wire::{UnixMillis, UserId};
 
@@ -23,8 +25,10 @@ pub enum Written {
 
 #[derive(Clone, Debug)]
 pub enum Read {
-    /// The password of an account. Answer: [`Found::Password`].
-    Password(Who),
+    /// The id of an account. Answer: [`Found::Id`].
+    Id(Who),
+    /// What a login by password is checked against. Answer: [`Found::Credentials`].
+    Credentials(Box<Login>),
     /// The profile of `who`, as `user` may see it. Answer: [`Found::Profile`].
     Profile { user: UserId, who: Who },
 }
@@ -32,18 +36,46 @@ pub enum Read {
 #[derive(Clone, Debug)]
 pub enum Found {
     /// `None`: there is no such account.
-    Password(Option<Password>),
+    Id(Option<UserId>),
+    /// `None`: there is no such account.
+    Credentials(Option<Box<Credentials>>),
     /// `None`: there is no such account.
     Profile(Option<Box<Profile>>),
 }
 
-/// The password of an account.
-#[derive(Clone, Debug)]
-pub struct Password {
-    pub user: UserId,
-    /// A PHC string.
-    pub hash: Box<str>,
+/// A login by password.
+#[derive(Clone)]
+pub struct Login {
+    pub who: Who,
+    pub network: Network,
+    /// The text of an old token that the client showed.
+    pub known: Option<Box<str>>,
 }
+
+// The token must not reach a log.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("who", &self.who)
+            .field("network", &self.network)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a login by password is checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    pub user: UserId,
+    /// The password's hash, a PHC string.
+    pub hash: Box<str>,
+    /// Whether the account has logged in from the network before; the last [`NETWORKS_MAX`] are remembered.
+    pub is_familiar: bool,
+    /// The hash of the shown token, if that is or was one of the account.
+    pub known: Option<TokenHash>,
+}
+
+/// How many networks are remembered for each account.
+pub const NETWORKS_MAX: usize = 8;
 
 /// The profile of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,10 +25,10 @@ mod quota;
 pub mod session;
 mod ticket;
 pub mod timeline;
-mod token;
+pub mod token;
 
 pub use epoch::{Epoch, Fence};
-pub use query::{Lane, Network, Query, Requester};
+pub use query::{Lane, Query, Requester};
 pub use quota::{Quota, Quotas};
 pub use ticket::Ticket;
 pub use token::{Token, TokenHash};

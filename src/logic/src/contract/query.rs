@@ -1,7 +1,7 @@
 //! A read as it is issued: what to read, on whose behalf, and until when the answer is wanted.
 
 use super::{Read, Ticket};
-use std::net::IpAddr;
+use crate::network::Network;
 use wire::{ConversationId, UserId};
 
 /// A read and what the scheduler in front of the database needs to know about it. Every query is answered.
@@ -39,35 +39,5 @@ pub enum Requester {
     Network(Network),
 }
 
-/// An IPv4 address, or the /64 network of an IPv6 address: what one party may be expected to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Network {
-    V4(u32),
-    V6(u64),
-}
-
-impl From<IpAddr> for Network {
-    fn from(address: IpAddr) -> Network {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Network::V4(address.to_bits()),
-            IpAddr::V6(address) => Network::V6((address.to_bits() >> 64) as u64),
-        }
-    }
-}
-
 // Queries pass through queues by value.
 const _: () = assert!(size_of::<Query>() <= 96);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_is_an_ipv4_address_or_an_ipv6_prefix() {
-        let network = |text: &str| Network::from(text.parse::<IpAddr>().expect("an address"));
-        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:0:1"));
-        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
-        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
-        assert_ne!(network("10.0.0.1"), network("10.0.0.2"));
-    }
-}

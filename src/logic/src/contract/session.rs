@@ -4,6 +4,7 @@ use super::contact::Friend;
 use super::epoch::{Epoch, Fence};
 use super::timeline::UnreadPage;
 use super::token::{Token, TokenHash};
+use crate::network::Network;
 use std::sync::Arc;
 use wire::UserId;
 use wire::group::Group;
@@ -11,16 +12,22 @@ use wire::timeline::ConversationSummary;
 
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Issues a token after a login by password. Outcome: [`Written::TokenReady`].
-    CreateToken { user: UserId, device: Option<Box<str>> },
-    /// Looks a token up and extends it. Outcome: [`Written::TokenReady`], or denied with `TokenInvalid`.
+    /// Issues a token after a login by password, and remembers its network. The token of REGISTER belongs to the first
+    /// such login: [`Write::RevokeToken`] of the issued token revokes it, too. A later login revokes it at once.
+    /// Outcome: [`Written::TokenReady`].
+    CreateToken { user: UserId, device: Option<Box<str>>, network: Network },
+    /// Looks a token up, extends it, and remembers the network of the login. Outcome: [`Written::TokenReady`], or denied
+    /// with `TokenInvalid`.
     ExtendToken {
         /// As the client sent it.
         token: Box<str>,
+        network: Network,
     },
-    /// Revokes a token. Outcome: done, also where there is none.
+    /// Revokes a token: no login is possible with it any more. It still identifies a client that the account knows, as
+    /// an expired token does, for [`super::token::KNOWN_MS`]. Outcome: done, also where there is none.
     RevokeToken(TokenHash),
     /// Takes over the account's session for a login: raises its epoch and records this node as its holder, connected.
+    /// The token of the previous session, if that was still in force, is revoked, unless it is the same.
     /// Outcome: [`Written::Claimed`], or with `unless_held` denied with `Conflict`.
     Claim {
         user: UserId,

@@ -2,6 +2,9 @@
 
 use wire::UnixMillis;
 
+/// How long an expired or revoked token identifies a client that the account knows, milliseconds.
+pub const KNOWN_MS: u64 = 90 * 24 * 60 * 60 * 1000;
+
 /// The SHA-256 of a token, the only part of it that storage keeps.
 pub type TokenHash = [u8; 32];
 

@@ -111,10 +111,22 @@ fn end(turn: &mut Turn<'_>, key: SessionRef) {
         turn.state.pending.take(login.ticket);
     }
     if !session.capabilities.retains_token() {
-        turn.write_and_forget(Write::RevokeToken(session.token));
+        revoke(turn, session.token);
     }
     release(turn, Fence { user: session.user, epoch: session.epoch }, true);
     presence::announce_gone(turn, session.user);
+}
+
+/// Revokes the token of a session that has ended, and tries again until that is stored.
+pub(super) fn revoke(turn: &mut Turn<'_>, token: TokenHash) {
+    turn.write(ReplyTo::Nowhere, Pending::Revoke(token), Write::RevokeToken(token));
+}
+
+/// Tries again to revoke tokens while storage could not be reached.
+pub(crate) fn retry_revocations(turn: &mut Turn<'_>) {
+    for token in std::mem::take(&mut turn.state.unrevoked) {
+        revoke(turn, token);
+    }
 }
 
 fn remove(turn: &mut Turn<'_>, key: SessionRef) -> Option<Session> {

@@ -1,36 +1,39 @@
 //! LOGIN up to its token: look up the account, check the password, issue or extend the token.
 
-use crate::contract::account::{Password, Read};
+use crate::attempt::{AccountKey, Attempt, ClientKey};
+use crate::contract::account::{self, Credentials as Stored, Read};
 use crate::contract::session::Write;
 use crate::effect::PasswordJob;
 use crate::limits::ALREADY_ONLINE;
+use crate::password;
 use crate::request::Caller;
 use crate::settings::Conflict;
-use crate::state::login_throttle::AccountKey;
+use crate::state::password_queue::Class;
 use crate::state::pending::session::{PasswordCheck, PasswordLogin, Pending, TokenRequest};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use std::hash::BuildHasher;
 use wire::account::Who;
 use wire::session::{Credentials, Login};
-use wire::{Errno, Refusal, name};
+use wire::{Errno, name};
 
 pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, login: Login) {
-    let Login { credentials, device } = login;
+    let Login { credentials, device, known } = login;
     if caller.session.is_some() {
         return turn.refuse(reply_to, Errno::Conflict, "this connection is logged in already");
     }
     if let Some(refusal) = turn.state.refusal_to_begin() {
         return turn.answer(reply_to, refusal);
     }
+    let Some(network) = turn.state.network_of(caller.conn) else { return };
     match credentials {
         Credentials::Token(token) => {
             let pending = Pending::Token(TokenRequest { device, is_new: false });
-            turn.write(reply_to, pending, Write::ExtendToken { token });
+            turn.write(reply_to, pending, Write::ExtendToken { token, network });
         }
         Credentials::Password { who, password } => {
-            let read = Read::Password(who.clone());
-            let pending = Pending::Account(Box::new(PasswordLogin { who, password, device }));
+            let read = Read::Credentials(Box::new(account::Login { who: who.clone(), network, known }));
+            let pending = Pending::Account(Box::new(PasswordLogin { who, network, password, device }));
             turn.read(reply_to, pending, read);
         }
     }
@@ -42,51 +45,50 @@ pub(super) fn account_known(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
     login: PasswordLogin,
-    account: Option<Password>,
+    stored: Option<Box<Stored>>,
 ) {
-    let connection = reply_to.conn().and_then(|conn| turn.state.connections.get(conn));
-    let Some(peer) = connection.map(|connection| connection.peer) else { return };
-    if let Some(refusal) = turn.state.refusal_to_hash() {
-        return turn.answer(reply_to, refusal);
+    let PasswordLogin { who, network, password, device } = login;
+    let attempt = Attempt {
+        account: account_key(turn.state.boot, &who, stored.as_deref()),
+        network,
+        client: stored.as_ref().and_then(|stored| stored.known.as_ref()).map(ClientKey::of),
+        is_familiar: stored.as_ref().is_some_and(|stored| stored.is_familiar),
+    };
+    if let Err(wait) = turn.state.login_throttle.check(&attempt, turn.now.monotonic) {
+        return password::refuse_guess(turn, reply_to, network, wait);
     }
-    let PasswordLogin { who, password, device } = login;
-    let key = throttle_key(turn.state.boot, &who, account.as_ref());
-    if let Err(wait) = turn.state.login_throttle.begin(key, peer, turn.now.monotonic) {
-        let sentence = "too many wrong passwords; wait before the next try";
-        return turn.answer(reply_to, Refusal::later(Errno::RateLimited, sentence, wait));
-    }
-    let (user, hash) = account.map_or((None, None), |account| (Some(account.user), Some(account.hash)));
-    let pending = Pending::Password(PasswordCheck { user, key, device });
-    turn.hash(reply_to, pending, PasswordJob::Verify { hash, password });
+    let (user, hash) = stored.map_or((None, None), |stored| (Some(stored.user), Some(stored.hash)));
+    let pending = Pending::Password(Box::new(PasswordCheck { user, attempt, device }));
+    let job = PasswordJob::Verify { hash, password };
+    password::queue(turn, reply_to, pending, Class::Login, network, job);
 }
 
 /// Maps account ids, unknown ids and hashes of unknown names to keys in disjoint ranges.
-fn throttle_key(seed: u64, who: &Who, account: Option<&Password>) -> AccountKey {
+fn account_key(seed: u64, who: &Who, stored: Option<&Stored>) -> AccountKey {
     const UNKNOWN: u64 = 1 << 63;
-    AccountKey(match (account, who) {
-        (Some(account), _) => u64::from(account.user.0),
-        (None, Who::Id(id)) => UNKNOWN >> 1 | u64::from(id.0),
+    match (stored, who) {
+        (Some(stored), _) => stored.user.into(),
+        (None, Who::Id(id)) => AccountKey(UNKNOWN >> 1 | u64::from(id.0)),
         (None, Who::Name(text)) => {
-            UNKNOWN | foldhash::fast::FixedState::with_seed(seed).hash_one(name::key(text))
+            AccountKey(UNKNOWN | foldhash::fast::FixedState::with_seed(seed).hash_one(name::key(text)))
         }
-    })
+    }
 }
 
 pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: PasswordCheck, is_right: bool) {
-    if reply_to.is_nowhere() {
-        return;
-    }
-    let PasswordCheck { user, key, device } = check;
-    let Some(user) = user.filter(|_| is_right) else {
+    let PasswordCheck { user, attempt, device } = check;
+    let user = user.filter(|_| is_right);
+    password::tried(turn, attempt, user.is_some());
+    let Some(user) = user else {
         return turn.refuse(reply_to, Errno::BadCredentials, "the id, the name or the password is wrong");
     };
-    let connection = reply_to.conn().and_then(|conn| turn.state.connections.get(conn));
-    let Some(peer) = connection.map(|connection| connection.peer) else { return };
-    turn.state.login_throttle.succeeded(key, peer);
+    if reply_to.conn().is_none_or(|conn| turn.state.connections.get(conn).is_none()) {
+        return;
+    }
     if turn.state.rules.conflict == Conflict::Reject && turn.state.sessions.is_online(user) {
         return turn.refuse(reply_to, Errno::AlreadyOnline, ALREADY_ONLINE);
     }
-    let write = Write::CreateToken { user, device: device.clone() };
+    let write = Write::CreateToken { user, device: device.clone(), network: attempt.network };
     let pending = Pending::Token(TokenRequest { device, is_new: true });
     turn.write(reply_to, pending, write);
 }

@@ -16,7 +16,7 @@ mod opening;
 mod takeover;
 mod welcome;
 
-pub(crate) use ending::{closed, expire_graces, is_older, superseded};
+pub(crate) use ending::{closed, expire_graces, is_older, retry_revocations, superseded};
 pub(crate) use going_away::tell_all as tell_going_away;
 pub(crate) use takeover::lock_answered;
 pub(crate) use welcome::complete as send_welcome;
@@ -66,6 +66,8 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         (Pending::Logout(session), Written::Done) => ending::logged_out(turn, reply_to, session),
         (Pending::Expire(user), Written::Done) => presence::announce_gone(turn, user),
         (Pending::Expire(_), _) => {}
+        (Pending::Revoke(_), Written::Done) => {}
+        (Pending::Revoke(token), _) => turn.state.unrevoked.push(token),
         (_, other) => simple::refuse(
             turn,
             reply_to,
@@ -77,8 +79,8 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
 
 pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, found: Found) {
     match (pending, found) {
-        (Pending::Account(login), Found::Account(account::Found::Password(account))) => {
-            login::account_known(turn, reply_to, *login, account);
+        (Pending::Account(login), Found::Account(account::Found::Credentials(stored))) => {
+            login::account_known(turn, reply_to, *login, stored);
         }
         (Pending::Groups(read), Found::Group(group::Found::GroupIds(groups))) => {
             opening::groups_known(turn, reply_to, read, groups);
@@ -106,7 +108,7 @@ pub(crate) fn password_done(
 ) {
     match (pending, result) {
         (Pending::Password(check), PasswordResult::Verified(is_right)) => {
-            login::password_checked(turn, reply_to, check, is_right);
+            login::password_checked(turn, reply_to, *check, is_right);
         }
         (_, _) => turn.internal(reply_to),
     }

@@ -3,7 +3,7 @@
 use super::{going_away, welcome};
 use crate::bus::Channel;
 use crate::conn::ConnId;
-use crate::contract::session::{LoginView, Read, Write};
+use crate::contract::session::{LoginView, Read};
 use crate::contract::{Epoch, Ticket, Token, TokenHash, group};
 use crate::effect::Order;
 use crate::limits::LOGIN_GROUPS_BYTES;
@@ -28,11 +28,7 @@ pub(super) fn begin(
     before: Option<TokenHash>,
 ) -> NewSessionRead {
     let TokenReady { user, name, token, .. } = ready;
-    // A client that reconnects with its token must not lose it to its own older connection.
     let resumed = before == Some(token.hash);
-    if let Some(before) = before.filter(|_| !resumed) {
-        turn.write_and_forget(Write::RevokeToken(before));
-    }
     let buckets = turn.state.rates.restore(user);
     let connection = turn.state.connections.get_mut(conn).expect("its caller looked it up");
     let session = turn.state.sessions.insert(NewSession {

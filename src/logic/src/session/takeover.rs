@@ -55,6 +55,11 @@ fn take_over_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
         Some(older) => ending::kick(turn, older, ready.request.device.clone()),
         None => turn.state.absences.take(user).map(|absent| absent.token),
     };
+    // In a cluster the claim revokes it. A client that reconnects with its token must not lose it to its own older
+    // connection.
+    if let Some(before) = before.filter(|before| *before != ready.token.hash) {
+        ending::revoke(turn, before);
+    }
     let read = opening::begin(turn, conn, ready, Epoch::NONE, before);
     opening::read_view(turn, reply_to, read);
 }
@@ -180,7 +185,7 @@ fn caller_waiting(state: &State, reply_to: ReplyTo) -> Option<ConnId> {
 fn give_up(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: &TokenReady, errno: Errno) {
     // The client never receives the token that was issued for this login.
     if ready.request.is_new {
-        turn.write_and_forget(Write::RevokeToken(ready.token.hash));
+        ending::revoke(turn, ready.token.hash);
     }
     match errno {
         Errno::AlreadyOnline => turn.refuse(reply_to, errno, ALREADY_ONLINE),

@@ -1,34 +1,43 @@
 //! All state of the rules: plain data below every rule. Nothing here decides what to send to a client.
 
 pub(crate) mod absences;
+pub(crate) mod alerts;
 pub(crate) mod backlog;
+pub(crate) mod bounded_map;
 pub(crate) mod capabilities;
 pub(crate) mod cluster;
 pub(crate) mod connections;
 pub(crate) mod cursors;
 pub(crate) mod login_throttle;
 pub(crate) mod nodes;
+pub(crate) mod password_queue;
+pub(crate) mod passwords;
 pub(crate) mod pending;
 pub(crate) mod presence_changes;
 pub(crate) mod rates;
 pub(crate) mod reads;
+pub(crate) mod registrations;
 pub(crate) mod reply_to;
 pub(crate) mod sessions;
 
 use crate::conn::ConnId;
 use crate::contract::message::StreamId;
-use crate::contract::{Epoch, Requester};
-use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, PASSWORDS_MAX, WAITING_MAX};
+use crate::contract::{Epoch, Requester, TokenHash};
+use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, WAITING_MAX};
+use crate::network::Network;
 use crate::settings::Rules;
 use absences::Absences;
+use alerts::Alerts;
 use cluster::Cluster;
 use connections::Connections;
 use cursors::Cursors;
 use login_throttle::LoginThrottle;
+use passwords::Passwords;
 use pending::PendingRequests;
 use presence_changes::PresenceChanges;
 use rates::Rates;
 use reads::Reads;
+use registrations::Registrations;
 use sessions::{SessionRef, Sessions};
 use wire::message::server_cid;
 use wire::presence::Presence;
@@ -48,7 +57,10 @@ pub(crate) struct State {
     pub absences: Absences,
     pub pending: PendingRequests,
     pub cursors: Cursors,
+    pub passwords: Passwords,
     pub login_throttle: LoginThrottle,
+    pub registrations: Registrations,
+    pub alerts: Alerts,
     pub rates: Rates,
     pub presence_changes: PresenceChanges,
     pub reads: Reads,
@@ -62,6 +74,8 @@ pub(crate) struct State {
     pub session_output_max: u32,
     /// Connections with deferred requests, to be retried at the next tick.
     pub deferring: Vec<ConnId>,
+    /// Tokens of sessions that have ended and could not be revoked, to be retried at the next tick.
+    pub unrevoked: Vec<TokenHash>,
     pub draining: bool,
     pub cluster: Cluster,
 }
@@ -71,6 +85,7 @@ impl State {
         State {
             rates: Rates::new(rules.messages_per_second, rules.requests_per_second, boot),
             reads: Reads::new(rules.reads_waiting, boot),
+            registrations: Registrations::new(rules.registrations_per_hour, boot),
             absences: Absences::new(rules.grace, boot),
             cluster: Cluster::new(rules.cluster.clone(), boot),
             rules,
@@ -81,15 +96,23 @@ impl State {
             sessions: Sessions::new(boot),
             pending: PendingRequests::default(),
             cursors: Cursors::new(boot),
+            passwords: Passwords::new(boot),
             login_throttle: LoginThrottle::new(boot),
             presence_changes: PresenceChanges::new(boot),
+            alerts: Alerts::default(),
             with_tracks: Vec::new(),
             failed_reads: Vec::new(),
             stalled_backlogs: Vec::new(),
             session_output_max: OUTPUT_HARD as u32,
             deferring: Vec::new(),
+            unrevoked: Vec::new(),
             draining: false,
         }
+    }
+
+    /// The network that a connection comes from.
+    pub fn network_of(&self, conn: ConnId) -> Option<Network> {
+        self.connections.get(conn).map(|connection| Network::of(connection.peer))
     }
 
     /// The session of a connection that is logged in.
@@ -139,11 +162,5 @@ impl State {
             let refusal = Refusal::later(Errno::Busy, "too many of your requests are waiting", BUSY_RETRY_MS);
             refusal.with_limit("limits.reads_waiting")
         })
-    }
-
-    /// The refusal of a new password job, if too many are pending.
-    pub fn refusal_to_hash(&self) -> Option<Refusal> {
-        (self.pending.passwords >= PASSWORDS_MAX)
-            .then(|| Refusal::later(Errno::Busy, "too many passwords are being checked", 5 * BUSY_RETRY_MS))
     }
 }

@@ -3,9 +3,9 @@
 //! A bucket is one number, the time at which it is full again (the generic cell rate algorithm, ITU-T I.371). Each
 //! account has one for messages and one for requests; before login, the requests of a client count against its network.
 
-use crate::contract::Network;
 use crate::limits::{BURST_SECONDS, NETWORKS_MAX};
 use crate::map::{Map, map};
+use crate::network::Network;
 use wire::UserId;
 
 /// What one unit of a budget costs. Costs are in thousandths of it.
@@ -128,6 +128,7 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     #[test]
     fn a_burst_of_ten_seconds_then_the_rate() {
@@ -165,7 +166,9 @@ mod tests {
         let mut rates = Rates::new(0, 0, 1);
         let (rate, mut bucket) = (rates.messages, Bucket::default());
         assert!((0..100_000).all(|_| rate.take(&mut bucket, UNIT, 0).is_ok()));
-        assert!((0..100_000).all(|_| rates.take_from_network(Network::V4(1), UNIT, 0).is_ok()));
+        assert!((0..100_000).all(|_| {
+            rates.take_from_network(Network::of(Ipv4Addr::from_bits(1).into()), UNIT, 0).is_ok()
+        }));
         assert!(rates.is_empty());
     }
 
@@ -173,11 +176,18 @@ mod tests {
     fn networks_have_buckets_of_their_own_and_bounded_memory() {
         let mut rates = Rates::new(0, 1, 1);
         for _ in 0..10 {
-            rates.take_from_network(Network::V4(1), UNIT, 0).unwrap();
+            rates.take_from_network(Network::of(Ipv4Addr::from_bits(1).into()), UNIT, 0).unwrap();
         }
-        assert_eq!(rates.take_from_network(Network::V4(1), UNIT, 0), Err(1_000));
+        assert_eq!(rates.take_from_network(Network::of(Ipv4Addr::from_bits(1).into()), UNIT, 0), Err(1_000));
         for other in 0..2 * NETWORKS_MAX as u64 {
-            assert_eq!(rates.take_from_network(Network::V6(other), UNIT, 0), Ok(()));
+            assert_eq!(
+                rates.take_from_network(
+                    Network::of(Ipv6Addr::from_bits(u128::from(other) << 64).into()),
+                    UNIT,
+                    0
+                ),
+                Ok(())
+            );
         }
         assert!(rates.networks.len() <= NETWORKS_MAX);
         rates.sweep(20_000);

@@ -3,7 +3,7 @@
 use crate::harness::{Harness, Seen, errno, rules};
 use logic::contract::{Lane, Requester};
 use logic::limits::ANSWER_MS;
-use logic::{Input, Rules};
+use logic::{Input, Network, Rules};
 use std::net::IpAddr;
 use wire::{Command, ConversationId, Dialect, Errno, Refusal, Reply, Seq, Target, UserId};
 use wire::{account, group, timeline};
@@ -146,7 +146,7 @@ fn an_account_has_a_bounded_number_of_reads_waiting() {
 fn reads_are_issued_on_behalf_of_whoever_needs_them() {
     let mut t = Harness::new(rules(), &["alice", "bob"]);
     let alice = t.login("alice");
-    let network = Requester::Network(IpAddr::from([127, 0, 0, 1]).into());
+    let network = Requester::Network(Network::of(IpAddr::from([127, 0, 0, 1])));
     let due = |t: &Harness| Some(t.now.monotonic + ANSWER_MS);
     let of_alice = Requester::Account(UserId(1));
     let login = [(Lane::Login, network, due(&t)), (Lane::Login, of_alice, due(&t))];

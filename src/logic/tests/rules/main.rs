@@ -7,6 +7,7 @@ mod cluster;
 mod harness;
 mod legacy;
 mod message;
+mod password;
 mod session;
 
 use harness::{Harness, rules};

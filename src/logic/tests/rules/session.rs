@@ -45,8 +45,10 @@ fn a_login_with_the_token_of_the_session_keeps_the_token() {
     let first = t.login("alice");
     let second = t.open();
     let credentials = Credentials::Token("1:1".into());
-    let reply = t
-        .get(second, Command::Session(session::Request::Login(session::Login { credentials, device: None })));
+    let reply = t.get(
+        second,
+        Command::Session(session::Request::Login(session::Login { credentials, device: None, known: None })),
+    );
     assert!(matches!(reply, Reply::Session(session::Reply::LoggedIn(l)) if &*l.token == "1:1"));
     assert!(t.take(first).contains(&Seen::Close));
     assert!(t.revoked.is_empty());
@@ -111,6 +113,7 @@ fn wrong_passwords_and_unknown_names_get_the_same_replies() {
                 password: "wrong!".into(),
             },
             device: None,
+            known: None,
         }))
     };
     let conn = t.open();
@@ -124,7 +127,14 @@ fn wrong_passwords_and_unknown_names_get_the_same_replies() {
     assert_eq!(errno(&t.get(conn, Harness::login_command("alice"))), Errno::RateLimited);
     let credentials = Credentials::Token("1:9".into());
     assert!(matches!(
-        t.get(conn, Command::Session(session::Request::Login(session::Login { credentials, device: None }))),
+        t.get(
+            conn,
+            Command::Session(session::Request::Login(session::Login {
+                credentials,
+                device: None,
+                known: None
+            }))
+        ),
         Reply::Session(session::Reply::LoggedIn(_))
     ));
 }
@@ -254,7 +264,11 @@ fn a_token_resumes_its_session_within_the_grace() {
         let credentials = Credentials::Token(token.into());
         match t.get(
             conn,
-            Command::Session(session::Request::Login(session::Login { credentials, device: None })),
+            Command::Session(session::Request::Login(session::Login {
+                credentials,
+                device: None,
+                known: None,
+            })),
         ) {
             Reply::Session(session::Reply::LoggedIn(reply)) => (conn, reply.resumed),
             other => panic!("{other:?}"),

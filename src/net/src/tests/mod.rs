@@ -244,6 +244,7 @@ fn login(number: u32) -> Vec<u8> {
         &Command::Session(session::Request::Login(session::Login {
             credentials: Credentials::Token("t".into()),
             device: None,
+            known: None,
         })),
     )
 }

@@ -3,8 +3,11 @@
 //! ```text
 //!   0: push | member version u32 | TLV frame
 //!   1: kick | user u32 | epoch u32 | device name, if there is one
+//!   2: password tried | flags u32 | account u64 | client u64 | network
 //! ```
 
+use logic::Network;
+use logic::attempt::{AccountKey, Attempt, ClientKey};
 use logic::bus::Hint;
 use logic::contract::Epoch;
 use wire::limits::FRAME_BYTES;
@@ -12,6 +15,12 @@ use wire::{Push, UserId, split_frame};
 
 const PUSH: u8 = 0;
 const KICK: u8 = 1;
+const PASSWORD_TRIED: u8 = 2;
+
+// Flags of a password that was tried.
+const IS_RIGHT: u32 = 1;
+const IS_FAMILIAR: u32 = 2;
+const HAS_CLIENT: u32 = 4;
 
 /// Appends a hint.
 pub fn encode(hint: &Hint, out: &mut Vec<u8>) {
@@ -26,6 +35,18 @@ pub fn encode(hint: &Hint, out: &mut Vec<u8>) {
             out.extend_from_slice(&user.0.to_be_bytes());
             out.extend_from_slice(&epoch.0.to_be_bytes());
             out.extend_from_slice(device.as_deref().unwrap_or_default().as_bytes());
+        }
+        Hint::PasswordTried { attempt, is_right } => {
+            let Attempt { account, network, client, is_familiar } = attempt;
+            let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+            let flags = flag(*is_right, IS_RIGHT)
+                | flag(*is_familiar, IS_FAMILIAR)
+                | flag(client.is_some(), HAS_CLIENT);
+            out.push(PASSWORD_TRIED);
+            out.extend_from_slice(&flags.to_be_bytes());
+            out.extend_from_slice(&account.0.to_be_bytes());
+            out.extend_from_slice(&client.map_or(0, |client| client.0).to_be_bytes());
+            out.extend_from_slice(&network.bytes());
         }
     }
 }
@@ -46,6 +67,18 @@ pub fn decode(bytes: &[u8]) -> Option<Hint> {
             let device = std::str::from_utf8(device).ok()?;
             let (user, epoch) = (UserId(first), Epoch(u32::from_be_bytes(*epoch)));
             Some(Hint::Kick { user, epoch, device: (!device.is_empty()).then(|| device.into()) })
+        }
+        PASSWORD_TRIED => {
+            let (account, rest) = rest.split_first_chunk()?;
+            let (client, network) = rest.split_first_chunk()?;
+            let client = ClientKey(u64::from_be_bytes(*client));
+            let attempt = Attempt {
+                account: AccountKey(u64::from_be_bytes(*account)),
+                network: Network::from_bytes(network)?,
+                client: (first & HAS_CLIENT != 0).then_some(client),
+                is_familiar: first & IS_FAMILIAR != 0,
+            };
+            Some(Hint::PasswordTried { attempt, is_right: first & IS_RIGHT != 0 })
         }
         _ => None,
     }

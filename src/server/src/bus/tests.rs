@@ -11,6 +11,8 @@ use super::seal::{Keys, Sealer};
 use super::values::Values;
 use effort::effort;
 use logic::BusInput;
+use logic::Network;
+use logic::attempt::{AccountKey, Attempt, ClientKey};
 use logic::bus::{Channel, Hint};
 use logic::contract::Epoch;
 use std::sync::Arc;
@@ -81,6 +83,15 @@ fn carried() -> Vec<(Channel, Hint)> {
         epoch: Epoch(70_000),
         device: device.map(Into::into),
     };
+    let tried = |client, address: &str, is_right: bool| Hint::PasswordTried {
+        attempt: Attempt {
+            account: AccountKey(1 << 63 | 5),
+            network: Network::of(address.parse().unwrap()),
+            client,
+            is_familiar: !is_right,
+        },
+        is_right,
+    };
     vec![
         (user.clone(), message(ConversationKind::Direct)),
         (Channel::Group(ConversationId(7)), message(ConversationKind::Group)),
@@ -93,6 +104,8 @@ fn carried() -> Vec<(Channel, Hint)> {
         (user, push(contact::Push::Friend(Box::new(friend)))),
         (Channel::Node("n1~1".into()), kick(None)),
         (Channel::Node("n1~1".into()), kick(Some("phone"))),
+        (Channel::Node("n1~1".into()), tried(None, "192.0.2.1", true)),
+        (Channel::Node("n1~1".into()), tried(Some(ClientKey(7)), "2001:db8::1", false)),
     ]
 }
 

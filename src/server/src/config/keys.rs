@@ -125,6 +125,11 @@ sections! {
         /// How long a session outlives its connection, seconds.
         grace: u32 = 300, integer(0..=86_400);
     }
+    /// Limits on the registration of accounts.
+    registration: Registration {
+        /// Accounts that may be registered from one address (IPv6: from one /64) in an hour; 0: unlimited.
+        per_address_hour: u32 = 20, integer(0..=1_000_000);
+    }
     /// Friends of an account.
     contacts: Contacts {
         /// Whether a friend request needs the other user's consent; this version refuses `true`.

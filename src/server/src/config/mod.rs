@@ -11,7 +11,9 @@ mod setting;
 mod tests;
 mod value;
 
-pub use keys::{Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Session, Storage};
+pub use keys::{
+    Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Registration, Session, Storage,
+};
 pub use secret::is_exposed;
 pub use setting::Setting;
 pub use value::RedisUrl;

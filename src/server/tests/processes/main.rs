@@ -16,6 +16,7 @@ mod descriptors;
 mod durability;
 mod frames;
 mod full_disk;
+mod guesses;
 mod hostile;
 mod legacy;
 mod legacy_faults;

@@ -404,6 +404,7 @@ fn a_kicked_client_names_the_other_device_and_does_not_reconnect() {
         Command::Session(session::Request::Login(session::Login {
             credentials: Credentials::Password { who: Who::Id(UserId(1)), password: PASSWORD.into() },
             device: Some(device.into()),
+            known: None,
         }))
     };
     assert!(matches!(

@@ -1,6 +1,7 @@
 //! Accounts.
 
 use super::scenario::{DAY_MS, Scenario, append, appended, by_name};
+use logic::Network;
 use logic::contract::{Denial, Found, Read, Write, Written, account, contact};
 use wire::account::Who;
 use wire::{Target, UserId};
@@ -24,8 +25,12 @@ pub fn account_names_are_unique_by_key(scenario: &mut Scenario<'_>) {
     let user = *user;
     scenario.look_thrice(|scenario| {
         for who in [by_name("ZHANG SAN"), Who::Id(user)] {
-            let Found::Account(account::Found::Password(Some(account))) =
-                scenario.read(Read::Account(account::Read::Password(who)))
+            let found = scenario.read(Read::Account(account::Read::Id(who.clone())));
+            assert!(matches!(found, Found::Account(account::Found::Id(Some(id))) if id == user), "{found:?}");
+            let network = Network::of([192, 0, 2, 1].into());
+            let login = Box::new(account::Login { who, network, known: None });
+            let Found::Account(account::Found::Credentials(Some(account))) =
+                scenario.read(Read::Account(account::Read::Credentials(login)))
             else {
                 panic!()
             };
@@ -33,8 +38,8 @@ pub fn account_names_are_unique_by_key(scenario: &mut Scenario<'_>) {
         }
         for who in [by_name("nobody"), Who::Id(UserId(999))] {
             assert!(matches!(
-                scenario.read(Read::Account(account::Read::Password(who))),
-                Found::Account(account::Found::Password(None))
+                scenario.read(Read::Account(account::Read::Id(who))),
+                Found::Account(account::Found::Id(None))
             ));
         }
     });
@@ -81,8 +86,8 @@ fn try_create(scenario: &mut Scenario<'_>, name: &str) -> Option<UserId> {
 }
 
 fn user_of(scenario: &mut Scenario<'_>, who: Who) -> Option<UserId> {
-    match scenario.read(Read::Account(account::Read::Password(who))) {
-        Found::Account(account::Found::Password(found)) => found.map(|account| account.user),
+    match scenario.read(Read::Account(account::Read::Id(who))) {
+        Found::Account(account::Found::Id(found)) => found,
         other => panic!("{other:?}"),
     }
 }

@@ -11,6 +11,7 @@ mod quota;
 mod scenario;
 mod session;
 mod timeline;
+mod token;
 
 pub use scenario::{BEGIN, Fixture, Scenario, append, appended, walk};
 
@@ -27,7 +28,18 @@ pub const CASES: &[(&str, Case)] = &[
         account::a_name_in_another_form_finds_the_only_account_that_it_fits,
     ),
     ("profiles tell friends from others", account::profiles_tell_friends_from_others),
-    ("tokens expire and can be extended and revoked", session::tokens_expire_and_can_be_extended_and_revoked),
+    ("tokens expire and can be extended and revoked", token::tokens_expire_and_can_be_extended_and_revoked),
+    (
+        "the token of register belongs to the first login",
+        token::the_token_of_register_belongs_to_the_first_login,
+    ),
+    (
+        "a claim revokes the token of the session before",
+        token::a_claim_revokes_the_token_of_the_session_before,
+    ),
+    ("an ended token identifies a known client", token::an_ended_token_identifies_a_known_client),
+    ("the latest ended tokens are kept", token::the_latest_ended_tokens_are_kept),
+    ("the latest networks of logins are familiar", token::the_latest_networks_of_logins_are_familiar),
     ("friendship is mutual", contact::friendship_is_mutual),
     ("friends are paged", contact::friends_are_paged),
     ("group members have roles", group::group_members_have_roles),

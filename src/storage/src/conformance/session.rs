@@ -1,74 +1,16 @@
-//! Sessions: tokens, and claims fenced by epoch.
+//! Sessions: claims fenced by epoch, and login views.
 
-use super::scenario::{DAY_MS, Scenario, append, appended};
+use super::scenario::{Scenario, append, appended};
 use logic::contract::message::Append;
 use logic::contract::node::SILENT_MS;
 use logic::contract::session::Holder;
 use logic::contract::timeline::{CursorMove, CursorStep};
 use logic::contract::{
-    Denial, Epoch, Fence, Found, Read, Token, TokenHash, Write, Written, contact, group, message, node,
-    presence, session, timeline,
+    Denial, Epoch, Fence, Found, Read, TokenHash, Write, Written, contact, group, message, node, presence,
+    session, timeline,
 };
 use wire::account::Who;
 use wire::{Seq, Target, UserId};
-
-fn ready(written: Written) -> (UserId, String, Token) {
-    match written {
-        Written::Session(session::Written::TokenReady { user, name, token }) => {
-            (user, name.to_string(), token)
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-pub fn tokens_expire_and_can_be_extended_and_revoked(scenario: &mut Scenario<'_>) {
-    let user = scenario.user("anna");
-    let (who, name, token) = ready(
-        scenario.one(Write::Session(session::Write::CreateToken { user, device: Some("laptop".into()) })),
-    );
-    assert_eq!((who, name.as_str()), (user, "anna"));
-    let (_, _, other) =
-        ready(scenario.one(Write::Session(session::Write::CreateToken { user, device: None })));
-    assert!(token.text != other.text && token.hash != other.hash && token.text.len() >= 43);
-
-    // Used again at once, it is unchanged.
-    let extend = |token: &Token| Write::Session(session::Write::ExtendToken { token: token.text.clone() });
-    scenario.wait(59 * 60 * 1000);
-    let (who, name, again) = ready(scenario.one(extend(&token)));
-    assert_eq!((who, name.as_str()), (user, "anna"));
-    assert_eq!((&again.text, again.hash, again.expires), (&token.text, token.hash, token.expires));
-
-    // Six days later it is still valid, and valid for another seven days.
-    scenario.wait(6 * DAY_MS);
-    let (who, name, again) = ready(scenario.one(extend(&token)));
-    assert_eq!((who, name.as_str()), (user, "anna"));
-    assert_eq!((&again.text, again.hash), (&token.text, token.hash));
-    assert_eq!(again.expires.0, scenario.now.0 + 7 * DAY_MS);
-
-    scenario.wait(6 * DAY_MS);
-    scenario.file();
-    scenario.fixture.restart();
-    assert!(
-        matches!(scenario.one(extend(&other)), Written::Denied(Denial::TokenInvalid)),
-        "it was not used for twelve days"
-    );
-    ready(scenario.one(extend(&token)));
-    scenario.wait(7 * DAY_MS);
-    assert!(
-        matches!(scenario.one(extend(&token)), Written::Denied(Denial::TokenInvalid)),
-        "its last millisecond is over"
-    );
-
-    let (_, _, token) =
-        ready(scenario.one(Write::Session(session::Write::CreateToken { user, device: None })));
-    assert!(matches!(scenario.one(Write::Session(session::Write::RevokeToken(token.hash))), Written::Done));
-    assert!(matches!(scenario.one(Write::Session(session::Write::RevokeToken(token.hash))), Written::Done));
-    assert!(matches!(scenario.one(extend(&token)), Written::Denied(Denial::TokenInvalid)));
-    assert!(matches!(
-        scenario.one(Write::Session(session::Write::ExtendToken { token: "never".into() })),
-        Written::Denied(Denial::TokenInvalid)
-    ));
-}
 
 pub const GRACE: u64 = 300_000;
 

@@ -7,8 +7,9 @@ use super::record::{Record, first};
 use super::sql::Sql;
 use super::token::insert_token;
 use crate::machine::Random;
-use crate::token;
-use logic::contract::account::{Found, Password, Profile, Read, Write};
+use crate::networks;
+use crate::token::{self, OfRegister};
+use logic::contract::account::{Credentials, Found, Login, Profile, Read, Write};
 use logic::contract::{Denial, Written, account};
 use wire::account::Who;
 use wire::{UnixMillis, UserId};
@@ -26,7 +27,8 @@ pub fn write(
 
 pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     match read {
-        Read::Password(who) => Ok(Found::Password(password(conn, who)?)),
+        Read::Id(who) => Ok(Found::Id(id_of(conn, who)?)),
+        Read::Credentials(login) => Ok(Found::Credentials(credentials(conn, login)?.map(Box::new))),
         Read::Profile { user, who } => Ok(Found::Profile(profile(conn, *user, who)?.map(Box::new))),
     }
 }
@@ -69,16 +71,39 @@ fn create(
         return Ok(Written::Denied(Denial::NameTaken));
     }
     let (user, mut sql) = (UserId(answers[1].made as u32), Sql::new());
-    insert_token(&mut sql, &user.to_string(), &token, None);
+    insert_token(&mut sql, &user.to_string(), &token, None, OfRegister::Unused);
     conn.ask(&sql)?;
     Ok(Written::Account(account::Written::Created { user, token }))
 }
 
-fn password(conn: &mut Connection, who: &Who) -> Result<Option<Password>, Failure> {
+fn id_of(conn: &mut Connection, who: &Who) -> Result<Option<UserId>, Failure> {
     let rows = rows_of(conn, |sql| {
-        sql.push("SELECT id, password FROM user WHERE ").push(is_user(who)).end();
+        sql.push("SELECT id FROM user WHERE ").push(is_user(who)).end();
     })?;
-    rows.first().map(|row| Ok(Password { user: row.user(0)?, hash: row.text(1)?.into() })).transpose()
+    rows.first().map(|row| row.user(0)).transpose()
+}
+
+fn credentials(conn: &mut Connection, login: &Login) -> Result<Option<Credentials>, Failure> {
+    let known = login.known.as_deref().map(token::hash);
+    let rows = rows_of(conn, |sql| {
+        sql.push("SELECT id, password, networks, ");
+        match &known {
+            Some(hash) => sql.push("(SELECT user_id FROM token WHERE hash = ").bytes(hash).push(")"),
+            None => sql.push("NULL"),
+        };
+        sql.push(" FROM user WHERE ").push(is_user(&login.who)).end();
+    })?;
+    let credentials = |row: &Record| {
+        let user = row.user(0)?;
+        let is_known = row.maybe_number(3)? == Some(i64::from(user.0));
+        Ok(Credentials {
+            user,
+            hash: row.text(1)?.into(),
+            is_familiar: networks::contain(row.maybe_bytes(2)?.unwrap_or_default(), login.network),
+            known: known.filter(|_| is_known),
+        })
+    };
+    rows.first().map(credentials).transpose()
 }
 
 fn profile(conn: &mut Connection, user: UserId, who: &Who) -> Result<Option<Profile>, Failure> {

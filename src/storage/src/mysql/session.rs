@@ -5,11 +5,13 @@ use super::failure::Failure;
 use super::fence::{epochs, latest};
 use super::record::{Answer, first};
 use super::sql::Sql;
-use super::token::insert_token;
+use super::token::{insert_token, revoke_token};
 use super::{contact, group, timeline};
 use crate::claim::{Claim, Held};
 use crate::machine::Random;
-use crate::token;
+use crate::networks;
+use crate::token::{self, OfRegister};
+use logic::Network;
 use logic::contract::session::{Found, Holder, LOGIN_LIST_MAX, LoginView, Read, Write};
 use logic::contract::{Denial, Epoch, Fence, Token, TokenHash, Written, session};
 use std::sync::Arc;
@@ -22,9 +24,11 @@ pub fn write(
     write: &Write,
 ) -> Result<Written, Failure> {
     match write {
-        Write::CreateToken { user, device } => create_token(conn, now, random, *user, device.as_deref()),
-        Write::ExtendToken { token } => extend_token(conn, now, token),
-        Write::RevokeToken(hash) => revoke_token(conn, hash),
+        Write::CreateToken { user, device, network } => {
+            create_token(conn, now, random, *user, device.as_deref(), *network)
+        }
+        Write::ExtendToken { token, network } => extend_token(conn, now, token, *network),
+        Write::RevokeToken(hash) => revoke(conn, now, hash),
         Write::Claim { user, node, token, grace, unless_held } => {
             let (user, grace, unless_held) = (*user, *grace, *unless_held);
             claim(conn, now, &Claim { user, node, token, grace, unless_held })
@@ -58,25 +62,55 @@ fn create_token(
     random: &mut Random,
     user: UserId,
     device: Option<&str>,
+    network: Network,
 ) -> Result<Written, Failure> {
     let token = token::make(random, now);
     let mut sql = Sql::new();
-    sql.statement(format_args!("SELECT name FROM user WHERE id = {user}"));
-    let rows = conn.rows(&sql)?;
-    let Some(row) = rows.first() else { return Ok(Written::Denied(Denial::NotFound)) };
+    sql.statement(format_args!("SELECT name, networks FROM user WHERE id = {user}")).statement(format_args!(
+        "SELECT hash FROM token WHERE user_id = {user} AND expires_at <= {now} ORDER BY expires_at DESC \
+         LIMIT 1000 OFFSET {}",
+        token::ENDED_MAX
+    ));
+    let answers = conn.ask(&sql)?;
+    let [users, surplus] = &answers[..] else { unreachable!("one answer for each statement") };
+    let Some(row) = users.rows.first() else { return Ok(Written::Denied(Denial::NotFound)) };
     let name = Arc::from(row.text(0)?);
     let mut sql = Sql::new();
-    sql.statement(format_args!("UPDATE user SET last_login = {now} WHERE id = {user}"));
-    insert_token(&mut sql, &user.to_string(), &token, device);
+    logged_in(&mut sql, now, user, networks::with(row.maybe_bytes(1)?.unwrap_or_default(), network));
+    // Of REGISTER's token: a later login than the first ends it, the first takes it over. Columns are set from left to
+    // right, each from the values before it.
+    sql.statement(format_args!(
+        "UPDATE token SET expires_at = IF(of_register = 2, LEAST(expires_at, {now}), expires_at), \
+         of_register = IF(of_register = 1, 2, 0) WHERE user_id = {user} AND of_register > 0"
+    ));
+    for row in &surplus.rows {
+        sql.push("DELETE FROM token WHERE hash = ").bytes(row.bytes(0)?).end();
+    }
+    insert_token(&mut sql, &user.to_string(), &token, device, OfRegister::No);
     conn.ask(&sql)?;
     Ok(Written::Session(session::Written::TokenReady { user, name, token }))
 }
 
-fn extend_token(conn: &mut Connection, now: UnixMillis, text: &str) -> Result<Written, Failure> {
+/// Records a login, with its networks if they changed.
+fn logged_in(sql: &mut Sql, now: UnixMillis, user: UserId, networks: Option<Vec<u8>>) {
+    sql.push(format_args!("UPDATE user SET last_login = {now}"));
+    if let Some(networks) = networks {
+        sql.push(", networks = ").bytes(&networks);
+    }
+    sql.push(format_args!(" WHERE id = {user}")).end();
+}
+
+fn extend_token(
+    conn: &mut Connection,
+    now: UnixMillis,
+    text: &str,
+    network: Network,
+) -> Result<Written, Failure> {
     let token = token::with_text(text.into(), now);
     let mut sql = Sql::new();
     sql.push(
-        "SELECT u.id, u.name, t.expires_at FROM token t JOIN user u ON u.id = t.user_id WHERE t.hash = ",
+        "SELECT u.id, u.name, t.expires_at, t.of_register, u.networks FROM token t JOIN user u ON u.id = t.user_id \
+         WHERE t.hash = ",
     )
     .bytes(&token.hash)
     .push(format_args!(" AND t.expires_at > {now}"))
@@ -84,7 +118,18 @@ fn extend_token(conn: &mut Connection, now: UnixMillis, text: &str) -> Result<Wr
     let rows = conn.rows(&sql)?;
     let Some(row) = rows.first() else { return Ok(Written::Denied(Denial::TokenInvalid)) };
     let (user, name, expires) = (row.user(0)?, Arc::from(row.text(1)?), row.time(2)?);
+    let networks = networks::with(row.maybe_bytes(4)?.unwrap_or_default(), network);
+    if row.number(3)? != 0 {
+        // The session that begins lives by this token, as by any other.
+        let mut sql = Sql::new();
+        conn.ask(sql.push("UPDATE token SET of_register = 0 WHERE hash = ").bytes(&token.hash).end())?;
+    }
     if token::is_fresh(expires, now) {
+        if networks.is_some() {
+            let mut sql = Sql::new();
+            logged_in(&mut sql, now, user, networks);
+            conn.ask(&sql)?;
+        }
         return Ok(Written::Session(session::Written::TokenReady {
             user,
             name,
@@ -94,15 +139,16 @@ fn extend_token(conn: &mut Connection, now: UnixMillis, text: &str) -> Result<Wr
     let mut sql = Sql::new();
     sql.push(format_args!("UPDATE token SET expires_at = {} WHERE hash = ", token.expires))
         .bytes(&token.hash)
-        .end()
-        .statement(format_args!("UPDATE user SET last_login = {now} WHERE id = {user}"));
+        .end();
+    logged_in(&mut sql, now, user, networks);
     conn.ask(&sql)?;
     Ok(Written::Session(session::Written::TokenReady { user, name, token }))
 }
 
-fn revoke_token(conn: &mut Connection, hash: &TokenHash) -> Result<Written, Failure> {
+fn revoke(conn: &mut Connection, now: UnixMillis, hash: &TokenHash) -> Result<Written, Failure> {
     let mut sql = Sql::new();
-    conn.ask(sql.push("DELETE FROM token WHERE hash = ").bytes(hash).end())?;
+    revoke_token(&mut sql, now, hash);
+    conn.ask(&sql)?;
     Ok(Written::Done)
 }
 
@@ -136,6 +182,9 @@ fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim<'_>) -> Result<Wr
         Err(refused) => return Ok(refused),
     };
     let mut sql = Sql::new();
+    if let Some(before) = before.as_ref().filter(|before| before.token != *claim.token) {
+        revoke_token(&mut sql, now, &before.token);
+    }
     sql.push(format_args!(
         "INSERT INTO session (user_id, epoch, node, token_hash, changed_at) VALUES ({user}, 1, "
     ))

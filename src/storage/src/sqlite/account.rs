@@ -6,7 +6,9 @@ use super::store::{Batch, SqliteStore};
 use super::view::View;
 use crate::error::StoreError;
 use crate::fault::At;
-use logic::contract::account::{self, Password, Profile};
+use crate::networks;
+use crate::token::{self, OfRegister};
+use logic::contract::account::{self, Credentials, Login, Profile};
 use logic::contract::{Denial, Found, Written};
 use rusqlite::{OptionalExtension, Row};
 use wire::UserId;
@@ -46,7 +48,7 @@ impl SqliteStore {
         drop(insert);
         let user = UserId(id as u32);
         name::claim(&self.conn, user, name)?;
-        let token = self.new_token(batch.now, user, None)?;
+        let token = self.new_token(batch.now, user, None, OfRegister::Unused)?;
         Ok(Written::Account(account::Written::Created { user, token }))
     }
 }
@@ -54,8 +56,10 @@ impl SqliteStore {
 impl View<'_> {
     pub(super) fn read_account(&self, read: &account::Read) -> Result<Found, StoreError> {
         let found = match read {
-            account::Read::Password(who) => {
-                account::Found::Password(self.password(who).at("user", key_of(who))?)
+            account::Read::Id(who) => account::Found::Id(self.id_of(who).at("user", key_of(who))?),
+            account::Read::Credentials(login) => {
+                let found = self.credentials(login).at("user", key_of(&login.who))?;
+                account::Found::Credentials(found.map(Box::new))
             }
             account::Read::Profile { user, who } => {
                 let profile = self.profile(*user, who).at("user", key_of(who))?;
@@ -65,11 +69,34 @@ impl View<'_> {
         Ok(Found::Account(found))
     }
 
-    fn password(&self, who: &Who) -> Result<Option<Password>, StoreError> {
-        let account = |row: &Row<'_>| Ok(Password { user: UserId(row.get(0)?), hash: row.get(1)? });
+    fn id_of(&self, who: &Who) -> Result<Option<UserId>, StoreError> {
         let Some(user) = self.user(who)? else { return Ok(None) };
-        let mut select = self.conn.prepare_cached("SELECT id, password FROM user WHERE id = ?1")?;
-        Ok(select.query_row([user.0], account).optional()?)
+        let exists = self.conn.prepare_cached("SELECT 1 FROM user WHERE id = ?1")?.exists([user.0])?;
+        Ok(exists.then_some(user))
+    }
+
+    fn credentials(&self, login: &Login) -> Result<Option<Credentials>, StoreError> {
+        // Looked up whether or not there is such an account, so that the time taken does not tell.
+        let known = match &login.known {
+            Some(text) => {
+                let hash = token::hash(text);
+                let mut select = self.conn.prepare_cached("SELECT user_id FROM token WHERE hash = ?1")?;
+                select.query_row([hash], |row| Ok((UserId(row.get(0)?), hash))).optional()?
+            }
+            None => None,
+        };
+        let Some(user) = self.user(&login.who)? else { return Ok(None) };
+        let mut select = self.conn.prepare_cached("SELECT password, networks FROM user WHERE id = ?1")?;
+        let found = select.query_row([user.0], |row| {
+            let networks: Option<Vec<u8>> = row.get(1)?;
+            Ok(Credentials {
+                user,
+                hash: row.get(0)?,
+                is_familiar: networks::contain(&networks.unwrap_or_default(), login.network),
+                known: known.filter(|(owner, _)| *owner == user).map(|(_, hash)| hash),
+            })
+        });
+        Ok(found.optional()?)
     }
 
     fn profile(&self, user: UserId, who: &Who) -> Result<Option<Profile>, StoreError> {

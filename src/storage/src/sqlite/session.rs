@@ -9,7 +9,9 @@ use super::view::View;
 use crate::claim::{Claim, Held};
 use crate::error::StoreError;
 use crate::fault::At;
-use crate::token;
+use crate::networks;
+use crate::token::{self, OfRegister};
+use logic::Network;
 use logic::contract::session::{self, Holder, LOGIN_LIST_MAX, LoginView};
 use logic::contract::{Denial, Epoch, Fence, Found, Token, TokenHash, Written};
 use rusqlite::{OptionalExtension, Row};
@@ -23,9 +25,14 @@ impl SqliteStore {
         write: session::Write,
     ) -> Result<Written, StoreError> {
         match write {
-            session::Write::CreateToken { user, device } => self.create_token(batch, user, device.as_deref()),
-            session::Write::ExtendToken { token } => self.extend_token(batch, token),
-            session::Write::RevokeToken(hash) => self.revoke_token(hash),
+            session::Write::CreateToken { user, device, network } => {
+                self.create_token(batch, user, device.as_deref(), network)
+            }
+            session::Write::ExtendToken { token, network } => self.extend_token(batch, token, network),
+            session::Write::RevokeToken(hash) => {
+                self.revoke_token(batch.now, &hash)?;
+                Ok(Written::Done)
+            }
             session::Write::Claim { user, node, token, grace, unless_held } => {
                 self.claim(batch, Claim { user, node: &node, token: &token, grace, unless_held })
             }
@@ -38,27 +45,54 @@ impl SqliteStore {
         batch: &Batch,
         user: UserId,
         device: Option<&str>,
+        network: Network,
     ) -> Result<Written, StoreError> {
-        let Some(name) = self.logged_in(batch.now, user).at("user", user)? else {
+        let sql = "SELECT networks FROM user WHERE id = ?1";
+        let networks = self.conn.prepare_cached(sql)?.query_row([user.0], |row| row.get(0)).optional();
+        let networks: Option<Vec<u8>> = networks.at("user", user)?.flatten();
+        let networks = networks::with(&networks.unwrap_or_default(), network);
+        let Some(name) = self.logged_in(batch.now, user, networks.as_deref()).at("user", user)? else {
             return Ok(Written::Denied(Denial::NotFound));
         };
-        let token = self.new_token(batch.now, user, device)?;
+        // Of REGISTER's token: a later login than the first ends it, the first takes it over.
+        let sql = "UPDATE token SET expires_at = iif(of_register = 2, min(expires_at, ?2), expires_at), \
+                   of_register = iif(of_register = 1, 2, 0) WHERE user_id = ?1 AND of_register > 0";
+        self.conn.prepare_cached(sql)?.execute((user.0, batch.now.0 as i64))?;
+        let sql = "DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE user_id = ?1 AND expires_at <= ?2 \
+                   ORDER BY expires_at DESC LIMIT -1 OFFSET ?3)";
+        self.conn.prepare_cached(sql)?.execute((user.0, batch.now.0 as i64, token::ENDED_MAX as i64))?;
+        let token = self.new_token(batch.now, user, device, OfRegister::No)?;
         Ok(Written::Session(session::Written::TokenReady { user, name, token }))
     }
 
-    fn extend_token(&mut self, batch: &Batch, text: Box<str>) -> Result<Written, StoreError> {
+    fn extend_token(
+        &mut self,
+        batch: &Batch,
+        text: Box<str>,
+        network: Network,
+    ) -> Result<Written, StoreError> {
         let (now, token) = (batch.now, token::with_text(text, batch.now));
-        let sql = "SELECT user_id, expires_at, name FROM token JOIN user ON id = user_id \
+        let sql = "SELECT user_id, expires_at, of_register, name, networks FROM token JOIN user ON id = user_id \
                    WHERE hash = ?1 AND expires_at > ?2";
         let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query((token.hash, now.0 as i64))?;
         let Some(row) = rows.next()? else { return Ok(Written::Denied(Denial::TokenInvalid)) };
         let user = UserId(row.get(0).at("token", "of an account")?);
-        let (name, expires) = (row.get(2).at("user", user)?, column::time(row, 1).at("token", user)?);
-        let (name, expires): (String, _) = (name, expires);
-        let name = name.into();
+        let expires = column::time(row, 1).at("token", user)?;
+        let of_register: i64 = row.get(2).at("token", user)?;
+        let name: String = row.get(3).at("user", user)?;
+        let networks: Option<Vec<u8>> = row.get(4).at("user", user)?;
+        let (name, networks) = (name.into(), networks::with(&networks.unwrap_or_default(), network));
         drop(rows);
+        if of_register != 0 {
+            // The session that begins lives by this token, as by any other.
+            let sql = "UPDATE token SET of_register = 0 WHERE hash = ?1";
+            self.conn.prepare_cached(sql)?.execute([token.hash])?;
+        }
         if token::is_fresh(expires, now) {
+            if networks.is_some() {
+                self.logged_in(now, user, networks.as_deref())?;
+            }
             return Ok(Written::Session(session::Written::TokenReady {
                 user,
                 name,
@@ -67,13 +101,16 @@ impl SqliteStore {
         }
         let sql = "UPDATE token SET expires_at = ?2 WHERE hash = ?1";
         self.conn.prepare_cached(sql)?.execute((token.hash, token.expires.0 as i64))?;
-        self.logged_in(now, user)?;
+        self.logged_in(now, user, networks.as_deref())?;
         Ok(Written::Session(session::Written::TokenReady { user, name, token }))
     }
 
-    fn revoke_token(&mut self, hash: TokenHash) -> Result<Written, StoreError> {
-        self.conn.prepare_cached("DELETE FROM token WHERE hash = ?1")?.execute([hash])?;
-        Ok(Written::Done)
+    /// Revokes a token, and REGISTER's where that belongs to the same login.
+    fn revoke_token(&self, now: UnixMillis, hash: &TokenHash) -> Result<(), StoreError> {
+        let sql = "UPDATE token SET expires_at = min(expires_at, ?2) WHERE hash = ?1 OR \
+                   user_id = (SELECT user_id FROM token WHERE hash = ?1) AND of_register = 2";
+        self.conn.prepare_cached(sql)?.execute((hash, now.0 as i64))?;
+        Ok(())
     }
 
     pub(super) fn new_token(
@@ -81,25 +118,35 @@ impl SqliteStore {
         now: UnixMillis,
         user: UserId,
         device: Option<&str>,
+        of_register: OfRegister,
     ) -> Result<Token, StoreError> {
         let token = token::make(&mut self.random, now);
-        let sql = "INSERT INTO token (hash, user_id, device, expires_at) VALUES (?1, ?2, ?3, ?4)";
-        self.conn.prepare_cached(sql)?.execute((token.hash, user.0, device, token.expires.0 as i64))?;
+        let sql =
+            "INSERT INTO token (hash, user_id, device, expires_at, of_register) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let values = (token.hash, user.0, device, token.expires.0 as i64, of_register as i64);
+        self.conn.prepare_cached(sql)?.execute(values)?;
         Ok(token)
     }
 
-    /// Records a login and returns the account's name.
-    fn logged_in(&self, now: UnixMillis, user: UserId) -> Result<Option<Arc<str>>, StoreError> {
-        let sql = "UPDATE user SET last_login = ?2 WHERE id = ?1 RETURNING name";
+    /// Records a login, with its networks if they changed, and returns the account's name.
+    fn logged_in(
+        &self,
+        now: UnixMillis,
+        user: UserId,
+        networks: Option<&[u8]>,
+    ) -> Result<Option<Arc<str>>, StoreError> {
+        let sql =
+            "UPDATE user SET last_login = ?2, networks = coalesce(?3, networks) WHERE id = ?1 RETURNING name";
         let mut update = self.conn.prepare_cached(sql)?;
-        let name: Option<String> = update.query_row((user.0, now.0 as i64), |row| row.get(0)).optional()?;
+        let values = (user.0, now.0 as i64, networks);
+        let name: Option<String> = update.query_row(values, |row| row.get(0)).optional()?;
         Ok(name.map(Arc::from))
     }
 
-    /// Deletes at most `limit` expired tokens and returns how many it deleted.
+    /// Deletes at most `limit` tokens that identify no client any more, and returns how many it deleted.
     pub(super) fn prune_tokens(&self, now: UnixMillis, limit: u32) -> Result<usize, StoreError> {
         let sql = "DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE expires_at <= ?1 LIMIT ?2)";
-        Ok(self.conn.prepare_cached(sql)?.execute((now.0 as i64, limit))?)
+        Ok(self.conn.prepare_cached(sql)?.execute((token::forgotten_before(now).0 as i64, limit))?)
     }
 
     fn claim(&self, batch: &Batch, claim: Claim<'_>) -> Result<Written, StoreError> {
@@ -118,6 +165,9 @@ impl SqliteStore {
             Ok(before) => before,
             Err(refused) => return Ok(refused),
         };
+        if let Some(before) = before.as_ref().filter(|before| before.token != *claim.token) {
+            self.revoke_token(batch.now, &before.token)?;
+        }
         let next =
             latest.checked_add(1).ok_or_else(|| StoreError::Fault("the epoch is out of range".to_owned()));
         let epoch = Epoch(next.at("session", claim.user)?);

@@ -104,7 +104,7 @@ fn login(fields: Fields<'_>) -> Result<Command, String> {
     let who = Who::Id(fields.id.user("id")?);
     // As in LOGIN: a password outside the bounds of a registration is answered like any other wrong one.
     let password = sized("password", fields.password.text("password")?, 0, limits::PASSWORD_TRIED_BYTES)?;
-    let login = Login { credentials: Credentials::Password { who, password }, device: None };
+    let login = Login { credentials: Credentials::Password { who, password }, device: None, known: None };
     Ok(session::Request::Login(login).into())
 }
 
@@ -243,7 +243,7 @@ mod tests {
         for (object, command) in [
             (
                 r#"{"id":1,"msgid":1,"password":"123456"}"#,
-                session::Request::Login(Login { credentials: password, device: None }).into(),
+                session::Request::Login(Login { credentials: password, device: None, known: None }).into(),
             ),
             (r#"{"id":1,"msgid":3}"#, session::Request::Logout.into()),
             (

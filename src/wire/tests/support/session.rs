@@ -20,8 +20,13 @@ pub fn requests() -> impl Strategy<Value = Request> {
         (who(), text(130)).prop_map(|(who, password)| Credentials::Password { who, password }),
         bytes(1, limits::TOKEN_BYTES).prop_map(Credentials::Token),
     ];
-    let login = (credentials, option::of(bytes(0, limits::DEVICE_BYTES)))
-        .prop_map(|(credentials, device)| Login { credentials, device });
+    let known = option::of(bytes(1, limits::TOKEN_BYTES));
+    let login = (credentials, option::of(bytes(0, limits::DEVICE_BYTES)), known).prop_map(
+        |(credentials, device, known)| {
+            let known = known.filter(|_| matches!(credentials, Credentials::Password { .. }));
+            Login { credentials, device, known }
+        },
+    );
     prop_oneof![
         2 => login.prop_map(Request::Login),
         1 => Just(Request::Logout),

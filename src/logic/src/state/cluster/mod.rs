@@ -225,6 +225,13 @@ impl Cluster {
         }
     }
 
+    /// The runs of the other nodes that are alive, as far as the bus knows; none on a single node.
+    pub fn other_runs(&self) -> Vec<Arc<str>> {
+        let Cluster::Joined(membership) = self else { return Vec::new() };
+        let others = membership.loads.nodes.iter().filter(|node| node.alive && *node.run != *membership.run);
+        others.map(|node| Arc::from(&*node.run)).collect()
+    }
+
     /// The nodes that the bus lists; empty on a single node.
     pub fn nodes(&self) -> &[NodeState] {
         match self {

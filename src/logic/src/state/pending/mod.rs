@@ -115,8 +115,6 @@ pub(crate) struct PendingRequest {
 pub(crate) struct PendingRequests {
     slots: Slab<PendingRequest>,
     serial: u32,
-    /// Jobs at the password thread.
-    pub passwords: usize,
     /// Appends in flight.
     pub appends: usize,
     /// Content bytes of the appends in flight.
@@ -134,13 +132,15 @@ impl PendingRequests {
         Ticket(u64::from(self.serial) << 32 | key as u64)
     }
 
+    pub fn get(&self, ticket: Ticket) -> Option<&PendingRequest> {
+        let request = self.slots.get(ticket.0 as u32 as usize)?;
+        (request.serial == (ticket.0 >> 32) as u32).then_some(request)
+    }
+
     /// Removes and returns the entry of a ticket; `None` if it was removed before.
     pub fn take(&mut self, ticket: Ticket) -> Option<PendingRequest> {
-        let key = ticket.0 as u32 as usize;
-        if self.slots.get(key)?.serial != (ticket.0 >> 32) as u32 {
-            return None;
-        }
-        let request = self.slots.remove(key);
+        self.get(ticket)?;
+        let request = self.slots.remove(ticket.0 as u32 as usize);
         self.count(&request.pending, -1);
         Some(request)
     }
@@ -152,7 +152,6 @@ impl PendingRequests {
                 self.append_bytes = self.append_bytes.wrapping_add_signed(by * append.bytes as isize);
             }
             Pending::Timeline(timeline::Pending::Cursors(_)) => self.writes_cursors = by > 0,
-            other if other.hashes_password() => self.passwords = self.passwords.wrapping_add_signed(by),
             _ => {}
         }
     }

@@ -1,8 +1,9 @@
 //! Steps of LOGIN and LOGOUT that wait.
 
+use crate::attempt::Attempt;
 use crate::contract::session::LoginView;
-use crate::contract::{Ticket, Token};
-use crate::state::login_throttle::AccountKey;
+use crate::contract::{Ticket, Token, TokenHash};
+use crate::network::Network;
 use crate::state::sessions::SessionRef;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ pub(crate) enum Pending {
     /// LOGIN by password: the account is looked up.
     Account(Box<PasswordLogin>),
     /// LOGIN by password: the password is being checked.
-    Password(PasswordCheck),
+    Password(Box<PasswordCheck>),
     /// LOGIN: the token is being made or extended.
     Token(TokenRequest),
     /// LOGIN on a node of a cluster: the account's session is being taken over.
@@ -31,6 +32,8 @@ pub(crate) enum Pending {
     Welcome(Box<PendingWelcome>),
     /// LOGOUT: the token is being revoked.
     Logout(SessionRef),
+    /// The token of a session that has ended is being revoked.
+    Revoke(TokenHash),
     /// A grace period has expired: the session is being released, unless another node has claimed it.
     Expire(UserId),
 }
@@ -60,6 +63,7 @@ impl Pending {
 #[derive(Debug)]
 pub(crate) struct PasswordLogin {
     pub who: Who,
+    pub network: Network,
     pub password: Box<str>,
     pub device: Option<Box<str>>,
 }
@@ -68,7 +72,7 @@ pub(crate) struct PasswordLogin {
 pub(crate) struct PasswordCheck {
     /// `None` if there is no such account: every password is wrong.
     pub user: Option<UserId>,
-    pub key: AccountKey,
+    pub attempt: Attempt,
     pub device: Option<Box<str>>,
 }
 

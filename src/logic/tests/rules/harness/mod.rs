@@ -5,12 +5,14 @@
 
 mod storage;
 
+use logic::bus::{Channel, Hint};
 use logic::contract::{Lane, Requester};
 use logic::{
-    BusInput, BusOrder, ConnId, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Query, Read,
-    Rules, Ticket, Write, Written,
+    Alert, BusInput, BusOrder, ConnId, Effects, Input, Logic, Network, Now, Order, PasswordJob,
+    PasswordResult, Query, Read, Rules, Ticket, Write, Written,
 };
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use wire::account::Who;
 use wire::legacy::Welcome;
@@ -30,6 +32,15 @@ pub struct Harness {
     /// On whose behalf each read was issued, and until when its answer is wanted.
     pub issued: Vec<(Lane, Requester, Option<u64>)>,
     pub revoked: Vec<[u8; 32]>,
+    /// Jobs at the password thread.
+    pub passwords: VecDeque<(Ticket, PasswordJob)>,
+    /// Whether the password thread stands still; else its jobs are done at once.
+    pub hashing_stands: bool,
+    /// Where users logged in from.
+    pub networks: Vec<(UserId, Network)>,
+    /// What was published on the bus.
+    pub published: Vec<(Channel, Hint)>,
+    pub alerts: Vec<Alert>,
     /// Whether sockets take nothing; else `settle` writes everything out.
     pub stalled: bool,
     /// Whether storage cannot be reached.
@@ -85,6 +96,11 @@ impl Harness {
             reads: VecDeque::new(),
             issued: Vec::new(),
             revoked: Vec::new(),
+            passwords: VecDeque::new(),
+            hashing_stands: false,
+            networks: Vec::new(),
+            published: Vec::new(),
+            alerts: Vec::new(),
             stalled: false,
             is_away: false,
             next_epoch: 1,
@@ -119,9 +135,13 @@ impl Harness {
     }
 
     pub fn open_as(&mut self, dialect: Dialect) -> ConnId {
+        self.open_from([127, 0, 0, 1].into(), dialect)
+    }
+
+    pub fn open_from(&mut self, peer: IpAddr, dialect: Dialect) -> ConnId {
         let conn = ConnId::new(self.next_slot % 2, self.next_slot, 1);
         self.next_slot += 1;
-        self.input(Input::Opened { conn, peer: [127, 0, 0, 1].into(), dialect });
+        self.input(Input::Opened { conn, peer, dialect });
         conn
     }
 
@@ -146,7 +166,7 @@ impl Harness {
     }
 
     pub fn reply(&self, conn: ConnId, request: u32) -> Option<Reply> {
-        let mut replies = self.orders[&conn].iter().filter_map(|seen| match seen {
+        let mut replies = self.orders.get(&conn).into_iter().flatten().filter_map(|seen| match seen {
             Seen::Reply(number, reply) if *number == request => Some(reply.clone()),
             _ => None,
         });
@@ -160,6 +180,7 @@ impl Harness {
         Command::Session(session::Request::Login(session::Login {
             credentials,
             device: Some("phone".into()),
+            known: None,
         }))
     }
 
@@ -223,6 +244,10 @@ impl Harness {
         }
         let input = match self.effects.bus.remove(0) {
             BusOrder::Subscribe { ticket, .. } => BusInput::Subscribed(ticket),
+            BusOrder::Publish { channel, hint } => {
+                self.published.push((channel, hint));
+                return true;
+            }
             BusOrder::Lock { ticket, user } => BusInput::Locked { ticket, user, held: true },
             _ => return true,
         };
@@ -290,16 +315,24 @@ impl Harness {
             self.issued.push((lane, requester, due));
             self.reads.push_back((ticket, read));
         }
-        for (ticket, job) in std::mem::take(&mut self.effects.passwords) {
-            let result = match job {
-                PasswordJob::Verify { hash, password } => {
-                    PasswordResult::Verified(hash.is_some_and(|hash| hash == password))
-                }
-                PasswordJob::Hash { password } => PasswordResult::Hashed(password),
-            };
-            self.logic.handle_password(self.now, ticket, result, &mut self.effects);
-            self.collect();
-        }
+        self.alerts.append(&mut self.effects.alerts);
+        self.passwords.extend(self.effects.passwords.drain(..));
+        assert!(self.passwords.len() <= 1, "the password thread has one job at a time");
+        while !self.hashing_stands && self.hash_one() {}
+    }
+
+    /// Does the job of the password thread, if it has one.
+    pub fn hash_one(&mut self) -> bool {
+        let Some((ticket, job)) = self.passwords.pop_front() else { return false };
+        let result = match job {
+            PasswordJob::Verify { hash, password } => {
+                PasswordResult::Verified(hash.is_some_and(|hash| hash == password))
+            }
+            PasswordJob::Hash { password } => PasswordResult::Hashed(password),
+        };
+        self.logic.handle_password(self.now, ticket, result, &mut self.effects);
+        self.collect();
+        true
     }
 }
 

@@ -68,7 +68,10 @@ impl Harness {
                 }
                 Written::Timeline(contract::timeline::Written::CursorsMoved { left_out: Vec::new() })
             }
-            Write::Session(contract::session::Write::CreateToken { user, .. }) => self.token(user),
+            Write::Session(contract::session::Write::CreateToken { user, network, .. }) => {
+                self.networks.push((user, network));
+                self.token(user)
+            }
             Write::Session(contract::session::Write::Claim { .. }) => {
                 self.next_epoch += 1;
                 Written::Session(contract::session::Written::Claimed {
@@ -76,19 +79,21 @@ impl Harness {
                     before: None,
                 })
             }
-            Write::Session(contract::session::Write::ExtendToken { token }) => match token.split_once(':') {
-                Some((user, number)) => {
-                    let user = UserId(user.parse().expect("a number"));
-                    let hash = [number.parse().expect("a number"); 32];
-                    let name = Arc::clone(&self.users[user.0 as usize - 1]);
-                    Written::Session(contract::session::Written::TokenReady {
-                        user,
-                        name,
-                        token: Token { text: token, hash, expires: UnixMillis(0) },
-                    })
+            Write::Session(contract::session::Write::ExtendToken { token, .. }) => {
+                match token.split_once(':') {
+                    Some((user, number)) => {
+                        let user = UserId(user.parse().expect("a number"));
+                        let hash = [number.parse().expect("a number"); 32];
+                        let name = Arc::clone(&self.users[user.0 as usize - 1]);
+                        Written::Session(contract::session::Written::TokenReady {
+                            user,
+                            name,
+                            token: Token { text: token, hash, expires: UnixMillis(0) },
+                        })
+                    }
+                    None => Written::Denied(Denial::TokenInvalid),
                 }
-                None => Written::Denied(Denial::TokenInvalid),
-            },
+            }
             Write::Session(contract::session::Write::RevokeToken(hash)) => {
                 self.revoked.push(hash);
                 Written::Done
@@ -124,20 +129,21 @@ impl Harness {
                     })
                 })))
             }
-            Read::Account(contract::account::Read::Password(who)) => {
-                Found::Account(contract::account::Found::Password(
-                    self.users
-                        .iter()
-                        .zip(1..)
-                        .find(|(name, id)| match &who {
-                            Who::Id(user) => user.0 == *id,
-                            Who::Name(text) => **text == ***name,
-                        })
-                        .map(|(_, id)| contract::account::Password {
-                            user: UserId(id),
-                            hash: "secret".into(),
-                        }),
-                ))
+            Read::Account(contract::account::Read::Id(who)) => {
+                Found::Account(contract::account::Found::Id(self.id_of(&who)))
+            }
+            Read::Account(contract::account::Read::Credentials(login)) => {
+                let stored = self.id_of(&login.who).map(|user| {
+                    let known = login.known.as_deref().and_then(|text| text.split_once(':'));
+                    let known = known.filter(|(owner, _)| owner.parse() == Ok(user.0));
+                    Box::new(contract::account::Credentials {
+                        user,
+                        hash: "secret".into(),
+                        is_familiar: self.networks.contains(&(user, login.network)),
+                        known: known.map(|(_, number)| [number.parse().expect("a number"); 32]),
+                    })
+                });
+                Found::Account(contract::account::Found::Credentials(stored))
             }
             Read::Session(contract::session::Read::LoginView { user }) => {
                 let unread = UnreadPage { rows: self.unread(user), next: None };
@@ -202,6 +208,15 @@ impl Harness {
             }
             _ => Found::Unavailable,
         }
+    }
+
+    fn id_of(&self, who: &Who) -> Option<UserId> {
+        let mut users = self.users.iter().zip(1..);
+        let found = users.find(|(name, id)| match who {
+            Who::Id(user) => user.0 == *id,
+            Who::Name(text) => *text == Box::from(&***name),
+        });
+        found.map(|(_, id)| UserId(id))
     }
 
     fn groups(&self, user: UserId) -> Vec<Group> {

@@ -92,13 +92,18 @@ impl Client {
         Command::Session(session::Request::Login(session::Login {
             credentials: Credentials::Token(account.token.clone()),
             device: None,
+            known: None,
         }))
     }
 
     /// LOGIN by password.
     pub fn by_password(account: &Account, device: &str) -> Command {
         let credentials = Credentials::Password { who: Who::Id(account.id), password: PASSWORD.into() };
-        Command::Session(session::Request::Login(session::Login { credentials, device: Some(device.into()) }))
+        Command::Session(session::Request::Login(session::Login {
+            credentials,
+            device: Some(device.into()),
+            known: None,
+        }))
     }
 
     /// The server's address.

@@ -15,9 +15,15 @@ use tempfile::TempDir;
 
 /// Cheap password hashing, for tests about other things.
 const CHEAP_PASSWORDS: [&str; 4] = ["--set", "password.memory_kib=8", "--set", "password.iterations=1"];
-/// No message rate: one test sender stands for many.
-const UNLIMITED: [&str; 4] =
-    ["--set", "limits.messages_per_second=0", "--set", "limits.requests_per_second=0"];
+/// No rates: one test sender stands for many, and all clients come from one address.
+const UNLIMITED: [&str; 6] = [
+    "--set",
+    "limits.messages_per_second=0",
+    "--set",
+    "limits.requests_per_second=0",
+    "--set",
+    "registration.per_address_hour=0",
+];
 
 /// The end of what the server prints when it is ready.
 const READY: &str = "stop:  Ctrl-C\n";
@@ -43,7 +49,7 @@ struct Launch {
 }
 
 impl Server {
-    /// Starts a server with these arguments, cheap passwords and no message rate.
+    /// Starts a server with these arguments, cheap passwords and no rates.
     pub fn start(arguments: &[&str]) -> Server {
         Server::start_wrapped(&[], 0, arguments)
     }

@@ -100,6 +100,7 @@ impl Client {
         match other.ask_again(&Command::Session(session::Request::Login(session::Login {
             credentials,
             device: None,
+            known: None,
         }))) {
             Reply::Session(session::Reply::LoggedIn(session)) => {
                 Account { id: session.id, name: name.to_owned(), token: session.token.clone() }

@@ -4,6 +4,7 @@ use super::super::schema;
 use super::InMemory;
 use crate::conformance::{Fixture, Scenario, append};
 use crate::store::Store;
+use logic::Network;
 use logic::contract::{
     Found, Read, Ticket, Write, Written, account, contact, group, message, session, timeline,
 };
@@ -100,9 +101,12 @@ impl World {
         let page = Page { after: 0, limit: 10 };
         let history =
             |conversation, direction| timeline::Read::History { user, conversation, direction, limit: 50 };
+        let network = Network::of([192, 0, 2, 1].into());
+        let login = |who| account::Read::Credentials(Box::new(account::Login { who, network, known: None }));
         let reads: Vec<Read> = vec![
-            account::Read::Password(Who::Id(user)).into(),
-            account::Read::Password(Who::Name(["anna", "carl"][pair].into())).into(),
+            login(Who::Id(user)).into(),
+            login(Who::Name(["anna", "carl"][pair].into())).into(),
+            account::Read::Id(Who::Id(user)).into(),
             account::Read::Profile { user, who: Who::Id(peer) }.into(),
             session::Read::LoginView { user }.into(),
             contact::Read::Friends { user, page }.into(),
@@ -126,7 +130,7 @@ impl World {
             }
         }
         let mut writes = vec![
-            Write::Session(session::Write::CreateToken { user, device: None }),
+            Write::Session(session::Write::CreateToken { user, device: None, network }),
             Write::Contact(contact::Write::Add { user, who: Who::Name(["ben", "dora"][pair].into()) }),
             Write::Group(group::Write::Create { owner: user, name: "new".into(), desc: "".into() }),
             Write::Group(group::Write::Join { user: peer, conversation: shared }),

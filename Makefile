@@ -35,11 +35,12 @@ test: toolchain  ## install what tests need (MariaDB, Redis, nginx), build all p
 test-long: toolchain  ## the same tests with many more seeds, crashes and cuts, and longer outages (an hour at most)
 	CHATSERVER_TEST=long $(MAKE) --no-print-directory test
 
-check: toolchain  ## formatting, lints, and what the hot paths cost
+check: toolchain  ## formatting, lints, known vulnerabilities of dependencies, and what the hot paths cost
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { \
 		echo 'rustfmt or clippy is missing: rustup component add rustfmt clippy' >&2; exit 1; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	scripts/advisories.sh
 	@$(MAKE) --no-print-directory guard
 
 guard: toolchain  ## count the instructions of the hot paths, against bench/guard/figures.txt

@@ -56,6 +56,10 @@ fn older_pages_go_upwards_in_the_open_conversation() {
     terminal.wait_for("READ", |_| last_read(&place, 3) == Some(430));
     terminal.expect("407 unread: user 2 407");
     terminal.type_line("/older");
+    terminal.wait_for("the whole page", |rows| {
+        row_of(rows, "#398 to #417")
+            .is_some_and(|block| rows.iter().skip(block).any(|row| row == "older: /older"))
+    });
     let rows = terminal.expect("history of user 3 (3), #398 to #417 (20):");
     let block = row_of(&rows, "#398 to #417").unwrap();
     assert_eq!(rows[block + 1], "── 1970-01-01 ──");

@@ -12,12 +12,11 @@
 //! without a login touch it.
 
 use crate::peer::PeerAddress;
-use logic::ConnId;
+use logic::{ConnId, Network};
 use parking_lot::Mutex;
 use runtime::queue::Bell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -50,19 +49,6 @@ struct List {
     by_count: BTreeSet<(usize, Reverse<Age>, Network)>,
 }
 
-/// Addresses that count as one: an IPv4 address, or a /64 of IPv6, which a single host usually has for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Network(u128);
-
-impl Network {
-    fn of(peer: PeerAddress) -> Network {
-        match peer.ip() {
-            IpAddr::V4(ip) => Network(ip.to_ipv6_mapped().to_bits()),
-            IpAddr::V6(ip) => Network(ip.to_bits() >> 64 << 64),
-        }
-    }
-}
-
 impl PendingLogins {
     pub fn new(open_max: usize, bells: Vec<Arc<Bell>>) -> PendingLogins {
         PendingLogins {
@@ -93,14 +79,14 @@ impl PendingLogins {
     }
 
     pub fn join(&self, conn: ConnId, peer: PeerAddress, age: Age) {
-        self.list.lock().change(Network::of(peer), |conns| {
+        self.list.lock().change(Network::of(peer.ip()), |conns| {
             conns.insert(age, conn);
         });
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn leave(&self, peer: PeerAddress, age: Age) {
-        self.list.lock().change(Network::of(peer), |conns| {
+        self.list.lock().change(Network::of(peer.ip()), |conns| {
             conns.remove(&age);
         });
         self.count.fetch_sub(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use crate::contract::{Denial, Found, Token, Written, account as storage};
 use crate::effect::{PasswordJob, PasswordResult};
 use crate::request::Caller;
+use crate::state::bucket::UNIT;
 use crate::state::password_queue::Class;
 use crate::state::pending::account::Pending;
 use crate::state::reply_to::ReplyTo;
@@ -98,7 +99,7 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
             turn.answer(reply_to, Reply::Registered(Box::new(reply)));
         }
         (Pending::Create(network), Written::Denied(Denial::NameTaken)) => {
-            turn.state.registrations.give_back(network);
+            turn.state.registrations.put_back(network, UNIT);
             turn.answer(reply_to, name_taken());
         }
         (_, other) => simple::refuse(turn, reply_to, &other, |_| "the account cannot be created"),

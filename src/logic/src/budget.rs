@@ -8,7 +8,7 @@ use crate::conn::ConnId;
 use crate::network::Network;
 use crate::state::State;
 use crate::state::backlog::Deferred;
-use crate::state::rates::UNIT;
+use crate::state::bucket::UNIT;
 use wire::{Command, account, contact, group, message, node, session, timeline};
 
 /// What a request costs, in thousandths of a unit.

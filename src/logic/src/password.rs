@@ -9,6 +9,7 @@ use crate::effect::{Alert, PasswordJob};
 use crate::limits::FREE_ACCOUNTS;
 use crate::network::Network;
 use crate::state::alerts::Refused;
+use crate::state::bucket::UNIT;
 use crate::state::login_throttle::Exhausted;
 use crate::state::password_queue::{Added, Class};
 use crate::state::passwords::Waiting;
@@ -74,7 +75,7 @@ pub(crate) fn run_next(turn: &mut Turn<'_>) {
 /// Removes a request whose job is not run.
 fn drop_job(turn: &mut Turn<'_>, waiting: &Waiting, answer: impl FnOnce(&mut Turn<'_>, ReplyTo)) {
     if waiting.class == Class::Registration {
-        turn.state.registrations.give_back(waiting.network);
+        turn.state.registrations.put_back(waiting.network, UNIT);
     }
     if let Some(PendingRequest { reply_to, .. }) = turn.state.pending.take(waiting.ticket) {
         answer(turn, reply_to);
@@ -130,7 +131,7 @@ fn publish(turn: &mut Turn<'_>, attempt: Attempt, is_right: bool) {
 
 /// Refuses a registration if its network has registered too many accounts. `true`: it was refused.
 pub(crate) fn refuse_registration(turn: &mut Turn<'_>, reply_to: ReplyTo, network: Network) -> bool {
-    let Err(wait) = turn.state.registrations.check(network, turn.now.monotonic) else { return false };
+    let Err(wait) = turn.state.registrations.check(network, UNIT, turn.now.monotonic) else { return false };
     turn.state.alerts.count_refused(Refused::Registration, network);
     turn.answer(reply_to, Refusal::later(Errno::RateLimited, TOO_MANY_ACCOUNTS, wait));
     true
@@ -139,8 +140,8 @@ pub(crate) fn refuse_registration(turn: &mut Turn<'_>, reply_to: ReplyTo, networ
 /// Counts a registration of a network that [`refuse_registration`] did not refuse.
 pub(crate) fn count_registration(turn: &mut Turn<'_>, network: Network) {
     let registrations = &mut turn.state.registrations;
-    if registrations.take(network, turn.now.monotonic).is_ok()
-        && registrations.check(network, turn.now.monotonic).is_err()
+    if registrations.take(network, UNIT, turn.now.monotonic).is_ok()
+        && registrations.check(network, UNIT, turn.now.monotonic).is_err()
     {
         turn.alert(Alert::Registrations { network });
     }

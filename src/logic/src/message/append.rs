@@ -7,8 +7,8 @@ use crate::limits::{
     APPEND_BYTES_MAX, APPENDS_MAX, BUSY_RETRY_MS, SESSION_ENDED, UNAVAILABLE, UNAVAILABLE_RETRY_MS,
 };
 use crate::simple;
+use crate::state::bucket::UNIT;
 use crate::state::pending::message::{Pending, PendingAppend};
-use crate::state::rates::UNIT;
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};

@@ -4,11 +4,13 @@ pub(crate) mod absences;
 pub(crate) mod alerts;
 pub(crate) mod backlog;
 pub(crate) mod bounded_map;
+pub(crate) mod bucket;
 pub(crate) mod capabilities;
 pub(crate) mod cluster;
 pub(crate) mod connections;
 pub(crate) mod cursors;
 pub(crate) mod login_throttle;
+pub(crate) mod network_buckets;
 pub(crate) mod nodes;
 pub(crate) mod password_queue;
 pub(crate) mod passwords;
@@ -16,28 +18,28 @@ pub(crate) mod pending;
 pub(crate) mod presence_changes;
 pub(crate) mod rates;
 pub(crate) mod reads;
-pub(crate) mod registrations;
 pub(crate) mod reply_to;
 pub(crate) mod sessions;
 
 use crate::conn::ConnId;
 use crate::contract::message::StreamId;
 use crate::contract::{Epoch, Requester, TokenHash};
-use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, WAITING_MAX};
+use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, TRIES_MAX, WAITING_MAX};
 use crate::network::Network;
 use crate::settings::Rules;
 use absences::Absences;
 use alerts::Alerts;
+use bucket::Rate;
 use cluster::Cluster;
 use connections::Connections;
 use cursors::Cursors;
 use login_throttle::LoginThrottle;
+use network_buckets::NetworkBuckets;
 use passwords::Passwords;
 use pending::PendingRequests;
 use presence_changes::PresenceChanges;
 use rates::Rates;
 use reads::Reads;
-use registrations::Registrations;
 use sessions::{SessionRef, Sessions};
 use wire::message::server_cid;
 use wire::presence::Presence;
@@ -59,7 +61,8 @@ pub(crate) struct State {
     pub cursors: Cursors,
     pub passwords: Passwords,
     pub login_throttle: LoginThrottle,
-    pub registrations: Registrations,
+    /// Accounts registered by each network.
+    pub registrations: NetworkBuckets,
     pub alerts: Alerts,
     pub rates: Rates,
     pub presence_changes: PresenceChanges,
@@ -85,7 +88,7 @@ impl State {
         State {
             rates: Rates::new(rules.messages_per_second, rules.requests_per_second, boot),
             reads: Reads::new(rules.reads_waiting, boot),
-            registrations: Registrations::new(rules.registrations_per_hour, boot),
+            registrations: NetworkBuckets::new(Rate::per_hour(rules.registrations_per_hour), TRIES_MAX, boot),
             absences: Absences::new(rules.grace, boot),
             cluster: Cluster::new(rules.cluster.clone(), boot),
             rules,

@@ -1,70 +1,18 @@
-//! Budgets over time: token buckets that hold ten seconds' worth.
-//!
-//! A bucket is one number, the time at which it is full again (the generic cell rate algorithm, ITU-T I.371). Each
-//! account has one for messages and one for requests; before login, the requests of a client count against its network.
+//! The budgets of messages and requests. Each account has a bucket of each; before login, the requests of a client count
+//! against its network.
 
-use crate::limits::{BURST_SECONDS, NETWORKS_MAX};
+use super::bucket::{Bucket, Rate};
+use super::network_buckets::NetworkBuckets;
+use crate::limits::NETWORKS_MAX;
 use crate::map::{Map, map};
 use crate::network::Network;
 use wire::UserId;
-
-/// What one unit of a budget costs. Costs are in thousandths of it.
-pub(crate) const UNIT: u64 = 1_000;
-
-/// When a bucket is full again, in nanoseconds of the monotonic clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Bucket(u64);
 
 /// The buckets of an account.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Buckets {
     pub messages: Bucket,
     pub requests: Bucket,
-}
-
-/// How fast a bucket fills.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rate {
-    /// Units a second; 0: no limit.
-    per_second: u64,
-}
-
-const NANOS: u64 = 1_000_000_000;
-const BURST: u64 = BURST_SECONDS * NANOS;
-
-impl Rate {
-    fn nanos(self, cost: u64) -> u64 {
-        cost * (NANOS / UNIT) / self.per_second
-    }
-
-    /// Takes from the bucket, or returns in how many milliseconds it holds enough. `now`: monotonic ms.
-    pub fn take(self, bucket: &mut Bucket, cost: u64, now: u64) -> Result<(), u64> {
-        if self.per_second == 0 {
-            return Ok(());
-        }
-        let now = now * (NANOS / 1_000);
-        let full_at = bucket.0.max(now) + self.nanos(cost);
-        match (full_at - now).checked_sub(BURST) {
-            None | Some(0) => {
-                bucket.0 = full_at;
-                Ok(())
-            }
-            Some(missing) => Err(missing.div_ceil(NANOS / 1_000)),
-        }
-    }
-
-    /// Returns what was taken for something that does not count.
-    pub fn put_back(self, bucket: &mut Bucket, cost: u64) {
-        if self.per_second > 0 {
-            bucket.0 = bucket.0.saturating_sub(self.nanos(cost));
-        }
-    }
-}
-
-impl Bucket {
-    fn is_full(self, now: u64) -> bool {
-        self.0 <= now * (NANOS / 1_000)
-    }
 }
 
 impl Buckets {
@@ -79,13 +27,15 @@ pub(crate) struct Rates {
     pub messages: Rate,
     pub requests: Rate,
     absent: Map<UserId, Buckets>,
-    networks: Map<Network, Bucket>,
+    /// Of the requests of clients that are not logged in.
+    networks: NetworkBuckets,
 }
 
 impl Rates {
     pub fn new(messages: u32, requests: u32, seed: u64) -> Rates {
-        let rate = |per_second: u32| Rate { per_second: per_second.into() };
-        Rates { messages: rate(messages), requests: rate(requests), absent: map(seed), networks: map(seed) }
+        let (messages, requests) = (Rate::per_second(messages), Rate::per_second(requests));
+        let networks = NetworkBuckets::new(requests, NETWORKS_MAX, seed);
+        Rates { messages, requests, absent: map(seed), networks }
     }
 
     /// The buckets of an account that comes online.
@@ -102,22 +52,13 @@ impl Rates {
 
     /// Takes from the requests of a network, or returns in how many milliseconds it has enough.
     pub fn take_from_network(&mut self, network: Network, cost: u64, now: u64) -> Result<(), u64> {
-        if self.requests.per_second == 0 {
-            return Ok(());
-        }
-        if self.networks.len() >= NETWORKS_MAX && !self.networks.contains_key(&network) {
-            self.networks.retain(|_, bucket| !bucket.is_full(now));
-            if self.networks.len() >= NETWORKS_MAX {
-                self.networks.clear();
-            }
-        }
-        self.requests.take(self.networks.entry(network).or_default(), cost, now)
+        self.networks.take(network, cost, now)
     }
 
     /// Drops buckets that are full again.
     pub fn sweep(&mut self, now: u64) {
         self.absent.retain(|_, buckets| !buckets.are_full(now));
-        self.networks.retain(|_, bucket| !bucket.is_full(now));
+        self.networks.sweep(now);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -127,6 +68,7 @@ impl Rates {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bucket::UNIT;
     use super::*;
     use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -56,7 +56,7 @@ pub(crate) fn run_next(turn: &mut Turn<'_>) {
         let Some(PendingRequest { reply_to, pending, .. }) = turn.state.pending.get(waiting.ticket) else {
             continue;
         };
-        if reply_to.conn().is_none_or(|conn| turn.state.connections.get(conn).is_none()) {
+        if !turn.state.is_connected(*reply_to) {
             drop_job(turn, &waiting, |_, _| {});
             continue;
         }

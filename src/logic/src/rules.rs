@@ -251,12 +251,12 @@ fn arrive(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
         return;
     };
     let Some(connection) = turn.state.connections.get_mut(conn) else { return };
+    let reply_to = reply_to(conn, request, &command);
     // A receipt that is dropped only causes messages to be pushed again.
-    if request == 0 && command.is_receipt() {
+    if reply_to.is_nowhere() {
         return;
     }
     connection.outstanding += 1;
-    let reply_to = ReplyTo::Request { conn, kind: command.kind(), request };
     let refusal = Refusal::later(Errno::RateLimited, "too many requests; slow down", wait);
     turn.answer(reply_to, refusal.with_limit("limits.requests_per_second"));
 }
@@ -275,15 +275,19 @@ fn begin_deferred(turn: &mut Turn<'_>, is_free: bool) {
     }
 }
 
-/// Accepts a request. A barrier request is held until all earlier requests of its connection are answered.
-fn accept(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
-    let Some(connection) = turn.state.connections.get_mut(conn) else { return };
-    // A receipt with number 0 gets no answer, so it does not count as outstanding.
-    let reply_to = if request == 0 && command.is_receipt() {
+/// Where the answer goes. A receipt with number 0 gets no answer, so it does not count as outstanding.
+fn reply_to(conn: ConnId, request: u32, command: &Command) -> ReplyTo {
+    if request == 0 && command.is_receipt() {
         ReplyTo::Nowhere
     } else {
         ReplyTo::Request { conn, kind: command.kind(), request }
-    };
+    }
+}
+
+/// Accepts a request. A barrier request is held until all earlier requests of its connection are answered.
+fn accept(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
+    let Some(connection) = turn.state.connections.get_mut(conn) else { return };
+    let reply_to = reply_to(conn, request, &command);
     if command.is_barrier() && connection.outstanding > 0 {
         connection.barrier = Some(Box::new(Barrier { conn, reply_to, command }));
         return;
@@ -307,7 +311,7 @@ fn begin(turn: &mut Turn<'_>, conn: ConnId, reply_to: ReplyTo, command: Command)
         return turn.answer(reply_to, refusal);
     }
     if is_read(&command)
-        && let Some(refusal) = turn.state.refusal_to_read(scheduling::caller(turn.state, caller))
+        && let Some(refusal) = turn.state.refusal_to_read(scheduling::requester_on(turn.state, conn))
     {
         return turn.answer(reply_to, refusal);
     }

@@ -1,8 +1,7 @@
 //! On whose behalf a read is run, and in which lane.
 
+use crate::conn::ConnId;
 use crate::contract::{Lane, Requester};
-use crate::network::Network;
-use crate::request::Caller;
 use crate::state::State;
 use crate::state::pending::{Pending, contact, node, session, timeline};
 use crate::state::reply_to::ReplyTo;
@@ -32,22 +31,15 @@ pub(crate) fn of(state: &State, reply_to: ReplyTo, pending: &Pending) -> (Lane, 
     }
 }
 
-/// Who sent the request: the account of its connection, or before login the client's network.
+/// Who sent the request.
 fn requester(state: &State, reply_to: ReplyTo) -> Requester {
-    let connection = reply_to.conn().and_then(|conn| state.connections.get(conn));
-    let Some(connection) = connection else { return Requester::Node };
-    match connection.session.and_then(|session| state.sessions.get(session)) {
-        Some(live) => Requester::Account(live.user),
-        None => Requester::Network(Network::of(connection.peer)),
-    }
+    reply_to.conn().map_or(Requester::Node, |conn| requester_on(state, conn))
 }
 
-/// Who sends a request that is about to begin.
-pub(crate) fn caller(state: &State, caller: Caller) -> Requester {
-    let account = caller.session.and_then(|session| state.sessions.get(session));
-    match (account, state.connections.get(caller.conn)) {
-        (Some(live), _) => Requester::Account(live.user),
-        (None, Some(connection)) => Requester::Network(Network::of(connection.peer)),
-        (None, None) => Requester::Node,
+/// Who sends requests on a connection: its account, or before login the client's network.
+pub(crate) fn requester_on(state: &State, conn: ConnId) -> Requester {
+    match state.session_of(conn).and_then(|session| state.sessions.get(session)) {
+        Some(live) => Requester::Account(live.user),
+        None => state.network_of(conn).map_or(Requester::Node, Requester::Network),
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: Pa
     let Some(user) = user else {
         return turn.refuse(reply_to, Errno::BadCredentials, "the id, the name or the password is wrong");
     };
-    if reply_to.conn().is_none_or(|conn| turn.state.connections.get(conn).is_none()) {
+    if !turn.state.is_connected(reply_to) {
         return;
     }
     if turn.state.rules.conflict == Conflict::Reject && turn.state.sessions.is_online(user) {

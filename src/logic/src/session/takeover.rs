@@ -179,7 +179,7 @@ pub(super) fn refused(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover
 
 /// The connection of a login, if it is still open and may log in.
 fn caller_waiting(state: &State, reply_to: ReplyTo) -> Option<ConnId> {
-    reply_to.conn().filter(|conn| !state.draining && state.connections.get(*conn).is_some())
+    reply_to.conn().filter(|_| !state.draining && state.is_connected(reply_to))
 }
 
 fn give_up(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: &TokenReady, errno: Errno) {

@@ -40,6 +40,7 @@ use pending::PendingRequests;
 use presence_changes::PresenceChanges;
 use rates::Rates;
 use reads::Reads;
+use reply_to::ReplyTo;
 use sessions::{SessionRef, Sessions};
 use wire::message::server_cid;
 use wire::presence::Presence;
@@ -111,6 +112,11 @@ impl State {
             unrevoked: Vec::new(),
             draining: false,
         }
+    }
+
+    /// Whether the connection of a request is open.
+    pub fn is_connected(&self, reply_to: ReplyTo) -> bool {
+        reply_to.conn().is_some_and(|conn| self.connections.get(conn).is_some())
     }
 
     /// The network that a connection comes from.

@@ -26,6 +26,17 @@ impl<T, E: Into<StoreError>> At<T> for Result<T, E> {
     }
 }
 
+/// Logs a fault of a row that costs the others nothing, and leaves it out.
+pub fn tolerate<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match result {
+        Err(StoreError::Fault(what)) => {
+            report(&what);
+            Ok(None)
+        }
+        result => result.map(Some),
+    }
+}
+
 /// Logs a fault, once a place. A client may ask for the same damaged row a thousand times a second.
 pub fn report(what: &str) {
     static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

@@ -3,7 +3,7 @@
 use crate::calendar::{Month, TIME_MAX};
 use crate::column::{kind_of, role_of};
 use crate::error::StoreError;
-use crate::fault;
+use crate::fault::{self, At};
 use rusqlite::types::ValueRef;
 use rusqlite::{Error, Result, Row, Rows};
 use wire::group::Role;
@@ -74,16 +74,13 @@ pub fn undamaged<T>(
         count += 1;
         match each(row) {
             Ok(item) => whole.push(item),
-            Err(error) => match StoreError::from(error) {
-                StoreError::Fault(what) => {
-                    let key = match row.get_ref(0)? {
-                        ValueRef::Integer(key) => key.to_string(),
-                        other => format!("{other:?}"),
-                    };
-                    fault::report(&format!("table `{table}`, key {key}: {what}"));
-                }
-                other => return Err(other),
-            },
+            Err(error) => {
+                let key = match row.get_ref(0)? {
+                    ValueRef::Integer(key) => key.to_string(),
+                    other => format!("{other:?}"),
+                };
+                fault::tolerate(Err::<T, _>(error).at(table, key))?;
+            }
         }
     }
     Ok((whole, count))

@@ -25,15 +25,11 @@ impl SqliteStore {
         }
         let now = (self.clock)();
         if self.maintained_hour != Some(now.0 / HOUR_MS) {
-            match self.maintain(now) {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
+            match fault::tolerate(self.maintain(now))? {
+                Some(true) => return Ok(true),
+                Some(false) => {}
                 // Filing must not wait for what can be tried again in an hour.
-                Err(StoreError::Fault(what)) => {
-                    fault::report(&what);
-                    self.maintained_hour = Some(now.0 / HOUR_MS);
-                }
-                Err(error) => return Err(error),
+                None => self.maintained_hour = Some(now.0 / HOUR_MS),
             }
         }
         if self.run.len() > 0 {
@@ -137,13 +133,7 @@ impl SqliteStore {
             }
             Ok::<_, rusqlite::Error>(())
         };
-        match record().at("journal_filed", "number") {
-            Err(StoreError::Fault(what)) => {
-                fault::report(&what);
-                Ok(false)
-            }
-            recorded => recorded.map(|()| true),
-        }
+        Ok(fault::tolerate(record().at("journal_filed", "number"))?.is_some())
     }
 
     /// The journal's records up to `last` are filed; their space is reused once that is on the disk.

@@ -23,14 +23,8 @@ impl NameCache {
         }
         let mut select = conn.prepare_cached("SELECT name FROM user WHERE id = ?1")?;
         let found: rusqlite::Result<Option<String>> = select.query_row([user.0], |row| row.get(0)).optional();
-        let name = match found.at("user", user) {
-            // The messages of this account and its conversations can be read without its name.
-            Err(StoreError::Fault(what)) => {
-                fault::report(&what);
-                None
-            }
-            name => name?,
-        };
+        // The messages of this account and its conversations can be read without its name.
+        let name = fault::tolerate(found.at("user", user))?.flatten();
         let Some(name) = name else { return Ok(Arc::from("")) };
         if self.names.len() >= NAMES_MAX {
             self.names.clear();

@@ -129,14 +129,8 @@ fn load_journal(
     today: Day,
 ) -> Result<Journal, StoreError> {
     let filed = conn.query_row("SELECT number FROM journal_filed", [], |row| column::seq(row, 0));
-    let filed = match filed.at("journal_filed", "number") {
-        // What is filed already is filed again, without harm.
-        Err(StoreError::Fault(what)) => {
-            fault::report(&what);
-            0
-        }
-        filed => filed?.0,
-    };
+    // What is filed already is filed again, without harm.
+    let filed = fault::tolerate(filed.at("journal_filed", "number"))?.map_or(0, |filed| filed.0);
     let mut commits = 0u64;
     let journal = Journal::open(disk, filed, |record| {
         commits += 1;

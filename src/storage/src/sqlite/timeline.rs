@@ -57,14 +57,9 @@ impl SqliteStore {
                 CursorStep::Reach { delivered, read } => (&mut reach, delivered, read),
                 CursorStep::Pass { first, last } => (&mut pass, first.prev(), last),
             };
-            match update
-                .execute((conversation.0, user.0, a.0 as i64, b.0 as i64))
-                .at("member", key_of(conversation, user))
-            {
-                // A damaged row costs the others nothing; its cursors stay where they are.
-                Err(StoreError::Fault(what)) => fault::report(&what),
-                moved => drop(moved?),
-            }
+            let moved = update.execute((conversation.0, user.0, a.0 as i64, b.0 as i64));
+            // The cursors of a damaged row stay where they are.
+            fault::tolerate(moved.at("member", key_of(conversation, user)))?;
         }
         Ok(Written::Timeline(timeline::Written::CursorsMoved { left_out }))
     }
@@ -188,12 +183,9 @@ impl View<'_> {
         conversations: &[ConversationId],
     ) -> Result<(), StoreError> {
         for conversation in conversations {
-            match self.overview(user, *conversation).at("conversation", *conversation) {
-                // A damaged row costs the others nothing.
-                Err(StoreError::Fault(what)) => fault::report(&what),
-                overview => {
-                    overview?.filter(is_published).into_iter().for_each(|overview| scan.add(overview));
-                }
+            let overview = self.overview(user, *conversation).at("conversation", *conversation);
+            if let Some(overview) = fault::tolerate(overview)?.flatten().filter(is_published) {
+                scan.add(overview);
             }
         }
         Ok(())
@@ -227,14 +219,11 @@ impl View<'_> {
         Ok(((self.summaries(&page)?, more), unread))
     }
 
-    /// A damaged row costs the others nothing.
     fn summaries(&mut self, page: &[Overview]) -> Result<Vec<ConversationSummary>, StoreError> {
         let mut summaries = Vec::with_capacity(page.len());
         for overview in page {
-            match self.entry(overview).at("conversation", overview.conversation) {
-                Err(StoreError::Fault(what)) => fault::report(&what),
-                summary => summaries.push(summary?),
-            }
+            let summary = self.entry(overview).at("conversation", overview.conversation);
+            summaries.extend(fault::tolerate(summary)?);
         }
         Ok(summaries)
     }

@@ -116,16 +116,13 @@ impl SqliteStore {
 
     /// Executes one write. A fault of its own leaves nothing of it behind and does not concern the other writes.
     fn execute_apart(&mut self, batch: &Batch, write: Write, hint: CidHint) -> Result<Written, StoreError> {
-        match self.execute(batch, write, hint) {
-            Err(StoreError::Fault(what)) => {
-                fault::report(&what);
-                // They may hold what was undone.
-                self.cache.clear();
-                self.names = NameCache::default();
-                Ok(Written::Failed)
-            }
-            done => done,
-        }
+        let done = self.execute(batch, write, hint);
+        Ok(fault::tolerate(done)?.unwrap_or_else(|| {
+            // They may hold what was undone.
+            self.cache.clear();
+            self.names = NameCache::default();
+            Written::Failed
+        }))
     }
 
     /// Does some work, or undoes what it has done.

@@ -1,5 +1,6 @@
 //! A deployment: a database and all nodes that share it.
 
+use crate::hex::Hex;
 use crate::peers::PeerView;
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ pub struct RandomId(pub [u8; 16]);
 
 impl fmt::Display for RandomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 

@@ -32,6 +32,7 @@ mod failed_streams;
 mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hex;
 mod layout;
 mod listing;
 mod machine;

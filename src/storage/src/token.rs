@@ -1,10 +1,10 @@
 //! Login tokens: 256 random bits as text for their owner, a hash for the database.
 
+use crate::hex::Hex;
 use crate::machine::Random;
 use logic::contract::token::KNOWN_MS;
 use logic::contract::{Token, TokenHash};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use wire::UnixMillis;
 
 /// How long a token is valid after its last use.
@@ -18,11 +18,7 @@ const FRESH_MS: u64 = 60 * 60 * 1000;
 pub fn make(random: &mut Random, now: UnixMillis) -> Token {
     let mut secret = [0; 32];
     random(&mut secret);
-    let mut text = String::with_capacity(64);
-    for byte in secret {
-        write!(text, "{byte:02x}").expect("a String takes every character");
-    }
-    with_text(text.into_boxed_str(), now)
+    with_text(Hex(&secret).to_string().into(), now)
 }
 
 /// A token with this text, valid from now on.

@@ -15,6 +15,7 @@ use super::sql::Sql;
 use crate::clock_watch::ClockWatch;
 use crate::deployment::{Deployment, Joining};
 use crate::error::StoreError;
+use crate::hex::Hex;
 use crate::machine::Random;
 use crate::outcome::Outcome;
 use crate::peers::{PeerView, Peers};
@@ -190,8 +191,7 @@ fn take_name(conn: &mut Connection, node: &str, wait_s: u32) -> Result<bool, Fai
 /// The name of a node's lock: at most 64 characters, and unique to the database, as locks are the server's.
 fn lock_name(database: &str, node: &str) -> String {
     let digest = Sha256::digest(format!("{database}/{node}"));
-    let hex: String = digest[..20].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("chatserver node {hex}")
+    format!("chatserver node {}", Hex(&digest[..20]))
 }
 
 /// Records this run, so that other nodes know it before it publishes anything.

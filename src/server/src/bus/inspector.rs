@@ -9,8 +9,6 @@ use logic::BusInput;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The largest difference between the time of a publication and the database's clock, milliseconds.
-pub const TIME_MS: u64 = 10_000;
 /// The longest publication: a frame and what surrounds it.
 pub const PUBLICATION_BYTES: usize = wire::limits::FRAME_BYTES + 1_024;
 /// The most runs whose last counter is kept. Those that live stay.
@@ -49,19 +47,11 @@ impl Inspector {
         if sealed.run == &*self.run {
             return Err(Rejection::Own);
         }
-        let now = self.keys.peers().now();
-        if !self.keys.is_authentic(place, &sealed, now) {
-            return Err(Rejection::Forged);
+        let checked = self.keys.check(place, &sealed, 0);
+        if checked == Err(Rejection::Unlisted) && self.unlisted.len() < RUNS_KEPT {
+            self.unlisted.insert(sealed.run.into());
         }
-        if sealed.time.0.abs_diff(now.0) > TIME_MS {
-            return Err(Rejection::Late);
-        }
-        if !self.keys.peers().runs.iter().any(|run| **run == *sealed.run) {
-            if self.unlisted.len() < RUNS_KEPT {
-                self.unlisted.insert(sealed.run.into());
-            }
-            return Err(Rejection::Unlisted);
-        }
+        checked?;
         let last = self.counters.get(sealed.run).copied().unwrap_or(0);
         if sealed.counter <= last {
             return Err(Rejection::Repeated);

@@ -7,12 +7,16 @@
 //! The tag is a keyed BLAKE2b (RFC 7693) of the *place*, the name of the channel or key, and of everything before the
 //! tag. A sealed payload is therefore of no use in another place, of another deployment, or after its time.
 
+use super::rejection::Rejection;
 use blake2::Blake2bMac;
 use blake2::digest::consts::U16;
 use blake2::digest::{KeyInit, Mac};
 use std::sync::Arc;
 use storage::{PeerView, Peers};
 use wire::UnixMillis;
+
+/// The largest difference between the time of what is sealed and the database's clock, milliseconds.
+pub const TIME_MS: u64 = 10_000;
 
 type Tagger = Blake2bMac<U16>;
 
@@ -89,8 +93,27 @@ impl Keys {
         &self.peers
     }
 
+    /// Checks that an accepted key made the tag for this place, not more than [`TIME_MS`] ahead of the database's clock
+    /// and at most `age` milliseconds before that, and that the run lives.
+    ///
+    /// # Errors
+    /// Why it must be dropped.
+    pub fn check(&self, place: &str, sealed: &Sealed<'_>, age: u64) -> Result<(), Rejection> {
+        let now = self.peers.now();
+        if !self.is_authentic(place, sealed, now) {
+            return Err(Rejection::Forged);
+        }
+        if sealed.time.0 + age + TIME_MS < now.0 || sealed.time.0 > now.0 + TIME_MS {
+            return Err(Rejection::Late);
+        }
+        match self.peers.runs.iter().any(|run| **run == *sealed.run) {
+            true => Ok(()),
+            false => Err(Rejection::Unlisted),
+        }
+    }
+
     /// Whether an accepted key made the tag for this place. Takes the same time for every wrong tag.
-    pub fn is_authentic(&self, place: &str, sealed: &Sealed<'_>, now: UnixMillis) -> bool {
+    fn is_authentic(&self, place: &str, sealed: &Sealed<'_>, now: UnixMillis) -> bool {
         let is_accepted = self.peers.accepted_key(sealed.key, now).is_some();
         let tagger = self.taggers.iter().find(|(id, _)| *id == sealed.key);
         tagger.filter(|_| is_accepted).is_some_and(|(_, tagger)| {

@@ -4,10 +4,10 @@
 mod effort;
 
 use super::codec;
-use super::inspector::{Inspector, TIME_MS};
+use super::inspector::Inspector;
 use super::names::Names;
 use super::rejection::Rejection;
-use super::seal::{Keys, Sealer};
+use super::seal::{Keys, Sealer, TIME_MS};
 use super::values::Values;
 use effort::effort;
 use logic::BusInput;

@@ -1,7 +1,6 @@
 //! The checks of what is read from keys of Redis: locks, leases and reports. Unlike a publication, a value is read more
 //! than once.
 
-use super::inspector::TIME_MS;
 use super::rejection::Rejection;
 use super::seal::{Keys, Sealed};
 use std::collections::HashMap;
@@ -29,17 +28,7 @@ impl Values {
         age: u64,
     ) -> Result<Sealed<'a>, Rejection> {
         let sealed = Sealed::read(value).ok_or(Rejection::Malformed)?;
-        let peers = keys.peers();
-        let now = peers.now();
-        if !keys.is_authentic(key, &sealed, now) {
-            return Err(Rejection::Forged);
-        }
-        if sealed.time.0 + age + TIME_MS < now.0 || sealed.time.0 > now.0 + TIME_MS {
-            return Err(Rejection::Late);
-        }
-        if !peers.runs.iter().any(|run| **run == *sealed.run) {
-            return Err(Rejection::Unlisted);
-        }
+        keys.check(key, &sealed, age)?;
         let last = self.last.get(key).filter(|(run, _)| **run == *sealed.run);
         if last.is_some_and(|(_, counter)| sealed.counter < *counter) {
             return Err(Rejection::Repeated);

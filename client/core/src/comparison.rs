@@ -18,7 +18,7 @@ pub(crate) struct Comparisons {
     pub(crate) history: Option<Box<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Comparison {
     pub(crate) step: Step,
     /// Everything up to here is the same.
@@ -29,9 +29,10 @@ pub(crate) struct Comparison {
     pub(crate) held: Vec<Arc<Message>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Step {
     /// Waits for the server's summary, or for the end of the listing.
+    #[default]
     Begin,
     /// Needs the latest kept message below this seq.
     Look {

@@ -41,14 +41,7 @@ impl Session {
         if login.history.is_none() || self.history == login.history {
             return;
         }
-        let begin = |_| Comparison {
-            step: Step::Begin,
-            same: Seq(0),
-            differs: None,
-            summary: None,
-            held: Vec::new(),
-        };
-        let conversations = self.conversations.keys().map(|id| (*id, begin(()))).collect();
+        let conversations = self.conversations.keys().map(|id| (*id, Comparison::default())).collect();
         self.comparisons = Comparisons { conversations, in_flight: 0, history: login.history.clone() };
         self.adopt_when_compared();
     }

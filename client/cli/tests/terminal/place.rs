@@ -44,13 +44,18 @@ impl Place {
     }
 }
 
-pub fn log_in(terminal: &mut Pty) {
+/// Answers the questions of the menu.
+pub fn type_login(terminal: &mut Pty) {
     terminal.expect_last("choice:");
     terminal.type_line("1");
     terminal.expect_last("id or name:");
     terminal.type_line("1");
     terminal.expect_last("password:");
     terminal.type_line(PASSWORD);
+}
+
+pub fn log_in(terminal: &mut Pty) {
+    type_login(terminal);
     terminal.expect("hello from two");
     terminal.expect("hello from three");
     terminal.wait_for("the prompt", |rows| rows.iter().any(|row| row.trim_end().ends_with(">")));

@@ -1,6 +1,7 @@
 //! The program at a terminal: what it understands, whom a line is meant for, and what it says about lines that it does not
 //! carry out.
 
+use crate::place::type_login;
 use crate::pty::{Pty, Size};
 use crate::support::listening::Listening;
 use crate::support::{ME, PASSWORD};
@@ -14,12 +15,7 @@ fn online(listening: &Listening, home: &std::path::Path) -> Pty {
         listening.server.lock().unwrap().store(from, UserId(from), "hello", None);
     }
     let mut terminal = Pty::start(SIZE, listening.port, home, &[], &[]);
-    terminal.expect_last("choice:");
-    terminal.type_line("1");
-    terminal.expect_last("id or name:");
-    terminal.type_line("1");
-    terminal.expect_last("password:");
-    terminal.type_line(PASSWORD);
+    type_login(&mut terminal);
     terminal.expect("help lists the commands");
     terminal
 }

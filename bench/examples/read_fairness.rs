@@ -4,6 +4,7 @@
 //! keeps 31 CONVERSATIONS with `"limit":1` outstanding. Prints how long HISTORY and LOGIN by password take others,
 //! without and with that, and fails if HISTORY's 99th percentile more than triples or a LOGIN takes 2 s.
 
+use chatbench::testbed::known;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -55,15 +56,9 @@ impl Drop for Server {
 
 impl Server {
     fn start(program: &Path, folder: &Path) -> Outcome<(Server, SocketAddr)> {
-        let accepts = |setting: &&&str| {
-            let mut check = Process::new(program);
-            check.arg("--check-config").arg(format!("--set={setting}"));
-            let status = check.stdout(Stdio::null()).stderr(Stdio::null()).status();
-            status.is_ok_and(|status| status.success())
-        };
         let mut command = Process::new(program);
         command.arg(format!("--set=storage.url=sqlite:{}", folder.join("chat.db").display()));
-        command.args(SETTINGS.iter().filter(accepts).map(|setting| format!("--set={setting}")));
+        command.args(known(program, SETTINGS).iter().map(|setting| format!("--set={setting}")));
         let mut child = command.args(["127.0.0.1", "0"]).stdout(Stdio::piped()).spawn()?;
         let mut announced = String::new();
         let stdout = child.stdout.take().ok_or("no stdout")?;

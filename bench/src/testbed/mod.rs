@@ -33,7 +33,15 @@ pub const SETTINGS: &[&str] = &[
     "log.level=warn",
 ];
 
-/// Whether a server accepts these settings; older servers may not know them.
+/// Those of the settings that a server knows; an older one may not know all.
+pub fn known<'a>(server: &Path, settings: &[&'a str]) -> Vec<&'a str> {
+    if accepts(server, settings) {
+        return settings.to_vec();
+    }
+    settings.iter().copied().filter(|setting| accepts(server, &[*setting])).collect()
+}
+
+/// Whether a server accepts these settings.
 fn accepts(server: &Path, settings: &[&str]) -> bool {
     let mut command = Command::new(server);
     command.arg("--check-config").args(settings.iter().map(|setting| format!("--set={setting}")));
@@ -125,8 +133,8 @@ impl Testbed {
         command
             .arg(format!("--set=storage.url=sqlite:{}", database.display()))
             .arg("--set=http.listen=127.0.0.1:0");
-        let known = SETTINGS.iter().filter(|setting| accepts(server, &[**setting]));
-        command.args(known.chain(settings).map(|setting| format!("--set={setting}")));
+        let known = known(server, SETTINGS);
+        command.args(known.iter().chain(settings).map(|setting| format!("--set={setting}")));
         Launched::start(command)
     }
 

@@ -3,7 +3,7 @@
 use crate::harness::{Harness, Seen, errno, rules};
 use logic::contract::{Lane, Requester};
 use logic::limits::ANSWER_MS;
-use logic::{Input, Network, Rules};
+use logic::{ConnId, Input, Network, Rules};
 use std::net::IpAddr;
 use wire::{Command, ConversationId, Dialect, Errno, Refusal, Reply, Seq, Target, UserId};
 use wire::{account, group, timeline};
@@ -68,14 +68,20 @@ fn before_login_the_requests_of_a_network_count_together() {
     t.login("alice");
 }
 
-#[test]
-fn a_legacy_client_above_the_budget_is_slowed_down_and_loses_nothing() {
+/// Alice with a legacy client that has a budget of one request a second, and Bob.
+fn legacy_alice_and_bob() -> (Harness, ConnId, ConnId) {
     let mut t = Harness::new(Rules { requests_per_second: 1, ..rules() }, &["alice", "bob"]);
     let bob = t.login("bob");
     let alice = t.open_as(Dialect::Legacy);
     t.input(Input::Request { conn: alice, request: 0, command: Harness::login_command("alice") });
     t.settle();
     t.take(bob);
+    (t, alice, bob)
+}
+
+#[test]
+fn a_legacy_client_above_the_budget_is_slowed_down_and_loses_nothing() {
+    let (mut t, alice, bob) = legacy_alice_and_bob();
     let ask = |t: &mut Harness, command| {
         t.input(Input::Request { conn: alice, request: 0, command });
     };
@@ -100,12 +106,7 @@ fn a_legacy_client_above_the_budget_is_slowed_down_and_loses_nothing() {
 
 #[test]
 fn deferred_messages_are_stored_before_the_server_stops() {
-    let mut t = Harness::new(Rules { requests_per_second: 1, ..rules() }, &["alice", "bob"]);
-    let bob = t.login("bob");
-    let alice = t.open_as(Dialect::Legacy);
-    t.input(Input::Request { conn: alice, request: 0, command: Harness::login_command("alice") });
-    t.settle();
-    t.take(bob);
+    let (mut t, alice, bob) = legacy_alice_and_bob();
     for command in [create_group("1"), create_group("2"), create_group("3")] {
         t.input(Input::Request { conn: alice, request: 0, command });
     }

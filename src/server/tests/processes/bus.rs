@@ -1,7 +1,7 @@
 //! Redis is not trusted: what others publish or store there changes nothing at any client.
 
 use crate::support::client::text;
-use crate::support::nodes::Nodes;
+use crate::support::nodes::{Nodes, wait_until_alive};
 use crate::support::{Account, Client, MariaDb, PATIENCE, Server, programs};
 use redis::{Connection, cmd};
 use std::net::TcpListener;
@@ -284,15 +284,8 @@ fn a_redis_user_needs_only_the_rights_of_the_documentation() {
     assert_eq!(&*dan.message().content, "to all");
     Client::login_to(nodes[1].address, &cleo_account);
     cleo.wait_closed(PATIENCE);
-    let until = Instant::now() + PATIENCE;
-    let is_listed = |client: &mut Client| match client.ask(&Command::Node(node::Request::Nodes)) {
-        Reply::Node(node::Reply::Nodes(page)) => page.nodes.iter().filter(|node| node.alive).count() == 4,
-        other => panic!("{other:?}"),
-    };
-    while !is_listed(&mut dan) {
-        assert!(Instant::now() < until, "leases and reports are written and read");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    // Leases and reports are written and read.
+    wait_until_alive(&mut dan, 4);
     assert_eq!(pair.cluster.redis.command("ACL LOG"), "*0", "a command or a key was refused");
 }
 

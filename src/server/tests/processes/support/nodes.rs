@@ -73,19 +73,7 @@ impl Nodes {
     /// Waits until every node lists all of them as alive.
     pub fn wait_for_all(&self) {
         for node in &self.nodes {
-            let mut client = Client::connect(node.address);
-            let until = Instant::now() + PATIENCE;
-            loop {
-                let Reply::Node(node::Reply::Nodes(page)) = client.ask(&Command::Node(node::Request::Nodes))
-                else {
-                    panic!("NODES is answered")
-                };
-                if page.nodes.iter().filter(|node| node.alive).count() == self.nodes.len() {
-                    break;
-                }
-                assert!(Instant::now() < until, "the nodes do not find each other: {page:?}");
-                thread::sleep(Duration::from_millis(50));
-            }
+            wait_until_alive(&mut Client::connect(node.address), self.nodes.len());
         }
     }
 
@@ -104,5 +92,20 @@ impl Nodes {
     pub fn restart(&mut self, number: usize) {
         self.nodes[number].restart();
         self.balancer.set(number, Some(self.nodes[number].address));
+    }
+}
+
+/// Waits until the client's node lists this many nodes as alive.
+pub fn wait_until_alive(client: &mut Client, count: usize) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let Reply::Node(node::Reply::Nodes(page)) = client.ask(&Command::Node(node::Request::Nodes)) else {
+            panic!("NODES is answered")
+        };
+        if page.nodes.iter().filter(|node| node.alive).count() == count {
+            return;
+        }
+        assert!(Instant::now() < until, "the nodes do not find each other: {page:?}");
+        thread::sleep(Duration::from_millis(50));
     }
 }

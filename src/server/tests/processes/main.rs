@@ -10,6 +10,7 @@ mod bus;
 mod cluster;
 mod cluster_faults;
 mod command_line;
+mod crowd;
 mod damage;
 mod database;
 mod descriptors;

@@ -14,7 +14,7 @@ pub fn peak_mib(pid: u32) -> u64 {
     memory_mib(pid, "VmHWM:")
 }
 
-/// The memory a process uses now, MiB.
+/// The resident memory now, MiB.
 pub fn resident_mib(pid: u32) -> u64 {
     memory_mib(pid, "VmRSS:")
 }

@@ -28,6 +28,10 @@ impl Redis {
         format!("redis://{}", self.address)
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Kills it and waits for its end.
     pub fn kill9(&mut self) {
         process::signal(self.process.pid, Signal::KILL);

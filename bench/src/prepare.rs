@@ -25,7 +25,13 @@ const PASSWORD: &str = "password of all";
 pub fn run(args: &PrepareArgs) -> Result<(), Error> {
     let usage = |error: &dyn std::fmt::Display| Error::Usage(error.to_string());
     let url = StorageUrl::parse(&args.database).map_err(|error| usage(&format!("--database {error}")))?;
-    let settings = Settings { url, password: None, accept_weak_durability: false, quotas: Quotas::default() };
+    let settings = Settings {
+        url,
+        password: None,
+        trust: None,
+        accept_weak_durability: false,
+        quotas: Quotas::default(),
+    };
     let list = List::open(&args.file)?;
     let hash = hash(PASSWORD, args.password_memory_kib, args.password_iterations);
     let hash = hash.map_err(|error| usage(&error))?;
@@ -133,6 +139,7 @@ mod tests {
         let settings = Settings {
             url: StorageUrl::Sqlite(database),
             password: None,
+            trust: None,
             accept_weak_durability: false,
             quotas: Quotas::default(),
         };

@@ -2,6 +2,7 @@
 
 use crate::database::{Database, without_password};
 use logic::contract::Quotas;
+use outbound::Trust;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -11,6 +12,8 @@ pub struct Settings {
     pub url: StorageUrl,
     /// The password of a database server, if it is not in the URL.
     pub password: Option<String>,
+    /// Connects to a database server with TLS, by these authorities; `None`: in plain text.
+    pub trust: Option<Trust>,
     /// Whether to use a database server that may lose acknowledged messages when its machine fails.
     pub accept_weak_durability: bool,
     pub quotas: Quotas,

@@ -1,7 +1,8 @@
 //! The sending thread: sends all orders of a turn in one pipeline and passes the replies to logic.
 
+use super::client::Client;
 use super::codec;
-use super::connection::{RETRY_AFTER, SILENCE, SubscriberConnection};
+use super::connection::{RETRY_AFTER, SubscriberConnection};
 use super::identity::NodeIdentity;
 use super::load_report::{self, CpuSample};
 use super::names::Names;
@@ -10,7 +11,7 @@ use super::seal::Sealer;
 use super::values::Values;
 use logic::Ticket;
 use logic::bus::{BusInput, BusOrder, LEASE_MS, LOCK_MS, NodeState, REPORT_MS};
-use redis::{Client, Cmd, Connection, ConnectionLike, Value, cmd};
+use redis::{Cmd, Value, cmd};
 use runtime::queue::Outbox;
 use runtime::worker::{Mailbox, Next};
 use std::collections::{BTreeSet, HashMap};
@@ -60,7 +61,7 @@ pub(super) struct Commander {
     /// The values of the locks that are asked for or held.
     locks: HashMap<Ticket, Vec<u8>>,
     inputs: Outbox<Vec<BusInput>>,
-    connection: Option<Connection>,
+    connection: Option<Client>,
     /// When connecting may be tried again.
     retry_at: Instant,
     next_ping: Instant,
@@ -304,9 +305,11 @@ impl Commander {
     fn send(&mut self, bytes: &[u8], count: usize) -> Option<Vec<Value>> {
         if self.connection.is_none() && Instant::now() >= self.retry_at {
             self.retry_at = Instant::now() + RETRY_AFTER;
-            self.connection = connect(self.subscriptions.redis());
+            self.connection = Client::connect(self.subscriptions.endpoint())
+                .inspect_err(|error| log::debug!("cannot connect to Redis: {error}"))
+                .ok();
         }
-        let answers = self.connection.as_mut()?.req_packed_commands(bytes, 0, count);
+        let answers = self.connection.as_mut()?.exchange(bytes, count);
         if let Err(error) = &answers {
             log::debug!("lost the Redis command connection: {error}");
             self.connection = None;
@@ -319,16 +322,6 @@ impl Commander {
         // Waiting is safe, since logic never waits for this thread. Logic may have ended already.
         let _ = self.inputs.send(vec![input]);
     }
-}
-
-fn connect(redis: &redis::ConnectionInfo) -> Option<Connection> {
-    let conn = Client::open(redis.clone()).and_then(|client| client.get_connection_with_timeout(SILENCE));
-    let conn = conn.and_then(|conn| {
-        conn.set_read_timeout(Some(SILENCE))?;
-        conn.set_write_timeout(Some(SILENCE))?;
-        Ok(conn)
-    });
-    conn.inspect_err(|error| log::debug!("cannot connect to Redis: {error}")).ok()
 }
 
 fn is_empty(value: &Value) -> bool {

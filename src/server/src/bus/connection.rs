@@ -1,25 +1,25 @@
 //! The subscriber's connection: the subscriber reads it, the commander writes to it.
 
+use super::client::{Client, ClientError};
+use super::endpoint::Endpoint;
 use super::names::Names;
 use logic::Ticket;
 use logic::bus::{BusInput, Channel};
+use outbound::Stream;
 use parking_lot::{Condvar, Mutex};
-use redis::{Cmd, ConnectionAddr, ConnectionInfo, cmd};
+use redis::{Cmd, cmd};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::io::{self, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long Redis may take to reply, or send nothing, before the connection counts as lost.
-pub(super) const SILENCE: Duration = Duration::from_millis(1_500);
 /// The pause before a lost connection is tried again.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Shared by the two threads of the bus.
 pub(super) struct SubscriberConnection {
-    redis: ConnectionInfo,
+    endpoint: Endpoint,
     names: Names,
     /// The channel of this run, which is always subscribed to.
     own_channel: String,
@@ -38,7 +38,7 @@ impl fmt::Debug for SubscriberConnection {
 #[derive(Default)]
 struct State {
     /// The writing half; `None` while there is no connection.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     /// The channels to be subscribed to, on this connection or on the next one.
     channels: BTreeSet<String>,
     /// SUBSCRIBE commands that Redis has not confirmed, oldest first.
@@ -64,58 +64,36 @@ enum Cause {
 
 impl SubscriberConnection {
     /// Not connected yet.
-    pub fn new(redis: ConnectionInfo, names: Names, run: Arc<str>) -> SubscriberConnection {
+    pub fn new(endpoint: Endpoint, names: Names, run: Arc<str>) -> SubscriberConnection {
         let own_channel = names.channel(&Channel::Node(run));
-        SubscriberConnection { redis, names, own_channel, state: Mutex::default(), closed: Condvar::new() }
+        SubscriberConnection { endpoint, names, own_channel, state: Mutex::default(), closed: Condvar::new() }
     }
 
     /// The address and the credentials.
-    pub fn redis(&self) -> &ConnectionInfo {
-        &self.redis
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    /// Connects, logs in, and subscribes to all channels again. Returns the reading half.
-    pub fn connect(&self) -> io::Result<TcpStream> {
-        let ConnectionAddr::Tcp(host, port) = self.redis.addr() else {
-            return Err(io::Error::other("cluster.redis must be a TCP address"));
-        };
-        let mut last = io::Error::other("the host name has no address");
-        let mut connected = None;
-        for address in (host.as_str(), *port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, SILENCE) {
-                Ok(stream) => {
-                    connected = Some(stream);
-                    break;
-                }
-                Err(error) => last = error,
-            }
-        }
-        let mut stream = connected.ok_or(last)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(SILENCE))?;
-        stream.set_write_timeout(Some(SILENCE))?;
-        let settings = self.redis.redis_settings();
-        if let Some(password) = settings.password() {
-            let mut auth = cmd("AUTH");
-            if let Some(user) = settings.username() {
-                auth.arg(user);
-            }
-            stream.write_all(&auth.arg(password).get_packed_command())?;
-        }
+    /// Connects, logs in, and subscribes to all channels again. Returns the connection, to read from.
+    ///
+    /// # Errors
+    /// Why that fails, or that the connection was closed for good.
+    pub fn connect(&self) -> Result<Client, ClientError> {
+        let mut client = Client::connect(&self.endpoint)?;
         let mut state = self.state.lock();
         if state.is_closed {
-            return Err(io::Error::other("the server is stopping"));
+            return Err(io::Error::other("the server is stopping").into());
         }
         let mut subscribe = cmd("SUBSCRIBE");
         subscribe.arg(&self.own_channel);
         for channel in &state.channels {
             subscribe.arg(channel);
         }
-        stream.write_all(&subscribe.get_packed_command())?;
+        client.stream().write_all(&subscribe.get_packed_command())?;
         let channels_left = 1 + state.channels.len();
         state.pending.push_back(Subscription { cause: Cause::Reconnect, channels_left });
-        state.stream = Some(stream.try_clone()?);
-        Ok(stream)
+        state.stream = Some(client.writer()?);
+        Ok(client)
     }
 
     /// Forgets a lost connection. Returns the answers to the orders that still waited for a confirmation.
@@ -220,8 +198,7 @@ impl State {
 
     fn shut_down(&mut self) {
         if let Some(stream) = self.stream.take() {
-            // The peer may have closed it already.
-            let _ = stream.shutdown(Shutdown::Both);
+            stream.shut_down();
         }
     }
 }

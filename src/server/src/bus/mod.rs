@@ -8,7 +8,7 @@
 //! The commander owns one connection and sends all orders of a turn in one pipeline. The subscriber reads a second
 //! connection and never stops reading: if logic's inbox is full, it drops hints and reports a gap. The commander writes
 //! SUBSCRIBE and PING to that second connection. Their replies come back in order, so the subscriber knows when a
-//! channel is active. A PING twice a second shows that the connection is alive; after [`connection::SILENCE`] without
+//! channel is active. A PING twice a second shows that the connection is alive; after [`client::SILENCE`] without
 //! any data it counts as lost.
 //!
 //! Redis is not trusted. Everything that a node sends is sealed ([`seal`]) with a key from the database, and everything
@@ -16,9 +16,11 @@
 //! logins, but not forge, repeat or redirect anything.
 
 mod check;
+mod client;
 pub mod codec;
 mod commander;
 mod connection;
+mod endpoint;
 mod identity;
 pub mod inspector;
 mod load_report;
@@ -31,6 +33,7 @@ mod tests;
 mod values;
 
 pub use check::check;
+pub use endpoint::Endpoint;
 pub use identity::NodeIdentity;
 
 use commander::Commander;
@@ -38,7 +41,6 @@ use connection::SubscriberConnection;
 use inspector::Inspector;
 use logic::{BusInput, BusOrder};
 use names::Names;
-use redis::{ConnectionInfo, IntoConnectionInfo};
 use runtime::queue::{Bell, Outbox};
 use runtime::watchdog::Role;
 use runtime::worker::Worker;
@@ -59,30 +61,19 @@ pub struct Bus {
     connection: Arc<SubscriberConnection>,
 }
 
-/// Parses `redis://[user@]host[:port][/db]`.
-///
-/// # Errors
-/// The rest of a sentence that starts with the name of the key.
-pub fn parse_url(url: &str) -> Result<ConnectionInfo, String> {
-    let info = url.into_connection_info().map_err(|error| format!("must be `redis://HOST:PORT`: {error}"))?;
-    // Naming the library takes a right that the nodes' Redis user does not need otherwise.
-    let settings = info.redis_settings().clone().set_skip_set_lib_name();
-    Ok(info.set_redis_settings(settings))
-}
-
 /// Starts the threads. They connect by themselves, and reconnect whenever a connection is lost.
 ///
 /// # Errors
 /// If the system cannot start another thread.
 pub fn start(
-    redis: ConnectionInfo,
+    endpoint: Endpoint,
     identity: NodeIdentity,
     peers: &Arc<PeerView>,
     inputs: Outbox<Vec<BusInput>>,
 ) -> io::Result<Bus> {
     let names = Names::new(&identity.server);
     let keys = || Keys::new(Arc::clone(peers));
-    let connection = Arc::new(SubscriberConnection::new(redis, names.clone(), identity.run.clone()));
+    let connection = Arc::new(SubscriberConnection::new(endpoint, names.clone(), identity.run.clone()));
     let subscriber = {
         let (connection, inputs) = (Arc::clone(&connection), inputs.clone());
         let inspector = Inspector::new(names.clone(), keys(), identity.run.clone());

@@ -1,14 +1,12 @@
 //! The receiving thread. It never stops reading from Redis: if logic's inbox is full, it drops hints and reports a gap.
 
-use super::check::{change_for, reason};
+use super::client::{Client, change_for, reason};
 use super::connection::SubscriberConnection;
-use super::inspector::{Inspector, PUBLICATION_BYTES};
+use super::inspector::Inspector;
 use super::rejection::Rejections;
 use logic::BusInput;
-use redis::{Parser, RedisError, Value};
+use redis::{RedisError, Value};
 use runtime::queue::Outbox;
-use std::io::{self, ErrorKind, Read};
-use std::net::TcpStream;
 
 /// Receives until the connection is closed for good, and reconnects whenever it is lost.
 pub(super) fn run(
@@ -22,7 +20,7 @@ pub(super) fn run(
     let mut outage = Outage::default();
     loop {
         let error = match connection.connect() {
-            Ok(stream) => receive(connection, run, &stream, &mut gate, &mut logic, &mut outage),
+            Ok(client) => receive(connection, run, client, &mut gate, &mut logic, &mut outage),
             Err(error) => error.to_string(),
         };
         for answer in connection.reset() {
@@ -69,15 +67,13 @@ impl Outage {
 fn receive(
     connection: &SubscriberConnection,
     run: &str,
-    stream: &TcpStream,
+    mut client: Client,
     gate: &mut Gate,
     logic: &mut LogicInbox<'_>,
     outage: &mut Outage,
 ) -> String {
-    let (mut parser, mut stream) = (Parser::new(), Bounded { stream, left: 0 });
     loop {
-        stream.left = VALUE_BYTES;
-        let value = match parser.parse_value(&mut stream) {
+        let value = match client.read() {
             Ok(value) => value,
             Err(error) => return error.to_string(),
         };
@@ -121,32 +117,6 @@ impl Gate {
     fn admit(&mut self, channel: &[u8], payload: &[u8]) -> Option<BusInput> {
         let inspected = self.inspector.inspect(channel, payload);
         inspected.inspect_err(|rejection| self.rejections.note(*rejection)).ok()
-    }
-}
-
-/// The most bytes of one value from Redis. Publications may be large, but not as large as Redis allows.
-const VALUE_BYTES: usize = 2 * PUBLICATION_BYTES;
-
-/// Ends the connection at a value that is too long, and retries interrupted reads: after SIGSTOP and SIGCONT a read
-/// with a timeout fails with EINTR (signal(7)), although nothing was lost.
-struct Bounded<'a> {
-    stream: &'a TcpStream,
-    /// How many more bytes may be read for this value. What is read ahead of the next value counts too.
-    left: usize,
-}
-
-impl Read for Bounded<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Err(io::Error::other("somebody published a value that is too long"));
-        }
-        let room = buffer.len().min(self.left);
-        loop {
-            match self.stream.read(&mut buffer[..room]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                done => return done.inspect(|length| self.left -= length),
-            }
-        }
     }
 }
 

@@ -2,11 +2,12 @@
 //! used. Nothing is opened over the network, and nothing is changed.
 
 use super::keys::{Cluster, Config, Storage};
-use super::secret::secret;
-use crate::bus;
+use super::secret::{named_file, secret};
+use crate::bus::Endpoint;
 use logic::contract::Quotas;
-use redis::ConnectionInfo;
+use outbound::{Trust, is_verifiable};
 use std::net::SocketAddr;
+use std::path::Path;
 use storage::{Database, StorageUrl};
 
 impl Config {
@@ -22,27 +23,61 @@ impl Config {
         faults
     }
 
-    /// The address and credentials of Redis; `None` on a single node. Reads the password file, if there is one.
+    /// The address and credentials of Redis; `None` on a single node. Reads the files that the configuration names.
     ///
     /// # Errors
     /// A sentence for the operator.
-    pub fn redis(&self) -> Result<Option<ConnectionInfo>, String> {
+    pub fn redis(&self) -> Result<Option<Endpoint>, String> {
         let Some(url) = &self.cluster.redis else { return Ok(None) };
         if let StorageUrl::Sqlite(_) = self.storage.url {
             let sentence =
                 "cluster.redis needs a database that nodes can share: set storage.url to a `mysql:` URL";
             return Err(sentence.to_owned());
         }
-        let info = bus::parse_url(&url.0).map_err(|error| format!("cluster.redis {error}"))?;
-        let Some(path) = &self.cluster.password_file else { return Ok(Some(info)) };
-        let password = secret("cluster.password_file", path)?;
-        let settings = info.redis_settings().clone().set_password(password);
-        Ok(Some(info.set_redis_settings(settings)))
+        let mut endpoint = Endpoint::parse(&url.0).map_err(|error| format!("cluster.redis {error}"))?;
+        let authorities = AuthorityFile { key: "cluster.ca_file", path: self.cluster.ca_file.as_deref() };
+        endpoint.trust = match url.has_tls() {
+            true => Some(authorities.read(&endpoint.host)?),
+            false => authorities.unused("write rediss:// instead of redis:// in cluster.redis")?,
+        };
+        if let Some(path) = &self.cluster.password_file {
+            endpoint.password = Some(secret("cluster.password_file", path)?);
+        }
+        Ok(Some(endpoint))
+    }
+}
+
+/// A configuration key that names a file with the certificates of authorities.
+struct AuthorityFile<'a> {
+    key: &'static str,
+    path: Option<&'a Path>,
+}
+
+impl AuthorityFile<'_> {
+    /// The authorities that may vouch for this host.
+    fn read(&self, host: &str) -> Result<Trust, String> {
+        if !is_verifiable(host) {
+            return Err(format!(
+                "TLS is on, but a certificate cannot name the host `{host}`: use another name of it"
+            ));
+        }
+        let Some(path) = self.path else { return Trust::of_system(self.key) };
+        let place =
+            named_file(path).map_err(|why| format!("`{}` names {}: {why}", self.key, path.display()))?;
+        Trust::of_file(self.key, &place)
+    }
+
+    /// Without TLS: `None`. `change` turns it on.
+    fn unused(&self, change: &str) -> Result<Option<Trust>, String> {
+        match self.path {
+            Some(_) => Err(format!("`{}` is set, but TLS is off: {change}, or remove `{0}`", self.key)),
+            None => Ok(None),
+        }
     }
 }
 
 impl Storage {
-    /// The settings of storage. Reads the password file, if there is one.
+    /// The settings of storage. Reads the files that the configuration names.
     ///
     /// # Errors
     /// A sentence for the operator.
@@ -56,9 +91,20 @@ impl Storage {
             (StorageUrl::Mysql(_), Some(path)) => Some(secret("storage.password_file", path)?),
             _ => None,
         };
+        let authorities = AuthorityFile { key: "storage.ca_file", path: self.ca_file.as_deref() };
+        let trust = match &self.url {
+            StorageUrl::Mysql(database) if self.tls => Some(authorities.read(&database.host)?),
+            StorageUrl::Mysql(_) => authorities.unused("set `storage.tls` to true")?,
+            StorageUrl::Sqlite(_) if self.tls || self.ca_file.is_some() => {
+                let sentence = "`storage.tls` and `storage.ca_file` are about a database server, but storage.url names \
+                                an SQLite file: remove them, or set storage.url to a `mysql:` URL";
+                return Err(sentence.to_owned());
+            }
+            StorageUrl::Sqlite(_) => None,
+        };
         let accept_weak_durability = self.accept_weak_durability;
         let quotas = Quotas::default();
-        Ok(storage::Settings { url: self.url.clone(), password, accept_weak_durability, quotas })
+        Ok(storage::Settings { url: self.url.clone(), password, trust, accept_weak_durability, quotas })
     }
 }
 

@@ -93,6 +93,11 @@ sections! {
         url: StorageUrl = StorageUrl::Sqlite("data/chat.db".into()), storage_url;
         /// A file with the password for a `mysql:` URL that contains none.
         password_file: Option<PathBuf> = None, file;
+        /// Whether connections to a `mysql:` URL are encrypted with TLS, and refused otherwise.
+        tls: bool = false, boolean;
+        /// A file with the certificates of the authorities that may sign the database server's; `None`: those that the
+        /// system trusts.
+        ca_file: Option<PathBuf> = None, file;
         /// Whether to accept a database server that may lose committed data when its machine fails.
         accept_weak_durability: bool = false, boolean;
     }
@@ -113,6 +118,9 @@ sections! {
         redis: Option<RedisUrl> = None, RedisUrl::read;
         /// A file with the password of Redis.
         password_file: Option<PathBuf> = None, file;
+        /// A file with the certificates of the authorities that may sign that of Redis at a `rediss:` URL; `None`: those
+        /// that the system trusts.
+        ca_file: Option<PathBuf> = None, file;
         /// The name of this node; empty: its listening address.
         node: String = String::new(), name;
         /// The `host:port` at which clients of other nodes can reach this one; empty: its listening address.

@@ -21,7 +21,7 @@ const OTHERS: u32 = 0o006;
 /// A sentence that names the file and says what to change; `key` is the configuration key with the path.
 pub fn secret(key: &str, path: &Path) -> Result<String, String> {
     let failed = |why: String| format!("`{key}` names {}: {why}", path.display());
-    let path = located(path, env::var_os(&CREDENTIALS[1..])).map_err(failed)?;
+    let path = named_file(path).map_err(failed)?;
     let file = open_regular(&path, Access::Read).map_err(|error| failed(error.to_string()))?;
     let metadata = file.metadata().map_err(|error| failed(error.to_string()))?;
     if is_exposed(&metadata) {
@@ -35,6 +35,14 @@ pub fn secret(key: &str, path: &Path) -> Result<String, String> {
         return Err(failed("it is empty".to_owned()));
     }
     Ok(text.to_owned())
+}
+
+/// The path of a file that the configuration names, which may be `$CREDENTIALS_DIRECTORY/NAME`.
+///
+/// # Errors
+/// If systemd passed no credentials, what to change.
+pub fn named_file(path: &Path) -> Result<PathBuf, String> {
+    located(path, env::var_os(&CREDENTIALS[1..]))
 }
 
 /// Whether every user of the machine can read the file, or change it.

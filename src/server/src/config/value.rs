@@ -54,19 +54,28 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     })
 }
 
-/// `redis://host:port`, with or without `user@` before the host and `/database` after the port; without a password.
+/// The beginning of a URL of a Redis that speaks TLS.
+const SECURE: &str = "rediss://";
+
+/// `redis://host:port`, or `rediss://` with TLS, with or without `user@` before the host and `/database` after the port;
+/// without a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisUrl(pub String);
 
 impl RedisUrl {
+    /// Whether connections are encrypted.
+    pub fn has_tls(&self) -> bool {
+        self.0.starts_with(SECURE)
+    }
+
     pub(super) fn read(value: &DeValue<'_>) -> Result<Option<RedisUrl>, String> {
-        const FORM: &str =
-            "must have the form `redis://host:port` or `redis://user@host:port/database`, with one host";
+        const FORM: &str = "must have the form `redis://host:port` or `redis://user@host:port/database` (`rediss://` \
+                            with TLS), with one host";
         let url = string(value)?;
         if url.is_empty() {
             return Ok(None);
         }
-        let rest = url.strip_prefix("redis://").ok_or(FORM)?;
+        let rest = url.strip_prefix("redis://").or_else(|| url.strip_prefix(SECURE)).ok_or(FORM)?;
         let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
         if user.contains(':') {
             return Err(

@@ -29,6 +29,12 @@ fn presence(client: &mut Client, friend: UserId) -> Presence {
 fn users_of_two_nodes_chat_and_see_each_other_online() {
     let cluster = Nodes::start(2, &["--set", "session.grace=1"]);
     let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    chat_between(one, two);
+}
+
+/// Users of two nodes chat with each other, alone and in a group, and see each other's state. The grace period is at most
+/// a second.
+pub fn chat_between(one: SocketAddr, two: SocketAddr) {
     let (mut ann, ann_account) = Client::join(one, "ann");
     let (mut bob, bob_account) = Client::join(two, "bob");
     ann.befriend(bob_account.id);

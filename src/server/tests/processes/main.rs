@@ -36,4 +36,5 @@ mod terminal;
 mod terminal_cluster;
 mod terminal_history;
 mod terminal_signals;
+mod tls;
 mod units;

@@ -1,5 +1,6 @@
 //! Starts that cannot succeed: what is wrong is said at once, nothing is touched, and signals are served meanwhile.
 
+use crate::support::certificates::Authority;
 use crate::support::redis::Redis;
 use crate::support::transcript::Transcript;
 use crate::support::{MariaDb, PATIENCE, Server, programs};
@@ -67,20 +68,20 @@ fn silent_peer() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn set(key: &str, value: &str) -> [String; 2] {
+pub fn set(key: &str, value: &str) -> [String; 2] {
     ["--set".to_owned(), format!("{key}={value}")]
 }
 
 /// Runs a server with these settings until it ends by itself; returns what it says.
 #[track_caller]
-fn refused(settings: &[[String; 2]]) -> String {
+pub fn refused(settings: &[[String; 2]]) -> String {
     let (code, said) = run(&["127.0.0.1", "0"], settings);
     assert_eq!(code, Some(1), "{said}");
     said
 }
 
 #[track_caller]
-fn run(arguments: &[&str], settings: &[[String; 2]]) -> (Option<i32>, String) {
+pub fn run(arguments: &[&str], settings: &[[String; 2]]) -> (Option<i32>, String) {
     let settings = settings.iter().flatten().map(String::as_str);
     let arguments: Vec<&str> = arguments.iter().copied().chain(settings).collect();
     Run::of(tempfile::tempdir().unwrap(), &arguments).end()
@@ -133,7 +134,13 @@ fn a_start_that_waits_serves_signals_at_once() {
         set("storage.url", &shared.url(&shared.new_name())),
         set("cluster.redis", &format!("redis://{peer}")),
     ];
-    for settings in [&[database][..], &cluster] {
+    let secure = [
+        set("storage.url", "mysql://chat@127.0.0.1:1/chat"),
+        set("cluster.redis", &format!("rediss://{peer}")),
+    ];
+    let authority = Authority::new();
+    let secure = [&secure[..], &[authority.setting("cluster.ca_file")]].concat();
+    for settings in [&[database][..], &cluster, &secure] {
         for signal in [Signal::TERM, Signal::INT] {
             let settings: Vec<&str> = settings.iter().flatten().map(String::as_str).collect();
             let run = Run::of(tempfile::tempdir().unwrap(), &settings);

@@ -1,21 +1,19 @@
 //! A connection to the database server: opening, session settings, and queries.
 
 use super::check::{PACKET_MIN, VARIABLES, Variables};
-use super::failure::{Failure, NO_ANSWER};
+use super::client::{self, ClientError, Credentials, Session};
+use super::failure::Failure;
 use super::record::{Answer, Record, first};
 use super::sql::Sql;
 use crate::database::Database;
 use logic::contract::Quotas;
-use mysql::prelude::Queryable;
-use mysql::{Conn, OptsBuilder};
-use std::sync::mpsc;
+use outbound::{Stream, Trust};
 #[cfg(test)]
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wire::UnixMillis;
 
 /// Time limits for connecting and for each answer.
@@ -41,6 +39,8 @@ pub const PACKET: usize = PACKET_MIN as usize;
 pub struct Server {
     pub database: Database,
     pub password: Option<String>,
+    /// With TLS, by these authorities; `None`: in plain text.
+    pub trust: Option<Trust>,
     /// Whether to use a server that may lose acknowledged messages.
     pub accept_weak_durability: bool,
     pub quotas: Quotas,
@@ -63,7 +63,7 @@ pub enum Purpose {
 
 /// An open connection.
 pub struct Connection {
-    conn: Conn,
+    session: Session,
     /// The name of the database.
     database: String,
     pub quotas: Quotas,
@@ -77,31 +77,16 @@ pub const NOW: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
 impl Connection {
     /// Connects and configures the session. `with_database`: selects the database, which must exist.
     pub fn open(target: &Server, purpose: Purpose, with_database: bool) -> Result<Connection, Failure> {
-        let answer_time = if purpose == Purpose::Schema { SCHEMA_TIME } else { ANSWER_TIME };
-        let Database { user, host, port, name, .. } = &target.database;
-        let options = OptsBuilder::new()
-            .ip_or_hostname(Some(host))
-            .tcp_port(*port)
-            .user(Some(user))
-            .pass(target.password.as_deref())
-            .db_name(with_database.then_some(name))
-            // Connect where the URL says, not to a local socket.
-            .prefer_socket(false)
-            .stmt_cache_size(0)
-            .max_allowed_packet(Some(1 << 30))
-            .tcp_connect_timeout(Some(CONNECT_TIME))
-            .read_timeout(Some(answer_time))
-            .write_timeout(Some(answer_time));
-        let conn = connect(options, purpose)?;
+        let session = connect(target, purpose, with_database).map_err(|error| Failure::of(&error, 0))?;
         #[cfg(test)]
         let mut conn = Connection {
-            conn,
-            database: name.clone(),
+            session,
+            database: target.database.name.clone(),
             quotas: target.quotas,
             test_clock: target.test_clock.clone(),
         };
         #[cfg(not(test))]
-        let mut conn = Connection { conn, database: name.clone(), quotas: target.quotas };
+        let mut conn = Connection { session, database: target.database.name.clone(), quotas: target.quotas };
         conn.ask(&habits(purpose))?;
         Ok(conn)
     }
@@ -110,19 +95,14 @@ impl Connection {
     /// are not executed.
     pub fn ask(&mut self, sql: &Sql) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(sql.statements());
-        let failed = |error, after| Failure::of(&error, after).in_statement(&sql.outline(after));
-        let result = self.conn.query_iter(sql.as_str());
-        let mut result = result.map_err(|error| failed(error, 0))?;
-        while let Some(set) = result.iter() {
-            let mut answer = Answer {
-                rows: Vec::new(),
-                changed: set.affected_rows(),
-                made: set.last_insert_id().unwrap_or(0),
-            };
-            for row in set {
-                answer.rows.push(Record(row.map_err(|error| failed(error, answers.len()))?));
-            }
-            answers.push(answer);
+        let failed = |error: ClientError, after| Failure::of(&error, after).in_statement(&sql.outline(after));
+        self.session.send(sql.as_str()).map_err(|error| failed(error, 0))?;
+        while let Some(set) = self.session.next_answer().map_err(|error| failed(error, answers.len()))? {
+            answers.push(Answer {
+                rows: set.rows.into_iter().map(Record).collect(),
+                changed: set.affected_rows,
+                made: set.last_insert_id,
+            });
         }
         if answers.len() == sql.statements() {
             return Ok(answers);
@@ -168,7 +148,7 @@ impl Connection {
     }
 
     pub fn ping(&mut self) -> Result<(), Failure> {
-        self.conn.ping().map_err(|error| Failure::of(&error, 0))
+        self.session.ping().map_err(|error| Failure::of(&error, 0))
     }
 
     /// The server's variables that are checked.
@@ -185,22 +165,21 @@ impl Connection {
     }
 }
 
-/// Connects within a bounded time. The time limit of a schema change is too long for that, and the library has one
-/// limit for all answers.
-fn connect(options: OptsBuilder, purpose: Purpose) -> Result<Conn, Failure> {
-    if purpose != Purpose::Schema {
-        return Conn::new(options).map_err(|error| Failure::of(&error, 0));
-    }
-    let (sender, receiver) = mpsc::channel();
-    let connecting = thread::Builder::new().name("connect".to_owned()).spawn(move || {
-        // Nobody may be waiting any more.
-        let _ = sender.send(Conn::new(options));
-    });
-    connecting.map_err(|error| Failure::lost(error.to_string()))?;
-    match receiver.recv_timeout(CONNECT_TIME + ANSWER_TIME) {
-        Ok(conn) => conn.map_err(|error| Failure::of(&error, 0)),
-        Err(_) => Err(Failure::lost(NO_ANSWER)),
-    }
+/// Connects and logs in within a bounded time.
+fn connect(target: &Server, purpose: Purpose, with_database: bool) -> Result<Session, ClientError> {
+    let Database { user, host, port, name, .. } = &target.database;
+    let mut stream = Stream::dial(host, *port, CONNECT_TIME)?;
+    stream.set_deadline(Instant::now() + ANSWER_TIME);
+    let credentials = Credentials {
+        host,
+        user,
+        password: target.password.as_deref(),
+        database: with_database.then_some(name.as_str()),
+        trust: target.trust.as_ref(),
+    };
+    let mut session = client::log_in(stream, &credentials)?;
+    session.set_limit(if purpose == Purpose::Schema { SCHEMA_TIME } else { ANSWER_TIME })?;
+    Ok(session)
 }
 
 /// The settings of a session. The server aborts a transaction that stalls for 3 s (`wait_timeout` also applies inside

@@ -1,6 +1,7 @@
 //! Failures of statements, by what can be done about them.
 
-use std::error::Error;
+use super::client::ClientError;
+use outbound::{Fault, fault_in};
 use std::fmt;
 use std::io;
 
@@ -21,6 +22,9 @@ pub struct Failure {
 pub enum Cause {
     /// The connection is lost, and with it the transaction. The last statement may have been executed.
     Lost,
+    /// There is no connection, because TLS finds the server at fault: its certificate, for instance. A start ends then; a
+    /// running server tries again, as the server may have had a good certificate before and get one again.
+    Untrusted,
     /// A conflict with another transaction. The same may succeed at once.
     Conflict,
     /// A key exists already.
@@ -45,9 +49,12 @@ impl Cause {
     pub fn is_permanent(self) -> bool {
         match self {
             Cause::NoTable | Cause::NoDatabase | Cause::Damaged | Cause::Refused => true,
-            Cause::Lost | Cause::Conflict | Cause::Duplicate | Cause::DuplicateColumn | Cause::Exhausted => {
-                false
-            }
+            Cause::Lost
+            | Cause::Untrusted
+            | Cause::Conflict
+            | Cause::Duplicate
+            | Cause::DuplicateColumn
+            | Cause::Exhausted => false,
         }
     }
 }
@@ -107,29 +114,33 @@ impl Failure {
         Failure { cause: Cause::Lost, after: 0, text: text.into() }
     }
 
-    /// An error of the client library in the statement after `after` others.
-    pub fn of(error: &mysql::Error, after: usize) -> Failure {
+    /// An error in the statement after `after` others.
+    pub fn of(error: &ClientError, after: usize) -> Failure {
         let (cause, text) = match error {
-            mysql::Error::MySqlError(error) => {
-                (cause_of(error.code), format!("{} ({})", error.message, error.code))
-            }
-            error if is_time_limit(error) => (Cause::Lost, NO_ANSWER.to_owned()),
-            mysql::Error::IoError(error) => (Cause::Lost, error.to_string()),
-            mysql::Error::DriverError(error) => (Cause::Lost, error.to_string()),
-            other => (Cause::Lost, other.to_string()),
+            ClientError::Server { code, .. } => (cause_of(*code), error.to_string()),
+            ClientError::Io(error) if fault_in(error).is_some() => (Cause::Untrusted, tls_sentence(error)),
+            ClientError::Io(error) if is_time_limit(error) => (Cause::Lost, NO_ANSWER.to_owned()),
+            ClientError::NoTls => (Cause::Untrusted, error.to_string()),
+            ClientError::Plugin(_) => (Cause::Refused, error.to_string()),
+            ClientError::Io(_) | ClientError::Protocol(_) => (Cause::Lost, error.to_string()),
         };
         Failure { cause, after, text }
     }
 }
 
-/// Whether a socket's time limit has passed, which the system reports as an operation that would block.
-fn is_time_limit(error: &mysql::Error) -> bool {
-    let error = match error {
-        mysql::Error::IoError(error) => Some(error),
-        mysql::Error::CodecError(error) => error.source().and_then(|cause| cause.downcast_ref::<io::Error>()),
-        _ => None,
-    };
-    error.is_some_and(|error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
+/// What TLS finds wrong, and what to change.
+fn tls_sentence(error: &io::Error) -> String {
+    match fault_in(error) {
+        Some(Fault::ClientCertificate { .. }) => {
+            format!("{error}: make the account with REQUIRE SSL instead of REQUIRE X509")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Whether a time limit has passed, which the system reports as an operation that would block.
+fn is_time_limit(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn cause_of(code: u16) -> Cause {

@@ -12,6 +12,7 @@
 mod account;
 mod appender;
 mod check;
+mod client;
 mod connection;
 mod contact;
 mod deployment;

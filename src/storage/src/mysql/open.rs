@@ -38,6 +38,7 @@ impl Mysql {
         Mysql::prepare(Server {
             database: Database { password: None, ..database.clone() },
             password: settings.password.as_ref().or(database.password.as_ref()).cloned(),
+            trust: settings.trust.clone(),
             accept_weak_durability: settings.accept_weak_durability,
             quotas: settings.quotas,
             #[cfg(test)]

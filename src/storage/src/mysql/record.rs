@@ -5,7 +5,8 @@ use crate::calendar::{Month, TIME_MAX};
 use crate::column::{kind_of, role_of};
 use crate::fault;
 use crate::page::Rows;
-use mysql::{Column, Row, Value};
+use mysql_common::packets::Column;
+use mysql_common::{Row, Value};
 use wire::group::Role;
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 

@@ -2,6 +2,7 @@
 //! a record of what was acknowledged. Everything waits for events, with a deadline.
 
 pub mod busy;
+pub mod certificates;
 pub mod client;
 #[path = "../../support/effort.rs"]
 pub mod effort;

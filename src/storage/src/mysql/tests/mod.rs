@@ -41,7 +41,7 @@ fn target_on(server: &MariaDb, test_clock: &Arc<AtomicU64>) -> Server {
     };
     let password = database.password.clone();
     let (quotas, test_clock) = (Quotas::default(), Some(Arc::clone(test_clock)));
-    Server { database, password, accept_weak_durability: false, quotas, test_clock }
+    Server { database, password, trust: None, accept_weak_durability: false, quotas, test_clock }
 }
 
 /// A read whose answer is wanted whenever it comes.

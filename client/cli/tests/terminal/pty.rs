@@ -2,8 +2,12 @@
 
 use parking_lot::{Condvar, Mutex};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use rustix::fs::OFlags;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -52,6 +56,7 @@ impl Pty {
         arguments: &[&str],
     ) -> Pty {
         let pty = native_pty_system().openpty(pty_size(size)).unwrap();
+        keep_output_at_signals(&*pty.master);
         let found = modes(&*pty.master);
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_chatclient"));
         command.args(["127.0.0.1", &port.to_string()]);
@@ -196,6 +201,21 @@ fn cells(count: u16) -> NonZeroU16 {
 
 fn pty_size(size: Size) -> PtySize {
     PtySize { rows: size.rows, cols: size.columns, ..PtySize::default() }
+}
+
+/// Once the program has ended, Ctrl-C and Ctrl-\ are signals again, for which the kernel would discard what the program
+/// wrote and the test has not read yet.
+fn keep_output_at_signals(master: &dyn MasterPty) {
+    let path = master.tty_name().unwrap();
+    let terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NOCTTY.bits() as i32)
+        .open(path)
+        .unwrap();
+    let mut modes = tcgetattr(&terminal).unwrap();
+    modes.local_modes.insert(LocalModes::NOFLSH);
+    tcsetattr(&terminal, OptionalActions::Now, &modes).unwrap();
 }
 
 fn modes(master: &dyn MasterPty) -> String {

@@ -39,13 +39,11 @@ impl Listening {
         listening
     }
 
-    /// Pushes to every connection.
+    /// Pushes to every connection that the client has not closed.
     pub fn push(&self, push: &wire::Push) {
         let mut bytes = Vec::new();
         push.encode(&mut bytes);
-        for mut stream in self.connections.lock().expect("no panic").iter() {
-            stream.write_all(&bytes).expect("connected");
-        }
+        self.connections.lock().expect("no panic").retain_mut(|stream| stream.write_all(&bytes).is_ok());
     }
 
     /// Closes every connection from now on.

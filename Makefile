@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUSTUP := apt-get install curl; curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
 
-.PHONY: help run client cluster test test-long check guard bench bench-cluster picture build install uninstall toolchain
+.PHONY: help run client cluster test test-long fuzz check guard bench bench-cluster picture build install uninstall toolchain
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -32,8 +32,12 @@ test: toolchain  ## install what tests need (MariaDB, Redis, nginx), build all p
 	cargo test --workspace --doc
 	cargo test --workspace --lib --bins --tests
 
-test-long: toolchain  ## the same tests with many more seeds, crashes and cuts, and longer outages (an hour at most)
+test-long: toolchain  ## the same tests with many more seeds, crashes and cuts, longer outages; a minute a fuzz target (an hour at most)
 	CHATSERVER_TEST=long $(MAKE) --no-print-directory test
+	scripts/fuzz.sh --if-available 60
+
+fuzz: toolchain  ## fuzz what reads bytes from outside, 10 minutes a target (needs nightly, cargo-fuzz; ARGS="60 frames")
+	scripts/fuzz.sh $(ARGS)
 
 check: toolchain  ## formatting, lints, known vulnerabilities of dependencies, and what the hot paths cost
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { \

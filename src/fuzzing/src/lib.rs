@@ -22,7 +22,8 @@ pub struct Target {
     pub run: fn(&[u8]),
 }
 
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
+    Target { name: "bus", run: targets::bus },
     Target { name: "config", run: targets::config },
     Target { name: "frames", run: targets::frames },
     Target { name: "journal", run: targets::journal },

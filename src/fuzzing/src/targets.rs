@@ -1,10 +1,20 @@
 //! The targets, and what each of them promises.
 
+use chatserver::bus::codec;
+use chatserver::bus::inspector::Inspector;
+use chatserver::bus::names::Names;
+use chatserver::bus::seal::Keys;
 use chatserver::config::Config;
+use logic::bus::Channel;
+use std::sync::Arc;
+use std::time::Instant;
+use storage::{BusKey, PeerView, Peers};
 use wire::legacy::{MsgIds, Scan, Scanner, request};
 use wire::limits::{FRAME_BYTES, HEADER_BYTES};
-use wire::{BadRequest, Command, Push, Reply, split_frame};
+use wire::{BadRequest, Command, Push, Reply, UnixMillis, UserId, split_frame};
 
+/// The database's time at a node that reads publications, in Unix milliseconds.
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 /// The longest sentence of a refusal, bytes.
 const SENTENCE_BYTES: usize = 400;
 
@@ -93,5 +103,24 @@ pub fn config(bytes: &[u8]) {
         let printed = config.to_toml();
         let again = Config::parse(&printed).expect("an effective configuration can be read");
         assert_eq!(again.to_toml(), printed);
+    }
+}
+
+/// A publication in Redis: nothing is taken that is not authenticated, and what a node with the key publishes survives
+/// another round trip.
+pub fn bus(bytes: &[u8]) {
+    let keys = vec![BusKey { id: 1, secret: [1; 32], since: UnixMillis(0) }];
+    let runs = ["n1~1", "n2~1"].map(Into::into).into();
+    let peers = PeerView::new(Peers { keys, runs, clock: NOW, read_at: Instant::now() });
+    let names = Names::new("0123456789abcdef0123456789abcdef");
+    let channel = names.channel(&Channel::User(UserId(8)));
+    let mut inspector = Inspector::new(names, Keys::new(Arc::new(peers)), "n1~1".into());
+    let inspected = inspector.inspect(channel.as_bytes(), bytes);
+    assert!(inspected.is_err(), "taken without the key: {inspected:?}");
+    if let Some(hint) = codec::decode(bytes) {
+        let mut encoded = Vec::new();
+        codec::encode(&hint, &mut encoded);
+        let again = codec::decode(&encoded);
+        assert!(again.as_ref() == Some(&hint), "{hint:?} became {again:?}");
     }
 }

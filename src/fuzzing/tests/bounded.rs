@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 const INPUTS: usize = 200_000;
-const INPUTS_LONG: usize = 20_000_000;
+const INPUTS_LONG: usize = 10_000_000;
 /// Inputs do not grow beyond this, so that each costs little.
 const BYTES_MAX: usize = 16 * 1024;
 

@@ -40,7 +40,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("chatbench", &["logic", "runtime", "storage", "wire"]),
     ("guard", &["logic", "wire"]),
     ("tidy", &[]),
-    ("fuzzing", &["wire", "storage", "net", "chatserver"]),
+    ("fuzzing", &["wire", "logic", "storage", "net", "chatserver"]),
     ("fuzz", &["fuzzing"]),
 ];
 

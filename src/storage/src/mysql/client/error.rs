@@ -9,11 +9,13 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// The server's answer.
-    #[error("{message} ({code})")]
+    #[error("{message} ({code}){}", change.map(|change| format!(": {change}")).unwrap_or_default())]
     Server {
         /// MySQL Server Error Message Reference; MariaDB Error Codes.
         code: u16,
         message: String,
+        /// What to change, if that is known.
+        change: Option<&'static str>,
     },
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -49,6 +51,10 @@ impl From<PacketCodecError> for ClientError {
 
 impl From<ServerError<'_>> for ClientError {
     fn from(error: ServerError<'_>) -> ClientError {
-        ClientError::Server { code: error.error_code(), message: error.message_str().into_owned() }
+        ClientError::Server {
+            code: error.error_code(),
+            message: error.message_str().into_owned(),
+            change: None,
+        }
     }
 }

@@ -160,18 +160,15 @@ fn send_password(
 }
 
 /// Adds what to change to a refusal that TLS may lift.
-fn explained(error: ClientError, could_use_tls: bool) -> ClientError {
-    let hint = match &error {
-        ClientError::Server { code: ER_ACCESS_DENIED, .. } if could_use_tls => {
-            "check the user and the password, and if the account was made with REQUIRE SSL, set storage.tls = true"
-        }
-        ClientError::Server { code: ER_SECURE_TRANSPORT_REQUIRED, .. } => "set storage.tls = true",
-        _ => return error,
-    };
-    match error {
-        ClientError::Server { code, message } => {
-            ClientError::Server { code, message: format!("{message}: {hint}") }
-        }
-        other => other,
+fn explained(mut error: ClientError, could_use_tls: bool) -> ClientError {
+    if let ClientError::Server { code, change, .. } = &mut error {
+        *change = match *code {
+            ER_ACCESS_DENIED if could_use_tls => Some(
+                "check the user and the password, and if the account was made with REQUIRE SSL, set storage.tls = true",
+            ),
+            ER_SECURE_TRANSPORT_REQUIRED => Some("set storage.tls = true"),
+            _ => None,
+        };
     }
+    error
 }

@@ -6,7 +6,7 @@ use crate::endpoints::Endpoints;
 use crate::error::Error;
 use std::borrow::Cow;
 use wire::message::{self, Send};
-use wire::{Command, ConversationId, ConversationKind, Dialect, Push, Reply, Target, group, timeline};
+use wire::{Command, ConversationId, ConversationKind, Dialect, Push, Reply, Seq, Target, group, timeline};
 
 /// A conversation that every lane has.
 #[derive(Clone, Debug)]
@@ -139,7 +139,8 @@ fn open_direct(
     Ok(OpenConversation { id: sent.conversation, last_seq: sent.seq.0 })
 }
 
-/// Creates a group of all members, owned by the first.
+/// Creates a group of all members, owned by the first. The server tells them of each who joins by an entry of the
+/// group's timeline, which they acknowledge.
 fn open_group(clients: &mut [Client], number: usize) -> Result<OpenConversation, Error> {
     let (owner, others) =
         clients.split_first_mut().ok_or_else(|| Error::Usage("a group needs members".to_owned()))?;
@@ -156,9 +157,22 @@ fn open_group(clients: &mut [Client], number: usize) -> Result<OpenConversation,
     }
     for client in others {
         match client.answer("JOIN_GROUP", &join)? {
-            Reply::Done => {}
+            Reply::Group(group::Reply::Joined(_)) => {}
             other => return Err(unexpected("JOIN_GROUP", &other)),
         }
     }
-    Ok(OpenConversation { id: conversation, last_seq: 0 })
+    // One entry for the group, and one for each who joined.
+    let last_seq = clients.len() as u64;
+    for client in clients {
+        loop {
+            if let ReplyOrPush::Push(Push::Message(message::Push::New(entry))) = client.receive()?
+                && (entry.conversation, entry.seq.0) == (conversation, last_seq)
+            {
+                break;
+            }
+        }
+        let cursor = timeline::Cursor { conversation, seq: Seq(last_seq) };
+        client.send(&Command::Timeline(timeline::Request::Ack(cursor)), 0)?;
+    }
+    Ok(OpenConversation { id: conversation, last_seq })
 }

@@ -137,6 +137,15 @@ fn decode_message<R>(value: &[u8], then: impl FnOnce(Received<'_>) -> R) -> Opti
     })
 }
 
+/// The place of an entry that is not a message; `None` where the value is a message or malformed.
+#[cold]
+pub fn read_entry(value: &[u8]) -> Option<(ConversationId, u64)> {
+    let Ok(Some(Push::Message(message::Push::New(entry)))) = Push::decode(kind::push::MESSAGE, value) else {
+        return None;
+    };
+    (!entry.is_message()).then_some((entry.conversation, entry.seq.0))
+}
+
 /// The server's answer to a SEND.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SendReply {
@@ -222,6 +231,7 @@ mod tests {
             content: send.content.clone(),
             time: UnixMillis(1_700_000_000_000),
             cid: send.cid.clone(),
+            system: None,
         }
     }
 
@@ -252,6 +262,17 @@ mod tests {
         let spaced = String::from_utf8(value).unwrap().replace("\":", "\" : ");
         assert!(scan_message(spaced.as_bytes(), SIZE).is_none());
         assert_eq!(arrival(spaced.as_bytes()), want);
+    }
+
+    #[test]
+    fn an_entry_that_is_no_message_is_told_apart() {
+        let right = pushed(&sent(77, 1));
+        assert_eq!(read_entry(&value(&right)), None);
+        let event = wire::entry::Event::Joined;
+        let system = wire::System { event, who: [UserId(31)].into(), by: UserId(31) };
+        let entry = Message { content_type: "system".into(), system: Some(Box::new(system)), ..right };
+        assert_eq!(arrival(&value(&entry)), None);
+        assert_eq!(read_entry(&value(&entry)), Some((ConversationId(12), 3)));
     }
 
     #[test]

@@ -79,3 +79,10 @@ ALTER TABLE user ADD COLUMN networks VARBINARY(72);
 -- Rows stay for 90 days after they expire or are revoked: a client that shows such a token is one that the account knows.
 -- of_register: 1: made by REGISTER and not used yet; 2: belongs to the first login, which was by password; 0: any other.
 ALTER TABLE token ADD COLUMN of_register TINYINT NOT NULL DEFAULT 0, ADD KEY token_user (user_id);
+
+-- When an entry that is not a message was last stored. Such entries leave updated_at, by which conversations are listed.
+-- In message_YYYYMM they have the status 1: `type` is the event, and the first line of `content` the ids of those
+-- concerned.
+ALTER TABLE conversation
+    ADD COLUMN changed_at BIGINT NOT NULL DEFAULT 0,
+    ADD KEY conversation_changed (changed_at);

@@ -66,3 +66,14 @@ ALTER TABLE user ADD COLUMN networks BLOB;
 -- of_register: 1: made by REGISTER and not used yet; 2: belongs to the first login, which was by password; 0: any other.
 ALTER TABLE token ADD COLUMN of_register INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX token_user ON token (user_id);
+
+-- Entries of timelines that were committed together with a change of another table, until they are filed like messages.
+-- `entry` is a page of this entry alone.
+CREATE TABLE entry (
+    conversation_id INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,
+    entry           BLOB    NOT NULL,
+    PRIMARY KEY (conversation_id, seq)
+) WITHOUT ROWID;
+-- When an entry that is not a message was last filed. Such entries leave updated_at, by which conversations are listed.
+ALTER TABLE conversation ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;

@@ -143,7 +143,6 @@ impl Harness {
                 Written::Message(contract::message::Written::Appended {
                     message,
                     members: Arc::clone(members),
-                    member_version: 1,
                 })
             }
             _ => Written::Done,

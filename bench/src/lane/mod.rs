@@ -21,7 +21,7 @@ use crate::lane_setup::{ConversationSpec, OpenLane};
 use crate::ledger::{Awaits, Faults, Ledger};
 use crate::legacy::{self, Object};
 use crate::member_state::MemberState;
-use crate::message::{MessageTemplate, SendReply, read_message, read_send_reply};
+use crate::message::{MessageTemplate, SendReply, read_entry, read_message, read_send_reply};
 use crate::stamp::{Destination, Origin, Padding, Received};
 use ack_timers::{ACK_MESSAGES, AckDue, AckTimers};
 use serde_json::Value;
@@ -333,7 +333,32 @@ impl Lane {
             self.handle_received(event_loop, state, member, received, now);
         });
         if received.is_none() {
-            self.faults.wrong_content += 1;
+            match read_entry(value) {
+                Some((conversation, seq)) => {
+                    self.handle_entry(event_loop, state, member, conversation, seq, now);
+                }
+                None => self.faults.wrong_content += 1,
+            }
+        }
+    }
+
+    /// Handles an entry that is not a message: it is acknowledged, and counts for nothing else.
+    #[cold]
+    fn handle_entry(
+        &mut self,
+        event_loop: &mut EventLoop,
+        state: &mut RunState,
+        member: usize,
+        conversation: ConversationId,
+        seq: u64,
+        now: u64,
+    ) {
+        if self.is_repeat(member, conversation.0, seq) {
+            return;
+        }
+        match self.conversations.iter().position(|known| known.id == conversation) {
+            Some(at) => self.handle_seq(event_loop, state, at, member, seq, now),
+            None => self.faults.wrong_content += 1,
         }
     }
 

@@ -7,11 +7,13 @@ use crate::digits::put_integer;
 use crate::scanner::Scanner;
 use slab::Slab;
 use std::collections::HashMap;
+use std::sync::Arc;
+use wire::entry::{Event, SYSTEM, System};
 use wire::frame::put_frame;
 use wire::kind::{REPLY, push, request};
 use wire::{
-    Command, ConversationId, Credentials, Errno, Frame, Heartbeat, Refusal, Reply, Target, UnixMillis,
-    UserId, account, group, message, session,
+    Command, ConversationId, ConversationKind, Credentials, Errno, Frame, Heartbeat, Message, Push, Refusal,
+    Reply, Seq, Target, UnixMillis, UserId, account, group, message, session,
 };
 
 #[derive(Debug)]
@@ -93,6 +95,7 @@ impl Directory {
             _ => {
                 let reply = self.command(key, frame).unwrap_or_else(Into::into);
                 reply.encode(frame.kind, frame.request, connections[key].output());
+                self.tell(key, frame, &reply, connections, dirty);
             }
         }
         true
@@ -147,12 +150,54 @@ impl Directory {
                 let group = self.conversations.get_mut((conversation.0 as usize).wrapping_sub(1));
                 let group = group.ok_or(Refusal::new(Errno::NotFound, "no such group"))?;
                 group.members.push(user);
-                Ok(Reply::Done)
+                let state = group::JoinState::Joined;
+                Ok(Reply::Group(group::Reply::Joined(group::Joined { state })))
             }
             _ => Err(Refusal::new(
                 Errno::UnknownType,
                 "a relay handles only REGISTER, LOGIN by token, groups, SEND, ACK and HEARTBEAT",
             )),
+        }
+    }
+
+    /// Tells the members of a group of who has created or joined it, by an entry of its timeline.
+    fn tell(
+        &mut self,
+        key: usize,
+        frame: Frame<'_>,
+        reply: &Reply,
+        connections: &mut Slab<Connection>,
+        dirty: &mut Vec<usize>,
+    ) {
+        let (id, event) = match (reply, Command::decode(frame.kind, frame.value)) {
+            (Reply::Group(group::Reply::Created(created)), _) => (created.conversation, Event::Created),
+            (
+                Reply::Group(group::Reply::Joined(_)),
+                Ok(Command::Group(group::Request::Join(group::Join { conversation }))),
+            ) => (conversation, Event::Joined),
+            _ => return,
+        };
+        let Some(from) = self.user_of(key) else { return };
+        let Some(group) = self.conversations.get_mut(id.0 as usize - 1) else { return };
+        group.last_seq += 1;
+        let system = System { event, who: [UserId(from)].into(), by: UserId(from) };
+        let entry = Push::Message(message::Push::New(Arc::new(Message {
+            conversation: id,
+            kind: ConversationKind::Group,
+            seq: Seq(group.last_seq),
+            from: UserId(from),
+            name: (&*self.users[from as usize - 1].name).into(),
+            content_type: SYSTEM.into(),
+            content: "joined".into(),
+            time: UnixMillis(self.time),
+            cid: None,
+            system: Some(Box::new(system)),
+        })));
+        for to in &group.members {
+            if let Some(peer) = self.users[*to as usize - 1].connection {
+                entry.encode(connections[peer].output());
+                dirty.push(peer);
+            }
         }
     }
 

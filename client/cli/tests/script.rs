@@ -279,3 +279,20 @@ fn an_unusable_store_is_reported_and_the_program_works_without_it() {
     let good = run(&|_| ());
     assert!(!good.contains("nothing is saved"), "{good}");
 }
+
+#[test]
+fn what_happens_in_a_group_is_an_event_of_its_own() {
+    let script = Script::new();
+    script.listening.server.lock().unwrap().store_join(7, UserId(5));
+    let me = ["--user", "1", "--password-file", "password", "--wait", "1"];
+    let (code, stdout, _) = script.run(&[&me[..], &["--json"]].concat(), "");
+    assert_eq!(code, 0);
+    let objects: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let entry = objects.iter().find(|object| object["event"] == "entry").expect("an entry");
+    assert_eq!((&entry["change"], &entry["type"]), (&"joined".into(), &"system".into()));
+    assert_eq!((&entry["who"], &entry["by"]), (&serde_json::json!([5]), &5.into()));
+    assert!(objects.iter().all(|object| object["event"] != "message"));
+    script.listening.server.lock().unwrap().store_join(7, UserId(6));
+    let (_, stdout, _) = script.run(&me, "");
+    assert!(stdout.contains("#7 | user 6 joined") && !stdout.contains("user 5"), "{stdout}");
+}

@@ -25,8 +25,8 @@ pub enum Event {
     LoginFailed(Failure),
     /// The account is no longer logged in, and the session does not log in again by itself.
     LoggedOut(LogoutReason),
-    /// The next message of its conversation: each message once, in the order of `seq`, without gaps. For own messages
-    /// sent from here there is [`Event::Sent`] instead.
+    /// The next entry of its conversation, nearly always a message: each entry once, in the order of `seq`, without gaps.
+    /// For own messages sent from here there is [`Event::Sent`] instead.
     Message(Arc<Message>),
     /// An own message was stored. Reported once per message.
     Sent { local: LocalId, conversation: ConversationId, seq: Seq, time: UnixMillis },

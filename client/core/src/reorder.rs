@@ -172,6 +172,7 @@ mod tests {
             content: "x".into(),
             time: UnixMillis(0),
             cid: None,
+            system: None,
         })
     }
 

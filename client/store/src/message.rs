@@ -28,7 +28,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Arc<Message>>, StoreError> {
         let mut page = self.messages(
-            "SELECT conversation, seq, kind, sender, name, type, content, time FROM message
+            "SELECT conversation, seq, kind, sender, name, type, content, time, entry FROM message
              WHERE conversation = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
             [conversation.0.into(), before.0 as i64, limit.into()],
         )?;
@@ -52,7 +52,7 @@ impl Store {
             }
             Direction::After(seq) => {
                 let messages = self.messages(
-                    "SELECT conversation, seq, kind, sender, name, type, content, time FROM message
+                    "SELECT conversation, seq, kind, sender, name, type, content, time, entry FROM message
                      WHERE conversation = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                     [conversation.0.into(), seq.0 as i64, i64::from(limit) + 1],
                 )?;
@@ -73,9 +73,9 @@ impl Store {
     /// The latest `limit` messages of others, over all conversations, that were not read here; oldest first.
     pub fn unread(&self, limit: u32) -> Result<Vec<Arc<Message>>, StoreError> {
         let mut page = self.messages(
-            "SELECT conversation, seq, message.kind, sender, message.name, type, content, time
+            "SELECT conversation, seq, message.kind, sender, message.name, type, content, time, entry
              FROM message JOIN conversation ON id = conversation
-             WHERE sender <> ?1 AND seq > read_seq AND seq <= coalesce(cursor, 0)
+             WHERE sender <> ?1 AND entry IS NULL AND seq > read_seq AND seq <= coalesce(cursor, 0)
              ORDER BY time DESC, conversation DESC, seq DESC LIMIT ?2",
             [i64::from(self.account.0), limit.into()],
         )?;
@@ -148,8 +148,8 @@ impl Store {
 }
 
 pub(crate) fn write_message(t: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
-    t.prepare_cached("INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
-        params![
+    t.prepare_cached("INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+        .execute(params![
             message.conversation.0,
             message.seq.0 as i64,
             kind_text(message.kind),
@@ -159,8 +159,11 @@ pub(crate) fn write_message(t: &Transaction<'_>, message: &Message) -> rusqlite:
             message.content,
             message.time.0 as i64,
             message.cid,
-        ],
-    )?;
+            message
+                .system
+                .as_deref()
+                .map(|system| serde_json::to_string(system).expect("ids and texts serialise")),
+        ])?;
     Ok(())
 }
 
@@ -206,7 +209,7 @@ pub(crate) fn write_sent(
     t.prepare_cached(
         "INSERT OR IGNORE INTO message SELECT ?2, ?3, CASE WHEN to_conversation = ?2 AND NOT EXISTS
          (SELECT 1 FROM conversation WHERE id = ?2 AND kind = 'direct') THEN 'group' ELSE 'direct' END,
-         account.id, account.name, outbox.type, content, ?4, outbox.cid FROM outbox, account WHERE local = ?1",
+         account.id, account.name, outbox.type, content, ?4, outbox.cid, NULL FROM outbox, account WHERE local = ?1",
     )?
     .execute(params![local.0 as i64, conversation.0, seq.0 as i64, time.0 as i64])?;
     t.prepare_cached(
@@ -239,6 +242,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
         content: row.get::<_, String>(6)?.into(),
         time: UnixMillis(row.get::<_, i64>(7)? as u64),
         cid: None,
+        system: row.get::<_, Option<String>>(8)?.and_then(|entry| serde_json::from_str(&entry).ok()),
     }))
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use wire::account::Who;
 use wire::message::Send;
 use wire::session::LoggedIn;
-use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
+use wire::{ConversationId, ConversationKind, Message, Seq, System, Target, UnixMillis, UserId};
 
 const ME: UserId = UserId(1);
 const CHAT: ConversationId = ConversationId(7);
@@ -33,6 +33,7 @@ fn message(seq: u64, from: u32, text: &str) -> Event {
         content: text.into(),
         time: UnixMillis(seq),
         cid: None,
+        system: None,
     }))
 }
 
@@ -267,4 +268,22 @@ fn what_the_server_does_not_have_any_more_is_deleted() {
         (Some(Seq(2)), 1),
         "the outbox stays"
     );
+}
+
+#[test]
+fn entries_that_are_not_messages_are_kept_and_do_not_count() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME, None).unwrap();
+    let Event::Message(joined) = message(2, 3, "user 3 joined") else { unreachable!() };
+    let system = System { event: wire::entry::Event::Joined, who: [UserId(3)].into(), by: UserId(3) };
+    let entry =
+        Message { content_type: "system".into(), system: Some(Box::new(system)), ..(*joined).clone() };
+    let events = [message(1, 2, "hi"), Event::Message(Arc::new(entry.clone())), message(3, 2, "there")];
+    store.save(Some(&changes(vec![at(3)], vec![])), &events).unwrap();
+    drop(store);
+    let store = folder.open(ME, None).unwrap();
+    assert_eq!(*store.history(CHAT, Seq::MAX, 10).unwrap()[1], entry);
+    let [chat] = &store.conversations().unwrap()[..] else { panic!("one conversation") };
+    assert_eq!((chat.unread, chat.elsewhere), (2, 0));
+    assert_eq!(store.unread(9).unwrap().len(), 2);
 }

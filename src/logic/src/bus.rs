@@ -22,13 +22,7 @@ pub enum Channel {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Hint {
     /// A push for the channel's user. A message is for all members of its conversation.
-    Push {
-        push: Push,
-        /// The member version of a message's conversation, as in [`Written::Appended`]; 0 for any other push.
-        ///
-        /// [`Written::Appended`]: crate::contract::message::Written::Appended
-        member_version: u32,
-    },
+    Push { push: Push },
     /// A session on the channel's node has ended: a newer login has claimed the account.
     Kick {
         user: UserId,

@@ -4,16 +4,20 @@
 //! messages, so that nothing is missed in between.
 
 use crate::bus::Channel;
+use crate::cluster::Stored;
+use crate::contract::entry::{Actor, Entry};
 use crate::contract::{Denial, Found, Written, group as storage, presence as stored_presence};
 use crate::limits::{GROUPS_BYTES, SESSION_ENDED};
 use crate::request::Caller;
+use crate::state::State;
 use crate::state::pending::group::Pending;
 use crate::state::pending::node::Listener;
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::SessionRef;
 use crate::turn::Turn;
-use crate::{listening, listing, simple};
-use wire::group::{Created, GroupsPage, Join, Members, MembersPage, Reply, Request};
+use crate::{cluster, listening, listing, simple};
+use std::sync::Arc;
+use wire::group::{Created, GroupsPage, Join, JoinState, Joined, Members, MembersPage, Reply, Request};
 use wire::presence::Presence;
 use wire::{ConversationId, Errno};
 
@@ -23,7 +27,8 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
     match request {
         Request::Create(create) => {
             let pending = Pending::Create { session };
-            let write = storage::Write::Create { owner: user, name: create.name, desc: create.desc };
+            let by = actor(turn.state, session);
+            let write = storage::Write::Create { by, name: create.name, desc: create.desc };
             simple::submit(turn, reply_to, session, pending, write);
         }
         Request::Join(Join { conversation }) => {
@@ -47,8 +52,9 @@ pub(crate) fn is_read(request: &Request) -> bool {
 /// Resumes a step that waited for the subscription to a group's channel.
 pub(crate) fn resume(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending) {
     match pending {
-        Pending::Created(conversation) => {
-            turn.answer(reply_to, Reply::Created(Created { conversation }));
+        Pending::Created(entry) => {
+            turn.answer(reply_to, Reply::Created(Created { conversation: entry.message.conversation }));
+            deliver(turn, *entry);
         }
         Pending::Join { session, conversation } => join(turn, reply_to, session, conversation),
         other => debug_assert!(false, "this step waits for no channel: {other:?}"),
@@ -56,25 +62,25 @@ pub(crate) fn resume(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending) {
 }
 
 fn join(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, conversation: ConversationId) {
-    let Some(live) = turn.state.sessions.get(session) else {
+    if turn.state.sessions.get(session).is_none() {
         listening::release(turn, &[Channel::Group(conversation)]);
         return turn.refuse(reply_to, Errno::NotLoggedIn, SESSION_ENDED);
-    };
-    let write = storage::Write::Join { user: live.user, conversation };
+    }
+    let write = storage::Write::Join { by: actor(turn.state, session), conversation };
     simple::submit(turn, reply_to, session, Pending::Join { session, conversation }, write);
 }
 
 pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
     match (pending, written) {
-        (Pending::Create { session }, Written::Group(storage::Written::Created(conversation))) => {
-            created(turn, reply_to, session, conversation);
+        (Pending::Create { session }, Written::Group(storage::Written::Created(entry))) => {
+            created(turn, reply_to, session, entry);
         }
-        (Pending::Join { session, conversation }, Written::Done) => {
-            turn.state.cluster.members_changed(conversation);
+        (Pending::Join { session, conversation }, Written::Group(storage::Written::Joined(entry))) => {
             if !listening::keep(turn, session, conversation) {
                 listening::release(turn, &[Channel::Group(conversation)]);
             }
-            turn.answer(reply_to, wire::Reply::Done);
+            turn.answer(reply_to, Reply::Joined(Joined { state: JoinState::Joined }));
+            deliver(turn, entry);
         }
         (Pending::Join { conversation, .. }, other) => {
             listening::release(turn, &[Channel::Group(conversation)]);
@@ -87,8 +93,21 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
     }
 }
 
-fn created(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, conversation: ConversationId) {
-    let then = Pending::Created(conversation);
+/// Who acts, for the entry that tells the members of it.
+fn actor(state: &mut State, session: SessionRef) -> Actor {
+    let live = state.sessions.of_caller(session);
+    let (user, name) = (live.user, Arc::clone(&live.name));
+    Actor { user, name, cid: state.next_cid() }
+}
+
+/// Delivers an entry like a message.
+fn deliver(turn: &mut Turn<'_>, Entry { message, members }: Entry) {
+    cluster::deliver(turn, Stored { message, members, sent_by: None });
+}
+
+fn created(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, entry: Entry) {
+    let conversation = entry.message.conversation;
+    let then = Pending::Created(Box::new(entry));
     if listening::keep(turn, session, conversation) {
         listening::hold(turn, reply_to, &[Channel::Group(conversation)], Listener::Group(then));
     } else {

@@ -1,11 +1,16 @@
 //! The meaning of columns that both databases share.
 
 use std::borrow::Cow;
-use wire::ConversationKind;
+use wire::entry::{SYSTEM, is_reserved};
 use wire::group::Role;
+use wire::message::TEXT;
+use wire::{ConversationKind, System, UserId};
 
 /// The value of the column `role` for the owner of a group.
 pub const OWNER: u8 = 2;
+
+/// The value of the column `status` for a system entry; 0: a message.
+pub const STATUS_SYSTEM: u8 = 1;
 
 /// The kind of a column `kind`; `None`: the value is damaged.
 pub fn kind_of(kind: i64) -> Option<ConversationKind> {
@@ -16,10 +21,56 @@ pub fn kind_of(kind: i64) -> Option<ConversationKind> {
     }
 }
 
-/// The content type of a column `type`; the usual one is not allocated.
-pub fn content_type_of(text: &str) -> Cow<'static, str> {
+/// The texts of an entry as they are stored: the columns `type` and `content`, or the same fields of a page.
+///
+/// Whether an entry is a message or a system entry is stored beside them. For a system entry `type` is the event, and
+/// the first line of `content` lists the ids of the users concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'a> {
+    pub is_system: bool,
+    pub content_type: &'a str,
+    pub content: &'a str,
+}
+
+/// The texts of an entry as members receive them.
+#[derive(Debug)]
+pub struct Body {
+    pub content_type: Cow<'static, str>,
+    pub content: Box<str>,
+    pub system: Option<Box<System>>,
+}
+
+impl Texts<'_> {
+    /// `None`: they are damaged. `sender` is the user who acted.
+    pub fn body(self, sender: UserId) -> Option<Body> {
+        let Texts { is_system, content_type, content } = self;
+        if !is_system {
+            return Some(Body {
+                content_type: content_type_of(content_type),
+                content: content.into(),
+                system: None,
+            });
+        }
+        let (ids, content) = content.split_once('\n')?;
+        let who = ids.split_ascii_whitespace().map(|id| id.parse().map(UserId));
+        let who = who.collect::<Result<_, _>>().ok()?;
+        let system = Some(Box::new(System { event: content_type.into(), who, by: sender }));
+        Some(Body { content_type: SYSTEM.into(), content: content.into(), system })
+    }
+}
+
+/// The stored content of a system entry.
+pub fn system_content(system: &System, content: &str) -> String {
+    let ids: Vec<String> = system.who.iter().map(UserId::to_string).collect();
+    format!("{}\n{content}", ids.join(" "))
+}
+
+/// The content type of a stored message; the usual one is not allocated. Earlier versions accepted any type from
+/// clients, also those that now belong to the server's entries.
+fn content_type_of(text: &str) -> Cow<'static, str> {
     match text {
-        wire::message::TEXT => wire::message::TEXT.into(),
+        TEXT => TEXT.into(),
+        reserved if is_reserved(reserved) => TEXT.into(),
         other => other.to_owned().into(),
     }
 }
@@ -36,3 +87,36 @@ pub fn role_of(role: i64) -> Option<Role> {
 
 /// How long a dead node stays in the table, milliseconds.
 pub const NODE_KEPT_MS: u64 = 24 * 60 * 60 * 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::entry::Event;
+
+    fn body(is_system: bool, content_type: &str, content: &str) -> Option<Body> {
+        Texts { is_system, content_type, content }.body(UserId(9))
+    }
+
+    #[test]
+    fn a_system_entry_is_read_as_it_was_stored() {
+        for (who, event, content) in
+            [(vec![9], "joined", "ann\njoined"), (vec![1, 2], "renamed", ""), (vec![], "x", "y")]
+        {
+            let who = who.into_iter().map(UserId).collect();
+            let system = System { event: Event::from(event), who, by: UserId(9) };
+            let read = body(true, system.event.as_str(), &system_content(&system, content)).unwrap();
+            assert_eq!((&*read.content_type, &*read.content), ("system", content));
+            assert_eq!(read.system.as_deref(), Some(&system));
+        }
+        assert!(body(true, "joined", "no line of ids").is_none() && body(true, "joined", "a b\n").is_none());
+    }
+
+    #[test]
+    fn a_message_never_reads_as_an_entry_of_the_server() {
+        for reserved in ["system", "edit", "recall", "reaction", "meeting"] {
+            let read = body(false, reserved, "7\nhello").unwrap();
+            assert_eq!((&*read.content_type, &*read.content, read.system), ("text", "7\nhello", None));
+        }
+        assert_eq!(body(false, "image", "x").unwrap().content_type, "image");
+    }
+}

@@ -10,7 +10,7 @@ requests! {
     /// Creates a group; the user becomes its owner.
     8 CREATE_GROUP Create(Create) -> Created(Created),
     /// Joins a group.
-    9 JOIN_GROUP Join(Join),
+    9 JOIN_GROUP Join(Join) -> Joined(Joined),
     /// Lists the members of a conversation.
     17 MEMBERS Members(Members) -> Members(Box<MembersPage>),
     /// Lists the user's groups.
@@ -90,6 +90,20 @@ impl Value for Members {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Created {
     pub conversation: ConversationId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    pub state: JoinState,
+}
+
+/// The result of JOIN_GROUP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JoinState {
+    Joined,
+    /// The group has yet to accept.
+    Requested,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@
 //! * One module a noun ([`session`], [`account`], [`contact`], [`group`], [`message`], [`timeline`], [`presence`],
 //!   [`node`]): its requests, replies and pushes, their fields and bounds, decoding and encoding. JSON stays inside
 //!   these modules. A table at the head of each module lists its verbs; a new verb changes no other module.
+//! * [`entry`]: what a timeline contains besides messages.
 //! * [`command`], [`reply`], [`push`]: the sums of the nouns. [`kind`]: the type numbers of all nouns.
 //! * [`legacy`]: the JSON objects of the muduo cluster chat clients, from and to the same typed values.
 //! * [`limits`]: every number that bounds anything.
@@ -22,6 +23,7 @@ pub mod characters;
 pub mod command;
 pub mod contact;
 pub mod dialect;
+pub mod entry;
 pub mod errno;
 mod fields;
 pub mod frame;
@@ -45,6 +47,7 @@ pub mod timeline;
 
 pub use command::Command;
 pub use dialect::Dialect;
+pub use entry::System;
 pub use errno::Errno;
 pub use fields::Page;
 pub use frame::{Frame, FrameError, split_frame};

@@ -1,5 +1,6 @@
 //! Messages: sending them, and their representation in a timeline.
 
+use crate::entry::{self, Event, System};
 use crate::fields::{Value, fields, is_false, need, sized, sized_option, sought_name};
 use crate::json::{self, present};
 use crate::table::{Body, pushes, requests};
@@ -85,6 +86,9 @@ impl Value for Send {
             Some(t) if t.chars().any(characters::is_hidden) => {
                 return Err("`type` must not contain control characters".to_owned());
             }
+            Some(t) if entry::is_reserved(&t) => {
+                return Err(format!("`type` must not be `{t}`: only the server makes entries of this type"));
+            }
             Some(t) => t,
         };
         Ok(Send { target, content, content_type, cid: check_cid(f.cid)? })
@@ -139,8 +143,9 @@ pub struct Sent {
     pub duplicate: bool,
 }
 
-/// A message as it stands in a timeline: one row `(conversation, seq)`.
+/// An entry of a timeline: one row `(conversation, seq)`. Nearly always a message; see [`Message::is_message`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "MessageFields")]
 pub struct Message {
     pub conversation: ConversationId,
     pub kind: ConversationKind,
@@ -155,15 +160,63 @@ pub struct Message {
     /// When the message was stored.
     pub time: UnixMillis,
     /// The sender's identifier for the message; absent where the sender gave none.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cid: Option<Box<str>>,
+    /// The further fields of a system entry. Boxed, because nearly all entries are messages.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub system: Option<Box<System>>,
+}
+
+/// An entry as it stands in JSON.
+#[derive(Deserialize)]
+struct MessageFields {
+    conversation: ConversationId,
+    kind: ConversationKind,
+    seq: Seq,
+    from: UserId,
+    name: Arc<str>,
+    #[serde(rename = "type")]
+    content_type: Cow<'static, str>,
+    content: Box<str>,
+    time: UnixMillis,
+    #[serde(default, deserialize_with = "present")]
+    cid: Option<Box<str>>,
+    #[serde(default, deserialize_with = "present")]
+    event: Option<Event>,
+    #[serde(default)]
+    who: Box<[UserId]>,
+    #[serde(default, deserialize_with = "present")]
+    by: Option<UserId>,
+}
+
+impl From<MessageFields> for Message {
+    fn from(fields: MessageFields) -> Message {
+        let MessageFields { conversation, kind, seq, from, name, content_type, content, time, cid, .. } =
+            fields;
+        let (who, by) = (fields.who, fields.by.unwrap_or(from));
+        let system = match fields.event {
+            Some(event) if content_type == entry::SYSTEM => Some(Box::new(System { event, who, by })),
+            _ => None,
+        };
+        Message { conversation, kind, seq, from, name, content_type, content, time, cid, system }
+    }
+}
+
+impl Message {
+    /// Whether it is a message that a user sent. Any other entry tells what happened in the conversation: it does not
+    /// count as unread, and it is also pushed on the connection that caused it.
+    #[inline]
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        self.system.is_none()
+    }
 }
 
 impl Body for Message {
     /// Writes the same bytes as `Serialize`, in half the instructions for a text of 64 bytes.
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
-        let Message { conversation, kind, seq, from, name, content_type, content, time, cid } = self;
+        let Message { conversation, kind, seq, from, name, content_type, content, time, cid, system } = self;
         put(out, b"{\"conversation\":", conversation);
         put(out, b",\"kind\":", kind);
         put(out, b",\"seq\":", seq);
@@ -175,8 +228,18 @@ impl Body for Message {
         if let Some(cid) = cid {
             put_text(out, b",\"cid\":", cid);
         }
+        if let Some(system) = system {
+            put_system(out, system);
+        }
         out.push(b'}');
     }
+}
+
+#[cold]
+fn put_system(out: &mut Vec<u8>, System { event, who, by }: &System) {
+    put_text(out, b",\"event\":", event.as_str());
+    put(out, b",\"who\":", who);
+    put(out, b",\"by\":", by);
 }
 
 fn put<T: Serialize>(out: &mut Vec<u8>, key: &[u8], value: &T) {
@@ -206,6 +269,7 @@ mod tests {
             is_group in any::<bool>(),
             (name, content_type, content) in (text(), text(), text()),
             cid in proptest::option::of(text()),
+            system in proptest::option::of((text(), proptest::collection::vec(any::<u32>(), 0..3), any::<u32>())),
         ) {
             let message = Message {
                 conversation: ConversationId(conversation),
@@ -217,10 +281,41 @@ mod tests {
                 content: content.into(),
                 time: UnixMillis(time),
                 cid: cid.map(Into::into),
+                system: system.map(|(event, who, by)| {
+                    let who = who.into_iter().map(UserId).collect();
+                    Box::new(System { event: Event::from(&*event), who, by: UserId(by) })
+                }),
             };
             let mut written = Vec::new();
             message.encode(&mut written);
             prop_assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&message).unwrap());
         }
+    }
+
+    #[test]
+    fn a_system_entry_is_read_as_it_was_written() {
+        let mut entry = Message {
+            conversation: ConversationId(1),
+            kind: ConversationKind::Group,
+            seq: Seq(2),
+            from: UserId(3),
+            name: "ann".into(),
+            content_type: entry::SYSTEM.into(),
+            content: "ann joined".into(),
+            time: UnixMillis(4),
+            cid: None,
+            system: Some(Box::new(System { event: Event::Joined, who: [UserId(3)].into(), by: UserId(3) })),
+        };
+        for event in [Event::Joined, Event::Created, Event::Other("dissolved".into())] {
+            entry.system.as_mut().unwrap().event = event;
+            let mut written = Vec::new();
+            entry.encode(&mut written);
+            assert_eq!(json::read::<Message>(&written).unwrap(), entry);
+        }
+        entry.encode(&mut Vec::new());
+        let text = serde_json::to_string(&entry).unwrap();
+        assert!(text.ends_with(r#""time":4,"event":"dissolved","who":[3],"by":3}"#), "{text}");
+        let message = text.replace("system", "text");
+        assert!(json::read::<Message>(message.as_bytes()).unwrap().is_message(), "the type decides");
     }
 }

@@ -308,6 +308,14 @@ fn limits_hold_at_their_edges() {
 }
 
 #[test]
+fn only_the_server_makes_entries_that_are_not_messages() {
+    for reserved in ["system", "edit", "recall", "reaction", "meeting"] {
+        let send = format!(r#"{{"to":1,"content":"x","type":"{reserved}"}}"#);
+        assert!(refusal(SEND, send.as_bytes()).contains(&format!("`{reserved}`")), "{reserved}");
+    }
+}
+
+#[test]
 fn names_types_and_cids_must_not_contain_hidden_characters() {
     for bad in ["\\u0000", "a\\nb", "\u{202e}a", " a", "a ", "a\u{3000}", "\u{200f}"] {
         assert!(

@@ -78,10 +78,13 @@ pub fn presence(presence: Presence) -> &'static str {
     }
 }
 
-/// `[12:03] zhang san (1): hello`, without colours.
+/// `[12:03] zhang san (1): hello`, or of an entry that is no message `[12:03] #7 | li si joined`, without colours.
 pub fn message(message: &Message) -> String {
     let (at, who) = (clock::short(message.time), person(&message.name, message.from));
     let text = sanitize::line(&message.content);
+    if !message.is_message() {
+        return format!("[{at}] #{} | {text}", message.conversation);
+    }
     match message.kind {
         ConversationKind::Group => format!("[{at}] #{} | {who}: {text}", message.conversation),
         ConversationKind::Direct => format!("[{at}] {who}: {text}"),

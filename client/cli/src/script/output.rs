@@ -140,7 +140,8 @@ fn extend(object: &mut Value, fields: Value) {
 fn event_object(event: &Event) -> Option<Value> {
     let (name, fields) = match event {
         Event::LoggedIn(login) => ("login", json!({ "ok": true, "id": login.id, "name": login.name })),
-        Event::Message(message) => ("message", json!(**message)),
+        Event::Message(message) if message.is_message() => ("message", json!(**message)),
+        Event::Message(entry) => ("entry", json!(**entry)),
         Event::Push(push) => push_fields(push)?,
         Event::LoggedOut(LogoutReason::Kicked(kicked)) => ("kicked", json!(kicked)),
         Event::LoggedOut(LogoutReason::Asked) => ("logout", json!({})),
@@ -157,7 +158,7 @@ fn event_object(event: &Event) -> Option<Value> {
     };
     let mut object = Map::from_iter([("event".to_owned(), Value::from(name))]);
     if let Value::Object(fields) = fields {
-        // The change of a friendship has a field `event` of its own.
+        // The change of a friendship and an entry have a field `event` of their own.
         object.extend(fields.into_iter().map(|(key, value)| match &*key {
             "event" => ("change".to_owned(), value),
             _ => (key, value),

@@ -19,7 +19,8 @@ const RESTORE_TITLE: &str = "\x1b[23;2t";
 impl Terminal {
     /// Whether a message in a group mentions the user.
     pub(super) fn is_mention(&self, message: &Message) -> bool {
-        message.kind == ConversationKind::Group
+        message.is_message()
+            && message.kind == ConversationKind::Group
             && message.from != self.directory.me
             && mentions(&message.content, &self.directory.my_name)
     }

@@ -242,7 +242,8 @@ impl Terminal {
     /// The mark of a message, if it is an own one.
     pub(super) fn mark_of(&self, message: &Message) -> Option<Mark> {
         let chat = self.directory.chats.get(&message.conversation);
-        (message.from == self.directory.me).then(|| chat.map_or(Mark::Stored, |chat| chat.mark(message.seq)))
+        let is_own = message.is_message() && message.from == self.directory.me;
+        is_own.then(|| chat.map_or(Mark::Stored, |chat| chat.mark(message.seq)))
     }
 }
 
@@ -257,7 +258,9 @@ impl Terminal {
             return;
         }
         self.directory.learn_message(message);
-        let (theirs, is_mention) = (message.from != self.directory.me, self.is_mention(message));
+        // What happened in a group is shown, but is nothing to be read.
+        let theirs = message.is_message() && message.from != self.directory.me;
+        let is_mention = self.is_mention(message);
         let mut was_read = false;
         if let Some(chat) = self.directory.chats.get_mut(&id) {
             was_read = chat.unread == 0;
@@ -285,10 +288,15 @@ impl Terminal {
         }
     }
 
-    /// `[12:03] zhang san (1): hello`
+    /// `[12:03] zhang san (1): hello`; of an entry that is no message `[12:03] #7 devs | li si joined`, dimmed.
     pub(super) fn show_message(&mut self, message: &Message) {
         self.say_day(clock::shown(message.time, &self.config.day));
         let (at, who) = (self.time_of(message), person(&message.name, message.from));
+        if !message.is_message() {
+            let (label, text) =
+                (self.directory.conversation(message.conversation), sanitize::line(&message.content));
+            return self.print(&self.style.notice(&format!("[{at}] {label} | {text}")));
+        }
         let is_interactive = self.screen.is_interactive();
         let own = is_interactive && message.from == self.directory.me;
         let who = self.style.name(if own { "you" } else { &who }, &message.name);

@@ -170,7 +170,7 @@ impl Terminal {
                 self.say(&format!("#{expected} to #{} are not saved here", message.seq.prev()));
             }
             expected = message.seq.next();
-            let is_unread = message.seq > read && message.from != self.directory.me;
+            let is_unread = message.seq > read && message.is_message() && message.from != self.directory.me;
             if is_unread && !std::mem::replace(&mut is_new, true) {
                 self.say_day(clock::shown(message.time, &self.config.day));
                 self.say_title("new");
@@ -222,7 +222,10 @@ impl Terminal {
             window.last = window.last.max(last.seq);
         }
         if first.seq <= chat.read.next() && last.seq > chat.read {
-            let theirs = messages.iter().filter(|message| message.from != me && message.seq > chat.read);
+            let is_unread = |message: &&Arc<Message>| {
+                message.seq > chat.read && message.is_message() && message.from != me
+            };
+            let theirs = messages.iter().filter(is_unread);
             chat.mark_read(last.seq, theirs.count() as u64);
             self.client.with(|session, now| session.read(now, conversation, last.seq));
         }

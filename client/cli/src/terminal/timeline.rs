@@ -172,8 +172,12 @@ impl Terminal {
             Some(mark) if self.screen.is_interactive() => self.style.mark(mark),
             _ => "  ",
         };
+        let at = self.time_of(message);
+        if !message.is_message() {
+            return format!("{mark} #{:<4} [{at}] {}", message.seq, sanitize::line(&message.content));
+        }
         let who = self.style.name(&person(&message.name, message.from), &message.name);
-        let (at, text) = (self.time_of(message), self.message_text(&message.content));
+        let text = self.message_text(&message.content);
         format!("{mark} #{:<4} [{at}] {who}:{text}", message.seq)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::place::{Place, USUAL, arrive, log_in_again, row_of};
 use crate::pty::Pty;
-use wire::UserId;
+use wire::{Push, UserId};
 
 fn bells(terminal: &Pty) -> usize {
     let bytes = terminal.bytes();
@@ -117,4 +117,26 @@ fn the_configuration_switches_notifications_and_formats() {
         assert!(written.contains(sequence), "{sequence:?} is missing in {written:?}");
     }
     assert_eq!(bells(&terminal) - written.matches("\u{1b}]").count(), 0, "no bell");
+}
+
+#[test]
+fn what_happens_in_a_group_is_shown_and_is_not_unread() {
+    let place = Place::new();
+    let mut terminal = place.online(USUAL, &[]);
+    let entry = {
+        let mut server = place.listening.server.lock().unwrap();
+        let seq = server.store_join(7, UserId(5));
+        server.message(7, seq)
+    };
+    place.listening.push(&Push::Message(wire::message::Push::New(entry)));
+    terminal.expect("| user 5 joined");
+    terminal.wait_for("the status", |rows| rows.iter().any(|row| row.contains("2 unread: ")));
+    terminal.type_line("quit");
+    assert_eq!(terminal.wait(), 0);
+    // Also as it is stored.
+    place.listening.refuse();
+    let mut terminal = place.open(USUAL, &[]);
+    terminal.expect_last("choice:");
+    terminal.type_line("4");
+    terminal.expect("2 unread: user 2 1, user 3 1");
 }

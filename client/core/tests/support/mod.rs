@@ -130,6 +130,7 @@ impl FakeServer {
                 content: text.into(),
                 time: UnixMillis(self.epoch + seq),
                 cid: cid.map(Into::into),
+                system: None,
             }));
             (id, seq)
         });
@@ -166,6 +167,18 @@ impl FakeServer {
         for message in &mut conversation.messages {
             Arc::make_mut(message).kind = ConversationKind::Group;
         }
+    }
+
+    /// A user joins a group, of which an entry of its timeline tells.
+    pub fn store_join(&mut self, id: u32, user: UserId) -> Seq {
+        let Sent { seq, .. } = self.store(id, user, &format!("user {user} joined"), None);
+        self.make_group(id);
+        let conversation = self.conversations.get_mut(&id).expect("it was just stored in");
+        let told = Arc::make_mut(&mut conversation.messages[seq.0 as usize - 1]);
+        told.content_type = entry::SYSTEM.into();
+        let system = System { event: entry::Event::Joined, who: [user].into(), by: user };
+        told.system = Some(Box::new(system));
+        seq
     }
 
     pub fn texts(&self, id: u32, from: UserId) -> Vec<String> {

@@ -8,13 +8,17 @@
 //! Every message up to `settled` was pushed to every member on this node, or is covered by the track of a member that
 //! is behind. A member without a track therefore lacks nothing below it. A line may be dropped at any time: the next
 //! message restarts it from a *roster*, the delivered position of each member.
+//!
+//! A message goes to those who are members at its seq. The line knows the members at `settled` and applies each entry
+//! that changes them as it passes it, whether it was stored here, came by the bus, or was read from the timeline.
 
 use crate::bus::{BusOrder, Channel, Hint};
-use crate::contract::node::{self, End, Roster};
+use crate::contract::node::{self, End, Roster, RosterMember};
 use crate::contract::{Found, Read, timeline};
 use crate::delivery;
 use crate::limits::{FEED_BYTES, FEED_MESSAGES, GAP_MS, TICK_MS};
 use crate::state::cluster::delivery_lines::{Arrival, DeliveryLine, Reading};
+use crate::state::cluster::member_list::MemberList;
 use crate::state::pending::node::{DeliveryLineRead, Pending};
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{Behind, Track};
@@ -25,7 +29,7 @@ use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
 
 /// Publishes a message that this node has stored, and delivers it in order to the members on this node.
 pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
-    let Arrival { message, members, member_version } = &arrival;
+    let Arrival { message, members } = &arrival;
     let channel = match message.kind {
         ConversationKind::Group => Some(Channel::Group(message.conversation)),
         ConversationKind::Direct => {
@@ -34,8 +38,8 @@ pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
         }
     };
     if let Some(channel) = channel {
-        let (push, member_version) = (Push::New(Arc::clone(message)).into(), *member_version);
-        turn.effects.bus.push(BusOrder::Publish { channel, hint: Hint::Push { push, member_version } });
+        let push = Push::New(Arc::clone(message)).into();
+        turn.effects.bus.push(BusOrder::Publish { channel, hint: Hint::Push { push } });
     }
     heard(turn, arrival);
 }
@@ -52,15 +56,8 @@ pub(super) fn heard(turn: &mut Turn<'_>, arrival: Arrival) {
         return;
     }
     line.seen = line.seen.max(seq);
-    line.wanted_version = line.wanted_version.max(arrival.member_version);
-    let continues = line.reading == Reading::Nothing && seq == line.settled.next();
-    let is_known = arrival.member_version <= line.member_version;
-    if continues && (is_known || arrival.members.is_some()) && line.held.is_empty() {
-        if !is_known && let Some(members) = arrival.members {
-            (line.members, line.member_version) = (members, arrival.member_version);
-        }
-        line.settled = seq;
-        let members = Arc::clone(&line.members);
+    let continues = line.reading == Reading::Nothing && seq == line.settled.next() && line.held.is_empty();
+    if continues && let Some(members) = line.pass(&arrival) {
         return delivery::deliver(turn, &arrival.message, &members, None);
     }
     membership.lines.hold(conversation, arrival);
@@ -69,16 +66,17 @@ pub(super) fn heard(turn: &mut Turn<'_>, arrival: Arrival) {
 
 /// Handles a message of a conversation that has no line yet, or whose line was dropped.
 fn first_heard(turn: &mut Turn<'_>, arrival: Arrival) {
-    let Arrival { message, members, member_version } = &arrival;
+    let Arrival { message, members } = &arrival;
     if let Some(members) = members {
-        let is_online = |member: &&UserId| turn.state.sessions.is_online(**member);
-        if !members.iter().any(|member| *member != message.from && is_online(&member)) {
+        // A message is not pushed to who sent it.
+        let receives = |member: UserId| member != message.from || !message.is_message();
+        let mut receivers = members.iter().filter(|member| receives(**member));
+        if !receivers.any(|member| turn.state.sessions.is_online(*member)) {
             return delivery::note_sent(turn.state, message, members);
         }
         // In a new conversation no member can lack anything.
         if message.seq == Seq(1) {
-            let (members, version) = (Arc::clone(members), *member_version);
-            let line = DeliveryLine::new(Seq(0), message.seq, members, version, turn.now.monotonic);
+            let line = DeliveryLine::new(message.seq, turn.now.monotonic);
             if let Some(membership) = turn.state.cluster.membership() {
                 membership.lines.insert(message.conversation, line);
             }
@@ -90,19 +88,14 @@ fn first_heard(turn: &mut Turn<'_>, arrival: Arrival) {
         return;
     }
     begin(turn, conversation, seq);
-    if let Some(membership) = turn.state.cluster.membership()
-        && let Some(line) = membership.lines.get_mut(conversation)
-    {
-        line.wanted_version = line.wanted_version.max(arrival.member_version);
+    if let Some(membership) = turn.state.cluster.membership() {
         membership.lines.hold(conversation, arrival);
     }
 }
 
 fn begin(turn: &mut Turn<'_>, conversation: ConversationId, seen: Seq) {
     let Some(membership) = turn.state.cluster.membership() else { return };
-    // The members are unknown until the roster is read.
-    let line = DeliveryLine::new(Seq(0), seen, Arc::from([]), 0, turn.now.monotonic);
-    membership.lines.insert(conversation, DeliveryLine { wanted_version: 1, ..line });
+    membership.lines.insert(conversation, DeliveryLine::new(seen, turn.now.monotonic));
     read(turn, conversation, Reading::Roster);
 }
 
@@ -114,7 +107,6 @@ pub(super) fn end_known(turn: &mut Turn<'_>, end: End) {
     };
     line.touched = turn.now.monotonic;
     line.seen = line.seen.max(end.last);
-    line.wanted_version = line.wanted_version.max(end.member_version);
     go_on(turn, end.conversation, turn.now.monotonic);
 }
 
@@ -126,30 +118,21 @@ fn go_on(turn: &mut Turn<'_>, conversation: ConversationId, gap_at: u64) {
     if line.reading != Reading::Nothing {
         return;
     }
-    let mut is_stale = false;
-    while let Some(first) = line.held.first_entry()
+    while line.members.is_some()
+        && let Some(first) = line.held.first_entry()
         && *first.key() <= line.settled.next()
     {
-        let is_known = first.get().arrival.member_version <= line.member_version;
-        if !is_known && first.get().arrival.members.is_none() {
-            is_stale = true;
-            break;
-        }
         let (seq, held) = first.remove_entry();
         let arrival = held.into_arrival();
-        if seq <= line.settled {
-            continue;
+        if seq > line.settled
+            && let Some(members) = line.pass(&arrival)
+        {
+            ready.push((arrival.message, members));
         }
-        if !is_known && let Some(members) = arrival.members {
-            (line.members, line.member_version) = (members, arrival.member_version);
-        }
-        line.settled = seq;
-        ready.push((arrival.message, Arc::clone(&line.members)));
     }
-    let has_gap = line.settled < line.seen;
-    if is_stale || (line.member_version < line.wanted_version && !has_gap) {
+    if line.members.is_none() && !line.is_due {
         read(turn, conversation, Reading::Roster);
-    } else if has_gap {
+    } else if line.settled < line.seen {
         membership.lines.read_later(conversation, gap_at);
     }
     for (message, members) in ready {
@@ -165,7 +148,7 @@ pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
         if line.reading != Reading::Nothing {
             continue;
         }
-        if line.member_version < line.wanted_version {
+        if line.members.is_none() {
             read(turn, conversation, Reading::Roster);
         } else if line.settled < line.seen {
             read(turn, conversation, Reading::Timeline);
@@ -197,7 +180,7 @@ pub(super) fn found(turn: &mut Turn<'_>, read: DeliveryLineRead, found: Found) {
         Found::Node(node::Found::Roster(None)) => membership.lines.remove(conversation),
         // The database could not be read.
         _ => {
-            debug_assert!(line.settled < line.seen || line.member_version < line.wanted_version);
+            debug_assert!(line.settled < line.seen || line.members.is_none());
             membership.lines.read_later(conversation, turn.now.monotonic + TICK_MS);
         }
     }
@@ -211,19 +194,20 @@ fn timeline_known(
 ) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let Some(line) = membership.lines.get_mut(conversation) else { return };
-    if line.member_version < line.wanted_version {
-        return read(turn, conversation, Reading::Roster);
-    }
-    let before = line.settled;
-    let fresh: Vec<Arc<Message>> = messages.into_iter().filter(|message| message.seq > before).collect();
-    if let Some(last) = fresh.last() {
-        line.settled = last.seq;
+    let mut fresh: Vec<(Arc<Message>, Arc<[UserId]>)> = Vec::new();
+    for message in messages {
+        let arrival = Arrival { message, members: None };
+        if arrival.message.seq > line.settled
+            && let Some(members) = line.pass(&arrival)
+        {
+            fresh.push((arrival.message, members));
+        }
     }
     if more {
         line.seen = line.seen.max(line.settled.next());
     }
-    let (members, has_progress) = (Arc::clone(&line.members), !fresh.is_empty());
-    for message in fresh {
+    let has_progress = !fresh.is_empty();
+    for (message, members) in fresh {
         delivery::deliver(turn, &message, &members, None);
     }
     // An immediate retry of a read without progress could loop.
@@ -238,10 +222,9 @@ fn timeline_known(
 /// is stale; the roster is then read again.
 fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     let conversation = asked.conversation;
-    let members: Arc<[UserId]> = roster.members.iter().map(|(user, _)| *user).collect();
     let mut settled = roster.last;
     let mut without_track = Vec::new();
-    for &(user, delivered) in &roster.members {
+    for &RosterMember { user, delivered, .. } in &roster.members {
         let Some((_, session)) = turn.state.sessions.of_mut(user) else { continue };
         match session.find(conversation) {
             Ok(at) => {
@@ -273,9 +256,7 @@ fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     let Some(line) = membership.lines.get_mut(conversation) else { return };
     line.settled = settled;
     line.seen = line.seen.max(roster.last);
-    line.members = members;
-    line.member_version = roster.member_version;
-    line.wanted_version = line.wanted_version.max(roster.member_version);
+    line.members = Some(MemberList::at(settled, &roster.members));
     go_on(turn, conversation, turn.now.monotonic);
 }
 
@@ -294,7 +275,7 @@ fn insert_track(
 ) {
     let Some((key, session)) = turn.state.sessions.of_mut(user) else { return };
     let direct = roster.kind == ConversationKind::Direct;
-    let mut members = roster.members.iter().map(|(member, _)| *member);
+    let mut members = roster.members.iter().map(|member| member.user);
     let peer = members.find(|&member| direct && member != user);
     // Messages of the user's earlier sessions were delivered to this session or are in a track, so own messages above
     // the cursor were sent on this session.

@@ -31,22 +31,23 @@ use std::sync::Arc;
 use wire::message::Push as MessagePush;
 use wire::{Message, Push, UserId};
 
-/// A message that this node has stored.
+/// A message or another entry that this node has stored.
 pub(crate) struct Stored {
     pub message: Arc<Message>,
+    /// The members at its seq.
     pub members: Arc<[UserId]>,
-    pub member_version: u32,
-    pub sent_by: SessionRef,
+    /// The session that sent the message.
+    pub sent_by: Option<SessionRef>,
 }
 
 /// Delivers a stored message to the members on this node and publishes it to the other nodes, if there are any.
 pub(crate) fn deliver(turn: &mut Turn<'_>, stored: Stored) {
-    let Stored { message, members, member_version, sent_by } = stored;
+    let Stored { message, members, sent_by } = stored;
     match &mut turn.state.cluster {
-        Cluster::Solo => delivery::deliver(turn, &message, &members, Some(sent_by)),
+        Cluster::Solo => delivery::deliver(turn, &message, &members, sent_by),
         Cluster::Joined(membership) => {
             membership.loads.stored += 1;
-            delivery_line::stored(turn, Arrival { message, members: Some(members), member_version });
+            delivery_line::stored(turn, Arrival { message, members: Some(members) });
         }
     }
 }
@@ -122,23 +123,17 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
         return;
     }
     match (channel, hint) {
-        (
-            Channel::User(user),
-            Hint::Push { push: Push::Message(MessagePush::New(message)), member_version },
-        ) => {
+        (Channel::User(user), Hint::Push { push: Push::Message(MessagePush::New(message)) }) => {
             // A direct chat has two members: the sender, and the user of this channel.
             let mut members = [user, message.from];
             members.sort_unstable();
             let members = Some(Arc::from(members));
-            delivery_line::heard(turn, Arrival { message, members, member_version });
+            delivery_line::heard(turn, Arrival { message, members });
         }
-        (
-            Channel::Group(_),
-            Hint::Push { push: Push::Message(MessagePush::New(message)), member_version },
-        ) => {
-            delivery_line::heard(turn, Arrival { message, members: None, member_version });
+        (Channel::Group(_), Hint::Push { push: Push::Message(MessagePush::New(message)) }) => {
+            delivery_line::heard(turn, Arrival { message, members: None });
         }
-        (Channel::User(user), Hint::Push { push, .. }) => {
+        (Channel::User(user), Hint::Push { push }) => {
             if turn.state.sessions.is_online(user) {
                 delivery::push(turn, user, push);
             }

@@ -1,20 +1,26 @@
 //! Groups and their members.
 
+use super::entry::{Actor, Entry};
 use wire::group::{Group, Role};
 use wire::{ConversationId, Page, UserId};
 
+/// Members change only together with a system entry, in one transaction: who is a member at a seq follows from the
+/// entries up to it.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Creates a group with its owner as the only member. Outcome: [`Written::Created`].
-    Create { owner: UserId, name: Box<str>, desc: Box<str> },
-    /// Makes a user a member. Outcome: done, or denied with `NotFound` (also for a direct conversation) or `Conflict`
-    /// (is a member already).
-    Join { user: UserId, conversation: ConversationId },
+    /// Creates a group with the actor as its owner and only member. Outcome: [`Written::Created`].
+    Create { by: Actor, name: Box<str>, desc: Box<str> },
+    /// Makes the actor a member. Its view of the timeline begins with the entry, up to which it counts as read. Outcome:
+    /// [`Written::Joined`], or denied with `NotFound` (also for a direct conversation) or `Conflict` (is a member
+    /// already).
+    Join { by: Actor, conversation: ConversationId },
 }
 
 #[derive(Clone, Debug)]
 pub enum Written {
-    Created(ConversationId),
+    /// The group exists; this is the first entry of its timeline.
+    Created(Entry),
+    Joined(Entry),
 }
 
 #[derive(Clone, Debug)]

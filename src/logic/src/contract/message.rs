@@ -19,10 +19,8 @@ pub enum Written {
     Appended {
         /// As every member receives it.
         message: Arc<Message>,
-        /// All members of the conversation as of this commit, the sender included; shared while they do not change.
+        /// All members of the conversation at its seq, the sender included, by id; shared while they do not change.
         members: Arc<[UserId]>,
-        /// Raised by every change of the members: of two lists the one with the higher version is newer.
-        member_version: u32,
     },
     /// The sender stored this `cid` before.
     Duplicate(Stored),
@@ -80,6 +78,7 @@ impl Append {
             content: self.content,
             time: stored.time,
             cid: (!is_server_cid(&self.cid)).then_some(self.cid),
+            system: None,
         })
     }
 }

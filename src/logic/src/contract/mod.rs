@@ -15,6 +15,7 @@
 
 pub mod account;
 pub mod contact;
+pub mod entry;
 mod epoch;
 pub mod group;
 pub mod message;

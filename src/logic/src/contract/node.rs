@@ -90,15 +90,22 @@ pub struct Changes {
 pub struct End {
     pub conversation: ConversationId,
     pub last: Seq,
-    pub member_version: u32,
 }
 
-/// A conversation's members and their delivered positions.
+/// A conversation's members and their delivered positions, at `last` or later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
     pub kind: ConversationKind,
     pub last: Seq,
-    pub member_version: u32,
-    /// All members by id, each with its `delivered` cursor.
-    pub members: Vec<(UserId, Seq)>,
+    /// All members by id.
+    pub members: Vec<RosterMember>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RosterMember {
+    pub user: UserId,
+    /// The member sees the timeline above this seq.
+    pub joined: Seq,
+    /// The `delivered` cursor.
+    pub delivered: Seq,
 }

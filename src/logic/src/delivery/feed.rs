@@ -1,5 +1,6 @@
 //! Feeding a session that is behind from the timelines of its conversations, one read at a time.
 
+use super::pass_over::pass_over;
 use crate::conn::ConnId;
 use crate::contract::timeline::{Read, UnreadPage};
 use crate::effect::{Effects, Order};
@@ -146,9 +147,14 @@ pub(crate) fn fed(
         }
         track.pushed = message.seq;
         let sent_here = message.seq > behind.own_above || !capabilities.receives_own_messages();
-        if message.from == user && sent_here {
+        if !message.is_message() && !capabilities.receives_entries() {
+            pass_over(&mut turn.state.cursors, session, &message);
             continue;
         }
+        if message.is_message() && message.from == user && sent_here {
+            continue;
+        }
+        track.sent = message.seq;
         track.unacked += 1;
         session.unacked += 1;
         session.count_output(&message);

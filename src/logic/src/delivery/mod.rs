@@ -12,6 +12,7 @@
 //! ```
 
 mod feed;
+mod pass_over;
 
 pub(crate) use feed::{drained, fed, feed, feed_failed, retry, unread_failed, unread_known};
 
@@ -21,11 +22,13 @@ use crate::state::State;
 use crate::state::sessions::{Behind, Session, SessionRef, Track};
 use crate::turn::Turn;
 use feed::{ask_drained, must_ask_drained};
+use pass_over::pass_over;
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
 use wire::{ConversationKind, Message, Push, UserId};
 
-/// Delivers a stored message to every member's session on this node, except the one that sent it.
+/// Delivers a stored message to every member's session on this node, except the one that sent it. `members` are those at
+/// its seq.
 pub(crate) fn deliver(
     turn: &mut Turn<'_>,
     message: &Arc<Message>,
@@ -33,7 +36,7 @@ pub(crate) fn deliver(
     sent_by: Option<SessionRef>,
 ) {
     let direct = message.kind == ConversationKind::Direct;
-    let may_push = turn.may_push();
+    let (may_push, is_message) = (turn.may_push(), message.is_message());
     // In a cluster, assume that the user's current session sent the message.
     let sent_by = sent_by.or_else(|| turn.state.sessions.of(message.from));
     let mut to: Vec<ConnId> = Vec::new();
@@ -44,7 +47,15 @@ pub(crate) fn deliver(
     for &member in members {
         let Some((key, session)) = state.sessions.of_mut(member) else { continue };
         let peer = if direct { members.iter().copied().find(|&other| other != member) } else { None };
-        if member == message.from && (Some(key) == sent_by || !session.capabilities.receives_own_messages()) {
+        if !is_message && !session.capabilities.receives_entries() {
+            note_own(session, message, peer);
+            pass_over(&mut state.cursors, session, message);
+            continue;
+        }
+        if is_message
+            && member == message.from
+            && (Some(key) == sent_by || !session.capabilities.receives_own_messages())
+        {
             note_own(session, message, peer);
             continue;
         }
@@ -115,7 +126,7 @@ fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, admissi
         track.behind = Some(Behind { seen: seq, own_above: track.pushed, is_guess: false });
         return false;
     }
-    track.pushed = seq;
+    (track.pushed, track.sent) = (seq, seq);
     track.unacked += 1;
     session.unacked += 1;
     session.count_output(message);

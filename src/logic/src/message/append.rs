@@ -61,12 +61,12 @@ pub(super) fn store(
 /// Handles the outcome of an append.
 pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAppend, written: Written) {
     match written {
-        Written::Message(storage::Written::Appended { message, members, member_version }) => {
+        Written::Message(storage::Written::Appended { message, members }) => {
             // The message is durable. The sender is answered before any member receives it.
             let (conversation, seq, time) = (message.conversation, message.seq, message.time);
             turn.answer(reply_to, Reply::Sent(Sent { conversation, seq, time, duplicate: false }));
             turn.state.cursors.pass(append.sender, conversation, seq);
-            cluster::deliver(turn, Stored { message, members, member_version, sent_by: append.session });
+            cluster::deliver(turn, Stored { message, members, sent_by: Some(append.session) });
         }
         Written::Message(storage::Written::Duplicate(stored)) => {
             return_to_rate(turn, append);

@@ -30,6 +30,12 @@ impl Capabilities {
         !self.is_legacy
     }
 
+    /// Whether it is sent the entries of a timeline that are not messages. For other clients they are passed over and
+    /// acknowledged.
+    pub fn receives_entries(self) -> bool {
+        !self.is_legacy
+    }
+
     /// Whether messages that its user sent on another connection are pushed to it. A legacy client has already
     /// displayed them.
     pub fn receives_own_messages(self) -> bool {

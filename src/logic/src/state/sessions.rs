@@ -76,6 +76,8 @@ pub(crate) struct Track {
     pub peer: Option<UserId>,
     /// Everything up to here was pushed, or was sent by this connection.
     pub pushed: Seq,
+    /// The last message that was pushed: those up to `pushed` and above it were sent by this connection or passed over.
+    pub sent: Seq,
     /// The highest seq known to be acknowledged by the client.
     pub acked: Seq,
     /// The highest seq known to be read by the client.
@@ -94,7 +96,7 @@ impl Track {
         pushed: Seq,
         behind: Option<Behind>,
     ) -> Track {
-        Track { conversation, peer, pushed, acked: Seq(0), read: Seq(0), unacked: 0, behind }
+        Track { conversation, peer, pushed, sent: Seq(0), acked: Seq(0), read: Seq(0), unacked: 0, behind }
     }
 }
 
@@ -270,7 +272,7 @@ impl Session {
     pub fn acknowledge(&mut self, at: usize, seq: Seq) {
         let track = &mut self.tracks[at];
         // Own messages count as pushed but need no acknowledgement, so this is an upper bound.
-        let left = track.pushed.0.saturating_sub(seq.0).min(u64::from(track.unacked)) as u32;
+        let left = track.sent.0.saturating_sub(seq.0).min(u64::from(track.unacked)) as u32;
         self.unacked -= track.unacked - left;
         track.unacked = left;
         track.acked = track.acked.max(seq);

@@ -42,17 +42,23 @@ struct Position {
 }
 
 fn apply(turn: &mut Turn<'_>, receipt: PendingReceipt, before: Position) {
-    let PendingReceipt { session: key, conversation, seq, kind } = receipt;
+    let PendingReceipt { session: key, conversation, mut seq, kind } = receipt;
     let is_read = kind == ReceiptKind::Read;
-    let has_moved = seq > if is_read { before.read } else { before.delivered };
     if let Some(session) = turn.state.sessions.get_mut(key)
         && let Ok(at) = session.find(conversation)
     {
         session.acknowledge(at, seq);
+        let track = &mut session.tracks[at];
         if is_read {
-            session.tracks[at].read = session.tracks[at].read.max(seq);
+            track.read = track.read.max(seq);
+        }
+        // The entries above it that were passed over are acknowledged with it.
+        if track.unacked == 0 && !session.capabilities.receives_entries() {
+            seq = seq.max(track.pushed);
+            track.acked = track.acked.max(seq);
         }
     }
+    let has_moved = seq > if is_read { before.read } else { before.delivered };
     if has_moved {
         let mover = Fence { user: before.user, epoch: turn.state.epoch_of(key) };
         turn.state.cursors.reach(mover, conversation, seq, if is_read { seq } else { Seq(0) });

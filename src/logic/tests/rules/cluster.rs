@@ -64,7 +64,7 @@ fn pushes_about_sessions_are_not_taken_from_the_bus() {
         session::Push::Kicked(Box::new(kicked)),
         session::Push::Probe,
     ] {
-        let hint = Hint::Push { push: push.into(), member_version: 0 };
+        let hint = Hint::Push { push: push.into() };
         hear(&mut t, BusInput::Hint { channel: Channel::User(ALICE), hint });
     }
     t.settle();

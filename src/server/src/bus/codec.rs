@@ -1,7 +1,7 @@
 //! The encoding of hints: the kind, and for a push the same frame that clients receive.
 //!
 //! ```text
-//!   0: push | member version u32 | TLV frame
+//!   0: push | TLV frame
 //!   1: kick | user u32 | epoch u32 | device name, if there is one
 //!   2: password tried | flags u32 | account u64 | client u64 | network
 //! ```
@@ -25,9 +25,8 @@ const HAS_CLIENT: u32 = 4;
 /// Appends a hint.
 pub fn encode(hint: &Hint, out: &mut Vec<u8>) {
     match hint {
-        Hint::Push { push, member_version } => {
+        Hint::Push { push } => {
             out.push(PUSH);
-            out.extend_from_slice(&member_version.to_be_bytes());
             push.encode(out);
         }
         Hint::Kick { user, epoch, device } => {
@@ -54,31 +53,32 @@ pub fn encode(hint: &Hint, out: &mut Vec<u8>) {
 /// Decodes a hint; `None` if it is malformed or of a kind this version does not know.
 pub fn decode(bytes: &[u8]) -> Option<Hint> {
     let (kind, rest) = bytes.split_first()?;
-    let (first, rest) = rest.split_first_chunk()?;
-    let first = u32::from_be_bytes(*first);
     match *kind {
         PUSH => {
             let (frame, length) = split_frame(rest, FRAME_BYTES).ok()??;
             let push = Push::decode(frame.kind, frame.value).ok()??;
-            (length == rest.len()).then_some(Hint::Push { push, member_version: first })
+            (length == rest.len()).then_some(Hint::Push { push })
         }
         KICK => {
+            let (user, rest) = rest.split_first_chunk()?;
             let (epoch, device) = rest.split_first_chunk()?;
             let device = std::str::from_utf8(device).ok()?;
-            let (user, epoch) = (UserId(first), Epoch(u32::from_be_bytes(*epoch)));
+            let (user, epoch) = (UserId(u32::from_be_bytes(*user)), Epoch(u32::from_be_bytes(*epoch)));
             Some(Hint::Kick { user, epoch, device: (!device.is_empty()).then(|| device.into()) })
         }
         PASSWORD_TRIED => {
+            let (flags, rest) = rest.split_first_chunk()?;
+            let flags = u32::from_be_bytes(*flags);
             let (account, rest) = rest.split_first_chunk()?;
             let (client, network) = rest.split_first_chunk()?;
             let client = ClientKey(u64::from_be_bytes(*client));
             let attempt = Attempt {
                 account: AccountKey(u64::from_be_bytes(*account)),
                 network: Network::from_bytes(network)?,
-                client: (first & HAS_CLIENT != 0).then_some(client),
-                is_familiar: first & IS_FAMILIAR != 0,
+                client: (flags & HAS_CLIENT != 0).then_some(client),
+                is_familiar: flags & IS_FAMILIAR != 0,
             };
-            Some(Hint::PasswordTried { attempt, is_right: first & IS_RIGHT != 0 })
+            Some(Hint::PasswordTried { attempt, is_right: flags & IS_RIGHT != 0 })
         }
         _ => None,
     }

@@ -50,7 +50,7 @@ fn inspector(view: &Arc<PeerView>) -> Inspector {
 }
 
 fn push(push: impl Into<Push>) -> Hint {
-    Hint::Push { push: push.into(), member_version: 0 }
+    Hint::Push { push: push.into() }
 }
 
 fn message(kind: ConversationKind) -> Hint {
@@ -64,8 +64,9 @@ fn message(kind: ConversationKind) -> Hint {
         content: "hello \u{1}\u{1F642}".into(),
         time: UnixMillis(NOW),
         cid: Some("c".into()),
+        system: None,
     };
-    Hint::Push { push: message::Push::New(Arc::new(message)).into(), member_version: 5 }
+    Hint::Push { push: message::Push::New(Arc::new(message)).into() }
 }
 
 /// Hints with the channel that carries them.

@@ -1,12 +1,13 @@
 //! MariaDB behind the chat server: its faults, and the settings it must have.
 
 use crate::durability::survives_kill_9;
+use crate::entries::joins_survive_kill_9;
 use crate::support::busy::slack;
 use crate::support::client::{errno, text};
 use crate::support::effort::effort;
 use crate::support::ledger::{Counter, Sender, audit};
 use crate::support::mariadb::{PASSWORD, USER};
-use crate::support::proxy::{Cut, JOIN, Proxy};
+use crate::support::proxy::{CREATE, Cut, JOIN, Proxy};
 use crate::support::setup::until_available;
 use crate::support::{Account, Client, MariaDb, PATIENCE, RaiseOnDrop, Server, programs};
 use mysql::prelude::Queryable;
@@ -139,6 +140,11 @@ fn acknowledged_messages_survive_kill_9_with_mysql() {
 }
 
 #[test]
+fn a_join_and_its_entry_survive_kill_9_together_with_mysql() {
+    joins_survive_kill_9(start_on_shared(), effort(5, 50));
+}
+
+#[test]
 fn messages_survive_a_database_crash() {
     let mut database = MariaDb::start(&[]);
     let mut server = start_on(&database.url("chat"));
@@ -209,12 +215,45 @@ fn a_join_with_a_lost_commit_answer_is_reported_as_it_was_stored() {
         let conversation = ann.create_group(&format!("group {round}"));
         let join = wire::Command::Group(group::Request::Join(group::Join { conversation }));
         proxy.arm([Cut::Answer, Cut::Late, Cut::Question][round % 3], JOIN);
-        assert_eq!(bob.ask(&join), wire::Reply::Done);
+        let joined = group::Joined { state: group::JoinState::Joined };
+        assert_eq!(bob.ask(&join), wire::Reply::Group(group::Reply::Joined(joined)));
         proxy.wait_until_cut();
+        // Both are told once.
+        assert_eq!([ann.entry().seq, ann.entry().seq, bob.entry().seq], [1, 2, 2].map(Seq));
         assert_eq!(errno(&bob.ask_again(&join)), Errno::Conflict);
         ann.send(Target::Conversation(conversation), "welcome");
         assert_eq!(&*bob.message().content, "welcome");
     }
+}
+
+#[test]
+fn a_group_with_a_lost_commit_answer_is_made_once() {
+    let database = MariaDb::shared();
+    let proxy = Proxy::before(database.port);
+    let server = start_on(&database.url_at(proxy.port, &database.new_name()));
+    let (mut ann, _) = Client::join(server.address, "ann");
+    let mut groups = Vec::new();
+    for round in 0..12 {
+        proxy.arm([Cut::Answer, Cut::Late, Cut::Question][round % 3], CREATE);
+        let name = format!("group {round}").into();
+        let create = wire::Command::Group(group::Request::Create(group::Create { name, desc: "".into() }));
+        match ann.ask(&create) {
+            wire::Reply::Group(group::Reply::Created(made)) => groups.push(made.conversation),
+            other => panic!("CREATE_GROUP was answered {other:?}"),
+        }
+        proxy.wait_until_cut();
+        let entry = ann.entry();
+        assert_eq!((entry.conversation, entry.seq), (groups[round], Seq(1)));
+    }
+    let page = wire::Page { after: 0, limit: 50 };
+    match ann.ask(&wire::Command::Group(group::Request::Groups(page))) {
+        wire::Reply::Group(group::Reply::Groups(page)) => {
+            let listed: Vec<_> = page.groups.iter().map(|group| group.conversation).collect();
+            assert_eq!(listed, groups, "none is made twice");
+        }
+        other => panic!("GROUPS was answered {other:?}"),
+    }
+    assert_eq!(ann.take_pushes(), [], "nothing is told twice");
 }
 
 #[test]

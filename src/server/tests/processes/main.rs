@@ -15,6 +15,7 @@ mod damage;
 mod database;
 mod descriptors;
 mod durability;
+mod entries;
 mod frames;
 mod full_disk;
 mod guesses;

@@ -4,9 +4,10 @@
 //!
 //! 1. every message that was answered `errno 0` is in the timeline, and on every member's device once and in order;
 //! 2. a message that was not answered is stored at most once, however often it was retried;
-//! 3. timelines have no gaps, and on one connection nothing is left out but that connection's own;
+//! 3. timelines have no gaps, and on one connection nothing is left out but that connection's own messages;
 //! 4. every request gets one reply, and the reply to LOGIN comes before any push;
-//! 5. a session writes nothing once a newer one was claimed, and gets nothing once its node can know.
+//! 5. a session writes nothing once a newer one was claimed, and gets nothing once its node can know;
+//! 6. who joins the group is shown exactly what its timeline holds from the own entry on, and who does not, nothing.
 //!
 //! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make
 //! test-long` makes many thousands.
@@ -61,7 +62,9 @@ fn run(seed: u64) -> u32 {
         bus: dice.below(3),
     };
     let nodes = if dice.once_in(2) { 1 } else { 2 + dice.below(2) };
-    let mut world = World::new(seed, nodes, users, devices);
+    // The others join when they are told to.
+    let members = 1 + dice.below(users);
+    let mut world = World::with_members(seed, nodes, users, devices, members);
     world.bus.loses = dice.below(4) * dice.below(8);
     let steps = 300 + dice.below(900);
     for _ in 0..steps {
@@ -95,7 +98,8 @@ fn step(w: &mut World, faults: &Faults) {
             }
             w.pump(device);
         }
-        12..20 => w.connect(device),
+        12..19 => w.connect(device),
+        19..20 => w.join_group(device),
         20..35 => {
             if let Some(at) = link {
                 let count = 1 + w.dice.below(400);

@@ -9,13 +9,15 @@ use crate::device::Device;
 use crate::dice::Dice;
 use crate::link::{Ever, LeftOut, Link};
 use crate::node::{Node, Outcome};
+use logic::contract::entry::Actor;
 use logic::contract::{Epoch, account, group, message, session};
 use logic::{ConnId, Found, Input, Now, Order, Read, Ticket, Write, Written};
 use rusqlite::Connection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use storage::{MemoryDisk, SqliteStore, Store, StoreError};
+use wire::message::server_cid;
 use wire::{ConversationId, Target, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.
@@ -40,6 +42,8 @@ pub struct World {
     pub devices: Vec<Device>,
     pub users: Vec<UserId>,
     pub group: ConversationId,
+    /// Those who are known to be in the group.
+    pub members: BTreeSet<UserId>,
     left_out: Vec<LeftOut>,
     ever: Ever,
     pub crashes: u32,
@@ -60,6 +64,11 @@ fn open(conn: Connection, disk: &MemoryDisk, wall: &Arc<AtomicU64>, seed: u64) -
 impl World {
     /// `nodes` nodes with `users` accounts in one group, and `devices` devices, the first ones one for each user.
     pub fn new(seed: u64, nodes: usize, users: usize, devices: usize) -> World {
+        World::with_members(seed, nodes, users, devices, users)
+    }
+
+    /// The same, with only the first `members` accounts in the group.
+    pub fn with_members(seed: u64, nodes: usize, users: usize, devices: usize, members: usize) -> World {
         let mut dice = Dice(seed);
         let wall = Arc::new(AtomicU64::new(BEGIN + dice.roll() % 120_000));
         let mut conn = Connection::open_in_memory().expect("a database in memory");
@@ -81,6 +90,7 @@ impl World {
             devices: Vec::new(),
             users: Vec::new(),
             group: ConversationId(0),
+            members: BTreeSet::new(),
             left_out: Vec::new(),
             ever: Ever::default(),
             crashes: 0,
@@ -94,7 +104,7 @@ impl World {
             world.nodes.push(node);
             world.listen(name);
         }
-        world.people(users, devices);
+        world.people(users, devices, members);
         world
     }
 
@@ -108,7 +118,7 @@ impl World {
         self.nodes.len() > 1
     }
 
-    fn people(&mut self, users: usize, devices: usize) {
+    fn people(&mut self, users: usize, devices: usize, members: usize) {
         for n in 0..users {
             let name = format!("user{n}").into();
             let made = self.write_now(Write::Account(account::Write::Create {
@@ -122,13 +132,21 @@ impl World {
             self.users.push(user);
         }
         let (name, desc) = ("all".into(), "".into());
-        let made = self.write_now(Write::Group(group::Write::Create { owner: self.users[0], name, desc }));
-        let Written::Group(group::Written::Created(group)) = made else { panic!("a group: {made:?}") };
-        self.group = group;
-        for user in self.users.clone().into_iter().skip(1) {
-            let joined = self.write_now(Write::Group(group::Write::Join { user, conversation: group }));
-            assert!(matches!(joined, Written::Done));
+        let actor = |n: usize, user| Actor {
+            user,
+            name: format!("user{n}").into(),
+            cid: server_cid(u64::MAX, n as u64),
+        };
+        let by = actor(0, self.users[0]);
+        let made = self.write_now(Write::Group(group::Write::Create { by, name, desc }));
+        let Written::Group(group::Written::Created(entry)) = made else { panic!("a group: {made:?}") };
+        self.group = entry.message.conversation;
+        for (n, user) in self.users.clone().into_iter().enumerate().take(members).skip(1) {
+            let (by, conversation) = (actor(n, user), self.group);
+            let joined = self.write_now(Write::Group(group::Write::Join { by, conversation }));
+            assert!(matches!(joined, Written::Group(group::Written::Joined(_))), "{joined:?}");
         }
+        self.members.extend(&self.users[..members]);
         for n in 0..devices {
             self.add_device(self.users[n % users]);
         }
@@ -298,6 +316,10 @@ impl World {
                 *newest = (*epoch, self.ms);
                 self.nodes[node].claims.insert(user, *epoch);
             }
+            Written::Group(group::Written::Joined(entry)) => {
+                assert!(epoch >= newest.0, "{user:?}: an older session joined");
+                self.members.insert(entry.message.from);
+            }
             Written::Message(message::Written::Appended { message, .. }) => {
                 assert!(epoch >= newest.0, "{user:?}: {} was written by an older session", message.content);
             }
@@ -356,7 +378,7 @@ impl World {
     pub fn write_text(&mut self, device: usize) {
         let user = self.devices[device].user;
         let others: Vec<_> = self.users.iter().copied().filter(|&other| other != user).collect();
-        let target = match self.dice.once_in(3) {
+        let target = match self.dice.once_in(3) && self.members.contains(&user) {
             true => Target::Conversation(self.group),
             false => Target::User(*self.dice.pick(&others).expect("not alone")),
         };
@@ -364,6 +386,13 @@ impl World {
         let text = format!("text {}", self.texts);
         let ms = self.ms;
         self.devices[device].write(ms, target, text);
+        self.pump(device);
+    }
+
+    /// A user joins the group, or tries to again.
+    pub fn join_group(&mut self, device: usize) {
+        let (ms, group) = (self.ms, self.group);
+        self.devices[device].session.join_group(ms, group);
         self.pump(device);
     }
 
@@ -401,6 +430,8 @@ impl World {
 fn session_of(write: &Write) -> Option<(UserId, Epoch)> {
     match write {
         Write::Message(message::Write::Append(append)) => Some((append.sender, append.epoch)),
+        Write::Group(group::Write::Join { by, .. }) => Some((by.user, Epoch::NONE)),
+        Write::Fenced(fence, _) => Some((fence.user, fence.epoch)),
         Write::Session(session::Write::Claim { user, .. }) => Some((*user, Epoch::NONE)),
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! Groups and their members.
 
-use super::scenario::{Scenario, append, appended, seqs, walk};
-use logic::contract::{Denial, Found, Read, Write, Written, group, message};
+use super::scenario::{Scenario, append, appended, entry, join, seqs, walk};
+use logic::contract::{Denial, Found, Read, Written, group, message};
 use wire::group::Role;
 use wire::{ConversationId, Direction, Page, Seq, Target};
 
@@ -9,16 +9,10 @@ pub fn group_members_have_roles(scenario: &mut Scenario<'_>) {
     let (anna, ben, cleo) = (scenario.user("anna"), scenario.user("ben"), scenario.user("cleo"));
     let group = scenario.group(anna, "climbing");
     scenario.join(ben, group);
-    assert!(matches!(
-        scenario.one(Write::Group(group::Write::Join { user: ben, conversation: group })),
-        Written::Denied(Denial::Conflict)
-    ));
+    assert!(matches!(scenario.one(join(ben, group)), Written::Denied(Denial::Conflict)));
     let direct = scenario.say(anna, Target::User(ben), "d", "hi").conversation;
     for conversation in [direct, ConversationId(999)] {
-        assert!(matches!(
-            scenario.one(Write::Group(group::Write::Join { user: cleo, conversation })),
-            Written::Denied(Denial::NotFound)
-        ));
+        assert!(matches!(scenario.one(join(cleo, conversation)), Written::Denied(Denial::NotFound)));
     }
     scenario.look_thrice(|scenario| {
         let page = Page { after: 0, limit: 50 };
@@ -60,27 +54,27 @@ pub fn a_new_member_sees_only_later_messages(scenario: &mut Scenario<'_>) {
     // In one batch: a message before the join is invisible to the new member, one after it is visible.
     let outcomes = scenario.all(vec![
         append(anna, to(), "x", "just before"),
-        Write::Group(group::Write::Join { user: ben, conversation: group }),
+        join(ben, group),
         append(anna, to(), "y", "just after"),
     ]);
     let Written::Message(message::Written::Appended { members, .. }) = &outcomes[0] else { panic!() };
     assert_eq!(**members, [anna]);
     let Written::Message(message::Written::Appended { members, .. }) = &outcomes[2] else { panic!() };
     assert_eq!(**members, [anna, ben]);
-    assert_eq!(appended(&outcomes[2]).seq, Seq(7));
+    assert_eq!((entry(&outcomes[1]).message.seq, appended(&outcomes[2]).seq), (Seq(8), Seq(9)));
     scenario.file();
     scenario.join(cleo, group);
     scenario.say(ben, to(), "z", "welcome");
     scenario.look_thrice(|scenario| {
-        for (user, first) in [(anna, 1), (ben, 7), (cleo, 8)] {
+        for (user, first) in [(anna, 1), (ben, 8), (cleo, 10)] {
             let (messages, more, first_seq) = scenario.history(user, group, Direction::After(Seq(0)), 50);
             assert_eq!((first_seq, more), (Seq(first), false));
-            assert_eq!(seqs(&messages), (first..=8).collect::<Vec<_>>());
+            assert_eq!(seqs(&messages), (first..=11).collect::<Vec<_>>());
             let mut back = walk(scenario, user, group, 2, false);
             back.reverse();
-            assert_eq!(back, (first..=8).collect::<Vec<_>>());
+            assert_eq!(back, (first..=11).collect::<Vec<_>>());
             let entry = &scenario.conversations(user, None, 10).0[0];
-            assert_eq!((entry.first_seq, entry.last_seq), (Seq(first), Seq(8)));
+            assert_eq!((entry.first_seq, entry.last_seq), (Seq(first), Seq(11)));
             assert_eq!(entry.delivered_seq, Seq(first - 1), "what came before counts as seen");
         }
     });

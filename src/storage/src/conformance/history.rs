@@ -45,7 +45,7 @@ pub fn history_spans_months(scenario: &mut Scenario<'_>) {
             assert_eq!(messages.first().map(|m| m.seq.0), (bound > 1).then(|| bound - 1));
             assert_eq!(more, bound > 2);
         }
-        assert_eq!(walk(scenario, anna, group, 7, true), (1..=last / 2).collect::<Vec<_>>());
+        assert_eq!(walk(scenario, anna, group, 7, true), (1..=last / 2 + 1).collect::<Vec<_>>());
     });
 }
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod contact;
+mod entry;
 mod group;
 mod history;
 mod message;
@@ -13,7 +14,7 @@ mod session;
 mod timeline;
 mod token;
 
-pub use scenario::{BEGIN, Fixture, Scenario, append, appended, walk};
+pub use scenario::{BEGIN, Fixture, Scenario, append, appended, create, entry, join, walk};
 
 /// A case; it begins with an empty store.
 pub type Case = fn(&mut Scenario<'_>);
@@ -44,6 +45,10 @@ pub const CASES: &[(&str, Case)] = &[
     ("friends are paged", contact::friends_are_paged),
     ("group members have roles", group::group_members_have_roles),
     ("a new member sees only later messages", group::a_new_member_sees_only_later_messages),
+    ("changes of a group are entries of its timeline", entry::changes_of_a_group_are_entries_of_its_timeline),
+    ("entries lie between messages without a gap", entry::entries_lie_between_messages_without_a_gap),
+    ("entries do not move a conversation in the list", entry::entries_do_not_move_a_conversation_in_the_list),
+    ("what clients stored as an entry is a message", entry::what_clients_stored_as_an_entry_is_a_message),
     ("timelines have no gaps", message::timelines_have_no_gaps),
     ("only members can write and read", message::only_members_can_write_and_read),
     (

@@ -1,6 +1,6 @@
 //! What a page costs an account that has much.
 
-use super::scenario::{Scenario, append, appended};
+use super::scenario::{Scenario, append, appended, create, entry, join};
 use logic::contract::{Read, Write, Written, account, contact, group, timeline};
 use wire::account::Who;
 use wire::{ConversationId, Direction, Page, Seq, Target, UnixMillis, UserId};
@@ -43,18 +43,11 @@ fn subject(scenario: &mut Scenario<'_>, name: &str, count: u32) -> Subject {
     scenario.all(peers.iter().map(add).collect());
     let texts = peers.iter().map(|peer| append(user, Target::User(*peer), &format!("1 {peer}"), "x"));
     scenario.all(texts.collect()).iter().for_each(|written| drop(appended(written)));
-    let create = |n| group::Write::Create { owner: user, name: format!("{n}").into(), desc: "".into() };
-    let created = scenario.all((0..count).map(|n| Write::Group(create(n))).collect());
-    let groups: Vec<ConversationId> = created
-        .iter()
-        .map(|written| match written {
-            Written::Group(group::Written::Created(conversation)) => *conversation,
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let created = scenario.all((0..count).map(|n| create(user, &format!("{n}"))).collect());
+    let groups: Vec<ConversationId> =
+        created.iter().map(|written| entry(written).message.conversation).collect();
     let group = groups[0];
-    let join = |peer: &UserId| Write::Group(group::Write::Join { user: *peer, conversation: group });
-    scenario.all(peers.iter().map(join).collect());
+    scenario.all(peers.iter().map(|peer| join(*peer, group)).collect());
     scenario.wait(600_000);
     for peer in peers.iter().step_by(2) {
         scenario.wait(10_000);

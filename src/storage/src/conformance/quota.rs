@@ -1,17 +1,9 @@
 //! Quotas: checked inside the transaction of the write, and counting only what the account did itself.
 
-use super::scenario::{DAY_MS, Scenario, append, appended};
-use logic::contract::{Denial, Quota, Quotas, Write, Written, contact, group, message};
+use super::scenario::{DAY_MS, Scenario, append, appended, create, join};
+use logic::contract::{Denial, Quota, Quotas, Write, Written, contact, message};
 use wire::account::Who;
-use wire::{ConversationId, Target, UnixMillis, UserId};
-
-fn create(owner: UserId, name: &str) -> Write {
-    Write::Group(group::Write::Create { owner, name: name.into(), desc: "".into() })
-}
-
-fn join(user: UserId, conversation: ConversationId) -> Write {
-    Write::Group(group::Write::Join { user, conversation })
-}
+use wire::{Target, UnixMillis, UserId};
 
 fn add(user: UserId, friend: UserId) -> Write {
     Write::Contact(contact::Write::Add { user, who: Who::Id(friend) })

@@ -1,10 +1,13 @@
 //! The environment of a test case: a store, a clock, and the verbs of the contract.
 
 use crate::store::Store;
+use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::Append;
 use logic::contract::{self, Epoch, Found, Quotas, Read, Ticket, Write, Written, group, timeline};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use wire::account::Who;
+use wire::message::server_cid;
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, Direction, Message, Seq, Target, UnixMillis, UserId};
 
@@ -89,16 +92,11 @@ impl Scenario<'_> {
     }
 
     pub fn group(&mut self, owner: UserId, name: &str) -> ConversationId {
-        match self.one(Write::Group(group::Write::Create { owner, name: name.into(), desc: "about".into() }))
-        {
-            Written::Group(group::Written::Created(conversation)) => conversation,
-            other => panic!("{other:?}"),
-        }
+        entry(&self.one(create(owner, name))).message.conversation
     }
 
-    pub fn join(&mut self, user: UserId, conversation: ConversationId) {
-        let joined = self.one(Write::Group(group::Write::Join { user, conversation }));
-        assert!(matches!(joined, Written::Done), "{joined:?}");
+    pub fn join(&mut self, user: UserId, conversation: ConversationId) -> Arc<Message> {
+        entry(&self.one(join(user, conversation))).message
     }
 
     /// Sends a message and expects it to be stored.
@@ -131,6 +129,32 @@ impl Scenario<'_> {
             Found::Timeline(timeline::Found::Conversations { entries, more }) => (entries, more),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// Creates a group with the description `about`.
+pub fn create(owner: UserId, name: &str) -> Write {
+    Write::Group(group::Write::Create { by: actor(owner), name: name.into(), desc: "about".into() })
+}
+
+pub fn join(user: UserId, conversation: ConversationId) -> Write {
+    Write::Group(group::Write::Join { by: actor(user), conversation })
+}
+
+fn actor(user: UserId) -> Actor {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let cid = server_cid(1, COUNT.fetch_add(1, Ordering::Relaxed));
+    Actor { user, name: format!("name of {user}").into(), cid }
+}
+
+/// The entry of a group that was created or joined.
+pub fn entry(written: &Written) -> Entry {
+    match written {
+        Written::Group(group::Written::Created(entry) | group::Written::Joined(entry)) => {
+            assert!(entry.members.contains(&entry.message.from) && entry.members.is_sorted());
+            entry.clone()
+        }
+        other => panic!("{other:?}"),
     }
 }
 

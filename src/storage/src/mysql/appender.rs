@@ -1,12 +1,13 @@
-//! An appender thread: stores the messages of its share of the conversations and admits members to their groups.
+//! An appender thread: stores the messages of its share of the conversations and makes the changes of which their
+//! entries tell.
 //!
 //! Order is kept within a conversation: when a job has to wait, because its conversation is locked by another node or
-//! its outcome is in doubt, every later job of that conversation waits behind it. The outcome of an append in doubt is
+//! its outcome is in doubt, every later job of that conversation waits behind it. The outcome of a job in doubt is
 //! reported only after the database has been consulted, however long that takes; logic meanwhile times out and answers
 //! the sender.
 
+use super::change::Change;
 use super::failure::{Cause, Failure};
-use super::group::{Join, admit};
 use super::member_cache::MemberCache;
 use super::message::{self, LATE, Plan, QueuedAppend, Undone, Verdict};
 use super::publish_barrier::PublishBarrier;
@@ -38,21 +39,22 @@ const END: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub enum Job {
     Append(QueuedAppend),
-    Join(Join),
+    Change(Change),
 }
 
 impl Job {
-    fn conversation(&self) -> ConversationId {
+    /// `None`: a new one.
+    fn conversation(&self) -> Option<ConversationId> {
         match self {
-            Job::Append(entry) => entry.conversation,
-            Job::Join(join) => join.conversation,
+            Job::Append(entry) => Some(entry.conversation),
+            Job::Change(change) => change.conversation(),
         }
     }
 
     fn is_in_doubt(&self) -> bool {
         match self {
             Job::Append(entry) => entry.is_in_doubt,
-            Job::Join(join) => join.is_in_doubt,
+            Job::Change(change) => change.is_in_doubt,
         }
     }
 }
@@ -147,14 +149,15 @@ impl Appender {
                         self.store(std::mem::take(&mut run));
                     }
                 }
-                Job::Join(join) => {
+                Job::Change(change) => {
                     bytes = 0;
                     self.store(std::mem::take(&mut run));
-                    self.join(join);
+                    self.make(change);
                 }
             }
         }
         self.store(run);
+        self.lift_barrier();
     }
 
     /// Stores messages, or postpones them.
@@ -223,7 +226,6 @@ impl Appender {
                 }
             }
         }
-        self.lift_barrier();
     }
 
     /// Tries once. After a failure, entries that may have been stored are marked as in doubt.
@@ -281,44 +283,64 @@ impl Appender {
                 if let Job::Append(entry) = &job {
                     self.failed.note(entry.append.stream, &Written::Unavailable);
                 }
-                let (Job::Append(QueuedAppend { ticket, .. }) | Job::Join(Join { ticket, .. })) = job;
+                let (Job::Append(QueuedAppend { ticket, .. }) | Job::Change(Change { ticket, .. })) = job;
                 outcomes.push((ticket, undone()));
             } else {
-                self.held.insert(job.conversation());
+                self.held.extend(job.conversation());
                 self.waiting.push(job);
             }
         }
         self.send(outcomes);
     }
 
-    /// Lifts this thread's barrier, unless some append is in doubt: it may be committed without an outcome.
+    /// Lifts this thread's barrier, unless some job is in doubt: it may be committed without an outcome.
     fn lift_barrier(&self) {
-        let hides = |job: &Job| matches!(job, Job::Append(entry) if entry.is_in_doubt);
-        if !self.waiting.iter().any(hides) {
+        if !self.waiting.iter().any(Job::is_in_doubt) {
             self.barrier.lift(self.number);
         }
     }
 
-    /// Makes a user a member.
-    fn join(&mut self, mut join: Join) {
-        if self.is_unreachable || self.held.contains(&join.conversation) {
-            return self.postpone([Job::Join(join)].into_iter());
+    /// Makes a change, or postpones it.
+    fn make(&mut self, mut change: Change) {
+        let is_held = change.conversation().is_some_and(|conversation| self.held.contains(&conversation));
+        if self.is_unreachable || is_held {
+            return self.postpone([Job::Change(change)].into_iter());
         }
         let mut tries = 0;
         let outcome = loop {
             tries += 1;
-            let mut commits = false;
-            let done = self.connection.with(|conn| admit(conn, &join, &mut commits));
-            join.is_in_doubt |= commits && done.is_err();
+            let Appender { cache, barrier, number, .. } = self;
+            let mut is_in_doubt = false;
+            let done = self.connection.with(|conn| {
+                let done = change.execute(conn, cache, &mut || barrier.raise(*number));
+                done.map_err(|undone| {
+                    is_in_doubt = undone.is_in_doubt;
+                    undone.failure
+                })
+            });
+            change.is_in_doubt |= is_in_doubt;
             match done {
-                Ok(Some(written)) => break written,
+                Ok(Some(written)) => {
+                    self.is_rejecting = false;
+                    break written;
+                }
                 Err(Failure { cause: Cause::Conflict | Cause::Lost, .. })
                     if tries < TRIES && self.connection.due().is_none() => {}
+                Err(Failure { cause: Cause::NoTable, .. }) if tries < TRIES => {
+                    // If this fails, so does the next attempt.
+                    let _ = self.connection.with(schema::keep_tables);
+                }
                 undone => {
                     self.is_unreachable |= matches!(undone, Err(Failure { cause: Cause::Lost, .. }));
-                    let is_locked = undone.is_ok() && join.since.elapsed() < LATE;
-                    if is_locked || join.is_in_doubt {
-                        return self.postpone([Job::Join(join)].into_iter());
+                    if let Err(failure) = &undone
+                        && !self.is_unreachable
+                        && !std::mem::replace(&mut self.is_rejecting, true)
+                    {
+                        log::error!("the database rejects a change of a group: {failure}");
+                    }
+                    let is_locked = undone.is_ok() && change.since.elapsed() < LATE;
+                    if is_locked || change.is_in_doubt {
+                        return self.postpone([Job::Change(change)].into_iter());
                     }
                     match undone {
                         Err(failure) if failure.cause.is_permanent() => {
@@ -330,6 +352,6 @@ impl Appender {
                 }
             }
         };
-        self.send(vec![(join.ticket, outcome)]);
+        self.send(vec![(change.ticket, outcome)]);
     }
 }

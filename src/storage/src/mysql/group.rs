@@ -1,27 +1,14 @@
-//! Groups and their members.
+//! Reads of groups and their members. Their changes go through an appender: see [`super::change`].
 
-use super::connection::{Connection, NOW, rows_of};
+use super::connection::{Connection, rows_of};
 use super::failure::Failure;
-use super::fence;
-use super::record::{Record, first, page_of};
+use super::record::{Record, page_of};
 use super::sql::Sql;
-use super::usage::{add_charge, ask_usage, usage};
-use crate::account_usage::Charge;
-use crate::column::OWNER;
 use crate::page::Rows;
-use logic::contract::group::{Found, Member, Read, Write};
-use logic::contract::{self, Denial, Epoch, Fence, Quota, Ticket, Written, group};
-use std::time::Instant;
+use logic::contract::group::{Found, Member, Read};
+use logic::contract::{self, Denial};
 use wire::group::Group;
-use wire::{ConversationId, Page, UnixMillis, UserId};
-
-/// Executes what does not touch an existing conversation. Joins go through the conversation's appender: see [`Join`].
-pub fn write(conn: &mut Connection, now: UnixMillis, write: &Write) -> Result<Written, Failure> {
-    match write {
-        Write::Create { owner, name, desc } => create_group(conn, now, *owner, name, desc),
-        Write::Join { .. } => unreachable!("the router sends joins to an appender"),
-    }
-}
+use wire::{ConversationId, Page, UserId};
 
 pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failure> {
     let found = match read {
@@ -34,134 +21,6 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
         Read::Members { user, conversation, page } => return members(conn, *user, *conversation, *page),
     };
     Ok(contract::Found::Group(found))
-}
-
-fn create_group(
-    conn: &mut Connection,
-    now: UnixMillis,
-    owner: UserId,
-    name: &str,
-    desc: &str,
-) -> Result<Written, Failure> {
-    let mut sql = Sql::new();
-    ask_usage(&mut sql, owner);
-    let mut usage = usage(conn.rows(&sql)?.first())?;
-    if let Err(quota) = usage.charge(Charge::Group, &conn.quotas, now) {
-        return Ok(Written::Denied(Denial::Quota(quota)));
-    }
-    let mut sql = Sql::new();
-    sql.push("INSERT INTO conversation (kind, name, description, updated_at, listed_until) VALUES (1,")
-        .text(name)
-        .push(",")
-        .text(desc)
-        .push(format_args!(",{now},{now})"))
-        .end()
-        .statement(format_args!(
-            "INSERT INTO member (conversation_id, user_id, kind, role) VALUES (LAST_INSERT_ID(), {owner}, 1, {OWNER})"
-        ))
-        .statement(format_args!(
-            "INSERT INTO listing (user_id, slack, listed_until, conversation_id) \
-             VALUES ({owner}, 0, {now}, LAST_INSERT_ID())"
-        ));
-    add_charge(&mut sql, owner, Charge::Group, now);
-    Ok(Written::Group(group::Written::Created(ConversationId(conn.ask(&sql)?[0].made as u32))))
-}
-
-/// A request to become a member.
-#[derive(Debug)]
-pub struct Join {
-    pub ticket: Ticket,
-    /// The user; [`Epoch::NONE`]: the write is not fenced.
-    pub fence: Fence,
-    pub conversation: ConversationId,
-    pub since: Instant,
-    /// The answer to a commit that contained it was lost, so it may be done.
-    pub is_in_doubt: bool,
-}
-
-impl Join {
-    pub fn new(ticket: Ticket, fence: Fence, conversation: ConversationId, since: Instant) -> Join {
-        Join { ticket, fence, conversation, since, is_in_doubt: false }
-    }
-}
-
-/// Executes a join; `None`: the group is locked by another transaction. `commits` is set once it may have been
-/// committed.
-pub fn admit(conn: &mut Connection, join: &Join, commits: &mut bool) -> Result<Option<Written>, Failure> {
-    let Join { fence, conversation, .. } = join;
-    let user = fence.user;
-    let mut sql = conn.begin();
-    let opening = sql.statements();
-    sql.statement(format_args!(
-        "SELECT kind, last_seq, slack, listed_until, member_version FROM conversation WHERE id = {conversation} \
-         FOR UPDATE SKIP LOCKED"
-    ))
-    .statement(format_args!("SELECT kind FROM conversation WHERE id = {conversation}"))
-    .statement(format_args!(
-        "SELECT 1 FROM member WHERE conversation_id = {conversation} AND user_id = {user}"
-    ))
-    .statement(format_args!("SELECT {NOW}"));
-    ask_usage(&mut sql, user);
-    let answers = conn.ask(&sql)?;
-    let [locked, there, member, time, used] = &answers[opening..] else {
-        unreachable!("one answer for each statement")
-    };
-    let mut sql = Sql::new();
-    let written = match (locked.rows.first(), there.rows.first()) {
-        (_, None) => Written::Denied(Denial::NotFound),
-        (_, Some(row)) if row.number(0)? == 0 => Written::Denied(Denial::NotFound),
-        (None, Some(_)) => {
-            conn.ask(sql.statement("ROLLBACK"))?;
-            return Ok(None);
-        }
-        // Once the lock is held, a commit in doubt is decided: if the user is a member now, it succeeded.
-        _ if join.is_in_doubt && !member.rows.is_empty() => Written::Done,
-        _ if fence.epoch != Epoch::NONE && !fence::is_in_force(conn, *fence)? => Written::Superseded,
-        _ if !member.rows.is_empty() => Written::Denied(Denial::Conflict),
-        (Some(row), _) if is_full(conn, *conversation, row.number(4)?)? => {
-            Written::Denied(Denial::Quota(Quota::Members))
-        }
-        (Some(row), _) => {
-            let now = first(&time.rows)?.time(0)?;
-            let charged = usage(used.rows.first())?.charge(Charge::Conversation, &conn.quotas, now);
-            if let Err(quota) = charged {
-                conn.ask(sql.statement("ROLLBACK"))?;
-                return Ok(Some(Written::Denied(Denial::Quota(quota))));
-            }
-            let (last, slack, until) = (row.seq(1)?, row.number(2)?, row.number(3)?);
-            sql.statement(format_args!(
-                "INSERT INTO member (conversation_id, user_id, kind, joined_seq, delivered_seq, read_seq) \
-                 VALUES ({conversation}, {user}, 1, {last}, {last}, {last})"
-            ))
-            .statement(format_args!(
-                "INSERT IGNORE INTO listing (user_id, slack, listed_until, conversation_id) \
-                 VALUES ({user}, {slack}, {until}, {conversation})"
-            ))
-            .statement(format_args!(
-                "UPDATE conversation SET member_version = member_version + 1 WHERE id = {conversation}"
-            ));
-            add_charge(&mut sql, user, Charge::Conversation, now);
-            *commits = true;
-            Written::Done
-        }
-    };
-    conn.ask(sql.statement("COMMIT"))?;
-    Ok(Some(written))
-}
-
-/// Whether a group has as many members as it may have. Its version counts every change of the members, so it is at
-/// least their number.
-fn is_full(conn: &mut Connection, conversation: ConversationId, version: i64) -> Result<bool, Failure> {
-    let most = i64::from(conn.quotas.members);
-    if most == 0 || version < most {
-        return Ok(false);
-    }
-    let rows = rows_of(conn, |sql| {
-        sql.statement(format_args!(
-            "SELECT COUNT(*) FROM member WHERE conversation_id = {conversation} AND device = 0"
-        ));
-    })?;
-    Ok(first(&rows)?.number(0)? >= most)
 }
 
 pub fn ask_groups(sql: &mut Sql, user: UserId, page: Page) {

@@ -73,7 +73,7 @@ pub struct Plan {
     now: UnixMillis,
 }
 
-/// Why a plan was not executed.
+/// Why a plan or a change was not executed.
 #[derive(Debug)]
 pub struct Undone {
     pub failure: Failure,
@@ -81,16 +81,24 @@ pub struct Undone {
     pub is_in_doubt: bool,
 }
 
-/// The end of a conversation, advanced by the plan.
+/// A failure before anything was committed.
+impl From<Failure> for Undone {
+    fn from(failure: Failure) -> Undone {
+        Undone { failure, is_in_doubt: false }
+    }
+}
+
+/// The end of a conversation, advanced by what is appended.
 #[derive(Debug)]
-struct End {
+pub struct End {
     conversation: ConversationId,
-    last: Seq,
-    month: Month,
-    version: i64,
+    pub last: Seq,
+    pub month: Month,
+    /// The member version.
+    pub version: i64,
     time: UnixMillis,
-    /// The first message of a month, if the conversation enters one.
-    entered: Option<Seq>,
+    /// The first entry of a month, if the conversation enters one.
+    pub entered: Option<Seq>,
     listed: Listed,
     is_changed: bool,
 }
@@ -116,14 +124,13 @@ impl Plan {
             });
             let mut sql = conn.begin();
             let opening = sql.statements();
-            sql.push(
-                "SELECT id, kind, low_id, high_id, last_seq, month, member_version, updated_at, slack, listed_until ",
-            )
-            .push("FROM conversation FORCE INDEX (PRIMARY) WHERE id IN ")
-            .set(&conversations)
-            .push(" ORDER BY id FOR UPDATE SKIP LOCKED")
-            .end()
-            .statement(format_args!("SELECT {NOW}"));
+            sql.push("SELECT id, kind, low_id, high_id, last_seq, month, member_version, ")
+                .push("GREATEST(updated_at, changed_at), slack, listed_until ")
+                .push("FROM conversation FORCE INDEX (PRIMARY) WHERE id IN ")
+                .set(&conversations)
+                .push(" ORDER BY id FOR UPDATE SKIP LOCKED")
+                .end()
+                .statement(format_args!("SELECT {NOW}"));
             let cids = entries.iter().map(|entry| (entry.append.sender, &*entry.append.cid));
             sent::ask(&mut sql, days, cids);
             if !fenced.is_empty() {
@@ -196,12 +203,13 @@ impl Plan {
             });
         }
         plan.ends = ends;
+        read_earlier_members(conn, cache, entries, &plan.verdicts)?;
         Ok(plan)
     }
 
     pub fn execute(&self, conn: &mut Connection, entries: &[QueuedAppend]) -> Result<(), Undone> {
         if self.new.is_empty() {
-            return roll_back(conn).map_err(|failure| Undone { failure, is_in_doubt: false });
+            return Ok(roll_back(conn)?);
         }
         let sql = self.statements(entries);
         let before_commit = sql.statements() - 1;
@@ -272,9 +280,21 @@ impl Plan {
 }
 
 impl End {
+    /// `time` is that of the last entry.
+    pub fn new(
+        conversation: ConversationId,
+        last: Seq,
+        month: Month,
+        version: i64,
+        time: UnixMillis,
+        listed: Listed,
+    ) -> End {
+        End { conversation, last, month, version, time, entered: None, listed, is_changed: false }
+    }
+
     /// Assigns the next seq and time. The clock may go back, but no message is dated before the one before it, and a
     /// conversation never returns to a month that it has left.
-    fn next(&mut self, now: UnixMillis) -> Stored {
+    pub fn next(&mut self, now: UnixMillis) -> Stored {
         self.last = self.last.next();
         self.time = self.time.max(now);
         let month = calendar::month_of(self.time);
@@ -322,11 +342,10 @@ pub fn outcome(
         Verdict::Forbidden => Written::Denied(Denial::Forbidden),
         Verdict::Superseded => Written::Superseded,
         Verdict::Duplicate(stored) => Written::Message(message::Written::Duplicate(stored)),
-        Verdict::Stored(stored) => match cache.get(stored.conversation) {
-            Some(Members { kind, members, version }) => {
-                let message = append.into_message(*kind, stored);
-                let (members, member_version) = (Arc::clone(members), *version as u32);
-                Written::Message(message::Written::Appended { message, members, member_version })
+        Verdict::Stored(stored) => match cache.of_message(stored.conversation, stored.seq) {
+            Some((kind, members)) => {
+                let message = append.into_message(kind, stored);
+                Written::Message(message::Written::Appended { message, members })
             }
             None => Written::Message(message::Written::Duplicate(stored)),
         },
@@ -354,16 +373,8 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
                 _ => locked.unknown.push((conversation, version)),
             }
         }
-        locked.ends.push(End {
-            conversation,
-            last: row.seq(4)?,
-            month: row.month(5)?,
-            version,
-            time: row.time(7)?,
-            entered: None,
-            listed: Listed { slack: row.number(8)? as u64, until: row.time(9)? },
-            is_changed: false,
-        });
+        let listed = Listed { slack: row.number(8)? as u64, until: row.time(9)? };
+        locked.ends.push(End::new(conversation, row.seq(4)?, row.month(5)?, version, row.time(7)?, listed));
     }
     Ok(locked)
 }
@@ -393,6 +404,37 @@ fn read_members(
         cache.put(conversation, head);
     }
     Ok(())
+}
+
+/// Reads the members at the seqs of messages that an earlier commit stored, whose answer was lost. Others may have
+/// joined since.
+fn read_earlier_members(
+    conn: &mut Connection,
+    cache: &mut MemberCache,
+    entries: &[QueuedAppend],
+    verdicts: &[Verdict],
+) -> Result<(), Failure> {
+    for (entry, verdict) in entries.iter().zip(verdicts) {
+        if let (true, Verdict::Stored(Stored { conversation, seq, .. })) = (entry.is_in_doubt, *verdict) {
+            let members = members_at(conn, conversation, seq)?;
+            cache.put_at(conversation, seq, members);
+        }
+    }
+    Ok(())
+}
+
+/// The members of a conversation at a seq, by id.
+pub fn members_at(
+    conn: &mut Connection,
+    conversation: ConversationId,
+    seq: Seq,
+) -> Result<Arc<[wire::UserId]>, Failure> {
+    let mut sql = Sql::new();
+    sql.statement(format_args!(
+        "SELECT user_id FROM member WHERE conversation_id = {conversation} AND device = 0 AND joined_seq < {seq} \
+         ORDER BY user_id"
+    ));
+    conn.rows(&sql)?.iter().map(|row| row.user(0)).collect()
 }
 
 /// The conversations that were not locked because they do not exist. One that was seen before exists forever.

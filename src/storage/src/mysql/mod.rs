@@ -11,6 +11,7 @@
 
 mod account;
 mod appender;
+mod change;
 mod check;
 mod client;
 mod connection;

@@ -5,9 +5,9 @@ use super::failure::Failure;
 use super::record::{Record, first, undamaged};
 use super::sql::Sql;
 use crate::column::NODE_KEPT_MS;
-use logic::contract::node::{CHANGES_MAX, Changes, Claim, End, Found, Read, Roster, Write};
+use logic::contract::node::{CHANGES_MAX, Changes, Claim, End, Found, Read, Roster, RosterMember, Write};
 use logic::contract::{Epoch, Written};
-use wire::{ConversationId, Seq, UnixMillis, UserId};
+use wire::{ConversationId, UnixMillis, UserId};
 
 pub fn write(conn: &mut Connection, now: UnixMillis, write: &Write) -> Result<Written, Failure> {
     match write {
@@ -92,22 +92,22 @@ fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found
     let now = conn.now()?;
     let mut sql = Sql::new();
     sql.push(format_args!(
-        "SELECT c.id, c.last_seq, c.member_version, c.updated_at FROM conversation c \
-         FORCE INDEX (conversation_updated) WHERE c.updated_at >= {since} AND EXISTS (SELECT 1 \
+        "SELECT c.id, c.last_seq, GREATEST(c.updated_at, c.changed_at) AS changed FROM \
+         (SELECT id FROM conversation FORCE INDEX (conversation_updated) WHERE updated_at >= {since} \
+         UNION SELECT id FROM conversation FORCE INDEX (conversation_changed) WHERE changed_at >= {since}) latest \
+         STRAIGHT_JOIN conversation c ON c.id = latest.id WHERE EXISTS (SELECT 1 \
          FROM member m JOIN session s ON s.user_id = m.user_id WHERE m.conversation_id = c.id AND m.device = 0 \
          AND m.delivered_seq < c.last_seq AND s.node = "
     ))
     .bytes(node.as_bytes())
-    .push(format_args!(") ORDER BY c.updated_at, c.id LIMIT {}", CHANGES_MAX + 1))
+    .push(format_args!(") ORDER BY changed, c.id LIMIT {}", CHANGES_MAX + 1))
     .end();
     let rows = conn.rows(&sql)?;
     let more = rows.len() > CHANGES_MAX;
     let rows = &rows[..rows.len().min(CHANGES_MAX)];
-    let end = |row: &Record| {
-        Ok(End { conversation: row.conversation(0)?, last: row.seq(1)?, member_version: row.unsigned(2)? })
-    };
+    let end = |row: &Record| Ok(End { conversation: row.conversation(0)?, last: row.seq(1)? });
     let upto = match rows.last() {
-        Some(last) if more => last.time(3)?,
+        Some(last) if more => last.time(2)?,
         _ => now,
     };
     let ends = undamaged(rows, end)?;
@@ -116,18 +116,19 @@ fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found
 
 fn roster(conn: &mut Connection, conversation: ConversationId) -> Result<Option<Roster>, Failure> {
     let mut sql = Sql::new();
-    // The members last, so that the list is at least as new as the version.
+    // The members last, so that the list is at least as new as the end.
     sql.statement(format_args!(
-        "SELECT kind, last_seq, member_version FROM conversation WHERE id = {conversation}"
+        "SELECT kind, last_seq FROM conversation WHERE id = {conversation}"
     ))
     .statement(format_args!(
-        "SELECT user_id, delivered_seq FROM member WHERE conversation_id = {conversation} AND device = 0 \
+        "SELECT user_id, joined_seq, delivered_seq FROM member WHERE conversation_id = {conversation} AND device = 0 \
          ORDER BY user_id"
     ));
     let answers = conn.ask(&sql)?;
     let [conversation, members] = &answers[..] else { unreachable!("one answer for each statement") };
     let Some(row) = conversation.rows.first() else { return Ok(None) };
-    let place = |row: &Record| Ok((row.user(0)?, row.seq(1)?));
-    let members: Vec<(UserId, Seq)> = undamaged(&members.rows, place)?;
-    Ok(Some(Roster { kind: row.kind(0)?, last: row.seq(1)?, member_version: row.unsigned(2)?, members }))
+    let member =
+        |row: &Record| Ok(RosterMember { user: row.user(0)?, joined: row.seq(1)?, delivered: row.seq(2)? });
+    let members = undamaged(&members.rows, member)?;
+    Ok(Some(Roster { kind: row.kind(0)?, last: row.seq(1)?, members }))
 }

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::record::Record;
 use super::sql::Sql;
 use crate::calendar::Month;
-use crate::column::content_type_of;
+use crate::column::{STATUS_SYSTEM, Texts};
 use crate::page::Page;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl Outline {
     ) -> Result<Vec<Record>, Failure> {
         let mut sql = Sql::new();
         sql.statement(format_args!(
-            "SELECT m.seq, m.sender_id, u.name, m.cid, m.type, m.content, m.created_at FROM message_{month:06} m \
+            "SELECT m.seq, m.sender_id, u.name, m.cid, m.type, m.content, m.created_at, m.status FROM message_{month:06} m \
              LEFT JOIN user u ON u.id = m.sender_id WHERE m.conversation_id = {} AND {which} LIMIT {limit}",
             self.conversation
         ));
@@ -141,15 +141,20 @@ impl Outline {
 
     /// The message of a row.
     fn message(&self, row: &Record) -> Result<Message, Failure> {
-        let cid = row.text(3)?;
+        let (from, cid) = (row.user(1)?, row.text(3)?);
+        let is_system = row.number(7)? == i64::from(STATUS_SYSTEM);
+        let texts = Texts { is_system, content_type: row.text(4)?, content: row.text(5)? };
+        let damaged = || Failure::refused("a stored system entry does not begin with its ids");
+        let body = texts.body(from).ok_or_else(damaged)?;
         Ok(Message {
             conversation: self.conversation,
             kind: self.kind,
             seq: row.seq(0)?,
-            from: row.user(1)?,
+            from,
             name: row.text(2)?.into(),
-            content_type: content_type_of(row.text(4)?),
-            content: row.text(5)?.into(),
+            content_type: body.content_type,
+            content: body.content,
+            system: body.system,
             time: row.time(6)?,
             cid: (!is_server_cid(cid)).then(|| cid.into()),
         })

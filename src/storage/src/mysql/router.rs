@@ -1,8 +1,8 @@
 //! Routes each write to the thread that executes it.
 
 use super::appender::Job;
+use super::change::Change;
 use super::failure::{Cause, Failure};
-use super::group::Join;
 use super::message::QueuedAppend;
 use super::reconnect::{AutoConnection, IDLE};
 use super::targets::Targets;
@@ -10,7 +10,7 @@ use crate::failed_streams::FailedStreams;
 use crate::fault;
 use crate::outcome::Outcome;
 use logic::contract::message::Append;
-use logic::contract::{Epoch, Fence, Ticket, Write, Written, group, message};
+use logic::contract::{Ticket, Write, Written, message};
 use runtime::queue::Outbox;
 use runtime::worker::{Mailbox, Next};
 use std::time::Instant;
@@ -19,7 +19,7 @@ use wire::ConversationId;
 /// Attempts after a lost connection or a conflict.
 const TRIES: usize = 3;
 
-/// Routes messages and joins to the appender of their conversation, and everything else to the writer.
+/// Routes messages and changes of groups to the appender of their conversation, and everything else to the writer.
 pub struct Router {
     pub connection: AutoConnection,
     pub targets: Targets,
@@ -70,14 +70,14 @@ impl Router {
                     }
                     _ => lost.push((ticket, append)),
                 },
-                Write::Group(group::Write::Join { user, conversation }) => {
-                    let join = Join::new(ticket, Fence { user, epoch: Epoch::NONE }, conversation, since);
-                    jobs[self.appender_of(conversation)].push(Job::Join(join));
+                Write::Group(write) => {
+                    let change = Change::new(ticket, None, write, since);
+                    jobs[self.appender_for(&change)].push(Job::Change(change));
                 }
                 Write::Fenced(fence, write) => match *write {
-                    Write::Group(group::Write::Join { conversation, .. }) => {
-                        let join = Join::new(ticket, fence, conversation, since);
-                        jobs[self.appender_of(conversation)].push(Job::Join(join));
+                    Write::Group(write) => {
+                        let change = Change::new(ticket, Some(fence), write, since);
+                        jobs[self.appender_for(&change)].push(Job::Change(change));
                     }
                     write => {
                         changes.push((ticket, Write::Fenced(fence, Box::new(write))));
@@ -127,6 +127,11 @@ impl Router {
             answered.push((ticket, written));
         }
         answered
+    }
+
+    /// The appender of a change's conversation; new conversations are distributed by their creators.
+    fn appender_for(&self, change: &Change) -> usize {
+        self.appender_of(change.conversation().unwrap_or(ConversationId(change.actor().user.0)))
     }
 
     fn appender_of(&self, conversation: ConversationId) -> usize {

@@ -1,8 +1,8 @@
-//! Executes all writes except messages and joins.
+//! Executes all writes except messages and changes of groups.
 
 use super::connection::Connection;
 use super::failure::Failure;
-use super::{account, contact, fence, group, node, session, timeline};
+use super::{account, contact, fence, node, session, timeline};
 use crate::machine::Random;
 use logic::contract::{Write, Written};
 use wire::UnixMillis;
@@ -17,8 +17,7 @@ pub fn execute(
         Write::Account(write) => account::write(conn, now, random, write),
         Write::Session(write) => session::write(conn, now, random, write),
         Write::Contact(write) => contact::write(conn, now, write),
-        Write::Group(write) => group::write(conn, now, write),
-        Write::Message(_) => unreachable!("the router sends messages to an appender"),
+        Write::Group(_) | Write::Message(_) => unreachable!("the router sends these to an appender"),
         Write::Timeline(write) => timeline::write(conn, write),
         Write::Node(write) => node::write(conn, now, write),
         Write::Fenced(fence, write) => match fence::is_in_force(conn, *fence)? {
@@ -28,8 +27,8 @@ pub fn execute(
     }
 }
 
-/// Whether a write that may have been executed can be repeated without harm. A second account or group, or a friendship
-/// that conflicts with itself, would be wrong answers.
+/// Whether a write that may have been executed can be repeated without harm. A second account, or a friendship that
+/// conflicts with itself, would be a wrong answer.
 pub fn may_be_repeated(write: &Write) -> bool {
     match write {
         Write::Session(write) => session::may_be_repeated(write),

@@ -1,4 +1,4 @@
-//! The writer thread: executes everything except messages and joins, in order, one transaction a batch.
+//! The writer thread: executes everything except messages and changes of groups, in order, one transaction a batch.
 
 use super::connection::NOW;
 use super::failure::{Cause, Failure};

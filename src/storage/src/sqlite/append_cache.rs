@@ -4,6 +4,8 @@ use super::column::{self, undamaged};
 use super::listing::listed_of;
 use super::pages;
 use super::resident::Resident;
+use super::run::SEQ_MAX;
+
 use crate::calendar::{self, Month};
 use crate::error::StoreError;
 use crate::fault::At;
@@ -29,14 +31,39 @@ pub struct Head {
     pub listed: Listed,
     /// All members, by id.
     pub members: Arc<[UserId]>,
-    /// The version of that list.
-    pub member_version: u32,
+}
+
+/// The place of the next entry of a conversation.
+#[derive(Clone, Copy, Debug)]
+pub struct Next {
+    pub seq: Seq,
+    pub month: Month,
+    pub time: UnixMillis,
 }
 
 impl Head {
     /// Whether this user is a member.
     pub fn has_member(&self, user: UserId) -> bool {
         self.members.binary_search(&user).is_ok()
+    }
+
+    /// Takes the place of the next entry, which is stored at `now`, in `month`; `None`: the timeline is full.
+    #[inline]
+    pub fn advance(&mut self, now: UnixMillis, month: Month) -> Option<Next> {
+        let seq = self.last.next();
+        if seq.0 > SEQ_MAX {
+            return None;
+        }
+        // The wall clock may go back, but no entry is dated before the one before it, and a conversation never returns
+        // to a month that it has left.
+        let time = now.max(self.time);
+        let month = if time == now { month } else { calendar::month_of(time) };
+        let (month, time) = match self.month > month {
+            true => (self.month, calendar::start_of(self.month)),
+            false => (month, time),
+        };
+        (self.last, self.month, self.time) = (seq, month, time);
+        Some(Next { seq, month, time })
     }
 }
 
@@ -126,7 +153,6 @@ impl AppendCache {
         {
             let (below, above) = head.members.split_at(at);
             head.members = below.iter().chain([&user]).chain(above).copied().collect();
-            head.member_version = head.member_version.wrapping_add(1);
             self.weight += 1;
         }
     }
@@ -137,20 +163,20 @@ fn load(
     resident: &Resident,
     conversation: ConversationId,
 ) -> Result<Option<Head>, StoreError> {
-    let sql = "SELECT kind, last_seq, month, member_version, updated_at, slack, listed_until FROM conversation WHERE id = ?1";
+    let sql = "SELECT kind, last_seq, month, max(updated_at, changed_at), slack, listed_until \
+               FROM conversation WHERE id = ?1";
     let mut select = conn.prepare_cached(sql)?;
     let row = |row: &Row<'_>| {
         Ok((
             column::kind(row, 0)?,
             column::seq(row, 1)?,
             column::month(row, 2)?,
-            row.get::<_, u32>(3)?,
-            column::time(row, 4)?,
-            listed_of(row, 5)?,
+            column::time(row, 3)?,
+            listed_of(row, 4)?,
         ))
     };
     let found = select.query_row([conversation.0], row).optional()?;
-    let Some((kind, last, month, member_version, time, listed)) = found else { return Ok(None) };
+    let Some((kind, last, month, time, listed)) = found else { return Ok(None) };
     // Numbering goes on from here: a row that is behind its pages would give two messages one seq.
     let end = pages::end(conn, conversation, month).at("conversation", conversation)?;
     if end > last {
@@ -161,7 +187,7 @@ fn load(
     let mut select = conn.prepare_cached(sql)?;
     let mut rows = select.query([conversation.0])?;
     let members = undamaged("member", &mut rows, |row| row.get(0).map(UserId))?.0.into();
-    let mut head = Head { kind, last, month, time, listed, members, member_version };
+    let mut head = Head { kind, last, month, time, listed, members };
     // The tables hold only filed messages; the resident tail may be ahead of them.
     if let Some(end) = resident.end(conversation) {
         head.last = head.last.max(end.last);

@@ -4,6 +4,7 @@
 //!   journal batch   version, then per message: conversation, seq, ENTRY
 //!   page            version, checksum, then per message: ENTRY  (conversation and seq follow from the page's key)
 //!   ENTRY           flags u8, cid length u8, cid, sender, time, [type length u8, type], content length, content
+//!                   (type and content of a system entry: see `column::Texts`)
 //! ```
 //!
 //! Numbers without a width are LEB128. The bytes come from a disk, so every decoder returns errors. The checksum of a
@@ -61,6 +62,8 @@ fn checksum(key: &[&[u8]], contents: &[u8]) -> u32 {
 const TYPED: u8 = 1;
 /// The conversation is a group.
 const GROUP: u8 = 2;
+/// It is a system entry, not a message.
+const SYSTEM: u8 = 4;
 
 /// Stored bytes that do not decode.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +84,8 @@ pub struct Entry<'a> {
     pub sender: UserId,
     pub time: UnixMillis,
     pub kind: ConversationKind,
+    /// Whether it is a system entry, not a message.
+    pub is_system: bool,
     pub content_type: &'a str,
     pub content: &'a str,
 }
@@ -88,7 +93,9 @@ pub struct Entry<'a> {
 /// Encodes an entry.
 pub fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let typed = entry.content_type != TEXT;
-    let flags = if typed { TYPED } else { 0 } | if entry.kind == ConversationKind::Group { GROUP } else { 0 };
+    let flags = if typed { TYPED } else { 0 }
+        | if entry.kind == ConversationKind::Group { GROUP } else { 0 }
+        | if entry.is_system { SYSTEM } else { 0 };
     out.push(flags);
     put_short(out, entry.cid);
     put_number(out, u64::from(entry.sender.0));
@@ -118,6 +125,11 @@ pub fn put_number(out: &mut Vec<u8>, mut number: u64) {
 /// The `cid` of an encoded entry, without decoding the rest.
 pub fn cid_of(entry: &[u8]) -> &[u8] {
     &entry[2..2 + usize::from(entry[1])]
+}
+
+/// Whether an encoded entry is a system entry.
+pub fn is_system(entry: &[u8]) -> bool {
+    entry[0] & SYSTEM != 0
 }
 
 /// The time of an encoded entry.
@@ -156,7 +168,7 @@ impl<'a> Bytes<'a> {
 
     pub fn entry(&mut self) -> Result<Entry<'a>, Damaged> {
         let flags = self.byte()?;
-        if flags & !(TYPED | GROUP) != 0 {
+        if flags & !(TYPED | GROUP | SYSTEM) != 0 {
             return Err(Damaged("unknown flags"));
         }
         let cid = self.short()?;
@@ -170,7 +182,8 @@ impl<'a> Bytes<'a> {
         let length = usize::try_from(self.number()?).map_err(|_| Damaged("content too long"))?;
         let content = self.text(length)?;
         let kind = if flags & GROUP == 0 { ConversationKind::Direct } else { ConversationKind::Group };
-        Ok(Entry { cid, sender, time, kind, content_type, content })
+        let is_system = flags & SYSTEM != 0;
+        Ok(Entry { cid, sender, time, kind, is_system, content_type, content })
     }
 
     pub fn number(&mut self) -> Result<u64, Damaged> {
@@ -220,16 +233,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type Fields = (String, u32, u64, bool, String, String);
+    type Fields = (String, u32, u64, (bool, bool), String, String);
 
     fn fields() -> impl Strategy<Value = Fields> {
         let types = prop_oneof![Just(TEXT.to_owned()), "[a-z]{1,32}"];
-        (".{0,16}", any::<u32>(), 0..=TIME_MAX.0, any::<bool>(), types, ".{0,200}")
+        (".{0,16}", any::<u32>(), 0..=TIME_MAX.0, any::<(bool, bool)>(), types, ".{0,200}")
     }
 
-    fn entry((cid, sender, time, group, content_type, content): &Fields) -> Entry<'_> {
+    fn entry((cid, sender, time, (group, is_system), content_type, content): &Fields) -> Entry<'_> {
         let kind = if *group { ConversationKind::Group } else { ConversationKind::Direct };
-        Entry { cid, sender: UserId(*sender), time: UnixMillis(*time), kind, content_type, content }
+        let (sender, time, is_system) = (UserId(*sender), UnixMillis(*time), *is_system);
+        Entry { cid, sender, time, kind, is_system, content_type, content }
     }
 
     proptest! {
@@ -242,6 +256,7 @@ mod tests {
                 put_entry(&mut out, &entry(fields));
                 prop_assert_eq!(cid_of(&out[start..]), fields.0.as_bytes());
                 prop_assert_eq!(time_of(&out[start..]).unwrap(), UnixMillis(fields.2));
+                prop_assert_eq!(is_system(&out[start..]), fields.3.1);
             }
             let mut bytes = Bytes::open(&out).unwrap();
             for (number, fields) in &all {

@@ -1,16 +1,18 @@
 //! Which writes of a batch may share a commit.
 
 use super::sent::CidHint;
-use logic::contract::{Ticket, Write, session, timeline};
+use logic::contract::{Ticket, Write, group, session, timeline};
 use std::iter::Peekable;
+use wire::ConversationId;
 
 /// A write, and the result of looking up its cid in memory.
 pub type HintedWrite = ((Ticket, Write), CidHint);
 
 /// The writes that are committed together: the longest prefix of a batch whose parts may become durable in the order
-/// tables, messages. The seq at which a user joins may refer to a message only once that message is durable, so a write
-/// to tables begins a new group after a message. Account writes are exempt, so that a wave of logins does not split the
-/// messages between them into many commits. Cursors, which need no sync, form groups of their own.
+/// tables, messages. An entry that is a row of a table takes the seq after a message only once that message is durable,
+/// so it begins a new group after a message of its conversation; it moves ahead of messages of others. Writes that
+/// concern no message are exempt, so that a wave of logins does not split the messages between them into many commits.
+/// Cursors, which need no sync, form groups of their own.
 pub struct CommitGroup<'a, I: Iterator> {
     writes: &'a mut Peekable<I>,
     /// The highest part so far.
@@ -20,8 +22,8 @@ pub struct CommitGroup<'a, I: Iterator> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Cursors,
-    /// Independent of conversations, and so of messages.
-    Accounts,
+    /// Independent of all messages.
+    Independent,
     Tables,
     Messages,
 }
@@ -35,13 +37,14 @@ impl Part {
                 session::Write::CreateToken { .. }
                 | session::Write::ExtendToken { .. }
                 | session::Write::RevokeToken(_),
-            ) => Part::Accounts,
+            )
+            | Write::Contact(_)
+            | Write::Group(group::Write::Create { .. }) => Part::Independent,
             Write::Message(_) => Part::Messages,
             Write::Session(session::Write::Claim { .. } | session::Write::Release { .. })
-            | Write::Contact(_)
-            | Write::Group(_)
-            | Write::Node(_)
-            | Write::Fenced(..) => Part::Tables,
+            | Write::Group(group::Write::Join { .. })
+            | Write::Node(_) => Part::Tables,
+            Write::Fenced(_, write) => Part::of(write),
         }
     }
 
@@ -50,8 +53,17 @@ impl Part {
         match highest {
             None => true,
             Some(Part::Cursors) => self == Part::Cursors,
-            Some(highest) => self >= highest || self == Part::Accounts,
+            Some(highest) => self >= highest || self == Part::Independent,
         }
+    }
+}
+
+/// The conversation to which a write appends an entry as a row.
+fn appends_row(write: &Write) -> Option<ConversationId> {
+    match write {
+        Write::Group(group::Write::Join { conversation, .. }) => Some(*conversation),
+        Write::Fenced(_, write) => appends_row(write),
+        _ => None,
     }
 }
 
@@ -59,14 +71,15 @@ impl<'a, I: Iterator<Item = HintedWrite>> CommitGroup<'a, I> {
     pub fn of(writes: &'a mut Peekable<I>) -> Self {
         CommitGroup { writes, highest: None }
     }
-}
 
-impl<I: Iterator<Item = HintedWrite>> Iterator for CommitGroup<'_, I> {
-    type Item = HintedWrite;
-
-    fn next(&mut self) -> Option<HintedWrite> {
+    /// The next write of the group. `has_message`: whether the group has stored a message in a conversation.
+    pub fn next(&mut self, has_message: impl Fn(ConversationId) -> bool) -> Option<HintedWrite> {
         let highest = self.highest;
-        let next = self.writes.next_if(|((_, write), _)| Part::of(write).may_join(highest))?;
+        let joins = |write: &Write| {
+            let moves_ahead = || appends_row(write).is_some_and(|conversation| !has_message(conversation));
+            Part::of(write).may_join(highest) || (highest == Some(Part::Messages) && moves_ahead())
+        };
+        let next = self.writes.next_if(|((_, write), _)| joins(write))?;
         self.highest = highest.max(Some(Part::of(&next.0.1)));
         Some(next)
     }

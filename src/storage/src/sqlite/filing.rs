@@ -8,15 +8,16 @@
 //!       --> journal_filed.number: its records are no longer needed
 //! ```
 //!
-//! Filing also relists conversations (see [`crate::listing`]). `conversation.last_seq` records what is filed, in the same transaction as the messages, and `sent` accepts a cid
-//! twice without harm. So a run that was filed in part before a crash is filed again as a whole. Slices are committed
-//! without an fsync: the write-ahead log preserves their order, and the journal's records are kept until they are on
-//! the disk.
+//! Filing also relists conversations (see [`crate::listing`]). `conversation.last_seq` records what is filed, in the
+//! same transaction as the messages, and `sent` accepts a cid twice without harm. So a run that was filed in part before
+//! a crash is filed again as a whole. Slices are committed without an fsync: the write-ahead log preserves their order,
+//! and the journal's records are kept until they are on the disk.
 
 use super::chains::Chains;
-use super::codec::{Bytes, PAGE_HEADER, begin_page, end_page};
+use super::codec::{self, PAGE_HEADER, begin_page, end_page};
 use super::column;
 use super::connection::PAGE_SIZE;
+use super::entry;
 use super::listing::{listed_of, relist};
 use super::pages;
 use super::run::{Run, Slot, parts};
@@ -192,16 +193,18 @@ pub fn file_messages(conn: &Connection, filing: &mut Filing) -> Result<Filed, St
     Ok(filed)
 }
 
-/// How many slots of the share from `within` on belong to one month and fit a slice's bytes; at least one.
+/// How many slots of the share from `within` on are consecutive, belong to one month and fit a slice's bytes; at least
+/// one. They are not consecutive where rows were filed before a crash or records of the journal are damaged.
 fn page_group(filing: &Filing, within: usize, most: usize) -> usize {
     let share = &filing.share.1[within..][..most];
     let month = filing.slot(share[0]).month;
-    let mut bytes = 0;
+    let (mut bytes, mut place) = (0, filing.slot(share[0]).place);
     let fits = |at: &&u32| {
         let slot = filing.slot(**at);
-        let had = bytes;
+        let (had, expected) = (bytes, place);
         bytes += filing.run.entry(slot).len();
-        slot.month == month && had < SLICE_BYTES
+        place += 1;
+        slot.month == month && slot.place == expected && had < SLICE_BYTES
     };
     share.iter().take_while(fits).count()
 }
@@ -260,6 +263,7 @@ fn set_aside(conn: &Connection, filing: &Filing, slots: &[u32], why: &str) -> Re
     end_page(&mut page, &[&first.to_le_bytes()]);
     let (conversation, last) = parts(filing.slot(slots[slots.len() - 1]).place);
     let keep = || -> Result<(), StoreError> {
+        entry::delete(conn, conversation, parts(first as u64).1, last)?;
         // Their seqs are never given again.
         let sql = "UPDATE conversation SET last_seq = max(last_seq, ?2) WHERE id = ?1";
         conn.execute(sql, (conversation.0, last.0 as i64))?;
@@ -297,29 +301,26 @@ impl<'a> PageWriter<'a> {
         let (conversation, first_seq) = parts(first.place);
         let last_seq = parts(last.place).1;
         let month = first.month;
-        let time = Bytes::entry_of(filing.run.entry(last))?.time;
-        let (before, id) = (first_seq.prev().0 as i64, conversation.0);
         self.rows += 1;
-        let advanced = self.advance.execute((id, last_seq.0 as i64, time.0 as i64, before, month))?;
-        let filed = if advanced == 1 {
-            0
+        if slots.iter().any(|at| filing.slot(*at).is_row()) {
+            entry::delete(self.conn, conversation, first_seq, last_seq)?;
         } else {
-            self.advance_slowly(conversation, first_seq, last_seq, time, month)?
-        };
+            let time = codec::time_of(filing.run.entry(last))?;
+            let (before, id) = (first_seq.prev().0 as i64, conversation.0);
+            if self.advance.execute((id, last_seq.0 as i64, time.0 as i64, before, month))? == 1 {
+                return self.insert_pages(filing, slots);
+            }
+        }
+        let filed = self.advance_slowly(filing, slots)?;
         self.insert_pages(filing, &slots[filed..])
     }
 
-    /// Advances a conversation that enters a month, is relisted, or was filed in part before a crash. Returns how many of
-    /// the messages are filed already.
-    fn advance_slowly(
-        &mut self,
-        conversation: ConversationId,
-        first: Seq,
-        last: Seq,
-        time: UnixMillis,
-        month: calendar::Month,
-    ) -> Result<usize, StoreError> {
-        let id = conversation.0;
+    /// Advances a conversation that enters a month, is relisted, has entries that are not messages, or was filed in part
+    /// before a crash. Returns how many of the slots are filed already.
+    fn advance_slowly(&mut self, filing: &Filing, slots: &[u32]) -> Result<usize, StoreError> {
+        let place = |at: &u32| parts(filing.slot(*at).place);
+        let ((conversation, first), last) = (place(&slots[0]), place(&slots[slots.len() - 1]).1);
+        let (id, month) = (conversation.0, filing.slot(slots[0]).month);
         let sql = "SELECT last_seq, month, slack, listed_until FROM conversation WHERE id = ?1";
         let mut select = self.conn.prepare_cached(sql)?;
         let row =
@@ -333,7 +334,7 @@ impl<'a> PageWriter<'a> {
         if filed >= last {
             // After a crash. What the row claims is checked, because what is skipped here is dropped from the journal.
             if pages::is_stored(self.conn, conversation, last)? {
-                return Ok((last.0 - first.0 + 1) as usize);
+                return Ok(slots.len());
             }
             fault::report(&format!(
                 "table `conversation`, key {id}: last_seq is {filed}, but message {last} is not there yet"
@@ -352,13 +353,23 @@ impl<'a> PageWriter<'a> {
             let sql = "INSERT OR IGNORE INTO segment (conversation_id, month, first_seq) VALUES (?1, ?2, ?3)";
             self.conn.prepare_cached(sql)?.execute((id, month, filed.next().0 as i64))?;
         }
-        let sql = "UPDATE conversation SET last_seq = ?2, updated_at = ?3, month = ?4 WHERE id = ?1";
-        self.conn.prepare_cached(sql)?.execute((id, last.0 as i64, time.0 as i64, month))?;
+        let count = filed.next().0.saturating_sub(first.0) as usize;
+        let (mut message_time, mut change_time) = (None, None);
+        for at in &slots[count..] {
+            let entry = filing.run.entry(filing.slot(*at));
+            let time = codec::time_of(entry)?.0 as i64;
+            *(if codec::is_system(entry) { &mut change_time } else { &mut message_time }) = Some(time);
+        }
+        let sql = "UPDATE conversation SET last_seq = ?2, month = ?3, updated_at = coalesce(?4, updated_at), \
+                   changed_at = coalesce(?5, changed_at) WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.execute((id, last.0 as i64, month, message_time, change_time))?;
         self.rows += 2;
-        if !listed.holds(time) {
+        if let Some(time) = message_time.map(|time| UnixMillis(time as u64))
+            && !listed.holds(time)
+        {
             self.rows += relist(self.conn, conversation, listed, time)?;
         }
-        Ok(filed.next().0.saturating_sub(first.0) as usize)
+        Ok(count)
     }
 
     fn insert_pages(&mut self, filing: &Filing, mut slots: &[u32]) -> Result<(), StoreError> {

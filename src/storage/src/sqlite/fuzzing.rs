@@ -1,14 +1,16 @@
 //! Entry points for the fuzz targets: what is decoded from the disk.
 
-use super::codec::{Bytes, end_page, open_page};
+use super::codec::{Bytes, Entry, end_page, open_page};
 use super::journal::records;
 use super::run::Run;
+use crate::column::Texts;
+use std::collections::BTreeMap;
 
 /// Reads a segment of the journal, and loads its records as a start does.
 pub fn journal_segment(bytes: &[u8]) {
     let mut run = Run::default();
     for record in records(bytes) {
-        if run.load(record.number, record.payload, |_, _| 0).is_err() {
+        if run.load(record.number, record.payload, &mut BTreeMap::new(), |_, _| 0).is_err() {
             return;
         }
     }
@@ -16,14 +18,18 @@ pub fn journal_segment(bytes: &[u8]) {
         Bytes::entry_of(run.entry(slot)).expect("a loaded entry was decoded before");
     }
     // Records have checksums, which mutations break: their payload is tried by itself, too.
-    let _ = Run::default().load(1, bytes, |_, _| 0);
+    let _ = Run::default().load(1, bytes, &mut BTreeMap::new(), |_, _| 0);
 }
 
 /// Decodes a page of messages.
 pub fn message_page(bytes: &[u8]) {
     let decode = |page: &[u8]| {
         let Ok(mut page) = open_page(page, &[]) else { return };
-        while !page.is_empty() && page.entry().is_ok() {}
+        while !page.is_empty()
+            && let Ok(Entry { is_system, content_type, content, sender, .. }) = page.entry()
+        {
+            let _ = Texts { is_system, content_type, content }.body(sender);
+        }
     };
     decode(bytes);
     // Pages have checksums, which mutations break: the contents are tried under a right one, too.

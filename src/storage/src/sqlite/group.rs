@@ -9,28 +9,30 @@ use crate::column::OWNER;
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::page::Rows;
+use logic::contract::entry::Actor;
 use logic::contract::group::{self, Member};
 use logic::contract::{Denial, Found, Quota, Written};
 use rusqlite::Row;
+use wire::entry::Event;
 use wire::group::Group;
 use wire::{ConversationId, ConversationKind, Page, UserId};
 
 impl SqliteStore {
     pub(super) fn write_group(&mut self, batch: &Batch, write: group::Write) -> Result<Written, StoreError> {
         match write {
-            group::Write::Create { owner, name, desc } => self.create_group(batch, owner, &name, &desc),
-            group::Write::Join { user, conversation } => self.join_group(batch, user, conversation),
+            group::Write::Create { by, name, desc } => self.create_group(batch, &by, &name, &desc),
+            group::Write::Join { by, conversation } => self.join_group(batch, &by, conversation),
         }
     }
 
     fn create_group(
         &mut self,
         batch: &Batch,
-        owner: UserId,
+        by: &Actor,
         name: &str,
         desc: &str,
     ) -> Result<Written, StoreError> {
-        if let Err(denial) = self.charge(batch, owner, Charge::Group)? {
+        if let Err(denial) = self.charge(batch, by.user, Charge::Group)? {
             return Ok(Written::Denied(denial));
         }
         let sql = concat!(
@@ -39,45 +41,56 @@ impl SqliteStore {
             ", 1, ?1, ?2, ?3, ?3)"
         );
         let id = self.conn.prepare_cached(sql)?.insert((name, desc, batch.now.0 as i64))?;
-        let sql = "INSERT INTO member (conversation_id, user_id, kind, role) VALUES (?1, ?2, 1, ?3)";
-        self.conn.prepare_cached(sql)?.execute((id, owner.0, OWNER))?;
-        let id = ConversationId(id as u32);
-        list(&self.conn, id, owner)?;
-        Ok(Written::Group(group::Written::Created(id)))
+        let sql =
+            "INSERT INTO member (conversation_id, user_id, kind, role, read_seq) VALUES (?1, ?2, 1, ?3, 1)";
+        self.conn.prepare_cached(sql)?.execute((id, by.user.0, OWNER))?;
+        let conversation = ConversationId(id as u32);
+        list(&self.conn, conversation, by.user)?;
+        let head = self.cache.get(&self.conn, &self.resident, conversation)?;
+        let Some(next) = head.and_then(|head| head.advance(batch.now, batch.month)) else {
+            return Ok(Written::Unavailable);
+        };
+        let entry = self.append_entry(batch, conversation, next, by, Event::Created)?;
+        Ok(Written::Group(group::Written::Created(entry)))
     }
 
-    /// Messages from before the join stay invisible to the new member.
+    /// The member's view begins with the entry, which is undelivered but read.
     fn join_group(
         &mut self,
         batch: &Batch,
-        user: UserId,
+        by: &Actor,
         conversation: ConversationId,
     ) -> Result<Written, StoreError> {
         let head =
             self.cache.get(&self.conn, &self.resident, conversation).at("conversation", conversation)?;
-        let (last, members) = match head {
+        let members = match head {
             Some(head) if head.kind == ConversationKind::Direct => {
                 return Ok(Written::Denied(Denial::NotFound));
             }
-            Some(head) if head.has_member(user) => return Ok(Written::Denied(Denial::Conflict)),
-            Some(head) => (head.last, head.members.len()),
+            Some(head) if head.has_member(by.user) => return Ok(Written::Denied(Denial::Conflict)),
+            Some(head) => head.members.len(),
             None => return Ok(Written::Denied(Denial::NotFound)),
         };
         if self.quotas.members > 0 && members >= self.quotas.members as usize {
             return Ok(Written::Denied(Denial::Quota(Quota::Members)));
         }
-        if let Err(denial) = self.charge(batch, user, Charge::Conversation)? {
+        if let Err(denial) = self.charge(batch, by.user, Charge::Conversation)? {
             return Ok(Written::Denied(denial));
         }
+        let head = self.cache.get(&self.conn, &self.resident, conversation)?;
+        let Some(next) = head.and_then(|head| head.advance(batch.now, batch.month)) else {
+            return Err(StoreError::Fault("the conversation has no seq left".to_owned()))
+                .at("conversation", conversation);
+        };
         let sql = "INSERT INTO member (conversation_id, user_id, kind, joined_seq, delivered_seq, read_seq) \
-                   VALUES (?1, ?2, 1, ?3, ?3, ?3)";
-        self.conn.prepare_cached(sql)?.execute((conversation.0, user.0, last.0 as i64))?;
-        let sql = "UPDATE conversation SET member_version = member_version + 1 WHERE id = ?1";
-        self.conn.prepare_cached(sql)?.execute([conversation.0])?;
-        list(&self.conn, conversation, user)?;
-        self.resident.joined(conversation, user);
-        self.cache.joined(conversation, user);
-        Ok(Written::Done)
+                   VALUES (?1, ?2, 1, ?3, ?3, ?4)";
+        let (before, seq) = (next.seq.prev().0 as i64, next.seq.0 as i64);
+        self.conn.prepare_cached(sql)?.execute((conversation.0, by.user.0, before, seq))?;
+        list(&self.conn, conversation, by.user)?;
+        self.resident.joined(conversation, by.user);
+        self.cache.joined(conversation, by.user);
+        let entry = self.append_entry(batch, conversation, next, by, Event::Joined)?;
+        Ok(Written::Group(group::Written::Joined(entry)))
     }
 }
 

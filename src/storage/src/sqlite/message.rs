@@ -1,16 +1,16 @@
 //! Appends: a message is validated, numbered and encoded in memory; the journal gets one record for the whole batch.
 
+use super::append_cache::Next;
 use super::codec::{Bytes, Entry};
 use super::column::next_id;
 use super::filing::Filing;
 use super::listing::list;
 use super::pages;
 use super::resident::Unlisted;
-use super::run::{SEQ_MAX, parts, place};
+use super::run::{parts, place};
 use super::sent::{self, CidHint};
 use super::store::{Batch, SqliteStore, Sync};
 use crate::account_usage::Charge;
-use crate::calendar;
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::listing::Listed;
@@ -79,30 +79,20 @@ impl SqliteStore {
             Some(head) if head.has_member(sender) && append.fits(head.kind) => head,
             _ => return Ok(Written::Denied(Denial::Forbidden)),
         };
-        let seq = head.last.next();
-        if seq.0 > SEQ_MAX {
+        let Some(Next { seq, month, time }) = head.advance(batch.now, batch.month) else {
             return Err(StoreError::Fault("the conversation has no seq left".to_owned()))
                 .at("conversation", conversation);
-        }
-        // The wall clock may go back, but no message is dated before the one before it, and a conversation never
-        // returns to a month that it has left.
-        let time = batch.now.max(head.time);
-        let month = if time == batch.now { batch.month } else { calendar::month_of(time) };
-        let (month, time) = match head.month > month {
-            true => (head.month, calendar::start_of(head.month)),
-            false => (month, time),
         };
-        (head.last, head.month, head.time) = (seq, month, time);
-        let (kind, members, member_version) = (head.kind, Arc::clone(&head.members), head.member_version);
+        let (kind, members) = (head.kind, Arc::clone(&head.members));
         if !head.listed.holds(time) {
             head.listed = Listed::after(time, members.len());
             self.unlisted.push(Unlisted { conversation, seq, members: Arc::clone(&members) });
         }
         let (content_type, content) = (&*append.content_type, &*append.content);
-        let entry = Entry { cid, sender, time, kind, content_type, content };
+        let entry = Entry { cid, sender, time, kind, is_system: false, content_type, content };
         self.run.push(place(conversation, seq), hint.hash, month, &entry);
         let message = append.into_message(kind, Stored { conversation, seq, time });
-        Ok(Written::Message(message::Written::Appended { message, members, member_version }))
+        Ok(Written::Message(message::Written::Appended { message, members }))
     }
 
     /// Finds or creates the direct conversation with a user, or returns why there is none.

@@ -2,7 +2,8 @@
 //!
 //! A commit appends its whole batch of messages as one record to the *journal*, a file of its own; once that record is
 //! synced, the messages are durable. They stay *resident* and are *filed* into the tables by key later, in slices
-//! between commits. Everything else (accounts, tokens, members, cursors) is written to its table directly.
+//! between commits. Everything else (accounts, tokens, members, cursors) is written to its table directly, and so is an
+//! entry that tells of such a change.
 //!
 //! ```text
 //!   writes --> cache: number, check --> run (cids) --> journal record --synced--> resident tail --> readers
@@ -25,6 +26,7 @@ mod commit_group;
 mod connection;
 mod contact;
 mod deployment;
+mod entry;
 mod filing;
 mod filter;
 pub mod fuzzing;
@@ -49,6 +51,7 @@ mod schema;
 mod sent;
 mod session;
 mod store;
+mod system_entry;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -6,7 +6,7 @@ use super::view::View;
 use crate::column::NODE_KEPT_MS;
 use crate::error::StoreError;
 use crate::fault::At;
-use logic::contract::node::{self, CHANGES_MAX, Changes, End, Roster};
+use logic::contract::node::{self, CHANGES_MAX, Changes, End, Roster, RosterMember};
 use logic::contract::{Epoch, Found, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
@@ -71,8 +71,9 @@ impl View<'_> {
         for user in users {
             let (overviews, _) = self.overviews(user, ConversationId(0), usize::MAX)?;
             for overview in overviews {
-                if overview.last > overview.delivered && overview.time >= since {
-                    found.insert((overview.time, overview.conversation), overview.last);
+                let changed = self.changed_at(overview.conversation)?;
+                if overview.last > overview.delivered && changed >= since {
+                    found.insert((changed, overview.conversation), overview.last);
                 }
             }
         }
@@ -83,29 +84,38 @@ impl View<'_> {
             if more {
                 upto = time;
             }
-            ends.push(End { conversation, last, member_version: self.member_version(conversation)? });
+            ends.push(End { conversation, last });
         }
         Ok(node::Found::Changes(Box::new(Changes { upto, more, ends })))
     }
 
-    fn member_version(&self, conversation: ConversationId) -> rusqlite::Result<u32> {
-        let sql = "SELECT member_version FROM conversation WHERE id = ?1";
-        self.conn.prepare_cached(sql)?.query_row([conversation.0], |row| row.get(0))
+    /// When the last entry of a timeline was stored.
+    fn changed_at(&self, conversation: ConversationId) -> rusqlite::Result<UnixMillis> {
+        if let Some(end) = self.resident.end(conversation) {
+            return Ok(end.time);
+        }
+        let sql = "SELECT max(updated_at, changed_at) FROM conversation WHERE id = ?1";
+        let time: i64 = self.conn.prepare_cached(sql)?.query_row([conversation.0], |row| row.get(0))?;
+        Ok(UnixMillis(time as u64))
     }
 
     fn roster(&self, conversation: ConversationId) -> Result<Option<Roster>, StoreError> {
         let end = self.resident.end(conversation);
-        let sql = "SELECT kind, last_seq, member_version FROM conversation WHERE id = ?1";
+        let sql = "SELECT kind, last_seq FROM conversation WHERE id = ?1";
         let mut select = self.conn.prepare_cached(sql)?;
-        let row = |row: &Row<'_>| Ok((column::kind(row, 0)?, seq(row, 1)?, row.get::<_, u32>(2)?));
+        let row = |row: &Row<'_>| Ok((column::kind(row, 0)?, seq(row, 1)?));
         let found = select.query_row([conversation.0], row).optional().at("conversation", conversation)?;
-        let Some((kind, filed, member_version)) = found else { return Ok(None) };
-        let sql = "SELECT user_id, delivered_seq FROM member WHERE conversation_id = ?1 AND device = 0 \
+        let Some((kind, filed)) = found else { return Ok(None) };
+        // The members last, so that the list is at least as new as the end.
+        let sql = "SELECT user_id, joined_seq, delivered_seq FROM member WHERE conversation_id = ?1 AND device = 0 \
                    ORDER BY user_id";
         let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query([conversation.0])?;
-        let (members, _) = undamaged("member", &mut rows, |row| Ok((UserId(row.get(0)?), seq(row, 1)?)))?;
+        let member = |row: &Row<'_>| {
+            Ok(RosterMember { user: UserId(row.get(0)?), joined: seq(row, 1)?, delivered: seq(row, 2)? })
+        };
+        let (members, _) = undamaged("member", &mut rows, member)?;
         let last = end.map_or(filed, |end| end.last.max(filed));
-        Ok(Some(Roster { kind, last, member_version, members }))
+        Ok(Some(Roster { kind, last, members }))
     }
 }

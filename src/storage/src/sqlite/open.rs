@@ -4,12 +4,13 @@ use super::append_cache::AppendCache;
 use super::checkpoint::{self, Checkpointer};
 use super::column;
 use super::connection::{PAGE_SIZE, configure};
+use super::entry;
 use super::identity::{APPLICATION_ID, Place};
 use super::journal::{Disk, Files, Journal};
 use super::lock::ProcessLock;
 use super::name;
 use super::name_cache::NameCache;
-use super::run::Run;
+use super::run::{Run, parts};
 use super::schema::{self, Tables};
 use super::sent::Sent;
 use super::store::{DataFile, SqliteStore, Sync};
@@ -119,8 +120,8 @@ impl SqliteStore {
     }
 }
 
-/// Opens the journal and loads the messages that were not filed. They are not published as resident: they are filed
-/// before any reader exists.
+/// Opens the journal and loads the messages and rows that were not filed. They are not published as resident: they are
+/// filed before any reader exists.
 fn load_journal(
     conn: &Connection,
     disk: Box<dyn Disk>,
@@ -132,15 +133,20 @@ fn load_journal(
     // What is filed already is filed again, without harm.
     let filed = fault::tolerate(filed.at("journal_filed", "number"))?.map_or(0, |filed| filed.0);
     let mut commits = 0u64;
+    let mut rows = entry::load(conn)?;
+    let mut hash = |sender, cid: &str| sent.look_up(today, sender, cid.as_bytes()).hash;
     let journal = Journal::open(disk, filed, |record| {
         commits += 1;
-        let loaded = run.load(record.number, record.payload, |sender, cid| {
-            sent.look_up(today, sender, cid.as_bytes()).hash
-        });
-        if let Err(damaged) = loaded {
+        if let Err(damaged) = run.load(record.number, record.payload, &mut rows, &mut hash) {
             fault::report(&format!("journal record {}: {damaged}", record.number));
         }
     })?;
+    for (place, page) in rows {
+        if let Err(damaged) = run.load_row(place, page, &mut hash) {
+            fault::report(&format!("table `entry`, key {:?}: {damaged}", parts(place)));
+        }
+    }
+    run.committed(journal.last());
     if commits > 0 {
         log::info!("recovering {} messages of {commits} commits from the journal of the last run", run.len());
     }

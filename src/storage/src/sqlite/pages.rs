@@ -1,12 +1,12 @@
 //! Reading a timeline: its monthly tables by segments, then the resident tail.
 
-use super::codec::{Bytes, Entry, open_page};
+use super::codec::{Bytes, Damaged, Entry, open_page};
 use super::column;
 use super::name_cache::NameCache;
 use super::run::{SEQ_MAX, parts, place};
 use super::view::View;
 use crate::calendar::Month;
-use crate::column::content_type_of;
+use crate::column::Texts;
 use crate::error::StoreError;
 use crate::fault::{self, At};
 use crate::page::Page;
@@ -320,14 +320,18 @@ pub fn message(
     seq: Seq,
     entry: Entry<'_>,
 ) -> Result<Arc<Message>, StoreError> {
+    let Entry { is_system, content_type, content, .. } = entry;
+    let body = Texts { is_system, content_type, content }.body(entry.sender);
+    let body = body.ok_or(Damaged("a system entry without its ids"))?;
     Ok(Arc::new(Message {
         conversation,
         kind: entry.kind,
         seq,
         from: entry.sender,
         name: names.get(conn, entry.sender)?,
-        content_type: content_type_of(entry.content_type),
-        content: entry.content.into(),
+        content_type: body.content_type,
+        content: body.content,
+        system: body.system,
         time: entry.time,
         cid: (!is_server_cid(entry.cid)).then(|| entry.cid.into()),
     }))

@@ -6,7 +6,7 @@
 //! between is found on the disk. The lock is never held during SQL.
 
 use super::codec;
-use super::run::{Batch, Slot, parts};
+use super::run::{Batch, Run, Slot, parts};
 use crate::listing::Place;
 use foldhash::HashMap;
 use parking_lot::RwLock;
@@ -84,15 +84,18 @@ impl ResidentMessage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     pub last: Seq,
+    /// The time of the last entry.
     pub time: UnixMillis,
+    /// The time of the last message, if one is resident.
+    pub message_time: Option<UnixMillis>,
 }
 
 impl Resident {
-    /// Makes the messages of a batch visible, in order, atomically with `announce`: no reader observes one without the
-    /// other.
+    /// Makes the messages and rows of a batch of `run` visible, in order, atomically with `announce`: no reader observes
+    /// one without the other.
     pub fn publish(
         &self,
-        batch: &Batch,
+        run: &Run,
         slots: &[Slot],
         unlisted: impl Iterator<Item = Unlisted>,
         announce: impl FnOnce(),
@@ -110,7 +113,7 @@ impl Resident {
             debug_assert!(tail.back().is_none_or(|last| last.seq.next() == seq), "a tail has no gaps");
             tail.push_back(ResidentMessage {
                 seq,
-                batch: Arc::clone(batch),
+                batch: Arc::clone(run.batch(slot)),
                 start: slot.start,
                 end: slot.end,
             });
@@ -158,7 +161,7 @@ impl Resident {
         let tails = self.tails.read();
         let unlisted = self.unlisted.read();
         let Some(of_user) = unlisted.of_user.get(&user) else { return Vec::new() };
-        let place = |id: &ConversationId| Some((end_of(tails.get(id))?.time, *id));
+        let place = |id: &ConversationId| Some((end_of(tails.get(id))?.message_time?, *id));
         let is_below = |place: &Place| before.is_none_or(|before| *place < before);
         let mut places: Vec<Place> = of_user.iter().filter_map(place).filter(is_below).collect();
         places.sort_unstable_by_key(|place| Reverse(*place));
@@ -195,15 +198,19 @@ impl Resident {
 }
 
 fn end_of(tail: Option<&VecDeque<ResidentMessage>>) -> Option<End> {
-    let message = tail?.back()?;
-    let time = codec::time_of(message.entry()).expect("it was encoded by this process");
-    Some(End { last: message.seq, time })
+    let tail = tail?;
+    let last = tail.back()?;
+    let time = |entry: &[u8]| codec::time_of(entry).expect("it was encoded by this process");
+    // Nearly always the last one.
+    let message = tail.iter().rev().find(|message| !codec::is_system(message.entry()));
+    let message_time = message.map(|message| time(message.entry()));
+    Some(End { last: last.seq, time: time(last.entry()), message_time })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::codec::Entry;
-    use super::super::run::{Run, place};
+    use super::super::run::place;
     use super::*;
     use wire::ConversationKind;
 
@@ -218,13 +225,14 @@ mod tests {
                 sender: UserId(1),
                 time: UnixMillis(seq * 10),
                 kind: ConversationKind::Direct,
+                is_system: false,
                 content_type: "text",
                 content: "x",
             };
             run.push(place(CONVERSATION, Seq(seq)), seq, 202_601, &entry);
         }
-        let (batch, slots) = run.committed(mark, 1).unwrap();
-        resident.publish(&batch, slots, std::iter::empty(), || {});
+        run.committed(1);
+        resident.publish(&run, run.since(mark), std::iter::empty(), || {});
     }
 
     fn seqs(messages: &[ResidentMessage]) -> Vec<u64> {
@@ -242,7 +250,10 @@ mod tests {
         assert_eq!(seqs(&resident.before(CONVERSATION, Seq(100), 9)), [5, 6, 7, 8, 9]);
         resident.evict(&[(CONVERSATION, Seq(6))]);
         assert_eq!(seqs(&resident.before(CONVERSATION, Seq(100), 9)), [7, 8, 9]);
-        assert_eq!(resident.end(CONVERSATION), Some(End { last: Seq(9), time: UnixMillis(90) }));
+        assert_eq!(
+            resident.end(CONVERSATION),
+            Some(End { last: Seq(9), time: UnixMillis(90), message_time: Some(UnixMillis(90)) })
+        );
         resident.evict(&[(CONVERSATION, Seq(9))]);
         assert_eq!(resident.end(CONVERSATION), None);
     }

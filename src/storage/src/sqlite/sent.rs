@@ -297,19 +297,20 @@ mod tests {
 
     fn run_of(cids: &[String]) -> Run {
         let mut run = Run::default();
-        let mark = run.begin();
+        run.begin();
         for (seq, cid) in (1..).zip(cids) {
             let entry = Entry {
                 cid,
                 sender: UserId(3),
                 time: UnixMillis(1),
                 kind: ConversationKind::Direct,
+                is_system: false,
                 content_type: "text",
                 content: "x",
             };
             run.push(place(ConversationId(1), Seq(seq)), seq, 202_601, &entry);
         }
-        run.committed(mark, 1).unwrap();
+        run.committed(1);
         run
     }
 

@@ -290,7 +290,8 @@ fn overlay(overview: &mut Overview, end: Option<End>) {
     if let Some(end) = end
         && end.last >= overview.last
     {
-        (overview.last, overview.time) = (end.last, end.time);
+        overview.last = end.last;
+        overview.time = end.message_time.unwrap_or(overview.time);
     }
     overview.last = overview.last.max(overview.delivered).max(overview.read);
 }

@@ -23,7 +23,7 @@ impl Store for SqliteStore {
         let hints: Vec<CidHint> = writes.iter().map(|(_, write)| self.hint(&batch, write)).collect();
         let mut writes = writes.into_iter().zip(hints).peekable();
         while done.is_ok() && writes.peek().is_some() {
-            done = self.commit(&batch, &mut CommitGroup::of(&mut writes), &mut outcomes, &mut *publish);
+            done = self.commit(&batch, CommitGroup::of(&mut writes), &mut outcomes, &mut *publish);
         }
         match done {
             Ok(()) => self.bound_log(),
@@ -80,7 +80,7 @@ impl SqliteStore {
     fn commit(
         &mut self,
         batch: &Batch,
-        writes: &mut dyn Iterator<Item = HintedWrite>,
+        mut writes: CommitGroup<'_, impl Iterator<Item = HintedWrite>>,
         outcomes: &mut Vec<(Ticket, Written)>,
         publish: Publish<'_>,
     ) -> Result<(), StoreError> {
@@ -89,7 +89,9 @@ impl SqliteStore {
         }
         let mark = self.run.begin();
         let mut done = Ok(());
-        for ((ticket, write), hint) in writes {
+        while let Some(((ticket, write), hint)) =
+            writes.next(|conversation| self.run.has_message_since(mark, conversation))
+        {
             // Replaced by the actual outcome, unless the write fails.
             outcomes.push((ticket, Written::Unavailable));
             match self.execute_apart(batch, write, hint) {
@@ -100,18 +102,35 @@ impl SqliteStore {
                 }
             }
         }
-        if let Err(error) = done.and_then(|()| self.make_durable()) {
+        // The tables first: messages need their conversations, and what follows an entry that is a row needs the entry.
+        if let Err(error) = done.and_then(|()| self.commit_tables()) {
             self.run.truncate(mark);
             return Err(error);
         }
-        let outcomes = std::mem::take(outcomes);
-        match self.run.committed(mark, self.journal.last()) {
-            Some((bytes, slots)) => {
-                self.resident.publish(&bytes, slots, self.unlisted.drain(..), || publish(outcomes));
+        let journalled = match self.run.open_batch() {
+            Some(bytes) => self.journal.append(bytes, &mut self.random),
+            None => Ok(()),
+        };
+        match &journalled {
+            Ok(()) => self.run.committed(self.journal.last()),
+            Err(error) if error.is_fatal() => return journalled,
+            // The tables are committed, so their outcomes stand.
+            Err(_) => {
+                self.run.remove_messages(mark);
+                self.unlisted.clear();
+                self.run.committed(self.journal.last());
+                let is_message = |written: &Written| matches!(written, Written::Message(_));
+                for (_, written) in outcomes.iter_mut().filter(|(_, written)| is_message(written)) {
+                    *written = Written::Unavailable;
+                }
             }
-            None => publish(outcomes),
         }
-        Ok(())
+        let outcomes = std::mem::take(outcomes);
+        match self.run.since(mark) {
+            [] => publish(outcomes),
+            slots => self.resident.publish(&self.run, slots, self.unlisted.drain(..), || publish(outcomes)),
+        }
+        journalled
     }
 
     /// Executes one write. A fault of its own leaves nothing of it behind and does not concern the other writes.
@@ -178,16 +197,12 @@ impl SqliteStore {
         }
     }
 
-    /// Makes the executed writes durable: the tables first, as messages need their conversations and nothing in the
-    /// tables needs the messages that follow it.
-    fn make_durable(&mut self) -> Result<(), StoreError> {
+    /// Makes the executed writes to tables durable.
+    fn commit_tables(&mut self) -> Result<(), StoreError> {
         if !self.conn.is_autocommit() {
             self.conn.prepare_cached("COMMIT")?.execute([])?;
         }
-        match self.run.open_batch() {
-            Some(bytes) => self.journal.append(bytes, &mut self.random),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Frees memory: there are never more than two runs.

@@ -54,6 +54,7 @@ mod tests {
             content: content.into(),
             time: UnixMillis(0),
             cid: None,
+            system: None,
         }
     }
 

@@ -6,7 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use wire::group::{
-    Create, Created, Group, GroupsPage, Join, Member, Members, MembersPage, Reply, Request, Role,
+    Create, Created, Group, GroupsPage, Join, JoinState, Joined, Member, Members, MembersPage, Reply,
+    Request, Role,
 };
 use wire::kind::request;
 use wire::limits;
@@ -45,6 +46,8 @@ pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
     prop_oneof![
         conversation()
             .prop_map(|conversation| (request::CREATE_GROUP, Reply::Created(Created { conversation }))),
+        select(vec![JoinState::Joined, JoinState::Requested])
+            .prop_map(|state| (request::JOIN_GROUP, Reply::Joined(Joined { state }))),
         (vec(member, 0..4), more()).prop_map(|(members, more)| {
             (request::MEMBERS, Reply::Members(Box::new(MembersPage { members, more })))
         }),

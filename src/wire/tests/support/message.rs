@@ -1,11 +1,13 @@
 //! Strategies for messages.
 
 use super::fields::{bytes, conversation, seq, text, time, user, valid_name};
+use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::borrow::Cow;
 use std::sync::Arc;
+use wire::entry::{Event, SYSTEM, System, is_reserved};
 use wire::kind::request;
 use wire::message::{ConversationKind, Message, Push, Reply, Request, Send, Sent, TEXT, Target, server_cid};
 use wire::{characters, limits};
@@ -18,6 +20,7 @@ pub fn cid() -> impl Strategy<Value = Box<str>> {
 fn content_type() -> impl Strategy<Value = Cow<'static, str>> {
     let other = bytes(1, limits::TYPE_BYTES)
         .prop_filter("hidden characters", |text| !text.chars().any(characters::is_hidden))
+        .prop_filter("types of the server's entries", |text| !is_reserved(text))
         .prop_map(|text| Cow::Owned(text.into_string()));
     prop_oneof![Just(Cow::Borrowed(TEXT)), other]
 }
@@ -26,10 +29,19 @@ pub fn conversation_kind() -> impl Strategy<Value = ConversationKind> {
     select(vec![ConversationKind::Direct, ConversationKind::Group])
 }
 
+fn system() -> impl Strategy<Value = Box<System>> {
+    let event = select(vec![Event::Created, Event::Joined, Event::Other("unheard of".into())]);
+    (event, vec(user(), 1..4), user())
+        .prop_map(|(event, who, by)| Box::new(System { event, who: who.into(), by }))
+}
+
+/// A message, or a system entry.
 pub fn message() -> impl Strategy<Value = Message> {
+    let of_user = (content_type(), option::of(cid()), Just(None));
+    let of_server = (Just(SYSTEM.into()), Just(None), system().prop_map(Some));
     let place = (conversation(), conversation_kind(), seq(), time());
-    (place, user(), valid_name(), content_type(), bytes(1, 300), option::of(cid())).prop_map(
-        |((conversation, kind, seq, time), from, name, content_type, content, cid)| Message {
+    (place, user(), valid_name(), bytes(1, 300), prop_oneof![of_user, of_server]).prop_map(
+        |((conversation, kind, seq, time), from, name, content, (content_type, cid, system))| Message {
             conversation,
             kind,
             seq,
@@ -39,6 +51,7 @@ pub fn message() -> impl Strategy<Value = Message> {
             content,
             time,
             cid,
+            system,
         },
     )
 }

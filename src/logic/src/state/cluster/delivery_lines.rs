@@ -1,5 +1,6 @@
 //! Delivery lines: for each conversation with members on this node, how far it was delivered without a gap.
 
+use super::member_list::MemberList;
 use crate::limits::{DELIVERY_LINE_KEPT_MS, DELIVERY_LINES_MAX, HELD_BYTES_MAX, HELD_MAX, HELD_OVERHEAD};
 use crate::map::{Map, map};
 use std::collections::BTreeMap;
@@ -11,9 +12,8 @@ use wire::{ConversationId, Message, Seq, UserId};
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub message: Arc<Message>,
-    /// All members as of its commit, if they were published with it.
+    /// All members at its seq, if they are known with it.
     pub members: Option<Arc<[UserId]>>,
-    pub member_version: u32,
 }
 
 /// A message above a gap. While it exists, it counts towards the bound of all such messages.
@@ -51,10 +51,8 @@ pub(crate) struct DeliveryLine {
     pub settled: Seq,
     /// The latest message known to exist.
     pub seen: Seq,
-    pub members: Arc<[UserId]>,
-    pub member_version: u32,
-    /// The latest member version known to exist.
-    pub wanted_version: u32,
+    /// The members at `settled`; `None` until the roster is read.
+    pub members: Option<MemberList>,
     /// Messages above a gap.
     pub held: BTreeMap<Seq, Held>,
     pub reading: Reading,
@@ -75,25 +73,31 @@ pub(crate) enum Reading {
 }
 
 impl DeliveryLine {
-    pub fn new(
-        settled: Seq,
-        seen: Seq,
-        members: Arc<[UserId]>,
-        member_version: u32,
-        now: u64,
-    ) -> DeliveryLine {
+    /// A line on which nothing was delivered yet.
+    pub fn new(seen: Seq, now: u64) -> DeliveryLine {
         DeliveryLine {
-            settled,
+            settled: Seq(0),
             seen,
-            members,
-            member_version,
-            wanted_version: member_version,
+            members: None,
             held: BTreeMap::new(),
             reading: Reading::Nothing,
             serial: 0,
             is_due: false,
             touched: now,
         }
+    }
+
+    /// Moves past the next message. Returns the members at its seq, or `None` while they are unknown.
+    pub fn pass(&mut self, arrival: &Arrival) -> Option<Arc<[UserId]>> {
+        let members = match &arrival.members {
+            Some(members) => {
+                self.members = Some(MemberList::new(Arc::clone(members)));
+                Arc::clone(members)
+            }
+            None => Arc::clone(self.members.as_mut()?.pass(&arrival.message)),
+        };
+        self.settled = arrival.message.seq;
+        Some(members)
     }
 }
 
@@ -193,14 +197,6 @@ impl DeliveryLines {
         Some(line)
     }
 
-    /// Notes that the members of a conversation have changed: they are read before the next delivery.
-    pub fn members_changed(&mut self, conversation: ConversationId) {
-        if let Some(line) = self.lines.get_mut(&conversation) {
-            line.member_version = 0;
-            line.wanted_version = line.wanted_version.max(1);
-        }
-    }
-
     /// Drops lines that have not been used for a while.
     pub fn sweep(&mut self, now: u64) {
         self.lines.retain(|_, line| {
@@ -225,15 +221,16 @@ mod tests {
             content: "x".repeat(1_000).into(),
             time: UnixMillis(0),
             cid: None,
+            system: None,
         };
-        Arrival { message: Arc::new(message), members: None, member_version: 1 }
+        Arrival { message: Arc::new(message), members: None }
     }
 
     #[test]
     fn the_messages_held_by_all_lines_are_bounded() {
         let mut lines = DeliveryLines::new(7);
         for conversation in 1..=40_000 {
-            let line = DeliveryLine::new(Seq(0), Seq(2), Arc::from([]), 0, 0);
+            let line = DeliveryLine::new(Seq(2), 0);
             lines.insert(ConversationId(conversation), line);
             lines.hold(ConversationId(conversation), arrival(conversation, 2));
         }

@@ -7,6 +7,7 @@
 pub(crate) mod channels;
 pub(crate) mod delivery_lines;
 pub(crate) mod loads;
+pub(crate) mod member_list;
 pub(crate) mod reconcile;
 
 use crate::bus::{BusOrder, Channel, Hint, NodeState};
@@ -107,7 +108,7 @@ impl Cluster {
     /// Publishes a push to a user who has no session here.
     pub fn publish(&self, user: UserId, push: Push, effects: &mut Effects) {
         if let Cluster::Joined(_) = self {
-            let (channel, hint) = (Channel::User(user), Hint::Push { push, member_version: 0 });
+            let (channel, hint) = (Channel::User(user), Hint::Push { push });
             effects.bus.push(BusOrder::Publish { channel, hint });
         }
     }
@@ -193,13 +194,6 @@ impl Cluster {
     /// Whether the node subscribes to the groups of its sessions.
     pub fn listens_to_groups(&self) -> bool {
         matches!(self, Cluster::Joined(_))
-    }
-
-    /// A member on this node joined a group: the members are read again before the next delivery to it.
-    pub fn members_changed(&mut self, conversation: ConversationId) {
-        if let Cluster::Joined(membership) = self {
-            membership.lines.members_changed(conversation);
-        }
     }
 
     /// Whether an acknowledged track, pushed up to `pushed`, must be kept. A delivery line that restarts relies on the

@@ -1,5 +1,6 @@
 //! Steps of requests about groups that wait.
 
+use crate::contract::entry::Entry;
 use crate::state::sessions::SessionRef;
 use wire::ConversationId;
 use wire::group::MembersPage;
@@ -8,8 +9,8 @@ use wire::group::MembersPage;
 pub(crate) enum Pending {
     /// CREATE_GROUP: the group is being created.
     Create { session: SessionRef },
-    /// CREATE_GROUP: the group exists; its channel is being subscribed to.
-    Created(ConversationId),
+    /// CREATE_GROUP: the group exists, with this entry; its channel is being subscribed to.
+    Created(Box<Entry>),
     /// JOIN_GROUP: the group's channel is being subscribed to, then the membership is being created.
     Join { session: SessionRef, conversation: ConversationId },
     /// GROUPS: the page is being read.

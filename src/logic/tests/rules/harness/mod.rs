@@ -62,6 +62,8 @@ pub struct Harness {
 pub struct Conversation {
     pub kind: ConversationKind,
     pub members: Vec<UserId>,
+    /// The seqs below the views of members who joined later.
+    pub joined: BTreeMap<UserId, Seq>,
     pub messages: Vec<Arc<Message>>,
     pub cursors: BTreeMap<UserId, (Seq, Seq)>,
 }
@@ -126,7 +128,8 @@ impl Harness {
 
     fn conversation(&mut self, kind: ConversationKind, members: Vec<UserId>) -> ConversationId {
         let cursors = members.iter().map(|&member| (member, (Seq(0), Seq(0)))).collect();
-        self.conversations.push(Conversation { kind, members, messages: Vec::new(), cursors });
+        let (joined, messages) = (BTreeMap::new(), Vec::new());
+        self.conversations.push(Conversation { kind, members, joined, messages, cursors });
         ConversationId(self.conversations.len() as u32)
     }
 
@@ -147,6 +150,12 @@ impl Harness {
 
     pub fn input(&mut self, input: Input) {
         self.logic.handle_input(self.now, input, &mut self.effects);
+        self.collect();
+    }
+
+    /// Passes an input from the bus on.
+    pub fn hear(&mut self, input: BusInput) {
+        self.logic.handle_bus(self.now, input, &mut self.effects);
         self.collect();
     }
 

@@ -1,13 +1,16 @@
 //! The storage of the harness: plain vectors.
 
 use super::{Conversation, Harness};
+use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::Stored;
+use logic::contract::node::{Roster, RosterMember};
 use logic::contract::session::LoginView;
 use logic::contract::timeline::{Standing, Unread, UnreadPage};
 use logic::contract::{self, Denial, Epoch, Token};
 use logic::{Found, Read, Write, Written};
 use std::sync::Arc;
 use wire::account::Who;
+use wire::entry::Event;
 use wire::group::{Group, Role};
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
 
@@ -58,8 +61,28 @@ impl Harness {
                     .into_message(conversation.kind, Stored { conversation: id, seq, time: self.now.wall });
                 conversation.messages.push(Arc::clone(&message));
                 let members = conversation.members.as_slice().into();
-                Written::Message(contract::message::Written::Appended { message, members, member_version: 1 })
+                Written::Message(contract::message::Written::Appended { message, members })
             }
+            Write::Group(contract::group::Write::Create { by, .. }) => {
+                let id = self.conversation(ConversationKind::Group, vec![by.user]);
+                let entry = self.append_entry(id, &by, Event::Created);
+                Written::Group(contract::group::Written::Created(entry))
+            }
+            Write::Group(contract::group::Write::Join { by, conversation }) => {
+                let Some(group) = self.conversations.get_mut(conversation.0 as usize - 1) else {
+                    return Written::Denied(Denial::NotFound);
+                };
+                let Err(at) = group.members.binary_search(&by.user) else {
+                    return Written::Denied(Denial::Conflict);
+                };
+                let last = Seq(group.messages.len() as u64);
+                group.members.insert(at, by.user);
+                group.joined.insert(by.user, last);
+                group.cursors.insert(by.user, (last, last.next()));
+                let entry = self.append_entry(conversation, &by, Event::Joined);
+                Written::Group(contract::group::Written::Joined(entry))
+            }
+            Write::Fenced(_, write) => self.write(*write),
             Write::Timeline(contract::timeline::Write::MoveCursors(moves)) => {
                 for m in moves {
                     let cursors = &mut self.conversations[m.conversation.0 as usize - 1].cursors;
@@ -109,6 +132,15 @@ impl Harness {
             }
             _ => Written::Done,
         }
+    }
+
+    fn append_entry(&mut self, conversation: ConversationId, by: &Actor, event: Event) -> Entry {
+        let time = self.now.wall;
+        let group = &mut self.conversations[conversation.0 as usize - 1];
+        let seq = Seq(group.messages.len() as u64 + 1);
+        let message = by.entry(event, ConversationKind::Group, Stored { conversation, seq, time });
+        group.messages.push(Arc::clone(&message));
+        Entry { message, members: group.members.as_slice().into() }
     }
 
     pub(super) fn find(&mut self, read: Read) -> Found {
@@ -197,6 +229,18 @@ impl Harness {
                 Found::Group(contract::group::Found::GroupIds(
                     self.groups(user).into_iter().map(|group| group.conversation).collect(),
                 ))
+            }
+            Read::Node(contract::node::Read::Roster { conversation }) => {
+                let found = self.conversations.get(conversation.0 as usize - 1);
+                Found::Node(contract::node::Found::Roster(found.map(|c| {
+                    let member = |user: &UserId| RosterMember {
+                        user: *user,
+                        joined: c.joined.get(user).copied().unwrap_or_default(),
+                        delivered: c.cursors[user].0,
+                    };
+                    let members = c.members.iter().map(member).collect();
+                    Box::new(Roster { kind: c.kind, last: Seq(c.messages.len() as u64), members })
+                })))
             }
             Read::Presence(contract::presence::Read::Online { users, .. }) => {
                 Found::Presence(contract::presence::Found::Online(

@@ -261,7 +261,25 @@ impl Client {
     #[track_caller]
     pub fn message(&mut self) -> Arc<Message> {
         self.push(PATIENCE, |push| match push {
-            Push::Message(message::Push::New(message)) => Some(Arc::clone(message)),
+            Push::Message(message::Push::New(message)) if message.is_message() => Some(Arc::clone(message)),
+            _ => None,
+        })
+    }
+
+    /// The next entry of a timeline, a message or not.
+    #[track_caller]
+    pub fn any_entry(&mut self) -> Arc<Message> {
+        self.push(PATIENCE, |push| match push {
+            Push::Message(message::Push::New(entry)) => Some(Arc::clone(entry)),
+            _ => None,
+        })
+    }
+
+    /// The next entry of a timeline that is not a message.
+    #[track_caller]
+    pub fn entry(&mut self) -> Arc<Message> {
+        self.push(PATIENCE, |push| match push {
+            Push::Message(message::Push::New(entry)) if !entry.is_message() => Some(Arc::clone(entry)),
             _ => None,
         })
     }

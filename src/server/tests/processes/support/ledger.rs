@@ -216,7 +216,9 @@ impl Sender {
 /// hold: each message is there once, whole, at its place, and each sender's first tries are in order. Nothing
 /// else is there, and no `seq` is left out.
 pub fn audit(conversation: ConversationId, after: Seq, timeline: &[Arc<Message>], senders: &[&Sender]) {
-    for (message, seq) in timeline.iter().zip(after.0 + 1..) {
+    // In a group the view of who audits begins with its own entry, before all messages.
+    let first = timeline.first().filter(|entry| !entry.is_message()).map_or(after.next(), |entry| entry.seq);
+    for (message, seq) in timeline.iter().zip(first.0..) {
         assert_eq!((message.conversation, message.seq), (conversation, Seq(seq)), "a number is left out");
     }
     let mut places: BTreeMap<Seq, (UserId, &Post)> = BTreeMap::new();
@@ -234,7 +236,7 @@ pub fn audit(conversation: ConversationId, after: Seq, timeline: &[Arc<Message>]
         }
     }
     let mut seen = HashSet::new();
-    for message in timeline {
+    for message in timeline.iter().filter(|message| message.is_message()) {
         let cid = message.cid.as_deref().expect("every message here has a cid");
         assert!(seen.insert((message.from, cid)), "{cid} is there twice");
         let (from, post) = places.remove(&message.seq).unwrap_or_else(|| panic!("nobody was promised {cid}"));

@@ -37,6 +37,8 @@ struct State {
 const COMMIT: &[u8] = b";COMMIT;";
 /// A text of every transaction that appends messages.
 pub const MESSAGES: &str = "INSERT INTO message_";
+/// A text of every transaction that creates a group.
+pub const CREATE: &str = "INSERT INTO conversation (kind, name";
 /// A text of every transaction that joins a group.
 pub const JOIN: &str = "INSERT INTO member ";
 

@@ -147,7 +147,7 @@ impl Client {
     #[track_caller]
     pub fn join_group(&mut self, conversation: ConversationId) {
         match self.ask_until_settled(&Command::Group(group::Request::Join(group::Join { conversation }))) {
-            Settled { reply: Reply::Done, .. } => {}
+            Settled { reply: Reply::Group(group::Reply::Joined(_)), .. } => {}
             Settled { reply: Reply::Refused(refusal), was_in_doubt: true }
                 if refusal.errno == Errno::Conflict => {}
             Settled { reply, .. } => panic!("JOIN_GROUP was answered {reply:?}"),

@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::outcome::Outcome;
 use crate::settings::StorageUrl;
 use crate::store::{Publish, Reader, Store};
-use logic::contract::{Found, Lane, Query, Quotas, Read, Requester, Ticket, Write, Written, group, message};
+use logic::contract::{Found, Lane, Query, Quotas, Read, Requester, Ticket, Write, Written, message};
 use mariadb::MariaDb;
 use runtime::queue::{Bell, Inbox, queue};
 use std::collections::HashMap;
@@ -103,12 +103,8 @@ impl Store for OnServer {
     fn write(&mut self, batch: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
         let tickets: Vec<Ticket> = batch.iter().map(|(ticket, _)| *ticket).collect();
         // The writer does not wait for the appender, so a batch is split where messages and other writes alternate.
-        let is_change = |write: &Write| {
-            !matches!(
-                write,
-                Write::Message(message::Write::Append(_)) | Write::Group(group::Write::Join { .. })
-            )
-        };
+        let is_change =
+            |write: &Write| !matches!(write, Write::Message(message::Write::Append(_)) | Write::Group(_));
         let mut written: HashMap<Ticket, Written> = HashMap::new();
         for part in batch.chunk_by(|a, b| is_change(&a.1) == is_change(&b.1)) {
             let wanted = written.len() + part.len();

@@ -16,19 +16,27 @@ fn crash_after(steps: usize) -> bool {
     for user in &users[1..] {
         scenario.join(*user, group);
     }
-    let mut last = 0;
-    let mut say = |scenario: &mut Scenario<'_>, count: u64| {
-        let texts = (0..count).map(|n| {
+    let late: Vec<_> = (0..40).map(|n| scenario.user(&format!("late {n}"))).collect();
+    let mut late = late.into_iter();
+    // Those who are in already, and the creation.
+    let (mut last, mut count) = (users.len() as u64, 0);
+    let mut say = |scenario: &mut Scenario<'_>, texts: u64| {
+        let texts = (0..texts).map(|n| {
             let sender = users[n as usize % users.len()];
-            append(sender, Target::Conversation(group), &format!("c{}", last + n), "hello")
+            append(sender, Target::Conversation(group), &format!("c{}", count + n), "hello")
         });
         for written in scenario.all(texts.collect()) {
-            last += 1;
+            (last, count) = (last + 1, count + 1);
             assert_eq!(appended(&written).seq, Seq(last));
         }
+        // An entry that is no message lies between.
+        last += 1;
+        assert_eq!(scenario.join(late.next().unwrap(), group).seq, Seq(last));
     };
     // Long enough that each step of filing takes more than one slice.
-    say(&mut scenario, 9000);
+    for texts in [1, 3, 3000, 2996, 3000] {
+        say(&mut scenario, texts);
+    }
     scenario.wait(70_000_000);
     let mut more = true;
     for _ in 0..steps {
@@ -39,8 +47,8 @@ fn crash_after(steps: usize) -> bool {
     assert_eq!(scenario.fixture.store().unfiled(), 0, "start-up files what is left");
     say(&mut scenario, 10);
     let all: Vec<u64> = (1..=last).collect();
-    scenario.look_thrice(|scenario| assert_eq!(walk(scenario, users[1], group, 200, true), all));
-    for n in [0, 1, 4095, 4096, 8999, all.len() - 1] {
+    scenario.look_thrice(|scenario| assert_eq!(walk(scenario, users[0], group, 200, true), all));
+    for n in [0, 1, 4095, 4096, 8999, count - 1] {
         let from =
             users.iter().map(|user| append(*user, Target::Conversation(group), &format!("c{n}"), "again"));
         let outcomes = scenario.all(from.collect());

@@ -2,7 +2,7 @@
 
 use super::super::schema;
 use super::InMemory;
-use crate::conformance::{Fixture, Scenario, append};
+use crate::conformance::{Fixture, Scenario, append, create, join};
 use crate::store::Store;
 use logic::Network;
 use logic::contract::{
@@ -37,7 +37,7 @@ impl World {
             let (one, other) = (pair[0], pair[1]);
             scenario.one(Write::Contact(contact::Write::Add { user: one, who: Who::Id(other) }));
             let shared = scenario.group(one, "all");
-            scenario.one(Write::Group(group::Write::Join { user: other, conversation: shared }));
+            scenario.one(join(other, shared));
             for number in 0..60 {
                 if number == 30 {
                     scenario.file();
@@ -87,6 +87,11 @@ impl World {
         ) = &found
         {
             for message in messages {
+                if !message.is_message() {
+                    let told = format!("name of {} ", message.from);
+                    assert!(message.content.starts_with(&told), "{message:?}");
+                    continue;
+                }
                 let said = self.said.get(&(message.conversation, message.seq));
                 assert_eq!(said.map(String::as_str), Some(&*message.content), "{message:?}");
             }
@@ -132,8 +137,8 @@ impl World {
         let mut writes = vec![
             Write::Session(session::Write::CreateToken { user, device: None, network }),
             Write::Contact(contact::Write::Add { user, who: Who::Name(["ben", "dora"][pair].into()) }),
-            Write::Group(group::Write::Create { owner: user, name: "new".into(), desc: "".into() }),
-            Write::Group(group::Write::Join { user: peer, conversation: shared }),
+            create(user, "new"),
+            join(peer, shared),
             Write::Timeline(timeline::Write::MoveCursors(vec![timeline::CursorMove {
                 conversation: direct,
                 user,

@@ -1,11 +1,11 @@
 //! Full disks, rejected commits, a second process.
 
 use super::{InMemory, TestClock, open};
-use crate::conformance::{Fixture, Scenario, append, appended, walk};
+use crate::conformance::{Fixture, Scenario, append, appended, create, entry, join, walk};
 use crate::error::StoreError;
 use crate::store::Store;
 use logic::Ticket;
-use logic::contract::{Denial, Write, Written, account, group};
+use logic::contract::{Denial, Write, Written, account};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use wire::{ConversationId, Seq, Target, UserId};
@@ -100,7 +100,7 @@ fn a_rejected_commit_leaves_no_trace() {
     let batch = || {
         vec![
             Write::Account(account::Write::Create { name: "cleo".into(), password: "".into(), nick: None }),
-            Write::Group(group::Write::Create { owner: anna, name: "g".into(), desc: "".into() }),
+            create(anna, "g"),
             append(anna, Target::User(ben), "again", "x"),
             append(ben, Target::User(UserId(ben.0 + 1)), "new", "x"),
         ]
@@ -215,18 +215,69 @@ fn a_join_never_refers_to_a_message_that_is_not_durable() {
     let (anna, ben, _) = pair(&mut fixture);
     let group = Scenario::on(&mut fixture).group(anna, "all");
     fixture.disk.set_sync_fails(true);
-    let batch = vec![
-        append(anna, Target::Conversation(group), "lost", "lost"),
-        Write::Group(group::Write::Join { user: ben, conversation: group }),
-    ];
+    let batch = vec![append(anna, Target::Conversation(group), "lost", "lost"), join(ben, group)];
     let (outcomes, result) = outcomes_of(fixture.store(), batch);
     assert!(result.unwrap_err().is_fatal() && outcomes.is_empty());
     fixture.restart();
     let mut scenario = resume(&mut fixture);
-    match scenario.one(Write::Group(group::Write::Join { user: ben, conversation: group })) {
-        Written::Done | Written::Denied(Denial::Conflict) => {}
-        other => panic!("{other:?}"),
-    }
-    scenario.say(anna, Target::Conversation(group), "second", "seen");
-    assert_eq!(walk(&mut scenario, ben, group, 10, true), [1]);
+    let joined = scenario.join(ben, group).seq;
+    let said = scenario.say(anna, Target::Conversation(group), "second", "seen").seq;
+    assert_eq!((joined, said), (Seq(2), Seq(3)));
+    assert_eq!(walk(&mut scenario, ben, group, 10, true), [2, 3]);
+}
+
+/// Tables are committed before the journal. When the journal then has no room, the entries are stored and the messages
+/// are not; the next message takes the place after the entries.
+#[test]
+fn entries_outlive_the_messages_of_their_commit() {
+    let mut fixture = InMemory::new();
+    let mut scenario = Scenario::on(&mut fixture);
+    let (anna, ben) = (scenario.user("anna"), scenario.user("ben"));
+    let group = scenario.group(anna, "all");
+    // The journal has no segment yet.
+    fixture.disk.set_full(true);
+    let batch = || {
+        vec![
+            append(anna, Target::User(ben), "direct", "lost"),
+            join(ben, group),
+            append(ben, Target::Conversation(group), "group", "lost"),
+        ]
+    };
+    let (outcomes, result) = outcomes_of(fixture.store(), batch());
+    assert!(matches!(result, Err(StoreError::Unavailable(_))));
+    assert!(matches!(outcomes[0], Written::Unavailable) && matches!(outcomes[2], Written::Unavailable));
+    assert_eq!(entry(&outcomes[1]).message.seq, Seq(2), "it is stored, and its outcome says so");
+    assert_eq!(walk(&mut resume(&mut fixture), ben, group, 10, true), [2]);
+    fixture.disk.set_full(false);
+    let (outcomes, result) = outcomes_of(fixture.store(), batch());
+    result.unwrap();
+    assert!(matches!(outcomes[1], Written::Denied(Denial::Conflict)));
+    let direct = appended(&outcomes[0]);
+    assert_eq!((direct.seq, appended(&outcomes[2]).seq), (Seq(1), Seq(3)));
+    resume(&mut fixture).look_thrice(|scenario| {
+        assert_eq!(walk(scenario, ben, group, 10, true), [2, 3]);
+        assert_eq!(walk(scenario, ben, direct.conversation, 10, true), [1]);
+    });
+}
+
+/// A join behind messages of other conversations shares their commit; behind a message of its own group it does not.
+#[test]
+fn a_join_splits_a_batch_only_behind_a_message_of_its_group() {
+    let mut fixture = InMemory::new();
+    let (anna, ben, direct) = pair(&mut fixture);
+    let group = Scenario::on(&mut fixture).group(anna, "all");
+    let commits = |fixture: &mut InMemory, writes: Vec<Write>| {
+        let mut commits = 0;
+        let batch = (0..).map(Ticket).zip(writes).collect();
+        fixture.store().write(batch, &mut |_| commits += 1).unwrap();
+        commits
+    };
+    let say = |to, cid: &str| append(anna, Target::Conversation(to), cid, "x");
+    assert_eq!(
+        commits(&mut fixture, vec![say(direct, "1"), join(ben, group), say(group, "2"), say(direct, "3")]),
+        1
+    );
+    let cleo = Scenario::on(&mut fixture).user("cleo");
+    assert_eq!(commits(&mut fixture, vec![say(group, "4"), join(cleo, group), say(group, "5")]), 2);
+    assert_eq!(walk(&mut resume(&mut fixture), anna, group, 10, true), [1, 2, 3, 4, 5, 6]);
 }

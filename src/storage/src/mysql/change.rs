@@ -1,0 +1,351 @@
+//! Changes of a conversation, each in one transaction with the system entry that tells of it.
+//!
+//! Each is a job of an appender, which keeps it in order with the messages of its conversation. After a COMMIT without
+//! an answer the `cid` of the entry shows whether the change was made, once a lock proves that the lost transaction has
+//! ended: that of the conversation, or for a new group that of the `cid` itself.
+
+use super::connection::{Connection, NOW, rows_of};
+use super::failure::{Cause, Failure};
+use super::fence;
+use super::member_cache::{MemberCache, Members};
+use super::message::{End, Undone, members_at};
+use super::record::{Record, first};
+use super::sent;
+use super::sql::Sql;
+use super::usage::{add_charge, ask_usage, usage};
+use crate::account_usage::Charge;
+use crate::calendar;
+use crate::column::{OWNER, STATUS_SYSTEM, system_content};
+use crate::listing::Listed;
+use logic::contract::entry::{Actor, Entry};
+use logic::contract::group::{self, Write};
+use logic::contract::message::Stored;
+use logic::contract::{Denial, Epoch, Fence, Quota, Ticket, Written};
+use std::sync::Arc;
+use std::time::Instant;
+use wire::entry::Event;
+use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
+
+/// A change to be made.
+#[derive(Debug)]
+pub struct Change {
+    pub ticket: Ticket,
+    /// The session on whose behalf it is made; `None`: the write is not fenced.
+    pub fence: Option<Fence>,
+    pub write: Write,
+    pub since: Instant,
+    /// The answer to a commit that contained it was lost, so it may be made.
+    pub is_in_doubt: bool,
+}
+
+/// The open transaction of a change.
+struct Transaction<'a> {
+    conn: &'a mut Connection,
+    cache: &'a mut MemberCache,
+    now: UnixMillis,
+    /// Called before it may be committed.
+    commits: &'a mut dyn FnMut(),
+}
+
+impl Change {
+    pub fn new(ticket: Ticket, fence: Option<Fence>, write: Write, since: Instant) -> Change {
+        Change { ticket, fence, write, since, is_in_doubt: false }
+    }
+
+    /// The conversation that it changes; `None`: a new one.
+    pub fn conversation(&self) -> Option<ConversationId> {
+        match &self.write {
+            Write::Create { .. } => None,
+            Write::Join { conversation, .. } => Some(*conversation),
+        }
+    }
+
+    pub fn actor(&self) -> &Actor {
+        match &self.write {
+            Write::Create { by, .. } | Write::Join { by, .. } => by,
+        }
+    }
+
+    /// Tries once; `None`: the conversation is locked by another transaction. `commits` is called before the change may
+    /// become visible.
+    pub fn execute(
+        &self,
+        conn: &mut Connection,
+        cache: &mut MemberCache,
+        commits: &mut dyn FnMut(),
+    ) -> Result<Option<Written>, Undone> {
+        let mut sql = conn.begin();
+        sql.statement(format_args!("SELECT {NOW}"));
+        let answers = conn.ask(&sql)?;
+        let now = first(&answers[answers.len() - 1].rows)?.time(0)?;
+        let mut transaction = Transaction { conn, cache, now, commits };
+        match &self.write {
+            Write::Create { by, name, desc } => self.create(&mut transaction, by, name, desc).map(Some),
+            Write::Join { by, conversation } => self.join(&mut transaction, by, *conversation),
+        }
+    }
+
+    fn create(
+        &self,
+        transaction: &mut Transaction<'_>,
+        by: &Actor,
+        name: &str,
+        desc: &str,
+    ) -> Result<Written, Undone> {
+        let written = |entry| Written::Group(group::Written::Created(entry));
+        let members: Arc<[UserId]> = [by.user].into();
+        if self.is_in_doubt
+            && let Some(stored) = transaction.find(by, " FOR UPDATE")?
+        {
+            transaction.roll_back()?;
+            return Ok(written(entry(by, Event::Created, stored, members)));
+        }
+        if !self.is_in_force(transaction)? {
+            transaction.roll_back()?;
+            return Ok(Written::Superseded);
+        }
+        if let Err(quota) = transaction.charge(by.user, Charge::Group)? {
+            transaction.roll_back()?;
+            return Ok(Written::Denied(Denial::Quota(quota)));
+        }
+        let (time, month) = (transaction.now, calendar::month_of(transaction.now));
+        let mut sql = Sql::new();
+        sql.push("INSERT INTO conversation ")
+            .push(
+                "(kind, name, description, last_seq, month, updated_at, changed_at, listed_until) VALUES (1,",
+            )
+            .text(name)
+            .push(",")
+            .text(desc)
+            .push(format_args!(",1,{month},{time},{time},{time})"))
+            .end()
+            .statement(format_args!(
+                "INSERT INTO member (conversation_id, user_id, kind, role, read_seq) \
+                 VALUES (LAST_INSERT_ID(),{},1,{OWNER},1)",
+                by.user
+            ))
+            .statement(format_args!(
+                "INSERT INTO listing (user_id, slack, listed_until, conversation_id) \
+                 VALUES ({},0,{time},LAST_INSERT_ID())",
+                by.user
+            ))
+            .statement(format_args!(
+                "INSERT INTO segment (conversation_id, month, first_seq) VALUES (LAST_INSERT_ID(),{month},1)"
+            ));
+        // The id is not known yet, and the text of an entry does not depend on it.
+        let stored = Stored { conversation: ConversationId(0), seq: Seq(1), time };
+        insert_entry(&mut sql, by, &Event::Created, stored, "LAST_INSERT_ID()", transaction.now);
+        add_charge(&mut sql, by.user, Charge::Group, transaction.now);
+        let made = transaction.commit(&mut sql)?;
+        let stored = Stored { conversation: ConversationId(made as u32), ..stored };
+        Ok(written(entry(by, Event::Created, stored, members)))
+    }
+
+    fn join(
+        &self,
+        transaction: &mut Transaction<'_>,
+        by: &Actor,
+        conversation: ConversationId,
+    ) -> Result<Option<Written>, Undone> {
+        let user = by.user;
+        let mut sql = Sql::new();
+        sql.statement(format_args!(
+            "SELECT kind, last_seq, month, member_version, GREATEST(updated_at, changed_at), slack, listed_until \
+             FROM conversation WHERE id = {conversation} FOR UPDATE SKIP LOCKED"
+        ))
+        .statement(format_args!("SELECT kind FROM conversation WHERE id = {conversation}"))
+        .statement(format_args!(
+            "SELECT 1 FROM member WHERE conversation_id = {conversation} AND user_id = {user}"
+        ));
+        let answers = transaction.conn.ask(&sql)?;
+        let [locked, there, member] = &answers[..] else { unreachable!("one answer for each statement") };
+        let refusal = match (locked.rows.first(), there.rows.first()) {
+            (_, None) => Some(Written::Denied(Denial::NotFound)),
+            (_, Some(row)) if row.number(0)? == 0 => Some(Written::Denied(Denial::NotFound)),
+            (None, Some(_)) => {
+                transaction.roll_back()?;
+                return Ok(None);
+            }
+            _ if self.is_in_doubt && !member.rows.is_empty() => {
+                let joined = self.joined_before(transaction, by, conversation)?;
+                joined.or(Some(Written::Denied(Denial::Conflict)))
+            }
+            _ if !self.is_in_force(transaction)? => Some(Written::Superseded),
+            _ if !member.rows.is_empty() => Some(Written::Denied(Denial::Conflict)),
+            (Some(row), _) if transaction.is_full(conversation, row.number(3)?)? => {
+                Some(Written::Denied(Denial::Quota(Quota::Members)))
+            }
+            _ => {
+                let charged = transaction.charge(user, Charge::Conversation)?;
+                charged.err().map(|quota| Written::Denied(Denial::Quota(quota)))
+            }
+        };
+        if let Some(written) = refusal {
+            transaction.roll_back()?;
+            return Ok(Some(written));
+        }
+        let mut end = end_of(conversation, first(&locked.rows)?)?;
+        let (last, version) = (end.last, end.version);
+        let stored = end.next(transaction.now);
+        let members = transaction.members(conversation, version)?;
+        let members = match members.binary_search(&user) {
+            Ok(_) => members,
+            Err(at) => members[..at].iter().chain([&user]).chain(&members[at..]).copied().collect(),
+        };
+        let Stored { seq, time, .. } = stored;
+        let mut sql = Sql::new();
+        sql.statement(format_args!(
+            "INSERT INTO member (conversation_id, user_id, kind, joined_seq, delivered_seq, read_seq) \
+             VALUES ({conversation},{user},1,{last},{last},{seq})"
+        ))
+        .statement(format_args!(
+            "INSERT IGNORE INTO listing (user_id, slack, listed_until, conversation_id) \
+             SELECT {user}, slack, listed_until, id FROM conversation WHERE id = {conversation}"
+        ))
+        .statement(format_args!(
+            "UPDATE conversation SET last_seq = {seq}, month = {}, changed_at = {time}, \
+             member_version = member_version + 1 WHERE id = {conversation}",
+            end.month
+        ));
+        if end.entered.is_some() {
+            sql.statement(format_args!(
+                "INSERT INTO segment (conversation_id, month, first_seq) VALUES ({conversation},{},{seq})",
+                end.month
+            ));
+        }
+        insert_entry(&mut sql, by, &Event::Joined, stored, &conversation.to_string(), transaction.now);
+        add_charge(&mut sql, user, Charge::Conversation, transaction.now);
+        transaction.commit(&mut sql)?;
+        let head =
+            Members { kind: ConversationKind::Group, version: version + 1, members: Arc::clone(&members) };
+        transaction.cache.put(conversation, head);
+        let entry = entry(by, Event::Joined, stored, members);
+        Ok(Some(Written::Group(group::Written::Joined(entry))))
+    }
+
+    /// The outcome of a join whose commit was in doubt, if it was made.
+    fn joined_before(
+        &self,
+        transaction: &mut Transaction<'_>,
+        by: &Actor,
+        conversation: ConversationId,
+    ) -> Result<Option<Written>, Failure> {
+        let Some(stored) = transaction.find(by, "")? else { return Ok(None) };
+        let members = members_at(transaction.conn, conversation, stored.seq)?;
+        Ok(Some(Written::Group(group::Written::Joined(entry(by, Event::Joined, stored, members)))))
+    }
+
+    fn is_in_force(&self, transaction: &mut Transaction<'_>) -> Result<bool, Failure> {
+        match self.fence {
+            Some(fence) if fence.epoch != Epoch::NONE => fence::is_in_force(transaction.conn, fence),
+            _ => Ok(true),
+        }
+    }
+}
+
+impl Transaction<'_> {
+    /// Where an entry with the actor's `cid` is stored. `lock`: waits for transactions that are storing it.
+    fn find(&mut self, by: &Actor, lock: &str) -> Result<Option<Stored>, Failure> {
+        let mut sql = Sql::new();
+        for day in sent::days(self.now) {
+            sql.push(format_args!(
+                "SELECT conversation_id, seq, created_at FROM sent_{day:08} WHERE sender_id = {} AND cid = ",
+                by.user
+            ))
+            .bytes(by.cid.as_bytes())
+            .push(lock)
+            .end();
+        }
+        let answers = self.conn.ask(&sql)?;
+        let mut rows = answers.iter().flat_map(|answer| &answer.rows);
+        let place = |row: &Record| {
+            Ok(Stored { conversation: row.conversation(0)?, seq: row.seq(1)?, time: row.time(2)? })
+        };
+        rows.next().map(place).transpose()
+    }
+
+    /// The members of a locked group.
+    fn members(&mut self, conversation: ConversationId, version: i64) -> Result<Arc<[UserId]>, Failure> {
+        match self.cache.at(conversation, version) {
+            Some(known) => Ok(Arc::clone(&known.members)),
+            None => members_at(self.conn, conversation, Seq::MAX),
+        }
+    }
+
+    /// Whether the account may have one more; locks its row until the transaction ends.
+    fn charge(&mut self, user: UserId, what: Charge) -> Result<Result<(), Quota>, Failure> {
+        let mut sql = Sql::new();
+        ask_usage(&mut sql, user);
+        let mut usage = usage(self.conn.rows(&sql)?.first())?;
+        Ok(usage.charge(what, &self.conn.quotas, self.now))
+    }
+
+    /// Whether a locked group has as many members as it may have. Its version counts every change of the members, so it
+    /// is at least their number.
+    fn is_full(&mut self, conversation: ConversationId, version: i64) -> Result<bool, Failure> {
+        let most = i64::from(self.conn.quotas.members);
+        if most == 0 || version < most {
+            return Ok(false);
+        }
+        let rows = rows_of(self.conn, |sql| {
+            sql.statement(format_args!(
+                "SELECT COUNT(*) FROM member WHERE conversation_id = {conversation} AND device = 0"
+            ));
+        })?;
+        Ok(first(&rows)?.number(0)? >= most)
+    }
+
+    fn roll_back(&mut self) -> Result<(), Failure> {
+        let mut sql = Sql::new();
+        self.conn.ask(sql.statement("ROLLBACK")).map(drop)
+    }
+
+    /// Executes the statements and commits. Returns the id that the first statement made, if it made one.
+    fn commit(&mut self, sql: &mut Sql) -> Result<u64, Undone> {
+        let before_commit = sql.statements();
+        sql.statement("COMMIT");
+        (self.commits)();
+        let answers = self.conn.ask(sql).map_err(|failure| {
+            let is_in_doubt = failure.cause == Cause::Lost || failure.after >= before_commit;
+            Undone { failure, is_in_doubt }
+        })?;
+        Ok(answers[0].made)
+    }
+}
+
+fn end_of(conversation: ConversationId, row: &Record) -> Result<End, Failure> {
+    let listed = Listed { slack: row.number(5)? as u64, until: row.time(6)? };
+    Ok(End::new(conversation, row.seq(1)?, row.month(2)?, row.number(3)?, row.time(4)?, listed))
+}
+
+fn entry(by: &Actor, event: Event, stored: Stored, members: Arc<[UserId]>) -> Entry {
+    Entry { message: by.entry(event, ConversationKind::Group, stored), members }
+}
+
+/// Adds the statements that store an entry; `id` is an expression for the id of its conversation.
+fn insert_entry(sql: &mut Sql, by: &Actor, event: &Event, stored: Stored, id: &str, now: UnixMillis) {
+    let Stored { seq, time, .. } = stored;
+    let message = by.entry(event.clone(), ConversationKind::Group, stored);
+    let content = message.system.as_deref().map(|system| system_content(system, &message.content));
+    sql.push(format_args!(
+        "INSERT INTO message_{:06} (conversation_id, seq, sender_id, cid, type, content, status, created_at) \
+         VALUES ({id},{seq},{},",
+        calendar::month_of(time),
+        by.user
+    ))
+    .bytes(by.cid.as_bytes())
+    .push(",")
+    .text(event.as_str())
+    .push(",")
+    .text(&content.unwrap_or_default())
+    .push(format_args!(",{STATUS_SYSTEM},{time})"))
+    .end()
+    .push(format_args!(
+        "INSERT INTO sent_{:08} (sender_id, cid, conversation_id, seq, created_at) VALUES ({},",
+        calendar::day_of(now),
+        by.user
+    ))
+    .bytes(by.cid.as_bytes())
+    .push(format_args!(",{id},{seq},{time})"))
+    .end();
+}

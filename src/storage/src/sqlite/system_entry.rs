@@ -1,0 +1,42 @@
+//! System entries: what tells the members of a change of a conversation, stored with the change.
+
+use super::append_cache::Next;
+use super::codec::{Entry as StoredEntry, VERSION, put_entry};
+use super::entry;
+use super::run::place;
+use super::store::{Batch, SqliteStore};
+use crate::column::system_content;
+use crate::error::StoreError;
+use logic::contract::entry::{Actor, Entry};
+use logic::contract::message::Stored;
+use std::sync::Arc;
+use wire::entry::Event;
+use wire::{ConversationId, ConversationKind, UserId};
+
+impl SqliteStore {
+    /// Appends a system entry of a group to its timeline, in the open transaction, at the place that `next` has taken.
+    pub(super) fn append_entry(
+        &mut self,
+        batch: &Batch,
+        conversation: ConversationId,
+        next: Next,
+        by: &Actor,
+        event: Event,
+    ) -> Result<Entry, StoreError> {
+        let Next { seq, time, .. } = next;
+        let kind = ConversationKind::Group;
+        let message = by.entry(event, kind, Stored { conversation, seq, time });
+        let system = message.system.as_deref().expect("it was made as a system entry");
+        let content = system_content(system, &message.content);
+        let (cid, content_type, content) = (&*by.cid, system.event.as_str(), &*content);
+        let stored = StoredEntry { cid, sender: by.user, time, kind, is_system: true, content_type, content };
+        let mut page = vec![VERSION];
+        put_entry(&mut page, &stored);
+        entry::insert(&self.conn, conversation, seq, &page)?;
+        let hash = self.sent.look_up(batch.today, by.user, by.cid.as_bytes()).hash;
+        self.run.push_row(place(conversation, seq), hash, page)?;
+        let head = self.cache.get(&self.conn, &self.resident, conversation)?;
+        let members: Arc<[UserId]> = head.map_or_else(Arc::default, |head| Arc::clone(&head.members));
+        Ok(Entry { message, members })
+    }
+}

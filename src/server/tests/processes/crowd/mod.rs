@@ -29,9 +29,9 @@ const QUIET: Duration = Duration::from_millis(800);
 const ATTACK: Duration = Duration::from_millis(3_000);
 /// After each attack, the server may answer what it has accepted.
 const SETTLING: Duration = Duration::from_millis(250);
-/// Half a minute of attacks, or five.
+/// Half a minute of attacks, or a minute and a half.
 const ROUNDS: usize = 10;
-const ROUNDS_LONG: usize = 100;
+const ROUNDS_LONG: usize = 30;
 /// How much slower innocent users may become, as a ratio of their own quiet figures.
 const RATIO_MAX: u32 = 5;
 /// The least quiet figures that the ratio refers to, so that it does not compare one noise of the machine with another.

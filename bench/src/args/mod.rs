@@ -16,12 +16,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use values::{prefix, seconds};
 
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  every message was accounted for
+  1  messages were lost, duplicated, out of order, wrong or refused, a connection was lost, or the results could not be \
+written
+  2  nothing could be measured";
+
 /// Load generator for the chat server.
-///
-/// Exit code 0: every message was accounted for. 1: messages were lost, duplicated, out of order, wrong or refused, a
-/// connection was lost, or the results could not be written. 2: nothing could be measured.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_long_help = EXIT_STATUS)]
 pub struct Args {
     #[command(subcommand)]
     pub task: Task,

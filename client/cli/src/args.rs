@@ -12,35 +12,39 @@ use wire::account::Who;
 /// The port of a chat server.
 const PORT: u16 = 6000;
 
-const FILES: &str = "\
-Files:
-  $XDG_DATA_HOME/chatclient/, by default ~/.local/share/chatclient/
-          one folder for each server: messages, logins, unsent messages, typed lines; readable by their owner only
+const SCRIPTS: &str = "\
+Scripts:
+With --user or --token-file, and with --exec, --json, --wait or a stdin that is not a terminal, the program asks nothing. \
+It takes the commands of `help`, one per line, except those about the open conversation. Each command waits for its \
+result before the next begins. Nothing is saved on this machine. Messages that are printed count as delivered, not as \
+read. Results go to stdout, and so do messages with --wait, after the commands of --exec; what arrives otherwise goes to \
+stderr, or with --quiet nowhere. JSON objects all go to stdout.
+  chatclient --user li --password-file pw --exec 'chat:2:hello'
+  tail -F log | sed -u 's/^/chat:ops:/' | chatclient --user bot --password-file pw
+  chatclient --token-file token --json --wait 60";
 
-Environment:
-  XDG_DATA_HOME             where the files are
-  TERM, COLORTERM           what the terminal can show; TERM=dumb: lines without colours and cursor movements
-  NO_COLOR                  no colours
-  LC_ALL, LC_CTYPE, LANG    whether to draw with characters beyond ASCII
+const REST: &str = "\
+Signals:
+SIGHUP, SIGINT, SIGQUIT and SIGTERM end the program; at a terminal it first sends what was written and restores the \
+terminal.
 
 Exit status:
   0  success
   1  something failed
-  2  wrong usage; nothing was done";
+  2  wrong usage; nothing was done
 
-const SCRIPTS: &str = "\
-Scripts: with --user or --token-file, and with --exec, --json, --wait or a stdin that is not a terminal, the program asks \
-nothing. It takes the commands of `help`, one per line, except those about the open conversation. Each command waits for \
-its result before the next begins. Nothing is saved on this machine. Messages that are printed count as delivered, not as \
-read. Results go to stdout, and so do messages with --wait, after the commands of --exec; what arrives otherwise goes to \
-stderr, or with --quiet nowhere. JSON objects all go to stdout.
+Environment:
+  XDG_DATA_HOME           where the messages are, by default ~/.local/share
+  XDG_CONFIG_HOME         where the configuration is, by default ~/.config
+  TERM, COLORTERM         what the terminal can show; TERM=dumb: lines without colours and cursor movements
+  NO_COLOR                no colours
+  LC_ALL, LC_CTYPE, LANG  whether to draw with characters beyond ASCII
 
-  chatclient --user li --password-file pw --exec 'chat:2:hello'
-  tail -F log | sed -u 's/^/chat:ops:/' | chatclient --user bot --password-file pw
-  chatclient --token-file token --json --wait 60
-
-SIGHUP, SIGINT, SIGQUIT and SIGTERM end the \
-program; at a terminal it first sends what was written and restores the terminal.";
+Files:
+  $XDG_DATA_HOME/chatclient/
+          one folder for each server: messages, logins, unsent messages, typed lines; readable by their owner only
+  $XDG_CONFIG_HOME/chatclient/config.toml
+          formats of times, colours, notifications and keys; --print-config prints what is in effect";
 
 /// Chat from the terminal, or from a script.
 ///
@@ -99,7 +103,7 @@ pub struct Arguments {
 
 /// The end of the long help and of the manual page.
 fn manual() -> String {
-    format!("Commands:{}\n\n{}\n\n{SCRIPTS}\n\n{FILES}", help::manual(), help::keys_and_marks_manual())
+    format!("{}\n\n{SCRIPTS}\n\n{REST}", help::manual())
 }
 
 /// Splits the port from an address that has one: `localhost:6000`, `[::1]:6000`, not `::1`.

@@ -17,9 +17,30 @@ use storage::{Database, StorageUrl};
 const USAGE: &str = "chatserver [OPTIONS] [IP PORT]
  Example: chatserver 127.0.0.1 6000";
 
+const MANUAL: &str = "\
+Signals:
+  SIGTERM, SIGINT  stop the server: it notifies clients, finishes requests in flight and writes everything to disk; a \
+second signal ends it at once, and no acknowledged message is lost
+  SIGHUP           reads the configuration again and applies log.level
+
+Exit status:
+  0  the server was stopped by a signal, or what an option asked for was done
+  1  the configuration is invalid, the server could not start, or it ended by an error
+  2  the command line is invalid
+
+Environment:
+  CREDENTIALS_DIRECTORY  the folder of $CREDENTIALS_DIRECTORY/NAME in the paths of password files; systemd sets it
+  NOTIFY_SOCKET          where readiness and the watchdog are reported (sd_notify(3))
+  LISTEN_FDS             sockets that systemd has opened (sd_listen_fds(3))
+  JOURNAL_STREAM         whether stderr is the journal, so that log lines carry priorities instead of times
+
+Files:
+  data/chat.db  the database unless storage.url names another one, with chat.db-wal and chat.db.journal-*; it is complete \
+only together with these";
+
 /// A chat server for one machine or a cluster, with SQLite or MySQL behind it.
 #[derive(Debug, Parser)]
-#[command(name = "chatserver", version, override_usage = USAGE)]
+#[command(name = "chatserver", version, override_usage = USAGE, after_long_help = MANUAL, max_term_width = 100)]
 pub struct Args {
     /// Read the configuration from this TOML file. Without it no file is read
     #[arg(long, value_name = "FILE")]

@@ -15,6 +15,10 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Up, Down, Ctrl-R", "earlier lines; search them"),
     ("Ctrl-A, Ctrl-E", "to the beginning, the end of the line"),
     ("Ctrl-W, Ctrl-U, Ctrl-K", "erase a word, to the beginning, to the end"),
+    ("Alt-Enter", "begin a new row of the message"),
+    ("Alt-1 to Alt-9", "open a conversation of the list of /open"),
+    ("Alt-A", "open the next conversation with unread messages"),
+    ("Alt-O, Alt-N", "the same as /older and /newer"),
     ("Ctrl-L", "clear the screen"),
     ("Ctrl-C", "drop the line that is being typed"),
     ("Ctrl-Z", "suspend the program; fg brings it back"),
@@ -23,9 +27,9 @@ pub const KEYS: &[(&str, &str)] = &[
 
 /// Marks in front of own messages, and what they mean.
 pub const MARKS: &[(&str, &str)] = &[
-    ("…   or  .", "is being sent"),
-    ("✓   or  +", "is stored by the server"),
-    ("✓✓  or  ++", "has reached the other one"),
+    ("… or .", "is being sent"),
+    ("✓ or +", "is stored by the server"),
+    ("✓✓ or ++", "has reached the other one"),
     ("R", "was read"),
     ("!", "was not sent: /retry or /drop"),
 ];
@@ -53,19 +57,19 @@ pub fn overview(width: Option<usize>) -> String {
     lines + "\nPlain text goes to the open conversation. /help keys: keys and marks."
 }
 
-/// All commands, one line each, for the manual page.
+/// The commands, the keys and the marks, for the manual page.
 pub fn manual() -> String {
-    TABLE.iter().map(|row| format!("\n  {:<22} {}", row.form, row.purpose)).collect()
+    let commands = TABLE.iter().map(|row| (row.form, row.purpose)).collect::<Vec<_>>();
+    let parts = [("Commands", &commands[..]), ("Keys", KEYS), ("Marks", MARKS)];
+    let rows = |of: &[(&str, &str)]| {
+        of.iter().map(|(term, text)| format!("\n  {term:<22}  {text}")).collect::<String>()
+    };
+    parts.map(|(title, of)| format!("{title}:{}", rows(of))).join("\n\n")
 }
 
 /// Explains one command.
 pub fn on(row: &Row) -> String {
     format!("{}\n  {}\n  example: {}", row.form, row.purpose, row.example)
-}
-
-/// The keys and the marks, for the manual page.
-pub fn keys_and_marks_manual() -> String {
-    keys_and_marks().replacen("keys:", "Keys:", 1).replacen("\nmarks", "\n\nMarks", 1)
 }
 
 /// Why a line was not accepted.

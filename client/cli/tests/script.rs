@@ -296,3 +296,54 @@ fn what_happens_in_a_group_is_an_event_of_its_own() {
     let (_, stdout, _) = script.run(&me, "");
     assert!(stdout.contains("#7 | user 6 joined") && !stdout.contains("user 5"), "{stdout}");
 }
+
+#[test]
+fn a_name_that_is_taken_by_another_account_is_named_as_the_reason() {
+    let script = Script::new();
+    script.listening.server.lock().unwrap().taken_names = ["ann"].into();
+    let register = |password: &str| {
+        let file = script.folder.path().join("password");
+        fs::write(&file, password).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        let arguments = ["--user", "ann", "--password-file", "password", "--register", "--exec", "chat:2:hi"];
+        script.run(&arguments, "")
+    };
+    let (code, stdout, stderr) = register("another one");
+    assert_eq!((code, &*stdout), (1, ""));
+    assert!(
+        stderr.contains("login failed: the name is taken, by an account with another password"),
+        "{stderr}"
+    );
+    assert!(script.texts().is_empty());
+    // The account of an earlier run.
+    assert_eq!(register(PASSWORD).0, 0);
+    assert_eq!(script.texts(), ["hi"]);
+}
+
+#[test]
+fn a_name_with_a_colon_is_not_guessed() {
+    let script = Script::new();
+    {
+        let mut server = script.listening.server.lock().unwrap();
+        server.user_names = [(2, "alice"), (3, "alice:7")].into();
+        server.group_names = [(8, "devs"), (9, "devs:7")].into();
+        for (conversation, from) in [(2, 2), (3, 3), (8, 2), (9, 2)] {
+            server.store(conversation, UserId(from), "hello", None);
+        }
+        server.make_group(8);
+        server.make_group(9);
+    }
+    for (command, question) in [
+        ("history:alice:7", "alice or alice:7?"),
+        ("chat:alice:7:hi", "alice or alice:7?"),
+        ("grouphistory:devs:7", "devs or devs:7?"),
+        ("groupchat:devs:7:hi", "devs or devs:7?"),
+    ] {
+        let (code, objects) = script.json(&["--exec", command], "");
+        let error = results(&objects)[0]["error"].as_str().unwrap_or_default();
+        assert!(code == 1 && error.contains(question), "{command}: {objects:#?}");
+    }
+    let (code, objects) = script.json(&["--exec", "groupchat:\"devs:7\":hi", "--exec", "history:2:7"], "");
+    assert_eq!(code, 0, "{objects:#?}");
+    assert_eq!(script.listening.server.lock().unwrap().texts(9, ME), ["hi"]);
+}

@@ -14,6 +14,7 @@ pub enum Command {
     ToGroup {
         group: WhichGroup,
         text: String,
+        typed: String,
     },
     /// To the open conversation.
     Here(String),
@@ -39,5 +40,5 @@ pub fn to_user(rest: &str) -> Option<Command> {
 /// `GROUP:MESSAGE`
 pub fn to_group(rest: &str) -> Option<Command> {
     let (of, text) = split_field(rest)?;
-    Some(Command::ToGroup { group: group(of)?, text: some(text)? })
+    Some(Command::ToGroup { group: group(of)?, text: some(text)?, typed: rest.to_owned() })
 }

@@ -8,6 +8,7 @@
 //! [`table`] has one row per command: its syntax, its help, what Tab completes, and its parser. A noun's file holds the
 //! meanings of its commands. A new command is a row and a meaning; no dispatcher changes.
 
+pub mod ambiguity;
 pub mod argument;
 pub mod complete;
 pub mod contact;

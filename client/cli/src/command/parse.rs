@@ -143,6 +143,11 @@ mod tests {
         }
     }
 
+    fn to_group(line: &str, group: WhichGroup, text: &str) -> Command {
+        let typed = line.strip_prefix("groupchat:").unwrap().to_owned();
+        Command::Message(message::Command::ToGroup { group, text: text.to_owned(), typed })
+    }
+
     fn name(name: &str) -> Who {
         Who::Name(name.into())
     }
@@ -158,10 +163,13 @@ mod tests {
             (ok("addfriend:\"1\""), ok("/add “1”")),
             (Command::Contact(add.clone()), Command::Contact(add))
         );
-        let to_group = |group| Command::Message(message::Command::ToGroup { group, text: "hi".to_owned() });
-        assert_eq!(ok("groupchat:7:hi"), to_group(WhichGroup::Id(ConversationId(7))));
-        assert_eq!(ok("groupchat:\"7\":hi"), to_group(WhichGroup::Name("7".to_owned())));
-        assert_eq!(ok("groupchat:night shift:hi"), to_group(WhichGroup::Name("night shift".to_owned())));
+        for (line, group) in [
+            ("groupchat:7:hi", WhichGroup::Id(ConversationId(7))),
+            ("groupchat:\"7\":hi", WhichGroup::Name("7".to_owned())),
+            ("groupchat:night shift:hi", WhichGroup::Name("night shift".to_owned())),
+        ] {
+            assert_eq!(ok(line), to_group(line, group, "hi"));
+        }
     }
 
     #[test]
@@ -217,11 +225,8 @@ mod tests {
         assert_eq!(sent("chat:2: spaced "), chat(Who::Id(UserId(2)), " spaced "));
         assert_eq!(sent("chat:zhang san:hi"), chat(Who::Name("zhang san".into()), "hi"));
         assert_eq!(sent("chat:张三:你好"), chat(Who::Name("张三".into()), "你好"));
-        let to_group = message::Command::ToGroup {
-            group: WhichGroup::Id(ConversationId(7)),
-            text: "12:30 is fine".into(),
-        };
-        assert_eq!(ok("groupchat:7:12:30 is fine"), Command::Message(to_group));
+        let line = "groupchat:7:12:30 is fine";
+        assert_eq!(ok(line), to_group(line, WhichGroup::Id(ConversationId(7)), "12:30 is fine"));
         let devs = group::Command::Create { name: "devs".into(), desc: "we: build".into() };
         assert_eq!(ok("creategroup:devs:we: build"), Command::Group(devs.clone()));
         assert_eq!(ok("/create devs:we: build"), Command::Group(devs));
@@ -236,9 +241,11 @@ mod tests {
             assert!(row.form.len() <= 22 && row.purpose.len() <= 47, "{} is too wide", row.form);
         }
         assert!(parse("   ").unwrap().is_none());
-        let older = timeline::Command::WithUser { who: Who::Name("li si".into()), before: Some(Seq(40)) };
+        let (who, typed) = (Who::Name("li si".into()), "li si:40".to_owned());
+        let older = timeline::Command::WithUser { who, before: Some(Seq(40)), typed };
         assert_eq!(ok("history:li si:40"), Command::Timeline(older));
-        let group = timeline::Command::OfGroup { group: WhichGroup::Id(ConversationId(7)), before: None };
+        let (group, typed) = (WhichGroup::Id(ConversationId(7)), "#7".to_owned());
+        let group = timeline::Command::OfGroup { group, before: None, typed };
         assert_eq!(ok("grouphistory:#7"), Command::Timeline(group));
     }
 

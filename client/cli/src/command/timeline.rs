@@ -10,10 +10,13 @@ pub enum Command {
     WithUser {
         who: Who,
         before: Option<Seq>,
+        /// Everything after the command's name: a name with a colon in it may be meant.
+        typed: String,
     },
     OfGroup {
         group: WhichGroup,
         before: Option<Seq>,
+        typed: String,
     },
     /// The latest messages of a user, of a group (`#7`), or of the open conversation.
     Latest(Option<String>),
@@ -33,11 +36,11 @@ pub enum Command {
 /// `WHO` or `WHO:SEQ`
 pub fn with_user(rest: &str) -> Option<Command> {
     let page = page(rest)?;
-    Some(Command::WithUser { who: who(page.of)?, before: page.before })
+    Some(Command::WithUser { who: who(page.of)?, before: page.before, typed: rest.to_owned() })
 }
 
 /// `ID` or `ID:SEQ`
 pub fn of_group(rest: &str) -> Option<Command> {
     let page = page(rest)?;
-    Some(Command::OfGroup { group: group(page.of)?, before: page.before })
+    Some(Command::OfGroup { group: group(page.of)?, before: page.before, typed: rest.to_owned() })
 }

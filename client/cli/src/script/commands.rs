@@ -2,8 +2,9 @@
 
 use super::output::Outcome;
 use super::state::{OpenedChat, Script};
+use crate::command::ambiguity::Ambiguity;
 use crate::command::argument::WhichGroup;
-use crate::command::{Command, argument, contact, group, message, session, timeline};
+use crate::command::{Command, contact, group, message, session, timeline};
 use chatclient_core::{Event, Failure, SendFailure, Session};
 use std::borrow::Cow;
 use std::io;
@@ -89,7 +90,7 @@ impl Script {
                 reply(self.ask(|session, now| session.create_group(now, &name, &desc)))
             }
             group::Command::Join { group } => reply(self.ask(|session, now| session.join_group(now, group))),
-            group::Command::Members(Some(group)) => match self.group_meant(&group)? {
+            group::Command::Members(Some(group)) => match self.group_meant(&group, None)? {
                 Ok(group) => self.all_members(group),
                 Err(failure) => Ok(Err(failure)),
             },
@@ -115,8 +116,13 @@ impl Script {
         }
     }
 
-    /// The group that is meant; a failure, if there is none, there are several, or it is a direct chat.
-    fn group_meant(&mut self, group: &WhichGroup) -> io::Result<Result<ConversationId, Failure>> {
+    /// The group that is meant; a failure, if there is none, there are several, or it is a direct chat. `typed` is what
+    /// follows the command: a group with a colon in its name may be meant.
+    fn group_meant(
+        &mut self,
+        group: &WhichGroup,
+        typed: Option<&str>,
+    ) -> io::Result<Result<ConversationId, Failure>> {
         let wanted = match group {
             WhichGroup::Id(id) => {
                 let is_direct =
@@ -134,12 +140,19 @@ impl Script {
             Ok(_) => vec![],
             Err(failure) => return Ok(Err(failure)),
         };
-        let named = groups.iter().filter(|group| name::key(&group.name) == name::key(wanted));
-        let ids: Vec<ConversationId> = named.map(|group| group.conversation).collect();
-        Ok(match ids[..] {
+        let named = |wanted: &str| {
+            let key = name::key(wanted);
+            let named = groups.iter().filter(|group| name::key(&group.name) == key);
+            named.map(|group| group.conversation).collect::<Vec<_>>()
+        };
+        let other = typed.and_then(|typed| Ambiguity::find(typed, |name| !named(name).is_empty()));
+        if let Some(other) = other {
+            return Ok(Err(refused(other.question())));
+        }
+        Ok(match named(wanted)[..] {
             [id] => Ok(id),
             [] => Err(refused(format!("you are in no group called {wanted}"))),
-            _ => {
+            ref ids => {
                 let ids = ids.iter().map(ConversationId::to_string).collect::<Vec<_>>().join(", ");
                 Err(refused(format!(
                     "several of your groups are called {wanted}; write the id of one: {ids}"
@@ -170,16 +183,16 @@ impl Script {
     fn do_message_command(&mut self, command: message::Command) -> Done {
         match command {
             message::Command::ToUser { who: Who::Id(id), text, .. } => self.send(Target::User(id), &text),
-            message::Command::ToUser { who: Who::Name(name), text, typed } => {
-                match self.question_of_name(&name, &typed) {
-                    None => self.send(Target::Name(name), &text),
-                    Some(question) => Ok(Err(refused(question))),
+            message::Command::ToUser { who: Who::Name(name), text, typed } => match self.other_user(&typed) {
+                None => self.send(Target::Name(name), &text),
+                Some(other) => Ok(Err(refused(other.question()))),
+            },
+            message::Command::ToGroup { group, text, typed } => {
+                match self.group_meant(&group, Some(&typed))? {
+                    Ok(group) => self.send(Target::Group(group), &text),
+                    Err(failure) => Ok(Err(failure)),
                 }
             }
-            message::Command::ToGroup { group, text } => match self.group_meant(&group)? {
-                Ok(group) => self.send(Target::Group(group), &text),
-                Err(failure) => Ok(Err(failure)),
-            },
             message::Command::Here(_)
             | message::Command::Open(_)
             | message::Command::File(_)
@@ -189,15 +202,9 @@ impl Script {
         }
     }
 
-    /// Asks whom `chat:alice:bob:hi` is meant for if the account knows an `alice:bob`.
-    fn question_of_name(&self, short: &str, typed: &str) -> Option<String> {
-        if argument::quoted(typed).is_some() {
-            return None;
-        }
-        let ends = typed.char_indices().filter(|(_, c)| argument::DIVIDERS.contains(c)).map(|(at, _)| at);
-        let mut longer = ends.map(|end| typed[..end].trim()).filter(|name| name.contains(argument::DIVIDERS));
-        let longer = longer.find(|wanted| self.direct(&Who::Name((*wanted).into())).is_some())?;
-        Some(format!("for {short} or for {longer}? Put the name in quotes: chat:\"{longer}\":MESSAGE"))
+    /// The user that `chat:alice:bob:hi` may be meant for if the account has a chat with an `alice:bob`.
+    fn other_user<'t>(&self, typed: &'t str) -> Option<Ambiguity<'t>> {
+        Ambiguity::find(typed, |name| self.direct(&Who::Name(name.into())).is_some())
     }
 
     fn send(&mut self, to: Target, text: &str) -> Done {
@@ -225,17 +232,22 @@ impl Script {
 
     fn do_timeline_command(&mut self, command: timeline::Command) -> Done {
         match command {
-            timeline::Command::OfGroup { group, before } => match self.group_meant(&group)? {
-                Ok(group) => self.history(group, before),
-                Err(failure) => Ok(Err(failure)),
-            },
-            timeline::Command::WithUser { who, before } => match self.direct(&who) {
-                Some(conversation) => self.history(conversation, before),
-                None => {
-                    let empty = HistoryPage { messages: vec![], more: false, first_seq: Seq(1) };
-                    Ok(Ok(Outcome::Reply(wire::timeline::Reply::History(Box::new(empty)).into())))
+            timeline::Command::OfGroup { group, before, typed } => {
+                match self.group_meant(&group, Some(&typed))? {
+                    Ok(group) => self.history(group, before),
+                    Err(failure) => Ok(Err(failure)),
                 }
-            },
+            }
+            timeline::Command::WithUser { who, before, typed } => {
+                match (self.other_user(&typed), self.direct(&who)) {
+                    (Some(other), _) => Ok(Err(refused(other.question()))),
+                    (None, Some(conversation)) => self.history(conversation, before),
+                    (None, None) => {
+                        let empty = HistoryPage { messages: vec![], more: false, first_seq: Seq(1) };
+                        Ok(Ok(Outcome::Reply(wire::timeline::Reply::History(Box::new(empty)).into())))
+                    }
+                }
+            }
             timeline::Command::Latest(_)
             | timeline::Command::Older
             | timeline::Command::Newer

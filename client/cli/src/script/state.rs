@@ -120,9 +120,10 @@ impl Script {
         self.client.log_in(who.clone(), password, login.token.as_deref());
         match (self.login_result()?, name_refused) {
             (Ok(token), _) => login.save_token(&token).map(Ok),
-            // The account does not exist, and its name is the reason.
-            (Err(Failure::Refused(_)), Some(refusal)) if refusal.errno == Errno::BadRequest => {
-                Ok(Err(Failure::Refused(refusal)))
+            // Either there is no such account, and its name is why it could not be registered, or its password is another
+            // one.
+            (Err(Failure::Refused(login)), Some(refusal)) if login.errno == Errno::BadCredentials => {
+                Ok(Err(Failure::Refused(not_registered(refusal))))
             }
             (Err(failure), _) => Ok(Err(failure)),
         }
@@ -142,6 +143,15 @@ impl Script {
         })?;
         Ok(result.and_then(|result| result))
     }
+}
+
+/// Why neither a registration nor a login with the same name and password succeeded.
+fn not_registered(refusal: Box<Refusal>) -> Box<Refusal> {
+    if refusal.errno != Errno::NameTaken {
+        return refusal;
+    }
+    let errmsg = "the name is taken, by an account with another password or by one whose name looks like it";
+    Box::new(Refusal { errmsg: errmsg.into(), ..*refusal })
 }
 
 /// Whether the account of a refused registration may exist: the name is taken, or no new account may have it.

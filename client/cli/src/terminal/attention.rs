@@ -37,7 +37,8 @@ impl Terminal {
             self.screen.signal("\x07".to_owned());
         }
         // The sequences end at a control character, which safe text does not have; the second divides at semicolons.
-        let (name, text) = (sanitize::line(&message.name), sanitize::line(&message.content));
+        let name = self.directory.name_of(message.from, &message.name);
+        let text = sanitize::line(&message.content);
         let text = columns::cut(&text, NOTICE_COLUMNS);
         if osc9 {
             self.screen.signal(format!("\x1b]9;{name}: {text}\x07"));
@@ -75,12 +76,14 @@ impl Terminal {
 
     /// Mutes a conversation on this machine, or ends that.
     pub(super) fn mute(&mut self, of: Option<&str>, muted: bool) {
+        let nothing = || "there is no such conversation: /mute WHO, or /mute #GROUP".to_owned();
         let conversation = match of {
-            Some(of) => self.find_conversation(of),
-            None => self.open_conversation(),
+            Some(of) => self.directory.conversation_meant(of).and_then(|found| found.ok_or_else(nothing)),
+            None => self.open_conversation().ok_or_else(nothing),
         };
-        let Some(conversation) = conversation else {
-            return self.say("there is no such conversation: /mute WHO, or /mute #GROUP");
+        let conversation = match conversation {
+            Ok(conversation) => conversation,
+            Err(sentence) => return self.say(&sentence),
         };
         let label = self.directory.conversation(conversation);
         if muted {

@@ -1,6 +1,8 @@
 //! [`Directory`]: the users, groups and conversations that the account knows.
 
+use super::look_alikes::LookAlikes;
 use crate::command::complete::Names;
+use crate::display::columns;
 use crate::display::style::{Mark, person};
 use chatclient_core::sanitize;
 use chatclient_store::{Store, StoreError, StoredConversation};
@@ -25,6 +27,7 @@ pub struct Directory {
     pub muted: BTreeSet<ConversationId>,
     /// Names of others, as their profiles say.
     pub strangers: BTreeMap<UserId, String>,
+    alike: LookAlikes,
 }
 
 /// A conversation and how far it was shown.
@@ -218,6 +221,7 @@ impl Directory {
         if message.kind == ConversationKind::Direct && message.from != self.me {
             (chat.peer, chat.name) = (Some(message.from), message.name.to_string());
         }
+        self.alike.meet(message.from, &message.name);
         self.order_new();
     }
 
@@ -279,6 +283,24 @@ impl Directory {
         }
     }
 
+    /// Learns which of the users that are known have names that look alike.
+    pub fn meet_all(&mut self) {
+        self.alike.meet(self.me, &self.my_name);
+        for friend in self.friends.values() {
+            self.alike.meet(friend.id, &friend.name);
+        }
+        for chat in self.chats.values() {
+            if let Some(peer) = chat.peer {
+                self.alike.meet(peer, &chat.name);
+            }
+        }
+    }
+
+    /// Learns the names of users in a list.
+    pub fn meet(&mut self, id: UserId, name: &str) {
+        self.alike.meet(id, name);
+    }
+
     /// The names to complete.
     pub fn names(&self) -> Names {
         let peers = self.chats.values().filter(|chat| chat.kind == ConversationKind::Direct);
@@ -328,9 +350,27 @@ impl Directory {
         }
     }
 
+    /// A name, with the id where the name can be taken for another one.
+    pub fn name_of(&self, id: UserId, name: &str) -> String {
+        if self.alike.needs_id(id, name) { person(name, id) } else { sanitize::name(name).into_owned() }
+    }
+
+    /// The name of a conversation in so many columns, with the id behind it where that does not tell which it is.
+    pub fn short_label(&self, target: &Target, width: usize) -> String {
+        let target = self.canonical(target.clone());
+        let known = match &target {
+            Target::User(id) => self.known_name(*id).filter(|name| !name.is_empty()).map(|name| (*id, name)),
+            _ => None,
+        };
+        let Some((id, name)) = known else { return columns::cut(&self.target_label(&target), width) };
+        let whole = sanitize::name(name);
+        let cut = columns::cut(&whole, width);
+        if cut != *whole || self.alike.needs_id(id, name) { format!("{cut} ({id})") } else { cut }
+    }
+
     /// The label of a target.
     pub fn target_label(&self, target: &Target) -> String {
-        match target {
+        match &self.canonical(target.clone()) {
             Target::User(id) => self.user(*id),
             Target::Name(name) => sanitize::name(name).into_owned(),
             Target::Conversation(id) | Target::Group(id) => self.group(*id),

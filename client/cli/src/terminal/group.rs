@@ -154,6 +154,7 @@ impl Terminal {
 
     fn handle_members(&mut self, group: ConversationId, mut all: Vec<Member>, page: MembersPage) {
         let more = page.more && !page.members.is_empty();
+        page.members.iter().for_each(|member| self.directory.meet(member.id, &member.name));
         all.extend(page.members);
         if more {
             return self.ask_members(group, all);

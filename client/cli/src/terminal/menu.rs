@@ -1,6 +1,6 @@
 //! The start menu, and the questions of login and registration.
 
-use super::state::{Mode, Terminal};
+use super::state::{IfTaken, Mode, NewAccount, Terminal};
 use crate::args::{Login, UserAsked};
 use crate::command::argument;
 use crate::display::style::person;
@@ -47,10 +47,12 @@ impl Terminal {
                 Some(who) => self.log_in(who, &line),
                 None => self.back_to_menu(),
             },
-            Mode::RegisterName if text.is_empty() => self.back_to_menu(),
-            Mode::RegisterName => self.choose_name(text),
+            Mode::RegisterName { .. } if text.is_empty() => self.back_to_menu(),
+            Mode::RegisterName { password } => self.choose_name(text, password),
             Mode::RegisterPassword { name } => self.choose_password(name, line),
-            Mode::RegisterRepeat { name, password } if password == line => self.register(&name, password),
+            Mode::RegisterRepeat { name, password } if password == line => {
+                self.register(NewAccount { name, password }, IfTaken::AskName);
+            }
             Mode::RegisterRepeat { name, .. } => {
                 self.say("the passwords are not the same; once more");
                 self.mode = Mode::RegisterPassword { name };
@@ -60,15 +62,17 @@ impl Terminal {
         }
     }
 
-    fn choose_name(&mut self, name: String) {
-        match name::check_new_user(&name) {
-            Ok(()) => {
+    /// `password` was chosen before.
+    fn choose_name(&mut self, name: String, password: Option<String>) {
+        match (name::check_new_user(&name), password) {
+            (Ok(()), Some(password)) => self.register(NewAccount { name, password }, IfTaken::AskName),
+            (Ok(()), None) => {
                 self.say(&format!("a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} letters, digits or other signs"));
                 self.mode = Mode::RegisterPassword { name };
             }
-            Err(sentence) => {
+            (Err(sentence), password) => {
                 self.say(&sentence.replacen("`name`", "the name", 1));
-                self.mode = Mode::RegisterName;
+                self.mode = Mode::RegisterName { password };
             }
         }
     }
@@ -81,14 +85,14 @@ impl Terminal {
         } else if self.has_reader {
             self.mode = Mode::RegisterRepeat { name, password };
         } else {
-            self.register(&name, password);
+            self.register(NewAccount { name, password }, IfTaken::AskName);
         }
     }
 
     /// Asks for the password of the user that the command line names.
     pub(super) fn ask_password_of(&mut self, asked: UserAsked) {
         match asked.who {
-            Who::Name(name) if asked.register => self.choose_name(name.into_string()),
+            Who::Name(name) if asked.register => self.choose_name(name.into_string(), None),
             _ => {
                 self.say(&format!("logging in as {}", sanitize::line(&asked.typed)));
                 self.mode = Mode::LoginPassword { who: asked.typed };
@@ -99,7 +103,7 @@ impl Terminal {
     fn choose(&mut self, choice: &str) {
         match choice {
             "1" | "login" => self.mode = Mode::LoginWho,
-            "2" | "register" => self.mode = Mode::RegisterName,
+            "2" | "register" => self.mode = Mode::RegisterName { password: None },
             "3" | "quit" | "/quit" => self.quit(),
             "" => self.choose_stored(0),
             number => {
@@ -135,10 +139,12 @@ impl Terminal {
 
     /// Logs in as the command line says.
     pub(super) fn log_in_with(&mut self, login: Login) {
-        self.mode = Mode::LoggingIn;
+        self.mode = Mode::LoggingIn { instead_of: None };
         match (login.token, login.password) {
             (Some(token), _) => self.client.with(|session, now| session.login_token(now, &token)),
-            (None, Some((Who::Name(name), password))) if login.register => self.register(&name, password),
+            (None, Some((Who::Name(name), password))) if login.register => {
+                self.register(NewAccount { name: name.into_string(), password }, IfTaken::LogIn);
+            }
             (None, Some((who, password))) => self.log_in(who, &password),
             (None, None) => self.back_to_menu(),
         }

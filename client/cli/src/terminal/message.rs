@@ -21,14 +21,20 @@ impl Terminal {
     /// `line` is printed unless it becomes a message.
     pub(super) fn do_message_command(&mut self, line: &str, command: Command) {
         match command {
-            Command::ToUser { who, text, typed } => match self.directory.question_of_name(&typed, &who) {
+            Command::ToUser { who, text, typed } => match self.directory.other_user(&typed) {
                 None => self.send_to(self.directory.target(&who), &text),
-                Some(question) => self.ask_again(line, &question),
+                Some(other) => self.ask_again(line, &other.question()),
             },
-            Command::ToGroup { group, text } => match self.directory.group_meant(&group) {
-                Ok(group) => self.send_to(Target::Group(group), &text),
-                Err(question) => self.ask_again(line, &question),
-            },
+            Command::ToGroup { group, text, typed } => {
+                let meant = match self.directory.other_group(&typed) {
+                    Some(other) => Err(other.question()),
+                    None => self.directory.group_meant(&group),
+                };
+                match meant {
+                    Ok(group) => self.send_to(Target::Group(group), &text),
+                    Err(question) => self.ask_again(line, &question),
+                }
+            }
             Command::Here(text) => match self.here.clone() {
                 Some(to) => self.send_to(to, &text),
                 None => {
@@ -148,7 +154,7 @@ impl Terminal {
     fn own_lines(&mut self, to: &Target, text: &str) -> String {
         let (style, text) = (self.style, self.message_text(text));
         let you = style.name("you", &self.directory.my_name);
-        match to {
+        match &self.directory.canonical(to.clone()) {
             Target::User(id) => {
                 let label = self.directory.user(*id);
                 let name = self.directory.known_name(*id).unwrap_or(&label);
@@ -294,7 +300,7 @@ impl Terminal {
         let (at, who) = (self.time_of(message), person(&message.name, message.from));
         if !message.is_message() {
             let (label, text) =
-                (self.directory.conversation(message.conversation), sanitize::line(&message.content));
+                (self.directory.conversation(message.conversation), self.what_happened(message));
             return self.print(&self.style.notice(&format!("[{at}] {label} | {text}")));
         }
         let is_interactive = self.screen.is_interactive();
@@ -321,6 +327,16 @@ impl Terminal {
                 self.screen.print(&format!("{} {line}", self.style.alarm(" @")));
             }
             _ => self.print(&line),
+        }
+    }
+
+    /// `li si joined`, with the id where the name looks like another one.
+    pub(super) fn what_happened(&self, entry: &Message) -> String {
+        match entry.content.strip_prefix(&*entry.name) {
+            Some(did) => {
+                format!("{}{}", self.directory.name_of(entry.from, &entry.name), sanitize::line(did))
+            }
+            None => sanitize::line(&entry.content).into_owned(),
         }
     }
 

@@ -25,6 +25,7 @@ mod history;
 mod input;
 mod keyboard;
 mod line;
+mod look_alikes;
 mod menu;
 mod message;
 mod missed;

@@ -69,7 +69,7 @@ impl Terminal {
             |session, now| session.ask(now, account::Request::Profile(Some(who))),
             move |terminal, result| match result {
                 Ok(Reply::Account(account::Reply::Profile(found))) => {
-                    terminal.directory.strangers.insert(found.id, found.name.to_string());
+                    terminal.directory.learn_user(found.id, &found.name);
                     terminal.open(Some(Target::User(found.id)));
                 }
                 Ok(_) => terminal.say("/msg: unexpected reply from the server"),

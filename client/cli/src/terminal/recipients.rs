@@ -1,7 +1,8 @@
 //! Whom a typed line is meant for. What could be meant for two is asked, never guessed.
 
 use super::directory::Directory;
-use crate::command::argument::{self, DIVIDERS, WhichGroup};
+use crate::command::ambiguity::Ambiguity;
+use crate::command::argument::{self, WhichGroup};
 use crate::display::style::person;
 use chatclient_core::sanitize;
 use wire::account::Who;
@@ -75,21 +76,15 @@ impl Directory {
         split(text, is_id, |name| self.has_user_named(name))
     }
 
-    /// Asks whom `chat:alice:bob:hi` is meant for if there are an `alice:bob` and an `alice`. `typed` is what follows the
-    /// command, `name` what stands before the first colon there.
-    pub fn question_of_name(&self, typed: &str, who: &Who) -> Option<String> {
-        let Who::Name(short) = who else { return None };
-        if argument::quoted(typed).is_some() {
-            return None;
-        }
-        let ends = typed.char_indices().filter(|(_, c)| DIVIDERS.contains(c)).map(|(at, _)| at);
-        let longer = ends
-            .map(|end| typed[..end].trim())
-            .find(|name| name.contains(DIVIDERS) && self.has_user_named(name))?;
-        let (short, longer) = (sanitize::line(short), sanitize::line(longer));
-        Some(format!(
-            "not sent: for {short} or for {longer}? Write \"{short}\":MESSAGE or \"{longer}\":MESSAGE"
-        ))
+    /// The user that a line may be meant for beside the one whose name ends at the first colon. `typed` is what follows
+    /// the command.
+    pub fn other_user<'t>(&self, typed: &'t str) -> Option<Ambiguity<'t>> {
+        Ambiguity::find(typed, |name| self.has_user_named(name))
+    }
+
+    /// The same with a group.
+    pub fn other_group<'t>(&self, typed: &'t str) -> Option<Ambiguity<'t>> {
+        Ambiguity::find(typed, |name| !self.groups_named(name).is_empty())
     }
 
     fn has_user_named(&self, wanted: &str) -> bool {
@@ -100,8 +95,26 @@ impl Directory {
             || self.strangers.values().any(|name| is_it(name))
     }
 
+    /// The conversation with a user, or of a group by `#ID`, `#NAME` or its name. The error is a sentence: several are
+    /// meant, or no group.
+    pub fn conversation_meant(&self, of: &str) -> Result<Option<ConversationId>, String> {
+        if let Some(group) = of.strip_prefix('#') {
+            return argument::group(group).map(|group| self.group_meant(&group)).transpose();
+        }
+        let user = argument::who(of).and_then(|who| self.direct(&who));
+        match (user, &self.groups_called(of)[..]) {
+            (Some(_), [group, ..]) => {
+                Err(format!("a user and a group have this name: write the user's id, or #{group}"))
+            }
+            (user, []) => Ok(user),
+            (None, [group]) => Ok(Some(*group)),
+            (None, [_, ..]) => argument::group(of).map(|group| self.group_meant(&group)).transpose(),
+        }
+    }
+
     /// `zhang san (1)` for an account that has just been looked up, which is known from then on.
     pub fn learn_user(&mut self, id: wire::UserId, name: &str) -> String {
+        self.meet(id, name);
         if !self.knows(id) {
             self.strangers.insert(id, name.to_owned());
         }
@@ -204,14 +217,21 @@ mod tests {
 
     #[test]
     fn a_name_with_a_colon_is_asked_about() {
-        let directory = directory();
-        let question = |typed: &str| {
-            let (field, _) = argument::split_field(typed).unwrap();
-            directory.question_of_name(typed, &argument::who(field).unwrap())
+        let mut directory = directory();
+        let ops = Group {
+            conversation: ConversationId(11),
+            name: "devs:ops".into(),
+            desc: "".into(),
+            role: Role::Member,
         };
-        assert!(question("alice:bob:hi").unwrap().contains("\"alice:bob\""));
-        for typed in ["alice:bobby:hi", "\"alice:bob\":hi", "\"alice\":bob:hi", "li:si", "1:hi"] {
-            assert_eq!(question(typed), None, "{typed}");
+        directory.groups.insert(ops.conversation, ops);
+        assert_eq!(directory.other_user("ALICE:bob:hi").unwrap().long, "ALICE:bob");
+        assert_eq!(directory.other_group("devs:ops:hi").unwrap().long, "devs:ops");
+        for typed in ["alice:bobby:hi", "devs:ops:hi", "li:si", "1:hi"] {
+            assert_eq!(directory.other_user(typed), None, "{typed}");
+        }
+        for typed in ["alice:bob:hi", "devs:hi", "8:hi"] {
+            assert_eq!(directory.other_group(typed), None, "{typed}");
         }
     }
 }

@@ -10,9 +10,9 @@ use crate::display::style::person;
 use crate::display::{clock, list, sentence};
 use chatclient_core::{Failure, LogoutReason, Lost, Session, sanitize};
 use std::time::{Duration, Instant};
-use wire::UserId;
 use wire::account::Who;
 use wire::session::{Listing, LoggedIn, Push};
+use wire::{Errno, UserId};
 
 /// How long leaving may wait for messages to be stored and requests to be answered.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -34,17 +34,25 @@ impl Terminal {
     // ---- logging in ------------------------------------------------------------------------------------------------
 
     pub(super) fn log_in(&mut self, who: Who, password: &str) {
-        self.mode = Mode::LoggingIn;
+        self.mode = Mode::LoggingIn { instead_of: None };
         self.client.log_in(who, password, None);
     }
 
     pub(super) fn handle_login_failed(&mut self, what: &str, failure: &Failure) {
+        if let (Mode::LoggingIn { instead_of: Some(account) }, Failure::Refused(refusal)) =
+            (&self.mode, failure)
+            && refusal.errno == Errno::BadCredentials
+        {
+            let account = account.clone();
+            let why = "is taken, by an account with another password or by one that looks like it";
+            return self.ask_other_name(account, why);
+        }
         match failure {
             Failure::Lost(why @ Lost::Unreachable(_)) => self.say_unreachable(why),
             _ => self.say(&format!("{what} failed: {}", sentence(failure))),
         }
         // The user may have cancelled the login before its failure arrived.
-        if matches!(self.mode, Mode::LoggingIn | Mode::Registering { .. }) {
+        if matches!(self.mode, Mode::LoggingIn { .. } | Mode::Registering { .. }) {
             self.back_to_menu();
         }
     }
@@ -58,7 +66,7 @@ impl Terminal {
     }
 
     pub(super) fn handle_logged_in(&mut self, login: &LoggedIn) {
-        let is_first = matches!(self.mode, Mode::LoggingIn);
+        let is_first = matches!(self.mode, Mode::LoggingIn { .. });
         if is_first {
             self.load_directory(login.id, &login.name);
         }

@@ -11,8 +11,8 @@ use super::screen::Screen;
 use super::signals::Termination;
 use crate::args::{Login, UserAsked};
 use crate::config::Config;
+use crate::display::sentence;
 use crate::display::style::{Style, person};
-use crate::display::{columns, sentence};
 use chatclient_connection::Client;
 use chatclient_core::{Failure, Options, RequestId, Session, sanitize};
 use chatclient_store::{Folder, StoredAccount};
@@ -111,7 +111,10 @@ pub enum Mode {
     LoginPassword {
         who: String,
     },
-    RegisterName,
+    RegisterName {
+        /// The password that was chosen with a name that was refused.
+        password: Option<String>,
+    },
     RegisterPassword {
         name: String,
     },
@@ -120,9 +123,13 @@ pub enum Mode {
         password: String,
     },
     Registering {
-        password: String,
+        account: NewAccount,
+        if_taken: IfTaken,
     },
-    LoggingIn,
+    LoggingIn {
+        /// The account is logged in to because it could not be registered.
+        instead_of: Option<NewAccount>,
+    },
     /// Logged in, even while the connection is lost.
     Chat,
     /// Waits for messages to be stored before leaving or logging out.
@@ -132,6 +139,27 @@ pub enum Mode {
     },
     LoggingOut,
     Done,
+}
+
+/// A name and a password to be registered.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewAccount {
+    pub name: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for NewAccount {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("NewAccount").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The next step where somebody has the name of a new account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfTaken {
+    AskName,
+    /// The account may be the user's own, of an earlier start with the same arguments.
+    LogIn,
 }
 
 /// The next step after [`Mode::Settling`].
@@ -224,8 +252,7 @@ impl Terminal {
     /// `li si> `, with the name of the open conversation.
     pub fn prompt(&self) -> String {
         let Some(here) = &self.here else { return "> ".to_owned() };
-        let label = self.directory.target_label(here);
-        format!("{}> ", columns::cut(without_id(&label), PROMPT_NAME))
+        format!("{}> ", self.directory.short_label(here, PROMPT_NAME))
     }
 
     /// The account, the connection if it is lost, and what is unread.
@@ -239,8 +266,8 @@ impl Terminal {
             let mentions: usize = unread.iter().map(|(_, chat)| chat.mentions.len()).sum();
             let mentions = if mentions > 0 { format!(", {mentions} @") } else { String::new() };
             let named = unread.iter().take(STATUS_UNREAD).map(|(id, chat)| {
-                let label = self.directory.conversation(**id);
-                format!("{} {}", columns::cut(without_id(&label), STATUS_NAME), chat.unread)
+                let to = self.directory.target_of(**id);
+                format!("{} {}", self.directory.short_label(&to, STATUS_NAME), chat.unread)
             });
             let named = named.collect::<Vec<_>>().join(", ");
             let more = if unread.len() > STATUS_UNREAD { ", …" } else { "" };
@@ -254,11 +281,7 @@ impl Terminal {
 
     /// Updates the names that the editor can complete.
     pub fn publish_names(&mut self) {
+        self.directory.meet_all();
         self.editor.set_names(self.directory.names());
     }
-}
-
-/// `zhang san (1)` without the id.
-fn without_id(label: &str) -> &str {
-    label.rsplit_once(" (").map_or(label, |(name, _)| name)
 }

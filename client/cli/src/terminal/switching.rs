@@ -3,7 +3,7 @@
 use super::directory::Chat;
 use super::state::Terminal;
 use crate::command::argument;
-use wire::{ConversationId, Target};
+use wire::Target;
 
 /// The most conversations that `/open` lists.
 const LISTED: usize = 50;
@@ -87,21 +87,6 @@ impl Terminal {
             lines += &format!("\n  {} {} more", self.style.ellipsis(), order.len() - LISTED);
         }
         self.say(&lines);
-    }
-
-    /// The conversation with a user, or of a group by `#ID`, `#NAME` or its name.
-    pub(super) fn find_conversation(&self, of: &str) -> Option<ConversationId> {
-        let group = of.strip_prefix('#');
-        match group {
-            Some(group) => argument::group(group).and_then(|group| self.directory.group_meant(&group).ok()),
-            None => {
-                let user = argument::who(of).and_then(|who| self.directory.direct(&who));
-                user.or_else(|| match self.directory.groups_called(of)[..] {
-                    [group] => Some(group),
-                    _ => None,
-                })
-            }
-        }
     }
 }
 

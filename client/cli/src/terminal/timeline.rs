@@ -2,7 +2,7 @@
 
 use super::opening::PAGE;
 use super::state::{Terminal, Window};
-use crate::command::argument;
+use crate::command::argument::{self, WhichGroup};
 use crate::command::timeline::Command;
 use crate::display::clock;
 use crate::display::style::{Mark, person};
@@ -19,10 +19,13 @@ const UNREAD: u32 = 200;
 impl Terminal {
     pub(super) fn do_timeline_command(&mut self, command: Command) {
         match command {
-            Command::WithUser { who, before } => self.history_with(&who, before),
-            Command::OfGroup { group, before } => match self.directory.group_meant(&group) {
-                Ok(group) => self.ask_page(group, before, format!("grouphistory:{group}")),
-                Err(sentence) => self.say(&sentence),
+            Command::WithUser { who, before, typed } => match self.directory.other_user(&typed) {
+                None => self.history_with(&who, before),
+                Some(other) => self.say(&other.question()),
+            },
+            Command::OfGroup { group, before, typed } => match self.directory.other_group(&typed) {
+                None => self.history_of_group(&group, before),
+                Some(other) => self.say(&other.question()),
             },
             Command::Latest(of) => self.latest(of.as_deref()),
             Command::Older => self.older(),
@@ -59,13 +62,18 @@ impl Terminal {
         }
     }
 
+    fn history_of_group(&mut self, group: &WhichGroup, before: Option<Seq>) {
+        match self.directory.group_meant(group) {
+            Ok(group) => self.ask_page(group, before, format!("grouphistory:{group}")),
+            Err(sentence) => self.say(&sentence),
+        }
+    }
+
     /// Of a user, of a group (`#7`), or of the open conversation.
     fn latest(&mut self, of: Option<&str>) {
         match of {
             Some(of) if of.starts_with('#') => match argument::group(of) {
-                Some(group) => {
-                    self.do_timeline_command(Command::OfGroup { group, before: None });
-                }
+                Some(group) => self.history_of_group(&group, None),
                 None => self.say("write it as /history #GROUP, for example /history #7"),
             },
             Some(who) => match argument::who(who) {
@@ -174,7 +182,7 @@ impl Terminal {
         };
         let at = self.time_of(message);
         if !message.is_message() {
-            return format!("{mark} #{:<4} [{at}] {}", message.seq, sanitize::line(&message.content));
+            return format!("{mark} #{:<4} [{at}] {}", message.seq, self.what_happened(message));
         }
         let who = self.style.name(&person(&message.name, message.from), &message.name);
         let text = self.message_text(&message.content);

@@ -20,7 +20,7 @@ impl Terminal {
         let (text, kind) = match &self.mode {
             Mode::Menu => ("choice: ".to_owned(), PromptKind::Answer),
             Mode::LoginWho => ("id or name: ".to_owned(), PromptKind::Answer),
-            Mode::RegisterName => ("name: ".to_owned(), PromptKind::Answer),
+            Mode::RegisterName { .. } => ("name: ".to_owned(), PromptKind::Answer),
             Mode::LoginPassword { .. } | Mode::RegisterPassword { .. } => {
                 ("password: ".to_owned(), PromptKind::Secret)
             }

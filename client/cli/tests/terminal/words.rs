@@ -5,7 +5,7 @@ use crate::place::type_login;
 use crate::pty::{Pty, Size};
 use crate::support::listening::Listening;
 use crate::support::{ME, PASSWORD};
-use wire::UserId;
+use wire::{Push, UserId};
 
 const SIZE: Size = Size { rows: 40, columns: 120 };
 
@@ -37,6 +37,118 @@ fn what_is_meant_for_a_group_is_not_sent_to_a_person() {
     terminal.expect("you are in no group called 2");
     terminal.type_line("chat:2:to you alone");
     terminal.wait_for("the message", |_| texts(2) == ["to you alone"]);
+}
+
+#[test]
+fn a_name_that_another_one_begins_with_is_asked_about() {
+    let (listening, home) = (Listening::start(), tempfile::tempdir().unwrap());
+    {
+        let mut server = listening.server.lock().unwrap();
+        server.user_names = [(2, "alice"), (3, "alice:7")].into();
+        server.group_names = [(8, "devs"), (9, "devs:7")].into();
+        for group in [8, 9] {
+            server.store(group, UserId(2), "hello", None);
+            server.make_group(group);
+        }
+    }
+    let mut terminal = online(&listening, home.path());
+    for line in ["history:alice:7", "chat:alice:7:hi", "chat:alice:7"] {
+        terminal.type_line(line);
+        terminal.expect("alice or alice:7? Put the name in quotes: \"alice\":7");
+        terminal.type_line("/clear");
+        terminal.wait_for("an empty screen", |rows| !rows.iter().any(|row| row.contains("in quotes")));
+    }
+    for line in ["grouphistory:devs:7", "groupchat:devs:7:hi"] {
+        terminal.type_line(line);
+        terminal.expect("devs or devs:7? Put the name in quotes: \"devs\":7");
+        terminal.type_line("/clear");
+        terminal.wait_for("an empty screen", |rows| !rows.iter().any(|row| row.contains("in quotes")));
+    }
+    for (line, answer) in [
+        ("history:\"alice\":7", "history of alice (2)"),
+        ("history:\"alice:7\"", "history of alice:7 (3)"),
+        ("history:2:7", "history of alice (2)"),
+        ("grouphistory:\"devs:7\"", "history of #9 devs:7"),
+    ] {
+        terminal.type_line(line);
+        terminal.expect(answer);
+    }
+    terminal.type_line("groupchat:\"devs:7\":hi");
+    let texts = |to| listening.server.lock().unwrap().texts(to, ME);
+    terminal.wait_for("the message", |_| texts(9) == ["hi"]);
+    assert!([2, 3, 8].into_iter().all(|other| texts(other).is_empty()));
+}
+
+#[test]
+fn names_that_look_alike_have_their_ids_beside_them() {
+    let (listening, home) = (Listening::start(), tempfile::tempdir().unwrap());
+    {
+        let mut server = listening.server.lock().unwrap();
+        server.user_names = [(2, "сосо"), (3, "ϲοϲο"), (4, "ann"), (5, "ann (4)")].into();
+        for (conversation, from) in [(4, 4), (5, 5), (7, 3)] {
+            server.store(conversation, UserId(from), "hello", None);
+        }
+        server.make_group(7);
+    }
+    let mut terminal = online(&listening, home.path());
+    terminal.expect("(3): hello");
+    let joined = {
+        let mut server = listening.server.lock().unwrap();
+        let seq = server.store_join(7, UserId(3));
+        server.message(7, seq)
+    };
+    listening.push(&Push::Message(wire::message::Push::New(joined)));
+    terminal.expect("#7 group 7 | ϲοϲο (3) joined");
+    for (line, prompt) in
+        [("/msg сосо", "сосо (2)>"), ("/msg 4", "ann>"), ("/msg 5", "ann (4) (5)>"), ("/close", ">")]
+    {
+        terminal.type_line(line);
+        terminal.expect_last(prompt);
+    }
+    terminal.expect("ϲοϲο (3) 1");
+}
+
+#[test]
+fn a_name_that_is_taken_is_asked_for_again() {
+    let (listening, home) = (Listening::start(), tempfile::tempdir().unwrap());
+    listening.server.lock().unwrap().taken_names = ["ann", "bob"].into();
+    let mut terminal = Pty::start(SIZE, listening.port, home.path(), &[], &["--user", "ann", "--register"]);
+    terminal.expect_last("password:");
+    terminal.type_line(PASSWORD);
+    terminal.expect_last("password again:");
+    terminal.type_line(PASSWORD);
+    terminal.expect("the name ann is taken: another user has it, or one that looks like it");
+    terminal.expect_last("name:");
+    terminal.type_line("12");
+    terminal.expect("the name must not consist of digits only");
+    terminal.expect_last("name:");
+    terminal.type_line("bob");
+    terminal.expect("the name bob is taken");
+    terminal.expect_last("name:");
+    // The password stays.
+    terminal.type_line("cat");
+    terminal.expect("your id is 7");
+    terminal.expect("logged in as me (1)");
+}
+
+#[test]
+fn an_account_that_exists_is_logged_in_to_with_the_password_of_a_file() {
+    let (listening, home) = (Listening::start(), tempfile::tempdir().unwrap());
+    listening.server.lock().unwrap().taken_names = ["ann"].into();
+    let file = home.path().join("password");
+    let start = |password: &str| {
+        std::fs::write(&file, password).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let file = file.to_str().unwrap();
+        let arguments = ["--user", "ann", "--register", "--password-file", file];
+        Pty::start(SIZE, listening.port, home.path(), &[], &arguments)
+    };
+    start(PASSWORD).expect("logged in as me (1)");
+    let mut terminal = start("another password");
+    terminal.expect("the name ann is taken, by an account with another password");
+    terminal.expect_last("name:");
+    terminal.type_line("");
+    terminal.expect_last("choice:");
 }
 
 #[test]

@@ -59,6 +59,11 @@ pub struct FakeServer {
     pub known: BTreeSet<u32>,
     /// Conversation and seq of every READ.
     pub reads: Vec<(u32, u64)>,
+    /// Users that are not called `user ID`, and groups that are not called `group ID`.
+    pub user_names: BTreeMap<u32, &'static str>,
+    pub group_names: BTreeMap<u32, &'static str>,
+    /// Names that REGISTER refuses.
+    pub taken_names: BTreeSet<&'static str>,
 }
 
 pub struct Conversation {
@@ -100,6 +105,9 @@ impl FakeServer {
             epoch: 0,
             known: BTreeSet::new(),
             reads: Vec::new(),
+            user_names: BTreeMap::new(),
+            group_names: BTreeMap::new(),
+            taken_names: BTreeSet::new(),
         }
     }
 
@@ -107,10 +115,15 @@ impl FakeServer {
         self.random.up_to(99) < percent
     }
 
+    fn user_name(&self, id: u32) -> Box<str> {
+        self.user_names.get(&id).map_or_else(|| format!("user {id}").into(), |name| (*name).into())
+    }
+
     /// Stores a message; a known `cid` returns the first one.
     pub fn store(&mut self, id: u32, from: UserId, text: &str, cid: Option<&str>) -> Sent {
         let place = cid.and_then(|cid| self.by_cid.get(cid).copied());
         let duplicate = place.is_some();
+        let name = self.user_name(from.0);
         let (id, seq) = place.unwrap_or_else(|| {
             let conversation = self.conversations.entry(id).or_insert_with(|| Conversation {
                 kind: ConversationKind::Direct,
@@ -125,7 +138,7 @@ impl FakeServer {
                 kind: conversation.kind,
                 seq: Seq(seq),
                 from,
-                name: format!("user {from}").into(),
+                name: name.into(),
                 content_type: "text".into(),
                 content: text.into(),
                 time: UnixMillis(self.epoch + seq),
@@ -171,7 +184,8 @@ impl FakeServer {
 
     /// A user joins a group, of which an entry of its timeline tells.
     pub fn store_join(&mut self, id: u32, user: UserId) -> Seq {
-        let Sent { seq, .. } = self.store(id, user, &format!("user {user} joined"), None);
+        let joined = format!("{} joined", self.user_name(user.0));
+        let Sent { seq, .. } = self.store(id, user, &joined, None);
         self.make_group(id);
         let conversation = self.conversations.get_mut(&id).expect("it was just stored in");
         let told = Arc::make_mut(&mut conversation.messages[seq.0 as usize - 1]);
@@ -223,6 +237,9 @@ impl FakeServer {
             Command::Session(session::Request::Login(session::Login { credentials, known, .. })) => {
                 self.shown_token = known;
                 self.login(connection, credentials)
+            }
+            Command::Account(account::Request::Register(new)) if self.taken_names.contains(&*new.name) => {
+                Refusal::new(Errno::NameTaken, "another user has this name").into()
             }
             Command::Account(account::Request::Register(_)) => {
                 Reply::Account(account::Reply::Registered(Box::new(Registered {
@@ -281,6 +298,10 @@ impl FakeServer {
                 account::Reply::Profile(Box::new(account::Profile { id, name, nick, created, relation }))
                     .into()
             }
+            Command::Group(group::Request::Groups(_)) => {
+                let page = group::GroupsPage { groups: self.groups(), more: false };
+                Reply::Group(group::Reply::Groups(Box::new(page)))
+            }
             Command::Contact(contact::Request::Friends(_)) => {
                 Reply::Contact(contact::Reply::Friends(Box::new(contact::FriendsPage {
                     friends: vec![],
@@ -307,7 +328,7 @@ impl FakeServer {
             conversation: ConversationId(*id),
             kind: c.kind,
             peer: (c.kind == ConversationKind::Direct).then_some(UserId(*id)),
-            name: format!("user {id}").into(),
+            name: self.user_name(*id),
             last_seq: Seq(c.messages.len() as u64),
             first_seq: Seq(c.first),
             delivered_seq: Seq(c.delivered),
@@ -323,7 +344,10 @@ impl FakeServer {
         let groups = self.conversations.iter().filter(|(_, c)| c.kind == ConversationKind::Group);
         let group = |id: u32| group::Group {
             conversation: ConversationId(id),
-            name: format!("group {id}").into(),
+            name: self
+                .group_names
+                .get(&id)
+                .map_or_else(|| format!("group {id}").into(), |name| (*name).into()),
             desc: "".into(),
             role: group::Role::Member,
         };

@@ -8,10 +8,10 @@ use crate::snapshot::Kept;
 use crate::state::{Connection, ListingState, Open, Phase, Session};
 use crate::timing::WAIT_MAX_MS;
 use wire::timeline::{
-    ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage, Reply,
-    Request,
+    ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage, Readers,
+    Reply, Request,
 };
-use wire::{Command, ConversationId, Errno, Message, Refusal, Seq, UnixMillis, limits};
+use wire::{Command, ConversationId, Errno, Message, Page, Refusal, Seq, UnixMillis, limits};
 
 /// The most backfills in flight.
 pub const BACKFILLS_MAX: usize = 4;
@@ -41,6 +41,11 @@ impl Session {
     /// Asks for the latest conversations, at most 200.
     pub fn latest_conversations(&mut self, now: u64) -> RequestId {
         self.ask(now, Request::Conversations(Conversations { before: None, limit: limits::PAGE_MAX }))
+    }
+
+    /// Asks who has read an own message in a group.
+    pub fn readers(&mut self, now: u64, of: ConversationId, seq: Seq, page: Page) -> RequestId {
+        self.ask(now, Request::Readers(Readers { conversation: of, seq, page }))
     }
 
     // ---- order -----------------------------------------------------------------------------------------------------

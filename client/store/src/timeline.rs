@@ -155,7 +155,7 @@ pub(crate) fn write_kind(t: &Transaction<'_>, account: UserId, message: &Message
 pub(crate) fn write_reply(t: &Transaction<'_>, reply: &Reply) -> rusqlite::Result<()> {
     match reply {
         Reply::History(page) => page.messages.iter().try_for_each(|message| write_message(t, message)),
-        Reply::Conversations(_) => Ok(()),
+        Reply::Conversations(_) | Reply::Readers(_) => Ok(()),
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) fn cost(command: &Command) -> u64 {
             // A client acknowledges every few messages of each conversation.
             timeline::Request::Ack(_) | timeline::Request::Read(_) => UNIT / 50,
             timeline::Request::History(_) | timeline::Request::Conversations(_) => UNIT,
+            // It counts over all members of the group.
+            timeline::Request::Readers(_) => 5 * UNIT,
         },
         Command::Session(request) => match request {
             // Many clients behind one address may return at once; password work has limits of its own.

@@ -68,7 +68,12 @@ fn weight(kind: u16, request: u32) -> u16 {
 pub(crate) fn is_page(kind: u16) -> bool {
     matches!(
         kind,
-        request::HISTORY | request::FRIENDS | request::MEMBERS | request::CONVERSATIONS | request::GROUPS
+        request::HISTORY
+            | request::FRIENDS
+            | request::MEMBERS
+            | request::CONVERSATIONS
+            | request::GROUPS
+            | request::READERS
     )
 }
 

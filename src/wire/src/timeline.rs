@@ -1,6 +1,6 @@
 //! Timelines: the messages of a conversation in order, and how far its members have received and read them.
 
-use crate::fields::{Value, fields, need, rows, rows_field};
+use crate::fields::{Page, Value, fields, need, rows, rows_field};
 use crate::json::{self, present};
 use crate::message::{ConversationKind, Message};
 use crate::table::{Body, pushes, requests};
@@ -17,6 +17,8 @@ requests! {
     13 HISTORY History(History) -> History(Box<HistoryPage>),
     /// Lists the user's conversations, latest first.
     18 CONVERSATIONS Conversations(Conversations) -> Conversations(Box<ConversationsPage>),
+    /// Lists who has read an own message in a group.
+    64 READERS Readers(Readers) -> Readers(Box<ReadersPage>),
 }
 
 pushes! {
@@ -58,10 +60,19 @@ pub struct Conversations {
     pub limit: u32,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readers {
+    pub conversation: ConversationId,
+    /// An own message.
+    pub seq: Seq,
+    pub page: Page,
+}
+
 fields! {
     CursorFields { conversation: ConversationId, seq: Seq, }
     HistoryFields { conversation: ConversationId, after: Seq, before: Seq, limit: Seq, }
     ConversationsFields { before: UnixMillis, before_id: ConversationId, limit: Seq, }
+    ReadersFields { conversation: ConversationId, seq: Seq, after: UserId, limit: Seq, }
 }
 
 impl Value for Cursor {
@@ -117,6 +128,22 @@ impl Value for Conversations {
     fn encode(&self, out: &mut Vec<u8>) {
         let (before, before_id) = self.before.unzip();
         json::write(out, &ConversationsFields { before, before_id, limit: rows_field(self.limit) });
+    }
+}
+
+impl Value for Readers {
+    const FIELDS: &[&str] = ReadersFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Readers, String> {
+        let f: ReadersFields = json::read(value)?;
+        let (conversation, seq) = (need("conversation", f.conversation)?, need("seq", f.seq)?);
+        Ok(Readers { conversation, seq, page: Page::from_fields(f.after, f.limit)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (conversation, seq) = (Some(self.conversation), Some(self.seq));
+        let (after, limit) = self.page.to_fields();
+        json::write(out, &ReadersFields { conversation, seq, after, limit });
     }
 }
 
@@ -176,6 +203,25 @@ pub struct ConversationSummary {
     /// In a direct chat, up to which message the peer has read.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub peer_read_seq: Option<Seq>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadersPage {
+    /// In the order of ids.
+    pub readers: Vec<Reader>,
+    /// How many members have read the message.
+    pub count: u32,
+    /// How many members there are now who were members when it was sent, without its sender.
+    pub of: u32,
+    /// Whether there are readers after this page.
+    pub more: bool,
+}
+
+/// A member who has read a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reader {
+    pub id: UserId,
+    pub name: Box<str>,
 }
 
 /// How far the peer of a direct chat has received or read.

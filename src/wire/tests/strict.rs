@@ -48,6 +48,10 @@ const INTEGERS: &[(u16, &str, u64, &str)] = &[
     (CONVERSATIONS, "before", INTEGER_MAX, r#""before_id":1,"#),
     (CONVERSATIONS, "before_id", ID_MAX, r#""before":1,"#),
     (GROUPS, "limit", 200, ""),
+    (READERS, "conversation", ID_MAX, r#""seq":1,"#),
+    (READERS, "seq", INTEGER_MAX, r#""conversation":1,"#),
+    (READERS, "after", ID_MAX, r#""conversation":1,"seq":1,"#),
+    (READERS, "limit", 200, r#""conversation":1,"seq":1,"#),
     (PROFILE, "id", ID_MAX, ""),
 ];
 

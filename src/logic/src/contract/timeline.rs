@@ -2,8 +2,8 @@
 
 use super::epoch::Epoch;
 use std::sync::Arc;
-use wire::timeline::ConversationSummary;
-use wire::{ConversationId, ConversationKind, Direction, Message, Seq, UnixMillis, UserId};
+use wire::timeline::{ConversationSummary, ReadersPage};
+use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, UnixMillis, UserId};
 
 #[derive(Clone, Debug)]
 pub enum Write {
@@ -45,6 +45,9 @@ pub enum Read {
         before: Option<(UnixMillis, ConversationId)>,
         limit: u32,
     },
+    /// Who has read the user's own message in a group, with the cursors as stored. Answer: [`Found::Readers`] or
+    /// [`Found::NoReaders`], or denied with `Forbidden`. Names are read only for the page.
+    Readers { user: UserId, conversation: ConversationId, seq: Seq, page: Page },
 }
 
 /// Rows of one [`Read::Unread`] page.
@@ -77,6 +80,34 @@ pub enum Found {
         /// Whether there are earlier ones.
         more: bool,
     },
+    Readers(Box<ReadersPage>),
+    NoReaders(NoReaders),
+}
+
+/// Why a member is not told who has read an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoReaders {
+    /// The conversation is a direct one, which has receipts.
+    Direct,
+    /// There is no such entry, or the member's view begins after it.
+    Absent,
+    /// The entry is not a message.
+    NoMessage,
+    /// Somebody else sent the message.
+    NotOwn,
+}
+
+impl NoReaders {
+    /// Decides whether a member may know who has read an entry. `entry`: what the member's view has at that seq.
+    pub fn check(user: UserId, kind: ConversationKind, entry: Option<&Message>) -> Result<(), NoReaders> {
+        match (kind, entry) {
+            (ConversationKind::Direct, _) => Err(NoReaders::Direct),
+            (ConversationKind::Group, None) => Err(NoReaders::Absent),
+            (ConversationKind::Group, Some(entry)) if !entry.is_message() => Err(NoReaders::NoMessage),
+            (ConversationKind::Group, Some(entry)) if entry.from != user => Err(NoReaders::NotOwn),
+            (ConversationKind::Group, Some(_)) => Ok(()),
+        }
+    }
 }
 
 /// One step of a member's two cursors. Neither ever decreases; logic keeps them within the timeline.

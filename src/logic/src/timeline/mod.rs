@@ -1,9 +1,9 @@
-//! Timelines: ACK, READ, HISTORY and CONVERSATIONS, the pushes READ_RECEIPT and DELIVERED, and the cursors that are
+//! Timelines: ACK, READ, HISTORY, CONVERSATIONS and READERS, the pushes READ_RECEIPT and DELIVERED, and the cursors that are
 //! written once a second.
 
 mod receipts;
 
-use crate::contract::timeline::CursorMove;
+use crate::contract::timeline::{CursorMove, NoReaders};
 use crate::contract::{Denial, Found, Written, timeline as storage};
 use crate::delivery;
 use crate::request::Caller;
@@ -11,7 +11,9 @@ use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use wire::Errno;
-use wire::timeline::{Conversations, ConversationsPage, Cursor, History, HistoryPage, Reply, Request};
+use wire::timeline::{
+    Conversations, ConversationsPage, Cursor, History, HistoryPage, Readers, Reply, Request,
+};
 
 /// Receipts are always accepted: applying them avoids repeated pushes.
 pub(crate) fn begins_when_busy(request: &Request) -> bool {
@@ -20,7 +22,7 @@ pub(crate) fn begins_when_busy(request: &Request) -> bool {
 
 /// Whether it begins with a read of a page. A receipt is checked where it turns out to need a read.
 pub(crate) fn is_read(request: &Request) -> bool {
-    matches!(request, Request::History(_) | Request::Conversations(_))
+    matches!(request, Request::History(_) | Request::Conversations(_) | Request::Readers(_))
 }
 
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
@@ -41,6 +43,10 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
         Request::Conversations(Conversations { before, limit }) => {
             let user = turn.state.sessions.of_caller(session).user;
             (Pending::Conversations { user }, storage::Read::Conversations { user, before, limit })
+        }
+        Request::Readers(Readers { conversation, seq, page }) => {
+            let user = turn.state.sessions.of_caller(session).user;
+            (Pending::Readers, storage::Read::Readers { user, conversation, seq, page })
         }
     };
     turn.read(reply_to, pending, read);
@@ -65,7 +71,14 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
         (Pending::History, Found::Timeline(storage::Found::History { messages, more, first_seq })) => {
             turn.answer(reply_to, Reply::History(Box::new(HistoryPage { messages, more, first_seq })));
         }
-        (Pending::History, Found::Denied(Denial::Forbidden)) => {
+        (Pending::Readers, Found::Timeline(storage::Found::Readers(page))) => {
+            turn.answer(reply_to, Reply::Readers(page));
+        }
+        (Pending::Readers, Found::Timeline(storage::Found::NoReaders(why))) => {
+            let (errno, sentence) = no_readers(why);
+            turn.refuse(reply_to, errno, sentence);
+        }
+        (Pending::History | Pending::Readers, Found::Denied(Denial::Forbidden)) => {
             turn.refuse(reply_to, Errno::Forbidden, "only members may see a conversation");
         }
         (
@@ -80,6 +93,15 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
         }
         (_, Found::Unavailable) => turn.unavailable(reply_to),
         (_, _) => turn.internal(reply_to),
+    }
+}
+
+fn no_readers(why: NoReaders) -> (Errno, &'static str) {
+    match why {
+        NoReaders::Direct => (Errno::BadRequest, "a direct chat has receipts instead of readers"),
+        NoReaders::Absent => (Errno::NotFound, "there is no such message"),
+        NoReaders::NoMessage => (Errno::BadRequest, "only messages have readers"),
+        NoReaders::NotOwn => (Errno::Forbidden, "only the sender of a message may see who has read it"),
     }
 }
 

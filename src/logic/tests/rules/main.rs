@@ -9,6 +9,7 @@ mod harness;
 mod legacy;
 mod message;
 mod password;
+mod readers;
 mod session;
 
 use harness::{Harness, rules};

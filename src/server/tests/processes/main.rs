@@ -27,6 +27,7 @@ mod make_cluster;
 mod names;
 mod output_memory;
 mod proxies;
+mod readers;
 mod reads;
 mod recipients;
 mod session;

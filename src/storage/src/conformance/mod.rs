@@ -9,6 +9,7 @@ mod message;
 mod node;
 mod page_cost;
 mod quota;
+mod readers;
 mod scenario;
 mod session;
 mod timeline;
@@ -64,6 +65,12 @@ pub const CASES: &[(&str, Case)] = &[
     ("cursors never move back", timeline::cursors_never_move_back),
     ("a login view shows where the user is behind", timeline::a_login_view_shows_where_the_user_is_behind),
     ("conversations are listed latest first", timeline::conversations_are_listed_latest_first),
+    ("an own message in a group has readers", readers::an_own_message_in_a_group_has_readers),
+    (
+        "only the sender of a message learns its readers",
+        readers::only_the_sender_of_a_message_learns_its_readers,
+    ),
+    ("names of readers are read only for a page", readers::names_of_readers_are_read_only_for_a_page),
     ("unread conversations are paged", timeline::unread_conversations_are_paged),
     (
         "the cost of a page does not grow with the account",

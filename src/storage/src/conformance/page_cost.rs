@@ -21,7 +21,7 @@ struct Subject {
     middle: (UnixMillis, ConversationId),
 }
 
-fn users(scenario: &mut Scenario<'_>, prefix: &str, count: u32) -> Vec<UserId> {
+pub fn users(scenario: &mut Scenario<'_>, prefix: &str, count: u32) -> Vec<UserId> {
     let create =
         |n| account::Write::Create { name: format!("{prefix} {n}").into(), password: "".into(), nick: None };
     let created = scenario.all((0..count).map(|n| Write::Account(create(n))).collect());

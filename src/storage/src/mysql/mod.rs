@@ -33,6 +33,7 @@ mod presence;
 mod publish_barrier;
 mod read;
 mod read_thread;
+mod readers;
 mod reconnect;
 mod record;
 mod router;

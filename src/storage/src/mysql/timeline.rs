@@ -4,6 +4,7 @@ use super::connection::{Connection, rows_of};
 use super::failure::Failure;
 use super::fence;
 use super::pages;
+use super::readers;
 use super::record::{Answer, Record, page_of, undamaged};
 use super::sql::CASE_MAX;
 use super::sql::Sql;
@@ -47,6 +48,10 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
             let (entries, more) = conversations(conn, user, scan, &answers)?;
             Found::Conversations { entries, more }
         }
+        Read::Readers { user, conversation, seq, page } => match overview(conn, user, conversation)? {
+            Some(overview) => readers::readers(conn, user, &overview, seq, page)?,
+            None => return Ok(contract::Found::Denied(Denial::Forbidden)),
+        },
     };
     Ok(contract::Found::Timeline(found))
 }

@@ -45,6 +45,7 @@ mod pages;
 mod presence;
 mod read;
 mod reader;
+mod readers;
 mod resident;
 mod run;
 mod schema;

@@ -93,6 +93,12 @@ impl View<'_> {
                 let (entries, more) = found.at("listing", key_of("any", user))?;
                 timeline::Found::Conversations { entries, more }
             }
+            timeline::Read::Readers { user, conversation, seq, page } => {
+                match self.overview(user, conversation).at("conversation", conversation)? {
+                    Some(overview) => self.readers(user, &overview, seq, page)?,
+                    None => return Ok(Found::Denied(Denial::Forbidden)),
+                }
+            }
         };
         Ok(Found::Timeline(found))
     }

@@ -1,6 +1,6 @@
 //! Strategies for timelines.
 
-use super::fields::{conversation, more, rows, seq, time, user, valid_name};
+use super::fields::{conversation, more, page, rows, seq, time, user, valid_name};
 use super::message::{conversation_kind, message};
 use proptest::collection::vec;
 use proptest::option;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wire::kind::request;
 use wire::timeline::{
     ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage, Push,
-    Receipt, Reply, Request,
+    Reader, Readers, ReadersPage, Receipt, Reply, Request,
 };
 
 pub fn summary() -> impl Strategy<Value = ConversationSummary> {
@@ -45,10 +45,16 @@ pub fn requests() -> impl Strategy<Value = Request> {
         }),
         (option::of((time(), conversation())), rows())
             .prop_map(|(before, limit)| Request::Conversations(Conversations { before, limit })),
+        (conversation(), seq(), page()).prop_map(|(conversation, seq, page)| Request::Readers(Readers {
+            conversation,
+            seq,
+            page
+        })),
     ]
 }
 
 pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
+    let reader = (user(), valid_name()).prop_map(|(id, name)| Reader { id, name });
     prop_oneof![
         (vec(message().prop_map(Arc::new), 0..4), more(), seq()).prop_map(|(messages, more, first_seq)| {
             (request::HISTORY, Reply::History(Box::new(HistoryPage { messages, more, first_seq })))
@@ -56,6 +62,9 @@ pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
         (vec(summary(), 0..4), more()).prop_map(|(conversations, more)| {
             let page = ConversationsPage { conversations, more };
             (request::CONVERSATIONS, Reply::Conversations(Box::new(page)))
+        }),
+        (vec(reader, 0..4), any::<u32>(), any::<u32>(), more()).prop_map(|(readers, count, of, more)| {
+            (request::READERS, Reply::Readers(Box::new(ReadersPage { readers, count, of, more })))
         }),
     ]
 }

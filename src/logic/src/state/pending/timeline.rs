@@ -11,6 +11,8 @@ pub(crate) enum Pending {
     History,
     /// CONVERSATIONS: the page is being read.
     Conversations { user: UserId },
+    /// READERS: the page is being read.
+    Readers,
     /// Messages for a session that is behind are being read.
     Feed { session: SessionRef, conversation: ConversationId },
     /// Further conversations in which a new session is behind are being read.

@@ -5,14 +5,15 @@ use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::Stored;
 use logic::contract::node::{Roster, RosterMember};
 use logic::contract::session::LoginView;
-use logic::contract::timeline::{Standing, Unread, UnreadPage};
+use logic::contract::timeline::{NoReaders, Standing, Unread, UnreadPage};
 use logic::contract::{self, Denial, Epoch, Token};
 use logic::{Found, Read, Write, Written};
 use std::sync::Arc;
 use wire::account::Who;
 use wire::entry::Event;
 use wire::group::{Group, Role};
-use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId};
+use wire::timeline::{Reader, ReadersPage};
+use wire::{ConversationId, ConversationKind, Message, Page, Seq, Target, UnixMillis, UserId};
 
 impl Harness {
     fn token(&mut self, user: UserId) -> Written {
@@ -213,6 +214,13 @@ impl Harness {
                 let more = messages.len() < all.len();
                 Found::Timeline(contract::timeline::Found::Feed { messages, more })
             }
+            Read::Timeline(contract::timeline::Read::Readers { user, conversation, seq, page }) => {
+                let found = self.conversations.get(conversation.0 as usize - 1);
+                let Some(of) = found.filter(|c| c.members.contains(&user)) else {
+                    return Found::Denied(Denial::Forbidden);
+                };
+                Found::Timeline(self.readers(of, user, seq, page))
+            }
             Read::Group(contract::group::Read::Members { conversation, .. }) => {
                 let members = &self.conversations[conversation.0 as usize - 1].members;
                 let row = |&user: &UserId| contract::group::Member {
@@ -252,6 +260,28 @@ impl Harness {
             }
             _ => Found::Unavailable,
         }
+    }
+
+    fn readers(&self, of: &Conversation, user: UserId, seq: Seq, page: Page) -> contract::timeline::Found {
+        let joined = |user: &UserId| of.joined.get(user).copied().unwrap_or_default();
+        let in_view = Some(seq).filter(|seq| *seq > joined(&user));
+        let entry = in_view.and_then(|seq| of.messages.get((seq.0 as usize).checked_sub(1)?));
+        if let Err(why) = NoReaders::check(user, of.kind, entry.map(|entry| &**entry)) {
+            return contract::timeline::Found::NoReaders(why);
+        }
+        let members = of.members.iter().copied();
+        let recipients: Vec<_> = members.filter(|member| *member != user && joined(member) < seq).collect();
+        let readers = recipients.iter().filter(|member| of.cursors[*member].1 >= seq);
+        let reader = |id: &UserId| Reader { id: *id, name: (&*self.users[id.0 as usize - 1]).into() };
+        let mut on_page: Vec<Reader> = readers.clone().filter(|id| id.0 > page.after).map(reader).collect();
+        let more = on_page.len() > page.limit as usize;
+        on_page.truncate(page.limit as usize);
+        contract::timeline::Found::Readers(Box::new(ReadersPage {
+            readers: on_page,
+            count: readers.count() as u32,
+            of: recipients.len() as u32,
+            more,
+        }))
     }
 
     fn id_of(&self, who: &Who) -> Option<UserId> {

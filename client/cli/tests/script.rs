@@ -338,6 +338,7 @@ fn a_name_with_a_colon_is_not_guessed() {
         ("chat:alice:7:hi", "alice or alice:7?"),
         ("grouphistory:devs:7", "devs or devs:7?"),
         ("groupchat:devs:7:hi", "devs or devs:7?"),
+        ("/readers devs:7", "devs or devs:7?"),
     ] {
         let (code, objects) = script.json(&["--exec", command], "");
         let error = results(&objects)[0]["error"].as_str().unwrap_or_default();
@@ -346,4 +347,33 @@ fn a_name_with_a_colon_is_not_guessed() {
     let (code, objects) = script.json(&["--exec", "groupchat:\"devs:7\":hi", "--exec", "history:2:7"], "");
     assert_eq!(code, 0, "{objects:#?}");
     assert_eq!(script.listening.server.lock().unwrap().texts(9, ME), ["hi"]);
+}
+
+#[test]
+fn a_script_lists_who_has_read_a_message() {
+    let script = Script::new();
+    {
+        let mut server = script.listening.server.lock().unwrap();
+        server.store(7, UserId(3), "welcome", None);
+        server.make_group(7);
+        // More than a page.
+        server.members.insert(7, (2..=252).map(|user| (user, if user <= 231 { 2 } else { 1 })).collect());
+    }
+    let commands = ["--exec", "groupchat:7:hello", "--exec", "/readers 7:2", "--exec", "/readers 7:"];
+    let (code, objects) = script.json(&commands, "");
+    assert_eq!(code, 0, "{objects:?}");
+    let results: Vec<_> = objects.iter().filter(|object| object["event"] == "result").collect();
+    for result in &results[1..] {
+        let readers = result["readers"].as_array().unwrap();
+        assert_eq!((readers.len(), &readers[229]["name"]), (230, &"user 231".into()));
+        assert_eq!((&result["count"], &result["of"]), (&230.into(), &251.into()));
+        assert_eq!((&result["conversation"], &result["seq"]), (&7.into(), &2.into()));
+    }
+    let me = ["--user", "1", "--password-file", "password"];
+    let (code, stdout, stderr) = script.run(&[&me[..], &["--exec", "/readers 7:1"]].concat(), "");
+    assert_eq!((code, &*stdout), (1, ""));
+    assert!(stderr.contains("/readers 7:1: only the sender may see that"), "{stderr}");
+    let (code, _, stderr) = script.run(&[&me[..], &["--exec", "/readers"]].concat(), "");
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("a script has no open group: /readers GROUP:SEQ"), "{stderr}");
 }

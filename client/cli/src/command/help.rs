@@ -30,7 +30,8 @@ pub const MARKS: &[(&str, &str)] = &[
     ("… or .", "is being sent"),
     ("✓ or +", "is stored by the server"),
     ("✓✓ or ++", "has reached the other one"),
-    ("R", "was read"),
+    ("R", "was read; in a group, by all"),
+    ("2/5", "in the open group: 2 of 5 have read it"),
     ("!", "was not sent: /retry or /drop"),
 ];
 

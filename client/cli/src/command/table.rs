@@ -104,6 +104,8 @@ pub const TABLE: &[Row] = &[
         Completes::Nothing, Everywhere, list_groups),
     row("/members", "/members [GROUP]", "/members 7", "list the members of a group",
         Completes::Group, Everywhere, |rest| Some(Group(group::Command::Members(rest.and_then(group))))),
+    row("/readers", "/readers [GROUP:][SEQ]", "/readers 7:12", "list who has read a message, or your last one",
+        Completes::Group, Everywhere, |rest| timeline::readers(rest).map(Timeline)),
     row("/add", "/add WHO", "/add li si", "the same as addfriend",
         Completes::User, Everywhere, add_friend),
     row("/profile", "/profile [WHO]", "/profile li si", "show the profile of a user, or your own",

@@ -1,6 +1,6 @@
 //! Commands that show history or close a conversation.
 
-use super::argument::{WhichGroup, group, page, who};
+use super::argument::{WhichGroup, group, page, split_field, who};
 use wire::Seq;
 use wire::account::Who;
 
@@ -29,6 +29,12 @@ pub enum Command {
     /// Makes a conversation, or the open one, draw no attention.
     Mute(Option<String>),
     Unmute(Option<String>),
+    /// Who has read an own message in a group, by id or name, or in the open one; without a seq, the last own one.
+    Readers {
+        group: Option<WhichGroup>,
+        seq: Option<Seq>,
+        typed: String,
+    },
     /// Closes the open conversation.
     Close,
 }
@@ -43,4 +49,49 @@ pub fn with_user(rest: &str) -> Option<Command> {
 pub fn of_group(rest: &str) -> Option<Command> {
     let page = page(rest)?;
     Some(Command::OfGroup { group: group(page.of)?, before: page.before, typed: rest.to_owned() })
+}
+
+/// `SEQ`, `GROUP:SEQ`, `GROUP:` or nothing. The seq may have the `#` in front that is printed before it.
+pub fn readers(rest: Option<&str>) -> Option<Command> {
+    let rest = rest.unwrap_or_default();
+    let (of, seq) = match split_field(rest) {
+        Some((of, seq)) => (Some(group(of)?), seq),
+        None => (None, rest),
+    };
+    let seq = match seq.trim() {
+        "" => None,
+        seq => Some(self::seq(seq)?),
+    };
+    Some(Command::Readers { group: of, seq, typed: rest.to_owned() })
+}
+
+fn seq(text: &str) -> Option<Seq> {
+    let seq = Seq(text.strip_prefix('#').unwrap_or(text).parse().ok()?);
+    (seq <= Seq::MAX).then_some(seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::ConversationId;
+
+    #[test]
+    fn readers_are_of_a_message_by_number_here_or_in_a_group() {
+        let seven = || Some(WhichGroup::Id(ConversationId(7)));
+        for (rest, group, seq) in [
+            (None, None, None),
+            (Some("12"), None, Some(Seq(12))),
+            (Some("#12"), None, Some(Seq(12))),
+            (Some("7:12"), seven(), Some(Seq(12))),
+            (Some("#7:#12"), seven(), Some(Seq(12))),
+            (Some("7："), seven(), None),
+            (Some("\"a:b\":3"), Some(WhichGroup::Name("a:b".to_owned())), Some(Seq(3))),
+        ] {
+            let typed = rest.unwrap_or_default().to_owned();
+            assert_eq!(readers(rest), Some(Command::Readers { group, seq, typed }), "{rest:?}");
+        }
+        for rest in ["devs", "7:x", ":3", "-1", "9007199254740992"] {
+            assert_eq!(readers(Some(rest)), None, "{rest}");
+        }
+    }
 }

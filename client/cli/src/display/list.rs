@@ -8,6 +8,7 @@ use wire::account::{Profile, Relation};
 use wire::contact::{Friend, FriendRequest};
 use wire::group::{Group, Member, Role};
 use wire::presence::Presence;
+use wire::timeline::ReadersPage;
 use wire::{ConversationKind, Message, Reply, account, contact, group, timeline};
 
 /// A reply in lines; `None` where it has nothing to show.
@@ -18,6 +19,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
         Reply::Group(group::Reply::Created(created)) => Some(created.conversation.to_string()),
         Reply::Group(group::Reply::Groups(page)) => Some(groups(page.groups.iter())),
         Reply::Group(group::Reply::Members(page)) => Some(members(&page.members)),
+        Reply::Timeline(timeline::Reply::Readers(page)) => Some(readers(page)),
         Reply::Timeline(timeline::Reply::History(page)) if !page.messages.is_empty() => {
             Some(page.messages.iter().map(|message| self::message(message)).collect::<Vec<_>>().join("\n"))
         }
@@ -67,6 +69,20 @@ pub fn members(members: &[Member]) -> String {
             Role::Member => "",
         };
         lines += &row(member.id.0, &member.name, &format!("{}{role}", presence(member.state)));
+    }
+    lines
+}
+
+/// Those on a page who have read a message.
+pub fn readers(page: &ReadersPage) -> String {
+    let mut lines =
+        format!("read by {} of {}{}", page.count, page.of, if page.readers.is_empty() { "" } else { ":" });
+    for reader in &page.readers {
+        lines += &row(reader.id.0, &reader.name, "");
+    }
+    let shown = page.readers.len() as u32;
+    if page.more {
+        lines += &format!("\n  and {} more", page.count.saturating_sub(shown));
     }
     lines
 }

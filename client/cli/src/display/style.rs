@@ -15,6 +15,13 @@ pub enum Mark {
     Read,
 }
 
+/// How many members of a group have read an own message, and of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    pub count: u32,
+    pub of: u32,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     pub colours: Colours,

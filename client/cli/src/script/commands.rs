@@ -11,8 +11,9 @@ use std::io;
 use wire::account::Who;
 use wire::contact::FriendsPage;
 use wire::group::{GroupsPage, MembersPage};
-use wire::timeline::HistoryPage;
-use wire::{ConversationId, ConversationKind, Direction, Errno, Refusal, Reply, Seq, Target, name};
+use wire::limits::PAGE_MAX;
+use wire::timeline::{HistoryPage, ReadersPage};
+use wire::{ConversationId, ConversationKind, Direction, Errno, Page, Refusal, Reply, Seq, Target, name};
 
 /// Messages on a page of history.
 const PAGE: u32 = 20;
@@ -248,7 +249,14 @@ impl Script {
                     }
                 }
             }
-            timeline::Command::Latest(_)
+            timeline::Command::Readers { group: Some(group), seq, typed } => {
+                match self.group_meant(&group, Some(&typed))? {
+                    Ok(group) => self.readers(group, seq),
+                    Err(failure) => Ok(Err(failure)),
+                }
+            }
+            timeline::Command::Readers { group: None, .. }
+            | timeline::Command::Latest(_)
             | timeline::Command::Older
             | timeline::Command::Newer
             | timeline::Command::Open(_)
@@ -261,6 +269,47 @@ impl Script {
     fn history(&mut self, of: ConversationId, before: Option<Seq>) -> Done {
         let direction = Direction::Before(before.unwrap_or(Seq::MAX));
         reply(self.ask(|session, now| session.history(now, of, direction, PAGE)))
+    }
+
+    /// All readers of an own message; without a seq, of the last one.
+    fn readers(&mut self, conversation: ConversationId, seq: Option<Seq>) -> Done {
+        let seq = match seq {
+            Some(seq) => seq,
+            None => match self.last_own(conversation)? {
+                Ok(Some(seq)) => seq,
+                Ok(None) => return Ok(Err(refused("none of the latest messages of the group is yours"))),
+                Err(failure) => return Ok(Err(failure)),
+            },
+        };
+        let mut all = ReadersPage { readers: vec![], count: 0, of: 0, more: false };
+        loop {
+            let page = Page { after: all.readers.last().map_or(0, |reader| reader.id.0), limit: PAGE_MAX };
+            match self.ask(|session, now| session.readers(now, conversation, seq, page))? {
+                Ok(Reply::Timeline(wire::timeline::Reply::Readers(page))) => {
+                    let more = page.more && !page.readers.is_empty();
+                    (all.count, all.of) = (page.count, page.of);
+                    all.readers.extend(page.readers);
+                    if !more {
+                        return Ok(Ok(Outcome::Readers { conversation, seq, all }));
+                    }
+                }
+                other => return reply(Ok(other)),
+            }
+        }
+    }
+
+    /// The last own one of the latest messages.
+    fn last_own(&mut self, of: ConversationId) -> io::Result<Result<Option<Seq>, Failure>> {
+        let me = self.client.with(|session, _| session.account());
+        let direction = Direction::Before(Seq::MAX);
+        Ok(match self.ask(|session, now| session.history(now, of, direction, PAGE_MAX))? {
+            Ok(Reply::Timeline(wire::timeline::Reply::History(page))) => {
+                let own = page.messages.iter().rfind(|entry| entry.is_message() && Some(entry.from) == me);
+                Ok(own.map(|own| own.seq))
+            }
+            Ok(_) => Ok(None),
+            Err(failure) => Err(failure),
+        })
     }
 
     /// The direct chat with a user, if there is one.

@@ -6,7 +6,7 @@ mod state;
 
 use crate::args::Login;
 use crate::command::table::Used;
-use crate::command::{self, Command, Typed, group, help};
+use crate::command::{self, Command, Typed, group, help, timeline};
 use chatclient_connection::Client;
 use chatclient_core::{Event, Options};
 use crossbeam_channel::{Receiver, after, never, select};
@@ -60,6 +60,10 @@ fn read_command(line: &str) -> Result<Command, String> {
         Ok(Some(Typed { command: Command::Group(group::Command::Members(None)), .. })) => {
             Err("a script has no open group: /members GROUP".to_owned())
         }
+        Ok(Some(Typed {
+            command: Command::Timeline(timeline::Command::Readers { group: None, .. }),
+            ..
+        })) => Err("a script has no open group: /readers GROUP:SEQ".to_owned()),
         Ok(Some(Typed { command, .. })) => Ok(command),
         Err(mistake) => Err(help::explain(&mistake)),
     }

@@ -6,6 +6,7 @@ use chatclient_core::{Event, Failure, LogoutReason, sanitize};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use wire::timeline::ReadersPage;
 use wire::{ConversationId, Push, Reply, Seq, UnixMillis, contact, group, presence, timeline};
 
 pub struct Output {
@@ -20,7 +21,17 @@ pub struct Output {
 #[derive(Debug)]
 pub enum Outcome {
     Help,
-    Sent { conversation: ConversationId, seq: Seq, time: UnixMillis },
+    Sent {
+        conversation: ConversationId,
+        seq: Seq,
+        time: UnixMillis,
+    },
+    /// All readers of a message.
+    Readers {
+        conversation: ConversationId,
+        seq: Seq,
+        all: ReadersPage,
+    },
     Reply(Reply),
 }
 
@@ -111,6 +122,7 @@ fn outcome_lines(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Help => Some(help::overview(None)),
         Outcome::Sent { .. } => None,
+        Outcome::Readers { all, .. } => Some(list::readers(all)),
         Outcome::Reply(reply) => list::reply(reply),
     }
 }
@@ -183,6 +195,9 @@ fn outcome_fields(outcome: &Outcome) -> Value {
         Outcome::Sent { conversation, seq, time } => {
             json!({ "conversation": conversation, "seq": seq, "time": time })
         }
+        Outcome::Readers { conversation, seq, all } => json!({
+            "conversation": conversation, "seq": seq, "readers": all.readers, "count": all.count, "of": all.of
+        }),
         Outcome::Reply(reply) => reply_fields(reply),
     }
 }

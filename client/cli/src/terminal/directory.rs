@@ -55,6 +55,8 @@ pub struct Chat {
     pub peer_delivered: Seq,
     /// The highest seq that the peer of a direct chat has read.
     pub peer_read: Seq,
+    /// Every own message of a group up to here was read by all who could.
+    pub read_by_all: Seq,
 }
 
 impl Chat {
@@ -73,6 +75,7 @@ impl Chat {
             active: 0,
             peer_delivered: Seq(0),
             peer_read: Seq(0),
+            read_by_all: Seq(0),
         }
     }
 
@@ -108,6 +111,7 @@ impl Chat {
         match self.kind {
             ConversationKind::Direct if seq <= self.peer_read => Mark::Read,
             ConversationKind::Direct if seq <= self.peer_delivered => Mark::Delivered,
+            ConversationKind::Group if seq <= self.read_by_all => Mark::Read,
             _ => Mark::Stored,
         }
     }
@@ -207,7 +211,8 @@ impl Directory {
     pub fn forget_above(&mut self, conversation: ConversationId, after: Seq) {
         let Some(chat) = self.chats.get_mut(&conversation) else { return };
         chat.unread = chat.unread.saturating_sub(chat.last.0.saturating_sub(after.0));
-        for seq in [&mut chat.last, &mut chat.shown, &mut chat.peer_delivered, &mut chat.peer_read] {
+        let receipts = [&mut chat.peer_delivered, &mut chat.peer_read, &mut chat.read_by_all];
+        for seq in [&mut chat.last, &mut chat.shown].into_iter().chain(receipts) {
             *seq = (*seq).min(after);
         }
         chat.own_above.retain(|own| *own <= after);

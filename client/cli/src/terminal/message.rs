@@ -188,6 +188,7 @@ impl Terminal {
         }
         self.screen.mark(own.mark_id, mark);
         self.own.watch(conversation, seq, own.mark_id, mark);
+        self.receipts.hurry();
         self.say_mark(mark, &format!("sent to {}", self.directory.target_label(&own.to)));
     }
 
@@ -276,6 +277,9 @@ impl Terminal {
             if is_mention {
                 chat.mentions.insert(seq);
             }
+        }
+        if self.is_open(id) {
+            self.receipts.hurry();
         }
         let is_quiet = self.is_quiet(id) && !is_mention && !self.is_open(id);
         match &mut self.opening {

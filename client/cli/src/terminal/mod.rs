@@ -37,6 +37,8 @@ mod own_messages;
 mod plain;
 mod presence;
 mod prompt;
+mod readers;
+mod receipt_schedule;
 mod recipients;
 mod renderer;
 mod screen;
@@ -104,6 +106,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         last_day: Some(clock::now(&config.day)),
         pending: BTreeMap::new(),
         own: own_messages::OwnMessages::default(),
+        receipts: receipt_schedule::ReceiptSchedule::default(),
         outage: outage::Outage::default(),
         was_online: false,
         missed: missed::Missed::default(),
@@ -162,10 +165,11 @@ fn event_loop(
             return Ok(());
         }
         terminal.ask_for_piped_line();
+        let receipts_due = terminal.ask_receipts();
         let timeout = match terminal.mode {
             Mode::Settling { until, .. } => crossbeam_channel::at(until),
             _ if terminal.outage.is_on() => crossbeam_channel::after(COUNTDOWN),
-            _ => never(),
+            _ => receipts_due.map_or_else(never, crossbeam_channel::at),
         };
         // The order matters: a line that was entered before a signal arrived is handled first.
         select_biased! {

@@ -2,9 +2,9 @@
 
 use super::renderer::MarkId;
 use super::screen::Screen;
-use crate::display::style::Mark;
+use crate::display::style::{Mark, Tally};
 use chatclient_core::LocalId;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use wire::{ConversationId, Seq, Target};
 
 /// The most stored messages whose mark may still change.
@@ -37,6 +37,8 @@ struct Watched {
     seq: Seq,
     mark_id: MarkId,
     mark: Mark,
+    /// In a group, as far as it was asked for.
+    tally: Option<Tally>,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl OwnMessages {
             self.watched.pop_front();
         }
         if mark != Mark::Read {
-            self.watched.push_back(Watched { conversation, seq, mark_id, mark });
+            self.watched.push_back(Watched { conversation, seq, mark_id, mark, tally: None });
         }
     }
 
@@ -74,6 +76,35 @@ impl OwnMessages {
         }
         self.watched.retain(|own| own.mark != Mark::Read);
         changed
+    }
+
+    /// The last `most` stored messages of a conversation that are among the visible ones and whose mark may change.
+    pub fn watched(&self, of: ConversationId, visible: &HashSet<MarkId>, most: usize) -> Vec<Seq> {
+        let own = self.watched.iter().filter(|own| own.conversation == of && visible.contains(&own.mark_id));
+        let seqs: BTreeSet<Seq> = own.map(|own| own.seq).collect();
+        seqs.into_iter().rev().take(most).collect()
+    }
+
+    /// The last own message of a conversation that is watched.
+    pub fn last_watched(&self, of: ConversationId) -> Option<Seq> {
+        self.watched.iter().filter(|own| own.conversation == of).map(|own| own.seq).max()
+    }
+
+    /// Shows how many have read a message in a group; returns whether that has changed.
+    pub fn count(&mut self, screen: &Screen, conversation: ConversationId, seq: Seq, tally: Tally) -> bool {
+        let mut changed = false;
+        for own in self.watched.iter_mut().filter(|own| own.conversation == conversation && own.seq == seq) {
+            if own.tally.replace(tally) != Some(tally) {
+                screen.tally(own.mark_id, tally);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// The mark of a message will not change.
+    pub fn stop_watching(&mut self, conversation: ConversationId, seq: Seq) {
+        self.watched.retain(|own| own.conversation != conversation || own.seq != seq);
     }
 
     /// Forgets everything: the account has changed.

@@ -3,6 +3,7 @@
 //! ```text
 //!   … earlier lines …
 //!    ✓ [12:03] you → li si (2): hello      marks in the first two columns are repainted as they change
+//!    ✓ 2/5 [12:03] #7 devs | you: hello    so is the row of a message whose readers are counted
 //!      [12:04] li si (2): hi
 //!   ── zhang san (1) ── 2 unread: #7 devs 2 ───────   the rows of the `View`
 //!   li si> a line that is being ty█
@@ -13,9 +14,9 @@
 
 use super::view::{Rows, View};
 use crate::display::columns;
-use crate::display::style::{Mark, Style};
-use std::collections::VecDeque;
-use std::fmt::Write as _;
+use crate::display::style::{Mark, Style, Tally};
+use std::collections::{HashSet, VecDeque};
+use std::fmt::{self, Write as _};
 
 /// A printed message whose mark may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +76,11 @@ pub enum Draw {
         id: MarkId,
         mark: Mark,
     },
+    /// The readers of a message in a group, shown beside its mark until all have read it.
+    Tally {
+        id: MarkId,
+        tally: Tally,
+    },
     /// A control sequence that neither prints nor moves the cursor, for example the bell.
     Signal(String),
 }
@@ -91,6 +97,13 @@ struct Kept {
 struct Marked {
     id: MarkId,
     mark: Mark,
+    tally: Option<Tally>,
+}
+
+impl Marked {
+    fn shown_tally(self) -> Option<Tally> {
+        self.tally.filter(|_| self.mark == Mark::Stored)
+    }
 }
 
 impl Renderer {
@@ -134,14 +147,11 @@ impl Renderer {
         let next = view.map(|view| view.arrange(self.style, self.size.height, self.size.width));
         let next = next.unwrap_or_default();
         let mut out = String::new();
-        if self.is_stale {
-            out.push_str("\x1b[H\x1b[J");
-            self.shown = Rows::default();
-            self.draw_kept(&mut out, next.rows.len());
-        }
+        self.draw_anew_if_stale(&mut out, next.rows.len());
         if !self.queue.is_empty() {
             self.erase(&mut out, 0);
             self.draw_queue(&mut out);
+            self.draw_anew_if_stale(&mut out, next.rows.len());
         }
         self.draw_rows(&mut out, next);
         out
@@ -165,7 +175,22 @@ impl Renderer {
         out
     }
 
+    /// The messages whose marks are on the screen, as it was drawn last.
+    pub fn visible(&self) -> HashSet<MarkId> {
+        let is_visible = |kept: &&Kept| kept.row.is_some_and(|row| self.rows - row <= self.above as u64);
+        let visible = self.kept.iter().rev().take_while(is_visible);
+        visible.filter_map(|kept| kept.mark).map(|marked| marked.id).collect()
+    }
+
     // ---- lines -----------------------------------------------------------------------------------------------------
+
+    fn draw_anew_if_stale(&mut self, out: &mut String, below: usize) {
+        if self.is_stale {
+            out.push_str("\x1b[H\x1b[J");
+            self.shown = Rows::default();
+            self.draw_kept(out, below);
+        }
+    }
 
     /// Draws what was printed before a change of the size, as much as fits above `below` rows.
     fn draw_kept(&mut self, out: &mut String, below: usize) {
@@ -197,10 +222,11 @@ impl Renderer {
                 Draw::Lines(lines) => lines.split('\n').for_each(|line| self.put(out, line.to_owned(), None)),
                 Draw::Message { id, mark, text } => {
                     let mut lines = text.split('\n').map(str::to_owned);
-                    self.put(out, lines.next().unwrap_or_default(), Some(Marked { id, mark }));
+                    self.put(out, lines.next().unwrap_or_default(), Some(Marked { id, mark, tally: None }));
                     lines.for_each(|line| self.put(out, line, None));
                 }
-                Draw::Mark { id, mark } => self.repaint(out, id, mark),
+                Draw::Mark { id, mark } => self.repaint(out, id, |marked| marked.mark = mark),
+                Draw::Tally { id, tally } => self.repaint(out, id, |marked| marked.tally = Some(tally)),
                 Draw::Signal(bytes) => out.push_str(&bytes),
             }
         }
@@ -221,26 +247,58 @@ impl Renderer {
 
     fn wrapped(&self, text: &str, mark: Option<Marked>) -> String {
         let indent = INDENT.min(self.size.width / 4);
-        match mark {
-            Some(marked) => {
-                columns::wrap(&format!("{} {text}", self.style.mark(marked.mark)), self.size.width, indent)
-            }
-            None => columns::wrap(text, self.size.width, indent),
-        }
+        let Some(marked) = mark else { return columns::wrap(text, self.size.width, indent) };
+        let mark = self.style.mark(marked.mark);
+        let line = match marked.shown_tally() {
+            Some(Tally { count, of }) => format!("{mark} {count}/{of} {text}"),
+            None => format!("{mark} {text}"),
+        };
+        columns::wrap(&line, self.size.width, indent)
     }
 
-    /// Repaints the mark of a message that is still visible. The cursor is where the view begins.
-    fn repaint(&mut self, out: &mut String, id: MarkId, mark: Mark) {
+    /// Repaints what stands before a message that is still visible. The cursor is where the view begins.
+    fn repaint(&mut self, out: &mut String, id: MarkId, change: impl FnOnce(&mut Marked)) {
         let is_wanted = |kept: &&mut Kept| kept.mark.is_some_and(|marked| marked.id == id);
         let Some(kept) = self.kept.iter_mut().rev().find(is_wanted) else { return };
-        kept.mark = Some(Marked { id, mark });
-        let Some(row) = kept.row else { return };
-        let up = self.rows - row;
-        // A narrower row has no room for the two columns.
-        if up <= self.above as u64 && self.size.width > 2 {
-            let mark = self.style.mark(mark);
-            write!(out, "\x1b[{up}A\r{mark}\r\x1b[{up}B").expect("writing to a String succeeds");
+        let Some(before) = kept.mark else { return };
+        let mut marked = before;
+        change(&mut marked);
+        kept.mark = Some(marked);
+        let Some(up) = kept.row.map(|row| self.rows - row).filter(|up| *up <= self.above as u64) else {
+            return;
+        };
+        if marked.shown_tally() == before.shown_tally() {
+            // A narrower row has no room for the two columns.
+            if self.size.width > 2 {
+                let mark = self.style.mark(marked.mark);
+                write!(out, "\x1b[{up}A\r{mark}\r\x1b[{up}B").expect("writing to a String succeeds");
+            }
+            return;
         }
+        let text = std::mem::take(&mut kept.text);
+        let (old, new) = (self.wrapped(&text, Some(before)), self.wrapped(&text, Some(marked)));
+        if let Some(kept) = self.kept.iter_mut().rev().find(is_wanted) {
+            kept.text = text;
+        }
+        let rows = columns::rows(&new, self.size.width);
+        if rows != columns::rows(&old, self.size.width) {
+            self.is_stale = true;
+            return;
+        }
+        self.rewrite(out, &new, rows as u64, up);
+    }
+
+    /// Replaces a line of as many rows that begins `up` rows above the cursor.
+    fn rewrite(&self, out: &mut String, line: &str, rows: u64, up: u64) {
+        let mut put = |sequence: fmt::Arguments<'_>| {
+            out.write_fmt(sequence).expect("writing to a String succeeds");
+        };
+        put(format_args!("\x1b[{up}A\r\x1b[2K"));
+        (1..rows).for_each(|_| put(format_args!("\x1b[1B\x1b[2K")));
+        if rows > 1 {
+            put(format_args!("\x1b[{}A", rows - 1));
+        }
+        put(format_args!("{line}\r\x1b[{}B", up + 1 - rows));
     }
 
     // ---- the view --------------------------------------------------------------------------------------------------

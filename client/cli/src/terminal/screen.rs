@@ -5,11 +5,12 @@ use super::plain::Plain;
 use super::prompt::{Prompt, PromptKind};
 use super::renderer::{Draw, MarkId, Renderer, Size};
 use super::view::View;
-use crate::display::style::{Mark, Style};
+use crate::display::style::{Mark, Style, Tally};
 use chatclient_core::sanitize;
 use rustix::stdio::stdout;
 use rustix::termios::tcgetwinsize;
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::env;
 use std::io::{self, IsTerminal};
 
@@ -68,6 +69,19 @@ impl Screen {
     /// Changes the mark of a message that is still visible.
     pub fn mark(&self, id: MarkId, mark: Mark) {
         self.draw(Draw::Mark { id, mark });
+    }
+
+    /// Shows the readers of a message that is still visible beside its mark.
+    pub fn tally(&self, id: MarkId, tally: Tally) {
+        self.draw(Draw::Tally { id, tally });
+    }
+
+    /// The messages whose marks are on the screen; none on a plain one.
+    pub fn visible(&self) -> HashSet<MarkId> {
+        match self {
+            Screen::Interactive(renderer) => renderer.borrow().visible(),
+            Screen::Plain(_) => HashSet::new(),
+        }
     }
 
     /// Writes a sequence that prints nothing, such as the bell.

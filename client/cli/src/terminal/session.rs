@@ -2,6 +2,7 @@
 
 use super::directory::Directory;
 use super::missed::Missed;
+use super::receipt_schedule::ReceiptSchedule;
 use super::state::{Mode, Terminal, Then};
 use crate::SCRIPT;
 use crate::command::session::Command;
@@ -71,6 +72,7 @@ impl Terminal {
             self.load_directory(login.id, &login.name);
         }
         self.directory.learn_login(login);
+        self.receipts.login();
         self.missed = Missed::of(login, &self.directory.chats);
         self.publish_names();
         self.update_marks();
@@ -153,6 +155,7 @@ impl Terminal {
         }
         self.outage.end();
         self.pending.clear();
+        self.receipts = ReceiptSchedule::default();
         self.leave_drafts();
         if !self.own.waiting.is_empty() {
             let count = self.own.waiting.len();

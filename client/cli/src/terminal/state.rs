@@ -7,6 +7,7 @@ use super::input::InputThread;
 use super::missed::Missed;
 use super::outage::Outage;
 use super::own_messages::OwnMessages;
+use super::receipt_schedule::ReceiptSchedule;
 use super::screen::Screen;
 use super::signals::Termination;
 use crate::args::{Login, UserAsked};
@@ -68,6 +69,7 @@ pub struct Terminal {
     pub(super) last_day: Option<String>,
     pub(super) pending: BTreeMap<RequestId, PendingReply>,
     pub(super) own: OwnMessages,
+    pub(super) receipts: ReceiptSchedule,
     pub(super) outage: Outage,
     /// Whether this account has been online since it was chosen.
     pub(super) was_online: bool,

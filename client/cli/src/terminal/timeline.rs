@@ -33,6 +33,10 @@ impl Terminal {
             Command::Open(of) => self.open_any(of.as_deref()),
             Command::Mute(of) => self.mute(of.as_deref(), true),
             Command::Unmute(of) => self.mute(of.as_deref(), false),
+            Command::Readers { group, seq, typed } => match self.directory.other_group(&typed) {
+                None => self.list_readers(group.as_ref(), seq),
+                Some(other) => self.say(&other.question()),
+            },
             Command::Close => self.open(None),
         }
     }

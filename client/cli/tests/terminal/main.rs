@@ -11,5 +11,6 @@ mod fuzz;
 mod history;
 mod place;
 mod pty;
+mod readers;
 mod screen;
 mod words;

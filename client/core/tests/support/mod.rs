@@ -7,6 +7,7 @@
 
 pub mod listening;
 pub mod pair;
+mod readers;
 
 use chatclient_core::random::Random;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -64,6 +65,10 @@ pub struct FakeServer {
     pub group_names: BTreeMap<u32, &'static str>,
     /// Names that REGISTER refuses.
     pub taken_names: BTreeSet<&'static str>,
+    /// How far the other members of each group have read.
+    pub members: BTreeMap<u32, BTreeMap<u32, u64>>,
+    /// Conversation and seq of every READERS.
+    pub readers_asked: Vec<(u32, u64)>,
 }
 
 pub struct Conversation {
@@ -108,6 +113,8 @@ impl FakeServer {
             user_names: BTreeMap::new(),
             group_names: BTreeMap::new(),
             taken_names: BTreeSet::new(),
+            members: BTreeMap::new(),
+            readers_asked: Vec::new(),
         }
     }
 
@@ -280,6 +287,7 @@ impl FakeServer {
                     more,
                 })))
             }
+            Command::Timeline(timeline::Request::Readers(asked)) => self.readers(&asked),
             Command::Node(node::Request::Nodes) => {
                 Reply::Node(node::Reply::Nodes(Box::new(node::NodesPage {
                     best: "fake:1".into(),

@@ -16,6 +16,7 @@ struct Fixture {
     status: String,
     /// What each marked message shows.
     marks: BTreeMap<u64, Mark>,
+    tallies: BTreeMap<u64, Tally>,
 }
 
 fn cells(count: usize) -> NonZeroU16 {
@@ -31,6 +32,7 @@ impl Fixture {
             typed: String::new(),
             status: "status".to_owned(),
             marks: BTreeMap::new(),
+            tallies: BTreeMap::new(),
         };
         fixture.draw();
         fixture
@@ -70,7 +72,12 @@ impl Fixture {
             if let Some((before, after)) = row.split_once("M#") {
                 let id: u64 = after.split(' ').next().unwrap().parse().unwrap();
                 let mark = self.renderer.style.mark(self.marks[&id]);
-                prop_assert_eq!(before, format!("{mark} "), "of message {}: {:#?}", id, shown);
+                let tally = self.tallies.get(&id).filter(|_| self.marks[&id] == Mark::Stored);
+                let tally = tally.map_or(String::new(), |tally| format!("{}/{} ", tally.count, tally.of));
+                // It may stand alone in the first row.
+                if size.width >= 30 || tally.is_empty() {
+                    prop_assert_eq!(before, format!("{mark} {tally}"), "of message {}: {:#?}", id, shown);
+                }
             } else if row.contains("L#") {
                 prop_assert!(row.starts_with("   L#"), "{:?} in {:#?}", row, shown);
             }
@@ -93,6 +100,7 @@ enum Step {
     Message(String),
     /// Of the message this many before the last one.
     Mark(usize, Mark),
+    Tally(usize, Tally),
     Type(String),
     Status(String),
     Resize(Size),
@@ -110,6 +118,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => text.prop_map(Step::Line),
         3 => text.prop_map(Step::Message),
         4 => (0usize..6, mark).prop_map(|(back, mark)| Step::Mark(back, mark)),
+        3 => (0usize..6, 0u32..200, 1u32..9_999)
+            .prop_map(|(back, count, of)| Step::Tally(back, Tally { count, of })),
         2 => "[a-z你好 ]{1,40}".prop_map(Step::Type),
         1 => "[a-z]{1,40}".prop_map(Step::Status),
         1 => sizes.prop_map(|(height, width)| Step::Resize(Size { height, width })),
@@ -140,6 +150,12 @@ proptest! {
                     let Some(id) = fixture.marks.keys().rev().nth(back).copied() else { continue };
                     fixture.marks.insert(id, mark);
                     fixture.renderer.push(Draw::Mark { id: MarkId(id), mark });
+                    fixture.draw();
+                }
+                Step::Tally(back, tally) => {
+                    let Some(id) = fixture.marks.keys().rev().nth(back).copied() else { continue };
+                    fixture.tallies.insert(id, tally);
+                    fixture.renderer.push(Draw::Tally { id: MarkId(id), tally });
                     fixture.draw();
                 }
                 Step::Type(text) if columns::width(&fixture.typed) < 60 => {
@@ -182,6 +198,32 @@ fn a_mark_above_a_change_of_the_size_is_repainted() {
     fixture.renderer.push(Draw::Mark { id: MarkId(1), mark: Mark::Read });
     fixture.draw();
     assert_eq!(fixture.rows()[0], " R M#1 hello");
+}
+
+#[test]
+fn the_count_of_readers_is_repainted_in_its_row_until_all_have_read() {
+    let mut fixture = Fixture::new();
+    fixture.renderer.push(Draw::Message { id: MarkId(1), mark: Mark::Stored, text: "M#1 hello all".into() });
+    fixture.renderer.push(Draw::Lines("   L#2".to_owned()));
+    let count = |fixture: &mut Fixture, count, of| {
+        fixture.renderer.push(Draw::Tally { id: MarkId(1), tally: Tally { count, of } });
+        fixture.draw();
+        fixture.rows()[..3].to_vec()
+    };
+    assert_eq!(count(&mut fixture, 2, 5)[..2], [" ✓ 2/5 M#1 hello all", "   L#2"]);
+    assert_eq!(count(&mut fixture, 10, 50)[0], " ✓ 10/50 M#1 hello all");
+    // Where it takes another row, everything is drawn anew.
+    fixture.resize(Size { height: 12, width: 20 });
+    assert_eq!(count(&mut fixture, 9, 10)[..2], [" ✓ 9/10 M#1 hello", "     all"]);
+    fixture.renderer.push(Draw::Mark { id: MarkId(1), mark: Mark::Read });
+    fixture.draw();
+    assert_eq!(fixture.rows()[..2], [" R M#1 hello all", "   L#2"]);
+    assert_eq!(fixture.renderer.visible(), [MarkId(1)].into());
+    for number in 3..30 {
+        fixture.renderer.push(Draw::Lines(format!("   L#{number}")));
+    }
+    fixture.draw();
+    assert_eq!(fixture.renderer.visible(), [].into());
 }
 
 #[test]

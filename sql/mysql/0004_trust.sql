@@ -86,3 +86,13 @@ ALTER TABLE token ADD COLUMN of_register TINYINT NOT NULL DEFAULT 0, ADD KEY tok
 ALTER TABLE conversation
     ADD COLUMN changed_at BIGINT NOT NULL DEFAULT 0,
     ADD KEY conversation_changed (changed_at);
+
+-- The last entry that is a message.
+ALTER TABLE conversation ADD COLUMN message_seq BIGINT NOT NULL DEFAULT 0;
+UPDATE conversation SET message_seq = last_seq;
+-- How a member sees its conversation. It is hidden while message_seq is at most hidden_seq, which is the end of the
+-- timeline when it was hidden.
+ALTER TABLE member ADD COLUMN cleared_seq BIGINT NOT NULL DEFAULT 0;            -- the view begins above it
+ALTER TABLE member ADD COLUMN is_pinned TINYINT NOT NULL DEFAULT 0;
+ALTER TABLE member ADD COLUMN is_muted TINYINT NOT NULL DEFAULT 0;
+ALTER TABLE member ADD COLUMN hidden_seq BIGINT;                                -- NULL: not hidden

@@ -77,3 +77,13 @@ CREATE TABLE entry (
 ) WITHOUT ROWID;
 -- When an entry that is not a message was last filed. Such entries leave updated_at, by which conversations are listed.
 ALTER TABLE conversation ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;
+
+-- The last filed entry that is a message.
+ALTER TABLE conversation ADD COLUMN message_seq INTEGER NOT NULL DEFAULT 0;
+UPDATE conversation SET message_seq = last_seq;
+-- How a member sees its conversation. It is hidden while message_seq is at most hidden_seq, which is the end of the
+-- timeline when it was hidden.
+ALTER TABLE member ADD COLUMN cleared_seq INTEGER NOT NULL DEFAULT 0;           -- the view begins above it
+ALTER TABLE member ADD COLUMN is_pinned   INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE member ADD COLUMN is_muted    INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE member ADD COLUMN hidden_seq  INTEGER;                              -- NULL: not hidden

@@ -377,3 +377,36 @@ fn a_script_lists_who_has_read_a_message() {
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("a script has no open group: /readers GROUP:SEQ"), "{stderr}");
 }
+
+#[test]
+fn settings_are_changed_and_told_and_forgetting_does_not_ask() {
+    let script = Script::new();
+    {
+        let mut server = script.listening.server.lock().unwrap();
+        server.store(2, UserId(2), "old", None);
+        server.store(7, UserId(3), "welcome", None);
+        server.make_group(7);
+    }
+    let commands = ["/pin 2", "/mute #7", "/hide #7", "/forget 2", "history:2", "/hide 99", "/mute"];
+    let arguments: Vec<&str> = commands.iter().flat_map(|command| ["--exec", *command]).collect();
+    let (code, objects) = script.json(&arguments, "");
+    assert_eq!(code, 1, "the last two fail");
+    let results = results(&objects);
+    let done: Vec<bool> = results.iter().map(|result| result["ok"] == true).collect();
+    assert_eq!(done, [true, true, true, true, true, false, false], "{results:#?}");
+    assert_eq!(results[4]["messages"], serde_json::json!([]));
+    let told: Vec<&Value> = objects
+        .iter()
+        .filter(|object| object["event"] == "conversation" || object["event"] == "cleared")
+        .collect();
+    let expected = [
+        serde_json::json!({ "event": "conversation", "conversation": 2, "pinned": true }),
+        serde_json::json!({ "event": "conversation", "conversation": 7, "muted": true }),
+        serde_json::json!({ "event": "conversation", "conversation": 7, "hidden": true }),
+        serde_json::json!({ "event": "cleared", "conversation": 2, "upto": 1 }),
+    ];
+    assert!(told.into_iter().eq(expected.iter()), "{objects:#?}");
+    let server = script.listening.server.lock().unwrap();
+    assert!(server.conversations[&2].settings.pinned && server.conversations[&7].settings.muted);
+    assert!(server.conversations[&7].settings.hidden && server.conversations[&2].first == 2);
+}

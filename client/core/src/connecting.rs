@@ -87,10 +87,7 @@ impl Session {
         self.partial.clear();
         self.unsaved.loading = None;
         self.comparisons = Comparisons::default();
-        let asked = self.requests.take_all().filter_map(|purpose| match purpose {
-            Purpose::Caller(request) => Some(request),
-            _ => None,
-        });
+        let asked = self.requests.take_all().filter_map(Purpose::of_caller);
         let asked = asked.chain(self.before_login.drain(..).map(|(request, _)| request));
         let failures = asked.map(|request| Event::Failed { request, failure: Failure::Lost(why.clone()) });
         self.events.extend(failures);

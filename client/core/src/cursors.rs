@@ -86,6 +86,13 @@ impl Cursors {
         }
     }
 
+    /// The view of the conversation begins above `seq`; the server has moved its cursors there.
+    pub fn cleared(&mut self, seq: Seq) {
+        for cursor in [&mut self.acked, &mut self.read, &mut self.read_here] {
+            *cursor = (*cursor).max(seq);
+        }
+    }
+
     /// When to send an update, milliseconds.
     pub fn due(&self) -> Option<u64> {
         self.waiting_since.map(|since| if self.messages >= BATCH { since } else { since + DELAY_MS })

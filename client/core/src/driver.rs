@@ -75,7 +75,7 @@ impl Session {
 
     fn handle_no_reply(&mut self, now: u64, purpose: Purpose) {
         match purpose {
-            Purpose::Caller(request) => {
+            Purpose::Caller(request) | Purpose::Set(request, _) | Purpose::Clear(request, _) => {
                 self.events.push_back(Event::Failed { request, failure: Failure::TimedOut });
             }
             // A connection that leaves these unanswered is useless, whatever else arrives on it.

@@ -6,7 +6,7 @@ use crate::timing::SILENCE_MS;
 use std::sync::Arc;
 use thiserror::Error;
 use wire::session::{Kicked, LoggedIn};
-use wire::timeline::ConversationSummary;
+use wire::timeline::{ConversationSummary, SettingsChange};
 use wire::{ConversationId, Message, Push, Refusal, Reply, Seq, UnixMillis};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,10 @@ pub enum Event {
     Failed { request: RequestId, failure: Failure },
     /// Conversations that the login reply had no room for, or that may have changed.
     Conversations(Vec<ConversationSummary>),
+    /// The user's settings of a conversation have changed: those that are given.
+    SettingsChanged { conversation: ConversationId, change: SettingsChange },
+    /// The user does not see a conversation up to `upto` any more.
+    Cleared { conversation: ConversationId, upto: Seq },
     /// A push that the session passes on: of contacts, presence and receipts, and the notice of changed listings.
     Push(Push),
     /// The server is about to close the connection; the session reconnects by itself.

@@ -98,7 +98,7 @@ impl Session {
             && refusal.errno == Errno::NotLoggedIn
         {
             // A newer login ended this session. The next login by token shows whether the session may resume.
-            if let Purpose::Caller(request) = purpose {
+            if let Some(request) = purpose.of_caller() {
                 let failure = Failure::Refused(refusal.clone());
                 self.events.push_back(Event::Failed { request, failure });
             }
@@ -108,6 +108,8 @@ impl Session {
         let is_expected = match purpose {
             Purpose::Heartbeat => true,
             Purpose::Caller(request) => self.handle_caller_reply(request, reply),
+            Purpose::Set(request, set) => self.handle_set_reply(request, set, reply),
+            Purpose::Clear(request, clear) => self.handle_clear_reply(now, request, clear, reply),
             Purpose::Login | Purpose::Logout => self.handle_session_reply(now, purpose, reply),
             Purpose::Send(local) => self.handle_message_reply(now, local, reply),
             Purpose::Backfill(conversation) => self.handle_backfill_reply(now, conversation, reply),
@@ -121,7 +123,7 @@ impl Session {
         }
     }
 
-    fn handle_caller_reply(&mut self, request: RequestId, reply: Reply) -> bool {
+    pub(crate) fn handle_caller_reply(&mut self, request: RequestId, reply: Reply) -> bool {
         let event = match reply {
             Reply::Refused(refusal) => Event::Failed { request, failure: Failure::Refused(refusal) },
             reply => {

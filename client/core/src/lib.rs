@@ -27,6 +27,7 @@ pub mod backoff;
 pub mod comparison;
 pub mod connecting;
 pub mod contact;
+pub mod conversation;
 pub mod cursors;
 pub mod driver;
 pub mod event;

@@ -143,6 +143,15 @@ impl ReorderBuffer {
         self.known = Seq(0);
     }
 
+    /// The view begins above `seq`, which is at most the end of what is known. Returns where it begins.
+    pub fn clear(&mut self, seq: Seq) -> Seq {
+        let held = self.held.keys().next_back().copied();
+        let end = self.cursor.unwrap_or_default().max(self.known).max(held.unwrap_or_default());
+        let upto = seq.min(end);
+        self.learn_first(upto.next());
+        upto
+    }
+
     fn raise(&mut self, to: Seq) {
         if let Some(cursor) = &mut self.cursor {
             *cursor = (*cursor).max(to);

@@ -4,6 +4,7 @@ use crate::outbox::LocalId;
 use crate::schedule::Schedule;
 use std::collections::BTreeMap;
 use wire::ConversationId;
+use wire::timeline::{Clear, Set};
 
 /// A request of the caller: 1, 2, 3 …
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +15,9 @@ pub struct RequestId(pub u64);
 pub enum Purpose {
     /// Made by the caller of the session; the reply becomes an event. The session itself makes all other requests.
     Caller(RequestId),
+    /// Made by the caller; the session and its store note what it changes.
+    Set(RequestId, Set),
+    Clear(RequestId, Clear),
     Login,
     Logout,
     Heartbeat,
@@ -25,6 +29,16 @@ pub enum Purpose {
     /// Reads a page of the conversation list.
     Listing,
     Nodes,
+}
+
+impl Purpose {
+    /// The request of the caller.
+    pub fn of_caller(self) -> Option<RequestId> {
+        match self {
+            Purpose::Caller(request) | Purpose::Set(request, _) | Purpose::Clear(request, _) => Some(request),
+            _ => None,
+        }
+    }
 }
 
 /// The requests of one connection.
@@ -74,6 +88,6 @@ impl Requests {
 
     /// How many requests of the caller are in flight.
     pub fn from_caller(&self) -> usize {
-        self.waiting.values().filter(|purpose| matches!(purpose, Purpose::Caller(_))).count()
+        self.waiting.values().filter(|purpose| purpose.of_caller().is_some()).count()
     }
 }

@@ -10,7 +10,7 @@ use wire::account::Who;
 use wire::kind::request;
 use wire::session::{GoingAway, Kicked};
 use wire::*;
-use wire::{account, session};
+use wire::{account, message, session, timeline};
 
 #[test]
 fn a_wrong_password_is_reported_and_not_retried() {
@@ -366,4 +366,61 @@ fn a_token_refused_by_another_node_is_kept() {
     pair.configured_is_down = false;
     pair.pass(20_000);
     assert!(matches!(pair.events.last(), Some(Event::LoggedOut(LogoutReason::TokenInvalid(_)))));
+}
+
+#[test]
+fn what_is_cleared_is_reported_and_never_shown_again() {
+    let mut pair = Pair::new();
+    for text in ["one", "two", "three"] {
+        pair.server.store(2, UserId(2), text, None);
+    }
+    pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+    pair.settle();
+    let chat = ConversationId(2);
+    assert_eq!((pair.shown(), pair.session.cursor(chat)), (vec![1, 2, 3], Some(Seq(3))));
+    pair.events.clear();
+    // Beyond what this client knows is what it knows.
+    let request = pair.session.clear(pair.now, chat, Seq(90));
+    pair.settle();
+    let cleared = Event::Cleared { conversation: chat, upto: Seq(3) };
+    assert_eq!(pair.events, [cleared, Event::Reply { request, reply: Reply::Done }]);
+    assert_eq!(pair.server.conversations[&2].first, 4);
+    pair.pass(1_000);
+    pair.server.store(2, UserId(2), "four", None);
+    pair.lose();
+    pair.pass(10_000);
+    assert_eq!(pair.shown(), [4], "after a new login, too");
+    // A message below what was cleared elsewhere is not missed.
+    pair.server.conversations.get_mut(&2).unwrap().first = 7;
+    for _ in 5..=7 {
+        pair.server.store(2, UserId(2), "more", None);
+    }
+    let last = pair.server.message(2, Seq(7));
+    pair.push(&Push::Message(message::Push::New(last)));
+    pair.pass(10_000);
+    assert_eq!(pair.shown(), [4, 7]);
+}
+
+#[test]
+fn settings_are_reported_once_the_server_has_them() {
+    let mut pair = Pair::new();
+    pair.server.store(2, UserId(2), "one", None);
+    pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+    pair.settle();
+    pair.events.clear();
+    let change = timeline::SettingsChange { pinned: Some(true), ..Default::default() };
+    let request = pair.session.set_conversation(pair.now, ConversationId(2), change);
+    pair.settle();
+    let changed = Event::SettingsChanged { conversation: ConversationId(2), change };
+    assert_eq!(pair.events, [changed, Event::Reply { request, reply: Reply::Done }]);
+    assert!(pair.server.conversations[&2].settings.pinned);
+    pair.events.clear();
+    pair.session.set_conversation(pair.now, ConversationId(99), change);
+    pair.settle();
+    assert!(matches!(pair.events[..], [Event::Failed { failure: Failure::Refused(_), .. }]), "no member");
+    pair.lose();
+    pair.events.clear();
+    let request = pair.session.set_conversation(pair.now, ConversationId(2), change);
+    pair.settle();
+    assert_eq!(pair.events, [Event::Failed { request, failure: Failure::Offline }]);
 }

@@ -19,6 +19,7 @@
 pub mod account;
 pub mod active;
 pub mod contact;
+pub mod conversation;
 pub mod database;
 pub mod draft;
 pub mod folder;

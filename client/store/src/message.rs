@@ -174,6 +174,13 @@ pub(crate) fn forget_above(t: &Transaction<'_>, id: ConversationId, after: Seq) 
     Ok(())
 }
 
+/// Deletes the messages below a seq.
+pub(crate) fn forget_below(t: &Transaction<'_>, id: ConversationId, first: Seq) -> rusqlite::Result<()> {
+    t.prepare_cached("DELETE FROM message WHERE conversation = ?1 AND seq < ?2")?
+        .execute(params![id.0, first.0 as i64])?;
+    Ok(())
+}
+
 pub(crate) fn write_unsent(t: &Transaction<'_>, unsent: &Unsent) -> rusqlite::Result<()> {
     let (user, name, conversation) = match &unsent.send.target {
         Target::User(id) => (Some(id.0), None, None),

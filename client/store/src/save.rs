@@ -1,7 +1,7 @@
 //! Saving and loading a session: one transaction per turn, one row per noun.
 
 use crate::database::{Store, StoreError};
-use crate::{account, contact, group, message, timeline};
+use crate::{account, contact, conversation, group, message, timeline};
 use chatclient_core::{Event, Snapshot};
 use rusqlite::Transaction;
 use wire::session::LoggedIn;
@@ -64,6 +64,10 @@ fn write_event(t: &Transaction<'_>, account: UserId, event: &Event) -> rusqlite:
             message::forget_above(t, *conversation, *after)?;
             timeline::forget_above(t, *conversation, *after)
         }
+        Event::SettingsChanged { conversation, change } => {
+            conversation::write_settings(t, *conversation, *change)
+        }
+        Event::Cleared { conversation, upto } => conversation::write_cleared(t, *conversation, *upto),
         Event::SendFailed { local, failure } => message::write_failed(t, *local, &failure.to_string()),
         Event::Reply { reply, .. } => write_reply(t, reply),
         Event::Push(push) => write_push(t, push),

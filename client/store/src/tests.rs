@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use wire::account::Who;
 use wire::message::Send;
 use wire::session::LoggedIn;
+use wire::timeline::{ConversationSummary, SettingsChange};
 use wire::{ConversationId, ConversationKind, Message, Seq, System, Target, UnixMillis, UserId};
 
 const ME: UserId = UserId(1);
@@ -286,4 +287,90 @@ fn entries_that_are_not_messages_are_kept_and_do_not_count() {
     let [chat] = &store.conversations().unwrap()[..] else { panic!("one conversation") };
     assert_eq!((chat.unread, chat.elsewhere), (2, 0));
     assert_eq!(store.unread(9).unwrap().len(), 2);
+}
+
+fn summary(first: u64, last: u64) -> ConversationSummary {
+    ConversationSummary {
+        conversation: CHAT,
+        kind: ConversationKind::Direct,
+        peer: Some(UserId(2)),
+        name: "user 2".into(),
+        last_seq: Seq(last),
+        first_seq: Seq(first),
+        delivered_seq: Seq(last),
+        read_seq: Seq(0),
+        time: UnixMillis(last),
+        peer_delivered_seq: None,
+        peer_read_seq: None,
+        pinned: false,
+        muted: false,
+        hidden: false,
+    }
+}
+
+#[test]
+fn what_is_cleared_here_or_elsewhere_is_deleted() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME, None).unwrap();
+    let events: Vec<Event> = (1..=5).map(|seq| message(seq, 2, &format!("text {seq}"))).collect();
+    store.save(Some(&changes(vec![at(5)], vec![])), &events).unwrap();
+    let seqs = |store: &Store| {
+        store.history(CHAT, Seq::MAX, 9).unwrap().iter().map(|message| message.seq.0).collect::<Vec<_>>()
+    };
+    store.save(None, &[Event::Cleared { conversation: CHAT, upto: Seq(2) }]).unwrap();
+    assert_eq!(seqs(&store), [3, 4, 5]);
+    let [chat] = &store.conversations().unwrap()[..] else { panic!("one conversation") };
+    assert_eq!((chat.unread, chat.elsewhere, chat.read), (3, 0, Seq(2)));
+    store.save(None, &[Event::Conversations(vec![summary(5, 5)])]).unwrap();
+    assert_eq!(seqs(&store), [5]);
+}
+
+#[test]
+fn settings_are_kept_and_what_was_muted_offline_waits_to_be_told() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME, None).unwrap();
+    store.save(Some(&changes(vec![at(1)], vec![])), &[message(1, 2, "one")]).unwrap();
+    let changed = |change| Event::SettingsChanged { conversation: CHAT, change };
+    let settings = |store: &Store| {
+        let [chat] = &store.conversations().unwrap()[..] else { panic!("one conversation") };
+        (chat.pinned, chat.muted, chat.hidden)
+    };
+    let none = SettingsChange::default();
+    let all = SettingsChange { pinned: Some(true), muted: Some(true), hidden: Some(true) };
+    store.save(None, &[changed(all)]).unwrap();
+    drop(store);
+    let mut store = folder.open(ME, None).unwrap();
+    assert_eq!(settings(&store), (true, true, true));
+    store.save(None, &[message(2, 2, "two")]).unwrap();
+    assert_eq!(settings(&store), (true, true, false), "a message ends it");
+    store
+        .save(None, &[Event::Conversations(vec![ConversationSummary { hidden: true, ..summary(1, 2) }])])
+        .unwrap();
+    assert_eq!(settings(&store), (false, false, true), "the server knows better");
+    store.mute_here(CHAT, true).unwrap();
+    store.save(None, &[Event::Conversations(vec![summary(1, 2)])]).unwrap();
+    assert_eq!(settings(&store), (false, true, false), "but not what it was not told");
+    assert_eq!(store.mutes_to_tell().unwrap(), [(CHAT, true)]);
+    store.save(None, &[changed(SettingsChange { pinned: Some(true), ..none })]).unwrap();
+    assert_eq!(store.mutes_to_tell().unwrap(), [(CHAT, true)]);
+    store.save(None, &[changed(SettingsChange { muted: Some(true), ..none })]).unwrap();
+    assert_eq!(store.mutes_to_tell().unwrap(), []);
+    assert_eq!(settings(&store), (true, true, false));
+}
+
+#[test]
+fn what_earlier_versions_muted_is_told_to_the_server() {
+    let (_home, folder) = folder();
+    let store = folder.open(ME, None).unwrap();
+    store
+        .db
+        .execute_batch(
+            "ALTER TABLE conversation DROP COLUMN pinned; ALTER TABLE conversation DROP COLUMN hidden_at;
+             ALTER TABLE conversation DROP COLUMN mute_untold; PRAGMA user_version = 6;
+             INSERT INTO conversation (id, kind, name, muted) VALUES (7, 'direct', 'user 2', 1), (8, 'group', 'g', 0)",
+        )
+        .unwrap();
+    drop(store);
+    let store = folder.open(ME, None).unwrap();
+    assert_eq!(store.mutes_to_tell().unwrap(), [(CHAT, true)]);
 }

@@ -1,10 +1,9 @@
 //! The table `conversation`: cursors, names, and what of each conversation is stored here.
 
 use crate::database::{Store, StoreError};
-use crate::message::{kind, kind_text, seq, write_message};
+use crate::message::{forget_below, kind, kind_text, seq, write_message};
 use chatclient_core::snapshot::ConversationSnapshot;
 use rusqlite::{Transaction, params};
-use std::collections::BTreeSet;
 use wire::timeline::{ConversationSummary, Push, Receipt, Reply};
 use wire::{ConversationId, ConversationKind, Message, Seq, UnixMillis, UserId};
 
@@ -30,6 +29,10 @@ pub struct StoredConversation {
     pub peer_delivered: Seq,
     /// Up to where the peer of a direct chat has read.
     pub peer_read: Seq,
+    /// The user's settings.
+    pub pinned: bool,
+    pub muted: bool,
+    pub hidden: bool,
 }
 
 impl Store {
@@ -40,7 +43,9 @@ impl Store {
                 AND seq <= coalesce(cursor, 0) AND sender <> account.id AND entry IS NULL),
              max(0, coalesce(cursor, 0) - read_seq - (SELECT count(*) FROM message WHERE conversation = c.id
                 AND seq > read_seq AND seq <= coalesce(cursor, 0))),
-             coalesce((SELECT time FROM message WHERE conversation = c.id ORDER BY seq DESC LIMIT 1), 0)
+             coalesce((SELECT time FROM message WHERE conversation = c.id ORDER BY seq DESC LIMIT 1), 0), pinned, muted,
+             hidden_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM message WHERE conversation = c.id
+                AND seq > hidden_at AND entry IS NULL)
              FROM conversation c LEFT JOIN membership m ON m.conversation = c.id WHERE kind IS NOT NULL";
         self.rows(sql, |row| {
             Ok(StoredConversation {
@@ -55,22 +60,11 @@ impl Store {
                 unread: row.get::<_, i64>(8)? as u64,
                 elsewhere: row.get::<_, i64>(9)? as u64,
                 active: UnixMillis(row.get::<_, i64>(10)? as u64),
+                pinned: row.get(11)?,
+                muted: row.get(12)?,
+                hidden: row.get(13)?,
             })
         })
-    }
-
-    /// The conversations that draw no attention on this machine.
-    pub fn muted(&self) -> Result<BTreeSet<ConversationId>, StoreError> {
-        let ids =
-            self.rows("SELECT id FROM conversation WHERE muted", |row| row.get(0).map(ConversationId))?;
-        Ok(ids.into_iter().collect())
-    }
-
-    pub fn set_muted(&mut self, conversation: ConversationId, muted: bool) -> Result<(), StoreError> {
-        let set =
-            "INSERT INTO conversation (id, muted) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET muted = ?2";
-        let done = self.db.execute(set, params![conversation.0, muted]);
-        done.map(|_| ()).map_err(|error| self.failure(&error))
     }
 
     pub(crate) fn conversation_snapshots(&self) -> Result<Vec<ConversationSnapshot>, StoreError> {
@@ -123,10 +117,11 @@ pub(crate) fn forget_above(t: &Transaction<'_>, id: ConversationId, after: Seq) 
 
 pub(crate) fn write_summary(t: &Transaction<'_>, summary: &ConversationSummary) -> rusqlite::Result<()> {
     t.prepare_cached(
-        "INSERT INTO conversation (id, kind, peer, name, peer_delivered, peer_read, read_seq)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO conversation (id, kind, peer, name, peer_delivered, peer_read, read_seq, pinned, muted, hidden_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (id) DO UPDATE SET kind = ?2, peer = ?3, name = ?4, read_seq = max(read_seq, ?7),
-         peer_delivered = max(peer_delivered, ?5), peer_read = max(peer_read, ?6)",
+         peer_delivered = max(peer_delivered, ?5), peer_read = max(peer_read, ?6),
+         pinned = ?8, muted = CASE WHEN mute_untold THEN muted ELSE ?9 END, hidden_at = ?10",
     )?
     .execute(params![
         summary.conversation.0,
@@ -136,8 +131,12 @@ pub(crate) fn write_summary(t: &Transaction<'_>, summary: &ConversationSummary) 
         summary.peer_delivered_seq.unwrap_or_default().0 as i64,
         summary.peer_read_seq.unwrap_or_default().0 as i64,
         summary.read_seq.max(summary.first_seq.prev()).0 as i64,
+        summary.pinned,
+        summary.muted,
+        summary.hidden.then_some(summary.last_seq.0 as i64),
     ])?;
-    Ok(())
+    // Cleared, perhaps on another device.
+    forget_below(t, summary.conversation, summary.first_seq)
 }
 
 /// Writes the kind of a delivered message's conversation and, for a direct chat, its peer.

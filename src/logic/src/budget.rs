@@ -22,6 +22,7 @@ pub(crate) fn cost(command: &Command) -> u64 {
             timeline::Request::History(_) | timeline::Request::Conversations(_) => UNIT,
             // It counts over all members of the group.
             timeline::Request::Readers(_) => 5 * UNIT,
+            timeline::Request::Set(_) | timeline::Request::Clear(_) => 5 * UNIT,
         },
         Command::Session(request) => match request {
             // Many clients behind one address may return at once; password work has limits of its own.

@@ -21,6 +21,12 @@ pub struct Overview {
     /// The member's cursors.
     pub delivered: Seq,
     pub read: Seq,
+    pub is_pinned: bool,
+    pub is_muted: bool,
+    /// The end of the timeline when the member hid the conversation.
+    pub hidden_at: Option<Seq>,
+    /// The last entry that is a message.
+    pub last_message: Seq,
 }
 
 impl Activity for Overview {
@@ -55,6 +61,9 @@ impl Overview {
             time: self.time,
             peer_delivered_seq,
             peer_read_seq,
+            pinned: self.is_pinned,
+            muted: self.is_muted,
+            hidden: self.hidden_at.is_some_and(|end| self.last_message <= end),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Timelines: the messages of a conversation in order, and how far its members have received and read them.
 
-use crate::fields::{Page, Value, fields, need, rows, rows_field};
+use crate::fields::{Page, Value, fields, is_false, need, rows, rows_field};
 use crate::json::{self, present};
 use crate::message::{ConversationKind, Message};
 use crate::table::{Body, pushes, requests};
@@ -19,6 +19,10 @@ requests! {
     18 CONVERSATIONS Conversations(Conversations) -> Conversations(Box<ConversationsPage>),
     /// Lists who has read an own message in a group.
     64 READERS Readers(Readers) -> Readers(Box<ReadersPage>),
+    /// Changes how the user's own list shows a conversation.
+    66 SET_CONVERSATION Set(Set),
+    /// Ends the user's own view of the timeline up to a seq, for good.
+    67 CLEAR Clear(Clear),
 }
 
 pushes! {
@@ -68,11 +72,35 @@ pub struct Readers {
     pub page: Page,
 }
 
+/// The settings that are given are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Set {
+    pub conversation: ConversationId,
+    pub change: SettingsChange,
+}
+
+/// New values of some of a member's settings of a conversation; `None`: as before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SettingsChange {
+    pub pinned: Option<bool>,
+    pub muted: Option<bool>,
+    pub hidden: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clear {
+    pub conversation: ConversationId,
+    /// The last entry that the user does not see any more.
+    pub upto: Seq,
+}
+
 fields! {
     CursorFields { conversation: ConversationId, seq: Seq, }
     HistoryFields { conversation: ConversationId, after: Seq, before: Seq, limit: Seq, }
     ConversationsFields { before: UnixMillis, before_id: ConversationId, limit: Seq, }
     ReadersFields { conversation: ConversationId, seq: Seq, after: UserId, limit: Seq, }
+    SetFields { conversation: ConversationId, pinned: bool, muted: bool, hidden: bool, }
+    ClearFields { conversation: ConversationId, upto: Seq, }
 }
 
 impl Value for Cursor {
@@ -147,6 +175,34 @@ impl Value for Readers {
     }
 }
 
+impl Value for Set {
+    const FIELDS: &[&str] = SetFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Set, String> {
+        let SetFields { conversation, pinned, muted, hidden } = json::read(value)?;
+        let change = SettingsChange { pinned, muted, hidden };
+        Ok(Set { conversation: need("conversation", conversation)?, change })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let SettingsChange { pinned, muted, hidden } = self.change;
+        json::write(out, &SetFields { conversation: Some(self.conversation), pinned, muted, hidden });
+    }
+}
+
+impl Value for Clear {
+    const FIELDS: &[&str] = ClearFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Clear, String> {
+        let f: ClearFields = json::read(value)?;
+        Ok(Clear { conversation: need("conversation", f.conversation)?, upto: need("upto", f.upto)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        json::write(out, &ClearFields { conversation: Some(self.conversation), upto: Some(self.upto) });
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryPage {
     /// In the order of their seqs.
@@ -203,6 +259,15 @@ pub struct ConversationSummary {
     /// In a direct chat, up to which message the peer has read.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub peer_read_seq: Option<Seq>,
+    /// Whether the user wants it at the top of the list. Like `muted`, absent from older servers.
+    #[serde(default)]
+    pub pinned: bool,
+    /// Whether its messages draw no attention.
+    #[serde(default)]
+    pub muted: bool,
+    /// Whether the user does not want to see it until its next message.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hidden: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -52,6 +52,9 @@ const INTEGERS: &[(u16, &str, u64, &str)] = &[
     (READERS, "seq", INTEGER_MAX, r#""conversation":1,"#),
     (READERS, "after", ID_MAX, r#""conversation":1,"seq":1,"#),
     (READERS, "limit", 200, r#""conversation":1,"seq":1,"#),
+    (SET_CONVERSATION, "conversation", ID_MAX, r#""pinned":true,"#),
+    (CLEAR, "conversation", ID_MAX, r#""upto":1,"#),
+    (CLEAR, "upto", INTEGER_MAX, r#""conversation":1,"#),
     (PROFILE, "id", ID_MAX, ""),
 ];
 
@@ -115,6 +118,11 @@ fn texts_and_flags_must_have_their_type() {
     for bad in ["1", "\"true\"", "null"] {
         let sentence = refusal(ANSWER_FRIEND, format!("{{\"id\":1,\"accept\":{bad}}}").as_bytes());
         assert!(sentence.starts_with("`accept`: "), "{sentence}");
+        for field in ["pinned", "muted", "hidden"] {
+            let value = format!("{{\"conversation\":1,\"{field}\":{bad}}}");
+            let sentence = refusal(SET_CONVERSATION, value.as_bytes());
+            assert!(sentence.starts_with(&format!("`{field}`: ")), "{sentence}");
+        }
     }
 }
 
@@ -245,6 +253,9 @@ fn exactly_one_of_the_alternatives_must_be_present() {
         (ACK, r#"{"seq":1}"#, "conversation"),
         (READ, r#"{"conversation":1}"#, "seq"),
         (JOIN_GROUP, "", "conversation"),
+        (SET_CONVERSATION, r#"{"muted":true}"#, "conversation"),
+        (CLEAR, r#"{"upto":1}"#, "conversation"),
+        (CLEAR, r#"{"conversation":1}"#, "upto"),
         (MEMBERS, "", "conversation"),
         (CREATE_GROUP, "", "name"),
         (ANSWER_FRIEND, r#"{"id":1}"#, "accept"),

@@ -115,6 +115,8 @@ mod tests {
             ("ch", 0, &["chat:"][..]),
             ("fri", 0, &["friends"]),
             ("/m", 0, &["/msg ", "/mute ", "/me ", "/members ", "/more"]),
+            ("/for", 0, &["/forget "]),
+            ("/hide #o", 7, &["70"]),
             ("chat:li", 5, &["Li Wei:", "li si:"]),
             ("chat:张", 5, &["张三:"]),
             ("chat:al", 5, &["\"alice:bob\":"]),

@@ -1,6 +1,7 @@
 //! The table of commands, and [`Command`], the sum of the nouns.
 
 use super::argument::{group, group_id, name_and_desc, some, who};
+use super::timeline::Setting;
 use super::{contact, group, message, session, timeline};
 
 /// A parsed command.
@@ -84,10 +85,20 @@ pub const TABLE: &[Row] = &[
         Completes::Group, AtTerminal, |rest| Some(Group(group::Command::Open(some(rest?)?)))),
     row("/open", "/open [WHO|#GROUP]", "/open li si", "open a conversation, or list all with keys",
         Completes::UserOrGroup, AtTerminal, |rest| Some(Timeline(timeline::Command::Open(rest.map(str::to_owned))))),
+    row("/pin", "/pin [WHO]", "/pin #7", "list a conversation first",
+        Completes::UserOrGroup, Everywhere, |rest| set(Setting::Pinned(true), rest)),
+    row("/unpin", "/unpin [WHO]", "/unpin #7", "list a conversation in its place again",
+        Completes::UserOrGroup, Everywhere, |rest| set(Setting::Pinned(false), rest)),
     row("/mute", "/mute [WHO|#GROUP]", "/mute #7", "quiet a conversation, except for mentions",
-        Completes::UserOrGroup, AtTerminal, |rest| Some(Timeline(timeline::Command::Mute(rest.map(str::to_owned))))),
-    row("/unmute", "/unmute [WHO|#GROUP]", "/unmute #7", "show and ring for a conversation again",
-        Completes::UserOrGroup, AtTerminal, |rest| Some(Timeline(timeline::Command::Unmute(rest.map(str::to_owned))))),
+        Completes::UserOrGroup, Everywhere, |rest| set(Setting::Muted(true), rest)),
+    row("/unmute", "/unmute [WHO]", "/unmute #7", "show and ring for a conversation again",
+        Completes::UserOrGroup, Everywhere, |rest| set(Setting::Muted(false), rest)),
+    row("/hide", "/hide [WHO]", "/hide #7", "list a conversation after its next message only",
+        Completes::UserOrGroup, Everywhere, |rest| set(Setting::Hidden(true), rest)),
+    row("/unhide", "/unhide [WHO]", "/unhide #7", "list a hidden conversation again",
+        Completes::UserOrGroup, Everywhere, |rest| set(Setting::Hidden(false), rest)),
+    row("/forget", "/forget [WHO|#GROUP]", "/forget #7", "remove its messages for yourself, for good",
+        Completes::UserOrGroup, Everywhere, |rest| Some(Timeline(timeline::Command::Forget(rest.map(str::to_owned))))),
     row("/me", "/me TEXT", "/me waves", "say what you do: * waves",
         Completes::Nothing, AtTerminal, |rest| Some(Message(message::Command::Here(format!("* {}", rest?))))),
     row("/close", "/close", "/close", "close the open conversation; deletes nothing",
@@ -152,6 +163,10 @@ fn list_friends(rest: Option<&str>) -> Option<Command> {
 
 fn list_groups(rest: Option<&str>) -> Option<Command> {
     bare(rest, Group(group::Command::List))
+}
+
+fn set(setting: Setting, rest: Option<&str>) -> Option<Command> {
+    Some(Timeline(timeline::Command::Set(setting, rest.map(str::to_owned))))
 }
 
 fn log_out(rest: Option<&str>) -> Option<Command> {

@@ -3,6 +3,7 @@
 use super::argument::{WhichGroup, group, page, split_field, who};
 use wire::Seq;
 use wire::account::Who;
+use wire::timeline::SettingsChange;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -26,9 +27,10 @@ pub enum Command {
     Newer,
     /// Opens a conversation by user, group or name; without one, lists them.
     Open(Option<String>),
-    /// Makes a conversation, or the open one, draw no attention.
-    Mute(Option<String>),
-    Unmute(Option<String>),
+    /// Changes a setting of a conversation by user, group or name, or of the open one.
+    Set(Setting, Option<String>),
+    /// Removes what a conversation, or the open one, has so far.
+    Forget(Option<String>),
     /// Who has read an own message in a group, by id or name, or in the open one; without a seq, the last own one.
     Readers {
         group: Option<WhichGroup>,
@@ -37,6 +39,37 @@ pub enum Command {
     },
     /// Closes the open conversation.
     Close,
+}
+
+/// A setting of a conversation, and its new value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    Pinned(bool),
+    Muted(bool),
+    Hidden(bool),
+}
+
+impl Setting {
+    /// The command that sets it.
+    pub fn command(self) -> &'static str {
+        match self {
+            Setting::Pinned(true) => "/pin",
+            Setting::Pinned(false) => "/unpin",
+            Setting::Muted(true) => "/mute",
+            Setting::Muted(false) => "/unmute",
+            Setting::Hidden(true) => "/hide",
+            Setting::Hidden(false) => "/unhide",
+        }
+    }
+
+    pub fn change(self) -> SettingsChange {
+        let none = SettingsChange::default();
+        match self {
+            Setting::Pinned(pinned) => SettingsChange { pinned: Some(pinned), ..none },
+            Setting::Muted(muted) => SettingsChange { muted: Some(muted), ..none },
+            Setting::Hidden(hidden) => SettingsChange { hidden: Some(hidden), ..none },
+        }
+    }
 }
 
 /// `WHO` or `WHO:SEQ`

@@ -4,7 +4,7 @@ use super::output::Outcome;
 use super::state::{OpenedChat, Script};
 use crate::command::ambiguity::Ambiguity;
 use crate::command::argument::WhichGroup;
-use crate::command::{Command, contact, group, message, session, timeline};
+use crate::command::{Command, argument, contact, group, message, session, timeline};
 use chatclient_core::{Event, Failure, SendFailure, Session};
 use std::borrow::Cow;
 use std::io;
@@ -249,6 +249,15 @@ impl Script {
                     }
                 }
             }
+            timeline::Command::Set(setting, Some(of)) => match self.conversation_meant(&of)? {
+                Ok(of) => reply(self.ask(|session, now| session.set_conversation(now, of, setting.change()))),
+                Err(failure) => Ok(Err(failure)),
+            },
+            // A script has nobody to ask.
+            timeline::Command::Forget(Some(of)) => match self.conversation_meant(&of)? {
+                Ok(of) => reply(self.ask(|session, now| session.clear(now, of, Seq::MAX))),
+                Err(failure) => Ok(Err(failure)),
+            },
             timeline::Command::Readers { group: Some(group), seq, typed } => {
                 match self.group_meant(&group, Some(&typed))? {
                     Ok(group) => self.readers(group, seq),
@@ -260,8 +269,8 @@ impl Script {
             | timeline::Command::Older
             | timeline::Command::Newer
             | timeline::Command::Open(_)
-            | timeline::Command::Mute(_)
-            | timeline::Command::Unmute(_)
+            | timeline::Command::Set(_, None)
+            | timeline::Command::Forget(None)
             | timeline::Command::Close => Ok(Err(at_terminal_only())),
         }
     }
@@ -310,6 +319,15 @@ impl Script {
             Ok(_) => Ok(None),
             Err(failure) => Err(failure),
         })
+    }
+
+    /// The conversation of `WHO` or `#GROUP`.
+    fn conversation_meant(&mut self, of: &str) -> io::Result<Result<ConversationId, Failure>> {
+        if let Some(group) = of.strip_prefix('#').and_then(argument::group) {
+            return self.group_meant(&group, None);
+        }
+        let found = argument::who(of).and_then(|who| self.direct(&who));
+        Ok(found.ok_or_else(|| refused(format!("there is no conversation with {of}"))))
     }
 
     /// The direct chat with a user, if there is one.

@@ -6,7 +6,7 @@ use chatclient_core::{Event, Failure, LogoutReason, sanitize};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use wire::timeline::ReadersPage;
+use wire::timeline::{ReadersPage, SettingsChange};
 use wire::{ConversationId, Push, Reply, Seq, UnixMillis, contact, group, presence, timeline};
 
 pub struct Output {
@@ -154,6 +154,10 @@ fn event_object(event: &Event) -> Option<Value> {
         Event::LoggedIn(login) => ("login", json!({ "ok": true, "id": login.id, "name": login.name })),
         Event::Message(message) if message.is_message() => ("message", json!(**message)),
         Event::Message(entry) => ("entry", json!(**entry)),
+        Event::SettingsChanged { conversation, change } => ("conversation", settings(*conversation, *change)),
+        Event::Cleared { conversation, upto } => {
+            ("cleared", json!({ "conversation": conversation, "upto": upto }))
+        }
         Event::Push(push) => push_fields(push)?,
         Event::LoggedOut(LogoutReason::Kicked(kicked)) => ("kicked", json!(kicked)),
         Event::LoggedOut(LogoutReason::Asked) => ("logout", json!({})),
@@ -177,6 +181,18 @@ fn event_object(event: &Event) -> Option<Value> {
         }));
     }
     Some(object.into())
+}
+
+/// The settings that have changed.
+fn settings(conversation: ConversationId, change: SettingsChange) -> Value {
+    let SettingsChange { pinned, muted, hidden } = change;
+    let mut object = json!({ "conversation": conversation });
+    for (name, value) in [("pinned", pinned), ("muted", muted), ("hidden", hidden)] {
+        if let (Some(object), Some(value)) = (object.as_object_mut(), value) {
+            object.insert(name.to_owned(), value.into());
+        }
+    }
+    object
 }
 
 fn push_fields(push: &Push) -> Option<(&'static str, Value)> {

@@ -72,30 +72,6 @@ impl Terminal {
         }
     }
 
-    // ---- muting ----------------------------------------------------------------------------------------------------
-
-    /// Mutes a conversation on this machine, or ends that.
-    pub(super) fn mute(&mut self, of: Option<&str>, muted: bool) {
-        let nothing = || "there is no such conversation: /mute WHO, or /mute #GROUP".to_owned();
-        let conversation = match of {
-            Some(of) => self.directory.conversation_meant(of).and_then(|found| found.ok_or_else(nothing)),
-            None => self.open_conversation().ok_or_else(nothing),
-        };
-        let conversation = match conversation {
-            Ok(conversation) => conversation,
-            Err(sentence) => return self.say(&sentence),
-        };
-        let label = self.directory.conversation(conversation);
-        if muted {
-            self.directory.muted.insert(conversation);
-            self.say(&format!("{label} is muted: only mentions of your name are shown while it is not open"));
-        } else {
-            self.directory.muted.remove(&conversation);
-            self.say(&format!("{label} is not muted"));
-        }
-        self.client.store(|store| store.set_muted(conversation, muted));
-    }
-
     /// Whether a message is shown and alerts only where its conversation is open.
     pub(super) fn is_quiet(&self, conversation: ConversationId) -> bool {
         self.directory.muted.contains(&conversation)

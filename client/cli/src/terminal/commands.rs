@@ -6,6 +6,9 @@ use chatclient_core::Session;
 
 impl Terminal {
     pub(super) fn handle_command(&mut self, line: &str) {
+        if let Some(forgetting) = self.forgetting.take() {
+            return self.answer_forgetting(forgetting, line);
+        }
         let command = match command::parse(line) {
             Ok(Some(typed)) => typed.command,
             Ok(None) => return self.client.with(Session::connect_if_wanted),

@@ -11,7 +11,7 @@ use wire::account::Who;
 use wire::contact::Friend;
 use wire::group::Group;
 use wire::session::LoggedIn;
-use wire::timeline::ConversationSummary;
+use wire::timeline::{ConversationSummary, SettingsChange};
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UserId, name};
 
 #[derive(Debug, Default)]
@@ -23,8 +23,14 @@ pub struct Directory {
     pub chats: BTreeMap<ConversationId, Chat>,
     /// The conversations, those that were active last when the program began first, then new ones.
     pub order: Vec<ConversationId>,
+    /// Conversations that are listed first.
+    pub pinned: BTreeSet<ConversationId>,
     /// Conversations that draw no attention.
     pub muted: BTreeSet<ConversationId>,
+    /// Conversations that were muted here, or not any more, and of which the server has not been told.
+    pub mutes_to_tell: BTreeSet<ConversationId>,
+    /// Conversations that are not listed until their next message.
+    pub hidden: BTreeSet<ConversationId>,
     /// Names of others, as their profiles say.
     pub strangers: BTreeMap<UserId, String>,
     alike: LookAlikes,
@@ -130,13 +136,18 @@ impl Directory {
         self.groups = store.groups()?.into_iter().map(|group| (group.conversation, group)).collect();
         for kept in store.conversations()? {
             let StoredConversation { id, cursor, peer_delivered, peer_read, .. } = kept;
+            let StoredConversation { pinned, muted, hidden, .. } = kept;
+            self.apply(id, SettingsChange { pinned: Some(pinned), muted: Some(muted), hidden: Some(hidden) });
             let (read, unread) = (kept.read, kept.unread + kept.elsewhere);
             let chat = Chat::new(kept.kind, kept.peer, &kept.name);
             let chat = Chat { active: kept.active.0, ..chat };
             let seen = Chat { last: cursor, shown: cursor, read, unread, ..chat };
             self.chats.insert(id, Chat { peer_delivered, peer_read, ..seen });
         }
-        self.muted = store.muted()?;
+        for (id, muted) in store.mutes_to_tell()? {
+            self.apply(id, SettingsChange { muted: Some(muted), ..SettingsChange::default() });
+            self.mutes_to_tell.insert(id);
+        }
         self.order_new();
         Ok(())
     }
@@ -178,8 +189,30 @@ impl Directory {
             chat.peer_delivered = chat.peer_delivered.max(row.peer_delivered_seq.unwrap_or_default());
             chat.peer_read = chat.peer_read.max(row.peer_read_seq.unwrap_or_default());
             chat.active = chat.active.max(row.time.0);
+            let muted = (!self.mutes_to_tell.contains(&row.conversation)).then_some(row.muted);
+            let (pinned, hidden) = (Some(row.pinned), Some(row.hidden));
+            self.apply(row.conversation, SettingsChange { pinned, muted, hidden });
         }
         self.order_new();
+    }
+
+    /// Takes settings that have changed.
+    pub fn apply(&mut self, conversation: ConversationId, change: SettingsChange) {
+        let SettingsChange { pinned, muted, hidden } = change;
+        for (set, now) in [(&mut self.pinned, pinned), (&mut self.muted, muted), (&mut self.hidden, hidden)] {
+            match now {
+                Some(true) => drop(set.insert(conversation)),
+                Some(false) => drop(set.remove(&conversation)),
+                None => {}
+            }
+        }
+    }
+
+    /// The conversations to list, in their order: without the hidden ones, the pinned ones first.
+    pub fn listed(&self) -> Vec<ConversationId> {
+        let shown = || self.order.iter().copied().filter(|id| !self.hidden.contains(id));
+        let (pinned, others) = (shown().filter(|id| self.pinned.contains(id)), shown());
+        pinned.chain(others.filter(|id| !self.pinned.contains(id))).collect()
     }
 
     /// Appends the conversations that have no place yet, those that were active last first.
@@ -218,11 +251,23 @@ impl Directory {
         chat.own_above.retain(|own| *own <= after);
     }
 
+    /// Forgets messages that the user does not see any more.
+    pub fn forget_upto(&mut self, conversation: ConversationId, upto: Seq) {
+        let Some(chat) = self.chats.get_mut(&conversation) else { return };
+        chat.show(upto);
+        // Those of them that were unread are not known apart.
+        let theirs = upto.0.saturating_sub(chat.read.0);
+        chat.mark_read(upto, theirs);
+    }
+
     /// Learns the peer's name from a received message.
     pub fn learn_message(&mut self, message: &Message) {
         let chat =
             self.chats.entry(message.conversation).or_insert_with(|| Chat::new(message.kind, None, ""));
         chat.kind = message.kind;
+        if message.is_message() {
+            self.hidden.remove(&message.conversation);
+        }
         if message.kind == ConversationKind::Direct && message.from != self.me {
             (chat.peer, chat.name) = (Some(message.from), message.name.to_string());
         }
@@ -240,6 +285,7 @@ impl Directory {
             Target::Conversation(_) | Target::Group(_) => Chat::new(ConversationKind::Group, None, ""),
         };
         self.chats.entry(conversation).or_insert(new).store(seq);
+        self.hidden.remove(&conversation);
         self.order_new();
     }
 

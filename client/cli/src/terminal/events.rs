@@ -31,6 +31,10 @@ impl Terminal {
             Event::Reply { request, reply } => self.handle_reply(request, Ok(reply)),
             Event::Failed { request, failure } => self.handle_reply(request, Err(failure)),
             Event::Conversations(rows) => self.learn_conversations(&rows),
+            Event::SettingsChanged { conversation, change } => {
+                self.handle_settings_changed(conversation, change);
+            }
+            Event::Cleared { conversation, upto } => self.handle_cleared(conversation, upto),
             Event::Push(push) => self.handle_push(push),
             Event::GoingAway { reason } => {
                 self.say(&format!("the server is shutting down: {}", sanitize::line(&reason)));

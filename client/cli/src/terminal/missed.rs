@@ -56,6 +56,9 @@ mod tests {
             time: wire::UnixMillis(0),
             peer_delivered_seq: Some(Seq(2)),
             peer_read_seq: Some(Seq(1)),
+            pinned: false,
+            muted: false,
+            hidden: false,
         };
         let login = |row| LoggedIn {
             id: UserId(1),

@@ -14,6 +14,7 @@ mod account;
 mod attention;
 mod commands;
 mod contact;
+mod conversation;
 mod directory;
 mod drafts;
 mod editor;
@@ -103,6 +104,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         drafts: drafts::Drafts::default(),
         window: None,
         opening: None,
+        forgetting: None,
         last_day: Some(clock::now(&config.day)),
         pending: BTreeMap::new(),
         own: own_messages::OwnMessages::default(),

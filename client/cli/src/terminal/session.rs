@@ -74,6 +74,7 @@ impl Terminal {
         self.directory.learn_login(login);
         self.receipts.login();
         self.missed = Missed::of(login, &self.directory.chats);
+        self.tell_mutes();
         self.publish_names();
         self.update_marks();
         if self.outage.end() && !is_first {
@@ -154,6 +155,7 @@ impl Terminal {
             }
         }
         self.outage.end();
+        self.forgetting = None;
         self.pending.clear();
         self.receipts = ReceiptSchedule::default();
         self.leave_drafts();

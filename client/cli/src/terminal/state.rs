@@ -65,6 +65,8 @@ pub struct Terminal {
     pub(super) drafts: Drafts,
     pub(super) window: Option<Window>,
     pub(super) opening: Option<Opening>,
+    /// `/forget` waits for an answer.
+    pub(super) forgetting: Option<Forgetting>,
     /// The day of the last message on the screen.
     pub(super) last_day: Option<String>,
     pub(super) pending: BTreeMap<RequestId, PendingReply>,
@@ -95,6 +97,13 @@ pub struct Window {
     pub conversation: ConversationId,
     pub first: Seq,
     pub last: Seq,
+}
+
+/// What `/forget` does once the user has said yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgetting {
+    pub conversation: ConversationId,
+    pub upto: Seq,
 }
 
 /// A conversation that is open and whose first page has not arrived yet.

@@ -43,7 +43,7 @@ impl Terminal {
     pub(super) fn handle_alt(&mut self, key: char) {
         let keys = &self.config.keys;
         if let Some(number) = keys.open.chars().position(|open| open == key) {
-            match self.directory.order.get(number).copied() {
+            match self.directory.listed().get(number).copied() {
                 Some(conversation) => self.open(Some(self.directory.target_of(conversation))),
                 None => self.say(&format!("there is no conversation {}; /open lists them", number + 1)),
             }
@@ -70,21 +70,26 @@ impl Terminal {
     }
 
     fn list_conversations(&mut self) {
-        let order = &self.directory.order;
-        if order.is_empty() {
+        let listed = self.directory.listed();
+        if self.directory.order.is_empty() {
             return self.say("no conversation yet: /msg WHO, or /join GROUP");
         }
         let mut keys = self.config.keys.open.chars();
         let mut lines = "conversations:".to_owned();
-        for id in order.iter().take(LISTED) {
+        for id in listed.iter().take(LISTED) {
             let key = keys.next().map_or(String::new(), |key| format!("Alt-{key}"));
             let unread = self.directory.chats.get(id).map(unread_of).unwrap_or_default();
+            let pinned = if self.directory.pinned.contains(id) { "  pinned" } else { "" };
             let muted = if self.is_quiet(*id) { "  muted" } else { "" };
-            let line = format!("\n  {key:<6} {}{unread}{muted}", self.directory.conversation(*id));
+            let line = format!("\n  {key:<6} {}{unread}{pinned}{muted}", self.directory.conversation(*id));
             lines += &line;
         }
-        if order.len() > LISTED {
-            lines += &format!("\n  {} {} more", self.style.ellipsis(), order.len() - LISTED);
+        if listed.len() > LISTED {
+            lines += &format!("\n  {} {} more", self.style.ellipsis(), listed.len() - LISTED);
+        }
+        let hidden = self.directory.order.len() - listed.len();
+        if hidden > 0 {
+            lines += &format!("\n  {hidden} hidden");
         }
         self.say(&lines);
     }

@@ -31,8 +31,8 @@ impl Terminal {
             Command::Older => self.older(),
             Command::Newer => self.newer(),
             Command::Open(of) => self.open_any(of.as_deref()),
-            Command::Mute(of) => self.mute(of.as_deref(), true),
-            Command::Unmute(of) => self.mute(of.as_deref(), false),
+            Command::Set(setting, of) => self.set_conversation(setting, of.as_deref()),
+            Command::Forget(of) => self.ask_to_forget(of.as_deref()),
             Command::Readers { group, seq, typed } => match self.directory.other_group(&typed) {
                 None => self.list_readers(group.as_ref(), seq),
                 Some(other) => self.say(&other.question()),

@@ -13,4 +13,5 @@ mod place;
 mod pty;
 mod readers;
 mod screen;
+mod settings;
 mod words;

@@ -52,6 +52,11 @@ impl Listening {
         self.cut();
     }
 
+    /// Serves connections again after [`Listening::refuse`].
+    pub fn accept_again(&self) {
+        self.refuses.store(false, Ordering::Relaxed);
+    }
+
     /// Cuts every connection.
     pub fn cut(&self) {
         for stream in self.connections.lock().expect("no panic").drain(..) {

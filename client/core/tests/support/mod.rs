@@ -8,8 +8,10 @@
 pub mod listening;
 pub mod pair;
 mod readers;
+pub mod settings;
 
 use chatclient_core::random::Random;
+use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use wire::account::{Registered, Who};
@@ -77,6 +79,7 @@ pub struct Conversation {
     pub first: u64,
     pub delivered: u64,
     pub read: u64,
+    pub settings: Settings,
 }
 
 /// The server's side of one connection.
@@ -138,7 +141,9 @@ impl FakeServer {
                 first: 1,
                 delivered: 0,
                 read: 0,
+                settings: Settings::default(),
             });
+            conversation.settings.hidden = false;
             let seq = conversation.messages.len() as u64 + 1;
             conversation.messages.push(Arc::new(Message {
                 conversation: ConversationId(id),
@@ -288,6 +293,8 @@ impl FakeServer {
                 })))
             }
             Command::Timeline(timeline::Request::Readers(asked)) => self.readers(&asked),
+            Command::Timeline(timeline::Request::Set(set)) => self.set(&set),
+            Command::Timeline(timeline::Request::Clear(clear)) => self.clear(connection, &clear),
             Command::Node(node::Request::Nodes) => {
                 Reply::Node(node::Reply::Nodes(Box::new(node::NodesPage {
                     best: "fake:1".into(),
@@ -344,6 +351,9 @@ impl FakeServer {
             time: c.messages.last().map_or(UnixMillis(0), |last| last.time),
             peer_delivered_seq: None,
             peer_read_seq: None,
+            pinned: c.settings.pinned,
+            muted: c.settings.muted,
+            hidden: c.settings.hidden,
         };
         self.conversations.iter().map(entry).collect()
     }

@@ -162,7 +162,10 @@ fn read(turn: &mut Turn<'_>, conversation: ConversationId, reading: Reading) {
     let (after, serial, issued) = (line.settled, line.serial, turn.now.monotonic);
     let read = match reading {
         Reading::Roster => Read::from(node::Read::Roster { conversation }),
-        _ => timeline::Read::Feed { conversation, after, limit: FEED_MESSAGES, bytes: FEED_BYTES }.into(),
+        _ => {
+            let (member, limit, bytes) = (None, FEED_MESSAGES, FEED_BYTES);
+            timeline::Read::Feed { conversation, member, after, limit, bytes }.into()
+        }
     };
     let pending = Pending::DeliveryLine(DeliveryLineRead { conversation, serial, issued });
     turn.read(ReplyTo::Nowhere, pending, read);

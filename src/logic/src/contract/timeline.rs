@@ -2,7 +2,7 @@
 
 use super::epoch::Epoch;
 use std::sync::Arc;
-use wire::timeline::{ConversationSummary, ReadersPage};
+use wire::timeline::{ConversationSummary, ReadersPage, SettingsChange};
 use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, UnixMillis, UserId};
 
 #[derive(Clone, Debug)]
@@ -10,6 +10,12 @@ pub enum Write {
     /// Moves cursors, in this order. Moves of users who are not members (any more) are ignored. Outcome:
     /// [`Written::CursorsMoved`].
     MoveCursors(Vec<CursorMove>),
+    /// Changes a member's settings of a conversation. It is hidden until its next message. Outcome: `Done`, or denied with
+    /// `Forbidden`.
+    Set { user: UserId, conversation: ConversationId, change: SettingsChange },
+    /// Ends a member's view of the timeline up to a seq, at most the end, for good, and moves its cursors there. Outcome:
+    /// [`Written::Cleared`], or denied with `Forbidden`.
+    Clear { user: UserId, conversation: ConversationId, upto: Seq },
 }
 
 #[derive(Clone, Debug)]
@@ -17,6 +23,12 @@ pub enum Written {
     CursorsMoved {
         /// The cursors of which at least one move was ignored because its session is superseded.
         left_out: Vec<(ConversationId, UserId)>,
+    },
+    Cleared {
+        /// What the member does not see any more, within the end of the timeline.
+        upto: Seq,
+        /// The member's standing before.
+        before: Standing,
     },
 }
 
@@ -31,6 +43,8 @@ pub enum Read {
     /// `bytes` of content; never empty while there are some. Answer: [`Found::Feed`].
     Feed {
         conversation: ConversationId,
+        /// Leaves out what this member does not see; `None`: the whole timeline, for several members.
+        member: Option<UserId>,
         after: Seq,
         limit: u32,
         /// Content bytes after which to stop.
@@ -61,7 +75,7 @@ pub enum Found {
     Standing(Option<Standing>),
     Unread(UnreadPage),
     Feed {
-        /// In seq order, contiguous, the first directly above the bound or above what retention has dropped.
+        /// In seq order, contiguous, the first directly above the bound, or above what the member does not see.
         messages: Vec<Arc<Message>>,
         /// Whether the timeline had messages above these.
         more: bool,

@@ -107,10 +107,11 @@ pub(crate) fn feed(turn: &mut Turn<'_>, key: SessionRef) {
         }
         return;
     };
-    let (conversation, after) = (track.conversation, track.pushed);
+    let (conversation, after, member) = (track.conversation, track.pushed, Some(session.user));
     session.is_feeding = true;
     session.fed_last = conversation;
-    let read = Read::Feed { conversation, after, limit: room.min(FEED_MESSAGES), bytes: FEED_BYTES };
+    let limit = room.min(FEED_MESSAGES);
+    let read = Read::Feed { conversation, member, after, limit, bytes: FEED_BYTES };
     turn.read(ReplyTo::Nowhere, Pending::Feed { session: key, conversation }, read);
 }
 

@@ -1,5 +1,5 @@
-//! Timelines: ACK, READ, HISTORY, CONVERSATIONS and READERS, the pushes READ_RECEIPT and DELIVERED, and the cursors that are
-//! written once a second.
+//! Timelines: ACK, READ, HISTORY, CONVERSATIONS, READERS, SET_CONVERSATION and CLEAR, the pushes READ_RECEIPT and
+//! DELIVERED, and the cursors that are written once a second.
 
 mod receipts;
 
@@ -7,12 +7,13 @@ use crate::contract::timeline::{CursorMove, NoReaders};
 use crate::contract::{Denial, Found, Written, timeline as storage};
 use crate::delivery;
 use crate::request::Caller;
+use crate::simple;
 use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use wire::Errno;
 use wire::timeline::{
-    Conversations, ConversationsPage, Cursor, History, HistoryPage, Readers, Reply, Request,
+    Clear, Conversations, ConversationsPage, Cursor, History, HistoryPage, Readers, Reply, Request, Set,
 };
 
 /// Receipts are always accepted: applying them avoids repeated pushes.
@@ -47,6 +48,16 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
         Request::Readers(Readers { conversation, seq, page }) => {
             let user = turn.state.sessions.of_caller(session).user;
             (Pending::Readers, storage::Read::Readers { user, conversation, seq, page })
+        }
+        Request::Set(Set { conversation, change }) => {
+            let user = turn.state.sessions.of_caller(session).user;
+            let write = storage::Write::Set { user, conversation, change };
+            return simple::submit(turn, reply_to, session, Pending::Set, write);
+        }
+        Request::Clear(Clear { conversation, upto }) => {
+            let user = turn.state.sessions.of_caller(session).user;
+            let write = storage::Write::Clear { user, conversation, upto };
+            return simple::submit(turn, reply_to, session, Pending::Clear { session, conversation }, write);
         }
     };
     turn.read(reply_to, pending, read);
@@ -115,7 +126,17 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         (Pending::Cursors(_), _) => {
             turn.state.cursors.end_write(None, &[]);
         }
-        (_, _) => turn.internal(reply_to),
+        (Pending::Set, Written::Done) => turn.answer(reply_to, wire::Reply::Done),
+        (
+            Pending::Clear { session, conversation },
+            Written::Timeline(storage::Written::Cleared { upto, before }),
+        ) => {
+            receipts::cleared(turn, session, Cursor { conversation, seq: upto }, before);
+            turn.answer(reply_to, wire::Reply::Done);
+        }
+        (_, other) => {
+            simple::refuse(turn, reply_to, &other, |_| "only members may change how they see a conversation");
+        }
     }
 }
 

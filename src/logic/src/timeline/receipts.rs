@@ -5,8 +5,9 @@ use crate::contract::{Fence, Requester};
 use crate::delivery;
 use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
 use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::SessionRef;
 use crate::turn::Turn;
-use wire::timeline::{Push, Receipt};
+use wire::timeline::{Cursor, Push, Receipt};
 use wire::{Errno, Reply, Seq, UserId};
 
 /// Handles a receipt. If the session has a track of the conversation, the receipt is applied at once; otherwise the
@@ -69,6 +70,19 @@ fn apply(turn: &mut Turn<'_>, receipt: PendingReceipt, before: Position) {
         }
     }
     delivery::feed(turn, key);
+}
+
+/// The member does not see the timeline up to `at` any more: it counts as read, and what waits to be pushed is not.
+pub(super) fn cleared(turn: &mut Turn<'_>, key: SessionRef, at: Cursor, before: Standing) {
+    let Cursor { conversation, seq } = at;
+    let Some(session) = turn.state.sessions.get_mut(key) else { return };
+    let user = session.user;
+    if let Some(track) = session.track_mut(conversation) {
+        track.pushed = track.pushed.max(seq);
+    }
+    let (delivered, read) = turn.state.cursors.lay_over(conversation, user, (before.delivered, before.read));
+    let receipt = PendingReceipt { session: key, conversation, seq, kind: ReceiptKind::Read };
+    apply(turn, receipt, Position { user, peer: before.peer, delivered, read });
 }
 
 /// Applies a receipt once the member's standing is known, limited to the end of the timeline.

@@ -4,6 +4,7 @@ mod account;
 mod backlog;
 mod budget;
 mod cluster;
+mod conversation;
 mod group;
 mod harness;
 mod legacy;

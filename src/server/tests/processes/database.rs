@@ -51,7 +51,7 @@ pub fn connection_holding(database: &MariaDb, statements: &[&str]) -> mysql::Con
 }
 
 /// A server with a database of its own on the shared MariaDB.
-fn start_on_shared() -> Server {
+pub fn start_on_shared() -> Server {
     let database = MariaDb::shared();
     start_on(&database.url(&database.new_name()))
 }

@@ -67,6 +67,20 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
             Errno::Ok,
         ),
         (Command::Group(group::Request::Groups(page)), Errno::Ok),
+        (
+            Command::Timeline(timeline::Request::Set(timeline::Set {
+                conversation: group,
+                change: timeline::SettingsChange { pinned: Some(true), muted: Some(false), hidden: None },
+            })),
+            Errno::Ok,
+        ),
+        (
+            Command::Timeline(timeline::Request::Clear(timeline::Clear {
+                conversation: group,
+                upto: Seq(1),
+            })),
+            Errno::Ok,
+        ),
         (Command::Node(node::Request::Nodes), Errno::Ok),
     ]
 }
@@ -120,7 +134,11 @@ fn every_request_can_arrive_one_byte_at_a_time() {
     kinds.extend([request::HEARTBEAT, request::LOGOUT]);
     kinds.sort_unstable();
     kinds.dedup();
-    assert_eq!(kinds, [1, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20], "every type was sent");
+    assert_eq!(
+        kinds,
+        [1, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 66, 67],
+        "every type was sent"
+    );
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod readers;
 mod reads;
 mod recipients;
 mod session;
+mod settings;
 mod shutdown;
 mod starts;
 mod systemd;

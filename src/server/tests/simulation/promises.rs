@@ -57,6 +57,7 @@ fn timelines(w: &mut World) -> Timelines {
             loop {
                 let after = messages.last().map_or(Seq(0), |message| message.seq);
                 let read = Read::Timeline(timeline::Read::Feed {
+                    member: None,
                     conversation: entry.conversation,
                     after,
                     limit: 17,

@@ -2,6 +2,7 @@
 
 mod account;
 mod contact;
+mod conversation;
 mod entry;
 mod group;
 mod history;
@@ -64,6 +65,12 @@ pub const CASES: &[(&str, Case)] = &[
     ("months stay in order when the clock goes back", history::months_stay_in_order_when_the_clock_goes_back),
     ("cursors never move back", timeline::cursors_never_move_back),
     ("a login view shows where the user is behind", timeline::a_login_view_shows_where_the_user_is_behind),
+    ("settings are a member's own", conversation::settings_are_a_members_own),
+    (
+        "a hidden conversation comes back with its next message",
+        conversation::a_hidden_conversation_comes_back_with_its_next_message,
+    ),
+    ("what a member cleared is gone for it alone", conversation::what_a_member_cleared_is_gone_for_it_alone),
     ("conversations are listed latest first", timeline::conversations_are_listed_latest_first),
     ("an own message in a group has readers", readers::an_own_message_in_a_group_has_readers),
     (

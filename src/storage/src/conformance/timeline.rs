@@ -127,6 +127,9 @@ pub fn a_login_view_shows_where_the_user_is_behind(scenario: &mut Scenario<'_>) 
             time: UnixMillis(began.0 + 1000),
             peer_delivered_seq: Some(Seq(2)),
             peer_read_seq: Some(Seq(1)),
+            pinned: false,
+            muted: false,
+            hidden: false,
         };
         assert_eq!(view.conversations[1], expected);
         assert_eq!((&*view.conversations[0].name, view.conversations[0].peer), ("climbing", None));

@@ -319,6 +319,8 @@ fn update_conversations(sql: &mut Sql, ends: &[End]) {
     };
     sql.push("UPDATE conversation FORCE INDEX (PRIMARY) SET ");
     case(sql, "last_seq", &|end| end.last.0);
+    // Columns are set from left to right, each from the values before it.
+    sql.push(", message_seq = last_seq");
     // Nearly always equal for all of them.
     if ends.iter().all(|end| (end.month, end.time) == (ends[0].month, ends[0].time)) {
         sql.push(format_args!(", month = {}, updated_at = {}", ends[0].month, ends[0].time));

@@ -16,6 +16,7 @@ mod check;
 mod client;
 mod connection;
 mod contact;
+mod conversation;
 mod deployment;
 mod failure;
 mod fence;

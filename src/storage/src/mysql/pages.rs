@@ -10,23 +10,32 @@ use crate::page::Page;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use wire::message::is_server_cid;
-use wire::{ConversationId, ConversationKind, Message, Seq};
+use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
 
 /// Rows of the first and of later round trips: messages may be long, and a few of them fill a page.
 const SLICE_FIRST: usize = 32;
 const SLICE_MAX: usize = 256;
 
+/// Where a page begins.
+#[derive(Clone, Copy, Debug)]
+pub struct From {
+    pub conversation: ConversationId,
+    /// Leaves out what this member does not see.
+    pub member: Option<UserId>,
+    pub after: Seq,
+}
+
 /// Messages above `after`, in order, up to the end or the first one for which `enough` returns true (which is left
 /// out).
 pub fn after(
     conn: &mut Connection,
-    conversation: ConversationId,
-    mut after: Seq,
+    from: From,
     limit: usize,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, Failure> {
     let mut page = Page::default();
-    let Some(outline) = Outline::read(conn, conversation)? else { return Ok(page) };
+    let Some(outline) = Outline::read(conn, from.conversation, from.member)? else { return Ok(page) };
+    let mut after = from.after.max(outline.unseen);
     // The last segment that begins at or below the first message wanted; if there is none, the oldest that is kept.
     let from = outline.segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
     let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
@@ -50,7 +59,7 @@ pub fn before(
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, Failure> {
     let mut page = Page::default();
-    let Some(outline) = Outline::read(conn, conversation)? else { return Ok(page) };
+    let Some(outline) = Outline::read(conn, conversation, None)? else { return Ok(page) };
     let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
     for segment in outline.segments.iter().rev() {
         let rest = |before| {
@@ -76,22 +85,42 @@ struct Outline {
     conversation: ConversationId,
     kind: ConversationKind,
     segments: Vec<Segment>,
+    /// The last entry that the member does not see.
+    unseen: Seq,
 }
 
 impl Outline {
-    fn read(conn: &mut Connection, conversation: ConversationId) -> Result<Option<Outline>, Failure> {
+    /// `None`: there is no such conversation, or the user is no member.
+    fn read(
+        conn: &mut Connection,
+        conversation: ConversationId,
+        member: Option<UserId>,
+    ) -> Result<Option<Outline>, Failure> {
         let mut sql = Sql::new();
         sql.statement(format_args!("SELECT kind FROM conversation WHERE id = {conversation}")).statement(
             format_args!(
                 "SELECT month, first_seq FROM segment WHERE conversation_id = {conversation} ORDER BY month"
             ),
         );
+        if let Some(user) = member {
+            sql.statement(format_args!(
+                "SELECT GREATEST(joined_seq, cleared_seq) FROM member \
+                 WHERE conversation_id = {conversation} AND user_id = {user} AND device = 0"
+            ));
+        }
         let answers = conn.ask(&sql)?;
-        let [kind, segments] = &answers[..] else { unreachable!("one answer for each statement") };
+        let [kind, segments, view @ ..] = &answers[..] else { unreachable!("one answer for each statement") };
+        let unseen = match view {
+            [] => Seq(0),
+            [view, ..] => match view.rows.first() {
+                Some(row) => row.seq(0)?,
+                None => return Ok(None),
+            },
+        };
         let Some(kind) = kind.rows.first() else { return Ok(None) };
         let segment = |row: &Record| Ok(Segment { month: row.month(0)?, first: row.seq(1)? });
         let segments = segments.rows.iter().map(segment).collect::<Result<_, Failure>>()?;
-        Ok(Some(Outline { conversation, kind: kind.kind(0)?, segments }))
+        Ok(Some(Outline { conversation, kind: kind.kind(0)?, segments, unseen }))
     }
 
     /// Passes the messages of a month to `take`, slice by slice, until it breaks. `limit` is the size of a page. `rest`

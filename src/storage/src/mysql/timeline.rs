@@ -1,9 +1,10 @@
 //! Timelines as their members see them.
 
 use super::connection::{Connection, rows_of};
+use super::conversation;
 use super::failure::Failure;
 use super::fence;
-use super::pages;
+use super::pages::{self, From};
 use super::readers;
 use super::record::{Answer, Record, page_of, undamaged};
 use super::sql::CASE_MAX;
@@ -20,6 +21,8 @@ use wire::{ConversationId, ConversationKind, Direction, Seq, UserId};
 pub fn write(conn: &mut Connection, write: &Write) -> Result<Written, Failure> {
     match write {
         Write::MoveCursors(moves) => move_all(conn, moves),
+        Write::Set { user, conversation, change } => conversation::set(conn, *user, *conversation, *change),
+        Write::Clear { user, conversation, upto } => conversation::clear(conn, *user, *conversation, *upto),
     }
 }
 
@@ -33,8 +36,9 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
             ask_unread(&mut sql, user, after);
             Found::Unread(unread(&conn.ask(&sql)?)?)
         }
-        Read::Feed { conversation, after, limit, bytes } => {
-            let page = pages::after(conn, conversation, after, limit.max(1) as usize, is_fed(bytes))?;
+        Read::Feed { conversation, member, after, limit, bytes } => {
+            let from = From { conversation, member, after };
+            let page = pages::after(conn, from, limit.max(1) as usize, is_fed(bytes))?;
             Found::Feed { messages: page.messages, more: page.more }
         }
         Read::History { user, conversation, direction, limit } => match overview(conn, user, conversation)? {
@@ -151,7 +155,14 @@ fn of_members(members: impl Iterator<Item = (ConversationId, Vec<UserId>)>) -> S
 
 /// The columns of [`overview_of`], for a conversation `c` and its member `m`.
 const OVERVIEW: &str = "c.id, c.kind, IF(c.low_id = m.user_id, c.high_id, c.low_id) AS peer, c.last_seq, c.updated_at, \
-                        GREATEST(c.first_seq, m.joined_seq + 1), m.delivered_seq, m.read_seq";
+                        GREATEST(c.first_seq, m.joined_seq + 1, m.cleared_seq + 1), m.delivered_seq, m.read_seq, \
+                        m.is_pinned, m.is_muted, m.hidden_seq, c.message_seq";
+
+/// The number of columns in [`OVERVIEW`].
+const OVERVIEW_COLUMNS: usize = 12;
+
+/// What [`OVERVIEW`] needs of a member besides its key.
+const OF_MEMBER: &str = "joined_seq, cleared_seq, delivered_seq, read_seq, is_pinned, is_muted, hidden_seq";
 
 /// A direct conversation is hidden until it has a message.
 const IS_VISIBLE: &str = "m.device = 0 AND (c.kind <> 0 OR c.last_seq > 0)";
@@ -166,6 +177,10 @@ fn overview_of(row: &Record) -> Result<Overview, Failure> {
         first: row.seq(5)?,
         delivered: row.seq(6)?,
         read: row.seq(7)?,
+        is_pinned: row.number(8)? != 0,
+        is_muted: row.number(9)? != 0,
+        hidden_at: row.maybe_seq(10)?,
+        last_message: row.seq(11)?,
     })
 }
 
@@ -191,8 +206,8 @@ pub fn ask_unread(sql: &mut Sql, user: UserId, after: ConversationId) {
     );
     sql.statement(format_args!("SELECT conversation_id {memberships} LIMIT 1 OFFSET {}", UNREAD_SCAN - 1));
     sql.statement(format_args!(
-        "SELECT {OVERVIEW} FROM (SELECT conversation_id, user_id, device, joined_seq, delivered_seq, read_seq \
-         {memberships} LIMIT {UNREAD_SCAN}) m STRAIGHT_JOIN conversation c ON c.id = m.conversation_id \
+        "SELECT {OVERVIEW} FROM (SELECT conversation_id, user_id, device, {OF_MEMBER} {memberships} \
+         LIMIT {UNREAD_SCAN}) m STRAIGHT_JOIN conversation c ON c.id = m.conversation_id \
          WHERE c.last_seq > m.delivered_seq AND {IS_VISIBLE} ORDER BY m.conversation_id LIMIT {}",
         UNREAD_MAX + 1
     ));
@@ -270,14 +285,20 @@ pub fn conversations(
 
 fn add_part(scan: &mut ConversationsScan, part: Part, rows: &[Record]) -> Result<(), Failure> {
     let last = rows.last().filter(|_| rows.len() == part.rows);
-    scan.read(part, last.map(|row| Ok::<_, Failure>((row.time(11)?, row.conversation(0)?))).transpose()?);
+    scan.read(
+        part,
+        last.map(|row| Ok::<_, Failure>((row.time(OVERVIEW_COLUMNS + 3)?, row.conversation(0)?)))
+            .transpose()?,
+    );
     for row in rows {
         let overview = overview_of(row)?;
         // A direct conversation is hidden until it has a message.
         if overview.kind == ConversationKind::Direct && overview.last == Seq(0) {
             continue;
         }
-        scan.add(overview.entry(row.text(8)?.into(), [row.maybe_seq(9)?, row.maybe_seq(10)?]));
+        let [name, delivered, read] = [0, 1, 2].map(|column| OVERVIEW_COLUMNS + column);
+        let peer_cursors = [row.maybe_seq(delivered)?, row.maybe_seq(read)?];
+        scan.add(overview.entry(row.text(name)?.into(), peer_cursors));
     }
     Ok(())
 }
@@ -290,7 +311,10 @@ fn history(
 ) -> Result<Found, Failure> {
     let (id, first_seq) = (overview.conversation, overview.first);
     let page = match direction {
-        Direction::After(bound) => pages::after(conn, id, bound.max(first_seq.prev()), limit, is_too_long())?,
+        Direction::After(bound) => {
+            let after = bound.max(first_seq.prev());
+            pages::after(conn, From { conversation: id, member: None, after }, limit, is_too_long())?
+        }
         Direction::Before(bound) => {
             let mut page = pages::before(conn, id, bound, first_seq, limit, is_too_long())?;
             page.messages.reverse();

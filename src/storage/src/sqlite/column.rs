@@ -36,6 +36,14 @@ pub fn maybe_time(row: &Row<'_>, column: usize) -> Result<Option<UnixMillis>> {
     }
 }
 
+/// A seq; `None`: NULL.
+pub fn maybe_seq(row: &Row<'_>, column: usize) -> Result<Option<Seq>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => seq(row, column).map(Some),
+    }
+}
+
 pub fn kind(row: &Row<'_>, column: usize) -> Result<ConversationKind> {
     let value = row.get(column)?;
     kind_of(value).ok_or(Error::IntegralValueOutOfRange(column, value))

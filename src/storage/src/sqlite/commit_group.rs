@@ -10,7 +10,8 @@ pub type HintedWrite = ((Ticket, Write), CidHint);
 
 /// The writes that are committed together: the longest prefix of a batch whose parts may become durable in the order
 /// tables, messages. An entry that is a row of a table takes the seq after a message only once that message is durable,
-/// so it begins a new group after a message of its conversation; it moves ahead of messages of others. Writes that
+/// and so does a member's view that begins after it: such a write begins a new group after a message of its conversation,
+/// and moves ahead of messages of others. Writes that
 /// concern no message are exempt, so that a wave of logins does not split the messages between them into many commits.
 /// Cursors, which need no sync, form groups of their own.
 pub struct CommitGroup<'a, I: Iterator> {
@@ -43,6 +44,7 @@ impl Part {
             Write::Message(_) => Part::Messages,
             Write::Session(session::Write::Claim { .. } | session::Write::Release { .. })
             | Write::Group(group::Write::Join { .. })
+            | Write::Timeline(timeline::Write::Set { .. } | timeline::Write::Clear { .. })
             | Write::Node(_) => Part::Tables,
             Write::Fenced(_, write) => Part::of(write),
         }
@@ -58,11 +60,14 @@ impl Part {
     }
 }
 
-/// The conversation to which a write appends an entry as a row.
-fn appends_row(write: &Write) -> Option<ConversationId> {
+/// The conversation of which a write to a table stores the end: in an entry that is a row, or for a member.
+fn stores_end(write: &Write) -> Option<ConversationId> {
     match write {
-        Write::Group(group::Write::Join { conversation, .. }) => Some(*conversation),
-        Write::Fenced(_, write) => appends_row(write),
+        Write::Group(group::Write::Join { conversation, .. })
+        | Write::Timeline(
+            timeline::Write::Set { conversation, .. } | timeline::Write::Clear { conversation, .. },
+        ) => Some(*conversation),
+        Write::Fenced(_, write) => stores_end(write),
         _ => None,
     }
 }
@@ -76,7 +81,7 @@ impl<'a, I: Iterator<Item = HintedWrite>> CommitGroup<'a, I> {
     pub fn next(&mut self, has_message: impl Fn(ConversationId) -> bool) -> Option<HintedWrite> {
         let highest = self.highest;
         let joins = |write: &Write| {
-            let moves_ahead = || appends_row(write).is_some_and(|conversation| !has_message(conversation));
+            let moves_ahead = || stores_end(write).is_some_and(|conversation| !has_message(conversation));
             Part::of(write).may_join(highest) || (highest == Some(Part::Messages) && moves_ahead())
         };
         let next = self.writes.next_if(|((_, write), _)| joins(write))?;

@@ -288,7 +288,7 @@ struct PageWriter<'a> {
 
 impl<'a> PageWriter<'a> {
     fn new(conn: &'a Connection) -> Result<PageWriter<'a>, StoreError> {
-        let sql = "UPDATE conversation SET last_seq = ?2, updated_at = ?3 \
+        let sql = "UPDATE conversation SET last_seq = ?2, message_seq = ?2, updated_at = ?3 \
                    WHERE id = ?1 AND last_seq = ?4 AND month = ?5 \
                    AND listed_until >= ?3 AND listed_until - slack <= ?3";
         let page = Vec::with_capacity(PAGE_SIZES[PAGE_SIZES.len() - 1]);
@@ -354,15 +354,20 @@ impl<'a> PageWriter<'a> {
             self.conn.prepare_cached(sql)?.execute((id, month, filed.next().0 as i64))?;
         }
         let count = filed.next().0.saturating_sub(first.0) as usize;
-        let (mut message_time, mut change_time) = (None, None);
+        let (mut message_time, mut message_seq, mut change_time) = (None, None, None);
         for at in &slots[count..] {
             let entry = filing.run.entry(filing.slot(*at));
             let time = codec::time_of(entry)?.0 as i64;
-            *(if codec::is_system(entry) { &mut change_time } else { &mut message_time }) = Some(time);
+            if codec::is_system(entry) {
+                change_time = Some(time);
+            } else {
+                (message_time, message_seq) = (Some(time), Some(place(at).1.0 as i64));
+            }
         }
         let sql = "UPDATE conversation SET last_seq = ?2, month = ?3, updated_at = coalesce(?4, updated_at), \
-                   changed_at = coalesce(?5, changed_at) WHERE id = ?1";
-        self.conn.prepare_cached(sql)?.execute((id, last.0 as i64, month, message_time, change_time))?;
+                   changed_at = coalesce(?5, changed_at), message_seq = coalesce(?6, message_seq) WHERE id = ?1";
+        let values = (id, last.0 as i64, month, message_time, change_time, message_seq);
+        self.conn.prepare_cached(sql)?.execute(values)?;
         self.rows += 2;
         if let Some(time) = message_time.map(|time| UnixMillis(time as u64))
             && !listed.holds(time)

@@ -25,6 +25,7 @@ mod column;
 mod commit_group;
 mod connection;
 mod contact;
+mod conversation;
 mod deployment;
 mod entry;
 mod filing;

@@ -86,8 +86,15 @@ pub struct End {
     pub last: Seq,
     /// The time of the last entry.
     pub time: UnixMillis,
-    /// The time of the last message, if one is resident.
-    pub message_time: Option<UnixMillis>,
+    /// The last message, if one is resident.
+    pub message: Option<LastMessage>,
+}
+
+/// The last entry of a timeline that is a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastMessage {
+    pub seq: Seq,
+    pub time: UnixMillis,
 }
 
 impl Resident {
@@ -161,7 +168,7 @@ impl Resident {
         let tails = self.tails.read();
         let unlisted = self.unlisted.read();
         let Some(of_user) = unlisted.of_user.get(&user) else { return Vec::new() };
-        let place = |id: &ConversationId| Some((end_of(tails.get(id))?.message_time?, *id));
+        let place = |id: &ConversationId| Some((end_of(tails.get(id))?.message?.time, *id));
         let is_below = |place: &Place| before.is_none_or(|before| *place < before);
         let mut places: Vec<Place> = of_user.iter().filter_map(place).filter(is_below).collect();
         places.sort_unstable_by_key(|place| Reverse(*place));
@@ -203,8 +210,8 @@ fn end_of(tail: Option<&VecDeque<ResidentMessage>>) -> Option<End> {
     let time = |entry: &[u8]| codec::time_of(entry).expect("it was encoded by this process");
     // Nearly always the last one.
     let message = tail.iter().rev().find(|message| !codec::is_system(message.entry()));
-    let message_time = message.map(|message| time(message.entry()));
-    Some(End { last: last.seq, time: time(last.entry()), message_time })
+    let message = message.map(|message| LastMessage { seq: message.seq, time: time(message.entry()) });
+    Some(End { last: last.seq, time: time(last.entry()), message })
 }
 
 #[cfg(test)]
@@ -252,7 +259,11 @@ mod tests {
         assert_eq!(seqs(&resident.before(CONVERSATION, Seq(100), 9)), [7, 8, 9]);
         assert_eq!(
             resident.end(CONVERSATION),
-            Some(End { last: Seq(9), time: UnixMillis(90), message_time: Some(UnixMillis(90)) })
+            Some(End {
+                last: Seq(9),
+                time: UnixMillis(90),
+                message: Some(LastMessage { seq: Seq(9), time: UnixMillis(90) })
+            })
         );
         resident.evict(&[(CONVERSATION, Seq(9))]);
         assert_eq!(resident.end(CONVERSATION), None);

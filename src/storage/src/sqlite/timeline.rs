@@ -20,8 +20,9 @@ use wire::{ConversationId, ConversationKind, Direction, Seq, UnixMillis, UserId}
 /// The columns of [`overview_of`], for `?1 = user`.
 macro_rules! overview {
     () => {
-        "SELECT c.id, c.kind, c.low_id, c.high_id, c.last_seq, c.updated_at, max(c.first_seq, m.joined_seq + 1), \
-         m.delivered_seq, m.read_seq \
+        "SELECT c.id, c.kind, c.low_id, c.high_id, c.last_seq, c.updated_at, \
+         max(c.first_seq, m.joined_seq + 1, m.cleared_seq + 1), m.delivered_seq, m.read_seq, \
+         m.is_pinned, m.is_muted, m.hidden_seq, c.message_seq \
          FROM member m JOIN conversation c ON c.id = m.conversation_id WHERE m.user_id = ?1 AND m.device = 0"
     };
 }
@@ -30,6 +31,10 @@ impl SqliteStore {
     pub(super) fn write_timeline(&mut self, write: timeline::Write) -> Result<Written, StoreError> {
         match write {
             timeline::Write::MoveCursors(moves) => self.move_cursors(moves),
+            timeline::Write::Set { user, conversation, change } => {
+                self.set_conversation(user, conversation, change)
+            }
+            timeline::Write::Clear { user, conversation, upto } => self.clear(user, conversation, upto),
         }
     }
 
@@ -77,8 +82,18 @@ impl View<'_> {
                     self.overviews(user, after, UNREAD_SCAN).at("member", key_of("any", user))?;
                 timeline::Found::Unread(unread(&all, next))
             }
-            timeline::Read::Feed { conversation, after, limit, bytes } => {
-                self.feed(conversation, after, limit as usize, bytes).at("segment", conversation)?
+            timeline::Read::Feed { conversation, member, after, limit, bytes } => {
+                let unseen = match member {
+                    Some(user) => self.unseen(conversation, user).at("member", key_of(conversation, user))?,
+                    None => Some(Seq(0)),
+                };
+                match unseen {
+                    Some(unseen) => {
+                        let after = after.max(unseen);
+                        self.feed(conversation, after, limit as usize, bytes).at("segment", conversation)?
+                    }
+                    None => timeline::Found::Feed { messages: Vec::new(), more: false },
+                }
             }
             timeline::Read::History { user, conversation, direction, limit } => {
                 match self.overview(user, conversation).at("conversation", conversation)? {
@@ -297,7 +312,9 @@ fn overlay(overview: &mut Overview, end: Option<End>) {
         && end.last >= overview.last
     {
         overview.last = end.last;
-        overview.time = end.message_time.unwrap_or(overview.time);
+        if let Some(message) = end.message {
+            (overview.last_message, overview.time) = (message.seq, message.time);
+        }
     }
     overview.last = overview.last.max(overview.delivered).max(overview.read);
 }
@@ -326,6 +343,10 @@ fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
         first: seq(row, 6)?,
         delivered: seq(row, 7)?,
         read: seq(row, 8)?,
+        is_pinned: row.get(9)?,
+        is_muted: row.get(10)?,
+        hidden_at: column::maybe_seq(row, 11)?,
+        last_message: seq(row, 12)?,
     })
 }
 
@@ -341,6 +362,6 @@ fn unread(all: &[Overview], next: Option<ConversationId>) -> UnreadPage {
 }
 
 /// The key of a member's row, for the log.
-fn key_of(conversation: impl Display, user: UserId) -> String {
+pub(super) fn key_of(conversation: impl Display, user: UserId) -> String {
     format!("({conversation}, {user})")
 }

@@ -10,7 +10,7 @@ use crate::calendar;
 use crate::error::StoreError;
 use crate::fault;
 use crate::store::{Publish, Reader, Store};
-use logic::contract::{Found, Read, Ticket, Write, Written};
+use logic::contract::{Found, Read, Ticket, Write, Written, timeline};
 use std::sync::Arc;
 
 impl Store for SqliteStore {
@@ -167,12 +167,12 @@ impl SqliteStore {
             // Begins a transaction itself if it has to write to a table.
             Write::Message(_) => {}
             // Losing a cursor only repeats a push.
-            Write::Timeline(_) => self.begin(Sync::Later)?,
+            Write::Timeline(timeline::Write::MoveCursors(_)) => self.begin(Sync::Later)?,
             _ => self.begin(Sync::Now)?,
         }
         match write {
             Write::Message(write) => self.write_message(batch, write, hint),
-            Write::Timeline(write) => self.write_timeline(write),
+            Write::Timeline(write @ timeline::Write::MoveCursors(_)) => self.write_timeline(write),
             other => self.whole_or_nothing(|store| store.execute_on_tables(batch, other)),
         }
     }

@@ -8,14 +8,15 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use wire::kind::request;
 use wire::timeline::{
-    ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage, Push,
-    Reader, Readers, ReadersPage, Receipt, Reply, Request,
+    Clear, ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage,
+    Push, Reader, Readers, ReadersPage, Receipt, Reply, Request, Set, SettingsChange,
 };
 
 pub fn summary() -> impl Strategy<Value = ConversationSummary> {
     let seqs = (seq(), seq(), seq(), seq(), option::of(seq()), option::of(seq()));
-    (conversation(), conversation_kind(), option::of(user()), valid_name(), seqs, time()).prop_map(
-        |(conversation, kind, peer, name, seqs, time)| ConversationSummary {
+    let settings = (any::<bool>(), any::<bool>(), any::<bool>());
+    (conversation(), conversation_kind(), option::of(user()), valid_name(), seqs, time(), settings).prop_map(
+        |(conversation, kind, peer, name, seqs, time, settings)| ConversationSummary {
             conversation,
             kind,
             peer,
@@ -27,6 +28,9 @@ pub fn summary() -> impl Strategy<Value = ConversationSummary> {
             time,
             peer_delivered_seq: seqs.4,
             peer_read_seq: seqs.5,
+            pinned: settings.0,
+            muted: settings.1,
+            hidden: settings.2,
         },
     )
 }
@@ -50,6 +54,11 @@ pub fn requests() -> impl Strategy<Value = Request> {
             seq,
             page
         })),
+        (conversation(), [option::of(any::<bool>()), option::of(any::<bool>()), option::of(any::<bool>())])
+            .prop_map(|(conversation, [pinned, muted, hidden])| {
+                Request::Set(Set { conversation, change: SettingsChange { pinned, muted, hidden } })
+            }),
+        (conversation(), seq()).prop_map(|(conversation, upto)| Request::Clear(Clear { conversation, upto })),
     ]
 }
 

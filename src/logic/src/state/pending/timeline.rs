@@ -19,6 +19,10 @@ pub(crate) enum Pending {
     Unread(SessionRef),
     /// This many cursor moves are being written.
     Cursors(usize),
+    /// SET_CONVERSATION: the settings are being written.
+    Set,
+    /// CLEAR: the member's view is being written.
+    Clear { session: SessionRef, conversation: ConversationId },
 }
 
 /// A receipt, as received.

@@ -92,6 +92,21 @@ impl Harness {
                 }
                 Written::Timeline(contract::timeline::Written::CursorsMoved { left_out: Vec::new() })
             }
+            Write::Timeline(contract::timeline::Write::Clear { user, conversation, upto }) => {
+                let Some(standing) = self.standing(user, conversation) else {
+                    return Written::Denied(Denial::Forbidden);
+                };
+                let upto = upto.min(standing.last);
+                let cleared = &mut self.conversations[conversation.0 as usize - 1];
+                cleared.cursors.insert(user, (standing.delivered.max(upto), standing.read.max(upto)));
+                Written::Timeline(contract::timeline::Written::Cleared { upto, before: standing })
+            }
+            Write::Timeline(contract::timeline::Write::Set { user, conversation, .. }) => {
+                match self.standing(user, conversation) {
+                    Some(_) => Written::Done,
+                    None => Written::Denied(Denial::Forbidden),
+                }
+            }
             Write::Session(contract::session::Write::CreateToken { user, network, .. }) => {
                 self.networks.push((user, network));
                 self.token(user)
@@ -197,16 +212,7 @@ impl Harness {
                 Found::Contact(contract::contact::Found::FriendIds(self.friend_ids(user)))
             }
             Read::Timeline(contract::timeline::Read::Standing { user, conversation }) => {
-                let id = conversation.0 as usize - 1;
-                Found::Timeline(contract::timeline::Found::Standing(
-                    self.conversations.get(id).filter(|c| c.members.contains(&user)).map(|c| Standing {
-                        kind: c.kind,
-                        peer: peer(c, user),
-                        last: Seq(c.messages.len() as u64),
-                        delivered: c.cursors[&user].0,
-                        read: c.cursors[&user].1,
-                    }),
-                ))
+                Found::Timeline(contract::timeline::Found::Standing(self.standing(user, conversation)))
             }
             Read::Timeline(contract::timeline::Read::Feed { conversation, after, limit, .. }) => {
                 let all = &self.conversations[conversation.0 as usize - 1].messages[after.0 as usize..];
@@ -282,6 +288,17 @@ impl Harness {
             of: recipients.len() as u32,
             more,
         }))
+    }
+
+    fn standing(&self, user: UserId, conversation: ConversationId) -> Option<Standing> {
+        let found = self.conversations.get(conversation.0 as usize - 1)?;
+        found.members.contains(&user).then(|| Standing {
+            kind: found.kind,
+            peer: peer(found, user),
+            last: Seq(found.messages.len() as u64),
+            delivered: found.cursors[&user].0,
+            read: found.cursors[&user].1,
+        })
     }
 
     fn id_of(&self, who: &Who) -> Option<UserId> {

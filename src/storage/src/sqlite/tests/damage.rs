@@ -122,7 +122,14 @@ impl World {
             timeline::Read::Standing { user, conversation: direct }.into(),
             timeline::Read::Unread { user: peer, after: ConversationId(0) }.into(),
             timeline::Read::Conversations { user, before: None, limit: 10 }.into(),
-            timeline::Read::Feed { conversation: shared, after: Seq(0), limit: 50, bytes: 1 << 20 }.into(),
+            timeline::Read::Feed {
+                conversation: shared,
+                member: None,
+                after: Seq(0),
+                limit: 50,
+                bytes: 1 << 20,
+            }
+            .into(),
             history(direct, Direction::After(Seq(0))).into(),
             history(direct, Direction::Before(Seq(1_000))).into(),
             history(shared, Direction::After(Seq(30))).into(),
@@ -284,7 +291,8 @@ fn a_page_at_another_key_is_not_taken_for_that_one() {
         other => panic!("{other:?}"),
     }
     // A session that waits for later messages gets them.
-    let feed = timeline::Read::Feed { conversation: direct, after: Seq(0), limit: 50, bytes: 1 << 20 };
+    let feed =
+        timeline::Read::Feed { conversation: direct, member: None, after: Seq(0), limit: 50, bytes: 1 << 20 };
     match world.read(feed.into()) {
         Found::Timeline(timeline::Found::Feed { messages, .. }) => assert!(messages.len() > 5),
         other => panic!("{other:?}"),

@@ -47,6 +47,7 @@ fn a_reader_beside_the_writer_never_sees_a_gap() {
             let standing = reader.read(&Read::Timeline(timeline::Read::Standing { user: ben, conversation }));
             let after = Read::Timeline(timeline::Read::Feed {
                 conversation,
+                member: None,
                 after: Seq(before - 1),
                 limit: 200,
                 bytes: 1 << 20,

@@ -19,6 +19,8 @@ pub struct Config {
     /// The line between days, in strftime's manner.
     pub day: String,
     pub colours: ColourChoice,
+    /// Whether the members of the open conversation are told that the user is typing.
+    pub typing: bool,
     pub notifications: Notifications,
     pub keys: Keys,
 }
@@ -72,6 +74,7 @@ impl Default for Config {
             time: "%H:%M".to_owned(),
             day: "%Y-%m-%d".to_owned(),
             colours: ColourChoice::default(),
+            typing: true,
             notifications: Notifications::default(),
             keys: Keys::default(),
         }

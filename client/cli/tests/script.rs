@@ -300,7 +300,7 @@ fn what_happens_in_a_group_is_an_event_of_its_own() {
 #[test]
 fn a_name_that_is_taken_by_another_account_is_named_as_the_reason() {
     let script = Script::new();
-    script.listening.server.lock().unwrap().taken_names = ["ann"].into();
+    script.listening.server.lock().unwrap().names.taken = ["ann"].into();
     let register = |password: &str| {
         let file = script.folder.path().join("password");
         fs::write(&file, password).unwrap();
@@ -325,8 +325,8 @@ fn a_name_with_a_colon_is_not_guessed() {
     let script = Script::new();
     {
         let mut server = script.listening.server.lock().unwrap();
-        server.user_names = [(2, "alice"), (3, "alice:7")].into();
-        server.group_names = [(8, "devs"), (9, "devs:7")].into();
+        server.names.users = [(2, "alice"), (3, "alice:7")].into();
+        server.names.groups = [(8, "devs"), (9, "devs:7")].into();
         for (conversation, from) in [(2, 2), (3, 3), (8, 2), (9, 2)] {
             server.store(conversation, UserId(from), "hello", None);
         }

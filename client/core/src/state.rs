@@ -106,6 +106,8 @@ pub struct Session {
     /// When to ask for the missing messages of a conversation.
     pub(crate) backfills: Schedule<ConversationId>,
     pub(crate) backfills_in_flight: usize,
+    /// The last TYPING.
+    pub(crate) typed: Option<Typed>,
     pub(crate) listing: ListingState,
     pub(crate) outbox: Outbox,
     pub(crate) last_request: u64,
@@ -152,6 +154,13 @@ pub(crate) enum Intent {
     Password { credentials: Credentials, known: Option<Box<str>> },
     /// A login by this token on every connection.
     Token(Box<str>),
+}
+
+/// Where and when the server was told that the user is typing.
+#[derive(Clone, Copy)]
+pub(crate) struct Typed {
+    pub(crate) conversation: ConversationId,
+    pub(crate) at: u64,
 }
 
 /// The token of the last login, kept after a logout.
@@ -262,6 +271,7 @@ impl Session {
             server: None,
             history: None,
             comparisons: Comparisons::default(),
+            typed: None,
             token: None,
             known: None,
             conversations: BTreeMap::new(),

@@ -5,11 +5,11 @@ use crate::event::Event;
 use crate::reorder::Next;
 use crate::requests::{Purpose, RequestId};
 use crate::snapshot::Kept;
-use crate::state::{Connection, ListingState, Open, Phase, Session};
+use crate::state::{Connection, ListingState, Open, Phase, Session, Typed};
 use crate::timing::WAIT_MAX_MS;
 use wire::timeline::{
     ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage, Readers,
-    Reply, Request,
+    Reply, Request, Typing,
 };
 use wire::{Command, ConversationId, Errno, Message, Page, Refusal, Seq, UnixMillis, limits};
 
@@ -21,6 +21,8 @@ const STALL_MS: u64 = 5_000;
 const BACKFILL_AGAIN_MS: u64 = 1_000;
 /// Consecutive HISTORY replies without a new message after which a gap is given up.
 const EMPTY_BACKFILLS: u32 = 3;
+/// The shortest time between two TYPING of a conversation, milliseconds. The server passes on no more.
+const TYPING_MS: u64 = 3_000;
 
 impl Session {
     /// The user has read a conversation up to `seq`.
@@ -30,6 +32,17 @@ impl Session {
             self.cursor_updates.set(conversation, state.cursors.due());
             self.note_conversation(conversation);
         }
+    }
+
+    /// The user is typing in a conversation, which the other members are told while they are online; at most once in 3 s.
+    /// Without a connection nobody is told.
+    pub fn type_in(&mut self, now: u64, conversation: ConversationId) {
+        let is_recent = |last: Typed| last.conversation == conversation && now < last.at + TYPING_MS;
+        if !self.is_online() || self.typed.is_some_and(is_recent) {
+            return;
+        }
+        self.typed = Some(Typed { conversation, at: now });
+        Command::Timeline(Request::Typing(Typing { conversation })).encode(0, &mut self.out);
     }
 
     /// Asks for a page of a timeline, at most 200 messages.

@@ -424,3 +424,28 @@ fn settings_are_reported_once_the_server_has_them() {
     pair.settle();
     assert_eq!(pair.events, [Event::Failed { request, failure: Failure::Offline }]);
 }
+
+#[test]
+fn typing_is_told_once_in_three_seconds_and_only_while_online() {
+    let mut pair = Pair::online();
+    let type_in = |pair: &mut Pair, conversation| {
+        pair.session.type_in(pair.now, ConversationId(conversation));
+        pair.settle();
+    };
+    type_in(&mut pair, 2);
+    pair.pass(2_999);
+    type_in(&mut pair, 2);
+    assert_eq!(pair.server.typing, [2]);
+    type_in(&mut pair, 3);
+    pair.pass(1);
+    type_in(&mut pair, 2);
+    assert_eq!(pair.server.typing, [2, 3, 2]);
+    pair.pass(6_000);
+    pair.reachable = false;
+    pair.lose();
+    type_in(&mut pair, 2);
+    pair.reachable = true;
+    pair.pass(10_000);
+    assert!(pair.session.is_online());
+    assert_eq!(pair.server.typing, [2, 3, 2], "nobody is told later");
+}

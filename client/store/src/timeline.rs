@@ -162,6 +162,8 @@ pub(crate) fn write_push(t: &Transaction<'_>, push: &Push) -> rusqlite::Result<(
     match push {
         Push::Delivered(receipt) => write_receipt(t, receipt, Seq(0)),
         Push::ReadReceipt(receipt) => write_receipt(t, receipt, receipt.seq),
+        // It is over in seconds.
+        Push::Typing(_) => Ok(()),
     }
 }
 

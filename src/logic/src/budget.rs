@@ -19,7 +19,9 @@ pub(crate) fn cost(command: &Command) -> u64 {
         Command::Timeline(request) => match request {
             // A client acknowledges every few messages of each conversation.
             timeline::Request::Ack(_) | timeline::Request::Read(_) => UNIT / 50,
-            timeline::Request::History(_) | timeline::Request::Conversations(_) => UNIT,
+            timeline::Request::History(_)
+            | timeline::Request::Conversations(_)
+            | timeline::Request::Typing(_) => UNIT,
             // It counts over all members of the group.
             timeline::Request::Readers(_) => 5 * UNIT,
             timeline::Request::Set(_) | timeline::Request::Clear(_) => 5 * UNIT,

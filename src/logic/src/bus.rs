@@ -6,6 +6,7 @@ use crate::attempt::Attempt;
 use crate::contract::{Epoch, Ticket};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
+use wire::timeline::Push as TimelinePush;
 use wire::{ConversationId, ConversationKind, Push, UserId};
 
 /// Where something is published.
@@ -21,7 +22,8 @@ pub enum Channel {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Hint {
-    /// A push for the channel's user. A message is for all members of its conversation.
+    /// A push for the channel's user. A message is for all members of its conversation, and a TYPING on a group's channel
+    /// for all but who types.
     Push { push: Push },
     /// A session on the channel's node has ended: a newer login has claimed the account.
     Kick {
@@ -50,9 +52,10 @@ impl Channel {
                 Push::Message(MessagePush::New(message)) => {
                     message.kind == ConversationKind::Group && message.conversation == *group
                 }
+                Push::Timeline(TimelinePush::Typing(typist)) => typist.conversation == *group,
                 Push::Presence(_)
                 | Push::Contact(_)
-                | Push::Timeline(_)
+                | Push::Timeline(TimelinePush::ReadReceipt(_) | TimelinePush::Delivered(_))
                 | Push::Session(_)
                 | Push::Error(_) => false,
             },

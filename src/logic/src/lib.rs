@@ -13,7 +13,7 @@
 //!   message  group  contact  timeline  account  node          the nouns
 //!   cluster    other nodes: delivery lines, reconciliation, loads
 //!   session    login, takeover, welcome, ending
-//!   presence   delivery   listening   simple   listing   password
+//!   presence   typing   delivery   listening   simple   listing   password
 //!   turn       state, time, effects, follow-ups
 //!   scheduling on whose behalf a read is run
 //!   state      sessions, connections, pending requests, cursors, rates, ...
@@ -52,6 +52,7 @@ mod simple;
 mod state;
 mod timeline;
 mod turn;
+mod typing;
 
 pub use bus::{BusInput, BusOrder};
 pub use conn::ConnId;

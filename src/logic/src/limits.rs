@@ -12,6 +12,14 @@ pub const TICK_MS: u64 = 100;
 pub const CURSOR_MS: u64 = 1_000;
 /// Milliseconds between two announcements of a user's presence to its friends.
 pub const PRESENCE_MS: u64 = 1_000;
+/// Milliseconds in which one TYPING of a user in a conversation is passed on.
+pub const TYPING_MS: u64 = 3_000;
+/// The most members of a group in which TYPING is passed on.
+pub const TYPING_MEMBERS: u32 = 200;
+/// Milliseconds for which a group that was larger is not looked at again.
+pub const LARGE_GROUP_MS: u64 = 60_000;
+/// The most users that type at a time, and the most large groups that are known; TYPING of others is dropped.
+pub const TYPING_KEPT: usize = 65_536;
 /// Milliseconds between two sweeps of expired state.
 pub const SWEEP_MS: u64 = 10_000;
 /// The most appends in flight; further messages are answered BUSY.

@@ -252,7 +252,7 @@ fn arrive(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
     };
     let Some(connection) = turn.state.connections.get_mut(conn) else { return };
     let reply_to = reply_to(conn, request, &command);
-    // A receipt that is dropped only causes messages to be pushed again.
+    // A receipt that is dropped only causes messages to be pushed again, and nothing is lost with a TYPING.
     if reply_to.is_nowhere() {
         return;
     }
@@ -390,6 +390,7 @@ fn sweep(turn: &mut Turn<'_>) {
             state.with_tracks.push(key);
         }
     }
+    state.typing.sweep(now.monotonic);
     state.login_throttle.sweep(now.monotonic);
     state.registrations.sweep(now.monotonic);
     state.rates.sweep(now.monotonic);

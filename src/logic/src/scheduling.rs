@@ -27,6 +27,10 @@ pub(crate) fn of(state: &State, reply_to: ReplyTo, pending: &Pending) -> (Lane, 
             (Lane::Login, account.unwrap_or_else(|| requester(state, reply_to)))
         }
         Pending::Node(_) => (Lane::System, Requester::Node),
+        // Also on another node than that of the user.
+        Pending::Timeline(timeline::Pending::Typing(typing)) => {
+            (Lane::Request, Requester::Account(typing.typist().id))
+        }
         _ => (Lane::Request, requester(state, reply_to)),
     }
 }

@@ -84,7 +84,7 @@ impl Command {
         self.has(Property::Barrier)
     }
 
-    /// Whether it only moves a cursor, so that it gets no reply if its request number is 0.
+    /// Whether nothing is lost where it is dropped, so that it gets no reply if its request number is 0.
     #[inline]
     pub fn is_receipt(&self) -> bool {
         self.has(Property::Receipt)

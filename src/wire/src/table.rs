@@ -26,7 +26,7 @@ pub(crate) enum Property {
     BeforeLogin = 1,
     /// It waits until every earlier request of its connection has been answered.
     Barrier = 2,
-    /// It only moves a cursor: with request number 0 it gets no reply.
+    /// Nothing is lost where it is dropped: with request number 0 it gets no reply.
     Receipt = 4,
 }
 

@@ -17,6 +17,8 @@ requests! {
     13 HISTORY History(History) -> History(Box<HistoryPage>),
     /// Lists the user's conversations, latest first.
     18 CONVERSATIONS Conversations(Conversations) -> Conversations(Box<ConversationsPage>),
+    /// The user is typing in a conversation.
+    63 TYPING Typing(Typing) [Receipt],
     /// Lists who has read an own message in a group.
     64 READERS Readers(Readers) -> Readers(Box<ReadersPage>),
     /// Changes how the user's own list shows a conversation.
@@ -30,6 +32,8 @@ pushes! {
     0x4004 READ_RECEIPT ReadReceipt(Receipt),
     /// The peer of a direct chat has received up to a seq.
     0x4008 DELIVERED Delivered(Receipt),
+    /// Another member is typing.
+    0x400A TYPING Typing(Typist),
 }
 
 /// A position in a timeline.
@@ -94,7 +98,13 @@ pub struct Clear {
     pub upto: Seq,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Typing {
+    pub conversation: ConversationId,
+}
+
 fields! {
+    TypingFields { conversation: ConversationId, }
     CursorFields { conversation: ConversationId, seq: Seq, }
     HistoryFields { conversation: ConversationId, after: Seq, before: Seq, limit: Seq, }
     ConversationsFields { before: UnixMillis, before_id: ConversationId, limit: Seq, }
@@ -113,6 +123,19 @@ impl Value for Cursor {
 
     fn encode(&self, out: &mut Vec<u8>) {
         json::write(out, &CursorFields { conversation: Some(self.conversation), seq: Some(self.seq) });
+    }
+}
+
+impl Value for Typing {
+    const FIELDS: &[&str] = TypingFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Typing, String> {
+        let f: TypingFields = json::read(value)?;
+        Ok(Typing { conversation: need("conversation", f.conversation)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        json::write(out, &TypingFields { conversation: Some(self.conversation) });
     }
 }
 
@@ -299,3 +322,12 @@ pub struct Receipt {
 }
 
 impl Body for Receipt {}
+
+/// Who is typing, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typist {
+    pub conversation: ConversationId,
+    pub id: UserId,
+}
+
+impl Body for Typist {}

@@ -201,6 +201,7 @@ fn push_fields(push: &Push) -> Option<(&'static str, Value)> {
         Push::Contact(contact::Push::Friend(change)) => ("friend", json!(change)),
         Push::Timeline(timeline::Push::Delivered(receipt)) => ("delivered", json!(receipt)),
         Push::Timeline(timeline::Push::ReadReceipt(receipt)) => ("read", json!(receipt)),
+        Push::Timeline(timeline::Push::Typing(typist)) => ("typing", json!(typist)),
         Push::Session(_) | Push::Message(_) | Push::Error(_) => return None,
     })
 }

@@ -406,17 +406,21 @@ impl Directory {
         if self.alike.needs_id(id, name) { person(name, id) } else { sanitize::name(name).into_owned() }
     }
 
-    /// The name of a conversation in so many columns, with the id behind it where that does not tell which it is.
-    pub fn short_label(&self, target: &Target, width: usize) -> String {
-        let target = self.canonical(target.clone());
-        let known = match &target {
-            Target::User(id) => self.known_name(*id).filter(|name| !name.is_empty()).map(|name| (*id, name)),
-            _ => None,
-        };
-        let Some((id, name)) = known else { return columns::cut(&self.target_label(&target), width) };
+    /// The name of a user who was met in so many columns, with the id behind it where that does not tell who it is.
+    pub fn short_name(&self, id: UserId, width: usize) -> String {
+        let known = self.known_name(id).filter(|name| !name.is_empty()).or_else(|| self.alike.name(id));
+        let Some(name) = known else { return format!("user {id}") };
         let whole = sanitize::name(name);
         let cut = columns::cut(&whole, width);
         if cut != *whole || self.alike.needs_id(id, name) { format!("{cut} ({id})") } else { cut }
+    }
+
+    /// The same of a conversation.
+    pub fn short_label(&self, target: &Target, width: usize) -> String {
+        match self.canonical(target.clone()) {
+            Target::User(id) => self.short_name(id, width),
+            other => columns::cut(&self.target_label(&other), width),
+        }
     }
 
     /// The label of a target.

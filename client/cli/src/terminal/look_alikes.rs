@@ -26,6 +26,11 @@ impl LookAlikes {
         self.met.insert(id, name.to_owned());
     }
 
+    /// The last name of a user who was met.
+    pub fn name(&self, id: UserId) -> Option<&str> {
+        self.met.get(&id).map(String::as_str)
+    }
+
     /// Whether a name can be taken for another user's, or for a name with an id behind it: `ann (2)`.
     pub fn needs_id(&self, id: UserId, name: &str) -> bool {
         let is_other = |skeleton: &String| {

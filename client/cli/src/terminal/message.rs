@@ -265,6 +265,7 @@ impl Terminal {
             return;
         }
         self.directory.learn_message(message);
+        self.end_typing(message);
         // What happened in a group is shown, but is nothing to be read.
         let theirs = message.is_message() && message.from != self.directory.me;
         let is_mention = self.is_mention(message);

@@ -51,6 +51,7 @@ mod state;
 mod switching;
 mod timeline;
 mod typing;
+mod typists;
 mod view;
 
 pub use state::Setup;
@@ -105,6 +106,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         window: None,
         opening: None,
         forgetting: None,
+        typists: typists::Typists::default(),
         last_day: Some(clock::now(&config.day)),
         pending: BTreeMap::new(),
         own: own_messages::OwnMessages::default(),
@@ -161,6 +163,7 @@ fn event_loop(
     loop {
         terminal.handle_keys();
         terminal.settle();
+        terminal.drop_old_typists();
         terminal.show_title();
         terminal.show_view();
         if terminal.mode == Mode::Done || terminal.screen.is_gone() {
@@ -171,7 +174,10 @@ fn event_loop(
         let timeout = match terminal.mode {
             Mode::Settling { until, .. } => crossbeam_channel::at(until),
             _ if terminal.outage.is_on() => crossbeam_channel::after(COUNTDOWN),
-            _ => receipts_due.map_or_else(never, crossbeam_channel::at),
+            _ => {
+                let dues = [receipts_due, terminal.typists.next_end()];
+                dues.into_iter().flatten().min().map_or_else(never, crossbeam_channel::at)
+            }
         };
         // The order matters: a line that was entered before a signal arrived is handled first.
         select_biased! {

@@ -10,6 +10,7 @@ use super::own_messages::OwnMessages;
 use super::receipt_schedule::ReceiptSchedule;
 use super::screen::Screen;
 use super::signals::Termination;
+use super::typists::Typists;
 use crate::args::{Login, UserAsked};
 use crate::config::Config;
 use crate::display::sentence;
@@ -25,7 +26,7 @@ use wire::{ConversationId, Message, Reply, Seq, Target};
 /// Columns of a name in the prompt.
 const PROMPT_NAME: usize = 20;
 /// Columns of a name in the status.
-const STATUS_NAME: usize = 12;
+pub const STATUS_NAME: usize = 12;
 /// The most conversations with unread messages that the status names.
 const STATUS_UNREAD: usize = 3;
 
@@ -67,6 +68,7 @@ pub struct Terminal {
     pub(super) opening: Option<Opening>,
     /// `/forget` waits for an answer.
     pub(super) forgetting: Option<Forgetting>,
+    pub(super) typists: Typists,
     /// The day of the last message on the screen.
     pub(super) last_day: Option<String>,
     pub(super) pending: BTreeMap<RequestId, PendingReply>,
@@ -271,6 +273,7 @@ impl Terminal {
         let mut parts = vec![person(&self.directory.my_name, self.directory.me)];
         // A narrow terminal cuts off the end, so the most important comes first.
         parts.extend(self.outage.status(Instant::now()));
+        parts.extend(self.typing_status(Instant::now()));
         let unread = self.directory.unread();
         if !unread.is_empty() {
             let all: u64 = unread.iter().map(|(_, chat)| chat.unread).sum();

@@ -228,6 +228,7 @@ impl Terminal {
         match push {
             Push::Delivered(receipt) => self.handle_receipt(receipt, Mark::Delivered),
             Push::ReadReceipt(receipt) => self.handle_receipt(receipt, Mark::Read),
+            Push::Typing(typist) => self.handle_typing(typist),
         }
     }
 

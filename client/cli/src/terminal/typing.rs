@@ -1,13 +1,20 @@
-//! What is typed: which line is wanted, where each goes, and the drafts of lines that are left.
+//! What is typed: which line is wanted, where each goes, the drafts of lines that are left, and who is typing.
 
 use super::drafts::LeftOff;
 use super::prompt::{Prompt, PromptKind, Typed};
 use super::signals;
-use super::state::{Mode, Terminal};
+use super::state::{Mode, STATUS_NAME, Terminal};
+use crate::command;
+use crate::command::table::TABLE;
 use crate::display::style::person;
 use chatclient_core::sanitize;
 use chatclient_store::Draft;
-use wire::Target;
+use std::time::Instant;
+use wire::timeline::Typist;
+use wire::{ConversationId, ConversationKind, Message, Target, UserId};
+
+/// The most users who are named as typing.
+const NAMED: usize = 2;
 
 impl Terminal {
     /// The line that is wanted now.
@@ -37,7 +44,13 @@ impl Terminal {
             return;
         }
         while let Some(prompt) = self.wanted() {
-            let Some(typed) = self.editor.next_typed(prompt.kind) else { return };
+            let before = self.editor.line().to_owned();
+            let Some(typed) = self.editor.next_typed(prompt.kind) else {
+                if self.editor.line() != before {
+                    self.tell_typing();
+                }
+                return;
+            };
             match &typed {
                 Typed::Line(line) => self.screen.end_line(&prompt, line),
                 Typed::NotUtf8 | Typed::Interrupted if prompt.kind != PromptKind::Command => {
@@ -214,5 +227,81 @@ impl Terminal {
             drafts.push(Draft { to: here, text: line });
         }
         self.client.store(|store| store.set_drafts(&drafts));
+    }
+}
+
+// ---- who is typing -------------------------------------------------------------------------------------------------
+
+impl Terminal {
+    /// Tells the members of the open conversation that the user is typing a message to it.
+    pub(super) fn tell_typing(&mut self) {
+        if !self.config.typing || !self.has_reader || self.mode != Mode::Chat || self.forgetting.is_some() {
+            return;
+        }
+        if let Some(conversation) = self.open_conversation()
+            && is_message(self.editor.line())
+        {
+            self.client.with(|session, now| session.type_in(now, conversation));
+        }
+    }
+
+    pub(super) fn handle_typing(&mut self, typist: Typist) {
+        self.typists.begin(typist, Instant::now());
+    }
+
+    /// A message has arrived: its sender is not typing it any more.
+    pub(super) fn end_typing(&mut self, message: &Message) {
+        self.typists.end(message.conversation, message.from);
+    }
+
+    pub(super) fn drop_old_typists(&mut self) {
+        self.typists.end_overdue(Instant::now());
+    }
+
+    /// `li si is typing…`: in the open conversation, or else in a direct chat.
+    pub(super) fn typing_status(&self, now: Instant) -> Option<String> {
+        let is_direct = |id: &ConversationId| {
+            self.directory.chats.get(id).is_some_and(|chat| chat.kind == ConversationKind::Direct)
+        };
+        let here = self.open_conversation();
+        let of = here.filter(|here| self.typists.in_conversation(*here, now).next().is_some());
+        let of =
+            of.or_else(|| self.typists.conversations().find(|id| is_direct(id) && !self.is_quiet(*id)))?;
+        let users: Vec<UserId> = self.typists.in_conversation(of, now).collect();
+        let ellipsis = self.style.ellipsis();
+        let name = |user: &UserId| self.directory.short_name(*user, STATUS_NAME);
+        match users.len() {
+            0 => None,
+            1 => Some(format!("{} is typing{ellipsis}", name(&users[0]))),
+            count if count <= NAMED => {
+                let names: Vec<String> = users.iter().map(name).collect();
+                Some(format!("{} are typing{ellipsis}", names.join(", ")))
+            }
+            count => Some(format!("{count} are typing{ellipsis}")),
+        }
+    }
+}
+
+/// Whether a line that is being typed becomes a message to the open conversation, and not a command.
+fn is_message(line: &str) -> bool {
+    let may_become_command = || TABLE.iter().any(|row| row.name.starts_with(line.trim()));
+    let is_text = || matches!(command::parse(line), Ok(Some(typed)) if typed.row.is_none());
+    !line.trim().is_empty() && !may_become_command() && is_text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_becomes_a_message_is_told() {
+        for line in ["hello", "chat with me", "12:30 is fine", "嗨", "help me"] {
+            assert!(is_message(line), "{line}");
+        }
+        for line in
+            ["", "  ", "h", "cha", "chat", "chat:", "chat:2:hello", "/", "/msg li", "groupchat:7:", "hlep"]
+        {
+            assert!(!is_message(line), "{line}");
+        }
     }
 }

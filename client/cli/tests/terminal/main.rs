@@ -14,4 +14,5 @@ mod pty;
 mod readers;
 mod screen;
 mod settings;
+mod typing;
 mod words;

@@ -44,8 +44,8 @@ fn a_name_that_another_one_begins_with_is_asked_about() {
     let (listening, home) = (Listening::start(), tempfile::tempdir().unwrap());
     {
         let mut server = listening.server.lock().unwrap();
-        server.user_names = [(2, "alice"), (3, "alice:7")].into();
-        server.group_names = [(8, "devs"), (9, "devs:7")].into();
+        server.names.users = [(2, "alice"), (3, "alice:7")].into();
+        server.names.groups = [(8, "devs"), (9, "devs:7")].into();
         for group in [8, 9] {
             server.store(group, UserId(2), "hello", None);
             server.make_group(group);
@@ -84,7 +84,7 @@ fn names_that_look_alike_have_their_ids_beside_them() {
     let (listening, home) = (Listening::start(), tempfile::tempdir().unwrap());
     {
         let mut server = listening.server.lock().unwrap();
-        server.user_names = [(2, "сосо"), (3, "ϲοϲο"), (4, "ann"), (5, "ann (4)")].into();
+        server.names.users = [(2, "сосо"), (3, "ϲοϲο"), (4, "ann"), (5, "ann (4)")].into();
         for (conversation, from) in [(4, 4), (5, 5), (7, 3)] {
             server.store(conversation, UserId(from), "hello", None);
         }
@@ -111,7 +111,7 @@ fn names_that_look_alike_have_their_ids_beside_them() {
 #[test]
 fn a_name_that_is_taken_is_asked_for_again() {
     let (listening, home) = (Listening::start(), tempfile::tempdir().unwrap());
-    listening.server.lock().unwrap().taken_names = ["ann", "bob"].into();
+    listening.server.lock().unwrap().names.taken = ["ann", "bob"].into();
     let mut terminal = Pty::start(SIZE, listening.port, home.path(), &[], &["--user", "ann", "--register"]);
     terminal.expect_last("password:");
     terminal.type_line(PASSWORD);
@@ -134,7 +134,7 @@ fn a_name_that_is_taken_is_asked_for_again() {
 #[test]
 fn an_account_that_exists_is_logged_in_to_with_the_password_of_a_file() {
     let (listening, home) = (Listening::start(), tempfile::tempdir().unwrap());
-    listening.server.lock().unwrap().taken_names = ["ann"].into();
+    listening.server.lock().unwrap().names.taken = ["ann"].into();
     let file = home.path().join("password");
     let start = |password: &str| {
         std::fs::write(&file, password).unwrap();

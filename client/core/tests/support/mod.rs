@@ -6,11 +6,13 @@
 #![allow(dead_code)] // Each test uses its part.
 
 pub mod listening;
+mod names;
 pub mod pair;
 mod readers;
 pub mod settings;
 
 use chatclient_core::random::Random;
+use names::Names;
 use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -62,11 +64,9 @@ pub struct FakeServer {
     pub known: BTreeSet<u32>,
     /// Conversation and seq of every READ.
     pub reads: Vec<(u32, u64)>,
-    /// Users that are not called `user ID`, and groups that are not called `group ID`.
-    pub user_names: BTreeMap<u32, &'static str>,
-    pub group_names: BTreeMap<u32, &'static str>,
-    /// Names that REGISTER refuses.
-    pub taken_names: BTreeSet<&'static str>,
+    /// The conversation of every TYPING.
+    pub typing: Vec<u32>,
+    pub names: Names,
     /// How far the other members of each group have read.
     pub members: BTreeMap<u32, BTreeMap<u32, u64>>,
     /// Conversation and seq of every READERS.
@@ -113,9 +113,8 @@ impl FakeServer {
             epoch: 0,
             known: BTreeSet::new(),
             reads: Vec::new(),
-            user_names: BTreeMap::new(),
-            group_names: BTreeMap::new(),
-            taken_names: BTreeSet::new(),
+            typing: Vec::new(),
+            names: Names::default(),
             members: BTreeMap::new(),
             readers_asked: Vec::new(),
         }
@@ -125,15 +124,11 @@ impl FakeServer {
         self.random.up_to(99) < percent
     }
 
-    fn user_name(&self, id: u32) -> Box<str> {
-        self.user_names.get(&id).map_or_else(|| format!("user {id}").into(), |name| (*name).into())
-    }
-
     /// Stores a message; a known `cid` returns the first one.
     pub fn store(&mut self, id: u32, from: UserId, text: &str, cid: Option<&str>) -> Sent {
         let place = cid.and_then(|cid| self.by_cid.get(cid).copied());
         let duplicate = place.is_some();
-        let name = self.user_name(from.0);
+        let name = self.names.user(from.0);
         let (id, seq) = place.unwrap_or_else(|| {
             let conversation = self.conversations.entry(id).or_insert_with(|| Conversation {
                 kind: ConversationKind::Direct,
@@ -196,7 +191,7 @@ impl FakeServer {
 
     /// A user joins a group, of which an entry of its timeline tells.
     pub fn store_join(&mut self, id: u32, user: UserId) -> Seq {
-        let joined = format!("{} joined", self.user_name(user.0));
+        let joined = format!("{} joined", self.names.user(user.0));
         let Sent { seq, .. } = self.store(id, user, &joined, None);
         self.make_group(id);
         let conversation = self.conversations.get_mut(&id).expect("it was just stored in");
@@ -250,7 +245,7 @@ impl FakeServer {
                 self.shown_token = known;
                 self.login(connection, credentials)
             }
-            Command::Account(account::Request::Register(new)) if self.taken_names.contains(&*new.name) => {
+            Command::Account(account::Request::Register(new)) if self.names.taken.contains(&*new.name) => {
                 Refusal::new(Errno::NameTaken, "another user has this name").into()
             }
             Command::Account(account::Request::Register(_)) => {
@@ -273,6 +268,10 @@ impl FakeServer {
             Command::Timeline(timeline::Request::Read(timeline::Cursor { conversation, seq })) => {
                 self.reads.push((conversation.0, seq.0));
                 self.acknowledge(conversation, seq)
+            }
+            Command::Timeline(timeline::Request::Typing(timeline::Typing { conversation })) => {
+                self.typing.push(conversation.0);
+                Reply::Done
             }
             Command::Timeline(timeline::Request::History(timeline::History {
                 conversation,
@@ -343,7 +342,7 @@ impl FakeServer {
             conversation: ConversationId(*id),
             kind: c.kind,
             peer: (c.kind == ConversationKind::Direct).then_some(UserId(*id)),
-            name: self.user_name(*id),
+            name: self.names.user(*id),
             last_seq: Seq(c.messages.len() as u64),
             first_seq: Seq(c.first),
             delivered_seq: Seq(c.delivered),
@@ -362,10 +361,7 @@ impl FakeServer {
         let groups = self.conversations.iter().filter(|(_, c)| c.kind == ConversationKind::Group);
         let group = |id: u32| group::Group {
             conversation: ConversationId(id),
-            name: self
-                .group_names
-                .get(&id)
-                .map_or_else(|| format!("group {id}").into(), |name| (*name).into()),
+            name: self.names.group(id),
             desc: "".into(),
             role: group::Role::Member,
         };

@@ -26,9 +26,10 @@ use crate::state::cluster::delivery_lines::Arrival;
 use crate::state::pending::{Pending as AnyPending, PendingRequest, node};
 use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
-use crate::{delivery, listening, password, session};
+use crate::{delivery, listening, password, session, typing};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
+use wire::timeline::Push as TimelinePush;
 use wire::{Message, Push, UserId};
 
 /// A message or another entry that this node has stored.
@@ -132,6 +133,9 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
         }
         (Channel::Group(_), Hint::Push { push: Push::Message(MessagePush::New(message)) }) => {
             delivery_line::heard(turn, Arrival { message, members: None });
+        }
+        (Channel::Group(_), Hint::Push { push: Push::Timeline(TimelinePush::Typing(typist)) }) => {
+            typing::heard(turn, typist);
         }
         (Channel::User(user), Hint::Push { push }) => {
             if turn.state.sessions.is_online(user) {

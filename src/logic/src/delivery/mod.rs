@@ -162,15 +162,20 @@ pub(crate) fn note_sent(state: &mut State, message: &Message, members: &[UserId]
 /// Pushes an event other than a message to a user, on this node or by the bus. A push during LOGIN is held until after
 /// the reply.
 pub(crate) fn push(turn: &mut Turn<'_>, user: UserId, push: Push) {
+    if let Some(push) = push_here(turn, user, push) {
+        turn.state.cluster.publish(user, push, turn.effects);
+    }
+}
+
+/// The same on this node only. Returns the push if the user has no session here.
+pub(crate) fn push_here(turn: &mut Turn<'_>, user: UserId, push: Push) -> Option<Push> {
     let may_push = turn.may_push();
-    let Some((_, session)) = turn.state.sessions.of_mut(user) else {
-        return turn.state.cluster.publish(user, push, turn.effects);
-    };
-    if !may_push || !session.capabilities.receives_events() {
-        return;
+    let Some((_, session)) = turn.state.sessions.of_mut(user) else { return Some(push) };
+    if may_push && session.capabilities.receives_events() {
+        match &mut session.login {
+            Some(login) => login.held.push(push),
+            None => turn.effects.order(session.conn, Order::Push { conn: session.conn, push }),
+        }
     }
-    match &mut session.login {
-        Some(login) => login.held.push(push),
-        None => turn.effects.order(session.conn, Order::Push { conn: session.conn, push }),
-    }
+    None
 }

@@ -18,8 +18,10 @@ pub(crate) mod pending;
 pub(crate) mod presence_changes;
 pub(crate) mod rates;
 pub(crate) mod reads;
+pub(crate) mod recent;
 pub(crate) mod reply_to;
 pub(crate) mod sessions;
+pub(crate) mod typing;
 
 use crate::conn::ConnId;
 use crate::contract::message::StreamId;
@@ -42,6 +44,7 @@ use rates::Rates;
 use reads::Reads;
 use reply_to::ReplyTo;
 use sessions::{SessionRef, Sessions};
+use typing::Typing;
 use wire::message::server_cid;
 use wire::presence::Presence;
 use wire::{Errno, Refusal, UserId};
@@ -68,6 +71,7 @@ pub(crate) struct State {
     pub rates: Rates,
     pub presence_changes: PresenceChanges,
     pub reads: Reads,
+    pub typing: Typing,
     /// Sessions with tracks, to be swept next.
     pub with_tracks: Vec<SessionRef>,
     /// Sessions with a failed timeline read, to be retried at the next tick.
@@ -103,6 +107,7 @@ impl State {
             passwords: Passwords::new(boot),
             login_throttle: LoginThrottle::new(boot),
             presence_changes: PresenceChanges::new(boot),
+            typing: Typing::default(),
             alerts: Alerts::default(),
             with_tracks: Vec::new(),
             failed_reads: Vec::new(),

@@ -1,4 +1,4 @@
-//! Timelines: ACK, READ, HISTORY, CONVERSATIONS, READERS, SET_CONVERSATION and CLEAR, the pushes READ_RECEIPT and
+//! Timelines: ACK, READ, HISTORY, CONVERSATIONS, READERS, SET_CONVERSATION, CLEAR and TYPING, the pushes READ_RECEIPT and
 //! DELIVERED, and the cursors that are written once a second.
 
 mod receipts;
@@ -11,9 +11,11 @@ use crate::simple;
 use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
+use crate::typing;
 use wire::Errno;
 use wire::timeline::{
     Clear, Conversations, ConversationsPage, Cursor, History, HistoryPage, Readers, Reply, Request, Set,
+    Typing,
 };
 
 /// Receipts are always accepted: applying them avoids repeated pushes.
@@ -36,6 +38,9 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
         Request::Read(Cursor { conversation, seq }) => {
             let receipt = PendingReceipt { session, conversation, seq, kind: ReceiptKind::Read };
             return receipts::arrive(turn, reply_to, receipt);
+        }
+        Request::Typing(Typing { conversation }) => {
+            return typing::arrive(turn, reply_to, session, conversation);
         }
         Request::History(History { conversation, direction, limit }) => {
             let user = turn.state.sessions.of_caller(session).user;
@@ -72,6 +77,7 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
             delivery::fed(turn, session, conversation, messages, more);
         }
         (Pending::Feed { session, .. }, _) => delivery::feed_failed(turn, session),
+        (Pending::Typing(step), found) => typing::found(turn, reply_to, step, found),
         (Pending::Unread(session), Found::Timeline(storage::Found::Unread(page))) => {
             delivery::unread_known(turn, session, &page);
         }

@@ -12,6 +12,7 @@ mod message;
 mod password;
 mod readers;
 mod session;
+mod typing;
 
 use harness::{Harness, rules};
 use logic::{ConnId, Input};

@@ -20,7 +20,7 @@ use std::time::Instant;
 use storage::{BusKey, KEY_OVERLAP_MS, PeerView, Peers};
 use wire::presence::{Presence, PresenceChange};
 use wire::session::{Changed, GoingAway, Kicked, Listing};
-use wire::timeline::Receipt;
+use wire::timeline::{Receipt, Typist};
 use wire::{
     ConversationId, ConversationKind, Errno, Message, Push, Refusal, Seq, UnixMillis, UserId, contact,
     message, presence, session, timeline,
@@ -110,6 +110,11 @@ fn carried() -> Vec<(Channel, Hint)> {
     ]
 }
 
+/// A hint that a user's channel carries for a direct chat, and a group's for the group.
+fn typing() -> Hint {
+    push(timeline::Push::Typing(Typist { conversation: ConversationId(7), id: UserId(3) }))
+}
+
 /// Hints that no channel carries.
 fn never_carried() -> Vec<Hint> {
     let away = GoingAway { reason: "x".into(), retry_after_ms: 0, node: Some("192.0.2.1:6000".into()) };
@@ -136,6 +141,8 @@ fn each_hint_is_carried_by_one_kind_of_channel() {
             assert_eq!(channel.carries(&hint), *channel == own, "{channel:?} {hint:?}");
         }
     }
+    let carry: Vec<_> = channels.iter().filter(|channel| channel.carries(&typing())).collect();
+    assert_eq!(carry, [&channels[0], &channels[1]]);
     for (channel, hint) in
         channels.iter().flat_map(|channel| never_carried().into_iter().map(move |hint| (channel, hint)))
     {

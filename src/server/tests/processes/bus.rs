@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wire::session::{Changed, GoingAway, Kicked, Listing};
-use wire::timeline::Receipt;
+use wire::timeline::{Receipt, Typist};
 use wire::{
     Command, ConversationId, ConversationKind, Errno, Message, Push, Refusal, Reply, Seq, Target, UnixMillis,
     UserId, contact, message, node, presence, session, timeline,
@@ -139,6 +139,8 @@ fn forged_and_repeated_publications_change_nothing() {
         session::Push::Changed(Box::new(Changed { what: vec![Listing::Friends] })).into(),
         timeline::Push::ReadReceipt(receipt).into(),
         timeline::Push::Delivered(receipt).into(),
+        timeline::Push::Typing(Typist { conversation: direct, id: ann_id }).into(),
+        timeline::Push::Typing(Typist { conversation: group, id: ann_id }).into(),
         contact::Push::Friend(Box::new(friend)).into(),
         Push::Error(Box::new(Refusal::new(Errno::Internal, "forged"))),
     ];

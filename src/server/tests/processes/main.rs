@@ -40,4 +40,5 @@ mod terminal_cluster;
 mod terminal_history;
 mod terminal_signals;
 mod tls;
+mod typing;
 mod units;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wire::kind::request;
 use wire::timeline::{
     Clear, ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage,
-    Push, Reader, Readers, ReadersPage, Receipt, Reply, Request, Set, SettingsChange,
+    Push, Reader, Readers, ReadersPage, Receipt, Reply, Request, Set, SettingsChange, Typing, Typist,
 };
 
 pub fn summary() -> impl Strategy<Value = ConversationSummary> {
@@ -47,6 +47,7 @@ pub fn requests() -> impl Strategy<Value = Request> {
         (conversation(), direction, rows()).prop_map(|(conversation, direction, limit)| {
             Request::History(History { conversation, direction, limit })
         }),
+        conversation().prop_map(|conversation| Request::Typing(Typing { conversation })),
         (option::of((time(), conversation())), rows())
             .prop_map(|(before, limit)| Request::Conversations(Conversations { before, limit })),
         (conversation(), seq(), page()).prop_map(|(conversation, seq, page)| Request::Readers(Readers {
@@ -82,5 +83,10 @@ pub fn pushes() -> impl Strategy<Value = Push> {
     let receipt = || {
         (conversation(), user(), seq()).prop_map(|(conversation, id, seq)| Receipt { conversation, id, seq })
     };
-    prop_oneof![receipt().prop_map(Push::ReadReceipt), receipt().prop_map(Push::Delivered)]
+    let typist = (conversation(), user()).prop_map(|(conversation, id)| Typist { conversation, id });
+    prop_oneof![
+        receipt().prop_map(Push::ReadReceipt),
+        receipt().prop_map(Push::Delivered),
+        typist.prop_map(Push::Typing)
+    ]
 }

@@ -113,6 +113,14 @@ impl Cluster {
         }
     }
 
+    /// Publishes a push to the members of a group who have sessions on other nodes.
+    pub fn publish_to_group(&self, group: ConversationId, push: Push, effects: &mut Effects) {
+        if let Cluster::Joined(_) = self {
+            let (channel, hint) = (Channel::Group(group), Hint::Push { push });
+            effects.bus.push(BusOrder::Publish { channel, hint });
+        }
+    }
+
     /// A read of which of these users are online on other nodes; `None` if there is nothing to read.
     pub fn online_elsewhere(&self, users: impl Iterator<Item = UserId>, grace: u64) -> Option<Read> {
         match self {

@@ -1,6 +1,7 @@
 //! Pending reads of timelines and writes of cursors.
 
 use crate::state::sessions::SessionRef;
+use wire::timeline::Typist;
 use wire::{ConversationId, Seq, UserId};
 
 #[derive(Debug)]
@@ -17,12 +18,32 @@ pub(crate) enum Pending {
     Feed { session: SessionRef, conversation: ConversationId },
     /// Further conversations in which a new session is behind are being read.
     Unread(SessionRef),
+    /// TYPING: whom to tell is being read.
+    Typing(Typing),
     /// This many cursor moves are being written.
     Cursors(usize),
     /// SET_CONVERSATION: the settings are being written.
     Set,
     /// CLEAR: the member's view is being written.
     Clear { session: SessionRef, conversation: ConversationId },
+}
+
+/// What is being read before others are told that a user is typing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Typing {
+    /// The standing of the user.
+    Standing(Typist),
+    /// The members of the group.
+    Members(Typist),
+    /// The same; the user has a session on another node.
+    Elsewhere(Typist),
+}
+
+impl Typing {
+    pub fn typist(&self) -> Typist {
+        let (Typing::Standing(typist) | Typing::Members(typist) | Typing::Elsewhere(typist)) = *self;
+        typist
+    }
 }
 
 /// A receipt, as received.

@@ -227,16 +227,21 @@ impl Harness {
                 };
                 Found::Timeline(self.readers(of, user, seq, page))
             }
-            Read::Group(contract::group::Read::Members { conversation, .. }) => {
-                let members = &self.conversations[conversation.0 as usize - 1].members;
-                let row = |&user: &UserId| contract::group::Member {
+            Read::Group(contract::group::Read::Members { user, conversation, page }) => {
+                let found = self.conversations.get(conversation.0 as usize - 1);
+                let Some(Conversation { members, .. }) = found.filter(|found| found.members.contains(&user))
+                else {
+                    return Found::Denied(Denial::Forbidden);
+                };
+                let above: Vec<_> = members.iter().filter(|member| member.0 > page.after).collect();
+                let row = |&&user: &&UserId| contract::group::Member {
                     user,
                     name: (&*self.users[user.0 as usize - 1]).into(),
                     role: Role::Member,
                 };
                 Found::Group(contract::group::Found::Members {
-                    members: members.iter().map(row).collect(),
-                    more: false,
+                    members: above.iter().take(page.limit as usize).map(row).collect(),
+                    more: above.len() > page.limit as usize,
                 })
             }
             Read::Group(contract::group::Read::GroupIds { user }) => {

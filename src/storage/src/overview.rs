@@ -12,6 +12,8 @@ pub struct Overview {
     pub kind: ConversationKind,
     /// The peer of a direct conversation.
     pub peer: Option<UserId>,
+    /// The member itself where these are its notes.
+    pub notes_of: Option<UserId>,
     /// The last message of the timeline.
     pub last: Seq,
     /// The time of the last message.
@@ -52,7 +54,7 @@ impl Overview {
         ConversationSummary {
             conversation: self.conversation,
             kind: self.kind,
-            peer: self.peer,
+            peer: self.peer.or(self.notes_of),
             name,
             last_seq: self.last,
             first_seq: self.first,

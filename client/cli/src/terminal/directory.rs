@@ -366,6 +366,7 @@ impl Directory {
     pub fn target(&self, who: &Who) -> Target {
         match who {
             Who::Id(id) => Target::User(*id),
+            Who::Name(wanted) if name::key(&self.my_name) == name::key(wanted) => Target::User(self.me),
             Who::Name(wanted) => {
                 let known = self.friends.values().find(|friend| name::key(&friend.name) == name::key(wanted));
                 known.map_or_else(|| Target::Name(wanted.clone()), |friend| Target::User(friend.id))
@@ -395,8 +396,10 @@ impl Directory {
     pub fn conversation(&self, id: ConversationId) -> String {
         match self.chats.get(&id) {
             Some(Chat { kind: ConversationKind::Group, .. }) | None => self.group(id),
-            Some(Chat { peer: Some(id), name, .. }) if !name.is_empty() => person(name, *id),
-            Some(Chat { peer: Some(id), .. }) => self.user(*id),
+            Some(Chat { peer: Some(id), name, .. }) if !name.is_empty() && *id != self.me => {
+                person(name, *id)
+            }
+            Some(Chat { peer: Some(id), .. }) => self.target_label(&Target::User(*id)),
             Some(Chat { peer: None, name, .. }) => sanitize::name(name).into_owned(),
         }
     }
@@ -426,6 +429,7 @@ impl Directory {
     /// The label of a target.
     pub fn target_label(&self, target: &Target) -> String {
         match &self.canonical(target.clone()) {
+            Target::User(id) if *id == self.me => format!("{} notes", self.user(*id)),
             Target::User(id) => self.user(*id),
             Target::Name(name) => sanitize::name(name).into_owned(),
             Target::Conversation(id) | Target::Group(id) => self.group(*id),

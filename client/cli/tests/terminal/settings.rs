@@ -87,3 +87,25 @@ fn forgetting_asks_first_and_leaves_nothing_here() {
     terminal.type_line("history:3");
     terminal.expect("hello from three");
 }
+
+#[test]
+fn what_one_writes_to_oneself_is_a_note() {
+    let place = Place::new();
+    let mut terminal = place.online(USUAL, &[]);
+    terminal.type_line("/msg ME");
+    terminal.expect("me (1) notes, no messages yet");
+    terminal.expect_last("me>");
+    terminal.type_line("buy milk");
+    terminal.wait_for("the note", |_| place.texts(1) == ["buy milk"]);
+    terminal.type_line("/open");
+    terminal.expect("me (1) notes");
+    terminal.type_line("quit");
+    assert_eq!(terminal.wait(), 0);
+    let mut again = place.open(USUAL, &[]);
+    again.expect_last("choice:");
+    again.type_line("4");
+    again.expect("buy milk");
+    again.type_line("/open");
+    let rows = again.expect("me (1) notes");
+    assert!(!rows.iter().any(|row| row.contains("me (1) notes  1 unread")), "{rows:#?}");
+}

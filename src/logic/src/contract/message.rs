@@ -8,8 +8,8 @@ use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, U
 
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Stores a message. Outcome: [`Written::Appended`], [`Written::Duplicate`], superseded, or denied with `NotFound`,
-    /// `Forbidden` or `Oneself`.
+    /// Stores a message. Outcome: [`Written::Appended`], [`Written::Duplicate`], superseded, or denied with `NotFound`
+    /// or `Forbidden`. A message to oneself belongs to the conversation of notes, whose only member is the sender.
     Append(Append),
 }
 

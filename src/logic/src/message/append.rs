@@ -14,9 +14,7 @@ use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
 use std::sync::Arc;
 use wire::message::{Reply, Send, Sent};
-use wire::{Errno, Refusal, Target};
-
-const TO_ONESELF: &str = "you cannot send messages to yourself";
+use wire::{Errno, Refusal};
 
 /// Sends a message to storage, unless a limit refuses it. A message of a backlog belongs to a `stream`.
 pub(super) fn store(
@@ -32,9 +30,6 @@ pub(super) fn store(
         return Err(Refusal::later(Errno::Busy, "too many messages are waiting to be stored", BUSY_RETRY_MS));
     }
     let live = turn.state.sessions.of_caller(session);
-    if send.target == Target::User(live.user) {
-        return Err(Refusal::new(Errno::BadRequest, TO_ONESELF).about("to"));
-    }
     // While the server drains, only messages of a backlog come here, and they would be lost with it.
     if !turn.state.draining
         && let Err(wait) =
@@ -91,7 +86,6 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
             turn.follow_ups.push_back(FollowUp::Superseded { user, epoch: Epoch(epoch.0 + 1) });
         }
         denied => simple::refuse(turn, reply_to, &denied, |denial| match denial {
-            Denial::Oneself => TO_ONESELF,
             Denial::NotFound => "there is no such user",
             _ => "you are not a member of this conversation",
         }),

@@ -94,9 +94,12 @@ fn messages_that_can_never_be_stored_are_dropped() {
     let (alice, _) = t.welcome("alice");
     let bob = t.login("bob");
     t.take(bob);
-    for (target, content) in
-        [(Target::User(UserId(1)), "to herself"), (Target::User(UserId(77)), "to nobody"), (TO_BOB, "to bob")]
-    {
+    let group = t.group(&[2, 3]);
+    for (target, content) in [
+        (Target::Group(group), "to a group of others"),
+        (Target::User(UserId(77)), "to nobody"),
+        (TO_BOB, "to bob"),
+    ] {
         t.ask_legacy(alice, Harness::text(target, content));
     }
     t.settle();
@@ -104,7 +107,7 @@ fn messages_that_can_never_be_stored_are_dropped() {
         Seen::Reply(0, reply) => errno(&reply),
         other => panic!("{other:?}"),
     });
-    assert_eq!(replies.collect::<Vec<_>>(), [Errno::BadRequest, Errno::NotFound, Errno::Ok]);
+    assert_eq!(replies.collect::<Vec<_>>(), [Errno::Forbidden, Errno::NotFound, Errno::Ok]);
     assert_eq!(t.texts(bob), ["to bob"]);
 }
 

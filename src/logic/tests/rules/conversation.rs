@@ -1,10 +1,11 @@
 //! How one member sees a conversation: SET_CONVERSATION and CLEAR.
 
-use super::harness::{Harness, Seen, errno};
+use super::harness::{Harness, Seen, errno, rules};
 use super::{ALICE_BOB, TO_BOB, ack, harness, texts};
-use logic::Input;
-use wire::timeline::{Clear, Push as TimelinePush, Receipt, Request, Set, SettingsChange};
-use wire::{Command, ConversationId, Errno, Push, Reply, Seq, UserId};
+use logic::{Input, Rules};
+use wire::message::Reply as MessageReply;
+use wire::timeline::{Clear, Cursor, Push as TimelinePush, Receipt, Request, Set, SettingsChange};
+use wire::{Command, ConversationId, Errno, Push, Reply, Seq, Target, UserId};
 
 const BOB: UserId = UserId(2);
 
@@ -78,5 +79,30 @@ fn only_members_change_how_they_see_a_conversation() {
         for command in [set(conversation), clear(conversation, 1)] {
             assert_eq!(errno(&t.get(carol, command)), Errno::Forbidden);
         }
+    }
+}
+
+#[test]
+fn a_note_is_delivered_to_nobody_else_and_to_no_connection_twice() {
+    for rules in [rules(), Rules { cluster: Some("n1-1".into()), ..rules() }] {
+        let mut t = Harness::new(rules, &["alice", "bob"]);
+        let (alice, bob) = (t.login("alice"), t.login("bob"));
+        t.take(bob);
+        let note = Harness::text(Target::User(UserId(1)), "milk");
+        assert!(matches!(t.get(alice, note), Reply::Message(MessageReply::Sent(sent)) if sent.seq == Seq(1)));
+        let seen = t.take(alice);
+        assert!(!seen.iter().any(|seen| matches!(seen, Seen::Push(_))), "{seen:?}");
+        assert!(!t.take(bob).iter().any(|seen| matches!(seen, Seen::Push(_))));
+        let read = Request::Read(Cursor { conversation: ALICE_BOB, seq: Seq(1) });
+        assert_eq!(t.get(alice, read.into()), Reply::Done);
+        let seen = t.take(alice);
+        assert!(!seen.iter().any(|seen| matches!(seen, Seen::Push(_))), "no receipt: {seen:?}");
+        // It counts as received by the one who wrote it.
+        t.input(Input::Closed { conn: alice });
+        t.advance(2_000);
+        t.settle();
+        let alice = t.login("alice");
+        t.settle();
+        assert_eq!(t.texts(alice), [""; 0]);
     }
 }

@@ -302,3 +302,26 @@ fn legacy_clients_get_any_text_whole_or_cut_at_a_character() {
     let stored = tlv.history(conversation, Seq(0));
     assert!(stored.iter().map(|message| &*message.content).eq(all.iter().chain(&all).copied()));
 }
+
+#[test]
+fn a_note_of_a_legacy_client_is_kept_and_not_sent_back() {
+    let server = Server::start(&[]);
+    let (mut ben, ben_account) = Client::join(server.address, "ben");
+    let (mut ann, id) = LegacyClient::join(server.address, "ann");
+    ann.chat(id, "eggs");
+    ann.chat(ben_account.id.0.into(), "after it");
+    assert_eq!(&*ben.message().content, "after it");
+    ann.shows_nothing();
+    drop(ann);
+    let mut again = LegacyClient::connect(server.address, Answers::InThread);
+    assert_eq!(again.login(id).unwrap().missed, [], "like any other own message");
+    drop(again);
+    let account = Account { id: UserId(id as u32), name: "ann".to_owned(), token: "".into() };
+    let mut other = Client::connect(server.address);
+    let reply = other.ask_again(&Client::by_password(&account, "another client"));
+    let Reply::Session(session::Reply::LoggedIn(login)) = reply else { panic!("{reply:?}") };
+    let notes = login.conversations.iter().find(|row| row.peer == Some(account.id)).expect("they are listed");
+    let contents: Vec<_> =
+        other.history(notes.conversation, Seq(0)).iter().map(|note| note.content.to_string()).collect();
+    assert_eq!(contents, ["eggs"]);
+}

@@ -3,8 +3,8 @@
 use crate::database::start_on_shared;
 use crate::support::{Client, PATIENCE, Server};
 use wire::timeline::{
-    Clear, ConversationSummary, Conversations, Push as TimelinePush, Reply as TimelineReply, Request, Set,
-    SettingsChange,
+    Clear, ConversationSummary, Conversations, Cursor, Push as TimelinePush, Reply as TimelineReply, Request,
+    Set, SettingsChange,
 };
 use wire::{Command, ConversationId, Errno, Push, Reply, Seq, Target};
 
@@ -110,5 +110,29 @@ fn what_is_cleared_is_gone_for_one_member_and_stays_so_after_kill_9() {
         assert_eq!(contents(&mut ben, direct), ["5"]);
         let row = listed(&mut ben, direct);
         assert_eq!((row.first_seq, row.last_seq), (Seq(5), Seq(5)));
+    }
+}
+
+#[test]
+fn notes_are_kept_once_for_oneself_alone() {
+    for mut server in [Server::start(&[]), start_on_shared()] {
+        let (mut ann, account) = Client::join(server.address, "ann");
+        let notes = ann.send(Target::User(account.id), "milk").conversation;
+        assert_eq!(ann.send(Target::Name("ANN".into()), "bread").conversation, notes);
+        let read = Command::from(Request::Read(Cursor { conversation: notes, seq: Seq(2) }));
+        assert_eq!(ann.ask_again(&read), Reply::Done);
+        assert_eq!(ann.take_pushes(), [], "neither the notes nor receipts are pushed");
+        server.kill9();
+        server.restart();
+        let mut ann = Client::connect(server.address);
+        let login = ann.login(&account);
+        let [row] = &login.conversations[..] else { panic!("{:?}", login.conversations) };
+        assert_eq!((row.conversation, row.peer, &*row.name), (notes, Some(account.id), "ann"));
+        assert_eq!((row.last_seq, row.peer_delivered_seq, row.peer_read_seq), (Seq(2), None, None));
+        assert_eq!(contents(&mut ann, notes), ["milk", "bread"]);
+        // The server writes cursors once a second, so the kill may have taken them.
+        assert_eq!(ann.ask_again(&read), Reply::Done);
+        ann.send(Target::Conversation(notes), "eggs");
+        assert_eq!(listed(&mut ann, notes).read_seq, Seq(3), "own ones are read");
     }
 }

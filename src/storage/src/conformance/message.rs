@@ -90,8 +90,6 @@ pub fn a_direct_conversation_is_the_same_for_both_users(scenario: &mut Scenario<
         append(anna, Target::User(ben), "1", "hi"),
         append(ben, Target::User(anna), "1", "hello"),
         append(anna, Target::Name("BEN".into()), "2", "how are you"),
-        append(anna, Target::User(anna), "3", "me"),
-        append(anna, Target::Name("Anna".into()), "4", "me"),
         append(anna, Target::User(UserId(999)), "5", "who"),
         append(anna, Target::Name("nobody".into()), "6", "who"),
     ]);
@@ -102,12 +100,8 @@ pub fn a_direct_conversation_is_the_same_for_both_users(scenario: &mut Scenario<
         assert_eq!(message.kind, ConversationKind::Direct);
     }
     assert!(
-        matches!(outcomes[3], Written::Denied(Denial::Oneself))
-            && matches!(outcomes[4], Written::Denied(Denial::Oneself))
-    );
-    assert!(
-        matches!(outcomes[5], Written::Denied(Denial::NotFound))
-            && matches!(outcomes[6], Written::Denied(Denial::NotFound))
+        matches!(outcomes[3], Written::Denied(Denial::NotFound))
+            && matches!(outcomes[4], Written::Denied(Denial::NotFound))
     );
     scenario.look_thrice(|scenario| {
         for (user, peer) in [(anna, ben), (ben, anna)] {
@@ -118,6 +112,49 @@ pub fn a_direct_conversation_is_the_same_for_both_users(scenario: &mut Scenario<
             };
             assert_eq!((standing.peer, standing.last), (Some(peer), Seq(3)));
         }
+    });
+}
+
+pub fn a_message_to_oneself_is_a_note(scenario: &mut Scenario<'_>) {
+    let (anna, ben) = (scenario.user("Anna"), scenario.user("ben"));
+    let outcomes = scenario.all(vec![
+        append(anna, Target::User(anna), "1", "milk"),
+        append(anna, Target::Name("ANNA".into()), "2", "bread"),
+        append(ben, Target::User(ben), "1", "of another user"),
+        append(anna, Target::User(ben), "3", "no note"),
+    ]);
+    let notes = appended(&outcomes[0]).conversation;
+    for (n, outcome) in (1..).zip(&outcomes[..2]) {
+        let message = appended(outcome);
+        assert_eq!(
+            (message.conversation, message.seq, message.kind),
+            (notes, Seq(n), ConversationKind::Direct)
+        );
+        let Written::Message(message::Written::Appended { members, .. }) = outcome else { panic!() };
+        assert_eq!(members[..], [anna], "once");
+    }
+    assert!(outcomes[2..].iter().all(|other| appended(other).conversation != notes));
+    assert_eq!(duplicate(&scenario.one(append(anna, Target::User(anna), "1", "milk"))).1, Seq(1));
+    assert!(matches!(
+        scenario.one(append(ben, Target::Conversation(notes), "4", "x")),
+        Written::Denied(Denial::Forbidden)
+    ));
+    scenario.say(anna, Target::Conversation(notes), "5", "by its id");
+    scenario.look_thrice(|scenario| {
+        let (rows, _) = scenario.conversations(anna, None, 10);
+        let rows: Vec<_> = rows.iter().filter(|row| row.conversation == notes).collect();
+        let [row] = rows[..] else { panic!("it is listed once: {rows:?}") };
+        assert_eq!((row.peer, &*row.name, row.last_seq), (Some(anna), "Anna", Seq(3)));
+        assert_eq!((row.peer_delivered_seq, row.peer_read_seq), (None, None));
+        let Found::Timeline(timeline::Found::Standing(Some(standing))) =
+            scenario.read(Read::Timeline(timeline::Read::Standing { user: anna, conversation: notes }))
+        else {
+            panic!()
+        };
+        assert_eq!((standing.peer, standing.last), (None, Seq(3)), "nobody gets receipts");
+        assert_eq!(walk(scenario, anna, notes, 2, true), [1, 2, 3]);
+        let (others, _) = scenario.conversations(ben, None, 10);
+        assert!(others.iter().all(|row| row.conversation != notes));
     });
 }
 

@@ -57,6 +57,7 @@ pub const CASES: &[(&str, Case)] = &[
         "a direct conversation is the same for both users",
         message::a_direct_conversation_is_the_same_for_both_users,
     ),
+    ("a message to oneself is a note", message::a_message_to_oneself_is_a_note),
     ("a cid is stored once", message::a_cid_is_stored_once),
     ("cids are remembered for a day", message::cids_are_remembered_for_a_day),
     ("texts are stored unchanged", message::texts_are_stored_unchanged),

@@ -60,7 +60,7 @@ fn lock(
          WHERE conversation_id = {conversation} AND user_id = {user} AND device = 0 FOR UPDATE"
     ))
     .statement(format_args!(
-        "SELECT kind, IF(low_id = {user}, high_id, low_id), last_seq FROM conversation WHERE id = {conversation}"
+        "SELECT kind, NULLIF(IF(low_id = {user}, high_id, low_id), {user}), last_seq FROM conversation WHERE id = {conversation}"
     ));
     let answers = conn.ask(&sql)?;
     let [members, conversations] = &answers[..] else { unreachable!("one answer for each statement") };

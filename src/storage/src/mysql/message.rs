@@ -370,7 +370,8 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
             match (row.maybe_user(2)?, row.maybe_user(3)?) {
                 // The members of a direct conversation never change.
                 (Some(low), Some(high)) => {
-                    cache.put(conversation, Members { kind, version, members: Arc::from([low, high]) });
+                    let members = if low == high { Arc::from([low]) } else { Arc::from([low, high]) };
+                    cache.put(conversation, Members { kind, version, members });
                 }
                 _ => locked.unknown.push((conversation, version)),
             }

@@ -64,7 +64,7 @@ impl Targets {
         let to_pair = |append: &&Append| {
             let peer = self.peer(&append.target)?;
             let pair = pair(append.sender, peer);
-            (peer != append.sender && !self.pairs.contains_key(&pair)).then_some((pair, peer))
+            (!self.pairs.contains_key(&pair)).then_some((pair, peer))
         };
         let mut wanted: Vec<(Pair, UserId)> = appends.iter().filter_map(to_pair).collect();
         wanted.sort_unstable();
@@ -90,7 +90,6 @@ impl Targets {
         }
         let refusal = |append: &&Append| match sent::place(&found, append.sender, &append.cid) {
             Some(stored) => Written::Message(message::Written::Duplicate(stored)),
-            None if self.peer(&append.target) == Some(append.sender) => Written::Denied(Denial::Oneself),
             None if self.is_over_quota(append) => Written::Denied(Denial::Quota(Quota::Conversations)),
             None => Written::Denied(Denial::NotFound),
         };
@@ -188,7 +187,7 @@ fn existing(conn: &mut Connection, users: impl Iterator<Item = UserId>) -> Resul
     conn.rows(&sql)?.iter().map(|row| row.user(0)).collect()
 }
 
-/// Creates direct conversations with both members in one transaction. If another node does the same, the unique key
+/// Creates direct conversations with both members, or the one of notes, in one transaction. If another node does the same, the unique key
 /// admits one of the two, and both read the result. Conversations whose opener's quota is used up are removed from
 /// `wanted` and returned with the opener.
 fn make(conn: &mut Connection, wanted: &mut Vec<(Pair, UserId)>) -> Result<Vec<(Pair, UserId)>, Failure> {

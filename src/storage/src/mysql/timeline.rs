@@ -154,12 +154,13 @@ fn of_members(members: impl Iterator<Item = (ConversationId, Vec<UserId>)>) -> S
 }
 
 /// The columns of [`overview_of`], for a conversation `c` and its member `m`.
-const OVERVIEW: &str = "c.id, c.kind, IF(c.low_id = m.user_id, c.high_id, c.low_id) AS peer, c.last_seq, c.updated_at, \
+const OVERVIEW: &str = "c.id, c.kind, NULLIF(IF(c.low_id = m.user_id, c.high_id, c.low_id), m.user_id) AS peer, c.last_seq, c.updated_at, \
                         GREATEST(c.first_seq, m.joined_seq + 1, m.cleared_seq + 1), m.delivered_seq, m.read_seq, \
-                        m.is_pinned, m.is_muted, m.hidden_seq, c.message_seq";
+                        m.is_pinned, m.is_muted, m.hidden_seq, c.message_seq, \
+                        IF(c.low_id = c.high_id, c.low_id, NULL) AS notes_of";
 
 /// The number of columns in [`OVERVIEW`].
-const OVERVIEW_COLUMNS: usize = 12;
+const OVERVIEW_COLUMNS: usize = 13;
 
 /// What [`OVERVIEW`] needs of a member besides its key.
 const OF_MEMBER: &str = "joined_seq, cleared_seq, delivered_seq, read_seq, is_pinned, is_muted, hidden_seq";
@@ -181,6 +182,7 @@ fn overview_of(row: &Record) -> Result<Overview, Failure> {
         is_muted: row.number(9)? != 0,
         hidden_at: row.maybe_seq(10)?,
         last_message: row.seq(11)?,
+        notes_of: row.maybe_user(12)?,
     })
 }
 
@@ -297,7 +299,10 @@ fn add_part(scan: &mut ConversationsScan, part: Part, rows: &[Record]) -> Result
             continue;
         }
         let [name, delivered, read] = [0, 1, 2].map(|column| OVERVIEW_COLUMNS + column);
-        let peer_cursors = [row.maybe_seq(delivered)?, row.maybe_seq(read)?];
+        let peer_cursors = match overview.notes_of {
+            Some(_) => [None; 2],
+            None => [row.maybe_seq(delivered)?, row.maybe_seq(read)?],
+        };
         scan.add(overview.entry(row.text(name)?.into(), peer_cursors));
     }
     Ok(())

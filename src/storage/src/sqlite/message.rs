@@ -95,7 +95,7 @@ impl SqliteStore {
         Ok(Written::Message(message::Written::Appended { message, members }))
     }
 
-    /// Finds or creates the direct conversation with a user, or returns why there is none.
+    /// Finds or creates the direct conversation with a user, or the sender's notes, or returns why there is none.
     fn open_direct(
         &mut self,
         batch: &Batch,
@@ -103,9 +103,6 @@ impl SqliteStore {
         peer: Option<UserId>,
     ) -> Result<Result<ConversationId, Written>, StoreError> {
         let Some(peer) = peer else { return Ok(Err(Written::Denied(Denial::NotFound))) };
-        if peer == sender {
-            return Ok(Err(Written::Denied(Denial::Oneself)));
-        }
         if let Some(conversation) = self.cache.direct(&self.conn, sender, peer)? {
             return Ok(Ok(conversation));
         }
@@ -133,7 +130,8 @@ impl SqliteStore {
             ", 0, ?1, ?2, ?3, ?3)"
         );
         let conversation = self.conn.prepare_cached(sql)?.insert((low.0, high.0, batch.now.0 as i64))?;
-        for user in [low, high] {
+        let members = if low == high { &[low][..] } else { &[low, high] };
+        for user in members.iter().copied() {
             let sql = "INSERT INTO member (conversation_id, user_id) VALUES (?1, ?2)";
             self.conn.prepare_cached(sql)?.execute((conversation, user.0))?;
             list(&self.conn, ConversationId(conversation as u32), user)?;

@@ -251,8 +251,9 @@ impl View<'_> {
 
     fn entry(&mut self, overview: &Overview) -> Result<ConversationSummary, StoreError> {
         let id = overview.conversation.0;
-        let (name, peer_cursors) = match overview.peer {
-            Some(peer) => {
+        let (name, peer_cursors) = match (overview.peer, overview.notes_of) {
+            (_, Some(user)) => (Box::from(&*self.names.get(self.conn, user)?), [None; 2]),
+            (Some(peer), None) => {
                 let sql = "SELECT delivered_seq, read_seq FROM member \
                            WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
                 let mut select = self.conn.prepare_cached(sql)?;
@@ -260,7 +261,7 @@ impl View<'_> {
                     select.query_row((id, peer.0), |row| Ok([Some(seq(row, 0)?), Some(seq(row, 1)?)]));
                 (Box::from(&*self.names.get(self.conn, peer)?), cursors.optional()?.unwrap_or_default())
             }
-            None => {
+            (None, None) => {
                 let mut select = self.conn.prepare_cached("SELECT name FROM conversation WHERE id = ?1")?;
                 let name: Option<Box<str>> = select.query_row([id], |row| row.get(0))?;
                 (name.unwrap_or_default(), [None; 2])
@@ -327,8 +328,10 @@ fn is_published(overview: &Overview) -> bool {
 fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
     let kind = column::kind(row, 1)?;
     let (low, high): (Option<u32>, Option<u32>) = (row.get(2)?, row.get(3)?);
+    let is_notes = kind == ConversationKind::Direct && (low, high) == (Some(user.0), Some(user.0));
     let peer = match (kind, low, high) {
         (ConversationKind::Group, None, None) => None,
+        _ if is_notes => None,
         (ConversationKind::Direct, Some(low), Some(high)) if low == user.0 && high != low => Some(high),
         (ConversationKind::Direct, Some(low), Some(high)) if high == user.0 && high != low => Some(low),
         // Not a conversation of this member.
@@ -338,6 +341,7 @@ fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
         conversation: ConversationId(row.get(0)?),
         kind,
         peer: peer.map(UserId),
+        notes_of: is_notes.then_some(user),
         last: seq(row, 4)?,
         time: column::time(row, 5)?,
         first: seq(row, 6)?,

@@ -36,12 +36,13 @@ impl Harness {
                         if peer.0 as usize > self.users.len() {
                             return Written::Denied(Denial::NotFound);
                         }
-                        let pair = [append.sender.min(peer), append.sender.max(peer)];
+                        let mut pair = vec![append.sender.min(peer), append.sender.max(peer)];
+                        pair.dedup();
                         let direct =
                             |c: &Conversation| c.kind == ConversationKind::Direct && c.members == pair;
                         match self.conversations.iter().position(direct) {
                             Some(at) => at,
-                            None => self.conversation(ConversationKind::Direct, pair.to_vec()).0 as usize - 1,
+                            None => self.conversation(ConversationKind::Direct, pair).0 as usize - 1,
                         }
                     }
                     Target::Name(_) => return Written::Denied(Denial::NotFound),

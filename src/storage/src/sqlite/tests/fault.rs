@@ -5,9 +5,10 @@ use crate::conformance::{Fixture, Scenario, append, appended, create, entry, joi
 use crate::error::StoreError;
 use crate::store::Store;
 use logic::Ticket;
-use logic::contract::{Denial, Write, Written, account};
+use logic::contract::{Denial, Write, Written, account, timeline};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use wire::timeline::SettingsChange;
 use wire::{ConversationId, Seq, Target, UserId};
 
 fn outcomes_of(store: &mut dyn Store, writes: Vec<Write>) -> (Vec<Written>, Result<(), StoreError>) {
@@ -224,6 +225,30 @@ fn a_join_never_refers_to_a_message_that_is_not_durable() {
     let said = scenario.say(anna, Target::Conversation(group), "second", "seen").seq;
     assert_eq!((joined, said), (Seq(2), Seq(3)));
     assert_eq!(walk(&mut scenario, ben, group, 10, true), [2, 3]);
+}
+
+/// A view that ended above a message that was never stored would hide the message that takes its place.
+#[test]
+fn a_member_never_clears_a_message_that_is_not_durable() {
+    let mut fixture = InMemory::new();
+    let (anna, ben, direct) = pair(&mut fixture);
+    let change = SettingsChange { hidden: Some(true), ..SettingsChange::default() };
+    let writes: [Write; 2] = [
+        timeline::Write::Clear { user: ben, conversation: direct, upto: Seq::MAX }.into(),
+        timeline::Write::Set { user: anna, conversation: direct, change }.into(),
+    ];
+    for (write, cid) in writes.into_iter().zip(["lost 1", "lost 2"]) {
+        fixture.disk.set_sync_fails(true);
+        let (outcomes, result) =
+            outcomes_of(fixture.store(), vec![append(anna, Target::User(ben), cid, "x"), write]);
+        assert!(result.unwrap_err().is_fatal() && outcomes.is_empty());
+        fixture.restart();
+        resume(&mut fixture).say(anna, Target::User(ben), &format!("instead of {cid}"), "x");
+    }
+    resume(&mut fixture).look_thrice(|scenario| {
+        assert_eq!(walk(scenario, ben, direct, 10, true), walk(scenario, anna, direct, 10, true));
+        assert!(!scenario.conversations(anna, None, 10).0[0].hidden);
+    });
 }
 
 /// Tables are committed before the journal. When the journal then has no room, the entries are stored and the messages

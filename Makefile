@@ -30,7 +30,7 @@ test: toolchain  ## install what tests need (MariaDB, Redis, nginx), build all p
 	cargo build --workspace --bins --example cluster
 	scripts/install-test.sh $${CARGO_TARGET_DIR:-target}/debug
 	cargo test --workspace --doc
-	cargo test --workspace --lib --bins --tests
+	cargo test --workspace --lib --bins --tests --no-fail-fast
 
 test-long: toolchain  ## the same tests with many more seeds, crashes and cuts, longer outages; a minute a fuzz target (an hour at most)
 	CHATSERVER_TEST=long $(MAKE) --no-print-directory test

@@ -10,10 +10,10 @@ pub type HintedWrite = ((Ticket, Write), CidHint);
 
 /// The writes that are committed together: the longest prefix of a batch whose parts may become durable in the order
 /// tables, messages. An entry that is a row of a table takes the seq after a message only once that message is durable,
-/// and so does a member's view that begins after it: such a write begins a new group after a message of its conversation,
-/// and moves ahead of messages of others. Writes that
-/// concern no message are exempt, so that a wave of logins does not split the messages between them into many commits.
-/// Cursors, which need no sync, form groups of their own.
+/// and a member's view begins after a message only once that is durable: such a write begins a new group after a message
+/// of its conversation, and moves ahead of messages of others. Writes that concern no message are exempt, so that a wave
+/// of logins does not split the messages between them into many commits. Cursors, which need no sync, form groups of
+/// their own.
 pub struct CommitGroup<'a, I: Iterator> {
     writes: &'a mut Peekable<I>,
     /// The highest part so far.

@@ -86,6 +86,13 @@ impl Cursors {
         }
     }
 
+    /// The user became a member by the entry `seq`; the server counts everything up to it as read.
+    pub fn joined(&mut self, seq: Seq) {
+        for cursor in [&mut self.read, &mut self.read_here] {
+            *cursor = (*cursor).max(seq);
+        }
+    }
+
     /// The view of the conversation begins above `seq`; the server has moved its cursors there.
     pub fn cleared(&mut self, seq: Seq) {
         for cursor in [&mut self.acked, &mut self.read, &mut self.read_here] {

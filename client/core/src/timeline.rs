@@ -88,6 +88,9 @@ impl Session {
                 state.last = Some(Kept::of(&message));
             }
             state.cursors.arrived(now);
+            if self.account.is_some_and(|account| message.begins_view_of(account)) {
+                state.cursors.joined(message.seq);
+            }
             let own = message.cid.as_deref().filter(|_| Some(message.from) == self.account);
             // An own message whose reply was lost with an earlier connection.
             match own.and_then(|cid| self.outbox.by_cid(cid)) {

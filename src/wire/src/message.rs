@@ -210,6 +210,15 @@ impl Message {
     pub fn is_message(&self) -> bool {
         self.system.is_none()
     }
+
+    /// Whether it is the entry by which a user became a member. Everything up to it counts as read.
+    #[must_use]
+    pub fn begins_view_of(&self, user: UserId) -> bool {
+        let begins = |system: &System| {
+            matches!(system.event, Event::Created | Event::Joined) && system.who.contains(&user)
+        };
+        self.system.as_deref().is_some_and(begins)
+    }
 }
 
 impl Body for Message {

@@ -271,6 +271,9 @@ impl Terminal {
         let is_mention = self.is_mention(message);
         let mut was_read = false;
         if let Some(chat) = self.directory.chats.get_mut(&id) {
+            if message.begins_view_of(self.directory.me) {
+                chat.mark_read(seq, 0);
+            }
             was_read = chat.unread == 0;
             chat.show(seq);
             chat.active = message.time.0;

@@ -119,16 +119,42 @@ fn the_configuration_switches_notifications_and_formats() {
     assert_eq!(bells(&terminal) - written.matches("\u{1b}]").count(), 0, "no bell");
 }
 
+/// A user joins a group, of which its members are told.
+fn join(place: &Place, group: u32, user: u32) {
+    let entry = {
+        let mut server = place.listening.server.lock().unwrap();
+        let seq = server.store_join(group, UserId(user));
+        server.message(group, seq)
+    };
+    place.listening.push(&Push::Message(wire::message::Push::New(entry)));
+}
+
+#[test]
+fn what_was_said_before_one_joined_is_not_unread() {
+    let place = Place::new();
+    let mut terminal = place.online(USUAL, &[]);
+    {
+        let mut server = place.listening.server.lock().unwrap();
+        server.store(9, UserId(5), "before", None);
+        server.conversations.get_mut(&9).unwrap().first = 2;
+    }
+    join(&place, 9, 1);
+    arrive(&place, 9, 5, "after");
+    terminal.type_line("groups");
+    let counts =
+        |rows: &[String]| rows.iter().any(|row| row.contains("unread:") && row.contains("#9 group 9 1"));
+    terminal.wait_for("the status", counts);
+    terminal.type_line("/open #9");
+    terminal.expect("── new ──");
+    let rows = terminal.wait_for("the status", |rows| !counts(rows));
+    assert!(rows.iter().all(|row| !row.contains("more unread")), "{rows:?}");
+}
+
 #[test]
 fn what_happens_in_a_group_is_shown_and_is_not_unread() {
     let place = Place::new();
     let mut terminal = place.online(USUAL, &[]);
-    let entry = {
-        let mut server = place.listening.server.lock().unwrap();
-        let seq = server.store_join(7, UserId(5));
-        server.message(7, seq)
-    };
-    place.listening.push(&Push::Message(wire::message::Push::New(entry)));
+    join(&place, 7, 5);
     terminal.expect("| user 5 joined");
     terminal.wait_for("the status", |rows| rows.iter().any(|row| row.contains("2 unread: ")));
     terminal.type_line("quit");

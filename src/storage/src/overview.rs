@@ -14,7 +14,7 @@ pub struct Overview {
     pub peer: Option<UserId>,
     /// The member itself where these are its notes.
     pub notes_of: Option<UserId>,
-    /// The last message of the timeline.
+    /// The last entry of the timeline.
     pub last: Seq,
     /// The time of the last message.
     pub time: UnixMillis,

@@ -5,7 +5,7 @@ use crate::contract::{Fence, Requester};
 use crate::delivery;
 use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
 use crate::state::reply_to::ReplyTo;
-use crate::state::sessions::SessionRef;
+use crate::state::sessions::{SessionRef, Track};
 use crate::turn::Turn;
 use wire::timeline::{Cursor, Push, Receipt};
 use wire::{Errno, Reply, Seq, UserId};
@@ -77,9 +77,10 @@ pub(super) fn cleared(turn: &mut Turn<'_>, key: SessionRef, at: Cursor, before: 
     let Cursor { conversation, seq } = at;
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
     let user = session.user;
-    if let Some(track) = session.track_mut(conversation) {
-        track.pushed = track.pushed.max(seq);
-    }
+    // Without a track, a message below `seq` whose outcome arrives later would be pushed.
+    let track = session.track_or_insert(conversation, |_| Track::new(conversation, before.peer, seq, None));
+    track.pushed = track.pushed.max(seq);
+    session.list_for_sweep(key, &mut turn.state.with_tracks);
     let (delivered, read) = turn.state.cursors.lay_over(conversation, user, (before.delivered, before.read));
     let receipt = PendingReceipt { session: key, conversation, seq, kind: ReceiptKind::Read };
     apply(turn, receipt, Position { user, peer: before.peer, delivered, read });

@@ -1,8 +1,9 @@
 //! Changes of a conversation, each in one transaction with the system entry that tells of it.
 //!
 //! Each is a job of an appender, which keeps it in order with the messages of its conversation. After a COMMIT without
-//! an answer the `cid` of the entry shows whether the change was made, once a lock proves that the lost transaction has
-//! ended: that of the conversation, or for a new group that of the `cid` itself.
+//! an answer the `cid` of the entry shows whether the change was made. For a group that exists, its lock proves that the
+//! lost transaction has ended. For a new group, the primary key of `sent` admits only one of the two transactions, so
+//! that the other fails and looks again.
 
 use super::connection::{Connection, NOW, rows_of};
 use super::failure::{Cause, Failure};

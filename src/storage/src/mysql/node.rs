@@ -90,17 +90,21 @@ fn epoch(conn: &mut Connection, user: UserId) -> Result<Epoch, Failure> {
 
 fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found, Failure> {
     let now = conn.now()?;
+    let limit = CHANGES_MAX + 1;
     let mut sql = Sql::new();
-    sql.push(format_args!(
-        "SELECT c.id, c.last_seq, GREATEST(c.updated_at, c.changed_at) AS changed FROM \
-         (SELECT id FROM conversation FORCE INDEX (conversation_updated) WHERE updated_at >= {since} \
-         UNION SELECT id FROM conversation FORCE INDEX (conversation_changed) WHERE changed_at >= {since}) latest \
-         STRAIGHT_JOIN conversation c ON c.id = latest.id WHERE EXISTS (SELECT 1 \
-         FROM member m JOIN session s ON s.user_id = m.user_id WHERE m.conversation_id = c.id AND m.device = 0 \
-         AND m.delivered_seq < c.last_seq AND s.node = "
-    ))
-    .bytes(node.as_bytes())
-    .push(format_args!(") ORDER BY changed, c.id LIMIT {}", CHANGES_MAX + 1))
+    // Each part walks its index and stops at the limit. A conversation is in the part of its later time.
+    sql.list(" UNION ALL ", [("updated", ">="), ("changed", ">")], |sql, (column, order)| {
+        let other = if column == "updated" { "changed" } else { "updated" };
+        sql.push(format_args!(
+            "(SELECT c.id, c.last_seq, c.{column}_at AS latest FROM conversation c FORCE INDEX (conversation_{column}) \
+             WHERE c.{column}_at >= {since} AND c.{column}_at {order} c.{other}_at AND EXISTS (SELECT 1 \
+             FROM member m JOIN session s ON s.user_id = m.user_id WHERE m.conversation_id = c.id AND m.device = 0 \
+             AND m.delivered_seq < c.last_seq AND s.node = "
+        ))
+        .bytes(node.as_bytes())
+        .push(format_args!(") ORDER BY c.{column}_at, c.id LIMIT {limit})"));
+    })
+    .push(format_args!(" ORDER BY latest, id LIMIT {limit}"))
     .end();
     let rows = conn.rows(&sql)?;
     let more = rows.len() > CHANGES_MAX;

@@ -9,7 +9,11 @@
 //!
 //! Readers find it in the resident tail or in a page, never in the row.
 
-use super::run::place;
+use super::codec::Bytes;
+use super::column::undamaged;
+use super::run::{SEQ_MAX, parts, place};
+use crate::error::StoreError;
+use crate::fault;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use wire::{ConversationId, Seq};
@@ -26,14 +30,40 @@ pub fn insert(
     Ok(())
 }
 
-/// The pages of all rows, by place.
-pub fn load(conn: &Connection) -> rusqlite::Result<BTreeMap<u64, Vec<u8>>> {
+/// The pages of all rows, by place. Damaged ones are logged and set aside for a repair by hand; their seqs are not given
+/// again.
+pub fn load(conn: &Connection) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {
     let mut select = conn.prepare("SELECT conversation_id, seq, entry FROM entry")?;
-    let rows = select.query_map([], |row| {
+    let (rows, _) = undamaged("entry", &mut select.query([])?, |row| {
         let (conversation, seq): (u32, i64) = (row.get(0)?, row.get(1)?);
-        Ok((place(ConversationId(conversation), Seq(seq as u64)), row.get(2)?))
+        let seq = u64::try_from(seq).ok().filter(|seq| *seq <= SEQ_MAX);
+        let seq = seq.ok_or(rusqlite::Error::IntegralValueOutOfRange(1, i64::MAX))?;
+        // A value that is no blob is as damaged as one that is no entry.
+        Ok((place(ConversationId(conversation), Seq(seq)), row.get::<_, Vec<u8>>(2).unwrap_or_default()))
     })?;
-    rows.collect()
+    let (whole, damaged): (BTreeMap<_, _>, BTreeMap<_, _>) = rows
+        .into_iter()
+        .partition(|(_, page)| Bytes::open(page).and_then(|mut bytes| bytes.entry().map(drop)).is_ok());
+    for (place, page) in damaged {
+        let (conversation, seq) = parts(place);
+        set_aside(conn, place, &page)?;
+        delete(conn, conversation, seq, seq)?;
+        let sql = "UPDATE conversation SET last_seq = max(last_seq, ?2) WHERE id = ?1";
+        conn.execute(sql, (conversation.0, seq.0 as i64))?;
+        fault::report(&format!(
+            "table `entry`, key ({conversation}, {seq}): the entry is damaged; it is kept in the table `message_unfiled`"
+        ));
+    }
+    Ok(whole)
+}
+
+/// Keeps entries that cannot be filed in a table of their own, for a repair by hand. `place` is that of the first.
+pub fn set_aside(conn: &Connection, place: u64, page: &[u8]) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "CREATE TABLE IF NOT EXISTS message_unfiled (id INTEGER PRIMARY KEY, page BLOB NOT NULL)",
+    )?;
+    conn.execute("INSERT OR REPLACE INTO message_unfiled VALUES (?1, ?2)", (place as i64, page))?;
+    Ok(())
 }
 
 /// Deletes the rows of `first..=last` of a conversation: they are filed by the open transaction.

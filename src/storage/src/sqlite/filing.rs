@@ -267,10 +267,7 @@ fn set_aside(conn: &Connection, filing: &Filing, slots: &[u32], why: &str) -> Re
         // Their seqs are never given again.
         let sql = "UPDATE conversation SET last_seq = max(last_seq, ?2) WHERE id = ?1";
         conn.execute(sql, (conversation.0, last.0 as i64))?;
-        conn.execute_batch(
-            "CREATE TABLE IF NOT EXISTS message_unfiled (id INTEGER PRIMARY KEY, page BLOB NOT NULL)",
-        )?;
-        conn.execute("INSERT OR REPLACE INTO message_unfiled VALUES (?1, ?2)", (first, &page))?;
+        entry::set_aside(conn, first as u64, &page)?;
         Ok(())
     };
     apart(conn, || keep().map(|()| "they are kept in the table `message_unfiled`"), |_| Ok("they are lost"))

@@ -1,6 +1,6 @@
 //! Reading a timeline: its monthly tables by segments, then the resident tail.
 
-use super::codec::{Bytes, Damaged, Entry, open_page};
+use super::codec::{Bytes, Entry, open_page};
 use super::column;
 use super::name_cache::NameCache;
 use super::run::{SEQ_MAX, parts, place};
@@ -68,8 +68,10 @@ pub fn after(
             if seq >= stored_end {
                 return Ok(ControlFlow::Break(()));
             }
-            let message = message(conn, names, conversation, seq, entry)?;
-            Ok(page.take(message, limit, &mut enough))
+            match message(conn, names, conversation, seq, entry)? {
+                Ok(message) => Ok(page.take(message, limit, &mut enough)),
+                Err(what) => page.pass(what, damage),
+            }
         })?;
     }
     for tail_message in tail {
@@ -77,7 +79,8 @@ pub fn after(
             break;
         }
         let entry = Bytes::entry_of(tail_message.entry())?;
-        let message = message(conn, names, conversation, tail_message.seq, entry)?;
+        let message =
+            message(conn, names, conversation, tail_message.seq, entry)?.map_err(StoreError::Fault)?;
         let _ = page.take(message, limit, &mut enough);
     }
     Ok(page)
@@ -109,7 +112,8 @@ pub fn before(
             return Ok(page);
         }
         let entry = Bytes::entry_of(tail_message.entry())?;
-        let message = message(conn, names, conversation, tail_message.seq, entry)?;
+        let message =
+            message(conn, names, conversation, tail_message.seq, entry)?.map_err(StoreError::Fault)?;
         if page.take(message, limit, &mut enough).is_break() {
             return Ok(page);
         }
@@ -122,8 +126,10 @@ pub fn before(
         if seq < floor {
             return Ok(ControlFlow::Break(()));
         }
-        let message = message(conn, names, conversation, seq, entry)?;
-        Ok(page.take(message, limit, &mut enough))
+        match message(conn, names, conversation, seq, entry)? {
+            Ok(message) => Ok(page.take(message, limit, &mut enough)),
+            Err(what) => page.pass(what, Damage::Ends),
+        }
     })?;
     Ok(page)
 }
@@ -312,18 +318,19 @@ fn segments(conn: &Connection, conversation: ConversationId) -> rusqlite::Result
     rows.collect()
 }
 
-/// The message of a stored entry.
+/// The message of a stored entry; the error is a sentence that names an entry which is damaged.
 pub fn message(
     conn: &Connection,
     names: &mut NameCache,
     conversation: ConversationId,
     seq: Seq,
     entry: Entry<'_>,
-) -> Result<Arc<Message>, StoreError> {
+) -> Result<Result<Arc<Message>, String>, StoreError> {
     let Entry { is_system, content_type, content, .. } = entry;
-    let body = Texts { is_system, content_type, content }.body(entry.sender);
-    let body = body.ok_or(Damaged("a system entry without its ids"))?;
-    Ok(Arc::new(Message {
+    let Some(body) = (Texts { is_system, content_type, content }).body(entry.sender) else {
+        return Ok(Err(format!("the timeline of {conversation}: the system entry {seq} has no ids")));
+    };
+    Ok(Ok(Arc::new(Message {
         conversation,
         kind: entry.kind,
         seq,
@@ -334,5 +341,5 @@ pub fn message(
         system: body.system,
         time: entry.time,
         cid: (!is_server_cid(entry.cid)).then(|| entry.cid.into()),
-    }))
+    })))
 }

@@ -94,8 +94,14 @@ impl SqliteStore {
         {
             // Replaced by the actual outcome, unless the write fails.
             outcomes.push((ticket, Written::Unavailable));
+            let outcome = &mut outcomes.last_mut().expect("it was just pushed").1;
             match self.execute_apart(batch, write, hint) {
-                Ok(written) => outcomes.last_mut().expect("it was just pushed").1 = written,
+                Ok(Some(written)) => *outcome = written,
+                // The cache was dropped. What replaces it does not have this group until it is published.
+                Ok(None) => {
+                    *outcome = Written::Failed;
+                    break;
+                }
                 Err(error) => {
                     done = Err(error);
                     break;
@@ -133,15 +139,21 @@ impl SqliteStore {
         journalled
     }
 
-    /// Executes one write. A fault of its own leaves nothing of it behind and does not concern the other writes.
-    fn execute_apart(&mut self, batch: &Batch, write: Write, hint: CidHint) -> Result<Written, StoreError> {
-        let done = self.execute(batch, write, hint);
-        Ok(fault::tolerate(done)?.unwrap_or_else(|| {
+    /// Executes one write. `None`: a fault of its own, which leaves nothing of it behind and does not concern the other
+    /// writes.
+    fn execute_apart(
+        &mut self,
+        batch: &Batch,
+        write: Write,
+        hint: CidHint,
+    ) -> Result<Option<Written>, StoreError> {
+        let written = fault::tolerate(self.execute(batch, write, hint))?;
+        if written.is_none() {
             // They may hold what was undone.
             self.cache.clear();
             self.names = NameCache::default();
-            Written::Failed
-        }))
+        }
+        Ok(written)
     }
 
     /// Does some work, or undoes what it has done.

@@ -2,10 +2,10 @@
 
 use super::error::ClientError;
 use super::packets::{PACKET_MAX, Packets};
+use super::public_key;
 use super::session::Session;
 use mysql_common::collations::CollationId;
 use mysql_common::constants::CapabilityFlags;
-use mysql_common::crypto;
 use mysql_common::io::ParseBuf;
 use mysql_common::packets::{AuthPlugin, AuthSwitchRequest, HandshakePacket, HandshakeResponse, SslRequest};
 use outbound::{Stream, Trust};
@@ -153,10 +153,13 @@ fn send_password(
     }
     packets.write(&[REQUEST_KEY])?;
     let answer = packets.read()?;
+    let Some((&MORE_DATA, key)) = answer.split_first() else {
+        return Err(ClientError::protocol("no public key was sent"));
+    };
     for (byte, mask) in password.iter_mut().zip(nonce.iter().cycle()) {
         *byte ^= mask;
     }
-    packets.write(&crypto::encrypt(&password, &answer[1..]))
+    packets.write(&public_key::encrypt(key, &password)?)
 }
 
 /// Adds what to change to a refusal that TLS may lift.

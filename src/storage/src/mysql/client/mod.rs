@@ -8,6 +8,7 @@
 mod error;
 mod login;
 mod packets;
+mod public_key;
 mod session;
 
 pub use error::ClientError;

@@ -306,3 +306,56 @@ fn a_join_splits_a_batch_only_behind_a_message_of_its_group() {
     assert_eq!(commits(&mut fixture, vec![say(group, "4"), join(cleo, group), say(group, "5")]), 2);
     assert_eq!(walk(&mut resume(&mut fixture), anna, group, 10, true), [1, 2, 3, 4, 5, 6]);
 }
+
+/// A fault drops the cache, and what replaces it does not have the messages of the open group.
+#[test]
+fn a_fault_within_a_batch_gives_no_seq_twice() {
+    let mut fixture = InMemory::new();
+    let (anna, ben, direct) = pair(&mut fixture);
+    let mut scenario = Scenario::on(&mut fixture);
+    let (group, damaged) = (scenario.group(anna, "all"), scenario.group(anna, "damaged"));
+    scenario.file();
+    let store = fixture.sqlite();
+    store.conn.execute("UPDATE conversation SET last_seq = 'what' WHERE id = ?1", [damaged.0]).unwrap();
+    store.cache.clear();
+    let say = |to, cid: &str| append(anna, Target::Conversation(to), cid, "x");
+    let batch =
+        vec![say(direct, "1"), join(ben, group), say(damaged, "2"), say(direct, "3"), say(group, "4")];
+    let (outcomes, result) = outcomes_of(fixture.store(), batch);
+    result.unwrap();
+    assert!(matches!(outcomes[2], Written::Failed), "{:?}", outcomes[2]);
+    let seqs = [0, 3, 4].map(|at| appended(&outcomes[at]).seq);
+    assert_eq!((seqs, entry(&outcomes[1]).message.seq), ([Seq(2), Seq(3), Seq(3)], Seq(2)));
+    resume(&mut fixture).look_thrice(|scenario| {
+        assert_eq!(walk(scenario, ben, direct, 10, true), [1, 2, 3]);
+        assert_eq!(walk(scenario, ben, group, 10, true), [2, 3]);
+    });
+}
+
+#[test]
+fn a_damaged_entry_that_is_not_filed_costs_only_itself() {
+    for (value, is_last) in [("x'ff00'", false), ("'what'", false), ("x''", true)] {
+        let mut fixture = InMemory::new();
+        let (anna, ben, direct) = pair(&mut fixture);
+        let mut scenario = Scenario::on(&mut fixture);
+        let group = scenario.group(anna, "all");
+        scenario.file();
+        scenario.say(anna, Target::User(ben), "second", "x");
+        scenario.join(ben, group);
+        if !is_last {
+            scenario.say(anna, Target::Conversation(group), "third", "x");
+        }
+        let update = format!("UPDATE entry SET entry = {value}");
+        assert_eq!(fixture.sqlite().conn.execute(&update, []).unwrap(), 1);
+        fixture.restart();
+        let mut scenario = resume(&mut fixture);
+        assert_eq!(walk(&mut scenario, ben, direct, 10, true), [1, 2], "{value}");
+        let next = scenario.say(ben, Target::Conversation(group), "next", "x").seq;
+        assert_eq!(next, Seq(if is_last { 3 } else { 4 }), "{value}: no seq is given twice");
+        let conn = &fixture.sqlite().conn;
+        let count = |table: &str| -> u32 {
+            conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("entry"), count("message_unfiled")), (0, 1), "{value}");
+    }
+}

@@ -63,25 +63,23 @@ fn explain<T: DeserializeOwned>(text: &str) -> String {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Err(error) => {
-            let path = error.path().to_string();
-            let reason = shorten(error.into_inner().to_string());
+            let path = shorten(error.path().to_string(), 60, 60);
+            let reason = shorten(error.into_inner().to_string(), 80, 160);
             if path == "." { reason } else { format!("`{path}`: {reason}") }
         }
         Ok(_) => "the value must be one JSON object and nothing after it".to_owned(),
     }
 }
 
-/// Cuts the middle out of a long reason: it may quote the value at fault, which is as long as the frame in the worst
-/// case.
-fn shorten(reason: String) -> String {
-    const BEGINNING: usize = 80;
-    const END: usize = 160;
-    if reason.len() <= BEGINNING + END {
-        return reason;
+/// Cuts the middle out of a long text and keeps so many bytes of its beginning and end: it may quote a name or a value of
+/// the request, which is as long as the frame in the worst case.
+fn shorten(text: String, beginning: usize, end: usize) -> String {
+    if text.len() <= beginning + end {
+        return text;
     }
-    let beginning = reason.floor_char_boundary(BEGINNING);
-    let end = reason.ceil_char_boundary(reason.len() - END);
-    format!("{}…{}", &reason[..beginning], &reason[end..])
+    let beginning = text.floor_char_boundary(beginning);
+    let end = text.ceil_char_boundary(text.len() - end);
+    format!("{}…{}", &text[..beginning], &text[end..])
 }
 
 /// Whether an escape from `\uD800` to `\uDFFF` lacks its other half. One pass; texts without a backslash are skipped.

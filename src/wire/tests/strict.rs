@@ -383,3 +383,12 @@ fn decoded_requests_hold_the_values_sent() {
     };
     assert!(*register == expected);
 }
+
+#[test]
+fn a_refusal_is_short_however_long_the_name_of_a_field_is() {
+    let name = "龙".repeat(9_000);
+    for value in [format!(r#"{{"{name}":"{}"}}"#, '\u{1}'), format!(r#"{{"{name}":[}}"#)] {
+        let sentence = refusal(SEND, value.as_bytes());
+        assert!(sentence.len() <= 400 && sentence.starts_with("`龙"), "{sentence}");
+    }
+}

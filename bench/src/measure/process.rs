@@ -273,10 +273,12 @@ mod tests {
     fn a_zombie_is_not_sampled() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let until = Instant::now() + Duration::from_secs(10);
-        while Sample::take(&[child.id()]).is_ok() {
-            assert!(Instant::now() < until, "an ended process is still sampled");
+        // A process that is just exiting has given back its memory, but is no zombie yet.
+        while !fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(") Z ") {
+            assert!(Instant::now() < until, "the process does not end");
+            std::thread::yield_now();
         }
-        assert!(fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(" Z "));
+        assert!(Sample::take(&[child.id()]).is_err(), "an ended process is still sampled");
         child.wait().unwrap();
     }
 

@@ -1,6 +1,6 @@
 //! Mentions, muted conversations, keys with Alt, notifications and the configuration.
 
-use crate::place::{Place, USUAL, arrive, log_in_again, row_of};
+use crate::place::{Place, USUAL, arrive, leave, log_in_again, row_of};
 use crate::pty::Pty;
 use wire::{Push, UserId};
 
@@ -52,8 +52,7 @@ fn a_mention_rings_and_is_marked_and_a_muted_group_is_quiet() {
     let rows = terminal.expect("the last one");
     assert!(row_of(&rows, "more noise").is_none() && row_of(&rows, "unread: #7").is_none(), "{rows:#?}");
     // The store remembers it.
-    terminal.type_line("quit");
-    assert_eq!(terminal.wait(), 0);
+    leave(&mut terminal);
     let mut again = place.open(USUAL, &[]);
     again.expect_last("choice:");
     again.type_line("");
@@ -104,8 +103,7 @@ fn the_configuration_switches_notifications_and_formats() {
     terminal.expect("2 unread");
     arrive(&place, 2, 2, "psst");
     terminal.expect("[00.00] user 2 (2): psst");
-    terminal.type_line("quit");
-    assert_eq!(terminal.wait(), 0);
+    leave(&mut terminal);
     let written = String::from_utf8_lossy(&terminal.bytes()).into_owned();
     for sequence in [
         "\u{1b}]9;user 2: psst\u{7}",
@@ -157,12 +155,9 @@ fn what_happens_in_a_group_is_shown_and_is_not_unread() {
     join(&place, 7, 5);
     terminal.expect("| user 5 joined");
     terminal.wait_for("the status", |rows| rows.iter().any(|row| row.contains("2 unread: ")));
-    terminal.type_line("quit");
-    assert_eq!(terminal.wait(), 0);
+    leave(&mut terminal);
     // Also as it is stored.
     place.listening.refuse();
-    let mut terminal = place.open(USUAL, &[]);
-    terminal.expect_last("choice:");
-    terminal.type_line("4");
+    let terminal = place.open_kept(USUAL, &[]);
     terminal.expect("2 unread: user 2 1, user 3 1");
 }

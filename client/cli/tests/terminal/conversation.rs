@@ -76,9 +76,7 @@ fn each_conversation_has_its_draft() {
     terminal.type_keys("for three");
     terminal.expect_last("user 3> for three");
     terminal.hang_up();
-    let mut again = place.open(USUAL, &[]);
-    again.expect_last("choice:");
-    again.type_line("4");
+    let mut again = place.open_kept(USUAL, &[]);
     again.expect_last("user 3> for three");
     again.type_line("");
     again.wait_for("the draft as a message", |_| place.texts(3) == ["for three"]);

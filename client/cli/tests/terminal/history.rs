@@ -1,6 +1,6 @@
 //! Unread messages, pages of history, and what was read.
 
-use crate::place::{Place, USUAL, log_in_again, row_of};
+use crate::place::{Place, USUAL, leave, log_in_again, row_of};
 use crate::pty::{Pty, Size};
 use crate::support::listening::Listening;
 
@@ -82,12 +82,9 @@ fn older_pages_go_upwards_in_the_open_conversation() {
 fn without_a_server_a_conversation_opens_with_what_is_stored() {
     let place = Place::new();
     let mut terminal = place.online(USUAL, &[]);
-    terminal.type_line("quit");
-    assert_eq!(terminal.wait(), 0);
+    leave(&mut terminal);
     place.listening.refuse();
-    let mut terminal = place.open(USUAL, &[]);
-    terminal.expect_last("choice:");
-    terminal.type_line("4");
+    let mut terminal = place.open_kept(USUAL, &[]);
     terminal.expect("2 unread: user 2 1, user 3 1");
     terminal.type_line("/msg 2");
     terminal.wait_for("the stored message", |rows| {

@@ -36,6 +36,14 @@ impl Place {
         Pty::start(size, self.listening.port, self.home.path(), environment, &[])
     }
 
+    /// A client that opens the account which an earlier one left here.
+    pub fn open_kept(&self, size: Size, environment: &[(&str, &str)]) -> Pty {
+        let mut terminal = self.open(size, environment);
+        terminal.expect_last("choice:");
+        terminal.type_line("4");
+        terminal
+    }
+
     /// A client that has logged in at the menu and shows everything that waited.
     pub fn online(&self, size: Size, environment: &[(&str, &str)]) -> Pty {
         let mut terminal = self.open(size, environment);
@@ -67,6 +75,11 @@ pub fn log_in_again(terminal: &mut Pty) {
     terminal.type_line("1");
     terminal.expect_last("password:");
     terminal.type_line(PASSWORD);
+}
+
+pub fn leave(terminal: &mut Pty) {
+    terminal.type_line("quit");
+    assert_eq!(terminal.wait(), 0);
 }
 
 pub fn row_of(rows: &[String], text: &str) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! Sizes of the screen, bytes that are no text, and texts of many lines.
 
-use crate::place::{Place, USUAL};
+use crate::place::{Place, USUAL, leave};
 use crate::pty::Size;
 use crate::support::PASSWORD;
 use std::process::{Command, Stdio};
@@ -79,8 +79,7 @@ fn every_size_and_every_byte_is_survived() {
     terminal.expect("not sent: the line contains bytes that are not UTF-8");
     terminal.type_keys("\u{3}text\r");
     terminal.wait_for("the message", |_| place.texts(2) == ["text"]);
-    terminal.type_line("quit");
-    assert_eq!(terminal.wait(), 0);
+    leave(&mut terminal);
     assert!(terminal.is_as_found());
     let written = String::from_utf8_lossy(&terminal.bytes()).into_owned();
     assert!(!written.contains(PASSWORD), "{written:?}");

@@ -1,6 +1,6 @@
 //! Pinned, muted and hidden conversations, and what is forgotten.
 
-use crate::place::{Place, USUAL, arrive, row_of};
+use crate::place::{Place, USUAL, arrive, leave, row_of};
 
 #[test]
 fn pinned_conversations_come_first_and_hidden_ones_with_their_next_message() {
@@ -32,23 +32,17 @@ fn pinned_conversations_come_first_and_hidden_ones_with_their_next_message() {
 fn what_is_muted_offline_is_told_to_the_server_at_the_next_login() {
     let place = Place::new();
     let mut terminal = place.online(USUAL, &[]);
-    terminal.type_line("quit");
-    assert_eq!(terminal.wait(), 0);
+    leave(&mut terminal);
     place.listening.refuse();
-    let mut terminal = place.open(USUAL, &[]);
-    terminal.expect_last("choice:");
-    terminal.type_line("4");
+    let mut terminal = place.open_kept(USUAL, &[]);
     terminal.expect("2 unread: user 2 1, user 3 1");
     terminal.type_line("/mute 2");
     terminal.expect("offline; user 2 (2) is muted here; the server is told at the next login");
     terminal.type_line("/pin 2");
     terminal.expect("/pin: not connected");
-    terminal.type_line("quit");
-    assert_eq!(terminal.wait(), 0);
+    leave(&mut terminal);
     place.listening.accept_again();
-    let mut terminal = place.open(USUAL, &[]);
-    terminal.expect_last("choice:");
-    terminal.type_line("4");
+    let mut terminal = place.open_kept(USUAL, &[]);
     terminal.expect("online");
     terminal.wait_for("the server to be told", |_| {
         place.listening.server.lock().unwrap().conversations[&2].settings.muted
@@ -76,12 +70,9 @@ fn forgetting_asks_first_and_leaves_nothing_here() {
     terminal.type_line("yes");
     terminal.expect("the messages of user 2 (2) up to #1 are removed");
     assert_eq!(place.listening.server.lock().unwrap().conversations[&2].first, 2);
-    terminal.type_line("quit");
-    assert_eq!(terminal.wait(), 0);
+    leave(&mut terminal);
     place.listening.refuse();
-    let mut terminal = place.open(USUAL, &[]);
-    terminal.expect_last("choice:");
-    terminal.type_line("4");
+    let mut terminal = place.open_kept(USUAL, &[]);
     terminal.type_line("history:2");
     terminal.expect("no messages with user 2 (2)");
     terminal.type_line("history:3");
@@ -99,11 +90,8 @@ fn what_one_writes_to_oneself_is_a_note() {
     terminal.wait_for("the note", |_| place.texts(1) == ["buy milk"]);
     terminal.type_line("/open");
     terminal.expect("me (1) notes");
-    terminal.type_line("quit");
-    assert_eq!(terminal.wait(), 0);
-    let mut again = place.open(USUAL, &[]);
-    again.expect_last("choice:");
-    again.type_line("4");
+    leave(&mut terminal);
+    let mut again = place.open_kept(USUAL, &[]);
     again.expect("buy milk");
     again.type_line("/open");
     let rows = again.expect("me (1) notes");

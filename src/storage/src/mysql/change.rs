@@ -6,10 +6,10 @@
 //! that the other fails and looks again.
 
 use super::connection::{Connection, NOW, rows_of};
-use super::failure::{Cause, Failure};
+use super::failure::Failure;
 use super::fence;
 use super::member_cache::{MemberCache, Members};
-use super::message::{End, Undone, members_at};
+use super::message::{END_COLUMNS, End, Undone, members_at};
 use super::record::{Record, first};
 use super::sent;
 use super::sql::Sql;
@@ -17,7 +17,6 @@ use super::usage::{add_charge, ask_usage, usage};
 use crate::account_usage::Charge;
 use crate::calendar;
 use crate::column::{OWNER, STATUS_SYSTEM, system_content};
-use crate::listing::Listed;
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::group::{self, Write};
 use logic::contract::message::Stored;
@@ -98,15 +97,15 @@ impl Change {
         if self.is_in_doubt
             && let Some(stored) = transaction.find(by, " FOR UPDATE")?
         {
-            transaction.roll_back()?;
+            transaction.conn.roll_back()?;
             return Ok(written(entry(by, Event::Created, stored, members)));
         }
         if !self.is_in_force(transaction)? {
-            transaction.roll_back()?;
+            transaction.conn.roll_back()?;
             return Ok(Written::Superseded);
         }
         if let Err(quota) = transaction.charge(by.user, Charge::Group)? {
-            transaction.roll_back()?;
+            transaction.conn.roll_back()?;
             return Ok(Written::Denied(Denial::Quota(quota)));
         }
         let (time, month) = (transaction.now, calendar::month_of(transaction.now));
@@ -151,8 +150,7 @@ impl Change {
         let user = by.user;
         let mut sql = Sql::new();
         sql.statement(format_args!(
-            "SELECT kind, last_seq, month, member_version, GREATEST(updated_at, changed_at), slack, listed_until \
-             FROM conversation WHERE id = {conversation} FOR UPDATE SKIP LOCKED"
+            "SELECT kind, {END_COLUMNS} FROM conversation WHERE id = {conversation} FOR UPDATE SKIP LOCKED"
         ))
         .statement(format_args!("SELECT kind FROM conversation WHERE id = {conversation}"))
         .statement(format_args!(
@@ -164,7 +162,7 @@ impl Change {
             (_, None) => Some(Written::Denied(Denial::NotFound)),
             (_, Some(row)) if row.number(0)? == 0 => Some(Written::Denied(Denial::NotFound)),
             (None, Some(_)) => {
-                transaction.roll_back()?;
+                transaction.conn.roll_back()?;
                 return Ok(None);
             }
             _ if self.is_in_doubt && !member.rows.is_empty() => {
@@ -182,10 +180,10 @@ impl Change {
             }
         };
         if let Some(written) = refusal {
-            transaction.roll_back()?;
+            transaction.conn.roll_back()?;
             return Ok(Some(written));
         }
-        let mut end = end_of(conversation, first(&locked.rows)?)?;
+        let mut end = End::read(conversation, first(&locked.rows)?, 1)?;
         let (last, version) = (end.last, end.version);
         let stored = end.next(transaction.now);
         let members = transaction.members(conversation, version)?;
@@ -296,27 +294,14 @@ impl Transaction<'_> {
         Ok(first(&rows)?.number(0)? >= most)
     }
 
-    fn roll_back(&mut self) -> Result<(), Failure> {
-        let mut sql = Sql::new();
-        self.conn.ask(sql.statement("ROLLBACK")).map(drop)
-    }
-
     /// Executes the statements and commits. Returns the id that the first statement made, if it made one.
     fn commit(&mut self, sql: &mut Sql) -> Result<u64, Undone> {
         let before_commit = sql.statements();
         sql.statement("COMMIT");
         (self.commits)();
-        let answers = self.conn.ask(sql).map_err(|failure| {
-            let is_in_doubt = failure.cause == Cause::Lost || failure.after >= before_commit;
-            Undone { failure, is_in_doubt }
-        })?;
+        let answers = self.conn.ask(sql).map_err(|failure| Undone::at_commit(failure, before_commit))?;
         Ok(answers[0].made)
     }
-}
-
-fn end_of(conversation: ConversationId, row: &Record) -> Result<End, Failure> {
-    let listed = Listed { slack: row.number(5)? as u64, until: row.time(6)? };
-    Ok(End::new(conversation, row.seq(1)?, row.month(2)?, row.number(3)?, row.time(4)?, listed))
 }
 
 fn entry(by: &Actor, event: Event, stored: Stored, members: Arc<[UserId]>) -> Entry {

@@ -123,6 +123,12 @@ impl Connection {
         sql
     }
 
+    /// Ends a transaction and undoes what it did.
+    pub fn roll_back(&mut self) -> Result<(), Failure> {
+        let mut sql = Sql::new();
+        self.ask(sql.statement("ROLLBACK")).map(drop)
+    }
+
     /// The database's clock.
     pub fn now(&mut self) -> Result<UnixMillis, Failure> {
         let mut sql = Sql::new();

@@ -56,7 +56,7 @@ pub fn rotate_key(conn: &mut Connection, random: &mut Random) -> Result<u32, Sto
     let (last, ends) = keys.last().map_or((0, 0), |key| (key.id, key.since.0 + KEY_OVERLAP_MS));
     let mut sql = Sql::new();
     if keys.last().is_some_and(|key| key.since.0 > 0) && ends > now.0 {
-        conn.ask(sql.statement("ROLLBACK"))?;
+        conn.roll_back()?;
         return Err(StoreError::Unsuitable(format!(
             "the key was replaced less than {} s ago: wait {} s",
             2 * KEY_OVERLAP_MS / 1_000,

@@ -88,6 +88,18 @@ impl From<Failure> for Undone {
     }
 }
 
+impl Undone {
+    /// A failure of statements of which the one after `before_commit` others is the COMMIT.
+    pub fn at_commit(failure: Failure, before_commit: usize) -> Undone {
+        let is_in_doubt = failure.cause == Cause::Lost || failure.after >= before_commit;
+        Undone { failure, is_in_doubt }
+    }
+}
+
+/// The columns of an [`End`].
+pub const END_COLUMNS: &str =
+    "last_seq, month, member_version, GREATEST(updated_at, changed_at), slack, listed_until";
+
 /// The end of a conversation, advanced by what is appended.
 #[derive(Debug)]
 pub struct End {
@@ -96,6 +108,7 @@ pub struct End {
     pub month: Month,
     /// The member version.
     pub version: i64,
+    /// The time of the last entry.
     time: UnixMillis,
     /// The first entry of a month, if the conversation enters one.
     pub entered: Option<Seq>,
@@ -124,10 +137,10 @@ impl Plan {
             });
             let mut sql = conn.begin();
             let opening = sql.statements();
-            sql.push("SELECT id, kind, low_id, high_id, last_seq, month, member_version, ")
-                .push("GREATEST(updated_at, changed_at), slack, listed_until ")
-                .push("FROM conversation FORCE INDEX (PRIMARY) WHERE id IN ")
-                .set(&conversations)
+            sql.push(format_args!(
+                "SELECT id, kind, low_id, high_id, {END_COLUMNS} FROM conversation FORCE INDEX (PRIMARY) WHERE id IN "
+            ))
+            .set(&conversations)
                 .push(" ORDER BY id FOR UPDATE SKIP LOCKED")
                 .end()
                 .statement(format_args!("SELECT {NOW}"));
@@ -149,7 +162,7 @@ impl Plan {
                 break (locked_ends(&locked.rows, cache)?, sent::found(&sent.rows)?, now);
             }
             // The first batch of a day looked at the tables of the day before: repeat with today's.
-            roll_back(conn)?;
+            conn.roll_back()?;
         };
         let Locked { mut ends, unknown } = locked;
         read_members(conn, cache, &unknown)?;
@@ -209,14 +222,11 @@ impl Plan {
 
     pub fn execute(&self, conn: &mut Connection, entries: &[QueuedAppend]) -> Result<(), Undone> {
         if self.new.is_empty() {
-            return Ok(roll_back(conn)?);
+            return Ok(conn.roll_back()?);
         }
         let sql = self.statements(entries);
         let before_commit = sql.statements() - 1;
-        conn.ask(&sql).map(drop).map_err(|failure| {
-            let is_in_doubt = failure.cause == Cause::Lost || failure.after >= before_commit;
-            Undone { failure, is_in_doubt }
-        })
+        conn.ask(&sql).map(drop).map_err(|failure| Undone::at_commit(failure, before_commit))
     }
 
     /// The statements of the second round trip.
@@ -280,16 +290,18 @@ impl Plan {
 }
 
 impl End {
-    /// `time` is that of the last entry.
-    pub fn new(
-        conversation: ConversationId,
-        last: Seq,
-        month: Month,
-        version: i64,
-        time: UnixMillis,
-        listed: Listed,
-    ) -> End {
-        End { conversation, last, month, version, time, entered: None, listed, is_changed: false }
+    /// Reads [`END_COLUMNS`], which begin at `column`.
+    pub fn read(conversation: ConversationId, row: &Record, column: usize) -> Result<End, Failure> {
+        Ok(End {
+            conversation,
+            last: row.seq(column)?,
+            month: row.month(column + 1)?,
+            version: row.number(column + 2)?,
+            time: row.time(column + 3)?,
+            entered: None,
+            listed: Listed { slack: row.number(column + 4)? as u64, until: row.time(column + 5)? },
+            is_changed: false,
+        })
     }
 
     /// Assigns the next seq and time. The clock may go back, but no message is dated before the one before it, and a
@@ -364,7 +376,9 @@ struct Locked {
 fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failure> {
     let mut locked = Locked { ends: Vec::with_capacity(rows.len()), unknown: Vec::new() };
     for row in rows {
-        let (conversation, version) = (row.conversation(0)?, row.number(6)?);
+        let conversation = row.conversation(0)?;
+        let end = End::read(conversation, row, 4)?;
+        let version = end.version;
         if cache.at(conversation, version).is_none() {
             let kind = row.kind(1)?;
             match (row.maybe_user(2)?, row.maybe_user(3)?) {
@@ -376,8 +390,7 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
                 _ => locked.unknown.push((conversation, version)),
             }
         }
-        let listed = Listed { slack: row.number(8)? as u64, until: row.time(9)? };
-        locked.ends.push(End::new(conversation, row.seq(4)?, row.month(5)?, version, row.time(7)?, listed));
+        locked.ends.push(end);
     }
     Ok(locked)
 }
@@ -459,10 +472,4 @@ fn missing(
         }
     }
     Ok(unseen)
-}
-
-fn roll_back(conn: &mut Connection) -> Result<(), Failure> {
-    let mut sql = Sql::new();
-    sql.statement("ROLLBACK");
-    conn.ask(&sql).map(drop)
 }

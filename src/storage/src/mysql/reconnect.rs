@@ -3,7 +3,6 @@
 use super::check::{self, Variables};
 use super::connection::{Connection, Purpose, Server};
 use super::failure::{Cause, Failure};
-use super::sql::Sql;
 use std::time::{Duration, Instant};
 
 /// The pauses between attempts to connect, doubled after each; short, so that work resumes soon after the server is
@@ -62,12 +61,10 @@ impl AutoConnection {
         let conn = self.conn.as_mut().expect("it was just opened");
         let done = work(conn);
         self.used = Instant::now();
-        if let Err(failure) = &done {
-            let mut roll_back = Sql::new();
-            roll_back.statement("ROLLBACK");
-            if failure.cause == Cause::Lost || conn.ask(&roll_back).is_err() {
-                self.conn = None;
-            }
+        if let Err(failure) = &done
+            && (failure.cause == Cause::Lost || conn.roll_back().is_err())
+        {
+            self.conn = None;
         }
         done
     }

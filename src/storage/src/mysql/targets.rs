@@ -219,7 +219,7 @@ fn make(conn: &mut Connection, wanted: &mut Vec<(Pair, UserId)>) -> Result<Vec<(
         is_within
     });
     if wanted.is_empty() {
-        conn.ask(sql.statement("ROLLBACK"))?;
+        conn.roll_back()?;
         return Ok(over_quota);
     }
     sql.push("INSERT IGNORE INTO conversation (kind, low_id, high_id, updated_at, listed_until) VALUES ")

@@ -5,7 +5,6 @@ use super::listing::listed_of;
 use super::pages;
 use super::resident::Resident;
 use super::run::SEQ_MAX;
-
 use crate::calendar::{self, Month};
 use crate::error::StoreError;
 use crate::fault::At;
@@ -47,12 +46,12 @@ impl Head {
         self.members.binary_search(&user).is_ok()
     }
 
-    /// Takes the place of the next entry, which is stored at `now`, in `month`; `None`: the timeline is full.
+    /// Takes the place of the next entry, which is stored at `now`, in `month`. A full timeline is a fault.
     #[inline]
-    pub fn advance(&mut self, now: UnixMillis, month: Month) -> Option<Next> {
+    pub fn advance(&mut self, now: UnixMillis, month: Month) -> Result<Next, StoreError> {
         let seq = self.last.next();
         if seq.0 > SEQ_MAX {
-            return None;
+            return Err(StoreError::Fault("the conversation has no seq left".to_owned()));
         }
         // The wall clock may go back, but no entry is dated before the one before it, and a conversation never returns
         // to a month that it has left.
@@ -63,7 +62,7 @@ impl Head {
             false => (month, time),
         };
         (self.last, self.month, self.time) = (seq, month, time);
-        Some(Next { seq, month, time })
+        Ok(Next { seq, month, time })
     }
 }
 

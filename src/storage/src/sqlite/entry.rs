@@ -30,8 +30,7 @@ pub fn insert(
     Ok(())
 }
 
-/// The pages of all rows, by place. Damaged ones are logged and set aside for a repair by hand; their seqs are not given
-/// again.
+/// The pages of all rows, by place. Damaged ones are logged and set aside.
 pub fn load(conn: &Connection) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {
     let mut select = conn.prepare("SELECT conversation_id, seq, entry FROM entry")?;
     let (rows, _) = undamaged("entry", &mut select.query([])?, |row| {
@@ -46,10 +45,7 @@ pub fn load(conn: &Connection) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {
         .partition(|(_, page)| Bytes::open(page).and_then(|mut bytes| bytes.entry().map(drop)).is_ok());
     for (place, page) in damaged {
         let (conversation, seq) = parts(place);
-        set_aside(conn, place, &page)?;
-        delete(conn, conversation, seq, seq)?;
-        let sql = "UPDATE conversation SET last_seq = max(last_seq, ?2) WHERE id = ?1";
-        conn.execute(sql, (conversation.0, seq.0 as i64))?;
+        set_aside(conn, conversation, seq, seq, &page)?;
         fault::report(&format!(
             "table `entry`, key ({conversation}, {seq}): the entry is damaged; it is kept in the table `message_unfiled`"
         ));
@@ -57,16 +53,27 @@ pub fn load(conn: &Connection) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {
     Ok(whole)
 }
 
-/// Keeps entries that cannot be filed in a table of their own, for a repair by hand. `place` is that of the first.
-pub fn set_aside(conn: &Connection, place: u64, page: &[u8]) -> rusqlite::Result<()> {
+/// Keeps `first..=last` of a conversation, which cannot be filed, in a table of their own for a repair by hand. Their seqs
+/// are never given again.
+pub fn set_aside(
+    conn: &Connection,
+    conversation: ConversationId,
+    first: Seq,
+    last: Seq,
+    page: &[u8],
+) -> rusqlite::Result<()> {
+    delete(conn, conversation, first, last)?;
+    let sql = "UPDATE conversation SET last_seq = max(last_seq, ?2) WHERE id = ?1";
+    conn.execute(sql, (conversation.0, last.0 as i64))?;
     conn.execute_batch(
         "CREATE TABLE IF NOT EXISTS message_unfiled (id INTEGER PRIMARY KEY, page BLOB NOT NULL)",
     )?;
-    conn.execute("INSERT OR REPLACE INTO message_unfiled VALUES (?1, ?2)", (place as i64, page))?;
+    let id = place(conversation, first) as i64;
+    conn.execute("INSERT OR REPLACE INTO message_unfiled VALUES (?1, ?2)", (id, page))?;
     Ok(())
 }
 
-/// Deletes the rows of `first..=last` of a conversation: they are filed by the open transaction.
+/// Deletes the rows of `first..=last` of a conversation, which the open transaction stores elsewhere.
 pub fn delete(
     conn: &Connection,
     conversation: ConversationId,

@@ -262,15 +262,11 @@ fn set_aside(conn: &Connection, filing: &Filing, slots: &[u32], why: &str) -> Re
     slots.iter().for_each(|at| page.extend_from_slice(filing.run.entry(filing.slot(*at))));
     end_page(&mut page, &[&first.to_le_bytes()]);
     let (conversation, last) = parts(filing.slot(slots[slots.len() - 1]).place);
-    let keep = || -> Result<(), StoreError> {
-        entry::delete(conn, conversation, parts(first as u64).1, last)?;
-        // Their seqs are never given again.
-        let sql = "UPDATE conversation SET last_seq = max(last_seq, ?2) WHERE id = ?1";
-        conn.execute(sql, (conversation.0, last.0 as i64))?;
-        entry::set_aside(conn, first as u64, &page)?;
-        Ok(())
+    let keep = || {
+        entry::set_aside(conn, conversation, parts(first as u64).1, last, &page)?;
+        Ok("they are kept in the table `message_unfiled`")
     };
-    apart(conn, || keep().map(|()| "they are kept in the table `message_unfiled`"), |_| Ok("they are lost"))
+    apart(conn, keep, |_| Ok("they are lost"))
         .map(|kept| fault::report(&format!("{} messages cannot be filed, {kept}: {why}", slots.len())))
 }
 

@@ -46,10 +46,7 @@ impl SqliteStore {
         self.conn.prepare_cached(sql)?.execute((id, by.user.0, OWNER))?;
         let conversation = ConversationId(id as u32);
         list(&self.conn, conversation, by.user)?;
-        let head = self.cache.get(&self.conn, &self.resident, conversation)?;
-        let Some(next) = head.and_then(|head| head.advance(batch.now, batch.month)) else {
-            return Ok(Written::Unavailable);
-        };
+        let next = self.next_place(batch, conversation)?;
         let entry = self.append_entry(batch, conversation, next, by, Event::Created)?;
         Ok(Written::Group(group::Written::Created(entry)))
     }
@@ -77,11 +74,7 @@ impl SqliteStore {
         if let Err(denial) = self.charge(batch, by.user, Charge::Conversation)? {
             return Ok(Written::Denied(denial));
         }
-        let head = self.cache.get(&self.conn, &self.resident, conversation)?;
-        let Some(next) = head.and_then(|head| head.advance(batch.now, batch.month)) else {
-            return Err(StoreError::Fault("the conversation has no seq left".to_owned()))
-                .at("conversation", conversation);
-        };
+        let next = self.next_place(batch, conversation)?;
         let sql = "INSERT INTO member (conversation_id, user_id, kind, joined_seq, delivered_seq, read_seq) \
                    VALUES (?1, ?2, 1, ?3, ?3, ?4)";
         let (before, seq) = (next.seq.prev().0 as i64, next.seq.0 as i64);

@@ -79,10 +79,8 @@ impl SqliteStore {
             Some(head) if head.has_member(sender) && append.fits(head.kind) => head,
             _ => return Ok(Written::Denied(Denial::Forbidden)),
         };
-        let Some(Next { seq, month, time }) = head.advance(batch.now, batch.month) else {
-            return Err(StoreError::Fault("the conversation has no seq left".to_owned()))
-                .at("conversation", conversation);
-        };
+        let Next { seq, month, time } =
+            head.advance(batch.now, batch.month).at("conversation", conversation)?;
         let (kind, members) = (head.kind, Arc::clone(&head.members));
         if !head.listed.holds(time) {
             head.listed = Listed::after(time, members.len());

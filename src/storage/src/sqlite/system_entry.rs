@@ -7,6 +7,7 @@ use super::run::place;
 use super::store::{Batch, SqliteStore};
 use crate::column::system_content;
 use crate::error::StoreError;
+use crate::fault::At;
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::Stored;
 use std::sync::Arc;
@@ -14,6 +15,19 @@ use wire::entry::Event;
 use wire::{ConversationId, ConversationKind, UserId};
 
 impl SqliteStore {
+    /// Takes the next place of a timeline that exists.
+    pub(super) fn next_place(
+        &mut self,
+        batch: &Batch,
+        conversation: ConversationId,
+    ) -> Result<Next, StoreError> {
+        let head = self.cache.get(&self.conn, &self.resident, conversation)?;
+        let absent = || StoreError::Fault("the conversation does not exist".to_owned());
+        head.ok_or_else(absent)
+            .and_then(|head| head.advance(batch.now, batch.month))
+            .at("conversation", conversation)
+    }
+
     /// Appends a system entry of a group to its timeline, in the open transaction, at the place that `next` has taken.
     pub(super) fn append_entry(
         &mut self,

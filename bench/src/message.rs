@@ -231,7 +231,7 @@ mod tests {
             content: send.content.clone(),
             time: UnixMillis(1_700_000_000_000),
             cid: send.cid.clone(),
-            system: None,
+            extra: None,
         }
     }
 
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(read_entry(&value(&right)), None);
         let event = wire::entry::Event::Joined;
         let system = wire::System { event, who: [UserId(31)].into(), by: UserId(31) };
-        let entry = Message { content_type: "system".into(), system: Some(Box::new(system)), ..right };
+        let entry = Message { content_type: "system".into(), extra: Some(system.into()), ..right };
         assert_eq!(arrival(&value(&entry)), None);
         assert_eq!(read_entry(&value(&entry)), Some((ConversationId(12), 3)));
     }

@@ -65,7 +65,7 @@ fn encode(units: u64) {
         content: CONTENT.into(),
         time,
         cid: Some(CID.into()),
-        system: None,
+        extra: None,
     };
     let (reply, push) = (
         Reply::Message(message::Reply::Sent(Sent { conversation, seq, time, duplicate: false })),

@@ -191,7 +191,7 @@ impl Directory {
             content: "joined".into(),
             time: UnixMillis(self.time),
             cid: None,
-            system: Some(Box::new(system)),
+            extra: Some(system.into()),
         })));
         for to in &group.members {
             if let Some(peer) = self.users[*to as usize - 1].connection {

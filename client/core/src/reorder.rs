@@ -181,7 +181,7 @@ mod tests {
             content: "x".into(),
             time: UnixMillis(0),
             cid: None,
-            system: None,
+            extra: None,
         })
     }
 

@@ -5,9 +5,9 @@ use chatclient_core::Kept;
 use chatclient_core::outbox::{LocalId, Unsent};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::sync::Arc;
-use wire::message::Send;
+use wire::message::{Extra, Send};
 use wire::timeline::HistoryPage;
-use wire::{ConversationId, ConversationKind, Direction, Message, Seq, Target, UnixMillis, UserId};
+use wire::{ConversationId, ConversationKind, Direction, Message, Seq, System, Target, UnixMillis, UserId};
 
 /// An own message that failed; it is sent again only if the user asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,10 +159,7 @@ pub(crate) fn write_message(t: &Transaction<'_>, message: &Message) -> rusqlite:
             message.content,
             message.time.0 as i64,
             message.cid,
-            message
-                .system
-                .as_deref()
-                .map(|system| serde_json::to_string(system).expect("ids and texts serialise")),
+            message.system().map(|system| serde_json::to_string(system).expect("ids and texts serialise")),
         ])?;
     Ok(())
 }
@@ -249,8 +246,13 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
         content: row.get::<_, String>(6)?.into(),
         time: UnixMillis(row.get::<_, i64>(7)? as u64),
         cid: None,
-        system: row.get::<_, Option<String>>(8)?.and_then(|entry| serde_json::from_str(&entry).ok()),
+        extra: extra(row.get(8)?),
     }))
+}
+
+/// The further fields of an entry, from the column `entry`.
+fn extra(entry: Option<String>) -> Option<Box<Extra>> {
+    serde_json::from_str::<System>(&entry?).ok().map(Into::into)
 }
 
 pub(crate) fn seq(row: &Row<'_>, at: usize) -> rusqlite::Result<Seq> {

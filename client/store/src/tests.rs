@@ -34,7 +34,7 @@ fn message(seq: u64, from: u32, text: &str) -> Event {
         content: text.into(),
         time: UnixMillis(seq),
         cid: None,
-        system: None,
+        extra: None,
     }))
 }
 
@@ -277,8 +277,7 @@ fn entries_that_are_not_messages_are_kept_and_do_not_count() {
     let mut store = folder.open(ME, None).unwrap();
     let Event::Message(joined) = message(2, 3, "user 3 joined") else { unreachable!() };
     let system = System { event: wire::entry::Event::Joined, who: [UserId(3)].into(), by: UserId(3) };
-    let entry =
-        Message { content_type: "system".into(), system: Some(Box::new(system)), ..(*joined).clone() };
+    let entry = Message { content_type: "system".into(), extra: Some(system.into()), ..(*joined).clone() };
     let events = [message(1, 2, "hi"), Event::Message(Arc::new(entry.clone())), message(3, 2, "there")];
     store.save(Some(&changes(vec![at(3)], vec![])), &events).unwrap();
     drop(store);

@@ -75,7 +75,7 @@ fn hint() -> Hint {
         content: CONTENT.into(),
         time: UnixMillis(1_700_000_000_000),
         cid: Some("00000500abcdef000000004d".into()),
-        system: None,
+        extra: None,
     };
     Hint::Push { push: message::Push::New(Arc::new(message)).into() }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use wire::entry::{SYSTEM, is_reserved};
 use wire::group::Role;
-use wire::message::TEXT;
+use wire::message::{Extra, TEXT};
 use wire::{ConversationKind, System, UserId};
 
 /// The value of the column `role` for the owner of a group.
@@ -37,7 +37,8 @@ pub struct Texts<'a> {
 pub struct Body {
     pub content_type: Cow<'static, str>,
     pub content: Box<str>,
-    pub system: Option<Box<System>>,
+    /// The further fields of an entry that has such.
+    pub extra: Option<Box<Extra>>,
 }
 
 impl Texts<'_> {
@@ -48,14 +49,14 @@ impl Texts<'_> {
             return Some(Body {
                 content_type: content_type_of(content_type),
                 content: content.into(),
-                system: None,
+                extra: None,
             });
         }
         let (ids, content) = content.split_once('\n')?;
         let who = ids.split_ascii_whitespace().map(|id| id.parse().map(UserId));
         let who = who.collect::<Result<_, _>>().ok()?;
-        let system = Some(Box::new(System { event: content_type.into(), who, by: sender }));
-        Some(Body { content_type: SYSTEM.into(), content: content.into(), system })
+        let system = System { event: content_type.into(), who, by: sender };
+        Some(Body { content_type: SYSTEM.into(), content: content.into(), extra: Some(system.into()) })
     }
 }
 
@@ -106,7 +107,7 @@ mod tests {
             let system = System { event: Event::from(event), who, by: UserId(9) };
             let read = body(true, system.event.as_str(), &system_content(&system, content)).unwrap();
             assert_eq!((&*read.content_type, &*read.content), ("system", content));
-            assert_eq!(read.system.as_deref(), Some(&system));
+            assert_eq!(read.extra, Some(system.into()));
         }
         assert!(body(true, "joined", "no line of ids").is_none() && body(true, "joined", "a b\n").is_none());
     }
@@ -115,7 +116,7 @@ mod tests {
     fn a_message_never_reads_as_an_entry_of_the_server() {
         for reserved in ["system", "edit", "recall", "reaction", "meeting"] {
             let read = body(false, reserved, "7\nhello").unwrap();
-            assert_eq!((&*read.content_type, &*read.content, read.system), ("text", "7\nhello", None));
+            assert_eq!((&*read.content_type, &*read.content, read.extra), ("text", "7\nhello", None));
         }
         assert_eq!(body(false, "image", "x").unwrap().content_type, "image");
     }

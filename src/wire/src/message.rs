@@ -162,9 +162,23 @@ pub struct Message {
     /// The sender's identifier for the message; absent where the sender gave none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cid: Option<Box<str>>,
-    /// The further fields of a system entry. Boxed, because nearly all entries are messages.
+    /// What few entries have. Boxed, because nearly all entries are plain messages.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub system: Option<Box<System>>,
+    pub extra: Option<Box<Extra>>,
+}
+
+/// The fields of an entry that few entries have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Extra {
+    /// Of a system entry.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub system: Option<System>,
+}
+
+impl From<System> for Box<Extra> {
+    fn from(system: System) -> Box<Extra> {
+        Box::new(Extra { system: Some(system) })
+    }
 }
 
 /// An entry as it stands in JSON.
@@ -195,10 +209,11 @@ impl From<MessageFields> for Message {
             fields;
         let (who, by) = (fields.who, fields.by.unwrap_or(from));
         let system = match fields.event {
-            Some(event) if content_type == entry::SYSTEM => Some(Box::new(System { event, who, by })),
+            Some(event) if content_type == entry::SYSTEM => Some(System { event, who, by }),
             _ => None,
         };
-        Message { conversation, kind, seq, from, name, content_type, content, time, cid, system }
+        let extra = system.map(Into::into);
+        Message { conversation, kind, seq, from, name, content_type, content, time, cid, extra }
     }
 }
 
@@ -208,7 +223,14 @@ impl Message {
     #[inline]
     #[must_use]
     pub fn is_message(&self) -> bool {
-        self.system.is_none()
+        self.system().is_none()
+    }
+
+    /// What it tells, if it is a system entry.
+    #[inline]
+    #[must_use]
+    pub fn system(&self) -> Option<&System> {
+        self.extra.as_deref()?.system.as_ref()
     }
 
     /// Whether it is the entry by which a user became a member. Everything up to it counts as read.
@@ -217,7 +239,7 @@ impl Message {
         let begins = |system: &System| {
             matches!(system.event, Event::Created | Event::Joined) && system.who.contains(&user)
         };
-        self.system.as_deref().is_some_and(begins)
+        self.system().is_some_and(begins)
     }
 }
 
@@ -225,7 +247,7 @@ impl Body for Message {
     /// Writes the same bytes as `Serialize`, in half the instructions for a text of 64 bytes.
     #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
-        let Message { conversation, kind, seq, from, name, content_type, content, time, cid, system } = self;
+        let Message { conversation, kind, seq, from, name, content_type, content, time, cid, extra } = self;
         put(out, b"{\"conversation\":", conversation);
         put(out, b",\"kind\":", kind);
         put(out, b",\"seq\":", seq);
@@ -237,18 +259,20 @@ impl Body for Message {
         if let Some(cid) = cid {
             put_text(out, b",\"cid\":", cid);
         }
-        if let Some(system) = system {
-            put_system(out, system);
+        if let Some(extra) = extra {
+            put_extra(out, extra);
         }
         out.push(b'}');
     }
 }
 
 #[cold]
-fn put_system(out: &mut Vec<u8>, System { event, who, by }: &System) {
-    put_text(out, b",\"event\":", event.as_str());
-    put(out, b",\"who\":", who);
-    put(out, b",\"by\":", by);
+fn put_extra(out: &mut Vec<u8>, Extra { system }: &Extra) {
+    if let Some(System { event, who, by }) = system {
+        put_text(out, b",\"event\":", event.as_str());
+        put(out, b",\"who\":", who);
+        put(out, b",\"by\":", by);
+    }
 }
 
 fn put<T: Serialize>(out: &mut Vec<u8>, key: &[u8], value: &T) {
@@ -290,9 +314,9 @@ mod tests {
                 content: content.into(),
                 time: UnixMillis(time),
                 cid: cid.map(Into::into),
-                system: system.map(|(event, who, by)| {
+                extra: system.map(|(event, who, by)| {
                     let who = who.into_iter().map(UserId).collect();
-                    Box::new(System { event: Event::from(&*event), who, by: UserId(by) })
+                    System { event: Event::from(&*event), who, by: UserId(by) }.into()
                 }),
             };
             let mut written = Vec::new();
@@ -313,10 +337,10 @@ mod tests {
             content: "ann joined".into(),
             time: UnixMillis(4),
             cid: None,
-            system: Some(Box::new(System { event: Event::Joined, who: [UserId(3)].into(), by: UserId(3) })),
+            extra: None,
         };
         for event in [Event::Joined, Event::Created, Event::Other("dissolved".into())] {
-            entry.system.as_mut().unwrap().event = event;
+            entry.extra = Some(System { event, who: [UserId(3)].into(), by: UserId(3) }.into());
             let mut written = Vec::new();
             entry.encode(&mut written);
             assert_eq!(json::read::<Message>(&written).unwrap(), entry);

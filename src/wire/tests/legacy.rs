@@ -177,7 +177,7 @@ proptest! {
                 content: text.as_str().into(),
                 time: UnixMillis(0),
                 cid: None,
-                system: None,
+                extra: None,
             }.into()).collect(),
         };
         let mut bytes = Vec::new();

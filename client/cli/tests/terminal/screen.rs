@@ -69,7 +69,7 @@ fn every_size_and_every_byte_is_survived() {
             content: "wide 你好🙂".into(),
             time: UnixMillis(0),
             cid: None,
-            system: None,
+            extra: None,
         }))));
         terminal.type_keys("help\r你好\u{1b}[D\u{15}");
     }

@@ -150,7 +150,7 @@ impl FakeServer {
                 content: text.into(),
                 time: UnixMillis(self.epoch + seq),
                 cid: cid.map(Into::into),
-                system: None,
+                extra: None,
             }));
             (id, seq)
         });
@@ -198,7 +198,7 @@ impl FakeServer {
         let told = Arc::make_mut(&mut conversation.messages[seq.0 as usize - 1]);
         told.content_type = entry::SYSTEM.into();
         let system = System { event: entry::Event::Joined, who: [user].into(), by: user };
-        told.system = Some(Box::new(system));
+        told.extra = Some(system.into());
         seq
     }
 

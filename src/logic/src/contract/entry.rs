@@ -43,7 +43,7 @@ impl Actor {
             content: content.into(),
             time: stored.time,
             cid: None,
-            system: Some(Box::new(system)),
+            extra: Some(system.into()),
         })
     }
 }

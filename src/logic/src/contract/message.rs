@@ -78,7 +78,7 @@ impl Append {
             content: self.content,
             time: stored.time,
             cid: (!is_server_cid(&self.cid)).then_some(self.cid),
-            system: None,
+            extra: None,
         })
     }
 }

@@ -142,7 +142,7 @@ fn stored_elsewhere(t: &mut Harness, user: u32, event: Option<Event>) -> Arc<Mes
         group.joined.insert(by.user, seq.prev());
         group.cursors.insert(by.user, (seq.prev(), seq));
     } else {
-        (message.system, message.content, message.content_type) =
+        (message.extra, message.content, message.content_type) =
             (None, format!("m{seq}").into(), "text".into());
     }
     let message = Arc::new(message);

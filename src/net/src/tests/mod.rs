@@ -277,6 +277,6 @@ fn message(content: &str) -> Arc<Message> {
         content: content.into(),
         time: wire::UnixMillis(1),
         cid: None,
-        system: None,
+        extra: None,
     })
 }

@@ -64,7 +64,7 @@ fn message(kind: ConversationKind) -> Hint {
         content: "hello \u{1}\u{1F642}".into(),
         time: UnixMillis(NOW),
         cid: Some("c".into()),
-        system: None,
+        extra: None,
     };
     Hint::Push { push: message::Push::New(Arc::new(message)).into() }
 }

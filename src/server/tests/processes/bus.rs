@@ -86,7 +86,7 @@ fn message(kind: ConversationKind, conversation: ConversationId, seq: Seq, from:
     let (name, content_type, content) = ("ann".into(), "text".into(), "forged".into());
     let time = UnixMillis(wall());
     message::Push::New(
-        Message { conversation, kind, seq, from, name, content_type, content, time, cid: None, system: None }
+        Message { conversation, kind, seq, from, name, content_type, content, time, cid: None, extra: None }
             .into(),
     )
     .into()

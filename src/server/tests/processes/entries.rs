@@ -82,7 +82,7 @@ fn has_joined(client: &mut Client, join: &Command, joined: &Counter) -> bool {
 
 /// Who became a member by an entry.
 fn who(entry: &Message) -> Option<UserId> {
-    let told = entry.system.as_deref().filter(|told| told.adds_members())?;
+    let told = entry.system().filter(|told| told.adds_members())?;
     assert_eq!((&*told.who, told.by), (&[entry.from][..], entry.from));
     Some(entry.from)
 }

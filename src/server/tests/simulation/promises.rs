@@ -17,8 +17,7 @@ struct Timelines {
 impl Timelines {
     /// Where a member's view begins: in a group with the own entry.
     fn begin(&self, conversation: ConversationId, user: UserId) -> Seq {
-        let tells =
-            |message: &&Arc<Message>| message.system.as_ref().is_some_and(|told| told.who.contains(&user));
+        let tells = |message: &&Arc<Message>| message.system().is_some_and(|told| told.who.contains(&user));
         self.messages[&conversation].iter().find(tells).map_or(Seq(1), |entry| entry.seq)
     }
 }

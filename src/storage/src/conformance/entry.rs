@@ -12,7 +12,7 @@ fn system(message: &Message) -> (&System, &str) {
         (&*message.content_type, message.kind, &message.cid),
         ("system", ConversationKind::Group, &None)
     );
-    (message.system.as_deref().expect("a system entry"), &message.content)
+    (message.system().expect("a system entry"), &message.content)
 }
 
 fn cursors(scenario: &mut Scenario<'_>, user: UserId, conversation: wire::ConversationId) -> (Seq, Seq, Seq) {

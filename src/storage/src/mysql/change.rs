@@ -312,7 +312,7 @@ fn entry(by: &Actor, event: Event, stored: Stored, members: Arc<[UserId]>) -> En
 fn insert_entry(sql: &mut Sql, by: &Actor, event: &Event, stored: Stored, id: &str, now: UnixMillis) {
     let Stored { seq, time, .. } = stored;
     let message = by.entry(event.clone(), ConversationKind::Group, stored);
-    let content = message.system.as_deref().map(|system| system_content(system, &message.content));
+    let content = message.system().map(|system| system_content(system, &message.content));
     sql.push(format_args!(
         "INSERT INTO message_{:06} (conversation_id, seq, sender_id, cid, type, content, status, created_at) \
          VALUES ({id},{seq},{},",

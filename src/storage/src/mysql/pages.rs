@@ -183,7 +183,7 @@ impl Outline {
             name: row.text(2)?.into(),
             content_type: body.content_type,
             content: body.content,
-            system: body.system,
+            extra: body.extra,
             time: row.time(6)?,
             cid: (!is_server_cid(cid)).then(|| cid.into()),
         })

@@ -338,7 +338,7 @@ pub fn message(
         name: names.get(conn, entry.sender)?,
         content_type: body.content_type,
         content: body.content,
-        system: body.system,
+        extra: body.extra,
         time: entry.time,
         cid: (!is_server_cid(entry.cid)).then(|| entry.cid.into()),
     })))

@@ -40,7 +40,7 @@ impl SqliteStore {
         let Next { seq, time, .. } = next;
         let kind = ConversationKind::Group;
         let message = by.entry(event, kind, Stored { conversation, seq, time });
-        let system = message.system.as_deref().expect("it was made as a system entry");
+        let system = message.system().expect("it was made as a system entry");
         let content = system_content(system, &message.content);
         let (cid, content_type, content) = (&*by.cid, system.event.as_str(), &*content);
         let stored = StoredEntry { cid, sender: by.user, time, kind, is_system: true, content_type, content };

@@ -54,7 +54,7 @@ mod tests {
             content: content.into(),
             time: UnixMillis(0),
             cid: None,
-            system: None,
+            extra: None,
         }
     }
 

@@ -9,7 +9,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use wire::entry::{Event, SYSTEM, System, is_reserved};
 use wire::kind::request;
-use wire::message::{ConversationKind, Message, Push, Reply, Request, Send, Sent, TEXT, Target, server_cid};
+use wire::message::{
+    ConversationKind, Extra, Message, Push, Reply, Request, Send, Sent, TEXT, Target, server_cid,
+};
 use wire::{characters, limits};
 
 pub fn cid() -> impl Strategy<Value = Box<str>> {
@@ -29,10 +31,10 @@ pub fn conversation_kind() -> impl Strategy<Value = ConversationKind> {
     select(vec![ConversationKind::Direct, ConversationKind::Group])
 }
 
-fn system() -> impl Strategy<Value = Box<System>> {
+fn system() -> impl Strategy<Value = Box<Extra>> {
     let event = select(vec![Event::Created, Event::Joined, Event::Other("unheard of".into())]);
     (event, vec(user(), 1..4), user())
-        .prop_map(|(event, who, by)| Box::new(System { event, who: who.into(), by }))
+        .prop_map(|(event, who, by)| System { event, who: who.into(), by }.into())
 }
 
 /// A message, or a system entry.
@@ -41,7 +43,7 @@ pub fn message() -> impl Strategy<Value = Message> {
     let of_server = (Just(SYSTEM.into()), Just(None), system().prop_map(Some));
     let place = (conversation(), conversation_kind(), seq(), time());
     (place, user(), valid_name(), bytes(1, 300), prop_oneof![of_user, of_server]).prop_map(
-        |((conversation, kind, seq, time), from, name, content, (content_type, cid, system))| Message {
+        |((conversation, kind, seq, time), from, name, content, (content_type, cid, extra))| Message {
             conversation,
             kind,
             seq,
@@ -51,7 +53,7 @@ pub fn message() -> impl Strategy<Value = Message> {
             content,
             time,
             cid,
-            system,
+            extra,
         },
     )
 }

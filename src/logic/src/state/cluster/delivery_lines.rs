@@ -221,7 +221,7 @@ mod tests {
             content: "x".repeat(1_000).into(),
             time: UnixMillis(0),
             cid: None,
-            system: None,
+            extra: None,
         };
         Arrival { message: Arc::new(message), members: None }
     }

@@ -38,7 +38,7 @@ impl MemberList {
         while let Some((_, user)) = self.later.pop_if(|(joined, _)| *joined < entry.seq) {
             self.add(user);
         }
-        if let Some(system) = entry.system.as_deref().filter(|system| system.adds_members()) {
+        if let Some(system) = entry.system().filter(|system| system.adds_members()) {
             system.who.iter().for_each(|user| self.add(*user));
         }
         &self.members

@@ -230,8 +230,7 @@ impl Listener {
                     }
                     let received = self.received.entry(conversation).or_default();
                     let first = received.first().unwrap_or(&message);
-                    let of_own =
-                        first.system.as_ref().is_some_and(|told| told.who.contains(&self.account.id));
+                    let of_own = first.system().is_some_and(|told| told.who.contains(&self.account.id));
                     assert!(first.seq == Seq(1) || of_own, "a member's view begins with its own entry");
                     let place = seq.0.checked_sub(first.seq.0).expect("nothing before it is pushed") as usize;
                     if place < received.len() {

@@ -124,7 +124,7 @@ impl Client {
 
     fn log_in(&mut self, user: UserId) -> Outcome<()> {
         let credentials = Credentials::Password { who: Who::Id(user), password: PASSWORD.into() };
-        let login = session::Login { credentials, device: None, known: None };
+        let login = session::Login::new(credentials);
         match self.ask(Command::Session(session::Request::Login(login)))? {
             Reply::Session(session::Reply::LoggedIn(_)) => Ok(()),
             other => Err(format!("LOGIN: {other:?}").into()),

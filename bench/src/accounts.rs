@@ -50,7 +50,8 @@ impl Account {
                 Credentials::Password { who: Who::Id(self.id), password: self.password.clone() }
             }
         };
-        Command::Session(session::Request::Login(session::Login { credentials, device: None, known: None }))
+        let kind = Some(session::ClientKind::Script);
+        Command::Session(session::Request::Login(session::Login { kind, ..session::Login::new(credentials) }))
     }
 
     /// Appends a login request.

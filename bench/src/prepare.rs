@@ -146,8 +146,8 @@ mod tests {
         let mut database = Database::open(&settings).unwrap();
         // The last token in the file is valid in the database.
         let last = &accounts[1_000];
-        let network = logic::Network::of([127, 0, 0, 1].into());
-        let extend = Write::Session(session::Write::ExtendToken { token: last.token.clone(), network });
+        let client = logic::contract::Client { device: None, kind: None, address: [127, 0, 0, 1].into() };
+        let extend = Write::Session(session::Write::ExtendToken { token: last.token.clone(), client });
         match database.write(vec![(Ticket(1), extend)]).unwrap().pop() {
             Some(Written::Session(session::Written::TokenReady { user, name, .. })) => {
                 assert_eq!((user, &*name), (last.id, &*last.name));

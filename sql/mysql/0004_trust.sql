@@ -78,7 +78,19 @@ ALTER TABLE user ADD COLUMN networks VARBINARY(72);
 
 -- Rows stay for 90 days after they expire or are revoked: a client that shows such a token is one that the account knows.
 -- of_register: 1: made by REGISTER and not used yet; 2: belongs to the first login, which was by password; 0: any other.
-ALTER TABLE token ADD COLUMN of_register TINYINT NOT NULL DEFAULT 0, ADD KEY token_user (user_id);
+ALTER TABLE token ADD COLUMN of_register TINYINT NOT NULL DEFAULT 0;
+-- The number of the token among those of its account; with it, the client that logs in by it. When earlier versions made
+-- a token is not known: their tokens count as made when they were last used.
+ALTER TABLE token ADD COLUMN id INT NOT NULL DEFAULT 0;
+UPDATE token t JOIN (
+    SELECT hash, ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY expires_at, hash) AS number FROM token
+) n ON n.hash = t.hash SET t.id = n.number WHERE t.id = 0;
+ALTER TABLE token ADD COLUMN kind TINYINT NOT NULL DEFAULT 0;   -- 0: other, 1: terminal, 2: web, 3: mobile, 4: script
+ALTER TABLE token ADD COLUMN address VARCHAR(45);               -- of the last login; NULL: not known
+ALTER TABLE token ADD COLUMN last_used_at BIGINT NOT NULL DEFAULT 0;    -- within an hour
+ALTER TABLE token ADD COLUMN created_at BIGINT NOT NULL DEFAULT 0, ADD UNIQUE KEY token_user (user_id, id);
+UPDATE token SET created_at = GREATEST(expires_at - 604800000, 0), last_used_at = GREATEST(expires_at - 604800000, 0)
+    WHERE created_at = 0;
 
 -- When an entry that is not a message was last stored. Such entries leave updated_at, by which conversations are listed.
 -- In message_YYYYMM they have the status 1: `type` is the event, and the first line of `content` the ids of those

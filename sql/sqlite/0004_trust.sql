@@ -65,7 +65,18 @@ ALTER TABLE user ADD COLUMN networks BLOB;
 -- Rows stay for 90 days after they expire or are revoked: a client that shows such a token is one that the account knows.
 -- of_register: 1: made by REGISTER and not used yet; 2: belongs to the first login, which was by password; 0: any other.
 ALTER TABLE token ADD COLUMN of_register INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX token_user ON token (user_id);
+-- The number of the token among those of its account; with it, the client that logs in by it. When earlier versions made
+-- a token is not known: their tokens count as made when they were last used.
+ALTER TABLE token ADD COLUMN id INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE token ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;   -- 0: other, 1: terminal, 2: web, 3: mobile, 4: script
+ALTER TABLE token ADD COLUMN address TEXT;                                      -- of the last login; NULL: not known
+ALTER TABLE token ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE token ADD COLUMN last_used_at INTEGER NOT NULL DEFAULT 0;           -- within an hour
+UPDATE token SET created_at = max(expires_at - 604800000, 0), last_used_at = max(expires_at - 604800000, 0);
+UPDATE token SET id = number FROM (
+    SELECT hash AS numbered, row_number() OVER (PARTITION BY user_id ORDER BY expires_at, hash) AS number FROM token
+) WHERE hash = numbered;
+CREATE UNIQUE INDEX token_user ON token (user_id, id);
 
 -- Entries of timelines that were committed together with a change of another table, until they are filed like messages.
 -- `entry` is a page of this entry alone.

@@ -67,11 +67,7 @@ impl Harness {
         self.handle(Input::Request {
             conn,
             request: 1,
-            command: Command::Session(session::Request::Login(session::Login {
-                credentials,
-                device: None,
-                known: None,
-            })),
+            command: Command::Session(session::Request::Login(session::Login::new(credentials))),
         });
         self.settle();
     }
@@ -125,10 +121,15 @@ impl Harness {
 
     fn write(&mut self, write: Write) -> Written {
         match write {
-            Write::Session(contract::session::Write::ExtendToken { token: text, .. }) => {
+            Write::Session(contract::session::Write::ExtendToken { token: text, client }) => {
                 let user = UserId(text.parse().expect("tokens are user ids here"));
                 let token = Token { text, hash: [0; 32], expires: UnixMillis(0) };
-                Written::Session(contract::session::Written::TokenReady { user, name: "user".into(), token })
+                Written::Session(contract::session::Written::TokenReady {
+                    user,
+                    name: "user".into(),
+                    token,
+                    kind: client.kind.unwrap_or_default(),
+                })
             }
             Write::Message(contract::message::Write::Append(append)) => {
                 let Target::Conversation(conversation) = append.target else {

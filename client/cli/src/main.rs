@@ -23,6 +23,7 @@ use config::Config;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
+use wire::session::ClientKind;
 
 /// The exit code of wrong usage.
 const USAGE: u8 = 2;
@@ -66,8 +67,11 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let is_script =
         !commands.is_empty() || arguments.json || arguments.wait.is_some() || !io::stdin().is_terminal();
-    let program = if login.is_some() && is_script { SCRIPT } else { "chatclient" };
-    let options = Options { device: Some(device(program)), ..Options::new(u64::from_ne_bytes(seed)) };
+    let (program, kind) = match login.is_some() && is_script {
+        true => (SCRIPT, ClientKind::Script),
+        false => ("chatclient", ClientKind::Terminal),
+    };
+    let options = Options { device: Some(device(program)), kind, ..Options::new(u64::from_ne_bytes(seed)) };
     if let (Some(asked), true) = (&asked, is_script) {
         eprintln!("chatclient: --user {} needs --password-file in a script", asked.typed);
         return Ok(ExitCode::from(USAGE));

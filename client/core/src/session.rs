@@ -2,7 +2,7 @@
 
 use crate::event::{Event, Failure, LogoutReason, Lost, SendFailure};
 use crate::requests::Purpose;
-use crate::state::{Connection, Intent, KnownToken, Leaving, ListingState, Open, Phase, Session};
+use crate::state::{Connection, Intent, KnownToken, Leaving, ListingState, Open, Options, Phase, Session};
 use crate::timing::{HEARTBEAT_MS, LEAVING_MS, REPLY_MS, WAIT_MAX_MS};
 use wire::account::Who;
 use wire::kind::request;
@@ -70,7 +70,8 @@ impl Session {
         };
         if self.login_at <= now {
             self.set_phase(Phase::LoggingIn);
-            let login = Login { credentials, device: self.options.device.clone(), known };
+            let Options { device, kind, .. } = &self.options;
+            let login = Login { credentials, device: device.clone(), kind: Some(*kind), known };
             self.transmit(now, &Command::Session(Request::Login(login)), Purpose::Login);
         }
     }

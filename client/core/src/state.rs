@@ -50,7 +50,7 @@ use crate::timing::{LOGOUT_MS, REPLY_MS};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use wire::account::Who;
-use wire::session::LoggedIn;
+use wire::session::{ClientKind, LoggedIn};
 use wire::{Command, ConversationId, Credentials, Seq, UnixMillis, UserId};
 
 /// How a session is configured.
@@ -61,6 +61,8 @@ pub struct Options {
     pub seed: u64,
     /// The name of this device, shown to the server and to the user's other devices; at most 64 bytes.
     pub device: Option<Box<str>>,
+    /// What the client is.
+    pub kind: ClientKind,
     /// The most messages in flight to one target. With 1, messages are stored in the order in which they were written,
     /// even after refusals; with more, a refusal may let later messages overtake.
     pub per_target: usize,
@@ -71,9 +73,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// One message in flight per target, no device name, no store.
+    /// One message in flight per target, no device name, no store, of the kind `other`.
     pub fn new(seed: u64) -> Options {
-        Options { seed, device: None, per_target: 1, window: 64, persistent: false }
+        Options { seed, device: None, kind: ClientKind::Other, per_target: 1, window: 64, persistent: false }
     }
 }
 

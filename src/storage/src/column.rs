@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use wire::entry::{SYSTEM, is_reserved};
 use wire::group::Role;
 use wire::message::{Extra, TEXT};
+use wire::session::ClientKind;
 use wire::{ConversationKind, System, UserId};
 
 /// The value of the column `role` for the owner of a group.
@@ -19,6 +20,22 @@ pub fn kind_of(kind: i64) -> Option<ConversationKind> {
         1 => Some(ConversationKind::Group),
         _ => None,
     }
+}
+
+/// The value of the column `kind` of a token.
+pub fn client_kind_number(kind: ClientKind) -> u8 {
+    match kind {
+        ClientKind::Other => 0,
+        ClientKind::Terminal => 1,
+        ClientKind::Web => 2,
+        ClientKind::Mobile => 3,
+        ClientKind::Script => 4,
+    }
+}
+
+/// The client of a column `kind` of a token; `None`: the value is damaged.
+pub fn client_kind_of(number: i64) -> Option<ClientKind> {
+    ClientKind::ALL.into_iter().find(|kind| i64::from(client_kind_number(*kind)) == number)
 }
 
 /// The texts of an entry as they are stored: the columns `type` and `content`, or the same fields of a page.

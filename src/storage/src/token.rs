@@ -3,9 +3,11 @@
 use crate::hex::Hex;
 use crate::machine::Random;
 use logic::contract::token::KNOWN_MS;
-use logic::contract::{Token, TokenHash};
+use logic::contract::{Client, Token, TokenHash};
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 use wire::UnixMillis;
+use wire::session::ClientKind;
 
 /// How long a token is valid after its last use.
 pub const VALID_MS: u64 = 7 * 24 * 60 * 60 * 1000;
@@ -34,6 +36,31 @@ pub enum OfRegister {
     No = 0,
     /// It was not used yet.
     Unused = 1,
+}
+
+/// What is kept with a token of the client that logs in by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptClient {
+    pub device: Option<Box<str>>,
+    pub kind: ClientKind,
+    /// Where the last login came from; `None`: not known, or there was none.
+    pub address: Option<IpAddr>,
+}
+
+impl KeptClient {
+    /// What is kept after a login: what the client does not say stays as it was.
+    pub fn after(&self, client: &Client) -> KeptClient {
+        KeptClient {
+            device: client.device.clone().or_else(|| self.device.clone()),
+            kind: client.kind.unwrap_or(self.kind),
+            address: Some(client.address),
+        }
+    }
+
+    /// The column `address`.
+    pub fn address_text(&self) -> Option<String> {
+        self.address.map(|address| address.to_string())
+    }
 }
 
 /// Ended tokens kept of each account; further ones identify no client any more.

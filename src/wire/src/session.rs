@@ -34,9 +34,38 @@ pub struct Login {
     pub credentials: Credentials,
     /// The client's name for the device it runs on, at most 64 bytes.
     pub device: Option<Box<str>>,
+    /// What the client is. Of a login by token without it: what its token was used by before.
+    pub kind: Option<ClientKind>,
     /// Beside a password: a token from an earlier login, expired and revoked ones included. It does not log in; it shows
     /// that the account knows this client, which other people's wrong passwords then do not hold up.
     pub known: Option<Box<str>>,
+}
+
+impl Login {
+    /// A login that says nothing about its client.
+    pub fn new(credentials: Credentials) -> Login {
+        Login { credentials, device: None, kind: None, known: None }
+    }
+}
+
+/// What a client is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientKind {
+    /// A person at a terminal, also one with a legacy client.
+    Terminal,
+    /// A page in a browser.
+    Web,
+    Mobile,
+    /// A program that acts by itself, such as a bot.
+    Script,
+    #[default]
+    Other,
+}
+
+impl ClientKind {
+    pub const ALL: [ClientKind; 5] =
+        [ClientKind::Terminal, ClientKind::Web, ClientKind::Mobile, ClientKind::Script, ClientKind::Other];
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -50,7 +79,10 @@ pub enum Credentials {
 }
 
 fields! {
-    LoginFields { id: UserId, name: Box<str>, password: Box<str>, token: Box<str>, device: Box<str>, known: Box<str>, }
+    LoginFields {
+        id: UserId, name: Box<str>, password: Box<str>, token: Box<str>, device: Box<str>, kind: ClientKind,
+        known: Box<str>,
+    }
 }
 
 impl Value for Login {
@@ -78,12 +110,12 @@ impl Value for Login {
                 Credentials::Password { who, password }
             }
         };
-        Ok(Login { credentials, device, known })
+        Ok(Login { credentials, device, kind: f.kind, known })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         let (device, known) = (self.device.clone(), self.known.clone());
-        let mut f = LoginFields { device, known, ..Default::default() };
+        let mut f = LoginFields { device, kind: self.kind, known, ..Default::default() };
         match &self.credentials {
             Credentials::Password { who, password } => {
                 (f.id, f.name) = who.to_fields();
@@ -174,11 +206,12 @@ pub enum Listing {
 // Passwords and tokens must not reach a log.
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Login { credentials, device, known } = self;
+        let Login { credentials, device, kind, known } = self;
         let known = known.as_ref().map(|_| "Token");
         f.debug_struct("Login")
             .field("credentials", credentials)
             .field("device", device)
+            .field("kind", kind)
             .field("known", &known)
             .finish()
     }

@@ -365,6 +365,7 @@ fn decoded_requests_hold_the_values_sent() {
         Ok(Command::Session(session::Request::Login(session::Login {
             credentials: Credentials::Password { who: Who::Id(UserId(7)), .. },
             device: None,
+            kind: None,
             known: None
         })))
     ));

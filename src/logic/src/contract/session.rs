@@ -3,11 +3,11 @@
 use super::contact::Friend;
 use super::epoch::{Epoch, Fence};
 use super::timeline::UnreadPage;
-use super::token::{Token, TokenHash};
-use crate::network::Network;
+use super::token::{Client, Token, TokenHash};
 use std::sync::Arc;
 use wire::UserId;
 use wire::group::Group;
+use wire::session::ClientKind;
 use wire::timeline::ConversationSummary;
 
 #[derive(Clone, Debug)]
@@ -15,13 +15,13 @@ pub enum Write {
     /// Issues a token after a login by password, and remembers its network. The token of REGISTER belongs to the first
     /// such login: [`Write::RevokeToken`] of the issued token revokes it, too. A later login revokes it at once.
     /// Outcome: [`Written::TokenReady`].
-    CreateToken { user: UserId, device: Option<Box<str>>, network: Network },
-    /// Looks a token up, extends it, and remembers the network of the login. Outcome: [`Written::TokenReady`], or denied
-    /// with `TokenInvalid`.
+    CreateToken { user: UserId, client: Client },
+    /// Looks a token up, extends it, and remembers the client and the network of the login. What the client does not say
+    /// stays as it was. Outcome: [`Written::TokenReady`], or denied with `TokenInvalid`.
     ExtendToken {
         /// As the client sent it.
         token: Box<str>,
-        network: Network,
+        client: Client,
     },
     /// Revokes a token: no login is possible with it any more. It still identifies a client that the account knows, as
     /// an expired token does, for [`super::token::KNOWN_MS`]. Outcome: done, also where there is none.
@@ -54,6 +54,8 @@ pub enum Written {
         user: UserId,
         name: Arc<str>,
         token: Token,
+        /// What the client is that logs in by it.
+        kind: ClientKind,
     },
     /// The session belongs to this node.
     Claimed {

@@ -1,12 +1,32 @@
 //! Login tokens.
 
+use crate::network::Network;
+use std::net::IpAddr;
 use wire::UnixMillis;
+use wire::session::ClientKind;
 
 /// How long an expired or revoked token identifies a client that the account knows, milliseconds.
 pub const KNOWN_MS: u64 = 90 * 24 * 60 * 60 * 1000;
 
 /// The SHA-256 of a token, the only part of it that storage keeps.
 pub type TokenHash = [u8; 32];
+
+/// The client of a login, which is kept with its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    pub device: Option<Box<str>>,
+    /// `None`: that of the login before by the same token, or else [`ClientKind::Other`].
+    pub kind: Option<ClientKind>,
+    /// Where the login comes from.
+    pub address: IpAddr,
+}
+
+impl Client {
+    #[must_use]
+    pub fn network(&self) -> Network {
+        Network::of(self.address)
+    }
+}
 
 /// A token as its owner receives it.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! LOGIN up to its token: look up the account, check the password, issue or extend the token.
 
 use crate::attempt::{AccountKey, Attempt, ClientKey};
+use crate::contract::Client;
 use crate::contract::account::{self, Credentials as Stored, Read};
 use crate::contract::session::Write;
 use crate::effect::PasswordJob;
@@ -18,22 +19,24 @@ use wire::session::{Credentials, Login};
 use wire::{Errno, name};
 
 pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, login: Login) {
-    let Login { credentials, device, known } = login;
+    let Login { credentials, device, kind, known } = login;
     if caller.session.is_some() {
         return turn.refuse(reply_to, Errno::Conflict, "this connection is logged in already");
     }
     if let Some(refusal) = turn.state.refusal_to_begin() {
         return turn.answer(reply_to, refusal);
     }
-    let Some(network) = turn.state.network_of(caller.conn) else { return };
+    let Some(connection) = turn.state.connections.get(caller.conn) else { return };
+    let client = Client { device, kind, address: connection.peer };
     match credentials {
         Credentials::Token(token) => {
-            let pending = Pending::Token(TokenRequest { device, is_new: false });
-            turn.write(reply_to, pending, Write::ExtendToken { token, network });
+            let pending = Pending::Token(TokenRequest { device: client.device.clone(), is_new: false });
+            turn.write(reply_to, pending, Write::ExtendToken { token, client });
         }
         Credentials::Password { who, password } => {
+            let network = client.network();
             let read = Read::Credentials(Box::new(account::Login { who: who.clone(), network, known }));
-            let pending = Pending::Account(Box::new(PasswordLogin { who, network, password, device }));
+            let pending = Pending::Account(Box::new(PasswordLogin { who, password, client }));
             turn.read(reply_to, pending, read);
         }
     }
@@ -47,7 +50,8 @@ pub(super) fn account_known(
     login: PasswordLogin,
     stored: Option<Box<Stored>>,
 ) {
-    let PasswordLogin { who, network, password, device } = login;
+    let PasswordLogin { who, password, client } = login;
+    let network = client.network();
     let attempt = Attempt {
         account: account_key(turn.state.boot, &who, stored.as_deref()),
         network,
@@ -58,7 +62,7 @@ pub(super) fn account_known(
         return password::refuse_guess(turn, reply_to, network, wait);
     }
     let (user, hash) = stored.map_or((None, None), |stored| (Some(stored.user), Some(stored.hash)));
-    let pending = Pending::Password(Box::new(PasswordCheck { user, attempt, device }));
+    let pending = Pending::Password(Box::new(PasswordCheck { user, attempt, client }));
     let job = PasswordJob::Verify { hash, password };
     password::queue(turn, reply_to, pending, Class::Login, network, job);
 }
@@ -76,7 +80,7 @@ fn account_key(seed: u64, who: &Who, stored: Option<&Stored>) -> AccountKey {
 }
 
 pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: PasswordCheck, is_right: bool) {
-    let PasswordCheck { user, attempt, device } = check;
+    let PasswordCheck { user, attempt, client } = check;
     let user = user.filter(|_| is_right);
     password::tried(turn, attempt, user.is_some());
     let Some(user) = user else {
@@ -88,7 +92,6 @@ pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: Pa
     if turn.state.rules.conflict == Conflict::Reject && turn.state.sessions.is_online(user) {
         return turn.refuse(reply_to, Errno::AlreadyOnline, ALREADY_ONLINE);
     }
-    let write = Write::CreateToken { user, device: device.clone(), network: attempt.network };
-    let pending = Pending::Token(TokenRequest { device, is_new: true });
-    turn.write(reply_to, pending, write);
+    let pending = Pending::Token(TokenRequest { device: client.device.clone(), is_new: true });
+    turn.write(reply_to, pending, Write::CreateToken { user, client });
 }

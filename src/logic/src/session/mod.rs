@@ -48,8 +48,11 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
 
 pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
     match (pending, written) {
-        (Pending::Token(request), Written::Session(storage::Written::TokenReady { user, name, token })) => {
-            takeover::begin(turn, reply_to, TokenReady { request, user, name, token });
+        (
+            Pending::Token(request),
+            Written::Session(storage::Written::TokenReady { user, name, token, kind }),
+        ) => {
+            takeover::begin(turn, reply_to, TokenReady { request, user, name, token, kind });
         }
         (Pending::Takeover(takeover), Written::Session(storage::Written::Claimed { epoch, before })) => {
             takeover::claimed(turn, reply_to, *takeover, epoch, before);

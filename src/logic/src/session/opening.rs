@@ -27,7 +27,7 @@ pub(super) fn begin(
     epoch: Epoch,
     before: Option<TokenHash>,
 ) -> NewSessionRead {
-    let TokenReady { user, name, token, .. } = ready;
+    let TokenReady { user, name, token, kind, .. } = ready;
     let resumed = before == Some(token.hash);
     let buckets = turn.state.rates.restore(user);
     let connection = turn.state.connections.get_mut(conn).expect("its caller looked it up");
@@ -36,6 +36,7 @@ pub(super) fn begin(
         conn,
         name,
         token: token.hash,
+        kind,
         epoch,
         buckets,
         capabilities: connection.capabilities,

@@ -8,6 +8,7 @@ use crate::limits::FRAME_OVERHEAD;
 use crate::map::{Map, map};
 use slab::Slab;
 use std::sync::Arc;
+use wire::session::ClientKind;
 use wire::{ConversationId, Message, Push, Seq, UserId};
 
 /// A session, by its slot and a serial number that distinguishes it from earlier sessions in the same slot.
@@ -23,6 +24,9 @@ pub(crate) struct Session {
     pub conn: ConnId,
     pub name: Arc<str>,
     pub token: TokenHash,
+    /// What the client is.
+    #[allow(dead_code, reason = "decides which sessions a login ends, once an account may have several")]
+    pub kind: ClientKind,
     /// Its number among the account's sessions; [`Epoch::NONE`] on a single node.
     pub epoch: Epoch,
     /// Groups whose channels its node subscribes to on its behalf; empty on a single node.
@@ -118,6 +122,7 @@ pub(crate) struct NewSession {
     pub conn: ConnId,
     pub name: Arc<str>,
     pub token: TokenHash,
+    pub kind: ClientKind,
     pub epoch: Epoch,
     pub buckets: Buckets,
     pub capabilities: Capabilities,
@@ -141,13 +146,14 @@ impl Sessions {
 
     /// Adds a session; the user must have none.
     pub fn insert(&mut self, new: NewSession) -> SessionRef {
-        let NewSession { user, conn, name, token, epoch, buckets, capabilities, login, since } = new;
+        let NewSession { user, conn, name, token, kind, epoch, buckets, capabilities, login, since } = new;
         self.serial = self.serial.wrapping_add(1);
         let slot = self.slots.insert(Session {
             user,
             conn,
             name,
             token,
+            kind,
             epoch,
             groups: Vec::new(),
             since,

@@ -25,7 +25,7 @@ fn connect(t: &mut Harness, from: IpAddr) -> ConnId {
 
 fn login_with(name: &str, password: &str, known: Option<&str>) -> Command {
     let credentials = Credentials::Password { who: Who::Name(name.into()), password: password.into() };
-    let login = session::Login { credentials, device: None, known: known.map(Into::into) };
+    let login = session::Login { known: known.map(Into::into), ..session::Login::new(credentials) };
     Command::Session(session::Request::Login(login))
 }
 

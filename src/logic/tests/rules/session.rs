@@ -45,10 +45,7 @@ fn a_login_with_the_token_of_the_session_keeps_the_token() {
     let first = t.login("alice");
     let second = t.open();
     let credentials = Credentials::Token("1:1".into());
-    let reply = t.get(
-        second,
-        Command::Session(session::Request::Login(session::Login { credentials, device: None, known: None })),
-    );
+    let reply = t.get(second, Command::Session(session::Request::Login(session::Login::new(credentials))));
     assert!(matches!(reply, Reply::Session(session::Reply::LoggedIn(l)) if &*l.token == "1:1"));
     assert!(t.take(first).contains(&Seen::Close));
     assert!(t.revoked.is_empty());
@@ -107,14 +104,10 @@ fn with_conflict_reject_a_second_login_is_refused() {
 fn wrong_passwords_and_unknown_names_get_the_same_replies() {
     let mut t = harness();
     let wrong = |name: &str| {
-        Command::Session(session::Request::Login(session::Login {
-            credentials: Credentials::Password {
-                who: wire::account::Who::Name(name.into()),
-                password: "wrong!".into(),
-            },
-            device: None,
-            known: None,
-        }))
+        Command::Session(session::Request::Login(session::Login::new(Credentials::Password {
+            who: wire::account::Who::Name(name.into()),
+            password: "wrong!".into(),
+        })))
     };
     let conn = t.open();
     let answers =
@@ -127,14 +120,7 @@ fn wrong_passwords_and_unknown_names_get_the_same_replies() {
     assert_eq!(errno(&t.get(conn, Harness::login_command("alice"))), Errno::RateLimited);
     let credentials = Credentials::Token("1:9".into());
     assert!(matches!(
-        t.get(
-            conn,
-            Command::Session(session::Request::Login(session::Login {
-                credentials,
-                device: None,
-                known: None
-            }))
-        ),
+        t.get(conn, Command::Session(session::Request::Login(session::Login::new(credentials)))),
         Reply::Session(session::Reply::LoggedIn(_))
     ));
 }
@@ -262,14 +248,7 @@ fn a_token_resumes_its_session_within_the_grace() {
     let by_token = |t: &mut Harness, token: &str| {
         let conn = t.open();
         let credentials = Credentials::Token(token.into());
-        match t.get(
-            conn,
-            Command::Session(session::Request::Login(session::Login {
-                credentials,
-                device: None,
-                known: None,
-            })),
-        ) {
+        match t.get(conn, Command::Session(session::Request::Login(session::Login::new(credentials)))) {
             Reply::Session(session::Reply::LoggedIn(reply)) => (conn, reply.resumed),
             other => panic!("{other:?}"),
         }

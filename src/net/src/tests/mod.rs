@@ -241,11 +241,7 @@ fn encoded(number: u32, command: &Command) -> Vec<u8> {
 fn login(number: u32) -> Vec<u8> {
     encoded(
         number,
-        &Command::Session(session::Request::Login(session::Login {
-            credentials: Credentials::Token("t".into()),
-            device: None,
-            known: None,
-        })),
+        &Command::Session(session::Request::Login(session::Login::new(Credentials::Token("t".into())))),
     )
 }
 

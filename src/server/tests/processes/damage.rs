@@ -77,7 +77,7 @@ impl Pair {
 
 fn login(address: SocketAddr, user: UserId) -> Reply {
     let credentials = Credentials::Password { who: Who::Id(user), password: PASSWORD.into() };
-    let login = session::Login { credentials, device: None, known: None };
+    let login = session::Login::new(credentials);
     Client::connect(address).ask(&Command::Session(session::Request::Login(login)))
 }
 

@@ -19,7 +19,7 @@ fn register(name: &str) -> Command {
 
 fn login(who: Who, password: &str, known: Option<&str>) -> Command {
     let credentials = Credentials::Password { who, password: password.into() };
-    let login = session::Login { credentials, device: None, known: known.map(Into::into) };
+    let login = session::Login { known: known.map(Into::into), ..session::Login::new(credentials) };
     Command::Session(session::Request::Login(login))
 }
 

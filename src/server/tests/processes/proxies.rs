@@ -15,7 +15,7 @@ fn node() -> Server {
 
 fn by_password(account: &Account, password: &str) -> Command {
     let credentials = Credentials::Password { who: Who::Id(account.id), password: password.into() };
-    Command::Session(session::Request::Login(session::Login { credentials, device: None, known: None }))
+    Command::Session(session::Request::Login(session::Login::new(credentials)))
 }
 
 fn ip(text: &str) -> IpAddr {

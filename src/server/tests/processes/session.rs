@@ -118,7 +118,7 @@ fn a_wrong_password_and_an_unknown_account_are_refused_alike() {
     let ann = client.register("ann");
     let login = |who, password: &str| {
         let credentials = Credentials::Password { who, password: password.into() };
-        Command::Session(session::Request::Login(session::Login { credentials, device: None, known: None }))
+        Command::Session(session::Request::Login(session::Login::new(credentials)))
     };
     let wrong = client.refusal(&login(Who::Id(ann.id), "wrong horse"));
     assert_eq!(wrong.errno, Errno::BadCredentials);

@@ -402,9 +402,11 @@ fn a_kicked_client_names_the_other_device_and_does_not_reconnect() {
     let mut phone = Client::connect(server.address);
     let login = |device: &str| {
         Command::Session(session::Request::Login(session::Login {
-            credentials: Credentials::Password { who: Who::Id(UserId(1)), password: PASSWORD.into() },
             device: Some(device.into()),
-            known: None,
+            ..session::Login::new(Credentials::Password {
+                who: Who::Id(UserId(1)),
+                password: PASSWORD.into(),
+            })
         }))
     };
     assert!(matches!(

@@ -32,6 +32,7 @@ pub const CASES: &[(&str, Case)] = &[
     ),
     ("profiles tell friends from others", account::profiles_tell_friends_from_others),
     ("tokens expire and can be extended and revoked", token::tokens_expire_and_can_be_extended_and_revoked),
+    ("a token keeps the kind of its client", token::a_token_keeps_the_kind_of_its_client),
     (
         "the token of register belongs to the first login",
         token::the_token_of_register_belongs_to_the_first_login,

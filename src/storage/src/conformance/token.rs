@@ -5,24 +5,33 @@ use super::session::{GRACE, claimed, see};
 use crate::token::ENDED_MAX;
 use logic::Network;
 use logic::contract::account::{self, Credentials, Login, NETWORKS_MAX};
-use logic::contract::{Denial, Found, Read, Token, Write, Written, session};
+use logic::contract::{Client, Denial, Found, Read, Token, Write, Written, session};
 use std::net::{IpAddr, Ipv4Addr};
 use wire::UserId;
 use wire::account::Who;
+use wire::session::ClientKind;
 
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-fn create_on(user: UserId, device: Option<&str>, from: IpAddr) -> Write {
-    let (device, network) = (device.map(Into::into), Network::of(from));
-    Write::Session(session::Write::CreateToken { user, device, network })
+/// A client that says nothing about itself.
+fn client(from: IpAddr) -> Client {
+    Client { device: None, kind: None, address: from }
+}
+
+fn create_by(user: UserId, client: Client) -> Write {
+    Write::Session(session::Write::CreateToken { user, client })
 }
 
 fn create(user: UserId, from: IpAddr) -> Write {
-    create_on(user, None, from)
+    create_by(user, client(from))
 }
 
 fn extend(token: &str, from: IpAddr) -> Write {
-    Write::Session(session::Write::ExtendToken { token: token.into(), network: Network::of(from) })
+    extend_by(token, client(from))
+}
+
+fn extend_by(token: &str, client: Client) -> Write {
+    Write::Session(session::Write::ExtendToken { token: token.into(), client })
 }
 
 fn revoke(token: &Token) -> Write {
@@ -62,7 +71,7 @@ fn credentials(
 
 pub fn ready(written: Written) -> (UserId, String, Token) {
     match written {
-        Written::Session(session::Written::TokenReady { user, name, token }) => {
+        Written::Session(session::Written::TokenReady { user, name, token, .. }) => {
             (user, name.to_string(), token)
         }
         other => panic!("{other:?}"),
@@ -71,7 +80,8 @@ pub fn ready(written: Written) -> (UserId, String, Token) {
 
 pub fn tokens_expire_and_can_be_extended_and_revoked(scenario: &mut Scenario<'_>) {
     let user = scenario.user("anna");
-    let (who, name, token) = ready(scenario.one(create_on(user, Some("laptop"), HOME)));
+    let (who, name, token) =
+        ready(scenario.one(create_by(user, Client { device: Some("laptop".into()), ..client(HOME) })));
     assert_eq!((who, name.as_str()), (user, "anna"));
     let (_, _, other) = ready(scenario.one(create(user, HOME)));
     assert!(token.text != other.text && token.hash != other.hash && token.text.len() >= 43);
@@ -109,6 +119,26 @@ pub fn tokens_expire_and_can_be_extended_and_revoked(scenario: &mut Scenario<'_>
     assert!(matches!(scenario.one(revoke(&token)), Written::Done));
     assert!(matches!(scenario.one(extend(&token)), Written::Denied(Denial::TokenInvalid)));
     assert!(matches!(scenario.one(self::extend("never", HOME)), Written::Denied(Denial::TokenInvalid)));
+}
+
+pub fn a_token_keeps_the_kind_of_its_client(scenario: &mut Scenario<'_>) {
+    let kind_of = |written: &Written| match written {
+        Written::Session(session::Written::TokenReady { kind, .. }) => *kind,
+        other => panic!("{other:?}"),
+    };
+    let says = |kind| Client { kind: Some(kind), ..client(HOME) };
+    let (anna, registered) = register(scenario, "anna");
+    assert_eq!(kind_of(&scenario.one(extend(&registered.text, HOME))), ClientKind::Other);
+    for kind in ClientKind::ALL {
+        let written = scenario.one(create_by(anna, says(kind)));
+        assert_eq!(kind_of(&written), kind);
+        let (_, _, token) = ready(written);
+        scenario.fixture.restart();
+        // It stays until a login says another one, which is kept at once.
+        assert_eq!(kind_of(&scenario.one(extend(&token.text, HOME))), kind);
+        assert_eq!(kind_of(&scenario.one(extend_by(&token.text, says(ClientKind::Web)))), ClientKind::Web);
+        assert_eq!(kind_of(&scenario.one(extend(&token.text, HOME))), ClientKind::Web);
+    }
 }
 
 pub fn the_token_of_register_belongs_to_the_first_login(scenario: &mut Scenario<'_>) {

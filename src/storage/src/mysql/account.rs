@@ -8,7 +8,7 @@ use super::sql::Sql;
 use super::token::insert_token;
 use crate::machine::Random;
 use crate::networks;
-use crate::token::{self, OfRegister};
+use crate::token::{self, KeptClient, OfRegister};
 use logic::contract::account::{Credentials, Found, Login, Profile, Read, Write};
 use logic::contract::{Denial, Written, account};
 use wire::account::Who;
@@ -71,7 +71,7 @@ fn create(
         return Ok(Written::Denied(Denial::NameTaken));
     }
     let (user, mut sql) = (UserId(answers[1].made as u32), Sql::new());
-    insert_token(&mut sql, &user.to_string(), &token, None, OfRegister::Unused);
+    insert_token(&mut sql, now, user, &token, &KeptClient::default(), OfRegister::Unused);
     conn.ask(&sql)?;
     Ok(Written::Account(account::Written::Created { user, token }))
 }

@@ -2,12 +2,13 @@
 
 use super::failure::{Cause, Failure};
 use crate::calendar::{Month, TIME_MAX};
-use crate::column::{kind_of, role_of};
+use crate::column::{client_kind_of, kind_of, role_of};
 use crate::fault;
 use crate::page::Rows;
 use mysql_common::packets::Column;
 use mysql_common::{Row, Value};
 use wire::group::Role;
+use wire::session::ClientKind;
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 
 /// The answer to one statement.
@@ -101,6 +102,10 @@ impl Record {
 
     pub fn kind(&self, column: usize) -> Result<ConversationKind, Failure> {
         kind_of(self.number(column)?).ok_or_else(|| self.unexpected(column))
+    }
+
+    pub fn client_kind(&self, column: usize) -> Result<ClientKind, Failure> {
+        client_kind_of(self.number(column)?).ok_or_else(|| self.unexpected(column))
     }
 
     pub fn role(&self, column: usize) -> Result<Role, Failure> {

@@ -5,15 +5,14 @@ use super::failure::Failure;
 use super::fence::{epochs, latest};
 use super::record::{Answer, first};
 use super::sql::Sql;
-use super::token::{insert_token, revoke_token};
+use super::token::{insert_token, kept_client, revoke_token, use_token};
 use super::{contact, group, timeline};
 use crate::claim::{Claim, Held};
 use crate::machine::Random;
 use crate::networks;
-use crate::token::{self, OfRegister};
-use logic::Network;
+use crate::token::{self, KeptClient, OfRegister};
 use logic::contract::session::{Found, Holder, LOGIN_LIST_MAX, LoginView, Read, Write};
-use logic::contract::{Denial, Epoch, Fence, Token, TokenHash, Written, session};
+use logic::contract::{Client, Denial, Epoch, Fence, Token, TokenHash, Written, session};
 use std::sync::Arc;
 use wire::{ConversationId, Page, UnixMillis, UserId};
 
@@ -24,10 +23,8 @@ pub fn write(
     write: &Write,
 ) -> Result<Written, Failure> {
     match write {
-        Write::CreateToken { user, device, network } => {
-            create_token(conn, now, random, *user, device.as_deref(), *network)
-        }
-        Write::ExtendToken { token, network } => extend_token(conn, now, token, *network),
+        Write::CreateToken { user, client } => create_token(conn, now, random, *user, client),
+        Write::ExtendToken { token, client } => extend_token(conn, now, token, client),
         Write::RevokeToken(hash) => revoke(conn, now, hash),
         Write::Claim { user, node, token, grace, unless_held } => {
             let (user, grace, unless_held) = (*user, *grace, *unless_held);
@@ -61,22 +58,23 @@ fn create_token(
     now: UnixMillis,
     random: &mut Random,
     user: UserId,
-    device: Option<&str>,
-    network: Network,
+    client: &Client,
 ) -> Result<Written, Failure> {
     let token = token::make(random, now);
     let mut sql = Sql::new();
-    sql.statement(format_args!("SELECT name, networks FROM user WHERE id = {user}")).statement(format_args!(
-        "SELECT hash FROM token WHERE user_id = {user} AND expires_at <= {now} ORDER BY expires_at DESC \
-         LIMIT 1000 OFFSET {}",
-        token::ENDED_MAX
-    ));
+    sql.statement(format_args!("SELECT name, networks FROM user WHERE id = {user} FOR UPDATE")).statement(
+        format_args!(
+            "SELECT hash FROM token WHERE user_id = {user} AND expires_at <= {now} ORDER BY expires_at DESC \
+             LIMIT 1000 OFFSET {}",
+            token::ENDED_MAX
+        ),
+    );
     let answers = conn.ask(&sql)?;
     let [users, surplus] = &answers[..] else { unreachable!("one answer for each statement") };
     let Some(row) = users.rows.first() else { return Ok(Written::Denied(Denial::NotFound)) };
     let name = Arc::from(row.text(0)?);
     let mut sql = Sql::new();
-    logged_in(&mut sql, now, user, networks::with(row.maybe_bytes(1)?.unwrap_or_default(), network));
+    logged_in(&mut sql, now, user, networks::with(row.maybe_bytes(1)?.unwrap_or_default(), client.network()));
     // Of REGISTER's token: a later login than the first ends it, the first takes it over. Columns are set from left to
     // right, each from the values before it.
     sql.statement(format_args!(
@@ -86,9 +84,10 @@ fn create_token(
     for row in &surplus.rows {
         sql.push("DELETE FROM token WHERE hash = ").bytes(row.bytes(0)?).end();
     }
-    insert_token(&mut sql, &user.to_string(), &token, device, OfRegister::No);
+    let kept = KeptClient::default().after(client);
+    insert_token(&mut sql, now, user, &token, &kept, OfRegister::No);
     conn.ask(&sql)?;
-    Ok(Written::Session(session::Written::TokenReady { user, name, token }))
+    Ok(Written::Session(session::Written::TokenReady { user, name, token, kind: kept.kind }))
 }
 
 /// Records a login, with its networks if they changed.
@@ -104,13 +103,13 @@ fn extend_token(
     conn: &mut Connection,
     now: UnixMillis,
     text: &str,
-    network: Network,
+    client: &Client,
 ) -> Result<Written, Failure> {
     let token = token::with_text(text.into(), now);
     let mut sql = Sql::new();
     sql.push(
-        "SELECT u.id, u.name, t.expires_at, t.of_register, u.networks FROM token t JOIN user u ON u.id = t.user_id \
-         WHERE t.hash = ",
+        "SELECT u.id, u.name, t.expires_at, t.of_register, u.networks, t.device, t.kind, t.address \
+         FROM token t JOIN user u ON u.id = t.user_id WHERE t.hash = ",
     )
     .bytes(&token.hash)
     .push(format_args!(" AND t.expires_at > {now}"))
@@ -118,31 +117,28 @@ fn extend_token(
     let rows = conn.rows(&sql)?;
     let Some(row) = rows.first() else { return Ok(Written::Denied(Denial::TokenInvalid)) };
     let (user, name, expires) = (row.user(0)?, Arc::from(row.text(1)?), row.time(2)?);
-    let networks = networks::with(row.maybe_bytes(4)?.unwrap_or_default(), network);
-    if row.number(3)? != 0 {
-        // The session that begins lives by this token, as by any other.
-        let mut sql = Sql::new();
-        conn.ask(sql.push("UPDATE token SET of_register = 0 WHERE hash = ").bytes(&token.hash).end())?;
-    }
-    if token::is_fresh(expires, now) {
+    let networks = networks::with(row.maybe_bytes(4)?.unwrap_or_default(), client.network());
+    let before = kept_client(row, 5)?;
+    let kept = before.after(client);
+    let kind = kept.kind;
+    let is_unchanged = row.number(3)? == OfRegister::No as i64 && kept == before;
+    let mut sql = Sql::new();
+    if is_unchanged && token::is_fresh(expires, now) {
         if networks.is_some() {
-            let mut sql = Sql::new();
             logged_in(&mut sql, now, user, networks);
             conn.ask(&sql)?;
         }
-        return Ok(Written::Session(session::Written::TokenReady {
-            user,
-            name,
-            token: Token { expires, ..token },
-        }));
+        let token = Token { expires, ..token };
+        return Ok(Written::Session(session::Written::TokenReady { user, name, token, kind }));
     }
-    let mut sql = Sql::new();
-    sql.push(format_args!("UPDATE token SET expires_at = {} WHERE hash = ", token.expires))
-        .bytes(&token.hash)
-        .end();
+    // The account's row before the token's, as everywhere.
     logged_in(&mut sql, now, user, networks);
-    conn.ask(&sql)?;
-    Ok(Written::Session(session::Written::TokenReady { user, name, token }))
+    use_token(&mut sql, now, &token, &kept);
+    let used = conn.ask(&sql)?;
+    if used.last().is_none_or(|answer| answer.changed == 0) {
+        return Ok(Written::Denied(Denial::TokenInvalid));
+    }
+    Ok(Written::Session(session::Written::TokenReady { user, name, token, kind }))
 }
 
 fn revoke(conn: &mut Connection, now: UnixMillis, hash: &TokenHash) -> Result<Written, Failure> {

@@ -2,18 +2,56 @@
 
 use super::connection::Connection;
 use super::failure::Failure;
+use super::record::Record;
 use super::sql::Sql;
-use crate::token::{self, OfRegister};
+use crate::column::client_kind_number;
+use crate::token::{self, KeptClient, OfRegister};
 use logic::contract::{Token, TokenHash};
-use wire::UnixMillis;
+use wire::{UnixMillis, UserId};
 
-pub fn insert_token(sql: &mut Sql, user: &str, token: &Token, device: Option<&str>, of_register: OfRegister) {
-    sql.push("INSERT INTO token (hash, user_id, device, expires_at, of_register) VALUES (")
+/// Adds a token with the account's next number. Of an account that exists the row is locked.
+pub fn insert_token(
+    sql: &mut Sql,
+    now: UnixMillis,
+    user: UserId,
+    token: &Token,
+    client: &KeptClient,
+    of_register: OfRegister,
+) {
+    sql.push(
+        "INSERT INTO token (hash, user_id, expires_at, of_register, device, kind, address, created_at, ",
+    )
+    .push("last_used_at, id) SELECT ")
+    .bytes(&token.hash)
+    .push(format_args!(",{user},{},{},", token.expires, of_register as u8))
+    .maybe_text(client.device.as_deref())
+    .push(format_args!(",{},", client_kind_number(client.kind)))
+    .maybe_text(client.address_text().as_deref())
+    .push(format_args!(",{now},{now},COALESCE(MAX(id), 0) + 1 FROM token WHERE user_id = {user}"))
+    .end();
+}
+
+/// Sets what is kept of a token after a login by it, unless it has been revoked in the meantime. Of REGISTER's token:
+/// the session that begins lives by it, as by any other.
+pub fn use_token(sql: &mut Sql, now: UnixMillis, token: &Token, client: &KeptClient) {
+    sql.push(format_args!("UPDATE token SET expires_at = {}, of_register = 0, device = ", token.expires))
+        .maybe_text(client.device.as_deref())
+        .push(format_args!(", kind = {}, address = ", client_kind_number(client.kind)))
+        .maybe_text(client.address_text().as_deref())
+        .push(format_args!(", last_used_at = {now} WHERE expires_at > {now} AND hash = "))
         .bytes(&token.hash)
-        .push(format_args!(",{user},"))
-        .maybe_text(device)
-        .push(format_args!(",{},{})", token.expires, of_register as u8))
         .end();
+}
+
+/// Reads what is kept of a client, in the columns `device`, `kind` and `address`. A damaged address is one that is not
+/// known.
+pub fn kept_client(row: &Record, first: usize) -> Result<KeptClient, Failure> {
+    let device = row.maybe_bytes(first)?.map(|_| row.text(first)).transpose()?;
+    Ok(KeptClient {
+        device: device.map(Into::into),
+        kind: row.client_kind(first + 1)?,
+        address: row.text(first + 2)?.parse().ok(),
+    })
 }
 
 /// Revokes a token, and REGISTER's where that belongs to the same login.

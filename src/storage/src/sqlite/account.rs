@@ -7,7 +7,7 @@ use super::view::View;
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::networks;
-use crate::token::{self, OfRegister};
+use crate::token::{self, KeptClient, OfRegister};
 use logic::contract::account::{self, Credentials, Login, Profile};
 use logic::contract::{Denial, Found, Written};
 use rusqlite::{OptionalExtension, Row};
@@ -48,7 +48,7 @@ impl SqliteStore {
         drop(insert);
         let user = UserId(id as u32);
         name::claim(&self.conn, user, name)?;
-        let token = self.new_token(batch.now, user, None, OfRegister::Unused)?;
+        let token = self.new_token(batch.now, user, &KeptClient::default(), OfRegister::Unused)?;
         Ok(Written::Account(account::Written::Created { user, token }))
     }
 }

@@ -1,12 +1,13 @@
 //! Reading typed columns. A value that its column cannot have is an error.
 
 use crate::calendar::{Month, TIME_MAX};
-use crate::column::{kind_of, role_of};
+use crate::column::{client_kind_of, kind_of, role_of};
 use crate::error::StoreError;
 use crate::fault::{self, At};
 use rusqlite::types::ValueRef;
 use rusqlite::{Error, Result, Row, Rows};
 use wire::group::Role;
+use wire::session::ClientKind;
 use wire::{ConversationKind, Seq, UnixMillis};
 
 /// The next id of a table. One damaged id at the end of the range must not be the last one.
@@ -47,6 +48,11 @@ pub fn maybe_seq(row: &Row<'_>, column: usize) -> Result<Option<Seq>> {
 pub fn kind(row: &Row<'_>, column: usize) -> Result<ConversationKind> {
     let value = row.get(column)?;
     kind_of(value).ok_or(Error::IntegralValueOutOfRange(column, value))
+}
+
+pub fn client_kind(row: &Row<'_>, column: usize) -> Result<ClientKind> {
+    let value = row.get(column)?;
+    client_kind_of(value).ok_or(Error::IntegralValueOutOfRange(column, value))
 }
 
 pub fn role(row: &Row<'_>, column: usize) -> Result<Role> {

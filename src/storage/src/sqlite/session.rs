@@ -7,13 +7,13 @@ use super::column;
 use super::store::{Batch, SqliteStore};
 use super::view::View;
 use crate::claim::{Claim, Held};
+use crate::column::client_kind_number;
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::networks;
-use crate::token::{self, OfRegister};
-use logic::Network;
+use crate::token::{self, KeptClient, OfRegister};
 use logic::contract::session::{self, Holder, LOGIN_LIST_MAX, LoginView};
-use logic::contract::{Denial, Epoch, Fence, Found, Token, TokenHash, Written};
+use logic::contract::{Client, Denial, Epoch, Fence, Found, Token, TokenHash, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::sync::Arc;
 use wire::{Page, UnixMillis, UserId};
@@ -25,10 +25,8 @@ impl SqliteStore {
         write: session::Write,
     ) -> Result<Written, StoreError> {
         match write {
-            session::Write::CreateToken { user, device, network } => {
-                self.create_token(batch, user, device.as_deref(), network)
-            }
-            session::Write::ExtendToken { token, network } => self.extend_token(batch, token, network),
+            session::Write::CreateToken { user, client } => self.create_token(batch, user, &client),
+            session::Write::ExtendToken { token, client } => self.extend_token(batch, token, &client),
             session::Write::RevokeToken(hash) => {
                 self.revoke_token(batch.now, &hash)?;
                 Ok(Written::Done)
@@ -40,17 +38,11 @@ impl SqliteStore {
         }
     }
 
-    fn create_token(
-        &mut self,
-        batch: &Batch,
-        user: UserId,
-        device: Option<&str>,
-        network: Network,
-    ) -> Result<Written, StoreError> {
+    fn create_token(&mut self, batch: &Batch, user: UserId, client: &Client) -> Result<Written, StoreError> {
         let sql = "SELECT networks FROM user WHERE id = ?1";
         let networks = self.conn.prepare_cached(sql)?.query_row([user.0], |row| row.get(0)).optional();
         let networks: Option<Vec<u8>> = networks.at("user", user)?.flatten();
-        let networks = networks::with(&networks.unwrap_or_default(), network);
+        let networks = networks::with(&networks.unwrap_or_default(), client.network());
         let Some(name) = self.logged_in(batch.now, user, networks.as_deref()).at("user", user)? else {
             return Ok(Written::Denied(Denial::NotFound));
         };
@@ -61,19 +53,20 @@ impl SqliteStore {
         let sql = "DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE user_id = ?1 AND expires_at <= ?2 \
                    ORDER BY expires_at DESC LIMIT -1 OFFSET ?3)";
         self.conn.prepare_cached(sql)?.execute((user.0, batch.now.0 as i64, token::ENDED_MAX as i64))?;
-        let token = self.new_token(batch.now, user, device, OfRegister::No)?;
-        Ok(Written::Session(session::Written::TokenReady { user, name, token }))
+        let kept = KeptClient::default().after(client);
+        let token = self.new_token(batch.now, user, &kept, OfRegister::No)?;
+        Ok(Written::Session(session::Written::TokenReady { user, name, token, kind: kept.kind }))
     }
 
     fn extend_token(
         &mut self,
         batch: &Batch,
         text: Box<str>,
-        network: Network,
+        client: &Client,
     ) -> Result<Written, StoreError> {
         let (now, token) = (batch.now, token::with_text(text, batch.now));
-        let sql = "SELECT user_id, expires_at, of_register, name, networks FROM token JOIN user ON id = user_id \
-                   WHERE hash = ?1 AND expires_at > ?2";
+        let sql = "SELECT user_id, expires_at, of_register, name, networks, device, kind, address \
+                   FROM token t JOIN user u ON u.id = t.user_id WHERE hash = ?1 AND expires_at > ?2";
         let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query((token.hash, now.0 as i64))?;
         let Some(row) = rows.next()? else { return Ok(Written::Denied(Denial::TokenInvalid)) };
@@ -82,27 +75,28 @@ impl SqliteStore {
         let of_register: i64 = row.get(2).at("token", user)?;
         let name: String = row.get(3).at("user", user)?;
         let networks: Option<Vec<u8>> = row.get(4).at("user", user)?;
-        let (name, networks) = (name.into(), networks::with(&networks.unwrap_or_default(), network));
+        let before = kept_client(row, 5).at("token", user)?;
+        let (name, networks) = (name.into(), networks::with(&networks.unwrap_or_default(), client.network()));
         drop(rows);
-        if of_register != 0 {
-            // The session that begins lives by this token, as by any other.
-            let sql = "UPDATE token SET of_register = 0 WHERE hash = ?1";
-            self.conn.prepare_cached(sql)?.execute([token.hash])?;
-        }
-        if token::is_fresh(expires, now) {
+        let kept = before.after(client);
+        let kind = kept.kind;
+        let is_unchanged = of_register == OfRegister::No as i64 && kept == before;
+        if is_unchanged && token::is_fresh(expires, now) {
             if networks.is_some() {
                 self.logged_in(now, user, networks.as_deref())?;
             }
-            return Ok(Written::Session(session::Written::TokenReady {
-                user,
-                name,
-                token: Token { expires, ..token },
-            }));
+            let token = Token { expires, ..token };
+            return Ok(Written::Session(session::Written::TokenReady { user, name, token, kind }));
         }
-        let sql = "UPDATE token SET expires_at = ?2 WHERE hash = ?1";
-        self.conn.prepare_cached(sql)?.execute((token.hash, token.expires.0 as i64))?;
+        // Of REGISTER's token: the session that begins lives by it, as by any other.
+        let sql = "UPDATE token SET expires_at = ?2, of_register = 0, device = ?3, kind = ?4, address = ?5, \
+                   last_used_at = ?6 WHERE hash = ?1";
+        let (kind_number, address) = (client_kind_number(kind), kept.address_text());
+        let values =
+            (token.hash, token.expires.0 as i64, kept.device.as_deref(), kind_number, address, now.0 as i64);
+        self.conn.prepare_cached(sql)?.execute(values)?;
         self.logged_in(now, user, networks.as_deref())?;
-        Ok(Written::Session(session::Written::TokenReady { user, name, token }))
+        Ok(Written::Session(session::Written::TokenReady { user, name, token, kind }))
     }
 
     /// Revokes a token, and REGISTER's where that belongs to the same login.
@@ -117,13 +111,24 @@ impl SqliteStore {
         &mut self,
         now: UnixMillis,
         user: UserId,
-        device: Option<&str>,
+        client: &KeptClient,
         of_register: OfRegister,
     ) -> Result<Token, StoreError> {
         let token = token::make(&mut self.random, now);
-        let sql =
-            "INSERT INTO token (hash, user_id, device, expires_at, of_register) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let values = (token.hash, user.0, device, token.expires.0 as i64, of_register as i64);
+        let sql = "INSERT INTO token (hash, user_id, expires_at, of_register, id, device, kind, address, created_at, \
+                   last_used_at) SELECT ?1, ?2, ?3, ?4, coalesce(max(id), 0) + 1, ?5, ?6, ?7, ?8, ?8 \
+                   FROM token WHERE user_id = ?2";
+        let KeptClient { device, kind, .. } = client;
+        let values = (
+            token.hash,
+            user.0,
+            token.expires.0 as i64,
+            of_register as i64,
+            device.as_deref(),
+            client_kind_number(*kind),
+            client.address_text(),
+            now.0 as i64,
+        );
         self.conn.prepare_cached(sql)?.execute(values)?;
         Ok(token)
     }
@@ -198,6 +203,17 @@ impl SqliteStore {
         let sql = "SELECT 1 FROM session WHERE user_id = ?1 AND epoch > ?2";
         Ok(!self.conn.prepare_cached(sql)?.exists((user.0, epoch.0))?)
     }
+}
+
+/// Reads what is kept of a client, in the columns `device`, `kind` and `address`. A damaged address is one that is not
+/// known.
+fn kept_client(row: &Row<'_>, first: usize) -> rusqlite::Result<KeptClient> {
+    let address: Option<Box<str>> = row.get(first + 2)?;
+    Ok(KeptClient {
+        device: row.get(first)?,
+        kind: column::client_kind(row, first + 1)?,
+        address: address.and_then(|text| text.parse().ok()),
+    })
 }
 
 impl View<'_> {

@@ -4,7 +4,7 @@ use super::style::MsgIds;
 use crate::account::{self, Register, Who};
 use crate::fields::{short, sized};
 use crate::message::{self, Send, TEXT};
-use crate::session::{self, Login};
+use crate::session::{self, ClientKind, Login};
 use crate::{Command, ConversationId, Credentials, Target, UserId, contact, group, limits, name};
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -104,7 +104,8 @@ fn login(fields: Fields<'_>) -> Result<Command, String> {
     let who = Who::Id(fields.id.user("id")?);
     // As in LOGIN: a password outside the bounds of a registration is answered like any other wrong one.
     let password = sized("password", fields.password.text("password")?, 0, limits::PASSWORD_TRIED_BYTES)?;
-    let login = Login { credentials: Credentials::Password { who, password }, device: None, known: None };
+    let credentials = Credentials::Password { who, password };
+    let login = Login { kind: Some(ClientKind::Terminal), ..Login::new(credentials) };
     Ok(session::Request::Login(login).into())
 }
 
@@ -243,7 +244,8 @@ mod tests {
         for (object, command) in [
             (
                 r#"{"id":1,"msgid":1,"password":"123456"}"#,
-                session::Request::Login(Login { credentials: password, device: None, known: None }).into(),
+                session::Request::Login(Login { kind: Some(ClientKind::Terminal), ..Login::new(password) })
+                    .into(),
             ),
             (r#"{"id":1,"msgid":3}"#, session::Request::Logout.into()),
             (

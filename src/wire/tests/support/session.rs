@@ -12,7 +12,7 @@ use proptest::sample::select;
 use wire::kind::request;
 use wire::limits;
 use wire::session::{
-    Changed, Credentials, GoingAway, Kicked, Listing, LoggedIn, Login, Push, Reply, Request,
+    Changed, ClientKind, Credentials, GoingAway, Kicked, Listing, LoggedIn, Login, Push, Reply, Request,
 };
 
 pub fn requests() -> impl Strategy<Value = Request> {
@@ -21,16 +21,19 @@ pub fn requests() -> impl Strategy<Value = Request> {
         bytes(1, limits::TOKEN_BYTES).prop_map(Credentials::Token),
     ];
     let known = option::of(bytes(1, limits::TOKEN_BYTES));
-    let login = (credentials, option::of(bytes(0, limits::DEVICE_BYTES)), known).prop_map(
-        |(credentials, device, known)| {
-            let known = known.filter(|_| matches!(credentials, Credentials::Password { .. }));
-            Login { credentials, device, known }
-        },
-    );
+    let client = (option::of(bytes(0, limits::DEVICE_BYTES)), option::of(client_kind()));
+    let login = (credentials, client, known).prop_map(|(credentials, (device, kind), known)| {
+        let known = known.filter(|_| matches!(credentials, Credentials::Password { .. }));
+        Login { credentials, device, kind, known }
+    });
     prop_oneof![
         2 => login.prop_map(Request::Login),
         1 => Just(Request::Logout),
     ]
+}
+
+fn client_kind() -> impl Strategy<Value = ClientKind> {
+    select(ClientKind::ALL.to_vec())
 }
 
 pub fn replies() -> impl Strategy<Value = (u16, Reply)> {

@@ -2,14 +2,14 @@
 
 use crate::attempt::Attempt;
 use crate::contract::session::LoginView;
-use crate::contract::{Ticket, Token, TokenHash};
-use crate::network::Network;
+use crate::contract::{Client, Ticket, Token, TokenHash};
 use crate::state::sessions::SessionRef;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use wire::account::Who;
 use wire::group::{Group, Member};
 use wire::presence::Presence;
+use wire::session::ClientKind;
 use wire::{UnixMillis, UserId};
 
 #[derive(Debug)]
@@ -63,9 +63,8 @@ impl Pending {
 #[derive(Debug)]
 pub(crate) struct PasswordLogin {
     pub who: Who,
-    pub network: Network,
     pub password: Box<str>,
-    pub device: Option<Box<str>>,
+    pub client: Client,
 }
 
 #[derive(Debug)]
@@ -73,7 +72,7 @@ pub(crate) struct PasswordCheck {
     /// `None` if there is no such account: every password is wrong.
     pub user: Option<UserId>,
     pub attempt: Attempt,
-    pub device: Option<Box<str>>,
+    pub client: Client,
 }
 
 #[derive(Debug)]
@@ -90,6 +89,7 @@ pub(crate) struct TokenReady {
     pub user: UserId,
     pub name: Arc<str>,
     pub token: Token,
+    pub kind: ClientKind,
 }
 
 /// A login between its token and its session, on a node of a cluster.

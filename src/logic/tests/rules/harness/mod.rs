@@ -187,9 +187,8 @@ impl Harness {
     pub fn login_command(name: &str) -> Command {
         let credentials = Credentials::Password { who: Who::Name(name.into()), password: "secret".into() };
         Command::Session(session::Request::Login(session::Login {
-            credentials,
             device: Some("phone".into()),
-            known: None,
+            ..session::Login::new(credentials)
         }))
     }
 

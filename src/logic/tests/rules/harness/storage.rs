@@ -12,6 +12,7 @@ use std::sync::Arc;
 use wire::account::Who;
 use wire::entry::Event;
 use wire::group::{Group, Role};
+use wire::session::ClientKind;
 use wire::timeline::{Reader, ReadersPage};
 use wire::{ConversationId, ConversationKind, Message, Page, Seq, Target, UnixMillis, UserId};
 
@@ -24,6 +25,7 @@ impl Harness {
             user,
             name: Arc::clone(&self.users[user.0 as usize - 1]),
             token,
+            kind: ClientKind::Other,
         })
     }
 
@@ -108,8 +110,8 @@ impl Harness {
                     None => Written::Denied(Denial::Forbidden),
                 }
             }
-            Write::Session(contract::session::Write::CreateToken { user, network, .. }) => {
-                self.networks.push((user, network));
+            Write::Session(contract::session::Write::CreateToken { user, client, .. }) => {
+                self.networks.push((user, client.network()));
                 self.token(user)
             }
             Write::Session(contract::session::Write::Claim { .. }) => {
@@ -119,7 +121,7 @@ impl Harness {
                     before: None,
                 })
             }
-            Write::Session(contract::session::Write::ExtendToken { token, .. }) => {
+            Write::Session(contract::session::Write::ExtendToken { token, client }) => {
                 match token.split_once(':') {
                     Some((user, number)) => {
                         let user = UserId(user.parse().expect("a number"));
@@ -129,6 +131,7 @@ impl Harness {
                             user,
                             name,
                             token: Token { text: token, hash, expires: UnixMillis(0) },
+                            kind: client.kind.unwrap_or_default(),
                         })
                     }
                     None => Written::Denied(Denial::TokenInvalid),

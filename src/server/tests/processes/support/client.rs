@@ -89,20 +89,17 @@ impl Client {
 
     /// LOGIN by token.
     pub fn by_token(account: &Account) -> Command {
-        Command::Session(session::Request::Login(session::Login {
-            credentials: Credentials::Token(account.token.clone()),
-            device: None,
-            known: None,
-        }))
+        Command::Session(session::Request::Login(session::Login::new(Credentials::Token(
+            account.token.clone(),
+        ))))
     }
 
     /// LOGIN by password.
     pub fn by_password(account: &Account, device: &str) -> Command {
         let credentials = Credentials::Password { who: Who::Id(account.id), password: PASSWORD.into() };
         Command::Session(session::Request::Login(session::Login {
-            credentials,
             device: Some(device.into()),
-            known: None,
+            ..session::Login::new(credentials)
         }))
     }
 

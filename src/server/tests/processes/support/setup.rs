@@ -97,11 +97,7 @@ impl Client {
         let credentials =
             wire::Credentials::Password { who: Who::Name(name.into()), password: PASSWORD.into() };
         let mut other = Client::connect(self.peer());
-        match other.ask_again(&Command::Session(session::Request::Login(session::Login {
-            credentials,
-            device: None,
-            known: None,
-        }))) {
+        match other.ask_again(&Command::Session(session::Request::Login(session::Login::new(credentials)))) {
             Reply::Session(session::Reply::LoggedIn(session)) => {
                 Account { id: session.id, name: name.to_owned(), token: session.token.clone() }
             }

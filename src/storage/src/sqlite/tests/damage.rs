@@ -4,9 +4,8 @@ use super::super::schema;
 use super::InMemory;
 use crate::conformance::{Fixture, Scenario, append, create, join};
 use crate::store::Store;
-use logic::Network;
 use logic::contract::{
-    Found, Read, Ticket, Write, Written, account, contact, group, message, session, timeline,
+    Client, Found, Read, Ticket, Write, Written, account, contact, group, message, session, timeline,
 };
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -106,7 +105,8 @@ impl World {
         let page = Page { after: 0, limit: 10 };
         let history =
             |conversation, direction| timeline::Read::History { user, conversation, direction, limit: 50 };
-        let network = Network::of([192, 0, 2, 1].into());
+        let client = Client { device: None, kind: None, address: [192, 0, 2, 1].into() };
+        let network = client.network();
         let login = |who| account::Read::Credentials(Box::new(account::Login { who, network, known: None }));
         let reads: Vec<Read> = vec![
             login(Who::Id(user)).into(),
@@ -142,7 +142,7 @@ impl World {
             }
         }
         let mut writes = vec![
-            Write::Session(session::Write::CreateToken { user, device: None, network }),
+            Write::Session(session::Write::CreateToken { user, client }),
             Write::Contact(contact::Write::Add { user, who: Who::Name(["ben", "dora"][pair].into()) }),
             create(user, "new"),
             join(peer, shared),

@@ -15,6 +15,8 @@ pub trait At<T> {
 }
 
 impl<T, E: Into<StoreError>> At<T> for Result<T, E> {
+    // Every stored message passes through here.
+    #[inline]
     fn at(self, table: &str, key: impl Display) -> Result<T, StoreError> {
         self.map_err(|error| match error.into() {
             // The innermost place is the nearest one.

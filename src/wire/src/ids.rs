@@ -1,5 +1,6 @@
 //! The identifiers and numbers of the protocol, each with a type of its own.
 
+use crate::flat::Scalar;
 use crate::limits;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -14,6 +15,13 @@ macro_rules! number {
         impl $name {
             /// The largest value that the protocol carries.
             pub const MAX: $name = $name($max as $inner);
+
+            /// The value of a member, if it is one of these.
+            #[allow(dead_code, reason = "the fast path reads few of them")]
+            #[inline]
+            pub(crate) fn of_scalar(value: Scalar<'_>) -> Option<$name> {
+                value.integer($max).map(|value| $name(value as $inner))
+            }
         }
 
         impl fmt::Display for $name {

@@ -26,6 +26,7 @@ pub mod dialect;
 pub mod entry;
 pub mod errno;
 mod fields;
+mod flat;
 pub mod frame;
 pub mod group;
 pub mod heartbeat;

@@ -4,7 +4,7 @@ use crate::entry::{self, Event, System};
 use crate::fields::{Value, fields, is_false, need, sized, sized_option, sought_name};
 use crate::json::{self, present};
 use crate::table::{Body, pushes, requests};
-use crate::{ConversationId, Seq, UnixMillis, UserId, characters, limits};
+use crate::{ConversationId, Seq, UnixMillis, UserId, characters, flat, limits};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -63,11 +63,30 @@ fields! {
     }
 }
 
+impl SendFields {
+    /// Reads a plain object; `None`: the full decoder must read it.
+    fn read_flat(value: &[u8]) -> Option<SendFields> {
+        let mut f = SendFields::default();
+        flat::read(value, |name, value| match name {
+            "conversation" => flat::set(&mut f.conversation, ConversationId::of_scalar(value)?),
+            "to" => flat::set(&mut f.to, UserId::of_scalar(value)?),
+            "content" => flat::set(&mut f.content, value.text()?.into()),
+            "cid" => flat::set(&mut f.cid, value.text()?.into()),
+            "type" => flat::set(&mut f.content_type, value.text()?.to_owned().into()),
+            _ => None,
+        })?;
+        Some(f)
+    }
+}
+
 impl Value for Send {
     const FIELDS: &[&str] = SendFields::NAMES;
 
     fn decode(value: &[u8]) -> Result<Send, String> {
-        let f: SendFields = json::read(value)?;
+        let f = match SendFields::read_flat(value) {
+            Some(fields) => fields,
+            None => json::read(value)?,
+        };
         let target = match (f.to, f.to_name, f.conversation, f.kind) {
             (Some(id), None, None, None) => Target::User(id),
             (None, Some(name), None, None) => Target::Name(sought_name("to_name", name)?),

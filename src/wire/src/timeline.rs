@@ -4,7 +4,7 @@ use crate::fields::{Page, Value, fields, is_false, need, rows, rows_field};
 use crate::json::{self, present};
 use crate::message::{ConversationKind, Message};
 use crate::table::{Body, pushes, requests};
-use crate::{ConversationId, Seq, UnixMillis, UserId};
+use crate::{ConversationId, Seq, UnixMillis, UserId, flat};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -113,11 +113,27 @@ fields! {
     ClearFields { conversation: ConversationId, upto: Seq, }
 }
 
+impl CursorFields {
+    /// Reads a plain object; `None`: the full decoder must read it.
+    fn read_flat(value: &[u8]) -> Option<CursorFields> {
+        let mut f = CursorFields::default();
+        flat::read(value, |name, value| match name {
+            "conversation" => flat::set(&mut f.conversation, ConversationId::of_scalar(value)?),
+            "seq" => flat::set(&mut f.seq, Seq::of_scalar(value)?),
+            _ => None,
+        })?;
+        Some(f)
+    }
+}
+
 impl Value for Cursor {
     const FIELDS: &[&str] = CursorFields::NAMES;
 
     fn decode(value: &[u8]) -> Result<Cursor, String> {
-        let f: CursorFields = json::read(value)?;
+        let f = match CursorFields::read_flat(value) {
+            Some(fields) => fields,
+            None => json::read(value)?,
+        };
         Ok(Cursor { conversation: need("conversation", f.conversation)?, seq: need("seq", f.seq)? })
     }
 

@@ -49,6 +49,11 @@ proptest! {
         prop_assert_eq!((frame.kind, frame.request), (command.kind(), request));
         let decoded = Command::decode(frame.kind, frame.value);
         prop_assert!(decoded.as_ref() == Ok(&command), "{}", String::from_utf8_lossy(frame.value));
+        if !frame.value.is_empty() {
+            // Behind a space the value takes the slower path.
+            let spaced = [b" ", frame.value].concat();
+            prop_assert!(Command::decode(frame.kind, &spaced).as_ref() == Ok(&command));
+        }
     }
 
     #[test]

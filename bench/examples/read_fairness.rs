@@ -187,12 +187,7 @@ fn main() -> Outcome<()> {
     reader.log_in(reader_id)?;
     let mut conversation = ConversationId(0);
     for number in 0..200 {
-        let send = message::Send {
-            target: Target::User(guest),
-            content: format!("message {number}").into(),
-            content_type: "text".into(),
-            cid: None,
-        };
+        let send = message::Send::text(Target::User(guest), format!("message {number}"));
         if let Reply::Message(message::Reply::Sent(sent)) =
             reader.ask(Command::Message(message::Request::Send(send)))?
         {

@@ -4,7 +4,6 @@ use crate::accounts::{Account, in_batches, in_parallel, log_in, unexpected};
 use crate::client::{Client, ReplyOrPush};
 use crate::endpoints::Endpoints;
 use crate::error::Error;
-use std::borrow::Cow;
 use wire::message::{self, Send};
 use wire::{Command, ConversationId, ConversationKind, Dialect, Push, Reply, Seq, Target, group, timeline};
 
@@ -109,12 +108,8 @@ fn open_direct(
     from: usize,
     to: usize,
 ) -> Result<OpenConversation, Error> {
-    let opening = Command::Message(message::Request::Send(Send {
-        target: Target::User(accounts[to].id),
-        content: "hello".into(),
-        content_type: Cow::Borrowed(message::TEXT),
-        cid: None,
-    }));
+    let opening = Send::text(Target::User(accounts[to].id), "hello");
+    let opening = Command::Message(message::Request::Send(opening));
     clients[from].send(&opening, 1)?;
     let sent = match clients[from].answer("SEND", &opening)? {
         Reply::Message(message::Reply::Sent(sent)) => sent,

@@ -9,7 +9,6 @@ use crate::scanner::Scanner;
 use crate::stamp::{
     CHANNEL_BYTES, CID_BYTES, COUNTER_BYTES, Destination, Origin, Padding, Received, STAMP_BYTES,
 };
-use std::borrow::Cow;
 use wire::frame::MAGIC;
 use wire::limits::HEADER_BYTES;
 use wire::message::{self, Send};
@@ -40,9 +39,7 @@ impl MessageTemplate {
                     Destination::Conversation(id, _) => Target::Conversation(id),
                     Destination::User(id) => Target::User(id),
                 };
-                let content_type = Cow::Borrowed(message::TEXT);
-                let cid = Some(text(&cid));
-                let send = Send { target, content: text(&content), content_type, cid };
+                let send = Send { cid: Some(text(&cid)), ..Send::text(target, text(&content)) };
                 Command::Message(message::Request::Send(send)).encode(0, &mut bytes);
             }
         }

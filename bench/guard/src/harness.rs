@@ -75,9 +75,9 @@ impl Harness {
     /// Sends a message of the first member; the other members acknowledge every [`ACK_EVERY`] messages.
     pub fn send_message(&mut self, conversation: usize) {
         let members = Arc::clone(&self.conversations[conversation].members);
-        let (id, content_type) = (ConversationId(conversation as u32 + 1), "text".into());
+        let id = ConversationId(conversation as u32 + 1);
         let cid = Some(self.conversations[conversation].last_seq.to_string().into());
-        let send = Send { target: Target::Conversation(id), content: CONTENT.into(), content_type, cid };
+        let send = Send { cid, ..Send::text(Target::Conversation(id), CONTENT) };
         let conn = self.connections[members[0].0 as usize - 1];
         self.handle(Input::Request {
             conn,

@@ -42,9 +42,8 @@ pub const PATHS: &[Path] = &[
 fn decode(units: u64) {
     let mut bytes = Vec::new();
     let target = Target::Conversation(ConversationId(1234));
-    let (content, content_type, cid) = (CONTENT.into(), "text".into(), Some(CID.into()));
-    Command::Message(message::Request::Send(Send { target, content, content_type, cid }))
-        .encode(77, &mut bytes);
+    let send = Send { cid: Some(CID.into()), ..Send::text(target, CONTENT) };
+    Command::Message(message::Request::Send(send)).encode(77, &mut bytes);
     for _ in 0..units {
         let split = split_frame(black_box(&bytes), FRAME_BYTES).expect("the frame was just encoded");
         let (frame, _) = split.expect("the frame is complete");

@@ -16,7 +16,7 @@ use support::{ME, PASSWORD};
 use tempfile::TempDir;
 use wire::session;
 use wire::session::Kicked;
-use wire::{Push, UnixMillis, UserId};
+use wire::{Mentions, Push, References, Seq, UnixMillis, UserId};
 
 struct Script {
     listening: Listening,
@@ -409,4 +409,39 @@ fn settings_are_changed_and_told_and_forgetting_does_not_ask() {
     let server = script.listening.server.lock().unwrap();
     assert!(server.conversations[&2].settings.pinned && server.conversations[&7].settings.muted);
     assert!(server.conversations[&7].settings.hidden && server.conversations[&2].first == 2);
+}
+
+#[test]
+fn a_script_answers_messages_and_mentions_members() {
+    let script = Script::new();
+    {
+        let mut server = script.listening.server.lock().unwrap();
+        server.names.users.insert(3, "li si");
+        server.store(7, UserId(3), "who comes along?", None);
+        server.make_group(7);
+        server.members.insert(7, [(3, 0)].into());
+        server.store(2, UserId(2), "hello", None);
+    }
+    let commands = "/reply #7:1 I do\ngroupchat:7:@li si and @all: lunch?\n/reply 2:1 hi\n/reply 1 lost\n";
+    let (code, objects) = script.json(&[], commands);
+    let results: Vec<_> = objects.iter().filter(|object| object["event"] == "result").collect();
+    let ok: Vec<_> = results.iter().map(|object| object["ok"].as_bool()).collect();
+    assert_eq!((code, ok), (1, vec![Some(true), Some(true), Some(true), Some(false)]), "{results:?}");
+    let server = script.listening.server.lock().unwrap();
+    let sent = |id, seq| server.message(id, Seq(seq)).extra.as_deref().map(|extra| extra.references.clone());
+    let answer = References { reply_to: Some(Seq(1)), mentions: Mentions::Nobody };
+    let mention = References { reply_to: None, mentions: Mentions::Users([UserId(3)].into()) };
+    assert_eq!((sent(7, 2), sent(7, 3), sent(2, 2)), (Some(answer.clone()), Some(mention), Some(answer)));
+    drop(server);
+    // What it receives has the fields of the protocol.
+    let (_, objects) = script.json(&[], "grouphistory:7\nhistory:2\n");
+    let results: Vec<_> = objects.iter().filter(|object| object["event"] == "result").collect();
+    assert_eq!(results[0]["messages"][1]["reply_to"], 1);
+    assert_eq!(results[0]["messages"][2]["mentions"], serde_json::json!([3]));
+    let me = ["--user", "1", "--password-file", "password"];
+    let (_, stdout, _) = script.run(&me, "grouphistory:7\n");
+    assert!(
+        stdout.contains("me (1): [re #1] I do") || stdout.contains("user 1 (1): [re #1] I do"),
+        "{stdout}"
+    );
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wire::account::Who;
-use wire::{Target, UserId};
+use wire::{References, Target, UserId};
 
 /// A session and the thread that drives it. Commands return at once; their results arrive as events.
 #[derive(Debug)]
@@ -70,7 +70,18 @@ impl Client {
 
     /// Adds a message to the outbox, as [`Session::send`] does. It is in the store when this returns.
     pub fn send(&self, target: Target, text: &str) -> Result<LocalId, SendError> {
-        let sent = self.shared.session.lock().send(self.shared.now(), target, text);
+        self.send_referring(target, text, None)
+    }
+
+    /// The same with a message that refers to others or to members.
+    pub fn send_referring(
+        &self,
+        target: Target,
+        text: &str,
+        references: Option<Box<References>>,
+    ) -> Result<LocalId, SendError> {
+        let now = self.shared.now();
+        let sent = self.shared.session.lock().send_referring(now, target, text, references);
         self.shared.commit(None);
         let _ = self.waker.wake();
         sent

@@ -8,7 +8,7 @@ use crate::state::Session;
 use crate::timing::{REPLY_MS, WAIT_MAX_MS};
 use std::sync::Arc;
 use wire::message::{Push, Reply, Request, Sent};
-use wire::{Command, Errno, Message, Refusal, Target};
+use wire::{Command, Errno, Message, References, Refusal, Target};
 
 /// How often a message is retried that the server answers with INTERNAL.
 const INTERNAL_RETRIES: u32 = 3;
@@ -17,10 +17,21 @@ impl Session {
     /// Adds a message to the outbox. [`Event::Sent`] or [`Event::SendFailed`] follows, however long it takes and
     /// however often the connection is lost.
     pub fn send(&mut self, now: u64, target: Target, text: &str) -> Result<LocalId, SendError> {
+        self.send_referring(now, target, text, None)
+    }
+
+    /// The same with a message that refers to others or to members.
+    pub fn send_referring(
+        &mut self,
+        now: u64,
+        target: Target,
+        text: &str,
+        references: Option<Box<References>>,
+    ) -> Result<LocalId, SendError> {
         if self.account.is_none() {
             return Err(SendError::NotLoggedIn);
         }
-        let local = self.outbox.add(target, text)?;
+        let local = self.outbox.add(target, text, references)?;
         self.note_unsent(local);
         self.pump(now);
         Ok(local)

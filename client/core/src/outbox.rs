@@ -7,7 +7,7 @@ use crate::schedule::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 use wire::message::Send;
-use wire::{ConversationId, Target, UserId, limits, name};
+use wire::{ConversationId, References, Target, UserId, limits, name};
 
 /// The most messages in an outbox.
 pub const MESSAGES_MAX: usize = 10_000;
@@ -145,7 +145,12 @@ impl Outbox {
     }
 
     /// Adds a text message and assigns its `cid`.
-    pub fn add(&mut self, target: Target, text: &str) -> Result<LocalId, SendError> {
+    pub fn add(
+        &mut self,
+        target: Target,
+        text: &str,
+        references: Option<Box<References>>,
+    ) -> Result<LocalId, SendError> {
         match text.len() {
             0 => return Err(SendError::Empty),
             1..=limits::CONTENT_BYTES => {}
@@ -157,8 +162,7 @@ impl Outbox {
         let local = LocalId(self.next);
         self.next += 1;
         let cid = format!("{:016x}-{:08}", self.prefix, local.0).into();
-        let send =
-            Send { target, content: text.into(), content_type: wire::message::TEXT.into(), cid: Some(cid) };
+        let send = Send { cid: Some(cid), references, ..Send::text(target, text) };
         self.insert(local, send, None);
         Ok(local)
     }
@@ -320,7 +324,7 @@ mod tests {
     fn a_target_waits_for_its_reply_while_others_continue() {
         let mut outbox = outbox(1);
         for user in [2, 2, 3, 2] {
-            outbox.add(to(user), "x").unwrap();
+            outbox.add(to(user), "x", None).unwrap();
         }
         assert_eq!(sent(&mut outbox, 0), [0, 2]);
         assert!(outbox.remove(LocalId(0), true) && !outbox.remove(LocalId(0), true));
@@ -331,12 +335,12 @@ mod tests {
     fn nothing_overtakes_a_message_that_is_being_retried() {
         let mut outbox = outbox(64);
         for _ in 0..4 {
-            outbox.add(to(2), "x").unwrap();
+            outbox.add(to(2), "x", None).unwrap();
         }
         assert_eq!(sent(&mut outbox, 0), [0, 1, 2, 3]);
         outbox.retry(LocalId(0), 100);
         outbox.retry(LocalId(1), 50);
-        outbox.add(to(2), "y").unwrap();
+        outbox.add(to(2), "y", None).unwrap();
         outbox.remove(LocalId(2), false);
         outbox.remove(LocalId(3), false);
         assert_eq!((sent(&mut outbox, 99), outbox.next_retry()), (vec![], Some(100)));
@@ -350,7 +354,7 @@ mod tests {
     fn after_a_lost_connection_messages_are_sent_again_in_order_with_their_cids() {
         let mut outbox = outbox(64);
         for _ in 0..3 {
-            outbox.add(to(2), "x").unwrap();
+            outbox.add(to(2), "x", None).unwrap();
         }
         let cids = |outbox: &Outbox| outbox.unsent(0).map(|unsent| unsent.send.cid).collect::<Vec<_>>();
         let before = cids(&outbox);
@@ -365,8 +369,8 @@ mod tests {
     #[test]
     fn a_message_retried_for_a_day_expires() {
         let mut outbox = outbox(1);
-        outbox.add(to(2), "tried").unwrap();
-        outbox.add(to(2), "never tried").unwrap();
+        outbox.add(to(2), "tried", None).unwrap();
+        outbox.add(to(2), "never tried", None).unwrap();
         sent(&mut outbox, 5);
         outbox.connection_lost();
         assert_eq!(outbox.take_expired(5 + RETRY_FOR_MS), None);
@@ -377,7 +381,7 @@ mod tests {
     #[test]
     fn a_restart_does_not_reset_the_age_of_a_message() {
         let mut outbox = outbox(1);
-        outbox.add(to(2), "tried").unwrap();
+        outbox.add(to(2), "tried", None).unwrap();
         sent(&mut outbox, 0);
         let unsent = outbox.get(RETRY_FOR_MS - 10, LocalId(0)).unwrap();
         let mut restarted = self::outbox(1);
@@ -389,8 +393,8 @@ mod tests {
     #[test]
     fn texts_out_of_bounds_are_refused_locally() {
         let mut outbox = outbox(1);
-        assert_eq!(outbox.add(to(2), ""), Err(SendError::Empty));
-        assert_eq!(outbox.add(to(2), &"x".repeat(32_769)), Err(SendError::TooLong(32_769)));
-        assert!(outbox.add(to(2), &"x".repeat(32_768)).is_ok());
+        assert_eq!(outbox.add(to(2), "", None), Err(SendError::Empty));
+        assert_eq!(outbox.add(to(2), &"x".repeat(32_769), None), Err(SendError::TooLong(32_769)));
+        assert!(outbox.add(to(2), &"x".repeat(32_768), None).is_ok());
     }
 }

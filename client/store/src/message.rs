@@ -5,9 +5,11 @@ use chatclient_core::Kept;
 use chatclient_core::outbox::{LocalId, Unsent};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::sync::Arc;
-use wire::message::{Extra, Send};
+use wire::message::{Extra, Send, TEXT};
 use wire::timeline::HistoryPage;
-use wire::{ConversationId, ConversationKind, Direction, Message, Seq, System, Target, UnixMillis, UserId};
+use wire::{
+    ConversationId, ConversationKind, Direction, Message, References, Seq, System, Target, UnixMillis, UserId,
+};
 
 /// An own message that failed; it is sent again only if the user asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,7 @@ pub struct FailedMessage {
     pub local: LocalId,
     pub target: Target,
     pub content: String,
+    pub references: Option<Box<References>>,
     /// The reason, a sentence.
     pub why: String,
 }
@@ -28,12 +31,18 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Arc<Message>>, StoreError> {
         let mut page = self.messages(
-            "SELECT conversation, seq, kind, sender, name, type, content, time, entry FROM message
+            "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs FROM message
              WHERE conversation = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
             [conversation.0.into(), before.0 as i64, limit.into()],
         )?;
         page.reverse();
         Ok(page)
+    }
+
+    /// An entry of a conversation, if it is stored here.
+    pub fn entry(&self, conversation: ConversationId, seq: Seq) -> Result<Option<Arc<Message>>, StoreError> {
+        let found = self.history(conversation, seq.next(), 1)?;
+        Ok(found.into_iter().find(|entry| entry.seq == seq))
     }
 
     /// A page of a conversation as the server would give it, as far as it is stored here.
@@ -52,7 +61,7 @@ impl Store {
             }
             Direction::After(seq) => {
                 let messages = self.messages(
-                    "SELECT conversation, seq, kind, sender, name, type, content, time, entry FROM message
+                    "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs FROM message
                      WHERE conversation = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                     [conversation.0.into(), seq.0 as i64, i64::from(limit) + 1],
                 )?;
@@ -73,7 +82,7 @@ impl Store {
     /// The latest `limit` messages of others, over all conversations, that were not read here; oldest first.
     pub fn unread(&self, limit: u32) -> Result<Vec<Arc<Message>>, StoreError> {
         let mut page = self.messages(
-            "SELECT conversation, seq, message.kind, sender, message.name, type, content, time, entry
+            "SELECT conversation, seq, message.kind, sender, message.name, type, content, time, entry, refs
              FROM message JOIN conversation ON id = conversation
              WHERE sender <> ?1 AND entry IS NULL AND seq > read_seq AND seq <= coalesce(cursor, 0)
              ORDER BY time DESC, conversation DESC, seq DESC LIMIT ?2",
@@ -110,13 +119,14 @@ impl Store {
 
     /// In the order in which they were written.
     pub fn failed(&self) -> Result<Vec<FailedMessage>, StoreError> {
-        let sql = "SELECT local, to_user, to_name, to_conversation, content, failure FROM outbox
+        let sql = "SELECT local, to_user, to_name, to_conversation, content, failure, refs FROM outbox
              WHERE failure IS NOT NULL ORDER BY local";
         self.rows(sql, |row| {
             Ok(FailedMessage {
                 local: local(row)?,
                 target: target(row)?,
                 content: row.get(4)?,
+                references: references(row.get(6)?).map(Box::new),
                 why: row.get(5)?,
             })
         })
@@ -130,15 +140,18 @@ impl Store {
     }
 
     pub(crate) fn unsent(&self) -> Result<Vec<Unsent>, StoreError> {
-        let sql = "SELECT local, to_user, to_name, to_conversation, content, type, cid, first_try FROM outbox
+        let sql =
+            "SELECT local, to_user, to_name, to_conversation, content, type, cid, first_try, refs FROM outbox
              WHERE failure IS NULL ORDER BY local";
         self.rows(sql, |row| {
             let first_try: Option<i64> = row.get(7)?;
+            let content_type = row.get::<_, String>(5)?;
             let send = Send {
                 target: target(row)?,
                 content: row.get::<_, String>(4)?.into(),
-                content_type: row.get::<_, String>(5)?.into(),
+                content_type: (content_type != TEXT).then(|| content_type.into()),
                 cid: row.get::<_, Option<String>>(6)?.map(Into::into),
+                references: references(row.get(8)?).map(Box::new),
             };
             // If the clock was set back, the message looks new; if it was set forward, the message expires early.
             let tried_ago_ms = first_try.map(|at| wall_clock().saturating_sub(at).max(0) as u64);
@@ -148,7 +161,7 @@ impl Store {
 }
 
 pub(crate) fn write_message(t: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
-    t.prepare_cached("INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+    t.prepare_cached("INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
         .execute(params![
             message.conversation.0,
             message.seq.0 as i64,
@@ -160,6 +173,7 @@ pub(crate) fn write_message(t: &Transaction<'_>, message: &Message) -> rusqlite:
             message.time.0 as i64,
             message.cid,
             message.system().map(|system| serde_json::to_string(system).expect("ids and texts serialise")),
+            message.extra.as_deref().and_then(|extra| references_text(&extra.references)),
         ])?;
     Ok(())
 }
@@ -186,18 +200,19 @@ pub(crate) fn write_unsent(t: &Transaction<'_>, unsent: &Unsent) -> rusqlite::Re
     };
     let first_try = unsent.tried_ago_ms.map(|ago| wall_clock().saturating_sub_unsigned(ago));
     t.prepare_cached(
-        "INSERT INTO outbox (local, to_user, to_name, to_conversation, type, content, cid, first_try)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (local) DO UPDATE SET first_try = ?8",
+        "INSERT INTO outbox (local, to_user, to_name, to_conversation, type, content, cid, first_try, refs)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (local) DO UPDATE SET first_try = ?8",
     )?
     .execute(params![
         unsent.local.0 as i64,
         user,
         name,
         conversation,
-        unsent.send.content_type,
+        unsent.send.content_type.as_deref().unwrap_or(TEXT),
         unsent.send.content,
         unsent.send.cid,
-        first_try
+        first_try,
+        unsent.send.references.as_deref().and_then(references_text),
     ])?;
     Ok(())
 }
@@ -213,7 +228,7 @@ pub(crate) fn write_sent(
     t.prepare_cached(
         "INSERT OR IGNORE INTO message SELECT ?2, ?3, CASE WHEN to_conversation = ?2 AND NOT EXISTS
          (SELECT 1 FROM conversation WHERE id = ?2 AND kind = 'direct') THEN 'group' ELSE 'direct' END,
-         account.id, account.name, outbox.type, content, ?4, outbox.cid, NULL FROM outbox, account WHERE local = ?1",
+         account.id, account.name, outbox.type, content, ?4, outbox.cid, NULL, refs FROM outbox, account WHERE local = ?1",
     )?
     .execute(params![local.0 as i64, conversation.0, seq.0 as i64, time.0 as i64])?;
     t.prepare_cached(
@@ -246,13 +261,27 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
         content: row.get::<_, String>(6)?.into(),
         time: UnixMillis(row.get::<_, i64>(7)? as u64),
         cid: None,
-        extra: extra(row.get(8)?),
+        extra: extra(row.get(8)?, references(row.get(9)?)),
     }))
 }
 
-/// The further fields of an entry, from the column `entry`.
-fn extra(entry: Option<String>) -> Option<Box<Extra>> {
-    serde_json::from_str::<System>(&entry?).ok().map(Into::into)
+/// The further fields of an entry, of which the column `entry` has those of a system entry.
+fn extra(entry: Option<String>, references: Option<References>) -> Option<Box<Extra>> {
+    let system = entry.and_then(|entry| serde_json::from_str::<System>(&entry).ok());
+    match (system, references) {
+        (Some(system), _) => Some(system.into()),
+        (None, references) => references.map(Into::into),
+    }
+}
+
+/// What a message refers to, from the column `refs`.
+fn references(column: Option<String>) -> Option<References> {
+    References::from_json(&column?)
+}
+
+/// The column `refs` of a message; `None`: it refers to nothing.
+fn references_text(references: &References) -> Option<String> {
+    (!references.is_empty()).then(|| references.to_json())
 }
 
 pub(crate) fn seq(row: &Row<'_>, at: usize) -> rusqlite::Result<Seq> {

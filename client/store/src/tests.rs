@@ -12,7 +12,9 @@ use wire::account::Who;
 use wire::message::Send;
 use wire::session::LoggedIn;
 use wire::timeline::{ConversationSummary, SettingsChange};
-use wire::{ConversationId, ConversationKind, Message, Seq, System, Target, UnixMillis, UserId};
+use wire::{
+    ConversationId, ConversationKind, Mentions, Message, References, Seq, System, Target, UnixMillis, UserId,
+};
 
 const ME: UserId = UserId(1);
 const CHAT: ConversationId = ConversationId(7);
@@ -39,8 +41,7 @@ fn message(seq: u64, from: u32, text: &str) -> Event {
 }
 
 fn unsent(local: u64, to: Target) -> Unsent {
-    let send =
-        Send { target: to, content: format!("text {local}").into(), content_type: "text".into(), cid: None };
+    let send = Send::text(to, format!("text {local}"));
     Unsent { local: LocalId(local), send, tried_ago_ms: None }
 }
 
@@ -272,6 +273,35 @@ fn what_the_server_does_not_have_any_more_is_deleted() {
 }
 
 #[test]
+fn what_messages_refer_to_is_kept() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME, None).unwrap();
+    let references = References { reply_to: Some(Seq(1)), mentions: Mentions::Users([ME, UserId(2)].into()) };
+    let Event::Message(plain) = message(2, 2, "see above") else { unreachable!() };
+    let answer = Message { extra: Some(references.clone().into()), ..(*plain).clone() };
+    let own = |local: u64| Unsent {
+        send: Send {
+            references: Some(Box::new(references.clone())),
+            ..Send::text(Target::Group(CHAT), format!("text {local}"))
+        },
+        ..unsent(local, Target::Group(CHAT))
+    };
+    let events = [message(1, 2, "hi"), Event::Message(Arc::new(answer.clone()))];
+    store.save(Some(&changes(vec![at(2)], vec![own(1), own(2), own(3)])), &events).unwrap();
+    let sent = Event::Sent { local: LocalId(1), conversation: CHAT, seq: Seq(3), time: UnixMillis(5) };
+    let failed = Event::SendFailed { local: LocalId(2), failure: SendFailure::Expired };
+    store.save(None, &[sent, failed]).unwrap();
+    drop(store);
+    let store = folder.open(ME, None).unwrap();
+    assert_eq!(*store.entry(CHAT, Seq(2)).unwrap().unwrap(), answer);
+    assert_eq!(store.entry(CHAT, Seq(4)).unwrap(), None);
+    let own = store.entry(CHAT, Seq(3)).unwrap().unwrap();
+    assert_eq!(own.extra.as_deref().map(|extra| &extra.references), Some(&references));
+    assert_eq!(store.failed().unwrap()[0].references.as_deref(), Some(&references));
+    assert_eq!(store.snapshot().unwrap().unsent[0].send.references.as_deref(), Some(&references));
+}
+
+#[test]
 fn entries_that_are_not_messages_are_kept_and_do_not_count() {
     let (_home, folder) = folder();
     let mut store = folder.open(ME, None).unwrap();
@@ -365,7 +395,8 @@ fn what_earlier_versions_muted_is_told_to_the_server() {
         .db
         .execute_batch(
             "ALTER TABLE conversation DROP COLUMN pinned; ALTER TABLE conversation DROP COLUMN hidden_at;
-             ALTER TABLE conversation DROP COLUMN mute_untold; PRAGMA user_version = 6;
+             ALTER TABLE conversation DROP COLUMN mute_untold; ALTER TABLE message DROP COLUMN refs;
+             ALTER TABLE outbox DROP COLUMN refs; PRAGMA user_version = 6;
              INSERT INTO conversation (id, kind, name, muted) VALUES (7, 'direct', 'user 2', 1), (8, 'group', 'g', 0)",
         )
         .unwrap();

@@ -47,6 +47,7 @@ pub(crate) fn refuse(
             let refusal = Refusal::new(Errno::Quota, quota.sentence()).with_limit(quota.key());
             turn.answer(reply_to, Refusal { until: quota.until(), ..refusal });
         }
+        Written::Denied(Denial::Reference(why)) => turn.answer(reply_to, why.refusal()),
         Written::Denied(denial) => turn.refuse(reply_to, errno(*denial), sentence(*denial)),
         _ => turn.internal(reply_to),
     }
@@ -61,6 +62,7 @@ fn errno(denial: Denial) -> Errno {
         Denial::NameTaken => Errno::NameTaken,
         Denial::TokenInvalid => Errno::TokenInvalid,
         Denial::Quota(_) => Errno::Quota,
+        Denial::Reference(why) => why.errno(),
     }
 }
 

@@ -5,7 +5,7 @@ use wire::entry::{SYSTEM, is_reserved};
 use wire::group::Role;
 use wire::message::{Extra, TEXT};
 use wire::session::ClientKind;
-use wire::{ConversationKind, System, UserId};
+use wire::{ConversationKind, References, System, UserId};
 
 /// The value of the column `role` for the owner of a group.
 pub const OWNER: u8 = 2;
@@ -41,12 +41,14 @@ pub fn client_kind_of(number: i64) -> Option<ClientKind> {
 /// The texts of an entry as they are stored: the columns `type` and `content`, or the same fields of a page.
 ///
 /// Whether an entry is a message or a system entry is stored beside them. For a system entry `type` is the event, and
-/// the first line of `content` lists the ids of the users concerned.
+/// the first line of `content` lists the ids of the users concerned. What a message refers to is a text of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a> {
     pub is_system: bool,
     pub content_type: &'a str,
     pub content: &'a str,
+    /// What a message refers to, as JSON; `None`: nothing.
+    pub references: Option<&'a str>,
 }
 
 /// The texts of an entry as members receive them.
@@ -61,12 +63,16 @@ pub struct Body {
 impl Texts<'_> {
     /// `None`: they are damaged. `sender` is the user who acted.
     pub fn body(self, sender: UserId) -> Option<Body> {
-        let Texts { is_system, content_type, content } = self;
+        let Texts { is_system, content_type, content, references } = self;
         if !is_system {
+            let extra = match references {
+                Some(references) => Some(References::from_json(references)?.into()),
+                None => None,
+            };
             return Some(Body {
                 content_type: content_type_of(content_type),
                 content: content.into(),
-                extra: None,
+                extra,
             });
         }
         let (ids, content) = content.split_once('\n')?;
@@ -112,7 +118,7 @@ mod tests {
     use wire::entry::Event;
 
     fn body(is_system: bool, content_type: &str, content: &str) -> Option<Body> {
-        Texts { is_system, content_type, content }.body(UserId(9))
+        Texts { is_system, content_type, content, references: None }.body(UserId(9))
     }
 
     #[test]

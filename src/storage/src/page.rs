@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use wire::Message;
 use wire::limits::HISTORY_BYTES;
+use wire::{Mentions, Message, References};
 
 /// A page of a listing, and whether more rows follow.
 pub type Rows<T> = (Vec<T>, bool);
@@ -65,5 +65,10 @@ fn json_bytes(message: &Message) -> usize {
         text.bytes().map(byte).sum()
     };
     let cid = message.cid.as_deref().map_or(0, escaped);
-    224 + escaped(&message.content) + escaped(&message.name) + escaped(&message.content_type) + cid
+    let mentions = |references: &References| match &references.mentions {
+        Mentions::Users(users) => users.len() * 11,
+        Mentions::Nobody | Mentions::All => 0,
+    };
+    let extra = message.extra.as_deref().map_or(0, |extra| 64 + mentions(&extra.references));
+    224 + extra + escaped(&message.content) + escaped(&message.name) + escaped(&message.content_type) + cid
 }

@@ -11,7 +11,7 @@
 //! * One module a noun ([`session`], [`account`], [`contact`], [`group`], [`message`], [`timeline`], [`presence`],
 //!   [`node`]): its requests, replies and pushes, their fields and bounds, decoding and encoding. JSON stays inside
 //!   these modules. A table at the head of each module lists its verbs; a new verb changes no other module.
-//! * [`entry`]: what a timeline contains besides messages.
+//! * [`entry`]: what a timeline contains besides messages. [`references`]: what a message answers and whom it mentions.
 //! * [`command`], [`reply`], [`push`]: the sums of the nouns. [`kind`]: the type numbers of all nouns.
 //! * [`legacy`]: the JSON objects of the muduo cluster chat clients, from and to the same typed values.
 //! * [`limits`]: every number that bounds anything.
@@ -40,6 +40,7 @@ pub mod name;
 pub mod node;
 pub mod presence;
 pub mod push;
+pub mod references;
 mod refusal;
 pub mod reply;
 pub mod session;
@@ -56,6 +57,7 @@ pub use heartbeat::Heartbeat;
 pub use ids::{ConversationId, Seq, UnixMillis, UserId};
 pub use message::{ConversationKind, Message, Target};
 pub use push::Push;
+pub use references::{Mentions, References};
 pub use refusal::{BadRequest, Refusal};
 pub use reply::Reply;
 pub use session::Credentials;

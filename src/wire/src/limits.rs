@@ -27,6 +27,8 @@ pub const CONTENT_BYTES: usize = 32_768;
 pub const CID_BYTES: usize = 64;
 /// Bytes of a message's `type`.
 pub const TYPE_BYTES: usize = 32;
+/// Members that a message mentions by their ids.
+pub const MENTIONS: usize = 50;
 /// Bytes of the `device` of a login.
 pub const DEVICE_BYTES: usize = 64;
 /// Bytes of a login token as text.

@@ -3,6 +3,7 @@
 use crate::entry::{self, Event, System};
 use crate::fields::{Value, fields, is_false, need, sized, sized_option, sought_name};
 use crate::json::{self, present};
+use crate::references::{Mentions, References};
 use crate::table::{Body, pushes, requests};
 use crate::{ConversationId, Seq, UnixMillis, UserId, characters, flat, limits};
 use serde::{Deserialize, Serialize};
@@ -36,11 +37,20 @@ pub struct Send {
     pub target: Target,
     /// 1 to 32,768 bytes.
     pub content: Box<str>,
-    /// The type of `content`, 1 to 32 bytes without control characters.
-    pub content_type: Cow<'static, str>,
+    /// The type of `content`, 1 to 32 bytes without control characters; `None`: [`TEXT`].
+    pub content_type: Option<Box<str>>,
     /// The sender's identifier for the message, 1 to 64 bytes: if it is sent again, the reply gives the place of the
     /// first message.
     pub cid: Option<Box<str>>,
+    /// What it answers and whom it mentions. `None` in nearly all messages.
+    pub references: Option<Box<References>>,
+}
+
+impl Send {
+    /// A message of the type [`TEXT`] that refers to nothing, without a `cid`.
+    pub fn text(target: Target, content: impl Into<Box<str>>) -> Send {
+        Send { target, content: content.into(), content_type: None, cid: None, references: None }
+    }
 }
 
 /// Where a message goes.
@@ -59,7 +69,7 @@ pub enum Target {
 fields! {
     SendFields {
         to: UserId, to_name: Box<str>, conversation: ConversationId, kind: ConversationKind, content: Box<str>,
-        content_type as "type": Cow<'static, str>, cid: Box<str>,
+        content_type as "type": Box<str>, cid: Box<str>, reply_to: Seq, mentions: Box<[UserId]>, mention_all: bool,
     }
 }
 
@@ -97,8 +107,8 @@ impl Value for Send {
         };
         let content = sized("content", need("content", f.content)?, 1, limits::CONTENT_BYTES)?;
         let content_type = match f.content_type {
-            None => Cow::Borrowed(TEXT),
-            Some(t) if t == TEXT => Cow::Borrowed(TEXT),
+            None => None,
+            Some(t) if &*t == TEXT => None,
             Some(t) if t.is_empty() || t.len() > limits::TYPE_BYTES => {
                 return Err(format!("`type` must be 1 to {} bytes long", limits::TYPE_BYTES));
             }
@@ -108,15 +118,23 @@ impl Value for Send {
             Some(t) if entry::is_reserved(&t) => {
                 return Err(format!("`type` must not be `{t}`: only the server makes entries of this type"));
             }
-            Some(t) => t,
+            Some(t) => Some(t),
         };
-        Ok(Send { target, content, content_type, cid: check_cid(f.cid)? })
+        let references = References::from_fields(f.reply_to, f.mentions, f.mention_all)?;
+        Ok(Send { target, content, content_type, cid: check_cid(f.cid)?, references })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let content_type = (self.content_type != TEXT).then(|| self.content_type.clone());
-        let (content, cid) = (Some(self.content.clone()), self.cid.clone());
-        let mut f = SendFields { content, content_type, cid, ..Default::default() };
+        let (content, content_type) = (Some(self.content.clone()), self.content_type.clone());
+        let mut f = SendFields { content, content_type, cid: self.cid.clone(), ..Default::default() };
+        if let Some(References { reply_to, mentions }) = self.references.as_deref() {
+            f.reply_to = *reply_to;
+            match mentions {
+                Mentions::Nobody => {}
+                Mentions::Users(users) => f.mentions = Some(users.clone()),
+                Mentions::All => f.mention_all = Some(true),
+            }
+        }
         match &self.target {
             Target::User(id) => f.to = Some(*id),
             Target::Name(name) => f.to_name = Some(name.clone()),
@@ -192,11 +210,19 @@ pub struct Extra {
     /// Of a system entry.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub system: Option<System>,
+    #[serde(flatten)]
+    pub references: References,
 }
 
 impl From<System> for Box<Extra> {
     fn from(system: System) -> Box<Extra> {
-        Box::new(Extra { system: Some(system) })
+        Box::new(Extra { system: Some(system), ..Extra::default() })
+    }
+}
+
+impl From<References> for Box<Extra> {
+    fn from(references: References) -> Box<Extra> {
+        Box::new(Extra { references, ..Extra::default() })
     }
 }
 
@@ -220,6 +246,12 @@ struct MessageFields {
     who: Box<[UserId]>,
     #[serde(default, deserialize_with = "present")]
     by: Option<UserId>,
+    #[serde(default, deserialize_with = "present")]
+    reply_to: Option<Seq>,
+    #[serde(default)]
+    mentions: Box<[UserId]>,
+    #[serde(default)]
+    mention_all: bool,
 }
 
 impl From<MessageFields> for Message {
@@ -231,7 +263,14 @@ impl From<MessageFields> for Message {
             Some(event) if content_type == entry::SYSTEM => Some(System { event, who, by }),
             _ => None,
         };
-        let extra = system.map(Into::into);
+        let references = References {
+            reply_to: fields.reply_to,
+            mentions: Mentions::of(fields.mentions, fields.mention_all),
+        };
+        let extra = match (system, references.is_empty()) {
+            (None, true) => None,
+            (system, _) => Some(Box::new(Extra { system, references })),
+        };
         Message { conversation, kind, seq, from, name, content_type, content, time, cid, extra }
     }
 }
@@ -250,6 +289,19 @@ impl Message {
     #[must_use]
     pub fn system(&self) -> Option<&System> {
         self.extra.as_deref()?.system.as_ref()
+    }
+
+    /// The entry that it answers.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<Seq> {
+        self.extra.as_deref()?.references.reply_to
+    }
+
+    /// Whether it mentions a user by the user's id, or all members. The sender is not mentioned by an own message.
+    #[must_use]
+    pub fn mentions(&self, user: UserId) -> bool {
+        let mentions = |extra: &Extra| extra.references.mentions.contain(user);
+        self.from != user && self.extra.as_deref().is_some_and(mentions)
     }
 
     /// Whether it is the entry by which a user became a member. Everything up to it counts as read.
@@ -286,11 +338,19 @@ impl Body for Message {
 }
 
 #[cold]
-fn put_extra(out: &mut Vec<u8>, Extra { system }: &Extra) {
+fn put_extra(out: &mut Vec<u8>, Extra { system, references }: &Extra) {
     if let Some(System { event, who, by }) = system {
         put_text(out, b",\"event\":", event.as_str());
         put(out, b",\"who\":", who);
         put(out, b",\"by\":", by);
+    }
+    if let Some(seq) = references.reply_to {
+        put(out, b",\"reply_to\":", &seq);
+    }
+    match &references.mentions {
+        Mentions::Nobody => {}
+        Mentions::Users(users) => put(out, b",\"mentions\":", users),
+        Mentions::All => put(out, b",\"mention_all\":", &true),
     }
 }
 
@@ -322,6 +382,8 @@ mod tests {
             (name, content_type, content) in (text(), text(), text()),
             cid in proptest::option::of(text()),
             system in proptest::option::of((text(), proptest::collection::vec(any::<u32>(), 0..3), any::<u32>())),
+            reply_to in proptest::option::of(any::<u64>()),
+            (mentions, mention_all) in (proptest::collection::vec(any::<u32>(), 0..3), any::<bool>()),
         ) {
             let message = Message {
                 conversation: ConversationId(conversation),
@@ -333,10 +395,16 @@ mod tests {
                 content: content.into(),
                 time: UnixMillis(time),
                 cid: cid.map(Into::into),
-                extra: system.map(|(event, who, by)| {
-                    let who = who.into_iter().map(UserId).collect();
-                    System { event: Event::from(&*event), who, by: UserId(by) }.into()
-                }),
+                extra: Some(Box::new(Extra {
+                    system: system.map(|(event, who, by)| {
+                        let who = who.into_iter().map(UserId).collect();
+                        System { event: Event::from(&*event), who, by: UserId(by) }
+                    }),
+                    references: References {
+                        reply_to: reply_to.map(Seq),
+                        mentions: Mentions::of(mentions.into_iter().map(UserId).collect(), mention_all),
+                    },
+                })),
             };
             let mut written = Vec::new();
             message.encode(&mut written);

@@ -4,7 +4,7 @@ use wire::account::{Register, Who};
 use wire::kind::request::*;
 use wire::limits::*;
 use wire::message::Send;
-use wire::{BadRequest, Command, Credentials, Direction, Target, UserId};
+use wire::{BadRequest, Command, Credentials, Direction, Mentions, References, Seq, Target, UserId};
 use wire::{account, contact, message, session, timeline};
 
 fn decode(kind: u16, value: &str) -> Result<Command, BadRequest> {
@@ -31,6 +31,7 @@ const INTEGERS: &[(u16, &str, u64, &str)] = &[
     (LOGIN, "id", ID_MAX, r#""password":"secret","#),
     (SEND, "to", ID_MAX, r#""content":"hi","#),
     (SEND, "conversation", ID_MAX, r#""content":"hi","#),
+    (SEND, "reply_to", INTEGER_MAX, r#""to":1,"content":"hi","#),
     (ADD_FRIEND, "id", ID_MAX, ""),
     (JOIN_GROUP, "conversation", ID_MAX, ""),
     (ACK, "conversation", ID_MAX, r#""seq":1,"#),
@@ -356,8 +357,9 @@ fn decoded_requests_hold_the_values_sent() {
         Ok(Command::Message(message::Request::Send(Send {
             target: Target::Name("bob".into()),
             content: "hi".into(),
-            content_type: "image".into(),
+            content_type: Some("image".into()),
             cid: Some("c1".into()),
+            references: None,
         })))
     );
     assert!(matches!(
@@ -383,6 +385,46 @@ fn decoded_requests_hold_the_values_sent() {
         nick: None,
     };
     assert!(*register == expected);
+}
+
+#[test]
+fn mentions_are_distinct_ids_or_all() {
+    let with = |fields: &str| format!(r#"{{"conversation":7,"content":"hi",{fields}}}"#);
+    let read = |fields: &str| match decode(SEND, &with(fields)) {
+        Ok(Command::Message(message::Request::Send(send))) => send.references.map(|references| *references),
+        other => panic!("{fields} gave {other:?}"),
+    };
+    let ids = |ids: &mut dyn Iterator<Item = u32>| ids.map(UserId).collect::<Box<[UserId]>>();
+    let list = |count: u32| {
+        let ids: Vec<String> = (1..=count).map(|id| id.to_string()).collect();
+        format!(r#""mentions":[{}]"#, ids.join(","))
+    };
+    let most = MENTIONS as u32;
+    assert_eq!(
+        read(&format!(r#""reply_to":9,{}"#, list(most))),
+        Some(References { reply_to: Some(Seq(9)), mentions: Mentions::Users(ids(&mut (1..=most))) })
+    );
+    assert_eq!(
+        read(r#""mention_all":true,"mentions":[]"#),
+        Some(References { reply_to: None, mentions: Mentions::All })
+    );
+    for nothing in [r#""mentions":[]"#, r#""mention_all":false"#, r#""mention_all":false,"mentions":[]"#] {
+        assert_eq!(read(nothing), None, "{nothing}");
+    }
+    for (bad, field) in [
+        (list(most + 1), "`mentions`"),
+        (r#""mentions":[1,2,1]"#.to_owned(), "`mentions`"),
+        (r#""mentions":1"#.to_owned(), "`mentions`"),
+        (r#""mentions":["1"]"#.to_owned(), "`mentions[0]`"),
+        (r#""mentions":[2147483648]"#.to_owned(), "`mentions[0]`"),
+        (r#""mentions":null"#.to_owned(), "`mentions`"),
+        (r#""mention_all":1"#.to_owned(), "`mention_all`"),
+        (r#""mention_all":true,"mentions":[1]"#.to_owned(), "`mention_all`"),
+        (r#""mentions":[1],"mentions":[2]"#.to_owned(), "mentions"),
+    ] {
+        let sentence = refusal(SEND, with(&bad).as_bytes());
+        assert!(sentence.contains(field), "{bad} gave {sentence}");
+    }
 }
 
 #[test]

@@ -21,6 +21,12 @@ pub fn split_field(text: &str) -> Option<(&str, &str)> {
     Some((&text[..at], &text[at + divider.len_utf8()..]))
 }
 
+/// The number of a message, with or without the `#` in front that is printed before it.
+pub fn seq(text: &str) -> Option<Seq> {
+    let seq = Seq(text.strip_prefix('#').unwrap_or(text).parse().ok()?);
+    (seq <= Seq::MAX).then_some(seq)
+}
+
 /// A text that begins with a name in quotes.
 pub struct Quoted<'t> {
     pub name: &'t str,

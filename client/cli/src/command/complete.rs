@@ -2,7 +2,8 @@
 
 use super::argument;
 use super::table::{Completes, Row, TABLE, row_of};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use wire::Seq;
 use wire::account::Who;
 
 /// The names that can be completed.
@@ -11,6 +12,25 @@ pub struct Names {
     pub users: BTreeSet<String>,
     /// Ids with names.
     pub groups: BTreeSet<(u32, String)>,
+    /// What the open conversation has.
+    pub here: Here,
+}
+
+/// What can be completed in the open conversation.
+#[derive(Clone, Debug, Default)]
+pub struct Here {
+    /// What can be written after an `@`.
+    pub members: BTreeSet<String>,
+    /// Its recent messages, the latest first.
+    pub recent: VecDeque<Recent>,
+}
+
+/// A recent message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recent {
+    pub seq: Seq,
+    /// Its sender and the beginning of its text.
+    pub label: String,
 }
 
 /// The replacements for the end of a line.
@@ -19,6 +39,14 @@ pub struct Completion {
     /// The byte at which the replaced part begins.
     pub start: usize,
     pub candidates: Vec<String>,
+    /// What each candidate stands for, where it does not say that itself.
+    pub labels: Vec<String>,
+}
+
+impl Completion {
+    fn new(start: usize, candidates: Vec<String>) -> Completion {
+        Completion { start, candidates, labels: Vec::new() }
+    }
 }
 
 /// Where the path begins in a line whose command takes one.
@@ -30,7 +58,10 @@ pub fn path_start(typed: &str) -> Option<usize> {
 
 /// Completes a command's name, or its first field.
 pub fn complete(typed: &str, names: &Names) -> Completion {
-    let nothing = Completion { start: typed.len(), candidates: Vec::new() };
+    let nothing = Completion::new(typed.len(), Vec::new());
+    if let Some(mention) = mention(typed, names) {
+        return mention;
+    }
     if typed.starts_with('/') {
         if let Some((word, rest)) = typed.split_once(char::is_whitespace) {
             let start = typed.len() - rest.trim_start().len();
@@ -46,13 +77,23 @@ pub fn complete(typed: &str, names: &Names) -> Completion {
         return nothing;
     }
     let found = TABLE.iter().filter(|row| row.name != "//" && begins(row.name, typed));
-    Completion { start: 0, candidates: found.map(|row| format!("{}{}", row.name, divider(row))).collect() }
+    Completion::new(0, found.map(|row| format!("{}{}", row.name, divider(row))).collect())
+}
+
+/// Completes the name of a member after an `@`.
+fn mention(typed: &str, names: &Names) -> Option<Completion> {
+    let (before, prefix) = typed.rsplit_once('@')?;
+    let is_address = before.ends_with(|c: char| c.is_ascii_alphanumeric());
+    let found = names.here.members.iter().filter(|name| !is_address && begins(name, prefix));
+    let candidates: Vec<String> = found.map(|name| format!("{name} ")).collect();
+    (!candidates.is_empty()).then(|| Completion::new(before.len() + 1, candidates))
 }
 
 fn field(row: &Row, typed: &str, start: usize, names: &Names) -> Completion {
     let prefix = &typed[start..];
     let group_start = typed.len() - prefix.trim_start_matches('#').len();
     let (start, candidates) = match row.completes {
+        Completes::Message => return recent(prefix, start, names),
         Completes::Nothing | Completes::Path => (typed.len(), Vec::new()),
         Completes::User => (start, users(prefix, row, names)),
         Completes::Group => (start, groups(prefix.trim_start_matches('#'), row, names)),
@@ -65,7 +106,15 @@ fn field(row: &Row, typed: &str, start: usize, names: &Names) -> Completion {
             (start, found.map(|row| row.name.to_owned()).collect())
         }
     };
-    Completion { start, candidates }
+    Completion::new(start, candidates)
+}
+
+fn recent(prefix: &str, start: usize, names: &Names) -> Completion {
+    let prefix = prefix.trim_start_matches('#');
+    let found = names.here.recent.iter().filter(|recent| begins(&recent.seq.to_string(), prefix));
+    let (candidates, labels) =
+        found.map(|recent| (format!("{} ", recent.seq), format!("#{} {}", recent.seq, recent.label))).unzip();
+    Completion { start, candidates, labels }
 }
 
 fn users(prefix: &str, row: &Row, names: &Names) -> Vec<String> {
@@ -110,6 +159,10 @@ mod tests {
         let names = Names {
             users: ["li si", "Li Wei", "张三", "alice:bob", "1"].map(str::to_owned).into(),
             groups: [(7, "devs".to_owned()), (70, "ops".to_owned())].into(),
+            here: Here {
+                members: ["li si", "lin", "all"].map(str::to_owned).into(),
+                recent: [12, 11, 9].map(|seq| Recent { seq: Seq(seq), label: "ann: hi".to_owned() }).into(),
+            },
         };
         for (typed, start, expected) in [
             ("ch", 0, &["chat:"][..]),
@@ -130,11 +183,19 @@ mod tests {
             ("/help addg", 6, &["addgroup"]),
             ("chat:2:hel", 10, &[]),
             ("hello the", 9, &[]),
+            ("hello @L", 7, &["li si ", "lin "]),
+            ("@", 1, &["all ", "li si ", "lin "]),
+            ("/reply 12 @lin", 11, &["lin "]),
+            ("write to a@l", 12, &[]),
+            ("/reply ", 7, &["12 ", "11 ", "9 "]),
+            ("/reply #1", 7, &["12 ", "11 "]),
             ("", 0, &[]),
         ] {
-            let candidates = expected.iter().map(|&e| e.to_owned()).collect();
-            assert_eq!(complete(typed, &names), Completion { start, candidates }, "{typed}");
+            let candidates: Vec<_> = expected.iter().map(|&e| e.to_owned()).collect();
+            let found = complete(typed, &names);
+            assert_eq!((found.start, found.candidates), (start, candidates), "{typed}");
         }
+        assert_eq!(complete("/reply 9", &names).labels, ["#9 ann: hi"]);
         assert_eq!((path_start("/file no"), path_start("/file")), (Some(6), None));
     }
 }

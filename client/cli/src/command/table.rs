@@ -40,6 +40,8 @@ pub enum Completes {
     UserOrGroup,
     Path,
     Command,
+    /// The number of a recent message of the open conversation.
+    Message,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +127,8 @@ pub const TABLE: &[Row] = &[
         Completes::Nothing, Everywhere, |rest| Some(Group(name_and_desc(rest?, true)?.into()))),
     row("/file", "/file PATH", "/file notes.txt", "send a text file to the open conversation",
         Completes::Path, AtTerminal, |rest| Some(Message(message::Command::File(some(rest?)?)))),
+    row("/reply", "/reply [WHO:]N TEXT", "/reply 12 yes, at eight", "answer message N, here or of WHO, or the last",
+        Completes::Message, Everywhere, |rest| message::reply(rest?).map(Message)),
     row("/more", "/more", "/more", "show the rest of the last long text",
         Completes::Nothing, AtTerminal, |rest| bare(rest, Message(message::Command::More))),
     row("/retry", "/retry", "/retry", "send failed messages (marked !) again",

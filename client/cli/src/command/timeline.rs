@@ -1,6 +1,6 @@
 //! Commands that show history or close a conversation.
 
-use super::argument::{WhichGroup, group, page, split_field, who};
+use super::argument::{self, WhichGroup, group, page, split_field, who};
 use wire::Seq;
 use wire::account::Who;
 use wire::timeline::SettingsChange;
@@ -93,14 +93,9 @@ pub fn readers(rest: Option<&str>) -> Option<Command> {
     };
     let seq = match seq.trim() {
         "" => None,
-        seq => Some(self::seq(seq)?),
+        seq => Some(argument::seq(seq)?),
     };
     Some(Command::Readers { group: of, seq, typed: rest.to_owned() })
-}
-
-fn seq(text: &str) -> Option<Seq> {
-    let seq = Seq(text.strip_prefix('#').unwrap_or(text).parse().ok()?);
-    (seq <= Seq::MAX).then_some(seq)
 }
 
 #[cfg(test)]

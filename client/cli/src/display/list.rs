@@ -101,9 +101,10 @@ pub fn message(message: &Message) -> String {
     if !message.is_message() {
         return format!("[{at}] #{} | {text}", message.conversation);
     }
+    let answered = message.reply_to().map_or_else(String::new, |seq| format!("[re #{seq}] "));
     match message.kind {
-        ConversationKind::Group => format!("[{at}] #{} | {who}: {text}", message.conversation),
-        ConversationKind::Direct => format!("[{at}] {who}: {text}"),
+        ConversationKind::Group => format!("[{at}] #{} | {who}: {answered}{text}", message.conversation),
+        ConversationKind::Direct => format!("[{at}] {who}: {answered}{text}"),
     }
 }
 

@@ -1,4 +1,6 @@
-//! Whether a text mentions a name.
+//! Whom a text mentions.
+
+use wire::{Mentions, UserId, limits};
 
 /// A shorter name of plain letters counts only after an `@`: it is too often a word.
 const BARE_MIN: usize = 3;
@@ -19,6 +21,39 @@ pub fn mentions(text: &str, name: &str) -> bool {
     })
 }
 
+/// The word after an `@` that means all members, unless one of them has this name.
+pub const ALL: &str = "all";
+
+/// The members whom a text mentions: those whose names stand behind an `@`, of several that fit the longest one. All, where
+/// `@all` is among them and `may_all`.
+pub fn mentioned(text: &str, members: &[(UserId, &str)], may_all: bool) -> Mentions {
+    let text = text.to_lowercase();
+    let members: Vec<(UserId, String)> =
+        members.iter().map(|(id, name)| (*id, name.trim().to_lowercase())).collect();
+    let mut users: Vec<UserId> = Vec::new();
+    for (at, _) in text.match_indices('@') {
+        // An e-mail address is none.
+        if text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()) {
+            continue;
+        }
+        let rest = &text[at + 1..];
+        let named = |name: &str| {
+            !name.is_empty()
+                && rest
+                    .strip_prefix(name)
+                    .is_some_and(|after| !continues(name.chars().next_back(), after.chars().next()))
+        };
+        match members.iter().filter(|(_, name)| named(name)).max_by_key(|(_, name)| name.len()) {
+            Some((user, _)) if !users.contains(user) => users.push(*user),
+            Some(_) => {}
+            None if may_all && named(ALL) => return Mentions::All,
+            None => {}
+        }
+    }
+    users.truncate(limits::MENTIONS);
+    Mentions::of(users.into(), false)
+}
+
 /// Whether a word goes on between two characters. Scripts that write no spaces have no such places.
 fn continues(inside: Option<char>, outside: Option<char>) -> bool {
     let spaced = |c: char| {
@@ -29,7 +64,8 @@ fn continues(inside: Option<char>, outside: Option<char>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::mentions;
+    use super::{mentioned, mentions};
+    use wire::{Mentions, UserId};
 
     #[test]
     fn a_name_is_mentioned_as_a_word() {
@@ -41,5 +77,25 @@ mod tests {
         }
         assert!(mentions("请张三看一下", "张三") && mentions("@bo: hi", "bo"));
         assert!(!mentions("bo is a word here", "bo") && !mentions("anything", ""));
+    }
+
+    #[test]
+    fn an_at_with_the_name_of_a_member_mentions_it() {
+        let members = [(2, "li"), (3, "Li Si"), (4, "张三"), (5, "bo")].map(|(id, name)| (UserId(id), name));
+        let users = |ids: &[u32]| Mentions::of(ids.iter().copied().map(UserId).collect(), false);
+        for (text, expected) in [
+            ("@li si: lunch?", users(&[3])),
+            ("@li, and @BO!", users(&[2, 5])),
+            ("@bo @bo @bo", users(&[5])),
+            ("请@张三看一下", users(&[4])),
+            ("@link @lisi bo li@bo.org", users(&[])),
+            ("@nobody", users(&[])),
+            ("@all @bo", Mentions::All),
+            ("@allow", users(&[])),
+        ] {
+            assert_eq!(mentioned(text, &members, true), expected, "{text}");
+        }
+        assert_eq!(mentioned("@all", &members, false), Mentions::Nobody);
+        assert_eq!(mentioned("@all", &[(UserId(9), "All")], true), users(&[9]));
     }
 }

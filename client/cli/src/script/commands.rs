@@ -5,15 +5,19 @@ use super::state::{OpenedChat, Script};
 use crate::command::ambiguity::Ambiguity;
 use crate::command::argument::WhichGroup;
 use crate::command::{Command, argument, contact, group, message, session, timeline};
+use crate::display::mention::mentioned;
 use chatclient_core::{Event, Failure, SendFailure, Session};
 use std::borrow::Cow;
 use std::io;
 use wire::account::Who;
 use wire::contact::FriendsPage;
-use wire::group::{GroupsPage, MembersPage};
+use wire::group::{GroupsPage, MembersPage, Role};
 use wire::limits::PAGE_MAX;
 use wire::timeline::{HistoryPage, ReadersPage};
-use wire::{ConversationId, ConversationKind, Direction, Errno, Page, Refusal, Reply, Seq, Target, name};
+use wire::{
+    ConversationId, ConversationKind, Direction, Errno, Mentions, Page, References, Refusal, Reply, Seq,
+    Target, name,
+};
 
 /// Messages on a page of history.
 const PAGE: u32 = 20;
@@ -190,11 +194,21 @@ impl Script {
             },
             message::Command::ToGroup { group, text, typed } => {
                 match self.group_meant(&group, Some(&typed))? {
-                    Ok(group) => self.send(Target::Group(group), &text),
+                    Ok(group) => self.send_to_group(group, &text),
                     Err(failure) => Ok(Err(failure)),
                 }
             }
-            message::Command::Here(_)
+            message::Command::Reply(message::Reply { of: Some(of), seq: Some(seq), text }) => {
+                let references = References { reply_to: Some(seq), mentions: Mentions::Nobody };
+                match self.conversation_meant(&of)? {
+                    Ok(of) => {
+                        self.send_referring(Target::Conversation(of), &text, Some(Box::new(references)))
+                    }
+                    Err(failure) => Ok(Err(failure)),
+                }
+            }
+            message::Command::Reply(_)
+            | message::Command::Here(_)
             | message::Command::Open(_)
             | message::Command::File(_)
             | message::Command::More
@@ -208,8 +222,35 @@ impl Script {
         Ambiguity::find(typed, |name| self.direct(&Who::Name(name.into())).is_some())
     }
 
+    /// Sends a message with the members whom it mentions.
+    fn send_to_group(&mut self, group: ConversationId, text: &str) -> Done {
+        let mentions = match text.contains('@') {
+            true => self.mentions_in(group, text)?,
+            false => Mentions::Nobody,
+        };
+        let references = References { reply_to: None, mentions };
+        let references = (!references.is_empty()).then(|| Box::new(references));
+        self.send_referring(Target::Group(group), text, references)
+    }
+
+    fn mentions_in(&mut self, group: ConversationId, text: &str) -> io::Result<Mentions> {
+        let me = self.client.with(|session, _| session.account());
+        let Ok(Outcome::Reply(Reply::Group(wire::group::Reply::Members(page)))) = self.all_members(group)?
+        else {
+            return Ok(Mentions::Nobody);
+        };
+        let members: Vec<_> = page.members.iter().map(|member| (member.id, &*member.name)).collect();
+        let own = page.members.iter().find(|member| Some(member.id) == me);
+        let may_all = own.is_some_and(|own| matches!(own.role, Role::Owner | Role::Admin));
+        Ok(mentioned(text, &members, may_all))
+    }
+
     fn send(&mut self, to: Target, text: &str) -> Done {
-        let mine = match self.client.send(to.clone(), text) {
+        self.send_referring(to, text, None)
+    }
+
+    fn send_referring(&mut self, to: Target, text: &str, references: Option<Box<References>>) -> Done {
+        let mine = match self.client.send_referring(to.clone(), text, references) {
             Ok(local) => local,
             Err(error) => return Ok(Err(refused(error.to_string()))),
         };

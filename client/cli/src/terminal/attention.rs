@@ -1,5 +1,6 @@
 //! What draws attention: the bell, notifications and the window's title. And what does not: muted conversations.
 
+use super::directory::Directory;
 use super::state::Terminal;
 use crate::config::Notifications;
 use crate::display::columns;
@@ -17,12 +18,13 @@ const SAVE_TITLE: &str = "\x1b[22;2t";
 const RESTORE_TITLE: &str = "\x1b[23;2t";
 
 impl Terminal {
-    /// Whether a message in a group mentions the user.
+    /// Whether a message in a group mentions the user, by id or by the name in its text.
     pub(super) fn is_mention(&self, message: &Message) -> bool {
+        let Directory { me, my_name, .. } = &self.directory;
         message.is_message()
             && message.kind == ConversationKind::Group
-            && message.from != self.directory.me
-            && mentions(&message.content, &self.directory.my_name)
+            && message.from != *me
+            && (message.mentions(*me) || mentions(&message.content, my_name))
     }
 
     /// Alerts the user to a message.

@@ -358,7 +358,7 @@ impl Directory {
         let friends = self.friends.values().map(|friend| friend.name.to_string());
         let users = friends.chain(peers.map(|chat| chat.name.clone())).filter(|name| !name.is_empty());
         let groups = self.groups.values().map(|group| (group.conversation.0, group.name.to_string()));
-        Names { users: users.collect(), groups: groups.collect() }
+        Names { users: users.collect(), groups: groups.collect(), ..Names::default() }
     }
 
     /// The target for messages to a user. A friend's name becomes an id, so that all messages to the friend keep one

@@ -5,7 +5,7 @@ use super::keyboard::{Key, Keyboard};
 use super::line::Line;
 use super::prompt::{Prompt, PromptKind, Typed};
 use super::view::View;
-use crate::command::complete::{self, Completion, Names};
+use crate::command::complete::{self, Completion, Here, Names};
 use chatclient_core::sanitize;
 use rustyline::completion::FilenameCompleter;
 use std::path::PathBuf;
@@ -38,6 +38,8 @@ struct Browsing {
 struct Cycle {
     start: usize,
     candidates: Vec<String>,
+    /// What each stands for; empty where it says that itself.
+    labels: Vec<String>,
     at: usize,
 }
 
@@ -73,7 +75,12 @@ impl LineEditor {
 
     /// Takes the names to complete.
     pub fn set_names(&mut self, names: Names) {
-        self.names = names;
+        self.names = Names { here: std::mem::take(&mut self.names.here), ..names };
+    }
+
+    /// What can be completed in the open conversation.
+    pub fn here_mut(&mut self) -> &mut Here {
+        &mut self.names.here
     }
 
     // ---- input -----------------------------------------------------------------------------------------------------
@@ -312,37 +319,41 @@ impl LineEditor {
                 cycle.at = (cycle.at + if forward { 1 } else { count - 1 }) % count;
             }
             None => {
-                let (start, candidates) = self.candidates();
-                self.completing = (!candidates.is_empty()).then_some(Cycle { start, candidates, at: 0 });
+                let Completion { start, candidates, labels } = self.candidates();
+                self.completing =
+                    (!candidates.is_empty()).then_some(Cycle { start, candidates, labels, at: 0 });
             }
         }
         if let Some(cycle) = &self.completing {
             self.line.complete(cycle.start, &cycle.candidates[cycle.at]);
-            if cycle.candidates.len() == 1 {
+            if cycle.candidates.len() == 1 && cycle.labels.is_empty() {
                 self.completing = None;
             }
         }
         Done::Edited
     }
 
-    fn candidates(&self) -> (usize, Vec<String>) {
+    fn candidates(&self) -> Completion {
         let typed = self.line.before_cursor();
         match complete::path_start(typed) {
             Some(at) => match self.files.complete_path(&typed[at..], typed.len() - at) {
-                Ok((from, found)) => (at + from, found.into_iter().map(|pair| pair.replacement).collect()),
-                Err(_) => (typed.len(), Vec::new()),
+                Ok((from, found)) => {
+                    let candidates = found.into_iter().map(|pair| pair.replacement).collect();
+                    Completion { start: at + from, candidates, labels: Vec::new() }
+                }
+                Err(_) => Completion { start: typed.len(), candidates: Vec::new(), labels: Vec::new() },
             },
-            None => {
-                let Completion { start, candidates } = complete::complete(typed, &self.names);
-                (start, candidates)
-            }
+            None => complete::complete(typed, &self.names),
         }
     }
 }
 
 impl Cycle {
-    /// All candidates, if there are several.
+    /// What the candidate stands for, or all candidates, if there are several.
     fn hint(&self) -> Option<String> {
+        if let Some(label) = self.labels.get(self.at) {
+            return Some(label.clone());
+        }
         (self.candidates.len() > 1).then(|| {
             self.candidates.iter().map(|text| sanitize::line(text.trim())).collect::<Vec<_>>().join("  ")
         })

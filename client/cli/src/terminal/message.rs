@@ -3,6 +3,7 @@
 use super::own_messages::{Failed, Waiting};
 use super::state::Terminal;
 use crate::command::argument;
+use crate::command::complete::Recent;
 use crate::command::message::Command;
 use crate::display::style::{Mark, person};
 use crate::display::text::{self, SHOWN_ROWS};
@@ -13,7 +14,7 @@ use chatclient_store::FailedMessage;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
-use wire::{ConversationId, ConversationKind, Message, Refusal, Seq, Target, limits};
+use wire::{ConversationId, ConversationKind, Message, References, Refusal, Seq, Target, limits};
 
 // ---- sending -------------------------------------------------------------------------------------------------------
 
@@ -47,6 +48,7 @@ impl Terminal {
                 self.show_typed(line);
                 self.send_file(&path_of(&path, env::home_dir()));
             }
+            Command::Reply(reply) => self.reply(line, &reply),
             Command::More => {
                 self.show_typed(line);
                 self.show_folded();
@@ -64,17 +66,28 @@ impl Terminal {
 
     /// Sends a message. What is open stays open.
     pub(super) fn send_to(&mut self, to: Target, text: &str) {
-        match self.client.send(to.clone(), text) {
+        self.send_answer(to, text, None);
+    }
+
+    /// The same with a message that answers another one of the conversation.
+    pub(super) fn send_answer(&mut self, to: Target, text: &str, reply_to: Option<Seq>) {
+        let references = self.references(&to, text, reply_to);
+        self.send_referring(to, text, references);
+    }
+
+    fn send_referring(&mut self, to: Target, text: &str, references: Option<Box<References>>) {
+        match self.client.send_referring(to.clone(), text, references.clone()) {
             Ok(local) => {
                 let mark_id = self.own.new_mark_id();
                 self.say_day(clock::now(&self.config.day));
-                let shown = format!("[{}] {}", clock::now(&self.config.time), self.own_lines(&to, text));
+                let lines = self.own_lines(&to, text, references.as_deref());
+                let shown = format!("[{}] {lines}", clock::now(&self.config.time));
                 self.screen.print_marked(mark_id, Mark::Sending, shown);
                 if self.outage.is_on() && !self.screen.is_interactive() {
                     self.say("offline; the message will be sent after reconnecting");
                 }
                 let text = text.to_owned();
-                self.own.waiting.insert(local, Waiting { to, text, mark_id, delayed: false });
+                self.own.waiting.insert(local, Waiting { to, text, references, mark_id, delayed: false });
             }
             Err(error) => {
                 self.show_typed(text);
@@ -134,7 +147,7 @@ impl Terminal {
         }
         for failed in std::mem::take(&mut self.own.failed) {
             self.client.store(|store| store.forget_failed(failed.local));
-            self.send_to(failed.to, &failed.text);
+            self.send_referring(failed.to, &failed.text, failed.references);
         }
     }
 
@@ -151,8 +164,11 @@ impl Terminal {
 
 impl Terminal {
     /// `you → li si (2): hello`, `#7 devs | you: hello`
-    fn own_lines(&mut self, to: &Target, text: &str) -> String {
-        let (style, text) = (self.style, self.message_text(text));
+    fn own_lines(&mut self, to: &Target, text: &str, references: Option<&References>) -> String {
+        let reply_to = references.and_then(|references| references.reply_to);
+        let answered =
+            self.directory.conversation_of(to).map(|conversation| self.quote(conversation, reply_to));
+        let (style, text) = (self.style, self.message_text(&answered.unwrap_or_default(), text));
         let you = style.name("you", &self.directory.my_name);
         match &self.directory.canonical(to.clone()) {
             Target::User(id) => {
@@ -188,6 +204,10 @@ impl Terminal {
         }
         self.screen.mark(own.mark_id, mark);
         self.own.watch(conversation, seq, own.mark_id, mark);
+        if self.is_open(conversation) {
+            let text = columns::cut(&sanitize::line(&own.text), 30);
+            self.learn_recent(Recent { seq, label: format!("you: {text}") });
+        }
         self.receipts.hurry();
         self.say_mark(mark, &format!("sent to {}", self.directory.target_label(&own.to)));
     }
@@ -195,20 +215,22 @@ impl Terminal {
     /// Shows an unsent message of an earlier run.
     pub(super) fn show_unsent(&mut self, unsent: Unsent) {
         let (to, text) = (unsent.send.target, unsent.send.content.to_string());
+        let references = unsent.send.references;
         let mark_id = self.own.new_mark_id();
-        let shown = format!("[{}] {}", clock::now(&self.config.time), self.own_lines(&to, &text));
+        let lines = self.own_lines(&to, &text, references.as_deref());
+        let shown = format!("[{}] {lines}", clock::now(&self.config.time));
         self.screen.print_marked(mark_id, Mark::Sending, shown);
-        self.own.waiting.insert(unsent.local, Waiting { to, text, mark_id, delayed: false });
+        self.own.waiting.insert(unsent.local, Waiting { to, text, references, mark_id, delayed: false });
     }
 
     /// Shows a failed message of an earlier run.
     pub(super) fn show_failed(&mut self, failed: FailedMessage) {
-        let FailedMessage { local, target: to, content: text, why } = failed;
+        let FailedMessage { local, target: to, content: text, references, why } = failed;
         let mark_id = self.own.new_mark_id();
-        let shown = self.own_lines(&to, &text);
+        let shown = self.own_lines(&to, &text, references.as_deref());
         self.screen.print_marked(mark_id, Mark::Failed, shown);
         self.say(&self.style.alarm(&format!("not sent: {}  (/retry, /drop)", sanitize::line(&why))));
-        self.own.failed.push(Failed { local, to, text });
+        self.own.failed.push(Failed { local, to, text, references });
     }
 
     pub(super) fn handle_delayed(&mut self, local: LocalId, refusal: Box<Refusal>) {
@@ -234,7 +256,7 @@ impl Terminal {
         } else {
             self.say_mark(Mark::Failed, &format!("not sent to {label}: {why}"));
         }
-        self.own.failed.push(Failed { local, to: own.to, text: own.text });
+        self.own.failed.push(Failed { local, to: own.to, text: own.text, references: own.references });
     }
 
     /// Prints the new state of an own message if its mark cannot be repainted.
@@ -265,6 +287,7 @@ impl Terminal {
             return;
         }
         self.directory.learn_message(message);
+        self.learn_received(message);
         self.end_typing(message);
         // What happened in a group is shown, but is nothing to be read.
         let theirs = message.is_message() && message.from != self.directory.me;
@@ -314,7 +337,8 @@ impl Terminal {
         let is_interactive = self.screen.is_interactive();
         let own = is_interactive && message.from == self.directory.me;
         let who = self.style.name(if own { "you" } else { &who }, &message.name);
-        let text = self.message_text(&message.content);
+        let answered = self.quote(message.conversation, message.reply_to());
+        let text = self.message_text(&answered, &message.content);
         let label = self.directory.conversation(message.conversation);
         let line = match message.kind {
             ConversationKind::Group => format!("[{at}] {label} | {who}:{text}"),
@@ -356,14 +380,16 @@ impl Terminal {
         }
     }
 
-    /// What follows the colon after the sender. A person sees the lines of a text; a pipe gets one line a message.
-    pub(super) fn message_text(&mut self, text: &str) -> String {
+    /// What follows the colon after the sender; `answered` quotes what the text answers. A person sees the lines of a text;
+    /// a pipe gets one line a message.
+    pub(super) fn message_text(&mut self, answered: &str, text: &str) -> String {
         let mut rows = text::rows(text);
         if rows.len() <= 1 || !self.has_reader {
-            return format!(" {}", sanitize::line(text));
+            return format!(" {answered}{}", sanitize::line(text));
         }
         let hidden = rows.split_off(rows.len().min(SHOWN_ROWS));
-        let shown = text::below(&rows, self.style);
+        let answered = if answered.is_empty() { String::new() } else { format!(" {}", answered.trim_end()) };
+        let shown = answered + &text::below(&rows, self.style);
         if hidden.is_empty() {
             return shown;
         }

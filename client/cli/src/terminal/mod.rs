@@ -27,6 +27,7 @@ mod input;
 mod keyboard;
 mod line;
 mod look_alikes;
+mod members;
 mod menu;
 mod message;
 mod missed;
@@ -41,6 +42,7 @@ mod prompt;
 mod readers;
 mod receipt_schedule;
 mod recipients;
+mod references;
 mod renderer;
 mod screen;
 #[cfg(test)]
@@ -107,6 +109,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         opening: None,
         forgetting: None,
         typists: typists::Typists::default(),
+        members: members::Members::new(),
         last_day: Some(clock::now(&config.day)),
         pending: BTreeMap::new(),
         own: own_messages::OwnMessages::default(),

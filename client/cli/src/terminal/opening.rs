@@ -22,6 +22,7 @@ impl Terminal {
     /// Opens a conversation, or none: plain text goes to it. A person sees it from the first unread message on.
     pub(super) fn open(&mut self, to: Option<Target>) {
         self.switch_to(to);
+        self.learn_here();
         (self.window, self.opening) = (None, None);
         let conversation = self.open_conversation();
         self.client.store(|store| store.set_current(conversation));

@@ -5,7 +5,7 @@ use super::screen::Screen;
 use crate::display::style::{Mark, Tally};
 use chatclient_core::LocalId;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use wire::{ConversationId, Seq, Target};
+use wire::{ConversationId, References, Seq, Target};
 
 /// The most stored messages whose mark may still change.
 const WATCHED_MAX: usize = 1_000;
@@ -26,6 +26,7 @@ pub struct OwnMessages {
 pub struct Waiting {
     pub to: Target,
     pub text: String,
+    pub references: Option<Box<References>>,
     pub mark_id: MarkId,
     /// Whether the user was notified of the delay.
     pub delayed: bool,
@@ -46,6 +47,7 @@ pub struct Failed {
     pub local: LocalId,
     pub to: Target,
     pub text: String,
+    pub references: Option<Box<References>>,
 }
 
 impl OwnMessages {

@@ -109,6 +109,7 @@ impl Terminal {
     /// Loads what the store has about an account, before the server has said anything.
     pub(super) fn load_directory(&mut self, id: UserId, name: &str) {
         self.own.clear();
+        self.members.clear();
         (self.window, self.opening) = (None, None);
         let directory = &mut self.directory;
         if self.client.store(|store| directory.load(id, name, store)).is_none() {

@@ -4,6 +4,7 @@ use super::directory::Directory;
 use super::drafts::Drafts;
 use super::editor::LineEditor;
 use super::input::InputThread;
+use super::members::Members;
 use super::missed::Missed;
 use super::outage::Outage;
 use super::own_messages::OwnMessages;
@@ -69,6 +70,8 @@ pub struct Terminal {
     /// `/forget` waits for an answer.
     pub(super) forgetting: Option<Forgetting>,
     pub(super) typists: Typists,
+    /// The members of groups that can be mentioned.
+    pub(super) members: Members,
     /// The day of the last message on the screen.
     pub(super) last_day: Option<String>,
     pub(super) pending: BTreeMap<RequestId, PendingReply>,

@@ -189,7 +189,8 @@ impl Terminal {
             return format!("{mark} #{:<4} [{at}] {}", message.seq, self.what_happened(message));
         }
         let who = self.style.name(&person(&message.name, message.from), &message.name);
-        let text = self.message_text(&message.content);
+        let answered = self.quote(message.conversation, message.reply_to());
+        let text = self.message_text(&answered, &message.content);
         format!("{mark} #{:<4} [{at}] {who}:{text}", message.seq)
     }
 

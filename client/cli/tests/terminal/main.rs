@@ -12,6 +12,7 @@ mod history;
 mod place;
 mod pty;
 mod readers;
+mod references;
 mod screen;
 mod settings;
 mod typing;

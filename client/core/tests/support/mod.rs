@@ -6,6 +6,7 @@
 #![allow(dead_code)] // Each test uses its part.
 
 pub mod listening;
+mod members;
 mod names;
 pub mod pair;
 mod readers;
@@ -71,6 +72,8 @@ pub struct FakeServer {
     pub members: BTreeMap<u32, BTreeMap<u32, u64>>,
     /// Conversation and seq of every READERS.
     pub readers_asked: Vec<(u32, u64)>,
+    /// The groups that the account owns.
+    pub owned: BTreeSet<u32>,
 }
 
 pub struct Conversation {
@@ -117,6 +120,7 @@ impl FakeServer {
             names: Names::default(),
             members: BTreeMap::new(),
             readers_asked: Vec::new(),
+            owned: BTreeSet::new(),
         }
     }
 
@@ -312,6 +316,7 @@ impl FakeServer {
                 account::Reply::Profile(Box::new(account::Profile { id, name, nick, created, relation }))
                     .into()
             }
+            Command::Group(group::Request::Members(asked)) => self.member_page(&asked),
             Command::Group(group::Request::Groups(_)) => {
                 let page = group::GroupsPage { groups: self.groups(), more: false };
                 Reply::Group(group::Reply::Groups(Box::new(page)))
@@ -363,7 +368,7 @@ impl FakeServer {
             conversation: ConversationId(id),
             name: self.names.group(id),
             desc: "".into(),
-            role: group::Role::Member,
+            role: if self.owned.contains(&id) { group::Role::Owner } else { group::Role::Member },
         };
         groups.map(|(id, _)| group(*id)).collect()
     }
@@ -426,6 +431,9 @@ impl FakeServer {
         }
         let conversation = self.conversations.get_mut(&id).expect("just stored");
         if !sent.duplicate {
+            if let (Some(references), Some(last)) = (&send.references, conversation.messages.last_mut()) {
+                Arc::make_mut(last).extra = Some((**references).clone().into());
+            }
             connection.own.insert((id, sent.seq.0));
             if conversation.delivered == sent.seq.0 - 1 {
                 conversation.delivered = sent.seq.0;

@@ -114,6 +114,8 @@ pub enum Denial {
     NameTaken,
     /// A quota is used up.
     Quota(Quota),
+    /// The message refers to what it may not refer to.
+    Reference(message::BadReference),
     /// The token is unknown, expired or revoked.
     TokenInvalid,
 }

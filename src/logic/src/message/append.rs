@@ -47,8 +47,9 @@ pub(super) fn store(
         bytes,
         in_backlog: stream.is_some(),
     });
-    let Send { target, content, content_type, .. } = send;
-    let append = Append { sender, epoch, sender_name, target, cid, content_type, content, stream };
+    let Send { target, content, content_type, references, .. } = send;
+    let append =
+        Append { sender, epoch, sender_name, target, cid, content_type, content, references, stream };
     turn.write(reply_to, pending, storage::Write::Append(append));
     Ok(())
 }

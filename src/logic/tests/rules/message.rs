@@ -6,7 +6,7 @@ use logic::limits::{OUTPUT_HARD, OUTPUT_HARD_MIN, OUTPUT_SOFT};
 use logic::{Input, Rules, Written};
 use wire::limits::UNACKED_MAX;
 use wire::timeline::Receipt;
-use wire::{Command, ConversationId, Errno, Push, Reply, Seq, Target, UserId};
+use wire::{Command, ConversationId, Errno, Mentions, Push, References, Reply, Seq, Target, UserId};
 use wire::{message, timeline};
 
 #[test]
@@ -23,6 +23,33 @@ fn the_reply_comes_after_the_commit_and_before_the_delivery() {
     );
     assert_eq!(t.texts(bob), ["hello"]);
     assert!(t.texts(alice).is_empty(), "it is not pushed to the connection that sent it");
+}
+
+#[test]
+fn a_message_carries_what_it_refers_to_unless_it_may_not() {
+    let mut t = harness();
+    let (alice, bob) = (t.login("alice"), t.login("bob"));
+    let send = |reply_to: Option<u64>, mentions| {
+        let references = Some(Box::new(References { reply_to: reply_to.map(Seq), mentions }));
+        let send = message::Send { references, ..message::Send::text(TO_BOB, "see above") };
+        Command::Message(message::Request::Send(send))
+    };
+    t.get(alice, Harness::text(TO_BOB, "lunch?"));
+    t.take(bob);
+    let bobs = || Mentions::Users([UserId(2)].into());
+    assert_eq!(errno(&t.get(alice, send(Some(1), bobs()))), Errno::Ok);
+    let seen = t.take(bob);
+    let [Seen::Push(Push::Message(message::Push::New(pushed)))] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!((pushed.reply_to(), pushed.mentions(UserId(2))), (Some(Seq(1)), true));
+    for (command, expected) in [
+        (send(Some(3), Mentions::Nobody), (Errno::NotFound, "reply_to")),
+        (send(None, Mentions::Users([UserId(3)].into())), (Errno::BadRequest, "mentions")),
+        (send(None, Mentions::All), (Errno::Forbidden, "mention_all")),
+    ] {
+        let Reply::Refused(refusal) = t.get(alice, command) else { panic!("it is refused") };
+        assert_eq!((refusal.errno, refusal.field.as_deref()), (expected.0, Some(expected.1)));
+    }
+    assert!(t.take(bob).is_empty());
 }
 
 #[test]

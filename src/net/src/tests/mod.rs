@@ -246,12 +246,7 @@ fn login(number: u32) -> Vec<u8> {
 }
 
 fn send_command(content: String) -> Command {
-    Command::Message(message::Request::Send(message::Send {
-        target: Target::User(UserId(2)),
-        content: content.into(),
-        content_type: "text".into(),
-        cid: None,
-    }))
+    Command::Message(message::Request::Send(message::Send::text(Target::User(UserId(2)), content)))
 }
 
 fn send(number: u32, content: &str) -> Vec<u8> {

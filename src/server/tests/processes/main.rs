@@ -30,6 +30,7 @@ mod proxies;
 mod readers;
 mod reads;
 mod recipients;
+mod references;
 mod session;
 mod settings;
 mod shutdown;

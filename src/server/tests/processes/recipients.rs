@@ -2,12 +2,11 @@
 
 use crate::support::legacy_client::LegacyClient;
 use crate::support::{Client, MariaDb, Server};
-use wire::message::{Send, TEXT};
+use wire::message::Send;
 use wire::{Command, ConversationId, Errno, Target, UserId, group, message};
 
 fn send(target: Target, content: &str) -> Command {
-    let send = Send { target, content: content.into(), content_type: TEXT.into(), cid: None };
-    Command::Message(message::Request::Send(send))
+    Command::Message(message::Request::Send(Send::text(target, content)))
 }
 
 fn check_recipients(server: &Server) {

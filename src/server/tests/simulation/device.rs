@@ -4,7 +4,7 @@ use crate::dice::Dice;
 use chatclient_core::{ConnectionAction, Event, LogoutReason, Options, SendFailure, Session, Snapshot};
 use std::collections::BTreeMap;
 use wire::account::Who;
-use wire::{ConversationId, Seq, Target, UserId};
+use wire::{ConversationId, Mentions, Message, References, Seq, Target, UserId};
 
 pub struct Device {
     pub user: UserId,
@@ -12,6 +12,8 @@ pub struct Device {
     saved: Snapshot,
     /// What was shown, by conversation and place.
     pub shown: BTreeMap<ConversationId, BTreeMap<Seq, String>>,
+    /// The messages among it, with their senders.
+    answerable: BTreeMap<ConversationId, Vec<(Seq, UserId)>>,
     /// Own messages: their texts, and where the server stored them.
     pub written: BTreeMap<u64, Written>,
     /// The index of its link.
@@ -27,6 +29,7 @@ pub struct Device {
 pub struct Written {
     pub text: String,
     pub target: Target,
+    pub references: Option<References>,
     pub sent: Option<(ConversationId, Seq)>,
 }
 
@@ -37,6 +40,7 @@ impl Device {
             session: Session::new(Options::new(seed)),
             saved: Snapshot::default(),
             shown: BTreeMap::new(),
+            answerable: BTreeMap::new(),
             written: BTreeMap::new(),
             link: None,
             wants_link: false,
@@ -52,8 +56,28 @@ impl Device {
     }
 
     pub fn write(&mut self, now: u64, target: Target, text: String) {
-        if let Ok(local) = self.session.send(now, target.clone(), &text) {
-            let before = self.written.insert(local.0, Written { text, target, sent: None });
+        self.write_referring(now, target, text, None);
+    }
+
+    /// Writes a message that answers one that was shown, whose sender it mentions, if there is one.
+    pub fn answer(&mut self, now: u64, target: Target, text: String, dice: &mut Dice) {
+        let sent = || self.written.values().find(|written| written.target == target)?.sent;
+        let conversation = match &target {
+            Target::Conversation(conversation) => Some(*conversation),
+            _ => sent().map(|(conversation, _)| conversation),
+        };
+        let answerable = conversation.and_then(|conversation| self.answerable.get(&conversation));
+        let references = dice.pick(answerable.map_or(&[], |known| known)).map(|(seq, from)| References {
+            reply_to: Some(*seq),
+            mentions: Mentions::Users([*from].into()),
+        });
+        self.write_referring(now, target, text, references);
+    }
+
+    fn write_referring(&mut self, now: u64, target: Target, text: String, references: Option<References>) {
+        let boxed = references.clone().map(Box::new);
+        if let Ok(local) = self.session.send_referring(now, target.clone(), &text, boxed) {
+            let before = self.written.insert(local.0, Written { text, target, references, sent: None });
             assert!(before.is_none(), "a local number is used once");
         }
     }
@@ -86,12 +110,16 @@ impl Device {
                 self.first.entry(conversation).or_insert(seq);
                 let last = self.last.insert(conversation, seq).unwrap_or_default();
                 assert!(last < seq, "{conversation:?}: {seq} was shown after {last} to {:?}", self.user);
-                self.show(conversation, seq, message.content.to_string());
+                if message.is_message() {
+                    self.answerable.entry(conversation).or_default().push((seq, message.from));
+                }
+                self.show(conversation, seq, essence(&message));
             }
             Event::Sent { local, conversation, seq, .. } => {
                 let written = self.written.get_mut(&local.0).expect("only what was written is sent");
                 assert!(written.sent.replace((conversation, seq)).is_none(), "a message is sent once");
-                let text = written.text.clone();
+                let text = told(&written.text, written.references.as_ref());
+                self.answerable.entry(conversation).or_default().push((seq, self.user));
                 self.show(conversation, seq, text);
             }
             Event::SendFailed { failure: SendFailure::OtherAccount, .. } => {}
@@ -116,5 +144,17 @@ impl Device {
         self.session = Session::restore(Options::new(dice.roll()), now, self.saved.clone());
         self.link = None;
         self.wants_link = false;
+    }
+}
+
+/// What a user is shown of an entry: its text, and what it refers to.
+pub fn essence(message: &Message) -> String {
+    told(&message.content, message.extra.as_deref().map(|extra| &extra.references))
+}
+
+fn told(text: &str, references: Option<&References>) -> String {
+    match references.filter(|references| !references.is_empty()) {
+        Some(references) => format!("{text} {}", references.to_json()),
+        None => text.to_owned(),
     }
 }

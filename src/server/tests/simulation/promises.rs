@@ -1,5 +1,6 @@
 //! What must be true after every run.
 
+use crate::device::essence;
 use crate::world::World;
 use logic::contract::timeline;
 use logic::{Found, Read};
@@ -108,6 +109,8 @@ fn stored_once(w: &World, timelines: &Timelines) {
             let Some((conversation, seq)) = place else { continue };
             let message = &timelines.messages[&conversation][seq.0 as usize - 1];
             assert_eq!(message.from, device.user);
+            let references = message.extra.as_deref().map(|extra| &extra.references);
+            assert_eq!(references, written.references.as_ref(), "{}", written.text);
             match written.target {
                 Target::Conversation(id) => assert_eq!(id, conversation),
                 _ => assert_eq!(message.kind, ConversationKind::Direct),
@@ -129,7 +132,7 @@ fn shown_to_all(w: &World, timelines: &Timelines) {
             assert!(listed || shown.is_empty(), "{:?} is no member of {conversation:?}", device.user);
             let begin = timelines.begin(*conversation, device.user);
             for (seq, text) in shown {
-                assert_eq!(**text, *timeline[seq.0 as usize - 1].content, "{conversation:?} {seq}");
+                assert_eq!(*text, essence(&timeline[seq.0 as usize - 1]), "{conversation:?} {seq}");
                 assert!(
                     *seq >= begin,
                     "{:?} is shown {seq} of {conversation:?}, from {begin} on",

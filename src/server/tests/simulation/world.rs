@@ -385,7 +385,10 @@ impl World {
         self.texts += 1;
         let text = format!("text {}", self.texts);
         let ms = self.ms;
-        self.devices[device].write(ms, target, text);
+        match self.dice.once_in(4) {
+            true => self.devices[device].answer(ms, target, text, &mut self.dice),
+            false => self.devices[device].write(ms, target, text),
+        }
         self.pump(device);
     }
 

@@ -138,7 +138,7 @@ pub fn what_clients_stored_as_an_entry_is_a_message(scenario: &mut Scenario<'_>)
         else {
             unreachable!()
         };
-        let append = Append { content_type: content_type.into(), ..append };
+        let append = Append { content_type: Some(content_type.into()), ..append };
         let stored = appended(&scenario.one(Write::Message(message::Write::Append(append))));
         conversation = Some(stored.conversation);
     }

@@ -3,8 +3,7 @@
 use super::scenario::{DAY_MS, Scenario, append, appended, seqs, walk};
 use logic::contract::message::Append;
 use logic::contract::message::Stored;
-use logic::contract::{Denial, Epoch, Found, Read, Write, Written, message, timeline};
-use std::borrow::Cow;
+use logic::contract::{Denial, Found, Read, Write, Written, message, timeline};
 use wire::limits::{CONTENT_BYTES, FRAME_BYTES, HISTORY_BYTES};
 use wire::message::server_cid;
 use wire::timeline::HistoryPage;
@@ -227,16 +226,16 @@ pub fn texts_are_stored_unchanged(scenario: &mut Scenario<'_>) {
     let texts = ["a", "张三 🙂", "nul \0 and \"quotes\"\n", &"x".repeat(CONTENT_BYTES), &"宽".repeat(700)];
     let mut sent = Vec::new();
     for (n, text) in (0..).zip(texts) {
-        let content_type = if n % 2 == 0 { Cow::Borrowed("text") } else { Cow::Owned(format!("kind/{n}")) };
+        let content_type = (n % 2 == 1).then(|| format!("kind/{n}").into());
+        let Write::Message(message::Write::Append(plain)) =
+            append(anna, Target::User(ben), &format!("c{n}"), text)
+        else {
+            unreachable!()
+        };
         let written = scenario.one(Write::Message(message::Write::Append(Append {
-            sender: anna,
-            epoch: Epoch::NONE,
             sender_name: "anna".into(),
-            target: Target::User(ben),
-            cid: format!("c{n}").into(),
             content_type,
-            content: text.into(),
-            stream: None,
+            ..plain
         })));
         sent.push(appended(&written));
     }

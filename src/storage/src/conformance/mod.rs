@@ -11,6 +11,7 @@ mod node;
 mod page_cost;
 mod quota;
 mod readers;
+mod references;
 mod scenario;
 mod session;
 mod timeline;
@@ -80,6 +81,11 @@ pub const CASES: &[(&str, Case)] = &[
         readers::only_the_sender_of_a_message_learns_its_readers,
     ),
     ("names of readers are read only for a page", readers::names_of_readers_are_read_only_for_a_page),
+    ("messages refer to messages and members", references::messages_refer_to_messages_and_members),
+    (
+        "a message refers only to what its sender sees",
+        references::a_message_refers_only_to_what_its_sender_sees,
+    ),
     ("unread conversations are paged", timeline::unread_conversations_are_paged),
     (
         "the cost of a page does not grow with the account",

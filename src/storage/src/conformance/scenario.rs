@@ -165,8 +165,9 @@ pub fn append(sender: UserId, target: Target, cid: &str, content: &str) -> Write
         sender_name: format!("name of {sender}").into(),
         target,
         cid: cid.into(),
-        content_type: "text".into(),
+        content_type: None,
         content: content.into(),
+        references: None,
         stream: None,
     }))
 }

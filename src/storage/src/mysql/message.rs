@@ -7,8 +7,7 @@
 //! ```
 //!
 //! Everything that decides whether a message may be stored is read after the locks are taken, so of concurrent changes
-//! the first to commit wins. A conversation that is locked by another transaction is skipped and waits for the next
-//! batch.
+//! the first to commit wins. A conversation that another transaction has locked is left for the next batch.
 
 use super::connection::{Connection, NOW};
 use super::failure::{Cause, Failure};
@@ -16,16 +15,17 @@ use super::fence;
 use super::listing::{self, Relisted};
 use super::member_cache::{MemberCache, Members};
 use super::record::{Record, first, undamaged};
+use super::references::{Question, Referred};
 use super::sent;
 use super::sql::{CASE_MAX, Sql};
 use crate::calendar::{self, Month};
 use crate::listing::Listed;
 use foldhash::{HashMap, HashMapExt};
-use logic::contract::message::{Append, Stored};
+use logic::contract::message::{Append, BadReference, Stored};
 use logic::contract::{Denial, Epoch, Ticket, Written, message};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wire::{ConversationId, Seq, UnixMillis};
+use wire::{ConversationId, References, Seq, UnixMillis};
 
 /// A message that could not be stored for this long is rejected. A stalled node can hold a conversation's lock only for
 /// a shorter time.
@@ -51,6 +51,8 @@ pub enum Verdict {
     Duplicate(Stored),
     /// The sender is not a member.
     Forbidden,
+    /// It may not refer to what it refers to.
+    BadReference(BadReference),
     /// The sender has a newer session.
     Superseded,
     /// It waited too long and is rejected.
@@ -167,6 +169,7 @@ impl Plan {
         let Locked { mut ends, unknown } = locked;
         read_members(conn, cache, &unknown)?;
         let missing = missing(conn, cache, &conversations, &ends)?;
+        let referred = Referred::read(conn, &questions(entries, &ends))?;
 
         let mut plan = Plan { now, ..Plan::default() };
         let mut of_batch: HashMap<(wire::UserId, &str), Stored> = HashMap::new();
@@ -195,6 +198,10 @@ impl Plan {
                         Verdict::Forbidden
                     } else if entry.since.elapsed() > LATE {
                         Verdict::Late
+                    } else if let Some(references) = &entry.append.references
+                        && let Err(why) = referred.check(number, &known.members, end.last, references)
+                    {
+                        Verdict::BadReference(why)
                     } else {
                         let place = end.next(now);
                         of_batch.insert((sender, cid), place);
@@ -239,18 +246,24 @@ impl Plan {
             .collect();
         by_month.sort_unstable_by_key(|&(month, place, _)| (month, place.conversation, place.seq));
         for of_one in by_month.chunk_by(|a, b| a.0 == b.0) {
+            let refers = |(_, _, append): &(Month, Stored, &Append)| append.references.is_some();
+            let refs = if of_one.iter().any(refers) { ", refs" } else { "" };
             sql.push(format_args!(
-                "INSERT INTO message_{:06} (conversation_id, seq, sender_id, cid, type, content, created_at) VALUES ",
+                "INSERT INTO message_{:06} (conversation_id, seq, sender_id, cid, type, content{refs}, created_at) VALUES ",
                 of_one[0].0
             ));
             sql.list(",", of_one, |sql, (_, place, append)| {
                 sql.push(format_args!("({},{},{},", place.conversation, place.seq, append.sender))
                     .bytes(append.cid.as_bytes())
                     .push(",")
-                    .text(&append.content_type)
+                    .text(append.content_type())
                     .push(",")
-                    .text(&append.content)
-                    .push(format_args!(",{})", place.time));
+                    .text(&append.content);
+                if !refs.is_empty() {
+                    let references = append.references.as_deref().map(References::to_json);
+                    sql.push(",").maybe_text(references.as_deref());
+                }
+                sql.push(format_args!(",{})", place.time));
             });
             sql.end();
         }
@@ -354,6 +367,7 @@ pub fn outcome(
         Verdict::Late | Verdict::Elsewhere => Written::Unavailable,
         Verdict::Failed => Written::Failed,
         Verdict::Forbidden => Written::Denied(Denial::Forbidden),
+        Verdict::BadReference(why) => Written::Denied(Denial::Reference(why)),
         Verdict::Superseded => Written::Superseded,
         Verdict::Duplicate(stored) => Written::Message(message::Written::Duplicate(stored)),
         Verdict::Stored(stored) => match cache.of_message(stored.conversation, stored.seq) {
@@ -365,6 +379,17 @@ pub fn outcome(
         },
     };
     (ticket, written)
+}
+
+/// The messages of locked conversations that refer to something.
+fn questions<'a>(entries: &'a [QueuedAppend], ends: &[End]) -> Vec<Question<'a>> {
+    let question = |(number, QueuedAppend { conversation, append, .. }): (usize, &'a QueuedAppend)| {
+        let references = append.references.as_deref()?;
+        let end = &ends[ends.binary_search_by_key(conversation, |end| end.conversation).ok()?];
+        let (conversation, sender, last) = (*conversation, append.sender, end.last);
+        Some(Question { number, conversation, sender, references, last })
+    };
+    entries.iter().enumerate().filter_map(question).collect()
 }
 
 struct Locked {

@@ -37,6 +37,7 @@ mod read_thread;
 mod readers;
 mod reconnect;
 mod record;
+mod references;
 mod router;
 mod schema;
 mod sent;

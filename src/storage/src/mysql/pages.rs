@@ -161,7 +161,7 @@ impl Outline {
     ) -> Result<Vec<Record>, Failure> {
         let mut sql = Sql::new();
         sql.statement(format_args!(
-            "SELECT m.seq, m.sender_id, u.name, m.cid, m.type, m.content, m.created_at, m.status FROM message_{month:06} m \
+            "SELECT m.seq, m.sender_id, u.name, m.cid, m.type, m.content, m.created_at, m.status, m.refs FROM message_{month:06} m \
              LEFT JOIN user u ON u.id = m.sender_id WHERE m.conversation_id = {} AND {which} LIMIT {limit}",
             self.conversation
         ));
@@ -172,8 +172,9 @@ impl Outline {
     fn message(&self, row: &Record) -> Result<Message, Failure> {
         let (from, cid) = (row.user(1)?, row.text(3)?);
         let is_system = row.number(7)? == i64::from(STATUS_SYSTEM);
-        let texts = Texts { is_system, content_type: row.text(4)?, content: row.text(5)? };
-        let damaged = || Failure::refused("a stored system entry does not begin with its ids");
+        let references = row.maybe_text(8)?;
+        let texts = Texts { is_system, content_type: row.text(4)?, content: row.text(5)?, references };
+        let damaged = || Failure::refused("the further fields of a stored entry are damaged");
         let body = texts.body(from).ok_or_else(damaged)?;
         Ok(Message {
             conversation: self.conversation,

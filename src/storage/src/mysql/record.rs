@@ -57,10 +57,15 @@ impl Record {
         self.maybe_bytes(column)?.ok_or_else(|| self.unexpected(column))
     }
 
+    /// Text; `None`: NULL.
+    pub fn maybe_text(&self, column: usize) -> Result<Option<&str>, Failure> {
+        let text = self.maybe_bytes(column)?.map(std::str::from_utf8);
+        text.transpose().map_err(|_| self.unexpected(column))
+    }
+
     /// Text; empty: NULL.
     pub fn text(&self, column: usize) -> Result<&str, Failure> {
-        let bytes = self.maybe_bytes(column)?.unwrap_or_default();
-        std::str::from_utf8(bytes).map_err(|_| self.unexpected(column))
+        Ok(self.maybe_text(column)?.unwrap_or_default())
     }
 
     pub fn user(&self, column: usize) -> Result<UserId, Failure> {

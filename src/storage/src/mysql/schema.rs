@@ -22,6 +22,9 @@ const MIGRATIONS: &[&str] = &[
 /// The latest version that this program knows.
 const KNOWN: u32 = MIGRATIONS.len() as u32;
 
+/// The version from which on the tables of months have the column `refs`: what a message refers to, as JSON.
+const REFERENCES: u32 = 4;
+
 /// How long to wait for another node that is migrating, seconds.
 const LOCK_S: u32 = 60;
 
@@ -119,9 +122,25 @@ fn migrate_alone(conn: &mut Connection, place: &str) -> Result<(), StoreError> {
         for statement in statements(text) {
             change(conn, &statement)?;
         }
+        if version == REFERENCES {
+            add_references(conn)?;
+        }
         let mut sql = Sql::new();
         sql.statement(format_args!("INSERT INTO schema_version (version) VALUES ({version})"));
         conn.ask(&sql)?;
+    }
+    Ok(())
+}
+
+/// Adds the column `refs` to the tables of all months, in no time where the server can do that.
+fn add_references(conn: &mut Connection) -> Result<(), StoreError> {
+    for month in Tables::load(conn)?.months {
+        let add = format!("ALTER TABLE message_{month:06} ADD COLUMN refs TEXT");
+        match change(conn, &format!("{add}, ALGORITHM = INSTANT")) {
+            // The table has a format in which a column cannot be added like that.
+            Err(StoreError::Unsuitable(_)) => change(conn, &add)?,
+            done => done?,
+        }
     }
     Ok(())
 }
@@ -214,7 +233,8 @@ pub fn keep_tables(conn: &mut Connection) -> Result<(), Failure> {
         sql.statement(format_args!(
             "CREATE TABLE IF NOT EXISTS message_{month:06} (conversation_id INT NOT NULL, seq BIGINT NOT NULL, \
              sender_id INT NOT NULL, cid VARBINARY(64) NOT NULL, type VARCHAR(32) NOT NULL, content TEXT NOT NULL, \
-             status TINYINT NOT NULL DEFAULT 0, created_at BIGINT NOT NULL, PRIMARY KEY (conversation_id, seq)) \
+             status TINYINT NOT NULL DEFAULT 0, created_at BIGINT NOT NULL, refs TEXT, \
+             PRIMARY KEY (conversation_id, seq)) \
              ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
         ));
     }

@@ -3,8 +3,9 @@
 //! ```text
 //!   journal batch   version, then per message: conversation, seq, ENTRY
 //!   page            version, checksum, then per message: ENTRY  (conversation and seq follow from the page's key)
-//!   ENTRY           flags u8, cid length u8, cid, sender, time, [type length u8, type], content length, content
-//!                   (type and content of a system entry: see `column::Texts`)
+//!   ENTRY           flags u8, cid length u8, cid, sender, time, [type length u8, type], content length, content,
+//!                   [references length, references]
+//!                   (type and content of a system entry, and the references of a message: see `column::Texts`)
 //! ```
 //!
 //! Numbers without a width are LEB128. The bytes come from a disk, so every decoder returns errors. The checksum of a
@@ -64,6 +65,8 @@ const TYPED: u8 = 1;
 const GROUP: u8 = 2;
 /// It is a system entry, not a message.
 const SYSTEM: u8 = 4;
+/// It is a message that refers to an entry or to members.
+const REFERS: u8 = 16;
 
 /// Stored bytes that do not decode.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +91,8 @@ pub struct Entry<'a> {
     pub is_system: bool,
     pub content_type: &'a str,
     pub content: &'a str,
+    /// What a message refers to, as JSON; `None` in nearly all.
+    pub references: Option<&'a str>,
 }
 
 /// Encodes an entry.
@@ -95,7 +100,8 @@ pub fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let typed = entry.content_type != TEXT;
     let flags = if typed { TYPED } else { 0 }
         | if entry.kind == ConversationKind::Group { GROUP } else { 0 }
-        | if entry.is_system { SYSTEM } else { 0 };
+        | if entry.is_system { SYSTEM } else { 0 }
+        | if entry.references.is_some() { REFERS } else { 0 };
     out.push(flags);
     put_short(out, entry.cid);
     put_number(out, u64::from(entry.sender.0));
@@ -103,8 +109,16 @@ pub fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     if typed {
         put_short(out, entry.content_type);
     }
-    put_number(out, entry.content.len() as u64);
-    out.extend_from_slice(entry.content.as_bytes());
+    put_long(out, entry.content);
+    if let Some(references) = entry.references {
+        put_long(out, references);
+    }
+}
+
+/// Encodes a text of any length.
+fn put_long(out: &mut Vec<u8>, text: &str) {
+    put_number(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// Encodes a text of at most 255 bytes; the protocol's limits of `cid` and `type` are lower.
@@ -168,7 +182,7 @@ impl<'a> Bytes<'a> {
 
     pub fn entry(&mut self) -> Result<Entry<'a>, Damaged> {
         let flags = self.byte()?;
-        if flags & !(TYPED | GROUP | SYSTEM) != 0 {
+        if flags & !(TYPED | GROUP | SYSTEM | REFERS) != 0 {
             return Err(Damaged("unknown flags"));
         }
         let cid = self.short()?;
@@ -179,11 +193,11 @@ impl<'a> Bytes<'a> {
             _ => return Err(Damaged("time out of range")),
         };
         let content_type = if flags & TYPED == 0 { TEXT } else { self.short()? };
-        let length = usize::try_from(self.number()?).map_err(|_| Damaged("content too long"))?;
-        let content = self.text(length)?;
+        let content = self.long()?;
+        let references = if flags & REFERS == 0 { None } else { Some(self.long()?) };
         let kind = if flags & GROUP == 0 { ConversationKind::Direct } else { ConversationKind::Group };
         let is_system = flags & SYSTEM != 0;
-        Ok(Entry { cid, sender, time, kind, is_system, content_type, content })
+        Ok(Entry { cid, sender, time, kind, is_system, content_type, content, references })
     }
 
     pub fn number(&mut self) -> Result<u64, Damaged> {
@@ -213,6 +227,11 @@ impl<'a> Bytes<'a> {
         self.text(length)
     }
 
+    fn long(&mut self) -> Result<&'a str, Damaged> {
+        let length = usize::try_from(self.number()?).map_err(|_| Damaged("text too long"))?;
+        self.text(length)
+    }
+
     fn text(&mut self, length: usize) -> Result<&'a str, Damaged> {
         std::str::from_utf8(self.take(length)?).map_err(|_| Damaged("text is not UTF-8"))
     }
@@ -233,17 +252,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type Fields = (String, u32, u64, (bool, bool), String, String);
+    type Fields = (String, u32, u64, (bool, bool), String, (String, Option<String>));
 
     fn fields() -> impl Strategy<Value = Fields> {
         let types = prop_oneof![Just(TEXT.to_owned()), "[a-z]{1,32}"];
-        (".{0,16}", any::<u32>(), 0..=TIME_MAX.0, any::<(bool, bool)>(), types, ".{0,200}")
+        let texts = (".{0,200}", prop::option::of(".{0,200}"));
+        (".{0,16}", any::<u32>(), 0..=TIME_MAX.0, any::<(bool, bool)>(), types, texts)
     }
 
-    fn entry((cid, sender, time, (group, is_system), content_type, content): &Fields) -> Entry<'_> {
+    fn entry((cid, sender, time, (group, is_system), content_type, texts): &Fields) -> Entry<'_> {
+        let (content, references) = (&*texts.0, texts.1.as_deref());
         let kind = if *group { ConversationKind::Group } else { ConversationKind::Direct };
         let (sender, time, is_system) = (UserId(*sender), UnixMillis(*time), *is_system);
-        Entry { cid, sender, time, kind, is_system, content_type, content }
+        Entry { cid, sender, time, kind, is_system, content_type, content, references }
     }
 
     proptest! {

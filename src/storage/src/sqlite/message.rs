@@ -6,6 +6,7 @@ use super::column::next_id;
 use super::filing::Filing;
 use super::listing::list;
 use super::pages;
+use super::references::Timelines;
 use super::resident::Unlisted;
 use super::run::{parts, place};
 use super::sent::{self, CidHint};
@@ -17,7 +18,7 @@ use crate::listing::Listed;
 use logic::contract::message::{self, Append, Stored};
 use logic::contract::{Denial, Epoch, Fence, Write, Written};
 use std::sync::Arc;
-use wire::{ConversationId, Target, UserId};
+use wire::{ConversationId, References, Target, UserId};
 
 impl SqliteStore {
     /// `hint` is what [`SqliteStore::hint`] returned for this write.
@@ -79,6 +80,12 @@ impl SqliteStore {
             Some(head) if head.has_member(sender) && append.fits(head.kind) => head,
             _ => return Ok(Written::Denied(Denial::Forbidden)),
         };
+        if let Some(references) = &append.references {
+            let timelines = Timelines { conn: &self.conn, resident: &self.resident, run: &self.run };
+            if let Err(why) = timelines.check(conversation, head, sender, references)? {
+                return Ok(Written::Denied(Denial::Reference(why)));
+            }
+        }
         let Next { seq, month, time } =
             head.advance(batch.now, batch.month).at("conversation", conversation)?;
         let (kind, members) = (head.kind, Arc::clone(&head.members));
@@ -86,8 +93,10 @@ impl SqliteStore {
             head.listed = Listed::after(time, members.len());
             self.unlisted.push(Unlisted { conversation, seq, members: Arc::clone(&members) });
         }
-        let (content_type, content) = (&*append.content_type, &*append.content);
-        let entry = Entry { cid, sender, time, kind, is_system: false, content_type, content };
+        let (content_type, content) = (append.content_type(), &*append.content);
+        let references = append.references.as_deref().map(References::to_json);
+        let references = references.as_deref();
+        let entry = Entry { cid, sender, time, kind, is_system: false, content_type, content, references };
         self.run.push(place(conversation, seq), hint.hash, month, &entry);
         let message = append.into_message(kind, Stored { conversation, seq, time });
         Ok(Written::Message(message::Written::Appended { message, members }))

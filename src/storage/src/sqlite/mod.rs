@@ -47,6 +47,7 @@ mod presence;
 mod read;
 mod reader;
 mod readers;
+mod references;
 mod resident;
 mod run;
 mod schema;

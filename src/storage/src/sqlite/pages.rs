@@ -136,16 +136,27 @@ pub fn before(
 
 /// When a filed message was stored.
 pub fn time_of(conn: &Connection, conversation: ConversationId, seq: Seq) -> Result<UnixMillis, StoreError> {
-    let mut time = None;
+    let time = find(conn, conversation, seq, |entry| entry.time)?;
+    time.ok_or_else(|| StoreError::Fault(format!("message {seq} is missing")))
+}
+
+/// Passes a filed entry to `each`; `None`: it is not there.
+pub fn find<T>(
+    conn: &Connection,
+    conversation: ConversationId,
+    seq: Seq,
+    each: impl Fn(&Entry<'_>) -> T,
+) -> Result<Option<T>, StoreError> {
+    let mut found = None;
     stored_after(conn, conversation, seq.prev(), &mut |item| {
         match item {
-            Stored::Message(found, entry) if found == seq => time = Some(entry.time),
+            Stored::Message(at, entry) if at == seq => found = Some(each(&entry)),
             Stored::Message(..) => {}
             Stored::Missing(what) => return Err(StoreError::Fault(what)),
         }
         Ok(ControlFlow::Break(()))
     })?;
-    time.ok_or_else(|| StoreError::Fault(format!("message {seq} is missing")))
+    Ok(found)
 }
 
 /// Whether a filed message can be read.
@@ -326,9 +337,11 @@ pub fn message(
     seq: Seq,
     entry: Entry<'_>,
 ) -> Result<Result<Arc<Message>, String>, StoreError> {
-    let Entry { is_system, content_type, content, .. } = entry;
-    let Some(body) = (Texts { is_system, content_type, content }).body(entry.sender) else {
-        return Ok(Err(format!("the timeline of {conversation}: the system entry {seq} has no ids")));
+    let Entry { is_system, content_type, content, references, .. } = entry;
+    let Some(body) = (Texts { is_system, content_type, content, references }).body(entry.sender) else {
+        return Ok(Err(format!(
+            "the timeline of {conversation}: the further fields of entry {seq} are damaged"
+        )));
     };
     Ok(Ok(Arc::new(Message {
         conversation,

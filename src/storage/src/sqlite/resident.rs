@@ -235,6 +235,7 @@ mod tests {
                 is_system: false,
                 content_type: "text",
                 content: "x",
+                references: None,
             };
             run.push(place(CONVERSATION, Seq(seq)), seq, 202_601, &entry);
         }

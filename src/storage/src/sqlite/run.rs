@@ -301,6 +301,13 @@ impl Run {
         &batch[slot.start as usize..slot.end as usize]
     }
 
+    /// The entry at a place, if it belongs to the batch that is being built or follows the last closed one as a row.
+    pub fn open_entry(&self, place: u64) -> Option<&[u8]> {
+        let is_closed = |slot: &&Slot| !slot.is_row() && (slot.batch as usize) < self.batches.len();
+        let open = self.slots.iter().rev().take_while(|slot| !is_closed(slot));
+        open.into_iter().find(|slot| slot.place == place).map(|slot| self.entry(slot))
+    }
+
     /// The bytes that hold a message's entry, once its batch is closed.
     pub fn batch(&self, slot: &Slot) -> &Batch {
         match slot.is_row() {
@@ -339,6 +346,7 @@ mod tests {
             is_system: false,
             content_type: "text",
             content: "x",
+            references: None,
         }
     }
 

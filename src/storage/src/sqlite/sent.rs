@@ -307,6 +307,7 @@ mod tests {
                 is_system: false,
                 content_type: "text",
                 content: "x",
+                references: None,
             };
             run.push(place(ConversationId(1), Seq(seq)), seq, 202_601, &entry);
         }

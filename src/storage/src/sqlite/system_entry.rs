@@ -43,7 +43,8 @@ impl SqliteStore {
         let system = message.system().expect("it was made as a system entry");
         let content = system_content(system, &message.content);
         let (cid, content_type, content) = (&*by.cid, system.event.as_str(), &*content);
-        let stored = StoredEntry { cid, sender: by.user, time, kind, is_system: true, content_type, content };
+        let (sender, is_system, references) = (by.user, true, None);
+        let stored = StoredEntry { cid, sender, time, kind, is_system, content_type, content, references };
         let mut page = vec![VERSION];
         put_entry(&mut page, &stored);
         entry::insert(&self.conn, conversation, seq, &page)?;

@@ -3,7 +3,7 @@
 use super::style::MsgIds;
 use crate::account::{self, Register, Who};
 use crate::fields::{short, sized};
-use crate::message::{self, Send, TEXT};
+use crate::message::{self, Send};
 use crate::session::{self, ClientKind, Login};
 use crate::{Command, ConversationId, Credentials, Target, UserId, contact, group, limits, name};
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -94,8 +94,7 @@ pub fn decode(object: &[u8], msgids: &MsgIds) -> Result<Command, Fault> {
 fn chat(target: Result<Target, String>, msg: Field<'_>) -> Result<Command, Fault> {
     let read = || {
         let content = sized("msg", msg.text("msg")?, 1, limits::CONTENT_BYTES)?;
-        let send = Send { target: target?, content, content_type: TEXT.into(), cid: None };
-        Ok(message::Request::Send(send).into())
+        Ok(message::Request::Send(Send::text(target?, content)).into())
     };
     read().map_err(Fault::Ignored)
 }
@@ -234,10 +233,7 @@ mod tests {
 
     #[test]
     fn every_message_gives_its_command() {
-        let text = |target, content: &str| {
-            let send = Send { target, content: content.into(), content_type: TEXT.into(), cid: None };
-            Command::from(message::Request::Send(send))
-        };
+        let text = |target, content: &str| Command::from(message::Request::Send(Send::text(target, content)));
         let password = Credentials::Password { who: Who::Id(UserId(1)), password: "123456".into() };
         let (email, code, nick) = (None, None, None);
         let register = Register { name: "zhang".into(), password: "123456".into(), email, code, nick };

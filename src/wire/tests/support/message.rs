@@ -12,7 +12,7 @@ use wire::kind::request;
 use wire::message::{
     ConversationKind, Extra, Message, Push, Reply, Request, Send, Sent, TEXT, Target, server_cid,
 };
-use wire::{characters, limits};
+use wire::{Mentions, References, characters, limits};
 
 pub fn cid() -> impl Strategy<Value = Box<str>> {
     let own = bytes(1, limits::CID_BYTES).prop_filter("made by the server", |cid| !cid.starts_with('\0'));
@@ -31,6 +31,21 @@ pub fn conversation_kind() -> impl Strategy<Value = ConversationKind> {
     select(vec![ConversationKind::Direct, ConversationKind::Group])
 }
 
+fn references() -> impl Strategy<Value = References> {
+    let users = vec(user(), 1..=limits::MENTIONS).prop_map(|mut users| {
+        users.sort_unstable();
+        users.dedup();
+        Mentions::Users(users.into())
+    });
+    let mentions = prop_oneof![Just(Mentions::Nobody), Just(Mentions::All), users];
+    (option::of(seq()), mentions).prop_map(|(reply_to, mentions)| References { reply_to, mentions })
+}
+
+/// References that are not empty.
+fn some_references() -> impl Strategy<Value = References> {
+    references().prop_filter("refers to nothing", |references| !references.is_empty())
+}
+
 fn system() -> impl Strategy<Value = Box<Extra>> {
     let event = select(vec![Event::Created, Event::Joined, Event::Other("unheard of".into())]);
     (event, vec(user(), 1..4), user())
@@ -39,7 +54,8 @@ fn system() -> impl Strategy<Value = Box<Extra>> {
 
 /// A message, or a system entry.
 pub fn message() -> impl Strategy<Value = Message> {
-    let of_user = (content_type(), option::of(cid()), Just(None));
+    let references = option::of(some_references().prop_map(Into::into));
+    let of_user = (content_type(), option::of(cid()), references);
     let of_server = (Just(SYSTEM.into()), Just(None), system().prop_map(Some));
     let place = (conversation(), conversation_kind(), seq(), time());
     (place, user(), valid_name(), bytes(1, 300), prop_oneof![of_user, of_server]).prop_map(
@@ -65,8 +81,12 @@ pub fn requests() -> impl Strategy<Value = Request> {
         conversation().prop_map(Target::Conversation),
         conversation().prop_map(Target::Group),
     ];
-    (target, bytes(1, 300), content_type(), option::of(cid())).prop_map(
-        |(target, content, content_type, cid)| Request::Send(Send { target, content, content_type, cid }),
+    let references = option::of(some_references().prop_map(Box::new));
+    (target, bytes(1, 300), content_type(), option::of(cid()), references).prop_map(
+        |(target, content, content_type, cid, references)| {
+            let content_type = (content_type != TEXT).then(|| content_type.into_owned().into());
+            Request::Send(Send { target, content, content_type, cid, references })
+        },
     )
 }
 

@@ -87,7 +87,7 @@ fn an_answer_is_not_remembered() {
 fn tab_offers_one_candidate_after_another() {
     let mut editor = editor(None);
     let users = ["Li Wei", "li si"].map(str::to_owned).into();
-    editor.set_names(Names { users, groups: [].into() });
+    editor.set_names(Names { users, ..Names::default() });
     assert_eq!(typed(&mut editor, "chat:li\t"), []);
     assert_eq!(editor.line(), "chat:Li Wei:");
     let prompt = Prompt { text: "> ".to_owned(), kind: PromptKind::Command };

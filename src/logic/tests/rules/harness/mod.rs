@@ -203,12 +203,7 @@ impl Harness {
     }
 
     pub fn text(target: Target, content: &str) -> Command {
-        Command::Message(message::Request::Send(Send {
-            target,
-            content: content.into(),
-            content_type: "text".into(),
-            cid: None,
-        }))
+        Command::Message(message::Request::Send(Send::text(target, content)))
     }
 
     /// What `conn` was sent since the last call.

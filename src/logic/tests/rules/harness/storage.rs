@@ -2,7 +2,7 @@
 
 use super::{Conversation, Harness};
 use logic::contract::entry::{Actor, Entry};
-use logic::contract::message::Stored;
+use logic::contract::message::{ReferenceContext, Stored};
 use logic::contract::node::{Roster, RosterMember};
 use logic::contract::session::LoginView;
 use logic::contract::timeline::{NoReaders, Standing, Unread, UnreadPage};
@@ -59,6 +59,17 @@ impl Harness {
                     let (conversation, seq, time) = (first.conversation, first.seq, first.time);
                     let first = Stored { conversation, seq, time };
                     return Written::Message(contract::message::Written::Duplicate(first));
+                }
+                if let Some(references) = &append.references {
+                    let answered = references
+                        .reply_to
+                        .and_then(|seq| conversation.messages.get((seq.0 as usize).checked_sub(1)?));
+                    let members = &conversation.members;
+                    let answers_message = answered.map(|message| message.is_message());
+                    let context = ReferenceContext { members, role: Role::Member, answers_message };
+                    if let Err(why) = context.check(references) {
+                        return Written::Denied(Denial::Reference(why));
+                    }
                 }
                 let (id, seq) = (ConversationId(at as u32 + 1), Seq(conversation.messages.len() as u64 + 1));
                 let message = append

@@ -352,13 +352,8 @@ pub fn log_in_and_never_read(address: SocketAddr, account: &Account) -> TcpStrea
 
 /// SEND of a text.
 pub fn text(target: Target, content: &str, cid: Option<&str>) -> Command {
-    let (content, cid) = (content.into(), cid.map(Into::into));
-    Command::Message(message::Request::Send(message::Send {
-        target,
-        content,
-        content_type: message::TEXT.into(),
-        cid,
-    }))
+    let cid = cid.map(Into::into);
+    Command::Message(message::Request::Send(message::Send { cid, ..message::Send::text(target, content) }))
 }
 
 /// The `errno` of a reply.

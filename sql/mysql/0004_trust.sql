@@ -91,6 +91,10 @@ ALTER TABLE token ADD COLUMN last_used_at BIGINT NOT NULL DEFAULT 0;    -- withi
 ALTER TABLE token ADD COLUMN created_at BIGINT NOT NULL DEFAULT 0, ADD UNIQUE KEY token_user (user_id, id);
 UPDATE token SET created_at = GREATEST(expires_at - 604800000, 0), last_used_at = GREATEST(expires_at - 604800000, 0)
     WHERE created_at = 0;
+-- The token by which the password was last changed; NULL: never, or it is not known.
+ALTER TABLE user ADD COLUMN password_by VARBINARY(32);
+-- Why the last change of the epoch ended the session before: 0: another login, 1: revoked, 2: the password was changed.
+ALTER TABLE session ADD COLUMN end_code TINYINT NOT NULL DEFAULT 0;
 
 -- When an entry that is not a message was last stored. Such entries leave updated_at, by which conversations are listed.
 -- In message_YYYYMM they have the status 1: `type` is the event, and the first line of `content` the ids of those

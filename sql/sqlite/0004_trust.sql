@@ -77,6 +77,10 @@ UPDATE token SET id = number FROM (
     SELECT hash AS numbered, row_number() OVER (PARTITION BY user_id ORDER BY expires_at, hash) AS number FROM token
 ) WHERE hash = numbered;
 CREATE UNIQUE INDEX token_user ON token (user_id, id);
+-- The token by which the password was last changed; NULL: never, or it is not known.
+ALTER TABLE user ADD COLUMN password_by BLOB;
+-- Why the last change of the epoch ended the session before: 0: another login, 1: revoked, 2: the password was changed.
+ALTER TABLE session ADD COLUMN end_code INTEGER NOT NULL DEFAULT 0;
 
 -- Entries of timelines that were committed together with a change of another table, until they are filed like messages.
 -- `entry` is a page of this entry alone.

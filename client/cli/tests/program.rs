@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use support::listening::Listening;
 use support::{ME, PASSWORD};
 use wire::session;
-use wire::session::Kicked;
+use wire::session::{KickCode, Kicked};
 use wire::{Push, UnixMillis, UserId};
 
 /// Runs the program on these lines of stdin.
@@ -106,6 +106,7 @@ fn a_kick_names_the_other_device_and_returns_to_the_menu() {
     assert!(lines.any(|line| line == "help lists the commands"));
     listening.push(&Push::Session(session::Push::Kicked(Box::new(Kicked {
         reason: "another login".into(),
+        code: Some(KickCode::Login),
         device: Some("phone\u{1b}c".into()),
         time: UnixMillis(0),
     }))));

@@ -15,7 +15,7 @@ use support::listening::Listening;
 use support::{ME, PASSWORD};
 use tempfile::TempDir;
 use wire::session;
-use wire::session::Kicked;
+use wire::session::{KickCode, Kicked};
 use wire::{Mentions, Push, References, Seq, UnixMillis, UserId};
 
 struct Script {
@@ -109,6 +109,29 @@ fn a_profile_is_printed_in_lines_and_in_json() {
     assert_eq!(code, 0);
     assert!(stdout.contains("(2), a friend of yours\n  nick     Li\n  created  2023-11-1"), "{stdout}");
     assert!(!stdout.contains('\u{1b}'), "{stdout:?}");
+}
+
+#[test]
+fn a_script_lists_and_revokes_logins() {
+    let script = Script::new();
+    let commands = ["--exec", "/devices", "--exec", "/revoke 2", "--exec", "/revoke all"];
+    let (code, objects) = script.json(&commands, "");
+    assert_eq!(code, 0, "{objects:#?}");
+    let found = &results(&objects)[0]["devices"];
+    assert_eq!((&found[0]["id"], &found[0]["kind"]), (&1.into(), &"terminal".into()));
+    assert_eq!((&found[0]["current"], &found[1]["online"]), (&true.into(), &false.into()));
+    let revoked = script.listening.server.lock().unwrap().logins.revoked.clone();
+    assert_eq!(revoked, [session::Revoke::One(wire::DeviceId(2)), session::Revoke::Others]);
+    // The own one ends the session.
+    let me = ["--user", "1", "--password-file", "password"];
+    let (code, stdout, _) =
+        script.run(&[&me[..], &["--exec", "/devices", "--exec", "/revoke 1"]].concat(), "");
+    assert_eq!(code, 0);
+    assert!(
+        stdout.contains("logins (2):") && stdout.contains("mobile") && !stdout.contains('\u{1b}'),
+        "{stdout:?}"
+    );
+    assert_eq!(script.listening.server.lock().unwrap().logins.revoked.len(), 2);
 }
 
 #[test]
@@ -248,6 +271,7 @@ fn a_kicked_script_names_the_other_device_and_fails() {
     assert!(lines.next().unwrap().contains("\"login\""));
     script.listening.push(&Push::Session(session::Push::Kicked(Box::new(Kicked {
         reason: "another login".into(),
+        code: Some(KickCode::Login),
         device: Some("phone".into()),
         time: UnixMillis(0),
     }))));

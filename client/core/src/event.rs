@@ -124,7 +124,7 @@ pub enum SendFailure {
 pub enum LogoutReason {
     /// The caller logged out.
     Asked,
-    /// A newer login ended the session.
+    /// The server ended the session, for a newer login or for another reason that the code tells.
     Kicked(Box<Kicked>),
     /// The account is online elsewhere, and that session stays.
     AlreadyOnline(Box<Refusal>),

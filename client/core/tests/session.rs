@@ -70,7 +70,12 @@ fn after_a_lost_connection_the_session_logs_in_by_token_and_sends_waiting_messag
 #[test]
 fn after_a_kick_the_session_does_not_reconnect() {
     let mut pair = Pair::online();
-    let kicked = Kicked { reason: "a newer login".into(), device: Some("phone".into()), time: UnixMillis(1) };
+    let kicked = Kicked {
+        reason: "a newer login".into(),
+        code: None,
+        device: Some("phone".into()),
+        time: UnixMillis(1),
+    };
     pair.push(&Push::Session(session::Push::Kicked(Box::new(kicked.clone()))));
     assert_eq!(pair.events, [Event::LoggedOut(LogoutReason::Kicked(Box::new(kicked)))]);
     assert!(pair.connection.is_none() && pair.session.token().is_none());

@@ -30,8 +30,13 @@ pub(crate) fn cost(command: &Command) -> u64 {
             // Many clients behind one address may return at once; password work has limits of its own.
             session::Request::Login(_) => UNIT / 20,
             session::Request::Logout => 0,
+            session::Request::Devices => UNIT,
+            session::Request::Revoke(_) => 5 * UNIT,
         },
-        Command::Account(account::Request::Register(_) | account::Request::Profile(_)) => UNIT,
+        Command::Account(request) => match request {
+            account::Request::Register(_) | account::Request::Profile(_) => UNIT,
+            account::Request::ChangePassword(_) => 5 * UNIT,
+        },
         Command::Contact(request) => match request {
             contact::Request::Add(_) | contact::Request::Answer(_) => 5 * UNIT,
             contact::Request::Friends(_) => UNIT,

@@ -137,6 +137,8 @@ pub const LOGIN_GROUPS_BYTES: usize = 64 << 10;
 
 pub(crate) const GOING_AWAY: &str = "the server is going away";
 pub(crate) const UNAVAILABLE: &str = "storage cannot be reached now; try again";
-pub(crate) const SESSION_ENDED: &str = "this session was ended by a newer login";
+pub(crate) const SESSION_ENDED: &str = "this session has ended: by a newer login, or because it was revoked";
+pub(crate) const WRONG_PASSWORD: &str = "the id, the name or the password is wrong";
+pub(crate) const TOKEN_INVALID: &str = "the token is expired, revoked or unknown; log in by password";
 pub(crate) const ALREADY_ONLINE: &str = "the account is online elsewhere";
 pub(crate) const INTERNAL: &str = "the server failed; its log says why";

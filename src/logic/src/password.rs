@@ -13,7 +13,7 @@ use crate::state::bucket::UNIT;
 use crate::state::login_throttle::Exhausted;
 use crate::state::password_queue::{Added, Class};
 use crate::state::passwords::Waiting;
-use crate::state::pending::{Pending, PendingRequest, session};
+use crate::state::pending::{Pending, PendingRequest};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use wire::{Errno, Refusal};
@@ -60,10 +60,10 @@ pub(crate) fn run_next(turn: &mut Turn<'_>) {
             drop_job(turn, &waiting, |_, _| {});
             continue;
         }
-        if let Pending::Session(session::Pending::Password(check)) = pending
-            && let Err(wait) = turn.state.login_throttle.check(&check.attempt, turn.now.monotonic)
+        if let Some(attempt) = pending.attempt()
+            && let Err(wait) = turn.state.login_throttle.check(attempt, turn.now.monotonic)
         {
-            let network = check.attempt.network;
+            let network = attempt.network;
             drop_job(turn, &waiting, |turn, reply_to| refuse_guess(turn, reply_to, network, wait));
             continue;
         }

@@ -235,7 +235,7 @@ fn carry_out(turn: &mut Turn<'_>, next: FollowUp) {
         FollowUp::Resume(reply_to, Listener::Session(pending)) => session::resume(turn, reply_to, pending),
         FollowUp::Resume(reply_to, Listener::Group(pending)) => group::resume(turn, reply_to, pending),
         FollowUp::Welcome(session) => session::send_welcome(turn, session),
-        FollowUp::Superseded { user, epoch } => session::superseded(turn, user, epoch, None),
+        FollowUp::Superseded { user, epoch } => cluster::check_session(turn, user, epoch),
     }
 }
 
@@ -331,7 +331,7 @@ fn begins_when_busy(command: &Command) -> bool {
     match command {
         Command::Message(_) => message::begins_when_busy(),
         Command::Timeline(request) => timeline::begins_when_busy(request),
-        Command::Session(_) => session::begins_when_busy(),
+        Command::Session(request) => session::begins_when_busy(request),
         Command::Node(_) => node::begins_when_busy(),
         Command::Account(_) | Command::Contact(_) | Command::Group(_) => false,
     }
@@ -344,7 +344,8 @@ fn is_read(command: &Command) -> bool {
         Command::Contact(request) => contact::is_read(request),
         Command::Group(request) => group::is_read(request),
         Command::Account(_) => true,
-        Command::Message(_) | Command::Session(_) | Command::Node(_) => false,
+        Command::Session(request) => session::is_read(request),
+        Command::Message(_) | Command::Node(_) => false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use wire::entry::{SYSTEM, is_reserved};
 use wire::group::Role;
 use wire::message::{Extra, TEXT};
-use wire::session::ClientKind;
+use wire::session::{ClientKind, KickCode};
 use wire::{ConversationKind, References, System, UserId};
 
 /// The value of the column `role` for the owner of a group.
@@ -30,6 +30,34 @@ pub fn client_kind_number(kind: ClientKind) -> u8 {
         ClientKind::Web => 2,
         ClientKind::Mobile => 3,
         ClientKind::Script => 4,
+    }
+}
+
+/// The value of the column `end_code` of a session.
+pub fn kick_code_number(code: KickCode) -> u8 {
+    match code {
+        KickCode::Login => 0,
+        KickCode::Revoked => 1,
+        KickCode::Password => 2,
+        KickCode::Disabled => 3,
+        KickCode::Deleted => 4,
+        KickCode::Admin => 5,
+        KickCode::Limit => 6,
+        KickCode::Other => 7,
+    }
+}
+
+/// The reason of a column `end_code`. One that this version does not know is like one from a newer server.
+pub fn kick_code_of(number: i64) -> KickCode {
+    match number {
+        0 => KickCode::Login,
+        1 => KickCode::Revoked,
+        2 => KickCode::Password,
+        3 => KickCode::Disabled,
+        4 => KickCode::Deleted,
+        5 => KickCode::Admin,
+        6 => KickCode::Limit,
+        _ => KickCode::Other,
     }
 }
 

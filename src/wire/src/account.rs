@@ -12,6 +12,8 @@ requests! {
     4 REGISTER Register(Box<Register>) -> Registered(Box<Registered>) [BeforeLogin],
     /// Reads the profile of a user; the user's own where none is named.
     21 PROFILE Profile(Option<Who>) -> Profile(Box<Profile>),
+    /// Changes the password, and ends all other sessions of the account.
+    26 CHANGE_PASSWORD ChangePassword(Box<ChangePassword>),
 }
 
 /// A user, by id or by name.
@@ -70,9 +72,35 @@ pub struct Register {
     pub nick: Option<Box<str>>,
 }
 
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChangePassword {
+    /// The password until now.
+    pub old: Box<str>,
+    /// 6 to 128 bytes.
+    pub new: Box<str>,
+}
+
+impl Value for ChangePassword {
+    const FIELDS: &[&str] = ChangePasswordFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<ChangePassword, String> {
+        let f: ChangePasswordFields = json::read(value)?;
+        // As in LOGIN: one outside the bounds of REGISTER is answered like any other wrong one.
+        let old = sized("old", need("old", f.old)?, 0, limits::PASSWORD_TRIED_BYTES)?;
+        let new = sized("new", need("new", f.new)?, limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX)?;
+        Ok(ChangePassword { old, new })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let ChangePassword { old, new } = self.clone();
+        json::write(out, &ChangePasswordFields { old: Some(old), new: Some(new) });
+    }
+}
+
 fields! {
     WhoFields { id: UserId, name: Box<str>, }
     RegisterFields { name: Box<str>, password: Box<str>, email: Box<str>, code: Box<str>, nick: Box<str>, }
+    ChangePasswordFields { old: Box<str>, new: Box<str>, }
 }
 
 impl Value for Register {
@@ -135,6 +163,12 @@ pub enum Relation {
 impl fmt::Debug for Register {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Register({:?})", self.name)
+    }
+}
+
+impl fmt::Debug for ChangePassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChangePassword")
     }
 }
 

@@ -47,6 +47,10 @@ number! {
     ConversationId(u32), max limits::ID_MAX
 }
 number! {
+    /// The number of a login token among those of its account, as DEVICES lists it. Below 2^31.
+    DeviceId(u32), max limits::ID_MAX
+}
+number! {
     /// The position of a message in its conversation's timeline: 1, 2, 3 … without gaps. 0 stands before the first
     /// message. Below 2^53.
     Seq(u64), max limits::INTEGER_MAX

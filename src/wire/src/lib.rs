@@ -54,7 +54,7 @@ pub use errno::Errno;
 pub use fields::Page;
 pub use frame::{Frame, FrameError, split_frame};
 pub use heartbeat::Heartbeat;
-pub use ids::{ConversationId, Seq, UnixMillis, UserId};
+pub use ids::{ConversationId, DeviceId, Seq, UnixMillis, UserId};
 pub use message::{ConversationKind, Message, Target};
 pub use push::Push;
 pub use references::{Mentions, References};

@@ -7,7 +7,7 @@ use crate::group::Group;
 use crate::json::{self, count, present};
 use crate::table::{Body, pushes, requests};
 use crate::timeline::ConversationSummary;
-use crate::{UnixMillis, UserId, limits};
+use crate::{DeviceId, UnixMillis, UserId, limits};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -16,10 +16,14 @@ requests! {
     1 LOGIN Login(Login) -> LoggedIn(Box<LoggedIn>) [BeforeLogin Barrier],
     /// Ends the session and revokes its token.
     3 LOGOUT Logout [Barrier],
+    /// Lists the logins of the account that are in force.
+    28 DEVICES Devices -> Devices(Box<DevicesPage>),
+    /// Revokes logins of the account, and ends their sessions.
+    29 REVOKE Revoke(Revoke),
 }
 
 pushes! {
-    /// Another login ended this session; the connection closes.
+    /// The server ended this session; the connection closes.
     0x4003 KICKED Kicked(Box<Kicked>),
     /// To be answered with a heartbeat.
     0x4006 PROBE Probe,
@@ -68,6 +72,36 @@ impl ClientKind {
         [ClientKind::Terminal, ClientKind::Web, ClientKind::Mobile, ClientKind::Script, ClientKind::Other];
 }
 
+/// Which logins of the account are revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoke {
+    One(DeviceId),
+    /// All but that of this session.
+    Others,
+}
+
+impl Value for Revoke {
+    const FIELDS: &[&str] = RevokeFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Revoke, String> {
+        let f: RevokeFields = json::read(value)?;
+        match (f.id, f.all) {
+            (Some(id), None) => Ok(Revoke::One(id)),
+            (None, Some(true)) => Ok(Revoke::Others),
+            (None, Some(false)) => Err("`all` must be true".to_owned()),
+            _ => Err("exactly one of `id` and `all` is needed".to_owned()),
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let f = match self {
+            Revoke::One(id) => RevokeFields { id: Some(*id), all: None },
+            Revoke::Others => RevokeFields { id: None, all: Some(true) },
+        };
+        json::write(out, &f);
+    }
+}
+
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     Password {
@@ -83,6 +117,7 @@ fields! {
         id: UserId, name: Box<str>, password: Box<str>, token: Box<str>, device: Box<str>, kind: ClientKind,
         known: Box<str>,
     }
+    RevokeFields { id: DeviceId, all: bool, }
 }
 
 impl Value for Login {
@@ -164,8 +199,35 @@ pub struct LoggedIn {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicesPage {
+    /// The one that was used last first.
+    pub devices: Vec<Device>,
+}
+
+/// A login of the account that is in force: its token, and the client that uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    pub id: DeviceId,
+    /// The client's name for the device it runs on; empty where it said none.
+    pub device: Box<str>,
+    pub kind: ClientKind,
+    /// The address of the last login; empty where it is not known.
+    pub address: Box<str>,
+    pub created: UnixMillis,
+    /// When a client last logged in by it, within an hour.
+    pub last_used: UnixMillis,
+    /// Whether the asking session lives by it.
+    pub current: bool,
+    /// Whether a session that lives by it is connected.
+    pub online: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kicked {
     pub reason: Box<str>,
+    /// Absent from older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub code: Option<KickCode>,
     /// The device of the login that ended this session.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub device: Option<Box<str>>,
@@ -173,6 +235,29 @@ pub struct Kicked {
 }
 
 impl Body for Kicked {}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KickCode {
+    /// Another login of the account ended it.
+    Login,
+    /// Its login was revoked.
+    Revoked,
+    /// The password was changed.
+    Password,
+    /// The account was disabled.
+    Disabled,
+    /// The account was deleted.
+    Deleted,
+    /// An administrator ended it.
+    Admin,
+    /// The account has as many sessions as it may have.
+    Limit,
+    /// A reason that this version does not know.
+    #[serde(other)]
+    Other,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoingAway {

@@ -39,14 +39,17 @@ pub const MARKS: &[(&str, &str)] = &[
 /// narrow one all have only their syntax.
 pub fn overview(width: Option<usize>) -> String {
     let width = width.unwrap_or(usize::MAX);
-    let (slashed, colons): (Vec<_>, Vec<_>) = TABLE.iter().partition(|row| row.name.starts_with('/'));
+    let is_explained =
+        |row: &&Row| !row.name.starts_with('/') && (row.form.contains(':') || row.name == "help");
+    let (colons, others): (Vec<_>, Vec<_>) = TABLE.iter().partition(is_explained);
     let (explained, also) =
-        if width > EXPLAINED { (colons, slashed) } else { (vec![], TABLE.iter().collect()) };
+        if width > EXPLAINED { (colons, others) } else { (vec![], TABLE.iter().collect()) };
     let rows = explained.iter().map(|row| format!("\n  {:<22} {}", row.form, row.purpose));
     let mut lines = format!("commands:{}", rows.collect::<String>());
-    lines += if explained.is_empty() { "\n " } else { "\nalso:" };
+    // The list begins in the row of the title where there is nothing else.
+    lines += if explained.is_empty() { "" } else { "\nalso:" };
     let begin = if explained.is_empty() { 1 } else { 5 };
-    let mut column = begin;
+    let mut column = lines.lines().last().map_or(0, str::len);
     for row in also {
         if column + 2 + row.form.len() > MARGIN.min(width) {
             lines += &format!("\n{:begin$}", "");

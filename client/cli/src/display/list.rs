@@ -8,13 +8,15 @@ use wire::account::{Profile, Relation};
 use wire::contact::{Friend, FriendRequest};
 use wire::group::{Group, Member, Role};
 use wire::presence::Presence;
+use wire::session::{ClientKind, Device};
 use wire::timeline::ReadersPage;
-use wire::{ConversationKind, Message, Reply, account, contact, group, timeline};
+use wire::{ConversationKind, Message, Reply, account, contact, group, session, timeline};
 
 /// A reply in lines; `None` where it has nothing to show.
 pub fn reply(reply: &Reply) -> Option<String> {
     match reply {
         Reply::Account(account::Reply::Profile(found)) => Some(profile(found)),
+        Reply::Session(session::Reply::Devices(page)) => Some(devices(&page.devices)),
         Reply::Contact(contact::Reply::Friends(page)) => Some(friends(page.friends.iter(), &page.requests)),
         Reply::Group(group::Reply::Created(created)) => Some(created.conversation.to_string()),
         Reply::Group(group::Reply::Groups(page)) => Some(groups(page.groups.iter())),
@@ -71,6 +73,40 @@ pub fn members(members: &[Member]) -> String {
         lines += &row(member.id.0, &member.name, &format!("{}{role}", presence(member.state)));
     }
     lines
+}
+
+/// The logins of an account: two lines each.
+pub fn devices(devices: &[Device]) -> String {
+    let mut lines = format!("logins ({}):", devices.len());
+    for device in devices {
+        let state = match (device.current, device.online) {
+            (true, _) => "this one",
+            (false, true) => "online",
+            (false, false) => "",
+        };
+        lines += &row(device.id.0, named(&device.device), &format!("{}  {state}", client_kind(device.kind)));
+        let (created, used) = (clock::minute(device.created), clock::minute(device.last_used));
+        let from = match &*device.address {
+            "" => String::new(),
+            address => format!(" from {}", sanitize::line(address)),
+        };
+        lines += &format!("\n         since {created}, last login {used}{from}");
+    }
+    lines
+}
+
+fn named(device: &str) -> &str {
+    if device.is_empty() { "(no name)" } else { device }
+}
+
+fn client_kind(kind: ClientKind) -> &'static str {
+    match kind {
+        ClientKind::Terminal => "terminal",
+        ClientKind::Web => "web",
+        ClientKind::Mobile => "mobile",
+        ClientKind::Script => "script",
+        ClientKind::Other => "other",
+    }
 }
 
 /// Those on a page who have read a message.

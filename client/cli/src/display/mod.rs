@@ -3,6 +3,7 @@
 pub mod banner;
 pub mod clock;
 pub mod columns;
+pub mod kick;
 pub mod list;
 pub mod mention;
 pub mod style;

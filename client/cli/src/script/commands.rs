@@ -13,6 +13,7 @@ use wire::account::Who;
 use wire::contact::FriendsPage;
 use wire::group::{GroupsPage, MembersPage, Role};
 use wire::limits::PAGE_MAX;
+use wire::session::Revoke;
 use wire::timeline::{HistoryPage, ReadersPage};
 use wire::{
     ConversationId, ConversationKind, Direction, Errno, Mentions, Page, References, Refusal, Reply, Seq,
@@ -44,14 +45,34 @@ impl Script {
     fn do_session_command(&mut self, command: session::Command) -> Done {
         match command {
             session::Command::Help(_) | session::Command::Keys => Ok(Ok(Outcome::Help)),
-            session::Command::Clear => Ok(Err(at_terminal_only())),
+            session::Command::Clear | session::Command::Password => Ok(Err(at_terminal_only())),
+            session::Command::Devices => reply(self.ask(Session::devices)),
+            session::Command::Revoke(which) => self.revoke(which),
             session::Command::Quit => Ok(Ok(Outcome::Reply(Reply::Done))),
-            session::Command::Logout => {
-                self.client.with(Session::logout);
-                self.wait_for(|event| matches!(event, Event::LoggedOut(_)).then_some(()))?.ok();
-                Ok(Ok(Outcome::Reply(Reply::Done)))
+            session::Command::Logout => self.log_out(),
+        }
+    }
+
+    fn log_out(&mut self) -> Done {
+        self.client.with(Session::logout);
+        self.wait_for(|event| matches!(event, Event::LoggedOut(_)).then_some(()))?.ok();
+        Ok(Ok(Outcome::Reply(Reply::Done)))
+    }
+
+    /// Ends other logins; the own one ends by logging out.
+    fn revoke(&mut self, which: Revoke) -> Done {
+        if let Revoke::One(id) = which {
+            match self.ask(Session::devices)? {
+                Ok(Reply::Session(wire::session::Reply::Devices(page)))
+                    if page.devices.iter().any(|device| device.id == id && device.current) =>
+                {
+                    return self.log_out();
+                }
+                Ok(_) => {}
+                Err(failure) => return Ok(Err(failure)),
             }
         }
+        reply(self.ask(|session, now| session.revoke(now, which)))
     }
 
     // ---- contacts --------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 //! The output of a script: plain lines, or JSON with one object per line.
 
 use crate::command::help;
-use crate::display::{clock, list, sentence};
+use crate::display::{clock, kick, list, sentence};
 use chatclient_core::{Event, Failure, LogoutReason, sanitize};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -54,11 +54,12 @@ impl Output {
                 Ok(())
             }
             Event::LoggedOut(LogoutReason::Kicked(kicked)) => {
-                let device = kicked.device.as_deref().unwrap_or("an unknown device");
-                let (device, at) = (sanitize::line(device), clock::short(kicked.time));
-                fault(&format!(
-                    "logged out at {at} by a login from {device}: the server allows one session per account"
-                ));
+                let (at, why) = (clock::short(kicked.time), kick::why(kicked));
+                let hint = match kick::is_by_login(kicked) {
+                    true => ": the server allows one session per account",
+                    false => "",
+                };
+                fault(&format!("logged out at {at} {why}{hint}"));
                 Ok(())
             }
             Event::Disconnected { why, retry_in_ms: Some(_) } => {

@@ -15,6 +15,7 @@ mod attention;
 mod commands;
 mod contact;
 mod conversation;
+mod devices;
 mod directory;
 mod drafts;
 mod editor;

@@ -8,7 +8,7 @@ use crate::SCRIPT;
 use crate::command::session::Command;
 use crate::command::{help, table};
 use crate::display::style::person;
-use crate::display::{clock, list, sentence};
+use crate::display::{clock, kick, list, sentence};
 use chatclient_core::{Failure, LogoutReason, Lost, Session, sanitize};
 use std::time::{Duration, Instant};
 use wire::account::Who;
@@ -27,6 +27,9 @@ impl Terminal {
             },
             Command::Keys => self.say(&help::keys_and_marks()),
             Command::Clear => self.screen.clear(),
+            Command::Devices => self.list_devices(),
+            Command::Revoke(which) => self.revoke(which),
+            Command::Password => self.ask_passwords(),
             Command::Logout => self.settle_then(Then::LogOut),
             Command::Quit => self.quit(),
         }
@@ -137,14 +140,14 @@ impl Terminal {
         match reason {
             LogoutReason::Asked => self.print("logged out"),
             LogoutReason::Kicked(kicked) => {
-                let device = kicked.device.as_deref().unwrap_or("an unknown device");
-                self.print(&self.style.alarm(&format!(
-                    "you were logged out at {} by a login from {}: {}",
-                    clock::short(kicked.time),
-                    sanitize::line(device),
-                    sanitize::line(&kicked.reason)
-                )));
-                if device.starts_with(SCRIPT) {
+                let (at, why) = (clock::short(kicked.time), kick::why(&kicked));
+                let is_by_login = kick::is_by_login(&kicked);
+                let reason = match is_by_login {
+                    true => format!(": {}", sanitize::line(&kicked.reason)),
+                    false => String::new(),
+                };
+                self.print(&self.style.alarm(&format!("you were logged out at {at} {why}{reason}")));
+                if is_by_login && kicked.device.as_deref().unwrap_or_default().starts_with(SCRIPT) {
                     self.say("a script logged in as you; the server allows one session per account, so give it its own");
                 }
             }
@@ -155,6 +158,7 @@ impl Terminal {
                 self.say(&format!("you are no longer logged in: {why}"));
             }
         }
+        self.drop_passwords();
         self.outage.end();
         self.forgetting = None;
         self.pending.clear();
@@ -176,6 +180,7 @@ impl Terminal {
         match self.mode {
             Mode::Menu => self.quit(),
             Mode::Chat => self.say("quit or Ctrl-D leaves"),
+            Mode::ChangingPassword(_) => self.cancel_passwords(),
             _ => self.back_to_menu(),
         }
     }
@@ -185,7 +190,7 @@ impl Terminal {
         self.settle_then(Then::Quit);
     }
 
-    fn settle_then(&mut self, then: Then) {
+    pub(super) fn settle_then(&mut self, then: Then) {
         self.mode = Mode::Settling { until: Instant::now() + SETTLE, then };
     }
 

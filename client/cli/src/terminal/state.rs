@@ -148,6 +148,8 @@ pub enum Mode {
     },
     /// Logged in, even while the connection is lost.
     Chat,
+    /// Logged in, and asked for passwords.
+    ChangingPassword(PasswordQuestion),
     /// Waits for messages to be stored before leaving or logging out.
     Settling {
         until: Instant,
@@ -155,6 +157,24 @@ pub enum Mode {
     },
     LoggingOut,
     Done,
+}
+
+/// What `/password` asks for next.
+#[derive(Clone, PartialEq, Eq)]
+pub enum PasswordQuestion {
+    Old,
+    New { old: String },
+    Again { old: String, new: String },
+}
+
+impl std::fmt::Debug for PasswordQuestion {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            PasswordQuestion::Old => "Old",
+            PasswordQuestion::New { .. } => "New",
+            PasswordQuestion::Again { .. } => "Again",
+        })
+    }
 }
 
 /// A name and a password to be registered.

@@ -3,7 +3,7 @@
 use super::drafts::LeftOff;
 use super::prompt::{Prompt, PromptKind, Typed};
 use super::signals;
-use super::state::{Mode, STATUS_NAME, Terminal};
+use super::state::{Mode, PasswordQuestion, STATUS_NAME, Terminal};
 use crate::command;
 use crate::command::table::TABLE;
 use crate::display::style::person;
@@ -12,6 +12,14 @@ use chatclient_store::Draft;
 use std::time::Instant;
 use wire::timeline::Typist;
 use wire::{ConversationId, ConversationKind, Message, Target, UserId};
+
+fn password_prompt(question: &PasswordQuestion) -> &'static str {
+    match question {
+        PasswordQuestion::Old => "old password: ",
+        PasswordQuestion::New { .. } => "new password: ",
+        PasswordQuestion::Again { .. } => "new password again: ",
+    }
+}
 
 /// The most users who are named as typing.
 const NAMED: usize = 2;
@@ -32,6 +40,7 @@ impl Terminal {
                 ("password: ".to_owned(), PromptKind::Secret)
             }
             Mode::RegisterRepeat { .. } => ("password again: ".to_owned(), PromptKind::Secret),
+            Mode::ChangingPassword(question) => (password_prompt(question).to_owned(), PromptKind::Secret),
             Mode::Chat if !is_busy => (self.prompt(), PromptKind::Command),
             _ => return None,
         };
@@ -69,6 +78,7 @@ impl Terminal {
                     self.forget_draft();
                     self.handle_command(&line);
                 }
+                Mode::ChangingPassword(_) => self.answer_password(line),
                 _ => self.handle_menu_line(line),
             },
             Typed::NotUtf8 => self.say_not_utf8(),

@@ -6,6 +6,7 @@ use wire::{Push, UnixMillis, session};
 fn kick() -> Push {
     Push::Session(session::Push::Kicked(Box::new(session::Kicked {
         reason: "another login".into(),
+        code: Some(session::KickCode::Login),
         device: Some("phone".into()),
         time: UnixMillis(0),
     })))
@@ -88,6 +89,7 @@ fn a_script_that_takes_the_session_is_named() {
     let terminal = place.online(USUAL, &[]);
     place.listening.push(&Push::Session(session::Push::Kicked(Box::new(session::Kicked {
         reason: "another login".into(),
+        code: Some(session::KickCode::Login),
         device: Some("chatclient script on host".into()),
         time: UnixMillis(0),
     }))));

@@ -7,6 +7,7 @@ mod support;
 
 mod attention;
 mod conversation;
+mod devices;
 mod fuzz;
 mod history;
 mod place;

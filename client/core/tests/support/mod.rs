@@ -6,6 +6,7 @@
 #![allow(dead_code)] // Each test uses its part.
 
 pub mod listening;
+mod logins;
 mod members;
 mod names;
 pub mod pair;
@@ -13,11 +14,12 @@ mod readers;
 pub mod settings;
 
 use chatclient_core::random::Random;
+use logins::Logins;
 use names::Names;
 use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use wire::account::{Registered, Who};
+use wire::account::Registered;
 use wire::frame::split_frame;
 use wire::kind::{REPLY, request};
 use wire::message::Sent;
@@ -67,6 +69,7 @@ pub struct FakeServer {
     pub reads: Vec<(u32, u64)>,
     /// The conversation of every TYPING.
     pub typing: Vec<u32>,
+    pub logins: Logins,
     pub names: Names,
     /// How far the other members of each group have read.
     pub members: BTreeMap<u32, BTreeMap<u32, u64>>,
@@ -117,6 +120,7 @@ impl FakeServer {
             known: BTreeSet::new(),
             reads: Vec::new(),
             typing: Vec::new(),
+            logins: Logins::default(),
             names: Names::default(),
             members: BTreeMap::new(),
             readers_asked: Vec::new(),
@@ -260,6 +264,9 @@ impl FakeServer {
                 })))
             }
             _ if !connection.logged_in => Refusal::new(Errno::NotLoggedIn, "log in first").into(),
+            Command::Session(session::Request::Devices) => Logins::list(),
+            Command::Session(session::Request::Revoke(revoke)) => self.logins.revoke(revoke),
+            Command::Account(account::Request::ChangePassword(change)) => self.logins.change(*change),
             Command::Session(session::Request::Logout) => {
                 self.token = None;
                 connection.logged_in = false;
@@ -304,17 +311,9 @@ impl FakeServer {
                     nodes: self.nodes.clone(),
                 })))
             }
-            Command::Account(account::Request::Profile(Some(Who::Name(name)))) if &*name == "nobody" => {
-                Refusal::new(Errno::NotFound, "there is no such user").into()
-            }
+            Command::Account(account::Request::Profile(who)) => Names::profile(who.as_ref()),
             Command::Group(group::Request::Join(_)) => {
                 Refusal::new(Errno::NotFound, "there is no such group").into()
-            }
-            Command::Account(account::Request::Profile(_)) => {
-                let (id, name, nick) = (UserId(2), "li \u{1b}si".into(), Some("Li".into()));
-                let (created, relation) = (UnixMillis(1_700_000_000_000), account::Relation::Friend);
-                account::Reply::Profile(Box::new(account::Profile { id, name, nick, created, relation }))
-                    .into()
             }
             Command::Group(group::Request::Members(asked)) => self.member_page(&asked),
             Command::Group(group::Request::Groups(_)) => {

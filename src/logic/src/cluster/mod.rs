@@ -19,7 +19,7 @@ mod load;
 mod reconcile;
 
 use crate::bus::{BusInput, BusOrder, Channel, Hint};
-use crate::contract::{Found, Written};
+use crate::contract::{Epoch, Found, Written};
 use crate::limits::LOCK_RENEW_MS;
 use crate::state::cluster::Cluster;
 use crate::state::cluster::delivery_lines::Arrival;
@@ -146,6 +146,11 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
         (_, Hint::PasswordTried { attempt, is_right }) => password::tried_elsewhere(turn, attempt, is_right),
         (Channel::Group(_) | Channel::Node(_), Hint::Push { .. }) => {}
     }
+}
+
+/// Ends the user's session on this node if its epoch is below `epoch`, once the database has said why.
+pub(crate) fn check_session(turn: &mut Turn<'_>, user: UserId, epoch: Epoch) {
+    reconcile::kick_heard(turn, user, epoch, None);
 }
 
 /// Handles the result of a read that the node issued for itself.

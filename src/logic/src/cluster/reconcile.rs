@@ -83,8 +83,13 @@ pub(super) fn kick_checked(turn: &mut Turn<'_>, kick: Kick, found: Found) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let reconcile = &mut membership.reconcile;
     reconcile.kicks_in_check -= 1;
-    if let Found::Node(storage::Found::Epoch(epoch)) = found {
-        return session::superseded(turn, kick.user, epoch, kick.device);
+    if let Found::Node(storage::Found::Epoch { latest, why }) = found {
+        return session::superseded(
+            turn,
+            kick.user,
+            latest,
+            session::Kick { code: why, device: kick.device },
+        );
     }
     // The database could not be read: the next claims that are read include this one.
     reconcile.unchecked_kick = Some(kick.since);
@@ -143,8 +148,8 @@ pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
         reconcile.others_unheard = unheard;
         missed(turn);
     }
-    for Claim { user, epoch } in claims {
-        session::superseded(turn, user, epoch, None);
+    for Claim { user, epoch, why } in claims {
+        session::superseded(turn, user, epoch, session::Kick { code: why, device: None });
     }
     heard(turn, issued);
 }

@@ -1,5 +1,6 @@
 //! Accounts: registration, passwords and profiles.
 
+use super::session::Revoked;
 use super::token::{Token, TokenHash};
 use crate::network::Network;
 use std::fmt;
@@ -16,11 +17,34 @@ pub enum Write {
         password: Box<str>,
         nick: Option<Box<str>>,
     },
+    /// Changes the password, revokes all tokens of the account but one, and ends the sessions that live by them.
+    /// Outcome: [`Written::PasswordChanged`], or denied with `Conflict` if the password is neither the old nor the new
+    /// one.
+    ChangePassword(Box<PasswordChange>),
+}
+
+#[derive(Clone)]
+pub struct PasswordChange {
+    pub user: UserId,
+    /// The password's hash until now, a PHC string.
+    pub old: Box<str>,
+    /// The new password's hash. Another attempt to make the same change has the same.
+    pub new: Box<str>,
+    /// The token that stays.
+    pub token: TokenHash,
+}
+
+// Hashes of passwords must not reach a log.
+impl fmt::Debug for PasswordChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordChange").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug)]
 pub enum Written {
     Created { user: UserId, token: Token },
+    PasswordChanged(Box<Revoked>),
 }
 
 #[derive(Clone, Debug)]
@@ -72,6 +96,8 @@ pub struct Credentials {
     pub is_familiar: bool,
     /// The hash of the shown token, if that is or was one of the account.
     pub known: Option<TokenHash>,
+    /// The token by which the password was last changed.
+    pub changed_by: Option<TokenHash>,
 }
 
 /// How many networks are remembered for each account.

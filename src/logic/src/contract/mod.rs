@@ -32,7 +32,7 @@ pub use epoch::{Epoch, Fence};
 pub use query::{Lane, Query, Requester};
 pub use quota::{Quota, Quotas};
 pub use ticket::Ticket;
-pub use token::{Client, Token, TokenHash};
+pub use token::{Client, Token, TokenHash, Tokens};
 
 /// A change to storage. The outcome is the noun's own, or one of the common outcomes of [`Written`].
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use super::epoch::Epoch;
 use std::sync::Arc;
+use wire::session::KickCode;
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 
 /// A node that was not seen for this long is considered gone, milliseconds.
@@ -26,7 +27,7 @@ pub enum Write {
 
 #[derive(Clone, Debug)]
 pub enum Read {
-    /// Sessions that other nodes claimed at or after a time. Answer: [`Found::Claims`].
+    /// Sessions that other nodes claimed, or that were ended, at or after a time. Answer: [`Found::Claims`].
     Claims {
         /// The asking node; its own claims are omitted.
         node: Arc<str>,
@@ -59,8 +60,11 @@ pub enum Found {
         /// When another node last reported that its publications may be lost; 0: never.
         unheard: UnixMillis,
     },
-    /// [`Epoch::NONE`]: the account was never claimed.
-    Epoch(Epoch),
+    Epoch {
+        /// [`Epoch::NONE`]: the account was never claimed.
+        latest: Epoch,
+        why: KickCode,
+    },
     /// Boxed, as it would make every answer larger.
     Changes(Box<Changes>),
     /// `None`: there is no such conversation.
@@ -72,6 +76,8 @@ pub enum Found {
 pub struct Claim {
     pub user: UserId,
     pub epoch: Epoch,
+    /// Why it ended the sessions before.
+    pub why: KickCode,
 }
 
 /// Conversations that received messages.

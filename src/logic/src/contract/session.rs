@@ -3,19 +3,25 @@
 use super::contact::Friend;
 use super::epoch::{Epoch, Fence};
 use super::timeline::UnreadPage;
-use super::token::{Client, Token, TokenHash};
+use super::token::{Client, Device, Token, TokenHash, Tokens};
 use std::sync::Arc;
-use wire::UserId;
 use wire::group::Group;
 use wire::session::ClientKind;
 use wire::timeline::ConversationSummary;
+use wire::{DeviceId, UserId};
 
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Issues a token after a login by password, and remembers its network. The token of REGISTER belongs to the first
+    /// Issues a token after a login by password, and remembers its network. Denied with `Conflict` if the password was
+    /// changed since it was checked. The token of REGISTER belongs to the first
     /// such login: [`Write::RevokeToken`] of the issued token revokes it, too. A later login revokes it at once.
     /// Outcome: [`Written::TokenReady`].
-    CreateToken { user: UserId, client: Client },
+    CreateToken {
+        user: UserId,
+        /// The hash that the password was checked against.
+        password: Box<str>,
+        client: Client,
+    },
     /// Looks a token up, extends it, and remembers the client and the network of the login. What the client does not say
     /// stays as it was. Outcome: [`Written::TokenReady`], or denied with `TokenInvalid`.
     ExtendToken {
@@ -26,9 +32,16 @@ pub enum Write {
     /// Revokes a token: no login is possible with it any more. It still identifies a client that the account knows, as
     /// an expired token does, for [`super::token::KNOWN_MS`]. Outcome: done, also where there is none.
     RevokeToken(TokenHash),
+    /// Revokes tokens of an account and ends the sessions that live by them: their fences no longer hold. A token that has
+    /// ended already stays as it is. Outcome: [`Written::Revoked`], or denied with `NotFound`.
+    Revoke { user: UserId, which: Which },
+    /// Writes nothing. Outcome: done, after the outcomes of all writes that were issued before. Only a store that is not
+    /// shared promises that; elsewhere, fences make it unnecessary.
+    Settle,
     /// Takes over the account's session for a login: raises its epoch and records this node as its holder, connected.
     /// The token of the previous session, if that was still in force, is revoked, unless it is the same.
-    /// Outcome: [`Written::Claimed`], or with `unless_held` denied with `Conflict`.
+    /// Outcome: [`Written::Claimed`], denied with `TokenInvalid` if the token was revoked in the meantime, or with
+    /// `unless_held` denied with `Conflict`.
     Claim {
         user: UserId,
         node: Arc<str>,
@@ -48,6 +61,13 @@ pub enum Write {
     },
 }
 
+/// Which tokens of an account are revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    One(DeviceId),
+    AllBut(TokenHash),
+}
+
 #[derive(Clone, Debug)]
 pub enum Written {
     TokenReady {
@@ -63,17 +83,44 @@ pub enum Written {
         /// The holder of the previous session, if that was still connected or within its grace period.
         before: Option<Holder>,
     },
+    Revoked(Box<Revoked>),
+}
+
+/// What was revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    pub tokens: Tokens,
+    /// The claimed sessions that were ended. If the write had to be repeated, those that its first attempt ended are
+    /// missing: their nodes find out by themselves.
+    pub ended: Vec<Ended>,
+}
+
+/// A claimed session that was ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The run of its node.
+    pub node: Box<str>,
+    /// Those with a lower epoch are ended.
+    pub epoch: Epoch,
 }
 
 #[derive(Clone, Debug)]
 pub enum Read {
     /// The data a client needs to begin a session. Answer: [`Found::LoginView`].
     LoginView { user: UserId },
+    /// The logins of an account that are in force, the one that was used last first, at most
+    /// [`DEVICES_MAX`](super::token::DEVICES_MAX). Answer: [`Found::Devices`].
+    Devices {
+        user: UserId,
+        /// Tokens that sessions of this node live by: these are listed even if they have expired in the meantime.
+        live: Box<[TokenHash]>,
+    },
 }
 
 #[derive(Clone, Debug)]
 pub enum Found {
     LoginView(Box<LoginView>),
+    Devices(Vec<Device>),
 }
 
 /// The holder of a session.

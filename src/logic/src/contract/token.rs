@@ -2,8 +2,8 @@
 
 use crate::network::Network;
 use std::net::IpAddr;
-use wire::UnixMillis;
 use wire::session::ClientKind;
+use wire::{DeviceId, UnixMillis};
 
 /// How long an expired or revoked token identifies a client that the account knows, milliseconds.
 pub const KNOWN_MS: u64 = 90 * 24 * 60 * 60 * 1000;
@@ -27,6 +27,42 @@ impl Client {
         Network::of(self.address)
     }
 }
+
+/// A selection of the tokens of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    One(TokenHash),
+    AllBut(TokenHash),
+}
+
+impl Tokens {
+    #[must_use]
+    pub fn include(&self, token: &TokenHash) -> bool {
+        match self {
+            Tokens::One(one) => one == token,
+            Tokens::AllBut(kept) => kept != token,
+        }
+    }
+}
+
+/// A login that is in force: its token, and the client that uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    pub id: DeviceId,
+    pub token: TokenHash,
+    pub device: Option<Box<str>>,
+    pub kind: ClientKind,
+    /// Of the last login; `None`: not known.
+    pub address: Option<IpAddr>,
+    pub created: UnixMillis,
+    /// When a client last logged in by it, within an hour.
+    pub last_used: UnixMillis,
+    /// Whether a claimed session that lives by it is connected. A store that claims none does not know.
+    pub online: bool,
+}
+
+/// How many logins are listed at most: those that were used last.
+pub const DEVICES_MAX: usize = 100;
 
 /// A token as its owner receives it.
 #[derive(Clone, PartialEq, Eq)]

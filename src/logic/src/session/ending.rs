@@ -1,18 +1,28 @@
 //! How a session ends: LOGOUT, a newer login, a lost connection, the end of its grace.
 
+use crate::bus::{BusOrder, Channel, Hint};
 use crate::conn::ConnId;
-use crate::contract::session::Write;
+use crate::contract::session::{Ended, Revoked, Write};
 use crate::contract::{Epoch, Fence, Found, TokenHash};
 use crate::effect::{DisconnectReason, Order};
 use crate::limits::SESSION_ENDED;
 use crate::state::State;
-use crate::state::pending::session::Pending;
+use crate::state::cluster::Cluster;
+use crate::state::pending::session::{Pending, Revoker};
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{Session, SessionRef};
 use crate::turn::Turn;
 use crate::{listening, presence, simple};
-use wire::session::{Kicked, Push};
+use wire::session::{KickCode, Kicked, Push};
 use wire::{Errno, Reply, UserId};
+
+/// Why a session ends that did not ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kick {
+    pub code: KickCode,
+    /// The device of the login that ended it.
+    pub device: Option<Box<str>>,
+}
 
 /// LOGOUT: revokes the token, then ends the session.
 pub(super) fn log_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
@@ -27,12 +37,17 @@ pub(super) fn log_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRe
 
 /// Ends the session once its token is revoked.
 pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
+    leave(turn, session);
+    turn.answer(reply_to, Reply::Done);
+}
+
+/// Ends a session at its own request; its connection stays open.
+fn leave(turn: &mut Turn<'_>, session: SessionRef) {
     if let Some(live) = turn.state.sessions.get(session) {
         let conn = live.conn;
         end(turn, session);
         turn.effects.order(conn, Order::LoggedOut { conn });
     }
-    turn.answer(reply_to, Reply::Done);
 }
 
 /// Whether the user has a session on this node, connected or absent, with an epoch below `epoch`.
@@ -42,20 +57,66 @@ pub(crate) fn is_older(state: &State, user: UserId, epoch: Epoch) -> bool {
 }
 
 /// Ends the user's session on this node, connected or absent, if its epoch is below `epoch`: a newer one exists on some
-/// node.
-pub(crate) fn superseded(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, device: Option<Box<str>>) {
+/// node, or it was revoked.
+pub(crate) fn superseded(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, why: Kick) {
+    let was_present = turn.state.is_present(user);
+    let has_successor = why.code == KickCode::Login;
     if turn.state.absences.epoch(user).is_some_and(|held| held < epoch) {
         turn.state.absences.take(user);
     }
     if let Some(key) = turn.state.sessions.of(user)
         && turn.state.epoch_of(key) < epoch
     {
-        kick(turn, key, device);
+        kick(turn, key, why);
+    }
+    if was_present && !has_successor && !turn.state.is_present(user) {
+        presence::announce_gone(turn, user);
     }
 }
 
-/// Ends an older session for a newer login. Its earlier requests stay in effect. Returns its token.
-pub(super) fn kick(turn: &mut Turn<'_>, older: SessionRef, device: Option<Box<str>>) -> Option<TokenHash> {
+/// Ends the sessions of a user that live by revoked tokens, on all nodes, and answers the request of the session
+/// `by`, which ends without a KICKED if it is one of them.
+pub(crate) fn revoked(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, revoked: Revoked, code: KickCode) {
+    let Revoker { user, session } = by;
+    let Revoked { tokens, ended } = revoked;
+    publish_ended(turn, user, ended);
+    let was_present = turn.state.is_present(user);
+    let mut has_ended = false;
+    if let Some(live) = turn.state.sessions.of(user)
+        && turn.state.sessions.get(live).is_some_and(|live| tokens.include(&live.token))
+    {
+        has_ended = true;
+        if live == session {
+            leave(turn, live);
+        } else {
+            kick(turn, live, Kick { code, device: None });
+        }
+    }
+    if turn.state.absences.token(user).is_some_and(|token| tokens.include(&token)) {
+        turn.state.absences.take(user);
+    }
+    if was_present && !turn.state.is_present(user) {
+        presence::announce_gone(turn, user);
+    }
+    // Without fences, what the ended sessions had sent to storage by now is stored before the reply.
+    match (has_ended, &turn.state.cluster) {
+        (true, Cluster::Solo) => turn.write(reply_to, Pending::Settled, Write::Settle),
+        _ => turn.answer(reply_to, Reply::Done),
+    }
+}
+
+/// Notifies the nodes of sessions that were ended in the database.
+fn publish_ended(turn: &mut Turn<'_>, user: UserId, ended: Vec<Ended>) {
+    for Ended { node, epoch } in ended {
+        if turn.state.cluster.run().is_some_and(|run| **run != *node) {
+            let hint = Hint::Kick { user, epoch, device: None };
+            turn.effects.bus.push(BusOrder::Publish { channel: Channel::Node((&*node).into()), hint });
+        }
+    }
+}
+
+/// Ends a session and tells its client why. Its earlier requests stay in effect. Returns its token.
+pub(super) fn kick(turn: &mut Turn<'_>, older: SessionRef, kick: Kick) -> Option<TokenHash> {
     let session = remove(turn, older)?;
     let conn = session.conn;
     if let Some(login) = session.login
@@ -63,11 +124,32 @@ pub(super) fn kick(turn: &mut Turn<'_>, older: SessionRef, device: Option<Box<st
     {
         turn.refuse(pending.reply_to, Errno::NotLoggedIn, SESSION_ENDED);
     }
-    let reason = "the account logged in on another connection".into();
-    let push = Push::Kicked(Box::new(Kicked { reason, device, time: turn.now.wall })).into();
+    let Kick { code, device } = kick;
+    let reason = reason_of(code).into();
+    let push =
+        Push::Kicked(Box::new(Kicked { reason, code: Some(code), device, time: turn.now.wall })).into();
     turn.effects.order(conn, Order::Push { conn, push });
     turn.effects.order(conn, Order::Close { conn, reason: DisconnectReason::Kicked });
     Some(session.token)
+}
+
+/// Refuses a request whose session has ended in the meantime.
+pub(crate) fn refuse_ended(turn: &mut Turn<'_>, reply_to: ReplyTo) {
+    turn.refuse(reply_to, Errno::NotLoggedIn, SESSION_ENDED);
+}
+
+/// The sentence for clients that do not know the code.
+fn reason_of(code: KickCode) -> &'static str {
+    match code {
+        KickCode::Login => "the account logged in on another connection",
+        KickCode::Revoked => "the login was revoked",
+        KickCode::Password => "the password of the account was changed",
+        KickCode::Disabled => "the account was disabled",
+        KickCode::Deleted => "the account was deleted",
+        KickCode::Admin => "an administrator ended the session",
+        KickCode::Limit => "the account has too many sessions",
+        KickCode::Other => "the server ended the session",
+    }
 }
 
 /// Handles the end of a connection.

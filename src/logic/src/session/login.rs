@@ -5,12 +5,12 @@ use crate::contract::Client;
 use crate::contract::account::{self, Credentials as Stored, Read};
 use crate::contract::session::Write;
 use crate::effect::PasswordJob;
-use crate::limits::ALREADY_ONLINE;
+use crate::limits::{ALREADY_ONLINE, WRONG_PASSWORD};
 use crate::password;
 use crate::request::Caller;
 use crate::settings::Conflict;
 use crate::state::password_queue::Class;
-use crate::state::pending::session::{PasswordCheck, PasswordLogin, Pending, TokenRequest};
+use crate::state::pending::session::{CheckedAccount, PasswordCheck, PasswordLogin, Pending, TokenRequest};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use std::hash::BuildHasher;
@@ -61,8 +61,14 @@ pub(super) fn account_known(
     if let Err(wait) = turn.state.login_throttle.check(&attempt, turn.now.monotonic) {
         return password::refuse_guess(turn, reply_to, network, wait);
     }
-    let (user, hash) = stored.map_or((None, None), |stored| (Some(stored.user), Some(stored.hash)));
-    let pending = Pending::Password(Box::new(PasswordCheck { user, attempt, client }));
+    let (account, hash) = match stored {
+        Some(stored) => {
+            let Stored { user, hash, .. } = *stored;
+            (Some(CheckedAccount { user, password: hash.clone() }), Some(hash))
+        }
+        None => (None, None),
+    };
+    let pending = Pending::Password(Box::new(PasswordCheck { account, attempt, client }));
     let job = PasswordJob::Verify { hash, password };
     password::queue(turn, reply_to, pending, Class::Login, network, job);
 }
@@ -80,11 +86,11 @@ fn account_key(seed: u64, who: &Who, stored: Option<&Stored>) -> AccountKey {
 }
 
 pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: PasswordCheck, is_right: bool) {
-    let PasswordCheck { user, attempt, client } = check;
-    let user = user.filter(|_| is_right);
-    password::tried(turn, attempt, user.is_some());
-    let Some(user) = user else {
-        return turn.refuse(reply_to, Errno::BadCredentials, "the id, the name or the password is wrong");
+    let PasswordCheck { account, attempt, client } = check;
+    let account = account.filter(|_| is_right);
+    password::tried(turn, attempt, account.is_some());
+    let Some(CheckedAccount { user, password }) = account else {
+        return turn.refuse(reply_to, Errno::BadCredentials, WRONG_PASSWORD);
     };
     if !turn.state.is_connected(reply_to) {
         return;
@@ -93,5 +99,5 @@ pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: Pa
         return turn.refuse(reply_to, Errno::AlreadyOnline, ALREADY_ONLINE);
     }
     let pending = Pending::Token(TokenRequest { device: client.device.clone(), is_new: true });
-    turn.write(reply_to, pending, Write::CreateToken { user, client });
+    turn.write(reply_to, pending, Write::CreateToken { user, password, client });
 }

@@ -1,4 +1,4 @@
-//! Sessions: LOGIN and LOGOUT, the pushes KICKED and GOING_AWAY, and how a session begins and ends.
+//! Sessions: LOGIN, LOGOUT, DEVICES and REVOKE, the pushes KICKED and GOING_AWAY, and how a session begins and ends.
 //!
 //! ```text
 //! password: account -> throttle -> password thread -> token made \
@@ -9,6 +9,7 @@
 //! The session begins *before* its cursors are read. A message that is stored in between is therefore not lost: either
 //! the read returns it, or it is recorded in a track and fed later.
 
+mod devices;
 mod ending;
 mod going_away;
 mod login;
@@ -16,7 +17,9 @@ mod opening;
 mod takeover;
 mod welcome;
 
-pub(crate) use ending::{closed, expire_graces, is_older, retry_revocations, superseded};
+pub(crate) use ending::{
+    Kick, closed, expire_graces, is_older, refuse_ended, retry_revocations, revoked, superseded,
+};
 pub(crate) use going_away::tell_all as tell_going_away;
 pub(crate) use takeover::lock_answered;
 pub(crate) use welcome::complete as send_welcome;
@@ -25,24 +28,32 @@ use crate::contract::{
     Denial, Found, Written, account, group, presence as stored_presence, session as storage,
 };
 use crate::effect::PasswordResult;
+use crate::limits::{TOKEN_INVALID, WRONG_PASSWORD};
 use crate::presence;
 use crate::request::Caller;
 use crate::simple;
-use crate::state::pending::session::{Overdue, Pending, TokenReady};
+use crate::state::pending::session::{Overdue, Pending, TokenReady, TokenRequest};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
-use wire::Errno;
-use wire::session::Request;
+use wire::session::{KickCode, Request};
+use wire::{Errno, Reply};
 
-/// LOGIN does its own load check; LOGOUT is never refused.
-pub(crate) fn begins_when_busy() -> bool {
-    true
+/// LOGIN does its own load check; LOGOUT is never refused, nor is what ends a session that somebody else may have.
+pub(crate) fn begins_when_busy(request: &Request) -> bool {
+    !matches!(request, Request::Devices)
+}
+
+/// Whether it begins with a read that counts against its requester.
+pub(crate) fn is_read(request: &Request) -> bool {
+    matches!(request, Request::Devices)
 }
 
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     match request {
         Request::Login(login) => login::begin(turn, reply_to, caller, login),
         Request::Logout => ending::log_out(turn, reply_to, caller.session()),
+        Request::Devices => devices::list(turn, reply_to, caller.session()),
+        Request::Revoke(revoke) => devices::revoke(turn, reply_to, caller.session(), revoke),
     }
 }
 
@@ -60,6 +71,9 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         (Pending::Takeover(takeover), Written::Denied(Denial::Conflict)) => {
             takeover::refused(turn, reply_to, *takeover, Errno::AlreadyOnline);
         }
+        (Pending::Takeover(takeover), Written::Denied(Denial::TokenInvalid)) => {
+            takeover::refused(turn, reply_to, *takeover, Errno::TokenInvalid);
+        }
         (Pending::Takeover(takeover), Written::Failed) => {
             takeover::refused(turn, reply_to, *takeover, Errno::Internal);
         }
@@ -69,14 +83,20 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         (Pending::Logout(session), Written::Done) => ending::logged_out(turn, reply_to, session),
         (Pending::Expire(user), Written::Done) => presence::announce_gone(turn, user),
         (Pending::Expire(_), _) => {}
+        (Pending::Token(TokenRequest { is_new: true, .. }), Written::Denied(Denial::Conflict)) => {
+            turn.refuse(reply_to, Errno::BadCredentials, WRONG_PASSWORD);
+        }
+        (Pending::Revocation(by), Written::Session(storage::Written::Revoked(revoked))) => {
+            ending::revoked(turn, reply_to, by, *revoked, KickCode::Revoked);
+        }
+        (Pending::Revocation(_), other) => {
+            simple::refuse(turn, reply_to, &other, |_| "the account has no login with this `id`");
+        }
+        // Also if it failed: everything before it has been decided.
+        (Pending::Settled, _) => turn.answer(reply_to, Reply::Done),
         (Pending::Revoke(_), Written::Done) => {}
         (Pending::Revoke(token), _) => turn.state.unrevoked.push(token),
-        (_, other) => simple::refuse(
-            turn,
-            reply_to,
-            &other,
-            |_| "the token is expired, revoked or unknown; log in by password",
-        ),
+        (_, other) => simple::refuse(turn, reply_to, &other, |_| TOKEN_INVALID),
     }
 }
 
@@ -93,6 +113,9 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
         }
         (Pending::Friends(read, view), Found::Presence(stored_presence::Found::Online(online))) => {
             opening::complete(turn, reply_to, read, *view, online);
+        }
+        (Pending::Devices(session), Found::Session(storage::Found::Devices(devices))) => {
+            devices::listed(turn, reply_to, session, devices);
         }
         (Pending::Welcome(welcome), found) => welcome::found(turn, reply_to, *welcome, found),
         (Pending::Groups(read) | Pending::View(read) | Pending::Friends(read, _), found) => {

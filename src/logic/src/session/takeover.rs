@@ -12,21 +12,23 @@
 //! groups are read after the claim, so no group can be joined unnoticed. The lock only keeps the steps of two logins
 //! apart. If the bus does not grant it in time, the login continues without it, because the database's epoch decides.
 
+use super::ending::Kick;
 use super::{ending, opening};
 use crate::bus::{BusOrder, Channel, Hint};
 use crate::conn::ConnId;
 use crate::contract::session::{Holder, Write};
 use crate::contract::{Epoch, Fence, Ticket, TokenHash};
-use crate::limits::{ALREADY_ONLINE, GOING_AWAY, LOCK_RENEW_MS, LOCK_RETRY_MS, LOCK_WAIT_MS};
+use crate::limits::{ALREADY_ONLINE, GOING_AWAY, LOCK_RENEW_MS, LOCK_RETRY_MS, LOCK_WAIT_MS, TOKEN_INVALID};
 use crate::listening;
 use crate::settings::Conflict;
 use crate::state::State;
 use crate::state::cluster::{Cluster, Lock};
 use crate::state::pending::node::Listener;
-use crate::state::pending::session::{Pending, Takeover, TakeoverStep, TokenReady};
+use crate::state::pending::session::{Pending, Takeover, TakeoverStep, TokenReady, TokenRequest};
 use crate::state::pending::{Pending as AnyPending, PendingRequest};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
+use wire::session::KickCode;
 use wire::{Errno, UserId};
 
 /// Begins the takeover of a login whose token is valid.
@@ -52,7 +54,7 @@ fn take_over_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
         return give_up(turn, reply_to, &ready, Errno::Busy);
     };
     let before = match turn.state.sessions.of(user) {
-        Some(older) => ending::kick(turn, older, ready.request.device.clone()),
+        Some(older) => ending::kick(turn, older, login_kick(&ready.request)),
         None => turn.state.absences.take(user).map(|absent| absent.token),
     };
     // In a cluster the claim revokes it. A client that reconnects with its token must not lose it to its own older
@@ -62,6 +64,11 @@ fn take_over_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
     }
     let read = opening::begin(turn, conn, ready, Epoch::NONE, before);
     opening::read_view(turn, reply_to, read);
+}
+
+/// Tells an older session of a login.
+fn login_kick(request: &TokenRequest) -> Kick {
+    Kick { code: KickCode::Login, device: request.device.clone() }
 }
 
 /// Asks for the lock, once the user's channel is subscribed to.
@@ -158,7 +165,7 @@ pub(super) fn claimed(
     // latest.
     turn.state.absences.take(user);
     if let Some(older) = turn.state.sessions.of(user) {
-        ending::kick(turn, older, device);
+        ending::kick(turn, older, Kick { code: KickCode::Login, device });
     }
     let Some(conn) = caller_waiting(turn.state, reply_to) else {
         refused(turn, reply_to, takeover, Errno::Busy);
@@ -189,6 +196,7 @@ fn give_up(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: &TokenReady, errno: Er
     }
     match errno {
         Errno::AlreadyOnline => turn.refuse(reply_to, errno, ALREADY_ONLINE),
+        Errno::TokenInvalid => turn.refuse(reply_to, errno, TOKEN_INVALID),
         Errno::Unavailable => turn.unavailable(reply_to),
         Errno::Internal => turn.internal(reply_to),
         _ => turn.refuse(reply_to, Errno::Busy, GOING_AWAY),

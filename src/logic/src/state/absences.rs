@@ -55,6 +55,11 @@ impl Absences {
         self.by_user.remove(&user)
     }
 
+    /// The token that resumes the user's absent session.
+    pub fn token(&self, user: UserId) -> Option<TokenHash> {
+        self.by_user.get(&user).map(|absent| absent.token)
+    }
+
     pub fn epoch(&self, user: UserId) -> Option<Epoch> {
         self.by_user.get(&user).map(|absent| absent.epoch)
     }

@@ -58,7 +58,7 @@ fn pushes_about_sessions_are_not_taken_from_the_bus() {
     let conn = t.login("alice");
     t.take(conn);
     let away = GoingAway { reason: "x".into(), retry_after_ms: 0, node: Some("192.0.2.1:6000".into()) };
-    let kicked = Kicked { reason: "x".into(), device: None, time: UnixMillis(1) };
+    let kicked = Kicked { reason: "x".into(), code: None, device: None, time: UnixMillis(1) };
     for push in [
         session::Push::GoingAway(Box::new(away)),
         session::Push::Kicked(Box::new(kicked)),

@@ -5,6 +5,7 @@ mod backlog;
 mod budget;
 mod cluster;
 mod conversation;
+mod devices;
 mod group;
 mod harness;
 mod legacy;

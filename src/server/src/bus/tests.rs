@@ -118,7 +118,7 @@ fn typing() -> Hint {
 /// Hints that no channel carries.
 fn never_carried() -> Vec<Hint> {
     let away = GoingAway { reason: "x".into(), retry_after_ms: 0, node: Some("192.0.2.1:6000".into()) };
-    let kicked = Kicked { reason: "x".into(), device: None, time: UnixMillis(1) };
+    let kicked = Kicked { reason: "x".into(), code: None, device: None, time: UnixMillis(1) };
     vec![
         push(session::Push::GoingAway(Box::new(away))),
         push(session::Push::Kicked(Box::new(kicked))),

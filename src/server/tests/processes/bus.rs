@@ -124,7 +124,7 @@ fn forged_and_repeated_publications_change_nothing() {
         retry_after_ms: 0,
         node: Some(listener.local_addr().unwrap().to_string().into()),
     };
-    let kicked = Kicked { reason: "forged".into(), device: None, time: UnixMillis(1) };
+    let kicked = Kicked { reason: "forged".into(), code: None, device: None, time: UnixMillis(1) };
     let (name, event) = ("ann".into(), contact::FriendEvent::Removed);
     let friend = contact::FriendChange { id: ann_id, name, event, message: None };
     let change = presence::PresenceChange { id: ann_id, state: presence::Presence::Offline };

@@ -7,7 +7,9 @@ use wire::account::{Register, Who};
 use wire::frame::put_frame;
 use wire::kind::{REQUESTS, request};
 use wire::limits::CONTENT_BYTES;
-use wire::{Command, ConversationId, Direction, Errno, Heartbeat, Push, Reply, Seq, Target, UnixMillis};
+use wire::{
+    Command, ConversationId, DeviceId, Direction, Errno, Heartbeat, Push, Reply, Seq, Target, UnixMillis,
+};
 use wire::{account, contact, group, message, node, session, timeline};
 
 /// Every type of request but LOGOUT, HEARTBEAT and those before login, as sent by Ann, and the `errno` of its reply.
@@ -91,6 +93,15 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
             Errno::Ok,
         ),
         (Command::Account(account::Request::Profile(None)), Errno::Ok),
+        (Command::Session(session::Request::Devices), Errno::Ok),
+        (Command::Session(session::Request::Revoke(session::Revoke::One(DeviceId(99)))), Errno::NotFound),
+        (
+            Command::Account(account::Request::ChangePassword(Box::new(account::ChangePassword {
+                old: PASSWORD.into(),
+                new: "another password".into(),
+            }))),
+            Errno::Ok,
+        ),
         (Command::Node(node::Request::Nodes), Errno::Ok),
     ]
 }

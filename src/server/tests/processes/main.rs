@@ -14,6 +14,7 @@ mod crowd;
 mod damage;
 mod database;
 mod descriptors;
+mod devices;
 mod durability;
 mod entries;
 mod frames;

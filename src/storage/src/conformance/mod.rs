@@ -3,6 +3,7 @@
 mod account;
 mod contact;
 mod conversation;
+mod device;
 mod entry;
 mod group;
 mod history;
@@ -42,6 +43,15 @@ pub const CASES: &[(&str, Case)] = &[
         "a claim revokes the token of the session before",
         token::a_claim_revokes_the_token_of_the_session_before,
     ),
+    ("logins in force are listed", device::logins_in_force_are_listed),
+    (
+        "a login is online while its session is connected",
+        device::a_login_is_online_while_its_session_is_connected,
+    ),
+    ("a revoked login writes nothing more", device::a_revoked_login_writes_nothing_more),
+    ("revoking ends only what was meant", device::revoking_ends_only_what_was_meant),
+    ("a login in progress is revoked as well", device::a_login_in_progress_is_revoked_as_well),
+    ("a changed password ends all other logins", device::a_changed_password_ends_all_other_logins),
     ("an ended token identifies a known client", token::an_ended_token_identifies_a_known_client),
     ("the latest ended tokens are kept", token::the_latest_ended_tokens_are_kept),
     ("the latest networks of logins are familiar", token::the_latest_networks_of_logins_are_familiar),

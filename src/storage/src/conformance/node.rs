@@ -5,6 +5,7 @@ use super::session::{LAPTOP, claim, claimed, release, see};
 use logic::contract::node::{Roster, RosterMember};
 use logic::contract::timeline::{CursorMove, CursorStep};
 use logic::contract::{Epoch, Found, Read, Write, Written, node, timeline};
+use wire::session::KickCode;
 use wire::{ConversationId, ConversationKind, Seq, Target, UnixMillis};
 
 pub fn claims_of_other_nodes_are_listed(scenario: &mut Scenario<'_>) {
@@ -23,7 +24,7 @@ pub fn claims_of_other_nodes_are_listed(scenario: &mut Scenario<'_>) {
     scenario.one(claim(anna, "n2", LAPTOP));
     let epoch =
         |scenario: &mut Scenario<'_>, user| match scenario.read(Read::Node(node::Read::Epoch { user })) {
-            Found::Node(node::Found::Epoch(epoch)) => epoch,
+            Found::Node(node::Found::Epoch { latest, .. }) => latest,
             other => panic!("{other:?}"),
         };
     assert_eq!(epoch(scenario, ben), Epoch::NONE);
@@ -32,7 +33,10 @@ pub fn claims_of_other_nodes_are_listed(scenario: &mut Scenario<'_>) {
     let (bens, _) = claimed(&scenario.one(claim(ben, "n2", LAPTOP)));
     assert_eq!(epoch(scenario, ben), bens);
     scenario.one(claim(cleo, "n1", LAPTOP));
-    assert_eq!(claims(scenario, scenario.now), (scenario.now, vec![node::Claim { user: ben, epoch: bens }]));
+    assert_eq!(
+        claims(scenario, scenario.now),
+        (scenario.now, vec![node::Claim { user: ben, epoch: bens, why: KickCode::Login }])
+    );
     assert_eq!(claims(scenario, begin).1.len(), 2);
     assert!(matches!(scenario.one(release(ben, bens, true)), Written::Done));
     assert_eq!(

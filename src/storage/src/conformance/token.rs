@@ -14,32 +14,33 @@ use wire::session::ClientKind;
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// A client that says nothing about itself.
-fn client(from: IpAddr) -> Client {
+pub fn client(from: IpAddr) -> Client {
     Client { device: None, kind: None, address: from }
 }
 
-fn create_by(user: UserId, client: Client) -> Write {
-    Write::Session(session::Write::CreateToken { user, client })
+pub fn create_by(user: UserId, client: Client) -> Write {
+    let password = "$hash".into();
+    Write::Session(session::Write::CreateToken { user, password, client })
 }
 
 fn create(user: UserId, from: IpAddr) -> Write {
     create_by(user, client(from))
 }
 
-fn extend(token: &str, from: IpAddr) -> Write {
+pub fn extend(token: &str, from: IpAddr) -> Write {
     extend_by(token, client(from))
 }
 
-fn extend_by(token: &str, client: Client) -> Write {
+pub fn extend_by(token: &str, client: Client) -> Write {
     Write::Session(session::Write::ExtendToken { token: token.into(), client })
 }
 
-fn revoke(token: &Token) -> Write {
+pub fn revoke(token: &Token) -> Write {
     Write::Session(session::Write::RevokeToken(token.hash))
 }
 
 /// Registers an account; its id and token.
-fn register(scenario: &mut Scenario<'_>, name: &str) -> (UserId, Token) {
+pub fn register(scenario: &mut Scenario<'_>, name: &str) -> (UserId, Token) {
     let (name, password) = (name.into(), "$hash".into());
     match scenario.one(Write::Account(account::Write::Create { name, password, nick: None })) {
         Written::Account(account::Written::Created { user, token }) => (user, token),
@@ -48,7 +49,7 @@ fn register(scenario: &mut Scenario<'_>, name: &str) -> (UserId, Token) {
 }
 
 /// Whether a token logs in; if so, it was used.
-fn logs_in(scenario: &mut Scenario<'_>, token: &Token) -> bool {
+pub fn logs_in(scenario: &mut Scenario<'_>, token: &Token) -> bool {
     match scenario.one(extend(&token.text, HOME)) {
         Written::Session(session::Written::TokenReady { .. }) => true,
         Written::Denied(Denial::TokenInvalid) => false,
@@ -56,7 +57,7 @@ fn logs_in(scenario: &mut Scenario<'_>, token: &Token) -> bool {
     }
 }
 
-fn credentials(
+pub fn credentials(
     scenario: &mut Scenario<'_>,
     who: Who,
     from: IpAddr,

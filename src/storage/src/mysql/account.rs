@@ -1,6 +1,7 @@
 //! Accounts.
 
 use super::connection::{Connection, rows_of};
+use super::device;
 use super::failure::{Cause, Failure};
 use super::name;
 use super::record::{Record, first};
@@ -9,9 +10,11 @@ use super::token::insert_token;
 use crate::machine::Random;
 use crate::networks;
 use crate::token::{self, KeptClient, OfRegister};
-use logic::contract::account::{Credentials, Found, Login, Profile, Read, Write};
-use logic::contract::{Denial, Written, account};
+use logic::contract::account::{Credentials, Found, Login, PasswordChange, Profile, Read, Write};
+use logic::contract::session::Revoked;
+use logic::contract::{Denial, Tokens, Written, account};
 use wire::account::Who;
+use wire::session::KickCode;
 use wire::{UnixMillis, UserId};
 
 pub fn write(
@@ -22,6 +25,16 @@ pub fn write(
 ) -> Result<Written, Failure> {
     match write {
         Write::Create { name, password, nick } => create(conn, now, random, name, password, nick.as_deref()),
+        Write::ChangePassword(change) => change_password(conn, now, change),
+    }
+}
+
+/// Whether a write that may have been executed can be repeated without harm. A second account would be a wrong answer; a
+/// change of the password is recognized by the new hash, which is like no other.
+pub fn may_be_repeated(write: &Write) -> bool {
+    match write {
+        Write::Create { .. } => false,
+        Write::ChangePassword(_) => true,
     }
 }
 
@@ -76,6 +89,37 @@ fn create(
     Ok(Written::Account(account::Written::Created { user, token }))
 }
 
+fn change_password(
+    conn: &mut Connection,
+    now: UnixMillis,
+    change: &PasswordChange,
+) -> Result<Written, Failure> {
+    let PasswordChange { user, old, new, token } = change;
+    let tokens = Tokens::AllBut(*token);
+    let done = |revoked| Written::Account(account::Written::PasswordChanged(Box::new(revoked)));
+    let mut sql = Sql::new();
+    sql.statement(format_args!("SELECT password FROM user WHERE id = {user} FOR UPDATE"));
+    let rows = conn.rows(&sql)?;
+    let Some(row) = rows.first() else { return Ok(Written::Denied(Denial::NotFound)) };
+    let password = row.text(0)?;
+    if password == &**new {
+        // Made already.
+        return Ok(done(Revoked { tokens, ended: Vec::new() }));
+    }
+    if password != &**old {
+        return Ok(Written::Denied(Denial::Conflict));
+    }
+    let mut sql = Sql::new();
+    sql.push("UPDATE user SET password = ")
+        .text(new)
+        .push(", password_by = ")
+        .bytes(token)
+        .push(format_args!(" WHERE id = {user}"))
+        .end();
+    conn.ask(&sql)?;
+    Ok(done(device::revoke_tokens(conn, now, *user, tokens, KickCode::Password)?))
+}
+
 fn id_of(conn: &mut Connection, who: &Who) -> Result<Option<UserId>, Failure> {
     let rows = rows_of(conn, |sql| {
         sql.push("SELECT id FROM user WHERE ").push(is_user(who)).end();
@@ -86,7 +130,7 @@ fn id_of(conn: &mut Connection, who: &Who) -> Result<Option<UserId>, Failure> {
 fn credentials(conn: &mut Connection, login: &Login) -> Result<Option<Credentials>, Failure> {
     let known = login.known.as_deref().map(token::hash);
     let rows = rows_of(conn, |sql| {
-        sql.push("SELECT id, password, networks, ");
+        sql.push("SELECT id, password, networks, password_by, ");
         match &known {
             Some(hash) => sql.push("(SELECT user_id FROM token WHERE hash = ").bytes(hash).push(")"),
             None => sql.push("NULL"),
@@ -95,12 +139,13 @@ fn credentials(conn: &mut Connection, login: &Login) -> Result<Option<Credential
     })?;
     let credentials = |row: &Record| {
         let user = row.user(0)?;
-        let is_known = row.maybe_number(3)? == Some(i64::from(user.0));
+        let is_known = row.maybe_number(4)? == Some(i64::from(user.0));
         Ok(Credentials {
             user,
             hash: row.text(1)?.into(),
             is_familiar: networks::contain(row.maybe_bytes(2)?.unwrap_or_default(), login.network),
             known: known.filter(|_| is_known),
+            changed_by: row.maybe_bytes(3)?.and_then(|hash| hash.try_into().ok()),
         })
     };
     rows.first().map(credentials).transpose()

@@ -18,6 +18,7 @@ mod connection;
 mod contact;
 mod conversation;
 mod deployment;
+mod device;
 mod failure;
 mod fence;
 mod group;

@@ -4,9 +4,10 @@ use super::connection::Connection;
 use super::failure::Failure;
 use super::record::{Record, first, undamaged};
 use super::sql::Sql;
-use crate::column::NODE_KEPT_MS;
+use crate::column::{NODE_KEPT_MS, kick_code_of};
 use logic::contract::node::{CHANGES_MAX, Changes, Claim, End, Found, Read, Roster, RosterMember, Write};
 use logic::contract::{Epoch, Written};
+use wire::session::KickCode;
 use wire::{ConversationId, UnixMillis, UserId};
 
 pub fn write(conn: &mut Connection, now: UnixMillis, write: &Write) -> Result<Written, Failure> {
@@ -19,7 +20,7 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     match read {
         Read::Claims { node, since } => claims(conn, node, *since),
         Read::Changes { node, since } => changes(conn, node, *since),
-        Read::Epoch { user } => epoch(conn, *user).map(Found::Epoch),
+        Read::Epoch { user } => epoch(conn, *user),
         Read::Roster { conversation } => Ok(Found::Roster(roster(conn, *conversation)?.map(Box::new))),
     }
 }
@@ -65,7 +66,7 @@ fn claims(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found,
     let now = conn.now()?;
     let mut sql = Sql::new();
     sql.push(format_args!(
-        "SELECT user_id, epoch FROM session WHERE changed_at >= {since} AND NOT node <=> "
+        "SELECT user_id, epoch, end_code FROM session WHERE changed_at >= {since} AND NOT node <=> "
     ))
     .bytes(node.as_bytes())
     .end()
@@ -74,17 +75,19 @@ fn claims(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found,
     .end();
     let answers = conn.ask(&sql)?;
     let [claims, unheard] = &answers[..] else { unreachable!("one answer for each statement") };
-    let claims =
-        undamaged(&claims.rows, |row| Ok(Claim { user: row.user(0)?, epoch: Epoch(row.unsigned(1)?) }))?;
+    let claims = undamaged(&claims.rows, |row| {
+        let (epoch, why) = (Epoch(row.unsigned(1)?), kick_code_of(row.number(2)?));
+        Ok(Claim { user: row.user(0)?, epoch, why })
+    })?;
     Ok(Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? })
 }
 
-fn epoch(conn: &mut Connection, user: UserId) -> Result<Epoch, Failure> {
+fn epoch(conn: &mut Connection, user: UserId) -> Result<Found, Failure> {
     let mut sql = Sql::new();
-    sql.statement(format_args!("SELECT epoch FROM session WHERE user_id = {user}"));
+    sql.statement(format_args!("SELECT epoch, end_code FROM session WHERE user_id = {user}"));
     match conn.rows(&sql)?.first() {
-        Some(row) => Ok(Epoch(row.number(0)? as u32)),
-        None => Ok(Epoch::NONE),
+        Some(row) => Ok(Found::Epoch { latest: Epoch(row.unsigned(0)?), why: kick_code_of(row.number(1)?) }),
+        None => Ok(Found::Epoch { latest: Epoch::NONE, why: KickCode::Login }),
     }
 }
 

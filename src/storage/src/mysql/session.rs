@@ -1,6 +1,7 @@
 //! Sessions: tokens, claims fenced by epoch, and the data a client needs to begin one.
 
 use super::connection::Connection;
+use super::device::{self, hash};
 use super::failure::Failure;
 use super::fence::{epochs, latest};
 use super::record::{Answer, first};
@@ -23,9 +24,13 @@ pub fn write(
     write: &Write,
 ) -> Result<Written, Failure> {
     match write {
-        Write::CreateToken { user, client } => create_token(conn, now, random, *user, client),
+        Write::CreateToken { user, password, client } => {
+            create_token(conn, now, random, *user, password, client)
+        }
         Write::ExtendToken { token, client } => extend_token(conn, now, token, client),
-        Write::RevokeToken(hash) => revoke(conn, now, hash),
+        Write::RevokeToken(hash) => revoke_one(conn, now, hash),
+        Write::Revoke { user, which } => device::revoke(conn, now, *user, *which),
+        Write::Settle => Ok(Written::Done),
         Write::Claim { user, node, token, grace, unless_held } => {
             let (user, grace, unless_held) = (*user, *grace, *unless_held);
             claim(conn, now, &Claim { user, node, token, grace, unless_held })
@@ -41,6 +46,9 @@ pub fn may_be_repeated(write: &Write) -> bool {
         Write::CreateToken { .. }
         | Write::ExtendToken { .. }
         | Write::RevokeToken(_)
+        // Its sessions stay ended, and their nodes find out by themselves.
+        | Write::Revoke { .. }
+        | Write::Settle
         | Write::Release { .. } => true,
         // The second claim would report the first as the previous session.
         Write::Claim { .. } => false,
@@ -50,6 +58,7 @@ pub fn may_be_repeated(write: &Write) -> bool {
 pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     match read {
         Read::LoginView { user } => Ok(Found::LoginView(Box::new(login_view(conn, *user)?))),
+        Read::Devices { user, live } => Ok(Found::Devices(device::devices(conn, *user, live)?)),
     }
 }
 
@@ -58,20 +67,23 @@ fn create_token(
     now: UnixMillis,
     random: &mut Random,
     user: UserId,
+    password: &str,
     client: &Client,
 ) -> Result<Written, Failure> {
     let token = token::make(random, now);
     let mut sql = Sql::new();
-    sql.statement(format_args!("SELECT name, networks FROM user WHERE id = {user} FOR UPDATE")).statement(
-        format_args!(
+    sql.statement(format_args!("SELECT name, networks, password FROM user WHERE id = {user} FOR UPDATE"))
+        .statement(format_args!(
             "SELECT hash FROM token WHERE user_id = {user} AND expires_at <= {now} ORDER BY expires_at DESC \
              LIMIT 1000 OFFSET {}",
             token::ENDED_MAX
-        ),
-    );
+        ));
     let answers = conn.ask(&sql)?;
     let [users, surplus] = &answers[..] else { unreachable!("one answer for each statement") };
     let Some(row) = users.rows.first() else { return Ok(Written::Denied(Denial::NotFound)) };
+    if row.text(2)? != password {
+        return Ok(Written::Denied(Denial::Conflict));
+    }
     let name = Arc::from(row.text(0)?);
     let mut sql = Sql::new();
     logged_in(&mut sql, now, user, networks::with(row.maybe_bytes(1)?.unwrap_or_default(), client.network()));
@@ -141,7 +153,7 @@ fn extend_token(
     Ok(Written::Session(session::Written::TokenReady { user, name, token, kind }))
 }
 
-fn revoke(conn: &mut Connection, now: UnixMillis, hash: &TokenHash) -> Result<Written, Failure> {
+fn revoke_one(conn: &mut Connection, now: UnixMillis, hash: &TokenHash) -> Result<Written, Failure> {
     let mut sql = Sql::new();
     revoke_token(&mut sql, now, hash);
     conn.ask(&sql)?;
@@ -151,21 +163,27 @@ fn revoke(conn: &mut Connection, now: UnixMillis, hash: &TokenHash) -> Result<Wr
 fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim<'_>) -> Result<Written, Failure> {
     let user = claim.user;
     let mut sql = Sql::new();
-    sql.statement(format_args!(
-        "SELECT node, token_hash, lost_at FROM session WHERE user_id = {user} FOR UPDATE"
-    ))
-    .statement(format_args!(
-        "SELECT n.seen_at FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = {user}"
-    ));
+    // The account's row first: a token is not revoked from here on until the session that lives by it exists.
+    sql.statement(format_args!("SELECT 1 FROM user WHERE id = {user} FOR UPDATE"))
+        .push(format_args!("SELECT 1 FROM token WHERE expires_at <= {now} AND hash = "))
+        .bytes(claim.token)
+        .end()
+        .statement(format_args!(
+            "SELECT node, token_hash, lost_at FROM session WHERE user_id = {user} FOR UPDATE"
+        ))
+        .statement(format_args!(
+            "SELECT n.seen_at FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = {user}"
+        ));
     let answers = conn.ask(&sql)?;
-    let [session, seen] = &answers[..] else { unreachable!("one answer for each statement") };
+    let [_, revoked, session, seen] = &answers[..] else { unreachable!("one answer for each statement") };
+    if !revoked.rows.is_empty() {
+        return Ok(Written::Denied(Denial::TokenInvalid));
+    }
     let mut held = None;
     if let Some(row) = session.rows.first()
         && let Some(node) = row.maybe_bytes(0)?
     {
-        let token = TokenHash::try_from(row.bytes(1)?).map_err(|_| {
-            Failure::damaged(format!("table `session`, key {user}: the hash has a wrong length"))
-        })?;
+        let token = hash(row, 1)?;
         let node = String::from_utf8_lossy(node).into_owned().into_boxed_str();
         held = Some(Held {
             holder: Holder { node, token },
@@ -189,7 +207,7 @@ fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim<'_>) -> Result<Wr
     .bytes(claim.token)
     .push(format_args!(
         ", {now}) ON DUPLICATE KEY UPDATE epoch = epoch + 1, node = VALUES(node), \
-             token_hash = VALUES(token_hash), lost_at = NULL, changed_at = VALUES(changed_at)"
+             token_hash = VALUES(token_hash), lost_at = NULL, changed_at = VALUES(changed_at), end_code = 0"
     ))
     .end()
     .statement(format_args!("SELECT epoch FROM session WHERE user_id = {user}"));

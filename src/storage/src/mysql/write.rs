@@ -27,13 +27,14 @@ pub fn execute(
     }
 }
 
-/// Whether a write that may have been executed can be repeated without harm. A second account, or a friendship that
-/// conflicts with itself, would be a wrong answer.
+/// Whether a write that may have been executed can be repeated without harm. A friendship that conflicts with itself would
+/// be a wrong answer.
 pub fn may_be_repeated(write: &Write) -> bool {
     match write {
         Write::Session(write) => session::may_be_repeated(write),
         Write::Timeline(_) | Write::Node(_) => true,
-        Write::Account(_) | Write::Contact(_) | Write::Group(_) | Write::Message(_) => false,
+        Write::Account(write) => account::may_be_repeated(write),
+        Write::Contact(_) | Write::Group(_) | Write::Message(_) => false,
         Write::Fenced(_, write) => may_be_repeated(write),
     }
 }

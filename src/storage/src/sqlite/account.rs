@@ -8,11 +8,13 @@ use crate::error::StoreError;
 use crate::fault::At;
 use crate::networks;
 use crate::token::{self, KeptClient, OfRegister};
-use logic::contract::account::{self, Credentials, Login, Profile};
-use logic::contract::{Denial, Found, Written};
+use logic::contract::account::{self, Credentials, Login, PasswordChange, Profile};
+use logic::contract::session::Revoked;
+use logic::contract::{Denial, Found, Tokens, Written};
 use rusqlite::{OptionalExtension, Row};
 use wire::UserId;
 use wire::account::Who;
+use wire::session::KickCode;
 
 impl SqliteStore {
     pub(super) fn write_account(
@@ -24,6 +26,7 @@ impl SqliteStore {
             account::Write::Create { name, password, nick } => {
                 self.create_account(batch, &name, &password, nick.as_deref())
             }
+            account::Write::ChangePassword(change) => self.change_password(batch, &change),
         }
     }
 
@@ -50,6 +53,29 @@ impl SqliteStore {
         name::claim(&self.conn, user, name)?;
         let token = self.new_token(batch.now, user, &KeptClient::default(), OfRegister::Unused)?;
         Ok(Written::Account(account::Written::Created { user, token }))
+    }
+}
+
+impl SqliteStore {
+    fn change_password(&self, batch: &Batch, change: &PasswordChange) -> Result<Written, StoreError> {
+        let PasswordChange { user, old, new, token } = change;
+        let sql = "SELECT password FROM user WHERE id = ?1";
+        let password = self.conn.prepare_cached(sql)?.query_row([user.0], |row| row.get(0)).optional();
+        let password: Option<Box<str>> = password.at("user", user)?;
+        match password {
+            None => return Ok(Written::Denied(Denial::NotFound)),
+            // Made already.
+            Some(password) if password == *new => {
+                let revoked = Revoked { tokens: Tokens::AllBut(*token), ended: Vec::new() };
+                return Ok(Written::Account(account::Written::PasswordChanged(Box::new(revoked))));
+            }
+            Some(password) if password != *old => return Ok(Written::Denied(Denial::Conflict)),
+            Some(_) => {}
+        }
+        let sql = "UPDATE user SET password = ?2, password_by = ?3 WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.execute((user.0, &**new, token))?;
+        let revoked = self.revoke_tokens(batch.now, *user, Tokens::AllBut(*token), KickCode::Password)?;
+        Ok(Written::Account(account::Written::PasswordChanged(Box::new(revoked))))
     }
 }
 
@@ -86,7 +112,8 @@ impl View<'_> {
             None => None,
         };
         let Some(user) = self.user(&login.who)? else { return Ok(None) };
-        let mut select = self.conn.prepare_cached("SELECT password, networks FROM user WHERE id = ?1")?;
+        let mut select =
+            self.conn.prepare_cached("SELECT password, networks, password_by FROM user WHERE id = ?1")?;
         let found = select.query_row([user.0], |row| {
             let networks: Option<Vec<u8>> = row.get(1)?;
             Ok(Credentials {
@@ -94,6 +121,7 @@ impl View<'_> {
                 hash: row.get(0)?,
                 is_familiar: networks::contain(&networks.unwrap_or_default(), login.network),
                 known: known.filter(|(owner, _)| *owner == user).map(|(_, hash)| hash),
+                changed_by: row.get(2)?,
             })
         });
         Ok(found.optional()?)

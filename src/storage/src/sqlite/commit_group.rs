@@ -1,7 +1,7 @@
 //! Which writes of a batch may share a commit.
 
 use super::sent::CidHint;
-use logic::contract::{Ticket, Write, group, session, timeline};
+use logic::contract::{Ticket, Write, account, group, session, timeline};
 use std::iter::Peekable;
 use wire::ConversationId;
 
@@ -33,16 +33,20 @@ impl Part {
     fn of(write: &Write) -> Part {
         match write {
             Write::Timeline(timeline::Write::MoveCursors(_)) => Part::Cursors,
-            Write::Account(_)
+            Write::Account(account::Write::Create { .. })
             | Write::Session(
                 session::Write::CreateToken { .. }
                 | session::Write::ExtendToken { .. }
-                | session::Write::RevokeToken(_),
+                | session::Write::RevokeToken(_)
+                | session::Write::Settle,
             )
             | Write::Contact(_)
             | Write::Group(group::Write::Create { .. }) => Part::Independent,
             Write::Message(_) => Part::Messages,
-            Write::Session(session::Write::Claim { .. } | session::Write::Release { .. })
+            Write::Session(
+                session::Write::Claim { .. } | session::Write::Release { .. } | session::Write::Revoke { .. },
+            )
+            | Write::Account(account::Write::ChangePassword(_))
             | Write::Group(group::Write::Join { .. })
             | Write::Timeline(timeline::Write::Set { .. } | timeline::Write::Clear { .. })
             | Write::Node(_) => Part::Tables,

@@ -3,13 +3,14 @@
 use super::column::{self, seq, undamaged};
 use super::store::{Batch, SqliteStore};
 use super::view::View;
-use crate::column::NODE_KEPT_MS;
+use crate::column::{NODE_KEPT_MS, kick_code_of};
 use crate::error::StoreError;
 use crate::fault::At;
 use logic::contract::node::{self, CHANGES_MAX, Changes, End, Roster, RosterMember};
 use logic::contract::{Epoch, Found, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
+use wire::session::KickCode;
 use wire::{ConversationId, UnixMillis, UserId};
 
 impl SqliteStore {
@@ -36,7 +37,7 @@ impl View<'_> {
         let found = match read {
             node::Read::Claims { node, since } => self.claims(node, *since)?,
             node::Read::Changes { node, since } => self.changes(node, *since)?,
-            node::Read::Epoch { user } => node::Found::Epoch(self.epoch(*user)?),
+            node::Read::Epoch { user } => self.epoch(*user)?,
             node::Read::Roster { conversation } => {
                 node::Found::Roster(self.roster(*conversation)?.map(Box::new))
             }
@@ -45,11 +46,12 @@ impl View<'_> {
     }
 
     fn claims(&self, node: &str, since: UnixMillis) -> Result<node::Found, StoreError> {
-        let sql = "SELECT user_id, epoch FROM session WHERE changed_at >= ?1 AND node IS NOT ?2";
+        let sql = "SELECT user_id, epoch, end_code FROM session WHERE changed_at >= ?1 AND node IS NOT ?2";
         let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query((since.0 as i64, node))?;
         let (claims, _) = undamaged("session", &mut rows, |row| {
-            Ok(node::Claim { user: UserId(row.get(0)?), epoch: Epoch(row.get(1)?) })
+            let why = kick_code_of(row.get(2)?);
+            Ok(node::Claim { user: UserId(row.get(0)?), epoch: Epoch(row.get(1)?), why })
         })?;
         let sql = "SELECT coalesce(max(unheard_at), 0) FROM node WHERE name <> ?1";
         let unheard =
@@ -57,10 +59,13 @@ impl View<'_> {
         Ok(node::Found::Claims { now: self.now, claims, unheard })
     }
 
-    fn epoch(&self, user: UserId) -> rusqlite::Result<Epoch> {
-        let mut select = self.conn.prepare_cached("SELECT epoch FROM session WHERE user_id = ?1")?;
-        let epoch = select.query_row([user.0], |row| row.get(0).map(Epoch)).optional()?;
-        Ok(epoch.unwrap_or(Epoch::NONE))
+    fn epoch(&self, user: UserId) -> rusqlite::Result<node::Found> {
+        let mut select =
+            self.conn.prepare_cached("SELECT epoch, end_code FROM session WHERE user_id = ?1")?;
+        let row = |row: &Row<'_>| Ok((Epoch(row.get(0)?), kick_code_of(row.get(1)?)));
+        let (latest, why) =
+            select.query_row([user.0], row).optional()?.unwrap_or((Epoch::NONE, KickCode::Login));
+        Ok(node::Found::Epoch { latest, why })
     }
 
     fn changes(&mut self, node: &str, since: UnixMillis) -> Result<node::Found, StoreError> {

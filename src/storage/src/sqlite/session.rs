@@ -3,20 +3,23 @@
 //! A single process on a file keeps its sessions in memory and never claims one. Claims exist here so that the
 //! conformance suite runs the tests of several nodes on every store.
 
-use super::column;
+use super::column::{self, undamaged};
 use super::store::{Batch, SqliteStore};
 use super::view::View;
 use crate::claim::{Claim, Held};
-use crate::column::client_kind_number;
+use crate::column::{client_kind_number, kick_code_number};
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::networks;
 use crate::token::{self, KeptClient, OfRegister};
-use logic::contract::session::{self, Holder, LOGIN_LIST_MAX, LoginView};
-use logic::contract::{Client, Denial, Epoch, Fence, Found, Token, TokenHash, Written};
+use logic::contract::node::SILENT_MS;
+use logic::contract::session::{self, Ended, Holder, LOGIN_LIST_MAX, LoginView, Revoked, Which};
+use logic::contract::token::{DEVICES_MAX, Device};
+use logic::contract::{Client, Denial, Epoch, Fence, Found, Token, TokenHash, Tokens, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::sync::Arc;
-use wire::{Page, UnixMillis, UserId};
+use wire::session::KickCode;
+use wire::{DeviceId, Page, UnixMillis, UserId};
 
 impl SqliteStore {
     pub(super) fn write_session(
@@ -25,12 +28,16 @@ impl SqliteStore {
         write: session::Write,
     ) -> Result<Written, StoreError> {
         match write {
-            session::Write::CreateToken { user, client } => self.create_token(batch, user, &client),
+            session::Write::CreateToken { user, password, client } => {
+                self.create_token(batch, user, &password, &client)
+            }
             session::Write::ExtendToken { token, client } => self.extend_token(batch, token, &client),
             session::Write::RevokeToken(hash) => {
                 self.revoke_token(batch.now, &hash)?;
                 Ok(Written::Done)
             }
+            session::Write::Revoke { user, which } => self.revoke(batch, user, which),
+            session::Write::Settle => Ok(Written::Done),
             session::Write::Claim { user, node, token, grace, unless_held } => {
                 self.claim(batch, Claim { user, node: &node, token: &token, grace, unless_held })
             }
@@ -38,10 +45,21 @@ impl SqliteStore {
         }
     }
 
-    fn create_token(&mut self, batch: &Batch, user: UserId, client: &Client) -> Result<Written, StoreError> {
-        let sql = "SELECT networks FROM user WHERE id = ?1";
-        let networks = self.conn.prepare_cached(sql)?.query_row([user.0], |row| row.get(0)).optional();
-        let networks: Option<Vec<u8>> = networks.at("user", user)?.flatten();
+    fn create_token(
+        &mut self,
+        batch: &Batch,
+        user: UserId,
+        password: &str,
+        client: &Client,
+    ) -> Result<Written, StoreError> {
+        let sql = "SELECT networks, password = ?2 FROM user WHERE id = ?1";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found = self.conn.prepare_cached(sql)?.query_row((user.0, password), row).optional();
+        let found: Option<(Option<Vec<u8>>, bool)> = found.at("user", user)?;
+        let Some((networks, is_current)) = found else { return Ok(Written::Denied(Denial::NotFound)) };
+        if !is_current {
+            return Ok(Written::Denied(Denial::Conflict));
+        }
         let networks = networks::with(&networks.unwrap_or_default(), client.network());
         let Some(name) = self.logged_in(batch.now, user, networks.as_deref()).at("user", user)? else {
             return Ok(Written::Denied(Denial::NotFound));
@@ -107,6 +125,62 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// Revokes tokens of an account, and ends the sessions that live by them.
+    fn revoke(&self, batch: &Batch, user: UserId, which: Which) -> Result<Written, StoreError> {
+        let tokens = match which {
+            Which::One(id) => {
+                let sql = "SELECT hash FROM token WHERE user_id = ?1 AND id = ?2";
+                let mut select = self.conn.prepare_cached(sql)?;
+                let hash = select.query_row((user.0, id.0), |row| row.get(0)).optional().at("token", user)?;
+                let Some(hash) = hash else { return Ok(Written::Denied(Denial::NotFound)) };
+                Tokens::One(hash)
+            }
+            Which::AllBut(kept) => Tokens::AllBut(kept),
+        };
+        let revoked = self.revoke_tokens(batch.now, user, tokens, KickCode::Revoked)?;
+        Ok(Written::Session(session::Written::Revoked(Box::new(revoked))))
+    }
+
+    /// Revokes these tokens of an account, and ends the sessions that live by them.
+    pub(super) fn revoke_tokens(
+        &self,
+        now: UnixMillis,
+        user: UserId,
+        tokens: Tokens,
+        code: KickCode,
+    ) -> Result<Revoked, StoreError> {
+        match tokens {
+            Tokens::One(hash) => self.revoke_token(now, &hash)?,
+            Tokens::AllBut(kept) => {
+                let sql =
+                    "UPDATE token SET expires_at = ?2 WHERE user_id = ?1 AND expires_at > ?2 AND hash <> ?3";
+                self.conn.prepare_cached(sql)?.execute((user.0, now.0 as i64, kept))?;
+            }
+        }
+        Ok(Revoked { tokens, ended: self.end_sessions(now, user, tokens, code)? })
+    }
+
+    /// Ends the claimed sessions of an account that live by these tokens: their fences no longer hold.
+    fn end_sessions(
+        &self,
+        now: UnixMillis,
+        user: UserId,
+        tokens: Tokens,
+        code: KickCode,
+    ) -> Result<Vec<Ended>, StoreError> {
+        let sql = "SELECT node, token_hash, epoch FROM session WHERE user_id = ?1 AND node IS NOT NULL";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, TokenHash>(1)?, row.get::<_, u32>(2)?));
+        let found = self.conn.prepare_cached(sql)?.query_row([user.0], row).optional();
+        let found = found.at("session", user)?.filter(|(_, token, _)| tokens.include(token));
+        let Some((node, _, latest)) = found else { return Ok(Vec::new()) };
+        let epoch = next_epoch(latest).at("session", user)?;
+        let sql = "UPDATE session SET epoch = ?2, node = NULL, lost_at = coalesce(lost_at, ?3), changed_at = ?3, \
+                   end_code = ?4 WHERE user_id = ?1";
+        let values = (user.0, epoch.0, now.0 as i64, kick_code_number(code));
+        self.conn.prepare_cached(sql)?.execute(values)?;
+        Ok(vec![Ended { node, epoch }])
+    }
+
     pub(super) fn new_token(
         &mut self,
         now: UnixMillis,
@@ -155,6 +229,10 @@ impl SqliteStore {
     }
 
     fn claim(&self, batch: &Batch, claim: Claim<'_>) -> Result<Written, StoreError> {
+        let sql = "SELECT 1 FROM token WHERE hash = ?1 AND expires_at <= ?2";
+        if self.conn.prepare_cached(sql)?.exists((claim.token, batch.now.0 as i64))? {
+            return Ok(Written::Denied(Denial::TokenInvalid));
+        }
         let sql = "SELECT s.epoch, s.node, s.token_hash, s.lost_at, n.seen_at \
                    FROM session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1";
         let row = |row: &Row<'_>| {
@@ -173,9 +251,7 @@ impl SqliteStore {
         if let Some(before) = before.as_ref().filter(|before| before.token != *claim.token) {
             self.revoke_token(batch.now, &before.token)?;
         }
-        let next =
-            latest.checked_add(1).ok_or_else(|| StoreError::Fault("the epoch is out of range".to_owned()));
-        let epoch = Epoch(next.at("session", claim.user)?);
+        let epoch = next_epoch(latest).at("session", claim.user)?;
         let sql = "INSERT OR REPLACE INTO session (user_id, epoch, node, token_hash, lost_at, changed_at) \
                    VALUES (?1, ?2, ?3, ?4, NULL, ?5)";
         let values = (claim.user.0, epoch.0, claim.node, claim.token, batch.now.0 as i64);
@@ -205,6 +281,11 @@ impl SqliteStore {
     }
 }
 
+fn next_epoch(latest: u32) -> Result<Epoch, StoreError> {
+    let next = latest.checked_add(1).map(Epoch);
+    next.ok_or_else(|| StoreError::Fault("the epoch is out of range".to_owned()))
+}
+
 /// Reads what is kept of a client, in the columns `device`, `kind` and `address`. A damaged address is one that is not
 /// known.
 fn kept_client(row: &Row<'_>, first: usize) -> rusqlite::Result<KeptClient> {
@@ -223,8 +304,30 @@ impl View<'_> {
                 let view = self.login_view(*user).at("member", format_args!("(any, {user})"))?;
                 session::Found::LoginView(Box::new(view))
             }
+            session::Read::Devices { user, live } => session::Found::Devices(self.devices(*user, live)?),
         };
         Ok(Found::Session(found))
+    }
+
+    fn devices(&self, user: UserId, live: &[TokenHash]) -> Result<Vec<Device>, StoreError> {
+        let sql = "SELECT id, hash, device, kind, address, created_at, last_used_at, expires_at, \
+                       EXISTS (SELECT 1 FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = ?1 \
+                           AND s.token_hash = hash AND s.lost_at IS NULL AND n.seen_at > ?2) \
+                   FROM token WHERE user_id = ?1 ORDER BY last_used_at DESC, id DESC";
+        let silent_since = self.now.0.saturating_sub(SILENT_MS) as i64;
+        let mut select = self.conn.prepare_cached(sql)?;
+        let mut rows = select.query((user.0, silent_since))?;
+        let (devices, _) = undamaged("token", &mut rows, |row| {
+            let token: TokenHash = row.get(1)?;
+            let KeptClient { device, kind, address } = kept_client(row, 2)?;
+            let (created, last_used) = (column::time(row, 5)?, column::time(row, 6)?);
+            let online: bool = row.get(8)?;
+            let is_in_force = column::time(row, 7)? > self.now || online || live.contains(&token);
+            let id = DeviceId(row.get(0)?);
+            let device = Device { id, token, device, kind, address, created, last_used, online };
+            Ok(is_in_force.then_some(device))
+        })?;
+        Ok(devices.into_iter().flatten().take(DEVICES_MAX).collect())
     }
 
     fn login_view(&mut self, user: UserId) -> Result<LoginView, StoreError> {

@@ -10,7 +10,7 @@ use crate::calendar;
 use crate::error::StoreError;
 use crate::fault;
 use crate::store::{Publish, Reader, Store};
-use logic::contract::{Found, Read, Ticket, Write, Written, timeline};
+use logic::contract::{Found, Read, Ticket, Write, Written, session, timeline};
 use std::sync::Arc;
 
 impl Store for SqliteStore {
@@ -178,6 +178,8 @@ impl SqliteStore {
         match &write {
             // Begins a transaction itself if it has to write to a table.
             Write::Message(_) => {}
+            // Its outcome is published behind those of the writes before it.
+            Write::Session(session::Write::Settle) => return Ok(Written::Done),
             // Losing a cursor only repeats a push.
             Write::Timeline(timeline::Write::MoveCursors(_)) => self.begin(Sync::Later)?,
             _ => self.begin(Sync::Now)?,

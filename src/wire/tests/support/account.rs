@@ -4,7 +4,7 @@ use super::fields::{bytes, new_user_name, text, time, user, valid_name};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use wire::account::{Profile, Register, Registered, Relation, Reply, Request, Who};
+use wire::account::{ChangePassword, Profile, Register, Registered, Relation, Reply, Request, Who};
 use wire::kind::request;
 use wire::limits;
 
@@ -20,7 +20,9 @@ pub fn requests() -> impl Strategy<Value = Request> {
             Request::Register(Box::new(Register { name, password, email, code, nick }))
         },
     );
-    prop_oneof![register, option::of(who()).prop_map(Request::Profile)]
+    let change = (text(130), bytes(limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX))
+        .prop_map(|(old, new)| Request::ChangePassword(Box::new(ChangePassword { old, new })));
+    prop_oneof![register, option::of(who()).prop_map(Request::Profile), change]
 }
 
 pub fn replies() -> impl Strategy<Value = (u16, Reply)> {

@@ -14,6 +14,7 @@ pub(crate) mod timeline;
 
 use super::reply_to::ReplyTo;
 use super::sessions::SessionRef;
+use crate::attempt::Attempt;
 use crate::contract::Ticket;
 use crate::limits::ANSWER_MS;
 use slab::Slab;
@@ -71,6 +72,15 @@ impl Pending {
         match self {
             Pending::Session(pending) => pending.login_session(),
             Pending::Node(node::Pending::Listening(listening)) => listening.then.login_session(),
+            _ => None,
+        }
+    }
+
+    /// The attempt to guess a password that it may be, while it waits for the password thread.
+    pub fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            Pending::Session(pending) => pending.attempt(),
+            Pending::Account(pending) => pending.attempt(),
             _ => None,
         }
     }

@@ -32,10 +32,23 @@ pub(crate) enum Pending {
     Welcome(Box<PendingWelcome>),
     /// LOGOUT: the token is being revoked.
     Logout(SessionRef),
+    /// DEVICES: the logins are being read.
+    Devices(SessionRef),
+    /// REVOKE: tokens are being revoked.
+    Revocation(Revoker),
+    /// REVOKE or CHANGE_PASSWORD: what ended sessions had sent is being stored or refused.
+    Settled,
     /// The token of a session that has ended is being revoked.
     Revoke(TokenHash),
     /// A grace period has expired: the session is being released, unless another node has claimed it.
     Expire(UserId),
+}
+
+/// The session whose request revokes tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Revoker {
+    pub user: UserId,
+    pub session: SessionRef,
 }
 
 /// What to do about a step of a login that has waited too long.
@@ -55,6 +68,14 @@ impl Pending {
         }
     }
 
+    /// The attempt to guess a password that it may be.
+    pub fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            Pending::Password(check) => Some(&check.attempt),
+            _ => None,
+        }
+    }
+
     pub fn hashes_password(&self) -> bool {
         matches!(self, Pending::Password(_))
     }
@@ -70,9 +91,17 @@ pub(crate) struct PasswordLogin {
 #[derive(Debug)]
 pub(crate) struct PasswordCheck {
     /// `None` if there is no such account: every password is wrong.
-    pub user: Option<UserId>,
+    pub account: Option<CheckedAccount>,
     pub attempt: Attempt,
     pub client: Client,
+}
+
+/// An account whose password is being checked.
+#[derive(Debug)]
+pub(crate) struct CheckedAccount {
+    pub user: UserId,
+    /// The password's hash.
+    pub password: Box<str>,
 }
 
 #[derive(Debug)]

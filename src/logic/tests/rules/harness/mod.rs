@@ -6,6 +6,7 @@
 mod storage;
 
 use logic::bus::{Channel, Hint};
+use logic::contract::session::Ended;
 use logic::contract::{Lane, Requester};
 use logic::{
     Alert, BusInput, BusOrder, ConnId, Effects, Input, Logic, Network, Now, Order, PasswordJob,
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use wire::account::Who;
 use wire::legacy::Welcome;
 use wire::message::Send;
+use wire::session::KickCode;
 use wire::{
     Command, ConversationId, ConversationKind, Credentials, Dialect, Errno, Message, Push, Reply, Seq,
     Target, UnixMillis, UserId,
@@ -47,6 +49,16 @@ pub struct Harness {
     pub is_away: bool,
     /// The epoch of the next claim.
     pub next_epoch: u32,
+    /// The hash of every account's password: the password itself.
+    pub password: Box<str>,
+    /// Claimed sessions that the next revocations end.
+    pub ended: Vec<Ended>,
+    /// Tokens whose sessions are connected to other nodes.
+    pub online: Vec<u8>,
+    /// The token by which the password was last changed.
+    pub changed_by: Option<[u8; 32]>,
+    /// Why the last claim ended the session before.
+    pub why: KickCode,
     /// Users who are online on another node.
     pub elsewhere: Vec<UserId>,
     undrained: Vec<ConnId>,
@@ -106,6 +118,11 @@ impl Harness {
             stalled: false,
             is_away: false,
             next_epoch: 1,
+            password: "secret".into(),
+            ended: Vec::new(),
+            online: Vec::new(),
+            changed_by: None,
+            why: KickCode::Login,
             elsewhere: Vec::new(),
             undrained: Vec::new(),
             orders: BTreeMap::new(),

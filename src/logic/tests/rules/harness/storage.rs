@@ -1,11 +1,14 @@
 //! The storage of the harness: plain vectors.
 
 use super::{Conversation, Harness};
+use logic::contract::Tokens;
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::{ReferenceContext, Stored};
 use logic::contract::node::{Roster, RosterMember};
 use logic::contract::session::LoginView;
+use logic::contract::session::{Revoked, Which};
 use logic::contract::timeline::{NoReaders, Standing, Unread, UnreadPage};
+use logic::contract::token::Device;
 use logic::contract::{self, Denial, Epoch, Token};
 use logic::{Found, Read, Write, Written};
 use std::sync::Arc;
@@ -14,7 +17,7 @@ use wire::entry::Event;
 use wire::group::{Group, Role};
 use wire::session::ClientKind;
 use wire::timeline::{Reader, ReadersPage};
-use wire::{ConversationId, ConversationKind, Message, Page, Seq, Target, UnixMillis, UserId};
+use wire::{ConversationId, ConversationKind, DeviceId, Message, Page, Seq, Target, UnixMillis, UserId};
 
 impl Harness {
     fn token(&mut self, user: UserId) -> Written {
@@ -121,6 +124,11 @@ impl Harness {
                     None => Written::Denied(Denial::Forbidden),
                 }
             }
+            Write::Session(contract::session::Write::CreateToken { password, .. })
+                if password != self.password =>
+            {
+                Written::Denied(Denial::Conflict)
+            }
             Write::Session(contract::session::Write::CreateToken { user, client, .. }) => {
                 self.networks.push((user, client.network()));
                 self.token(user)
@@ -147,6 +155,23 @@ impl Harness {
                     }
                     None => Written::Denied(Denial::TokenInvalid),
                 }
+            }
+            Write::Session(contract::session::Write::Revoke { which, .. }) => {
+                let tokens = match which {
+                    Which::One(id) if id.0 <= u32::from(self.tokens) => Tokens::One([id.0 as u8; 32]),
+                    Which::One(_) => return Written::Denied(Denial::NotFound),
+                    Which::AllBut(kept) => Tokens::AllBut(kept),
+                };
+                let revoked = Revoked { tokens, ended: self.ended.clone() };
+                Written::Session(contract::session::Written::Revoked(Box::new(revoked)))
+            }
+            Write::Account(contract::account::Write::ChangePassword(change)) => {
+                if self.password != change.old {
+                    return Written::Denied(Denial::Conflict);
+                }
+                (self.password, self.changed_by) = (change.new, Some(change.token));
+                let revoked = Revoked { tokens: Tokens::AllBut(change.token), ended: self.ended.clone() };
+                Written::Account(contract::account::Written::PasswordChanged(Box::new(revoked)))
             }
             Write::Session(contract::session::Write::RevokeToken(hash)) => {
                 self.revoked.push(hash);
@@ -200,13 +225,28 @@ impl Harness {
                     let known = login.known.as_deref().and_then(|text| text.split_once(':'));
                     let known = known.filter(|(owner, _)| owner.parse() == Ok(user.0));
                     Box::new(contract::account::Credentials {
+                        changed_by: self.changed_by,
                         user,
-                        hash: "secret".into(),
+                        hash: self.password.clone(),
                         is_familiar: self.networks.contains(&(user, login.network)),
                         known: known.map(|(_, number)| [number.parse().expect("a number"); 32]),
                     })
                 });
                 Found::Account(contract::account::Found::Credentials(stored))
+            }
+            Read::Session(contract::session::Read::Devices { .. }) => {
+                let device = |number: u8| Device {
+                    id: DeviceId(number.into()),
+                    token: [number; 32],
+                    device: None,
+                    kind: ClientKind::Other,
+                    address: None,
+                    created: UnixMillis(1),
+                    last_used: UnixMillis(2),
+                    online: self.online.contains(&number),
+                };
+                let devices = (1..=self.tokens).map(device).collect();
+                Found::Session(contract::session::Found::Devices(devices))
             }
             Read::Session(contract::session::Read::LoginView { user }) => {
                 let unread = UnreadPage { rows: self.unread(user), next: None };
@@ -282,7 +322,8 @@ impl Harness {
                 ))
             }
             Read::Node(contract::node::Read::Epoch { .. }) => {
-                Found::Node(contract::node::Found::Epoch(Epoch(self.next_epoch - 1)))
+                let (latest, why) = (Epoch(self.next_epoch - 1), self.why);
+                Found::Node(contract::node::Found::Epoch { latest, why })
             }
             _ => Found::Unavailable,
         }

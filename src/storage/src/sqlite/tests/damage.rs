@@ -142,7 +142,7 @@ impl World {
             }
         }
         let mut writes = vec![
-            Write::Session(session::Write::CreateToken { user, client }),
+            Write::Session(session::Write::CreateToken { user, password: "$hash".into(), client }),
             Write::Contact(contact::Write::Add { user, who: Who::Name(["ben", "dora"][pair].into()) }),
             create(user, "new"),
             join(peer, shared),

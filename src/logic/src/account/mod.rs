@@ -1,4 +1,7 @@
-//! Accounts. REGISTER checks that the name is free, hashes the password, then creates the account; PROFILE is one read.
+//! Accounts. REGISTER checks that the name is free, hashes the password, then creates the account; PROFILE is one read;
+//! CHANGE_PASSWORD checks the old password, hashes the new one, then changes it and ends all other sessions.
+
+mod new_password;
 
 use crate::contract::{Denial, Found, Token, Written, account as storage};
 use crate::effect::{PasswordJob, PasswordResult};
@@ -25,6 +28,7 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
             let read = storage::Read::Id(Who::Name(register.name.clone()));
             turn.read(reply_to, Pending::Name(register), read);
         }
+        Request::ChangePassword(change) => new_password::begin(turn, reply_to, caller.session(), *change),
         Request::Profile(who) => {
             let user = turn.state.sessions.of_caller(caller.session()).user;
             let who = who.unwrap_or(Who::Id(user));
@@ -47,6 +51,7 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
         (Pending::Profile { .. }, Found::Account(storage::Found::Profile(None))) => {
             turn.refuse(reply_to, Errno::NotFound, "there is no such user");
         }
+        (Pending::NewPassword(change), found) => new_password::found(turn, reply_to, change, found),
         (_, Found::Unavailable) => turn.unavailable(reply_to),
         (_, _) => turn.internal(reply_to),
     }
@@ -87,6 +92,7 @@ pub(crate) fn password_done(
             let Register { name, nick, .. } = *register;
             turn.write(reply_to, Pending::Create(network), storage::Write::Create { name, password, nick });
         }
+        (Pending::NewPassword(change), result) => new_password::done(turn, reply_to, change, result),
         (_, _) => turn.internal(reply_to),
     }
 }
@@ -102,6 +108,7 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
             turn.state.registrations.put_back(network, UNIT);
             turn.answer(reply_to, name_taken());
         }
+        (Pending::ChangePassword(by), written) => new_password::written(turn, reply_to, by, written),
         (_, other) => simple::refuse(turn, reply_to, &other, |_| "the account cannot be created"),
     }
 }

@@ -1,0 +1,135 @@
+//! The logins of an account: DEVICES, REVOKE and CHANGE_PASSWORD over the wire, on both databases and on two nodes.
+
+use crate::database::start_on_shared;
+use crate::support::legacy_client::{Answers, LegacyClient};
+use crate::support::nodes::Nodes;
+use crate::support::{Account, Client, PASSWORD, Server};
+use std::net::SocketAddr;
+use wire::account::{ChangePassword, Request as AccountRequest, Who};
+use wire::session::{ClientKind, Device, Login, Reply as SessionReply, Request, Revoke};
+use wire::{Command, Credentials, DeviceId, Errno, Reply, Target, UserId};
+
+const NEW_PASSWORD: &str = "another password";
+
+fn devices(client: &mut Client) -> Vec<Device> {
+    match client.ask_again(&Request::Devices.into()) {
+        Reply::Session(SessionReply::Devices(page)) => page.devices,
+        other => panic!("DEVICES was answered {other:?}"),
+    }
+}
+
+fn revoke(which: Revoke) -> Command {
+    Request::Revoke(which).into()
+}
+
+fn change(old: &str, new: &str) -> Command {
+    AccountRequest::ChangePassword(Box::new(ChangePassword { old: old.into(), new: new.into() })).into()
+}
+
+/// LOGIN by password.
+fn by(user: UserId, password: &str) -> Command {
+    let credentials = Credentials::Password { who: Who::Id(user), password: password.into() };
+    let (device, kind) = (Some("desk".into()), Some(ClientKind::Terminal));
+    Request::Login(Login { device, kind, ..Login::new(credentials) }).into()
+}
+
+/// Logs in by password; the client, and the account with the token.
+fn log_in(address: SocketAddr, account: &Account, password: &str) -> (Client, Account) {
+    let mut client = Client::connect(address);
+    match client.ask_again(&by(account.id, password)) {
+        Reply::Session(SessionReply::LoggedIn(login)) => {
+            (client, Account { id: account.id, name: account.name.clone(), token: login.token })
+        }
+        other => panic!("LOGIN was answered {other:?}"),
+    }
+}
+
+/// The errno of a LOGIN.
+fn refused(address: SocketAddr, login: &Command) -> Errno {
+    Client::connect(address).refusal(login).errno
+}
+
+#[test]
+fn logins_are_listed_and_revoked_and_stay_so_after_kill_9() {
+    for mut server in [Server::start(&[]), start_on_shared()] {
+        let registered = Client::connect(server.address).register("ann");
+        let (mut ann, account) = log_in(server.address, &registered, PASSWORD);
+        let found = devices(&mut ann);
+        let row = |device: &Device| (device.id.0, device.current, device.online);
+        assert_eq!(found.iter().map(row).collect::<Vec<_>>(), [(2, true, true), (1, false, false)]);
+        assert_eq!(
+            (&*found[0].device, found[0].kind, &*found[0].address),
+            ("desk", ClientKind::Terminal, "127.0.0.1")
+        );
+        assert_eq!((&*found[1].device, found[1].kind, &*found[1].address), ("", ClientKind::Other, ""));
+        assert_eq!(ann.refusal(&revoke(Revoke::One(DeviceId(7)))).errno, Errno::NotFound);
+        assert_eq!(ann.ask_again(&revoke(Revoke::One(DeviceId(1)))), Reply::Done);
+        assert_eq!(ann.ask_again(&revoke(Revoke::One(DeviceId(1)))), Reply::Done, "it has ended already");
+        server.kill9();
+        server.restart();
+        assert_eq!(refused(server.address, &Client::by_token(&registered)), Errno::TokenInvalid);
+        let mut ann = Client::login_to(server.address, &account);
+        assert_eq!(devices(&mut ann).len(), 1);
+        // The own one: as with LOGOUT, the connection stays open.
+        let sent = ann.post(&revoke(Revoke::One(DeviceId(2)))).unwrap();
+        assert_eq!(ann.reply(sent), Reply::Done);
+        let text = crate::support::client::text(Target::User(account.id), "too late", None);
+        assert_eq!(ann.refusal(&text).errno, Errno::NotLoggedIn);
+        assert_eq!(refused(server.address, &Client::by_token(&account)), Errno::TokenInvalid);
+        match ann.ask_again(&by(account.id, PASSWORD)) {
+            Reply::Session(SessionReply::LoggedIn(_)) => {}
+            other => panic!("LOGIN was answered {other:?}"),
+        }
+        // A message that was not stored is in no timeline.
+        assert!(ann.send(Target::User(account.id), "now").seq.0 == 1);
+    }
+}
+
+#[test]
+fn a_change_of_the_password_ends_every_other_login() {
+    for mut server in [Server::start(&[]), start_on_shared()] {
+        let registered = Client::connect(server.address).register("ann");
+        let (mut ann, account) = log_in(server.address, &registered, PASSWORD);
+        let refusal = ann.refusal(&change("not this one", NEW_PASSWORD));
+        assert_eq!((refusal.errno, refusal.field.as_deref()), (Errno::BadCredentials, Some("old")));
+        assert_eq!(ann.refusal(&change(PASSWORD, "short")).errno, Errno::BadRequest);
+        assert_eq!(ann.ask_again(&change(PASSWORD, NEW_PASSWORD)), Reply::Done);
+        // The session stays; a client that did not get the reply asks again.
+        ann.send(Target::User(account.id), "still here");
+        assert_eq!(ann.ask_again(&change(PASSWORD, NEW_PASSWORD)), Reply::Done);
+        drop(ann);
+        server.kill9();
+        server.restart();
+        assert_eq!(refused(server.address, &by(account.id, PASSWORD)), Errno::BadCredentials);
+        assert_eq!(refused(server.address, &Client::by_token(&registered)), Errno::TokenInvalid);
+        let mut legacy = LegacyClient::connect(server.address, Answers::Inline);
+        let Err((errno, _)) = legacy.login(account.id.0.into()) else {
+            panic!("a legacy login with the old password succeeded");
+        };
+        assert_eq!(errno, 1);
+        let mut ann = Client::login_to(server.address, &account);
+        assert_eq!(ann.ask_again(&change(NEW_PASSWORD, PASSWORD)), Reply::Done);
+        log_in(server.address, &account, PASSWORD);
+    }
+}
+
+#[test]
+fn a_change_of_the_password_counts_on_all_nodes_at_once() {
+    let cluster = Nodes::start(2, &[]);
+    let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    let registered = Client::connect(one).register("ann");
+    let (mut ann, account) = log_in(one, &registered, PASSWORD);
+    for (old, new) in [(PASSWORD, NEW_PASSWORD), (NEW_PASSWORD, PASSWORD), (PASSWORD, NEW_PASSWORD)] {
+        assert_eq!(ann.ask_again(&change(old, new)), Reply::Done);
+        assert_eq!(refused(two, &by(account.id, old)), Errno::BadCredentials);
+        assert_eq!(refused(two, &Client::by_token(&registered)), Errno::TokenInvalid);
+        ann.send(Target::User(account.id), new);
+    }
+    // A session ends on the node that it revokes itself on; its token is of no use on the other one.
+    let id = devices(&mut ann).into_iter().find(|device| device.current).expect("it is listed").id;
+    assert_eq!(ann.ask_again(&revoke(Revoke::One(id))), Reply::Done);
+    assert_eq!(refused(two, &Client::by_token(&account)), Errno::TokenInvalid);
+    let (mut ann, _) = log_in(two, &account, NEW_PASSWORD);
+    let found = devices(&mut ann);
+    assert_eq!((found.len(), found[0].current, found[0].online), (1, true, true));
+}

@@ -149,7 +149,12 @@ fn measure(
     let (mut pages, mut logins, mut refused) = (Vec::new(), Vec::new(), 0);
     for number in 0..PAGES {
         let begun = Instant::now();
-        let history = timeline::History { conversation, direction: Direction::Before(Seq::MAX), limit: 20 };
+        let history = timeline::History {
+            conversation,
+            direction: Direction::Before(Seq::MAX),
+            limit: 20,
+            with_changes: true,
+        };
         let reply = reader.ask(Command::Timeline(timeline::Request::History(history)))?;
         refused += usize::from(!matches!(reply, Reply::Timeline(timeline::Reply::History(_))));
         pages.push(begun.elapsed());

@@ -112,3 +112,26 @@ ALTER TABLE member ADD COLUMN cleared_seq BIGINT NOT NULL DEFAULT 0;            
 ALTER TABLE member ADD COLUMN is_pinned TINYINT NOT NULL DEFAULT 0;
 ALTER TABLE member ADD COLUMN is_muted TINYINT NOT NULL DEFAULT 0;
 ALTER TABLE member ADD COLUMN hidden_seq BIGINT;                                -- NULL: not hidden
+
+-- Entries that were changed, as they are now; each is laid over the entry as it was stored. A change is committed with the
+-- entry that tells of it, which has the status 2 in message_YYYYMM; the first line of its `content` names the entry that
+-- is changed.
+CREATE TABLE IF NOT EXISTS changed (
+    conversation_id INT    NOT NULL,
+    seq             BIGINT NOT NULL,
+    change_seq      BIGINT NOT NULL,                -- the last change
+    reactions       TEXT   NOT NULL,                -- a line a kind: the reaction, how many users, the first of them
+    PRIMARY KEY (conversation_id, seq)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+ALTER TABLE conversation ADD COLUMN has_changes TINYINT NOT NULL DEFAULT 0;     -- whether it has such entries
+-- Who reacts how to which entry; change_seq is the entry that tells of it.
+CREATE TABLE IF NOT EXISTS reaction (
+    conversation_id INT           NOT NULL,
+    user_id         INT           NOT NULL,
+    seq             BIGINT        NOT NULL,
+    reaction        VARBINARY(64) NOT NULL,
+    change_seq      BIGINT        NOT NULL,
+    created_at      BIGINT        NOT NULL,
+    PRIMARY KEY (conversation_id, user_id, seq, reaction),
+    KEY reaction_kind (conversation_id, seq, reaction, change_seq)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -102,3 +102,25 @@ ALTER TABLE member ADD COLUMN cleared_seq INTEGER NOT NULL DEFAULT 0;           
 ALTER TABLE member ADD COLUMN is_pinned   INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE member ADD COLUMN is_muted    INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE member ADD COLUMN hidden_seq  INTEGER;                              -- NULL: not hidden
+
+-- Entries that were changed, as they are now; each is laid over the entry as it was stored. A change is committed with the
+-- entry that tells of it.
+CREATE TABLE changed (
+    conversation_id INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,
+    change_seq      INTEGER NOT NULL,               -- the last change
+    reactions       TEXT    NOT NULL DEFAULT '',    -- a line a kind: the reaction, how many users, the first of them
+    PRIMARY KEY (conversation_id, seq)
+) WITHOUT ROWID;
+ALTER TABLE conversation ADD COLUMN has_changes INTEGER NOT NULL DEFAULT 0;     -- whether it has such entries
+-- Who reacts how to which entry; change_seq is the entry that tells of it.
+CREATE TABLE reaction (
+    conversation_id INTEGER NOT NULL,
+    user_id         INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,
+    reaction        TEXT    NOT NULL,
+    change_seq      INTEGER NOT NULL,
+    created_at      INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id, seq, reaction)
+) WITHOUT ROWID;
+CREATE INDEX reaction_kind ON reaction (conversation_id, seq, reaction, change_seq);

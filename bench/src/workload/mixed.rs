@@ -206,7 +206,7 @@ impl Mixed {
                 let (conversation, seq) = lane.progress(self.members, member);
                 let (direction, limit) = (Direction::Before(Seq(seq + 1)), PAGE);
                 self.history_requests[number] = Some(seq);
-                let history = timeline::History { conversation, direction, limit };
+                let history = timeline::History { conversation, direction, limit, with_changes: true };
                 Command::Timeline(timeline::Request::History(history))
                     .encode(HISTORY_REQUEST, event_loop.output(number));
             }

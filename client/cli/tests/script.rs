@@ -403,6 +403,22 @@ fn a_script_lists_who_has_read_a_message() {
 }
 
 #[test]
+fn reactions_are_made_and_told_in_a_script() {
+    let script = Script::new();
+    script.listening.server.lock().unwrap().store(2, UserId(2), "hello", None);
+    let commands = ["/react 2:1 👍", "/unreact 2:1 🎉", "history:2", "/react 1 👍"];
+    let arguments: Vec<&str> = commands.iter().flat_map(|command| ["--exec", *command]).collect();
+    let (code, objects) = script.json(&arguments, "");
+    assert_eq!(code, 1, "the last one needs an open conversation");
+    let results = results(&objects);
+    assert_eq!((&results[0]["seq"], &results[1]["seq"]), (&2.into(), &0.into()));
+    let expected = serde_json::json!([{ "reaction": "👍", "count": 1, "mine": true, "ids": [1] }]);
+    assert_eq!(results[2]["messages"][0]["reactions"], expected);
+    let entry = objects.iter().find(|object| object["event"] == "entry").expect("it is told");
+    assert_eq!((&entry["type"], &entry["ref"], &entry["on"]), (&"reaction".into(), &1.into(), &true.into()));
+}
+
+#[test]
 fn settings_are_changed_and_told_and_forgetting_does_not_ask() {
     let script = Script::new();
     {

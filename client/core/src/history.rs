@@ -140,7 +140,7 @@ impl Session {
                 let (kept, direction) = (kept.clone(), Direction::After(kept.seq.prev()));
                 comparison.step = Step::Asked { kept };
                 self.comparisons.in_flight += 1;
-                let history = History { conversation: id, direction, limit: 1 };
+                let history = History { conversation: id, direction, limit: 1, with_changes: true };
                 self.transmit(now, &Command::Timeline(Request::History(history)), Purpose::Compare(id));
             }
         }

@@ -24,6 +24,7 @@
 
 pub mod account;
 pub mod backoff;
+pub mod change;
 pub mod comparison;
 pub mod connecting;
 pub mod contact;

@@ -48,7 +48,7 @@ impl Session {
     /// Asks for a page of a timeline, at most 200 messages.
     pub fn history(&mut self, now: u64, of: ConversationId, direction: Direction, limit: u32) -> RequestId {
         let limit = limit.clamp(1, limits::PAGE_MAX);
-        self.ask(now, Request::History(History { conversation: of, direction, limit }))
+        self.ask(now, Request::History(History { conversation: of, direction, limit, with_changes: true }))
     }
 
     /// Asks for the latest conversations, at most 200.
@@ -138,7 +138,8 @@ impl Session {
             state.backfilling = true;
             self.backfills_in_flight += 1;
             let direction = Direction::After(cursor);
-            let history = History { conversation: id, direction, limit: limits::PAGE_MAX };
+            let limit = limits::PAGE_MAX;
+            let history = History { conversation: id, direction, limit, with_changes: true };
             self.transmit(now, &Command::Timeline(Request::History(history)), Purpose::Backfill(id));
         }
     }

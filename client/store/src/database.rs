@@ -19,6 +19,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../sql/0006_entries.sql"),
     include_str!("../sql/0007_settings.sql"),
     include_str!("../sql/0008_references.sql"),
+    include_str!("../sql/0009_changes.sql"),
 ];
 /// The application id in the file's header, "chat": tells these files from other programs' databases.
 const APPLICATION: i64 = 0x6368_6174;

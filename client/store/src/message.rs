@@ -5,6 +5,7 @@ use chatclient_core::Kept;
 use chatclient_core::outbox::{LocalId, Unsent};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::sync::Arc;
+use wire::change::{Change, Changes};
 use wire::message::{Extra, Send, TEXT};
 use wire::timeline::HistoryPage;
 use wire::{
@@ -31,7 +32,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Arc<Message>>, StoreError> {
         let mut page = self.messages(
-            "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs FROM message
+            "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs, changes FROM message
              WHERE conversation = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
             [conversation.0.into(), before.0 as i64, limit.into()],
         )?;
@@ -61,7 +62,7 @@ impl Store {
             }
             Direction::After(seq) => {
                 let messages = self.messages(
-                    "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs FROM message
+                    "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs, changes FROM message
                      WHERE conversation = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                     [conversation.0.into(), seq.0 as i64, i64::from(limit) + 1],
                 )?;
@@ -82,7 +83,7 @@ impl Store {
     /// The latest `limit` messages of others, over all conversations, that were not read here; oldest first.
     pub fn unread(&self, limit: u32) -> Result<Vec<Arc<Message>>, StoreError> {
         let mut page = self.messages(
-            "SELECT conversation, seq, message.kind, sender, message.name, type, content, time, entry, refs
+            "SELECT conversation, seq, message.kind, sender, message.name, type, content, time, entry, refs, changes
              FROM message JOIN conversation ON id = conversation
              WHERE sender <> ?1 AND entry IS NULL AND seq > read_seq AND seq <= coalesce(cursor, 0)
              ORDER BY time DESC, conversation DESC, seq DESC LIMIT ?2",
@@ -160,22 +161,84 @@ impl Store {
     }
 }
 
-pub(crate) fn write_message(t: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
-    t.prepare_cached("INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
-        .execute(params![
-            message.conversation.0,
-            message.seq.0 as i64,
-            kind_text(message.kind),
-            message.from.0,
-            message.name,
-            message.content_type,
-            message.content,
-            message.time.0 as i64,
-            message.cid,
-            message.system().map(|system| serde_json::to_string(system).expect("ids and texts serialise")),
-            message.extra.as_deref().and_then(|extra| references_text(&extra.references)),
-        ])?;
+/// Writes an entry of a timeline as its reader `me` sees it. Changes are applied in whatever order they are met: those that
+/// an entry contains already are left out.
+pub(crate) fn write_message(t: &Transaction<'_>, me: UserId, message: &Message) -> rusqlite::Result<()> {
+    let json = |object: serde_json::Result<String>| object.expect("ids and texts serialise");
+    let entry = match (message.system(), message.change()) {
+        (Some(system), _) => Some(json(serde_json::to_string(system))),
+        (None, Some(change)) => Some(json(serde_json::to_string(&change))),
+        (None, None) => None,
+    };
+    let insert = "INSERT OR IGNORE INTO message (conversation, seq, kind, sender, name, type, content, time, cid, entry,
+         refs, ref, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    let is_new = t.prepare_cached(insert)?.execute(params![
+        message.conversation.0,
+        message.seq.0 as i64,
+        kind_text(message.kind),
+        message.from.0,
+        message.name,
+        message.content_type,
+        message.content,
+        message.time.0 as i64,
+        message.cid,
+        entry,
+        message.extra.as_deref().and_then(|extra| references_text(&extra.references)),
+        message.change().map(|change| change.of.0 as i64),
+        message.changes().map(|changes| json(serde_json::to_string(changes))),
+    ])? == 1;
+    match message.change() {
+        Some(change) if is_new => {
+            if let Some(mut changed) = stored(t, message.conversation, change.of)?
+                && changed.apply(message, me)
+            {
+                write_changes(t, &changed)?;
+            }
+        }
+        Some(_) => {}
+        None => {
+            let has = |message: &Message| message.changes().map_or(Seq(0), |changes| changes.changed);
+            // What the server says is complete; here changes may lack that another device has received.
+            let is_later = |old: &Message| has(message) > Seq(0) && has(message) >= has(old);
+            if is_new || stored(t, message.conversation, message.seq)?.is_some_and(|old| is_later(&old)) {
+                apply_stored(t, me, message)?;
+            }
+        }
+    }
     Ok(())
+}
+
+/// Writes what changes have made of a message: those that it contains, and stored ones that it does not contain yet.
+fn apply_stored(t: &Transaction<'_>, me: UserId, message: &Message) -> rusqlite::Result<()> {
+    let mut changed = message.clone();
+    let mut later = t.prepare_cached(
+        "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs, changes FROM message
+         WHERE conversation = ?1 AND ref = ?2 ORDER BY seq",
+    )?;
+    let mut rows = later.query(params![message.conversation.0, message.seq.0 as i64])?;
+    while let Some(row) = rows.next()? {
+        changed.apply(&*self::message(row)?, me);
+    }
+    match changed.changes() {
+        Some(_) => write_changes(t, &changed),
+        None => Ok(()),
+    }
+}
+
+fn write_changes(t: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
+    let changes = message.changes().map(|changes| serde_json::to_string(changes).expect("they serialise"));
+    t.prepare_cached("UPDATE message SET changes = ?3 WHERE conversation = ?1 AND seq = ?2")?
+        .execute(params![message.conversation.0, message.seq.0 as i64, changes])?;
+    Ok(())
+}
+
+fn stored(t: &Transaction<'_>, conversation: ConversationId, seq: Seq) -> rusqlite::Result<Option<Message>> {
+    let mut select = t.prepare_cached(
+        "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs, changes FROM message
+         WHERE conversation = ?1 AND seq = ?2",
+    )?;
+    let found = select.query_row(params![conversation.0, seq.0 as i64], message).optional()?;
+    Ok(found.map(Arc::unwrap_or_clone))
 }
 
 /// Deletes the messages above a seq.
@@ -226,9 +289,10 @@ pub(crate) fn write_sent(
     time: UnixMillis,
 ) -> rusqlite::Result<()> {
     t.prepare_cached(
-        "INSERT OR IGNORE INTO message SELECT ?2, ?3, CASE WHEN to_conversation = ?2 AND NOT EXISTS
+        "INSERT OR IGNORE INTO message (conversation, seq, kind, sender, name, type, content, time, cid, refs)
+         SELECT ?2, ?3, CASE WHEN to_conversation = ?2 AND NOT EXISTS
          (SELECT 1 FROM conversation WHERE id = ?2 AND kind = 'direct') THEN 'group' ELSE 'direct' END,
-         account.id, account.name, outbox.type, content, ?4, outbox.cid, NULL, refs FROM outbox, account WHERE local = ?1",
+         account.id, account.name, outbox.type, content, ?4, outbox.cid, refs FROM outbox, account WHERE local = ?1",
     )?
     .execute(params![local.0 as i64, conversation.0, seq.0 as i64, time.0 as i64])?;
     t.prepare_cached(
@@ -239,7 +303,11 @@ pub(crate) fn write_sent(
     )?
     .execute(params![local.0 as i64, conversation.0])?;
     t.prepare_cached("DELETE FROM outbox WHERE local = ?1")?.execute([local.0 as i64])?;
-    Ok(())
+    // Where the first reply was lost, changes of the message may have arrived before this one.
+    match stored(t, conversation, seq)? {
+        Some(own) => apply_stored(t, own.from, &own),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn write_failed(t: &Transaction<'_>, local: LocalId, why: &str) -> rusqlite::Result<()> {
@@ -261,17 +329,24 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
         content: row.get::<_, String>(6)?.into(),
         time: UnixMillis(row.get::<_, i64>(7)? as u64),
         cid: None,
-        extra: extra(row.get(8)?, references(row.get(9)?)),
+        extra: extra(row)?,
     }))
 }
 
-/// The further fields of an entry, of which the column `entry` has those of a system entry.
-fn extra(entry: Option<String>, references: Option<References>) -> Option<Box<Extra>> {
+/// The further fields of an entry, from the columns `type`, `entry`, `refs` and `changes`.
+fn extra(row: &Row<'_>) -> rusqlite::Result<Option<Box<Extra>>> {
+    let [entry, refs, changes] = [row.get(8)?, row.get(9)?, row.get::<_, Option<String>>(10)?];
+    let change = |entry: &str| {
+        let fields: serde_json::Value = serde_json::from_str(entry).ok()?;
+        let (of, on) = (fields["ref"].as_u64().map(Seq), fields["on"].as_bool());
+        Change::of_fields(row.get_ref(5).ok()?.as_str().ok()?, of, on)
+    };
+    let change = entry.as_deref().and_then(change);
     let system = entry.and_then(|entry| serde_json::from_str::<System>(&entry).ok());
-    match (system, references) {
-        (Some(system), _) => Some(system.into()),
-        (None, references) => references.map(Into::into),
-    }
+    let changes = changes.and_then(|changes| serde_json::from_str::<Changes>(&changes).ok());
+    let references = references(refs).unwrap_or_default();
+    let extra = Extra { system, references, change, changes };
+    Ok((extra != Extra::default()).then(|| Box::new(extra)))
 }
 
 /// What a message refers to, from the column `refs`.

@@ -54,7 +54,7 @@ fn write_event(t: &Transaction<'_>, account: UserId, event: &Event) -> rusqlite:
         Event::LoggedIn(login) => write_login(t, login),
         Event::Conversations(rows) => rows.iter().try_for_each(|row| timeline::write_summary(t, row)),
         Event::Message(message) => {
-            message::write_message(t, message)?;
+            message::write_message(t, account, message)?;
             timeline::write_kind(t, account, message)
         }
         Event::Sent { local, conversation, seq, time } => {
@@ -69,7 +69,7 @@ fn write_event(t: &Transaction<'_>, account: UserId, event: &Event) -> rusqlite:
         }
         Event::Cleared { conversation, upto } => conversation::write_cleared(t, *conversation, *upto),
         Event::SendFailed { local, failure } => message::write_failed(t, *local, &failure.to_string()),
-        Event::Reply { reply, .. } => write_reply(t, reply),
+        Event::Reply { reply, .. } => write_reply(t, account, reply),
         Event::Push(push) => write_push(t, push),
         _ => Ok(()),
     }
@@ -82,11 +82,11 @@ fn write_login(t: &Transaction<'_>, login: &LoggedIn) -> rusqlite::Result<()> {
     login.conversations.iter().try_for_each(|row| timeline::write_summary(t, row))
 }
 
-fn write_reply(t: &Transaction<'_>, reply: &Reply) -> rusqlite::Result<()> {
+fn write_reply(t: &Transaction<'_>, account: UserId, reply: &Reply) -> rusqlite::Result<()> {
     match reply {
         Reply::Contact(reply) => contact::write_reply(t, reply),
         Reply::Group(reply) => group::write_reply(t, reply),
-        Reply::Timeline(reply) => timeline::write_reply(t, reply),
+        Reply::Timeline(reply) => timeline::write_reply(t, account, reply),
         _ => Ok(()),
     }
 }

@@ -151,9 +151,11 @@ pub(crate) fn write_kind(t: &Transaction<'_>, account: UserId, message: &Message
     Ok(())
 }
 
-pub(crate) fn write_reply(t: &Transaction<'_>, reply: &Reply) -> rusqlite::Result<()> {
+pub(crate) fn write_reply(t: &Transaction<'_>, account: UserId, reply: &Reply) -> rusqlite::Result<()> {
     match reply {
-        Reply::History(page) => page.messages.iter().try_for_each(|message| write_message(t, message)),
+        Reply::History(page) => {
+            page.messages.iter().try_for_each(|message| write_message(t, account, message))
+        }
         Reply::Conversations(_) | Reply::Readers(_) => Ok(()),
     }
 }

@@ -10,13 +10,14 @@
 //!
 //! ```text
 //!   rules      the dispatcher: one row for each noun
-//!   message  group  contact  timeline  account  node          the nouns
+//!   message  change  group  contact  timeline  account  node  the nouns
 //!   cluster    other nodes: delivery lines, reconciliation, loads
 //!   session    login, takeover, welcome, ending
 //!   presence   typing   delivery   listening   simple   listing   password
 //!   turn       state, time, effects, follow-ups
 //!   scheduling on whose behalf a read is run
 //!   state      sessions, connections, pending requests, cursors, rates, ...
+//!   rights     what a member may do, asked by storage in its transactions
 //!   contract   what storage must do; bus, effect, input: what the shells exchange with the rules
 //! ```
 
@@ -26,6 +27,7 @@ mod account;
 pub mod attempt;
 mod budget;
 pub mod bus;
+mod change;
 mod cluster;
 pub mod conn;
 mod contact;
@@ -44,6 +46,7 @@ mod node;
 mod password;
 mod presence;
 mod request;
+pub mod rights;
 mod rules;
 mod scheduling;
 mod session;

@@ -17,8 +17,8 @@ use crate::state::pending::{Overdue, Pending, PendingRequest};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::{FollowUp, Turn};
 use crate::{
-    account, budget, cluster, contact, delivery, group, message, node, password, presence, scheduling,
-    session, timeline,
+    account, budget, change, cluster, contact, delivery, group, message, node, password, presence,
+    scheduling, session, timeline,
 };
 use std::collections::VecDeque;
 use wire::{Command, Errno, Refusal};
@@ -93,6 +93,7 @@ impl Logic {
         let turn = &mut self.turn(now, effects);
         match pending {
             Pending::Message(pending) => message::written(turn, reply_to, pending, written),
+            Pending::Change(pending) => change::written(turn, reply_to, pending, written),
             Pending::Timeline(pending) => timeline::written(turn, reply_to, pending, written),
             Pending::Session(pending) => session::written(turn, reply_to, pending, written),
             Pending::Account(pending) => account::written(turn, reply_to, pending, written),
@@ -118,7 +119,7 @@ impl Logic {
             Pending::Group(pending) => group::found(turn, reply_to, pending, found),
             Pending::Presence(pending) => presence::found(turn, pending, found),
             Pending::Node(pending) => node::found(turn, pending, found),
-            Pending::Message(_) | Pending::Nothing => turn.internal(reply_to),
+            Pending::Message(_) | Pending::Change(_) | Pending::Nothing => turn.internal(reply_to),
         }
         follow_up(turn);
     }
@@ -317,6 +318,7 @@ fn begin(turn: &mut Turn<'_>, conn: ConnId, reply_to: ReplyTo, command: Command)
     }
     match command {
         Command::Message(request) => message::begin(turn, reply_to, caller, request),
+        Command::Change(request) => change::begin(turn, reply_to, caller, request),
         Command::Timeline(request) => timeline::begin(turn, reply_to, caller, request),
         Command::Session(request) => session::begin(turn, reply_to, caller, request),
         Command::Account(request) => account::begin(turn, reply_to, caller, request),
@@ -333,7 +335,7 @@ fn begins_when_busy(command: &Command) -> bool {
         Command::Timeline(request) => timeline::begins_when_busy(request),
         Command::Session(request) => session::begins_when_busy(request),
         Command::Node(_) => node::begins_when_busy(),
-        Command::Account(_) | Command::Contact(_) | Command::Group(_) => false,
+        Command::Account(_) | Command::Change(_) | Command::Contact(_) | Command::Group(_) => false,
     }
 }
 
@@ -345,7 +347,7 @@ fn is_read(command: &Command) -> bool {
         Command::Group(request) => group::is_read(request),
         Command::Account(_) => true,
         Command::Session(request) => session::is_read(request),
-        Command::Message(_) | Command::Node(_) => false,
+        Command::Message(_) | Command::Change(_) | Command::Node(_) => false,
     }
 }
 

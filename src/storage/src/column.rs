@@ -1,17 +1,43 @@
 //! The meaning of columns that both databases share.
 
 use std::borrow::Cow;
+use wire::change::REACTION;
 use wire::entry::{SYSTEM, is_reserved};
 use wire::group::Role;
 use wire::message::{Extra, TEXT};
 use wire::session::{ClientKind, KickCode};
-use wire::{ConversationKind, References, System, UserId};
+use wire::{Change, ChangeKind, ConversationKind, References, Seq, System, UserId};
 
 /// The value of the column `role` for the owner of a group.
 pub const OWNER: u8 = 2;
 
-/// The value of the column `status` for a system entry; 0: a message.
-pub const STATUS_SYSTEM: u8 = 1;
+/// What an entry is, whatever type it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    Message,
+    /// It tells what happened in the conversation.
+    System,
+    /// It tells of a change of another entry.
+    Change,
+}
+
+impl Sort {
+    /// The value of the column `status`.
+    pub fn status(self) -> u8 {
+        match self {
+            Sort::Message => 0,
+            Sort::System => 1,
+            Sort::Change => 2,
+        }
+    }
+
+    /// The sort of a column `status`; `None`: the value is damaged.
+    pub fn of_status(status: i64) -> Option<Sort> {
+        [Sort::Message, Sort::System, Sort::Change]
+            .into_iter()
+            .find(|sort| i64::from(sort.status()) == status)
+    }
+}
 
 /// The kind of a column `kind`; `None`: the value is damaged.
 pub fn kind_of(kind: i64) -> Option<ConversationKind> {
@@ -68,11 +94,12 @@ pub fn client_kind_of(number: i64) -> Option<ClientKind> {
 
 /// The texts of an entry as they are stored: the columns `type` and `content`, or the same fields of a page.
 ///
-/// Whether an entry is a message or a system entry is stored beside them. For a system entry `type` is the event, and
-/// the first line of `content` lists the ids of the users concerned. What a message refers to is a text of its own.
+/// The sort of the entry is stored beside them. The first line of `content` lists for a system entry, whose `type` is the
+/// event, the ids of the users concerned; for a change it is the seq of the entry that is changed, and `+` or `-` where
+/// something is added or taken back. What a message refers to is a text of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a> {
-    pub is_system: bool,
+    pub sort: Sort,
     pub content_type: &'a str,
     pub content: &'a str,
     /// What a message refers to, as JSON; `None`: nothing.
@@ -91,23 +118,36 @@ pub struct Body {
 impl Texts<'_> {
     /// `None`: they are damaged. `sender` is the user who acted.
     pub fn body(self, sender: UserId) -> Option<Body> {
-        let Texts { is_system, content_type, content, references } = self;
-        if !is_system {
-            let extra = match references {
-                Some(references) => Some(References::from_json(references)?.into()),
-                None => None,
-            };
-            return Some(Body {
-                content_type: content_type_of(content_type),
-                content: content.into(),
-                extra,
-            });
+        let Texts { sort, content_type, content, references } = self;
+        match sort {
+            Sort::Message => {
+                let extra = match references {
+                    Some(references) => Some(References::from_json(references)?.into()),
+                    None => None,
+                };
+                Some(Body { content_type: content_type_of(content_type), content: content.into(), extra })
+            }
+            Sort::System => {
+                let (ids, content) = content.split_once('\n')?;
+                let who = ids.split_ascii_whitespace().map(|id| id.parse().map(UserId));
+                let who = who.collect::<Result<_, _>>().ok()?;
+                let system = System { event: content_type.into(), who, by: sender };
+                let extra = Some(system.into());
+                Some(Body { content_type: SYSTEM.into(), content: content.into(), extra })
+            }
+            Sort::Change => {
+                let (line, content) = content.split_once('\n')?;
+                let (of, sign) = line.split_once(' ').unwrap_or((line, ""));
+                let of = of.parse().map(Seq).ok()?;
+                let (content_type, kind) = match (content_type, sign) {
+                    (REACTION, "+") => (REACTION, ChangeKind::Reaction { on: true }),
+                    (REACTION, "-") => (REACTION, ChangeKind::Reaction { on: false }),
+                    _ => return None,
+                };
+                let extra = Some(Change { of, kind }.into());
+                Some(Body { content_type: content_type.into(), content: content.into(), extra })
+            }
         }
-        let (ids, content) = content.split_once('\n')?;
-        let who = ids.split_ascii_whitespace().map(|id| id.parse().map(UserId));
-        let who = who.collect::<Result<_, _>>().ok()?;
-        let system = System { event: content_type.into(), who, by: sender };
-        Some(Body { content_type: SYSTEM.into(), content: content.into(), extra: Some(system.into()) })
     }
 }
 
@@ -115,6 +155,13 @@ impl Texts<'_> {
 pub fn system_content(system: &System, content: &str) -> String {
     let ids: Vec<String> = system.who.iter().map(UserId::to_string).collect();
     format!("{}\n{content}", ids.join(" "))
+}
+
+/// The stored content of an entry that tells of a change.
+pub fn change_content(change: Change, content: &str) -> String {
+    let Change { of, kind: ChangeKind::Reaction { on } } = change;
+    let sign = if on { '+' } else { '-' };
+    format!("{of} {sign}\n{content}")
 }
 
 /// The content type of a stored message; the usual one is not allocated. Earlier versions accepted any type from
@@ -145,8 +192,8 @@ mod tests {
     use super::*;
     use wire::entry::Event;
 
-    fn body(is_system: bool, content_type: &str, content: &str) -> Option<Body> {
-        Texts { is_system, content_type, content, references: None }.body(UserId(9))
+    fn body(sort: Sort, content_type: &str, content: &str) -> Option<Body> {
+        Texts { sort, content_type, content, references: None }.body(UserId(9))
     }
 
     #[test]
@@ -156,19 +203,36 @@ mod tests {
         {
             let who = who.into_iter().map(UserId).collect();
             let system = System { event: Event::from(event), who, by: UserId(9) };
-            let read = body(true, system.event.as_str(), &system_content(&system, content)).unwrap();
+            let read = body(Sort::System, system.event.as_str(), &system_content(&system, content)).unwrap();
             assert_eq!((&*read.content_type, &*read.content), ("system", content));
             assert_eq!(read.extra, Some(system.into()));
         }
-        assert!(body(true, "joined", "no line of ids").is_none() && body(true, "joined", "a b\n").is_none());
+        assert!(
+            body(Sort::System, "joined", "no line of ids").is_none()
+                && body(Sort::System, "joined", "a b\n").is_none()
+        );
+    }
+
+    #[test]
+    fn a_change_is_read_as_it_was_stored() {
+        for on in [true, false] {
+            let change = Change { of: Seq(12), kind: ChangeKind::Reaction { on } };
+            let read = body(Sort::Change, "reaction", &change_content(change, "👍")).unwrap();
+            assert_eq!((&*read.content_type, &*read.content), ("reaction", "👍"));
+            assert_eq!(read.extra, Some(change.into()));
+        }
+        for damaged in ["12 +", "x +\n👍", "12\n👍", "12 *\n👍"] {
+            assert!(body(Sort::Change, "reaction", damaged).is_none(), "{damaged}");
+        }
+        assert!(body(Sort::Change, "unheard of", "12 +\n👍").is_none());
     }
 
     #[test]
     fn a_message_never_reads_as_an_entry_of_the_server() {
         for reserved in ["system", "edit", "recall", "reaction", "meeting"] {
-            let read = body(false, reserved, "7\nhello").unwrap();
+            let read = body(Sort::Message, reserved, "7\nhello").unwrap();
             assert_eq!((&*read.content_type, &*read.content, read.extra), ("text", "7\nhello", None));
         }
-        assert_eq!(body(false, "image", "x").unwrap().content_type, "image");
+        assert_eq!(body(Sort::Message, "image", "x").unwrap().content_type, "image");
     }
 }

@@ -20,6 +20,7 @@
 
 mod account_usage;
 mod calendar;
+mod changed;
 mod claim;
 mod clock_watch;
 mod column;

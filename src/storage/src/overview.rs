@@ -29,6 +29,8 @@ pub struct Overview {
     pub hidden_at: Option<Seq>,
     /// The last entry that is a message.
     pub last_message: Seq,
+    /// Whether the timeline has entries that were changed.
+    pub has_changes: bool,
 }
 
 impl Activity for Overview {

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use wire::change::{Changes, Reaction};
 use wire::limits::HISTORY_BYTES;
 use wire::{Mentions, Message, References};
 
@@ -69,6 +70,11 @@ fn json_bytes(message: &Message) -> usize {
         Mentions::Users(users) => users.len() * 11,
         Mentions::Nobody | Mentions::All => 0,
     };
-    let extra = message.extra.as_deref().map_or(0, |extra| 64 + mentions(&extra.references));
+    let reaction = |of: &Reaction| 64 + escaped(&of.reaction) + 11 * of.ids.len();
+    let reactions = |changes: &Changes| 64 + changes.reactions.iter().map(reaction).sum::<usize>();
+    let extra = message
+        .extra
+        .as_deref()
+        .map_or(0, |extra| 64 + mentions(&extra.references) + extra.changes.as_ref().map_or(0, reactions));
     224 + extra + escaped(&message.content) + escaped(&message.name) + escaped(&message.content_type) + cid
 }

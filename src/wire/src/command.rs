@@ -1,7 +1,7 @@
 //! [`Command`]: a request of any noun.
 
 use crate::table::Property;
-use crate::{BadRequest, account, contact, frame, group, message, node, session, timeline};
+use crate::{BadRequest, account, change, contact, frame, group, message, node, session, timeline};
 
 macro_rules! command {
     ($($Noun:ident($noun:ident),)*) => {
@@ -56,6 +56,7 @@ macro_rules! command {
 
 command! {
     Message(message),
+    Change(change),
     Timeline(timeline),
     Session(session),
     Account(account),

@@ -135,3 +135,17 @@ fn is_plain(text: &[u8]) -> bool {
 pub fn write<T: Serialize>(out: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(out, value).expect("protocol values have string keys and a Vec takes every byte");
 }
+
+/// Appends a field of an object: `key` with its punctuation, and the value.
+#[inline]
+pub(crate) fn put<T: Serialize>(out: &mut Vec<u8>, key: &[u8], value: &T) {
+    out.extend_from_slice(key);
+    write(out, value);
+}
+
+/// The same for a text.
+#[inline]
+pub(crate) fn put_text(out: &mut Vec<u8>, key: &[u8], text: &str) {
+    out.extend_from_slice(key);
+    write_string(out, text);
+}

@@ -1,12 +1,13 @@
 //! The numbers in a frame's `type` field, of all nouns together.
 
-use crate::{account, contact, group, message, node, presence, session, timeline};
+use crate::{account, change, contact, group, message, node, presence, session, timeline};
 
 pub use crate::frame::REPLY;
 
 /// Requests, client to server.
 pub mod request {
     pub use crate::account::request::*;
+    pub use crate::change::request::*;
     pub use crate::contact::request::*;
     pub use crate::group::request::*;
     pub use crate::heartbeat::HEARTBEAT;
@@ -38,6 +39,7 @@ pub const REQUESTS: &[&[(u16, &str)]] = &[
     contact::Request::TABLE,
     group::Request::TABLE,
     message::Request::TABLE,
+    change::Request::TABLE,
     timeline::Request::TABLE,
     node::Request::TABLE,
 ];
@@ -49,6 +51,7 @@ pub const FIELDS: &[&[(u16, &[&str])]] = &[
     contact::Request::FIELDS,
     group::Request::FIELDS,
     message::Request::FIELDS,
+    change::Request::FIELDS,
     timeline::Request::FIELDS,
     node::Request::FIELDS,
 ];

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! * [`frame`]: the 12-byte header; splits a stream incrementally and checks the length before anything is stored.
-//! * One module a noun ([`session`], [`account`], [`contact`], [`group`], [`message`], [`timeline`], [`presence`],
-//!   [`node`]): its requests, replies and pushes, their fields and bounds, decoding and encoding. JSON stays inside
+//! * One module a noun ([`session`], [`account`], [`contact`], [`group`], [`message`], [`change`], [`timeline`],
+//!   [`presence`], [`node`]): its requests, replies and pushes, their fields and bounds, decoding and encoding. JSON stays inside
 //!   these modules. A table at the head of each module lists its verbs; a new verb changes no other module.
 //! * [`entry`]: what a timeline contains besides messages. [`references`]: what a message answers and whom it mentions.
 //! * [`command`], [`reply`], [`push`]: the sums of the nouns. [`kind`]: the type numbers of all nouns.
@@ -19,12 +19,15 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod change;
 pub mod characters;
+mod cid;
 pub mod command;
 pub mod contact;
 pub mod dialect;
 pub mod entry;
 pub mod errno;
+mod extra;
 mod fields;
 mod flat;
 pub mod frame;
@@ -47,6 +50,7 @@ pub mod session;
 mod table;
 pub mod timeline;
 
+pub use change::{Change, ChangeKind};
 pub use command::Command;
 pub use dialect::Dialect;
 pub use entry::System;

@@ -25,6 +25,12 @@ pub const PASSWORD_TRIED_BYTES: usize = 4_096;
 pub const CONTENT_BYTES: usize = 32_768;
 /// Bytes of a `cid`.
 pub const CID_BYTES: usize = 64;
+/// Bytes of a reaction: one character as a reader sees it, which may consist of many code points.
+pub const REACTION_BYTES: usize = 64;
+/// Kinds of reactions to one message.
+pub const REACTION_KINDS: usize = 20;
+/// Users that are listed for each kind of reaction to a message: the first ones.
+pub const REACTION_IDS: usize = 10;
 /// Bytes of a message's `type`.
 pub const TYPE_BYTES: usize = 32;
 /// Members that a message mentions by their ids.

@@ -1,14 +1,19 @@
 //! Messages: sending them, and their representation in a timeline.
 
+use crate::change::{Change, ChangeKind, Changes, Reaction};
+use crate::cid::check_cid;
 use crate::entry::{self, Event, System};
-use crate::fields::{Value, fields, is_false, need, sized, sized_option, sought_name};
-use crate::json::{self, present};
+use crate::fields::{Value, fields, is_false, need, sized, sought_name};
+use crate::json::{self, present, put, put_text};
 use crate::references::{Mentions, References};
 use crate::table::{Body, pushes, requests};
 use crate::{ConversationId, Seq, UnixMillis, UserId, characters, flat, limits};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
+
+pub use crate::cid::{is_server_cid, server_cid};
+pub use crate::extra::Extra;
 
 requests! {
     /// Stores a message and delivers it.
@@ -145,29 +150,6 @@ impl Value for Send {
     }
 }
 
-/// Checks a `cid`. One that begins with U+0000 must be the server's own ([`server_cid`]), given back for a retry.
-fn check_cid(cid: Option<Box<str>>) -> Result<Option<Box<str>>, String> {
-    let cid = sized_option("cid", cid, 1, limits::CID_BYTES)?;
-    match cid.as_deref().and_then(|cid| cid.strip_prefix('\0')) {
-        Some(rest) if rest.len() != 32 || !rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) => {
-            Err("`cid` must not begin with U+0000".to_owned())
-        }
-        _ => Ok(cid),
-    }
-}
-
-/// The `cid` that the server gives to a message that came without one: U+0000 and 32 hexadecimal digits.
-///
-/// `boot` must differ between any two runs of any node, `count` between any two messages of one run.
-pub fn server_cid(boot: u64, count: u64) -> Box<str> {
-    format!("\0{boot:016x}{count:016x}").into_boxed_str()
-}
-
-/// Whether the server made this `cid`.
-pub fn is_server_cid(cid: &str) -> bool {
-    cid.starts_with('\0')
-}
-
 /// The reply to SEND: the message is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
@@ -204,28 +186,6 @@ pub struct Message {
     pub extra: Option<Box<Extra>>,
 }
 
-/// The fields of an entry that few entries have.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Extra {
-    /// Of a system entry.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub system: Option<System>,
-    #[serde(flatten)]
-    pub references: References,
-}
-
-impl From<System> for Box<Extra> {
-    fn from(system: System) -> Box<Extra> {
-        Box::new(Extra { system: Some(system), ..Extra::default() })
-    }
-}
-
-impl From<References> for Box<Extra> {
-    fn from(references: References) -> Box<Extra> {
-        Box::new(Extra { references, ..Extra::default() })
-    }
-}
-
 /// An entry as it stands in JSON.
 #[derive(Deserialize)]
 struct MessageFields {
@@ -252,6 +212,14 @@ struct MessageFields {
     mentions: Box<[UserId]>,
     #[serde(default)]
     mention_all: bool,
+    #[serde(default, rename = "ref", deserialize_with = "present")]
+    of: Option<Seq>,
+    #[serde(default, deserialize_with = "present")]
+    on: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    changed: Option<Seq>,
+    #[serde(default)]
+    reactions: Vec<Reaction>,
 }
 
 impl From<MessageFields> for Message {
@@ -267,10 +235,10 @@ impl From<MessageFields> for Message {
             reply_to: fields.reply_to,
             mentions: Mentions::of(fields.mentions, fields.mention_all),
         };
-        let extra = match (system, references.is_empty()) {
-            (None, true) => None,
-            (system, _) => Some(Box::new(Extra { system, references })),
-        };
+        let change = Change::of_fields(&content_type, fields.of, fields.on);
+        let changes = fields.changed.map(|changed| Changes { changed, reactions: fields.reactions });
+        let is_plain = system.is_none() && references.is_empty() && change.is_none() && changes.is_none();
+        let extra = (!is_plain).then(|| Box::new(Extra { system, references, change, changes }));
         Message { conversation, kind, seq, from, name, content_type, content, time, cid, extra }
     }
 }
@@ -281,7 +249,7 @@ impl Message {
     #[inline]
     #[must_use]
     pub fn is_message(&self) -> bool {
-        self.system().is_none()
+        self.extra.as_deref().is_none_or(|extra| extra.system.is_none() && extra.change.is_none())
     }
 
     /// What it tells, if it is a system entry.
@@ -302,6 +270,37 @@ impl Message {
     pub fn mentions(&self, user: UserId) -> bool {
         let mentions = |extra: &Extra| extra.references.mentions.contain(user);
         self.from != user && self.extra.as_deref().is_some_and(mentions)
+    }
+
+    /// The change that it tells of, if it tells of one.
+    #[inline]
+    #[must_use]
+    pub fn change(&self) -> Option<Change> {
+        self.extra.as_deref()?.change
+    }
+
+    /// What changes have made of it, if it was changed.
+    #[inline]
+    #[must_use]
+    pub fn changes(&self) -> Option<&Changes> {
+        self.extra.as_deref()?.changes.as_ref()
+    }
+
+    /// Applies a change, of which another entry of the same timeline tells, for the reader `me`. Returns whether there was
+    /// anything to apply: a change that is contained already is left out, so changes may arrive again.
+    pub fn apply(&mut self, entry: &Message, me: UserId) -> bool {
+        let Some(change) = entry.change().filter(|change| change.of == self.seq && self.is_message()) else {
+            return false;
+        };
+        let changes = self.extra.get_or_insert_default().changes.get_or_insert_default();
+        if entry.seq <= changes.changed {
+            return false;
+        }
+        changes.changed = entry.seq;
+        match change.kind {
+            ChangeKind::Reaction { on } => changes.react(&entry.content, entry.from, on, me),
+        }
+        true
     }
 
     /// Whether it is the entry by which a user became a member. Everything up to it counts as read.
@@ -331,37 +330,10 @@ impl Body for Message {
             put_text(out, b",\"cid\":", cid);
         }
         if let Some(extra) = extra {
-            put_extra(out, extra);
+            extra.put(out);
         }
         out.push(b'}');
     }
-}
-
-#[cold]
-fn put_extra(out: &mut Vec<u8>, Extra { system, references }: &Extra) {
-    if let Some(System { event, who, by }) = system {
-        put_text(out, b",\"event\":", event.as_str());
-        put(out, b",\"who\":", who);
-        put(out, b",\"by\":", by);
-    }
-    if let Some(seq) = references.reply_to {
-        put(out, b",\"reply_to\":", &seq);
-    }
-    match &references.mentions {
-        Mentions::Nobody => {}
-        Mentions::Users(users) => put(out, b",\"mentions\":", users),
-        Mentions::All => put(out, b",\"mention_all\":", &true),
-    }
-}
-
-fn put<T: Serialize>(out: &mut Vec<u8>, key: &[u8], value: &T) {
-    out.extend_from_slice(key);
-    json::write(out, value);
-}
-
-fn put_text(out: &mut Vec<u8>, key: &[u8], text: &str) {
-    out.extend_from_slice(key);
-    json::write_string(out, text);
 }
 
 #[cfg(test)]
@@ -384,7 +356,27 @@ mod tests {
             system in proptest::option::of((text(), proptest::collection::vec(any::<u32>(), 0..3), any::<u32>())),
             reply_to in proptest::option::of(any::<u64>()),
             (mentions, mention_all) in (proptest::collection::vec(any::<u32>(), 0..3), any::<bool>()),
+            change in proptest::option::of(any::<(u64, bool)>()),
+            changes in proptest::option::of((any::<u64>(), proptest::option::of((text(), any::<u32>())))),
         ) {
+            let system = system.map(|(event, who, by)| {
+                let who = who.into_iter().map(UserId).collect();
+                System { event: Event::from(&*event), who, by: UserId(by) }
+            });
+            let change = change.map(|(of, on)| Change { of: Seq(of), kind: ChangeKind::Reaction { on } });
+            let reaction = |(text, count): (String, u32)| {
+                let (reaction, ids) = (text.into(), vec![UserId(count)]);
+                Reaction { reaction, count, mine: count.is_multiple_of(2), ids }
+            };
+            let changes = changes.map(|(changed, reactions)| Changes {
+                changed: Seq(changed),
+                reactions: reactions.map(reaction).into_iter().collect(),
+            });
+            let references = References {
+                reply_to: reply_to.map(Seq),
+                mentions: Mentions::of(mentions.into_iter().map(UserId).collect(), mention_all),
+            };
+            let extra = Extra { system, references, change, changes };
             let message = Message {
                 conversation: ConversationId(conversation),
                 kind: if is_group { ConversationKind::Group } else { ConversationKind::Direct },
@@ -395,21 +387,48 @@ mod tests {
                 content: content.into(),
                 time: UnixMillis(time),
                 cid: cid.map(Into::into),
-                extra: Some(Box::new(Extra {
-                    system: system.map(|(event, who, by)| {
-                        let who = who.into_iter().map(UserId).collect();
-                        System { event: Event::from(&*event), who, by: UserId(by) }
-                    }),
-                    references: References {
-                        reply_to: reply_to.map(Seq),
-                        mentions: Mentions::of(mentions.into_iter().map(UserId).collect(), mention_all),
-                    },
-                })),
+                extra: Some(Box::new(extra)),
             };
             let mut written = Vec::new();
             message.encode(&mut written);
             prop_assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&message).unwrap());
         }
+    }
+
+    #[test]
+    fn each_change_is_applied_once_whatever_the_order() {
+        let plain = |seq: u64, from: u32| Message {
+            conversation: ConversationId(1),
+            kind: ConversationKind::Group,
+            seq: Seq(seq),
+            from: UserId(from),
+            name: "ann".into(),
+            content_type: TEXT.into(),
+            content: "👍".into(),
+            time: UnixMillis(4),
+            cid: None,
+            extra: None,
+        };
+        let change = |seq, from, on| {
+            let extra = Some(Change { of: Seq(1), kind: ChangeKind::Reaction { on } }.into());
+            Message { extra, ..plain(seq, from) }
+        };
+        let mut message = plain(1, 1);
+        assert!(
+            message.apply(&change(2, 7, true), UserId(7)) && message.apply(&change(3, 8, true), UserId(7))
+        );
+        for again in [change(2, 7, true), change(3, 8, true), plain(4, 1)] {
+            assert!(!message.apply(&again, UserId(7)));
+        }
+        let [reaction] = &message.changes().unwrap().reactions[..] else { panic!("{message:?}") };
+        assert_eq!(
+            (reaction.count, reaction.mine, &reaction.ids[..]),
+            (2, true, &[UserId(7), UserId(8)][..])
+        );
+        assert!(message.apply(&change(4, 7, false), UserId(7)));
+        assert_eq!(message.changes().unwrap().changed, Seq(4));
+        let mut entry = Message { seq: Seq(1), ..change(5, 7, true) };
+        assert!(!entry.apply(&change(6, 7, true), UserId(7)), "only messages are changed");
     }
 
     #[test]
@@ -435,6 +454,11 @@ mod tests {
         entry.encode(&mut Vec::new());
         let text = serde_json::to_string(&entry).unwrap();
         assert!(text.ends_with(r#""time":4,"event":"dissolved","who":[3],"by":3}"#), "{text}");
+        entry.content_type = "reaction".into();
+        entry.extra = Some(Change { of: Seq(1), kind: ChangeKind::Reaction { on: false } }.into());
+        let told = serde_json::to_string(&entry).unwrap();
+        assert!(told.ends_with(r#""time":4,"ref":1,"on":false}"#), "{told}");
+        assert_eq!(json::read::<Message>(told.as_bytes()).unwrap(), entry);
         let message = text.replace("system", "text");
         assert!(json::read::<Message>(message.as_bytes()).unwrap().is_message(), "the type decides");
     }

@@ -1,7 +1,7 @@
 //! [`Reply`]: the answer to a request of any noun. A request with a non-zero number gets exactly one.
 
 use crate::frame::{self, REPLY};
-use crate::{Refusal, account, contact, group, message, node, session, timeline};
+use crate::{Refusal, account, change, contact, group, message, node, session, timeline};
 
 macro_rules! reply {
     ($($Noun:ident($noun:ident),)*) => {
@@ -51,6 +51,7 @@ macro_rules! reply {
 
 reply! {
     Message(message),
+    Change(change),
     Timeline(timeline),
     Session(session),
     Account(account),

@@ -49,6 +49,8 @@ pub struct History {
     pub direction: Direction,
     /// At most this many messages, 1 to 200.
     pub limit: u32,
+    /// Whether the entries that tell of changes are wanted, too.
+    pub with_changes: bool,
 }
 
 /// Which messages of a timeline to read. The bound itself is excluded.
@@ -106,7 +108,7 @@ pub struct Typing {
 fields! {
     TypingFields { conversation: ConversationId, }
     CursorFields { conversation: ConversationId, seq: Seq, }
-    HistoryFields { conversation: ConversationId, after: Seq, before: Seq, limit: Seq, }
+    HistoryFields { conversation: ConversationId, after: Seq, before: Seq, limit: Seq, changes: bool, }
     ConversationsFields { before: UnixMillis, before_id: ConversationId, limit: Seq, }
     ReadersFields { conversation: ConversationId, seq: Seq, after: UserId, limit: Seq, }
     SetFields { conversation: ConversationId, pinned: bool, muted: bool, hidden: bool, }
@@ -166,7 +168,8 @@ impl Value for History {
             _ => return Err("exactly one of `after` and `before` is needed".to_owned()),
         };
         let conversation = need("conversation", f.conversation)?;
-        Ok(History { conversation, direction, limit: rows(f.limit)? })
+        let with_changes = f.changes.unwrap_or(true);
+        Ok(History { conversation, direction, limit: rows(f.limit)?, with_changes })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -175,7 +178,11 @@ impl Value for History {
             Direction::Before(seq) => (None, Some(seq)),
         };
         let conversation = Some(self.conversation);
-        json::write(out, &HistoryFields { conversation, after, before, limit: rows_field(self.limit) });
+        let changes = (!self.with_changes).then_some(false);
+        json::write(
+            out,
+            &HistoryFields { conversation, after, before, limit: rows_field(self.limit), changes },
+        );
     }
 }
 

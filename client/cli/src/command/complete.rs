@@ -180,6 +180,8 @@ mod tests {
             ("groupchat:7", 10, &["7:", "70:"]),
             ("/join de", 6, &["7 "]),
             ("/history #o", 10, &["70"]),
+            ("/react 1", 7, &["12 ", "11 "]),
+            ("/unreact ", 9, &["12 ", "11 ", "9 "]),
             ("/help addg", 6, &["addgroup"]),
             ("chat:2:hel", 10, &[]),
             ("hello the", 9, &[]),

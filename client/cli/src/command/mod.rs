@@ -10,6 +10,7 @@
 
 pub mod ambiguity;
 pub mod argument;
+pub mod change;
 pub mod complete;
 pub mod contact;
 pub mod group;

@@ -2,7 +2,7 @@
 
 use super::argument::{group, group_id, name_and_desc, some, who};
 use super::timeline::Setting;
-use super::{contact, group, message, session, timeline};
+use super::{change, contact, group, message, session, timeline};
 
 /// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,7 @@ pub enum Command {
     Contact(contact::Command),
     Group(group::Command),
     Message(message::Command),
+    Change(change::Command),
     Timeline(timeline::Command),
 }
 
@@ -51,7 +52,7 @@ pub enum Used {
     AtTerminal,
 }
 
-use Command::{Contact, Group, Message, Session, Timeline};
+use Command::{Change, Contact, Group, Message, Session, Timeline};
 use Used::{AtTerminal, Everywhere};
 
 /// Every command, in the order of `help`: first those with colons, then those with a slash.
@@ -119,6 +120,10 @@ pub const TABLE: &[Row] = &[
         Completes::Group, Everywhere, |rest| Some(Group(group::Command::Members(rest.and_then(group))))),
     row("/readers", "/readers [GROUP:][SEQ]", "/readers 7:12", "list who has read a message, or your last one",
         Completes::Group, Everywhere, |rest| timeline::readers(rest).map(Timeline)),
+    row("/react", "/react N EMOJI", "/react 12 👍", "react to message 12; elsewhere WHO:12, #7:12",
+        Completes::Message, Everywhere, |rest| change::react(rest?, true).map(Change)),
+    row("/unreact", "/unreact N EMOJI", "/unreact 12 👍", "take a reaction back",
+        Completes::Message, Everywhere, |rest| change::react(rest?, false).map(Change)),
     row("/add", "/add WHO", "/add li si", "the same as addfriend",
         Completes::User, Everywhere, add_friend),
     row("/profile", "/profile [WHO]", "/profile li si", "show the profile of a user, or your own",

@@ -2,7 +2,7 @@
 //! line.
 
 use super::style::person;
-use super::{clock, columns};
+use super::{change, clock, columns};
 use chatclient_core::sanitize;
 use wire::account::{Profile, Relation};
 use wire::contact::{Friend, FriendRequest};
@@ -135,9 +135,11 @@ pub fn message(message: &Message) -> String {
     let (at, who) = (clock::short(message.time), person(&message.name, message.from));
     let text = sanitize::line(&message.content);
     if !message.is_message() {
+        let text = change::told(message, &who).unwrap_or_else(|| text.into_owned());
         return format!("[{at}] #{} | {text}", message.conversation);
     }
     let answered = message.reply_to().map_or_else(String::new, |seq| format!("[re #{seq}] "));
+    let text = format!("{text}{}", change::reactions(message));
     match message.kind {
         ConversationKind::Group => format!("[{at}] #{} | {who}: {answered}{text}", message.conversation),
         ConversationKind::Direct => format!("[{at}] {who}: {answered}{text}"),

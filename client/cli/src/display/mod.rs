@@ -1,6 +1,7 @@
 //! Text for people: times, names, lists, colours and widths. Used by the terminal and by scripts.
 
 pub mod banner;
+pub mod change;
 pub mod clock;
 pub mod columns;
 pub mod kick;

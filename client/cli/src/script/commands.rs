@@ -4,7 +4,7 @@ use super::output::Outcome;
 use super::state::{OpenedChat, Script};
 use crate::command::ambiguity::Ambiguity;
 use crate::command::argument::WhichGroup;
-use crate::command::{Command, argument, contact, group, message, session, timeline};
+use crate::command::{Command, argument, change, contact, group, message, session, timeline};
 use crate::display::mention::mentioned;
 use chatclient_core::{Event, Failure, SendFailure, Session};
 use std::borrow::Cow;
@@ -35,6 +35,7 @@ impl Script {
             Command::Contact(command) => self.do_contact_command(command)?,
             Command::Group(command) => self.do_group_command(command)?,
             Command::Message(command) => self.do_message_command(command)?,
+            Command::Change(command) => self.do_change_command(command)?,
             Command::Timeline(command) => self.do_timeline_command(command)?,
         };
         self.failed |= done.is_err();
@@ -289,6 +290,17 @@ impl Script {
             self.opened.push(OpenedChat { target: to, conversation: *conversation });
         }
         Ok(done.and_then(|done| done))
+    }
+
+    // ---- changes ---------------------------------------------------------------------------------------------------
+
+    fn do_change_command(&mut self, command: change::Command) -> Done {
+        let change::Command::React { of, seq, reaction, on } = command;
+        let Some(of) = of else { return Ok(Err(at_terminal_only())) };
+        match self.conversation_meant(&of)? {
+            Ok(of) => reply(self.ask(|session, now| session.react(now, of, seq, &reaction, on))),
+            Err(failure) => Ok(Err(failure)),
+        }
     }
 
     // ---- timelines -------------------------------------------------------------------------------------------------

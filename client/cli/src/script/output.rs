@@ -234,6 +234,7 @@ fn reply_fields(reply: &Reply) -> Value {
         Reply::Contact(reply) => json!(reply),
         Reply::Group(reply) => json!(reply),
         Reply::Message(reply) => json!(reply),
+        Reply::Change(reply) => json!(reply),
         Reply::Timeline(reply) => json!(reply),
         Reply::Node(reply) => json!(reply),
     }

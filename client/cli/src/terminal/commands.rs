@@ -26,6 +26,7 @@ impl Terminal {
             Command::Contact(command) => self.do_contact_command(command),
             Command::Group(command) => self.do_group_command(command),
             Command::Message(command) => self.do_message_command(line, command),
+            Command::Change(command) => self.do_change_command(command),
             Command::Timeline(command) => self.do_timeline_command(command),
         }
     }

@@ -112,7 +112,7 @@ impl Terminal {
     }
 
     /// The conversation that a command names, or the open one. Where there is none, says so.
-    fn conversation_meant(&self, command: &str, of: Option<&str>) -> Option<ConversationId> {
+    pub(super) fn conversation_meant(&self, command: &str, of: Option<&str>) -> Option<ConversationId> {
         let nothing = || format!("there is no such conversation: {command} WHO, or {command} #GROUP");
         let found = match of {
             Some(of) => self.directory.conversation_meant(of).and_then(|found| found.ok_or_else(nothing)),

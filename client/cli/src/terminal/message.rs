@@ -7,7 +7,7 @@ use crate::command::complete::Recent;
 use crate::command::message::Command;
 use crate::display::style::{Mark, person};
 use crate::display::text::{self, SHOWN_ROWS};
-use crate::display::{clock, columns, sentence};
+use crate::display::{change, clock, columns, sentence};
 use chatclient_core::outbox::Unsent;
 use chatclient_core::{Failure, LocalId, SendFailure, sanitize};
 use chatclient_store::FailedMessage;
@@ -338,7 +338,7 @@ impl Terminal {
         let own = is_interactive && message.from == self.directory.me;
         let who = self.style.name(if own { "you" } else { &who }, &message.name);
         let answered = self.quote(message.conversation, message.reply_to());
-        let text = self.message_text(&answered, &message.content);
+        let text = self.message_text(&answered, &message.content) + &change::reactions(message);
         let label = self.directory.conversation(message.conversation);
         let line = match message.kind {
             ConversationKind::Group => format!("[{at}] {label} | {who}:{text}"),
@@ -364,6 +364,11 @@ impl Terminal {
 
     /// `li si joined`, with the id where the name looks like another one.
     pub(super) fn what_happened(&self, entry: &Message) -> String {
+        let is_own = entry.from == self.directory.me;
+        let who = if is_own { "you".to_owned() } else { self.directory.name_of(entry.from, &entry.name) };
+        if let Some(told) = change::told(entry, &who) {
+            return told;
+        }
         match entry.content.strip_prefix(&*entry.name) {
             Some(did) => {
                 format!("{}{}", self.directory.name_of(entry.from, &entry.name), sanitize::line(did))

@@ -12,6 +12,7 @@
 
 mod account;
 mod attention;
+mod change;
 mod commands;
 mod contact;
 mod conversation;

@@ -4,8 +4,8 @@ use super::opening::PAGE;
 use super::state::{Terminal, Window};
 use crate::command::argument::{self, WhichGroup};
 use crate::command::timeline::Command;
-use crate::display::clock;
 use crate::display::style::{Mark, person};
+use crate::display::{change, clock};
 use chatclient_core::{Session, sanitize};
 use wire::account::Who;
 use wire::timeline::{self, ConversationSummary, HistoryPage, Push, Receipt};
@@ -190,7 +190,7 @@ impl Terminal {
         }
         let who = self.style.name(&person(&message.name, message.from), &message.name);
         let answered = self.quote(message.conversation, message.reply_to());
-        let text = self.message_text(&answered, &message.content);
+        let text = self.message_text(&answered, &message.content) + &change::reactions(message);
         format!("{mark} #{:<4} [{at}] {who}:{text}", message.seq)
     }
 

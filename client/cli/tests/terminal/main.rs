@@ -6,6 +6,7 @@
 mod support;
 
 mod attention;
+mod changes;
 mod conversation;
 mod devices;
 mod fuzz;

@@ -5,6 +5,7 @@
 
 #![allow(dead_code)] // Each test uses its part.
 
+pub mod changes;
 pub mod listening;
 mod logins;
 mod members;
@@ -273,6 +274,7 @@ impl FakeServer {
                 Reply::Done
             }
             Command::Message(message::Request::Send(send)) => self.send(connection, &send),
+            Command::Change(change::Request::React(react)) => self.answer_react(&react),
             Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq })) => {
                 self.acknowledge(conversation, seq)
             }
@@ -288,6 +290,7 @@ impl FakeServer {
                 conversation,
                 direction,
                 limit,
+                ..
             })) => self.history(conversation.0, direction, limit as usize),
             Command::Timeline(timeline::Request::Conversations(timeline::Conversations {
                 before, ..
@@ -317,8 +320,8 @@ impl FakeServer {
             }
             Command::Group(group::Request::Members(asked)) => self.member_page(&asked),
             Command::Group(group::Request::Groups(_)) => {
-                let page = group::GroupsPage { groups: self.groups(), more: false };
-                Reply::Group(group::Reply::Groups(Box::new(page)))
+                group::Reply::Groups(Box::new(group::GroupsPage { groups: self.groups(), more: false }))
+                    .into()
             }
             Command::Contact(contact::Request::Friends(_)) => {
                 Reply::Contact(contact::Reply::Friends(Box::new(contact::FriendsPage {

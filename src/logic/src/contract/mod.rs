@@ -14,6 +14,7 @@
 //! ([`Written::Superseded`]). All times in reads and results are the database's own.
 
 pub mod account;
+pub mod change;
 pub mod contact;
 pub mod entry;
 mod epoch;
@@ -42,6 +43,7 @@ pub enum Write {
     Contact(contact::Write),
     Group(group::Write),
     Message(message::Write),
+    Change(change::Write),
     Timeline(timeline::Write),
     Node(node::Write),
     /// Executes the inner write on behalf of a session, unless the session is superseded: then nothing is done.
@@ -58,6 +60,7 @@ pub enum Written {
     Contact(contact::Written),
     Group(group::Written),
     Message(message::Written),
+    Change(change::Written),
     Timeline(timeline::Written),
     /// A newer login has claimed the session; nothing was done.
     Superseded,
@@ -142,8 +145,8 @@ macro_rules! of_nouns {
 
 of_nouns! {
     Write {
-        Account(account), Session(session), Contact(contact), Group(group), Message(message), Timeline(timeline),
-        Node(node),
+        Account(account), Session(session), Contact(contact), Group(group), Message(message), Change(change),
+        Timeline(timeline), Node(node),
     }
     Read {
         Account(account), Session(session), Contact(contact), Group(group), Timeline(timeline), Presence(presence),

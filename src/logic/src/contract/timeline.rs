@@ -50,8 +50,15 @@ pub enum Read {
         /// Content bytes after which to stop.
         bytes: usize,
     },
-    /// A page of a timeline as its member may see it. Answer: [`Found::History`], or denied with `Forbidden`.
-    History { user: UserId, conversation: ConversationId, direction: Direction, limit: u32 },
+    /// A page of a timeline as its member may see it, with or without the entries that tell of changes. Answer:
+    /// [`Found::History`], or denied with `Forbidden`.
+    History {
+        user: UserId,
+        conversation: ConversationId,
+        direction: Direction,
+        limit: u32,
+        with_changes: bool,
+    },
     /// A page of conversations, latest first. Answer: [`Found::Conversations`].
     Conversations {
         user: UserId,
@@ -75,7 +82,8 @@ pub enum Found {
     Standing(Option<Standing>),
     Unread(UnreadPage),
     Feed {
-        /// In seq order, contiguous, the first directly above the bound, or above what the member does not see.
+        /// As they are now, in seq order, contiguous, the first directly above the bound, or above what the member does
+        /// not see. Who reacted is left out where they are for several members.
         messages: Vec<Arc<Message>>,
         /// Whether the timeline had messages above these.
         more: bool,

@@ -88,6 +88,7 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
         }
         denied => simple::refuse(turn, reply_to, &denied, |denial| match denial {
             Denial::NotFound => "there is no such user",
+            Denial::Conflict => "the `cid` belongs to a change",
             _ => "you are not a member of this conversation",
         }),
     }

@@ -42,9 +42,10 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
         Request::Typing(Typing { conversation }) => {
             return typing::arrive(turn, reply_to, session, conversation);
         }
-        Request::History(History { conversation, direction, limit }) => {
+        Request::History(History { conversation, direction, limit, with_changes }) => {
             let user = turn.state.sessions.of_caller(session).user;
-            (Pending::History, storage::Read::History { user, conversation, direction, limit })
+            let read = storage::Read::History { user, conversation, direction, limit, with_changes };
+            (Pending::History, read)
         }
         Request::Conversations(Conversations { before, limit }) => {
             let user = turn.state.sessions.of_caller(session).user;

@@ -3,6 +3,7 @@
 mod account;
 mod backlog;
 mod budget;
+mod change;
 mod cluster;
 mod conversation;
 mod devices;

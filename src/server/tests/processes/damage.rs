@@ -50,6 +50,7 @@ impl Pair {
                 conversation,
                 direction,
                 limit: 50,
+                with_changes: true,
             }))
         };
         let add = contact::Add { who: Who::Id(self.other.id), message: None };

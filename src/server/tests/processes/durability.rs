@@ -199,6 +199,7 @@ fn a_timeline_reads_the_same_in_both_directions_and_after_a_restart() {
             conversation: group,
             direction,
             limit: 200,
+            with_changes: true,
         }))) {
             Reply::Timeline(timeline::Reply::History(page)) => page,
             other => panic!("HISTORY was answered {other:?}"),

@@ -10,7 +10,7 @@ use wire::limits::CONTENT_BYTES;
 use wire::{
     Command, ConversationId, DeviceId, Direction, Errno, Heartbeat, Push, Reply, Seq, Target, UnixMillis,
 };
-use wire::{account, contact, group, message, node, session, timeline};
+use wire::{account, change, contact, group, message, node, session, timeline};
 
 /// Every type of request but LOGOUT, HEARTBEAT and those before login, as sent by Ann, and the `errno` of its reply.
 fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) -> Vec<(Command, Errno)> {
@@ -20,6 +20,16 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
         (text(Target::User(bob.id), "one byte at a time, 逐字节", Some("cid")), Errno::Ok),
         (text(Target::Name("bob".into()), "by name", None), Errno::Ok),
         (text(Target::Conversation(group), "to the group", None), Errno::Ok),
+        (
+            Command::Change(change::Request::React(change::React {
+                conversation: group,
+                seq: Seq(2),
+                reaction: "👍".into(),
+                on: true,
+                cid: Some("cid 2".into()),
+            })),
+            Errno::Ok,
+        ),
         (
             Command::Contact(contact::Request::Add(contact::Add {
                 who: Who::Id(bob.id),
@@ -56,6 +66,7 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
                 conversation: group,
                 direction,
                 limit: 10,
+                with_changes: true,
             })),
             Errno::Ok,
         ),

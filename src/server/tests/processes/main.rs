@@ -7,6 +7,7 @@ mod support;
 mod backpressure;
 mod benchmark;
 mod bus;
+mod changes;
 mod cluster;
 mod cluster_faults;
 mod command_line;

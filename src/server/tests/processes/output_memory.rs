@@ -24,7 +24,12 @@ const GROWTH_MIB: u64 = 96;
 
 fn history(conversation: ConversationId) -> Command {
     let direction = Direction::Before(Seq(u64::from(PAGE_MAX) + 1));
-    Command::Timeline(timeline::Request::History(History { conversation, direction, limit: PAGE_MAX }))
+    Command::Timeline(timeline::Request::History(History {
+        conversation,
+        direction,
+        limit: PAGE_MAX,
+        with_changes: true,
+    }))
 }
 
 /// Logs in, asks for pages, and reads nothing.

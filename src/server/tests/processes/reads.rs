@@ -74,7 +74,12 @@ fn an_account_with_very_many_groups_delays_no_other() {
     let mut ann = Client::login_to(server.address, &ann_account);
     let mut outstanding: Vec<u32> = (0..OUTSTANDING).map(|_| greedy.post(&page()).unwrap()).collect();
     for round in 0..40 {
-        let history = timeline::History { conversation, direction: Direction::After(Seq(0)), limit: 10 };
+        let history = timeline::History {
+            conversation,
+            direction: Direction::After(Seq(0)),
+            limit: 10,
+            with_changes: true,
+        };
         // Not repeated if it is refused: it must succeed at once.
         let reply = ann.ask(&Command::Timeline(timeline::Request::History(history)));
         let Reply::Timeline(timeline::Reply::History(found)) = reply else { panic!("{reply:?}") };

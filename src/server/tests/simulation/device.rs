@@ -1,10 +1,17 @@
 //! A device: the real client core, and everything it has shown its user, across its own restarts.
 
 use crate::dice::Dice;
-use chatclient_core::{ConnectionAction, Event, LogoutReason, Options, SendFailure, Session, Snapshot};
+use chatclient_core::{
+    ConnectionAction, Event, LogoutReason, Options, RequestId, SendFailure, Session, Snapshot,
+};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use wire::account::Who;
-use wire::{ConversationId, Mentions, Message, References, Seq, Target, UserId};
+use wire::message::TEXT;
+use wire::{
+    ConversationId, ConversationKind, Mentions, Message, References, Reply, Seq, Target, UnixMillis, UserId,
+    change,
+};
 
 pub struct Device {
     pub user: UserId,
@@ -24,6 +31,23 @@ pub struct Device {
     /// The first message that came, and the latest.
     pub first: BTreeMap<ConversationId, Seq>,
     last: BTreeMap<ConversationId, Seq>,
+    /// The messages that were shown, as the changes that were shown have left them.
+    pub messages: BTreeMap<ConversationId, BTreeMap<Seq, Message>>,
+    /// The entries of changes that were shown, by what they change.
+    changes: BTreeMap<(ConversationId, Seq), Vec<Arc<Message>>>,
+    /// Reactions that were asked for and not answered.
+    asked: BTreeMap<RequestId, Reacted>,
+    /// Those that were answered, and the entries that tell of them.
+    pub reacted: Vec<(Reacted, Seq)>,
+}
+
+/// A reaction that was asked for.
+#[derive(Clone, Debug)]
+pub struct Reacted {
+    pub conversation: ConversationId,
+    pub seq: Seq,
+    pub reaction: &'static str,
+    pub on: bool,
 }
 
 pub struct Written {
@@ -47,6 +71,10 @@ impl Device {
             kicked: false,
             first: BTreeMap::new(),
             last: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            reacted: Vec::new(),
         }
     }
 
@@ -82,6 +110,20 @@ impl Device {
         }
     }
 
+    /// Reacts to something that was shown, or takes that back.
+    pub fn react(&mut self, now: u64, dice: &mut Dice) {
+        let shown: Vec<(ConversationId, Seq)> = self
+            .shown
+            .iter()
+            .flat_map(|(conversation, shown)| shown.keys().map(|seq| (*conversation, *seq)))
+            .collect();
+        let (on, reaction) = (!dice.once_in(3), if dice.once_in(2) { "👍" } else { "🎉" });
+        if let Some(&(conversation, seq)) = dice.pick(&shown) {
+            let request = self.session.react(now, conversation, seq, reaction, on);
+            self.asked.insert(request, Reacted { conversation, seq, reaction, on });
+        }
+    }
+
     /// Carries out the core's actions; returns the bytes for its link, and whether to close it.
     pub fn pump(&mut self, now: u64, out: &mut Vec<u8>) -> bool {
         let mut close = false;
@@ -114,13 +156,28 @@ impl Device {
                     self.answerable.entry(conversation).or_default().push((seq, message.from));
                 }
                 self.show(conversation, seq, essence(&message));
+                if let Some(change) = message.change() {
+                    let known = self.messages.entry(conversation).or_default();
+                    if let Some(changed) = known.get_mut(&change.of) {
+                        changed.apply(&message, self.user);
+                    }
+                    self.changes.entry((conversation, change.of)).or_default().push(message);
+                } else {
+                    self.know(Arc::unwrap_or_clone(message));
+                }
             }
             Event::Sent { local, conversation, seq, .. } => {
                 let written = self.written.get_mut(&local.0).expect("only what was written is sent");
                 assert!(written.sent.replace((conversation, seq)).is_none(), "a message is sent once");
                 let text = told(&written.text, written.references.as_ref());
                 self.answerable.entry(conversation).or_default().push((seq, self.user));
+                // The reply may have been lost, so that changes were shown before.
+                self.know(own(conversation, seq, &text));
                 self.show(conversation, seq, text);
+            }
+            Event::Reply { request, reply: Reply::Change(change::Reply::Changed(changed)) } => {
+                let asked = self.asked.remove(&request).expect("only what was asked is answered");
+                self.reacted.push((asked, changed.seq));
             }
             Event::SendFailed { failure: SendFailure::OtherAccount, .. } => {}
             Event::SendFailed { failure, .. } => panic!("every message can be stored: {failure}"),
@@ -132,6 +189,15 @@ impl Device {
             }
             _ => {}
         }
+    }
+
+    /// Takes a message, with the changes that came before it.
+    fn know(&mut self, mut message: Message) {
+        let (conversation, seq) = (message.conversation, message.seq);
+        for change in self.changes.get(&(conversation, seq)).into_iter().flatten() {
+            message.apply(change, self.user);
+        }
+        self.messages.entry(conversation).or_default().insert(seq, message);
     }
 
     fn show(&mut self, conversation: ConversationId, seq: Seq, text: String) {
@@ -156,5 +222,21 @@ fn told(text: &str, references: Option<&References>) -> String {
     match references.filter(|references| !references.is_empty()) {
         Some(references) => format!("{text} {}", references.to_json()),
         None => text.to_owned(),
+    }
+}
+
+/// An own message as a device knows it that has sent it.
+fn own(conversation: ConversationId, seq: Seq, text: &str) -> Message {
+    Message {
+        conversation,
+        kind: ConversationKind::Group,
+        seq,
+        from: UserId(0),
+        name: "".into(),
+        content_type: TEXT.into(),
+        content: text.into(),
+        time: UnixMillis(0),
+        cid: None,
+        extra: None,
     }
 }

@@ -7,7 +7,9 @@
 //! 3. timelines have no gaps, and on one connection nothing is left out but that connection's own messages;
 //! 4. every request gets one reply, and the reply to LOGIN comes before any push;
 //! 5. a session writes nothing once a newer one was claimed, and gets nothing once its node can know;
-//! 6. who joins the group is shown exactly what its timeline holds from the own entry on, and who does not, nothing.
+//! 6. who joins the group is shown exactly what its timeline holds from the own entry on, and who does not, nothing;
+//! 7. a message is for every member what its timeline says, each change once and in order, whatever it met first; and a
+//!    change that was answered is in the timeline.
 //!
 //! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make
 //! test-long` makes many thousands.
@@ -90,7 +92,8 @@ fn step(w: &mut World, faults: &Faults) {
     let device = w.dice.below(w.devices.len());
     let node = w.dice.below(w.nodes.len());
     match w.dice.below(100) {
-        0..8 => w.write_text(device),
+        0..6 => w.write_text(device),
+        6..8 => w.react(device),
         8..12 => {
             let now = w.ms;
             if w.devices[device].session.account().is_none() || w.devices[device].kicked {

@@ -6,7 +6,7 @@ use logic::contract::timeline;
 use logic::{Found, Read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use wire::{ConversationId, ConversationKind, Message, Seq, Target, UserId};
+use wire::{Change, ChangeKind, ConversationId, ConversationKind, Direction, Message, Seq, Target, UserId};
 
 /// The timelines in storage after a run.
 #[derive(Default)]
@@ -32,6 +32,7 @@ pub fn check(w: &mut World) {
     }
     stored_once(w, &timelines);
     shown_to_all(w, &timelines);
+    changed_for_all(w, &timelines);
     for left_out in w.left_out() {
         if left_out.seq < timelines.begin(left_out.conversation, left_out.user) {
             continue;
@@ -117,6 +118,76 @@ fn stored_once(w: &World, timelines: &Timelines) {
             }
             let before = last.insert(conversation, seq).unwrap_or_default();
             assert!(before < seq, "{}: an earlier message to the same place came later", written.text);
+        }
+    }
+}
+
+/// Every message is for its members, in storage and on their devices, what the changes of its timeline make of it.
+fn changed_for_all(w: &mut World, timelines: &Timelines) {
+    for (conversation, timeline) in &timelines.messages {
+        for user in timelines.members[conversation].clone() {
+            let begin = timelines.begin(*conversation, user);
+            let mut expected: BTreeMap<Seq, Message> = BTreeMap::new();
+            for entry in timeline.iter().filter(|entry| entry.seq >= begin) {
+                match entry.change() {
+                    Some(change) => {
+                        if let Some(changed) = expected.get_mut(&change.of) {
+                            assert!(changed.apply(entry, user), "{} changes a message", entry.seq);
+                        }
+                    }
+                    None => drop(expected.insert(entry.seq, Message { extra: None, ..(**entry).clone() })),
+                }
+            }
+            for (seq, stored) in history(w, *conversation, user) {
+                if stored.is_message() {
+                    assert_eq!(
+                        stored.changes(),
+                        expected[&seq].changes(),
+                        "{conversation:?} {seq} in storage"
+                    );
+                }
+            }
+            let devices = w.devices.iter().enumerate().filter(|(_, device)| device.user == user);
+            for (at, device) in devices {
+                let alone = w.devices.iter().filter(|other| other.user == user).count() == 1;
+                if device.kicked || device.session.account().is_none() {
+                    continue;
+                }
+                // A second device lacks changes of what it sent before it was shown the timeline.
+                let first =
+                    if alone { begin } else { device.first.get(conversation).copied().unwrap_or(Seq::MAX) };
+                for (seq, shown) in device.messages.get(conversation).into_iter().flatten() {
+                    if shown.is_message() && *seq >= first {
+                        let of = (shown.changes(), expected[seq].changes());
+                        assert_eq!(of.0, of.1, "{conversation:?} {seq} on device {at}");
+                    }
+                }
+            }
+        }
+    }
+    for device in &w.devices {
+        for (asked, told) in device.reacted.iter().filter(|(_, told)| *told > Seq(0)) {
+            let entry = &timelines.messages[&asked.conversation][told.0 as usize - 1];
+            let change = Change { of: asked.seq, kind: ChangeKind::Reaction { on: asked.on } };
+            assert_eq!((entry.change(), &*entry.content), (Some(change), asked.reaction), "{asked:?}");
+            assert_eq!(entry.from, device.user);
+        }
+    }
+}
+
+/// What a member reads of a timeline.
+fn history(w: &mut World, conversation: ConversationId, user: UserId) -> BTreeMap<Seq, Arc<Message>> {
+    let mut all = BTreeMap::new();
+    loop {
+        let direction = Direction::After(all.keys().next_back().copied().unwrap_or_default());
+        let read = timeline::Read::History { user, conversation, direction, limit: 23, with_changes: true };
+        let Found::Timeline(timeline::Found::History { messages, more, .. }) = w.read_now(&read.into())
+        else {
+            panic!("a timeline can be read")
+        };
+        all.extend(messages.into_iter().map(|message| (message.seq, message)));
+        if !more {
+            return all;
         }
     }
 }

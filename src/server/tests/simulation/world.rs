@@ -10,7 +10,7 @@ use crate::dice::Dice;
 use crate::link::{Ever, LeftOut, Link};
 use crate::node::{Node, Outcome};
 use logic::contract::entry::Actor;
-use logic::contract::{Epoch, account, group, message, session};
+use logic::contract::{Epoch, account, change, group, message, session};
 use logic::{ConnId, Found, Input, Now, Order, Read, Ticket, Write, Written};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -320,6 +320,10 @@ impl World {
                 assert!(epoch >= newest.0, "{user:?}: an older session joined");
                 self.members.insert(entry.message.from);
             }
+            Written::Change(change::Written::Made(entry)) => {
+                let told = &entry.message;
+                assert!(epoch >= newest.0, "{user:?}: {} was made by an older session", told.seq);
+            }
             Written::Message(message::Written::Appended { message, .. }) => {
                 assert!(epoch >= newest.0, "{user:?}: {} was written by an older session", message.content);
             }
@@ -373,6 +377,13 @@ impl World {
         let dice = &mut self.dice;
         self.disk.crash(|| dice.once_in(2));
         self.store = Some(open(conn, &self.disk, &self.wall, self.boots));
+    }
+
+    /// A device reacts to something that it has shown.
+    pub fn react(&mut self, device: usize) {
+        let ms = self.ms;
+        self.devices[device].react(ms, &mut self.dice);
+        self.pump(device);
     }
 
     pub fn write_text(&mut self, device: usize) {
@@ -433,7 +444,8 @@ impl World {
 fn session_of(write: &Write) -> Option<(UserId, Epoch)> {
     match write {
         Write::Message(message::Write::Append(append)) => Some((append.sender, append.epoch)),
-        Write::Group(group::Write::Join { by, .. }) => Some((by.user, Epoch::NONE)),
+        Write::Group(group::Write::Join { by, .. })
+        | Write::Change(change::Write::React(change::React { by, .. })) => Some((by.user, Epoch::NONE)),
         Write::Fenced(fence, _) => Some((fence.user, fence.epoch)),
         Write::Session(session::Write::Claim { user, .. }) => Some((*user, Epoch::NONE)),
         _ => None,

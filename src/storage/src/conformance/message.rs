@@ -65,6 +65,7 @@ pub fn only_members_can_write_and_read(scenario: &mut Scenario<'_>) {
             conversation,
             direction,
             limit: 5,
+            with_changes: true,
         }));
         assert!(matches!(refused, Found::Denied(Denial::Forbidden)));
         let standing = scenario.read(Read::Timeline(timeline::Read::Standing { user: eve, conversation }));

@@ -1,6 +1,7 @@
 //! The conformance suite: what every store must do, written once and run against each of them.
 
 mod account;
+mod change;
 mod contact;
 mod conversation;
 mod device;
@@ -18,7 +19,7 @@ mod session;
 mod timeline;
 mod token;
 
-pub use scenario::{BEGIN, Fixture, Scenario, append, appended, create, entry, join, walk};
+pub use scenario::{BEGIN, Fixture, Scenario, actor, append, appended, create, entry, join, walk};
 
 /// A case; it begins with an empty store.
 pub type Case = fn(&mut Scenario<'_>);
@@ -63,6 +64,23 @@ pub const CASES: &[(&str, Case)] = &[
     ("entries lie between messages without a gap", entry::entries_lie_between_messages_without_a_gap),
     ("entries do not move a conversation in the list", entry::entries_do_not_move_a_conversation_in_the_list),
     ("what clients stored as an entry is a message", entry::what_clients_stored_as_an_entry_is_a_message),
+    (
+        "a reaction is an entry and a part of its message",
+        change::a_reaction_is_an_entry_and_a_part_of_its_message,
+    ),
+    (
+        "a reaction that changes nothing makes no entry",
+        change::a_reaction_that_changes_nothing_makes_no_entry,
+    ),
+    ("only what a member sees can be reacted to", change::only_what_a_member_sees_can_be_reacted_to),
+    ("a cid belongs to one message or change", change::a_cid_belongs_to_one_message_or_change),
+    ("reactions are counted and their kinds bounded", change::reactions_are_counted_and_their_kinds_bounded),
+    ("changes of one message meet in one batch", change::changes_of_one_message_meet_in_one_batch),
+    (
+        "changes do not move a conversation in the list",
+        change::changes_do_not_move_a_conversation_in_the_list,
+    ),
+    ("a page without changes leaves them out", change::a_page_without_changes_leaves_them_out),
     ("timelines have no gaps", message::timelines_have_no_gaps),
     ("only members can write and read", message::only_members_can_write_and_read),
     (

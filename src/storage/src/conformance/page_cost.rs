@@ -66,8 +66,13 @@ fn pages(subject: &Subject) -> Vec<(&'static str, Read)> {
     let Subject { user, group, timeline, middle } = *subject;
     let (first, middle_page) = (Page { after: 0, limit: ROWS }, Page { after: middle.1.0, limit: ROWS });
     let conversations = |before| timeline::Read::Conversations { user, before, limit: ROWS };
-    let history =
-        |direction| timeline::Read::History { user, conversation: timeline, direction, limit: ROWS };
+    let history = |direction| timeline::Read::History {
+        user,
+        conversation: timeline,
+        direction,
+        limit: ROWS,
+        with_changes: true,
+    };
     vec![
         ("CONVERSATIONS", conversations(None).into()),
         ("CONVERSATIONS in the middle", conversations(Some(middle)).into()),

@@ -111,7 +111,9 @@ impl Scenario<'_> {
         direction: Direction,
         limit: u32,
     ) -> (Vec<Arc<Message>>, bool, Seq) {
-        match self.read(Read::Timeline(timeline::Read::History { user, conversation, direction, limit })) {
+        let with_changes = true;
+        let read = timeline::Read::History { user, conversation, direction, limit, with_changes };
+        match self.read(read.into()) {
             Found::Timeline(timeline::Found::History { messages, more, first_seq }) => {
                 (messages, more, first_seq)
             }
@@ -141,7 +143,7 @@ pub fn join(user: UserId, conversation: ConversationId) -> Write {
     Write::Group(group::Write::Join { by: actor(user), conversation })
 }
 
-fn actor(user: UserId) -> Actor {
+pub fn actor(user: UserId) -> Actor {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let cid = server_cid(1, COUNT.fetch_add(1, Ordering::Relaxed));
     Actor { user, name: format!("name of {user}").into(), cid }

@@ -7,9 +7,9 @@
 //! the sender.
 
 use super::change::Change;
-use super::failure::{Cause, Failure};
+use super::failure::{Cause, Failure, Undone};
 use super::member_cache::MemberCache;
-use super::message::{self, LATE, Plan, QueuedAppend, Undone, Verdict};
+use super::message::{self, LATE, Plan, QueuedAppend, Verdict};
 use super::publish_barrier::PublishBarrier;
 use super::reconnect::{AutoConnection, IDLE};
 use super::schema;
@@ -336,7 +336,7 @@ impl Appender {
                         && !self.is_unreachable
                         && !std::mem::replace(&mut self.is_rejecting, true)
                     {
-                        log::error!("the database rejects a change of a group: {failure}");
+                        log::error!("the database rejects a change: {failure}");
                     }
                     let is_locked = undone.is_ok() && change.since.elapsed() < LATE;
                     if is_locked || change.is_in_doubt {

@@ -5,26 +5,34 @@
 //! lost transaction has ended. For a new group, the primary key of `sent` admits only one of the two transactions, so
 //! that the other fails and looks again.
 
-use super::connection::{Connection, NOW, rows_of};
-use super::failure::Failure;
-use super::fence;
+use super::connection::{Connection, NOW};
+use super::entry_change;
+use super::failure::{Failure, Undone};
 use super::member_cache::{MemberCache, Members};
-use super::message::{END_COLUMNS, End, Undone, members_at};
-use super::record::{Record, first};
-use super::sent;
+use super::message::{END_COLUMNS, End, members_at};
+use super::record::first;
 use super::sql::Sql;
-use super::usage::{add_charge, ask_usage, usage};
+use super::transaction::Transaction;
+use super::usage::add_charge;
 use crate::account_usage::Charge;
 use crate::calendar;
-use crate::column::{OWNER, STATUS_SYSTEM, system_content};
+use crate::column::{OWNER, Sort, system_content};
+use logic::contract::change;
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::group::{self, Write};
 use logic::contract::message::Stored;
-use logic::contract::{Denial, Epoch, Fence, Quota, Ticket, Written};
+use logic::contract::{Denial, Fence, Quota, Ticket, Written};
 use std::sync::Arc;
 use std::time::Instant;
 use wire::entry::Event;
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
+
+/// What is changed, together with an entry.
+#[derive(Debug)]
+pub enum Work {
+    Group(Write),
+    Entry(change::Write),
+}
 
 /// A change to be made.
 #[derive(Debug)]
@@ -32,37 +40,30 @@ pub struct Change {
     pub ticket: Ticket,
     /// The session on whose behalf it is made; `None`: the write is not fenced.
     pub fence: Option<Fence>,
-    pub write: Write,
+    pub work: Work,
     pub since: Instant,
     /// The answer to a commit that contained it was lost, so it may be made.
     pub is_in_doubt: bool,
 }
 
-/// The open transaction of a change.
-struct Transaction<'a> {
-    conn: &'a mut Connection,
-    cache: &'a mut MemberCache,
-    now: UnixMillis,
-    /// Called before it may be committed.
-    commits: &'a mut dyn FnMut(),
-}
-
 impl Change {
-    pub fn new(ticket: Ticket, fence: Option<Fence>, write: Write, since: Instant) -> Change {
-        Change { ticket, fence, write, since, is_in_doubt: false }
+    pub fn new(ticket: Ticket, fence: Option<Fence>, work: Work, since: Instant) -> Change {
+        Change { ticket, fence, work, since, is_in_doubt: false }
     }
 
     /// The conversation that it changes; `None`: a new one.
     pub fn conversation(&self) -> Option<ConversationId> {
-        match &self.write {
-            Write::Create { .. } => None,
-            Write::Join { conversation, .. } => Some(*conversation),
+        match &self.work {
+            Work::Group(Write::Create { .. }) => None,
+            Work::Group(Write::Join { conversation, .. }) => Some(*conversation),
+            Work::Entry(write) => Some(entry_change::conversation(write)),
         }
     }
 
     pub fn actor(&self) -> &Actor {
-        match &self.write {
-            Write::Create { by, .. } | Write::Join { by, .. } => by,
+        match &self.work {
+            Work::Group(Write::Create { by, .. } | Write::Join { by, .. }) => by,
+            Work::Entry(write) => entry_change::actor(write),
         }
     }
 
@@ -79,9 +80,12 @@ impl Change {
         let answers = conn.ask(&sql)?;
         let now = first(&answers[answers.len() - 1].rows)?.time(0)?;
         let mut transaction = Transaction { conn, cache, now, commits };
-        match &self.write {
-            Write::Create { by, name, desc } => self.create(&mut transaction, by, name, desc).map(Some),
-            Write::Join { by, conversation } => self.join(&mut transaction, by, *conversation),
+        match &self.work {
+            Work::Group(Write::Create { by, name, desc }) => {
+                self.create(&mut transaction, by, name, desc).map(Some)
+            }
+            Work::Group(Write::Join { by, conversation }) => self.join(&mut transaction, by, *conversation),
+            Work::Entry(write) => entry_change::make(&mut transaction, self.fence, self.is_in_doubt, write),
         }
     }
 
@@ -100,7 +104,7 @@ impl Change {
             transaction.conn.roll_back()?;
             return Ok(written(entry(by, Event::Created, stored, members)));
         }
-        if !self.is_in_force(transaction)? {
+        if !transaction.is_in_force(self.fence)? {
             transaction.conn.roll_back()?;
             return Ok(Written::Superseded);
         }
@@ -169,7 +173,7 @@ impl Change {
                 let joined = self.joined_before(transaction, by, conversation)?;
                 joined.or(Some(Written::Denied(Denial::Conflict)))
             }
-            _ if !self.is_in_force(transaction)? => Some(Written::Superseded),
+            _ if !transaction.is_in_force(self.fence)? => Some(Written::Superseded),
             _ if !member.rows.is_empty() => Some(Written::Denied(Denial::Conflict)),
             (Some(row), _) if transaction.is_full(conversation, row.number(3)?)? => {
                 Some(Written::Denied(Denial::Quota(Quota::Members)))
@@ -233,75 +237,6 @@ impl Change {
         let members = members_at(transaction.conn, conversation, stored.seq)?;
         Ok(Some(Written::Group(group::Written::Joined(entry(by, Event::Joined, stored, members)))))
     }
-
-    fn is_in_force(&self, transaction: &mut Transaction<'_>) -> Result<bool, Failure> {
-        match self.fence {
-            Some(fence) if fence.epoch != Epoch::NONE => fence::is_in_force(transaction.conn, fence),
-            _ => Ok(true),
-        }
-    }
-}
-
-impl Transaction<'_> {
-    /// Where an entry with the actor's `cid` is stored. `lock`: waits for transactions that are storing it.
-    fn find(&mut self, by: &Actor, lock: &str) -> Result<Option<Stored>, Failure> {
-        let mut sql = Sql::new();
-        for day in sent::days(self.now) {
-            sql.push(format_args!(
-                "SELECT conversation_id, seq, created_at FROM sent_{day:08} WHERE sender_id = {} AND cid = ",
-                by.user
-            ))
-            .bytes(by.cid.as_bytes())
-            .push(lock)
-            .end();
-        }
-        let answers = self.conn.ask(&sql)?;
-        let mut rows = answers.iter().flat_map(|answer| &answer.rows);
-        let place = |row: &Record| {
-            Ok(Stored { conversation: row.conversation(0)?, seq: row.seq(1)?, time: row.time(2)? })
-        };
-        rows.next().map(place).transpose()
-    }
-
-    /// The members of a locked group.
-    fn members(&mut self, conversation: ConversationId, version: i64) -> Result<Arc<[UserId]>, Failure> {
-        match self.cache.at(conversation, version) {
-            Some(known) => Ok(Arc::clone(&known.members)),
-            None => members_at(self.conn, conversation, Seq::MAX),
-        }
-    }
-
-    /// Whether the account may have one more; locks its row until the transaction ends.
-    fn charge(&mut self, user: UserId, what: Charge) -> Result<Result<(), Quota>, Failure> {
-        let mut sql = Sql::new();
-        ask_usage(&mut sql, user);
-        let mut usage = usage(self.conn.rows(&sql)?.first())?;
-        Ok(usage.charge(what, &self.conn.quotas, self.now))
-    }
-
-    /// Whether a locked group has as many members as it may have. Its version counts every change of the members, so it
-    /// is at least their number.
-    fn is_full(&mut self, conversation: ConversationId, version: i64) -> Result<bool, Failure> {
-        let most = i64::from(self.conn.quotas.members);
-        if most == 0 || version < most {
-            return Ok(false);
-        }
-        let rows = rows_of(self.conn, |sql| {
-            sql.statement(format_args!(
-                "SELECT COUNT(*) FROM member WHERE conversation_id = {conversation} AND device = 0"
-            ));
-        })?;
-        Ok(first(&rows)?.number(0)? >= most)
-    }
-
-    /// Executes the statements and commits. Returns the id that the first statement made, if it made one.
-    fn commit(&mut self, sql: &mut Sql) -> Result<u64, Undone> {
-        let before_commit = sql.statements();
-        sql.statement("COMMIT");
-        (self.commits)();
-        let answers = self.conn.ask(sql).map_err(|failure| Undone::at_commit(failure, before_commit))?;
-        Ok(answers[0].made)
-    }
 }
 
 fn entry(by: &Actor, event: Event, stored: Stored, members: Arc<[UserId]>) -> Entry {
@@ -324,7 +259,7 @@ fn insert_entry(sql: &mut Sql, by: &Actor, event: &Event, stored: Stored, id: &s
     .text(event.as_str())
     .push(",")
     .text(&content.unwrap_or_default())
-    .push(format_args!(",{STATUS_SYSTEM},{time})"))
+    .push(format_args!(",{},{time})", Sort::System.status()))
     .end()
     .push(format_args!(
         "INSERT INTO sent_{:08} (sender_id, cid, conversation_id, seq, created_at) VALUES ({},",

@@ -181,3 +181,26 @@ impl fmt::Display for Failure {
         f.write_str(&self.text)
     }
 }
+
+/// Why a plan or a change was not executed.
+#[derive(Debug)]
+pub struct Undone {
+    pub failure: Failure,
+    /// Whether it may have been executed nevertheless.
+    pub is_in_doubt: bool,
+}
+
+/// A failure before anything was committed.
+impl From<Failure> for Undone {
+    fn from(failure: Failure) -> Undone {
+        Undone { failure, is_in_doubt: false }
+    }
+}
+
+impl Undone {
+    /// A failure of statements of which the one after `before_commit` others is the COMMIT.
+    pub fn at_commit(failure: Failure, before_commit: usize) -> Undone {
+        let is_in_doubt = failure.cause == Cause::Lost || failure.after >= before_commit;
+        Undone { failure, is_in_doubt }
+    }
+}

@@ -10,7 +10,7 @@
 //! the first to commit wins. A conversation that another transaction has locked is left for the next batch.
 
 use super::connection::{Connection, NOW};
-use super::failure::{Cause, Failure};
+use super::failure::{Failure, Undone};
 use super::fence;
 use super::listing::{self, Relisted};
 use super::member_cache::{MemberCache, Members};
@@ -49,6 +49,8 @@ pub enum Verdict {
     /// Stored by this commit, or by an earlier one whose answer was lost.
     Stored(Stored),
     Duplicate(Stored),
+    /// The sender gave the `cid` to a change.
+    Taken,
     /// The sender is not a member.
     Forbidden,
     /// It may not refer to what it refers to.
@@ -73,29 +75,6 @@ pub struct Plan {
     ends: Vec<End>,
     relisted: Vec<Relisted>,
     now: UnixMillis,
-}
-
-/// Why a plan or a change was not executed.
-#[derive(Debug)]
-pub struct Undone {
-    pub failure: Failure,
-    /// Whether it may have been executed nevertheless.
-    pub is_in_doubt: bool,
-}
-
-/// A failure before anything was committed.
-impl From<Failure> for Undone {
-    fn from(failure: Failure) -> Undone {
-        Undone { failure, is_in_doubt: false }
-    }
-}
-
-impl Undone {
-    /// A failure of statements of which the one after `before_commit` others is the COMMIT.
-    pub fn at_commit(failure: Failure, before_commit: usize) -> Undone {
-        let is_in_doubt = failure.cause == Cause::Lost || failure.after >= before_commit;
-        Undone { failure, is_in_doubt }
-    }
 }
 
 /// The columns of an [`End`].
@@ -212,6 +191,7 @@ impl Plan {
             };
             plan.verdicts.push(verdict);
         }
+        tell_changes(conn, &mut plan.verdicts)?;
         ends.retain(|end| end.is_changed);
         for end in ends.iter().filter(|end| !end.listed.holds(end.time)) {
             let known = cache.at(end.conversation, end.version).expect("as above");
@@ -366,6 +346,7 @@ pub fn outcome(
     let written = match verdict {
         Verdict::Late | Verdict::Elsewhere => Written::Unavailable,
         Verdict::Failed => Written::Failed,
+        Verdict::Taken => Written::Denied(Denial::Conflict),
         Verdict::Forbidden => Written::Denied(Denial::Forbidden),
         Verdict::BadReference(why) => Written::Denied(Denial::Reference(why)),
         Verdict::Superseded => Written::Superseded,
@@ -390,6 +371,22 @@ fn questions<'a>(entries: &'a [QueuedAppend], ends: &[End]) -> Vec<Question<'a>>
         Some(Question { number, conversation, sender, references, last })
     };
     entries.iter().enumerate().filter_map(question).collect()
+}
+
+/// Tells the duplicates of messages from messages whose `cid` belongs to a change.
+fn tell_changes(conn: &mut Connection, verdicts: &mut [Verdict]) -> Result<(), Failure> {
+    let duplicate = |verdict: &Verdict| match *verdict {
+        Verdict::Duplicate(stored) => Some(stored),
+        _ => None,
+    };
+    let places: Vec<Stored> = verdicts.iter().filter_map(duplicate).collect();
+    let changes = sent::changes_among(conn, &places)?;
+    for verdict in verdicts {
+        if duplicate(verdict).is_some_and(|stored| changes.contains(&stored)) {
+            *verdict = Verdict::Taken;
+        }
+    }
+    Ok(())
 }
 
 struct Locked {

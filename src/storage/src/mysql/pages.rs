@@ -1,12 +1,15 @@
 //! Reading a timeline: its monthly tables by segments.
 
+use super::changed;
 use super::connection::Connection;
 use super::failure::Failure;
 use super::record::Record;
 use super::sql::Sql;
 use crate::calendar::Month;
-use crate::column::{STATUS_SYSTEM, Texts};
+use crate::changed::Changed;
+use crate::column::{Sort, Texts};
 use crate::page::Page;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use wire::message::is_server_cid;
@@ -16,26 +19,39 @@ use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
 const SLICE_FIRST: usize = 32;
 const SLICE_MAX: usize = 256;
 
-/// Where a page begins.
+/// What is wanted of a timeline.
 #[derive(Clone, Copy, Debug)]
-pub struct From {
+pub struct Wanted {
     pub conversation: ConversationId,
     /// Leaves out what this member does not see.
     pub member: Option<UserId>,
-    pub after: Seq,
+    /// The member for whom it is read; `None`: several.
+    pub reader: Option<UserId>,
+    /// Whether entries are wanted as changes have left them, not as they were stored.
+    pub as_they_are: bool,
+    /// Whether the entries that tell of changes are wanted.
+    pub with_changes: bool,
+}
+
+impl Wanted {
+    /// All entries as they were stored.
+    pub fn as_stored(conversation: ConversationId) -> Wanted {
+        Wanted { conversation, member: None, reader: None, as_they_are: false, with_changes: true }
+    }
 }
 
 /// Messages above `after`, in order, up to the end or the first one for which `enough` returns true (which is left
 /// out).
 pub fn after(
     conn: &mut Connection,
-    from: From,
+    wanted: Wanted,
+    after: Seq,
     limit: usize,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, Failure> {
     let mut page = Page::default();
-    let Some(outline) = Outline::read(conn, from.conversation, from.member)? else { return Ok(page) };
-    let mut after = from.after.max(outline.unseen);
+    let Some(outline) = Outline::read(conn, wanted)? else { return Ok(page) };
+    let mut after = after.max(outline.unseen);
     // The last segment that begins at or below the first message wanted; if there is none, the oldest that is kept.
     let from = outline.segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
     let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
@@ -45,6 +61,7 @@ pub fn after(
             break;
         }
     }
+    outline.mark_own(conn, &mut page)?;
     Ok(page)
 }
 
@@ -52,14 +69,14 @@ pub fn after(
 /// is left out).
 pub fn before(
     conn: &mut Connection,
-    conversation: ConversationId,
+    wanted: Wanted,
     mut before: Seq,
     floor: Seq,
     limit: usize,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, Failure> {
     let mut page = Page::default();
-    let Some(outline) = Outline::read(conn, conversation, None)? else { return Ok(page) };
+    let Some(outline) = Outline::read(conn, wanted)? else { return Ok(page) };
     let mut take = |message: Message| page.take(Arc::new(message), limit, &mut enough);
     for segment in outline.segments.iter().rev() {
         let rest = |before| {
@@ -70,6 +87,7 @@ pub fn before(
             break;
         }
     }
+    outline.mark_own(conn, &mut page)?;
     Ok(page)
 }
 
@@ -82,8 +100,10 @@ struct Segment {
 
 /// The data needed to read a conversation's messages.
 struct Outline {
-    conversation: ConversationId,
+    wanted: Wanted,
     kind: ConversationKind,
+    /// Whether the timeline has entries that were changed.
+    has_changes: bool,
     segments: Vec<Segment>,
     /// The last entry that the member does not see.
     unseen: Seq,
@@ -91,17 +111,13 @@ struct Outline {
 
 impl Outline {
     /// `None`: there is no such conversation, or the user is no member.
-    fn read(
-        conn: &mut Connection,
-        conversation: ConversationId,
-        member: Option<UserId>,
-    ) -> Result<Option<Outline>, Failure> {
+    fn read(conn: &mut Connection, wanted: Wanted) -> Result<Option<Outline>, Failure> {
+        let Wanted { conversation, member, .. } = wanted;
         let mut sql = Sql::new();
-        sql.statement(format_args!("SELECT kind FROM conversation WHERE id = {conversation}")).statement(
-            format_args!(
+        sql.statement(format_args!("SELECT kind, has_changes FROM conversation WHERE id = {conversation}"))
+            .statement(format_args!(
                 "SELECT month, first_seq FROM segment WHERE conversation_id = {conversation} ORDER BY month"
-            ),
-        );
+            ));
         if let Some(user) = member {
             sql.statement(format_args!(
                 "SELECT GREATEST(joined_seq, cleared_seq) FROM member \
@@ -120,7 +136,8 @@ impl Outline {
         let Some(kind) = kind.rows.first() else { return Ok(None) };
         let segment = |row: &Record| Ok(Segment { month: row.month(0)?, first: row.seq(1)? });
         let segments = segments.rows.iter().map(segment).collect::<Result<_, Failure>>()?;
-        Ok(Some(Outline { conversation, kind: kind.kind(0)?, segments, unseen }))
+        let (kind, has_changes) = (kind.kind(0)?, kind.number(1)? != 0);
+        Ok(Some(Outline { wanted, kind, has_changes, segments, unseen }))
     }
 
     /// Passes the messages of a month to `take`, slice by slice, until it breaks. `limit` is the size of a page. `rest`
@@ -137,9 +154,13 @@ impl Outline {
         let mut slice = SLICE_FIRST.min(limit + 1);
         while let Some(which) = rest(*place) {
             let rows = self.slice(conn, month, &which, slice)?;
+            let mut changed = self.changed(conn, &rows)?;
             for row in &rows {
-                let message = self.message(row)?;
+                let mut message = self.message(row)?;
                 *place = message.seq;
+                if let Some(changed) = changed.remove(&message.seq) {
+                    changed.lay_over(&mut message, self.wanted.reader);
+                }
                 if take(message).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -152,6 +173,23 @@ impl Outline {
         Ok(ControlFlow::Continue(()))
     }
 
+    /// The rows of `changed` of these entries.
+    fn changed(&self, conn: &mut Connection, rows: &[Record]) -> Result<BTreeMap<Seq, Changed>, Failure> {
+        let (Some(one), Some(other)) = (rows.first(), rows.last()) else { return Ok(BTreeMap::new()) };
+        if !self.has_changes || !self.wanted.as_they_are {
+            return Ok(BTreeMap::new());
+        }
+        let (one, other) = (one.seq(0)?, other.seq(0)?);
+        changed::rows(conn, self.wanted.conversation, one.min(other), one.max(other))
+    }
+
+    fn mark_own(&self, conn: &mut Connection, page: &mut Page) -> Result<(), Failure> {
+        match self.wanted.reader {
+            Some(reader) => changed::mark_own(conn, self.wanted.conversation, reader, &mut page.messages),
+            None => Ok(()),
+        }
+    }
+
     fn slice(
         &self,
         conn: &mut Connection,
@@ -159,11 +197,15 @@ impl Outline {
         which: &str,
         limit: usize,
     ) -> Result<Vec<Record>, Failure> {
+        let sorts = match self.wanted.with_changes {
+            true => String::new(),
+            false => format!(" AND m.status <> {}", Sort::Change.status()),
+        };
         let mut sql = Sql::new();
         sql.statement(format_args!(
             "SELECT m.seq, m.sender_id, u.name, m.cid, m.type, m.content, m.created_at, m.status, m.refs FROM message_{month:06} m \
-             LEFT JOIN user u ON u.id = m.sender_id WHERE m.conversation_id = {} AND {which} LIMIT {limit}",
-            self.conversation
+             LEFT JOIN user u ON u.id = m.sender_id WHERE m.conversation_id = {}{sorts} AND {which} LIMIT {limit}",
+            self.wanted.conversation
         ));
         conn.rows(&sql)
     }
@@ -171,13 +213,12 @@ impl Outline {
     /// The message of a row.
     fn message(&self, row: &Record) -> Result<Message, Failure> {
         let (from, cid) = (row.user(1)?, row.text(3)?);
-        let is_system = row.number(7)? == i64::from(STATUS_SYSTEM);
-        let references = row.maybe_text(8)?;
-        let texts = Texts { is_system, content_type: row.text(4)?, content: row.text(5)?, references };
+        let (sort, references) = (row.sort(7)?, row.maybe_text(8)?);
+        let texts = Texts { sort, content_type: row.text(4)?, content: row.text(5)?, references };
         let damaged = || Failure::refused("the further fields of a stored entry are damaged");
         let body = texts.body(from).ok_or_else(damaged)?;
         Ok(Message {
-            conversation: self.conversation,
+            conversation: self.wanted.conversation,
             kind: self.kind,
             seq: row.seq(0)?,
             from,

@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::failure::Failure;
-use super::pages::{self, From};
+use super::pages::{self, Wanted};
 use super::record::{Record, first, page_of};
 use super::sql::Sql;
 use crate::overview::Overview;
@@ -22,10 +22,7 @@ pub fn readers(
     let id = overview.conversation;
     let is_in_view = (overview.first..=overview.last).contains(&seq);
     let found = match is_in_view {
-        true => {
-            let from = From { conversation: id, member: None, after: seq.prev() };
-            pages::after(conn, from, 1, |_| false)?.messages
-        }
+        true => pages::after(conn, Wanted::as_stored(id), seq.prev(), 1, |_| false)?.messages,
         false => Vec::new(),
     };
     let entry = found.first().filter(|entry| entry.seq == seq);

@@ -2,7 +2,7 @@
 
 use super::failure::{Cause, Failure};
 use crate::calendar::{Month, TIME_MAX};
-use crate::column::{client_kind_of, kind_of, role_of};
+use crate::column::{Sort, client_kind_of, kind_of, role_of};
 use crate::fault;
 use crate::page::Rows;
 use mysql_common::packets::Column;
@@ -111,6 +111,10 @@ impl Record {
 
     pub fn client_kind(&self, column: usize) -> Result<ClientKind, Failure> {
         client_kind_of(self.number(column)?).ok_or_else(|| self.unexpected(column))
+    }
+
+    pub fn sort(&self, column: usize) -> Result<Sort, Failure> {
+        Sort::of_status(self.number(column)?).ok_or_else(|| self.unexpected(column))
     }
 
     pub fn role(&self, column: usize) -> Result<Role, Failure> {

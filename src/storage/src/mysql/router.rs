@@ -1,7 +1,7 @@
 //! Routes each write to the thread that executes it.
 
 use super::appender::Job;
-use super::change::Change;
+use super::change::{Change, Work};
 use super::failure::{Cause, Failure};
 use super::message::QueuedAppend;
 use super::reconnect::{AutoConnection, IDLE};
@@ -19,7 +19,7 @@ use wire::ConversationId;
 /// Attempts after a lost connection or a conflict.
 const TRIES: usize = 3;
 
-/// Routes messages and changes of groups to the appender of their conversation, and everything else to the writer.
+/// Routes messages and changes that entries tell of to the appender of their conversation, and everything else to the writer.
 pub struct Router {
     pub connection: AutoConnection,
     pub targets: Targets,
@@ -70,20 +70,20 @@ impl Router {
                     }
                     _ => lost.push((ticket, append)),
                 },
-                Write::Group(write) => {
-                    let change = Change::new(ticket, None, write, since);
-                    jobs[self.appender_for(&change)].push(Job::Change(change));
-                }
-                Write::Fenced(fence, write) => match *write {
-                    Write::Group(write) => {
-                        let change = Change::new(ticket, Some(fence), write, since);
+                Write::Fenced(fence, write) => match work_of(*write) {
+                    Ok(work) => {
+                        let change = Change::new(ticket, Some(fence), work, since);
                         jobs[self.appender_for(&change)].push(Job::Change(change));
                     }
-                    write => {
-                        changes.push((ticket, Write::Fenced(fence, Box::new(write))));
-                    }
+                    Err(write) => changes.push((ticket, Write::Fenced(fence, Box::new(write)))),
                 },
-                other => changes.push((ticket, other)),
+                other => match work_of(other) {
+                    Ok(work) => {
+                        let change = Change::new(ticket, None, work, since);
+                        jobs[self.appender_for(&change)].push(Job::Change(change));
+                    }
+                    Err(other) => changes.push((ticket, other)),
+                },
             }
         }
         // At shutdown these threads and logic may be gone already.
@@ -136,6 +136,15 @@ impl Router {
 
     fn appender_of(&self, conversation: ConversationId) -> usize {
         conversation.0 as usize % self.appenders.len()
+    }
+}
+
+/// The work of an appender; any other write is given back.
+fn work_of(write: Write) -> Result<Work, Write> {
+    match write {
+        Write::Group(write) => Ok(Work::Group(write)),
+        Write::Change(write) => Ok(Work::Entry(write)),
+        other => Err(other),
     }
 }
 

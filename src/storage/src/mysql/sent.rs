@@ -1,9 +1,11 @@
 //! Looking up messages by sender and `cid`: one table a day, of which today's and yesterday's are read.
 
+use super::connection::Connection;
 use super::failure::Failure;
 use super::record::Record;
 use super::sql::Sql;
 use crate::calendar::{self, Day};
+use crate::column::Sort;
 use foldhash::HashMap;
 use logic::contract::message::Stored;
 use wire::{UnixMillis, UserId};
@@ -49,4 +51,25 @@ pub fn place(found: &Found, sender: UserId, cid: &str) -> Option<Stored> {
         return None;
     }
     found.get(&(sender, Box::from(cid.as_bytes()))).copied()
+}
+
+/// Those of some places whose entry tells of a change.
+pub fn changes_among(conn: &mut Connection, places: &[Stored]) -> Result<Vec<Stored>, Failure> {
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::new();
+    for Stored { conversation, seq, time } in places {
+        sql.statement(format_args!(
+            "SELECT status FROM message_{:06} WHERE conversation_id = {conversation} AND seq = {seq}",
+            calendar::month_of(*time)
+        ));
+    }
+    let mut changes = Vec::new();
+    for (place, answer) in places.iter().zip(conn.ask(&sql)?) {
+        if answer.rows.first().map(|row| row.sort(0)).transpose()? == Some(Sort::Change) {
+            changes.push(*place);
+        }
+    }
+    Ok(changes)
 }

@@ -4,7 +4,7 @@ use super::connection::{Connection, rows_of};
 use super::conversation;
 use super::failure::Failure;
 use super::fence;
-use super::pages::{self, From};
+use super::pages::{self, Wanted};
 use super::readers;
 use super::record::{Answer, Record, page_of, undamaged};
 use super::sql::CASE_MAX;
@@ -37,14 +37,22 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
             Found::Unread(unread(&conn.ask(&sql)?)?)
         }
         Read::Feed { conversation, member, after, limit, bytes } => {
-            let from = From { conversation, member, after };
-            let page = pages::after(conn, from, limit.max(1) as usize, is_fed(bytes))?;
+            let reader = member;
+            let wanted = Wanted { conversation, member, reader, as_they_are: true, with_changes: true };
+            let page = pages::after(conn, wanted, after, limit.max(1) as usize, is_fed(bytes))?;
             Found::Feed { messages: page.messages, more: page.more }
         }
-        Read::History { user, conversation, direction, limit } => match overview(conn, user, conversation)? {
-            Some(overview) => history(conn, &overview, direction, limit as usize)?,
-            None => return Ok(contract::Found::Denied(Denial::Forbidden)),
-        },
+        Read::History { user, conversation, direction, limit, with_changes } => {
+            match overview(conn, user, conversation)? {
+                Some(overview) => {
+                    let reader = Some(user);
+                    let wanted =
+                        Wanted { conversation, member: None, reader, as_they_are: true, with_changes };
+                    history(conn, wanted, overview.first, direction, limit as usize)?
+                }
+                None => return Ok(contract::Found::Denied(Denial::Forbidden)),
+            }
+        }
         Read::Conversations { user, before, limit } => {
             let mut sql = Sql::new();
             let scan = ask_conversations(&mut sql, user, before, limit as usize);
@@ -157,10 +165,10 @@ fn of_members(members: impl Iterator<Item = (ConversationId, Vec<UserId>)>) -> S
 const OVERVIEW: &str = "c.id, c.kind, NULLIF(IF(c.low_id = m.user_id, c.high_id, c.low_id), m.user_id) AS peer, c.last_seq, c.updated_at, \
                         GREATEST(c.first_seq, m.joined_seq + 1, m.cleared_seq + 1), m.delivered_seq, m.read_seq, \
                         m.is_pinned, m.is_muted, m.hidden_seq, c.message_seq, \
-                        IF(c.low_id = c.high_id, c.low_id, NULL) AS notes_of";
+                        IF(c.low_id = c.high_id, c.low_id, NULL) AS notes_of, c.has_changes";
 
 /// The number of columns in [`OVERVIEW`].
-const OVERVIEW_COLUMNS: usize = 13;
+const OVERVIEW_COLUMNS: usize = 14;
 
 /// What [`OVERVIEW`] needs of a member besides its key.
 const OF_MEMBER: &str = "joined_seq, cleared_seq, delivered_seq, read_seq, is_pinned, is_muted, hidden_seq";
@@ -183,6 +191,7 @@ fn overview_of(row: &Record) -> Result<Overview, Failure> {
         hidden_at: row.maybe_seq(10)?,
         last_message: row.seq(11)?,
         notes_of: row.maybe_user(12)?,
+        has_changes: row.number(13)? != 0,
     })
 }
 
@@ -310,18 +319,18 @@ fn add_part(scan: &mut ConversationsScan, part: Part, rows: &[Record]) -> Result
 
 fn history(
     conn: &mut Connection,
-    overview: &Overview,
+    wanted: Wanted,
+    first_seq: Seq,
     direction: Direction,
     limit: usize,
 ) -> Result<Found, Failure> {
-    let (id, first_seq) = (overview.conversation, overview.first);
     let page = match direction {
         Direction::After(bound) => {
             let after = bound.max(first_seq.prev());
-            pages::after(conn, From { conversation: id, member: None, after }, limit, is_too_long())?
+            pages::after(conn, wanted, after, limit, is_too_long())?
         }
         Direction::Before(bound) => {
-            let mut page = pages::before(conn, id, bound, first_seq, limit, is_too_long())?;
+            let mut page = pages::before(conn, wanted, bound, first_seq, limit, is_too_long())?;
             page.messages.reverse();
             page
         }

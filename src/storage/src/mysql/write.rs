@@ -1,4 +1,4 @@
-//! Executes all writes except messages and changes of groups.
+//! Executes all writes except messages and changes that entries tell of.
 
 use super::connection::Connection;
 use super::failure::Failure;
@@ -17,7 +17,9 @@ pub fn execute(
         Write::Account(write) => account::write(conn, now, random, write),
         Write::Session(write) => session::write(conn, now, random, write),
         Write::Contact(write) => contact::write(conn, now, write),
-        Write::Group(_) | Write::Message(_) => unreachable!("the router sends these to an appender"),
+        Write::Change(_) | Write::Group(_) | Write::Message(_) => {
+            unreachable!("the router sends these to an appender")
+        }
         Write::Timeline(write) => timeline::write(conn, write),
         Write::Node(write) => node::write(conn, now, write),
         Write::Fenced(fence, write) => match fence::is_in_force(conn, *fence)? {
@@ -34,7 +36,7 @@ pub fn may_be_repeated(write: &Write) -> bool {
         Write::Session(write) => session::may_be_repeated(write),
         Write::Timeline(_) | Write::Node(_) => true,
         Write::Account(write) => account::may_be_repeated(write),
-        Write::Contact(_) | Write::Group(_) | Write::Message(_) => false,
+        Write::Change(_) | Write::Contact(_) | Write::Group(_) | Write::Message(_) => false,
         Write::Fenced(_, write) => may_be_repeated(write),
     }
 }

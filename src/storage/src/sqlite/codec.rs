@@ -5,7 +5,8 @@
 //!   page            version, checksum, then per message: ENTRY  (conversation and seq follow from the page's key)
 //!   ENTRY           flags u8, cid length u8, cid, sender, time, [type length u8, type], content length, content,
 //!                   [references length, references]
-//!                   (type and content of a system entry, and the references of a message: see `column::Texts`)
+//!                   (type and content of an entry that is no message, and the references of a message: see
+//!                   `column::Texts`)
 //! ```
 //!
 //! Numbers without a width are LEB128. The bytes come from a disk, so every decoder returns errors. The checksum of a
@@ -13,6 +14,7 @@
 //! batch has that of its journal record.
 
 use crate::calendar::TIME_MAX;
+use crate::column::Sort;
 use crate::error::StoreError;
 use wire::message::TEXT;
 use wire::{ConversationKind, UnixMillis, UserId};
@@ -67,6 +69,8 @@ const GROUP: u8 = 2;
 const SYSTEM: u8 = 4;
 /// It is a message that refers to an entry or to members.
 const REFERS: u8 = 16;
+/// It tells of a change, and is no message.
+const CHANGE: u8 = 8;
 
 /// Stored bytes that do not decode.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,8 +91,7 @@ pub struct Entry<'a> {
     pub sender: UserId,
     pub time: UnixMillis,
     pub kind: ConversationKind,
-    /// Whether it is a system entry, not a message.
-    pub is_system: bool,
+    pub sort: Sort,
     pub content_type: &'a str,
     pub content: &'a str,
     /// What a message refers to, as JSON; `None` in nearly all.
@@ -100,7 +103,11 @@ pub fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let typed = entry.content_type != TEXT;
     let flags = if typed { TYPED } else { 0 }
         | if entry.kind == ConversationKind::Group { GROUP } else { 0 }
-        | if entry.is_system { SYSTEM } else { 0 }
+        | match entry.sort {
+            Sort::Message => 0,
+            Sort::System => SYSTEM,
+            Sort::Change => CHANGE,
+        }
         | if entry.references.is_some() { REFERS } else { 0 };
     out.push(flags);
     put_short(out, entry.cid);
@@ -141,9 +148,9 @@ pub fn cid_of(entry: &[u8]) -> &[u8] {
     &entry[2..2 + usize::from(entry[1])]
 }
 
-/// Whether an encoded entry is a system entry.
-pub fn is_system(entry: &[u8]) -> bool {
-    entry[0] & SYSTEM != 0
+/// Whether an encoded entry is a message.
+pub fn is_message(entry: &[u8]) -> bool {
+    entry[0] & (SYSTEM | CHANGE) == 0
 }
 
 /// The time of an encoded entry.
@@ -182,7 +189,7 @@ impl<'a> Bytes<'a> {
 
     pub fn entry(&mut self) -> Result<Entry<'a>, Damaged> {
         let flags = self.byte()?;
-        if flags & !(TYPED | GROUP | SYSTEM | REFERS) != 0 {
+        if flags & !(TYPED | GROUP | SYSTEM | CHANGE | REFERS) != 0 {
             return Err(Damaged("unknown flags"));
         }
         let cid = self.short()?;
@@ -196,8 +203,13 @@ impl<'a> Bytes<'a> {
         let content = self.long()?;
         let references = if flags & REFERS == 0 { None } else { Some(self.long()?) };
         let kind = if flags & GROUP == 0 { ConversationKind::Direct } else { ConversationKind::Group };
-        let is_system = flags & SYSTEM != 0;
-        Ok(Entry { cid, sender, time, kind, is_system, content_type, content, references })
+        let sort = match flags & (SYSTEM | CHANGE) {
+            0 => Sort::Message,
+            SYSTEM => Sort::System,
+            CHANGE => Sort::Change,
+            _ => return Err(Damaged("unknown flags")),
+        };
+        Ok(Entry { cid, sender, time, kind, sort, content_type, content, references })
     }
 
     pub fn number(&mut self) -> Result<u64, Damaged> {
@@ -252,19 +264,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type Fields = (String, u32, u64, (bool, bool), String, (String, Option<String>));
+    type Fields = (String, u32, u64, (bool, Sort), String, (String, Option<String>));
 
     fn fields() -> impl Strategy<Value = Fields> {
         let types = prop_oneof![Just(TEXT.to_owned()), "[a-z]{1,32}"];
+        let sort = prop_oneof![Just(Sort::Message), Just(Sort::System), Just(Sort::Change)];
         let texts = (".{0,200}", prop::option::of(".{0,200}"));
-        (".{0,16}", any::<u32>(), 0..=TIME_MAX.0, any::<(bool, bool)>(), types, texts)
+        (".{0,16}", any::<u32>(), 0..=TIME_MAX.0, (any::<bool>(), sort), types, texts)
     }
 
-    fn entry((cid, sender, time, (group, is_system), content_type, texts): &Fields) -> Entry<'_> {
+    fn entry((cid, sender, time, (group, sort), content_type, texts): &Fields) -> Entry<'_> {
         let (content, references) = (&*texts.0, texts.1.as_deref());
         let kind = if *group { ConversationKind::Group } else { ConversationKind::Direct };
-        let (sender, time, is_system) = (UserId(*sender), UnixMillis(*time), *is_system);
-        Entry { cid, sender, time, kind, is_system, content_type, content, references }
+        let (sender, time, sort) = (UserId(*sender), UnixMillis(*time), *sort);
+        Entry { cid, sender, time, kind, sort, content_type, content, references }
     }
 
     proptest! {
@@ -277,7 +290,7 @@ mod tests {
                 put_entry(&mut out, &entry(fields));
                 prop_assert_eq!(cid_of(&out[start..]), fields.0.as_bytes());
                 prop_assert_eq!(time_of(&out[start..]).unwrap(), UnixMillis(fields.2));
-                prop_assert_eq!(is_system(&out[start..]), fields.3.1);
+                prop_assert_eq!(is_message(&out[start..]), fields.3.1 == Sort::Message);
             }
             let mut bytes = Bytes::open(&out).unwrap();
             for (number, fields) in &all {

@@ -1,7 +1,7 @@
 //! Which writes of a batch may share a commit.
 
 use super::sent::CidHint;
-use logic::contract::{Ticket, Write, account, group, session, timeline};
+use logic::contract::{Ticket, Write, account, change, group, session, timeline};
 use std::iter::Peekable;
 use wire::ConversationId;
 
@@ -48,6 +48,7 @@ impl Part {
             )
             | Write::Account(account::Write::ChangePassword(_))
             | Write::Group(group::Write::Join { .. })
+            | Write::Change(_)
             | Write::Timeline(timeline::Write::Set { .. } | timeline::Write::Clear { .. })
             | Write::Node(_) => Part::Tables,
             Write::Fenced(_, write) => Part::of(write),
@@ -71,6 +72,7 @@ fn stores_end(write: &Write) -> Option<ConversationId> {
         | Write::Timeline(
             timeline::Write::Set { conversation, .. } | timeline::Write::Clear { conversation, .. },
         ) => Some(*conversation),
+        Write::Change(change::Write::React(react)) => Some(react.conversation),
         Write::Fenced(_, write) => stores_end(write),
         _ => None,
     }

@@ -3,7 +3,6 @@
 use super::column::seq;
 use super::store::SqliteStore;
 use super::timeline::key_of;
-use super::view::View;
 use crate::error::StoreError;
 use crate::fault::At;
 use logic::contract::timeline::{self, Standing};
@@ -80,15 +79,5 @@ impl SqliteStore {
         let is_direct = head.kind == ConversationKind::Direct;
         let peer = head.members.iter().copied().find(|member| is_direct && *member != user);
         Ok(Some(Found { kind: head.kind, peer, last: head.last }))
-    }
-}
-
-impl View<'_> {
-    /// The last entry that a member does not see; `None`: the user is no member.
-    pub(super) fn unseen(&self, conversation: ConversationId, user: UserId) -> rusqlite::Result<Option<Seq>> {
-        let sql = "SELECT max(joined_seq, cleared_seq) FROM member \
-                   WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
-        let mut select = self.conn.prepare_cached(sql)?;
-        select.query_row((conversation.0, user.0), |row| seq(row, 0)).optional()
     }
 }

@@ -351,10 +351,10 @@ impl<'a> PageWriter<'a> {
         for at in &slots[count..] {
             let entry = filing.run.entry(filing.slot(*at));
             let time = codec::time_of(entry)?.0 as i64;
-            if codec::is_system(entry) {
-                change_time = Some(time);
-            } else {
+            if codec::is_message(entry) {
                 (message_time, message_seq) = (Some(time), Some(place(at).1.0 as i64));
+            } else {
+                change_time = Some(time);
             }
         }
         let sql = "UPDATE conversation SET last_seq = ?2, month = ?3, updated_at = coalesce(?4, updated_at), \

@@ -26,9 +26,9 @@ pub fn message_page(bytes: &[u8]) {
     let decode = |page: &[u8]| {
         let Ok(mut page) = open_page(page, &[]) else { return };
         while !page.is_empty()
-            && let Ok(Entry { is_system, content_type, content, references, sender, .. }) = page.entry()
+            && let Ok(Entry { sort, content_type, content, references, sender, .. }) = page.entry()
         {
-            let _ = Texts { is_system, content_type, content, references }.body(sender);
+            let _ = Texts { sort, content_type, content, references }.body(sender);
         }
     };
     decode(bytes);

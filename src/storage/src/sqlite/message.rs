@@ -12,13 +12,14 @@ use super::run::{parts, place};
 use super::sent::{self, CidHint};
 use super::store::{Batch, SqliteStore, Sync};
 use crate::account_usage::Charge;
+use crate::column::Sort;
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::listing::Listed;
 use logic::contract::message::{self, Append, Stored};
 use logic::contract::{Denial, Epoch, Fence, Write, Written};
 use std::sync::Arc;
-use wire::{ConversationId, References, Target, UserId};
+use wire::{ConversationId, Message, References, Target, UserId};
 
 impl SqliteStore {
     /// `hint` is what [`SqliteStore::hint`] returned for this write.
@@ -56,9 +57,14 @@ impl SqliteStore {
             return Ok(Written::Superseded);
         }
         if hint.may_be_sent
-            && let Some(duplicate) = self.find_sent(hint.hash, sender, cid)?
+            && let Some(sent) = self.find_sent(hint.hash, sender, cid)?
         {
-            return Ok(duplicate);
+            let Message { conversation, seq, time, .. } = *sent;
+            let stored = Stored { conversation, seq, time };
+            return Ok(match sent.is_message() {
+                true => Written::Message(message::Written::Duplicate(stored)),
+                false => Written::Denied(Denial::Conflict),
+            });
         }
         let conversation = match &append.target {
             Target::Conversation(conversation) | Target::Group(conversation) => *conversation,
@@ -95,8 +101,8 @@ impl SqliteStore {
         }
         let (content_type, content) = (append.content_type(), &*append.content);
         let references = append.references.as_deref().map(References::to_json);
-        let references = references.as_deref();
-        let entry = Entry { cid, sender, time, kind, is_system: false, content_type, content, references };
+        let (sort, references) = (Sort::Message, references.as_deref());
+        let entry = Entry { cid, sender, time, kind, sort, content_type, content, references };
         self.run.push(place(conversation, seq), hint.hash, month, &entry);
         let message = append.into_message(kind, Stored { conversation, seq, time });
         Ok(Written::Message(message::Written::Appended { message, members }))
@@ -146,15 +152,20 @@ impl SqliteStore {
         Ok(ConversationId(conversation as u32))
     }
 
-    /// Looks up an earlier message with this sender and cid.
-    fn find_sent(&self, hash: u64, sender: UserId, cid: &str) -> Result<Option<Written>, StoreError> {
+    /// The entry that was stored with this sender and cid.
+    pub(super) fn find_sent(
+        &mut self,
+        hash: u64,
+        sender: UserId,
+        cid: &str,
+    ) -> Result<Option<Arc<Message>>, StoreError> {
         let filing = self.filing.as_ref().map(Filing::run);
         for run in [Some(&self.run), filing].into_iter().flatten() {
             if let Some(slot) = run.find(hash, sender, cid) {
                 let entry = Bytes::entry_of(run.entry(slot))?;
                 let (conversation, seq) = parts(slot.place);
-                let stored = Stored { conversation, seq, time: entry.time };
-                return Ok(Some(Written::Message(message::Written::Duplicate(stored))));
+                let entry = pages::message(&self.conn, &mut self.names, conversation, seq, entry)?;
+                return entry.map(Some).map_err(StoreError::Fault);
             }
         }
         let Some((conversation, seq)) =
@@ -162,8 +173,6 @@ impl SqliteStore {
         else {
             return Ok(None);
         };
-        let time = pages::time_of(&self.conn, conversation, seq).at("message", conversation)?;
-        let stored = Stored { conversation, seq, time };
-        Ok(Some(Written::Message(message::Written::Duplicate(stored))))
+        pages::filed(&self.conn, &mut self.names, conversation, seq).at("message", conversation).map(Some)
     }
 }

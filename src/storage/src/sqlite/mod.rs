@@ -19,6 +19,8 @@
 mod account;
 mod append_cache;
 mod chains;
+mod change;
+mod changed;
 mod checkpoint;
 mod codec;
 mod column;

@@ -1,21 +1,36 @@
 //! Reading a timeline: its monthly tables by segments, then the resident tail.
 
+use super::changed;
 use super::codec::{Bytes, Entry, open_page};
 use super::column;
 use super::name_cache::NameCache;
 use super::run::{SEQ_MAX, parts, place};
 use super::view::View;
 use crate::calendar::Month;
-use crate::column::Texts;
+use crate::changed::Overlay;
+use crate::column::{Sort, Texts};
 use crate::error::StoreError;
 use crate::fault::{self, At};
 use crate::page::Page;
 use rusqlite::{Connection, Row};
+use std::cmp::Ordering;
 use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use wire::message::is_server_cid;
-use wire::{ConversationId, Message, Seq, UnixMillis};
+use wire::{ConversationId, Message, Seq, UserId};
+
+/// What is wanted of a timeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub conversation: ConversationId,
+    /// Whether it has entries that were changed.
+    pub has_changes: bool,
+    /// Whether the entries that tell of changes are wanted.
+    pub with_changes: bool,
+    /// The member for whom it is read; `None`: several.
+    pub reader: Option<UserId>,
+}
 
 /// What to do about messages that are damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +39,39 @@ pub enum Damage {
     Ends,
     /// They are passed over, for a session that waits for later messages.
     IsPassed,
+}
+
+impl Wanted {
+    fn includes(&self, entry: &Entry<'_>) -> bool {
+        self.with_changes || entry.sort != Sort::Change
+    }
+
+    /// How many resident entries a page of `limit` needs.
+    fn resident(&self, limit: usize) -> usize {
+        if self.with_changes { limit + 1 } else { usize::MAX }
+    }
+
+    fn mark_own(&self, conn: &Connection, page: &mut Page) -> Result<(), StoreError> {
+        match self.reader {
+            Some(reader) => changed::mark_own(conn, self.conversation, reader, &mut page.messages),
+            None => Ok(()),
+        }
+    }
+
+    /// A stored entry as changes have left it.
+    fn as_it_is(
+        &self,
+        conn: &Connection,
+        overlay: &mut Overlay,
+        mut message: Arc<Message>,
+    ) -> Result<Arc<Message>, StoreError> {
+        let order = overlay.order();
+        let row = overlay.row(message.seq, |from| changed::rows(conn, self.conversation, from, order))?;
+        if let Some(row) = row {
+            row.lay_over(Arc::make_mut(&mut message), self.reader);
+        }
+        Ok(message)
+    }
 }
 
 impl Page {
@@ -49,15 +97,16 @@ impl Page {
 /// The resident tail is read before the disk, so nothing is missed in between; a message in both is returned once.
 pub fn after(
     view: &mut View<'_>,
-    conversation: ConversationId,
+    wanted: Wanted,
     after: Seq,
     limit: usize,
     damage: Damage,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, StoreError> {
     let View { conn, resident, names, .. } = view;
-    let tail = resident.after(conversation, after, limit + 1);
-    let mut page = Page::default();
+    let conversation = wanted.conversation;
+    let tail = resident.after(conversation, after, wanted.resident(limit));
+    let (mut page, mut overlay) = (Page::default(), Overlay::new(Ordering::Less, wanted.has_changes));
     let stored_end = tail.first().map_or(Seq(SEQ_MAX + 1), |tail_message| tail_message.seq);
     if stored_end > after.next() {
         stored_after(conn, conversation, after, &mut |item| {
@@ -68,8 +117,13 @@ pub fn after(
             if seq >= stored_end {
                 return Ok(ControlFlow::Break(()));
             }
+            if !wanted.includes(&entry) {
+                return Ok(ControlFlow::Continue(()));
+            }
             match message(conn, names, conversation, seq, entry)? {
-                Ok(message) => Ok(page.take(message, limit, &mut enough)),
+                Ok(message) => {
+                    Ok(page.take(wanted.as_it_is(conn, &mut overlay, message)?, limit, &mut enough))
+                }
                 Err(what) => page.pass(what, damage),
             }
         })?;
@@ -79,17 +133,21 @@ pub fn after(
             break;
         }
         let entry = Bytes::entry_of(tail_message.entry())?;
+        if !wanted.includes(&entry) {
+            continue;
+        }
         let message =
             message(conn, names, conversation, tail_message.seq, entry)?.map_err(StoreError::Fault)?;
-        let _ = page.take(message, limit, &mut enough);
+        let _ = page.take(wanted.as_it_is(conn, &mut overlay, message)?, limit, &mut enough);
     }
+    wanted.mark_own(conn, &mut page)?;
     Ok(page)
 }
 
 /// A part of a timeline: the messages of `floor..before`.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
-    pub conversation: ConversationId,
+    pub wanted: Wanted,
     pub floor: Seq,
     pub before: Seq,
 }
@@ -102,42 +160,66 @@ pub fn before(
     limit: usize,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<Page, StoreError> {
-    let Range { conversation, floor, before } = range;
+    let Range { wanted, floor, before } = range;
     let View { conn, resident, names, .. } = view;
-    let tail = resident.before(conversation, before, limit + 1);
+    let conversation = wanted.conversation;
+    let tail = resident.before(conversation, before, wanted.resident(limit));
     let stored_end = tail.first().map_or(before, |tail_message| tail_message.seq);
-    let mut page = Page::default();
+    let (mut page, mut overlay) = (Page::default(), Overlay::new(Ordering::Greater, wanted.has_changes));
+    let mut is_complete = false;
     for tail_message in tail.into_iter().rev() {
         if tail_message.seq < floor {
-            return Ok(page);
+            is_complete = true;
+            break;
         }
         let entry = Bytes::entry_of(tail_message.entry())?;
+        if !wanted.includes(&entry) {
+            continue;
+        }
         let message =
             message(conn, names, conversation, tail_message.seq, entry)?.map_err(StoreError::Fault)?;
+        let message = wanted.as_it_is(conn, &mut overlay, message)?;
         if page.take(message, limit, &mut enough).is_break() {
-            return Ok(page);
+            is_complete = true;
+            break;
         }
     }
-    stored_before(conn, conversation, stored_end, &mut |item| {
-        let (seq, entry) = match item {
-            Stored::Message(seq, entry) => (seq, entry),
-            Stored::Missing(what) => return page.pass(what, Damage::Ends),
-        };
-        if seq < floor {
-            return Ok(ControlFlow::Break(()));
-        }
-        match message(conn, names, conversation, seq, entry)? {
-            Ok(message) => Ok(page.take(message, limit, &mut enough)),
-            Err(what) => page.pass(what, Damage::Ends),
-        }
-    })?;
+    if !is_complete {
+        stored_before(conn, conversation, stored_end, &mut |item| {
+            let (seq, entry) = match item {
+                Stored::Message(seq, entry) => (seq, entry),
+                Stored::Missing(what) => return page.pass(what, Damage::Ends),
+            };
+            if seq < floor {
+                return Ok(ControlFlow::Break(()));
+            }
+            if !wanted.includes(&entry) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            match message(conn, names, conversation, seq, entry)? {
+                Ok(message) => {
+                    Ok(page.take(wanted.as_it_is(conn, &mut overlay, message)?, limit, &mut enough))
+                }
+                Err(what) => page.pass(what, Damage::Ends),
+            }
+        })?;
+    }
+    wanted.mark_own(conn, &mut page)?;
     Ok(page)
 }
 
-/// When a filed message was stored.
-pub fn time_of(conn: &Connection, conversation: ConversationId, seq: Seq) -> Result<UnixMillis, StoreError> {
-    let time = find(conn, conversation, seq, |entry| entry.time)?;
-    time.ok_or_else(|| StoreError::Fault(format!("message {seq} is missing")))
+/// A filed entry as it was stored.
+pub fn filed(
+    conn: &Connection,
+    names: &mut NameCache,
+    conversation: ConversationId,
+    seq: Seq,
+) -> Result<Arc<Message>, StoreError> {
+    let found = find(conn, conversation, seq, |entry| message(conn, names, conversation, seq, entry))?;
+    match found.transpose()? {
+        Some(message) => message.map_err(StoreError::Fault),
+        None => Err(StoreError::Fault(format!("message {seq} is missing"))),
+    }
 }
 
 /// Passes a filed entry to `each`; `None`: it is not there.
@@ -145,12 +227,12 @@ pub fn find<T>(
     conn: &Connection,
     conversation: ConversationId,
     seq: Seq,
-    each: impl Fn(&Entry<'_>) -> T,
+    mut each: impl FnMut(Entry<'_>) -> T,
 ) -> Result<Option<T>, StoreError> {
     let mut found = None;
     stored_after(conn, conversation, seq.prev(), &mut |item| {
         match item {
-            Stored::Message(at, entry) if at == seq => found = Some(each(&entry)),
+            Stored::Message(at, entry) if at == seq => found = Some(each(entry)),
             Stored::Message(..) => {}
             Stored::Missing(what) => return Err(StoreError::Fault(what)),
         }
@@ -161,7 +243,7 @@ pub fn find<T>(
 
 /// Whether a filed message can be read.
 pub fn is_stored(conn: &Connection, conversation: ConversationId, seq: Seq) -> Result<bool, StoreError> {
-    match time_of(conn, conversation, seq) {
+    match filed(conn, &mut NameCache::default(), conversation, seq) {
         Ok(_) => Ok(true),
         Err(StoreError::Fault(_)) => Ok(false),
         Err(error) => Err(error),
@@ -337,8 +419,8 @@ pub fn message(
     seq: Seq,
     entry: Entry<'_>,
 ) -> Result<Result<Arc<Message>, String>, StoreError> {
-    let Entry { is_system, content_type, content, references, .. } = entry;
-    let Some(body) = (Texts { is_system, content_type, content, references }).body(entry.sender) else {
+    let Entry { sort, content_type, content, references, .. } = entry;
+    let Some(body) = (Texts { sort, content_type, content, references }).body(entry.sender) else {
         return Ok(Err(format!(
             "the timeline of {conversation}: the further fields of entry {seq} are damaged"
         )));

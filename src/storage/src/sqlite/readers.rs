@@ -1,7 +1,7 @@
 //! Who has read a message.
 
 use super::column::undamaged;
-use super::pages::{self, Damage};
+use super::pages::{self, Damage, Wanted};
 use super::view::View;
 use crate::error::StoreError;
 use crate::fault::At;
@@ -38,7 +38,9 @@ impl View<'_> {
         let is_in_view = (overview.first..=overview.last).contains(&seq);
         let found = match is_in_view {
             true => {
-                pages::after(self, id, seq.prev(), 1, Damage::Ends, |_| false).at("segment", id)?.messages
+                let (conversation, has_changes, reader) = (id, overview.has_changes, Some(user));
+                let wanted = Wanted { conversation, has_changes, with_changes: true, reader };
+                pages::after(self, wanted, seq.prev(), 1, Damage::Ends, |_| false).at("segment", id)?.messages
             }
             false => Vec::new(),
         };

@@ -7,6 +7,7 @@ use super::pages;
 use super::resident::{Resident, ResidentMessage};
 use super::run::{Run, place};
 use super::timeline::key_of;
+use crate::column::Sort;
 use crate::error::StoreError;
 use crate::fault::{self, At};
 use logic::contract::message::{BadReference, ReferenceContext};
@@ -51,9 +52,9 @@ impl Timelines<'_> {
         let resident = self.resident.before(conversation, seq.next(), 1);
         let resident = resident.first().filter(|found| found.seq == seq).map(ResidentMessage::entry);
         if let Some(entry) = resident.or_else(|| self.run.open_entry(place(conversation, seq))) {
-            return Ok(Some(!codec::is_system(entry)));
+            return Ok(Some(codec::is_message(entry)));
         }
-        let found = pages::find(self.conn, conversation, seq, |entry| !entry.is_system);
+        let found = pages::find(self.conn, conversation, seq, |entry| entry.sort == Sort::Message);
         Ok(fault::tolerate(found.at("message", conversation))?.flatten())
     }
 }

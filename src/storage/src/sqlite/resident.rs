@@ -209,7 +209,7 @@ fn end_of(tail: Option<&VecDeque<ResidentMessage>>) -> Option<End> {
     let last = tail.back()?;
     let time = |entry: &[u8]| codec::time_of(entry).expect("it was encoded by this process");
     // Nearly always the last one.
-    let message = tail.iter().rev().find(|message| !codec::is_system(message.entry()));
+    let message = tail.iter().rev().find(|message| codec::is_message(message.entry()));
     let message = message.map(|message| LastMessage { seq: message.seq, time: time(message.entry()) });
     Some(End { last: last.seq, time: time(last.entry()), message })
 }
@@ -219,6 +219,7 @@ mod tests {
     use super::super::codec::Entry;
     use super::super::run::place;
     use super::*;
+    use crate::column::Sort;
     use wire::ConversationKind;
 
     const CONVERSATION: ConversationId = ConversationId(1);
@@ -232,7 +233,7 @@ mod tests {
                 sender: UserId(1),
                 time: UnixMillis(seq * 10),
                 kind: ConversationKind::Direct,
-                is_system: false,
+                sort: Sort::Message,
                 content_type: "text",
                 content: "x",
                 references: None,

@@ -335,6 +335,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::column::Sort;
     use wire::{ConversationKind, UnixMillis};
 
     fn entry(sender: u32, cid: &str) -> Entry<'_> {
@@ -343,7 +344,7 @@ mod tests {
             sender: UserId(sender),
             time: UnixMillis(1),
             kind: ConversationKind::Direct,
-            is_system: false,
+            sort: Sort::Message,
             content_type: "text",
             content: "x",
             references: None,

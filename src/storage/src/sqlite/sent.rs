@@ -289,6 +289,7 @@ impl Pages<'_> {
 mod tests {
     use super::super::codec::Entry;
     use super::*;
+    use crate::column::Sort;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use wire::{ConversationKind, UnixMillis};
@@ -304,7 +305,7 @@ mod tests {
                 sender: UserId(3),
                 time: UnixMillis(1),
                 kind: ConversationKind::Direct,
-                is_system: false,
+                sort: Sort::Message,
                 content_type: "text",
                 content: "x",
                 references: None,

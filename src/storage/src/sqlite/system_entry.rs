@@ -5,14 +5,14 @@ use super::codec::{Entry as StoredEntry, VERSION, put_entry};
 use super::entry;
 use super::run::place;
 use super::store::{Batch, SqliteStore};
-use crate::column::system_content;
+use crate::column::{Sort, system_content};
 use crate::error::StoreError;
 use crate::fault::At;
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::Stored;
 use std::sync::Arc;
 use wire::entry::Event;
-use wire::{ConversationId, ConversationKind, UserId};
+use wire::{ConversationId, ConversationKind, Seq, UserId};
 
 impl SqliteStore {
     /// Takes the next place of a timeline that exists.
@@ -43,15 +43,26 @@ impl SqliteStore {
         let system = message.system().expect("it was made as a system entry");
         let content = system_content(system, &message.content);
         let (cid, content_type, content) = (&*by.cid, system.event.as_str(), &*content);
-        let (sender, is_system, references) = (by.user, true, None);
-        let stored = StoredEntry { cid, sender, time, kind, is_system, content_type, content, references };
-        let mut page = vec![VERSION];
-        put_entry(&mut page, &stored);
-        entry::insert(&self.conn, conversation, seq, &page)?;
+        let (sender, sort, references) = (by.user, Sort::System, None);
+        let stored = StoredEntry { cid, sender, time, kind, sort, content_type, content, references };
         let hash = self.sent.look_up(batch.today, by.user, by.cid.as_bytes()).hash;
-        self.run.push_row(place(conversation, seq), hash, page)?;
+        self.append_row(conversation, seq, hash, &stored)?;
         let head = self.cache.get(&self.conn, &self.resident, conversation)?;
         let members: Arc<[UserId]> = head.map_or_else(Arc::default, |head| Arc::clone(&head.members));
         Ok(Entry { message, members })
+    }
+
+    /// Appends an entry as a row of the table `entry`. `hash`: of its `cid`.
+    pub(super) fn append_row(
+        &mut self,
+        conversation: ConversationId,
+        seq: Seq,
+        hash: u64,
+        stored: &StoredEntry<'_>,
+    ) -> Result<(), StoreError> {
+        let mut page = vec![VERSION];
+        put_entry(&mut page, stored);
+        entry::insert(&self.conn, conversation, seq, &page)?;
+        Ok(self.run.push_row(place(conversation, seq), hash, page)?)
     }
 }

@@ -1,7 +1,8 @@
 //! Timelines as their members see them: what is on disk, overlaid with the resident tail.
 
+use super::changed;
 use super::column::{self, seq, undamaged};
-use super::pages::{self, Damage};
+use super::pages::{self, Damage, Wanted};
 use super::resident::End;
 use super::store::SqliteStore;
 use super::view::View;
@@ -22,7 +23,7 @@ macro_rules! overview {
     () => {
         "SELECT c.id, c.kind, c.low_id, c.high_id, c.last_seq, c.updated_at, \
          max(c.first_seq, m.joined_seq + 1, m.cleared_seq + 1), m.delivered_seq, m.read_seq, \
-         m.is_pinned, m.is_muted, m.hidden_seq, c.message_seq \
+         m.is_pinned, m.is_muted, m.hidden_seq, c.message_seq, c.has_changes \
          FROM member m JOIN conversation c ON c.id = m.conversation_id WHERE m.user_id = ?1 AND m.device = 0"
     };
 }
@@ -70,6 +71,14 @@ impl SqliteStore {
     }
 }
 
+/// What a member sees of a timeline.
+struct Seen {
+    /// The last entry that it does not see.
+    above: Seq,
+    /// Whether the timeline has entries that were changed.
+    has_changes: bool,
+}
+
 impl View<'_> {
     pub(super) fn read_timeline(&mut self, read: &timeline::Read) -> Result<Found, StoreError> {
         let found = match *read {
@@ -83,22 +92,32 @@ impl View<'_> {
                 timeline::Found::Unread(unread(&all, next))
             }
             timeline::Read::Feed { conversation, member, after, limit, bytes } => {
-                let unseen = match member {
-                    Some(user) => self.unseen(conversation, user).at("member", key_of(conversation, user))?,
-                    None => Some(Seq(0)),
+                let seen = match member {
+                    Some(user) => {
+                        self.seen_by(conversation, user).at("member", key_of(conversation, user))?
+                    }
+                    None => {
+                        let has_changes = changed::has_changes(self.conn, conversation);
+                        let has_changes = has_changes.at("conversation", conversation)?;
+                        Some(Seen { above: Seq(0), has_changes })
+                    }
                 };
-                match unseen {
-                    Some(unseen) => {
-                        let after = after.max(unseen);
-                        self.feed(conversation, after, limit as usize, bytes).at("segment", conversation)?
+                match seen {
+                    Some(Seen { above, has_changes }) => {
+                        let wanted = Wanted { conversation, has_changes, with_changes: true, reader: member };
+                        self.feed(wanted, after.max(above), limit as usize, bytes)
+                            .at("segment", conversation)?
                     }
                     None => timeline::Found::Feed { messages: Vec::new(), more: false },
                 }
             }
-            timeline::Read::History { user, conversation, direction, limit } => {
+            timeline::Read::History { user, conversation, direction, limit, with_changes } => {
                 match self.overview(user, conversation).at("conversation", conversation)? {
                     Some(overview) => {
-                        self.history(&overview, direction, limit as usize).at("segment", conversation)?
+                        let has_changes = overview.has_changes;
+                        let wanted = Wanted { conversation, has_changes, with_changes, reader: Some(user) };
+                        self.history(wanted, overview.first, direction, limit as usize)
+                            .at("segment", conversation)?
                     }
                     None => return Ok(Found::Denied(Denial::Forbidden)),
                 }
@@ -116,6 +135,16 @@ impl View<'_> {
             }
         };
         Ok(Found::Timeline(found))
+    }
+
+    /// `None`: the user is no member.
+    fn seen_by(&self, conversation: ConversationId, user: UserId) -> rusqlite::Result<Option<Seen>> {
+        let sql = "SELECT max(m.joined_seq, m.cleared_seq), c.has_changes \
+                   FROM member m JOIN conversation c ON c.id = m.conversation_id \
+                   WHERE m.conversation_id = ?1 AND m.user_id = ?2 AND m.device = 0";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let seen = |row: &Row<'_>| Ok(Seen { above: seq(row, 0)?, has_changes: row.get(1)? });
+        select.query_row((conversation.0, user.0), seen).optional()
     }
 
     /// Conversations of a user with ids above `after`, by id: those of at most `rows` memberships. Also returns the id
@@ -272,31 +301,30 @@ impl View<'_> {
 
     fn feed(
         &mut self,
-        conversation: ConversationId,
+        wanted: Wanted,
         after: Seq,
         limit: usize,
         bytes: usize,
     ) -> Result<timeline::Found, StoreError> {
         let (limit, is_fed) = (limit.max(1), is_fed(bytes));
-        let page = pages::after(self, conversation, after, limit, Damage::IsPassed, is_fed)?;
+        let page = pages::after(self, wanted, after, limit, Damage::IsPassed, is_fed)?;
         Ok(timeline::Found::Feed { messages: page.messages, more: page.more })
     }
 
     fn history(
         &mut self,
-        overview: &Overview,
+        wanted: Wanted,
+        first_seq: Seq,
         direction: Direction,
         limit: usize,
     ) -> Result<timeline::Found, StoreError> {
-        let first_seq = overview.first;
-        let id = overview.conversation;
         let page = match direction {
             Direction::After(bound) => {
                 let after = bound.max(first_seq.prev());
-                pages::after(self, id, after, limit, Damage::Ends, is_too_long())?
+                pages::after(self, wanted, after, limit, Damage::Ends, is_too_long())?
             }
             Direction::Before(bound) => {
-                let range = pages::Range { conversation: id, floor: first_seq, before: bound };
+                let range = pages::Range { wanted, floor: first_seq, before: bound };
                 let mut page = pages::before(self, range, limit, is_too_long())?;
                 page.messages.reverse();
                 page
@@ -351,6 +379,7 @@ fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
         is_muted: row.get(10)?,
         hidden_at: column::maybe_seq(row, 11)?,
         last_message: seq(row, 12)?,
+        has_changes: row.get(13)?,
     })
 }
 

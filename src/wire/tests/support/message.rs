@@ -1,5 +1,6 @@
 //! Strategies for messages.
 
+use super::change::reaction;
 use super::fields::{bytes, conversation, seq, text, time, user, valid_name};
 use proptest::collection::vec;
 use proptest::option;
@@ -7,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::borrow::Cow;
 use std::sync::Arc;
+use wire::change::{Change, ChangeKind, Changes, REACTION, Reaction};
 use wire::entry::{Event, SYSTEM, System, is_reserved};
 use wire::kind::request;
 use wire::message::{
@@ -52,13 +54,26 @@ fn system() -> impl Strategy<Value = Box<Extra>> {
         .prop_map(|(event, who, by)| System { event, who: who.into(), by }.into())
 }
 
-/// A message, or a system entry.
+fn change() -> impl Strategy<Value = Box<Extra>> {
+    (seq(), any::<bool>()).prop_map(|(of, on)| Change { of, kind: ChangeKind::Reaction { on } }.into())
+}
+
+fn changes() -> impl Strategy<Value = Box<Extra>> {
+    let kind = (reaction(), any::<u32>(), any::<bool>(), vec(user(), 0..4))
+        .prop_map(|(reaction, count, mine, ids)| Reaction { reaction, count, mine, ids });
+    (seq(), vec(kind, 0..3)).prop_map(|(changed, reactions)| {
+        Box::new(Extra { changes: Some(Changes { changed, reactions }), ..Extra::default() })
+    })
+}
+
+/// A message, or an entry that tells what happened or was changed.
 pub fn message() -> impl Strategy<Value = Message> {
-    let references = option::of(some_references().prop_map(Into::into));
-    let of_user = (content_type(), option::of(cid()), references);
+    let references = some_references().prop_map(Into::into);
+    let of_user = (content_type(), option::of(cid()), option::of(prop_oneof![references, changes()]));
     let of_server = (Just(SYSTEM.into()), Just(None), system().prop_map(Some));
+    let of_change = (Just(REACTION.into()), option::of(cid()), change().prop_map(Some));
     let place = (conversation(), conversation_kind(), seq(), time());
-    (place, user(), valid_name(), bytes(1, 300), prop_oneof![of_user, of_server]).prop_map(
+    (place, user(), valid_name(), bytes(1, 300), prop_oneof![of_user, of_server, of_change]).prop_map(
         |((conversation, kind, seq, time), from, name, content, (content_type, cid, extra))| Message {
             conversation,
             kind,

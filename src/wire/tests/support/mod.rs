@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses some strategies")]
 
 mod account;
+mod change;
 mod contact;
 mod fields;
 mod group;
@@ -36,6 +37,7 @@ fn sum<T: Into<S>, S: std::fmt::Debug>(values: impl Strategy<Value = T>) -> impl
 pub fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         4 => sum(message::requests()),
+        2 => sum(change::requests()),
         4 => sum(timeline::requests()),
         3 => sum(session::requests()),
         2 => sum(account::requests()),
@@ -72,6 +74,7 @@ pub fn reply() -> impl Strategy<Value = (u16, Reply)> {
     prop_oneof![
         2 => select(without_fields).prop_map(|kind| (kind, Reply::Done)),
         1 => replies(message::replies()),
+        1 => replies(change::replies()),
         2 => replies(timeline::replies()),
         1 => replies(session::replies()),
         1 => replies(account::replies()),

@@ -44,9 +44,11 @@ pub fn requests() -> impl Strategy<Value = Request> {
     prop_oneof![
         cursor().prop_map(Request::Ack),
         cursor().prop_map(Request::Read),
-        (conversation(), direction, rows()).prop_map(|(conversation, direction, limit)| {
-            Request::History(History { conversation, direction, limit })
-        }),
+        (conversation(), direction, rows(), any::<bool>()).prop_map(
+            |(conversation, direction, limit, with_changes)| {
+                Request::History(History { conversation, direction, limit, with_changes })
+            }
+        ),
         conversation().prop_map(|conversation| Request::Typing(Typing { conversation })),
         (option::of((time(), conversation())), rows())
             .prop_map(|(before, limit)| Request::Conversations(Conversations { before, limit })),

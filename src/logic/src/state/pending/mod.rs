@@ -4,6 +4,7 @@
 //! holds the data that its continuation needs; the rules above decide what to do with it.
 
 pub(crate) mod account;
+pub(crate) mod change;
 pub(crate) mod contact;
 pub(crate) mod group;
 pub(crate) mod message;
@@ -27,6 +28,7 @@ pub(crate) enum Pending {
     Contact(contact::Pending),
     Group(group::Pending),
     Message(message::Pending),
+    Change(change::Pending),
     Timeline(timeline::Pending),
     Presence(presence::Pending),
     Node(node::Pending),
@@ -52,6 +54,7 @@ of_nouns! {
     Contact(contact),
     Group(group),
     Message(message),
+    Change(change),
     Timeline(timeline),
     Presence(presence),
     Node(node),

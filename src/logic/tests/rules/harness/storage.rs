@@ -1,7 +1,7 @@
 //! The storage of the harness: plain vectors.
 
 use super::{Conversation, Harness};
-use logic::contract::Tokens;
+use logic::contract::change::Place;
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::{ReferenceContext, Stored};
 use logic::contract::node::{Roster, RosterMember};
@@ -9,8 +9,8 @@ use logic::contract::session::LoginView;
 use logic::contract::session::{Revoked, Which};
 use logic::contract::timeline::{NoReaders, Standing, Unread, UnreadPage};
 use logic::contract::token::Device;
-use logic::contract::{self, Denial, Epoch, Token};
-use logic::{Found, Read, Write, Written};
+use logic::contract::{self, Denial, Epoch, Token, Tokens};
+use logic::{Found, Read, Write, Written, rights};
 use std::sync::Arc;
 use wire::account::Who;
 use wire::entry::Event;
@@ -100,6 +100,7 @@ impl Harness {
                 let entry = self.append_entry(conversation, &by, Event::Joined);
                 Written::Group(contract::group::Written::Joined(entry))
             }
+            Write::Change(contract::change::Write::React(react)) => self.react(&react),
             Write::Fenced(_, write) => self.write(*write),
             Write::Timeline(contract::timeline::Write::MoveCursors(moves)) => {
                 for m in moves {
@@ -188,6 +189,30 @@ impl Harness {
             }
             _ => Written::Done,
         }
+    }
+
+    /// Appends the entry of a reaction to a message; keeps no more of it.
+    fn react(&mut self, react: &contract::change::React) -> Written {
+        let (conversation, time) = (react.conversation, self.now.wall);
+        let found = self.conversations.get_mut(conversation.0 as usize - 1);
+        let Some(of) = found.filter(|found| found.members.contains(&react.by.user)) else {
+            return Written::Denied(Denial::Forbidden);
+        };
+        let refused = |why| Written::Change(contract::change::Written::Refused(why));
+        let entry = of.messages.iter().find(|entry| entry.seq == react.seq);
+        if let Err(why) = rights::react(entry.map(|entry| &**entry)) {
+            return refused(why);
+        }
+        if !react.on {
+            return Written::Change(contract::change::Written::Unchanged(Place { seq: Seq(0), time }));
+        }
+        let seq = Seq(of.messages.len() as u64 + 1);
+        let message = react.entry(of.kind, Stored { conversation, seq, time });
+        of.messages.push(Arc::clone(&message));
+        Written::Change(contract::change::Written::Made(Entry {
+            message,
+            members: of.members.as_slice().into(),
+        }))
     }
 
     fn append_entry(&mut self, conversation: ConversationId, by: &Actor, event: Event) -> Entry {

@@ -189,6 +189,7 @@ impl Client {
                 conversation,
                 direction,
                 limit: PAGE_MAX,
+                with_changes: true,
             }))) {
                 Reply::Timeline(timeline::Reply::History(page)) => {
                     messages.extend(page.messages);

@@ -219,8 +219,13 @@ fn reads_never_overtake_outcomes() {
         while reading < 2 {
             reading += 1;
             let direction = Direction::Before(Seq::MAX);
-            let read =
-                Read::Timeline(timeline::Read::History { user: ben, conversation, direction, limit: 1 });
+            let read = Read::Timeline(timeline::Read::History {
+                user: ben,
+                conversation,
+                direction,
+                limit: 1,
+                with_changes: true,
+            });
             reads
                 .send(vec![Query { requester: Requester::Account(users[reading % 2]), ..query(1, read) }])
                 .unwrap();

@@ -1,10 +1,11 @@
 //! Crashes between any two steps: every acknowledged message is there, in its place, once.
 
 use super::InMemory;
-use crate::conformance::{Scenario, append, appended, walk};
+use crate::conformance::{Scenario, actor, append, appended, walk};
+use logic::contract::change::{self, React};
 use logic::contract::message::Stored;
 use logic::contract::{Written, message};
-use wire::{Seq, Target};
+use wire::{Direction, Seq, Target};
 
 /// Crashes the store after `steps` slices of housekeeping, with messages before, between and after. Returns whether
 /// there were more slices.
@@ -19,7 +20,7 @@ fn crash_after(steps: usize) -> bool {
     let late: Vec<_> = (0..40).map(|n| scenario.user(&format!("late {n}"))).collect();
     let mut late = late.into_iter();
     // Those who are in already, and the creation.
-    let (mut last, mut count) = (users.len() as u64, 0);
+    let (mut last, mut count, mut reacted) = (users.len() as u64, 0, Vec::new());
     let mut say = |scenario: &mut Scenario<'_>, texts: u64| {
         let texts = (0..texts).map(|n| {
             let sender = users[n as usize % users.len()];
@@ -29,8 +30,20 @@ fn crash_after(steps: usize) -> bool {
             (last, count) = (last + 1, count + 1);
             assert_eq!(appended(&written).seq, Seq(last));
         }
-        // An entry that is no message lies between.
-        last += 1;
+        // Entries that are no messages lie between.
+        last += 2;
+        let react = React {
+            by: actor(users[0]),
+            conversation: group,
+            seq: Seq(last - 2),
+            reaction: "👍".into(),
+            on: true,
+        };
+        let told = scenario.one(change::Write::React(react).into());
+        assert!(
+            matches!(told, Written::Change(change::Written::Made(entry)) if entry.message.seq == Seq(last - 1))
+        );
+        reacted.push(Seq(last - 2));
         assert_eq!(scenario.join(late.next().unwrap(), group).seq, Seq(last));
     };
     // Long enough that each step of filing takes more than one slice.
@@ -48,6 +61,10 @@ fn crash_after(steps: usize) -> bool {
     say(&mut scenario, 10);
     let all: Vec<u64> = (1..=last).collect();
     scenario.look_thrice(|scenario| assert_eq!(walk(scenario, users[0], group, 200, true), all));
+    for seq in reacted {
+        let message = &scenario.history(users[1], group, Direction::After(seq.prev()), 1).0[0];
+        assert_eq!(message.changes().map(|changes| changes.changed), Some(seq.next()));
+    }
     for n in [0, 1, 4095, 4096, 8999, count - 1] {
         let from =
             users.iter().map(|user| append(*user, Target::Conversation(group), &format!("c{n}"), "again"));

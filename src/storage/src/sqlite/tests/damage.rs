@@ -103,8 +103,13 @@ impl World {
         let (user, peer) = (self.users[2 * pair], self.users[2 * pair + 1]);
         let [direct, shared] = self.conversations[pair];
         let page = Page { after: 0, limit: 10 };
-        let history =
-            |conversation, direction| timeline::Read::History { user, conversation, direction, limit: 50 };
+        let history = |conversation, direction| timeline::Read::History {
+            user,
+            conversation,
+            direction,
+            limit: 50,
+            with_changes: true,
+        };
         let client = Client { device: None, kind: None, address: [192, 0, 2, 1].into() };
         let network = client.network();
         let login = |who| account::Read::Credentials(Box::new(account::Login { who, network, known: None }));
@@ -275,6 +280,7 @@ fn a_page_at_another_key_is_not_taken_for_that_one() {
         conversation: direct,
         direction: Direction::After(Seq(0)),
         limit: 10,
+        with_changes: true,
     };
     assert!(matches!(world.read(history.into()), Found::Failed));
     // What lies behind it can still be read.
@@ -283,6 +289,7 @@ fn a_page_at_another_key_is_not_taken_for_that_one() {
         conversation: direct,
         direction: Direction::Before(Seq(61)),
         limit: 50,
+        with_changes: true,
     };
     match world.read(history.into()) {
         Found::Timeline(timeline::Found::History { messages, more, .. }) => {

@@ -1,15 +1,16 @@
 //! Full disks, rejected commits, a second process.
 
 use super::{InMemory, TestClock, open};
-use crate::conformance::{Fixture, Scenario, append, appended, create, entry, join, walk};
+use crate::conformance::{Fixture, Scenario, actor, append, appended, create, entry, join, walk};
 use crate::error::StoreError;
 use crate::store::Store;
 use logic::Ticket;
+use logic::contract::change::{self, React};
 use logic::contract::{Denial, Write, Written, account, timeline};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use wire::timeline::SettingsChange;
-use wire::{ConversationId, Seq, Target, UserId};
+use wire::{ConversationId, Direction, Seq, Target, UserId};
 
 fn outcomes_of(store: &mut dyn Store, writes: Vec<Write>) -> (Vec<Written>, Result<(), StoreError>) {
     let mut outcomes = Vec::new();
@@ -165,7 +166,7 @@ fn an_interrupted_statement_loses_nothing() {
         fixture.sqlite().conn.progress_handler(1, None::<fn() -> bool>).unwrap();
         fixture.restart();
         let mut scenario = resume(&mut fixture);
-        let (messages, more, _) = scenario.history(ben, conversation, wire::Direction::After(Seq(0)), 50);
+        let (messages, more, _) = scenario.history(ben, conversation, Direction::After(Seq(0)), 50);
         assert!(!more);
         let mut found: Vec<_> = messages.iter().map(|message| message.cid.as_deref().unwrap()).collect();
         if unknown.is_some() && found.last().copied() == unknown.as_deref() {
@@ -225,6 +226,43 @@ fn a_join_never_refers_to_a_message_that_is_not_durable() {
     let said = scenario.say(anna, Target::Conversation(group), "second", "seen").seq;
     assert_eq!((joined, said), (Seq(2), Seq(3)));
     assert_eq!(walk(&mut scenario, ben, group, 10, true), [2, 3]);
+}
+
+/// A change that is committed before the message below it would lie above a gap.
+#[test]
+fn a_change_never_precedes_a_message_that_is_not_durable() {
+    let mut fixture = InMemory::new();
+    let (anna, ben, direct) = pair(&mut fixture);
+    let react = |reaction: &str| {
+        let (by, reaction) = (actor(ben), reaction.into());
+        Write::from(change::Write::React(React { by, conversation: direct, seq: Seq(1), reaction, on: true }))
+    };
+    fixture.disk.set_sync_fails(true);
+    let batch = vec![append(anna, Target::User(ben), "lost", "lost"), react("👍")];
+    let (outcomes, result) = outcomes_of(fixture.store(), batch);
+    assert!(result.unwrap_err().is_fatal() && outcomes.is_empty());
+    fixture.restart();
+    let mut scenario = resume(&mut fixture);
+    let before = walk(&mut scenario, ben, direct, 10, true);
+    let changes = |scenario: &mut Scenario<'_>| {
+        let page = scenario.history(ben, direct, Direction::After(Seq(0)), 1).0;
+        page[0].changes().map_or(Seq(0), |changes| changes.changed)
+    };
+    assert_eq!(changes(&mut scenario), Seq(0), "neither the entry nor the change is there");
+    assert!(matches!(scenario.one(react("👍")), Written::Change(change::Written::Made(_))));
+    let told = Seq(before.len() as u64 + 1);
+    assert_eq!(changes(&mut scenario), told);
+    // The journal has no room: the change stands, and only the message is rejected.
+    fixture.disk.set_full(true);
+    let long = "x".repeat(30_000);
+    let batch: Vec<Write> = std::iter::once(react("🎉"))
+        .chain((0..400).map(|n| append(anna, Target::User(ben), &format!("full {n}"), &long)))
+        .collect();
+    let (outcomes, _) = outcomes_of(fixture.store(), batch);
+    assert!(matches!(outcomes[0], Written::Change(change::Written::Made(_))), "{:?}", outcomes[0]);
+    assert!(matches!(outcomes[400], Written::Unavailable));
+    fixture.disk.set_full(false);
+    resume(&mut fixture).look_thrice(|scenario| assert_eq!(changes(scenario), told.next()));
 }
 
 /// A view that ended above a message that was never stored would hide the message that takes its place.

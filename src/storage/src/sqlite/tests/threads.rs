@@ -43,6 +43,7 @@ fn a_reader_beside_the_writer_never_sees_a_gap() {
                 conversation,
                 direction,
                 limit: 60,
+                with_changes: true,
             }));
             let standing = reader.read(&Read::Timeline(timeline::Read::Standing { user: ben, conversation }));
             let after = Read::Timeline(timeline::Read::Feed {

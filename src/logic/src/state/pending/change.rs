@@ -1,0 +1,9 @@
+//! Changes of entries in flight.
+
+use crate::state::sessions::SessionRef;
+
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// The change is being stored, on behalf of this session.
+    Storing(SessionRef),
+}

@@ -1,0 +1,130 @@
+//! The tables `changed` and `reaction`: entries as changes have left them, and who reacts how.
+
+use super::connection::{Connection, rows_of};
+use super::failure::Failure;
+use super::record::Record;
+use super::sql::Sql;
+use crate::changed::{self, Changed, Reactions};
+use logic::contract::change::Place;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wire::limits::REACTION_IDS;
+use wire::{ConversationId, Message, Seq, UserId};
+
+/// The rows of `changed` of some entries.
+pub fn rows(
+    conn: &mut Connection,
+    conversation: ConversationId,
+    first: Seq,
+    last: Seq,
+) -> Result<BTreeMap<Seq, Changed>, Failure> {
+    let rows = rows_of(conn, |sql| {
+        sql.statement(format_args!(
+            "SELECT seq, change_seq, reactions FROM changed \
+             WHERE conversation_id = {conversation} AND seq BETWEEN {first} AND {last}"
+        ));
+    })?;
+    rows.iter().map(|row| changed_of(row).map(|changed| (changed.seq, changed))).collect()
+}
+
+fn changed_of(row: &Record) -> Result<Changed, Failure> {
+    let damaged =
+        || Failure::damaged("the table `changed`: the reactions of an entry are damaged".to_owned());
+    let reactions = Reactions::read(row.text(2)?).ok_or_else(damaged)?;
+    Ok(Changed { seq: row.seq(0)?, change: row.seq(1)?, reactions })
+}
+
+/// Adds the statements that write a row.
+pub fn write(sql: &mut Sql, conversation: ConversationId, row: &Changed) {
+    let Changed { seq, change, reactions } = row;
+    sql.push(format_args!(
+        "INSERT INTO changed (conversation_id, seq, change_seq, reactions) VALUES ({conversation},{seq},{change},"
+    ))
+    .text(&reactions.to_text())
+    .push(") ON DUPLICATE KEY UPDATE change_seq = VALUES(change_seq), reactions = VALUES(reactions)")
+    .end();
+}
+
+/// Marks the reader's own reactions in a page.
+pub fn mark_own(
+    conn: &mut Connection,
+    conversation: ConversationId,
+    reader: UserId,
+    page: &mut [Arc<Message>],
+) -> Result<(), Failure> {
+    let reacted =
+        |message: &&Arc<Message>| message.changes().is_some_and(|changes| !changes.reactions.is_empty());
+    let seqs = || page.iter().filter(reacted).map(|message| message.seq);
+    let (Some(first), Some(last)) = (seqs().min(), seqs().max()) else { return Ok(()) };
+    let rows = rows_of(conn, |sql| {
+        sql.statement(format_args!(
+            "SELECT seq, reaction FROM reaction FORCE INDEX (PRIMARY) WHERE conversation_id = {conversation} \
+             AND user_id = {reader} AND seq BETWEEN {first} AND {last}"
+        ));
+    })?;
+    let own = rows.iter().map(|row| Ok((row.seq(0)?, row.text(1)?.into())));
+    let own = own.collect::<Result<Vec<(Seq, Box<str>)>, Failure>>()?;
+    changed::mark_own(page.iter_mut().filter_map(Arc::get_mut), &own);
+    Ok(())
+}
+
+/// A user's reaction to an entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    pub conversation: ConversationId,
+    pub seq: Seq,
+    pub user: UserId,
+    pub reaction: &'a str,
+}
+
+/// Adds the statement that asks for the entry that tells of a reaction.
+pub fn ask_reaction(sql: &mut Sql, key: Key<'_>) {
+    sql.push("SELECT change_seq, created_at FROM reaction FORCE INDEX (PRIMARY) ");
+    of_key(sql, key);
+    sql.end();
+}
+
+/// The answer; `None`: the user does not react so.
+pub fn reaction(rows: &[Record]) -> Result<Option<Place>, Failure> {
+    rows.first().map(|row| Ok(Place { seq: row.seq(0)?, time: row.time(1)? })).transpose()
+}
+
+pub fn add_reaction(sql: &mut Sql, key: Key<'_>, told: Place) {
+    let Key { conversation, seq, user, reaction } = key;
+    sql.push(format_args!(
+        "INSERT INTO reaction (conversation_id, user_id, seq, reaction, change_seq, created_at) \
+         VALUES ({conversation},{user},{seq},"
+    ))
+    .bytes(reaction.as_bytes())
+    .push(format_args!(",{},{})", told.seq, told.time))
+    .end();
+}
+
+pub fn delete_reaction(sql: &mut Sql, key: Key<'_>) {
+    sql.push("DELETE FROM reaction ");
+    of_key(sql, key);
+    sql.end();
+}
+
+fn of_key(sql: &mut Sql, key: Key<'_>) {
+    let Key { conversation, seq, user, reaction } = key;
+    sql.push(format_args!(
+        "WHERE conversation_id = {conversation} AND user_id = {user} AND seq = {seq} AND reaction = "
+    ))
+    .bytes(reaction.as_bytes());
+}
+
+/// The first users who react so, without the user of the key.
+pub fn first_others(conn: &mut Connection, key: Key<'_>) -> Result<Vec<UserId>, Failure> {
+    let Key { conversation, seq, user, reaction } = key;
+    let rows = rows_of(conn, |sql| {
+        sql.push(format_args!(
+            "SELECT user_id FROM reaction FORCE INDEX (reaction_kind) WHERE conversation_id = {conversation} \
+             AND seq = {seq} AND reaction = "
+        ))
+        .bytes(reaction.as_bytes())
+        .push(format_args!(" AND user_id <> {user} ORDER BY change_seq LIMIT {REACTION_IDS}"))
+        .end();
+    })?;
+    rows.iter().map(|row| row.user(0)).collect()
+}

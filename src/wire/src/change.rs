@@ -1,0 +1,215 @@
+//! Changes of entries: reactions to messages. Each change is an entry of the same timeline, which names the entry that it
+//! changes; that entry is read as the changes have left it.
+
+use crate::cid::check_cid;
+use crate::fields::{Value, fields, need, sized};
+use crate::json;
+use crate::table::requests;
+use crate::{ConversationId, Seq, UnixMillis, UserId, characters, limits};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use unicode_segmentation::UnicodeSegmentation;
+
+requests! {
+    /// Adds the user's reaction to a message, or takes it back.
+    62 REACT React(React) -> Changed(Changed),
+}
+
+/// The `type` of an entry that tells of a reaction. Its content is the reaction.
+pub const REACTION: &str = "reaction";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct React {
+    pub conversation: ConversationId,
+    pub seq: Seq,
+    /// What a reader sees as one character, 1 to 64 bytes.
+    pub reaction: Box<str>,
+    /// Whether the user reacts so from now on.
+    pub on: bool,
+    /// The user's identifier for the change, in one space with those of messages.
+    pub cid: Option<Box<str>>,
+}
+
+fields! {
+    ReactFields { conversation: ConversationId, seq: Seq, reaction: Box<str>, on: bool, cid: Box<str>, }
+}
+
+impl Value for React {
+    const FIELDS: &[&str] = ReactFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<React, String> {
+        let f: ReactFields = json::read(value)?;
+        Ok(React {
+            conversation: need("conversation", f.conversation)?,
+            seq: need("seq", f.seq)?,
+            reaction: check_reaction(need("reaction", f.reaction)?)?,
+            on: need("on", f.on)?,
+            cid: check_cid(f.cid)?,
+        })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let React { conversation, seq, reaction, on, cid } = self.clone();
+        let (conversation, seq, reaction) = (Some(conversation), Some(seq), Some(reaction));
+        json::write(out, &ReactFields { conversation, seq, reaction, on: Some(on), cid });
+    }
+}
+
+fn check_reaction(text: Box<str>) -> Result<Box<str>, String> {
+    let text = sized("reaction", text, 1, limits::REACTION_BYTES)?;
+    let is_one = text.graphemes(true).nth(1).is_none();
+    let is_seen = |c: char| !characters::is_ignorable(c) && !characters::is_blank(c) && c != ' ';
+    if is_one && text.starts_with(is_seen) && !text.contains(characters::is_hidden) {
+        Ok(text)
+    } else {
+        Err("`reaction` must be one visible character or emoji".to_owned())
+    }
+}
+
+/// The reply to a change: where the entry is that tells of it. Where nothing had to be changed, it is the entry that told
+/// of it earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// 0: there is no such entry.
+    pub seq: Seq,
+    pub time: UnixMillis,
+}
+
+/// The fields of an entry that tells of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The entry that is changed.
+    pub of: Seq,
+    pub kind: ChangeKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    Reaction {
+        /// Whether the sender of the entry reacts so from now on.
+        on: bool,
+    },
+}
+
+impl Change {
+    /// The change that an entry of this type tells of; `None`: it is another entry.
+    pub fn of_fields(content_type: &str, of: Option<Seq>, on: Option<bool>) -> Option<Change> {
+        let kind = match (content_type, on) {
+            (REACTION, Some(on)) => ChangeKind::Reaction { on },
+            _ => return None,
+        };
+        Some(Change { of: of?, kind })
+    }
+}
+
+impl Serialize for Change {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("ref", &self.of)?;
+        let ChangeKind::Reaction { on } = self.kind;
+        map.serialize_entry("on", &on)?;
+        map.end()
+    }
+}
+
+/// What changes have made of an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The last change that is contained.
+    pub changed: Seq,
+    /// In the order in which they were first made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<Reaction>,
+}
+
+/// One kind of reaction to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    pub reaction: Box<str>,
+    /// How many users react so.
+    pub count: u32,
+    /// Whether the reader does.
+    pub mine: bool,
+    /// The first [`limits::REACTION_IDS`] of them.
+    pub ids: Vec<UserId>,
+}
+
+impl Changes {
+    /// Applies the change of a reaction by `user`, read by `me`.
+    pub fn react(&mut self, reaction: &str, user: UserId, on: bool, me: UserId) {
+        let at = self.reactions.iter().position(|of_kind| *of_kind.reaction == *reaction);
+        match (at, on) {
+            (None, false) => {}
+            (None, true) => self.reactions.push(Reaction {
+                reaction: reaction.into(),
+                count: 1,
+                mine: user == me,
+                ids: vec![user],
+            }),
+            (Some(at), true) => {
+                let of_kind = &mut self.reactions[at];
+                of_kind.count += 1;
+                of_kind.mine |= user == me;
+                // Only while all are listed: of others it is not known who came next.
+                let is_listed = of_kind.ids.len() + 1 == of_kind.count as usize;
+                if is_listed && of_kind.ids.len() < limits::REACTION_IDS {
+                    of_kind.ids.push(user);
+                }
+            }
+            (Some(at), false) => {
+                let of_kind = &mut self.reactions[at];
+                of_kind.count = of_kind.count.saturating_sub(1);
+                of_kind.mine &= user != me;
+                of_kind.ids.retain(|id| *id != user);
+                if of_kind.count == 0 {
+                    self.reactions.remove(at);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reaction_is_one_visible_character() {
+        for good in [
+            "👍",
+            "❤\u{FE0F}",
+            "👩\u{200D}👩\u{200D}👧",
+            "👍🏽",
+            "🇩🇪",
+            "a",
+            "赞",
+            "e\u{301}",
+            "1\u{FE0F}\u{20E3}",
+        ] {
+            assert_eq!(check_reaction(good.into()).as_deref(), Ok(good));
+        }
+        for bad in
+            ["", "ab", "👍👍", " ", "\u{200B}", "\r\n", "\n", "\u{3000}", "\u{FE0F}", "a\u{202E}", "\u{2800}"]
+        {
+            assert!(check_reaction(bad.into()).is_err(), "{bad:?}");
+        }
+        assert!(check_reaction(format!("a{}", "\u{301}".repeat(32)).into()).is_err(), "too long");
+    }
+
+    #[test]
+    fn reactions_are_counted_and_listed_in_order() {
+        let mut changes = Changes::default();
+        for id in 1..=12 {
+            changes.react("👍", UserId(id), true, UserId(12));
+        }
+        changes.react("🎉", UserId(3), true, UserId(12));
+        changes.react("👍", UserId(2), false, UserId(12));
+        changes.react("👀", UserId(2), false, UserId(12));
+        let [thumbs, party] = &changes.reactions[..] else { panic!("{changes:?}") };
+        assert_eq!((thumbs.count, thumbs.mine, thumbs.ids.len()), (11, true, 9));
+        assert_eq!((party.count, party.mine, &party.ids[..]), (1, false, &[UserId(3)][..]));
+        changes.react("🎉", UserId(3), false, UserId(12));
+        changes.react("👍", UserId(12), false, UserId(12));
+        assert_eq!((changes.reactions.len(), changes.reactions[0].mine), (1, false));
+    }
+}

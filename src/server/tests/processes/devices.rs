@@ -1,13 +1,16 @@
 //! The logins of an account: DEVICES, REVOKE and CHANGE_PASSWORD over the wire, on both databases and on two nodes.
 
 use crate::database::start_on_shared;
+use crate::support::client::{errno, text};
 use crate::support::legacy_client::{Answers, LegacyClient};
 use crate::support::nodes::Nodes;
-use crate::support::{Account, Client, PASSWORD, Server};
+use crate::support::{Account, Client, Event, MariaDb, PASSWORD, PATIENCE, Server};
 use std::net::SocketAddr;
 use wire::account::{ChangePassword, Request as AccountRequest, Who};
-use wire::session::{ClientKind, Device, Login, Reply as SessionReply, Request, Revoke};
-use wire::{Command, Credentials, DeviceId, Errno, Reply, Target, UserId};
+use wire::session::{
+    ClientKind, Device, KickCode, Login, Push as SessionPush, Reply as SessionReply, Request, Revoke,
+};
+use wire::{Command, Credentials, DeviceId, Errno, Push, Reply, Target, UserId};
 
 const NEW_PASSWORD: &str = "another password";
 
@@ -73,8 +76,8 @@ fn logins_are_listed_and_revoked_and_stay_so_after_kill_9() {
         // The own one: as with LOGOUT, the connection stays open.
         let sent = ann.post(&revoke(Revoke::One(DeviceId(2)))).unwrap();
         assert_eq!(ann.reply(sent), Reply::Done);
-        let text = crate::support::client::text(Target::User(account.id), "too late", None);
-        assert_eq!(ann.refusal(&text).errno, Errno::NotLoggedIn);
+        let late = text(Target::User(account.id), "too late", None);
+        assert_eq!(ann.refusal(&late).errno, Errno::NotLoggedIn);
         assert_eq!(refused(server.address, &Client::by_token(&account)), Errno::TokenInvalid);
         match ann.ask_again(&by(account.id, PASSWORD)) {
             Reply::Session(SessionReply::LoggedIn(_)) => {}
@@ -132,4 +135,42 @@ fn a_change_of_the_password_counts_on_all_nodes_at_once() {
     let (mut ann, _) = log_in(two, &account, NEW_PASSWORD);
     let found = devices(&mut ann);
     assert_eq!((found.len(), found[0].current, found[0].online), (1, true, true));
+}
+
+/// What a session is told when it was ended on another node: KICKED with its code, within the time of a poll.
+#[test]
+fn a_session_that_was_revoked_elsewhere_writes_nothing_and_learns_why() {
+    let database = MariaDb::shared();
+    let name = database.new_name();
+    let cluster = Nodes::over(&database.url(&name), 2, &[]);
+    let [one, two] = [0, 1].map(|at: usize| cluster.nodes[at].address);
+    let (mut ben, ben_account) = Client::join(one, "ben");
+    let registered = Client::connect(two).register("ann");
+    for (end_code, code) in [(1, KickCode::Revoked), (2, KickCode::Password)] {
+        let (mut ann, account) = log_in(two, &registered, PASSWORD);
+        ann.send(Target::User(ben_account.id), "before");
+        assert_eq!(&*ben.message().content, "before");
+        // As REVOKE and CHANGE_PASSWORD of another session do, and no hint tells this node of it.
+        database.ask(&format!(
+            "UPDATE {name}.session SET epoch = epoch + 1, node = NULL, lost_at = 1, end_code = {end_code}, \
+             changed_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED) WHERE user_id = {}",
+            account.id
+        ));
+        let request = ann.post(&text(Target::User(ben_account.id), "after", None)).expect("it is connected");
+        let said = ann.wait_closed(PATIENCE);
+        let reply = said.iter().find_map(|event| match event {
+            Event::Reply(number, reply) if *number == request => Some(reply.clone()),
+            _ => None,
+        });
+        // It may have been told before its message arrived.
+        assert!(reply.is_none_or(|reply| errno(&reply) == Errno::NotLoggedIn));
+        let told = said.iter().find_map(|event| match event {
+            Event::Push(Push::Session(SessionPush::Kicked(kicked))) => Some(kicked.code),
+            _ => None,
+        });
+        assert_eq!(told, Some(Some(code)), "{said:?}");
+    }
+    let (mut ann, _) = log_in(two, &registered, PASSWORD);
+    ann.send(Target::User(ben_account.id), "the last one");
+    assert_eq!(&*ben.message().content, "the last one", "what came after the end was not stored");
 }

@@ -21,7 +21,7 @@ use crate::turn::Turn;
 use crate::{password, session, simple};
 use wire::account::{ChangePassword, Who};
 use wire::session::KickCode;
-use wire::{Errno, Refusal, Reply};
+use wire::{Errno, Refusal};
 
 pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, change: ChangePassword) {
     let live = turn.state.sessions.of_caller(session);
@@ -88,7 +88,7 @@ pub(super) fn done(
             let job = PasswordJob::Verify { hash: Some(stored), password: change.change.new.clone() };
             queue(turn, reply_to, change, job);
         }
-        (Step::CheckMade, PasswordResult::Verified(true)) => turn.answer(reply_to, Reply::Done),
+        (Step::CheckMade, PasswordResult::Verified(true)) => session::answer_settled(turn, reply_to),
         (Step::CheckMade, PasswordResult::Verified(false)) => refuse_wrong(turn, reply_to),
         (Step::Hash { stored }, PasswordResult::Hashed(new)) => write(turn, reply_to, &change, stored, new),
         (_, _) => turn.internal(reply_to),

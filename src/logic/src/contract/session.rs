@@ -35,8 +35,8 @@ pub enum Write {
     /// Revokes tokens of an account and ends the sessions that live by them: their fences no longer hold. A token that has
     /// ended already stays as it is. Outcome: [`Written::Revoked`], or denied with `NotFound`.
     Revoke { user: UserId, which: Which },
-    /// Writes nothing. Outcome: done, after the outcomes of all writes that were issued before. Only a store that is not
-    /// shared promises that; elsewhere, fences make it unnecessary.
+    /// Writes nothing. Outcome: done, once all writes that were issued before are decided: none of them takes effect
+    /// later. Only one node without fences needs that; claimed sessions write nothing once their fences no longer hold.
     Settle,
     /// Takes over the account's session for a login: raises its epoch and records this node as its holder, connected.
     /// The token of the previous session, if that was still in force, is revoked, unless it is the same.

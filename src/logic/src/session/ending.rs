@@ -81,11 +81,9 @@ pub(crate) fn revoked(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, revok
     let Revoked { tokens, ended } = revoked;
     publish_ended(turn, user, ended);
     let was_present = turn.state.is_present(user);
-    let mut has_ended = false;
     if let Some(live) = turn.state.sessions.of(user)
         && turn.state.sessions.get(live).is_some_and(|live| tokens.include(&live.token))
     {
-        has_ended = true;
         if live == session {
             leave(turn, live);
         } else {
@@ -98,10 +96,15 @@ pub(crate) fn revoked(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, revok
     if was_present && !turn.state.is_present(user) {
         presence::announce_gone(turn, user);
     }
-    // Without fences, what the ended sessions had sent to storage by now is stored before the reply.
-    match (has_ended, &turn.state.cluster) {
-        (true, Cluster::Solo) => turn.write(reply_to, Pending::Settled, Write::Settle),
-        _ => turn.answer(reply_to, Reply::Done),
+    answer_settled(turn, reply_to);
+}
+
+/// Answers that revoked logins write nothing more. Without fences, what their sessions had sent to storage by now is
+/// decided first, also if these ended earlier.
+pub(crate) fn answer_settled(turn: &mut Turn<'_>, reply_to: ReplyTo) {
+    match &turn.state.cluster {
+        Cluster::Solo => turn.write(reply_to, Pending::Settled, Write::Settle),
+        Cluster::Joined(_) => turn.answer(reply_to, Reply::Done),
     }
 }
 

@@ -18,7 +18,8 @@ mod takeover;
 mod welcome;
 
 pub(crate) use ending::{
-    Kick, closed, expire_graces, is_older, refuse_ended, retry_revocations, revoked, superseded,
+    Kick, answer_settled, closed, expire_graces, is_older, refuse_ended, retry_revocations, revoked,
+    superseded,
 };
 pub(crate) use going_away::tell_all as tell_going_away;
 pub(crate) use takeover::lock_answered;

@@ -4,8 +4,8 @@ use super::harness::{Harness, Seen, errno, rules};
 use super::{TO_BOB, harness};
 use logic::bus::{BusInput, Channel, Hint};
 use logic::contract::session::Ended;
-use logic::contract::{Epoch, Written};
-use logic::{ConnId, Input, Rules};
+use logic::contract::{self, Epoch, Written};
+use logic::{ConnId, Input, Rules, Write};
 use wire::account::{self, ChangePassword};
 use wire::presence::{self, Presence};
 use wire::session::{self, KickCode, Revoke};
@@ -93,6 +93,43 @@ fn revoking_the_own_login_ends_the_session_like_a_logout() {
     assert!(kicks(&seen).is_empty() && seen.contains(&Seen::LoggedOut) && !seen.contains(&Seen::Close));
     assert_eq!(errno(&t.get(alice, Harness::text(TO_BOB, "later"))), Errno::NotLoggedIn);
     assert_eq!(states(&t.take(bob)), [Presence::Offline]);
+}
+
+/// Also where they were ended by a login before: storage may still be deciding what they had sent.
+#[test]
+fn what_ended_sessions_had_sent_is_decided_before_the_reply() {
+    let mut t = harness();
+    let thief = t.login("alice");
+    t.ask(thief, Harness::text(TO_BOB, "late"));
+    let late = t.writes.pop_front().expect("it waits for storage");
+    let (owner, errno_of_login) = log_in(&mut t, "secret");
+    assert_eq!(errno_of_login, Errno::Ok);
+    assert_eq!(kicks(&t.take(thief)), [Some(KickCode::Login)]);
+    let is_settle = |t: &Harness| matches!(&t.writes[0].1, Write::Session(contract::session::Write::Settle));
+    t.hashing_stands = true;
+    let mut changed = Vec::new();
+    // The second is a repetition, which finds that the change was made already.
+    for _ in 0..2 {
+        let request = t.ask(owner, change("secret", "new secret"));
+        t.find_one();
+        t.hash_one();
+        t.hash_one();
+        if changed.is_empty() {
+            t.store_one();
+        }
+        assert!(t.reply(owner, request).is_none() && is_settle(&t));
+        changed.push((request, t.writes.pop_front().unwrap()));
+    }
+    let revoked = t.ask(owner, revoke(Revoke::Others));
+    t.store_one();
+    assert!(t.reply(owner, revoked).is_none() && is_settle(&t));
+    t.writes.extend([late]);
+    let (requests, settles): (Vec<u32>, Vec<_>) = changed.into_iter().unzip();
+    t.writes.extend(settles);
+    t.settle();
+    for request in requests.into_iter().chain([revoked]) {
+        assert_eq!(t.reply(owner, request), Some(Reply::Done));
+    }
 }
 
 #[test]

@@ -17,7 +17,8 @@ use crate::failed_streams::FailedStreams;
 use crate::fault;
 use crate::outcome::Outcome;
 use foldhash::HashSet;
-use logic::contract::{Ticket, Written};
+use logic::contract::session::Write as SessionWrite;
+use logic::contract::{Ticket, Write, Written};
 use runtime::queue::Outbox;
 use runtime::worker::{Mailbox, Next};
 use std::sync::Arc;
@@ -40,14 +41,17 @@ const END: Duration = Duration::from_secs(5);
 pub enum Job {
     Append(QueuedAppend),
     Change(Change),
+    /// Done once this appender has decided every job before it. The last appender to get there passes it to the writer.
+    Settle(Arc<Ticket>),
 }
 
 impl Job {
-    /// `None`: a new one.
+    /// `None`: a new one, or none.
     fn conversation(&self) -> Option<ConversationId> {
         match self {
             Job::Append(entry) => Some(entry.conversation),
             Job::Change(change) => change.conversation(),
+            Job::Settle(_) => None,
         }
     }
 
@@ -55,6 +59,7 @@ impl Job {
         match self {
             Job::Append(entry) => entry.is_in_doubt,
             Job::Change(change) => change.is_in_doubt,
+            Job::Settle(_) => false,
         }
     }
 }
@@ -67,6 +72,7 @@ pub struct Appender {
     /// The database's clock at the last batch.
     clock: Option<UnixMillis>,
     barrier: Arc<PublishBarrier>,
+    writer: Outbox<Vec<(Ticket, Write)>>,
     outcomes: Outbox<Outcome>,
     waiting: Vec<Job>,
     /// The conversations with waiting jobs.
@@ -83,6 +89,7 @@ impl Appender {
         number: usize,
         connection: AutoConnection,
         barrier: Arc<PublishBarrier>,
+        writer: Outbox<Vec<(Ticket, Write)>>,
         outcomes: Outbox<Outcome>,
     ) -> Appender {
         Appender {
@@ -91,6 +98,7 @@ impl Appender {
             cache: MemberCache::default(),
             clock: None,
             barrier,
+            writer,
             outcomes,
             waiting: Vec::new(),
             held: HashSet::default(),
@@ -153,6 +161,11 @@ impl Appender {
                     bytes = 0;
                     self.store(std::mem::take(&mut run));
                     self.make(change);
+                }
+                Job::Settle(settle) => {
+                    bytes = 0;
+                    self.store(std::mem::take(&mut run));
+                    self.settle(settle);
                 }
             }
         }
@@ -279,15 +292,18 @@ impl Appender {
         let is_refused = self.connection.is_refused();
         let undone = || if is_refused { Written::Failed } else { Written::Unavailable };
         for job in jobs {
-            if self.is_unreachable && !job.is_in_doubt() {
-                if let Job::Append(entry) = &job {
+            match job {
+                Job::Append(entry) if self.is_unreachable && !entry.is_in_doubt => {
                     self.failed.note(entry.append.stream, &Written::Unavailable);
+                    outcomes.push((entry.ticket, undone()));
                 }
-                let (Job::Append(QueuedAppend { ticket, .. }) | Job::Change(Change { ticket, .. })) = job;
-                outcomes.push((ticket, undone()));
-            } else {
-                self.held.extend(job.conversation());
-                self.waiting.push(job);
+                Job::Change(change) if self.is_unreachable && !change.is_in_doubt => {
+                    outcomes.push((change.ticket, undone()));
+                }
+                job => {
+                    self.held.extend(job.conversation());
+                    self.waiting.push(job);
+                }
             }
         }
         self.send(outcomes);
@@ -297,6 +313,17 @@ impl Appender {
     fn lift_barrier(&self) {
         if !self.waiting.iter().any(Job::is_in_doubt) {
             self.barrier.lift(self.number);
+        }
+    }
+
+    /// Has settled what came before, or postpones that it has: some of it waits.
+    fn settle(&mut self, settle: Arc<Ticket>) {
+        if !self.waiting.is_empty() {
+            return self.waiting.push(Job::Settle(settle));
+        }
+        if let Some(ticket) = Arc::into_inner(settle) {
+            // At shutdown the writer may be gone already.
+            let _ = self.writer.send(vec![(ticket, Write::Session(SessionWrite::Settle))]);
         }
     }
 

@@ -10,9 +10,10 @@ use crate::failed_streams::FailedStreams;
 use crate::fault;
 use crate::outcome::Outcome;
 use logic::contract::message::Append;
-use logic::contract::{Ticket, Write, Written, message};
+use logic::contract::{Ticket, Write, Written, message, session};
 use runtime::queue::Outbox;
 use runtime::worker::{Mailbox, Next};
+use std::sync::Arc;
 use std::time::Instant;
 use wire::ConversationId;
 
@@ -59,7 +60,7 @@ impl Router {
             learn(&mut self.connection, &mut self.targets, &unknown)
         };
         let mut jobs: Vec<Vec<Job>> = self.appenders.iter().map(|_| Vec::new()).collect();
-        let (mut changes, mut lost) = (Vec::new(), Vec::new());
+        let (mut changes, mut lost, mut settles) = (Vec::new(), Vec::new(), Vec::new());
         let since = Instant::now();
         for (ticket, write) in batch {
             match write {
@@ -77,6 +78,7 @@ impl Router {
                     }
                     Err(write) => changes.push((ticket, Write::Fenced(fence, Box::new(write)))),
                 },
+                Write::Session(session::Write::Settle) => settles.push(ticket),
                 other => match work_of(other) {
                     Ok(work) => {
                         let change = Change::new(ticket, None, work, since);
@@ -96,6 +98,19 @@ impl Router {
         if !lost.is_empty() {
             let refused = self.refuse(lost, learnt);
             let _ = self.outcomes.send(Outcome::Written(refused));
+        }
+        for ticket in settles {
+            self.settle(ticket);
+        }
+    }
+
+    /// Passes a [`session::Write::Settle`] through all threads, behind everything that they were sent so far.
+    fn settle(&self, ticket: Ticket) {
+        let settle = Arc::new(ticket);
+        let shares: Vec<Arc<Ticket>> = self.appenders.iter().map(|_| Arc::clone(&settle)).collect();
+        drop(settle);
+        for (share, appender) in shares.into_iter().zip(&self.appenders) {
+            let _ = appender.send(vec![Job::Settle(share)]);
         }
     }
 

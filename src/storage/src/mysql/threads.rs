@@ -59,16 +59,17 @@ impl Threads {
         let barrier = Arc::new(PublishBarrier::new(appenders));
         let connection = |purpose| AutoConnection::new(target, purpose);
         let (mut running, mut doors) = (Vec::new(), Vec::new());
+        let writer = Writer::new(connection(Purpose::Writing), system_random(), outcomes.clone());
+        let (writer, changes) = worker("writer", move |mailbox| writer.serve(mailbox))?;
         for number in 0..appenders {
-            let appender =
-                Appender::new(number, connection(Purpose::Writing), Arc::clone(&barrier), outcomes.clone());
+            let (barrier, changes) = (Arc::clone(&barrier), changes.clone());
+            let connection = connection(Purpose::Writing);
+            let appender = Appender::new(number, connection, barrier, changes, outcomes.clone());
             let name = format!("store-{}", number + 1);
             let (thread, jobs) = worker(&name, move |mailbox| appender.serve(mailbox))?;
             running.push(thread);
             doors.push(jobs);
         }
-        let writer = Writer::new(connection(Purpose::Writing), system_random(), outcomes.clone());
-        let (writer, changes) = worker("writer", move |mailbox| writer.serve(mailbox))?;
         let router = Router {
             connection: connection(Purpose::Writing),
             targets: Targets::new(),

@@ -8,7 +8,8 @@ use crate::conformance::{BEGIN, append};
 use crate::outcome::Outcome;
 use logic::contract::message::{Append, StreamId};
 use logic::contract::{
-    Denial, Found, Query, Read, Requester, Ticket, Write, Written, account, message, timeline,
+    Denial, Found, Query, Read, Requester, Ticket, TokenHash, Write, Written, account, message, session,
+    timeline,
 };
 use runtime::queue::{Bell, Inbox, Outbox, queue};
 use std::collections::{BTreeMap, HashMap};
@@ -254,5 +255,37 @@ fn reads_never_overtake_outcomes() {
         }
     }
     assert!(seen > Seq(1), "reads came between");
+    busy.threads.stop();
+}
+
+/// A message may wait for long because its conversation is locked. What is settled is decided all the same, although
+/// other threads have nothing to do.
+#[test]
+fn nothing_issued_before_is_undecided_once_it_is_settled() {
+    let busy = Busy::new();
+    let users = busy.users(2);
+    let (anna, ben) = (users[0], users[1]);
+    let say = |ticket: u64, cid: &str| (Ticket(ticket), append(anna, Target::User(ben), cid, "x"));
+    let one = || match busy.outcome() {
+        Outcome::Written(mut batch) if batch.len() == 1 => batch.pop().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    busy.writes.send(vec![say(10, "first")]).unwrap();
+    let (_, Written::Message(message::Written::Appended { message, .. })) = one() else { panic!() };
+    let mut other = MariaDb::shared().connect().unwrap();
+    let lock = format!("SELECT 1 FROM conversation WHERE id = {} FOR UPDATE", message.conversation);
+    for sql in [&format!("USE {}", busy.database), "START TRANSACTION", &lock] {
+        mysql::prelude::Queryable::query_drop(&mut other, sql).unwrap();
+    }
+    let settle = (Ticket(12), Write::Session(session::Write::Settle));
+    busy.writes.send(vec![say(11, "late"), settle]).unwrap();
+    // The writer executes this one behind all that it was given before.
+    let nothing = Write::Session(session::Write::RevokeToken(TokenHash::default()));
+    busy.writes.send(vec![(Ticket(13), nothing)]).unwrap();
+    assert_eq!(one().0, Ticket(13));
+    mysql::prelude::Queryable::query_drop(&mut other, "ROLLBACK").unwrap();
+    let (ticket, written) = one();
+    assert!(matches!(written, Written::Message(message::Written::Appended { .. })), "{written:?}");
+    assert_eq!((ticket, one().0), (Ticket(11), Ticket(12)));
     busy.threads.stop();
 }

@@ -14,6 +14,8 @@ use wire::{Command, account, change, contact, group, message, node, session, tim
 /// What a request costs, in thousandths of a unit.
 pub(crate) fn cost(command: &Command) -> u64 {
     match command {
+        // Storage reads the message that it answers while others wait to be stored.
+        Command::Message(message::Request::Send(send)) if answers(send) => 5 * UNIT,
         // It has a rate of its own.
         Command::Message(message::Request::Send(_)) => UNIT / 10,
         // They have that rate, too, and cost several rows.
@@ -49,6 +51,10 @@ pub(crate) fn cost(command: &Command) -> u64 {
         },
         Command::Node(node::Request::Nodes) => UNIT,
     }
+}
+
+fn answers(send: &message::Send) -> bool {
+    send.references.as_deref().is_some_and(|references| references.reply_to.is_some())
 }
 
 /// Charges the sender of a request, where requests are limited, or returns in how many milliseconds the budget allows it.

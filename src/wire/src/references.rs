@@ -54,6 +54,16 @@ impl Serialize for References {
 }
 
 impl References {
+    /// At most how many bytes they take in JSON.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let mentions = match &self.mentions {
+            Mentions::Users(users) => users.len() * "2147483647,".len(),
+            Mentions::Nobody | Mentions::All => 0,
+        };
+        mentions + r#""reply_to":9007199254740991,"mention_all":true,"#.len()
+    }
+
     /// Whether a message with them refers to nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -24,6 +24,17 @@ pub fn mentions(text: &str, name: &str) -> bool {
 /// The word after an `@` that means all members, unless one of them has this name.
 pub const ALL: &str = "all";
 
+/// Where an `@` stands that may begin a mention. That of an e-mail address does not.
+fn signs(text: &str) -> impl Iterator<Item = usize> {
+    let is_sign = |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric());
+    text.match_indices('@').map(|(at, _)| at).filter(is_sign)
+}
+
+/// Whether a text may mention somebody, whoever the members are.
+pub fn may_mention(text: &str) -> bool {
+    signs(text).next().is_some()
+}
+
 /// The members whom a text mentions: those whose names stand behind an `@`, of several that fit the longest one. All, where
 /// `@all` is among them and `may_all`.
 pub fn mentioned(text: &str, members: &[(UserId, &str)], may_all: bool) -> Mentions {
@@ -31,11 +42,7 @@ pub fn mentioned(text: &str, members: &[(UserId, &str)], may_all: bool) -> Menti
     let members: Vec<(UserId, String)> =
         members.iter().map(|(id, name)| (*id, name.trim().to_lowercase())).collect();
     let mut users: Vec<UserId> = Vec::new();
-    for (at, _) in text.match_indices('@') {
-        // An e-mail address is none.
-        if text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()) {
-            continue;
-        }
+    for at in signs(&text) {
         let rest = &text[at + 1..];
         let named = |name: &str| {
             !name.is_empty()

@@ -5,7 +5,7 @@ use super::state::{OpenedChat, Script};
 use crate::command::ambiguity::Ambiguity;
 use crate::command::argument::WhichGroup;
 use crate::command::{Command, argument, change, contact, group, message, session, timeline};
-use crate::display::mention::mentioned;
+use crate::display::mention::{may_mention, mentioned};
 use chatclient_core::{Event, Failure, SendFailure, Session};
 use std::borrow::Cow;
 use std::io;
@@ -246,25 +246,31 @@ impl Script {
 
     /// Sends a message with the members whom it mentions.
     fn send_to_group(&mut self, group: ConversationId, text: &str) -> Done {
-        let mentions = match text.contains('@') {
+        let mentions = match may_mention(text) {
             true => self.mentions_in(group, text)?,
-            false => Mentions::Nobody,
+            false => Ok(Mentions::Nobody),
+        };
+        let mentions = match mentions {
+            Ok(mentions) => mentions,
+            Err(failure) => return Ok(Err(failure)),
         };
         let references = References { reply_to: None, mentions };
         let references = (!references.is_empty()).then(|| Box::new(references));
         self.send_referring(Target::Group(group), text, references)
     }
 
-    fn mentions_in(&mut self, group: ConversationId, text: &str) -> io::Result<Mentions> {
+    /// The members whom a text mentions, unless the members cannot be read.
+    fn mentions_in(&mut self, group: ConversationId, text: &str) -> io::Result<Result<Mentions, Failure>> {
         let me = self.client.with(|session, _| session.account());
-        let Ok(Outcome::Reply(Reply::Group(wire::group::Reply::Members(page)))) = self.all_members(group)?
-        else {
-            return Ok(Mentions::Nobody);
+        let page = match self.all_members(group)? {
+            Ok(Outcome::Reply(Reply::Group(wire::group::Reply::Members(page)))) => page,
+            Ok(_) => return Ok(Ok(Mentions::Nobody)),
+            Err(failure) => return Ok(Err(failure)),
         };
         let members: Vec<_> = page.members.iter().map(|member| (member.id, &*member.name)).collect();
         let own = page.members.iter().find(|member| Some(member.id) == me);
         let may_all = own.is_some_and(|own| matches!(own.role, Role::Owner | Role::Admin));
-        Ok(mentioned(text, &members, may_all))
+        Ok(Ok(mentioned(text, &members, may_all)))
     }
 
     fn send(&mut self, to: Target, text: &str) -> Done {

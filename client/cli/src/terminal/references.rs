@@ -4,7 +4,7 @@ use super::state::Terminal;
 use crate::command::complete::Recent;
 use crate::command::message::Reply as ReplyCommand;
 use crate::display::columns;
-use crate::display::mention::{ALL, mentioned};
+use crate::display::mention::{ALL, may_mention, mentioned};
 use chatclient_core::sanitize;
 use wire::group::{Reply as GroupReply, Role};
 use wire::{ConversationId, ConversationKind, Mentions, Message, References, Reply, Seq, Target, UserId};
@@ -162,7 +162,7 @@ impl Terminal {
     }
 
     fn mentions_in(&self, group: ConversationId, text: &str) -> Mentions {
-        if !text.contains('@') {
+        if !may_mention(text) {
             return Mentions::Nobody;
         }
         let members = self.members.get(&group);

@@ -65,6 +65,14 @@ pub struct Append {
     pub stream: Option<StreamId>,
 }
 
+impl Append {
+    /// About how many bytes it takes in memory and in a statement.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.content.len() + self.references.as_deref().map_or(0, References::bytes)
+    }
+}
+
 /// Why a message may not refer to what it refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadReference {

@@ -14,7 +14,7 @@ use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
 use std::sync::Arc;
 use wire::message::{Reply, Send, Sent};
-use wire::{Errno, Refusal};
+use wire::{Errno, References, Refusal};
 
 /// Sends a message to storage, unless a limit refuses it. A message of a backlog belongs to a `stream`.
 pub(super) fn store(
@@ -24,7 +24,7 @@ pub(super) fn store(
     send: Send,
     stream: Option<StreamId>,
 ) -> Result<(), Refusal> {
-    let bytes = send.content.len();
+    let bytes = send.content.len() + send.references.as_deref().map_or(0, References::bytes);
     let pending = &turn.state.pending;
     if pending.appends >= APPENDS_MAX || pending.append_bytes + bytes > APPEND_BYTES_MAX {
         return Err(Refusal::later(Errno::Busy, "too many messages are waiting to be stored", BUSY_RETRY_MS));

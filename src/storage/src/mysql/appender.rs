@@ -150,7 +150,7 @@ impl Appender {
         for job in std::mem::take(&mut self.waiting) {
             match job {
                 Job::Append(entry) => {
-                    bytes += entry.append.content.len();
+                    bytes += entry.append.bytes();
                     run.push(entry);
                     if run.len() >= MESSAGES_MAX || bytes >= BYTES_MAX {
                         bytes = 0;
@@ -216,9 +216,12 @@ impl Appender {
                 }
                 // Split in halves down to single messages, so that one bad message does not fail the others.
                 Cause::Conflict | Cause::Duplicate | Cause::Damaged if !is_alone => {
-                    let rest = entries.split_off(entries.len() / 2);
-                    self.store(entries);
-                    self.store(rest);
+                    self.store_halves(entries);
+                    break;
+                }
+                // Only messages that refer to others read tables of earlier months.
+                Cause::NoTable | Cause::Refused if !is_alone && entries.iter().any(has_references) => {
+                    self.store_halves(entries);
                     break;
                 }
                 cause => {
@@ -239,6 +242,12 @@ impl Appender {
                 }
             }
         }
+    }
+
+    fn store_halves(&mut self, mut entries: Vec<QueuedAppend>) {
+        let rest = entries.split_off(entries.len() / 2);
+        self.store(entries);
+        self.store(rest);
     }
 
     /// Tries once. After a failure, entries that may have been stored are marked as in doubt.
@@ -381,4 +390,8 @@ impl Appender {
         };
         self.send(vec![(change.ticket, outcome)]);
     }
+}
+
+fn has_references(entry: &QueuedAppend) -> bool {
+    entry.append.references.is_some()
 }

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
-use wire::{ConversationId, Direction, Seq, Target, UserId};
+use wire::{ConversationId, Direction, References, Seq, Target, UserId};
 
 /// All threads of a store, and what they send, in order.
 struct Busy {
@@ -117,6 +117,40 @@ fn order_is_kept_while_a_conversation_is_created() {
         places.sort_unstable();
         assert!(places.is_sorted_by_key(|(_, seq)| *seq), "{from} to {to}: {places:?}");
     }
+    busy.threads.stop();
+}
+
+/// The table of the month that a reply needs is missing: that costs the reply alone, not what is stored with it.
+#[test]
+fn a_reply_to_a_lost_month_fails_alone() {
+    let busy = Busy::new();
+    let [anna, ben] = busy.users(2)[..] else { panic!() };
+    busy.writes.send(vec![(Ticket(10), append(anna, Target::User(ben), "1", "hi"))]).unwrap();
+    let Outcome::Written(batch) = busy.outcome() else { panic!() };
+    let Written::Message(message::Written::Appended { message, .. }) = &batch[0].1 else {
+        panic!("{batch:?}")
+    };
+    busy.ask("UPDATE segment SET month = 200001");
+    let here = || Target::Conversation(message.conversation);
+    let mut batch: Vec<_> =
+        (11..20).map(|number| (Ticket(number), append(ben, here(), &number.to_string(), "plain"))).collect();
+    let Write::Message(message::Write::Append(reply)) = &mut batch[4].1 else { panic!() };
+    reply.references = Some(Box::new(References { reply_to: Some(message.seq), ..References::default() }));
+    busy.writes.send(batch).unwrap();
+    let mut failed = Vec::new();
+    let mut left = 9;
+    while left > 0 {
+        let Outcome::Written(batch) = busy.outcome() else { panic!() };
+        left -= batch.len();
+        for (ticket, written) in batch {
+            match written {
+                Written::Message(message::Written::Appended { .. }) => {}
+                Written::Failed => failed.push(ticket),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(failed, [Ticket(15)]);
     busy.threads.stop();
 }
 

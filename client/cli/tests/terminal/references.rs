@@ -91,7 +91,7 @@ fn a_reply_quotes_what_it_answers() {
     terminal.expect("there is no conversation with nobody");
     // History and another run quote it, too.
     terminal.type_line("/history");
-    terminal.expect("#3    [00:00] me (1): [re li: who comes along?] I do");
+    terminal.expect("#3    [00:00] user 1 (1): [re li: who comes along?] I do");
     leave(&mut terminal);
 }
 

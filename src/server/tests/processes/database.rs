@@ -39,7 +39,7 @@ fn url_setting(url: &str) -> String {
     format!("storage.url={url}")
 }
 
-fn start_on(url: &str) -> Server {
+pub fn start_on(url: &str) -> Server {
     Server::start(&["--set", &url_setting(url)])
 }
 

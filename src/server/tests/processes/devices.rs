@@ -1,9 +1,10 @@
 //! The logins of an account: DEVICES, REVOKE and CHANGE_PASSWORD over the wire, on both databases and on two nodes.
 
-use crate::database::start_on_shared;
+use crate::database::{start_on, start_on_shared};
 use crate::support::client::{errno, text};
 use crate::support::legacy_client::{Answers, LegacyClient};
 use crate::support::nodes::Nodes;
+use crate::support::proxy::{Cut, PASSWORD as CHANGE, Proxy};
 use crate::support::{Account, Client, Event, MariaDb, PASSWORD, PATIENCE, Server};
 use std::net::SocketAddr;
 use wire::account::{ChangePassword, Request as AccountRequest, Who};
@@ -173,4 +174,29 @@ fn a_session_that_was_revoked_elsewhere_writes_nothing_and_learns_why() {
     let (mut ann, _) = log_in(two, &registered, PASSWORD);
     ann.send(Target::User(ben_account.id), "the last one");
     assert_eq!(&*ben.message().content, "the last one", "what came after the end was not stored");
+}
+
+#[test]
+fn a_change_of_the_password_with_a_lost_commit_answer_is_made_once() {
+    let database = MariaDb::shared();
+    let proxy = Proxy::before(database.port);
+    let server = start_on(&database.url_at(proxy.port, &database.new_name()));
+    let registered = Client::connect(server.address).register("ann");
+    let (mut ann, account) = log_in(server.address, &registered, PASSWORD);
+    let passwords: Vec<String> =
+        (0..7).map(|n| if n == 0 { PASSWORD.into() } else { format!("password {n}") }).collect();
+    for (round, pair) in passwords.windows(2).enumerate() {
+        proxy.arm([Cut::Answer, Cut::Late, Cut::Question][round % 3], CHANGE);
+        assert_eq!(ann.ask_again(&change(&pair[0], &pair[1])), Reply::Done);
+        proxy.wait_until_cut();
+        // The session stays, and all else has ended.
+        ann.send(Target::User(account.id), &pair[1]);
+        assert_eq!(devices(&mut ann).len(), 1);
+        assert_eq!(refused(server.address, &Client::by_token(&registered)), Errno::TokenInvalid);
+        // Five wrong passwords are free.
+        if round < 3 {
+            assert_eq!(refused(server.address, &by(account.id, &pair[0])), Errno::BadCredentials);
+        }
+    }
+    log_in(server.address, &account, passwords.last().unwrap());
 }

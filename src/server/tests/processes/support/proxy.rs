@@ -33,14 +33,17 @@ struct State {
     done: Condvar,
 }
 
-/// The end of the last query of a transaction.
-const COMMIT: &[u8] = b";COMMIT;";
+/// The end of the last query of a transaction: the COMMIT follows other statements, or is a query of its own.
+const COMMITS: [&[u8]; 2] = [b";COMMIT;", b"\x03COMMIT;"];
+const BEGIN: &[u8] = b"START TRANSACTION";
 /// A text of every transaction that appends messages.
 pub const MESSAGES: &str = "INSERT INTO message_";
 /// A text of every transaction that creates a group.
 pub const CREATE: &str = "INSERT INTO conversation (kind, name";
 /// A text of every transaction that joins a group.
 pub const JOIN: &str = "INSERT INTO member ";
+/// A text of every transaction that changes a password.
+pub const PASSWORD: &str = "UPDATE user SET password";
 
 impl Proxy {
     /// Starts a proxy in front of the server at this port.
@@ -93,13 +96,15 @@ fn questions(mut client: TcpStream, mut server: TcpStream, state: &State, muted:
     while let Ok(count) = client.read(&mut chunk)
         && count > 0
     {
-        // A packet with sequence number 0 begins a new query.
-        if tail.ends_with(b";") && chunk[..count].len() > 4 && chunk[3] == 0 {
+        let contains = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).any(|part| part == what);
+        // A packet with sequence number 0 begins a new query. What came before is of another transaction.
+        let is_query = tail.ends_with(b";") && count > 4 && chunk[3] == 0;
+        if is_query && contains(&chunk[..count], BEGIN) {
             tail.clear();
         }
         tail.extend_from_slice(&chunk[..count]);
-        if tail.ends_with(COMMIT) {
-            let has = |what: &str| tail.windows(what.len()).any(|part| part == what.as_bytes());
+        if COMMITS.iter().any(|commit| tail.ends_with(commit)) {
+            let has = |what: &str| contains(&tail, what.as_bytes());
             let armed = state.armed.lock().unwrap().take_if(|(_, what)| has(what));
             if let Some((cut, _)) = armed {
                 *muted.lock().unwrap() = true;

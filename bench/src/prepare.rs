@@ -149,8 +149,8 @@ mod tests {
         let client = logic::contract::Client { device: None, kind: None, address: [127, 0, 0, 1].into() };
         let extend = Write::Session(session::Write::ExtendToken { token: last.token.clone(), client });
         match database.write(vec![(Ticket(1), extend)]).unwrap().pop() {
-            Some(Written::Session(session::Written::TokenReady { user, name, .. })) => {
-                assert_eq!((user, &*name), (last.id, &*last.name));
+            Some(Written::Session(session::Written::TokenReady(ready))) => {
+                assert_eq!((ready.user, &*ready.name), (last.id, &*last.name));
             }
             other => panic!("{other:?}"),
         }

@@ -124,12 +124,9 @@ impl Harness {
             Write::Session(contract::session::Write::ExtendToken { token: text, client }) => {
                 let user = UserId(text.parse().expect("tokens are user ids here"));
                 let token = Token { text, hash: [0; 32], expires: UnixMillis(0) };
-                Written::Session(contract::session::Written::TokenReady {
-                    user,
-                    name: "user".into(),
-                    token,
-                    kind: client.kind.unwrap_or_default(),
-                })
+                let (name, kind) = ("user".into(), client.kind.unwrap_or_default());
+                let ready = contract::session::TokenReady { user, name, token, device: client.device, kind };
+                Written::Session(contract::session::Written::TokenReady(Box::new(ready)))
             }
             Write::Message(contract::message::Write::Append(append)) => {
                 let Target::Conversation(conversation) = append.target else {

@@ -123,14 +123,27 @@ impl From<BadRequest> for Refusal {
     }
 }
 
-/// The field that a sentence is about: it begins with its name in backticks.
+/// The field that a sentence is about: it begins with its name in backticks, of an element of a list with its place.
 fn field_of(sentence: &str) -> Option<&str> {
     let (field, _) = sentence.strip_prefix('`')?.split_once('`')?;
-    Some(field)
+    Some(field.split_once('[').map_or(field, |(list, _)| list))
 }
 
 impl From<String> for BadRequest {
     fn from(sentence: String) -> BadRequest {
         BadRequest::Value(sentence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_field_without_the_place_of_an_element() {
+        let field = |sentence: &str| Refusal::from(BadRequest::Value(sentence.to_owned())).field;
+        assert_eq!(field("`mentions[0]` must be an id").as_deref(), Some("mentions"));
+        assert_eq!(field("`to` must be an id").as_deref(), Some("to"));
+        assert_eq!(field("the value must be an object"), None);
     }
 }

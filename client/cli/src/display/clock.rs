@@ -32,12 +32,12 @@ pub fn is_format(format: &str) -> bool {
         && strtime::format(format, &Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC)).is_ok()
 }
 
-/// The day, `2026-03-21`.
 /// `2026-01-30 12:00`, in local time.
 pub fn minute(time: UnixMillis) -> String {
     shown(time, "%Y-%m-%d %H:%M")
 }
 
+/// The day, `2026-03-21`.
 pub fn date(time: UnixMillis) -> String {
     match i64::try_from(time.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
         Some(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string(),

@@ -7,13 +7,14 @@
 
 use super::delivery_line;
 use crate::contract::node::{self as storage, Changes, Claim, Read, Write};
-use crate::contract::{Epoch, Found};
+use crate::contract::{Epoch, Fence, Found};
 use crate::effect::Order;
 use crate::limits::{CATCH_UP_MS, OVERLAP_MS, POLL_MS, SAFETY_MS, SEEN_MS, UNHEARD_MS};
 use crate::state::pending::node::{Kick, Pending};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use crate::{delivery, session};
+use std::collections::btree_map::Entry;
 use wire::session::{Changed, Listing, Push};
 use wire::{UnixMillis, UserId};
 
@@ -74,22 +75,26 @@ pub(super) fn kick_heard(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, device
         return;
     }
     let Some(membership) = turn.state.cluster.membership() else { return };
-    membership.reconcile.kicks_in_check += 1;
-    let kick = Kick { user, device, since: turn.now.monotonic };
+    let fence = Fence { user, epoch };
+    match membership.reconcile.kicks_in_check.entry(fence) {
+        // One check is enough, however many writes of the session are refused.
+        Entry::Occupied(mut known) => {
+            let known = known.get_mut();
+            *known = known.take().or(device);
+            return;
+        }
+        Entry::Vacant(check) => check.insert(device),
+    };
+    let kick = Kick { fence, since: turn.now.monotonic };
     turn.read(ReplyTo::Nowhere, Pending::Kick(Box::new(kick)), Read::Epoch { user });
 }
 
 pub(super) fn kick_checked(turn: &mut Turn<'_>, kick: Kick, found: Found) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let reconcile = &mut membership.reconcile;
-    reconcile.kicks_in_check -= 1;
+    let device = reconcile.kicks_in_check.remove(&kick.fence).flatten();
     if let Found::Node(storage::Found::Epoch { latest, why }) = found {
-        return session::superseded(
-            turn,
-            kick.user,
-            latest,
-            session::Kick { code: why, device: kick.device },
-        );
+        return session::superseded(turn, kick.fence.user, latest, session::Kick { code: why, device });
     }
     // The database could not be read: the next claims that are read include this one.
     reconcile.unchecked_kick = Some(kick.since);
@@ -99,7 +104,7 @@ pub(super) fn kick_checked(turn: &mut Turn<'_>, kick: Kick, found: Found) {
 /// Notes that every kick published before `at`, monotonic ms, has been heard. It says nothing while one is not checked.
 pub(super) fn bus_heard(turn: &mut Turn<'_>, at: u64) {
     if let Some(membership) = turn.state.cluster.membership()
-        && membership.reconcile.kicks_in_check == 0
+        && membership.reconcile.kicks_in_check.is_empty()
         && membership.reconcile.unchecked_kick.is_none()
     {
         heard(turn, at);

@@ -12,7 +12,7 @@ impl Epoch {
 }
 
 /// A session of an account: what it writes is rejected once the account's epoch is higher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fence {
     pub user: UserId,
     pub epoch: Epoch,

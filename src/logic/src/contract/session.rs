@@ -3,7 +3,7 @@
 use super::contact::Friend;
 use super::epoch::{Epoch, Fence};
 use super::timeline::UnreadPage;
-use super::token::{Client, Device, Token, TokenHash, Tokens};
+use super::token::{Client, Device, PasswordHash, Token, TokenHash, Tokens};
 use std::sync::Arc;
 use wire::group::Group;
 use wire::session::ClientKind;
@@ -19,7 +19,7 @@ pub enum Write {
     CreateToken {
         user: UserId,
         /// The hash that the password was checked against.
-        password: Box<str>,
+        password: PasswordHash,
         client: Client,
     },
     /// Looks a token up, extends it, and remembers the client and the network of the login. What the client does not say
@@ -70,13 +70,7 @@ pub enum Which {
 
 #[derive(Clone, Debug)]
 pub enum Written {
-    TokenReady {
-        user: UserId,
-        name: Arc<str>,
-        token: Token,
-        /// What the client is that logs in by it.
-        kind: ClientKind,
-    },
+    TokenReady(Box<TokenReady>),
     /// The session belongs to this node.
     Claimed {
         epoch: Epoch,
@@ -84,6 +78,18 @@ pub enum Written {
         before: Option<Holder>,
     },
     Revoked(Box<Revoked>),
+}
+
+/// A token that was issued or extended.
+#[derive(Clone, Debug)]
+pub struct TokenReady {
+    pub user: UserId,
+    pub name: Arc<str>,
+    pub token: Token,
+    /// The name of the client that logs in by it, as it said last.
+    pub device: Option<Box<str>>,
+    /// What the client is that logs in by it.
+    pub kind: ClientKind,
 }
 
 /// What was revoked.

@@ -1,6 +1,7 @@
 //! Login tokens.
 
 use crate::network::Network;
+use std::fmt;
 use std::net::IpAddr;
 use wire::session::ClientKind;
 use wire::{DeviceId, UnixMillis};
@@ -74,8 +75,24 @@ pub struct Token {
 }
 
 /// Omits the secret.
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Token(expires {})", self.expires)
+    }
+}
+
+/// The hash of a password, a PHC string. It must not reach a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub Box<str>);
+
+impl From<&str> for PasswordHash {
+    fn from(hash: &str) -> PasswordHash {
+        PasswordHash(hash.into())
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PasswordHash").finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use crate::attempt::{AccountKey, Attempt, ClientKey};
 use crate::contract::Client;
 use crate::contract::account::{self, Credentials as Stored, Read};
 use crate::contract::session::Write;
+use crate::contract::token::PasswordHash;
 use crate::effect::PasswordJob;
 use crate::limits::{ALREADY_ONLINE, WRONG_PASSWORD};
 use crate::password;
@@ -99,5 +100,6 @@ pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: Pa
         return turn.refuse(reply_to, Errno::AlreadyOnline, ALREADY_ONLINE);
     }
     let pending = Pending::Token(TokenRequest { device: client.device.clone(), is_new: true });
+    let password = PasswordHash(password);
     turn.write(reply_to, pending, Write::CreateToken { user, password, client });
 }

@@ -60,10 +60,9 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
 
 pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
     match (pending, written) {
-        (
-            Pending::Token(request),
-            Written::Session(storage::Written::TokenReady { user, name, token, kind }),
-        ) => {
+        (Pending::Token(request), Written::Session(storage::Written::TokenReady(ready))) => {
+            let storage::TokenReady { user, name, token, device, kind } = *ready;
+            let request = TokenRequest { device, ..request };
             takeover::begin(turn, reply_to, TokenReady { request, user, name, token, kind });
         }
         (Pending::Takeover(takeover), Written::Session(storage::Written::Claimed { epoch, before })) => {

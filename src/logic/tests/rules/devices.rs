@@ -5,7 +5,7 @@ use super::{TO_BOB, harness};
 use logic::bus::{BusInput, Channel, Hint};
 use logic::contract::session::Ended;
 use logic::contract::{self, Epoch, Written};
-use logic::{ConnId, Input, Rules, Write};
+use logic::{ConnId, Input, Read, Rules, Write};
 use wire::account::{self, ChangePassword};
 use wire::presence::{self, Presence};
 use wire::session::{self, KickCode, Revoke};
@@ -33,6 +33,15 @@ fn kicks(seen: &[Seen]) -> Vec<Option<KickCode>> {
         _ => None,
     };
     seen.iter().filter_map(kick).collect()
+}
+
+/// The device of each KICKED.
+fn devices(seen: &[Seen]) -> Vec<Option<Box<str>>> {
+    let device = |seen: &Seen| match seen {
+        Seen::Push(Push::Session(session::Push::Kicked(kicked))) => Some(kicked.device.clone()),
+        _ => None,
+    };
+    seen.iter().filter_map(device).collect()
 }
 
 fn states(seen: &[Seen]) -> Vec<Presence> {
@@ -201,6 +210,40 @@ fn a_session_whose_write_is_refused_learns_why_from_the_database() {
     assert_eq!(errno(&t.reply(alice, request).unwrap()), Errno::NotLoggedIn);
     assert_eq!(kicks(&t.take(alice)), [Some(KickCode::Password)]);
     assert_eq!(t.logic.sessions(), 0);
+}
+
+#[test]
+fn many_refused_writes_of_a_session_ask_the_database_once() {
+    let mut t = node();
+    let alice = t.login("alice");
+    t.settle();
+    let requests: Vec<u32> =
+        (0..50).map(|n| t.ask(alice, Harness::text(TO_BOB, &format!("late {n}")))).collect();
+    (t.why, t.next_epoch) = (KickCode::Login, 10);
+    while let Some((ticket, _)) = t.writes.pop_front() {
+        t.logic.handle_written(t.now, ticket, Written::Superseded, &mut t.effects);
+    }
+    t.advance(0);
+    let is_check = |read: &Read| matches!(read, Read::Node(contract::node::Read::Epoch { .. }));
+    assert_eq!(t.reads.iter().filter(|(_, read)| is_check(read)).count(), 1);
+    // The bus adds which login it was.
+    let hint = Hint::Kick { user: ALICE, epoch: Epoch(2), device: Some("phone".into()) };
+    t.hear(BusInput::Hint { channel: Channel::Node("n1-1".into()), hint });
+    t.settle();
+    for request in requests {
+        assert_eq!(errno(&t.reply(alice, request).unwrap()), Errno::NotLoggedIn);
+    }
+    assert_eq!(devices(&t.take(alice)), [Some("phone".into())]);
+}
+
+#[test]
+fn a_login_by_token_has_the_name_that_is_kept_with_it() {
+    let mut t = harness();
+    t.device = Some("desk".into());
+    let alice = t.login("alice");
+    let again = t.open();
+    t.get(again, by_token("1:1"));
+    assert_eq!(devices(&t.take(alice)), [Some("desk".into())]);
 }
 
 /// LOGIN by password; its errno.

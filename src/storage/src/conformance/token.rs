@@ -51,7 +51,7 @@ pub fn register(scenario: &mut Scenario<'_>, name: &str) -> (UserId, Token) {
 /// Whether a token logs in; if so, it was used.
 pub fn logs_in(scenario: &mut Scenario<'_>, token: &Token) -> bool {
     match scenario.one(extend(&token.text, HOME)) {
-        Written::Session(session::Written::TokenReady { .. }) => true,
+        Written::Session(session::Written::TokenReady(_)) => true,
         Written::Denied(Denial::TokenInvalid) => false,
         other => panic!("{other:?}"),
     }
@@ -72,8 +72,8 @@ pub fn credentials(
 
 pub fn ready(written: Written) -> (UserId, String, Token) {
     match written {
-        Written::Session(session::Written::TokenReady { user, name, token, .. }) => {
-            (user, name.to_string(), token)
+        Written::Session(session::Written::TokenReady(ready)) => {
+            (ready.user, ready.name.to_string(), ready.token)
         }
         other => panic!("{other:?}"),
     }
@@ -124,7 +124,7 @@ pub fn tokens_expire_and_can_be_extended_and_revoked(scenario: &mut Scenario<'_>
 
 pub fn a_token_keeps_the_kind_of_its_client(scenario: &mut Scenario<'_>) {
     let kind_of = |written: &Written| match written {
-        Written::Session(session::Written::TokenReady { kind, .. }) => *kind,
+        Written::Session(session::Written::TokenReady(ready)) => ready.kind,
         other => panic!("{other:?}"),
     };
     let says = |kind| Client { kind: Some(kind), ..client(HOME) };

@@ -38,6 +38,14 @@ pub fn may_be_repeated(write: &Write) -> bool {
     }
 }
 
+/// The account whose sessions a write ends.
+pub fn account_of(write: &Write) -> Option<UserId> {
+    match write {
+        Write::Create { .. } => None,
+        Write::ChangePassword(change) => Some(change.user),
+    }
+}
+
 pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     match read {
         Read::Id(who) => Ok(Found::Id(id_of(conn, who)?)),

@@ -98,8 +98,7 @@ fn end_sessions(
 
 /// A column that holds the hash of a token.
 pub fn hash(row: &Record, column: usize) -> Result<TokenHash, Failure> {
-    TokenHash::try_from(row.bytes(column)?)
-        .map_err(|_| Failure::damaged("the hash of a token has a wrong length".to_owned()))
+    TokenHash::try_from(row.bytes(column)?).map_err(|_| row.unexpected(column))
 }
 
 pub fn devices(conn: &mut Connection, user: UserId, live: &[TokenHash]) -> Result<Vec<Device>, Failure> {

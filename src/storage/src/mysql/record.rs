@@ -128,7 +128,8 @@ impl Record {
         if value == 0 || is_month { Ok(value) } else { Err(self.unexpected(column)) }
     }
 
-    fn unexpected(&self, column: usize) -> Failure {
+    /// A column has a value that it cannot have.
+    pub fn unexpected(&self, column: usize) -> Failure {
         let columns = self.0.columns_ref();
         let name = |column: &Column| format!("`{}`.`{}`", column.org_table_str(), column.org_name_str());
         let (place, key) = (columns.get(column).map_or_else(String::new, name), self.key());

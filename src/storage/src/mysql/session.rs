@@ -25,7 +25,7 @@ pub fn write(
 ) -> Result<Written, Failure> {
     match write {
         Write::CreateToken { user, password, client } => {
-            create_token(conn, now, random, *user, password, client)
+            create_token(conn, now, random, *user, &password.0, client)
         }
         Write::ExtendToken { token, client } => extend_token(conn, now, token, client),
         Write::RevokeToken(hash) => revoke_one(conn, now, hash),
@@ -52,6 +52,18 @@ pub fn may_be_repeated(write: &Write) -> bool {
         | Write::Release { .. } => true,
         // The second claim would report the first as the previous session.
         Write::Claim { .. } => false,
+    }
+}
+
+/// The account whose sessions a write begins or ends.
+pub fn account_of(write: &Write) -> Option<UserId> {
+    match write {
+        Write::Claim { user, .. } | Write::Revoke { user, .. } => Some(*user),
+        Write::CreateToken { .. }
+        | Write::ExtendToken { .. }
+        | Write::RevokeToken(_)
+        | Write::Settle
+        | Write::Release { .. } => None,
     }
 }
 
@@ -99,7 +111,14 @@ fn create_token(
     let kept = KeptClient::default().after(client);
     insert_token(&mut sql, now, user, &token, &kept, OfRegister::No);
     conn.ask(&sql)?;
-    Ok(Written::Session(session::Written::TokenReady { user, name, token, kind: kept.kind }))
+    let KeptClient { device, kind, .. } = kept;
+    Ok(Written::Session(session::Written::TokenReady(Box::new(session::TokenReady {
+        user,
+        name,
+        token,
+        device,
+        kind,
+    }))))
 }
 
 /// Records a login, with its networks if they changed.
@@ -132,7 +151,6 @@ fn extend_token(
     let networks = networks::with(row.maybe_bytes(4)?.unwrap_or_default(), client.network());
     let before = kept_client(row, 5)?;
     let kept = before.after(client);
-    let kind = kept.kind;
     let is_unchanged = row.number(3)? == OfRegister::No as i64 && kept == before;
     let mut sql = Sql::new();
     if is_unchanged && token::is_fresh(expires, now) {
@@ -140,17 +158,33 @@ fn extend_token(
             logged_in(&mut sql, now, user, networks);
             conn.ask(&sql)?;
         }
-        let token = Token { expires, ..token };
-        return Ok(Written::Session(session::Written::TokenReady { user, name, token, kind }));
+        let (token, KeptClient { device, kind, .. }) = (Token { expires, ..token }, kept);
+        return Ok(Written::Session(session::Written::TokenReady(Box::new(session::TokenReady {
+            user,
+            name,
+            token,
+            device,
+            kind,
+        }))));
     }
     // The account's row before the token's, as everywhere.
     logged_in(&mut sql, now, user, networks);
     use_token(&mut sql, now, &token, &kept);
-    let used = conn.ask(&sql)?;
-    if used.last().is_none_or(|answer| answer.changed == 0) {
+    // If another node has just done the same, nothing is changed.
+    sql.push(format_args!("SELECT 1 FROM token WHERE expires_at > {now} AND hash = "))
+        .bytes(&token.hash)
+        .end();
+    if conn.rows(&sql)?.is_empty() {
         return Ok(Written::Denied(Denial::TokenInvalid));
     }
-    Ok(Written::Session(session::Written::TokenReady { user, name, token, kind }))
+    let KeptClient { device, kind, .. } = kept;
+    Ok(Written::Session(session::Written::TokenReady(Box::new(session::TokenReady {
+        user,
+        name,
+        token,
+        device,
+        kind,
+    }))))
 }
 
 fn revoke_one(conn: &mut Connection, now: UnixMillis, hash: &TokenHash) -> Result<Written, Failure> {

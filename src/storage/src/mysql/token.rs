@@ -46,9 +46,8 @@ pub fn use_token(sql: &mut Sql, now: UnixMillis, token: &Token, client: &KeptCli
 /// Reads what is kept of a client, in the columns `device`, `kind` and `address`. A damaged address is one that is not
 /// known.
 pub fn kept_client(row: &Record, first: usize) -> Result<KeptClient, Failure> {
-    let device = row.maybe_bytes(first)?.map(|_| row.text(first)).transpose()?;
     Ok(KeptClient {
-        device: device.map(Into::into),
+        device: row.maybe_text(first)?.map(Into::into),
         kind: row.client_kind(first + 1)?,
         address: row.text(first + 2)?.parse().ok(),
     })

@@ -2,10 +2,11 @@
 
 use super::connection::Connection;
 use super::failure::Failure;
+use super::sql::Sql;
 use super::{account, contact, fence, node, session, timeline};
 use crate::machine::Random;
 use logic::contract::{Write, Written};
-use wire::UnixMillis;
+use wire::{UnixMillis, UserId};
 
 pub fn execute(
     conn: &mut Connection,
@@ -26,6 +27,30 @@ pub fn execute(
             true => execute(conn, now, random, write),
             false => Ok(Written::Superseded),
         },
+    }
+}
+
+/// Appends the statement that locks the rows of the accounts whose sessions these writes begin or end. It comes before the
+/// fences of their transaction, which lock rows of sessions.
+pub fn lock_accounts<'a>(sql: &mut Sql, writes: impl Iterator<Item = &'a Write>) {
+    let mut users: Vec<UserId> = writes.filter_map(account_of).collect();
+    if users.is_empty() {
+        return;
+    }
+    users.sort_unstable();
+    users.dedup();
+    sql.push("SELECT 1 FROM user FORCE INDEX (PRIMARY) WHERE id IN ")
+        .set(&users)
+        .push(" ORDER BY id FOR UPDATE")
+        .end();
+}
+
+fn account_of(write: &Write) -> Option<UserId> {
+    match write {
+        Write::Session(write) => session::account_of(write),
+        Write::Account(write) => account::account_of(write),
+        Write::Fenced(_, write) => account_of(write),
+        _ => None,
     }
 }
 

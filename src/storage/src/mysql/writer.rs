@@ -5,7 +5,7 @@ use super::failure::{Cause, Failure};
 use super::reconnect::{AutoConnection, IDLE};
 use super::record::first;
 use super::sql::Sql;
-use super::write::{execute, may_be_repeated};
+use super::write::{execute, lock_accounts, may_be_repeated};
 use crate::fault;
 use crate::machine::Random;
 use crate::outcome::Outcome;
@@ -90,6 +90,7 @@ impl Writer {
         let (random, mut commits) = (&mut self.random, false);
         let done = self.connection.with(|conn| {
             let mut sql = conn.begin();
+            lock_accounts(&mut sql, batch.iter().map(|(_, write)| write));
             sql.statement(format_args!("SELECT {NOW}"));
             let now = first(&conn.rows(&sql)?)?.time(0)?;
             let mut written = Vec::with_capacity(batch.len());

@@ -29,7 +29,7 @@ impl SqliteStore {
     ) -> Result<Written, StoreError> {
         match write {
             session::Write::CreateToken { user, password, client } => {
-                self.create_token(batch, user, &password, &client)
+                self.create_token(batch, user, &password.0, &client)
             }
             session::Write::ExtendToken { token, client } => self.extend_token(batch, token, &client),
             session::Write::RevokeToken(hash) => {
@@ -73,7 +73,14 @@ impl SqliteStore {
         self.conn.prepare_cached(sql)?.execute((user.0, batch.now.0 as i64, token::ENDED_MAX as i64))?;
         let kept = KeptClient::default().after(client);
         let token = self.new_token(batch.now, user, &kept, OfRegister::No)?;
-        Ok(Written::Session(session::Written::TokenReady { user, name, token, kind: kept.kind }))
+        let KeptClient { device, kind, .. } = kept;
+        Ok(Written::Session(session::Written::TokenReady(Box::new(session::TokenReady {
+            user,
+            name,
+            token,
+            device,
+            kind,
+        }))))
     }
 
     fn extend_token(
@@ -103,8 +110,14 @@ impl SqliteStore {
             if networks.is_some() {
                 self.logged_in(now, user, networks.as_deref())?;
             }
-            let token = Token { expires, ..token };
-            return Ok(Written::Session(session::Written::TokenReady { user, name, token, kind }));
+            let (token, device) = (Token { expires, ..token }, kept.device);
+            return Ok(Written::Session(session::Written::TokenReady(Box::new(session::TokenReady {
+                user,
+                name,
+                token,
+                device,
+                kind,
+            }))));
         }
         // Of REGISTER's token: the session that begins lives by it, as by any other.
         let sql = "UPDATE token SET expires_at = ?2, of_register = 0, device = ?3, kind = ?4, address = ?5, \
@@ -114,7 +127,14 @@ impl SqliteStore {
             (token.hash, token.expires.0 as i64, kept.device.as_deref(), kind_number, address, now.0 as i64);
         self.conn.prepare_cached(sql)?.execute(values)?;
         self.logged_in(now, user, networks.as_deref())?;
-        Ok(Written::Session(session::Written::TokenReady { user, name, token, kind }))
+        let device = kept.device;
+        Ok(Written::Session(session::Written::TokenReady(Box::new(session::TokenReady {
+            user,
+            name,
+            token,
+            device,
+            kind,
+        }))))
     }
 
     /// Revokes a token, and REGISTER's where that belongs to the same login.

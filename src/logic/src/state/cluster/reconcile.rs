@@ -1,6 +1,8 @@
 //! The schedule of the reads for what the bus may have lost.
 
+use crate::contract::Fence;
 use crate::limits::TRUST_MS;
+use std::collections::BTreeMap;
 use wire::UnixMillis;
 
 #[derive(Debug)]
@@ -19,8 +21,9 @@ pub(crate) struct Reconcile {
     pub others_unheard: UnixMillis,
     pub reads_claims: bool,
     pub reads_changes: bool,
-    /// Kicks that the bus announced and whose check in the database has not been answered.
-    pub kicks_in_check: u32,
+    /// The sessions that are older than these, and may have ended: each with the device of the login that ended it, as far as
+    /// the bus said it, until the check in the database is answered.
+    pub kicks_in_check: BTreeMap<Fence, Option<Box<str>>>,
     /// When the last kick was announced that could not be checked, monotonic ms.
     pub unchecked_kick: Option<u64>,
     /// Changes are read each second until this time.
@@ -43,7 +46,7 @@ impl Default for Reconcile {
             others_unheard: UnixMillis(0),
             reads_claims: false,
             reads_changes: false,
-            kicks_in_check: 0,
+            kicks_in_check: BTreeMap::new(),
             unchecked_kick: None,
             catch_up_until: 0,
             known_at: 0,

@@ -2,8 +2,9 @@
 
 use super::{group, session};
 use crate::bus::Channel;
+use crate::contract::Fence;
 use crate::state::sessions::SessionRef;
-use wire::{ConversationId, UserId};
+use wire::ConversationId;
 
 #[derive(Debug)]
 pub(crate) enum Pending {
@@ -31,9 +32,8 @@ impl Pending {
 /// A kick that the bus announced.
 #[derive(Debug)]
 pub(crate) struct Kick {
-    pub user: UserId,
-    /// The device name given by the newer login.
-    pub device: Option<Box<str>>,
+    /// Sessions below it are said to have ended.
+    pub fence: Fence,
     /// When the check began, monotonic ms.
     pub since: u64,
 }

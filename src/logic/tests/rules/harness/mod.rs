@@ -34,6 +34,8 @@ pub struct Harness {
     /// On whose behalf each read was issued, and until when its answer is wanted.
     pub issued: Vec<(Lane, Requester, Option<u64>)>,
     pub revoked: Vec<[u8; 32]>,
+    /// The name that is kept with tokens whose client does not say one.
+    pub device: Option<Box<str>>,
     /// Jobs at the password thread.
     pub passwords: VecDeque<(Ticket, PasswordJob)>,
     /// Whether the password thread stands still; else its jobs are done at once.
@@ -110,6 +112,7 @@ impl Harness {
             reads: VecDeque::new(),
             issued: Vec::new(),
             revoked: Vec::new(),
+            device: None,
             passwords: VecDeque::new(),
             hashing_stands: false,
             networks: Vec::new(),

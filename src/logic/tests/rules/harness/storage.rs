@@ -20,16 +20,17 @@ use wire::timeline::{Reader, ReadersPage};
 use wire::{ConversationId, ConversationKind, DeviceId, Message, Page, Seq, Target, UnixMillis, UserId};
 
 impl Harness {
-    fn token(&mut self, user: UserId) -> Written {
+    fn token(&mut self, user: UserId, device: Option<Box<str>>) -> Written {
         self.tokens += 1;
         let text = format!("{}:{}", user.0, self.tokens).into();
         let token = Token { text, hash: [self.tokens; 32], expires: UnixMillis(0) };
-        Written::Session(contract::session::Written::TokenReady {
+        Written::Session(contract::session::Written::TokenReady(Box::new(contract::session::TokenReady {
             user,
             name: Arc::clone(&self.users[user.0 as usize - 1]),
             token,
+            device,
             kind: ClientKind::Other,
-        })
+        })))
     }
 
     pub(super) fn write(&mut self, write: Write) -> Written {
@@ -126,13 +127,13 @@ impl Harness {
                 }
             }
             Write::Session(contract::session::Write::CreateToken { password, .. })
-                if password != self.password =>
+                if password.0 != self.password =>
             {
                 Written::Denied(Denial::Conflict)
             }
             Write::Session(contract::session::Write::CreateToken { user, client, .. }) => {
                 self.networks.push((user, client.network()));
-                self.token(user)
+                self.token(user, client.device)
             }
             Write::Session(contract::session::Write::Claim { .. }) => {
                 self.next_epoch += 1;
@@ -147,12 +148,15 @@ impl Harness {
                         let user = UserId(user.parse().expect("a number"));
                         let hash = [number.parse().expect("a number"); 32];
                         let name = Arc::clone(&self.users[user.0 as usize - 1]);
-                        Written::Session(contract::session::Written::TokenReady {
-                            user,
-                            name,
-                            token: Token { text: token, hash, expires: UnixMillis(0) },
-                            kind: client.kind.unwrap_or_default(),
-                        })
+                        Written::Session(contract::session::Written::TokenReady(Box::new(
+                            contract::session::TokenReady {
+                                user,
+                                name,
+                                token: Token { text: token, hash, expires: UnixMillis(0) },
+                                device: client.device.or_else(|| self.device.clone()),
+                                kind: client.kind.unwrap_or_default(),
+                            },
+                        )))
                     }
                     None => Written::Denied(Denial::TokenInvalid),
                 }
@@ -181,11 +185,11 @@ impl Harness {
             Write::Account(contract::account::Write::Create { name, .. }) => {
                 self.users.push((&*name).into());
                 let user = UserId(self.users.len() as u32);
-                let Written::Session(contract::session::Written::TokenReady { token, .. }) = self.token(user)
+                let Written::Session(contract::session::Written::TokenReady(ready)) = self.token(user, None)
                 else {
                     unreachable!()
                 };
-                Written::Account(contract::account::Written::Created { user, token })
+                Written::Account(contract::account::Written::Created { user, token: ready.token })
             }
             _ => Written::Done,
         }

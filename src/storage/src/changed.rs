@@ -35,8 +35,8 @@ impl Reactions {
     /// `None`: the text is damaged.
     pub fn read(text: &str) -> Option<Reactions> {
         let kind = |line: &str| {
-            let mut parts = line.split(' ');
-            let (reaction, count, ids) = (parts.next()?, parts.next()?, parts.next()?);
+            let mut parts = line.rsplitn(3, ' ');
+            let (ids, count, reaction) = (parts.next()?, parts.next()?, parts.next()?);
             let ids = ids.split(',').filter(|id| !id.is_empty()).map(|id| id.parse().map(UserId));
             Some(Kind {
                 reaction: reaction.into(),
@@ -112,6 +112,15 @@ pub fn mark_own<'a>(messages: impl Iterator<Item = &'a mut Message>, own: &[(Seq
     }
 }
 
+/// Rows of the table `changed` from an entry on.
+#[derive(Debug)]
+pub struct Fetched {
+    /// In the order in which the timeline is read, without damaged ones.
+    pub rows: Vec<Changed>,
+    /// Whether there is none behind them.
+    pub is_complete: bool,
+}
+
 /// The rows of one timeline in the order in which it is read, fetched a few at a time.
 #[derive(Debug)]
 pub struct Overlay {
@@ -137,15 +146,15 @@ impl Overlay {
     pub fn row<E>(
         &mut self,
         seq: Seq,
-        fetch: impl FnOnce(Seq) -> Result<Vec<Changed>, E>,
+        fetch: impl FnOnce(Seq) -> Result<Fetched, E>,
     ) -> Result<Option<Changed>, E> {
         while self.rows.front().is_some_and(|row| row.seq.cmp(&seq) == self.order) {
             self.rows.pop_front();
         }
         if self.rows.is_empty() && !self.is_complete {
-            let rows = fetch(seq)?;
-            self.is_complete = rows.len() < ROWS;
-            self.rows = rows.into();
+            let fetched = fetch(seq)?;
+            self.is_complete = fetched.is_complete;
+            self.rows = fetched.rows.into();
         }
         match self.rows.front() {
             Some(row) if row.seq == seq => Ok(self.rows.pop_front()),
@@ -189,9 +198,9 @@ mod tests {
                 let row = overlay.row(Seq(seq), |from| {
                     fetched += 1;
                     let rest = all.iter().copied().skip_while(|of| Seq(*of).cmp(&from) == order);
-                    Ok::<_, ()>(
-                        rest.take(ROWS).map(|seq| Changed { seq: Seq(seq), ..Changed::default() }).collect(),
-                    )
+                    let rows: Vec<_> =
+                        rest.take(ROWS).map(|seq| Changed { seq: Seq(seq), ..Changed::default() }).collect();
+                    Ok::<_, ()>(Fetched { is_complete: rows.len() < ROWS, rows })
                 });
                 assert_eq!(row.unwrap().map(|row| row.seq), is_changed(seq).then_some(Seq(seq)));
             }

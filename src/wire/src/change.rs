@@ -58,8 +58,10 @@ impl Value for React {
 fn check_reaction(text: Box<str>) -> Result<Box<str>, String> {
     let text = sized("reaction", text, 1, limits::REACTION_BYTES)?;
     let is_one = text.graphemes(true).nth(1).is_none();
-    let is_seen = |c: char| !characters::is_ignorable(c) && !characters::is_blank(c) && c != ' ';
-    if is_one && text.starts_with(is_seen) && !text.contains(characters::is_hidden) {
+    let is_seen = |c: char| !characters::is_ignorable(c) && !characters::is_blank(c);
+    // A character that belongs to the next one makes even a space part of it.
+    let is_text = |c: char| !c.is_whitespace() && !characters::is_hidden(c);
+    if is_one && text.starts_with(is_seen) && text.chars().all(is_text) {
         Ok(text)
     } else {
         Err("`reaction` must be one visible character or emoji".to_owned())
@@ -188,9 +190,22 @@ mod tests {
         ] {
             assert_eq!(check_reaction(good.into()).as_deref(), Ok(good));
         }
-        for bad in
-            ["", "ab", "👍👍", " ", "\u{200B}", "\r\n", "\n", "\u{3000}", "\u{FE0F}", "a\u{202E}", "\u{2800}"]
-        {
+        for bad in [
+            "",
+            "ab",
+            "👍👍",
+            " ",
+            "\u{200B}",
+            "\r\n",
+            "\n",
+            "\u{3000}",
+            "\u{FE0F}",
+            "a\u{202E}",
+            "\u{2800}",
+            "\u{600} ",
+            "\u{D4E} ",
+            "\u{6DD}\u{3000}",
+        ] {
             assert!(check_reaction(bad.into()).is_err(), "{bad:?}");
         }
         assert!(check_reaction(format!("a{}", "\u{301}".repeat(32)).into()).is_err(), "too long");

@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, rows_of};
 use super::failure::Failure;
-use super::record::Record;
+use super::record::{Record, undamaged};
 use super::sql::Sql;
 use crate::changed::{self, Changed, Reactions};
 use logic::contract::change::Place;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use wire::limits::REACTION_IDS;
 use wire::{ConversationId, Message, Seq, UserId};
 
-/// The rows of `changed` of some entries.
+/// The rows of `changed` of some entries, without damaged ones, whose entries are shown as they were stored.
 pub fn rows(
     conn: &mut Connection,
     conversation: ConversationId,
@@ -24,7 +24,22 @@ pub fn rows(
              WHERE conversation_id = {conversation} AND seq BETWEEN {first} AND {last}"
         ));
     })?;
-    rows.iter().map(|row| changed_of(row).map(|changed| (changed.seq, changed))).collect()
+    let rows = undamaged(&rows, changed_of)?;
+    Ok(rows.into_iter().map(|changed| (changed.seq, changed)).collect())
+}
+
+/// The row of an entry; `None`: it was not changed.
+pub fn row(
+    conn: &mut Connection,
+    conversation: ConversationId,
+    seq: Seq,
+) -> Result<Option<Changed>, Failure> {
+    let rows = rows_of(conn, |sql| {
+        sql.statement(format_args!(
+            "SELECT seq, change_seq, reactions FROM changed WHERE conversation_id = {conversation} AND seq = {seq}"
+        ));
+    })?;
+    rows.first().map(changed_of).transpose()
 }
 
 fn changed_of(row: &Record) -> Result<Changed, Failure> {

@@ -165,7 +165,7 @@ fn prepare(
         (None, false) => return Ok(Err(unchanged(Place { seq: Seq(0), time: transaction.now }))),
         (None, true) | (Some(_), false) => {}
     }
-    let row = changed::rows(transaction.conn, conversation, seq, seq)?.remove(&seq);
+    let row = changed::row(transaction.conn, conversation, seq)?;
     let mut row = row.unwrap_or(Changed { seq, ..Changed::default() });
     if on && !row.reactions.has(reaction) && row.reactions.kinds() >= REACTION_KINDS {
         return Ok(Err(Written::Change(Outcome::Refused(Refused::Kinds))));

@@ -1,7 +1,7 @@
 //! The tables `changed` and `reaction`: entries as changes have left them, and who reacts how.
 
 use super::column::{self, seq};
-use crate::changed::{self, Changed, ROWS, Reactions};
+use crate::changed::{self, Changed, Fetched, ROWS, Reactions};
 use crate::error::StoreError;
 use crate::fault::At;
 use logic::contract::change::Place;
@@ -18,20 +18,21 @@ macro_rules! changed {
     };
 }
 
-/// The first [`ROWS`] rows of `changed` from an entry on. `order`: `Less` where the timeline is read upwards.
+/// The first [`ROWS`] rows of `changed` from an entry on, without damaged ones, whose entries are shown as they were stored. `order`: `Less` where the timeline is read upwards.
 pub fn rows(
     conn: &Connection,
     conversation: ConversationId,
     from: Seq,
     order: Ordering,
-) -> Result<Vec<Changed>, StoreError> {
+) -> Result<Fetched, StoreError> {
     let sql = match order {
         Ordering::Less => concat!(changed!(), ">= ?2 ORDER BY seq LIMIT ?3"),
         _ => concat!(changed!(), "<= ?2 ORDER BY seq DESC LIMIT ?3"),
     };
     let mut select = conn.prepare_cached(sql)?;
-    let rows = select.query_map((conversation.0, from.0 as i64, ROWS as i64), changed_of)?;
-    rows.collect::<rusqlite::Result<_>>().at("changed", conversation)
+    let mut rows = select.query((conversation.0, from.0 as i64, ROWS as i64))?;
+    let (rows, count) = column::undamaged("changed", &mut rows, changed_of)?;
+    Ok(Fetched { rows, is_complete: count < ROWS })
 }
 
 /// The row of an entry; `None`: it was not changed.

@@ -51,7 +51,7 @@ impl Writer {
     }
 
     /// Executes a batch in one transaction, or after a failure write by write.
-    fn write(&mut self, batch: &[(Ticket, Write)]) -> Vec<(Ticket, Written)> {
+    pub fn write(&mut self, batch: &[(Ticket, Write)]) -> Vec<(Ticket, Written)> {
         let tickets = batch.iter().map(|(ticket, _)| *ticket);
         let Undone { failure, is_in_doubt } = match self.attempt(batch) {
             Ok(written) => return tickets.zip(written).collect(),

@@ -1,5 +1,6 @@
 //! Runs the conformance suite against the threads of a MySQL store on a real server.
 
+mod locks;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../../server/tests/support/mariadb.rs"]
 mod mariadb;

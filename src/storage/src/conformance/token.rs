@@ -1,5 +1,6 @@
 //! Tokens: what they log in, which of them end with a session, and what an ended one still shows.
 
+use super::device::devices;
 use super::scenario::{DAY_MS, Scenario};
 use super::session::{GRACE, claimed, see};
 use crate::token::ENDED_MAX;
@@ -147,6 +148,9 @@ pub fn the_token_of_register_belongs_to_the_first_login(scenario: &mut Scenario<
     let (anna, registered) = register(scenario, "anna");
     let (_, _, first) = ready(scenario.one(create(anna, HOME)));
     scenario.fixture.restart();
+    // So it is not listed apart.
+    let listed: Vec<_> = devices(scenario, anna).iter().map(|device| device.token).collect();
+    assert_eq!(listed, [first.hash]);
     scenario.one(revoke(&first));
     assert!(!logs_in(scenario, &first) && !logs_in(scenario, &registered));
 

@@ -109,7 +109,7 @@ pub fn devices(conn: &mut Connection, user: UserId, live: &[TokenHash]) -> Resul
         "SELECT t.id, t.hash, t.device, t.kind, t.address, t.created_at, t.last_used_at, t.expires_at, \
          EXISTS (SELECT 1 FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = {user} \
              AND s.token_hash = t.hash AND s.lost_at IS NULL AND n.seen_at > {silent_since}) \
-         FROM token t WHERE t.user_id = {user} ORDER BY t.last_used_at DESC, t.id DESC"
+         FROM token t WHERE t.user_id = {user} AND t.of_register <> 2 ORDER BY t.last_used_at DESC, t.id DESC"
     ));
     let device = |row: &Record| {
         let token = hash(row, 1)?;

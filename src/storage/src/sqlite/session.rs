@@ -333,7 +333,7 @@ impl View<'_> {
         let sql = "SELECT id, hash, device, kind, address, created_at, last_used_at, expires_at, \
                        EXISTS (SELECT 1 FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = ?1 \
                            AND s.token_hash = hash AND s.lost_at IS NULL AND n.seen_at > ?2) \
-                   FROM token WHERE user_id = ?1 ORDER BY last_used_at DESC, id DESC";
+                   FROM token WHERE user_id = ?1 AND of_register <> 2 ORDER BY last_used_at DESC, id DESC";
         let silent_since = self.now.0.saturating_sub(SILENT_MS) as i64;
         let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query((user.0, silent_since))?;

@@ -48,7 +48,7 @@ pub fn overview(width: Option<usize>) -> String {
     let mut lines = format!("commands:{}", rows.collect::<String>());
     // The list begins in the row of the title where there is nothing else.
     lines += if explained.is_empty() { "" } else { "\nalso:" };
-    let begin = if explained.is_empty() { 1 } else { 5 };
+    let begin = if explained.is_empty() { 0 } else { 5 };
     let mut column = lines.lines().last().map_or(0, str::len);
     for row in also {
         if column + 2 + row.form.len() > MARGIN.min(width) {

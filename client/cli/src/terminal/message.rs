@@ -98,7 +98,7 @@ impl Terminal {
 
     /// `NAME` opens the chat, `NAME TEXT` sends to it.
     fn open_chat(&mut self, line: &str, rest: &str) {
-        let (name, text) = match self.directory.split_name(rest) {
+        let (name, text) = match self.directory.split_name(rest, |name| self.own.is_for_user_named(name)) {
             Ok(split) => split,
             Err(question) => return self.ask_again(line, &question),
         };

@@ -5,7 +5,7 @@ use super::screen::Screen;
 use crate::display::style::{Mark, Tally};
 use chatclient_core::LocalId;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use wire::{ConversationId, References, Seq, Target};
+use wire::{ConversationId, References, Seq, Target, name};
 
 /// The most stored messages whose mark may still change.
 const WATCHED_MAX: usize = 1_000;
@@ -54,6 +54,13 @@ impl OwnMessages {
     pub fn new_mark_id(&mut self) -> MarkId {
         self.last_id += 1;
         MarkId(self.last_id)
+    }
+
+    /// Whether a message to a user of this name is being sent.
+    pub fn is_for_user_named(&self, wanted: &str) -> bool {
+        let wanted = name::key(wanted);
+        let is_it = |to: &Target| matches!(to, Target::Name(name) if name::key(name) == wanted);
+        self.waiting.values().any(|waiting| is_it(&waiting.to))
     }
 
     /// Watches a stored message whose line shows `mark`.

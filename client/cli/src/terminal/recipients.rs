@@ -70,10 +70,15 @@ impl Directory {
         })
     }
 
-    /// The same with a user's name or id.
-    pub fn split_name<'t>(&self, text: &'t str) -> Result<NameAndText<'t>, String> {
+    /// The same with a user's name or id. `is_addressed` says which other names are known: those of users that a message
+    /// is on its way to, which the server has not confirmed yet.
+    pub fn split_name<'t>(
+        &self,
+        text: &'t str,
+        is_addressed: impl Fn(&str) -> bool,
+    ) -> Result<NameAndText<'t>, String> {
         let is_id = matches!(argument::who(first_word(text)), Some(Who::Id(_)));
-        split(text, is_id, |name| self.has_user_named(name))
+        split(text, is_id, |name| self.has_user_named(name) || is_addressed(name))
     }
 
     /// The user that a line may be meant for beside the one whose name ends at the first colon. `typed` is what follows
@@ -187,11 +192,15 @@ mod tests {
             ("\"wang wu\" hello", ("\"wang wu\"", "hello")),
             ("2 hi", ("2", "hi")),
         ] {
-            assert_eq!(directory.split_name(text), Ok(expected));
+            assert_eq!(directory.split_name(text, |_| false), Ok(expected));
         }
+        // A message to wang wu is on its way.
+        let is_addressed = |name: &str| name::key(name) == "wang wu";
+        assert_eq!(directory.split_name("Wang Wu hello", is_addressed), Ok(("Wang Wu", "hello")));
+        assert_eq!(directory.split_name("wang wu", is_addressed), Ok(("wang wu", "")));
         // li or li si?
         for text in ["li si", "LI SI hello"] {
-            assert!(directory.split_name(text).is_err(), "{text}");
+            assert!(directory.split_name(text, |_| false).is_err(), "{text}");
         }
         for (text, expected) in [
             ("7 hello all", ("7", "hello all")),

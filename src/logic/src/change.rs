@@ -10,7 +10,6 @@ use crate::simple;
 use crate::state::bucket::UNIT;
 use crate::state::pending::change::Pending;
 use crate::state::reply_to::ReplyTo;
-use crate::state::sessions::SessionRef;
 use crate::turn::Turn;
 use std::sync::Arc;
 use wire::change::{Changed, React, Reply, Request};
@@ -36,7 +35,8 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
 pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
     let Pending::Storing(session) = pending;
     if !matches!(written, Written::Change(storage::Written::Made(_))) {
-        return_to_rate(turn, session);
+        // What makes no entry costs nothing.
+        turn.state.put_back_message(session);
     }
     match written {
         Written::Change(storage::Written::Made(Entry { message, members })) => {
@@ -61,12 +61,5 @@ fn refusal(why: Refused) -> Refusal {
         Refused::Kinds => {
             Refusal::new(Errno::Quota, "the message has 20 kinds of reactions, and no more").about("reaction")
         }
-    }
-}
-
-/// Refunds a change that made no entry.
-fn return_to_rate(turn: &mut Turn<'_>, session: SessionRef) {
-    if let Some(live) = turn.state.sessions.get_mut(session) {
-        turn.state.rates.messages.put_back(&mut live.buckets.messages, UNIT);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::argument;
 use super::table::{Completes, Row, TABLE, row_of};
+use crate::display::mention::may_follow;
 use std::collections::{BTreeSet, VecDeque};
 use wire::Seq;
 use wire::account::Who;
@@ -83,8 +84,7 @@ pub fn complete(typed: &str, names: &Names) -> Completion {
 /// Completes the name of a member after an `@`.
 fn mention(typed: &str, names: &Names) -> Option<Completion> {
     let (before, prefix) = typed.rsplit_once('@')?;
-    let is_address = before.ends_with(|c: char| c.is_ascii_alphanumeric());
-    let found = names.here.members.iter().filter(|name| !is_address && begins(name, prefix));
+    let found = names.here.members.iter().filter(|name| may_follow(before) && begins(name, prefix));
     let candidates: Vec<String> = found.map(|name| format!("{name} ")).collect();
     (!candidates.is_empty()).then(|| Completion::new(before.len() + 1, candidates))
 }

@@ -24,10 +24,14 @@ pub fn mentions(text: &str, name: &str) -> bool {
 /// The word after an `@` that means all members, unless one of them has this name.
 pub const ALL: &str = "all";
 
-/// Where an `@` stands that may begin a mention. That of an e-mail address does not.
+/// Whether an `@` after this text may begin a mention. That of an e-mail address does not.
+pub fn may_follow(before: &str) -> bool {
+    !before.ends_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// Where an `@` stands that may begin a mention.
 fn signs(text: &str) -> impl Iterator<Item = usize> {
-    let is_sign = |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric());
-    text.match_indices('@').map(|(at, _)| at).filter(is_sign)
+    text.match_indices('@').map(|(at, _)| at).filter(|at| may_follow(&text[..*at]))
 }
 
 /// Whether a text may mention somebody, whoever the members are.

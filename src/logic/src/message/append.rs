@@ -65,18 +65,18 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
             cluster::deliver(turn, Stored { message, members, sent_by: Some(append.session) });
         }
         Written::Message(storage::Written::Duplicate(stored)) => {
-            return_to_rate(turn, append);
+            turn.state.put_back_message(append.session);
             let storage::Stored { conversation, seq, time } = stored;
             turn.answer(reply_to, Reply::Sent(Sent { conversation, seq, time, duplicate: true }));
         }
         Written::Unavailable => {
-            return_to_rate(turn, append);
+            turn.state.put_back_message(append.session);
             if !append.in_backlog {
                 unknown(turn, reply_to, append.cid.clone());
             }
         }
         Written::Failed => {
-            return_to_rate(turn, append);
+            turn.state.put_back_message(append.session);
             if !append.in_backlog {
                 turn.internal(reply_to);
             }
@@ -91,13 +91,6 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
             Denial::Conflict => "the `cid` belongs to a change",
             _ => "you are not a member of this conversation",
         }),
-    }
-}
-
-/// Refunds a message that does not count towards its sender's rate.
-fn return_to_rate(turn: &mut Turn<'_>, append: &PendingAppend) {
-    if let Some(live) = turn.state.sessions.get_mut(append.session) {
-        turn.state.rates.messages.put_back(&mut live.buckets.messages, UNIT);
     }
 }
 

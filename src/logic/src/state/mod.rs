@@ -31,7 +31,7 @@ use crate::network::Network;
 use crate::settings::Rules;
 use absences::Absences;
 use alerts::Alerts;
-use bucket::Rate;
+use bucket::{Rate, UNIT};
 use cluster::Cluster;
 use connections::Connections;
 use cursors::Cursors;
@@ -137,6 +137,13 @@ impl State {
     /// The epoch of a session; [`Epoch::NONE`] if it has ended or is not fenced.
     pub fn epoch_of(&self, session: SessionRef) -> Epoch {
         self.sessions.get(session).map_or(Epoch::NONE, |live| live.epoch)
+    }
+
+    /// Returns to the session's rate what a message took that does not count towards it.
+    pub fn put_back_message(&mut self, session: SessionRef) {
+        if let Some(live) = self.sessions.get_mut(session) {
+            self.rates.messages.put_back(&mut live.buckets.messages, UNIT);
+        }
     }
 
     /// A `cid` for a message that arrived without one.

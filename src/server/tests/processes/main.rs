@@ -33,6 +33,7 @@ mod readers;
 mod reads;
 mod recipients;
 mod references;
+mod rights;
 mod session;
 mod settings;
 mod shutdown;

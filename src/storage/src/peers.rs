@@ -10,6 +10,11 @@ use wire::UnixMillis;
 /// creation of a key and its use, so that every node has read it by then.
 pub const KEY_OVERLAP_MS: u64 = 60_000;
 
+/// The name of the node in that of one of its runs.
+pub fn node_of(run: &str) -> &str {
+    run.rsplit_once('~').map_or(run, |(node, _)| node)
+}
+
 /// A key with which nodes authenticate what they exchange outside the database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BusKey {

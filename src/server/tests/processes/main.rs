@@ -46,3 +46,4 @@ mod terminal_signals;
 mod tls;
 mod typing;
 mod units;
+mod upgrade;

@@ -10,15 +10,16 @@ use super::deployment::{self, KEYS, id_of};
 use super::failure::{Cause, Failure};
 use super::reconnect::AutoConnection;
 use super::record::{Record, first};
-use super::schema;
+use super::schema::{self, KNOWN};
 use super::sql::Sql;
 use crate::clock_watch::ClockWatch;
 use crate::deployment::{Deployment, Joining};
 use crate::error::StoreError;
 use crate::hex::Hex;
+use crate::layout::VERSION_TABLE;
 use crate::machine::Random;
 use crate::outcome::Outcome;
-use crate::peers::{PeerView, Peers};
+use crate::peers::{PeerView, Peers, node_of};
 use logic::contract::node::SILENT_MS;
 use runtime::queue::Outbox;
 use runtime::worker::Control;
@@ -115,7 +116,7 @@ impl Membership {
             Ok((seen.is_ours || take_name(conn, node, 0)?, seen))
         });
         // While the database cannot be reached, the last reading stays in use.
-        let Ok((has_name, Look { peers, history, .. })) = looked.inspect_err(|failure| {
+        let Ok((has_name, Look { peers, history, version, .. })) = looked.inspect_err(|failure| {
             if failure.cause != Cause::Lost {
                 log::error!("cannot look up the other nodes: {failure}");
             }
@@ -124,6 +125,12 @@ impl Membership {
         };
         if !has_name {
             return Err(taken(node));
+        }
+        if version > KNOWN {
+            return Err(format!(
+                "a newer version of chatserver has migrated the database to schema version {version}, and this one knows only \
+                 version {KNOWN}: this node ends, start it with the newer version"
+            ));
         }
         if history != self.deployment.history {
             return Err(
@@ -146,6 +153,8 @@ fn taken(node: &str) -> String {
 struct Look {
     peers: Peers,
     history: crate::deployment::RandomId,
+    /// The version of the schema.
+    version: u32,
     /// Whether this connection holds the lock of the node's name.
     is_ours: bool,
 }
@@ -159,7 +168,7 @@ fn look(conn: &mut Connection, node: &str) -> Result<Look, Failure> {
         lock_name(conn.database(), node)
     ))
     .end()
-    .statement("SELECT history FROM deployment")
+    .statement(format_args!("SELECT history, (SELECT MAX(version) FROM {VERSION_TABLE}) FROM deployment"))
     .statement(KEYS)
     .statement(format_args!(
         "SELECT name FROM node WHERE left_at IS NULL AND seen_at > {}",
@@ -176,6 +185,7 @@ fn look(conn: &mut Connection, node: &str) -> Result<Look, Failure> {
             read_at,
         },
         history: id_of(first(&history.rows)?, 0)?,
+        version: first(&history.rows)?.unsigned(1)?,
         is_ours: first(&is_ours.rows)?.number(0)? == 1,
     })
 }
@@ -238,8 +248,7 @@ fn others(conn: &mut Connection, joining: &Joining) -> Result<BTreeSet<(Box<str>
     sql.statement("SELECT name, seen_at FROM node WHERE left_at IS NULL");
     let mut others = BTreeSet::new();
     for row in conn.rows(&sql)? {
-        let run = row.text(0)?;
-        let node = run.rsplit_once('~').map_or(run, |(node, _)| node);
+        let node = node_of(row.text(0)?);
         if node != &*joining.node {
             others.insert((node.into(), row.time(1)?));
         }

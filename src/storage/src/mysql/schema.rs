@@ -9,7 +9,11 @@ use crate::calendar::{self, Day, Month};
 use crate::error::StoreError;
 use crate::layout::{Layout, VERSION_TABLE};
 use crate::machine::system_random;
-use std::collections::BTreeSet;
+use crate::peers::node_of;
+use logic::contract::node::SILENT_MS;
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::Duration;
 use wire::UnixMillis;
 
 /// All migrations in order; the first is version 1.
@@ -20,13 +24,20 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../sql/mysql/0004_trust.sql"),
 ];
 /// The latest version that this program knows.
-const KNOWN: u32 = MIGRATIONS.len() as u32;
+pub const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// The version from which on the tables of months have the column `refs`: what a message refers to, as JSON.
 const REFERENCES: u32 = 4;
 
+/// The version from which on nodes show in the table `node` that they live, and the one from which on they record there
+/// when they stop.
+const NODES: u32 = 2;
+const STOPS: u32 = 4;
+
 /// How long to wait for another node that is migrating, seconds.
 const LOCK_S: u32 = 60;
+/// How often to look for nodes of an older version.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Checks that the tables are this program's, or that there are none, and changes nothing. Returns whether the schema
 /// has to be migrated. `place` names the database in an error.
@@ -113,6 +124,9 @@ pub fn with_lock<T>(
 fn migrate_alone(conn: &mut Connection, place: &str) -> Result<(), StoreError> {
     // Again, as another node may have migrated it meanwhile.
     let found = version(conn, place)?;
+    if (NODES..KNOWN).contains(&found) {
+        wait_for_older_nodes(conn, found)?;
+    }
     let mut sql = Sql::new();
     sql.statement(format_args!(
         "CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
@@ -130,6 +144,46 @@ fn migrate_alone(conn: &mut Connection, place: &str) -> Result<(), StoreError> {
         conn.ask(&sql)?;
     }
     Ok(())
+}
+
+/// Waits until no node runs on the schema of an older version, which it would use wrongly after the migration: a node that
+/// was seen less than [`SILENT_MS`] ago may. Refuses as soon as one gives a sign of life.
+fn wait_for_older_nodes(conn: &mut Connection, version: u32) -> Result<(), StoreError> {
+    let has_not_stopped = if version >= STOPS { "AND left_at IS NULL" } else { "" };
+    let mut before: Option<BTreeMap<String, UnixMillis>> = None;
+    loop {
+        let now = conn.now()?;
+        let since = now.0.saturating_sub(SILENT_MS);
+        let mut sql = Sql::new();
+        sql.statement(format_args!(
+            "SELECT name, seen_at FROM node WHERE seen_at > {since} {has_not_stopped} ORDER BY seen_at"
+        ));
+        let seen = conn.rows(&sql)?;
+        let seen = seen.iter().map(|row| Ok((row.text(0)?.to_owned(), row.time(1)?)));
+        let seen: BTreeMap<String, UnixMillis> = seen.collect::<Result<_, Failure>>()?;
+        let Some((name, last)) = seen.iter().max_by_key(|(_, last)| **last) else { return Ok(()) };
+        match &before {
+            None => log::warn!(
+                "the node `{}` was seen {} s ago and may still run an older version, which must not use the database \
+                 after it is migrated: waiting until it has been silent for {} s",
+                node_of(name),
+                now.0.saturating_sub(last.0) / 1_000,
+                SILENT_MS / 1_000
+            ),
+            Some(before) => {
+                let is_later = |(name, seen): &(&String, &UnixMillis)| before.get(*name) != Some(*seen);
+                if let Some((name, _)) = seen.iter().find(is_later) {
+                    return Err(StoreError::Unsuitable(format!(
+                        "the node `{}` runs an older version, which must not use the database after it is migrated: stop \
+                         all nodes, then start the new version",
+                        node_of(name)
+                    )));
+                }
+            }
+        }
+        before = Some(seen);
+        thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// Adds the column `refs` to the tables of all months, in no time where the server can do that.

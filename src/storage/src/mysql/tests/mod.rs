@@ -9,6 +9,7 @@ mod ports;
 #[path = "../../../../server/tests/support/system.rs"]
 mod system;
 mod threads;
+mod upgrade;
 
 use super::connection::{Connection, Purpose, Server};
 use super::record::first;

@@ -121,6 +121,10 @@ CREATE TABLE IF NOT EXISTS changed (
     seq             BIGINT NOT NULL,
     change_seq      BIGINT NOT NULL,                -- the last change
     reactions       TEXT   NOT NULL,                -- a line a kind: the reaction, how many users, the first of them
+    content         TEXT,                           -- NULL: as it was stored
+    edit_seq        BIGINT,                         -- the last edit, and when it was stored; NULL: none
+    edited_at       BIGINT,
+    recalled_at     BIGINT,                         -- NULL: not recalled
     PRIMARY KEY (conversation_id, seq)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 ALTER TABLE conversation ADD COLUMN has_changes TINYINT NOT NULL DEFAULT 0;     -- whether it has such entries

@@ -110,6 +110,18 @@ CREATE TABLE changed (
     seq             INTEGER NOT NULL,
     change_seq      INTEGER NOT NULL,               -- the last change
     reactions       TEXT    NOT NULL DEFAULT '',    -- a line a kind: the reaction, how many users, the first of them
+    content         TEXT,                           -- NULL: as it was stored
+    edit_seq        INTEGER,                        -- the last edit, and when it was stored; NULL: none
+    edited_at       INTEGER,
+    recalled_at     INTEGER,                        -- NULL: not recalled
+    of_seq          INTEGER,                        -- of an edit whose text was replaced: the entry that it edits
+    PRIMARY KEY (conversation_id, seq)
+) WITHOUT ROWID;
+CREATE INDEX changed_of ON changed (conversation_id, of_seq) WHERE of_seq IS NOT NULL;
+-- Entries whose text was recalled and is still in the journal or in a page.
+CREATE TABLE scrub (
+    conversation_id INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,
     PRIMARY KEY (conversation_id, seq)
 ) WITHOUT ROWID;
 ALTER TABLE conversation ADD COLUMN has_changes INTEGER NOT NULL DEFAULT 0;     -- whether it has such entries

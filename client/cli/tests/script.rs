@@ -419,6 +419,18 @@ fn reactions_are_made_and_told_in_a_script() {
 }
 
 #[test]
+fn messages_are_edited_and_recalled_in_a_script() {
+    let script = Script::new();
+    script.listening.server.lock().unwrap().store(2, UserId(2), "hello", None);
+    let commands = "chat:2:one\n/edit 2:2 two\nhistory:2\n/recall 2:2\nhistory:2\n";
+    let objects = script.json(&[], commands).1;
+    let results = results(&objects);
+    let [edited, recalled] = [2, 4].map(|at: usize| &results[at]["messages"][1]);
+    assert_eq!((&edited["content"], &edited["changed"]), (&"two".into(), &3.into()));
+    assert!(edited["edited"].is_number() && recalled["recalled"].is_number() && recalled["content"] == "");
+}
+
+#[test]
 fn settings_are_changed_and_told_and_forgetting_does_not_ask() {
     let script = Script::new();
     {

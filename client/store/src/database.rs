@@ -73,6 +73,8 @@ impl Store {
             db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
             db.pragma_update(None, "journal_mode", "WAL")?;
             db.pragma_update(None, "synchronous", "NORMAL")?;
+            // What was recalled or forgotten is overwritten.
+            db.pragma_update(None, "secure_delete", true)?;
             db.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
             Ok(db)
         });

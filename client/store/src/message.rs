@@ -1,15 +1,16 @@
 //! The tables `message` and `outbox`: delivered messages, unsent ones and failed ones.
 
 use crate::database::{Store, StoreError, wall_clock};
-use chatclient_core::Kept;
 use chatclient_core::outbox::{LocalId, Unsent};
+use chatclient_core::{Event, Kept};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::sync::Arc;
-use wire::change::{Change, Changes};
+use wire::change::{Change, Changes, EDIT};
 use wire::message::{Extra, Send, TEXT};
 use wire::timeline::HistoryPage;
 use wire::{
-    ConversationId, ConversationKind, Direction, Message, References, Seq, System, Target, UnixMillis, UserId,
+    ChangeKind, ConversationId, ConversationKind, Direction, Message, References, Seq, System, Target,
+    UnixMillis, UserId,
 };
 
 /// An own message that failed; it is sent again only if the user asks for it.
@@ -85,7 +86,7 @@ impl Store {
         let mut page = self.messages(
             "SELECT conversation, seq, message.kind, sender, message.name, type, content, time, entry, refs, changes
              FROM message JOIN conversation ON id = conversation
-             WHERE sender <> ?1 AND entry IS NULL AND seq > read_seq AND seq <= coalesce(cursor, 0)
+             WHERE sender <> ?1 AND entry IS NULL AND changes ->> 'recalled' IS NULL AND seq > read_seq AND seq <= coalesce(cursor, 0)
              ORDER BY time DESC, conversation DESC, seq DESC LIMIT ?2",
             [i64::from(self.account.0), limit.into()],
         )?;
@@ -189,10 +190,12 @@ pub(crate) fn write_message(t: &Transaction<'_>, me: UserId, message: &Message) 
     ])? == 1;
     match message.change() {
         Some(change) if is_new => {
-            if let Some(mut changed) = stored(t, message.conversation, change.of)?
-                && changed.apply(message, me)
-            {
-                write_changes(t, &changed)?;
+            if let Some(mut changed) = stored(t, message.conversation, change.of)? {
+                match changed.apply(message, me) {
+                    true => write_changes(t, &changed)?,
+                    // A later change is contained already.
+                    false => empty_edits(t, &changed)?,
+                }
             }
         }
         Some(_) => {}
@@ -227,8 +230,33 @@ fn apply_stored(t: &Transaction<'_>, me: UserId, message: &Message) -> rusqlite:
 
 fn write_changes(t: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
     let changes = message.changes().map(|changes| serde_json::to_string(changes).expect("they serialise"));
-    t.prepare_cached("UPDATE message SET changes = ?3 WHERE conversation = ?1 AND seq = ?2")?
-        .execute(params![message.conversation.0, message.seq.0 as i64, changes])?;
+    let refs = message.extra.as_deref().and_then(|extra| references_text(&extra.references));
+    t.prepare_cached(
+        "UPDATE message SET changes = ?3, content = ?4, refs = ?5 WHERE conversation = ?1 AND seq = ?2",
+    )?
+    .execute(params![message.conversation.0, message.seq.0 as i64, changes, message.content, refs])?;
+    empty_edits(t, message)
+}
+
+/// Whether an event is a recall, after which the text must be gone from the file, too.
+pub(crate) fn is_recall(event: &Event) -> bool {
+    let told = match event {
+        Event::Message(entry) => entry.change(),
+        _ => None,
+    };
+    told.is_some_and(|change| change.kind == ChangeKind::Recall)
+}
+
+/// Drops the texts of edits that are not those of now from the entries that tell of them.
+fn empty_edits(t: &Transaction<'_>, message: &Message) -> rusqlite::Result<()> {
+    let Some(changes) = message.changes().filter(|of| of.edited.is_some() || of.recalled.is_some()) else {
+        return Ok(());
+    };
+    t.prepare_cached(
+        "UPDATE message SET content = '' WHERE conversation = ?1 AND ref = ?2 AND type = ?3 AND content <> '' AND
+         (?4 OR seq < (SELECT max(seq) FROM message WHERE conversation = ?1 AND ref = ?2 AND type = ?3))",
+    )?
+    .execute(params![message.conversation.0, message.seq.0 as i64, EDIT, changes.recalled.is_some()])?;
     Ok(())
 }
 

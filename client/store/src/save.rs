@@ -20,7 +20,11 @@ impl Store {
         let done = self
             .db
             .transaction()
-            .and_then(|transaction| write(&transaction).and_then(|()| transaction.commit()));
+            .and_then(|transaction| write(&transaction).and_then(|()| transaction.commit()))
+            .and_then(|()| match events.iter().any(message::is_recall) {
+                true => self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())),
+                false => Ok(()),
+            });
         done.map_err(|error| self.failure(&error))
     }
 

@@ -1,3 +1,5 @@
+mod changes;
+
 use crate::database::MIGRATIONS;
 use crate::{Folder, Store, StoreError, StoredAccount};
 use chatclient_core::outbox::{LocalId, Unsent};
@@ -405,78 +407,4 @@ fn what_earlier_versions_muted_is_told_to_the_server() {
     drop(store);
     let store = folder.open(ME, None).unwrap();
     assert_eq!(store.mutes_to_tell().unwrap(), [(CHAT, true)]);
-}
-
-fn plain(seq: u64, from: u32, text: &str) -> Message {
-    match message(seq, from, text) {
-        Event::Message(message) => Arc::unwrap_or_clone(message),
-        _ => unreachable!("it is a message"),
-    }
-}
-
-fn reaction(seq: u64, from: u32, of: u64, on: bool) -> Message {
-    let extra = Some(Change { of: Seq(of), kind: ChangeKind::Reaction { on } }.into());
-    Message { content_type: "reaction".into(), extra, ..plain(seq, from, "👍") }
-}
-
-/// A message as it is now.
-fn now(store: &Store, seq: u64) -> Message {
-    let found = store.history(CHAT, Seq(seq + 1), 1).unwrap();
-    Message::clone(&found[0])
-}
-
-#[test]
-fn a_message_is_the_same_whatever_came_first() {
-    let changes = [reaction(2, 2, 1, true), reaction(3, 1, 1, true), reaction(5, 2, 1, false)];
-    let mut whole = plain(1, 2, "one");
-    for change in &changes {
-        assert!(whole.apply(change, ME));
-    }
-    let mut partly = plain(1, 2, "one");
-    assert!(partly.apply(&changes[0], ME) && partly.apply(&changes[1], ME));
-    let pushed = |message: &Message| Event::Message(Arc::new(message.clone()));
-    let page = |message: &Message| {
-        let page = HistoryPage { messages: vec![Arc::new(message.clone())], more: false, first_seq: Seq(1) };
-        Event::Reply { request: RequestId(1), reply: timeline::Reply::History(Box::new(page)).into() }
-    };
-    let all = || changes.iter().map(pushed).collect::<Vec<_>>();
-    let mut orders = vec![
-        [vec![pushed(&plain(1, 2, "one"))], all()].concat(),
-        [all(), vec![page(&plain(1, 2, "one"))]].concat(),
-        [all(), vec![page(&partly)]].concat(),
-        [all(), vec![page(&whole)]].concat(),
-        [vec![page(&whole)], all()].concat(),
-        [vec![page(&partly)], all()].concat(),
-        // An older page after a newer one.
-        [vec![page(&whole)], all(), vec![page(&partly), page(&plain(1, 2, "one"))]].concat(),
-        [vec![page(&plain(1, 2, "one")), page(&whole)], all()].concat(),
-        // Some changes were received by another device.
-        vec![pushed(&plain(1, 2, "one")), pushed(&changes[2]), page(&whole)],
-    ];
-    orders.push([all(), all(), vec![page(&partly)], all()].concat());
-    for events in orders {
-        let (_home, folder) = folder();
-        let mut store = folder.open(ME, None).unwrap();
-        for event in &events {
-            store.save(None, std::slice::from_ref(event)).unwrap();
-        }
-        assert_eq!(now(&store, 1), whole, "{events:#?}");
-        drop(store);
-        let store = folder.open(ME, None).unwrap();
-        assert_eq!(now(&store, 1), whole);
-        let [chat] = &store.conversations().unwrap()[..] else { continue };
-        assert_eq!(chat.unread, 0, "changes are nothing to be read");
-    }
-}
-
-#[test]
-fn an_own_message_is_changed_also_where_its_reply_comes_after_the_change() {
-    let (_home, folder) = folder();
-    let mut store = folder.open(ME, None).unwrap();
-    let first = changes(vec![], vec![unsent(7, Target::Conversation(CHAT))]);
-    store.save(Some(&first), &[Event::Message(Arc::new(reaction(2, 2, 1, true)))]).unwrap();
-    let (local, conversation, seq, time) = (LocalId(7), CHAT, Seq(1), UnixMillis(1));
-    store.save(None, &[Event::Sent { local, conversation, seq, time }]).unwrap();
-    let own = now(&store, 1);
-    assert_eq!((&*own.content, own.changes().map(|changes| changes.changed)), ("text 7", Some(Seq(2))));
 }

@@ -40,7 +40,8 @@ impl Store {
     pub fn conversations(&self) -> Result<Vec<StoredConversation>, StoreError> {
         let sql = "SELECT c.id, kind, peer, coalesce(m.name, c.name, ''), coalesce(cursor, 0), read_seq, peer_delivered,
              peer_read, (SELECT count(*) FROM message, account WHERE conversation = c.id AND seq > read_seq
-                AND seq <= coalesce(cursor, 0) AND sender <> account.id AND entry IS NULL),
+                AND seq <= coalesce(cursor, 0) AND sender <> account.id AND entry IS NULL
+                AND changes ->> 'recalled' IS NULL),
              max(0, coalesce(cursor, 0) - read_seq - (SELECT count(*) FROM message WHERE conversation = c.id
                 AND seq > read_seq AND seq <= coalesce(cursor, 0))),
              coalesce((SELECT time FROM message WHERE conversation = c.id ORDER BY seq DESC LIMIT 1), 0), pinned, muted,

@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::state::State;
 use crate::state::backlog::Deferred;
 use crate::state::bucket::UNIT;
-use wire::{Command, account, change, contact, group, message, node, session, timeline};
+use wire::{Command, account, contact, group, message, node, session, timeline};
 
 /// What a request costs, in thousandths of a unit.
 pub(crate) fn cost(command: &Command) -> u64 {
@@ -19,7 +19,7 @@ pub(crate) fn cost(command: &Command) -> u64 {
         // It has a rate of its own.
         Command::Message(message::Request::Send(_)) => UNIT / 10,
         // They have that rate, too, and cost several rows.
-        Command::Change(change::Request::React(_)) => UNIT,
+        Command::Change(_) => UNIT,
         Command::Timeline(request) => match request {
             // A client acknowledges every few messages of each conversation.
             timeline::Request::Ack(_) | timeline::Request::Read(_) => UNIT / 50,

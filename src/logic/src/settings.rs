@@ -15,6 +15,9 @@ pub struct Rules {
     pub requests_per_second: u32,
     /// Reads that an account, or before login a client's network, may have waiting; 0 disables the limit.
     pub reads_waiting: u32,
+    /// For how long a message may be edited, and recalled by its sender, milliseconds; 0: never.
+    pub edit_window: u64,
+    pub recall_window: u64,
     /// Accounts that may be registered from one address (IPv6: from one /64) in an hour; 0 disables the limit.
     pub registrations_per_hour: u32,
     /// Bytes of the longest object sent to a legacy client; bounds what is read for it.
@@ -40,6 +43,8 @@ impl Default for Rules {
             messages_per_second: 0,
             requests_per_second: 0,
             reads_waiting: 32,
+            edit_window: 15 * 60_000,
+            recall_window: 2 * 60_000,
             registrations_per_hour: 0,
             legacy_object_bytes: 1_024,
             cluster: None,

@@ -129,6 +129,8 @@ impl Server {
             messages_per_second: config.limits.messages_per_second,
             requests_per_second: config.limits.requests_per_second,
             reads_waiting: config.limits.reads_waiting,
+            edit_window: 60_000 * u64::from(config.chat.edit_minutes),
+            recall_window: 60_000 * u64::from(config.chat.recall_minutes),
             registrations_per_hour: config.registration.per_address_hour,
             legacy_object_bytes: config.legacy.object_bytes,
             cluster: run.clone(),

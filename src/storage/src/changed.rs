@@ -1,21 +1,28 @@
 //! Entries that were changed, shared by both stores: a row of the table `changed` holds an entry as it is now, and is laid
 //! over the entry as it was stored.
 
+use logic::contract::change::Place;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use wire::change::{Changes, Reaction};
 use wire::limits::REACTION_IDS;
-use wire::{Message, Seq, UserId};
+use wire::{Message, Seq, UnixMillis, UserId};
 
 /// The most rows of the table that are read at once.
 pub const ROWS: usize = 64;
 
-/// A row of the table `changed`.
+/// A row of the table `changed`: what changes have made of an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
     pub seq: Seq,
     /// The last change.
     pub change: Seq,
+    /// Its text; `None`: that with which it was stored. Of an entry that tells of an edit it is empty, once a later change
+    /// has replaced the text.
+    pub content: Option<Box<str>>,
+    /// The last edit.
+    pub edited: Option<Place>,
+    pub recalled: Option<UnixMillis>,
     pub reactions: Reactions,
 }
 
@@ -88,15 +95,42 @@ impl Reactions {
 }
 
 impl Changed {
-    /// Lays it over the entry as it was stored. `reader`: for whom; without one, who reacted is left out, and so is the
-    /// last change: the entries of the changes tell a client of it.
-    pub fn lay_over(self, message: &mut Message, reader: Option<UserId>) {
-        if reader.is_none() {
-            return;
+    /// The row after an edit, of which the entry at `told` tells.
+    pub fn edit(&mut self, content: &str, told: Place) {
+        (self.change, self.content, self.edited) = (told.seq, Some(content.into()), Some(told));
+    }
+
+    /// The row after a recall: its text and reactions are gone.
+    pub fn recall(&mut self, told: Place) {
+        let recalled = Some(told.time);
+        *self = Changed { seq: self.seq, change: told.seq, recalled, ..Changed::default() };
+    }
+
+    /// The entry that tells of what is done already: of the recall, or else of the text.
+    pub fn told(&self, entry: &Message) -> Place {
+        match self.recalled {
+            Some(time) => Place { seq: self.change, time },
+            None => self.edited.unwrap_or(Place { seq: entry.seq, time: entry.time }),
         }
-        let shown = |Kind { reaction, count, ids }| Reaction { reaction, count, mine: false, ids };
-        let reactions = self.reactions.0.into_iter().map(shown).collect();
-        message.extra.get_or_insert_default().changes = Some(Changes { changed: self.change, reactions });
+    }
+
+    /// Lays it over the entry as it was stored. `reader`: for whom. Without one, an edited message only has its new text:
+    /// the entries of the changes tell a client the rest.
+    pub fn lay_over(self, message: &mut Message, reader: Option<UserId>) {
+        let Changed { change: changed, content, edited, recalled, reactions, .. } = self;
+        if recalled.is_some() {
+            return message.recall(Changes { changed, recalled, ..Changes::default() });
+        }
+        if let Some(content) = content {
+            message.content = content;
+        }
+        if reader.is_some() && message.is_message() {
+            let shown = |Kind { reaction, count, ids }| Reaction { reaction, count, mine: false, ids };
+            let reactions = reactions.0.into_iter().map(shown).collect();
+            let edited = edited.map(|told| told.time);
+            let changes = Changes { changed, edited, recalled, reactions };
+            message.extra.get_or_insert_default().changes = Some(changes);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The meaning of columns that both databases share.
 
 use std::borrow::Cow;
-use wire::change::REACTION;
+use wire::change::{EDIT, REACTION, RECALL};
 use wire::entry::{SYSTEM, is_reserved};
 use wire::group::Role;
 use wire::message::{Extra, TEXT};
@@ -96,7 +96,7 @@ pub fn client_kind_of(number: i64) -> Option<ClientKind> {
 ///
 /// The sort of the entry is stored beside them. The first line of `content` lists for a system entry, whose `type` is the
 /// event, the ids of the users concerned; for a change it is the seq of the entry that is changed, and `+` or `-` where
-/// something is added or taken back. What a message refers to is a text of its own.
+/// a reaction is added or taken back. What a message refers to is a text of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a> {
     pub sort: Sort,
@@ -140,6 +140,8 @@ impl Texts<'_> {
                 let (of, sign) = line.split_once(' ').unwrap_or((line, ""));
                 let of = of.parse().map(Seq).ok()?;
                 let (content_type, kind) = match (content_type, sign) {
+                    (EDIT, "") => (EDIT, ChangeKind::Edit),
+                    (RECALL, "") => (RECALL, ChangeKind::Recall),
                     (REACTION, "+") => (REACTION, ChangeKind::Reaction { on: true }),
                     (REACTION, "-") => (REACTION, ChangeKind::Reaction { on: false }),
                     _ => return None,
@@ -159,9 +161,12 @@ pub fn system_content(system: &System, content: &str) -> String {
 
 /// The stored content of an entry that tells of a change.
 pub fn change_content(change: Change, content: &str) -> String {
-    let Change { of, kind: ChangeKind::Reaction { on } } = change;
-    let sign = if on { '+' } else { '-' };
-    format!("{of} {sign}\n{content}")
+    let sign = match change.kind {
+        ChangeKind::Edit | ChangeKind::Recall => "",
+        ChangeKind::Reaction { on: true } => " +",
+        ChangeKind::Reaction { on: false } => " -",
+    };
+    format!("{}{sign}\n{content}", change.of)
 }
 
 /// The content type of a stored message; the usual one is not allocated. Earlier versions accepted any type from
@@ -219,6 +224,16 @@ mod tests {
             let change = Change { of: Seq(12), kind: ChangeKind::Reaction { on } };
             let read = body(Sort::Change, "reaction", &change_content(change, "👍")).unwrap();
             assert_eq!((&*read.content_type, &*read.content), ("reaction", "👍"));
+            assert_eq!(read.extra, Some(change.into()));
+        }
+        for (kind, content_type, content) in [
+            (ChangeKind::Edit, "edit", "two\nlines"),
+            (ChangeKind::Edit, "edit", ""),
+            (ChangeKind::Recall, "recall", ""),
+        ] {
+            let change = Change { of: Seq(12), kind };
+            let read = body(Sort::Change, content_type, &change_content(change, content)).unwrap();
+            assert_eq!((&*read.content_type, &*read.content), (content_type, content));
             assert_eq!(read.extra, Some(change.into()));
         }
         for damaged in ["12 +", "x +\n👍", "12\n👍", "12 *\n👍"] {

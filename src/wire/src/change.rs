@@ -1,5 +1,5 @@
-//! Changes of entries: reactions to messages. Each change is an entry of the same timeline, which names the entry that it
-//! changes; that entry is read as the changes have left it.
+//! Changes of entries: edits, recalls and reactions. Each change is an entry of the same timeline, which names the entry
+//! that it changes; that entry is read as the changes have left it.
 
 use crate::cid::check_cid;
 use crate::fields::{Value, fields, need, sized};
@@ -11,12 +11,41 @@ use serde::{Deserialize, Serialize, Serializer};
 use unicode_segmentation::UnicodeSegmentation;
 
 requests! {
+    /// Gives an own message another text.
+    60 EDIT Edit(Edit) -> Edited(Box<Changed>),
+    /// Takes a message back: nobody reads its text any more.
+    61 RECALL Recall(Recall) -> Recalled(Box<Changed>),
     /// Adds the user's reaction to a message, or takes it back.
-    62 REACT React(React) -> Changed(Changed),
+    62 REACT React(React) -> Reacted(Box<Changed>),
 }
+
+/// The `type` of an entry that tells of an edit. Its content is the new text, and is empty once a later edit or a recall
+/// has replaced that.
+pub const EDIT: &str = "edit";
+
+/// The `type` of an entry that tells of a recall. It has no content.
+pub const RECALL: &str = "recall";
 
 /// The `type` of an entry that tells of a reaction. Its content is the reaction.
 pub const REACTION: &str = "reaction";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    pub conversation: ConversationId,
+    pub seq: Seq,
+    /// The new text, 1 to 32,768 bytes.
+    pub content: Box<str>,
+    /// As in [`React`].
+    pub cid: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recall {
+    pub conversation: ConversationId,
+    pub seq: Seq,
+    /// As in [`React`].
+    pub cid: Option<Box<str>>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct React {
@@ -31,7 +60,44 @@ pub struct React {
 }
 
 fields! {
+    EditFields { conversation: ConversationId, seq: Seq, content: Box<str>, cid: Box<str>, }
+    RecallFields { conversation: ConversationId, seq: Seq, cid: Box<str>, }
     ReactFields { conversation: ConversationId, seq: Seq, reaction: Box<str>, on: bool, cid: Box<str>, }
+}
+
+impl Value for Edit {
+    const FIELDS: &[&str] = EditFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Edit, String> {
+        let f: EditFields = json::read(value)?;
+        Ok(Edit {
+            conversation: need("conversation", f.conversation)?,
+            seq: need("seq", f.seq)?,
+            content: sized("content", need("content", f.content)?, 1, limits::CONTENT_BYTES)?,
+            cid: check_cid(f.cid)?,
+        })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Edit { conversation, seq, content, cid } = self.clone();
+        let (conversation, seq, content) = (Some(conversation), Some(seq), Some(content));
+        json::write(out, &EditFields { conversation, seq, content, cid });
+    }
+}
+
+impl Value for Recall {
+    const FIELDS: &[&str] = RecallFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Recall, String> {
+        let f: RecallFields = json::read(value)?;
+        let (conversation, seq) = (need("conversation", f.conversation)?, need("seq", f.seq)?);
+        Ok(Recall { conversation, seq, cid: check_cid(f.cid)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Recall { conversation, seq, cid } = self.clone();
+        json::write(out, &RecallFields { conversation: Some(conversation), seq: Some(seq), cid });
+    }
 }
 
 impl Value for React {
@@ -87,6 +153,8 @@ pub struct Change {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
+    Edit,
+    Recall,
     Reaction {
         /// Whether the sender of the entry reacts so from now on.
         on: bool,
@@ -97,10 +165,22 @@ impl Change {
     /// The change that an entry of this type tells of; `None`: it is another entry.
     pub fn of_fields(content_type: &str, of: Option<Seq>, on: Option<bool>) -> Option<Change> {
         let kind = match (content_type, on) {
+            (EDIT, _) => ChangeKind::Edit,
+            (RECALL, _) => ChangeKind::Recall,
             (REACTION, Some(on)) => ChangeKind::Reaction { on },
             _ => return None,
         };
         Some(Change { of: of?, kind })
+    }
+
+    /// The `type` of an entry that tells of it.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self.kind {
+            ChangeKind::Edit => EDIT,
+            ChangeKind::Recall => RECALL,
+            ChangeKind::Reaction { .. } => REACTION,
+        }
     }
 }
 
@@ -108,8 +188,9 @@ impl Serialize for Change {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("ref", &self.of)?;
-        let ChangeKind::Reaction { on } = self.kind;
-        map.serialize_entry("on", &on)?;
+        if let ChangeKind::Reaction { on } = self.kind {
+            map.serialize_entry("on", &on)?;
+        }
         map.end()
     }
 }
@@ -119,6 +200,12 @@ impl Serialize for Change {
 pub struct Changes {
     /// The last change that is contained.
     pub changed: Seq,
+    /// When the text was last edited; `None`: it is the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<UnixMillis>,
+    /// When the message was recalled. It then has no text, and no further change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalled: Option<UnixMillis>,
     /// In the order in which they were first made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<Reaction>,

@@ -1,6 +1,7 @@
 //! System entries: what happened in a conversation, told to its members as an entry of its timeline.
 
 use crate::UserId;
+use crate::change::{EDIT, REACTION, RECALL};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 
@@ -8,7 +9,7 @@ use std::borrow::Cow;
 pub const SYSTEM: &str = "system";
 
 /// The `type`s that clients cannot send: those of entries that are not messages.
-const RESERVED: [&str; 5] = [SYSTEM, "edit", "recall", "reaction", "meeting"];
+const RESERVED: [&str; 5] = [SYSTEM, EDIT, RECALL, REACTION, "meeting"];
 
 /// Whether no message may have this `type`.
 pub fn is_reserved(content_type: &str) -> bool {

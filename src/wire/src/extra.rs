@@ -58,12 +58,20 @@ impl Extra {
             Mentions::Users(users) => put(out, b",\"mentions\":", users),
             Mentions::All => put(out, b",\"mention_all\":", &true),
         }
-        if let Some(Change { of, kind: ChangeKind::Reaction { on } }) = change {
+        if let Some(Change { of, kind }) = change {
             put(out, b",\"ref\":", of);
-            put(out, b",\"on\":", on);
+            if let ChangeKind::Reaction { on } = kind {
+                put(out, b",\"on\":", on);
+            }
         }
-        if let Some(Changes { changed, reactions }) = changes {
+        if let Some(Changes { changed, edited, recalled, reactions }) = changes {
             put(out, b",\"changed\":", changed);
+            if let Some(edited) = edited {
+                put(out, b",\"edited\":", edited);
+            }
+            if let Some(recalled) = recalled {
+                put(out, b",\"recalled\":", recalled);
+            }
             if !reactions.is_empty() {
                 put(out, b",\"reactions\":", reactions);
             }

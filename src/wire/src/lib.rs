@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+mod applied;
 pub mod change;
 pub mod characters;
 mod cid;

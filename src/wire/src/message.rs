@@ -1,6 +1,6 @@
 //! Messages: sending them, and their representation in a timeline.
 
-use crate::change::{Change, ChangeKind, Changes, Reaction};
+use crate::change::{Change, Changes, Reaction};
 use crate::cid::check_cid;
 use crate::entry::{self, Event, System};
 use crate::fields::{Value, fields, is_false, need, sized, sought_name};
@@ -174,7 +174,7 @@ pub struct Message {
     pub name: Arc<str>,
     #[serde(rename = "type")]
     pub content_type: Cow<'static, str>,
-    /// 1 to 32,768 bytes.
+    /// 1 to 32,768 bytes; empty where it was recalled, and in some entries that tell of changes.
     pub content: Box<str>,
     /// When the message was stored.
     pub time: UnixMillis,
@@ -218,6 +218,10 @@ struct MessageFields {
     on: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     changed: Option<Seq>,
+    #[serde(default, deserialize_with = "present")]
+    edited: Option<UnixMillis>,
+    #[serde(default, deserialize_with = "present")]
+    recalled: Option<UnixMillis>,
     #[serde(default)]
     reactions: Vec<Reaction>,
 }
@@ -236,7 +240,8 @@ impl From<MessageFields> for Message {
             mentions: Mentions::of(fields.mentions, fields.mention_all),
         };
         let change = Change::of_fields(&content_type, fields.of, fields.on);
-        let changes = fields.changed.map(|changed| Changes { changed, reactions: fields.reactions });
+        let (edited, recalled, reactions) = (fields.edited, fields.recalled, fields.reactions);
+        let changes = fields.changed.map(|changed| Changes { changed, edited, recalled, reactions });
         let is_plain = system.is_none() && references.is_empty() && change.is_none() && changes.is_none();
         let extra = (!is_plain).then(|| Box::new(Extra { system, references, change, changes }));
         Message { conversation, kind, seq, from, name, content_type, content, time, cid, extra }
@@ -286,21 +291,11 @@ impl Message {
         self.extra.as_deref()?.changes.as_ref()
     }
 
-    /// Applies a change, of which another entry of the same timeline tells, for the reader `me`. Returns whether there was
-    /// anything to apply: a change that is contained already is left out, so changes may arrive again.
-    pub fn apply(&mut self, entry: &Message, me: UserId) -> bool {
-        let Some(change) = entry.change().filter(|change| change.of == self.seq && self.is_message()) else {
-            return false;
-        };
-        let changes = self.extra.get_or_insert_default().changes.get_or_insert_default();
-        if entry.seq <= changes.changed {
-            return false;
-        }
-        changes.changed = entry.seq;
-        match change.kind {
-            ChangeKind::Reaction { on } => changes.react(&entry.content, entry.from, on, me),
-        }
-        true
+    /// When it was recalled, if it was.
+    #[inline]
+    #[must_use]
+    pub fn recalled(&self) -> Option<UnixMillis> {
+        self.changes()?.recalled
     }
 
     /// Whether it is the entry by which a user became a member. Everything up to it counts as read.
@@ -339,6 +334,7 @@ impl Body for Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::ChangeKind;
     use proptest::prelude::*;
 
     /// Texts of lengths around a chunk of the encoder, some with a character that must be escaped.
@@ -356,20 +352,26 @@ mod tests {
             system in proptest::option::of((text(), proptest::collection::vec(any::<u32>(), 0..3), any::<u32>())),
             reply_to in proptest::option::of(any::<u64>()),
             (mentions, mention_all) in (proptest::collection::vec(any::<u32>(), 0..3), any::<bool>()),
-            change in proptest::option::of(any::<(u64, bool)>()),
-            changes in proptest::option::of((any::<u64>(), proptest::option::of((text(), any::<u32>())))),
+            change in proptest::option::of(any::<(u64, Option<bool>)>()),
+            changes in proptest::option::of((
+                any::<(u64, Option<u64>, Option<u64>)>(),
+                proptest::option::of((text(), any::<u32>())),
+            )),
         ) {
             let system = system.map(|(event, who, by)| {
                 let who = who.into_iter().map(UserId).collect();
                 System { event: Event::from(&*event), who, by: UserId(by) }
             });
-            let change = change.map(|(of, on)| Change { of: Seq(of), kind: ChangeKind::Reaction { on } });
+            let kind = |on: Option<bool>| on.map_or(ChangeKind::Edit, |on| ChangeKind::Reaction { on });
+            let change = change.map(|(of, on)| Change { of: Seq(of), kind: kind(on) });
             let reaction = |(text, count): (String, u32)| {
                 let (reaction, ids) = (text.into(), vec![UserId(count)]);
                 Reaction { reaction, count, mine: count.is_multiple_of(2), ids }
             };
-            let changes = changes.map(|(changed, reactions)| Changes {
+            let changes = changes.map(|((changed, edited, recalled), reactions)| Changes {
                 changed: Seq(changed),
+                edited: edited.map(UnixMillis),
+                recalled: recalled.map(UnixMillis),
                 reactions: reactions.map(reaction).into_iter().collect(),
             });
             let references = References {
@@ -393,42 +395,6 @@ mod tests {
             message.encode(&mut written);
             prop_assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&message).unwrap());
         }
-    }
-
-    #[test]
-    fn each_change_is_applied_once_whatever_the_order() {
-        let plain = |seq: u64, from: u32| Message {
-            conversation: ConversationId(1),
-            kind: ConversationKind::Group,
-            seq: Seq(seq),
-            from: UserId(from),
-            name: "ann".into(),
-            content_type: TEXT.into(),
-            content: "👍".into(),
-            time: UnixMillis(4),
-            cid: None,
-            extra: None,
-        };
-        let change = |seq, from, on| {
-            let extra = Some(Change { of: Seq(1), kind: ChangeKind::Reaction { on } }.into());
-            Message { extra, ..plain(seq, from) }
-        };
-        let mut message = plain(1, 1);
-        assert!(
-            message.apply(&change(2, 7, true), UserId(7)) && message.apply(&change(3, 8, true), UserId(7))
-        );
-        for again in [change(2, 7, true), change(3, 8, true), plain(4, 1)] {
-            assert!(!message.apply(&again, UserId(7)));
-        }
-        let [reaction] = &message.changes().unwrap().reactions[..] else { panic!("{message:?}") };
-        assert_eq!(
-            (reaction.count, reaction.mine, &reaction.ids[..]),
-            (2, true, &[UserId(7), UserId(8)][..])
-        );
-        assert!(message.apply(&change(4, 7, false), UserId(7)));
-        assert_eq!(message.changes().unwrap().changed, Seq(4));
-        let mut entry = Message { seq: Seq(1), ..change(5, 7, true) };
-        assert!(!entry.apply(&change(6, 7, true), UserId(7)), "only messages are changed");
     }
 
     #[test]

@@ -68,7 +68,7 @@ macro_rules! requests {
 
             #[inline]
             pub(crate) fn has_kind(kind: u16) -> bool {
-                matches!(kind, $($number)|*)
+                [$($number),*].contains(&kind)
             }
 
             #[inline]

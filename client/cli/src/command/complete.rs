@@ -30,6 +30,8 @@ pub struct Here {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recent {
     pub seq: Seq,
+    /// Whether the user has sent it.
+    pub is_own: bool,
     /// Its sender and the beginning of its text.
     pub label: String,
 }
@@ -93,7 +95,8 @@ fn field(row: &Row, typed: &str, start: usize, names: &Names) -> Completion {
     let prefix = &typed[start..];
     let group_start = typed.len() - prefix.trim_start_matches('#').len();
     let (start, candidates) = match row.completes {
-        Completes::Message => return recent(prefix, start, names),
+        Completes::Message => return recent(prefix, start, names, false),
+        Completes::OwnMessage => return recent(prefix, start, names, true),
         Completes::Nothing | Completes::Path => (typed.len(), Vec::new()),
         Completes::User => (start, users(prefix, row, names)),
         Completes::Group => (start, groups(prefix.trim_start_matches('#'), row, names)),
@@ -109,9 +112,10 @@ fn field(row: &Row, typed: &str, start: usize, names: &Names) -> Completion {
     Completion::new(start, candidates)
 }
 
-fn recent(prefix: &str, start: usize, names: &Names) -> Completion {
+fn recent(prefix: &str, start: usize, names: &Names, only_own: bool) -> Completion {
     let prefix = prefix.trim_start_matches('#');
-    let found = names.here.recent.iter().filter(|recent| begins(&recent.seq.to_string(), prefix));
+    let is_meant = |recent: &&Recent| (recent.is_own || !only_own) && begins(&recent.seq.to_string(), prefix);
+    let found = names.here.recent.iter().filter(is_meant);
     let (candidates, labels) =
         found.map(|recent| (format!("{} ", recent.seq), format!("#{} {}", recent.seq, recent.label))).unzip();
     Completion { start, candidates, labels }
@@ -161,7 +165,9 @@ mod tests {
             groups: [(7, "devs".to_owned()), (70, "ops".to_owned())].into(),
             here: Here {
                 members: ["li si", "lin", "all"].map(str::to_owned).into(),
-                recent: [12, 11, 9].map(|seq| Recent { seq: Seq(seq), label: "ann: hi".to_owned() }).into(),
+                recent: [12, 11, 9]
+                    .map(|seq| Recent { seq: Seq(seq), is_own: seq == 11, label: "ann: hi".to_owned() })
+                    .into(),
             },
         };
         for (typed, start, expected) in [
@@ -182,6 +188,8 @@ mod tests {
             ("/history #o", 10, &["70"]),
             ("/react 1", 7, &["12 ", "11 "]),
             ("/unreact ", 9, &["12 ", "11 ", "9 "]),
+            ("/edit 1", 6, &["11 "]),
+            ("/recall ", 8, &["11 "]),
             ("/help addg", 6, &["addgroup"]),
             ("chat:2:hel", 10, &[]),
             ("hello the", 9, &[]),

@@ -36,14 +36,14 @@ pub const MARKS: &[(&str, &str)] = &[
 ];
 
 /// All commands: one line each for those with colons, and the syntax of the others. Fits a screen of 24 rows. On a
-/// narrow one all have only their syntax.
+/// narrow one all have only their syntax, and those that can be written with and without a slash are listed with it.
 pub fn overview(width: Option<usize>) -> String {
     let width = width.unwrap_or(usize::MAX);
     let is_explained =
         |row: &&Row| !row.name.starts_with('/') && (row.form.contains(':') || row.name == "help");
     let (colons, others): (Vec<_>, Vec<_>) = TABLE.iter().partition(is_explained);
     let (explained, also) =
-        if width > EXPLAINED { (colons, others) } else { (vec![], TABLE.iter().collect()) };
+        if width > EXPLAINED { (colons, others) } else { (vec![], TABLE.iter().filter(once).collect()) };
     let rows = explained.iter().map(|row| format!("\n  {:<22} {}", row.form, row.purpose));
     let mut lines = format!("commands:{}", rows.collect::<String>());
     // The list begins in the row of the title where there is nothing else.
@@ -59,6 +59,11 @@ pub fn overview(width: Option<usize>) -> String {
         column += 2 + row.form.len();
     }
     lines + "\nPlain text goes to the open conversation. /help keys: keys and marks."
+}
+
+/// Whether no other row is this one with a slash.
+fn once(row: &&Row) -> bool {
+    TABLE.iter().all(|other| other.name.strip_prefix('/') != Some(row.form))
 }
 
 /// The commands, the keys and the marks, for the manual page.

@@ -43,6 +43,8 @@ pub enum Completes {
     Command,
     /// The number of a recent message of the open conversation.
     Message,
+    /// The same of an own one.
+    OwnMessage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +122,10 @@ pub const TABLE: &[Row] = &[
         Completes::Group, Everywhere, |rest| Some(Group(group::Command::Members(rest.and_then(group))))),
     row("/readers", "/readers [GROUP:][SEQ]", "/readers 7:12", "list who has read a message, or your last one",
         Completes::Group, Everywhere, |rest| timeline::readers(rest).map(Timeline)),
+    row("/edit", "/edit N TEXT", "/edit 12 at nine", "give your message another text; see /react",
+        Completes::OwnMessage, Everywhere, |rest| change::edit(rest?).map(Change)),
+    row("/recall", "/recall N", "/recall 12", "take a message back, for everybody",
+        Completes::OwnMessage, Everywhere, |rest| change::recall(rest?).map(Change)),
     row("/react", "/react N EMOJI", "/react 12 👍", "react to message 12; elsewhere WHO:12, #7:12",
         Completes::Message, Everywhere, |rest| change::react(rest?, true).map(Change)),
     row("/unreact", "/unreact N EMOJI", "/unreact 12 👍", "take a reaction back",

@@ -133,13 +133,13 @@ pub fn presence(presence: Presence) -> &'static str {
 /// `[12:03] zhang san (1): hello`, or of an entry that is no message `[12:03] #7 | li si joined`, without colours.
 pub fn message(message: &Message) -> String {
     let (at, who) = (clock::short(message.time), person(&message.name, message.from));
-    let text = sanitize::line(&message.content);
+    let text = sanitize::line(change::text(message));
     if !message.is_message() {
         let text = change::told(message, &who).unwrap_or_else(|| text.into_owned());
         return format!("[{at}] #{} | {text}", message.conversation);
     }
     let answered = message.reply_to().map_or_else(String::new, |seq| format!("[re #{seq}] "));
-    let text = format!("{text}{}", change::reactions(message));
+    let text = format!("{text}{}", change::marks(message));
     match message.kind {
         ConversationKind::Group => format!("[{at}] #{} | {who}: {answered}{text}", message.conversation),
         ConversationKind::Direct => format!("[{at}] {who}: {answered}{text}"),

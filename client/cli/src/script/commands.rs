@@ -301,10 +301,18 @@ impl Script {
     // ---- changes ---------------------------------------------------------------------------------------------------
 
     fn do_change_command(&mut self, command: change::Command) -> Done {
-        let change::Command::React { of, seq, reaction, on } = command;
+        let (change::Command::React { of, .. }
+        | change::Command::Edit { of, .. }
+        | change::Command::Recall { of, .. }) = &command;
         let Some(of) = of else { return Ok(Err(at_terminal_only())) };
-        match self.conversation_meant(&of)? {
-            Ok(of) => reply(self.ask(|session, now| session.react(now, of, seq, &reaction, on))),
+        match self.conversation_meant(of)? {
+            Ok(of) => reply(self.ask(|session, now| match &command {
+                change::Command::React { seq, reaction, on, .. } => {
+                    session.react(now, of, *seq, reaction, *on)
+                }
+                change::Command::Edit { seq, text, .. } => session.edit(now, of, *seq, text),
+                change::Command::Recall { seq, .. } => session.recall(now, of, *seq),
+            })),
             Err(failure) => Ok(Err(failure)),
         }
     }

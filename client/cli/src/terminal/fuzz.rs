@@ -108,7 +108,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 prop_assert!(rows.iter().all(|row| !row.contains(char::is_control)), "{:?}", rows);
                 last += 1;
                 let shown = format!("[12:03] li si (2):{}", text::below(&rows, style));
-                renderer.push(Draw::Message { id: MarkId(last), mark: Mark::Sending, text: shown });
+                renderer.push(Draw::Message { id: MarkId(last), mark: Mark::Sending, of: None, text: shown });
             }
             Step::Status(name) => {
                 status = chatclient_core::sanitize::line(&String::from_utf8_lossy(&name)).into_owned();

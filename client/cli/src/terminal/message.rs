@@ -1,6 +1,7 @@
 //! Messages: sending them, showing them, and the marks of own ones.
 
 use super::own_messages::{Failed, Waiting};
+use super::renderer::Shown;
 use super::state::Terminal;
 use crate::command::argument;
 use crate::command::complete::Recent;
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
 use wire::{ConversationId, ConversationKind, Message, References, Refusal, Seq, Target, limits};
+
+/// Columns of a line that tells of a change.
+const TOLD_COLUMNS: usize = 100;
 
 // ---- sending -------------------------------------------------------------------------------------------------------
 
@@ -82,7 +86,7 @@ impl Terminal {
                 self.say_day(clock::now(&self.config.day));
                 let lines = self.own_lines(&to, text, references.as_deref());
                 let shown = format!("[{}] {lines}", clock::now(&self.config.time));
-                self.screen.print_marked(mark_id, Mark::Sending, shown);
+                self.screen.print_marked(mark_id, Mark::Sending, None, shown);
                 if self.outage.is_on() && !self.screen.is_interactive() {
                     self.say("offline; the message will be sent after reconnecting");
                 }
@@ -203,10 +207,11 @@ impl Terminal {
             self.ask_peers();
         }
         self.screen.mark(own.mark_id, mark);
+        self.screen.stored(own.mark_id, Shown { conversation, seq, in_list: false });
         self.own.watch(conversation, seq, own.mark_id, mark);
         if self.is_open(conversation) {
             let text = columns::cut(&sanitize::line(&own.text), 30);
-            self.learn_recent(Recent { seq, label: format!("you: {text}") });
+            self.learn_recent(Recent { seq, is_own: true, label: format!("you: {text}") });
         }
         self.receipts.hurry();
         self.say_mark(mark, &format!("sent to {}", self.directory.target_label(&own.to)));
@@ -219,7 +224,7 @@ impl Terminal {
         let mark_id = self.own.new_mark_id();
         let lines = self.own_lines(&to, &text, references.as_deref());
         let shown = format!("[{}] {lines}", clock::now(&self.config.time));
-        self.screen.print_marked(mark_id, Mark::Sending, shown);
+        self.screen.print_marked(mark_id, Mark::Sending, None, shown);
         self.own.waiting.insert(unsent.local, Waiting { to, text, references, mark_id, delayed: false });
     }
 
@@ -228,7 +233,7 @@ impl Terminal {
         let FailedMessage { local, target: to, content: text, references, why } = failed;
         let mark_id = self.own.new_mark_id();
         let shown = self.own_lines(&to, &text, references.as_deref());
-        self.screen.print_marked(mark_id, Mark::Failed, shown);
+        self.screen.print_marked(mark_id, Mark::Failed, None, shown);
         self.say(&self.style.alarm(&format!("not sent: {}  (/retry, /drop)", sanitize::line(&why))));
         self.own.failed.push(Failed { local, to, text, references });
     }
@@ -286,6 +291,7 @@ impl Terminal {
         if seq <= shown {
             return;
         }
+        let is_repainted = message.change().is_some_and(|change| self.apply_change(id, change));
         self.directory.learn_message(message);
         self.learn_received(message);
         self.end_typing(message);
@@ -313,14 +319,17 @@ impl Terminal {
             Some(opening) if opening.conversation == id => opening.held.push(message.clone()),
             _ if is_quiet => {}
             _ => {
-                self.show_message(message);
+                if !is_repainted {
+                    self.show_message(message);
+                }
                 if was_read && self.is_open(id) {
                     self.note_latest(id, seq);
                 }
             }
         }
         self.count_backlog(id, seq, theirs);
-        if is_mention || (theirs && !is_quiet && message.kind == ConversationKind::Direct) {
+        let is_direct = message.kind == ConversationKind::Direct && message.recalled().is_none();
+        if is_mention || (theirs && !is_quiet && is_direct) {
             self.alert(message);
         }
     }
@@ -328,17 +337,32 @@ impl Terminal {
     /// `[12:03] zhang san (1): hello`; of an entry that is no message `[12:03] #7 devs | li si joined`, dimmed.
     pub(super) fn show_message(&mut self, message: &Message) {
         self.say_day(clock::shown(message.time, &self.config.day));
-        let (at, who) = (self.time_of(message), person(&message.name, message.from));
         if !message.is_message() {
+            let at = self.time_of(message);
             let (label, text) =
                 (self.directory.conversation(message.conversation), self.what_happened(message));
             return self.print(&self.style.notice(&format!("[{at}] {label} | {text}")));
         }
+        let line = self.message_line(message);
+        let of = Shown { conversation: message.conversation, seq: message.seq, in_list: false };
+        match self.mark_of(message) {
+            Some(mark) if self.screen.is_interactive() => {
+                let mark_id = self.own.new_mark_id();
+                self.screen.print_marked(mark_id, mark, Some(of), line);
+                self.own.watch(message.conversation, message.seq, mark_id, mark);
+            }
+            _ => self.screen.print_message(of, line),
+        }
+    }
+
+    /// The lines of a message; of one that has no mark with the margin before it.
+    pub(super) fn message_line(&mut self, message: &Message) -> String {
+        let (at, who) = (self.time_of(message), person(&message.name, message.from));
         let is_interactive = self.screen.is_interactive();
         let own = is_interactive && message.from == self.directory.me;
         let who = self.style.name(if own { "you" } else { &who }, &message.name);
         let answered = self.quote(message.conversation, message.reply_to());
-        let text = self.message_text(&answered, &message.content) + &change::reactions(message);
+        let text = self.text_of(message, &answered);
         let label = self.directory.conversation(message.conversation);
         let line = match message.kind {
             ConversationKind::Group => format!("[{at}] {label} | {who}:{text}"),
@@ -350,15 +374,19 @@ impl Terminal {
             ConversationKind::Direct => format!("[{at}] {who}:{text}"),
         };
         match self.mark_of(message) {
-            Some(mark) if is_interactive => {
-                let mark_id = self.own.new_mark_id();
-                self.screen.print_marked(mark_id, mark, line);
-                self.own.watch(message.conversation, message.seq, mark_id, mark);
-            }
+            Some(_) if is_interactive => line,
             _ if self.has_reader && self.is_mention(message) => {
-                self.screen.print(&format!("{} {line}", self.style.alarm(" @")));
+                format!("{} {line}", self.style.alarm(" @"))
             }
-            _ => self.print(&line),
+            _ => format!("{}{line}", self.margin()),
+        }
+    }
+
+    /// What follows the colon after the sender, with what changes have made of the message.
+    pub(super) fn text_of(&mut self, message: &Message, answered: &str) -> String {
+        match message.recalled() {
+            Some(_) => format!(" {}", self.style.notice(change::text(message))),
+            None => self.message_text(answered, &message.content) + &change::marks(message),
         }
     }
 
@@ -367,7 +395,7 @@ impl Terminal {
         let is_own = entry.from == self.directory.me;
         let who = if is_own { "you".to_owned() } else { self.directory.name_of(entry.from, &entry.name) };
         if let Some(told) = change::told(entry, &who) {
-            return told;
+            return columns::cut(&told, TOLD_COLUMNS);
         }
         match entry.content.strip_prefix(&*entry.name) {
             Some(did) => {

@@ -3,8 +3,8 @@
 use super::state::Terminal;
 use crate::command::complete::Recent;
 use crate::command::message::Reply as ReplyCommand;
-use crate::display::columns;
 use crate::display::mention::{ALL, may_mention, mentioned};
+use crate::display::{change, columns};
 use chatclient_core::sanitize;
 use wire::group::{Reply as GroupReply, Role};
 use wire::{ConversationId, ConversationKind, Mentions, Message, References, Reply, Seq, Target, UserId};
@@ -73,7 +73,7 @@ impl Terminal {
             true => "you".to_owned(),
             false => self.directory.name_of(message.from, &message.name),
         };
-        let text = sanitize::line(&message.content);
+        let text = sanitize::line(change::text(message));
         format!("{name}: {}", columns::cut(&text, QUOTE_COLUMNS))
     }
 
@@ -86,8 +86,7 @@ impl Terminal {
             here.and_then(|id| self.client.store(|store| store.history(id, Seq::MAX, RECENT as u32)));
         let messages = latest.unwrap_or_default();
         let recent = messages.iter().rev().filter(|message| message.is_message());
-        let recent =
-            recent.map(|message| Recent { seq: message.seq, label: self.beginning_of(message) }).collect();
+        let recent = recent.filter_map(|message| self.recent_of(message)).collect();
         self.editor.here_mut().recent = recent;
         match here
             .filter(|id| self.directory.chats.get(id).is_none_or(|chat| chat.kind == ConversationKind::Group))
@@ -113,9 +112,26 @@ impl Terminal {
             self.publish_members();
         }
         if message.is_message() && self.is_open(message.conversation) {
-            let label = self.beginning_of(message);
-            self.learn_recent(Recent { seq: message.seq, label });
+            self.recent_of(message).into_iter().for_each(|recent| self.learn_recent(recent));
         }
+    }
+
+    /// A message was changed.
+    pub(super) fn learn_changed(&mut self, message: &Message) {
+        let changed = self.recent_of(message);
+        let known = &mut self.editor.here_mut().recent;
+        let Some(at) = known.iter().position(|recent| recent.seq == message.seq) else { return };
+        match changed {
+            Some(changed) => known[at] = changed,
+            None => drop(known.remove(at)),
+        }
+    }
+
+    /// `None`: it was recalled, so nothing can be done with it.
+    fn recent_of(&self, message: &Message) -> Option<Recent> {
+        let (seq, is_own) = (message.seq, message.from == self.directory.me);
+        let label = self.beginning_of(message);
+        message.recalled().is_none().then_some(Recent { seq, is_own, label })
     }
 
     /// Reads the names of a group's members.

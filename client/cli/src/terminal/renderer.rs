@@ -9,18 +9,36 @@
 //!   li si> a line that is being ty█
 //! ```
 //!
-//! Everything that was printed lately is kept: a terminal that changed its size has moved the rows in a way of its own,
+//! A message that is changed is painted anew where it is shown. Everything that was printed lately is kept: a terminal that changed its size has moved the rows in a way of its own,
 //! so the screen is then cleared and drawn anew, with the marks as they are now.
 
 use super::view::{Rows, View};
 use crate::display::columns;
 use crate::display::style::{Mark, Style, Tally};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt::{self, Write as _};
+use wire::{ConversationId, Seq};
 
 /// A printed message whose mark may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MarkId(pub u64);
+
+/// A message as it was printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shown {
+    pub conversation: ConversationId,
+    pub seq: Seq,
+    /// In a list of earlier messages.
+    pub in_list: bool,
+}
+
+/// What a line belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// An own message that is not known to be stored.
+    Sending(MarkId),
+    Message(Shown),
+}
 
 /// The most lines kept: more than any screen has rows.
 const KEPT_MAX: usize = 1_000;
@@ -66,10 +84,26 @@ pub struct Renderer {
 pub enum Draw {
     /// Lines without the last line end.
     Lines(String),
-    /// A message with a mark before it.
+    /// The lines of a message without a mark.
+    Shown {
+        of: Shown,
+        text: String,
+    },
+    /// A message with a mark before it; `of`: once it is stored.
     Message {
         id: MarkId,
         mark: Mark,
+        of: Option<Shown>,
+        text: String,
+    },
+    /// The message with this mark is stored.
+    Stored {
+        id: MarkId,
+        of: Shown,
+    },
+    /// A message that was printed has other lines now.
+    Text {
+        of: Shown,
         text: String,
     },
     Mark {
@@ -89,6 +123,7 @@ pub enum Draw {
 struct Kept {
     text: String,
     mark: Option<Marked>,
+    of: Option<Of>,
     /// `None`: it did not fit when the screen was drawn anew.
     row: Option<u64>,
 }
@@ -177,9 +212,39 @@ impl Renderer {
 
     /// The messages whose marks are on the screen, as it was drawn last.
     pub fn visible(&self) -> HashSet<MarkId> {
-        let is_visible = |kept: &&Kept| kept.row.is_some_and(|row| self.rows - row <= self.above as u64);
-        let visible = self.kept.iter().rev().take_while(is_visible);
+        let visible = self.kept.iter().rev().take_while(|kept| self.is_visible(kept));
         visible.filter_map(|kept| kept.mark).map(|marked| marked.id).collect()
+    }
+
+    fn is_visible(&self, kept: &Kept) -> bool {
+        kept.row.is_some_and(|row| self.rows - row <= self.above as u64)
+    }
+
+    /// The messages of a conversation that were printed lately, and whether each is on the screen.
+    pub fn shown(&self, conversation: ConversationId) -> BTreeMap<Shown, bool> {
+        let mut shown = BTreeMap::new();
+        let mut note = |of: &Shown, is_visible| *shown.entry(*of).or_insert(false) |= is_visible;
+        for kept in &self.kept {
+            if let Some(Of::Message(of)) = &kept.of {
+                note(of, self.is_visible(kept));
+            }
+        }
+        for draw in &self.queue {
+            match draw {
+                Draw::Shown { of, .. } | Draw::Message { of: Some(of), .. } => note(of, true),
+                // It was printed a moment ago, as an own message that is being sent.
+                Draw::Stored { of, id } => note(of, self.is_sending_visible(*id)),
+                _ => {}
+            }
+        }
+        shown.retain(|of, _| of.conversation == conversation);
+        shown
+    }
+
+    fn is_sending_visible(&self, id: MarkId) -> bool {
+        let is_queued = |draw: &Draw| matches!(draw, Draw::Message { id: queued, .. } if *queued == id);
+        let mut lines = self.kept.iter().filter(|kept| kept.of == Some(Of::Sending(id)));
+        lines.any(|kept| self.is_visible(kept)) || self.queue.iter().any(is_queued)
     }
 
     // ---- lines -----------------------------------------------------------------------------------------------------
@@ -219,12 +284,17 @@ impl Renderer {
     fn draw_queue(&mut self, out: &mut String) {
         for draw in std::mem::take(&mut self.queue) {
             match draw {
-                Draw::Lines(lines) => lines.split('\n').for_each(|line| self.put(out, line.to_owned(), None)),
-                Draw::Message { id, mark, text } => {
-                    let mut lines = text.split('\n').map(str::to_owned);
-                    self.put(out, lines.next().unwrap_or_default(), Some(Marked { id, mark, tally: None }));
-                    lines.for_each(|line| self.put(out, line, None));
+                Draw::Lines(lines) => self.put_all(out, &lines, None, None),
+                Draw::Shown { of, text } => self.put_all(out, &text, None, Some(Of::Message(of))),
+                Draw::Message { id, mark, of, text } => {
+                    let of = of.map_or(Of::Sending(id), Of::Message);
+                    self.put_all(out, &text, Some(Marked { id, mark, tally: None }), Some(of));
                 }
+                Draw::Stored { id, of } => {
+                    let lines = self.kept.iter_mut().filter(|kept| kept.of == Some(Of::Sending(id)));
+                    lines.for_each(|kept| kept.of = Some(Of::Message(of)));
+                }
+                Draw::Text { of, text } => self.replace(out, of, &text),
                 Draw::Mark { id, mark } => self.repaint(out, id, |marked| marked.mark = mark),
                 Draw::Tally { id, tally } => self.repaint(out, id, |marked| marked.tally = Some(tally)),
                 Draw::Signal(bytes) => out.push_str(&bytes),
@@ -232,12 +302,17 @@ impl Renderer {
         }
     }
 
-    fn put(&mut self, out: &mut String, text: String, mark: Option<Marked>) {
+    /// Prints the lines of `text`, the first one with the mark.
+    fn put_all(&mut self, out: &mut String, text: &str, mut mark: Option<Marked>, of: Option<Of>) {
+        text.split('\n').for_each(|line| self.put(out, line.to_owned(), mark.take(), of));
+    }
+
+    fn put(&mut self, out: &mut String, text: String, mark: Option<Marked>, of: Option<Of>) {
         let line = self.wrapped(&text, mark);
-        if self.kept.len() == KEPT_MAX {
+        while self.kept.len() >= KEPT_MAX {
             self.kept.pop_front();
         }
-        self.kept.push_back(Kept { text, mark, row: Some(self.rows) });
+        self.kept.push_back(Kept { text, mark, of, row: Some(self.rows) });
         out.push_str(&line);
         out.push('\n');
         let rows = columns::rows(&line, self.size.width);
@@ -286,6 +361,34 @@ impl Renderer {
             return;
         }
         self.rewrite(out, &new, rows as u64, up);
+    }
+
+    /// Replaces the lines of a message wherever it was printed. The cursor is where the view begins.
+    fn replace(&mut self, out: &mut String, of: Shown, text: &str) {
+        let is_of = |kept: &Kept| kept.of == Some(Of::Message(of));
+        let mut from = 0;
+        while let Some(first) = (from..self.kept.len()).find(|at| is_of(&self.kept[*at])) {
+            let count = self.kept.range(first..).take_while(|kept| is_of(kept)).count();
+            let old = &self.kept[first];
+            let (mark, row) = (old.mark, old.row);
+            let mut lines = text.split('\n').map(str::to_owned);
+            let line = lines.next().unwrap_or_default();
+            let (before, after) = (self.wrapped(&old.text, mark), self.wrapped(&line, mark));
+            let rows = columns::rows(&after, self.size.width);
+            let is_one =
+                count == 1 && !text.contains('\n') && rows == columns::rows(&before, self.size.width);
+            let is_visible = self.kept.range(first..first + count).any(|kept| self.is_visible(kept));
+            match row.map(|row| self.rows - row).filter(|up| is_one && *up <= self.above as u64) {
+                Some(up) => self.rewrite(out, &after, rows as u64, up),
+                None => self.is_stale |= is_visible,
+            }
+            let rest = self.kept.split_off(first + count);
+            self.kept.truncate(first);
+            self.kept.push_back(Kept { text: line, mark, of: Some(Of::Message(of)), row });
+            self.kept.extend(lines.map(|text| Kept { text, mark: None, of: Some(Of::Message(of)), row }));
+            from = self.kept.len();
+            self.kept.extend(rest);
+        }
     }
 
     /// Replaces a line of as many rows that begins `up` rows above the cursor.

@@ -3,16 +3,17 @@
 use super::output::write_out;
 use super::plain::Plain;
 use super::prompt::{Prompt, PromptKind};
-use super::renderer::{Draw, MarkId, Renderer, Size};
+use super::renderer::{Draw, MarkId, Renderer, Shown, Size};
 use super::view::View;
 use crate::display::style::{Mark, Style, Tally};
 use chatclient_core::sanitize;
 use rustix::stdio::stdout;
 use rustix::termios::tcgetwinsize;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::env;
 use std::io::{self, IsTerminal};
+use wire::ConversationId;
 
 /// The terminal puts marks around what is pasted.
 const BRACKETED: &str = "\x1b[?2004h";
@@ -61,9 +62,36 @@ impl Screen {
         }
     }
 
-    /// Prints an own message with a mark that will change. Does nothing on a plain screen, where the typed line stands.
-    pub fn print_marked(&self, id: MarkId, mark: Mark, text: String) {
-        self.draw(Draw::Message { id, mark, text });
+    /// Prints the lines of a message of somebody else.
+    pub fn print_message(&self, of: Shown, lines: String) {
+        match self {
+            Screen::Interactive(_) => self.draw(Draw::Shown { of, text: lines }),
+            Screen::Plain(plain) => plain.print(&lines),
+        }
+    }
+
+    /// Prints an own message with a mark that will change; `of`: once it is stored. Does nothing on a plain screen, where
+    /// the typed line stands.
+    pub fn print_marked(&self, id: MarkId, mark: Mark, of: Option<Shown>, text: String) {
+        self.draw(Draw::Message { id, mark, of, text });
+    }
+
+    /// The message with this mark is stored.
+    pub fn stored(&self, id: MarkId, of: Shown) {
+        self.draw(Draw::Stored { id, of });
+    }
+
+    /// Replaces the lines of a message that was printed.
+    pub fn replace(&self, of: Shown, text: String) {
+        self.draw(Draw::Text { of, text });
+    }
+
+    /// The messages of a conversation that were printed lately, and whether each is on the screen; none on a plain one.
+    pub fn shown(&self, conversation: ConversationId) -> BTreeMap<Shown, bool> {
+        match self {
+            Screen::Interactive(renderer) => renderer.borrow().shown(conversation),
+            Screen::Plain(_) => BTreeMap::new(),
+        }
     }
 
     /// Changes the mark of a message that is still visible.

@@ -273,9 +273,13 @@ impl Terminal {
 
     /// Prints text of others, aligned with own messages, which have a mark in front.
     pub fn print(&self, lines: &str) {
+        self.screen.print(&format!("{}{lines}", self.margin()));
+    }
+
+    /// What stands before lines without a mark.
+    pub(super) fn margin(&self) -> &'static str {
         let in_chat = self.screen.is_interactive() && !matches!(self.mode, Mode::Menu | Mode::LoggingOut);
-        let margin = if in_chat { "   " } else { "" };
-        self.screen.print(&format!("{margin}{lines}"));
+        if in_chat { "   " } else { "" }
     }
 
     /// Prints an entered line if the editor has erased it.

@@ -1,11 +1,12 @@
 //! Pages of history, read and delivery receipts, and the state of the last run.
 
 use super::opening::PAGE;
+use super::renderer::Shown;
 use super::state::{Terminal, Window};
 use crate::command::argument::{self, WhichGroup};
 use crate::command::timeline::Command;
+use crate::display::clock;
 use crate::display::style::{Mark, person};
-use crate::display::{change, clock};
 use chatclient_core::{Session, sanitize};
 use wire::account::Who;
 use wire::timeline::{self, ConversationSummary, HistoryPage, Push, Receipt};
@@ -154,44 +155,44 @@ impl Terminal {
         if self.outage.is_on() {
             self.say("offline; saved on this machine:");
         }
-        let mut lines =
-            format!("history of {label}, #{} to #{} ({}):", first.seq, last.seq, page.messages.len());
+        self.say(&format!("history of {label}, #{} to #{} ({}):", first.seq, last.seq, page.messages.len()));
         let (mut expected, mut day) = (first.seq, None);
         for message in &page.messages {
             // The store has only what this machine has received.
             if message.seq > expected {
-                lines += &format!("\n  #{expected} to #{} are not saved here", message.seq.prev());
+                self.say(&format!("  #{expected} to #{} are not saved here", message.seq.prev()));
             }
             expected = message.seq.next();
             let of = self.has_reader.then(|| clock::shown(message.time, &self.config.day));
             if let Some(of) = of.filter(|of| day.as_ref() != Some(of)) {
-                lines += &format!("\n{0} {of} {0}", self.style.rule().repeat(2));
+                self.say_title(&of);
                 day = Some(of);
             }
-            lines += &format!("\n{}", self.history_line(message));
+            let line = self.history_line(message);
+            self.screen.print_message(Shown { conversation, seq: message.seq, in_list: true }, line);
         }
         if let Some(older) = older {
-            lines += &format!("\nolder: {older}");
+            self.say(&format!("older: {older}"));
         }
-        self.say(&lines);
         self.last_day = day;
         self.note_shown(conversation, &page.messages);
     }
 
     /// ` ✓ #12   [12:03] zhang san (1): hello`
-    fn history_line(&mut self, message: &Message) -> String {
+    pub(super) fn history_line(&mut self, message: &Message) -> String {
         let mark = match self.mark_of(message) {
             Some(mark) if self.screen.is_interactive() => self.style.mark(mark),
             _ => "  ",
         };
         let at = self.time_of(message);
         if !message.is_message() {
-            return format!("{mark} #{:<4} [{at}] {}", message.seq, self.what_happened(message));
+            let what = self.what_happened(message);
+            return self.style.notice(&format!("{mark} #{:<4} [{at}] {what}", message.seq));
         }
         let who = self.style.name(&person(&message.name, message.from), &message.name);
         let answered = self.quote(message.conversation, message.reply_to());
-        let text = self.message_text(&answered, &message.content) + &change::reactions(message);
-        format!("{mark} #{:<4} [{at}] {who}:{text}", message.seq)
+        let text = self.text_of(message, &answered);
+        self.style.notice(&format!("{mark} #{:<4} [{at}] {who}:{text}", message.seq))
     }
 
     /// The time of a message; a person sees the day in a line of its own.

@@ -274,7 +274,7 @@ impl FakeServer {
                 Reply::Done
             }
             Command::Message(message::Request::Send(send)) => self.send(connection, &send),
-            Command::Change(change::Request::React(react)) => self.answer_react(&react),
+            Command::Change(request) => self.answer_change(&request),
             Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq })) => {
                 self.acknowledge(conversation, seq)
             }

@@ -1,6 +1,6 @@
 //! Feeding a session that is behind from the timelines of its conversations, one read at a time.
 
-use super::pass_over::pass_over;
+use super::pass_over::{has_text, pass_over};
 use crate::conn::ConnId;
 use crate::contract::timeline::{Read, UnreadPage};
 use crate::effect::{Effects, Order};
@@ -148,7 +148,7 @@ pub(crate) fn fed(
         }
         track.pushed = message.seq;
         let sent_here = message.seq > behind.own_above || !capabilities.receives_own_messages();
-        if !message.is_message() && !capabilities.receives_entries() {
+        if !has_text(&message) && !capabilities.receives_entries() {
             pass_over(&mut turn.state.cursors, session, &message);
             continue;
         }

@@ -22,7 +22,7 @@ use crate::state::State;
 use crate::state::sessions::{Behind, Session, SessionRef, Track};
 use crate::turn::Turn;
 use feed::{ask_drained, must_ask_drained};
-use pass_over::pass_over;
+use pass_over::{has_text, pass_over};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
 use wire::{ConversationKind, Message, Push, UserId};
@@ -36,7 +36,7 @@ pub(crate) fn deliver(
     sent_by: Option<SessionRef>,
 ) {
     let direct = message.kind == ConversationKind::Direct;
-    let (may_push, is_message) = (turn.may_push(), message.is_message());
+    let (may_push, is_message, is_text) = (turn.may_push(), message.is_message(), has_text(message));
     // In a cluster, assume that the user's current session sent the message.
     let sent_by = sent_by.or_else(|| turn.state.sessions.of(message.from));
     let mut to: Vec<ConnId> = Vec::new();
@@ -47,7 +47,7 @@ pub(crate) fn deliver(
     for &member in members {
         let Some((key, session)) = state.sessions.of_mut(member) else { continue };
         let peer = if direct { members.iter().copied().find(|&other| other != member) } else { None };
-        if !is_message && !session.capabilities.receives_entries() {
+        if !is_text && !session.capabilities.receives_entries() {
             note_own(session, message, peer);
             pass_over(&mut state.cursors, session, message);
             continue;

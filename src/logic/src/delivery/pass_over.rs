@@ -1,9 +1,14 @@
-//! Entries that are not sent to a session, because its dialect has no form for them.
+//! Entries that are not sent to a session, because its dialect has no form for them, or they have no text any more.
 
 use crate::contract::Fence;
 use crate::state::cursors::Cursors;
 use crate::state::sessions::Session;
 use wire::Message;
+
+/// Whether an entry is a message with a text: a session whose dialect has no other form is sent nothing else.
+pub fn has_text(entry: &Message) -> bool {
+    entry.is_message() && entry.recalled().is_none()
+}
 
 /// Acknowledges such an entry on behalf of the client. If messages below it are not acknowledged yet, this does nothing:
 /// the acknowledgement of the last of them will include the entry.

@@ -81,6 +81,10 @@ sections! {
         listen: SocketAddr = loopback(6000), address;
         /// Proxies whose PROXY protocol header is trusted to name the client.
         proxies: Vec<IpNet> = Vec::new(), networks;
+        /// For how long after it was stored a message may be edited by its sender, minutes; 0: never.
+        edit_minutes: u32 = 15, integer(0..=5_256_000);
+        /// For how long after it was stored a message may be recalled by its sender, minutes; 0: never.
+        recall_minutes: u32 = 2, integer(0..=5_256_000);
     }
     /// Connections of browsers and operators.
     http: Http {

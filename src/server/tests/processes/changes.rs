@@ -1,4 +1,4 @@
-//! Changes of messages: REACT over the wire, on one node and on two, and through kill -9.
+//! Changes of messages: REACT, and all changes over the wire, on one node and on two, and through kill -9.
 
 use crate::database::start_on_shared;
 use crate::support::client::{Closed, text};
@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use wire::change::{Changed, React, Reply as ChangeReply, Request};
+use wire::change::{Changed, Edit, React, Recall, Reply as ChangeReply, Request};
 use wire::timeline::{Direction, History, Reply as TimelineReply, Request as TimelineRequest};
-use wire::{Command, ConversationId, Errno, Message, Reply, Seq, Target, UserId};
+use wire::{Change, ChangeKind, Command, ConversationId, Errno, Message, Reply, Seq, Target, UserId};
 
 fn react(conversation: ConversationId, seq: Seq, reaction: &str, on: bool) -> React {
     React { conversation, seq, reaction: reaction.into(), on, cid: None }
@@ -24,10 +24,12 @@ fn command(react: React) -> Command {
     Request::React(react).into()
 }
 
-fn changed(reply: &Reply) -> Changed {
+pub fn changed(reply: &Reply) -> Changed {
     match reply {
-        Reply::Change(ChangeReply::Changed(changed)) => *changed,
-        other => panic!("REACT was answered {other:?}"),
+        Reply::Change(
+            ChangeReply::Edited(changed) | ChangeReply::Recalled(changed) | ChangeReply::Reacted(changed),
+        ) => **changed,
+        other => panic!("a change was answered {other:?}"),
     }
 }
 
@@ -153,10 +155,10 @@ fn folded(timeline: &[Arc<Message>], reader: UserId) -> BTreeMap<Seq, Message> {
     all
 }
 
-/// What a client asked and how it was answered.
-type Answered = Vec<(React, Changed)>;
+/// What a client asked, its content, and how it was answered.
+type Answered = Vec<(Change, String, Changed)>;
 
-/// Sends messages and reacts to them until the server is gone.
+/// Sends messages, reacts to them, edits and recalls them until the server is gone.
 fn change_until_it_ends(
     address: SocketAddr,
     name: &str,
@@ -177,11 +179,26 @@ fn change_until_it_ends(
                 }
             }
             let Some(seq) = seqs.get(round % seqs.len().max(1)).copied() else { continue };
-            let (reaction, on) = (["👍", "🎉"][round % 2], round % 5 != 4);
+            let (kind, content) = match round % 8 {
+                2 | 5 => (ChangeKind::Edit, format!("{name} {round} edited")),
+                7 if seqs.len() > 3 => (ChangeKind::Recall, String::new()),
+                _ => (ChangeKind::Reaction { on: round % 5 != 4 }, ["👍", "🎉"][round % 2].to_owned()),
+            };
             let cid = Some(format!("{name} {round} r").into());
-            let react = React { cid, ..react(group, seq, reaction, on) };
-            if let Reply::Change(ChangeReply::Changed(changed)) = client.try_ask(&command(react.clone()))? {
-                answered.push((react, changed));
+            let request = match kind {
+                ChangeKind::Edit => {
+                    Request::Edit(Edit { conversation: group, seq, content: content.as_str().into(), cid })
+                }
+                ChangeKind::Recall => {
+                    seqs.retain(|of| *of != seq);
+                    Request::Recall(Recall { conversation: group, seq, cid })
+                }
+                ChangeKind::Reaction { on } => {
+                    Request::React(React { cid, ..react(group, seq, &content, on) })
+                }
+            };
+            if let Reply::Change(reply) = client.try_ask(&request.into())? {
+                answered.push((Change { of: seq, kind }, content, changed(&reply.into())));
                 done.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -216,11 +233,12 @@ fn what_was_answered_is_there_once_after_kill_9_under_changes() {
             let mut ann = Client::login_to(server.address, &account);
             let timeline = ann.history(group, Seq(0));
             for (user, answered) in &answered {
-                for (react, changed) in answered.iter().filter(|(_, changed)| changed.seq > Seq(0)) {
+                for (change, content, changed) in answered.iter().filter(|(.., told)| told.seq > Seq(0)) {
                     let entry = &timeline[changed.seq.0 as usize - 1];
                     assert_eq!((entry.seq, entry.from, entry.time), (changed.seq, *user, changed.time));
-                    assert_eq!(entry.change().map(|change| change.of), Some(react.seq));
-                    assert_eq!(entry.content, react.reaction);
+                    assert_eq!(entry.change(), Some(*change));
+                    let is_emptied = change.kind == ChangeKind::Edit && entry.content.is_empty();
+                    assert!(is_emptied || *entry.content == *content, "{entry:?}");
                 }
             }
             let mut cids: Vec<_> =
@@ -230,7 +248,13 @@ fn what_was_answered_is_there_once_after_kill_9_under_changes() {
             cids.dedup();
             assert_eq!(cids.len(), count, "nothing is stored twice");
             for (seq, message) in folded(&timeline, account.id) {
-                assert_eq!(timeline[seq.0 as usize - 1].changes(), message.changes(), "{seq}");
+                let stored = &timeline[seq.0 as usize - 1];
+                assert_eq!(
+                    (stored.changes(), &stored.content),
+                    (message.changes(), &message.content),
+                    "{seq}"
+                );
+                assert_eq!(stored.content.is_empty(), stored.recalled().is_some());
             }
         }
     }

@@ -17,6 +17,7 @@ mod database;
 mod descriptors;
 mod devices;
 mod durability;
+mod edits;
 mod entries;
 mod frames;
 mod full_disk;

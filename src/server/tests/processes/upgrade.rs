@@ -140,7 +140,7 @@ fn check_upgrade(mut server: Server) {
     }
     let react = React { conversation: GROUP, seq: Seq(7), reaction: "👍".into(), on: true, cid: None };
     match ann.ask_again(&ChangeRequest::React(react).into()) {
-        Reply::Change(ChangeReply::Changed(changed)) => assert_eq!(changed.seq, Seq(42)),
+        Reply::Change(ChangeReply::Reacted(changed)) => assert_eq!(changed.seq, Seq(42)),
         other => panic!("REACT was answered {other:?}"),
     }
     let mut new = Client::connect(server.address);

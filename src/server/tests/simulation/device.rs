@@ -9,8 +9,8 @@ use std::sync::Arc;
 use wire::account::Who;
 use wire::message::TEXT;
 use wire::{
-    ConversationId, ConversationKind, Mentions, Message, References, Reply, Seq, Target, UnixMillis, UserId,
-    change,
+    Change, ChangeKind, ConversationId, ConversationKind, Mentions, Message, References, Reply, Seq, Target,
+    UnixMillis, UserId, change,
 };
 
 pub struct Device {
@@ -35,19 +35,21 @@ pub struct Device {
     pub messages: BTreeMap<ConversationId, BTreeMap<Seq, Message>>,
     /// The entries of changes that were shown, by what they change.
     changes: BTreeMap<(ConversationId, Seq), Vec<Arc<Message>>>,
-    /// Reactions that were asked for and not answered.
-    asked: BTreeMap<RequestId, Reacted>,
+    /// Changes that were asked for and not answered.
+    asked: BTreeMap<RequestId, Asked>,
     /// Those that were answered, and the entries that tell of them.
-    pub reacted: Vec<(Reacted, Seq)>,
+    pub changed: Vec<(Asked, Seq)>,
+    /// All edits that were asked for.
+    pub edits: Vec<Asked>,
 }
 
-/// A reaction that was asked for.
+/// A change that was asked for.
 #[derive(Clone, Debug)]
-pub struct Reacted {
+pub struct Asked {
     pub conversation: ConversationId,
-    pub seq: Seq,
-    pub reaction: &'static str,
-    pub on: bool,
+    pub change: Change,
+    /// The content of the entry that tells of it.
+    pub content: String,
 }
 
 pub struct Written {
@@ -74,7 +76,8 @@ impl Device {
             messages: BTreeMap::new(),
             changes: BTreeMap::new(),
             asked: BTreeMap::new(),
-            reacted: Vec::new(),
+            changed: Vec::new(),
+            edits: Vec::new(),
         }
     }
 
@@ -110,17 +113,34 @@ impl Device {
         }
     }
 
-    /// Reacts to something that was shown, or takes that back.
-    pub fn react(&mut self, now: u64, dice: &mut Dice) {
+    /// Changes something that was shown: reacts to it or takes that back, edits it to `text`, or recalls it.
+    pub fn change(&mut self, now: u64, text: String, dice: &mut Dice) {
         let shown: Vec<(ConversationId, Seq)> = self
             .shown
             .iter()
             .flat_map(|(conversation, shown)| shown.keys().map(|seq| (*conversation, *seq)))
             .collect();
         let (on, reaction) = (!dice.once_in(3), if dice.once_in(2) { "👍" } else { "🎉" });
-        if let Some(&(conversation, seq)) = dice.pick(&shown) {
-            let request = self.session.react(now, conversation, seq, reaction, on);
-            self.asked.insert(request, Reacted { conversation, seq, reaction, on });
+        // Mostly one of the latest own messages, which alone can be edited.
+        let own: Vec<(ConversationId, Seq)> =
+            self.written.values().rev().take(4).filter_map(|written| written.sent).collect();
+        let kind = match dice.below(8) {
+            0..4 => ChangeKind::Reaction { on },
+            4..7 => ChangeKind::Edit,
+            _ => ChangeKind::Recall,
+        };
+        let is_own = !matches!(kind, ChangeKind::Reaction { .. }) && !dice.once_in(10);
+        if let Some(&(conversation, seq)) = dice.pick(if is_own { &own } else { &shown }) {
+            let (request, content) = match kind {
+                ChangeKind::Reaction { on } => {
+                    (self.session.react(now, conversation, seq, reaction, on), reaction.to_owned())
+                }
+                ChangeKind::Edit => (self.session.edit(now, conversation, seq, &text), text),
+                ChangeKind::Recall => (self.session.recall(now, conversation, seq), String::new()),
+            };
+            let asked = Asked { conversation, change: Change { of: seq, kind }, content };
+            self.edits.extend((kind == ChangeKind::Edit).then(|| asked.clone()));
+            self.asked.insert(request, asked);
         }
     }
 
@@ -169,16 +189,20 @@ impl Device {
             Event::Sent { local, conversation, seq, .. } => {
                 let written = self.written.get_mut(&local.0).expect("only what was written is sent");
                 assert!(written.sent.replace((conversation, seq)).is_none(), "a message is sent once");
-                let text = told(&written.text, written.references.as_ref());
+                let (text, shown) = (written.text.clone(), written.told());
                 self.answerable.entry(conversation).or_default().push((seq, self.user));
                 // The reply may have been lost, so that changes were shown before.
                 self.know(own(conversation, seq, &text));
-                self.show(conversation, seq, text);
+                self.show(conversation, seq, shown);
             }
-            Event::Reply { request, reply: Reply::Change(change::Reply::Changed(changed)) } => {
+            Event::Reply { request, reply: Reply::Change(reply) } => {
+                let (change::Reply::Edited(changed)
+                | change::Reply::Recalled(changed)
+                | change::Reply::Reacted(changed)) = reply;
                 let asked = self.asked.remove(&request).expect("only what was asked is answered");
-                self.reacted.push((asked, changed.seq));
+                self.changed.push((asked, changed.seq));
             }
+            Event::Failed { request, .. } => drop(self.asked.remove(&request)),
             Event::SendFailed { failure: SendFailure::OtherAccount, .. } => {}
             Event::SendFailed { failure, .. } => panic!("every message can be stored: {failure}"),
             Event::LoggedOut(LogoutReason::Kicked(_)) => self.kicked = true,
@@ -210,6 +234,13 @@ impl Device {
         self.session = Session::restore(Options::new(dice.roll()), now, self.saved.clone());
         self.link = None;
         self.wants_link = false;
+    }
+}
+
+impl Written {
+    /// What its sender is shown.
+    pub fn told(&self) -> String {
+        told(&self.text, self.references.as_ref())
     }
 }
 

@@ -93,7 +93,7 @@ fn step(w: &mut World, faults: &Faults) {
     let node = w.dice.below(w.nodes.len());
     match w.dice.below(100) {
         0..6 => w.write_text(device),
-        6..8 => w.react(device),
+        6..8 => w.change(device),
         8..12 => {
             let now = w.ms;
             if w.devices[device].session.account().is_none() || w.devices[device].kicked {

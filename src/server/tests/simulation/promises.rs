@@ -1,11 +1,12 @@
 //! What must be true after every run.
 
-use crate::device::essence;
+use crate::device::{Asked, essence};
 use crate::world::World;
 use logic::contract::timeline;
 use logic::{Found, Read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use wire::change::Changes;
 use wire::{Change, ChangeKind, ConversationId, ConversationKind, Direction, Message, Seq, Target, UserId};
 
 /// The timelines in storage after a run.
@@ -13,6 +14,8 @@ use wire::{Change, ChangeKind, ConversationId, ConversationKind, Direction, Mess
 struct Timelines {
     messages: BTreeMap<ConversationId, Vec<Arc<Message>>>,
     members: BTreeMap<ConversationId, BTreeSet<UserId>>,
+    /// Messages that were edited or recalled, and the entries that tell of edits.
+    other_texts: BTreeSet<(ConversationId, Seq)>,
 }
 
 impl Timelines {
@@ -24,7 +27,18 @@ impl Timelines {
 }
 
 pub fn check(w: &mut World) {
-    let timelines = timelines(w);
+    let mut timelines = timelines(w);
+    for entry in timelines.messages.values().flatten() {
+        match entry.change() {
+            Some(Change { of, kind: ChangeKind::Edit }) => {
+                timelines.other_texts.extend([(entry.conversation, of), (entry.conversation, entry.seq)]);
+            }
+            Some(Change { of, kind: ChangeKind::Recall }) => {
+                timelines.other_texts.extend([(entry.conversation, of)]);
+            }
+            _ => {}
+        }
+    }
     for (id, timeline) in &timelines.messages {
         for (message, seq) in timeline.iter().zip(1..) {
             assert_eq!(message.seq, Seq(seq), "{id:?} is numbered without gaps");
@@ -89,14 +103,19 @@ fn timelines(w: &mut World) -> Timelines {
 /// Every text is stored once, in its conversation and at the place its sender was told; each sender's in order.
 fn stored_once(w: &World, timelines: &Timelines) {
     let mut places: BTreeMap<&str, (ConversationId, Seq)> = BTreeMap::new();
+    let mut cids = BTreeSet::new();
     for message in timelines.messages.values().flatten().filter(|message| message.is_message()) {
         let place = (message.conversation, message.seq);
-        assert!(places.insert(&message.content, place).is_none(), "{} is stored twice", message.content);
+        assert!(cids.insert((message.from, message.cid.as_deref())), "{place:?} is stored twice");
+        if !timelines.other_texts.contains(&place) {
+            assert!(places.insert(&message.content, place).is_none(), "{} is stored twice", message.content);
+        }
     }
     for device in &w.devices {
         let mut last: BTreeMap<ConversationId, Seq> = BTreeMap::new();
         for written in device.written.values() {
-            let place = places.get(&*written.text).copied();
+            let has_other_text = |sent: &(ConversationId, Seq)| timelines.other_texts.contains(sent);
+            let place = written.sent.filter(has_other_text).or(places.get(&*written.text).copied());
             if let Some(sent) = written.sent {
                 assert_eq!(place, Some(sent), "{} is where its sender was told", written.text);
             } else {
@@ -110,8 +129,10 @@ fn stored_once(w: &World, timelines: &Timelines) {
             let Some((conversation, seq)) = place else { continue };
             let message = &timelines.messages[&conversation][seq.0 as usize - 1];
             assert_eq!(message.from, device.user);
-            let references = message.extra.as_deref().map(|extra| &extra.references);
-            assert_eq!(references, written.references.as_ref(), "{}", written.text);
+            if message.recalled().is_none() {
+                let references = message.extra.as_deref().map(|extra| &extra.references);
+                assert_eq!(references, written.references.as_ref(), "{}", written.text);
+            }
             match written.target {
                 Target::Conversation(id) => assert_eq!(id, conversation),
                 _ => assert_eq!(message.kind, ConversationKind::Direct),
@@ -140,11 +161,8 @@ fn changed_for_all(w: &mut World, timelines: &Timelines) {
             }
             for (seq, stored) in history(w, *conversation, user) {
                 if stored.is_message() {
-                    assert_eq!(
-                        stored.changes(),
-                        expected[&seq].changes(),
-                        "{conversation:?} {seq} in storage"
-                    );
+                    let of = (end_state(&stored), end_state(&expected[&seq]));
+                    assert_eq!(of.0, of.1, "{conversation:?} {seq} in storage");
                 }
             }
             let devices = w.devices.iter().enumerate().filter(|(_, device)| device.user == user);
@@ -158,7 +176,7 @@ fn changed_for_all(w: &mut World, timelines: &Timelines) {
                     if alone { begin } else { device.first.get(conversation).copied().unwrap_or(Seq::MAX) };
                 for (seq, shown) in device.messages.get(conversation).into_iter().flatten() {
                     if shown.is_message() && *seq >= first {
-                        let of = (shown.changes(), expected[seq].changes());
+                        let of = (end_state(shown), end_state(&expected[seq]));
                         assert_eq!(of.0, of.1, "{conversation:?} {seq} on device {at}");
                     }
                 }
@@ -166,13 +184,37 @@ fn changed_for_all(w: &mut World, timelines: &Timelines) {
         }
     }
     for device in &w.devices {
-        for (asked, told) in device.reacted.iter().filter(|(_, told)| *told > Seq(0)) {
+        for (asked, told) in device.changed.iter().filter(|(_, told)| *told > Seq(0)) {
             let entry = &timelines.messages[&asked.conversation][told.0 as usize - 1];
-            let change = Change { of: asked.seq, kind: ChangeKind::Reaction { on: asked.on } };
-            assert_eq!((entry.change(), &*entry.content), (Some(change), asked.reaction), "{asked:?}");
+            assert_eq!(entry.change(), Some(asked.change), "{asked:?}");
+            match asked.change.kind {
+                ChangeKind::Reaction { .. } => assert_eq!(*entry.content, asked.content, "{asked:?}"),
+                ChangeKind::Edit => assert!([&*asked.content, ""].contains(&&*entry.content), "{asked:?}"),
+                // It may be another user's who was earlier.
+                ChangeKind::Recall => continue,
+            }
             assert_eq!(entry.from, device.user);
         }
     }
+}
+
+/// What a message shows in the end, and the changes that it contains.
+fn end_state(message: &Message) -> (&str, Option<&Changes>) {
+    (&message.content, message.changes())
+}
+
+/// Whether an entry had this text once: a message that was written or edited so, or an edit.
+fn had(w: &World, entry: &Message, text: &str) -> bool {
+    let of = entry.change().map_or(entry.seq, |change| change.of);
+    let is_edit = |asked: &Asked| {
+        (asked.conversation, asked.change.of) == (entry.conversation, of)
+            && text.strip_prefix(&*asked.content).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    let mut senders = w.devices.iter().filter(|device| device.user == entry.from);
+    text.is_empty()
+        || senders.any(|device| {
+            device.edits.iter().any(is_edit) || device.written.values().any(|written| written.told() == text)
+        })
 }
 
 /// What a member reads of a timeline.
@@ -203,7 +245,11 @@ fn shown_to_all(w: &World, timelines: &Timelines) {
             assert!(listed || shown.is_empty(), "{:?} is no member of {conversation:?}", device.user);
             let begin = timelines.begin(*conversation, device.user);
             for (seq, text) in shown {
-                assert_eq!(*text, essence(&timeline[seq.0 as usize - 1]), "{conversation:?} {seq}");
+                let now = &timeline[seq.0 as usize - 1];
+                match timelines.other_texts.contains(&(*conversation, *seq)) {
+                    true => assert!(had(w, now, text), "{conversation:?} {seq} was shown as {text}"),
+                    false => assert_eq!(*text, essence(now), "{conversation:?} {seq}"),
+                }
                 assert!(
                     *seq >= begin,
                     "{:?} is shown {seq} of {conversation:?}, from {begin} on",

@@ -379,10 +379,11 @@ impl World {
         self.store = Some(open(conn, &self.disk, &self.wall, self.boots));
     }
 
-    /// A device reacts to something that it has shown.
-    pub fn react(&mut self, device: usize) {
-        let ms = self.ms;
-        self.devices[device].react(ms, &mut self.dice);
+    /// A device changes something that it has shown.
+    pub fn change(&mut self, device: usize) {
+        self.texts += 1;
+        let (ms, text) = (self.ms, format!("text {}", self.texts));
+        self.devices[device].change(ms, text, &mut self.dice);
         self.pump(device);
     }
 
@@ -444,8 +445,9 @@ impl World {
 fn session_of(write: &Write) -> Option<(UserId, Epoch)> {
     match write {
         Write::Message(message::Write::Append(append)) => Some((append.sender, append.epoch)),
-        Write::Group(group::Write::Join { by, .. })
-        | Write::Change(change::Write::React(change::React { by, .. })) => Some((by.user, Epoch::NONE)),
+        Write::Group(group::Write::Join { by, .. }) | Write::Change(change::Write { by, .. }) => {
+            Some((by.user, Epoch::NONE))
+        }
         Write::Fenced(fence, _) => Some((fence.user, fence.epoch)),
         Write::Session(session::Write::Claim { user, .. }) => Some((*user, Epoch::NONE)),
         _ => None,

@@ -1,7 +1,7 @@
 //! Changes of entries: each is stored with the entry that tells of it, and laid over the entry that it changes.
 
 use super::scenario::{Scenario, actor, append, appended, entry, join, seqs, walk};
-use logic::contract::change::{self, Place, React, Refused};
+use logic::contract::change::{self, Place, Refused, What};
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::{Denial, Found, Read, Write, Written, timeline};
 use std::sync::Arc;
@@ -9,17 +9,20 @@ use wire::change::Reaction;
 use wire::{Change, ChangeKind, ConversationId, Direction, Message, Seq, Target, UserId};
 
 fn react(user: UserId, conversation: ConversationId, seq: u64, reaction: &str, on: bool) -> Write {
-    let seq = Seq(seq);
-    change::Write::React(React { by: actor(user), conversation, seq, reaction: reaction.into(), on }).into()
+    change(user, conversation, seq, What::React { reaction: reaction.into(), on })
 }
 
-fn with_cid(write: Write, cid: &str) -> Write {
-    let Write::Change(change::Write::React(react)) = write else { panic!("a change") };
-    let by = Actor { cid: cid.into(), ..react.by };
-    change::Write::React(React { by, ..react }).into()
+pub fn change(user: UserId, conversation: ConversationId, seq: u64, what: What) -> Write {
+    change::Write { by: actor(user), conversation, seq: Seq(seq), what }.into()
 }
 
-fn made(written: &Written) -> Entry {
+pub fn with_cid(write: Write, cid: &str) -> Write {
+    let Write::Change(write) = write else { panic!("a change") };
+    let by = Actor { cid: cid.into(), ..write.by };
+    change::Write { by, ..write }.into()
+}
+
+pub fn made(written: &Written) -> Entry {
     match written {
         Written::Change(change::Written::Made(entry)) => {
             assert!(entry.members.contains(&entry.message.from) && entry.members.is_sorted());
@@ -29,14 +32,14 @@ fn made(written: &Written) -> Entry {
     }
 }
 
-fn unchanged(written: &Written) -> Place {
+pub fn unchanged(written: &Written) -> Place {
     match written {
         Written::Change(change::Written::Unchanged(place)) => *place,
         other => panic!("{other:?}"),
     }
 }
 
-fn refused(written: &Written) -> Refused {
+pub fn refused(written: &Written) -> Refused {
     match written {
         Written::Change(change::Written::Refused(why)) => *why,
         other => panic!("{other:?}"),
@@ -44,7 +47,12 @@ fn refused(written: &Written) -> Refused {
 }
 
 /// An entry as a member sees it, which must be the same in both directions and in its feed.
-fn seen(scenario: &mut Scenario<'_>, user: UserId, conversation: ConversationId, seq: u64) -> Arc<Message> {
+pub fn seen(
+    scenario: &mut Scenario<'_>,
+    user: UserId,
+    conversation: ConversationId,
+    seq: u64,
+) -> Arc<Message> {
     let (upwards, ..) = scenario.history(user, conversation, Direction::After(Seq(seq - 1)), 1);
     let (downwards, ..) = scenario.history(user, conversation, Direction::Before(Seq(seq + 1)), 1);
     let [feed, shared] = [Some(user), None].map(|member| {
@@ -56,7 +64,12 @@ fn seen(scenario: &mut Scenario<'_>, user: UserId, conversation: ConversationId,
         }
     });
     assert_eq!((&upwards[0], &upwards[0]), (&downwards[0], &feed));
-    assert_eq!((shared.seq, shared.changes()), (Seq(seq), None), "the entries of the changes tell it");
+    assert_eq!((shared.seq, &shared.content), (Seq(seq), &upwards[0].content));
+    if upwards[0].recalled().is_some() {
+        assert_eq!(shared, upwards[0]);
+    } else {
+        assert_eq!(shared.changes(), None, "the entries of the changes tell it");
+    }
     Arc::clone(&upwards[0])
 }
 
@@ -102,7 +115,7 @@ pub fn a_reaction_is_an_entry_and_a_part_of_its_message(scenario: &mut Scenario<
 }
 
 /// The entry as it is read, with the name of the account.
-fn told_to(told: &Entry, name: &str) -> Arc<Message> {
+pub fn told_to(told: &Entry, name: &str) -> Arc<Message> {
     Arc::new(Message { name: name.into(), ..(*told.message).clone() })
 }
 
@@ -159,6 +172,9 @@ pub fn a_cid_belongs_to_one_message_or_change(scenario: &mut Scenario<'_>) {
     scenario.say(anna, Target::User(ben), "message 2", "there");
     scenario.say(anna, Target::Conversation(other), "message 3", "up");
     let change = |reaction, on| with_cid(react(anna, direct, 1, reaction, on), "change");
+    let (content, window) = ("hello".into(), 60_000);
+    let edit = super::change::change(anna, direct, 1, What::Edit { content, window });
+    let recall = super::change::change(anna, direct, 1, What::Recall { window });
     // Twice in one batch.
     let outcomes = scenario.all(vec![change("👍", true), change("👍", true)]);
     let told = made(&outcomes[0]).message;
@@ -175,6 +191,9 @@ pub fn a_cid_belongs_to_one_message_or_change(scenario: &mut Scenario<'_>) {
             with_cid(react(anna, direct, 2, "👍", true), "change"),
             with_cid(react(anna, other, 2, "👍", true), "change"),
             with_cid(react(anna, direct, 1, "👍", true), "message"),
+            with_cid(edit.clone(), "change"),
+            with_cid(recall.clone(), "change"),
+            with_cid(recall.clone(), "message"),
             append(anna, Target::User(ben), "change", "hi"),
         ] {
             assert!(matches!(scenario.one(write), Written::Denied(Denial::Conflict)));

@@ -5,6 +5,7 @@ mod change;
 mod contact;
 mod conversation;
 mod device;
+mod edit;
 mod entry;
 mod group;
 mod history;
@@ -81,6 +82,13 @@ pub const CASES: &[(&str, Case)] = &[
         change::changes_do_not_move_a_conversation_in_the_list,
     ),
     ("a page without changes leaves them out", change::a_page_without_changes_leaves_them_out),
+    ("an edited message is read with its new text", edit::an_edited_message_is_read_with_its_new_text),
+    ("only its sender edits a message, in time", edit::only_its_sender_edits_a_message_in_time),
+    ("a recalled message has no text any more", edit::a_recalled_message_has_no_text_any_more),
+    ("who recalls a message, and until when", edit::who_recalls_a_message_and_until_when),
+    ("a repeated edit or recall is made once", edit::a_repeated_edit_or_recall_is_made_once),
+    ("edits and recalls meet in one batch", edit::edits_and_recalls_meet_in_one_batch),
+    ("edits and recalls span months", edit::edits_and_recalls_span_months),
     ("timelines have no gaps", message::timelines_have_no_gaps),
     ("only members can write and read", message::only_members_can_write_and_read),
     (

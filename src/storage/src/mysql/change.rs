@@ -56,14 +56,14 @@ impl Change {
         match &self.work {
             Work::Group(Write::Create { .. }) => None,
             Work::Group(Write::Join { conversation, .. }) => Some(*conversation),
-            Work::Entry(write) => Some(entry_change::conversation(write)),
+            Work::Entry(write) => Some(write.conversation),
         }
     }
 
     pub fn actor(&self) -> &Actor {
         match &self.work {
             Work::Group(Write::Create { by, .. } | Write::Join { by, .. }) => by,
-            Work::Entry(write) => entry_change::actor(write),
+            Work::Entry(write) => &write.by,
         }
     }
 

@@ -4,12 +4,17 @@ use super::connection::{Connection, rows_of};
 use super::failure::Failure;
 use super::record::{Record, undamaged};
 use super::sql::Sql;
+use crate::calendar;
 use crate::changed::{self, Changed, Reactions};
+use crate::column::change_content;
 use logic::contract::change::Place;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::limits::REACTION_IDS;
-use wire::{ConversationId, Message, Seq, UserId};
+use wire::{Change, ChangeKind, ConversationId, Message, Seq, UserId};
+
+/// The columns of [`changed_of`].
+const COLUMNS: &str = "seq, change_seq, reactions, content, edit_seq, edited_at, recalled_at";
 
 /// The rows of `changed` of some entries, without damaged ones, whose entries are shown as they were stored.
 pub fn rows(
@@ -20,7 +25,7 @@ pub fn rows(
 ) -> Result<BTreeMap<Seq, Changed>, Failure> {
     let rows = rows_of(conn, |sql| {
         sql.statement(format_args!(
-            "SELECT seq, change_seq, reactions FROM changed \
+            "SELECT {COLUMNS} FROM changed \
              WHERE conversation_id = {conversation} AND seq BETWEEN {first} AND {last}"
         ));
     })?;
@@ -36,7 +41,7 @@ pub fn row(
 ) -> Result<Option<Changed>, Failure> {
     let rows = rows_of(conn, |sql| {
         sql.statement(format_args!(
-            "SELECT seq, change_seq, reactions FROM changed WHERE conversation_id = {conversation} AND seq = {seq}"
+            "SELECT {COLUMNS} FROM changed WHERE conversation_id = {conversation} AND seq = {seq}"
         ));
     })?;
     rows.first().map(changed_of).transpose()
@@ -46,18 +51,53 @@ fn changed_of(row: &Record) -> Result<Changed, Failure> {
     let damaged =
         || Failure::damaged("the table `changed`: the reactions of an entry are damaged".to_owned());
     let reactions = Reactions::read(row.text(2)?).ok_or_else(damaged)?;
-    Ok(Changed { seq: row.seq(0)?, change: row.seq(1)?, reactions })
+    let edited = match (row.maybe_seq(4)?, row.maybe_time(5)?) {
+        (Some(seq), Some(time)) => Some(Place { seq, time }),
+        _ => None,
+    };
+    let (content, recalled) = (row.maybe_text(3)?.map(Into::into), row.maybe_time(6)?);
+    Ok(Changed { seq: row.seq(0)?, change: row.seq(1)?, content, edited, recalled, reactions })
 }
 
 /// Adds the statements that write a row.
 pub fn write(sql: &mut Sql, conversation: ConversationId, row: &Changed) {
-    let Changed { seq, change, reactions } = row;
+    let Changed { seq, change, content, edited, recalled, reactions } = row;
+    let number = |number: Option<u64>| number.map_or("NULL".to_owned(), |number| number.to_string());
     sql.push(format_args!(
-        "INSERT INTO changed (conversation_id, seq, change_seq, reactions) VALUES ({conversation},{seq},{change},"
+        "INSERT INTO changed (conversation_id, seq, change_seq, edit_seq, edited_at, recalled_at, reactions, content) \
+         VALUES ({conversation},{seq},{change},{},{},{},",
+        number(edited.map(|told| told.seq.0)),
+        number(edited.map(|told| told.time.0)),
+        number(recalled.map(|time| time.0)),
     ))
     .text(&reactions.to_text())
-    .push(") ON DUPLICATE KEY UPDATE change_seq = VALUES(change_seq), reactions = VALUES(reactions)")
+    .push(",")
+    .maybe_text(content.as_deref())
+    .push(
+        ") ON DUPLICATE KEY UPDATE change_seq = VALUES(change_seq), reactions = VALUES(reactions), \
+         content = VALUES(content), edit_seq = VALUES(edit_seq), edited_at = VALUES(edited_at), \
+         recalled_at = VALUES(recalled_at)",
+    )
     .end();
+}
+
+/// Adds the statement that empties the entry which tells of the last edit, if there is one.
+pub fn empty_edit(sql: &mut Sql, conversation: ConversationId, row: &Changed) {
+    let Some(edit) = row.edited else { return };
+    let change = Change { of: row.seq, kind: ChangeKind::Edit };
+    sql.push(format_args!("UPDATE message_{:06} SET content = ", calendar::month_of(edit.time)))
+        .text(&change_content(change, ""))
+        .push(format_args!(" WHERE conversation_id = {conversation} AND seq = {}", edit.seq))
+        .end();
+}
+
+/// Adds the statement that takes the text of a stored message away.
+pub fn empty(sql: &mut Sql, message: &Message) {
+    let Message { conversation, seq, time, .. } = message;
+    sql.statement(format_args!(
+        "UPDATE message_{:06} SET content = '', refs = NULL WHERE conversation_id = {conversation} AND seq = {seq}",
+        calendar::month_of(*time)
+    ));
 }
 
 /// Marks the reader's own reactions in a page.

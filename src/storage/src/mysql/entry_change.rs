@@ -10,23 +10,14 @@ use super::transaction::Transaction;
 use crate::calendar;
 use crate::changed::Changed;
 use crate::column::{Sort, change_content};
-use logic::contract::change::{Place, React, Refused, Write, Written as Outcome};
+use logic::contract::change::{Place, Refused, What, Write, Written as Outcome};
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::{Denial, Fence, Written};
-use logic::rights;
+use logic::rights::{self, Asked, Step};
 use std::sync::Arc;
+use wire::group::Role;
 use wire::limits::REACTION_KINDS;
 use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
-
-pub fn conversation(write: &Write) -> ConversationId {
-    let Write::React(react) = write;
-    react.conversation
-}
-
-pub fn actor(write: &Write) -> &Actor {
-    let Write::React(react) = write;
-    &react.by
-}
 
 /// Makes a change and commits it; `None`: the conversation is locked by another transaction. `is_in_doubt`: it may have
 /// been made before.
@@ -36,11 +27,10 @@ pub fn make(
     is_in_doubt: bool,
     write: &Write,
 ) -> Result<Option<Written>, Undone> {
-    let Write::React(react) = write;
-    let outcome = match Locked::lock(transaction, react.by.user, react.conversation)? {
+    let outcome = match Locked::lock(transaction, write.by.user, write.conversation)? {
         Lock::Elsewhere => None,
         Lock::Absent => Some(Err(Written::Denied(Denial::Forbidden))),
-        Lock::Taken(locked) => Some(prepare(transaction, fence, is_in_doubt, locked, react)?),
+        Lock::Taken(locked) => Some(prepare(transaction, fence, is_in_doubt, locked, write)?),
     };
     match outcome {
         Some(Ok(prepared)) => prepared.commit(transaction).map(Some),
@@ -69,8 +59,8 @@ struct Locked {
     /// The members of a direct conversation.
     pair: Option<[UserId; 2]>,
     end: End,
-    /// The first entry that the user sees; `None`: it is no member.
-    first: Option<Seq>,
+    /// The user's role, and the first entry that it sees; `None`: it is no member.
+    member: Option<(Role, Seq)>,
 }
 
 impl Locked {
@@ -86,7 +76,7 @@ impl Locked {
         ))
         .statement(format_args!("SELECT 1 FROM conversation WHERE id = {conversation}"))
         .statement(format_args!(
-            "SELECT GREATEST(joined_seq, cleared_seq) + 1 FROM member \
+            "SELECT role, GREATEST(joined_seq, cleared_seq) + 1 FROM member \
              WHERE conversation_id = {conversation} AND user_id = {user} AND device = 0"
         ));
         let answers = transaction.conn.ask(&sql)?;
@@ -94,13 +84,15 @@ impl Locked {
         let Some(row) = locked.rows.first() else {
             return Ok(if there.rows.is_empty() { Lock::Absent } else { Lock::Elsewhere });
         };
-        let first = member.rows.first().map(|member| Ok::<_, Failure>(member.seq(0)?.max(row.seq(3)?)));
+        let member = member.rows.first();
+        let member =
+            member.map(|member| Ok::<_, Failure>((member.role(0)?, member.seq(1)?.max(row.seq(3)?))));
         let pair = match (row.maybe_user(1)?, row.maybe_user(2)?) {
             (Some(low), Some(high)) => Some([low, high]),
             _ => None,
         };
         let (kind, end) = (row.kind(0)?, End::read(conversation, row, 4)?);
-        Ok(Lock::Taken(Locked { kind, pair, end, first: first.transpose()? }))
+        Ok(Lock::Taken(Locked { kind, pair, end, member: member.transpose()? }))
     }
 
     /// All members, by id.
@@ -130,58 +122,102 @@ fn prepare(
     transaction: &mut Transaction<'_>,
     fence: Option<Fence>,
     is_in_doubt: bool,
-    mut locked: Locked,
-    react: &React,
+    locked: Locked,
+    write: &Write,
 ) -> Result<Result<Prepared, Written>, Failure> {
-    let React { by, conversation, seq, reaction, on } = react;
-    let (conversation, seq, on) = (*conversation, *seq, *on);
+    let Write { by, conversation, seq, .. } = write;
+    let (conversation, seq) = (*conversation, *seq);
     // Nobody else can have made a change in doubt, whatever has become of the session.
     if let Some(stored) = transaction.find(by, "")? {
         let told = entry_at(transaction, stored.conversation, stored.seq)?;
         return Ok(Err(match told {
-            Some(told) if react.is_told_by(&told) && is_in_doubt => {
+            Some(told) if write.is_told_by(&told) && is_in_doubt => {
                 let members = members_at(transaction.conn, conversation, stored.seq)?;
-                let message = react.entry(locked.kind, stored);
+                let message = write.entry(locked.kind, stored);
                 Written::Change(Outcome::Made(Entry { message, members }))
             }
-            Some(told) if react.is_told_by(&told) => unchanged(Place { seq: stored.seq, time: stored.time }),
+            Some(told) if write.is_told_by(&told) => unchanged(Place { seq: stored.seq, time: stored.time }),
             _ => Written::Denied(Denial::Conflict),
         }));
     }
     if !transaction.is_in_force(fence)? {
         return Ok(Err(Written::Superseded));
     }
-    let Some(first_seen) = locked.first else { return Ok(Err(Written::Denied(Denial::Forbidden))) };
-    let is_in_view = (first_seen..=locked.end.last).contains(&seq);
-    let found = if is_in_view { entry_at(transaction, conversation, seq)? } else { None };
-    if let Err(why) = rights::react(found.as_deref()) {
-        return Ok(Err(Written::Change(Outcome::Refused(why))));
-    }
-    let key = Key { conversation, seq, user: by.user, reaction };
-    let mut sql = Sql::new();
-    changed::ask_reaction(&mut sql, key);
-    match (changed::reaction(&transaction.conn.rows(&sql)?)?, on) {
-        (Some(told), true) => return Ok(Err(unchanged(told))),
-        (None, false) => return Ok(Err(unchanged(Place { seq: Seq(0), time: transaction.now }))),
-        (None, true) | (Some(_), false) => {}
-    }
+    let Some((role, first_seen)) = locked.member else {
+        return Ok(Err(Written::Denied(Denial::Forbidden)));
+    };
     let row = changed::row(transaction.conn, conversation, seq)?;
-    let mut row = row.unwrap_or(Changed { seq, ..Changed::default() });
-    if on && !row.reactions.has(reaction) && row.reactions.kinds() >= REACTION_KINDS {
-        return Ok(Err(Written::Change(Outcome::Refused(Refused::Kinds))));
+    let row = row.unwrap_or(Changed { seq, ..Changed::default() });
+    let is_in_view = (first_seen..=locked.end.last).contains(&seq);
+    let mut entry = if is_in_view { entry_at(transaction, conversation, seq)? } else { None };
+    if let Some(entry) = &mut entry {
+        row.clone().lay_over(Arc::make_mut(entry), Some(by.user));
+    }
+    let sender_role = match entry.as_deref() {
+        Some(entry) => transaction.role_of(conversation, entry.from)?,
+        None => Role::Member,
+    };
+    let asked = Asked { entry: entry.as_deref(), role, sender_role, now: transaction.now };
+    match (rights::change(write, asked), entry) {
+        (Err(why), _) => Ok(Err(refused(why))),
+        (Ok(_), None) => Ok(Err(refused(Refused::Absent))),
+        (Ok(Step::IsDone), Some(entry)) => Ok(Err(unchanged(row.told(&entry)))),
+        (Ok(Step::Make), Some(entry)) => statements(transaction, locked, write, row, &entry),
+    }
+}
+
+/// The statements of a change that may be made. `row`: that of the entry before it.
+fn statements(
+    transaction: &mut Transaction<'_>,
+    mut locked: Locked,
+    write: &Write,
+    mut row: Changed,
+    entry: &Message,
+) -> Result<Result<Prepared, Written>, Failure> {
+    let Write { by, conversation, seq, what } = write;
+    let (conversation, seq) = (*conversation, *seq);
+    let mut first_others = Vec::new();
+    if let What::React { reaction, on } = what {
+        let key = Key { conversation, seq, user: by.user, reaction };
+        let mut sql = Sql::new();
+        changed::ask_reaction(&mut sql, key);
+        match (changed::reaction(&transaction.conn.rows(&sql)?)?, *on) {
+            (Some(told), true) => return Ok(Err(unchanged(told))),
+            (None, false) => return Ok(Err(unchanged(Place { seq: Seq(0), time: transaction.now }))),
+            (None, true) if !row.reactions.has(reaction) && row.reactions.kinds() >= REACTION_KINDS => {
+                return Ok(Err(refused(Refused::Kinds)));
+            }
+            (None, true) => {}
+            (Some(_), false) => first_others = changed::first_others(transaction.conn, key)?,
+        }
     }
     let stored = locked.end.next(transaction.now);
-    row.change = stored.seq;
+    let told = Place { seq: stored.seq, time: stored.time };
     let mut sql = Sql::new();
-    if on {
-        changed::add_reaction(&mut sql, key, Place { seq: stored.seq, time: stored.time });
-        row.reactions.add(reaction, by.user);
-    } else {
-        row.reactions.take_back(reaction, changed::first_others(transaction.conn, key)?);
-        changed::delete_reaction(&mut sql, key);
+    match what {
+        What::React { reaction, on } => {
+            let key = Key { conversation, seq, user: by.user, reaction };
+            row.change = told.seq;
+            if *on {
+                changed::add_reaction(&mut sql, key, told);
+                row.reactions.add(reaction, by.user);
+            } else {
+                row.reactions.take_back(reaction, first_others);
+                changed::delete_reaction(&mut sql, key);
+            }
+        }
+        What::Edit { content, .. } => {
+            changed::empty_edit(&mut sql, conversation, &row);
+            row.edit(content, told);
+        }
+        What::Recall { .. } => {
+            changed::empty_edit(&mut sql, conversation, &row);
+            changed::empty(&mut sql, entry);
+            row.recall(told);
+        }
     }
     changed::write(&mut sql, conversation, &row);
-    let message = react.entry(locked.kind, stored);
+    let message = write.entry(locked.kind, stored);
     append(&mut sql, &locked.end, by, &message, transaction);
     let members = locked.members(transaction, conversation)?;
     let entry = Entry { message, members };
@@ -247,4 +283,8 @@ fn entry_at(
 
 fn unchanged(place: Place) -> Written {
     Written::Change(Outcome::Unchanged(place))
+}
+
+fn refused(why: Refused) -> Written {
+    Written::Change(Outcome::Refused(why))
 }

@@ -14,6 +14,7 @@ use logic::contract::entry::Actor;
 use logic::contract::message::Stored;
 use logic::contract::{Epoch, Fence, Quota};
 use std::sync::Arc;
+use wire::group::Role;
 use wire::{ConversationId, Seq, UnixMillis, UserId};
 
 pub struct Transaction<'a> {
@@ -51,6 +52,16 @@ impl Transaction<'_> {
             Ok(Stored { conversation: row.conversation(0)?, seq: row.seq(1)?, time: row.time(2)? })
         };
         rows.next().map(place).transpose()
+    }
+
+    /// The role of a user in a conversation; of who is no member, that of a member.
+    pub fn role_of(&mut self, conversation: ConversationId, user: UserId) -> Result<Role, Failure> {
+        let rows = rows_of(self.conn, |sql| {
+            sql.statement(format_args!(
+                "SELECT role FROM member WHERE conversation_id = {conversation} AND user_id = {user} AND device = 0"
+            ));
+        })?;
+        rows.first().map_or(Ok(Role::Member), |row| row.role(0))
     }
 
     /// The members of a locked group.

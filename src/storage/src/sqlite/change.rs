@@ -13,63 +13,105 @@ use crate::changed::Changed;
 use crate::column::{Sort, change_content};
 use crate::error::StoreError;
 use crate::fault::At;
-use logic::contract::change::{Place, React, Refused, Write, Written as Outcome};
+use logic::contract::change::{Place, Refused, What, Write, Written as Outcome};
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::Stored;
 use logic::contract::{Denial, Written};
-use logic::rights;
+use logic::rights::{self, Asked, Step};
 use rusqlite::OptionalExtension;
 use std::sync::Arc;
+use wire::group::Role;
 use wire::limits::REACTION_KINDS;
 use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
 
-impl SqliteStore {
-    pub(super) fn write_change(&mut self, batch: &Batch, write: Write) -> Result<Written, StoreError> {
-        match write {
-            Write::React(react) => self.react(batch, &react),
-        }
-    }
+/// How a member stands to an entry of its conversation.
+struct Standing {
+    role: Role,
+    /// Whether it is in the member's view.
+    is_in_view: bool,
+}
 
-    fn react(&mut self, batch: &Batch, react: &React) -> Result<Written, StoreError> {
-        let React { by, conversation, seq, reaction, on } = react;
-        let (conversation, seq, on) = (*conversation, *seq, *on);
+impl SqliteStore {
+    pub(super) fn write_change(&mut self, batch: &Batch, write: &Write) -> Result<Written, StoreError> {
+        let Write { by, conversation, seq, .. } = write;
+        let (conversation, seq) = (*conversation, *seq);
         let hint = self.sent.look_up(batch.today, by.user, by.cid.as_bytes());
         if hint.may_be_sent
             && let Some(told) = self.find_sent(hint.hash, by.user, &by.cid)?
         {
-            return Ok(match react.is_told_by(&told) {
+            return Ok(match write.is_told_by(&told) {
                 true => unchanged(Place { seq: told.seq, time: told.time }),
                 false => Written::Denied(Denial::Conflict),
             });
         }
-        let Some(found) = self.entry_in_view(by.user, conversation, seq)? else {
+        let Some(standing) = self.standing(by.user, conversation, seq)? else {
             return Ok(Written::Denied(Denial::Forbidden));
         };
-        if let Err(why) = rights::react(found.as_deref()) {
-            return Ok(Written::Change(Outcome::Refused(why)));
-        }
-        let key = Key { conversation, seq, user: by.user, reaction };
-        match (changed::reaction(&self.conn, key).at("reaction", conversation)?, on) {
-            (Some(told), true) => return Ok(unchanged(told)),
-            (None, false) => return Ok(unchanged(Place { seq: Seq(0), time: batch.now })),
-            (None, true) | (Some(_), false) => {}
-        }
         let row = changed::row(&self.conn, conversation, seq)?;
-        let mut row = row.unwrap_or(Changed { seq, ..Changed::default() });
-        if on && !row.reactions.has(reaction) && row.reactions.kinds() >= REACTION_KINDS {
-            return Ok(Written::Change(Outcome::Refused(Refused::Kinds)));
+        let row = row.unwrap_or(Changed { seq, ..Changed::default() });
+        let entry = match standing.is_in_view {
+            true => self.entry_at(by.user, conversation, &row)?,
+            false => None,
+        };
+        let sender_role = match entry.as_deref() {
+            Some(entry) => self.role_of(conversation, entry.from)?,
+            None => Role::Member,
+        };
+        let asked = Asked { entry: entry.as_deref(), role: standing.role, sender_role, now: batch.now };
+        match (rights::change(write, asked), entry) {
+            (Err(why), _) => Ok(refused(why)),
+            (Ok(Step::IsDone), Some(entry)) => Ok(unchanged(row.told(&entry))),
+            (Ok(_), _) => self.make_change(batch, hint, write, row),
         }
-        let Next { seq: told, time, .. } = self.next_place(batch, conversation)?;
-        row.change = told;
-        if on {
-            changed::add_reaction(&self.conn, key, Place { seq: told, time })?;
-            row.reactions.add(reaction, by.user);
-        } else {
-            row.reactions.take_back(reaction, changed::delete_reaction(&self.conn, key)?);
+    }
+
+    /// Makes a change that may be made. `row`: that of the entry before it.
+    fn make_change(
+        &mut self,
+        batch: &Batch,
+        hint: CidHint,
+        write: &Write,
+        mut row: Changed,
+    ) -> Result<Written, StoreError> {
+        let Write { by, conversation, seq, what } = write;
+        let (conversation, seq) = (*conversation, *seq);
+        if let What::React { reaction, on } = what {
+            let key = Key { conversation, seq, user: by.user, reaction };
+            match (changed::reaction(&self.conn, key).at("reaction", conversation)?, *on) {
+                (Some(told), true) => return Ok(unchanged(told)),
+                (None, false) => return Ok(unchanged(Place { seq: Seq(0), time: batch.now })),
+                (None, true) if !row.reactions.has(reaction) && row.reactions.kinds() >= REACTION_KINDS => {
+                    return Ok(refused(Refused::Kinds));
+                }
+                (None, true) | (Some(_), false) => {}
+            }
+        }
+        let Next { seq: place, time, .. } = self.next_place(batch, conversation)?;
+        let told = Place { seq: place, time };
+        match what {
+            What::React { reaction, on } => {
+                let key = Key { conversation, seq, user: by.user, reaction };
+                row.change = told.seq;
+                if *on {
+                    changed::add_reaction(&self.conn, key, told)?;
+                    row.reactions.add(reaction, by.user);
+                } else {
+                    row.reactions.take_back(reaction, changed::delete_reaction(&self.conn, key)?);
+                }
+            }
+            What::Edit { content, .. } => {
+                changed::empty_edit(&self.conn, conversation, &row, told.seq)?;
+                row.edit(content, told);
+            }
+            What::Recall { .. } => {
+                changed::empty_edit(&self.conn, conversation, &row, told.seq)?;
+                changed::scrub(&self.conn, conversation, seq)?;
+                row.recall(told);
+            }
         }
         changed::write(&self.conn, conversation, &row)?;
-        let stored = Stored { conversation, seq: told, time };
-        let entry = self.append_change(hint, by, conversation, |kind| react.entry(kind, stored))?;
+        let stored = Stored { conversation, seq: told.seq, time };
+        let entry = self.append_change(hint, by, conversation, |kind| write.entry(kind, stored))?;
         Ok(Written::Change(Outcome::Made(entry)))
     }
 
@@ -95,47 +137,59 @@ impl SqliteStore {
         Ok(Entry { message, members })
     }
 
-    /// What a member's view has at a seq. The outer `None`: the user is no member.
-    fn entry_in_view(
+    /// `None`: the user is no member.
+    fn standing(
         &mut self,
         user: UserId,
         conversation: ConversationId,
         seq: Seq,
-    ) -> Result<Option<Option<Arc<Message>>>, StoreError> {
+    ) -> Result<Option<Standing>, StoreError> {
         let head =
             self.cache.get(&self.conn, &self.resident, conversation).at("conversation", conversation)?;
         let Some(last) = head.filter(|head| head.has_member(user)).map(|head| head.last) else {
             return Ok(None);
         };
-        let sql = "SELECT max(c.first_seq, m.joined_seq + 1, m.cleared_seq + 1) \
+        let sql = "SELECT m.role, max(c.first_seq, m.joined_seq + 1, m.cleared_seq + 1) \
                    FROM member m JOIN conversation c ON c.id = m.conversation_id \
                    WHERE m.conversation_id = ?1 AND m.user_id = ?2 AND m.device = 0";
         let mut select = self.conn.prepare_cached(sql)?;
-        let first = select
-            .query_row((conversation.0, user.0), |row| column::seq(row, 0))
+        let found = select
+            .query_row((conversation.0, user.0), |row| Ok((column::role(row, 0)?, column::seq(row, 1)?)))
             .optional()
             .at("member", key_of(conversation, user))?;
-        drop(select);
-        let Some(first) = first else { return Ok(None) };
-        match (first..=last).contains(&seq) {
-            true => self.entry_at(user, conversation, seq).map(Some),
-            false => Ok(Some(None)),
-        }
+        Ok(found.map(|(role, first)| Standing { role, is_in_view: (first..=last).contains(&seq) }))
     }
 
+    /// The role of a user; of who is no member, that of a member.
+    fn role_of(&self, conversation: ConversationId, user: UserId) -> Result<Role, StoreError> {
+        let sql = "SELECT role FROM member WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let role = select.query_row((conversation.0, user.0), |row| column::role(row, 0)).optional();
+        Ok(role.at("member", key_of(conversation, user))?.unwrap_or(Role::Member))
+    }
+
+    /// An entry as changes have left it, of which `changed` is the row.
     fn entry_at(
         &mut self,
         reader: UserId,
         conversation: ConversationId,
-        seq: Seq,
+        changed: &Changed,
     ) -> Result<Option<Arc<Message>>, StoreError> {
-        let now = (self.clock)();
+        let (now, seq) = ((self.clock)(), changed.seq);
         let mut view = View { conn: &self.conn, resident: &self.resident, names: &mut self.names, now };
         let wanted = Wanted { conversation, has_changes: false, with_changes: true, reader: Some(reader) };
         let page = pages::after(&mut view, wanted, seq.prev(), 1, Damage::Ends, |_| false)
             .at("segment", conversation)?;
-        Ok(page.messages.into_iter().next().filter(|entry| entry.seq == seq))
+        let mut entry = page.messages.into_iter().next().filter(|entry| entry.seq == seq);
+        if let Some(entry) = &mut entry {
+            changed.clone().lay_over(Arc::make_mut(entry), Some(reader));
+        }
+        Ok(entry)
     }
+}
+
+fn refused(why: Refused) -> Written {
+    Written::Change(Outcome::Refused(why))
 }
 
 fn unchanged(place: Place) -> Written {

@@ -14,7 +14,8 @@ use wire::{ConversationId, Message, Seq, UserId};
 /// The columns of [`changed_of`].
 macro_rules! changed {
     () => {
-        "SELECT seq, change_seq, reactions FROM changed WHERE conversation_id = ?1 AND seq "
+        "SELECT seq, change_seq, reactions, content, edit_seq, edited_at, recalled_at FROM changed \
+         WHERE conversation_id = ?1 AND seq "
     };
 }
 
@@ -43,12 +44,47 @@ pub fn row(conn: &Connection, conversation: ConversationId, seq: Seq) -> Result<
 
 /// Writes the row of an entry.
 pub fn write(conn: &Connection, conversation: ConversationId, row: &Changed) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO changed (conversation_id, seq, change_seq, reactions) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT DO UPDATE SET change_seq = ?3, reactions = ?4";
-    let values = (conversation.0, row.seq.0 as i64, row.change.0 as i64, row.reactions.to_text());
+    let sql = "INSERT INTO changed \
+               (conversation_id, seq, change_seq, reactions, content, edit_seq, edited_at, recalled_at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+               ON CONFLICT DO UPDATE SET change_seq = ?3, reactions = ?4, content = ?5, edit_seq = ?6, \
+               edited_at = ?7, recalled_at = ?8";
+    let values = (
+        conversation.0,
+        row.seq.0 as i64,
+        row.change.0 as i64,
+        row.reactions.to_text(),
+        row.content.as_deref(),
+        row.edited.map(|told| told.seq.0 as i64),
+        row.edited.map(|told| told.time.0 as i64),
+        row.recalled.map(|time| time.0 as i64),
+    );
     conn.prepare_cached(sql)?.execute(values)?;
     let sql = "UPDATE conversation SET has_changes = 1 WHERE id = ?1 AND has_changes = 0";
     conn.prepare_cached(sql)?.execute([conversation.0])?;
+    Ok(())
+}
+
+/// Empties the entry that tells of the last edit, if there is one: the change at `by` replaces the text.
+pub fn empty_edit(
+    conn: &Connection,
+    conversation: ConversationId,
+    row: &Changed,
+    by: Seq,
+) -> rusqlite::Result<()> {
+    let Some(edit) = row.edited else { return Ok(()) };
+    let sql = "INSERT OR REPLACE INTO changed (conversation_id, seq, change_seq, content, of_seq) \
+               VALUES (?1, ?2, ?3, '', ?4)";
+    let values = (conversation.0, edit.seq.0 as i64, by.0 as i64, row.seq.0 as i64);
+    conn.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+/// Has the stored text of an entry and those of all its edits, which were emptied, scrubbed.
+pub fn scrub(conn: &Connection, conversation: ConversationId, seq: Seq) -> rusqlite::Result<()> {
+    let sql = "INSERT OR IGNORE INTO scrub (conversation_id, seq) SELECT ?1, ?2 \
+               UNION SELECT conversation_id, seq FROM changed WHERE conversation_id = ?1 AND of_seq = ?2";
+    conn.prepare_cached(sql)?.execute((conversation.0, seq.0 as i64))?;
     Ok(())
 }
 
@@ -124,5 +160,10 @@ fn changed_of(row: &Row<'_>) -> rusqlite::Result<Changed> {
     let reactions = Reactions::read(&reactions).ok_or_else(|| {
         rusqlite::Error::InvalidColumnType(2, "reactions".to_owned(), rusqlite::types::Type::Text)
     })?;
-    Ok(Changed { seq: seq(row, 0)?, change: seq(row, 1)?, reactions })
+    let edited = match (column::maybe_seq(row, 4)?, column::maybe_time(row, 5)?) {
+        (Some(seq), Some(time)) => Some(Place { seq, time }),
+        _ => None,
+    };
+    let (content, recalled) = (row.get::<_, Option<Box<str>>>(3)?, column::maybe_time(row, 6)?);
+    Ok(Changed { seq: seq(row, 0)?, change: seq(row, 1)?, content, edited, recalled, reactions })
 }

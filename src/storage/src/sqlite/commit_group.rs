@@ -1,7 +1,7 @@
 //! Which writes of a batch may share a commit.
 
 use super::sent::CidHint;
-use logic::contract::{Ticket, Write, account, change, group, session, timeline};
+use logic::contract::{Ticket, Write, account, group, session, timeline};
 use std::iter::Peekable;
 use wire::ConversationId;
 
@@ -72,7 +72,7 @@ fn stores_end(write: &Write) -> Option<ConversationId> {
         | Write::Timeline(
             timeline::Write::Set { conversation, .. } | timeline::Write::Clear { conversation, .. },
         ) => Some(*conversation),
-        Write::Change(change::Write::React(react)) => Some(react.conversation),
+        Write::Change(change) => Some(change.conversation),
         Write::Fenced(_, write) => stores_end(write),
         _ => None,
     }

@@ -202,7 +202,7 @@ impl SqliteStore {
                 let hint = self.hint_of(batch, &write);
                 self.write_message(batch, write, hint)
             }
-            Write::Change(write) => self.write_change(batch, write),
+            Write::Change(write) => self.write_change(batch, &write),
             Write::Timeline(write) => self.write_timeline(write),
             Write::Node(write) => self.write_node(batch, write),
             Write::Fenced(fence, write) => match self.is_in_force(fence)? {

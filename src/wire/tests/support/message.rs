@@ -61,9 +61,12 @@ fn change() -> impl Strategy<Value = Box<Extra>> {
 fn changes() -> impl Strategy<Value = Box<Extra>> {
     let kind = (reaction(), any::<u32>(), any::<bool>(), vec(user(), 0..4))
         .prop_map(|(reaction, count, mine, ids)| Reaction { reaction, count, mine, ids });
-    (seq(), vec(kind, 0..3)).prop_map(|(changed, reactions)| {
-        Box::new(Extra { changes: Some(Changes { changed, reactions }), ..Extra::default() })
-    })
+    (seq(), option::of(time()), option::of(time()), vec(kind, 0..3)).prop_map(
+        |(changed, edited, recalled, reactions)| {
+            let changes = Changes { changed, edited, recalled, reactions };
+            Box::new(Extra { changes: Some(changes), ..Extra::default() })
+        },
+    )
 }
 
 /// A message, or an entry that tells what happened or was changed.

@@ -94,6 +94,10 @@ impl Fixture {
     }
 }
 
+fn shown(seq: u64) -> Shown {
+    Shown { conversation: ConversationId(1), seq: Seq(seq), in_list: false }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Line(String),
@@ -101,6 +105,8 @@ enum Step {
     /// Of the message this many before the last one.
     Mark(usize, Mark),
     Tally(usize, Tally),
+    /// The text of that message has changed.
+    Text(usize, String),
     Type(String),
     Status(String),
     Resize(Size),
@@ -120,6 +126,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0usize..6, mark).prop_map(|(back, mark)| Step::Mark(back, mark)),
         3 => (0usize..6, 0u32..200, 1u32..9_999)
             .prop_map(|(back, count, of)| Step::Tally(back, Tally { count, of })),
+        3 => (0usize..6, "[a-z你好🙂 ]{0,50}(\n[a-z ]{0,40})?").prop_map(|(back, text)| Step::Text(back, text)),
         2 => "[a-z你好 ]{1,40}".prop_map(Step::Type),
         1 => "[a-z]{1,40}".prop_map(Step::Status),
         1 => sizes.prop_map(|(height, width)| Step::Resize(Size { height, width })),
@@ -143,7 +150,16 @@ proptest! {
                 Step::Message(text) => {
                     fixture.marks.insert(id, Mark::Sending);
                     let text = format!("M#{id} {text}");
-                    fixture.renderer.push(Draw::Message { id: MarkId(id), mark: Mark::Sending, text });
+                    // Every second one is stored later.
+                    let of = id.is_multiple_of(2).then_some(shown(id));
+                    fixture.renderer.push(Draw::Message { id: MarkId(id), mark: Mark::Sending, of, text });
+                    fixture.draw();
+                    fixture.renderer.push(Draw::Stored { id: MarkId(id), of: shown(id) });
+                }
+                Step::Text(back, text) => {
+                    let Some(id) = fixture.marks.keys().rev().nth(back).copied() else { continue };
+                    let text = format!("M#{id} {text}");
+                    fixture.renderer.push(Draw::Text { of: shown(id), text });
                     fixture.draw();
                 }
                 Step::Mark(back, mark) => {
@@ -177,7 +193,12 @@ proptest! {
 #[test]
 fn after_the_screen_was_cleared_nothing_is_repainted() {
     let mut fixture = Fixture::new();
-    fixture.renderer.push(Draw::Message { id: MarkId(1), mark: Mark::Sending, text: "M#1 hello".into() });
+    fixture.renderer.push(Draw::Message {
+        id: MarkId(1),
+        mark: Mark::Sending,
+        of: None,
+        text: "M#1 hello".into(),
+    });
     fixture.draw();
     fixture.renderer.clear();
     fixture.draw();
@@ -191,7 +212,12 @@ fn after_the_screen_was_cleared_nothing_is_repainted() {
 #[test]
 fn a_mark_above_a_change_of_the_size_is_repainted() {
     let mut fixture = Fixture::new();
-    fixture.renderer.push(Draw::Message { id: MarkId(1), mark: Mark::Stored, text: "M#1 hello".into() });
+    fixture.renderer.push(Draw::Message {
+        id: MarkId(1),
+        mark: Mark::Stored,
+        of: None,
+        text: "M#1 hello".into(),
+    });
     fixture.draw();
     fixture.resize(Size { height: 8, width: 20 });
     assert_eq!(fixture.rows()[0], " ✓ M#1 hello");
@@ -203,7 +229,12 @@ fn a_mark_above_a_change_of_the_size_is_repainted() {
 #[test]
 fn the_count_of_readers_is_repainted_in_its_row_until_all_have_read() {
     let mut fixture = Fixture::new();
-    fixture.renderer.push(Draw::Message { id: MarkId(1), mark: Mark::Stored, text: "M#1 hello all".into() });
+    fixture.renderer.push(Draw::Message {
+        id: MarkId(1),
+        mark: Mark::Stored,
+        of: None,
+        text: "M#1 hello all".into(),
+    });
     fixture.renderer.push(Draw::Lines("   L#2".to_owned()));
     let count = |fixture: &mut Fixture, count, of| {
         fixture.renderer.push(Draw::Tally { id: MarkId(1), tally: Tally { count, of } });
@@ -224,6 +255,42 @@ fn the_count_of_readers_is_repainted_in_its_row_until_all_have_read() {
     }
     fixture.draw();
     assert_eq!(fixture.renderer.visible(), [].into());
+}
+
+#[test]
+fn a_changed_message_is_painted_anew_where_it_was_printed() {
+    let mut fixture = Fixture::new();
+    let listed = Shown { in_list: true, ..shown(1) };
+    fixture.renderer.push(Draw::Shown { of: shown(1), text: "   one".into() });
+    fixture.renderer.push(Draw::Lines("   L#2".into()));
+    fixture.renderer.push(Draw::Shown { of: listed, text: "   #1 one".into() });
+    fixture.draw();
+    let change = |fixture: &mut Fixture, of, text: &str| {
+        fixture.renderer.push(Draw::Text { of, text: text.into() });
+        fixture.draw();
+        fixture.rows()[..5].to_vec()
+    };
+    assert_eq!(change(&mut fixture, shown(1), "   two")[..3], ["   two", "   L#2", "   #1 one"]);
+    assert_eq!(change(&mut fixture, listed, "   #1 two")[..3], ["   two", "   L#2", "   #1 two"]);
+    // More lines and fewer.
+    assert_eq!(
+        change(&mut fixture, shown(1), "   a\n   b\n   c"),
+        ["   a", "   b", "   c", "   L#2", "   #1 two"]
+    );
+    assert_eq!(change(&mut fixture, shown(1), "   d")[..3], ["   d", "   L#2", "   #1 two"]);
+    assert_eq!(fixture.renderer.shown(ConversationId(1)), [(shown(1), true), (listed, true)].into());
+    assert_eq!(fixture.renderer.shown(ConversationId(2)), BTreeMap::new());
+    for number in 3..30 {
+        fixture.renderer.push(Draw::Lines(format!("   L#{number}")));
+    }
+    fixture.draw();
+    assert_eq!(fixture.renderer.shown(ConversationId(1)), [(shown(1), false), (listed, false)].into());
+    let before = fixture.rows();
+    fixture.renderer.push(Draw::Text { of: shown(1), text: "   e".into() });
+    fixture.draw();
+    assert_eq!(fixture.rows(), before);
+    fixture.resize(Size { height: 40, width: 30 });
+    assert_eq!(fixture.rows()[0], "   e", "it is drawn as it is now");
 }
 
 #[test]

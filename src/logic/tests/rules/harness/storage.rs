@@ -1,7 +1,7 @@
 //! The storage of the harness: plain vectors.
 
 use super::{Conversation, Harness};
-use logic::contract::change::Place;
+use logic::contract::change::{Place, What};
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::{ReferenceContext, Stored};
 use logic::contract::node::{Roster, RosterMember};
@@ -10,6 +10,7 @@ use logic::contract::session::{Revoked, Which};
 use logic::contract::timeline::{NoReaders, Standing, Unread, UnreadPage};
 use logic::contract::token::Device;
 use logic::contract::{self, Denial, Epoch, Token, Tokens};
+use logic::rights::{Asked, Step};
 use logic::{Found, Read, Write, Written, rights};
 use std::sync::Arc;
 use wire::account::Who;
@@ -101,7 +102,7 @@ impl Harness {
                 let entry = self.append_entry(conversation, &by, Event::Joined);
                 Written::Group(contract::group::Written::Joined(entry))
             }
-            Write::Change(contract::change::Write::React(react)) => self.react(&react),
+            Write::Change(write) => self.change(&write),
             Write::Fenced(_, write) => self.write(*write),
             Write::Timeline(contract::timeline::Write::MoveCursors(moves)) => {
                 for m in moves {
@@ -195,23 +196,33 @@ impl Harness {
         }
     }
 
-    /// Appends the entry of a reaction to a message; keeps no more of it.
-    fn react(&mut self, react: &contract::change::React) -> Written {
-        let (conversation, time) = (react.conversation, self.now.wall);
+    /// Appends the entry of a change of a message. An edit or recall is laid over the message; of reactions no more is kept.
+    fn change(&mut self, write: &contract::change::Write) -> Written {
+        let (conversation, time) = (write.conversation, self.now.wall);
         let found = self.conversations.get_mut(conversation.0 as usize - 1);
-        let Some(of) = found.filter(|found| found.members.contains(&react.by.user)) else {
+        let Some(of) = found.filter(|found| found.members.contains(&write.by.user)) else {
             return Written::Denied(Denial::Forbidden);
         };
-        let refused = |why| Written::Change(contract::change::Written::Refused(why));
-        let entry = of.messages.iter().find(|entry| entry.seq == react.seq);
-        if let Err(why) = rights::react(entry.map(|entry| &**entry)) {
-            return refused(why);
-        }
-        if !react.on {
-            return Written::Change(contract::change::Written::Unchanged(Place { seq: Seq(0), time }));
+        let at = of.messages.iter().position(|entry| entry.seq == write.seq);
+        let entry = at.map(|at| &*of.messages[at]);
+        let role = |user: UserId| match of.kind == ConversationKind::Group && of.members[0] == user {
+            true => Role::Owner,
+            false => Role::Member,
+        };
+        let sender_role = entry.map_or(Role::Member, |entry| role(entry.from));
+        let asked = Asked { entry, role: role(write.by.user), sender_role, now: time };
+        let nothing = Written::Change(contract::change::Written::Unchanged(Place { seq: Seq(0), time }));
+        match (rights::change(write, asked), &write.what) {
+            (Err(why), _) => return Written::Change(contract::change::Written::Refused(why)),
+            (Ok(Step::IsDone), _) | (_, What::React { on: false, .. }) => return nothing,
+            (Ok(Step::Make), _) => {}
         }
         let seq = Seq(of.messages.len() as u64 + 1);
-        let message = react.entry(of.kind, Stored { conversation, seq, time });
+        let message = write.entry(of.kind, Stored { conversation, seq, time });
+        if !matches!(write.what, What::React { .. }) {
+            let at = at.expect("it was found");
+            Arc::make_mut(&mut of.messages[at]).apply(&message, UserId(0));
+        }
         of.messages.push(Arc::clone(&message));
         Written::Change(contract::change::Written::Made(Entry {
             message,

@@ -2,7 +2,7 @@
 
 use super::InMemory;
 use crate::conformance::{Scenario, actor, append, appended, walk};
-use logic::contract::change::{self, React};
+use logic::contract::change::{self, What};
 use logic::contract::message::Stored;
 use logic::contract::{Written, message};
 use wire::{Direction, Seq, Target};
@@ -32,14 +32,9 @@ fn crash_after(steps: usize) -> bool {
         }
         // Entries that are no messages lie between.
         last += 2;
-        let react = React {
-            by: actor(users[0]),
-            conversation: group,
-            seq: Seq(last - 2),
-            reaction: "👍".into(),
-            on: true,
-        };
-        let told = scenario.one(change::Write::React(react).into());
+        let what = What::React { reaction: "👍".into(), on: true };
+        let react = change::Write { by: actor(users[0]), conversation: group, seq: Seq(last - 2), what };
+        let told = scenario.one(react.into());
         assert!(
             matches!(told, Written::Change(change::Written::Made(entry)) if entry.message.seq == Seq(last - 1))
         );

@@ -5,7 +5,7 @@ use crate::conformance::{Fixture, Scenario, actor, append, appended, create, ent
 use crate::error::StoreError;
 use crate::store::Store;
 use logic::Ticket;
-use logic::contract::change::{self, React};
+use logic::contract::change::{self, What};
 use logic::contract::{Denial, Write, Written, account, timeline};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -234,8 +234,8 @@ fn a_change_never_precedes_a_message_that_is_not_durable() {
     let mut fixture = InMemory::new();
     let (anna, ben, direct) = pair(&mut fixture);
     let react = |reaction: &str| {
-        let (by, reaction) = (actor(ben), reaction.into());
-        Write::from(change::Write::React(React { by, conversation: direct, seq: Seq(1), reaction, on: true }))
+        let what = What::React { reaction: reaction.into(), on: true };
+        Write::from(change::Write { by: actor(ben), conversation: direct, seq: Seq(1), what })
     };
     fixture.disk.set_sync_fails(true);
     let batch = vec![append(anna, Target::User(ben), "lost", "lost"), react("👍")];

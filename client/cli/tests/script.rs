@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "script/search.rs"]
+mod search;
 #[path = "../../core/tests/support/mod.rs"]
 mod support;
 
@@ -14,8 +16,7 @@ use std::process::{Command, Output, Stdio};
 use support::listening::Listening;
 use support::{ME, PASSWORD};
 use tempfile::TempDir;
-use wire::session;
-use wire::session::{KickCode, Kicked};
+use wire::session::{self, KickCode, Kicked};
 use wire::{Mentions, Push, References, Seq, UnixMillis, UserId};
 
 struct Script {

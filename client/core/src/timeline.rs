@@ -7,6 +7,7 @@ use crate::requests::{Purpose, RequestId};
 use crate::snapshot::Kept;
 use crate::state::{Connection, ListingState, Open, Phase, Session, Typed};
 use crate::timing::WAIT_MAX_MS;
+use wire::search::Search;
 use wire::timeline::{
     ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage, Readers,
     Reply, Request, Typing,
@@ -59,6 +60,11 @@ impl Session {
     /// Asks who has read an own message in a group.
     pub fn readers(&mut self, now: u64, of: ConversationId, seq: Seq, page: Page) -> RequestId {
         self.ask(now, Request::Readers(Readers { conversation: of, seq, page }))
+    }
+
+    /// Asks for messages with these words.
+    pub fn search(&mut self, now: u64, search: Search) -> RequestId {
+        self.ask(now, Request::Search(Box::new(search)))
     }
 
     // ---- order -----------------------------------------------------------------------------------------------------

@@ -346,7 +346,7 @@ pub(crate) fn write_failed(t: &Transaction<'_>, local: LocalId, why: &str) -> ru
 
 // ---- columns -------------------------------------------------------------------------------------------------------
 
-fn message(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
+pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
     Ok(Arc::new(Message {
         conversation: ConversationId(row.get(0)?),
         seq: seq(row, 1)?,

@@ -22,13 +22,13 @@ use wire::{
 const ME: UserId = UserId(1);
 const CHAT: ConversationId = ConversationId(7);
 
-fn folder() -> (TempDir, Folder) {
+pub(crate) fn folder() -> (TempDir, Folder) {
     let home = tempfile::tempdir().unwrap();
     let folder = Folder::new(home.path().join("chatclient"), "127.0.0.1:6000");
     (home, folder)
 }
 
-fn message(seq: u64, from: u32, text: &str) -> Event {
+pub(crate) fn message(seq: u64, from: u32, text: &str) -> Event {
     Event::Message(Arc::new(Message {
         conversation: CHAT,
         kind: ConversationKind::Direct,
@@ -48,7 +48,7 @@ fn unsent(local: u64, to: Target) -> Unsent {
     Unsent { local: LocalId(local), send, tried_ago_ms: None }
 }
 
-fn at(cursor: u64) -> ConversationSnapshot {
+pub(crate) fn at(cursor: u64) -> ConversationSnapshot {
     ConversationSnapshot {
         conversation: CHAT,
         cursor: Some(Seq(cursor)),
@@ -58,7 +58,7 @@ fn at(cursor: u64) -> ConversationSnapshot {
     }
 }
 
-fn changes(conversations: Vec<ConversationSnapshot>, unsent: Vec<Unsent>) -> Snapshot {
+pub(crate) fn changes(conversations: Vec<ConversationSnapshot>, unsent: Vec<Unsent>) -> Snapshot {
     Snapshot {
         account: Some(ME),
         token: Some("a token".into()),

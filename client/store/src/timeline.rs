@@ -157,7 +157,8 @@ pub(crate) fn write_reply(t: &Transaction<'_>, account: UserId, reply: &Reply) -
         Reply::History(page) => {
             page.messages.iter().try_for_each(|message| write_message(t, account, message))
         }
-        Reply::Conversations(_) | Reply::Readers(_) => Ok(()),
+        // The messages between those that were found are not known.
+        Reply::Conversations(_) | Reply::Readers(_) | Reply::Results(_) => Ok(()),
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) fn cost(command: &Command) -> u64 {
             | timeline::Request::Typing(_) => UNIT,
             // It counts over all members of the group.
             timeline::Request::Readers(_) => 5 * UNIT,
+            // It may look into every conversation of the account.
+            timeline::Request::Search(_) => 10 * UNIT,
             timeline::Request::Set(_) | timeline::Request::Clear(_) => 5 * UNIT,
         },
         Command::Session(request) => match request {

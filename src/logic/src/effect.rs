@@ -3,7 +3,7 @@
 use crate::attempt::AccountKey;
 use crate::bus::BusOrder;
 use crate::conn::ConnId;
-use crate::contract::{Query, Ticket, Write};
+use crate::contract::{Query, Ticket, Write, search};
 use crate::network::Network;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub struct Effects {
     pub writes: Vec<(Ticket, Write)>,
     /// Reads from storage.
     pub reads: Vec<Query>,
+    /// Queries of the search index. The answers are those of reads.
+    pub searches: Vec<search::Query>,
     /// Jobs for the password thread, which has at most one at a time.
     pub passwords: Vec<(Ticket, PasswordJob)>,
     /// Orders for the bus; none on a single node.
@@ -34,6 +36,7 @@ impl Effects {
             reactors: (0..reactors).map(|_| Vec::new()).collect(),
             writes: Vec::new(),
             reads: Vec::new(),
+            searches: Vec::new(),
             passwords: Vec::new(),
             bus: Vec::new(),
             alerts: Vec::new(),
@@ -45,6 +48,7 @@ impl Effects {
         self.reactors.iter().all(Vec::is_empty)
             && self.writes.is_empty()
             && self.reads.is_empty()
+            && self.searches.is_empty()
             && self.passwords.is_empty()
             && self.bus.is_empty()
             && self.alerts.is_empty()

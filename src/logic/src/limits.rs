@@ -124,6 +124,8 @@ pub const ALERTS_PER_SECOND: u32 = 3;
 pub const BUSY_RETRY_MS: u64 = 200;
 /// The `retry_after_ms` while storage is unreachable.
 pub const UNAVAILABLE_RETRY_MS: u64 = 1_000;
+/// When a search that took too long may be tried again, milliseconds.
+pub const SEARCH_RETRY_MS: u64 = 1_000;
 /// The least `retry_after_ms` of GOING_AWAY.
 pub const DRAIN_RETRY_MS: u64 = 1_000;
 /// Milliseconds that each further client adds to [`DRAIN_RETRY_MS`], so that clients do not reconnect all at once.
@@ -136,6 +138,8 @@ pub const GROUPS_BYTES: usize = 200 << 10;
 pub const LOGIN_GROUPS_BYTES: usize = 64 << 10;
 
 pub(crate) const GOING_AWAY: &str = "the server is going away";
+pub(crate) const SEARCH_UNAVAILABLE: &str = "messages cannot be searched now; try again";
+pub(crate) const SEARCH_BUSY: &str = "the search took too long; name a conversation, a time or rarer words";
 pub(crate) const UNAVAILABLE: &str = "storage cannot be reached now; try again";
 pub(crate) const SESSION_ENDED: &str = "this session has ended: by a newer login, or because it was revoked";
 pub(crate) const WRONG_PASSWORD: &str = "the id, the name or the password is wrong";

@@ -57,6 +57,11 @@ impl Logic {
         self.state.sessions.len()
     }
 
+    /// Messages that storage has been given and has not answered for yet.
+    pub fn appends_in_flight(&self) -> usize {
+        self.state.pending.appends
+    }
+
     /// Whether no request is pending, and every cursor and revocation is written.
     pub fn is_settled(&self) -> bool {
         let state = &self.state;

@@ -18,6 +18,8 @@ pub struct Rules {
     /// For how long a message may be edited, and recalled by its sender, milliseconds; 0: never.
     pub edit_window: u64,
     pub recall_window: u64,
+    /// Whether messages can be searched.
+    pub search: bool,
     /// Accounts that may be registered from one address (IPv6: from one /64) in an hour; 0 disables the limit.
     pub registrations_per_hour: u32,
     /// Bytes of the longest object sent to a legacy client; bounds what is read for it.
@@ -45,6 +47,7 @@ impl Default for Rules {
             reads_waiting: 32,
             edit_window: 15 * 60_000,
             recall_window: 2 * 60_000,
+            search: true,
             registrations_per_hour: 0,
             legacy_object_bytes: 1_024,
             cluster: None,

@@ -3,7 +3,7 @@
 //! A lower layer never calls a higher one. It queues a [`FollowUp`] instead, and the dispatcher carries out the queue,
 //! in order, before the turn ends.
 
-use crate::contract::{Epoch, Lane, Query, Read, Ticket, Write};
+use crate::contract::{Epoch, Lane, Query, Read, Requester, Ticket, Write, search};
 use crate::effect::{Alert, Effects, Order};
 use crate::input::Now;
 use crate::limits::{ANSWER_MS, INTERNAL, UNAVAILABLE, UNAVAILABLE_RETRY_MS};
@@ -16,6 +16,7 @@ use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::SessionRef;
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use wire::search::Search;
 use wire::{Errno, Refusal, Reply, UserId};
 
 pub(crate) struct Turn<'a> {
@@ -108,6 +109,20 @@ impl Turn<'_> {
 
     pub fn read(&mut self, reply_to: ReplyTo, pending: impl Into<Pending>, read: impl Into<Read>) {
         self.issue(reply_to, pending.into(), read.into());
+    }
+
+    /// Issues a search on behalf of a user, as one of its reads.
+    pub fn search(
+        &mut self,
+        reply_to: ReplyTo,
+        pending: impl Into<Pending>,
+        user: UserId,
+        search: Box<Search>,
+    ) {
+        let ticket = self.wait(reply_to, pending);
+        self.state.reads.issued(ticket, Requester::Account(user));
+        let due = self.now.monotonic + ANSWER_MS;
+        self.effects.searches.push(search::Query { ticket, user, due, search });
     }
 
     fn issue(&mut self, reply_to: ReplyTo, pending: Pending, read: Read) -> Ticket {

@@ -74,6 +74,7 @@ pub(crate) fn is_page(kind: u16) -> bool {
             | request::CONVERSATIONS
             | request::GROUPS
             | request::READERS
+            | request::SEARCH
     )
 }
 

@@ -42,6 +42,8 @@ pub enum Role {
     Housekeeping,
     Password,
     Bus,
+    /// Keeps the search index or answers from it.
+    Search,
     /// Writes the log.
     Log,
 }
@@ -55,7 +57,9 @@ impl Role {
             // One hash may take as long as the operator configured, and a sync as long as the disk takes. The bus and
             // housekeeping may wait for another machine, and the log for whoever reads it; the server can serve clients
             // without them.
-            Role::Password | Role::Checkpoint | Role::Bus | Role::Housekeeping | Role::Log => false,
+            Role::Password | Role::Checkpoint | Role::Bus | Role::Housekeeping | Role::Search | Role::Log => {
+                false
+            }
         }
     }
 }

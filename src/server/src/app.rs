@@ -7,11 +7,12 @@ use crate::args::Args;
 use crate::bus::{self, Bus, NodeIdentity};
 use crate::config::Config;
 use crate::logic_thread::{self, Outlets};
-use crate::{password, systemd};
+use crate::{password, search_index, systemd};
 use logic::{Logic, Rules};
 use net::{BindError, Net, NetConfig};
 use runtime::worker::Worker;
 use runtime::{log_writer, watchdog};
+use search::{Load, Search};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fmt::Display;
@@ -87,6 +88,7 @@ struct Server {
     logic: Worker,
     bus: Option<Bus>,
     passwords: Worker,
+    search: Option<Search>,
     storage: storage::Storage,
 }
 
@@ -131,6 +133,7 @@ impl Server {
             reads_waiting: config.limits.reads_waiting,
             edit_window: 60_000 * u64::from(config.chat.edit_minutes),
             recall_window: 60_000 * u64::from(config.chat.recall_minutes),
+            search: config.search.enabled,
             registrations_per_hour: config.registration.per_address_hour,
             legacy_object_bytes: config.legacy.object_bytes,
             cluster: run.clone(),
@@ -140,7 +143,12 @@ impl Server {
             history: deployment.history.to_string().into(),
         };
         let (inlets, inboxes) = logic_thread::queues();
-        let storage = storage::start(opened, inlets.outcomes, clock_start).map_err(sentence)?;
+        let search = search_index::prepare(config, &opened, &deployment, clock_start, address.port())
+            .map_err(sentence)?;
+        let storage = storage::start(opened, inlets.outcomes.clone(), clock_start).map_err(sentence)?;
+        let load = Load::default();
+        let search = search.map(|search| search.start(inlets.outcomes, load.clone())).transpose();
+        let search = search.map_err(sentence)?;
         let (passwords, jobs) =
             password::start(config.password.memory_kib, config.password.iterations, inlets.passwords)
                 .map_err(sentence)?;
@@ -165,12 +173,14 @@ impl Server {
             output_budget: net.output_budget(),
             writes: storage.writes(),
             reads: storage.reads(),
+            searches: search.as_ref().map(Search::outbox),
+            load,
             passwords: jobs,
             bus: bus.as_ref().map(Bus::orders),
         };
         let logic = logic_thread::start(Logic::new(rules, boot), clock_start, inboxes, outlets);
         let logic = logic.map_err(sentence)?;
-        Ok(Server { address, net, logic, bus, passwords, storage })
+        Ok(Server { address, net, logic, bus, passwords, search, storage })
     }
 
     /// Refuses new connections, notifies sessions, finishes requests in flight, flushes and closes sockets, and files
@@ -184,6 +194,10 @@ impl Server {
             bus.stop();
         }
         self.passwords.stop();
+        // Before storage: the last connection to close removes the write-ahead log.
+        if let Some(search) = self.search {
+            search.stop();
+        }
         self.storage.stop();
     }
 }

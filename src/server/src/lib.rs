@@ -10,4 +10,5 @@ pub mod bus;
 pub mod config;
 pub mod logic_thread;
 pub mod password;
+mod search_index;
 pub mod systemd;

@@ -63,6 +63,10 @@ pub struct Outlets {
     pub output_budget: Arc<OutputBudget>,
     pub writes: Outbox<Vec<(Ticket, Write)>>,
     pub reads: ReadOutbox,
+    /// `None` where messages cannot be searched.
+    pub searches: Option<search::Outbox>,
+    /// Tells the search index how busy storage is.
+    pub load: search::Load,
     pub passwords: Outbox<Vec<(Ticket, PasswordJob)>>,
     /// `None` on a single node.
     pub bus: Option<Outbox<Vec<BusOrder>>>,
@@ -222,7 +226,7 @@ impl LogicThread {
 
     /// Sends at most one batch to each thread.
     fn send_effects(&mut self, now: Now) {
-        let Effects { reactors, writes, reads, passwords, bus, alerts } = &mut self.fx;
+        let Effects { reactors, writes, reads, searches, passwords, bus, alerts } = &mut self.fx;
         for alert in alerts.drain(..) {
             log::warn!("{alert}");
         }
@@ -237,6 +241,11 @@ impl LogicThread {
             // Read threads that have ended need no reads.
             let _ = self.outlets.reads.send(take(reads));
         }
+        // Where messages cannot be searched, the rules refuse the request.
+        if let Some(outlet) = self.outlets.searches.as_ref().filter(|_| !searches.is_empty()) {
+            outlet.send(take(searches));
+        }
+        self.outlets.load.set(self.logic.appends_in_flight());
         offer(passwords, &self.outlets.passwords);
         if let Some(outlet) = &self.outlets.bus {
             offer(bus, outlet);

@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use crate::read_queue::ReadOutbox;
 use crate::settings::{Settings, StorageUrl};
 use crate::sqlite::{Place, SqliteStore};
+use crate::store::{Reader, Store};
 use crate::threads;
 use logic::contract::{Ticket, Write};
 use runtime::queue::Outbox;
@@ -55,6 +56,14 @@ impl Opened {
         match self {
             Opened::Sqlite(store) => store.join(),
             Opened::Mysql(mysql) => mysql.join(joining),
+        }
+    }
+
+    /// Another reader, with a connection of its own, for a thread outside storage.
+    pub fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        match self {
+            Opened::Sqlite(store) => store.reader(),
+            Opened::Mysql(mysql) => Ok(Box::new(mysql.reader())),
         }
     }
 

@@ -38,4 +38,10 @@ pub trait Store: Send {
 /// A database as a thread uses it that only reads.
 pub trait Reader: Send {
     fn read(&mut self, read: &Read) -> Found;
+
+    /// Waits until logic has the outcomes of all entries that earlier reads returned; `false`: not in time. A reader that
+    /// shows only what is published need not wait.
+    fn settle(&mut self) -> bool {
+        true
+    }
 }

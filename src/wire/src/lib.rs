@@ -12,6 +12,7 @@
 //!   [`presence`], [`node`]): its requests, replies and pushes, their fields and bounds, decoding and encoding. JSON stays inside
 //!   these modules. A table at the head of each module lists its verbs; a new verb changes no other module.
 //! * [`entry`]: what a timeline contains besides messages. [`references`]: what a message answers and whom it mentions.
+//! * [`search`]: the fields of SEARCH. [`words`]: what it finds in texts.
 //! * [`command`], [`reply`], [`push`]: the sums of the nouns. [`kind`]: the type numbers of all nouns.
 //! * [`legacy`]: the JSON objects of the muduo cluster chat clients, from and to the same typed values.
 //! * [`limits`]: every number that bounds anything.
@@ -47,9 +48,12 @@ pub mod push;
 pub mod references;
 mod refusal;
 pub mod reply;
+pub mod search;
 pub mod session;
+mod shared;
 mod table;
 pub mod timeline;
+pub mod words;
 
 pub use change::{Change, ChangeKind};
 pub use command::Command;

@@ -55,6 +55,12 @@ pub const PAGE_MAX: u32 = 200;
 pub const PAGE_DEFAULT: u32 = 50;
 /// Bytes of message JSON after which a HISTORY page ends early; it always contains one message where there is one.
 pub const HISTORY_BYTES: usize = 200 * 1024;
+/// Bytes of the text that SEARCH looks for.
+pub const SEARCH_BYTES: usize = 512;
+/// Words of that text.
+pub const SEARCH_WORDS: usize = 16;
+/// Messages in a reply of SEARCH at most, and where the request has no `limit`.
+pub const SEARCH_MAX: u32 = 50;
 /// Messages that may be pushed on one connection without being acknowledged, all conversations together.
 pub const UNACKED_MAX: usize = 500;
 

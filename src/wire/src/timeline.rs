@@ -3,8 +3,9 @@
 use crate::fields::{Page, Value, fields, is_false, need, rows, rows_field};
 use crate::json::{self, present};
 use crate::message::{ConversationKind, Message};
+use crate::search::{Search, SearchPage};
 use crate::table::{Body, pushes, requests};
-use crate::{ConversationId, Seq, UnixMillis, UserId, flat};
+use crate::{ConversationId, Seq, UnixMillis, UserId, flat, shared};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ requests! {
     63 TYPING Typing(Typing) [Receipt],
     /// Lists who has read an own message in a group.
     64 READERS Readers(Readers) -> Readers(Box<ReadersPage>),
+    /// Finds messages by their words.
+    65 SEARCH Search(Box<Search>) -> Results(Box<SearchPage>),
     /// Changes how the user's own list shows a conversation.
     66 SET_CONVERSATION Set(Set),
     /// Ends the user's own view of the timeline up to a seq, for good.
@@ -258,20 +261,6 @@ pub struct HistoryPage {
     pub more: bool,
     /// The first message that this member can see.
     pub first_seq: Seq,
-}
-
-/// A history page shares its messages with the timeline they come from.
-mod shared {
-    use super::{Arc, Message};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(messages: &[Arc<Message>], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(messages.iter().map(|message| &**message))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arc<Message>>, D::Error> {
-        Vec::<Message>::deserialize(deserializer).map(|messages| messages.into_iter().map(Arc::new).collect())
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -213,7 +213,7 @@ mod tests {
             Err(Mistake::Unknown { nearest, .. }) => nearest,
             other => panic!("{line}: {other:?}"),
         };
-        for (line, near) in [("/hlep", Some("/help")), ("/search", None), ("/x", None), ("/frobnicate", None)]
+        for (line, near) in [("/hlep", Some("/help")), ("/upload", None), ("/x", None), ("/frobnicate", None)]
         {
             assert_eq!(nearest(line), near, "{line}");
         }

@@ -16,6 +16,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("/who", "/members"),
     ("/whois", "/profile"),
     ("/list", "/groups"),
+    ("/find", "/search"),
+    ("/grep", "/search"),
     ("/exit", "/quit"),
     ("/bye", "/quit"),
     ("/q", "/quit"),

@@ -120,6 +120,8 @@ pub const TABLE: &[Row] = &[
         Completes::Nothing, Everywhere, list_groups),
     row("/members", "/members [GROUP]", "/members 7", "list the members of a group",
         Completes::Group, Everywhere, |rest| Some(Group(group::Command::Members(rest.and_then(group))))),
+    row("/search", "/search WORDS", "/search #7 two words", "find messages; in one chat #7 or @WHO first",
+        Completes::UserOrGroup, Everywhere, |rest| timeline::search(rest).map(Timeline)),
     row("/readers", "/readers [GROUP:][SEQ]", "/readers 7:12", "list who has read a message, or your last one",
         Completes::Group, Everywhere, |rest| timeline::readers(rest).map(Timeline)),
     row("/edit", "/edit N TEXT", "/edit 12 at nine", "give your message another text; see /react",

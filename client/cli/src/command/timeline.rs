@@ -37,6 +37,12 @@ pub enum Command {
         seq: Option<Seq>,
         typed: String,
     },
+    /// Finds messages by their words, everywhere or in one conversation (a user, or a group as `#GROUP`); without a text,
+    /// the next results of the last search.
+    Search {
+        of: Option<String>,
+        text: Option<String>,
+    },
     /// Closes the open conversation.
     Close,
 }
@@ -98,10 +104,46 @@ pub fn readers(rest: Option<&str>) -> Option<Command> {
     Some(Command::Readers { group: of, seq, typed: rest.to_owned() })
 }
 
+/// `WORDS`, `#GROUP WORDS`, `@WHO WORDS` or nothing. A name with a space in it stands in quotes.
+pub fn search(rest: Option<&str>) -> Option<Command> {
+    let Some(rest) = rest else { return Some(Command::Search { of: None, text: None }) };
+    let (mark, of, text) = match rest.strip_prefix(['#', '@']) {
+        Some(after) => {
+            let end = match argument::quoted(after) {
+                Some(quoted) => quoted.end,
+                None => after.find(char::is_whitespace)?,
+            };
+            (&rest[..1], Some(&after[..end]), &after[end..])
+        }
+        None => ("", None, rest),
+    };
+    let of = of.map(|of| if mark == "#" { format!("#{of}") } else { of.to_owned() });
+    Some(Command::Search { of, text: Some(argument::some(text.trim())?) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use wire::ConversationId;
+
+    #[test]
+    fn a_search_is_everywhere_or_in_one_conversation() {
+        for (rest, of, text) in [
+            ("two words", None, "two words"),
+            ("#7 two words", Some("#7"), "two words"),
+            ("#\"night shift\" a: b", Some("#\"night shift\""), "a: b"),
+            ("@ann hello", Some("ann"), "hello"),
+            ("@\"li si\" hello", Some("\"li si\""), "hello"),
+            ("mail@ann", None, "mail@ann"),
+        ] {
+            let (of, text) = (of.map(str::to_owned), Some(text.to_owned()));
+            assert_eq!(search(Some(rest)), Some(Command::Search { of, text }), "{rest}");
+        }
+        assert_eq!(search(None), Some(Command::Search { of: None, text: None }));
+        for rest in ["", "#7", "#7 ", "@ann"] {
+            assert_eq!(search(Some(rest)), None, "{rest}");
+        }
+    }
 
     #[test]
     fn readers_are_of_a_message_by_number_here_or_in_a_group() {

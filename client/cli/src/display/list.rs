@@ -22,11 +22,21 @@ pub fn reply(reply: &Reply) -> Option<String> {
         Reply::Group(group::Reply::Groups(page)) => Some(groups(page.groups.iter())),
         Reply::Group(group::Reply::Members(page)) => Some(members(&page.members)),
         Reply::Timeline(timeline::Reply::Readers(page)) => Some(readers(page)),
+        Reply::Timeline(timeline::Reply::Results(page)) if !page.messages.is_empty() => {
+            Some(page.messages.iter().map(|message| found(message)).collect::<Vec<_>>().join("\n"))
+        }
         Reply::Timeline(timeline::Reply::History(page)) if !page.messages.is_empty() => {
             Some(page.messages.iter().map(|message| self::message(message)).collect::<Vec<_>>().join("\n"))
         }
         _ => None,
     }
+}
+
+/// A result of a search, with its day: `2026-11-30 12:03 #7 | zhang san (1): hello`.
+fn found(found: &Message) -> String {
+    let line = message(found);
+    let (_, text) = line.split_once("] ").unwrap_or(("", &line));
+    format!("{} {text}", clock::minute(found.time))
 }
 
 fn profile(profile: &Profile) -> String {

@@ -7,6 +7,7 @@ pub mod columns;
 pub mod kick;
 pub mod list;
 pub mod mention;
+pub mod snippet;
 pub mod style;
 pub mod text;
 

@@ -12,9 +12,11 @@ use std::io;
 use wire::account::Who;
 use wire::contact::FriendsPage;
 use wire::group::{GroupsPage, MembersPage, Role};
-use wire::limits::PAGE_MAX;
+use wire::limits::{PAGE_MAX, SEARCH_MAX};
+use wire::search::Search;
 use wire::session::Revoke;
 use wire::timeline::{HistoryPage, ReadersPage};
+use wire::words::Sought;
 use wire::{
     ConversationId, ConversationKind, Direction, Errno, Mentions, Page, References, Refusal, Reply, Seq,
     Target, name,
@@ -352,6 +354,7 @@ impl Script {
                     Err(failure) => Ok(Err(failure)),
                 }
             }
+            timeline::Command::Search { of, text } => self.search(of.as_deref(), text),
             timeline::Command::Readers { group: None, .. }
             | timeline::Command::Latest(_)
             | timeline::Command::Older
@@ -361,6 +364,33 @@ impl Script {
             | timeline::Command::Forget(None)
             | timeline::Command::Close => Ok(Err(at_terminal_only())),
         }
+    }
+
+    /// Searches, or continues the last search.
+    fn search(&mut self, of: Option<&str>, text: Option<String>) -> Done {
+        let search = match (text, self.next_search.take()) {
+            (None, Some(next)) => next,
+            (None, None) => return Ok(Err(refused("there are no further results"))),
+            (Some(text), _) => {
+                if let Err(why) = Sought::parse(&text) {
+                    return Ok(Err(refused(why.replace("`text`", "it"))));
+                }
+                let conversation = match of.map(|of| self.conversation_meant(of)).transpose()? {
+                    None => None,
+                    Some(Ok(found)) => Some(found),
+                    Some(Err(failure)) => return Ok(Err(failure)),
+                };
+                let (text, limit) = (text.into(), SEARCH_MAX);
+                Search { text, conversation, from: None, since: None, until: None, cursor: None, limit }
+            }
+        };
+        let asked = search.clone();
+        let answer = self.ask(|session, now| session.search(now, asked))?;
+        if let Ok(Reply::Timeline(wire::timeline::Reply::Results(page))) = &answer {
+            let cursor = page.cursor.as_deref().and_then(|cursor| cursor.parse().ok());
+            self.next_search = cursor.map(|cursor| Search { cursor: Some(cursor), ..search });
+        }
+        reply(Ok(answer))
     }
 
     fn history(&mut self, of: ConversationId, before: Option<Seq>) -> Done {

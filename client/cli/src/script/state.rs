@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 use wire::account::Who;
+use wire::search::Search;
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, Errno, Refusal, Reply, Target};
 
@@ -22,6 +23,8 @@ pub struct Script {
     pub(super) conversations: BTreeMap<ConversationId, ConversationSummary>,
     /// Direct chats that this script has written to.
     pub(super) opened: Vec<OpenedChat>,
+    /// The next results of the last search.
+    pub(super) next_search: Option<Search>,
     /// Logged out, by the script or by another login: nothing more can be done.
     pub(super) over: bool,
     pub(super) failed: bool,
@@ -35,7 +38,8 @@ pub struct OpenedChat {
 impl Script {
     pub fn new(client: Client, events: Receiver<Event>, output: Output) -> Script {
         let (conversations, opened) = (BTreeMap::new(), Vec::new());
-        Script { client, events, output, conversations, opened, over: false, failed: false }
+        let next_search = None;
+        Script { client, events, output, conversations, opened, next_search, over: false, failed: false }
     }
 
     // ---- waiting ---------------------------------------------------------------------------------------------------

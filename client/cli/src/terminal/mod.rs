@@ -47,6 +47,7 @@ mod recipients;
 mod references;
 mod renderer;
 mod screen;
+mod search;
 #[cfg(test)]
 mod sequences;
 mod session;
@@ -110,6 +111,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         window: None,
         opening: None,
         forgetting: None,
+        last_search: None,
         typists: typists::Typists::default(),
         members: members::Members::new(),
         last_day: Some(clock::now(&config.day)),

@@ -22,6 +22,7 @@ use chatclient_store::{Folder, StoredAccount};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
+use wire::search::Search;
 use wire::{ConversationId, Message, Reply, Seq, Target};
 
 /// Columns of a name in the prompt.
@@ -69,6 +70,8 @@ pub struct Terminal {
     pub(super) opening: Option<Opening>,
     /// `/forget` waits for an answer.
     pub(super) forgetting: Option<Forgetting>,
+    /// What `/search` alone continues.
+    pub(super) last_search: Option<LastSearch>,
     pub(super) typists: Typists,
     /// The members of groups that can be mentioned.
     pub(super) members: Members,
@@ -102,6 +105,15 @@ pub struct Window {
     pub conversation: ConversationId,
     pub first: Seq,
     pub last: Seq,
+}
+
+/// A search whose next results can be asked for.
+#[derive(Debug)]
+pub struct LastSearch {
+    /// With the place where they begin.
+    pub next: Search,
+    /// How many results were shown.
+    pub shown: usize,
 }
 
 /// What `/forget` does once the user has said yes.

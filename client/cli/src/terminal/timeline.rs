@@ -38,6 +38,7 @@ impl Terminal {
                 None => self.list_readers(group.as_ref(), seq),
                 Some(other) => self.say(&other.question()),
             },
+            Command::Search { of, text } => self.search(of.as_deref(), text.as_deref()),
             Command::Close => self.open(None),
         }
     }

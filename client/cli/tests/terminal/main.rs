@@ -16,6 +16,7 @@ mod pty;
 mod readers;
 mod references;
 mod screen;
+mod search;
 mod settings;
 mod typing;
 mod words;

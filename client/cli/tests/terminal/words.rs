@@ -171,7 +171,7 @@ fn words_of_other_clients_and_keyboards_are_understood_or_answered() {
         ("/part", "/part: a group cannot be left; /close closes the open conversation"),
         ("/leave", "/leave: a group cannot be left"),
         ("/nick bob", "/nick: the name of an account stays"),
-        ("/search x", "unknown command `/search`; `help` lists all commands"),
+        ("/upload x", "unknown command `/upload`; `help` lists all commands"),
         ("/hlep", "did you mean `/help`?"),
         ("quit:now", "write it alone: quit"),
         ("chat:3", "write it as chat:WHO:MESSAGE, for example chat:2:hello"),

@@ -6,12 +6,14 @@
 #![allow(dead_code)] // Each test uses its part.
 
 pub mod changes;
+mod conversations;
 pub mod listening;
 mod logins;
 mod members;
 mod names;
 pub mod pair;
 mod readers;
+mod search;
 pub mod settings;
 
 use chatclient_core::random::Random;
@@ -292,20 +294,11 @@ impl FakeServer {
                 limit,
                 ..
             })) => self.history(conversation.0, direction, limit as usize),
-            Command::Timeline(timeline::Request::Conversations(timeline::Conversations {
-                before, ..
-            })) => {
-                let entries: Vec<_> = self.entries().into_iter().rev().collect();
-                let rest = entries.into_iter().filter(|e| before.is_none_or(|(_, id)| e.conversation < id));
-                let mut rest: Vec<_> = rest.collect();
-                let more = rest.len() > self.page;
-                rest.truncate(self.page);
-                Reply::Timeline(timeline::Reply::Conversations(Box::new(timeline::ConversationsPage {
-                    conversations: rest,
-                    more,
-                })))
+            Command::Timeline(timeline::Request::Conversations(asked)) => {
+                self.conversation_page(asked.before)
             }
             Command::Timeline(timeline::Request::Readers(asked)) => self.readers(&asked),
+            Command::Timeline(timeline::Request::Search(asked)) => self.search(&asked),
             Command::Timeline(timeline::Request::Set(set)) => self.set(&set),
             Command::Timeline(timeline::Request::Clear(clear)) => self.clear(connection, &clear),
             Command::Node(node::Request::Nodes) => {

@@ -24,6 +24,7 @@ pub mod node;
 pub mod presence;
 mod query;
 mod quota;
+pub mod search;
 pub mod session;
 mod ticket;
 pub mod timeline;
@@ -83,6 +84,7 @@ pub enum Read {
     Timeline(timeline::Read),
     Presence(presence::Read),
     Node(node::Read),
+    Search(search::Read),
 }
 
 /// The answer to a [`Read`].
@@ -95,6 +97,7 @@ pub enum Found {
     Timeline(timeline::Found),
     Presence(presence::Found),
     Node(node::Found),
+    Search(search::Found),
     Denied(Denial),
     /// Storage could not answer; its log says why.
     Unavailable,
@@ -150,6 +153,6 @@ of_nouns! {
     }
     Read {
         Account(account), Session(session), Contact(contact), Group(group), Timeline(timeline), Presence(presence),
-        Node(node),
+        Node(node), Search(search),
     }
 }

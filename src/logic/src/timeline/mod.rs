@@ -1,22 +1,23 @@
-//! Timelines: ACK, READ, HISTORY, CONVERSATIONS, READERS, SET_CONVERSATION, CLEAR and TYPING, the pushes READ_RECEIPT and
+//! Timelines: ACK, READ, HISTORY, CONVERSATIONS, READERS, SEARCH, SET_CONVERSATION, CLEAR and TYPING, the pushes READ_RECEIPT and
 //! DELIVERED, and the cursors that are written once a second.
 
 mod receipts;
 
 use crate::contract::timeline::{CursorMove, NoReaders};
-use crate::contract::{Denial, Found, Written, timeline as storage};
+use crate::contract::{Denial, Found, Written, search, timeline as storage};
 use crate::delivery;
+use crate::limits::{SEARCH_BUSY, SEARCH_RETRY_MS, SEARCH_UNAVAILABLE, UNAVAILABLE_RETRY_MS};
 use crate::request::Caller;
 use crate::simple;
 use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use crate::typing;
-use wire::Errno;
 use wire::timeline::{
     Clear, Conversations, ConversationsPage, Cursor, History, HistoryPage, Readers, Reply, Request, Set,
     Typing,
 };
+use wire::{Errno, Refusal};
 
 /// Receipts are always accepted: applying them avoids repeated pushes.
 pub(crate) fn begins_when_busy(request: &Request) -> bool {
@@ -25,7 +26,10 @@ pub(crate) fn begins_when_busy(request: &Request) -> bool {
 
 /// Whether it begins with a read of a page. A receipt is checked where it turns out to need a read.
 pub(crate) fn is_read(request: &Request) -> bool {
-    matches!(request, Request::History(_) | Request::Conversations(_) | Request::Readers(_))
+    matches!(
+        request,
+        Request::History(_) | Request::Conversations(_) | Request::Readers(_) | Request::Search(_)
+    )
 }
 
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
@@ -54,6 +58,14 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
         Request::Readers(Readers { conversation, seq, page }) => {
             let user = turn.state.sessions.of_caller(session).user;
             (Pending::Readers, storage::Read::Readers { user, conversation, seq, page })
+        }
+        Request::Search(search) => {
+            if !turn.state.rules.search {
+                let refusal = Refusal::new(Errno::Forbidden, "this server does not search messages");
+                return turn.answer(reply_to, refusal.with_limit("search.enabled"));
+            }
+            let user = turn.state.sessions.of_caller(session).user;
+            return turn.search(reply_to, Pending::Search, user, search);
         }
         Request::Set(Set { conversation, change }) => {
             let user = turn.state.sessions.of_caller(session).user;
@@ -96,7 +108,19 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
             let (errno, sentence) = no_readers(why);
             turn.refuse(reply_to, errno, sentence);
         }
-        (Pending::History | Pending::Readers, Found::Denied(Denial::Forbidden)) => {
+        (Pending::Search, Found::Search(search::Found::Results(page))) => {
+            turn.answer(reply_to, Reply::Results(page));
+        }
+        (Pending::Search, Found::Search(search::Found::Busy)) => {
+            turn.answer(reply_to, Refusal::later(Errno::Busy, SEARCH_BUSY, SEARCH_RETRY_MS));
+        }
+        (Pending::Search, Found::Unavailable) => {
+            turn.answer(
+                reply_to,
+                Refusal::later(Errno::Unavailable, SEARCH_UNAVAILABLE, UNAVAILABLE_RETRY_MS),
+            );
+        }
+        (Pending::History | Pending::Readers | Pending::Search, Found::Denied(Denial::Forbidden)) => {
             turn.refuse(reply_to, Errno::Forbidden, "only members may see a conversation");
         }
         (

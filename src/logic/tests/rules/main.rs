@@ -13,6 +13,7 @@ mod legacy;
 mod message;
 mod password;
 mod readers;
+mod search;
 mod session;
 mod typing;
 

@@ -105,6 +105,14 @@ sections! {
         /// Whether to accept a database server that may lose committed data when its machine fails.
         accept_weak_durability: bool = false, boolean;
     }
+    /// Search in messages.
+    search: Search {
+        /// Whether messages can be searched.
+        enabled: bool = true, boolean;
+        /// Where the index is; `None`: beside an SQLite database, as `PATH.search`, and with a `mysql:` URL
+        /// `data/search-PORT.db`, where PORT is that of `chat.listen`.
+        file: Option<PathBuf> = None, file;
+    }
     /// Clients of the muduo chat servers.
     legacy: Legacy {
         /// Their message numbers: login, login answer, logout, register, register answer, one chat, add friend, create

@@ -12,7 +12,8 @@ mod tests;
 mod value;
 
 pub use keys::{
-    Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Registration, Session, Storage,
+    Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Registration, Search, Session,
+    Storage,
 };
 pub use secret::is_exposed;
 pub use setting::Setting;

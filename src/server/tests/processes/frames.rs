@@ -103,6 +103,18 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
             })),
             Errno::Ok,
         ),
+        (
+            Command::Timeline(timeline::Request::Search(Box::new(wire::search::Search {
+                text: "words".into(),
+                conversation: Some(group),
+                from: None,
+                since: None,
+                until: None,
+                cursor: None,
+                limit: 1,
+            }))),
+            Errno::Ok,
+        ),
         (Command::Account(account::Request::Profile(None)), Errno::Ok),
         (Command::Session(session::Request::Devices), Errno::Ok),
         (Command::Session(session::Request::Revoke(session::Revoke::One(DeviceId(99)))), Errno::NotFound),

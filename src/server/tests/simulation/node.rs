@@ -98,6 +98,7 @@ impl Node {
         self.writes.extend(self.fx.writes.drain(..));
         self.reads.extend(self.fx.reads.drain(..).map(|query| (query.ticket, query.read, now.monotonic)));
         self.passwords.extend(self.fx.passwords.drain(..));
+        assert!(self.fx.searches.is_empty(), "no device searches");
     }
 
     pub fn check_password(&mut self) {

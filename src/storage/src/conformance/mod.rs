@@ -16,6 +16,7 @@ mod quota;
 mod readers;
 mod references;
 mod scenario;
+mod search;
 mod session;
 mod timeline;
 mod token;
@@ -122,6 +123,8 @@ pub const CASES: &[(&str, Case)] = &[
         "a message refers only to what its sender sees",
         references::a_message_refers_only_to_what_its_sender_sees,
     ),
+    ("the ends of all timelines are listed", search::the_ends_of_all_timelines_are_listed),
+    ("what was appended since a mark is told", search::what_was_appended_since_a_mark_is_told),
     ("unread conversations are paged", timeline::unread_conversations_are_paged),
     (
         "the cost of a page does not grow with the account",

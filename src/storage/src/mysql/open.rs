@@ -6,7 +6,9 @@ use super::deployment;
 use super::failure::{Cause, Failure};
 use super::membership::{self, Membership};
 use super::name;
-use super::reconnect::accept;
+use super::publish_barrier::PublishBarrier;
+use super::reader::MysqlReader;
+use super::reconnect::{AutoConnection, accept};
 use super::schema;
 use super::sql::Sql;
 use super::threads::{APPENDERS, Threads};
@@ -17,6 +19,7 @@ use crate::machine::system_random;
 use crate::outcome::Outcome;
 use crate::settings::Settings;
 use runtime::queue::Outbox;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +31,7 @@ const START_PAUSE: Duration = Duration::from_millis(100);
 /// A database that was checked and migrated.
 pub struct Mysql {
     pub(super) target: Server,
+    barrier: Arc<PublishBarrier>,
     membership: Option<Membership>,
 }
 
@@ -60,7 +64,7 @@ impl Mysql {
         schema::inspect(&mut conn)?;
         name::claim_existing(&mut conn)?;
         schema::keep_tables(&mut conn)?;
-        Ok(Mysql { target, membership: None })
+        Ok(Mysql { target, barrier: Arc::new(PublishBarrier::new(APPENDERS)), membership: None })
     }
 
     /// Joins the deployment as a node of this name. [`Mysql::start`] then keeps the membership.
@@ -76,9 +80,14 @@ impl Mysql {
         deployment::rotate_key(&mut conn, &mut system_random())
     }
 
+    /// A reader with a connection of its own, for another thread.
+    pub fn reader(&self) -> MysqlReader {
+        MysqlReader::new(AutoConnection::new(&self.target, Purpose::Reading), Arc::clone(&self.barrier))
+    }
+
     /// Starts the threads, which send outcomes and answers to `outcomes`.
     pub fn start(self, outcomes: &Outbox<Outcome>, clock_start: Instant) -> Result<Threads, StoreError> {
-        let threads = Threads::start(&self.target, APPENDERS, outcomes, clock_start)?;
+        let threads = Threads::start(&self.target, &self.barrier, outcomes, clock_start)?;
         match self.membership {
             Some(membership) => threads.with_membership(membership, outcomes),
             None => Ok(threads),

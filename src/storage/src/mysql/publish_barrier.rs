@@ -22,6 +22,11 @@ impl PublishBarrier {
         PublishBarrier { moves: Mutex::new(vec![0; count]), moved: Condvar::new() }
     }
 
+    /// How many appenders there are.
+    pub fn appenders(&self) -> usize {
+        self.moves.lock().len()
+    }
+
     /// Raises a barrier, if it is lifted.
     pub fn raise(&self, one: usize) {
         self.moves.lock()[one] |= 1;

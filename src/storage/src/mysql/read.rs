@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::failure::Failure;
-use super::{account, contact, group, node, presence, session, timeline};
+use super::{account, contact, group, node, presence, search, session, timeline};
 use logic::contract::{Found, Read};
 
 pub fn answer(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
@@ -14,13 +14,14 @@ pub fn answer(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
         Read::Timeline(read) => timeline::read(conn, read)?,
         Read::Presence(read) => Found::Presence(presence::read(conn, read)?),
         Read::Node(read) => Found::Node(node::read(conn, read)?),
+        Read::Search(read) => Found::Search(search::read(conn, read)?),
     })
 }
 
 /// Whether the answer reveals messages or how far conversations have come.
 pub fn shows_messages(read: &Read) -> bool {
     match read {
-        Read::Session(_) | Read::Timeline(_) => true,
+        Read::Session(_) | Read::Timeline(_) | Read::Search(_) => true,
         Read::Node(read) => node::shows_messages(read),
         Read::Account(_) | Read::Contact(_) | Read::Group(_) | Read::Presence(_) => false,
     }

@@ -1,16 +1,13 @@
 //! The threads that answer reads.
 
-use super::failure::Cause;
-use super::publish_barrier::PublishBarrier;
 use super::read;
-use super::reconnect::AutoConnection;
-use crate::fault;
+use super::reader::MysqlReader;
 use crate::outcome::Outcome;
 use crate::read_queue::ReadInbox;
 use crate::read_schedule::Next;
-use logic::contract::{Found, Query, Read, Ticket};
+use crate::store::Reader;
+use logic::contract::{Found, Query, Ticket};
 use runtime::queue::Outbox;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most answers that wait for the publish barrier together.
@@ -19,18 +16,10 @@ const HELD_MAX: usize = 32;
 /// commit.
 const HELD_TIME: Duration = Duration::from_millis(2);
 
-/// Attempts after a lost connection or a conflict.
-const TRIES: usize = 3;
-
-/// How long a read waits for the publish barrier before it is answered `Unavailable`.
-const BARRIER_TIME: Duration = Duration::from_secs(1);
-
 /// A read thread.
 pub struct ReadThread {
-    pub connection: AutoConnection,
-    pub barrier: Arc<PublishBarrier>,
+    pub reader: MysqlReader,
     pub outcomes: Outbox<Outcome>,
-    pub is_failing: bool,
 }
 
 impl ReadThread {
@@ -54,7 +43,7 @@ impl ReadThread {
                 }
             };
             let read_begun = Instant::now();
-            let found = self.find(&read);
+            let found = self.reader.read(&read);
             inbox.finished(lane, requester, read_begun);
             if read::shows_messages(&read) {
                 held.push((ticket, found));
@@ -66,7 +55,7 @@ impl ReadThread {
         }
         if !held.is_empty() {
             inbox.pass_on();
-            if !self.barrier.wait(BARRIER_TIME) {
+            if !self.reader.settle() {
                 held.iter_mut().for_each(|(_, found)| *found = Found::Unavailable);
             }
             self.send(held);
@@ -77,32 +66,6 @@ impl ReadThread {
         if !found.is_empty() {
             // At shutdown logic may be gone already.
             let _ = self.outcomes.send(Outcome::Found(found));
-        }
-    }
-
-    fn find(&mut self, read: &Read) -> Found {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.connection.with(|conn| read::answer(conn, read)) {
-                Ok(found) => {
-                    self.is_failing = false;
-                    return found;
-                }
-                // The connection may have been lost while it was idle.
-                Err(failure)
-                    if tries < TRIES && failure.cause == Cause::Lost && self.connection.due().is_none() => {}
-                Err(failure) if failure.cause.is_permanent() => {
-                    fault::report(&failure.to_string());
-                    return Found::Failed;
-                }
-                Err(failure) => {
-                    if failure.cause != Cause::Lost && !std::mem::replace(&mut self.is_failing, true) {
-                        log::error!("cannot read from the database: {failure}");
-                    }
-                    return Found::Unavailable;
-                }
-            }
         }
     }
 }

@@ -17,6 +17,7 @@ use super::housekeeping::housekeep;
 use super::membership::Membership;
 use super::publish_barrier::PublishBarrier;
 use super::read_thread::ReadThread;
+use super::reader::MysqlReader;
 use super::reconnect::AutoConnection;
 use super::router::Router;
 use super::targets::Targets;
@@ -49,20 +50,19 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts the threads, `appenders` of them appenders. They send outcomes and answers to `outcomes`.
+    /// Starts the threads, an appender for each barrier. They send outcomes and answers to `outcomes`.
     pub fn start(
         target: &Server,
-        appenders: usize,
+        barrier: &Arc<PublishBarrier>,
         outcomes: &Outbox<Outcome>,
         clock_start: Instant,
     ) -> Result<Threads, StoreError> {
-        let barrier = Arc::new(PublishBarrier::new(appenders));
         let connection = |purpose| AutoConnection::new(target, purpose);
         let (mut running, mut doors) = (Vec::new(), Vec::new());
         let writer = Writer::new(connection(Purpose::Writing), system_random(), outcomes.clone());
         let (writer, changes) = worker("writer", move |mailbox| writer.serve(mailbox))?;
-        for number in 0..appenders {
-            let (barrier, changes) = (Arc::clone(&barrier), changes.clone());
+        for number in 0..barrier.appenders() {
+            let (barrier, changes) = (Arc::clone(barrier), changes.clone());
             let connection = connection(Purpose::Writing);
             let appender = Appender::new(number, connection, barrier, changes, outcomes.clone());
             let name = format!("store-{}", number + 1);
@@ -80,12 +80,8 @@ impl Threads {
         };
         let (router, writes) = worker("store", move |mailbox| router.serve(mailbox))?;
         let readers = (0..READERS).map(|_| {
-            let reader = ReadThread {
-                connection: connection(Purpose::Reading),
-                barrier: Arc::clone(&barrier),
-                outcomes: outcomes.clone(),
-                is_failing: false,
-            };
+            let reader = MysqlReader::new(connection(Purpose::Reading), Arc::clone(barrier));
+            let reader = ReadThread { reader, outcomes: outcomes.clone() };
             move |inbox| reader.serve(inbox)
         });
         let readers = ReadThreads::start(clock_start, readers.collect())?;

@@ -53,6 +53,7 @@ mod references;
 mod resident;
 mod run;
 mod schema;
+mod search;
 mod sent;
 mod session;
 mod store;

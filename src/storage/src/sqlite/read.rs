@@ -30,6 +30,7 @@ impl View<'_> {
             Read::Timeline(read) => self.read_timeline(read),
             Read::Presence(read) => self.read_presence(read),
             Read::Node(read) => self.read_node(read),
+            Read::Search(read) => self.read_search(read),
         }
     }
 }

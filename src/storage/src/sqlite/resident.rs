@@ -8,11 +8,13 @@
 use super::codec;
 use super::run::{Batch, Run, Slot, parts};
 use crate::listing::Place;
-use foldhash::HashMap;
-use parking_lot::RwLock;
+use foldhash::{HashMap, HashSet};
+use logic::contract::search::Mark;
+use parking_lot::{Mutex, RwLock};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wire::{ConversationId, Seq, UnixMillis, UserId};
 
 /// The resident messages.
@@ -21,6 +23,22 @@ pub struct Resident {
     tails: RwLock<Tails>,
     /// What will be relisted when it is filed. Locked after `tails`.
     unlisted: RwLock<UnlistedConversations>,
+    /// Whether `appended` is kept.
+    is_followed: AtomicBool,
+    /// Locked after `tails`.
+    appended: Mutex<Appended>,
+}
+
+/// Conversations that [`Resident::appended`] remembers. When there are more, the follower reads the ends of all.
+const APPENDED_MAX: usize = 100_000;
+
+/// The conversations that received entries since a mark.
+#[derive(Debug, Default)]
+struct Appended {
+    mark: u64,
+    conversations: HashSet<ConversationId>,
+    /// Whether some were not remembered.
+    is_cut: bool,
 }
 
 type Tails = HashMap<ConversationId, VecDeque<ResidentMessage>>;
@@ -108,6 +126,9 @@ impl Resident {
         announce: impl FnOnce(),
     ) {
         let mut tails = self.tails.write();
+        if self.is_followed.load(Ordering::Relaxed) {
+            self.note(slots);
+        }
         let mut unlisted = unlisted.peekable();
         if unlisted.peek().is_some() {
             let mut all = self.unlisted.write();
@@ -125,6 +146,31 @@ impl Resident {
                 end: slot.end,
             });
         }
+    }
+
+    fn note(&self, slots: &[Slot]) {
+        let mut appended = self.appended.lock();
+        for slot in slots {
+            if appended.conversations.len() >= APPENDED_MAX {
+                appended.is_cut = true;
+                return;
+            }
+            appended.conversations.insert(parts(slot.place).0);
+        }
+    }
+
+    /// The conversations that received entries since the last call, whose mark `since` must be, and a new mark. The first
+    /// call begins to remember them. `None`: they are not known.
+    pub fn appended(&self, since: Mark) -> (Option<Vec<ConversationId>>, Mark) {
+        // Under this lock nothing is being published.
+        let tails = self.tails.read();
+        let is_known = self.is_followed.swap(true, Ordering::Relaxed);
+        let mut appended = self.appended.lock();
+        drop(tails);
+        let Appended { mark, conversations, is_cut } = std::mem::take(&mut *appended);
+        appended.mark = mark + 1;
+        let is_known = is_known && !is_cut && since == Mark(mark);
+        (is_known.then(|| conversations.into_iter().collect()), Mark(mark + 1))
     }
 
     /// Removes messages that are filed: of each conversation those up to a seq.

@@ -7,6 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use std::sync::Arc;
 use wire::kind::request;
+use wire::search::{Place, Search, SearchPage};
 use wire::timeline::{
     Clear, ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage,
     Push, Reader, Readers, ReadersPage, Receipt, Reply, Request, Set, SettingsChange, Typing, Typist,
@@ -39,6 +40,24 @@ fn cursor() -> impl Strategy<Value = Cursor> {
     (conversation(), seq()).prop_map(|(conversation, seq)| Cursor { conversation, seq })
 }
 
+fn place() -> impl Strategy<Value = Place> {
+    (time(), conversation(), seq()).prop_map(|(time, conversation, seq)| Place { time, conversation, seq })
+}
+
+fn search() -> impl Strategy<Value = Search> {
+    let filters = (option::of(conversation()), option::of(user()), option::of(time()), option::of(time()));
+    let text = prop_oneof!["[a-z]{1,9} ?[a-z北京]{0,9}", Just("\"x\" OR".to_owned())];
+    (text, filters, option::of(place()), 1..=50u32).prop_map(|(text, filters, cursor, limit)| Search {
+        text: text.into(),
+        conversation: filters.0,
+        from: filters.1,
+        since: filters.2,
+        until: filters.3,
+        cursor,
+        limit,
+    })
+}
+
 pub fn requests() -> impl Strategy<Value = Request> {
     let direction = prop_oneof![seq().prop_map(Direction::After), seq().prop_map(Direction::Before)];
     prop_oneof![
@@ -62,6 +81,7 @@ pub fn requests() -> impl Strategy<Value = Request> {
                 Request::Set(Set { conversation, change: SettingsChange { pinned, muted, hidden } })
             }),
         (conversation(), seq()).prop_map(|(conversation, upto)| Request::Clear(Clear { conversation, upto })),
+        search().prop_map(|search| Request::Search(Box::new(search))),
     ]
 }
 
@@ -78,6 +98,12 @@ pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
         (vec(reader, 0..4), any::<u32>(), any::<u32>(), more()).prop_map(|(readers, count, of, more)| {
             (request::READERS, Reply::Readers(Box::new(ReadersPage { readers, count, of, more })))
         }),
+        (vec(message().prop_map(Arc::new), 0..4), option::of(place()), time()).prop_map(
+            |(messages, cursor, indexed_to)| {
+                let cursor = cursor.map(|place| place.to_string().into());
+                (request::SEARCH, Reply::Results(Box::new(SearchPage { messages, cursor, indexed_to })))
+            }
+        ),
     ]
 }
 

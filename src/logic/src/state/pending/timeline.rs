@@ -14,6 +14,8 @@ pub(crate) enum Pending {
     Conversations { user: UserId },
     /// READERS: the page is being read.
     Readers,
+    /// SEARCH: the index is being asked.
+    Search,
     /// Messages for a session that is behind are being read.
     Feed { session: SessionRef, conversation: ConversationId },
     /// Further conversations in which a new session is behind are being read.

@@ -45,6 +45,8 @@ pub struct Harness {
     /// What was published on the bus.
     pub published: Vec<(Channel, Hint)>,
     pub alerts: Vec<Alert>,
+    /// Searches that wait for the test to answer them.
+    pub searches: Vec<logic::contract::search::Query>,
     /// Whether sockets take nothing; else `settle` writes everything out.
     pub stalled: bool,
     /// Whether storage cannot be reached.
@@ -117,6 +119,7 @@ impl Harness {
             hashing_stands: false,
             networks: Vec::new(),
             published: Vec::new(),
+            searches: Vec::new(),
             alerts: Vec::new(),
             stalled: false,
             is_away: false,
@@ -303,6 +306,12 @@ impl Harness {
         true
     }
 
+    /// Answers a search.
+    pub fn answer_search(&mut self, ticket: Ticket, found: logic::Found) {
+        self.logic.handle_found(self.now, ticket, found, &mut self.effects);
+        self.collect();
+    }
+
     fn collect(&mut self) {
         for (index, orders) in self.effects.reactors.iter_mut().enumerate() {
             for order in orders.drain(..) {
@@ -338,6 +347,7 @@ impl Harness {
             self.issued.push((lane, requester, due));
             self.reads.push_back((ticket, read));
         }
+        self.searches.append(&mut self.effects.searches);
         self.alerts.append(&mut self.effects.alerts);
         self.passwords.extend(self.effects.passwords.drain(..));
         assert!(self.passwords.len() <= 1, "the password thread has one job at a time");

@@ -12,6 +12,7 @@ mod threads;
 mod upgrade;
 
 use super::connection::{Connection, Purpose, Server};
+use super::publish_barrier::PublishBarrier;
 use super::record::first;
 use super::sql::Sql;
 use super::threads::Threads;
@@ -88,7 +89,9 @@ impl OnServer {
         Mysql::prepare(self.target.clone()).unwrap();
         let (outbox, inbox) = queue(4096, &self.bell);
         // One appender: cases rely on the order of a batch across conversations.
-        self.threads = Some(Threads::start(&self.target, 1, &outbox, Instant::now()).unwrap());
+        self.threads = Some(
+            Threads::start(&self.target, &Arc::new(PublishBarrier::new(1)), &outbox, Instant::now()).unwrap(),
+        );
         self.outcomes = inbox;
     }
 

@@ -1,6 +1,7 @@
 //! Several threads at once: the guarantees of order and of reads.
 
 use super::super::Mysql;
+use super::super::publish_barrier::PublishBarrier;
 use super::super::threads::{APPENDERS, Threads};
 use super::mariadb::MariaDb;
 use super::{next_outcome, query, target_on};
@@ -38,7 +39,9 @@ impl Busy {
         Mysql::prepare(target.clone()).unwrap();
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(4096, &bell);
-        let threads = Threads::start(&target, APPENDERS, &outbox, Instant::now()).unwrap();
+        let threads =
+            Threads::start(&target, &Arc::new(PublishBarrier::new(APPENDERS)), &outbox, Instant::now())
+                .unwrap();
         Busy { writes: threads.writes(), threads, outcomes, bell, database }
     }
 

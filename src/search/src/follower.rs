@@ -1,0 +1,280 @@
+//! The follower: reads the timelines behind the database and keeps the index.
+//!
+//! It has a cursor for each conversation and reads what is committed, in slices of one transaction each. What happens
+//! between two looks is told by the database ([`search::Read::Appended`]); where that is not known, and at the start, it
+//! compares the ends of all conversations with its cursors.
+
+use crate::error::IndexError;
+use crate::index::{Cursor, Document, Identity, Index, Portion};
+use crate::source::Source;
+use crate::terms::document;
+use logic::contract::search::{Extent, Mark};
+use logic::contract::{search, timeline};
+use logic::{Found, Read};
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use thiserror::Error;
+use wire::change::ChangeKind;
+use wire::search::Place;
+use wire::{ConversationId, Message, Seq, UnixMillis};
+
+/// Messages in one transaction of the index.
+const SLICE: usize = 1_024;
+/// Messages in one read, and bytes of content after which it ends.
+const FEED: u32 = 256;
+const FEED_BYTES: usize = 512 * 1024;
+/// Conversations in one read of their ends.
+const ENDS: u32 = 1_000;
+
+/// Why a slice was not done. It is tried again.
+#[derive(Debug, Error)]
+pub enum FollowError {
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The database does not answer; it has logged why.
+    #[error("the database does not answer")]
+    Database,
+}
+
+/// What a slice did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There may be more to do at once.
+    Worked { messages: usize },
+    /// The index has everything that was stored before this time.
+    CaughtUp(UnixMillis),
+}
+
+pub struct Follower<S> {
+    source: S,
+    index: Index,
+    identity: Identity,
+    /// `None`: what was appended must be asked for the first time.
+    mark: Option<Mark>,
+    /// Conversations that are behind, or may be.
+    behind: VecDeque<ConversationId>,
+    scan: Option<Scan>,
+    /// When what is in `behind` was asked for.
+    asked: UnixMillis,
+    /// Whether the cursors are of another history.
+    is_unverified: bool,
+}
+
+/// Compares the ends of all conversations with the cursors.
+#[derive(Clone, Copy, Debug)]
+struct Scan {
+    after: ConversationId,
+}
+
+impl<S: Source> Follower<S> {
+    /// `is_unverified`: see [`Index::open`].
+    pub fn new(source: S, index: Index, identity: Identity, is_unverified: bool) -> Follower<S> {
+        Follower {
+            source,
+            index,
+            identity,
+            mark: None,
+            behind: VecDeque::new(),
+            scan: None,
+            asked: UnixMillis(0),
+            is_unverified,
+        }
+    }
+
+    /// Makes the index anew.
+    pub fn reset(self) -> Result<Follower<S>, IndexError> {
+        let index = self.index.reset(&self.identity)?;
+        Ok(Follower::new(self.source, index, self.identity, false))
+    }
+
+    /// Does one slice of work.
+    pub fn step(&mut self) -> Result<Step, FollowError> {
+        if !self.behind.is_empty() {
+            return self.follow();
+        }
+        if let Some(scan) = self.scan {
+            return self.scan(scan);
+        }
+        let since = self.mark.unwrap_or_default();
+        let search::Found::Appended(appended) = self.search(search::Read::Appended { since })? else {
+            return Err(FollowError::Database);
+        };
+        let search::Appended { ends, extent, mark, now } = *appended;
+        let mut behind = VecDeque::new();
+        for end in ends {
+            if self.index.cursor(end.conversation)?.seq < end.last {
+                behind.push_back(end.conversation);
+            }
+        }
+        // Only now: after a failure the same is asked again.
+        (self.mark, self.asked, self.behind) = (Some(mark), now, behind);
+        match extent {
+            Extent::Unknown => self.scan = Some(Scan { after: ConversationId(0) }),
+            Extent::Part => {}
+            Extent::All if self.behind.is_empty() => {
+                self.index.tidy()?;
+                return Ok(Step::CaughtUp(self.asked));
+            }
+            Extent::All => {}
+        }
+        Ok(Step::Worked { messages: 0 })
+    }
+
+    /// Compares the ends of some conversations.
+    fn scan(&mut self, scan: Scan) -> Result<Step, FollowError> {
+        let search::Found::Ends(ends) = self.search(search::Read::Ends { after: scan.after, limit: ENDS })?
+        else {
+            return Err(FollowError::Database);
+        };
+        let Some(last) = ends.last().map(|end| end.conversation) else {
+            self.scan = None;
+            if std::mem::take(&mut self.is_unverified) {
+                self.index.adopt(&self.identity)?;
+            }
+            return Ok(Step::Worked { messages: 0 });
+        };
+        for end in ends {
+            let cursor = self.index.cursor(end.conversation)?;
+            if cursor.seq > Seq(0)
+                && (self.is_unverified || cursor.seq > end.last)
+                && !self.is_right(end.conversation, cursor)?
+            {
+                log::info!("indexing conversation {} anew: its timeline is another one", end.conversation);
+                self.index.forget(end.conversation, Seq::MAX)?;
+            }
+            if cursor.seq > Seq(0) && end.first > Seq(1) {
+                self.index.forget(end.conversation, end.first)?;
+            }
+            if self.index.cursor(end.conversation)?.seq < end.last {
+                self.behind.push_back(end.conversation);
+            }
+        }
+        // Only now: after a failure the same ends are read again.
+        self.scan = Some(Scan { after: last });
+        Ok(Step::Worked { messages: 0 })
+    }
+
+    /// Whether the entry at a cursor is still the one that was indexed.
+    fn is_right(&mut self, conversation: ConversationId, cursor: Cursor) -> Result<bool, FollowError> {
+        let (messages, _) = self.feed(conversation, cursor.seq.prev(), 1)?;
+        Ok(messages.first().is_some_and(|entry| entry.seq == cursor.seq && mark_of(entry) == cursor.mark))
+    }
+
+    /// Indexes what conversations that are behind have above their cursors, up to a slice.
+    fn follow(&mut self) -> Result<Step, FollowError> {
+        let (mut portions, mut messages) = (Vec::new(), 0);
+        let mut done = 0;
+        while messages < SLICE
+            && let Some(conversation) = self.behind.get(done).copied()
+        {
+            let from = portions.iter().rev().find(|portion: &&Portion| portion.conversation == conversation);
+            let after = match from {
+                Some(portion) => portion.cursor,
+                None => self.index.cursor(conversation)?,
+            };
+            let (entries, more) = self.feed(conversation, after.seq, FEED)?;
+            messages += entries.len();
+            if let Some(last) = entries.last() {
+                let cursor = Cursor { seq: last.seq, mark: mark_of(last) };
+                let added = entries.iter().filter_map(|entry| document_of(entry)).collect();
+                let changed = self.changed(conversation, &entries, after.seq)?;
+                portions.push(Portion { conversation, added, changed, cursor });
+            }
+            if !more {
+                done += 1;
+            }
+        }
+        if !portions.is_empty() {
+            self.index.apply(&portions)?;
+        }
+        self.behind.drain(..done);
+        Ok(Step::Worked { messages })
+    }
+
+    /// The earlier messages whose texts `entries` change, as they are now. (Those above `indexed` are among `entries`,
+    /// which were read as they are now.)
+    fn changed(
+        &mut self,
+        conversation: ConversationId,
+        entries: &[Arc<Message>],
+        indexed: Seq,
+    ) -> Result<Vec<(Seq, Option<Document>)>, FollowError> {
+        let changes = entries.iter().filter_map(|entry| entry.extra.as_deref()?.change);
+        let mut refs: Vec<Seq> = changes
+            .filter(|change| changes_text(change.kind) && change.of <= indexed)
+            .map(|change| change.of)
+            .collect();
+        refs.sort_unstable();
+        refs.dedup();
+        let mut changed = Vec::with_capacity(refs.len());
+        for seq in refs {
+            let (now, _) = self.feed(conversation, seq.prev(), 1)?;
+            let now = now.first().filter(|entry| entry.seq == seq);
+            changed.push((seq, now.and_then(|entry| document_of(entry))));
+        }
+        Ok(changed)
+    }
+
+    fn feed(
+        &mut self,
+        conversation: ConversationId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Vec<Arc<Message>>, bool), FollowError> {
+        let read = timeline::Read::Feed { conversation, member: None, after, limit, bytes: FEED_BYTES };
+        match self.source.read(&Read::Timeline(read)) {
+            Found::Timeline(timeline::Found::Feed { messages, more }) => Ok((messages, more)),
+            // Damaged: nothing of it can be found.
+            Found::Failed => Ok((Vec::new(), false)),
+            _ => Err(FollowError::Database),
+        }
+    }
+
+    fn search(&mut self, read: search::Read) -> Result<search::Found, FollowError> {
+        match self.source.read(&Read::Search(read)) {
+            Found::Search(found) => Ok(found),
+            _ => Err(FollowError::Database),
+        }
+    }
+}
+
+/// Whether a change of this kind leaves its message with another text, or none.
+fn changes_text(kind: ChangeKind) -> bool {
+    match kind {
+        ChangeKind::Edit | ChangeKind::Recall => true,
+        ChangeKind::Reaction { .. } => false,
+    }
+}
+
+fn document_of(entry: &Message) -> Option<Document> {
+    // The index has room for seqs below 2^32 in its keys.
+    if !entry.is_message() || entry.seq.0 > u32::MAX.into() {
+        return None;
+    }
+    let terms = document(entry.conversation, &entry.content)?;
+    Some(Document { seq: entry.seq, time: entry.time, sender: entry.from, terms })
+}
+
+/// What tells an entry from another one at the same place. No change alters it.
+fn mark_of(entry: &Message) -> i64 {
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    let Place { time, conversation, seq } = Place::of(entry);
+    (time.0, conversation.0, seq.0, entry.from.0, &entry.content_type, &entry.cid).hash(&mut hasher);
+    hasher.finish() as i64
+}
+
+/// FNV-1a (draft-eastlake-fnv), which is the same in every build and run.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -29,19 +29,13 @@ impl From<Error> for IndexError {
         let text = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => IndexError::Overdue,
-            Some(
-                ErrorCode::DiskFull
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::CannotOpen
-                | ErrorCode::ReadOnly
-                | ErrorCode::PermissionDenied
-                | ErrorCode::OutOfMemory
-                | ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::FileLockingProtocolFailed,
-            ) => IndexError::Unavailable(text),
             // All statements are right: a table that is missing, or a value of a wrong type, is damage.
-            _ => IndexError::Damaged(text),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch) => {
+                IndexError::Damaged(text)
+            }
+            Some(ErrorCode::Unknown) if text.contains("no such") => IndexError::Damaged(text),
+            Some(ErrorCode::ConstraintViolation) | None => IndexError::Damaged(text),
+            Some(_) => IndexError::Unavailable(text),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::IndexError;
 use crate::index::{Cursor, Document, Identity, Index, Portion};
 use crate::source::Source;
 use crate::terms::document;
-use logic::contract::search::{Extent, Mark};
+use logic::contract::search::{End, Extent, Mark};
 use logic::contract::{search, timeline};
 use logic::{Found, Read};
 use std::collections::VecDeque;
@@ -26,6 +26,11 @@ const FEED: u32 = 256;
 const FEED_BYTES: usize = 512 * 1024;
 /// Conversations in one read of their ends.
 const ENDS: u32 = 1_000;
+/// How often the ends of all conversations are compared, milliseconds: a commit may show so late that it is not among what
+/// was appended lately.
+const SCAN_EVERY_MS: u64 = 300_000;
+/// Entries behind a damaged one that are tried.
+const DAMAGED_MAX: u64 = 256;
 
 /// Why a slice was not done. It is tried again.
 #[derive(Debug, Error)]
@@ -46,15 +51,20 @@ pub enum Step {
     CaughtUp(UnixMillis),
 }
 
+/// Entries of a timeline, and whether others follow them.
+type Page = (Vec<Arc<Message>>, bool);
+
 pub struct Follower<S> {
     source: S,
     index: Index,
     identity: Identity,
     /// `None`: what was appended must be asked for the first time.
     mark: Option<Mark>,
-    /// Conversations that are behind, or may be.
-    behind: VecDeque<ConversationId>,
+    /// The ends of conversations that are behind, or may be.
+    behind: VecDeque<End>,
     scan: Option<Scan>,
+    /// When the last scan began.
+    scanned: UnixMillis,
     /// When what is in `behind` was asked for.
     asked: UnixMillis,
     /// Whether the cursors are of another history.
@@ -77,6 +87,7 @@ impl<S: Source> Follower<S> {
             mark: None,
             behind: VecDeque::new(),
             scan: None,
+            scanned: UnixMillis(0),
             asked: UnixMillis(0),
             is_unverified,
         }
@@ -104,13 +115,15 @@ impl<S: Source> Follower<S> {
         let mut behind = VecDeque::new();
         for end in ends {
             if self.index.cursor(end.conversation)?.seq < end.last {
-                behind.push_back(end.conversation);
+                behind.push_back(end);
             }
         }
         // Only now: after a failure the same is asked again.
         (self.mark, self.asked, self.behind) = (Some(mark), now, behind);
+        let is_due = now.0 >= self.scanned.0.saturating_add(SCAN_EVERY_MS);
         match extent {
-            Extent::Unknown => self.scan = Some(Scan { after: ConversationId(0) }),
+            Extent::Unknown => self.begin_scan(now),
+            Extent::All | Extent::Part if is_due => self.begin_scan(now),
             Extent::Part => {}
             Extent::All if self.behind.is_empty() => {
                 self.index.tidy()?;
@@ -119,6 +132,10 @@ impl<S: Source> Follower<S> {
             Extent::All => {}
         }
         Ok(Step::Worked { messages: 0 })
+    }
+
+    fn begin_scan(&mut self, now: UnixMillis) {
+        (self.scan, self.scanned) = (Some(Scan { after: ConversationId(0) }), now);
     }
 
     /// Compares the ends of some conversations.
@@ -147,7 +164,7 @@ impl<S: Source> Follower<S> {
                 self.index.forget(end.conversation, end.first)?;
             }
             if self.index.cursor(end.conversation)?.seq < end.last {
-                self.behind.push_back(end.conversation);
+                self.behind.push_back(end);
             }
         }
         // Only now: after a failure the same ends are read again.
@@ -157,8 +174,8 @@ impl<S: Source> Follower<S> {
 
     /// Whether the entry at a cursor is still the one that was indexed.
     fn is_right(&mut self, conversation: ConversationId, cursor: Cursor) -> Result<bool, FollowError> {
-        let (messages, _) = self.feed(conversation, cursor.seq.prev(), 1)?;
-        Ok(messages.first().is_some_and(|entry| entry.seq == cursor.seq && mark_of(entry) == cursor.mark))
+        let entry = self.entry(conversation, cursor.seq)?;
+        Ok(entry.is_some_and(|entry| mark_of(&entry) == cursor.mark))
     }
 
     /// Indexes what conversations that are behind have above their cursors, up to a slice.
@@ -166,19 +183,35 @@ impl<S: Source> Follower<S> {
         let (mut portions, mut messages) = (Vec::new(), 0);
         let mut done = 0;
         while messages < SLICE
-            && let Some(conversation) = self.behind.get(done).copied()
+            && let Some(End { conversation, last, .. }) = self.behind.get(done).copied()
         {
             let from = portions.iter().rev().find(|portion: &&Portion| portion.conversation == conversation);
             let after = match from {
                 Some(portion) => portion.cursor,
                 None => self.index.cursor(conversation)?,
             };
-            let (entries, more) = self.feed(conversation, after.seq, FEED)?;
+            // Where the page is damaged, up to the damage entry by entry.
+            let page = match self.feed(conversation, after.seq, FEED)? {
+                Some(page) => Some(page),
+                None => self.feed(conversation, after.seq, 1)?,
+            };
+            let Some((entries, more)) = page else {
+                messages += 1;
+                match self.behind_damage(conversation, after.seq, last)? {
+                    Some(seq) => {
+                        let cursor = Cursor { seq, mark: 0 };
+                        portions.push(Portion { conversation, added: vec![], changed: vec![], cursor });
+                    }
+                    // Nothing behind it can be read either: it is tried again with the next scan.
+                    None => done += 1,
+                }
+                continue;
+            };
             messages += entries.len();
             if let Some(last) = entries.last() {
                 let cursor = Cursor { seq: last.seq, mark: mark_of(last) };
                 let added = entries.iter().filter_map(|entry| document_of(entry)).collect();
-                let changed = self.changed(conversation, &entries, after.seq)?;
+                let changed = self.changed(conversation, &entries)?;
                 portions.push(Portion { conversation, added, changed, cursor });
             }
             if !more {
@@ -192,41 +225,64 @@ impl<S: Source> Follower<S> {
         Ok(Step::Worked { messages })
     }
 
-    /// The earlier messages whose texts `entries` change, as they are now. (Those above `indexed` are among `entries`,
-    /// which were read as they are now.)
+    /// The messages whose texts `entries` change, as they are now. Those that are among `entries` are read again: the first
+    /// change of a conversation may have been committed while the page was read, and then is not laid over it.
     fn changed(
         &mut self,
         conversation: ConversationId,
         entries: &[Arc<Message>],
-        indexed: Seq,
     ) -> Result<Vec<(Seq, Option<Document>)>, FollowError> {
         let changes = entries.iter().filter_map(|entry| entry.extra.as_deref()?.change);
-        let mut refs: Vec<Seq> = changes
-            .filter(|change| changes_text(change.kind) && change.of <= indexed)
-            .map(|change| change.of)
-            .collect();
+        let mut refs: Vec<Seq> =
+            changes.filter(|change| changes_text(change.kind)).map(|change| change.of).collect();
         refs.sort_unstable();
         refs.dedup();
         let mut changed = Vec::with_capacity(refs.len());
         for seq in refs {
-            let (now, _) = self.feed(conversation, seq.prev(), 1)?;
-            let now = now.first().filter(|entry| entry.seq == seq);
-            changed.push((seq, now.and_then(|entry| document_of(entry))));
+            let now = self.entry(conversation, seq)?;
+            changed.push((seq, now.and_then(|entry| document_of(&entry))));
         }
         Ok(changed)
     }
 
+    /// The last damaged entry of those from `after` on, where one behind it can be read.
+    fn behind_damage(
+        &mut self,
+        conversation: ConversationId,
+        after: Seq,
+        last: Seq,
+    ) -> Result<Option<Seq>, FollowError> {
+        let end = last.0.min(after.0 + DAMAGED_MAX);
+        for damaged in (after.next().0..end).map(Seq) {
+            if self.feed(conversation, damaged, 1)?.is_some_and(|(entries, _)| !entries.is_empty()) {
+                log::warn!(
+                    "conversation {conversation}: search does not find the entries {} to {damaged}, which are damaged",
+                    after.next()
+                );
+                return Ok(Some(damaged));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An entry as it is now; `None`: it is not there, or damaged.
+    fn entry(&mut self, conversation: ConversationId, seq: Seq) -> Result<Option<Arc<Message>>, FollowError> {
+        let page = self.feed(conversation, seq.prev(), 1)?;
+        let entry = page.and_then(|(entries, _)| entries.into_iter().next());
+        Ok(entry.filter(|entry| entry.seq == seq))
+    }
+
+    /// A page of a timeline; `None`: it is damaged.
     fn feed(
         &mut self,
         conversation: ConversationId,
         after: Seq,
         limit: u32,
-    ) -> Result<(Vec<Arc<Message>>, bool), FollowError> {
+    ) -> Result<Option<Page>, FollowError> {
         let read = timeline::Read::Feed { conversation, member: None, after, limit, bytes: FEED_BYTES };
         match self.source.read(&Read::Timeline(read)) {
-            Found::Timeline(timeline::Found::Feed { messages, more }) => Ok((messages, more)),
-            // Damaged: nothing of it can be found.
-            Found::Failed => Ok((Vec::new(), false)),
+            Found::Timeline(timeline::Found::Feed { messages, more }) => Ok(Some((messages, more))),
+            Found::Failed => Ok(None),
             _ => Err(FollowError::Database),
         }
     }

@@ -72,8 +72,16 @@ pub fn answer(
     let expression = Expression::of(&sought);
     let mut run =
         Run { index, source, user, search, sought, expression, streams: Vec::new(), next: BinaryHeap::new() };
-    match run.page() {
-        Ok((messages, cursor)) => {
+    let mut messages = Vec::new();
+    let ended = match run.page(&mut messages) {
+        // What was found in time is a page.
+        Err(End::Answer(Found::Search(search::Found::Busy))) if !messages.is_empty() => {
+            Ok(messages.last().map(|last| Place::of(last)))
+        }
+        ended => ended,
+    };
+    match ended {
+        Ok(cursor) => {
             let page =
                 SearchPage { messages, cursor: cursor.map(|place| place.to_string().into()), indexed_to };
             match run.source.settle() {
@@ -108,15 +116,15 @@ struct Stream {
 }
 
 impl Run<'_> {
-    /// The page, and where the next one begins.
-    fn page(&mut self) -> Result<(Vec<Arc<Message>>, Option<Place>), End> {
+    /// Adds the messages of the page; returns where the next one begins.
+    fn page(&mut self, messages: &mut Vec<Arc<Message>>) -> Result<Option<Place>, End> {
         let mut walk = Walk::default();
         if let Some(conversation) = self.search.conversation {
             walk.is_done = true;
             let last = self.last_of(conversation)?;
             self.open(Range { conversation, first: Seq(1), last })?;
         }
-        let (mut messages, mut bytes) = (Vec::<Arc<Message>>::new(), 0);
+        let mut bytes = 0;
         loop {
             while let Some((conversation, last_time)) = walk.peek(self)? {
                 if self.next.peek().is_some_and(|(next, _)| next.time > last_time) {
@@ -125,14 +133,13 @@ impl Run<'_> {
                 walk.take();
                 self.open(conversation)?;
             }
-            let Some((place, stream)) = self.next.pop() else { return Ok((messages, None)) };
+            let Some((place, stream)) = self.next.pop() else { return Ok(None) };
             self.advance(stream)?;
             let Some(message) = self.read(place)? else { continue };
             bytes += serde_json::to_vec(&*message).map_or(0, |json| json.len());
             let is_full = messages.len() >= self.search.limit as usize || bytes > HISTORY_BYTES;
             if let Some(last) = messages.last().filter(|_| is_full) {
-                let place = Place::of(last);
-                return Ok((messages, Some(place)));
+                return Ok(Some(Place::of(last)));
             }
             messages.push(message);
         }

@@ -202,6 +202,88 @@ fn edits_and_recalls_are_followed_and_leave_nothing() {
 }
 
 #[test]
+fn a_change_that_is_committed_while_its_page_is_read_is_not_missed() {
+    let t = Fixture::new();
+    t.timelines.join(FIRST, ANNA);
+    let seq = t.timelines.send(FIRST, BEN, "premature");
+    let before = std::sync::Arc::clone(&t.timelines.0.lock().unwrap().timelines[&FIRST].entries[0]);
+    t.timelines.change(FIRST, seq, ChangeKind::Edit, "considered");
+    t.timelines.0.lock().unwrap().stale.insert((FIRST, seq), before);
+    catch_up(&mut t.open("h"));
+    assert_eq!((t.seqs(ANNA, "considered"), t.contains("premature")), (vec![(1, 1)], false));
+}
+
+#[test]
+fn what_lies_behind_damaged_entries_is_found() {
+    let t = Fixture::new();
+    for conversation in [FIRST, SECOND] {
+        t.timelines.join(conversation, ANNA);
+        for n in 1..=400 {
+            t.timelines.send(conversation, BEN, &format!("word {n}"));
+        }
+    }
+    let damage = |damaged: Vec<(ConversationId, Seq)>| {
+        t.timelines.0.lock().unwrap().damaged = damaged.into_iter().collect();
+    };
+    // One conversation cannot be read at all, for now.
+    let all = (1..=400).map(|seq| (SECOND, Seq(seq)));
+    damage(all.chain([(FIRST, Seq(300)), (FIRST, Seq(301))]).collect());
+    let mut follower = t.open("h");
+    catch_up(&mut follower);
+    assert_eq!(t.seqs(ANNA, "word 299"), [(1, 299)]);
+    assert_eq!((t.seqs(ANNA, "word 301"), t.seqs(ANNA, "word 302")), (vec![], vec![(1, 302)]));
+    damage(vec![]);
+    catch_up(&mut follower);
+    assert_eq!(t.seqs(ANNA, "word 302"), [(1, 302)], "not before the next scan");
+    t.timelines.0.lock().unwrap().now += 300_000;
+    catch_up(&mut follower);
+    assert_eq!(t.seqs(ANNA, "word 302"), [(2, 302), (1, 302)]);
+}
+
+#[test]
+fn what_was_found_in_time_is_a_page() {
+    let t = Fixture::new();
+    t.timelines.join(FIRST, ANNA);
+    for n in 0..50 {
+        t.timelines.send(FIRST, BEN, &format!("word {n}"));
+    }
+    catch_up(&mut t.open("h"));
+    let index = IndexReader::open(&t.path()).unwrap();
+    index.allow(TIME);
+    let mut slow = Slow { timelines: t.timelines.clone(), reads: 10 };
+    let found = answer(&index, &mut slow, ANNA, &query("word"), UnixMillis(0));
+    let Ok(Found::Search(contract::Found::Results(page))) = found else { panic!("{found:?}") };
+    let last = page.messages.last().unwrap();
+    assert!((1..50).contains(&page.messages.len()));
+    assert_eq!(page.cursor.as_deref(), Some(&*wire::search::Place::of(last).to_string()));
+}
+
+/// How long a query may take on a slow database.
+const TIME: Duration = Duration::from_secs(2);
+
+/// A database of whose reads one takes longer than the query may.
+struct Slow {
+    timelines: Timelines,
+    /// Reads until then.
+    reads: u32,
+}
+
+impl ::search::Source for Slow {
+    fn read(&mut self, read: &logic::Read) -> Found {
+        self.reads = self.reads.saturating_sub(1);
+        if self.reads == 0 {
+            std::thread::sleep(TIME);
+            self.reads = u32::MAX;
+        }
+        self.timelines.read(read)
+    }
+
+    fn settle(&mut self) -> bool {
+        self.timelines.settle()
+    }
+}
+
+#[test]
 fn another_history_is_indexed_anew_where_it_differs() {
     let t = Fixture::new();
     for (conversation, text) in [(FIRST, "kept"), (SECOND, "kept too"), (SECOND, "lost")] {

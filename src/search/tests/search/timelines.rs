@@ -26,6 +26,10 @@ pub struct State {
     mark: u64,
     pub now: u64,
     pub is_away: bool,
+    /// Pages with these entries fail.
+    pub damaged: BTreeSet<(ConversationId, Seq)>,
+    /// Longer pages show these entries with their earlier texts, as where a change is committed while they are read.
+    pub stale: BTreeMap<(ConversationId, Seq), Arc<Message>>,
 }
 
 /// The database; clones share it.
@@ -112,7 +116,13 @@ impl State {
             timeline::Read::Feed { conversation, after, limit, .. } => {
                 let entries = &self.timelines[&conversation].entries;
                 let rest = entries.get(after.0 as usize..).unwrap_or_default();
-                let messages = rest.iter().take(limit as usize).cloned().collect();
+                let place = |entry: &Arc<Message>| (conversation, entry.seq);
+                let page = rest.iter().take(limit as usize);
+                if page.clone().any(|entry| self.damaged.contains(&place(entry))) {
+                    return Found::Failed;
+                }
+                let shown = |entry| self.stale.get(&place(entry)).filter(|_| limit > 1).unwrap_or(entry);
+                let messages = page.map(|entry| Arc::clone(shown(entry))).collect();
                 timeline::Found::Feed { messages, more: rest.len() > limit as usize }
             }
             timeline::Read::History {

@@ -169,6 +169,11 @@ pub fn change_content(change: Change, content: &str) -> String {
     format!("{}{sign}\n{content}", change.of)
 }
 
+/// The stored content of an entry that tells of a change, without what it tells besides the entry that is changed.
+pub fn emptied_change(content: &str) -> &str {
+    content.find('\n').map_or("", |end| &content[..=end])
+}
+
 /// The content type of a stored message; the usual one is not allocated. Earlier versions accepted any type from
 /// clients, also those that now belong to the server's entries.
 fn content_type_of(text: &str) -> Cow<'static, str> {

@@ -2,6 +2,7 @@
 
 use crate::error::StoreError;
 use logic::contract::{Found, Read, Ticket, Write, Written};
+use std::time::Duration;
 
 /// Receives the outcomes of one commit, in the order of its writes.
 pub type Publish<'a> = &'a mut dyn FnMut(Vec<(Ticket, Written)>);
@@ -30,6 +31,11 @@ pub trait Store: Send {
     /// Whether [`Store::housekeep`] must be called before the next batch, because filing falls behind the incoming
     /// messages.
     fn is_behind(&self) -> bool;
+
+    /// How soon [`Store::housekeep`] should be called also while messages arrive; `None`: it can wait until none do.
+    fn urgency(&self) -> Option<Duration> {
+        None
+    }
 
     /// The number of durable messages that wait to be filed by [`Store::housekeep`].
     fn unfiled(&self) -> usize;

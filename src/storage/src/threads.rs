@@ -154,7 +154,7 @@ impl StoreThread {
             }
             // A failed slice is tried again when it is due, even while messages arrive.
             if !self.is_stuck {
-                self.due = Instant::now() + CALM;
+                self.due = Instant::now() + self.store.urgency().unwrap_or(CALM);
             }
         }
     }
@@ -205,7 +205,7 @@ impl StoreThread {
         let pause = match more {
             Some(true) => Duration::ZERO,
             Some(false) if self.store.unfiled() > 0 => CALM,
-            Some(false) => LOOK_EVERY,
+            Some(false) => self.store.urgency().unwrap_or(LOOK_EVERY),
             None => RETRY_AFTER,
         };
         self.due = Instant::now() + pause;

@@ -35,6 +35,7 @@ mod reads;
 mod recipients;
 mod references;
 mod rights;
+mod scrub;
 mod search;
 mod session;
 mod settings;

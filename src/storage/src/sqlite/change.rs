@@ -106,6 +106,7 @@ impl SqliteStore {
             What::Recall { .. } => {
                 changed::empty_edit(&self.conn, conversation, &row, told.seq)?;
                 changed::scrub(&self.conn, conversation, seq)?;
+                self.scrubber.note(batch.now);
                 row.recall(told);
             }
         }

@@ -16,12 +16,13 @@ const HOUR_MS: u64 = 60 * 60 * 1000;
 impl SqliteStore {
     /// See [`Store::housekeep`](crate::store::Store::housekeep).
     pub(super) fn housekeep_slice(&mut self) -> Result<bool, StoreError> {
+        self.scrubber.begin_slice();
         if self.filing.is_some() {
             self.file_slice()?;
             self.bound_log()?;
             // A new run is left to grow: filing a few messages from each of many conversations costs a page for each
             // conversation.
-            return Ok(self.filing.is_some() || self.run.len() == 0);
+            return Ok(self.filing.is_some() || self.run.len() == 0 || self.scrubber.is_busy());
         }
         let now = (self.clock)();
         if self.maintained_hour != Some(now.0 / HOUR_MS) {
@@ -31,6 +32,9 @@ impl SqliteStore {
                 // Filing must not wait for what can be tried again in an hour.
                 None => self.maintained_hour = Some(now.0 / HOUR_MS),
             }
+        }
+        if let Some(more) = self.scrub_slice(now)? {
+            return Ok(more);
         }
         if self.run.len() > 0 {
             self.begin_filing()?;

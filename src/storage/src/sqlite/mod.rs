@@ -53,6 +53,8 @@ mod references;
 mod resident;
 mod run;
 mod schema;
+mod scrub;
+mod scrubber;
 mod search;
 mod sent;
 mod session;

@@ -12,6 +12,7 @@ use super::name;
 use super::name_cache::NameCache;
 use super::run::{Run, parts};
 use super::schema::{self, Tables};
+use super::scrubber::Scrubber;
 use super::sent::Sent;
 use super::store::{DataFile, SqliteStore, Sync};
 use crate::calendar::{self, Day};
@@ -112,9 +113,11 @@ impl SqliteStore {
             unlisted: Vec::new(),
             sync: Sync::Now,
             quotas: Quotas::default(),
+            scrubber: Scrubber::default(),
             maintained_hour: None,
             file: None,
         };
+        store.resume_scrub()?;
         while store.housekeep()? {}
         Ok(store)
     }

@@ -12,7 +12,7 @@ use crate::column::{Sort, Texts};
 use crate::error::StoreError;
 use crate::fault::{self, At};
 use crate::page::Page;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::cmp::Ordering;
 use std::fmt::Display;
 use std::ops::ControlFlow;
@@ -250,6 +250,24 @@ pub fn is_stored(conn: &Connection, conversation: ConversationId, seq: Seq) -> R
     }
 }
 
+/// The stored page that holds a filed entry, with its month and its key; `None`: it is not filed.
+pub fn page_of(
+    conn: &Connection,
+    conversation: ConversationId,
+    seq: Seq,
+) -> Result<Option<(Month, i64, Vec<u8>)>, StoreError> {
+    let segments = segments(conn, conversation)?;
+    let Some(segment) = segments.iter().rfind(|segment| segment.first <= seq) else { return Ok(None) };
+    let sql = format!(
+        "SELECT id, page FROM message_{:06} WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
+        segment.month
+    );
+    let mut select = conn.prepare_cached(&sql)?;
+    let bounds = [Seq(0), seq].map(|seq| place(conversation, seq) as i64);
+    let found = select.query_row(bounds, |row| Ok((segment.month, row.get(0)?, row.get(1)?))).optional()?;
+    Ok(found)
+}
+
 /// The last filed message of a month.
 pub fn end(conn: &Connection, conversation: ConversationId, month: Month) -> Result<Seq, StoreError> {
     if month == 0 {
@@ -378,12 +396,17 @@ fn stored_before(
 /// The first seq and the entries of a page, all of them whole.
 fn page<'a>(row: &'a Row<'_>) -> Result<(Seq, Vec<Entry<'a>>), StoreError> {
     let key: i64 = row.get(0)?;
-    let mut bytes = open_page(row.get_ref(1)?.as_blob()?, &[&key.to_le_bytes()])?;
+    Ok((parts(key as u64).1, entries(key, row.get_ref(1)?.as_blob()?)?))
+}
+
+/// The entries of a stored page, all of them whole.
+pub fn entries(key: i64, stored: &[u8]) -> Result<Vec<Entry<'_>>, StoreError> {
+    let mut bytes = open_page(stored, &[&key.to_le_bytes()])?;
     let mut entries = Vec::new();
     while !bytes.is_empty() {
         entries.push(bytes.entry()?);
     }
-    Ok((parts(key as u64).1, entries))
+    Ok(entries)
 }
 
 fn missing(month: Month, conversation: ConversationId, from: Seq, why: impl Display) -> String {

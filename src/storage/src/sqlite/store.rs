@@ -9,6 +9,7 @@ use super::name_cache::NameCache;
 use super::resident::{Resident, Unlisted};
 use super::run::Run;
 use super::schema::Tables;
+use super::scrubber::Scrubber;
 use super::sent::Sent;
 use crate::calendar::{Day, Month};
 use crate::error::StoreError;
@@ -41,6 +42,7 @@ pub struct SqliteStore {
     /// The connection's current setting of `synchronous`.
     pub(super) sync: Sync,
     pub(super) quotas: Quotas,
+    pub(super) scrubber: Scrubber,
     /// The hour of the last maintenance, counted from the epoch.
     pub(super) maintained_hour: Option<u64>,
     pub(super) file: Option<DataFile>,

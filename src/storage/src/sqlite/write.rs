@@ -12,12 +12,14 @@ use crate::fault;
 use crate::store::{Publish, Reader, Store};
 use logic::contract::{Found, Read, Ticket, Write, Written, session, timeline};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Store for SqliteStore {
     fn write(&mut self, writes: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
         let now = (self.clock)();
         let batch = Batch { now, month: calendar::month_of(now), today: calendar::day_of(now) };
         let mut outcomes = Vec::with_capacity(writes.len());
+        self.scrubber.begin_turn(now);
         let mut done = self.free_memory();
         // All at once, so that the cache misses of these look-ups overlap.
         let hints: Vec<CidHint> = writes.iter().map(|(_, write)| self.hint(&batch, write)).collect();
@@ -63,10 +65,17 @@ impl Store for SqliteStore {
     }
 
     fn is_behind(&self) -> bool {
+        if self.scrubber.has_turn() {
+            return true;
+        }
         match &self.filing {
             Some(filing) => filing.progress() < self.run.fullness() * 1.25,
             None => self.run.is_full(),
         }
+    }
+
+    fn urgency(&self) -> Option<Duration> {
+        self.scrubber.urgency()
     }
 
     fn unfiled(&self) -> usize {

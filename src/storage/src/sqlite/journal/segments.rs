@@ -33,6 +33,11 @@ const SEGMENTS_MIN: usize = 4;
 const NUMBER_MAX: u64 = 1 << 62;
 /// More records than a segment holds.
 const SEGMENT_RECORDS: u64 = 1 << 18;
+#[repr(align(4096))]
+struct Aligned([u8; GROWTH]);
+static ZEROS: Aligned = Aligned([0; GROWTH]);
+/// The bytes of a segment that are overwritten between two commits: 1 MiB.
+const ZEROED_AT_ONCE: u64 = 8 * GROWTH as u64;
 const MAGIC: &[u8; 8] = b"chatjrnl";
 /// The bytes of a segment's header, without the padding to a sector.
 const SEGMENT_HEADER: usize = 28;
@@ -55,6 +60,10 @@ struct Segment {
     /// The allocated bytes.
     length: u64,
     use_: Use,
+    /// Where its records end; 0 while it is free.
+    end: u64,
+    /// Behind its records remains of earlier uses may lie up to here.
+    stale: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,7 +128,9 @@ impl Journal {
                 }
                 _ => Use::Free,
             };
-            segments.push(Segment { length: bytes.len() as u64, use_ });
+            let length = bytes.len() as u64;
+            let end = if use_ == Use::Free { 0 } else { length };
+            segments.push(Segment { length, use_, end, stale: length });
         }
         live.sort_unstable();
         let mut last = filed;
@@ -173,6 +184,7 @@ impl Journal {
         self.disk.write(current.segment, current.at, &self.buffer[start..]).map_err(no_room)?;
         self.disk.sync(current.segment).map_err(fatal)?;
         self.current = Some(Current { at: end, ..current });
+        self.segments[current.segment].end = end;
         self.next += 1;
         if self.buffer.capacity() > BUFFER_KEPT {
             self.buffer = Vec::new();
@@ -202,8 +214,27 @@ impl Journal {
         for segment in &mut self.segments {
             if matches!(segment.use_, Use::Filed(needed) if needed <= synced) {
                 segment.use_ = Use::Free;
+                segment.stale = segment.stale.max(std::mem::take(&mut segment.end));
             }
         }
+    }
+
+    /// Overwrites what is left of earlier records in one segment, or in a part of it. Returns whether there was anything.
+    pub fn zero_stale(&mut self) -> Result<bool, StoreError> {
+        let is_dirty = |segment: &Segment| segment.end < segment.stale;
+        let Some(at) = self.segments.iter().position(is_dirty) else { return Ok(false) };
+        let segment = &mut self.segments[at];
+        // From the end, so that what is left to do is always in front; the header of a free segment is the last to go.
+        let from = segment.stale.saturating_sub(ZEROED_AT_ONCE).max(segment.end);
+        let mut next = from;
+        while next < segment.stale {
+            let count = (segment.stale - next).min(GROWTH as u64);
+            self.disk.write(at, next, &ZEROS.0[..count as usize]).map_err(no_room)?;
+            next += count;
+        }
+        self.disk.sync(at).map_err(fatal)?;
+        segment.stale = from;
+        Ok(true)
     }
 
     fn begin_segment(&mut self, random: &mut Random) -> Result<Current, StoreError> {
@@ -222,15 +253,12 @@ impl Journal {
 
     fn add_segment(&mut self) -> Result<usize, StoreError> {
         self.disk.add().map_err(no_room)?;
-        self.segments.push(Segment { length: 0, use_: Use::Free });
+        self.segments.push(Segment { length: 0, use_: Use::Free, end: 0, stale: 0 });
         Ok(self.segments.len() - 1)
     }
 
     /// Allocates space up to `end`, so that a full disk fails here and not in the middle of a record.
     fn grow(&mut self, segment: usize, end: u64) -> Result<(), StoreError> {
-        #[repr(align(4096))]
-        struct Aligned([u8; GROWTH]);
-        static ZEROS: Aligned = Aligned([0; GROWTH]);
         let length = &mut self.segments[segment].length;
         while *length < end {
             self.disk.write(segment, *length, &ZEROS.0).map_err(no_room)?;

@@ -58,6 +58,44 @@ fn a_segment_is_reused_once_its_filing_is_synced() {
 }
 
 #[test]
+fn nothing_is_left_of_records_that_are_filed() {
+    let disk = MemoryDisk::default();
+    let (mut journal, _) = read_back(&disk, 0);
+    let mut random = random();
+    let mut run = |journal: &mut Journal, what: &str, count: u64| {
+        (0..count).for_each(|_| journal.append(what.repeat(2_000).as_bytes(), &mut random).unwrap());
+        journal.last()
+    };
+    let found = |what: &str| -> usize {
+        let segments = disk.clone().read().unwrap();
+        let in_one = |bytes: &Vec<u8>| bytes.windows(what.len()).filter(|at| *at == what.as_bytes()).count();
+        segments.iter().map(in_one).sum()
+    };
+    for _ in 0..3 {
+        // Filed and released, and partly overwritten by a later use.
+        let filed = run(&mut journal, "secret", 200);
+        journal.rotate();
+        journal.filed(filed, 1);
+        journal.release(1);
+        for _ in 0..SEGMENTS_MIN {
+            let filed = run(&mut journal, "harmless", 3);
+            journal.rotate();
+            journal.filed(filed, 1);
+        }
+        let live = run(&mut journal, "present", 5);
+        assert!(found("secret") > 0);
+        while journal.zero_stale().unwrap() {}
+        assert_eq!((found("secret"), found("present")), (0, 10_000));
+        drop(journal);
+        let (reopened, records) = read_back(&disk, live - 5);
+        assert_eq!(records.len(), 5);
+        journal = reopened;
+        journal.filed(live, 1);
+        journal.release(1);
+    }
+}
+
+#[test]
 fn records_behind_missing_ones_are_read() {
     let disk = MemoryDisk::default();
     let (mut journal, _) = read_back(&disk, 0);

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod fault;
+mod scrub;
 mod threads;
 
 use super::{MemoryDisk, SqliteStore};

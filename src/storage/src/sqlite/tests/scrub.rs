@@ -1,0 +1,193 @@
+//! The scrubber: what the files of a store hold after a recall.
+
+use super::{TestClock, fixed_random};
+use crate::conformance::{BEGIN, Fixture, Scenario, actor, append};
+use crate::sqlite::SqliteStore;
+use crate::store::Store;
+use logic::contract::change::{self, What};
+use logic::contract::{Quotas, Read, Write, Written};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use wire::{ConversationId, Direction, Seq, Target, UnixMillis, UserId};
+
+/// A store on files.
+struct OnFiles {
+    folder: TempDir,
+    store: Option<SqliteStore>,
+    test_clock: TestClock,
+}
+
+impl OnFiles {
+    fn new() -> OnFiles {
+        let test_clock = TestClock::default();
+        test_clock.set(BEGIN);
+        let mut files = OnFiles { folder: tempfile::tempdir().unwrap(), store: None, test_clock };
+        files.restart();
+        files
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("chat.db")
+    }
+}
+
+impl Fixture for OnFiles {
+    fn store(&mut self) -> &mut dyn Store {
+        self.store.as_mut().unwrap()
+    }
+
+    fn restart(&mut self) {
+        self.store = None;
+        let opened = SqliteStore::open(&self.path(), self.test_clock.clock(), fixed_random(7));
+        self.store = Some(opened.unwrap());
+    }
+
+    fn set_time(&mut self, time: UnixMillis) {
+        self.test_clock.set(time);
+    }
+
+    fn forget_claims(&mut self) {}
+
+    fn set_quotas(&mut self, _: Quotas) {}
+
+    fn cost(&mut self, _: &Read) -> u64 {
+        0
+    }
+}
+
+/// How often the files of a folder contain a text.
+fn count(folder: &Path, text: &str) -> usize {
+    let files = fs::read_dir(folder).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+    files.map(|file| file.windows(text.len()).filter(|at| *at == text.as_bytes()).count()).sum()
+}
+
+/// Scrubs what is due. The thread that copies the log may be using it for a moment.
+fn scrub(scenario: &mut Scenario<'_>) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while scenario.fixture.store().urgency().is_some() {
+        scenario.fixture.store().housekeep().unwrap();
+        assert!(Instant::now() < deadline, "it is scrubbed");
+    }
+}
+
+const WINDOW: u64 = u64::MAX / 2;
+
+fn change(user: UserId, conversation: ConversationId, seq: Seq, what: What) -> Write {
+    change::Write { by: actor(user), conversation, seq, what }.into()
+}
+
+fn made(written: &Written) {
+    assert!(matches!(written, Written::Change(change::Written::Made(_))), "{written:?}");
+}
+
+/// A message in the middle of others that is edited twice and recalled: its texts, each so long that some pages overflow.
+/// `file`: in which of the pauses between the steps everything is filed.
+fn recall(
+    scenario: &mut Scenario<'_>,
+    length: usize,
+    file: [bool; 4],
+) -> (Vec<String>, UserId, ConversationId) {
+    let (anna, ben) = (scenario.user("anna"), scenario.user("ben"));
+    let texts: Vec<String> = ["first", "second", "third"]
+        .map(|which| format!("the {which} secret, {}", "and much more ".repeat(length)))
+        .into();
+    let say = |scenario: &mut Scenario<'_>, from: u32| {
+        let texts = (from..from + 40).map(|n| append(ben, Target::User(anna), &format!("{n}"), "harmless"));
+        scenario.all(texts.collect());
+    };
+    say(scenario, 0);
+    let sent = scenario.say(anna, Target::User(ben), "secret", &texts[0]);
+    say(scenario, 100);
+    let steps = [
+        What::Edit { content: texts[1].as_str().into(), window: WINDOW },
+        What::Edit { content: texts[2].as_str().into(), window: WINDOW },
+        What::Recall { window: WINDOW },
+    ];
+    for (number, what) in steps.into_iter().enumerate() {
+        if file[number] {
+            scenario.file();
+        }
+        made(&scenario.one(change(anna, sent.conversation, sent.seq, what)));
+        say(scenario, 200 + 100 * number as u32);
+    }
+    if file[3] {
+        scenario.file();
+    }
+    (texts, anna, sent.conversation)
+}
+
+#[test]
+fn a_recalled_text_is_in_no_file_once_it_is_scrubbed() {
+    for length in [0, 100, 2_000] {
+        for file in [[false; 4], [true; 4], [true, false, false, false], [false, true, false, true]] {
+            let mut files = OnFiles::new();
+            let folder = files.folder.path().to_owned();
+            let mut scenario = Scenario::on(&mut files);
+            let (texts, anna, direct) = recall(&mut scenario, length, file);
+            let found = |text: &String| count(&folder, &text[..18.min(text.len())]);
+            assert!(texts.iter().any(|text| found(text) > 0), "it is somewhere before");
+            scenario.wait(10_000);
+            scrub(&mut scenario);
+            for text in &texts {
+                assert_eq!(found(text), 0, "{length} {file:?}");
+            }
+            assert!(count(&folder, "harmless") > 100);
+            scenario.look_thrice(|scenario| {
+                let all = scenario.history(anna, direct, Direction::After(Seq(0)), 200).0;
+                let others = all.iter().filter(|entry| &*entry.content == "harmless").count();
+                assert_eq!((all.len(), others, &*all[40].content), (200, 196, ""));
+            });
+        }
+    }
+}
+
+#[test]
+fn a_start_goes_on_with_what_was_interrupted() {
+    let mut slices = 0;
+    loop {
+        let mut files = OnFiles::new();
+        let folder = files.folder.path().to_owned();
+        let mut scenario = Scenario::on(&mut files);
+        let (texts, ..) = recall(&mut scenario, 3, [false, true, false, false]);
+        scenario.wait(10_000);
+        let mut more = true;
+        for _ in 0..slices {
+            more = scenario.fixture.store().housekeep().unwrap();
+        }
+        scenario.fixture.restart();
+        scrub(&mut scenario);
+        for text in &texts {
+            assert_eq!(count(&folder, &text[..18]), 0, "after {slices} slices");
+        }
+        if !more {
+            break;
+        }
+        slices += 1;
+    }
+    assert!(slices > 5, "there were only {slices} slices to end at");
+}
+
+#[test]
+fn recalls_wait_to_be_scrubbed_together_while_messages_arrive() {
+    let mut files = OnFiles::new();
+    let folder = files.folder.path().to_owned();
+    let mut scenario = Scenario::on(&mut files);
+    let (texts, anna, _) = recall(&mut scenario, 0, [false; 4]);
+    let ben = Target::User(UserId(2));
+    for number in 0.. {
+        scenario.wait(100);
+        scenario.all(vec![append(anna, ben.clone(), &format!("more {number}"), "harmless")]);
+        // As the thread of the store does it between batches.
+        while scenario.fixture.store().is_behind() {
+            scenario.fixture.store().housekeep().unwrap();
+        }
+        let is_gone = texts.iter().all(|text| count(&folder, &text[..18]) == 0);
+        assert!(!is_gone || number >= 98, "not before its time: {number}");
+        if is_gone {
+            break;
+        }
+        assert!(number < 250, "within the time that is promised");
+    }
+}

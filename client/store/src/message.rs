@@ -7,9 +7,9 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::sync::Arc;
 use wire::change::{Change, Changes, EDIT};
 use wire::message::{Extra, Send, TEXT};
-use wire::timeline::HistoryPage;
+use wire::timeline::{self, HistoryPage};
 use wire::{
-    ChangeKind, ConversationId, ConversationKind, Direction, Message, References, Seq, System, Target,
+    ChangeKind, ConversationId, ConversationKind, Direction, Message, References, Reply, Seq, System, Target,
     UnixMillis, UserId,
 };
 
@@ -238,13 +238,19 @@ fn write_changes(t: &Transaction<'_>, message: &Message) -> rusqlite::Result<()>
     empty_edits(t, message)
 }
 
-/// Whether an event is a recall, after which the text must be gone from the file, too.
+/// Whether an event tells of a recall, after which the text must be gone from the file, too.
 pub(crate) fn is_recall(event: &Event) -> bool {
-    let told = match event {
-        Event::Message(entry) => entry.change(),
-        _ => None,
+    let tells = |entry: &Message| {
+        let is_change = entry.change().is_some_and(|change| change.kind == ChangeKind::Recall);
+        is_change || entry.recalled().is_some()
     };
-    told.is_some_and(|change| change.kind == ChangeKind::Recall)
+    match event {
+        Event::Message(entry) => tells(entry),
+        Event::Reply { reply: Reply::Timeline(timeline::Reply::History(page)), .. } => {
+            page.messages.iter().any(|entry| tells(entry))
+        }
+        _ => false,
+    }
 }
 
 /// Drops the texts of edits that are not those of now from the entries that tell of them.

@@ -95,6 +95,12 @@ impl Reactions {
 }
 
 impl Changed {
+    /// The row of an entry whose own row is damaged: the text with which it was stored may have been taken back, so it has
+    /// none.
+    pub fn withheld(seq: Seq) -> Changed {
+        Changed { seq, content: Some(Box::default()), ..Changed::default() }
+    }
+
     /// The row after an edit, of which the entry at `told` tells.
     pub fn edit(&mut self, content: &str, told: Place) {
         (self.change, self.content, self.edited) = (told.seq, Some(content.into()), Some(told));

@@ -37,6 +37,12 @@ fn a_message_is_the_same_whatever_came_first() {
     is_the_same([edit(2, 1, "two"), reaction(3, 1, 1, true), recall(5, 1)]);
 }
 
+/// The reply to HISTORY with one message.
+fn page(message: &Message) -> Event {
+    let page = HistoryPage { messages: vec![Arc::new(message.clone())], more: false, first_seq: Seq(1) };
+    Event::Reply { request: RequestId(1), reply: timeline::Reply::History(Box::new(page)).into() }
+}
+
 /// `changes` are all changes of the message 1.
 fn is_the_same(changes: [Message; 3]) {
     let mut whole = plain(1, 2, "one");
@@ -46,10 +52,6 @@ fn is_the_same(changes: [Message; 3]) {
     let mut partly = plain(1, 2, "one");
     assert!(partly.apply(&changes[0], ME) && partly.apply(&changes[1], ME));
     let pushed = |message: &Message| Event::Message(Arc::new(message.clone()));
-    let page = |message: &Message| {
-        let page = HistoryPage { messages: vec![Arc::new(message.clone())], more: false, first_seq: Seq(1) };
-        Event::Reply { request: RequestId(1), reply: timeline::Reply::History(Box::new(page)).into() }
-    };
     let all = || changes.iter().map(pushed).collect::<Vec<_>>();
     let mut orders = vec![
         [vec![pushed(&plain(1, 2, "one"))], all()].concat(),
@@ -92,8 +94,8 @@ fn an_own_message_is_changed_also_where_its_reply_comes_after_the_change() {
     assert_eq!((&*own.content, own.changes().map(|changes| changes.changed)), ("text 7", Some(Seq(2))));
 }
 
-#[test]
-fn a_recalled_text_is_gone_from_the_files() {
+/// `tell` makes the event that tells of the recall of message 1.
+fn check_recall(tell: impl Fn() -> Event) {
     let (_home, folder) = folder();
     let mut store = folder.open(ME, None).unwrap();
     let texts = ["the first secret", "the second secret", "the third secret"];
@@ -114,11 +116,29 @@ fn a_recalled_text_is_gone_from_the_files() {
     };
     let unread = |store: &Store| (store.conversations().unwrap()[0].unread, store.unread(9).unwrap().len());
     assert_eq!((has(texts[2]), unread(&store)), (true, (2, 2)));
-    store.save(None, &[pushed(recall(5, 1))]).unwrap();
+    store.save(None, &[tell()]).unwrap();
     assert_eq!(unread(&store), (1, 1));
     assert!(now(&store, 1).recalled().is_some());
     for text in texts {
         assert!(!has(text), "{text}");
     }
     assert!(has("harmless"));
+}
+
+#[test]
+fn a_recalled_text_is_gone_from_the_files() {
+    check_recall(|| Event::Message(Arc::new(recall(5, 1))));
+}
+
+#[test]
+fn a_text_whose_recall_a_page_tells_is_gone_from_the_files() {
+    check_recall(|| {
+        let mut recalled = plain(1, 2, "");
+        recalled.recall(wire::change::Changes {
+            changed: Seq(5),
+            recalled: Some(UnixMillis(5)),
+            ..Default::default()
+        });
+        page(&recalled)
+    });
 }

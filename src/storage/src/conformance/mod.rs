@@ -21,6 +21,7 @@ mod session;
 mod timeline;
 mod token;
 
+pub use change::{change, made};
 pub use scenario::{BEGIN, Fixture, Scenario, actor, append, appended, create, entry, join, walk};
 
 /// A case; it begins with an empty store.

@@ -1,12 +1,13 @@
 //! The tables `changed` and `reaction`: entries as changes have left them, and who reacts how.
 
 use super::connection::{Connection, rows_of};
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use super::record::{Record, undamaged};
 use super::sql::Sql;
 use crate::calendar;
 use crate::changed::{self, Changed, Reactions};
 use crate::column::change_content;
+use crate::fault;
 use logic::contract::change::Place;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use wire::{Change, ChangeKind, ConversationId, Message, Seq, UserId};
 /// The columns of [`changed_of`].
 const COLUMNS: &str = "seq, change_seq, reactions, content, edit_seq, edited_at, recalled_at";
 
-/// The rows of `changed` of some entries, without damaged ones, whose entries are shown as they were stored.
+/// The rows of `changed` of some entries.
 pub fn rows(
     conn: &mut Connection,
     conversation: ConversationId,
@@ -29,7 +30,13 @@ pub fn rows(
              WHERE conversation_id = {conversation} AND seq BETWEEN {first} AND {last}"
         ));
     })?;
-    let rows = undamaged(&rows, changed_of)?;
+    let rows = undamaged(&rows, |row| match (changed_of(row), row.seq(0)) {
+        (Err(failure), Ok(seq)) if failure.cause == Cause::Damaged => {
+            fault::report(&failure.to_string());
+            Ok(Changed::withheld(seq))
+        }
+        (changed, _) => changed,
+    })?;
     Ok(rows.into_iter().map(|changed| (changed.seq, changed)).collect())
 }
 

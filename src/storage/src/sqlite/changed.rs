@@ -3,7 +3,7 @@
 use super::column::{self, seq};
 use crate::changed::{self, Changed, Fetched, ROWS, Reactions};
 use crate::error::StoreError;
-use crate::fault::At;
+use crate::fault::{self, At};
 use logic::contract::change::Place;
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::cmp::Ordering;
@@ -19,7 +19,7 @@ macro_rules! changed {
     };
 }
 
-/// The first [`ROWS`] rows of `changed` from an entry on, without damaged ones, whose entries are shown as they were stored. `order`: `Less` where the timeline is read upwards.
+/// The first [`ROWS`] rows of `changed` from an entry on. `order`: `Less` where the timeline is read upwards.
 pub fn rows(
     conn: &Connection,
     conversation: ConversationId,
@@ -32,7 +32,14 @@ pub fn rows(
     };
     let mut select = conn.prepare_cached(sql)?;
     let mut rows = select.query((conversation.0, from.0 as i64, ROWS as i64))?;
-    let (rows, count) = column::undamaged("changed", &mut rows, changed_of)?;
+    let (rows, count) =
+        column::undamaged("changed", &mut rows, |row| match (changed_of(row), seq(row, 0)) {
+            (Err(error), Ok(at)) if error.sqlite_error_code().is_none() => {
+                fault::report(&format!("table `changed`, key {conversation}: {error}"));
+                Ok(Changed::withheld(at))
+            }
+            (changed, _) => changed,
+        })?;
     Ok(Fetched { rows, is_complete: count < ROWS })
 }
 

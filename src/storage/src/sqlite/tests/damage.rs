@@ -2,8 +2,9 @@
 
 use super::super::schema;
 use super::InMemory;
-use crate::conformance::{Fixture, Scenario, append, create, join};
+use crate::conformance::{Fixture, Scenario, append, change, create, join, made};
 use crate::store::Store;
+use logic::contract::change::What;
 use logic::contract::{
     Client, Found, Read, Ticket, Write, Written, account, contact, group, message, session, timeline,
 };
@@ -240,6 +241,41 @@ fn a_damaged_value_in_any_column_costs_only_the_requests_that_need_it() {
         }
     }
     assert!(cases > 200, "{cases}");
+}
+
+#[test]
+fn a_damaged_row_brings_no_earlier_text_back() {
+    let changes = [
+        ("edit", What::Edit { content: "another text".into(), window: u64::MAX }),
+        ("recall", What::Recall { window: u64::MAX }),
+    ];
+    let mut withheld = 0;
+    for (name, what) in changes {
+        for column in ["change_seq", "reactions", "content", "edit_seq", "edited_at", "recalled_at"] {
+            // NULL is a right value.
+            for value in VALUES.iter().filter(|value| **value != "NULL") {
+                let mut world = World::new();
+                let (user, [direct, _]) = (world.users[0], world.conversations[0]);
+                let said = world.said[&(direct, Seq(1))].clone();
+                let mut scenario = Scenario::on(&mut world.fixture);
+                made(&scenario.one(change(user, direct, 1, what.clone())));
+                if !damage(world.conn(), "changed", column, value) {
+                    continue;
+                }
+                let (direction, limit, with_changes) = (Direction::After(Seq(0)), 1, true);
+                let history =
+                    timeline::Read::History { user, conversation: direct, direction, limit, with_changes };
+                match Scenario::on(&mut world.fixture).read(history.into()) {
+                    Found::Timeline(timeline::Found::History { messages, .. }) => {
+                        assert_ne!(*messages[0].content, *said, "{name}: {column} = {value}");
+                        withheld += usize::from(messages[0].content.is_empty() && name == "edit");
+                    }
+                    other => panic!("{name}: {column} = {value}: {other:?}"),
+                }
+            }
+        }
+    }
+    assert!(withheld > 5, "{withheld}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use wire::words::Sought;
 use wire::{ConversationId, Direction, Message, Seq, UnixMillis, UserId};
 
 /// Hits that are asked of the index at once, at first and at most.
-const CHUNK_MIN: usize = 16;
+const CHUNK_MIN: usize = 4;
 const CHUNK_MAX: usize = 1_024;
 /// Conversations that are read at once, at first and at most.
 const PAGE_MIN: u32 = 20;
@@ -185,7 +185,7 @@ impl Run<'_> {
             if stream.hits.is_empty() && stream.chunk > 0 && stream.range.first <= stream.range.last {
                 let hits = self.index.hits(&self.expression, self.search.from, stream.range, stream.chunk)?;
                 let is_last = hits.len() < stream.chunk;
-                stream.chunk = if is_last { 0 } else { (stream.chunk * 2).min(CHUNK_MAX) };
+                stream.chunk = if is_last { 0 } else { (stream.chunk * 4).min(CHUNK_MAX) };
                 match hits.last() {
                     Some(last) if last.seq > stream.range.first => stream.range.last = last.seq.prev(),
                     _ => stream.chunk = 0,

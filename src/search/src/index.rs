@@ -4,7 +4,7 @@
 
 use crate::error::IndexError;
 use crate::file::{APPLICATION, connect, delete, lock};
-use crate::terms::PREFIXES;
+use crate::terms::prefixes;
 use runtime::regular_file::{Access, open_regular};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::{File, OpenOptions};
@@ -126,7 +126,7 @@ impl Index {
         // Its texts are private; SQLite gives the mode to the files beside it.
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
         let conn = connect(path)?;
-        let prefixes = PREFIXES.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
+        let prefixes = prefixes().map(|length| length.to_string()).collect::<Vec<_>>().join(" ");
         conn.execute_batch(&format!(
             "BEGIN;
              CREATE TABLE made_of (server TEXT NOT NULL, history TEXT NOT NULL);

@@ -4,105 +4,110 @@
 //! character. The tokenizer of the table only splits at spaces: every character of a term is a letter or digit in ASCII,
 //! or none of ASCII, so that nothing that a client writes is syntax of a query.
 //!
-//! The first term of a document is its conversation. FTS5 walks the lists of a query's terms together, and ends with the
-//! shortest: with this term, where the conversation ends.
+//! Every term begins with its conversation, so that the list of a term has only that conversation's messages: the cost of
+//! a query does not grow with what others wrote.
 
 use wire::ConversationId;
 use wire::words::{Sought, Word, words};
 
 /// Characters of a term. Longer words are found by these, and then compared as a whole.
 const TERM_CHARS: usize = 64;
-/// The lengths of beginnings that the index lists, characters.
-pub const PREFIXES: &[usize] = &[1, 2, 3, 4, 6];
+/// The lengths of beginnings of words that the index lists, characters.
+const BEGINNINGS: &[usize] = &[1, 2, 3, 4, 6];
+/// Characters of [`mark_of`].
+const MARK_CHARS: usize = 2;
+
+/// The lengths of beginnings of terms that the index lists.
+pub fn prefixes() -> impl Iterator<Item = usize> {
+    BEGINNINGS.iter().map(|length| MARK_CHARS + length)
+}
 
 /// The document of a message; `None`: it has no words.
 pub fn document(conversation: ConversationId, text: &str) -> Option<String> {
-    let words = words(text);
-    if words.is_empty() {
-        return None;
-    }
-    let mut document = term_of(conversation);
-    for word in &words {
+    let (mark, mut document) = (mark_of(conversation), String::new());
+    for word in &words(text) {
         match word {
-            Word::Whole(word) => push(&mut document, head(word, TERM_CHARS)),
-            Word::Run(run) => pairs(run).chain(last(run)).for_each(|term| push(&mut document, term)),
+            Word::Whole(word) => push(&mut document, &mark, head(word, TERM_CHARS)),
+            Word::Run(run) => pairs(run).chain(last(run)).for_each(|term| push(&mut document, &mark, term)),
         }
     }
-    Some(document)
+    (!document.is_empty()).then_some(document)
 }
 
-/// What to ask the index in one conversation.
+/// What to ask the index.
 #[derive(Debug)]
 pub struct Expression {
-    /// In the syntax of FTS5.
-    pub text: String,
-    /// The beginning that a term of the document must have, where the index lists only a shorter one.
-    pub beginning: Option<Box<str>>,
+    phrases: Vec<Phrase>,
+    /// The beginning that a word of the document must have, where the index lists only a shorter one.
+    beginning: Option<Box<str>>,
+}
+
+/// Terms that follow each other.
+#[derive(Debug)]
+struct Phrase {
+    terms: Vec<Box<str>>,
+    /// Whether the last one is the beginning of a term.
+    is_open: bool,
 }
 
 impl Expression {
     pub fn of(sought: &Sought) -> Expression {
-        let (mut text, mut beginning) = (String::new(), None);
+        let (mut phrases, mut beginning) = (Vec::new(), None);
         let last_word = sought.words().len() - 1;
         for (at, word) in sought.words().iter().enumerate() {
-            text += " AND ";
-            match word {
+            let (terms, is_open) = match word {
                 Word::Whole(word) if at == last_word => {
                     let word = head(word, TERM_CHARS);
                     let length = word.chars().count();
-                    let listed = PREFIXES.iter().rev().find(|listed| **listed <= length);
+                    let listed = BEGINNINGS.iter().rev().find(|listed| **listed <= length);
                     let listed = *listed.expect("a beginning of one character is listed");
-                    quote(&mut text, head(word, listed));
-                    text += " *";
                     beginning = (listed < length).then(|| word.into());
+                    (vec![head(word, listed).into()], true)
                 }
-                Word::Whole(word) => quote(&mut text, head(word, TERM_CHARS)),
-                Word::Run(run) if run.chars().nth(1).is_none() => {
-                    quote(&mut text, run);
-                    text += " *";
-                }
-                Word::Run(run) => {
-                    let mut phrase = String::new();
-                    pairs(run).for_each(|pair| push(&mut phrase, pair));
-                    quote(&mut text, &phrase);
-                }
-            }
+                Word::Whole(word) => (vec![head(word, TERM_CHARS).into()], false),
+                Word::Run(run) if run.chars().nth(1).is_none() => (vec![run.clone()], true),
+                Word::Run(run) => (pairs(run).map(Box::from).collect(), false),
+            };
+            phrases.push(Phrase { terms, is_open });
         }
-        Expression { text, beginning }
+        Expression { phrases, beginning }
     }
 
-    /// In a conversation.
+    /// In a conversation, in the syntax of FTS5.
     pub fn within(&self, conversation: ConversationId) -> String {
-        format!("\"{}\"{}", term_of(conversation), self.text)
+        let (mark, mut text) = (mark_of(conversation), String::new());
+        for Phrase { terms, is_open } in &self.phrases {
+            let mut phrase = String::new();
+            terms.iter().for_each(|term| push(&mut phrase, &mark, term));
+            debug_assert!(!phrase.contains('"'), "no word has a quote");
+            text += if text.is_empty() { "" } else { " AND " };
+            text += &format!("\"{phrase}\"{}", if *is_open { " *" } else { "" });
+        }
+        text
     }
 
     /// Whether a document that the index found may be one.
     pub fn admits(&self, document: &str) -> bool {
+        let word = |term: &str| term.char_indices().nth(MARK_CHARS).map_or(0, |(at, _)| at);
         self.beginning
             .as_deref()
-            .is_none_or(|beginning| document.split(' ').skip(1).any(|term| term.starts_with(beginning)))
+            .is_none_or(|beginning| document.split(' ').any(|term| term[word(term)..].starts_with(beginning)))
     }
 }
 
-/// Two characters of private use, which no word contains.
-fn term_of(conversation: ConversationId) -> String {
+/// Two characters of private use, which no word contains: they stand for a conversation.
+fn mark_of(conversation: ConversationId) -> String {
     let character = |from: u32, bits: u32| char::from_u32(from + bits).expect("both planes are characters");
     let id = conversation.0;
     [character(0xF_0000, id >> 16 & 0x7FFF), character(0x10_0000, id & 0xFFFF)].iter().collect()
 }
 
-fn push(document: &mut String, term: &str) {
+fn push(document: &mut String, mark: &str, term: &str) {
     if !document.is_empty() {
         document.push(' ');
     }
+    document.push_str(mark);
     document.push_str(term);
-}
-
-fn quote(text: &mut String, terms: &str) {
-    debug_assert!(!terms.contains('"'), "no word has a quote");
-    text.push('"');
-    text.push_str(terms);
-    text.push('"');
 }
 
 /// The first characters of a word.
@@ -126,13 +131,14 @@ mod tests {
     const HERE: ConversationId = ConversationId(7);
 
     #[test]
-    fn a_document_begins_with_its_conversation() {
+    fn every_term_begins_with_its_conversation() {
         let document = document(HERE, "Hello, 世界人! x").unwrap();
-        assert_eq!(document.split(' ').skip(1).collect::<Vec<_>>(), ["hello", "世界", "界人", "人", "x"]);
-        assert_eq!(document.split(' ').next(), Some(&*term_of(HERE)));
+        let terms: Vec<_> =
+            document.split(' ').map(|term| term.strip_prefix(&mark_of(HERE)).unwrap()).collect();
+        assert_eq!(terms, ["hello", "世界", "界人", "人", "x"]);
         assert_eq!(super::document(HERE, "… \0"), None);
-        assert_ne!(term_of(ConversationId(1)), term_of(ConversationId(1 << 16)));
-        assert_eq!(term_of(ConversationId::MAX).chars().count(), 2);
+        assert_ne!(mark_of(ConversationId(1)), mark_of(ConversationId(1 << 16)));
+        assert_eq!(mark_of(ConversationId::MAX).chars().count(), MARK_CHARS);
     }
 
     #[test]
@@ -158,7 +164,10 @@ mod tests {
         let sought = |text: &str| Expression::of(&Sought::parse(text).unwrap());
         assert_eq!(sought("abcdef").beginning, None);
         let long = sought("international");
-        assert!(long.text.ends_with("\"intern\" *"), "{}", long.text);
-        assert!(long.admits("c internationally") && !long.admits("c internal"));
+        assert!(long.within(HERE).ends_with("intern\" *"), "{}", long.within(HERE));
+        assert!(
+            long.admits(&document(HERE, "x internationally").unwrap())
+                && !long.admits(&document(HERE, "internal").unwrap())
+        );
     }
 }

@@ -40,6 +40,7 @@ impl Terminal {
         let text = line.trim().to_owned();
         match std::mem::replace(&mut self.mode, Mode::Menu) {
             Mode::Menu => self.choose(&text),
+            Mode::PasswordCut => self.back_to_menu(),
             Mode::LoginWho if text.is_empty() => self.back_to_menu(),
             Mode::LoginWho => self.mode = Mode::LoginPassword { who: text },
             // Spaces around a password belong to it.

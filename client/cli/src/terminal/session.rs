@@ -172,6 +172,7 @@ impl Terminal {
         match self.mode {
             Mode::Settling { then: Then::Quit, .. } => self.mode = Mode::Done,
             Mode::Done => {}
+            Mode::ChangingPassword(_) if self.input.modes.is_some() => self.mode = Mode::PasswordCut,
             _ => self.back_to_menu(),
         }
     }

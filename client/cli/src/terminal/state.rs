@@ -162,6 +162,8 @@ pub enum Mode {
     Chat,
     /// Logged in, and asked for passwords.
     ChangingPassword(PasswordQuestion),
+    /// The session ended while a password was being typed: what is still typed of it is not shown either.
+    PasswordCut,
     /// Waits for messages to be stored before leaving or logging out.
     Settling {
         until: Instant,

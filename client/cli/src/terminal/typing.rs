@@ -41,6 +41,7 @@ impl Terminal {
             }
             Mode::RegisterRepeat { .. } => ("password again: ".to_owned(), PromptKind::Secret),
             Mode::ChangingPassword(question) => (password_prompt(question).to_owned(), PromptKind::Secret),
+            Mode::PasswordCut => ("Enter goes on: ".to_owned(), PromptKind::Secret),
             Mode::Chat if !is_busy => (self.prompt(), PromptKind::Command),
             _ => return None,
         };

@@ -13,6 +13,8 @@ fn results_are_numbered_with_their_conversation_and_continue() {
             server.store(3, UserId(3), &format!("the summit, try {n}"), None);
         }
     }
+    // They are pushed, and would push the results off the screen.
+    terminal.expect("the summit, try 24");
     terminal.type_line("/search summit");
     terminal.expect("found, the latest first:");
     terminal.expect("1  user 3 (3)  #");

@@ -31,6 +31,23 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
             Errno::Ok,
         ),
         (
+            Command::Change(change::Request::Edit(change::Edit {
+                conversation: group,
+                seq: Seq(2),
+                content: "to all of the group".into(),
+                cid: Some("cid 3".into()),
+            })),
+            Errno::Ok,
+        ),
+        (
+            Command::Change(change::Request::Recall(change::Recall {
+                conversation: group,
+                seq: Seq(2),
+                cid: Some("cid 4".into()),
+            })),
+            Errno::Ok,
+        ),
+        (
             Command::Contact(contact::Request::Add(contact::Add {
                 who: Who::Id(bob.id),
                 message: Some("hello".into()),

@@ -85,6 +85,10 @@ fn a_terminal_shows_that_the_other_one_is_typing() {
     register(&mut li, "li si", 2);
     zhang.type_line("chat:li si:hello");
     li.expect("zhang san (1): hello");
+    // Who is typing is told once the conversation is known.
+    zhang.expect_to_see("that it is stored", |rows| {
+        rows.iter().any(|row| row.contains('✓') && row.ends_with("hello"))
+    });
     zhang.type_line("/msg li si");
     zhang.expect("li si> ");
     zhang.type_keys("how are");

@@ -139,3 +139,30 @@ CREATE TABLE IF NOT EXISTS reaction (
     PRIMARY KEY (conversation_id, user_id, seq, reaction),
     KEY reaction_kind (conversation_id, seq, reaction, change_seq)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Messages that were recalled, and the entry that tells of it: from there on they do not count as unread.
+CREATE TABLE IF NOT EXISTS recalled (
+    conversation_id INT     NOT NULL,
+    seq             BIGINT  NOT NULL,
+    change_seq      BIGINT  NOT NULL,
+    sender_id       INT     NOT NULL,
+    mentions_peer   TINYINT NOT NULL,               -- whether it mentions the other member of a direct conversation
+    PRIMARY KEY (conversation_id, seq)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- What a direct conversation has had, counted since this version: messages of the member with the lower id, entries that
+-- are no messages, and messages of either member that mention the other one.
+ALTER TABLE conversation ADD COLUMN low_messages BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN uncounted BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN low_mentioned BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN high_mentioned BIGINT NOT NULL DEFAULT 0;
+-- The same at some entries, a few hundred apart, so that what lies between two of them is known without reading it.
+CREATE TABLE IF NOT EXISTS direct_total (
+    conversation_id INT    NOT NULL,
+    seq             BIGINT NOT NULL,
+    low_messages    BIGINT NOT NULL,
+    uncounted       BIGINT NOT NULL,
+    low_mentioned   BIGINT NOT NULL,
+    high_mentioned  BIGINT NOT NULL,
+    PRIMARY KEY (conversation_id, seq)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

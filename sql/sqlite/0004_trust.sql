@@ -136,3 +136,30 @@ CREATE TABLE reaction (
     PRIMARY KEY (conversation_id, user_id, seq, reaction)
 ) WITHOUT ROWID;
 CREATE INDEX reaction_kind ON reaction (conversation_id, seq, reaction, change_seq);
+
+-- Messages that were recalled, and the entry that tells of it: from there on they do not count as unread.
+CREATE TABLE recalled (
+    conversation_id INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,
+    change_seq      INTEGER NOT NULL,
+    sender_id       INTEGER NOT NULL,
+    mentions_peer   INTEGER NOT NULL,               -- whether it mentions the other member of a direct conversation
+    PRIMARY KEY (conversation_id, seq)
+) WITHOUT ROWID;
+
+-- What a direct conversation has had up to what is filed, counted since this version: messages of the member with the
+-- lower id, entries that are no messages, and messages of either member that mention the other one.
+ALTER TABLE conversation ADD COLUMN low_messages   INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN uncounted      INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN low_mentioned  INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN high_mentioned INTEGER NOT NULL DEFAULT 0;
+-- The same at some entries, a few hundred apart, so that what lies between two of them is known without reading it.
+CREATE TABLE direct_total (
+    conversation_id INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,
+    low_messages    INTEGER NOT NULL,
+    uncounted       INTEGER NOT NULL,
+    low_mentioned   INTEGER NOT NULL,
+    high_mentioned  INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, seq)
+) WITHOUT ROWID;

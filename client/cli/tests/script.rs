@@ -81,9 +81,9 @@ fn commands_run_in_order_and_print_one_object_per_line() {
         script.json(&["--exec", "chat:2:one", "--exec", "chat:2:two: 你好", "--exec", "history:2"], "");
     assert_eq!(code, 0, "{objects:#?}");
     assert_eq!((&objects[0]["event"], &objects[0]["id"]), (&"login".into(), &1.into()));
+    assert_eq!(objects[0]["unread"], serde_json::json!([{ "conversation": 2, "unread": 1, "mentions": 0 }]));
     let results = results(&objects);
-    assert_eq!(results.len(), 3);
-    assert!(results.iter().all(|result| result["ok"] == true));
+    assert!(results.len() == 3 && results.iter().all(|result| result["ok"] == true), "{results:#?}");
     assert_eq!((&results[1]["seq"], &results[1]["command"]), (&3.into(), &"chat:2:two: 你好".into()));
     assert_eq!(results[2]["messages"][2]["content"], "two: 你好");
     let came = objects.iter().find(|object| object["event"] == "message").expect("the waiting message");

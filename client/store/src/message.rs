@@ -94,6 +94,24 @@ impl Store {
         Ok(page)
     }
 
+    /// How many stored messages of others lie above `after`, up to `upto`, and how many of them mention the user.
+    pub fn theirs(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        upto: Seq,
+    ) -> Result<(u64, u64), StoreError> {
+        let range = |seq: Seq| i64::try_from(seq.0).unwrap_or(i64::MAX);
+        let found = self.messages(
+            "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs, changes FROM message
+             WHERE conversation = ?1 AND seq > ?2 AND seq <= ?3 AND sender <> ?4 AND entry IS NULL",
+            [conversation.0.into(), range(after), range(upto), self.account.0.into()],
+        )?;
+        let counted = found.iter().filter(|message| message.recalled().is_none());
+        let mentions = counted.clone().filter(|message| message.mentions(self.account)).count();
+        Ok((counted.count() as u64, mentions as u64))
+    }
+
     /// The latest message of a conversation below a seq.
     pub fn kept_below(&self, conversation: ConversationId, below: Seq) -> Result<Option<Kept>, StoreError> {
         let sql = "SELECT seq, sender, time, cid FROM message WHERE conversation = ?1 AND seq < ?2

@@ -337,6 +337,9 @@ fn summary(first: u64, last: u64) -> ConversationSummary {
         pinned: false,
         muted: false,
         hidden: false,
+        unread: 0,
+        unread_more: false,
+        mentions: 0,
     }
 }
 

@@ -1,11 +1,13 @@
-//! Rows of listings: which of the users are online, and how many rows fit a frame.
+//! Rows of listings: which of the users are online, how far the user has read, and how many rows fit a frame.
 
+use crate::contract::timeline::{CountedRange, UnreadCount};
 use crate::contract::{contact, group};
 use crate::state::State;
 use wire::UserId;
 use wire::contact::Friend;
 use wire::group::{Group, Member};
 use wire::presence::Presence;
+use wire::timeline::ConversationSummary;
 
 /// Friends with their presence as this node knows it.
 pub(crate) fn friends(state: &State, rows: Vec<contact::Friend>) -> Vec<Friend> {
@@ -33,6 +35,47 @@ pub(crate) fn mark_friends_online(friends: &mut [Friend], online: &[UserId]) {
 pub(crate) fn mark_members_online(members: &mut [Member], online: &[UserId]) {
     let found = members.iter_mut().filter(|member| online.binary_search(&member.id).is_ok());
     found.for_each(|member| member.state = Presence::Online);
+}
+
+/// Lays cursors that are not written yet over conversations as they were read from storage. Returns the ranges whose unread
+/// messages must be counted again, because the user has read a part of what storage counted.
+pub(crate) fn lay_cursors_over(
+    state: &State,
+    user: UserId,
+    rows: &mut [ConversationSummary],
+) -> Vec<CountedRange> {
+    let mut ranges = Vec::new();
+    for row in rows {
+        let stored = row.read_seq;
+        state.cursors.lay_over_summary(user, row);
+        let has_unread = row.unread > 0 || row.unread_more;
+        if row.read_seq == stored || !has_unread {
+            continue;
+        }
+        let (conversation, last) = (row.conversation, row.last_seq);
+        let after = row.read_seq.max(row.first_seq.prev());
+        if after < last {
+            ranges.push(CountedRange { conversation, after, last });
+        } else {
+            count(row, UnreadCount::default());
+        }
+    }
+    ranges
+}
+
+/// Takes what was counted again.
+pub(crate) fn recount(rows: &mut [ConversationSummary], ranges: &[CountedRange], counts: &[UnreadCount]) {
+    let mut rows = rows.iter_mut();
+    for (range, again) in ranges.iter().zip(counts) {
+        // The ranges are in the order of the rows.
+        if let Some(row) = rows.find(|row| row.conversation == range.conversation) {
+            count(row, *again);
+        }
+    }
+}
+
+fn count(row: &mut ConversationSummary, UnreadCount { unread, mentions, more }: UnreadCount) {
+    (row.unread, row.mentions, row.unread_more) = (unread, mentions, more);
 }
 
 /// Truncates the list to the groups that fit into `bytes` of JSON. Returns whether any were dropped. Descriptions are

@@ -255,8 +255,8 @@ impl Walk {
     fn peek(&mut self, run: &mut Run<'_>) -> Result<Option<(Range, UnixMillis)>, End> {
         if self.page.is_empty() && !self.is_done {
             self.rows = (self.rows * 2).clamp(PAGE_MIN, PAGE_MAX);
-            let read =
-                timeline::Read::Conversations { user: run.user, before: self.before, limit: self.rows };
+            let (user, before, limit) = (run.user, self.before, self.rows);
+            let read = timeline::Read::Conversations { user, before, limit, with_unread: false };
             let timeline::Found::Conversations { entries, more } = run.ask(read)? else {
                 return Err(End::Answer(Found::Failed));
             };

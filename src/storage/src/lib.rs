@@ -33,6 +33,7 @@ mod failed_streams;
 mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
+mod header_cache;
 mod hex;
 mod layout;
 mod listing;
@@ -52,6 +53,7 @@ mod storage;
 mod store;
 mod threads;
 mod token;
+mod unread;
 
 pub use clock_watch::ClockWatch;
 pub use database::{Database, is_host, without_password};

@@ -1,7 +1,8 @@
 //! A member's view of a conversation, shared by both stores.
 
 use crate::listing::{Activity, Place};
-use logic::contract::timeline::{Standing, Unread};
+use crate::unread::{Question, Range};
+use logic::contract::timeline::{Standing, Unread, UnreadCount};
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 
@@ -50,8 +51,24 @@ impl Overview {
         Unread { conversation, peer, delivered, last }
     }
 
+    /// How many messages `user` has not read up to the end; `None`: none.
+    pub fn unread_question(self, user: UserId) -> Option<Question> {
+        let after = self.read.max(self.first.prev());
+        // Entries behind the last message do not count.
+        if self.last_message <= after {
+            return None;
+        }
+        let range = Range { after, last: self.last };
+        Question::of(self.conversation, self.kind, user, self.peer, range, self.has_changes)
+    }
+
     /// As a row of CONVERSATIONS, with the peer's cursors `[delivered, read]` in a direct conversation.
-    pub fn entry(self, name: Box<str>, peer_cursors: [Option<Seq>; 2]) -> ConversationSummary {
+    pub fn entry(
+        self,
+        name: Box<str>,
+        peer_cursors: [Option<Seq>; 2],
+        count: UnreadCount,
+    ) -> ConversationSummary {
         let [peer_delivered_seq, peer_read_seq] = peer_cursors;
         ConversationSummary {
             conversation: self.conversation,
@@ -68,6 +85,9 @@ impl Overview {
             pinned: self.is_pinned,
             muted: self.is_muted,
             hidden: self.hidden_at.is_some_and(|end| self.last_message <= end),
+            unread: count.unread,
+            unread_more: count.more,
+            mentions: count.mentions,
         }
     }
 }

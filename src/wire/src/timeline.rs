@@ -303,6 +303,16 @@ pub struct ConversationSummary {
     /// Whether the user does not want to see it until its next message.
     #[serde(default, skip_serializing_if = "is_false")]
     pub hidden: bool,
+    /// How many messages of others above `read_seq` the user has not read, up to `last_seq`. Like what follows, absent from
+    /// older servers.
+    #[serde(default)]
+    pub unread: u64,
+    /// Whether `unread` and `mentions` are lower bounds. Only in groups.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unread_more: bool,
+    /// How many of them mention the user.
+    #[serde(default)]
+    pub mentions: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use chatclient_core::{Event, Failure, LogoutReason, sanitize};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use wire::timeline::{ReadersPage, SettingsChange};
+use wire::timeline::{ConversationSummary, ReadersPage, SettingsChange};
 use wire::{ConversationId, Push, Reply, Seq, UnixMillis, contact, group, presence, timeline};
 
 pub struct Output {
@@ -152,7 +152,10 @@ fn extend(object: &mut Value, fields: Value) {
 
 fn event_object(event: &Event) -> Option<Value> {
     let (name, fields) = match event {
-        Event::LoggedIn(login) => ("login", json!({ "ok": true, "id": login.id, "name": login.name })),
+        Event::LoggedIn(login) => {
+            let unread: Vec<Value> = login.conversations.iter().filter_map(unread).collect();
+            ("login", json!({ "ok": true, "id": login.id, "name": login.name, "unread": unread }))
+        }
         Event::Message(message) if message.is_message() => ("message", json!(**message)),
         Event::Message(entry) => ("entry", json!(**entry)),
         Event::SettingsChanged { conversation, change } => ("conversation", settings(*conversation, *change)),
@@ -182,6 +185,16 @@ fn event_object(event: &Event) -> Option<Value> {
         }));
     }
     Some(object.into())
+}
+
+/// What is unread in a conversation; `None`: nothing.
+fn unread(row: &ConversationSummary) -> Option<Value> {
+    let ConversationSummary { conversation, unread, mentions, unread_more, .. } = row;
+    let mut object = json!({ "conversation": conversation, "unread": unread, "mentions": mentions });
+    if *unread_more {
+        extend(&mut object, json!({ "unread_more": true }));
+    }
+    (*unread > 0 || *unread_more).then_some(object)
 }
 
 /// The settings that have changed.

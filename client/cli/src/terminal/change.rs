@@ -39,7 +39,14 @@ impl Terminal {
 
     /// A message was changed, which the store has already. Returns whether the screen shows it, as it is now.
     pub(super) fn apply_change(&mut self, conversation: ConversationId, change: Change) -> bool {
-        let Some(message) = self.stored(conversation, change.of) else { return false };
+        let Some(message) = self.stored(conversation, change.of) else {
+            let chat = self.directory.chats.get(&conversation);
+            if change.kind == ChangeKind::Recall && chat.is_some_and(|chat| change.of > chat.read) {
+                // Another device has received it; whether it was unread only the server knows.
+                self.ask_peers();
+            }
+            return false;
+        };
         if change.kind == ChangeKind::Recall {
             self.forget_unread(&message);
             // It may be the text that was cut.
@@ -83,8 +90,8 @@ impl Terminal {
             && message.from != me
             && message.seq > chat.read
         {
-            chat.unread = chat.unread.saturating_sub(1);
-            chat.mentions.remove(&message.seq);
+            let by = message.changes().map_or(Seq(0), |changes| changes.changed);
+            chat.unread.recall(message.seq, by, chat.shown);
         }
     }
 }

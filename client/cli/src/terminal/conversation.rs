@@ -108,6 +108,10 @@ impl Terminal {
 
     pub(super) fn handle_cleared(&mut self, conversation: ConversationId, upto: Seq) {
         self.directory.forget_upto(conversation, upto);
+        // How many messages above it are unread is not known apart.
+        if self.directory.chats.get(&conversation).is_some_and(|chat| !chat.unread.is_none()) {
+            self.ask_peers();
+        }
         self.window = self.window.filter(|window| window.conversation != conversation);
     }
 

@@ -1,6 +1,7 @@
 //! [`Directory`]: the users, groups and conversations that the account knows.
 
 use super::look_alikes::LookAlikes;
+use super::unread::Unread;
 use crate::command::complete::Names;
 use crate::display::columns;
 use crate::display::style::{Mark, person};
@@ -52,9 +53,7 @@ pub struct Chat {
     /// Everything up to here was shown while the conversation was open, here or on another device.
     pub read: Seq,
     /// Messages of others above `read`.
-    pub unread: u64,
-    /// Those of them that mention the user.
-    pub mentions: BTreeSet<Seq>,
+    pub unread: Unread,
     /// When the latest message was written, Unix milliseconds.
     pub active: u64,
     /// The highest seq that the peer of a direct chat has received.
@@ -76,8 +75,7 @@ impl Chat {
             shown: Seq(0),
             own_above: BTreeSet::new(),
             read: Seq(0),
-            unread: 0,
-            mentions: BTreeSet::new(),
+            unread: Unread::default(),
             active: 0,
             peer_delivered: Seq(0),
             peer_read: Seq(0),
@@ -100,16 +98,33 @@ impl Chat {
         self.own_above.insert(seq);
         self.last = self.last.max(seq);
         self.show(self.shown);
-        if self.unread == 0 {
+        if self.unread.is_none() {
             self.read = self.read.max(self.shown);
         }
     }
 
-    /// Everything up to `seq` was read, `theirs` messages of others among it that had been unread.
-    pub fn mark_read(&mut self, seq: Seq, theirs: u64) {
+    /// The entry after the last one has arrived, `theirs`: it is a message of somebody else.
+    pub fn arrive(&mut self, seq: Seq, theirs: bool) {
+        self.show(seq);
+        self.unread.arrive(seq, theirs && seq > self.read, self.shown);
+    }
+
+    /// Whether nothing that is shown is unread.
+    pub fn is_read(&self) -> bool {
+        self.unread.is_none() || self.read >= self.shown
+    }
+
+    /// Everything up to `seq` was read. `theirs`: the messages of others among it that were unread, and whether each
+    /// mentions the user.
+    pub fn mark_read(&mut self, seq: Seq, theirs: impl Iterator<Item = (Seq, bool)>) {
         self.read = self.read.max(seq);
-        self.mentions = self.mentions.split_off(&self.read.next());
-        self.unread = if self.read >= self.last { 0 } else { self.unread.saturating_sub(theirs) };
+        self.unread.read(self.read, theirs, self.shown);
+    }
+
+    /// Everything up to `seq`, which was shown last, was read.
+    pub fn mark_all_read(&mut self, seq: Seq) {
+        self.read = self.read.max(seq);
+        self.unread.read_all(self.read, self.shown);
     }
 
     /// The mark of an own message at `seq`.
@@ -138,7 +153,7 @@ impl Directory {
             let StoredConversation { id, cursor, peer_delivered, peer_read, .. } = kept;
             let StoredConversation { pinned, muted, hidden, .. } = kept;
             self.apply(id, SettingsChange { pinned: Some(pinned), muted: Some(muted), hidden: Some(hidden) });
-            let (read, unread) = (kept.read, kept.unread + kept.elsewhere);
+            let (read, unread) = (kept.read, Unread::stored(kept.unread + kept.elsewhere));
             let chat = Chat::new(kept.kind, kept.peer, &kept.name);
             let chat = Chat { active: kept.active.0, ..chat };
             let seen = Chat { last: cursor, shown: cursor, read, unread, ..chat };
@@ -152,7 +167,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Learns from the reply to a login.
+    /// Learns from the reply to a login, except its conversations.
     pub fn learn_login(&mut self, login: &LoggedIn) {
         if self.me != login.id {
             *self = Directory::default();
@@ -166,7 +181,6 @@ impl Directory {
         }
         self.friends.extend(login.friends.iter().map(|friend| (friend.id, friend.clone())));
         self.groups.extend(login.groups.iter().map(|group| (group.conversation, group.clone())));
-        self.learn_conversations(&login.conversations);
     }
 
     pub fn learn_conversations(&mut self, rows: &[ConversationSummary]) {
@@ -179,12 +193,14 @@ impl Directory {
             if !known {
                 // Delivered to another device or in an earlier run.
                 chat.show(row.delivered_seq.max(row.first_seq.prev()));
-                chat.read = row.read_seq.max(row.first_seq.prev());
-                chat.unread = chat.last.0.saturating_sub(chat.read.0);
-            } else if row.read_seq > chat.read {
-                // Read on another device.
-                chat.mark_read(row.read_seq, 0);
-                chat.unread = chat.unread.min(chat.last.0.saturating_sub(chat.read.0));
+            }
+            let read = row.read_seq.max(row.first_seq.prev());
+            // Not if what was read here is not known, or if the row was made before the last push.
+            if read >= chat.read && row.last_seq >= chat.shown {
+                chat.read = read;
+                chat.unread.learn(row, chat.shown);
+            } else if read > chat.read {
+                chat.mark_read(read, std::iter::empty());
             }
             chat.peer_delivered = chat.peer_delivered.max(row.peer_delivered_seq.unwrap_or_default());
             chat.peer_read = chat.peer_read.max(row.peer_read_seq.unwrap_or_default());
@@ -228,22 +244,21 @@ impl Directory {
 
     /// The conversations that the status names: with unread messages, and not muted unless the user is mentioned.
     pub fn unread(&self) -> Vec<(&ConversationId, &Chat)> {
-        let unread = self
-            .chats
-            .iter()
-            .filter(|(id, chat)| chat.unread > 0 && (!self.muted.contains(id) || !chat.mentions.is_empty()));
+        let unread = self.chats.iter().filter(|(id, chat)| {
+            !chat.unread.is_none() && (!self.muted.contains(id) || chat.unread.mentions() > 0)
+        });
         unread.collect()
     }
 
     /// How many messages are unread in them.
     pub fn unread_in_all(&self) -> u64 {
-        self.unread().iter().map(|(_, chat)| chat.unread).sum()
+        self.unread().iter().map(|(_, chat)| chat.unread.count()).sum()
     }
 
     /// Forgets messages that the server does not have any more.
     pub fn forget_above(&mut self, conversation: ConversationId, after: Seq) {
         let Some(chat) = self.chats.get_mut(&conversation) else { return };
-        chat.unread = chat.unread.saturating_sub(chat.last.0.saturating_sub(after.0));
+        chat.unread.forget(chat.last.0.saturating_sub(after.0), after);
         let receipts = [&mut chat.peer_delivered, &mut chat.peer_read, &mut chat.read_by_all];
         for seq in [&mut chat.last, &mut chat.shown].into_iter().chain(receipts) {
             *seq = (*seq).min(after);
@@ -256,8 +271,8 @@ impl Directory {
         let Some(chat) = self.chats.get_mut(&conversation) else { return };
         chat.show(upto);
         // Those of them that were unread are not known apart.
-        let theirs = upto.0.saturating_sub(chat.read.0);
-        chat.mark_read(upto, theirs);
+        let forgotten = chat.read.next().0..=upto.0;
+        chat.mark_read(upto, forgotten.map(|seq| (Seq(seq), false)));
     }
 
     /// Learns the peer's name from a received message.

@@ -140,7 +140,7 @@ impl Terminal {
     }
 
     fn nothing_open(&self) -> String {
-        let unread = self.directory.chats.values().find(|chat| chat.unread > 0 && chat.peer.is_some());
+        let unread = self.directory.chats.values().find(|chat| !chat.unread.is_none() && chat.peer.is_some());
         let who = unread.and_then(|chat| chat.peer).map_or("WHO".to_owned(), |peer| peer.to_string());
         format!("no conversation is open: /msg {who} opens one, chat:{who}:MESSAGE sends at once")
     }
@@ -198,7 +198,7 @@ impl Terminal {
         // It was shown when it was written.
         if let (Some(window), Some(chat)) = (&mut self.window, chat)
             && window.conversation == conversation
-            && chat.unread == 0
+            && chat.unread.is_none()
         {
             window.last = window.last.max(chat.shown);
         }
@@ -297,18 +297,21 @@ impl Terminal {
         self.end_typing(message);
         // What happened in a group is shown, but is nothing to be read.
         let theirs = message.is_message() && message.from != self.directory.me;
+        let (theirs, is_gone) = (theirs && message.recalled().is_none(), message.recalled().is_some());
         let is_mention = self.is_mention(message);
         let mut was_read = false;
         if let Some(chat) = self.directory.chats.get_mut(&id) {
             if message.begins_view_of(self.directory.me) {
-                chat.mark_read(seq, 0);
+                chat.mark_read(seq, std::iter::empty());
             }
-            was_read = chat.unread == 0;
-            chat.show(seq);
+            was_read = chat.is_read();
+            chat.arrive(seq, theirs);
+            if is_gone {
+                chat.unread.arrive_recalled(seq);
+            }
             chat.active = message.time.0;
-            chat.unread += u64::from(theirs);
-            if is_mention {
-                chat.mentions.insert(seq);
+            if is_mention && seq > chat.read {
+                chat.unread.mention(seq, message.mentions(self.directory.me));
             }
         }
         if self.is_open(id) {

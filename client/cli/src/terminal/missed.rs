@@ -59,6 +59,9 @@ mod tests {
             pinned: false,
             muted: false,
             hidden: false,
+            unread: last - 1,
+            unread_more: false,
+            mentions: 0,
         };
         let login = |row| LoggedIn {
             id: UserId(1),
@@ -77,14 +80,14 @@ mod tests {
             conversations_more: false,
         };
         let mut directory = Directory::default();
-        directory.learn_login(&login(row(3, 5)));
+        directory.learn_conversations(&[row(3, 5)]);
         let chat = &directory.chats[&ConversationId(9)];
-        assert_eq!((chat.last, chat.unread), (Seq(3), 2));
+        assert_eq!((chat.last, chat.unread.count()), (Seq(3), 4));
         assert_eq!([1, 2, 3].map(|seq| chat.mark(Seq(seq))), [Mark::Read, Mark::Delivered, Mark::Stored]);
         // An own message is confirmed before the messages below it arrive.
         let (id, peer) = (ConversationId(9), Target::User(UserId(2)));
         let found = login(row(3, 8));
-        directory.learn_login(&found);
+        directory.learn_conversations(&found.conversations);
         let mut missed = Missed::of(&found, &directory.chats);
         let mut take = |seq, theirs| {
             match theirs {

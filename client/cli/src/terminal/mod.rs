@@ -57,6 +57,7 @@ mod switching;
 mod timeline;
 mod typing;
 mod typists;
+mod unread;
 mod view;
 
 pub use state::Setup;

@@ -9,7 +9,7 @@ use chatclient_core::Failure;
 use std::sync::Arc;
 use wire::account::Who;
 use wire::timeline::{self, HistoryPage};
-use wire::{ConversationId, Direction, Message, Reply, Seq, Target, account};
+use wire::{ConversationId, Direction, Message, Reply, Seq, Target, UserId, account};
 
 /// Messages on a page.
 pub const PAGE: u32 = 20;
@@ -37,9 +37,9 @@ impl Terminal {
             }
             return;
         };
-        let (direction, limit) = match chat.unread {
-            0 => (Direction::Before(Seq::MAX), LATEST),
-            _ => (Direction::After(Seq(chat.read.0.saturating_sub(CONTEXT.into()))), CONTEXT + PAGE),
+        let (direction, limit) = match chat.unread.is_none() {
+            true => (Direction::Before(Seq::MAX), LATEST),
+            false => (Direction::After(Seq(chat.read.0.saturating_sub(CONTEXT.into()))), CONTEXT + PAGE),
         };
         self.opening = Some(Opening { conversation, held: Vec::new() });
         self.read_page(conversation, direction, limit, move |terminal, page| match page {
@@ -98,7 +98,7 @@ impl Terminal {
         let Some(conversation) = self.open_conversation() else { return self.say("no conversation is open") };
         let shown =
             self.window.filter(|window| window.conversation == conversation).map(|window| window.last);
-        let unread = self.directory.chats.get(&conversation).filter(|chat| chat.unread > 0);
+        let unread = self.directory.chats.get(&conversation).filter(|chat| !chat.unread.is_none());
         let Some(last) = unread.map(|chat| chat.read).or(shown) else {
             return self.say("there is nothing newer");
         };
@@ -143,10 +143,8 @@ impl Terminal {
         }
         let first = page.messages.first().map_or(page.first_seq, |message| message.seq);
         let last = page.messages.last().map_or(first.prev(), |message| message.seq);
-        let unread = match self.directory.chats.get(&conversation).map_or(0, |chat| chat.unread) {
-            0 => String::new(),
-            unread => format!(", {unread} unread"),
-        };
+        let unread = self.unread_of(conversation).map(|unread| format!(", {unread} unread"));
+        let unread = unread.unwrap_or_default();
         let older = if first > page.first_seq { " (older: /older)" } else { "" };
         self.say_title(&format!("{}{unread}{older}", self.directory.conversation(conversation)));
         self.window = Some(Window { conversation, first, last });
@@ -194,10 +192,15 @@ impl Terminal {
     }
 
     fn say_more_unread(&self, conversation: ConversationId) {
-        match self.directory.chats.get(&conversation).map_or(0, |chat| chat.unread) {
-            0 => {}
-            unread => self.say(&format!("{unread} more unread: /newer")),
+        if let Some(unread) = self.unread_of(conversation) {
+            self.say(&format!("{unread} more unread: /newer"));
         }
+    }
+
+    /// How many messages are unread; `None`: none.
+    fn unread_of(&self, conversation: ConversationId) -> Option<String> {
+        let unread = &self.directory.chats.get(&conversation)?.unread;
+        (!unread.is_none()).then(|| unread.text())
     }
 
     /// `── li si (2), 3 unread ──`
@@ -223,11 +226,10 @@ impl Terminal {
             window.last = window.last.max(last.seq);
         }
         if first.seq <= chat.read.next() && last.seq > chat.read {
-            let is_unread = |message: &&Arc<Message>| {
-                message.seq > chat.read && message.is_message() && message.from != me
-            };
+            let read = chat.read;
+            let is_unread = |message: &&Arc<Message>| message.seq > read && theirs_to_read(message, me);
             let theirs = messages.iter().filter(is_unread);
-            chat.mark_read(last.seq, theirs.count() as u64);
+            chat.mark_read(last.seq, theirs.map(|message| (message.seq, message.mentions(me))));
             self.client.with(|session, now| session.read(now, conversation, last.seq));
         }
     }
@@ -237,11 +239,16 @@ impl Terminal {
         let Some(chat) = self.directory.chats.get_mut(&conversation).filter(|_| self.has_reader) else {
             return;
         };
-        chat.mark_read(seq, chat.unread);
+        chat.mark_all_read(seq);
         match &mut self.window {
             Some(window) if window.conversation == conversation => window.last = window.last.max(seq),
             _ => self.window = Some(Window { conversation, first: seq, last: seq }),
         }
         self.client.with(|session, now| session.read(now, conversation, seq));
     }
+}
+
+/// Whether it is a message of somebody else that was not recalled.
+fn theirs_to_read(message: &Message, me: UserId) -> bool {
+    message.is_message() && message.from != me && message.recalled().is_none()
 }

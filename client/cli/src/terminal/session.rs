@@ -13,6 +13,7 @@ use chatclient_core::{Failure, LogoutReason, Lost, Session, sanitize};
 use std::time::{Duration, Instant};
 use wire::account::Who;
 use wire::session::{Listing, LoggedIn, Push};
+use wire::timeline::ConversationSummary;
 use wire::{Errno, UserId};
 
 /// How long leaving may wait for messages to be stored and requests to be answered.
@@ -75,6 +76,8 @@ impl Terminal {
             self.load_directory(login.id, &login.name);
         }
         self.directory.learn_login(login);
+        let rows = self.with_read_here(&login.conversations);
+        self.directory.learn_conversations(&rows);
         self.receipts.login();
         self.missed = Missed::of(login, &self.directory.chats);
         self.tell_mutes();
@@ -94,11 +97,11 @@ impl Terminal {
         self.say(&format!("logged in as {}", person(&login.name, login.id)));
         self.say(&list::friends(self.directory.friends.values(), &[]));
         self.say(&list::groups(self.directory.groups.values()));
-        for row in &login.conversations {
-            let read = row.read_seq.max(row.first_seq.prev());
-            let unread = row.last_seq.0.saturating_sub(read.0);
-            if unread > 0 {
-                self.say(&format!("{unread} new in {}", self.directory.conversation(row.conversation)));
+        for row in &rows {
+            let ConversationSummary { conversation, unread, unread_more, .. } = row;
+            if *unread > 0 || *unread_more {
+                let more = if *unread_more { "+" } else { "" };
+                self.say(&format!("{unread}{more} new in {}", self.directory.conversation(*conversation)));
             }
         }
         if login.friends_more || login.groups_more {

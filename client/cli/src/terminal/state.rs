@@ -317,16 +317,17 @@ impl Terminal {
         parts.extend(self.typing_status(Instant::now()));
         let unread = self.directory.unread();
         if !unread.is_empty() {
-            let all: u64 = unread.iter().map(|(_, chat)| chat.unread).sum();
-            let mentions: usize = unread.iter().map(|(_, chat)| chat.mentions.len()).sum();
+            let all: u64 = unread.iter().map(|(_, chat)| chat.unread.count()).sum();
+            let plus = if unread.iter().any(|(_, chat)| chat.unread.is_more()) { "+" } else { "" };
+            let mentions: u64 = unread.iter().map(|(_, chat)| chat.unread.mentions()).sum();
             let mentions = if mentions > 0 { format!(", {mentions} @") } else { String::new() };
             let named = unread.iter().take(STATUS_UNREAD).map(|(id, chat)| {
                 let to = self.directory.target_of(**id);
-                format!("{} {}", self.directory.short_label(&to, STATUS_NAME), chat.unread)
+                format!("{} {}", self.directory.short_label(&to, STATUS_NAME), chat.unread.text())
             });
             let named = named.collect::<Vec<_>>().join(", ");
             let more = if unread.len() > STATUS_UNREAD { ", …" } else { "" };
-            parts.push(format!("{all} unread{mentions}: {named}{more}"));
+            parts.push(format!("{all}{plus} unread{mentions}: {named}{more}"));
         }
         if !self.own.failed.is_empty() {
             parts.push(format!("{} not sent (/retry)", self.own.failed.len()));

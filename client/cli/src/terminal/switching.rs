@@ -60,9 +60,12 @@ impl Terminal {
     fn open_next(&mut self) {
         let here = self.open_conversation();
         let active = self.directory.chats.iter().filter(|(id, chat)| {
-            chat.unread > 0 && Some(**id) != here && (!self.is_quiet(**id) || !chat.mentions.is_empty())
+            !chat.unread.is_none()
+                && Some(**id) != here
+                && (!self.is_quiet(**id) || chat.unread.mentions() > 0)
         });
-        let next = active.max_by_key(|(_, chat)| (!chat.mentions.is_empty(), chat.active)).map(|(id, _)| *id);
+        let next =
+            active.max_by_key(|(_, chat)| (chat.unread.mentions() > 0, chat.active)).map(|(id, _)| *id);
         match next {
             Some(next) => self.open(Some(self.directory.target_of(next))),
             None => self.say("nothing else is unread"),
@@ -97,9 +100,9 @@ impl Terminal {
 
 /// `  3 unread, 1 @`
 fn unread_of(chat: &Chat) -> String {
-    match (chat.unread, chat.mentions.len()) {
-        (0, _) => String::new(),
-        (unread, 0) => format!("  {unread} unread"),
-        (unread, mentions) => format!("  {unread} unread, {mentions} @"),
+    match (chat.unread.is_none(), chat.unread.mentions()) {
+        (true, _) => String::new(),
+        (false, 0) => format!("  {} unread", chat.unread.text()),
+        (false, mentions) => format!("  {} unread, {mentions} @", chat.unread.text()),
     }
 }

@@ -9,6 +9,7 @@ use crate::display::clock;
 use crate::display::style::{Mark, person};
 use chatclient_core::{Session, sanitize};
 use wire::account::Who;
+use wire::limits::UNREAD_WINDOW;
 use wire::timeline::{self, ConversationSummary, HistoryPage, Push, Receipt};
 use wire::{ConversationId, Direction, Message, Reply, Seq};
 
@@ -210,16 +211,39 @@ impl Terminal {
 
 impl Terminal {
     pub(super) fn learn_conversations(&mut self, rows: &[ConversationSummary]) {
-        self.directory.learn_conversations(rows);
+        let rows = self.with_read_here(rows);
+        self.directory.learn_conversations(&rows);
         self.publish_names();
         self.update_marks();
+    }
+
+    /// The server's view of conversations, without what was read here and the server has yet to learn.
+    pub(super) fn with_read_here(&self, rows: &[ConversationSummary]) -> Vec<ConversationSummary> {
+        let mut rows = rows.to_vec();
+        for row in &mut rows {
+            let read = self.directory.chats.get(&row.conversation).map_or(Seq(0), |chat| chat.read);
+            if read <= row.read_seq {
+                continue;
+            }
+            let window = Seq(row.last_seq.0.saturating_sub(UNREAD_WINDOW));
+            let after = if row.unread_more { window.max(row.read_seq) } else { row.read_seq };
+            let theirs = self.client.store(|store| store.theirs(row.conversation, after, read));
+            if let Some((messages, mentions)) = theirs {
+                row.read_seq = read;
+                row.unread = row.unread.saturating_sub(messages);
+                row.mentions = row.mentions.saturating_sub(mentions);
+                row.unread_more &= row.last_seq.0.saturating_sub(read.0) > UNREAD_WINDOW;
+            }
+        }
+        rows
     }
 
     /// Asks for the names of the peers of the latest conversations.
     pub(super) fn ask_peers(&mut self) {
         self.request(Session::latest_conversations, |terminal, result| {
             if let Ok(Reply::Timeline(timeline::Reply::Conversations(page))) = result {
-                terminal.directory.learn_conversations(&page.conversations);
+                let rows = terminal.with_read_here(&page.conversations);
+                terminal.directory.learn_conversations(&rows);
                 terminal.publish_names();
             }
         });
@@ -270,7 +294,7 @@ impl Terminal {
             if self.is_mention(message)
                 && let Some(chat) = self.directory.chats.get_mut(&message.conversation)
             {
-                chat.mentions.insert(message.seq);
+                chat.unread.mention(message.seq, message.mentions(self.directory.me));
             }
         }
         let is_shown = |message: &Message| {

@@ -2,6 +2,7 @@
 
 use crate::place::{Place, USUAL, arrive, leave, log_in_again, row_of};
 use crate::pty::Pty;
+use crate::support::ME;
 use wire::{Push, UserId};
 
 fn bells(terminal: &Pty) -> usize {
@@ -146,6 +147,29 @@ fn what_was_said_before_one_joined_is_not_unread() {
     terminal.expect("── new ──");
     let rows = terminal.wait_for("the status", |rows| !counts(rows));
     assert!(rows.iter().all(|row| !row.contains("more unread")), "{rows:?}");
+}
+
+#[test]
+fn unread_begins_with_the_numbers_of_the_server() {
+    let place = Place::new();
+    {
+        let mut server = place.listening.server.lock().unwrap();
+        server.store(7, UserId(5), "taken by another device", None);
+        server.store(7, ME, "an own one", None);
+        server.store_join(7, UserId(6));
+        server.store(7, UserId(5), "taken, too", None);
+        server.set_cursors(7, 4, 0);
+        server.store(7, UserId(5), "coming", None);
+    }
+    let mut terminal = place.online(USUAL, &[]);
+    terminal.expect("3 new in #7 group 7");
+    terminal.expect("coming");
+    terminal.expect("5 unread: user 2 1, user 3 1, #7 group 7 3");
+    arrive(&place, 7, 5, "above what the server has counted");
+    terminal.expect("6 unread: user 2 1, user 3 1, #7 group 7 4");
+    terminal.type_line("/open #7");
+    terminal.expect("── #7 group 7, 4 unread ──");
+    terminal.expect("2 unread: user 2 1, user 3 1");
 }
 
 #[test]

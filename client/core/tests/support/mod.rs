@@ -15,6 +15,7 @@ pub mod pair;
 mod readers;
 mod search;
 pub mod settings;
+mod summaries;
 
 use chatclient_core::random::Random;
 use logins::Logins;
@@ -27,7 +28,7 @@ use wire::frame::split_frame;
 use wire::kind::{REPLY, request};
 use wire::message::Sent;
 use wire::session::LoggedIn;
-use wire::timeline::{ConversationSummary, HistoryPage};
+use wire::timeline::HistoryPage;
 use wire::*;
 
 /// The account that logs in.
@@ -335,26 +336,6 @@ impl FakeServer {
             conversation.delivered = conversation.delivered.max(seq.0);
         }
         Reply::Done
-    }
-
-    fn entries(&self) -> Vec<ConversationSummary> {
-        let entry = |(id, c): (&u32, &Conversation)| ConversationSummary {
-            conversation: ConversationId(*id),
-            kind: c.kind,
-            peer: (c.kind == ConversationKind::Direct).then_some(UserId(*id)),
-            name: self.names.user(*id),
-            last_seq: Seq(c.messages.len() as u64),
-            first_seq: Seq(c.first),
-            delivered_seq: Seq(c.delivered),
-            read_seq: Seq(c.read),
-            time: c.messages.last().map_or(UnixMillis(0), |last| last.time),
-            peer_delivered_seq: None,
-            peer_read_seq: None,
-            pinned: c.settings.pinned,
-            muted: c.settings.muted,
-            hidden: c.settings.hidden,
-        };
-        self.conversations.iter().map(entry).collect()
     }
 
     fn groups(&self) -> Vec<group::Group> {

@@ -1,6 +1,7 @@
 //! Timelines as their members see them: cursors, unread messages, pages.
 
 use super::epoch::Epoch;
+use std::ops::Add;
 use std::sync::Arc;
 use wire::timeline::{ConversationSummary, ReadersPage, SettingsChange};
 use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, UnixMillis, UserId};
@@ -65,7 +66,12 @@ pub enum Read {
         /// Only conversations below this time and id.
         before: Option<(UnixMillis, ConversationId)>,
         limit: u32,
+        /// Whether to count what is unread; without, the rows say 0.
+        with_unread: bool,
     },
+    /// How many messages of others ranges of the user's conversations have, and how many of them mention the user; of a
+    /// large range in a group, in the last entries only. Nothing where the user is no member. Answer: [`Found::Counts`].
+    Count { user: UserId, ranges: Vec<CountedRange> },
     /// Who has read the user's own message in a group, with the cursors as stored. Answer: [`Found::Readers`] or
     /// [`Found::NoReaders`], or denied with `Forbidden`. Names are read only for the page.
     Readers { user: UserId, conversation: ConversationId, seq: Seq, page: Page },
@@ -102,8 +108,28 @@ pub enum Found {
         /// Whether there are earlier ones.
         more: bool,
     },
+    /// One for each range.
+    Counts(Vec<UnreadCount>),
     Readers(Box<ReadersPage>),
     NoReaders(NoReaders),
+}
+
+/// Entries of a conversation above `after`, up to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedRange {
+    pub conversation: ConversationId,
+    pub after: Seq,
+    pub last: Seq,
+}
+
+/// Messages that a member has not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnreadCount {
+    pub unread: u64,
+    /// How many of them mention the member.
+    pub mentions: u64,
+    /// Whether both are lower bounds.
+    pub more: bool,
 }
 
 /// Why a member is not told who has read an entry.
@@ -128,6 +154,18 @@ impl NoReaders {
             (ConversationKind::Group, Some(entry)) if !entry.is_message() => Err(NoReaders::NoMessage),
             (ConversationKind::Group, Some(entry)) if entry.from != user => Err(NoReaders::NotOwn),
             (ConversationKind::Group, Some(_)) => Ok(()),
+        }
+    }
+}
+
+impl Add for UnreadCount {
+    type Output = UnreadCount;
+
+    fn add(self, other: UnreadCount) -> UnreadCount {
+        UnreadCount {
+            unread: self.unread + other.unread,
+            mentions: self.mentions + other.mentions,
+            more: self.more || other.more,
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use takeover::lock_answered;
 pub(crate) use welcome::complete as send_welcome;
 
 use crate::contract::{
-    Denial, Found, Written, account, group, presence as stored_presence, session as storage,
+    Denial, Found, Written, account, group, presence as stored_presence, session as storage, timeline,
 };
 use crate::effect::PasswordResult;
 use crate::limits::{TOKEN_INVALID, WRONG_PASSWORD};
@@ -117,8 +117,17 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
         (Pending::Devices(session), Found::Session(storage::Found::Devices(devices))) => {
             devices::listed(turn, reply_to, session, devices);
         }
+        (Pending::Recount(read, recount), Found::Timeline(timeline::Found::Counts(counts))) => {
+            opening::recounted(turn, reply_to, read, *recount, &counts);
+        }
         (Pending::Welcome(welcome), found) => welcome::found(turn, reply_to, *welcome, found),
-        (Pending::Groups(read) | Pending::View(read) | Pending::Friends(read, _), found) => {
+        (
+            Pending::Groups(read)
+            | Pending::View(read)
+            | Pending::Friends(read, _)
+            | Pending::Recount(read, _),
+            found,
+        ) => {
             ending::login_failed(turn, reply_to, read.session, &found);
         }
         (_, Found::Unavailable) => turn.unavailable(reply_to),

@@ -4,11 +4,14 @@ use super::{going_away, welcome};
 use crate::bus::Channel;
 use crate::conn::ConnId;
 use crate::contract::session::{LoginView, Read};
-use crate::contract::{Epoch, Ticket, Token, TokenHash, group};
+use crate::contract::timeline::UnreadCount;
+use crate::contract::{Epoch, Ticket, Token, TokenHash, group, timeline};
 use crate::effect::Order;
 use crate::limits::LOGIN_GROUPS_BYTES;
 use crate::state::pending::node::Listener;
-use crate::state::pending::session::{NewSessionRead, Pending, PendingWelcome, TokenReady, TokenReply};
+use crate::state::pending::session::{
+    NewSessionRead, Pending, PendingWelcome, TokenReady, TokenReply, ViewRecount,
+};
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{NewSession, PendingLogin};
 use crate::turn::Turn;
@@ -89,7 +92,7 @@ pub(super) fn view_known(turn: &mut Turn<'_>, reply_to: ReplyTo, read: NewSessio
     turn.read_in_login(reply_to, read.session, Pending::Friends(read, view), question);
 }
 
-/// Sends the reply, then the missed messages. `online`: friends who are online on other nodes.
+/// Sends the reply, unless something must be counted again before. `online`: friends who are online on other nodes.
 pub(super) fn complete(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
@@ -97,20 +100,50 @@ pub(super) fn complete(
     mut view: LoginView,
     online: Vec<UserId>,
 ) {
-    let NewSessionRead { session, token } = read;
-    let Some(live) = turn.state.sessions.get_mut(session) else { return };
+    let session = read.session;
+    let Some(live) = turn.state.sessions.get(session) else { return };
     if live.capabilities.needs_welcome() {
         return welcome::begin(turn, reply_to, PendingWelcome::new(session, view, online));
     }
+    let user = live.user;
+    let ranges = listing::lay_cursors_over(turn.state, user, &mut view.conversations);
+    if ranges.is_empty() {
+        return send(turn, reply_to, read, view, &online);
+    }
+    let count = timeline::Read::Count { user, ranges: ranges.clone() };
+    let recount = Box::new(ViewRecount { view, online, ranges });
+    turn.read_in_login(reply_to, session, Pending::Recount(read, recount), count);
+}
+
+/// Takes what was counted again.
+pub(super) fn recounted(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    read: NewSessionRead,
+    recount: ViewRecount,
+    counts: &[UnreadCount],
+) {
+    let ViewRecount { mut view, online, ranges } = recount;
+    listing::recount(&mut view.conversations, &ranges, counts);
+    send(turn, reply_to, read, view, &online);
+}
+
+/// Sends the reply, then the missed messages.
+fn send(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    read: NewSessionRead,
+    mut view: LoginView,
+    online: &[UserId],
+) {
+    let NewSessionRead { session, token } = read;
+    let Some(live) = turn.state.sessions.get_mut(session) else { return };
     let (user, conn, name) = (live.user, live.conn, live.name.clone());
     let Some(login) = live.login.take() else { return };
     let PendingLogin { held, was_present, resumed, .. } = *login;
     let unread = std::mem::take(&mut view.unread);
-    for summary in &mut view.conversations {
-        turn.state.cursors.lay_over_summary(user, summary);
-    }
     let mut friends = listing::friends(turn.state, view.friends);
-    listing::mark_friends_online(&mut friends, &online);
+    listing::mark_friends_online(&mut friends, online);
     let groups_more = view.groups_more | listing::cut_groups(&mut view.groups, LOGIN_GROUPS_BYTES);
     let reply = LoggedIn {
         id: user,

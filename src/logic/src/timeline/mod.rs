@@ -7,9 +7,10 @@ use crate::contract::timeline::{CursorMove, NoReaders};
 use crate::contract::{Denial, Found, Written, search, timeline as storage};
 use crate::delivery;
 use crate::limits::{SEARCH_BUSY, SEARCH_RETRY_MS, SEARCH_UNAVAILABLE, UNAVAILABLE_RETRY_MS};
+use crate::listing;
 use crate::request::Caller;
 use crate::simple;
-use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
+use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind, Recount};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use crate::typing;
@@ -53,7 +54,10 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
         }
         Request::Conversations(Conversations { before, limit }) => {
             let user = turn.state.sessions.of_caller(session).user;
-            (Pending::Conversations { user }, storage::Read::Conversations { user, before, limit })
+            (
+                Pending::Conversations { user },
+                storage::Read::Conversations { user, before, limit, with_unread: true },
+            )
         }
         Request::Readers(Readers { conversation, seq, page }) => {
             let user = turn.state.sessions.of_caller(session).user;
@@ -127,10 +131,17 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
             Pending::Conversations { user },
             Found::Timeline(storage::Found::Conversations { mut entries, more }),
         ) => {
-            for summary in &mut entries {
-                turn.state.cursors.lay_over_summary(user, summary);
-            }
+            let ranges = listing::lay_cursors_over(turn.state, user, &mut entries);
             let page = ConversationsPage { conversations: entries, more };
+            if ranges.is_empty() {
+                return turn.answer(reply_to, Reply::Conversations(Box::new(page)));
+            }
+            let read = storage::Read::Count { user, ranges: ranges.clone() };
+            turn.read(reply_to, Pending::Recount(Box::new(Recount { page, ranges })), read);
+        }
+        (Pending::Recount(recount), Found::Timeline(storage::Found::Counts(counts))) => {
+            let Recount { mut page, ranges } = *recount;
+            listing::recount(&mut page.conversations, &ranges, &counts);
             turn.answer(reply_to, Reply::Conversations(Box::new(page)));
         }
         (_, Found::Unavailable) => turn.unavailable(reply_to),

@@ -16,6 +16,7 @@ mod readers;
 mod search;
 mod session;
 mod typing;
+mod unread;
 
 use harness::{Harness, rules};
 use logic::{ConnId, Input};

@@ -151,7 +151,8 @@ impl State {
                 });
                 timeline::Found::Standing(standing)
             }
-            timeline::Read::Conversations { user, before, limit } => {
+            timeline::Read::Conversations { user, before, limit, with_unread } => {
+                assert!(!with_unread, "a search counts nothing");
                 let mut all: Vec<_> =
                     self.timelines.iter().filter_map(|(id, of)| self.summary(*id, of, user)).collect();
                 all.retain(|summary| {
@@ -188,6 +189,9 @@ impl State {
             pinned: false,
             muted: false,
             hidden: false,
+            unread: 0,
+            unread_more: false,
+            mentions: 0,
         })
     }
 }

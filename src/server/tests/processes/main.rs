@@ -49,4 +49,5 @@ mod terminal_signals;
 mod tls;
 mod typing;
 mod units;
+mod unread;
 mod upgrade;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::account::Who;
 use wire::message::TEXT;
+use wire::timeline::{self, ConversationSummary};
 use wire::{
     Change, ChangeKind, ConversationId, ConversationKind, Mentions, Message, References, Reply, Seq, Target,
     UnixMillis, UserId, change,
@@ -41,6 +42,8 @@ pub struct Device {
     pub changed: Vec<(Asked, Seq)>,
     /// All edits that were asked for.
     pub edits: Vec<Asked>,
+    /// Every row of its conversations that it was told.
+    pub listed: Vec<ConversationSummary>,
 }
 
 /// A change that was asked for.
@@ -78,6 +81,7 @@ impl Device {
             asked: BTreeMap::new(),
             changed: Vec::new(),
             edits: Vec::new(),
+            listed: Vec::new(),
         }
     }
 
@@ -203,6 +207,11 @@ impl Device {
                 self.changed.push((asked, changed.seq));
             }
             Event::Failed { request, .. } => drop(self.asked.remove(&request)),
+            Event::LoggedIn(login) => self.listed.extend(login.conversations.iter().cloned()),
+            Event::Conversations(rows) => self.listed.extend(rows),
+            Event::Reply { reply: Reply::Timeline(timeline::Reply::Conversations(page)), .. } => {
+                self.listed.extend(page.conversations);
+            }
             Event::SendFailed { failure: SendFailure::OtherAccount, .. } => {}
             Event::SendFailed { failure, .. } => panic!("every message can be stored: {failure}"),
             Event::LoggedOut(LogoutReason::Kicked(_)) => self.kicked = true,

@@ -9,7 +9,8 @@
 //! 5. a session writes nothing once a newer one was claimed, and gets nothing once its node can know;
 //! 6. who joins the group is shown exactly what its timeline holds from the own entry on, and who does not, nothing;
 //! 7. a message is for every member what its timeline says, each change once and in order, whatever it met first; and a
-//!    change that was answered is in the timeline.
+//!    change that was answered is in the timeline;
+//! 8. how many messages are unread, in every list that a device was ever told, equals a recount of the timeline.
 //!
 //! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make
 //! test-long` makes many thousands.
@@ -23,6 +24,7 @@ mod effort;
 mod link;
 mod node;
 mod promises;
+mod unread;
 mod world;
 
 use dice::Dice;
@@ -94,7 +96,8 @@ fn step(w: &mut World, faults: &Faults) {
     match w.dice.below(100) {
         0..6 => w.write_text(device),
         6..8 => w.change(device),
-        8..12 => {
+        8..9 => w.read_some(device),
+        9..12 => {
             let now = w.ms;
             if w.devices[device].session.account().is_none() || w.devices[device].kicked {
                 w.devices[device].login(now);

@@ -1,6 +1,7 @@
 //! What must be true after every run.
 
 use crate::device::{Asked, essence};
+use crate::unread;
 use crate::world::World;
 use logic::contract::timeline;
 use logic::{Found, Read};
@@ -47,6 +48,7 @@ pub fn check(w: &mut World) {
     stored_once(w, &timelines);
     shown_to_all(w, &timelines);
     changed_for_all(w, &timelines);
+    unread::check(w, &timelines.messages);
     for left_out in w.left_out() {
         if left_out.seq < timelines.begin(left_out.conversation, left_out.user) {
             continue;
@@ -62,7 +64,12 @@ fn timelines(w: &mut World) -> Timelines {
     let mut all = Timelines::default();
     for user in w.users.clone() {
         let Found::Timeline(timeline::Found::Conversations { entries, more }) =
-            w.read_now(&Read::Timeline(timeline::Read::Conversations { user, before: None, limit: 200 }))
+            w.read_now(&Read::Timeline(timeline::Read::Conversations {
+                user,
+                before: None,
+                limit: 200,
+                with_unread: true,
+            }))
         else {
             panic!("conversations can be read")
         };

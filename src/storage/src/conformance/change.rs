@@ -8,7 +8,7 @@ use std::sync::Arc;
 use wire::change::Reaction;
 use wire::{Change, ChangeKind, ConversationId, Direction, Message, Seq, Target, UserId};
 
-fn react(user: UserId, conversation: ConversationId, seq: u64, reaction: &str, on: bool) -> Write {
+pub fn react(user: UserId, conversation: ConversationId, seq: u64, reaction: &str, on: bool) -> Write {
     change(user, conversation, seq, What::React { reaction: reaction.into(), on })
 }
 

@@ -13,7 +13,7 @@ fn set(user: UserId, conversation: ConversationId, change: SettingsChange) -> Wr
     timeline::Write::Set { user, conversation, change }.into()
 }
 
-fn clear(user: UserId, conversation: ConversationId, upto: u64) -> Write {
+pub fn clear(user: UserId, conversation: ConversationId, upto: u64) -> Write {
     timeline::Write::Clear { user, conversation, upto: Seq(upto) }.into()
 }
 

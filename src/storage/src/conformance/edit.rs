@@ -12,7 +12,7 @@ fn edit(user: UserId, conversation: ConversationId, seq: u64, content: &str) -> 
     change(user, conversation, seq, What::Edit { content: content.into(), window: WINDOW })
 }
 
-fn recall(user: UserId, conversation: ConversationId, seq: u64) -> Write {
+pub fn recall(user: UserId, conversation: ConversationId, seq: u64) -> Write {
     change(user, conversation, seq, What::Recall { window: WINDOW })
 }
 

@@ -20,6 +20,7 @@ mod search;
 mod session;
 mod timeline;
 mod token;
+mod unread;
 
 pub use change::{change, made};
 pub use scenario::{BEGIN, Fixture, Scenario, actor, append, appended, create, entry, join, walk};
@@ -126,6 +127,12 @@ pub const CASES: &[(&str, Case)] = &[
     ),
     ("the ends of all timelines are listed", search::the_ends_of_all_timelines_are_listed),
     ("what was appended since a mark is told", search::what_was_appended_since_a_mark_is_told),
+    ("unread are the messages of others above what was read", unread::unread_are_the_messages_of_others),
+    ("a long direct conversation is counted exactly", unread::a_long_direct_conversation_is_counted_exactly),
+    ("a long group is counted to a lower bound", unread::a_long_group_is_counted_to_a_lower_bound),
+    ("counts equal a recount after any operations", unread::counts_equal_a_recount_after_any_operations),
+    ("the cost of a count does not grow with what is unread", unread::the_cost_of_a_count_does_not_grow),
+    ("what has no totals is read once", unread::what_has_no_totals_is_read_once),
     ("unread conversations are paged", timeline::unread_conversations_are_paged),
     (
         "the cost of a page does not grow with the account",

@@ -1,6 +1,7 @@
 //! What a page costs an account that has much.
 
 use super::scenario::{Scenario, append, appended, create, entry, join};
+use super::unread::read_up_to;
 use logic::contract::{Read, Write, Written, account, contact, group, timeline};
 use wire::account::Who;
 use wire::{ConversationId, Direction, Page, Seq, Target, UnixMillis, UserId};
@@ -56,6 +57,8 @@ fn subject(scenario: &mut Scenario<'_>, name: &str, count: u32) -> Subject {
     let timeline = groups[1];
     let texts = (0..count).map(|n| append(user, Target::Conversation(timeline), &format!("3 {n}"), "x"));
     scenario.all(texts.collect());
+    // As logic moves them with own messages.
+    scenario.one(read_up_to(user, timeline, u64::from(count) + 1));
     let (entries, more) = scenario.conversations(user, None, count);
     assert!(more && entries.len() == count as usize);
     let middle = entries.last().map(|entry| (entry.time, entry.conversation)).unwrap();
@@ -65,7 +68,8 @@ fn subject(scenario: &mut Scenario<'_>, name: &str, count: u32) -> Subject {
 fn pages(subject: &Subject) -> Vec<(&'static str, Read)> {
     let Subject { user, group, timeline, middle } = *subject;
     let (first, middle_page) = (Page { after: 0, limit: ROWS }, Page { after: middle.1.0, limit: ROWS });
-    let conversations = |before| timeline::Read::Conversations { user, before, limit: ROWS };
+    let conversations =
+        |before| timeline::Read::Conversations { user, before, limit: ROWS, with_unread: true };
     let history = |direction| timeline::Read::History {
         user,
         conversation: timeline,

@@ -6,7 +6,7 @@ use logic::contract::{Denial, Found, Read, Write, Written, message, timeline};
 use std::sync::Arc;
 use wire::{Direction, Mentions, Message, References, Seq, Target, UserId};
 
-fn refer(sender: UserId, target: Target, cid: &str, references: References) -> Write {
+pub fn refer(sender: UserId, target: Target, cid: &str, references: References) -> Write {
     let Write::Message(message::Write::Append(plain)) = append(sender, target, cid, "see above") else {
         unreachable!()
     };
@@ -17,11 +17,11 @@ fn answer(seq: u64) -> References {
     References { reply_to: Some(Seq(seq)), mentions: Mentions::Nobody }
 }
 
-fn mention(users: &[UserId]) -> References {
+pub fn mention(users: &[UserId]) -> References {
     References { reply_to: None, mentions: Mentions::Users(users.into()) }
 }
 
-fn mention_all() -> References {
+pub fn mention_all() -> References {
     References { reply_to: None, mentions: Mentions::All }
 }
 

@@ -28,6 +28,10 @@ pub trait Fixture {
     fn set_quotas(&mut self, quotas: Quotas);
     /// The work that a read costs the database, in steps or rows; does not depend on how fast the machine is.
     fn cost(&mut self, read: &Read) -> u64;
+    /// The same of a read that was answered before.
+    fn cost_again(&mut self, read: &Read) -> u64;
+    /// Forgets the totals of direct conversations, as if their entries were older than these.
+    fn forget_totals(&mut self);
 }
 
 /// A fixture with a clock and shorthands for the verbs.
@@ -127,7 +131,12 @@ impl Scenario<'_> {
         before: Option<(UnixMillis, ConversationId)>,
         limit: u32,
     ) -> (Vec<ConversationSummary>, bool) {
-        match self.read(Read::Timeline(timeline::Read::Conversations { user, before, limit })) {
+        match self.read(Read::Timeline(timeline::Read::Conversations {
+            user,
+            before,
+            limit,
+            with_unread: true,
+        })) {
             Found::Timeline(timeline::Found::Conversations { entries, more }) => (entries, more),
             other => panic!("{other:?}"),
         }

@@ -130,6 +130,9 @@ pub fn a_login_view_shows_where_the_user_is_behind(scenario: &mut Scenario<'_>) 
             pinned: false,
             muted: false,
             hidden: false,
+            unread: 2,
+            unread_more: false,
+            mentions: 0,
         };
         assert_eq!(view.conversations[1], expected);
         assert_eq!((&*view.conversations[0].name, view.conversations[0].peer), ("climbing", None));

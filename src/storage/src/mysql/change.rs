@@ -6,10 +6,11 @@
 //! that the other fails and looks again.
 
 use super::connection::{Connection, NOW};
+use super::end::{END_COLUMNS, End};
 use super::entry_change;
 use super::failure::{Failure, Undone};
 use super::member_cache::{MemberCache, Members};
-use super::message::{END_COLUMNS, End, members_at};
+use super::message::members_at;
 use super::record::first;
 use super::sql::Sql;
 use super::transaction::Transaction;

@@ -8,6 +8,7 @@ use crate::calendar;
 use crate::changed::{self, Changed, Reactions};
 use crate::column::change_content;
 use crate::fault;
+use crate::unread::Recalled;
 use logic::contract::change::Place;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -104,6 +105,17 @@ pub fn empty(sql: &mut Sql, message: &Message) {
     sql.statement(format_args!(
         "UPDATE message_{:06} SET content = '', refs = NULL WHERE conversation_id = {conversation} AND seq = {seq}",
         calendar::month_of(*time)
+    ));
+}
+
+/// Notes that the change at `by` recalls a message, which then does not count as unread.
+pub fn note_recall(sql: &mut Sql, message: &Message, by: Seq) {
+    let Recalled { seq, sender, mentions_peer } = Recalled::of(message);
+    sql.statement(format_args!(
+        "INSERT INTO recalled (conversation_id, seq, change_seq, sender_id, mentions_peer) \
+         VALUES ({},{seq},{by},{sender},{})",
+        message.conversation,
+        u8::from(mentions_peer)
     ));
 }
 

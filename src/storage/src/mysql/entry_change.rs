@@ -1,11 +1,13 @@
 //! Changes of entries: each is one transaction of the tables `changed` and `reaction` and the entry that tells of it.
 
 use super::changed::{self, Key};
+use super::end::{END_COLUMNS, End};
 use super::failure::{Failure, Undone};
 use super::member_cache::Members;
-use super::message::{END_COLUMNS, End, members_at};
+use super::message::members_at;
 use super::pages::{self, Wanted};
 use super::sql::Sql;
+use super::totals;
 use super::transaction::Transaction;
 use crate::calendar;
 use crate::changed::Changed;
@@ -213,6 +215,7 @@ fn statements(
         What::Recall { .. } => {
             changed::empty_edit(&mut sql, conversation, &row);
             changed::empty(&mut sql, entry);
+            changed::note_recall(&mut sql, entry, told.seq);
             row.recall(told);
         }
     }
@@ -238,10 +241,13 @@ fn append(sql: &mut Sql, end: &End, by: &Actor, entry: &Message, transaction: &T
     let Message { conversation, seq, time, content_type, content, .. } = entry;
     let change = entry.change().expect("it was made as an entry of a change");
     sql.statement(format_args!(
-        "UPDATE conversation SET last_seq = {seq}, month = {}, changed_at = {time}, has_changes = 1 \
-         WHERE id = {conversation}",
+        "UPDATE conversation SET last_seq = {seq}, month = {}, changed_at = {time}, has_changes = 1, \
+         uncounted = uncounted + (kind = 0) WHERE id = {conversation}",
         end.month
     ));
+    if totals::reach_block(seq.prev(), *seq) {
+        totals::keep(sql, &[*conversation]);
+    }
     if end.entered.is_some() {
         sql.statement(format_args!(
             "INSERT INTO segment (conversation_id, month, first_seq) VALUES ({conversation},{},{seq})",

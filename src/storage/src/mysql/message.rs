@@ -10,6 +10,7 @@
 //! the first to commit wins. A conversation that another transaction has locked is left for the next batch.
 
 use super::connection::{Connection, NOW};
+use super::end::{self, END_COLUMNS, End};
 use super::failure::{Failure, Undone};
 use super::fence;
 use super::listing::{self, Relisted};
@@ -18,6 +19,7 @@ use super::record::{Record, first, undamaged};
 use super::references::{Question, Referred};
 use super::sent;
 use super::sql::{CASE_MAX, Sql};
+use super::totals;
 use crate::calendar::{self, Month};
 use crate::listing::Listed;
 use foldhash::{HashMap, HashMapExt};
@@ -75,26 +77,6 @@ pub struct Plan {
     ends: Vec<End>,
     relisted: Vec<Relisted>,
     now: UnixMillis,
-}
-
-/// The columns of an [`End`].
-pub const END_COLUMNS: &str =
-    "last_seq, month, member_version, GREATEST(updated_at, changed_at), slack, listed_until";
-
-/// The end of a conversation, advanced by what is appended.
-#[derive(Debug)]
-pub struct End {
-    conversation: ConversationId,
-    pub last: Seq,
-    pub month: Month,
-    /// The member version.
-    pub version: i64,
-    /// The time of the last entry.
-    time: UnixMillis,
-    /// The first entry of a month, if the conversation enters one.
-    pub entered: Option<Seq>,
-    listed: Listed,
-    is_changed: bool,
 }
 
 impl Plan {
@@ -183,6 +165,7 @@ impl Plan {
                         Verdict::BadReference(why)
                     } else {
                         let place = end.next(now);
+                        end.added.message(sender, entry.append.references.as_deref());
                         of_batch.insert((sender, cid), place);
                         plan.new.push((number, place));
                         Verdict::Stored(place)
@@ -258,8 +241,11 @@ impl Plan {
             sql.end();
         }
         for ends in self.ends.chunks(CASE_MAX) {
-            update_conversations(&mut sql, ends);
+            end::update(&mut sql, ends);
         }
+        let reached = self.ends.iter().filter(|end| end.added.low.is_some());
+        let reached = reached.filter(|end| totals::reach_block(end.before, end.last));
+        totals::keep(&mut sql, &reached.map(|end| end.conversation).collect::<Vec<_>>());
         listing::relist(&mut sql, &self.relisted);
         sql.statement("COMMIT");
         sql
@@ -280,62 +266,6 @@ impl Plan {
         });
         sql.end();
     }
-}
-
-impl End {
-    /// Reads [`END_COLUMNS`], which begin at `column`.
-    pub fn read(conversation: ConversationId, row: &Record, column: usize) -> Result<End, Failure> {
-        Ok(End {
-            conversation,
-            last: row.seq(column)?,
-            month: row.month(column + 1)?,
-            version: row.number(column + 2)?,
-            time: row.time(column + 3)?,
-            entered: None,
-            listed: Listed { slack: row.number(column + 4)? as u64, until: row.time(column + 5)? },
-            is_changed: false,
-        })
-    }
-
-    /// Assigns the next seq and time. The clock may go back, but no message is dated before the one before it, and a
-    /// conversation never returns to a month that it has left.
-    pub fn next(&mut self, now: UnixMillis) -> Stored {
-        self.last = self.last.next();
-        self.time = self.time.max(now);
-        let month = calendar::month_of(self.time);
-        match self.month.cmp(&month) {
-            std::cmp::Ordering::Less => (self.month, self.entered) = (month, Some(self.last)),
-            std::cmp::Ordering::Equal => {}
-            std::cmp::Ordering::Greater => self.time = calendar::start_of(self.month),
-        }
-        self.is_changed = true;
-        Stored { conversation: self.conversation, seq: self.last, time: self.time }
-    }
-}
-
-/// Updates the ends of some conversations in one statement.
-fn update_conversations(sql: &mut Sql, ends: &[End]) {
-    let case = |sql: &mut Sql, column: &str, value: &dyn Fn(&End) -> u64| {
-        sql.push(column).push(" = CASE id");
-        for end in ends {
-            sql.push(format_args!(" WHEN {} THEN {}", end.conversation, value(end)));
-        }
-        sql.push(" END");
-    };
-    sql.push("UPDATE conversation FORCE INDEX (PRIMARY) SET ");
-    case(sql, "last_seq", &|end| end.last.0);
-    // Columns are set from left to right, each from the values before it.
-    sql.push(", message_seq = last_seq");
-    // Nearly always equal for all of them.
-    if ends.iter().all(|end| (end.month, end.time) == (ends[0].month, ends[0].time)) {
-        sql.push(format_args!(", month = {}, updated_at = {}", ends[0].month, ends[0].time));
-    } else {
-        sql.push(", ");
-        case(sql, "month", &|end| end.month.into());
-        sql.push(", ");
-        case(sql, "updated_at", &|end| end.time.0);
-    }
-    sql.push(" WHERE id IN ").set(ends.iter().map(|end| end.conversation)).end();
 }
 
 pub fn outcome(
@@ -399,7 +329,8 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
     let mut locked = Locked { ends: Vec::with_capacity(rows.len()), unknown: Vec::new() };
     for row in rows {
         let conversation = row.conversation(0)?;
-        let end = End::read(conversation, row, 4)?;
+        let mut end = End::read(conversation, row, 4)?;
+        end.added.low = row.maybe_user(2)?;
         let version = end.version;
         if cache.at(conversation, version).is_none() {
             let kind = row.kind(1)?;

@@ -82,7 +82,8 @@ impl Mysql {
 
     /// A reader with a connection of its own, for another thread.
     pub fn reader(&self) -> MysqlReader {
-        MysqlReader::new(AutoConnection::new(&self.target, Purpose::Reading), Arc::clone(&self.barrier))
+        let connection = AutoConnection::new(&self.target, Purpose::Reading);
+        MysqlReader::new(connection, Arc::clone(&self.barrier), Arc::default())
     }
 
     /// Starts the threads, which send outcomes and answers to `outcomes`.

@@ -3,15 +3,17 @@
 use super::connection::Connection;
 use super::failure::Failure;
 use super::{account, contact, group, node, presence, search, session, timeline};
+use crate::header_cache::HeaderCache;
 use logic::contract::{Found, Read};
 
-pub fn answer(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
+/// `headers`: what counts of unread messages have read.
+pub fn answer(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result<Found, Failure> {
     Ok(match read {
         Read::Account(read) => Found::Account(account::read(conn, read)?),
-        Read::Session(read) => Found::Session(session::read(conn, read)?),
+        Read::Session(read) => Found::Session(session::read(conn, headers, read)?),
         Read::Contact(read) => Found::Contact(contact::read(conn, read)?),
         Read::Group(read) => group::read(conn, read)?,
-        Read::Timeline(read) => timeline::read(conn, read)?,
+        Read::Timeline(read) => timeline::read(conn, headers, read)?,
         Read::Presence(read) => Found::Presence(presence::read(conn, read)?),
         Read::Node(read) => Found::Node(node::read(conn, read)?),
         Read::Search(read) => Found::Search(search::read(conn, read)?),

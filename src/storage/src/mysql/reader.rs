@@ -5,6 +5,7 @@ use super::publish_barrier::PublishBarrier;
 use super::read;
 use super::reconnect::AutoConnection;
 use crate::fault;
+use crate::header_cache::HeaderCache;
 use crate::store::Reader;
 use logic::contract::{Found, Read};
 use std::sync::Arc;
@@ -20,12 +21,18 @@ const BARRIER_TIME: Duration = Duration::from_secs(1);
 pub struct MysqlReader {
     connection: AutoConnection,
     barrier: Arc<PublishBarrier>,
+    /// What counts of unread messages have read.
+    headers: Arc<HeaderCache>,
     is_failing: bool,
 }
 
 impl MysqlReader {
-    pub fn new(connection: AutoConnection, barrier: Arc<PublishBarrier>) -> MysqlReader {
-        MysqlReader { connection, barrier, is_failing: false }
+    pub fn new(
+        connection: AutoConnection,
+        barrier: Arc<PublishBarrier>,
+        headers: Arc<HeaderCache>,
+    ) -> MysqlReader {
+        MysqlReader { connection, barrier, headers, is_failing: false }
     }
 }
 
@@ -34,7 +41,7 @@ impl Reader for MysqlReader {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.connection.with(|conn| read::answer(conn, read)) {
+            match self.connection.with(|conn| read::answer(conn, &self.headers, read)) {
                 Ok(found) => {
                     self.is_failing = false;
                     return found;

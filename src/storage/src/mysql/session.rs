@@ -9,6 +9,7 @@ use super::sql::Sql;
 use super::token::{insert_token, kept_client, revoke_token, use_token};
 use super::{contact, group, timeline};
 use crate::claim::{Claim, Held};
+use crate::header_cache::HeaderCache;
 use crate::machine::Random;
 use crate::networks;
 use crate::token::{self, KeptClient, OfRegister};
@@ -67,9 +68,9 @@ pub fn account_of(write: &Write) -> Option<UserId> {
     }
 }
 
-pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
+pub fn read(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result<Found, Failure> {
     match read {
-        Read::LoginView { user } => Ok(Found::LoginView(Box::new(login_view(conn, *user)?))),
+        Read::LoginView { user } => Ok(Found::LoginView(Box::new(login_view(conn, headers, *user)?))),
         Read::Devices { user, live } => Ok(Found::Devices(device::devices(conn, *user, live)?)),
     }
 }
@@ -266,8 +267,8 @@ fn release(
     Ok(if is_in_force { Written::Done } else { Written::Superseded })
 }
 
-/// Reads everything in one round trip, unless the account has very many conversations.
-fn login_view(conn: &mut Connection, user: UserId) -> Result<LoginView, Failure> {
+/// Reads everything in one round trip, unless the account has very many conversations or unread messages.
+fn login_view(conn: &mut Connection, headers: &HeaderCache, user: UserId) -> Result<LoginView, Failure> {
     let page = Page { after: 0, limit: LOGIN_LIST_MAX as u32 };
     let mut sql = Sql::new();
     contact::ask_friends(&mut sql, user, page);
@@ -278,11 +279,12 @@ fn login_view(conn: &mut Connection, user: UserId) -> Result<LoginView, Failure>
     let answers = conn.ask(&sql)?;
     let rows = |at: usize| answers.get(at).map_or(&[][..], |answer: &Answer| &answer.rows);
     let (listing, unread) = (3, 3 + timeline::CONVERSATIONS_ANSWERS);
-    let unread = timeline::unread(&answers[unread..unread + timeline::UNREAD_ANSWERS])?;
+    let unread = timeline::undelivered(&answers[unread..unread + timeline::UNREAD_ANSWERS])?;
     let (friends, friends_more) = contact::friends(rows(0), page)?;
     let (groups, groups_more) = group::groups(rows(2), page)?;
     let (conversations, conversations_more) = timeline::conversations(
         conn,
+        Some(headers),
         user,
         scan,
         &answers[listing..listing + timeline::CONVERSATIONS_ANSWERS],

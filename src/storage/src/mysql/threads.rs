@@ -24,6 +24,7 @@ use super::targets::Targets;
 use super::writer::Writer;
 use crate::error::StoreError;
 use crate::failed_streams::FailedStreams;
+use crate::header_cache::HeaderCache;
 use crate::machine::system_random;
 use crate::outcome::{BATCHES_MAX, Outcome};
 use crate::read_queue::{READERS, ReadOutbox, ReadThreads};
@@ -79,8 +80,10 @@ impl Threads {
             outcomes: outcomes.clone(),
         };
         let (router, writes) = worker("store", move |mailbox| router.serve(mailbox))?;
+        let headers = Arc::new(HeaderCache::default());
         let readers = (0..READERS).map(|_| {
-            let reader = MysqlReader::new(connection(Purpose::Reading), Arc::clone(barrier));
+            let reader =
+                MysqlReader::new(connection(Purpose::Reading), Arc::clone(barrier), Arc::clone(&headers));
             let reader = ReadThread { reader, outcomes: outcomes.clone() };
             move |inbox| reader.serve(inbox)
         });

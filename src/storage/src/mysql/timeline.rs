@@ -9,10 +9,15 @@ use super::readers;
 use super::record::{Answer, Record, page_of, undamaged};
 use super::sql::CASE_MAX;
 use super::sql::Sql;
+use super::unread;
+use crate::header_cache::HeaderCache;
 use crate::listing::{Activity, Part, Place, Scan};
 use crate::overview::Overview;
 use crate::page::{Rows, is_fed, is_too_long};
-use logic::contract::timeline::{CursorMove, Found, Read, UNREAD_MAX, UNREAD_SCAN, UnreadPage, Write};
+use crate::unread::{Question, Range};
+use logic::contract::timeline::{
+    CountedRange, CursorMove, Found, Read, UNREAD_MAX, UNREAD_SCAN, UnreadCount, UnreadPage, Write,
+};
 use logic::contract::{self, Denial, Epoch, Written, timeline};
 use std::collections::{BTreeMap, HashMap};
 use wire::timeline::ConversationSummary;
@@ -26,7 +31,7 @@ pub fn write(conn: &mut Connection, write: &Write) -> Result<Written, Failure> {
     }
 }
 
-pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failure> {
+pub fn read(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result<contract::Found, Failure> {
     let found = match *read {
         Read::Standing { user, conversation } => {
             Found::Standing(overview(conn, user, conversation)?.map(Overview::standing))
@@ -34,7 +39,7 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
         Read::Unread { user, after } => {
             let mut sql = Sql::new();
             ask_unread(&mut sql, user, after);
-            Found::Unread(unread(&conn.ask(&sql)?)?)
+            Found::Unread(undelivered(&conn.ask(&sql)?)?)
         }
         Read::Feed { conversation, member, after, limit, bytes } => {
             let reader = member;
@@ -53,13 +58,14 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<contract::Found, Failu
                 None => return Ok(contract::Found::Denied(Denial::Forbidden)),
             }
         }
-        Read::Conversations { user, before, limit } => {
+        Read::Conversations { user, before, limit, with_unread } => {
             let mut sql = Sql::new();
             let scan = ask_conversations(&mut sql, user, before, limit as usize);
             let answers = conn.ask(&sql)?;
-            let (entries, more) = conversations(conn, user, scan, &answers)?;
+            let (entries, more) = conversations(conn, with_unread.then_some(headers), user, scan, &answers)?;
             Found::Conversations { entries, more }
         }
+        Read::Count { user, ref ranges } => Found::Counts(count(conn, headers, user, ranges)?),
         Read::Readers { user, conversation, seq, page } => match overview(conn, user, conversation)? {
             Some(overview) => readers::readers(conn, user, &overview, seq, page)?,
             None => return Ok(contract::Found::Denied(Denial::Forbidden)),
@@ -227,7 +233,7 @@ pub fn ask_unread(sql: &mut Sql, user: UserId, after: ConversationId) {
 pub const UNREAD_ANSWERS: usize = 2;
 
 /// A page of conversations in which the member is behind.
-pub fn unread(answers: &[Answer]) -> Result<UnreadPage, Failure> {
+pub fn undelivered(answers: &[Answer]) -> Result<UnreadPage, Failure> {
     let [scanned, behind] = answers else { unreachable!("one answer for each statement") };
     let (rows, more) = page_of(&behind.rows, UNREAD_MAX, |row| overview_of(row).map(Overview::unread))?;
     let next = match more {
@@ -238,11 +244,20 @@ pub fn unread(answers: &[Answer]) -> Result<UnreadPage, Failure> {
 }
 
 /// A page of conversations that is being read.
-pub type ConversationsScan = Scan<ConversationSummary>;
+pub type ConversationsScan = Scan<Listed>;
 
-impl Activity for ConversationSummary {
+/// A row of CONVERSATIONS, whose unread messages are not counted yet.
+#[derive(Debug)]
+pub struct Listed {
+    overview: Overview,
+    name: Box<str>,
+    /// The peer's cursors `[delivered, read]` in a direct conversation.
+    peer_cursors: [Option<Seq>; 2],
+}
+
+impl Activity for Listed {
     fn place(&self) -> Place {
-        (self.time, self.conversation)
+        self.overview.place()
     }
 }
 
@@ -277,9 +292,11 @@ fn ask_part(sql: &mut Sql, user: UserId, part: Part) {
     ));
 }
 
-/// Completes a page from the answers to [`ask_conversations`]; nearly always these are enough.
+/// Completes a page from the answers to [`ask_conversations`]; nearly always these are enough, unless something is
+/// unread. `headers`: `None`: nothing is counted.
 pub fn conversations(
     conn: &mut Connection,
+    headers: Option<&HeaderCache>,
     user: UserId,
     mut scan: ConversationsScan,
     answers: &[Answer],
@@ -291,7 +308,44 @@ pub fn conversations(
         let rows = rows_of(conn, |sql| ask_part(sql, user, part))?;
         add_part(&mut scan, part, &rows)?;
     }
-    Ok(scan.finish())
+    let (page, more) = scan.finish();
+    let counts = match headers {
+        Some(headers) => {
+            let questions: Vec<_> = page.iter().map(|row| row.overview.unread_question(user)).collect();
+            unread::counts(conn, headers, &questions)?
+        }
+        None => vec![UnreadCount::default(); page.len()],
+    };
+    let summary = |(row, count): (Listed, UnreadCount)| row.overview.entry(row.name, row.peer_cursors, count);
+    Ok((page.into_iter().zip(counts).map(summary).collect(), more))
+}
+
+/// What ranges of the user's conversations count.
+fn count(
+    conn: &mut Connection,
+    headers: &HeaderCache,
+    user: UserId,
+    ranges: &[CountedRange],
+) -> Result<Vec<UnreadCount>, Failure> {
+    if ranges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::new();
+    sql.push(format_args!(
+        "SELECT {OVERVIEW} FROM member m FORCE INDEX (PRIMARY) STRAIGHT_JOIN conversation c ON c.id = m.conversation_id \
+         WHERE m.user_id = {user} AND m.device = 0 AND m.conversation_id IN "
+    ))
+    .set(ranges.iter().map(|range| range.conversation))
+    .end();
+    let found = undamaged(&conn.rows(&sql)?, overview_of)?;
+    let question = |wanted: &CountedRange| {
+        let found = found.iter().find(|found| found.conversation == wanted.conversation)?;
+        // Never beyond the end, where entries may be stored at any moment.
+        let range = Range { after: wanted.after, last: wanted.last.min(found.last) };
+        Question::of(found.conversation, found.kind, user, found.peer, range, found.has_changes)
+    };
+    let questions: Vec<_> = ranges.iter().map(question).collect();
+    unread::counts(conn, headers, &questions)
 }
 
 fn add_part(scan: &mut ConversationsScan, part: Part, rows: &[Record]) -> Result<(), Failure> {
@@ -312,7 +366,7 @@ fn add_part(scan: &mut ConversationsScan, part: Part, rows: &[Record]) -> Result
             Some(_) => [None; 2],
             None => [row.maybe_seq(delivered)?, row.maybe_seq(read)?],
         };
-        scan.add(overview.entry(row.text(name)?.into(), peer_cursors));
+        scan.add(Listed { overview, name: row.text(name)?.into(), peer_cursors });
     }
     Ok(())
 }

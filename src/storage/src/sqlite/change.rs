@@ -61,17 +61,18 @@ impl SqliteStore {
         match (rights::change(write, asked), entry) {
             (Err(why), _) => Ok(refused(why)),
             (Ok(Step::IsDone), Some(entry)) => Ok(unchanged(row.told(&entry))),
-            (Ok(_), _) => self.make_change(batch, hint, write, row),
+            (Ok(_), entry) => self.make_change(batch, hint, write, row, entry.as_deref()),
         }
     }
 
-    /// Makes a change that may be made. `row`: that of the entry before it.
+    /// Makes a change of an entry that may be made. `row`: that of the entry before it.
     fn make_change(
         &mut self,
         batch: &Batch,
         hint: CidHint,
         write: &Write,
         mut row: Changed,
+        entry: Option<&Message>,
     ) -> Result<Written, StoreError> {
         let Write { by, conversation, seq, what } = write;
         let (conversation, seq) = (*conversation, *seq);
@@ -107,6 +108,9 @@ impl SqliteStore {
                 changed::empty_edit(&self.conn, conversation, &row, told.seq)?;
                 changed::scrub(&self.conn, conversation, seq)?;
                 self.scrubber.note(batch.now);
+                if let Some(message) = entry {
+                    changed::note_recall(&self.conn, message, told.seq)?;
+                }
                 row.recall(told);
             }
         }
@@ -177,7 +181,8 @@ impl SqliteStore {
         changed: &Changed,
     ) -> Result<Option<Arc<Message>>, StoreError> {
         let (now, seq) = ((self.clock)(), changed.seq);
-        let mut view = View { conn: &self.conn, resident: &self.resident, names: &mut self.names, now };
+        let SqliteStore { conn, resident, names, headers, .. } = self;
+        let mut view = View { conn, resident, names, headers, now };
         let wanted = Wanted { conversation, has_changes: false, with_changes: true, reader: Some(reader) };
         let page = pages::after(&mut view, wanted, seq.prev(), 1, Damage::Ends, |_| false)
             .at("segment", conversation)?;

@@ -4,6 +4,7 @@ use super::column::{self, seq};
 use crate::changed::{self, Changed, Fetched, ROWS, Reactions};
 use crate::error::StoreError;
 use crate::fault::{self, At};
+use crate::unread::Recalled;
 use logic::contract::change::Place;
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::cmp::Ordering;
@@ -83,6 +84,16 @@ pub fn empty_edit(
     let sql = "INSERT OR REPLACE INTO changed (conversation_id, seq, change_seq, content, of_seq) \
                VALUES (?1, ?2, ?3, '', ?4)";
     let values = (conversation.0, edit.seq.0 as i64, by.0 as i64, row.seq.0 as i64);
+    conn.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+/// Notes that the change at `by` recalls a message, which then does not count as unread.
+pub fn note_recall(conn: &Connection, message: &Message, by: Seq) -> rusqlite::Result<()> {
+    let sql = "INSERT OR IGNORE INTO recalled (conversation_id, seq, change_seq, sender_id, mentions_peer) \
+               VALUES (?1, ?2, ?3, ?4, ?5)";
+    let Recalled { seq, sender, mentions_peer } = Recalled::of(message);
+    let values = (message.conversation.0, seq.0 as i64, by.0 as i64, sender.0, mentions_peer);
     conn.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }

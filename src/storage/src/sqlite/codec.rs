@@ -16,8 +16,9 @@
 use crate::calendar::TIME_MAX;
 use crate::column::Sort;
 use crate::error::StoreError;
+use crate::unread::Header;
 use wire::message::TEXT;
-use wire::{ConversationKind, UnixMillis, UserId};
+use wire::{ConversationKind, Mentions, References, UnixMillis, UserId};
 
 /// The first byte of every batch, and of pages without a checksum.
 pub const VERSION: u8 = 1;
@@ -98,6 +99,17 @@ pub struct Entry<'a> {
     pub references: Option<&'a str>,
 }
 
+impl Entry<'_> {
+    /// What a count of unread messages needs. Damaged references mention nobody.
+    pub fn header(&self) -> Header {
+        let references = self.references.and_then(References::from_json);
+        Header {
+            sender: (self.sort == Sort::Message).then_some(self.sender),
+            mentions: references.map(|references| references.mentions).unwrap_or_default(),
+        }
+    }
+}
+
 /// Encodes an entry.
 pub fn put_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let typed = entry.content_type != TEXT;
@@ -151,6 +163,25 @@ pub fn cid_of(entry: &[u8]) -> &[u8] {
 /// Whether an encoded entry is a message.
 pub fn is_message(entry: &[u8]) -> bool {
     entry[0] & (SYSTEM | CHANGE) == 0
+}
+
+/// Whether the conversation of an encoded entry is a group.
+pub fn is_of_group(entry: &[u8]) -> bool {
+    entry[0] & GROUP != 0
+}
+
+/// What a count of unread messages needs of an encoded entry. Damaged references mention nobody.
+pub fn header_of(entry: &[u8]) -> Result<Header, Damaged> {
+    if !is_message(entry) {
+        return Ok(Header::default());
+    }
+    if entry[0] & REFERS != 0 {
+        return Ok(Bytes::entry_of(entry)?.header());
+    }
+    let mut read = Bytes { rest: &entry[1..] };
+    read.short_bytes()?;
+    let sender = u32::try_from(read.number()?).map_err(|_| Damaged("sender out of range"))?;
+    Ok(Header { sender: Some(UserId(sender)), mentions: Mentions::Nobody })
 }
 
 /// The time of an encoded entry.
@@ -291,6 +322,8 @@ mod tests {
                 prop_assert_eq!(cid_of(&out[start..]), fields.0.as_bytes());
                 prop_assert_eq!(time_of(&out[start..]).unwrap(), UnixMillis(fields.2));
                 prop_assert_eq!(is_message(&out[start..]), fields.3.1 == Sort::Message);
+                prop_assert_eq!(is_of_group(&out[start..]), fields.3.0);
+                prop_assert_eq!(header_of(&out[start..]).unwrap(), entry(fields).header());
             }
             let mut bytes = Bytes::open(&out).unwrap();
             for (number, fields) in &all {

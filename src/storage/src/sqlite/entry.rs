@@ -63,7 +63,8 @@ pub fn set_aside(
     page: &[u8],
 ) -> rusqlite::Result<()> {
     delete(conn, conversation, first, last)?;
-    let sql = "UPDATE conversation SET last_seq = max(last_seq, ?2) WHERE id = ?1";
+    let sql = "UPDATE conversation SET uncounted = uncounted + max(?2 - last_seq, 0), \
+               last_seq = max(last_seq, ?2) WHERE id = ?1";
     conn.execute(sql, (conversation.0, last.0 as i64))?;
     conn.execute_batch(
         "CREATE TABLE IF NOT EXISTS message_unfiled (id INTEGER PRIMARY KEY, page BLOB NOT NULL)",

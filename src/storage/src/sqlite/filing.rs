@@ -22,6 +22,7 @@ use super::listing::{listed_of, relist};
 use super::pages;
 use super::run::{Run, Slot, parts};
 use super::sent;
+use super::totals::{self, Added};
 use crate::calendar::{self, Day};
 use crate::error::StoreError;
 use crate::fault::{self, At};
@@ -281,7 +282,8 @@ struct PageWriter<'a> {
 
 impl<'a> PageWriter<'a> {
     fn new(conn: &'a Connection) -> Result<PageWriter<'a>, StoreError> {
-        let sql = "UPDATE conversation SET last_seq = ?2, message_seq = ?2, updated_at = ?3 \
+        let sql = "UPDATE conversation SET last_seq = ?2, message_seq = ?2, updated_at = ?3, \
+                   low_messages = low_messages + iif(low_id = ?6, ?7, ?8) \
                    WHERE id = ?1 AND last_seq = ?4 AND month = ?5 \
                    AND listed_until >= ?3 AND listed_until - slack <= ?3";
         let page = Vec::with_capacity(PAGE_SIZES[PAGE_SIZES.len() - 1]);
@@ -295,17 +297,26 @@ impl<'a> PageWriter<'a> {
         let last_seq = parts(last.place).1;
         let month = first.month;
         self.rows += 1;
+        let added = self.added(filing, slots)?;
         if slots.iter().any(|at| filing.slot(*at).is_row()) {
             entry::delete(self.conn, conversation, first_seq, last_seq)?;
-        } else {
+        } else if added.is_plain() {
             let time = codec::time_of(filing.run.entry(last))?;
             let (before, id) = (first_seq.prev().0 as i64, conversation.0);
-            if self.advance.execute((id, last_seq.0 as i64, time.0 as i64, before, month))? == 1 {
+            let (last, time) = (last_seq.0 as i64, time.0 as i64);
+            let (of_sender, of_other) = (added.of_sender.messages as i64, added.of_other.messages as i64);
+            let values = (id, last, time, before, month, added.sender.0, of_sender, of_other);
+            if self.advance.execute(values)? == 1 {
+                self.rows += totals::keep(self.conn, conversation, first_seq, last_seq)?;
                 return self.insert_pages(filing, slots);
             }
         }
         let filed = self.advance_slowly(filing, slots)?;
         self.insert_pages(filing, &slots[filed..])
+    }
+
+    fn added(&self, filing: &Filing, slots: &[u32]) -> Result<Added, StoreError> {
+        Added::by(slots.iter().map(|at| filing.run.entry(filing.slot(*at))))
     }
 
     /// Advances a conversation that enters a month, is relisted, has entries that are not messages, or was filed in part
@@ -361,7 +372,11 @@ impl<'a> PageWriter<'a> {
                    changed_at = coalesce(?5, changed_at), message_seq = coalesce(?6, message_seq) WHERE id = ?1";
         let values = (id, last.0 as i64, month, message_time, change_time, message_seq);
         self.conn.prepare_cached(sql)?.execute(values)?;
-        self.rows += 2;
+        let added = self.added(filing, &slots[count..])?;
+        // What is missing is no message that anybody can read.
+        let uncounted = added.uncounted + first.prev().0.saturating_sub(filed.0);
+        totals::add(self.conn, conversation, &Added { uncounted, ..added })?;
+        self.rows += 2 + totals::keep(self.conn, conversation, filed.next(), last)?;
         if let Some(time) = message_time.map(|time| UnixMillis(time as u64))
             && !listed.holds(time)
         {

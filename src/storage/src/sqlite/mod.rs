@@ -63,6 +63,8 @@ mod system_entry;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod totals;
+mod unread;
 mod usage;
 mod view;
 mod write;

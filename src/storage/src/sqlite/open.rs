@@ -104,6 +104,7 @@ impl SqliteStore {
             resident: Arc::default(),
             cache: AppendCache::default(),
             names: NameCache::default(),
+            headers: Arc::default(),
             sent,
             tables,
             run,

@@ -284,16 +284,16 @@ pub fn end(conn: &Connection, conversation: ConversationId, month: Month) -> Res
 }
 
 /// What a timeline has on the disk.
-enum Stored<'a> {
+pub enum Stored<'a> {
     Message(Seq, Entry<'a>),
     /// Messages that are damaged or not there; the sentence names their place.
     Missing(String),
 }
 
-type Each<'a> = &'a mut dyn FnMut(Stored<'_>) -> Result<ControlFlow<()>, StoreError>;
+pub type Each<'a> = &'a mut dyn FnMut(Stored<'_>) -> Result<ControlFlow<()>, StoreError>;
 
 /// Passes the filed messages above `after` to `each`, in order.
-fn stored_after(
+pub fn stored_after(
     conn: &Connection,
     conversation: ConversationId,
     after: Seq,

@@ -5,6 +5,7 @@ use super::name_cache::NameCache;
 use super::resident::Resident;
 use super::view::View;
 use crate::error::StoreError;
+use crate::header_cache::HeaderCache;
 use crate::machine::{Clock, wall_clock};
 use crate::store::Reader;
 use logic::contract::{Found, Read};
@@ -12,26 +13,32 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Answers reads concurrently with the writer, whose resident tail it shares.
+/// Answers reads concurrently with the writer, whose resident tail and headers it shares.
 pub struct SqliteReader {
     conn: Connection,
     resident: Arc<Resident>,
     names: NameCache,
+    headers: Arc<HeaderCache>,
     clock: Clock,
 }
 
 impl SqliteReader {
-    pub fn open(path: &Path, resident: Arc<Resident>) -> Result<SqliteReader, StoreError> {
+    pub fn open(
+        path: &Path,
+        resident: Arc<Resident>,
+        headers: Arc<HeaderCache>,
+    ) -> Result<SqliteReader, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags)?;
         configure(&conn, 4096)?;
-        Ok(SqliteReader { conn, resident, names: NameCache::default(), clock: wall_clock() })
+        Ok(SqliteReader { conn, resident, names: NameCache::default(), headers, clock: wall_clock() })
     }
 }
 
 impl Reader for SqliteReader {
     fn read(&mut self, read: &Read) -> Found {
         let now = (self.clock)();
-        View { conn: &self.conn, resident: &self.resident, names: &mut self.names, now }.answer(read)
+        let SqliteReader { conn, resident, names, headers, .. } = self;
+        View { conn, resident, names, headers, now }.answer(read)
     }
 }

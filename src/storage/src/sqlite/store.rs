@@ -13,6 +13,7 @@ use super::scrubber::Scrubber;
 use super::sent::Sent;
 use crate::calendar::{Day, Month};
 use crate::error::StoreError;
+use crate::header_cache::HeaderCache;
 use crate::machine::{Clock, Random};
 use logic::contract::Quotas;
 use rusqlite::Connection;
@@ -28,6 +29,8 @@ pub struct SqliteStore {
     pub(super) resident: Arc<Resident>,
     pub(super) cache: AppendCache,
     pub(super) names: NameCache,
+    /// Shared with the readers.
+    pub(super) headers: Arc<HeaderCache>,
     pub(super) sent: Sent,
     pub(super) tables: Tables,
     /// The messages that were journalled since the last run was frozen.

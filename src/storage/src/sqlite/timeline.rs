@@ -11,7 +11,9 @@ use crate::fault::{self, At};
 use crate::listing::{Part, Place, Scan};
 use crate::overview::Overview;
 use crate::page::{Rows, is_fed, is_too_long};
-use logic::contract::timeline::{self, CursorMove, CursorStep, UNREAD_MAX, UNREAD_SCAN, Unread, UnreadPage};
+use logic::contract::timeline::{
+    self, CursorMove, CursorStep, UNREAD_MAX, UNREAD_SCAN, Unread, UnreadCount, UnreadPage,
+};
 use logic::contract::{Denial, Epoch, Fence, Found, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::fmt::Display;
@@ -89,7 +91,7 @@ impl View<'_> {
             timeline::Read::Unread { user, after } => {
                 let (all, next) =
                     self.overviews(user, after, UNREAD_SCAN).at("member", key_of("any", user))?;
-                timeline::Found::Unread(unread(&all, next))
+                timeline::Found::Unread(undelivered(&all, next))
             }
             timeline::Read::Feed { conversation, member, after, limit, bytes } => {
                 let seen = match member {
@@ -122,10 +124,14 @@ impl View<'_> {
                     None => return Ok(Found::Denied(Denial::Forbidden)),
                 }
             }
-            timeline::Read::Conversations { user, before, limit } => {
-                let found = self.conversations(user, before, limit as usize);
+            timeline::Read::Conversations { user, before, limit, with_unread } => {
+                let found = self.conversations(user, before, limit as usize, with_unread);
                 let (entries, more) = found.at("listing", key_of("any", user))?;
                 timeline::Found::Conversations { entries, more }
+            }
+            timeline::Read::Count { user, ref ranges } => {
+                let counts = self.unread_in(user, ranges)?;
+                timeline::Found::Counts(counts)
             }
             timeline::Read::Readers { user, conversation, seq, page } => {
                 match self.overview(user, conversation).at("conversation", conversation)? {
@@ -193,6 +199,7 @@ impl View<'_> {
         user: UserId,
         before: Option<Place>,
         limit: usize,
+        with_unread: bool,
     ) -> Result<Rows<ConversationSummary>, StoreError> {
         let mut scan = Scan::new(before, limit);
         // Before the listing, so that a conversation that is relisted in between is seen in one of the two.
@@ -203,7 +210,7 @@ impl View<'_> {
             self.add_to(&mut scan, user, &ids)?;
         }
         let (page, more) = scan.finish();
-        Ok((self.summaries(&page)?, more))
+        Ok((self.summaries(user, &page, with_unread)?, more))
     }
 
     /// Reads a part of the listing.
@@ -241,7 +248,11 @@ impl View<'_> {
         Ok(())
     }
 
-    fn overview(&self, user: UserId, conversation: ConversationId) -> Result<Option<Overview>, StoreError> {
+    pub(super) fn overview(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<Overview>, StoreError> {
         let end = self.resident.end(conversation);
         let sql = concat!(overview!(), " AND m.conversation_id = ?2");
         let mut select = self.conn.prepare_cached(sql)?;
@@ -259,26 +270,35 @@ impl View<'_> {
         limit: usize,
     ) -> Result<(Rows<ConversationSummary>, UnreadPage), StoreError> {
         let (all, next) = self.overviews(user, ConversationId(0), UNREAD_SCAN)?;
-        let unread = unread(&all, next);
+        let unread = undelivered(&all, next);
         if next.is_some() {
-            return Ok((self.conversations(user, None, limit)?, unread));
+            return Ok((self.conversations(user, None, limit, true)?, unread));
         }
         let mut scan = Scan::new(None, limit);
         all.into_iter().for_each(|overview| scan.add(overview));
         let (page, more) = scan.finish();
-        Ok(((self.summaries(&page)?, more), unread))
+        Ok(((self.summaries(user, &page, true)?, more), unread))
     }
 
-    fn summaries(&mut self, page: &[Overview]) -> Result<Vec<ConversationSummary>, StoreError> {
+    fn summaries(
+        &mut self,
+        user: UserId,
+        page: &[Overview],
+        with_unread: bool,
+    ) -> Result<Vec<ConversationSummary>, StoreError> {
         let mut summaries = Vec::with_capacity(page.len());
         for overview in page {
-            let summary = self.entry(overview).at("conversation", overview.conversation);
+            let count = match overview.unread_question(user).filter(|_| with_unread) {
+                Some(question) => fault::tolerate(self.unread(&question))?.unwrap_or_default(),
+                None => UnreadCount::default(),
+            };
+            let summary = self.entry(overview, count).at("conversation", overview.conversation);
             summaries.extend(fault::tolerate(summary)?);
         }
         Ok(summaries)
     }
 
-    fn entry(&mut self, overview: &Overview) -> Result<ConversationSummary, StoreError> {
+    fn entry(&mut self, overview: &Overview, count: UnreadCount) -> Result<ConversationSummary, StoreError> {
         let id = overview.conversation.0;
         let (name, peer_cursors) = match (overview.peer, overview.notes_of) {
             (_, Some(user)) => (Box::from(&*self.names.get(self.conn, user)?), [None; 2]),
@@ -296,7 +316,7 @@ impl View<'_> {
                 (name.unwrap_or_default(), [None; 2])
             }
         };
-        Ok(overview.entry(name, peer_cursors))
+        Ok(overview.entry(name, peer_cursors, count))
     }
 
     fn feed(
@@ -384,7 +404,7 @@ fn overview_of(row: &Row<'_>, user: UserId) -> rusqlite::Result<Overview> {
 }
 
 /// A page of conversations in which the member is behind. `next`: where the memberships continue.
-fn unread(all: &[Overview], next: Option<ConversationId>) -> UnreadPage {
+fn undelivered(all: &[Overview], next: Option<ConversationId>) -> UnreadPage {
     let mut behind = all.iter().filter(|overview| overview.last > overview.delivered);
     let rows: Vec<Unread> = behind.by_ref().take(UNREAD_MAX).map(|overview| overview.unread()).collect();
     let next = match behind.next() {

@@ -4,6 +4,7 @@ use super::column::undamaged;
 use super::name_cache::NameCache;
 use super::resident::Resident;
 use crate::error::StoreError;
+use crate::header_cache::HeaderCache;
 use crate::page::Rows;
 use rusqlite::{Connection, Row};
 use wire::{Page, UnixMillis};
@@ -15,6 +16,8 @@ pub struct View<'a> {
     pub resident: &'a Resident,
     /// Names of senders.
     pub names: &'a mut NameCache,
+    /// What counts of unread messages have read.
+    pub headers: &'a HeaderCache,
     pub now: UnixMillis,
 }
 

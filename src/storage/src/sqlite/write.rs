@@ -48,12 +48,16 @@ impl Store for SqliteStore {
 
     fn read(&mut self, read: &Read) -> Found {
         let now = (self.clock)();
-        View { conn: &self.conn, resident: &self.resident, names: &mut self.names, now }.answer(read)
+        let SqliteStore { conn, resident, names, headers, .. } = self;
+        View { conn, resident, names, headers, now }.answer(read)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
         match &self.file {
-            Some(file) => Ok(Box::new(SqliteReader::open(&file.path, Arc::clone(&self.resident))?)),
+            Some(file) => {
+                let (resident, headers) = (Arc::clone(&self.resident), Arc::clone(&self.headers));
+                Ok(Box::new(SqliteReader::open(&file.path, resident, headers)?))
+            }
             None => {
                 Err(StoreError::Unavailable("a database without a file has one connection only".to_owned()))
             }

@@ -16,8 +16,10 @@ use wire::timeline::{
 pub fn summary() -> impl Strategy<Value = ConversationSummary> {
     let seqs = (seq(), seq(), seq(), seq(), option::of(seq()), option::of(seq()));
     let settings = (any::<bool>(), any::<bool>(), any::<bool>());
-    (conversation(), conversation_kind(), option::of(user()), valid_name(), seqs, time(), settings).prop_map(
-        |(conversation, kind, peer, name, seqs, time, settings)| ConversationSummary {
+    let unread = (0..1u64 << 53, any::<bool>(), 0..1u64 << 53);
+    let others = (time(), settings, unread);
+    (conversation(), conversation_kind(), option::of(user()), valid_name(), seqs, others).prop_map(
+        |(conversation, kind, peer, name, seqs, (time, settings, unread))| ConversationSummary {
             conversation,
             kind,
             peer,
@@ -32,6 +34,9 @@ pub fn summary() -> impl Strategy<Value = ConversationSummary> {
             pinned: settings.0,
             muted: settings.1,
             hidden: settings.2,
+            unread: unread.0,
+            unread_more: unread.1,
+            mentions: unread.2,
         },
     )
 }

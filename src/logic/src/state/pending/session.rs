@@ -2,6 +2,7 @@
 
 use crate::attempt::Attempt;
 use crate::contract::session::LoginView;
+use crate::contract::timeline::CountedRange;
 use crate::contract::{Client, Ticket, Token, TokenHash};
 use crate::state::sessions::SessionRef;
 use std::collections::VecDeque;
@@ -28,6 +29,8 @@ pub(crate) enum Pending {
     View(NewSessionRead),
     /// LOGIN on a node of a cluster: which friends are online on other nodes is being read.
     Friends(NewSessionRead, Box<LoginView>),
+    /// LOGIN: what the user has read in part is being counted again.
+    Recount(NewSessionRead, Box<ViewRecount>),
     /// LOGIN of a client that needs a welcome: what the welcome holds is being read.
     Welcome(Box<PendingWelcome>),
     /// LOGOUT: the token is being revoked.
@@ -62,7 +65,10 @@ impl Pending {
     /// The session whose login this is a step of.
     pub fn login_session(&self) -> Option<SessionRef> {
         match self {
-            Pending::Groups(read) | Pending::View(read) | Pending::Friends(read, _) => Some(read.session),
+            Pending::Groups(read)
+            | Pending::View(read)
+            | Pending::Friends(read, _)
+            | Pending::Recount(read, _) => Some(read.session),
             Pending::Welcome(welcome) => Some(welcome.session),
             _ => None,
         }
@@ -146,6 +152,15 @@ pub(crate) enum TakeoverStep {
 pub(crate) struct NewSessionRead {
     pub session: SessionRef,
     pub token: Box<TokenReply>,
+}
+
+/// The contents of a reply to LOGIN, and the ranges of its conversations that are being counted again.
+#[derive(Debug)]
+pub(crate) struct ViewRecount {
+    pub view: LoginView,
+    /// Friends who are online on other nodes.
+    pub online: Vec<UserId>,
+    pub ranges: Vec<CountedRange>,
 }
 
 /// The token as sent in the reply to LOGIN.

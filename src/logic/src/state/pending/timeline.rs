@@ -1,7 +1,8 @@
 //! Pending reads of timelines and writes of cursors.
 
+use crate::contract::timeline::CountedRange;
 use crate::state::sessions::SessionRef;
-use wire::timeline::Typist;
+use wire::timeline::{ConversationsPage, Typist};
 use wire::{ConversationId, Seq, UserId};
 
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) enum Pending {
     History,
     /// CONVERSATIONS: the page is being read.
     Conversations { user: UserId },
+    /// CONVERSATIONS: what the user has read in part is being counted again.
+    Recount(Box<Recount>),
     /// READERS: the page is being read.
     Readers,
     /// SEARCH: the index is being asked.
@@ -28,6 +31,13 @@ pub(crate) enum Pending {
     Set,
     /// CLEAR: the member's view is being written.
     Clear { session: SessionRef, conversation: ConversationId },
+}
+
+/// A page of conversations, and the ranges of it that are being counted again.
+#[derive(Debug)]
+pub(crate) struct Recount {
+    pub page: ConversationsPage,
+    pub ranges: Vec<CountedRange>,
 }
 
 /// What is being read before others are told that a user is typing.

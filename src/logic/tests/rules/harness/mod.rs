@@ -4,6 +4,7 @@
 //! pending.
 
 mod storage;
+mod unread;
 
 use logic::bus::{Channel, Hint};
 use logic::contract::session::Ended;

@@ -291,10 +291,11 @@ impl Harness {
             Read::Session(contract::session::Read::LoginView { user }) => {
                 let unread = UnreadPage { rows: self.unread(user), next: None };
                 let friend_ids = self.friend_ids(user);
-                let groups = self.groups(user);
+                let (groups, conversations) = (self.groups(user), self.summaries(user));
                 Found::Session(contract::session::Found::LoginView(Box::new(LoginView {
                     friend_ids,
                     groups,
+                    conversations,
                     unread,
                     ..LoginView::default()
                 })))
@@ -314,6 +315,14 @@ impl Harness {
                 let messages: Vec<_> = all.iter().take(limit as usize).cloned().collect();
                 let more = messages.len() < all.len();
                 Found::Timeline(contract::timeline::Found::Feed { messages, more })
+            }
+            Read::Timeline(contract::timeline::Read::Conversations { user, .. }) => {
+                let entries = self.summaries(user);
+                Found::Timeline(contract::timeline::Found::Conversations { entries, more: false })
+            }
+            Read::Timeline(contract::timeline::Read::Count { user, ranges }) => {
+                let counts = ranges.iter().map(|range| self.count(user, range)).collect();
+                Found::Timeline(contract::timeline::Found::Counts(counts))
             }
             Read::Timeline(contract::timeline::Read::Readers { user, conversation, seq, page }) => {
                 let found = self.conversations.get(conversation.0 as usize - 1);
@@ -434,7 +443,7 @@ impl Harness {
     }
 }
 
-fn peer(conversation: &Conversation, user: UserId) -> Option<UserId> {
+pub(super) fn peer(conversation: &Conversation, user: UserId) -> Option<UserId> {
     match conversation.kind {
         ConversationKind::Direct => conversation.members.iter().copied().find(|&member| member != user),
         ConversationKind::Group => None,

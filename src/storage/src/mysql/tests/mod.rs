@@ -9,6 +9,7 @@ mod ports;
 #[path = "../../../../server/tests/support/system.rs"]
 mod system;
 mod threads;
+mod unread;
 mod upgrade;
 
 use super::connection::{Connection, Purpose, Server};
@@ -19,6 +20,7 @@ use super::threads::Threads;
 use super::{Mysql, schema, token};
 use crate::conformance::{BEGIN, CASES, Fixture, Scenario};
 use crate::error::StoreError;
+use crate::header_cache::HeaderCache;
 use crate::outcome::Outcome;
 use crate::settings::StorageUrl;
 use crate::store::{Publish, Reader, Store};
@@ -102,6 +104,15 @@ impl OnServer {
     fn threads(&self) -> &Threads {
         self.threads.as_ref().unwrap()
     }
+
+    fn cost_with(&self, headers: &HeaderCache, read: &Read) -> u64 {
+        let mut conn = Connection::open(&self.target, Purpose::Reading, true).unwrap();
+        let before = rows_read(&mut conn);
+        let of_status = rows_read(&mut conn) - before;
+        let before = rows_read(&mut conn);
+        super::read::answer(&mut conn, headers, read).unwrap();
+        rows_read(&mut conn) - before - of_status
+    }
 }
 
 impl Store for OnServer {
@@ -179,12 +190,19 @@ impl Fixture for OnServer {
 
     /// Rows that the server reads.
     fn cost(&mut self, read: &Read) -> u64 {
-        let mut conn = Connection::open(&self.target, Purpose::Reading, true).unwrap();
-        let before = rows_read(&mut conn);
-        let of_status = rows_read(&mut conn) - before;
-        let before = rows_read(&mut conn);
-        super::read::answer(&mut conn, read).unwrap();
-        rows_read(&mut conn) - before - of_status
+        self.cost_with(&HeaderCache::default(), read)
+    }
+
+    fn cost_again(&mut self, read: &Read) -> u64 {
+        let headers = HeaderCache::default();
+        self.cost_with(&headers, read);
+        self.cost_with(&headers, read)
+    }
+
+    fn forget_totals(&mut self) {
+        let mut sql = Sql::new();
+        sql.statement("DELETE FROM direct_total");
+        Connection::open(&self.target, Purpose::Reading, true).unwrap().ask(&sql).unwrap();
     }
 
     fn set_time(&mut self, time: UnixMillis) {

@@ -127,7 +127,7 @@ impl World {
             group::Read::Members { user, conversation: shared, page }.into(),
             timeline::Read::Standing { user, conversation: direct }.into(),
             timeline::Read::Unread { user: peer, after: ConversationId(0) }.into(),
-            timeline::Read::Conversations { user, before: None, limit: 10 }.into(),
+            timeline::Read::Conversations { user, before: None, limit: 10, with_unread: true }.into(),
             timeline::Read::Feed {
                 conversation: shared,
                 member: None,

@@ -55,6 +55,12 @@ impl Fixture for OnFiles {
     fn cost(&mut self, _: &Read) -> u64 {
         0
     }
+
+    fn cost_again(&mut self, _: &Read) -> u64 {
+        0
+    }
+
+    fn forget_totals(&mut self) {}
 }
 
 /// How often the files of a folder contain a text.

@@ -1,0 +1,48 @@
+//! The conversations of a user as the storage of the harness lists them, with their unread messages.
+
+use super::storage::peer;
+use super::{Conversation, Harness};
+use logic::contract::timeline::{CountedRange, UnreadCount};
+use wire::timeline::ConversationSummary;
+use wire::{ConversationId, Seq, UnixMillis, UserId};
+
+impl Harness {
+    pub(super) fn summaries(&self, user: UserId) -> Vec<ConversationSummary> {
+        let summary = |(of, id): (&Conversation, u32)| {
+            let (delivered_seq, read_seq) = *of.cursors.get(&user)?;
+            let (conversation, last_seq) = (ConversationId(id), Seq(of.messages.len() as u64));
+            let UnreadCount { unread, mentions, more } =
+                self.count(user, &CountedRange { conversation, after: read_seq, last: last_seq });
+            Some(ConversationSummary {
+                conversation,
+                kind: of.kind,
+                peer: peer(of, user),
+                name: "".into(),
+                last_seq,
+                first_seq: of.joined.get(&user).copied().unwrap_or_default().next(),
+                delivered_seq,
+                read_seq,
+                time: UnixMillis(0),
+                peer_delivered_seq: None,
+                peer_read_seq: None,
+                pinned: false,
+                muted: false,
+                hidden: false,
+                unread,
+                unread_more: more,
+                mentions,
+            })
+        };
+        self.conversations.iter().zip(1..).filter_map(summary).collect()
+    }
+
+    pub(super) fn count(&self, user: UserId, range: &CountedRange) -> UnreadCount {
+        let Some(of) = self.conversations.get(range.conversation.0 as usize - 1) else {
+            return UnreadCount::default();
+        };
+        let within = of.messages.iter().filter(|entry| entry.seq > range.after && entry.seq <= range.last);
+        let counted = within.filter(|entry| entry.is_message() && entry.from != user);
+        let mentions = counted.clone().filter(|entry| entry.mentions(user)).count() as u64;
+        UnreadCount { unread: counted.count() as u64, mentions, more: false }
+    }
+}

@@ -1,0 +1,112 @@
+//! Unread messages in LOGIN and CONVERSATIONS, whose cursors may not be written yet.
+
+use super::harness::{Harness, errno, rules};
+use super::{ALICE_BOB, TO_BOB, harness};
+use logic::{ConnId, Found, Input};
+use wire::message::{self, Send};
+use wire::timeline::{ConversationSummary, Conversations, Cursor, Reply as TimelineReply, Request};
+use wire::{Command, ConversationId, Errno, Mentions, References, Reply, Seq, Target, UserId, session};
+
+const BOB: UserId = UserId(2);
+
+fn conversations() -> Command {
+    Request::Conversations(Conversations { before: None, limit: 50 }).into()
+}
+
+fn listed(t: &mut Harness, conn: ConnId) -> Vec<ConversationSummary> {
+    match t.get(conn, conversations()) {
+        Reply::Timeline(TimelineReply::Conversations(page)) => page.conversations,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn logged_in(t: &mut Harness, name: &str) -> (ConnId, Vec<ConversationSummary>) {
+    let conn = t.open();
+    match t.get(conn, Harness::login_command(name)) {
+        Reply::Session(session::Reply::LoggedIn(reply)) => (conn, reply.conversations),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn read(conversation: ConversationId, seq: u64) -> Command {
+    Request::Read(Cursor { conversation, seq: Seq(seq) }).into()
+}
+
+fn mention(target: Target, user: UserId) -> Command {
+    let references = References { reply_to: None, mentions: Mentions::Users([user].into()) };
+    let send = Send { references: Some(Box::new(references)), ..Send::text(target, "you") };
+    Command::Message(message::Request::Send(send))
+}
+
+/// `(read_seq, unread, mentions)` of each.
+fn numbers(rows: &[ConversationSummary]) -> Vec<(u64, u64, u64)> {
+    rows.iter().map(|row| (row.read_seq.0, row.unread, row.mentions)).collect()
+}
+
+#[test]
+fn what_was_read_a_moment_ago_is_not_unread() {
+    let mut t = Harness::new(rules(), &["alice", "bob", "carol"]);
+    let group = t.group(&[1, 2]);
+    let to_group = Target::Conversation(group);
+    let (alice, bob) = (t.login("alice"), t.login("bob"));
+    for n in 0..4 {
+        t.get(alice, Harness::text(to_group.clone(), &n.to_string()));
+        t.get(alice, mention(TO_BOB, BOB));
+    }
+    t.get(bob, Harness::text(to_group, "own"));
+    assert_eq!(numbers(&listed(&mut t, bob)), [(0, 4, 0), (0, 4, 4)]);
+    let direct = ConversationId(group.0 + 1);
+    t.get(bob, read(direct, 3));
+    t.get(bob, read(group, 1));
+    // Neither is written yet.
+    assert_eq!(numbers(&listed(&mut t, bob)), [(1, 3, 0), (3, 1, 1)]);
+    t.input(Input::Closed { conn: bob });
+    let (bob, rows) = logged_in(&mut t, "bob");
+    assert_eq!(numbers(&rows), [(1, 3, 0), (3, 1, 1)]);
+    t.get(bob, read(direct, 4));
+    assert_eq!(numbers(&listed(&mut t, bob)), [(1, 3, 0), (4, 0, 0)]);
+    t.advance(2_000);
+    t.settle();
+    let (_, rows) = logged_in(&mut t, "bob");
+    assert_eq!(numbers(&rows), [(1, 3, 0), (4, 0, 0)]);
+}
+
+#[test]
+fn nothing_is_counted_again_that_was_not_read_in_part() {
+    let mut t = harness();
+    let (alice, bob) = (t.login("alice"), t.login("bob"));
+    for n in 1..=3 {
+        t.get(alice, Harness::text(TO_BOB, &n.to_string()));
+    }
+    let reads = |t: &mut Harness| {
+        t.ask(bob, conversations());
+        let mut reads = 0;
+        while t.find_one() {
+            reads += 1;
+        }
+        reads
+    };
+    assert_eq!(reads(&mut t), 1);
+    t.get(bob, read(ALICE_BOB, 2));
+    assert_eq!(reads(&mut t), 2, "a part was read");
+    t.get(bob, read(ALICE_BOB, 3));
+    assert_eq!(reads(&mut t), 1, "all was read");
+}
+
+#[test]
+fn a_page_whose_count_fails_is_answered() {
+    let mut t = harness();
+    let (alice, bob) = (t.login("alice"), t.login("bob"));
+    for n in 1..=3 {
+        t.get(alice, Harness::text(TO_BOB, &n.to_string()));
+    }
+    t.get(bob, read(ALICE_BOB, 2));
+    let request = t.ask(bob, conversations());
+    assert!(t.find_one());
+    assert_eq!(t.reply(bob, request), None, "it is being counted again");
+    let (count, _) = t.reads.pop_front().expect("it is being counted again");
+    t.logic.handle_found(t.now, count, Found::Unavailable, &mut t.effects);
+    t.advance(0);
+    let reply = t.reply(bob, request).expect("every request is answered");
+    assert_eq!(errno(&reply), Errno::Unavailable);
+}

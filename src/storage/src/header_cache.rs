@@ -184,4 +184,20 @@ mod tests {
         assert!(cache.find(HERE, range).1.is_empty());
         assert!(cache.find(HERE, Range { after: Seq(0), last: Seq(20) }).0.is_none());
     }
+    #[test]
+    fn blocks_are_missing_once() {
+        let cache = HeaderCache::default();
+        let range = Range { after: Seq(BLOCK), last: Seq(5 * BLOCK) };
+        assert_eq!(cache.blocks(HERE, range).missing, [range]);
+        let (kind, peer) = (wire::ConversationKind::Direct, Some(UserId(1)));
+        let question = Question::of(HERE, kind, UserId(2), peer, range, false).unwrap();
+        let part = Range { after: Seq(2 * BLOCK), last: Seq(4 * BLOCK) };
+        let totals = cache.keep_blocks(&question, &headers(part.after.0, part.last.0), &[]);
+        assert_eq!((totals.seq, totals.low_messages), (Seq(2 * BLOCK), 2 * BLOCK));
+        let blocks = cache.blocks(HERE, range);
+        assert_eq!(blocks.totals, totals);
+        let [first, second] = [(BLOCK, 2 * BLOCK), (4 * BLOCK, 5 * BLOCK)].map(|of| (Seq(of.0), Seq(of.1)));
+        let missing: Vec<_> = blocks.missing.iter().map(|of| (of.after, of.last)).collect();
+        assert_eq!(missing, [first, second]);
+    }
 }

@@ -7,7 +7,8 @@
 //!   report, compare  <----------  tally  <-----  meter        several processes: processes
 //! ```
 //!
-//! * [`accounts`], [`lane_setup`] and [`client`] set up a run before the clock starts; they may be slow, so they are simple.
+//! * [`accounts`], [`lane_setup`] and [`client`] set up a run before the clock starts; they may be slow, so they are
+//!   simple.
 //! * [`workload`]: one file a workload; each drives its connections from one edge-triggered [`event_loop`].
 //! * [`lane`] and [`ledger`] account for every message of every sender at every receiver: lost, duplicated, out of order,
 //!   wrong content.

@@ -10,9 +10,9 @@
 //! write-ahead log is not synced for every message: nothing is lost when the process dies; after a power failure the
 //! cursor is older, and the server delivers again what lies above it.
 //!
-//! One module per noun ([`account`], [`contact`], [`draft`], [`group`], [`message`], [`search`], [`timeline`]) holds its table's reads and
-//! writes. [`save`] writes a turn of the session; [`database`] opens the file, [`folder`] finds it, and [`active`]
-//! holds the store of the account that is logged in.
+//! One module per noun ([`account`], [`contact`], [`draft`], [`group`], [`message`], [`search`], [`timeline`]) holds
+//! its table's reads and writes. [`save`] writes a turn of the session; [`database`] opens the file, [`folder`] finds
+//! it, and [`active`] holds the store of the account that is logged in.
 
 #![forbid(unsafe_code)]
 

@@ -180,8 +180,8 @@ impl Store {
     }
 }
 
-/// Writes an entry of a timeline as its reader `me` sees it. Changes are applied in whatever order they are met: those that
-/// an entry contains already are left out.
+/// Writes an entry of a timeline as its reader `me` sees it. Changes are applied in whatever order they are met: those
+/// that an entry contains already are left out.
 pub(crate) fn write_message(t: &Transaction<'_>, me: UserId, message: &Message) -> rusqlite::Result<()> {
     let json = |object: serde_json::Result<String>| object.expect("ids and texts serialise");
     let entry = match (message.system(), message.change()) {

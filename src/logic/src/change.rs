@@ -1,5 +1,5 @@
-//! Changes of entries: EDIT, RECALL and REACT. A change is a simple request whose entry is delivered like a message, also on the connection
-//! that made it. It counts towards the rate of messages of its account.
+//! Changes of entries: EDIT, RECALL and REACT. A change is a simple request whose entry is delivered like a message,
+//! also on the connection that made it. It counts towards the rate of messages of its account.
 
 use crate::cluster::{self, Stored};
 use crate::contract::change::{self as storage, Place, Refused, What};

@@ -37,8 +37,8 @@ pub(crate) fn mark_members_online(members: &mut [Member], online: &[UserId]) {
     found.for_each(|member| member.state = Presence::Online);
 }
 
-/// Lays cursors that are not written yet over conversations as they were read from storage. Returns the ranges whose unread
-/// messages must be counted again, because the user has read a part of what storage counted.
+/// Lays cursors that are not written yet over conversations as they were read from storage. Returns the ranges whose
+/// unread messages must be counted again, because the user has read a part of what storage counted.
 pub(crate) fn lay_cursors_over(
     state: &State,
     user: UserId,

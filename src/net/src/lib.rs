@@ -9,7 +9,8 @@
 //!
 //! * `listen`: listening sockets, the limit of open files.
 //! * `acceptor`: one thread; accepts, survives running out of descriptors, hands connections to the reactors in turn.
-//! * `reactor`: a thread each; reads, decodes, carries out orders (`orders`), writes each connection once a turn, enforces
+//! * `reactor`: a thread each; reads, decodes, carries out orders (`orders`), writes each connection once a turn,
+//!   enforces
 //!   time limits. It owns the connections (`table`) and their shared state (`context`).
 //! * `connection`: one connection, made of
 //!   * a `transport`, which carries bytes, and the PROXY header that a trusted proxy may send before them;

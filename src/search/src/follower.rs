@@ -26,8 +26,8 @@ const FEED: u32 = 256;
 const FEED_BYTES: usize = 512 * 1024;
 /// Conversations in one read of their ends.
 const ENDS: u32 = 1_000;
-/// How often the ends of all conversations are compared, milliseconds: a commit may show so late that it is not among what
-/// was appended lately.
+/// How often the ends of all conversations are compared, milliseconds: a commit may show so late that it is not among
+/// what was appended lately.
 const SCAN_EVERY_MS: u64 = 300_000;
 /// Entries behind a damaged one that are tried.
 const DAMAGED_MAX: u64 = 256;
@@ -225,8 +225,8 @@ impl<S: Source> Follower<S> {
         Ok(Step::Worked { messages })
     }
 
-    /// The messages whose texts `entries` change, as they are now. Those that are among `entries` are read again: the first
-    /// change of a conversation may have been committed while the page was read, and then is not laid over it.
+    /// The messages whose texts `entries` change, as they are now. Those that are among `entries` are read again: the
+    /// first change of a conversation may have been committed while the page was read, and then is not laid over it.
     fn changed(
         &mut self,
         conversation: ConversationId,

@@ -1,5 +1,5 @@
-//! Entries that were changed, shared by both stores: a row of the table `changed` holds an entry as it is now, and is laid
-//! over the entry as it was stored.
+//! Entries that were changed, shared by both stores: a row of the table `changed` holds an entry as it is now, and is
+//! laid over the entry as it was stored.
 
 use logic::contract::change::Place;
 use std::cmp::Ordering;
@@ -17,8 +17,8 @@ pub struct Changed {
     pub seq: Seq,
     /// The last change.
     pub change: Seq,
-    /// Its text; `None`: that with which it was stored. Of an entry that tells of an edit it is empty, once a later change
-    /// has replaced the text.
+    /// Its text; `None`: that with which it was stored. Of an entry that tells of an edit it is empty, once a later
+    /// change has replaced the text.
     pub content: Option<Box<str>>,
     /// The last edit.
     pub edited: Option<Place>,
@@ -95,8 +95,8 @@ impl Reactions {
 }
 
 impl Changed {
-    /// The row of an entry whose own row is damaged: the text with which it was stored may have been taken back, so it has
-    /// none.
+    /// The row of an entry whose own row is damaged: the text with which it was stored may have been taken back, so it
+    /// has none.
     pub fn withheld(seq: Seq) -> Changed {
         Changed { seq, content: Some(Box::default()), ..Changed::default() }
     }

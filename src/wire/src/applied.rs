@@ -6,8 +6,8 @@ use crate::extra::Extra;
 use crate::message::Message;
 
 impl Message {
-    /// Applies a change, of which another entry of the same timeline tells, for the reader `me`. Returns whether there was
-    /// anything to apply: a change that is contained already is left out, so changes may arrive again.
+    /// Applies a change, of which another entry of the same timeline tells, for the reader `me`. Returns whether there
+    /// was anything to apply: a change that is contained already is left out, so changes may arrive again.
     pub fn apply(&mut self, entry: &Message, me: UserId) -> bool {
         let Some(change) = entry.change().filter(|change| change.of == self.seq && self.is_message()) else {
             return false;
@@ -33,7 +33,8 @@ impl Message {
         true
     }
 
-    /// Leaves only the place of a recalled message: neither its text nor what it refers to. `changes`: what is told of it.
+    /// Leaves only the place of a recalled message: neither its text nor what it refers to. `changes`: what is told of
+    /// it.
     pub fn recall(&mut self, changes: Changes) {
         self.content = Box::default();
         self.extra = Some(Box::new(Extra { changes: Some(changes), ..Extra::default() }));

@@ -40,8 +40,8 @@ pub fn set<T>(field: &mut Option<T>, value: T) -> Option<()> {
     }
 }
 
-/// Calls `take` with the name and the value of each member. `None`: where the object is not plain, or where `take` returns
-/// `None`.
+/// Calls `take` with the name and the value of each member. `None`: where the object is not plain, or where `take`
+/// returns `None`.
 pub fn read<'a>(value: &'a [u8], mut take: impl FnMut(&'a str, Scalar<'a>) -> Option<()>) -> Option<()> {
     let text = std::str::from_utf8(value).ok()?;
     let mut rest = Rest { text, at: 0 };

@@ -303,8 +303,8 @@ pub struct ConversationSummary {
     /// Whether the user does not want to see it until its next message.
     #[serde(default, skip_serializing_if = "is_false")]
     pub hidden: bool,
-    /// How many messages of others above `read_seq` the user has not read, up to `last_seq`. Like what follows, absent from
-    /// older servers.
+    /// How many messages of others above `read_seq` the user has not read, up to `last_seq`. Like what follows, absent
+    /// from older servers.
     #[serde(default)]
     pub unread: u64,
     /// Whether `unread` and `mentions` are lower bounds. Only in groups.

@@ -1,5 +1,5 @@
-//! Names with a colon in them. A name without quotes ends at the first colon: `chat:alice:bob:hi` is a message to `alice`,
-//! unless there is an `alice:bob`, too. Then nobody guesses.
+//! Names with a colon in them. A name without quotes ends at the first colon: `chat:alice:bob:hi` is a message to
+//! `alice`, unless there is an `alice:bob`, too. Then nobody guesses.
 
 use super::argument::{self, DIVIDERS};
 use chatclient_core::sanitize;

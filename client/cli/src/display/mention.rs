@@ -39,8 +39,8 @@ pub fn may_mention(text: &str) -> bool {
     signs(text).next().is_some()
 }
 
-/// The members whom a text mentions: those whose names stand behind an `@`, of several that fit the longest one. All, where
-/// `@all` is among them and `may_all`.
+/// The members whom a text mentions: those whose names stand behind an `@`, of several that fit the longest one. All,
+/// where `@all` is among them and `may_all`.
 pub fn mentioned(text: &str, members: &[(UserId, &str)], may_all: bool) -> Mentions {
     let text = text.to_lowercase();
     let members: Vec<(UserId, String)> =

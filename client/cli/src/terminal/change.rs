@@ -1,5 +1,5 @@
-//! Changes of messages: `/edit`, `/recall`, `/react` and `/unreact`. A message that is on the screen is painted anew when it
-//! is changed; of others a line tells.
+//! Changes of messages: `/edit`, `/recall`, `/react` and `/unreact`. A message that is on the screen is painted anew
+//! when it is changed; of others a line tells.
 
 use super::renderer::Shown;
 use super::state::Terminal;

@@ -416,8 +416,8 @@ impl Terminal {
         }
     }
 
-    /// What follows the colon after the sender; `answered` quotes what the text answers. A person sees the lines of a text;
-    /// a pipe gets one line a message.
+    /// What follows the colon after the sender; `answered` quotes what the text answers. A person sees the lines of a
+    /// text; a pipe gets one line a message.
     pub(super) fn message_text(&mut self, answered: &str, text: &str) -> String {
         let mut rows = text::rows(text);
         if rows.len() <= 1 || !self.has_reader {

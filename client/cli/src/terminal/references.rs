@@ -55,8 +55,8 @@ impl Terminal {
         latest.iter().rfind(|message| message.is_message() && message.from != me).map(|message| message.seq)
     }
 
-    /// `[re zhang san: who comes along?] `, before the text of a message that answers another one. What is not stored here
-    /// is told by its number.
+    /// `[re zhang san: who comes along?] `, before the text of a message that answers another one. What is not stored
+    /// here is told by its number.
     pub(super) fn quote(&self, conversation: ConversationId, reply_to: Option<Seq>) -> String {
         let Some(seq) = reply_to else { return String::new() };
         let found = self.client.store(|store| store.entry(conversation, seq)).flatten();

@@ -9,8 +9,9 @@
 //!   li si> a line that is being ty█
 //! ```
 //!
-//! A message that is changed is painted anew where it is shown. Everything that was printed lately is kept: a terminal that changed its size has moved the rows in a way of its own,
-//! so the screen is then cleared and drawn anew, with the marks as they are now.
+//! A message that is changed is painted anew where it is shown. Everything that was printed lately is kept: a terminal
+//! that changed its size has moved the rows in a way of its own, so the screen is then cleared and drawn anew, with the
+//! marks as they are now.
 
 use super::view::{Rows, View};
 use crate::display::columns;

@@ -84,8 +84,8 @@ impl Unread {
         (self.after.next()..=self.upto).contains(&seq)
     }
 
-    /// An entry above what was read has arrived, `theirs`: it is a message of somebody else. `shown`: how far the timeline
-    /// is shown with it.
+    /// An entry above what was read has arrived, `theirs`: it is a message of somebody else. `shown`: how far the
+    /// timeline is shown with it.
     pub fn arrive(&mut self, seq: Seq, theirs: bool, shown: Seq) {
         if theirs {
             self.arrived += 1;

@@ -1,5 +1,5 @@
-//! The program at a terminal: what it understands, whom a line is meant for, and what it says about lines that it does not
-//! carry out.
+//! The program at a terminal: what it understands, whom a line is meant for, and what it says about lines that it does
+//! not carry out.
 
 use crate::place::type_login;
 use crate::pty::{Pty, Size};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use wire::message::is_server_cid;
 use wire::{Change, ChangeKind, ConversationId, ConversationKind, Message, Seq, UnixMillis};
 
-/// Changes an entry. Outcome: [`Written::Made`], [`Written::Unchanged`] or [`Written::Refused`], or denied with `Forbidden`
-/// (is no member) or `Conflict` (the `cid` belongs to something else).
+/// Changes an entry. Outcome: [`Written::Made`], [`Written::Unchanged`] or [`Written::Refused`], or denied with
+/// `Forbidden` (is no member) or `Conflict` (the `cid` belongs to something else).
 ///
 /// The actor's `cid` is in one space with those of messages: if it was stored with the same change, that is the outcome.
 #[derive(Clone, Debug)]

@@ -13,7 +13,8 @@ use wire::{
 #[derive(Clone, Debug)]
 pub enum Write {
     /// Stores a message. Outcome: [`Written::Appended`], [`Written::Duplicate`], superseded, or denied with `NotFound`,
-    /// `Forbidden` or `Reference`. A message to oneself belongs to the conversation of notes, whose only member is the sender.
+    /// `Forbidden` or `Reference`. A message to oneself belongs to the conversation of notes, whose only member is the
+    /// sender.
     Append(Append),
 }
 

@@ -32,8 +32,8 @@ pub enum Write {
     /// Revokes a token: no login is possible with it any more. It still identifies a client that the account knows, as
     /// an expired token does, for [`super::token::KNOWN_MS`]. Outcome: done, also where there is none.
     RevokeToken(TokenHash),
-    /// Revokes tokens of an account and ends the sessions that live by them: their fences no longer hold. A token that has
-    /// ended already stays as it is. Outcome: [`Written::Revoked`], or denied with `NotFound`.
+    /// Revokes tokens of an account and ends the sessions that live by them: their fences no longer hold. A token that
+    /// has ended already stays as it is. Outcome: [`Written::Revoked`], or denied with `NotFound`.
     Revoke { user: UserId, which: Which },
     /// Writes nothing. Outcome: done, once all writes that were issued before are decided: none of them takes effect
     /// later. Only one node without fences needs that; claimed sessions write nothing once their fences no longer hold.

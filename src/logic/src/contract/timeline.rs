@@ -11,8 +11,8 @@ pub enum Write {
     /// Moves cursors, in this order. Moves of users who are not members (any more) are ignored. Outcome:
     /// [`Written::CursorsMoved`].
     MoveCursors(Vec<CursorMove>),
-    /// Changes a member's settings of a conversation. It is hidden until its next message. Outcome: `Done`, or denied with
-    /// `Forbidden`.
+    /// Changes a member's settings of a conversation. It is hidden until its next message. Outcome: `Done`, or denied
+    /// with `Forbidden`.
     Set { user: UserId, conversation: ConversationId, change: SettingsChange },
     /// Ends a member's view of the timeline up to a seq, at most the end, for good, and moves its cursors there. Outcome:
     /// [`Written::Cleared`], or denied with `Forbidden`.

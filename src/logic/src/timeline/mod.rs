@@ -1,5 +1,5 @@
-//! Timelines: ACK, READ, HISTORY, CONVERSATIONS, READERS, SEARCH, SET_CONVERSATION, CLEAR and TYPING, the pushes READ_RECEIPT and
-//! DELIVERED, and the cursors that are written once a second.
+//! Timelines: ACK, READ, HISTORY, CONVERSATIONS, READERS, SEARCH, SET_CONVERSATION, CLEAR and TYPING, the pushes
+//! READ_RECEIPT and DELIVERED, and the cursors that are written once a second.
 
 mod receipts;
 

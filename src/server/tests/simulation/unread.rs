@@ -1,5 +1,5 @@
-//! Unread messages: devices read at any moment, and every number that any of them was ever told, like those in storage after
-//! the run, equals a recount of the timeline.
+//! Unread messages: devices read at any moment, and every number that any of them was ever told, like those in storage
+//! after the run, equals a recount of the timeline.
 
 use crate::world::World;
 use logic::contract::timeline::{Found as Answer, Read};

@@ -20,8 +20,8 @@ fn react(user: UserId, conversation: ConversationId, seq: u64) -> Write {
     change(user, conversation, seq, What::React { reaction: "👍".into(), on: true })
 }
 
-/// The text, and what is told of its changes: the last one, when it was edited, when it was recalled, and how many kinds of
-/// reactions it has.
+/// The text, and what is told of its changes: the last one, when it was edited, when it was recalled, and how many
+/// kinds of reactions it has.
 fn state(message: &Message) -> (&str, u64, Option<u64>, Option<u64>, usize) {
     let changes = message.changes().cloned().unwrap_or_default();
     let time = |time: Option<UnixMillis>| time.map(|time| time.0);

@@ -2,8 +2,8 @@
 //!
 //! As long as it runs, a node holds a lock of the database server that is named after the node. The server releases it
 //! when the connection ends, however that happens. The lock shows other starts that the node lives, and that its name
-//! is taken. A node whose machine stands still or is cut off loses its lock after [`LOCK_IDLE_S`](super::connection::LOCK_IDLE_S)
-//! seconds.
+//! is taken. A node whose machine stands still or is cut off loses its lock after
+//! [`LOCK_IDLE_S`](super::connection::LOCK_IDLE_S) seconds.
 
 use super::connection::{Connection, Purpose, Server};
 use super::deployment::{self, KEYS, id_of};

@@ -20,7 +20,8 @@ use wire::ConversationId;
 /// Attempts after a lost connection or a conflict.
 const TRIES: usize = 3;
 
-/// Routes messages and changes that entries tell of to the appender of their conversation, and everything else to the writer.
+/// Routes messages and changes that entries tell of to the appender of their conversation, and everything else to the
+/// writer.
 pub struct Router {
     pub connection: AutoConnection,
     pub targets: Targets,

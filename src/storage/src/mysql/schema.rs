@@ -146,8 +146,8 @@ fn migrate_alone(conn: &mut Connection, place: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Waits until no node runs on the schema of an older version, which it would use wrongly after the migration: a node that
-/// was seen less than [`SILENT_MS`] ago may. Refuses as soon as one gives a sign of life.
+/// Waits until no node runs on the schema of an older version, which it would use wrongly after the migration: a node
+/// that was seen less than [`SILENT_MS`] ago may. Refuses as soon as one gives a sign of life.
 fn wait_for_older_nodes(conn: &mut Connection, version: u32) -> Result<(), StoreError> {
     let has_not_stopped = if version >= STOPS { "AND left_at IS NULL" } else { "" };
     let mut before: Option<BTreeMap<String, UnixMillis>> = None;

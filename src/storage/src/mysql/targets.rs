@@ -187,9 +187,9 @@ fn existing(conn: &mut Connection, users: impl Iterator<Item = UserId>) -> Resul
     conn.rows(&sql)?.iter().map(|row| row.user(0)).collect()
 }
 
-/// Creates direct conversations with both members, or the one of notes, in one transaction. If another node does the same, the unique key
-/// admits one of the two, and both read the result. Conversations whose opener's quota is used up are removed from
-/// `wanted` and returned with the opener.
+/// Creates direct conversations with both members, or the one of notes, in one transaction. If another node does the
+/// same, the unique key admits one of the two, and both read the result. Conversations whose opener's quota is used up
+/// are removed from `wanted` and returned with the opener.
 fn make(conn: &mut Connection, wanted: &mut Vec<(Pair, UserId)>) -> Result<Vec<(Pair, UserId)>, Failure> {
     if wanted.is_empty() {
         return Ok(Vec::new());

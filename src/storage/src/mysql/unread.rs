@@ -41,8 +41,8 @@ pub struct Outline {
     totals: Vec<Option<[Totals; 2]>>,
     /// For each question what was recalled of its entries.
     recalled: Vec<Vec<Recalled>>,
-    /// For each question that needs no totals the headers that are kept, which are looked up once: others may replace them
-    /// at any moment.
+    /// For each question that needs no totals the headers that are kept, which are looked up once: others may replace
+    /// them at any moment.
     lookups: Vec<Option<Lookup>>,
 }
 

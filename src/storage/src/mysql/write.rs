@@ -30,8 +30,8 @@ pub fn execute(
     }
 }
 
-/// Appends the statement that locks the rows of the accounts whose sessions these writes begin or end. It comes before the
-/// fences of their transaction, which lock rows of sessions.
+/// Appends the statement that locks the rows of the accounts whose sessions these writes begin or end. It comes before
+/// the fences of their transaction, which lock rows of sessions.
 pub fn lock_accounts<'a>(sql: &mut Sql, writes: impl Iterator<Item = &'a Write>) {
     let mut users: Vec<UserId> = writes.filter_map(account_of).collect();
     if users.is_empty() {
@@ -54,8 +54,8 @@ fn account_of(write: &Write) -> Option<UserId> {
     }
 }
 
-/// Whether a write that may have been executed can be repeated without harm. A friendship that conflicts with itself would
-/// be a wrong answer.
+/// Whether a write that may have been executed can be repeated without harm. A friendship that conflicts with itself
+/// would be a wrong answer.
 pub fn may_be_repeated(write: &Write) -> bool {
     match write {
         Write::Session(write) => session::may_be_repeated(write),

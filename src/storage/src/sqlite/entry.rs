@@ -53,8 +53,8 @@ pub fn load(conn: &Connection) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {
     Ok(whole)
 }
 
-/// Keeps `first..=last` of a conversation, which cannot be filed, in a table of their own for a repair by hand. Their seqs
-/// are never given again.
+/// Keeps `first..=last` of a conversation, which cannot be filed, in a table of their own for a repair by hand. Their
+/// seqs are never given again.
 pub fn set_aside(
     conn: &Connection,
     conversation: ConversationId,

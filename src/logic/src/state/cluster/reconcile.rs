@@ -21,8 +21,8 @@ pub(crate) struct Reconcile {
     pub others_unheard: UnixMillis,
     pub reads_claims: bool,
     pub reads_changes: bool,
-    /// The sessions that are older than these, and may have ended: each with the device of the login that ended it, as far as
-    /// the bus said it, until the check in the database is answered.
+    /// The sessions that are older than these, and may have ended: each with the device of the login that ended it, as
+    /// far as the bus said it, until the check in the database is answered.
     pub kicks_in_check: BTreeMap<Fence, Option<Box<str>>>,
     /// When the last kick was announced that could not be checked, monotonic ms.
     pub unchecked_kick: Option<u64>,

@@ -196,7 +196,8 @@ impl Harness {
         }
     }
 
-    /// Appends the entry of a change of a message. An edit or recall is laid over the message; of reactions no more is kept.
+    /// Appends the entry of a change of a message. An edit or recall is laid over the message; of reactions no more is
+    /// kept.
     fn change(&mut self, write: &contract::change::Write) -> Written {
         let (conversation, time) = (write.conversation, self.now.wall);
         let found = self.conversations.get_mut(conversation.0 as usize - 1);

@@ -222,15 +222,7 @@ fn ask(file: &Path, source: &mut StorageSource, groups: &[ConversationId], rando
                 _ => latin(random.word()),
             };
             let conversation = (of_kind == 4).then(|| groups[(random.next() % CONVERSATIONS) as usize]);
-            let search = Search {
-                text: text.into(),
-                conversation,
-                from: None,
-                since: None,
-                until: None,
-                cursor: None,
-                limit: 50,
-            };
+            let search = Search { conversation, ..Search::new(&text, 50) };
             let begun = Instant::now();
             reader.allow(Duration::from_millis(400));
             match answer(&reader, source, UserId(1), &search, UnixMillis(0))? {
@@ -266,15 +258,7 @@ fn follow(
     for n in 0..SECONDS * 50 {
         database.send(groups, step, &mut random)?;
         if n % 25 == 24 {
-            let search = Search {
-                text: latin(9_999).into(),
-                conversation: Some(groups[0]),
-                from: None,
-                since: None,
-                until: None,
-                cursor: None,
-                limit: 1,
-            };
+            let search = Search { conversation: Some(groups[0]), ..Search::new(&latin(9_999), 1) };
             let query = contract::Query {
                 ticket: Ticket(n),
                 user: UserId(1),

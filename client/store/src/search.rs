@@ -64,31 +64,23 @@ mod tests {
         let events: Vec<_> =
             (1..).zip(texts).map(|(seq, text)| message(seq, 2 + (seq % 2) as u32, text)).collect();
         store.save(Some(&changes(vec![at(5)], vec![])), &events).unwrap();
-        let search = |text: &str, limit| Search {
-            text: text.into(),
-            conversation: None,
-            from: None,
-            since: None,
-            until: None,
-            cursor: None,
-            limit,
-        };
         let seqs = |search: &Search| {
             store.search(search).unwrap().messages.iter().map(|message| message.seq.0).collect::<Vec<_>>()
         };
-        assert_eq!(seqs(&search("summit", 50)), [5, 3, 1]);
-        assert_eq!(seqs(&search("cafe", 50)), [5]);
-        assert_eq!(seqs(&search("京大", 50)), [4]);
-        assert_eq!(seqs(&Search { from: Some(UserId(2)), ..search("n", 50) }), [2]);
-        let times = Search { since: Some(UnixMillis(3)), until: Some(UnixMillis(4)), ..search("summit", 50) };
+        assert_eq!(seqs(&Search::new("summit", 50)), [5, 3, 1]);
+        assert_eq!(seqs(&Search::new("cafe", 50)), [5]);
+        assert_eq!(seqs(&Search::new("京大", 50)), [4]);
+        assert_eq!(seqs(&Search { from: Some(UserId(2)), ..Search::new("n", 50) }), [2]);
+        let times =
+            Search { since: Some(UnixMillis(3)), until: Some(UnixMillis(4)), ..Search::new("summit", 50) };
         assert_eq!(seqs(&times), [3]);
-        let elsewhere = Search { conversation: Some(ConversationId(99)), ..search("summit", 50) };
+        let elsewhere = Search { conversation: Some(ConversationId(99)), ..Search::new("summit", 50) };
         assert_eq!(seqs(&elsewhere), Vec::<u64>::new());
-        let first = store.search(&search("summit", 2)).unwrap();
+        let first = store.search(&Search::new("summit", 2)).unwrap();
         assert_eq!(first.messages.len(), 2);
         let cursor = first.cursor.map(|cursor| cursor.parse().unwrap());
         assert!(cursor.is_some());
-        let rest = Search { cursor, ..search("summit", 2) };
+        let rest = Search { cursor, ..Search::new("summit", 2) };
         assert_eq!((seqs(&rest), store.search(&rest).unwrap().cursor), (vec![1], None));
     }
 }

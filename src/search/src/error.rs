@@ -30,11 +30,14 @@ impl From<Error> for IndexError {
         match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => IndexError::Overdue,
             // All statements are right: a table that is missing, or a value of a wrong type, is damage.
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch) => {
-                IndexError::Damaged(text)
-            }
+            None
+            | Some(
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::TypeMismatch
+                | ErrorCode::ConstraintViolation,
+            ) => IndexError::Damaged(text),
             Some(ErrorCode::Unknown) if text.contains("no such") => IndexError::Damaged(text),
-            Some(ErrorCode::ConstraintViolation) | None => IndexError::Damaged(text),
             Some(_) => IndexError::Unavailable(text),
         }
     }

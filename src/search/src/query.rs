@@ -40,19 +40,9 @@ enum End {
 impl From<IndexError> for End {
     fn from(error: IndexError) -> End {
         match error {
-            IndexError::Overdue => End::Answer(search::Found::Busy.into_found()),
+            IndexError::Overdue => End::Answer(Found::Search(search::Found::Busy)),
             error => End::Index(error),
         }
-    }
-}
-
-trait IntoFound {
-    fn into_found(self) -> Found;
-}
-
-impl IntoFound for search::Found {
-    fn into_found(self) -> Found {
-        Found::Search(self)
     }
 }
 
@@ -85,7 +75,7 @@ pub fn answer(
             let page =
                 SearchPage { messages, cursor: cursor.map(|place| place.to_string().into()), indexed_to };
             match run.source.settle() {
-                true => Ok(search::Found::Results(Box::new(page)).into_found()),
+                true => Ok(Found::Search(search::Found::Results(Box::new(page)))),
                 false => Ok(Found::Unavailable),
             }
         }

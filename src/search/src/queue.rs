@@ -75,15 +75,7 @@ mod tests {
     use wire::search::Search;
 
     fn query(user: u32, ticket: u64) -> Query {
-        let search = Search {
-            text: "x".into(),
-            conversation: None,
-            from: None,
-            since: None,
-            until: None,
-            cursor: None,
-            limit: 50,
-        };
+        let search = Search::new("x", 50);
         Query { ticket: Ticket(ticket), user: UserId(user), due: 0, search: Box::new(search) }
     }
 

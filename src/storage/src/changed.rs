@@ -1,11 +1,11 @@
 //! Entries that were changed, shared by both stores: a row of the table `changed` holds an entry as it is now, and is
 //! laid over the entry as it was stored.
 
-use logic::contract::change::Place;
+use logic::contract::change::{Place, Refused, Written};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use wire::change::{Changes, Reaction};
-use wire::limits::REACTION_IDS;
+use wire::limits::{REACTION_IDS, REACTION_KINDS};
 use wire::{Message, Seq, UnixMillis, UserId};
 
 /// The most rows of the table that are read at once.
@@ -62,12 +62,18 @@ impl Reactions {
         self.0.iter().map(line).collect()
     }
 
-    pub fn has(&self, reaction: &str) -> bool {
-        self.0.iter().any(|kind| *kind.reaction == *reaction)
-    }
-
-    pub fn kinds(&self) -> usize {
-        self.0.len()
+    /// The outcome of adding a reaction (`on`) or taking it back where that makes no entry; `None`: it makes one. `told`:
+    /// the entry that tells of the reaction, if the user reacts so.
+    pub fn outcome(&self, reaction: &str, on: bool, told: Option<Place>, now: UnixMillis) -> Option<Written> {
+        let is_known = || self.0.iter().any(|kind| *kind.reaction == *reaction);
+        match (told, on) {
+            (Some(told), true) => Some(Written::Unchanged(told)),
+            (None, false) => Some(Written::Unchanged(Place { seq: Seq(0), time: now })),
+            (None, true) if self.0.len() >= REACTION_KINDS && !is_known() => {
+                Some(Written::Refused(Refused::Kinds))
+            }
+            (None, true) | (Some(_), false) => None,
+        }
     }
 
     /// Adds the reaction of a user who did not react so.
@@ -218,7 +224,7 @@ mod tests {
         assert_eq!(reactions.to_text(), "👍 12 1,2,3,4,5,6,7,8,9,10\ne\u{301} 1 7\n");
         reactions.take_back("e\u{301}", vec![]);
         reactions.take_back("👍", vec![UserId(2), UserId(3)]);
-        assert_eq!((reactions.to_text().as_str(), reactions.kinds()), ("👍 11 2,3\n", 1));
+        assert_eq!((reactions.to_text().as_str(), reactions.0.len()), ("👍 11 2,3\n", 1));
         assert_eq!(Reactions::read(""), Some(Reactions::default()));
         for damaged in ["x", "x 1", "x y 1", "x 1 a"] {
             assert_eq!(Reactions::read(damaged), None);

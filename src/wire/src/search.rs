@@ -76,6 +76,14 @@ fields! {
     }
 }
 
+impl Search {
+    /// The first page of what has these words, wherever it is.
+    pub fn new(text: &str, limit: u32) -> Search {
+        let text = text.into();
+        Search { text, conversation: None, from: None, since: None, until: None, cursor: None, limit }
+    }
+}
+
 impl Value for Search {
     const FIELDS: &[&str] = SearchFields::NAMES;
 

@@ -380,8 +380,7 @@ impl Script {
                     Some(Ok(found)) => Some(found),
                     Some(Err(failure)) => return Ok(Err(failure)),
                 };
-                let (text, limit) = (text.into(), SEARCH_MAX);
-                Search { text, conversation, from: None, since: None, until: None, cursor: None, limit }
+                Search { conversation, ..Search::new(&text, SEARCH_MAX) }
             }
         };
         let asked = search.clone();

@@ -25,15 +25,7 @@ impl Terminal {
                 found => found,
             },
         };
-        let search = Search {
-            text: text.into(),
-            conversation,
-            from: None,
-            since: None,
-            until: None,
-            cursor: None,
-            limit: PAGE,
-        };
+        let search = Search { conversation, ..Search::new(text, PAGE) };
         self.ask_search(search, 0);
     }
 

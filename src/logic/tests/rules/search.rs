@@ -10,13 +10,8 @@ use wire::{Command, ConversationId, Errno, Refusal, Reply, UnixMillis, UserId};
 
 fn search(conversation: Option<u32>) -> Command {
     Command::Timeline(Request::Search(Box::new(Search {
-        text: "word".into(),
         conversation: conversation.map(ConversationId),
-        from: None,
-        since: None,
-        until: None,
-        cursor: None,
-        limit: 50,
+        ..Search::new("word", 50)
     })))
 }
 

@@ -75,8 +75,7 @@ impl Fixture {
 }
 
 fn query(text: &str) -> Search {
-    let text = text.into();
-    Search { text, conversation: None, from: None, since: None, until: None, cursor: None, limit: 50 }
+    Search::new(text, 50)
 }
 
 /// Follows until the index has everything. Returns how many messages were read.

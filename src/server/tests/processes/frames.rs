@@ -122,13 +122,8 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
         ),
         (
             Command::Timeline(timeline::Request::Search(Box::new(wire::search::Search {
-                text: "words".into(),
                 conversation: Some(group),
-                from: None,
-                since: None,
-                until: None,
-                cursor: None,
-                limit: 1,
+                ..wire::search::Search::new("words", 1)
             }))),
             Errno::Ok,
         ),

@@ -16,8 +16,7 @@ use wire::{Command, ConversationId, Errno, Message, Reply, Target};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn query(text: &str) -> Search {
-    let text = text.into();
-    Search { text, conversation: None, from: None, since: None, until: None, cursor: None, limit: 50 }
+    Search::new(text, 50)
 }
 
 fn command(search: Search) -> Command {

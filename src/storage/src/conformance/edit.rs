@@ -17,7 +17,7 @@ pub fn recall(user: UserId, conversation: ConversationId, seq: u64) -> Write {
 }
 
 fn react(user: UserId, conversation: ConversationId, seq: u64) -> Write {
-    change(user, conversation, seq, What::React { reaction: "👍".into(), on: true })
+    super::change::react(user, conversation, seq, "👍", true)
 }
 
 /// The text, and what is told of its changes: the last one, when it was edited, when it was recalled, and how many

@@ -18,7 +18,6 @@ use logic::contract::{Denial, Fence, Written};
 use logic::rights::{self, Asked, Step};
 use std::sync::Arc;
 use wire::group::Role;
-use wire::limits::REACTION_KINDS;
 use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
 
 /// Makes a change and commits it; `None`: the conversation is locked by another transaction. `is_in_doubt`: it may have
@@ -183,14 +182,12 @@ fn statements(
         let key = Key { conversation, seq, user: by.user, reaction };
         let mut sql = Sql::new();
         changed::ask_reaction(&mut sql, key);
-        match (changed::reaction(&transaction.conn.rows(&sql)?)?, *on) {
-            (Some(told), true) => return Ok(Err(unchanged(told))),
-            (None, false) => return Ok(Err(unchanged(Place { seq: Seq(0), time: transaction.now }))),
-            (None, true) if !row.reactions.has(reaction) && row.reactions.kinds() >= REACTION_KINDS => {
-                return Ok(Err(refused(Refused::Kinds)));
-            }
-            (None, true) => {}
-            (Some(_), false) => first_others = changed::first_others(transaction.conn, key)?,
+        let told = changed::reaction(&transaction.conn.rows(&sql)?)?;
+        if let Some(outcome) = row.reactions.outcome(reaction, *on, told, transaction.now) {
+            return Ok(Err(Written::Change(outcome)));
+        }
+        if !on {
+            first_others = changed::first_others(transaction.conn, key)?;
         }
     }
     let stored = locked.end.next(transaction.now);

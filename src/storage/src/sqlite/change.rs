@@ -21,7 +21,6 @@ use logic::rights::{self, Asked, Step};
 use rusqlite::OptionalExtension;
 use std::sync::Arc;
 use wire::group::Role;
-use wire::limits::REACTION_KINDS;
 use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
 
 /// How a member stands to an entry of its conversation.
@@ -78,13 +77,9 @@ impl SqliteStore {
         let (conversation, seq) = (*conversation, *seq);
         if let What::React { reaction, on } = what {
             let key = Key { conversation, seq, user: by.user, reaction };
-            match (changed::reaction(&self.conn, key).at("reaction", conversation)?, *on) {
-                (Some(told), true) => return Ok(unchanged(told)),
-                (None, false) => return Ok(unchanged(Place { seq: Seq(0), time: batch.now })),
-                (None, true) if !row.reactions.has(reaction) && row.reactions.kinds() >= REACTION_KINDS => {
-                    return Ok(refused(Refused::Kinds));
-                }
-                (None, true) | (Some(_), false) => {}
+            let told = changed::reaction(&self.conn, key).at("reaction", conversation)?;
+            if let Some(outcome) = row.reactions.outcome(reaction, *on, told, batch.now) {
+                return Ok(Written::Change(outcome));
             }
         }
         let Next { seq: place, time, .. } = self.next_place(batch, conversation)?;

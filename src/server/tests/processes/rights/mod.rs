@@ -105,6 +105,12 @@ impl Asker {
         asker
     }
 
+    fn knowing<const N: usize>(client: Client, id: UserId, words: [(&'static str, Seq); N]) -> Asker {
+        let mut asker = Asker::new(client, id);
+        words.into_iter().for_each(|(word, seq)| asker.know(word, seq.0));
+        asker
+    }
+
     fn know(&mut self, word: &'static str, value: impl ToString) {
         self.words.insert(word, value.to_string());
     }
@@ -282,12 +288,8 @@ fn group(one: SocketAddr, two: SocketAddr) -> Scene {
         ("late", late, late_account, by_late, by_owner, mine[2], theirs[0]),
         ("stranger", stranger, stranger_account, by_member, by_owner, by_member, by_owner),
     ] {
-        let mut asker = Asker::new(client, account.id);
-        asker.know("$own", own.0);
-        asker.know("$foreign", foreign.0);
-        asker.know("$mine", mine.0);
-        asker.know("$theirs", theirs.0);
-        scene.add(standing, asker);
+        let words = [("$own", own), ("$foreign", foreign), ("$mine", mine), ("$theirs", theirs)];
+        scene.add(standing, Asker::knowing(client, account.id, words));
     }
     scene.anonymous_knows(by_member, by_owner);
     scene
@@ -313,12 +315,8 @@ fn direct(one: SocketAddr, two: SocketAddr) -> Scene {
         ("other", second, second_account, by_second, by_first, by_second_too),
         ("stranger", stranger, stranger_account, by_first, by_second, by_first),
     ] {
-        let mut asker = Asker::new(client, account.id);
-        asker.know("$own", own.0);
-        asker.know("$foreign", foreign.0);
-        asker.know("$mine", mine.0);
-        asker.know("$theirs", foreign.0);
-        scene.add(standing, asker);
+        let words = [("$own", own), ("$foreign", foreign), ("$mine", mine), ("$theirs", foreign)];
+        scene.add(standing, Asker::knowing(client, account.id, words));
     }
     scene.anonymous_knows(by_first, by_second);
     scene
@@ -334,10 +332,7 @@ fn notes(one: SocketAddr, two: SocketAddr) -> Scene {
     scene.know("$stranger", stranger_account.id.0);
     for (standing, client, account) in [("self", oneself, account), ("stranger", stranger, stranger_account)]
     {
-        let mut asker = Asker::new(client, account.id);
-        asker.know("$own", sent.seq.0);
-        asker.know("$mine", mine.0);
-        scene.add(standing, asker);
+        scene.add(standing, Asker::knowing(client, account.id, [("$own", sent.seq), ("$mine", mine)]));
     }
     scene.anonymous_knows(sent.seq, sent.seq);
     scene

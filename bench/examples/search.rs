@@ -270,7 +270,8 @@ fn follow(
             if let Ok(Found::Search(contract::Found::Results(page))) =
                 answers.recv_timeout(Duration::from_secs(5))
             {
-                lags.push(now.saturating_sub(page.indexed_to.0));
+                // 0: the follower has not yet read all conversations once.
+                lags.extend((page.indexed_to.0 > 0).then(|| now.saturating_sub(page.indexed_to.0)));
             }
         }
         let due = begun + Duration::from_millis(20 * (n + 1));

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use wire::{ConversationId, Seq, UnixMillis, UserId};
 
 /// Changes with the schema, the terms, and how texts are folded.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// The state of the timelines that an index was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

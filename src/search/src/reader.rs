@@ -72,7 +72,7 @@ impl IndexReader {
         limit: usize,
     ) -> Result<Vec<Hit>, IndexError> {
         let Range { conversation, first, last } = range;
-        let sql = "SELECT w.rowid, e.time, e.sender, e.text FROM words w CROSS JOIN entry e ON e.id = w.rowid \
+        let sql = "SELECT w.rowid, e.time, e.sender FROM words w CROSS JOIN entry e ON e.id = w.rowid \
                    WHERE words MATCH ?1 AND w.rowid BETWEEN ?2 AND ?3 ORDER BY w.rowid DESC";
         let mut select = self.conn.prepare_cached(sql)?;
         let (first, last) = (id_of(conversation, first), id_of(conversation, last));
@@ -81,8 +81,7 @@ impl IndexReader {
         while hits.len() < limit {
             let Some(row) = rows.next()? else { break };
             let (id, time): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let is_by = sender.is_none_or(|sender| row.get(2) == Ok(sender.0));
-            if is_by && expression.admits(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?) {
+            if sender.is_none_or(|sender| row.get(2) == Ok(sender.0)) {
                 hits.push(Hit { seq: Seq(id as u64 & u64::from(u32::MAX)), time: UnixMillis(time as u64) });
             }
         }

@@ -65,8 +65,8 @@ pub struct Follower<S> {
     scan: Option<Scan>,
     /// When the last scan began.
     scanned: UnixMillis,
-    /// When what is in `behind` was asked for.
-    asked: UnixMillis,
+    /// Entries of an earlier time are indexed once `behind` is.
+    settled: UnixMillis,
     /// Whether the cursors are of another history.
     is_unverified: bool,
 }
@@ -88,7 +88,7 @@ impl<S: Source> Follower<S> {
             behind: VecDeque::new(),
             scan: None,
             scanned: UnixMillis(0),
-            asked: UnixMillis(0),
+            settled: UnixMillis(0),
             is_unverified,
         }
     }
@@ -111,7 +111,7 @@ impl<S: Source> Follower<S> {
         let search::Found::Appended(appended) = self.search(search::Read::Appended { since })? else {
             return Err(FollowError::Database);
         };
-        let search::Appended { ends, extent, mark, now } = *appended;
+        let search::Appended { ends, extent, mark, settled } = *appended;
         let mut behind = VecDeque::new();
         for end in ends {
             if self.index.cursor(end.conversation)?.seq < end.last {
@@ -119,15 +119,15 @@ impl<S: Source> Follower<S> {
             }
         }
         // Only now: after a failure the same is asked again.
-        (self.mark, self.asked, self.behind) = (Some(mark), now, behind);
-        let is_due = now.0 >= self.scanned.0.saturating_add(SCAN_EVERY_MS);
+        (self.mark, self.settled, self.behind) = (Some(mark), settled, behind);
+        let is_due = settled.0 >= self.scanned.0.saturating_add(SCAN_EVERY_MS);
         match extent {
-            Extent::Unknown => self.begin_scan(now),
-            Extent::All | Extent::Part if is_due => self.begin_scan(now),
+            Extent::Unknown => self.begin_scan(settled),
+            Extent::All | Extent::Part if is_due => self.begin_scan(settled),
             Extent::Part => {}
             Extent::All if self.behind.is_empty() => {
                 self.index.tidy()?;
-                return Ok(Step::CaughtUp(self.asked));
+                return Ok(Step::CaughtUp(self.settled));
             }
             Extent::All => {}
         }

@@ -54,8 +54,8 @@ pub struct Appended {
     pub extent: Extent,
     /// Where the next answer continues.
     pub mark: Mark,
-    /// The current time: of entries that are stored later, few have an earlier one.
-    pub now: UnixMillis,
+    /// Entries of an earlier time are told by now: what is being committed, or will be, has no earlier one.
+    pub settled: UnixMillis,
 }
 
 /// How much of what happened since a mark an answer tells.

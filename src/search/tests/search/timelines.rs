@@ -216,7 +216,7 @@ impl Source for Timelines {
                     ends: state.ends(ids.into_iter().filter(|_| is_known)),
                     extent: if is_known { Extent::All } else { Extent::Unknown },
                     mark: Mark(state.mark),
-                    now: UnixMillis(state.now),
+                    settled: UnixMillis(state.now),
                 };
                 Found::Search(search::Found::Appended(Box::new(appended)))
             }

@@ -34,9 +34,10 @@ fn end(row: &Record) -> Result<End, Failure> {
 /// A mark is a time. As entries may become visible later than their time says, answers overlap.
 fn appended(conn: &mut Connection, since: Mark) -> Result<Appended, Failure> {
     let now = conn.now()?;
-    let settled = Mark(now.0.saturating_sub(OVERLAP_MS));
+    let settled = UnixMillis(now.0.saturating_sub(OVERLAP_MS));
+    let settled_mark = Mark(settled.0);
     if since == Mark::default() {
-        return Ok(Appended { ends: Vec::new(), extent: Extent::Unknown, mark: settled, now });
+        return Ok(Appended { ends: Vec::new(), extent: Extent::Unknown, mark: settled_mark, settled });
     }
     let limit = APPENDED_MAX + 1;
     let mut sql = Sql::new();
@@ -63,8 +64,8 @@ fn appended(conn: &mut Connection, since: Mark) -> Result<Appended, Failure> {
     let (extent, mark) = match latest {
         Some(latest) => (Extent::Part, Mark(latest.0)),
         // More conversations have one time than an answer holds.
-        None if more => (Extent::Unknown, settled),
-        None => (Extent::All, settled),
+        None if more => (Extent::Unknown, settled_mark),
+        None => (Extent::All, settled_mark),
     };
-    Ok(Appended { ends: undamaged(rows, end)?, extent, mark: Mark(mark.0.max(1)), now })
+    Ok(Appended { ends: undamaged(rows, end)?, extent, mark: Mark(mark.0.max(1)), settled })
 }

@@ -27,6 +27,8 @@ pub struct Resident {
     is_followed: AtomicBool,
     /// Locked after `tails`.
     appended: Mutex<Appended>,
+    /// The time of the writes that are being committed, which their entries have; `None`: there are none.
+    committing: Mutex<Option<UnixMillis>>,
 }
 
 /// Conversations that [`Resident::appended`] remembers. When there are more, the follower reads the ends of all.
@@ -171,6 +173,23 @@ impl Resident {
         appended.mark = mark + 1;
         let is_known = is_known && !is_cut && since == Mark(mark);
         (is_known.then(|| conversations.into_iter().collect()), Mark(mark + 1))
+    }
+
+    /// Begins a batch of writes with entries of the time that `clock` shows.
+    pub fn begin_batch(&self, clock: impl FnOnce() -> UnixMillis) -> UnixMillis {
+        // The lock is held while the clock is read: who finds no batch has looked at the clock before.
+        let mut committing = self.committing.lock();
+        *committing.insert(clock())
+    }
+
+    /// Ends the batch: its entries are visible, or it has none.
+    pub fn end_batch(&self) {
+        *self.committing.lock() = None;
+    }
+
+    /// Entries of an earlier time are visible; `now` is a reading of the clock from before the call.
+    pub fn settled(&self, now: UnixMillis) -> UnixMillis {
+        self.committing.lock().map_or(now, |committing| committing.min(now))
     }
 
     /// Removes messages that are filed: of each conversation those up to a seq.

@@ -27,10 +27,12 @@ impl View<'_> {
     }
 
     fn appended(&self, since: Mark) -> Result<Appended, StoreError> {
+        // First: what is committed from here on is not earlier.
+        let settled = self.resident.settled(self.now);
         let (conversations, mark) = self.resident.appended(since);
         let extent = if conversations.is_some() { Extent::All } else { Extent::Unknown };
         let ends = self.ends_of(&conversations.unwrap_or_default())?;
-        Ok(Appended { ends, extent, mark, now: self.now })
+        Ok(Appended { ends, extent, mark, settled })
     }
 
     fn ends_of(&self, conversations: &[ConversationId]) -> Result<Vec<End>, StoreError> {

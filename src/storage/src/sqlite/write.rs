@@ -13,37 +13,14 @@ use crate::store::{Publish, Reader, Store};
 use logic::contract::{Found, Read, Ticket, Write, Written, session, timeline};
 use std::sync::Arc;
 use std::time::Duration;
+use wire::UnixMillis;
 
 impl Store for SqliteStore {
     fn write(&mut self, writes: Vec<(Ticket, Write)>, publish: Publish<'_>) -> Result<(), StoreError> {
-        let now = (self.clock)();
-        let batch = Batch { now, month: calendar::month_of(now), today: calendar::day_of(now) };
-        let mut outcomes = Vec::with_capacity(writes.len());
-        self.scrubber.begin_turn(now);
-        let mut done = self.free_memory();
-        // All at once, so that the cache misses of these look-ups overlap.
-        let hints: Vec<CidHint> = writes.iter().map(|(_, write)| self.hint(&batch, write)).collect();
-        let mut writes = writes.into_iter().zip(hints).peekable();
-        while done.is_ok() && writes.peek().is_some() {
-            done = self.commit(&batch, CommitGroup::of(&mut writes), &mut outcomes, &mut *publish);
-        }
-        match done {
-            Ok(()) => self.bound_log(),
-            Err(error) if error.is_fatal() => Err(error),
-            Err(error) => {
-                self.roll_back()?;
-                let undone = || match &error {
-                    StoreError::Fault(_) => Written::Failed,
-                    _ => Written::Unavailable,
-                };
-                for outcome in &mut outcomes {
-                    outcome.1 = undone();
-                }
-                outcomes.extend(writes.map(|((ticket, _), _)| (ticket, undone())));
-                publish(outcomes);
-                Err(error)
-            }
-        }
+        let now = self.resident.begin_batch(&mut self.clock);
+        let written = self.write_batch(now, writes, publish);
+        self.resident.end_batch();
+        written
     }
 
     fn read(&mut self, read: &Read) -> Found {
@@ -88,6 +65,41 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
+    fn write_batch(
+        &mut self,
+        now: UnixMillis,
+        writes: Vec<(Ticket, Write)>,
+        publish: Publish<'_>,
+    ) -> Result<(), StoreError> {
+        let batch = Batch { now, month: calendar::month_of(now), today: calendar::day_of(now) };
+        let mut outcomes = Vec::with_capacity(writes.len());
+        self.scrubber.begin_turn(now);
+        let mut done = self.free_memory();
+        // All at once, so that the cache misses of these look-ups overlap.
+        let hints: Vec<CidHint> = writes.iter().map(|(_, write)| self.hint(&batch, write)).collect();
+        let mut writes = writes.into_iter().zip(hints).peekable();
+        while done.is_ok() && writes.peek().is_some() {
+            done = self.commit(&batch, CommitGroup::of(&mut writes), &mut outcomes, &mut *publish);
+        }
+        match done {
+            Ok(()) => self.bound_log(),
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                self.roll_back()?;
+                let undone = || match &error {
+                    StoreError::Fault(_) => Written::Failed,
+                    _ => Written::Unavailable,
+                };
+                for outcome in &mut outcomes {
+                    outcome.1 = undone();
+                }
+                outcomes.extend(writes.map(|((ticket, _), _)| (ticket, undone())));
+                publish(outcomes);
+                Err(error)
+            }
+        }
+    }
+
     /// Executes the writes of one group, commits, and publishes their outcomes. After an error a transaction may still
     /// be open, and `outcomes` has one outcome for each write taken from the group.
     fn commit(

@@ -7,12 +7,33 @@ use crate::outcome::Outcome;
 use crate::store::Store;
 use crate::threads::start;
 use logic::Ticket;
-use logic::contract::{Found, Read, Write, Written, account, timeline};
+use logic::contract::{Found, Read, Write, Written, account, search, timeline};
 use runtime::queue::{Bell, Inbox, queue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use wire::{Direction, Seq, Target, UserId};
+
+/// What is being committed may have an earlier time than the clock shows: only what is before it counts as told.
+#[test]
+fn what_is_being_committed_is_not_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let test_clock = TestClock::default();
+    test_clock.set(BEGIN);
+    let mut store = open(&folder.path().join("chat.db"), &test_clock);
+    let mut reader = store.reader().unwrap();
+    let mut settled = || match reader.read(&search::Read::Appended { since: search::Mark(1) }.into()) {
+        Found::Search(search::Found::Appended(appended)) => appended.settled,
+        other => panic!("{other:?}"),
+    };
+    assert!(settled() > BEGIN, "the reader has the clock of this machine");
+    let anna = account::Write::Create { name: "anna".into(), password: "".into(), nick: None };
+    let mut while_committing = None;
+    let batch = vec![(Ticket(0), Write::Account(anna))];
+    store.write(batch, &mut |_| while_committing = Some(settled())).unwrap();
+    assert_eq!(while_committing, Some(BEGIN));
+    assert!(settled() > BEGIN);
+}
 
 /// A reader sees every message that was published before the read, none that was not, and never a gap.
 #[test]

@@ -51,6 +51,10 @@ impl ErrorCounts {
     pub const NOT_SENT: &'static str = "not_sent";
     /// A history page was not the requested one.
     pub const WRONG_HISTORY: &'static str = "wrong_history";
+    /// A client shows something else than the timeline says, or a search answered something else than it must.
+    pub const DIFFERENT: &'static str = "different";
+    /// The timelines could not be read after the load.
+    pub const NOT_COMPARED: &'static str = "not_compared";
 
     pub fn note(&mut self, name: &'static str) {
         self.note_many(name, 1);

@@ -253,6 +253,19 @@ impl Ledger {
         true
     }
 
+    /// The counter of an unanswered request, and the time from which its message counts.
+    pub fn unanswered(&self, request: u64) -> Option<(u64, u64)> {
+        let ahead = self.ahead(request);
+        let slot = self.slots.get(ahead as usize).filter(|slot| !slot.is_answered)?;
+        Some((self.base + ahead, slot.at))
+    }
+
+    /// The time from which message `counter` counts; `None` where it is finished or was never sent.
+    pub fn time_of(&self, counter: u64) -> Option<u64> {
+        let slot = self.slots.get(counter.checked_sub(self.base)? as usize)?;
+        Some(slot.at)
+    }
+
     /// The faults, provided that nothing more is to come: messages that have not arrived are lost.
     pub fn close(&self) -> Faults {
         let mut faults = self.faults;
@@ -263,10 +276,16 @@ impl Ledger {
         faults
     }
 
+    /// How many messages after the first slot's `request` is.
+    #[inline]
+    fn ahead(&self, request: u64) -> u64 {
+        (request + REQUESTS - self.base % REQUESTS) % REQUESTS
+    }
+
     /// The counter and slot of `request`, if it is unanswered.
     #[inline]
     fn open_request(&mut self, request: u64) -> Option<(u64, &mut Slot)> {
-        let ahead = (request + REQUESTS - self.base % REQUESTS) % REQUESTS;
+        let ahead = self.ahead(request);
         let open = self.slots.get_mut(ahead as usize).filter(|slot| !slot.is_answered);
         if open.is_none() {
             self.faults.stray_replies += 1;

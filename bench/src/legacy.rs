@@ -179,7 +179,7 @@ mod tests {
             let want = Stamp { channel: 3, counter: 5, at: 600 };
             let check = |received: Received<'_>| {
                 assert_eq!(received.stamp(&padding), Some(want));
-                assert!(received.is_from(&origin));
+                assert!(received.is_from(&origin, want.counter));
             };
             match read(object) {
                 Object::Chat(received) => check(received),
@@ -190,7 +190,7 @@ mod tests {
             let Object::Other(value) = read(other_order.as_bytes()) else { panic!("{other_order}") };
             check(decode_chat(&value).unwrap());
             let moved = Origin::new(3, UserId(1), "bench-a", destination, 1);
-            assert!(!decode_chat(&value).unwrap().is_from(&moved));
+            assert!(!decode_chat(&value).unwrap().is_from(&moved, want.counter));
         }
     }
 

@@ -243,7 +243,7 @@ mod tests {
         let padding = Padding::new(SIZE);
         let check = |received: Received<'_>| {
             let stamp = received.stamp(&padding)?;
-            received.is_from(&origin()).then_some((stamp, received.seq))
+            received.is_from(&origin(), stamp.counter).then_some((stamp, received.seq))
         };
         read_message(value, SIZE, check).flatten()
     }

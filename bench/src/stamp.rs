@@ -130,13 +130,12 @@ impl Received<'_> {
         (letters == padding.of(stamp.channel, stamp.counter)).then_some(stamp)
     }
 
-    /// Whether everything around the content is as `origin` sent it. The content must have a stamp.
+    /// Whether everything around the content is as `origin` sent it with its message `counter`.
     #[inline]
-    pub fn is_from(&self, origin: &Origin) -> bool {
-        let counter = &self.content[CHANNEL_BYTES..CHANNEL_BYTES + COUNTER_BYTES];
+    pub fn is_from(&self, origin: &Origin, counter: u64) -> bool {
         let cid_is_right = self.cid.is_none_or(|cid| {
             cid.split_at_checked(CHANNEL_BYTES + RUN_BYTES)
-                .is_some_and(|(head, rest)| *head == origin.cid_head && rest == counter)
+                .is_some_and(|(head, rest)| *head == origin.cid_head && hex(rest) == Some(counter))
         });
         self.destination == origin.destination.id()
             && self.is_group == origin.destination.is_group()

@@ -102,9 +102,21 @@ fn messages_not_sent_in_time_are_reported_and_the_rest_is_delivered() {
 #[test]
 fn a_day_of_chat_with_users_who_leave_and_return_is_clean() {
     let options =
-        "mixed --circles 3 --members 4 --rate 400 --mix 50:20:10:10:10 --seconds 3 --drain 60 --seed 5";
+        "mixed --circles 3 --members 4 --rate 400 --mix 40:20:8:8:2:8:3:8:5 --seconds 3 --drain 60 --seed 5";
     let result = Server::fresh().clean(options);
-    for act in ["direct messages", "group messages", "reads", "looks back", "new logins"] {
+    for act in [
+        "direct messages",
+        "group messages",
+        "reads",
+        "looks back",
+        "new logins",
+        "edits",
+        "recalls",
+        "reactions",
+        "searches",
+        "entries compared",
+        "searches that found all",
+    ] {
         assert!(result["counts"][act].as_u64().unwrap() > 0, "{act}: {result}");
     }
 }

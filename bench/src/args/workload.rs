@@ -6,6 +6,7 @@ use crate::accounts::LoginMethod;
 use crate::error::Error;
 use crate::lane::CHANNELS_MAX;
 use clap::{Args, Subcommand};
+use std::fmt;
 use std::str::FromStr;
 
 /// The largest content that fits into an object of the legacy dialect beside its other fields.
@@ -27,7 +28,11 @@ pub enum Workload {
     Idle(IdleArgs),
     /// Messages to offline users, who then log in and must receive all of them.
     Offline(OfflineArgs),
-    /// A day of chat: circles of friends who chat, read, page through the history, leave and return.
+    /// A day of chat: circles of friends who write, edit, recall, react, search, read, leave and return.
+    ///
+    /// Over TLV, what each client shows at the end is compared with HISTORY, and what HISTORY shows to one member with what
+    /// it shows to the others; a search must find what was indexed when it was answered, and nothing that was recalled.
+    /// Any difference is printed and makes the run faulty.
     Mixed(MixedArgs),
 }
 
@@ -164,11 +169,11 @@ pub struct MixedArgs {
     /// The seed of the random choices: the same seed repeats the same sequence of actions.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// The proportions of direct messages, group messages, reads, history pages, and reconnects with a new login. The
-    /// legacy dialect has neither reads nor a history, so the other actions take their share. It acknowledges nothing
-    /// either, and a dropped connection loses what is in transit, so there users log out and in again on the same
-    /// connection.
-    #[arg(long, value_name = "D:G:R:H:L", default_value = "60:10:20:8:2")]
+    /// The proportions of direct messages, group messages, reads, history pages, reconnects with a new login, edits,
+    /// recalls, reactions, and searches; those that are left out at the end are 0. The legacy dialect has only messages
+    /// and logins, so these take the share of the other actions. It acknowledges nothing either, and a dropped
+    /// connection loses what is in transit, so there users log out and in again on the same connection.
+    #[arg(long, value_name = "D:G:R:H:L:E:C:A:S", default_value = "55:10:16:6:2:4:1:4:2")]
     pub mix: Mix,
     /// The content of each message, in bytes.
     #[arg(long, value_name = "S", default_value_t = 64, value_parser = size())]
@@ -177,20 +182,32 @@ pub struct MixedArgs {
 
 /// The proportions of the actions of [`MixedArgs::mix`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mix(pub [u32; 5]);
+pub struct Mix(pub [u32; MIX]);
+
+/// The number of different actions.
+const MIX: usize = 9;
 
 impl FromStr for Mix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Mix, String> {
         let numbers: Result<Vec<u32>, _> = text.split(':').map(str::parse).collect();
-        let numbers = numbers.ok().and_then(|numbers| <[u32; 5]>::try_from(numbers).ok());
-        let mix = numbers.ok_or("must be five numbers, D:G:R:H:L")?;
-        if mix.iter().all(|part| *part <= 1_000_000) && mix.iter().sum::<u32>() > 0 {
-            Ok(Mix(mix))
+        let given = numbers.ok().filter(|numbers| numbers.len() <= MIX);
+        let given = given.ok_or(format!("must be up to {MIX} numbers, D:G:R:H:L:E:C:A:S"))?;
+        let mut parts = [0; MIX];
+        parts[..given.len()].copy_from_slice(&given);
+        if parts.iter().all(|part| *part <= 1_000_000) && parts.iter().sum::<u32>() > 0 {
+            Ok(Mix(parts))
         } else {
             Err("each number must be at most 1000000, and one must not be 0".to_owned())
         }
+    }
+}
+
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.0.map(|part| part.to_string());
+        f.write_str(&parts.join(":"))
     }
 }
 
@@ -272,9 +289,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mix_is_five_numbers() {
-        assert_eq!("1:2:3:4:5".parse(), Ok(Mix([1, 2, 3, 4, 5])));
-        for wrong in ["1:2:3:4", "0:0:0:0:0", "a:1:1:1:1", "1:2:3:4:5:6", "9999999:1:1:1:1"] {
+    fn a_mix_is_up_to_nine_numbers() {
+        assert_eq!("1:2:3:4:5".parse(), Ok(Mix([1, 2, 3, 4, 5, 0, 0, 0, 0])));
+        let whole = "1:2:3:4:5:6:7:8:9";
+        assert_eq!(whole.parse().map(|mix: Mix| mix.to_string()), Ok(whole.to_owned()));
+        for wrong in ["", "0:0:0:0:0", "a:1:1:1:1", "1:2:3:4:5:6:7:8:9:1", "9999999:1:1:1:1", "1::1"] {
             assert!(wrong.parse::<Mix>().is_err(), "{wrong}");
         }
     }

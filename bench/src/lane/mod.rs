@@ -9,6 +9,7 @@
 //! Pairs, groups and circles are lanes with different conversations; all are checked in the same way.
 
 mod ack_timers;
+mod changed_text;
 mod request_number;
 
 pub use request_number::CHANNELS_MAX;
@@ -78,6 +79,8 @@ pub struct Lane {
     lost_connections: usize,
     /// Whether any member ever returned; checking for repeated messages is left out before.
     has_returns: bool,
+    /// Whether the texts of messages may change before they are received.
+    has_changes: bool,
     /// When each member returned last; 0: it never left.
     back_since: Vec<u64>,
     faults: Faults,
@@ -145,6 +148,7 @@ impl Lane {
             first_channel: number * specs.iter().map(|spec| spec.senders.len()).sum::<usize>() as u32,
             lost_connections: 0,
             has_returns: false,
+            has_changes: false,
             back_since: vec![0; members.len()],
             faults: Faults::default(),
             options,
@@ -396,14 +400,14 @@ impl Lane {
         {
             return;
         }
-        let stamp = received.stamp(&state.padding);
+        let stamp = received.stamp(&state.padding).or_else(|| self.changed_stamp(&received));
         let number =
             stamp.map_or(usize::MAX, |stamp| stamp.channel.wrapping_sub(self.first_channel) as usize);
         let (Some(stamp), Some(channel)) = (stamp, self.channels.get_mut(number)) else {
             self.faults.wrong_content += 1;
             return;
         };
-        if !received.is_from(&channel.origin) {
+        if !received.is_from(&channel.origin, stamp.counter) {
             self.faults.wrong_content += 1;
             return;
         }

@@ -3,6 +3,7 @@
 use super::process::{Sample, Usage};
 use super::tally::{Tally, ratio};
 use crate::error::Error;
+use crate::error_counts::ErrorCounts;
 use crate::format::plural;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -21,12 +22,32 @@ pub struct Measurement {
     pub baseline: Option<Baseline>,
     /// Further counts, by name.
     pub counts: BTreeMap<Cow<'static, str>, u64>,
+    /// What clients show differently, up to [`DIFFERENCES`] of it.
+    pub differences: Vec<String>,
 }
+
+/// Differences that are printed; all are counted.
+const DIFFERENCES: usize = 20;
 
 impl Measurement {
     pub fn new(name: &'static str, unit: &'static str, latency: &'static str, tally: Tally) -> Measurement {
         let [name, unit, latency] = [name, unit, latency].map(Cow::Borrowed);
-        Measurement { name, unit, latency, tally, baseline: None, counts: BTreeMap::new() }
+        Measurement {
+            name,
+            unit,
+            latency,
+            tally,
+            baseline: None,
+            counts: BTreeMap::new(),
+            differences: Vec::new(),
+        }
+    }
+
+    /// Notes differences; each makes the run faulty.
+    pub fn note_differences(&mut self, differences: Vec<String>) {
+        self.tally.errors.note_many(ErrorCounts::DIFFERENT, differences.len() as u64);
+        self.differences.extend(differences);
+        self.differences.truncate(DIFFERENCES);
     }
 
     /// Adds the measurement of another process of the same run.
@@ -35,6 +56,8 @@ impl Measurement {
         for (name, count) in other.counts {
             *self.counts.entry(name).or_default() += count;
         }
+        self.differences.extend(other.differences);
+        self.differences.truncate(DIFFERENCES);
     }
 
     /// Whether nothing was done although something should have been.

@@ -75,8 +75,9 @@ pub fn describe(workload: &Workload) -> Description {
         }
         Workload::Mixed(args) => {
             let (circles, members, rate) = (args.circles, args.members, grouped(u64::from(args.rate)));
+            let (mix, seed) = (args.mix, args.seed);
             let title =
-                format!("{circles} circles of {members} friends, {rate} actions/s, seed {}", args.seed);
+                format!("{circles} circles of {members} friends, {rate} actions/s, mix {mix}, seed {seed}");
             let options = json!({"circles": circles, "members": members, "rate": args.rate, "seed": args.seed,
                 "mix": args.mix.0, "size": args.size});
             ("mixed", title, options)

@@ -76,6 +76,9 @@ fn put_measurement(put: &mut impl FnMut(&str, Value), measurement: &Measurement)
     put("generators", json!(tally.generators));
     put(BOTTLENECK, json!(bottleneck(measurement).is_some()));
     put("counts", json!(measurement.counts));
+    if !measurement.differences.is_empty() {
+        put("differences", json!(measurement.differences));
+    }
     put("trouble", json!(tally.errors));
     put("moments", json!(tally.intervals));
     put("histogram_us", json!(histogram(&tally.latency)));

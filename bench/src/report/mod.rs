@@ -38,14 +38,7 @@ mod tests {
     fn report(tally: Tally) -> RunReport {
         let args = Args::parse_from(["chatbench", "pairs", "--pairs", "2", "--window", "1"]);
         let Task::Load(load) = args.task else { panic!("not a load") };
-        let measurement = Measurement {
-            name: "".into(),
-            unit: "message".into(),
-            latency: "delivery".into(),
-            tally,
-            baseline: None,
-            counts: Default::default(),
-        };
+        let measurement = Measurement::new("", "message", "delivery", tally);
         RunReport::new(&load, vec![measurement])
     }
 

@@ -64,6 +64,9 @@ fn write_measurement(
     for (name, count) in tally.errors.iter() {
         writeln!(f, "  ERROR: {name} {count}")?;
     }
+    for difference in &measurement.differences {
+        writeln!(f, "  DIFFERENT: {difference}")?;
+    }
     if measurement.is_empty() {
         writeln!(
             f,

@@ -44,6 +44,8 @@ pub struct Device {
     pub edits: Vec<Asked>,
     /// Every row of its conversations that it was told.
     pub listed: Vec<ConversationSummary>,
+    /// What its searches found.
+    pub found: Vec<Arc<Message>>,
 }
 
 /// A change that was asked for.
@@ -82,6 +84,7 @@ impl Device {
             changed: Vec::new(),
             edits: Vec::new(),
             listed: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -211,6 +214,9 @@ impl Device {
             Event::Conversations(rows) => self.listed.extend(rows),
             Event::Reply { reply: Reply::Timeline(timeline::Reply::Conversations(page)), .. } => {
                 self.listed.extend(page.conversations);
+            }
+            Event::Reply { reply: Reply::Timeline(timeline::Reply::Results(page)), .. } => {
+                self.found.extend(page.messages);
             }
             Event::SendFailed { failure: SendFailure::OtherAccount, .. } => {}
             Event::SendFailed { failure, .. } => panic!("every message can be stored: {failure}"),

@@ -10,7 +10,9 @@
 //! 6. who joins the group is shown exactly what its timeline holds from the own entry on, and who does not, nothing;
 //! 7. a message is for every member what its timeline says, each change once and in order, whatever it met first; and a
 //!    change that was answered is in the timeline;
-//! 8. how many messages are unread, in every list that a device was ever told, equals a recount of the timeline.
+//! 8. how many messages are unread, in every list that a device was ever told, equals a recount of the timeline;
+//! 9. what a search returns is what HISTORY shows at that moment, all that is indexed, and nobody finds what it may not
+//!    see.
 //!
 //! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make
 //! test-long` makes many thousands.
@@ -42,18 +44,30 @@ fn the_promises_hold_under_random_faults() {
         run(seed);
         return;
     }
-    let mut crashes = 0;
+    let mut all = Counts::default();
     for seed in 0..number("SIM_RUNS").unwrap_or_else(|| effort(RUNS, RUNS_LONG)) {
         match catch_unwind(AssertUnwindSafe(|| run(seed))) {
-            Ok(count) => crashes += u64::from(count),
+            Ok(counts) => {
+                all.crashes += counts.crashes;
+                all.answers += counts.answers;
+            }
             Err(_) => panic!("run {seed} broke a promise; SIM_SEED={seed} replays it"),
         }
     }
-    assert!(crashes > 0 || number("SIM_RUNS").is_some(), "crashes are part of this");
+    let is_whole = number("SIM_RUNS").is_none();
+    assert!(!is_whole || all.crashes > 0 && all.answers > 0, "crashes and searches are part of this");
 }
 
-/// Makes one run; returns how often a node crashed in it.
-fn run(seed: u64) -> u32 {
+/// What happened in runs.
+#[derive(Default)]
+struct Counts {
+    crashes: u32,
+    /// Answers to searches.
+    answers: u32,
+}
+
+/// Makes one run.
+fn run(seed: u64) -> Counts {
     let mut dice = Dice(seed ^ 0xC4A7);
     let users = 2 + dice.below(3);
     // In some runs a user has two devices, which end each other's sessions.
@@ -69,6 +83,9 @@ fn run(seed: u64) -> u32 {
     // The others join when they are told to.
     let members = 1 + dice.below(users);
     let mut world = World::with_members(seed, nodes, users, devices, members);
+    if dice.once_in(4) {
+        world.begin_index();
+    }
     world.bus.loses = dice.below(4) * dice.below(8);
     let steps = 300 + dice.below(900);
     for _ in 0..steps {
@@ -76,7 +93,7 @@ fn run(seed: u64) -> u32 {
     }
     settle(&mut world);
     promises::check(&mut world);
-    world.crashes
+    Counts { crashes: world.crashes, answers: world.answers() }
 }
 
 /// How often each fault happens, from 0 (never) up.
@@ -167,6 +184,14 @@ fn step(w: &mut World, faults: &Faults) {
         }
         _ => w.logic_turn(node, 1000),
     }
+    match w.dice.below(24) {
+        0 => w.search(device),
+        1..4 => {
+            w.follow();
+        }
+        4..7 => w.answer_search(node),
+        _ => {}
+    }
     if w.nodes.len() > 1 && faults.bus > 0 && w.dice.once_in(60 / faults.bus) {
         bus_fault(w, node);
     }
@@ -213,7 +238,9 @@ fn move_all(w: &mut World, without_reads: Option<usize>) {
             w.read_step(node);
         }
         w.password_step(node);
+        w.answer_search(node);
     }
+    w.follow();
 }
 
 /// Ends all faults, and advances time until nothing is left to do.

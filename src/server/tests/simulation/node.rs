@@ -1,7 +1,7 @@
 //! One node: logic, and the queues to and from it.
 
 use crate::dice::Dice;
-use logic::contract::{Epoch, node};
+use logic::contract::{Epoch, node, search};
 use logic::{
     BusInput, Effects, Found, Input, Logic, Now, PasswordJob, PasswordResult, Read, Rules, Ticket, Write,
     Written,
@@ -21,6 +21,8 @@ pub struct Node {
     pub writes: VecDeque<(Ticket, Write)>,
     /// Reads, and when they were issued.
     pub reads: VecDeque<(Ticket, Read, u64)>,
+    /// Searches, and when they were issued.
+    pub searches: VecDeque<(search::Query, u64)>,
     pub passwords: VecDeque<(Ticket, PasswordJob)>,
     pub outcomes: VecDeque<Outcome>,
     pub inputs: VecDeque<Input>,
@@ -54,6 +56,7 @@ impl Node {
             run,
             writes: VecDeque::new(),
             reads: VecDeque::new(),
+            searches: VecDeque::new(),
             passwords: VecDeque::new(),
             outcomes: VecDeque::new(),
             inputs: VecDeque::new(),
@@ -98,7 +101,7 @@ impl Node {
         self.writes.extend(self.fx.writes.drain(..));
         self.reads.extend(self.fx.reads.drain(..).map(|query| (query.ticket, query.read, now.monotonic)));
         self.passwords.extend(self.fx.passwords.drain(..));
-        assert!(self.fx.searches.is_empty(), "no device searches");
+        self.searches.extend(self.fx.searches.drain(..).map(|query| (query, now.monotonic)));
     }
 
     pub fn check_password(&mut self) {
@@ -122,6 +125,9 @@ impl Node {
     }
 
     pub fn is_quiet(&self) -> bool {
-        self.passwords.is_empty() && self.inputs.is_empty() && self.logic.is_settled()
+        self.passwords.is_empty()
+            && self.searches.is_empty()
+            && self.inputs.is_empty()
+            && self.logic.is_settled()
     }
 }

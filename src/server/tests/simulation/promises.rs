@@ -49,6 +49,8 @@ pub fn check(w: &mut World) {
     shown_to_all(w, &timelines);
     changed_for_all(w, &timelines);
     unread::check(w, &timelines.messages);
+    only_own_results(w, &timelines);
+    w.check_searches();
     for left_out in w.left_out() {
         if left_out.seq < timelines.begin(left_out.conversation, left_out.user) {
             continue;
@@ -201,6 +203,18 @@ fn changed_for_all(w: &mut World, timelines: &Timelines) {
                 ChangeKind::Recall => continue,
             }
             assert_eq!(entry.from, device.user);
+        }
+    }
+}
+
+/// No device was told by a search of what its user does not see.
+fn only_own_results(w: &World, timelines: &Timelines) {
+    for device in &w.devices {
+        for message in &device.found {
+            let (conversation, seq) = (message.conversation, message.seq);
+            let is_member = timelines.members[&conversation].contains(&device.user);
+            let is_seen = is_member && seq >= timelines.begin(conversation, device.user);
+            assert!(is_seen, "{:?} found {conversation:?} {seq}", device.user);
         }
     }
 }

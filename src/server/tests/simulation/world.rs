@@ -3,6 +3,7 @@
 //! is a step here, taken in any order; faults fall between any two of them.
 
 mod network;
+mod search;
 
 use crate::bus::Bus;
 use crate::device::Device;
@@ -32,6 +33,8 @@ pub struct World {
     pub nodes: Vec<Node>,
     pub bus: Bus,
     store: Option<SqliteStore>,
+    /// The index of SEARCH, in some runs.
+    indexed: Option<search::Indexed>,
     /// Whether every commit of tables fails.
     refuses: Arc<AtomicBool>,
     /// What holds the journal, through crashes.
@@ -83,6 +86,7 @@ impl World {
             nodes: Vec::new(),
             bus: Bus::default(),
             store: Some(store),
+            indexed: None,
             refuses,
             disk,
             newest: BTreeMap::new(),
@@ -377,6 +381,7 @@ impl World {
         let dice = &mut self.dice;
         self.disk.crash(|| dice.once_in(2));
         self.store = Some(open(conn, &self.disk, &self.wall, self.boots));
+        self.restart_index();
     }
 
     /// A device changes something that it has shown.

@@ -219,7 +219,7 @@ fn main() -> Outcome<()> {
     let (is_over, count) = (Arc::clone(&stop), Arc::clone(&served));
     let flood = thread::spawn(move || -> Outcome<()> {
         let page = || {
-            let page = timeline::Conversations { before: None, limit: 1 };
+            let page = timeline::Conversations { before: None, limit: 1, with_last: false };
             Command::Timeline(timeline::Request::Conversations(page))
         };
         greedy.post((0..OUTSTANDING).map(|_| page()))?;

@@ -71,7 +71,9 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
         true => (SCRIPT, ClientKind::Script),
         false => ("chatclient", ClientKind::Terminal),
     };
-    let options = Options { device: Some(device(program)), kind, ..Options::new(u64::from_ne_bytes(seed)) };
+    let with_last = kind == ClientKind::Terminal;
+    let options =
+        Options { device: Some(device(program)), kind, with_last, ..Options::new(u64::from_ne_bytes(seed)) };
     if let (Some(asked), true) = (&asked, is_script) {
         eprintln!("chatclient: --user {} needs --password-file in a script", asked.typed);
         return Ok(ExitCode::from(USAGE));

@@ -70,8 +70,14 @@ impl Session {
         };
         if self.login_at <= now {
             self.set_phase(Phase::LoggingIn);
-            let Options { device, kind, .. } = &self.options;
-            let login = Login { credentials, device: device.clone(), kind: Some(*kind), known };
+            let Options { device, kind, with_last, .. } = &self.options;
+            let login = Login {
+                credentials,
+                device: device.clone(),
+                kind: Some(*kind),
+                known,
+                with_last: *with_last,
+            };
             self.transmit(now, &Command::Session(Request::Login(login)), Purpose::Login);
         }
     }

@@ -70,12 +70,22 @@ pub struct Options {
     pub window: usize,
     /// Whether the driver has a store: it then answers [`Session::poll_load`] and takes [`Session::poll_changes`].
     pub persistent: bool,
+    /// Whether listed conversations show their last messages.
+    pub with_last: bool,
 }
 
 impl Options {
-    /// One message in flight per target, no device name, no store, of the kind `other`.
+    /// One message in flight per target, no device name, no store, no last messages, of the kind `other`.
     pub fn new(seed: u64) -> Options {
-        Options { seed, device: None, kind: ClientKind::Other, per_target: 1, window: 64, persistent: false }
+        Options {
+            seed,
+            device: None,
+            kind: ClientKind::Other,
+            per_target: 1,
+            window: 64,
+            persistent: false,
+            with_last: false,
+        }
     }
 }
 

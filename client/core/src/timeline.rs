@@ -54,7 +54,11 @@ impl Session {
 
     /// Asks for the latest conversations, at most 200.
     pub fn latest_conversations(&mut self, now: u64) -> RequestId {
-        self.ask(now, Request::Conversations(Conversations { before: None, limit: limits::PAGE_MAX }))
+        let with_last = self.options.with_last;
+        self.ask(
+            now,
+            Request::Conversations(Conversations { before: None, limit: limits::PAGE_MAX, with_last }),
+        )
     }
 
     /// Asks who has read an own message in a group.
@@ -224,7 +228,9 @@ impl Session {
             && at <= now
         {
             self.listing = ListingState::Requested(page);
-            let request = Request::Conversations(Conversations { before: page, limit: limits::PAGE_MAX });
+            let with_last = self.options.with_last;
+            let request =
+                Request::Conversations(Conversations { before: page, limit: limits::PAGE_MAX, with_last });
             self.transmit(now, &Command::Timeline(request), Purpose::Listing);
         }
     }

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::sync::Arc;
 use wire::change::{Change, Changes, EDIT};
 use wire::message::{Extra, Send, TEXT};
-use wire::timeline::{self, HistoryPage};
+use wire::timeline::{self, HistoryPage, LastMessage};
 use wire::{
     ChangeKind, ConversationId, ConversationKind, Direction, Message, References, Reply, Seq, System, Target,
     UnixMillis, UserId,
@@ -135,6 +135,15 @@ impl Store {
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
         read().map_err(|error| self.failure(&error))
+    }
+
+    /// The last message of each conversation that is stored here.
+    pub fn last_messages(&self) -> Result<Vec<(ConversationId, LastMessage)>, StoreError> {
+        let sql = "SELECT conversation, seq, kind, sender, name, type, content, time, entry, refs, changes
+             FROM message WHERE (conversation, seq) IN (SELECT id, (SELECT max(seq) FROM message
+             WHERE conversation = c.id AND entry IS NULL) FROM conversation c)";
+        let last = |message: Arc<Message>| (message.conversation, LastMessage::from(&*message));
+        Ok(self.messages(sql, [])?.into_iter().map(last).collect())
     }
 
     /// In the order in which they were written.

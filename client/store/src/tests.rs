@@ -340,6 +340,7 @@ fn summary(first: u64, last: u64) -> ConversationSummary {
         unread: 0,
         unread_more: false,
         mentions: 0,
+        last: None,
     }
 }
 

@@ -134,8 +134,11 @@ pub const DRAIN_STEP_MS: u64 = 7;
 pub const DRAIN_SPREAD_MS: u64 = 1_000;
 /// JSON bytes of a page of groups.
 pub const GROUPS_BYTES: usize = 200 << 10;
-/// JSON bytes of the groups in the reply to LOGIN; its friends and conversations take at most 60 and 100 KiB.
+/// JSON bytes of the groups in the reply to LOGIN; its friends and conversations take at most 60 and 100 KiB, apart from
+/// last messages, which take what is left of [`LISTINGS_BYTES`].
 pub const LOGIN_GROUPS_BYTES: usize = 64 << 10;
+/// JSON bytes of a page of conversations with their last messages, and of all listings in the reply to LOGIN with these.
+pub const LISTINGS_BYTES: usize = 250 << 10;
 
 pub(crate) const GOING_AWAY: &str = "the server is going away";
 pub(crate) const SEARCH_UNAVAILABLE: &str = "messages cannot be searched now; try again";

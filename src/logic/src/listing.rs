@@ -81,26 +81,57 @@ fn count(row: &mut ConversationSummary, UnreadCount { unread, mentions, more }: 
 /// Truncates the list to the groups that fit into `bytes` of JSON. Returns whether any were dropped. Descriptions are
 /// the only column that can make 200 rows exceed a frame.
 pub(crate) fn cut_groups(groups: &mut Vec<Group>, bytes: usize) -> bool {
-    let escaped = |text: &str| {
-        text.bytes().map(|b| if b < b' ' { 6 } else { 1 + usize::from(b"\"\\".contains(&b)) }).sum()
-    };
+    cut(groups, bytes, group_bytes)
+}
+
+/// Truncates a list of conversations with their last messages to those that fit into `bytes` of JSON. Returns whether
+/// any were dropped. Without last messages all of them fit.
+pub(crate) fn cut_conversations(rows: &mut Vec<ConversationSummary>, bytes: usize) -> bool {
+    rows.iter().any(|row| row.last.is_some()) && cut(rows, bytes, conversation_bytes)
+}
+
+/// About how many bytes of JSON these lists take.
+pub(crate) fn bytes_of(friends: &[Friend], groups: &[Group]) -> usize {
+    let of_friends = friends.iter().map(|friend| escaped(&friend.name) + 60);
+    of_friends.chain(groups.iter().map(group_bytes)).sum()
+}
+
+/// Drops the rows from the first one on that does not fit.
+fn cut<T>(rows: &mut Vec<T>, bytes: usize, size: impl Fn(&T) -> usize) -> bool {
     let mut left = bytes;
-    let fit = groups.iter().position(|group| {
-        let size: usize = [&*group.name, &*group.desc].map(escaped).iter().sum::<usize>() + 80;
-        left = left.saturating_sub(size);
+    let fit = rows.iter().position(|row| {
+        left = left.saturating_sub(size(row));
         left == 0
     });
-    groups.truncate(fit.unwrap_or(groups.len()));
+    rows.truncate(fit.unwrap_or(rows.len()));
     fit.is_some()
+}
+
+fn group_bytes(group: &Group) -> usize {
+    [&*group.name, &*group.desc].map(escaped).iter().sum::<usize>() + 80
+}
+
+fn conversation_bytes(row: &ConversationSummary) -> usize {
+    let last = row.last.as_deref().map_or(0, |last| {
+        [&*last.name, &*last.content_type, &*last.content].map(escaped).iter().sum::<usize>() + 130
+    });
+    escaped(&row.name) + last + 430
+}
+
+/// The bytes of a text in JSON.
+fn escaped(text: &str) -> usize {
+    text.bytes().map(|b| if b < b' ' { 6 } else { 1 + usize::from(b"\"\\".contains(&b)) }).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::GROUPS_BYTES;
-    use wire::ConversationId;
+    use crate::limits::{GROUPS_BYTES, LISTINGS_BYTES, LOGIN_GROUPS_BYTES};
     use wire::group::{GroupsPage, Reply, Role};
-    use wire::limits::{FRAME_BYTES, GROUP_DESC_CHARS, GROUP_NAME_CHARS, PAGE_MAX};
+    use wire::limits::{FRAME_BYTES, GROUP_DESC_CHARS, GROUP_NAME_CHARS, INTEGER_MAX, LAST_CHARS, PAGE_MAX};
+    use wire::session::{LoggedIn, Reply as SessionReply};
+    use wire::timeline::{ConversationsPage, LastMessage, Reply as TimelineReply};
+    use wire::{ConversationId, ConversationKind, Seq, UnixMillis};
 
     #[test]
     fn a_page_of_the_longest_groups_fits_a_frame() {
@@ -114,5 +145,88 @@ mod tests {
             wire::Reply::from(Reply::Groups(Box::new(GroupsPage { groups, more }))).encode(19, 1, &mut bytes);
             assert!(bytes.len() < FRAME_BYTES, "{}", bytes.len());
         }
+    }
+
+    /// The longest row, with a last message that is full of one character.
+    fn longest_row(fill: &str) -> ConversationSummary {
+        let (most, seq) = (UnixMillis(INTEGER_MAX), Seq(INTEGER_MAX));
+        let name = "🙂".repeat(50);
+        let last = LastMessage {
+            seq,
+            from: UserId(u32::MAX >> 1),
+            name: name.as_str().into(),
+            content_type: "\"".repeat(32).into(),
+            content: fill.repeat(LAST_CHARS).into(),
+            time: most,
+        };
+        ConversationSummary {
+            conversation: ConversationId(u32::MAX >> 1),
+            kind: ConversationKind::Direct,
+            peer: Some(UserId(u32::MAX >> 1)),
+            name: name.into(),
+            last_seq: seq,
+            first_seq: seq,
+            delivered_seq: seq,
+            read_seq: seq,
+            time: most,
+            peer_delivered_seq: Some(seq),
+            peer_read_seq: Some(seq),
+            pinned: false,
+            muted: false,
+            hidden: true,
+            unread: INTEGER_MAX,
+            unread_more: true,
+            mentions: INTEGER_MAX,
+            last: Some(Box::new(last)),
+        }
+    }
+
+    #[test]
+    fn the_longest_last_messages_fit_a_frame() {
+        for (fill, least) in [("\u{1}", 100), ("\"", 180), ("🙂", 120), ("a", 190)] {
+            let mut conversations = vec![longest_row(fill); PAGE_MAX as usize];
+            let more = cut_conversations(&mut conversations, LISTINGS_BYTES);
+            let count = conversations.len();
+            assert!(count >= least && more == (count < PAGE_MAX as usize), "{fill:?}: {count}");
+            let page = ConversationsPage { conversations, more };
+            let mut bytes = Vec::new();
+            let reply = wire::Reply::from(TimelineReply::Conversations(Box::new(page)));
+            reply.encode(18, 1, &mut bytes);
+            assert!(bytes.len() < FRAME_BYTES, "{fill:?}: {}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_login_with_the_longest_lists_fits_a_frame() {
+        let name: Box<str> = "🙂".repeat(50).into();
+        let id = UserId(u32::MAX >> 1);
+        let friends = vec![Friend { id, name: name.clone(), state: Presence::Offline }; PAGE_MAX as usize];
+        let desc = "\u{1}".repeat(GROUP_DESC_CHARS).into();
+        let group =
+            Group { conversation: ConversationId(id.0), name: name.clone(), desc, role: Role::Member };
+        let mut groups = vec![group; PAGE_MAX as usize];
+        cut_groups(&mut groups, LOGIN_GROUPS_BYTES);
+        let mut conversations = vec![longest_row("\u{1}"); PAGE_MAX as usize];
+        let left = LISTINGS_BYTES - bytes_of(&friends, &groups);
+        assert!(cut_conversations(&mut conversations, left) && conversations.len() >= 50);
+        let reply = LoggedIn {
+            id,
+            name: name.clone(),
+            token: "t".repeat(128).into(),
+            token_expires: UnixMillis(INTEGER_MAX),
+            node: name.clone(),
+            server: Some(name.clone()),
+            history: Some(name),
+            resumed: false,
+            friends,
+            groups,
+            conversations,
+            friends_more: true,
+            groups_more: true,
+            conversations_more: true,
+        };
+        let mut bytes = Vec::new();
+        wire::Reply::from(SessionReply::LoggedIn(Box::new(reply))).encode(1, 1, &mut bytes);
+        assert!(bytes.len() < FRAME_BYTES, "{}", bytes.len());
     }
 }

@@ -246,7 +246,8 @@ impl Walk {
         if self.page.is_empty() && !self.is_done {
             self.rows = (self.rows * 2).clamp(PAGE_MIN, PAGE_MAX);
             let (user, before, limit) = (run.user, self.before, self.rows);
-            let read = timeline::Read::Conversations { user, before, limit, with_unread: false };
+            let read =
+                timeline::Read::Conversations { user, before, limit, with_unread: false, with_last: false };
             let timeline::Found::Conversations { entries, more } = run.ask(read)? else {
                 return Err(End::Answer(Found::Failed));
             };

@@ -3,8 +3,17 @@
 use crate::listing::{Activity, Place};
 use crate::unread::{Question, Range};
 use logic::contract::timeline::{Standing, Unread, UnreadCount};
-use wire::timeline::ConversationSummary;
+use wire::timeline::{ConversationSummary, LastMessage};
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
+
+/// Which columns of a row are read besides the usual ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    /// What is unread; otherwise nothing counts.
+    pub unread: bool,
+    /// The last message.
+    pub last: bool,
+}
 
 /// A member's view of a conversation.
 #[derive(Clone, Copy, Debug)]
@@ -62,12 +71,18 @@ impl Overview {
         Question::of(self.conversation, self.kind, user, self.peer, range, self.has_changes)
     }
 
+    /// The last message that the member sees.
+    pub fn last_shown(&self) -> Option<Seq> {
+        (self.last_message >= self.first).then_some(self.last_message)
+    }
+
     /// As a row of CONVERSATIONS, with the peer's cursors `[delivered, read]` in a direct conversation.
     pub fn entry(
         self,
         name: Box<str>,
         peer_cursors: [Option<Seq>; 2],
         count: UnreadCount,
+        last: Option<LastMessage>,
     ) -> ConversationSummary {
         let [peer_delivered_seq, peer_read_seq] = peer_cursors;
         ConversationSummary {
@@ -88,6 +103,7 @@ impl Overview {
             unread: count.unread,
             unread_more: count.more,
             mentions: count.mentions,
+            last: last.map(Box::new),
         }
     }
 }

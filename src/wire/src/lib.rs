@@ -38,6 +38,7 @@ pub mod heartbeat;
 pub mod ids;
 mod json;
 pub mod kind;
+mod last_message;
 pub mod legacy;
 pub mod limits;
 pub mod message;

@@ -53,6 +53,8 @@ pub const CODE_BYTES: usize = 16;
 pub const PAGE_MAX: u32 = 200;
 /// Rows of a HISTORY page or listing where the request has no `limit`.
 pub const PAGE_DEFAULT: u32 = 50;
+/// Characters of the last message of a conversation that a listing shows.
+pub const LAST_CHARS: usize = 200;
 /// Entries at the end of a group's timeline in which unread messages are counted; in a direct chat there is no limit.
 pub const UNREAD_WINDOW: u64 = 1_000;
 /// Bytes of message JSON after which a HISTORY page ends early; it always contains one message where there is one.

@@ -43,12 +43,14 @@ pub struct Login {
     /// Beside a password: a token from an earlier login, expired and revoked ones included. It does not log in; it shows
     /// that the account knows this client, which other people's wrong passwords then do not hold up.
     pub known: Option<Box<str>>,
+    /// Whether each conversation of the reply shows its last message.
+    pub with_last: bool,
 }
 
 impl Login {
     /// A login that says nothing about its client.
     pub fn new(credentials: Credentials) -> Login {
-        Login { credentials, device: None, kind: None, known: None }
+        Login { credentials, device: None, kind: None, known: None, with_last: false }
     }
 }
 
@@ -115,7 +117,7 @@ pub enum Credentials {
 fields! {
     LoginFields {
         id: UserId, name: Box<str>, password: Box<str>, token: Box<str>, device: Box<str>, kind: ClientKind,
-        known: Box<str>,
+        known: Box<str>, last: bool,
     }
     RevokeFields { id: DeviceId, all: bool, }
 }
@@ -145,12 +147,13 @@ impl Value for Login {
                 Credentials::Password { who, password }
             }
         };
-        Ok(Login { credentials, device, kind: f.kind, known })
+        Ok(Login { credentials, device, kind: f.kind, known, with_last: f.last.unwrap_or(false) })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         let (device, known) = (self.device.clone(), self.known.clone());
-        let mut f = LoginFields { device, kind: self.kind, known, ..Default::default() };
+        let last = self.with_last.then_some(true);
+        let mut f = LoginFields { device, kind: self.kind, known, last, ..Default::default() };
         match &self.credentials {
             Credentials::Password { who, password } => {
                 (f.id, f.name) = who.to_fields();
@@ -291,13 +294,14 @@ pub enum Listing {
 // Passwords and tokens must not reach a log.
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Login { credentials, device, kind, known } = self;
+        let Login { credentials, device, kind, known, with_last } = self;
         let known = known.as_ref().map(|_| "Token");
         f.debug_struct("Login")
             .field("credentials", credentials)
             .field("device", device)
             .field("kind", kind)
             .field("known", &known)
+            .field("with_last", with_last)
             .finish()
     }
 }

@@ -9,6 +9,8 @@ use crate::{ConversationId, Seq, UnixMillis, UserId, flat, shared};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+pub use crate::last_message::LastMessage;
+
 requests! {
     /// Every message up to a seq has reached this client.
     11 ACK Ack(Cursor) [Receipt],
@@ -71,6 +73,8 @@ pub struct Conversations {
     pub before: Option<(UnixMillis, ConversationId)>,
     /// At most this many rows, 1 to 200.
     pub limit: u32,
+    /// Whether each row shows its last message.
+    pub with_last: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +116,7 @@ fields! {
     TypingFields { conversation: ConversationId, }
     CursorFields { conversation: ConversationId, seq: Seq, }
     HistoryFields { conversation: ConversationId, after: Seq, before: Seq, limit: Seq, changes: bool, }
-    ConversationsFields { before: UnixMillis, before_id: ConversationId, limit: Seq, }
+    ConversationsFields { before: UnixMillis, before_id: ConversationId, limit: Seq, last: bool, }
     ReadersFields { conversation: ConversationId, seq: Seq, after: UserId, limit: Seq, }
     SetFields { conversation: ConversationId, pinned: bool, muted: bool, hidden: bool, }
     ClearFields { conversation: ConversationId, upto: Seq, }
@@ -199,12 +203,13 @@ impl Value for Conversations {
             (None, None) => None,
             _ => return Err("`before` and `before_id` come together".to_owned()),
         };
-        Ok(Conversations { before, limit: rows(f.limit)? })
+        Ok(Conversations { before, limit: rows(f.limit)?, with_last: f.last.unwrap_or(false) })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         let (before, before_id) = self.before.unzip();
-        json::write(out, &ConversationsFields { before, before_id, limit: rows_field(self.limit) });
+        let last = self.with_last.then_some(true);
+        json::write(out, &ConversationsFields { before, before_id, limit: rows_field(self.limit), last });
     }
 }
 
@@ -313,6 +318,9 @@ pub struct ConversationSummary {
     /// How many of them mention the user.
     #[serde(default)]
     pub mentions: u64,
+    /// The last message that the user can see, where the request asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub last: Option<Box<LastMessage>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -373,7 +373,8 @@ fn decoded_requests_hold_the_values_sent() {
             credentials: Credentials::Password { who: Who::Id(UserId(7)), .. },
             device: None,
             kind: None,
-            known: None
+            known: None,
+            with_last: false
         })))
     ));
     assert!(matches!(

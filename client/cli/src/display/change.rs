@@ -18,7 +18,7 @@ pub fn told(entry: &Message, who: &str) -> Option<String> {
 }
 
 /// What stands for the text of a recalled message.
-const RECALLED: &str = "(recalled)";
+pub const RECALLED: &str = "(recalled)";
 
 /// The text of a message, not made safe to print.
 pub fn text(message: &Message) -> &str {

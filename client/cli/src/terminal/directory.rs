@@ -1,5 +1,6 @@
 //! [`Directory`]: the users, groups and conversations that the account knows.
 
+use super::last_messages::LastMessages;
 use super::look_alikes::LookAlikes;
 use super::unread::Unread;
 use crate::command::complete::Names;
@@ -11,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use wire::account::Who;
 use wire::contact::Friend;
 use wire::group::Group;
+use wire::message::TEXT;
 use wire::session::LoggedIn;
-use wire::timeline::{ConversationSummary, SettingsChange};
-use wire::{ConversationId, ConversationKind, Message, Seq, Target, UserId, name};
+use wire::timeline::{ConversationSummary, LastMessage, SettingsChange};
+use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId, name};
 
 #[derive(Debug, Default)]
 pub struct Directory {
@@ -32,6 +34,7 @@ pub struct Directory {
     pub mutes_to_tell: BTreeSet<ConversationId>,
     /// Conversations that are not listed until their next message.
     pub hidden: BTreeSet<ConversationId>,
+    pub last_messages: LastMessages,
     /// Names of others, as their profiles say.
     pub strangers: BTreeMap<UserId, String>,
     alike: LookAlikes,
@@ -149,6 +152,7 @@ impl Directory {
         *self = Directory::new(me, name);
         self.friends = store.friends()?.into_iter().map(|friend| (friend.id, friend)).collect();
         self.groups = store.groups()?.into_iter().map(|group| (group.conversation, group)).collect();
+        self.last_messages = LastMessages::load(store)?;
         for kept in store.conversations()? {
             let StoredConversation { id, cursor, peer_delivered, peer_read, .. } = kept;
             let StoredConversation { pinned, muted, hidden, .. } = kept;
@@ -205,6 +209,7 @@ impl Directory {
             chat.peer_delivered = chat.peer_delivered.max(row.peer_delivered_seq.unwrap_or_default());
             chat.peer_read = chat.peer_read.max(row.peer_read_seq.unwrap_or_default());
             chat.active = chat.active.max(row.time.0);
+            self.last_messages.learn_row(row);
             let muted = (!self.mutes_to_tell.contains(&row.conversation)).then_some(row.muted);
             let (pinned, hidden) = (Some(row.pinned), Some(row.hidden));
             self.apply(row.conversation, SettingsChange { pinned, muted, hidden });
@@ -264,12 +269,14 @@ impl Directory {
             *seq = (*seq).min(after);
         }
         chat.own_above.retain(|own| *own <= after);
+        self.last_messages.forget_above(conversation, after);
     }
 
     /// Forgets messages that the user does not see any more.
     pub fn forget_upto(&mut self, conversation: ConversationId, upto: Seq) {
         let Some(chat) = self.chats.get_mut(&conversation) else { return };
         chat.show(upto);
+        self.last_messages.forget_upto(conversation, upto);
         // Those of them that were unread are not known apart.
         let forgotten = chat.read.next().0..=upto.0;
         chat.mark_read(upto, forgotten.map(|seq| (Seq(seq), false)));
@@ -286,6 +293,7 @@ impl Directory {
         if message.kind == ConversationKind::Direct && message.from != self.me {
             (chat.peer, chat.name) = (Some(message.from), message.name.to_string());
         }
+        self.last_messages.learn_entry(message);
         self.alike.meet(message.from, &message.name);
         self.order_new();
     }
@@ -302,6 +310,14 @@ impl Directory {
         self.chats.entry(conversation).or_insert(new).store(seq);
         self.hidden.remove(&conversation);
         self.order_new();
+    }
+
+    /// Learns the text of a sent message.
+    pub fn learn_own(&mut self, conversation: ConversationId, seq: Seq, time: UnixMillis, text: &str) {
+        let (from, name, content_type) = (self.me, self.my_name.as_str().into(), TEXT.into());
+        let mut last = LastMessage { seq, from, name, content_type, content: Box::default(), time };
+        last.set_content(text);
+        self.last_messages.learn(conversation, last);
     }
 
     /// The direct chat with a user.

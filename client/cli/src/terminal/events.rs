@@ -25,7 +25,9 @@ impl Terminal {
             Event::LoginFailed(failure) => self.handle_login_failed("login", &failure),
             Event::LoggedOut(reason) => self.handle_logged_out(reason),
             Event::Message(message) => self.handle_message(&message),
-            Event::Sent { local, conversation, seq, .. } => self.handle_sent(local, conversation, seq),
+            Event::Sent { local, conversation, seq, time } => {
+                self.handle_sent(local, conversation, seq, time);
+            }
             Event::SendDelayed { local, refusal } => self.handle_delayed(local, refusal),
             Event::SendFailed { local, failure } => self.handle_send_failed(local, &failure),
             Event::Reply { request, reply } => self.handle_reply(request, Ok(reply)),

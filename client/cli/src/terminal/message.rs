@@ -15,7 +15,7 @@ use chatclient_store::FailedMessage;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
-use wire::{ConversationId, ConversationKind, Message, References, Refusal, Seq, Target, limits};
+use wire::{ConversationId, ConversationKind, Message, References, Refusal, Seq, Target, UnixMillis, limits};
 
 /// Columns of a line that tells of a change.
 const TOLD_COLUMNS: usize = 100;
@@ -187,12 +187,14 @@ impl Terminal {
         }
     }
 
-    pub(super) fn handle_sent(&mut self, local: LocalId, conversation: ConversationId, seq: Seq) {
+    pub(super) fn handle_sent(&mut self, local: LocalId, of: ConversationId, seq: Seq, time: UnixMillis) {
         let Some(own) = self.own.waiting.remove(&local) else { return };
+        let conversation = of;
         if self.here.as_ref() == Some(&own.to) {
             self.client.store(|store| store.set_current(Some(conversation)));
         }
         self.directory.learn_sent(conversation, &own.to, seq);
+        self.directory.learn_own(conversation, seq, time, &own.text);
         self.count_backlog(conversation, seq, false);
         let chat = self.directory.chats.get(&conversation);
         // It was shown when it was written.

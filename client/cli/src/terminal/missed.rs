@@ -62,6 +62,7 @@ mod tests {
             unread: last - 1,
             unread_more: false,
             mentions: 0,
+            last: None,
         };
         let login = |row| LoggedIn {
             id: UserId(1),

@@ -27,6 +27,7 @@ mod group;
 mod history;
 mod input;
 mod keyboard;
+mod last_messages;
 mod line;
 mod look_alikes;
 mod members;

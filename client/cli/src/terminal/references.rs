@@ -61,20 +61,19 @@ impl Terminal {
         let Some(seq) = reply_to else { return String::new() };
         let found = self.client.store(|store| store.entry(conversation, seq)).flatten();
         let what = match found {
-            Some(message) => self.beginning_of(&message),
+            Some(message) => self.beginning_of(message.from, &message.name, change::text(&message)),
             None => format!("#{seq}"),
         };
         format!("{} ", self.style.notice(&format!("[re {what}]")))
     }
 
     /// `zhang san: who comes along?`, cut to a few columns.
-    fn beginning_of(&self, message: &Message) -> String {
-        let name = match message.from == self.directory.me {
+    pub(super) fn beginning_of(&self, from: UserId, name: &str, text: &str) -> String {
+        let name = match from == self.directory.me {
             true => "you".to_owned(),
-            false => self.directory.name_of(message.from, &message.name),
+            false => self.directory.name_of(from, name),
         };
-        let text = sanitize::line(change::text(message));
-        format!("{name}: {}", columns::cut(&text, QUOTE_COLUMNS))
+        format!("{name}: {}", columns::cut(&sanitize::line(text), QUOTE_COLUMNS))
     }
 
     // ---- completion ------------------------------------------------------------------------------------------------
@@ -130,7 +129,7 @@ impl Terminal {
     /// `None`: it was recalled, so nothing can be done with it.
     fn recent_of(&self, message: &Message) -> Option<Recent> {
         let (seq, is_own) = (message.seq, message.from == self.directory.me);
-        let label = self.beginning_of(message);
+        let label = self.beginning_of(message.from, &message.name, change::text(message));
         message.recalled().is_none().then_some(Recent { seq, is_own, label })
     }
 

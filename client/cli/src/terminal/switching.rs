@@ -3,6 +3,7 @@
 use super::directory::Chat;
 use super::state::Terminal;
 use crate::command::argument;
+use crate::display::{change, clock};
 use wire::Target;
 
 /// The most conversations that `/open` lists.
@@ -86,6 +87,11 @@ impl Terminal {
             let muted = if self.is_quiet(*id) { "  muted" } else { "" };
             let line = format!("\n  {key:<6} {}{unread}{pinned}{muted}", self.directory.conversation(*id));
             lines += &line;
+            if let Some(last) = self.directory.last_messages.get(*id) {
+                let text = if last.content.is_empty() { change::RECALLED } else { &last.content };
+                let (at, who) = (clock::short(last.time), self.beginning_of(last.from, &last.name, text));
+                lines += &format!("\n         [{at}] {who}");
+            }
         }
         if listed.len() > LISTED {
             lines += &format!("\n  {} {} more", self.style.ellipsis(), listed.len() - LISTED);

@@ -188,6 +188,7 @@ mod tests {
             unread,
             unread_more: false,
             mentions,
+            last: None,
         }
     }
 

@@ -29,6 +29,18 @@ fn pinned_conversations_come_first_and_hidden_ones_with_their_next_message() {
 }
 
 #[test]
+fn the_list_of_conversations_shows_their_last_messages() {
+    let place = Place::new();
+    let mut terminal = place.online(USUAL, &[]);
+    arrive(&place, 2, 2, "here again");
+    terminal.expect("here again");
+    terminal.type_line("/clear");
+    terminal.type_line("/open");
+    terminal.expect("user 2: here again");
+    terminal.expect("] user 3: ");
+}
+
+#[test]
 fn what_is_muted_offline_is_told_to_the_server_at_the_next_login() {
     let place = Place::new();
     let mut terminal = place.online(USUAL, &[]);

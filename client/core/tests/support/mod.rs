@@ -58,6 +58,8 @@ pub struct FakeServer {
     next_token: u32,
     /// The token that the last login showed beside its password.
     pub shown_token: Option<Box<str>>,
+    /// Whether the last login asked for last messages.
+    pub with_last: bool,
     pub token: Option<String>,
     /// The most conversations in the login reply and in a page.
     pub page: usize,
@@ -115,6 +117,7 @@ impl FakeServer {
             by_cid: HashMap::new(),
             next_token: 0,
             shown_token: None,
+            with_last: false,
             token: None,
             page: 200,
             nodes: Vec::new(),
@@ -253,8 +256,13 @@ impl FakeServer {
 
     fn answer(&mut self, connection: &mut FakeConnection, command: Command) -> Reply {
         match command {
-            Command::Session(session::Request::Login(session::Login { credentials, known, .. })) => {
-                self.shown_token = known;
+            Command::Session(session::Request::Login(session::Login {
+                credentials,
+                known,
+                with_last,
+                ..
+            })) => {
+                (self.shown_token, self.with_last) = (known, with_last);
                 self.login(connection, credentials)
             }
             Command::Account(account::Request::Register(new)) if self.names.taken.contains(&*new.name) => {

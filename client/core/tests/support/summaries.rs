@@ -1,7 +1,7 @@
 //! Conversations as LOGIN and CONVERSATIONS list them.
 
 use super::{Conversation, FakeServer, ME};
-use wire::timeline::ConversationSummary;
+use wire::timeline::{ConversationSummary, LastMessage};
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 
 impl FakeServer {
@@ -11,6 +11,7 @@ impl FakeServer {
             let above = c.messages.iter().filter(|message| message.seq > after);
             let theirs = above.filter(|message| message.is_message() && message.from != ME);
             let theirs = theirs.filter(|message| message.recalled().is_none());
+            let last = c.messages.iter().rfind(|message| message.is_message());
             ConversationSummary {
                 conversation: ConversationId(*id),
                 kind: c.kind,
@@ -28,6 +29,7 @@ impl FakeServer {
                 hidden: c.settings.hidden,
                 unread: theirs.clone().count() as u64,
                 unread_more: false,
+                last: last.filter(|_| self.with_last).map(|last| Box::new(LastMessage::from(&**last))),
                 mentions: theirs.filter(|message| message.mentions(ME)).count() as u64,
             }
         };

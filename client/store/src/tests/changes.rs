@@ -142,3 +142,25 @@ fn a_text_whose_recall_a_page_tells_is_gone_from_the_files() {
         page(&recalled)
     });
 }
+
+#[test]
+fn the_last_message_is_shown_as_it_is_now() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME, None).unwrap();
+    assert!(store.last_messages().unwrap().is_empty());
+    let last = |store: &Store| {
+        let all = store.last_messages().unwrap();
+        all.into_iter().map(|(id, last)| (id, last.seq.0, last.content.into_string())).collect::<Vec<_>>()
+    };
+    let all = changes(vec![at(5)], vec![]);
+    for (message, expected) in [
+        (plain(1, 2, "one"), (1, "one")),
+        (plain(2, 2, &"é".repeat(300)), (2, &*"é".repeat(200))),
+        (edit(3, 2, "two"), (2, "two")),
+        (reaction(4, 2, 1, true), (2, "two")),
+        (recall(5, 2), (2, "")),
+    ] {
+        store.save(Some(&all), &[Event::Message(Arc::new(message))]).unwrap();
+        assert_eq!(last(&store), [(CHAT, expected.0, expected.1.to_owned())]);
+    }
+}

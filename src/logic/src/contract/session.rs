@@ -113,7 +113,11 @@ pub struct Ended {
 #[derive(Clone, Debug)]
 pub enum Read {
     /// The data a client needs to begin a session. Answer: [`Found::LoginView`].
-    LoginView { user: UserId },
+    LoginView {
+        user: UserId,
+        /// Whether the conversations show their last messages.
+        with_last: bool,
+    },
     /// The logins of an account that are in force, the one that was used last first, at most
     /// [`DEVICES_MAX`](super::token::DEVICES_MAX). Answer: [`Found::Devices`].
     Devices {

@@ -68,6 +68,8 @@ pub enum Read {
         limit: u32,
         /// Whether to count what is unread; without, the rows say 0.
         with_unread: bool,
+        /// Whether the rows show their last messages.
+        with_last: bool,
     },
     /// How many messages of others ranges of the user's conversations have, and how many of them mention the user; of a
     /// large range in a group, in the last entries only. Nothing where the user is no member. Answer: [`Found::Counts`].

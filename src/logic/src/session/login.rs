@@ -20,7 +20,7 @@ use wire::session::{Credentials, Login};
 use wire::{Errno, name};
 
 pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, login: Login) {
-    let Login { credentials, device, kind, known } = login;
+    let Login { credentials, device, kind, known, with_last } = login;
     if caller.session.is_some() {
         return turn.refuse(reply_to, Errno::Conflict, "this connection is logged in already");
     }
@@ -31,13 +31,14 @@ pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, logi
     let client = Client { device, kind, address: connection.peer };
     match credentials {
         Credentials::Token(token) => {
-            let pending = Pending::Token(TokenRequest { device: client.device.clone(), is_new: false });
+            let pending =
+                Pending::Token(TokenRequest { device: client.device.clone(), is_new: false, with_last });
             turn.write(reply_to, pending, Write::ExtendToken { token, client });
         }
         Credentials::Password { who, password } => {
             let network = client.network();
             let read = Read::Credentials(Box::new(account::Login { who: who.clone(), network, known }));
-            let pending = Pending::Account(Box::new(PasswordLogin { who, password, client }));
+            let pending = Pending::Account(Box::new(PasswordLogin { who, password, client, with_last }));
             turn.read(reply_to, pending, read);
         }
     }
@@ -51,7 +52,7 @@ pub(super) fn account_known(
     login: PasswordLogin,
     stored: Option<Box<Stored>>,
 ) {
-    let PasswordLogin { who, password, client } = login;
+    let PasswordLogin { who, password, client, with_last } = login;
     let network = client.network();
     let attempt = Attempt {
         account: account_key(turn.state.boot, &who, stored.as_deref()),
@@ -69,7 +70,7 @@ pub(super) fn account_known(
         }
         None => (None, None),
     };
-    let pending = Pending::Password(Box::new(PasswordCheck { account, attempt, client }));
+    let pending = Pending::Password(Box::new(PasswordCheck { account, attempt, client, with_last }));
     let job = PasswordJob::Verify { hash, password };
     password::queue(turn, reply_to, pending, Class::Login, network, job);
 }
@@ -87,7 +88,7 @@ fn account_key(seed: u64, who: &Who, stored: Option<&Stored>) -> AccountKey {
 }
 
 pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: PasswordCheck, is_right: bool) {
-    let PasswordCheck { account, attempt, client } = check;
+    let PasswordCheck { account, attempt, client, with_last } = check;
     let account = account.filter(|_| is_right);
     password::tried(turn, attempt, account.is_some());
     let Some(CheckedAccount { user, password }) = account else {
@@ -99,7 +100,7 @@ pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: Pa
     if turn.state.rules.conflict == Conflict::Reject && turn.state.sessions.is_online(user) {
         return turn.refuse(reply_to, Errno::AlreadyOnline, ALREADY_ONLINE);
     }
-    let pending = Pending::Token(TokenRequest { device: client.device.clone(), is_new: true });
+    let pending = Pending::Token(TokenRequest { device: client.device.clone(), is_new: true, with_last });
     let password = PasswordHash(password);
     turn.write(reply_to, pending, Write::CreateToken { user, password, client });
 }

@@ -7,10 +7,10 @@ use crate::contract::session::{LoginView, Read};
 use crate::contract::timeline::UnreadCount;
 use crate::contract::{Epoch, Ticket, Token, TokenHash, group, timeline};
 use crate::effect::Order;
-use crate::limits::LOGIN_GROUPS_BYTES;
+use crate::limits::{LISTINGS_BYTES, LOGIN_GROUPS_BYTES};
 use crate::state::pending::node::Listener;
 use crate::state::pending::session::{
-    NewSessionRead, Pending, PendingWelcome, TokenReady, TokenReply, ViewRecount,
+    NewSessionRead, Pending, PendingWelcome, ReplyParts, TokenReady, ViewRecount,
 };
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{NewSession, PendingLogin};
@@ -30,7 +30,7 @@ pub(super) fn begin(
     epoch: Epoch,
     before: Option<TokenHash>,
 ) -> NewSessionRead {
-    let TokenReady { user, name, token, kind, .. } = ready;
+    let TokenReady { request, user, name, token, kind } = ready;
     let resumed = before == Some(token.hash);
     let buckets = turn.state.rates.restore(user);
     let connection = turn.state.connections.get_mut(conn).expect("its caller looked it up");
@@ -53,8 +53,9 @@ pub(super) fn begin(
         since: turn.now.monotonic,
     });
     connection.session = Some(session);
-    let Token { text, expires, .. } = token;
-    NewSessionRead { session, token: Box::new(TokenReply { text, expires }) }
+    let Token { text: token, expires: token_expires, .. } = token;
+    let with_last = request.with_last;
+    NewSessionRead { session, reply: Box::new(ReplyParts { token, token_expires, with_last }) }
 }
 
 /// Reads the groups whose channels the node must subscribe to.
@@ -78,8 +79,8 @@ pub(super) fn groups_known(
 /// Reads friends, groups, conversations, and the conversations in which the user is behind.
 pub(super) fn read_view(turn: &mut Turn<'_>, reply_to: ReplyTo, read: NewSessionRead) {
     let Some(live) = turn.state.sessions.get(read.session) else { return };
-    let user = live.user;
-    turn.read_in_login(reply_to, read.session, Pending::View(read), Read::LoginView { user });
+    let (user, with_last) = (live.user, read.reply.with_last);
+    turn.read_in_login(reply_to, read.session, Pending::View(read), Read::LoginView { user, with_last });
 }
 
 /// Takes the view; before the reply, reads which friends are online on other nodes.
@@ -136,7 +137,7 @@ fn send(
     mut view: LoginView,
     online: &[UserId],
 ) {
-    let NewSessionRead { session, token } = read;
+    let NewSessionRead { session, reply: parts } = read;
     let Some(live) = turn.state.sessions.get_mut(session) else { return };
     let (user, conn, name) = (live.user, live.conn, live.name.clone());
     let Some(login) = live.login.take() else { return };
@@ -145,11 +146,14 @@ fn send(
     let mut friends = listing::friends(turn.state, view.friends);
     listing::mark_friends_online(&mut friends, online);
     let groups_more = view.groups_more | listing::cut_groups(&mut view.groups, LOGIN_GROUPS_BYTES);
+    let left = LISTINGS_BYTES.saturating_sub(listing::bytes_of(&friends, &view.groups));
+    let conversations_more =
+        view.conversations_more | listing::cut_conversations(&mut view.conversations, left);
     let reply = LoggedIn {
         id: user,
         name: (&*name).into(),
-        token: token.text,
-        token_expires: token.expires,
+        token: parts.token,
+        token_expires: parts.token_expires,
         node: turn.state.rules.node.clone(),
         server: Some(turn.state.rules.server.clone()),
         history: Some(turn.state.rules.history.clone()),
@@ -159,7 +163,7 @@ fn send(
         conversations: view.conversations,
         friends_more: view.friends_more,
         groups_more,
-        conversations_more: view.conversations_more,
+        conversations_more,
     };
     turn.effects.order(conn, Order::LoggedIn { conn, user });
     turn.answer(reply_to, Reply::LoggedIn(Box::new(reply)));

@@ -6,7 +6,7 @@ mod receipts;
 use crate::contract::timeline::{CursorMove, NoReaders};
 use crate::contract::{Denial, Found, Written, search, timeline as storage};
 use crate::delivery;
-use crate::limits::{SEARCH_BUSY, SEARCH_RETRY_MS, SEARCH_UNAVAILABLE, UNAVAILABLE_RETRY_MS};
+use crate::limits::{LISTINGS_BYTES, SEARCH_BUSY, SEARCH_RETRY_MS, SEARCH_UNAVAILABLE, UNAVAILABLE_RETRY_MS};
 use crate::listing;
 use crate::request::Caller;
 use crate::simple;
@@ -52,11 +52,11 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
             let read = storage::Read::History { user, conversation, direction, limit, with_changes };
             (Pending::History, read)
         }
-        Request::Conversations(Conversations { before, limit }) => {
+        Request::Conversations(Conversations { before, limit, with_last }) => {
             let user = turn.state.sessions.of_caller(session).user;
             (
                 Pending::Conversations { user },
-                storage::Read::Conversations { user, before, limit, with_unread: true },
+                storage::Read::Conversations { user, before, limit, with_unread: true, with_last },
             )
         }
         Request::Readers(Readers { conversation, seq, page }) => {
@@ -131,6 +131,7 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
             Pending::Conversations { user },
             Found::Timeline(storage::Found::Conversations { mut entries, more }),
         ) => {
+            let more = more | listing::cut_conversations(&mut entries, LISTINGS_BYTES);
             let ranges = listing::lay_cursors_over(turn.state, user, &mut entries);
             let page = ConversationsPage { conversations: entries, more };
             if ranges.is_empty() {

@@ -10,7 +10,7 @@ use wire::{Command, ConversationId, Errno, Mentions, References, Reply, Seq, Tar
 const BOB: UserId = UserId(2);
 
 fn conversations() -> Command {
-    Request::Conversations(Conversations { before: None, limit: 50 }).into()
+    Request::Conversations(Conversations { before: None, limit: 50, with_last: false }).into()
 }
 
 fn listed(t: &mut Harness, conn: ConnId) -> Vec<ConversationSummary> {
@@ -109,4 +109,32 @@ fn a_page_whose_count_fails_is_answered() {
     t.advance(0);
     let reply = t.reply(bob, request).expect("every request is answered");
     assert_eq!(errno(&reply), Errno::Unavailable);
+}
+
+#[test]
+fn last_messages_are_shown_to_those_who_ask() {
+    let mut t = Harness::new(rules(), &["alice", "bob"]);
+    let alice = t.login("alice");
+    t.get(alice, Harness::text(TO_BOB, "hello"));
+    let texts = |rows: &[ConversationSummary]| -> Vec<Option<Box<str>>> {
+        rows.iter().map(|row| row.last.as_ref().map(|last| last.content.clone())).collect()
+    };
+    for (with_last, expected) in [(false, None), (true, Some("hello".into()))] {
+        let conn = t.open();
+        let Command::Session(session::Request::Login(login)) = Harness::login_command("bob") else {
+            panic!()
+        };
+        let login = session::Login { with_last, ..login };
+        let Reply::Session(session::Reply::LoggedIn(reply)) =
+            t.get(conn, session::Request::Login(login).into())
+        else {
+            panic!("not logged in")
+        };
+        assert_eq!(texts(&reply.conversations), std::slice::from_ref(&expected));
+        let request = Request::Conversations(Conversations { before: None, limit: 50, with_last });
+        let Reply::Timeline(TimelineReply::Conversations(page)) = t.get(conn, request.into()) else {
+            panic!()
+        };
+        assert_eq!(texts(&page.conversations), [expected]);
+    }
 }

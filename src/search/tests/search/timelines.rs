@@ -151,7 +151,7 @@ impl State {
                 });
                 timeline::Found::Standing(standing)
             }
-            timeline::Read::Conversations { user, before, limit, with_unread } => {
+            timeline::Read::Conversations { user, before, limit, with_unread, with_last: _ } => {
                 assert!(!with_unread, "a search counts nothing");
                 let mut all: Vec<_> =
                     self.timelines.iter().filter_map(|(id, of)| self.summary(*id, of, user)).collect();
@@ -192,6 +192,7 @@ impl State {
             unread: 0,
             unread_more: false,
             mentions: 0,
+            last: None,
         })
     }
 }

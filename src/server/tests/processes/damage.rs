@@ -65,6 +65,7 @@ impl Pair {
             Command::Timeline(timeline::Request::Conversations(timeline::Conversations {
                 before: None,
                 limit: 9,
+                with_last: false,
             })),
             history(self.direct),
             history(self.shared),

@@ -93,6 +93,7 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
             Command::Timeline(timeline::Request::Conversations(timeline::Conversations {
                 before: None,
                 limit: 10,
+                with_last: false,
             })),
             Errno::Ok,
         ),

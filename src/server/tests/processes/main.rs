@@ -23,6 +23,7 @@ mod frames;
 mod full_disk;
 mod guesses;
 mod hostile;
+mod last_message;
 mod legacy;
 mod legacy_faults;
 mod log;

@@ -42,7 +42,11 @@ fn insert_groups(server: &Server, owner: UserId) {
 }
 
 fn page() -> Command {
-    Command::Timeline(timeline::Request::Conversations(timeline::Conversations { before: None, limit: 1 }))
+    Command::Timeline(timeline::Request::Conversations(timeline::Conversations {
+        before: None,
+        limit: 1,
+        with_last: false,
+    }))
 }
 
 /// Pages of a long listing, from its middle on: this one does cost something.

@@ -19,7 +19,7 @@ fn clear(conversation: ConversationId, upto: Seq) -> Command {
 }
 
 fn listed(client: &mut Client, conversation: ConversationId) -> ConversationSummary {
-    let request = Request::Conversations(Conversations { before: None, limit: 200 });
+    let request = Request::Conversations(Conversations { before: None, limit: 200, with_last: false });
     match client.ask_again(&request.into()) {
         Reply::Timeline(TimelineReply::Conversations(page)) => {
             let mut rows = page.conversations.into_iter();

@@ -16,7 +16,7 @@ fn mentioning(target: Target, mentions: Mentions) -> Command {
 }
 
 fn rows(client: &mut Client) -> Vec<ConversationSummary> {
-    let request = Request::Conversations(Conversations { before: None, limit: 200 });
+    let request = Request::Conversations(Conversations { before: None, limit: 200, with_last: false });
     match client.ask_again(&request.into()) {
         Reply::Timeline(TimelineReply::Conversations(page)) => page.conversations,
         other => panic!("CONVERSATIONS was answered {other:?}"),

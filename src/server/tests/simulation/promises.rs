@@ -71,6 +71,7 @@ fn timelines(w: &mut World) -> Timelines {
                 before: None,
                 limit: 200,
                 with_unread: true,
+                with_last: false,
             }))
         else {
             panic!("conversations can be read")

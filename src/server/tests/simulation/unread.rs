@@ -37,7 +37,8 @@ pub fn check(w: &mut World, timelines: &BTreeMap<ConversationId, Vec<Arc<Message
         device.listed.iter().for_each(|row| check_row(row, device.user, timelines));
     }
     for user in w.users.clone() {
-        let read = Read::Conversations { user, before: None, limit: 200, with_unread: true };
+        let read =
+            Read::Conversations { user, before: None, limit: 200, with_unread: true, with_last: false };
         let logic::Found::Timeline(Answer::Conversations { entries, .. }) = w.read_now(&read.into()) else {
             panic!("conversations can be read")
         };

@@ -9,6 +9,7 @@ mod edit;
 mod entry;
 mod group;
 mod history;
+mod last_message;
 mod message;
 mod node;
 mod page_cost;
@@ -133,6 +134,10 @@ pub const CASES: &[(&str, Case)] = &[
     ("counts equal a recount after any operations", unread::counts_equal_a_recount_after_any_operations),
     ("the cost of a count does not grow with what is unread", unread::the_cost_of_a_count_does_not_grow),
     ("what has no totals is read once", unread::what_has_no_totals_is_read_once),
+    (
+        "rows show the last message that a member sees",
+        last_message::rows_show_the_last_message_that_a_member_sees,
+    ),
     ("unread conversations are paged", timeline::unread_conversations_are_paged),
     (
         "the cost of a page does not grow with the account",

@@ -68,8 +68,13 @@ fn subject(scenario: &mut Scenario<'_>, name: &str, count: u32) -> Subject {
 fn pages(subject: &Subject) -> Vec<(&'static str, Read)> {
     let Subject { user, group, timeline, middle } = *subject;
     let (first, middle_page) = (Page { after: 0, limit: ROWS }, Page { after: middle.1.0, limit: ROWS });
-    let conversations =
-        |before| timeline::Read::Conversations { user, before, limit: ROWS, with_unread: true };
+    let conversations = |before, with_last| timeline::Read::Conversations {
+        user,
+        before,
+        limit: ROWS,
+        with_unread: true,
+        with_last,
+    };
     let history = |direction| timeline::Read::History {
         user,
         conversation: timeline,
@@ -78,8 +83,9 @@ fn pages(subject: &Subject) -> Vec<(&'static str, Read)> {
         with_changes: true,
     };
     vec![
-        ("CONVERSATIONS", conversations(None).into()),
-        ("CONVERSATIONS in the middle", conversations(Some(middle)).into()),
+        ("CONVERSATIONS", conversations(None, false).into()),
+        ("CONVERSATIONS with last messages", conversations(None, true).into()),
+        ("CONVERSATIONS in the middle", conversations(Some(middle), false).into()),
         ("FRIENDS", contact::Read::Friends { user, page: first }.into()),
         ("GROUPS", group::Read::Groups { user, page: first }.into()),
         ("GROUPS in the middle", group::Read::Groups { user, page: middle_page }.into()),

@@ -136,6 +136,7 @@ impl Scenario<'_> {
             before,
             limit,
             with_unread: true,
+            with_last: false,
         })) {
             Found::Timeline(timeline::Found::Conversations { entries, more }) => (entries, more),
             other => panic!("{other:?}"),

@@ -17,7 +17,7 @@ fn standing(scenario: &mut Scenario<'_>, user: UserId, conversation: Conversatio
 }
 
 fn login(scenario: &mut Scenario<'_>, user: UserId) -> LoginView {
-    match scenario.read(Read::Session(session::Read::LoginView { user })) {
+    match scenario.read(Read::Session(session::Read::LoginView { user, with_last: false })) {
         Found::Session(session::Found::LoginView(view)) => *view,
         other => panic!("{other:?}"),
     }
@@ -133,6 +133,7 @@ pub fn a_login_view_shows_where_the_user_is_behind(scenario: &mut Scenario<'_>) 
             unread: 2,
             unread_more: false,
             mentions: 0,
+            last: None,
         };
         assert_eq!(view.conversations[1], expected);
         assert_eq!((&*view.conversations[0].name, view.conversations[0].peer), ("climbing", None));

@@ -67,7 +67,7 @@ fn counts(scenario: &mut Scenario<'_>, user: UserId, ranges: Vec<CountedRange>) 
 fn checked(scenario: &mut Scenario<'_>, user: UserId) -> Vec<ConversationSummary> {
     let (rows, more) = scenario.conversations(user, None, 50);
     assert!(!more);
-    match scenario.read(Read::Session(session::Read::LoginView { user })) {
+    match scenario.read(Read::Session(session::Read::LoginView { user, with_last: false })) {
         Found::Session(session::Found::LoginView(view)) => assert_eq!(view.conversations, rows),
         other => panic!("{other:?}"),
     }
@@ -333,9 +333,21 @@ pub fn the_cost_of_a_count_does_not_grow(scenario: &mut Scenario<'_>) {
             scenario.file();
         }
         assert_eq!(scenario.conversations(user, None, 50).0[0].unread, count);
-        let read = timeline::Read::Conversations { user, before: None, limit: 50, with_unread: true };
+        let read = timeline::Read::Conversations {
+            user,
+            before: None,
+            limit: 50,
+            with_unread: true,
+            with_last: false,
+        };
         costs.push(scenario.fixture.cost(&read.into()));
-        let read = timeline::Read::Conversations { user, before: None, limit: 50, with_unread: false };
+        let read = timeline::Read::Conversations {
+            user,
+            before: None,
+            limit: 50,
+            with_unread: false,
+            with_last: false,
+        };
         let uncounted = scenario.fixture.cost(&read.clone().into());
         assert!(uncounted < costs[costs.len() - 1], "{uncounted} {costs:?}");
         match scenario.read(read.into()) {
@@ -384,7 +396,13 @@ pub fn what_has_no_totals_is_read_once(scenario: &mut Scenario<'_>) {
         });
         scenario.file();
         let user = pair[1];
-        let read = timeline::Read::Conversations { user, before: None, limit: 50, with_unread: true };
+        let read = timeline::Read::Conversations {
+            user,
+            before: None,
+            limit: 50,
+            with_unread: true,
+            with_last: false,
+        };
         costs.push(scenario.fixture.cost_again(&read.into()));
         for seq in [1, 200, 256, 700, 1_100] {
             scenario.one(read_up_to(user, conversation, seq));

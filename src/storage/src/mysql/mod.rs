@@ -26,6 +26,7 @@ mod failure;
 mod fence;
 mod group;
 mod housekeeping;
+mod last_message;
 mod listing;
 mod member_cache;
 mod membership;

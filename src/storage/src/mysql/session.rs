@@ -12,6 +12,7 @@ use crate::claim::{Claim, Held};
 use crate::header_cache::HeaderCache;
 use crate::machine::Random;
 use crate::networks;
+use crate::overview::Columns;
 use crate::token::{self, KeptClient, OfRegister};
 use logic::contract::session::{Found, Holder, LOGIN_LIST_MAX, LoginView, Read, Write};
 use logic::contract::{Client, Denial, Epoch, Fence, Token, TokenHash, Written, session};
@@ -70,7 +71,9 @@ pub fn account_of(write: &Write) -> Option<UserId> {
 
 pub fn read(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result<Found, Failure> {
     match read {
-        Read::LoginView { user } => Ok(Found::LoginView(Box::new(login_view(conn, headers, *user)?))),
+        Read::LoginView { user, with_last } => {
+            Ok(Found::LoginView(Box::new(login_view(conn, headers, *user, *with_last)?)))
+        }
         Read::Devices { user, live } => Ok(Found::Devices(device::devices(conn, *user, live)?)),
     }
 }
@@ -268,7 +271,12 @@ fn release(
 }
 
 /// Reads everything in one round trip, unless the account has very many conversations or unread messages.
-fn login_view(conn: &mut Connection, headers: &HeaderCache, user: UserId) -> Result<LoginView, Failure> {
+fn login_view(
+    conn: &mut Connection,
+    headers: &HeaderCache,
+    user: UserId,
+    with_last: bool,
+) -> Result<LoginView, Failure> {
     let page = Page { after: 0, limit: LOGIN_LIST_MAX as u32 };
     let mut sql = Sql::new();
     contact::ask_friends(&mut sql, user, page);
@@ -284,10 +292,11 @@ fn login_view(conn: &mut Connection, headers: &HeaderCache, user: UserId) -> Res
     let (groups, groups_more) = group::groups(rows(2), page)?;
     let (conversations, conversations_more) = timeline::conversations(
         conn,
-        Some(headers),
+        headers,
         user,
         scan,
         &answers[listing..listing + timeline::CONVERSATIONS_ANSWERS],
+        Columns { unread: true, last: with_last },
     )?;
     Ok(LoginView {
         friends,

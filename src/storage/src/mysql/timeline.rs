@@ -4,6 +4,7 @@ use super::connection::{Connection, rows_of};
 use super::conversation;
 use super::failure::Failure;
 use super::fence;
+use super::last_message;
 use super::pages::{self, Wanted};
 use super::readers;
 use super::record::{Answer, Record, page_of, undamaged};
@@ -12,7 +13,7 @@ use super::sql::Sql;
 use super::unread;
 use crate::header_cache::HeaderCache;
 use crate::listing::{Activity, Part, Place, Scan};
-use crate::overview::Overview;
+use crate::overview::{Columns, Overview};
 use crate::page::{Rows, is_fed, is_too_long};
 use crate::unread::{Question, Range};
 use logic::contract::timeline::{
@@ -58,11 +59,12 @@ pub fn read(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result
                 None => return Ok(contract::Found::Denied(Denial::Forbidden)),
             }
         }
-        Read::Conversations { user, before, limit, with_unread } => {
+        Read::Conversations { user, before, limit, with_unread, with_last } => {
             let mut sql = Sql::new();
             let scan = ask_conversations(&mut sql, user, before, limit as usize);
             let answers = conn.ask(&sql)?;
-            let (entries, more) = conversations(conn, with_unread.then_some(headers), user, scan, &answers)?;
+            let columns = Columns { unread: with_unread, last: with_last };
+            let (entries, more) = conversations(conn, headers, user, scan, &answers, columns)?;
             Found::Conversations { entries, more }
         }
         Read::Count { user, ref ranges } => Found::Counts(count(conn, headers, user, ranges)?),
@@ -293,13 +295,14 @@ fn ask_part(sql: &mut Sql, user: UserId, part: Part) {
 }
 
 /// Completes a page from the answers to [`ask_conversations`]; nearly always these are enough, unless something is
-/// unread. `headers`: `None`: nothing is counted.
+/// unread or last messages are wanted.
 pub fn conversations(
     conn: &mut Connection,
-    headers: Option<&HeaderCache>,
+    headers: &HeaderCache,
     user: UserId,
     mut scan: ConversationsScan,
     answers: &[Answer],
+    columns: Columns,
 ) -> Result<Rows<ConversationSummary>, Failure> {
     for (part, answer) in scan.first().into_iter().zip(answers) {
         add_part(&mut scan, part, &answer.rows)?;
@@ -309,14 +312,21 @@ pub fn conversations(
         add_part(&mut scan, part, &rows)?;
     }
     let (page, more) = scan.finish();
-    let counts = match headers {
-        Some(headers) => {
+    let counts = match columns.unread {
+        true => {
             let questions: Vec<_> = page.iter().map(|row| row.overview.unread_question(user)).collect();
             unread::counts(conn, headers, &questions)?
         }
-        None => vec![UnreadCount::default(); page.len()],
+        false => vec![UnreadCount::default(); page.len()],
     };
-    let summary = |(row, count): (Listed, UnreadCount)| row.overview.entry(row.name, row.peer_cursors, count);
+    let mut last = match columns.last {
+        true => last_message::of(conn, page.iter().map(|row| &row.overview))?,
+        false => BTreeMap::new(),
+    };
+    let summary = |(row, count): (Listed, UnreadCount)| {
+        let Listed { overview, name, peer_cursors } = row;
+        overview.entry(name, peer_cursors, count, last.remove(&overview.conversation))
+    };
     Ok((page.into_iter().zip(counts).map(summary).collect(), more))
 }
 

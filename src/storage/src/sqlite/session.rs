@@ -320,8 +320,8 @@ fn kept_client(row: &Row<'_>, first: usize) -> rusqlite::Result<KeptClient> {
 impl View<'_> {
     pub(super) fn read_session(&mut self, read: &session::Read) -> Result<Found, StoreError> {
         let found = match read {
-            session::Read::LoginView { user } => {
-                let view = self.login_view(*user).at("member", format_args!("(any, {user})"))?;
+            session::Read::LoginView { user, with_last } => {
+                let view = self.login_view(*user, *with_last).at("member", format_args!("(any, {user})"))?;
                 session::Found::LoginView(Box::new(view))
             }
             session::Read::Devices { user, live } => session::Found::Devices(self.devices(*user, live)?),
@@ -350,12 +350,12 @@ impl View<'_> {
         Ok(devices.into_iter().flatten().take(DEVICES_MAX).collect())
     }
 
-    fn login_view(&mut self, user: UserId) -> Result<LoginView, StoreError> {
+    fn login_view(&mut self, user: UserId, with_last: bool) -> Result<LoginView, StoreError> {
         let first = Page { after: 0, limit: LOGIN_LIST_MAX as u32 };
         let (friends, friends_more) = self.friends(user, first)?;
         let friend_ids = self.friend_ids(user)?;
         let (groups, groups_more) = self.groups(user, first)?;
-        let ((conversations, conversations_more), unread) = self.of_login(user, LOGIN_LIST_MAX)?;
+        let ((conversations, conversations_more), unread) = self.of_login(user, LOGIN_LIST_MAX, with_last)?;
         Ok(LoginView {
             friends,
             friends_more,

@@ -9,7 +9,7 @@ use super::view::View;
 use crate::error::StoreError;
 use crate::fault::{self, At};
 use crate::listing::{Part, Place, Scan};
-use crate::overview::Overview;
+use crate::overview::{Columns, Overview};
 use crate::page::{Rows, is_fed, is_too_long};
 use logic::contract::timeline::{
     self, CursorMove, CursorStep, UNREAD_MAX, UNREAD_SCAN, Unread, UnreadCount, UnreadPage,
@@ -17,7 +17,7 @@ use logic::contract::timeline::{
 use logic::contract::{Denial, Epoch, Fence, Found, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::fmt::Display;
-use wire::timeline::ConversationSummary;
+use wire::timeline::{ConversationSummary, LastMessage};
 use wire::{ConversationId, ConversationKind, Direction, Seq, UnixMillis, UserId};
 
 /// The columns of [`overview_of`], for `?1 = user`.
@@ -124,8 +124,9 @@ impl View<'_> {
                     None => return Ok(Found::Denied(Denial::Forbidden)),
                 }
             }
-            timeline::Read::Conversations { user, before, limit, with_unread } => {
-                let found = self.conversations(user, before, limit as usize, with_unread);
+            timeline::Read::Conversations { user, before, limit, with_unread, with_last } => {
+                let columns = Columns { unread: with_unread, last: with_last };
+                let found = self.conversations(user, before, limit as usize, columns);
                 let (entries, more) = found.at("listing", key_of("any", user))?;
                 timeline::Found::Conversations { entries, more }
             }
@@ -199,7 +200,7 @@ impl View<'_> {
         user: UserId,
         before: Option<Place>,
         limit: usize,
-        with_unread: bool,
+        columns: Columns,
     ) -> Result<Rows<ConversationSummary>, StoreError> {
         let mut scan = Scan::new(before, limit);
         // Before the listing, so that a conversation that is relisted in between is seen in one of the two.
@@ -210,7 +211,7 @@ impl View<'_> {
             self.add_to(&mut scan, user, &ids)?;
         }
         let (page, more) = scan.finish();
-        Ok((self.summaries(user, &page, with_unread)?, more))
+        Ok((self.summaries(user, &page, columns)?, more))
     }
 
     /// Reads a part of the listing.
@@ -268,37 +269,59 @@ impl View<'_> {
         &mut self,
         user: UserId,
         limit: usize,
+        with_last: bool,
     ) -> Result<(Rows<ConversationSummary>, UnreadPage), StoreError> {
+        let columns = Columns { unread: true, last: with_last };
         let (all, next) = self.overviews(user, ConversationId(0), UNREAD_SCAN)?;
         let unread = undelivered(&all, next);
         if next.is_some() {
-            return Ok((self.conversations(user, None, limit, true)?, unread));
+            return Ok((self.conversations(user, None, limit, columns)?, unread));
         }
         let mut scan = Scan::new(None, limit);
         all.into_iter().for_each(|overview| scan.add(overview));
         let (page, more) = scan.finish();
-        Ok(((self.summaries(user, &page, true)?, more), unread))
+        Ok(((self.summaries(user, &page, columns)?, more), unread))
     }
 
     fn summaries(
         &mut self,
         user: UserId,
         page: &[Overview],
-        with_unread: bool,
+        columns: Columns,
     ) -> Result<Vec<ConversationSummary>, StoreError> {
         let mut summaries = Vec::with_capacity(page.len());
         for overview in page {
-            let count = match overview.unread_question(user).filter(|_| with_unread) {
+            let count = match overview.unread_question(user).filter(|_| columns.unread) {
                 Some(question) => fault::tolerate(self.unread(&question))?.unwrap_or_default(),
                 None => UnreadCount::default(),
             };
-            let summary = self.entry(overview, count).at("conversation", overview.conversation);
+            let last = match columns.last {
+                true => fault::tolerate(self.last_message(overview))?.flatten(),
+                false => None,
+            };
+            let summary = self.entry(overview, count, last).at("conversation", overview.conversation);
             summaries.extend(fault::tolerate(summary)?);
         }
         Ok(summaries)
     }
 
-    fn entry(&mut self, overview: &Overview, count: UnreadCount) -> Result<ConversationSummary, StoreError> {
+    /// The last message that the member sees, as it is now.
+    fn last_message(&mut self, overview: &Overview) -> Result<Option<LastMessage>, StoreError> {
+        let Some(seq) = overview.last_shown() else { return Ok(None) };
+        let Overview { conversation, has_changes, .. } = *overview;
+        let wanted = Wanted { conversation, has_changes, with_changes: true, reader: None };
+        let page = pages::after(self, wanted, seq.prev(), 1, Damage::Ends, |_| false);
+        let page = page.at("segment", conversation)?;
+        let found = page.messages.first().filter(|message| message.seq == seq && message.is_message());
+        Ok(found.map(|message| LastMessage::from(&**message)))
+    }
+
+    fn entry(
+        &mut self,
+        overview: &Overview,
+        count: UnreadCount,
+        last: Option<LastMessage>,
+    ) -> Result<ConversationSummary, StoreError> {
         let id = overview.conversation.0;
         let (name, peer_cursors) = match (overview.peer, overview.notes_of) {
             (_, Some(user)) => (Box::from(&*self.names.get(self.conn, user)?), [None; 2]),
@@ -316,7 +339,7 @@ impl View<'_> {
                 (name.unwrap_or_default(), [None; 2])
             }
         };
-        Ok(overview.entry(name, peer_cursors, count))
+        Ok(overview.entry(name, peer_cursors, count, last))
     }
 
     fn feed(

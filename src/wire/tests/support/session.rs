@@ -22,10 +22,10 @@ pub fn requests() -> impl Strategy<Value = Request> {
         bytes(1, limits::TOKEN_BYTES).prop_map(Credentials::Token),
     ];
     let known = option::of(bytes(1, limits::TOKEN_BYTES));
-    let client = (option::of(bytes(0, limits::DEVICE_BYTES)), option::of(client_kind()));
-    let login = (credentials, client, known).prop_map(|(credentials, (device, kind), known)| {
+    let client = (option::of(bytes(0, limits::DEVICE_BYTES)), option::of(client_kind()), any::<bool>());
+    let login = (credentials, client, known).prop_map(|(credentials, (device, kind, with_last), known)| {
         let known = known.filter(|_| matches!(credentials, Credentials::Password { .. }));
-        Login { credentials, device, kind, known }
+        Login { credentials, device, kind, known, with_last }
     });
     prop_oneof![
         2 => login.prop_map(Request::Login),

@@ -10,16 +10,17 @@ use wire::kind::request;
 use wire::search::{Place, Search, SearchPage};
 use wire::timeline::{
     Clear, ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage,
-    Push, Reader, Readers, ReadersPage, Receipt, Reply, Request, Set, SettingsChange, Typing, Typist,
+    LastMessage, Push, Reader, Readers, ReadersPage, Receipt, Reply, Request, Set, SettingsChange, Typing,
+    Typist,
 };
 
 pub fn summary() -> impl Strategy<Value = ConversationSummary> {
     let seqs = (seq(), seq(), seq(), seq(), option::of(seq()), option::of(seq()));
     let settings = (any::<bool>(), any::<bool>(), any::<bool>());
     let unread = (0..1u64 << 53, any::<bool>(), 0..1u64 << 53);
-    let others = (time(), settings, unread);
+    let others = (time(), settings, unread, option::of(message()));
     (conversation(), conversation_kind(), option::of(user()), valid_name(), seqs, others).prop_map(
-        |(conversation, kind, peer, name, seqs, (time, settings, unread))| ConversationSummary {
+        |(conversation, kind, peer, name, seqs, (time, settings, unread, last))| ConversationSummary {
             conversation,
             kind,
             peer,
@@ -37,6 +38,7 @@ pub fn summary() -> impl Strategy<Value = ConversationSummary> {
             unread: unread.0,
             unread_more: unread.1,
             mentions: unread.2,
+            last: last.as_ref().map(|last| Box::new(LastMessage::from(last))),
         },
     )
 }
@@ -74,8 +76,9 @@ pub fn requests() -> impl Strategy<Value = Request> {
             }
         ),
         conversation().prop_map(|conversation| Request::Typing(Typing { conversation })),
-        (option::of((time(), conversation())), rows())
-            .prop_map(|(before, limit)| Request::Conversations(Conversations { before, limit })),
+        (option::of((time(), conversation())), rows(), any::<bool>()).prop_map(
+            |(before, limit, with_last)| Request::Conversations(Conversations { before, limit, with_last })
+        ),
         (conversation(), seq(), page()).prop_map(|(conversation, seq, page)| Request::Readers(Readers {
             conversation,
             seq,

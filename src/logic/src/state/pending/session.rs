@@ -92,6 +92,8 @@ pub(crate) struct PasswordLogin {
     pub who: Who,
     pub password: Box<str>,
     pub client: Client,
+    /// Whether the reply shows last messages.
+    pub with_last: bool,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,7 @@ pub(crate) struct PasswordCheck {
     pub account: Option<CheckedAccount>,
     pub attempt: Attempt,
     pub client: Client,
+    pub with_last: bool,
 }
 
 /// An account whose password is being checked.
@@ -115,6 +118,8 @@ pub(crate) struct TokenRequest {
     pub device: Option<Box<str>>,
     /// Whether the token was issued for this login, and must be revoked if the login fails.
     pub is_new: bool,
+    /// Whether the reply shows last messages.
+    pub with_last: bool,
 }
 
 /// A login whose token is valid.
@@ -151,7 +156,7 @@ pub(crate) enum TakeoverStep {
 #[derive(Debug)]
 pub(crate) struct NewSessionRead {
     pub session: SessionRef,
-    pub token: Box<TokenReply>,
+    pub reply: Box<ReplyParts>,
 }
 
 /// The contents of a reply to LOGIN, and the ranges of its conversations that are being counted again.
@@ -163,11 +168,14 @@ pub(crate) struct ViewRecount {
     pub ranges: Vec<CountedRange>,
 }
 
-/// The token as sent in the reply to LOGIN.
+/// What the reply to LOGIN needs besides what is read.
 #[derive(Debug)]
-pub(crate) struct TokenReply {
-    pub text: Box<str>,
-    pub expires: UnixMillis,
+pub(crate) struct ReplyParts {
+    /// The token as it is sent.
+    pub token: Box<str>,
+    pub token_expires: UnixMillis,
+    /// Whether it shows last messages.
+    pub with_last: bool,
 }
 
 /// A welcome whose parts are being read.

@@ -289,10 +289,10 @@ impl Harness {
                 let devices = (1..=self.tokens).map(device).collect();
                 Found::Session(contract::session::Found::Devices(devices))
             }
-            Read::Session(contract::session::Read::LoginView { user }) => {
+            Read::Session(contract::session::Read::LoginView { user, with_last }) => {
                 let unread = UnreadPage { rows: self.unread(user), next: None };
                 let friend_ids = self.friend_ids(user);
-                let (groups, conversations) = (self.groups(user), self.summaries(user));
+                let (groups, conversations) = (self.groups(user), self.summaries(user, with_last));
                 Found::Session(contract::session::Found::LoginView(Box::new(LoginView {
                     friend_ids,
                     groups,
@@ -317,8 +317,8 @@ impl Harness {
                 let more = messages.len() < all.len();
                 Found::Timeline(contract::timeline::Found::Feed { messages, more })
             }
-            Read::Timeline(contract::timeline::Read::Conversations { user, .. }) => {
-                let entries = self.summaries(user);
+            Read::Timeline(contract::timeline::Read::Conversations { user, with_last, .. }) => {
+                let entries = self.summaries(user, with_last);
                 Found::Timeline(contract::timeline::Found::Conversations { entries, more: false })
             }
             Read::Timeline(contract::timeline::Read::Count { user, ranges }) => {

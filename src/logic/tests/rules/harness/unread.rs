@@ -3,14 +3,15 @@
 use super::storage::peer;
 use super::{Conversation, Harness};
 use logic::contract::timeline::{CountedRange, UnreadCount};
-use wire::timeline::ConversationSummary;
+use wire::timeline::{ConversationSummary, LastMessage};
 use wire::{ConversationId, Seq, UnixMillis, UserId};
 
 impl Harness {
-    pub(super) fn summaries(&self, user: UserId) -> Vec<ConversationSummary> {
+    pub(super) fn summaries(&self, user: UserId, with_last: bool) -> Vec<ConversationSummary> {
         let summary = |(of, id): (&Conversation, u32)| {
             let (delivered_seq, read_seq) = *of.cursors.get(&user)?;
             let (conversation, last_seq) = (ConversationId(id), Seq(of.messages.len() as u64));
+            let last = of.messages.iter().rfind(|entry| entry.is_message());
             let UnreadCount { unread, mentions, more } =
                 self.count(user, &CountedRange { conversation, after: read_seq, last: last_seq });
             Some(ConversationSummary {
@@ -31,6 +32,7 @@ impl Harness {
                 unread,
                 unread_more: more,
                 mentions,
+                last: last.filter(|_| with_last).map(|last| Box::new(LastMessage::from(&**last))),
             })
         };
         self.conversations.iter().zip(1..).filter_map(summary).collect()

@@ -146,8 +146,13 @@ impl World {
 
     /// What HISTORY shows a user, of all its conversations.
     fn visible(&mut self, user: UserId) -> Vec<Arc<Message>> {
-        let conversations =
-            timeline::Read::Conversations { user, before: None, limit: 200, with_unread: false };
+        let conversations = timeline::Read::Conversations {
+            user,
+            before: None,
+            limit: 200,
+            with_unread: false,
+            with_last: false,
+        };
         let Found::Timeline(timeline::Found::Conversations { entries, more: false }) =
             self.read_now(&conversations.into())
         else {

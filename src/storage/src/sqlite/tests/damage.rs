@@ -119,7 +119,7 @@ impl World {
             login(Who::Name(["anna", "carl"][pair].into())).into(),
             account::Read::Id(Who::Id(user)).into(),
             account::Read::Profile { user, who: Who::Id(peer) }.into(),
-            session::Read::LoginView { user }.into(),
+            session::Read::LoginView { user, with_last: false }.into(),
             contact::Read::Friends { user, page }.into(),
             contact::Read::FriendIds { user }.into(),
             group::Read::Groups { user, page }.into(),
@@ -127,7 +127,14 @@ impl World {
             group::Read::Members { user, conversation: shared, page }.into(),
             timeline::Read::Standing { user, conversation: direct }.into(),
             timeline::Read::Unread { user: peer, after: ConversationId(0) }.into(),
-            timeline::Read::Conversations { user, before: None, limit: 10, with_unread: true }.into(),
+            timeline::Read::Conversations {
+                user,
+                before: None,
+                limit: 10,
+                with_unread: true,
+                with_last: false,
+            }
+            .into(),
             timeline::Read::Feed {
                 conversation: shared,
                 member: None,

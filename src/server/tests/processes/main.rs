@@ -28,6 +28,7 @@ mod legacy;
 mod legacy_faults;
 mod log;
 mod make_cluster;
+mod mixed_crash;
 mod names;
 mod output_memory;
 mod proxies;

@@ -12,6 +12,7 @@ pub mod legacy_client;
 #[path = "../../support/mariadb.rs"]
 pub mod mariadb;
 pub mod members;
+pub mod mixed_load;
 #[path = "../../support/nginx.rs"]
 pub mod nginx;
 pub mod nodes;

@@ -82,7 +82,7 @@ pub fn delete(path: &Path) -> io::Result<()> {
 
 pub fn connect(path: &Path) -> Result<Connection, IndexError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let conn = vfs::open(path, flags)?;
     conn.busy_timeout(BUSY_TIME)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     // A crash loses the last transactions as a whole: their entries are read again.

@@ -223,6 +223,8 @@ impl Index {
         if self.has_removed {
             let row = |row: &rusqlite::Row<'_>| row.get(0);
             self.has_removed = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], row)?;
+            // The pages in the cache may have it in their free space, which is cleared in the file.
+            self.conn.execute_batch("PRAGMA shrink_memory")?;
         }
         Ok(())
     }

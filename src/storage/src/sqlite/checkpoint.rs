@@ -12,7 +12,7 @@ use runtime::queue::{Gone, Outbox};
 use runtime::regular_file::{Access, open_regular};
 use runtime::watchdog::Role;
 use runtime::worker::{Next, Worker};
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ struct Progress {
 impl Checkpointer {
     /// Starts the thread with its own connection. The database is open, so its log exists.
     pub fn start(path: &Path) -> Result<Checkpointer, StoreError> {
-        let conn = Connection::open(path)?;
+        let conn = vfs::open(path, OpenFlags::default())?;
         configure(&conn, 256)?;
         let log = log_of(path);
         let log = File::open(&log).map_err(|source| StoreError::File { path: log, source })?;
@@ -165,13 +165,19 @@ pub fn sync_log(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Copies the whole log into the database file and empties it. Returns whether that worked: not while somebody uses it.
+/// Afterwards nothing of what the writer has deleted is on the disk, or comes there again from its cache, in whose pages
+/// earlier contents may be left in the free space.
 pub fn truncate(conn: &Connection) -> Result<bool, StoreError> {
     // Nobody is waited for.
     conn.busy_timeout(Duration::ZERO)?;
     let mut pragma = conn.prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)")?;
     let is_busy = pragma.query_row([], |row| row.get::<_, i64>(0));
     conn.busy_timeout(BUSY)?;
-    Ok(is_busy? == 0)
+    let is_done = is_busy? == 0;
+    if is_done {
+        conn.execute_batch("PRAGMA shrink_memory")?;
+    }
+    Ok(is_done)
 }
 
 fn log_of(path: &Path) -> PathBuf {

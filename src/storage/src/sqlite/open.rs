@@ -21,7 +21,7 @@ use crate::fault::{self, At};
 use crate::machine::{Clock, Random};
 use crate::store::Store;
 use logic::contract::Quotas;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -50,7 +50,7 @@ impl SqliteStore {
         };
         lock.record_holder();
         checkpoint::sync_log(path)?;
-        let conn = Connection::open(path)?;
+        let conn = vfs::open(path, OpenFlags::default())?;
         let files = Files::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let mut store = SqliteStore::recover(conn, Box::new(files), clock, random)?;
         let checkpointer = Checkpointer::start(path)?;

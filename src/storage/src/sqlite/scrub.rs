@@ -6,7 +6,8 @@
 //! ```text
 //!   the run is filed          -> each entry is in a page of its month, and in no row of `entry`
 //!   pages are written anew    -> without the texts; `secure_delete` overwrites what SQLite frees
-//!   the log is truncated      -> and with it earlier contents of those pages
+//!   the log is truncated      -> and with it earlier contents of those pages; on the way into the database file their free
+//!                                space is cleared, where rows that SQLite has moved leave copies (see `vfs`)
 //!   released segments are     -> and with them the records of the journal, also behind those of a later use
 //!   filled with zeros
 //! ```

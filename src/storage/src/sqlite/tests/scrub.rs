@@ -1,9 +1,13 @@
 //! The scrubber: what the files of a store hold after a recall.
 
+#[path = "../../../../server/tests/support/effort.rs"]
+mod effort;
+
 use super::{TestClock, fixed_random};
 use crate::conformance::{BEGIN, Fixture, Scenario, actor, append};
 use crate::sqlite::SqliteStore;
 use crate::store::Store;
+use effort::effort;
 use logic::contract::change::{self, What};
 use logic::contract::{Quotas, Read, Write, Written};
 use std::fs;
@@ -195,5 +199,61 @@ fn recalls_wait_to_be_scrubbed_together_while_messages_arrive() {
             break;
         }
         assert!(number < 250, "within the time that is promised");
+    }
+}
+
+#[test]
+fn a_recalled_text_is_in_no_file_whatever_was_filed_around_it() {
+    let mut files = OnFiles::new();
+    let folder = files.folder.path().to_owned();
+    let mut scenario = Scenario::on(&mut files);
+    let users: Vec<UserId> = (0..24).map(|n| scenario.user(&format!("user {n}"))).collect();
+    let mut random = fixed_random(11);
+    let mut below = move |n: u64| {
+        let mut bytes = [0; 8];
+        random(&mut bytes);
+        u64::from_le_bytes(bytes) % n
+    };
+    let mut kept: Vec<(String, UserId, ConversationId, Seq)> = Vec::new();
+    for round in 0..effort(6, 60) {
+        for batch in 0..6 {
+            let mut sent = Vec::new();
+            for number in 0..40 {
+                let [from, to] = [below(24), below(24)].map(|at| users[at as usize]);
+                let token = format!("text {round}.{batch}.{number} ");
+                let length = if below(8) == 0 { below(900) } else { below(30) };
+                let text = token.clone() + &"padding ".repeat(length as usize);
+                let cid = format!("c{round}.{batch}.{number}");
+                sent.push((token, from, append(from, Target::User(to), &cid, &text)));
+            }
+            let writes = sent.iter().map(|(.., write)| write.clone()).collect();
+            for ((token, from, _), written) in sent.into_iter().zip(scenario.all(writes)) {
+                let Written::Message(logic::contract::message::Written::Appended { message, .. }) = written
+                else {
+                    panic!("{written:?}")
+                };
+                kept.push((token, from, message.conversation, message.seq));
+            }
+            // Most are filed a few at a time, which moves the pages of others about.
+            if below(3) > 0 {
+                scenario.file();
+            }
+        }
+        let mut gone = Vec::new();
+        for _ in 0..20 {
+            let (token, user, conversation, seq) = kept.swap_remove(below(kept.len() as u64) as usize);
+            if below(2) == 0 {
+                let content = format!("{token}again").into();
+                made(&scenario.one(change(user, conversation, seq, What::Edit { content, window: WINDOW })));
+            }
+            made(&scenario.one(change(user, conversation, seq, What::Recall { window: WINDOW })));
+            gone.push(token);
+        }
+        scenario.wait(10_000);
+        scrub(&mut scenario);
+        for token in gone {
+            assert_eq!(count(&folder, &token), 0, "{token}");
+        }
+        assert!(kept.iter().rev().take(20).all(|(token, ..)| count(&folder, token) > 0));
     }
 }

@@ -9,12 +9,14 @@ use crate::error::Error;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use indicatif::ProgressBar;
-use logic::contract::{Quotas, account};
+use logic::contract::message::Append;
+use logic::contract::{Epoch, Quotas, account, message};
 use logic::{Ticket, Write, Written};
 use runtime::queue::{Bell, Gone, Inbox, queue};
 use std::sync::Arc;
 use std::time::Instant;
 use storage::{Outcome, Settings, Storage, StorageUrl, StoreError};
+use wire::Target;
 
 /// Accounts in one transaction.
 const BATCH: usize = 1_000;
@@ -23,6 +25,10 @@ const PASSWORD: &str = "password of all";
 
 /// Writes the accounts to the database and to their file.
 pub fn run(args: &PrepareArgs) -> Result<(), Error> {
+    if !args.conversations.is_multiple_of(2) || (args.conversations > 0 && args.conversations >= args.count) {
+        let wrong = "--conversations must be even and below --count".to_owned();
+        return Err(Error::Usage(wrong));
+    }
     let usage = |error: &dyn std::fmt::Display| Error::Usage(error.to_string());
     let url = StorageUrl::parse(&args.database).map_err(|error| usage(&format!("--database {error}")))?;
     let settings = Settings {
@@ -63,8 +69,40 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
+    open_chats(&mut database, &accounts, args.conversations as usize)?;
     database.close();
     list.write(&accounts)
+}
+
+/// Every account writes one message to each of the accounts after it, so that each has `conversations` direct chats.
+fn open_chats(database: &mut Database, accounts: &[Account], conversations: usize) -> Result<(), Error> {
+    let append = |sender: usize, ahead: usize| {
+        let Account { id, name, .. } = &accounts[sender];
+        Write::Message(message::Write::Append(Append {
+            sender: *id,
+            epoch: Epoch::NONE,
+            sender_name: (**name).into(),
+            target: Target::User(accounts[(sender + ahead) % accounts.len()].id),
+            cid: format!("prepared {ahead}").into(),
+            content_type: None,
+            content: "hello".into(),
+            references: None,
+            stream: None,
+        }))
+    };
+    let senders = 0..accounts.len();
+    let all = senders.flat_map(|sender| (1..=conversations / 2).map(move |ahead| (sender, ahead)));
+    let mut writes = all.map(|(sender, ahead)| append(sender, ahead)).peekable();
+    while writes.peek().is_some() {
+        let batch = (0..).map(Ticket).zip(writes.by_ref().take(BATCH)).collect();
+        let written = database.write(batch)?;
+        let is_stored =
+            |written: &&Written| matches!(written, Written::Message(message::Written::Appended { .. }));
+        if let Some(other) = written.iter().find(|written| !is_stored(written)) {
+            return Err(Error::Usage(format!("cannot write a message: {other:?}")));
+        }
+    }
+    Ok(())
 }
 
 /// An Argon2id hash that the server accepts, as a PHC string.
@@ -120,7 +158,8 @@ impl Database {
 mod tests {
     use super::*;
     use crate::accounts::load;
-    use logic::contract::session;
+    use logic::Found;
+    use logic::contract::{session, timeline};
 
     #[test]
     fn accounts_are_written_to_the_database_and_to_the_file() {
@@ -131,6 +170,7 @@ mod tests {
             count: 1_001,
             file: file.clone(),
             prefix: "p".to_owned(),
+            conversations: 4,
             password_memory_kib: 8,
             password_iterations: 1,
         };
@@ -155,6 +195,23 @@ mod tests {
             other => panic!("{other:?}"),
         }
         database.close();
+        let mut reader = storage::open(&settings).unwrap().reader().unwrap();
+        for account in [&accounts[0], last] {
+            let (user, before, limit) = (account.id, None, 10);
+            let (with_unread, with_last) = (true, false);
+            let read = timeline::Read::Conversations { user, before, limit, with_unread, with_last };
+            let Found::Timeline(timeline::Found::Conversations { entries, more: false }) =
+                reader.read(&read.into())
+            else {
+                panic!("conversations can be read")
+            };
+            // Those before it have written to it, and it to those after it.
+            let unread: Vec<u64> = entries.iter().map(|entry| entry.unread).collect();
+            assert_eq!((unread.len(), unread.iter().sum::<u64>()), (4, 2));
+        }
+        for conversations in [3, 1_002] {
+            assert!(run(&PrepareArgs { conversations, ..args.clone() }).is_err());
+        }
         assert!(run(&PrepareArgs { database: "nonsense".to_owned(), ..args }).is_err());
     }
 }

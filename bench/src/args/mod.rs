@@ -71,7 +71,7 @@ pub struct AccountsArgs {
     pub prefix: String,
 }
 
-#[derive(Debug, Group)]
+#[derive(Clone, Debug, Group)]
 pub struct PrepareArgs {
     /// The database, in the form of `storage.url`.
     #[arg(long, value_name = "URL")]
@@ -85,6 +85,9 @@ pub struct PrepareArgs {
     /// The prefix of their names.
     #[arg(long, value_name = "NAME", default_value = "bench", value_parser = prefix)]
     pub prefix: String,
+    /// Direct chats of each account, an even number below that of the accounts; each has one message.
+    #[arg(long, value_name = "C", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub conversations: u32,
     /// Memory of the password hash in KiB, as in `password.memory_kib`.
     #[arg(long, value_name = "KIB", default_value_t = 19_456, value_parser = clap::value_parser!(u32).range(8..=4_194_304))]
     pub password_memory_kib: u32,

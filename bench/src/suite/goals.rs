@@ -100,6 +100,13 @@ pub const GOALS: &[Goal] = &[
         .times(1.0 / 1024.0),
     at_most("19,000 idle: CPU", "idle 19000", "server_of_core", 3.0, "% of a core").times(100.0),
     at_least("logins by token", "logins", "logins_per_second", 15_000.0, "logins/s"),
+    at_least(
+        "  the same, 50 conversations an account",
+        "logins, 50 conversations",
+        "logins_per_second",
+        15_000.0,
+        "logins/s",
+    ),
     at_most("9,000 reconnect: all back within", "storm", "seconds", 3.0, "s"),
     at_most("  delivery p99 of other users meanwhile", "storm", "others_delivery_p99_us", 50.0, "ms")
         .times(1e-3),

@@ -157,6 +157,7 @@ impl Testbed {
                 count: run.prepared,
                 file: accounts.clone(),
                 prefix: "bench".to_owned(),
+                conversations: run.conversations,
                 password_memory_kib: 8,
                 password_iterations: 1,
             })?;

@@ -14,6 +14,8 @@ pub struct Run {
     pub against: Against,
     /// Accounts that are written to the database before the server starts.
     pub prepared: u32,
+    /// Direct chats of each of them.
+    pub conversations: u32,
     /// Server settings besides those of all runs.
     pub settings: &'static [&'static str],
     /// The generator's options.
@@ -21,16 +23,16 @@ pub struct Run {
 }
 
 const fn server(name: &'static str, options: &'static str) -> Run {
-    Run { name, against: Against::Server, prepared: 0, settings: &[], options }
+    Run { name, against: Against::Server, prepared: 0, conversations: 0, settings: &[], options }
 }
 
 const fn relay(name: &'static str, options: &'static str) -> Run {
-    Run { name, against: Against::Relay, prepared: 0, settings: &[], options }
+    Run { against: Against::Relay, ..server(name, options) }
 }
 
 /// By default the server paces objects for legacy clients that lose the second of two; the generator loses none.
 const fn legacy(name: &'static str, options: &'static str) -> Run {
-    Run { name, against: Against::Server, prepared: 0, settings: &["legacy.pace_ms=0"], options }
+    Run { settings: &["legacy.pace_ms=0"], ..server(name, options) }
 }
 
 pub const RUNS: &[Run] = &[
@@ -56,6 +58,11 @@ pub const RUNS: &[Run] = &[
     Run { prepared: 9_000, ..server("idle 9000", "idle --connections 9000 --warmup 0.5") },
     Run { prepared: 19_000, ..server("idle 19000", "idle --connections 19000 --warmup 0.5") },
     Run { prepared: 4_000, ..server("logins", "login --count 4000 --window 64 --by token") },
+    Run {
+        prepared: 4_000,
+        conversations: 50,
+        ..server("logins, 50 conversations", "login --count 4000 --window 64 --by token")
+    },
     Run { prepared: 9_100, ..server("storm", "storm --connections 9000 --pairs 50 --rate 1000 --drain 20") },
     server("offline", "offline --messages 1000000 --pairs 50 --drain 30"),
     server("mixed", "mixed --circles 50 --rate 5000"),

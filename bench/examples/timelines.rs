@@ -8,6 +8,7 @@
 
 use chatbench::accounts::{Account, in_parallel, log_in, register_many, unexpected};
 use chatbench::args::Placement;
+use chatbench::args::TlsArgs;
 use chatbench::client::{Client, ask_all};
 use chatbench::endpoints::Endpoints;
 use chatbench::error::Error;
@@ -46,7 +47,7 @@ fn main() -> Result<(), Error> {
     let server = std::env::args().nth(1).map_or_else(beside, PathBuf::from);
     let database = testbed.fresh_database()?;
     let launched = testbed.start_server(existing(&server)?, Placement::Free, &database, &[])?;
-    let endpoints = Endpoints::new(&[launched.address], 0)?;
+    let endpoints = Endpoints::new(&[launched.address.into()], 0, &TlsArgs::default())?;
     let accounts = register_many(&endpoints, Dialect::Tlv, "bench", 2 * PAIRS as u32)?;
     edits(&endpoints, launched.pid(), &accounts)?;
     logins(&endpoints, launched.pid())

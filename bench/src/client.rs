@@ -3,6 +3,7 @@
 use crate::endpoints::Endpoints;
 use crate::error::Error;
 use crate::legacy;
+use crate::stream::Stream;
 use serde_json::Value;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -25,7 +26,7 @@ pub enum ReplyOrPush {
 
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream<TcpStream>,
     input: Vec<u8>,
     output: Vec<u8>,
 }
@@ -44,13 +45,15 @@ impl Client {
     }
 
     /// Shuts down the sending side.
-    pub fn shut_down(&self) -> Result<(), Error> {
-        self.stream.shutdown(Shutdown::Write).map_err(|error| Error::io("close a connection", error))
+    pub fn shut_down(&mut self) -> Result<(), Error> {
+        let ended =
+            self.stream.send_close_notify().and_then(|()| self.stream.socket.shutdown(Shutdown::Write));
+        ended.map_err(|error| Error::io("close a connection", error))
     }
 
     /// Waits until the server closes the connection, and so has read everything; its last output is discarded.
     pub fn wait_for_end(&self) -> Result<(), Error> {
-        let received = io::copy(&mut &self.stream, &mut io::sink());
+        let received = io::copy(&mut &self.stream.socket, &mut io::sink());
         received.map(drop).map_err(|error| Error::io("wait until the server closes a connection", error))
     }
 
@@ -134,8 +137,8 @@ impl Client {
         }
     }
 
-    /// The socket, and the input that is not consumed yet.
-    pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    /// The stream, and the input that is not consumed yet.
+    pub fn into_parts(self) -> (Stream<TcpStream>, Vec<u8>) {
         (self.stream, self.input)
     }
 }

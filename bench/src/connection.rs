@@ -4,6 +4,7 @@
 //! buffer. Only an incomplete frame is kept with its connection until the rest arrives.
 
 use crate::legacy::split_object;
+use crate::stream::Stream;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -90,7 +91,7 @@ pub enum ReadOutcome {
 #[derive(Debug)]
 pub struct Connection {
     /// `None` once it is closed, so that its descriptor can be reused.
-    stream: Option<TcpStream>,
+    stream: Option<Stream<TcpStream>>,
     /// The start of an incomplete frame.
     partial: Vec<u8>,
     output: Vec<u8>,
@@ -107,12 +108,12 @@ pub struct Connection {
 impl Connection {
     /// Registers a non-blocking stream from which `partial` was read already.
     pub fn register(
-        mut stream: TcpStream,
+        mut stream: Stream<TcpStream>,
         partial: Vec<u8>,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        registry.register(&mut stream.socket, token, Interest::READABLE | Interest::WRITABLE)?;
         let (output, written) = (Vec::new(), 0);
         Ok(Connection {
             stream: Some(stream),
@@ -126,7 +127,7 @@ impl Connection {
     }
 
     /// Registers a stream that is still connecting; nothing is written before it is connected.
-    pub fn begin(stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
+    pub fn begin(stream: Stream<TcpStream>, registry: &Registry, token: Token) -> io::Result<Self> {
         let connection = Connection::register(stream, Vec::new(), registry, token)?;
         Ok(Connection { is_blocked: true, ..connection })
     }
@@ -164,7 +165,8 @@ impl Connection {
     /// Reads once into `buffer`, after the incomplete frame. Consume all of [`ReadBuffer::next`], then [`Self::keep`]
     /// the rest.
     ///
-    /// A short read has emptied the socket: see epoll(7), question 9.
+    /// A short read has emptied the socket: see epoll(7), question 9. With TLS, a read that ends the handshake lets output
+    /// through.
     pub fn fill(&mut self, buffer: &mut ReadBuffer) -> ReadOutcome {
         let kept = self.partial.len();
         if buffer.bytes.len() < kept + READ_BYTES {
@@ -174,12 +176,17 @@ impl Connection {
         space[..kept].copy_from_slice(&self.partial);
         (buffer.at, buffer.end) = (0, kept);
         let Some(stream) = &mut self.stream else { return ReadOutcome::Closed };
+        let was_handshaking = stream.is_handshaking();
         loop {
-            match stream.read(&mut space[kept..]) {
+            let read = stream.read(&mut space[kept..]);
+            if was_handshaking && !stream.is_handshaking() {
+                self.is_blocked = false;
+            }
+            match read {
                 Ok(0) => return ReadOutcome::Closed,
                 Ok(count) => {
                     buffer.end = kept + count;
-                    let may_be_more = count == READ_BYTES || self.is_ending;
+                    let may_be_more = count == READ_BYTES || self.is_ending || stream.has_more();
                     return if may_be_more { ReadOutcome::Read } else { ReadOutcome::Wait };
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return ReadOutcome::Wait,
@@ -213,7 +220,11 @@ impl Connection {
 
     /// Whether there is output and the socket may accept it.
     pub fn can_flush(&self) -> bool {
-        self.is_open() && !self.is_blocked && !self.output.is_empty()
+        !self.is_blocked && self.has_output()
+    }
+
+    fn has_output(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| !self.output.is_empty() || stream.has_unsent())
     }
 
     /// Writes as much as the socket accepts.
@@ -221,12 +232,14 @@ impl Connection {
     /// # Errors
     /// The connection is broken.
     pub fn flush(&mut self) -> io::Result<()> {
-        while let Some(stream) = &mut self.stream
-            && !self.is_blocked
-            && !self.output.is_empty()
+        while self.can_flush()
+            && let Some(stream) = &mut self.stream
         {
             match stream.write(&self.output[self.written..]) {
-                Ok(count) => self.written += count,
+                Ok(count) => {
+                    self.written += count;
+                    self.is_blocked = stream.has_unsent();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_blocked = true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -268,7 +281,7 @@ mod tests {
             put_frame(&mut bytes, 6, request, |out| out.resize(out.len() + 1_000, b'x'));
         }
         let first = bytes.drain(..30).collect();
-        let stream = TcpStream::from_std(stream);
+        let stream = Stream::new(TcpStream::from_std(stream), None);
         let mut connection = Connection::register(stream, first, poll.registry(), Token(0)).unwrap();
         let writer = std::thread::spawn(move || {
             bytes.chunks(7_001).for_each(|chunk| peer.write_all(chunk).unwrap());

@@ -4,13 +4,16 @@
 //! gets slow when half of them are in use. After every [`PORTS`] connections, connections to loopback servers use the
 //! next source address: 127.0.0.2, 127.0.0.3 and so on.
 
+use crate::args::{Address, TlsArgs};
 use crate::error::Error;
+use crate::stream::Stream;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
+use tls::{Client, Layer, Trust};
 
 /// Connections from one source address. With 20,000, each reconnect cost the generator up to 0.1 ms.
 pub const PORTS: u64 = 8_000;
@@ -21,23 +24,35 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
 pub struct Endpoints {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
+    /// Who vouches for the servers; `None` without TLS.
+    trust: Option<Trust>,
     /// The number of this process's first connection among those of all processes.
     first: u64,
 }
 
 impl Endpoints {
     /// Connections go to `addresses` in turn; `first` is the number of the first one.
-    pub fn new(addresses: &[SocketAddr], first: u64) -> Result<Endpoints, Error> {
+    pub fn new(addresses: &[Address], first: u64, tls: &TlsArgs) -> Result<Endpoints, Error> {
         if addresses.is_empty() {
             return Err(Error::Usage("--address is required".to_owned()));
         }
-        Ok(Endpoints { addresses: addresses.to_vec(), first })
+        Ok(Endpoints { addresses: addresses.to_vec(), trust: tls.trust(addresses)?, first })
     }
 
     /// The destination of connection `number`.
     pub fn address(&self, number: u64) -> SocketAddr {
-        self.addresses[(number % self.addresses.len() as u64) as usize]
+        self.target(number).socket
+    }
+
+    fn target(&self, number: u64) -> &Address {
+        &self.addresses[(number % self.addresses.len() as u64) as usize]
+    }
+
+    /// A new TLS session for connection `number`.
+    fn layer(&self, number: u64) -> io::Result<Option<Layer<Client>>> {
+        let connect = |trust| Layer::connect(trust, &self.target(number).host);
+        self.trust.as_ref().map(connect).transpose()
     }
 
     /// The source of connection `number`; `None` lets the kernel choose.
@@ -63,27 +78,30 @@ impl Endpoints {
     }
 
     /// Makes connection `number`, blocking.
-    pub fn connect(&self, number: u64) -> Result<TcpStream, Error> {
+    pub fn connect(&self, number: u64) -> Result<Stream<TcpStream>, Error> {
         let connect = || {
             let socket = self.socket(number)?;
             socket.connect_timeout(&self.address(number).into(), PATIENCE)?;
             let stream = TcpStream::from(socket);
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
+            let mut stream = Stream::new(stream, self.layer(number)?);
+            stream.shake_hands()?;
             Ok(stream)
         };
         connect().map_err(|error| Error::io(format!("connect to {}", self.address(number)), error))
     }
 
     /// Starts connection `number`; it is connected, or has failed, when it becomes writable.
-    pub fn begin(&self, number: u64) -> io::Result<mio::net::TcpStream> {
+    pub fn begin(&self, number: u64) -> io::Result<Stream<mio::net::TcpStream>> {
         let socket = self.socket(number)?;
         socket.set_nonblocking(true)?;
         match socket.connect(&self.address(number).into()) {
             Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => return Err(error),
             _ => {}
         }
-        Ok(mio::net::TcpStream::from_std(socket.into()))
+        let socket = mio::net::TcpStream::from_std(socket.into());
+        Ok(Stream::new(socket, self.layer(number)?))
     }
 }
 
@@ -94,23 +112,28 @@ const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
 mod tests {
     use super::*;
 
+    fn endpoints(addresses: &[SocketAddr], first: u64) -> Result<Endpoints, Error> {
+        let addresses: Vec<Address> = addresses.iter().map(|address| (*address).into()).collect();
+        Endpoints::new(&addresses, first, &TlsArgs::default())
+    }
+
     #[test]
     fn further_loopback_addresses_are_used_when_ports_run_out() {
         let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoints = Endpoints::new(&[server.local_addr().unwrap()], 0).unwrap();
+        let by_default = endpoints(&[server.local_addr().unwrap()], 0).unwrap();
         for (number, from) in [(0, "127.0.0.1"), (PORTS, "127.0.0.2"), (2 * PORTS + 1, "127.0.0.3")] {
-            let stream = endpoints.connect(number).unwrap();
-            assert_eq!(stream.local_addr().unwrap().ip().to_string(), from);
+            let stream = by_default.connect(number).unwrap();
+            assert_eq!(stream.socket.local_addr().unwrap().ip().to_string(), from);
         }
-        let other = Endpoints::new(&["192.0.2.1:1".parse().unwrap()], PORTS).unwrap();
+        let other = endpoints(&["192.0.2.1:1".parse().unwrap()], PORTS).unwrap();
         assert_eq!(other.source(0), None);
     }
 
     #[test]
     fn several_addresses_are_used_in_turn() {
         let addresses = ["127.0.0.1:1", "127.0.0.1:2"].map(|address| address.parse().unwrap());
-        let endpoints = Endpoints::new(&addresses, 5).unwrap();
-        assert_eq!([0, 1, 2].map(|number| endpoints.address(number).port()), [1, 2, 1]);
-        assert!(Endpoints::new(&[], 0).is_err());
+        let in_turn = endpoints(&addresses, 5).unwrap();
+        assert_eq!([0, 1, 2].map(|number| in_turn.address(number).port()), [1, 2, 1]);
+        assert!(endpoints(&[], 0).is_err());
     }
 }

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::error_counts::ErrorCounts;
 use crate::interrupt;
 use crate::measure::{Meter, Phase};
+use crate::stream::Stream;
 use mio::{Events, Poll, Token};
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
@@ -97,13 +98,10 @@ impl EventLoop {
     }
 
     /// Adds an open connection from which `partial` was read already; returns its number.
-    pub fn adopt(&mut self, stream: TcpStream, partial: Vec<u8>) -> Result<usize, Error> {
+    pub fn adopt(&mut self, stream: Stream<TcpStream>, partial: Vec<u8>) -> Result<usize, Error> {
         let number = self.connections.len();
-        let register = || {
-            stream.set_nonblocking(true)?;
-            let stream = mio::net::TcpStream::from_std(stream);
-            Connection::register(stream, partial, self.poll.registry(), Token(number))
-        };
+        let register =
+            || Connection::register(stream.into_nonblocking()?, partial, self.poll.registry(), Token(number));
         self.connections.push(register().map_err(|error| Error::io("register a socket", error))?);
         Ok(number)
     }

@@ -50,6 +50,7 @@ pub mod rng;
 pub mod scanner;
 pub mod schedule;
 pub mod stamp;
+pub mod stream;
 pub mod suite;
 pub mod testbed;
 pub mod workload;
@@ -80,7 +81,7 @@ pub fn run(args: Args) -> Result<Outcome, Error> {
             Ok(report::publish(&load, measurements))
         }
         Task::Accounts(accounts) => {
-            let endpoints = Endpoints::new(&[accounts.address], 0)?;
+            let endpoints = Endpoints::new(std::slice::from_ref(&accounts.address), 0, &accounts.tls)?;
             let list = accounts::List::open(&accounts.file)?;
             list.write(&accounts::register_many(
                 &endpoints,

@@ -97,9 +97,9 @@ fn lead(of: u32, workload: &Workload) -> Result<Vec<Measurement>, Error> {
 
 /// Registers the accounts of all processes and writes them to a file.
 fn register(workload: &Workload) -> Result<NamedTempFile, Error> {
-    let CommonArgs { address, dialect, prefix, .. } = workload.common();
+    let CommonArgs { address, tls, dialect, prefix, .. } = workload.common();
     let file = NamedTempFile::new().map_err(|error| Error::io("create a temporary file", error))?;
-    let endpoints = Endpoints::new(address, 0)?;
+    let endpoints = Endpoints::new(address, 0, tls)?;
     let made = register_many(&endpoints, (*dialect).into(), prefix, workload.accounts())?;
     List::open(file.path())?.write(&made)?;
     Ok(file)

@@ -1,18 +1,20 @@
 //! The options that all workloads share.
 
+use super::address::{Address, TlsArgs};
 use super::values::{named_pid, prefix, seconds};
 use super::worker::Worker;
 use clap::{Args, ValueEnum};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use wire::Dialect;
 
 /// The options that all workloads share.
 #[derive(Clone, Debug, Args)]
 pub struct CommonArgs {
-    /// The server; repeat for every further node. Connections go to the nodes in turn.
+    /// The server, also as tls://HOST:PORT; repeat for every further node. Connections go to the nodes in turn.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:6000")]
-    pub address: Vec<SocketAddr>,
+    pub address: Vec<Address>,
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// The protocol to speak.
     #[arg(long, value_enum, default_value_t = DialectArg::Tlv)]
     pub dialect: DialectArg,

@@ -1,18 +1,20 @@
 //! The command line.
 
+mod address;
 mod common;
 mod division;
 mod values;
 mod worker;
 pub mod workload;
 
+pub use address::{Address, TlsArgs};
 pub use common::{CommonArgs, DialectArg};
 pub use worker::Worker;
 pub use workload::Workload;
 
 use crate::relay::Fault;
 use clap::{Args as Group, Parser, Subcommand};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use values::{prefix, seconds};
 
@@ -59,7 +61,9 @@ pub enum Task {
 pub struct AccountsArgs {
     /// The address of the server.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:6000")]
-    pub address: SocketAddr,
+    pub address: Address,
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// The number of accounts.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub count: u32,

@@ -12,6 +12,7 @@ pub use fault::Fault;
 
 use crate::connection::{Connection, Inbound, ReadBuffer, ReadOutcome};
 use crate::error::Error;
+use crate::stream::Stream;
 use directory::Directory;
 use legacy::HeldBack;
 use mio::net::TcpListener;
@@ -108,7 +109,12 @@ impl Relay {
                 self.dialects.resize(token.0 + 1, None);
             }
             self.dialects[token.0] = None;
-            entry.insert(Connection::register(stream, Vec::new(), self.poll.registry(), token)?);
+            entry.insert(Connection::register(
+                Stream::new(stream, None),
+                Vec::new(),
+                self.poll.registry(),
+                token,
+            )?);
         }
     }
 

@@ -24,7 +24,7 @@ pub fn run(workload: &Workload) -> Result<Vec<Measurement>, Error> {
     let share = if worker.of > 1 { workload.share_of(worker) } else { workload.clone() };
     // Far enough apart that no two processes use the same source address when ports may run out.
     let first = u64::from(worker.number) * workload.connections().max(1).next_multiple_of(PORTS);
-    let endpoints = Endpoints::new(&common.address, first)?;
+    let endpoints = Endpoints::new(&common.address, first, &common.tls)?;
     let skip = workload.accounts_before(worker);
     let setup = |title| Setup {
         common: share.common(),

@@ -2,15 +2,19 @@
 
 use crate::command::{argument, help};
 use crate::secret;
+use chatclient_connection::Server;
 use clap::{ArgGroup, Parser};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
+use tls::Trust;
 use wire::account::Who;
 
 /// The port of a chat server.
 const PORT: u16 = 6000;
+/// The beginning of an address that is reached with TLS.
+const SECURE: &str = "tls://";
 
 const SCRIPTS: &str = "\
 Scripts:
@@ -58,12 +62,19 @@ Files:
 #[command(name = "chatclient", version, after_help = SCRIPTS, after_long_help = manual(), max_term_width = 100)]
 #[command(group = ArgGroup::new("account").args(["user", "token_file"]).multiple(true))]
 pub struct Arguments {
-    /// The server's address or host name, also with its port: localhost:6000, [::1]:6000
+    /// The server's address or host name, also with its port: localhost:6000, [::1]:6000; with TLS: tls://chat.example
     #[arg(default_value = "127.0.0.1")]
     pub ip: String,
     /// The server's chat port; 6000 where neither this nor the address says one
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+    /// Encrypt the connection with TLS, as an address with tls:// does. The server's certificate must name the host, be
+    /// valid, and be signed by an authority that this system trusts
+    #[arg(long)]
+    pub tls: bool,
+    /// Trust the authorities in this PEM file instead of the system's; implies --tls
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Log in as this user, by name or id; a name of digits stands in quotes: '"7"'. At a terminal the password is asked
     /// for, unless a file has it
     #[arg(long, value_name = "NAME")]
@@ -147,7 +158,7 @@ pub struct Login {
 impl Arguments {
     /// `host:port`. The error is a sentence.
     pub fn address(&self) -> Result<String, String> {
-        let (host, own) = host_and_port(&self.ip)?;
+        let (host, own) = host_and_port(self.ip.strip_prefix(SECURE).unwrap_or(&self.ip))?;
         let port = match (own, self.port) {
             (Some(own), Some(port)) if own != port => {
                 return Err(format!("two different ports: {own} and {port}"));
@@ -157,6 +168,22 @@ impl Arguments {
         // A literal IPv6 address needs brackets before the port.
         let bare = host.contains(':') && !host.starts_with('[');
         Ok(if bare { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    }
+
+    /// The server at this `host:port`, with or without TLS. The error is a sentence.
+    pub fn server(&self, address: &str) -> Result<Server, String> {
+        if !self.has_tls() {
+            return Ok(Server::plain(address));
+        }
+        let trust = match &self.ca {
+            Some(file) => Trust::of_file("--ca", file)?,
+            None => Trust::of_system("--ca")?,
+        };
+        Ok(Server::secure(address, trust))
+    }
+
+    fn has_tls(&self) -> bool {
+        self.tls || self.ca.is_some() || self.ip.starts_with(SECURE)
     }
 
     /// The user whose password is to be asked for, as --user names no file with it. The error is a sentence.
@@ -236,6 +263,8 @@ mod tests {
             (&["localhost:6001"], "localhost:6001"),
             (&["[::1]:6001"], "[::1]:6001"),
             (&["localhost:6001", "6001"], "localhost:6001"),
+            (&["tls://chat.example"], "chat.example:6000"),
+            (&["tls://[::1]:6001"], "[::1]:6001"),
         ] {
             assert_eq!(address(words).as_deref(), Ok(expected));
         }
@@ -244,6 +273,17 @@ mod tests {
         {
             assert!(address(words).is_err(), "{words:?}");
         }
+    }
+
+    #[test]
+    fn tls_is_asked_for_in_three_ways() {
+        let has_tls = |words: &[&str]| Arguments::parse_from([&["chatclient"], words].concat()).has_tls();
+        assert!(
+            has_tls(&["tls://chat"]) && has_tls(&["chat", "--tls"]) && has_tls(&["chat", "--ca", "a.pem"])
+        );
+        assert!(!has_tls(&["chat"]));
+        let error = Arguments::parse_from(["chatclient", "--ca", "/no/such/file"]).server("chat:6000");
+        assert!(error.is_err_and(|why| why.starts_with("`--ca` names /no/such/file: ")));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod secret;
 mod terminal;
 
 use args::{Arguments, Login, UserAsked};
+use chatclient_connection::Server;
 use chatclient_core::Options;
 use chatclient_store::Folder;
 use clap::Parser;
@@ -56,7 +57,7 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
         print!("{path}{}", config.to_toml());
         return Ok(ExitCode::SUCCESS);
     }
-    let CommandLine { address, login, asked, commands } = match read(arguments) {
+    let CommandLine { address, server, login, asked, commands } = match read(arguments) {
         Ok(read) => read,
         Err(sentence) => {
             eprintln!("chatclient: {sentence}");
@@ -81,12 +82,24 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
     if let (Some(login), true) = (&login, is_script) {
         let wait = Duration::from_secs(arguments.wait.unwrap_or(0).into());
         let (json, quiet, listens) = (arguments.json, arguments.quiet, arguments.wait.is_some());
-        let plan = script::Plan { address, options, login, commands, json, quiet, listens, wait };
+        let plan = script::Plan { server, options, login, commands, json, quiet, listens, wait };
         let code = if script::run(plan)? { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         return Ok(code);
     }
     let folder = (!arguments.no_store).then(|| Folder::of_user(&address)).flatten();
-    let setup = terminal::Setup { address, options, folder, bell: !arguments.no_bell, login, asked, config };
+    if let Some(folder) = &folder
+        && folder.requires_tls()
+        && !server.is_secure()
+    {
+        eprintln!(
+            "chatclient: this server was reached with TLS before, and without it your login could be read on the way: \
+             connect with --tls; if it has no TLS any more, remove {}",
+            folder.tls_mark().display()
+        );
+        return Ok(ExitCode::from(USAGE));
+    }
+    let setup =
+        terminal::Setup { address, server, options, folder, bell: !arguments.no_bell, login, asked, config };
     terminal::run(setup)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -94,14 +107,17 @@ fn start(arguments: &Arguments) -> io::Result<ExitCode> {
 /// The arguments, checked.
 struct CommandLine {
     address: String,
+    server: Server,
     login: Option<Login>,
     asked: Option<UserAsked>,
     commands: Vec<script::ScriptCommand>,
 }
 
 fn read(arguments: &Arguments) -> Result<CommandLine, String> {
+    let address = arguments.address()?;
     Ok(CommandLine {
-        address: arguments.address()?,
+        server: arguments.server(&address)?,
+        address,
         login: arguments.login()?,
         asked: arguments.user_without_password()?,
         commands: script::read_commands(&arguments.exec)?,

@@ -1,5 +1,6 @@
 //! [`Client`]: the handle of the callers.
 
+use crate::server::Server;
 use crate::shared_session::SharedSession;
 use crate::thread;
 use chatclient_core::{Event, LocalId, Options, SendError, Session};
@@ -25,15 +26,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts the thread, without a store and without connecting yet. `address` is `host:port`, the host a name or an
-    /// IP address.
-    pub fn start(address: impl Into<String>, options: Options) -> io::Result<(Client, Receiver<Event>)> {
-        Client::start_with_store(address, options, None)
+    /// Starts the thread, without a store and without connecting yet. An address instead of a [`Server`] is that of one
+    /// without TLS.
+    pub fn start(server: impl Into<Server>, options: Options) -> io::Result<(Client, Receiver<Event>)> {
+        Client::start_with_store(server, options, None)
     }
 
     /// Starts the thread; every account that logs in gets a store in this folder.
     pub fn start_with_store(
-        address: impl Into<String>,
+        server: impl Into<Server>,
         options: Options,
         folder: Option<Folder>,
     ) -> io::Result<(Client, Receiver<Event>)> {
@@ -41,7 +42,7 @@ impl Client {
         let (alive, ended) = crossbeam_channel::bounded(0);
         let shared = Arc::new(SharedSession::new(options, folder, events));
         let stop = Arc::<AtomicBool>::default();
-        let waker = thread::spawn(address.into(), shared.clone(), stop.clone(), alive)?;
+        let waker = thread::spawn(server.into(), shared.clone(), stop.clone(), alive)?;
         let client = Client { shared, waker, stop, ended };
         Ok((client, receiver))
     }

@@ -1,4 +1,4 @@
-//! Drives a [`Session`](chatclient_core::Session) over TCP: one thread, one socket, a clock.
+//! Drives a [`Session`](chatclient_core::Session) over TCP, with or without TLS: one thread, one socket, a clock.
 //!
 //! ```text
 //!   any thread            connection thread
@@ -14,7 +14,9 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod server;
 mod shared_session;
 mod thread;
 
 pub use client::Client;
+pub use server::Server;

@@ -1,5 +1,6 @@
 //! The connection's thread: one socket, driven by the session.
 
+use crate::server::{Server, host};
 use crate::shared_session::SharedSession;
 use chatclient_core::{ConnectionAction, Lost};
 use crossbeam_channel::Sender;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+use tls::{Client, Layer, fault_in};
 
 const WAKER: Token = Token(0);
 const SOCKET: Token = Token(1);
@@ -25,7 +27,7 @@ const EVENTS_CHECK: Duration = Duration::from_millis(50);
 
 /// Starts the thread. It drops `alive` at its end.
 pub(crate) fn spawn(
-    address: String,
+    server: Server,
     shared: Arc<SharedSession>,
     stop: Arc<AtomicBool>,
     alive: Sender<Infallible>,
@@ -33,7 +35,7 @@ pub(crate) fn spawn(
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let driver = Driver {
-        address,
+        server,
         shared,
         stop,
         poll,
@@ -47,7 +49,7 @@ pub(crate) fn spawn(
 }
 
 struct Driver {
-    address: String,
+    server: Server,
     shared: Arc<SharedSession>,
     stop: Arc<AtomicBool>,
     poll: Poll,
@@ -61,13 +63,24 @@ struct Driver {
 
 enum Transport {
     Down,
-    /// The stream is being connected; the addresses follow if it fails.
-    Connecting(TcpStream, VecDeque<SocketAddr>),
+    Connecting(Attempt),
+    /// In the TLS handshake.
+    Securing(Socket),
     Open(Socket),
+}
+
+/// A stream that is being connected.
+struct Attempt {
+    stream: TcpStream,
+    /// What the certificate must name.
+    host: Box<str>,
+    /// They follow if it fails.
+    addresses: VecDeque<SocketAddr>,
 }
 
 struct Socket {
     stream: TcpStream,
+    tls: Option<Box<Layer<Client>>>,
     /// Bytes of the session that the kernel has not accepted yet.
     unwritten: Vec<u8>,
     /// Events are edge-triggered: there may be more to read without a new event.
@@ -138,18 +151,20 @@ impl Driver {
     fn connect(&mut self) {
         let node = self.shared.session.lock().take_other_node();
         let (why, last_peer) = ("the host has no usable address".to_owned(), self.last_peer);
-        match node.as_deref().unwrap_or(&self.address).to_socket_addrs() {
-            Ok(addresses) if node.is_none() => self.try_next(addresses.collect(), why),
+        let address = node.as_deref().unwrap_or(&self.server.address);
+        let host = Box::<str>::from(host(address));
+        match address.to_socket_addrs() {
+            Ok(addresses) if node.is_none() => self.try_next(host, addresses.collect(), why),
             Ok(addresses) => {
                 let there = addresses.filter(|there| may_follow(last_peer, there.ip()));
-                self.try_next(there.collect(), why);
+                self.try_next(host, there.collect(), why);
             }
             Err(error) => self.lost(Lost::Unreachable(error.to_string())),
         }
     }
 
     /// Starts connecting to the first of `addresses` that does not fail at once.
-    fn try_next(&mut self, mut addresses: VecDeque<SocketAddr>, mut why: String) {
+    fn try_next(&mut self, host: Box<str>, mut addresses: VecDeque<SocketAddr>, mut why: String) {
         while let Some(address) = addresses.pop_front() {
             let attempt = TcpStream::connect(address).and_then(|mut stream| {
                 let interest = Interest::READABLE | Interest::WRITABLE;
@@ -157,7 +172,7 @@ impl Driver {
             });
             match attempt {
                 Ok(stream) => {
-                    self.transport = Transport::Connecting(stream, addresses);
+                    self.transport = Transport::Connecting(Attempt { stream, host, addresses });
                     return;
                 }
                 Err(error) => why = error.to_string(),
@@ -174,19 +189,47 @@ impl Driver {
                 self.transport = Transport::Open(socket);
                 self.write();
             }
-            Transport::Connecting(stream, addresses) => match stream.take_error() {
-                Ok(None) if let Ok(peer) = stream.peer_addr() => {
+            Transport::Securing(socket) => self.secure(socket),
+            Transport::Connecting(attempt) => match attempt.stream.take_error() {
+                Ok(None) if let Ok(peer) = attempt.stream.peer_addr() => {
                     self.last_peer = Some(peer.ip());
-                    // Without TCP_NODELAY short messages wait for ACKs. A socket that refuses it still works.
-                    let _ = stream.set_nodelay(true);
-                    self.transport =
-                        Transport::Open(Socket { stream, unwritten: Vec::new(), readable: true });
-                    self.shared.session.lock().handle_connected(self.shared.now());
+                    self.connected(attempt.stream, &attempt.host);
                 }
-                Ok(None) => self.transport = Transport::Connecting(stream, addresses),
-                Ok(Some(error)) | Err(error) => self.try_next(addresses, error.to_string()),
+                Ok(None) => self.transport = Transport::Connecting(attempt),
+                Ok(Some(error)) | Err(error) => {
+                    self.try_next(attempt.host, attempt.addresses, error.to_string());
+                }
             },
         }
+    }
+
+    fn connected(&mut self, stream: TcpStream, host: &str) {
+        // Without TCP_NODELAY short messages wait for ACKs. A socket that refuses it still works.
+        let _ = stream.set_nodelay(true);
+        let mut socket = Socket { stream, tls: None, unwritten: Vec::new(), readable: true };
+        let Some(trust) = &self.server.trust else { return self.opened(socket) };
+        match Layer::connect(trust, host) {
+            Ok(layer) => {
+                socket.tls = Some(Box::new(layer));
+                self.secure(socket);
+            }
+            Err(error) => self.lost(Lost::Insecure(error.to_string())),
+        }
+    }
+
+    /// Continues the TLS handshake. Nothing of the session is sent before the server's certificate was checked.
+    fn secure(&mut self, mut socket: Socket) {
+        let Some(layer) = &mut socket.tls else { return self.opened(socket) };
+        match layer.continue_handshake(&mut socket.stream) {
+            Ok(true) => self.opened(socket),
+            Ok(false) => self.transport = Transport::Securing(socket),
+            Err(error) => self.lost(broken(&error)),
+        }
+    }
+
+    fn opened(&mut self, socket: Socket) {
+        self.transport = Transport::Open(socket);
+        self.shared.session.lock().handle_connected(self.shared.now());
     }
 
     fn read(&mut self) {
@@ -195,15 +238,17 @@ impl Driver {
         }
         let Transport::Open(socket) = &mut self.transport else { return };
         while socket.readable {
-            match socket.stream.read(&mut self.buffer) {
+            match socket.read(&mut self.buffer) {
                 Ok(0) => return self.lost(Lost::Closed),
                 Ok(length) => {
                     self.shared.session.lock().handle_bytes(self.shared.now(), &self.buffer[..length]);
                     return;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => socket.readable = false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    socket.readable = socket.tls.as_ref().is_some_and(|layer| layer.has_more());
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return self.lost(Lost::Broken(error.to_string())),
+                Err(error) => return self.lost(broken(&error)),
             }
         }
     }
@@ -212,10 +257,12 @@ impl Driver {
         let Transport::Open(socket) = &mut self.transport else { return };
         let mut written = 0;
         let failed = loop {
-            if written == socket.unwritten.len() {
+            if written == socket.unwritten.len() && !socket.has_unsent() {
                 break None;
             }
-            match socket.stream.write(&socket.unwritten[written..]) {
+            match socket.write(written) {
+                // TLS has given everything to the kernel that it takes.
+                Ok(0) => break None,
                 Ok(length) => written += length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break None,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -224,13 +271,51 @@ impl Driver {
         };
         socket.unwritten.drain(..written);
         if let Some(error) = failed {
-            self.lost(Lost::Broken(error.to_string()));
+            self.lost(broken(&error));
         }
     }
 
     fn lost(&mut self, why: Lost) {
         self.transport = Transport::Down;
         self.shared.session.lock().handle_disconnected(self.shared.now(), why);
+    }
+}
+
+impl Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.stream.read(buffer),
+            Some(layer) => layer.read(&mut self.stream, buffer),
+        }
+    }
+
+    /// Writes what is unwritten from this byte on.
+    fn write(&mut self, from: usize) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.stream.write(&self.unwritten[from..]),
+            Some(layer) => layer.write(&mut self.stream, &self.unwritten[from..]),
+        }
+    }
+
+    /// Whether TLS has taken bytes that the kernel has not.
+    fn has_unsent(&self) -> bool {
+        self.tls.as_ref().is_some_and(|layer| layer.unsent() > 0)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(layer) = &mut self.tls {
+            // The server may have gone already.
+            let _ = layer.close(&mut self.stream);
+        }
+    }
+}
+
+fn broken(error: &io::Error) -> Lost {
+    match fault_in(error) {
+        Some(fault) => Lost::Insecure(fault.to_string()),
+        None => Lost::Broken(error.to_string()),
     }
 }
 

@@ -69,6 +69,9 @@ pub enum Event {
 pub enum Lost {
     #[error("cannot connect: {0}")]
     Unreachable(String),
+    /// What TLS finds wrong with the server, as a sentence.
+    #[error("{0}")]
+    Insecure(String),
     #[error("the server closed the connection")]
     Closed,
     #[error("the connection broke: {0}")]

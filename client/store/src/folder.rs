@@ -39,13 +39,37 @@ impl Folder {
         self.path.join("input_history")
     }
 
+    /// Notes that this server was reached with TLS, so that no login is sent to it without.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn require_tls(&self) -> Result<(), StoreError> {
+        self.create()?;
+        let write = fs::write(self.tls_mark(), "");
+        write.map_err(|source| StoreError::Folder { path: self.path.clone(), source })
+    }
+
+    /// Whether this server was reached with TLS before.
+    pub fn requires_tls(&self) -> bool {
+        self.tls_mark().exists()
+    }
+
+    /// The file that says so. Removing it allows connections without TLS again.
+    pub fn tls_mark(&self) -> PathBuf {
+        self.path.join(format!("{}.tls", self.server))
+    }
+
+    fn create(&self) -> Result<(), StoreError> {
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
+        created.map_err(|source| StoreError::Folder { path: self.path.clone(), source })
+    }
+
     /// Opens an account's store, or creates it. The ids of accounts are a server's own, so another server at the same
     /// address has stores of its own.
     ///
     /// `server`: the server's identity; `None`: the server that the account was last used at.
     pub fn open(&self, account: UserId, server: Option<&str>) -> Result<Store, StoreError> {
-        let created = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
-        created.map_err(|source| StoreError::Folder { path: self.path.clone(), source })?;
+        self.create()?;
         let Some(server) = server else {
             let known = self.stores().into_iter().filter(|(id, _)| *id == account);
             let last = known

@@ -7,7 +7,7 @@
 use crate::control::{Accepted, Control};
 use crate::pending_logins::PendingLogins;
 use crate::token::WAKE;
-use crate::transport::{AnyTransport, Tcp};
+use crate::transport::{Tcp, Transport};
 use mio::net::TcpListener;
 use mio::{Events, Poll};
 use runtime::queue::Outbox;
@@ -137,7 +137,7 @@ impl Acceptor {
                     return Attempt::Wasted;
                 }
                 self.pending_logins.accept();
-                let transport = AnyTransport::Tcp(Tcp::accepted(stream));
+                let transport = Transport::plain(Tcp::accepted(stream));
                 Attempt::Accepted(Accepted { transport, peer: peer.into() })
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Attempt::Empty,

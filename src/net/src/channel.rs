@@ -24,6 +24,8 @@ pub(crate) struct Channel {
     pub user: Option<UserId>,
     pub flow: Flow,
     pub output: Output,
+    /// Bytes of output that are encrypted and that the kernel has not taken.
+    pub unsent: u32,
     /// What [`Context::output_budget`] has charged for it.
     charged: u32,
     /// It is in [`Context::awaiting_budget`].
@@ -46,6 +48,7 @@ impl Channel {
             user: None,
             flow: Flow::default(),
             output: Output::default(),
+            unsent: 0,
             charged: 0,
             awaits_budget: false,
             input_queued: false,
@@ -57,7 +60,7 @@ impl Channel {
     /// Whether another request may be read from the peer: no LOGIN or LOGOUT is pending, not too many requests are
     /// unanswered, the peer reads its output, and no request waits for memory.
     pub fn gate_is_open(&self, context: &Context) -> bool {
-        self.flow.is_open() && !self.awaits_budget && self.output.len() <= context.limits.high_water
+        self.flow.is_open() && !self.awaits_budget && self.unwritten() <= context.limits.high_water
     }
 
     /// The maximum length of a request: it depends on whether the client is logged in.
@@ -82,8 +85,12 @@ impl Channel {
         !self.awaits_budget
     }
 
+    fn unwritten(&self) -> usize {
+        self.output.len() + self.unsent as usize
+    }
+
     fn claim(&self) -> Claim {
-        Claim { unwritten: self.output.len(), pages: self.flow.pages() }
+        Claim { unwritten: self.unwritten(), pages: self.flow.pages() }
     }
 
     /// Charges the budget for output and pages.

@@ -35,6 +35,12 @@ pub enum CloseReason {
     UnnamedProxy,
     #[error("a trusted proxy did not complete its PROXY header in time")]
     ProxyTimeout,
+    #[error("the client sent what is not acceptable in TLS")]
+    BadTls,
+    #[error("the client did not complete its TLS handshake in time")]
+    TlsTimeout,
+    #[error("the client did not use TLS, which tls.required demands")]
+    PlainRefused,
     /// Ordered by logic.
     #[error("closed by the server: {0:?}")]
     Ordered(logic::DisconnectReason),
@@ -52,11 +58,14 @@ impl CloseReason {
             | CloseReason::UnknownDialect
             | CloseReason::BadProxyHeader
             | CloseReason::UnnamedProxy
+            | CloseReason::BadTls
+            | CloseReason::PlainRefused
             | CloseReason::Ordered(_)
             | CloseReason::Shutdown => true,
             CloseReason::PeerReset
             | CloseReason::LoginTimeout
             | CloseReason::ProxyTimeout
+            | CloseReason::TlsTimeout
             | CloseReason::TooManyPendingLogins
             | CloseReason::Silent
             | CloseReason::SlowConsumer

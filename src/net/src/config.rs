@@ -2,12 +2,13 @@
 
 use ipnet::IpNet;
 use std::time::Duration;
+use tls::Acceptor;
 use wire::legacy::Style;
 
 /// Time between two objects written to one legacy connection.
 pub const PACE: Duration = Duration::from_millis(2);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct NetConfig {
     /// Reactor threads, 1 to [`logic::ConnId::REACTORS_MAX`].
     pub threads: usize,
@@ -24,6 +25,8 @@ pub struct NetConfig {
     pub output_total_bytes: usize,
     /// Addresses whose PROXY headers are trusted.
     pub proxies: Vec<IpNet>,
+    /// With a certificate, a connection can be encrypted; `None`: none is.
+    pub tls: Option<TlsConfig>,
     pub timeouts: Timeouts,
     /// How legacy objects are written.
     pub style: Style,
@@ -41,6 +44,7 @@ impl Default for NetConfig {
             output_bytes: 8 * 1024 * 1024,
             output_total_bytes: 256 * 1024 * 1024,
             proxies: Vec::new(),
+            tls: None,
             timeouts: Timeouts::default(),
             style: Style::default(),
             pace: PACE,
@@ -48,11 +52,32 @@ impl Default for NetConfig {
     }
 }
 
+/// Who may encrypt, and who must.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    pub acceptor: Acceptor,
+    pub required: TlsRequired,
+    /// Legacy clients, which know no TLS, are accepted without it whatever `required` says.
+    pub legacy_plain: bool,
+}
+
+/// Whose connections must be encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsRequired {
+    /// All but those from this machine and from trusted proxies.
+    #[default]
+    Remote,
+    Always,
+    Never,
+}
+
 /// Every time limit of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// For a trusted proxy to complete its PROXY header.
     pub proxy_handshake: Duration,
+    /// For a client to complete its TLS handshake, from its first byte on.
+    pub tls_handshake: Duration,
     /// For a client to log in.
     pub login: Duration,
     /// Silence of a logged-in connection after which it is probed.
@@ -70,6 +95,7 @@ impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
             proxy_handshake: Duration::from_secs(5),
+            tls_handshake: Duration::from_secs(10),
             login: Duration::from_secs(120),
             silence: Duration::from_secs(60),
             probe: Duration::from_secs(10),

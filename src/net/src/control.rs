@@ -1,7 +1,7 @@
 //! Messages to a reactor from the acceptor and from the owner of [`crate::Net`].
 
 use crate::peer::PeerAddress;
-use crate::transport::AnyTransport;
+use crate::transport::Transport;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -15,6 +15,6 @@ pub(crate) enum Control {
 /// A connection that was just accepted and counted, and is not registered with any poll.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    pub transport: AnyTransport,
+    pub transport: Transport,
     pub peer: PeerAddress,
 }

@@ -11,6 +11,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spans {
     pub proxy_handshake: Span,
+    pub tls_handshake: Span,
     pub login: Span,
     pub silence: Span,
     pub probe: Span,
@@ -22,6 +23,7 @@ impl From<Timeouts> for Spans {
     fn from(timeouts: Timeouts) -> Spans {
         Spans {
             proxy_handshake: Span::of(timeouts.proxy_handshake),
+            tls_handshake: Span::of(timeouts.tls_handshake),
             login: Span::of(timeouts.login),
             silence: Span::of(timeouts.silence),
             probe: Span::of(timeouts.probe),

@@ -13,7 +13,8 @@
 //!   enforces
 //!   time limits. It owns the connections (`table`) and their shared state (`context`).
 //! * `connection`: one connection, made of
-//!   * a `transport`, which carries bytes, and the PROXY header that a trusted proxy may send before them;
+//!   * a `transport`, which carries bytes, over TLS where the client wants that, and the PROXY header that a trusted
+//!     proxy may send before them;
 //!   * a `codec`, which turns bytes into inputs and orders into bytes;
 //!   * a `channel`: identity, flow control (`flow`) and `output` that is not written yet.
 //! * `output_budget`: how much unwritten output all connections may have together.
@@ -51,7 +52,7 @@ mod wheel;
 mod tests;
 
 pub use close::CloseReason;
-pub use config::{NetConfig, PACE, Timeouts};
+pub use config::{NetConfig, PACE, Timeouts, TlsConfig, TlsRequired};
 pub use listen::{BindError, bind, raise_fd_limit};
 pub use output_budget::OutputBudget;
 

@@ -28,10 +28,6 @@ impl Output {
         self.bytes.len() - self.written as usize
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The buffer, for appending.
     pub fn tail(&mut self, pool: &mut Pool) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
@@ -149,7 +145,7 @@ mod tests {
         assert_eq!(output.len(), 200 * 200);
         socket.room += output.len();
         output.write_to(&mut socket, &mut pool).unwrap();
-        assert!(output.is_empty() && socket.taken == expected);
+        assert!(output.len() == 0 && socket.taken == expected);
         assert_eq!(output.bytes.capacity(), 0, "an idle connection keeps no buffer");
     }
 

@@ -14,7 +14,7 @@
 use crate::close::CloseReason;
 use crate::codec::FanOut;
 use crate::connection::Readiness;
-use crate::context::{Context, TRANSIENT_PER_TURN};
+use crate::context::{Context, HANDSHAKES_PER_TURN, TRANSIENT_PER_TURN};
 use crate::control::Control;
 use crate::deadline::{Clock, Span, Tick};
 use crate::orders;
@@ -101,7 +101,8 @@ impl Reactor {
         while !self.is_drained() {
             pulse.beat();
             let ready = self.context.ready.take_turn();
-            let has_polled = self.sleep(!ready.is_empty(), &pulse);
+            let has_work = !ready.is_empty() || !self.context.handshakes.is_empty();
+            let has_polled = self.sleep(has_work, &pulse);
             let now = Instant::now();
             let before = mem::replace(&mut self.context.now, self.clock.tick(now));
             if has_polled {
@@ -109,6 +110,7 @@ impl Reactor {
             }
             self.handle_events();
             self.handle_ready(&ready);
+            self.continue_handshakes();
             let drain = self.take_control();
             self.take_orders();
             self.end_gaps();
@@ -240,6 +242,20 @@ impl Reactor {
         let Some(conn) = self.connections.find(id) else { return };
         if let Err(reason) = conn.service(&mut self.context, &mut self.buffer) {
             self.connections.close(id, reason, &mut self.context);
+        }
+    }
+
+    /// Continues with a few TLS handshakes.
+    fn continue_handshakes(&mut self) {
+        let mut served = 0;
+        while served < HANDSHAKES_PER_TURN
+            && let Some(id) = self.context.handshakes.pop()
+        {
+            let Some(conn) = self.connections.find_open(id) else { continue };
+            served += 1;
+            if let Err(reason) = conn.continue_handshake(&mut self.context) {
+                self.connections.close(id, reason, &mut self.context);
+            }
         }
     }
 

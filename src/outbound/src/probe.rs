@@ -1,10 +1,8 @@
 //! Finding out which protocol a port speaks.
 
-use super::fault::Fault;
-use super::fault::fault_in;
 use super::stream::Stream;
-use super::trust::Trust;
 use std::time::{Duration, Instant};
+use tls::{Fault, Trust, fault_in};
 
 /// Whether a server speaks TLS: whether it presents a certificate, which is refused here, or ends the handshake as TLS
 /// does. `limit` is the time for each address of the host and for the handshake.

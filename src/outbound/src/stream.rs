@@ -1,7 +1,5 @@
 //! A TCP connection, with or without TLS.
 
-use super::fault::Fault;
-use super::trust::Trust;
 use parking_lot::Mutex;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
@@ -10,6 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tls::{Fault, Trust};
 
 /// How much is read from the socket at once: the longest TLS record and its header (RFC 8446, 5.2).
 const CHUNK: usize = 16_384 + 256 + 5;
@@ -62,7 +61,7 @@ impl Stream {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| io::Error::other(format!("a certificate cannot name the host {host}")))?;
         let fault = |error| io::Error::other(Fault::of(error, host, trust));
-        let session = ClientConnection::new(Arc::clone(&trust.config), name).map_err(fault)?;
+        let session = ClientConnection::new(trust.config(), name).map_err(fault)?;
         let mut tls = Tls {
             session: Arc::new(Mutex::new(session)),
             host: host.into(),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test support")]
 
-use outbound::{Fault, Stream, Trust, fault_in, is_verifiable, speaks_tls};
+use outbound::{Stream, speaks_tls};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -13,6 +13,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use tls::{Fault, Trust, fault_in, is_verifiable};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::logic_thread::{self, Outlets};
 use crate::{password, search_index, systemd};
 use logic::{Logic, Rules};
-use net::{BindError, Net, NetConfig};
+use net::{BindError, Net, NetConfig, TlsConfig, TlsRequired};
 use runtime::worker::Worker;
 use runtime::{log_writer, watchdog};
 use search::{Load, Search};
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use storage::{Joining, KEY_OVERLAP_MS};
+use tls::{Acceptor, Identity};
 use wire::legacy::Style;
 
 /// File descriptors needed in addition to client connections: database, listeners, epoll, standard streams.
@@ -73,7 +74,7 @@ fn serve(config: &Config, args: &Args) -> Result<(), String> {
     starting.store(false, Ordering::SeqCst);
     announce(server.address, config.storage.url.data());
     systemd::ready(server.address);
-    wait_for_stop(&mut signals, || reload(args, server.address));
+    wait_for_stop(&mut signals, || reload(args, config, &server));
     systemd::stopping();
     server.stop();
     log::info!("stopped");
@@ -84,6 +85,8 @@ fn serve(config: &Config, args: &Args) -> Result<(), String> {
 struct Server {
     /// Where chat clients connect.
     address: SocketAddr,
+    /// `None` without a certificate.
+    acceptor: Option<Acceptor>,
     net: Net,
     logic: Worker,
     bus: Option<Bus>,
@@ -99,6 +102,10 @@ impl Server {
         if inherited.is_empty() {
             config.cluster.advertised(config.chat.listen)?;
         }
+        if let Some(fault) = config.tls.fault() {
+            log::warn!("{fault}");
+        }
+        let acceptor = config.tls.identity()?.map(|identity| acceptor(config, identity)).transpose()?;
         let redis = config.redis()?;
         if let Some(redis) = &redis {
             bus::check(redis)?;
@@ -158,6 +165,11 @@ impl Server {
             frame_bytes: config.limits.frame_bytes,
             output_total_bytes: config.limits.output_mib << 20,
             proxies: config.chat.proxies.clone(),
+            tls: acceptor.clone().map(|acceptor| TlsConfig {
+                acceptor,
+                required: config.tls.required,
+                legacy_plain: config.legacy.plain,
+            }),
             style: Style { msgids: config.legacy.msgids, object_bytes: config.legacy.object_bytes },
             pace: Duration::from_millis(config.legacy.pace_ms.into()),
             ..NetConfig::default()
@@ -180,7 +192,7 @@ impl Server {
         };
         let logic = logic_thread::start(Logic::new(rules, boot), clock_start, inboxes, outlets);
         let logic = logic.map_err(sentence)?;
-        Ok(Server { address, net, logic, bus, passwords, search, storage })
+        Ok(Server { address, acceptor, net, logic, bus, passwords, search, storage })
     }
 
     /// Refuses new connections, notifies sessions, finishes requests in flight, flushes and closes sockets, and files
@@ -200,6 +212,25 @@ impl Server {
         }
         self.storage.stop();
     }
+}
+
+/// Says what the operator should know about a certificate that is used from now on.
+fn acceptor(config: &Config, identity: Identity) -> Result<Acceptor, String> {
+    match config.tls.time_fault(&identity) {
+        Some(fault) => log::error!("clients will refuse TLS: {fault}"),
+        None => log::info!("TLS: the certificate is valid until {}", described(&identity)),
+    }
+    if config.legacy.plain && config.tls.required != TlsRequired::Never {
+        log::warn!(
+            "clients of the muduo chat servers connect without TLS from anywhere, because legacy.plain is true; if there \
+             are none, set it to false"
+        );
+    }
+    Acceptor::new(identity).map_err(sentence)
+}
+
+fn described(identity: &Identity) -> String {
+    format!("{} (certificates in the chain: {})", identity.expiry(), identity.chain_length())
 }
 
 /// The text, or the address if the text is empty.
@@ -238,17 +269,31 @@ fn announce(address: SocketAddr, data: impl Display) {
     );
 }
 
-/// Reads the configuration again and applies `log.level`, the only key that a running server can change.
-fn reload(args: &Args, address: SocketAddr) {
+/// Reads the configuration again and applies `log.level`, the only key that a running server can change, and reads the
+/// files of the certificate that it has used so far anew.
+fn reload(args: &Args, started_with: &Config, server: &Server) {
     systemd::reloading();
     match args.load_config() {
         Ok(config) => {
             log::set_max_level(config.log.level);
             log::info!("reloaded log.level; changes to other keys take effect at the next start");
+            if config.tls != started_with.tls {
+                log::warn!("the section [tls] has changed, which takes effect at the next start");
+            }
         }
         Err(error) => log::error!("kept the old configuration: {error}"),
     }
-    systemd::ready(address);
+    if let Some(acceptor) = &server.acceptor {
+        match started_with.tls.valid_identity() {
+            Ok(Some(identity)) => {
+                log::info!("TLS: reloaded the certificate, which is valid until {}", described(&identity));
+                acceptor.replace(identity);
+            }
+            Ok(None) => {}
+            Err(fault) => log::error!("TLS: kept the old certificate: {fault}"),
+        }
+    }
+    systemd::ready(server.address);
 }
 
 /// Returns when a signal asks the server to stop. From then on, another such signal ends the process at once.

@@ -21,7 +21,8 @@ const MANUAL: &str = "\
 Signals:
   SIGTERM, SIGINT  stop the server: it notifies clients, finishes requests in flight and writes everything to disk; a \
 second signal ends it at once, and no acknowledged message is lost
-  SIGHUP           reads the configuration again and applies log.level
+  SIGHUP           reads the configuration again and applies log.level; reads the files of tls.certificate and tls.key \
+again, and keeps the old ones where they are not good
 
 Exit status:
   0  the server was stopped by a signal, or what an option asked for was done

@@ -2,9 +2,9 @@
 
 use crate::database::{Database, without_password};
 use logic::contract::Quotas;
-use outbound::Trust;
 use std::fmt;
 use std::path::PathBuf;
+use tls::Trust;
 
 /// The configuration of storage.
 #[derive(Clone)]

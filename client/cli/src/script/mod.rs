@@ -7,7 +7,7 @@ mod state;
 use crate::args::Login;
 use crate::command::table::Used;
 use crate::command::{self, Command, Typed, group, help, timeline};
-use chatclient_connection::Client;
+use chatclient_connection::{Client, Server};
 use chatclient_core::{Event, Options};
 use crossbeam_channel::{Receiver, after, never, select};
 use output::Output;
@@ -22,7 +22,7 @@ const CLOSE: Duration = Duration::from_millis(500);
 
 /// The plan of a script.
 pub struct Plan<'l> {
-    pub address: String,
+    pub server: Server,
     pub options: Options,
     pub login: &'l Login,
     /// Each line with its meaning; empty: lines are read from stdin.
@@ -71,7 +71,7 @@ fn read_command(line: &str) -> Result<Command, String> {
 
 /// Runs a script. Returns whether everything succeeded; an error is one of stdin or stdout.
 pub fn run(plan: Plan<'_>) -> io::Result<bool> {
-    let (client, events) = Client::start(&*plan.address, plan.options)?;
+    let (client, events) = Client::start(plan.server, plan.options)?;
     // Messages must not come between the results of the commands.
     let listens = plan.listens && plan.commands.is_empty();
     let output = Output { json: plan.json, quiet: plan.quiet, listens };

@@ -62,6 +62,10 @@ impl Output {
                 fault(&format!("logged out at {at} {why}{hint}"));
                 Ok(())
             }
+            Event::Push(Push::Error(refusal)) => {
+                fault(&format!("the server reports: {}", sanitize::line(&refusal.errmsg)));
+                Ok(())
+            }
             Event::Disconnected { why, retry_in_ms: Some(_) } => {
                 fault(&format!("{}; retrying", sanitize::line(&why.to_string())));
                 Ok(())

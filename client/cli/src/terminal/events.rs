@@ -16,11 +16,11 @@ impl Terminal {
                 }
             }
             // Without a login a lost connection does not matter: the next choice connects again.
-            Event::Disconnected { why, retry_in_ms: None } => {
-                if matches!(why, Lost::Unreachable(_)) && self.mode == Mode::Menu {
-                    self.say_unreachable(&why);
-                }
-            }
+            Event::Disconnected { why, retry_in_ms: None } => match why {
+                Lost::Unreachable(_) if self.mode == Mode::Menu => self.say_unreachable(&why),
+                Lost::Insecure(why) => self.say(&sanitize::line(&why)),
+                _ => {}
+            },
             Event::LoggedIn(login) => self.handle_logged_in(&login),
             Event::LoginFailed(failure) => self.handle_login_failed("login", &failure),
             Event::LoggedOut(reason) => self.handle_logged_out(reason),

@@ -87,15 +87,17 @@ const COUNTDOWN: Duration = Duration::from_millis(250);
 
 /// Runs the program until the user leaves.
 pub fn run(setup: Setup) -> io::Result<()> {
-    let Setup { address, options, folder, bell, login, asked, config } = setup;
+    let Setup { address, server, options, folder, bell, login, asked, config } = setup;
     let style = Style::from_environment(chosen_colours(&config));
     let watch = signals::watch()?;
-    let (client, events) = Client::start_with_store(&*address, options, folder.clone())?;
+    let is_secure = server.is_secure();
+    let (client, events) = Client::start_with_store(server, options, folder.clone())?;
     let input = InputThread::start()?;
     let screen = Screen::open(style);
     let has_reader = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut terminal = Terminal {
         address,
+        is_secure,
         client,
         editor: LineEditor::new(folder.as_ref().filter(|_| input.modes.is_some()).map(Folder::input_history)),
         input,

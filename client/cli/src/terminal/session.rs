@@ -10,6 +10,7 @@ use crate::command::{help, table};
 use crate::display::style::person;
 use crate::display::{clock, kick, list, sentence};
 use chatclient_core::{Failure, LogoutReason, Lost, Session, sanitize};
+use chatclient_store::Folder;
 use std::time::{Duration, Instant};
 use wire::account::Who;
 use wire::session::{Listing, LoggedIn, Push};
@@ -72,6 +73,14 @@ impl Terminal {
 
     pub(super) fn handle_logged_in(&mut self, login: &LoggedIn) {
         let is_first = matches!(self.mode, Mode::LoggingIn { .. });
+        if self.is_secure
+            && let Some(Err(error)) = self.folder.as_ref().map(Folder::require_tls)
+        {
+            self.say(&format!(
+                "cannot note that this server has TLS: {}",
+                sanitize::line(&error.to_string())
+            ));
+        }
         if is_first {
             self.load_directory(login.id, &login.name);
         }

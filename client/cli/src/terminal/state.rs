@@ -16,7 +16,7 @@ use crate::args::{Login, UserAsked};
 use crate::config::Config;
 use crate::display::sentence;
 use crate::display::style::{Style, person};
-use chatclient_connection::Client;
+use chatclient_connection::{Client, Server};
 use chatclient_core::{Failure, Options, RequestId, Session, sanitize};
 use chatclient_store::{Folder, StoredAccount};
 use std::collections::BTreeMap;
@@ -35,7 +35,9 @@ const STATUS_UNREAD: usize = 3;
 /// The settings at program start.
 #[derive(Debug)]
 pub struct Setup {
+    /// Shown to the user.
     pub address: String,
+    pub server: Server,
     pub options: Options,
     /// The folder of the stores; `None`: nothing is saved.
     pub folder: Option<Folder>,
@@ -50,6 +52,8 @@ pub struct Setup {
 
 pub struct Terminal {
     pub(super) address: String,
+    /// The server is reached with TLS.
+    pub(super) is_secure: bool,
     pub(super) client: Client,
     pub(super) input: InputThread,
     pub(super) editor: LineEditor,

@@ -34,6 +34,7 @@ impl Connection {
         let stalled = self.blocked_since.after(spans.stall);
         let due = match (self.phase, self.channel.user) {
             (Phase::Open, _) if self.handshake.is_some() => self.since.after(spans.proxy_handshake),
+            (Phase::Open, _) if self.transport.is_handshaking() => self.since.after(spans.tls_handshake),
             (Phase::Open, _) if self.is_kept_alive() => Tick(u32::MAX),
             (Phase::Open, None) => self.since.after(spans.login),
             (Phase::Open, Some(_)) if self.probed => self.heard.after(spans.probe),
@@ -57,6 +58,7 @@ impl Connection {
                     let finished = handshake.expire().ok_or(CloseReason::ProxyTimeout)?;
                     self.finish_handshake(finished, context)
                 }
+                None if self.transport.is_handshaking() => Err(CloseReason::TlsTimeout),
                 // Its login waits in logic, which answers.
                 None if !self.channel.flow.is_idle() => {
                     self.since = context.now;

@@ -4,12 +4,14 @@ use super::{Connection, Phase};
 use crate::close::CloseReason;
 use crate::codec::{AnyCodec, Codec, Liveness};
 use crate::context::Context;
-use crate::transport::Transport;
 use crate::transport::proxy_handshake::Finished;
 use crate::transport::proxy_header;
 use logic::Input;
 use mio::event::Event;
 use std::io::{self, ErrorKind, Read};
+
+/// Bytes that a turn reads of an encrypted connection before its login: records without plaintext cost CPU, too.
+const ENCRYPTED_BYTES_BEFORE_LOGIN: usize = 16 * 1024;
 
 /// What to do with the input of a connection after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,10 @@ impl Connection {
         if self.phase != Phase::Open {
             return self.discard(context, buffer);
         }
+        if self.transport.is_handshaking() {
+            self.await_handshake(context);
+            return Ok(());
+        }
         if context.inbox_full {
             self.channel.queue_input(context);
             return Ok(());
@@ -76,22 +82,41 @@ impl Connection {
             self.resume(context)?;
         }
         while self.readable && self.gate_is_open(context) {
-            match self.transport.read(buffer) {
+            let is_bounded = self.transport.is_encrypted() && self.channel.user.is_none();
+            let space = if is_bounded { &mut buffer[..ENCRYPTED_BYTES_BEFORE_LOGIN] } else { &mut *buffer };
+            let read = self.transport.read(space);
+            if self.transport.unsent() > 0 {
+                self.channel.queue_flush(context);
+            }
+            match read {
                 Ok(0) => {
                     self.ended = true;
                     return Err(CloseReason::PeerClosed);
                 }
                 Ok(length) => {
-                    self.readable = self.channel.hung_up || length == buffer.len();
+                    let has_more = length == space.len() || self.transport.has_more();
+                    self.readable = self.channel.hung_up || has_more;
                     self.heard = context.now;
                     self.probed = false;
-                    self.take_in(&buffer[..length], context)?;
-                    if length == buffer.len() {
+                    let received = &space[..length];
+                    self.take_in(received, context)?;
+                    // These were the first bytes of TLS: the queue of handshakes goes on with them.
+                    if self.transport.is_handshaking() {
+                        return Ok(());
+                    }
+                    if has_more {
                         self.channel.queue_input(context);
                         return Ok(());
                     }
                 }
-                Err(error) => self.read_failed(&error)?,
+                Err(error) => {
+                    self.read_failed(&error)?;
+                    if self.transport.has_more() {
+                        self.readable = true;
+                        self.channel.queue_input(context);
+                        return Ok(());
+                    }
+                }
             }
         }
         self.choked = !self.gate_is_open(context) && (self.readable || self.has_pending());
@@ -108,7 +133,7 @@ impl Connection {
     /// and the reset would destroy what the peer has not read yet (RFC 1122, 4.2.2.13).
     fn discard(&mut self, context: &mut Context, buffer: &mut [u8]) -> Result<(), CloseReason> {
         while self.readable {
-            match self.transport.read(buffer) {
+            match self.transport.discard(buffer) {
                 Ok(0) => {
                     self.readable = false;
                     self.ended = true;
@@ -131,6 +156,7 @@ impl Connection {
         match error.kind() {
             ErrorKind::WouldBlock => self.readable = false,
             ErrorKind::Interrupted => {}
+            _ if tls::is_session_error(error) => return Err(self.bad_tls(error)),
             _ => return Err(CloseReason::PeerReset),
         }
         Ok(())
@@ -178,8 +204,11 @@ impl Connection {
         if rest.is_empty() { Ok(()) } else { self.choose_codec(&rest, context) }
     }
 
-    /// Handles the first bytes of the client.
+    /// Handles the first bytes of the client, which TLS may have decrypted.
     fn choose_codec(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
+        if bytes[0] == tls::FIRST_BYTE && !self.transport.is_encrypted() && context.tls.is_some() {
+            return self.start_tls(bytes, context);
+        }
         if proxy_header::begins(bytes) {
             log::warn!(
                 "closed a connection from {peer}, which sent a PROXY header: if it is a proxy of yours, add \"{peer}\" to \
@@ -189,6 +218,7 @@ impl Connection {
             return Err(CloseReason::UnnamedProxy);
         }
         let codec = AnyCodec::for_first_byte(bytes[0]).ok_or(CloseReason::UnknownDialect)?;
+        self.check_encryption(codec.dialect(), context)?;
         if codec.liveness() == Liveness::KeepAlive {
             self.transport.keep_alive().map_err(|_| CloseReason::PeerReset)?;
         }

@@ -10,6 +10,7 @@
 //! closed stays pending in the codec and in the kernel, whose window pushes back on the peer.
 
 mod deadlines;
+mod handshake;
 mod input;
 mod output;
 
@@ -21,15 +22,15 @@ use crate::context::Context;
 use crate::deadline::Tick;
 use crate::flow::{Flow, is_page};
 use crate::peer::PeerAddress;
-use crate::transport::AnyTransport;
+use crate::transport::Transport;
 use crate::transport::proxy_handshake::ProxyHandshake;
 use logic::{ConnId, Input};
 use std::sync::Arc;
 use wire::legacy::Welcome;
 use wire::{Message, Push, Reply, UserId};
 
-// There are many idle connections. A socket has 4 bytes; in debug builds mio adds the id of its selector.
-const _: () = assert!(size_of::<Connection>() <= 156 + size_of::<AnyTransport>());
+// There are many idle connections. A transport has 16 bytes; in debug builds mio adds the id of its selector.
+const _: () = assert!(size_of::<Connection>() <= 160 + size_of::<Transport>());
 
 /// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +45,15 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Connection {
     channel: Channel,
-    transport: AnyTransport,
+    transport: Transport,
     /// `None` until the first byte, which also announces the connection to logic.
     codec: Option<AnyCodec>,
     /// Only on connections from a trusted proxy, until the first bytes are decided.
     handshake: Option<Box<ProxyHandshake>>,
+    /// Its TCP peer is this machine or a trusted proxy, so nobody else reads what it sends.
+    is_near: bool,
+    /// It is in [`Context::handshakes`].
+    awaits_handshake: bool,
     phase: Phase,
 
     /// The kernel may have input.
@@ -81,13 +86,16 @@ pub(crate) struct Connection {
 impl Connection {
     /// A connection that was just accepted. The transport is registered with the reactor's poll under the token of
     /// `id`.
-    pub fn new(id: ConnId, transport: AnyTransport, peer: PeerAddress, context: &Context) -> Connection {
+    pub fn new(id: ConnId, transport: Transport, peer: PeerAddress, context: &Context) -> Connection {
         let now = context.now;
+        let is_proxy = context.is_proxy(peer.ip());
         Connection {
             channel: Channel::new(id, peer, context),
             transport,
             codec: None,
-            handshake: context.is_proxy(peer.ip()).then(Box::default),
+            handshake: is_proxy.then(Box::default),
+            is_near: context.is_near(peer.ip()),
+            awaits_handshake: false,
             phase: Phase::Open,
             readable: false,
             ended: false,
@@ -197,7 +205,7 @@ impl Connection {
 
     /// Whether the peer has closed its side and was sent everything.
     pub fn is_finished(&self) -> bool {
-        self.ended && self.channel.output.is_empty()
+        self.ended && self.unwritten() == 0
     }
 
     /// Begins to flush output before the transport is closed.
@@ -215,8 +223,10 @@ impl Connection {
 
     /// Returns what it holds of the reactor's.
     pub fn recycle(mut self, context: &mut Context) {
+        self.transport.send_close_notify();
         self.channel.leave_pending_logins(context);
         self.channel.output.recycle(&mut context.pool);
+        self.channel.unsent = 0;
         self.channel.flow = Flow::default();
         self.channel.update_charge(context);
     }

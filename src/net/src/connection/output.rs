@@ -6,7 +6,6 @@ use crate::codec::Codec;
 use crate::context::Context;
 use crate::deadline::Tick;
 use crate::token;
-use crate::transport::Transport;
 use logic::Input;
 use mio::Interest;
 
@@ -14,13 +13,13 @@ impl Connection {
     /// Handles a writable event.
     pub(super) fn writable(&mut self, context: &mut Context) {
         self.blocked = false;
-        if self.unwritten() > 0 {
+        if self.unwritten() > 0 || self.channel.unsent > 0 {
             self.channel.queue_flush(context);
         }
     }
 
     /// Bytes that the kernel has not taken.
-    fn unwritten(&self) -> usize {
+    pub(super) fn unwritten(&self) -> usize {
         self.channel.output.len() + self.transport.unsent()
     }
 
@@ -39,6 +38,7 @@ impl Connection {
                 self.block(context)?;
             }
         }
+        self.channel.unsent = self.transport.unsent() as u32;
         if self.unwritten() == 0 {
             self.flushed(context)?;
         } else if self.unwritten() > context.output_budget.connection_bytes() {

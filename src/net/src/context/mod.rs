@@ -1,18 +1,21 @@
 //! The state that all connections of one reactor share: the time, work lists of the current turn, limits. It knows
 //! connections by their ids only.
 
+mod handshakes;
 pub(crate) mod legacy;
 mod ready;
 
+pub(crate) use handshakes::PER_TURN as HANDSHAKES_PER_TURN;
 pub(crate) use ready::{ReadyQueue, TRANSIENT_PER_TURN};
 
-use crate::config::NetConfig;
+use crate::config::{NetConfig, TlsConfig, TlsRequired};
 use crate::deadline::{Spans, Tick};
 use crate::moderation::Moderation;
 use crate::output::Pool;
 use crate::output_budget::OutputBudget;
 use crate::pending_logins::PendingLogins;
 use crate::wheel::Wheel;
+use handshakes::HandshakeQueue;
 use ipnet::IpNet;
 use legacy::LegacyContext;
 use logic::{ConnId, Input};
@@ -21,6 +24,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
+use wire::Dialect;
 
 pub(crate) struct Context {
     /// Read once a turn.
@@ -37,6 +41,8 @@ pub(crate) struct Context {
     pub answers: Vec<ConnId>,
     /// Connections with input to continue in the next turns, each once.
     pub ready: ReadyQueue,
+    /// Connections whose TLS handshake can go on in the next turns, each once.
+    pub handshakes: HandshakeQueue,
     /// One entry for the next deadline of each connection, and some that are outdated.
     pub wheel: Wheel<ConnId>,
     /// Output buffers that no connection needs at the moment.
@@ -48,6 +54,7 @@ pub(crate) struct Context {
     pub awaiting_budget: VecDeque<ConnId>,
     pub registry: Registry,
     pub limits: Limits,
+    pub tls: Option<TlsConfig>,
     /// Addresses whose PROXY headers are trusted.
     proxies: Arc<[IpNet]>,
 }
@@ -77,6 +84,7 @@ impl Context {
             deliveries: Vec::new(),
             answers: Vec::new(),
             ready: ReadyQueue::default(),
+            handshakes: HandshakeQueue::default(),
             wheel: Wheel::new(),
             pool: Pool::default(),
             legacy: LegacyContext::new(config.style, config.pace),
@@ -89,8 +97,26 @@ impl Context {
                 high_water: config.high_water,
                 spans: config.timeouts.into(),
             },
+            tls: config.tls.clone(),
             proxies: config.proxies.as_slice().into(),
         }
+    }
+
+    /// Whether a connection that is not encrypted is refused. `is_near`: nobody else reads what it sends.
+    pub fn refuses_plain(&self, dialect: Dialect, is_near: bool) -> bool {
+        let Some(TlsConfig { required, legacy_plain, .. }) = &self.tls else { return false };
+        let is_required = match required {
+            TlsRequired::Never => false,
+            TlsRequired::Remote => !is_near,
+            TlsRequired::Always => true,
+        };
+        is_required && !(dialect == Dialect::Legacy && *legacy_plain)
+    }
+
+    /// Whether a connection from this address crosses no network: its peer is this machine or a trusted proxy. A PROXY
+    /// header changes nothing about that.
+    pub fn is_near(&self, peer: IpAddr) -> bool {
+        peer.to_canonical().is_loopback() || self.is_proxy(peer)
     }
 
     /// Whether PROXY headers from this address are trusted.

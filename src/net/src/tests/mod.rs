@@ -1,9 +1,11 @@
 //! The net over real sockets, with the test in place of logic.
 
 mod deadlines;
+mod encryption;
 mod frames;
 mod legacy;
 mod life;
+mod plain_refused;
 mod pressure;
 mod proxy;
 

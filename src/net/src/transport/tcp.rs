@@ -1,6 +1,5 @@
 //! A plain TCP socket.
 
-use super::Transport;
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -33,18 +32,12 @@ impl Tcp {
         let _ = stream.set_nodelay(true);
         Tcp(stream)
     }
-}
 
-impl Transport for Tcp {
-    fn unsent(&self) -> usize {
-        0
-    }
-
-    fn close_write(&mut self) -> Result<()> {
+    pub fn close_write(&self) -> Result<()> {
         self.0.shutdown(Shutdown::Write)
     }
 
-    fn keep_alive(&self) -> Result<()> {
+    pub fn keep_alive(&self) -> Result<()> {
         Ok(keep_alive(&self.0)?)
     }
 }

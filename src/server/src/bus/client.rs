@@ -2,11 +2,12 @@
 
 use super::endpoint::Endpoint;
 use super::inspector::PUBLICATION_BYTES;
-use outbound::{Fault, Stream, fault_in};
+use outbound::Stream;
 use redis::{Cmd, Parser, RedisError, Value, cmd};
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tls::{Fault, fault_in};
 
 /// How long Redis may take to connect and log in, to reply, or send nothing, before the connection counts as lost.
 pub const SILENCE: Duration = Duration::from_millis(1_500);

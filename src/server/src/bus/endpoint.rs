@@ -1,8 +1,8 @@
 //! Where Redis is, and how to log in there.
 
-use outbound::Trust;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use std::fmt;
+use tls::Trust;
 
 /// The address and the credentials of Redis.
 #[derive(Clone)]

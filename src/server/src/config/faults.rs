@@ -5,10 +5,10 @@ use super::keys::{Cluster, Config, Storage};
 use super::secret::{named_file, secret};
 use crate::bus::Endpoint;
 use logic::contract::Quotas;
-use outbound::{Trust, is_verifiable};
 use std::net::SocketAddr;
 use std::path::Path;
 use storage::{Database, StorageUrl};
+use tls::{Trust, is_verifiable};
 
 impl Config {
     /// All faults, each as a sentence that says what to change.
@@ -18,6 +18,8 @@ impl Config {
             Ok(settings) => faults.extend(storage::examine(&settings).err().map(|error| error.to_string())),
             Err(fault) => faults.push(fault),
         }
+        faults.extend(self.tls.fault());
+        faults.extend(self.tls.valid_identity().err());
         faults.extend(self.redis().err());
         faults.extend(self.cluster.advertised(self.chat.listen).err());
         faults

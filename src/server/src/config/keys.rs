@@ -9,7 +9,7 @@ use super::value::{
 use ipnet::IpNet;
 use log::LevelFilter;
 use logic::Conflict;
-use net::PACE;
+use net::{PACE, TlsRequired};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use storage::StorageUrl;
@@ -91,6 +91,15 @@ sections! {
         /// Reserved for HTTP and WebSocket; not used by this version.
         listen: SocketAddr = loopback(6080), address;
     }
+    /// TLS towards clients.
+    tls: Tls {
+        /// A file with the server's certificate and those that lead to an authority, PEM; `None`: no TLS.
+        certificate: Option<PathBuf> = None, file;
+        /// A file with the key of the certificate, PEM.
+        key: Option<PathBuf> = None, file;
+        /// Whose connections must be encrypted; without a certificate nobody's.
+        required: TlsRequired = TlsRequired::Remote, choice;
+    }
     /// Accounts and messages.
     storage: Storage {
         /// Where the database is.
@@ -115,6 +124,8 @@ sections! {
     }
     /// Clients of the muduo chat servers.
     legacy: Legacy {
+        /// Whether they are accepted without TLS, of which they know nothing, whatever `tls.required` says.
+        plain: bool = true, boolean;
         /// Their message numbers: login, login answer, logout, register, register answer, one chat, add friend, create
         /// group, add group, group chat.
         msgids: MsgIds = MsgIds::default(), msgids;

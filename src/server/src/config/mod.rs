@@ -3,6 +3,7 @@
 //! Without `--config` no file is read, so a stray file in the working directory changes nothing. An unknown key is an
 //! error that suggests the nearest known one, so a misspelt key never goes unnoticed.
 
+mod certificate;
 mod faults;
 mod keys;
 mod secret;
@@ -13,7 +14,7 @@ mod value;
 
 pub use keys::{
     Chat, Cluster, Config, Contacts, Http, Legacy, Limits, Log, Password, Registration, Search, Session,
-    Storage,
+    Storage, Tls,
 };
 pub use secret::is_exposed;
 pub use setting::Setting;

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use log::LevelFilter;
 use logic::Conflict;
+use net::TlsRequired;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -25,6 +26,11 @@ pub(super) trait Choice: Copy + PartialEq + 'static {
 impl Choice for Conflict {
     const WORDS: &'static [(&'static str, Conflict)] =
         &[("kick", Conflict::Kick), ("reject", Conflict::Reject)];
+}
+
+impl Choice for TlsRequired {
+    const WORDS: &'static [(&'static str, TlsRequired)] =
+        &[("remote", TlsRequired::Remote), ("always", TlsRequired::Always), ("never", TlsRequired::Never)];
 }
 
 impl Choice for LevelFilter {

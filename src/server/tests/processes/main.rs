@@ -18,6 +18,7 @@ mod descriptors;
 mod devices;
 mod durability;
 mod edits;
+mod encryption;
 mod entries;
 mod frames;
 mod full_disk;

@@ -36,10 +36,22 @@ impl Nginx {
         Nginx { _temporary: Some(temporary), ..nginx }
     }
 
+    /// The same, but clients speak TLS with nginx, and nginx without it with the nodes. Its certificate and key are these
+    /// files.
+    pub fn start_with_certificate(nodes: &[SocketAddr], certificate: &Path, key: &Path) -> Nginx {
+        let temporary = tempfile::tempdir().unwrap();
+        let nginx = Nginx::run(temporary.path().to_owned(), nodes, Some([certificate, key]));
+        Nginx { _temporary: Some(temporary), ..nginx }
+    }
+
     /// Starts nginx in front of these nodes, with all its files in this folder.
     pub fn start_in(folder: PathBuf, nodes: &[SocketAddr]) -> Nginx {
+        Nginx::run(folder, nodes, None)
+    }
+
+    fn run(folder: PathBuf, nodes: &[SocketAddr], identity: Option<[&Path; 2]>) -> Nginx {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        write_configuration(&folder, address, nodes);
+        write_configuration(&folder, address, nodes, identity);
         let process = Supervised::start(&find("nginx", MISSING), &arguments(&folder), &folder.join("log"));
         process.wait_for(address);
         Nginx { folder, _temporary: None, address, process }
@@ -47,7 +59,7 @@ impl Nginx {
 
     /// Changes its nodes as an operator does, by the configuration and `nginx -s reload`.
     pub fn reload(&self, nodes: &[SocketAddr]) {
-        write_configuration(&self.folder, self.address, nodes);
+        write_configuration(&self.folder, self.address, nodes, None);
         let told = Command::new(find("nginx", MISSING))
             .args(arguments(&self.folder))
             .args(["-s", "reload"])
@@ -95,7 +107,12 @@ fn arguments(folder: &Path) -> Vec<String> {
     ["-p".into(), inside(""), "-e".into(), inside("log"), "-c".into(), inside("nginx.conf")].into()
 }
 
-fn write_configuration(folder: &Path, address: SocketAddr, nodes: &[SocketAddr]) {
+fn write_configuration(
+    folder: &Path,
+    address: SocketAddr,
+    nodes: &[SocketAddr],
+    identity: Option<[&Path; 2]>,
+) {
     let mut modules = MODULES.iter().map(|modules| Path::new(modules).join("ngx_stream_module.so"));
     // If there is none, it may be compiled in; else nginx reports `stream` as unknown.
     let module = modules.find(|module| module.exists());
@@ -108,12 +125,13 @@ fn write_configuration(folder: &Path, address: SocketAddr, nodes: &[SocketAddr])
         log = folder.join("log").display(),
         shipped = folder.join("chatserver.conf").display(),
     );
-    fs::write(folder.join("chatserver.conf"), addressed(address, nodes)).unwrap();
+    fs::write(folder.join("chatserver.conf"), addressed(address, nodes, identity)).unwrap();
     fs::write(folder.join("nginx.conf"), main).unwrap();
 }
 
-/// The shipped configuration with these addresses instead of the example's.
-fn addressed(address: SocketAddr, nodes: &[SocketAddr]) -> String {
+/// The shipped configuration with these addresses instead of the example's, and with its lines for TLS if there is a
+/// certificate with its key.
+fn addressed(address: SocketAddr, nodes: &[SocketAddr], identity: Option<[&Path; 2]>) -> String {
     let mut nodes = Some(nodes);
     let mut text = String::new();
     for line in SHIPPED.lines() {
@@ -126,7 +144,19 @@ fn addressed(address: SocketAddr, nodes: &[SocketAddr]) -> String {
                     text.push('\n');
                 }
             }
-            ["listen", "6000", ..] => text += &line.replace("6000", &address.to_string()),
+            ["listen", "6000", ..] => {
+                let listen = match identity {
+                    Some(_) => line.replace("6000", "6000 ssl"),
+                    None => line.to_owned(),
+                };
+                text += &listen.replace("6000", &address.to_string());
+            }
+            ["#", key @ ("ssl_certificate" | "ssl_certificate_key"), _] => {
+                if let Some([certificate, own_key]) = identity {
+                    let file = if key == "ssl_certificate" { certificate } else { own_key };
+                    text += &format!("{key} {};", file.display());
+                }
+            }
             ["listen", ..] => {}
             _ => text += line,
         }

@@ -7,13 +7,14 @@ use super::record::{Answer, Record, first};
 use super::sql::Sql;
 use crate::database::Database;
 use logic::contract::Quotas;
-use outbound::{Stream, Trust};
+use outbound::Stream;
 #[cfg(test)]
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 use std::time::{Duration, Instant};
+use tls::Trust;
 use wire::UnixMillis;
 
 /// Time limits for connecting and for each answer.

@@ -1,9 +1,9 @@
 //! Failures of statements, by what can be done about them.
 
 use super::client::ClientError;
-use outbound::{Fault, fault_in};
 use std::fmt;
 use std::io;
+use tls::{Fault, fault_in};
 
 /// The text of a failure to answer in time.
 pub const NO_ANSWER: &str = "no answer within 5 s: it accepts connections but is silent";

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 
 const ROWS: u16 = 40;
 const COLUMNS: u16 = 160;
+/// The environment of a common terminal without colours.
+const PLAIN: [(&str, &str); 2] = [("TERM", "xterm"), ("NO_COLOR", "1")];
 
 /// A terminal with the client in it. Dropping it kills the client.
 pub struct Terminal {
@@ -22,7 +24,8 @@ pub struct Terminal {
     /// How many bytes of the screen were read.
     read: usize,
     over: bool,
-    server: SocketAddr,
+    /// The client's arguments.
+    arguments: Vec<String>,
     /// Where the client keeps its store.
     home: Arc<TempDir>,
     pty: Box<dyn MasterPty + Send>,
@@ -33,20 +36,27 @@ pub struct Terminal {
 impl Terminal {
     /// Starts the client in a common terminal without colours.
     pub fn open(server: SocketAddr) -> Terminal {
-        Terminal::open_as(&[("TERM", "xterm"), ("NO_COLOR", "1")], server)
+        Terminal::open_as(&PLAIN, server)
     }
 
     /// Starts the client with these environment variables.
     pub fn open_as(environment: &[(&str, &str)], server: SocketAddr) -> Terminal {
-        Terminal::open_at(environment, server, Arc::new(tempfile::tempdir().unwrap()))
+        let arguments = vec![server.ip().to_string(), server.port().to_string()];
+        Terminal::open_at(environment, arguments, Arc::new(tempfile::tempdir().unwrap()))
     }
 
-    fn open_at(environment: &[(&str, &str)], server: SocketAddr, home: Arc<TempDir>) -> Terminal {
+    /// Starts the client with these arguments.
+    pub fn open_with(arguments: &[&str]) -> Terminal {
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        Terminal::open_at(&PLAIN, arguments, Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    fn open_at(environment: &[(&str, &str)], arguments: Vec<String>, home: Arc<TempDir>) -> Terminal {
         let size = PtySize { rows: ROWS, cols: COLUMNS, ..PtySize::default() };
         let pty = native_pty_system().openpty(size).unwrap();
         let found = modes(&*pty.master);
         let mut command = CommandBuilder::new(programs::chatclient());
-        command.args([server.ip().to_string(), server.port().to_string()]);
+        command.args(&arguments);
         for variable in ["NO_COLOR", "COLORTERM", "LC_ALL", "LC_CTYPE", "TERM_PROGRAM"] {
             command.env_remove(variable);
         }
@@ -59,7 +69,7 @@ impl Terminal {
         let child = pty.slave.spawn_command(command).unwrap();
         let (keyboard, reader) = (pty.master.take_writer().unwrap(), pty.master.try_clone_reader().unwrap());
         let screen = Transcript::of(reader);
-        Terminal { child, keyboard, screen, read: 0, over: false, server, home, pty: pty.master, found }
+        Terminal { child, keyboard, screen, read: 0, over: false, arguments, home, pty: pty.master, found }
     }
 
     /// Sends the client a signal.
@@ -97,7 +107,14 @@ impl Terminal {
     /// Restarts the client on its store, in a new terminal; it must have ended.
     pub fn reopen(&self) -> Terminal {
         assert!(self.over, "a client is opened again after its end");
-        Terminal::open_at(&[("TERM", "xterm"), ("NO_COLOR", "1")], self.server, self.home.clone())
+        Terminal::open_at(&PLAIN, self.arguments.clone(), self.home.clone())
+    }
+
+    /// The same with other arguments.
+    pub fn reopen_with(&self, arguments: &[&str]) -> Terminal {
+        assert!(self.over, "a client is opened again after its end");
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        Terminal::open_at(&PLAIN, arguments, self.home.clone())
     }
 
     /// Types a line.

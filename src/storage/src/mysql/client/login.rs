@@ -8,7 +8,8 @@ use mysql_common::collations::CollationId;
 use mysql_common::constants::CapabilityFlags;
 use mysql_common::io::ParseBuf;
 use mysql_common::packets::{AuthPlugin, AuthSwitchRequest, HandshakePacket, HandshakeResponse, SslRequest};
-use outbound::{Stream, Trust};
+use outbound::Stream;
+use tls::Trust;
 
 const PROTOCOL: u8 = 10;
 /// The length of a nonce without the zero after it.

@@ -8,8 +8,9 @@ use mysql_common::packets::{CommonOkPacket, ErrPacket, OkPacket, OkPacketDeseria
 use mysql_common::proto::MySerialize;
 use mysql_common::proto::codec::PacketCodec;
 use mysql_common::proto::sync_framed::MySyncFramed;
-use outbound::{Stream, Trust};
+use outbound::Stream;
 use std::io::{self, ErrorKind};
+use tls::Trust;
 
 /// The longest packet that either side may send, bytes; the greatest that the protocol allows.
 pub const PACKET_MAX: u32 = 1 << 30;

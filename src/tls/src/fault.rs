@@ -1,6 +1,6 @@
 //! What TLS finds wrong with a peer, as a sentence for the operator.
 
-use super::trust::Trust;
+use crate::trust::Trust;
 use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error};
@@ -27,13 +27,14 @@ pub enum Fault {
     Refused { host: String, reason: String },
 }
 
-/// The fault that an error of a [`Stream`](super::Stream) carries.
+/// The fault that an error of a connection carries.
 pub fn fault_in(error: &io::Error) -> Option<&Fault> {
     error.get_ref()?.downcast_ref()
 }
 
 impl Fault {
-    pub(super) fn of(error: Error, host: &str, trust: &Trust) -> Fault {
+    /// What an error in the connection to this host means.
+    pub fn of(error: Error, host: &str, trust: &Trust) -> Fault {
         let host = host.to_owned();
         match error {
             Error::InvalidCertificate(error) => Fault::Certificate(certificate(&error, &host, trust)),

@@ -1,7 +1,7 @@
 //! The authorities that may vouch for a server.
 
+use crate::provider;
 use runtime::regular_file::read_regular;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -15,15 +15,16 @@ const FILE_BYTES: u64 = 4 << 20;
 /// Certificates of authorities, read once.
 #[derive(Clone)]
 pub struct Trust {
-    pub(super) config: Arc<ClientConfig>,
+    pub(crate) config: Arc<ClientConfig>,
     /// Where the certificates are from, for operators.
-    pub(super) source: Arc<str>,
+    pub(crate) source: Arc<str>,
     /// The configuration key that names a file of certificates.
-    pub(super) key: &'static str,
+    pub(crate) key: &'static str,
 }
 
 impl Trust {
-    /// The certificates in this PEM file, and no others. `key` is the configuration key that names the file.
+    /// The certificates in this PEM file, and no others. `key` is the configuration key or the option that names the
+    /// file.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the file.
@@ -67,12 +68,17 @@ impl Trust {
     }
 
     /// Nobody: every certificate is refused.
-    pub(super) fn of_nobody() -> Trust {
+    pub fn of_nobody() -> Trust {
         Trust::new(RootCertStore::empty(), "", String::new())
     }
 
+    /// The settings of a connection that checks the server in this way.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
     fn new(roots: RootCertStore, key: &'static str, source: String) -> Trust {
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("the provider supports TLS 1.2 and 1.3")
             .with_root_certificates(roots)

@@ -93,8 +93,29 @@ UPDATE token SET created_at = GREATEST(expires_at - 604800000, 0), last_used_at 
     WHERE created_at = 0;
 -- The token by which the password was last changed; NULL: never, or it is not known.
 ALTER TABLE user ADD COLUMN password_by VARBINARY(32);
--- Why the last change of the epoch ended the session before: 0: another login, 1: revoked, 2: the password was changed.
-ALTER TABLE session ADD COLUMN end_code TINYINT NOT NULL DEFAULT 0;
+-- The sessions of an account, each with an epoch that no other one of the account has had. Those that have ended are kept
+-- for some minutes: so that their nodes learn it, and so that what those sent that have left is still stored. The table has
+-- another name than before: an older version that still runs can neither claim a session nor write for one.
+ALTER TABLE user ADD COLUMN session_epoch INT NOT NULL DEFAULT 0;   -- of its latest session
+DROP TABLE IF EXISTS session;
+CREATE TABLE IF NOT EXISTS account_session (
+    user_id    INT            NOT NULL,
+    epoch      INT            NOT NULL,
+    node       VARBINARY(128) NOT NULL,         -- the run of the node that holds it
+    claim      BIGINT         NOT NULL,         -- the number of the claim among those of its node
+    token_hash VARBINARY(32)  NOT NULL,
+    device     VARBINARY(256),
+    kind       TINYINT        NOT NULL,         -- as in token
+    heard_at   BIGINT         NOT NULL,         -- when its client was last heard of, within two minutes
+    lost_at    BIGINT,                          -- when its connection was lost; NULL: connected
+    changed_at BIGINT         NOT NULL,         -- when it was claimed or ended
+    -- 0: ended by another login, 1: revoked, 2: the password was changed, 6: too many, 100: by itself; NULL: in force
+    end_code   TINYINT,
+    ended_by   INT,                             -- the epoch of that login
+    PRIMARY KEY (user_id, epoch),
+    KEY session_node (node),
+    KEY session_changed (changed_at)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- When an entry that is not a message was last stored. Such entries leave updated_at, by which conversations are listed.
 -- In message_YYYYMM they have the status 1: `type` is the event, and the first line of `content` the ids of those

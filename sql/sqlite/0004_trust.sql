@@ -79,8 +79,29 @@ UPDATE token SET id = number FROM (
 CREATE UNIQUE INDEX token_user ON token (user_id, id);
 -- The token by which the password was last changed; NULL: never, or it is not known.
 ALTER TABLE user ADD COLUMN password_by BLOB;
--- Why the last change of the epoch ended the session before: 0: another login, 1: revoked, 2: the password was changed.
-ALTER TABLE session ADD COLUMN end_code INTEGER NOT NULL DEFAULT 0;
+-- The sessions of an account, each with an epoch that no other one of the account has had. Those that have ended are kept
+-- for some minutes: so that their nodes learn it, and so that what those sent that have left is still stored. The table has
+-- another name than before: an older version can neither claim a session nor write for one.
+DROP TABLE session;
+CREATE TABLE account_session (
+    user_id    INTEGER NOT NULL,
+    epoch      INTEGER NOT NULL,
+    node       TEXT    NOT NULL,        -- the run of the node that holds it
+    claim      INTEGER NOT NULL,        -- the number of the claim among those of its node
+    token_hash BLOB    NOT NULL,
+    device     TEXT,
+    kind       INTEGER NOT NULL,        -- as in token
+    heard_at   INTEGER NOT NULL,        -- when its client was last heard of, within a minute or two
+    lost_at    INTEGER,                 -- when its connection was lost; NULL: connected
+    changed_at INTEGER NOT NULL,        -- when it was claimed or ended
+    -- 0: ended by another login, 1: revoked, 2: the password was changed, 6: too many, 100: by itself; NULL: in force
+    end_code   INTEGER,
+    ended_by   INTEGER,                 -- the epoch of that login
+    PRIMARY KEY (user_id, epoch)
+) WITHOUT ROWID;
+CREATE INDEX session_node ON account_session (node);
+CREATE INDEX session_changed ON account_session (changed_at);
+ALTER TABLE user ADD COLUMN session_epoch INTEGER NOT NULL DEFAULT 0;           -- of its latest session
 
 -- Entries of timelines that were committed together with a change of another table, until they are filed like messages.
 -- `entry` is a page of this entry alone.

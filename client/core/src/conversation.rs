@@ -3,7 +3,7 @@
 use crate::event::{Event, Failure};
 use crate::requests::{Purpose, RequestId};
 use crate::state::Session;
-use wire::timeline::{Clear, Request, Set, SettingsChange};
+use wire::timeline::{Clear, ConversationView, Push, Request, Set, SettingsChange};
 use wire::{Command, ConversationId, Reply, Seq};
 
 impl Session {
@@ -18,6 +18,25 @@ impl Session {
     pub fn clear(&mut self, now: u64, of: ConversationId, upto: Seq) -> RequestId {
         let clear = Clear { conversation: of, upto };
         self.ask_for(now, Request::Clear(clear), |request| Purpose::Clear(request, clear))
+    }
+
+    pub(crate) fn handle_timeline_push(&mut self, now: u64, push: Push) {
+        if let Push::Conversation(view) = &push {
+            self.learn_view(now, view);
+        }
+        self.events.push_back(Event::Push(push.into()));
+    }
+
+    /// Another session of the account has read the conversation, cleared it, or changed its settings.
+    fn learn_view(&mut self, now: u64, view: &ConversationView) {
+        let ConversationView { conversation, read_seq, first_seq, .. } = *view;
+        let Some(state) = self.conversations.get_mut(&conversation) else { return };
+        state.cursors.read_elsewhere(read_seq);
+        if state.buffer.cursor().is_some() {
+            state.buffer.learn_first(first_seq);
+            state.cursors.cleared(first_seq.prev());
+        }
+        self.advance(now, conversation);
     }
 
     fn ask_for(&mut self, now: u64, asked: Request, purpose: impl FnOnce(RequestId) -> Purpose) -> RequestId {

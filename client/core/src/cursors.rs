@@ -86,6 +86,13 @@ impl Cursors {
         }
     }
 
+    /// The user has read up to `seq` on another device, as the server tells.
+    pub fn read_elsewhere(&mut self, seq: Seq) {
+        for cursor in [&mut self.read, &mut self.read_here] {
+            *cursor = (*cursor).max(seq);
+        }
+    }
+
     /// The user became a member by the entry `seq`; the server counts everything up to it as read.
     pub fn joined(&mut self, seq: Seq) {
         for cursor in [&mut self.read, &mut self.read_here] {

@@ -141,6 +141,7 @@ impl Session {
         match push {
             Push::Session(push) => self.handle_session_push(now, push),
             Push::Message(push) => self.handle_message_push(now, push),
+            Push::Timeline(push) => self.handle_timeline_push(now, push),
             // The session keeps no state of the other nouns.
             push => self.events.push_back(Event::Push(push)),
         }

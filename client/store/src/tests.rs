@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use wire::account::Who;
 use wire::message::Send;
 use wire::session::LoggedIn;
-use wire::timeline::{self, ConversationSummary, HistoryPage, SettingsChange};
+use wire::timeline::{self, ConversationSummary, ConversationView, HistoryPage, SettingsChange};
 use wire::{
-    Change, ChangeKind, ConversationId, ConversationKind, Mentions, Message, References, Seq, System, Target,
-    UnixMillis, UserId,
+    Change, ChangeKind, ConversationId, ConversationKind, Mentions, Message, Push, References, Seq, System,
+    Target, UnixMillis, UserId,
 };
 
 const ME: UserId = UserId(1);
@@ -359,6 +359,43 @@ fn what_is_cleared_here_or_elsewhere_is_deleted() {
     assert_eq!((chat.unread, chat.elsewhere, chat.read), (3, 0, Seq(2)));
     store.save(None, &[Event::Conversations(vec![summary(5, 5)])]).unwrap();
     assert_eq!(seqs(&store), [5]);
+}
+
+#[test]
+fn what_another_device_has_read_cleared_and_set_is_kept() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME, None).unwrap();
+    let events: Vec<Event> = (1..=5).map(|seq| message(seq, 2, &format!("text {seq}"))).collect();
+    store.save(Some(&changes(vec![at(5)], vec![])), &events).unwrap();
+    let view = |read_seq, first_seq, is_set| {
+        let (pinned, muted, hidden) = (is_set, is_set, is_set);
+        let view = ConversationView {
+            conversation: CHAT,
+            read_seq,
+            first_seq,
+            last_seq: Seq(5),
+            unread: 0,
+            unread_more: false,
+            mentions: 0,
+            pinned,
+            muted,
+            hidden,
+        };
+        [Event::Push(Push::Timeline(timeline::Push::Conversation(Box::new(view))))]
+    };
+    let chat = |store: &Store| {
+        let [chat] = &store.conversations().unwrap()[..] else { panic!("one conversation") };
+        (chat.read, chat.unread, [chat.pinned, chat.muted, chat.hidden])
+    };
+    store.save(None, &view(Seq(3), Seq(1), true)).unwrap();
+    assert_eq!(chat(&store), (Seq(3), 2, [true; 3]));
+    store.save(None, &view(Seq(2), Seq(5), false)).unwrap();
+    assert_eq!(chat(&store), (Seq(4), 1, [false; 3]));
+    assert_eq!(store.history(CHAT, Seq::MAX, 9).unwrap().len(), 1);
+    // A mute that the server has not been told stays.
+    store.mute_here(CHAT, true).unwrap();
+    store.save(None, &view(Seq(5), Seq(5), false)).unwrap();
+    assert_eq!(chat(&store), (Seq(5), 0, [false, true, false]));
 }
 
 #[test]

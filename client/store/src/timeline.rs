@@ -4,7 +4,7 @@ use crate::database::{Store, StoreError};
 use crate::message::{forget_below, kind, kind_text, seq, write_message};
 use chatclient_core::snapshot::ConversationSnapshot;
 use rusqlite::{Transaction, params};
-use wire::timeline::{ConversationSummary, Push, Receipt, Reply};
+use wire::timeline::{ConversationSummary, ConversationView, Push, Receipt, Reply};
 use wire::{ConversationId, ConversationKind, Message, Seq, UnixMillis, UserId};
 
 /// A conversation as the last session left it.
@@ -166,9 +166,24 @@ pub(crate) fn write_push(t: &Transaction<'_>, push: &Push) -> rusqlite::Result<(
     match push {
         Push::Delivered(receipt) => write_receipt(t, receipt, Seq(0)),
         Push::ReadReceipt(receipt) => write_receipt(t, receipt, receipt.seq),
+        Push::Conversation(view) => write_view(t, view),
         // It is over in seconds.
         Push::Typing(_) => Ok(()),
     }
+}
+
+/// How the user sees the conversation now, as another device has changed it.
+fn write_view(t: &Transaction<'_>, view: &ConversationView) -> rusqlite::Result<()> {
+    let ConversationView { conversation, read_seq, first_seq, pinned, muted, hidden, .. } = *view;
+    t.prepare_cached(
+        "UPDATE conversation SET read_seq = max(read_seq, ?2), pinned = ?3,
+         muted = CASE WHEN mute_untold THEN muted ELSE ?4 END,
+         hidden_at = CASE WHEN ?5 THEN coalesce(hidden_at, max(coalesce(cursor, 0), coalesce(
+            (SELECT max(seq) FROM message WHERE conversation = ?1), 0))) END
+         WHERE id = ?1",
+    )?
+    .execute(params![conversation.0, read_seq.max(first_seq.prev()).0 as i64, pinned, muted, hidden])?;
+    forget_below(t, conversation, first_seq)
 }
 
 fn write_receipt(t: &Transaction<'_>, receipt: &Receipt, read: Seq) -> rusqlite::Result<()> {

@@ -65,8 +65,8 @@ pub(crate) fn charge(state: &mut State, conn: ConnId, command: &Command, now: u6
         return Ok(());
     }
     let Some(connection) = state.connections.get(conn) else { return Ok(()) };
-    match connection.session.and_then(|session| state.sessions.get_mut(session)) {
-        Some(live) => state.rates.requests.take(&mut live.buckets.requests, cost(command), now),
+    match connection.session.and_then(|session| state.sessions.buckets_of(session)) {
+        Some(buckets) => state.rates.requests.take(&mut buckets.requests, cost(command), now),
         None => state.rates.take_from_network(Network::of(connection.peer), cost(command), now),
     }
 }

@@ -3,6 +3,7 @@
 //! logic sees it.
 
 use crate::attempt::Attempt;
+use crate::contract::node::End;
 use crate::contract::{Epoch, Ticket};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
@@ -25,14 +26,17 @@ pub enum Hint {
     /// A push for the channel's user. A message is for all members of its conversation, and a TYPING on a group's channel
     /// for all but who types.
     Push { push: Push },
-    /// A session on the channel's node has ended: a newer login has claimed the account.
+    /// A session on the channel's node has ended.
     Kick {
         user: UserId,
-        /// The epoch of the newer session.
         epoch: Epoch,
-        /// The device name given by the newer login.
+        /// The device name given by the login that ended it.
         device: Option<Box<str>>,
     },
+    /// The publishing node has begun a session of a user who has one on the channel's node.
+    Joined { user: UserId },
+    /// The channel's user has become a member of a group by this entry. The user's sessions on other nodes learn it.
+    Entered { entry: End },
     /// A password was checked on another node. Every node counts the attempts on all nodes.
     PasswordTried { attempt: Attempt, is_right: bool },
 }
@@ -55,13 +59,20 @@ impl Channel {
                 Push::Timeline(TimelinePush::Typing(typist)) => typist.conversation == *group,
                 Push::Presence(_)
                 | Push::Contact(_)
-                | Push::Timeline(TimelinePush::ReadReceipt(_) | TimelinePush::Delivered(_))
+                | Push::Timeline(
+                    TimelinePush::ReadReceipt(_) | TimelinePush::Delivered(_) | TimelinePush::Conversation(_),
+                )
                 | Push::Session(_)
                 | Push::Error(_) => false,
             },
-            (Channel::Node(_), Hint::Kick { .. } | Hint::PasswordTried { .. }) => true,
-            (Channel::Node(_), Hint::Push { .. })
-            | (Channel::User(_) | Channel::Group(_), Hint::Kick { .. } | Hint::PasswordTried { .. }) => false,
+            (Channel::Node(_), Hint::Kick { .. } | Hint::Joined { .. } | Hint::PasswordTried { .. }) => true,
+            (Channel::User(_), Hint::Entered { .. }) => true,
+            (Channel::Node(_) | Channel::Group(_), Hint::Entered { .. })
+            | (Channel::Node(_), Hint::Push { .. })
+            | (
+                Channel::User(_) | Channel::Group(_),
+                Hint::Kick { .. } | Hint::Joined { .. } | Hint::PasswordTried { .. },
+            ) => false,
         }
     }
 }

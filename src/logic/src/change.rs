@@ -17,11 +17,13 @@ use wire::{ChangeKind, Errno, Refusal};
 
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     let session = caller.session();
-    let live = turn.state.sessions.of_caller(session);
-    if let Err(wait) = turn.state.rates.messages.take(&mut live.buckets.messages, UNIT, turn.now.monotonic) {
+    if let Some(buckets) = turn.state.sessions.buckets_of(session)
+        && let Err(wait) = turn.state.rates.messages.take(&mut buckets.messages, UNIT, turn.now.monotonic)
+    {
         let refusal = Refusal::later(Errno::RateLimited, "too many messages and changes; slow down", wait);
         return turn.answer(reply_to, refusal.with_limit("limits.messages_per_second"));
     }
+    let live = turn.state.sessions.of_caller(session);
     let (user, name) = (live.user, Arc::clone(&live.name));
     let (conversation, seq, cid, what) = match request {
         Request::Edit(Edit { conversation, seq, content, cid }) => {

@@ -51,8 +51,8 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
 /// Notifies both new friends of each other's presence.
 fn added(turn: &mut Turn<'_>, reply_to: ReplyTo, user: UserId, message: Option<Box<str>>, peer: UserId) {
     turn.answer(reply_to, Reply::Added(Added { state: FriendState::Friends }));
-    if let Some((_, session)) = turn.state.sessions.of_mut(user) {
-        let name = (&*session.name).into();
+    let name = turn.state.sessions.of(user).next().map(|(_, session)| (&*session.name).into());
+    if let Some(name) = name {
         let change = FriendChange { id: user, name, event: FriendEvent::Accepted, message };
         delivery::push(turn, peer, Push::Friend(Box::new(change)).into());
         presence::tell(turn, user, Presence::Online, &[peer]);

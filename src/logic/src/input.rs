@@ -31,6 +31,8 @@ pub enum Input {
         request: u32,
         command: Command,
     },
+    /// The client is there, without a request.
+    Heartbeat { conn: ConnId },
     /// The kernel has accepted all output of the connection; answers [`Order::NotifyDrained`].
     ///
     /// [`Order::NotifyDrained`]: crate::Order::NotifyDrained

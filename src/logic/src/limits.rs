@@ -56,6 +56,14 @@ const _: () = assert!(OUTPUT_HARD_MIN > OUTPUT_SOFT + wire::limits::CONTENT_BYTE
 /// The most messages sent to a legacy connection and not known to be accepted by the kernel; bounds the cost of a slow
 /// reader.
 pub const LEGACY_WINDOW: u32 = 64;
+/// Messages sent on a connection that are remembered until they are passed in their timelines.
+pub const OWN_SENT_MAX: usize = 1_024;
+/// How long they are remembered where nothing is being read for their session.
+pub const OWN_SENT_KEPT_MS: u64 = 60_000;
+/// How often a node of a cluster records when the clients of its sessions were last heard of.
+pub const TOUCH_MS: u64 = 60_000;
+/// Sessions recorded by one such write.
+pub const TOUCH_BATCH: usize = 256;
 /// The longest burst of messages or requests, in seconds' worth of the rate.
 pub const BURST_SECONDS: u64 = 10;
 /// The most networks whose requests before login are counted.
@@ -87,6 +95,12 @@ pub const BUS_MS: u64 = 500;
 pub const LOCK_WAIT_MS: u64 = 300;
 /// Milliseconds before a lock that another login holds is requested again.
 pub const LOCK_RETRY_MS: u64 = 50;
+/// How many ends of sessions that could not be stored are tried again at once.
+pub const UNENDED_BATCH: usize = 64;
+/// Milliseconds after which they are tried again at first ...
+pub const UNENDED_RETRY_MS: u64 = 100;
+/// ... and at the longest.
+pub const UNENDED_RETRY_MAX_MS: u64 = 5_000;
 /// Milliseconds between two renewals of a lock: a third of [`LOCK_MS`](crate::bus::LOCK_MS).
 pub const LOCK_RENEW_MS: u64 = 1_000;
 /// Milliseconds to wait for late messages before a gap in a conversation is read from the timeline.

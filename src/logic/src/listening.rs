@@ -2,6 +2,7 @@
 
 use crate::bus::{BusOrder, Channel};
 use crate::contract::Ticket;
+use crate::contract::node::End;
 use crate::limits::BUS_MS;
 use crate::state::pending::node::{Listener, Listening};
 use crate::state::pending::{Pending, PendingRequest, node};
@@ -13,6 +14,11 @@ use wire::{ConversationId, UserId};
 /// Subscribes to some channels for a session, then continues with `then`.
 pub(crate) fn hold(turn: &mut Turn<'_>, reply_to: ReplyTo, channels: &[Channel], then: Listener) {
     let missing = turn.state.cluster.hold_channels(channels);
+    subscribe(turn, reply_to, missing, then);
+}
+
+/// Continues with `then` once these channels, which are held, are subscribed to.
+fn subscribe(turn: &mut Turn<'_>, reply_to: ReplyTo, missing: Vec<Channel>, then: Listener) {
     if missing.is_empty() {
         return turn.follow_ups.push_back(FollowUp::Resume(reply_to, then));
     }
@@ -45,13 +51,28 @@ pub(crate) fn release_all(turn: &mut Turn<'_>, user: UserId, groups: &[Conversat
     }
 }
 
-/// Keeps the subscription to a group's channel until this session ends. Returns `false` if it has already ended.
+/// Passes the subscription to a group's channel, which is held, on to a session until that ends. Returns `false` if it has
+/// no need of it: it has ended, or has one.
 pub(crate) fn keep(turn: &mut Turn<'_>, session: SessionRef, group: ConversationId) -> bool {
     if !turn.state.cluster.listens_to_groups() {
         return true;
     }
-    let live = turn.state.sessions.get_mut(session);
+    let live = turn.state.sessions.get_mut(session).filter(|live| !live.groups.contains(&group));
     live.map(|live| live.groups.push(group)).is_some()
+}
+
+/// Subscribes to the channel of a group for all sessions of a new member; `entry`: the one that tells of it.
+pub(crate) fn follow(turn: &mut Turn<'_>, user: UserId, entry: End) {
+    let mut missing = None;
+    for session in turn.state.sessions.keys_of(user) {
+        if turn.state.cluster.listens_to_groups() && keep(turn, session, entry.conversation) {
+            let channels = [Channel::Group(entry.conversation)];
+            missing = Some(turn.state.cluster.hold_channels(&channels));
+        }
+    }
+    if let Some(missing) = missing {
+        subscribe(turn, ReplyTo::Nowhere, missing, Listener::Entry(entry));
+    }
 }
 
 /// Resumes the step that waited for a subscription: the bus confirmed it, or the bus is down and the database is polled

@@ -30,6 +30,18 @@ pub(crate) fn announce_gone(turn: &mut Turn<'_>, user: UserId) {
     }
 }
 
+/// Announces that a user is online, on this node or another one, once that is known.
+pub(crate) fn announce_if_online(turn: &mut Turn<'_>, user: UserId) {
+    let grace = turn.state.rules.grace;
+    if turn.state.is_present(user) {
+        if turn.state.presence_changes.note(user, turn.now.monotonic) {
+            turn.read(ReplyTo::Nowhere, Pending::Come(user), storage::Read::FriendIds { user });
+        }
+    } else if let Some(read) = turn.state.cluster.online_elsewhere([user].into_iter(), grace) {
+        turn.read(ReplyTo::Nowhere, Pending::OnlineThere(user), read);
+    }
+}
+
 /// Announces the presence of users that has changed again within a second.
 pub(crate) fn handle_timeout(turn: &mut Turn<'_>) {
     while let Some(user) = turn.state.presence_changes.take_due(turn.now.monotonic) {
@@ -63,6 +75,14 @@ pub(crate) fn found(turn: &mut Turn<'_>, pending: Pending, found: Found) {
             if online.is_empty() && !turn.state.is_present(user) =>
         {
             announce_gone(turn, user);
+        }
+        (Pending::OnlineThere(user), Found::Presence(stored_presence::Found::Online(online)))
+            if !online.is_empty() =>
+        {
+            turn.read(ReplyTo::Nowhere, Pending::ComeThere(user), storage::Read::FriendIds { user });
+        }
+        (Pending::ComeThere(user), Found::Contact(storage::Found::FriendIds(friends))) => {
+            tell(turn, user, Presence::Online, &friends);
         }
         _ => {}
     }

@@ -68,7 +68,7 @@ impl Logic {
         state.pending.is_settled()
             && state.stalled_backlogs.is_empty()
             && state.deferring.is_empty()
-            && state.unrevoked.is_empty()
+            && state.unended.is_empty()
             && state.cursors.is_empty()
     }
 
@@ -83,9 +83,14 @@ impl Logic {
         let turn = &mut self.turn(now, effects);
         match input {
             Input::Opened { conn, peer, dialect } => {
-                turn.state.connections.open(conn, peer, Capabilities::of(dialect));
+                turn.state.connections.open(conn, peer, Capabilities::of(dialect), now.monotonic);
             }
             Input::Request { conn, request, command } => arrive(turn, conn, request, command),
+            Input::Heartbeat { conn } => {
+                if let Some(connection) = turn.state.connections.get_mut(conn) {
+                    connection.heard = now.monotonic;
+                }
+            }
             Input::Drained { conn } => delivery::drained(turn, conn),
             Input::Closed { conn } => session::closed(turn, conn),
         }
@@ -165,7 +170,7 @@ impl Logic {
             || !state.failed_reads.is_empty()
             || !state.stalled_backlogs.is_empty()
             || !state.deferring.is_empty()
-            || !state.unrevoked.is_empty();
+            || !state.unended.is_empty();
         let sweeps = !state.with_tracks.is_empty()
             || !state.login_throttle.is_empty()
             || !state.registrations.is_empty()
@@ -240,8 +245,9 @@ fn carry_out(turn: &mut Turn<'_>, next: FollowUp) {
         }
         FollowUp::Resume(reply_to, Listener::Session(pending)) => session::resume(turn, reply_to, pending),
         FollowUp::Resume(reply_to, Listener::Group(pending)) => group::resume(turn, reply_to, pending),
+        FollowUp::Resume(_, Listener::Entry(entry)) => cluster::followed(turn, entry),
         FollowUp::Welcome(session) => session::send_welcome(turn, session),
-        FollowUp::Superseded { user, epoch } => cluster::check_session(turn, user, epoch),
+        FollowUp::Superseded(fence) => cluster::check_session(turn, fence),
     }
 }
 
@@ -304,6 +310,7 @@ fn accept(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
 /// Begins a request unless the session state or the load forbids it.
 fn begin(turn: &mut Turn<'_>, conn: ConnId, reply_to: ReplyTo, command: Command) {
     let Some(connection) = turn.state.connections.get_mut(conn) else { return };
+    connection.heard = turn.now.monotonic;
     if !reply_to.is_nowhere() {
         connection.outstanding += 1;
     }
@@ -379,7 +386,7 @@ fn tick(turn: &mut Turn<'_>) {
     }
     begin_deferred(turn, false);
     message::retry_backlogs(turn);
-    session::retry_revocations(turn);
+    session::retry_endings(turn);
 }
 
 /// Drops expired state.
@@ -388,12 +395,15 @@ fn sweep(turn: &mut Turn<'_>) {
     state.cluster.sweep(now.monotonic);
     for key in std::mem::take(&mut state.with_tracks) {
         let Some(session) = state.sessions.get_mut(key) else { continue };
+        if state.cluster.membership().is_some() {
+            session.pass_own(&mut state.cursors);
+        }
         let (cluster, cursors) = (&state.cluster, &state.cursors);
         session.sweep(now.monotonic, |user, track| {
             cluster
                 .keeps_track(track.conversation, track.pushed, || cursors.is_moving(track.conversation, user))
         });
-        session.is_listed = !session.tracks.is_empty();
+        session.is_listed = !session.tracks.is_empty() || !session.own.is_empty();
         if session.is_listed {
             state.with_tracks.push(key);
         }

@@ -16,6 +16,7 @@ pub(crate) fn of(state: &State, reply_to: ReplyTo, pending: &Pending) -> (Lane, 
             let account = state.sessions.get(*session).map(|live| Requester::Account(live.user));
             (Lane::System, account.unwrap_or(Requester::Node))
         }
+        Pending::Timeline(timeline::Pending::View { user, .. }) => (Lane::System, Requester::Account(*user)),
         Pending::Presence(crate::state::pending::presence::Pending::Gone(user))
         | Pending::Contact(contact::Pending::PeerOnline { user, .. }) => {
             (Lane::System, Requester::Account(*user))

@@ -1,11 +1,12 @@
 //! The settings of the rules.
 
+use crate::conflict::{Conflict, Policy};
 use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The effect of a second login of an account.
-    pub conflict: Conflict,
+    /// Which sessions of an account a login ends.
+    pub sessions: Policy,
     /// Milliseconds for which a session outlives its connection; with 0 the session ends with it.
     pub grace: u64,
     /// Messages that an account may send each second, with bursts of ten seconds' worth; 0 disables the limit.
@@ -40,7 +41,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Rules {
         Rules {
-            conflict: Conflict::Kick,
+            sessions: Policy { conflict: Conflict::Kind, sessions_max: 10 },
             grace: 300_000,
             messages_per_second: 0,
             requests_per_second: 0,
@@ -57,13 +58,4 @@ impl Default for Rules {
             history: "history".into(),
         }
     }
-}
-
-/// The effect of a second login of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conflict {
-    /// It ends the first session.
-    Kick,
-    /// It is refused.
-    Reject,
 }

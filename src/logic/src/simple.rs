@@ -15,7 +15,7 @@ use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
 use wire::{Errno, Refusal};
 
-/// Sends a write to storage on behalf of a session. Storage rejects it if a newer login has taken over the account.
+/// Sends a write to storage on behalf of a session. Storage rejects it if the session has ended.
 pub(crate) fn submit(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
@@ -66,13 +66,13 @@ fn errno(denial: Denial) -> Errno {
     }
 }
 
-/// Refuses the request and ends the caller's session: a newer login has taken over the account.
+/// Refuses the request and ends the caller's session, which has ended in the database.
 fn superseded(turn: &mut Turn<'_>, reply_to: ReplyTo) {
     let Some(conn) = reply_to.conn() else { return };
     let session = turn.state.session_of(conn).and_then(|key| turn.state.sessions.get(key));
-    let held = session.map(|session| (session.user, session.epoch));
+    let fence = session.map(|session| Fence { user: session.user, epoch: session.epoch });
     turn.refuse(reply_to, Errno::NotLoggedIn, SESSION_ENDED);
-    if let Some((user, epoch)) = held {
-        turn.follow_ups.push_back(FollowUp::Superseded { user, epoch: Epoch(epoch.0 + 1) });
+    if let Some(fence) = fence {
+        turn.follow_ups.push_back(FollowUp::Superseded(fence));
     }
 }

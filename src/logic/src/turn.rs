@@ -3,7 +3,7 @@
 //! A lower layer never calls a higher one. It queues a [`FollowUp`] instead, and the dispatcher carries out the queue,
 //! in order, before the turn ends.
 
-use crate::contract::{Epoch, Lane, Query, Read, Requester, Ticket, Write, search};
+use crate::contract::{Fence, Lane, Query, Read, Requester, Ticket, Write, search};
 use crate::effect::{Alert, Effects, Order};
 use crate::input::Now;
 use crate::limits::{ANSWER_MS, INTERNAL, UNAVAILABLE, UNAVAILABLE_RETRY_MS};
@@ -35,8 +35,8 @@ pub(crate) enum FollowUp {
     Resume(ReplyTo, Listener),
     /// Send a welcome: its messages have been read.
     Welcome(SessionRef),
-    /// End the user's session if its epoch is below `epoch`: a newer login has taken over the account.
-    Superseded { user: UserId, epoch: Epoch },
+    /// End a session if it has ended in the database, as one of its writes was told.
+    Superseded(Fence),
 }
 
 impl Turn<'_> {
@@ -88,6 +88,18 @@ impl Turn<'_> {
         let ticket = self.wait(reply_to, pending);
         self.state.sessions.set_login_ticket(session, ticket);
         ticket
+    }
+
+    /// Issues a write for a step of a login.
+    pub fn write_in_login(
+        &mut self,
+        reply_to: ReplyTo,
+        session: SessionRef,
+        pending: impl Into<Pending>,
+        write: impl Into<Write>,
+    ) {
+        let ticket = self.wait_in_login(reply_to, session, pending);
+        self.effects.writes.push((ticket, write.into()));
     }
 
     /// Issues a read for a step of a login.

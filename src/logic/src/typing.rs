@@ -103,7 +103,7 @@ fn is_next(turn: &mut Turn<'_>, typist: Typist) -> bool {
 
 fn push_here(turn: &mut Turn<'_>, typist: Typist, members: &[group::Member]) {
     for member in members.iter().filter(|member| member.user != typist.id) {
-        delivery::push_here(turn, member.user, Push::Typing(typist).into());
+        delivery::push_here(turn, member.user, None, &Push::Typing(typist).into());
     }
 }
 

@@ -8,7 +8,7 @@ use crate::bus::{self, Bus, NodeIdentity};
 use crate::config::Config;
 use crate::logic_thread::{self, Outlets};
 use crate::{password, search_index, systemd};
-use logic::{Logic, Rules};
+use logic::{Logic, Policy, Rules};
 use net::{BindError, Net, NetConfig, TlsConfig, TlsRequired};
 use runtime::worker::Worker;
 use runtime::{log_writer, watchdog};
@@ -133,7 +133,7 @@ impl Server {
         let run = redis.is_some().then_some(run);
         let server: Box<str> = deployment.server.to_string().into();
         let rules = Rules {
-            conflict: config.session.conflict,
+            sessions: Policy { conflict: config.session.conflict, sessions_max: config.limits.sessions },
             grace: 1_000 * u64::from(config.session.grace),
             messages_per_second: config.limits.messages_per_second,
             requests_per_second: config.limits.requests_per_second,

@@ -59,7 +59,34 @@ pub fn client_kind_number(kind: ClientKind) -> u8 {
     }
 }
 
-/// The value of the column `end_code` of a session.
+/// How a session has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself: what it sent before is still stored.
+    Left,
+    /// It was ended: it writes nothing more.
+    Kicked(KickCode),
+}
+
+/// The column `end_code` of a session that has ended by itself.
+pub const LEFT: u8 = 100;
+
+impl End {
+    /// The column `end_code`.
+    pub fn of(number: i64) -> End {
+        if number == i64::from(LEFT) { End::Left } else { End::Kicked(kick_code_of(number)) }
+    }
+
+    /// What to tell a client that may still be connected.
+    pub fn why(self) -> KickCode {
+        match self {
+            End::Left => KickCode::Login,
+            End::Kicked(code) => code,
+        }
+    }
+}
+
+/// The value of the column `end_code` of a session that was ended.
 pub fn kick_code_number(code: KickCode) -> u8 {
     match code {
         KickCode::Login => 0,
@@ -74,7 +101,7 @@ pub fn kick_code_number(code: KickCode) -> u8 {
 }
 
 /// The reason of a column `end_code`. One that this version does not know is like one from a newer server.
-pub fn kick_code_of(number: i64) -> KickCode {
+fn kick_code_of(number: i64) -> KickCode {
     match number {
         0 => KickCode::Login,
         1 => KickCode::Revoked,

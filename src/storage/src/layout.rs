@@ -69,9 +69,17 @@ impl Layout {
                 names => Verdict::Foreign(names),
             };
         }
-        let expected = expected(version.min(known));
-        let missing = expected.missing_in(self);
-        if missing.len() >= expected.0.len() {
+        let (mut all, newest) = (expected(version.min(known)), expected(known));
+        // What the next migrations drop may be gone: one may have been interrupted.
+        all.0.retain(|table, columns| match newest.0.get(table) {
+            Some(kept) => {
+                columns.retain(|column| kept.contains(column));
+                true
+            }
+            None => false,
+        });
+        let missing = all.missing_in(self);
+        if missing.len() >= all.0.len() {
             return Verdict::Foreign(self.some_names(|name| name != VERSION_TABLE));
         }
         if version > known {
@@ -171,6 +179,12 @@ mod tests {
         };
         assert_eq!(lacks(&[version, two[0]]), "the table `member`");
         assert_eq!(lacks(&[version, ("user", &["id"]), two[1]]), "the column `name` of the table `user`");
+        let dropping = |version: u32| match version {
+            1 => layout(&[("user", &["id", "name", "mail"]), ("visit", &["id"])]),
+            _ => expected(version),
+        };
+        let interrupted = layout(&[version, two[0]]);
+        assert_eq!(interrupted.judge(1, 2, dropping), Verdict::Ours { version: 1 });
         let foreign = |tables: &[(&str, &[&str])], version| match judge(tables, version) {
             Verdict::Foreign(names) => names,
             other => panic!("{other:?}"),

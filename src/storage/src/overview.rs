@@ -3,7 +3,7 @@
 use crate::listing::{Activity, Place};
 use crate::unread::{Question, Range};
 use logic::contract::timeline::{Standing, Unread, UnreadCount};
-use wire::timeline::{ConversationSummary, LastMessage};
+use wire::timeline::{ConversationSummary, ConversationView, LastMessage};
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 
 /// Which columns of a row are read besides the usual ones.
@@ -55,6 +55,33 @@ impl Overview {
         Standing { kind, peer, last, delivered, read }
     }
 
+    fn is_hidden(&self) -> bool {
+        self.hidden_at.is_some_and(|end| self.last_message <= end)
+    }
+
+    /// With the user's cursor `read`, which may not be written yet.
+    pub fn read_upto(mut self, read: Seq) -> Overview {
+        self.read = self.read.max(read.min(self.last));
+        self
+    }
+
+    pub fn view(self, count: UnreadCount) -> ConversationView {
+        let hidden = self.is_hidden();
+        let Overview { conversation, first, last, read, is_pinned, is_muted, .. } = self;
+        ConversationView {
+            conversation,
+            read_seq: read,
+            first_seq: first,
+            last_seq: last,
+            unread: count.unread,
+            unread_more: count.more,
+            mentions: count.mentions,
+            pinned: is_pinned,
+            muted: is_muted,
+            hidden,
+        }
+    }
+
     pub fn unread(self) -> Unread {
         let Overview { conversation, peer, delivered, last, .. } = self;
         Unread { conversation, peer, delivered, last }
@@ -99,7 +126,7 @@ impl Overview {
             peer_read_seq,
             pinned: self.is_pinned,
             muted: self.is_muted,
-            hidden: self.hidden_at.is_some_and(|end| self.last_message <= end),
+            hidden: self.is_hidden(),
             unread: count.unread,
             unread_more: count.more,
             mentions: count.mentions,

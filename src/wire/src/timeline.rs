@@ -39,6 +39,8 @@ pushes! {
     0x4008 DELIVERED Delivered(Receipt),
     /// Another member is typing.
     0x400A TYPING Typing(Typist),
+    /// Another session of the account has changed how it sees a conversation.
+    0x400B CONVERSATION Conversation(Box<ConversationView>),
 }
 
 /// A position in a timeline.
@@ -322,6 +324,27 @@ pub struct ConversationSummary {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub last: Option<Box<LastMessage>>,
 }
+
+/// How the user sees a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationView {
+    pub conversation: ConversationId,
+    pub read_seq: Seq,
+    /// The first message that the user can see.
+    pub first_seq: Seq,
+    /// The last entry when this was counted: what is pushed above it is not among `unread`.
+    pub last_seq: Seq,
+    /// As in [`ConversationSummary`].
+    pub unread: u64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unread_more: bool,
+    pub mentions: u64,
+    pub pinned: bool,
+    pub muted: bool,
+    pub hidden: bool,
+}
+
+impl Body for ConversationView {}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadersPage {

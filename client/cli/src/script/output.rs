@@ -220,6 +220,7 @@ fn push_fields(push: &Push) -> Option<(&'static str, Value)> {
         Push::Timeline(timeline::Push::Delivered(receipt)) => ("delivered", json!(receipt)),
         Push::Timeline(timeline::Push::ReadReceipt(receipt)) => ("read", json!(receipt)),
         Push::Timeline(timeline::Push::Typing(typist)) => ("typing", json!(typist)),
+        Push::Timeline(timeline::Push::Conversation(view)) => ("conversation", json!(view)),
         Push::Session(_) | Push::Message(_) | Push::Error(_) => return None,
     })
 }

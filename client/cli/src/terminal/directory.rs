@@ -2,7 +2,7 @@
 
 use super::last_messages::LastMessages;
 use super::look_alikes::LookAlikes;
-use super::unread::Unread;
+use super::unread::{Counted, Unread};
 use crate::command::complete::Names;
 use crate::display::columns;
 use crate::display::style::{Mark, person};
@@ -14,7 +14,7 @@ use wire::contact::Friend;
 use wire::group::Group;
 use wire::message::TEXT;
 use wire::session::LoggedIn;
-use wire::timeline::{ConversationSummary, LastMessage, SettingsChange};
+use wire::timeline::{ConversationSummary, ConversationView, LastMessage, SettingsChange};
 use wire::{ConversationId, ConversationKind, Message, Seq, Target, UnixMillis, UserId, name};
 
 #[derive(Debug, Default)]
@@ -130,6 +130,17 @@ impl Chat {
         self.unread.read_all(self.read, self.shown);
     }
 
+    /// Learns what was read, and what the server has counted above that unless there was a push since.
+    fn learn(&mut self, counted: Counted) {
+        if counted.read >= self.read {
+            self.read = counted.read;
+            match counted.last >= self.shown {
+                true => self.unread.learn(counted, self.shown),
+                false => self.unread.read_elsewhere(self.read, self.shown),
+            }
+        }
+    }
+
     /// The mark of an own message at `seq`.
     pub fn mark(&self, seq: Seq) -> Mark {
         match self.kind {
@@ -198,14 +209,7 @@ impl Directory {
                 // Delivered to another device or in an earlier run.
                 chat.show(row.delivered_seq.max(row.first_seq.prev()));
             }
-            let read = row.read_seq.max(row.first_seq.prev());
-            // Not if what was read here is not known, or if the row was made before the last push.
-            if read >= chat.read && row.last_seq >= chat.shown {
-                chat.read = read;
-                chat.unread.learn(row, chat.shown);
-            } else if read > chat.read {
-                chat.mark_read(read, std::iter::empty());
-            }
+            chat.learn(row.into());
             chat.peer_delivered = chat.peer_delivered.max(row.peer_delivered_seq.unwrap_or_default());
             chat.peer_read = chat.peer_read.max(row.peer_read_seq.unwrap_or_default());
             chat.active = chat.active.max(row.time.0);
@@ -215,6 +219,18 @@ impl Directory {
             self.apply(row.conversation, SettingsChange { pinned, muted, hidden });
         }
         self.order_new();
+    }
+
+    /// Learns what another device has read, cleared or set. Returns whether messages that were unread here were cleared.
+    pub fn learn_view(&mut self, view: &ConversationView) -> bool {
+        let ConversationView { conversation, first_seq, pinned, muted, hidden, .. } = *view;
+        let muted = (!self.mutes_to_tell.contains(&conversation)).then_some(muted);
+        self.apply(conversation, SettingsChange { pinned: Some(pinned), muted, hidden: Some(hidden) });
+        let Some(chat) = self.chats.get_mut(&conversation) else { return false };
+        let is_cleared = first_seq.prev() > chat.read;
+        chat.learn(view.into());
+        self.forget_upto(conversation, first_seq.prev());
+        is_cleared
     }
 
     /// Takes settings that have changed.

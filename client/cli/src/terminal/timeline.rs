@@ -256,6 +256,11 @@ impl Terminal {
             Push::Delivered(receipt) => self.handle_receipt(receipt, Mark::Delivered),
             Push::ReadReceipt(receipt) => self.handle_receipt(receipt, Mark::Read),
             Push::Typing(typist) => self.handle_typing(typist),
+            Push::Conversation(view) => {
+                if self.directory.learn_view(&view) {
+                    self.window = self.window.filter(|window| window.conversation != view.conversation);
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use wire::Seq;
 use wire::limits::UNREAD_WINDOW;
-use wire::timeline::ConversationSummary;
+use wire::timeline::{ConversationSummary, ConversationView};
 
 #[derive(Clone, Debug, Default)]
 pub struct Unread {
@@ -33,6 +33,42 @@ pub struct Unread {
     unknown_mentions: u64,
     /// Messages that were recalled before they arrived, and so never counted.
     gone: BTreeSet<Seq>,
+}
+
+/// What the server has counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// Everything up to here was read or cleared.
+    pub read: Seq,
+    /// Everything up to here is counted.
+    pub last: Seq,
+    unread: u64,
+    mentions: u64,
+    is_more: bool,
+}
+
+impl From<&ConversationSummary> for Counted {
+    fn from(row: &ConversationSummary) -> Counted {
+        Counted {
+            read: row.read_seq.max(row.first_seq.prev()),
+            last: row.last_seq,
+            unread: row.unread,
+            mentions: row.mentions,
+            is_more: row.unread_more,
+        }
+    }
+}
+
+impl From<&ConversationView> for Counted {
+    fn from(view: &ConversationView) -> Counted {
+        Counted {
+            read: view.read_seq.max(view.first_seq.prev()),
+            last: view.last_seq,
+            unread: view.unread,
+            mentions: view.mentions,
+            is_more: view.unread_more,
+        }
+    }
 }
 
 impl Unread {
@@ -65,19 +101,25 @@ impl Unread {
     }
 
     /// Takes what the server has counted.
-    pub fn learn(&mut self, row: &ConversationSummary, shown: Seq) {
-        let read = row.read_seq.max(row.first_seq.prev());
-        let window = Seq(row.last_seq.0.saturating_sub(UNREAD_WINDOW));
-        let after = if row.unread_more { window.max(read) } else { read };
-        let ahead = row.last_seq.0.saturating_sub(shown.max(after).0);
-        self.coming = row.unread.min(ahead);
-        self.arrived = row.unread - self.coming;
-        (self.after, self.upto, self.shown) = (after, row.last_seq, shown);
-        self.is_more = row.unread_more;
+    pub fn learn(&mut self, counted: impl Into<Counted>, shown: Seq) {
+        let Counted { read, last, unread, mentions, is_more } = counted.into();
+        let window = Seq(last.0.saturating_sub(UNREAD_WINDOW));
+        let after = if is_more { window.max(read) } else { read };
+        let ahead = last.0.saturating_sub(shown.max(after).0);
+        self.coming = unread.min(ahead);
+        self.arrived = unread - self.coming;
+        (self.after, self.upto, self.shown) = (after, last, shown);
+        self.is_more = is_more;
         self.mentions = self.mentions.split_off(&read.next());
-        self.gone = self.gone.split_off(&row.last_seq.next());
-        let counted = self.mentions.iter().filter(|(seq, counts)| **counts && self.is_counted(**seq));
-        self.unknown_mentions = row.mentions.saturating_sub(counted.count() as u64);
+        self.gone = self.gone.split_off(&last.next());
+        let known = self.mentions.iter().filter(|(seq, counts)| **counts && self.is_counted(**seq));
+        self.unknown_mentions = mentions.saturating_sub(known.count() as u64);
+    }
+
+    /// The timeline was read up to `seq` on another device. How many of those were unread is not known apart.
+    pub fn read_elsewhere(&mut self, seq: Seq, shown: Seq) {
+        self.read(seq, std::iter::empty(), shown);
+        self.arrived = self.arrived.min(shown.0.saturating_sub(seq.0));
     }
 
     fn is_counted(&self, seq: Seq) -> bool {

@@ -3,7 +3,8 @@
 use crate::place::{Place, USUAL, arrive, leave, log_in_again, row_of};
 use crate::pty::Pty;
 use crate::support::ME;
-use wire::{Push, UserId};
+use wire::timeline::{self, ConversationView};
+use wire::{ConversationId, Push, Seq, UserId};
 
 fn bells(terminal: &Pty) -> usize {
     let bytes = terminal.bytes();
@@ -60,6 +61,39 @@ fn a_mention_rings_and_is_marked_and_a_muted_group_is_quiet() {
     again.expect("online");
     again.type_line("/open");
     again.expect("#7 group 7  1 unread  muted");
+}
+
+#[test]
+fn what_another_session_writes_and_reads_shows_here() {
+    let place = Place::new();
+    let mut terminal = place.online(USUAL, &[]);
+    let status = |terminal: &Pty, text: &str, wanted: bool| {
+        terminal.wait_for(&format!("{text:?} in the status: {wanted}"), |rows| {
+            let status = rows.iter().rev().find(|row| row.starts_with("──"));
+            status.is_some_and(|status| status.contains(text) == wanted)
+        });
+    };
+    terminal.type_line("/msg 3");
+    terminal.expect_last("user 3>");
+    status(&terminal, "1 unread: user 2 1", true);
+    arrive(&place, 2, 1, "from my phone");
+    terminal.expect("you → user 2 (2): from my phone");
+    let view = ConversationView {
+        conversation: ConversationId(2),
+        read_seq: Seq(2),
+        first_seq: Seq(1),
+        last_seq: Seq(2),
+        unread: 0,
+        unread_more: false,
+        mentions: 0,
+        pinned: true,
+        muted: false,
+        hidden: false,
+    };
+    place.listening.push(&Push::Timeline(timeline::Push::Conversation(Box::new(view))));
+    status(&terminal, "unread", false);
+    terminal.type_line("/open");
+    terminal.wait_for("the pinned one first", |rows| row_of(rows, "Alt-1  user 2 (2)  pinned").is_some());
 }
 
 #[test]

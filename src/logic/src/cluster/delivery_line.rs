@@ -16,15 +16,18 @@ use crate::bus::{BusOrder, Channel, Hint};
 use crate::contract::node::{self, End, Roster, RosterMember};
 use crate::contract::{Found, Read, timeline};
 use crate::delivery;
+use crate::effect::Order;
 use crate::limits::{FEED_BYTES, FEED_MESSAGES, GAP_MS, TICK_MS};
+use crate::listening;
 use crate::state::cluster::delivery_lines::{Arrival, DeliveryLine, Reading};
 use crate::state::cluster::member_list::MemberList;
 use crate::state::pending::node::{DeliveryLineRead, Pending};
 use crate::state::reply_to::ReplyTo;
-use crate::state::sessions::{Behind, Track};
+use crate::state::sessions::{Behind, SessionRef, Track};
 use crate::turn::Turn;
 use std::sync::Arc;
 use wire::message::Push;
+use wire::session::{Changed, Listing, Push as SessionPush};
 use wire::{ConversationId, ConversationKind, Message, Seq, UserId};
 
 /// Publishes a message that this node has stored, and delivers it in order to the members on this node.
@@ -37,11 +40,36 @@ pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
             members.find(|&&member| member != message.from).map(|&peer| Channel::User(peer))
         }
     };
-    if let Some(channel) = channel {
+    // The sender's own sessions on other nodes do not listen to the peer's channel.
+    let is_direct = message.kind == ConversationKind::Direct;
+    let own =
+        (is_direct && turn.state.sessions.is_shared(message.from)).then_some(Channel::User(message.from));
+    for channel in channel.into_iter().chain(own) {
         let push = Push::New(Arc::clone(message)).into();
         turn.effects.bus.push(BusOrder::Publish { channel, hint: Hint::Push { push } });
     }
+    if let Some(system) = message.system().filter(|system| system.adds_members()) {
+        let entry = End { conversation: message.conversation, last: message.seq };
+        for &user in &*system.who {
+            listening::follow(turn, user, entry);
+            let sessions = &turn.state.sessions;
+            if !sessions.is_online(user) || sessions.is_shared(user) {
+                let (channel, hint) = (Channel::User(user), Hint::Entered { entry });
+                turn.effects.bus.push(BusOrder::Publish { channel, hint });
+            }
+        }
+    }
     heard(turn, arrival);
+}
+
+/// Delivers an entry that the line has passed.
+fn deliver(turn: &mut Turn<'_>, message: &Arc<Message>, members: &[UserId]) {
+    // The hint that says so may have been lost.
+    if let Some(system) = message.system().filter(|system| system.adds_members()) {
+        let entry = End { conversation: message.conversation, last: message.seq };
+        system.who.iter().for_each(|user| listening::follow(turn, *user, entry));
+    }
+    delivery::deliver(turn, message, members, None);
 }
 
 /// Handles a message that was stored on this node or another one.
@@ -58,7 +86,7 @@ pub(super) fn heard(turn: &mut Turn<'_>, arrival: Arrival) {
     line.seen = line.seen.max(seq);
     let continues = line.reading == Reading::Nothing && seq == line.settled.next() && line.held.is_empty();
     if continues && let Some(members) = line.pass(&arrival) {
-        return delivery::deliver(turn, &arrival.message, &members, None);
+        return deliver(turn, &arrival.message, &members);
     }
     membership.lines.hold(conversation, arrival);
     go_on(turn, conversation, turn.now.monotonic + GAP_MS);
@@ -68,11 +96,19 @@ pub(super) fn heard(turn: &mut Turn<'_>, arrival: Arrival) {
 fn first_heard(turn: &mut Turn<'_>, arrival: Arrival) {
     let Arrival { message, members } = &arrival;
     if let Some(members) = members {
-        // A message is not pushed to who sent it.
-        let receives = |member: UserId| member != message.from || !message.is_message();
-        let mut receivers = members.iter().filter(|member| receives(**member));
-        if !receivers.any(|member| turn.state.sessions.is_online(*member)) {
-            return delivery::note_sent(turn.state, message, members);
+        let sessions = &turn.state.sessions;
+        // A message is not pushed to the session that sent it.
+        let receives = |member: UserId| match member == message.from && message.is_message() {
+            true => {
+                sessions.has_several(member)
+                    || sessions
+                        .of(member)
+                        .any(|(_, live)| !live.own.contains(message.conversation, message.seq))
+            }
+            false => sessions.is_online(member),
+        };
+        if !members.iter().any(|member| receives(*member)) {
+            return delivery::note_sent(turn, message, members);
         }
         // In a new conversation no member can lack anything.
         if message.seq == Seq(1) {
@@ -136,7 +172,7 @@ fn go_on(turn: &mut Turn<'_>, conversation: ConversationId, gap_at: u64) {
         membership.lines.read_later(conversation, gap_at);
     }
     for (message, members) in ready {
-        delivery::deliver(turn, &message, &members, None);
+        deliver(turn, &message, &members);
     }
 }
 
@@ -211,49 +247,67 @@ fn timeline_known(
     }
     let has_progress = !fresh.is_empty();
     for (message, members) in fresh {
-        delivery::deliver(turn, &message, &members, None);
+        deliver(turn, &message, &members);
     }
     // An immediate retry of a read without progress could loop.
     let again_at = if has_progress { turn.now.monotonic } else { turn.now.monotonic + TICK_MS };
     go_on(turn, conversation, again_at);
 }
 
-/// Starts the line at the lowest position of the members on this node.
+/// Starts the line at the lowest position of the sessions on this node.
 ///
-/// For a member with a track, the track holds the position. A member without one has acknowledged everything that was
-/// pushed, so the cursor holds it. A cursor that was read before the session began, or before its tracks were dropped,
-/// is stale; the roster is then read again.
+/// For a session with a track, the track holds the position. A session without one has acknowledged everything that was
+/// pushed, so the cursor holds it, unless another session of the account has moved that further: then the session has
+/// everything below the first message that is held. A cursor that was read before the session began, or before its tracks
+/// were dropped, is stale; the roster is then read again.
 fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     let conversation = asked.conversation;
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let line = membership.lines.get_mut(conversation);
+    let first_held = line.and_then(|line| line.held.keys().next().copied());
     let mut settled = roster.last;
-    let mut without_track = Vec::new();
+    let (mut without_track, mut unsure) = (Vec::new(), Vec::new());
     for &RosterMember { user, delivered, .. } in &roster.members {
-        let Some((_, session)) = turn.state.sessions.of_mut(user) else { continue };
-        match session.find(conversation) {
-            Ok(at) => {
-                let track = &session.tracks[at];
-                if track.behind.is_none() {
-                    settled = settled.min(track.pushed);
+        let has_several = turn.state.sessions.has_several(user);
+        for key in turn.state.sessions.keys_of(user) {
+            let Some(session) = turn.state.sessions.get(key) else { continue };
+            match session.find(conversation) {
+                Ok(at) => {
+                    let track = &session.tracks[at];
+                    if track.behind.is_none() {
+                        settled = settled.min(track.pushed);
+                    }
                 }
-            }
-            // Until the session's unread listing is complete, offered messages are only recorded.
-            Err(_) if session.login.is_some() || session.unread_after.is_some() => {}
-            Err(_) if asked.issued <= session.since => {
-                return read(turn, conversation, Reading::Roster);
-            }
-            Err(_) => {
-                let delivered = turn.state.cursors.lay_over(conversation, user, (delivered, Seq(0))).0;
-                if !is_far(roster, delivered) {
-                    settled = settled.min(delivered);
+                // Until the session's unread listing is complete, offered messages are only recorded.
+                Err(_) if session.login.is_some() || session.unread_after.is_some() => {}
+                Err(_) if asked.issued <= session.since => {
+                    return read(turn, conversation, Reading::Roster);
                 }
-                without_track.push((user, delivered));
+                Err(_) => {
+                    let mut delivered =
+                        turn.state.cursors.lay_over(conversation, user, (delivered, Seq(0))).0;
+                    if has_several {
+                        match first_held {
+                            Some(first) => delivered = delivered.min(first.prev()),
+                            None => unsure.push(key),
+                        }
+                    }
+                    if !is_far(roster, delivered) {
+                        settled = settled.min(delivered);
+                    }
+                    without_track.push((key, delivered));
+                }
             }
         }
     }
-    for (user, delivered) in without_track {
+    for (key, delivered) in without_track {
         if settled < roster.last || is_far(roster, delivered) {
-            insert_track(turn, roster, conversation, user, delivered);
+            insert_track(turn, roster, conversation, key, delivered);
         }
+    }
+    // What these sessions have is not known here. Their clients compare it with the list of conversations.
+    for key in unsure {
+        announce_conversations(turn, key);
     }
     let Some(membership) = turn.state.cluster.membership() else { return };
     let Some(line) = membership.lines.get_mut(conversation) else { return };
@@ -268,24 +322,34 @@ fn is_far(roster: &Roster, delivered: Seq) -> bool {
     roster.last.0.saturating_sub(delivered.0) > u64::from(FEED_MESSAGES)
 }
 
-/// Creates a track, at the member's cursor, for a member that has none.
+/// Creates a track, at its position, for a session that has none.
 fn insert_track(
     turn: &mut Turn<'_>,
     roster: &Roster,
     conversation: ConversationId,
-    user: UserId,
+    key: SessionRef,
     delivered: Seq,
 ) {
-    let Some((key, session)) = turn.state.sessions.of_mut(user) else { return };
+    let Some(session) = turn.state.sessions.get_mut(key) else { return };
+    let user = session.user;
     let direct = roster.kind == ConversationKind::Direct;
     let mut members = roster.members.iter().map(|member| member.user);
     let peer = members.find(|&member| direct && member != user);
-    // Messages of the user's earlier sessions were delivered to this session or are in a track, so own messages above
-    // the cursor were sent on this session.
-    let behind = Behind { seen: roster.last, own_above: delivered, is_guess: false };
+    let behind = Behind { seen: roster.last, is_guess: false };
     let behind = is_far(roster, delivered).then_some(behind);
     let track = session.track_or_insert(conversation, |_| Track::new(conversation, peer, delivered, behind));
     track.acked = track.acked.max(delivered);
     session.list_for_sweep(key, &mut turn.state.with_tracks);
     delivery::feed(turn, key);
+}
+
+/// Tells the client of a session to re-read its conversations.
+fn announce_conversations(turn: &mut Turn<'_>, key: SessionRef) {
+    if let Some(session) = turn.state.sessions.get(key)
+        && session.login.is_none()
+        && session.capabilities.receives_events()
+    {
+        let push = SessionPush::Changed(Box::new(Changed { what: vec![Listing::Conversations] })).into();
+        turn.effects.order(session.conn, Order::Push { conn: session.conn, push });
+    }
 }

@@ -19,7 +19,8 @@ mod load;
 mod reconcile;
 
 use crate::bus::{BusInput, BusOrder, Channel, Hint};
-use crate::contract::{Epoch, Found, Written};
+use crate::contract::node::End;
+use crate::contract::{Fence, Found, Written};
 use crate::limits::LOCK_RENEW_MS;
 use crate::state::cluster::Cluster;
 use crate::state::cluster::delivery_lines::Arrival;
@@ -48,6 +49,11 @@ pub(crate) fn deliver(turn: &mut Turn<'_>, stored: Stored) {
         Cluster::Solo => delivery::deliver(turn, &message, &members, sent_by),
         Cluster::Joined(membership) => {
             membership.loads.stored += 1;
+            if let Some(session) = sent_by
+                && message.is_message()
+            {
+                delivery::note_own(turn, session, &message);
+            }
             delivery_line::stored(turn, Arrival { message, members: Some(members) });
         }
     }
@@ -125,10 +131,11 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
     }
     match (channel, hint) {
         (Channel::User(user), Hint::Push { push: Push::Message(MessagePush::New(message)) }) => {
-            // A direct chat has two members: the sender, and the user of this channel.
+            // A direct chat has two members: the sender, and the user of this channel, unless the sender has sessions
+            // here as well.
             let mut members = [user, message.from];
             members.sort_unstable();
-            let members = Some(Arc::from(members));
+            let members = (user != message.from).then(|| Arc::from(members));
             delivery_line::heard(turn, Arrival { message, members });
         }
         (Channel::Group(_), Hint::Push { push: Push::Message(MessagePush::New(message)) }) => {
@@ -137,20 +144,25 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
         (Channel::Group(_), Hint::Push { push: Push::Timeline(TimelinePush::Typing(typist)) }) => {
             typing::heard(turn, typist);
         }
-        (Channel::User(user), Hint::Push { push }) => {
-            if turn.state.sessions.is_online(user) {
-                delivery::push(turn, user, push);
-            }
+        (Channel::User(user), Hint::Push { push }) => delivery::push_here(turn, user, None, &push),
+        (_, Hint::Kick { user, epoch, device }) => {
+            reconcile::kick_heard(turn, Fence { user, epoch }, device);
         }
-        (_, Hint::Kick { user, epoch, device }) => reconcile::kick_heard(turn, user, epoch, device),
+        (Channel::User(user), Hint::Entered { entry }) => listening::follow(turn, user, entry),
+        (_, Hint::Joined { user }) => turn.state.sessions.share(user),
         (_, Hint::PasswordTried { attempt, is_right }) => password::tried_elsewhere(turn, attempt, is_right),
-        (Channel::Group(_) | Channel::Node(_), Hint::Push { .. }) => {}
+        (Channel::Group(_) | Channel::Node(_), Hint::Push { .. } | Hint::Entered { .. }) => {}
     }
 }
 
-/// Ends the user's session on this node if its epoch is below `epoch`, once the database has said why.
-pub(crate) fn check_session(turn: &mut Turn<'_>, user: UserId, epoch: Epoch) {
-    reconcile::kick_heard(turn, user, epoch, None);
+/// Delivers what a group has had since an entry, once its channel is subscribed to.
+pub(crate) fn followed(turn: &mut Turn<'_>, entry: End) {
+    delivery_line::end_known(turn, entry);
+}
+
+/// Ends a session on this node if it has ended in the database, which says why.
+pub(crate) fn check_session(turn: &mut Turn<'_>, fence: Fence) {
+    reconcile::kick_heard(turn, fence, None);
 }
 
 /// Handles the result of a read that the node issued for itself.

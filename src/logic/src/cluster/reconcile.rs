@@ -6,17 +6,20 @@
 //! cannot tell whether its sessions were taken over. It stops pushing until it can.
 
 use super::delivery_line;
-use crate::contract::node::{self as storage, Changes, Claim, Read, Write};
-use crate::contract::{Epoch, Fence, Found};
+use crate::contract::node::{self as storage, Changes, Claims, ENDED_KEPT_MS, Ended, Read, Write};
+use crate::contract::{Fence, Found, session as session_storage};
 use crate::effect::Order;
-use crate::limits::{CATCH_UP_MS, OVERLAP_MS, POLL_MS, SAFETY_MS, SEEN_MS, UNHEARD_MS};
+use crate::limits::{
+    CATCH_UP_MS, OVERLAP_MS, POLL_MS, SAFETY_MS, SEEN_MS, TOUCH_BATCH, TOUCH_MS, UNHEARD_MS,
+};
 use crate::state::pending::node::{Kick, Pending};
 use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::Session;
 use crate::turn::Turn;
 use crate::{delivery, session};
 use std::collections::btree_map::Entry;
+use wire::UnixMillis;
 use wire::session::{Changed, Listing, Push};
-use wire::{UnixMillis, UserId};
 
 /// Issues the reads and writes that are due.
 pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
@@ -46,8 +49,31 @@ pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
     if let Some(read) = changes {
         turn.read(ReplyTo::Nowhere, Pending::Changes, read);
     }
+    if now >= turn.state.cluster.membership().map_or(u64::MAX, |membership| membership.reconcile.next_touch) {
+        touch(turn);
+    }
     if let Some(unheard) = seen {
         turn.write(ReplyTo::Nowhere, Pending::Seen { unheard }, Write::See { node: run, unheard });
+    }
+}
+
+/// Records when the clients of the sessions on this node were last heard of, where that decides which session a login ends.
+fn touch(turn: &mut Turn<'_>) {
+    let now = turn.now.monotonic;
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let before =
+        std::mem::replace(&mut membership.reconcile.next_touch, now + TOUCH_MS).saturating_sub(TOUCH_MS);
+    if !turn.state.rules.sessions.ends_silent_ones() {
+        return;
+    }
+    let state = &*turn.state;
+    let of = |live: &Session| {
+        let heard = state.connections.heard(live.conn).filter(|heard| *heard >= before)?;
+        Some((Fence { user: live.user, epoch: live.epoch }, now.saturating_sub(heard)))
+    };
+    let heard: Vec<(Fence, u64)> = state.sessions.iter().filter_map(of).collect();
+    for some in heard.chunks(TOUCH_BATCH) {
+        turn.write_and_forget(session_storage::Write::Touch(some.to_vec()));
     }
 }
 
@@ -69,13 +95,13 @@ pub(super) fn unheard(turn: &mut Turn<'_>) {
     }
 }
 
-/// Handles the announcement of a newer login. The database decides whether there is one.
-pub(super) fn kick_heard(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, device: Option<Box<str>>) {
-    if !session::is_older(turn.state, user, epoch) {
+/// Handles the announcement that a session has ended. The database decides whether it has. `device`: that of the login that
+/// ended it.
+pub(super) fn kick_heard(turn: &mut Turn<'_>, fence: Fence, device: Option<Box<str>>) {
+    if !session::is_held(turn.state, fence) {
         return;
     }
     let Some(membership) = turn.state.cluster.membership() else { return };
-    let fence = Fence { user, epoch };
     match membership.reconcile.kicks_in_check.entry(fence) {
         // One check is enough, however many writes of the session are refused.
         Entry::Occupied(mut known) => {
@@ -86,15 +112,18 @@ pub(super) fn kick_heard(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, device
         Entry::Vacant(check) => check.insert(device),
     };
     let kick = Kick { fence, since: turn.now.monotonic };
-    turn.read(ReplyTo::Nowhere, Pending::Kick(Box::new(kick)), Read::Epoch { user });
+    turn.read(ReplyTo::Nowhere, Pending::Kick(Box::new(kick)), Read::Session(fence));
 }
 
 pub(super) fn kick_checked(turn: &mut Turn<'_>, kick: Kick, found: Found) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let reconcile = &mut membership.reconcile;
     let device = reconcile.kicks_in_check.remove(&kick.fence).flatten();
-    if let Found::Node(storage::Found::Epoch { latest, why }) = found {
-        return session::superseded(turn, kick.fence.user, latest, session::Kick { code: why, device });
+    if let Found::Node(storage::Found::Session(end)) = found {
+        if let Some(code) = end {
+            session::superseded(turn, kick.fence, session::Kick { code, device });
+        }
+        return;
     }
     // The database could not be read: the next claims that are read include this one.
     reconcile.unchecked_kick = Some(kick.since);
@@ -138,8 +167,10 @@ pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
     let reconcile = &mut membership.reconcile;
     reconcile.reads_claims = false;
     // If the database could not be read, the next poll retries.
-    let Found::Node(storage::Found::Claims { now, claims, unheard }) = found else { return };
+    let Found::Node(storage::Found::Claims(claims)) = found else { return };
+    let Claims { now, ended, joined, unheard } = *claims;
     let is_first = reconcile.claims_since == UnixMillis::MAX;
+    let is_late = now.0 >= reconcile.claims_since.0.saturating_add(ENDED_KEPT_MS);
     reconcile.claims_since = UnixMillis(now.0.saturating_sub(OVERLAP_MS));
     if is_first {
         // The first read only asked for the time.
@@ -153,10 +184,27 @@ pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
         reconcile.others_unheard = unheard;
         missed(turn);
     }
-    for Claim { user, epoch, why } in claims {
-        session::superseded(turn, user, epoch, session::Kick { code: why, device: None });
+    for Ended { fence, why } in ended {
+        session::superseded(turn, fence, session::Kick { code: why, device: None });
+    }
+    for user in joined {
+        turn.state.sessions.share(user);
+    }
+    if is_late {
+        return check_all(turn);
     }
     heard(turn, issued);
+}
+
+/// Asks for each session on this node whether it has ended: the database does not remember all that have.
+fn check_all(turn: &mut Turn<'_>) {
+    let of = |user, epoch| Fence { user, epoch };
+    let connected = turn.state.sessions.iter().map(|live| of(live.user, live.epoch));
+    let absent = turn.state.absences.users().map(|(user, absent)| of(user, absent.epoch));
+    let fences: Vec<Fence> = connected.chain(absent).collect();
+    for fence in fences {
+        kick_heard(turn, fence, None);
+    }
 }
 
 pub(super) fn changes_found(turn: &mut Turn<'_>, found: Found) {

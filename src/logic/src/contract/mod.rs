@@ -9,9 +9,9 @@
 //! The delivery rules rely on one more guarantee: outcomes and read results arrive through *one* queue, and a read
 //! never returns a message written by this node whose outcome does not precede it in that queue.
 //!
-//! **Several nodes** may share a database, which is then the authority on who is logged in where. A login *claims* the
-//! account's session and raises its [`Epoch`]; a write with an older epoch is rejected inside its own transaction
-//! ([`Written::Superseded`]). All times in reads and results are the database's own.
+//! **Several nodes** may share a database, which is then the authority on who is logged in where. A login *claims* a
+//! session, whose [`Epoch`] no other of the account has had; a write of a session that has ended is rejected inside its own
+//! transaction ([`Written::Superseded`]). All times in reads and results are the database's own.
 
 pub mod account;
 pub mod change;
@@ -47,7 +47,7 @@ pub enum Write {
     Change(change::Write),
     Timeline(timeline::Write),
     Node(node::Write),
-    /// Executes the inner write on behalf of a session, unless the session is superseded: then nothing is done.
+    /// Executes the inner write on behalf of a session, unless that has ended: then nothing is done.
     Fenced(Fence, Box<Write>),
 }
 
@@ -63,7 +63,7 @@ pub enum Written {
     Message(message::Written),
     Change(change::Written),
     Timeline(timeline::Written),
-    /// A newer login has claimed the session; nothing was done.
+    /// The session has ended; nothing was done.
     Superseded,
     /// The write is not allowed or not possible; nothing was done.
     Denied(Denial),

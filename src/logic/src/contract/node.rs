@@ -1,12 +1,16 @@
 //! The nodes that share a database, and the information they exchange through it.
 
-use super::epoch::Epoch;
+use super::epoch::Fence;
 use std::sync::Arc;
 use wire::session::KickCode;
 use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
 
 /// A node that was not seen for this long is considered gone, milliseconds.
 pub const SILENT_MS: u64 = 30_000;
+
+/// How long a session that has ended is remembered, milliseconds: a node that has not asked for so long asks for each of its
+/// sessions.
+pub const ENDED_KEPT_MS: u64 = 600_000;
 
 /// How long the sessions of a silent node remain valid, milliseconds: for their grace period, but at least for as long
 /// as a live node may be silent.
@@ -27,22 +31,21 @@ pub enum Write {
 
 #[derive(Clone, Debug)]
 pub enum Read {
-    /// Sessions that other nodes claimed, or that were ended, at or after a time. Answer: [`Found::Claims`].
+    /// What has become of this node's sessions at or after a time. Answer: [`Found::Claims`].
     Claims {
-        /// The asking node; its own claims are omitted.
         node: Arc<str>,
         /// [`UnixMillis::MAX`] only asks for the time.
         since: UnixMillis,
     },
     /// Conversations that received messages at or after a time and in which a member whose session this node holds is
-    /// behind, by that time, at most [`CHANGES_MAX`]. Answer: [`Found::Changes`].
+    /// behind, or also has a session on another node, by that time, at most [`CHANGES_MAX`]. Answer: [`Found::Changes`].
     Changes {
         node: Arc<str>,
         /// [`UnixMillis::MAX`] only asks for the time.
         since: UnixMillis,
     },
-    /// The latest claim of an account. Answer: [`Found::Epoch`].
-    Epoch { user: UserId },
+    /// Whether a session is in force. Answer: [`Found::Session`].
+    Session(Fence),
     /// The members of a conversation and their delivered positions. Answer: [`Found::Roster`].
     Roster { conversation: ConversationId },
 }
@@ -52,38 +55,40 @@ pub const CHANGES_MAX: usize = 10_000;
 
 #[derive(Clone, Debug)]
 pub enum Found {
-    Claims {
-        /// The current time. A claim that takes effect later may carry an earlier time, by as much as a transaction may
-        /// last.
-        now: UnixMillis,
-        claims: Vec<Claim>,
-        /// When another node last reported that its publications may be lost; 0: never.
-        unheard: UnixMillis,
-    },
-    Epoch {
-        /// [`Epoch::NONE`]: the account was never claimed.
-        latest: Epoch,
-        why: KickCode,
-    },
+    /// Boxed, as it would make every answer larger.
+    Claims(Box<Claims>),
+    /// Why the session ended; `None`: it is in force.
+    Session(Option<KickCode>),
     /// Boxed, as it would make every answer larger.
     Changes(Box<Changes>),
     /// `None`: there is no such conversation.
     Roster(Option<Box<Roster>>),
 }
 
-/// The latest claim of an account.
+/// What has become of the sessions of a node.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// The current time. What takes effect later may carry an earlier time, by as much as a transaction may last.
+    pub now: UnixMillis,
+    /// The node's sessions that have ended.
+    pub ended: Vec<Ended>,
+    /// Users with a session on this node for whom another node began one.
+    pub joined: Vec<UserId>,
+    /// When another node last reported that its publications may be lost; 0: never.
+    pub unheard: UnixMillis,
+}
+
+/// A session that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    pub user: UserId,
-    pub epoch: Epoch,
-    /// Why it ended the sessions before.
+pub struct Ended {
+    pub fence: Fence,
     pub why: KickCode,
 }
 
 /// Conversations that received messages.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    /// The current time, or the time of the last row if there are more. As for claims, rows that appear later may carry
+    /// The current time, or the time of the last row if there are more. As for [`Claims`], rows that appear later may carry
     /// an earlier time.
     pub upto: UnixMillis,
     /// Whether there are others.

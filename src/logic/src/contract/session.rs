@@ -4,9 +4,10 @@ use super::contact::Friend;
 use super::epoch::{Epoch, Fence};
 use super::timeline::UnreadPage;
 use super::token::{Client, Device, PasswordHash, Token, TokenHash, Tokens};
+use crate::conflict::Policy;
 use std::sync::Arc;
 use wire::group::Group;
-use wire::session::ClientKind;
+use wire::session::{ClientKind, KickCode};
 use wire::timeline::ConversationSummary;
 use wire::{DeviceId, UserId};
 
@@ -38,27 +39,51 @@ pub enum Write {
     /// Writes nothing. Outcome: done, once all writes that were issued before are decided: none of them takes effect
     /// later. Only one node without fences needs that; claimed sessions write nothing once their fences no longer hold.
     Settle,
-    /// Takes over the account's session for a login: raises its epoch and records this node as its holder, connected.
-    /// The token of the previous session, if that was still in force, is revoked, unless it is the same.
-    /// Outcome: [`Written::Claimed`], denied with `TokenInvalid` if the token was revoked in the meantime, or with
-    /// `unless_held` denied with `Conflict`.
-    Claim {
-        user: UserId,
-        node: Arc<str>,
-        /// The hash of the token that the login came with.
-        token: TokenHash,
-        /// How long a session outlives its connection or its node, milliseconds.
-        grace: u64,
-        /// Whether to refuse where a session with another token is connected to a node that was seen within
-        /// [`super::node::SILENT_MS`].
-        unless_held: bool,
-    },
-    /// Records that the session lost its connection, which starts its grace period. Outcome: done, or superseded.
-    Release {
+    /// Begins a session of an account on this node, connected, and ends those that it may not stand beside
+    /// ([`conflict::decide`](crate::conflict::decide)), with their tokens where no other session lives by them. To repeat it
+    /// is the same as to do it once. Outcome: [`Written::Claimed`], denied with `TokenInvalid` if the token was revoked in
+    /// the meantime, or denied with `Conflict`.
+    Claim(Box<Claim>),
+    /// Ends the session of a claim whose outcome is not known, if there is one. `grace` as in [`Write::End`]. Outcome:
+    /// [`Written::Ended`].
+    Abandon { user: UserId, node: Arc<str>, claim: ClaimId, grace: u64 },
+    /// Records that a session lost its connection, which starts its grace period. Outcome: done, or superseded.
+    Lose {
         fence: Fence,
-        /// Whether the session is over at once.
-        ended: bool,
+        /// When it was last heard of, as milliseconds before now.
+        silent: u64,
     },
+    /// Ends a session at its own wish. What it sent before is still stored. Outcome: [`Written::Ended`], also if it has
+    /// ended before.
+    End {
+        fence: Fence,
+        /// How long other sessions outlive their connections and nodes, milliseconds.
+        grace: u64,
+        /// A token to revoke, unless another session lives by it.
+        token: Option<TokenHash>,
+    },
+    /// Records when sessions were last heard of, each as milliseconds before now. Outcome: done.
+    Touch(Vec<(Fence, u64)>),
+}
+
+/// Identifies a claim among those of its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimId(pub u64);
+
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub user: UserId,
+    /// The run of the claiming node.
+    pub node: Arc<str>,
+    pub id: ClaimId,
+    /// The hash of the token that the login came with.
+    pub token: TokenHash,
+    /// What the client calls itself; with the token, what identifies a session.
+    pub device: Option<Box<str>>,
+    pub kind: ClientKind,
+    /// How long a session outlives its connection or its node, milliseconds.
+    pub grace: u64,
+    pub policy: Policy,
 }
 
 /// Which tokens of an account are revoked.
@@ -71,11 +96,11 @@ pub enum Which {
 #[derive(Clone, Debug)]
 pub enum Written {
     TokenReady(Box<TokenReady>),
-    /// The session belongs to this node.
-    Claimed {
-        epoch: Epoch,
-        /// The holder of the previous session, if that was still connected or within its grace period.
-        before: Option<Holder>,
+    Claimed(Box<Claimed>),
+    /// A session has ended.
+    Ended {
+        /// Whether it was the account's last one in force, and ended only now.
+        was_last: bool,
     },
     Revoked(Box<Revoked>),
 }
@@ -92,6 +117,22 @@ pub struct TokenReady {
     pub kind: ClientKind,
 }
 
+/// A session that was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    pub epoch: Epoch,
+    /// Whether it continues a session of the same client, which was still in force.
+    pub resumed: bool,
+    /// Whether the account had a session in force before.
+    pub was_present: bool,
+    /// The sessions that it ended.
+    pub ended: Vec<Ended>,
+    /// Sessions of this node that ended before, and are not remembered any more.
+    pub forgotten: Vec<Ended>,
+    /// The runs of the nodes that hold the others.
+    pub others: Vec<Box<str>>,
+}
+
 /// What was revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revoked {
@@ -99,6 +140,8 @@ pub struct Revoked {
     /// The claimed sessions that were ended. If the write had to be repeated, those that its first attempt ended are
     /// missing: their nodes find out by themselves.
     pub ended: Vec<Ended>,
+    /// Whether these were all sessions of the account.
+    pub is_gone: bool,
 }
 
 /// A claimed session that was ended.
@@ -106,8 +149,8 @@ pub struct Revoked {
 pub struct Ended {
     /// The run of its node.
     pub node: Box<str>,
-    /// Those with a lower epoch are ended.
     pub epoch: Epoch,
+    pub why: KickCode,
 }
 
 #[derive(Clone, Debug)]
@@ -131,14 +174,6 @@ pub enum Read {
 pub enum Found {
     LoginView(Box<LoginView>),
     Devices(Vec<Device>),
-}
-
-/// The holder of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    pub node: Box<str>,
-    /// The hash of the token that the session began with.
-    pub token: TokenHash,
 }
 
 /// Rows of each list of the reply to LOGIN.

@@ -1,9 +1,9 @@
 //! Timelines as their members see them: cursors, unread messages, pages.
 
-use super::epoch::Epoch;
+use super::epoch::{Epoch, Fence};
 use std::ops::Add;
 use std::sync::Arc;
-use wire::timeline::{ConversationSummary, ReadersPage, SettingsChange};
+use wire::timeline::{ConversationSummary, ConversationView, ReadersPage, SettingsChange};
 use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, UnixMillis, UserId};
 
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub enum Write {
 #[derive(Clone, Debug)]
 pub enum Written {
     CursorsMoved {
-        /// The cursors of which at least one move was ignored because its session is superseded.
-        left_out: Vec<(ConversationId, UserId)>,
+        /// The sessions whose moves of a cursor were ignored because they have ended.
+        left_out: Vec<(ConversationId, Fence)>,
     },
     Cleared {
         /// What the member does not see any more, within the end of the timeline.
@@ -37,6 +37,8 @@ pub enum Written {
 pub enum Read {
     /// A member's standing. Answer: [`Found::Standing`].
     Standing { user: UserId, conversation: ConversationId },
+    /// How a member sees a conversation that it has read up to `read`, or further as stored. Answer: [`Found::View`].
+    View { user: UserId, conversation: ConversationId, read: Seq },
     /// Conversations with undelivered messages by id, above `after`: at most [`UNREAD_MAX`], among the next
     /// [`UNREAD_SCAN`] conversations of the user. Answer: [`Found::Unread`].
     Unread { user: UserId, after: ConversationId },
@@ -88,6 +90,8 @@ pub const UNREAD_SCAN: usize = 2000;
 pub enum Found {
     /// `None`: not a member.
     Standing(Option<Standing>),
+    /// `None`: not a member.
+    View(Option<Box<ConversationView>>),
     Unread(UnreadPage),
     Feed {
         /// As they are now, in seq order, contiguous, the first directly above the bound, or above what the member does
@@ -177,7 +181,7 @@ impl Add for UnreadCount {
 pub struct CursorMove {
     pub conversation: ConversationId,
     pub user: UserId,
-    /// Of the session that moves them: the move is ignored once the user's epoch is higher.
+    /// Of the session that moves them: the move is ignored once that has ended.
     pub epoch: Epoch,
     pub step: CursorStep,
 }

@@ -1,6 +1,6 @@
 //! Feeding a session that is behind from the timelines of its conversations, one read at a time.
 
-use super::pass_over::{has_text, pass_over};
+use super::pass_over::{has_text, is_passed, pass_over};
 use crate::conn::ConnId;
 use crate::contract::timeline::{Read, UnreadPage};
 use crate::effect::{Effects, Order};
@@ -37,8 +37,9 @@ pub(crate) fn drained(turn: &mut Turn<'_>, conn: ConnId) {
 
 /// Handles a page of the conversations in which a new session is behind.
 pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPage) {
+    let Some(user) = turn.state.sessions.get(key).map(|session| session.user) else { return };
+    let has_several = turn.state.sessions.has_several(user);
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
-    let user = session.user;
     for row in &page.rows {
         let delivered = turn.state.cursors.lay_over(row.conversation, user, (row.delivered, Seq(0))).0;
         let is_known = session.find(row.conversation).is_ok();
@@ -46,14 +47,14 @@ pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPa
             continue;
         }
         let track = session.track_or_insert(row.conversation, |_| {
-            let guess = Behind { seen: row.last, own_above: row.last, is_guess: true };
+            let guess = Behind { seen: row.last, is_guess: true };
             Track::new(row.conversation, row.peer, delivered, Some(guess))
         });
         if let Some(behind) = track.behind.as_mut().filter(|behind| behind.is_guess) {
-            track.pushed = delivered;
-            track.acked = delivered;
+            // Another session may have acknowledged what came after this one began.
+            track.pushed = if has_several { track.pushed.min(delivered) } else { delivered };
+            track.acked = track.pushed;
             behind.seen = behind.seen.max(row.last);
-            behind.own_above = behind.own_above.min(row.last);
             behind.is_guess = false;
         }
     }
@@ -147,14 +148,15 @@ pub(crate) fn fed(
             continue;
         }
         track.pushed = message.seq;
-        let sent_here = message.seq > behind.own_above || !capabilities.receives_own_messages();
         if !has_text(&message) && !capabilities.receives_entries() {
             pass_over(&mut turn.state.cursors, session, &message);
             continue;
         }
-        if message.is_message() && message.from == user && sent_here {
+        if message.is_message() && message.from == user && is_passed(session, &message, false) {
+            session.own.forget(conversation, message.seq);
             continue;
         }
+        let track = &mut session.tracks[at];
         track.sent = message.seq;
         track.unacked += 1;
         session.unacked += 1;

@@ -18,17 +18,16 @@ pub(crate) use feed::{drained, fed, feed, feed_failed, retry, unread_failed, unr
 
 use crate::conn::ConnId;
 use crate::effect::{Effects, Order};
-use crate::state::State;
 use crate::state::sessions::{Behind, Session, SessionRef, Track};
 use crate::turn::Turn;
 use feed::{ask_drained, must_ask_drained};
-use pass_over::{has_text, pass_over};
+use pass_over::{has_text, is_passed, pass_over};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
 use wire::{ConversationKind, Message, Push, UserId};
 
-/// Delivers a stored message to every member's session on this node, except the one that sent it. `members` are those at
-/// its seq.
+/// Delivers a stored message to every session of the members on this node, except the one that sent it. `members` are
+/// those at its seq.
 pub(crate) fn deliver(
     turn: &mut Turn<'_>,
     message: &Arc<Message>,
@@ -37,39 +36,40 @@ pub(crate) fn deliver(
 ) {
     let direct = message.kind == ConversationKind::Direct;
     let (may_push, is_message, is_text) = (turn.may_push(), message.is_message(), has_text(message));
-    // In a cluster, assume that the user's current session sent the message.
-    let sent_by = sent_by.or_else(|| turn.state.sessions.of(message.from));
     let mut to: Vec<ConnId> = Vec::new();
     // Destructured so that the loop needs no further indirection for each member.
     let Turn { state, now, effects, follow_ups } = turn;
     let (state, effects, follow_ups) = (&mut **state, &mut **effects, &mut **follow_ups);
     let admission = Admission { may_push, output_max: state.session_output_max };
     for &member in members {
-        let Some((key, session)) = state.sessions.of_mut(member) else { continue };
-        let peer = if direct { members.iter().copied().find(|&other| other != member) } else { None };
-        if !is_text && !session.capabilities.receives_entries() {
-            note_own(session, message, peer);
-            pass_over(&mut state.cursors, session, message);
-            continue;
-        }
-        if is_message
-            && member == message.from
-            && (Some(key) == sent_by || !session.capabilities.receives_own_messages())
-        {
-            note_own(session, message, peer);
-            continue;
-        }
-        let pushed = offer(session, message, peer, admission);
-        session.list_for_sweep(key, &mut state.with_tracks);
-        if !pushed {
-            feed(&mut Turn { state, now: *now, effects, follow_ups }, key);
-        } else if direct || must_ask_drained(session) {
-            // NotifyDrained must follow the message, so the message is sent on its own instead of in the fan-out.
-            let push = MessagePush::New(Arc::clone(message)).into();
-            effects.order(session.conn, Order::Push { conn: session.conn, push });
-            ask_drained(session, effects);
-        } else {
-            to.push(session.conn);
+        let mut slot = state.sessions.head(member);
+        while let Some((key, session)) = state.sessions.at_mut(slot) {
+            slot = session.next;
+            let peer = if direct { members.iter().copied().find(|&other| other != member) } else { None };
+            if !is_text && !session.capabilities.receives_entries() {
+                note_passed(session, message, peer, now.monotonic);
+                pass_over(&mut state.cursors, session, message);
+                continue;
+            }
+            if is_message && member == message.from && is_passed(session, message, Some(key) == sent_by) {
+                note_passed(session, message, peer, now.monotonic);
+                if !session.own.is_empty() {
+                    session.list_for_sweep(key, &mut state.with_tracks);
+                }
+                continue;
+            }
+            let pushed = offer(session, message, peer, admission);
+            session.list_for_sweep(key, &mut state.with_tracks);
+            if !pushed {
+                feed(&mut Turn { state, now: *now, effects, follow_ups }, key);
+            } else if direct || must_ask_drained(session) {
+                // NotifyDrained must follow the message, so the message is sent on its own instead of in the fan-out.
+                let push = MessagePush::New(Arc::clone(message)).into();
+                effects.order(session.conn, Order::Push { conn: session.conn, push });
+                ask_drained(session, effects);
+            } else {
+                to.push(session.conn);
+            }
         }
     }
     fan_out(message, to, effects);
@@ -111,7 +111,7 @@ fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, admissi
     let track = session.track_or_insert(conversation, |session| {
         // Until all unread conversations are listed, a conversation without a track may be behind.
         let is_guess = session.unread_after.is_some() || (session.login.is_some() && !gathers);
-        let behind = Behind { seen: seq, own_above: seq.prev(), is_guess };
+        let behind = Behind { seen: seq, is_guess };
         Track::new(conversation, peer, seq.prev(), (is_guess || gathers).then_some(behind))
     });
     track.peer = peer;
@@ -123,7 +123,7 @@ fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, admissi
         return false;
     }
     if is_full || seq != track.pushed.next() {
-        track.behind = Some(Behind { seen: seq, own_above: track.pushed, is_guess: false });
+        track.behind = Some(Behind { seen: seq, is_guess: false });
         return false;
     }
     (track.pushed, track.sent) = (seq, seq);
@@ -133,49 +133,88 @@ fn offer(session: &mut Session, message: &Message, peer: Option<UserId>, admissi
     true
 }
 
-/// Records a session's own message: it is not pushed, but `pushed` moves past it.
-fn note_own(session: &mut Session, message: &Message, peer: Option<UserId>) {
+/// Records a message that is not pushed to a session: `pushed` moves past it.
+fn note_passed(session: &mut Session, message: &Message, peer: Option<UserId>, now: u64) {
     let (conversation, seq) = (message.conversation, message.seq);
     if session.unread_after.is_some() {
         session.track_or_insert(conversation, |_| {
-            let guess = Behind { seen: seq, own_above: seq.prev(), is_guess: true };
+            let guess = Behind { seen: seq, is_guess: true };
             Track::new(conversation, peer, seq.prev(), Some(guess))
         });
     }
-    let Some(track) = session.track_mut(conversation) else { return };
-    match &mut track.behind {
-        Some(behind) => behind.seen = behind.seen.max(seq),
-        None if seq == track.pushed.next() => track.pushed = seq,
-        None => {}
+    // Without a track its line may still come to it.
+    let Ok(at) = session.find(conversation) else { return };
+    let track = &mut session.tracks[at];
+    if track.behind.is_none() && seq == track.pushed.next() {
+        track.pushed = seq;
+        return session.own.forget(conversation, seq);
+    }
+    if let Some(behind) = &mut track.behind {
+        behind.seen = behind.seen.max(seq);
+    }
+    // It will be read from the timeline with others.
+    if seq > track.pushed && session.capabilities.receives_own_messages() {
+        session.own.note(conversation, seq, now);
     }
 }
 
-/// Does the same for a message whose other members are all offline on this node.
-pub(crate) fn note_sent(state: &mut State, message: &Message, members: &[UserId]) {
+/// Does the same for a message of which no session on this node needs to be told.
+pub(crate) fn note_sent(turn: &mut Turn<'_>, message: &Message, members: &[UserId]) {
     let direct = message.kind == ConversationKind::Direct;
     let peer = members.iter().copied().find(|&member| direct && member != message.from);
-    if let Some((_, session)) = state.sessions.of_mut(message.from) {
-        note_own(session, message, peer);
+    let now = turn.now.monotonic;
+    let mut slot = turn.state.sessions.head(message.from);
+    while let Some((_, session)) = turn.state.sessions.at_mut(slot) {
+        slot = session.next;
+        note_passed(session, message, peer, now);
     }
 }
 
-/// Pushes an event other than a message to a user, on this node or by the bus. A push during LOGIN is held until after
-/// the reply.
+/// Notes that a message was sent on the connection of a session, before it comes through the delivery line of its
+/// conversation.
+pub(crate) fn note_own(turn: &mut Turn<'_>, session: SessionRef, message: &Message) {
+    let now = turn.now.monotonic;
+    if let Some(live) = turn.state.sessions.get_mut(session)
+        && live.user == message.from
+        && live.capabilities.receives_own_messages()
+    {
+        live.own.note(message.conversation, message.seq, now);
+        live.list_for_sweep(session, &mut turn.state.with_tracks);
+    }
+}
+
+/// Pushes an event other than a message to all sessions of a user, on this node and by the bus. A push during LOGIN is held
+/// until after the reply.
 pub(crate) fn push(turn: &mut Turn<'_>, user: UserId, push: Push) {
-    if let Some(push) = push_here(turn, user, push) {
+    push_to_others(turn, user, None, push);
+}
+
+/// The same, except to one session, which caused it.
+pub(crate) fn push_to_others(turn: &mut Turn<'_>, user: UserId, cause: Option<SessionRef>, push: Push) {
+    let head = turn.state.sessions.of(user).next();
+    let (is_here, is_elsewhere) = (head.is_some(), head.is_none_or(|(_, session)| session.is_shared));
+    if is_here {
+        push_here(turn, user, cause, &push);
+    }
+    if is_elsewhere {
         turn.state.cluster.publish(user, push, turn.effects);
     }
 }
 
-/// The same on this node only. Returns the push if the user has no session here.
-pub(crate) fn push_here(turn: &mut Turn<'_>, user: UserId, push: Push) -> Option<Push> {
-    let may_push = turn.may_push();
-    let Some((_, session)) = turn.state.sessions.of_mut(user) else { return Some(push) };
-    if may_push && session.capabilities.receives_events() {
+/// The same on this node only.
+pub(crate) fn push_here(turn: &mut Turn<'_>, user: UserId, cause: Option<SessionRef>, push: &Push) {
+    if !turn.may_push() {
+        return;
+    }
+    let mut slot = turn.state.sessions.head(user);
+    while let Some((key, session)) = turn.state.sessions.at_mut(slot) {
+        slot = session.next;
+        if Some(key) == cause || !session.capabilities.receives_events() {
+            continue;
+        }
         match &mut session.login {
-            Some(login) => login.held.push(push),
-            None => turn.effects.order(session.conn, Order::Push { conn: session.conn, push }),
+            Some(login) => login.held.push(push.clone()),
+            None => turn.effects.order(session.conn, Order::Push { conn: session.conn, push: push.clone() }),
         }
     }
-    None
 }

@@ -14,5 +14,13 @@ pub fn has_text(entry: &Message) -> bool {
 /// the acknowledgement of the last of them will include the entry.
 pub fn pass_over(cursors: &mut Cursors, session: &Session, message: &Message) {
     let mover = Fence { user: session.user, epoch: session.epoch };
-    cursors.pass(mover, message.conversation, message.seq);
+    cursors.pass(mover, message.conversation, message.seq..=message.seq);
+}
+
+/// Whether a message of the session's user is not pushed to it. `sent_here`: it was sent on this connection, as is known
+/// without a note.
+pub fn is_passed(session: &Session, message: &Message, sent_here: bool) -> bool {
+    sent_here
+        || session.own.contains(message.conversation, message.seq)
+        || !session.capabilities.receives_own_messages()
 }

@@ -2,7 +2,7 @@
 
 use crate::cluster::{self, Stored};
 use crate::contract::message::{self as storage, Append, StreamId};
-use crate::contract::{Denial, Epoch, Fence, Written};
+use crate::contract::{Denial, Fence, Written};
 use crate::limits::{
     APPEND_BYTES_MAX, APPENDS_MAX, BUSY_RETRY_MS, SESSION_ENDED, UNAVAILABLE, UNAVAILABLE_RETRY_MS,
 };
@@ -29,15 +29,15 @@ pub(super) fn store(
     if pending.appends >= APPENDS_MAX || pending.append_bytes + bytes > APPEND_BYTES_MAX {
         return Err(Refusal::later(Errno::Busy, "too many messages are waiting to be stored", BUSY_RETRY_MS));
     }
-    let live = turn.state.sessions.of_caller(session);
     // While the server drains, only messages of a backlog come here, and they would be lost with it.
     if !turn.state.draining
-        && let Err(wait) =
-            turn.state.rates.messages.take(&mut live.buckets.messages, UNIT, turn.now.monotonic)
+        && let Some(buckets) = turn.state.sessions.buckets_of(session)
+        && let Err(wait) = turn.state.rates.messages.take(&mut buckets.messages, UNIT, turn.now.monotonic)
     {
         let refusal = Refusal::later(Errno::RateLimited, "too many messages; slow down", wait);
         return Err(refusal.with_limit("limits.messages_per_second"));
     }
+    let live = turn.state.sessions.of_caller(session);
     let (sender, epoch, sender_name) = (live.user, live.epoch, Arc::clone(&live.name));
     let cid = send.cid.unwrap_or_else(|| turn.state.next_cid());
     let pending = Pending::Append(PendingAppend {
@@ -61,7 +61,7 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
             // The message is durable. The sender is answered before any member receives it.
             let (conversation, seq, time) = (message.conversation, message.seq, message.time);
             turn.answer(reply_to, Reply::Sent(Sent { conversation, seq, time, duplicate: false }));
-            turn.state.cursors.pass(append.sender, conversation, seq);
+            turn.state.cursors.pass(append.sender, conversation, seq..=seq);
             cluster::deliver(turn, Stored { message, members, sent_by: Some(append.session) });
         }
         Written::Message(storage::Written::Duplicate(stored)) => {
@@ -83,8 +83,7 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
         }
         Written::Superseded => {
             turn.refuse(reply_to, Errno::NotLoggedIn, SESSION_ENDED);
-            let Fence { user, epoch } = append.sender;
-            turn.follow_ups.push_back(FollowUp::Superseded { user, epoch: Epoch(epoch.0 + 1) });
+            turn.follow_ups.push_back(FollowUp::Superseded(append.sender));
         }
         denied => simple::refuse(turn, reply_to, &denied, |denial| match denial {
             Denial::NotFound => "there is no such user",

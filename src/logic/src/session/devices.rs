@@ -20,7 +20,7 @@ pub(super) fn list(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) 
 fn live_tokens(turn: &Turn<'_>, session: SessionRef) -> Vec<TokenHash> {
     let sessions = &turn.state.sessions;
     let Some(caller) = sessions.get(session) else { return Vec::new() };
-    sessions.of(caller.user).and_then(|key| sessions.get(key)).map(|live| live.token).into_iter().collect()
+    sessions.of(caller.user).map(|(_, live)| live.token).collect()
 }
 
 pub(super) fn listed(

@@ -2,15 +2,16 @@
 
 use crate::bus::{BusOrder, Channel, Hint};
 use crate::conn::ConnId;
-use crate::contract::session::{Ended, Revoked, Write};
-use crate::contract::{Epoch, Fence, Found, TokenHash};
+use crate::contract::session::{self as storage, Ended, Revoked, Write};
+use crate::contract::{Epoch, Fence, Found, TokenHash, Written};
 use crate::effect::{DisconnectReason, Order};
-use crate::limits::SESSION_ENDED;
+use crate::limits::{SESSION_ENDED, TOKEN_INVALID};
 use crate::state::State;
+use crate::state::absences::Absent;
 use crate::state::cluster::Cluster;
-use crate::state::pending::session::{Pending, Revoker};
+use crate::state::pending::session::{Ending, Pending, Revoker};
 use crate::state::reply_to::ReplyTo;
-use crate::state::sessions::{Session, SessionRef};
+use crate::state::sessions::{PendingLogin, Session, SessionRef};
 use crate::turn::Turn;
 use crate::{listening, presence, simple};
 use wire::session::{KickCode, Kicked, Push};
@@ -24,21 +25,66 @@ pub(crate) struct Kick {
     pub device: Option<Box<str>>,
 }
 
-/// LOGOUT: revokes the token, then ends the session.
+/// LOGOUT: revokes the token, unless another session lives by it, then ends the session.
 pub(super) fn log_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
     let live = turn.state.sessions.of_caller(session);
     if !live.capabilities.can_be_refused() {
         // This client gets no reply, so the session ends even if storage is unreachable; `end` revokes the token.
-        return logged_out(turn, reply_to, session);
+        leave(turn, session);
+        return turn.answer(reply_to, Reply::Done);
     }
-    let write = Write::RevokeToken(live.token);
-    simple::submit(turn, reply_to, session, Pending::Logout(session), write);
+    let (fence, token) = (Fence { user: live.user, epoch: live.epoch }, live.token);
+    if fence.epoch != Epoch::NONE {
+        let write = end_of(turn.state, fence, Some(token));
+        return turn.write(reply_to, Pending::Logout(session), write);
+    }
+    if is_shared(turn.state, session, &token) {
+        return logged_out(turn, reply_to, session, false);
+    }
+    simple::submit(turn, reply_to, session, Pending::Logout(session), Write::RevokeToken(token));
 }
 
-/// Ends the session once its token is revoked.
-pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
-    leave(turn, session);
+/// Whether another session of the account on this node lives by a token.
+fn is_shared(state: &State, session: SessionRef, token: &TokenHash) -> bool {
+    let Some(user) = state.sessions.get(session).map(|live| live.user) else { return false };
+    state.sessions.of(user).any(|(key, live)| key != session && live.token == *token)
+        || state.absences.of(user).any(|absent| absent.token == *token)
+}
+
+/// Ends the session once its token is revoked. `was_last`: storage knows that the account has no other.
+pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, was_last: bool) {
+    if let Some(live) = turn.state.sessions.get(session) {
+        let (conn, user, is_claimed) = (live.conn, live.user, live.epoch != Epoch::NONE);
+        remove(turn, session);
+        turn.effects.order(conn, Order::LoggedOut { conn });
+        if was_last || !is_claimed {
+            announce_if_gone(turn, user);
+        }
+    }
     turn.answer(reply_to, Reply::Done);
+}
+
+/// The same on a single node, where the token is revoked.
+pub(super) fn logged_out_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
+    let of = turn.state.sessions.get(session).map(|live| (live.user, live.token));
+    logged_out(turn, reply_to, session, false);
+    if let Some((user, token)) = of {
+        token_revoked(turn, user, &token);
+    }
+}
+
+/// LOGOUT could not be stored. Where a claimed session may have ended in the database, it ends here as well; its end is
+/// stored later.
+pub(super) fn logout_failed(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, written: &Written) {
+    if let Written::Unavailable = written
+        && let Some(live) = turn.state.sessions.get(session).filter(|live| live.epoch != Epoch::NONE)
+    {
+        let (conn, fence, token) = (live.conn, Fence { user: live.user, epoch: live.epoch }, live.token);
+        remove(turn, session);
+        turn.effects.order(conn, Order::LoggedOut { conn });
+        finish(turn, Ending::Session(fence, Some(token)));
+    }
+    simple::refuse(turn, reply_to, written, |_| TOKEN_INVALID);
 }
 
 /// Ends a session at its own request; its connection stays open.
@@ -50,27 +96,19 @@ fn leave(turn: &mut Turn<'_>, session: SessionRef) {
     }
 }
 
-/// Whether the user has a session on this node, connected or absent, with an epoch below `epoch`.
-pub(crate) fn is_older(state: &State, user: UserId, epoch: Epoch) -> bool {
-    let is_below = |held: Option<Epoch>| held.is_some_and(|held| held < epoch);
-    is_below(state.absences.epoch(user)) || is_below(state.sessions.of(user).map(|key| state.epoch_of(key)))
+/// Whether this node holds a session, connected or absent.
+pub(crate) fn is_held(state: &State, Fence { user, epoch }: Fence) -> bool {
+    state.sessions.of(user).any(|(_, live)| live.epoch == epoch)
+        || state.absences.of(user).any(|absent| absent.epoch == epoch)
 }
 
-/// Ends the user's session on this node, connected or absent, if its epoch is below `epoch`: a newer one exists on some
-/// node, or it was revoked.
-pub(crate) fn superseded(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, why: Kick) {
-    let was_present = turn.state.is_present(user);
-    let has_successor = why.code == KickCode::Login;
-    if turn.state.absences.epoch(user).is_some_and(|held| held < epoch) {
-        turn.state.absences.take(user);
-    }
-    if let Some(key) = turn.state.sessions.of(user)
-        && turn.state.epoch_of(key) < epoch
-    {
+/// Ends a session on this node, connected or absent, that has ended in the database. Whoever ended it there tells the
+/// friends if the user is gone.
+pub(crate) fn superseded(turn: &mut Turn<'_>, Fence { user, epoch }: Fence, why: Kick) {
+    turn.state.absences.remove(user, |absent| absent.epoch == epoch);
+    let ended = turn.state.sessions.of(user).find(|(_, live)| live.epoch == epoch).map(|(key, _)| key);
+    if let Some(key) = ended {
         kick(turn, key, why);
-    }
-    if was_present && !has_successor && !turn.state.is_present(user) {
-        presence::announce_gone(turn, user);
     }
 }
 
@@ -78,25 +116,42 @@ pub(crate) fn superseded(turn: &mut Turn<'_>, user: UserId, epoch: Epoch, why: K
 /// `by`, which ends without a KICKED if it is one of them.
 pub(crate) fn revoked(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, revoked: Revoked, code: KickCode) {
     let Revoker { user, session } = by;
-    let Revoked { tokens, ended } = revoked;
-    publish_ended(turn, user, ended);
+    let Revoked { tokens, ended, is_gone } = revoked;
+    publish_ended(turn, user, &ended, None);
     let was_present = turn.state.is_present(user);
-    if let Some(live) = turn.state.sessions.of(user)
-        && turn.state.sessions.get(live).is_some_and(|live| tokens.include(&live.token))
-    {
-        if live == session {
-            leave(turn, live);
+    for key in turn.state.sessions.keys_of(user) {
+        let Some(live) = turn.state.sessions.get(key).filter(|live| tokens.include(&live.token)) else {
+            continue;
+        };
+        let conn = live.conn;
+        if key == session {
+            remove(turn, key);
+            turn.effects.order(conn, Order::LoggedOut { conn });
         } else {
-            kick(turn, live, Kick { code, device: None });
+            kick(turn, key, Kick { code, device: None });
         }
     }
-    if turn.state.absences.token(user).is_some_and(|token| tokens.include(&token)) {
-        turn.state.absences.take(user);
-    }
-    if was_present && !turn.state.is_present(user) {
-        presence::announce_gone(turn, user);
+    turn.state.absences.remove(user, |absent| tokens.include(&absent.token));
+    match turn.state.cluster {
+        Cluster::Solo if was_present => announce_if_gone(turn, user),
+        Cluster::Joined(_) if is_gone => announce_if_gone(turn, user),
+        Cluster::Solo | Cluster::Joined(_) => {}
     }
     answer_settled(turn, reply_to);
+}
+
+/// A session has ended during its login. Sessions that began after it took for granted that the friends are told of it.
+fn announce_for_others(turn: &mut Turn<'_>, user: UserId, login: &PendingLogin) {
+    if !login.was_present {
+        presence::announce_if_online(turn, user);
+    }
+}
+
+/// Tells the friends of a user who has no session on this node any more.
+fn announce_if_gone(turn: &mut Turn<'_>, user: UserId) {
+    if !turn.state.is_present(user) {
+        presence::announce_gone(turn, user);
+    }
 }
 
 /// Answers that revoked logins write nothing more. Without fences, what their sessions had sent to storage by now is
@@ -108,24 +163,25 @@ pub(crate) fn answer_settled(turn: &mut Turn<'_>, reply_to: ReplyTo) {
     }
 }
 
-/// Notifies the nodes of sessions that were ended in the database.
-fn publish_ended(turn: &mut Turn<'_>, user: UserId, ended: Vec<Ended>) {
-    for Ended { node, epoch } in ended {
-        if turn.state.cluster.run().is_some_and(|run| **run != *node) {
-            let hint = Hint::Kick { user, epoch, device: None };
-            turn.effects.bus.push(BusOrder::Publish { channel: Channel::Node((&*node).into()), hint });
+/// Notifies the nodes of sessions that were ended in the database. `device`: that of the login that ended them.
+pub(super) fn publish_ended(turn: &mut Turn<'_>, user: UserId, ended: &[Ended], device: Option<&str>) {
+    for Ended { node, epoch, .. } in ended {
+        if turn.state.cluster.run().is_some_and(|run| **run != **node) {
+            let hint = Hint::Kick { user, epoch: *epoch, device: device.map(Into::into) };
+            turn.effects.bus.push(BusOrder::Publish { channel: Channel::Node((&**node).into()), hint });
         }
     }
 }
 
-/// Ends a session and tells its client why. Its earlier requests stay in effect. Returns its token.
-pub(super) fn kick(turn: &mut Turn<'_>, older: SessionRef, kick: Kick) -> Option<TokenHash> {
-    let session = remove(turn, older)?;
+/// Ends a session and tells its client why. Its earlier requests stay in effect.
+pub(super) fn kick(turn: &mut Turn<'_>, older: SessionRef, kick: Kick) {
+    let Some(session) = remove(turn, older) else { return };
     let conn = session.conn;
-    if let Some(login) = session.login
-        && let Some(pending) = turn.state.pending.take(login.ticket)
-    {
-        turn.refuse(pending.reply_to, Errno::NotLoggedIn, SESSION_ENDED);
+    if let Some(login) = session.login {
+        if let Some(pending) = turn.state.pending.take(login.ticket) {
+            turn.refuse(pending.reply_to, Errno::NotLoggedIn, SESSION_ENDED);
+        }
+        announce_for_others(turn, session.user, &login);
     }
     let Kick { code, device } = kick;
     let reason = reason_of(code).into();
@@ -133,7 +189,6 @@ pub(super) fn kick(turn: &mut Turn<'_>, older: SessionRef, kick: Kick) -> Option
         Push::Kicked(Box::new(Kicked { reason, code: Some(code), device, time: turn.now.wall })).into();
     turn.effects.order(conn, Order::Push { conn, push });
     turn.effects.order(conn, Order::Close { conn, reason: DisconnectReason::Kicked });
-    Some(session.token)
 }
 
 /// Refuses a request whose session has ended in the meantime.
@@ -177,14 +232,25 @@ pub(super) fn login_failed(turn: &mut Turn<'_>, reply_to: ReplyTo, session: Sess
 /// user online.
 fn lose(turn: &mut Turn<'_>, key: SessionRef) {
     let Some(live) = turn.state.sessions.get(key) else { return };
-    let (user, token, epoch) = (live.user, live.token, live.epoch);
+    let (user, now) = (live.user, turn.now.monotonic);
     let was_announced = live.login.as_ref().is_none_or(|login| login.was_present);
     let can_return = was_announced && live.capabilities.retains_token();
-    if can_return && turn.state.absences.begin(user, token, epoch, turn.now.monotonic) {
+    let heard = turn.state.connections.heard(live.conn).unwrap_or(now);
+    let absent = Absent { token: live.token, device: live.device, kind: live.kind, epoch: live.epoch, heard };
+    if can_return && turn.state.absences.begin(user, absent, now) {
         remove(turn, key);
-        release(turn, Fence { user, epoch }, false);
+        lost(turn, user, absent);
     } else {
         end(turn, key);
+    }
+}
+
+/// Records in the database that a claimed session lost its connection. If the write fails, other nodes infer it once this
+/// node falls silent.
+pub(super) fn lost(turn: &mut Turn<'_>, user: UserId, absent: Absent) {
+    if absent.epoch != Epoch::NONE {
+        let silent = turn.now.monotonic.saturating_sub(absent.heard);
+        turn.write_and_forget(Write::Lose { fence: Fence { user, epoch: absent.epoch }, silent });
     }
 }
 
@@ -194,29 +260,89 @@ fn end(turn: &mut Turn<'_>, key: SessionRef) {
     if let Some(login) = session.login {
         // The client is gone, so the login needs no answer.
         turn.state.pending.take(login.ticket);
+        announce_for_others(turn, session.user, &login);
     }
-    if !session.capabilities.retains_token() {
-        revoke(turn, session.token);
+    let (user, token) = (session.user, session.token);
+    let token =
+        (!session.capabilities.retains_token() && !turn.state.lives_by(user, &token)).then_some(token);
+    if session.epoch != Epoch::NONE {
+        return finish(turn, Ending::Session(Fence { user, epoch: session.epoch }, token));
     }
-    release(turn, Fence { user: session.user, epoch: session.epoch }, true);
-    presence::announce_gone(turn, session.user);
+    if let Some(token) = token {
+        revoke(turn, user, token);
+    }
+    announce_if_gone(turn, user);
 }
 
-/// Revokes the token of a session that has ended, and tries again until that is stored.
-pub(super) fn revoke(turn: &mut Turn<'_>, token: TokenHash) {
-    turn.write(ReplyTo::Nowhere, Pending::Revoke(token), Write::RevokeToken(token));
+/// Revokes the token of a session that has ended.
+pub(super) fn revoke(turn: &mut Turn<'_>, user: UserId, token: TokenHash) {
+    finish(turn, Ending::Token(user, token));
 }
 
-/// Tries again to revoke tokens while storage could not be reached.
-pub(crate) fn retry_revocations(turn: &mut Turn<'_>) {
-    for token in std::mem::take(&mut turn.state.unrevoked) {
-        revoke(turn, token);
+/// A token was revoked on a single node: what has begun to live by it in the meantime ends.
+fn token_revoked(turn: &mut Turn<'_>, user: UserId, token: &TokenHash) {
+    let was_present = turn.state.is_present(user);
+    for key in turn.state.sessions.keys_of(user) {
+        if turn.state.sessions.get(key).is_some_and(|live| live.token == *token) {
+            kick(turn, key, Kick { code: KickCode::Revoked, device: None });
+        }
+    }
+    turn.state.absences.remove(user, |absent| absent.token == *token);
+    if was_present {
+        announce_if_gone(turn, user);
+    }
+}
+
+/// Stores what follows from the end of a session, and tries again until that is stored.
+pub(super) fn finish(turn: &mut Turn<'_>, ending: Ending) {
+    let write = match &ending {
+        Ending::Token(_, token) => Write::RevokeToken(*token),
+        Ending::Session(fence, token) => end_of(turn.state, *fence, *token),
+        Ending::Claim(user, claim) => {
+            let Some(run) = turn.state.cluster.run() else { return };
+            let (node, grace) = (run.clone(), turn.state.rules.grace);
+            Write::Abandon { user: *user, node, claim: *claim, grace }
+        }
+    };
+    turn.write(ReplyTo::Nowhere, Pending::Ending(Box::new(ending)), write);
+}
+
+fn end_of(state: &State, fence: Fence, token: Option<TokenHash>) -> Write {
+    Write::End { fence, grace: state.rules.grace, token }
+}
+
+/// Handles the outcome of [`finish`].
+pub(super) fn finished(turn: &mut Turn<'_>, ending: Ending, written: &Written) {
+    match (&ending, written) {
+        (Ending::Session(fence, _), Written::Session(storage::Written::Ended { was_last: true })) => {
+            announce_if_gone(turn, fence.user);
+        }
+        (Ending::Claim(user, _), Written::Session(storage::Written::Ended { was_last: true })) => {
+            announce_if_gone(turn, *user);
+        }
+        // Whoever has logged in by it in the meantime lives by a token that is revoked.
+        (Ending::Token(user, token), Written::Done) => token_revoked(turn, *user, token),
+        (_, _) => {}
+    }
+    match written {
+        Written::Unavailable => turn.state.unended.put(ending, turn.now.monotonic),
+        // A fault does not pass.
+        _ => turn.state.unended.succeeded(),
+    }
+}
+
+/// Tries again to store what follows from the ends of sessions while storage could not be reached.
+pub(crate) fn retry_endings(turn: &mut Turn<'_>) {
+    for ending in turn.state.unended.take_due(turn.now.monotonic) {
+        finish(turn, ending);
     }
 }
 
 fn remove(turn: &mut Turn<'_>, key: SessionRef) -> Option<Session> {
-    let session = turn.state.sessions.remove(key)?;
-    turn.state.rates.keep(session.user, session.buckets, turn.now.monotonic);
+    let (session, buckets) = turn.state.sessions.remove(key)?;
+    if let Some(buckets) = buckets {
+        turn.state.rates.keep(session.user, buckets, turn.now.monotonic);
+    }
     if let Some(connection) = turn.state.connections.get_mut(session.conn) {
         connection.session = None;
     }
@@ -224,23 +350,14 @@ fn remove(turn: &mut Turn<'_>, key: SessionRef) -> Option<Session> {
     Some(session)
 }
 
-/// Records in the database that a claimed session lost its connection or, with `ended`, is over. If the write fails,
-/// other nodes infer it once this node falls silent.
-pub(super) fn release(turn: &mut Turn<'_>, fence: Fence, ended: bool) {
-    if fence.epoch != Epoch::NONE {
-        turn.write_and_forget(Write::Release { fence, ended });
-    }
-}
-
 /// Ends the sessions whose grace period has expired, and notifies friends.
 pub(crate) fn expire_graces(turn: &mut Turn<'_>) {
-    while let Some((user, epoch)) = turn.state.absences.take_ended(turn.now.monotonic) {
-        if epoch == Epoch::NONE {
-            presence::announce_gone(turn, user);
+    while let Some((user, absent)) = turn.state.absences.take_ended(turn.now.monotonic) {
+        if absent.epoch == Epoch::NONE {
+            announce_if_gone(turn, user);
         } else {
             // The session may have been resumed on another node.
-            let write = Write::Release { fence: Fence { user, epoch }, ended: true };
-            turn.write(ReplyTo::Nowhere, Pending::Expire(user), write);
+            finish(turn, Ending::Session(Fence { user, epoch: absent.epoch }, None));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! LOGIN up to its token: look up the account, check the password, issue or extend the token.
 
 use crate::attempt::{AccountKey, Attempt, ClientKey};
+use crate::conflict::Conflict;
 use crate::contract::Client;
 use crate::contract::account::{self, Credentials as Stored, Read};
 use crate::contract::session::Write;
@@ -9,7 +10,6 @@ use crate::effect::PasswordJob;
 use crate::limits::{ALREADY_ONLINE, WRONG_PASSWORD};
 use crate::password;
 use crate::request::Caller;
-use crate::settings::Conflict;
 use crate::state::password_queue::Class;
 use crate::state::pending::session::{CheckedAccount, PasswordCheck, PasswordLogin, Pending, TokenRequest};
 use crate::state::reply_to::ReplyTo;
@@ -97,7 +97,7 @@ pub(super) fn password_checked(turn: &mut Turn<'_>, reply_to: ReplyTo, check: Pa
     if !turn.state.is_connected(reply_to) {
         return;
     }
-    if turn.state.rules.conflict == Conflict::Reject && turn.state.sessions.is_online(user) {
+    if turn.state.rules.sessions.conflict == Conflict::Reject && turn.state.sessions.is_online(user) {
         return turn.refuse(reply_to, Errno::AlreadyOnline, ALREADY_ONLINE);
     }
     let pending = Pending::Token(TokenRequest { device: client.device.clone(), is_new: true, with_last });

@@ -3,7 +3,7 @@
 //! ```text
 //! password: account -> throttle -> password thread -> token made \
 //!                                                                 > takeover -> session begins -> view read -> reply
-//! token:    token looked up and extended ------------------------/  (an older session is kicked here)
+//! token:    token looked up and extended ------------------------/  (others may be kicked here)
 //! ```
 //!
 //! The session begins *before* its cursors are read. A message that is stored in between is therefore not lost: either
@@ -18,8 +18,7 @@ mod takeover;
 mod welcome;
 
 pub(crate) use ending::{
-    Kick, answer_settled, closed, expire_graces, is_older, refuse_ended, retry_revocations, revoked,
-    superseded,
+    Kick, answer_settled, closed, expire_graces, is_held, refuse_ended, retry_endings, revoked, superseded,
 };
 pub(crate) use going_away::tell_all as tell_going_away;
 pub(crate) use takeover::lock_answered;
@@ -30,7 +29,6 @@ use crate::contract::{
 };
 use crate::effect::PasswordResult;
 use crate::limits::{TOKEN_INVALID, WRONG_PASSWORD};
-use crate::presence;
 use crate::request::Caller;
 use crate::simple;
 use crate::state::pending::session::{Overdue, Pending, TokenReady, TokenRequest};
@@ -65,8 +63,8 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
             let request = TokenRequest { device, ..request };
             takeover::begin(turn, reply_to, TokenReady { request, user, name, token, kind });
         }
-        (Pending::Takeover(takeover), Written::Session(storage::Written::Claimed { epoch, before })) => {
-            takeover::claimed(turn, reply_to, *takeover, epoch, before);
+        (Pending::Takeover(takeover), Written::Session(storage::Written::Claimed(claimed))) => {
+            takeover::claimed(turn, reply_to, *takeover, *claimed);
         }
         (Pending::Takeover(takeover), Written::Denied(Denial::Conflict)) => {
             takeover::refused(turn, reply_to, *takeover, Errno::AlreadyOnline);
@@ -77,12 +75,15 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         (Pending::Takeover(takeover), Written::Failed) => {
             takeover::refused(turn, reply_to, *takeover, Errno::Internal);
         }
-        (Pending::Takeover(takeover), _) => {
-            takeover::refused(turn, reply_to, *takeover, Errno::Unavailable);
+        (Pending::Takeover(takeover), _) => takeover::in_doubt(turn, reply_to, *takeover),
+        // Also if it failed: everything before it has been decided.
+        (Pending::EndedOthers(read), _) => opening::read_view(turn, reply_to, read),
+        (Pending::Logout(session), Written::Done) => ending::logged_out_alone(turn, reply_to, session),
+        (Pending::Logout(session), Written::Session(storage::Written::Ended { was_last })) => {
+            ending::logged_out(turn, reply_to, session, was_last);
         }
-        (Pending::Logout(session), Written::Done) => ending::logged_out(turn, reply_to, session),
-        (Pending::Expire(user), Written::Done) => presence::announce_gone(turn, user),
-        (Pending::Expire(_), _) => {}
+        (Pending::Logout(session), other) => ending::logout_failed(turn, reply_to, session, &other),
+        (Pending::Ending(ending), written) => ending::finished(turn, *ending, &written),
         (Pending::Token(TokenRequest { is_new: true, .. }), Written::Denied(Denial::Conflict)) => {
             turn.refuse(reply_to, Errno::BadCredentials, WRONG_PASSWORD);
         }
@@ -94,8 +95,6 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         }
         // Also if it failed: everything before it has been decided.
         (Pending::Settled, _) => turn.answer(reply_to, Reply::Done),
-        (Pending::Revoke(_), Written::Done) => {}
-        (Pending::Revoke(token), _) => turn.state.unrevoked.push(token),
         (_, other) => simple::refuse(turn, reply_to, &other, |_| TOKEN_INVALID),
     }
 }

@@ -5,7 +5,7 @@ use crate::bus::Channel;
 use crate::conn::ConnId;
 use crate::contract::session::{LoginView, Read};
 use crate::contract::timeline::UnreadCount;
-use crate::contract::{Epoch, Ticket, Token, TokenHash, group, timeline};
+use crate::contract::{Epoch, Ticket, Token, group, timeline};
 use crate::effect::Order;
 use crate::limits::{LISTINGS_BYTES, LOGIN_GROUPS_BYTES};
 use crate::state::pending::node::Listener;
@@ -22,36 +22,50 @@ use wire::{ConversationId, UserId};
 /// A ticket that no answer carries.
 const NO_TICKET: Ticket = Ticket(u64::MAX);
 
-/// Opens the account's session on this connection. `before`: the token of the account's previous session.
+/// What an account had before a session begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    /// Whether the session continues one of the same client.
+    pub resumed: bool,
+    /// Whether friends have seen the user online.
+    pub was_present: bool,
+    /// Whether other nodes hold sessions of the account.
+    pub is_shared: bool,
+}
+
+/// Opens a session of the account on this connection.
 pub(super) fn begin(
     turn: &mut Turn<'_>,
     conn: ConnId,
     ready: TokenReady,
     epoch: Epoch,
-    before: Option<TokenHash>,
+    before: Before,
 ) -> NewSessionRead {
-    let TokenReady { request, user, name, token, kind } = ready;
-    let resumed = before == Some(token.hash);
-    let buckets = turn.state.rates.restore(user);
+    let TokenReady { user, name, token, kind, request } = ready;
+    let Before { resumed, was_present, is_shared } = before;
+    let device = turn.state.device_hash(request.device.as_deref());
     let connection = turn.state.connections.get_mut(conn).expect("its caller looked it up");
-    let session = turn.state.sessions.insert(NewSession {
+    let new = NewSession {
         user,
         conn,
         name,
         token: token.hash,
+        device,
         kind,
         epoch,
-        buckets,
+        is_shared,
         capabilities: connection.capabilities,
         login: PendingLogin {
             ticket: NO_TICKET,
             held: Vec::new(),
             gathers_missed: false,
-            was_present: before.is_some(),
+            was_present,
             resumed,
         },
         since: turn.now.monotonic,
-    });
+    };
+    let rates = &mut turn.state.rates;
+    let session = turn.state.sessions.insert(new, || rates.restore(user));
     connection.session = Some(session);
     let Token { text: token, expires: token_expires, .. } = token;
     let with_last = request.with_last;
@@ -71,8 +85,10 @@ pub(super) fn groups_known(
     groups: Vec<ConversationId>,
 ) {
     let Some(live) = turn.state.sessions.get_mut(read.session) else { return };
+    // It may have learnt of new ones in the meantime.
+    let groups: Vec<_> = groups.into_iter().filter(|group| !live.groups.contains(group)).collect();
     let channels: Vec<Channel> = groups.iter().map(|group| Channel::Group(*group)).collect();
-    live.groups = groups;
+    live.groups.extend(groups);
     listening::hold(turn, reply_to, &channels, Listener::Session(Pending::View(read)));
 }
 

@@ -1,9 +1,9 @@
-//! The takeover: a login with a valid token ends the account's previous session and begins a new one.
+//! The takeover: a login with a valid token ends the sessions that it may not stand beside and begins a new one.
 //!
-//! On a single node this is one step. In a cluster:
+//! On a single node this is one step. What the ended sessions had sent to storage is decided before the login goes on. In a cluster:
 //!
 //! ```text
-//!   token valid -> subscribe to user -> lock -> claim -> kick the former holder -> unlock
+//!   token valid -> subscribe to user -> lock -> claim -> kick those that ended -> unlock
 //!                                                   |
 //!                               session begins -> groups read -> subscribe to groups -> cursors read -> reply
 //! ```
@@ -13,22 +13,24 @@
 //! apart. If the bus does not grant it in time, the login continues without it, because the database's epoch decides.
 
 use super::ending::Kick;
+use super::opening::Before;
 use super::{ending, opening};
 use crate::bus::{BusOrder, Channel, Hint};
+use crate::conflict::{self, Party, Standing};
 use crate::conn::ConnId;
-use crate::contract::session::{Holder, Write};
+use crate::contract::session::{Claim, Claimed, Ended, Write};
 use crate::contract::{Epoch, Fence, Ticket, TokenHash};
 use crate::limits::{ALREADY_ONLINE, GOING_AWAY, LOCK_RENEW_MS, LOCK_RETRY_MS, LOCK_WAIT_MS, TOKEN_INVALID};
 use crate::listening;
-use crate::settings::Conflict;
 use crate::state::State;
+use crate::state::absences::Absent;
 use crate::state::cluster::{Cluster, Lock};
 use crate::state::pending::node::Listener;
-use crate::state::pending::session::{Pending, Takeover, TakeoverStep, TokenReady, TokenRequest};
+use crate::state::pending::session::{Ending, Pending, Takeover, TakeoverStep, TokenReady};
 use crate::state::pending::{Pending as AnyPending, PendingRequest};
 use crate::state::reply_to::ReplyTo;
+use crate::state::sessions::{DeviceHash, SessionRef};
 use crate::turn::Turn;
-use wire::session::KickCode;
 use wire::{Errno, UserId};
 
 /// Begins the takeover of a login whose token is valid.
@@ -40,35 +42,84 @@ pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
         return give_up(turn, reply_to, &ready, Errno::Busy);
     }
     let channels = [Channel::User(ready.user)];
-    let takeover = Takeover { ready, step: TakeoverStep::Claiming, lock: None, lock_until: None };
+    let step = TakeoverStep::Claiming;
+    let takeover = Takeover { ready, step, lock: None, lock_until: None, claim: None };
     let then = Listener::Session(Pending::Takeover(Box::new(takeover)));
     listening::hold(turn, reply_to, &channels, then);
 }
 
 fn take_over_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
     let user = ready.user;
-    if turn.state.rules.conflict == Conflict::Reject && turn.state.sessions.is_online(user) {
+    let held = held(turn, user);
+    let device = turn.state.device_hash(ready.request.device.as_deref());
+    let party = Party { identity: (ready.token.hash, device), kind: ready.kind };
+    let standings: Vec<_> = held.iter().map(|held| held.standing).collect();
+    let Ok(decided) = conflict::decide(turn.state.rules.sessions, &party, &standings) else {
         return give_up(turn, reply_to, &ready, Errno::AlreadyOnline);
-    }
+    };
     let Some(conn) = caller_waiting(turn.state, reply_to) else {
         return give_up(turn, reply_to, &ready, Errno::Busy);
     };
-    let before = match turn.state.sessions.of(user) {
-        Some(older) => ending::kick(turn, older, login_kick(&ready.request)),
-        None => turn.state.absences.take(user).map(|absent| absent.token),
-    };
-    // In a cluster the claim revokes it. A client that reconnects with its token must not lose it to its own older
-    // connection.
-    if let Some(before) = before.filter(|before| *before != ready.token.hash) {
-        ending::revoke(turn, before);
+    let (mut resumed, mut must_settle, mut tokens) = (false, false, Vec::new());
+    for (Held { standing, session }, why) in held.iter().zip(decided) {
+        let Some(code) = why else { continue };
+        let (token, device) = standing.party.identity;
+        let is_same = standing.party.identity == party.identity;
+        resumed |= is_same;
+        // What a client sent before its connection was lost is its own, also after it has returned.
+        must_settle |= session.is_some() || !is_same;
+        match *session {
+            Some(session) => {
+                ending::kick(turn, session, Kick { code, device: ready.request.device.clone() });
+            }
+            None => {
+                turn.state.absences.remove(user, |absent| (absent.token, absent.device) == (token, device));
+            }
+        }
+        tokens.push(token);
     }
+    // A client that reconnects with its token must not lose it to its own older connection.
+    for token in tokens {
+        if token != ready.token.hash && !turn.state.lives_by(user, &token) {
+            ending::revoke(turn, user, token);
+        }
+    }
+    let before = Before { resumed, was_present: !held.is_empty(), is_shared: false };
     let read = opening::begin(turn, conn, ready, Epoch::NONE, before);
-    opening::read_view(turn, reply_to, read);
+    if must_settle {
+        turn.write_in_login(reply_to, read.session, Pending::EndedOthers(read), Write::Settle);
+    } else {
+        opening::read_view(turn, reply_to, read);
+    }
 }
 
-/// Tells an older session of a login.
-fn login_kick(request: &TokenRequest) -> Kick {
-    Kick { code: KickCode::Login, device: request.device.clone() }
+/// A session of the account that logs in.
+struct Held {
+    standing: Standing<(TokenHash, DeviceHash)>,
+    /// `None`: it is absent.
+    session: Option<SessionRef>,
+}
+
+/// The sessions of an account on a single node.
+fn held(turn: &Turn<'_>, user: UserId) -> Vec<Held> {
+    let (state, now) = (&*turn.state, turn.now.monotonic);
+    let connected = state.sessions.of(user).map(|(key, live)| Held {
+        standing: Standing {
+            party: Party { identity: (live.token, live.device), kind: live.kind },
+            is_connected: true,
+            silent: now.saturating_sub(state.connections.heard(live.conn).unwrap_or(0)),
+        },
+        session: Some(key),
+    });
+    let absent = state.absences.of(user).map(|absent| Held {
+        standing: Standing {
+            party: Party { identity: (absent.token, absent.device), kind: absent.kind },
+            is_connected: false,
+            silent: now.saturating_sub(absent.heard),
+        },
+        session: None,
+    });
+    connected.chain(absent).collect()
 }
 
 /// Asks for the lock, once the user's channel is subscribed to.
@@ -132,49 +183,77 @@ fn claim(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
     if caller_waiting(turn.state, reply_to).is_none() {
         return refused(turn, reply_to, takeover, Errno::Busy);
     }
-    let (grace, conflict) = (turn.state.rules.grace, turn.state.rules.conflict);
+    let id = turn.state.next_claim();
     let Some(run) = turn.state.cluster.run() else { return };
     takeover.step = TakeoverStep::Claiming;
-    let claim = Write::Claim {
-        user: takeover.ready.user,
+    takeover.claim = Some(id);
+    let ready = &takeover.ready;
+    let claim = Claim {
+        user: ready.user,
         node: run.clone(),
-        token: takeover.ready.token.hash,
-        grace,
-        unless_held: conflict == Conflict::Reject,
+        id,
+        token: ready.token.hash,
+        device: ready.request.device.clone(),
+        kind: ready.kind,
+        grace: turn.state.rules.grace,
+        policy: turn.state.rules.sessions,
     };
-    turn.write(reply_to, Pending::Takeover(Box::new(takeover)), claim);
+    turn.write(reply_to, Pending::Takeover(Box::new(takeover)), Write::Claim(Box::new(claim)));
 }
 
-/// Notifies the former holder and begins the session, once the database has recorded this node as its holder.
-pub(super) fn claimed(
-    turn: &mut Turn<'_>,
-    reply_to: ReplyTo,
-    mut takeover: Takeover,
-    epoch: Epoch,
-    before: Option<Holder>,
-) {
+/// Notifies the nodes whose sessions the login ended, and begins the session, once the database has recorded it.
+pub(super) fn claimed(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover, claimed: Claimed) {
     let (user, device) = (takeover.ready.user, takeover.ready.request.device.clone());
-    let run = turn.state.cluster.run().map(|run| &**run);
-    if let Some(holder) = before.as_ref().filter(|holder| run != Some(&*holder.node)) {
-        let hint = Hint::Kick { user, epoch, device: device.clone() };
-        let channel = Channel::Node((&*holder.node).into());
-        turn.effects.bus.push(BusOrder::Publish { channel, hint });
-    }
+    let Claimed { epoch, resumed, was_present, ended, forgotten, others } = claimed;
+    ending::publish_ended(turn, user, &ended, device.as_deref());
     unlock(turn, takeover.lock.take());
-    // Regardless of their epochs: after a restore the database counts from an older epoch, and this claim is its
-    // latest.
-    turn.state.absences.take(user);
-    if let Some(older) = turn.state.sessions.of(user) {
-        ending::kick(turn, older, Kick { code: KickCode::Login, device });
+    for Ended { epoch, why, .. } in ended {
+        let kick = Kick { code: why, device: device.clone() };
+        ending::superseded(turn, Fence { user, epoch }, kick);
+    }
+    for Ended { epoch, why, .. } in forgotten {
+        ending::superseded(turn, Fence { user, epoch }, Kick { code: why, device: None });
+    }
+    let Some(run) = turn.state.cluster.run().cloned() else { return };
+    let mut is_shared = false;
+    for node in others.into_iter().filter(|node| **node != *run) {
+        is_shared = true;
+        let channel = Channel::Node((&*node).into());
+        turn.effects.bus.push(BusOrder::Publish { channel, hint: Hint::Joined { user } });
     }
     let Some(conn) = caller_waiting(turn.state, reply_to) else {
-        refused(turn, reply_to, takeover, Errno::Busy);
-        // The connection is gone. A previous session is treated as if it had lost its connection.
-        return ending::release(turn, Fence { user, epoch }, before.is_none());
+        return claimed_for_nobody(turn, reply_to, takeover, epoch, resumed);
     };
-    let before: Option<TokenHash> = before.map(|holder| holder.token);
-    let read = opening::begin(turn, conn, takeover.ready, epoch, before);
+    let read = opening::begin(turn, conn, takeover.ready, epoch, Before { resumed, was_present, is_shared });
     opening::read_groups(turn, reply_to, user, read);
+}
+
+/// Gives up a session whose connection is gone. If it continues another one, it is treated as if it had lost its
+/// connection.
+fn claimed_for_nobody(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    takeover: Takeover,
+    epoch: Epoch,
+    resumed: bool,
+) {
+    let (user, kind, now) = (takeover.ready.user, takeover.ready.kind, turn.now.monotonic);
+    let device = turn.state.device_hash(takeover.ready.request.device.as_deref());
+    let absent = Absent { token: takeover.ready.token.hash, device, kind, epoch, heard: now };
+    refused(turn, reply_to, takeover, Errno::Busy);
+    if resumed && turn.state.absences.begin(user, absent, now) {
+        ending::lost(turn, user, absent);
+    } else {
+        ending::finish(turn, Ending::Session(Fence { user, epoch }, None));
+    }
+}
+
+/// Gives up a claim that may have been stored: whatever it has begun is ended.
+pub(super) fn in_doubt(turn: &mut Turn<'_>, reply_to: ReplyTo, takeover: Takeover) {
+    if let Some(claim) = takeover.claim {
+        ending::finish(turn, Ending::Claim(takeover.ready.user, claim));
+    }
+    refused(turn, reply_to, takeover, Errno::Unavailable);
 }
 
 /// Ends a takeover that failed: another session keeps the account, the database is unreachable, or the client is gone.
@@ -192,7 +271,7 @@ fn caller_waiting(state: &State, reply_to: ReplyTo) -> Option<ConnId> {
 fn give_up(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: &TokenReady, errno: Errno) {
     // The client never receives the token that was issued for this login.
     if ready.request.is_new {
-        ending::revoke(turn, ready.token.hash);
+        ending::revoke(turn, ready.user, ready.token.hash);
     }
     match errno {
         Errno::AlreadyOnline => turn.refuse(reply_to, errno, ALREADY_ONLINE),

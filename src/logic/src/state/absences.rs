@@ -1,27 +1,32 @@
 //! Sessions that lost their connection and are within their grace period: friends still see the user online, and a
-//! login with the session's token resumes it.
+//! login by the same client resumes it.
 
+use super::sessions::DeviceHash;
 use crate::contract::{Epoch, TokenHash};
 use crate::limits::ABSENT_MAX;
 use crate::map::{Map, map};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use wire::UserId;
+use wire::session::ClientKind;
 
 /// A session without a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Absent {
-    /// The token that resumes it.
     pub token: TokenHash,
-    epoch: Epoch,
-    serial: u32,
+    pub device: DeviceHash,
+    pub kind: ClientKind,
+    pub epoch: Epoch,
+    /// When its client was last heard of, monotonic ms.
+    pub heard: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Absences {
     /// The length of a grace period, milliseconds.
     grace: u64,
-    by_user: Map<UserId, Absent>,
-    /// When each grace period ends, the earliest first. Users who have returned may still be listed.
+    by_user: Map<UserId, SmallVec<[(u32, Absent); 1]>>,
+    /// When each grace period ends, the earliest first. Sessions that were resumed may still be listed.
     ends: VecDeque<GraceEnd>,
     serial: u32,
 }
@@ -40,32 +45,38 @@ impl Absences {
     }
 
     /// Starts the grace period of a session. Returns `false` if there is none, so that the session is over.
-    pub fn begin(&mut self, user: UserId, token: TokenHash, epoch: Epoch, now: u64) -> bool {
+    pub fn begin(&mut self, user: UserId, absent: Absent, now: u64) -> bool {
         if self.grace == 0 {
             return false;
         }
         self.serial = self.serial.wrapping_add(1);
-        self.by_user.insert(user, Absent { token, epoch, serial: self.serial });
+        self.by_user.entry(user).or_default().push((self.serial, absent));
         self.ends.push_back(GraceEnd { at: now + self.grace, user, serial: self.serial });
         true
     }
 
-    /// Removes an absent session that was resumed or is over.
-    pub fn take(&mut self, user: UserId) -> Option<Absent> {
-        self.by_user.remove(&user)
+    pub fn of(&self, user: UserId) -> impl Iterator<Item = &Absent> {
+        self.by_user.get(&user).into_iter().flatten().map(|(_, absent)| absent)
     }
 
-    /// The token that resumes the user's absent session.
-    pub fn token(&self, user: UserId) -> Option<TokenHash> {
-        self.by_user.get(&user).map(|absent| absent.token)
-    }
-
-    pub fn epoch(&self, user: UserId) -> Option<Epoch> {
-        self.by_user.get(&user).map(|absent| absent.epoch)
+    /// Removes the absent sessions of a user that were resumed or are over. Returns whether there were any.
+    pub fn remove(&mut self, user: UserId, is_over: impl Fn(&Absent) -> bool) -> bool {
+        let Some(absent) = self.by_user.get_mut(&user) else { return false };
+        let before = absent.len();
+        absent.retain(|(_, absent)| !is_over(absent));
+        let has_removed = absent.len() < before;
+        if absent.is_empty() {
+            self.by_user.remove(&user);
+        }
+        has_removed
     }
 
     pub fn contains(&self, user: UserId) -> bool {
         self.by_user.contains_key(&user)
+    }
+
+    pub fn users(&self) -> impl Iterator<Item = (UserId, &Absent)> {
+        self.by_user.iter().flat_map(|(user, absent)| absent.iter().map(|(_, absent)| (*user, absent)))
     }
 
     /// When the next grace ends, monotonic ms.
@@ -74,17 +85,19 @@ impl Absences {
     }
 
     /// Removes a session whose grace period has expired, or the oldest if there are too many.
-    pub fn take_ended(&mut self, now: u64) -> Option<(UserId, Epoch)> {
+    pub fn take_ended(&mut self, now: u64) -> Option<(UserId, Absent)> {
         while let Some(&GraceEnd { at, user, serial }) = self.ends.front() {
             if at > now && self.ends.len() <= ABSENT_MAX {
                 return None;
             }
             self.ends.pop_front();
-            if let Some(absent) = self.by_user.get(&user).filter(|absent| absent.serial == serial) {
-                let epoch = absent.epoch;
+            let Some(absent) = self.by_user.get_mut(&user) else { continue };
+            let Some(at) = absent.iter().position(|(of, _)| *of == serial) else { continue };
+            let (_, ended) = absent.remove(at);
+            if absent.is_empty() {
                 self.by_user.remove(&user);
-                return Some((user, epoch));
             }
+            return Some((user, ended));
         }
         None
     }

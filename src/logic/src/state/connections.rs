@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     pub barrier: Option<Box<Barrier>>,
     /// Messages of an ordered stream that are not stored yet; `None` for a client that gets replies.
     pub backlog: Option<Box<Backlog>>,
+    /// When its client was last heard of, monotonic ms.
+    pub heard: u64,
     generation: u32,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub fn open(&mut self, conn: ConnId, peer: IpAddr, capabilities: Capabilities) {
+    pub fn open(&mut self, conn: ConnId, peer: IpAddr, capabilities: Capabilities, now: u64) {
         let (reactor, slot) = (conn.reactor(), conn.slot());
         if self.by_reactor.len() <= reactor {
             self.by_reactor.resize_with(reactor + 1, Vec::new);
@@ -53,6 +55,7 @@ impl Connections {
             outstanding: 0,
             barrier: None,
             backlog: capabilities.sends_ordered_stream().then(Box::default),
+            heard: now,
             generation: conn.generation(),
         });
         assert!(before.is_none(), "a slot is closed before it is opened again");
@@ -73,6 +76,11 @@ impl Connections {
     pub fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
         let slot = self.by_reactor.get_mut(conn.reactor())?.get_mut(conn.slot())?.as_mut();
         slot.filter(|connection| connection.generation == conn.generation())
+    }
+
+    /// When the client of a connection was last heard of, monotonic ms.
+    pub fn heard(&self, conn: ConnId) -> Option<u64> {
+        self.get(conn).map(|connection| connection.heard)
     }
 
     pub fn backlog_mut(&mut self, conn: ConnId) -> Option<&mut Backlog> {

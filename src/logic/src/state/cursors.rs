@@ -9,6 +9,7 @@ use crate::contract::{Epoch, Fence};
 use crate::limits::{CURSOR_BATCH, CURSORS_KEPT, CURSORS_MAX};
 use crate::map::{Map, map};
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, Seq, UserId};
 
@@ -26,12 +27,8 @@ pub(crate) struct Cursors {
     confirmed: [Map<Key, (Seq, Seq)>; 2],
 }
 
-#[derive(Debug, Default)]
-struct Steps {
-    /// The session that moved it last.
-    epoch: Epoch,
-    steps: smallvec::SmallVec<[CursorStep; 1]>,
-}
+/// Each step with the session that made it: one whose session has ended is not written, and costs no other.
+type Steps = smallvec::SmallVec<[(Epoch, CursorStep); 1]>;
 
 impl Cursors {
     pub fn new(seed: u64) -> Cursors {
@@ -44,9 +41,10 @@ impl Cursors {
         self.step(mover, conversation, CursorStep::Reach { delivered: delivered.max(read), read });
     }
 
-    /// The member has sent `seq`.
-    pub fn pass(&mut self, mover: Fence, conversation: ConversationId, seq: Seq) {
-        self.step(mover, conversation, CursorStep::Pass { first: seq, last: seq });
+    /// The member has sent these.
+    pub fn pass(&mut self, mover: Fence, conversation: ConversationId, seqs: RangeInclusive<Seq>) {
+        let (first, last) = seqs.into_inner();
+        self.step(mover, conversation, CursorStep::Pass { first, last });
     }
 
     fn step(&mut self, mover: Fence, conversation: ConversationId, step: CursorStep) {
@@ -54,27 +52,31 @@ impl Cursors {
         if self.waiting.len() >= CURSORS_MAX {
             return;
         }
-        let cursor = self.waiting.entry((conversation, user)).or_default();
-        cursor.epoch = epoch;
-        let steps = &mut cursor.steps;
+        let steps = self.waiting.entry((conversation, user)).or_default();
         if let CursorStep::Reach { delivered, read } = step {
             // `Pass` steps that this `Reach` covers are redundant.
-            while matches!(steps.last(), Some(CursorStep::Pass { last, .. }) if delivered >= *last && read >= *last)
+            while matches!(steps.last(), Some((by, CursorStep::Pass { last, .. })) if *by == epoch && delivered >= *last && read >= *last)
             {
                 steps.pop();
             }
+            // The order of `Reach` steps has no effect.
+            let reaches = steps.iter_mut().rev().map_while(|(by, step)| match step {
+                CursorStep::Reach { delivered, read } => Some((*by, delivered, read)),
+                CursorStep::Pass { .. } => None,
+            });
+            if let Some((_, before, read_before)) = reaches.into_iter().find(|(by, ..)| *by == epoch) {
+                *before = (*before).max(delivered);
+                *read_before = (*read_before).max(read);
+                return;
+            }
         }
         match (steps.last_mut(), step) {
-            (Some(CursorStep::Reach { delivered, read }), CursorStep::Reach { delivered: d, read: r }) => {
-                *delivered = (*delivered).max(d);
-                *read = (*read).max(r);
-            }
-            (Some(CursorStep::Pass { last, .. }), CursorStep::Pass { first, last: new_last })
-                if first == last.next() =>
+            (Some((by, CursorStep::Pass { last, .. })), CursorStep::Pass { first, last: new_last })
+                if *by == epoch && first == last.next() =>
             {
                 *last = new_last;
             }
-            _ => steps.push(step),
+            _ => steps.push((epoch, step)),
         }
     }
 
@@ -84,8 +86,11 @@ impl Cursors {
         let confirmed = self.confirmed.iter().filter_map(|round| round.get(&key));
         let reached = confirmed.fold(stored, |reached, &there| higher(reached, there));
         let steps = [self.writing_by_key.get(&key), self.waiting.get(&key)];
-        let steps = steps.into_iter().flatten().flat_map(|cursor| &cursor.steps);
-        steps.fold(reached, |(delivered, read), step| step.apply(delivered, read))
+        steps
+            .into_iter()
+            .flatten()
+            .flatten()
+            .fold(reached, |(delivered, read), (_, step)| step.apply(delivered, read))
     }
 
     /// Whether a member's cursor has moved and storage has not confirmed it.
@@ -112,9 +117,8 @@ impl Cursors {
             return None;
         }
         std::mem::swap(&mut self.waiting, &mut self.writing_by_key);
-        for (&(conversation, user), cursor) in &self.writing_by_key {
-            let epoch = cursor.epoch;
-            self.writing.extend(cursor.steps.iter().map(|&step| CursorMove {
+        for (&(conversation, user), steps) in &self.writing_by_key {
+            self.writing.extend(steps.iter().map(|&(epoch, step)| CursorMove {
                 conversation,
                 user,
                 epoch,
@@ -133,16 +137,20 @@ impl Cursors {
         empty(&mut self.confirmed[0]);
     }
 
-    /// Handles the outcome of a write: `written` moves were stored (`None`: the write failed), except those of the
-    /// cursors in `left_out`. Returns the next batch.
-    pub fn end_write(&mut self, written: Option<usize>, left_out: &[Key]) -> Option<Vec<CursorMove>> {
+    /// Handles the outcome of a write: `written` moves were stored (`None`: the write failed), except those by the
+    /// sessions in `left_out`. Returns the next batch.
+    pub fn end_write(
+        &mut self,
+        written: Option<usize>,
+        left_out: &[(ConversationId, Fence)],
+    ) -> Option<Vec<CursorMove>> {
         // Written steps are not applied again: passing an own message twice could move a cursor that must stay. The
         // position they reached is laid over instead, because a cursor never decreases.
         for done in self.writing.drain(..written.unwrap_or(0).min(self.writing.len())) {
             let key = (done.conversation, done.user);
             self.writing_by_key.remove(&key);
             if let CursorStep::Reach { delivered, read } = done.step
-                && !left_out.contains(&key)
+                && !left_out.contains(&(done.conversation, Fence { user: done.user, epoch: done.epoch }))
             {
                 let reached = self.confirmed[0].entry(key).or_default();
                 *reached = higher(*reached, (delivered, read));
@@ -205,18 +213,18 @@ mod tests {
     #[test]
     fn an_own_message_moves_only_a_cursor_right_before_it() {
         let mut cursors = Cursors::new(1);
-        cursors.pass(BY_U, C, Seq(1));
-        cursors.pass(BY_U, C, Seq(3));
+        cursors.pass(BY_U, C, Seq(1)..=Seq(1));
+        cursors.pass(BY_U, C, Seq(3)..=Seq(3));
         assert_eq!(cursors.lay_over(C, U, (Seq(0), Seq(0))), (Seq(1), Seq(1)));
         cursors.reach(BY_U, C, Seq(2), Seq(0));
-        cursors.pass(BY_U, C, Seq(4));
+        cursors.pass(BY_U, C, Seq(4)..=Seq(4));
         assert_eq!(cursors.lay_over(C, U, (Seq(0), Seq(0))), (Seq(2), Seq(1)));
     }
 
     #[test]
     fn written_moves_are_not_laid_over_while_others_are_pending() {
         let mut cursors = Cursors::new(1);
-        cursors.pass(BY_U, C, Seq(5));
+        cursors.pass(BY_U, C, Seq(5)..=Seq(5));
         cursors.reach(BY_U, C, Seq(4), Seq(4));
         for other in 2..40 {
             cursors.reach(BY_U, ConversationId(other), Seq(1), Seq(1));
@@ -257,10 +265,28 @@ mod tests {
             cursors.reach(Fence { user, epoch: Epoch(1) }, C, Seq(7), Seq(7));
         }
         let moves = cursors.begin_write().unwrap().len();
-        assert_eq!(cursors.end_write(Some(moves), &[(C, U)]), None);
+        let by_u = Fence { user: U, epoch: Epoch(1) };
+        assert_eq!(cursors.end_write(Some(moves), &[(C, by_u)]), None);
         let before = (Seq(1), Seq(1));
         assert_eq!(cursors.lay_over(C, U, before), before);
         assert_eq!(cursors.lay_over(C, other, before), (Seq(7), Seq(7)));
+    }
+
+    #[test]
+    fn each_step_keeps_the_session_that_made_it() {
+        let mut cursors = Cursors::new(1);
+        let by = |epoch| Fence { user: U, epoch: Epoch(epoch) };
+        cursors.reach(by(1), C, Seq(7), Seq(7));
+        cursors.reach(by(2), C, Seq(5), Seq(3));
+        cursors.reach(by(1), C, Seq(9), Seq(0));
+        cursors.reach(by(2), C, Seq(6), Seq(0));
+        let moves = cursors.begin_write().unwrap();
+        let made: Vec<_> = moves.iter().map(|step| (step.epoch, step.step)).collect();
+        let reach = |delivered, read| CursorStep::Reach { delivered: Seq(delivered), read: Seq(read) };
+        assert_eq!(made, [(Epoch(1), reach(9, 7)), (Epoch(2), reach(6, 3))]);
+        // The first has ended: only what the other one moved is laid over.
+        assert_eq!(cursors.end_write(Some(2), &[(C, by(1))]), None);
+        assert_eq!(cursors.lay_over(C, U, (Seq(1), Seq(1))), (Seq(6), Seq(3)));
     }
 
     proptest! {
@@ -282,7 +308,7 @@ mod tests {
                         truth = CursorStep::Reach { delivered: d, read: r }.apply(truth.0, truth.1);
                     }
                     1 | 2 => {
-                        cursors.pass(BY_U, C, Seq(a));
+                        cursors.pass(BY_U, C, Seq(a)..=Seq(a));
                         truth = CursorStep::Pass { first: Seq(a), last: Seq(a) }.apply(truth.0, truth.1);
                     }
                     3 if sent.is_none() => sent = cursors.retry_write().or_else(|| cursors.begin_write()),

@@ -12,6 +12,7 @@ pub(crate) mod cursors;
 pub(crate) mod login_throttle;
 pub(crate) mod network_buckets;
 pub(crate) mod nodes;
+pub(crate) mod own_sent;
 pub(crate) mod password_queue;
 pub(crate) mod passwords;
 pub(crate) mod pending;
@@ -22,9 +23,12 @@ pub(crate) mod recent;
 pub(crate) mod reply_to;
 pub(crate) mod sessions;
 pub(crate) mod typing;
+pub(crate) mod unended;
+pub(crate) mod views;
 
 use crate::conn::ConnId;
 use crate::contract::message::StreamId;
+use crate::contract::session::ClaimId;
 use crate::contract::{Epoch, Requester, TokenHash};
 use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, TRIES_MAX, WAITING_MAX};
 use crate::network::Network;
@@ -43,8 +47,11 @@ use presence_changes::PresenceChanges;
 use rates::Rates;
 use reads::Reads;
 use reply_to::ReplyTo;
-use sessions::{SessionRef, Sessions};
+use sessions::{DeviceHash, SessionRef, Sessions};
+use std::hash::BuildHasher;
 use typing::Typing;
+use unended::Unended;
+use views::Views;
 use wire::message::server_cid;
 use wire::presence::Presence;
 use wire::{Errno, Refusal, UserId};
@@ -58,6 +65,8 @@ pub(crate) struct State {
     generated_cids: u64,
     /// The number of append streams begun so far.
     streams: u64,
+    /// The number of sessions claimed so far.
+    claims: u64,
     pub connections: Connections,
     pub sessions: Sessions,
     pub absences: Absences,
@@ -82,8 +91,10 @@ pub(crate) struct State {
     pub session_output_max: u32,
     /// Connections with deferred requests, to be retried at the next tick.
     pub deferring: Vec<ConnId>,
-    /// Tokens of sessions that have ended and could not be revoked, to be retried at the next tick.
-    pub unrevoked: Vec<TokenHash>,
+    /// What of ended sessions could not be stored.
+    pub unended: Unended,
+    /// Conversations of which other sessions are being told how they are seen.
+    pub views: Views,
     pub draining: bool,
     pub cluster: Cluster,
 }
@@ -114,7 +125,9 @@ impl State {
             stalled_backlogs: Vec::new(),
             session_output_max: OUTPUT_HARD as u32,
             deferring: Vec::new(),
-            unrevoked: Vec::new(),
+            unended: Unended::default(),
+            claims: 0,
+            views: Views::new(boot),
             draining: false,
         }
     }
@@ -141,8 +154,8 @@ impl State {
 
     /// Returns to the session's rate what a message took that does not count towards it.
     pub fn put_back_message(&mut self, session: SessionRef) {
-        if let Some(live) = self.sessions.get_mut(session) {
-            self.rates.messages.put_back(&mut live.buckets.messages, UNIT);
+        if let Some(buckets) = self.sessions.buckets_of(session) {
+            self.rates.messages.put_back(&mut buckets.messages, UNIT);
         }
     }
 
@@ -150,6 +163,23 @@ impl State {
     pub fn next_cid(&mut self) -> Box<str> {
         self.generated_cids += 1;
         server_cid(self.boot, self.generated_cids)
+    }
+
+    /// Identifies the next claim.
+    pub fn next_claim(&mut self) -> ClaimId {
+        self.claims += 1;
+        ClaimId(self.claims)
+    }
+
+    /// What a client calls itself, hashed.
+    pub fn device_hash(&self, device: Option<&str>) -> DeviceHash {
+        DeviceHash(foldhash::fast::FixedState::with_seed(self.boot).hash_one(device))
+    }
+
+    /// Whether a session of the user on this node, connected or within its grace, lives by a token.
+    pub fn lives_by(&self, user: UserId, token: &TokenHash) -> bool {
+        self.sessions.of(user).any(|(_, live)| live.token == *token)
+            || self.absences.of(user).any(|absent| absent.token == *token)
     }
 
     /// The next append stream; ids ascend.

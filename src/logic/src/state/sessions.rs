@@ -1,15 +1,31 @@
-//! Sessions: the logged-in user, the connection, and how far each conversation was pushed to it.
+//! Sessions: the logged-in user, the connection, and how far each conversation was pushed to it. An account may have
+//! several, which are linked, the newest first.
 
 use super::capabilities::Capabilities;
+use super::cursors::Cursors;
+use super::own_sent::OwnSent;
 use super::rates::Buckets;
 use crate::conn::ConnId;
-use crate::contract::{Epoch, Ticket, TokenHash};
+use crate::contract::{Epoch, Fence, Ticket, TokenHash};
 use crate::limits::FRAME_OVERHEAD;
 use crate::map::{Map, map};
 use slab::Slab;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use wire::session::ClientKind;
 use wire::{ConversationId, Message, Push, Seq, UserId};
+
+/// The place of a session, or the end of a list of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+impl Slot {
+    const NONE: Slot = Slot(u32::MAX);
+}
+
+/// What a client calls itself, hashed; with its token, what tells it from the account's other clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceHash(pub u64);
 
 /// A session, by its slot and a serial number that distinguishes it from earlier sessions in the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,16 +40,24 @@ pub(crate) struct Session {
     pub conn: ConnId,
     pub name: Arc<str>,
     pub token: TokenHash,
+    pub device: DeviceHash,
     /// What the client is.
-    #[allow(dead_code, reason = "decides which sessions a login ends, once an account may have several")]
     pub kind: ClientKind,
     /// Its number among the account's sessions; [`Epoch::NONE`] on a single node.
     pub epoch: Epoch,
+    /// The account's next older session on this node.
+    pub next: Slot,
+    /// Whether it is the account's newest one on this node, whose `buckets` are those of all.
+    is_newest: bool,
+    /// Whether the account may have sessions on other nodes.
+    pub is_shared: bool,
     /// Groups whose channels its node subscribes to on its behalf; empty on a single node.
     pub groups: Vec<ConversationId>,
     /// Monotonic ms. For a conversation without a track, a cursor that was read from storage before this time is stale.
     pub since: u64,
-    pub buckets: Buckets,
+    buckets: Buckets,
+    /// Messages that were sent on this connection, as far as they may still be found in a timeline that is read for it.
+    pub own: OwnSent,
     /// Set until LOGIN is answered.
     pub login: Option<Box<PendingLogin>>,
     /// Conversations with recent pushes and those that are behind, sorted by id. Empty for an idle session.
@@ -109,8 +133,6 @@ impl Track {
 pub(crate) struct Behind {
     /// The latest message known to exist.
     pub seen: Seq,
-    /// The user's own messages above this were sent on this connection and are not pushed to it.
-    pub own_above: Seq,
     /// Whether `pushed` is a guess until all unread conversations are listed.
     pub is_guess: bool,
 }
@@ -122,9 +144,10 @@ pub(crate) struct NewSession {
     pub conn: ConnId,
     pub name: Arc<str>,
     pub token: TokenHash,
+    pub device: DeviceHash,
     pub kind: ClientKind,
     pub epoch: Epoch,
-    pub buckets: Buckets,
+    pub is_shared: bool,
     pub capabilities: Capabilities,
     pub login: PendingLogin,
     /// When the session begins, monotonic ms.
@@ -135,7 +158,8 @@ pub(crate) struct NewSession {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     slots: Slab<Session>,
-    online: Map<UserId, u32>,
+    /// The newest session of each user who is online.
+    online: Map<UserId, Slot>,
     serial: u32,
 }
 
@@ -144,20 +168,46 @@ impl Sessions {
         Sessions { slots: Slab::new(), online: map(seed), serial: 0 }
     }
 
-    /// Adds a session; the user must have none.
-    pub fn insert(&mut self, new: NewSession) -> SessionRef {
-        let NewSession { user, conn, name, token, kind, epoch, buckets, capabilities, login, since } = new;
+    /// Adds a session. `buckets`: those of the account, if it had no session here.
+    pub fn insert(&mut self, new: NewSession, buckets: impl FnOnce() -> Buckets) -> SessionRef {
+        let NewSession {
+            user,
+            conn,
+            name,
+            token,
+            device,
+            kind,
+            epoch,
+            mut is_shared,
+            capabilities,
+            login,
+            since,
+        } = new;
         self.serial = self.serial.wrapping_add(1);
+        let next = self.head(user);
+        let buckets = match self.slots.get_mut(next.0 as usize) {
+            Some(older) => {
+                older.is_newest = false;
+                is_shared |= older.is_shared;
+                std::mem::take(&mut older.buckets)
+            }
+            None => buckets(),
+        };
         let slot = self.slots.insert(Session {
             user,
             conn,
             name,
             token,
+            device,
             kind,
             epoch,
+            next,
+            is_newest: true,
+            is_shared,
             groups: Vec::new(),
             since,
             buckets,
+            own: OwnSent::default(),
             login: Some(Box::new(login)),
             tracks: Vec::new(),
             unacked: 0,
@@ -170,16 +220,33 @@ impl Sessions {
             capabilities,
             serial: self.serial,
         }) as u32;
-        let before = self.online.insert(user, slot);
-        assert!(before.is_none(), "one account, one session");
+        self.online.insert(user, Slot(slot));
         SessionRef { slot, serial: self.serial }
     }
 
-    pub fn remove(&mut self, session: SessionRef) -> Option<Session> {
-        self.get(session)?;
-        let session = self.slots.remove(session.slot as usize);
-        self.online.remove(&session.user);
-        Some(session)
+    /// Removes a session, with the account's buckets if it was its last one here.
+    pub fn remove(&mut self, session: SessionRef) -> Option<(Session, Option<Buckets>)> {
+        let (user, next) = self.get(session).map(|live| (live.user, live.next))?;
+        let newer = self.of(user).find(|(_, live)| live.next == Slot(session.slot)).map(|(key, _)| key);
+        match newer.and_then(|newer| self.get_mut(newer)) {
+            Some(newer) => newer.next = next,
+            None if next == Slot::NONE => {
+                self.online.remove(&user);
+            }
+            None => {
+                self.online.insert(user, next);
+            }
+        }
+        let removed = self.slots.remove(session.slot as usize);
+        let is_last = removed.is_newest && next == Slot::NONE;
+        if removed.is_newest
+            && let Some(older) = self.slots.get_mut(next.0 as usize)
+        {
+            older.is_newest = true;
+            older.buckets = removed.buckets;
+        }
+        let buckets = is_last.then_some(removed.buckets);
+        Some((removed, buckets))
     }
 
     pub fn get(&self, session: SessionRef) -> Option<&Session> {
@@ -198,16 +265,56 @@ impl Sessions {
         self.get_mut(session).expect("a connection's session ends with it")
     }
 
-    /// The session of a user who is online.
-    pub fn of(&self, user: UserId) -> Option<SessionRef> {
-        let slot = *self.online.get(&user)?;
-        Some(SessionRef { slot, serial: self.slots[slot as usize].serial })
+    /// Where a user's list of sessions begins.
+    pub fn head(&self, user: UserId) -> Slot {
+        self.online.get(&user).copied().unwrap_or(Slot::NONE)
     }
 
-    pub fn of_mut(&mut self, user: UserId) -> Option<(SessionRef, &mut Session)> {
-        let slot = *self.online.get(&user)?;
-        let session = &mut self.slots[slot as usize];
-        Some((SessionRef { slot, serial: session.serial }, session))
+    /// The session at a place of a list; `None` at its end.
+    pub fn at_mut(&mut self, slot: Slot) -> Option<(SessionRef, &mut Session)> {
+        let session = self.slots.get_mut(slot.0 as usize)?;
+        Some((SessionRef { slot: slot.0, serial: session.serial }, session))
+    }
+
+    /// The sessions of a user, the newest first.
+    pub fn of(&self, user: UserId) -> impl Iterator<Item = (SessionRef, &Session)> {
+        let at = |slot: Slot| {
+            let session = self.slots.get(slot.0 as usize)?;
+            Some((SessionRef { slot: slot.0, serial: session.serial }, session))
+        };
+        std::iter::successors(at(self.head(user)), move |(_, session)| at(session.next))
+    }
+
+    /// The same, as of now.
+    pub fn keys_of(&self, user: UserId) -> SmallVec<[SessionRef; 4]> {
+        self.of(user).map(|(key, _)| key).collect()
+    }
+
+    /// The budgets of the account of a session.
+    pub fn buckets_of(&mut self, session: SessionRef) -> Option<&mut Buckets> {
+        let live = self.get(session)?;
+        let slot = if live.is_newest { session.slot } else { self.head(live.user).0 };
+        self.slots.get_mut(slot as usize).map(|newest| &mut newest.buckets)
+    }
+
+    /// Whether the account may have sessions on other nodes.
+    pub fn is_shared(&self, user: UserId) -> bool {
+        self.of(user).next().is_some_and(|(_, session)| session.is_shared)
+    }
+
+    /// Whether the account has sessions beside one of this node, here or on other nodes.
+    pub fn has_several(&self, user: UserId) -> bool {
+        let mut sessions = self.of(user);
+        sessions.next().is_some_and(|(_, session)| session.is_shared || session.next != Slot::NONE)
+    }
+
+    /// Notes that the account may have sessions on other nodes.
+    pub fn share(&mut self, user: UserId) {
+        let mut slot = self.head(user);
+        while let Some((_, session)) = self.at_mut(slot) {
+            session.is_shared = true;
+            slot = session.next;
+        }
     }
 
     pub fn is_online(&self, user: UserId) -> bool {
@@ -284,6 +391,19 @@ impl Session {
         track.acked = track.acked.max(seq);
     }
 
+    /// Moves the stored cursors past the messages that were sent on this connection above everything that its client has
+    /// acknowledged: without the track, they would be pushed to it.
+    pub fn pass_own(&mut self, cursors: &mut Cursors) {
+        let mover = Fence { user: self.user, epoch: self.epoch };
+        for track in self.tracks.iter_mut().filter(|track| track.behind.is_none() && track.unacked == 0) {
+            let known = track.acked.max(track.sent);
+            if known > Seq(0) && known < track.pushed {
+                cursors.pass(mover, track.conversation, known.next()..=track.pushed);
+                track.acked = track.pushed;
+            }
+        }
+    }
+
     /// Drops the tracks whose state storage also has, and frees their memory. Tracks for which `is_needed` returns true
     /// are kept.
     pub fn sweep(&mut self, now: u64, is_needed: impl Fn(UserId, &Track) -> bool) {
@@ -293,6 +413,12 @@ impl Session {
             self.since = now;
             self.tracks.shrink_to_fit();
         }
+        let tracks = &self.tracks;
+        let is_behind = |conversation| {
+            let at = tracks.binary_search_by_key(&conversation, |track: &Track| track.conversation);
+            at.is_ok_and(|at| tracks[at].behind.is_some())
+        };
+        self.own.sweep(now, is_behind);
     }
 
     /// Lists it for the next sweep.
@@ -305,4 +431,4 @@ impl Session {
 }
 
 // The memory of an idle session in addition to its connection; only its name is on the heap.
-const _: () = assert!(size_of::<Session>() <= 192);
+const _: () = assert!(size_of::<Session>() <= 208);

@@ -1,7 +1,8 @@
 //! Timelines: ACK, READ, HISTORY, CONVERSATIONS, READERS, SEARCH, SET_CONVERSATION, CLEAR and TYPING, the pushes
-//! READ_RECEIPT and DELIVERED, and the cursors that are written once a second.
+//! READ_RECEIPT, DELIVERED and CONVERSATION, and the cursors that are written once a second.
 
 mod receipts;
+mod views;
 
 use crate::contract::timeline::{CursorMove, NoReaders};
 use crate::contract::{Denial, Found, Written, search, timeline as storage};
@@ -74,7 +75,7 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
         Request::Set(Set { conversation, change }) => {
             let user = turn.state.sessions.of_caller(session).user;
             let write = storage::Write::Set { user, conversation, change };
-            return simple::submit(turn, reply_to, session, Pending::Set, write);
+            return simple::submit(turn, reply_to, session, Pending::Set { session, conversation }, write);
         }
         Request::Clear(Clear { conversation, upto }) => {
             let user = turn.state.sessions.of_caller(session).user;
@@ -99,6 +100,10 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
             delivery::unread_known(turn, session, &page);
         }
         (Pending::Unread(session), _) => delivery::unread_failed(turn, session),
+        (Pending::View { user, conversation, by }, Found::Timeline(storage::Found::View(view))) => {
+            views::known(turn, user, by, conversation, view);
+        }
+        (Pending::View { user, conversation, by }, _) => views::known(turn, user, by, conversation, None),
         (Pending::Standing(receipt), Found::Timeline(storage::Found::Standing(standing))) => {
             receipts::standing_known(turn, reply_to, receipt, standing);
         }
@@ -169,13 +174,17 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         (Pending::Cursors(_), _) => {
             turn.state.cursors.end_write(None, &[]);
         }
-        (Pending::Set, Written::Done) => turn.answer(reply_to, wire::Reply::Done),
+        (Pending::Set { session, conversation }, Written::Done) => {
+            turn.answer(reply_to, wire::Reply::Done);
+            views::changed(turn, session, conversation);
+        }
         (
             Pending::Clear { session, conversation },
             Written::Timeline(storage::Written::Cleared { upto, before }),
         ) => {
             receipts::cleared(turn, session, Cursor { conversation, seq: upto }, before);
             turn.answer(reply_to, wire::Reply::Done);
+            views::changed(turn, session, conversation);
         }
         (_, other) => {
             simple::refuse(turn, reply_to, &other, |_| "only members may change how they see a conversation");

@@ -1,14 +1,15 @@
 //! ACK and READ: they move a member's cursors and notify the peer of a direct chat.
 
+use super::views;
 use crate::contract::timeline::{Read, Standing};
 use crate::contract::{Fence, Requester};
 use crate::delivery;
 use crate::state::pending::timeline::{Pending, PendingReceipt, ReceiptKind};
 use crate::state::reply_to::ReplyTo;
-use crate::state::sessions::{SessionRef, Track};
+use crate::state::sessions::{Behind, SessionRef, Track};
 use crate::turn::Turn;
 use wire::timeline::{Cursor, Push, Receipt};
-use wire::{Errno, Reply, Seq, UserId};
+use wire::{ConversationId, Errno, Reply, Seq, UserId};
 
 /// Handles a receipt. If the session has a track of the conversation, the receipt is applied at once; otherwise the
 /// member's standing is read first.
@@ -61,8 +62,12 @@ fn apply(turn: &mut Turn<'_>, receipt: PendingReceipt, before: Position) {
     }
     let has_moved = seq > if is_read { before.read } else { before.delivered };
     if has_moved {
+        note_for_others(turn, key, conversation, seq, is_read);
         let mover = Fence { user: before.user, epoch: turn.state.epoch_of(key) };
         turn.state.cursors.reach(mover, conversation, seq, if is_read { seq } else { Seq(0) });
+        if is_read {
+            views::changed(turn, key, conversation);
+        }
         if let Some(peer) = before.peer {
             let receipt = Receipt { conversation, id: before.user, seq };
             let push = if is_read { Push::ReadReceipt(receipt) } else { Push::Delivered(receipt) };
@@ -72,15 +77,47 @@ fn apply(turn: &mut Turn<'_>, receipt: PendingReceipt, before: Position) {
     delivery::feed(turn, key);
 }
 
+/// Notes for the account's other sessions on this node how far its cursors have moved, so that they do not tell the peer
+/// again.
+fn note_for_others(
+    turn: &mut Turn<'_>,
+    by: SessionRef,
+    conversation: ConversationId,
+    seq: Seq,
+    is_read: bool,
+) {
+    let Some(live) = turn.state.sessions.get(by) else { return };
+    let mut slot = turn.state.sessions.head(live.user);
+    while let Some((key, session)) = turn.state.sessions.at_mut(slot) {
+        slot = session.next;
+        if key != by
+            && let Some(track) = session.track_mut(conversation)
+        {
+            track.acked = track.acked.max(seq);
+            if is_read {
+                track.read = track.read.max(seq);
+            }
+        }
+    }
+}
+
 /// The member does not see the timeline up to `at` any more: it counts as read, and what waits to be pushed is not.
 pub(super) fn cleared(turn: &mut Turn<'_>, key: SessionRef, at: Cursor, before: Standing) {
     let Cursor { conversation, seq } = at;
-    let Some(session) = turn.state.sessions.get_mut(key) else { return };
-    let user = session.user;
+    let Some(user) = turn.state.sessions.get(key).map(|session| session.user) else { return };
     // Without a track, a message below `seq` whose outcome arrives later would be pushed.
-    let track = session.track_or_insert(conversation, |_| Track::new(conversation, before.peer, seq, None));
-    track.pushed = track.pushed.max(seq);
-    session.list_for_sweep(key, &mut turn.state.with_tracks);
+    let mut slot = turn.state.sessions.head(user);
+    while let Some((key, session)) = turn.state.sessions.at_mut(slot) {
+        slot = session.next;
+        let track = session.track_or_insert(conversation, |session| {
+            // Until its unread conversations are listed, it may lack what is above.
+            let is_guess = session.login.is_some() || session.unread_after.is_some();
+            let behind = is_guess.then_some(Behind { seen: seq, is_guess });
+            Track::new(conversation, before.peer, seq, behind)
+        });
+        track.pushed = track.pushed.max(seq);
+        session.list_for_sweep(key, &mut turn.state.with_tracks);
+    }
     let (delivered, read) = turn.state.cursors.lay_over(conversation, user, (before.delivered, before.read));
     let receipt = PendingReceipt { session: key, conversation, seq, kind: ReceiptKind::Read };
     apply(turn, receipt, Position { user, peer: before.peer, delivered, read });

@@ -4,7 +4,7 @@ use super::harness::{Harness, Seen, errno, rules};
 use super::{TO_BOB, harness};
 use logic::bus::{BusInput, Channel, Hint};
 use logic::contract::session::Ended;
-use logic::contract::{self, Epoch, Written};
+use logic::contract::{self, Epoch, Fence, Written};
 use logic::{ConnId, Input, Read, Rules, Write};
 use wire::account::{self, ChangePassword};
 use wire::presence::{self, Presence};
@@ -55,6 +55,9 @@ fn states(seen: &[Seen]) -> Vec<Presence> {
 fn node() -> Harness {
     Harness::new(Rules { cluster: Some("n1-1".into()), ..rules() }, &["alice", "bob", "carol"])
 }
+
+/// Of a session that begins after one of another user.
+const ALICES: Fence = Fence { user: ALICE, epoch: Epoch(2) };
 
 fn kick(t: &mut Harness, epoch: u32) {
     let hint = Hint::Kick { user: ALICE, epoch: Epoch(epoch), device: None };
@@ -166,8 +169,9 @@ fn revocations_are_told_to_the_nodes_of_the_ended_sessions() {
     let mut t = node();
     let alice = t.login("alice");
     t.published.clear();
-    t.ended =
-        vec![Ended { node: "n2-7".into(), epoch: Epoch(9) }, Ended { node: "n1-1".into(), epoch: Epoch(3) }];
+    t.ended = [("n2-7", 9), ("n1-1", 3)]
+        .map(|(node, epoch)| Ended { node: node.into(), epoch: Epoch(epoch), why: KickCode::Revoked })
+        .to_vec();
     assert_eq!(errno(&t.get(alice, revoke(Revoke::Others))), Errno::Ok);
     t.settle();
     let hint = Hint::Kick { user: ALICE, epoch: Epoch(9), device: None };
@@ -177,7 +181,7 @@ fn revocations_are_told_to_the_nodes_of_the_ended_sessions() {
 
 #[test]
 fn a_session_that_was_ended_on_another_node_says_why() {
-    for (why, states_then) in [(KickCode::Revoked, 1), (KickCode::Password, 1), (KickCode::Login, 0)] {
+    for why in [KickCode::Revoked, KickCode::Password, KickCode::Login] {
         let mut t = node();
         t.befriend(1, 2);
         let (bob, alice) = (t.login("bob"), t.login("alice"));
@@ -186,13 +190,13 @@ fn a_session_that_was_ended_on_another_node_says_why() {
         t.take(bob);
         let at = t.now.monotonic;
         t.hear(BusInput::Heard { at });
-        (t.why, t.next_epoch) = (why, 10);
-        kick(&mut t, 9);
+        t.end(ALICES, why);
+        kick(&mut t, 2);
         let seen = t.take(alice);
         assert_eq!(kicks(&seen), [Some(why)]);
         assert_eq!(seen.last(), Some(&Seen::Close));
-        // After a newer login the user is still there.
-        assert_eq!(states(&t.take(bob)).len(), states_then, "{why:?}");
+        // The node that ended it knows whether it was the last one.
+        assert_eq!(states(&t.take(bob)), []);
     }
 }
 
@@ -201,7 +205,7 @@ fn a_session_whose_write_is_refused_learns_why_from_the_database() {
     let mut t = node();
     let alice = t.login("alice");
     let request = t.ask(alice, Harness::text(TO_BOB, "too late"));
-    (t.why, t.next_epoch) = (KickCode::Password, 10);
+    t.end(Fence { user: ALICE, epoch: Epoch(1) }, KickCode::Password);
     let (ticket, _) = t.writes.pop_front().expect("it waits for storage");
     t.logic.handle_written(t.now, ticket, Written::Superseded, &mut t.effects);
     // Nothing is due; this collects the effects.
@@ -219,15 +223,15 @@ fn many_refused_writes_of_a_session_ask_the_database_once() {
     t.settle();
     let requests: Vec<u32> =
         (0..50).map(|n| t.ask(alice, Harness::text(TO_BOB, &format!("late {n}")))).collect();
-    (t.why, t.next_epoch) = (KickCode::Login, 10);
+    t.end(Fence { user: ALICE, epoch: Epoch(1) }, KickCode::Login);
     while let Some((ticket, _)) = t.writes.pop_front() {
         t.logic.handle_written(t.now, ticket, Written::Superseded, &mut t.effects);
     }
     t.advance(0);
-    let is_check = |read: &Read| matches!(read, Read::Node(contract::node::Read::Epoch { .. }));
+    let is_check = |read: &Read| matches!(read, Read::Node(contract::node::Read::Session(_)));
     assert_eq!(t.reads.iter().filter(|(_, read)| is_check(read)).count(), 1);
     // The bus adds which login it was.
-    let hint = Hint::Kick { user: ALICE, epoch: Epoch(2), device: Some("phone".into()) };
+    let hint = Hint::Kick { user: ALICE, epoch: Epoch(1), device: Some("phone".into()) };
     t.hear(BusInput::Hint { channel: Channel::Node("n1-1".into()), hint });
     t.settle();
     for request in requests {

@@ -3,7 +3,7 @@
 use super::harness::{Harness, Seen, errno, rules};
 use super::{ALICE_BOB, TO_BOB, ack, harness, texts};
 use logic::limits::LEGACY_WINDOW;
-use logic::{Conflict, ConnId, Input, Rules};
+use logic::{Conflict, ConnId, Input, Policy, Rules};
 use wire::group::Member;
 use wire::legacy::Welcome;
 use wire::presence::Presence;
@@ -226,7 +226,8 @@ fn a_logout_works_without_storage() {
 
 #[test]
 fn a_second_login_is_refused_or_kicks_the_first() {
-    let mut t = Harness::new(Rules { conflict: Conflict::Reject, ..rules() }, &["alice"]);
+    let sessions = Policy { conflict: Conflict::Reject, sessions_max: 10 };
+    let mut t = Harness::new(Rules { sessions, ..rules() }, &["alice"]);
     let (first, _) = t.welcome("alice");
     let second = t.open_as(Dialect::Legacy);
     t.ask_legacy(second, Harness::login_command("alice"));

@@ -15,6 +15,8 @@ mod password;
 mod readers;
 mod search;
 mod session;
+mod sessions;
+mod sessions_elsewhere;
 mod typing;
 mod unread;
 

@@ -3,7 +3,7 @@
 use super::harness::{GRACE, Harness, Seen, errno, rules};
 use super::{TO_BOB, ack, harness, texts};
 use logic::limits::PRESENCE_MS;
-use logic::{Conflict, Input, Rules};
+use logic::{Conflict, Input, Policy, Rules};
 use wire::presence::Presence;
 use wire::{Command, Credentials, Errno, Push, Reply, Seq, UserId};
 use wire::{group, message, node, presence, session};
@@ -64,30 +64,9 @@ fn two_concurrent_logins_leave_one_session_and_get_two_replies() {
 }
 
 #[test]
-fn a_claim_with_a_lower_epoch_wins() {
-    // A database that was restored from a backup counts epochs from an older one.
-    let mut t = Harness::new(Rules { cluster: Some("n1-1".into()), ..rules() }, &["alice", "bob"]);
-    t.next_epoch = 7;
-    let mut before = t.login("alice");
-    for epoch in [7, 3, 4] {
-        t.next_epoch = epoch;
-        let next = t.login("alice");
-        assert_eq!(t.take(before).last(), Some(&Seen::Close));
-        assert_eq!(t.logic.sessions(), 1);
-        assert!(matches!(t.get(next, Harness::text(TO_BOB, "now")), Reply::Message(message::Reply::Sent(_))));
-        before = next;
-    }
-    // So does one that resumes an absent session.
-    t.input(Input::Closed { conn: before });
-    t.settle();
-    t.next_epoch = 1;
-    t.login("alice");
-    assert_eq!(t.logic.sessions(), 1);
-}
-
-#[test]
 fn with_conflict_reject_a_second_login_is_refused() {
-    let mut t = Harness::new(Rules { conflict: Conflict::Reject, ..rules() }, &["alice", "bob"]);
+    let sessions = Policy { conflict: Conflict::Reject, sessions_max: 10 };
+    let mut t = Harness::new(Rules { sessions, ..rules() }, &["alice", "bob"]);
     let first = t.login("alice");
     let second = t.open();
     assert_eq!(errno(&t.get(second, Harness::login_command("alice"))), Errno::AlreadyOnline);
@@ -236,6 +215,7 @@ fn friends_see_each_other_go_online_and_offline() {
 #[test]
 fn a_token_resumes_its_session_within_the_grace() {
     let mut t = harness();
+    t.device = Some("phone".into());
     t.befriend(1, 2);
     let (alice, bob) = (t.login("alice"), t.login("bob"));
     t.get(alice, Harness::text(TO_BOB, "one"));

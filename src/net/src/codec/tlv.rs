@@ -5,6 +5,7 @@ use super::{Codec, FanOut, Liveness};
 use crate::channel::Channel;
 use crate::close::CloseReason;
 use crate::context::Context;
+use logic::Input;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wire::frame::put_frame;
@@ -136,6 +137,9 @@ fn answer_heartbeat(frame: Frame<'_>, channel: &mut Channel, context: &mut Conte
     let user = channel.user.unwrap_or(UserId(0));
     match Heartbeat::decode(value) {
         Some(beat) if beat.user == user => {
+            if channel.user.is_some() {
+                context.inputs.push(Input::Heartbeat { conn: channel.id });
+            }
             if request != 0 {
                 let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let answer = Heartbeat { time: UnixMillis(time.as_millis() as u64), ..beat };

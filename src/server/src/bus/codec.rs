@@ -4,18 +4,23 @@
 //!   0: push | TLV frame
 //!   1: kick | user u32 | epoch u32 | device name, if there is one
 //!   2: password tried | flags u32 | account u64 | client u64 | network
+//!   3: joined | user u32
+//!   4: entered | conversation u32 | seq u64
 //! ```
 
 use logic::Network;
 use logic::attempt::{AccountKey, Attempt, ClientKey};
 use logic::bus::Hint;
 use logic::contract::Epoch;
+use logic::contract::node::End;
 use wire::limits::FRAME_BYTES;
-use wire::{Push, UserId, split_frame};
+use wire::{ConversationId, Push, Seq, UserId, split_frame};
 
 const PUSH: u8 = 0;
 const KICK: u8 = 1;
 const PASSWORD_TRIED: u8 = 2;
+const JOINED: u8 = 3;
+const ENTERED: u8 = 4;
 
 // Flags of a password that was tried.
 const IS_RIGHT: u32 = 1;
@@ -34,6 +39,15 @@ pub fn encode(hint: &Hint, out: &mut Vec<u8>) {
             out.extend_from_slice(&user.0.to_be_bytes());
             out.extend_from_slice(&epoch.0.to_be_bytes());
             out.extend_from_slice(device.as_deref().unwrap_or_default().as_bytes());
+        }
+        Hint::Joined { user } => {
+            out.push(JOINED);
+            out.extend_from_slice(&user.0.to_be_bytes());
+        }
+        Hint::Entered { entry } => {
+            out.push(ENTERED);
+            out.extend_from_slice(&entry.conversation.0.to_be_bytes());
+            out.extend_from_slice(&entry.last.0.to_be_bytes());
         }
         Hint::PasswordTried { attempt, is_right } => {
             let Attempt { account, network, client, is_familiar } = attempt;
@@ -65,6 +79,13 @@ pub fn decode(bytes: &[u8]) -> Option<Hint> {
             let device = std::str::from_utf8(device).ok()?;
             let (user, epoch) = (UserId(u32::from_be_bytes(*user)), Epoch(u32::from_be_bytes(*epoch)));
             Some(Hint::Kick { user, epoch, device: (!device.is_empty()).then(|| device.into()) })
+        }
+        JOINED => Some(Hint::Joined { user: UserId(u32::from_be_bytes(rest.try_into().ok()?)) }),
+        ENTERED => {
+            let (conversation, seq) = rest.split_first_chunk()?;
+            let conversation = ConversationId(u32::from_be_bytes(*conversation));
+            let last = Seq(u64::from_be_bytes(seq.try_into().ok()?));
+            Some(Hint::Entered { entry: End { conversation, last } })
         }
         PASSWORD_TRIED => {
             let (flags, rest) = rest.split_first_chunk()?;

@@ -15,6 +15,7 @@ use logic::Network;
 use logic::attempt::{AccountKey, Attempt, ClientKey};
 use logic::bus::{Channel, Hint};
 use logic::contract::Epoch;
+use logic::contract::node::End;
 use std::sync::Arc;
 use std::time::Instant;
 use storage::{BusKey, KEY_OVERLAP_MS, PeerView, Peers};
@@ -73,6 +74,18 @@ fn message(kind: ConversationKind) -> Hint {
 fn carried() -> Vec<(Channel, Hint)> {
     let user = Channel::User(UserId(8));
     let receipt = Receipt { conversation: ConversationId(7), id: UserId(3), seq: Seq(9) };
+    let view = timeline::ConversationView {
+        conversation: ConversationId(7),
+        read_seq: Seq(9),
+        first_seq: Seq(1),
+        last_seq: Seq(40),
+        unread: 12,
+        unread_more: true,
+        mentions: 2,
+        pinned: true,
+        muted: false,
+        hidden: false,
+    };
     let friend = contact::FriendChange {
         id: UserId(3),
         name: "li si".into(),
@@ -102,8 +115,11 @@ fn carried() -> Vec<(Channel, Hint)> {
         ),
         (user.clone(), push(timeline::Push::ReadReceipt(receipt))),
         (user.clone(), push(timeline::Push::Delivered(receipt))),
+        (user.clone(), push(timeline::Push::Conversation(Box::new(view)))),
+        (user.clone(), Hint::Entered { entry: End { conversation: ConversationId(7), last: Seq(1 << 40) } }),
         (user, push(contact::Push::Friend(Box::new(friend)))),
         (Channel::Node("n1~1".into()), kick(None)),
+        (Channel::Node("n1~1".into()), Hint::Joined { user: UserId(8) }),
         (Channel::Node("n1~1".into()), kick(Some("phone"))),
         (Channel::Node("n1~1".into()), tried(None, "192.0.2.1", true)),
         (Channel::Node("n1~1".into()), tried(Some(ClientKey(7)), "2001:db8::1", false)),

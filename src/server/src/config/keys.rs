@@ -151,8 +151,8 @@ sections! {
     }
     /// Sessions of logged-in accounts.
     session: Session {
-        /// What happens to a session when its account logs in again.
-        conflict: Conflict = Conflict::Kick, choice;
+        /// Which sessions of an account end when it logs in again.
+        conflict: Conflict = Conflict::Kind, choice;
         /// How long a session outlives its connection, seconds.
         grace: u32 = 300, integer(0..=86_400);
     }
@@ -181,6 +181,8 @@ sections! {
         requests_per_second: u32 = 100, integer(0..=1_000_000);
         /// Reads that an account may have waiting; 0: unlimited.
         reads_waiting: u32 = 32, integer(0..=1_000_000);
+        /// Sessions that an account may have; beyond it, the login ends the one that was silent for longest. 0: unlimited.
+        sessions: u32 = 10, integer(0..=1_000);
         /// Groups that an account may own; 0: unlimited.
         groups: u32 = 500, integer(0..=1_000_000);
         /// Groups that an account may create in a day, UTC; 0: unlimited.

@@ -154,7 +154,7 @@ fn a_wrong_value_names_its_key() {
         ("limits.frame_bytes=262145", "must be from 1024 to 262144, not 262145"),
         ("password.memory_kib=7", "must be from 8 to 4194304, not 7"),
         ("password.iterations=0", "must be from 1 to 1000, not 0"),
-        ("session.conflict=Kick", "must be one of `kick`, `reject`, not `Kick`"),
+        ("session.conflict=Kick", "must be one of `kind`, `kick`, `reject`, `multi`, not `Kick`"),
         ("session.conflict=true", "must be a string, not a boolean"),
         ("contacts.approval=no", "must be true or false, not a string"),
         (

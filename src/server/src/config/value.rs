@@ -24,8 +24,12 @@ pub(super) trait Choice: Copy + PartialEq + 'static {
 }
 
 impl Choice for Conflict {
-    const WORDS: &'static [(&'static str, Conflict)] =
-        &[("kick", Conflict::Kick), ("reject", Conflict::Reject)];
+    const WORDS: &'static [(&'static str, Conflict)] = &[
+        ("kind", Conflict::Kind),
+        ("kick", Conflict::Kick),
+        ("reject", Conflict::Reject),
+        ("multi", Conflict::Multi),
+    ];
 }
 
 impl Choice for TlsRequired {

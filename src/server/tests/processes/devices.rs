@@ -153,8 +153,8 @@ fn a_session_that_was_revoked_elsewhere_writes_nothing_and_learns_why() {
         assert_eq!(&*ben.message().content, "before");
         // As REVOKE and CHANGE_PASSWORD of another session do, and no hint tells this node of it.
         database.ask(&format!(
-            "UPDATE {name}.session SET epoch = epoch + 1, node = NULL, lost_at = 1, end_code = {end_code}, \
-             changed_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED) WHERE user_id = {}",
+            "UPDATE {name}.account_session SET end_code = {end_code}, \
+             changed_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED) WHERE user_id = {} AND end_code IS NULL",
             account.id
         ));
         let request = ann.post(&text(Target::User(ben_account.id), "after", None)).expect("it is connected");

@@ -41,6 +41,8 @@ mod rights;
 mod scrub;
 mod search;
 mod session;
+mod session_kills;
+mod sessions;
 mod settings;
 mod shutdown;
 mod starts;

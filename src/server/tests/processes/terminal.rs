@@ -407,6 +407,7 @@ fn a_kicked_client_names_the_other_device_and_does_not_reconnect() {
     let login = |device: &str| {
         Command::Session(session::Request::Login(session::Login {
             device: Some(device.into()),
+            kind: Some(session::ClientKind::Terminal),
             ..session::Login::new(Credentials::Password {
                 who: Who::Id(UserId(1)),
                 password: PASSWORD.into(),

@@ -44,6 +44,8 @@ struct Order {
     asked: BTreeSet<u32>,
     pushed: BTreeMap<ConversationId, Seq>,
     own: BTreeMap<ConversationId, BTreeSet<Seq>>,
+    /// Messages that were sent on it, and first stored then.
+    sent: BTreeSet<(ConversationId, Seq)>,
     unacked: BTreeMap<ConversationId, Seq>,
     logged_in: bool,
 }
@@ -135,6 +137,9 @@ impl Link {
                     "the reply to an own message comes before any message above it"
                 );
                 self.order.own.entry(sent.conversation).or_default().insert(sent.seq);
+                if !sent.duplicate {
+                    self.order.sent.insert((sent.conversation, sent.seq));
+                }
             }
             Reply::Timeline(timeline::Reply::History(page)) => {
                 let user = self.user.expect("pages go to who is logged in");
@@ -155,6 +160,8 @@ impl Link {
             assert!(self.order.logged_in, "the reply to LOGIN comes before any push");
             let (conversation, seq) = (message.conversation, message.seq);
             let user = self.user.expect("messages go to who is logged in");
+            let is_own = message.is_message() && self.order.sent.contains(&(conversation, seq));
+            assert!(!is_own, "{conversation:?}: {seq} came back to the connection that sent it");
             let ever = ever.entry((user, conversation)).or_default();
             let own = self.order.own.entry(conversation).or_default();
             let missing: Vec<Seq> = match self.order.pushed.get(&conversation) {

@@ -2,11 +2,11 @@
 //! lost connections, crashes and restarts between any two steps; on one node, and on several over one database, joined
 //! by a bus that loses, delays, reorders, forgets and goes away. After every run the promises are checked:
 //!
-//! 1. every message that was answered `errno 0` is in the timeline, and on every member's device once and in order;
+//! 1. every message that was answered `errno 0` is in the timeline, and on every device of every member once and in order;
 //! 2. a message that was not answered is stored at most once, however often it was retried;
 //! 3. timelines have no gaps, and on one connection nothing is left out but that connection's own messages;
 //! 4. every request gets one reply, and the reply to LOGIN comes before any push;
-//! 5. a session writes nothing once a newer one was claimed, and gets nothing once its node can know;
+//! 5. a session writes nothing once another one has ended it, and gets nothing once its node can know;
 //! 6. who joins the group is shown exactly what its timeline holds from the own entry on, and who does not, nothing;
 //! 7. a message is for every member what its timeline says, each change once and in order, whatever it met first; and a
 //!    change that was answered is in the timeline;
@@ -31,6 +31,7 @@ mod world;
 
 use dice::Dice;
 use effort::effort;
+use logic::{Conflict, Policy};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
@@ -70,8 +71,10 @@ struct Counts {
 fn run(seed: u64) -> Counts {
     let mut dice = Dice(seed ^ 0xC4A7);
     let users = 2 + dice.below(3);
-    // In some runs a user has two devices, which end each other's sessions.
-    let devices = users + usize::from(dice.once_in(3));
+    // In some runs a user has several devices, which end each other's sessions, or stay beside each other.
+    let devices = users + if dice.once_in(3) { 1 + dice.below(2) * users.min(2) } else { 0 };
+    let conflict = if dice.once_in(2) { Conflict::Multi } else { Conflict::Kind };
+    let policy = Policy { conflict, sessions_max: 10 };
     let faults = Faults {
         crash: dice.below(4),
         drop: dice.below(4),
@@ -82,7 +85,7 @@ fn run(seed: u64) -> Counts {
     let nodes = if dice.once_in(2) { 1 } else { 2 + dice.below(2) };
     // The others join when they are told to.
     let members = 1 + dice.below(users);
-    let mut world = World::with_members(seed, nodes, users, devices, members);
+    let mut world = World::with_members(seed, nodes, users, devices, members, policy);
     if dice.once_in(4) {
         world.begin_index();
     }

@@ -3,8 +3,8 @@
 use crate::dice::Dice;
 use logic::contract::{Epoch, node, search};
 use logic::{
-    BusInput, Effects, Found, Input, Logic, Now, PasswordJob, PasswordResult, Read, Rules, Ticket, Write,
-    Written,
+    BusInput, Effects, Found, Input, Logic, Now, PasswordJob, PasswordResult, Policy, Read, Rules, Ticket,
+    Write, Written,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub struct Node {
     pub passwords: VecDeque<(Ticket, PasswordJob)>,
     pub outcomes: VecDeque<Outcome>,
     pub inputs: VecDeque<Input>,
-    /// Sessions that it has claimed.
-    pub claims: BTreeMap<UserId, Epoch>,
+    /// The sessions that it has claimed.
+    pub claims: BTreeMap<UserId, Vec<Epoch>>,
     /// It has read all claims that were made before this time.
     pub knows: u64,
     /// What it learns in this turn: the number of orders that it had given before, and the new value of `knows`.
@@ -41,17 +41,17 @@ pub enum Outcome {
 }
 
 /// A single node begins a new history with each run, which its devices compare with what they have.
-fn rules(name: usize, run: Option<Arc<str>>, boot: u64) -> Rules {
+fn rules(name: usize, run: Option<Arc<str>>, boot: u64, sessions: Policy) -> Rules {
     let (node, address) = (format!("n{name}").into(), format!("127.0.0.1:{name}").into());
     let history = if run.is_some() { "history".into() } else { format!("history {boot}").into() };
-    Rules { grace: GRACE, cluster: run, node, address, history, ..Rules::default() }
+    Rules { sessions, grace: GRACE, cluster: run, node, address, history, ..Rules::default() }
 }
 
 impl Node {
-    pub fn new(name: usize, clustered: bool, boot: u64) -> Node {
+    pub fn new(name: usize, clustered: bool, boot: u64, sessions: Policy) -> Node {
         let run: Option<Arc<str>> = clustered.then(|| format!("n{name}-{boot:016x}").into());
         Node {
-            logic: Logic::new(rules(name, run.clone(), boot), boot),
+            logic: Logic::new(rules(name, run.clone(), boot, sessions), boot),
             fx: Effects::new(1),
             run,
             writes: VecDeque::new(),
@@ -77,7 +77,7 @@ impl Node {
                     }
                 }
                 Outcome::Found(ticket, found, issued) => {
-                    if matches!(found, Found::Node(node::Found::Claims { .. })) {
+                    if matches!(found, Found::Node(node::Found::Claims(_))) {
                         self.learns.push((self.fx.reactors[0].len(), issued));
                     }
                     self.logic.handle_found(now, ticket, found, &mut self.fx);

@@ -12,7 +12,7 @@ use crate::link::{Ever, LeftOut, Link};
 use crate::node::{Node, Outcome};
 use logic::contract::entry::Actor;
 use logic::contract::{Epoch, account, change, group, message, session};
-use logic::{ConnId, Found, Input, Now, Order, Read, Ticket, Write, Written};
+use logic::{ConnId, Found, Input, Now, Order, Policy, Read, Rules, Ticket, Write, Written};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,8 +39,12 @@ pub struct World {
     refuses: Arc<AtomicBool>,
     /// What holds the journal, through crashes.
     disk: MemoryDisk,
-    /// The latest session of each user, and when it was claimed.
-    newest: BTreeMap<UserId, (Epoch, u64)>,
+    /// Which sessions of a user a login ends.
+    pub policy: Policy,
+    /// The latest epoch of each user.
+    latest: BTreeMap<UserId, Epoch>,
+    /// When sessions were ended by others.
+    ended: BTreeMap<(UserId, Epoch), u64>,
     pub links: Vec<Link>,
     pub devices: Vec<Device>,
     pub users: Vec<UserId>,
@@ -67,11 +71,19 @@ fn open(conn: Connection, disk: &MemoryDisk, wall: &Arc<AtomicU64>, seed: u64) -
 impl World {
     /// `nodes` nodes with `users` accounts in one group, and `devices` devices, the first ones one for each user.
     pub fn new(seed: u64, nodes: usize, users: usize, devices: usize) -> World {
-        World::with_members(seed, nodes, users, devices, users)
+        let policy = Rules::default().sessions;
+        World::with_members(seed, nodes, users, devices, users, policy)
     }
 
     /// The same, with only the first `members` accounts in the group.
-    pub fn with_members(seed: u64, nodes: usize, users: usize, devices: usize, members: usize) -> World {
+    pub fn with_members(
+        seed: u64,
+        nodes: usize,
+        users: usize,
+        devices: usize,
+        members: usize,
+        policy: Policy,
+    ) -> World {
         let mut dice = Dice(seed);
         let wall = Arc::new(AtomicU64::new(BEGIN + dice.roll() % 120_000));
         let mut conn = Connection::open_in_memory().expect("a database in memory");
@@ -89,7 +101,9 @@ impl World {
             indexed: None,
             refuses,
             disk,
-            newest: BTreeMap::new(),
+            policy,
+            latest: BTreeMap::new(),
+            ended: BTreeMap::new(),
             links: Vec::new(),
             devices: Vec::new(),
             users: Vec::new(),
@@ -104,7 +118,7 @@ impl World {
             dice,
         };
         for name in 0..nodes {
-            let node = Node::new(name, nodes > 1, world.dice.roll());
+            let node = Node::new(name, nodes > 1, world.dice.roll(), policy);
             world.nodes.push(node);
             world.listen(name);
         }
@@ -237,9 +251,9 @@ impl World {
                 }
             }
             Order::LoggedIn { conn, user } => {
-                let epoch = self.nodes[self.links[conn.slot()].node].claims.get(&user).copied();
+                let epoch = self.epoch_of_login(self.links[conn.slot()].node, user);
                 let link = self.link(conn);
-                (link.user, link.epoch) = (Some(user), epoch.unwrap_or_default());
+                (link.user, link.epoch) = (Some(user), epoch);
             }
             Order::LoggedOut { conn } => self.link(conn).user = None,
             Order::NotifyDrained { conn } => self.link(conn).notify = true,
@@ -247,12 +261,26 @@ impl World {
         }
     }
 
-    /// Asserts that no node pushes to a superseded session once it has asked the database, and that a node without the
+    /// The session that begins on a node; [`Epoch::NONE`] where it may be one of several.
+    fn epoch_of_login(&self, node: usize, user: UserId) -> Epoch {
+        let claims = self.nodes[node].claims.get(&user).into_iter().flatten();
+        let is_new = |epoch: &&Epoch| {
+            !self.ended.contains_key(&(user, **epoch))
+                && !self.links.iter().any(|link| link.user == Some(user) && link.epoch == **epoch)
+        };
+        let mut new = claims.filter(is_new);
+        match (new.next(), new.next()) {
+            (Some(epoch), None) => *epoch,
+            _ => Epoch::NONE,
+        }
+    }
+
+    /// Asserts that no node pushes to a session that has ended once it has asked the database, and that a node without the
     /// bus does not go on pushing without asking.
     fn check_that_it_may_be_pushed_to(&self, at: usize) {
         let link = &self.links[at];
-        let Some((newest, since)) = link.user.and_then(|user| self.newest.get(&user)) else { return };
-        if link.dead_here || *newest <= link.epoch {
+        let Some(since) = link.user.and_then(|user| self.ended.get(&(user, link.epoch))) else { return };
+        if link.dead_here {
             return;
         }
         let node = &self.nodes[link.node];
@@ -310,26 +338,29 @@ impl World {
         self.after(node, result.map(|_| ()), crash);
     }
 
-    /// Asserts that an older session has written nothing.
+    /// Asserts that a session that has ended has written nothing.
     fn check_session(&mut self, node: usize, written: &Written, session: Option<(UserId, Epoch)>) {
         let Some((user, epoch)) = session else { return };
-        let newest = self.newest.entry(user).or_insert((Epoch::NONE, 0));
+        let has_ended = self.ended.contains_key(&(user, epoch));
         match written {
-            Written::Session(session::Written::Claimed { epoch, .. }) => {
-                assert!(*epoch > newest.0, "{user:?}: a claim raises the epoch");
-                *newest = (*epoch, self.ms);
-                self.nodes[node].claims.insert(user, *epoch);
+            Written::Session(session::Written::Claimed(claimed)) => {
+                let before = self.latest.insert(user, claimed.epoch).unwrap_or_default();
+                assert!(claimed.epoch > before, "{user:?}: an epoch is given once");
+                self.nodes[node].claims.entry(user).or_default().push(claimed.epoch);
+                for ended in &claimed.ended {
+                    self.ended.insert((user, ended.epoch), self.ms);
+                }
             }
             Written::Group(group::Written::Joined(entry)) => {
-                assert!(epoch >= newest.0, "{user:?}: an older session joined");
+                assert!(!has_ended, "{user:?}: a session that has ended joined");
                 self.members.insert(entry.message.from);
             }
             Written::Change(change::Written::Made(entry)) => {
                 let told = &entry.message;
-                assert!(epoch >= newest.0, "{user:?}: {} was made by an older session", told.seq);
+                assert!(!has_ended, "{user:?}: {} was made by a session that has ended", told.seq);
             }
             Written::Message(message::Written::Appended { message, .. }) => {
-                assert!(epoch >= newest.0, "{user:?}: {} was written by an older session", message.content);
+                assert!(!has_ended, "{user:?}: {} was written by a session that has ended", message.content);
             }
             _ => {}
         }
@@ -365,7 +396,7 @@ impl World {
         if !self.is_clustered() {
             self.restart_database();
         }
-        self.nodes[node] = Node::new(node, self.is_clustered(), self.boots);
+        self.nodes[node] = Node::new(node, self.is_clustered(), self.boots, self.policy);
         self.listen(node);
         for link in self.links.iter_mut().filter(|link| link.node == node) {
             link.dead_here = true;
@@ -454,7 +485,7 @@ fn session_of(write: &Write) -> Option<(UserId, Epoch)> {
             Some((by.user, Epoch::NONE))
         }
         Write::Fenced(fence, _) => Some((fence.user, fence.epoch)),
-        Write::Session(session::Write::Claim { user, .. }) => Some((*user, Epoch::NONE)),
+        Write::Session(session::Write::Claim(claim)) => Some((claim.user, Epoch::NONE)),
         _ => None,
     }
 }

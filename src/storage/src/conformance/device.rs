@@ -1,7 +1,7 @@
 //! The logins of an account: how they are listed and revoked, and what a change of the password ends.
 
 use super::scenario::{DAY_MS, Scenario, append, appended, create as create_group};
-use super::session::{GRACE, claimed, online, release, see};
+use super::session::{claimed, lose, online, see};
 use super::token::{client, create_by, credentials, extend, extend_by, logs_in, ready, register, revoke};
 use logic::contract::account::{self, PasswordChange};
 use logic::contract::message::Append;
@@ -35,8 +35,7 @@ fn login(scenario: &mut Scenario<'_>, user: UserId) -> Token {
 }
 
 fn claim(user: UserId, node: &str, token: &Token) -> Write {
-    let (node, token) = (node.into(), token.hash);
-    Write::Session(session::Write::Claim { user, node, token, grace: GRACE, unless_held: false })
+    super::session::claim(user, node, token.hash)
 }
 
 fn revocation(user: UserId, which: Which) -> Write {
@@ -70,9 +69,10 @@ fn say(user: UserId, epoch: Epoch, to: UserId, cid: &str) -> Write {
     }
 }
 
-fn latest(scenario: &mut Scenario<'_>, user: UserId) -> (Epoch, KickCode) {
-    match scenario.read(Read::Node(node::Read::Epoch { user })) {
-        Found::Node(node::Found::Epoch { latest, why }) => (latest, why),
+/// Why a session has ended.
+fn end_of(scenario: &mut Scenario<'_>, user: UserId, epoch: Epoch) -> Option<KickCode> {
+    match scenario.read(Read::Node(node::Read::Session(Fence { user, epoch }))) {
+        Found::Node(node::Found::Session(end)) => end,
         other => panic!("{other:?}"),
     }
 }
@@ -151,9 +151,9 @@ pub fn a_login_is_online_while_its_session_is_connected(scenario: &mut Scenario<
         found.map(|device| device.token).collect::<Vec<_>>()
     };
     assert_eq!(is_online(scenario), [[0; 32]; 0]);
-    let (epoch, _) = claimed(&scenario.one(claim(anna, "n1", &token)));
+    let epoch = claimed(&scenario.one(claim(anna, "n1", &token))).epoch;
     assert_eq!(is_online(scenario), [token.hash]);
-    scenario.one(release(anna, epoch, false));
+    scenario.one(lose(anna, epoch));
     assert_eq!(is_online(scenario), [[0; 32]; 0], "it has lost its connection");
     claimed(&scenario.one(claim(anna, "n1", &token)));
     scenario.wait(node::SILENT_MS);
@@ -166,7 +166,7 @@ pub fn a_revoked_login_writes_nothing_more(scenario: &mut Scenario<'_>) {
     let ben = scenario.user("ben");
     let token = login(scenario, anna);
     let id = id_of(scenario, anna, &token);
-    let (epoch, _) = claimed(&scenario.one(claim(anna, "n1", &token)));
+    let epoch = claimed(&scenario.one(claim(anna, "n1", &token))).epoch;
     appended(&scenario.one(say(anna, epoch, ben, "1")));
     // What is queued before the revocation in one batch is stored, what is queued after it is not.
     let outcomes = scenario.all(vec![
@@ -181,20 +181,20 @@ pub fn a_revoked_login_writes_nothing_more(scenario: &mut Scenario<'_>) {
     ]);
     appended(&outcomes[0]);
     assert!(outcomes[2..].iter().all(|written| matches!(written, Written::Superseded)), "{outcomes:?}");
-    let Revoked { tokens, ended } = revoked(outcomes[1].clone());
-    assert_eq!(tokens, Tokens::One(token.hash));
-    let next = Epoch(epoch.0 + 1);
-    assert_eq!(ended, [Ended { node: "n1".into(), epoch: next }]);
+    let Revoked { tokens, ended, is_gone } = revoked(outcomes[1].clone());
+    assert_eq!((tokens, is_gone), (Tokens::One(token.hash), true));
+    assert_eq!(ended, [Ended { node: "n1".into(), epoch, why: KickCode::Revoked }]);
     scenario.fixture.restart();
     assert!(!logs_in(scenario, &token));
     assert!(matches!(scenario.one(say(anna, epoch, ben, "4")), Written::Superseded));
-    assert_eq!(latest(scenario, anna), (next, KickCode::Revoked));
+    assert_eq!(end_of(scenario, anna, epoch), Some(KickCode::Revoked));
     assert_eq!(online(scenario, &[anna]), []);
-    // The next login says again why it ends what was before.
+    // The next login does not change why.
     let again = login(scenario, anna);
-    let (after, before) = claimed(&scenario.one(claim(anna, "n2", &again)));
-    assert!(after > next && before.is_none());
-    assert_eq!(latest(scenario, anna), (after, KickCode::Login));
+    let after = claimed(&scenario.one(claim(anna, "n2", &again)));
+    assert!(after.epoch > epoch && !after.was_present && after.ended.is_empty());
+    assert_eq!(end_of(scenario, anna, epoch), Some(KickCode::Revoked));
+    assert_eq!(end_of(scenario, anna, after.epoch), None);
 }
 
 pub fn revoking_ends_only_what_was_meant(scenario: &mut Scenario<'_>) {
@@ -202,7 +202,7 @@ pub fn revoking_ends_only_what_was_meant(scenario: &mut Scenario<'_>) {
     let (anna, _) = register(scenario, "anna");
     let (ben, of_ben) = register(scenario, "ben");
     let (first, second) = (login(scenario, anna), login(scenario, anna));
-    let (epoch, _) = claimed(&scenario.one(claim(anna, "n1", &second)));
+    let epoch = claimed(&scenario.one(claim(anna, "n1", &second))).epoch;
     // Of another login: the session stays.
     let id = id_of(scenario, anna, &first);
     assert_eq!(revoked(scenario.one(revocation(anna, Which::One(id)))).ended, []);
@@ -226,7 +226,7 @@ pub fn revoking_ends_only_what_was_meant(scenario: &mut Scenario<'_>) {
     appended(&scenario.one(say(anna, epoch, ben, "2")));
     assert_eq!(devices(scenario, anna).len(), 1);
     let written = scenario.one(revocation(anna, Which::AllBut(fourth.hash)));
-    assert_eq!(revoked(written).ended, [Ended { node: "n1".into(), epoch: Epoch(epoch.0 + 1) }]);
+    assert_eq!(revoked(written).ended, [Ended { node: "n1".into(), epoch, why: KickCode::Revoked }]);
     assert!(matches!(scenario.one(say(anna, epoch, ben, "3")), Written::Superseded));
 }
 
@@ -258,7 +258,7 @@ pub fn a_changed_password_ends_all_other_logins(scenario: &mut Scenario<'_>) {
     let (anna, registered) = register(scenario, "anna");
     let (ben, of_ben) = register(scenario, "ben");
     let (own, other) = (login(scenario, anna), login(scenario, anna));
-    let (epoch, _) = claimed(&scenario.one(claim(anna, "n1", &own)));
+    let epoch = claimed(&scenario.one(claim(anna, "n1", &own))).epoch;
     let known = |scenario: &mut Scenario<'_>| credentials(scenario, Who::Id(anna), HOME, None).unwrap();
     assert_eq!((&*known(scenario).hash, known(scenario).changed_by), ("$hash", None));
     // Not with a wrong one.
@@ -267,7 +267,7 @@ pub fn a_changed_password_ends_all_other_logins(scenario: &mut Scenario<'_>) {
     assert!(logs_in(scenario, &other));
     let fence = Fence { user: anna, epoch };
     let written = scenario.one(Write::Fenced(fence, Box::new(change(anna, "$hash", "$new", &own))));
-    assert_eq!(revoked(written), Revoked { tokens: Tokens::AllBut(own.hash), ended: vec![] });
+    assert_eq!(revoked(written), Revoked { tokens: Tokens::AllBut(own.hash), ended: vec![], is_gone: false });
     scenario.fixture.restart();
     assert!(!logs_in(scenario, &registered) && !logs_in(scenario, &other) && logs_in(scenario, &own));
     assert!(logs_in(scenario, &of_ben));
@@ -283,20 +283,19 @@ pub fn a_changed_password_ends_all_other_logins(scenario: &mut Scenario<'_>) {
     assert_eq!(revoked(scenario.one(change(anna, "$hash", "$new", &own))).ended, []);
     assert!(logs_in(scenario, &later));
     // By a session that has ended.
-    claimed(&scenario.one(claim(anna, "n1", &later)));
+    let latest = claimed(&scenario.one(claim(anna, "n1", &later))).epoch;
     let written = scenario.one(Write::Fenced(fence, Box::new(change(anna, "$new", "$third", &own))));
     assert!(matches!(written, Written::Superseded), "{written:?}");
     // The session of another login ends.
-    let (epoch, _) = latest(scenario, anna);
     let (_, _, fresh) = ready(scenario.one(Write::Session(session::Write::CreateToken {
         user: anna,
         password: "$new".into(),
         client: client(HOME),
     })));
     let written = scenario.one(change(anna, "$new", "$third", &fresh));
-    assert_eq!(revoked(written).ended, [Ended { node: "n1".into(), epoch: Epoch(epoch.0 + 1) }]);
-    assert!(matches!(scenario.one(say(anna, epoch, ben, "2")), Written::Superseded));
-    assert_eq!(latest(scenario, anna).1, KickCode::Password);
+    assert_eq!(revoked(written).ended, [Ended { node: "n1".into(), epoch: latest, why: KickCode::Password }]);
+    assert!(matches!(scenario.one(say(anna, latest, ben, "2")), Written::Superseded));
+    assert_eq!(end_of(scenario, anna, latest), Some(KickCode::Password));
     let written = scenario.one(change(UserId(999), "$new", "$third", &fresh));
     assert!(matches!(written, Written::Denied(Denial::NotFound)), "{written:?}");
 }

@@ -153,7 +153,17 @@ pub const CASES: &[(&str, Case)] = &[
         session::a_session_survives_its_connection_for_its_grace,
     ),
     ("a claim can spare a connected session", session::a_claim_can_spare_a_connected_session),
-    ("claims of other nodes are listed", node::claims_of_other_nodes_are_listed),
+    ("a claim ends sessions of the same kind only", session::a_claim_ends_sessions_of_the_same_kind_only),
+    ("a token and a device have one session", session::a_token_and_a_device_have_one_session),
+    (
+        "beyond the limit the longest silent session ends",
+        session::beyond_the_limit_the_longest_silent_session_ends,
+    ),
+    ("a repeated claim is one session", session::a_repeated_claim_is_one_session),
+    ("what a session sent before it left is stored", session::what_a_session_sent_before_it_left_is_stored),
+    ("few sessions that have ended are remembered", session::few_sessions_that_have_ended_are_remembered),
+    ("sessions that have ended are forgotten", session::sessions_that_have_ended_are_forgotten),
+    ("ended sessions are listed for their node", node::ended_sessions_are_listed_for_their_node),
     (
         "a node that may not have been heard is reported",
         node::a_node_that_may_not_have_been_heard_is_reported,

@@ -1,56 +1,57 @@
 //! The information that nodes exchange through the database.
 
 use super::scenario::Scenario;
-use super::session::{LAPTOP, claim, claimed, release, see};
+use super::session::{Claiming, LAPTOP, claim, claimed, end, see};
+use logic::Conflict;
 use logic::contract::node::{Roster, RosterMember};
 use logic::contract::timeline::{CursorMove, CursorStep};
-use logic::contract::{Epoch, Found, Read, Write, Written, node, timeline};
+use logic::contract::{Epoch, Fence, Found, Read, Write, Written, node, timeline};
 use wire::session::KickCode;
 use wire::{ConversationId, ConversationKind, Seq, Target, UnixMillis};
 
-pub fn claims_of_other_nodes_are_listed(scenario: &mut Scenario<'_>) {
+pub fn ended_sessions_are_listed_for_their_node(scenario: &mut Scenario<'_>) {
     let (anna, ben, cleo) = (scenario.user("anna"), scenario.user("ben"), scenario.user("cleo"));
+    see(scenario, "n1");
+    see(scenario, "n2");
     let claims = |scenario: &mut Scenario<'_>, since| match scenario
         .read(Read::Node(node::Read::Claims { node: "n1".into(), since }))
     {
-        Found::Node(node::Found::Claims { now, mut claims, .. }) => {
-            claims.sort_unstable_by_key(|claim| claim.user);
-            (now, claims)
-        }
+        Found::Node(node::Found::Claims(claims)) => *claims,
         other => panic!("{other:?}"),
     };
-    let (begin, none) = claims(scenario, UnixMillis::MAX);
-    assert_eq!((begin, none), (scenario.now, vec![]));
-    scenario.one(claim(anna, "n2", LAPTOP));
-    let epoch =
-        |scenario: &mut Scenario<'_>, user| match scenario.read(Read::Node(node::Read::Epoch { user })) {
-            Found::Node(node::Found::Epoch { latest, .. }) => latest,
-            other => panic!("{other:?}"),
-        };
-    assert_eq!(epoch(scenario, ben), Epoch::NONE);
+    let begin = claims(scenario, UnixMillis::MAX);
+    assert_eq!((begin.now, begin.ended.len(), begin.joined.len()), (scenario.now, 0, 0));
+    let annas = claimed(&scenario.one(claim(anna, "n1", LAPTOP))).epoch;
+    claimed(&scenario.one(claim(anna, "n2", LAPTOP)));
     scenario.wait(1_000);
-    scenario.one(claim(ben, "n1", LAPTOP));
-    let (bens, _) = claimed(&scenario.one(claim(ben, "n2", LAPTOP)));
-    assert_eq!(epoch(scenario, ben), bens);
-    scenario.one(claim(cleo, "n1", LAPTOP));
-    assert_eq!(
-        claims(scenario, scenario.now),
-        (scenario.now, vec![node::Claim { user: ben, epoch: bens, why: KickCode::Login }])
-    );
-    assert_eq!(claims(scenario, begin).1.len(), 2);
-    assert!(matches!(scenario.one(release(ben, bens, true)), Written::Done));
-    assert_eq!(
-        claims(scenario, scenario.now).1.len(),
-        1,
-        "a session that has ended was claimed nevertheless"
-    );
+    let bens = claimed(&scenario.one(claim(ben, "n1", LAPTOP))).epoch;
+    claimed(&scenario.one(claim(ben, "n2", LAPTOP)));
+    // Beside each other.
+    let multi = |node, token| Claiming::of(node, [token; 32], Conflict::Multi).by(cleo);
+    let cleos = claimed(&scenario.one(multi("n1", 1))).epoch;
+    claimed(&scenario.one(multi("n2", 2)));
+    let end = |user, epoch| node::Ended { fence: Fence { user, epoch }, why: KickCode::Login };
+    let found = claims(scenario, scenario.now);
+    assert_eq!((found.ended, found.joined), (vec![end(ben, bens)], vec![cleo]));
+    let mut all = claims(scenario, begin.now).ended;
+    all.sort_unstable_by_key(|ended| ended.fence);
+    assert_eq!(all, [end(anna, annas), end(ben, bens)]);
+    let asked = |scenario: &mut Scenario<'_>, user, epoch| match scenario
+        .read(Read::Node(node::Read::Session(Fence { user, epoch })))
+    {
+        Found::Node(node::Found::Session(end)) => end,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(asked(scenario, ben, bens), Some(KickCode::Login));
+    assert_eq!(asked(scenario, cleo, cleos), None);
+    assert_eq!(asked(scenario, cleo, Epoch(999)), Some(KickCode::Login), "it is not known any more");
 }
 
 pub fn a_node_that_may_not_have_been_heard_is_reported(scenario: &mut Scenario<'_>) {
     let unheard = |scenario: &mut Scenario<'_>, node: &str| match scenario
         .read(Read::Node(node::Read::Claims { node: node.into(), since: UnixMillis::MAX }))
     {
-        Found::Node(node::Found::Claims { unheard, .. }) => unheard,
+        Found::Node(node::Found::Claims(claims)) => claims.unheard,
         other => panic!("{other:?}"),
     };
     see(scenario, "n1");
@@ -69,6 +70,8 @@ pub fn a_node_that_may_not_have_been_heard_is_reported(scenario: &mut Scenario<'
 
 pub fn undelivered_conversations_are_listed_for_a_node(scenario: &mut Scenario<'_>) {
     let (anna, ben, cleo) = (scenario.user("anna"), scenario.user("ben"), scenario.user("cleo"));
+    see(scenario, "n1");
+    see(scenario, "n2");
     scenario.one(claim(ben, "n1", LAPTOP));
     scenario.one(claim(cleo, "n2", LAPTOP));
     let changes = |scenario: &mut Scenario<'_>, since| match scenario
@@ -98,6 +101,10 @@ pub fn undelivered_conversations_are_listed_for_a_node(scenario: &mut Scenario<'
     });
     scenario.one(Write::Timeline(timeline::Write::MoveCursors(vec![acked])));
     assert_eq!(changes(scenario, begin).1, [(group, Seq(3))], "what was delivered is not lacked");
+    // Unless another node may have delivered it.
+    let elsewhere = claimed(&scenario.one(Claiming::of("n2", [9; 32], Conflict::Multi).by(ben))).epoch;
+    assert_eq!(changes(scenario, begin).1, [(direct, Seq(1)), (group, Seq(3))]);
+    scenario.one(end(ben, elsewhere, None));
     scenario.wait(1_000);
     let last = scenario.now;
     scenario.join(cleo, group);

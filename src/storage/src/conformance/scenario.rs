@@ -26,6 +26,8 @@ pub trait Fixture {
     /// Forgets which names are claimed, as if the accounts were created by a version that claimed none.
     fn forget_claims(&mut self);
     fn set_quotas(&mut self, quotas: Quotas);
+    /// How many sessions the store remembers, those that have ended included.
+    fn sessions(&mut self) -> u64;
     /// The work that a read costs the database, in steps or rows; does not depend on how fast the machine is.
     fn cost(&mut self, read: &Read) -> u64;
     /// The same of a read that was answered before.

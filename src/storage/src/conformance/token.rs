@@ -2,7 +2,7 @@
 
 use super::device::devices;
 use super::scenario::{DAY_MS, Scenario};
-use super::session::{GRACE, claimed, see};
+use super::session::{claim, claimed, see};
 use crate::token::ENDED_MAX;
 use logic::Network;
 use logic::contract::account::{self, Credentials, Login, NETWORKS_MAX};
@@ -12,7 +12,7 @@ use wire::UserId;
 use wire::account::Who;
 use wire::session::ClientKind;
 
-const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// A client that says nothing about itself.
 pub fn client(from: IpAddr) -> Client {
@@ -24,7 +24,7 @@ pub fn create_by(user: UserId, client: Client) -> Write {
     Write::Session(session::Write::CreateToken { user, password, client })
 }
 
-fn create(user: UserId, from: IpAddr) -> Write {
+pub fn create(user: UserId, from: IpAddr) -> Write {
     create_by(user, client(from))
 }
 
@@ -185,10 +185,7 @@ pub fn the_token_of_register_belongs_to_the_first_login(scenario: &mut Scenario<
 pub fn a_claim_revokes_the_token_of_the_session_before(scenario: &mut Scenario<'_>) {
     see(scenario, "n1");
     see(scenario, "n2");
-    let claim = |user, node: &str, token: &Token| {
-        let (node, token) = (node.into(), token.hash);
-        Write::Session(session::Write::Claim { user, node, token, grace: GRACE, unless_held: false })
-    };
+    let claim = |user, node: &str, token: &Token| claim(user, node, token.hash);
     let (anna, registered) = register(scenario, "anna");
     let (_, _, laptop) = ready(scenario.one(create(anna, HOME)));
     claimed(&scenario.one(claim(anna, "n1", &laptop)));

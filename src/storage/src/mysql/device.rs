@@ -1,16 +1,17 @@
 //! The logins of an account: listing and revoking them.
 
+use super::claim::{hash, mark_ended, sessions};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::record::{Record, undamaged};
 use super::sql::Sql;
 use super::token::{kept_client, revoke_token};
-use crate::column::kick_code_number;
+use crate::claim::Row;
 use crate::token::KeptClient;
 use logic::contract::node::SILENT_MS;
 use logic::contract::session::{Ended, Revoked, Which};
 use logic::contract::token::{DEVICES_MAX, Device};
-use logic::contract::{Denial, Epoch, TokenHash, Tokens, Written, session};
+use logic::contract::{Denial, TokenHash, Tokens, Written, session};
 use wire::session::KickCode;
 use wire::{DeviceId, UnixMillis, UserId};
 
@@ -59,46 +60,20 @@ pub fn revoke_tokens(
         }
     }
     conn.ask(&sql)?;
-    Ok(Revoked { tokens, ended: end_sessions(conn, now, user, tokens, code)? })
-}
-
-/// Ends the claimed sessions of an account that live by these tokens: their fences no longer hold.
-fn end_sessions(
-    conn: &mut Connection,
-    now: UnixMillis,
-    user: UserId,
-    tokens: Tokens,
-    code: KickCode,
-) -> Result<Vec<Ended>, Failure> {
+    let rows = sessions(conn, user)?;
+    let (ended, stay): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().filter(|row| row.may_write()).partition(|row| tokens.include(&row.token));
     let mut sql = Sql::new();
-    sql.statement(format_args!(
-        "SELECT node, token_hash, epoch FROM session WHERE user_id = {user} FOR UPDATE"
-    ));
-    let rows = conn.rows(&sql)?;
-    let Some(row) = rows.first() else { return Ok(Vec::new()) };
-    let Some(node) = row.maybe_bytes(0)? else { return Ok(Vec::new()) };
-    if !tokens.include(&hash(row, 1)?) {
-        return Ok(Vec::new());
+    for row in &ended {
+        mark_ended(&mut sql, now, user, row.epoch, code, None);
     }
-    let latest: u32 = row.unsigned(2)?;
-    let epoch = latest.checked_add(1).map(Epoch);
-    let epoch =
-        epoch.ok_or_else(|| Failure::damaged(format!("the epoch of account {user} is out of range")))?;
-    let node = String::from_utf8_lossy(node).into_owned().into_boxed_str();
-    let mut sql = Sql::new();
-    sql.statement(format_args!(
-        "UPDATE session SET epoch = {}, node = NULL, lost_at = COALESCE(lost_at, {now}), changed_at = {now}, \
-         end_code = {} WHERE user_id = {user}",
-        epoch.0,
-        kick_code_number(code)
-    ));
-    conn.ask(&sql)?;
-    Ok(vec![Ended { node, epoch }])
-}
-
-/// A column that holds the hash of a token.
-pub fn hash(row: &Record, column: usize) -> Result<TokenHash, Failure> {
-    TokenHash::try_from(row.bytes(column)?).map_err(|_| row.unexpected(column))
+    if !ended.is_empty() {
+        conn.ask(&sql)?;
+    }
+    // Nobody else tells the friends for a node that is gone.
+    let is_gone = ended.iter().any(|row| row.end.is_none()) && !stay.iter().any(|row| row.is_held(now));
+    let ended = ended.into_iter().map(|row| Ended { node: row.node.clone(), epoch: row.epoch, why: code });
+    Ok(Revoked { tokens, ended: ended.collect(), is_gone })
 }
 
 pub fn devices(conn: &mut Connection, user: UserId, live: &[TokenHash]) -> Result<Vec<Device>, Failure> {
@@ -107,8 +82,8 @@ pub fn devices(conn: &mut Connection, user: UserId, live: &[TokenHash]) -> Resul
     let mut sql = Sql::new();
     sql.statement(format_args!(
         "SELECT t.id, t.hash, t.device, t.kind, t.address, t.created_at, t.last_used_at, t.expires_at, \
-         EXISTS (SELECT 1 FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = {user} \
-             AND s.token_hash = t.hash AND s.lost_at IS NULL AND n.seen_at > {silent_since}) \
+         EXISTS (SELECT 1 FROM account_session s JOIN node n ON n.name = s.node WHERE s.user_id = {user} \
+             AND s.token_hash = t.hash AND s.end_code IS NULL AND s.lost_at IS NULL AND n.seen_at > {silent_since}) \
          FROM token t WHERE t.user_id = {user} AND t.of_register <> 2 ORDER BY t.last_used_at DESC, t.id DESC"
     ));
     let device = |row: &Record| {

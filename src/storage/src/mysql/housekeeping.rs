@@ -2,7 +2,7 @@
 
 use super::failure::Cause;
 use super::reconnect::{AutoConnection, IDLE};
-use super::{schema, token};
+use super::{claim, schema, token};
 use runtime::worker::Control;
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ const HOUSE_EVERY: Duration = Duration::from_secs(60);
 
 const HOUSE_AGAIN: Duration = Duration::from_secs(1);
 
-/// Expired tokens deleted by one statement.
+/// Expired tokens or sessions deleted at once.
 const PRUNE_MAX: u64 = 500;
 
-/// Creates tables ahead of time, drops outdated ones, deletes expired tokens.
+/// Creates tables ahead of time, drops outdated ones, deletes expired tokens and sessions.
 pub fn housekeep(mut connection: AutoConnection, control: Control) {
     let mut due = Instant::now();
     while !control.is_stopping() {
@@ -22,6 +22,7 @@ pub fn housekeep(mut connection: AutoConnection, control: Control) {
             let kept = connection.with(|conn| {
                 schema::keep_tables(conn)?;
                 while token::prune_tokens(conn, PRUNE_MAX)? == PRUNE_MAX {}
+                while claim::prune(conn, PRUNE_MAX as usize)? == PRUNE_MAX as usize {}
                 Ok(())
             });
             due = Instant::now() + if kept.is_ok() { HOUSE_EVERY } else { HOUSE_AGAIN };

@@ -12,7 +12,7 @@
 use super::connection::{Connection, NOW};
 use super::end::{self, END_COLUMNS, End};
 use super::failure::{Failure, Undone};
-use super::fence;
+use super::fence::{self, InForce};
 use super::listing::{self, Relisted};
 use super::member_cache::{MemberCache, Members};
 use super::record::{Record, first, undamaged};
@@ -24,7 +24,7 @@ use crate::calendar::{self, Month};
 use crate::listing::Listed;
 use foldhash::{HashMap, HashMapExt};
 use logic::contract::message::{Append, BadReference, Stored};
-use logic::contract::{Denial, Epoch, Ticket, Written, message};
+use logic::contract::{Denial, Epoch, Fence, Ticket, Written, message};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::{ConversationId, References, Seq, UnixMillis};
@@ -57,7 +57,7 @@ pub enum Verdict {
     Forbidden,
     /// It may not refer to what it refers to.
     BadReference(BadReference),
-    /// The sender has a newer session.
+    /// The sender's session has ended.
     Superseded,
     /// It waited too long and is rejected.
     Late,
@@ -92,7 +92,7 @@ impl Plan {
         conversations.dedup();
         let is_fenced = |entry: &&QueuedAppend| entry.append.epoch != Epoch::NONE;
         let fenced: Vec<_> = entries.iter().filter(is_fenced).map(|entry| entry.append.sender).collect();
-        let mut latest;
+        let mut in_force;
         let (locked, found, now) = loop {
             let days = sent::days(match *clock {
                 Some(time) => time,
@@ -110,15 +110,13 @@ impl Plan {
             let cids = entries.iter().map(|entry| (entry.append.sender, &*entry.append.cid));
             sent::ask(&mut sql, days, cids);
             if !fenced.is_empty() {
-                sql.push(fence::epochs(fenced.iter().copied())).end();
+                sql.push(fence::sessions(fenced.iter().copied())).end();
             }
             let answers = conn.ask(&sql)?;
             let [locked, time, sent, sessions @ ..] = &answers[opening..] else {
                 unreachable!("one answer for each statement")
             };
-            latest = sessions
-                .first()
-                .map_or_else(|| Ok(std::collections::HashMap::new()), |answer| fence::latest(&answer.rows))?;
+            in_force = InForce::of(sessions.first().map_or(&[], |answer| &answer.rows[..]))?;
             let now = first(&time.rows)?.time(0)?;
             *clock = Some(now);
             if days[0] == calendar::day_of(now) {
@@ -152,7 +150,7 @@ impl Plan {
                         .at(end.conversation, end.version)
                         .expect("the members of every locked conversation were read");
                     // Whether the sender may write is decided here, after the lock.
-                    if latest.get(&sender).is_some_and(|latest| *latest > entry.append.epoch) {
+                    if !in_force.includes(Fence { user: sender, epoch: entry.append.epoch }) {
                         Verdict::Superseded
                     } else if known.members.binary_search(&sender).is_err() || !entry.append.fits(known.kind)
                     {

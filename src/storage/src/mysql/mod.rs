@@ -14,6 +14,7 @@ mod appender;
 mod change;
 mod changed;
 mod check;
+mod claim;
 mod client;
 mod connection;
 mod contact;

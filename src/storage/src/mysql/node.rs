@@ -4,11 +4,13 @@ use super::connection::Connection;
 use super::failure::Failure;
 use super::record::{Record, first, undamaged};
 use super::sql::Sql;
-use crate::column::{NODE_KEPT_MS, kick_code_of};
-use logic::contract::node::{CHANGES_MAX, Changes, Claim, End, Found, Read, Roster, RosterMember, Write};
-use logic::contract::{Epoch, Written};
+use crate::column::{End, LEFT, NODE_KEPT_MS};
+use logic::contract::node::{
+    self, CHANGES_MAX, Changes, Claims, Ended, Found, Read, Roster, RosterMember, Write,
+};
+use logic::contract::{Epoch, Fence, Written};
 use wire::session::KickCode;
-use wire::{ConversationId, UnixMillis, UserId};
+use wire::{ConversationId, UnixMillis};
 
 pub fn write(conn: &mut Connection, now: UnixMillis, write: &Write) -> Result<Written, Failure> {
     match write {
@@ -20,7 +22,7 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     match read {
         Read::Claims { node, since } => claims(conn, node, *since),
         Read::Changes { node, since } => changes(conn, node, *since),
-        Read::Epoch { user } => epoch(conn, *user),
+        Read::Session(fence) => Ok(Found::Session(end_of(conn, *fence)?)),
         Read::Roster { conversation } => Ok(Found::Roster(roster(conn, *conversation)?.map(Box::new))),
     }
 }
@@ -28,7 +30,7 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
 /// Whether the answer reveals how far conversations have come.
 pub fn shows_messages(read: &Read) -> bool {
     match read {
-        Read::Claims { .. } | Read::Epoch { .. } => false,
+        Read::Claims { .. } | Read::Session(_) => false,
         Read::Changes { .. } | Read::Roster { .. } => true,
     }
 }
@@ -66,7 +68,13 @@ fn claims(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found,
     let now = conn.now()?;
     let mut sql = Sql::new();
     sql.push(format_args!(
-        "SELECT user_id, epoch, end_code FROM session WHERE changed_at >= {since} AND NOT node <=> "
+        "SELECT user_id, epoch, end_code FROM account_session WHERE changed_at >= {since} AND end_code <> {LEFT} AND node = "
+    ))
+    .bytes(node.as_bytes())
+    .end()
+    .push(format_args!(
+        "SELECT DISTINCT m.user_id FROM account_session s JOIN account_session m ON m.user_id = s.user_id \
+         WHERE s.changed_at >= {since} AND s.end_code IS NULL AND m.end_code IS NULL AND s.node <> m.node AND m.node = "
     ))
     .bytes(node.as_bytes())
     .end()
@@ -74,21 +82,27 @@ fn claims(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found,
     .bytes(node.as_bytes())
     .end();
     let answers = conn.ask(&sql)?;
-    let [claims, unheard] = &answers[..] else { unreachable!("one answer for each statement") };
-    let claims = undamaged(&claims.rows, |row| {
-        let (epoch, why) = (Epoch(row.unsigned(1)?), kick_code_of(row.number(2)?));
-        Ok(Claim { user: row.user(0)?, epoch, why })
+    let [ended, joined, unheard] = &answers[..] else { unreachable!("one answer for each statement") };
+    let ended = undamaged(&ended.rows, |row| {
+        let fence = Fence { user: row.user(0)?, epoch: Epoch(row.unsigned(1)?) };
+        Ok(Ended { fence, why: End::of(row.number(2)?).why() })
     })?;
-    Ok(Found::Claims { now, claims, unheard: first(&unheard.rows)?.time(0)? })
+    let joined = undamaged(&joined.rows, |row| row.user(0))?;
+    let unheard = first(&unheard.rows)?.time(0)?;
+    Ok(Found::Claims(Box::new(Claims { now, ended, joined, unheard })))
 }
 
-fn epoch(conn: &mut Connection, user: UserId) -> Result<Found, Failure> {
+/// Why a session has ended; `None`: it has not. One that is not known any more was given up for another login.
+fn end_of(conn: &mut Connection, Fence { user, epoch }: Fence) -> Result<Option<KickCode>, Failure> {
     let mut sql = Sql::new();
-    sql.statement(format_args!("SELECT epoch, end_code FROM session WHERE user_id = {user}"));
-    match conn.rows(&sql)?.first() {
-        Some(row) => Ok(Found::Epoch { latest: Epoch(row.unsigned(0)?), why: kick_code_of(row.number(1)?) }),
-        None => Ok(Found::Epoch { latest: Epoch::NONE, why: KickCode::Login }),
-    }
+    sql.statement(format_args!(
+        "SELECT COALESCE(end_code, -1) FROM account_session WHERE user_id = {user} AND epoch = {}",
+        epoch.0
+    ));
+    Ok(match conn.rows(&sql)?.first() {
+        Some(row) => Some(row.number(0)?).filter(|code| *code >= 0).map(|code| End::of(code).why()),
+        None => Some(KickCode::Login),
+    })
 }
 
 fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found, Failure> {
@@ -101,8 +115,9 @@ fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found
         sql.push(format_args!(
             "(SELECT c.id, c.last_seq, c.{column}_at AS latest FROM conversation c FORCE INDEX (conversation_{column}) \
              WHERE c.{column}_at >= {since} AND c.{column}_at {order} c.{other}_at AND EXISTS (SELECT 1 \
-             FROM member m JOIN session s ON s.user_id = m.user_id WHERE m.conversation_id = c.id AND m.device = 0 \
-             AND m.delivered_seq < c.last_seq AND s.node = "
+             FROM member m JOIN account_session s ON s.user_id = m.user_id WHERE m.conversation_id = c.id AND m.device = 0 \
+             AND s.end_code IS NULL AND (m.delivered_seq < c.last_seq OR EXISTS (SELECT 1 FROM account_session o \
+             WHERE o.user_id = s.user_id AND o.node <> s.node AND o.end_code IS NULL)) AND s.node = "
         ))
         .bytes(node.as_bytes())
         .push(format_args!(") ORDER BY c.{column}_at, c.id LIMIT {limit})"));
@@ -112,7 +127,7 @@ fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found
     let rows = conn.rows(&sql)?;
     let more = rows.len() > CHANGES_MAX;
     let rows = &rows[..rows.len().min(CHANGES_MAX)];
-    let end = |row: &Record| Ok(End { conversation: row.conversation(0)?, last: row.seq(1)? });
+    let end = |row: &Record| Ok(node::End { conversation: row.conversation(0)?, last: row.seq(1)? });
     let upto = match rows.last() {
         Some(last) if more => last.time(2)?,
         _ => now,

@@ -20,10 +20,10 @@ fn online(conn: &mut Connection, users: &[UserId], grace: u64) -> Result<Vec<Use
     let now = conn.now()?.0;
     let (lost_after, seen_after) = (now.saturating_sub(grace), now.saturating_sub(node_grace(grace)));
     let mut sql = Sql::new();
-    sql.push("SELECT s.user_id FROM session s JOIN node n ON n.name = s.node WHERE s.user_id IN ")
+    sql.push("SELECT DISTINCT s.user_id FROM account_session s JOIN node n ON n.name = s.node WHERE s.user_id IN ")
         .set(users)
         .push(format_args!(
-            " AND n.seen_at > {seen_after} AND (s.lost_at IS NULL OR s.lost_at > {lost_after}) ORDER BY s.user_id"
+            " AND s.end_code IS NULL AND n.seen_at > {seen_after} AND (s.lost_at IS NULL OR s.lost_at > {lost_after}) ORDER BY s.user_id"
         ))
         .end();
     conn.rows(&sql)?.iter().map(|row| row.user(0)).collect()

@@ -1,21 +1,20 @@
 //! Sessions: tokens, claims fenced by epoch, and the data a client needs to begin one.
 
+use super::claim;
 use super::connection::Connection;
-use super::device::{self, hash};
+use super::device;
 use super::failure::Failure;
-use super::fence::{epochs, latest};
-use super::record::{Answer, first};
+use super::record::Answer;
 use super::sql::Sql;
 use super::token::{insert_token, kept_client, revoke_token, use_token};
 use super::{contact, group, timeline};
-use crate::claim::{Claim, Held};
 use crate::header_cache::HeaderCache;
 use crate::machine::Random;
 use crate::networks;
 use crate::overview::Columns;
 use crate::token::{self, KeptClient, OfRegister};
-use logic::contract::session::{Found, Holder, LOGIN_LIST_MAX, LoginView, Read, Write};
-use logic::contract::{Client, Denial, Epoch, Fence, Token, TokenHash, Written, session};
+use logic::contract::session::{Found, LOGIN_LIST_MAX, LoginView, Read, Write};
+use logic::contract::{Client, Denial, Token, TokenHash, Written, session};
 use std::sync::Arc;
 use wire::{ConversationId, Page, UnixMillis, UserId};
 
@@ -33,11 +32,11 @@ pub fn write(
         Write::RevokeToken(hash) => revoke_one(conn, now, hash),
         Write::Revoke { user, which } => device::revoke(conn, now, *user, *which),
         Write::Settle => Ok(Written::Done),
-        Write::Claim { user, node, token, grace, unless_held } => {
-            let (user, grace, unless_held) = (*user, *grace, *unless_held);
-            claim(conn, now, &Claim { user, node, token, grace, unless_held })
-        }
-        Write::Release { fence, ended } => release(conn, now, *fence, *ended),
+        Write::Claim(claim) => claim::claim(conn, now, claim),
+        Write::Abandon { user, node, claim, grace } => claim::abandon(conn, now, *user, node, *claim, *grace),
+        Write::Lose { fence, silent } => claim::lose(conn, now, *fence, *silent),
+        Write::End { fence, grace, token } => claim::end(conn, now, *fence, *grace, token.as_ref()),
+        Write::Touch(heard) => claim::touch(conn, now, heard),
     }
 }
 
@@ -51,21 +50,27 @@ pub fn may_be_repeated(write: &Write) -> bool {
         // Its sessions stay ended, and their nodes find out by themselves.
         | Write::Revoke { .. }
         | Write::Settle
-        | Write::Release { .. } => true,
-        // The second claim would report the first as the previous session.
-        Write::Claim { .. } => false,
+        // It finds the session that its first attempt may have made.
+        | Write::Claim(_)
+        | Write::Abandon { .. }
+        | Write::Lose { .. }
+        | Write::End { .. }
+        | Write::Touch(_) => true,
     }
 }
 
 /// The account whose sessions a write begins or ends.
 pub fn account_of(write: &Write) -> Option<UserId> {
     match write {
-        Write::Claim { user, .. } | Write::Revoke { user, .. } => Some(*user),
+        Write::Claim(claim) => Some(claim.user),
+        Write::Revoke { user, .. } | Write::Abandon { user, .. } => Some(*user),
+        Write::End { fence, .. } => Some(fence.user),
         Write::CreateToken { .. }
         | Write::ExtendToken { .. }
         | Write::RevokeToken(_)
         | Write::Settle
-        | Write::Release { .. } => None,
+        | Write::Lose { .. }
+        | Write::Touch(_) => None,
     }
 }
 
@@ -196,78 +201,6 @@ fn revoke_one(conn: &mut Connection, now: UnixMillis, hash: &TokenHash) -> Resul
     revoke_token(&mut sql, now, hash);
     conn.ask(&sql)?;
     Ok(Written::Done)
-}
-
-fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim<'_>) -> Result<Written, Failure> {
-    let user = claim.user;
-    let mut sql = Sql::new();
-    // The account's row first: a token is not revoked from here on until the session that lives by it exists.
-    sql.statement(format_args!("SELECT 1 FROM user WHERE id = {user} FOR UPDATE"))
-        .push(format_args!("SELECT 1 FROM token WHERE expires_at <= {now} AND hash = "))
-        .bytes(claim.token)
-        .end()
-        .statement(format_args!(
-            "SELECT node, token_hash, lost_at FROM session WHERE user_id = {user} FOR UPDATE"
-        ))
-        .statement(format_args!(
-            "SELECT n.seen_at FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = {user}"
-        ));
-    let answers = conn.ask(&sql)?;
-    let [_, revoked, session, seen] = &answers[..] else { unreachable!("one answer for each statement") };
-    if !revoked.rows.is_empty() {
-        return Ok(Written::Denied(Denial::TokenInvalid));
-    }
-    let mut held = None;
-    if let Some(row) = session.rows.first()
-        && let Some(node) = row.maybe_bytes(0)?
-    {
-        let token = hash(row, 1)?;
-        let node = String::from_utf8_lossy(node).into_owned().into_boxed_str();
-        held = Some(Held {
-            holder: Holder { node, token },
-            lost_at: row.maybe_time(2)?,
-            seen_at: seen.rows.first().map(|row| row.time(0)).transpose()?,
-        });
-    }
-    let before = match claim.takes_from(held, now) {
-        Ok(before) => before,
-        Err(refused) => return Ok(refused),
-    };
-    let mut sql = Sql::new();
-    if let Some(before) = before.as_ref().filter(|before| before.token != *claim.token) {
-        revoke_token(&mut sql, now, &before.token);
-    }
-    sql.push(format_args!(
-        "INSERT INTO session (user_id, epoch, node, token_hash, changed_at) VALUES ({user}, 1, "
-    ))
-    .bytes(claim.node.as_bytes())
-    .push(", ")
-    .bytes(claim.token)
-    .push(format_args!(
-        ", {now}) ON DUPLICATE KEY UPDATE epoch = epoch + 1, node = VALUES(node), \
-             token_hash = VALUES(token_hash), lost_at = NULL, changed_at = VALUES(changed_at), end_code = 0"
-    ))
-    .end()
-    .statement(format_args!("SELECT epoch FROM session WHERE user_id = {user}"));
-    let epoch = Epoch(first(&conn.rows(&sql)?)?.unsigned(0)?);
-    Ok(Written::Session(session::Written::Claimed { epoch, before }))
-}
-
-fn release(
-    conn: &mut Connection,
-    now: UnixMillis,
-    Fence { user, epoch }: Fence,
-    ended: bool,
-) -> Result<Written, Failure> {
-    let end = if ended { "node = NULL, " } else { "" };
-    let mut sql = Sql::new();
-    sql.statement(format_args!(
-        "UPDATE session SET {end}lost_at = COALESCE(lost_at, {now}) WHERE user_id = {user} AND epoch <= {epoch}",
-        epoch = epoch.0
-    ))
-    .statement(epochs([user].into_iter()));
-    let is_in_force = latest(&conn.rows(&sql)?)?.get(&user).is_none_or(|latest| *latest <= epoch);
-    Ok(if is_in_force { Written::Done } else { Written::Superseded })
 }
 
 /// Reads everything in one round trip, unless the account has very many conversations or unread messages.

@@ -3,7 +3,7 @@
 use super::connection::{Connection, rows_of};
 use super::conversation;
 use super::failure::Failure;
-use super::fence;
+use super::fence::{self, InForce};
 use super::last_message;
 use super::pages::{self, Wanted};
 use super::readers;
@@ -19,8 +19,8 @@ use crate::unread::{Question, Range};
 use logic::contract::timeline::{
     CountedRange, CursorMove, Found, Read, UNREAD_MAX, UNREAD_SCAN, UnreadCount, UnreadPage, Write,
 };
-use logic::contract::{self, Denial, Epoch, Written, timeline};
-use std::collections::{BTreeMap, HashMap};
+use logic::contract::{self, Denial, Epoch, Fence, Written, timeline};
+use std::collections::BTreeMap;
 use wire::timeline::ConversationSummary;
 use wire::{ConversationId, ConversationKind, Direction, Seq, UserId};
 
@@ -37,6 +37,14 @@ pub fn read(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result
         Read::Standing { user, conversation } => {
             Found::Standing(overview(conn, user, conversation)?.map(Overview::standing))
         }
+        Read::View { user, conversation, read } => match overview(conn, user, conversation)? {
+            Some(overview) => {
+                let overview = overview.read_upto(read);
+                let counts = unread::counts(conn, headers, &[overview.unread_question(user)])?;
+                Found::View(Some(Box::new(overview.view(counts[0]))))
+            }
+            None => Found::View(None),
+        },
         Read::Unread { user, after } => {
             let mut sql = Sql::new();
             ask_unread(&mut sql, user, after);
@@ -84,14 +92,15 @@ type Cursors = (Seq, Seq);
 fn move_all(conn: &mut Connection, moves: &[CursorMove]) -> Result<Written, Failure> {
     let fenced = moves.iter().filter(|step| step.epoch != Epoch::NONE).map(|step| step.user);
     let mut fenced = fenced.peekable();
-    let mut latest = HashMap::new();
+    let mut in_force = InForce::default();
     if fenced.peek().is_some() {
         let mut sql = Sql::new();
-        sql.push(fence::epochs(fenced)).end();
-        latest = fence::latest(&conn.rows(&sql)?)?;
+        sql.push(fence::sessions(fenced)).end();
+        in_force = InForce::of(&conn.rows(&sql)?)?;
     }
-    let in_force = |step: &&CursorMove| latest.get(&step.user).is_none_or(|latest| *latest <= step.epoch);
-    let (mut sorted, left_out): (Vec<&CursorMove>, Vec<_>) = moves.iter().partition(in_force);
+    let fence_of = |step: &CursorMove| Fence { user: step.user, epoch: step.epoch };
+    let (mut sorted, left_out): (Vec<&CursorMove>, Vec<_>) =
+        moves.iter().partition(|step| in_force.includes(fence_of(step)));
     // The sort is stable, so moves of one member keep their order.
     sorted.sort_by_key(|step| (step.conversation, step.user));
     for of_some in
@@ -99,7 +108,7 @@ fn move_all(conn: &mut Connection, moves: &[CursorMove]) -> Result<Written, Fail
     {
         move_some(conn, of_some)?;
     }
-    let left_out = left_out.into_iter().map(|step| (step.conversation, step.user)).collect();
+    let left_out = left_out.into_iter().map(|step| (step.conversation, fence_of(step))).collect();
     Ok(Written::Timeline(timeline::Written::CursorsMoved { left_out }))
 }
 

@@ -44,7 +44,12 @@ impl Part {
             | Write::Group(group::Write::Create { .. }) => Part::Independent,
             Write::Message(_) => Part::Messages,
             Write::Session(
-                session::Write::Claim { .. } | session::Write::Release { .. } | session::Write::Revoke { .. },
+                session::Write::Claim(_)
+                | session::Write::Abandon { .. }
+                | session::Write::Lose { .. }
+                | session::Write::End { .. }
+                | session::Write::Touch(_)
+                | session::Write::Revoke { .. },
             )
             | Write::Account(account::Write::ChangePassword(_))
             | Write::Group(group::Write::Join { .. })

@@ -1,4 +1,4 @@
-//! Background work: filing, creating tables ahead of time, dropping expired tables and tokens.
+//! Background work: filing, creating tables ahead of time, dropping expired tables, tokens and sessions.
 
 use super::filing::{Filed, Filing, Step, file_messages, file_sent};
 use super::run::Run;
@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::fault::{self, At};
 use wire::UnixMillis;
 
-/// Expired tokens deleted by one slice at most.
+/// Expired tokens or sessions deleted by one slice at most.
 const PRUNE_MAX: u32 = 500;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -57,6 +57,9 @@ impl SqliteStore {
             return Ok(true);
         }
         if self.prune_tokens(now, PRUNE_MAX)? == PRUNE_MAX as usize {
+            return Ok(true);
+        }
+        if self.prune_sessions(now, PRUNE_MAX)? == PRUNE_MAX as usize {
             return Ok(true);
         }
         self.maintained_hour = Some(now.0 / HOUR_MS);

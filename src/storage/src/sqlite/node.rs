@@ -3,11 +3,11 @@
 use super::column::{self, seq, undamaged};
 use super::store::{Batch, SqliteStore};
 use super::view::View;
-use crate::column::{NODE_KEPT_MS, kick_code_of};
+use crate::column::{End, LEFT, NODE_KEPT_MS};
 use crate::error::StoreError;
 use crate::fault::At;
-use logic::contract::node::{self, CHANGES_MAX, Changes, End, Roster, RosterMember};
-use logic::contract::{Epoch, Found, Written};
+use logic::contract::node::{self, CHANGES_MAX, Changes, Roster, RosterMember};
+use logic::contract::{Epoch, Fence, Found, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
 use wire::session::KickCode;
@@ -37,7 +37,7 @@ impl View<'_> {
         let found = match read {
             node::Read::Claims { node, since } => self.claims(node, *since)?,
             node::Read::Changes { node, since } => self.changes(node, *since)?,
-            node::Read::Epoch { user } => self.epoch(*user)?,
+            node::Read::Session(fence) => node::Found::Session(self.end_of(*fence)?),
             node::Read::Roster { conversation } => {
                 node::Found::Roster(self.roster(*conversation)?.map(Box::new))
             }
@@ -46,38 +46,49 @@ impl View<'_> {
     }
 
     fn claims(&self, node: &str, since: UnixMillis) -> Result<node::Found, StoreError> {
-        let sql = "SELECT user_id, epoch, end_code FROM session WHERE changed_at >= ?1 AND node IS NOT ?2";
+        let sql = "SELECT user_id, epoch, end_code FROM account_session \
+                   WHERE changed_at >= ?1 AND node = ?2 AND end_code <> ?3";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let mut rows = select.query((since.0 as i64, node, LEFT))?;
+        let (ended, _) = undamaged("session", &mut rows, |row| {
+            let fence = Fence { user: UserId(row.get(0)?), epoch: Epoch(row.get(1)?) };
+            Ok(node::Ended { fence, why: End::of(row.get(2)?).why() })
+        })?;
+        let sql = "SELECT DISTINCT m.user_id FROM account_session s JOIN account_session m ON m.user_id = s.user_id \
+                   WHERE s.changed_at >= ?1 AND s.node <> ?2 AND s.end_code IS NULL \
+                   AND m.node = ?2 AND m.end_code IS NULL";
         let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query((since.0 as i64, node))?;
-        let (claims, _) = undamaged("session", &mut rows, |row| {
-            let why = kick_code_of(row.get(2)?);
-            Ok(node::Claim { user: UserId(row.get(0)?), epoch: Epoch(row.get(1)?), why })
-        })?;
+        let (joined, _) = undamaged("session", &mut rows, |row| Ok(UserId(row.get(0)?)))?;
         let sql = "SELECT coalesce(max(unheard_at), 0) FROM node WHERE name <> ?1";
         let unheard =
             self.conn.prepare_cached(sql)?.query_row([node], |row| column::time(row, 0)).at("node", "any")?;
-        Ok(node::Found::Claims { now: self.now, claims, unheard })
+        Ok(node::Found::Claims(Box::new(node::Claims { now: self.now, ended, joined, unheard })))
     }
 
-    fn epoch(&self, user: UserId) -> rusqlite::Result<node::Found> {
-        let mut select =
-            self.conn.prepare_cached("SELECT epoch, end_code FROM session WHERE user_id = ?1")?;
-        let row = |row: &Row<'_>| Ok((Epoch(row.get(0)?), kick_code_of(row.get(1)?)));
-        let (latest, why) =
-            select.query_row([user.0], row).optional()?.unwrap_or((Epoch::NONE, KickCode::Login));
-        Ok(node::Found::Epoch { latest, why })
+    /// Why a session has ended; `None`: it has not. One that is not known any more was given up for another login.
+    fn end_of(&self, Fence { user, epoch }: Fence) -> rusqlite::Result<Option<KickCode>> {
+        let sql = "SELECT end_code FROM account_session WHERE user_id = ?1 AND epoch = ?2";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let row = |row: &Row<'_>| row.get::<_, Option<i64>>(0);
+        let found = select.query_row((user.0, epoch.0), row).optional()?;
+        Ok(found.map_or(Some(KickCode::Login), |code| code.map(|code| End::of(code).why())))
     }
 
     fn changes(&mut self, node: &str, since: UnixMillis) -> Result<node::Found, StoreError> {
-        let mut select = self.conn.prepare_cached("SELECT user_id FROM session WHERE node = ?1")?;
+        let sql = "SELECT user_id, EXISTS (SELECT 1 FROM account_session o WHERE o.user_id = s.user_id AND o.node <> ?1 \
+                       AND o.end_code IS NULL) \
+                   FROM account_session s WHERE node = ?1 AND end_code IS NULL";
+        let mut select = self.conn.prepare_cached(sql)?;
         let mut rows = select.query([node])?;
-        let (users, _) = undamaged("session", &mut rows, |row| row.get(0).map(UserId))?;
+        let (users, _) =
+            undamaged("session", &mut rows, |row| Ok((UserId(row.get(0)?), row.get::<_, bool>(1)?)))?;
         let mut found = BTreeMap::new();
-        for user in users {
+        for (user, is_elsewhere) in users {
             let (overviews, _) = self.overviews(user, ConversationId(0), usize::MAX)?;
             for overview in overviews {
                 let changed = self.changed_at(overview.conversation)?;
-                if overview.last > overview.delivered && changed >= since {
+                if (overview.last > overview.delivered || is_elsewhere) && changed >= since {
                     found.insert((changed, overview.conversation), overview.last);
                 }
             }
@@ -89,7 +100,7 @@ impl View<'_> {
             if more {
                 upto = time;
             }
-            ends.push(End { conversation, last });
+            ends.push(node::End { conversation, last });
         }
         Ok(node::Found::Changes(Box::new(Changes { upto, more, ends })))
     }

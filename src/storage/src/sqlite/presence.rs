@@ -15,8 +15,8 @@ impl View<'_> {
     }
 
     fn online(&self, users: &[UserId], grace: u64) -> Result<Vec<UserId>, StoreError> {
-        let sql = "SELECT 1 FROM session s JOIN node n ON n.name = s.node \
-                   WHERE s.user_id = ?1 AND n.seen_at > ?3 AND (s.lost_at IS NULL OR s.lost_at > ?2)";
+        let sql = "SELECT 1 FROM account_session s JOIN node n ON n.name = s.node \
+                   WHERE s.user_id = ?1 AND s.end_code IS NULL AND n.seen_at > ?3 AND (s.lost_at IS NULL OR s.lost_at > ?2)";
         let mut select = self.conn.prepare_cached(sql)?;
         let before = |ms: u64| self.now.0.saturating_sub(ms) as i64;
         let (lost_after, seen_after) = (before(grace), before(node_grace(grace)));

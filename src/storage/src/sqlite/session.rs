@@ -6,17 +6,17 @@
 use super::column::{self, undamaged};
 use super::store::{Batch, SqliteStore};
 use super::view::View;
-use crate::claim::{Claim, Held};
-use crate::column::{client_kind_number, kick_code_number};
+use crate::claim::{EndPlan, Plan, Row};
+use crate::column::{End, LEFT, NODE_KEPT_MS, client_kind_number, kick_code_number};
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::networks;
 use crate::token::{self, KeptClient, OfRegister};
-use logic::contract::node::SILENT_MS;
-use logic::contract::session::{self, Ended, Holder, LOGIN_LIST_MAX, LoginView, Revoked, Which};
+use logic::contract::node::{ENDED_KEPT_MS, SILENT_MS};
+use logic::contract::session::{self, Claim, ClaimId, Ended, LOGIN_LIST_MAX, LoginView, Revoked, Which};
 use logic::contract::token::{DEVICES_MAX, Device};
 use logic::contract::{Client, Denial, Epoch, Fence, Found, Token, TokenHash, Tokens, Written};
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::OptionalExtension;
 use std::sync::Arc;
 use wire::session::KickCode;
 use wire::{DeviceId, Page, UnixMillis, UserId};
@@ -38,10 +38,26 @@ impl SqliteStore {
             }
             session::Write::Revoke { user, which } => self.revoke(batch, user, which),
             session::Write::Settle => Ok(Written::Done),
-            session::Write::Claim { user, node, token, grace, unless_held } => {
-                self.claim(batch, Claim { user, node: &node, token: &token, grace, unless_held })
+            session::Write::Claim(claim) => self.claim(batch, &claim),
+            session::Write::Abandon { user, node, claim, grace } => {
+                let rows = self.sessions(user)?;
+                let mut was_last = false;
+                if let Some(own) = rows.iter().find(|row| *row.node == *node && row.claim == claim) {
+                    was_last = EndPlan::make(&rows, own.epoch, None, grace, batch.now).was_last;
+                    self.forget_session(user, own.epoch)?;
+                }
+                Ok(Written::Session(session::Written::Ended { was_last }))
             }
-            session::Write::Release { fence, ended } => self.release(batch, fence, ended),
+            session::Write::Lose { fence, silent } => self.lose(batch, fence, silent),
+            session::Write::End { fence, grace, token } => self.end(batch, fence, grace, token.as_ref()),
+            session::Write::Touch(heard) => {
+                for (fence, silent) in heard {
+                    let sql = "UPDATE account_session SET heard_at = max(heard_at, ?3) WHERE user_id = ?1 AND epoch = ?2";
+                    let at = batch.now.0.saturating_sub(silent) as i64;
+                    self.conn.prepare_cached(sql)?.execute((fence.user.0, fence.epoch.0, at))?;
+                }
+                Ok(Written::Done)
+            }
         }
     }
 
@@ -53,7 +69,7 @@ impl SqliteStore {
         client: &Client,
     ) -> Result<Written, StoreError> {
         let sql = "SELECT networks, password = ?2 FROM user WHERE id = ?1";
-        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let found = self.conn.prepare_cached(sql)?.query_row((user.0, password), row).optional();
         let found: Option<(Option<Vec<u8>>, bool)> = found.at("user", user)?;
         let Some((networks, is_current)) = found else { return Ok(Written::Denied(Denial::NotFound)) };
@@ -177,28 +193,63 @@ impl SqliteStore {
                 self.conn.prepare_cached(sql)?.execute((user.0, now.0 as i64, kept))?;
             }
         }
-        Ok(Revoked { tokens, ended: self.end_sessions(now, user, tokens, code)? })
+        let rows = self.sessions(user)?;
+        let (ended, stay): (Vec<&Row>, Vec<&Row>) =
+            rows.iter().filter(|row| row.may_write()).partition(|row| tokens.include(&row.token));
+        for row in &ended {
+            self.mark_ended(now, user, row.epoch, code, None)?;
+        }
+        // Nobody else tells the friends for a node that is gone.
+        let is_gone = ended.iter().any(|row| row.end.is_none()) && !stay.iter().any(|row| row.is_held(now));
+        let ended =
+            ended.into_iter().map(|row| Ended { node: row.node.clone(), epoch: row.epoch, why: code });
+        Ok(Revoked { tokens, ended: ended.collect(), is_gone })
     }
 
-    /// Ends the claimed sessions of an account that live by these tokens: their fences no longer hold.
-    fn end_sessions(
+    /// The sessions of an account, as far as they are remembered.
+    fn sessions(&self, user: UserId) -> Result<Vec<Row>, StoreError> {
+        let sql = "SELECT s.epoch, s.node, s.claim, s.token_hash, s.device, s.kind, s.heard_at, s.lost_at, s.changed_at, \
+                       s.end_code, s.ended_by, n.seen_at \
+                   FROM account_session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1 ORDER BY s.epoch";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let rows = select.query_map([user.0], |row| {
+            Ok(Row {
+                epoch: Epoch(row.get(0)?),
+                node: row.get(1)?,
+                claim: ClaimId(row.get::<_, i64>(2)? as u64),
+                token: row.get(3)?,
+                device: row.get(4)?,
+                kind: column::client_kind(row, 5)?,
+                heard_at: column::time(row, 6)?,
+                lost_at: column::maybe_time(row, 7)?,
+                changed_at: column::time(row, 8)?,
+                end: row.get::<_, Option<i64>>(9)?.map(End::of),
+                ended_by: row.get::<_, Option<u32>>(10)?.map(Epoch),
+                seen_at: column::maybe_time(row, 11)?,
+            })
+        })?;
+        rows.collect::<Result<Vec<_>, _>>().at("session", user)
+    }
+
+    fn mark_ended(
         &self,
         now: UnixMillis,
         user: UserId,
-        tokens: Tokens,
-        code: KickCode,
-    ) -> Result<Vec<Ended>, StoreError> {
-        let sql = "SELECT node, token_hash, epoch FROM session WHERE user_id = ?1 AND node IS NOT NULL";
-        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, TokenHash>(1)?, row.get::<_, u32>(2)?));
-        let found = self.conn.prepare_cached(sql)?.query_row([user.0], row).optional();
-        let found = found.at("session", user)?.filter(|(_, token, _)| tokens.include(token));
-        let Some((node, _, latest)) = found else { return Ok(Vec::new()) };
-        let epoch = next_epoch(latest).at("session", user)?;
-        let sql = "UPDATE session SET epoch = ?2, node = NULL, lost_at = coalesce(lost_at, ?3), changed_at = ?3, \
-                   end_code = ?4 WHERE user_id = ?1";
-        let values = (user.0, epoch.0, now.0 as i64, kick_code_number(code));
+        epoch: Epoch,
+        why: KickCode,
+        by: Option<Epoch>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE account_session SET end_code = ?3, changed_at = ?4, ended_by = ?5 \
+                   WHERE user_id = ?1 AND epoch = ?2";
+        let values = (user.0, epoch.0, kick_code_number(why), now.0 as i64, by.map(|by| by.0));
         self.conn.prepare_cached(sql)?.execute(values)?;
-        Ok(vec![Ended { node, epoch }])
+        Ok(())
+    }
+
+    fn forget_session(&self, user: UserId, epoch: Epoch) -> Result<(), StoreError> {
+        let sql = "DELETE FROM account_session WHERE user_id = ?1 AND epoch = ?2";
+        self.conn.prepare_cached(sql)?.execute((user.0, epoch.0))?;
+        Ok(())
     }
 
     pub(super) fn new_token(
@@ -248,56 +299,101 @@ impl SqliteStore {
         Ok(self.conn.prepare_cached(sql)?.execute((token::forgotten_before(now).0 as i64, limit))?)
     }
 
-    fn claim(&self, batch: &Batch, claim: Claim<'_>) -> Result<Written, StoreError> {
+    /// Deletes at most `limit` sessions that have been over for long, and returns how many it deleted.
+    pub(super) fn prune_sessions(&self, now: UnixMillis, limit: u32) -> Result<usize, StoreError> {
+        let sql = "DELETE FROM account_session WHERE (user_id, epoch) IN (SELECT s.user_id, s.epoch FROM account_session s \
+                       LEFT JOIN node n ON n.name = s.node \
+                       WHERE s.changed_at < ?1 AND s.end_code IS NOT NULL OR s.changed_at < ?2 AND n.name IS NULL \
+                           OR s.lost_at < ?2 LIMIT ?3)";
+        let before = |ms: u64| now.0.saturating_sub(ms) as i64;
+        let values = (before(ENDED_KEPT_MS), before(NODE_KEPT_MS), limit);
+        Ok(self.conn.prepare_cached(sql)?.execute(values)?)
+    }
+
+    fn claim(&self, batch: &Batch, claim: &Claim) -> Result<Written, StoreError> {
+        let (now, user) = (batch.now, claim.user);
         let sql = "SELECT 1 FROM token WHERE hash = ?1 AND expires_at <= ?2";
-        if self.conn.prepare_cached(sql)?.exists((claim.token, batch.now.0 as i64))? {
+        if self.conn.prepare_cached(sql)?.exists((claim.token, now.0 as i64))? {
             return Ok(Written::Denied(Denial::TokenInvalid));
         }
-        let sql = "SELECT s.epoch, s.node, s.token_hash, s.lost_at, n.seen_at \
-                   FROM session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1";
-        let row = |row: &Row<'_>| {
-            let (node, token): (Option<Box<str>>, TokenHash) = (row.get(1)?, row.get(2)?);
-            let (lost_at, seen_at) = (column::maybe_time(row, 3)?, column::maybe_time(row, 4)?);
-            let held = node.map(|node| Held { holder: Holder { node, token }, lost_at, seen_at });
-            Ok((row.get::<_, u32>(0)?, held))
-        };
-        let found = self.conn.prepare_cached(sql)?.query_row([claim.user.0], row).optional();
-        let found = found.at("session", claim.user)?;
-        let (latest, held) = found.unwrap_or_default();
-        let before = match claim.takes_from(held, batch.now) {
-            Ok(before) => before,
+        let sql = "SELECT session_epoch FROM user WHERE id = ?1";
+        let latest = self.conn.prepare_cached(sql)?.query_row([user.0], |row| row.get(0)).optional();
+        let Some(latest) = latest.at("user", user)? else { return Ok(Written::Denied(Denial::NotFound)) };
+        let next = next_epoch(latest).at("user", user)?;
+        let plan = match Plan::make(claim, &self.sessions(user)?, next, now) {
+            Ok(plan) => plan,
             Err(refused) => return Ok(refused),
         };
-        if let Some(before) = before.as_ref().filter(|before| before.token != *claim.token) {
-            self.revoke_token(batch.now, &before.token)?;
+        let epoch = plan.claimed.epoch;
+        for token in &plan.revoked {
+            self.revoke_token(now, token)?;
         }
-        let epoch = next_epoch(latest).at("session", claim.user)?;
-        let sql = "INSERT OR REPLACE INTO session (user_id, epoch, node, token_hash, lost_at, changed_at) \
-                   VALUES (?1, ?2, ?3, ?4, NULL, ?5)";
-        let values = (claim.user.0, epoch.0, claim.node, claim.token, batch.now.0 as i64);
-        self.conn.prepare_cached(sql)?.execute(values)?;
-        Ok(Written::Session(session::Written::Claimed { epoch, before }))
+        for (ended, why) in plan.ends {
+            self.mark_ended(now, user, ended, why, Some(epoch))?;
+        }
+        for expired in plan.expired {
+            self.mark_ended(now, user, expired, KickCode::Login, None)?;
+        }
+        for outdated in plan.outdated {
+            self.forget_session(user, outdated)?;
+        }
+        if plan.is_new {
+            let sql = "UPDATE user SET session_epoch = ?2 WHERE id = ?1";
+            self.conn.prepare_cached(sql)?.execute((user.0, epoch.0))?;
+            let sql = "INSERT INTO account_session (user_id, epoch, node, claim, token_hash, device, kind, heard_at, changed_at) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)";
+            let values = (
+                user.0,
+                epoch.0,
+                &*claim.node,
+                claim.id.0 as i64,
+                claim.token,
+                claim.device.as_deref(),
+                client_kind_number(claim.kind),
+                now.0 as i64,
+            );
+            self.conn.prepare_cached(sql)?.execute(values)?;
+        }
+        Ok(Written::Session(session::Written::Claimed(Box::new(plan.claimed))))
     }
 
-    fn release(&self, batch: &Batch, fence: Fence, ended: bool) -> Result<Written, StoreError> {
-        if !self.is_in_force(fence)? {
-            return Ok(Written::Superseded);
-        }
-        let sql = match ended {
-            true => "UPDATE session SET node = NULL, lost_at = coalesce(lost_at, ?2) WHERE user_id = ?1",
-            false => "UPDATE session SET lost_at = coalesce(lost_at, ?2) WHERE user_id = ?1",
-        };
-        self.conn.prepare_cached(sql)?.execute((fence.user.0, batch.now.0 as i64))?;
-        Ok(Written::Done)
+    fn lose(&self, batch: &Batch, fence: Fence, silent: u64) -> Result<Written, StoreError> {
+        let sql = "UPDATE account_session SET lost_at = coalesce(lost_at, ?3), heard_at = max(heard_at, ?4) \
+                   WHERE user_id = ?1 AND epoch = ?2 AND end_code IS NULL";
+        let now = batch.now.0;
+        let values = (fence.user.0, fence.epoch.0, now as i64, now.saturating_sub(silent) as i64);
+        Ok(match self.conn.prepare_cached(sql)?.execute(values)? {
+            0 => Written::Superseded,
+            _ => Written::Done,
+        })
     }
 
-    /// Whether no later session of the user was claimed.
+    fn end(
+        &self,
+        batch: &Batch,
+        fence: Fence,
+        grace: u64,
+        token: Option<&TokenHash>,
+    ) -> Result<Written, StoreError> {
+        let Fence { user, epoch } = fence;
+        let plan = EndPlan::make(&self.sessions(user)?, epoch, token, grace, batch.now);
+        let sql = "UPDATE account_session SET end_code = ?3, changed_at = ?4 \
+                   WHERE user_id = ?1 AND epoch = ?2 AND end_code IS NULL";
+        self.conn.prepare_cached(sql)?.execute((user.0, epoch.0, LEFT, batch.now.0 as i64))?;
+        if let Some(token) = token.filter(|_| plan.revokes) {
+            self.revoke_token(batch.now, token)?;
+        }
+        Ok(Written::Session(session::Written::Ended { was_last: plan.was_last }))
+    }
+
+    /// Whether a session may write: it has not ended, or by itself and may have sent something before.
     pub(super) fn is_in_force(&self, Fence { user, epoch }: Fence) -> Result<bool, StoreError> {
         if epoch == Epoch::NONE {
             return Ok(true);
         }
-        let sql = "SELECT 1 FROM session WHERE user_id = ?1 AND epoch > ?2";
-        Ok(!self.conn.prepare_cached(sql)?.exists((user.0, epoch.0))?)
+        let sql =
+            "SELECT 1 FROM account_session WHERE user_id = ?1 AND epoch = ?2 AND coalesce(end_code, ?3) = ?3";
+        Ok(self.conn.prepare_cached(sql)?.exists((user.0, epoch.0, LEFT))?)
     }
 }
 
@@ -308,7 +404,7 @@ fn next_epoch(latest: u32) -> Result<Epoch, StoreError> {
 
 /// Reads what is kept of a client, in the columns `device`, `kind` and `address`. A damaged address is one that is not
 /// known.
-fn kept_client(row: &Row<'_>, first: usize) -> rusqlite::Result<KeptClient> {
+fn kept_client(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<KeptClient> {
     let address: Option<Box<str>> = row.get(first + 2)?;
     Ok(KeptClient {
         device: row.get(first)?,
@@ -331,8 +427,8 @@ impl View<'_> {
 
     fn devices(&self, user: UserId, live: &[TokenHash]) -> Result<Vec<Device>, StoreError> {
         let sql = "SELECT id, hash, device, kind, address, created_at, last_used_at, expires_at, \
-                       EXISTS (SELECT 1 FROM session s JOIN node n ON n.name = s.node WHERE s.user_id = ?1 \
-                           AND s.token_hash = hash AND s.lost_at IS NULL AND n.seen_at > ?2) \
+                       EXISTS (SELECT 1 FROM account_session s JOIN node n ON n.name = s.node WHERE s.user_id = ?1 \
+                           AND s.token_hash = hash AND s.end_code IS NULL AND s.lost_at IS NULL AND n.seen_at > ?2) \
                    FROM token WHERE user_id = ?1 AND of_register <> 2 ORDER BY last_used_at DESC, id DESC";
         let silent_since = self.now.0.saturating_sub(SILENT_MS) as i64;
         let mut select = self.conn.prepare_cached(sql)?;

@@ -57,8 +57,9 @@ impl SqliteStore {
         let (mut reach, mut pass) = (self.conn.prepare_cached(reach)?, self.conn.prepare_cached(pass)?);
         let mut left_out = Vec::new();
         for CursorMove { conversation, user, epoch, step } in moves {
-            if epoch != Epoch::NONE && !self.is_in_force(Fence { user, epoch })? {
-                left_out.push((conversation, user));
+            let fence = Fence { user, epoch };
+            if epoch != Epoch::NONE && !self.is_in_force(fence)? {
+                left_out.push((conversation, fence));
                 continue;
             }
             let (update, a, b) = match step {
@@ -87,6 +88,14 @@ impl View<'_> {
             timeline::Read::Standing { user, conversation } => {
                 let overview = self.overview(user, conversation).at("conversation", conversation)?;
                 timeline::Found::Standing(overview.map(Overview::standing))
+            }
+            timeline::Read::View { user, conversation, read } => {
+                let overview = self.overview(user, conversation).at("conversation", conversation)?;
+                let view = overview.map(|overview| {
+                    let overview = overview.read_upto(read);
+                    Ok::<_, StoreError>(Box::new(overview.view(self.unread_of(&overview, user)?)))
+                });
+                timeline::Found::View(view.transpose()?)
             }
             timeline::Read::Unread { user, after } => {
                 let (all, next) =
@@ -291,10 +300,7 @@ impl View<'_> {
     ) -> Result<Vec<ConversationSummary>, StoreError> {
         let mut summaries = Vec::with_capacity(page.len());
         for overview in page {
-            let count = match overview.unread_question(user).filter(|_| columns.unread) {
-                Some(question) => fault::tolerate(self.unread(&question))?.unwrap_or_default(),
-                None => UnreadCount::default(),
-            };
+            let count = if columns.unread { self.unread_of(overview, user)? } else { UnreadCount::default() };
             let last = match columns.last {
                 true => fault::tolerate(self.last_message(overview))?.flatten(),
                 false => None,
@@ -303,6 +309,14 @@ impl View<'_> {
             summaries.extend(fault::tolerate(summary)?);
         }
         Ok(summaries)
+    }
+
+    /// What `user` has not read; nothing where that is damaged.
+    fn unread_of(&self, overview: &Overview, user: UserId) -> Result<UnreadCount, StoreError> {
+        match overview.unread_question(user) {
+            Some(question) => Ok(fault::tolerate(self.unread(&question))?.unwrap_or_default()),
+            None => Ok(UnreadCount::default()),
+        }
     }
 
     /// The last message that the member sees, as it is now.

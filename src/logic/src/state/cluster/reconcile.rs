@@ -1,7 +1,7 @@
 //! The schedule of the reads for what the bus may have lost.
 
 use crate::contract::Fence;
-use crate::limits::TRUST_MS;
+use crate::limits::{TOUCH_MS, TRUST_MS};
 use std::collections::BTreeMap;
 use wire::UnixMillis;
 
@@ -15,14 +15,15 @@ pub(crate) struct Reconcile {
     pub next_claims: u64,
     pub next_changes: u64,
     pub next_seen: u64,
+    pub next_touch: u64,
     /// Publications of this node may be lost, which is not recorded in the database yet.
     pub unheard: bool,
     /// When another node last reported lost publications, by the database's clock.
     pub others_unheard: UnixMillis,
     pub reads_claims: bool,
     pub reads_changes: bool,
-    /// The sessions that are older than these, and may have ended: each with the device of the login that ended it, as
-    /// far as the bus said it, until the check in the database is answered.
+    /// The sessions that may have ended: each with the device of the login that ended it, as far as the bus said it, until
+    /// the check in the database is answered.
     pub kicks_in_check: BTreeMap<Fence, Option<Box<str>>>,
     /// When the last kick was announced that could not be checked, monotonic ms.
     pub unchecked_kick: Option<u64>,
@@ -42,6 +43,7 @@ impl Default for Reconcile {
             next_claims: 0,
             next_changes: 0,
             next_seen: 0,
+            next_touch: TOUCH_MS,
             unheard: false,
             others_unheard: UnixMillis(0),
             reads_claims: false,
@@ -58,7 +60,7 @@ impl Default for Reconcile {
 impl Reconcile {
     /// When the next read or write is due, monotonic ms.
     pub fn next(&self) -> u64 {
-        self.next_claims.min(self.next_changes).min(self.next_seen)
+        self.next_claims.min(self.next_changes).min(self.next_seen).min(self.next_touch)
     }
 
     /// Whether this node may push to its sessions. If not, notes that a push was withheld.

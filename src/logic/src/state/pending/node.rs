@@ -3,6 +3,7 @@
 use super::{group, session};
 use crate::bus::Channel;
 use crate::contract::Fence;
+use crate::contract::node::End;
 use crate::state::sessions::SessionRef;
 use wire::ConversationId;
 
@@ -14,11 +15,11 @@ pub(crate) enum Pending {
     DeliveryLine(DeliveryLineRead),
     /// The node's liveness is being recorded; `unheard`: also that its publications may be lost.
     Seen { unheard: bool },
-    /// Claims of other nodes are being read; `issued`: when the read was issued, monotonic ms.
+    /// What has become of this node's sessions is being read; `issued`: when the read was issued, monotonic ms.
     Claims { issued: u64 },
     /// Changed conversations are being read.
     Changes,
-    /// Whether the database knows the login that a kick announced is being read.
+    /// Whether a session has ended as a kick announced is being read.
     Kick(Box<Kick>),
 }
 
@@ -32,7 +33,7 @@ impl Pending {
 /// A kick that the bus announced.
 #[derive(Debug)]
 pub(crate) struct Kick {
-    /// Sessions below it are said to have ended.
+    /// The session that is said to have ended.
     pub fence: Fence,
     /// When the check began, monotonic ms.
     pub since: u64,
@@ -49,6 +50,8 @@ pub(crate) struct Listening {
 pub(crate) enum Listener {
     Session(session::Pending),
     Group(group::Pending),
+    /// A user has become a member: what the group has had since this entry is delivered.
+    Entry(End),
 }
 
 impl Listener {
@@ -56,7 +59,7 @@ impl Listener {
     pub fn login_session(&self) -> Option<SessionRef> {
         match self {
             Listener::Session(pending) => pending.login_session(),
-            Listener::Group(_) => None,
+            Listener::Group(_) | Listener::Entry(_) => None,
         }
     }
 }

@@ -10,4 +10,8 @@ pub(crate) enum Pending {
     Come(UserId),
     /// A user left this node after several changes: whether it is online on another one is being read.
     Elsewhere(UserId),
+    /// Nobody may have been told that a user came online on another node: whether it is online there is being read.
+    OnlineThere(UserId),
+    /// It is: the friends to notify are being read.
+    ComeThere(UserId),
 }

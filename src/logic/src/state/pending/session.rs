@@ -1,9 +1,9 @@
 //! Steps of LOGIN and LOGOUT that wait.
 
 use crate::attempt::Attempt;
-use crate::contract::session::LoginView;
+use crate::contract::session::{ClaimId, LoginView};
 use crate::contract::timeline::CountedRange;
-use crate::contract::{Client, Ticket, Token, TokenHash};
+use crate::contract::{Client, Fence, Ticket, Token, TokenHash};
 use crate::state::sessions::SessionRef;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) enum Pending {
     Password(Box<PasswordCheck>),
     /// LOGIN: the token is being made or extended.
     Token(TokenRequest),
-    /// LOGIN on a node of a cluster: the account's session is being taken over.
+    /// LOGIN on a node of a cluster: the session is being claimed.
     Takeover(Box<Takeover>),
     /// LOGIN on a node of a cluster: the groups to listen to are being read.
     Groups(NewSessionRead),
@@ -41,10 +41,21 @@ pub(crate) enum Pending {
     Revocation(Revoker),
     /// REVOKE or CHANGE_PASSWORD: what ended sessions had sent is being stored or refused.
     Settled,
-    /// The token of a session that has ended is being revoked.
-    Revoke(TokenHash),
-    /// A grace period has expired: the session is being released, unless another node has claimed it.
-    Expire(UserId),
+    /// LOGIN: what the sessions that it ended had sent is being stored or refused.
+    EndedOthers(NewSessionRead),
+    /// What follows from the end of a session is being stored.
+    Ending(Box<Ending>),
+}
+
+/// What follows from the end of a session and must be stored, however often it is tried.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    /// A token of a user is revoked.
+    Token(UserId, TokenHash),
+    /// A claimed session is over, and its token unless another session lives by it.
+    Session(Fence, Option<TokenHash>),
+    /// The session of a claim whose outcome is not known is over, if there is one.
+    Claim(UserId, ClaimId),
 }
 
 /// The session whose request revokes tokens.
@@ -68,7 +79,8 @@ impl Pending {
             Pending::Groups(read)
             | Pending::View(read)
             | Pending::Friends(read, _)
-            | Pending::Recount(read, _) => Some(read.session),
+            | Pending::Recount(read, _)
+            | Pending::EndedOthers(read) => Some(read.session),
             Pending::Welcome(welcome) => Some(welcome.session),
             _ => None,
         }
@@ -140,6 +152,8 @@ pub(crate) struct Takeover {
     pub lock: Option<Ticket>,
     /// When to stop waiting for the lock, monotonic ms; `None` until it is requested.
     pub lock_until: Option<u64>,
+    /// Its claim, once that is issued.
+    pub claim: Option<ClaimId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,12 +23,14 @@ pub(crate) enum Pending {
     Feed { session: SessionRef, conversation: ConversationId },
     /// Further conversations in which a new session is behind are being read.
     Unread(SessionRef),
+    /// How a user sees a conversation is being read for the user's other sessions, all but `by`.
+    View { user: UserId, conversation: ConversationId, by: Option<SessionRef> },
     /// TYPING: whom to tell is being read.
     Typing(Typing),
     /// This many cursor moves are being written.
     Cursors(usize),
     /// SET_CONVERSATION: the settings are being written.
-    Set,
+    Set { session: SessionRef, conversation: ConversationId },
     /// CLEAR: the member's view is being written.
     Clear { session: SessionRef, conversation: ConversationId },
 }

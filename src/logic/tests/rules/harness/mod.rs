@@ -3,23 +3,24 @@
 //! Nothing is answered by itself. [`Harness::settle`] answers everything that waits, so a test can look at what is
 //! pending.
 
+mod claims;
 mod storage;
 mod unread;
 
 use logic::bus::{Channel, Hint};
 use logic::contract::session::Ended;
-use logic::contract::{Lane, Requester};
+use logic::contract::{Fence, Lane, Requester};
 use logic::{
     Alert, BusInput, BusOrder, ConnId, Effects, Input, Logic, Network, Now, Order, PasswordJob,
     PasswordResult, Query, Read, Rules, Ticket, Write, Written,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use wire::account::Who;
 use wire::legacy::Welcome;
 use wire::message::Send;
-use wire::session::KickCode;
+use wire::session::{ClientKind, KickCode};
 use wire::{
     Command, ConversationId, ConversationKind, Credentials, Dialect, Errno, Message, Push, Reply, Seq,
     Target, UnixMillis, UserId,
@@ -45,6 +46,8 @@ pub struct Harness {
     pub networks: Vec<(UserId, Network)>,
     /// What was published on the bus.
     pub published: Vec<(Channel, Hint)>,
+    /// The channels that the node subscribes to.
+    pub subscribed: BTreeSet<Channel>,
     pub alerts: Vec<Alert>,
     /// Searches that wait for the test to answer them.
     pub searches: Vec<logic::contract::search::Query>,
@@ -58,12 +61,14 @@ pub struct Harness {
     pub password: Box<str>,
     /// Claimed sessions that the next revocations end.
     pub ended: Vec<Ended>,
+    /// The claimed sessions in force, those of other nodes included.
+    pub claimed: Vec<ClaimedSession>,
+    /// Why claimed sessions have ended.
+    pub ends: BTreeMap<Fence, KickCode>,
     /// Tokens whose sessions are connected to other nodes.
     pub online: Vec<u8>,
     /// The token by which the password was last changed.
     pub changed_by: Option<[u8; 32]>,
-    /// Why the last claim ended the session before.
-    pub why: KickCode,
     /// Users who are online on another node.
     pub elsewhere: Vec<UserId>,
     undrained: Vec<ConnId>,
@@ -74,6 +79,16 @@ pub struct Harness {
     tokens: u8,
     next_slot: usize,
     next_request: u32,
+}
+
+/// A session as the database knows it.
+#[derive(Clone, Debug)]
+pub struct ClaimedSession {
+    pub fence: Fence,
+    pub node: Box<str>,
+    pub token: [u8; 32],
+    pub device: Option<Box<str>>,
+    pub kind: ClientKind,
 }
 
 pub struct Conversation {
@@ -120,6 +135,7 @@ impl Harness {
             hashing_stands: false,
             networks: Vec::new(),
             published: Vec::new(),
+            subscribed: BTreeSet::new(),
             searches: Vec::new(),
             alerts: Vec::new(),
             stalled: false,
@@ -127,9 +143,10 @@ impl Harness {
             next_epoch: 1,
             password: "secret".into(),
             ended: Vec::new(),
+            claimed: Vec::new(),
+            ends: BTreeMap::new(),
             online: Vec::new(),
             changed_by: None,
-            why: KickCode::Login,
             elsewhere: Vec::new(),
             undrained: Vec::new(),
             orders: BTreeMap::new(),
@@ -270,7 +287,14 @@ impl Harness {
             return false;
         }
         let input = match self.effects.bus.remove(0) {
-            BusOrder::Subscribe { ticket, .. } => BusInput::Subscribed(ticket),
+            BusOrder::Subscribe { ticket, channels } => {
+                self.subscribed.extend(channels);
+                BusInput::Subscribed(ticket)
+            }
+            BusOrder::Unsubscribe(channels) => {
+                self.subscribed.retain(|channel| !channels.contains(channel));
+                return true;
+            }
             BusOrder::Publish { channel, hint } => {
                 self.published.push((channel, hint));
                 return true;

@@ -1,6 +1,6 @@
 //! The storage of the harness: plain vectors.
 
-use super::{Conversation, Harness};
+use super::{ClaimedSession, Conversation, Harness};
 use logic::contract::change::{Place, What};
 use logic::contract::entry::{Actor, Entry};
 use logic::contract::message::{ReferenceContext, Stored};
@@ -9,7 +9,7 @@ use logic::contract::session::LoginView;
 use logic::contract::session::{Revoked, Which};
 use logic::contract::timeline::{NoReaders, Standing, Unread, UnreadPage};
 use logic::contract::token::Device;
-use logic::contract::{self, Denial, Epoch, Token, Tokens};
+use logic::contract::{self, Denial, Token, Tokens};
 use logic::rights::{Asked, Step};
 use logic::{Found, Read, Write, Written, rights};
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use wire::account::Who;
 use wire::entry::Event;
 use wire::group::{Group, Role};
 use wire::session::ClientKind;
-use wire::timeline::{Reader, ReadersPage};
+use wire::timeline::{ConversationView, Reader, ReadersPage};
 use wire::{ConversationId, ConversationKind, DeviceId, Message, Page, Seq, Target, UnixMillis, UserId};
 
 impl Harness {
-    fn token(&mut self, user: UserId, device: Option<Box<str>>) -> Written {
+    fn token(&mut self, user: UserId, device: Option<Box<str>>, kind: Option<ClientKind>) -> Written {
         self.tokens += 1;
         let text = format!("{}:{}", user.0, self.tokens).into();
         let token = Token { text, hash: [self.tokens; 32], expires: UnixMillis(0) };
@@ -30,11 +30,11 @@ impl Harness {
             name: Arc::clone(&self.users[user.0 as usize - 1]),
             token,
             device,
-            kind: ClientKind::Other,
+            kind: kind.unwrap_or_default(),
         })))
     }
 
-    pub(super) fn write(&mut self, write: Write) -> Written {
+    pub fn write(&mut self, write: Write) -> Written {
         match write {
             Write::Message(contract::message::Write::Append(append)) => {
                 let at = match append.target {
@@ -134,14 +134,23 @@ impl Harness {
             }
             Write::Session(contract::session::Write::CreateToken { user, client, .. }) => {
                 self.networks.push((user, client.network()));
-                self.token(user, client.device)
+                self.token(user, client.device, client.kind)
             }
-            Write::Session(contract::session::Write::Claim { .. }) => {
-                self.next_epoch += 1;
-                Written::Session(contract::session::Written::Claimed {
-                    epoch: Epoch(self.next_epoch - 1),
-                    before: None,
-                })
+            Write::Session(contract::session::Write::Claim(claim)) => self.claim(&claim),
+            Write::Session(contract::session::Write::Abandon { user, .. }) => {
+                // The claim that was made last.
+                let claimed = self.claimed.pop_if(|held| held.fence.user == user);
+                let is_another = self.claimed.iter().any(|held| held.fence.user == user);
+                let was_last = claimed.is_some() && !is_another;
+                Written::Session(contract::session::Written::Ended { was_last })
+            }
+            Write::Session(contract::session::Write::End { fence, token, .. }) => {
+                let before = self.claimed.len();
+                self.claimed.retain(|held| held.fence != fence);
+                let is_another = |held: &ClaimedSession| held.fence.user == fence.user;
+                let was_last = self.claimed.len() < before && !self.claimed.iter().any(is_another);
+                self.revoked.extend(token);
+                Written::Session(contract::session::Written::Ended { was_last })
             }
             Write::Session(contract::session::Write::ExtendToken { token, client }) => {
                 match token.split_once(':') {
@@ -168,7 +177,7 @@ impl Harness {
                     Which::One(_) => return Written::Denied(Denial::NotFound),
                     Which::AllBut(kept) => Tokens::AllBut(kept),
                 };
-                let revoked = Revoked { tokens, ended: self.ended.clone() };
+                let revoked = Revoked { tokens, ended: self.ended.clone(), is_gone: false };
                 Written::Session(contract::session::Written::Revoked(Box::new(revoked)))
             }
             Write::Account(contract::account::Write::ChangePassword(change)) => {
@@ -176,7 +185,11 @@ impl Harness {
                     return Written::Denied(Denial::Conflict);
                 }
                 (self.password, self.changed_by) = (change.new, Some(change.token));
-                let revoked = Revoked { tokens: Tokens::AllBut(change.token), ended: self.ended.clone() };
+                let revoked = Revoked {
+                    tokens: Tokens::AllBut(change.token),
+                    ended: self.ended.clone(),
+                    is_gone: false,
+                };
                 Written::Account(contract::account::Written::PasswordChanged(Box::new(revoked)))
             }
             Write::Session(contract::session::Write::RevokeToken(hash)) => {
@@ -186,7 +199,8 @@ impl Harness {
             Write::Account(contract::account::Write::Create { name, .. }) => {
                 self.users.push((&*name).into());
                 let user = UserId(self.users.len() as u32);
-                let Written::Session(contract::session::Written::TokenReady(ready)) = self.token(user, None)
+                let Written::Session(contract::session::Written::TokenReady(ready)) =
+                    self.token(user, None, None)
                 else {
                     unreachable!()
                 };
@@ -371,9 +385,25 @@ impl Harness {
                     users.into_iter().filter(|user| self.elsewhere.contains(user)).collect(),
                 ))
             }
-            Read::Node(contract::node::Read::Epoch { .. }) => {
-                let (latest, why) = (Epoch(self.next_epoch - 1), self.why);
-                Found::Node(contract::node::Found::Epoch { latest, why })
+            Read::Node(contract::node::Read::Session(fence)) => {
+                Found::Node(contract::node::Found::Session(self.ends.get(&fence).copied()))
+            }
+            Read::Timeline(contract::timeline::Read::View { user, conversation, read }) => {
+                let view = self.standing(user, conversation).map(|standing| {
+                    Box::new(ConversationView {
+                        conversation,
+                        read_seq: standing.read.max(read),
+                        first_seq: Seq(1),
+                        last_seq: standing.last,
+                        unread: 0,
+                        unread_more: false,
+                        mentions: 0,
+                        pinned: false,
+                        muted: false,
+                        hidden: false,
+                    })
+                });
+                Found::Timeline(contract::timeline::Found::View(view))
             }
             _ => Found::Unavailable,
         }

@@ -44,6 +44,8 @@ pub const CREATE: &str = "INSERT INTO conversation (kind, name";
 pub const JOIN: &str = "INSERT INTO member ";
 /// A text of every transaction that changes a password.
 pub const PASSWORD: &str = "UPDATE user SET password";
+/// A text of every transaction that begins a session.
+pub const CLAIM: &str = "INSERT INTO account_session";
 
 impl Proxy {
     /// Starts a proxy in front of the server at this port.

@@ -13,11 +13,13 @@ use crate::conformance::BEGIN;
 use crate::machine::system_random;
 use logic::contract::session::Which;
 use logic::contract::{Client, Epoch, Fence, Ticket, Token, Write, Written, account, session};
+use logic::{Conflict, Policy};
 use runtime::queue::{Bell, queue};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
+use wire::session::ClientKind;
 use wire::{UnixMillis, UserId};
 
 /// A node's connection, in a transaction.
@@ -98,14 +100,17 @@ fn revoking_waits_for_a_claim_of_another_node_without_locks_of_its_own() {
     let target = prepared();
     let (user, token) = register(&target);
     let mut claim = begin(&target);
-    let claimed = session::Write::Claim {
+    let claimed = session::Claim {
         user,
         node: "n1".into(),
+        id: session::ClaimId(1),
         token: token.hash,
+        device: None,
+        kind: ClientKind::Other,
         grace: 60_000,
-        unless_held: false,
+        policy: Policy { conflict: Conflict::Kind, sessions_max: 10 },
     };
-    write(&mut claim, BEGIN, Write::Session(claimed));
+    write(&mut claim, BEGIN, Write::Session(session::Write::Claim(Box::new(claimed))));
     ask(&mut claim, "COMMIT");
     let fence = Fence { user, epoch: Epoch(1) };
     let revoke = Write::Session(session::Write::Revoke { user, which: Which::AllBut(token.hash) });
@@ -119,7 +124,7 @@ fn revoking_waits_for_a_claim_of_another_node_without_locks_of_its_own() {
             Writer::new(connection, system_random(), outcomes).write(&batch)
         });
         wait_for(&target, "%FROM user%FOR UPDATE%");
-        let session = format!("SELECT epoch FROM session WHERE user_id = {user} FOR UPDATE NOWAIT");
+        let session = format!("SELECT epoch FROM account_session WHERE user_id = {user} FOR UPDATE NOWAIT");
         let rows = claim.rows(Sql::new().statement(&session)).expect("nobody holds the session");
         assert_eq!(first(&rows).unwrap().number(0).unwrap(), 1);
         ask(&mut claim, "COMMIT");

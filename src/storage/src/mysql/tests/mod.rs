@@ -153,6 +153,7 @@ impl Store for OnServer {
         let mut conn = Connection::open(&self.target, Purpose::Schema, true)?;
         schema::keep_tables(&mut conn)?;
         while token::prune_tokens(&mut conn, 2)? > 0 {}
+        while super::claim::prune(&mut conn, 2)? > 0 {}
         Ok(false)
     }
 
@@ -186,6 +187,13 @@ impl Fixture for OnServer {
     fn set_quotas(&mut self, quotas: Quotas) {
         self.target.quotas = quotas;
         self.restart();
+    }
+
+    fn sessions(&mut self) -> u64 {
+        let mut sql = Sql::new();
+        sql.statement("SELECT COUNT(*) FROM account_session");
+        let rows = Connection::open(&self.target, Purpose::Reading, true).unwrap().rows(&sql).unwrap();
+        first(&rows).unwrap().number(0).unwrap() as u64
     }
 
     /// Rows that the server reads.

@@ -67,6 +67,41 @@ fn a_migration_waits_until_the_nodes_of_older_versions_are_silent() {
 }
 
 #[test]
+fn a_node_of_an_older_version_claims_and_writes_nothing_after_the_migration() {
+    let target = target(&Arc::new(AtomicU64::new(BEGIN.0 + SILENT_MS)));
+    let mut conn = with_a_node_of_version_3(&target);
+    // Its statements.
+    let claim = "INSERT INTO session (user_id, epoch, node, token_hash, changed_at) VALUES (1, 1, 'old~1', 'x', 5) \
+                 ON DUPLICATE KEY UPDATE epoch = epoch + 1, node = VALUES(node), token_hash = VALUES(token_hash)";
+    let fence = "SELECT user_id, epoch FROM session FORCE INDEX (PRIMARY) WHERE user_id IN (1) ORDER BY user_id \
+                 LOCK IN SHARE MODE";
+    let release = "UPDATE session SET lost_at = COALESCE(lost_at, 6) WHERE user_id = 1 AND epoch <= 1";
+    let mut sql = Sql::new();
+    sql.statement(
+        "CREATE TABLE session (user_id INT NOT NULL PRIMARY KEY, epoch INT NOT NULL, node VARBINARY(128), \
+         token_hash VARBINARY(32) NOT NULL, lost_at BIGINT, changed_at BIGINT NOT NULL, KEY session_node (node), \
+         KEY session_changed (changed_at)) ENGINE = InnoDB",
+    );
+    for statement in [claim, fence, release] {
+        sql.statement(statement);
+    }
+    conn.ask(&sql).expect("these are statements of version 3");
+    Mysql::prepare(target.clone()).unwrap();
+    for statement in [claim, fence, release] {
+        let mut sql = Sql::new();
+        sql.statement(statement);
+        assert!(conn.ask(&sql).is_err(), "{statement}");
+    }
+    let mut sql = Sql::new();
+    sql.statement("SELECT COUNT(*) FROM account_session");
+    assert_eq!(
+        first(&conn.rows(&sql).unwrap()).unwrap().number(0).unwrap(),
+        0,
+        "nobody goes on with its session"
+    );
+}
+
+#[test]
 fn a_node_ends_when_a_newer_version_has_migrated_the_database() {
     let target = target(&Arc::new(AtomicU64::new(BEGIN.0)));
     let mut mysql = Mysql::prepare(target.clone()).unwrap();

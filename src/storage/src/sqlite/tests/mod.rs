@@ -94,6 +94,15 @@ impl Fixture for InMemory {
         self.sqlite().quotas = quotas;
     }
 
+    fn sessions(&mut self) -> u64 {
+        let count: i64 = self
+            .sqlite()
+            .conn
+            .query_row("SELECT count(*) FROM account_session", [], |row| row.get(0))
+            .unwrap();
+        count as u64
+    }
+
     /// Instructions of SQLite's virtual machine.
     fn cost(&mut self, read: &Read) -> u64 {
         // The second read finds the names in the cache, but no headers.

@@ -56,6 +56,10 @@ impl Fixture for OnFiles {
 
     fn set_quotas(&mut self, _: Quotas) {}
 
+    fn sessions(&mut self) -> u64 {
+        0
+    }
+
     fn cost(&mut self, _: &Read) -> u64 {
         0
     }

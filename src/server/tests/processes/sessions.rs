@@ -56,10 +56,11 @@ fn states(pushes: &[Push], of: UserId) -> Vec<Presence> {
     pushes.iter().filter_map(state).collect()
 }
 
-fn is_gone(client: &mut Client, of: UserId) {
+/// Waits until a client is told that a friend is online or offline.
+fn shows(client: &mut Client, of: UserId, state: Presence) {
     client.push(PATIENCE, |push| match push {
         Push::Presence(presence::Push::Changed(change)) if change.id == of => {
-            (change.state == Presence::Offline).then_some(())
+            (change.state == state).then_some(())
         }
         _ => None,
     });
@@ -80,7 +81,7 @@ fn live_beside_each_other(one: SocketAddr, two: SocketAddr) {
     let account = Client::connect(one).register("ann");
     let (mut first, _) = log_in(one, &login_of(&account, "first", ClientKind::Other));
     first.befriend(bob_account.id);
-    bob.settle();
+    shows(&mut bob, account.id, Presence::Online);
     bob.take_pushes();
     let (second, _) = log_in(one, &login_of(&account, "second", ClientKind::Other));
     let (third, _) = log_in(two, &login_of(&account, "third", ClientKind::Other));
@@ -147,7 +148,7 @@ fn live_beside_each_other(one: SocketAddr, two: SocketAddr) {
     assert_eq!(&*bob.message().content, "the last one");
     assert_eq!(states(&bob.take_pushes(), account.id), []);
     drop(second);
-    is_gone(&mut bob, account.id);
+    shows(&mut bob, account.id, Presence::Offline);
 }
 
 #[test]

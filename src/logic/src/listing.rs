@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_longest_last_messages_fit_a_frame() {
-        for (fill, least) in [("\u{1}", 100), ("\"", 180), ("🙂", 120), ("a", 190)] {
+        for (fill, least) in [("\u{1}", 100), ("\"", 170), ("🙂", 120), ("a", 190)] {
             let mut conversations = vec![longest_row(fill); PAGE_MAX as usize];
             let more = cut_conversations(&mut conversations, LISTINGS_BYTES);
             let count = conversations.len();

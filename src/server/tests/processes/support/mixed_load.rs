@@ -12,6 +12,9 @@ use wire::change::{self, Edit, React, Recall};
 use wire::timeline::{Clear, ConversationSummary, Cursor, Request, Set, SettingsChange};
 use wire::{Command, ConversationId, Errno, Message, Reply, Seq, Target, UserId, group, message};
 
+/// The most groups that one user creates; all of them fit into one page of everybody's list.
+const CREATED_MAX: usize = 40;
+
 /// What all users know.
 #[derive(Default)]
 pub struct Shared {
@@ -167,6 +170,11 @@ impl Actor {
         (self.dice % n as u64) as usize
     }
 
+    /// How many requests of a kind were answered.
+    fn count(&self, what: &str) -> usize {
+        self.done.get(what).copied().unwrap_or(0)
+    }
+
     fn cid(&mut self) -> String {
         self.requests += 1;
         format!("{} {}", self.account.name, self.requests)
@@ -224,7 +232,8 @@ impl Actor {
                 let set = Request::Set(Set { conversation, change });
                 Step { command: set.into(), kind: Kind::Pin { conversation, pinned } }
             }
-            (11, _) if self.below(3) == 0 => {
+            // Not more than an account may create in a day.
+            (11, _) if self.below(5) == 0 && self.count("CREATE_GROUP") < CREATED_MAX => {
                 let (name, desc) = (self.cid().into(), Box::default());
                 Step {
                     command: group::Request::Create(group::Create { name, desc }).into(),

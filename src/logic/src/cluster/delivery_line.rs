@@ -52,11 +52,9 @@ pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
         let entry = End { conversation: message.conversation, last: message.seq };
         for &user in &*system.who {
             listening::follow(turn, user, entry);
-            let sessions = &turn.state.sessions;
-            if !sessions.is_online(user) || sessions.is_shared(user) {
-                let (channel, hint) = (Channel::User(user), Hint::Entered { entry });
-                turn.effects.bus.push(BusOrder::Publish { channel, hint });
-            }
+            // Also where no session elsewhere is known: the hint that tells of one may still be on its way.
+            let (channel, hint) = (Channel::User(user), Hint::Entered { entry });
+            turn.effects.bus.push(BusOrder::Publish { channel, hint });
         }
     }
     heard(turn, arrival);
@@ -315,6 +313,11 @@ fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     line.seen = line.seen.max(roster.last);
     line.members = Some(MemberList::at(settled, &roster.members));
     go_on(turn, conversation, turn.now.monotonic);
+    if roster.kind == ConversationKind::Group {
+        // Whoever has acknowledged its own entry elsewhere is passed no entry here that says so.
+        let entry = End { conversation, last: roster.last };
+        roster.members.iter().for_each(|member| listening::follow(turn, member.user, entry));
+    }
 }
 
 /// Whether a member lacks so many messages that it is fed separately.

@@ -54,6 +54,19 @@ fn stored_elsewhere(t: &mut Harness, from: UserId, text: &str) -> Arc<Message> {
     stored
 }
 
+/// The node reads from the database that this conversation has an entry which one of its sessions may lack.
+fn named(t: &mut Harness, end: node::End) {
+    t.advance(10_000);
+    let is_changes = |(_, read): &(_, Read)| matches!(read, Read::Node(node::Read::Changes { .. }));
+    let at = t.reads.iter().position(is_changes).expect("changed conversations are read");
+    let (ticket, _) = t.reads.remove(at).expect("it is there");
+    let changes = node::Changes { upto: t.now.wall, more: false, ends: vec![end] };
+    let found = Found::Node(node::Found::Changes(Box::new(changes)));
+    t.logic.handle_found(t.now, ticket, found, &mut t.effects);
+    t.advance(0);
+    t.settle();
+}
+
 fn said(message: &Arc<Message>) -> Hint {
     Hint::Push { push: message::Push::New(Arc::clone(message)).into() }
 }
@@ -232,16 +245,7 @@ fn a_client_is_asked_to_look_where_a_lost_hint_may_have_been_acknowledged_elsewh
     stored_elsewhere(&mut t, UserId(2), "2");
     t.conversations[0].cursors.insert(ALICE, (Seq(2), Seq(2)));
     // No hint comes. The database names the conversation, as the account has a session on another node.
-    t.advance(10_000);
-    let is_changes = |(_, read): &(_, Read)| matches!(read, Read::Node(node::Read::Changes { .. }));
-    let at = t.reads.iter().position(is_changes).expect("changed conversations are read");
-    let (ticket, _) = t.reads.remove(at).expect("it is there");
-    let ends = vec![node::End { conversation: ALICE_BOB, last: Seq(2) }];
-    let changes = node::Changes { upto: t.now.wall, more: false, ends };
-    let found = Found::Node(node::Found::Changes(Box::new(changes)));
-    t.logic.handle_found(t.now, ticket, found, &mut t.effects);
-    t.advance(0);
-    t.settle();
+    named(&mut t, node::End { conversation: ALICE_BOB, last: Seq(2) });
     let looks = |seen: &Seen| {
         matches!(seen, Seen::Push(Push::Session(session::Push::Changed(changed)))
         if changed.what == [session::Listing::Conversations])
@@ -321,7 +325,7 @@ fn a_new_group_is_followed_for_all_sessions_of_the_member() {
 fn other_nodes_learn_that_a_user_has_a_new_group() {
     let mut t = node();
     let group = t.group(&[2]);
-    t.claimed.push(elsewhere(50));
+    // Whether there is another session elsewhere is not known here yet.
     let alice = t.login("alice");
     t.settle();
     t.advance(1);
@@ -360,6 +364,27 @@ fn other_nodes_learn_that_a_user_has_a_new_group() {
         t.settle();
         assert!(!t.subscribed.contains(&Channel::Group(group)));
     }
+}
+
+#[test]
+fn a_group_is_followed_once_the_database_names_it() {
+    let mut t = node();
+    let group = t.group(&[2]);
+    let alice = t.login("alice");
+    t.settle();
+    t.advance(1);
+    // Another session has joined elsewhere and acknowledged its entry; the hint that says so was lost.
+    let members = &mut t.conversations[group.0 as usize - 1];
+    members.members.insert(0, ALICE);
+    members.joined.insert(ALICE, Seq(0));
+    let said = t.store_directly(UserId(2), group, "welcome");
+    t.conversations[group.0 as usize - 1].cursors.insert(ALICE, (said.seq, said.seq));
+    assert!(!t.subscribed.contains(&Channel::Group(group)));
+    named(&mut t, node::End { conversation: group, last: said.seq });
+    assert!(t.subscribed.contains(&Channel::Group(group)));
+    t.get(alice, Command::Session(session::Request::Logout));
+    t.settle();
+    assert!(!t.subscribed.contains(&Channel::Group(group)));
 }
 
 #[test]

@@ -105,8 +105,11 @@ pub fn undelivered_conversations_are_listed_for_a_node(scenario: &mut Scenario<'
     let elsewhere = claimed(&scenario.one(Claiming::of("n2", [9; 32], Conflict::Multi).by(ben))).epoch;
     assert_eq!(changes(scenario, begin).1, [(direct, Seq(1)), (group, Seq(3))]);
     scenario.one(end(ben, elsewhere, None));
+    // What a session acknowledges just before it ends moves the cursor for those that are left.
+    assert_eq!(changes(scenario, begin).1, [(direct, Seq(1)), (group, Seq(3))]);
     scenario.wait(1_000);
     let last = scenario.now;
+    assert_eq!(changes(scenario, last).1, [], "the end is too long ago");
     scenario.join(cleo, group);
     scenario.look_thrice(|scenario| {
         assert_eq!(

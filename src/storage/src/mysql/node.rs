@@ -117,7 +117,8 @@ fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found
              WHERE c.{column}_at >= {since} AND c.{column}_at {order} c.{other}_at AND EXISTS (SELECT 1 \
              FROM member m JOIN account_session s ON s.user_id = m.user_id WHERE m.conversation_id = c.id AND m.device = 0 \
              AND s.end_code IS NULL AND (m.delivered_seq < c.last_seq OR EXISTS (SELECT 1 FROM account_session o \
-             WHERE o.user_id = s.user_id AND o.node <> s.node AND o.end_code IS NULL)) AND s.node = "
+             WHERE o.user_id = s.user_id AND o.node <> s.node AND (o.end_code IS NULL OR o.changed_at >= {since}))) \
+             AND s.node = "
         ))
         .bytes(node.as_bytes())
         .push(format_args!(") ORDER BY c.{column}_at, c.id LIMIT {limit})"));

@@ -77,10 +77,10 @@ impl View<'_> {
 
     fn changes(&mut self, node: &str, since: UnixMillis) -> Result<node::Found, StoreError> {
         let sql = "SELECT user_id, EXISTS (SELECT 1 FROM account_session o WHERE o.user_id = s.user_id AND o.node <> ?1 \
-                       AND o.end_code IS NULL) \
+                       AND (o.end_code IS NULL OR o.changed_at >= ?2)) \
                    FROM account_session s WHERE node = ?1 AND end_code IS NULL";
         let mut select = self.conn.prepare_cached(sql)?;
-        let mut rows = select.query([node])?;
+        let mut rows = select.query((node, since.0 as i64))?;
         let (users, _) =
             undamaged("session", &mut rows, |row| Ok((UserId(row.get(0)?), row.get::<_, bool>(1)?)))?;
         let mut found = BTreeMap::new();

@@ -34,6 +34,7 @@ fn a_silent_client_is_probed_and_closed_if_it_stays_silent() {
     assert!(answered.elapsed() >= Duration::from_millis(400));
     client.send(&frame[1..]);
     assert_eq!(client.frame().1, 1);
+    assert_eq!(harness.heartbeat(), conn);
     assert_eq!(client.push(), Push::Session(session::Push::Probe));
     let probed = Instant::now();
     client.end();

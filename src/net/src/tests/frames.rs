@@ -161,7 +161,7 @@ fn a_malformed_request_is_answered_and_the_connection_stays_open() {
 }
 
 #[test]
-fn heartbeats_are_answered_without_logic() {
+fn heartbeats_are_answered_by_the_reactor() {
     let mut harness = Harness::start(patient());
     let mut client = harness.client();
     client.send(&beat(3, 0));
@@ -174,12 +174,14 @@ fn heartbeats_are_answered_without_logic() {
     assert_eq!(client.refusal(4), Errno::BadRequest);
     harness.opened();
 
-    let (mut client, _) = harness.logged_in(42);
+    let (mut client, conn) = harness.logged_in(42);
     // A heartbeat without a number gets no reply, valid or not.
     client.send(&[beat(0, 42), beat(0, 1), beat(5, 42)].concat());
     let (kind, number, value) = client.frame();
     assert_eq!((kind, number), (REPLY | request::HEARTBEAT, 5));
     assert_eq!(Heartbeat::decode(&value).unwrap().user, UserId(42));
+    // Logic only learns that the session lives.
+    assert_eq!([harness.heartbeat(), harness.heartbeat()], [conn; 2]);
     client.send(&beat(6, 0));
     assert_eq!(client.refusal(6), Errno::BadRequest);
     let mut bent = beat(7, 42);
@@ -210,6 +212,7 @@ fn requests_behind_a_login_wait_for_its_reply_and_have_the_limits_after_it() {
         client.answered(1);
         assert!(harness.request() == (conn, 2, send_command(large.clone())));
         assert_eq!(client.frame().1, 3);
+        assert_eq!(harness.heartbeat(), conn);
         assert_eq!(harness.request().1, 4);
     }
     harness.stop();

@@ -91,6 +91,13 @@ impl Harness {
         }
     }
 
+    fn heartbeat(&mut self) -> ConnId {
+        match self.next() {
+            Input::Heartbeat { conn } => conn,
+            other => panic!("expected Heartbeat, got {other:?}"),
+        }
+    }
+
     fn closed(&mut self) -> ConnId {
         match self.next() {
             Input::Closed { conn } => conn,

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use wire::kind::request;
 use wire::search::{Place, Search, SearchPage};
 use wire::timeline::{
-    Clear, ConversationSummary, Conversations, ConversationsPage, Cursor, Direction, History, HistoryPage,
-    LastMessage, Push, Reader, Readers, ReadersPage, Receipt, Reply, Request, Set, SettingsChange, Typing,
-    Typist,
+    Clear, ConversationSummary, ConversationView, Conversations, ConversationsPage, Cursor, Direction,
+    History, HistoryPage, LastMessage, Push, Reader, Readers, ReadersPage, Receipt, Reply, Request, Set,
+    SettingsChange, Typing, Typist,
 };
 
 pub fn summary() -> impl Strategy<Value = ConversationSummary> {
@@ -123,6 +123,26 @@ pub fn pushes() -> impl Strategy<Value = Push> {
     prop_oneof![
         receipt().prop_map(Push::ReadReceipt),
         receipt().prop_map(Push::Delivered),
-        typist.prop_map(Push::Typing)
+        typist.prop_map(Push::Typing),
+        view().prop_map(|view| Push::Conversation(Box::new(view))),
     ]
+}
+
+fn view() -> impl Strategy<Value = ConversationView> {
+    let settings = (any::<bool>(), any::<bool>(), any::<bool>());
+    let unread = (0..1u64 << 53, any::<bool>(), 0..1u64 << 53);
+    (conversation(), [seq(), seq(), seq()], unread, settings).prop_map(
+        |(conversation, [read_seq, first_seq, last_seq], unread, settings)| ConversationView {
+            conversation,
+            read_seq,
+            first_seq,
+            last_seq,
+            unread: unread.0,
+            unread_more: unread.1,
+            mentions: unread.2,
+            pinned: settings.0,
+            muted: settings.1,
+            hidden: settings.2,
+        },
+    )
 }

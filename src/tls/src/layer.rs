@@ -148,6 +148,8 @@ impl<R: Role> Layer<R> {
             if self.read == self.leftover.len() {
                 (self.leftover, self.read) = (Vec::new(), 0);
             }
+            // The stream was not read, so it may have more since its last event.
+            self.has_more = true;
             return Ok(length);
         }
         loop {

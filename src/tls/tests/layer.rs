@@ -329,6 +329,33 @@ fn nothing_is_computed_for_a_client_that_has_ended_its_output() {
 }
 
 #[test]
+fn what_comes_after_the_last_read_of_the_handshake_is_asked_for() {
+    let setting = Setting::new();
+    let (mut client, mut server) = setting.ends(usize::MAX);
+    while !client.layer.continue_handshake(&mut client.pipe).unwrap() {
+        server.pipe.incoming.append(&mut client.pipe.outgoing);
+        assert!(!server.layer.continue_handshake(&mut server.pipe).unwrap());
+        client.pipe.incoming.append(&mut server.pipe.outgoing);
+    }
+    // The first message comes with the end of the handshake, the second one before the first is read.
+    client.write(b"first", &mut 0).unwrap();
+    server.pipe.incoming.append(&mut client.pipe.outgoing);
+    assert!(server.layer.continue_handshake(&mut server.pipe).unwrap());
+    assert!(server.layer.has_more());
+    client.write(b"second", &mut 0).unwrap();
+    server.pipe.incoming.append(&mut client.pipe.outgoing);
+    let mut buffer = [0; 100];
+    let mut read = |server: &mut End<Server>| {
+        let length = server.layer.read(&mut server.pipe, &mut buffer).unwrap();
+        buffer[..length].to_vec()
+    };
+    assert_eq!(read(&mut server), b"first");
+    assert!(server.layer.has_more(), "no event of the stream may come for the second one");
+    assert_eq!(read(&mut server), b"second");
+    assert!(!server.layer.has_more());
+}
+
+#[test]
 fn a_client_names_what_is_wrong_with_its_server() {
     let (setting, other) = (Setting::new(), Setting::new());
     let failure = |trust: &Trust, host: &str| {

@@ -41,7 +41,11 @@ pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPa
     let has_several = turn.state.sessions.has_several(user);
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
     for row in &page.rows {
-        let delivered = turn.state.cursors.lay_over(row.conversation, user, (row.delivered, Seq(0))).0;
+        // What another session has acknowledged since is no reason to leave it out: LOGIN said that it would come.
+        let delivered = match has_several {
+            true => row.delivered,
+            false => turn.state.cursors.lay_over(row.conversation, user, (row.delivered, Seq(0))).0,
+        };
         let is_known = session.find(row.conversation).is_ok();
         if delivered >= row.last && !is_known {
             continue;

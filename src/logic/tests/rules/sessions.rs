@@ -424,3 +424,25 @@ fn what_is_cleared_during_a_login_does_not_hide_what_follows() {
     t.settle();
     assert_eq!(t.texts(two), ["2"]);
 }
+
+/// LOGIN says how far the account has come, and another session acknowledges more before it is answered.
+#[test]
+fn a_login_is_pushed_what_another_session_acknowledges_meanwhile() {
+    let mut t = multi();
+    let (one, bob) = (t.login("alice"), t.login("bob"));
+    t.get(bob, Harness::text(TO_ALICE, "1"));
+    let cursor = |seq| Cursor { conversation: ALICE_BOB, seq: Seq(seq) };
+    t.get(one, Command::Timeline(timeline::Request::Read(cursor(1))));
+    t.get(bob, Harness::text(TO_ALICE, "2"));
+    let two = t.open();
+    t.ask(two, Harness::login_command("alice"));
+    let recounts = |t: &Harness| {
+        t.reads.iter().any(|(_, read)| matches!(read, Read::Timeline(storage_timeline::Read::Count { .. })))
+    };
+    while !recounts(&t) {
+        assert!(t.step(), "what is unread is counted again");
+    }
+    t.input(ack(one, 2));
+    t.settle();
+    assert!(t.texts(two).contains(&"2".to_owned()));
+}

@@ -1,6 +1,6 @@
 //! Connections whose TLS handshake can go on.
 //!
-//! A handshake costs up to 0.2 ms of CPU, as much as a hundred messages. Each turn goes on with a few, so that a storm of
+//! A handshake costs about 0.25 ms of CPU, as much as a hundred messages. Each turn goes on with a few, so that a storm of
 //! them delays messages by less than a millisecond, and takes the addresses in turn, so that one address with many does
 //! not hold up the others.
 

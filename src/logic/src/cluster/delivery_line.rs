@@ -48,25 +48,29 @@ pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
         let push = Push::New(Arc::clone(message)).into();
         turn.effects.bus.push(BusOrder::Publish { channel, hint: Hint::Push { push } });
     }
-    if let Some(system) = message.system().filter(|system| system.adds_members()) {
-        let entry = End { conversation: message.conversation, last: message.seq };
-        for &user in &*system.who {
-            listening::follow(turn, user, entry);
-            // Also where no session elsewhere is known: the hint that tells of one may still be on its way.
-            let (channel, hint) = (Channel::User(user), Hint::Entered { entry });
-            turn.effects.bus.push(BusOrder::Publish { channel, hint });
-        }
+    for &user in added_by(message) {
+        let entry = end_at(message);
+        listening::follow(turn, user, entry);
+        // Also where no session elsewhere is known: the hint that tells of one may still be on its way.
+        let (channel, hint) = (Channel::User(user), Hint::Entered { entry });
+        turn.effects.bus.push(BusOrder::Publish { channel, hint });
     }
     heard(turn, arrival);
+}
+
+/// Who becomes a member by an entry.
+fn added_by(entry: &Message) -> &[UserId] {
+    entry.system().filter(|system| system.adds_members()).map_or(&[], |system| &system.who)
+}
+
+fn end_at(entry: &Message) -> End {
+    End { conversation: entry.conversation, last: entry.seq }
 }
 
 /// Delivers an entry that the line has passed.
 fn deliver(turn: &mut Turn<'_>, message: &Arc<Message>, members: &[UserId]) {
     // The hint that says so may have been lost.
-    if let Some(system) = message.system().filter(|system| system.adds_members()) {
-        let entry = End { conversation: message.conversation, last: message.seq };
-        system.who.iter().for_each(|user| listening::follow(turn, *user, entry));
-    }
+    added_by(message).iter().for_each(|user| listening::follow(turn, *user, end_at(message)));
     delivery::deliver(turn, message, members, None);
 }
 
@@ -264,10 +268,15 @@ fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     let line = membership.lines.get_mut(conversation);
     let first_held = line.and_then(|line| line.held.keys().next().copied());
     let mut settled = roster.last;
-    let (mut without_track, mut unsure) = (Vec::new(), Vec::new());
+    let (mut here, mut without_track, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
     for &RosterMember { user, delivered, .. } in &roster.members {
+        let sessions = turn.state.sessions.keys_of(user);
+        if sessions.is_empty() {
+            continue;
+        }
+        here.push(user);
         let has_several = turn.state.sessions.has_several(user);
-        for key in turn.state.sessions.keys_of(user) {
+        for key in sessions {
             let Some(session) = turn.state.sessions.get(key) else { continue };
             match session.find(conversation) {
                 Ok(at) => {
@@ -316,7 +325,7 @@ fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     if roster.kind == ConversationKind::Group {
         // Whoever has acknowledged its own entry elsewhere is passed no entry here that says so.
         let entry = End { conversation, last: roster.last };
-        roster.members.iter().for_each(|member| listening::follow(turn, member.user, entry));
+        here.into_iter().for_each(|user| listening::follow(turn, user, entry));
     }
 }
 

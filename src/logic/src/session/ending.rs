@@ -314,12 +314,10 @@ fn end_of(state: &State, fence: Fence, token: Option<TokenHash>) -> Write {
 /// Handles the outcome of [`finish`].
 pub(super) fn finished(turn: &mut Turn<'_>, ending: Ending, written: &Written) {
     match (&ending, written) {
-        (Ending::Session(fence, _), Written::Session(storage::Written::Ended { was_last: true })) => {
-            announce_if_gone(turn, fence.user);
-        }
-        (Ending::Claim(user, _), Written::Session(storage::Written::Ended { was_last: true })) => {
-            announce_if_gone(turn, *user);
-        }
+        (
+            Ending::Session(Fence { user, .. }, _) | Ending::Claim(user, _),
+            Written::Session(storage::Written::Ended { was_last: true }),
+        ) => announce_if_gone(turn, *user),
         // Whoever has logged in by it in the meantime lives by a token that is revoked.
         (Ending::Token(user, token), Written::Done) => token_revoked(turn, *user, token),
         (_, _) => {}

@@ -323,24 +323,13 @@ fn entries_that_are_not_messages_are_kept_and_do_not_count() {
 
 fn summary(first: u64, last: u64) -> ConversationSummary {
     ConversationSummary {
-        conversation: CHAT,
-        kind: ConversationKind::Direct,
         peer: Some(UserId(2)),
         name: "user 2".into(),
         last_seq: Seq(last),
         first_seq: Seq(first),
         delivered_seq: Seq(last),
-        read_seq: Seq(0),
         time: UnixMillis(last),
-        peer_delivered_seq: None,
-        peer_read_seq: None,
-        pinned: false,
-        muted: false,
-        hidden: false,
-        unread: 0,
-        unread_more: false,
-        mentions: 0,
-        last: None,
+        ..ConversationSummary::new(CHAT, ConversationKind::Direct)
     }
 }
 

@@ -325,6 +325,32 @@ pub struct ConversationSummary {
     pub last: Option<Box<LastMessage>>,
 }
 
+impl ConversationSummary {
+    /// An empty conversation, which the user sees from its beginning and has not changed.
+    pub fn new(conversation: ConversationId, kind: ConversationKind) -> ConversationSummary {
+        ConversationSummary {
+            conversation,
+            kind,
+            peer: None,
+            name: "".into(),
+            last_seq: Seq(0),
+            first_seq: Seq(1),
+            delivered_seq: Seq(0),
+            read_seq: Seq(0),
+            time: UnixMillis(0),
+            peer_delivered_seq: None,
+            peer_read_seq: None,
+            pinned: false,
+            muted: false,
+            hidden: false,
+            unread: 0,
+            unread_more: false,
+            mentions: 0,
+            last: None,
+        }
+    }
+}
+
 /// How the user sees a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversationView {

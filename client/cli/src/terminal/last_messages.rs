@@ -108,24 +108,11 @@ mod tests {
 
     fn row(first: u64, last: u64, message: Option<Message>) -> ConversationSummary {
         ConversationSummary {
-            conversation: HERE,
-            kind: ConversationKind::Group,
-            peer: None,
             name: "climbing".into(),
             last_seq: Seq(last),
             first_seq: Seq(first),
-            delivered_seq: Seq(0),
-            read_seq: Seq(0),
-            time: UnixMillis(0),
-            peer_delivered_seq: None,
-            peer_read_seq: None,
-            pinned: false,
-            muted: false,
-            hidden: false,
-            unread: 0,
-            unread_more: false,
-            mentions: 0,
             last: message.map(|message| Box::new(LastMessage::from(&message))),
+            ..ConversationSummary::new(HERE, ConversationKind::Group)
         }
     }
 

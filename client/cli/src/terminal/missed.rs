@@ -45,24 +45,15 @@ mod tests {
     #[test]
     fn the_backlog_counts_messages_of_others_only() {
         let row = |delivered: u64, last: u64| ConversationSummary {
-            conversation: ConversationId(9),
-            kind: ConversationKind::Direct,
             peer: Some(UserId(2)),
             name: "li si".into(),
             last_seq: Seq(last),
-            first_seq: Seq(1),
             delivered_seq: Seq(delivered),
             read_seq: Seq(1),
-            time: wire::UnixMillis(0),
             peer_delivered_seq: Some(Seq(2)),
             peer_read_seq: Some(Seq(1)),
-            pinned: false,
-            muted: false,
-            hidden: false,
             unread: last - 1,
-            unread_more: false,
-            mentions: 0,
-            last: None,
+            ..ConversationSummary::new(ConversationId(9), ConversationKind::Direct)
         };
         let login = |row| LoggedIn {
             id: UserId(1),

@@ -209,28 +209,16 @@ impl Unread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::{ConversationId, ConversationKind, UnixMillis};
+    use wire::{ConversationId, ConversationKind};
 
     fn row(read: u64, last: u64, unread: u64, mentions: u64) -> ConversationSummary {
         ConversationSummary {
-            conversation: ConversationId(7),
-            kind: ConversationKind::Group,
-            peer: None,
             name: "climbing".into(),
             last_seq: Seq(last),
-            first_seq: Seq(1),
-            delivered_seq: Seq(0),
             read_seq: Seq(read),
-            time: UnixMillis(0),
-            peer_delivered_seq: None,
-            peer_read_seq: None,
-            pinned: false,
-            muted: false,
-            hidden: false,
             unread,
-            unread_more: false,
             mentions,
-            last: None,
+            ..ConversationSummary::new(ConversationId(7), ConversationKind::Group)
         }
     }
 

@@ -13,8 +13,6 @@ impl FakeServer {
             let theirs = theirs.filter(|message| message.recalled().is_none());
             let last = c.messages.iter().rfind(|message| message.is_message());
             ConversationSummary {
-                conversation: ConversationId(*id),
-                kind: c.kind,
                 peer: (c.kind == ConversationKind::Direct).then_some(UserId(*id)),
                 name: self.names.user(*id),
                 last_seq: Seq(c.messages.len() as u64),
@@ -22,15 +20,13 @@ impl FakeServer {
                 delivered_seq: Seq(c.delivered),
                 read_seq: Seq(c.read),
                 time: c.messages.last().map_or(UnixMillis(0), |last| last.time),
-                peer_delivered_seq: None,
-                peer_read_seq: None,
                 pinned: c.settings.pinned,
                 muted: c.settings.muted,
                 hidden: c.settings.hidden,
                 unread: theirs.clone().count() as u64,
-                unread_more: false,
                 last: last.filter(|_| self.with_last).map(|last| Box::new(LastMessage::from(&**last))),
                 mentions: theirs.filter(|message| message.mentions(ME)).count() as u64,
+                ..ConversationSummary::new(ConversationId(*id), c.kind)
             }
         };
         self.conversations.iter().map(entry).collect()

@@ -370,10 +370,7 @@ fn friends_are_told_once_the_login_is_gone_that_would_have_told_them() {
     t.take(alice);
     let bob = t.open();
     t.ask(bob, login_as("bob", ClientKind::Web));
-    let is_view = |t: &Harness| t.reads.iter().any(|(_, read)| matches!(read, Read::Session(_)));
-    while !is_view(&t) {
-        assert!(t.step(), "the login reads its contents");
-    }
+    t.step_until(|read| matches!(read, Read::Session(_)));
     let waiting = t.reads.pop_back().expect("there is one");
     log_in(&mut t, login_as("bob", ClientKind::Mobile));
     assert_eq!(states(t.take(alice)), [], "the first one will tell");
@@ -407,10 +404,7 @@ fn what_is_cleared_during_a_login_does_not_hide_what_follows() {
     t.take(one);
     let two = t.open();
     t.ask(two, login_as("alice", ClientKind::Web));
-    let is_view = |t: &Harness| t.reads.iter().any(|(_, read)| matches!(read, Read::Session(_)));
-    while !is_view(&t) {
-        assert!(t.step(), "the login reads its contents");
-    }
+    t.step_until(|read| matches!(read, Read::Session(_)));
     // Two messages wait for it; the first of them is cleared before it is told.
     let waiting = t.reads.pop_back().expect("there is one");
     t.get(
@@ -436,12 +430,7 @@ fn a_login_is_pushed_what_another_session_acknowledges_meanwhile() {
     t.get(bob, Harness::text(TO_ALICE, "2"));
     let two = t.open();
     t.ask(two, Harness::login_command("alice"));
-    let recounts = |t: &Harness| {
-        t.reads.iter().any(|(_, read)| matches!(read, Read::Timeline(storage_timeline::Read::Count { .. })))
-    };
-    while !recounts(&t) {
-        assert!(t.step(), "what is unread is counted again");
-    }
+    t.step_until(|read| matches!(read, Read::Timeline(storage_timeline::Read::Count { .. })));
     t.input(ack(one, 2));
     t.settle();
     assert!(t.texts(two).contains(&"2".to_owned()));

@@ -340,10 +340,7 @@ fn other_nodes_learn_that_a_user_has_a_new_group() {
         let group = t.group(&[2]);
         let alice = t.open();
         t.ask(alice, Harness::login_command("alice"));
-        let is_reading = |t: &Harness| t.reads.iter().any(|(_, read)| matches!(read, Read::Group(_)));
-        while !is_reading(&t) {
-            assert!(t.step(), "its groups are read");
-        }
+        t.step_until(|read| matches!(read, Read::Group(_)));
         if !is_logging_in {
             t.settle();
         }
@@ -417,10 +414,7 @@ fn friends_are_told_once_the_session_is_gone_that_would_have_told_them() {
         t.take(bob);
         let alice = t.open();
         t.ask(alice, Harness::login_command("alice"));
-        let is_reading = |t: &Harness| t.reads.iter().any(|(_, read)| matches!(read, Read::Group(_)));
-        while !is_reading(&t) {
-            assert!(t.step(), "its groups are read");
-        }
+        t.step_until(|read| matches!(read, Read::Group(_)));
         // Its login waits while the other one comes.
         let waiting = t.reads.pop_back().expect("there is one");
         if is_elsewhere {

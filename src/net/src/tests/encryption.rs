@@ -4,7 +4,6 @@
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::client::Resumption;
-
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned};
 use rustls::{SupportedProtocolVersion, version};
@@ -104,17 +103,7 @@ impl SecureClient {
 
     /// The type, number and value of the next frame.
     fn frame(&mut self) -> (u16, u32, Vec<u8>) {
-        loop {
-            if let Some((frame, used)) = wire::split_frame(&self.bytes, usize::MAX).unwrap() {
-                let frame = (frame.kind, frame.request, frame.value.to_vec());
-                self.bytes.drain(..used);
-                return frame;
-            }
-            let mut buffer = [0; 65_536];
-            let length = self.stream.read(&mut buffer).unwrap();
-            assert_ne!(length, 0, "the server closed the connection");
-            self.bytes.extend_from_slice(&buffer[..length]);
-        }
+        next_frame(&mut self.bytes, |buffer| self.stream.read(buffer))
     }
 
     /// Expects the announced end of the output (close_notify); an end without it is an error of the library.

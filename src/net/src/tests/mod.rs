@@ -22,6 +22,24 @@ use wire::{message, session};
 /// How long a test waits for anything before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The type, number and value of the next frame in `bytes`, which `read` adds to.
+fn next_frame(
+    bytes: &mut Vec<u8>,
+    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+) -> (u16, u32, Vec<u8>) {
+    loop {
+        if let Some((frame, used)) = wire::split_frame(bytes, usize::MAX).unwrap() {
+            let frame = (frame.kind, frame.request, frame.value.to_vec());
+            bytes.drain(..used);
+            return frame;
+        }
+        let mut buffer = [0; 65_536];
+        let length = read(&mut buffer).unwrap();
+        assert_ne!(length, 0, "the server closed the connection");
+        bytes.extend_from_slice(&buffer[..length]);
+    }
+}
+
 /// Deadlines that no test reaches by accident.
 fn patient() -> NetConfig {
     NetConfig::default()
@@ -173,17 +191,10 @@ impl Client {
 
     /// The type, number and value of the next frame.
     fn frame(&mut self) -> (u16, u32, Vec<u8>) {
-        loop {
-            if let Some((frame, used)) = wire::split_frame(&self.bytes, usize::MAX).unwrap() {
-                let frame = (frame.kind, frame.request, frame.value.to_vec());
-                self.bytes.drain(..used);
-                return frame;
-            }
-            let mut buffer = [0; 65_536];
-            let length = self.read(&mut buffer).unwrap();
-            assert_ne!(length, 0, "the server closed the connection");
-            self.bytes.extend_from_slice(&buffer[..length]);
-        }
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let frame = next_frame(&mut bytes, |buffer| self.read(buffer));
+        self.bytes = bytes;
+        frame
     }
 
     fn reply(&mut self, number: u32) -> Reply {

@@ -175,24 +175,11 @@ impl State {
         user: UserId,
     ) -> Option<ConversationSummary> {
         Some(ConversationSummary {
-            conversation,
-            kind: ConversationKind::Group,
-            peer: None,
             name: "group".into(),
             last_seq: Seq(of.entries.len() as u64),
             first_seq: *of.members.get(&user)?,
-            delivered_seq: Seq(0),
-            read_seq: Seq(0),
             time: of.entries.last()?.time,
-            peer_delivered_seq: None,
-            peer_read_seq: None,
-            pinned: false,
-            muted: false,
-            hidden: false,
-            unread: 0,
-            unread_more: false,
-            mentions: 0,
-            last: None,
+            ..ConversationSummary::new(conversation, ConversationKind::Group)
         })
     }
 }

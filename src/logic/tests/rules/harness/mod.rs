@@ -281,6 +281,13 @@ impl Harness {
         self.store_one() || self.find_one() || self.hear_one() || self.drain_one()
     }
 
+    /// Takes steps until storage is asked for this.
+    pub fn step_until(&mut self, is_sought: impl Fn(&Read) -> bool) {
+        while !self.reads.iter().any(|(_, read)| is_sought(read)) {
+            assert!(self.step(), "nothing is left to do, and it was not read");
+        }
+    }
+
     /// The bus is connected, and every lock is free.
     fn hear_one(&mut self) -> bool {
         if self.effects.bus.is_empty() {

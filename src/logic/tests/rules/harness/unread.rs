@@ -4,7 +4,7 @@ use super::storage::peer;
 use super::{Conversation, Harness};
 use logic::contract::timeline::{CountedRange, UnreadCount};
 use wire::timeline::{ConversationSummary, LastMessage};
-use wire::{ConversationId, Seq, UnixMillis, UserId};
+use wire::{ConversationId, Seq, UserId};
 
 impl Harness {
     pub(super) fn summaries(&self, user: UserId, with_last: bool) -> Vec<ConversationSummary> {
@@ -15,24 +15,16 @@ impl Harness {
             let UnreadCount { unread, mentions, more } =
                 self.count(user, &CountedRange { conversation, after: read_seq, last: last_seq });
             Some(ConversationSummary {
-                conversation,
-                kind: of.kind,
                 peer: peer(of, user),
-                name: "".into(),
                 last_seq,
                 first_seq: of.joined.get(&user).copied().unwrap_or_default().next(),
                 delivered_seq,
                 read_seq,
-                time: UnixMillis(0),
-                peer_delivered_seq: None,
-                peer_read_seq: None,
-                pinned: false,
-                muted: false,
-                hidden: false,
                 unread,
                 unread_more: more,
                 mentions,
                 last: last.filter(|_| with_last).map(|last| Box::new(LastMessage::from(&**last))),
+                ..ConversationSummary::new(conversation, of.kind)
             })
         };
         self.conversations.iter().zip(1..).filter_map(summary).collect()

@@ -266,7 +266,7 @@ mod tests {
         let right = pushed(&sent(77, 1));
         assert_eq!(read_entry(&value(&right)), None);
         let event = wire::entry::Event::Joined;
-        let system = wire::System { event, who: [UserId(31)].into(), by: UserId(31) };
+        let system = wire::System { event, who: [UserId(31)].into(), by: UserId(31), value: None };
         let entry = Message { content_type: "system".into(), extra: Some(system.into()), ..right };
         assert_eq!(arrival(&value(&entry)), None);
         assert_eq!(read_entry(&value(&entry)), Some((ConversationId(12), 3)));

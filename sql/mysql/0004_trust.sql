@@ -134,6 +134,33 @@ ALTER TABLE member ADD COLUMN is_pinned TINYINT NOT NULL DEFAULT 0;
 ALTER TABLE member ADD COLUMN is_muted TINYINT NOT NULL DEFAULT 0;
 ALTER TABLE member ADD COLUMN hidden_seq BIGINT;                                -- NULL: not hidden
 
+-- Who was a member of a group and is not any more: it saw the entries above joined_seq up to left_seq, which tells of its
+-- leaving. Whoever joins again has no row.
+CREATE TABLE IF NOT EXISTS former_member (
+    conversation_id INT     NOT NULL,
+    user_id         INT     NOT NULL,
+    joined_seq      BIGINT  NOT NULL,
+    left_seq        BIGINT  NOT NULL,
+    delivered_seq   BIGINT  NOT NULL,
+    is_behind       TINYINT AS (delivered_seq < left_seq) STORED,
+    left_at         BIGINT  NOT NULL,
+    PRIMARY KEY (conversation_id, user_id),
+    KEY former_member_recent (conversation_id, left_at),
+    KEY former_member_roster (conversation_id, is_behind, user_id),
+    KEY former_member_behind (user_id, is_behind, conversation_id)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+-- Who may not join a group again.
+CREATE TABLE IF NOT EXISTS barred (
+    conversation_id INT NOT NULL,
+    user_id         INT NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+-- Who made a group, and so has it counted in account_usage; 0: it is not counted.
+ALTER TABLE conversation ADD COLUMN maker_id INT NOT NULL DEFAULT 0;
+UPDATE conversation c JOIN member m ON m.conversation_id = c.id AND m.role = 2 AND m.kind = 1 SET c.maker_id = m.user_id
+    WHERE c.maker_id = 0;
+ALTER TABLE conversation ADD COLUMN dismissed_at BIGINT;                        -- NULL: it is not
+
 -- Entries that were changed, as they are now; each is laid over the entry as it was stored. A change is committed with the
 -- entry that tells of it, which has the status 2 in message_YYYYMM; the first line of its `content` names the entry that
 -- is changed.

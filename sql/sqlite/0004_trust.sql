@@ -124,6 +124,32 @@ ALTER TABLE member ADD COLUMN is_pinned   INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE member ADD COLUMN is_muted    INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE member ADD COLUMN hidden_seq  INTEGER;                              -- NULL: not hidden
 
+-- Who was a member of a group and is not any more: it saw the entries above joined_seq up to left_seq, which tells of its
+-- leaving. Whoever joins again has no row.
+CREATE TABLE former_member (
+    conversation_id INTEGER NOT NULL,
+    user_id         INTEGER NOT NULL,
+    joined_seq      INTEGER NOT NULL,
+    left_seq        INTEGER NOT NULL,
+    delivered_seq   INTEGER NOT NULL,
+    left_at         INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) WITHOUT ROWID;
+CREATE INDEX former_member_recent ON former_member (conversation_id, left_at);
+CREATE INDEX former_member_left ON former_member (user_id, left_at);
+CREATE INDEX former_member_roster ON former_member (conversation_id, user_id) WHERE delivered_seq < left_seq;
+CREATE INDEX former_member_behind ON former_member (user_id, conversation_id) WHERE delivered_seq < left_seq;
+-- Who may not join a group again.
+CREATE TABLE barred (
+    conversation_id INTEGER NOT NULL,
+    user_id         INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) WITHOUT ROWID;
+-- Who made a group, and so has it counted in account_usage; 0: it is not counted.
+ALTER TABLE conversation ADD COLUMN maker_id INTEGER NOT NULL DEFAULT 0;
+UPDATE conversation SET maker_id = user_id FROM member WHERE conversation_id = id AND role = 2 AND member.kind = 1;
+ALTER TABLE conversation ADD COLUMN dismissed_at INTEGER;                       -- NULL: it is not
+
 -- Entries that were changed, as they are now; each is laid over the entry as it was stored. A change is committed with the
 -- entry that tells of it.
 CREATE TABLE changed (

@@ -159,6 +159,7 @@ impl Harness {
                     kind,
                     peer: None,
                     last,
+                    has_left: false,
                     delivered: Seq(0),
                     read: Seq(0),
                 })))

@@ -180,7 +180,7 @@ impl Directory {
         let Some(from) = self.user_of(key) else { return };
         let Some(group) = self.conversations.get_mut(id.0 as usize - 1) else { return };
         group.last_seq += 1;
-        let system = System { event, who: [UserId(from)].into(), by: UserId(from) };
+        let system = System { event, who: [UserId(from)].into(), by: UserId(from), value: None };
         let entry = Push::Message(message::Push::New(Arc::new(Message {
             conversation: id,
             kind: ConversationKind::Group,

@@ -46,6 +46,10 @@ pub(crate) enum Step {
     Asked {
         kept: Kept,
     },
+    /// HISTORY is refused, and an ACK of nothing asks whether the account was a member.
+    AskedWhetherLeft {
+        kept: Kept,
+    },
 }
 
 impl Comparisons {

@@ -100,6 +100,11 @@ impl Cursors {
         }
     }
 
+    /// The user is no member any more by the entry `seq`; the server takes an ACK of it, and no READ.
+    pub fn left(&mut self, seq: Seq) {
+        self.read = self.read.max(seq);
+    }
+
     /// The view of the conversation begins above `seq`; the server has moved its cursors there.
     pub fn cleared(&mut self, seq: Seq) {
         for cursor in [&mut self.acked, &mut self.read, &mut self.read_here] {

@@ -16,12 +16,12 @@ use crate::event::Event;
 use crate::reorder::HELD_MAX;
 use crate::requests::Purpose;
 use crate::snapshot::Kept;
-use crate::state::{ListingState, Session};
+use crate::state::{Conversation, ListingState, Session};
 use crate::timing::WAIT_MAX_MS;
 use std::sync::Arc;
 use wire::session::LoggedIn;
-use wire::timeline::{ConversationSummary, Direction, History, HistoryPage, Reply, Request};
-use wire::{Command, ConversationId, Errno, Message, Seq};
+use wire::timeline::{ConversationSummary, Cursor, Direction, History, HistoryPage, Reply, Request};
+use wire::{Command, ConversationId, Errno, Message, Seq, UnixMillis};
 
 /// The pause before a question that was refused for now is asked again, milliseconds.
 const AGAIN_MS: u64 = 1_000;
@@ -149,8 +149,9 @@ impl Session {
     pub(crate) fn handle_compare_reply(&mut self, now: u64, id: ConversationId, reply: wire::Reply) -> bool {
         match reply {
             wire::Reply::Timeline(Reply::History(page)) => self.handle_page(now, id, &page),
+            wire::Reply::Done => self.handle_gone(now, id, true),
             wire::Reply::Refused(refusal) => match refusal.errno {
-                Errno::Forbidden | Errno::NotFound => self.handle_gone(now, id),
+                Errno::Forbidden | Errno::NotFound => self.handle_refused(now, id),
                 _ => self.comparison_failed(now, id, refusal.retry_after_ms.unwrap_or(0)),
             },
             _ => return false,
@@ -176,19 +177,54 @@ impl Session {
         }
     }
 
-    /// Handles a conversation that the account is not a member of: the server has nothing of what was shown.
-    fn handle_gone(&mut self, now: u64, id: ConversationId) {
+    /// Handles a conversation that the account is not a member of. Whether it was one shows in the latest message, or else in
+    /// the reply to an ACK: the entry that tells of the leave may not have come yet.
+    fn handle_refused(&mut self, now: u64, id: ConversationId) {
+        let account = self.account;
+        let Some(comparison) = self.comparisons.conversations.get_mut(&id) else {
+            self.comparisons.in_flight -= 1;
+            return;
+        };
+        let Step::Asked { kept } = &comparison.step else { return self.handle_gone(now, id, false) };
+        if account.is_some_and(|account| kept.ends_view_of(account)) {
+            return self.handle_gone(now, id, true);
+        }
+        comparison.step = Step::AskedWhetherLeft { kept: kept.clone() };
+        let nothing = Cursor { conversation: id, seq: Seq(0) };
+        self.transmit(now, &Command::Timeline(Request::Ack(nothing)), Purpose::Compare(id));
+    }
+
+    /// What was shown of a conversation that the account has left cannot be compared, and stays. Any other one is not the
+    /// server's.
+    fn handle_gone(&mut self, now: u64, id: ConversationId, has_left: bool) {
         self.comparisons.in_flight -= 1;
-        if let Some(comparison) = self.comparisons.conversations.get_mut(&id) {
-            (comparison.same, comparison.differs) = (Seq(0), Some(Seq(1)));
-            self.compared(now, id);
+        let Some(comparison) = self.comparisons.conversations.get_mut(&id) else { return };
+        (comparison.same, comparison.differs) = match (has_left, comparison.differs) {
+            (true, None) => (Seq::MAX, None),
+            (true, differs) => (comparison.same, differs),
+            (false, _) => (Seq(0), Some(Seq(1))),
+        };
+        self.compared(now, id);
+    }
+
+    /// Forgets a conversation that this account has left if the server has another one of its id, made after a restore: one
+    /// that has an entry in a place of the earlier view that was stored after that view ended.
+    pub(crate) fn forget_former(&mut self, id: ConversationId, seq: Seq, time: UnixMillis) {
+        let Some(state) = self.conversations.get_mut(&id) else { return };
+        let account = self.account;
+        let left =
+            state.last.as_ref().filter(|last| account.is_some_and(|account| last.ends_view_of(account)));
+        if left.is_some_and(|left| seq <= left.seq && time > left.time) {
+            *state = Conversation::default();
+            self.events.push_back(Event::Forgotten { conversation: id, after: Seq(0) });
+            self.note_conversation(id);
         }
     }
 
     pub(crate) fn comparison_failed(&mut self, now: u64, id: ConversationId, wait: u64) {
         self.comparisons.in_flight -= 1;
         if let Some(comparison) = self.comparisons.conversations.get_mut(&id)
-            && let Step::Asked { kept } = &comparison.step
+            && let Step::Asked { kept } | Step::AskedWhetherLeft { kept } = &comparison.step
         {
             let at = now + wait.clamp(AGAIN_MS, WAIT_MAX_MS);
             comparison.step = Step::Ask { kept: kept.clone(), at };

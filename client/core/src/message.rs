@@ -98,7 +98,13 @@ impl Session {
     /// Takes a pushed message into its place.
     pub(crate) fn take_push(&mut self, now: u64, message: Arc<Message>) {
         let (id, seq) = (message.conversation, message.seq);
+        self.forget_former(id, seq, message.time);
+        let begins_view = self.account.is_some_and(|account| message.begins_view_of(account));
         let state = self.conversations.entry(id).or_default();
+        if begins_view {
+            // What was pushed before it was all of an earlier view; what lies between is seen by others.
+            state.buffer.learn_first(seq);
+        }
         if !state.buffer.accept(message) && state.buffer.cursor().is_some_and(|cursor| seq <= cursor) {
             state.cursors.repeated(now, seq);
         }

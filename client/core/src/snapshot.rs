@@ -35,7 +35,7 @@ pub struct ConversationSnapshot {
     pub read: Seq,
     /// Own messages above `cursor` that were reported as sent.
     pub own_above: Vec<Seq>,
-    /// The latest message that was shown. A store, which has the messages, needs none.
+    /// The latest message that was shown. A store, which has the messages, gives it only where it ends the account's view.
     pub last: Option<Kept>,
 }
 
@@ -47,12 +47,21 @@ pub struct Kept {
     pub time: UnixMillis,
     /// `None`: not known, or the sender gave none.
     pub cid: Option<Box<str>>,
+    /// Those who ceased to be members by it, so that it is the last one that they see.
+    pub leaving: Box<[UserId]>,
 }
 
 impl Kept {
     pub fn of(message: &Message) -> Kept {
         let Message { seq, from, time, cid, .. } = message;
-        Kept { seq: *seq, from: *from, time: *time, cid: cid.clone() }
+        let system = message.system().filter(|system| system.removes_members());
+        let leaving = system.map_or_else(Box::default, |system| system.who.clone());
+        Kept { seq: *seq, from: *from, time: *time, cid: cid.clone(), leaving }
+    }
+
+    /// Whether it is the last message that a user sees.
+    pub fn ends_view_of(&self, user: UserId) -> bool {
+        self.leaving.contains(&user)
     }
 
     /// Whether this is the message, as far as is known.

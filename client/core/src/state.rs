@@ -239,7 +239,7 @@ pub(crate) struct Conversation {
     /// Consecutive HISTORY replies without a new message.
     pub(crate) empty_backfills: u32,
     pub(crate) backfill_not_before: u64,
-    /// The latest message that was shown; only without a store, which has it.
+    /// The latest message that was shown; with a store, which has it, only where it ends the account's view.
     pub(crate) last: Option<Kept>,
 }
 

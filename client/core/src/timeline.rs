@@ -79,7 +79,7 @@ impl Session {
         if let (false, Some(from)) = (self.options.persistent, self.account)
             && state.last.as_ref().is_none_or(|last| last.seq < seq)
         {
-            state.last = Some(Kept { seq, from, time, cid: None });
+            state.last = Some(Kept { seq, from, time, cid: None, leaving: Box::default() });
         }
         state.buffer.own(seq);
         state.cursors.own(now, seq);
@@ -94,12 +94,16 @@ impl Session {
         while let Some(next) = state.buffer.pop() {
             progress = true;
             let Next::Message(message) = next else { continue };
-            if !self.options.persistent && state.last.as_ref().is_none_or(|last| last.seq < message.seq) {
-                state.last = Some(Kept::of(&message));
+            let ends_view = self.account.is_some_and(|account| message.ends_view_of(account));
+            if state.last.as_ref().is_none_or(|last| last.seq < message.seq) {
+                state.last = (ends_view || !self.options.persistent).then(|| Kept::of(&message));
             }
             state.cursors.arrived(now);
             if self.account.is_some_and(|account| message.begins_view_of(account)) {
                 state.cursors.joined(message.seq);
+            }
+            if ends_view {
+                state.cursors.left(message.seq);
             }
             let own = message.cid.as_deref().filter(|_| Some(message.from) == self.account);
             // An own message whose reply was lost with an earlier connection.
@@ -132,6 +136,7 @@ impl Session {
         if self.hold_summary(summary) {
             return;
         }
+        self.forget_former(summary.conversation, summary.first_seq, summary.time);
         let state = self.conversations.entry(summary.conversation).or_default();
         state.buffer.learn(summary.first_seq, summary.delivered_seq);
         state.cursors.learn(now, summary.delivered_seq, summary.read_seq, state.buffer.cursor());

@@ -9,7 +9,7 @@ use support::{ME, PASSWORD};
 use wire::account::Who;
 use wire::kind::request;
 use wire::session::GoingAway;
-use wire::{ConversationId, Message, Push, Seq, Target, UserId, session};
+use wire::{ConversationId, Message, Push, Seq, System, Target, UserId, session};
 
 const BOB: u32 = 10;
 const CHAT: ConversationId = ConversationId(BOB);
@@ -194,6 +194,116 @@ fn a_conversation_that_the_server_does_not_have_is_forgotten() {
     stored.pair.server.restore(BOB, 0);
     stored.pair.server.conversations.clear();
     assert_eq!(stored.login(), ["forgotten after 0"]);
+}
+
+/// The account leaves the chat, which is a group; the server then has it for others only.
+fn leave(pair: &mut Pair) {
+    pair.server.make_group(BOB);
+    pair.server.store_leave(BOB, ME);
+    let Pair { server, connection, .. } = pair;
+    server.push(connection.as_mut().expect("connected"));
+    pair.settle();
+    pair.pass(1_000);
+    pair.server.conversations.clear();
+    pair.events.clear();
+}
+
+#[test]
+fn a_group_that_was_left_stays_under_another_history() {
+    let mut pair = online();
+    (1..=3).for_each(|n| hear(&mut pair, &format!("text {n}")));
+    leave(&mut pair);
+    pair.server.begin_history();
+    let history = pair.server.history.clone();
+    reconnect(&mut pair);
+    pair.pass(2_000);
+    assert_eq!(shown(&pair.events), Vec::<String>::new());
+    assert_eq!(pair.session.snapshot(0).history, history, "it is compared");
+    assert_eq!(pair.session.cursor(CHAT), Some(Seq(4)));
+    // With a store, after a restart of the client.
+    let mut stored = Stored::with(10, Some("first"));
+    let mut left = (*stored.kept[9]).clone();
+    let system = System { event: wire::entry::Event::Left, who: [ME].into(), by: ME, value: None };
+    left.extra = Some(system.into());
+    stored.kept[9] = Arc::new(left);
+    stored.pair.server.restore(BOB, 0);
+    stored.pair.server.conversations.clear();
+    assert_eq!(stored.login(), Vec::<String>::new());
+}
+
+/// The account was removed while the client was away, and the entry that says so comes after the comparison.
+#[test]
+fn what_was_shown_of_a_group_is_not_shown_again_before_its_end() {
+    let mut pair = online();
+    (1..=3).for_each(|n| hear(&mut pair, &format!("text {n}")));
+    pair.lose();
+    pair.server.make_group(BOB);
+    pair.server.store_leave(BOB, ME);
+    let all: Vec<Arc<Message>> = pair.server.conversations[&BOB].messages.clone();
+    pair.server.conversations.clear();
+    pair.server.left.insert(BOB);
+    pair.server.begin_history();
+    pair.events.clear();
+    pair.pass(5_000);
+    let before = pair.requests(request::ACK);
+    for message in all {
+        pair.push(&Push::from(wire::message::Push::New(message)));
+    }
+    assert_eq!(shown(&pair.events), ["user 1 left"]);
+    pair.pass(1_000);
+    assert!(pair.requests(request::ACK) > before, "it acknowledges that entry");
+}
+
+/// Its id is given again after a restore.
+#[test]
+fn another_conversation_in_the_place_of_a_left_group_is_shown_from_its_beginning() {
+    for is_listed in [false, true] {
+        let mut pair = online();
+        (1..=3).for_each(|n| hear(&mut pair, &format!("text {n}")));
+        leave(&mut pair);
+        pair.server.begin_history();
+        reconnect(&mut pair);
+        pair.pass(2_000);
+        if is_listed {
+            pair.lose();
+            _ = pair.server.store(BOB, UserId(BOB), "new 1", None);
+            pair.pass(5_000);
+        } else {
+            hear(&mut pair, "new 1");
+        }
+        hear(&mut pair, "new 2");
+        assert_eq!(shown(&pair.events), ["forgotten after 0", "new 1", "new 2"], "{is_listed}");
+        assert_eq!(pair.session.cursor(CHAT), Some(Seq(2)));
+    }
+}
+
+#[test]
+fn a_new_group_in_the_place_of_a_left_one_is_shown_from_its_beginning() {
+    let mut pair = online();
+    (1..=3).for_each(|n| hear(&mut pair, &format!("text {n}")));
+    leave(&mut pair);
+    pair.server.begin_history();
+    reconnect(&mut pair);
+    pair.pass(2_000);
+    pair.session.create_group(pair.now, "climbing", "");
+    pair.settle();
+    hear(&mut pair, "new 2");
+    assert_eq!(shown(&pair.events), ["forgotten after 0", "created", "new 2"]);
+}
+
+/// The server pushes again what was not acknowledged, also what is below a leave.
+#[test]
+fn entries_of_a_left_group_that_come_again_are_not_shown_again() {
+    let mut pair = online();
+    hear(&mut pair, "text 1");
+    pair.server.store_join(BOB, ME);
+    hear(&mut pair, "text 2");
+    let before: Vec<Arc<Message>> = pair.server.conversations[&BOB].messages.clone();
+    leave(&mut pair);
+    for message in before {
+        pair.push(&Push::from(wire::message::Push::New(message)));
+    }
+    assert_eq!(shown(&pair.events), Vec::<String>::new());
 }
 
 #[test]

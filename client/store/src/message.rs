@@ -114,17 +114,10 @@ impl Store {
 
     /// The latest message of a conversation below a seq.
     pub fn kept_below(&self, conversation: ConversationId, below: Seq) -> Result<Option<Kept>, StoreError> {
-        let sql = "SELECT seq, sender, time, cid FROM message WHERE conversation = ?1 AND seq < ?2
+        let sql = "SELECT seq, sender, time, cid, entry FROM message WHERE conversation = ?1 AND seq < ?2
              ORDER BY seq DESC LIMIT 1";
         let below = i64::try_from(below.0).unwrap_or(i64::MAX);
-        let found = self.db.query_row(sql, params![conversation.0, below], |row| {
-            Ok(Kept {
-                seq: seq(row, 0)?,
-                from: UserId(row.get(1)?),
-                time: UnixMillis(row.get::<_, i64>(2)? as u64),
-                cid: row.get::<_, Option<String>>(3)?.map(Into::into),
-            })
-        });
+        let found = self.db.query_row(sql, params![conversation.0, below], |row| kept(row, 0));
         found.optional().map_err(|error| self.failure(&error))
     }
 
@@ -392,6 +385,20 @@ pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
         cid: None,
         extra: extra(row)?,
     }))
+}
+
+/// What tells a message from others, from the columns `seq`, `sender`, `time`, `cid` and `entry`.
+pub(crate) fn kept(row: &Row<'_>, first: usize) -> rusqlite::Result<Kept> {
+    let entry = row.get::<_, Option<String>>(first + 4)?;
+    let system = entry.and_then(|entry| serde_json::from_str::<System>(&entry).ok());
+    let leaving = system.filter(System::removes_members).map_or_else(Box::default, |system| system.who);
+    Ok(Kept {
+        seq: seq(row, first)?,
+        from: UserId(row.get(first + 1)?),
+        time: UnixMillis(row.get::<_, i64>(first + 2)? as u64),
+        cid: row.get::<_, Option<String>>(first + 3)?.map(Into::into),
+        leaving,
+    })
 }
 
 /// The further fields of an entry, from the columns `type`, `entry`, `refs` and `changes`.

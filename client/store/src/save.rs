@@ -59,6 +59,7 @@ fn write_event(t: &Transaction<'_>, account: UserId, event: &Event) -> rusqlite:
         Event::Conversations(rows) => rows.iter().try_for_each(|row| timeline::write_summary(t, row)),
         Event::Message(message) => {
             message::write_message(t, account, message)?;
+            group::write_message(t, account, message)?;
             timeline::write_kind(t, account, message)
         }
         Event::Sent { local, conversation, seq, time } => {

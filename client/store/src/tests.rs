@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use wire::account::Who;
+use wire::group::{Group, GroupsPage, Role};
 use wire::message::Send;
 use wire::session::LoggedIn;
 use wire::timeline::{self, ConversationSummary, ConversationView, HistoryPage, SettingsChange};
@@ -309,7 +310,8 @@ fn entries_that_are_not_messages_are_kept_and_do_not_count() {
     let (_home, folder) = folder();
     let mut store = folder.open(ME, None).unwrap();
     let Event::Message(joined) = message(2, 3, "user 3 joined") else { unreachable!() };
-    let system = System { event: wire::entry::Event::Joined, who: [UserId(3)].into(), by: UserId(3) };
+    let system =
+        System { event: wire::entry::Event::Joined, who: [UserId(3)].into(), by: UserId(3), value: None };
     let entry = Message { content_type: "system".into(), extra: Some(system.into()), ..(*joined).clone() };
     let events = [message(1, 2, "hi"), Event::Message(Arc::new(entry.clone())), message(3, 2, "there")];
     store.save(Some(&changes(vec![at(3)], vec![])), &events).unwrap();
@@ -437,4 +439,37 @@ fn what_earlier_versions_muted_is_told_to_the_server() {
     drop(store);
     let store = folder.open(ME, None).unwrap();
     assert_eq!(store.mutes_to_tell().unwrap(), [(CHAT, true)]);
+}
+
+#[test]
+fn a_group_that_was_left_is_in_no_list_and_its_end_is_known() {
+    let (_home, folder) = folder();
+    let mut store = folder.open(ME, None).unwrap();
+    let groups = [CHAT, ConversationId(8)].map(|conversation| Group {
+        conversation,
+        name: "climbing".into(),
+        desc: "".into(),
+        role: Role::Normal,
+    });
+    let page = GroupsPage { groups: groups.into(), more: true };
+    let reply = wire::Reply::Group(wire::group::Reply::Groups(Box::new(page)));
+    store.save(None, &[Event::Reply { request: RequestId(1), reply }]).unwrap();
+    let told = |seq, user| {
+        let Event::Message(message) = message(seq, user, "told") else { unreachable!() };
+        let who = [UserId(user)].into();
+        let system = System { event: wire::entry::Event::Left, who, by: UserId(user), value: None };
+        let (kind, content_type) = (ConversationKind::Group, wire::entry::SYSTEM.into());
+        let extra = Some(system.into());
+        Event::Message(Arc::new(Message { kind, content_type, extra, ..(*message).clone() }))
+    };
+    // Another member leaves, then this one.
+    store.save(Some(&changes(vec![at(1)], vec![])), &[told(1, 2)]).unwrap();
+    assert_eq!(store.groups().unwrap().len(), 2);
+    assert_eq!(store.snapshot().unwrap().conversations[0].last, None);
+    store.save(Some(&changes(vec![at(2)], vec![])), &[told(2, ME.0)]).unwrap();
+    let left: Vec<ConversationId> = store.groups().unwrap().iter().map(|group| group.conversation).collect();
+    assert_eq!(left, [ConversationId(8)]);
+    let last = store.snapshot().unwrap().conversations[0].last.clone().expect("it has left");
+    assert!(last.ends_view_of(ME) && last.seq == Seq(2));
+    assert_eq!(store.kept_below(CHAT, Seq::MAX).unwrap(), Some(last));
 }

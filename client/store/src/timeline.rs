@@ -1,7 +1,7 @@
 //! The table `conversation`: cursors, names, and what of each conversation is stored here.
 
 use crate::database::{Store, StoreError};
-use crate::message::{forget_below, kind, kind_text, seq, write_message};
+use crate::message::{self, forget_below, kind, kind_text, seq, write_message};
 use chatclient_core::snapshot::ConversationSnapshot;
 use rusqlite::{Transaction, params};
 use wire::timeline::{ConversationSummary, ConversationView, Push, Receipt, Reply};
@@ -69,9 +69,13 @@ impl Store {
     }
 
     pub(crate) fn conversation_snapshots(&self) -> Result<Vec<ConversationSnapshot>, StoreError> {
-        let sql = "SELECT id, cursor, read_seq, own_above FROM conversation
-             WHERE cursor IS NOT NULL OR own_above <> '[]'";
+        let sql = "SELECT c.id, c.cursor, c.read_seq, c.own_above, m.seq, m.sender, m.time, m.cid, m.entry
+             FROM conversation c LEFT JOIN message m ON m.conversation = c.id AND m.entry IS NOT NULL
+             AND m.seq = (SELECT max(seq) FROM message WHERE conversation = c.id)
+             WHERE c.cursor IS NOT NULL OR c.own_above <> '[]'";
+        let me = self.account();
         self.rows(sql, |row| {
+            let last = row.get::<_, Option<i64>>(4)?.map(|_| message::kept(row, 4)).transpose()?;
             let own_above: String = row.get(3)?;
             let own_above: Vec<u64> = serde_json::from_str(&own_above).unwrap_or_default();
             Ok(ConversationSnapshot {
@@ -79,7 +83,7 @@ impl Store {
                 cursor: row.get::<_, Option<i64>>(1)?.map(|seq| Seq(seq as u64)),
                 read: seq(row, 2)?,
                 own_above: own_above.into_iter().map(Seq).collect(),
-                last: None,
+                last: last.filter(|last| last.ends_view_of(me)),
             })
         })
     }

@@ -48,7 +48,12 @@ pub(crate) fn cost(command: &Command) -> u64 {
             contact::Request::Friends(_) => UNIT,
         },
         Command::Group(request) => match request {
-            group::Request::Create(_) | group::Request::Join(_) => 5 * UNIT,
+            group::Request::Create(_)
+            | group::Request::Join(_)
+            | group::Request::Leave(_)
+            | group::Request::Remove(_)
+            | group::Request::SetRole(_)
+            | group::Request::Transfer(_) => 5 * UNIT,
             group::Request::Members(_) | group::Request::Groups(_) => UNIT,
         },
         Command::Node(node::Request::Nodes) => UNIT,

@@ -37,6 +37,9 @@ pub enum Hint {
     Joined { user: UserId },
     /// The channel's user has become a member of a group by this entry. The user's sessions on other nodes learn it.
     Entered { entry: End },
+    /// The channel's user is no member of a group any more by this entry. The user's sessions on other nodes learn it, also
+    /// those that do not hear the group.
+    Left { entry: End },
     /// A password was checked on another node. Every node counts the attempts on all nodes.
     PasswordTried { attempt: Attempt, is_right: bool },
 }
@@ -66,8 +69,8 @@ impl Channel {
                 | Push::Error(_) => false,
             },
             (Channel::Node(_), Hint::Kick { .. } | Hint::Joined { .. } | Hint::PasswordTried { .. }) => true,
-            (Channel::User(_), Hint::Entered { .. }) => true,
-            (Channel::Node(_) | Channel::Group(_), Hint::Entered { .. })
+            (Channel::User(_), Hint::Entered { .. } | Hint::Left { .. }) => true,
+            (Channel::Node(_) | Channel::Group(_), Hint::Entered { .. } | Hint::Left { .. })
             | (Channel::Node(_), Hint::Push { .. })
             | (
                 Channel::User(_) | Channel::Group(_),

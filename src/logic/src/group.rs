@@ -1,4 +1,5 @@
-//! Groups: CREATE_GROUP, JOIN_GROUP, MEMBERS and GROUPS.
+//! Groups: CREATE_GROUP, JOIN_GROUP, MEMBERS, GROUPS, and the changes of a group's members and their roles: LEAVE,
+//! REMOVE_MEMBER, SET_ROLE and TRANSFER.
 //!
 //! In a cluster, the node subscribes to a group's channel *before* the new member can learn of the group or receive its
 //! messages, so that nothing is missed in between.
@@ -6,7 +7,8 @@
 use crate::bus::Channel;
 use crate::cluster::Stored;
 use crate::contract::entry::{Actor, Entry};
-use crate::contract::{Denial, Found, Written, group as storage, presence as stored_presence};
+use crate::contract::group::{self as storage, Change, Refused, What};
+use crate::contract::{Denial, Found, Written, presence as stored_presence};
 use crate::limits::{GROUPS_BYTES, SESSION_ENDED};
 use crate::request::Caller;
 use crate::state::State;
@@ -17,9 +19,12 @@ use crate::state::sessions::SessionRef;
 use crate::turn::Turn;
 use crate::{cluster, listening, listing, simple};
 use std::sync::Arc;
-use wire::group::{Created, GroupsPage, Join, JoinState, Joined, Members, MembersPage, Reply, Request};
+use wire::group::{
+    Created, GroupsPage, Join, JoinState, Joined, Leave, Members, MembersPage, Remove, Reply, Request,
+    SetRole, Transfer,
+};
 use wire::presence::Presence;
-use wire::{ConversationId, Errno};
+use wire::{ConversationId, Errno, Refusal};
 
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
     let session = caller.session();
@@ -34,6 +39,18 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
         Request::Join(Join { conversation }) => {
             let then = Listener::Group(Pending::Join { session, conversation });
             listening::hold(turn, reply_to, &[Channel::Group(conversation)], then);
+        }
+        Request::Leave(Leave { conversation }) => {
+            change(turn, reply_to, session, conversation, What::Leave);
+        }
+        Request::Remove(Remove { conversation, id, bar }) => {
+            change(turn, reply_to, session, conversation, What::Remove { user: id, bar });
+        }
+        Request::SetRole(SetRole { conversation, id, role }) => {
+            change(turn, reply_to, session, conversation, What::SetRole { user: id, role });
+        }
+        Request::Transfer(Transfer { conversation, id }) => {
+            change(turn, reply_to, session, conversation, What::Transfer { user: id });
         }
         Request::Members(Members { conversation, page }) => {
             turn.read(reply_to, Pending::Members, storage::Read::Members { user, conversation, page });
@@ -70,6 +87,17 @@ fn join(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, conversatio
     simple::submit(turn, reply_to, session, Pending::Join { session, conversation }, write);
 }
 
+fn change(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    session: SessionRef,
+    conversation: ConversationId,
+    what: What,
+) {
+    let write = storage::Write::Change(Change { by: actor(turn.state, session), conversation, what });
+    simple::submit(turn, reply_to, session, Pending::Change, write);
+}
+
 pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
     match (pending, written) {
         (Pending::Create { session }, Written::Group(storage::Written::Created(entry))) => {
@@ -86,10 +114,40 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
             listening::release(turn, &[Channel::Group(conversation)]);
             simple::refuse(turn, reply_to, &other, |denial| match denial {
                 Denial::Conflict => "you are a member already",
+                Denial::Forbidden => "the group does not take you in",
                 _ => "there is no such group",
             });
         }
+        (Pending::Change, Written::Group(storage::Written::Changed(entry))) => {
+            turn.answer(reply_to, wire::Reply::Done);
+            deliver(turn, entry);
+        }
+        (Pending::Change, Written::Group(storage::Written::Unchanged)) => {
+            turn.answer(reply_to, wire::Reply::Done);
+        }
+        (Pending::Change, Written::Group(storage::Written::Refused(why))) => {
+            turn.answer(reply_to, refusal(why));
+        }
+        (Pending::Change, other) => {
+            simple::refuse(turn, reply_to, &other, |_| "only members may change a group");
+        }
         (_, other) => simple::refuse(turn, reply_to, &other, |_| "the group cannot be created"),
+    }
+}
+
+fn refusal(why: Refused) -> Refusal {
+    match why {
+        Refused::NotAbove => Refusal::new(
+            Errno::Forbidden,
+            "only admins may do this to normal members, and only the creator to admins",
+        ),
+        Refused::NotCreator => Refusal::new(Errno::Forbidden, "only the creator of the group may do this"),
+        Refused::NoMember => Refusal::new(Errno::NotFound, "the user is no member of the group").about("id"),
+        Refused::Oneself => Refusal::new(Errno::BadRequest, "you cannot do this to yourself").about("id"),
+        Refused::IsCreator => Refusal::new(
+            Errno::Conflict,
+            "the creator leaves a group as the last member, or after making somebody else the creator",
+        ),
     }
 }
 

@@ -75,6 +75,15 @@ pub(crate) fn follow(turn: &mut Turn<'_>, user: UserId, entry: End) {
     }
 }
 
+/// Releases the channel of a group that the session's user is no member of any more.
+pub(crate) fn leave(turn: &mut Turn<'_>, session: SessionRef, group: ConversationId) {
+    let Some(live) = turn.state.sessions.get_mut(session) else { return };
+    if let Some(at) = live.groups.iter().position(|other| *other == group) {
+        live.groups.swap_remove(at);
+        release(turn, &[Channel::Group(group)]);
+    }
+}
+
 /// Resumes the step that waited for a subscription: the bus confirmed it, or the bus is down and the database is polled
 /// instead.
 pub(crate) fn confirmed(turn: &mut Turn<'_>, ticket: Ticket) {

@@ -137,7 +137,7 @@ mod tests {
     fn a_page_of_the_longest_groups_fits_a_frame() {
         for fill in ["\u{1}", "\"", "\u{1F642}", "a"] {
             let (name, desc) = ("\"".repeat(GROUP_NAME_CHARS).into(), fill.repeat(GROUP_DESC_CHARS).into());
-            let group = Group { conversation: ConversationId(u32::MAX >> 1), name, desc, role: Role::Member };
+            let group = Group { conversation: ConversationId(u32::MAX >> 1), name, desc, role: Role::Normal };
             let mut groups = vec![group; PAGE_MAX as usize];
             let more = cut_groups(&mut groups, GROUPS_BYTES);
             assert!(groups.len() > 100 && more == (groups.len() < PAGE_MAX as usize));
@@ -203,7 +203,7 @@ mod tests {
         let friends = vec![Friend { id, name: name.clone(), state: Presence::Offline }; PAGE_MAX as usize];
         let desc = "\u{1}".repeat(GROUP_DESC_CHARS).into();
         let group =
-            Group { conversation: ConversationId(id.0), name: name.clone(), desc, role: Role::Member };
+            Group { conversation: ConversationId(id.0), name: name.clone(), desc, role: Role::Normal };
         let mut groups = vec![group; PAGE_MAX as usize];
         cut_groups(&mut groups, LOGIN_GROUPS_BYTES);
         let mut conversations = vec![longest_row("\u{1}"); PAGE_MAX as usize];

@@ -46,13 +46,15 @@ pub(crate) fn heard(turn: &mut Turn<'_>, typist: Typist) {
 
 pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, typing: Typing, found: Found) {
     match (typing, found) {
-        (Typing::Standing(typist), Found::Timeline(timeline::Found::Standing(Some(standing)))) => {
+        (Typing::Standing(typist), Found::Timeline(timeline::Found::Standing(Some(standing))))
+            if !standing.has_left =>
+        {
             match standing.peer {
                 Some(peer) => to_peer(turn, reply_to, typist, peer),
                 None => to_group(turn, reply_to, typist),
             }
         }
-        (Typing::Standing(_), Found::Timeline(timeline::Found::Standing(None)))
+        (Typing::Standing(_), Found::Timeline(timeline::Found::Standing(_)))
         | (_, Found::Denied(Denial::Forbidden)) => {
             turn.refuse(reply_to, Errno::Forbidden, "only members may tell that they are typing");
         }

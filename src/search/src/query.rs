@@ -139,8 +139,8 @@ impl Run<'_> {
     fn last_of(&mut self, conversation: ConversationId) -> Result<Seq, End> {
         let read = timeline::Read::Standing { user: self.user, conversation };
         match self.ask(read)? {
-            timeline::Found::Standing(Some(standing)) => Ok(standing.last),
-            timeline::Found::Standing(None) => Err(End::Answer(Found::Denied(Denial::Forbidden))),
+            timeline::Found::Standing(Some(standing)) if !standing.has_left => Ok(standing.last),
+            timeline::Found::Standing(_) => Err(End::Answer(Found::Denied(Denial::Forbidden))),
             _ => Err(End::Answer(Found::Failed)),
         }
     }

@@ -118,6 +118,22 @@ impl Changed {
         *self = Changed { seq: self.seq, change: told.seq, recalled, ..Changed::default() };
     }
 
+    /// The row as somebody may know it who sees the timeline up to `last` only. Of what was changed after that, only that
+    /// its text was recalled. A text that was edited after that is withheld: it may have been edited before, too, and then
+    /// that with which it was stored had been taken back.
+    #[must_use]
+    pub fn known_at(mut self, last: Seq) -> Changed {
+        if self.change <= last {
+            return self;
+        }
+        self.change = last;
+        self.reactions = Reactions::default();
+        if self.edited.is_some_and(|told| told.seq > last) {
+            (self.content, self.edited) = (Some(Box::default()), None);
+        }
+        self
+    }
+
     /// The entry that tells of what is done already: of the recall, or else of the text.
     pub fn told(&self, entry: &Message) -> Place {
         match self.recalled {

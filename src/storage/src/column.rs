@@ -8,8 +8,14 @@ use wire::message::{Extra, TEXT};
 use wire::session::{ClientKind, KickCode};
 use wire::{Change, ChangeKind, ConversationKind, References, Seq, System, UserId};
 
-/// The value of the column `role` for the owner of a group.
-pub const OWNER: u8 = 2;
+/// The value of the column `role`.
+pub fn role_number(role: Role) -> u8 {
+    match role {
+        Role::Normal => 0,
+        Role::Admin => 1,
+        Role::Creator => 2,
+    }
+}
 
 /// What an entry is, whatever type it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +128,7 @@ pub fn client_kind_of(number: i64) -> Option<ClientKind> {
 /// The texts of an entry as they are stored: the columns `type` and `content`, or the same fields of a page.
 ///
 /// The sort of the entry is stored beside them. The first line of `content` lists for a system entry, whose `type` is the
-/// event, the ids of the users concerned; for a change it is the seq of the entry that is changed, and `+` or `-` where
+/// event, the ids of the users concerned, and behind them as a JSON string what the event set, if it set something; for a change it is the seq of the entry that is changed, and `+` or `-` where
 /// a reaction is added or taken back. What a message refers to is a text of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a> {
@@ -155,10 +161,14 @@ impl Texts<'_> {
                 Some(Body { content_type: content_type_of(content_type), content: content.into(), extra })
             }
             Sort::System => {
-                let (ids, content) = content.split_once('\n')?;
+                let (line, content) = content.split_once('\n')?;
+                let (ids, value) = match line.find('"') {
+                    Some(at) => (&line[..at], Some(serde_json::from_str(&line[at..]).ok()?)),
+                    None => (line, None),
+                };
                 let who = ids.split_ascii_whitespace().map(|id| id.parse().map(UserId));
                 let who = who.collect::<Result<_, _>>().ok()?;
-                let system = System { event: content_type.into(), who, by: sender };
+                let system = System { event: content_type.into(), who, by: sender, value };
                 let extra = Some(system.into());
                 Some(Body { content_type: SYSTEM.into(), content: content.into(), extra })
             }
@@ -183,7 +193,8 @@ impl Texts<'_> {
 /// The stored content of a system entry.
 pub fn system_content(system: &System, content: &str) -> String {
     let ids: Vec<String> = system.who.iter().map(UserId::to_string).collect();
-    format!("{}\n{content}", ids.join(" "))
+    let value = system.value.as_deref().map(|value| format!(" {}", serde_json::Value::from(value)));
+    format!("{}{}\n{content}", ids.join(" "), value.unwrap_or_default())
 }
 
 /// The stored content of an entry that tells of a change.
@@ -213,12 +224,7 @@ fn content_type_of(text: &str) -> Cow<'static, str> {
 
 /// The role of a column `role`; `None`: the value is damaged.
 pub fn role_of(role: i64) -> Option<Role> {
-    match role {
-        0 => Some(Role::Member),
-        1 => Some(Role::Admin),
-        2 => Some(Role::Owner),
-        _ => None,
-    }
+    [Role::Normal, Role::Admin, Role::Creator].into_iter().find(|of| i64::from(role_number(*of)) == role)
 }
 
 /// How long a dead node stays in the table, milliseconds.
@@ -235,11 +241,15 @@ mod tests {
 
     #[test]
     fn a_system_entry_is_read_as_it_was_stored() {
-        for (who, event, content) in
-            [(vec![9], "joined", "ann\njoined"), (vec![1, 2], "renamed", ""), (vec![], "x", "y")]
-        {
+        for (who, event, value, content) in [
+            (vec![9], "joined", None, "ann\njoined"),
+            (vec![1, 2], "renamed", Some("a \"b\"\nc"), ""),
+            (vec![3], "role", Some("admin"), "ann made ben an admin"),
+            (vec![], "x", Some(""), "y"),
+        ] {
             let who = who.into_iter().map(UserId).collect();
-            let system = System { event: Event::from(event), who, by: UserId(9) };
+            let value = value.map(Into::into);
+            let system = System { event: Event::from(event), who, by: UserId(9), value };
             let read = body(Sort::System, system.event.as_str(), &system_content(&system, content)).unwrap();
             assert_eq!((&*read.content_type, &*read.content), ("system", content));
             assert_eq!(read.extra, Some(system.into()));
@@ -247,6 +257,7 @@ mod tests {
         assert!(
             body(Sort::System, "joined", "no line of ids").is_none()
                 && body(Sort::System, "joined", "a b\n").is_none()
+                && body(Sort::System, "role", "1 \"admin\n").is_none()
         );
     }
 

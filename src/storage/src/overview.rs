@@ -52,7 +52,7 @@ impl Activity for Overview {
 impl Overview {
     pub fn standing(self) -> Standing {
         let Overview { kind, peer, last, delivered, read, .. } = self;
-        Standing { kind, peer, last, delivered, read }
+        Standing { kind, peer, last, has_left: false, delivered, read }
     }
 
     fn is_hidden(&self) -> bool {
@@ -84,7 +84,7 @@ impl Overview {
 
     pub fn unread(self) -> Unread {
         let Overview { conversation, peer, delivered, last, .. } = self;
-        Unread { conversation, peer, delivered, last }
+        Unread { conversation, peer, delivered, last, has_left: false }
     }
 
     /// How many messages `user` has not read up to the end; `None`: none.

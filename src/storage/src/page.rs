@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use wire::change::{Changes, Reaction};
 use wire::limits::HISTORY_BYTES;
-use wire::{Mentions, Message, References};
+use wire::{Mentions, Message, References, Seq};
 
 /// A page of a listing, and whether more rows follow.
 pub type Rows<T> = (Vec<T>, bool);
@@ -33,6 +33,16 @@ impl Page {
         }
         self.messages.push(message);
         ControlFlow::Continue(())
+    }
+}
+
+impl Page {
+    /// Leaves out what follows an entry, for a reader who does not see it.
+    pub fn end_at(&mut self, last: Seq) {
+        let taken = self.messages.partition_point(|message| message.seq <= last);
+        let is_cut = taken < self.messages.len();
+        self.messages.truncate(taken);
+        self.more &= !is_cut && self.messages.last().is_some_and(|message| message.seq < last);
     }
 }
 

@@ -24,6 +24,9 @@ pub struct System {
     pub who: Box<[UserId]>,
     /// The user who acted, which is also the sender of the entry.
     pub by: UserId,
+    /// What the event set, where it set something: of `role` the new role.
+    #[serde(default, deserialize_with = "crate::json::present", skip_serializing_if = "Option::is_none")]
+    pub value: Option<Box<str>>,
 }
 
 /// The change that a system entry tells of.
@@ -33,6 +36,14 @@ pub enum Event {
     Created,
     /// `who` joined the group.
     Joined,
+    /// `who` left the group.
+    Left,
+    /// `who` were removed from the group.
+    Removed,
+    /// `who` have the role that `value` names.
+    Role,
+    /// `who` is the creator now, and who acted is an admin.
+    Transferred,
     /// An event that this version does not know. The entry's `content` describes it in English.
     Other(Box<str>),
 }
@@ -42,6 +53,10 @@ impl Event {
         match self {
             Event::Created => "created",
             Event::Joined => "joined",
+            Event::Left => "left",
+            Event::Removed => "removed",
+            Event::Role => "role",
+            Event::Transferred => "transferred",
             Event::Other(name) => name,
         }
     }
@@ -52,6 +67,10 @@ impl From<&str> for Event {
         match name {
             "created" => Event::Created,
             "joined" => Event::Joined,
+            "left" => Event::Left,
+            "removed" => Event::Removed,
+            "role" => Event::Role,
+            "transferred" => Event::Transferred,
             other => Event::Other(other.into()),
         }
     }
@@ -74,5 +93,11 @@ impl System {
     #[must_use]
     pub fn adds_members(&self) -> bool {
         matches!(self.event, Event::Created | Event::Joined)
+    }
+
+    /// Whether the entry is the last one that these users see.
+    #[must_use]
+    pub fn removes_members(&self) -> bool {
+        matches!(self.event, Event::Left | Event::Removed)
     }
 }

@@ -45,10 +45,13 @@ impl Extra {
     #[cold]
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         let Extra { system, references, change, changes } = self;
-        if let Some(System { event, who, by }) = system {
+        if let Some(System { event, who, by, value }) = system {
             put_text(out, b",\"event\":", event.as_str());
             put(out, b",\"who\":", who);
             put(out, b",\"by\":", by);
+            if let Some(value) = value {
+                put_text(out, b",\"value\":", value);
+            }
         }
         if let Some(seq) = references.reply_to {
             put(out, b",\"reply_to\":", &seq);

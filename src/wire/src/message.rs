@@ -207,6 +207,8 @@ struct MessageFields {
     #[serde(default, deserialize_with = "present")]
     by: Option<UserId>,
     #[serde(default, deserialize_with = "present")]
+    value: Option<Box<str>>,
+    #[serde(default, deserialize_with = "present")]
     reply_to: Option<Seq>,
     #[serde(default)]
     mentions: Box<[UserId]>,
@@ -232,7 +234,9 @@ impl From<MessageFields> for Message {
             fields;
         let (who, by) = (fields.who, fields.by.unwrap_or(from));
         let system = match fields.event {
-            Some(event) if content_type == entry::SYSTEM => Some(System { event, who, by }),
+            Some(event) if content_type == entry::SYSTEM => {
+                Some(System { event, who, by, value: fields.value })
+            }
             _ => None,
         };
         let references = References {
@@ -301,10 +305,13 @@ impl Message {
     /// Whether it is the entry by which a user became a member. Everything up to it counts as read.
     #[must_use]
     pub fn begins_view_of(&self, user: UserId) -> bool {
-        let begins = |system: &System| {
-            matches!(system.event, Event::Created | Event::Joined) && system.who.contains(&user)
-        };
-        self.system().is_some_and(begins)
+        self.system().is_some_and(|system| system.adds_members() && system.who.contains(&user))
+    }
+
+    /// Whether it is the last entry that a user sees, because the user is no member any more.
+    #[must_use]
+    pub fn ends_view_of(&self, user: UserId) -> bool {
+        self.system().is_some_and(|system| system.removes_members() && system.who.contains(&user))
     }
 }
 
@@ -349,7 +356,9 @@ mod tests {
             is_group in any::<bool>(),
             (name, content_type, content) in (text(), text(), text()),
             cid in proptest::option::of(text()),
-            system in proptest::option::of((text(), proptest::collection::vec(any::<u32>(), 0..3), any::<u32>())),
+            system in proptest::option::of((
+                text(), proptest::collection::vec(any::<u32>(), 0..3), any::<u32>(), proptest::option::of(text()),
+            )),
             reply_to in proptest::option::of(any::<u64>()),
             (mentions, mention_all) in (proptest::collection::vec(any::<u32>(), 0..3), any::<bool>()),
             change in proptest::option::of(any::<(u64, Option<bool>)>()),
@@ -358,9 +367,9 @@ mod tests {
                 proptest::option::of((text(), any::<u32>())),
             )),
         ) {
-            let system = system.map(|(event, who, by)| {
+            let system = system.map(|(event, who, by, value)| {
                 let who = who.into_iter().map(UserId).collect();
-                System { event: Event::from(&*event), who, by: UserId(by) }
+                System { event: Event::from(&*event), who, by: UserId(by), value: value.map(Into::into) }
             });
             let kind = |on: Option<bool>| on.map_or(ChangeKind::Edit, |on| ChangeKind::Reaction { on });
             let change = change.map(|(of, on)| Change { of: Seq(of), kind: kind(on) });
@@ -412,7 +421,7 @@ mod tests {
             extra: None,
         };
         for event in [Event::Joined, Event::Created, Event::Other("dissolved".into())] {
-            entry.extra = Some(System { event, who: [UserId(3)].into(), by: UserId(3) }.into());
+            entry.extra = Some(System { event, who: [UserId(3)].into(), by: UserId(3), value: None }.into());
             let mut written = Vec::new();
             entry.encode(&mut written);
             assert_eq!(json::read::<Message>(&written).unwrap(), entry);

@@ -157,14 +157,14 @@ proptest! {
     ) {
         let style = Style { object_bytes, ..Style::default() };
         let state = Presence::Online;
-        let member = |id| Member { id: UserId(id), name: format!("m\"{id}").into(), state, role: Role::Owner };
+        let member = |id| Member { id: UserId(id), name: format!("m\"{id}").into(), state, role: Role::Creator };
         let welcome = Welcome {
             id: UserId(1),
             name: "🙂".repeat(50).into(),
             friends: friends.iter().map(|name| Friend { id: UserId(2), name: name.as_str().into(), state }).collect(),
             groups: (1..).zip(&groups).map(|(id, (name, desc, users))| {
                 let (name, desc) = (name.as_str().into(), desc.as_str().into());
-                let group = Group { conversation: ConversationId(id), name, desc, role: Role::Member };
+                let group = Group { conversation: ConversationId(id), name, desc, role: Role::Normal };
                 (group, (1..=*users as u32).map(member).collect())
             }).collect(),
             missed: (1..).zip(&missed).map(|(seq, text)| Message {

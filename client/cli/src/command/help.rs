@@ -3,6 +3,7 @@
 use super::parse::Mistake;
 use super::table::{Row, TABLE};
 use chatclient_core::sanitize;
+use std::collections::VecDeque;
 
 /// Columns of a command with its purpose.
 const EXPLAINED: usize = 72;
@@ -50,13 +51,17 @@ pub fn overview(width: Option<usize>) -> String {
     lines += if explained.is_empty() { "" } else { "\nalso:" };
     let begin = if explained.is_empty() { 0 } else { 5 };
     let mut column = lines.lines().last().map_or(0, str::len);
-    for row in also {
-        if column + 2 + row.form.len() > MARGIN.min(width) {
+    let mut left: VecDeque<&str> = also.iter().map(|row| row.form).collect();
+    while !left.is_empty() {
+        // A shorter one of those that follow fills what the next one is too long for.
+        let fits = |form: &&str| column + 2 + form.len() <= MARGIN.min(width) || column == begin;
+        if let Some(form) = left.iter().position(fits).and_then(|at| left.remove(at)) {
+            lines += &format!("  {form}");
+            column += 2 + form.len();
+        } else {
             lines += &format!("\n{:begin$}", "");
             column = begin;
         }
-        lines += &format!("  {}", row.form);
-        column += 2 + row.form.len();
     }
     lines + "\nPlain text goes to the open conversation. /help keys: keys and marks."
 }

@@ -197,12 +197,14 @@ mod tests {
             ("/exit", "/quit"),
             ("/j 7", "/join 7"),
             ("/whois ann", "/profile ann"),
+            ("/part 7", "/leave 7"),
+            ("/remove ann", "/kick ann"),
         ] {
             assert_eq!(ok(other), ok(own), "{other}");
         }
         assert_eq!(ok("/me waves"), Command::Message(message::Command::Here("* waves".to_owned())));
         assert_eq!(ok("/clear"), Command::Session(session::Command::Clear));
-        for word in ["/part", "/leave", "/nick bob"] {
+        for word in ["/invite ann", "/nick bob"] {
             assert!(matches!(parse(word), Err(Mistake::Elsewhere { .. })), "{word}");
         }
     }

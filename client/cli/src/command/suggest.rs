@@ -22,6 +22,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("/bye", "/quit"),
     ("/q", "/quit"),
     ("/h", "/help"),
+    ("/part", "/leave"),
+    ("/remove", "/kick"),
     ("/?", "/help"),
 ];
 
@@ -37,13 +39,10 @@ const SYNONYMS: &[(&str, &str)] = &[
 
 /// Commands of other programs that nothing here does, and what to do instead.
 const ADVICE: &[(&str, &str)] = &[
-    ("/part", "a group cannot be left; /close closes the open conversation"),
-    ("/leave", "a group cannot be left; /close closes the open conversation"),
     ("/nick", "the name of an account stays; register another account to have another name"),
     ("/name", "the name of an account stays; register another account to have another name"),
     ("/login", "you are logged in; /logout returns to the menu"),
     ("/register", "you are logged in; /logout returns to the menu, which registers accounts"),
-    ("/kick", "members cannot be removed; /members lists them"),
     ("/invite", "nobody can be invited; tell the other one to type /join with the group's id"),
 ];
 

@@ -76,9 +76,9 @@ pub fn members(members: &[Member]) -> String {
     let mut lines = format!("members ({}):", members.len());
     for member in members {
         let role = match member.role {
-            Role::Owner => "  owner",
+            Role::Creator => "  creator",
             Role::Admin => "  admin",
-            Role::Member => "",
+            Role::Normal => "",
         };
         lines += &row(member.id.0, &member.name, &format!("{}{role}", presence(member.state)));
     }

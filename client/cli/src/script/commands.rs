@@ -3,15 +3,14 @@
 use super::output::Outcome;
 use super::state::{OpenedChat, Script};
 use crate::command::ambiguity::Ambiguity;
-use crate::command::argument::WhichGroup;
-use crate::command::{Command, argument, change, contact, group, message, session, timeline};
+use crate::command::{Command, argument, change, contact, message, session, timeline};
 use crate::display::mention::{may_mention, mentioned};
 use chatclient_core::{Event, Failure, SendFailure, Session};
 use std::borrow::Cow;
 use std::io;
 use wire::account::Who;
 use wire::contact::FriendsPage;
-use wire::group::{GroupsPage, MembersPage, Role};
+use wire::group::Role;
 use wire::limits::{PAGE_MAX, SEARCH_MAX};
 use wire::search::Search;
 use wire::session::Revoke;
@@ -26,7 +25,7 @@ use wire::{
 const PAGE: u32 = 20;
 
 /// The outer error is one of stdout.
-type Done = io::Result<Result<Outcome, Failure>>;
+pub(super) type Done = io::Result<Result<Outcome, Failure>>;
 
 impl Script {
     /// Carries out one command and prints its result; `false`: it was the last one.
@@ -111,102 +110,6 @@ impl Script {
         }
     }
 
-    // ---- groups ----------------------------------------------------------------------------------------------------
-
-    fn do_group_command(&mut self, command: group::Command) -> Done {
-        match command {
-            group::Command::Create { name, desc } => {
-                reply(self.ask(|session, now| session.create_group(now, &name, &desc)))
-            }
-            group::Command::Join { group } => reply(self.ask(|session, now| session.join_group(now, group))),
-            group::Command::Members(Some(group)) => match self.group_meant(&group, None)? {
-                Ok(group) => self.all_members(group),
-                Err(failure) => Ok(Err(failure)),
-            },
-            group::Command::List => self.all_groups(),
-            group::Command::Open(_) | group::Command::Members(None) => Ok(Err(at_terminal_only())),
-        }
-    }
-
-    fn all_groups(&mut self) -> Done {
-        let mut all = GroupsPage { groups: vec![], more: false };
-        loop {
-            let last = all.groups.last().map_or(0, |group| group.conversation.0);
-            match self.ask(|session, now| session.groups(now, last))? {
-                Ok(Reply::Group(wire::group::Reply::Groups(page))) => {
-                    let more = page.more && !page.groups.is_empty();
-                    all.groups.extend(page.groups);
-                    if !more {
-                        return Ok(Ok(Outcome::Reply(wire::group::Reply::Groups(Box::new(all)).into())));
-                    }
-                }
-                other => return reply(Ok(other)),
-            }
-        }
-    }
-
-    /// The group that is meant; a failure, if there is none, there are several, or it is a direct chat. `typed` is what
-    /// follows the command: a group with a colon in its name may be meant.
-    fn group_meant(
-        &mut self,
-        group: &WhichGroup,
-        typed: Option<&str>,
-    ) -> io::Result<Result<ConversationId, Failure>> {
-        let wanted = match group {
-            WhichGroup::Id(id) => {
-                let is_direct =
-                    self.conversations.get(id).is_some_and(|row| row.kind == ConversationKind::Direct);
-                return Ok(if is_direct {
-                    Err(refused(format!("{id} is no group but a direct chat")))
-                } else {
-                    Ok(*id)
-                });
-            }
-            WhichGroup::Name(wanted) => wanted,
-        };
-        let groups = match self.all_groups()? {
-            Ok(Outcome::Reply(Reply::Group(wire::group::Reply::Groups(page)))) => page.groups,
-            Ok(_) => vec![],
-            Err(failure) => return Ok(Err(failure)),
-        };
-        let named = |wanted: &str| {
-            let key = name::key(wanted);
-            let named = groups.iter().filter(|group| name::key(&group.name) == key);
-            named.map(|group| group.conversation).collect::<Vec<_>>()
-        };
-        let other = typed.and_then(|typed| Ambiguity::find(typed, |name| !named(name).is_empty()));
-        if let Some(other) = other {
-            return Ok(Err(refused(other.question())));
-        }
-        Ok(match named(wanted)[..] {
-            [id] => Ok(id),
-            [] => Err(refused(format!("you are in no group called {wanted}"))),
-            ref ids => {
-                let ids = ids.iter().map(ConversationId::to_string).collect::<Vec<_>>().join(", ");
-                Err(refused(format!(
-                    "several of your groups are called {wanted}; write the id of one: {ids}"
-                )))
-            }
-        })
-    }
-
-    fn all_members(&mut self, conversation: ConversationId) -> Done {
-        let mut all = MembersPage { members: vec![], more: false };
-        loop {
-            let after = all.members.last().map_or(0, |member| member.id.0);
-            match self.ask(|session, now| session.members(now, conversation, after))? {
-                Ok(Reply::Group(wire::group::Reply::Members(page))) => {
-                    let more = page.more && !page.members.is_empty();
-                    all.members.extend(page.members);
-                    if !more {
-                        return Ok(Ok(Outcome::Reply(wire::group::Reply::Members(Box::new(all)).into())));
-                    }
-                }
-                other => return reply(Ok(other)),
-            }
-        }
-    }
-
     // ---- messages --------------------------------------------------------------------------------------------------
 
     fn do_message_command(&mut self, command: message::Command) -> Done {
@@ -271,7 +174,7 @@ impl Script {
         };
         let members: Vec<_> = page.members.iter().map(|member| (member.id, &*member.name)).collect();
         let own = page.members.iter().find(|member| Some(member.id) == me);
-        let may_all = own.is_some_and(|own| matches!(own.role, Role::Owner | Role::Admin));
+        let may_all = own.is_some_and(|own| matches!(own.role, Role::Creator | Role::Admin));
         Ok(Ok(mentioned(text, &members, may_all)))
     }
 
@@ -463,15 +366,15 @@ impl Script {
     }
 }
 
-fn reply(answer: io::Result<Result<Reply, Failure>>) -> Done {
+pub(super) fn reply(answer: io::Result<Result<Reply, Failure>>) -> Done {
     Ok(answer?.map(Outcome::Reply))
 }
 
 /// Such commands are refused when they are read; see `Used::AtTerminal`.
-fn at_terminal_only() -> Failure {
+pub(super) fn at_terminal_only() -> Failure {
     refused("this command works only at a terminal")
 }
 
-fn refused(sentence: impl Into<Cow<'static, str>>) -> Failure {
+pub(super) fn refused(sentence: impl Into<Cow<'static, str>>) -> Failure {
     Failure::Refused(Box::new(Refusal::new(Errno::BadRequest, sentence)))
 }

@@ -1,12 +1,13 @@
 //! The client in scripts: commands in, one after another; results out; an exit code.
 
 mod commands;
+mod group;
 mod output;
 mod state;
 
 use crate::args::Login;
 use crate::command::table::Used;
-use crate::command::{self, Command, Typed, group, help, timeline};
+use crate::command::{self, Command, Typed, help, timeline};
 use chatclient_connection::{Client, Server};
 use chatclient_core::{Event, Options};
 use crossbeam_channel::{Receiver, after, never, select};
@@ -57,7 +58,7 @@ fn read_command(line: &str) -> Result<Command, String> {
         Ok(Some(Typed { row: Some(row), .. })) if row.used == Used::AtTerminal => {
             Err(format!("`{line}` works only at a terminal"))
         }
-        Ok(Some(Typed { command: Command::Group(group::Command::Members(None)), .. })) => {
+        Ok(Some(Typed { command: Command::Group(command::group::Command::Members(None)), .. })) => {
             Err("a script has no open group: /members GROUP".to_owned())
         }
         Ok(Some(Typed {

@@ -1,13 +1,29 @@
 //! Carries out a typed line, one row a noun.
 
-use super::state::Terminal;
+use super::state::{Question, Terminal};
 use crate::command::{self, Command, help};
 use chatclient_core::Session;
 
 impl Terminal {
+    /// Takes the answer to a question.
+    fn answer_question(&mut self, question: Question, line: &str) {
+        self.show_typed(line);
+        let is_yes = line.trim() == "yes";
+        match question {
+            Question::Forget(forgetting) => self.answer_forgetting(forgetting, is_yes),
+            Question::LeaveGroup(_) | Question::About { .. } if !is_yes => self.say("nothing was changed"),
+            Question::LeaveGroup(group) => self.leave_group(group),
+            Question::About { group, id, act } => self.act_about(group, id, act, None),
+        }
+    }
+
     pub(super) fn handle_command(&mut self, line: &str) {
-        if let Some(forgetting) = self.forgetting.take() {
-            return self.answer_forgetting(forgetting, line);
+        if let Some(question) = self.question.take() {
+            // The question may have come up after this line was begun, so what is no answer is carried out.
+            if matches!(question, Question::Forget(_)) || ["yes", "no"].contains(&line.trim()) {
+                return self.answer_question(question, line);
+            }
+            self.say("nothing was changed");
         }
         let command = match command::parse(line) {
             Ok(Some(typed)) => typed.command,

@@ -1,6 +1,6 @@
 //! How the user sees a conversation: pinned, muted, hidden, and what of it is forgotten.
 
-use super::state::{Forgetting, Terminal};
+use super::state::{Forgetting, Question, Terminal};
 use crate::command::timeline::Setting;
 use chatclient_core::Failure;
 use wire::timeline::SettingsChange;
@@ -81,7 +81,7 @@ impl Terminal {
         if upto == Seq(0) {
             return self.say(&format!("no messages with {label} yet"));
         }
-        self.forgetting = Some(Forgetting { conversation, upto });
+        self.question = Some(Question::Forget(Forgetting { conversation, upto }));
         self.say(&format!(
             "this removes the messages of {label} up to #{upto} on the server and here, for you alone and for good; \
              type yes to go on"
@@ -89,9 +89,8 @@ impl Terminal {
     }
 
     /// Takes the answer to the question of `/forget`.
-    pub(super) fn answer_forgetting(&mut self, forgetting: Forgetting, line: &str) {
-        self.show_typed(line);
-        if line.trim() != "yes" {
+    pub(super) fn answer_forgetting(&mut self, forgetting: Forgetting, is_yes: bool) {
+        if !is_yes {
             return self.say("nothing was removed");
         }
         let Forgetting { conversation, upto } = forgetting;

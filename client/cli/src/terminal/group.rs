@@ -24,6 +24,8 @@ impl Terminal {
             Command::Open(rest) => self.join_and_open(&rest),
             Command::Members(group) => self.members(group.as_ref()),
             Command::List => self.ask_groups(true),
+            Command::Leave(group) => self.ask_to_leave(group.as_ref()),
+            Command::About { group, who, act } => self.ask_about(group.as_ref(), who, act),
         }
     }
 
@@ -38,7 +40,7 @@ impl Terminal {
                 _ => None,
             },
             move |terminal, id| {
-                let group = Group { conversation: id, name, desc, role: Role::Owner };
+                let group = Group { conversation: id, name, desc, role: Role::Creator };
                 terminal.directory.groups.insert(id, group);
                 terminal.publish_names();
                 let label = terminal.directory.group(id);
@@ -127,15 +129,23 @@ impl Terminal {
     }
 
     fn members(&mut self, group: Option<&WhichGroup>) {
+        if let Some(group) = self.group_or_open(group, "/members GROUP") {
+            self.ask_members(group, Vec::new());
+        }
+    }
+
+    /// The group that is meant, or the open one. Where there is none, says how the command is written.
+    pub(super) fn group_or_open(&mut self, group: Option<&WhichGroup>, form: &str) -> Option<ConversationId> {
         let open = self.here.as_ref().and_then(|here| self.directory.conversation_of(here));
+        let is_direct = |open: &ConversationId| {
+            matches!(self.directory.target_of(*open), Target::User(_) | Target::Name(_))
+        };
+        let open = open.filter(|open| !is_direct(open));
         let found = match group {
             Some(group) => self.directory.group_meant(group),
-            None => open.ok_or_else(|| "no group is open: /members GROUP, by id or name".to_owned()),
+            None => open.ok_or_else(|| format!("no group is open: {form}, by id or name")),
         };
-        match found {
-            Ok(group) => self.ask_members(group, Vec::new()),
-            Err(sentence) => self.say(&sentence),
-        }
+        found.map_err(|sentence| self.say(&sentence)).ok()
     }
 
     /// `known` are the members of the pages before.

@@ -333,6 +333,7 @@ impl Terminal {
             }
         }
         self.count_backlog(id, seq, theirs);
+        self.learn_membership(message);
         let is_direct = message.kind == ConversationKind::Direct && message.recalled().is_none();
         if is_mention || (theirs && !is_quiet && is_direct) {
             self.alert(message);

@@ -31,6 +31,7 @@ mod last_messages;
 mod line;
 mod look_alikes;
 mod members;
+mod membership;
 mod menu;
 mod message;
 mod missed;
@@ -114,7 +115,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         drafts: drafts::Drafts::default(),
         window: None,
         opening: None,
-        forgetting: None,
+        question: None,
         last_search: None,
         typists: typists::Typists::default(),
         members: members::Members::new(),

@@ -174,7 +174,7 @@ mod tests {
         }
         for (id, name) in [(7, "night shift"), (8, "devs"), (9, "Devs"), (10, "7")] {
             let id = ConversationId(id);
-            let group = Group { conversation: id, name: name.into(), desc: "who".into(), role: Role::Member };
+            let group = Group { conversation: id, name: name.into(), desc: "who".into(), role: Role::Normal };
             directory.groups.insert(id, group);
         }
         directory
@@ -231,7 +231,7 @@ mod tests {
             conversation: ConversationId(11),
             name: "devs:ops".into(),
             desc: "".into(),
-            role: Role::Member,
+            role: Role::Normal,
         };
         directory.groups.insert(ops.conversation, ops);
         assert_eq!(directory.other_user("ALICE:bob:hi").unwrap().long, "ALICE:bob");

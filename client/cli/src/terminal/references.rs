@@ -7,7 +7,9 @@ use crate::display::mention::{ALL, may_mention, mentioned};
 use crate::display::{change, columns};
 use chatclient_core::sanitize;
 use wire::group::{Reply as GroupReply, Role};
-use wire::{ConversationId, ConversationKind, Mentions, Message, References, Reply, Seq, Target, UserId};
+use wire::{
+    ConversationId, ConversationKind, Mentions, Message, References, Reply, Seq, System, Target, UserId,
+};
 
 /// Columns of the text in a quote.
 const QUOTE_COLUMNS: usize = 32;
@@ -105,6 +107,7 @@ impl Terminal {
 
     pub(super) fn learn_received(&mut self, message: &Message) {
         if message.kind == ConversationKind::Group
+            && !message.system().is_some_and(System::removes_members)
             && let Some(members) = self.members.get_mut(&message.conversation)
             && members.insert(message.from, message.name.to_string()).is_none()
         {
@@ -150,7 +153,7 @@ impl Terminal {
         );
     }
 
-    fn publish_members(&mut self) {
+    pub(super) fn publish_members(&mut self) {
         let group = self.open_conversation();
         let members = group.and_then(|group| self.members.get(&group));
         let others = members.into_iter().flatten().filter(|(id, _)| **id != self.directory.me);
@@ -188,6 +191,6 @@ impl Terminal {
 
     fn may_mention_all(&self, group: ConversationId) -> bool {
         let role = self.directory.groups.get(&group).map(|group| group.role);
-        matches!(role, Some(Role::Owner | Role::Admin))
+        matches!(role, Some(Role::Creator | Role::Admin))
     }
 }

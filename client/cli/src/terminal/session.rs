@@ -172,7 +172,7 @@ impl Terminal {
         }
         self.drop_passwords();
         self.outage.end();
-        self.forgetting = None;
+        self.question = None;
         self.pending.clear();
         self.receipts = ReceiptSchedule::default();
         self.leave_drafts();

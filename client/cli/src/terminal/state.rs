@@ -13,6 +13,7 @@ use super::screen::Screen;
 use super::signals::Termination;
 use super::typists::Typists;
 use crate::args::{Login, UserAsked};
+use crate::command::group::Act;
 use crate::config::Config;
 use crate::display::sentence;
 use crate::display::style::{Style, person};
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use wire::search::Search;
-use wire::{ConversationId, Message, Reply, Seq, Target};
+use wire::{ConversationId, Message, Reply, Seq, Target, UserId};
 
 /// Columns of a name in the prompt.
 const PROMPT_NAME: usize = 20;
@@ -72,8 +73,8 @@ pub struct Terminal {
     pub(super) drafts: Drafts,
     pub(super) window: Option<Window>,
     pub(super) opening: Option<Opening>,
-    /// `/forget` waits for an answer.
-    pub(super) forgetting: Option<Forgetting>,
+    /// A command waits for an answer.
+    pub(super) question: Option<Question>,
     /// What `/search` alone continues.
     pub(super) last_search: Option<LastSearch>,
     pub(super) typists: Typists,
@@ -118,6 +119,19 @@ pub struct LastSearch {
     pub next: Search,
     /// How many results were shown.
     pub shown: usize,
+}
+
+/// What a command does once the user has said yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    Forget(Forgetting),
+    LeaveGroup(ConversationId),
+    /// Does something about a member of a group.
+    About {
+        group: ConversationId,
+        id: UserId,
+        act: Act,
+    },
 }
 
 /// What `/forget` does once the user has said yes.

@@ -246,7 +246,7 @@ impl Terminal {
 impl Terminal {
     /// Tells the members of the open conversation that the user is typing a message to it.
     pub(super) fn tell_typing(&mut self) {
-        if !self.config.typing || !self.has_reader || self.mode != Mode::Chat || self.forgetting.is_some() {
+        if !self.config.typing || !self.has_reader || self.mode != Mode::Chat || self.question.is_some() {
             return;
         }
         if let Some(conversation) = self.open_conversation()

@@ -168,8 +168,12 @@ fn words_of_other_clients_and_keyboards_are_understood_or_answered() {
     terminal.type_line("/me waves");
     terminal.wait_for("the message", |_| texts(3) == ["* waves"]);
     for (line, answer) in [
-        ("/part", "/part: a group cannot be left; /close closes the open conversation"),
-        ("/leave", "/leave: a group cannot be left"),
+        ("/part", "no group is open: /leave GROUP, by id or name"),
+        ("/part 7", "type yes to leave it"),
+        ("no", "nothing was changed"),
+        // What is no answer is carried out.
+        ("/part 7", "type yes to leave it"),
+        ("／help keys", "was not sent: /retry or /drop"),
         ("/nick bob", "/nick: the name of an account stays"),
         ("/upload x", "unknown command `/upload`; `help` lists all commands"),
         ("/hlep", "did you mean `/help`?"),

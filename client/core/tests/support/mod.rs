@@ -54,6 +54,8 @@ pub struct FakeServer {
     pub random: Random,
     pub faults: Faults,
     pub conversations: BTreeMap<u32, Conversation>,
+    /// Those that the account has left.
+    pub left: BTreeSet<u32>,
     by_cid: HashMap<String, (u32, u64)>,
     next_token: u32,
     /// The token that the last login showed beside its password.
@@ -132,6 +134,7 @@ impl FakeServer {
             members: BTreeMap::new(),
             readers_asked: Vec::new(),
             owned: BTreeSet::new(),
+            left: BTreeSet::new(),
         }
     }
 
@@ -187,6 +190,11 @@ impl FakeServer {
         conversation.delivered = conversation.delivered.min(messages as u64);
         conversation.read = conversation.read.min(messages as u64);
         self.by_cid.retain(|_, (of, seq)| *of != id || *seq <= messages as u64);
+        self.begin_history();
+    }
+
+    /// Begins a new history.
+    pub fn begin_history(&mut self) {
         self.epoch += 1_000_000;
         self.history = Some(format!("history {}", self.epoch).into());
     }
@@ -202,19 +210,6 @@ impl FakeServer {
         for message in &mut conversation.messages {
             Arc::make_mut(message).kind = ConversationKind::Group;
         }
-    }
-
-    /// A user joins a group, of which an entry of its timeline tells.
-    pub fn store_join(&mut self, id: u32, user: UserId) -> Seq {
-        let joined = format!("{} joined", self.names.user(user.0));
-        let Sent { seq, .. } = self.store(id, user, &joined, None);
-        self.make_group(id);
-        let conversation = self.conversations.get_mut(&id).expect("it was just stored in");
-        let told = Arc::make_mut(&mut conversation.messages[seq.0 as usize - 1]);
-        told.content_type = entry::SYSTEM.into();
-        let system = System { event: entry::Event::Joined, who: [user].into(), by: user };
-        told.extra = Some(system.into());
-        seq
     }
 
     pub fn texts(&self, id: u32, from: UserId) -> Vec<String> {
@@ -285,6 +280,14 @@ impl FakeServer {
                 Reply::Done
             }
             Command::Message(message::Request::Send(send)) => self.send(connection, &send),
+            Command::Group(group::Request::Create(_)) => {
+                let is_free = |id: &u32| !self.conversations.contains_key(id);
+                let id = (10..).find(is_free).expect("there is a free id");
+                self.store(id, ME, "created", None);
+                self.make_group(id);
+                let created = group::Created { conversation: ConversationId(id) };
+                Reply::Group(group::Reply::Created(created))
+            }
             Command::Change(request) => self.answer_change(&request),
             Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation, seq })) => {
                 self.acknowledge(conversation, seq)
@@ -337,6 +340,9 @@ impl FakeServer {
     }
 
     fn acknowledge(&mut self, conversation: ConversationId, seq: Seq) -> Reply {
+        if !self.conversations.contains_key(&conversation.0) && !self.left.contains(&conversation.0) {
+            return Refusal::new(Errno::Forbidden, "not a member").into();
+        }
         if !self.chance(self.faults.forget_ack)
             && let Some(conversation) = self.conversations.get_mut(&conversation.0)
         {
@@ -352,7 +358,7 @@ impl FakeServer {
             conversation: ConversationId(id),
             name: self.names.group(id),
             desc: "".into(),
-            role: if self.owned.contains(&id) { group::Role::Owner } else { group::Role::Member },
+            role: if self.owned.contains(&id) { group::Role::Creator } else { group::Role::Normal },
         };
         groups.map(|(id, _)| group(*id)).collect()
     }

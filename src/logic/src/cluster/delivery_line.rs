@@ -51,11 +51,17 @@ pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
     for &user in added_by(message) {
         let entry = end_at(message);
         listening::follow(turn, user, entry);
-        // Also where no session elsewhere is known: the hint that tells of one may still be on its way.
-        let (channel, hint) = (Channel::User(user), Hint::Entered { entry });
-        turn.effects.bus.push(BusOrder::Publish { channel, hint });
+        tell_sessions_elsewhere(turn, user, Hint::Entered { entry });
+    }
+    for &user in removed_by(message) {
+        tell_sessions_elsewhere(turn, user, Hint::Left { entry: end_at(message) });
     }
     heard(turn, arrival);
+}
+
+/// Publishes it also where no session elsewhere is known: the hint that tells of one may still be on its way.
+fn tell_sessions_elsewhere(turn: &mut Turn<'_>, user: UserId, hint: Hint) {
+    turn.effects.bus.push(BusOrder::Publish { channel: Channel::User(user), hint });
 }
 
 /// Who becomes a member by an entry.
@@ -63,8 +69,25 @@ fn added_by(entry: &Message) -> &[UserId] {
     entry.system().filter(|system| system.adds_members()).map_or(&[], |system| &system.who)
 }
 
+/// Who leaves a group, or is removed from it, by an entry.
+fn removed_by(entry: &Message) -> &[UserId] {
+    entry.system().filter(|system| system.removes_members()).map_or(&[], |system| &system.who)
+}
+
 fn end_at(entry: &Message) -> End {
     End { conversation: entry.conversation, last: entry.seq }
+}
+
+/// A user has left a group by an entry that another node has stored. Where a session here still listens to the group, or
+/// lacks entries up to that one, the line goes on to it.
+pub(super) fn left_elsewhere(turn: &mut Turn<'_>, user: UserId, entry: End) {
+    let needs_it = turn.state.sessions.of(user).any(|(_, session)| {
+        let lacks = |at: usize| session.tracks[at].pushed < entry.last;
+        session.groups.contains(&entry.conversation) || session.find(entry.conversation).is_ok_and(lacks)
+    });
+    if needs_it {
+        end_known(turn, entry);
+    }
 }
 
 /// Delivers an entry that the line has passed.
@@ -233,6 +256,9 @@ fn timeline_known(
     messages: Vec<Arc<Message>>,
     more: bool,
 ) {
+    for entry in &messages {
+        feed_those_who_leave(turn, entry);
+    }
     let Some(membership) = turn.state.cluster.membership() else { return };
     let Some(line) = membership.lines.get_mut(conversation) else { return };
     let mut fresh: Vec<(Arc<Message>, Arc<[UserId]>)> = Vec::new();
@@ -256,6 +282,33 @@ fn timeline_known(
     go_on(turn, conversation, again_at);
 }
 
+/// Entries that were read for several members are as changes have left them, also changes that were made after somebody has
+/// left. Who leaves by this entry is therefore fed apart, up to it.
+fn feed_those_who_leave(turn: &mut Turn<'_>, entry: &Message) {
+    let removed = removed_by(entry);
+    if removed.is_empty() {
+        return;
+    }
+    let Some(membership) = turn.state.cluster.membership() else { return };
+    let Some(line) = membership.lines.get_mut(entry.conversation) else { return };
+    let (conversation, settled) = (entry.conversation, line.settled);
+    let is_listed = |user: &&UserId| line.members.as_ref().is_some_and(|members| members.includes(**user));
+    let leaving: Vec<UserId> =
+        removed.iter().filter(|_| entry.seq > settled).filter(is_listed).copied().collect();
+    let keys: Vec<_> = leaving.into_iter().flat_map(|user| turn.state.sessions.keys_of(user)).collect();
+    for key in keys {
+        let Some(session) = turn.state.sessions.get_mut(key) else { continue };
+        // Until the session's unread listing is complete, it is fed in any case.
+        if session.login.is_some() || session.unread_after.is_some() {
+            continue;
+        }
+        let track = session.track_or_insert(conversation, |_| Track::new(conversation, None, settled, None));
+        if track.behind.is_none() && track.pushed < entry.seq {
+            track.behind = Some(Behind { seen: entry.seq, is_guess: false });
+        }
+    }
+}
+
 /// Starts the line at the lowest position of the sessions on this node.
 ///
 /// For a session with a track, the track holds the position. A session without one has acknowledged everything that was
@@ -268,20 +321,27 @@ fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
     let line = membership.lines.get_mut(conversation);
     let first_held = line.and_then(|line| line.held.keys().next().copied());
     let mut settled = roster.last;
-    let (mut here, mut without_track, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
-    for &RosterMember { user, delivered, .. } in &roster.members {
+    let (mut without_track, mut unsure, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    let mut here = Vec::new();
+    for &member in &roster.members {
+        let RosterMember { user, left, delivered, .. } = member;
         let sessions = turn.state.sessions.keys_of(user);
         if sessions.is_empty() {
             continue;
         }
-        here.push(user);
+        if left.is_none() {
+            here.push(user);
+        }
         let has_several = turn.state.sessions.has_several(user);
         for key in sessions {
             let Some(session) = turn.state.sessions.get(key) else { continue };
             match session.find(conversation) {
                 Ok(at) => {
                     let track = &session.tracks[at];
-                    if track.behind.is_none() {
+                    let has_all = left.is_some_and(|left| left <= track.pushed);
+                    if has_all {
+                        done.push(key);
+                    } else if track.behind.is_none() {
                         settled = settled.min(track.pushed);
                     }
                 }
@@ -299,18 +359,25 @@ fn roster_known(turn: &mut Turn<'_>, asked: DeliveryLineRead, roster: &Roster) {
                             None => unsure.push(key),
                         }
                     }
-                    if !is_far(roster, delivered) {
+                    // Who has left and has everything lacks nothing, and is pushed nothing again.
+                    let has_all = left.is_some_and(|left| left <= delivered);
+                    if has_all {
+                        done.push(key);
+                    } else if !is_far(roster, delivered) {
                         settled = settled.min(delivered);
                     }
-                    without_track.push((key, delivered));
+                    without_track.push((key, RosterMember { delivered, ..member }));
                 }
             }
         }
     }
-    for (key, delivered) in without_track {
-        if settled < roster.last || is_far(roster, delivered) {
-            insert_track(turn, roster, conversation, key, delivered);
+    for (key, member) in without_track {
+        if settled < roster.last || is_far(roster, member.delivered) || member.left.is_some() {
+            insert_track(turn, roster, key, member, conversation);
         }
+    }
+    for key in done {
+        listening::leave(turn, key, conversation);
     }
     // What these sessions have is not known here. Their clients compare it with the list of conversations.
     for key in unsure {
@@ -334,23 +401,25 @@ fn is_far(roster: &Roster, delivered: Seq) -> bool {
     roster.last.0.saturating_sub(delivered.0) > u64::from(FEED_MESSAGES)
 }
 
-/// Creates a track, at its position, for a session that has none.
+/// Creates a track, at the member's position, for a session that has none.
 fn insert_track(
     turn: &mut Turn<'_>,
     roster: &Roster,
-    conversation: ConversationId,
     key: SessionRef,
-    delivered: Seq,
+    member: RosterMember,
+    conversation: ConversationId,
 ) {
+    let RosterMember { user, left, delivered, .. } = member;
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
-    let user = session.user;
     let direct = roster.kind == ConversationKind::Direct;
     let mut members = roster.members.iter().map(|member| member.user);
     let peer = members.find(|&member| direct && member != user);
-    let behind = Behind { seen: roster.last, is_guess: false };
-    let behind = is_far(roster, delivered).then_some(behind);
+    let behind = Behind { seen: left.unwrap_or(roster.last), is_guess: false };
+    let has_all = left.is_some_and(|left| left <= delivered);
+    let behind = (is_far(roster, delivered) && !has_all).then_some(behind);
     let track = session.track_or_insert(conversation, |_| Track::new(conversation, peer, delivered, behind));
     track.acked = track.acked.max(delivered);
+    track.has_left = left.is_some() && (has_all || track.behind.is_some());
     session.list_for_sweep(key, &mut turn.state.with_tracks);
     delivery::feed(turn, key);
 }

@@ -149,9 +149,13 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
             reconcile::kick_heard(turn, Fence { user, epoch }, device);
         }
         (Channel::User(user), Hint::Entered { entry }) => listening::follow(turn, user, entry),
+        (Channel::User(user), Hint::Left { entry }) => delivery_line::left_elsewhere(turn, user, entry),
         (_, Hint::Joined { user }) => turn.state.sessions.share(user),
         (_, Hint::PasswordTried { attempt, is_right }) => password::tried_elsewhere(turn, attempt, is_right),
-        (Channel::Group(_) | Channel::Node(_), Hint::Push { .. } | Hint::Entered { .. }) => {}
+        (
+            Channel::Group(_) | Channel::Node(_),
+            Hint::Push { .. } | Hint::Entered { .. } | Hint::Left { .. },
+        ) => {}
     }
 }
 

@@ -19,20 +19,39 @@ pub struct Actor {
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub message: Arc<Message>,
-    /// All members of the conversation at its seq, by id.
+    /// All members of the conversation at its seq, by id: also whoever ceases to be one by it.
     pub members: Arc<[UserId]>,
 }
 
+/// What a system entry tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    pub event: Event,
+    /// The users concerned.
+    pub who: Box<[UserId]>,
+    /// What the event set, where it set something.
+    pub value: Option<Box<str>>,
+    /// An English sentence.
+    pub content: Box<str>,
+}
+
 impl Actor {
-    /// The entry that tells of an event which concerns only the actor.
+    /// What tells of an event which concerns only the actor.
     #[must_use]
-    pub fn entry(&self, event: Event, kind: ConversationKind, stored: Stored) -> Arc<Message> {
+    pub fn announcement(&self, event: Event) -> Announcement {
         let content = match &event {
             Event::Created => format!("{} created the group", self.name),
             Event::Joined => format!("{} joined", self.name),
-            Event::Other(event) => format!("{}: {event}", self.name),
+            event => format!("{}: {}", self.name, event.as_str()),
         };
-        let system = System { event, who: [self.user].into(), by: self.user };
+        Announcement { event, who: [self.user].into(), value: None, content: content.into() }
+    }
+
+    /// The entry that tells the members of a group what the actor did.
+    #[must_use]
+    pub fn entry(&self, told: Announcement, stored: Stored) -> Arc<Message> {
+        let Announcement { event, who, value, content } = told;
+        let (kind, system) = (ConversationKind::Group, System { event, who, by: self.user, value });
         Arc::new(Message {
             conversation: stored.conversation,
             kind,
@@ -40,7 +59,7 @@ impl Actor {
             from: self.user,
             name: Arc::clone(&self.name),
             content_type: SYSTEM.into(),
-            content: content.into(),
+            content,
             time: stored.time,
             cid: None,
             extra: Some(system.into()),

@@ -135,7 +135,7 @@ impl ReferenceContext<'_> {
                 let is_member = |user: &UserId| self.members.binary_search(user).is_ok();
                 if users.iter().all(is_member) { Ok(()) } else { Err(BadReference::NoMember) }
             }
-            Mentions::All if matches!(self.role, Role::Admin | Role::Owner) => Ok(()),
+            Mentions::All if matches!(self.role, Role::Admin | Role::Creator) => Ok(()),
             Mentions::All => Err(BadReference::NotAdmin),
         }
     }
@@ -180,21 +180,21 @@ mod tests {
         let members = [2, 5, 9].map(UserId);
         let context = |role, answers_message| ReferenceContext { members: &members, role, answers_message };
         let answer = References { reply_to: Some(Seq(3)), mentions: Mentions::Nobody };
-        let check = |answers_message| context(Role::Owner, answers_message).check(&answer);
+        let check = |answers_message| context(Role::Creator, answers_message).check(&answer);
         assert_eq!(check(Some(true)), Ok(()));
         assert_eq!(check(Some(false)), Err(BadReference::NoMessage));
         assert_eq!(check(None), Err(BadReference::Absent));
         let mention = |users: &[u32]| {
             let users = users.iter().copied().map(UserId).collect();
             let references = References { reply_to: None, mentions: Mentions::of(users, false) };
-            context(Role::Member, None).check(&references)
+            context(Role::Normal, None).check(&references)
         };
         assert_eq!(mention(&[]), Ok(()));
         assert_eq!(mention(&[9, 2]), Ok(()));
         assert_eq!(mention(&[9, 3]), Err(BadReference::NoMember));
         let all = References { reply_to: None, mentions: Mentions::All };
         for (role, expected) in
-            [(Role::Owner, Ok(())), (Role::Admin, Ok(())), (Role::Member, Err(BadReference::NotAdmin))]
+            [(Role::Creator, Ok(())), (Role::Admin, Ok(())), (Role::Normal, Err(BadReference::NotAdmin))]
         {
             assert_eq!(context(role, None).check(&all), expected);
         }

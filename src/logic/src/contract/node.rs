@@ -37,8 +37,9 @@ pub enum Read {
         /// [`UnixMillis::MAX`] only asks for the time.
         since: UnixMillis,
     },
-    /// Conversations that received messages at or after a time and in which a member whose session this node holds is
-    /// behind, or also has a session on another node, by that time, at most [`CHANGES_MAX`]. Answer: [`Found::Changes`].
+    /// Conversations that received messages at or after a time and in which a user whose session this node holds, and who
+    /// is a member or was one, is behind, or also has a session on another node, by that time, at most [`CHANGES_MAX`].
+    /// Answer: [`Found::Changes`].
     Changes {
         node: Arc<str>,
         /// [`UnixMillis::MAX`] only asks for the time.
@@ -46,7 +47,7 @@ pub enum Read {
     },
     /// Whether a session is in force. Answer: [`Found::Session`].
     Session(Fence),
-    /// The members of a conversation and their delivered positions. Answer: [`Found::Roster`].
+    /// The members of a conversation, those who lately were, and their delivered positions. Answer: [`Found::Roster`].
     Roster { conversation: ConversationId },
 }
 
@@ -108,7 +109,8 @@ pub struct End {
 pub struct Roster {
     pub kind: ConversationKind,
     pub last: Seq,
-    /// All members by id.
+    /// All members by id, and of those who were members and have not joined again, whoever has a session and either has not
+    /// received all, or left within the last [`ENDED_KEPT_MS`] and had several sessions in that time.
     pub members: Vec<RosterMember>,
 }
 
@@ -117,6 +119,8 @@ pub struct RosterMember {
     pub user: UserId,
     /// The member sees the timeline above this seq.
     pub joined: Seq,
+    /// The entry by which it ceased to be a member; `None`: it is one.
+    pub left: Option<Seq>,
     /// The `delivered` cursor.
     pub delivered: Seq,
 }

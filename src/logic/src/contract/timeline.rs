@@ -8,7 +8,8 @@ use wire::{ConversationId, ConversationKind, Direction, Message, Page, Seq, Unix
 
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Moves cursors, in this order. Moves of users who are not members (any more) are ignored. Outcome:
+    /// Moves cursors, in this order. Of who is no member any more, only `delivered` moves, within the view that it had;
+    /// moves of others who are no members are ignored. Outcome:
     /// [`Written::CursorsMoved`].
     MoveCursors(Vec<CursorMove>),
     /// Changes a member's settings of a conversation. It is hidden until its next message. Outcome: `Done`, or denied
@@ -35,18 +36,20 @@ pub enum Written {
 
 #[derive(Clone, Debug)]
 pub enum Read {
-    /// A member's standing. Answer: [`Found::Standing`].
+    /// A member's standing, or that of somebody who was one. Answer: [`Found::Standing`].
     Standing { user: UserId, conversation: ConversationId },
     /// How a member sees a conversation that it has read up to `read`, or further as stored. Answer: [`Found::View`].
     View { user: UserId, conversation: ConversationId, read: Seq },
     /// Conversations with undelivered messages by id, above `after`: at most [`UNREAD_MAX`], among the next
-    /// [`UNREAD_SCAN`] conversations of the user. Answer: [`Found::Unread`].
+    /// [`UNREAD_SCAN`] conversations of the user. The first page is preceded by at most [`UNREAD_MAX`] groups of which
+    /// the user is no member any more. Answer: [`Found::Unread`].
     Unread { user: UserId, after: ConversationId },
     /// Messages to push to a member that is behind: those above `after`, in order, until `limit` messages or about
     /// `bytes` of content; never empty while there are some. Answer: [`Found::Feed`].
     Feed {
         conversation: ConversationId,
-        /// Leaves out what this member does not see; `None`: the whole timeline, for several members.
+        /// Leaves out what this user does not see, who is a member or was one; `None`: the whole timeline, for several
+        /// members.
         member: Option<UserId>,
         after: Seq,
         limit: u32,
@@ -88,7 +91,7 @@ pub const UNREAD_SCAN: usize = 2000;
 
 #[derive(Clone, Debug)]
 pub enum Found {
-    /// `None`: not a member.
+    /// `None`: not a member, and never was.
     Standing(Option<Standing>),
     /// `None`: not a member.
     View(Option<Box<ConversationView>>),
@@ -224,8 +227,10 @@ pub struct Unread {
     pub peer: Option<UserId>,
     /// The member's cursor.
     pub delivered: Seq,
-    /// The end of the timeline.
+    /// The end of the timeline, or of what the user saw of it.
     pub last: Seq,
+    /// Whether the user is no member any more.
+    pub has_left: bool,
 }
 
 /// A member's standing in a conversation.
@@ -234,8 +239,10 @@ pub struct Standing {
     pub kind: ConversationKind,
     /// The peer of a direct conversation.
     pub peer: Option<UserId>,
-    /// The end of the timeline.
+    /// The end of the timeline, or of what the user saw of it.
     pub last: Seq,
+    /// Whether the user is no member any more.
+    pub has_left: bool,
     /// The member's cursors, as stored.
     pub delivered: Seq,
     pub read: Seq,

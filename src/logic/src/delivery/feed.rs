@@ -2,9 +2,11 @@
 
 use super::pass_over::{has_text, is_passed, pass_over};
 use crate::conn::ConnId;
+use crate::contract::node::End;
 use crate::contract::timeline::{Read, UnreadPage};
 use crate::effect::{Effects, Order};
 use crate::limits::{FEED_BYTES, FEED_MESSAGES, OUTPUT_SOFT};
+use crate::listening;
 use crate::state::pending::timeline::Pending;
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{Behind, Session, SessionRef, Track};
@@ -39,6 +41,10 @@ pub(crate) fn drained(turn: &mut Turn<'_>, conn: ConnId) {
 pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPage) {
     let Some(user) = turn.state.sessions.get(key).map(|session| session.user) else { return };
     let has_several = turn.state.sessions.has_several(user);
+    // Its channel was subscribed to if the leave came after the groups were read.
+    for row in page.rows.iter().filter(|row| row.has_left) {
+        listening::leave(turn, key, row.conversation);
+    }
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
     for row in &page.rows {
         // What another session has acknowledged since is no reason to leave it out: LOGIN said that it would come.
@@ -52,7 +58,8 @@ pub(crate) fn unread_known(turn: &mut Turn<'_>, key: SessionRef, page: &UnreadPa
         }
         let track = session.track_or_insert(row.conversation, |_| {
             let guess = Behind { seen: row.last, is_guess: true };
-            Track::new(row.conversation, row.peer, delivered, Some(guess))
+            let track = Track::new(row.conversation, row.peer, delivered, Some(guess));
+            Track { has_left: row.has_left, ..track }
         });
         if let Some(behind) = track.behind.as_mut().filter(|behind| behind.is_guess) {
             // Another session may have acknowledged what came after this one began.
@@ -146,12 +153,18 @@ pub(crate) fn fed(
     let Ok(at) = session.find(conversation) else { return };
     let Some(behind) = session.tracks[at].behind else { return };
     let is_empty = messages.is_empty();
+    let (mut has_left, mut entered) = (session.tracks[at].has_left, None);
     for message in messages {
         let track = &mut session.tracks[at];
         if message.seq <= track.pushed {
             continue;
         }
         track.pushed = message.seq;
+        if message.begins_view_of(user) {
+            (has_left, entered) = (false, Some(End { conversation, last: message.seq }));
+        }
+        has_left |= message.ends_view_of(user);
+        track.has_left = has_left;
         if !has_text(&message) && !capabilities.receives_entries() {
             pass_over(&mut turn.state.cursors, session, &message);
             continue;
@@ -181,6 +194,12 @@ pub(crate) fn fed(
     }
     session.list_for_sweep(key, &mut turn.state.with_tracks);
     ask_drained(session, turn.effects);
+    if has_left {
+        listening::leave(turn, key, conversation);
+    } else if let Some(entry) = entered {
+        // A leave that was read before the user joined again may have ended it.
+        listening::follow(turn, user, entry);
+    }
     feed(turn, key);
 }
 

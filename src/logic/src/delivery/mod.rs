@@ -18,13 +18,14 @@ pub(crate) use feed::{drained, fed, feed, feed_failed, retry, unread_failed, unr
 
 use crate::conn::ConnId;
 use crate::effect::{Effects, Order};
+use crate::listening;
 use crate::state::sessions::{Behind, Session, SessionRef, Track};
 use crate::turn::Turn;
 use feed::{ask_drained, must_ask_drained};
 use pass_over::{has_text, is_passed, pass_over};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
-use wire::{ConversationKind, Message, Push, UserId};
+use wire::{ConversationId, ConversationKind, Message, Push, System, UserId};
 
 /// Delivers a stored message to every session of the members on this node, except the one that sent it. `members` are
 /// those at its seq.
@@ -73,6 +74,29 @@ pub(crate) fn deliver(
         }
     }
     fan_out(message, to, effects);
+    if let Some(system) = message.system() {
+        members_changed(turn, message.conversation, system, members);
+    }
+}
+
+/// Notes for the sessions of those who join or leave whether they are members, and stops listening for those who are not.
+fn members_changed(turn: &mut Turn<'_>, conversation: ConversationId, system: &System, members: &[UserId]) {
+    let has_left = system.removes_members();
+    if !has_left && !system.adds_members() {
+        return;
+    }
+    // Where a timeline is read again, somebody may have joined again above an entry that removes it.
+    for user in system.who.iter().filter(|user| members.binary_search(user).is_ok()) {
+        for key in turn.state.sessions.keys_of(*user) {
+            let track = turn.state.sessions.get_mut(key).and_then(|session| session.track_mut(conversation));
+            if let Some(track) = track {
+                track.has_left = has_left;
+            }
+            if has_left {
+                listening::leave(turn, key, conversation);
+            }
+        }
+    }
 }
 
 /// Issues one order to each reactor, which encodes the message once.

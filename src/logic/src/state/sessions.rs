@@ -112,6 +112,8 @@ pub(crate) struct Track {
     pub read: Seq,
     /// Messages pushed here and not acknowledged.
     pub unacked: u32,
+    /// Whether the user is no member any more: the last entry that it sees is on its way, or was pushed.
+    pub has_left: bool,
     /// Set while the conversation is fed from its timeline.
     pub behind: Option<Behind>,
 }
@@ -124,7 +126,17 @@ impl Track {
         pushed: Seq,
         behind: Option<Behind>,
     ) -> Track {
-        Track { conversation, peer, pushed, sent: Seq(0), acked: Seq(0), read: Seq(0), unacked: 0, behind }
+        Track {
+            conversation,
+            peer,
+            pushed,
+            sent: Seq(0),
+            acked: Seq(0),
+            read: Seq(0),
+            unacked: 0,
+            has_left: false,
+            behind,
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::turn::Turn;
 use wire::timeline::{Cursor, Push, Receipt};
 use wire::{ConversationId, Errno, Reply, Seq, UserId};
 
+const NOT_A_MEMBER: &str = "only members may acknowledge messages";
+
 /// Handles a receipt. If the session has a track of the conversation, the receipt is applied at once; otherwise the
 /// member's standing is read first.
 pub(super) fn arrive(turn: &mut Turn<'_>, reply_to: ReplyTo, receipt: PendingReceipt) {
@@ -20,6 +22,9 @@ pub(super) fn arrive(turn: &mut Turn<'_>, reply_to: ReplyTo, receipt: PendingRec
     if let Some(track) = session.track_mut(conversation)
         && seq <= track.behind.filter(|behind| !behind.is_guess).map_or(track.pushed, |behind| behind.seen)
     {
+        if track.has_left && receipt.kind == ReceiptKind::Read {
+            return turn.refuse(reply_to, Errno::Forbidden, NOT_A_MEMBER);
+        }
         let (peer, delivered, read) = (track.peer, track.acked, track.read);
         apply(turn, receipt, Position { user, peer, delivered, read });
         return turn.answer(reply_to, Reply::Done);
@@ -130,8 +135,10 @@ pub(super) fn standing_known(
     receipt: PendingReceipt,
     standing: Option<Standing>,
 ) {
-    let Some(standing) = standing else {
-        return turn.refuse(reply_to, Errno::Forbidden, "only members may acknowledge messages");
+    // Who has left acknowledges what it still gets, and reads nothing.
+    let may = |standing: &Standing| !standing.has_left || receipt.kind == ReceiptKind::Delivered;
+    let Some(standing) = standing.filter(may) else {
+        return turn.refuse(reply_to, Errno::Forbidden, NOT_A_MEMBER);
     };
     if let Some(session) = turn.state.sessions.get(receipt.session) {
         let (user, stored) = (session.user, (standing.delivered, standing.read));

@@ -8,6 +8,7 @@ mod cluster;
 mod conversation;
 mod devices;
 mod group;
+mod group_sessions;
 mod harness;
 mod legacy;
 mod message;

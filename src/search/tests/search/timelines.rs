@@ -146,6 +146,7 @@ impl State {
                     kind: ConversationKind::Group,
                     peer: None,
                     last: Seq(self.timelines[&conversation].entries.len() as u64),
+                    has_left: false,
                     delivered: Seq(0),
                     read: Seq(0),
                 });

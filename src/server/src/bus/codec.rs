@@ -6,6 +6,7 @@
 //!   2: password tried | flags u32 | account u64 | client u64 | network
 //!   3: joined | user u32
 //!   4: entered | conversation u32 | seq u64
+//!   5: left | conversation u32 | seq u64
 //! ```
 
 use logic::Network;
@@ -21,6 +22,7 @@ const KICK: u8 = 1;
 const PASSWORD_TRIED: u8 = 2;
 const JOINED: u8 = 3;
 const ENTERED: u8 = 4;
+const LEFT: u8 = 5;
 
 // Flags of a password that was tried.
 const IS_RIGHT: u32 = 1;
@@ -46,8 +48,11 @@ pub fn encode(hint: &Hint, out: &mut Vec<u8>) {
         }
         Hint::Entered { entry } => {
             out.push(ENTERED);
-            out.extend_from_slice(&entry.conversation.0.to_be_bytes());
-            out.extend_from_slice(&entry.last.0.to_be_bytes());
+            encode_end(entry, out);
+        }
+        Hint::Left { entry } => {
+            out.push(LEFT);
+            encode_end(entry, out);
         }
         Hint::PasswordTried { attempt, is_right } => {
             let Attempt { account, network, client, is_familiar } = attempt;
@@ -62,6 +67,17 @@ pub fn encode(hint: &Hint, out: &mut Vec<u8>) {
             out.extend_from_slice(&network.bytes());
         }
     }
+}
+
+fn encode_end(end: &End, out: &mut Vec<u8>) {
+    out.extend_from_slice(&end.conversation.0.to_be_bytes());
+    out.extend_from_slice(&end.last.0.to_be_bytes());
+}
+
+fn decode_end(bytes: &[u8]) -> Option<End> {
+    let (conversation, seq) = bytes.split_first_chunk()?;
+    let conversation = ConversationId(u32::from_be_bytes(*conversation));
+    Some(End { conversation, last: Seq(u64::from_be_bytes(seq.try_into().ok()?)) })
 }
 
 /// Decodes a hint; `None` if it is malformed or of a kind this version does not know.
@@ -81,12 +97,8 @@ pub fn decode(bytes: &[u8]) -> Option<Hint> {
             Some(Hint::Kick { user, epoch, device: (!device.is_empty()).then(|| device.into()) })
         }
         JOINED => Some(Hint::Joined { user: UserId(u32::from_be_bytes(rest.try_into().ok()?)) }),
-        ENTERED => {
-            let (conversation, seq) = rest.split_first_chunk()?;
-            let conversation = ConversationId(u32::from_be_bytes(*conversation));
-            let last = Seq(u64::from_be_bytes(seq.try_into().ok()?));
-            Some(Hint::Entered { entry: End { conversation, last } })
-        }
+        ENTERED => Some(Hint::Entered { entry: decode_end(rest)? }),
+        LEFT => Some(Hint::Left { entry: decode_end(rest)? }),
         PASSWORD_TRIED => {
             let (flags, rest) = rest.split_first_chunk()?;
             let flags = u32::from_be_bytes(*flags);

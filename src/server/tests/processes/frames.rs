@@ -71,6 +71,27 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
         ),
         (Command::Group(group::Request::Join(group::Join { conversation: bobs_group })), Errno::Ok),
         (
+            Command::Group(group::Request::Remove(group::Remove {
+                conversation: bobs_group,
+                id: bob.id,
+                bar: true,
+            })),
+            Errno::Forbidden,
+        ),
+        (
+            Command::Group(group::Request::SetRole(group::SetRole {
+                conversation: group,
+                id: bob.id,
+                role: group::Role::Admin,
+            })),
+            Errno::NotFound,
+        ),
+        (
+            Command::Group(group::Request::Transfer(group::Transfer { conversation: group, id: bob.id })),
+            Errno::NotFound,
+        ),
+        (Command::Group(group::Request::Leave(group::Leave { conversation: bobs_group })), Errno::Ok),
+        (
             Command::Timeline(timeline::Request::Ack(timeline::Cursor { conversation: group, seq: Seq(1) })),
             Errno::Ok,
         ),

@@ -92,7 +92,7 @@ fn check_old(server: &Server, more_in_group: usize) {
     let climbing = &bob_session.groups[0];
     assert_eq!(
         (&*climbing.name, &*climbing.desc, climbing.role),
-        ("climbing", "who comes along", Role::Member)
+        ("climbing", "who comes along", Role::Normal)
     );
     let seen = |session: &LoggedIn, of: ConversationId| {
         let row = session.conversations.iter().find(|row| row.conversation == of).expect("it is listed");
@@ -108,9 +108,9 @@ fn check_old(server: &Server, more_in_group: usize) {
     assert_eq!(
         members(&mut eve),
         [
-            (ANN, "ann".into(), Role::Owner),
-            (BOB, "bob".into(), Role::Member),
-            (EVE, "eve".into(), Role::Member)
+            (ANN, "ann".into(), Role::Creator),
+            (BOB, "bob".into(), Role::Normal),
+            (EVE, "eve".into(), Role::Normal)
         ]
     );
     for client in [&mut ann, &mut bob] {

@@ -60,6 +60,8 @@ pub struct LeftOut {
     pub user: UserId,
     pub conversation: ConversationId,
     pub seq: Seq,
+    /// The entry before which it was left out.
+    pub before: Seq,
 }
 
 impl Link {
@@ -172,7 +174,12 @@ impl Link {
                 // It begins where some connection of this user had come.
                 None => (1..seq.0).map(Seq).filter(|seq| !own.contains(seq) && !ever.contains(seq)).collect(),
             };
-            left_out.extend(missing.into_iter().map(|seq| LeftOut { user, conversation, seq }));
+            left_out.extend(missing.into_iter().map(|left_out| LeftOut {
+                user,
+                conversation,
+                seq: left_out,
+                before: seq,
+            }));
             ever.insert(seq);
             self.order.pushed.insert(conversation, seq);
             self.order.unacked.insert(conversation, seq);

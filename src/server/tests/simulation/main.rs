@@ -7,7 +7,8 @@
 //! 3. timelines have no gaps, and on one connection nothing is left out but that connection's own messages;
 //! 4. every request gets one reply, and the reply to LOGIN comes before any push;
 //! 5. a session writes nothing once another one has ended it, and gets nothing once its node can know;
-//! 6. who joins the group is shown exactly what its timeline holds from the own entry on, and who does not, nothing;
+//! 6. a member of the group is shown exactly what its timeline holds from the entry of its last join on; who has left, what
+//!    it holds up to the entry of that; and nobody anything that was stored while it was no member;
 //! 7. a message is for every member what its timeline says, each change once and in order, whatever it met first; and a
 //!    change that was answered is in the timeline;
 //! 8. how many messages are unread, in every list that a device was ever told, equals a recount of the timeline;
@@ -26,6 +27,7 @@ mod effort;
 mod link;
 mod node;
 mod promises;
+mod refusals;
 mod unread;
 mod world;
 
@@ -125,7 +127,7 @@ fn step(w: &mut World, faults: &Faults) {
             w.pump(device);
         }
         12..19 => w.connect(device),
-        19..20 => w.join_group(device),
+        19..20 => w.change_group(device),
         20..35 => {
             if let Some(at) = link {
                 let count = 1 + w.dice.below(400);

@@ -1,6 +1,7 @@
 //! What must be true after every run.
 
 use crate::device::{Asked, essence};
+use crate::refusals;
 use crate::unread;
 use crate::world::World;
 use logic::contract::timeline;
@@ -19,11 +20,42 @@ struct Timelines {
     other_texts: BTreeSet<(ConversationId, Seq)>,
 }
 
+/// What a user sees of a timeline while it is a member.
+#[derive(Clone, Copy, Debug)]
+struct View {
+    first: Seq,
+    last: Seq,
+}
+
+impl View {
+    fn contains(&self, seq: Seq) -> bool {
+        (self.first..=self.last).contains(&seq)
+    }
+}
+
 impl Timelines {
-    /// Where a member's view begins: in a group with the own entry.
-    fn begin(&self, conversation: ConversationId, user: UserId) -> Seq {
-        let tells = |message: &&Arc<Message>| message.system().is_some_and(|told| told.who.contains(&user));
-        self.messages[&conversation].iter().find(tells).map_or(Seq(1), |entry| entry.seq)
+    /// The views of a user, in order: in a group each from the entry of a join to that of the leave after it.
+    fn views(&self, conversation: ConversationId, user: UserId) -> Vec<View> {
+        let timeline = &self.messages[&conversation];
+        let end = Seq(timeline.len() as u64);
+        if timeline.first().is_none_or(|first| first.kind == ConversationKind::Direct) {
+            let is_member = self.members.get(&conversation).is_some_and(|members| members.contains(&user));
+            return is_member.then_some(View { first: Seq(1), last: end }).into_iter().collect();
+        }
+        let mut views: Vec<View> = Vec::new();
+        for entry in timeline {
+            if entry.begins_view_of(user) {
+                views.push(View { first: entry.seq, last: end });
+            } else if entry.ends_view_of(user) {
+                views.last_mut().expect("only members leave").last = entry.seq;
+            }
+        }
+        views
+    }
+
+    /// The view that a user has or had last.
+    fn last_view(&self, conversation: ConversationId, user: UserId) -> Option<View> {
+        self.views(conversation, user).pop()
     }
 }
 
@@ -49,10 +81,13 @@ pub fn check(w: &mut World) {
     shown_to_all(w, &timelines);
     changed_for_all(w, &timelines);
     unread::check(w, &timelines.messages);
+    refusals::check(w, &timelines.messages[&w.group]);
     only_own_results(w, &timelines);
     w.check_searches();
     for left_out in w.left_out() {
-        if left_out.seq < timelines.begin(left_out.conversation, left_out.user) {
+        let views = timelines.views(left_out.conversation, left_out.user);
+        let view = views.iter().find(|view| view.contains(left_out.before));
+        if !view.expect("nothing is pushed outside of a view").contains(left_out.seq) {
             continue;
         }
         let message = &timelines.messages[&left_out.conversation][left_out.seq.0 as usize - 1];
@@ -64,6 +99,10 @@ pub fn check(w: &mut World) {
 /// Reads every timeline from storage.
 fn timelines(w: &mut World) -> Timelines {
     let mut all = Timelines::default();
+    // Also if nobody is a member any more.
+    let group = timeline(w, w.group);
+    all.messages.insert(w.group, group);
+    all.members.insert(w.group, BTreeSet::new());
     for user in w.users.clone() {
         let Found::Timeline(timeline::Found::Conversations { entries, more }) =
             w.read_now(&Read::Timeline(timeline::Read::Conversations {
@@ -78,25 +117,7 @@ fn timelines(w: &mut World) -> Timelines {
         };
         assert!(!more);
         for entry in entries {
-            let mut messages: Vec<Arc<Message>> = Vec::new();
-            loop {
-                let after = messages.last().map_or(Seq(0), |message| message.seq);
-                let read = Read::Timeline(timeline::Read::Feed {
-                    member: None,
-                    conversation: entry.conversation,
-                    after,
-                    limit: 17,
-                    bytes: 1 << 20,
-                });
-                let Found::Timeline(timeline::Found::Feed { messages: page, more }) = w.read_now(&read)
-                else {
-                    panic!("a timeline can be read")
-                };
-                messages.extend(page);
-                if !more {
-                    break;
-                }
-            }
+            let messages = timeline(w, entry.conversation);
             assert_eq!(
                 entry.last_seq.0,
                 messages.len() as u64,
@@ -108,6 +129,23 @@ fn timelines(w: &mut World) -> Timelines {
         }
     }
     all
+}
+
+/// Reads a whole timeline.
+fn timeline(w: &mut World, conversation: ConversationId) -> Vec<Arc<Message>> {
+    let mut messages: Vec<Arc<Message>> = Vec::new();
+    loop {
+        let (member, limit, bytes) = (None, 17, 1 << 20);
+        let after = messages.last().map_or(Seq(0), |message| message.seq);
+        let read = timeline::Read::Feed { member, conversation, after, limit, bytes };
+        let Found::Timeline(timeline::Found::Feed { messages: page, more }) = w.read_now(&read.into()) else {
+            panic!("a timeline can be read")
+        };
+        messages.extend(page);
+        if !more {
+            return messages;
+        }
+    }
 }
 
 /// Every text is stored once, in its conversation and at the place its sender was told; each sender's in order.
@@ -128,6 +166,8 @@ fn stored_once(w: &World, timelines: &Timelines) {
             let place = written.sent.filter(has_other_text).or(places.get(&*written.text).copied());
             if let Some(sent) = written.sent {
                 assert_eq!(place, Some(sent), "{} is where its sender was told", written.text);
+            } else if written.refused.is_some() {
+                assert_eq!(place, None, "{} was refused", written.text);
             } else {
                 // A device that was kicked for good may keep unsent messages, which no reply has acknowledged.
                 assert!(
@@ -157,7 +197,7 @@ fn stored_once(w: &World, timelines: &Timelines) {
 fn changed_for_all(w: &mut World, timelines: &Timelines) {
     for (conversation, timeline) in &timelines.messages {
         for user in timelines.members[conversation].clone() {
-            let begin = timelines.begin(*conversation, user);
+            let begin = timelines.last_view(*conversation, user).expect("members have a view").first;
             let mut expected: BTreeMap<Seq, Message> = BTreeMap::new();
             for entry in timeline.iter().filter(|entry| entry.seq >= begin) {
                 match entry.change() {
@@ -182,8 +222,10 @@ fn changed_for_all(w: &mut World, timelines: &Timelines) {
                     continue;
                 }
                 // A second device lacks changes of what it sent before it was shown the timeline.
-                let first =
-                    if alone { begin } else { device.first.get(conversation).copied().unwrap_or(Seq::MAX) };
+                let first = match alone {
+                    true => begin,
+                    false => device.first.get(conversation).copied().unwrap_or(Seq::MAX).max(begin),
+                };
                 for (seq, shown) in device.messages.get(conversation).into_iter().flatten() {
                     if shown.is_message() && *seq >= first {
                         let of = (end_state(shown), end_state(&expected[seq]));
@@ -213,8 +255,8 @@ fn only_own_results(w: &World, timelines: &Timelines) {
     for device in &w.devices {
         for message in &device.found {
             let (conversation, seq) = (message.conversation, message.seq);
-            let is_member = timelines.members[&conversation].contains(&device.user);
-            let is_seen = is_member && seq >= timelines.begin(conversation, device.user);
+            let views = timelines.views(conversation, device.user);
+            let is_seen = views.iter().any(|view| view.contains(seq));
             assert!(is_seen, "{:?} found {conversation:?} {seq}", device.user);
         }
     }
@@ -256,7 +298,8 @@ fn history(w: &mut World, conversation: ConversationId, user: UserId) -> BTreeMa
     }
 }
 
-/// Every member's device has shown the timeline from the member's own entry on, whole, once, in order, as it was written.
+/// Every device has shown what its user sees or saw last of a timeline, whole, once, in order, as it was written, and nothing
+/// that is in no view of its user.
 fn shown_to_all(w: &World, timelines: &Timelines) {
     for (index, device) in w.devices.iter().enumerate() {
         let alone = w.devices.iter().enumerate().all(|(other, d)| other == index || d.user != device.user);
@@ -264,8 +307,7 @@ fn shown_to_all(w: &World, timelines: &Timelines) {
             let listed = timelines.members[conversation].contains(&device.user);
             let nothing = BTreeMap::new();
             let shown = device.shown.get(conversation).unwrap_or(&nothing);
-            assert!(listed || shown.is_empty(), "{:?} is no member of {conversation:?}", device.user);
-            let begin = timelines.begin(*conversation, device.user);
+            let views = timelines.views(*conversation, device.user);
             for (seq, text) in shown {
                 let now = &timeline[seq.0 as usize - 1];
                 match timelines.other_texts.contains(&(*conversation, *seq)) {
@@ -273,22 +315,26 @@ fn shown_to_all(w: &World, timelines: &Timelines) {
                     false => assert_eq!(*text, essence(now), "{conversation:?} {seq}"),
                 }
                 assert!(
-                    *seq >= begin,
-                    "{:?} is shown {seq} of {conversation:?}, from {begin} on",
+                    views.iter().any(|view| view.contains(*seq)),
+                    "{:?} is shown {seq} of {conversation:?}, of which it sees {views:?}",
                     device.user
                 );
             }
-            if !listed || device.session.account().is_none() || device.kicked {
+            let Some(view) = views.last() else { continue };
+            let has_left = timeline[view.last.0 as usize - 1].ends_view_of(device.user);
+            assert_eq!(listed, !has_left, "{:?} in {conversation:?}", device.user);
+            // After a leave a second device cannot read what only the first has received.
+            if device.session.account().is_none() || device.kicked || !(listed || alone) {
                 continue;
             }
             // A second device begins where the first had come when it logged in first; what it sent itself it has
             // anyway.
             let first = if alone {
-                begin.0
+                view.first.0
             } else {
-                device.first.get(conversation).map_or(timeline.len() as u64 + 1, |seq| seq.0)
+                device.first.get(conversation).map_or(view.last.0 + 1, |seq| seq.0.max(view.first.0))
             };
-            let wanted: BTreeSet<Seq> = (first..=timeline.len() as u64).map(Seq).collect();
+            let wanted: BTreeSet<Seq> = (first..=view.last.0).map(Seq).collect();
             let got: BTreeSet<Seq> = shown.keys().copied().filter(|seq| seq.0 >= first).collect();
             let lacks: Vec<_> = wanted.difference(&got).collect();
             assert!(

@@ -2,6 +2,7 @@
 //! links, devices, a bus, and a clock that moves when the dice say so. Every step that a real node takes on some thread
 //! is a step here, taken in any order; faults fall between any two of them.
 
+mod acts;
 mod network;
 mod search;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use storage::{MemoryDisk, SqliteStore, Store, StoreError};
 use wire::message::server_cid;
-use wire::{ConversationId, Target, UnixMillis, UserId};
+use wire::{ConversationId, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.
 const BEGIN: u64 = 1_795_996_740_000;
@@ -355,6 +356,15 @@ impl World {
                 assert!(!has_ended, "{user:?}: a session that has ended joined");
                 self.members.insert(entry.message.from);
             }
+            Written::Group(group::Written::Changed(entry)) => {
+                assert!(!has_ended, "{user:?}: a session that has ended changed the group");
+                let system = entry.message.system().expect("a system entry");
+                if system.removes_members() {
+                    system.who.iter().for_each(|user| {
+                        self.members.remove(user);
+                    });
+                }
+            }
             Written::Change(change::Written::Made(entry)) => {
                 let told = &entry.message;
                 assert!(!has_ended, "{user:?}: {} was made by a session that has ended", told.seq);
@@ -415,38 +425,6 @@ impl World {
         self.restart_index();
     }
 
-    /// A device changes something that it has shown.
-    pub fn change(&mut self, device: usize) {
-        self.texts += 1;
-        let (ms, text) = (self.ms, format!("text {}", self.texts));
-        self.devices[device].change(ms, text, &mut self.dice);
-        self.pump(device);
-    }
-
-    pub fn write_text(&mut self, device: usize) {
-        let user = self.devices[device].user;
-        let others: Vec<_> = self.users.iter().copied().filter(|&other| other != user).collect();
-        let target = match self.dice.once_in(3) && self.members.contains(&user) {
-            true => Target::Conversation(self.group),
-            false => Target::User(*self.dice.pick(&others).expect("not alone")),
-        };
-        self.texts += 1;
-        let text = format!("text {}", self.texts);
-        let ms = self.ms;
-        match self.dice.once_in(4) {
-            true => self.devices[device].answer(ms, target, text, &mut self.dice),
-            false => self.devices[device].write(ms, target, text),
-        }
-        self.pump(device);
-    }
-
-    /// A user joins the group, or tries to again.
-    pub fn join_group(&mut self, device: usize) {
-        let (ms, group) = (self.ms, self.group);
-        self.devices[device].session.join_group(ms, group);
-        self.pump(device);
-    }
-
     /// Whether nothing is in flight but periodic reads.
     pub fn is_quiet(&self) -> bool {
         self.nodes.iter().all(Node::is_quiet)
@@ -481,9 +459,8 @@ impl World {
 fn session_of(write: &Write) -> Option<(UserId, Epoch)> {
     match write {
         Write::Message(message::Write::Append(append)) => Some((append.sender, append.epoch)),
-        Write::Group(group::Write::Join { by, .. }) | Write::Change(change::Write { by, .. }) => {
-            Some((by.user, Epoch::NONE))
-        }
+        Write::Group(group::Write::Join { by, .. } | group::Write::Change(group::Change { by, .. }))
+        | Write::Change(change::Write { by, .. }) => Some((by.user, Epoch::NONE)),
         Write::Fenced(fence, _) => Some((fence.user, fence.epoch)),
         Write::Session(session::Write::Claim(claim)) => Some((claim.user, Epoch::NONE)),
         _ => None,

@@ -21,7 +21,7 @@ pub fn group_members_have_roles(scenario: &mut Scenario<'_>) {
             panic!()
         };
         let members: Vec<_> = members.iter().map(|m| (m.user, &*m.name, m.role)).collect();
-        assert_eq!(members, [(anna, "anna", Role::Owner), (ben, "ben", Role::Member)]);
+        assert_eq!(members, [(anna, "anna", Role::Creator), (ben, "ben", Role::Normal)]);
         let stranger = Read::Group(group::Read::Members { user: cleo, conversation: group, page });
         assert!(matches!(scenario.read(stranger), Found::Denied(Denial::Forbidden)));
         let Found::Group(group::Found::Groups { groups, more: false }) =
@@ -34,7 +34,7 @@ pub fn group_members_have_roles(scenario: &mut Scenario<'_>) {
             (groups[0].conversation, &*groups[0].name, &*groups[0].desc),
             (group, "climbing", "about")
         );
-        assert_eq!(groups[0].role, Role::Member);
+        assert_eq!(groups[0].role, Role::Normal);
         let first = Page { after: 0, limit: 1 };
         let found =
             scenario.read(Read::Group(group::Read::Members { user: ben, conversation: group, page: first }));

@@ -10,6 +10,7 @@ mod entry;
 mod group;
 mod history;
 mod last_message;
+mod membership;
 mod message;
 mod node;
 mod page_cost;
@@ -65,6 +66,27 @@ pub const CASES: &[(&str, Case)] = &[
     ("friends are paged", contact::friends_are_paged),
     ("group members have roles", group::group_members_have_roles),
     ("a new member sees only later messages", group::a_new_member_sees_only_later_messages),
+    (
+        "whoever leaves sees what came before and nothing after",
+        membership::whoever_leaves_sees_what_came_before_and_nothing_after,
+    ),
+    (
+        "whoever joins again sees what comes from then on",
+        membership::whoever_joins_again_sees_what_comes_from_then_on,
+    ),
+    ("roles are set and handed over", membership::roles_are_set_and_handed_over),
+    ("a barred user does not join again", membership::a_barred_user_does_not_join_again),
+    ("a group without members is dismissed", membership::a_group_without_members_is_dismissed),
+    ("what is changed after a removal is not told", membership::what_is_changed_after_a_removal_is_not_told),
+    ("a roster lists who has left", membership::a_roster_lists_who_has_left),
+    (
+        "whoever cleared a group before leaving is given nothing below",
+        membership::whoever_cleared_a_group_before_leaving_is_given_nothing_below,
+    ),
+    (
+        "nodes learn of a leave where the user has several sessions",
+        membership::nodes_learn_of_a_leave_where_the_user_has_several_sessions,
+    ),
     ("changes of a group are entries of its timeline", entry::changes_of_a_group_are_entries_of_its_timeline),
     ("entries lie between messages without a gap", entry::entries_lie_between_messages_without_a_gap),
     ("entries do not move a conversation in the list", entry::entries_do_not_move_a_conversation_in_the_list),

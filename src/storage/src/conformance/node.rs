@@ -132,7 +132,8 @@ pub fn a_roster_lists_every_member_with_its_cursor(scenario: &mut Scenario<'_>) 
         else {
             panic!()
         };
-        let member = |user, before| RosterMember { user, joined: Seq(before), delivered: Seq(before) };
+        let member =
+            |user, before| RosterMember { user, joined: Seq(before), left: None, delivered: Seq(before) };
         let members = vec![member(anna, 0), member(ben, 2)];
         assert_eq!(*roster, Roster { kind: ConversationKind::Group, last: Seq(4), members });
         let nowhere = Read::Node(node::Read::Roster { conversation: ConversationId(999) });

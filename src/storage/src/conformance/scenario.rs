@@ -155,6 +155,21 @@ pub fn join(user: UserId, conversation: ConversationId) -> Write {
     Write::Group(group::Write::Join { by: actor(user), conversation })
 }
 
+pub fn change_members(by: UserId, conversation: ConversationId, what: group::What) -> Write {
+    Write::Group(group::Write::Change(group::Change { by: actor(by), conversation, what }))
+}
+
+/// The entry of a change of members or roles.
+pub fn changed(written: &Written) -> Entry {
+    match written {
+        Written::Group(group::Written::Changed(entry)) => {
+            assert!(entry.members.contains(&entry.message.from) && entry.members.is_sorted());
+            entry.clone()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 pub fn actor(user: UserId) -> Actor {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let cid = server_cid(1, COUNT.fetch_add(1, Ordering::Relaxed));

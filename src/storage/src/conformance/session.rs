@@ -1,6 +1,6 @@
 //! Sessions: claims fenced by epoch, and login views.
 
-use super::scenario::{Scenario, append, appended, create, entry, join};
+use super::scenario::{Scenario, append, appended, change_members, create, entry, join};
 use super::token::{HOME as HERE, create as create_token, logs_in, ready, register};
 use crate::claim::ENDED_MAX;
 use logic::contract::message::Append;
@@ -176,6 +176,7 @@ pub fn a_superseded_session_writes_nothing(scenario: &mut Scenario<'_>) {
         Write::Contact(contact::Write::Add { user: anna, who: Who::Id(ben) }),
         join(anna, group),
         create(anna, "x"),
+        change_members(anna, group, group::What::Leave),
     ] {
         assert!(matches!(scenario.one(fenced(old, write)), Written::Superseded));
     }

@@ -10,23 +10,26 @@ use super::end::{END_COLUMNS, End};
 use super::entry_change;
 use super::failure::{Failure, Undone};
 use super::member_cache::{MemberCache, Members};
+use super::member_change;
 use super::message::members_at;
 use super::record::first;
 use super::sql::Sql;
+use super::system_entry::{append_entry, insert_entry, made};
 use super::transaction::Transaction;
 use super::usage::add_charge;
 use crate::account_usage::Charge;
 use crate::calendar;
-use crate::column::{OWNER, Sort, system_content};
+use crate::column::role_number;
 use logic::contract::change;
-use logic::contract::entry::{Actor, Entry};
+use logic::contract::entry::Actor;
 use logic::contract::group::{self, Write};
 use logic::contract::message::Stored;
 use logic::contract::{Denial, Fence, Quota, Ticket, Written};
 use std::sync::Arc;
 use std::time::Instant;
 use wire::entry::Event;
-use wire::{ConversationId, ConversationKind, Seq, UnixMillis, UserId};
+use wire::group::Role;
+use wire::{ConversationId, ConversationKind, Seq, UserId};
 
 /// What is changed, together with an entry.
 #[derive(Debug)]
@@ -57,6 +60,7 @@ impl Change {
         match &self.work {
             Work::Group(Write::Create { .. }) => None,
             Work::Group(Write::Join { conversation, .. }) => Some(*conversation),
+            Work::Group(Write::Change(change)) => Some(change.conversation),
             Work::Entry(write) => Some(write.conversation),
         }
     }
@@ -64,6 +68,7 @@ impl Change {
     pub fn actor(&self) -> &Actor {
         match &self.work {
             Work::Group(Write::Create { by, .. } | Write::Join { by, .. }) => by,
+            Work::Group(Write::Change(change)) => &change.by,
             Work::Entry(write) => &write.by,
         }
     }
@@ -86,6 +91,9 @@ impl Change {
                 self.create(&mut transaction, by, name, desc).map(Some)
             }
             Work::Group(Write::Join { by, conversation }) => self.join(&mut transaction, by, *conversation),
+            Work::Group(Write::Change(change)) => {
+                member_change::make(&mut transaction, self.fence, self.is_in_doubt, change)
+            }
             Work::Entry(write) => entry_change::make(&mut transaction, self.fence, self.is_in_doubt, write),
         }
     }
@@ -103,7 +111,7 @@ impl Change {
             && let Some(stored) = transaction.find(by, " FOR UPDATE")?
         {
             transaction.conn.roll_back()?;
-            return Ok(written(entry(by, Event::Created, stored, members)));
+            return Ok(written(made(by, by.announcement(Event::Created), stored, members)));
         }
         if !transaction.is_in_force(self.fence)? {
             transaction.conn.roll_back()?;
@@ -117,17 +125,19 @@ impl Change {
         let mut sql = Sql::new();
         sql.push("INSERT INTO conversation ")
             .push(
-                "(kind, name, description, last_seq, month, updated_at, changed_at, listed_until) VALUES (1,",
+                "(kind, name, description, last_seq, month, updated_at, changed_at, listed_until, maker_id) ",
             )
+            .push("VALUES (1,")
             .text(name)
             .push(",")
             .text(desc)
-            .push(format_args!(",1,{month},{time},{time},{time})"))
+            .push(format_args!(",1,{month},{time},{time},{time},{})", by.user))
             .end()
             .statement(format_args!(
                 "INSERT INTO member (conversation_id, user_id, kind, role, read_seq) \
-                 VALUES (LAST_INSERT_ID(),{},1,{OWNER},1)",
-                by.user
+                 VALUES (LAST_INSERT_ID(),{},1,{},1)",
+                by.user,
+                role_number(Role::Creator)
             ))
             .statement(format_args!(
                 "INSERT INTO listing (user_id, slack, listed_until, conversation_id) \
@@ -139,11 +149,12 @@ impl Change {
             ));
         // The id is not known yet, and the text of an entry does not depend on it.
         let stored = Stored { conversation: ConversationId(0), seq: Seq(1), time };
-        insert_entry(&mut sql, by, &Event::Created, stored, "LAST_INSERT_ID()", transaction.now);
+        let told = by.announcement(Event::Created);
+        insert_entry(&mut sql, by, &told, stored, "LAST_INSERT_ID()", transaction.now);
         add_charge(&mut sql, by.user, Charge::Group, transaction.now);
-        let made = transaction.commit(&mut sql)?;
-        let stored = Stored { conversation: ConversationId(made as u32), ..stored };
-        Ok(written(entry(by, Event::Created, stored, members)))
+        let id = transaction.commit(&mut sql)?;
+        let stored = Stored { conversation: ConversationId(id as u32), ..stored };
+        Ok(written(made(by, told, stored, members)))
     }
 
     fn join(
@@ -160,9 +171,16 @@ impl Change {
         .statement(format_args!("SELECT kind FROM conversation WHERE id = {conversation}"))
         .statement(format_args!(
             "SELECT 1 FROM member WHERE conversation_id = {conversation} AND user_id = {user}"
+        ))
+        .statement(format_args!(
+            "SELECT dismissed_at IS NOT NULL OR EXISTS \
+             (SELECT 1 FROM barred WHERE conversation_id = {conversation} AND user_id = {user}) \
+             FROM conversation WHERE id = {conversation}"
         ));
         let answers = transaction.conn.ask(&sql)?;
-        let [locked, there, member] = &answers[..] else { unreachable!("one answer for each statement") };
+        let [locked, there, member, takes_nobody_in] = &answers[..] else {
+            unreachable!("one answer for each statement")
+        };
         let refusal = match (locked.rows.first(), there.rows.first()) {
             (_, None) => Some(Written::Denied(Denial::NotFound)),
             (_, Some(row)) if row.number(0)? == 0 => Some(Written::Denied(Denial::NotFound)),
@@ -170,12 +188,14 @@ impl Change {
                 transaction.conn.roll_back()?;
                 return Ok(None);
             }
-            _ if self.is_in_doubt && !member.rows.is_empty() => {
-                let joined = self.joined_before(transaction, by, conversation)?;
-                joined.or(Some(Written::Denied(Denial::Conflict)))
+            _ if self.is_in_doubt
+                && let Some(joined) = self.joined_before(transaction, by, conversation)? =>
+            {
+                Some(joined)
             }
             _ if !transaction.is_in_force(self.fence)? => Some(Written::Superseded),
             _ if !member.rows.is_empty() => Some(Written::Denied(Denial::Conflict)),
+            _ if first(&takes_nobody_in.rows)?.number(0)? != 0 => Some(Written::Denied(Denial::Forbidden)),
             (Some(row), _) if transaction.is_full(conversation, row.number(3)?)? => {
                 Some(Written::Denied(Denial::Quota(Quota::Members)))
             }
@@ -196,35 +216,27 @@ impl Change {
             Ok(_) => members,
             Err(at) => members[..at].iter().chain([&user]).chain(&members[at..]).copied().collect(),
         };
-        let Stored { seq, time, .. } = stored;
+        let seq = stored.seq;
         let mut sql = Sql::new();
         sql.statement(format_args!(
+            "DELETE FROM former_member WHERE conversation_id = {conversation} AND user_id = {user}"
+        ))
+        .statement(format_args!(
             "INSERT INTO member (conversation_id, user_id, kind, joined_seq, delivered_seq, read_seq) \
              VALUES ({conversation},{user},1,{last},{last},{seq})"
         ))
         .statement(format_args!(
             "INSERT IGNORE INTO listing (user_id, slack, listed_until, conversation_id) \
              SELECT {user}, slack, listed_until, id FROM conversation WHERE id = {conversation}"
-        ))
-        .statement(format_args!(
-            "UPDATE conversation SET last_seq = {seq}, month = {}, changed_at = {time}, \
-             member_version = member_version + 1 WHERE id = {conversation}",
-            end.month
         ));
-        if end.entered.is_some() {
-            sql.statement(format_args!(
-                "INSERT INTO segment (conversation_id, month, first_seq) VALUES ({conversation},{},{seq})",
-                end.month
-            ));
-        }
-        insert_entry(&mut sql, by, &Event::Joined, stored, &conversation.to_string(), transaction.now);
+        let told = by.announcement(Event::Joined);
+        append_entry(&mut sql, &end, by, &told, stored, true, transaction.now);
         add_charge(&mut sql, user, Charge::Conversation, transaction.now);
         transaction.commit(&mut sql)?;
         let head =
             Members { kind: ConversationKind::Group, version: version + 1, members: Arc::clone(&members) };
         transaction.cache.put(conversation, head);
-        let entry = entry(by, Event::Joined, stored, members);
-        Ok(Some(Written::Group(group::Written::Joined(entry))))
+        Ok(Some(Written::Group(group::Written::Joined(made(by, told, stored, members)))))
     }
 
     /// The outcome of a join whose commit was in doubt, if it was made.
@@ -236,38 +248,7 @@ impl Change {
     ) -> Result<Option<Written>, Failure> {
         let Some(stored) = transaction.find(by, "")? else { return Ok(None) };
         let members = members_at(transaction.conn, conversation, stored.seq)?;
-        Ok(Some(Written::Group(group::Written::Joined(entry(by, Event::Joined, stored, members)))))
+        let entry = made(by, by.announcement(Event::Joined), stored, members);
+        Ok(Some(Written::Group(group::Written::Joined(entry))))
     }
-}
-
-fn entry(by: &Actor, event: Event, stored: Stored, members: Arc<[UserId]>) -> Entry {
-    Entry { message: by.entry(event, ConversationKind::Group, stored), members }
-}
-
-/// Adds the statements that store an entry; `id` is an expression for the id of its conversation.
-fn insert_entry(sql: &mut Sql, by: &Actor, event: &Event, stored: Stored, id: &str, now: UnixMillis) {
-    let Stored { seq, time, .. } = stored;
-    let message = by.entry(event.clone(), ConversationKind::Group, stored);
-    let content = message.system().map(|system| system_content(system, &message.content));
-    sql.push(format_args!(
-        "INSERT INTO message_{:06} (conversation_id, seq, sender_id, cid, type, content, status, created_at) \
-         VALUES ({id},{seq},{},",
-        calendar::month_of(time),
-        by.user
-    ))
-    .bytes(by.cid.as_bytes())
-    .push(",")
-    .text(event.as_str())
-    .push(",")
-    .text(&content.unwrap_or_default())
-    .push(format_args!(",{},{time})", Sort::System.status()))
-    .end()
-    .push(format_args!(
-        "INSERT INTO sent_{:08} (sender_id, cid, conversation_id, seq, created_at) VALUES ({},",
-        calendar::day_of(now),
-        by.user
-    ))
-    .bytes(by.cid.as_bytes())
-    .push(format_args!(",{id},{seq},{time})"))
-    .end();
 }

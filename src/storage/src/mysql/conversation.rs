@@ -72,6 +72,7 @@ fn lock(
             kind: row.kind(0)?,
             peer: row.maybe_user(1)?,
             last: row.seq(2)?,
+            has_left: false,
             delivered: member.seq(0)?,
             read: member.seq(1)?,
         })

@@ -156,7 +156,7 @@ fn prepare(
     }
     let sender_role = match entry.as_deref() {
         Some(entry) => transaction.role_of(conversation, entry.from)?,
-        None => Role::Member,
+        None => Role::Normal,
     };
     let asked = Asked { entry: entry.as_deref(), role, sender_role, now: transaction.now };
     match (rights::change(write, asked), entry) {

@@ -399,7 +399,8 @@ pub fn members_at(
     let mut sql = Sql::new();
     sql.statement(format_args!(
         "SELECT user_id FROM member WHERE conversation_id = {conversation} AND device = 0 AND joined_seq < {seq} \
-         ORDER BY user_id"
+         UNION SELECT user_id FROM former_member \
+         WHERE conversation_id = {conversation} AND joined_seq < {seq} AND left_seq >= {seq} ORDER BY user_id"
     ));
     conn.rows(&sql)?.iter().map(|row| row.user(0)).collect()
 }

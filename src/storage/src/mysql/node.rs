@@ -6,7 +6,7 @@ use super::record::{Record, first, undamaged};
 use super::sql::Sql;
 use crate::column::{End, LEFT, NODE_KEPT_MS};
 use logic::contract::node::{
-    self, CHANGES_MAX, Changes, Claims, Ended, Found, Read, Roster, RosterMember, Write,
+    self, CHANGES_MAX, Changes, Claims, ENDED_KEPT_MS, Ended, Found, Read, Roster, RosterMember, Write,
 };
 use logic::contract::{Epoch, Fence, Written};
 use wire::session::KickCode;
@@ -121,6 +121,19 @@ fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found
              AND s.node = "
         ))
         .bytes(node.as_bytes())
+        .push(
+            " UNION ALL SELECT 1 FROM former_member f JOIN account_session s ON s.user_id = f.user_id \
+             WHERE f.conversation_id = c.id AND f.is_behind = 1 AND s.end_code IS NULL AND s.node = ",
+        )
+        .bytes(node.as_bytes())
+        // A session on another node may have acknowledged what one here has not got.
+        .push(format_args!(
+            " UNION ALL SELECT 1 FROM former_member f JOIN account_session s ON s.user_id = f.user_id \
+             WHERE f.conversation_id = c.id AND f.left_at >= {since} AND s.end_code IS NULL \
+             AND EXISTS (SELECT 1 FROM account_session o WHERE o.user_id = s.user_id AND o.node <> s.node \
+             AND (o.end_code IS NULL OR o.changed_at >= {since})) AND s.node = "
+        ))
+        .bytes(node.as_bytes())
         .push(format_args!(") ORDER BY c.{column}_at, c.id LIMIT {limit})"));
     })
     .push(format_args!(" ORDER BY latest, id LIMIT {limit}"))
@@ -138,20 +151,29 @@ fn changes(conn: &mut Connection, node: &str, since: UnixMillis) -> Result<Found
 }
 
 fn roster(conn: &mut Connection, conversation: ConversationId) -> Result<Option<Roster>, Failure> {
+    let recent = conn.now()?.0.saturating_sub(ENDED_KEPT_MS);
     let mut sql = Sql::new();
     // The members last, so that the list is at least as new as the end.
-    sql.statement(format_args!(
-        "SELECT kind, last_seq FROM conversation WHERE id = {conversation}"
-    ))
-    .statement(format_args!(
-        "SELECT user_id, joined_seq, delivered_seq FROM member WHERE conversation_id = {conversation} AND device = 0 \
-         ORDER BY user_id"
-    ));
+    sql.statement(format_args!("SELECT kind, last_seq FROM conversation WHERE id = {conversation}"))
+        .statement(format_args!(
+            "SELECT user_id, joined_seq, NULL, delivered_seq FROM member \
+         WHERE conversation_id = {conversation} AND device = 0 UNION ALL \
+         SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member \
+         WHERE conversation_id = {conversation} AND is_behind = 1 AND EXISTS (SELECT 1 FROM account_session s \
+         WHERE s.user_id = former_member.user_id AND s.end_code IS NULL) UNION ALL \
+         SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member FORCE INDEX (former_member_recent) \
+         WHERE conversation_id = {conversation} AND left_at >= {recent} AND is_behind = 0 \
+         AND EXISTS (SELECT 1 FROM account_session s WHERE s.user_id = former_member.user_id AND s.end_code IS NULL) \
+         AND (SELECT COUNT(*) FROM account_session s WHERE s.user_id = former_member.user_id \
+         AND (s.end_code IS NULL OR s.changed_at >= {recent})) > 1 ORDER BY user_id"
+        ));
     let answers = conn.ask(&sql)?;
     let [conversation, members] = &answers[..] else { unreachable!("one answer for each statement") };
     let Some(row) = conversation.rows.first() else { return Ok(None) };
-    let member =
-        |row: &Record| Ok(RosterMember { user: row.user(0)?, joined: row.seq(1)?, delivered: row.seq(2)? });
+    let member = |row: &Record| {
+        let (user, joined) = (row.user(0)?, row.seq(1)?);
+        Ok(RosterMember { user, joined, left: row.maybe_seq(2)?, delivered: row.seq(3)? })
+    };
     let members = undamaged(&members.rows, member)?;
     Ok(Some(Roster { kind: row.kind(0)?, last: row.seq(1)?, members }))
 }

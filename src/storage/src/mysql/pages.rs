@@ -23,7 +23,7 @@ const SLICE_MAX: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub conversation: ConversationId,
-    /// Leaves out what this member does not see.
+    /// Leaves out what this user does not see, who is a member or was one.
     pub member: Option<UserId>,
     /// The member for whom it is read; `None`: several.
     pub reader: Option<UserId>,
@@ -62,6 +62,7 @@ pub fn after(
         }
     }
     outline.mark_own(conn, &mut page)?;
+    outline.upto.into_iter().for_each(|last| page.end_at(last));
     Ok(page)
 }
 
@@ -107,10 +108,12 @@ struct Outline {
     segments: Vec<Segment>,
     /// The last entry that the member does not see.
     unseen: Seq,
+    /// The last entry that it sees, where it is no member any more.
+    upto: Option<Seq>,
 }
 
 impl Outline {
-    /// `None`: there is no such conversation, or the user is no member.
+    /// `None`: there is no such conversation, or the user is no member and never was.
     fn read(conn: &mut Connection, wanted: Wanted) -> Result<Option<Outline>, Failure> {
         let Wanted { conversation, member, .. } = wanted;
         let mut sql = Sql::new();
@@ -120,16 +123,18 @@ impl Outline {
             ));
         if let Some(user) = member {
             sql.statement(format_args!(
-                "SELECT GREATEST(joined_seq, cleared_seq) FROM member \
-                 WHERE conversation_id = {conversation} AND user_id = {user} AND device = 0"
+                "SELECT GREATEST(joined_seq, cleared_seq), NULL FROM member \
+                 WHERE conversation_id = {conversation} AND user_id = {user} AND device = 0 UNION ALL \
+                 SELECT joined_seq, left_seq FROM former_member \
+                 WHERE conversation_id = {conversation} AND user_id = {user}"
             ));
         }
         let answers = conn.ask(&sql)?;
         let [kind, segments, view @ ..] = &answers[..] else { unreachable!("one answer for each statement") };
-        let unseen = match view {
-            [] => Seq(0),
+        let (unseen, upto) = match view {
+            [] => (Seq(0), None),
             [view, ..] => match view.rows.first() {
-                Some(row) => row.seq(0)?,
+                Some(row) => (row.seq(0)?, row.maybe_seq(1)?),
                 None => return Ok(None),
             },
         };
@@ -137,7 +142,7 @@ impl Outline {
         let segment = |row: &Record| Ok(Segment { month: row.month(0)?, first: row.seq(1)? });
         let segments = segments.rows.iter().map(segment).collect::<Result<_, Failure>>()?;
         let (kind, has_changes) = (kind.kind(0)?, kind.number(1)? != 0);
-        Ok(Some(Outline { wanted, kind, has_changes, segments, unseen }))
+        Ok(Some(Outline { wanted, kind, has_changes, segments, unseen, upto }))
     }
 
     /// Passes the messages of a month to `take`, slice by slice, until it breaks. `limit` is the size of a page. `rest`
@@ -159,6 +164,10 @@ impl Outline {
                 let mut message = self.message(row)?;
                 *place = message.seq;
                 if let Some(changed) = changed.remove(&message.seq) {
+                    let changed = match self.upto {
+                        Some(last) => changed.known_at(last),
+                        None => changed,
+                    };
                     changed.lay_over(&mut message, self.wanted.reader);
                 }
                 if take(message).is_break() {

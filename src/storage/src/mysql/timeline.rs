@@ -4,6 +4,7 @@ use super::connection::{Connection, rows_of};
 use super::conversation;
 use super::failure::Failure;
 use super::fence::{self, InForce};
+use super::former;
 use super::last_message;
 use super::pages::{self, Wanted};
 use super::readers;
@@ -34,9 +35,10 @@ pub fn write(conn: &mut Connection, write: &Write) -> Result<Written, Failure> {
 
 pub fn read(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result<contract::Found, Failure> {
     let found = match *read {
-        Read::Standing { user, conversation } => {
-            Found::Standing(overview(conn, user, conversation)?.map(Overview::standing))
-        }
+        Read::Standing { user, conversation } => Found::Standing(match overview(conn, user, conversation)? {
+            Some(overview) => Some(overview.standing()),
+            None => former::standing(conn, conversation, user)?,
+        }),
         Read::View { user, conversation, read } => match overview(conn, user, conversation)? {
             Some(overview) => {
                 let overview = overview.read_upto(read);
@@ -48,7 +50,11 @@ pub fn read(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result
         Read::Unread { user, after } => {
             let mut sql = Sql::new();
             ask_unread(&mut sql, user, after);
-            Found::Unread(undelivered(&conn.ask(&sql)?)?)
+            let mut page = undelivered(&conn.ask(&sql)?)?;
+            if after > ConversationId(0) {
+                page.rows.retain(|row| !row.has_left);
+            }
+            Found::Unread(page)
         }
         Read::Feed { conversation, member, after, limit, bytes } => {
             let reader = member;
@@ -137,6 +143,12 @@ fn move_some(conn: &mut Connection, moves: &[&[&CursorMove]]) -> Result<(), Fail
             let end = ends.get(&step.conversation).copied().unwrap_or_default();
             let (delivered, read) = step.step.apply(stand.0, stand.1);
             *stand = (delivered.min(end).max(stand.0), read.min(end).max(stand.1));
+        }
+    }
+    for of_one in moves.iter().flat_map(|of_one| of_one.chunk_by(|a, b| a.user == b.user)) {
+        let (conversation, user) = (of_one[0].conversation, of_one[0].user);
+        if !cursors.contains_key(&(conversation, user)) {
+            former::move_cursor(conn, conversation, user, of_one.iter().map(|of_one| of_one.step))?;
         }
     }
     cursors.retain(|_, (before, after)| before != after);
@@ -239,18 +251,20 @@ pub fn ask_unread(sql: &mut Sql, user: UserId, after: ConversationId) {
          WHERE c.last_seq > m.delivered_seq AND {IS_VISIBLE} ORDER BY m.conversation_id LIMIT {}",
         UNREAD_MAX + 1
     ));
+    former::ask_behind(sql, user);
 }
 
-pub const UNREAD_ANSWERS: usize = 2;
+pub const UNREAD_ANSWERS: usize = 3;
 
-/// A page of conversations in which the member is behind.
+/// A page of conversations in which the member is behind, preceded by the groups that it has left.
 pub fn undelivered(answers: &[Answer]) -> Result<UnreadPage, Failure> {
-    let [scanned, behind] = answers else { unreachable!("one answer for each statement") };
-    let (rows, more) = page_of(&behind.rows, UNREAD_MAX, |row| overview_of(row).map(Overview::unread))?;
+    let [scanned, behind, left] = answers else { unreachable!("one answer for each statement") };
+    let (mut rows, more) = page_of(&behind.rows, UNREAD_MAX, |row| overview_of(row).map(Overview::unread))?;
     let next = match more {
         true => rows.last().map(|last| last.conversation),
         false => scanned.rows.first().map(|row| row.conversation(0)).transpose()?,
     };
+    rows.splice(0..0, former::behind(&left.rows)?);
     Ok(UnreadPage { rows, next })
 }
 

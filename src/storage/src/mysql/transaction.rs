@@ -61,7 +61,7 @@ impl Transaction<'_> {
                 "SELECT role FROM member WHERE conversation_id = {conversation} AND user_id = {user} AND device = 0"
             ));
         })?;
-        rows.first().map_or(Ok(Role::Member), |row| row.role(0))
+        rows.first().map_or(Ok(Role::Normal), |row| row.role(0))
     }
 
     /// The members of a locked group.

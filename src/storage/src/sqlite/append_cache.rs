@@ -155,6 +155,16 @@ impl AppendCache {
             self.weight += 1;
         }
     }
+
+    /// A user left a group.
+    pub fn left(&mut self, conversation: ConversationId, user: UserId) {
+        if let Some(head) = self.heads.get_mut(&conversation)
+            && let Ok(at) = head.members.binary_search(&user)
+        {
+            head.members = head.members[..at].iter().chain(&head.members[at + 1..]).copied().collect();
+            self.weight -= 1;
+        }
+    }
 }
 
 fn load(

@@ -54,7 +54,7 @@ impl SqliteStore {
         };
         let sender_role = match entry.as_deref() {
             Some(entry) => self.role_of(conversation, entry.from)?,
-            None => Role::Member,
+            None => Role::Normal,
         };
         let asked = Asked { entry: entry.as_deref(), role: standing.role, sender_role, now: batch.now };
         match (rights::change(write, asked), entry) {
@@ -161,11 +161,11 @@ impl SqliteStore {
     }
 
     /// The role of a user; of who is no member, that of a member.
-    fn role_of(&self, conversation: ConversationId, user: UserId) -> Result<Role, StoreError> {
+    pub(super) fn role_of(&self, conversation: ConversationId, user: UserId) -> Result<Role, StoreError> {
         let sql = "SELECT role FROM member WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
         let mut select = self.conn.prepare_cached(sql)?;
         let role = select.query_row((conversation.0, user.0), |row| column::role(row, 0)).optional();
-        Ok(role.at("member", key_of(conversation, user))?.unwrap_or(Role::Member))
+        Ok(role.at("member", key_of(conversation, user))?.unwrap_or(Role::Normal))
     }
 
     /// An entry as changes have left it, of which `changed` is the row.
@@ -178,7 +178,8 @@ impl SqliteStore {
         let (now, seq) = ((self.clock)(), changed.seq);
         let SqliteStore { conn, resident, names, headers, .. } = self;
         let mut view = View { conn, resident, names, headers, now };
-        let wanted = Wanted { conversation, has_changes: false, with_changes: true, reader: Some(reader) };
+        let wanted =
+            Wanted { conversation, has_changes: false, with_changes: true, reader: Some(reader), upto: None };
         let page = pages::after(&mut view, wanted, seq.prev(), 1, Damage::Ends, |_| false)
             .at("segment", conversation)?;
         let mut entry = page.messages.into_iter().next().filter(|entry| entry.seq == seq);

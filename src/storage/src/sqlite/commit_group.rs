@@ -52,7 +52,7 @@ impl Part {
                 | session::Write::Revoke { .. },
             )
             | Write::Account(account::Write::ChangePassword(_))
-            | Write::Group(group::Write::Join { .. })
+            | Write::Group(group::Write::Join { .. } | group::Write::Change(_))
             | Write::Change(_)
             | Write::Timeline(timeline::Write::Set { .. } | timeline::Write::Clear { .. })
             | Write::Node(_) => Part::Tables,
@@ -78,6 +78,7 @@ fn stores_end(write: &Write) -> Option<ConversationId> {
             timeline::Write::Set { conversation, .. } | timeline::Write::Clear { conversation, .. },
         ) => Some(*conversation),
         Write::Change(change) => Some(change.conversation),
+        Write::Group(group::Write::Change(change)) => Some(change.conversation),
         Write::Fenced(_, write) => stores_end(write),
         _ => None,
     }

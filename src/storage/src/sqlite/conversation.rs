@@ -63,7 +63,7 @@ impl SqliteStore {
                    read_seq = max(read_seq, ?3) WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
         let cleared = self.conn.prepare_cached(sql)?.execute((conversation.0, user.0, upto.0 as i64));
         cleared.at("member", key_of(conversation, user))?;
-        let before = Standing { kind, peer, last, delivered, read };
+        let before = Standing { kind, peer, last, has_left: false, delivered, read };
         Ok(Written::Timeline(timeline::Written::Cleared { upto, before }))
     }
 

@@ -1,20 +1,25 @@
 //! Groups and their members.
 
 use super::column::{self, next_id, undamaged};
+use super::former;
 use super::listing::list;
 use super::store::{Batch, SqliteStore};
+use super::timeline::key_of;
 use super::view::View;
 use crate::account_usage::Charge;
-use crate::column::OWNER;
+use crate::column::role_number;
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::page::Rows;
 use logic::contract::entry::Actor;
-use logic::contract::group::{self, Member};
+use logic::contract::group::{self, Change, Member, What};
 use logic::contract::{Denial, Found, Quota, Written};
+use logic::rights;
+use logic::rights::group::{Asked, Step};
 use rusqlite::Row;
+use std::sync::Arc;
 use wire::entry::Event;
-use wire::group::Group;
+use wire::group::{Group, Role};
 use wire::{ConversationId, ConversationKind, Page, UserId};
 
 impl SqliteStore {
@@ -22,6 +27,7 @@ impl SqliteStore {
         match write {
             group::Write::Create { by, name, desc } => self.create_group(batch, &by, &name, &desc),
             group::Write::Join { by, conversation } => self.join_group(batch, &by, conversation),
+            group::Write::Change(change) => self.change_group(batch, &change),
         }
     }
 
@@ -36,18 +42,18 @@ impl SqliteStore {
             return Ok(Written::Denied(denial));
         }
         let sql = concat!(
-            "INSERT INTO conversation (id, kind, name, description, updated_at, listed_until) VALUES (",
+            "INSERT INTO conversation (id, kind, name, description, updated_at, listed_until, maker_id) VALUES (",
             next_id!("conversation"),
-            ", 1, ?1, ?2, ?3, ?3)"
+            ", 1, ?1, ?2, ?3, ?3, ?4)"
         );
-        let id = self.conn.prepare_cached(sql)?.insert((name, desc, batch.now.0 as i64))?;
+        let id = self.conn.prepare_cached(sql)?.insert((name, desc, batch.now.0 as i64, by.user.0))?;
         let sql =
             "INSERT INTO member (conversation_id, user_id, kind, role, read_seq) VALUES (?1, ?2, 1, ?3, 1)";
-        self.conn.prepare_cached(sql)?.execute((id, by.user.0, OWNER))?;
+        self.conn.prepare_cached(sql)?.execute((id, by.user.0, role_number(Role::Creator)))?;
         let conversation = ConversationId(id as u32);
         list(&self.conn, conversation, by.user)?;
         let next = self.next_place(batch, conversation)?;
-        let entry = self.append_entry(batch, conversation, next, by, Event::Created)?;
+        let entry = self.append_entry(batch, conversation, next, by, by.announcement(Event::Created))?;
         Ok(Written::Group(group::Written::Created(entry)))
     }
 
@@ -68,6 +74,9 @@ impl SqliteStore {
             Some(head) => head.members.len(),
             None => return Ok(Written::Denied(Denial::NotFound)),
         };
+        if self.takes_nobody_in(conversation, by.user).at("conversation", conversation)? {
+            return Ok(Written::Denied(Denial::Forbidden));
+        }
         if self.quotas.members > 0 && members >= self.quotas.members as usize {
             return Ok(Written::Denied(Denial::Quota(Quota::Members)));
         }
@@ -75,6 +84,8 @@ impl SqliteStore {
             return Ok(Written::Denied(denial));
         }
         let next = self.next_place(batch, conversation)?;
+        let sql = "DELETE FROM former_member WHERE conversation_id = ?1 AND user_id = ?2";
+        self.conn.prepare_cached(sql)?.execute((conversation.0, by.user.0))?;
         let sql = "INSERT INTO member (conversation_id, user_id, kind, joined_seq, delivered_seq, read_seq) \
                    VALUES (?1, ?2, 1, ?3, ?3, ?4)";
         let (before, seq) = (next.seq.prev().0 as i64, next.seq.0 as i64);
@@ -82,8 +93,97 @@ impl SqliteStore {
         list(&self.conn, conversation, by.user)?;
         self.resident.joined(conversation, by.user);
         self.cache.joined(conversation, by.user);
-        let entry = self.append_entry(batch, conversation, next, by, Event::Joined)?;
+        let entry = self.append_entry(batch, conversation, next, by, by.announcement(Event::Joined))?;
         Ok(Written::Group(group::Written::Joined(entry)))
+    }
+
+    /// Whether a group does not take a user in: it is dismissed, or the user is barred.
+    fn takes_nobody_in(&self, conversation: ConversationId, user: UserId) -> rusqlite::Result<bool> {
+        let sql = "SELECT dismissed_at IS NOT NULL OR EXISTS \
+                   (SELECT 1 FROM barred WHERE conversation_id = ?1 AND user_id = ?2) FROM conversation WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.query_row((conversation.0, user.0), |row| row.get(0))
+    }
+
+    fn change_group(&mut self, batch: &Batch, change: &Change) -> Result<Written, StoreError> {
+        let (by, conversation) = (&change.by, change.conversation);
+        let head =
+            self.cache.get(&self.conn, &self.resident, conversation).at("conversation", conversation)?;
+        let members = match head {
+            Some(head) if head.kind == ConversationKind::Group && head.has_member(by.user) => {
+                Arc::clone(&head.members)
+            }
+            _ => return Ok(Written::Denied(Denial::Forbidden)),
+        };
+        let role = self.role_of(conversation, by.user)?;
+        let target = match change.target() {
+            Some(user) if members.binary_search(&user).is_ok() => Some(self.role_of(conversation, user)?),
+            _ => None,
+        };
+        let has_left = match change.target() {
+            Some(user) if target.is_none() => former::former(&self.conn, conversation, user)
+                .at("former_member", key_of(conversation, user))?
+                .is_some(),
+            _ => false,
+        };
+        let asked = Asked { role, target, has_left, members: members.len() };
+        match rights::group::change(change, asked) {
+            Ok(Step::Make) => {}
+            Ok(Step::Bar) => {
+                change.target().map(|user| self.bar(conversation, user)).transpose()?;
+                return Ok(Written::Group(group::Written::Unchanged));
+            }
+            Ok(Step::IsDone) => return Ok(Written::Group(group::Written::Unchanged)),
+            Err(why) => return Ok(Written::Group(group::Written::Refused(why))),
+        }
+        let name = match change.target() {
+            Some(user) => self.names.get(&self.conn, user)?,
+            None => Arc::default(),
+        };
+        let next = self.next_place(batch, conversation)?;
+        match change.what {
+            What::Leave if members.len() == 1 => {
+                self.dismiss(batch, conversation)?;
+                self.end_membership(conversation, by.user, (next.seq, next.time))?;
+            }
+            What::Leave => self.end_membership(conversation, by.user, (next.seq, next.time))?,
+            What::Remove { user, bar } => {
+                self.end_membership(conversation, user, (next.seq, next.time))?;
+                if bar {
+                    self.bar(conversation, user)?;
+                }
+            }
+            What::SetRole { user, role } => self.set_role(conversation, user, role)?,
+            What::Transfer { user } => {
+                self.set_role(conversation, by.user, Role::Admin)?;
+                self.set_role(conversation, user, Role::Creator)?;
+            }
+        }
+        let entry = self.append_entry(batch, conversation, next, by, change.announcement(&name))?;
+        if let Some(user) = change.removed() {
+            self.resident.left(conversation, user);
+            self.cache.left(conversation, user);
+        }
+        Ok(Written::Group(group::Written::Changed(entry)))
+    }
+
+    /// The user does not join the group again.
+    fn bar(&self, conversation: ConversationId, user: UserId) -> rusqlite::Result<()> {
+        let sql = "INSERT OR IGNORE INTO barred (conversation_id, user_id) VALUES (?1, ?2)";
+        self.conn.prepare_cached(sql)?.execute((conversation.0, user.0)).map(drop)
+    }
+
+    /// Nobody joins the group any more, and it does not count for who made it.
+    fn dismiss(&self, batch: &Batch, conversation: ConversationId) -> rusqlite::Result<()> {
+        let sql = "UPDATE account_usage SET groups_owned = max(groups_owned - 1, 0) \
+                   WHERE user_id = (SELECT maker_id FROM conversation WHERE id = ?1)";
+        self.conn.prepare_cached(sql)?.execute([conversation.0])?;
+        let sql = "UPDATE conversation SET dismissed_at = ?2 WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.execute((conversation.0, batch.now.0 as i64)).map(drop)
+    }
+
+    fn set_role(&self, conversation: ConversationId, user: UserId, role: Role) -> rusqlite::Result<()> {
+        let sql = "UPDATE member SET role = ?3 WHERE conversation_id = ?1 AND user_id = ?2 AND device = 0";
+        self.conn.prepare_cached(sql)?.execute((conversation.0, user.0, role_number(role))).map(drop)
     }
 }
 

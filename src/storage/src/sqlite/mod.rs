@@ -32,6 +32,7 @@ mod deployment;
 mod entry;
 mod filing;
 mod filter;
+mod former;
 pub mod fuzzing;
 mod group;
 mod housekeeping;

@@ -6,7 +6,7 @@ use super::view::View;
 use crate::column::{End, LEFT, NODE_KEPT_MS};
 use crate::error::StoreError;
 use crate::fault::At;
-use logic::contract::node::{self, CHANGES_MAX, Changes, Roster, RosterMember};
+use logic::contract::node::{self, CHANGES_MAX, Changes, ENDED_KEPT_MS, Roster, RosterMember};
 use logic::contract::{Epoch, Fence, Found, Written};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
@@ -92,6 +92,17 @@ impl View<'_> {
                     found.insert((changed, overview.conversation), overview.last);
                 }
             }
+            for behind in self.left_behind(user)? {
+                let changed = self.changed_at(behind.conversation)?;
+                if changed >= since {
+                    found.insert((changed, behind.conversation), behind.last);
+                }
+            }
+            // A session on another node may have acknowledged what one here has not got.
+            let left = if is_elsewhere { self.left_since(user, since)? } else { Vec::new() };
+            for (time, end) in left {
+                found.insert((time, end.conversation), end.last);
+            }
         }
         let more = found.len() > CHANGES_MAX;
         let mut upto = self.now;
@@ -123,12 +134,23 @@ impl View<'_> {
         let found = select.query_row([conversation.0], row).optional().at("conversation", conversation)?;
         let Some((kind, filed)) = found else { return Ok(None) };
         // The members last, so that the list is at least as new as the end.
-        let sql = "SELECT user_id, joined_seq, delivered_seq FROM member WHERE conversation_id = ?1 AND device = 0 \
-                   ORDER BY user_id";
+        let sql = "SELECT user_id, joined_seq, NULL, delivered_seq FROM member \
+                   WHERE conversation_id = ?1 AND device = 0 UNION ALL \
+                   SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member \
+                   WHERE conversation_id = ?1 AND delivered_seq < left_seq AND EXISTS (SELECT 1 FROM account_session s \
+                       WHERE s.user_id = former_member.user_id AND s.end_code IS NULL) UNION ALL \
+                   SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member INDEXED BY former_member_recent \
+                   WHERE conversation_id = ?1 AND left_at >= ?2 AND delivered_seq >= left_seq \
+                   AND EXISTS (SELECT 1 FROM account_session s \
+                       WHERE s.user_id = former_member.user_id AND s.end_code IS NULL) \
+                   AND (SELECT count(*) FROM account_session s WHERE s.user_id = former_member.user_id \
+                       AND (s.end_code IS NULL OR s.changed_at >= ?2)) > 1 ORDER BY user_id";
         let mut select = self.conn.prepare_cached(sql)?;
-        let mut rows = select.query([conversation.0])?;
+        let recent = self.now.0.saturating_sub(ENDED_KEPT_MS);
+        let mut rows = select.query((conversation.0, recent as i64))?;
         let member = |row: &Row<'_>| {
-            Ok(RosterMember { user: UserId(row.get(0)?), joined: seq(row, 1)?, delivered: seq(row, 2)? })
+            let (user, joined) = (UserId(row.get(0)?), seq(row, 1)?);
+            Ok(RosterMember { user, joined, left: column::maybe_seq(row, 2)?, delivered: seq(row, 3)? })
         };
         let (members, _) = undamaged("member", &mut rows, member)?;
         let last = end.map_or(filed, |end| end.last.max(filed));

@@ -30,6 +30,8 @@ pub struct Wanted {
     pub with_changes: bool,
     /// The member for whom it is read; `None`: several.
     pub reader: Option<UserId>,
+    /// The last entry that the reader sees, where it is no member any more.
+    pub upto: Option<Seq>,
 }
 
 /// What to do about messages that are damaged.
@@ -68,6 +70,10 @@ impl Wanted {
         let order = overlay.order();
         let row = overlay.row(message.seq, |from| changed::rows(conn, self.conversation, from, order))?;
         if let Some(row) = row {
+            let row = match self.upto {
+                Some(last) => row.known_at(last),
+                None => row,
+            };
             row.lay_over(Arc::make_mut(&mut message), self.reader);
         }
         Ok(message)

@@ -39,7 +39,7 @@ impl View<'_> {
         let found = match is_in_view {
             true => {
                 let (conversation, has_changes, reader) = (id, overview.has_changes, Some(user));
-                let wanted = Wanted { conversation, has_changes, with_changes: true, reader };
+                let wanted = Wanted { conversation, has_changes, with_changes: true, reader, upto: None };
                 pages::after(self, wanted, seq.prev(), 1, Damage::Ends, |_| false).at("segment", id)?.messages
             }
             false => Vec::new(),

@@ -227,6 +227,20 @@ impl Resident {
         }
     }
 
+    /// A user is no member of a conversation any more.
+    pub fn left(&self, conversation: ConversationId, user: UserId) {
+        let mut unlisted = self.unlisted.write();
+        if let Some((_, members)) = unlisted.members.get_mut(&conversation) {
+            members.retain(|member| *member != user);
+            if let Some(of_user) = unlisted.of_user.get_mut(&user) {
+                of_user.remove(&conversation);
+                if of_user.is_empty() {
+                    unlisted.of_user.remove(&user);
+                }
+            }
+        }
+    }
+
     /// The conversations of a user whose rows in the listing do not show their latest messages yet: the latest below
     /// `before`, at most `limit`.
     pub fn unlisted(&self, user: UserId, before: Option<Place>, limit: usize) -> Vec<ConversationId> {

@@ -8,10 +8,9 @@ use super::store::{Batch, SqliteStore};
 use crate::column::{Sort, system_content};
 use crate::error::StoreError;
 use crate::fault::At;
-use logic::contract::entry::{Actor, Entry};
+use logic::contract::entry::{Actor, Announcement, Entry};
 use logic::contract::message::Stored;
 use std::sync::Arc;
-use wire::entry::Event;
 use wire::{ConversationId, ConversationKind, Seq, UserId};
 
 impl SqliteStore {
@@ -35,11 +34,11 @@ impl SqliteStore {
         conversation: ConversationId,
         next: Next,
         by: &Actor,
-        event: Event,
+        told: Announcement,
     ) -> Result<Entry, StoreError> {
         let Next { seq, time, .. } = next;
         let kind = ConversationKind::Group;
-        let message = by.entry(event, kind, Stored { conversation, seq, time });
+        let message = by.entry(told, Stored { conversation, seq, time });
         let system = message.system().expect("it was made as a system entry");
         let content = system_content(system, &message.content);
         let (cid, content_type, content) = (&*by.cid, system.event.as_str(), &*content);

@@ -2,6 +2,7 @@
 
 use super::changed;
 use super::column::{self, seq, undamaged};
+use super::former::{self, Former};
 use super::pages::{self, Damage, Wanted};
 use super::resident::End;
 use super::store::SqliteStore;
@@ -68,7 +69,9 @@ impl SqliteStore {
             };
             let moved = update.execute((conversation.0, user.0, a.0 as i64, b.0 as i64));
             // The cursors of a damaged row stay where they are.
-            fault::tolerate(moved.at("member", key_of(conversation, user)))?;
+            if fault::tolerate(moved.at("member", key_of(conversation, user)))? == Some(0) {
+                fault::tolerate(self.move_former(conversation, user, step))?;
+            }
         }
         Ok(Written::Timeline(timeline::Written::CursorsMoved { left_out }))
     }
@@ -78,6 +81,8 @@ impl SqliteStore {
 struct Seen {
     /// The last entry that it does not see.
     above: Seq,
+    /// The last entry that it sees, where it is no member any more.
+    upto: Option<Seq>,
     /// Whether the timeline has entries that were changed.
     has_changes: bool,
 }
@@ -87,7 +92,14 @@ impl View<'_> {
         let found = match *read {
             timeline::Read::Standing { user, conversation } => {
                 let overview = self.overview(user, conversation).at("conversation", conversation)?;
-                timeline::Found::Standing(overview.map(Overview::standing))
+                let standing = match overview {
+                    Some(overview) => Some(overview.standing()),
+                    None => {
+                        let former = former::former(self.conn, conversation, user);
+                        former.at("former_member", key_of(conversation, user))?.map(Former::standing)
+                    }
+                };
+                timeline::Found::Standing(standing)
             }
             timeline::Read::View { user, conversation, read } => {
                 let overview = self.overview(user, conversation).at("conversation", conversation)?;
@@ -100,7 +112,11 @@ impl View<'_> {
             timeline::Read::Unread { user, after } => {
                 let (all, next) =
                     self.overviews(user, after, UNREAD_SCAN).at("member", key_of("any", user))?;
-                timeline::Found::Unread(undelivered(&all, next))
+                let mut page = undelivered(&all, next);
+                if after == ConversationId(0) {
+                    page.rows.splice(0..0, self.left_behind(user)?);
+                }
+                timeline::Found::Unread(page)
             }
             timeline::Read::Feed { conversation, member, after, limit, bytes } => {
                 let seen = match member {
@@ -110,12 +126,13 @@ impl View<'_> {
                     None => {
                         let has_changes = changed::has_changes(self.conn, conversation);
                         let has_changes = has_changes.at("conversation", conversation)?;
-                        Some(Seen { above: Seq(0), has_changes })
+                        Some(Seen { above: Seq(0), upto: None, has_changes })
                     }
                 };
                 match seen {
-                    Some(Seen { above, has_changes }) => {
-                        let wanted = Wanted { conversation, has_changes, with_changes: true, reader: member };
+                    Some(Seen { above, upto, has_changes }) => {
+                        let reader = member;
+                        let wanted = Wanted { conversation, has_changes, with_changes: true, reader, upto };
                         self.feed(wanted, after.max(above), limit as usize, bytes)
                             .at("segment", conversation)?
                     }
@@ -126,7 +143,13 @@ impl View<'_> {
                 match self.overview(user, conversation).at("conversation", conversation)? {
                     Some(overview) => {
                         let has_changes = overview.has_changes;
-                        let wanted = Wanted { conversation, has_changes, with_changes, reader: Some(user) };
+                        let wanted = Wanted {
+                            conversation,
+                            has_changes,
+                            with_changes,
+                            reader: Some(user),
+                            upto: None,
+                        };
                         self.history(wanted, overview.first, direction, limit as usize)
                             .at("segment", conversation)?
                     }
@@ -153,14 +176,21 @@ impl View<'_> {
         Ok(Found::Timeline(found))
     }
 
-    /// `None`: the user is no member.
+    /// `None`: the user is no member, and never was.
     fn seen_by(&self, conversation: ConversationId, user: UserId) -> rusqlite::Result<Option<Seen>> {
         let sql = "SELECT max(m.joined_seq, m.cleared_seq), c.has_changes \
                    FROM member m JOIN conversation c ON c.id = m.conversation_id \
                    WHERE m.conversation_id = ?1 AND m.user_id = ?2 AND m.device = 0";
         let mut select = self.conn.prepare_cached(sql)?;
-        let seen = |row: &Row<'_>| Ok(Seen { above: seq(row, 0)?, has_changes: row.get(1)? });
-        select.query_row((conversation.0, user.0), seen).optional()
+        let seen = |row: &Row<'_>| Ok(Seen { above: seq(row, 0)?, upto: None, has_changes: row.get(1)? });
+        if let Some(seen) = select.query_row((conversation.0, user.0), seen).optional()? {
+            return Ok(Some(seen));
+        }
+        let Some(Former { above, left, .. }) = former::former(self.conn, conversation, user)? else {
+            return Ok(None);
+        };
+        let has_changes = changed::has_changes(self.conn, conversation)?;
+        Ok(Some(Seen { above, upto: Some(left), has_changes }))
     }
 
     /// Conversations of a user with ids above `after`, by id: those of at most `rows` memberships. Also returns the id
@@ -282,7 +312,8 @@ impl View<'_> {
     ) -> Result<(Rows<ConversationSummary>, UnreadPage), StoreError> {
         let columns = Columns { unread: true, last: with_last };
         let (all, next) = self.overviews(user, ConversationId(0), UNREAD_SCAN)?;
-        let unread = undelivered(&all, next);
+        let mut unread = undelivered(&all, next);
+        unread.rows.splice(0..0, self.left_behind(user)?);
         if next.is_some() {
             return Ok((self.conversations(user, None, limit, columns)?, unread));
         }
@@ -323,7 +354,7 @@ impl View<'_> {
     fn last_message(&mut self, overview: &Overview) -> Result<Option<LastMessage>, StoreError> {
         let Some(seq) = overview.last_shown() else { return Ok(None) };
         let Overview { conversation, has_changes, .. } = *overview;
-        let wanted = Wanted { conversation, has_changes, with_changes: true, reader: None };
+        let wanted = Wanted { conversation, has_changes, with_changes: true, reader: None, upto: None };
         let page = pages::after(self, wanted, seq.prev(), 1, Damage::Ends, |_| false);
         let page = page.at("segment", conversation)?;
         let found = page.messages.first().filter(|message| message.seq == seq && message.is_message());
@@ -364,7 +395,8 @@ impl View<'_> {
         bytes: usize,
     ) -> Result<timeline::Found, StoreError> {
         let (limit, is_fed) = (limit.max(1), is_fed(bytes));
-        let page = pages::after(self, wanted, after, limit, Damage::IsPassed, is_fed)?;
+        let mut page = pages::after(self, wanted, after, limit, Damage::IsPassed, is_fed)?;
+        wanted.upto.into_iter().for_each(|last| page.end_at(last));
         Ok(timeline::Found::Feed { messages: page.messages, more: page.more })
     }
 

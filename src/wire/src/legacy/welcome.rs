@@ -128,9 +128,9 @@ fn user(member: &Member) -> String {
     let Member { id, name, state, role } = member;
     // The clients know `creator` and `normal`; they show any other word as it is.
     let role = match role {
-        Role::Owner => "creator",
+        Role::Creator => "creator",
         Role::Admin => "admin",
-        Role::Member => "normal",
+        Role::Normal => "normal",
     };
     escape::object(&UserFields { id: *id, name, state: *state, role })
 }

@@ -6,14 +6,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use wire::group::{
-    Create, Created, Group, GroupsPage, Join, JoinState, Joined, Member, Members, MembersPage, Reply,
-    Request, Role,
+    Create, Created, Group, GroupsPage, Join, JoinState, Joined, Leave, Member, Members, MembersPage, Remove,
+    Reply, Request, Role, SetRole, Transfer,
 };
 use wire::kind::request;
 use wire::limits;
 
 fn role() -> impl Strategy<Value = Role> {
-    select(vec![Role::Owner, Role::Admin, Role::Member])
+    select(vec![Role::Creator, Role::Admin, Role::Normal])
 }
 
 pub fn group() -> impl Strategy<Value = Group> {
@@ -33,6 +33,16 @@ pub fn requests() -> impl Strategy<Value = Request> {
         (conversation(), page())
             .prop_map(|(conversation, page)| Request::Members(Members { conversation, page })),
         page().prop_map(Request::Groups),
+        conversation().prop_map(|conversation| Request::Leave(Leave { conversation })),
+        (conversation(), user(), any::<bool>()).prop_map(|(conversation, id, bar)| Request::Remove(Remove {
+            conversation,
+            id,
+            bar
+        })),
+        (conversation(), user(), select(vec![Role::Admin, Role::Normal]))
+            .prop_map(|(conversation, id, role)| Request::SetRole(SetRole { conversation, id, role })),
+        (conversation(), user())
+            .prop_map(|(conversation, id)| Request::Transfer(Transfer { conversation, id })),
     ]
 }
 

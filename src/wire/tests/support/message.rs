@@ -49,9 +49,17 @@ fn some_references() -> impl Strategy<Value = References> {
 }
 
 fn system() -> impl Strategy<Value = Box<Extra>> {
-    let event = select(vec![Event::Created, Event::Joined, Event::Other("unheard of".into())]);
-    (event, vec(user(), 1..4), user())
-        .prop_map(|(event, who, by)| System { event, who: who.into(), by }.into())
+    let event = select(vec![
+        Event::Created,
+        Event::Joined,
+        Event::Left,
+        Event::Removed,
+        Event::Role,
+        Event::Transferred,
+        Event::Other("unheard of".into()),
+    ]);
+    (event, vec(user(), 1..4), user(), option::of(text(20)))
+        .prop_map(|(event, who, by, value)| System { event, who: who.into(), by, value }.into())
 }
 
 fn change() -> impl Strategy<Value = Box<Extra>> {

@@ -91,7 +91,7 @@ impl DeliveryLine {
     pub fn pass(&mut self, arrival: &Arrival) -> Option<Arc<[UserId]>> {
         let members = match &arrival.members {
             Some(members) => {
-                self.members = Some(MemberList::new(Arc::clone(members)));
+                self.members = Some(MemberList::new(Arc::clone(members), &arrival.message));
                 Arc::clone(members)
             }
             None => Arc::clone(self.members.as_mut()?.pass(&arrival.message)),

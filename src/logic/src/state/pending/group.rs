@@ -13,6 +13,8 @@ pub(crate) enum Pending {
     Created(Box<Entry>),
     /// JOIN_GROUP: the group's channel is being subscribed to, then the membership is being created.
     Join { session: SessionRef, conversation: ConversationId },
+    /// LEAVE, REMOVE_MEMBER, SET_ROLE, TRANSFER: the change is being made.
+    Change,
     /// GROUPS: the page is being read.
     Groups,
     /// MEMBERS: the page is being read.

@@ -4,6 +4,7 @@
 //! pending.
 
 mod claims;
+mod group;
 mod storage;
 mod unread;
 
@@ -48,6 +49,7 @@ pub struct Harness {
     pub published: Vec<(Channel, Hint)>,
     /// The channels that the node subscribes to.
     pub subscribed: BTreeSet<Channel>,
+    unsubscribed: Vec<Channel>,
     pub alerts: Vec<Alert>,
     /// Searches that wait for the test to answer them.
     pub searches: Vec<logic::contract::search::Query>,
@@ -96,6 +98,8 @@ pub struct Conversation {
     pub members: Vec<UserId>,
     /// The seqs below the views of members who joined later.
     pub joined: BTreeMap<UserId, Seq>,
+    /// The last seqs of those who are members no more.
+    pub left: BTreeMap<UserId, Seq>,
     pub messages: Vec<Arc<Message>>,
     pub cursors: BTreeMap<UserId, (Seq, Seq)>,
 }
@@ -136,6 +140,7 @@ impl Harness {
             networks: Vec::new(),
             published: Vec::new(),
             subscribed: BTreeSet::new(),
+            unsubscribed: Vec::new(),
             searches: Vec::new(),
             alerts: Vec::new(),
             stalled: false,
@@ -169,9 +174,14 @@ impl Harness {
 
     fn conversation(&mut self, kind: ConversationKind, members: Vec<UserId>) -> ConversationId {
         let cursors = members.iter().map(|&member| (member, (Seq(0), Seq(0)))).collect();
-        let (joined, messages) = (BTreeMap::new(), Vec::new());
-        self.conversations.push(Conversation { kind, members, joined, messages, cursors });
+        let (joined, left, messages) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        self.conversations.push(Conversation { kind, members, joined, left, messages, cursors });
         ConversationId(self.conversations.len() as u32)
+    }
+
+    /// The channels that the node stopped listening to since the last call.
+    pub fn unsubscribed(&mut self) -> Vec<Channel> {
+        std::mem::take(&mut self.unsubscribed)
     }
 
     pub fn open(&mut self) -> ConnId {
@@ -300,6 +310,7 @@ impl Harness {
             }
             BusOrder::Unsubscribe(channels) => {
                 self.subscribed.retain(|channel| !channels.contains(channel));
+                self.unsubscribed.extend(channels);
                 return true;
             }
             BusOrder::Publish { channel, hint } => {

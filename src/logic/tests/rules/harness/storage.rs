@@ -2,7 +2,7 @@
 
 use super::{ClaimedSession, Conversation, Harness};
 use logic::contract::change::{Place, What};
-use logic::contract::entry::{Actor, Entry};
+use logic::contract::entry::Entry;
 use logic::contract::message::{ReferenceContext, Stored};
 use logic::contract::node::{Roster, RosterMember};
 use logic::contract::session::LoginView;
@@ -71,7 +71,7 @@ impl Harness {
                         .and_then(|seq| conversation.messages.get((seq.0 as usize).checked_sub(1)?));
                     let members = &conversation.members;
                     let answers_message = answered.map(|message| message.is_message());
-                    let context = ReferenceContext { members, role: Role::Member, answers_message };
+                    let context = ReferenceContext { members, role: Role::Normal, answers_message };
                     if let Err(why) = context.check(references) {
                         return Written::Denied(Denial::Reference(why));
                     }
@@ -98,10 +98,12 @@ impl Harness {
                 let last = Seq(group.messages.len() as u64);
                 group.members.insert(at, by.user);
                 group.joined.insert(by.user, last);
+                group.left.remove(&by.user);
                 group.cursors.insert(by.user, (last, last.next()));
                 let entry = self.append_entry(conversation, &by, Event::Joined);
                 Written::Group(contract::group::Written::Joined(entry))
             }
+            Write::Group(contract::group::Write::Change(change)) => self.change_group(&change),
             Write::Change(write) => self.change(&write),
             Write::Fenced(_, write) => self.write(*write),
             Write::Timeline(contract::timeline::Write::MoveCursors(moves)) => {
@@ -113,7 +115,7 @@ impl Harness {
                 Written::Timeline(contract::timeline::Written::CursorsMoved { left_out: Vec::new() })
             }
             Write::Timeline(contract::timeline::Write::Clear { user, conversation, upto }) => {
-                let Some(standing) = self.standing(user, conversation) else {
+                let Some(standing) = self.standing(user, conversation).filter(|found| !found.has_left) else {
                     return Written::Denied(Denial::Forbidden);
                 };
                 let upto = upto.min(standing.last);
@@ -123,8 +125,8 @@ impl Harness {
             }
             Write::Timeline(contract::timeline::Write::Set { user, conversation, .. }) => {
                 match self.standing(user, conversation) {
-                    Some(_) => Written::Done,
-                    None => Written::Denied(Denial::Forbidden),
+                    Some(standing) if !standing.has_left => Written::Done,
+                    _ => Written::Denied(Denial::Forbidden),
                 }
             }
             Write::Session(contract::session::Write::CreateToken { password, .. })
@@ -221,10 +223,10 @@ impl Harness {
         let at = of.messages.iter().position(|entry| entry.seq == write.seq);
         let entry = at.map(|at| &*of.messages[at]);
         let role = |user: UserId| match of.kind == ConversationKind::Group && of.members[0] == user {
-            true => Role::Owner,
-            false => Role::Member,
+            true => Role::Creator,
+            false => Role::Normal,
         };
-        let sender_role = entry.map_or(Role::Member, |entry| role(entry.from));
+        let sender_role = entry.map_or(Role::Normal, |entry| role(entry.from));
         let asked = Asked { entry, role: role(write.by.user), sender_role, now: time };
         let nothing = Written::Change(contract::change::Written::Unchanged(Place { seq: Seq(0), time }));
         match (rights::change(write, asked), &write.what) {
@@ -243,15 +245,6 @@ impl Harness {
             message,
             members: of.members.as_slice().into(),
         }))
-    }
-
-    fn append_entry(&mut self, conversation: ConversationId, by: &Actor, event: Event) -> Entry {
-        let time = self.now.wall;
-        let group = &mut self.conversations[conversation.0 as usize - 1];
-        let seq = Seq(group.messages.len() as u64 + 1);
-        let message = by.entry(event, ConversationKind::Group, Stored { conversation, seq, time });
-        group.messages.push(Arc::clone(&message));
-        Entry { message, members: group.members.as_slice().into() }
     }
 
     pub(super) fn find(&mut self, read: Read) -> Found {
@@ -325,8 +318,12 @@ impl Harness {
             Read::Timeline(contract::timeline::Read::Standing { user, conversation }) => {
                 Found::Timeline(contract::timeline::Found::Standing(self.standing(user, conversation)))
             }
-            Read::Timeline(contract::timeline::Read::Feed { conversation, after, limit, .. }) => {
-                let all = &self.conversations[conversation.0 as usize - 1].messages[after.0 as usize..];
+            Read::Timeline(contract::timeline::Read::Feed { conversation, member, after, limit, .. }) => {
+                let of = &self.conversations[conversation.0 as usize - 1];
+                let left = member.and_then(|member| of.left.get(&member));
+                let end = left.map_or(of.messages.len(), |left| left.0 as usize);
+                let joined = member.and_then(|member| of.joined.get(&member)).copied().unwrap_or_default();
+                let all = &of.messages[(after.max(joined).0 as usize).min(end)..end];
                 let messages: Vec<_> = all.iter().take(limit as usize).cloned().collect();
                 let more = messages.len() < all.len();
                 Found::Timeline(contract::timeline::Found::Feed { messages, more })
@@ -356,7 +353,7 @@ impl Harness {
                 let row = |&&user: &&UserId| contract::group::Member {
                     user,
                     name: (&*self.users[user.0 as usize - 1]).into(),
-                    role: Role::Member,
+                    role: Role::Normal,
                 };
                 Found::Group(contract::group::Found::Members {
                     members: above.iter().take(page.limit as usize).map(row).collect(),
@@ -374,9 +371,10 @@ impl Harness {
                     let member = |user: &UserId| RosterMember {
                         user: *user,
                         joined: c.joined.get(user).copied().unwrap_or_default(),
+                        left: c.left.get(user).copied(),
                         delivered: c.cursors[user].0,
                     };
-                    let members = c.members.iter().map(member).collect();
+                    let members = c.members.iter().chain(c.left.keys()).map(member).collect();
                     Box::new(Roster { kind: c.kind, last: Seq(c.messages.len() as u64), members })
                 })))
             }
@@ -433,10 +431,12 @@ impl Harness {
 
     fn standing(&self, user: UserId, conversation: ConversationId) -> Option<Standing> {
         let found = self.conversations.get(conversation.0 as usize - 1)?;
-        found.members.contains(&user).then(|| Standing {
+        let left = found.left.get(&user);
+        (left.is_some() || found.members.contains(&user)).then(|| Standing {
             kind: found.kind,
             peer: peer(found, user),
-            last: Seq(found.messages.len() as u64),
+            last: left.copied().unwrap_or(Seq(found.messages.len() as u64)),
+            has_left: left.is_some(),
             delivered: found.cursors[&user].0,
             read: found.cursors[&user].1,
         })
@@ -454,7 +454,7 @@ impl Harness {
     fn groups(&self, user: UserId) -> Vec<Group> {
         let is_theirs = |c: &Conversation| c.kind == ConversationKind::Group && c.members.contains(&user);
         let groups = self.conversations.iter().zip(1..).filter(|(c, _)| is_theirs(c));
-        let (name, desc, role) = (Box::<str>::from("group"), Box::<str>::from(""), Role::Member);
+        let (name, desc, role) = (Box::<str>::from("group"), Box::<str>::from(""), Role::Normal);
         let group =
             |id| Group { conversation: ConversationId(id), name: name.clone(), desc: desc.clone(), role };
         groups.map(|(_, id)| group(id)).collect()
@@ -466,9 +466,11 @@ impl Harness {
 
     fn unread(&self, user: UserId) -> Vec<Unread> {
         let rows = self.conversations.iter().zip(1..).filter_map(|(c, id)| {
-            let (delivered, last) = (c.cursors.get(&user)?.0, Seq(c.messages.len() as u64));
-            let conversation = ConversationId(id);
-            (delivered < last).then(|| Unread { conversation, peer: peer(c, user), delivered, last })
+            let left = c.left.get(&user);
+            let (delivered, last) =
+                (c.cursors.get(&user)?.0, left.copied().unwrap_or(Seq(c.messages.len() as u64)));
+            let (conversation, peer, has_left) = (ConversationId(id), peer(c, user), left.is_some());
+            (delivered < last).then_some(Unread { conversation, peer, delivered, last, has_left })
         });
         rows.collect()
     }

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Instant;
 use wire::change::{React, Reply as ChangeReply, Request as ChangeRequest};
+use wire::group::{Leave, Request, Role, SetRole};
 use wire::kind::{REQUESTS, request};
 use wire::{ConversationId, Errno, Push, Refusal, Reply, Seq, Target, UserId};
 
@@ -221,7 +222,8 @@ impl Scene {
     /// Whoever is no member was pushed nothing, and what was refused is not stored.
     fn check_end(&mut self, place: &str, reader: &str) {
         let here = self.here.expect("a place with a timeline");
-        if let Some(stranger) = self.askers.get_mut("stranger") {
+        for standing in ["stranger", "former"] {
+            let Some(stranger) = self.askers.get_mut(standing) else { continue };
             let pushed = stranger.client.take_pushes();
             let of_here = |push: &Push| match push {
                 Push::Message(wire::message::Push::New(entry)) => {
@@ -230,7 +232,7 @@ impl Scene {
                 Push::Timeline(_) => true,
                 _ => false,
             };
-            assert!(!pushed.iter().any(of_here), "{place}: a stranger was pushed {pushed:?}");
+            assert!(!pushed.iter().any(of_here), "{place}: {standing} was pushed {pushed:?}");
         }
         let reader = &mut self.askers.get_mut(reader).expect("there is a reader").client;
         let stored = reader.history(here, Seq(0)).into_iter().filter(|entry| entry.is_message());
@@ -264,25 +266,40 @@ fn group(one: SocketAddr, two: SocketAddr) -> Scene {
     let (mut owner, owner_account) = Client::join(one, "olga");
     let (mut member, member_account) = Client::join(two, "mike");
     let (mut late, late_account) = Client::join(one, "lena");
+    let (mut admin, admin_account) = Client::join(two, "adam");
+    let (mut former, former_account) = Client::join(one, "fred");
     let (stranger, stranger_account) = Client::join(two, "stan");
     let here = owner.create_group("rights");
+    former.join_group(here);
     member.join_group(here);
+    admin.join_group(here);
+    let role = Role::Admin;
+    owner.change_group(Request::SetRole(SetRole { conversation: here, id: admin_account.id, role }));
+    former.change_group(Request::Leave(Leave { conversation: here }));
+    former.wait_for_end(here, former_account.id);
+    former.take_pushes();
     let early = say(&mut owner, here);
     late.join_group(here);
     late.wait_for_member(here, late_account.id);
     let joined = late.history(here, Seq(0)).first().expect("its own entry").seq;
     let (by_owner, by_member, by_late) =
         (say(&mut owner, here), say(&mut member, here), say(&mut late, here));
+    let by_admin = say(&mut admin, here);
     let change = react(&mut owner, here, by_late);
-    let [mine, theirs] = [(), ()].map(|()| [&mut owner, &mut member, &mut late].map(|who| say(who, here)));
+    let [mine, theirs] =
+        [(), ()].map(|()| [&mut owner, &mut member, &mut late, &mut admin].map(|who| say(who, here)));
     scene.here = Some(here);
     scene.know("$early", early.0);
     scene.know("$system", joined.0);
     scene.know("$change", change.0);
     scene.know("$one", owner_account.id.0);
     scene.know("$other", member_account.id.0);
+    scene.know("$admin", admin_account.id.0);
+    scene.know("$late", late_account.id.0);
     scene.know("$stranger", stranger_account.id.0);
     for (standing, client, account, own, foreign, mine, theirs) in [
+        ("admin", admin, admin_account, by_admin, by_member, mine[3], theirs[2]),
+        ("former", former, former_account, by_member, by_owner, by_member, by_owner),
         ("owner", owner, owner_account, by_owner, by_member, mine[0], theirs[1]),
         ("member", member, member_account, by_member, by_owner, mine[1], theirs[0]),
         ("late", late, late_account, by_late, by_owner, mine[2], theirs[0]),
@@ -352,7 +369,7 @@ fn check_matrix(on: &str, one: SocketAddr, two: SocketAddr) {
     for Section { place, standings, rows } in matrix() {
         let (mut scene, reader) = match place {
             "account" => (account(one, two), None),
-            "group" => (group(one, two), Some("owner")),
+            "group" => (group(one, two), Some("admin")),
             "direct" => (direct(one, two), Some("one")),
             "notes" => (notes(one, two), Some("self")),
             other => panic!("no place is called {other}"),

@@ -10,7 +10,9 @@ use wire::account::{Register, Who};
 use wire::limits::PAGE_MAX;
 use wire::message::Sent;
 use wire::session::LoggedIn;
-use wire::{Command, ConversationId, Direction, Errno, Message, Page, Refusal, Reply, Seq, Target, UserId};
+use wire::{
+    Command, ConversationId, Direction, Errno, Message, Page, Push, Refusal, Reply, Seq, Target, UserId,
+};
 use wire::{account, contact, group, message, node, session, timeline};
 
 /// When a client asks again what storage could not answer.
@@ -148,6 +150,23 @@ impl Client {
                 if refusal.errno == Errno::Conflict => {}
             Settled { reply, .. } => panic!("JOIN_GROUP was answered {reply:?}"),
         }
+    }
+
+    /// Makes a change of a group that must be made.
+    #[track_caller]
+    pub fn change_group(&mut self, change: group::Request) {
+        assert_eq!(self.ask_again(&Command::Group(change)), Reply::Done);
+    }
+
+    /// Waits for the entry by which this user ceases to be a member of a group.
+    #[track_caller]
+    pub fn wait_for_end(&mut self, conversation: ConversationId, user: UserId) {
+        self.push(PATIENCE, |push| match push {
+            Push::Message(message::Push::New(entry)) if entry.conversation == conversation => {
+                entry.ends_view_of(user).then_some(())
+            }
+            _ => None,
+        });
     }
 
     /// Waits until another user is a member of a group of this one: a legacy client is not told when it is.

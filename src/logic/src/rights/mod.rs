@@ -1,5 +1,7 @@
-//! What a member may do to an entry of its conversation. Both stores ask in the transaction that makes the change, after
-//! the conversation is locked.
+//! What a member may do to an entry of its conversation, and to the other members of a group. Both stores ask in the
+//! transaction that makes the change, after the conversation is locked.
+
+pub mod group;
 
 use crate::contract::change::{Refused, What, Write};
 use wire::group::Role;
@@ -42,9 +44,8 @@ pub fn change(write: &Write, asked: Asked<'_>) -> Result<Step, Refused> {
         What::Edit { window, .. } => in_time(entry, *window, asked.now),
         What::Recall { .. } => {
             let is_above = match asked.role {
-                Role::Owner => true,
-                Role::Admin => !is_own && asked.sender_role == Role::Member,
-                Role::Member => false,
+                Role::Creator => true,
+                role => !is_own && role.is_above(asked.sender_role),
             };
             match &write.what {
                 _ if !is_own && !is_above => Err(Refused::Foreign),
@@ -100,21 +101,21 @@ mod tests {
 
     #[test]
     fn who_may_recall_what() {
-        use Role::{Admin, Member, Owner};
+        use Role::{Admin, Creator, Normal};
         let (early, late) = (10_999, 11_000);
         let over = Err(Refused::TooLate(UnixMillis(11_000)));
         for (role, from, sender_role, now, expected) in [
-            (Member, 1, Member, early, Ok(Step::Make)),
-            (Member, 1, Member, late, over),
-            (Member, 2, Member, early, Err(Refused::Foreign)),
+            (Normal, 1, Normal, early, Ok(Step::Make)),
+            (Normal, 1, Normal, late, over),
+            (Normal, 2, Normal, early, Err(Refused::Foreign)),
             (Admin, 1, Admin, early, Ok(Step::Make)),
             (Admin, 1, Admin, late, over),
-            (Admin, 2, Member, late, Ok(Step::Make)),
+            (Admin, 2, Normal, late, Ok(Step::Make)),
             (Admin, 2, Admin, early, Err(Refused::Foreign)),
-            (Admin, 2, Owner, early, Err(Refused::Foreign)),
-            (Owner, 1, Owner, late, Ok(Step::Make)),
-            (Owner, 2, Member, late, Ok(Step::Make)),
-            (Owner, 2, Admin, late, Ok(Step::Make)),
+            (Admin, 2, Creator, early, Err(Refused::Foreign)),
+            (Creator, 1, Creator, late, Ok(Step::Make)),
+            (Creator, 2, Normal, late, Ok(Step::Make)),
+            (Creator, 2, Admin, late, Ok(Step::Make)),
         ] {
             let of = format!("{role:?} {from} {sender_role:?} {now}");
             let recall = || What::Recall { window: WINDOW };
@@ -128,8 +129,8 @@ mod tests {
     #[test]
     fn only_the_own_text_is_edited_in_time() {
         let edit = |content: &str| What::Edit { content: content.into(), window: WINDOW };
-        for role in [Role::Member, Role::Admin, Role::Owner] {
-            let ask = |what, from, recalled, now| ask(what, role, &entry(from, recalled), Role::Member, now);
+        for role in [Role::Normal, Role::Admin, Role::Creator] {
+            let ask = |what, from, recalled, now| ask(what, role, &entry(from, recalled), Role::Normal, now);
             assert_eq!(ask(edit("ho"), 1, false, 10_999), Ok(Step::Make));
             assert_eq!(ask(edit("ho"), 1, false, 11_000), Err(Refused::TooLate(UnixMillis(11_000))));
             assert_eq!(ask(edit("hi"), 1, false, 99_000), Ok(Step::IsDone));

@@ -29,6 +29,7 @@ mod legacy;
 mod legacy_faults;
 mod log;
 mod make_cluster;
+mod members_at_once;
 mod membership;
 mod mixed_crash;
 mod names;

@@ -9,8 +9,8 @@ use crate::support::proxy::{Cut, Proxy};
 use crate::support::{Account, Client, MariaDb, Server};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use wire::group::{Leave, Remove, Request, Role, SetRole};
@@ -92,9 +92,7 @@ impl Guest {
     /// Asserts that a user who has left gets, reads and writes nothing more.
     fn check_that_it_is_out(&mut self, group: &Group) {
         group.stored.wait_for(group.stored.count() + 5);
-        let pushed = self.client.take_pushes();
-        let of_group = |push: &Push| matches!(push, Push::Message(MessagePush::New(_)) | Push::Timeline(_));
-        assert!(!pushed.iter().any(of_group), "{} has left: {pushed:?}", self.account.id);
+        self.check_that_it_gets_nothing();
         let (conversation, direction) = (group.id, Direction::After(Seq(0)));
         let history = History { conversation, direction, limit: 10, with_changes: true };
         for request in [
@@ -103,6 +101,12 @@ impl Guest {
         ] {
             assert_eq!(self.client.refusal(&request).errno, Errno::Forbidden);
         }
+    }
+
+    fn check_that_it_gets_nothing(&mut self) {
+        let pushed = self.client.take_pushes();
+        let of_group = |push: &Push| matches!(push, Push::Message(MessagePush::New(_)) | Push::Timeline(_));
+        assert!(!pushed.iter().any(of_group), "{} has left: {pushed:?}", self.account.id);
     }
 
     fn come_and_go(group: &Group, number: usize) -> Guest {
@@ -138,7 +142,7 @@ impl Guest {
 }
 
 /// The entries of a timeline that a user is to get: from each of its joins to the leave after it.
-fn seen_by(user: UserId, timeline: &[std::sync::Arc<Message>]) -> BTreeSet<Seq> {
+pub fn seen_by(user: UserId, timeline: &[Arc<Message>]) -> BTreeSet<Seq> {
     let (mut is_member, mut seen) = (false, BTreeSet::new());
     for entry in timeline {
         is_member |= entry.begins_view_of(user);
@@ -149,6 +153,17 @@ fn seen_by(user: UserId, timeline: &[std::sync::Arc<Message>]) -> BTreeSet<Seq> 
     }
     assert!(!is_member, "{user} is still a member");
     seen
+}
+
+/// Returns when every node has delivered what was stored up to now, to whom it delivers it.
+pub fn pass_everything(addresses: &[SocketAddr], member: &mut Client, group: ConversationId) {
+    for (number, address) in addresses.iter().enumerate() {
+        let (mut observer, _) = Client::join(*address, &format!("observer {number}"));
+        observer.join_group(group);
+        // A node delivers in order.
+        let last = member.send(Target::Conversation(group), "the last one").seq;
+        while observer.any_entry().seq < last {}
+    }
 }
 
 fn members_come_and_go(addresses: &[SocketAddr], guests: usize) {
@@ -183,9 +198,11 @@ fn members_come_and_go(addresses: &[SocketAddr], guests: usize) {
         speaker.join().expect("ann speaks to the end");
         gone.into_iter().flat_map(|of_one| of_one.expect("nobody lacks anything")).collect()
     });
+    pass_everything(addresses, &mut ann, id);
     let timeline = ann.history(id, Seq(0));
     assert_eq!(gone.len(), guests);
-    for guest in gone {
+    for mut guest in gone {
+        guest.check_that_it_gets_nothing();
         let expected = seen_by(guest.account.id, &timeline);
         assert_eq!(guest.got, expected, "what was pushed to {}", guest.account.id);
     }

@@ -381,7 +381,7 @@ fn read_events(mut stream: TcpStream, answers: &Mutex<TcpStream>, into: &Sender<
             match &event {
                 Event::Push(Push::Session(session::Push::Probe)) => {
                     // If the connection is gone, the next read ends this thread.
-                    let _ = answers.lock().unwrap().write_all(&heartbeat_without_reply(user));
+                    let _ = answers.lock().unwrap().write_all(&answer_probe(user));
                     continue;
                 }
                 Event::Reply(_, Reply::Session(session::Reply::LoggedIn(session))) => user = session.id,
@@ -395,13 +395,15 @@ fn read_events(mut stream: TcpStream, answers: &Mutex<TcpStream>, into: &Sender<
     }
 }
 
-fn heartbeat_without_reply(user: UserId) -> Vec<u8> {
+/// The HEARTBEAT that answers PROBE, and has no reply.
+pub fn answer_probe(user: UserId) -> Vec<u8> {
     let (beat, mut bytes) = (Heartbeat { sequence: 0, time: UnixMillis(0), user }, Vec::new());
     put_frame(&mut bytes, request::HEARTBEAT, 0, |out| out.extend_from_slice(&beat.encode()));
     bytes
 }
 
-fn event(kind: u16, number: u32, value: &[u8]) -> Event {
+/// What a frame from the server means.
+pub fn event(kind: u16, number: u32, value: &[u8]) -> Event {
     if kind & REPLY == 0 {
         assert_eq!(number, 0, "a push answers no request");
         return Event::Push(

@@ -16,6 +16,7 @@ pub mod mixed_load;
 #[path = "../../support/nginx.rs"]
 pub mod nginx;
 pub mod nodes;
+pub mod polled;
 #[path = "../../support/ports.rs"]
 pub mod ports;
 pub mod process;

@@ -8,6 +8,8 @@ use std::ops::Range;
 const FILE_HEADER: usize = 100;
 /// The header of a free block: the place of the next one, and its size.
 const BLOCK_HEADER: usize = 4;
+/// Bytes that are looked at together.
+const BLOCK: usize = 256;
 /// Pages by which a file may grow while a checkpoint writes it: more than any log has.
 const GROWTH: u64 = 1 << 22;
 
@@ -15,7 +17,9 @@ const GROWTH: u64 = 1 << 22;
 /// pages of the file.
 pub fn cleared(page: &[u8], is_first: bool, count: impl FnOnce() -> u64) -> Option<Vec<u8>> {
     let free = free_space(page, if is_first { FILE_HEADER } else { 0 })?;
-    let is_dirty = |range: &Range<usize>| page[range.clone()].iter().any(|byte| *byte != 0);
+    // In blocks without a branch for each byte, so that it takes vector instructions.
+    let is_zero = |block: &[u8]| block.iter().fold(0, |all, byte| all | byte) == 0;
+    let is_dirty = |range: &Range<usize>| !page[range.clone()].chunks(BLOCK).all(is_zero);
     if !free.iter().any(is_dirty) || (!is_first && !is_surely_tree(page[0], count())) {
         return None;
     }

@@ -19,6 +19,17 @@ use std::io::Write as _;
 const CPU: &str = "server_us_per_";
 /// The key of resident memory, used for `idle`, where only connections take memory.
 const MEMORY: &str = "rss_bytes_per_connection";
+/// The key of the CPU time of each thread.
+const THREADS: &str = "server_threads_cpu_ns";
+/// How the names of the threads begin that keep the search index and answer from it.
+const SEARCH: &str = "search";
+/// Figures besides the cost.
+const FURTHER: [(&str, &str); 4] = [
+    ("delivered_per_second", "deliveries/s"),
+    ("delivery_p99_us", "p99 us"),
+    ("logins_per_second", "logins/s"),
+    ("login_p99_us", "p99 us"),
+];
 /// A ratio of medians this close to 1 is no difference.
 const TOLERANCE: f64 = 0.03;
 
@@ -26,7 +37,7 @@ const TOLERANCE: f64 = 0.03;
 #[derive(Debug)]
 struct Series {
     run: &'static str,
-    key: String,
+    title: String,
     old: Vec<f64>,
     new: Vec<f64>,
 }
@@ -60,7 +71,8 @@ pub fn run(args: &CompareServersArgs) -> Result<Outcome, Error> {
             for which in order {
                 let name = format!("{}: {}", ["old", "new"][which], run.name);
                 let (server, seconds) = (servers[which], args.seconds);
-                let trial = Trial { server, placement, run, name: &name, seconds, is_shown: false };
+                let settings = [&args.old_set, &args.new_set][which];
+                let trial = Trial { server, placement, run, name: &name, seconds, is_shown: false, settings };
                 let measured = testbed.run(&trial)?;
                 if measured.is_clean {
                     results[which] = measured.result;
@@ -94,20 +106,49 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Run>, Error> {
     names.iter().map(find).collect()
 }
 
-/// The server's cost in both results: memory for the workload `idle`, CPU time for every other one.
-fn figures<'a>(
-    old: &'a Map<String, Value>,
-    new: &'a Map<String, Value>,
-) -> impl Iterator<Item = (&'a str, f64, f64)> {
-    let is_idle = old.get("workload").and_then(Value::as_str) == Some("idle");
-    let is_cost = move |key: &str| if is_idle { key == MEMORY } else { key.starts_with(CPU) };
-    old.iter()
-        .filter(move |(key, _)| is_cost(key))
-        .filter_map(|(key, value)| Some((&**key, value.as_f64()?, new.get(key)?.as_f64()?)))
+/// What is compared of a result: of the workload `idle` the server's memory, of every other one its CPU time, with and
+/// without the threads of the search index, the throughput and the latency.
+fn figures(result: &Map<String, Value>) -> Vec<(String, f64)> {
+    let number = |key: &str| result.get(key).and_then(Value::as_f64);
+    if result.get("workload").and_then(Value::as_str) == Some("idle") {
+        return number(MEMORY).map(|bytes| ("bytes a connection".to_owned(), bytes)).into_iter().collect();
+    }
+    let mut figures = Vec::new();
+    for (key, value) in result {
+        let (Some(unit), Some(all)) = (key.strip_prefix(CPU), value.as_f64()) else { continue };
+        figures.push((format!("CPU us a {unit}"), all));
+        if let Some(share) = share_of_search(result) {
+            figures.push(("  without search".to_owned(), all * (1.0 - share)));
+            figures.push(("  search alone".to_owned(), all * share));
+        }
+    }
+    let further = FURTHER.iter().filter_map(|(key, title)| Some(((*title).to_owned(), number(key)?)));
+    figures.extend(further);
+    figures
+}
+
+/// The share of the threads of the search index in the server's CPU time; `None`: it is not known.
+fn share_of_search(result: &Map<String, Value>) -> Option<f64> {
+    let threads = result.get(THREADS)?.as_array()?;
+    let of = |thread: &Value| Some((thread.get(0)?.as_str()?.starts_with(SEARCH), thread.get(1)?.as_f64()?));
+    let (mut all, mut search) = (0.0, 0.0);
+    for (is_search, nanoseconds) in threads.iter().filter_map(of) {
+        all += nanoseconds;
+        search += if is_search { nanoseconds } else { 0.0 };
+    }
+    (all > 0.0).then(|| search / all)
+}
+
+/// The figures that both results have.
+fn pairs_of(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<(String, f64, f64)> {
+    let after = figures(new);
+    let other = |title: &str| after.iter().find(|(of_new, _)| of_new == title).map(|(_, figure)| *figure);
+    figures(old).into_iter().filter_map(|(title, old)| other(&title).map(|new| (title, old, new))).collect()
 }
 
 fn brief(old: &Map<String, Value>, new: &Map<String, Value>) -> String {
-    let each = figures(old, new).map(|(key, old, new)| format!("{} {old:.3} -> {new:.3}", title(key)));
+    let each = pairs_of(old, new);
+    let each = each.iter().map(|(title, old, new)| format!("{} {old:.3} -> {new:.3}", title.trim_start()));
     each.collect::<Vec<_>>().join(", ")
 }
 
@@ -120,22 +161,14 @@ fn append(file: &std::path::Path, results: [&Map<String, Value>; 2]) -> Result<(
 }
 
 fn record(series: &mut Vec<Series>, run: &'static str, old: &Map<String, Value>, new: &Map<String, Value>) {
-    for (key, old, new) in figures(old, new) {
-        let at = series.iter().position(|known| known.run == run && known.key == key);
+    for (title, old, new) in pairs_of(old, new) {
+        let at = series.iter().position(|known| known.run == run && known.title == title);
         let at = at.unwrap_or_else(|| {
-            series.push(Series { run, key: key.to_owned(), old: Vec::new(), new: Vec::new() });
+            series.push(Series { run, title, old: Vec::new(), new: Vec::new() });
             series.len() - 1
         });
         series[at].old.push(old);
         series[at].new.push(new);
-    }
-}
-
-/// `CPU us a message` for `server_us_per_message`.
-fn title(key: &str) -> String {
-    match key.strip_prefix(CPU) {
-        Some(unit) => format!("CPU us a {unit}"),
-        None => "bytes a connection".to_owned(),
     }
 }
 
@@ -144,7 +177,7 @@ fn table(series: &[Series]) -> String {
         "{:<30} {:<19} {:>5} {:>10} {:>8} {:>10} {:>8} {:>7} {:>11} {:>8}  verdict\n",
         "medians", "", "pairs", "old", "IQR", "new", "IQR", "ratio", "new - old", "IQR"
     );
-    for Series { run, key, old, new } in series {
+    for Series { run, title, old, new } in series {
         let (before, after) = (Quartiles::of(old), Quartiles::of(new));
         let differences: Vec<f64> = old.iter().zip(new).map(|(old, new)| new - old).collect();
         let difference = Quartiles::of(&differences);
@@ -158,7 +191,7 @@ fn table(series: &[Series]) -> String {
         let _ = writeln!(
             text,
             "{run:<30} {:<19} {:>5} {:>10.3} {:>8.3} {:>10.3} {:>8.3} {ratio:>7.3} {:>+11.3} {:>8.3}  {verdict}",
-            title(key),
+            title,
             old.len(),
             before.median,
             before.range(),
@@ -206,7 +239,9 @@ mod tests {
     use super::*;
 
     fn result(us: f64) -> Map<String, Value> {
-        let result = serde_json::json!({"server_us_per_message": us, "delivered": 9, MEMORY: 7});
+        let threads = [("store", 3), ("search-index", 1)];
+        let result =
+            serde_json::json!({"server_us_per_message": us, "delivered": 9, MEMORY: 7, THREADS: threads});
         result.as_object().cloned().unwrap()
     }
 
@@ -215,8 +250,15 @@ mod tests {
         for (old, new) in old.iter().zip(new) {
             record(&mut series, "window 1", &result(*old), &result(*new));
         }
-        assert_eq!(series.len(), 1, "only figures of cost are compared");
-        table(&series)
+        assert_eq!(series.len(), 3, "what is compared");
+        table(&series[..1])
+    }
+
+    #[test]
+    fn the_threads_of_the_search_index_are_told_apart() {
+        let of: Vec<f64> = figures(&result(8.0)).into_iter().map(|(_, figure)| figure).collect();
+        assert_eq!(of, [8.0, 6.0, 2.0]);
+        assert_eq!(share_of_search(&Map::new()), None);
     }
 
     #[test]

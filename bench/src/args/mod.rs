@@ -159,6 +159,12 @@ pub struct CompareServersArgs {
     pub old: PathBuf,
     /// The program of the server to compare.
     pub new: PathBuf,
+    /// A setting of the first server only; repeat for several.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub old_set: Vec<String>,
+    /// A setting of the second server only.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub new_set: Vec<String>,
     /// Pairs of runs; the two servers alternate in going first.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub pairs: u32,

@@ -106,7 +106,15 @@ impl Suite<'_> {
         }
         println!("[{mode}] {}", run.name);
         let (name, seconds) = (format!("{mode}: {}", run.name), self.args.seconds);
-        let trial = Trial { server: &self.server, placement, run, name: &name, seconds, is_shown: true };
+        let trial = Trial {
+            server: &self.server,
+            placement,
+            run,
+            name: &name,
+            seconds,
+            is_shown: true,
+            settings: &[],
+        };
         let measured = self.testbed.run(&trial)?;
         println!();
         if !measured.is_clean {

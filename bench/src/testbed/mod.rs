@@ -62,6 +62,8 @@ pub struct Trial<'a> {
     pub seconds: f64,
     /// Whether the generator prints its report.
     pub is_shown: bool,
+    /// Server settings besides those of the run.
+    pub settings: &'a [String],
 }
 
 #[derive(Debug)]
@@ -148,7 +150,7 @@ impl Testbed {
     /// # Errors
     /// A program could not be started, the accounts could not be prepared, or a signal ended the run.
     pub fn run(&self, trial: &Trial<'_>) -> Result<Measured, Error> {
-        let Trial { server, placement, run, name, seconds, is_shown } = *trial;
+        let Trial { server, placement, run, name, seconds, is_shown, settings } = *trial;
         let database = self.fresh_database()?;
         let accounts = self.folder().join("accounts");
         if run.prepared > 0 {
@@ -163,7 +165,11 @@ impl Testbed {
             })?;
         }
         let launched = match run.against {
-            Against::Server => self.start_server(server, placement, &database, run.settings)?,
+            Against::Server => {
+                let settings: Vec<&str> =
+                    run.settings.iter().copied().chain(settings.iter().map(String::as_str)).collect();
+                self.start_server(server, placement, &database, &settings)?
+            }
             Against::Relay => {
                 let mut command = launch::server_command(&self.generator, placement);
                 command.arg("relay");

@@ -12,7 +12,7 @@ use wire::{ConversationId, Seq};
 const KEPT: usize = 2 * UNREAD_WINDOW as usize;
 
 /// The bytes of headers above which all are dropped.
-const KEPT_BYTES: usize = 8 << 20;
+const KEPT_BYTES: usize = 32 << 20;
 
 /// The blocks above which all are dropped.
 const BLOCKS_KEPT: usize = 1 << 18;

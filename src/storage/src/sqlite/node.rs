@@ -85,8 +85,8 @@ impl View<'_> {
             undamaged("session", &mut rows, |row| Ok((UserId(row.get(0)?), row.get::<_, bool>(1)?)))?;
         let mut found = BTreeMap::new();
         for (user, is_elsewhere) in users {
-            let (overviews, _) = self.overviews(user, ConversationId(0), usize::MAX)?;
-            for overview in overviews {
+            let (rows, _) = self.rows(user, ConversationId(0), usize::MAX)?;
+            for overview in rows.into_iter().map(|row| row.overview) {
                 let changed = self.changed_at(overview.conversation)?;
                 if (overview.last > overview.delivered || is_elsewhere) && changed >= since {
                     found.insert((changed, overview.conversation), overview.last);

@@ -6,6 +6,7 @@
 //! between is found on the disk. The lock is never held during SQL.
 
 use super::codec;
+use super::pins::Pins;
 use super::run::{Batch, Run, Slot, parts};
 use crate::listing::Place;
 use foldhash::{HashMap, HashSet};
@@ -29,6 +30,7 @@ pub struct Resident {
     appended: Mutex<Appended>,
     /// The time of the writes that are being committed, which their entries have; `None`: there are none.
     committing: Mutex<Option<UnixMillis>>,
+    pins: Pins,
 }
 
 /// Conversations that [`Resident::appended`] remembers. When there are more, the follower reads the ends of all.
@@ -192,8 +194,26 @@ impl Resident {
         self.committing.lock().map_or(now, |committing| committing.min(now))
     }
 
-    /// Removes messages that are filed: of each conversation those up to a seq.
+    /// Removes messages that are filed: of each conversation those up to a seq. They stay while a read that has begun
+    /// before may not see them on the disk.
     pub fn evict(&self, filed: &[(ConversationId, Seq)]) {
+        if self.pins.may_evict(filed) {
+            self.remove(filed);
+        }
+    }
+
+    /// Keeps what is filed from now on, until [`Resident::unpin`].
+    pub fn pin(&self) -> u64 {
+        self.pins.take()
+    }
+
+    pub fn unpin(&self, pin: u64) {
+        for filed in self.pins.release(pin) {
+            self.remove(&filed);
+        }
+    }
+
+    fn remove(&self, filed: &[(ConversationId, Seq)]) {
         let mut tails = self.tails.write();
         for (conversation, upto) in filed {
             let Some(tail) = tails.get_mut(conversation) else { continue };

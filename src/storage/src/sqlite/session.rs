@@ -448,10 +448,13 @@ impl View<'_> {
 
     fn login_view(&mut self, user: UserId, with_last: bool) -> Result<LoginView, StoreError> {
         let first = Page { after: 0, limit: LOGIN_LIST_MAX as u32 };
+        let memberships = self.memberships_of_login(user)?;
+        let snapshot = self.snapshot()?;
         let (friends, friends_more) = self.friends(user, first)?;
         let friend_ids = self.friend_ids(user)?;
         let (groups, groups_more) = self.groups(user, first)?;
-        let ((conversations, conversations_more), unread) = self.of_login(user, LOGIN_LIST_MAX, with_last)?;
+        let ((conversations, conversations_more), unread) =
+            self.of_login(user, &memberships, snapshot, with_last)?;
         Ok(LoginView {
             friends,
             friends_more,

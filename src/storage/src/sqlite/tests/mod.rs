@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod fault;
+mod login_view;
 mod scrub;
 mod threads;
 

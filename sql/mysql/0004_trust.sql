@@ -39,8 +39,10 @@ CREATE TABLE IF NOT EXISTS bus_key (
 ALTER TABLE node ADD COLUMN left_at BIGINT;
 
 -- A page of groups is one range of an index, however many direct conversations the account has.
+-- Who has joined a group since an entry is another.
 -- Repeating this fails because the column exists, which counts as done.
-ALTER TABLE member ADD COLUMN kind TINYINT NOT NULL DEFAULT 0, ADD KEY member_kind (user_id, kind, conversation_id);
+ALTER TABLE member ADD COLUMN kind TINYINT NOT NULL DEFAULT 0, ADD KEY member_kind (user_id, kind, conversation_id),
+    ADD KEY member_joined (conversation_id, joined_seq);
 UPDATE member m JOIN conversation c ON c.id = m.conversation_id SET m.kind = 1 WHERE c.kind = 1;
 
 -- The conversations of an account by their latest activity: one row for each member. listed_until is at least the time
@@ -145,6 +147,7 @@ CREATE TABLE IF NOT EXISTS former_member (
     is_behind       TINYINT AS (delivered_seq < left_seq) STORED,
     left_at         BIGINT  NOT NULL,
     PRIMARY KEY (conversation_id, user_id),
+    KEY former_member_left (conversation_id, left_seq),
     KEY former_member_recent (conversation_id, left_at),
     KEY former_member_roster (conversation_id, is_behind, user_id),
     KEY former_member_behind (user_id, is_behind, conversation_id)

@@ -1,12 +1,13 @@
 //! Members who leave, are removed, join again and change their roles.
 
+use super::page_cost::users;
 use super::scenario::{Scenario, append, appended, change_members, changed, join, seqs};
 use super::session::{Claiming, LAPTOP, claim, claimed, end, see};
 use super::{change, made};
 use logic::Conflict;
 use logic::contract::change::What as ChangeWhat;
 use logic::contract::group::{self, Refused, What};
-use logic::contract::node::{self, RosterMember};
+use logic::contract::node::{self, ENDED_KEPT_MS, RosterMember};
 use logic::contract::timeline::{self, CursorMove, CursorStep, Standing, Unread};
 use logic::contract::{Denial, Epoch, Found, Quota, Quotas, Written, message, session};
 use std::sync::Arc;
@@ -327,7 +328,7 @@ pub fn nodes_learn_of_a_leave_where_the_user_has_several_sessions(scenario: &mut
         scenario.one(Claiming::of(node, token, Conflict::Multi).by(ben));
     }
     assert_eq!(learnt(scenario, since), (true, true));
-    scenario.wait(node::ENDED_KEPT_MS + 1);
+    scenario.wait(ENDED_KEPT_MS + 1);
     assert!(!learnt(scenario, since).0, "whoever left long ago costs a roster nothing");
 }
 
@@ -405,4 +406,23 @@ pub fn a_roster_lists_who_has_left(scenario: &mut Scenario<'_>) {
     scenario.join(ben, group);
     let of_ben = RosterMember { user: ben, joined: Seq(3), left: None, delivered: Seq(3) };
     scenario.look_thrice(|scenario| assert_eq!(roster(scenario), (Seq(4), vec![of_anna, of_ben])));
+}
+
+pub fn the_cost_of_a_roster_does_not_grow_with_who_has_left(scenario: &mut Scenario<'_>) {
+    let anna = scenario.user("anna");
+    let group = scenario.group(anna, "climbing");
+    let roster = node::Read::Roster { conversation: group }.into();
+    scenario.file();
+    let before = scenario.fixture.cost(&roster);
+    let gone = users(scenario, "gone", 400);
+    scenario.all(gone.iter().map(|user| join(*user, group)).collect());
+    let leave = |user: &UserId| change_members(*user, group, What::Leave);
+    scenario.all(gone.iter().map(leave).collect()).iter().for_each(|written| drop(changed(written)));
+    // As their clients do when they are told.
+    gone.iter().for_each(|user| acknowledge(scenario, *user, group, u64::MAX >> 1));
+    scenario.wait(2 * ENDED_KEPT_MS);
+    scenario.file();
+    let after = scenario.fixture.cost(&roster);
+    println!("  a roster: {before}, after 400 have left {after}");
+    assert!(after <= 2 * before + 50, "a roster costs {before}, after 400 have left {after}");
 }

@@ -25,7 +25,10 @@ mod token;
 mod unread;
 
 pub use change::{change, made};
-pub use scenario::{BEGIN, Fixture, Scenario, actor, append, appended, create, entry, join, walk};
+pub use page_cost::users;
+pub use scenario::{
+    BEGIN, Fixture, Scenario, actor, append, appended, change_members, changed, create, entry, join, walk,
+};
 
 /// A case; it begins with an empty store.
 pub type Case = fn(&mut Scenario<'_>);
@@ -79,6 +82,10 @@ pub const CASES: &[(&str, Case)] = &[
     ("a group without members is dismissed", membership::a_group_without_members_is_dismissed),
     ("what is changed after a removal is not told", membership::what_is_changed_after_a_removal_is_not_told),
     ("a roster lists who has left", membership::a_roster_lists_who_has_left),
+    (
+        "the cost of a roster does not grow with who has left",
+        membership::the_cost_of_a_roster_does_not_grow_with_who_has_left,
+    ),
     (
         "whoever cleared a group before leaving is given nothing below",
         membership::whoever_cleared_a_group_before_leaving_is_given_nothing_below,

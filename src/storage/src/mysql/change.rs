@@ -211,7 +211,7 @@ impl Change {
         let mut end = End::read(conversation, first(&locked.rows)?, 1)?;
         let (last, version) = (end.last, end.version);
         let stored = end.next(transaction.now);
-        let members = transaction.members(conversation, version)?;
+        let members = transaction.members(&end)?;
         let members = match members.binary_search(&user) {
             Ok(_) => members,
             Err(at) => members[..at].iter().chain([&user]).chain(&members[at..]).copied().collect(),
@@ -233,8 +233,12 @@ impl Change {
         append_entry(&mut sql, &end, by, &told, stored, true, transaction.now);
         add_charge(&mut sql, user, Charge::Conversation, transaction.now);
         transaction.commit(&mut sql)?;
-        let head =
-            Members { kind: ConversationKind::Group, version: version + 1, members: Arc::clone(&members) };
+        let head = Members {
+            kind: ConversationKind::Group,
+            version: version + 1,
+            as_of: seq,
+            members: Arc::clone(&members),
+        };
         transaction.cache.put(conversation, head);
         Ok(Some(Written::Group(group::Written::Joined(made(by, told, stored, members)))))
     }

@@ -97,15 +97,11 @@ impl Locked {
     }
 
     /// All members, by id.
-    fn members(
-        &self,
-        transaction: &mut Transaction<'_>,
-        conversation: ConversationId,
-    ) -> Result<Arc<[UserId]>, Failure> {
+    fn members(&self, transaction: &mut Transaction<'_>) -> Result<Arc<[UserId]>, Failure> {
         match self.pair {
             Some([low, high]) if low == high => Ok([low].into()),
             Some(pair) => Ok(pair.into()),
-            None => transaction.members(conversation, self.end.version),
+            None => transaction.members(&self.end),
         }
     }
 }
@@ -219,7 +215,7 @@ fn statements(
     changed::write(&mut sql, conversation, &row);
     let message = write.entry(locked.kind, stored);
     append(&mut sql, &locked.end, by, &message, transaction);
-    let members = locked.members(transaction, conversation)?;
+    let members = locked.members(transaction)?;
     let entry = Entry { message, members };
     Ok(Ok(Prepared { sql, entry, kind: locked.kind, version: locked.end.version }))
 }
@@ -228,7 +224,8 @@ impl Prepared {
     fn commit(mut self, transaction: &mut Transaction<'_>) -> Result<Written, Undone> {
         transaction.commit(&mut self.sql)?;
         let (kind, version, members) = (self.kind, self.version, Arc::clone(&self.entry.members));
-        transaction.cache.put(self.entry.message.conversation, Members { kind, version, members });
+        let Message { conversation, seq, .. } = *self.entry.message;
+        transaction.cache.put(conversation, Members { kind, version, as_of: seq, members });
         Ok(Written::Change(Outcome::Made(self.entry)))
     }
 }

@@ -13,6 +13,8 @@ pub struct Members {
     pub kind: ConversationKind,
     /// The version of the member list, raised under the row's lock by every change.
     pub version: i64,
+    /// An entry at which this was the list.
+    pub as_of: Seq,
     /// All members, by id.
     pub members: Arc<[UserId]>,
 }

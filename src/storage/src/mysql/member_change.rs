@@ -156,7 +156,7 @@ fn decide(
 fn commit(transaction: &mut Transaction<'_>, mut locked: Locked, change: &Change) -> Result<Written, Undone> {
     let (by, conversation) = (&change.by, change.conversation);
     let version = locked.end.version;
-    let members = transaction.members(conversation, version)?;
+    let members = transaction.members(&locked.end)?;
     let stored = locked.end.next(transaction.now);
     let mut sql = Sql::new();
     match change.what {
@@ -191,7 +191,7 @@ fn commit(transaction: &mut Transaction<'_>, mut locked: Locked, change: &Change
         None => Arc::clone(&members),
     };
     let version = version + i64::from(removed.is_some());
-    let head = Members { kind: ConversationKind::Group, version, members: left };
+    let head = Members { kind: ConversationKind::Group, version, as_of: stored.seq, members: left };
     transaction.cache.put(conversation, head);
     Ok(Written::Group(Outcome::Changed(made(by, told, stored, members))))
 }

@@ -15,7 +15,8 @@ use super::failure::{Failure, Undone};
 use super::fence::{self, InForce};
 use super::listing::{self, Relisted};
 use super::member_cache::{MemberCache, Members};
-use super::record::{Record, first, undamaged};
+use super::member_list::{self, Group};
+use super::record::{Record, first};
 use super::references::{Question, Referred};
 use super::sent;
 use super::sql::{CASE_MAX, Sql};
@@ -126,7 +127,7 @@ impl Plan {
             conn.roll_back()?;
         };
         let Locked { mut ends, unknown } = locked;
-        read_members(conn, cache, &unknown)?;
+        member_list::read(conn, cache, &unknown)?;
         let missing = missing(conn, cache, &conversations, &ends)?;
         let referred = Referred::read(conn, &questions(entries, &ends))?;
 
@@ -319,8 +320,8 @@ fn tell_changes(conn: &mut Connection, verdicts: &mut [Verdict]) -> Result<(), F
 
 struct Locked {
     ends: Vec<End>,
-    /// Groups whose members must be read, with their member versions.
-    unknown: Vec<(ConversationId, i64)>,
+    /// Those whose members must be read.
+    unknown: Vec<Group>,
 }
 
 fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failure> {
@@ -336,41 +337,14 @@ fn locked_ends(rows: &[Record], cache: &mut MemberCache) -> Result<Locked, Failu
                 // The members of a direct conversation never change.
                 (Some(low), Some(high)) => {
                     let members = if low == high { Arc::from([low]) } else { Arc::from([low, high]) };
-                    cache.put(conversation, Members { kind, version, members });
+                    cache.put(conversation, Members { kind, version, as_of: end.before, members });
                 }
-                _ => locked.unknown.push((conversation, version)),
+                _ => locked.unknown.push(Group::of(&end)),
             }
         }
         locked.ends.push(end);
     }
     Ok(locked)
-}
-
-/// Reads the members of locked groups.
-fn read_members(
-    conn: &mut Connection,
-    cache: &mut MemberCache,
-    groups: &[(ConversationId, i64)],
-) -> Result<(), Failure> {
-    if groups.is_empty() {
-        return Ok(());
-    }
-    let mut sql = Sql::new();
-    sql.push("SELECT conversation_id, user_id FROM member WHERE conversation_id IN ")
-        .set(groups.iter().map(|(conversation, _)| conversation))
-        .push(" AND device = 0 ORDER BY conversation_id, user_id")
-        .end();
-    let rows = conn.rows(&sql)?;
-    let mut members = undamaged(&rows, |row| Ok((row.conversation(0)?, row.user(1)?)))?;
-    members.sort_unstable();
-    for &(conversation, version) in groups {
-        let from = members.partition_point(|(other, _)| *other < conversation);
-        let of_one =
-            members[from..].iter().take_while(|(other, _)| *other == conversation).map(|(_, user)| *user);
-        let head = Members { kind: wire::ConversationKind::Group, version, members: of_one.collect() };
-        cache.put(conversation, head);
-    }
-    Ok(())
 }
 
 /// Reads the members at the seqs of messages that an earlier commit stored, whose answer was lost. Others may have

@@ -32,6 +32,7 @@ mod last_message;
 mod listing;
 mod member_cache;
 mod member_change;
+mod member_list;
 mod membership;
 mod message;
 mod name;

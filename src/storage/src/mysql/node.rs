@@ -158,7 +158,7 @@ fn roster(conn: &mut Connection, conversation: ConversationId) -> Result<Option<
         .statement(format_args!(
             "SELECT user_id, joined_seq, NULL, delivered_seq FROM member \
          WHERE conversation_id = {conversation} AND device = 0 UNION ALL \
-         SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member \
+         SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member FORCE INDEX (former_member_roster) \
          WHERE conversation_id = {conversation} AND is_behind = 1 AND EXISTS (SELECT 1 FROM account_session s \
          WHERE s.user_id = former_member.user_id AND s.end_code IS NULL) UNION ALL \
          SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member FORCE INDEX (former_member_recent) \

@@ -1,10 +1,11 @@
 //! The open transaction of a change that an entry tells of.
 
 use super::connection::{Connection, rows_of};
+use super::end::End;
 use super::failure::{Failure, Undone};
 use super::fence;
 use super::member_cache::MemberCache;
-use super::message::members_at;
+use super::member_list::{self, Group};
 use super::record::{Record, first};
 use super::sent;
 use super::sql::Sql;
@@ -15,7 +16,7 @@ use logic::contract::message::Stored;
 use logic::contract::{Epoch, Fence, Quota};
 use std::sync::Arc;
 use wire::group::Role;
-use wire::{ConversationId, Seq, UnixMillis, UserId};
+use wire::{ConversationId, UnixMillis, UserId};
 
 pub struct Transaction<'a> {
     pub conn: &'a mut Connection,
@@ -65,11 +66,14 @@ impl Transaction<'_> {
     }
 
     /// The members of a locked group.
-    pub fn members(&mut self, conversation: ConversationId, version: i64) -> Result<Arc<[UserId]>, Failure> {
-        match self.cache.at(conversation, version) {
-            Some(known) => Ok(Arc::clone(&known.members)),
-            None => members_at(self.conn, conversation, Seq::MAX),
+    pub fn members(&mut self, end: &End) -> Result<Arc<[UserId]>, Failure> {
+        if self.cache.at(end.conversation, end.version).is_none() {
+            member_list::read(self.conn, self.cache, &[Group::of(end)])?;
         }
+        Ok(self
+            .cache
+            .at(end.conversation, end.version)
+            .map_or_else(Arc::default, |known| Arc::clone(&known.members)))
     }
 
     /// Whether the account may have one more; locks its row until the transaction ends.

@@ -136,7 +136,7 @@ impl View<'_> {
         // The members last, so that the list is at least as new as the end.
         let sql = "SELECT user_id, joined_seq, NULL, delivered_seq FROM member \
                    WHERE conversation_id = ?1 AND device = 0 UNION ALL \
-                   SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member \
+                   SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member INDEXED BY former_member_roster \
                    WHERE conversation_id = ?1 AND delivered_seq < left_seq AND EXISTS (SELECT 1 FROM account_session s \
                        WHERE s.user_id = former_member.user_id AND s.end_code IS NULL) UNION ALL \
                    SELECT user_id, joined_seq, left_seq, delivered_seq FROM former_member INDEXED BY former_member_recent \

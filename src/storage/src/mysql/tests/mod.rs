@@ -4,6 +4,7 @@ mod locks;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../../server/tests/support/mariadb.rs"]
 mod mariadb;
+mod members;
 #[path = "../../../../server/tests/support/ports.rs"]
 mod ports;
 #[path = "../../../../server/tests/support/system.rs"]

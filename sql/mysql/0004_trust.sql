@@ -99,6 +99,7 @@ ALTER TABLE user ADD COLUMN password_by VARBINARY(32);
 -- for some minutes: so that their nodes learn it, and so that what those sent that have left is still stored. The table has
 -- another name than before: an older version that still runs can neither claim a session nor write for one.
 ALTER TABLE user ADD COLUMN session_epoch INT NOT NULL DEFAULT 0;   -- of its latest session
+ALTER TABLE user ADD COLUMN last_seen_at BIGINT NOT NULL DEFAULT 0; -- when its client was last heard of as it went offline
 DROP TABLE IF EXISTS session;
 CREATE TABLE IF NOT EXISTS account_session (
     user_id    INT            NOT NULL,
@@ -114,6 +115,9 @@ CREATE TABLE IF NOT EXISTS account_session (
     -- 0: ended by another login, 1: revoked, 2: the password was changed, 6: too many, 100: by itself; NULL: in force
     end_code   TINYINT,
     ended_by   INT,                             -- the epoch of that login
+    is_away    TINYINT        NOT NULL DEFAULT 0,
+    status_text VARBINARY(256),                 -- what it shows to friends; NULL: nothing
+    status_at  BIGINT,                          -- when these were set; NULL: never
     PRIMARY KEY (user_id, epoch),
     KEY session_node (node),
     KEY session_changed (changed_at)

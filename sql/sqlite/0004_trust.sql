@@ -97,11 +97,15 @@ CREATE TABLE account_session (
     -- 0: ended by another login, 1: revoked, 2: the password was changed, 6: too many, 100: by itself; NULL: in force
     end_code   INTEGER,
     ended_by   INTEGER,                 -- the epoch of that login
+    is_away    INTEGER NOT NULL DEFAULT 0,
+    status_text TEXT,                   -- what it shows to friends; NULL: nothing
+    status_at  INTEGER,                 -- when these were set; NULL: never
     PRIMARY KEY (user_id, epoch)
 ) WITHOUT ROWID;
 CREATE INDEX session_node ON account_session (node);
 CREATE INDEX session_changed ON account_session (changed_at);
 ALTER TABLE user ADD COLUMN session_epoch INTEGER NOT NULL DEFAULT 0;           -- of its latest session
+ALTER TABLE user ADD COLUMN last_seen_at INTEGER NOT NULL DEFAULT 0;            -- when its client was last heard of as it went offline
 
 -- Entries of timelines that were committed together with a change of another table, until they are filed like messages.
 -- `entry` is a page of this entry alone.

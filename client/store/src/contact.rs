@@ -12,7 +12,8 @@ impl Store {
     pub fn friends(&self) -> Result<Vec<Friend>, StoreError> {
         self.rows("SELECT id, name FROM friend", |row| {
             let name = row.get::<_, String>(1)?.into();
-            Ok(Friend { id: UserId(row.get(0)?), name, state: Presence::Offline })
+            let id = UserId(row.get(0)?);
+            Ok(Friend { id, name, state: Presence::Offline, text: None, last_seen: None })
         })
     }
 }

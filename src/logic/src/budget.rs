@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::state::State;
 use crate::state::backlog::Deferred;
 use crate::state::bucket::UNIT;
-use wire::{Command, account, contact, group, message, node, session, timeline};
+use wire::{Command, account, contact, group, message, node, presence, session, timeline};
 
 /// What a request costs, in thousandths of a unit.
 pub(crate) fn cost(command: &Command) -> u64 {
@@ -56,6 +56,8 @@ pub(crate) fn cost(command: &Command) -> u64 {
             | group::Request::Transfer(_) => 5 * UNIT,
             group::Request::Members(_) | group::Request::Groups(_) => UNIT,
         },
+        // In a cluster it is a write, and each friend is told.
+        Command::Presence(presence::Request::Set(_)) => 5 * UNIT,
         Command::Node(node::Request::Nodes) => UNIT,
     }
 }

@@ -8,7 +8,7 @@ use crate::contract::{Epoch, Ticket};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
 use wire::timeline::Push as TimelinePush;
-use wire::{ConversationId, ConversationKind, Push, UserId};
+use wire::{ConversationId, ConversationKind, Push, UnixMillis, UserId};
 
 /// Where something is published.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +103,10 @@ pub enum BusOrder {
     Lease,
     /// Reports this node's load; valid for [`REPORT_MS`].
     Report(Load),
+    /// Enters these users into the online set, which is for others: the server does not read it.
+    Seen { users: Vec<UserId>, at: UnixMillis },
+    /// Removes a user from the online set.
+    Unseen(UserId),
     /// Withdraws this node's report, so that no more clients are sent to it.
     Leave,
 }

@@ -7,7 +7,6 @@ use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use crate::{delivery, listing, presence, simple};
 use wire::contact::{Added, FriendChange, FriendEvent, FriendState, FriendsPage, Push, Reply, Request};
-use wire::presence::Presence;
 use wire::{Errno, UserId};
 
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
@@ -55,14 +54,9 @@ fn added(turn: &mut Turn<'_>, reply_to: ReplyTo, user: UserId, message: Option<B
     if let Some(name) = name {
         let change = FriendChange { id: user, name, event: FriendEvent::Accepted, message };
         delivery::push(turn, peer, Push::Friend(Box::new(change)).into());
-        presence::tell(turn, user, Presence::Online, &[peer]);
+        presence::show(turn, user, peer);
     }
-    if turn.state.is_present(peer) {
-        presence::tell(turn, peer, Presence::Online, &[user]);
-    } else if let Some(read) = turn.state.cluster.online_elsewhere([peer].into_iter(), turn.state.rules.grace)
-    {
-        turn.read(ReplyTo::Nowhere, Pending::PeerOnline { user, peer }, read);
-    }
+    presence::show(turn, peer, user);
 }
 
 pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, found: Found) {
@@ -75,21 +69,16 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
             listing::mark_friends_online(&mut page.friends, &online);
             turn.answer(reply_to, Reply::Friends(page));
         }
-        (Pending::PeerOnline { user, peer }, Found::Presence(stored_presence::Found::Online(online))) => {
-            if !online.is_empty() {
-                presence::tell(turn, peer, Presence::Online, &[user]);
-            }
-        }
         (_, Found::Unavailable) => turn.unavailable(reply_to),
         (_, _) => turn.internal(reply_to),
     }
 }
 
-/// Takes a page of friends; before the reply, reads which of them are online on other nodes.
+/// Takes a page of friends; before the reply, reads what those show who may have sessions on other nodes.
 fn friends_known(turn: &mut Turn<'_>, reply_to: ReplyTo, page: FriendsPage) {
-    let absent = page.friends.iter().filter(|friend| friend.state == Presence::Offline);
-    let grace = turn.state.rules.grace;
-    match turn.state.cluster.online_elsewhere(absent.map(|friend| friend.id), grace) {
+    let state = &turn.state;
+    let unknown = page.friends.iter().map(|friend| friend.id).filter(|friend| !state.knows_status(*friend));
+    match state.cluster.online_elsewhere(unknown, state.rules.grace) {
         Some(read) => turn.read(reply_to, Pending::FriendsOnline(Box::new(page)), read),
         None => turn.answer(reply_to, Reply::Friends(Box::new(page))),
     }

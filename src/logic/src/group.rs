@@ -23,7 +23,6 @@ use wire::group::{
     Created, GroupsPage, Join, JoinState, Joined, Leave, Members, MembersPage, Remove, Reply, Request,
     SetRole, Transfer,
 };
-use wire::presence::Presence;
 use wire::{ConversationId, Errno, Refusal};
 
 pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, request: Request) {
@@ -195,11 +194,11 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
     }
 }
 
-/// Takes a page of members; before the reply, reads which of them are online on other nodes.
+/// Takes a page of members; before the reply, reads what those show who may have sessions on other nodes.
 fn members_known(turn: &mut Turn<'_>, reply_to: ReplyTo, page: MembersPage) {
-    let absent = page.members.iter().filter(|member| member.state == Presence::Offline);
-    let grace = turn.state.rules.grace;
-    match turn.state.cluster.online_elsewhere(absent.map(|member| member.id), grace) {
+    let state = &turn.state;
+    let unknown = page.members.iter().map(|member| member.id).filter(|member| !state.knows_status(*member));
+    match state.cluster.online_elsewhere(unknown, state.rules.grace) {
         Some(read) => turn.read(reply_to, Pending::MembersOnline(Box::new(page)), read),
         None => turn.answer(reply_to, Reply::Members(Box::new(page))),
     }

@@ -12,6 +12,8 @@ pub const TICK_MS: u64 = 100;
 pub const CURSOR_MS: u64 = 1_000;
 /// Milliseconds between two announcements of a user's presence to its friends.
 pub const PRESENCE_MS: u64 = 1_000;
+/// Users whose last life signs one write or order records.
+pub const SEEN_BATCH: usize = 100;
 /// Milliseconds in which one TYPING of a user in a conversation is passed on.
 pub const TYPING_MS: u64 = 3_000;
 /// The most members of a group in which TYPING is passed on.

@@ -1,7 +1,9 @@
 //! Rows of listings: which of the users are online, how far the user has read, and how many rows fit a frame.
 
+use crate::contract::presence::{Online, Status};
 use crate::contract::timeline::{CountedRange, UnreadCount};
 use crate::contract::{contact, group};
+use crate::presence::state_of;
 use crate::state::State;
 use wire::UserId;
 use wire::contact::Friend;
@@ -11,8 +13,14 @@ use wire::timeline::ConversationSummary;
 
 /// Friends with their presence as this node knows it.
 pub(crate) fn friends(state: &State, rows: Vec<contact::Friend>) -> Vec<Friend> {
-    let friend =
-        |row: contact::Friend| Friend { id: row.user, name: row.name, state: state.presence(row.user) };
+    let friend = |row: contact::Friend| {
+        let contact::Friend { user, name, last_seen } = row;
+        let friend = Friend { id: user, name, state: Presence::Offline, text: None, last_seen };
+        match state.status(user) {
+            Some(status) => showing(friend, status),
+            None => friend,
+        }
+    };
     rows.into_iter().map(friend).collect()
 }
 
@@ -20,21 +28,37 @@ pub(crate) fn friends(state: &State, rows: Vec<contact::Friend>) -> Vec<Friend> 
 pub(crate) fn members(state: &State, rows: Vec<group::Member>) -> Vec<Member> {
     let member = |row: group::Member| {
         let group::Member { user, name, role } = row;
-        Member { id: user, name, state: state.presence(user), role }
+        let state = state.status(user).map_or(Presence::Offline, |status| state_of(&status));
+        Member { id: user, name, state, role }
     };
     rows.into_iter().map(member).collect()
 }
 
+fn showing(friend: Friend, status: Status) -> Friend {
+    Friend { state: state_of(&status), text: status.text, last_seen: None, ..friend }
+}
+
 /// Marks the friends who are in `online`, which is sorted.
-pub(crate) fn mark_friends_online(friends: &mut [Friend], online: &[UserId]) {
-    let found = friends.iter_mut().filter(|friend| online.binary_search(&friend.id).is_ok());
-    found.for_each(|friend| friend.state = Presence::Online);
+pub(crate) fn mark_friends_online(friends: &mut [Friend], online: &[Online]) {
+    for friend in friends {
+        if let Some(status) = status_in(online, friend.id) {
+            (friend.state, friend.text, friend.last_seen) = (state_of(status), status.text.clone(), None);
+        }
+    }
 }
 
 /// Marks the members who are in `online`, which is sorted.
-pub(crate) fn mark_members_online(members: &mut [Member], online: &[UserId]) {
-    let found = members.iter_mut().filter(|member| online.binary_search(&member.id).is_ok());
-    found.for_each(|member| member.state = Presence::Online);
+pub(crate) fn mark_members_online(members: &mut [Member], online: &[Online]) {
+    for member in members {
+        if let Some(status) = status_in(online, member.id) {
+            member.state = state_of(status);
+        }
+    }
+}
+
+fn status_in(online: &[Online], user: UserId) -> Option<&Status> {
+    let at = online.binary_search_by_key(&user, |online| online.user).ok()?;
+    online.get(at).map(|online| &online.status)
 }
 
 /// Lays cursors that are not written yet over conversations as they were read from storage. Returns the ranges whose
@@ -92,7 +116,7 @@ pub(crate) fn cut_conversations(rows: &mut Vec<ConversationSummary>, bytes: usiz
 
 /// About how many bytes of JSON these lists take.
 pub(crate) fn bytes_of(friends: &[Friend], groups: &[Group]) -> usize {
-    let of_friends = friends.iter().map(|friend| escaped(&friend.name) + 60);
+    let of_friends = friends.iter().map(friend_bytes);
     of_friends.chain(groups.iter().map(group_bytes)).sum()
 }
 
@@ -105,6 +129,10 @@ fn cut<T>(rows: &mut Vec<T>, bytes: usize, size: impl Fn(&T) -> usize) -> bool {
     });
     rows.truncate(fit.unwrap_or(rows.len()));
     fit.is_some()
+}
+
+fn friend_bytes(friend: &Friend) -> usize {
+    escaped(&friend.name) + friend.text.as_deref().map_or(0, |text| escaped(text) + 10) + 95
 }
 
 fn group_bytes(group: &Group) -> usize {
@@ -128,7 +156,10 @@ mod tests {
     use super::*;
     use crate::limits::{GROUPS_BYTES, LISTINGS_BYTES, LOGIN_GROUPS_BYTES};
     use wire::group::{GroupsPage, Reply, Role};
-    use wire::limits::{FRAME_BYTES, GROUP_DESC_CHARS, GROUP_NAME_CHARS, INTEGER_MAX, LAST_CHARS, PAGE_MAX};
+    use wire::limits::{
+        FRAME_BYTES, GROUP_DESC_CHARS, GROUP_NAME_CHARS, INTEGER_MAX, LAST_CHARS, PAGE_MAX,
+        PRESENCE_TEXT_CHARS,
+    };
     use wire::session::{LoggedIn, Reply as SessionReply};
     use wire::timeline::{ConversationsPage, LastMessage, Reply as TimelineReply};
     use wire::{ConversationId, ConversationKind, Seq, UnixMillis};
@@ -200,7 +231,9 @@ mod tests {
     fn a_login_with_the_longest_lists_fits_a_frame() {
         let name: Box<str> = "🙂".repeat(50).into();
         let id = UserId(u32::MAX >> 1);
-        let friends = vec![Friend { id, name: name.clone(), state: Presence::Offline }; PAGE_MAX as usize];
+        let (state, text) = (Presence::Offline, Some("\u{1}".repeat(PRESENCE_TEXT_CHARS).into()));
+        let friend = Friend { id, name: name.clone(), state, text, last_seen: Some(UnixMillis(INTEGER_MAX)) };
+        let friends = vec![friend; PAGE_MAX as usize];
         let desc = "\u{1}".repeat(GROUP_DESC_CHARS).into();
         let group =
             Group { conversation: ConversationId(id.0), name: name.clone(), desc, role: Role::Normal };
@@ -208,7 +241,7 @@ mod tests {
         cut_groups(&mut groups, LOGIN_GROUPS_BYTES);
         let mut conversations = vec![longest_row("\u{1}"); PAGE_MAX as usize];
         let left = LISTINGS_BYTES - bytes_of(&friends, &groups);
-        assert!(cut_conversations(&mut conversations, left) && conversations.len() >= 50);
+        assert!(cut_conversations(&mut conversations, left) && conversations.len() >= 20);
         let reply = LoggedIn {
             id,
             name: name.clone(),

@@ -110,7 +110,7 @@ impl Logic {
             Pending::Contact(pending) => contact::written(turn, reply_to, pending, written),
             Pending::Group(pending) => group::written(turn, reply_to, pending, written),
             Pending::Node(pending) => node::written(turn, &pending, &written),
-            Pending::Presence(_) => debug_assert!(false, "writes nothing"),
+            Pending::Presence(pending) => presence::written(turn, reply_to, pending, &written),
             Pending::Nothing => {}
         }
         follow_up(turn);
@@ -221,6 +221,7 @@ impl Logic {
         message::retry_backlogs(turn);
         turn.state.cluster.leave(turn.effects);
         timeline::write_cursors(turn);
+        presence::record_last_seen(turn);
         follow_up(turn);
         self.next_cursors = now.monotonic + TICK_MS;
     }
@@ -336,6 +337,7 @@ fn begin(turn: &mut Turn<'_>, conn: ConnId, reply_to: ReplyTo, command: Command)
         Command::Account(request) => account::begin(turn, reply_to, caller, request),
         Command::Contact(request) => contact::begin(turn, reply_to, caller, request),
         Command::Group(request) => group::begin(turn, reply_to, caller, request),
+        Command::Presence(request) => presence::begin(turn, reply_to, caller, request),
         Command::Node(request) => node::begin(turn, reply_to, &request),
     }
 }
@@ -347,7 +349,11 @@ fn begins_when_busy(command: &Command) -> bool {
         Command::Timeline(request) => timeline::begins_when_busy(request),
         Command::Session(request) => session::begins_when_busy(request),
         Command::Node(_) => node::begins_when_busy(),
-        Command::Account(_) | Command::Change(_) | Command::Contact(_) | Command::Group(_) => false,
+        Command::Account(_)
+        | Command::Change(_)
+        | Command::Contact(_)
+        | Command::Group(_)
+        | Command::Presence(_) => false,
     }
 }
 
@@ -359,7 +365,7 @@ fn is_read(command: &Command) -> bool {
         Command::Group(request) => group::is_read(request),
         Command::Account(_) => true,
         Command::Session(request) => session::is_read(request),
-        Command::Message(_) | Command::Change(_) | Command::Node(_) => false,
+        Command::Message(_) | Command::Change(_) | Command::Presence(_) | Command::Node(_) => false,
     }
 }
 

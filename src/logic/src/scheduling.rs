@@ -3,7 +3,7 @@
 use crate::conn::ConnId;
 use crate::contract::{Lane, Requester};
 use crate::state::State;
-use crate::state::pending::{Pending, contact, node, session, timeline};
+use crate::state::pending::{Pending, node, presence, session, timeline};
 use crate::state::reply_to::ReplyTo;
 
 /// The lane and the requester of the read that `pending` waits for.
@@ -17,10 +17,10 @@ pub(crate) fn of(state: &State, reply_to: ReplyTo, pending: &Pending) -> (Lane, 
             (Lane::System, account.unwrap_or(Requester::Node))
         }
         Pending::Timeline(timeline::Pending::View { user, .. }) => (Lane::System, Requester::Account(*user)),
-        Pending::Presence(crate::state::pending::presence::Pending::Gone(user))
-        | Pending::Contact(contact::Pending::PeerOnline { user, .. }) => {
-            (Lane::System, Requester::Account(*user))
-        }
+        Pending::Presence(
+            presence::Pending::Friends(announcement) | presence::Pending::Shown(announcement),
+        ) => (Lane::System, Requester::Account(announcement.user)),
+        Pending::Presence(presence::Pending::Show { to, .. }) => (Lane::System, Requester::Account(*to)),
         Pending::Session(session::Pending::Account(_)) => (Lane::Login, requester(state, reply_to)),
         Pending::Session(pending) => {
             let live = pending.login_session().and_then(|session| state.sessions.get(session));

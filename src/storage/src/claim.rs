@@ -3,6 +3,7 @@
 use crate::column::End;
 use logic::conflict::{self, Party, Standing};
 use logic::contract::node::{ENDED_KEPT_MS, SILENT_MS, node_grace};
+use logic::contract::presence::{SetStatus, Status, of_account};
 use logic::contract::session::{Claim, ClaimId, Claimed, Ended};
 use logic::contract::{Denial, Epoch, TokenHash, Written};
 use wire::UnixMillis;
@@ -28,6 +29,32 @@ pub struct Row {
     pub ended_by: Option<Epoch>,
     /// When its node was last seen.
     pub seen_at: Option<UnixMillis>,
+    /// What it has set.
+    pub status: Option<SetStatus>,
+}
+
+/// What a session has set, by its columns `is_away`, `status_text` and `status_at`.
+pub fn set_status(is_away: bool, text: Option<Box<str>>, at: Option<UnixMillis>) -> Option<SetStatus> {
+    at.map(|at| SetStatus { status: Status { is_away, text }, at: at.0 })
+}
+
+fn shown<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<Status> {
+    of_account(rows.map(|row| row.status.as_ref()))
+}
+
+/// Whether an account shows something else once its session `epoch` has set `status`.
+pub fn set_changes_status(rows: &[Row], epoch: Epoch, status: &Status, grace: u64, now: UnixMillis) -> bool {
+    let in_force = || rows.iter().filter(|row| row.is_in_force(grace, now) || row.epoch == epoch);
+    let last = rows.iter().filter_map(|row| Some(row.status.as_ref()?.at)).max().unwrap_or(0);
+    let set = SetStatus { status: status.clone(), at: last.max(now.0) };
+    let others = in_force().filter(|row| row.epoch != epoch).map(|row| row.status.as_ref());
+    shown(in_force()) != of_account(others.chain([Some(&set)]))
+}
+
+/// Whether an account shows something else once only the sessions `stay` of `before` and `stay` are left.
+pub fn changes_status<'a>(stay: &[&'a Row], before: impl Iterator<Item = &'a Row>) -> bool {
+    let after = shown(stay.iter().copied());
+    after.is_some() && after != shown(stay.iter().copied().chain(before))
 }
 
 /// How many sessions that have ended are remembered for an account.
@@ -145,11 +172,18 @@ impl Plan {
         let outdated = outdated(claim, rows, epoch, ENDED_MAX.saturating_sub(ended_now), now);
         // Its own node may not have learnt of them, if the answer to the claim that ended them was lost.
         let forgotten = outdated.iter().filter(|row| row.is_kicked() && *row.node == *claim.node);
+        let resumed = ended.iter().map(|(row, _)| *row).find(|row| row.identity() == identity);
+        let status = own.map_or_else(|| resumed.and_then(|row| row.status.clone()), |own| own.status.clone());
+        let stay_shown = stay.iter().map(|row| row.status.as_ref());
+        let before = shown(ended.iter().map(|(row, _)| *row).chain(stay.iter().copied()));
+        let after = of_account(stay_shown.chain([status.as_ref()]));
         Ok(Plan {
             claimed: Claimed {
                 epoch,
-                resumed: ended.iter().any(|(row, _)| row.identity() == identity),
+                resumed: resumed.is_some(),
                 was_present: !ended.is_empty() || !stay.is_empty(),
+                status,
+                changes_status: before.is_some() && before != after,
                 ended: ended.iter().map(|(row, why)| row.ended(*why)).collect(),
                 forgotten: forgotten.map(|row| row.ended(row.why_ended())).collect(),
                 others: nodes,
@@ -183,6 +217,8 @@ fn outdated<'a>(claim: &Claim, rows: &'a [Row], epoch: Epoch, kept: usize, now: 
 pub struct EndPlan {
     /// Whether it is the account's last one in force.
     pub was_last: bool,
+    /// Whether the account shows something else by its other sessions.
+    pub changes_status: bool,
     pub revokes: bool,
 }
 
@@ -195,11 +231,15 @@ impl EndPlan {
         grace: u64,
         now: UnixMillis,
     ) -> EndPlan {
-        let mut others = rows.iter().filter(|row| row.epoch != epoch && row.is_in_force(grace, now));
+        let others = rows.iter().filter(|row| row.epoch != epoch && row.is_in_force(grace, now));
+        let others: Vec<&Row> = others.collect();
         // One that is forgotten has ended.
-        let was_ended = rows.iter().find(|row| row.epoch == epoch).is_none_or(|row| row.end.is_some());
-        let is_kept = |token: &TokenHash| others.clone().any(|row| row.token == *token);
-        let revokes = token.is_some_and(|token| !is_kept(token));
-        EndPlan { was_last: !was_ended && others.next().is_none(), revokes }
+        let ends = rows.iter().find(|row| row.epoch == epoch && row.end.is_none());
+        let is_kept = |token: &TokenHash| others.iter().any(|row| row.token == *token);
+        EndPlan {
+            was_last: ends.is_some() && others.is_empty(),
+            changes_status: changes_status(&others, ends.into_iter()),
+            revokes: token.is_some_and(|token| !is_kept(token)),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Command`]: a request of any noun.
 
 use crate::table::Property;
-use crate::{BadRequest, account, change, contact, frame, group, message, node, session, timeline};
+use crate::{BadRequest, account, change, contact, frame, group, message, node, presence, session, timeline};
 
 macro_rules! command {
     ($($Noun:ident($noun:ident),)*) => {
@@ -62,6 +62,7 @@ command! {
     Account(account),
     Contact(contact),
     Group(group),
+    Presence(presence),
     Node(node),
 }
 

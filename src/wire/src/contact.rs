@@ -101,6 +101,11 @@ pub struct Friend {
     pub id: UserId,
     pub name: Box<str>,
     pub state: Presence,
+    /// As in [`PresenceChange`](crate::presence::PresenceChange).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub text: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub last_seen: Option<UnixMillis>,
 }
 
 /// A request from another user that is not answered yet.

@@ -13,6 +13,7 @@ pub mod request {
     pub use crate::heartbeat::HEARTBEAT;
     pub use crate::message::request::*;
     pub use crate::node::request::*;
+    pub use crate::presence::request::*;
     pub use crate::session::request::*;
     pub use crate::timeline::request::*;
 }
@@ -41,6 +42,7 @@ pub const REQUESTS: &[&[(u16, &str)]] = &[
     message::Request::TABLE,
     change::Request::TABLE,
     timeline::Request::TABLE,
+    presence::Request::TABLE,
     node::Request::TABLE,
 ];
 
@@ -53,6 +55,7 @@ pub const FIELDS: &[&[(u16, &[&str])]] = &[
     message::Request::FIELDS,
     change::Request::FIELDS,
     timeline::Request::FIELDS,
+    presence::Request::FIELDS,
     node::Request::FIELDS,
 ];
 

@@ -1,7 +1,7 @@
 //! [`Reply`]: the answer to a request of any noun. A request with a non-zero number gets exactly one.
 
 use crate::frame::{self, REPLY};
-use crate::{Refusal, account, change, contact, group, message, node, session, timeline};
+use crate::{Refusal, account, change, contact, group, message, node, presence, session, timeline};
 
 macro_rules! reply {
     ($($Noun:ident($noun:ident),)*) => {
@@ -57,6 +57,7 @@ reply! {
     Account(account),
     Contact(contact),
     Group(group),
+    Presence(presence),
     Node(node),
 }
 

@@ -120,11 +120,12 @@ macro_rules! requests {
             $($($reply($reply_body),)?)*
         }
 
+        #[allow(unused_variables, unreachable_code, clippy::ptr_arg, reason = "a noun may have no reply with fields")]
         impl Reply {
             #[inline]
             pub(crate) fn encode_value(&self, out: &mut Vec<u8>) {
-                match self {
-                    $($(Reply::$reply(body) => $crate::table::encode_success::<$reply_body>(out, body),)?)*
+                match *self {
+                    $($(Reply::$reply(ref body) => $crate::table::encode_success::<$reply_body>(out, body),)?)*
                 }
             }
 

@@ -261,6 +261,7 @@ fn exactly_one_of_the_alternatives_must_be_present() {
         (JOIN_GROUP, "", "conversation"),
         (SET_CONVERSATION, r#"{"muted":true}"#, "conversation"),
         (CLEAR, r#"{"upto":1}"#, "conversation"),
+        (SET_PRESENCE, r#"{"text":"lunch"}"#, "state"),
         (CLEAR, r#"{"conversation":1}"#, "upto"),
         (MEMBERS, "", "conversation"),
         (CREATE_GROUP, "", "name"),
@@ -300,6 +301,7 @@ fn limits_hold_at_their_edges() {
             edges(CREATE_GROUP, "name", "", unit, 1, GROUP_NAME_CHARS);
             edges(CREATE_GROUP, "desc", r#""name":"g","#, unit, 0, GROUP_DESC_CHARS);
             edges(ADD_FRIEND, "message", r#""id":1,"#, unit, 0, FRIEND_MESSAGE_CHARS);
+            edges(SET_PRESENCE, "text", r#""state":"away","#, unit, 0, PRESENCE_TEXT_CHARS);
             edges(ANSWER_FRIEND, "message", r#""id":1,"accept":true,"#, unit, 0, FRIEND_MESSAGE_CHARS);
         } else {
             // Scalar values are counted, not grapheme clusters.

@@ -54,10 +54,11 @@ pub fn overview(width: Option<usize>) -> String {
     let mut left: VecDeque<&str> = also.iter().map(|row| row.form).collect();
     while !left.is_empty() {
         // A shorter one of those that follow fills what the next one is too long for.
-        let fits = |form: &&str| column + 2 + form.len() <= MARGIN.min(width) || column == begin;
+        let gap = if column == 0 { "" } else { "  " };
+        let fits = |form: &&str| column + gap.len() + form.len() <= MARGIN.min(width) || column == begin;
         if let Some(form) = left.iter().position(fits).and_then(|at| left.remove(at)) {
-            lines += &format!("  {form}");
-            column += 2 + form.len();
+            lines += &format!("{gap}{form}");
+            column += gap.len() + form.len();
         } else {
             lines += &format!("\n{:begin$}", "");
             column = begin;

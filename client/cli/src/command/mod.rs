@@ -17,6 +17,7 @@ pub mod group;
 pub mod help;
 pub mod message;
 pub mod parse;
+pub mod presence;
 pub mod session;
 pub mod suggest;
 pub mod table;

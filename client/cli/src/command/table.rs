@@ -2,7 +2,7 @@
 
 use super::argument::{group, group_id, name_and_desc, some, who};
 use super::timeline::Setting;
-use super::{change, contact, group, message, session, timeline};
+use super::{change, contact, group, message, presence, session, timeline};
 
 /// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,7 @@ pub enum Command {
     Message(message::Command),
     Change(change::Command),
     Timeline(timeline::Command),
+    Presence(presence::Command),
 }
 
 /// A command: how it is written, explained, completed and parsed.
@@ -54,7 +55,7 @@ pub enum Used {
     AtTerminal,
 }
 
-use Command::{Change, Contact, Group, Message, Session, Timeline};
+use Command::{Change, Contact, Group, Message, Presence, Session, Timeline};
 use Used::{AtTerminal, Everywhere};
 
 /// Every command, in the order of `help`: first those with colons, then those with a slash.
@@ -146,6 +147,10 @@ pub const TABLE: &[Row] = &[
         Completes::User, Everywhere, add_friend),
     row("/profile", "/profile [WHO]", "/profile li si", "show the profile of a user, or your own",
         Completes::User, Everywhere, |rest| contact::profile(rest).map(Contact)),
+    row("/away", "/away [TEXT]", "/away lunch", "show friends that you are away, and why",
+        Completes::Nothing, Everywhere, |rest| Some(Presence(presence::away(rest)))),
+    row("/back", "/back", "/back", "show friends that you are online again",
+        Completes::Nothing, Everywhere, |rest| bare(rest, Presence(presence::Command::Back))),
     row("/create", "/create NAME[:DESC]", "/create devs:who builds it", "the same as creategroup",
         Completes::Nothing, Everywhere, |rest| Some(Group(name_and_desc(rest?, true)?.into()))),
     row("/devices", "/devices", "/devices", "list your logins, on this and other devices",

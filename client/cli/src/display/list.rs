@@ -10,7 +10,7 @@ use wire::group::{Group, Member, Role};
 use wire::presence::Presence;
 use wire::session::{ClientKind, Device};
 use wire::timeline::ReadersPage;
-use wire::{ConversationKind, Message, Reply, account, contact, group, session, timeline};
+use wire::{ConversationKind, Message, Reply, UnixMillis, account, contact, group, session, timeline};
 
 /// A reply in lines; `None` where it has nothing to show.
 pub fn reply(reply: &Reply) -> Option<String> {
@@ -54,7 +54,8 @@ fn profile(profile: &Profile) -> String {
 pub fn friends<'f>(friends: impl ExactSizeIterator<Item = &'f Friend>, requests: &[FriendRequest]) -> String {
     let mut lines = format!("friends ({}):", friends.len());
     for friend in friends {
-        lines += &row(friend.id.0, &friend.name, presence(friend.state));
+        let shown = presence(friend.state, friend.text.as_deref(), friend.last_seen);
+        lines += &row(friend.id.0, &friend.name, &shown);
     }
     for request in requests {
         let who = person(&request.name, request.id);
@@ -80,7 +81,7 @@ pub fn members(members: &[Member]) -> String {
             Role::Admin => "  admin",
             Role::Normal => "",
         };
-        lines += &row(member.id.0, &member.name, &format!("{}{role}", presence(member.state)));
+        lines += &row(member.id.0, &member.name, &format!("{}{role}", presence(member.state, None, None)));
     }
     lines
 }
@@ -133,10 +134,17 @@ pub fn readers(page: &ReadersPage) -> String {
     lines
 }
 
-pub fn presence(presence: Presence) -> &'static str {
-    match presence {
-        Presence::Online => "online",
-        Presence::Offline => "offline",
+/// `online`, `away: lunch` or `offline, last seen 2026-11-30 12:03`.
+pub fn presence(state: Presence, text: Option<&str>, last_seen: Option<UnixMillis>) -> String {
+    let state = match (state, last_seen) {
+        (Presence::Online, _) => "online",
+        (Presence::Away, _) => "away",
+        (Presence::Offline, None) => "offline",
+        (Presence::Offline, Some(at)) => return format!("offline, last seen {}", clock::minute(at)),
+    };
+    match text {
+        Some(text) => format!("{state}: {}", sanitize::line(text)),
+        None => state.to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::output::Outcome;
 use super::state::{OpenedChat, Script};
 use crate::command::ambiguity::Ambiguity;
-use crate::command::{Command, argument, change, contact, message, session, timeline};
+use crate::command::{Command, argument, change, contact, message, presence, session, timeline};
 use crate::display::mention::{may_mention, mentioned};
 use chatclient_core::{Event, Failure, SendFailure, Session};
 use std::borrow::Cow;
@@ -12,6 +12,7 @@ use wire::account::Who;
 use wire::contact::FriendsPage;
 use wire::group::Role;
 use wire::limits::{PAGE_MAX, SEARCH_MAX};
+use wire::presence::SessionState;
 use wire::search::Search;
 use wire::session::Revoke;
 use wire::timeline::{HistoryPage, ReadersPage};
@@ -38,6 +39,7 @@ impl Script {
             Command::Message(command) => self.do_message_command(command)?,
             Command::Change(command) => self.do_change_command(command)?,
             Command::Timeline(command) => self.do_timeline_command(command)?,
+            Command::Presence(command) => self.do_presence_command(&command)?,
         };
         self.failed |= done.is_err();
         self.output.result(line, &done)?;
@@ -75,6 +77,14 @@ impl Script {
             }
         }
         reply(self.ask(|session, now| session.revoke(now, which)))
+    }
+
+    fn do_presence_command(&mut self, command: &presence::Command) -> Done {
+        let (state, text) = match command {
+            presence::Command::Away(text) => (SessionState::Away, text.as_deref()),
+            presence::Command::Back => (SessionState::Online, None),
+        };
+        reply(self.ask(|session, now| session.set_presence(now, state, text)))
     }
 
     // ---- contacts --------------------------------------------------------------------------------------------------

@@ -254,6 +254,7 @@ fn reply_fields(reply: &Reply) -> Value {
         Reply::Message(reply) => json!(reply),
         Reply::Change(reply) => json!(reply),
         Reply::Timeline(reply) => json!(reply),
+        Reply::Presence(reply) => json!(reply),
         Reply::Node(reply) => json!(reply),
     }
 }

@@ -44,6 +44,7 @@ impl Terminal {
             Command::Message(command) => self.do_message_command(line, command),
             Command::Change(command) => self.do_change_command(command),
             Command::Timeline(command) => self.do_timeline_command(command),
+            Command::Presence(command) => self.do_presence_command(command),
         }
     }
 }

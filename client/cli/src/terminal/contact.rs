@@ -111,7 +111,9 @@ impl Terminal {
             }
             FriendEvent::Accepted => {
                 self.say(&format!("you and {who} are now friends{text}"));
-                self.directory.friends.insert(id, Friend { id, name, state: Presence::Online });
+                self.directory
+                    .friends
+                    .insert(id, Friend { id, name, state: Presence::Online, text: None, last_seen: None });
                 self.publish_names();
             }
             FriendEvent::Refused => self.say(&format!("{who} declined your friend request{text}")),

@@ -33,6 +33,7 @@ impl Terminal {
     pub(super) fn back_to_menu(&mut self) {
         self.mode = Mode::Menu;
         self.pending.clear();
+        self.is_away = false;
         self.show_menu();
     }
 

@@ -125,6 +125,7 @@ pub fn run(setup: Setup) -> io::Result<()> {
         receipts: receipt_schedule::ReceiptSchedule::default(),
         outage: outage::Outage::default(),
         was_online: false,
+        is_away: false,
         missed: missed::Missed::default(),
         folded: Vec::new(),
         config,

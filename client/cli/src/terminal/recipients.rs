@@ -169,8 +169,9 @@ mod tests {
     fn directory() -> Directory {
         let mut directory = Directory::default();
         for (id, name) in [(2, "li si"), (3, "li"), (4, "zhang san"), (5, "alice:bob"), (6, "1")] {
-            let friend = Friend { id: UserId(id), name: name.into(), state: Presence::Online };
-            directory.friends.insert(UserId(id), friend);
+            let (id, name, state) = (UserId(id), name.into(), Presence::Online);
+            let friend = Friend { id, name, state, text: None, last_seen: None };
+            directory.friends.insert(id, friend);
         }
         for (id, name) in [(7, "night shift"), (8, "devs"), (9, "Devs"), (10, "7")] {
             let id = ConversationId(id);

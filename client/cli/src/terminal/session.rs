@@ -92,6 +92,7 @@ impl Terminal {
         self.tell_mutes();
         self.publish_names();
         self.update_marks();
+        self.tell_presence_is_over(login.resumed);
         if self.outage.end() && !is_first {
             let again = std::mem::replace(&mut self.was_online, true);
             return self.say(if again { "reconnected" } else { "online" });

@@ -88,6 +88,8 @@ pub struct Terminal {
     pub(super) outage: Outage,
     /// Whether this account has been online since it was chosen.
     pub(super) was_online: bool,
+    /// Whether the user has said to be away, and not to be back.
+    pub(super) is_away: bool,
     /// Whether a person sees the output: stdin and stdout are terminals.
     pub(super) has_reader: bool,
     /// Whether marks are printed on lines of their own because they cannot be repainted.

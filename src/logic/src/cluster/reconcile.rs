@@ -16,7 +16,7 @@ use crate::state::pending::node::{Kick, Pending};
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::Session;
 use crate::turn::Turn;
-use crate::{delivery, session};
+use crate::{delivery, presence, session};
 use std::collections::btree_map::Entry;
 use wire::UnixMillis;
 use wire::session::{Changed, Listing, Push};
@@ -63,6 +63,7 @@ fn touch(turn: &mut Turn<'_>) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let before =
         std::mem::replace(&mut membership.reconcile.next_touch, now + TOUCH_MS).saturating_sub(TOUCH_MS);
+    presence::renew_life_signs(turn);
     if !turn.state.rules.sessions.ends_silent_ones() {
         return;
     }

@@ -1,7 +1,7 @@
 //! Friends.
 
 use wire::account::Who;
-use wire::{Page, UserId};
+use wire::{Page, UnixMillis, UserId};
 
 #[derive(Clone, Debug)]
 pub enum Write {
@@ -39,4 +39,6 @@ pub enum Found {
 pub struct Friend {
     pub user: UserId,
     pub name: Box<str>,
+    /// When the user was last seen, as far as that is known, which is all that counts where the user is offline.
+    pub last_seen: Option<UnixMillis>,
 }

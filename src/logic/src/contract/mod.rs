@@ -46,6 +46,7 @@ pub enum Write {
     Message(message::Write),
     Change(change::Write),
     Timeline(timeline::Write),
+    Presence(presence::Write),
     Node(node::Write),
     /// Executes the inner write on behalf of a session, unless that has ended: then nothing is done.
     Fenced(Fence, Box<Write>),
@@ -63,6 +64,7 @@ pub enum Written {
     Message(message::Written),
     Change(change::Written),
     Timeline(timeline::Written),
+    Presence(presence::Written),
     /// The session has ended; nothing was done.
     Superseded,
     /// The write is not allowed or not possible; nothing was done.
@@ -149,7 +151,7 @@ macro_rules! of_nouns {
 of_nouns! {
     Write {
         Account(account), Session(session), Contact(contact), Group(group), Message(message), Change(change),
-        Timeline(timeline), Node(node),
+        Timeline(timeline), Presence(presence), Node(node),
     }
     Read {
         Account(account), Session(session), Contact(contact), Group(group), Timeline(timeline), Presence(presence),

@@ -2,6 +2,7 @@
 
 use super::contact::Friend;
 use super::epoch::{Epoch, Fence};
+use super::presence::SetStatus;
 use super::timeline::UnreadPage;
 use super::token::{Client, Device, PasswordHash, Token, TokenHash, Tokens};
 use crate::conflict::Policy;
@@ -101,6 +102,8 @@ pub enum Written {
     Ended {
         /// Whether it was the account's last one in force, and ended only now.
         was_last: bool,
+        /// Whether the account shows something else than before by the sessions that it still has.
+        changes_status: bool,
     },
     Revoked(Box<Revoked>),
 }
@@ -125,6 +128,10 @@ pub struct Claimed {
     pub resumed: bool,
     /// Whether the account had a session in force before.
     pub was_present: bool,
+    /// What the session has set that it continues.
+    pub status: Option<SetStatus>,
+    /// Whether the account had sessions in force and shows something else than before.
+    pub changes_status: bool,
     /// The sessions that it ended.
     pub ended: Vec<Ended>,
     /// Sessions of this node that ended before, and are not remembered any more.
@@ -142,6 +149,8 @@ pub struct Revoked {
     pub ended: Vec<Ended>,
     /// Whether these were all sessions of the account.
     pub is_gone: bool,
+    /// Whether the account shows something else than before by the sessions that it still has.
+    pub changes_status: bool,
 }
 
 /// A claimed session that was ended.

@@ -2,6 +2,7 @@
 
 use crate::bus::{BusOrder, Channel, Hint};
 use crate::conn::ConnId;
+use crate::contract::presence::{Status, of_account};
 use crate::contract::session::{self as storage, Ended, Revoked, Write};
 use crate::contract::{Epoch, Fence, Found, TokenHash, Written};
 use crate::effect::{DisconnectReason, Order};
@@ -39,7 +40,7 @@ pub(super) fn log_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRe
         return turn.write(reply_to, Pending::Logout(session), write);
     }
     if is_shared(turn.state, session, &token) {
-        return logged_out(turn, reply_to, session, false);
+        return logged_out(turn, reply_to, session, Left::default());
     }
     simple::submit(turn, reply_to, session, Pending::Logout(session), Write::RevokeToken(token));
 }
@@ -51,14 +52,25 @@ fn is_shared(state: &State, session: SessionRef, token: &TokenHash) -> bool {
         || state.absences.of(user).any(|absent| absent.token == *token)
 }
 
-/// Ends the session once its token is revoked. `was_last`: storage knows that the account has no other.
-pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, was_last: bool) {
+/// What storage knows of an account, one of whose sessions has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Left {
+    /// Whether it was the last one.
+    pub was_last: bool,
+    /// Whether the account shows something else by the others.
+    pub changes_status: bool,
+}
+
+/// Ends the session once its token is revoked. `left` is of no meaning on a single node.
+pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, left: Left) {
     if let Some(live) = turn.state.sessions.get(session) {
-        let (conn, user, is_claimed) = (live.conn, live.user, live.epoch != Epoch::NONE);
+        let (conn, user) = (live.conn, live.user);
+        let before = turn.state.status(user);
         remove(turn, session);
         turn.effects.order(conn, Order::LoggedOut { conn });
-        if was_last || !is_claimed {
-            announce_if_gone(turn, user);
+        match turn.state.cluster {
+            Cluster::Solo => announce_end(turn, user, before.as_ref(), turn.now.monotonic),
+            Cluster::Joined(_) => announce_left(turn, user, left, turn.now.monotonic),
         }
     }
     turn.answer(reply_to, Reply::Done);
@@ -67,7 +79,7 @@ pub(super) fn logged_out(turn: &mut Turn<'_>, reply_to: ReplyTo, session: Sessio
 /// The same on a single node, where the token is revoked.
 pub(super) fn logged_out_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef) {
     let of = turn.state.sessions.get(session).map(|live| (live.user, live.token));
-    logged_out(turn, reply_to, session, false);
+    logged_out(turn, reply_to, session, Left::default());
     if let Some((user, token)) = of {
         token_revoked(turn, user, &token);
     }
@@ -82,7 +94,7 @@ pub(super) fn logout_failed(turn: &mut Turn<'_>, reply_to: ReplyTo, session: Ses
         let (conn, fence, token) = (live.conn, Fence { user: live.user, epoch: live.epoch }, live.token);
         remove(turn, session);
         turn.effects.order(conn, Order::LoggedOut { conn });
-        finish(turn, Ending::Session(fence, Some(token)));
+        finish(turn, Ending::Session { fence, token: Some(token), heard: turn.now.monotonic });
     }
     simple::refuse(turn, reply_to, written, |_| TOKEN_INVALID);
 }
@@ -91,7 +103,7 @@ pub(super) fn logout_failed(turn: &mut Turn<'_>, reply_to: ReplyTo, session: Ses
 fn leave(turn: &mut Turn<'_>, session: SessionRef) {
     if let Some(live) = turn.state.sessions.get(session) {
         let conn = live.conn;
-        end(turn, session);
+        end(turn, session, turn.now.monotonic);
         turn.effects.order(conn, Order::LoggedOut { conn });
     }
 }
@@ -116,9 +128,9 @@ pub(crate) fn superseded(turn: &mut Turn<'_>, Fence { user, epoch }: Fence, why:
 /// `by`, which ends without a KICKED if it is one of them.
 pub(crate) fn revoked(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, revoked: Revoked, code: KickCode) {
     let Revoker { user, session } = by;
-    let Revoked { tokens, ended, is_gone } = revoked;
+    let Revoked { tokens, ended, is_gone, changes_status } = revoked;
     publish_ended(turn, user, &ended, None);
-    let was_present = turn.state.is_present(user);
+    let before = turn.state.status(user);
     for key in turn.state.sessions.keys_of(user) {
         let Some(live) = turn.state.sessions.get(key).filter(|live| tokens.include(&live.token)) else {
             continue;
@@ -133,9 +145,10 @@ pub(crate) fn revoked(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, revok
     }
     turn.state.absences.remove(user, |absent| tokens.include(&absent.token));
     match turn.state.cluster {
-        Cluster::Solo if was_present => announce_if_gone(turn, user),
-        Cluster::Joined(_) if is_gone => announce_if_gone(turn, user),
-        Cluster::Solo | Cluster::Joined(_) => {}
+        Cluster::Solo => announce_end(turn, user, before.as_ref(), turn.now.monotonic),
+        Cluster::Joined(_) => {
+            announce_left(turn, user, Left { was_last: is_gone, changes_status }, turn.now.monotonic);
+        }
     }
     answer_settled(turn, reply_to);
 }
@@ -143,14 +156,29 @@ pub(crate) fn revoked(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, revok
 /// A session has ended during its login. Sessions that began after it took for granted that the friends are told of it.
 fn announce_for_others(turn: &mut Turn<'_>, user: UserId, login: &PendingLogin) {
     if !login.was_present {
-        presence::announce_if_online(turn, user);
+        presence::announce(turn, user);
     }
 }
 
-/// Tells the friends of a user who has no session on this node any more.
-fn announce_if_gone(turn: &mut Turn<'_>, user: UserId) {
-    if !turn.state.is_present(user) {
-        presence::announce_gone(turn, user);
+/// Tells the friends of a user, on a single node, what has changed by the end of sessions. `before`: what the user showed;
+/// `heard`: when a client of the user was last heard of, monotonic ms.
+fn announce_end(turn: &mut Turn<'_>, user: UserId, before: Option<&Status>, heard: u64) {
+    let now = turn.state.status(user);
+    if now.as_ref() == before {
+        return;
+    }
+    match now {
+        Some(_) => presence::announce(turn, user),
+        None => presence::announce_gone(turn, user, heard),
+    }
+}
+
+/// The same in a cluster, by what storage knows.
+fn announce_left(turn: &mut Turn<'_>, user: UserId, left: Left, heard: u64) {
+    if left.was_last && !turn.state.is_present(user) {
+        presence::announce_gone(turn, user, heard);
+    } else if left.changes_status {
+        presence::announce(turn, user);
     }
 }
 
@@ -215,47 +243,48 @@ pub(crate) fn closed(turn: &mut Turn<'_>, conn: ConnId) {
     if let Some(connection) = turn.state.connections.close(conn)
         && let Some(session) = connection.session
     {
-        lose(turn, session);
+        lose(turn, session, connection.heard);
     }
 }
 
 /// Fails a login whose data could not be read, as `found` says: its session ends as if the connection were lost.
 pub(super) fn login_failed(turn: &mut Turn<'_>, reply_to: ReplyTo, session: SessionRef, found: &Found) {
-    lose(turn, session);
+    lose(turn, session, turn.now.monotonic);
     match found {
         Found::Failed => turn.internal(reply_to),
         _ => turn.unavailable(reply_to),
     }
 }
 
-/// Handles a session that has lost its connection. During its grace period it can be resumed, and friends still see the
-/// user online.
-fn lose(turn: &mut Turn<'_>, key: SessionRef) {
+/// Handles a session that has lost its connection; its client was last heard of at `heard`, monotonic ms. During its grace
+/// period it can be resumed, and friends still see the user online.
+fn lose(turn: &mut Turn<'_>, key: SessionRef, heard: u64) {
     let Some(live) = turn.state.sessions.get(key) else { return };
     let (user, now) = (live.user, turn.now.monotonic);
     let was_announced = live.login.as_ref().is_none_or(|login| login.was_present);
     let can_return = was_announced && live.capabilities.retains_token();
-    let heard = turn.state.connections.heard(live.conn).unwrap_or(now);
-    let absent = Absent { token: live.token, device: live.device, kind: live.kind, epoch: live.epoch, heard };
+    let (epoch, status) = (live.epoch, live.status.clone());
+    let absent = Absent { token: live.token, device: live.device, kind: live.kind, status, epoch, heard };
     if can_return && turn.state.absences.begin(user, absent, now) {
         remove(turn, key);
-        lost(turn, user, absent);
+        lost(turn, Fence { user, epoch }, heard);
     } else {
-        end(turn, key);
+        end(turn, key, heard);
     }
 }
 
 /// Records in the database that a claimed session lost its connection. If the write fails, other nodes infer it once this
 /// node falls silent.
-pub(super) fn lost(turn: &mut Turn<'_>, user: UserId, absent: Absent) {
-    if absent.epoch != Epoch::NONE {
-        let silent = turn.now.monotonic.saturating_sub(absent.heard);
-        turn.write_and_forget(Write::Lose { fence: Fence { user, epoch: absent.epoch }, silent });
+pub(super) fn lost(turn: &mut Turn<'_>, fence: Fence, heard: u64) {
+    if fence.epoch != Epoch::NONE {
+        let silent = turn.now.monotonic.saturating_sub(heard);
+        turn.write_and_forget(Write::Lose { fence, silent });
     }
 }
 
-/// Ends a session for good and notifies friends.
-fn end(turn: &mut Turn<'_>, key: SessionRef) {
+/// Ends a session for good and notifies friends. Its client was last heard of at `heard`, monotonic ms.
+fn end(turn: &mut Turn<'_>, key: SessionRef, heard: u64) {
+    let Some(before) = turn.state.sessions.get(key).map(|live| turn.state.status(live.user)) else { return };
     let Some(session) = remove(turn, key) else { return };
     if let Some(login) = session.login {
         // The client is gone, so the login needs no answer.
@@ -266,12 +295,12 @@ fn end(turn: &mut Turn<'_>, key: SessionRef) {
     let token =
         (!session.capabilities.retains_token() && !turn.state.lives_by(user, &token)).then_some(token);
     if session.epoch != Epoch::NONE {
-        return finish(turn, Ending::Session(Fence { user, epoch: session.epoch }, token));
+        return finish(turn, Ending::Session { fence: Fence { user, epoch: session.epoch }, token, heard });
     }
     if let Some(token) = token {
         revoke(turn, user, token);
     }
-    announce_if_gone(turn, user);
+    announce_end(turn, user, before.as_ref(), heard);
 }
 
 /// Revokes the token of a session that has ended.
@@ -281,23 +310,21 @@ pub(super) fn revoke(turn: &mut Turn<'_>, user: UserId, token: TokenHash) {
 
 /// A token was revoked on a single node: what has begun to live by it in the meantime ends.
 fn token_revoked(turn: &mut Turn<'_>, user: UserId, token: &TokenHash) {
-    let was_present = turn.state.is_present(user);
+    let before = turn.state.status(user);
     for key in turn.state.sessions.keys_of(user) {
         if turn.state.sessions.get(key).is_some_and(|live| live.token == *token) {
             kick(turn, key, Kick { code: KickCode::Revoked, device: None });
         }
     }
     turn.state.absences.remove(user, |absent| absent.token == *token);
-    if was_present {
-        announce_if_gone(turn, user);
-    }
+    announce_end(turn, user, before.as_ref(), turn.now.monotonic);
 }
 
 /// Stores what follows from the end of a session, and tries again until that is stored.
 pub(super) fn finish(turn: &mut Turn<'_>, ending: Ending) {
     let write = match &ending {
         Ending::Token(_, token) => Write::RevokeToken(*token),
-        Ending::Session(fence, token) => end_of(turn.state, *fence, *token),
+        Ending::Session { fence, token, .. } => end_of(turn.state, *fence, *token),
         Ending::Claim(user, claim) => {
             let Some(run) = turn.state.cluster.run() else { return };
             let (node, grace) = (run.clone(), turn.state.rules.grace);
@@ -315,9 +342,14 @@ fn end_of(state: &State, fence: Fence, token: Option<TokenHash>) -> Write {
 pub(super) fn finished(turn: &mut Turn<'_>, ending: Ending, written: &Written) {
     match (&ending, written) {
         (
-            Ending::Session(Fence { user, .. }, _) | Ending::Claim(user, _),
-            Written::Session(storage::Written::Ended { was_last: true }),
-        ) => announce_if_gone(turn, *user),
+            Ending::Session { fence: Fence { user, .. }, heard, .. },
+            &Written::Session(storage::Written::Ended { was_last, changes_status }),
+        ) => {
+            announce_left(turn, *user, Left { was_last, changes_status }, *heard);
+        }
+        (Ending::Claim(user, _), &Written::Session(storage::Written::Ended { was_last, changes_status })) => {
+            announce_left(turn, *user, Left { was_last, changes_status }, turn.now.monotonic);
+        }
         // Whoever has logged in by it in the meantime lives by a token that is revoked.
         (Ending::Token(user, token), Written::Done) => token_revoked(turn, *user, token),
         (_, _) => {}
@@ -351,11 +383,15 @@ fn remove(turn: &mut Turn<'_>, key: SessionRef) -> Option<Session> {
 /// Ends the sessions whose grace period has expired, and notifies friends.
 pub(crate) fn expire_graces(turn: &mut Turn<'_>) {
     while let Some((user, absent)) = turn.state.absences.take_ended(turn.now.monotonic) {
-        if absent.epoch == Epoch::NONE {
-            announce_if_gone(turn, user);
+        let Absent { epoch, heard, .. } = absent;
+        if epoch == Epoch::NONE {
+            let status = absent.status.as_deref();
+            let others = turn.state.sets_of(user);
+            let before = of_account(others.chain([status]));
+            announce_end(turn, user, before.as_ref(), heard);
         } else {
             // The session may have been resumed on another node.
-            finish(turn, Ending::Session(Fence { user, epoch: absent.epoch }, None));
+            finish(turn, Ending::Session { fence: Fence { user, epoch }, token: None, heard });
         }
     }
 }

@@ -79,8 +79,11 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         // Also if it failed: everything before it has been decided.
         (Pending::EndedOthers(read), _) => opening::read_view(turn, reply_to, read),
         (Pending::Logout(session), Written::Done) => ending::logged_out_alone(turn, reply_to, session),
-        (Pending::Logout(session), Written::Session(storage::Written::Ended { was_last })) => {
-            ending::logged_out(turn, reply_to, session, was_last);
+        (
+            Pending::Logout(session),
+            Written::Session(storage::Written::Ended { was_last, changes_status }),
+        ) => {
+            ending::logged_out(turn, reply_to, session, ending::Left { was_last, changes_status });
         }
         (Pending::Logout(session), other) => ending::logout_failed(turn, reply_to, session, &other),
         (Pending::Ending(ending), written) => ending::finished(turn, *ending, &written),

@@ -3,6 +3,7 @@
 use super::{going_away, welcome};
 use crate::bus::Channel;
 use crate::conn::ConnId;
+use crate::contract::presence::{Online, SetStatus};
 use crate::contract::session::{LoginView, Read};
 use crate::contract::timeline::UnreadCount;
 use crate::contract::{Epoch, Ticket, Token, group, timeline};
@@ -23,12 +24,16 @@ use wire::{ConversationId, UserId};
 const NO_TICKET: Ticket = Ticket(u64::MAX);
 
 /// What an account had before a session begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Before {
     /// Whether the session continues one of the same client.
     pub resumed: bool,
     /// Whether friends have seen the user online.
     pub was_present: bool,
+    /// Whether the account showed something else.
+    pub changes_status: bool,
+    /// What the session that it continues has set.
+    pub status: Option<Box<SetStatus>>,
     /// Whether other nodes hold sessions of the account.
     pub is_shared: bool,
 }
@@ -42,7 +47,7 @@ pub(super) fn begin(
     before: Before,
 ) -> NewSessionRead {
     let TokenReady { user, name, token, kind, request } = ready;
-    let Before { resumed, was_present, is_shared } = before;
+    let Before { resumed, was_present, changes_status, status, is_shared } = before;
     let device = turn.state.device_hash(request.device.as_deref());
     let connection = turn.state.connections.get_mut(conn).expect("its caller looked it up");
     let new = NewSession {
@@ -52,6 +57,7 @@ pub(super) fn begin(
         token: token.hash,
         device,
         kind,
+        status,
         epoch,
         is_shared,
         capabilities: connection.capabilities,
@@ -60,6 +66,7 @@ pub(super) fn begin(
             held: Vec::new(),
             gathers_missed: false,
             was_present,
+            changes_status,
             resumed,
         },
         since: turn.now.monotonic,
@@ -115,7 +122,7 @@ pub(super) fn complete(
     reply_to: ReplyTo,
     read: NewSessionRead,
     mut view: LoginView,
-    online: Vec<UserId>,
+    online: Vec<Online>,
 ) {
     let session = read.session;
     let Some(live) = turn.state.sessions.get(session) else { return };
@@ -151,13 +158,13 @@ fn send(
     reply_to: ReplyTo,
     read: NewSessionRead,
     mut view: LoginView,
-    online: &[UserId],
+    online: &[Online],
 ) {
     let NewSessionRead { session, reply: parts } = read;
     let Some(live) = turn.state.sessions.get_mut(session) else { return };
     let (user, conn, name) = (live.user, live.conn, live.name.clone());
     let Some(login) = live.login.take() else { return };
-    let PendingLogin { held, was_present, resumed, .. } = *login;
+    let PendingLogin { held, was_present, changes_status, resumed, .. } = *login;
     let unread = std::mem::take(&mut view.unread);
     let mut friends = listing::friends(turn.state, view.friends);
     listing::mark_friends_online(&mut friends, online);
@@ -191,6 +198,8 @@ fn send(
     }
     if !was_present {
         presence::announce_come(turn, user, &view.friend_ids);
+    } else if changes_status {
+        presence::announce(turn, user);
     }
     delivery::unread_known(turn, session, &unread);
 }

@@ -18,6 +18,7 @@ use super::{ending, opening};
 use crate::bus::{BusOrder, Channel, Hint};
 use crate::conflict::{self, Party, Standing};
 use crate::conn::ConnId;
+use crate::contract::presence::{SetStatus, of_account};
 use crate::contract::session::{Claim, Claimed, Ended, Write};
 use crate::contract::{Epoch, Fence, Ticket, TokenHash};
 use crate::limits::{ALREADY_ONLINE, GOING_AWAY, LOCK_RENEW_MS, LOCK_RETRY_MS, LOCK_WAIT_MS, TOKEN_INVALID};
@@ -60,12 +61,15 @@ fn take_over_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
     let Some(conn) = caller_waiting(turn.state, reply_to) else {
         return give_up(turn, reply_to, &ready, Errno::Busy);
     };
-    let (mut resumed, mut must_settle, mut tokens) = (false, false, Vec::new());
-    for (Held { standing, session }, why) in held.iter().zip(decided) {
+    let shown = turn.state.status(user);
+    let (mut resumed, mut must_settle, mut tokens) = (None, false, Vec::new());
+    for (Held { standing, session, status }, why) in held.iter().zip(decided) {
         let Some(code) = why else { continue };
         let (token, device) = standing.party.identity;
         let is_same = standing.party.identity == party.identity;
-        resumed |= is_same;
+        if is_same {
+            resumed = Some(status);
+        }
         // What a client sent before its connection was lost is its own, also after it has returned.
         must_settle |= session.is_some() || !is_same;
         match *session {
@@ -84,7 +88,15 @@ fn take_over_alone(turn: &mut Turn<'_>, reply_to: ReplyTo, ready: TokenReady) {
             ending::revoke(turn, user, token);
         }
     }
-    let before = Before { resumed, was_present: !held.is_empty(), is_shared: false };
+    let status = resumed.cloned().flatten();
+    let shows = of_account(turn.state.sets_of(user).chain([status.as_deref()]));
+    let before = Before {
+        resumed: resumed.is_some(),
+        was_present: !held.is_empty(),
+        changes_status: shown.is_some() && shows != shown,
+        status,
+        is_shared: false,
+    };
     let read = opening::begin(turn, conn, ready, Epoch::NONE, before);
     if must_settle {
         turn.write_in_login(reply_to, read.session, Pending::EndedOthers(read), Write::Settle);
@@ -98,6 +110,7 @@ struct Held {
     standing: Standing<(TokenHash, DeviceHash)>,
     /// `None`: it is absent.
     session: Option<SessionRef>,
+    status: Option<Box<SetStatus>>,
 }
 
 /// The sessions of an account on a single node.
@@ -110,6 +123,7 @@ fn held(turn: &Turn<'_>, user: UserId) -> Vec<Held> {
             silent: now.saturating_sub(state.connections.heard(live.conn).unwrap_or(0)),
         },
         session: Some(key),
+        status: live.status.clone(),
     });
     let absent = state.absences.of(user).map(|absent| Held {
         standing: Standing {
@@ -118,6 +132,7 @@ fn held(turn: &Turn<'_>, user: UserId) -> Vec<Held> {
             silent: now.saturating_sub(absent.heard),
         },
         session: None,
+        status: absent.status.clone(),
     });
     connected.chain(absent).collect()
 }
@@ -204,7 +219,8 @@ fn claim(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover) {
 /// Notifies the nodes whose sessions the login ended, and begins the session, once the database has recorded it.
 pub(super) fn claimed(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Takeover, claimed: Claimed) {
     let (user, device) = (takeover.ready.user, takeover.ready.request.device.clone());
-    let Claimed { epoch, resumed, was_present, ended, forgotten, others } = claimed;
+    let Claimed { epoch, resumed, was_present, status, changes_status, ended, forgotten, others } = claimed;
+    let status = status.map(Box::new);
     ending::publish_ended(turn, user, &ended, device.as_deref());
     unlock(turn, takeover.lock.take());
     for Ended { epoch, why, .. } in ended {
@@ -222,29 +238,34 @@ pub(super) fn claimed(turn: &mut Turn<'_>, reply_to: ReplyTo, mut takeover: Take
         turn.effects.bus.push(BusOrder::Publish { channel, hint: Hint::Joined { user } });
     }
     let Some(conn) = caller_waiting(turn.state, reply_to) else {
-        return claimed_for_nobody(turn, reply_to, takeover, epoch, resumed);
+        return claimed_for_nobody(turn, reply_to, takeover, epoch, resumed.then_some(status));
     };
-    let read = opening::begin(turn, conn, takeover.ready, epoch, Before { resumed, was_present, is_shared });
+    let before = Before { resumed, was_present, changes_status, status, is_shared };
+    let read = opening::begin(turn, conn, takeover.ready, epoch, before);
     opening::read_groups(turn, reply_to, user, read);
 }
 
-/// Gives up a session whose connection is gone. If it continues another one, it is treated as if it had lost its
-/// connection.
+/// Gives up a session whose connection is gone. If it continues another one, `resumed` is what that has set, and it is
+/// treated as if it had lost its connection.
 fn claimed_for_nobody(
     turn: &mut Turn<'_>,
     reply_to: ReplyTo,
     takeover: Takeover,
     epoch: Epoch,
-    resumed: bool,
+    resumed: Option<Option<Box<SetStatus>>>,
 ) {
     let (user, kind, now) = (takeover.ready.user, takeover.ready.kind, turn.now.monotonic);
     let device = turn.state.device_hash(takeover.ready.request.device.as_deref());
-    let absent = Absent { token: takeover.ready.token.hash, device, kind, epoch, heard: now };
+    let (token, fence) = (takeover.ready.token.hash, Fence { user, epoch });
     refused(turn, reply_to, takeover, Errno::Busy);
-    if resumed && turn.state.absences.begin(user, absent, now) {
-        ending::lost(turn, user, absent);
+    let can_return = resumed.is_some_and(|status| {
+        let absent = Absent { token, device, kind, status, epoch, heard: now };
+        turn.state.absences.begin(user, absent, now)
+    });
+    if can_return {
+        ending::lost(turn, fence, now);
     } else {
-        ending::finish(turn, Ending::Session(Fence { user, epoch }, None));
+        ending::finish(turn, Ending::Session { fence, token: None, heard: now });
     }
 }
 

@@ -95,7 +95,7 @@ pub(crate) fn complete(turn: &mut Turn<'_>, session: SessionRef) {
         Push::Message(MessagePush::New(message)) => Some(message),
         _ => None,
     };
-    let was_present = login.was_present;
+    let (was_present, changes_status) = (login.was_present, login.changes_status);
     let missed = login.held.into_iter().filter_map(message).collect();
     let PendingWelcome { view, online, groups, .. } = welcome;
     let mut friends = listing::friends(turn.state, view.friends);
@@ -106,6 +106,8 @@ pub(crate) fn complete(turn: &mut Turn<'_>, session: SessionRef) {
     turn.answer(reply_to, Reply::Done);
     if !was_present {
         presence::announce_come(turn, user, &view.friend_ids);
+    } else if changes_status {
+        presence::announce(turn, user);
     }
     delivery::feed(turn, session);
 }

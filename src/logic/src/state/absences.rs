@@ -2,6 +2,7 @@
 //! login by the same client resumes it.
 
 use super::sessions::DeviceHash;
+use crate::contract::presence::SetStatus;
 use crate::contract::{Epoch, TokenHash};
 use crate::limits::ABSENT_MAX;
 use crate::map::{Map, map};
@@ -11,11 +12,13 @@ use wire::UserId;
 use wire::session::ClientKind;
 
 /// A session without a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Absent {
     pub token: TokenHash,
     pub device: DeviceHash,
     pub kind: ClientKind,
+    /// What it has set.
+    pub status: Option<Box<SetStatus>>,
     pub epoch: Epoch,
     /// When its client was last heard of, monotonic ms.
     pub heard: u64,

@@ -28,6 +28,7 @@ pub(crate) mod views;
 
 use crate::conn::ConnId;
 use crate::contract::message::StreamId;
+use crate::contract::presence::{self, SetStatus, Status};
 use crate::contract::session::ClaimId;
 use crate::contract::{Epoch, Requester, TokenHash};
 use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, TRIES_MAX, WAITING_MAX};
@@ -53,8 +54,7 @@ use typing::Typing;
 use unended::Unended;
 use views::Views;
 use wire::message::server_cid;
-use wire::presence::Presence;
-use wire::{Errno, Refusal, UserId};
+use wire::{Errno, Refusal, UnixMillis, UserId};
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -67,6 +67,8 @@ pub(crate) struct State {
     streams: u64,
     /// The number of sessions claimed so far.
     claims: u64,
+    /// That of what a session has set last.
+    status_at: u64,
     pub connections: Connections,
     pub sessions: Sessions,
     pub absences: Absences,
@@ -127,6 +129,7 @@ impl State {
             deferring: Vec::new(),
             unended: Unended::default(),
             claims: 0,
+            status_at: 0,
             views: Views::new(boot),
             draining: false,
         }
@@ -193,9 +196,33 @@ impl State {
         self.sessions.is_online(user) || self.absences.contains(user)
     }
 
-    /// The presence of a user as far as this node knows it.
-    pub fn presence(&self, user: UserId) -> Presence {
-        if self.is_present(user) { Presence::Online } else { Presence::Offline }
+    /// What a user shows by the sessions on this node; `None`: there is none.
+    pub fn status(&self, user: UserId) -> Option<Status> {
+        presence::of_account(self.sets_of(user))
+    }
+
+    /// What each of the sessions of a user on this node has set.
+    pub fn sets_of(&self, user: UserId) -> impl Iterator<Item = Option<&SetStatus>> {
+        let connected = self.sessions.of(user).map(|(_, live)| live.status.as_deref());
+        connected.chain(self.absences.of(user).map(|absent| absent.status.as_deref()))
+    }
+
+    /// Whether that is all that the user shows: no other node may have a session.
+    pub fn knows_status(&self, user: UserId) -> bool {
+        match self.cluster {
+            Cluster::Solo => true,
+            Cluster::Joined(_) => {
+                self.sessions.is_online(user)
+                    && !self.sessions.has_several(user)
+                    && !self.absences.contains(user)
+            }
+        }
+    }
+
+    /// The order of what sessions set: later than the last, and where the clocks of nodes agree, than that of other nodes.
+    pub fn next_status_at(&mut self, now: UnixMillis) -> u64 {
+        self.status_at = now.0.max(self.status_at + 1);
+        self.status_at
     }
 
     /// The refusal of a new request, if the server is draining or overloaded.

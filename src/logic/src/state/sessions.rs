@@ -6,6 +6,7 @@ use super::cursors::Cursors;
 use super::own_sent::OwnSent;
 use super::rates::Buckets;
 use crate::conn::ConnId;
+use crate::contract::presence::SetStatus;
 use crate::contract::{Epoch, Fence, Ticket, TokenHash};
 use crate::limits::FRAME_OVERHEAD;
 use crate::map::{Map, map};
@@ -43,6 +44,8 @@ pub(crate) struct Session {
     pub device: DeviceHash,
     /// What the client is.
     pub kind: ClientKind,
+    /// What it shows to friends; `None`: it has not set anything.
+    pub status: Option<Box<SetStatus>>,
     /// Its number among the account's sessions; [`Epoch::NONE`] on a single node.
     pub epoch: Epoch,
     /// The account's next older session on this node.
@@ -90,8 +93,10 @@ pub(crate) struct PendingLogin {
     pub held: Vec<Push>,
     /// Whether missed messages are being read before the reply, which includes them.
     pub gathers_missed: bool,
-    /// Whether the user was present before, so that friends see no change.
+    /// Whether the user was present before, so that friends do not see the user come.
     pub was_present: bool,
+    /// Whether the user was present before and shows something else with this session.
+    pub changes_status: bool,
     /// Whether it resumes the previous session.
     pub resumed: bool,
 }
@@ -158,6 +163,7 @@ pub(crate) struct NewSession {
     pub token: TokenHash,
     pub device: DeviceHash,
     pub kind: ClientKind,
+    pub status: Option<Box<SetStatus>>,
     pub epoch: Epoch,
     pub is_shared: bool,
     pub capabilities: Capabilities,
@@ -189,6 +195,7 @@ impl Sessions {
             token,
             device,
             kind,
+            status,
             epoch,
             mut is_shared,
             capabilities,
@@ -212,6 +219,7 @@ impl Sessions {
             token,
             device,
             kind,
+            status,
             epoch,
             next,
             is_newest: true,

@@ -13,6 +13,7 @@ mod harness;
 mod legacy;
 mod message;
 mod password;
+mod presence;
 mod readers;
 mod search;
 mod session;

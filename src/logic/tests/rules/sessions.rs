@@ -19,7 +19,7 @@ fn with(policy: Policy) -> Harness {
     Harness::new(Rules { sessions: policy, ..rules() }, &["alice", "bob", "carol"])
 }
 
-fn multi() -> Harness {
+pub fn multi() -> Harness {
     with(Policy { conflict: Conflict::Multi, sessions_max: 10 })
 }
 

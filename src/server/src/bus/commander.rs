@@ -30,6 +30,8 @@ const RENEW: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.
 /// Releases a lock if the caller still holds it.
 const UNLOCK: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+/// How long after its last life sign a user stays in the online set, milliseconds: five renewals.
+const ONLINE_KEPT_MS: u64 = 300_000;
 /// The last byte that is read of a value: sealed locks, leases and reports are shorter.
 const VALUE_END: usize = 1_023;
 
@@ -193,6 +195,23 @@ impl Commander {
                 let mut report = cmd("SET");
                 report.arg(key).arg(sealed).arg("PX").arg(REPORT_MS);
                 (report, ReplyUse::Ignored)
+            }
+            BusOrder::Seen { users, at } => {
+                let key = self.names.online();
+                let mut trim = cmd("ZREMRANGEBYSCORE");
+                trim.arg(&key).arg("-inf").arg(at.0.saturating_sub(ONLINE_KEPT_MS));
+                commands.push((trim, ReplyUse::Ignored));
+                let mut seen = cmd("ZADD");
+                seen.arg(key);
+                for user in users {
+                    seen.arg(at.0).arg(user.0);
+                }
+                (seen, ReplyUse::Ignored)
+            }
+            BusOrder::Unseen(user) => {
+                let mut unseen = cmd("ZREM");
+                unseen.arg(self.names.online()).arg(user.0);
+                (unseen, ReplyUse::Ignored)
             }
             BusOrder::Leave => {
                 let mut leave = cmd("DEL");

@@ -46,6 +46,11 @@ impl Names {
         format!("{}lease:{run}", self.prefix)
     }
 
+    /// The key of the online set: the ids of users by their last life sign, Unix time in milliseconds.
+    pub fn online(&self) -> String {
+        format!("{}online", self.prefix)
+    }
+
     /// The key of a run's last report.
     pub fn report(&self, run: &str) -> String {
         format!("{}report:{run}", self.prefix)

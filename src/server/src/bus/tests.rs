@@ -111,7 +111,12 @@ fn carried() -> Vec<(Channel, Hint)> {
         (Channel::Group(ConversationId(7)), message(ConversationKind::Group)),
         (
             user.clone(),
-            push(presence::Push::Changed(PresenceChange { id: UserId(3), state: Presence::Online })),
+            push(presence::Push::Changed(Box::new(PresenceChange {
+                id: UserId(3),
+                state: Presence::Away,
+                text: Some("lunch".into()),
+                last_seen: Some(UnixMillis(7)),
+            }))),
         ),
         (user.clone(), push(timeline::Push::ReadReceipt(receipt))),
         (user.clone(), push(timeline::Push::Delivered(receipt))),

@@ -127,7 +127,8 @@ fn forged_and_repeated_publications_change_nothing() {
     let kicked = Kicked { reason: "forged".into(), code: None, device: None, time: UnixMillis(1) };
     let (name, event) = ("ann".into(), contact::FriendEvent::Removed);
     let friend = contact::FriendChange { id: ann_id, name, event, message: None };
-    let change = presence::PresenceChange { id: ann_id, state: presence::Presence::Offline };
+    let (state, text, last_seen) = (presence::Presence::Offline, None, None);
+    let change = Box::new(presence::PresenceChange { id: ann_id, state, text, last_seen });
     let pushes: Vec<Push> = vec![
         message(ConversationKind::Direct, direct, Seq(2), ann_id),
         message(ConversationKind::Direct, ConversationId(4_000), Seq(1), ann_id),

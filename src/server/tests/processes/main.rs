@@ -34,6 +34,7 @@ mod membership;
 mod mixed_crash;
 mod names;
 mod output_memory;
+mod presence;
 mod proxies;
 mod readers;
 mod reads;

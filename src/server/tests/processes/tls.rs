@@ -89,7 +89,7 @@ fn a_cluster_over_tls_delivers_between_its_nodes() {
     let database = SecureDatabase::start(authority.issue(&NAMES));
     let redis = Redis::start();
     let url = offer_tls(&redis, &authority.issue(&NAMES), &authority);
-    redis.command("ACL SETUSER chat on >geheim ~chat:* &chat:* -@all +publish +subscribe +unsubscribe +ping +get +getrange +set +del +pexpire +eval +select");
+    redis.command("ACL SETUSER chat on >geheim ~chat:* &chat:* -@all +publish +subscribe +unsubscribe +ping +get +getrange +set +del +pexpire +eval +select +zadd +zrem +zremrangebyscore");
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("redis");
     fs::write(&password, "geheim\n").unwrap();

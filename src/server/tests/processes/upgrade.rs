@@ -87,7 +87,8 @@ fn check_old(server: &Server, more_in_group: usize) {
     let (mut ann, _) = log_in(server, ANN);
     let (mut bob, bob_session) = log_in(server, BOB);
     let (mut eve, eve_session) = log_in(server, EVE);
-    let friends = [Friend { id: ANN, name: "ann".into(), state: Presence::Online }];
+    let (name, state) = ("ann".into(), Presence::Online);
+    let friends = [Friend { id: ANN, name, state, text: None, last_seen: None }];
     assert_eq!(bob_session.friends[..], friends);
     let climbing = &bob_session.groups[0];
     assert_eq!(

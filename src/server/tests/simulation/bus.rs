@@ -134,6 +134,8 @@ impl Bus {
                 let report = Report { node: name, address, load, cpu: 1 };
                 self.reports.insert(Arc::clone(&end.run), (report, now + REPORT_MS));
             }
+            // The server does not read the online set.
+            BusOrder::Seen { .. } | BusOrder::Unseen(_) => {}
             BusOrder::Leave => {
                 self.reports.remove(&end.run);
             }

@@ -181,7 +181,7 @@ pub fn a_revoked_login_writes_nothing_more(scenario: &mut Scenario<'_>) {
     ]);
     appended(&outcomes[0]);
     assert!(outcomes[2..].iter().all(|written| matches!(written, Written::Superseded)), "{outcomes:?}");
-    let Revoked { tokens, ended, is_gone } = revoked(outcomes[1].clone());
+    let Revoked { tokens, ended, is_gone, .. } = revoked(outcomes[1].clone());
     assert_eq!((tokens, is_gone), (Tokens::One(token.hash), true));
     assert_eq!(ended, [Ended { node: "n1".into(), epoch, why: KickCode::Revoked }]);
     scenario.fixture.restart();
@@ -267,7 +267,9 @@ pub fn a_changed_password_ends_all_other_logins(scenario: &mut Scenario<'_>) {
     assert!(logs_in(scenario, &other));
     let fence = Fence { user: anna, epoch };
     let written = scenario.one(Write::Fenced(fence, Box::new(change(anna, "$hash", "$new", &own))));
-    assert_eq!(revoked(written), Revoked { tokens: Tokens::AllBut(own.hash), ended: vec![], is_gone: false });
+    let nothing =
+        Revoked { tokens: Tokens::AllBut(own.hash), ended: vec![], is_gone: false, changes_status: false };
+    assert_eq!(revoked(written), nothing);
     scenario.fixture.restart();
     assert!(!logs_in(scenario, &registered) && !logs_in(scenario, &other) && logs_in(scenario, &own));
     assert!(logs_in(scenario, &of_ben));

@@ -14,6 +14,7 @@ mod membership;
 mod message;
 mod node;
 mod page_cost;
+mod presence;
 mod quota;
 mod readers;
 mod references;
@@ -65,6 +66,8 @@ pub const CASES: &[(&str, Case)] = &[
     ("an ended token identifies a known client", token::an_ended_token_identifies_a_known_client),
     ("the latest ended tokens are kept", token::the_latest_ended_tokens_are_kept),
     ("the latest networks of logins are familiar", token::the_latest_networks_of_logins_are_familiar),
+    ("an account shows what its sessions set", presence::an_account_shows_what_its_sessions_set),
+    ("when a user was last seen is kept", presence::when_a_user_was_last_seen_is_kept),
     ("friendship is mutual", contact::friendship_is_mutual),
     ("friends are paged", contact::friends_are_paged),
     ("group members have roles", group::group_members_have_roles),

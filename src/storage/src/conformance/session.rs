@@ -79,7 +79,9 @@ fn ended(node: &str, epoch: Epoch, why: KickCode) -> Ended {
 
 pub fn online(scenario: &mut Scenario<'_>, users: &[UserId]) -> Vec<UserId> {
     match scenario.read(Read::Presence(presence::Read::Online { users: users.to_vec(), grace: GRACE })) {
-        Found::Presence(presence::Found::Online(online)) => online,
+        Found::Presence(presence::Found::Online(online)) => {
+            online.into_iter().map(|online| online.user).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -95,7 +97,7 @@ pub fn end(user: UserId, epoch: Epoch, token: Option<TokenHash>) -> Write {
 /// Whether a session was the account's last one.
 pub fn was_last(written: &Written) -> bool {
     match written {
-        Written::Session(session::Written::Ended { was_last }) => *was_last,
+        Written::Session(session::Written::Ended { was_last, .. }) => *was_last,
         other => panic!("{other:?}"),
     }
 }

@@ -112,7 +112,7 @@ fn change_password(
     let password = row.text(0)?;
     if password == &**new {
         // Made already.
-        return Ok(done(Revoked { tokens, ended: Vec::new(), is_gone: false }));
+        return Ok(done(Revoked { tokens, ended: Vec::new(), is_gone: false, changes_status: false }));
     }
     if password != &**old {
         return Ok(Written::Denied(Denial::Conflict));

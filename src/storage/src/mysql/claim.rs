@@ -6,9 +6,10 @@ use super::failure::Failure;
 use super::record::{Record, first};
 use super::sql::Sql;
 use super::token::revoke_token;
-use crate::claim::{EndPlan, Plan, Row};
+use crate::claim::{EndPlan, Plan, Row, set_status};
 use crate::column::{End, LEFT, NODE_KEPT_MS, client_kind_number, kick_code_number};
 use logic::contract::node::ENDED_KEPT_MS;
+use logic::contract::presence::SetStatus;
 use logic::contract::session::{Claim, ClaimId};
 use logic::contract::{Denial, Epoch, Fence, TokenHash, Written, session};
 use wire::session::KickCode;
@@ -19,13 +20,19 @@ pub fn hash(row: &Record, column: usize) -> Result<TokenHash, Failure> {
     TokenHash::try_from(row.bytes(column)?).map_err(|_| row.unexpected(column))
 }
 
+/// What a session has set, in the columns `is_away`, `status_text` and `status_at`.
+pub fn status(row: &Record, first: usize) -> Result<Option<SetStatus>, Failure> {
+    let text = row.maybe_bytes(first + 1)?.map(|text| String::from_utf8_lossy(text).into());
+    Ok(set_status(row.number(first)? != 0, text, row.maybe_time(first + 2)?))
+}
+
 /// The sessions of an account, as far as they are remembered; locks their rows.
 pub fn sessions(conn: &mut Connection, user: UserId) -> Result<Vec<Row>, Failure> {
     // The rows of nodes are not locked: they belong to other nodes.
     let mut sql = Sql::new();
     sql.statement(format_args!(
         "SELECT epoch, node, claim, token_hash, device, kind, heard_at, lost_at, changed_at, COALESCE(end_code, -1), \
-         COALESCE(ended_by, 0) FROM account_session FORCE INDEX (PRIMARY) WHERE user_id = {user} ORDER BY epoch FOR UPDATE"
+         COALESCE(ended_by, 0), is_away, status_text, status_at FROM account_session FORCE INDEX (PRIMARY) WHERE user_id = {user} ORDER BY epoch FOR UPDATE"
     ))
     .statement(format_args!(
         "SELECT s.epoch, n.seen_at FROM account_session s JOIN node n ON n.name = s.node WHERE s.user_id = {user}"
@@ -49,6 +56,7 @@ pub fn sessions(conn: &mut Connection, user: UserId) -> Result<Vec<Row>, Failure
             end: Some(row.number(9)?).filter(|code| *code >= 0).map(End::of),
             ended_by: Some(Epoch(row.unsigned(10)?)).filter(|by| *by != Epoch::NONE),
             seen_at: seen.iter().find(|(of, _)| *of == epoch).map(|(_, at)| *at),
+            status: status(row, 11)?,
         })
     };
     rows.rows.iter().map(session).collect()
@@ -124,15 +132,21 @@ pub fn claim(conn: &mut Connection, now: UnixMillis, claim: &Claim) -> Result<Wr
         forget(&mut sql, user, outdated);
     }
     if plan.is_new {
+        let set = plan.claimed.status.as_ref();
+        let is_away = u8::from(set.is_some_and(|set| set.status.is_away));
+        let status_at = set.map_or_else(|| "NULL".to_owned(), |set| set.at.to_string());
         sql.statement(format_args!("UPDATE user SET session_epoch = {} WHERE id = {user}", epoch.0))
-            .push("INSERT INTO account_session (user_id, epoch, node, claim, token_hash, device, kind, heard_at, changed_at) ")
+            .push("INSERT INTO account_session (user_id, epoch, node, claim, token_hash, device, kind, heard_at, changed_at, ")
+            .push("is_away, status_text, status_at) ")
             .push(format_args!("VALUES ({user},{},", epoch.0))
             .bytes(claim.node.as_bytes())
             .push(format_args!(",{},", claim.id.0 as i64))
             .bytes(&claim.token)
             .push(",")
             .maybe_text(claim.device.as_deref())
-            .push(format_args!(",{},{now},{now})", client_kind_number(claim.kind)))
+            .push(format_args!(",{},{now},{now},{is_away},", client_kind_number(claim.kind)))
+            .maybe_text(set.and_then(|set| set.status.text.as_deref()))
+            .push(format_args!(",{status_at})"))
             .end();
     }
     if sql.statements() > 0 {
@@ -152,14 +166,14 @@ pub fn abandon(
 ) -> Result<Written, Failure> {
     lock_account(conn, user)?;
     let rows = sessions(conn, user)?;
-    let mut was_last = false;
+    let (mut was_last, mut changes_status) = (false, false);
     if let Some(own) = rows.iter().find(|row| *row.node == *node && row.claim == claim) {
-        was_last = EndPlan::make(&rows, own.epoch, None, grace, now).was_last;
+        EndPlan { was_last, changes_status, .. } = EndPlan::make(&rows, own.epoch, None, grace, now);
         let mut sql = Sql::new();
         forget(&mut sql, user, own.epoch);
         conn.ask(&sql)?;
     }
-    Ok(Written::Session(session::Written::Ended { was_last }))
+    Ok(Written::Session(session::Written::Ended { was_last, changes_status }))
 }
 
 pub fn lose(conn: &mut Connection, now: UnixMillis, fence: Fence, silent: u64) -> Result<Written, Failure> {
@@ -192,7 +206,8 @@ pub fn end(
     }
     mark_left(&mut sql, now, user, epoch);
     conn.ask(&sql)?;
-    Ok(Written::Session(session::Written::Ended { was_last: plan.was_last }))
+    let EndPlan { was_last, changes_status, .. } = plan;
+    Ok(Written::Session(session::Written::Ended { was_last, changes_status }))
 }
 
 pub fn touch(conn: &mut Connection, now: UnixMillis, heard: &[(Fence, u64)]) -> Result<Written, Failure> {

@@ -66,7 +66,7 @@ fn add_friend(conn: &mut Connection, now: UnixMillis, user: UserId, who: &Who) -
 
 pub fn ask_friends(sql: &mut Sql, user: UserId, page: Page) {
     sql.statement(format_args!(
-        "SELECT u.id, u.name FROM friend f FORCE INDEX (PRIMARY) STRAIGHT_JOIN user u ON u.id = f.friend_id \
+        "SELECT u.id, u.name, GREATEST(u.last_seen_at, COALESCE(u.last_login, 0)) FROM friend f FORCE INDEX (PRIMARY) STRAIGHT_JOIN user u ON u.id = f.friend_id \
          WHERE f.user_id = {user} AND f.friend_id > {} ORDER BY f.friend_id LIMIT {}",
         page.after,
         page.limit + 1
@@ -74,7 +74,10 @@ pub fn ask_friends(sql: &mut Sql, user: UserId, page: Page) {
 }
 
 pub fn friends(rows: &[Record], page: Page) -> Result<Rows<Friend>, Failure> {
-    page_of(rows, page.limit as usize, |row| Ok(Friend { user: row.user(0)?, name: row.text(1)?.into() }))
+    page_of(rows, page.limit as usize, |row| {
+        let last_seen = Some(row.time(2)?).filter(|at| at.0 > 0);
+        Ok(Friend { user: row.user(0)?, name: row.text(1)?.into(), last_seen })
+    })
 }
 
 pub fn ask_friend_ids(sql: &mut Sql, user: UserId) {

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::record::{Record, undamaged};
 use super::sql::Sql;
 use super::token::{kept_client, revoke_token};
-use crate::claim::Row;
+use crate::claim::{Row, changes_status};
 use crate::token::KeptClient;
 use logic::contract::node::SILENT_MS;
 use logic::contract::session::{Ended, Revoked, Which};
@@ -72,8 +72,10 @@ pub fn revoke_tokens(
     }
     // Nobody else tells the friends for a node that is gone.
     let is_gone = ended.iter().any(|row| row.end.is_none()) && !stay.iter().any(|row| row.is_held(now));
+    let stay: Vec<&Row> = stay.into_iter().filter(|row| row.is_held(now)).collect();
+    let changes_status = changes_status(&stay, ended.iter().copied().filter(|row| row.end.is_none()));
     let ended = ended.into_iter().map(|row| Ended { node: row.node.clone(), epoch: row.epoch, why: code });
-    Ok(Revoked { tokens, ended: ended.collect(), is_gone })
+    Ok(Revoked { tokens, ended: ended.collect(), is_gone, changes_status })
 }
 
 pub fn devices(conn: &mut Connection, user: UserId, live: &[TokenHash]) -> Result<Vec<Device>, Failure> {

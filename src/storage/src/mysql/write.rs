@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::failure::Failure;
 use super::sql::Sql;
-use super::{account, contact, fence, node, session, timeline};
+use super::{account, contact, fence, node, presence, session, timeline};
 use crate::machine::Random;
 use logic::contract::{Write, Written};
 use wire::{UnixMillis, UserId};
@@ -22,6 +22,7 @@ pub fn execute(
             unreachable!("the router sends these to an appender")
         }
         Write::Timeline(write) => timeline::write(conn, write),
+        Write::Presence(write) => presence::write(conn, now, write),
         Write::Node(write) => node::write(conn, now, write),
         Write::Fenced(fence, write) => match fence::is_in_force(conn, *fence)? {
             true => execute(conn, now, random, write),
@@ -33,7 +34,7 @@ pub fn execute(
 /// Appends the statement that locks the rows of the accounts whose sessions these writes begin or end. It comes before
 /// the fences of their transaction, which lock rows of sessions.
 pub fn lock_accounts<'a>(sql: &mut Sql, writes: impl Iterator<Item = &'a Write>) {
-    let mut users: Vec<UserId> = writes.filter_map(account_of).collect();
+    let mut users: Vec<UserId> = writes.flat_map(accounts_of).collect();
     if users.is_empty() {
         return;
     }
@@ -45,12 +46,13 @@ pub fn lock_accounts<'a>(sql: &mut Sql, writes: impl Iterator<Item = &'a Write>)
         .end();
 }
 
-fn account_of(write: &Write) -> Option<UserId> {
+fn accounts_of(write: &Write) -> Vec<UserId> {
     match write {
-        Write::Session(write) => session::account_of(write),
-        Write::Account(write) => account::account_of(write),
-        Write::Fenced(_, write) => account_of(write),
-        _ => None,
+        Write::Session(write) => session::account_of(write).into_iter().collect(),
+        Write::Account(write) => account::account_of(write).into_iter().collect(),
+        Write::Presence(write) => presence::accounts_of(write),
+        Write::Fenced(_, write) => accounts_of(write),
+        _ => Vec::new(),
     }
 }
 
@@ -59,7 +61,7 @@ fn account_of(write: &Write) -> Option<UserId> {
 pub fn may_be_repeated(write: &Write) -> bool {
     match write {
         Write::Session(write) => session::may_be_repeated(write),
-        Write::Timeline(_) | Write::Node(_) => true,
+        Write::Timeline(_) | Write::Presence(_) | Write::Node(_) => true,
         Write::Account(write) => account::may_be_repeated(write),
         Write::Change(_) | Write::Contact(_) | Write::Group(_) | Write::Message(_) => false,
         Write::Fenced(_, write) => may_be_repeated(write),

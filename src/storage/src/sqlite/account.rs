@@ -66,7 +66,12 @@ impl SqliteStore {
             None => return Ok(Written::Denied(Denial::NotFound)),
             // Made already.
             Some(password) if password == *new => {
-                let revoked = Revoked { tokens: Tokens::AllBut(*token), ended: Vec::new(), is_gone: false };
+                let revoked = Revoked {
+                    tokens: Tokens::AllBut(*token),
+                    ended: Vec::new(),
+                    is_gone: false,
+                    changes_status: false,
+                };
                 return Ok(Written::Account(account::Written::PasswordChanged(Box::new(revoked))));
             }
             Some(password) if password != *old => return Ok(Written::Denied(Denial::Conflict)),

@@ -1,7 +1,7 @@
 //! Which writes of a batch may share a commit.
 
 use super::sent::CidHint;
-use logic::contract::{Ticket, Write, account, group, session, timeline};
+use logic::contract::{Ticket, Write, account, group, presence, session, timeline};
 use std::iter::Peekable;
 use wire::ConversationId;
 
@@ -41,6 +41,7 @@ impl Part {
                 | session::Write::Settle,
             )
             | Write::Contact(_)
+            | Write::Presence(presence::Write::Seen(_))
             | Write::Group(group::Write::Create { .. }) => Part::Independent,
             Write::Message(_) => Part::Messages,
             Write::Session(
@@ -55,6 +56,7 @@ impl Part {
             | Write::Group(group::Write::Join { .. } | group::Write::Change(_))
             | Write::Change(_)
             | Write::Timeline(timeline::Write::Set { .. } | timeline::Write::Clear { .. })
+            | Write::Presence(presence::Write::Set { .. })
             | Write::Node(_) => Part::Tables,
             Write::Fenced(_, write) => Part::of(write),
         }

@@ -1,7 +1,7 @@
 //! Friends.
 
 use super::account::key_of;
-use super::column::undamaged;
+use super::column::{self, undamaged};
 use super::store::{Batch, SqliteStore};
 use super::view::View;
 use crate::account_usage::Charge;
@@ -65,9 +65,12 @@ impl View<'_> {
     }
 
     pub(super) fn friends(&self, user: UserId, page: Page) -> Result<Rows<Friend>, StoreError> {
-        let sql = "SELECT u.id, u.name FROM friend f JOIN user u ON u.id = f.friend_id \
+        let sql = "SELECT u.id, u.name, max(u.last_seen_at, coalesce(u.last_login, 0)) FROM friend f JOIN user u ON u.id = f.friend_id \
                    WHERE f.user_id = ?1 AND f.friend_id > ?2 ORDER BY f.friend_id LIMIT ?3";
-        let row = |row: &Row<'_>| Ok(Friend { user: UserId(row.get(0)?), name: row.get(1)? });
+        let row = |row: &Row<'_>| {
+            let last_seen = Some(column::time(row, 2)?).filter(|at| at.0 > 0);
+            Ok(Friend { user: UserId(row.get(0)?), name: row.get(1)?, last_seen })
+        };
         self.page("user", sql, user.0, page, row)
     }
 

@@ -6,7 +6,7 @@
 use super::column::{self, undamaged};
 use super::store::{Batch, SqliteStore};
 use super::view::View;
-use crate::claim::{EndPlan, Plan, Row};
+use crate::claim::{EndPlan, Plan, Row, changes_status, set_status};
 use crate::column::{End, LEFT, NODE_KEPT_MS, client_kind_number, kick_code_number};
 use crate::error::StoreError;
 use crate::fault::At;
@@ -41,12 +41,13 @@ impl SqliteStore {
             session::Write::Claim(claim) => self.claim(batch, &claim),
             session::Write::Abandon { user, node, claim, grace } => {
                 let rows = self.sessions(user)?;
-                let mut was_last = false;
+                let (mut was_last, mut changes_status) = (false, false);
                 if let Some(own) = rows.iter().find(|row| *row.node == *node && row.claim == claim) {
-                    was_last = EndPlan::make(&rows, own.epoch, None, grace, batch.now).was_last;
+                    EndPlan { was_last, changes_status, .. } =
+                        EndPlan::make(&rows, own.epoch, None, grace, batch.now);
                     self.forget_session(user, own.epoch)?;
                 }
-                Ok(Written::Session(session::Written::Ended { was_last }))
+                Ok(Written::Session(session::Written::Ended { was_last, changes_status }))
             }
             session::Write::Lose { fence, silent } => self.lose(batch, fence, silent),
             session::Write::End { fence, grace, token } => self.end(batch, fence, grace, token.as_ref()),
@@ -201,15 +202,17 @@ impl SqliteStore {
         }
         // Nobody else tells the friends for a node that is gone.
         let is_gone = ended.iter().any(|row| row.end.is_none()) && !stay.iter().any(|row| row.is_held(now));
+        let stay: Vec<&Row> = stay.into_iter().filter(|row| row.is_held(now)).collect();
+        let changes_status = changes_status(&stay, ended.iter().copied().filter(|row| row.end.is_none()));
         let ended =
             ended.into_iter().map(|row| Ended { node: row.node.clone(), epoch: row.epoch, why: code });
-        Ok(Revoked { tokens, ended: ended.collect(), is_gone })
+        Ok(Revoked { tokens, ended: ended.collect(), is_gone, changes_status })
     }
 
     /// The sessions of an account, as far as they are remembered.
-    fn sessions(&self, user: UserId) -> Result<Vec<Row>, StoreError> {
+    pub(super) fn sessions(&self, user: UserId) -> Result<Vec<Row>, StoreError> {
         let sql = "SELECT s.epoch, s.node, s.claim, s.token_hash, s.device, s.kind, s.heard_at, s.lost_at, s.changed_at, \
-                       s.end_code, s.ended_by, n.seen_at \
+                       s.end_code, s.ended_by, n.seen_at, s.is_away, s.status_text, s.status_at \
                    FROM account_session s LEFT JOIN node n ON n.name = s.node WHERE s.user_id = ?1 ORDER BY s.epoch";
         let mut select = self.conn.prepare_cached(sql)?;
         let rows = select.query_map([user.0], |row| {
@@ -226,6 +229,7 @@ impl SqliteStore {
                 end: row.get::<_, Option<i64>>(9)?.map(End::of),
                 ended_by: row.get::<_, Option<u32>>(10)?.map(Epoch),
                 seen_at: column::maybe_time(row, 11)?,
+                status: set_status(row.get(12)?, row.get(13)?, column::maybe_time(row, 14)?),
             })
         })?;
         rows.collect::<Result<Vec<_>, _>>().at("session", user)
@@ -340,8 +344,9 @@ impl SqliteStore {
         if plan.is_new {
             let sql = "UPDATE user SET session_epoch = ?2 WHERE id = ?1";
             self.conn.prepare_cached(sql)?.execute((user.0, epoch.0))?;
-            let sql = "INSERT INTO account_session (user_id, epoch, node, claim, token_hash, device, kind, heard_at, changed_at) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)";
+            let sql = "INSERT INTO account_session (user_id, epoch, node, claim, token_hash, device, kind, heard_at, changed_at, \
+                           is_away, status_text, status_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11)";
+            let set = plan.claimed.status.as_ref();
             let values = (
                 user.0,
                 epoch.0,
@@ -351,6 +356,9 @@ impl SqliteStore {
                 claim.device.as_deref(),
                 client_kind_number(claim.kind),
                 now.0 as i64,
+                set.is_some_and(|set| set.status.is_away),
+                set.and_then(|set| set.status.text.as_deref()),
+                set.map(|set| set.at as i64),
             );
             self.conn.prepare_cached(sql)?.execute(values)?;
         }
@@ -383,7 +391,8 @@ impl SqliteStore {
         if let Some(token) = token.filter(|_| plan.revokes) {
             self.revoke_token(batch.now, token)?;
         }
-        Ok(Written::Session(session::Written::Ended { was_last: plan.was_last }))
+        let EndPlan { was_last, changes_status, .. } = plan;
+        Ok(Written::Session(session::Written::Ended { was_last, changes_status }))
     }
 
     /// Whether a session may write: it has not ended, or by itself and may have sent something before.

@@ -10,7 +10,7 @@ use crate::calendar;
 use crate::error::StoreError;
 use crate::fault;
 use crate::store::{Publish, Reader, Store};
-use logic::contract::{Found, Read, Ticket, Write, Written, session, timeline};
+use logic::contract::{Found, Read, Ticket, Write, Written, presence, session, timeline};
 use std::sync::Arc;
 use std::time::Duration;
 use wire::UnixMillis;
@@ -207,6 +207,8 @@ impl SqliteStore {
             Write::Session(session::Write::Settle) => return Ok(Written::Done),
             // Losing a cursor only repeats a push.
             Write::Timeline(timeline::Write::MoveCursors(_)) => self.begin(Sync::Later)?,
+            // A time that is lost is only less exact.
+            Write::Presence(presence::Write::Seen(_)) => self.begin(Sync::Later)?,
             _ => self.begin(Sync::Now)?,
         }
         match write {
@@ -229,6 +231,7 @@ impl SqliteStore {
             }
             Write::Change(write) => self.write_change(batch, &write),
             Write::Timeline(write) => self.write_timeline(write),
+            Write::Presence(write) => self.write_presence(batch, write),
             Write::Node(write) => self.write_node(batch, write),
             Write::Fenced(fence, write) => match self.is_in_force(fence)? {
                 true => self.execute_on_tables(batch, *write),

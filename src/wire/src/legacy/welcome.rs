@@ -120,8 +120,8 @@ impl Welcome {
 }
 
 fn friend(friend: &Friend) -> String {
-    let Friend { id, name, state } = friend;
-    escape::object(&FriendFields { id: *id, name, state: *state })
+    let Friend { id, name, state, .. } = friend;
+    escape::object(&FriendFields { id: *id, name, state: known(*state) })
 }
 
 fn user(member: &Member) -> String {
@@ -132,7 +132,15 @@ fn user(member: &Member) -> String {
         Role::Admin => "admin",
         Role::Normal => "normal",
     };
-    escape::object(&UserFields { id: *id, name, state: *state, role })
+    escape::object(&UserFields { id: *id, name, state: known(*state), role })
+}
+
+/// The clients know only `online` and `offline`.
+fn known(state: Presence) -> Presence {
+    match state {
+        Presence::Online | Presence::Away => Presence::Online,
+        Presence::Offline => Presence::Offline,
+    }
 }
 
 fn group_object(group: &Group, users: &[String]) -> String {

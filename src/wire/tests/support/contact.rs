@@ -19,7 +19,14 @@ fn message() -> impl Strategy<Value = Option<Box<str>>> {
 }
 
 pub fn friend() -> impl Strategy<Value = Friend> {
-    (user(), valid_name(), presence()).prop_map(|(id, name, state)| Friend { id, name, state })
+    let details = (option::of(text(limits::PRESENCE_TEXT_CHARS)), option::of(time()));
+    (user(), valid_name(), presence(), details).prop_map(|(id, name, state, (text, last_seen))| Friend {
+        id,
+        name,
+        state,
+        text,
+        last_seen,
+    })
 }
 
 pub fn requests() -> impl Strategy<Value = Request> {

@@ -43,6 +43,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => sum(account::requests()),
         3 => sum(contact::requests()),
         4 => sum(group::requests()),
+        1 => sum(presence::requests()),
         1 => sum(node::requests()),
     ]
 }

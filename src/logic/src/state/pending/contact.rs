@@ -7,8 +7,6 @@ use wire::contact::FriendsPage;
 pub(crate) enum Pending {
     /// ADD_FRIEND: the friendship is being created.
     Add { user: UserId, message: Option<Box<str>> },
-    /// ADD_FRIEND: whether the new friend is online on another node is being read.
-    PeerOnline { user: UserId, peer: UserId },
     /// FRIENDS: the page is being read.
     Friends,
     /// FRIENDS: which friends of the page are online on other nodes is being read.

@@ -1,6 +1,7 @@
 //! Steps of LOGIN and LOGOUT that wait.
 
 use crate::attempt::Attempt;
+use crate::contract::presence::Online;
 use crate::contract::session::{ClaimId, LoginView};
 use crate::contract::timeline::CountedRange;
 use crate::contract::{Client, Fence, Ticket, Token, TokenHash};
@@ -52,8 +53,9 @@ pub(crate) enum Pending {
 pub(crate) enum Ending {
     /// A token of a user is revoked.
     Token(UserId, TokenHash),
-    /// A claimed session is over, and its token unless another session lives by it.
-    Session(Fence, Option<TokenHash>),
+    /// A claimed session is over, and its token unless another session lives by it. Its client was last heard of at
+    /// `heard`, monotonic ms.
+    Session { fence: Fence, token: Option<TokenHash>, heard: u64 },
     /// The session of a claim whose outcome is not known is over, if there is one.
     Claim(UserId, ClaimId),
 }
@@ -178,7 +180,7 @@ pub(crate) struct NewSessionRead {
 pub(crate) struct ViewRecount {
     pub view: LoginView,
     /// Friends who are online on other nodes.
-    pub online: Vec<UserId>,
+    pub online: Vec<Online>,
     pub ranges: Vec<CountedRange>,
 }
 
@@ -198,7 +200,7 @@ pub(crate) struct PendingWelcome {
     pub session: SessionRef,
     pub view: LoginView,
     /// Friends who are online on other nodes.
-    pub online: Vec<UserId>,
+    pub online: Vec<Online>,
     /// Groups whose members have not been read yet; those of the first are being read.
     pub unread: VecDeque<Group>,
     pub groups: Vec<(Group, Vec<Member>)>,
@@ -207,7 +209,7 @@ pub(crate) struct PendingWelcome {
 }
 
 impl PendingWelcome {
-    pub fn new(session: SessionRef, mut view: LoginView, online: Vec<UserId>) -> PendingWelcome {
+    pub fn new(session: SessionRef, mut view: LoginView, online: Vec<Online>) -> PendingWelcome {
         let unread = std::mem::take(&mut view.groups).into();
         PendingWelcome { session, view, online, unread, groups: Vec::new(), knows_members_online: false }
     }

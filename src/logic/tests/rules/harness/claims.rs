@@ -53,7 +53,9 @@ impl Harness {
             device: claim.device.clone(),
             kind: claim.kind,
         });
-        let claimed = Claimed { epoch, resumed, was_present, ended, forgotten: vec![], others };
+        let (status, changes_status, forgotten) = (None, false, vec![]);
+        let claimed =
+            Claimed { epoch, resumed, was_present, status, changes_status, ended, forgotten, others };
         Written::Session(contract::session::Written::Claimed(Box::new(claimed)))
     }
 

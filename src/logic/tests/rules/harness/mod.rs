@@ -9,6 +9,7 @@ mod storage;
 mod unread;
 
 use logic::bus::{Channel, Hint};
+use logic::contract::presence::Status;
 use logic::contract::session::Ended;
 use logic::contract::{Fence, Lane, Requester};
 use logic::{
@@ -73,6 +74,8 @@ pub struct Harness {
     pub changed_by: Option<[u8; 32]>,
     /// Users who are online on another node.
     pub elsewhere: Vec<UserId>,
+    /// What they show.
+    pub elsewhere_shows: Status,
     undrained: Vec<ConnId>,
     orders: BTreeMap<ConnId, Vec<Seen>>,
     users: Vec<Arc<str>>,
@@ -153,6 +156,7 @@ impl Harness {
             online: Vec::new(),
             changed_by: None,
             elsewhere: Vec::new(),
+            elsewhere_shows: Status::default(),
             undrained: Vec::new(),
             orders: BTreeMap::new(),
             users: users.iter().map(|&name| name.into()).collect(),

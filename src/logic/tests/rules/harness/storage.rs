@@ -2,9 +2,11 @@
 
 use super::{ClaimedSession, Conversation, Harness};
 use logic::contract::change::{Place, What};
+use logic::contract::contact::Friend;
 use logic::contract::entry::Entry;
 use logic::contract::message::{ReferenceContext, Stored};
 use logic::contract::node::{Roster, RosterMember};
+use logic::contract::presence::Online;
 use logic::contract::session::LoginView;
 use logic::contract::session::{Revoked, Which};
 use logic::contract::timeline::{NoReaders, Standing, Unread, UnreadPage};
@@ -138,13 +140,16 @@ impl Harness {
                 self.networks.push((user, client.network()));
                 self.token(user, client.device, client.kind)
             }
+            Write::Presence(contract::presence::Write::Set { .. }) => {
+                Written::Presence(contract::presence::Written::Set { changes: true })
+            }
             Write::Session(contract::session::Write::Claim(claim)) => self.claim(&claim),
             Write::Session(contract::session::Write::Abandon { user, .. }) => {
                 // The claim that was made last.
                 let claimed = self.claimed.pop_if(|held| held.fence.user == user);
                 let is_another = self.claimed.iter().any(|held| held.fence.user == user);
                 let was_last = claimed.is_some() && !is_another;
-                Written::Session(contract::session::Written::Ended { was_last })
+                Written::Session(contract::session::Written::Ended { was_last, changes_status: false })
             }
             Write::Session(contract::session::Write::End { fence, token, .. }) => {
                 let before = self.claimed.len();
@@ -152,7 +157,7 @@ impl Harness {
                 let is_another = |held: &ClaimedSession| held.fence.user == fence.user;
                 let was_last = self.claimed.len() < before && !self.claimed.iter().any(is_another);
                 self.revoked.extend(token);
-                Written::Session(contract::session::Written::Ended { was_last })
+                Written::Session(contract::session::Written::Ended { was_last, changes_status: false })
             }
             Write::Session(contract::session::Write::ExtendToken { token, client }) => {
                 match token.split_once(':') {
@@ -179,7 +184,8 @@ impl Harness {
                     Which::One(_) => return Written::Denied(Denial::NotFound),
                     Which::AllBut(kept) => Tokens::AllBut(kept),
                 };
-                let revoked = Revoked { tokens, ended: self.ended.clone(), is_gone: false };
+                let revoked =
+                    Revoked { tokens, ended: self.ended.clone(), is_gone: false, changes_status: false };
                 Written::Session(contract::session::Written::Revoked(Box::new(revoked)))
             }
             Write::Account(contract::account::Write::ChangePassword(change)) => {
@@ -191,6 +197,7 @@ impl Harness {
                     tokens: Tokens::AllBut(change.token),
                     ended: self.ended.clone(),
                     is_gone: false,
+                    changes_status: false,
                 };
                 Written::Account(contract::account::Written::PasswordChanged(Box::new(revoked)))
             }
@@ -312,6 +319,15 @@ impl Harness {
                 let rows = self.unread(user).into_iter().filter(|row| row.conversation > after).collect();
                 Found::Timeline(contract::timeline::Found::Unread(UnreadPage { rows, next: None }))
             }
+            Read::Contact(contract::contact::Read::Friends { user, .. }) => {
+                let friend = |user: UserId| Friend {
+                    user,
+                    name: (&*self.users[user.0 as usize - 1]).into(),
+                    last_seen: None,
+                };
+                let friends = self.friend_ids(user).into_iter().map(friend).collect();
+                Found::Contact(contract::contact::Found::Friends { friends, more: false })
+            }
             Read::Contact(contract::contact::Read::FriendIds { user }) => {
                 Found::Contact(contract::contact::Found::FriendIds(self.friend_ids(user)))
             }
@@ -379,9 +395,9 @@ impl Harness {
                 })))
             }
             Read::Presence(contract::presence::Read::Online { users, .. }) => {
-                Found::Presence(contract::presence::Found::Online(
-                    users.into_iter().filter(|user| self.elsewhere.contains(user)).collect(),
-                ))
+                let elsewhere = users.into_iter().filter(|user| self.elsewhere.contains(user));
+                let shown = elsewhere.map(|user| Online { user, status: self.elsewhere_shows.clone() });
+                Found::Presence(contract::presence::Found::Online(shown.collect()))
             }
             Read::Node(contract::node::Read::Session(fence)) => {
                 Found::Node(contract::node::Found::Session(self.ends.get(&fence).copied()))
